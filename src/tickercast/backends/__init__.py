@@ -1,0 +1,1 @@
+"""The engines behind the ports; vendor errors are translated here, once."""

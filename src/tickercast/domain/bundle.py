@@ -1,0 +1,115 @@
+"""A model bundle: the network as ONNX, and the card that describes it.
+
+models/{name}/{version}/model.onnx     immutable
+models/{name}/{version}/model.json     immutable: the `ModelCard`
+models/champion.json                   the pointer: {"name": …, "version": …}
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tickercast.errors import BundleError
+
+CHAMPION = "models/champion.json"
+"""The object that points at the served bundle."""
+
+
+class Pointer(BaseModel):
+    """The content of `models/champion.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+
+
+class ModelCard(BaseModel):
+    """The content of `model.json`: all that is needed to feed the network and to read its answer.
+
+    Attributes:
+        name: the registered model's name.
+        version: the registered version; empty until it is registered.
+        run_id: the MLflow run that trained it; empty until it is registered.
+        sha256: of the ONNX file.
+        features: the inputs of each step, in their order.
+        statics: the inputs of each forecast, in their order.
+        window: steps that the network reads, in sessions.
+        horizon: steps that it forecasts, in sessions.
+        quantiles: the levels that it answers, in their order.
+        calibration: the pooled factor round the median, applied to every quantile.
+        min_sessions: the shortest history that can be fed.
+        trained_on: in words, which symbols and dates.
+        trained_through: the last date that training or validation saw.
+        metrics: measured on dates after `trained_through`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str = ""
+    run_id: str = ""
+    sha256: str
+    features: tuple[str, ...]
+    statics: tuple[str, ...]
+    window: int
+    horizon: int
+    quantiles: tuple[float, ...]
+    calibration: float
+    min_sessions: int
+    trained_on: str
+    trained_through: date
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A network and its card, checked against each other."""
+
+    onnx: bytes
+    card: ModelCard
+
+    def __post_init__(self) -> None:
+        """Refuses a network that is not the one the card describes.
+
+        Raises:
+            BundleError: the sha256 differs.
+        """
+        seen = hashlib.sha256(self.onnx).hexdigest()
+        if seen != self.card.sha256:
+            raise BundleError(
+                f"The ONNX file of {self.card.name} {self.card.version} has sha256 {seen[:12]}…, and its card says "
+                f"{self.card.sha256[:12]}…: the file is corrupt or was exchanged. Publish the version again."
+            )
+
+    def registered(self, *, version: str, run_id: str) -> "Bundle":
+        """The same bundle under the version and run that a registry gave it."""
+        return replace(self, card=self.card.model_copy(update={"version": version, "run_id": run_id}))
+
+
+def folder(name: str, version: str) -> str:
+    """The folder of a version's two files.
+
+    >>> folder("tickercast-lstm", "3")
+    'models/tickercast-lstm/3'
+    """
+    return f"models/{name}/{version}"
+
+
+def read_bundle(onnx: bytes, card: bytes) -> Bundle:
+    """Reads a bundle from its two files.
+
+    Raises:
+        BundleError: the card does not parse, or the network is not the one it describes.
+    """
+    try:
+        parsed = ModelCard.model_validate_json(card)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BundleError(
+            f"model.json does not parse: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}. "
+            "Publish the version again."
+        ) from error
+    return Bundle(onnx, parsed)

@@ -1,0 +1,96 @@
+"""A forecast is a value: ten target dates, and the quantiles of the close at each.
+
+>>> flat = np.zeros((HORIZON, len(LEVELS)))
+>>> targets = tuple(date(2023, 8, day) for day in range(1, 11))
+>>> Forecast("MSFT", date(2023, 7, 31), 335.92, targets, flat, "random-walk", "1").rows()[0]["close_median"]
+335.92
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain.history import History
+
+HORIZON = 10
+"""Steps of a forecast, in sessions of the symbol's own exchange."""
+
+LEVELS = {
+    "close_median": 0.5,
+    "close_lo_80": 0.1,
+    "close_hi_80": 0.9,
+    "close_lo_95": 0.025,
+    "close_hi_95": 0.975,
+}
+"""The stored quantiles: column name to probability."""
+
+
+class Predictor(Protocol):
+    """A model that is ready to predict; an untrained one has another type."""
+
+    @property
+    def name(self) -> str:
+        """The registered model's name."""
+
+    @property
+    def version(self) -> str:
+        """The registered version."""
+
+    @property
+    def min_sessions(self) -> int:
+        """The shortest history that it takes."""
+
+    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
+        """Predicts every history from its last bar.
+
+        Args:
+            histories: n of them, none shorter than `min_sessions`.
+
+        Returns:
+            `(n, HORIZON, len(LEVELS))`: quantiles of the log-return from the last close to the close of
+            each step, in the order of `LEVELS`.
+        """
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The distribution of the next ten closes of one symbol, by one model.
+
+    Attributes:
+        symbol: the series.
+        cutoff: the forecast origin.
+        last_close: the close there, in the symbol's currency.
+        target_dates: the next `HORIZON` sessions.
+        log_returns: `(HORIZON, len(LEVELS))`, quantiles in the order of `LEVELS`.
+        model_name: who made it.
+        model_version: which version of it.
+    """
+
+    symbol: str
+    cutoff: date
+    last_close: float
+    target_dates: tuple[date, ...]
+    log_returns: NDArray[np.float64]
+    model_name: str
+    model_version: str
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a step, with the column names of the `forecasts` table."""
+        closes = self.last_close * np.exp(self.log_returns)
+        return [
+            {
+                "symbol": self.symbol,
+                "cutoff": self.cutoff,
+                "step": step,
+                "target_date": target,
+                "last_close": self.last_close,
+                **{name: float(close) for name, close in zip(LEVELS, quantiles, strict=True)},
+                "model_name": self.model_name,
+                "model_version": self.model_version,
+            }
+            for step, (target, quantiles) in enumerate(zip(self.target_dates, closes, strict=True), start=1)
+        ]

@@ -1,0 +1,95 @@
+"""Every error that tickercast raises on purpose.
+
+    TickercastError
+    ├── Permanent                trying again cannot help
+    │   ├── UsageError           an argument or a setting is wrong
+    │   ├── UnknownSymbol        the market data source does not know the symbol
+    │   ├── NoRecentBars         nothing, or nothing recent, on or before `as_of`
+    │   ├── InvalidBars          a file or its prices break the CSV contract
+    │   ├── TooFewSessions       the history is shorter than the model needs
+    │   ├── CalendarError        no sessions are known for the symbol or the dates
+    │   ├── ObjectNotFound       the object, or that generation of it, is gone
+    │   ├── PreconditionFailed   somebody else wrote the object first
+    │   ├── SchemaMismatch       a stored table has another shape than its SQL file
+    │   └── BundleError          a model bundle is corrupt, truncated or mismatched
+    └── Transient                the same call may succeed later
+        ├── SourceUnavailable    the market data source does not answer
+        ├── StoreUnavailable     the object store does not answer
+        ├── WarehouseUnavailable the warehouse does not answer, or is locked for too long
+        ├── FunctionUnavailable  the forecast function does not answer, or failed
+        └── ModelUnavailable     no model has been published where the function looks
+
+A message is one sentence or two that say what was seen, what was needed and what to do.
+"""
+
+
+class TickercastError(Exception):
+    """The root of the tree; `str(error)` is fit to be shown to a user."""
+
+
+class Permanent(TickercastError):
+    """Trying again cannot help: acknowledge, record the reason, tell the user."""
+
+
+class UsageError(Permanent):
+    """An argument or a setting is wrong."""
+
+
+class UnknownSymbol(Permanent):
+    """The market data source does not know the symbol."""
+
+
+class NoRecentBars(Permanent):
+    """The source holds nothing, or nothing recent, on or before `as_of`."""
+
+
+class InvalidBars(Permanent):
+    """A file or its prices break the CSV contract."""
+
+
+class TooFewSessions(Permanent):
+    """The history is shorter than the model needs."""
+
+
+class CalendarError(Permanent):
+    """No sessions are known for the symbol or for the dates."""
+
+
+class ObjectNotFound(Permanent):
+    """The object, or that generation of it, does not exist."""
+
+
+class PreconditionFailed(Permanent):
+    """The object's generation is not the one that the write expected."""
+
+
+class SchemaMismatch(Permanent):
+    """A stored table has another shape than its SQL file."""
+
+
+class BundleError(Permanent):
+    """A model bundle is corrupt, truncated or does not match its description."""
+
+
+class Transient(TickercastError):
+    """The same call may succeed later: raise, so that the platform retries."""
+
+
+class SourceUnavailable(Transient):
+    """The market data source does not answer."""
+
+
+class StoreUnavailable(Transient):
+    """The object store does not answer."""
+
+
+class WarehouseUnavailable(Transient):
+    """The warehouse does not answer, or stayed locked for too long."""
+
+
+class FunctionUnavailable(Transient):
+    """The forecast function does not answer, or failed for a passing reason."""
+
+
+class ModelUnavailable(Transient):
+    """No model has been published where the function looks for one."""

@@ -1,0 +1,1 @@
+"""Predictors: each turns price histories into quantiles of the coming log-returns."""

@@ -1,0 +1,153 @@
+"""The four ports, and the event that ties them together.
+
+A port is the few methods that the jobs need. `tickercast.backends` holds the engines behind them,
+`tickercast.bootstrap` chooses among those by URL, and `tests/contract` runs one suite over all.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+import pandas as pd
+
+from tickercast.domain.bundle import Bundle
+from tickercast.domain.history import Reading
+
+
+@dataclass(frozen=True)
+class ObjectFinalized:
+    """A finished write to the object store: what the forecast function is called with.
+
+    Attributes:
+        bucket: the bucket's name.
+        name: the object's name, for example `ohlc/2023-07-22/MSFT.csv`.
+        generation: the version of the object that this write made; with bucket and name it is the
+            event's key, since one write may be announced several times under several ids.
+        size: bytes.
+        event_id: the CloudEvent's id; for the logs only.
+    """
+
+    bucket: str
+    name: str
+    generation: int
+    size: int = 0
+    event_id: str = ""
+
+
+class ObjectStore(Protocol):
+    """A bucket: named objects, each write a new generation."""
+
+    @property
+    def url(self) -> str:
+        """Where the objects are, as the user configured it."""
+
+    def write(
+        self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
+    ) -> int:
+        """Writes an object whole and returns its generation; on return its event has been delivered.
+
+        Args:
+            name: the object's name.
+            data: its content.
+            if_generation: write only if this is the live generation now; 0 means «does not exist».
+            metadata: custom metadata, text only.
+
+        Raises:
+            PreconditionFailed: the live generation is another.
+            StoreUnavailable, FunctionUnavailable: try again.
+        """
+
+    def read(self, name: str, *, generation: int | None = None) -> bytes:
+        """Reads an object, or an older generation of it.
+
+        Raises:
+            ObjectNotFound: there is no such object or generation.
+            StoreUnavailable: try again.
+        """
+
+    def generation(self, name: str) -> int:
+        """The live generation of an object, 0 where it does not exist."""
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of the live objects that start with `prefix`, sorted."""
+
+
+class Warehouse(Protocol):
+    """Append-only tables, and views over them, all in BigQuery's dialect of SQL."""
+
+    @property
+    def url(self) -> str:
+        """Where the tables are, as the user configured it."""
+
+    def provision(self) -> list[str]:
+        """Creates the tables and views that are missing or changed; returns their names.
+
+        Raises:
+            SchemaMismatch: a table of that name has another shape.
+            WarehouseUnavailable: try again.
+        """
+
+    def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
+        """Appends rows once: with a key that was accepted before nothing happens.
+
+        Args:
+            table: the table's name.
+            rows: one column for each of the table's.
+            key: made from table, object and generation.
+
+        Returns:
+            Whether the rows were appended now.
+
+        Raises:
+            WarehouseUnavailable: try again, with the same key.
+        """
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Runs a query in BigQuery's dialect; parameters are written `@name` and bound, never formatted.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+
+
+class MarketData(Protocol):
+    """A source of daily bars."""
+
+    @property
+    def name(self) -> str:
+        """How the user names the source: `yahoo`, `sample`, `simulated` or a folder."""
+
+    def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
+        """Fetches the bars of several symbols in one go.
+
+        Args:
+            symbols: as Yahoo spells them, without duplicates.
+            first: the first date wanted, inclusive.
+            last: the last date wanted, inclusive.
+            advance: called with the number of symbols done since the last call, for a progress bar.
+
+        Returns:
+            A history for each symbol that has a bar in the range, and the reason for each other symbol.
+
+        Raises:
+            SourceUnavailable: the source as a whole does not answer.
+            UsageError: the source as a whole cannot be read.
+        """
+
+
+class ModelRegistry(Protocol):
+    """Where trained models are registered, with all that is needed to know and to repeat them."""
+
+    @property
+    def url(self) -> str:
+        """Where the registry is, as the user configured it."""
+
+    def register(self, bundle: Bundle, *, parameters: Mapping[str, Any], artifacts: Mapping[str, bytes]) -> Bundle:
+        """Registers a bundle as the next version of its name and returns it with version and run id set.
+
+        Args:
+            bundle: what was trained; its metrics are stored too.
+            parameters: what it was trained with.
+            artifacts: further files of the run, by file name.
+        """
