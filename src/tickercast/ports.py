@@ -103,8 +103,12 @@ class Warehouse(Protocol):
             WarehouseUnavailable: try again, with the same key.
         """
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Runs a query in BigQuery's dialect; parameters are written `@name` and bound, never formatted.
+    def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Reads the rows of a table or view.
+
+        Args:
+            name: the table or view.
+            where: for each column named, the value wanted, or a list of values.
 
         Raises:
             WarehouseUnavailable: try again.

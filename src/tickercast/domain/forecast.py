@@ -19,6 +19,9 @@ from tickercast.domain.history import History
 HORIZON = 10
 """Steps of a forecast, in sessions of the symbol's own exchange."""
 
+RANDOM_WALK = "random-walk"
+"""The name of the model that every other one is measured against."""
+
 LEVELS = {
     "close_median": 0.5,
     "close_lo_80": 0.1,

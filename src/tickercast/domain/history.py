@@ -156,7 +156,7 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None) -> Reading:
         frame = frame.assign(symbol=symbol)
     histories: dict[str, History] = {}
     failures: dict[str, Permanent] = {}
-    for name, rows in frame.groupby("symbol", sort=False, dropna=False):
+    for name, rows in frame.groupby(frame["symbol"].astype(str).str.strip().str.upper(), sort=False):
         try:
             history = _history(parse_symbol(str(name)), rows)
         except Permanent as error:

@@ -1,0 +1,48 @@
+# One vocabulary for people, hooks and CI. `make help` shows it.
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test check lock champion function bench-main clean
+
+PYTHON := .venv/bin/python
+CODE := src cloud_function tests benchmarks
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+setup: .venv/.light ## Make the light environment in .venv: all that a forecast needs
+
+setup-dev: .venv/.dev ## Make the whole environment in .venv: training, tests and tools too
+
+.venv/.light: requirements.txt requirements-uv.txt pyproject.toml setup.sh
+	./setup.sh
+
+.venv/.dev: requirements-dev.txt requirements-uv.txt pyproject.toml setup.sh
+	./setup.sh dev
+
+demo: setup ## Forecast MSFT from the bundled sample, and show what really followed
+	$(PYTHON) src/main.py MSFT 2012-08-15 --source sample --actual
+
+test: setup-dev ## Run every test
+	$(PYTHON) -m pytest --numprocesses 2
+
+check: setup-dev ## Run linters, type checker, import rules and tests
+	.venv/bin/ruff check $(CODE)
+	.venv/bin/ruff format --check $(CODE)
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(MAKE) test
+
+lock: ## Pin every dependency again, with hashes
+	./setup.sh lock
+
+champion: setup-dev ## Train the shipped champion again from the bundled sample
+	$(PYTHON) -m tickercast train --source sample --out src/tickercast/shipped
+
+function: setup ## Serve the forecast function on localhost:8080
+	.venv/bin/functions-framework --source cloud_function/main.py --target forecast \
+		--signature-type cloudevent --host localhost --port 8080
+
+bench-main: setup-dev ## Time the main command against the same job with TensorFlow
+	$(PYTHON) benchmarks/bench_main.py
+
+clean: ## Remove what the commands above have made, the local bucket and warehouse included
+	rm -rf .venv .tools .tickercast .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

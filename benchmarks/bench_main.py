@@ -1,0 +1,82 @@
+"""Times the main command as whole processes, against the same job with TensorFlow in the function's place.
+
+Both read one CSV, upload it, handle the event and show the table; the second loads the Keras model that
+the shipped ONNX file would be exported from. Runs alternate, so that a noisy machine hits both alike.
+
+A fresh clone is timed too, with empty caches, from `git clone` to the table of `make demo`.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+import report
+
+from tickercast import bootstrap
+from tickercast.domain.history import History, to_csv
+
+RUNS = 9
+AS_OF = date(2012, 8, 15)
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    """Runs both benchmarks and writes `main.json`."""
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Path(folder)
+        prices, keras_model = _prepare(workspace)
+        arguments = ["MSFT", AS_OF.isoformat(), "--source", str(prices)]
+        ours = [sys.executable, str(report.PROJECT / "src" / "main.py"), *arguments]
+        theirs = [sys.executable, str(HERE / "main_with_tensorflow.py"), str(keras_model), *arguments]
+        pairs = [(_seconds(ours, workspace), _seconds(theirs, workspace)) for _ in range(RUNS + 1)][1:]
+    figures = {
+        "main_command_s": statistics.median(own for own, _ in pairs),
+        "main_with_tensorflow_s": statistics.median(other for _, other in pairs),
+        "main_vs_tensorflow": statistics.median(own / other for own, other in pairs),
+    }
+    report.write("main", figures | _fresh_clone())
+
+
+def _prepare(workspace: Path) -> tuple[Path, Path]:
+    from tickercast.models import lstm
+
+    reading = bootstrap.market_data("sample").fetch(["MSFT"], date(2000, 1, 1), AS_OF, advance=lambda _: None)
+    history: History = reading.histories["MSFT"]
+    prices = workspace / "prices"
+    prices.mkdir()
+    (prices / "MSFT.csv").write_bytes(to_csv([history]))
+    keras_model = workspace / "model.keras"
+    lstm.fit([history], trained_through=AS_OF, seeds=range(5), epochs=1).save(keras_model)
+    return prices, keras_model
+
+
+def _seconds(command: list[str], workspace: Path) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, cwd=workspace, env=_environment(), stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - started
+
+
+def _fresh_clone() -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        caches = {"UV_CACHE_DIR": f"{folder}/uv-cache", "PIP_NO_CACHE_DIR": "1"}
+        clone = Path(folder) / "tickercast"
+        started = time.perf_counter()
+        subprocess.run(["git", "clone", "--quiet", str(report.PROJECT), str(clone)], check=True)
+        environment = _environment() | caches
+        subprocess.run(["make", "demo"], cwd=clone, env=environment, stdout=subprocess.DEVNULL, check=True)
+        elapsed = time.perf_counter() - started
+        size = sum(path.lstat().st_size for path in (clone / ".venv").rglob("*"))
+        return {"clone_to_table_s": elapsed, "light_environment_mb": size / 1e6}
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TICKERCAST_", "MLFLOW_"))}
+
+
+if __name__ == "__main__":
+    main()

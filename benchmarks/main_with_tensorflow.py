@@ -1,0 +1,21 @@
+"""The main command with TensorFlow in the function's place: `main_with_tensorflow.py MODEL.keras ARGUMENTS`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tickercast import bootstrap, cli
+from tickercast.domain.forecast import Predictor
+from tickercast.ports import ObjectStore
+
+
+def predictors(_: ObjectStore) -> Sequence[Predictor]:
+    """Loads the Keras model where the function would load the ONNX one."""
+    from tickercast.models import lstm
+    from tickercast.models.random_walk import RandomWalk
+
+    return [lstm.load_keras(Path(sys.argv[1])), RandomWalk()]
+
+
+bootstrap.predictors = predictors
+cli.run(["forecast", *sys.argv[2:]])

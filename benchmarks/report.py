@@ -1,0 +1,28 @@
+"""Where benchmarks leave their figures: `benchmarks/NAME.json`."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+
+
+def write(name: str, figures: Mapping[str, float]) -> None:
+    """Writes the figures with commit, machine and date, and prints them."""
+    report = {
+        "figures": {figure: round(value, 4) for figure, value in figures.items()},
+        "commit": _git("describe", "--always", "--dirty"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+    text = json.dumps(report, indent=2) + "\n"
+    (PROJECT / "benchmarks" / f"{name}.json").write_text(text)
+    print(text, end="")
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()

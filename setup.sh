@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Makes the local environment in .venv; safe to repeat.
+#
+#   ./setup.sh        the light one: all that a forecast needs
+#   ./setup.sh dev    the whole one: training, tests and tools too
+#   ./setup.sh lock   pins every dependency again, with hashes
+set -euo pipefail
+cd "$(dirname "$0")"
+
+fail() { echo "setup.sh: $*" >&2; exit 2; }
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-} python3.11 python3.12 python3.13 python3; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+  fail "no Python 3.11, 3.12 or 3.13 was found. Install one, or name it: PYTHON=/path/to/python ./setup.sh"
+}
+
+make_venv() {
+  [ -x .venv/bin/python ] && return
+  local python
+  python=$(find_python)
+  "$python" -m venv .venv || fail "$python could not make .venv. Install its venv module."
+}
+
+make_installer() {
+  cmp --silent requirements-uv.txt .tools/installed && return
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+    --upgrade --target .tools --requirement requirements-uv.txt || fail "the package index did not give uv. Check the network."
+  cp requirements-uv.txt .tools/installed
+}
+
+# uv does not read pip's configuration, so that a mirror that only pip knows is asked through pip.
+install() {
+  echo "installing $1"
+  .tools/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes --requirement "$1" ||
+    { echo "uv could not; trying pip, which takes minutes" >&2
+      .venv/bin/python -m pip install --quiet --require-hashes --requirement "$1"; } ||
+    fail "$1 could not be installed. Check the network and the package index, then run this again."
+  .tools/bin/uv pip install --quiet --offline --python .venv/bin/python --no-deps --no-build-isolation --editable .
+  .venv/bin/python -m compileall -q src cloud_function
+}
+
+lock() {
+  local compile=(.tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
+                 --custom-compile-command "make lock")
+  "${compile[@]}" --group installer --output-file requirements-uv.txt
+  "${compile[@]}" pyproject.toml --extra train --group checkout --group dev --output-file requirements-dev.txt
+  "${compile[@]}" pyproject.toml --group checkout --constraint requirements-dev.txt --output-file requirements.txt
+}
+
+make_venv
+make_installer
+case "${1:-light}" in
+  light) install requirements.txt; touch .venv/.light ;;
+  dev) install requirements-dev.txt; touch .venv/.light .venv/.dev ;;
+  lock) lock ;;
+  *) fail "'$1' was given, and nothing, dev or lock was needed." ;;
+esac

@@ -1,0 +1,7 @@
+"""The door: `python src/main.py MSFT 2023-07-22` is `tickercast forecast MSFT 2023-07-22`."""
+
+import sys
+
+from tickercast.cli import run
+
+run(["forecast", *sys.argv[1:]])

@@ -1,0 +1,5 @@
+"""`python -m tickercast` is the command `tickercast`."""
+
+from tickercast.cli import run
+
+run()

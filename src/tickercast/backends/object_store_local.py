@@ -1,0 +1,142 @@
+"""The object store on a laptop: a folder that keeps generations and announces each finished write.
+
+    {root}/ohlc/2023-07-22/MSFT.csv                            the live content, for people to look at
+    {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}           every generation's content
+    {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.json      and its metadata: a StorageObjectData
+
+A generation exists once its content has been renamed into place, whole. Numbers are microseconds since
+1970, as Cloud Storage's are, and never repeat or fall.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
+
+_GENERATIONS = ".generations"
+_LOCK_PATIENCE_S = 30.0
+
+
+class LocalObjectStore:
+    """The `ObjectStore` port over a folder; see `tickercast.ports`.
+
+    Args:
+        root: the folder; it is made when it is first needed.
+        announce: called with the StorageObjectData of each finished write, or nothing is announced.
+    """
+
+    def __init__(self, root: Path, announce: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+        self._root = root
+        self._announce = announce
+
+    @property
+    def url(self) -> str:
+        """Where the objects are."""
+        return f"file://{self._root}"
+
+    def write(
+        self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
+    ) -> int:
+        """Writes an object whole, announces it, and returns its generation."""
+        live = self._live(name)
+        with self._locked():
+            current = self.generation(name)
+            if if_generation not in (None, current):
+                raise PreconditionFailed(f"{name} is at generation {current}, and {if_generation} was expected.")
+            generation = max(time.time_ns() // 1000, current + 1)
+            described = self._describe(name, data, generation, metadata or {})
+            self._commit(name, data, generation, described)
+            _replace(live, data)
+        if self._announce:
+            self._announce(described)
+        return generation
+
+    def read(self, name: str, *, generation: int | None = None) -> bytes:
+        """Reads an object, or an older generation of it."""
+        wanted = self.generation(name) if generation is None else generation
+        try:
+            return (self._folder(name) / str(wanted)).read_bytes()
+        except FileNotFoundError as error:
+            raise ObjectNotFound(f"{self.url} holds no {name} at generation {wanted}. Send it again.") from error
+        except OSError as error:
+            raise StoreUnavailable(f"{name} cannot be read from {self.url}: {error.strerror}. Try again.") from error
+
+    def generation(self, name: str) -> int:
+        """The live generation of an object, 0 where it does not exist."""
+        folder = self._folder(name)
+        return max((int(path.name) for path in folder.glob("*") if path.name.isdigit()), default=0)
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of the live objects that start with `prefix`, sorted."""
+        kept = self._root / _GENERATIONS
+        written = {path.parent.relative_to(kept).as_posix() for path in kept.rglob("*") if path.name.isdigit()}
+        return sorted(name for name in written if name.startswith(prefix) and self.generation(name))
+
+    def _commit(self, name: str, data: bytes, generation: int, described: Mapping[str, Any]) -> None:
+        folder = self._folder(name)
+        _replace(folder / f"{generation}.json", json.dumps(described).encode())
+        _replace(folder / str(generation), data)
+
+    def _describe(self, name: str, data: bytes, generation: int, metadata: Mapping[str, str]) -> dict[str, Any]:
+        bucket, written = self._root.name, datetime.now(UTC).isoformat()
+        return {
+            "kind": "storage#object",
+            "id": f"{bucket}/{name}/{generation}",
+            "bucket": bucket,
+            "name": name,
+            "generation": str(generation),
+            "metageneration": "1",
+            "contentType": "text/csv" if name.endswith(".csv") else "application/octet-stream",
+            "size": str(len(data)),
+            "md5Hash": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode(),
+            "timeCreated": written,
+            "updated": written,
+            "metadata": dict(metadata),
+        }
+
+    def _live(self, name: str) -> Path:
+        parts = name.split("/")
+        if any(part in ("", ".", "..", _GENERATIONS) for part in parts) or name.startswith("."):
+            raise UsageError(f"{name[:60]!r} is no object name: a relative path without . or .. was needed.")
+        return self._root / name
+
+    def _folder(self, name: str) -> Path:
+        self._live(name)
+        return self._root / _GENERATIONS / name
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._root / ".lock", timeout=_LOCK_PATIENCE_S):
+                yield
+        except Timeout as error:
+            raise StoreUnavailable(f"{self.url} has been locked for {_LOCK_PATIENCE_S:.0f} s. Try again.") from error
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self.url} cannot be written: {error.strerror}. Check the folder and the disk, then try again."
+            ) from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Writes a file so that at every moment it is whole, old or new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

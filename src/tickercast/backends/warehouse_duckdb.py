@@ -1,0 +1,148 @@
+"""The warehouse on a laptop: one DuckDB file.
+
+DuckDB lets one process hold the file. Every call here opens it, works and closes it again (about 15 ms),
+and waits while another process has it, so that a dashboard and any number of functions can share it.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import pandas as pd
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+
+from tickercast.backends.sql import SqlObject, read_objects, to_duckdb
+from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
+
+Answer = TypeVar("Answer")
+
+_LEDGERS = """
+CREATE TABLE IF NOT EXISTS _appends (key VARCHAR PRIMARY KEY, appended_at TIMESTAMPTZ DEFAULT now());
+CREATE TABLE IF NOT EXISTS _objects (name VARCHAR PRIMARY KEY, sha256 VARCHAR NOT NULL);
+"""
+
+
+class DuckDBWarehouse:
+    """The `Warehouse` port over a DuckDB file; see `tickercast.ports`.
+
+    Args:
+        path: the file; it is made when it is first needed.
+        sql: the folder with `tables/` and `views/`.
+        patience_s: how long to wait for another process to let go of the file.
+    """
+
+    def __init__(self, path: Path, sql: Path, *, patience_s: float = 60.0) -> None:
+        self._path = path
+        self._sql = sql
+        self._patience_s = patience_s
+
+    @property
+    def url(self) -> str:
+        """Where the tables are."""
+        return f"duckdb://{self._path}"
+
+    def provision(self) -> list[str]:
+        """Creates what is missing and replaces the views whose file has changed; returns their names."""
+        return self._attempt(self._provision)
+
+    def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
+        """Appends rows and their key in one transaction, or nothing where the key is known."""
+        return self._attempt(lambda connection: _append(connection, table, rows, key))
+
+    def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Reads the rows of a table or view."""
+        wanted = dict(where or {})
+        terms = [
+            f"{_quoted(column)} IN (SELECT unnest(?))" if isinstance(value, list) else f"{_quoted(column)} = ?"
+            for column, value in wanted.items()
+        ]
+        statement = f"SELECT * FROM {_quoted(name)}" + (f" WHERE {' AND '.join(terms)}" if terms else "")  # noqa: S608
+        return self._attempt(lambda connection: connection.execute(statement, list(wanted.values())).df())
+
+    def _provision(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        connection.execute(_LEDGERS)
+        applied = dict(connection.execute("SELECT name, sha256 FROM _objects").fetchall())
+        changed = [found for found in read_objects(self._sql) if applied.get(found.name) != found.sha256]
+        for found in changed:
+            self._refuse_reshaping(found, applied)
+            connection.execute(to_duckdb(found.text))
+            connection.execute("INSERT OR REPLACE INTO _objects VALUES (?, ?)", [found.name, found.sha256])
+        return [found.name for found in changed]
+
+    def _refuse_reshaping(self, found: SqlObject, applied: Mapping[str, str]) -> None:
+        if found.name in applied and not found.is_view:
+            raise SchemaMismatch(
+                f"The table {found.name} in {self.url} was made by another version of sql/tables/{found.name}.sql: "
+                "the same one was needed. Point TICKERCAST_WAREHOUSE to a new file, or move this one away."
+            )
+
+    def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
+        try:
+            for attempt in Retrying(
+                retry=retry_if_exception(_passes),
+                wait=wait_random(0.005, 0.05),
+                stop=stop_after_delay(self._patience_s),
+                reraise=True,
+            ):
+                with attempt, self._transaction() as connection:
+                    return work(connection)
+        except duckdb.CatalogException as error:
+            raise WarehouseUnavailable(
+                f"{self.url} has not been set up: {_one_line(error)} Run any forecast."
+            ) from error
+        except duckdb.Error as error:
+            raise self._translated(error) from error
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _translated(self, error: duckdb.Error) -> TickercastError:
+        if isinstance(error, (duckdb.ConstraintException, duckdb.ConversionException, duckdb.BinderException)):
+            return SchemaMismatch(f"What was asked does not fit the tables of {self.url}: {_one_line(error)}.")
+        if "not a valid DuckDB" in str(error):
+            return UsageError(f"{self._path} is not a DuckDB file: name another in TICKERCAST_WAREHOUSE.")
+        if _passes(error):
+            return WarehouseUnavailable(
+                f"{self.url} has been held by another process for {self._patience_s:.0f} s. Close that one, or wait."
+            )
+        return WarehouseUnavailable(f"{self.url} does not answer: {_one_line(error)}. Check the disk, then try again.")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with duckdb.connect(self._path) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.begin()
+            yield connection
+            connection.commit()
+
+
+def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame, key: str) -> bool:
+    taken = connection.execute(
+        "INSERT INTO _appends (key) VALUES (?) ON CONFLICT DO NOTHING RETURNING key", [key]
+    ).fetchall()
+    if taken and len(rows):
+        connection.register("appended_rows", _with_nulls(rows))
+        connection.execute(f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM appended_rows")  # noqa: S608
+    return bool(taken)
+
+
+def _with_nulls(rows: pd.DataFrame) -> pd.DataFrame:
+    """NaN is a number to DuckDB; a missing value has to be NULL."""
+    return rows.astype(dict.fromkeys(rows.select_dtypes("float64").columns, "Float64"))
+
+
+def _passes(error: BaseException) -> bool:
+    """Another process has the file, or another thread touched the same row: both are soon over."""
+    return isinstance(error, duckdb.TransactionException) or (
+        isinstance(error, duckdb.IOException) and re.search("set lock|Conflicting lock", str(error)) is not None
+    )
+
+
+def _quoted(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,194 @@
+"""Settings become ports here, when asked and never at import: the only importer of concrete backends."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tickercast import config
+from tickercast.config import Settings
+from tickercast.domain import bundle as bundles
+from tickercast.domain.bundle import Bundle
+from tickercast.domain.forecast import Predictor
+from tickercast.errors import UsageError
+from tickercast.jobs.forecast import Outcome
+from tickercast.jobs.forecast import forecast as answer
+from tickercast.jobs.provision import provision
+from tickercast.jobs.publish import read_champion
+from tickercast.ports import MarketData, ModelRegistry, ObjectFinalized, ObjectStore, Warehouse
+
+SOURCES = ("yahoo", "sample", "simulated")
+"""The market data sources that have a name; any other word is the path of a folder or file."""
+
+
+def object_store(settings: Settings, *, announce: bool = True) -> ObjectStore:
+    """The bucket.
+
+    Args:
+        settings: where it is.
+        announce: whether a write is followed by its event, where the store has to see to that itself.
+
+    Raises:
+        UsageError: no engine is known for the URL.
+    """
+    from tickercast.backends.object_store_local import LocalObjectStore
+
+    root = _local_path(settings.bucket, "file", "TICKERCAST_BUCKET")
+    return LocalObjectStore(root, _deliver(settings) if announce else None)
+
+
+def warehouse(settings: Settings) -> Warehouse:
+    """The tables and views.
+
+    Raises:
+        UsageError: no engine is known for the URL.
+    """
+    from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+
+    return DuckDBWarehouse(
+        _local_path(settings.warehouse, "duckdb", "TICKERCAST_WAREHOUSE"), sql=config.resource("sql")
+    )
+
+
+def market_data(name: str) -> MarketData:
+    """The source that a user names: one of `SOURCES`, or the path of a folder or file.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    match name:
+        case "yahoo":
+            from tickercast.backends.market_data_yahoo import Yahoo
+
+            return Yahoo()
+        case "sample":
+            from tickercast.backends.market_data_sample import Sample
+
+            return Sample()
+        case "simulated":
+            from tickercast.backends.market_data_simulated import Simulated
+
+            return Simulated()
+    if not Path(name).exists():
+        raise UsageError(
+            f"The source {name!r} is neither {', '.join(SOURCES)} nor an existing folder. Name one of them."
+        )
+    from tickercast.backends.market_data_folder import Folder
+
+    return Folder(Path(name))
+
+
+def model_registry(settings: Settings) -> ModelRegistry:
+    """The MLflow registry; it needs the training extras.
+
+    Raises:
+        UsageError: MLflow is not installed.
+    """
+    config.silence_telemetry()
+    require_training()
+    from tickercast.backends.registry_mlflow import MlflowRegistry
+
+    return MlflowRegistry(settings.mlflow_tracking_uri)
+
+
+def require_training() -> None:
+    """Checks that the training extras are installed.
+
+    Raises:
+        UsageError: they are not.
+    """
+    import importlib.util
+
+    missing = [name for name in ("tensorflow", "mlflow", "tf2onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"Training needs {', '.join(missing)}, which this light environment lacks. Run `make setup-dev`."
+        )
+
+
+def shipped_bundle() -> Bundle:
+    """The champion that comes with the package."""
+    folder = config.resource("shipped")
+    pointer = bundles.Pointer.model_validate_json((folder / bundles.CHAMPION).read_bytes())
+    version = folder / bundles.folder(pointer.name, pointer.version)
+    return bundles.read_bundle((version / "model.onnx").read_bytes(), (version / "model.json").read_bytes())
+
+
+def predictors(store: ObjectStore) -> Sequence[Predictor]:
+    """The published champion, and the random walk beside it.
+
+    Raises:
+        ModelUnavailable: none has been published.
+        BundleError: what has been published is damaged.
+    """
+    from tickercast.models.random_walk import RandomWalk
+    from tickercast.models.served import ServedModel
+
+    return [ServedModel(read_champion(store)), RandomWalk()]
+
+
+def function(settings: Settings | None = None) -> Callable[[ObjectFinalized], Outcome]:
+    """The forecast function with its ports; it reads the champion at its first event and keeps it."""
+    settings = settings or config.load()
+    store = object_store(settings, announce=False)
+    return functools.partial(
+        answer,
+        store=store,
+        warehouse=warehouse(settings),
+        predictors=functools.cache(lambda: predictors(store)),
+        now=lambda: datetime.now(UTC),
+    )
+
+
+def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> ObjectFinalized:
+    """Reads a CloudEvent of type `google.cloud.storage.object.v1.finalized`.
+
+    Raises:
+        UsageError: it is no such event.
+    """
+    try:
+        return ObjectFinalized(
+            bucket=str(data["bucket"]),
+            name=str(data["name"]),
+            generation=int(data["generation"]),
+            size=int(data.get("size", 0)),
+            event_id=str(attributes["id"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"The event {attributes.get('id')} of type {attributes.get('type')} carries no StorageObjectData with "
+            "bucket, name and generation. Send the events of a bucket's finalized objects."
+        ) from error
+
+
+def provisioned(store: ObjectStore, tables: Warehouse) -> Warehouse:
+    """The same warehouse, after tables, views and a champion have been made ready; see `jobs.provision`."""
+    provision(store=store, warehouse=tables, shipped=shipped_bundle)
+    return tables
+
+
+def ping_function(url: str) -> str:
+    """Asks a served function whether it is there, and returns what it says.
+
+    Raises:
+        FunctionUnavailable: nothing answers.
+    """
+    from tickercast.backends import events
+
+    return events.ping(url)
+
+
+def _deliver(settings: Settings) -> Callable[[Mapping[str, Any]], None]:
+    from tickercast.backends import events
+
+    if settings.function_url:
+        return events.over_http(settings.function_url)
+    return events.in_process(config.resource("cloud_function") / "main.py", target="forecast")
+
+
+def _local_path(url: str, scheme: str, setting: str) -> Path:
+    seen, separator, path = url.partition("://")
+    if seen != scheme or not separator or not path:
+        raise UsageError(f"{setting} is {url!r}: no engine is known for it. {scheme}://PATH was needed.")
+    return Path(path)

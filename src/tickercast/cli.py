@@ -1,0 +1,194 @@
+"""The command line: argv becomes one job, and the job an exit code. The only place that prints.
+
+Exit codes: 0 all went well, 1 some symbols failed, 2 wrong usage or nothing worked.
+"""
+
+import logging
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from tickercast import bootstrap, config, screen
+from tickercast import doctor as doctor_checks
+from tickercast.domain.history import parse_symbol
+from tickercast.errors import Permanent, TickercastError, UsageError
+from tickercast.jobs.collect import Collected, collect
+from tickercast.jobs.compare import compare
+from tickercast.jobs.upload import upload
+
+SOME_FAILED, NOTHING_WORKED = 1, 2
+_PIPED_WIDTH = 120
+_FIRST_YEAR = 1900
+
+app = typer.Typer(
+    help="Calibrated forecasts of the next ten trading sessions.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@app.command(epilog="Example: tickercast forecast META MMM ETH-USD 2023-07-25 --source sample")
+def forecast(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TICKER... DATE", help="Symbols as Yahoo spells them, then YYYY-MM-DD."),
+    ] = None,
+    symbols_file: Annotated[str, typer.Option(metavar="FILE", help="More symbols, separated by blanks or lines.")] = "",
+    source: Annotated[
+        str, typer.Option(help="yahoo, sample, simulated, or a folder of CSV or Parquet files.", show_default="yahoo")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    actual: Annotated[
+        bool, typer.Option("--actual", help="Print the closes that followed beside the forecast.")
+    ] = False,
+) -> None:
+    """Forecast the ten sessions that follow a date, and store the forecast."""
+    settings = config.load()
+    symbols, as_of, refused = _request(words or [], symbols_file)
+    data = bootstrap.market_data(source or settings.source)
+    store = bootstrap.object_store(settings)
+    warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    with _progress(f"bars from {data.name}", len(symbols)) as progress:
+        uploaded = upload(symbols, as_of, source=data, store=store, advance=progress.advance)
+    collected = collect(uploaded, warehouse=warehouse) if uploaded.object else Collected()
+    followed = compare(collected.forecasts, source=data) if actual else None
+    if as_json:
+        print(screen.to_json(collected.forecasts, as_of))
+    else:
+        _show(collected, followed, store.url, warehouse.url)
+    _finish(collected, {**refused, **uploaded.failures, **collected.failures})
+
+
+@app.command(epilog="Example: tickercast doctor")
+def doctor() -> None:
+    """Say which engines are configured, and whether each answers."""
+    with _progress("asking the engines"):
+        checks = list(doctor_checks.checks(config.load()))
+    _console().print(screen.checks_table(checks))
+    if not all(well for *_, well in checks):
+        raise typer.Exit(SOME_FAILED)
+
+
+def run(argv: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line and leaves the process.
+
+    Args:
+        argv: the words after the program's name; those of the process where none are given.
+    """
+    logging.getLogger("tickercast").addHandler(logging.NullHandler())
+    try:
+        app(argv, prog_name="tickercast")
+    except TickercastError as error:
+        _complain(str(error))
+    except Exception:  # the last resort: a fault of ours must not end in a traceback on the user's screen
+        with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
+            traceback.print_exc(file=file)
+        _complain(f"tickercast failed in a way that it should not have. What it knows is in {file.name}.")
+    sys.exit(NOTHING_WORKED)
+
+
+def _request(words: Sequence[str], symbols_file: str) -> tuple[list[str], date, dict[str, Permanent]]:
+    """Reads TICKER... DATE; a malformed symbol does not sink the others."""
+    if not words:
+        raise UsageError("No ticker and no date were given, and both are needed: tickercast forecast MSFT 2023-07-22.")
+    as_of = _as_of(words[-1])
+    symbols: dict[str, None] = {}
+    refused: dict[str, Permanent] = {}
+    for word in [*words[:-1], *_words_of(symbols_file)]:
+        try:
+            symbols[parse_symbol(word)] = None
+        except UsageError as error:
+            refused[word] = error
+    if not symbols:
+        raise next(
+            iter(refused.values()), UsageError(f"A date and no ticker was given: tickercast forecast MSFT {as_of}.")
+        )
+    return list(symbols), as_of, refused
+
+
+def _as_of(word: str) -> date:
+    try:
+        as_of = date.fromisoformat(word)
+    except ValueError as error:
+        raise UsageError(
+            f"{word[:40]!r} is not a date: one was needed as the last word, written YYYY-MM-DD, "
+            "as in tickercast forecast MSFT 2023-07-22."
+        ) from error
+    if as_of.year < _FIRST_YEAR or as_of > date.today():
+        raise UsageError(f"{as_of} is out of range: a date from {_FIRST_YEAR} up to today, {date.today()}, was needed.")
+    return as_of
+
+
+def _words_of(symbols_file: str) -> list[str]:
+    if not symbols_file:
+        return []
+    try:
+        lines = Path(symbols_file).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{symbols_file} cannot be read as a text file of symbols: {error}. Name another.") from error
+    words = [word for line in lines for word in line.partition("#")[0].replace(",", " ").split()]
+    if not words:
+        raise UsageError(f"{symbols_file} holds no symbol: one a line was needed.")
+    return words
+
+
+def _show(
+    collected: Collected, followed: Mapping[str, Mapping[date, float]] | None, store: str, warehouse: str
+) -> None:
+    console = _console()
+    if len(collected.forecasts) >= screen.SUMMARY_FROM:
+        console.print(screen.summary_table(collected.forecasts))
+    else:
+        for made in collected.forecasts:
+            actual = followed.get(made.symbol, {}) if followed is not None else None
+            console.print(screen.forecast_table(made, actual, store), soft_wrap=True)
+    if collected.forecasts:
+        console.print(f"prices and forecasts are in {warehouse}", style="dim", highlight=False, soft_wrap=True)
+
+
+def _finish(collected: Collected, failures: Mapping[str, Permanent]) -> None:
+    for name, reason in failures.items():
+        _complain(str(reason) if name in str(reason) else f"{name}: {reason}")
+    if failures:
+        raise typer.Exit(SOME_FAILED if collected.forecasts else NOTHING_WORKED)
+
+
+class _Bar:
+    """A progress bar on a terminal, and nothing on a pipe."""
+
+    def __init__(self, progress: Progress, label: str, total: int | None) -> None:
+        self._progress = progress
+        self._task = progress.add_task(label, total=total)
+
+    def advance(self, count: int) -> None:
+        """Moves the bar by `count` and shows at once that something happened."""
+        self._progress.advance(self._task, count)
+
+
+@contextmanager
+def _progress(label: str, total: int | None = None) -> Iterator[_Bar]:
+    columns = [SpinnerColumn(), TextColumn("{task.description}")]
+    if total is not None and total > 1:
+        columns += [BarColumn(), MofNCompleteColumn()]
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield _Bar(progress, label, total)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPED_WIDTH)
+
+
+def _complain(sentence: str) -> None:
+    Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)

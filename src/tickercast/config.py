@@ -1,0 +1,68 @@
+"""Settings: the only place that reads the environment, and where the project's own files lie.
+
+A URL chooses the engine, nothing else does. The prefix is `TICKERCAST_`; MLflow keeps its own name.
+"""
+
+import difflib
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tickercast.errors import UsageError
+
+PREFIX = "TICKERCAST_"
+
+
+class Settings(BaseSettings):
+    """What can be set, with the defaults of a laptop.
+
+    Attributes:
+        bucket: the object store: `file://FOLDER`.
+        warehouse: the tables and views: `duckdb://FILE`.
+        source: market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
+        function_url: where a local store delivers its events; empty means in this process.
+        mlflow_tracking_uri: the model registry.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
+
+    bucket: str = "file://.tickercast/bucket"
+    warehouse: str = "duckdb://.tickercast/warehouse.duckdb"
+    source: str = "yahoo"
+    function_url: str = ""
+    mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
+
+
+def load() -> Settings:
+    """Reads the settings from the environment.
+
+    Raises:
+        UsageError: a variable with our prefix is not a setting.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}."
+            raise UsageError(f"{name} is set and is not a setting: {hint} Unset it or correct its name.")
+    return Settings()
+
+
+def silence_telemetry() -> None:
+    """Keeps libraries from phoning home, unless the user has decided otherwise."""
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+def silence_tensorflow() -> None:
+    """Keeps TensorFlow's start-up messages off the user's screen, unless they are asked for."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+def resource(name: str) -> Path:
+    """A file or folder that a checkout keeps at its top, and the wheel inside the package."""
+    packaged = Path(__file__).parent / name
+    return packaged if packaged.exists() else Path(__file__).parents[2] / name

@@ -1,0 +1,203 @@
+"""Which exchange a symbol trades on, and when that exchange next opens.
+
+>>> [str(day) for day in next_sessions("MSFT", date(2023, 7, 22), 3)]
+['2023-07-24', '2023-07-25', '2023-07-26']
+>>> [str(day) for day in next_sessions("ETH-USD", date(2023, 7, 22), 3)]
+['2023-07-23', '2023-07-24', '2023-07-25']
+
+Symbols are spelled as Yahoo does and calendars are named as exchange_calendars does.
+"""
+
+from bisect import bisect_left, bisect_right
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from tickercast.errors import CalendarError
+
+if TYPE_CHECKING:
+    from exchange_calendars import ExchangeCalendar
+
+NEW_YORK, ALWAYS_OPEN, WEEKDAYS = "XNYS", "24/7", "24/5"
+"""The calendars of what has no suffix, of crypto pairs, and of currencies."""
+
+_YAHOO = {
+    # America
+    "XTSE": ".TO .V .CN .NE ^GSPTSE",
+    "XMEX": ".MX ^MXX",
+    "BVMF": ".SA ^BVSP",
+    "XBUE": ".BA ^MERV",
+    "XSGO": ".SN ^IPSA",
+    "XBOG": ".CL",
+    "XLIM": ".LM",
+    "CMES": ".CBT .CME .CMX .NYM",
+    "IEPA": ".NYB",
+    # Europe
+    "XLON": ".L .IL .AQ .XC ^FTSE ^FTMC ^FTAS",
+    "XDUB": ".IR ^ISEQ",
+    "XPAR": ".PA .NX ^FCHI ^SBF120",
+    "XAMS": ".AS ^AEX",
+    "XBRU": ".BR ^BFX",
+    "XLIS": ".LS",
+    "XMIL": ".MI .TI",
+    "XMAD": ".MC ^IBEX",
+    "XSWX": ".SW ^SSMI",
+    "XWBO": ".VI ^ATX",
+    "XETR": ".DE ^GDAXI ^MDAXI ^SDAXI ^TECDAX ^STOXX ^STOXX50E",
+    "XFRA": ".F .BE .BM .HA .MU",  # Berlin, Bremen, Hannover and Munich keep Frankfurt's holidays
+    "XDUS": ".DU",
+    "XHAM": ".HM",
+    "XSTU": ".SG",
+    "XSTO": ".ST ^OMX ^OMXSPI",
+    "XOSL": ".OL ^OSEAX",
+    "XCSE": ".CO ^OMXC20 ^OMXC25",
+    "XHEL": ".HE ^OMXH25",
+    "XICE": ".IC",
+    "XTAL": ".TL",
+    "XRIS": ".RG",
+    "XLIT": ".VS",
+    "XWAR": ".WA",
+    "XPRA": ".PR",
+    "XBUD": ".BD",
+    "XBSE": ".RO",
+    "ASEX": ".AT",
+    "XIST": ".IS",
+    "XMOS": ".ME",
+    # Asia, Africa and Oceania
+    "XTKS": ".T ^N225",
+    "XHKG": ".HK ^HSI ^HSCE",
+    "XSHG": ".SS .SZ",  # Shenzhen keeps Shanghai's holidays
+    "XKRX": ".KS .KQ ^KS11 ^KS200 ^KQ11",
+    "XTAI": ".TW .TWO ^TWII",
+    "XSES": ".SI ^STI",
+    "XBOM": ".BO .NS ^BSESN ^NSEI ^NSEBANK",  # the National Stock Exchange keeps Bombay's holidays
+    "XIDX": ".JK ^JKSE",
+    "XBKK": ".BK",
+    "XKLS": ".KL ^KLSE",
+    "XPHS": ".PS",
+    "XKAR": ".KA",
+    "XTAE": ".TA",
+    "XSAU": ".SR",
+    "XJSE": ".JO",
+    "XASX": ".AX .XA ^AXJO ^AORD",
+    "XNZE": ".NZ ^NZ50",
+}
+"""Yahoo's suffixes and best-known indices by calendar; an index that is missing is taken for an American one."""
+
+_CALENDARS = {spelling: name for name, spellings in _YAHOO.items() for spelling in spellings.split()}
+
+_SOFT_COMMODITIES = frozenset({"KC", "CC", "CT", "SB", "OJ", "DX"})
+"""Futures that Yahoo quotes from ICE in New York; its others are CME Group's."""
+
+_QUOTE_CURRENCIES = (
+    "USD EUR GBP JPY CHF CAD AUD NZD CNY HKD SGD KRW INR TWD IDR THB PHP MYR VND RUB UAH TRY ILS AED ZAR NGN "
+    "SEK NOK DKK PLN CZK HUF RON BRL MXN ARS CLP COP USDT USDC DAI BTC ETH BNB"
+)
+"""What the right side of a crypto pair may be; in BRK-B or BAC-PL it is a class of shares."""
+
+_LONGEST_CLOSURE = timedelta(days=15)
+_LAST_TIMESTAMP = date(2261, 12, 31)  # of pandas, in nanoseconds
+
+
+def calendar_name(symbol: str) -> str:
+    """The name of the symbol's exchange calendar.
+
+    >>> calendar_name("VOD.L"), calendar_name("BRK-B"), calendar_name("ETH-USD"), calendar_name("EURUSD=X")
+    ('XLON', 'XNYS', '24/7', '24/5')
+
+    Raises:
+        CalendarError: the symbol's suffix is of no exchange whose sessions are known.
+    """
+    if "." in symbol:
+        return _of_suffix(symbol)
+    if symbol.endswith("=X"):
+        return WEEKDAYS
+    if symbol.endswith("=F"):
+        return "IEPA" if symbol.removesuffix("=F") in _SOFT_COMMODITIES else "CMES"
+    if "-" in symbol and symbol.rpartition("-")[2] in _QUOTE_CURRENCIES.split():
+        return ALWAYS_OPEN
+    return _CALENDARS.get(symbol, NEW_YORK)
+
+
+def next_sessions(symbol: str, cutoff: date, count: int) -> tuple[date, ...]:
+    """The first `count` sessions of the symbol's exchange strictly after `cutoff`; early closes are sessions.
+
+    Raises:
+        CalendarError: the symbol's exchange is not known, or its holidays are not known for those dates.
+    """
+    return _next_sessions(calendar_name(symbol), cutoff, count)
+
+
+def sessions_between(symbol: str, first: date, last: date) -> tuple[date, ...]:
+    """The sessions of the symbol's exchange from `first` to `last`, as far as the exchange's holidays are known.
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    sessions = _sessions(calendar_name(symbol), first.year, last.year)
+    return sessions[bisect_left(sessions, first) : bisect_right(sessions, last)]
+
+
+def _of_suffix(symbol: str) -> str:
+    base, _, suffix = symbol.rpartition(".")
+    if f".{suffix}" in _CALENDARS:
+        return _CALENDARS[f".{suffix}"]
+    hint = f", or {base}-{suffix} if it is a share class" if len(suffix) == 1 else ""
+    raise CalendarError(
+        f"{symbol} ends in .{suffix}, an exchange whose sessions are not known: no suffix (New York) or one such as "
+        f".L .PA .DE .T .HK .AX .TO was needed. Name a listing on another exchange{hint}."
+    )
+
+
+@lru_cache(maxsize=4096)
+def _next_sessions(name: str, cutoff: date, count: int) -> tuple[date, ...]:
+    try:
+        years = (cutoff - _LONGEST_CLOSURE).year, (cutoff + _LONGEST_CLOSURE + timedelta(days=2 * count)).year
+    except OverflowError as error:
+        raise _unknown_dates(name, cutoff, count) from error
+    sessions = _sessions(name, *years)
+    start = bisect_right(sessions, cutoff)
+    found = sessions[start : start + count]
+    if start == 0 or len(found) < count:  # the holidays before or after are not recorded
+        raise _unknown_dates(name, cutoff, count)
+    return found
+
+
+def _unknown_dates(name: str, cutoff: date, count: int) -> CalendarError:
+    lower, upper = _bounds(name)
+    known = f"from {lower.year if lower else 'long ago'} to {upper.year}"
+    return CalendarError(
+        f"The holidays of the exchange {name} are known {known}, and {count} session(s) after {cutoff} were needed. "
+        "Upgrade exchange_calendars, or name an earlier date."
+    )
+
+
+@lru_cache(maxsize=64)
+def _sessions(name: str, first_year: int, last_year: int) -> tuple[date, ...]:
+    # Whole years, so that many cutoffs share one calendar: a year costs hardly more to build than a week.
+    first, last = date(first_year, 1, 1), date(last_year, 12, 31)
+    try:
+        return _build(name, first, last)
+    except ValueError:
+        lower, upper = _bounds(name)
+        first, last = max(first, lower or first), min(last, upper)
+        return _build(name, first, last) if first < last else ()
+
+
+@lru_cache(maxsize=64)
+def _bounds(name: str) -> tuple[date | None, date]:
+    # Only a calendar that was built tells what it knows; every one knows 2022.
+    calendar = _calendar(name, date(2022, 1, 1), date(2022, 12, 31))
+    lower, upper = calendar.bound_min(), calendar.bound_max()
+    return lower and lower.date(), upper.date() if upper else _LAST_TIMESTAMP
+
+
+def _build(name: str, first: date, last: date) -> tuple[date, ...]:
+    return tuple(_calendar(name, first, last).sessions.date)
+
+
+def _calendar(name: str, first: date, last: date) -> "ExchangeCalendar":
+    import exchange_calendars  # here, since whoever only uploads or reads need not pay for it
+
+    # Without `start` and `end` twenty years are built.
+    return exchange_calendars.get_calendar(name, start=first.isoformat(), end=last.isoformat())

@@ -1,0 +1,258 @@
+"""What the network sees of a history: ratios in the series' own units, so that one network serves every symbol.
+
+Bars are first rescaled by adj_close/close, which frees returns of splits, dividends and spin-offs. Every value at a
+session is a fixed sequence of element-wise operations on a fixed number of sessions up to it; so cutting what lies
+after changes no bit, and neither does cutting what lies more than `TAIL` sessions before.
+
+>>> len(STEP_FEATURES), len(STATIC_FEATURES)
+(11, 20)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain.forecast import HORIZON
+from tickercast.domain.history import History
+from tickercast.errors import TooFewSessions
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+
+WINDOW = 30
+"""Steps that the network reads, in sessions."""
+
+MIN_SESSIONS = WINDOW + 61
+"""The shortest history that can be fed: sixty returns lie before the first step of its window."""
+
+TAIL = 320
+"""Sessions that decide the inputs of the last one; older ones change nothing."""
+
+STEP_FEATURES = (
+    "return",
+    "abs_return",
+    "overnight_gap",
+    "parkinson",
+    "garman_klass_5",
+    "sigma_5",
+    "sigma_20",
+    "sigma_ewma",
+    "sigma_60_to_250",
+    "volume_z",
+    "volatility_level",
+)
+"""The inputs of each step, in their order."""
+
+STATIC_FEATURES = tuple(f"echo_{name}_{step}" for name in ("quarter", "year") for step in range(1, HORIZON + 1))
+"""The inputs of each forecast, in their order.
+
+Companies report once a quarter, so large moves return after 63 sessions. `echo_quarter_3` is the mean over lags 63, 126
+and 189, `echo_year_3` the value at lag 252, of the largest |return|/σ within two sessions of the one that lies so long
+before step 3. It is 0 where the history does not reach.
+"""
+
+EWMA_DECAY = 0.94
+"""RiskMetrics' λ for daily data (J.P. Morgan/Reuters, RiskMetrics Technical Document, 1996)."""
+
+_EWMA_WINDOW = 256
+_QUARTERS = (63, 126, 189)
+_YEAR = 252
+_NEIGHBOURHOOD = 2
+_SIGMA_FLOOR = 1e-6
+_TYPICAL_SIGMA = 0.02
+_BOUND = 6.0
+_LOG_BOUND = 3.0
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The inputs at every session of one history, for training.
+
+    Attributes:
+        steps: `(sessions, len(STEP_FEATURES))`, in the series' own units; meaningful from session 61.
+        statics: `(sessions, len(STATIC_FEATURES))`.
+        sigma_ewma: `(sessions,)`, RiskMetrics σ of a session's log-return.
+        sigma60: `(sessions,)`, root mean square of sixty log-returns.
+        log_close: `(sessions,)`, logarithm of the rescaled close.
+        range_variance: `(sessions,)`, the session's variance from its overnight gap and range.
+    """
+
+    steps: Floats32
+    statics: Floats32
+    sigma_ewma: Floats
+    sigma60: Floats
+    log_close: Floats
+    range_variance: Floats
+
+    def windows(self, origins: NDArray[np.intp]) -> Floats32:
+        """The network's windows that end at the given sessions: `(origins, WINDOW, len(STEP_FEATURES))`."""
+        return self.steps[origins[:, None] + np.arange(1 - WINDOW, 1)]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs at the last session of n histories, for serving.
+
+    Attributes:
+        steps: `(n, WINDOW, len(STEP_FEATURES))`.
+        statics: `(n, len(STATIC_FEATURES))`.
+        sigma_ewma: `(n,)`, RiskMetrics σ of a session's log-return.
+        sigma60: `(n,)`, root mean square of sixty log-returns.
+    """
+
+    steps: Floats32
+    statics: Floats32
+    sigma_ewma: Floats
+    sigma60: Floats
+
+
+def panel(history: History) -> Panel:
+    """Computes the inputs at every session of a history.
+
+    Raises:
+        TooFewSessions: the history is shorter than `MIN_SESSIONS`.
+    """
+    check_length([history], MIN_SESSIONS)
+    series = _series(_stack([history], len(history)), len(history), [len(history)])
+    return Panel(*(values[0] for values in series))
+
+
+def latest(histories: Sequence[History]) -> Inputs:
+    """Computes the inputs at the last session of each history, the same numbers as `panel` gives there.
+
+    Raises:
+        TooFewSessions: a history is shorter than `MIN_SESSIONS`.
+    """
+    check_length(histories, MIN_SESSIONS)
+    length = min(TAIL, max((len(history) for history in histories), default=MIN_SESSIONS))
+    series = _series(_stack(histories, length), length, [len(history) for history in histories])
+    steps, statics, sigma_ewma, sigma60, *_ = series
+    return Inputs(steps[:, -WINDOW:], statics[:, -1], sigma_ewma[:, -1], sigma60[:, -1])
+
+
+def check_length(histories: Sequence[History], needed: int) -> None:
+    """Refuses histories that are too short.
+
+    Raises:
+        TooFewSessions: naming the first.
+    """
+    for history in histories:
+        if len(history) < needed:
+            raise TooFewSessions(
+                f"{history.symbol} has {len(history)} session(s): at least {needed} were needed to forecast. "
+                "Give it an earlier first date."
+            )
+
+
+def _stack(histories: Sequence[History], length: int) -> dict[str, Floats]:
+    """The last `length` bars of each history, `(n, length)` a column; before its first bar a flat price."""
+    columns = {
+        name: np.zeros((len(histories), length)) for name in ("open", "high", "low", "close", "volume", "factor")
+    }
+    for row, history in enumerate(histories):
+        bars = history.bars
+        size = min(length, len(bars))
+        for name in ("open", "high", "low", "close", "volume"):
+            columns[name][row, length - size :] = bars[name].to_numpy()[-size:]
+        columns["factor"][row, length - size :] = bars["adj_close"].to_numpy()[-size:]
+        for name in ("open", "high", "low", "close", "factor"):
+            columns[name][row, : length - size] = columns["close" if name != "factor" else name][row, length - size]
+    columns["factor"] /= columns["close"]
+    return columns
+
+
+def _series(bars: dict[str, Floats], length: int, sizes: Sequence[int]) -> tuple[NDArray[np.floating], ...]:
+    """The fields of `Panel`, each with a leading axis of histories."""
+    scale = np.log(bars["factor"])
+    opened, high, low, close = (np.log(bars[name]) + scale for name in ("open", "high", "low", "close"))
+    returns_before = np.array(sizes)[:, None] - length + np.arange(length)
+    returns = np.where(returns_before > 0, close - _lagged(close, 1), 0.0)
+    gap = np.where(returns_before > 0, opened - _lagged(close, 1), 0.0)
+    garman_klass = 0.5 * (high - low) ** 2 - (2 * np.log(2) - 1) * (close - opened) ** 2
+    square = returns**2
+
+    def sigma(window: int) -> Floats:
+        return _root(_rolling(square, window) / np.clip(returns_before, 1, window))
+
+    sigma60 = sigma(60)
+    weights = (1 - EWMA_DECAY ** np.clip(returns_before, 1, _EWMA_WINDOW)) / (1 - EWMA_DECAY)
+    sigma_ewma = _root(_rolling(square, _EWMA_WINDOW, EWMA_DECAY) / weights)
+    steps = [
+        np.clip(returns / sigma60, -_BOUND, _BOUND),
+        np.clip(np.abs(returns) / sigma60, 0, _BOUND),
+        np.clip(gap / sigma60, -_BOUND, _BOUND),
+        _log_ratio((high - low) / np.sqrt(4 * np.log(2)), sigma60),
+        _log_ratio(_root(_rolling(garman_klass, 5) / 5), sigma60),
+        _log_ratio(sigma(5), sigma60),
+        _log_ratio(sigma(20), sigma60),
+        _log_ratio(sigma_ewma, sigma60),
+        _log_ratio(sigma60, sigma(250)),
+        _volume_z(bars["volume"]),
+        np.clip(np.log(sigma60 / _TYPICAL_SIGMA) / 0.5, -_BOUND, _BOUND),
+    ]
+    surprise = np.clip(np.abs(returns) / _lagged(sigma60, 1, _SIGMA_FLOOR), 0, _BOUND)
+    echoes = _echoes(np.where(returns_before > 60, surprise, 0.0))
+    return (
+        np.stack(steps, axis=-1).astype(np.float32),
+        echoes.astype(np.float32),
+        sigma_ewma,
+        sigma60,
+        close,
+        gap**2 + np.maximum(garman_klass, 0.0),
+    )
+
+
+def _echoes(surprise: Floats) -> Floats:
+    """The static inputs, `(n, sessions, len(STATIC_FEATURES))`; see `STATIC_FEATURES`."""
+    largest = surprise
+    for back in range(1, 2 * _NEIGHBOURHOOD + 1):
+        largest = np.maximum(largest, _lagged(surprise, back))
+
+    def at(lag: int, step: int) -> Floats:
+        return _lagged(largest, lag - step - _NEIGHBOURHOOD)
+
+    ahead = range(1, HORIZON + 1)
+    quarter = [(at(63, step) + at(126, step) + at(189, step)) / len(_QUARTERS) for step in ahead]
+    return np.stack([*quarter, *(at(_YEAR, step) for step in ahead)], axis=-1)
+
+
+def _volume_z(volume: Floats) -> Floats:
+    """How unusual the logarithm of the volume is among sixty sessions; 0 where there is no volume."""
+    known = np.isfinite(volume) & (volume > 0)
+    log = np.where(known, np.log(np.where(known, volume, 1.0)), 0.0)
+    count = np.maximum(_rolling(known.astype(np.float64), 60), 1.0)
+    mean = _rolling(log, 60) / count
+    spread = np.sqrt(np.maximum(_rolling(log**2, 60) / count - mean**2, 0.05**2))
+    return np.where(known, np.clip((log - mean) / spread, -_BOUND, _BOUND), 0.0)
+
+
+def _rolling(values: Floats, window: int, decay: float = 1.0) -> Floats:
+    """Σ decay^k·values[t−k] for k < window, by doubling: 1, 2, 4 … sessions at a time.
+
+    Unlike a running sum its value at t is made from the same additions whatever lies around the window.
+    """
+    total, taken, block, size = np.zeros_like(values), 0, values, 1
+    while size <= window:
+        if window & size:
+            total = total + decay**taken * _lagged(block, taken)
+            taken += size
+        block = block + decay**size * _lagged(block, size)
+        size *= 2
+    return total
+
+
+def _lagged(values: Floats, sessions: int, fill: float = 0.0) -> Floats:
+    """The values of so many sessions ago, and `fill` before the first."""
+    shifted = np.full_like(values, fill)
+    shifted[:, sessions:] = values[:, : max(values.shape[1] - sessions, 0)]
+    return shifted
+
+
+def _root(variance: Floats) -> Floats:
+    return np.sqrt(np.maximum(variance, _SIGMA_FLOOR**2))
+
+
+def _log_ratio(sigma: Floats, base: Floats) -> Floats:
+    return np.clip(np.log(np.maximum(sigma, _SIGMA_FLOOR) / base), -_LOG_BOUND, _LOG_BOUND)

@@ -1,0 +1,107 @@
+"""Read back what an upload led to: for each symbol its stored forecast, or the stored reason."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from tickercast.domain.forecast import LEVELS, RANDOM_WALK
+from tickercast.errors import FunctionUnavailable, Permanent
+from tickercast.jobs.upload import Upload
+from tickercast.ports import Warehouse
+
+
+@dataclass(frozen=True)
+class StoredForecast:
+    """The champion's forecast of one symbol, as the warehouse holds it.
+
+    Attributes:
+        symbol: the series.
+        cutoff: the forecast origin.
+        last_close: the close there.
+        model_name: who made it.
+        model_version: which version of it.
+        object: the file that it was made from.
+        generation: the version of that file.
+        steps: ten mappings with `step`, `target_date` and the five closes of `LEVELS`.
+        note: what must be known of the bars («simulated»), or empty.
+    """
+
+    symbol: str
+    cutoff: date
+    last_close: float
+    model_name: str
+    model_version: str
+    object: str
+    generation: int
+    steps: Sequence[Mapping[str, Any]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What an upload led to: forecasts in the order of the upload, and the reason for each other symbol."""
+
+    forecasts: Sequence[StoredForecast] = ()
+    failures: Mapping[str, Permanent] = field(default_factory=dict)
+
+
+def collect(uploaded: Upload, *, warehouse: Warehouse) -> Collected:
+    """Reads the ledger and the views for one upload.
+
+    Where a later run has replaced a forecast for the same cutoff by now, the newer one is given, under its
+    own object and generation.
+
+    Args:
+        uploaded: what was sent.
+        warehouse: where the function stores.
+
+    Raises:
+        FunctionUnavailable: a symbol of the upload is not accounted for.
+        WarehouseUnavailable: try again.
+    """
+    ledger = warehouse.read("ingestions", {"object": uploaded.object, "generation": uploaded.generation})
+    done = ledger[ledger["status"] == "forecast"]
+    failures = _failures(uploaded, ledger[ledger["status"] != "forecast"])
+    missing = set(uploaded.symbols) - set(done["symbol"]) - set(failures)
+    if missing:
+        raise FunctionUnavailable(
+            f"{uploaded.object} was uploaded, and neither a forecast nor a reason is stored for "
+            f"{', '.join(sorted(missing))}. Run the command again."
+        )
+    return Collected(_forecasts(uploaded, done, warehouse) if len(done) else [], failures)
+
+
+def _failures(uploaded: Upload, rejected: pd.DataFrame) -> dict[str, Permanent]:
+    failures: dict[str, Permanent] = {}
+    for symbol, reason in zip(rejected["symbol"], rejected["reason"], strict=True):
+        for name in [symbol] if pd.notna(symbol) else uploaded.symbols:
+            failures[name] = Permanent(reason)
+    return failures
+
+
+def _forecasts(uploaded: Upload, done: pd.DataFrame, warehouse: Warehouse) -> list[StoredForecast]:
+    wanted = {"symbol": list(done["symbol"]), "cutoff": list(done["cutoff"].dt.date.unique())}
+    history = warehouse.read("forecast_history", wanted)
+    champion = history[history["model_name"] != RANDOM_WALK].merge(done[["symbol", "cutoff", "reason"]])
+    newest = champion[champion["generation"] == champion.groupby("symbol")["generation"].transform("max")]
+    stored = {str(symbol): _stored(rows.sort_values("step")) for symbol, rows in newest.groupby("symbol")}
+    return [stored[symbol] for symbol in uploaded.symbols if symbol in stored]
+
+
+def _stored(rows: pd.DataFrame) -> StoredForecast:
+    first = rows.iloc[0]
+    steps = rows[["step", "target_date", *LEVELS]].assign(target_date=rows["target_date"].dt.date)
+    return StoredForecast(
+        symbol=str(first["symbol"]),
+        cutoff=first["cutoff"].date(),
+        last_close=float(first["last_close"]),
+        model_name=str(first["model_name"]),
+        model_version=str(first["model_version"]),
+        object=str(first["object"]),
+        generation=int(first["generation"]),
+        steps=[{str(name): value for name, value in row.items()} for row in steps.to_dict("records")],
+        note=str(first["reason"]) if pd.notna(first["reason"]) else "",
+    )

@@ -1,0 +1,26 @@
+"""Make ready what a forecast needs: tables, views, and a published champion. Safe to repeat."""
+
+from collections.abc import Callable
+
+from tickercast.domain.bundle import CHAMPION, Bundle
+from tickercast.jobs.publish import point_champion, write_bundle
+from tickercast.ports import ObjectStore, Warehouse
+
+
+def provision(*, store: ObjectStore, warehouse: Warehouse, shipped: Callable[[], Bundle]) -> list[str]:
+    """Creates what is missing, and publishes the shipped champion where none has been published.
+
+    Returns:
+        The names of what was created or changed.
+
+    Raises:
+        SchemaMismatch: a table of an older version is in the way.
+        Transient: try again.
+    """
+    made = warehouse.provision()
+    if store.generation(CHAMPION):
+        return made
+    bundle = shipped()
+    write_bundle(store, bundle)
+    point_champion(store, bundle.card.name, bundle.card.version)
+    return [*made, CHAMPION]

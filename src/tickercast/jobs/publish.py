@@ -1,0 +1,99 @@
+"""Publish: put a bundle where the forecast function finds it, and point at it.
+
+A version's files are written once and never again; only the pointer changes, in one atomic write. Rolling back is
+pointing at an older version.
+"""
+
+from pydantic import ValidationError
+
+from tickercast.domain.bundle import CHAMPION, Bundle, Pointer, folder, read_bundle
+from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed
+from tickercast.ports import ObjectStore
+
+
+def write_bundle(store: ObjectStore, bundle: Bundle) -> None:
+    """Writes a bundle's network and then its card; doing so twice changes nothing.
+
+    Raises:
+        BundleError: the bundle has no version, or that version was published with other content.
+        StoreUnavailable: try again.
+    """
+    card = bundle.card
+    if not card.version:
+        raise BundleError(f"The bundle of {card.name} has no version: one was needed to publish it. Register it first.")
+    for name, content in files(bundle).items():
+        _write_once(store, name, content)
+
+
+def files(bundle: Bundle) -> dict[str, bytes]:
+    """The objects of a bundle by name, in the order in which they are written."""
+    where = folder(bundle.card.name, bundle.card.version)
+    card = bundle.card.model_dump_json(indent=2) + "\n"
+    return {f"{where}/model.onnx": bundle.onnx, f"{where}/model.json": card.encode()}
+
+
+def point_champion(store: ObjectStore, name: str, version: str) -> Bundle:
+    """Makes a published version the one that is served, after reading it back whole, and returns it.
+
+    Raises:
+        BundleError: the version's files are corrupt or are those of another version.
+        ModelUnavailable: the version has not been published.
+        StoreUnavailable: try again.
+    """
+    bundle = read_version(store, name, version)
+    store.write(CHAMPION, Pointer(name=name, version=version).model_dump_json().encode())
+    return bundle
+
+
+def read_champion(store: ObjectStore) -> Bundle:
+    """Reads the bundle that is served.
+
+    Raises:
+        BundleError: the pointer or the files it points at are corrupt.
+        ModelUnavailable: no version has been published.
+        StoreUnavailable: try again.
+    """
+    try:
+        pointer = Pointer.model_validate_json(store.read(CHAMPION))
+    except ObjectNotFound as error:
+        raise ModelUnavailable(
+            f"{store.url} holds no {CHAMPION}: a published model was needed. Publish one and point at it."
+        ) from error
+    except ValidationError as error:
+        raise BundleError(f"{CHAMPION} in {store.url} does not parse. Point it at a published version again.") from error
+    return read_version(store, pointer.name, pointer.version)
+
+
+def read_version(store: ObjectStore, name: str, version: str) -> Bundle:
+    """Reads a published version.
+
+    Raises:
+        BundleError: its files are corrupt or are those of another version.
+        ModelUnavailable: it has not been published.
+        StoreUnavailable: try again.
+    """
+    where = folder(name, version)
+    try:
+        bundle = read_bundle(store.read(f"{where}/model.onnx"), store.read(f"{where}/model.json"))
+    except ObjectNotFound as error:
+        raise ModelUnavailable(
+            f"{store.url} does not hold {name} {version}: model.onnx and model.json were needed in {where}. "
+            "Publish that version, or point at another."
+        ) from error
+    if (bundle.card.name, bundle.card.version) != (name, version):
+        raise BundleError(
+            f"{where} in {store.url} holds {bundle.card.name} {bundle.card.version}. Publish {name} {version} again "
+            "under a new version."
+        )
+    return bundle
+
+
+def _write_once(store: ObjectStore, name: str, content: bytes) -> None:
+    try:
+        store.write(name, content, if_generation=0)
+    except PreconditionFailed as error:
+        if store.read(name) != content:
+            raise BundleError(
+                f"{name} in {store.url} exists with other content, and published versions are never changed. "
+                "Register the model again for a new version."
+            ) from error

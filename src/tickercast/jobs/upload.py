@@ -1,0 +1,88 @@
+"""Fetch bars and upload them as one CSV, however many symbols there are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from tickercast.domain import objects
+from tickercast.domain.history import History, to_csv
+from tickercast.errors import Permanent, PreconditionFailed
+from tickercast.ports import MarketData, ObjectStore
+
+LOOKBACK = timedelta(days=3 * 365)
+"""History that is fetched for a forecast: the model reads about 320 sessions, charts show more."""
+
+_FREE_NAME_ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What was uploaded.
+
+    Attributes:
+        object: the object's name, empty where no symbol was fit to be uploaded.
+        generation: the version of the object.
+        symbols: those in the file.
+        failures: the reason for each other symbol.
+    """
+
+    object: str = ""
+    generation: int = 0
+    symbols: tuple[str, ...] = ()
+    failures: Mapping[str, Permanent] = field(default_factory=dict)
+
+
+def upload(
+    symbols: Sequence[str],
+    as_of: date,
+    *,
+    source: MarketData,
+    store: ObjectStore,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Upload:
+    """Fetches the bars up to `as_of` and writes them as one object, so that one event follows.
+
+    Args:
+        symbols: as Yahoo spells them, without duplicates.
+        as_of: the last date wanted.
+        source: where the bars come from.
+        store: where the CSV goes.
+        advance: called with the number of symbols fetched since the last call.
+
+    Raises:
+        Transient: the source or the store does not answer.
+    """
+    reading = source.fetch(symbols, as_of - LOOKBACK, as_of, advance=advance)
+    current, failures = _current(reading.histories, as_of)
+    failures = {**reading.failures, **failures}
+    if not current:
+        return Upload(failures=failures)
+    name, generation = _write(store, as_of, current)
+    return Upload(name, generation, tuple(history.symbol for history in current), failures)
+
+
+def _current(histories: Mapping[str, History], as_of: date) -> tuple[list[History], dict[str, Permanent]]:
+    current: list[History] = []
+    failures: dict[str, Permanent] = {}
+    for symbol, history in histories.items():
+        try:
+            current.append(history.until(as_of))
+        except Permanent as error:
+            failures[symbol] = error
+    return current, failures
+
+
+def _write(store: ObjectStore, as_of: date, histories: Sequence[History]) -> tuple[str, int]:
+    data = to_csv(histories)
+    if len(histories) == 1:
+        name = objects.single(as_of, histories[0].symbol)
+        return name, store.write(name, data)
+    taken = store.names(objects.batch(as_of, 0).removesuffix("0000.csv"))
+    first = max(map(objects.batch_number, taken), default=0) + 1
+    for number in range(first, first + _FREE_NAME_ATTEMPTS):
+        name = objects.batch(as_of, number)
+        try:
+            return name, store.write(name, data, if_generation=0)
+        except PreconditionFailed:
+            continue  # another run took the name in between
+    raise PreconditionFailed(f"{_FREE_NAME_ATTEMPTS} batch names after {first} were taken. Run the command again.")

@@ -1,0 +1,47 @@
+"""The random walk: tomorrow's best guess is today's close, and uncertainty grows with the root of time.
+
+It needs no training and is forecast beside every champion, so that skill can be computed for ever after.
+"""
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain.features import check_length
+from tickercast.domain.forecast import HORIZON, LEVELS
+from tickercast.domain.history import History
+
+MIN_SESSIONS = 61
+"""Sixty log-returns."""
+
+
+class RandomWalk:
+    """Log-returns are Gaussian with mean 0 and σ60·√step.
+
+    >>> RandomWalk().name, RandomWalk().predict([]).shape
+    ('random-walk', (0, 10, 5))
+    """
+
+    name = "random-walk"
+    version = "1"
+    min_sessions = MIN_SESSIONS
+
+    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
+        """Predicts every history from its last bar; see `Predictor.predict`.
+
+        Raises:
+            TooFewSessions: a history is shorter than `min_sessions`.
+        """
+        check_length(histories, self.min_sessions)
+        sigma = np.array([_sigma60(history) for history in histories])
+        steps = np.sqrt(np.arange(1, HORIZON + 1))
+        gaussian = np.array([NormalDist().inv_cdf(level) for level in LEVELS.values()])
+        return sigma[:, None, None] * steps[:, None] * gaussian
+
+
+def _sigma60(history: History) -> float:
+    """Root mean square of the last sixty log-returns, dividends and spin-offs taken out."""
+    closes = history.bars["adj_close"].to_numpy()[-MIN_SESSIONS:]
+    return float(np.sqrt(np.mean(np.diff(np.log(closes)) ** 2)))

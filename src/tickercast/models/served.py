@@ -1,0 +1,170 @@
+"""The published network, run by onnxruntime: neither TensorFlow nor MLflow is needed, and nothing is unpickled."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from tickercast.domain import features
+from tickercast.domain.bundle import Bundle, ModelCard
+from tickercast.domain.forecast import HORIZON, LEVELS
+from tickercast.domain.history import History
+from tickercast.errors import BundleError
+
+BATCH = 512
+"""Histories a call of the network; larger batches cost memory and gain nothing."""
+
+OUTPUT = "z"
+"""The network's answer: `(n, HORIZON, quantiles)`, in units of σEWMA·√step."""
+
+
+class ServedModel:
+    """A bundle that is ready to predict.
+
+    >>> from pathlib import Path
+    >>> from tickercast.domain.bundle import read_bundle
+    >>> shipped = Path(features.__file__).parents[1] / "shipped/models/tickercast-lstm/1"
+    >>> model = ServedModel(read_bundle((shipped / "model.onnx").read_bytes(), (shipped / "model.json").read_bytes()))
+    >>> model.name, model.version, model.min_sessions
+    ('tickercast-lstm', '1', 91)
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Loads the network.
+
+        Raises:
+            BundleError: the bundle was made for other inputs, or the network cannot be loaded.
+        """
+        self.card = bundle.card
+        _check_card(bundle.card)
+        self._session = _open(bundle)
+        _check_graph(self._session, bundle.card)
+
+    @property
+    def name(self) -> str:
+        """The registered model's name."""
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        """The registered version."""
+        return self.card.version
+
+    @property
+    def min_sessions(self) -> int:
+        """The shortest history that it takes."""
+        return self.card.min_sessions
+
+    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
+        """Predicts every history from its last bar; see `Predictor.predict`.
+
+        Raises:
+            TooFewSessions: a history is shorter than `min_sessions`.
+        """
+        return self.distribution(histories)[:, :, stored(self.card.quantiles)]
+
+    def distribution(self, histories: Sequence[History]) -> NDArray[np.float64]:
+        """Predicts all of the card's quantiles.
+
+        Returns:
+            `(n, HORIZON, len(card.quantiles))`: log-returns from the last close.
+
+        Raises:
+            TooFewSessions: a history is shorter than `min_sessions`.
+        """
+        features.check_length(histories, self.min_sessions)
+        inputs = features.latest(histories)
+        parts = [np.empty((0, HORIZON, len(self.card.quantiles)))]
+        for start in range(0, len(histories), BATCH):
+            rows = slice(start, start + BATCH)
+            parts.append(self.answer(inputs.steps[rows], inputs.statics[rows]))
+        return log_returns(np.concatenate(parts), inputs.sigma_ewma, self.card)
+
+    def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Runs the network: `(n, window, features)` and `(n, statics)` to z, `(n, HORIZON, quantiles)`."""
+        z: NDArray[np.float32] = self._session.run([OUTPUT], {"steps": steps, "statics": statics})[0]
+        return z
+
+
+def log_returns(z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], card: ModelCard) -> NDArray[np.float64]:
+    """Turns the network's answer into log-returns: σEWMA·√step·(z50 + calibration·(z − z50)).
+
+    Args:
+        z: `(n, HORIZON, quantiles)`.
+        sigma_ewma: `(n,)`.
+        card: for its quantiles and calibration.
+    """
+    middle = card.quantiles.index(0.5)
+    median = z[:, :, middle : middle + 1].astype(np.float64)
+    scale = sigma_ewma[:, None] * np.sqrt(np.arange(1, HORIZON + 1))
+    spread: NDArray[np.float64] = median + card.calibration * (z - median)
+    return scale[:, :, None] * spread
+
+
+def stored(quantiles: Sequence[float]) -> list[int]:
+    """Where the quantiles of `LEVELS` lie among a model's.
+
+    >>> stored((0.025, 0.1, 0.5, 0.9, 0.975))
+    [2, 1, 3, 0, 4]
+    """
+    return [list(quantiles).index(level) for level in LEVELS.values()]
+
+
+def _check_card(card: ModelCard) -> None:
+    ours = {
+        "features": features.STEP_FEATURES,
+        "statics": features.STATIC_FEATURES,
+        "window": features.WINDOW,
+        "horizon": HORIZON,
+    }
+    for name, needed in ours.items():
+        if getattr(card, name) != needed:
+            raise BundleError(
+                f"{card.name} {card.version} was trained with other {name} than this tickercast computes "
+                f"({_short(getattr(card, name))} instead of {_short(needed)}). "
+                "Publish a version trained by this release, or install the release that trained it."
+            )
+    missing = set(LEVELS.values()) - set(card.quantiles)
+    if missing:
+        raise BundleError(
+            f"{card.name} {card.version} does not answer the quantile(s) {sorted(missing)}, which forecasts are made "
+            "of. Publish a version trained by this release."
+        )
+    if card.min_sessions < features.MIN_SESSIONS or not 0.1 < card.calibration < 10:
+        raise BundleError(
+            f"{card.name} {card.version} says min_sessions {card.min_sessions} and calibration {card.calibration}: at "
+            f"least {features.MIN_SESSIONS} and a factor near 1 were needed. Publish the version again."
+        )
+
+
+def _open(bundle: Bundle) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no public base class
+        raise BundleError(
+            f"The ONNX file of {bundle.card.name} {bundle.card.version} does not load: "
+            f"{' '.join(str(error).split())[:160]}. Publish the version again."
+        ) from error
+
+
+def _check_graph(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
+    seen = {node.name: tuple(node.shape[1:]) for node in (*session.get_inputs(), *session.get_outputs())}
+    needed = {
+        "steps": (card.window, len(card.features)),
+        "statics": (len(card.statics),),
+        OUTPUT: (card.horizon, len(card.quantiles)),
+    }
+    if seen != needed:
+        raise BundleError(
+            f"The network of {card.name} {card.version} has inputs and outputs {seen}, and its card says {needed}. "
+            "Publish the version again."
+        )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,148 @@
+"""What the command line shows: values in, Rich renderables and JSON out; nothing is printed here."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tickercast.domain.forecast import LEVELS
+from tickercast.jobs.collect import StoredForecast
+
+SUMMARY_FROM = 9
+"""From this many symbols on, one line each instead of ten."""
+
+MADE_UP = "SIMULATED: these bars are made up, and so is what is forecast from them."
+
+
+def forecast_table(made: StoredForecast, actual: Mapping[date, float] | None, url: str) -> RenderableType:
+    """One symbol: ten rows, and where they came from."""
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=_title(made), pad_edge=False)
+    for heading in ("date", "median", "change", "80 % interval", "95 % interval"):
+        table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
+    if actual is not None:
+        table.add_column("actual", justify="right", no_wrap=True)
+        table.add_column("inside", no_wrap=True)
+    for step in made.steps:
+        cells = _cells(step, made.last_close)
+        table.add_row(*cells, *(_actual_cells(step, actual) if actual is not None else ()))
+    lines: list[RenderableType] = [table]
+    if made.note:
+        lines.append(Text(MADE_UP, style="bold red"))
+    if actual is not None:
+        lines.append(Text(_verdict(made, actual)))
+    lines.append(Text(f"stored as {url}/{made.object}#{made.generation}", style="dim"))
+    return Group(*lines)
+
+
+def summary_table(forecasts: Sequence[StoredForecast]) -> RenderableType:
+    """Many symbols: one row each, for the tenth session."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in (
+        "symbol",
+        "cutoff",
+        "last close",
+        "tenth session",
+        "median",
+        "change",
+        "80 % interval",
+        "95 % interval",
+    ):
+        table.add_column(heading, justify="left" if heading == "symbol" else "right", no_wrap=True)
+    for made in forecasts:
+        target, *rest = _cells(made.steps[-1], made.last_close)
+        table.add_row(made.symbol, str(made.cutoff), price(made.last_close), target, *rest)
+    notes = [Text(MADE_UP, style="bold red")] if any(made.note for made in forecasts) else []
+    return Group(table, *notes)
+
+
+def to_json(forecasts: Sequence[StoredForecast], as_of: date) -> str:
+    """The stable machine-readable form; a simulated forecast carries the further key `simulated`."""
+    return json.dumps([_as_json(made, as_of) for made in forecasts], indent=2)
+
+
+def checks_table(checks: Sequence[tuple[str, str, str, bool]]) -> RenderableType:
+    """What `doctor` found: part, where, what it says, and whether that is well."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("", "part", "where", "says"):
+        table.add_column(heading, overflow="fold")
+    for part, where, says, well in checks:
+        table.add_row(Text("ok", style="green") if well else Text("NO", style="bold red"), part, where, says)
+    return table
+
+
+def price(value: float) -> str:
+    """A price with as many decimals as its size asks for.
+
+    >>> price(1891.5), price(343.7699890136719), price(0.0001234567)
+    ('1,891.50', '343.77', '0.00012346')
+    """
+    return f"{value:,.2f}" if value >= 1 else f"{value:.5g}"
+
+
+def _title(made: StoredForecast) -> Text:
+    return Text.assemble(
+        (made.symbol, "bold"),
+        f"  cutoff {made.cutoff}, last close {price(made.last_close)}, "
+        f"model {made.model_name} version {made.model_version}",
+    )
+
+
+def _cells(step: Mapping[str, Any], last_close: float) -> tuple[str, ...]:
+    return (
+        str(step["target_date"]),
+        price(step["close_median"]),
+        f"{step['close_median'] / last_close - 1:+.2%}",
+        f"{price(step['close_lo_80'])} … {price(step['close_hi_80'])}",
+        f"{price(step['close_lo_95'])} … {price(step['close_hi_95'])}",
+    )
+
+
+def _actual_cells(step: Mapping[str, Any], actual: Mapping[date, float]) -> tuple[str, str]:
+    close = actual.get(step["target_date"])
+    if close is None:
+        return "–", ""
+    inside = next((f"{level} %" for level in (80, 95) if _covers(step, close, level)), "outside")
+    return price(close), inside
+
+
+def _verdict(made: StoredForecast, actual: Mapping[date, float]) -> str:
+    known = [(step, actual[step["target_date"]]) for step in made.steps if step["target_date"] in actual]
+    if not known:
+        return "The source does not hold the sessions that followed."
+    inside = {level: sum(_covers(step, close, level) for step, close in known) for level in (80, 95)}
+    return (
+        f"Of the {len(known)} closes that followed, {inside[80]} lay inside the 80 % interval "
+        f"and {inside[95]} inside the 95 % interval."
+    )
+
+
+def _covers(step: Mapping[str, Any], close: float, level: int) -> bool:
+    return bool(step[f"close_lo_{level}"] <= close <= step[f"close_hi_{level}"])
+
+
+def _as_json(made: StoredForecast, as_of: date) -> dict[str, Any]:
+    return {
+        "symbol": made.symbol,
+        "as_of": as_of.isoformat(),
+        "cutoff": made.cutoff.isoformat(),
+        "last_close": made.last_close,
+        "model_name": made.model_name,
+        "model_version": made.model_version,
+        "object": made.object,
+        "generation": made.generation,
+        "forecast": list(_json_steps(made)),
+    } | ({"simulated": True} if made.note else {})
+
+
+def _json_steps(made: StoredForecast) -> Iterator[dict[str, Any]]:
+    for step in made.steps:
+        yield {
+            "step": int(step["step"]),
+            "target_date": step["target_date"].isoformat(),
+            **{name: float(step[name]) for name in LEVELS},
+        }

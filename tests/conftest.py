@@ -1,0 +1,58 @@
+"""Fixtures that several folders of tests share."""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tickercast.domain.history import History
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, with none of our settings in the environment."""
+    for name in list(os.environ):
+        if name.startswith("TICKERCAST_") or name == "MLFLOW_TRACKING_URI":
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def make_history() -> Callable[..., History]:
+    """Makes the history of a symbol: a seeded walk over weekdays that ends on a date."""
+
+    def make(symbol: str = "MSFT", *, last: date = date(2023, 7, 21), sessions: int = 400, seed: int = 7) -> History:
+        random = np.random.default_rng(seed)
+        close = 100 * np.exp(np.cumsum(random.normal(0, 0.015, sessions)))
+        opened = close * np.exp(random.normal(0, 0.005, sessions))
+        high = np.maximum(opened, close) * np.exp(np.abs(random.normal(0, 0.004, sessions)))
+        low = np.minimum(opened, close) * np.exp(-np.abs(random.normal(0, 0.004, sessions)))
+        dates = pd.bdate_range(end=last, periods=sessions).astype("datetime64[s]")
+        volume = random.integers(1_000_000, 9_000_000, sessions).astype(float)
+        bars = {"session_date": dates, "open": opened, "high": high, "low": low, "close": close}
+        return History(symbol, pd.DataFrame(bars | {"adj_close": close, "volume": volume}))
+
+    return make
+
+
+@pytest.fixture
+def price_folder(tmp_path: Path, make_history: Callable[..., History]) -> Callable[..., Path]:
+    """Makes a folder with one CSV a symbol, as the source `--source DIR` wants it."""
+
+    def make(symbols: Sequence[str] = ("MSFT",), **shape: object) -> Path:
+        from tickercast.domain.history import to_csv
+
+        folder = tmp_path / "prices"
+        folder.mkdir(exist_ok=True)
+        for seed, symbol in enumerate(symbols):
+            (folder / f"{symbol}.csv").write_bytes(to_csv([make_history(symbol, seed=seed, **shape)]))
+        return folder
+
+    return make

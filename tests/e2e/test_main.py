@@ -1,0 +1,319 @@
+"""The main command as its user runs it: a process, a folder, an exit code, and what is on the screen."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tickercast.backends.object_store_local import LocalObjectStore
+from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.config import resource
+
+PROJECT = Path(__file__).parents[2]
+SHARED = PROJECT.parent / "shared" / "data" / "yahoo_csv"
+STEP_KEYS = {"step", "target_date", "close_median", "close_lo_80", "close_hi_80", "close_lo_95", "close_hi_95"}
+FORECAST_KEYS = {
+    "symbol",
+    "as_of",
+    "cutoff",
+    "last_close",
+    "model_name",
+    "model_version",
+    "object",
+    "generation",
+    "forecast",
+}
+
+MakeFolder = Callable[..., Path]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(workspace: Path) -> Run:
+    def call(*words: object, door: Sequence[object] = (PROJECT / "src" / "main.py",), **settings: str) -> object:
+        return subprocess.run(
+            [sys.executable, *map(str, door), *map(str, words)],
+            cwd=workspace,
+            env=os.environ | settings,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return call  # type: ignore[return-value]
+
+
+@pytest.fixture
+def warehouse(workspace: Path) -> DuckDBWarehouse:
+    return DuckDBWarehouse(workspace / ".tickercast" / "warehouse.duckdb", resource("sql"))
+
+
+def test_a_ticker_and_a_date_become_a_table(run: Run, price_folder: MakeFolder, warehouse: DuckDBWarehouse) -> None:
+    done = run("MSFT", "2023-07-22", "--source", price_folder())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cutoff 2023-07-21" in done.stdout
+    assert "2023-07-24" in done.stdout
+    assert "2023-08-04" in done.stdout
+    assert "model tickercast-lstm version" in done.stdout
+    assert "ohlc/2023-07-22/MSFT.csv#" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert set(warehouse.read("latest_forecasts")["model_name"]) == {"tickercast-lstm", "random-walk"}
+
+
+def test_json_is_the_contract_and_nothing_else(run: Run, price_folder: MakeFolder) -> None:
+    done = run("MSFT", "2023-07-22", "--json", "--source", price_folder())
+    [made] = json.loads(done.stdout)
+    assert set(made) == FORECAST_KEYS
+    assert (made["symbol"], made["as_of"], made["cutoff"]) == ("MSFT", "2023-07-22", "2023-07-21")
+    assert [step["step"] for step in made["forecast"]] == list(range(1, 11))
+    for step in made["forecast"]:
+        assert set(step) == STEP_KEYS
+        assert step["close_lo_95"] < step["close_lo_80"] < step["close_median"]
+        assert step["close_median"] < step["close_hi_80"] < step["close_hi_95"]
+    widths = [step["close_hi_95"] - step["close_lo_95"] for step in made["forecast"]]
+    assert widths == sorted(widths)
+
+
+def test_the_same_command_twice_is_a_second_vintage_and_no_doubled_row(
+    run: Run, price_folder: MakeFolder, warehouse: DuckDBWarehouse
+) -> None:
+    folder = price_folder()
+    first, second = (json.loads(run("MSFT", "2023-07-22", "--json", "--source", folder).stdout)[0] for _ in range(2))
+    assert first["generation"] < second["generation"]
+    assert first["forecast"] == second["forecast"]
+    assert len(warehouse.read("forecasts")) == 40
+    for view, key in {
+        "latest_prices": ["symbol", "session_date"],
+        "latest_forecasts": ["symbol", "model_name", "step"],
+        "forecast_history": ["symbol", "model_name", "cutoff", "step"],
+        "predicted_prices": ["symbol", "date"],
+    }.items():
+        assert not warehouse.read(view).duplicated(key).any(), view
+
+
+def test_eight_symbols_are_one_upload_and_one_event(
+    run: Run, price_folder: MakeFolder, warehouse: DuckDBWarehouse, workspace: Path
+) -> None:
+    symbols = ["AAPL", "GOOG", "IBM", "META", "MMM", "MSFT", "NVDA", "SPY"]
+    done = run(*symbols, "2023-07-25", "--json", "--source", price_folder(symbols))
+    assert [made["symbol"] for made in json.loads(done.stdout)] == symbols
+    assert LocalObjectStore(workspace / ".tickercast" / "bucket").names("ohlc/") == ["ohlc/2023-07-25/batch-0001.csv"]
+    ledger = warehouse.read("ingestions")
+    assert (len(ledger), ledger["event_id"].nunique()) == (8, 1)
+
+
+def test_symbols_come_from_a_file_too(run: Run, price_folder: MakeFolder, workspace: Path) -> None:
+    (workspace / "watchlist.txt").write_text("# mine\nmsft, META\nMSFT  # again\n")
+    done = run("2023-07-22", "--symbols-file", "watchlist.txt", "--json", "--source", price_folder(["MSFT", "META"]))
+    assert [made["symbol"] for made in json.loads(done.stdout)] == ["MSFT", "META"]
+
+
+def test_with_some_symbols_bad_the_others_are_forecast_and_the_exit_code_is_one(
+    run: Run, price_folder: MakeFolder
+) -> None:
+    done = run("MSFT", "BOGUS", "../../etc/passwd", "2023-07-22", "--source", price_folder())
+    assert done.returncode == 1
+    assert "2023-08-04" in done.stdout
+    assert "BOGUS" in done.stderr
+    assert "'../../etc/passwd' is not a symbol" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+BAD_ARGUMENTS = {
+    "no argument": ([], "No ticker and no date"),
+    "no date": (["MSFT"], "'MSFT' is not a date"),
+    "no ticker": (["2023-07-22"], "no ticker"),
+    "bad date": (["MSFT", "2023-02-30"], "'2023-02-30' is not a date"),
+    "future date": (["MSFT", "2999-01-01"], "2999-01-01 is out of range"),
+    "date before all markets": (["MSFT", "0001-01-01"], "out of range"),
+    "a path": (["../../etc/passwd", "2023-07-22"], "is not a symbol"),
+    "SQL": (["'; DROP TABLE prices; --", "2023-07-22"], "is not a symbol"),
+    "unknown symbol": (["BOGUS", "2023-07-22"], "BOGUS"),
+    "before the data": (["MSFT", "1999-01-04"], "MSFT"),
+    "long after the data": (["MSFT", "2024-07-22"], "stale"),
+    "unknown source": (["MSFT", "2023-07-22", "--source", "nowhere"], "'nowhere' is neither"),
+    "missing file of symbols": (["2023-07-22", "--symbols-file", "none.txt"], "none.txt"),
+    "unknown option": (["MSFT", "2023-07-22", "--bogus"], "--bogus"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARGUMENTS)
+def test_a_bad_argument_ends_in_a_sentence_and_writes_nothing(
+    run: Run, price_folder: MakeFolder, case: str, workspace: Path
+) -> None:
+    words, sentence = BAD_ARGUMENTS[case]
+    done = run("--source", price_folder(), *words)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert LocalObjectStore(workspace / ".tickercast" / "bucket").names("ohlc/") == []
+
+
+HEADER = "Date,Open,High,Low,Close\n"
+ROW = "2023-07-21,10,12,9,11\n"
+BAD_FILES = {
+    "empty": (b"", "empty"),
+    "missing column": (b"Date,Open,High,Low\n2023-07-21,1,1,1\n", "no column Close"),
+    "text in a price": (f"{HEADER}2023-07-21,10,12,9,eleven\n".encode(), "'eleven'"),
+    "negative price": (f"{HEADER}2023-07-21,10,12,-9,11\n".encode(), "'-9'"),
+    "high below low": (f"{HEADER}2023-07-21,10,9,12,11\n".encode(), "low ≤ open, close ≤ high"),
+    "duplicate dates": (f"{HEADER}{ROW}{ROW}".encode(), "duplicate date"),
+    "binary": (bytes(range(256)), "binary"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_file_ends_in_a_sentence_and_writes_nothing(run: Run, case: str, workspace: Path) -> None:
+    data, sentence = BAD_FILES[case]
+    folder = workspace / "prices"
+    folder.mkdir()
+    (folder / "MSFT.csv").write_bytes(data)
+    done = run("MSFT", "2023-07-22", "--source", folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert "MSFT" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert LocalObjectStore(workspace / ".tickercast" / "bucket").names("ohlc/") == []
+
+
+def test_thirty_rows_are_refused_by_the_function_with_its_reason(
+    run: Run, price_folder: MakeFolder, warehouse: DuckDBWarehouse
+) -> None:
+    done = run("MSFT", "2023-07-22", "--source", price_folder(sessions=30))
+    assert (done.returncode, done.stdout) == (2, "")
+    [row] = warehouse.read("ingestions").to_dict("records")
+    assert row["status"] == "rejected"
+    assert done.stderr == row["reason"] + "\n"
+    assert "30 sessions" in row["reason"]
+    assert warehouse.read("prices").empty
+
+
+def test_unsorted_dates_are_put_in_order(run: Run, price_folder: MakeFolder) -> None:
+    folder = price_folder()
+    ordered = json.loads(run("MSFT", "2023-07-22", "--json", "--source", folder).stdout)[0]["forecast"]
+    header, *rows = (folder / "MSFT.csv").read_text().splitlines()
+    (folder / "MSFT.csv").write_text("\n".join([header, *reversed(rows)]))
+    assert json.loads(run("MSFT", "2023-07-22", "--json", "--source", folder).stdout)[0]["forecast"] == ordered
+
+
+def test_simulated_bars_say_that_they_are_made_up(run: Run, warehouse: DuckDBWarehouse) -> None:
+    done = run("MSFT", "2023-07-22", "--source", "simulated")
+    assert done.returncode == 0
+    assert "SIMULATED" in done.stdout
+    [made] = json.loads(run("MSFT", "2023-07-22", "--source", "simulated", "--json").stdout)
+    assert made["simulated"] is True
+    assert list(warehouse.read("ingestions")["reason"]) == ["simulated", "simulated"]
+
+
+def test_the_sample_shows_what_really_followed(run: Run) -> None:
+    done = run("MSFT", "2012-08-15", "--source", "sample", "--actual")
+    assert done.returncode == 0
+    assert "actual" in done.stdout
+    assert "Of the 10 closes that followed" in done.stdout
+
+
+def test_a_function_that_is_served_over_http_gives_the_same_forecast(
+    run: Run, price_folder: MakeFolder, served_function: str
+) -> None:
+    folder = price_folder()
+    over_http = run("MSFT", "2023-07-22", "--json", "--source", folder, TICKERCAST_FUNCTION_URL=served_function)
+    assert over_http.stderr == ""
+    in_process = run("MSFT", "2023-07-22", "--json", "--source", folder)
+    assert json.loads(over_http.stdout)[0]["forecast"] == json.loads(in_process.stdout)[0]["forecast"]
+
+
+def wait_for(port: int) -> None:
+    for _ in range(300):
+        with contextlib.suppress(OSError), socket.create_connection(("localhost", port), timeout=1):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"nothing listens on {port}")
+
+
+@pytest.fixture
+def served_function(workspace: Path) -> Iterator[str]:
+    port = 18080 + os.getpid() % 2000
+    server = subprocess.Popen(
+        [
+            *(Path(sys.executable).parent / "functions-framework", "--source", PROJECT / "cloud_function" / "main.py"),
+            *("--target", "forecast", "--signature-type", "cloudevent", "--host", "localhost", "--port", str(port)),
+        ],
+        cwd=workspace,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(port)
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def test_an_absent_function_is_a_sentence(run: Run, price_folder: MakeFolder) -> None:
+    done = run("MSFT", "2023-07-22", "--source", price_folder(), TICKERCAST_FUNCTION_URL="http://localhost:9")
+    assert done.returncode == 2
+    assert "No function answers at http://localhost:9" in done.stderr
+
+
+def test_a_damaged_champion_is_a_sentence_and_nothing_is_stored(
+    run: Run, price_folder: MakeFolder, workspace: Path, warehouse: DuckDBWarehouse
+) -> None:
+    folder = price_folder()
+    run("MSFT", "2023-07-22", "--source", folder)
+    bucket = workspace / ".tickercast" / "bucket"
+    [damaged] = (bucket / ".generations/models/tickercast-lstm/1/model.onnx").glob("*[0-9]")
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    done = run("MSFT", "2023-07-22", "--source", folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "sha256" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(warehouse.read("forecasts")) == 20
+
+
+def test_the_installed_command_and_the_door_are_one(run: Run, price_folder: MakeFolder) -> None:
+    door = ("-m", "tickercast")
+    done = run("forecast", "MSFT", "2023-07-22", "--json", "--source", price_folder(), door=door)
+    assert json.loads(done.stdout)[0]["cutoff"] == "2023-07-21"
+
+
+def test_doctor_names_every_engine_and_whether_it_answers(run: Run) -> None:
+    done = run("doctor", door=("-m", "tickercast"), TICKERCAST_SOURCE="sample")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for part in ("object store", "warehouse", "champion", "market data", "function", "model registry"):
+        assert part in done.stdout
+
+
+def test_an_unknown_setting_is_refused(run: Run) -> None:
+    done = run("MSFT", "2023-07-22", TICKERCAST_BUKET="file://x")
+    assert done.returncode == 2
+    assert "did you mean TICKERCAST_BUCKET" in done.stderr
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared market data is not beside this checkout")
+@pytest.mark.parametrize(
+    ("symbol", "cutoff", "last_close", "first", "last"),
+    [
+        ("MSFT", "2023-07-21", 343.77, "2023-07-24", "2023-08-04"),
+        ("ETH-USD", "2023-07-22", None, "2023-07-23", "2023-08-01"),
+    ],
+)
+def test_real_bars_give_the_expected_origin_and_targets(
+    run: Run, symbol: str, cutoff: str, last_close: float | None, first: str, last: str
+) -> None:
+    [made] = json.loads(run(symbol, "2023-07-22", "--json", "--source", SHARED).stdout)
+    assert made["cutoff"] == cutoff
+    assert last_close is None or round(made["last_close"], 2) == last_close
+    dates = [step["target_date"] for step in made["forecast"]]
+    assert (dates[0], dates[-1]) == (first, last)
+    assert dates == sorted(dates)
+    assert all(date.fromisoformat(day) for day in dates)

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from tickercast import config
+from tickercast.errors import UsageError
+
+
+def test_a_laptop_needs_no_settings(workspace: Path) -> None:
+    settings = config.load()
+    assert settings.bucket == "file://.tickercast/bucket"
+    assert settings.warehouse == "duckdb://.tickercast/warehouse.duckdb"
+    assert settings.source == "yahoo"
+    assert settings.mlflow_tracking_uri == "sqlite:///.tickercast/mlflow.db"
+
+
+def test_the_environment_is_read(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKERCAST_SOURCE", "sample")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
+    settings = config.load()
+    assert (settings.source, settings.mlflow_tracking_uri) == ("sample", "sqlite:///elsewhere.db")
+
+
+def test_an_unknown_setting_is_refused_with_the_likely_one(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKERCAST_BUKET", "file://x")
+    with pytest.raises(UsageError, match="did you mean TICKERCAST_BUCKET"):
+        config.load()
+
+
+def test_settings_cannot_be_changed(workspace: Path) -> None:
+    with pytest.raises(ValidationError):
+        config.load().source = "sample"  # type: ignore[misc]
+
+
+def test_a_checkout_finds_its_sql_and_its_function() -> None:
+    assert (config.resource("sql") / "tables" / "prices.sql").is_file()
+    assert (config.resource("cloud_function") / "main.py").is_file()

@@ -1,0 +1,74 @@
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tickercast.backends.object_store_local import LocalObjectStore
+from tickercast.domain.history import History, Reading, read_csv
+from tickercast.errors import UnknownSymbol
+from tickercast.jobs.upload import upload
+
+AS_OF = date(2023, 7, 22)
+MakeHistory = Callable[..., History]
+
+
+class Source:
+    name = "table"
+
+    def __init__(self, *histories: History) -> None:
+        self.histories = {history.symbol: history for history in histories}
+        self.calls: list[Sequence[str]] = []
+
+    def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
+        self.calls.append(symbols)
+        advance(len(symbols))
+        known = {symbol: self.histories[symbol] for symbol in symbols if symbol in self.histories}
+        return Reading(known, {symbol: UnknownSymbol(symbol) for symbol in symbols if symbol not in known})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> LocalObjectStore:
+    return LocalObjectStore(tmp_path / "bucket")
+
+
+def test_one_symbol_goes_under_its_own_name(store: LocalObjectStore, make_history: MakeHistory) -> None:
+    sent = upload(["MSFT"], AS_OF, source=Source(make_history()), store=store)
+    assert sent.object == "ohlc/2023-07-22/MSFT.csv"
+    assert sent.generation == store.generation(sent.object)
+
+
+def test_eight_symbols_are_one_download_and_one_object(store: LocalObjectStore, make_history: MakeHistory) -> None:
+    symbols = [f"S{number}" for number in range(8)]
+    source = Source(*(make_history(symbol) for symbol in symbols))
+    sent = upload(symbols, AS_OF, source=source, store=store)
+    assert source.calls == [symbols]
+    assert store.names("ohlc/") == [sent.object] == ["ohlc/2023-07-22/batch-0001.csv"]
+    assert set(read_csv(store.read(sent.object)).histories) == set(symbols)
+
+
+def test_a_second_batch_of_the_day_takes_the_next_number(store: LocalObjectStore, make_history: MakeHistory) -> None:
+    source = Source(make_history("MSFT"), make_history("META"))
+    names = [upload(["MSFT", "META"], AS_OF, source=source, store=store).object for _ in range(2)]
+    assert names == ["ohlc/2023-07-22/batch-0001.csv", "ohlc/2023-07-22/batch-0002.csv"]
+
+
+def test_what_the_source_has_after_the_date_is_not_sent(store: LocalObjectStore, make_history: MakeHistory) -> None:
+    sent = upload(["MSFT"], AS_OF, source=Source(make_history(last=date(2023, 8, 4))), store=store)
+    assert read_csv(store.read(sent.object)).histories["MSFT"].cutoff == date(2023, 7, 21)
+
+
+def test_unknown_and_stale_symbols_are_reasons_and_the_others_go(
+    store: LocalObjectStore, make_history: MakeHistory
+) -> None:
+    source = Source(make_history("MSFT"), make_history("OLD", last=date(2023, 7, 3)))
+    sent = upload(["MSFT", "OLD", "NONE"], AS_OF, source=source, store=store)
+    assert sent.symbols == ("MSFT",)
+    assert set(sent.failures) == {"OLD", "NONE"}
+    assert "stale" in str(sent.failures["OLD"])
+
+
+def test_with_nothing_to_send_nothing_is_written(store: LocalObjectStore) -> None:
+    sent = upload(["NONE"], AS_OF, source=Source(), store=store)
+    assert sent.object == ""
+    assert store.names("") == []
