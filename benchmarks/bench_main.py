@@ -51,7 +51,7 @@ def _prepare(workspace: Path) -> tuple[Path, Path]:
     prices.mkdir()
     (prices / "MSFT.csv").write_bytes(to_csv([history]))
     keras_model = workspace / "model.keras"
-    lstm.fit([history], trained_through=AS_OF, seeds=range(5), epochs=1).save(keras_model)
+    lstm.fit([history], trained_through=AS_OF, seeds=range(5), recipe=lstm.Recipe(epochs=1)).save(keras_model)
     return prices, keras_model
 
 

@@ -9,8 +9,8 @@ from tickercast.domain.forecast import Predictor
 from tickercast.ports import ObjectStore
 
 
-def predictors(_: ObjectStore) -> Sequence[Predictor]:
-    """Loads the Keras model where the function would load the ONNX one."""
+def predictors(store: ObjectStore) -> Sequence[Predictor]:
+    """Loads the Keras model where the function would load the ONNX one; `store` is not read."""
     from tickercast.models import lstm
     from tickercast.models.random_walk import RandomWalk
 

@@ -23,7 +23,7 @@ function = functools.cache(bootstrap.function)
 def forecast(event: CloudEvent) -> None:
     """Forecasts every symbol in the CSV whose upload the event announces."""
     try:
-        finalized = bootstrap.object_finalized(event.get_attributes(), event.get_data())
+        finalized = bootstrap.object_finalized(event.get_attributes(), event.get_data() or {})
     except UsageError as error:
         log.error("%s", error)
         return

@@ -16,6 +16,7 @@ from tickercast.jobs.forecast import Outcome
 from tickercast.jobs.forecast import forecast as answer
 from tickercast.jobs.provision import provision
 from tickercast.jobs.publish import read_champion
+from tickercast.jobs.train import Fit
 from tickercast.ports import MarketData, ModelRegistry, ObjectFinalized, ObjectStore, Warehouse
 
 SOURCES = ("yahoo", "sample", "simulated")
@@ -105,6 +106,26 @@ def require_training() -> None:
         raise UsageError(
             f"Training needs {', '.join(missing)}, which this light environment lacks. Run `make setup-dev`."
         )
+
+
+def trainer() -> Fit:
+    """The training of the LSTM; it needs the training extras.
+
+    Raises:
+        UsageError: TensorFlow is not installed.
+    """
+    require_training()
+    config.silence_tensorflow()
+    from tickercast.models import lstm
+
+    return lstm.fit
+
+
+def sample_symbols() -> Sequence[str]:
+    """All that the sample source holds."""
+    from tickercast.backends.market_data_sample import SYMBOLS
+
+    return SYMBOLS
 
 
 def shipped_bundle() -> Bundle:

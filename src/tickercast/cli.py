@@ -9,7 +9,7 @@ import tempfile
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -23,11 +23,14 @@ from tickercast.domain.history import parse_symbol
 from tickercast.errors import Permanent, TickercastError, UsageError
 from tickercast.jobs.collect import Collected, collect
 from tickercast.jobs.compare import compare
+from tickercast.jobs.publish import publishable
+from tickercast.jobs.train import train as train_model
 from tickercast.jobs.upload import upload
 
 SOME_FAILED, NOTHING_WORKED = 1, 2
 _PIPED_WIDTH = 120
 _FIRST_YEAR = 1900
+_FIRST_TRAINING_YEAR = 2000
 
 app = typer.Typer(
     help="Calibrated forecasts of the next ten trading sessions.",
@@ -37,7 +40,7 @@ app = typer.Typer(
 )
 
 
-@app.command(epilog="Example: tickercast forecast META MMM ETH-USD 2023-07-25 --source sample")
+@app.command(epilog="Example: tickercast forecast META MMM ETH-USD 2023-07-25")
 def forecast(
     words: Annotated[
         list[str] | None,
@@ -58,8 +61,8 @@ def forecast(
     data = bootstrap.market_data(source or settings.source)
     store = bootstrap.object_store(settings)
     warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
-    with _progress(f"bars from {data.name}", len(symbols)) as progress:
-        uploaded = upload(symbols, as_of, source=data, store=store, advance=progress.advance)
+    with _progress(f"forecasting with bars from {data.name}", len(symbols) if len(symbols) > 1 else None) as progress:
+        uploaded = upload(symbols, as_of, source=data, store=store, now=datetime.now(UTC), advance=progress.advance)
     collected = collect(uploaded, warehouse=warehouse) if uploaded.object else Collected()
     followed = compare(collected.forecasts, source=data) if actual else None
     if as_json:
@@ -67,6 +70,47 @@ def forecast(
     else:
         _show(collected, followed, store.url, warehouse.url)
     _finish(collected, {**refused, **uploaded.failures, **collected.failures})
+
+
+@app.command(epilog="Example: tickercast train --source sample --through 2010-12-31 --out models")
+def train(
+    tickers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TICKER", help="What to learn from; all five with --source sample."),
+    ] = None,
+    source: Annotated[
+        str, typer.Option(help="yahoo, sample, simulated, or a folder of CSV or Parquet files.", show_default="yahoo")
+    ] = "",
+    through: Annotated[
+        str, typer.Option(metavar="DATE", help="The last date to learn from; what follows measures the model.")
+    ] = "2010-12-31",
+    out: Annotated[str, typer.Option(metavar="DIR", help="Write the registered bundle there too.")] = "",
+) -> None:
+    """Train the LSTM, register it in MLflow as the challenger, and write its ONNX bundle."""
+    settings = config.load()
+    name = source or settings.source
+    symbols = [parse_symbol(word) for word in tickers or []] or (bootstrap.sample_symbols() if name == "sample" else [])
+    if not symbols:
+        raise UsageError(f"No ticker was given to learn from: tickercast train MSFT AAPL --source {name}.")
+    fit, registry, learned_through = bootstrap.trainer(), bootstrap.model_registry(settings), _as_of(through)
+    with _progress("epochs", total=1) as progress:
+        bundle = train_model(
+            bootstrap.market_data(name),
+            symbols,
+            date(_FIRST_TRAINING_YEAR, 1, 1),
+            date.today(),
+            learned_through,
+            fit=fit,
+            registry=registry,
+            on_progress=progress.set,
+            on_failure=lambda symbol, reason: _complain(f"{symbol}: {reason}"),
+        )
+    _console().print(screen.card_table(bundle.card))
+    if out:
+        for path, content in publishable(bundle).items():
+            (Path(out) / path).parent.mkdir(parents=True, exist_ok=True)
+            (Path(out) / path).write_bytes(content)
+        _console().print(f"written to {out}", highlight=False)
 
 
 @app.command(epilog="Example: tickercast doctor")
@@ -174,11 +218,15 @@ class _Bar:
         """Moves the bar by `count` and shows at once that something happened."""
         self._progress.advance(self._task, count)
 
+    def set(self, done: int, total: int) -> None:
+        """Puts the bar where it belongs."""
+        self._progress.update(self._task, completed=done, total=total)
+
 
 @contextmanager
 def _progress(label: str, total: int | None = None) -> Iterator[_Bar]:
     columns = [SpinnerColumn(), TextColumn("{task.description}")]
-    if total is not None and total > 1:
+    if total is not None:
         columns += [BarColumn(), MofNCompleteColumn()]
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

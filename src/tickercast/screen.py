@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tickercast.domain.bundle import ModelCard
 from tickercast.domain.forecast import LEVELS
 from tickercast.jobs.collect import StoredForecast
 
@@ -72,6 +73,18 @@ def checks_table(checks: Sequence[tuple[str, str, str, bool]]) -> RenderableType
         table.add_column(heading, overflow="fold")
     for part, where, says, well in checks:
         table.add_row(Text("ok", style="green") if well else Text("NO", style="bold red"), part, where, says)
+    return table
+
+
+def card_table(card: ModelCard) -> RenderableType:
+    """What was trained, and how it measured on later dates."""
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title=f"{card.name} version {card.version}", title_justify="left"
+    )
+    table.add_column(f"after {card.trained_through}")
+    table.add_column("measured", justify="right")
+    for name, value in card.metrics.items():
+        table.add_row(name, f"{value:g}")
     return table
 
 

@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from tickercast.errors import UnknownSymbol
 from tickercast.jobs.upload import upload
 
 AS_OF = date(2023, 7, 22)
+NOW = datetime(2023, 8, 31, tzinfo=UTC)
 MakeHistory = Callable[..., History]
 
 
@@ -33,7 +34,7 @@ def store(tmp_path: Path) -> LocalObjectStore:
 
 
 def test_one_symbol_goes_under_its_own_name(store: LocalObjectStore, make_history: MakeHistory) -> None:
-    sent = upload(["MSFT"], AS_OF, source=Source(make_history()), store=store)
+    sent = upload(["MSFT"], AS_OF, source=Source(make_history()), store=store, now=NOW)
     assert sent.object == "ohlc/2023-07-22/MSFT.csv"
     assert sent.generation == store.generation(sent.object)
 
@@ -41,7 +42,7 @@ def test_one_symbol_goes_under_its_own_name(store: LocalObjectStore, make_histor
 def test_eight_symbols_are_one_download_and_one_object(store: LocalObjectStore, make_history: MakeHistory) -> None:
     symbols = [f"S{number}" for number in range(8)]
     source = Source(*(make_history(symbol) for symbol in symbols))
-    sent = upload(symbols, AS_OF, source=source, store=store)
+    sent = upload(symbols, AS_OF, source=source, store=store, now=NOW)
     assert source.calls == [symbols]
     assert store.names("ohlc/") == [sent.object] == ["ohlc/2023-07-22/batch-0001.csv"]
     assert set(read_csv(store.read(sent.object)).histories) == set(symbols)
@@ -49,12 +50,12 @@ def test_eight_symbols_are_one_download_and_one_object(store: LocalObjectStore, 
 
 def test_a_second_batch_of_the_day_takes_the_next_number(store: LocalObjectStore, make_history: MakeHistory) -> None:
     source = Source(make_history("MSFT"), make_history("META"))
-    names = [upload(["MSFT", "META"], AS_OF, source=source, store=store).object for _ in range(2)]
+    names = [upload(["MSFT", "META"], AS_OF, source=source, store=store, now=NOW).object for _ in range(2)]
     assert names == ["ohlc/2023-07-22/batch-0001.csv", "ohlc/2023-07-22/batch-0002.csv"]
 
 
 def test_what_the_source_has_after_the_date_is_not_sent(store: LocalObjectStore, make_history: MakeHistory) -> None:
-    sent = upload(["MSFT"], AS_OF, source=Source(make_history(last=date(2023, 8, 4))), store=store)
+    sent = upload(["MSFT"], AS_OF, source=Source(make_history(last=date(2023, 8, 4))), store=store, now=NOW)
     assert read_csv(store.read(sent.object)).histories["MSFT"].cutoff == date(2023, 7, 21)
 
 
@@ -62,13 +63,22 @@ def test_unknown_and_stale_symbols_are_reasons_and_the_others_go(
     store: LocalObjectStore, make_history: MakeHistory
 ) -> None:
     source = Source(make_history("MSFT"), make_history("OLD", last=date(2023, 7, 3)))
-    sent = upload(["MSFT", "OLD", "NONE"], AS_OF, source=source, store=store)
+    sent = upload(["MSFT", "OLD", "NONE"], AS_OF, source=source, store=store, now=NOW)
     assert sent.symbols == ("MSFT",)
     assert set(sent.failures) == {"OLD", "NONE"}
     assert "stale" in str(sent.failures["OLD"])
 
 
 def test_with_nothing_to_send_nothing_is_written(store: LocalObjectStore) -> None:
-    sent = upload(["NONE"], AS_OF, source=Source(), store=store)
+    sent = upload(["NONE"], AS_OF, source=Source(), store=store, now=NOW)
     assert sent.object == ""
     assert store.names("") == []
+
+
+@pytest.mark.parametrize(("hour", "cutoff"), [(19, date(2023, 7, 20)), (20, date(2023, 7, 21))])
+def test_the_bar_of_a_session_that_has_not_closed_is_left_out(
+    store: LocalObjectStore, make_history: MakeHistory, hour: int, cutoff: date
+) -> None:
+    now = datetime(2023, 7, 21, hour, tzinfo=UTC)
+    sent = upload(["MSFT"], now.date(), source=Source(make_history()), store=store, now=now)
+    assert read_csv(store.read(sent.object)).histories["MSFT"].cutoff == cutoff

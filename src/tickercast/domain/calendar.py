@@ -9,7 +9,7 @@ Symbols are spelled as Yahoo does and calendars are named as exchange_calendars 
 """
 
 from bisect import bisect_left, bisect_right
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -96,6 +96,7 @@ _QUOTE_CURRENCIES = (
 """What the right side of a crypto pair may be; in BRK-B or BAC-PL it is a class of shares."""
 
 _LONGEST_CLOSURE = timedelta(days=15)
+_TIME_ZONES = timedelta(days=1)  # a session that is over everywhere
 _LAST_TIMESTAMP = date(2261, 12, 31)  # of pandas, in nanoseconds
 
 
@@ -126,6 +127,30 @@ def next_sessions(symbol: str, cutoff: date, count: int) -> tuple[date, ...]:
         CalendarError: the symbol's exchange is not known, or its holidays are not known for those dates.
     """
     return _next_sessions(calendar_name(symbol), cutoff, count)
+
+
+def is_over(symbol: str, session: date, now: datetime) -> bool:
+    """Whether a session has closed, so that its bar is whole; crypto's closes at midnight UTC.
+
+    >>> from datetime import UTC
+    >>> is_over("MSFT", date(2023, 7, 21), datetime(2023, 7, 21, 19, 59, tzinfo=UTC))
+    False
+    >>> is_over("MSFT", date(2023, 7, 21), datetime(2023, 7, 21, 20, 0, tzinfo=UTC))
+    True
+
+    Raises:
+        CalendarError: the symbol's exchange is not known, or its holidays are not known for that date.
+    """
+    if now.date() - session > _TIME_ZONES:
+        return True
+    name = calendar_name(symbol)
+    try:
+        calendar = _calendar(name, session - _LONGEST_CLOSURE, session)
+    except ValueError as error:
+        raise _unknown_dates(name, session, 1) from error
+    if calendar.sessions[-1].date() != session:
+        return now.date() > session
+    return bool(calendar.session_close(session.isoformat()) <= now)
 
 
 def sessions_between(symbol: str, first: date, last: date) -> tuple[date, ...]:

@@ -64,6 +64,7 @@ _SIGMA_FLOOR = 1e-6
 _TYPICAL_SIGMA = 0.02
 _BOUND = 6.0
 _LOG_BOUND = 3.0
+_USUAL_RANGES = (-0.3, 0.1)  # 5 % and 98 % quantiles of the year's log ratio in the sample's stocks
 
 
 @dataclass(frozen=True)
@@ -179,12 +180,13 @@ def _series(bars: dict[str, Floats], length: int, sizes: Sequence[int]) -> tuple
     sigma60 = sigma(60)
     weights = (1 - EWMA_DECAY ** np.clip(returns_before, 1, _EWMA_WINDOW)) / (1 - EWMA_DECAY)
     sigma_ewma = _root(_rolling(square, _EWMA_WINDOW, EWMA_DECAY) / weights)
+    usual = _range_correction(_root(_rolling(garman_klass, 250) / np.clip(returns_before, 1, 250)), sigma(250))
     steps = [
         np.clip(returns / sigma60, -_BOUND, _BOUND),
         np.clip(np.abs(returns) / sigma60, 0, _BOUND),
         np.clip(gap / sigma60, -_BOUND, _BOUND),
-        _log_ratio((high - low) / np.sqrt(4 * np.log(2)), sigma60),
-        _log_ratio(_root(_rolling(garman_klass, 5) / 5), sigma60),
+        _log_ratio((high - low) / np.sqrt(4 * np.log(2)), sigma60, usual),
+        _log_ratio(_root(_rolling(garman_klass, 5) / 5), sigma60, usual),
         _log_ratio(sigma(5), sigma60),
         _log_ratio(sigma(20), sigma60),
         _log_ratio(sigma_ewma, sigma60),
@@ -254,5 +256,15 @@ def _root(variance: Floats) -> Floats:
     return np.sqrt(np.maximum(variance, _SIGMA_FLOOR**2))
 
 
-def _log_ratio(sigma: Floats, base: Floats) -> Floats:
-    return np.clip(np.log(np.maximum(sigma, _SIGMA_FLOOR) / base), -_LOG_BOUND, _LOG_BOUND)
+def _log_ratio(sigma: Floats, base: Floats, correction: Floats | float = 0.0) -> Floats:
+    return np.clip(np.log(np.maximum(sigma, _SIGMA_FLOOR) / base) + correction, -_LOG_BOUND, _LOG_BOUND)
+
+
+def _range_correction(range_sigma: Floats, sigma: Floats) -> Floats:
+    """What brings the year's ratio of range volatility to close-to-close volatility into `_USUAL_RANGES`.
+
+    It is 0 for most stocks. Where most moves happen overnight (foreign listings), or only closes are known (funds,
+    fixings), ranges are narrow without a calm that the network could read from them.
+    """
+    ratio = np.log(range_sigma / sigma)
+    return np.clip(ratio, *_USUAL_RANGES) - ratio

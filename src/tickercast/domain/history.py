@@ -27,6 +27,7 @@ STALE_AFTER = timedelta(days=7)
 
 _PRICES = ("open", "high", "low", "close")
 _ROUNDING = 1e-4
+_DATE = re.compile(r"^\s*(\d{4}-?\d\d-?\d\d)(?:[T ]\d\d:\d\d\S*)?\s*$")
 _SYMBOL = re.compile(r"[A-Z0-9^](?:[.=-]?[A-Z0-9^]){0,19}(?:=[A-Z])?")
 
 
@@ -190,7 +191,7 @@ _TITLES = {
 
 
 def _history(symbol: str, rows: pd.DataFrame) -> History:
-    dates = pd.to_datetime(rows["session_date"], errors="coerce", format="ISO8601")
+    dates = pd.to_datetime(_exchange_dates(rows["session_date"]), errors="coerce", format="ISO8601")
     if dates.isna().any():
         raise _invalid(symbol, rows, dates.isna(), "session_date", "is not a date", "YYYY-MM-DD was needed")
     dates = dates.dt.tz_localize(None).dt.normalize().astype("datetime64[s]")
@@ -208,6 +209,13 @@ def _history(symbol: str, rows: pd.DataFrame) -> History:
     _check_order(symbol, rows, bars)
     note = str(rows["source"].iloc[0]) if "source" in rows else ""
     return History(symbol, bars.sort_values("session_date", ignore_index=True), note)
+
+
+def _exchange_dates(dates: pd.Series) -> pd.Series:
+    # Times of day go, and with them offsets, which differ between summer and winter and would not parse together.
+    if pd.api.types.is_datetime64_any_dtype(dates):
+        return dates
+    return dates.astype(str).str.extract(_DATE, expand=False)
 
 
 def _prices(symbol: str, rows: pd.DataFrame, name: str) -> pd.Series:

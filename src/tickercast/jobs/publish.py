@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from tickercast.domain.bundle import CHAMPION, Bundle, Pointer, folder, read_bundle
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed
+from tickercast.jobs.train import describe
 from tickercast.ports import ObjectStore
 
 
@@ -32,6 +33,13 @@ def files(bundle: Bundle) -> dict[str, bytes]:
     return {f"{where}/model.onnx": bundle.onnx, f"{where}/model.json": card.encode()}
 
 
+def publishable(bundle: Bundle) -> dict[str, bytes]:
+    """All that makes a bundle the champion of an empty store, by name: its files, a page for people, the pointer."""
+    card = bundle.card
+    page = {f"{folder(card.name, card.version)}/MODEL_CARD.md": describe(card).encode()}
+    return files(bundle) | page | {CHAMPION: _pointer(card.name, card.version)}
+
+
 def point_champion(store: ObjectStore, name: str, version: str) -> Bundle:
     """Makes a published version the one that is served, after reading it back whole, and returns it.
 
@@ -41,7 +49,7 @@ def point_champion(store: ObjectStore, name: str, version: str) -> Bundle:
         StoreUnavailable: try again.
     """
     bundle = read_version(store, name, version)
-    store.write(CHAMPION, Pointer(name=name, version=version).model_dump_json().encode())
+    store.write(CHAMPION, _pointer(name, version))
     return bundle
 
 
@@ -60,7 +68,7 @@ def read_champion(store: ObjectStore) -> Bundle:
             f"{store.url} holds no {CHAMPION}: a published model was needed. Publish one and point at it."
         ) from error
     except ValidationError as error:
-        raise BundleError(f"{CHAMPION} in {store.url} does not parse. Point it at a published version again.") from error
+        raise BundleError(f"{CHAMPION} in {store.url} does not parse. Point it at a published version.") from error
     return read_version(store, pointer.name, pointer.version)
 
 
@@ -86,6 +94,10 @@ def read_version(store: ObjectStore, name: str, version: str) -> Bundle:
             "under a new version."
         )
     return bundle
+
+
+def _pointer(name: str, version: str) -> bytes:
+    return Pointer(name=name, version=version).model_dump_json().encode() + b"\n"
 
 
 def _write_once(store: ObjectStore, name: str, content: bytes) -> None:

@@ -135,9 +135,7 @@ def origins(history: History, after: date, needed: int, every: int = EVERY) -> I
         yield Origin(known, log_close[at + 1 : at + 1 + HORIZON] - log_close[at])
 
 
-def evaluate(
-    model: Fitted, quantiles: Sequence[float], histories: Sequence[History], after: date
-) -> dict[str, float]:
+def evaluate(model: Fitted, quantiles: Sequence[float], histories: Sequence[History], after: date) -> dict[str, float]:
     """Measures a model on origins that it has not seen, against EWMA-t and the random walk.
 
     Args:
@@ -209,8 +207,8 @@ def student5(levels: Floats) -> Floats:
     Its distribution function is 1/2 + (θ + sin θ·(cos θ + 2/3·cos³ θ))/π with θ = arctan(t/√5) (Abramowitz and Stegun,
     26.7.3); it is inverted by bisection over θ.
 
-    >>> student5(np.array([0.5, 0.9, 0.975])).round(3).tolist()
-    [0.0, 1.143, 1.991]
+    >>> student5(np.array([0.1, 0.9, 0.975])).round(3).tolist()
+    [-1.143, 1.143, 1.991]
     """
     low, high = np.full(levels.shape, -np.pi / 2), np.full(levels.shape, np.pi / 2)
     for _ in range(60):

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from tickercast.domain import objects
+from tickercast.domain.calendar import is_over
 from tickercast.domain.history import History, to_csv
 from tickercast.errors import Permanent, PreconditionFailed
 from tickercast.ports import MarketData, ObjectStore
@@ -12,6 +13,7 @@ from tickercast.ports import MarketData, ObjectStore
 LOOKBACK = timedelta(days=3 * 365)
 """History that is fetched for a forecast: the model reads about 320 sessions, charts show more."""
 
+_ONE_DAY = timedelta(days=1)
 _FREE_NAME_ATTEMPTS = 100
 
 
@@ -38,6 +40,7 @@ def upload(
     *,
     source: MarketData,
     store: ObjectStore,
+    now: datetime,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Upload:
     """Fetches the bars up to `as_of` and writes them as one object, so that one event follows.
@@ -47,13 +50,14 @@ def upload(
         as_of: the last date wanted.
         source: where the bars come from.
         store: where the CSV goes.
+        now: the time; the bar of a session that has not closed yet is left out.
         advance: called with the number of symbols fetched since the last call.
 
     Raises:
         Transient: the source or the store does not answer.
     """
     reading = source.fetch(symbols, as_of - LOOKBACK, as_of, advance=advance)
-    current, failures = _current(reading.histories, as_of)
+    current, failures = _current(reading.histories, as_of, now)
     failures = {**reading.failures, **failures}
     if not current:
         return Upload(failures=failures)
@@ -61,12 +65,15 @@ def upload(
     return Upload(name, generation, tuple(history.symbol for history in current), failures)
 
 
-def _current(histories: Mapping[str, History], as_of: date) -> tuple[list[History], dict[str, Permanent]]:
+def _current(
+    histories: Mapping[str, History], as_of: date, now: datetime
+) -> tuple[list[History], dict[str, Permanent]]:
     current: list[History] = []
     failures: dict[str, Permanent] = {}
     for symbol, history in histories.items():
         try:
-            current.append(history.until(as_of))
+            known = history.until(as_of)
+            current.append(known if is_over(symbol, known.cutoff, now) else known.until(known.cutoff - _ONE_DAY))
         except Permanent as error:
             failures[symbol] = error
     return current, failures

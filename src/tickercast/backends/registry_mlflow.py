@@ -1,0 +1,193 @@
+"""A model registry behind MLflow: a SQLite file with a folder of artifacts beside it, or a tracking server.
+
+MLflow is imported when a method runs, since it takes seconds and only training needs it.
+"""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tickercast.domain.bundle import Bundle, ModelCard
+from tickercast.errors import BundleError, StoreUnavailable, UsageError
+
+EXPERIMENT = "tickercast"
+CHALLENGER = "challenger"
+CHAMPION = "champion"
+
+_SQLITE = "sqlite:///"
+
+
+class MlflowRegistry:
+    """Runs of one experiment, and the versions of the registered models.
+
+    >>> MlflowRegistry("sqlite:///.tickercast/mlflow.db").url
+    'sqlite:///.tickercast/mlflow.db'
+    """
+
+    def __init__(self, url: str) -> None:
+        """Remembers where the registry is; nothing is opened or created yet.
+
+        Args:
+            url: MLflow's tracking URI: `sqlite:///FILE` or `http(s)://…`.
+
+        Raises:
+            UsageError: the URL is neither.
+        """
+        if not url.startswith((_SQLITE, "http://", "https://")) or url == _SQLITE:
+            raise UsageError(
+                f"{url[:80]!r} is not a model registry: sqlite:///FILE or http(s)://… was needed. "
+                "Set MLFLOW_TRACKING_URI."
+            )
+        self._url = url
+
+    @property
+    def url(self) -> str:
+        """Where the registry is, as the user configured it."""
+        return self._url
+
+    def register(self, bundle: Bundle, *, parameters: Mapping[str, Any], artifacts: Mapping[str, bytes]) -> Bundle:
+        """Registers a bundle as the next version of its name; see `ModelRegistry.register`.
+
+        The new version gets the alias `challenger`, and keeps it until the next one is registered.
+
+        Raises:
+            BundleError: the network is not valid ONNX.
+            StoreUnavailable: the registry does not answer.
+        """
+        card = bundle.card
+        with _quiet(), self._client() as client, self._run(client) as run_id:
+            import mlflow
+
+            model = mlflow.onnx.log_model(
+                _parsed(bundle),
+                name=card.name,
+                signature=_signature(card),
+                pip_requirements=["onnxruntime", "numpy"],
+                save_as_external_data=False,
+            )
+            _create_if_missing(client, card.name)
+            made = client.create_model_version(
+                card.name, model.model_uri, run_id=run_id, model_id=model.model_id, description=card.trained_on
+            )
+            registered = bundle.registered(version=str(made.version), run_id=run_id)
+            mlflow.log_params({**_card_parameters(card), **parameters})
+            mlflow.log_metrics(card.metrics)
+            files = {"model.json": registered.card.model_dump_json(indent=2).encode()}
+            _log_files(files | dict(artifacts))
+            client.set_registered_model_alias(card.name, CHALLENGER, str(made.version))
+        return registered
+
+    def set_champion(self, name: str, version: str) -> None:
+        """Gives a version the alias `champion`, which it takes from the one before.
+
+        Raises:
+            BundleError: there is no such version.
+            StoreUnavailable: the registry does not answer.
+        """
+        with _quiet(), self._client() as client:
+            client.set_registered_model_alias(name, CHAMPION, version)
+
+    def version(self, name: str, alias: str) -> str | None:
+        """The version that has an alias, None where there is none.
+
+        Raises:
+            StoreUnavailable: the registry does not answer.
+        """
+        with _quiet(), self._client() as client:
+            found = client.search_registered_models(f"name = '{name}'")
+            aliases: dict[str, Any] = found[0].aliases if found else {}
+            return str(aliases[alias]) if alias in aliases else None
+
+    @contextmanager
+    def _client(self) -> Iterator[Any]:
+        """MLflow's client, with the folder of a SQLite file made and MLflow's errors translated."""
+        if self._url.startswith(_SQLITE):
+            self._file().parent.mkdir(parents=True, exist_ok=True)
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(self._url)
+        mlflow.set_registry_uri(self._url)
+        try:
+            yield mlflow.MlflowClient()
+        except MlflowException as error:
+            said = " ".join(str(error).split())[:160]
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise BundleError(f"MLflow at {self._url} refuses: {said}. Name a registered version.") from error
+            raise StoreUnavailable(
+                f"MLflow at {self._url} does not answer: {said}. Try again, or set MLFLOW_TRACKING_URI."
+            ) from error
+
+    @contextmanager
+    def _run(self, client: Any) -> Iterator[str]:
+        """A new run of the experiment; it is marked as failed if the block raises."""
+        import mlflow
+
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        where = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT, self._artifacts())
+        with mlflow.start_run(experiment_id=where) as run:
+            yield run.info.run_id
+
+    def _artifacts(self) -> str | None:
+        """The folder of artifacts beside a SQLite file; a server has its own."""
+        if not self._url.startswith(_SQLITE):
+            return None
+        return (self._file().resolve().parent / "mlartifacts").as_uri()
+
+    def _file(self) -> Path:
+        return Path(self._url.removeprefix(_SQLITE))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps MLflow's warnings, and those of what it imports, from the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _parsed(bundle: Bundle) -> Any:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load_model_from_string(bundle.onnx)
+    except DecodeError as error:
+        raise BundleError(f"The network of {bundle.card.name} is not ONNX: {error}. Train it again.") from error
+
+
+def _signature(card: ModelCard) -> Any:
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    float32 = np.dtype(np.float32)
+    inputs = [
+        TensorSpec(float32, (-1, card.window, len(card.features)), "steps"),
+        TensorSpec(float32, (-1, len(card.statics)), "statics"),
+    ]
+    return ModelSignature(Schema(inputs), Schema([TensorSpec(float32, (-1, card.horizon, len(card.quantiles)), "z")]))
+
+
+def _card_parameters(card: ModelCard) -> dict[str, Any]:
+    return {"calibration": card.calibration, "trained_on": card.trained_on, "trained_through": card.trained_through}
+
+
+def _create_if_missing(client: Any, name: str) -> None:
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+
+
+def _log_files(files: Mapping[str, bytes]) -> None:
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        mlflow.log_artifacts(folder)

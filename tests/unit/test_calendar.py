@@ -1,0 +1,172 @@
+from datetime import UTC, date, datetime, timedelta
+
+import exchange_calendars
+import pytest
+
+from tickercast.domain import calendar
+from tickercast.domain.calendar import calendar_name, is_over, next_sessions, sessions_between
+from tickercast.errors import CalendarError
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [
+        ("MSFT", "XNYS"),
+        ("BRK-B", "XNYS"),
+        ("BAC-PL", "XNYS"),
+        ("VOD.L", "XLON"),
+        ("MC.PA", "XPAR"),
+        ("SAP.DE", "XETR"),
+        ("7203.T", "XTKS"),
+        ("0700.HK", "XHKG"),
+        ("600519.SS", "XSHG"),
+        ("000001.SZ", "XSHG"),
+        ("005930.KS", "XKRX"),
+        ("035720.KQ", "XKRX"),
+        ("REI-UN.TO", "XTSE"),
+        ("RELIANCE.NS", "XBOM"),
+        ("PETR4.SA", "BVMF"),
+        ("BTC-USD", "24/7"),
+        ("BTC-EUR", "24/7"),
+        ("SOL-BTC", "24/7"),
+        ("EURUSD=X", "24/5"),
+        ("JPY=X", "24/5"),
+        ("GC=F", "CMES"),
+        ("KC=F", "IEPA"),
+        ("CLF24.NYM", "CMES"),
+        ("^GSPC", "XNYS"),
+        ("^VIX", "XNYS"),
+        ("^FTSE", "XLON"),
+        ("^N225", "XTKS"),
+        ("^SET.BK", "XBKK"),
+    ],
+)
+def test_a_symbol_trades_where_its_spelling_says(symbol: str, name: str) -> None:
+    assert calendar_name(symbol) == name
+
+
+def test_every_calendar_named_here_exists_in_the_library() -> None:
+    named = {*calendar._YAHOO, calendar.NEW_YORK, calendar.ALWAYS_OPEN, calendar.WEEKDAYS}
+
+    assert named <= set(exchange_calendars.get_calendar_names(include_aliases=False))
+
+
+def test_no_suffix_or_index_is_listed_twice() -> None:
+    spellings = " ".join(calendar._YAHOO.values()).split()
+
+    assert len(spellings) == len(set(spellings))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "cutoff", "first", "last"),
+    [
+        ("MSFT", date(2023, 7, 21), date(2023, 7, 24), date(2023, 8, 4)),
+        ("MSFT", date(2023, 7, 22), date(2023, 7, 24), date(2023, 8, 4)),
+        ("BRK-B", date(2023, 7, 21), date(2023, 7, 24), date(2023, 8, 4)),
+        ("ETH-USD", date(2023, 7, 22), date(2023, 7, 23), date(2023, 8, 1)),
+        ("BTC-EUR", date(2023, 12, 24), date(2023, 12, 25), date(2024, 1, 3)),
+        ("EURUSD=X", date(2023, 7, 21), date(2023, 7, 24), date(2023, 8, 4)),
+        ("0700.HK", date(2024, 2, 9), date(2024, 2, 14), date(2024, 2, 27)),
+    ],
+)
+def test_the_next_ten_sessions_are_those_of_the_exchange(symbol: str, cutoff: date, first: date, last: date) -> None:
+    sessions = next_sessions(symbol, cutoff, 10)
+
+    assert len(sessions) == 10
+    assert (sessions[0], sessions[-1]) == (first, last)
+    assert list(sessions) == sorted(set(sessions))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "cutoff", "closed", "opened"),
+    [
+        (
+            "MSFT",
+            date(2023, 11, 22),
+            date(2023, 11, 23),
+            date(2023, 11, 24),
+        ),  # Thanksgiving; an early close is a session
+        ("VOD.L", date(2023, 8, 25), date(2023, 8, 28), date(2023, 8, 29)),  # bank holiday
+        ("7203.T", date(2024, 5, 2), date(2024, 5, 6), date(2024, 5, 7)),  # Golden Week
+        ("0700.HK", date(2024, 2, 9), date(2024, 2, 13), date(2024, 2, 14)),  # Chinese New Year
+        ("MSFT", date(2023, 12, 29), date(2024, 1, 1), date(2024, 1, 2)),
+    ],
+)
+def test_holidays_are_not_sessions(symbol: str, cutoff: date, closed: date, opened: date) -> None:
+    sessions = next_sessions(symbol, cutoff, 5)
+
+    assert closed not in sessions
+    assert sessions[0] == opened
+
+
+def test_a_calendar_is_used_up_to_the_last_year_that_is_known() -> None:
+    assert next_sessions("0700.HK", date(2049, 12, 1), 3)[0] == date(2049, 12, 2)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "cutoff", "words"),
+    [
+        ("600519.SS", date(2026, 12, 28), ["XSHG", "2026", "exchange_calendars"]),
+        ("0700.HK", date(2049, 12, 28), ["XHKG", "2049", "exchange_calendars"]),
+        ("7203.T", date(1990, 1, 4), ["XTKS", "1997"]),
+        ("MSFT", date(9999, 12, 31), ["XNYS", "9999-12-31"]),
+        ("FOO.XX", date(2023, 7, 21), ["FOO.XX", ".XX", "another exchange"]),
+        ("BRK.B", date(2023, 7, 21), [".B", "BRK-B"]),
+    ],
+)
+def test_sessions_that_are_not_known_are_refused_in_a_sentence(symbol: str, cutoff: date, words: list[str]) -> None:
+    if symbol == "600519.SS" and calendar._bounds("XSHG")[1].year > 2026:
+        cutoff = date(calendar._bounds("XSHG")[1].year, 12, 28)  # the library knows more by now
+        words = ["XSHG", str(cutoff.year), "exchange_calendars"]
+
+    with pytest.raises(CalendarError) as refused:
+        next_sessions(symbol, cutoff, 10)
+
+    assert all(word in str(refused.value) for word in words)
+    assert "\n" not in str(refused.value)
+
+
+def test_one_calendar_is_built_for_many_symbols_and_cutoffs(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+    real = calendar._build
+    monkeypatch.setattr(calendar, "_build", lambda *arguments: built.append(arguments) or real(*arguments))
+    for cache in (calendar._sessions, calendar._next_sessions):
+        cache.cache_clear()
+
+    for day in range(1, 29):
+        for symbol in ("MSFT", "AAPL", "BRK-B"):
+            next_sessions(symbol, date(2023, 6, day), 10)
+
+    assert len(built) == 1
+
+
+def test_sessions_between_two_dates_include_both_ends() -> None:
+    assert sessions_between("MSFT", date(2023, 7, 21), date(2023, 7, 24)) == (date(2023, 7, 21), date(2023, 7, 24))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "first", "last"),
+    [("7203.T", date(1990, 1, 1), date(1997, 1, 6)), ("0700.HK", date(2049, 12, 31), date(2060, 1, 1))],
+)
+def test_sessions_between_two_dates_end_where_the_holidays_are_unknown(symbol: str, first: date, last: date) -> None:
+    assert len(sessions_between(symbol, first, last)) == 1
+
+
+def test_there_are_no_sessions_between_dates_in_the_wrong_order() -> None:
+    assert sessions_between("MSFT", date(2023, 7, 21), date(2020, 7, 21)) == ()
+
+
+@pytest.mark.parametrize(
+    ("symbol", "session", "closes"),
+    [
+        ("MSFT", date(2023, 7, 21), datetime(2023, 7, 21, 20, tzinfo=UTC)),
+        ("MSFT", date(2023, 11, 24), datetime(2023, 11, 24, 18, tzinfo=UTC)),  # the early close after Thanksgiving
+        ("7203.T", date(2023, 7, 21), datetime(2023, 7, 21, 6, tzinfo=UTC)),
+        ("ETH-USD", date(2023, 7, 22), datetime(2023, 7, 23, tzinfo=UTC)),
+        ("MSFT", date(2023, 7, 22), datetime(2023, 7, 23, tzinfo=UTC)),  # a Saturday, which no session closes
+    ],
+)
+def test_a_session_is_over_at_the_close_of_its_own_exchange(symbol: str, session: date, closes: datetime) -> None:
+    assert not is_over(symbol, session, closes - timedelta(seconds=1))
+    assert is_over(symbol, session, closes)
+    assert is_over(symbol, session, closes + timedelta(days=3))

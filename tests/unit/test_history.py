@@ -1,0 +1,263 @@
+import contextlib
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as nst
+
+from tickercast.domain.history import BAR_COLUMNS, History, parse_symbol, read_csv, to_csv
+from tickercast.errors import InvalidBars, NoRecentBars, UsageError
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+HEADER = "Date,Open,High,Low,Close,Adj Close,Volume\n"
+GOOD = "2023-07-20,10,12,9,11,10.5,100\n2023-07-21,11,13,10,12,11.5,200\n"
+
+
+def only(text: str) -> History:
+    return read_csv(text.encode(), symbol="MSFT").histories["MSFT"]
+
+
+# What is read.
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER + GOOD,
+        (HEADER + GOOD).replace("\n", "\r\n"),
+        "\ufeff" + HEADER + GOOD,
+        (HEADER + GOOD).rstrip("\n"),
+        HEADER.upper() + GOOD,
+        "date, open ,HIGH,low,Close,adj_close,VOLUME\n" + GOOD,
+        "Date,Open,High,Low,Close,Adj__Close,Volume\n" + GOOD,
+        "session_date,open,high,low,close,adjclose,volume\n" + GOOD,
+        HEADER + "".join(reversed(GOOD.splitlines(keepends=True))),
+        HEADER + GOOD.replace("-20,", "-20 00:00:00,").replace("-21,", "-21 00:00:00,"),
+        HEADER + GOOD.replace("-20,", "-20 00:00:00-04:00,").replace("-21,", "-21 00:00:00-05:00,"),
+    ],
+)
+def test_a_csv_is_read_whatever_its_spelling(text: str) -> None:
+    history = only(text)
+
+    assert history.symbol == "MSFT"
+    assert tuple(history.bars.columns) == BAR_COLUMNS
+    assert history.bars["session_date"].dt.date.tolist() == [date(2023, 7, 20), date(2023, 7, 21)]
+    assert history.bars[list(BAR_COLUMNS[1:])].values.tolist() == [
+        [10, 12, 9, 11, 10.5, 100],
+        [11, 13, 10, 12, 11.5, 200],
+    ]
+    assert len(history) == 2
+    assert (history.cutoff, history.last_close, history.source_note) == (date(2023, 7, 21), 12.0, "")
+
+
+def test_columns_may_come_in_any_order_and_with_others() -> None:
+    assert only("Close,Dividends,Low,Date,High,Open\n11,0,9,2023-07-20,12,10\n").bars["high"].tolist() == [12.0]
+
+
+def test_without_adjusted_close_and_volume_the_close_stands_in_and_the_volume_is_unknown() -> None:
+    bars = only("Date,Open,High,Low,Close\n2023-07-20,10,12,9,11\n").bars
+
+    assert bars["adj_close"].tolist() == [11.0]
+    assert bars["volume"].isna().all()
+
+
+def test_a_high_that_misses_the_close_by_rounding_is_accepted() -> None:
+    assert len(only(HEADER + "2023-07-20,10,11.9999,9,12,12,100\n")) == 1
+
+
+def test_a_symbol_column_wins_over_the_name_of_the_file() -> None:
+    text = b"Date,Open,High,Low,Close,Symbol\n2023-07-20,10,12,9,11, brk-b\n"
+
+    assert list(read_csv(text, symbol="MSFT").histories) == ["BRK-B"]
+
+
+def test_a_file_of_many_symbols_loses_only_the_bad_one() -> None:
+    rows = [
+        "AAPL,2023-07-21,1,2,1,2",
+        "MSFT,2023-07-21,1,2,1,-2",
+        "VOD.L,2023-07-21,3,4,3,4",
+        "AAPL,2023-07-20,1,2,1,2",
+    ]
+
+    reading = read_csv("\n".join(["Symbol,Date,Open,High,Low,Close", *rows]).encode())
+
+    assert {symbol: len(history) for symbol, history in reading.histories.items()} == {"AAPL": 2, "VOD.L": 1}
+    assert list(reading.failures) == ["MSFT"]
+    assert "MSFT: Close '-2' of 2023-07-21" in str(reading.failures["MSFT"])
+
+
+# What is refused, and in which words.
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", ["empty", "header"]),
+        (b"\n\n", ["empty"]),
+        (HEADER.encode(), ["no bar", "one row"]),
+        (b"PK\x03\x04\x00\x00", ["binary", "CSV"]),
+        (b"\xff\xfeD\xe4te", ["UTF-8"]),
+        (b"Date,Open,High,Low\n2023-07-20,10,12,9\n", ["no column Close", "It has"]),
+        (b"Date,Open,High,Low,Close,close\n2023-07-20,10,12,9,11,11\n", ["more than one column Close"]),
+        (b'Date,Open,High,Low,Close\n"2023-07-20,10,12,9,11\n', ["does not parse"]),
+        (b"hello\n", ["no column Date, Open, High, Low, Close"]),
+    ],
+)
+def test_a_file_without_any_use_is_refused(data: bytes, words: list[str]) -> None:
+    with pytest.raises(InvalidBars) as refused:
+        read_csv(data, symbol="MSFT")
+
+    assert all(word in str(refused.value) for word in words)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_names_no_symbol_is_refused() -> None:
+    with pytest.raises(InvalidBars, match=r"no column Symbol.*SYMBOL\.csv"):
+        read_csv((HEADER + GOOD).encode())
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("2023-07-20,10,12,9,eleven,11,100", ["Close 'eleven' of 2023-07-20", "finite positive number"]),
+        ("2023-07-20,10,12,9,,11,100", ["Close '' of 2023-07-20"]),
+        ("2023-07-20,10,12,9,nan,11,100", ["Close 'nan'"]),
+        ("2023-07-20,10,inf,9,11,11,100", ["High 'inf'"]),
+        ("2023-07-20,-10,12,9,11,11,100", ["Open '-10'"]),
+        ("2023-07-20,10,12,0,11,11,100", ["Low '0'"]),
+        ("2023-07-20,10,9,12,11,11,100", ["2023-07-20", "does not fit", "low ≤ open, close ≤ high"]),
+        ("2023-07-20,10,12,9,11,0,100", ["Adj Close '0'"]),
+        ("20/07/2023,10,12,9,11,11,100", ["Date '20/07/2023'", "YYYY-MM-DD"]),
+        ("now,10,12,9,11,11,100", ["Date 'now'"]),
+        ("2023-02-30,10,12,9,11,11,100", ["Date '2023-02-30'"]),
+        ("2023,10,12,9,11,11,100", ["Date '2023'"]),
+        ("2023-07-20,10,12,9,11,11,100\n" * 2, ["1 duplicate date(s), first 2023-07-20"]),
+        ("2023-07-20,10,12,9,1x,11,100\n2023-07-21,10,12,9,1x,11,100", ["(2 such row(s))"]),
+    ],
+)
+def test_a_bad_bar_is_quoted_with_its_date_and_what_was_needed(rows: str, words: list[str]) -> None:
+    reading = read_csv((HEADER + rows).encode(), symbol="MSFT")
+
+    assert not reading.histories
+    assert isinstance(reading.failures["MSFT"], InvalidBars)
+    assert all(word in str(reading.failures["MSFT"]) for word in ["MSFT", *words])
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "'; DROP TABLE prices; --", "MSFT/..", "", "A" * 60, "MS FT", "MSFT\u200b"]
+)
+def test_a_symbol_that_could_be_something_else_is_refused(name: str) -> None:
+    rows = pd.DataFrame([["2023-07-20", 10, 12, 9, 11, name], ["2023-07-20", 10, 12, 9, 11, "AAPL"]])
+    text = rows.to_csv(index=False, header=["Date", "Open", "High", "Low", "Close", "Symbol"])
+
+    reading = read_csv(text.encode())
+
+    assert list(reading.histories) == ["AAPL"]
+    [(key, failure)] = reading.failures.items()
+    assert len(key) <= 40
+    assert "is not a symbol" in str(failure)
+    with pytest.raises(UsageError):
+        parse_symbol(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "symbol"),
+    [
+        ("msft", "MSFT"),
+        (" brk-b ", "BRK-B"),
+        ("vod.l", "VOD.L"),
+        ("^gspc", "^GSPC"),
+        ("eurusd=x", "EURUSD=X"),
+        ("0700.hk",) * 2,
+    ],
+)
+def test_a_symbol_is_spelt_in_upper_case(text: str, symbol: str) -> None:
+    assert parse_symbol(text) == symbol.upper()
+
+
+# What is written is what is read.
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> History:
+    count = draw(st.integers(1, 30))
+    days = draw(st.lists(st.dates(date(1970, 1, 1), date(2100, 1, 1)), min_size=count, max_size=count, unique=True))
+    prices = draw(nst.arrays(np.float64, (count, 5), elements=st.floats(1e-4, 1e7)))
+    bars = pd.DataFrame({"session_date": pd.to_datetime(sorted(days)).astype("datetime64[s]")})
+    bars["open"], bars["close"], bars["adj_close"] = prices[:, 0], prices[:, 1], prices[:, 2]
+    bars["high"] = prices.max(axis=1)
+    bars["low"] = prices.min(axis=1)
+    bars["volume"] = draw(nst.arrays(np.float64, count, elements=st.sampled_from([0.0, 1.0, 1e12, np.nan])))
+    symbol = draw(st.sampled_from(["MSFT", "BRK-B", "VOD.L", "ETH-USD", "^GSPC", "EURUSD=X", "0700.HK", "NAN", "NULL"]))
+    return History(symbol, bars[list(BAR_COLUMNS)], draw(st.sampled_from(["", "simulated"])))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(histories(), min_size=1, max_size=3, unique_by=lambda history: history.symbol))
+def test_what_is_written_is_read_again(written: list[History]) -> None:
+    reading = read_csv(to_csv(written))
+
+    assert not reading.failures
+    assert list(reading.histories) == [history.symbol for history in written]
+    for history in written:
+        read = reading.histories[history.symbol]
+        assert read.source_note == history.source_note
+        pd.testing.assert_frame_equal(read.bars, history.bars, rtol=1e-12)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
+def test_no_file_whatever_breaks_the_reader(data: bytes) -> None:
+    with contextlib.suppress(InvalidBars):
+        reading = read_csv(data, symbol="MSFT")
+        assert reading.histories or reading.failures
+
+
+CELLS = st.sampled_from(
+    ["", "2023-07-21", "2023-07-21 00:00:00-04:00", "2023-01-20T00:00Z", "now", "1", "-1", "1e400", '"']
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.lists(CELLS, min_size=4, max_size=7), min_size=1, max_size=5))
+def test_no_row_whatever_breaks_the_reader(rows: list[list[str]]) -> None:
+    with contextlib.suppress(InvalidBars):
+        reading = read_csv("\n".join([HEADER.strip(), *map(",".join, rows)]).encode(), symbol="MSFT")
+        assert reading.histories or reading.failures
+
+
+# What is cut off.
+
+
+def test_until_a_saturday_the_history_ends_on_friday() -> None:
+    history = only(HEADER + GOOD)
+
+    assert history.until(date(2023, 7, 22)).cutoff == date(2023, 7, 21)
+    assert history.until(date(2023, 7, 20)).cutoff == date(2023, 7, 20)
+    assert len(history.since(date(2023, 7, 21))) == 1
+    assert len(history.since(date(2023, 7, 24))) == 0
+
+
+@pytest.mark.parametrize(
+    ("as_of", "words"),
+    [
+        (date(2023, 7, 19), ["no bar on or before 2023-07-19", "2023-07-20"]),
+        (date(2023, 7, 29), ["stale", "2023-07-28"]),
+    ],
+)
+def test_a_date_without_recent_bars_is_told_which_date_would_do(as_of: date, words: list[str]) -> None:
+    with pytest.raises(NoRecentBars) as refused:
+        only(HEADER + GOOD).until(as_of)
+
+    assert all(word in str(refused.value) for word in ["MSFT", *words])
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the shared market data is not here")
+def test_every_real_csv_keeps_the_contract() -> None:
+    for path in (SHARED / "yahoo_csv").glob("*.csv"):
+        reading = read_csv(path.read_bytes())
+        assert list(reading.histories) == [path.stem]

@@ -1,0 +1,127 @@
+import dataclasses
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+import pytest
+
+from tickercast.backends.market_data_simulated import DEFAULTS, EPOCH, Parameters, Simulated, simulate
+from tickercast.domain.calendar import sessions_between
+from tickercast.domain.history import BAR_COLUMNS, History, Reading, read_csv, to_csv
+from tickercast.errors import CalendarError, NoRecentBars
+
+
+def fetch(symbols: Sequence[str], first: date, last: date) -> Reading:
+    return Simulated().fetch(symbols, first, last, advance=lambda _: None)
+
+
+def history(symbol: str, first: date, last: date) -> History:
+    return fetch([symbol], first, last).histories[symbol]
+
+
+@pytest.mark.parametrize("symbol", ["MSFT", "ETH-USD", "VOD.L", "7203.T", "EURUSD=X", "GC=F", "^GSPC"])
+def test_any_symbol_has_one_bar_for_each_session_of_its_exchange(symbol: str) -> None:
+    first, last = date(2021, 7, 22), date(2023, 7, 22)
+
+    bars = history(symbol, first, last).bars
+
+    assert tuple(bars["session_date"].dt.date) == sessions_between(symbol, first, last)
+
+
+def test_a_later_or_longer_range_continues_the_same_path() -> None:
+    earlier = history("MSFT", date(2023, 1, 1), date(2023, 7, 22))
+    later = history("MSFT", date(2020, 1, 1), date(2023, 7, 29))
+
+    assert later.until(date(2023, 7, 22)).since(date(2023, 1, 1)).bars.reset_index(drop=True).equals(earlier.bars)
+
+
+def test_a_path_does_not_depend_on_the_symbols_beside_it() -> None:
+    first, last = date(2023, 1, 1), date(2023, 7, 22)
+
+    together = fetch(["AAPL", "MSFT"], first, last).histories["MSFT"]
+
+    assert together.bars.equals(history("MSFT", first, last).bars)
+    assert not together.bars["close"].equals(history("AAPL", first, last).bars["close"])
+
+
+def test_a_path_is_the_same_in_every_process_and_release() -> None:
+    bars = history("MSFT", date(2023, 7, 21), date(2023, 7, 22)).bars
+
+    assert bars["close"].iloc[0] == pytest.approx(5.44261352, rel=1e-6)
+
+
+def test_the_bars_say_that_they_are_simulated_and_keep_the_csv_contract() -> None:
+    simulated = history("MSFT", date(2000, 1, 1), date(2023, 7, 22))
+
+    read = read_csv(to_csv([simulated])).histories["MSFT"]
+
+    assert simulated.source_note == read.source_note == "simulated"
+    assert tuple(simulated.bars.columns) == BAR_COLUMNS
+    assert read.bars.equals(simulated.bars)
+
+
+def test_bars_are_plausible() -> None:
+    bars = history("MSFT", EPOCH, date(2023, 7, 22)).bars
+    moves = np.log(bars["close"]).diff().abs()
+
+    assert (bars[["open", "high", "low", "close", "volume"]] > 0).all(axis=None)
+    assert (bars["high"] >= bars[["open", "close"]].max(axis=1)).all()
+    assert (bars["low"] <= bars[["open", "close"]].min(axis=1)).all()
+    assert (bars["high"] > bars["low"]).all()
+    assert moves.corr(np.log(bars["volume"])) > 0.2
+    assert moves.corr(moves.shift()) > 0.05  # volatility clusters
+    assert 0.2 < np.log(bars["open"] / bars["close"].shift()).var() / moves.pow(2).mean() < 0.4
+
+
+def test_crypto_opens_where_it_closed() -> None:
+    bars = history("ETH-USD", date(2023, 1, 1), date(2023, 7, 22)).bars
+
+    assert np.allclose(bars["open"].iloc[1:], bars["close"].iloc[:-1])
+
+
+def test_the_process_is_the_one_that_its_parameters_describe() -> None:
+    returns, variances = simulate("MSFT", 20_000)
+    z = (returns - DEFAULTS.mean) / np.sqrt(variances[:-1])
+    shock = DEFAULTS.alpha + DEFAULTS.gamma * (z < 0)
+
+    assert len(variances) == len(returns) + 1
+    assert np.allclose(variances[1:], DEFAULTS.omega + shock * variances[:-1] * z**2 + DEFAULTS.beta * variances[:-1])
+    assert z.var() == pytest.approx(1, abs=0.05)
+    assert np.mean(np.abs(z) > 2.5706 * np.sqrt(3 / 5)) == pytest.approx(0.05, abs=0.005)  # Student's t, 5 degrees
+
+
+def test_the_long_run_variance_follows_from_the_parameters() -> None:
+    assert Parameters(omega=1e-5, alpha=0.1, gamma=0.0, beta=0.8).variance == pytest.approx(1e-4)
+
+
+def test_other_parameters_make_another_path() -> None:
+    calm = dataclasses.replace(DEFAULTS, omega=DEFAULTS.omega / 100)
+
+    read = Simulated(calm).fetch(["MSFT"], EPOCH, date(2023, 7, 22), advance=lambda _: None).histories["MSFT"]
+
+    assert np.log(read.bars["close"]).diff().std() < 0.2 * np.sqrt(DEFAULTS.variance)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "first", "last", "error", "words"),
+    [
+        ("FOO.XX", date(2023, 1, 1), date(2023, 7, 22), CalendarError, ["FOO.XX"]),
+        ("MSFT", date(1980, 1, 1), date(1981, 1, 1), NoRecentBars, ["MSFT", "1981-01-01", "1990-01-01"]),
+        ("7203.T", date(1992, 1, 1), date(1993, 1, 1), NoRecentBars, ["7203.T", "1993-01-01"]),
+    ],
+)
+def test_what_cannot_be_simulated_is_refused_in_a_sentence(
+    symbol: str, first: date, last: date, error: type[Exception], words: list[str]
+) -> None:
+    reading = fetch(["MSFT", symbol], first, last) if symbol != "MSFT" else fetch([symbol], first, last)
+
+    assert type(reading.failures[symbol]) is error
+    assert all(word in str(reading.failures[symbol]) for word in words)
+
+
+def test_progress_counts_every_symbol_once() -> None:
+    advanced = []
+
+    Simulated().fetch(["MSFT", "FOO.XX", "ETH-USD"], date(2023, 1, 1), date(2023, 7, 22), advance=advanced.append)
+
+    assert sum(advanced) == 3

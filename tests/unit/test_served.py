@@ -1,0 +1,149 @@
+"""The shipped bundle predicts; one that does not fit is refused."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tickercast.domain import features
+from tickercast.domain.bundle import Bundle, Pointer, read_bundle
+from tickercast.domain.history import History
+from tickercast.errors import BundleError, TooFewSessions
+from tickercast.jobs.train import describe
+from tickercast.models.served import BATCH, ServedModel
+
+SHIPPED = Path(features.__file__).parents[1] / "shipped/models"
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    pointer = Pointer.model_validate_json((SHIPPED / "champion.json").read_bytes())
+    folder = SHIPPED / pointer.name / pointer.version
+    return read_bundle((folder / "model.onnx").read_bytes(), (folder / "model.json").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def model(bundle: Bundle) -> ServedModel:
+    return ServedModel(bundle)
+
+
+def with_card(bundle: Bundle, **changes: object) -> Bundle:
+    return Bundle(bundle.onnx, bundle.card.model_copy(update=changes))
+
+
+def test_the_shipped_model_predicts(model: ServedModel, make_history: Callable[..., History]) -> None:
+    quantiles = model.predict([make_history(), make_history(seed=1, sessions=91)])
+    assert quantiles.shape == (2, 10, 5)
+    assert np.isfinite(quantiles).all()
+
+
+def test_quantiles_are_ordered_at_every_step(model: ServedModel, make_history: Callable[..., History]) -> None:
+    histories = [make_history(seed=seed, sessions=91 + 30 * seed) for seed in range(20)]
+    assert (np.diff(model.distribution(histories), axis=2) > 0).all()
+    median, lo_80, hi_80, lo_95, hi_95 = np.moveaxis(model.predict(histories), 2, 0)
+    assert ((lo_95 < lo_80) & (lo_80 < median) & (median < hi_80) & (hi_80 < hi_95)).all()
+
+
+def test_uncertainty_grows_with_the_step(model: ServedModel, make_history: Callable[..., History]) -> None:
+    _, _, _, low, high = np.moveaxis(model.predict([make_history()]), 2, 0)
+    assert (np.diff(high - low, axis=1) > 0).all()
+
+
+def test_a_wilder_series_gets_a_wider_cone(model: ServedModel, make_history: Callable[..., History]) -> None:
+    calm = make_history()
+    columns = ("open", "high", "low", "close", "adj_close")
+    wild = History("WILD", calm.bars.assign(**{name: calm.bars[name] ** 2 / 100 for name in columns}))
+    width = [model.predict([history])[0, 9, 4] for history in (calm, wild)]
+    assert 1.5 < width[1] / width[0] < 3
+
+
+@pytest.mark.parametrize("closes_only", [False, True], ids=["moves overnight", "closes only"])
+def test_bars_without_a_range_do_not_pass_for_calm_ones(
+    model: ServedModel, make_history: Callable[..., History], closes_only: bool
+) -> None:
+    history = make_history(sessions=3000)
+    close = history.bars["close"]
+    if closes_only:
+        history = History("FUND", history.bars.assign(open=close, high=close, low=close))
+    origins = range(400, 2990, 10)
+    quantiles = model.predict([History("X", history.bars.iloc[: at + 1]) for at in origins])
+    log = np.log(close.to_numpy())
+    moves = np.array([log[at + 1 : at + 11] - log[at] for at in origins])
+    covered_80 = np.mean((quantiles[:, :, 1] < moves) & (moves < quantiles[:, :, 2]))
+    covered_95 = np.mean((quantiles[:, :, 3] < moves) & (moves < quantiles[:, :, 4]))
+    assert covered_80 == pytest.approx(0.8, abs=0.06)
+    assert covered_95 == pytest.approx(0.95, abs=0.03)
+
+
+def test_constant_prices_give_a_finite_forecast(model: ServedModel, make_history: Callable[..., History]) -> None:
+    columns = dict.fromkeys(("open", "high", "low", "close", "adj_close"), 1.0)
+    quantiles = model.predict([History("PEG", make_history().bars.assign(**columns, volume=np.nan))])
+    assert np.abs(quantiles).max() < 1e-4
+
+
+def test_many_histories_are_answered_as_each_alone(model: ServedModel, make_history: Callable[..., History]) -> None:
+    histories = [make_history(seed=seed, sessions=100) for seed in range(3)] * (BATCH // 3 + 2)
+    together = model.predict(histories)
+    np.testing.assert_allclose(together[[0, 1, -1]], model.predict([histories[i] for i in (0, 1, -1)]), atol=1e-6)
+
+
+def test_nothing_asked_is_nothing_answered(model: ServedModel) -> None:
+    assert model.predict([]).shape == (0, 10, 5)
+
+
+def test_a_history_that_is_too_short_is_refused(model: ServedModel, make_history: Callable[..., History]) -> None:
+    with pytest.raises(TooFewSessions, match="at least 91"):
+        model.predict([make_history(sessions=90)])
+
+
+def test_calibration_stretches_round_the_median(bundle: Bundle, make_history: Callable[..., History]) -> None:
+    once, twice = (
+        ServedModel(with_card(bundle, calibration=factor)).predict([make_history()])[0] for factor in (1.0, 2.0)
+    )
+    np.testing.assert_allclose(twice - once[:, :1], 2 * (once - once[:, :1]))
+
+
+def test_one_corrupted_byte_is_noticed(bundle: Bundle) -> None:
+    onnx = bytearray(bundle.onnx)
+    onnx[len(onnx) // 2] ^= 1
+    with pytest.raises(BundleError, match="sha256"):
+        read_bundle(bytes(onnx), bundle.card.model_dump_json().encode())
+
+
+def test_what_is_not_a_network_is_refused(bundle: Bundle) -> None:
+    garbage = b"not a network"
+    card = bundle.card.model_copy(update={"sha256": sha256(garbage).hexdigest()})
+    with pytest.raises(BundleError, match="does not load"):
+        ServedModel(Bundle(garbage, card))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": ("rsi", *features.STEP_FEATURES[1:])}, "other features"),
+        ({"features": features.STEP_FEATURES[::-1]}, "other features"),
+        ({"statics": ()}, "other statics"),
+        ({"window": 60}, "other window"),
+        ({"horizon": 5}, "other horizon"),
+        ({"quantiles": (0.1, 0.5, 0.9)}, "does not answer the quantile"),
+        ({"quantiles": (0.025, 0.1, 0.5, 0.9, 0.975)}, "inputs and outputs"),
+        ({"min_sessions": 10}, "min_sessions 10"),
+        ({"calibration": 0.0}, "calibration 0.0"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused(bundle: Bundle, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        ServedModel(with_card(bundle, **changes))
+
+
+def test_the_shipped_model_card_is_generated_from_the_card(bundle: Bundle) -> None:
+    page = SHIPPED / bundle.card.name / bundle.card.version / "MODEL_CARD.md"
+    assert page.read_text() == describe(bundle.card)
+
+
+def test_the_shipped_model_beats_its_baselines_on_dates_it_has_not_seen(bundle: Bundle) -> None:
+    assert bundle.card.metrics["n"] > 200
+    assert bundle.card.metrics["sp_vs_ewma_t"] < 1
+    assert bundle.card.metrics["sp_vs_random_walk"] < 1
