@@ -35,7 +35,9 @@ lock: ## Pin every dependency again, with hashes
 	./setup.sh lock
 
 champion: setup-dev ## Train the shipped champion again from the bundled sample
-	$(PYTHON) -m tickercast train --source sample --out src/tickercast/shipped
+	rm -rf src/tickercast/shipped/models
+	registry=$$(mktemp -d) && MLFLOW_TRACKING_URI=sqlite:///$$registry/mlflow.db \
+		$(PYTHON) -m tickercast train --source sample --out src/tickercast/shipped; rm -rf "$$registry"
 
 function: setup ## Serve the forecast function on localhost:8080
 	.venv/bin/functions-framework --source cloud_function/main.py --target forecast \

@@ -9,10 +9,15 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tickercast.domain.bundle import Bundle, ModelCard
 from tickercast.errors import BundleError, StoreUnavailable, UsageError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+    from onnx import ModelProto
 
 EXPERIMENT = "tickercast"
 CHALLENGER = "challenger"
@@ -103,7 +108,7 @@ class MlflowRegistry:
             return str(aliases[alias]) if alias in aliases else None
 
     @contextmanager
-    def _client(self) -> Iterator[Any]:
+    def _client(self) -> Iterator["MlflowClient"]:
         """MLflow's client, with the folder of a SQLite file made and MLflow's errors translated."""
         if self._url.startswith(_SQLITE):
             self._file().parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +130,7 @@ class MlflowRegistry:
             ) from error
 
     @contextmanager
-    def _run(self, client: Any) -> Iterator[str]:
+    def _run(self, client: "MlflowClient") -> Iterator[str]:
         """A new run of the experiment; it is marked as failed if the block raises."""
         import mlflow
 
@@ -152,23 +157,22 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _parsed(bundle: Bundle) -> Any:
+def _parsed(bundle: Bundle) -> "ModelProto":
     import onnx
-    from google.protobuf.message import DecodeError
 
     try:
         return onnx.load_model_from_string(bundle.onnx)
-    except DecodeError as error:
+    except Exception as error:  # a protobuf DecodeError, of a package that comes with onnx
         raise BundleError(f"The network of {bundle.card.name} is not ONNX: {error}. Train it again.") from error
 
 
-def _signature(card: ModelCard) -> Any:
+def _signature(card: ModelCard) -> "ModelSignature":
     import numpy as np
     from mlflow.models import ModelSignature
-    from mlflow.types import Schema, TensorSpec
+    from mlflow.types import ColSpec, Schema, TensorSpec
 
     float32 = np.dtype(np.float32)
-    inputs = [
+    inputs: list[ColSpec | TensorSpec] = [
         TensorSpec(float32, (-1, card.window, len(card.features)), "steps"),
         TensorSpec(float32, (-1, len(card.statics)), "statics"),
     ]
@@ -179,7 +183,7 @@ def _card_parameters(card: ModelCard) -> dict[str, Any]:
     return {"calibration": card.calibration, "trained_on": card.trained_on, "trained_through": card.trained_through}
 
 
-def _create_if_missing(client: Any, name: str) -> None:
+def _create_if_missing(client: "MlflowClient", name: str) -> None:
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
 

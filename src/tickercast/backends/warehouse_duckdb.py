@@ -5,6 +5,7 @@ and waits while another process has it, so that a dashboard and any number of fu
 """
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ from tickercast.backends.sql import SqlObject, read_objects, to_duckdb
 from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
 
 Answer = TypeVar("Answer")
+
+_THREADS: dict[Path, threading.Lock] = {}
+"""One a file: threads that open, write and close it side by side would meet each other's half-closed handles."""
 
 _LEDGERS = """
 CREATE TABLE IF NOT EXISTS _appends (key VARCHAR PRIMARY KEY, appended_at TIMESTAMPTZ DEFAULT now());
@@ -111,7 +115,8 @@ class DuckDBWarehouse:
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with duckdb.connect(self._path) as connection:
+        alone = _THREADS.setdefault(self._path.resolve(), threading.Lock())
+        with alone, duckdb.connect(self._path) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.begin()
             yield connection
@@ -134,10 +139,8 @@ def _with_nulls(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _passes(error: BaseException) -> bool:
-    """Another process has the file, or another thread touched the same row: both are soon over."""
-    return isinstance(error, duckdb.TransactionException) or (
-        isinstance(error, duckdb.IOException) and re.search("set lock|Conflicting lock", str(error)) is not None
-    )
+    """Another process has the file, and will let go of it."""
+    return isinstance(error, duckdb.IOException) and re.search("set lock|Conflicting lock", str(error)) is not None
 
 
 def _quoted(identifier: str) -> str:

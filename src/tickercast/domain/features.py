@@ -64,7 +64,7 @@ _SIGMA_FLOOR = 1e-6
 _TYPICAL_SIGMA = 0.02
 _BOUND = 6.0
 _LOG_BOUND = 3.0
-_USUAL_RANGES = (-0.3, 0.1)  # 5 % and 98 % quantiles of the year's log ratio in the sample's stocks
+_USUAL_RANGES = (-0.28, 0.07)  # 5 % and 98 % quantiles of the year's log ratio, the sample's stocks up to 2010
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ class Panel:
 
     def windows(self, origins: NDArray[np.intp]) -> Floats32:
         """The network's windows that end at the given sessions: `(origins, WINDOW, len(STEP_FEATURES))`."""
-        return self.steps[origins[:, None] + np.arange(1 - WINDOW, 1)]
+        windows: Floats32 = self.steps[origins[:, None] + np.arange(1 - WINDOW, 1)]
+        return windows
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,9 @@ def _stack(histories: Sequence[History], length: int) -> dict[str, Floats]:
     return columns
 
 
-def _series(bars: dict[str, Floats], length: int, sizes: Sequence[int]) -> tuple[NDArray[np.floating], ...]:
+def _series(
+    bars: dict[str, Floats], length: int, sizes: Sequence[int]
+) -> tuple[Floats32, Floats32, Floats, Floats, Floats, Floats]:
     """The fields of `Panel`, each with a leading axis of histories."""
     scale = np.log(bars["factor"])
     opened, high, low, close = (np.log(bars[name]) + scale for name in ("open", "high", "low", "close"))

@@ -26,7 +26,9 @@ def pinball(actual: Floats, quantiles: Floats, levels: Floats) -> Floats:
     Returns:
         `(..., levels)`, in the unit of `actual`.
     """
-    return np.maximum(levels * (actual[..., None] - quantiles), (1 - levels) * (quantiles - actual[..., None]))
+    error = actual[..., None] - quantiles
+    loss: Floats = np.maximum(levels * error, (levels - 1) * error)
+    return loss
 
 
 def sp(actual: Floats, quantiles: Floats, levels: Floats, sigma: Floats) -> Floats:
@@ -51,9 +53,11 @@ def sp(actual: Floats, quantiles: Floats, levels: Floats, sigma: Floats) -> Floa
 def winkler(actual: Floats, low: Floats, high: Floats, level: float) -> Floats:
     """Interval score: width, and a penalty for what falls outside (Winkler, JASA 1972), in the unit of `actual`."""
     outside = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
-    return high - low + 2 / (1 - level) * outside
+    score: Floats = high - low + 2 / (1 - level) * outside
+    return score
 
 
-def coverage(actual: Floats, low: Floats, high: Floats) -> float:
-    """Share of what happened that fell into its interval, bounds included."""
-    return float(np.mean((low <= actual) & (actual <= high)))
+def coverage(actual: Floats, low: Floats, high: Floats) -> Floats:
+    """Share of the steps, on the last axis, whose value fell into its interval, bounds included."""
+    share: Floats = ((low <= actual) & (actual <= high)).mean(axis=-1)
+    return share

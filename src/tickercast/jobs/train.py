@@ -103,7 +103,8 @@ def train(
     fitted = fit(histories, trained_through=trained_through, seeds=seeds, on_progress=on_progress)
     bundle = fitted.bundle()
     measured = evaluate(fitted, bundle.card.quantiles, histories, trained_through)
-    bundle = replace(bundle, card=bundle.card.model_copy(update={"metrics": measured}))
+    trained_on = f"source {source.name}: {bundle.card.trained_on}"
+    bundle = replace(bundle, card=bundle.card.model_copy(update={"metrics": measured, "trained_on": trained_on}))
     if registry is None:
         return bundle
     parameters = dict(fitted.parameters) | {"source": source.name, "symbols": ",".join(symbols)[:500]}
@@ -171,24 +172,19 @@ def _losses(model: Fitted, levels: Floats, history: History, after: date) -> dic
     known = [origin.history for origin in some]
     actual = np.array([origin.actual for origin in some]).reshape(-1, HORIZON)
     inputs = features.latest(known)
-    root = np.sqrt(np.arange(1, HORIZON + 1))[:, None]
-    forecast = model.distribution(known)
-    ewma_t = inputs.sigma_ewma[:, None, None] * root * student5(levels)
     gaussian = np.array([NormalDist().inv_cdf(level) for level in levels])
-    walk = inputs.sigma60[:, None, None] * root * gaussian
-    scaled = (actual / root.T / inputs.sigma60[:, None])[..., None]
+    forecast = model.distribution(known)
+    ewma_t = _cone(inputs.sigma_ewma, student5(levels))
+    walk = _cone(inputs.sigma60, gaussian)
+    unit = _cone(inputs.sigma60, np.ones(1))
 
-    def ends(values: Floats, level: float) -> tuple[Floats, Floats]:
+    def ends(quantiles: Floats, level: float) -> tuple[Floats, Floats]:
         low, high = (int(np.argmin(np.abs(levels - bound))) for bound in ((1 - level) / 2, (1 + level) / 2))
-        return values[:, :, low], values[:, :, high]
+        return quantiles[:, :, low], quantiles[:, :, high]
 
-    def winkler_95(values: Floats) -> Floats:
-        unit = values / root / inputs.sigma60[:, None, None]
-        return metrics.winkler(scaled[..., 0], *ends(unit, 0.95), 0.95).mean(axis=-1)
-
-    def covered(level: float) -> Floats:
-        low, high = ends(forecast, level)
-        return ((low <= actual) & (actual <= high)).mean(axis=-1)
+    def winkler_95(quantiles: Floats) -> Floats:
+        score: Floats = metrics.winkler(actual / unit[:, :, 0], *ends(quantiles / unit, 0.95), 0.95).mean(axis=-1)
+        return score
 
     return {
         "sp": metrics.sp(actual, forecast, levels, inputs.sigma60),
@@ -196,9 +192,15 @@ def _losses(model: Fitted, levels: Floats, history: History, after: date) -> dic
         "sp_random_walk": metrics.sp(actual, walk, levels, inputs.sigma60),
         "winkler_95": winkler_95(forecast),
         "winkler_95_ewma_t": winkler_95(ewma_t),
-        "coverage_80": covered(0.8),
-        "coverage_95": covered(0.95),
+        "coverage_80": metrics.coverage(actual, *ends(forecast, 0.8)),
+        "coverage_95": metrics.coverage(actual, *ends(forecast, 0.95)),
     }
+
+
+def _cone(sigma: Floats, quantiles: Floats) -> Floats:
+    """sigma·√step times the quantiles: `(n, HORIZON, quantiles)`."""
+    cone: Floats = sigma[:, None, None] * np.sqrt(np.arange(1, HORIZON + 1))[:, None] * quantiles
+    return cone
 
 
 def student5(levels: Floats) -> Floats:
@@ -215,7 +217,8 @@ def student5(levels: Floats) -> Floats:
         angle = (low + high) / 2
         below = 0.5 + (angle + np.sin(angle) * (np.cos(angle) + 2 / 3 * np.cos(angle) ** 3)) / np.pi < levels
         low, high = np.where(below, angle, low), np.where(below, high, angle)
-    return np.sqrt(5) * np.tan((low + high) / 2) * np.sqrt(3 / 5)
+    scaled: Floats = np.sqrt(3) * np.tan((low + high) / 2)
+    return scaled
 
 
 # ---------------------------------------------------------------- describing
@@ -268,7 +271,7 @@ Below 1 is better than the baseline. The symbols are few and move together, so t
 
 ## How to repeat it
 
-    tickercast train --source sample --out models
+    tickercast train --source SOURCE --through {card.trained_through} --out DIR
 
 The same data, seeds and libraries give the same metrics to three decimals. The network starts as filtered historical
 simulation; every seed holds back other blocks of sessions for validation, purged on both sides.

@@ -38,7 +38,8 @@ class RandomWalk:
         sigma = np.array([_sigma60(history) for history in histories])
         steps = np.sqrt(np.arange(1, HORIZON + 1))
         gaussian = np.array([NormalDist().inv_cdf(level) for level in LEVELS.values()])
-        return sigma[:, None, None] * steps[:, None] * gaussian
+        quantiles: NDArray[np.float64] = sigma[:, None, None] * steps[:, None] * gaussian
+        return quantiles
 
 
 def _sigma60(history: History) -> float:

@@ -75,7 +75,7 @@ class ServedModel:
         """
         features.check_length(histories, self.min_sessions)
         inputs = features.latest(histories)
-        parts = [np.empty((0, HORIZON, len(self.card.quantiles)))]
+        parts = [np.empty((0, HORIZON, len(self.card.quantiles)), np.float32)]
         for start in range(0, len(histories), BATCH):
             rows = slice(start, start + BATCH)
             parts.append(self.answer(inputs.steps[rows], inputs.statics[rows]))

@@ -1,0 +1,187 @@
+"""The network starts as its training quantiles, keeps them in order, and survives the way to ONNX."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tickercast.domain import features
+from tickercast.domain.history import History, Reading
+from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol
+from tickercast.jobs.train import evaluate, train
+from tickercast.models.served import ServedModel
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+pytest.importorskip("tensorflow", exc_type=ImportError)
+lstm = pytest.importorskip("tickercast.models.lstm", exc_type=ImportError)
+
+THROUGH = date(2022, 12, 30)
+TINY = lstm.Recipe(units=4, hidden=4, epochs=2, folds=2, block=120)
+
+
+@pytest.fixture(scope="module")
+def histories() -> list[History]:
+    random = np.random.default_rng(3)
+    return [simulated(symbol, random) for symbol in ("AAA", "BBB")]
+
+
+def simulated(symbol: str, random: np.random.Generator, sessions: int = 700) -> History:
+    import pandas as pd
+
+    sigma = 0.015 * np.exp(0.5 * np.sin(np.arange(sessions) / 40))
+    close = 100 * np.exp(np.cumsum(sigma * random.standard_t(5, sessions)))
+    opened = np.append(close[0], close[:-1])
+    high, low = np.maximum(opened, close) * (1 + sigma / 2), np.minimum(opened, close) * (1 - sigma / 2)
+    dates = pd.bdate_range(end="2023-07-21", periods=sessions)
+    bars = {"session_date": dates, "open": opened, "high": high, "low": low, "close": close, "adj_close": close}
+    return History(symbol, pd.DataFrame(bars | {"volume": random.lognormal(15, 0.4, sessions)}))
+
+
+@pytest.fixture(scope="module")
+def trained(histories: list[History]) -> Any:
+    return lstm.fit(histories, trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
+
+
+def test_an_untrained_network_answers_the_training_quantiles(histories: list[History]) -> None:
+    some = lstm.examples(histories, THROUGH)
+    z = lstm.network(some, TINY)([some.steps[:50], some.statics[:50]], training=False)[0].numpy()
+    expected = np.quantile(some.returns, lstm.QUANTILES, axis=0).T
+    np.testing.assert_allclose(z, np.broadcast_to(expected, z.shape), atol=1e-5)
+
+
+def test_quantiles_never_cross_whatever_the_weights_and_inputs(histories: list[History]) -> None:
+    some = lstm.examples(histories, THROUGH)
+    model = lstm.network(some, TINY)
+    random = np.random.default_rng(0)
+    model.set_weights([random.normal(0, 3, weight.shape) for weight in model.get_weights()])
+    steps = random.normal(0, 5, (50, *some.steps.shape[1:]))
+    z = model([steps, random.normal(0, 5, (50, some.statics.shape[1]))], training=False)[0].numpy()
+    assert (np.diff(z, axis=2) > 0).all()
+
+
+def test_examples_use_nothing_after_the_last_date(histories: list[History]) -> None:
+    cut = [History(h.symbol, h.bars[h.bars["session_date"] <= np.datetime64(THROUGH)]) for h in histories]
+    whole, known = lstm.examples(histories, THROUGH), lstm.examples(cut, THROUGH)
+    for name in lstm.Examples.__dataclass_fields__:
+        assert np.array_equal(getattr(whole, name), getattr(known, name)), name
+    assert len(known) == sum(len(history) - features.MIN_SESSIONS + 1 - 10 for history in cut)
+
+
+def test_returns_are_in_units_of_ewma_sigma_and_the_root_of_the_step(histories: list[History]) -> None:
+    some, panel = lstm.examples(histories[:1], THROUGH), features.panel(histories[0])
+    move = panel.log_close[90 + 4] - panel.log_close[90]
+    assert some.returns[0, 3] == pytest.approx(move / (2 * panel.sigma_ewma[90]), rel=1e-5)
+
+
+def test_training_and_validation_share_no_session() -> None:
+    day = np.arange(1000)
+    for fold in range(5):
+        learned, held = lstm.split(day, fold, lstm.Recipe())
+        assert held.sum() >= 63 * 3
+        assert learned.sum() >= 500
+        gaps = np.abs(day[learned][:, None] - day[held][None, :])
+        assert gaps.min() > features.WINDOW + 10
+
+
+def test_every_session_is_validated_by_one_fold_of_five() -> None:
+    held = [lstm.split(np.arange(1000), fold, lstm.Recipe())[1] for fold in range(5)]
+    assert (np.sum(held, axis=0) == 1).all()
+
+
+def test_the_exported_network_gives_the_same_numbers_in_every_batch_size(trained: Any) -> None:
+    model, random = ServedModel(trained.bundle()), np.random.default_rng(1)
+    for size in (1, 7, 500):
+        steps = random.normal(size=(size, features.WINDOW, len(features.STEP_FEATURES))).astype(np.float32)
+        statics = random.normal(size=(size, len(features.STATIC_FEATURES))).astype(np.float32)
+        ours = trained.model([steps, statics], training=False).numpy()
+        np.testing.assert_allclose(model.answer(steps, statics), ours, rtol=1e-3, atol=1e-5)
+
+
+def test_a_network_that_answers_differently_makes_no_bundle(trained: Any) -> None:
+    bundle = trained.bundle()
+    other = replace(trained, model=lstm.keras.models.clone_model(trained.model))
+    with pytest.raises(BundleError, match="differs from the trained one"):
+        lstm.check_parity(other, bundle)
+
+
+def test_the_served_bundle_predicts_what_the_trained_network_predicts(trained: Any, histories: list[History]) -> None:
+    served = ServedModel(trained.bundle()).predict(histories)
+    np.testing.assert_allclose(served, trained.predict(histories), atol=1e-6)
+
+
+def test_a_saved_network_predicts_the_same_again(trained: Any, histories: list[History], tmp_path: Path) -> None:
+    trained.save(tmp_path / "network.keras")
+    again = lstm.load_keras(tmp_path / "network.keras")
+    np.testing.assert_array_equal(again.predict(histories), trained.predict(histories))
+    assert again.card == trained.card
+
+
+def test_a_network_that_was_never_saved_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="Save it again"):
+        lstm.load_keras(tmp_path / "network.keras")
+
+
+def test_the_same_seed_gives_the_same_model(trained: Any, histories: list[History]) -> None:
+    again = lstm.fit(histories, trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
+    assert again.parameters == trained.parameters
+    np.testing.assert_allclose(again.predict(histories), trained.predict(histories), rtol=1e-3)
+
+
+def test_training_reports_its_progress(histories: list[History]) -> None:
+    seen: list[tuple[int, int]] = []
+    lstm.fit(
+        histories,
+        trained_through=THROUGH,
+        seeds=[1],
+        on_progress=lambda done, total: seen.append((done, total)),
+        recipe=TINY,
+    )
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_too_little_to_learn_from_is_said(make_history: Callable[..., History]) -> None:
+    with pytest.raises(TooFewSessions, match="has 101 sessions"):
+        lstm.fit([make_history(sessions=95)], trained_through=date(2030, 1, 1), seeds=[1])
+    with pytest.raises(TooFewSessions, match="hold some back"):
+        lstm.fit([make_history(sessions=200)], trained_through=date(2030, 1, 1), seeds=[1])
+
+
+class Source:
+    """Market data that has the given histories."""
+
+    name = "given"
+
+    def __init__(self, histories: Sequence[History]) -> None:
+        self.histories = {history.symbol: history for history in histories}
+
+    def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
+        found = {symbol: self.histories[symbol] for symbol in symbols if symbol in self.histories}
+        advance(len(symbols))
+        return Reading(found, {symbol: UnknownSymbol(symbol) for symbol in symbols if symbol not in found})
+
+
+def test_the_job_trains_measures_on_later_dates_and_reports_failures(histories: list[History], trained: Any) -> None:
+    failed: list[str] = []
+    bundle = train(
+        Source(histories),
+        ["AAA", "BBB", "NONE"],
+        date(2000, 1, 1),
+        date(2023, 12, 31),
+        THROUGH,
+        fit=lambda *args, **more: trained,
+        on_failure=lambda symbol, reason: failed.append(symbol),
+    )
+    assert failed == ["NONE"]
+    assert bundle.card.metrics == evaluate(trained, lstm.QUANTILES, histories, THROUGH)
+    assert bundle.card.metrics["n"] == 2 * 14
+    assert 0.5 < bundle.card.metrics["sp_vs_ewma_t"] < 1.5
+
+
+def test_the_job_refuses_when_no_symbol_is_known() -> None:
+    with pytest.raises(TooFewSessions, match="given gave no bars of NONE"):
+        train(Source([]), ["NONE"], THROUGH, THROUGH, THROUGH, fit=lambda *args, **more: pytest.fail("fitted"))
