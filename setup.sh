@@ -34,10 +34,10 @@ make_installer() {
   cp requirements-uv.txt .tools/installed
 }
 
-# uv does not read pip's configuration, so that a mirror that only pip knows is asked through pip.
+# uv does not read pip's configuration, so that an index or a certificate that only pip knows is tried through pip.
 install() {
   echo "installing $1"
-  .tools/bin/uv pip install --quiet --compile-bytecode --python .venv/bin/python --require-hashes --requirement "$1" ||
+  .tools/bin/uv pip install --quiet --system-certs --compile-bytecode --python .venv/bin/python --require-hashes --requirement "$1" ||
     { echo "uv could not; trying pip, which takes minutes" >&2
       .venv/bin/python -m pip install --quiet --require-hashes --requirement "$1"; } ||
     fail "$1 could not be installed. Check the network and the package index, then run this again."
