@@ -17,7 +17,7 @@ from pathlib import Path
 
 import report
 
-from tickercast import bootstrap
+from tickercast import bootstrap, config
 from tickercast.domain.history import History, to_csv
 
 RUNS = 9
@@ -43,6 +43,7 @@ def main() -> None:
 
 
 def _prepare(workspace: Path) -> tuple[Path, Path]:
+    config.silence_tensorflow()
     from tickercast.models import lstm
 
     reading = bootstrap.market_data("sample").fetch(["MSFT"], date(2000, 1, 1), AS_OF, advance=lambda _: None)

@@ -28,7 +28,7 @@ from tickercast.jobs.train import train as train_model
 from tickercast.jobs.upload import upload
 
 SOME_FAILED, NOTHING_WORKED = 1, 2
-_PIPED_WIDTH = 120
+_TABLE_WIDTH = 140
 _FIRST_YEAR = 1900
 _FIRST_TRAINING_YEAR = 2000
 
@@ -234,8 +234,8 @@ def _progress(label: str, total: int | None = None) -> Iterator[_Bar]:
 
 
 def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=_PIPED_WIDTH)
+    # A table is never cut: on a narrower terminal its lines wrap, and no digit is lost.
+    return Console(width=max(Console().width, _TABLE_WIDTH))
 
 
 def _complain(sentence: str) -> None:
