@@ -101,7 +101,7 @@ def test_registering_says_nothing(
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("url", ["mlruns", "file:///tmp/mlruns", "sqlite:///"])
+@pytest.mark.parametrize("url", ["mlruns", "file:///mlruns", "sqlite:///"])
 def test_a_url_that_is_no_registry_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="MLFLOW_TRACKING_URI"):
         MlflowRegistry(url)
