@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tickercast.backends.object_store_local import LocalObjectStore
 from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
 from tickercast.config import resource
-from tickercast.domain.forecast import HORIZON, LEVELS
+from tickercast.domain.forecast import HORIZON, QUANTILES
 from tickercast.domain.history import History, to_csv
 from tickercast.errors import Transient, WarehouseUnavailable
 from tickercast.jobs.forecast import Outcome, forecast
@@ -26,8 +26,8 @@ class Champion:
     min_sessions = 100
 
     def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
-        quantiles = np.array([0.0, -0.1, 0.1, -0.2, 0.2])
-        return np.broadcast_to(quantiles, (len(histories), HORIZON, len(LEVELS))).copy()
+        quantiles = np.linspace(-0.2, 0.2, len(QUANTILES))
+        return np.broadcast_to(quantiles, (len(histories), HORIZON, len(QUANTILES))).copy()
 
 
 class RandomWalk(Champion):

@@ -5,19 +5,20 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tickercast.domain.forecast import stored
 from tickercast.domain.history import History
 from tickercast.errors import TooFewSessions
 from tickercast.models.random_walk import RandomWalk
 
 
 def test_the_median_is_the_last_close(make_history: Callable[..., History]) -> None:
-    assert not RandomWalk().predict([make_history()])[:, :, 0].any()
+    assert not RandomWalk().predict([make_history()])[:, :, 6].any()
 
 
 def test_the_cone_is_gaussian_and_grows_with_the_root_of_the_step(make_history: Callable[..., History]) -> None:
     history = make_history()
     sigma = np.sqrt(np.mean(np.diff(np.log(history.bars["adj_close"].to_numpy()[-61:])) ** 2))
-    first, fourth = RandomWalk().predict([history])[0, [0, 3]]
+    first, fourth = stored(RandomWalk().predict([history]))[0, [0, 3]]
     assert first == pytest.approx(sigma * np.array([0, -1.281552, 1.281552, -1.959964, 1.959964]))
     assert fourth == pytest.approx(2 * first)
 
@@ -28,6 +29,6 @@ def test_constant_prices_have_no_cone(make_history: Callable[..., History]) -> N
 
 
 def test_sixty_one_sessions_are_enough_and_sixty_are_not(make_history: Callable[..., History]) -> None:
-    assert RandomWalk().predict([make_history(sessions=61)]).shape == (1, 10, 5)
+    assert RandomWalk().predict([make_history(sessions=61)]).shape == (1, 10, 13)
     with pytest.raises(TooFewSessions, match="at least 61"):
         RandomWalk().predict([make_history(sessions=60)])

@@ -1,6 +1,6 @@
 """A forecast is a value: ten target dates, and the quantiles of the close at each.
 
->>> flat = np.zeros((HORIZON, len(LEVELS)))
+>>> flat = np.zeros((HORIZON, len(QUANTILES)))
 >>> targets = tuple(date(2023, 8, day) for day in range(1, 11))
 >>> Forecast("MSFT", date(2023, 7, 31), 335.92, targets, flat, "random-walk", "1").rows()[0]["close_median"]
 335.92
@@ -22,6 +22,9 @@ HORIZON = 10
 RANDOM_WALK = "random-walk"
 """The name of the model that every other one is measured against."""
 
+QUANTILES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
+"""The probabilities that every model answers, and is measured at."""
+
 LEVELS = {
     "close_median": 0.5,
     "close_lo_80": 0.1,
@@ -30,6 +33,8 @@ LEVELS = {
     "close_hi_95": 0.975,
 }
 """The stored quantiles: column name to probability."""
+
+_STORED = [QUANTILES.index(level) for level in LEVELS.values()]
 
 
 class Predictor(Protocol):
@@ -54,9 +59,15 @@ class Predictor(Protocol):
             histories: n of them, none shorter than `min_sessions`.
 
         Returns:
-            `(n, HORIZON, len(LEVELS))`: quantiles of the log-return from the last close to the close of
-            each step, in the order of `LEVELS`.
+            `(n, HORIZON, len(QUANTILES))`: quantiles of the log-return from the last close to the close of
+            each step, in the order of `QUANTILES`.
         """
+
+
+def stored(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Picks what is stored, in the order of `LEVELS`: `(..., len(QUANTILES))` to `(..., len(LEVELS))`."""
+    picked: NDArray[np.float64] = quantiles[..., _STORED]
+    return picked
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ class Forecast:
         cutoff: the forecast origin.
         last_close: the close there, in the symbol's currency.
         target_dates: the next `HORIZON` sessions.
-        log_returns: `(HORIZON, len(LEVELS))`, quantiles in the order of `LEVELS`.
+        log_returns: `(HORIZON, len(QUANTILES))`, quantiles in the order of `QUANTILES`.
         model_name: who made it.
         model_version: which version of it.
     """
@@ -83,7 +94,7 @@ class Forecast:
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a step, with the column names of the `forecasts` table."""
-        closes = self.last_close * np.exp(self.log_returns)
+        closes = self.last_close * np.exp(stored(self.log_returns))
         return [
             {
                 "symbol": self.symbol,

@@ -33,8 +33,8 @@ class Fitted(Protocol):
     def parameters(self) -> Mapping[str, Any]:
         """What it was trained with."""
 
-    def distribution(self, histories: Sequence[History]) -> Floats:
-        """Quantiles of the log-returns, `(n, HORIZON, quantiles)`, at the levels of its card."""
+    def predict(self, histories: Sequence[History]) -> Floats:
+        """Quantiles of the log-returns, `(n, HORIZON, len(QUANTILES))`; see `Predictor.predict`."""
 
     def bundle(self) -> Bundle:
         """The model as files."""
@@ -173,7 +173,7 @@ def _losses(model: Fitted, levels: Floats, history: History, after: date) -> dic
     actual = np.array([origin.actual for origin in some]).reshape(-1, HORIZON)
     inputs = features.latest(known)
     gaussian = np.array([NormalDist().inv_cdf(level) for level in levels])
-    forecast = model.distribution(known)
+    forecast = model.predict(known)
     ewma_t = _cone(inputs.sigma_ewma, student5(levels))
     walk = _cone(inputs.sigma60, gaussian)
     unit = _cone(inputs.sigma60, np.ones(1))

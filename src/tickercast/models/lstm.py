@@ -30,14 +30,13 @@ from numpy.typing import NDArray
 
 from tickercast.domain import features
 from tickercast.domain.bundle import Bundle, ModelCard
-from tickercast.domain.forecast import HORIZON
+from tickercast.domain.forecast import HORIZON, QUANTILES
 from tickercast.domain.history import History
 from tickercast.domain.metrics import pinball
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models import served
 
 NAME = "tickercast-lstm"
-QUANTILES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -426,14 +425,6 @@ class Trained:
 
     def predict(self, histories: Sequence[History]) -> Floats:
         """Predicts every history from its last bar; see `Predictor.predict`.
-
-        Raises:
-            TooFewSessions: a history is shorter than `min_sessions`.
-        """
-        return self.distribution(histories)[:, :, served.stored(QUANTILES)]
-
-    def distribution(self, histories: Sequence[History]) -> Floats:
-        """Predicts all of `QUANTILES`: `(n, HORIZON, quantiles)`, log-returns from the last close.
 
         Raises:
             TooFewSessions: a history is shorter than `min_sessions`.

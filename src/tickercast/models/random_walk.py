@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.features import check_length
-from tickercast.domain.forecast import HORIZON, LEVELS
+from tickercast.domain.forecast import HORIZON, QUANTILES, RANDOM_WALK
 from tickercast.domain.history import History
 
 MIN_SESSIONS = 61
@@ -21,10 +21,10 @@ class RandomWalk:
     """Log-returns are Gaussian with mean 0 and σ60·√step.
 
     >>> RandomWalk().name, RandomWalk().predict([]).shape
-    ('random-walk', (0, 10, 5))
+    ('random-walk', (0, 10, 13))
     """
 
-    name = "random-walk"
+    name = RANDOM_WALK
     version = "1"
     min_sessions = MIN_SESSIONS
 
@@ -37,7 +37,7 @@ class RandomWalk:
         check_length(histories, self.min_sessions)
         sigma = np.array([_sigma60(history) for history in histories])
         steps = np.sqrt(np.arange(1, HORIZON + 1))
-        gaussian = np.array([NormalDist().inv_cdf(level) for level in LEVELS.values()])
+        gaussian = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
         quantiles: NDArray[np.float64] = sigma[:, None, None] * steps[:, None] * gaussian
         return quantiles
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain import features
 from tickercast.domain.bundle import Bundle, ModelCard
-from tickercast.domain.forecast import HORIZON, LEVELS
+from tickercast.domain.forecast import HORIZON, QUANTILES
 from tickercast.domain.history import History
 from tickercast.errors import BundleError
 
@@ -62,17 +62,6 @@ class ServedModel:
         Raises:
             TooFewSessions: a history is shorter than `min_sessions`.
         """
-        return self.distribution(histories)[:, :, stored(self.card.quantiles)]
-
-    def distribution(self, histories: Sequence[History]) -> NDArray[np.float64]:
-        """Predicts all of the card's quantiles.
-
-        Returns:
-            `(n, HORIZON, len(card.quantiles))`: log-returns from the last close.
-
-        Raises:
-            TooFewSessions: a history is shorter than `min_sessions`.
-        """
         features.check_length(histories, self.min_sessions)
         inputs = features.latest(histories)
         parts = [np.empty((0, HORIZON, len(self.card.quantiles)), np.float32)]
@@ -102,21 +91,13 @@ def log_returns(z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], card: 
     return scale[:, :, None] * spread
 
 
-def stored(quantiles: Sequence[float]) -> list[int]:
-    """Where the quantiles of `LEVELS` lie among a model's.
-
-    >>> stored((0.025, 0.1, 0.5, 0.9, 0.975))
-    [2, 1, 3, 0, 4]
-    """
-    return [list(quantiles).index(level) for level in LEVELS.values()]
-
-
 def _check_card(card: ModelCard) -> None:
     ours = {
         "features": features.STEP_FEATURES,
         "statics": features.STATIC_FEATURES,
         "window": features.WINDOW,
         "horizon": HORIZON,
+        "quantiles": QUANTILES,
     }
     for name, needed in ours.items():
         if getattr(card, name) != needed:
@@ -125,12 +106,6 @@ def _check_card(card: ModelCard) -> None:
                 f"({_short(getattr(card, name))} instead of {_short(needed)}). "
                 "Publish a version trained by this release, or install the release that trained it."
             )
-    missing = set(LEVELS.values()) - set(card.quantiles)
-    if missing:
-        raise BundleError(
-            f"{card.name} {card.version} does not answer the quantile(s) {sorted(missing)}, which forecasts are made "
-            "of. Publish a version trained by this release."
-        )
     if card.min_sessions < features.MIN_SESSIONS or not 0.1 < card.calibration < 10:
         raise BundleError(
             f"{card.name} {card.version} says min_sessions {card.min_sessions} and calibration {card.calibration}: at "
