@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from tickercast.config import Settings
 from tickercast.domain import bundle as bundles
 from tickercast.domain.bundle import Bundle
 from tickercast.domain.forecast import Predictor
+from tickercast.domain.history import History
 from tickercast.errors import UsageError
 from tickercast.jobs.forecast import Outcome
 from tickercast.jobs.forecast import forecast as answer
@@ -121,11 +122,54 @@ def trainer() -> Fit:
     return lstm.fit
 
 
-def sample_symbols() -> Sequence[str]:
-    """All that the sample source holds."""
+def known_symbols(name: str) -> Sequence[str]:
+    """All symbols that a source holds, where they can be counted: in the sample and in a folder or file.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    from tickercast.backends.market_data_folder import Folder
     from tickercast.backends.market_data_sample import SYMBOLS
 
-    return SYMBOLS
+    source = market_data(name)
+    if isinstance(source, Folder):
+        return source.symbols()
+    if name == "sample":
+        return SYMBOLS
+    raise UsageError(f"The source {name} has no list of its symbols: name some, or a file of them.")
+
+
+def predictor(name: str, store: ObjectStore) -> Predictor:
+    """The model that a user names: `champion`, a baseline, or the folder of a bundle.
+
+    Raises:
+        UsageError: it is none of them.
+        BundleError: the bundle is damaged.
+    """
+    from tickercast.models.baselines import EwmaT, HistoricalSimulation
+    from tickercast.models.random_walk import RandomWalk
+    from tickercast.models.served import ServedModel
+
+    simple: dict[str, Predictor] = {made.name: made for made in (RandomWalk(), EwmaT(), HistoricalSimulation())}
+    if name == "champion":
+        return ServedModel(read_champion(store))
+    if name in simple:
+        return simple[name]
+    folder = Path(name)
+    if not (folder / "model.onnx").is_file() or not (folder / "model.json").is_file():
+        raise UsageError(
+            f"{name!r} is no model: champion, {', '.join(simple)}, or a folder with model.onnx and model.json "
+            "was needed."
+        )
+    return ServedModel(bundles.read_bundle((folder / "model.onnx").read_bytes(), (folder / "model.json").read_bytes()))
+
+
+def peers(histories: Sequence[History], through: date) -> Sequence[Predictor]:
+    """The baselines that any model is compared with; they learn from nothing after a date."""
+    from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation
+    from tickercast.models.random_walk import RandomWalk
+
+    return [EwmaT(), EwmaFhs.fit(histories, through), HistoricalSimulation(), RandomWalk()]
 
 
 def shipped_bundle() -> Bundle:

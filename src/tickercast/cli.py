@@ -17,10 +17,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from tickercast import bootstrap, config, screen
+from tickercast import bootstrap, chart, config, screen
 from tickercast import doctor as doctor_checks
+from tickercast.domain.backtest import by, report
 from tickercast.domain.history import parse_symbol
 from tickercast.errors import Permanent, TickercastError, UsageError
+from tickercast.jobs.backtest import backtest as run_backtest
 from tickercast.jobs.collect import Collected, collect
 from tickercast.jobs.compare import compare
 from tickercast.jobs.publish import publishable
@@ -72,11 +74,11 @@ def forecast(
     _finish(collected, {**refused, **uploaded.failures, **collected.failures})
 
 
-@app.command(epilog="Example: tickercast train --source sample --through 2010-12-31 --out models")
+@app.command(epilog="Example: tickercast train --source sample --through 2010-12-31 --out DIR")
 def train(
     tickers: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TICKER", help="What to learn from; all five with --source sample."),
+        typer.Argument(metavar="TICKER", help="What to learn from; if none is named, all that the source holds."),
     ] = None,
     source: Annotated[
         str, typer.Option(help="yahoo, sample, simulated, or a folder of CSV or Parquet files.", show_default="yahoo")
@@ -89,9 +91,7 @@ def train(
     """Train the LSTM, register it in MLflow as the challenger, and write its ONNX bundle."""
     settings = config.load()
     name = source or settings.source
-    symbols = [parse_symbol(word) for word in tickers or []] or (bootstrap.sample_symbols() if name == "sample" else [])
-    if not symbols:
-        raise UsageError(f"No ticker was given to learn from: tickercast train MSFT AAPL --source {name}.")
+    symbols = [parse_symbol(word) for word in tickers or []] or bootstrap.known_symbols(name)
     fit, registry, learned_through = bootstrap.trainer(), bootstrap.model_registry(settings), _as_of(through)
     with _progress("epochs", total=1) as progress:
         bundle = train_model(
@@ -101,6 +101,7 @@ def train(
             date.today(),
             learned_through,
             fit=fit,
+            peers=bootstrap.peers,
             registry=registry,
             on_progress=progress.set,
             on_failure=lambda symbol, reason: _complain(f"{symbol}: {reason}"),
@@ -111,6 +112,45 @@ def train(
             (Path(out) / path).parent.mkdir(parents=True, exist_ok=True)
             (Path(out) / path).write_bytes(content)
         _console().print(f"written to {out}", highlight=False)
+
+
+@app.command(epilog="Example: tickercast backtest --data sample --from 2011-01-01 --to 2013-02-28 --chart backtest.png")
+def backtest(
+    data: Annotated[str, typer.Option(help="A Parquet or CSV file, a folder of them, or sample.")],
+    first: Annotated[str, typer.Option("--from", metavar="DATE", help="The first date to forecast from.")],
+    last: Annotated[str, typer.Option("--to", metavar="DATE", help="The last date to forecast from.")],
+    every: Annotated[int, typer.Option(min=1, help="Sessions from one origin to the next.")] = 10,
+    symbols_file: Annotated[str, typer.Option(metavar="FILE", help="Only these symbols.")] = "",
+    model: Annotated[
+        str, typer.Option(help="champion, random-walk, ewma-t, historical-simulation, or a bundle's folder.")
+    ] = "champion",
+    json_out: Annotated[str, typer.Option("--json", metavar="OUT", help="Write the figures there as JSON.")] = "",
+    chart_out: Annotated[str, typer.Option("--chart", metavar="PNG", help="Draw reliability and loss by step.")] = "",
+) -> None:
+    """Measure a model on past sessions, beside what users would pick instead."""
+    settings = config.load()
+    store = bootstrap.object_store(settings)
+    bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    symbols = [parse_symbol(word) for word in _words_of(symbols_file)] or bootstrap.known_symbols(data)
+    with _progress("symbols forecast", len(symbols)) as progress:
+        tables = run_backtest(
+            bootstrap.market_data(data),
+            symbols,
+            _as_of(first),
+            _as_of(last),
+            model=bootstrap.predictor(model, store),
+            peers=bootstrap.peers,
+            every=every,
+            advance=progress.advance,
+            on_failure=lambda symbol, reason: _complain(str(reason)),
+        )
+    told = report(tables)
+    if json_out:
+        Path(json_out).write_text(screen.report_json(told), encoding="utf-8")
+    if chart_out:
+        (_, _), *others = tables.items()
+        Path(chart_out).write_bytes(chart.backtest_png(told, {name: by(table, "step") for name, table in others}))
+    _console().print(screen.report_table(told))
 
 
 @app.command(epilog="Example: tickercast doctor")

@@ -76,6 +76,30 @@ def checks_table(checks: Sequence[tuple[str, str, str, bool]]) -> RenderableType
     return table
 
 
+def report_json(report: Mapping[str, Any]) -> str:
+    """The stable machine-readable form of a backtest."""
+    return json.dumps(report, indent=2) + "\n"
+
+
+def report_table(report: Mapping[str, Any]) -> RenderableType:
+    """What a backtest found: overall and by year, and the ratios to each peer with their 95 % intervals."""
+    title = Text(f"{report['model']}, {report['overall']['n']:,.0f} origins", style="bold")
+    measured = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    names = ("n", "sp", "w80", "w95", "coverage_80", "coverage_95", "mae_vs_naive", "rmse_vs_naive")
+    measured.add_column("")
+    for name in (*names, "direction"):
+        measured.add_column(name, justify="right")
+    for label, rows in (("overall", report["overall"]), *report["by_year"].items()):
+        up = f"{rows['direction']:.3f} (up {rows['always_up']:.3f})"
+        measured.add_row(label, f"{rows['n']:,.0f}", *(f"{rows[name]:.4f}" for name in names[1:]), up)
+    ratios = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="ratio to (below 1 is better)", title_justify="left")
+    for heading in ("peer", "sp", "w95"):
+        ratios.add_column(heading)
+    for peer, losses in report["ratios"].items():
+        ratios.add_row(peer, *("{:.4f} [{:.4f}, {:.4f}]".format(*losses[loss]) for loss in ("sp", "w95")))
+    return Group(measured, ratios)
+
+
 def card_table(card: ModelCard) -> RenderableType:
     """What was trained, and how it measured on later dates."""
     table = Table(

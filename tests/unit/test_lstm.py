@@ -13,6 +13,7 @@ from tickercast.domain import features
 from tickercast.domain.history import History, Reading
 from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol
 from tickercast.jobs.train import evaluate, train
+from tickercast.models.baselines import EwmaT
 from tickercast.models.served import ServedModel
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
@@ -174,14 +175,23 @@ def test_the_job_trains_measures_on_later_dates_and_reports_failures(histories: 
         date(2023, 12, 31),
         THROUGH,
         fit=lambda *args, **more: trained,
+        peers=lambda histories, through: [EwmaT()],
         on_failure=lambda symbol, reason: failed.append(symbol),
     )
     assert failed == ["NONE"]
-    assert bundle.card.metrics == evaluate(trained, lstm.QUANTILES, histories, THROUGH)
+    assert bundle.card.metrics == evaluate(trained, [EwmaT()], histories, THROUGH, date(2023, 12, 31))
     assert bundle.card.metrics["n"] == 2 * 14
     assert 0.5 < bundle.card.metrics["sp_vs_ewma_t"] < 1.5
 
 
 def test_the_job_refuses_when_no_symbol_is_known() -> None:
     with pytest.raises(TooFewSessions, match="given gave no bars of NONE"):
-        train(Source([]), ["NONE"], THROUGH, THROUGH, THROUGH, fit=lambda *args, **more: pytest.fail("fitted"))
+        train(
+            Source([]),
+            ["NONE"],
+            THROUGH,
+            THROUGH,
+            THROUGH,
+            fit=lambda *args, **more: pytest.fail("fitted"),
+            peers=lambda histories, through: pytest.fail("compared"),
+        )

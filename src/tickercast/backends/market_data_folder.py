@@ -63,6 +63,18 @@ class Folder:
             advance(1)
         return Reading(histories, failures)
 
+    def symbols(self) -> list[str]:
+        """All symbols that the files hold, sorted.
+
+        Raises:
+            UsageError: there is no such folder, or nothing in it.
+        """
+        named: set[str] = set()
+        for file in self._files():
+            owner = _named_after(file)
+            named |= {owner} if owner and _is_of_one_symbol(file) else _open(file, [], date.min, date.min).symbols
+        return sorted(named)
+
     def _files(self) -> list[Path]:
         if not self._path.exists():
             raise UsageError(

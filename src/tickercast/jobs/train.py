@@ -1,40 +1,25 @@
 """Train: fetch histories, fit a model, measure it on what it has not seen, register it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
-from statistics import NormalDist
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tickercast.domain import features, metrics
+from tickercast.domain.backtest import backtest, report
 from tickercast.domain.bundle import Bundle, ModelCard
-from tickercast.domain.forecast import HORIZON
+from tickercast.domain.forecast import HORIZON, Predictor
 from tickercast.domain.history import History
 from tickercast.errors import Permanent, TooFewSessions
+from tickercast.jobs.backtest import Peers
 from tickercast.ports import MarketData, ModelRegistry
 
-EVERY = 10
-"""Sessions between two held-out origins."""
 
-Floats = NDArray[np.float64]
-
-
-class Fitted(Protocol):
-    """What training gives: it predicts, and a bundle can be made of it."""
-
-    @property
-    def min_sessions(self) -> int:
-        """The shortest history that it takes."""
+class Fitted(Predictor, Protocol):
+    """What training gives: a predictor of which a bundle can be made."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
         """What it was trained with."""
-
-    def predict(self, histories: Sequence[History]) -> Floats:
-        """Quantiles of the log-returns, `(n, HORIZON, len(QUANTILES))`; see `Predictor.predict`."""
 
     def bundle(self) -> Bundle:
         """The model as files."""
@@ -62,6 +47,7 @@ def train(
     trained_through: date,
     *,
     fit: Fit,
+    peers: Peers,
     registry: ModelRegistry | None = None,
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
     advance: Callable[[int], None] = lambda count: None,
@@ -77,6 +63,7 @@ def train(
         last: the last date fetched.
         trained_through: the last date that the model may learn from; what follows, up to `last`, measures it.
         fit: the training.
+        peers: what to compare it with.
         registry: where to register the bundle; None registers nothing.
         seeds: of the networks that are averaged.
         advance: called with the number of symbols fetched since the last call.
@@ -102,7 +89,7 @@ def train(
         )
     fitted = fit(histories, trained_through=trained_through, seeds=seeds, on_progress=on_progress)
     bundle = fitted.bundle()
-    measured = evaluate(fitted, bundle.card.quantiles, histories, trained_through)
+    measured = evaluate(fitted, peers(histories, trained_through), histories, trained_through, last)
     trained_on = f"source {source.name}: {bundle.card.trained_on}"
     bundle = replace(bundle, card=bundle.card.model_copy(update={"metrics": measured, "trained_on": trained_on}))
     if registry is None:
@@ -114,111 +101,32 @@ def train(
 # ---------------------------------------------------------------- measuring
 
 
-@dataclass(frozen=True)
-class Origin:
-    """A forecast origin and what followed.
-
-    Attributes:
-        history: the bars up to the origin.
-        actual: `(HORIZON,)`, log-returns from the origin's close, free of dividends and splits.
-    """
-
-    history: History
-    actual: Floats
-
-
-def origins(history: History, after: date, needed: int, every: int = EVERY) -> Iterator[Origin]:
-    """Every `every`-th session after a date that has `needed` bars up to it and `HORIZON` after it."""
-    log_close = np.log(history.bars["adj_close"].to_numpy())
-    first = int(history.bars["session_date"].searchsorted(np.datetime64(after), side="right"))
-    for at in range(max(first, needed - 1), len(history) - HORIZON, every):
-        known = History(history.symbol, history.bars.iloc[: at + 1])
-        yield Origin(known, log_close[at + 1 : at + 1 + HORIZON] - log_close[at])
-
-
-def evaluate(model: Fitted, quantiles: Sequence[float], histories: Sequence[History], after: date) -> dict[str, float]:
-    """Measures a model on origins that it has not seen, against EWMA-t and the random walk.
+def evaluate(
+    model: Predictor, peers: Sequence[Predictor], histories: Sequence[History], after: date, last: date
+) -> dict[str, float]:
+    """Measures a model on origins that it has not seen.
 
     Args:
         model: what to measure.
-        quantiles: the levels that it answers.
+        peers: what to compare it with.
         histories: they may reach as far back as they like.
         after: the last date that the model has seen.
+        last: the last date that may be an origin.
 
     Returns:
-        `n` origins, `sp`, its ratios to the two baselines (below 1 is better), the ratio of the Winkler score of the
-        95 % interval to EWMA-t's, and the coverage of the 80 % and 95 % intervals; only `n` where there is no origin.
+        `n` origins, the overall measures, and for each peer and loss the ratio (below 1 is better) with the ends of
+        its 95 % interval in `…_lo` and `…_hi`; only `n` where there is no origin.
     """
-    parts = [_losses(model, np.array(quantiles), history, after) for history in histories]
-    parts = [part for part in parts if part["sp"].size]
-    if not parts:
+    tables = backtest([model, *peers], histories, after + timedelta(days=1), last)
+    if tables[model.name].empty:
         return {"n": 0.0}
-    means = {name: float(np.concatenate([part[name] for part in parts]).mean()) for name in parts[0]}
-    measured = {
-        "n": float(sum(part["sp"].size for part in parts)),
-        "sp": means["sp"],
-        "sp_vs_ewma_t": means["sp"] / means["sp_ewma_t"],
-        "sp_vs_random_walk": means["sp"] / means["sp_random_walk"],
-        "winkler_95_vs_ewma_t": means["winkler_95"] / means["winkler_95_ewma_t"],
-        "coverage_80": means["coverage_80"],
-        "coverage_95": means["coverage_95"],
-    }
+    told = report(tables)
+    measured = dict(told["overall"])
+    for peer, ratios in told["ratios"].items():
+        for loss, values in ratios.items():
+            name = f"{loss}_vs_{peer.replace('-', '_')}"
+            measured |= dict(zip((name, f"{name}_lo", f"{name}_hi"), values, strict=True))
     return {name: round(value, 4) for name, value in measured.items()}
-
-
-def _losses(model: Fitted, levels: Floats, history: History, after: date) -> dict[str, Floats]:
-    """One value an origin of one symbol, `(origins,)` each."""
-    some = list(origins(history, after, max(model.min_sessions, features.MIN_SESSIONS)))
-    known = [origin.history for origin in some]
-    actual = np.array([origin.actual for origin in some]).reshape(-1, HORIZON)
-    inputs = features.latest(known)
-    gaussian = np.array([NormalDist().inv_cdf(level) for level in levels])
-    forecast = model.predict(known)
-    ewma_t = _cone(inputs.sigma_ewma, student5(levels))
-    walk = _cone(inputs.sigma60, gaussian)
-    unit = _cone(inputs.sigma60, np.ones(1))
-
-    def ends(quantiles: Floats, level: float) -> tuple[Floats, Floats]:
-        low, high = (int(np.argmin(np.abs(levels - bound))) for bound in ((1 - level) / 2, (1 + level) / 2))
-        return quantiles[:, :, low], quantiles[:, :, high]
-
-    def winkler_95(quantiles: Floats) -> Floats:
-        score: Floats = metrics.winkler(actual / unit[:, :, 0], *ends(quantiles / unit, 0.95), 0.95).mean(axis=-1)
-        return score
-
-    return {
-        "sp": metrics.sp(actual, forecast, levels, inputs.sigma60),
-        "sp_ewma_t": metrics.sp(actual, ewma_t, levels, inputs.sigma60),
-        "sp_random_walk": metrics.sp(actual, walk, levels, inputs.sigma60),
-        "winkler_95": winkler_95(forecast),
-        "winkler_95_ewma_t": winkler_95(ewma_t),
-        "coverage_80": metrics.coverage(actual, *ends(forecast, 0.8)),
-        "coverage_95": metrics.coverage(actual, *ends(forecast, 0.95)),
-    }
-
-
-def _cone(sigma: Floats, quantiles: Floats) -> Floats:
-    """sigma·√step times the quantiles: `(n, HORIZON, quantiles)`."""
-    cone: Floats = sigma[:, None, None] * np.sqrt(np.arange(1, HORIZON + 1))[:, None] * quantiles
-    return cone
-
-
-def student5(levels: Floats) -> Floats:
-    """Quantiles of Student's t with five degrees of freedom, scaled to unit variance.
-
-    Its distribution function is 1/2 + (θ + sin θ·(cos θ + 2/3·cos³ θ))/π with θ = arctan(t/√5) (Abramowitz and Stegun,
-    26.7.3); it is inverted by bisection over θ.
-
-    >>> student5(np.array([0.1, 0.9, 0.975])).round(3).tolist()
-    [-1.143, 1.143, 1.991]
-    """
-    low, high = np.full(levels.shape, -np.pi / 2), np.full(levels.shape, np.pi / 2)
-    for _ in range(60):
-        angle = (low + high) / 2
-        below = 0.5 + (angle + np.sin(angle) * (np.cos(angle) + 2 / 3 * np.cos(angle) ** 3)) / np.pi < levels
-        low, high = np.where(below, angle, low), np.where(below, high, angle)
-    scaled: Floats = np.sqrt(3) * np.tan((low + high) / 2)
-    return scaled
 
 
 # ---------------------------------------------------------------- describing
@@ -226,7 +134,7 @@ def student5(levels: Floats) -> Floats:
 
 def describe(card: ModelCard) -> str:
     """The card as a page for people, in Markdown."""
-    rows = "\n".join(f"| {_MEASURES[name]} | {value:g} |" for name, value in card.metrics.items() if name in _MEASURES)
+    rows = "\n".join(f"| {words} | {_measured(card.metrics, name)} |" for name, words in _MEASURES.items())
     return _PAGE.format(
         title=f"{card.name} {card.version}".strip(),
         card=card,
@@ -238,14 +146,24 @@ def describe(card: ModelCard) -> str:
     )
 
 
+def _measured(measures: Mapping[str, float], name: str) -> str:
+    if name not in measures:
+        return "–"
+    interval = f" [{measures[f'{name}_lo']:g}, {measures[f'{name}_hi']:g}]" if f"{name}_lo" in measures else ""
+    return f"{measures[name]:g}{interval}"
+
+
 _MEASURES = {
-    "n": f"origins, every {EVERY} sessions of each symbol",
+    "n": f"origins, every {HORIZON} sessions of each symbol",
     "sp": "scaled pinball loss",
     "sp_vs_ewma_t": "… relative to EWMA-t (RiskMetrics σ, Student t₅, √step)",
+    "sp_vs_ewma_fhs": "… relative to filtered historical simulation (the same σ, pooled quantiles of the past)",
+    "sp_vs_historical_simulation": "… relative to historical simulation (250 sessions)",
     "sp_vs_random_walk": "… relative to the random walk (Gaussian, σ60·√step)",
-    "winkler_95_vs_ewma_t": "Winkler score of the 95 % interval relative to EWMA-t",
+    "w95_vs_ewma_t": "Winkler score of the 95 % interval relative to EWMA-t",
     "coverage_80": "coverage of the 80 % interval",
     "coverage_95": "coverage of the 95 % interval",
+    "mae_vs_naive": "mean absolute error of the median relative to the last close",
 }
 
 _PAGE = """# {title}
@@ -267,7 +185,7 @@ plus the training drift: it does not claim to know the direction.
 |---|---|
 {rows}
 
-Below 1 is better than the baseline. The symbols are few and move together, so the third decimal is noise.
+Ratios below 1 are better than the baseline; the brackets are 95 % intervals, drawn over symbols and blocks of sessions.
 
 ## How to repeat it
 

@@ -1,0 +1,62 @@
+"""Measure a model on rolling origins, beside what users would pick instead."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+
+import pandas as pd
+
+from tickercast.domain.backtest import backtest as run
+from tickercast.domain.forecast import HORIZON, Predictor
+from tickercast.domain.history import History
+from tickercast.errors import NoRecentBars, Permanent
+from tickercast.ports import MarketData
+
+_EARLIEST = date(1990, 1, 1)
+_AFTERMATH = timedelta(days=40)  # in which ten sessions of any exchange take place
+
+Peers = Callable[[Sequence[History], date], Sequence[Predictor]]
+"""Makes the models to compare with, from histories of which nothing after the date may be used."""
+
+
+def backtest(
+    source: MarketData,
+    symbols: Sequence[str],
+    first: date,
+    last: date,
+    *,
+    model: Predictor,
+    peers: Peers,
+    every: int = HORIZON,
+    advance: Callable[[int], None] = lambda _: None,
+    on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
+) -> Mapping[str, pd.DataFrame]:
+    """Forecasts from every `every`-th session and returns the losses of each model, the judged one first.
+
+    Args:
+        source: where the bars come from; those before `first` are used as far as there are any.
+        symbols: what to forecast.
+        first: the first date that may be an origin.
+        last: the last date that may be an origin.
+        model: what is judged.
+        peers: what it is compared with.
+        every: sessions from one origin to the next.
+        advance: called with the number of symbols done since the last call.
+        on_failure: called with each symbol that the source could not give, and why.
+
+    Raises:
+        NoRecentBars: no symbol can be forecast in that range.
+        SourceUnavailable, UsageError: the source as a whole cannot be read.
+    """
+    reading = source.fetch(symbols, _EARLIEST, last + _AFTERMATH, advance=lambda _: None)
+    for symbol, reason in reading.failures.items():
+        on_failure(symbol, reason)
+    histories = list(reading.histories.values())
+    others = [peer for peer in peers(histories, first - timedelta(days=1)) if peer.name != model.name]
+    tables = run([model, *others], histories, first, last, every=every, advance=advance)
+    if tables[model.name].empty:
+        raise NoRecentBars(
+            f"No session of the {len(symbols)} symbol(s) from {first} to {last} has a history of "
+            f"{max(one.min_sessions for one in [model, *others])} sessions before it and {HORIZON} sessions after it "
+            f"in {source.name}. Name other dates, or data that begins earlier."
+        )
+    return tables

@@ -1,0 +1,193 @@
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from tickercast import bootstrap
+from tickercast.domain.backtest import (
+    backtest,
+    by,
+    compare,
+    losses,
+    ratio_interval,
+    reliability,
+    report,
+    rolling_origins,
+    summary,
+)
+from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.history import History
+from tickercast.errors import NoRecentBars
+from tickercast.jobs import backtest as job
+from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation
+from tickercast.models.random_walk import RandomWalk
+from tickercast.models.served import ServedModel
+
+MakeHistory = Callable[..., History]
+FIRST, LAST = date(2022, 9, 1), date(2023, 5, 31)
+
+
+class Fixed:
+    """Answers the same quantiles everywhere, and remembers what it was shown."""
+
+    version = "1"
+    min_sessions = 61
+
+    def __init__(self, name: str, quantiles: Sequence[float]) -> None:
+        self.name = name
+        self.quantiles = quantiles
+        self.seen: list[History] = []
+
+    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
+        self.seen += histories
+        return np.broadcast_to(self.quantiles, (len(histories), HORIZON, len(QUANTILES))).copy()
+
+
+@pytest.fixture
+def served() -> ServedModel:
+    return ServedModel(bootstrap.shipped_bundle())
+
+
+def test_origins_lie_in_the_range_every_so_many_sessions_with_ten_after_each(make_history: MakeHistory) -> None:
+    history = make_history(sessions=400)
+    found = rolling_origins(history, FIRST, date(2023, 12, 31), every=10, needed=61)
+    cutoffs = pd.DatetimeIndex(found.cutoffs)
+    assert cutoffs[0].date() == FIRST
+    assert set(np.diff(found.positions)) == {10}
+    assert found.positions[-1] + HORIZON <= len(history) - 1
+    assert len(history) - 1 - found.positions[-1] < HORIZON + 10
+
+
+def test_origins_keep_their_grid_where_a_history_is_too_short_for_the_first_ones(make_history: MakeHistory) -> None:
+    long, short = make_history(sessions=400), make_history(sessions=260)
+    every = rolling_origins(long, FIRST, LAST, every=10, needed=61).cutoffs
+    some = rolling_origins(short, FIRST, LAST, every=10, needed=120).cutoffs
+    assert 0 < len(some) < len(every)
+    assert set(some) <= set(every)
+
+
+def test_a_model_sees_nothing_after_its_origin(make_history: MakeHistory) -> None:
+    model = Fixed("fixed", np.zeros(len(QUANTILES)))
+    backtest([model], [make_history()], FIRST, LAST)
+    cutoffs = rolling_origins(make_history(), FIRST, LAST, every=10, needed=61).cutoffs.tolist()
+    assert [known.cutoff for known in model.seen] == cutoffs
+
+
+@pytest.mark.parametrize("model", ["served", "ewma-t", "historical-simulation", "random-walk"])
+def test_another_future_changes_no_forecast(make_history: MakeHistory, served: ServedModel, model: str) -> None:
+    judged = (
+        served if model == "served" else {m.name: m for m in (EwmaT(), HistoricalSimulation(), RandomWalk())}[model]
+    )
+    history = make_history(sessions=600)
+    found = rolling_origins(history, FIRST, LAST, every=10, needed=251)
+    bars = history.bars.copy()
+    after = bars.index > found.positions[0]
+    prices = ["open", "high", "low", "close", "adj_close"]
+    bars.loc[after, prices] = bars.loc[after, prices] * 3
+    shifted = rolling_origins(History("MSFT", bars), FIRST, LAST, every=10, needed=251)
+    np.testing.assert_array_equal(judged.predict(found.known()[:1]), judged.predict(shifted.known()[:1]))
+
+
+def test_ewma_fhs_learns_from_nothing_after_its_date(make_history: MakeHistory) -> None:
+    history = make_history(sessions=600)
+    bars = history.bars.copy()
+    bars.loc[bars["session_date"] >= pd.Timestamp(FIRST), "adj_close"] *= 2
+    through = date(2022, 8, 31)
+    expected = EwmaFhs.fit([history], through).quantiles
+    np.testing.assert_array_equal(EwmaFhs.fit([History("MSFT", bars)], through).quantiles, expected)
+
+
+def test_losses_are_those_worked_by_hand(make_history: MakeHistory) -> None:
+    history = make_history()
+    found = rolling_origins(history, FIRST, FIRST, every=10, needed=61)
+    quantiles = np.array(np.broadcast_to(np.linspace(-0.12, 0.12, 13), (1, HORIZON, 13)))
+    row = losses(found, quantiles).iloc[3]
+    unit = found.sigma60[0] * 2
+    actual = found.actual[0, 3]
+    pinball = [
+        max(level * (actual - q), (level - 1) * (actual - q))
+        for level, q in zip(QUANTILES, quantiles[0, 3], strict=True)
+    ]
+    assert (row["symbol"], row["cutoff"].date(), row["step"]) == ("MSFT", FIRST, 4)
+    assert row["sp"] == pytest.approx(np.mean(pinball) / unit)
+    assert row["w80"] == pytest.approx((0.16 + 10 * max(abs(actual) - 0.08, 0)) / unit)
+    assert row["w95"] == pytest.approx((0.24 + 40 * max(abs(actual) - 0.12, 0)) / unit)
+    assert bool(row["coverage_80"]) == (abs(actual) <= 0.08)
+    assert row["error"] == pytest.approx(actual)
+
+
+def test_the_random_walk_is_as_good_as_naive_and_as_itself(make_history: MakeHistory) -> None:
+    tables = backtest([RandomWalk(), Fixed("other", np.linspace(-0.1, 0.1, 13))], [make_history()], FIRST, LAST)
+    told = summary(tables["random-walk"])
+    assert told["mae_vs_naive"] == told["rmse_vs_naive"] == 1
+    assert told["n"] == len(tables["other"]) / HORIZON
+    assert compare(tables["random-walk"], tables["random-walk"], "sp") == (1, 1, 1)
+
+
+def test_a_gaussian_walk_is_covered_as_often_as_the_cone_says(make_history: MakeHistory) -> None:
+    histories = [make_history(f"S{seed}", seed=seed, sessions=600) for seed in range(20)]
+    table = backtest([RandomWalk()], histories, FIRST, LAST)["random-walk"]
+    assert summary(table)["coverage_80"] == pytest.approx(0.8, abs=0.03)
+    np.testing.assert_allclose(reliability(table), QUANTILES, atol=0.04)
+
+
+def test_the_interval_of_a_ratio_covers_it_and_narrows_with_data() -> None:
+    random = np.random.default_rng(1)
+    few, many = ((random.gamma(4, size=(n, n)), random.gamma(4, size=(n, n))) for n in (4, 40))
+    for own, other in (few, many):
+        ratio, low, high = ratio_interval(own, other)
+        assert low < ratio < high
+    assert np.diff(ratio_interval(*many)[1:]) < np.diff(ratio_interval(*few)[1:]) / 3
+
+
+def test_the_interval_knows_that_errors_of_one_day_are_one_error() -> None:
+    day = np.random.default_rng(2).gamma(4, size=(1, 20))
+    alike = np.repeat(day, 50, axis=0)
+    low, high = ratio_interval(alike, np.full_like(alike, alike.mean()))[1:]
+    alone_low, alone_high = ratio_interval(day, np.full_like(day, day.mean()))[1:]
+    assert high - low == pytest.approx(alone_high - alone_low, rel=0.2)
+
+
+def test_tables_of_other_origins_are_not_compared(make_history: MakeHistory) -> None:
+    one, other = (backtest([RandomWalk()], [make_history()], FIRST, LAST, every=n)["random-walk"] for n in (10, 5))
+    with pytest.raises(ValueError, match="origins differ"):
+        compare(one, other, "sp")
+
+
+def test_the_report_has_the_keys_of_its_contract(make_history: MakeHistory) -> None:
+    models = [Fixed("judged", np.linspace(-0.1, 0.1, 13)), RandomWalk(), EwmaT()]
+    told = report(backtest(models, [make_history()], FIRST, LAST))
+    assert told["model"] == "judged"
+    overall = {"n", "sp", "w80", "w95", "coverage_80", "coverage_95", "mae_vs_naive", "rmse_vs_naive"}
+    assert overall <= set(told["overall"])
+    assert {peer: set(losses) for peer, losses in told["ratios"].items()} == {
+        "random-walk": {"sp", "w95"},
+        "ewma-t": {"sp", "w95"},
+    }
+    assert set(told["by_year"]) == {"2022", "2023"}
+    assert list(told["by_step"]) == [str(step) for step in range(1, 11)]
+    assert all(low <= ratio <= high for peer in told["ratios"].values() for ratio, low, high in peer.values())
+
+
+def test_years_add_up_to_the_whole(make_history: MakeHistory) -> None:
+    table = backtest([RandomWalk()], [make_history()], FIRST, LAST)["random-walk"]
+    parts = by(table, "year").values()
+    assert sum(part["n"] for part in parts) == summary(table)["n"]
+    weighed = sum(part["sp"] * part["n"] for part in parts) / summary(table)["n"]
+    assert weighed == pytest.approx(summary(table)["sp"])
+
+
+def test_constant_prices_are_left_out(make_history: MakeHistory) -> None:
+    prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), 1.0)
+    peg = History("PEG", make_history().bars.assign(**prices))
+    assert backtest([RandomWalk()], [peg], FIRST, LAST)["random-walk"].empty
+
+
+def test_a_range_without_an_origin_is_a_sentence(tmp_path: Path, price_folder: Callable[..., Path]) -> None:
+    source = bootstrap.market_data(str(price_folder(sessions=600)))
+    with pytest.raises(NoRecentBars, match="Name other dates"):
+        job.backtest(source, ["MSFT"], date(2023, 7, 20), LAST, model=RandomWalk(), peers=bootstrap.peers)
