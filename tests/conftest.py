@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tickercast import config
 from tickercast.domain.history import History
 
 PROJECT = Path(__file__).parents[1]
+
+config.silence_telemetry()  # for the tests that import an engine without bootstrap
 
 
 @pytest.fixture

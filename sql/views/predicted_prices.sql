@@ -25,7 +25,7 @@ SELECT
   CAST(NULL AS FLOAT64) AS close_hi_80,
   CAST(NULL AS FLOAT64) AS close_lo_95,
   CAST(NULL AS FLOAT64) AS close_hi_95,
-  cutoff, model_name, model_version
+  cutoff, model_name, model_version, simulated
 FROM history
 UNION ALL
 SELECT
@@ -38,5 +38,5 @@ SELECT
   CAST(NULL AS FLOAT64) AS close,
   CAST(NULL AS FLOAT64) AS volume,
   close_median, close_lo_80, close_hi_80, close_lo_95, close_hi_95,
-  cutoff, model_name, model_version
+  cutoff, model_name, model_version, simulated
 FROM champion

@@ -1,6 +1,7 @@
 """Settings become ports here, when asked and never at import: the only importer of concrete backends."""
 
 import functools
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,7 +19,10 @@ from tickercast.jobs.forecast import forecast as answer
 from tickercast.jobs.provision import provision
 from tickercast.jobs.publish import read_champion
 from tickercast.jobs.train import Fit
-from tickercast.ports import MarketData, ModelRegistry, ObjectFinalized, ObjectStore, Warehouse
+from tickercast.ports import FINALIZED, MarketData, ModelRegistry, ObjectFinalized, ObjectStore, Warehouse
+
+_TRAINING = ("tensorflow", "mlflow", "tf2onnx")
+_LARGEST_INT64 = 2**63 - 1
 
 SOURCES = ("yahoo", "sample", "simulated")
 """The market data sources that have a name; any other word is the path of a folder or file."""
@@ -72,13 +76,14 @@ def market_data(name: str) -> MarketData:
             from tickercast.backends.market_data_simulated import Simulated
 
             return Simulated()
-    if not Path(name).exists():
+    if not _exists(Path(name).expanduser()):
         raise UsageError(
-            f"The source {name!r} is neither {', '.join(SOURCES)} nor an existing folder. Name one of them."
+            f"The source {name[:80]!r} is neither {', '.join(SOURCES)} nor a folder or file that can be read. "
+            "Name one of them."
         )
     from tickercast.backends.market_data_folder import Folder
 
-    return Folder(Path(name))
+    return Folder(Path(name).expanduser())
 
 
 def model_registry(settings: Settings) -> ModelRegistry:
@@ -100,13 +105,23 @@ def require_training() -> None:
     Raises:
         UsageError: they are not.
     """
-    import importlib.util
-
-    missing = [name for name in ("tensorflow", "mlflow", "tf2onnx") if importlib.util.find_spec(name) is None]
-    if missing:
+    if not can_train():
         raise UsageError(
-            f"Training needs {', '.join(missing)}, which this light environment lacks. Run `make setup-dev`."
+            f"Training needs {', '.join(_TRAINING)}, which this light environment lacks. Run `make setup-dev`."
         )
+
+
+def can_train() -> bool:
+    """Whether the training extras are installed."""
+    return all(importlib.util.find_spec(name) for name in _TRAINING)
+
+
+def seed(registry: ModelRegistry) -> None:
+    """Registers the shipped champion as the first version of an empty registry, so that later numbers are new ones."""
+    if registry.versions(bundles.MODEL) or not (config.resource("shipped") / bundles.CHAMPION).is_file():
+        return
+    first = registry.register(shipped_bundle(), parameters={"source": "shipped with the package"}, artifacts={})
+    registry.set_alias(bundles.MODEL, bundles.CHAMPION_ALIAS, first.card.version)
 
 
 def trainer() -> Fit:
@@ -148,11 +163,10 @@ def predictor(name: str, store: ObjectStore) -> Predictor:
     """
     from tickercast.models.baselines import EwmaT, HistoricalSimulation
     from tickercast.models.random_walk import RandomWalk
-    from tickercast.models.served import ServedModel
 
     simple: dict[str, Predictor] = {made.name: made for made in (RandomWalk(), EwmaT(), HistoricalSimulation())}
     if name == "champion":
-        return ServedModel(read_champion(store))
+        return load_bundle(read_champion(store))
     if name in simple:
         return simple[name]
     folder = Path(name)
@@ -161,7 +175,7 @@ def predictor(name: str, store: ObjectStore) -> Predictor:
             f"{name!r} is no model: champion, {', '.join(simple)}, or a folder with model.onnx and model.json "
             "was needed."
         )
-    return ServedModel(bundles.read_bundle((folder / "model.onnx").read_bytes(), (folder / "model.json").read_bytes()))
+    return load_bundle(bundles.read_bundle((folder / "model.onnx").read_bytes(), (folder / "model.json").read_bytes()))
 
 
 def peers(histories: Sequence[History], through: date) -> Sequence[Predictor]:
@@ -180,6 +194,18 @@ def shipped_bundle() -> Bundle:
     return bundles.read_bundle((version / "model.onnx").read_bytes(), (version / "model.json").read_bytes())
 
 
+def load_bundle(bundle: Bundle) -> Predictor:
+    """A bundle that is ready to predict.
+
+    Raises:
+        BundleError: it was made for other inputs, or the network cannot be loaded.
+    """
+    config.silence_telemetry()  # onnxruntime reads it when it is imported
+    from tickercast.models.served import ServedModel
+
+    return ServedModel(bundle)
+
+
 def predictors(store: ObjectStore) -> Sequence[Predictor]:
     """The published champion, and the random walk beside it.
 
@@ -188,9 +214,8 @@ def predictors(store: ObjectStore) -> Sequence[Predictor]:
         BundleError: what has been published is damaged.
     """
     from tickercast.models.random_walk import RandomWalk
-    from tickercast.models.served import ServedModel
 
-    return [ServedModel(read_champion(store)), RandomWalk()]
+    return [load_bundle(read_champion(store)), RandomWalk()]
 
 
 def function(settings: Settings | None = None) -> Callable[[ObjectFinalized], Outcome]:
@@ -213,18 +238,21 @@ def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> 
         UsageError: it is no such event.
     """
     try:
-        return ObjectFinalized(
+        made = ObjectFinalized(
             bucket=str(data["bucket"]),
             name=str(data["name"]),
             generation=int(data["generation"]),
             size=int(data.get("size", 0)),
             event_id=str(attributes["id"]),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(
-            f"The event {attributes.get('id')} of type {attributes.get('type')} carries no StorageObjectData with "
-            "bucket, name and generation. Send the events of a bucket's finalized objects."
-        ) from error
+        if attributes["type"] == FINALIZED and 0 < made.generation <= _LARGEST_INT64 and made.name.isprintable():
+            return made
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        pass
+    raise UsageError(
+        f"The event {str(attributes.get('id'))[:40]!r} is of type {str(attributes.get('type'))[:80]!r}: one of type "
+        f"{FINALIZED} with bucket, name and generation was needed. Send the events of a bucket's finalized objects."
+    )
 
 
 def provisioned(store: ObjectStore, tables: Warehouse) -> Warehouse:
@@ -252,8 +280,15 @@ def _deliver(settings: Settings) -> Callable[[Mapping[str, Any]], None]:
     return events.in_process(config.resource("cloud_function") / "main.py", target="forecast")
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # no right to look, or no such name can be
+        return False
+
+
 def _local_path(url: str, scheme: str, setting: str) -> Path:
     seen, separator, path = url.partition("://")
     if seen != scheme or not separator or not path:
         raise UsageError(f"{setting} is {url!r}: no engine is known for it. {scheme}://PATH was needed.")
-    return Path(path)
+    return Path(path).expanduser()

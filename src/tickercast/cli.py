@@ -3,6 +3,7 @@
 Exit codes: 0 all went well, 1 some symbols failed, 2 wrong usage or nothing worked.
 """
 
+import io
 import logging
 import sys
 import tempfile
@@ -17,17 +18,22 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from tickercast import bootstrap, chart, config, screen
+from tickercast import __version__, bootstrap, chart, config, screen
 from tickercast import doctor as doctor_checks
 from tickercast.domain.backtest import by, report
+from tickercast.domain.bundle import CHALLENGER_ALIAS, MODEL
 from tickercast.domain.history import parse_symbol
 from tickercast.errors import Permanent, TickercastError, UsageError
 from tickercast.jobs.backtest import backtest as run_backtest
 from tickercast.jobs.collect import Collected, collect
 from tickercast.jobs.compare import compare
-from tickercast.jobs.publish import publishable
+from tickercast.jobs.promote import promote as promote_model
+from tickercast.jobs.promote import publish as publish_model
+from tickercast.jobs.publish import publishable, published_versions, read_champion, read_pointer
+from tickercast.jobs.publish import rollback as roll_back
 from tickercast.jobs.train import train as train_model
 from tickercast.jobs.upload import upload
+from tickercast.ports import ModelRegistry, ObjectStore
 
 SOME_FAILED, NOTHING_WORKED = 1, 2
 _TABLE_WIDTH = 140
@@ -35,11 +41,25 @@ _FIRST_YEAR = 1900
 _FIRST_TRAINING_YEAR = 2000
 
 app = typer.Typer(
-    help="Calibrated forecasts of the next ten trading sessions.",
     rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        _say(f"tickercast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Calibrated forecasts of the next ten trading sessions."""
 
 
 @app.command(epilog="Example: tickercast forecast META MMM ETH-USD 2023-07-25")
@@ -71,7 +91,7 @@ def forecast(
         print(screen.to_json(collected.forecasts, as_of))
     else:
         _show(collected, followed, store.url, warehouse.url)
-    _finish(collected, {**refused, **uploaded.failures, **collected.failures})
+    _finish(collected, {**uploaded.failures, **collected.failures}, refused)
 
 
 @app.command(epilog="Example: tickercast train --source sample --through 2010-12-31 --out DIR")
@@ -93,6 +113,7 @@ def train(
     name = source or settings.source
     symbols = [parse_symbol(word) for word in tickers or []] or bootstrap.known_symbols(name)
     fit, registry, learned_through = bootstrap.trainer(), bootstrap.model_registry(settings), _as_of(through)
+    bootstrap.seed(registry)
     with _progress("epochs", total=1) as progress:
         bundle = train_model(
             bootstrap.market_data(name),
@@ -111,7 +132,7 @@ def train(
         for path, content in publishable(bundle).items():
             (Path(out) / path).parent.mkdir(parents=True, exist_ok=True)
             (Path(out) / path).write_bytes(content)
-        _console().print(f"written to {out}", highlight=False)
+        _say(f"written to {out}")
 
 
 @app.command(epilog="Example: tickercast backtest --data sample --from 2011-01-01 --to 2013-02-28 --chart backtest.png")
@@ -131,6 +152,7 @@ def backtest(
     settings = config.load()
     store = bootstrap.object_store(settings)
     bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    judged = bootstrap.predictor(model, store)
     symbols = [parse_symbol(word) for word in _words_of(symbols_file)] or bootstrap.known_symbols(data)
     with _progress("symbols forecast", len(symbols)) as progress:
         tables = run_backtest(
@@ -138,7 +160,7 @@ def backtest(
             symbols,
             _as_of(first),
             _as_of(last),
-            model=bootstrap.predictor(model, store),
+            models={judged.name: judged},
             peers=bootstrap.peers,
             every=every,
             advance=progress.advance,
@@ -151,6 +173,71 @@ def backtest(
         (_, _), *others = tables.items()
         Path(chart_out).write_bytes(chart.backtest_png(told, {name: by(table, "step") for name, table in others}))
     _console().print(screen.report_table(told))
+
+
+@app.command(epilog="Example: tickercast models")
+def models() -> None:
+    """List the registered versions, and which one is served."""
+    store, registry = _store_and_registry()
+    served = read_pointer(store)
+    _console().print(screen.models_table(registry.versions(MODEL), served.version, published_versions(store, MODEL)))
+
+
+@app.command(epilog="Example: tickercast promote --data prices.parquet --from 2022-01-01 --to 2022-12-15")
+def promote(
+    data: Annotated[str, typer.Option(help="A Parquet or CSV file, a folder of them, or sample.")],
+    first: Annotated[
+        str, typer.Option("--from", metavar="DATE", help="The first date; neither model may have seen it.")
+    ],
+    last: Annotated[str, typer.Option("--to", metavar="DATE", help="The last date to forecast from.")],
+    version: Annotated[str, typer.Option(help="The challenger.", show_default="the one registered last")] = "",
+    symbols_file: Annotated[str, typer.Option(metavar="FILE", help="Only these symbols.")] = "",
+) -> None:
+    """Compare a challenger with the champion on past sessions, and serve it if it is measurably better.
+
+    Exit code 1 means that the champion stays.
+    """
+    store, registry = _store_and_registry()
+    challenger = registry.bundle(MODEL, version or _aliased(registry, CHALLENGER_ALIAS))
+    symbols = [parse_symbol(word) for word in _words_of(symbols_file)] or bootstrap.known_symbols(data)
+    with _progress("symbols forecast", len(symbols)) as progress:
+        decision = promote_model(
+            challenger,
+            read_champion(store),
+            bootstrap.market_data(data),
+            symbols,
+            _as_of(first),
+            _as_of(last),
+            load=bootstrap.load_bundle,
+            peers=bootstrap.peers,
+            store=store,
+            registry=registry,
+            advance=progress.advance,
+        )
+    verdict = "promoted" if decision.promote else "kept the champion"
+    _say(f"{verdict}: version {challenger.card.version} is {decision.reason}")
+    if not decision.promote:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command(epilog="Example: tickercast publish --version 3")
+def publish(
+    version: Annotated[str, typer.Option(help="The registered version to serve, without a comparison.")],
+) -> None:
+    """Serve a registered version, without a comparison."""
+    store, registry = _store_and_registry()
+    publish_model(registry.bundle(MODEL, version), store=store, registry=registry)
+    _say(f"version {version} is served from {store.url}")
+
+
+@app.command(epilog="Example: tickercast rollback --to 2")
+def rollback(
+    to: Annotated[str, typer.Option(help="The published version.", show_default="the one before")] = "",
+) -> None:
+    """Serve an older published version again; needs neither TensorFlow nor MLflow."""
+    store = bootstrap.object_store(config.load())
+    bundle = roll_back(store, to or None)
+    _say(f"version {bundle.card.version} is served from {store.url}")
 
 
 @app.command(epilog="Example: tickercast doctor")
@@ -170,15 +257,34 @@ def run(argv: Sequence[str] | None = None) -> NoReturn:
         argv: the words after the program's name; those of the process where none are given.
     """
     logging.getLogger("tickercast").addHandler(logging.NullHandler())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no «…» shows a question mark
     try:
         app(argv, prog_name="tickercast")
     except TickercastError as error:
         _complain(str(error))
+    except OSError as error:
+        _complain(f"A file or the output cannot be written: {error.strerror}. Check the disk and the rights.")
     except Exception:  # the last resort: a fault of ours must not end in a traceback on the user's screen
         with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
             traceback.print_exc(file=file)
         _complain(f"tickercast failed in a way that it should not have. What it knows is in {file.name}.")
     sys.exit(NOTHING_WORKED)
+
+
+def _store_and_registry() -> tuple[ObjectStore, ModelRegistry]:
+    settings = config.load()
+    store, registry = bootstrap.object_store(settings), bootstrap.model_registry(settings)
+    bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    return store, registry
+
+
+def _aliased(registry: ModelRegistry, alias: str) -> str:
+    version = registry.aliased(MODEL, alias)
+    if version is None:
+        raise UsageError(f"{registry.url} has no {alias} of {MODEL}. Train one: tickercast train --source sample.")
+    return version
 
 
 def _request(words: Sequence[str], symbols_file: str) -> tuple[list[str], date, dict[str, Permanent]]:
@@ -240,10 +346,12 @@ def _show(
         console.print(f"prices and forecasts are in {warehouse}", style="dim", highlight=False, soft_wrap=True)
 
 
-def _finish(collected: Collected, failures: Mapping[str, Permanent]) -> None:
+def _finish(collected: Collected, failures: Mapping[str, Permanent], refused: Mapping[str, Permanent]) -> None:
+    for reason in refused.values():
+        _complain(str(reason))
     for name, reason in failures.items():
         _complain(str(reason) if name in str(reason) else f"{name}: {reason}")
-    if failures:
+    if failures or refused:
         raise typer.Exit(SOME_FAILED if collected.forecasts else NOTHING_WORKED)
 
 
@@ -276,6 +384,10 @@ def _progress(label: str, total: int | None = None) -> Iterator[_Bar]:
 def _console() -> Console:
     # A table is never cut: on a narrower terminal its lines wrap, and no digit is lost.
     return Console(width=max(Console().width, _TABLE_WIDTH))
+
+
+def _say(sentence: str) -> None:
+    _console().print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def _complain(sentence: str) -> None:

@@ -26,7 +26,9 @@ class Settings(BaseSettings):
         mlflow_tracking_uri: the model registry.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", populate_by_name=True
+    )
 
     bucket: str = "file://.tickercast/bucket"
     warehouse: str = "duckdb://.tickercast/warehouse.duckdb"
@@ -54,6 +56,7 @@ def silence_telemetry() -> None:
     """Keeps libraries from phoning home, unless the user has decided otherwise."""
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def silence_tensorflow() -> None:

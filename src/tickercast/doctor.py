@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from tickercast import bootstrap, config
 from tickercast.config import Settings
-from tickercast.domain.bundle import CHAMPION
+from tickercast.domain.bundle import CHAMPION, MODEL
 from tickercast.domain.forecast import Predictor
-from tickercast.errors import TickercastError, UsageError
+from tickercast.errors import TickercastError
+from tickercast.ports import ObjectStore
 
 
 def checks(settings: Settings) -> Iterator[tuple[str, str, str, bool]]:
@@ -16,12 +17,9 @@ def checks(settings: Settings) -> Iterator[tuple[str, str, str, bool]]:
     Yields:
         For each part: what it is, where it is, what it says, and whether that is well.
     """
-    store, tables = bootstrap.object_store(settings), bootstrap.warehouse(settings)
-    yield _check(
-        "warehouse", tables.url, lambda: f"{len(bootstrap.provisioned(store, tables).read('ingestions'))} ingestions"
-    )
-    yield _check("object store", store.url, lambda: f"{len(store.names(''))} objects")
-    yield _check("champion", f"{store.url}/{CHAMPION}", lambda: _named(bootstrap.predictors(store)[0]))
+    yield _check("object store", settings.bucket, lambda: f"{len(_store(settings).names(''))} objects")
+    yield _check("warehouse", settings.warehouse, lambda: _warehouse_says(settings))
+    yield _check("champion", CHAMPION, lambda: _named(bootstrap.predictors(_store(settings))[0]))
     yield _check("market data", settings.source, lambda: _source_says(settings.source))
     yield _check("function", settings.function_url or "in this process", lambda: _function_says(settings))
     yield _check("model registry", settings.mlflow_tracking_uri, lambda: _registry_says(settings))
@@ -34,17 +32,29 @@ def _check(part: str, where: str, ask: Callable[[], str]) -> tuple[str, str, str
         return part, where, str(error), False
 
 
+def _store(settings: Settings) -> ObjectStore:
+    return bootstrap.object_store(settings)
+
+
+def _warehouse_says(settings: Settings) -> str:
+    tables = bootstrap.provisioned(_store(settings), bootstrap.warehouse(settings))
+    return f"{len(tables.read('ingestions'))} ingestions"
+
+
 def _named(predictor: Predictor) -> str:
     return f"{predictor.name} version {predictor.version}"
 
 
 def _source_says(name: str) -> str:
-    source = bootstrap.market_data(name)
-    if name == "yahoo":
-        today = datetime.now(UTC).date()
-        reading = source.fetch(["SPY"], today - timedelta(days=10), today, advance=lambda _: None)
-        return f"SPY up to {reading.histories['SPY'].cutoff}" if reading.histories else str(reading.failures["SPY"])
-    return f"ready: {source.name}"
+    if name == "simulated":
+        return "makes bars up for any symbol"
+    if name != "yahoo":
+        return f"{len(bootstrap.known_symbols(name))} symbols"
+    today = datetime.now(UTC).date()
+    reading = bootstrap.market_data(name).fetch(["SPY"], today - timedelta(days=10), today, advance=lambda _: None)
+    for reason in reading.failures.values():
+        raise reason
+    return f"SPY up to {reading.histories['SPY'].cutoff}"
 
 
 def _function_says(settings: Settings) -> str:
@@ -54,7 +64,6 @@ def _function_says(settings: Settings) -> str:
 
 
 def _registry_says(settings: Settings) -> str:
-    try:
-        return f"ready: {bootstrap.model_registry(settings).url}"
-    except UsageError:
+    if not bootstrap.can_train():
         return "not installed: only training needs it (make setup-dev)"
+    return f"{len(bootstrap.model_registry(settings).versions(MODEL))} versions of {MODEL}"

@@ -11,8 +11,11 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from tickercast.domain.bundle import Bundle
+from tickercast.domain.bundle import Bundle, RegisteredVersion
 from tickercast.domain.history import Reading
+
+FINALIZED = "google.cloud.storage.object.v1.finalized"
+"""The type of the CloudEvents that announce a finished write."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class ObjectStore(Protocol):
     @property
     def url(self) -> str:
         """Where the objects are, as the user configured it."""
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name, as its events give it."""
 
     def write(
         self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
@@ -150,8 +157,40 @@ class ModelRegistry(Protocol):
     def register(self, bundle: Bundle, *, parameters: Mapping[str, Any], artifacts: Mapping[str, bytes]) -> Bundle:
         """Registers a bundle as the next version of its name and returns it with version and run id set.
 
+        The new version takes the alias `challenger`.
+
         Args:
             bundle: what was trained; its metrics are stored too.
             parameters: what it was trained with.
             artifacts: further files of the run, by file name.
+        """
+
+    def bundle(self, name: str, version: str) -> Bundle:
+        """Reads a registered version back, to the byte.
+
+        Raises:
+            BundleError: there is no such version, or its files are damaged.
+            StoreUnavailable: try again.
+        """
+
+    def versions(self, name: str) -> Sequence[RegisteredVersion]:
+        """All versions of a model, newest first; empty where none is registered.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+
+    def aliased(self, name: str, alias: str) -> str | None:
+        """The version that has an alias, None where there is none.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Gives a version an alias, which it takes from the one before.
+
+        Raises:
+            BundleError: there is no such version.
+            StoreUnavailable: try again.
         """

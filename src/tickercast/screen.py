@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tickercast.domain.bundle import ModelCard
+from tickercast.domain.bundle import ModelCard, RegisteredVersion
 from tickercast.domain.forecast import LEVELS
 from tickercast.jobs.collect import StoredForecast
 
@@ -98,6 +98,26 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
     for peer, losses in report["ratios"].items():
         ratios.add_row(peer, *("{:.4f} [{:.4f}, {:.4f}]".format(*losses[loss]) for loss in ("sp", "w95")))
     return Group(measured, ratios)
+
+
+def models_table(versions: Sequence[RegisteredVersion], served: str, published: Sequence[str]) -> RenderableType:
+    """The registered versions, newest first, and where each stands."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("version", "registered", "trained through", "sp / ewma-t", "coverage 80", "95", "alias", "stands"):
+        table.add_column(heading)
+    for version in versions:
+        card = version.card
+        measured = [f"{card.metrics[name]:.4f}" if name in card.metrics else "–" for name in _LISTED]
+        stands = "served" if card.version == served else "published" if card.version in published else "registered"
+        registered = f"{version.registered_at:%Y-%m-%d %H:%M}"
+        table.add_row(
+            card.version, registered, str(card.trained_through), *measured, ", ".join(version.aliases), stands
+        )
+    note = "" if served in {version.card.version for version in versions} else f"served: version {served}, shipped"
+    return Group(table, *([Text(note)] if note else []))
+
+
+_LISTED = ("sp_vs_ewma_t", "coverage_80", "coverage_95")
 
 
 def card_table(card: ModelCard) -> RenderableType:

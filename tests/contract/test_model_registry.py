@@ -50,11 +50,11 @@ def test_the_first_version_is_one_and_the_network_is_unchanged(first: Bundle, bu
 def test_the_next_version_takes_the_alias_challenger_and_leaves_the_champion(
     registry: MlflowRegistry, bundle: Bundle, first: Bundle
 ) -> None:
-    registry.set_champion(first.card.name, first.card.version)
+    registry.set_alias(first.card.name, "champion", first.card.version)
     second = registry.register(bundle, parameters={}, artifacts={})
     assert second.card.version == "2"
-    assert registry.version(bundle.card.name, "challenger") == "2"
-    assert registry.version(bundle.card.name, "champion") == "1"
+    assert registry.aliased(bundle.card.name, "challenger") == "2"
+    assert registry.aliased(bundle.card.name, "champion") == "1"
 
 
 def test_the_run_keeps_parameters_metrics_and_files(registry: MlflowRegistry, first: Bundle) -> None:
@@ -77,12 +77,12 @@ def test_the_registered_model_is_the_network_with_its_signature(registry: Mlflow
 
 
 def test_an_alias_that_nobody_has_is_none(registry: MlflowRegistry) -> None:
-    assert registry.version("unheard-of", "champion") is None
+    assert registry.aliased("unheard-of", "champion") is None
 
 
 def test_a_version_that_does_not_exist_cannot_become_champion(registry: MlflowRegistry, first: Bundle) -> None:
     with pytest.raises(BundleError, match="Name a registered version"):
-        registry.set_champion(first.card.name, "99")
+        registry.set_alias(first.card.name, "champion", "99")
 
 
 def test_what_is_not_onnx_is_refused(registry: MlflowRegistry, bundle: Bundle) -> None:
@@ -105,3 +105,21 @@ def test_registering_says_nothing(
 def test_a_url_that_is_no_registry_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="MLFLOW_TRACKING_URI"):
         MlflowRegistry(url)
+
+
+def test_a_version_is_read_back_to_the_byte(registry: MlflowRegistry, first: Bundle) -> None:
+    assert registry.bundle(first.card.name, first.card.version) == first
+
+
+def test_versions_are_listed_newest_first_with_their_aliases(registry: MlflowRegistry, first: Bundle) -> None:
+    listed = registry.versions(first.card.name)
+    numbers = [int(version.card.version) for version in listed]
+    assert numbers == sorted(numbers, reverse=True)
+    assert listed[-1].card == first.card
+    assert "challenger" in listed[0].aliases
+    assert registry.versions("unheard-of") == []
+
+
+def test_a_version_that_was_never_registered_is_a_sentence(registry: MlflowRegistry, first: Bundle) -> None:
+    with pytest.raises(BundleError, match="Name a registered version"):
+        registry.bundle(first.card.name, "99")

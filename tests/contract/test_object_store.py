@@ -106,5 +106,5 @@ def test_the_live_content_lies_where_people_look_for_it(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "bucket").write_text("a file is in the way")
-    with pytest.raises(StoreUnavailable, match="cannot be written"):
+    with pytest.raises(StoreUnavailable, match="cannot be used"):
         LocalObjectStore(tmp_path / "bucket").write(NAME, b"bars")

@@ -317,3 +317,57 @@ def test_real_bars_give_the_expected_origin_and_targets(
     assert (dates[0], dates[-1]) == (first, last)
     assert dates == sorted(dates)
     assert all(date.fromisoformat(day) for day in dates)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"TICKERCAST_BUCKET": "gs://somewhere"}, "TICKERCAST_BUCKET is 'gs://somewhere': no engine is known"),
+        ({"TICKERCAST_WAREHOUSE": "duckdb://in-the-way/w.duckdb"}, "cannot be made"),
+        ({"TICKERCAST_BUCKET": f"file://{'x' * 300}"}, "cannot be used"),
+        ({"TICKERCAST_SOURCE": "x" * 300}, "is neither yahoo"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_one_sentence(
+    run: Run, workspace: Path, settings: dict[str, str], sentence: str
+) -> None:
+    (workspace / "in-the-way").write_text("a file")
+    done = run("MSFT", "2012-08-15", **({"TICKERCAST_SOURCE": "sample"} | settings))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_doctor_says_no_where_an_engine_cannot_answer(run: Run, workspace: Path) -> None:
+    (workspace / "empty").mkdir()
+    broken = {"TICKERCAST_BUCKET": "gs://somewhere", "TICKERCAST_SOURCE": "empty", "MLFLOW_TRACKING_URI": "junk://x"}
+    done = run("doctor", door=("-m", "tickercast"), **broken)
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert done.stdout.count(" NO ") == 5  # only the function needs no engine
+
+
+def test_a_terminal_that_knows_only_ascii_gets_the_table_all_the_same(run: Run) -> None:
+    done = run("MSFT", "2012-08-15", "--source", "sample", PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2012-08-29" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_output_that_cannot_be_written_is_a_sentence(workspace: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, str(PROJECT / "src" / "main.py"), "MSFT", "2012-08-15", "--source", "sample"]
+        done = subprocess.run(command, cwd=workspace, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "should not have" not in done.stderr
+
+
+def test_nothing_is_queued_for_anybody_elses_telemetry(run: Run, workspace: Path) -> None:
+    assert run("MSFT", "2012-08-15", "--source", "sample", HOME=str(workspace / "home")).returncode == 0
+    left = [path.name for path in (workspace / "home").rglob("*") if path.is_file()]
+    assert not [name for name in left if "onnxruntime" in name or "deviceid" in name]
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version", door=("-m", "tickercast")).stdout.startswith("tickercast 0.")

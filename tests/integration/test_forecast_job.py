@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tickercast.backends.object_store_local import LocalObjectStore
 from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.domain.forecast import HORIZON, QUANTILES
-from tickercast.domain.history import History, to_csv
+from tickercast.domain.history import SIMULATED, History, to_csv
 from tickercast.errors import Transient, WarehouseUnavailable
 from tickercast.jobs.forecast import Outcome, forecast
 from tickercast.ports import ObjectFinalized
@@ -219,3 +220,44 @@ def test_a_fault_between_two_appends_is_mended_by_the_next_delivery(
     assert place.counts()["prices"] == 400
     assert place.counts()["forecasts"] == 20
     assert place.counts()["ingestions"] == 1
+
+
+def test_simulated_bars_never_replace_real_ones_in_the_views(place: Place, make_history: MakeHistory) -> None:
+    real, made_up = make_history(seed=1), replace(make_history(seed=2), source_note=SIMULATED)
+    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([real])))
+    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([made_up])))
+    assert len(place.warehouse.read("latest_prices")) == 400
+    for view in ("latest_prices", "latest_forecasts", "predicted_prices"):
+        assert not place.warehouse.read(view)["simulated"].any(), view
+    history = place.warehouse.read("forecast_history")
+    assert dict(history.groupby("simulated").size()) == {False: 20, True: 20}
+
+
+def test_simulated_bars_are_shown_and_marked_where_there_are_no_others(place: Place, make_history: MakeHistory) -> None:
+    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([replace(make_history(), source_note=SIMULATED)])))
+    for view in ("latest_prices", "latest_forecasts", "predicted_prices"):
+        assert place.warehouse.read(view)["simulated"].all(), view
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ohlc/foo/bar.csv",
+        "ohlc/../x.csv",
+        "ohlc/2023-07-22/../../etc/passwd.csv",
+        "ohlc//A.csv",
+        f"ohlc/{'x' * 300}.csv",
+    ],
+)
+def test_a_malformed_name_whose_object_is_gone_is_still_accounted_for(place: Place, name: str) -> None:
+    place.handle(ObjectFinalized("bucket", name, 1))
+    [row] = place.warehouse.read("ingestions").to_dict("records")
+    assert row["status"] == "rejected"
+    assert place.store.names("quarantine/") == []
+
+
+def test_an_event_of_another_bucket_is_not_ours(place: Place, make_history: MakeHistory) -> None:
+    event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_history()]))
+    outcome = place.handle(replace(event, bucket="elsewhere"))
+    assert outcome.status == "ignored"
+    assert place.warehouse.read("ingestions").empty

@@ -49,6 +49,17 @@ def send(workspace: Path) -> Send:
     return call
 
 
+def test_an_event_of_another_type_is_acknowledged_and_not_handled(
+    store: ObjectStore, warehouse: Warehouse, make_history: Callable[..., History]
+) -> None:
+    generation = store.write(NAME, to_csv([make_history()]))
+    attributes = {"type": "google.cloud.storage.object.v1.deleted", "source": "//storage.googleapis.com/x", "id": "1"}
+    headers, body = to_binary(CloudEvent(attributes, finalized(NAME, generation)))
+    client = create_app("forecast", str(SOURCE), "cloudevent").test_client()
+    assert client.post("/", headers=headers, data=body).status_code == 200
+    assert warehouse.read("forecasts").empty
+
+
 def finalized(name: str, generation: int) -> dict[str, str]:
     return {"bucket": "bucket", "name": name, "generation": str(generation), "size": "1"}
 
@@ -86,7 +97,15 @@ def test_a_bad_file_is_acknowledged_and_its_reason_stored(send: Send, store: Obj
     assert "Open, High, Low, Close" in row["reason"]
 
 
-@pytest.mark.parametrize("data", [{}, {"bucket": "b", "name": NAME}, {"bucket": "b", "name": NAME, "generation": "x"}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"bucket": "bucket", "name": NAME},
+        *({"bucket": "bucket", "name": NAME, "generation": odd} for odd in ("x", 0, -1, 2**63, 1e400, None)),
+        {"bucket": "bucket", "name": "ohlc/2023-07-22/\0.csv", "generation": 1},
+    ],
+)
 def test_an_event_without_an_object_is_acknowledged_and_not_retried(
     send: Send, warehouse: Warehouse, data: Mapping[str, Any]
 ) -> None:

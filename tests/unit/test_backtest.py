@@ -34,11 +34,10 @@ FIRST, LAST = date(2022, 9, 1), date(2023, 5, 31)
 class Fixed:
     """Answers the same quantiles everywhere, and remembers what it was shown."""
 
-    version = "1"
+    name, version = "fixed", "1"
     min_sessions = 61
 
-    def __init__(self, name: str, quantiles: Sequence[float]) -> None:
-        self.name = name
+    def __init__(self, quantiles: Sequence[float]) -> None:
         self.quantiles = quantiles
         self.seen: list[History] = []
 
@@ -71,8 +70,8 @@ def test_origins_keep_their_grid_where_a_history_is_too_short_for_the_first_ones
 
 
 def test_a_model_sees_nothing_after_its_origin(make_history: MakeHistory) -> None:
-    model = Fixed("fixed", np.zeros(len(QUANTILES)))
-    backtest([model], [make_history()], FIRST, LAST)
+    model = Fixed(np.zeros(len(QUANTILES)))
+    backtest({"fixed": model}, [make_history()], FIRST, LAST)
     cutoffs = rolling_origins(make_history(), FIRST, LAST, every=10, needed=61).cutoffs.tolist()
     assert [known.cutoff for known in model.seen] == cutoffs
 
@@ -121,7 +120,9 @@ def test_losses_are_those_worked_by_hand(make_history: MakeHistory) -> None:
 
 
 def test_the_random_walk_is_as_good_as_naive_and_as_itself(make_history: MakeHistory) -> None:
-    tables = backtest([RandomWalk(), Fixed("other", np.linspace(-0.1, 0.1, 13))], [make_history()], FIRST, LAST)
+    tables = backtest(
+        {"random-walk": RandomWalk(), "other": Fixed(np.linspace(-0.1, 0.1, 13))}, [make_history()], FIRST, LAST
+    )
     told = summary(tables["random-walk"])
     assert told["mae_vs_naive"] == told["rmse_vs_naive"] == 1
     assert told["n"] == len(tables["other"]) / HORIZON
@@ -130,7 +131,7 @@ def test_the_random_walk_is_as_good_as_naive_and_as_itself(make_history: MakeHis
 
 def test_a_gaussian_walk_is_covered_as_often_as_the_cone_says(make_history: MakeHistory) -> None:
     histories = [make_history(f"S{seed}", seed=seed, sessions=600) for seed in range(20)]
-    table = backtest([RandomWalk()], histories, FIRST, LAST)["random-walk"]
+    table = backtest({"random-walk": RandomWalk()}, histories, FIRST, LAST)["random-walk"]
     assert summary(table)["coverage_80"] == pytest.approx(0.8, abs=0.03)
     np.testing.assert_allclose(reliability(table), QUANTILES, atol=0.04)
 
@@ -153,13 +154,15 @@ def test_the_interval_knows_that_errors_of_one_day_are_one_error() -> None:
 
 
 def test_tables_of_other_origins_are_not_compared(make_history: MakeHistory) -> None:
-    one, other = (backtest([RandomWalk()], [make_history()], FIRST, LAST, every=n)["random-walk"] for n in (10, 5))
+    one, other = (
+        backtest({"random-walk": RandomWalk()}, [make_history()], FIRST, LAST, every=n)["random-walk"] for n in (10, 5)
+    )
     with pytest.raises(ValueError, match="origins differ"):
         compare(one, other, "sp")
 
 
 def test_the_report_has_the_keys_of_its_contract(make_history: MakeHistory) -> None:
-    models = [Fixed("judged", np.linspace(-0.1, 0.1, 13)), RandomWalk(), EwmaT()]
+    models = {"judged": Fixed(np.linspace(-0.1, 0.1, 13)), "random-walk": RandomWalk(), "ewma-t": EwmaT()}
     told = report(backtest(models, [make_history()], FIRST, LAST))
     assert told["model"] == "judged"
     overall = {"n", "sp", "w80", "w95", "coverage_80", "coverage_95", "mae_vs_naive", "rmse_vs_naive"}
@@ -174,7 +177,7 @@ def test_the_report_has_the_keys_of_its_contract(make_history: MakeHistory) -> N
 
 
 def test_years_add_up_to_the_whole(make_history: MakeHistory) -> None:
-    table = backtest([RandomWalk()], [make_history()], FIRST, LAST)["random-walk"]
+    table = backtest({"random-walk": RandomWalk()}, [make_history()], FIRST, LAST)["random-walk"]
     parts = by(table, "year").values()
     assert sum(part["n"] for part in parts) == summary(table)["n"]
     weighed = sum(part["sp"] * part["n"] for part in parts) / summary(table)["n"]
@@ -184,10 +187,12 @@ def test_years_add_up_to_the_whole(make_history: MakeHistory) -> None:
 def test_constant_prices_are_left_out(make_history: MakeHistory) -> None:
     prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), 1.0)
     peg = History("PEG", make_history().bars.assign(**prices))
-    assert backtest([RandomWalk()], [peg], FIRST, LAST)["random-walk"].empty
+    assert backtest({"random-walk": RandomWalk()}, [peg], FIRST, LAST)["random-walk"].empty
 
 
 def test_a_range_without_an_origin_is_a_sentence(tmp_path: Path, price_folder: Callable[..., Path]) -> None:
     source = bootstrap.market_data(str(price_folder(sessions=600)))
     with pytest.raises(NoRecentBars, match="Name other dates"):
-        job.backtest(source, ["MSFT"], date(2023, 7, 20), LAST, model=RandomWalk(), peers=bootstrap.peers)
+        job.backtest(
+            source, ["MSFT"], date(2023, 7, 20), LAST, models={"random-walk": RandomWalk()}, peers=bootstrap.peers
+        )

@@ -261,3 +261,57 @@ def test_every_real_csv_keeps_the_contract() -> None:
     for path in (SHARED / "yahoo_csv").glob("*.csv"):
         reading = read_csv(path.read_bytes())
         assert list(reading.histories) == [path.stem]
+
+
+def rows(**changes: str) -> bytes:
+    bar = {"Date": "2023-07-21", "Open": "10", "High": "12", "Low": "9", "Close": "11"} | changes
+    return f"{','.join(bar)}\n{','.join(bar.values())}\n".encode()
+
+
+@pytest.mark.parametrize("volume", ['"33,778,400"', "lots", "inf", "-5", "1e400"])
+def test_an_unreadable_volume_is_a_reason_and_not_a_silent_gap(volume: str) -> None:
+    failures = read_csv(rows(Volume=volume), symbol="MSFT").failures
+    assert "is not a volume" in str(failures["MSFT"])
+
+
+@pytest.mark.parametrize("volume", ["", "nan", "NULL"])
+def test_no_volume_is_no_fault(volume: str) -> None:
+    assert read_csv(rows(Volume=volume), symbol="MSFT").histories["MSFT"].bars["volume"].isna().all()
+
+
+def test_an_adjusted_close_that_is_empty_throughout_counts_as_absent() -> None:
+    bars = read_csv(rows(**{"Adj Close": ""}), symbol="MSFT").histories["MSFT"].bars
+    assert list(bars["adj_close"]) == [11.0]
+
+
+@pytest.mark.parametrize(("source", "note"), [("Yahoo Finance", ""), ("", ""), ("simulated", "simulated")])
+def test_only_the_word_simulated_says_that_bars_are_made_up(source: str, note: str) -> None:
+    assert read_csv(rows(Source=source), symbol="MSFT").histories["MSFT"].source_note == note
+
+
+def test_rows_without_any_value_are_passed_over() -> None:
+    reading = read_csv(rows(Symbol="MSFT") + b",,,,,\n")
+    assert list(reading.histories) == ["MSFT"]
+    assert not reading.failures
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_a_year_that_no_market_knows_is_a_reason(day: str) -> None:
+    assert "1900 to 2100" in str(read_csv(rows(Date=day), symbol="MSFT").failures["MSFT"])
+
+
+def test_prices_of_no_one_scale_are_a_reason() -> None:
+    text = b"Date,Open,High,Low,Close\n2023-07-20,1,1,1,1\n2023-07-21,1e300,1e300,1e300,1e300\n"
+    assert "one scale" in str(read_csv(text, symbol="MSFT").failures["MSFT"])
+
+
+@pytest.mark.parametrize(("mark", "word"), [(";", "semicolons"), ("\t", "tabs")])
+def test_another_separator_is_named(mark: str, word: str) -> None:
+    with pytest.raises(InvalidBars, match=word):
+        read_csv(rows().replace(b",", mark.encode()), symbol="MSFT")
+
+
+@pytest.mark.parametrize("text", ["ß", "ﬁ", "A" * 21, "A.B.C.D.E.F.G.H.I.J.K.L"])
+def test_what_yahoo_would_not_spell_is_no_symbol(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a symbol"):
+        parse_symbol(text)

@@ -145,6 +145,79 @@ def test_training_reports_its_progress(histories: list[History]) -> None:
     assert seen == [(1, 2), (2, 2)]
 
 
+@pytest.mark.parametrize(
+    ("examples", "batch", "epochs", "every"),
+    [(9_386, 128, 6, 1), (59_999, 128, 6, 1), (60_000, 128, 2, 3), (150_000, 256, 2, 3), (410_000, 512, 2, 3)],
+)
+def test_the_recipe_follows_from_the_number_of_examples(examples: int, batch: int, epochs: int, every: int) -> None:
+    assert lstm.Recipe.of_size(examples) == lstm.Recipe(batch=batch, epochs=epochs, every=every)
+
+
+def test_thinned_training_learns_from_every_third_session(histories: list[History]) -> None:
+    whole = lstm.examples(histories, THROUGH)
+    thinned = lstm.fit(histories, trained_through=THROUGH, seeds=[1], recipe=replace(TINY, every=3))
+    assert thinned.parameters["examples"] == (whole.day % 3 == 0).sum()
+    assert f"{thinned.parameters['examples']:,} origins" in thinned.card.trained_on
+
+
+@pytest.fixture(scope="module")
+def crypto() -> list[History]:
+    random = np.random.default_rng(4)
+    return [simulated(symbol, random, sessions=900) for symbol in ("BTC-USD", "ETH-USD")]
+
+
+@pytest.fixture(scope="module")
+def trained_beside_crypto(histories: list[History], crypto: list[History]) -> Any:
+    return lstm.fit([*crypto, *histories], trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
+
+
+def test_crypto_sets_its_calibration_and_leaves_the_network_alone(
+    trained: Any, trained_beside_crypto: Any, histories: list[History], crypto: list[History]
+) -> None:
+    card = trained_beside_crypto.card
+    assert trained.card.calibrations == {}
+    assert np.shape(card.calibrations["crypto"]) == (10, 13)
+    assert card.trained_on.endswith("crypto intervals calibrated on BTC-USD, ETH-USD up to the same date")
+    np.testing.assert_allclose(trained_beside_crypto.predict(histories), trained.predict(histories), rtol=1e-3)
+    served = ServedModel(trained_beside_crypto.bundle())
+    np.testing.assert_allclose(served.predict(crypto), trained_beside_crypto.predict(crypto), atol=1e-6)
+
+
+def test_calibration_of_a_class_uses_nothing_after_the_last_date(trained: Any, crypto: list[History]) -> None:
+    cut = [History(h.symbol, h.bars[h.bars["session_date"] <= np.datetime64(THROUGH)]) for h in crypto]
+    assert lstm._calibrated(trained.model, crypto, THROUGH) == lstm._calibrated(trained.model, cut, THROUGH) != ()
+
+
+def test_a_class_with_few_sessions_keeps_the_common_calibration(trained: Any, crypto: list[History]) -> None:
+    assert lstm._calibrated(trained.model, crypto, date(2021, 6, 30)) == ()
+
+
+def test_only_crypto_trains_on_crypto(crypto: list[History]) -> None:
+    alone = lstm.fit(crypto, trained_through=THROUGH, seeds=[1], recipe=TINY)
+    assert alone.card.calibrations == {}
+    assert alone.card.trained_on.startswith("BTC-USD, ETH-USD;")
+
+
+def test_calibration_of_a_class_finds_the_factor_that_makes_it_exact(crypto: list[History]) -> None:
+    levels = np.array(lstm.QUANTILES)
+    some = lstm.examples(crypto, THROUGH)
+    wide = np.broadcast_to(2 * np.quantile(some.returns, levels, axis=0).T, (len(some), 10, 13))
+    centred = wide - wide[:, :, 6:7] + np.median(some.returns, axis=0)[:, None]
+    best, typical = lstm._best_factors(centred, replace(some, weight=np.ones(len(some), np.float32)))
+    np.testing.assert_allclose(np.delete(best, 6, axis=1), 0.5, atol=0.02)
+    assert (typical[:, 6] == 0).all()
+
+
+def test_smoothed_factors_never_let_quantiles_cross() -> None:
+    random = np.random.default_rng(0)
+    typical = np.abs(np.array(lstm.QUANTILES) - 0.5) * np.ones((10, 1))
+    for _ in range(20):
+        best = np.exp(random.normal(0, 0.3, typical.shape) - random.normal() * typical)
+        reach = lstm._smoothed(best, typical) * typical
+        assert (np.diff(reach[:, 6:]) > -1e-9).all()
+        assert (np.diff(reach[:, :7]) < 1e-9).all()
+
+
 def test_too_little_to_learn_from_is_said(make_history: Callable[..., History]) -> None:
     with pytest.raises(TooFewSessions, match="has 101 sessions"):
         lstm.fit([make_history(sessions=95)], trained_through=date(2030, 1, 1), seeds=[1])

@@ -220,3 +220,24 @@ def test_the_shared_market_data_can_be_named_as_a_source(source: str) -> None:
     assert reading.histories["MSFT"].cutoff == date(2022, 7, 22)
     assert len(reading.histories["MSFT"]) == 758
     assert "mean MSFT?" in str(reading.failures["MSTF"])
+
+
+def test_parquet_with_zoned_dates_is_refused_since_their_days_cannot_be_told(tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            "COPY (SELECT TIMESTAMPTZ '2023-07-21 00:00:00+01' AS Date, 10 AS Open, 12 AS High, 9 AS Low, 11 AS Close) "
+            f"TO '{tmp_path}/VOD.L.parquet'"
+        )
+    failures = Folder(tmp_path).fetch(["VOD.L"], date(2023, 1, 1), date(2023, 12, 31), advance=lambda _: None).failures
+    assert "time zone" in str(failures["VOD.L"])
+
+
+def test_parquet_may_spell_symbols_as_numbers(tmp_path: Path) -> None:
+    with duckdb.connect() as connection:
+        connection.execute(
+            "COPY (SELECT DATE '2023-07-21' AS Date, 10 AS Open, 12 AS High, 9 AS Low, 11 AS Close, 700 AS Symbol) "
+            f"TO '{tmp_path}/many.parquet'"
+        )
+    reading = Folder(tmp_path).fetch(["700", "0700.HK"], date(2023, 1, 1), date(2023, 12, 31), advance=lambda _: None)
+    assert list(reading.histories) == ["700"]
+    assert "many" not in str(reading.failures["0700.HK"]) or "0700.HK" in str(reading.failures["0700.HK"])

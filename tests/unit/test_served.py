@@ -103,6 +103,24 @@ def test_calibration_stretches_round_the_median(bundle: Bundle, make_history: Ca
     np.testing.assert_allclose(twice - once[:, 6:7], 2 * (once - once[:, 6:7]))
 
 
+def test_an_asset_class_has_its_own_calibration(bundle: Bundle, make_history: Callable[..., History]) -> None:
+    table = tuple(tuple(1.0 + step / 10 + level / 100 for level in range(13)) for step in range(10))
+    model = ServedModel(with_card(bundle, calibration=1.0, calibrations={"crypto": table}))
+    bars = make_history().bars
+    names = ("MSFT", "BTC-USD", "VOD.UNKNOWN", "ETH-EUR")
+    stock, bitcoin, unknown, ether = model.predict([History(name, bars) for name in names])
+    np.testing.assert_array_equal(stock, unknown)
+    np.testing.assert_array_equal(bitcoin, ether)
+    np.testing.assert_allclose(bitcoin - bitcoin[:, 6:7], np.array(table) * (stock - stock[:, 6:7]))
+
+
+def test_the_shipped_model_gives_crypto_ordered_quantiles(
+    model: ServedModel, make_history: Callable[..., History]
+) -> None:
+    bars = [make_history(seed=seed, sessions=91 + 30 * seed).bars for seed in range(20)]
+    assert (np.diff(model.predict([History("BTC-USD", rows) for rows in bars]), axis=2) > 0).all()
+
+
 def test_one_corrupted_byte_is_noticed(bundle: Bundle) -> None:
     onnx = bytearray(bundle.onnx)
     onnx[len(onnx) // 2] ^= 1
@@ -128,6 +146,9 @@ def test_what_is_not_a_network_is_refused(bundle: Bundle) -> None:
         ({"quantiles": (0.1, 0.5, 0.9)}, "other quantiles"),
         ({"min_sessions": 10}, "min_sessions 10"),
         ({"calibration": 0.0}, "calibration 0.0"),
+        ({"calibrations": {"crypto": ((1.0,) * 13,) * 9}}, "calibrations for crypto"),
+        ({"calibrations": {"crypto": ((1.0,) * 12,) * 10}}, "calibrations for crypto"),
+        ({"calibrations": {"crypto": ((0.0,) * 13,) * 10}}, "calibrations for crypto"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(bundle: Bundle, changes: dict[str, object], message: str) -> None:

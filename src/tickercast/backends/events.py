@@ -15,8 +15,7 @@ from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 
 from tickercast.errors import FunctionUnavailable
-
-FINALIZED = "google.cloud.storage.object.v1.finalized"
+from tickercast.ports import FINALIZED
 
 _TIMEOUT_S = 540.0
 

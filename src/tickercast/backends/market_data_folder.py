@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
-from duckdb import ColumnExpression, ConstantExpression
+from duckdb import ColumnExpression, ConstantExpression, StarExpression
 
 from tickercast.domain.history import History, Reading, parse_symbol, read_csv, read_frame
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, UnknownSymbol, UsageError
@@ -146,10 +146,12 @@ def _open(path: Path, symbols: Sequence[str], first: date, last: date) -> _Conte
 def _open_parquet(
     path: Path, rows: duckdb.DuckDBPyRelation, symbols: Sequence[str], first: date, last: date
 ) -> _Contents:
+    _refuse_zones(path, rows)
     column = _column(rows, "symbol")
     if column is None:
         frame = _dated(rows, first, last).df()
         return _contents(path, read_frame(rows.df() if frame.empty else frame, symbol=_named_after(path)))
+    rows = rows.select(StarExpression(exclude=[column]), ColumnExpression(column).cast("VARCHAR").alias(column))
     spellings = [text for (text,) in rows.select(ColumnExpression(column)).distinct().fetchall() if text]
     wanted = [text for text in spellings if text.strip().upper() in symbols]
     if not wanted:
@@ -159,6 +161,16 @@ def _open_parquet(
     if absent:  # whole, so that a message can tell from when to when its bars are
         frame = pd.concat([frame, _spelt(rows, column, absent).df()])
     return _contents(path, read_frame(frame), spellings)
+
+
+def _refuse_zones(path: Path, rows: duckdb.DuckDBPyRelation) -> None:
+    # Parquet keeps only the instant, and midnight in London is still the day before in UTC.
+    column = _column(rows, "date")
+    if column is not None and "TIME ZONE" in str(rows.types[rows.columns.index(column)]):
+        raise InvalidBars(
+            f"{column} is a timestamp with a time zone, of which Parquet does not keep the day: plain "
+            "dates were needed. Write them with tz_localize(None)"
+        )
 
 
 def _contents(path: Path, reading: Reading, spellings: Iterable[str] = ()) -> _Contents:

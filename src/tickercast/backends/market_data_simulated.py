@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain import calendar
-from tickercast.domain.history import History, Reading
+from tickercast.domain.history import SIMULATED, History, Reading
 from tickercast.errors import NoRecentBars, Permanent
 
 EPOCH = date(1990, 1, 1)
@@ -127,7 +127,7 @@ class Simulated:
             process = replace(process, overnight=0.0)
         bars = _bars(symbol, len(sessions), start, process)
         bars.insert(0, "session_date", np.array(sessions[start:], dtype="datetime64[s]"))
-        return History(symbol, bars, self.name)
+        return History(symbol, bars, SIMULATED)
 
 
 def _bars(symbol: str, count: int, start: int, process: Parameters) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailab
 
 _GENERATIONS = ".generations"
 _LOCK_PATIENCE_S = 30.0
+_LONGEST_PART = 200
 
 
 class LocalObjectStore:
@@ -44,6 +45,11 @@ class LocalObjectStore:
     def url(self) -> str:
         """Where the objects are."""
         return f"file://{self._root}"
+
+    @property
+    def bucket(self) -> str:
+        """The folder's own name."""
+        return self._root.resolve().name
 
     def write(
         self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
@@ -65,22 +71,26 @@ class LocalObjectStore:
     def read(self, name: str, *, generation: int | None = None) -> bytes:
         """Reads an object, or an older generation of it."""
         wanted = self.generation(name) if generation is None else generation
-        try:
-            return (self._folder(name) / str(wanted)).read_bytes()
-        except FileNotFoundError as error:
-            raise ObjectNotFound(f"{self.url} holds no {name} at generation {wanted}. Send it again.") from error
-        except OSError as error:
-            raise StoreUnavailable(f"{name} cannot be read from {self.url}: {error.strerror}. Try again.") from error
+        with self._translated():
+            try:
+                return (self._folder(name) / str(wanted)).read_bytes()
+            except FileNotFoundError as error:
+                raise ObjectNotFound(f"{self.url} holds no {name} at generation {wanted}. Send it again.") from error
 
     def generation(self, name: str) -> int:
         """The live generation of an object, 0 where it does not exist."""
         folder = self._folder(name)
-        return max((int(path.name) for path in folder.glob("*") if path.name.isdigit()), default=0)
+        with self._translated():
+            listed = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return max((int(number) for number in listed if number.isdigit()), default=0)
 
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""
         kept = self._root / _GENERATIONS
-        written = {path.parent.relative_to(kept).as_posix() for path in kept.rglob("*") if path.name.isdigit()}
+        with self._translated():
+            if kept.exists():
+                next(kept.iterdir(), None)  # rglob passes over what it may not read
+            written = {path.parent.relative_to(kept).as_posix() for path in kept.rglob("*") if path.name.isdigit()}
         return sorted(name for name in written if name.startswith(prefix) and self.generation(name))
 
     def _commit(self, name: str, data: bytes, generation: int, described: Mapping[str, Any]) -> None:
@@ -109,6 +119,10 @@ class LocalObjectStore:
         parts = name.split("/")
         if any(part in ("", ".", "..", _GENERATIONS) for part in parts) or name.startswith("."):
             raise UsageError(f"{name[:60]!r} is no object name: a relative path without . or .. was needed.")
+        if any(len(part.encode()) > _LONGEST_PART for part in parts):
+            raise UsageError(
+                f"{name[:60]!r}… is too long for a file's name: at most {_LONGEST_PART} bytes were needed."
+            )
         return self._root / name
 
     def _folder(self, name: str) -> Path:
@@ -117,15 +131,23 @@ class LocalObjectStore:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        try:
+        with self._translated():
             self._root.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._root / ".lock", timeout=_LOCK_PATIENCE_S):
-                yield
-        except Timeout as error:
-            raise StoreUnavailable(f"{self.url} has been locked for {_LOCK_PATIENCE_S:.0f} s. Try again.") from error
+            try:
+                with FileLock(self._root / ".lock", timeout=_LOCK_PATIENCE_S):
+                    yield
+            except Timeout as error:
+                raise StoreUnavailable(
+                    f"{self.url} has been locked for {_LOCK_PATIENCE_S:.0f} s. Try again."
+                ) from error
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StoreUnavailable(
-                f"{self.url} cannot be written: {error.strerror}. Check the folder and the disk, then try again."
+                f"{self.url} cannot be used: {error.strerror}. Check the folder, its rights and the disk."
             ) from error
 
 

@@ -6,12 +6,13 @@ MLflow is imported when a method runs, since it takes seconds and only training 
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickercast.domain.bundle import Bundle, ModelCard
+from tickercast.domain.bundle import CHALLENGER_ALIAS, Bundle, ModelCard, RegisteredVersion, read_bundle
 from tickercast.errors import BundleError, StoreUnavailable, UsageError
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 EXPERIMENT = "tickercast"
-CHALLENGER = "challenger"
-CHAMPION = "champion"
 
 _SQLITE = "sqlite:///"
 
@@ -81,44 +80,59 @@ class MlflowRegistry:
             registered = bundle.registered(version=str(made.version), run_id=run_id)
             mlflow.log_params({**_card_parameters(card), **parameters})
             mlflow.log_metrics(card.metrics)
-            files = {"model.json": registered.card.model_dump_json(indent=2).encode()}
+            files = {"model.onnx": bundle.onnx, "model.json": registered.card.model_dump_json(indent=2).encode()}
             _log_files(files | dict(artifacts))
-            client.set_registered_model_alias(card.name, CHALLENGER, str(made.version))
+            client.set_registered_model_alias(card.name, CHALLENGER_ALIAS, str(made.version))
         return registered
 
-    def set_champion(self, name: str, version: str) -> None:
-        """Gives a version the alias `champion`, which it takes from the one before.
-
-        Raises:
-            BundleError: there is no such version.
-            StoreUnavailable: the registry does not answer.
-        """
+    def bundle(self, name: str, version: str) -> Bundle:
+        """Reads a registered version back, to the byte."""
         with _quiet(), self._client() as client:
-            client.set_registered_model_alias(name, CHAMPION, version)
+            run_id = client.get_model_version(name, version).run_id
+            return read_bundle(_read_file(run_id, "model.onnx"), _read_file(run_id, "model.json"))
 
-    def version(self, name: str, alias: str) -> str | None:
-        """The version that has an alias, None where there is none.
-
-        Raises:
-            StoreUnavailable: the registry does not answer.
-        """
+    def versions(self, name: str) -> Sequence[RegisteredVersion]:
+        """All versions of a model, newest first."""
         with _quiet(), self._client() as client:
-            found = client.search_registered_models(f"name = '{name}'")
-            aliases: dict[str, Any] = found[0].aliases if found else {}
-            return str(aliases[alias]) if alias in aliases else None
+            found = client.search_model_versions(f"name = '{name}'")
+            aliases = self._aliases(client, name)
+            return [
+                RegisteredVersion(
+                    ModelCard.model_validate_json(_read_file(made.run_id, "model.json")),
+                    datetime.fromtimestamp(made.creation_timestamp / 1000, UTC),
+                    tuple(alias for alias, version in sorted(aliases.items()) if version == str(made.version)),
+                )
+                for made in sorted(found, key=lambda made: -int(made.version))
+            ]
+
+    def aliased(self, name: str, alias: str) -> str | None:
+        """The version that has an alias, None where there is none."""
+        with _quiet(), self._client() as client:
+            return self._aliases(client, name).get(alias)
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Gives a version an alias, which it takes from the one before."""
+        with _quiet(), self._client() as client:
+            client.set_registered_model_alias(name, alias, version)
+
+    def _aliases(self, client: "MlflowClient", name: str) -> dict[str, str]:
+        found = client.search_registered_models(f"name = '{name}'")  # versions come without theirs
+        return {alias: str(version) for alias, version in found[0].aliases.items()} if found else {}
 
     @contextmanager
     def _client(self) -> Iterator["MlflowClient"]:
         """MLflow's client, with the folder of a SQLite file made and MLflow's errors translated."""
+        uri = self._url
         if self._url.startswith(_SQLITE):
             self._file().parent.mkdir(parents=True, exist_ok=True)
+            uri = f"{_SQLITE}{self._file().resolve()}"  # MLflow keeps one connection for each text of a URI
         import mlflow
         from mlflow.exceptions import MlflowException
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        mlflow.set_tracking_uri(self._url)
-        mlflow.set_registry_uri(self._url)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
         try:
             yield mlflow.MlflowClient()
         except MlflowException as error:
@@ -186,6 +200,15 @@ def _card_parameters(card: ModelCard) -> dict[str, Any]:
 def _create_if_missing(client: "MlflowClient", name: str) -> None:
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
+
+
+def _read_file(run_id: str | None, name: str) -> bytes:
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(
+            mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
+        ).read_bytes()
 
 
 def _log_files(files: Mapping[str, bytes]) -> None:

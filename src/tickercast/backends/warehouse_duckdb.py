@@ -114,7 +114,12 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WarehouseUnavailable(
+                f"{self.url} cannot be made: {error.strerror}. Name another file in TICKERCAST_WAREHOUSE."
+            ) from error
         alone = _THREADS.setdefault(self._path.resolve(), threading.Lock())
         with alone, duckdb.connect(self._path) as connection:
             connection.execute("SET TimeZone = 'UTC'")

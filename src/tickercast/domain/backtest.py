@@ -120,7 +120,7 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
 
 
 def backtest(
-    models: Sequence[Predictor],
+    models: Mapping[str, Predictor],
     histories: Sequence[History],
     first: date,
     last: date,
@@ -131,7 +131,7 @@ def backtest(
     """Forecasts with every model from the same origins of every symbol.
 
     Args:
-        models: what to compare.
+        models: what to compare, by name.
         histories: the symbols, with bars from well before `first` to ten sessions after `last`.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
@@ -139,16 +139,16 @@ def backtest(
         advance: called with the number of symbols done since the last call.
 
     Returns:
-        For each model's name its `losses`, row by row for the same origins; empty tables where there is no origin.
+        For each name its `losses`, row by row for the same origins; empty tables where there is no origin.
     """
-    needed = max(model.min_sessions for model in models)
-    parts: dict[str, list[pd.DataFrame]] = {model.name: [] for model in models}
+    needed = max(model.min_sessions for model in models.values())
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in models}
     for history in histories:
         origins = rolling_origins(history, first, last, every=every, needed=needed)
         known = origins.known()
         if known:
-            for model in models:
-                parts[model.name].append(losses(origins, model.predict(known)))
+            for name, model in models.items():
+                parts[name].append(losses(origins, model.predict(known)))
         advance(1)
     return {name: pd.concat(tables, ignore_index=True) if tables else pd.DataFrame() for name, tables in parts.items()}
 

@@ -6,15 +6,22 @@ models/champion.json                   the pointer: {"name": …, "version": …
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tickercast.errors import BundleError
 
+MODEL = "tickercast-lstm"
+"""The name of the registered model."""
+
 CHAMPION = "models/champion.json"
 """The object that points at the served bundle."""
+
+CHAMPION_ALIAS, CHALLENGER_ALIAS = "champion", "challenger"
+"""What the registry calls the version that is served, and the one that was registered last."""
 
 
 class Pointer(BaseModel):
@@ -40,6 +47,8 @@ class ModelCard(BaseModel):
         horizon: steps that it forecasts, in sessions.
         quantiles: the levels that it answers, in their order.
         calibration: the pooled factor round the median, applied to every quantile.
+        calibrations: for asset classes that were calibrated apart, such as `crypto`, the factor of each step and
+            quantile instead: `(horizon, quantiles)`.
         min_sessions: the shortest history that can be fed.
         trained_on: in words, which symbols and dates.
         trained_through: the last date that training or validation saw.
@@ -58,6 +67,7 @@ class ModelCard(BaseModel):
     horizon: int
     quantiles: tuple[float, ...]
     calibration: float
+    calibrations: Mapping[str, tuple[tuple[float, ...], ...]] = {}
     min_sessions: int
     trained_on: str
     trained_through: date
@@ -87,6 +97,21 @@ class Bundle:
     def registered(self, *, version: str, run_id: str) -> "Bundle":
         """The same bundle under the version and run that a registry gave it."""
         return replace(self, card=self.card.model_copy(update={"version": version, "run_id": run_id}))
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version of a model as the registry lists it.
+
+    Attributes:
+        card: what it is; it names the version.
+        registered_at: when.
+        aliases: `champion`, `challenger`, or none.
+    """
+
+    card: ModelCard
+    registered_at: datetime
+    aliases: tuple[str, ...]
 
 
 def folder(name: str, version: str) -> str:

@@ -25,10 +25,17 @@ BAR_COLUMNS = ("session_date", "open", "high", "low", "close", "adj_close", "vol
 STALE_AFTER = timedelta(days=7)
 """A last bar older than this before `as_of` is not a history to forecast from."""
 
+SIMULATED = "simulated"
+"""The one note that a history may carry: its bars are made up."""
+
 _PRICES = ("open", "high", "low", "close")
+_YEARS = (1900, 2100)
+_WIDEST = 1e15  # between the lowest and the highest price: more is no history of prices
+_BLANKS = ("", "nan", "null", "none", "<na>")
 _ROUNDING = 1e-4
 _DATE = re.compile(r"^\s*(\d{4}-?\d\d-?\d\d)(?:[T ]\d\d:\d\d\S*)?\s*$")
-_SYMBOL = re.compile(r"[A-Z0-9^](?:[.=-]?[A-Z0-9^]){0,19}(?:=[A-Z])?")
+_SYMBOL = re.compile(r"[A-Z0-9^](?:[.=-]?[A-Z0-9^])*")
+_LONGEST_SYMBOL = 20
 
 
 def parse_symbol(text: str) -> str:
@@ -41,7 +48,7 @@ def parse_symbol(text: str) -> str:
         UsageError: the text could not be a symbol (it may be a path, or SQL).
     """
     symbol = text.strip().upper()
-    if not _SYMBOL.fullmatch(symbol):
+    if not (text.isascii() and len(symbol) <= _LONGEST_SYMBOL and _SYMBOL.fullmatch(symbol)):
         raise UsageError(
             f"{text[:40]!r} is not a symbol: up to 20 letters, digits and single . - = ^ were needed, "
             "as Yahoo spells them (MSFT, BRK-B, VOD.L, ETH-USD)."
@@ -57,7 +64,7 @@ class History:
         symbol: the series, as Yahoo spells it.
         bars: columns `BAR_COLUMNS`; `session_date` is datetime64, prices are in the symbol's
             currency, `adj_close` equals `close` and `volume` is NaN where the source has none.
-        source_note: what a reader must know of where the bars come from («simulated»), or empty.
+        source_note: `SIMULATED` where the bars are made up, else empty.
     """
 
     symbol: str
@@ -140,7 +147,7 @@ def read_csv(data: bytes, *, symbol: str | None = None) -> Reading:
         raise InvalidBars(
             f"The file does not parse as CSV: {_one_line(error)}. Check its quotes and commas."
         ) from error
-    return read_frame(frame, symbol=symbol)
+    return read_frame(frame[(frame != "").any(axis="columns")], symbol=symbol)
 
 
 def read_frame(frame: pd.DataFrame, *, symbol: str | None = None) -> Reading:
@@ -195,6 +202,11 @@ def _history(symbol: str, rows: pd.DataFrame) -> History:
     if dates.isna().any():
         raise _invalid(symbol, rows, dates.isna(), "session_date", "is not a date", "YYYY-MM-DD was needed")
     dates = dates.dt.tz_localize(None).dt.normalize().astype("datetime64[s]")
+    outside = ~dates.dt.year.between(*_YEARS)
+    if outside.any():
+        raise _invalid(
+            symbol, rows, outside, "session_date", "is no session", "a year from {} to {} was needed".format(*_YEARS)
+        )
     duplicated = dates.duplicated()
     if duplicated.any():
         raise InvalidBars(
@@ -202,12 +214,12 @@ def _history(symbol: str, rows: pd.DataFrame) -> History:
             "one bar a session was needed. Remove the doubled rows."
         )
     columns = {"session_date": dates} | {name: _prices(symbol, rows, name) for name in _PRICES}
-    columns["adj_close"] = _prices(symbol, rows, "adj_close") if "adj_close" in rows else columns["close"]
-    volume = rows["volume"] if "volume" in rows else pd.Series(np.nan, index=rows.index)
-    columns["volume"] = pd.to_numeric(volume, errors="coerce").astype("float64")
+    adjusted = "adj_close" in rows and not _blank(rows["adj_close"]).all()
+    columns["adj_close"] = _prices(symbol, rows, "adj_close") if adjusted else columns["close"]
+    columns["volume"] = _volumes(symbol, rows)
     bars = pd.DataFrame(columns)
     _check_order(symbol, rows, bars)
-    note = str(rows["source"].iloc[0]) if "source" in rows else ""
+    note = SIMULATED if "source" in rows and rows["source"].eq(SIMULATED).any() else ""
     return History(symbol, bars.sort_values("session_date", ignore_index=True), note)
 
 
@@ -226,7 +238,26 @@ def _prices(symbol: str, rows: pd.DataFrame, name: str) -> pd.Series:
     return values
 
 
+def _volumes(symbol: str, rows: pd.DataFrame) -> pd.Series:
+    if "volume" not in rows:
+        return pd.Series(np.nan, index=rows.index)
+    values = pd.to_numeric(rows["volume"], errors="coerce").astype("float64")
+    bad = ~(values.ge(0) & values.lt(np.inf)) & ~_blank(rows["volume"])
+    if bad.any():
+        raise _invalid(symbol, rows, bad, "volume", "is not a volume", "a number from 0 on, or nothing, was needed")
+    return values
+
+
+def _blank(values: pd.Series) -> pd.Series:
+    return values.astype(str).str.strip().str.lower().isin(_BLANKS)
+
+
 def _check_order(symbol: str, rows: pd.DataFrame, bars: pd.DataFrame) -> None:
+    lowest, highest = bars["low"].min(), bars["high"].max()
+    if highest > _WIDEST * lowest:
+        raise InvalidBars(
+            f"{symbol} ranges from {lowest:g} to {highest:g}: prices of one scale were needed. Mend the file."
+        )
     slack = _ROUNDING * bars["close"]
     body = bars[["open", "close"]]
     bad = (bars["low"] > body.min(axis=1) + slack) | (bars["high"] < body.max(axis=1) - slack)
@@ -247,16 +278,23 @@ def _check_columns(frame: pd.DataFrame, symbol: str | None) -> None:
     missing = [_TITLES[name] for name in needed if name not in frame]
     if missing:
         raise InvalidBars(
-            f"The file has no column {', '.join(missing)}: Date, Open, High, Low, Close were needed, and Symbol "
-            f"unless the object is named SYMBOL.csv. It has {', '.join(map(str, frame.columns[:12]))[:200] or 'none'}."
+            f"The file has no column {', '.join(missing)}{_separator(frame)}: Date, Open, High, Low, Close were "
+            "needed, and Symbol unless the object is named SYMBOL.csv. "
+            f"It has {', '.join(map(str, frame.columns[:12]))[:200] or 'none'}."
         )
     doubled = frame.columns[frame.columns.duplicated() & frame.columns.isin(list(_TITLES))]
     if len(doubled):
         raise InvalidBars(f"The file has more than one column {_TITLES[doubled[0]]}: one was needed.")
 
 
+def _separator(frame: pd.DataFrame) -> str:
+    title = str(frame.columns[0]) if len(frame.columns) == 1 else ""
+    seen = next((words for mark, words in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")) if mark in title), None)
+    return f", and seems to be separated by {seen} instead of commas" if seen else ""
+
+
 def _column_name(title: object) -> str:
-    name = re.sub(r"[\s_]+", "_", str(title).strip().lower())
+    name = re.sub(r"[ _]+", "_", str(title).strip().lower())
     return {"date": "session_date", "adjclose": "adj_close"}.get(name, name)
 
 

@@ -24,21 +24,21 @@ def backtest(
     first: date,
     last: date,
     *,
-    model: Predictor,
+    models: Mapping[str, Predictor],
     peers: Peers,
     every: int = HORIZON,
     advance: Callable[[int], None] = lambda _: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Mapping[str, pd.DataFrame]:
-    """Forecasts from every `every`-th session and returns the losses of each model, the judged one first.
+    """Forecasts from every `every`-th session and returns the losses of each model, the judged ones first.
 
     Args:
         source: where the bars come from; those before `first` are used as far as there are any.
         symbols: what to forecast.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
-        model: what is judged.
-        peers: what it is compared with.
+        models: what is judged, by name; the first is told of at length.
+        peers: what else it is compared with.
         every: sessions from one origin to the next.
         advance: called with the number of symbols done since the last call.
         on_failure: called with each symbol that the source could not give, and why.
@@ -51,12 +51,13 @@ def backtest(
     for symbol, reason in reading.failures.items():
         on_failure(symbol, reason)
     histories = list(reading.histories.values())
-    others = [peer for peer in peers(histories, first - timedelta(days=1)) if peer.name != model.name]
-    tables = run([model, *others], histories, first, last, every=every, advance=advance)
-    if tables[model.name].empty:
+    others = {peer.name: peer for peer in peers(histories, first - timedelta(days=1))}
+    tables = run({**models, **others, **models}, histories, first, last, every=every, advance=advance)
+    if any(table.empty for table in tables.values()):
+        needed = max(one.min_sessions for one in [*models.values(), *others.values()])
         raise NoRecentBars(
             f"No session of the {len(symbols)} symbol(s) from {first} to {last} has a history of "
-            f"{max(one.min_sessions for one in [model, *others])} sessions before it and {HORIZON} sessions after it "
+            f"{needed} sessions before it and {HORIZON} sessions after it "
             f"in {source.name}. Name other dates, or data that begins earlier."
         )
     return tables

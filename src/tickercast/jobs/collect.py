@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tickercast.domain.forecast import LEVELS, RANDOM_WALK
+from tickercast.domain.history import SIMULATED
 from tickercast.errors import FunctionUnavailable, Permanent
 from tickercast.jobs.upload import Upload
 from tickercast.ports import Warehouse
@@ -85,7 +86,8 @@ def _failures(uploaded: Upload, rejected: pd.DataFrame) -> dict[str, Permanent]:
 def _forecasts(uploaded: Upload, done: pd.DataFrame, warehouse: Warehouse) -> list[StoredForecast]:
     wanted = {"symbol": list(done["symbol"]), "cutoff": list(done["cutoff"].dt.date.unique())}
     history = warehouse.read("forecast_history", wanted)
-    champion = history[history["model_name"] != RANDOM_WALK].merge(done[["symbol", "cutoff", "reason"]])
+    asked = done[["symbol", "cutoff"]].assign(simulated=done["reason"].eq(SIMULATED))
+    champion = history[history["model_name"] != RANDOM_WALK].merge(asked)
     newest = champion[champion["generation"] == champion.groupby("symbol")["generation"].transform("max")]
     stored = {str(symbol): _stored(rows.sort_values("step")) for symbol, rows in newest.groupby("symbol")}
     return [stored[symbol] for symbol in uploaded.symbols if symbol in stored]
@@ -103,5 +105,5 @@ def _stored(rows: pd.DataFrame) -> StoredForecast:
         object=str(first["object"]),
         generation=int(first["generation"]),
         steps=[{str(name): value for name, value in row.items()} for row in steps.to_dict("records")],
-        note=str(first["reason"]) if pd.notna(first["reason"]) else "",
+        note=SIMULATED if first["simulated"] else "",
     )

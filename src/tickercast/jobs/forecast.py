@@ -38,7 +38,7 @@ class Outcome:
     Attributes:
         origins: the symbols that were forecast.
         failures: the reason for each that was not; the key None stands for the whole file.
-        status: what the ledger calls those failures, `rejected` or `superseded`.
+        status: what the ledger calls those failures, `rejected` or `superseded`; `ignored` ones it does not hold.
     """
 
     origins: Sequence[Origin] = ()
@@ -70,6 +70,9 @@ def forecast(
         Transient: nothing is lost, and the same event has to be delivered again.
     """
     received_at = now()
+    if event.bucket != store.bucket:
+        reason = UsageError(f"{event.name} is in the bucket {event.bucket}, and this function reads {store.bucket}.")
+        return Outcome(failures={None: reason}, status="ignored")
     try:
         described = objects.parse(event.name)
     except UsageError as error:
@@ -189,5 +192,8 @@ def _quarantine(event: ObjectFinalized, outcome: Outcome, store: ObjectStore) ->
         "generation": event.generation,
         "reasons": [{"symbol": symbol, "reason": str(error)} for symbol, error in outcome.failures.items()],
     }
-    store.write(name, store.read(event.name, generation=event.generation))
+    try:
+        store.write(name, store.read(event.name, generation=event.generation))
+    except (ObjectNotFound, UsageError):
+        return  # nothing is left to be kept, or nothing can be kept under such a name: the ledger has the reason
     store.write(name.removesuffix(".csv") + ".reason.json", json.dumps(reason, indent=2).encode())

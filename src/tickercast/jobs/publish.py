@@ -7,7 +7,7 @@ pointing at an older version.
 from pydantic import ValidationError
 
 from tickercast.domain.bundle import CHAMPION, Bundle, Pointer, folder, read_bundle
-from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed
+from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
 from tickercast.jobs.train import describe
 from tickercast.ports import ObjectStore
 
@@ -22,6 +22,9 @@ def write_bundle(store: ObjectStore, bundle: Bundle) -> None:
     card = bundle.card
     if not card.version:
         raise BundleError(f"The bundle of {card.name} has no version: one was needed to publish it. Register it first.")
+    if card.version in published_versions(store, card.name):
+        _check_same(store, bundle)
+        return
     for name, content in files(bundle).items():
         _write_once(store, name, content)
 
@@ -53,6 +56,38 @@ def point_champion(store: ObjectStore, name: str, version: str) -> Bundle:
     return bundle
 
 
+def rollback(store: ObjectStore, to: str | None = None) -> Bundle:
+    """Serves an older version again, after reading it back whole, and returns it.
+
+    Args:
+        store: where the champion is published.
+        to: the version; the one published before the champion where none is named.
+
+    Raises:
+        UsageError: there is no such version.
+        BundleError: the version's files are corrupt.
+        ModelUnavailable: nothing is published.
+        StoreUnavailable: try again.
+    """
+    pointer = read_pointer(store)
+    published = published_versions(store, pointer.name)
+    older = [version for version in published if int(version) < int(pointer.version)]
+    wanted = to or (older[-1] if older else None)
+    if wanted is None or wanted not in published:
+        raise UsageError(
+            f"{store.url} holds {pointer.name} {', '.join(published)}, of which {pointer.version} is served: "
+            f"{f'version {to}' if to else 'an older version'} was needed to roll back to. Name one with --to."
+        )
+    return point_champion(store, pointer.name, wanted)
+
+
+def published_versions(store: ObjectStore, name: str) -> list[str]:
+    """The published versions of a model, oldest first."""
+    prefix, card = f"{folder(name, '')}", "/model.json"
+    found = [stored.removeprefix(prefix).removesuffix(card) for stored in store.names(prefix) if stored.endswith(card)]
+    return sorted((version for version in found if version.isdigit()), key=int)
+
+
 def read_champion(store: ObjectStore) -> Bundle:
     """Reads the bundle that is served.
 
@@ -61,15 +96,26 @@ def read_champion(store: ObjectStore) -> Bundle:
         ModelUnavailable: no version has been published.
         StoreUnavailable: try again.
     """
+    pointer = read_pointer(store)
+    return read_version(store, pointer.name, pointer.version)
+
+
+def read_pointer(store: ObjectStore) -> Pointer:
+    """Reads which version is served.
+
+    Raises:
+        BundleError: the pointer is corrupt.
+        ModelUnavailable: no version has been published.
+        StoreUnavailable: try again.
+    """
     try:
-        pointer = Pointer.model_validate_json(store.read(CHAMPION))
+        return Pointer.model_validate_json(store.read(CHAMPION))
     except ObjectNotFound as error:
         raise ModelUnavailable(
             f"{store.url} holds no {CHAMPION}: a published model was needed. Publish one and point at it."
         ) from error
     except ValidationError as error:
         raise BundleError(f"{CHAMPION} in {store.url} does not parse. Point it at a published version.") from error
-    return read_version(store, pointer.name, pointer.version)
 
 
 def read_version(store: ObjectStore, name: str, version: str) -> Bundle:
@@ -96,6 +142,20 @@ def read_version(store: ObjectStore, name: str, version: str) -> Bundle:
     return bundle
 
 
+def _check_same(store: ObjectStore, bundle: Bundle) -> None:
+    """A registry numbers runs anew, so that the same network may come under another run id."""
+    card, there = bundle.card, read_version(store, bundle.card.name, bundle.card.version).card
+    if there.model_copy(update={"run_id": card.run_id}) != card:
+        raise _taken(store, folder(card.name, card.version))
+
+
+def _taken(store: ObjectStore, name: str) -> BundleError:
+    return BundleError(
+        f"{name} in {store.url} exists with other content, and published versions are never changed. "
+        "Register the model again for a new version."
+    )
+
+
 def _pointer(name: str, version: str) -> bytes:
     return Pointer(name=name, version=version).model_dump_json().encode() + b"\n"
 
@@ -105,7 +165,4 @@ def _write_once(store: ObjectStore, name: str, content: bytes) -> None:
         store.write(name, content, if_generation=0)
     except PreconditionFailed as error:
         if store.read(name) != content:
-            raise BundleError(
-                f"{name} in {store.url} exists with other content, and published versions are never changed. "
-                "Register the model again for a new version."
-            ) from error
+            raise _taken(store, name) from error

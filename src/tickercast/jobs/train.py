@@ -117,7 +117,9 @@ def evaluate(
         `n` origins, the overall measures, and for each peer and loss the ratio (below 1 is better) with the ends of
         its 95 % interval in `…_lo` and `…_hi`; only `n` where there is no origin.
     """
-    tables = backtest([model, *peers], histories, after + timedelta(days=1), last)
+    tables = backtest(
+        {model.name: model, **{peer.name: peer for peer in peers}}, histories, after + timedelta(days=1), last
+    )
     if tables[model.name].empty:
         return {"n": 0.0}
     told = report(tables)

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from tickercast.domain import features
 from tickercast.domain.bundle import Bundle, ModelCard
+from tickercast.domain.calendar import ALWAYS_OPEN, calendar_name
 from tickercast.domain.forecast import HORIZON, QUANTILES
 from tickercast.domain.history import History
-from tickercast.errors import BundleError
+from tickercast.errors import BundleError, CalendarError
 
 BATCH = 512
 """Histories a call of the network; larger batches cost memory and gain nothing."""
@@ -68,7 +69,8 @@ class ServedModel:
         for start in range(0, len(histories), BATCH):
             rows = slice(start, start + BATCH)
             parts.append(self.answer(inputs.steps[rows], inputs.statics[rows]))
-        return log_returns(np.concatenate(parts), inputs.sigma_ewma, self.card)
+        symbols = [history.symbol for history in histories]
+        return log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
 
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
         """Runs the network: `(n, window, features)` and `(n, statics)` to z, `(n, HORIZON, quantiles)`."""
@@ -76,19 +78,42 @@ class ServedModel:
         return z
 
 
-def log_returns(z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], card: ModelCard) -> NDArray[np.float64]:
+def asset_class(symbol: str) -> str:
+    """The group that a symbol is calibrated with: `crypto`, or `` for all that has closing hours.
+
+    >>> asset_class("BTC-USD"), asset_class("BRK-B"), asset_class("VOD.UNKNOWN")
+    ('crypto', '', '')
+    """
+    try:
+        return "crypto" if calendar_name(symbol) == ALWAYS_OPEN else ""
+    except CalendarError:
+        return ""
+
+
+def log_returns(
+    z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], symbols: Sequence[str], card: ModelCard
+) -> NDArray[np.float64]:
     """Turns the network's answer into log-returns: σEWMA·√step·(z50 + calibration·(z − z50)).
 
     Args:
         z: `(n, HORIZON, quantiles)`.
         sigma_ewma: `(n,)`.
+        symbols: n of them, whose asset classes choose the calibration.
         card: for its quantiles and calibration.
     """
     middle = card.quantiles.index(0.5)
     median = z[:, :, middle : middle + 1].astype(np.float64)
     scale = sigma_ewma[:, None] * np.sqrt(np.arange(1, HORIZON + 1))
-    spread: NDArray[np.float64] = median + card.calibration * (z - median)
+    spread: NDArray[np.float64] = median + _factors(symbols, card) * (z - median)
     return scale[:, :, None] * spread
+
+
+def _factors(symbols: Sequence[str], card: ModelCard) -> NDArray[np.float64]:
+    """The factor round the median of each symbol, step and quantile: `(n, HORIZON, quantiles)`."""
+    usual = np.full((HORIZON, len(card.quantiles)), card.calibration)
+    tables = {name: np.array(table) for name, table in card.calibrations.items()}
+    factors = [tables.get(asset_class(symbol), usual) for symbol in symbols]
+    return np.array(factors).reshape(len(symbols), HORIZON, len(card.quantiles))
 
 
 def _check_card(card: ModelCard) -> None:
@@ -106,11 +131,25 @@ def _check_card(card: ModelCard) -> None:
                 f"({_short(getattr(card, name))} instead of {_short(needed)}). "
                 "Publish a version trained by this release, or install the release that trained it."
             )
-    if card.min_sessions < features.MIN_SESSIONS or not 0.1 < card.calibration < 10:
+    if card.min_sessions < features.MIN_SESSIONS or not _near_one(card.calibration):
         raise BundleError(
             f"{card.name} {card.version} says min_sessions {card.min_sessions} and calibration {card.calibration}: at "
             f"least {features.MIN_SESSIONS} and a factor near 1 were needed. Publish the version again."
         )
+    for name, table in card.calibrations.items():
+        if (
+            {len(row) for row in table} != {len(card.quantiles)}
+            or len(table) != HORIZON
+            or not _near_one(*(f for row in table for f in row))
+        ):
+            raise BundleError(
+                f"{card.name} {card.version} has calibrations for {name} that are not {HORIZON} rows of "
+                f"{len(card.quantiles)} factors near 1. Publish the version again."
+            )
+
+
+def _near_one(*factors: float) -> bool:
+    return all(0.1 < factor < 10 for factor in factors)
 
 
 def _open(bundle: Bundle) -> onnxruntime.InferenceSession:

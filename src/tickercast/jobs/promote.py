@@ -1,0 +1,88 @@
+"""Let a challenger replace the champion, if it has earned it."""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+
+from tickercast.domain.backtest import compare, summary
+from tickercast.domain.bundle import CHAMPION_ALIAS, Bundle
+from tickercast.domain.forecast import RANDOM_WALK, Predictor
+from tickercast.domain.promotion import Decision, Evidence, decide
+from tickercast.errors import UsageError
+from tickercast.jobs.backtest import Peers, backtest
+from tickercast.jobs.publish import point_champion, write_bundle
+from tickercast.ports import MarketData, ModelRegistry, ObjectStore
+
+
+def promote(
+    challenger: Bundle,
+    champion: Bundle,
+    source: MarketData,
+    symbols: Sequence[str],
+    first: date,
+    last: date,
+    *,
+    load: Callable[[Bundle], Predictor],
+    peers: Peers,
+    store: ObjectStore,
+    registry: ModelRegistry,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Decision:
+    """Compares both on the same origins, decides by `domain.promotion`, and publishes the challenger if it won.
+
+    Args:
+        challenger: a registered version.
+        champion: the version that is served.
+        source: where the bars come from.
+        symbols: what to forecast.
+        first: the first date that may be an origin; neither model may have seen it.
+        last: the last date that may be an origin.
+        load: makes a predictor of a bundle.
+        peers: the random walk among them.
+        store: where the champion is published.
+        registry: where the alias `champion` follows.
+        advance: called with the number of symbols done since the last call.
+
+    Raises:
+        UsageError: there is nothing to compare, or a model was trained on the dates.
+        Transient: try again.
+    """
+    _check(challenger, champion, first)
+    models = {"challenger": load(challenger), "champion": load(champion)}
+    tables = backtest(source, symbols, first, last, models=models, peers=peers, advance=advance)
+    own = tables["challenger"]
+    measured = summary(own)
+    decision = decide(
+        Evidence(
+            origins=round(measured["n"]),
+            vs_champion=compare(own, tables["champion"], "sp"),
+            vs_random_walk=compare(own, tables[RANDOM_WALK], "sp"),
+            coverage_80=measured["coverage_80"],
+            fresher_days=(challenger.card.trained_through - champion.card.trained_through).days,
+        )
+    )
+    if decision.promote:
+        publish(challenger, store=store, registry=registry)
+    return decision
+
+
+def publish(bundle: Bundle, *, store: ObjectStore, registry: ModelRegistry) -> None:
+    """Makes a registered version the one that is served; the switch is one write of the pointer.
+
+    Raises:
+        BundleError: the version was published with other content.
+        Transient: try again.
+    """
+    write_bundle(store, bundle)
+    point_champion(store, bundle.card.name, bundle.card.version)
+    registry.set_alias(bundle.card.name, CHAMPION_ALIAS, bundle.card.version)
+
+
+def _check(challenger: Bundle, champion: Bundle, first: date) -> None:
+    if challenger.card.version == champion.card.version:
+        raise UsageError(f"Version {challenger.card.version} is served already. Train another, or name one.")
+    for role, bundle in (("challenger", challenger), ("champion", champion)):
+        if first <= bundle.card.trained_through:
+            raise UsageError(
+                f"The {role} was trained through {bundle.card.trained_through}, and {first} is not after that: dates "
+                "that neither model has seen were needed. Name a later --from."
+            )

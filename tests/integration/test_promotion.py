@@ -1,0 +1,125 @@
+"""From a registered challenger to what is served, with the real registry and store."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tickercast import bootstrap, config
+from tickercast.backends.object_store_local import LocalObjectStore
+from tickercast.domain.bundle import CHAMPION_ALIAS, MODEL, Bundle
+from tickercast.domain.promotion import Decision
+from tickercast.errors import BundleError, UsageError
+from tickercast.jobs.promote import promote, publish
+from tickercast.jobs.publish import point_champion, published_versions, read_champion, rollback, write_bundle
+from tickercast.ports import ModelRegistry, ObjectStore
+
+pytest.importorskip("mlflow")
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+FIRST, LAST = date(2011, 1, 3), date(2013, 2, 28)
+
+
+@pytest.fixture
+def registry(workspace: Path) -> ModelRegistry:
+    made = bootstrap.model_registry(config.load())
+    bootstrap.seed(made)
+    return made
+
+
+@pytest.fixture
+def store(workspace: Path) -> ObjectStore:
+    made = LocalObjectStore(workspace / "bucket")
+    bundle = bootstrap.shipped_bundle()
+    write_bundle(made, bundle)
+    point_champion(made, bundle.card.name, bundle.card.version)
+    return made
+
+
+@pytest.fixture
+def challenge(registry: ModelRegistry, store: ObjectStore) -> Callable[..., Decision]:
+    def run(bundle: Bundle, first: date = FIRST) -> Decision:
+        return promote(
+            bundle,
+            read_champion(store),
+            bootstrap.market_data("sample"),
+            ["AAPL", "GOOG", "IBM", "MSFT"],
+            first,
+            LAST,
+            load=bootstrap.load_bundle,
+            peers=bootstrap.peers,
+            store=store,
+            registry=registry,
+        )
+
+    return run
+
+
+def registered(registry: ModelRegistry, **changes: object) -> Bundle:
+    """A further version, with another card than the shipped one's and the same network."""
+    bundle = bootstrap.shipped_bundle()
+    changed = replace(bundle, card=bundle.card.model_copy(update={"version": "", "run_id": "", **changes}))
+    return registry.register(changed, parameters={}, artifacts={})
+
+
+def test_an_empty_registry_begins_with_the_shipped_champion(registry: ModelRegistry) -> None:
+    bootstrap.seed(registry)
+    [first] = registry.versions(MODEL)
+    assert first.card.sha256 == bootstrap.shipped_bundle().card.sha256
+    assert "champion" in first.aliases
+
+
+def test_a_bad_challenger_is_refused_and_a_good_one_promoted_and_rolled_back(
+    registry: ModelRegistry, store: ObjectStore, challenge: Callable[..., Decision]
+) -> None:
+    bad, good = registered(registry, calibration=2.5), registered(registry)
+    refused = challenge(bad)
+    assert not refused.promote
+    assert read_champion(store).card.version == "1"
+    publish(bad, store=store, registry=registry)
+    won = challenge(good)
+    assert won.promote, won.reason
+    assert read_champion(store).card.version == good.card.version == "3"
+    assert registry.aliased(MODEL, CHAMPION_ALIAS) == "3"
+    assert published_versions(store, MODEL) == ["1", "2", "3"]
+    assert rollback(store).card.version == "2"
+    assert rollback(store, "1").card.version == read_champion(store).card.version == "1"
+
+
+def test_dates_that_a_model_has_seen_are_refused(registry: ModelRegistry, challenge: Callable[..., Decision]) -> None:
+    fresher = registered(registry, trained_through=date(2012, 12, 31))
+    with pytest.raises(UsageError, match=r"challenger was trained through 2012-12-31.*--from"):
+        challenge(fresher)
+
+
+def test_what_is_served_is_no_challenger(challenge: Callable[..., Decision], store: ObjectStore) -> None:
+    with pytest.raises(UsageError, match="served already"):
+        challenge(read_champion(store))
+
+
+def test_a_damaged_version_is_not_rolled_back_to_and_the_champion_stays(
+    registry: ModelRegistry, store: ObjectStore
+) -> None:
+    publish(registered(registry), store=store, registry=registry)
+    store.write(f"models/{MODEL}/1/model.onnx", b"truncated")
+    with pytest.raises(BundleError, match="sha256"):
+        rollback(store)
+    assert read_champion(store).card.version == "2"
+
+
+@pytest.mark.parametrize("to", [None, "7", "one"])
+def test_a_version_that_was_never_published_is_a_sentence(store: ObjectStore, to: str | None) -> None:
+    with pytest.raises(UsageError, match="of which 1 is served"):
+        rollback(store, to)
+
+
+def test_publishing_a_version_again_changes_nothing_and_another_under_its_number_is_refused(
+    registry: ModelRegistry, store: ObjectStore
+) -> None:
+    publish(registry.bundle(MODEL, "1"), store=store, registry=registry)
+    assert published_versions(store, MODEL) == ["1"]
+    other = replace(read_champion(store), card=read_champion(store).card.model_copy(update={"calibration": 1.5}))
+    with pytest.raises(BundleError, match="never changed"):
+        write_bundle(store, other)
