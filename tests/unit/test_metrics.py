@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tickercast.domain.metrics import coverage, pinball, sp, winkler
+from tickercast.domain.metrics import covered, pinball, winkler
 
 LEVELS = np.array([0.1, 0.5, 0.9])
 
@@ -17,24 +17,12 @@ def test_the_median_pays_half_the_absolute_error() -> None:
     assert pinball(np.array(2.0), np.array([5.0]), np.array([0.5])) == pytest.approx([1.5])
 
 
-def test_sp_divides_each_step_by_its_sigma_and_averages() -> None:
-    actual = np.array([[0.02, 0.0]])
-    quantiles = np.zeros((1, 2, 3))
-    # step 1: 0.02·(0.1 + 0.5 + 0.9)/3 / 0.01 = 1; step 2: nothing
-    assert sp(actual, quantiles, LEVELS, np.array([0.01])) == pytest.approx([0.5])
-
-
-def test_sp_grows_the_unit_with_the_root_of_the_step() -> None:
-    actual = np.array([[0.0, 0.0, 0.0, 0.02]])
-    # step 4: 0.02·0.5 / (0.01·2) = 0.5, over four steps
-    assert sp(actual, np.zeros((1, 4, 3)), LEVELS, np.array([0.01])) == pytest.approx([0.125])
-
-
 def test_winkler_is_the_width_inside_and_adds_a_penalty_outside() -> None:
     low, high = np.zeros(3), np.full(3, 2.0)
     # 95 %: 2/0.05 = 40 a unit outside
     assert winkler(np.array([1.0, 2.5, -0.1]), low, high, 0.95) == pytest.approx([2, 2 + 20, 2 + 4])
 
 
-def test_coverage_counts_the_bounds_as_inside() -> None:
-    assert coverage(np.array([0.0, 1.0, 2.0, 3.0]), np.zeros(4), np.full(4, 2.0)) == 0.75
+def test_the_bounds_count_as_inside() -> None:
+    inside = covered(np.array([0.0, 1.0, 2.0, 3.0]), np.zeros(4), np.full(4, 2.0))
+    assert inside.tolist() == [True, True, True, False]

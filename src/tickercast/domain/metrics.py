@@ -5,8 +5,8 @@ meet its nominal level.
 
 >>> pinball(np.array(2.0), np.array([1.0, 3.0]), np.array([0.1, 0.9])).tolist()
 [0.1, 0.09999999999999998]
->>> float(coverage(np.array([1.0, 2.0, 9.0]), np.array(0.0), np.array(2.0)))
-0.6666666666666666
+>>> covered(np.array([1.0, 2.0, 9.0]), np.array(0.0), np.array(2.0)).tolist()
+[True, True, False]
 """
 
 import numpy as np
@@ -31,25 +31,6 @@ def pinball(actual: Floats, quantiles: Floats, levels: Floats) -> Floats:
     return loss
 
 
-def sp(actual: Floats, quantiles: Floats, levels: Floats, sigma: Floats) -> Floats:
-    """Scaled pinball: the mean loss over all quantiles and steps, so that symbols and dates weigh alike.
-
-    Twice the mean over evenly spread quantiles approximates the CRPS (Gneiting and Ranjan, JBES 2011).
-
-    Args:
-        actual: `(n, steps)`, log-returns from the origin.
-        quantiles: `(n, steps, levels)`, log-returns.
-        levels: `(levels,)`, probabilities.
-        sigma: `(n,)`, volatility of a session known at the origin; step h is divided by sigma·√h.
-
-    Returns:
-        `(n,)`, without unit.
-    """
-    scale = sigma[:, None] * np.sqrt(np.arange(1, actual.shape[1] + 1))
-    loss: Floats = (pinball(actual, quantiles, levels).mean(axis=-1) / scale).mean(axis=-1)
-    return loss
-
-
 def winkler(actual: Floats, low: Floats, high: Floats, level: float) -> Floats:
     """Interval score: width, and a penalty for what falls outside (Winkler, JASA 1972), in the unit of `actual`."""
     outside = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
@@ -57,7 +38,7 @@ def winkler(actual: Floats, low: Floats, high: Floats, level: float) -> Floats:
     return score
 
 
-def coverage(actual: Floats, low: Floats, high: Floats) -> Floats:
-    """Share of the steps, on the last axis, whose value fell into its interval, bounds included."""
-    share: Floats = ((low <= actual) & (actual <= high)).mean(axis=-1)
-    return share
+def covered(actual: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
+    """Whether what happened fell into its interval, bounds included; its mean is the coverage."""
+    inside: NDArray[np.bool_] = (low <= actual) & (actual <= high)
+    return inside
