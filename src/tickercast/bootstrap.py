@@ -186,6 +186,13 @@ def peers(histories: Sequence[History], through: date) -> Sequence[Predictor]:
     return [EwmaT(), EwmaFhs.fit(histories, through), HistoricalSimulation(), RandomWalk()]
 
 
+def yardstick(histories: Sequence[History], through: date) -> Sequence[Predictor]:
+    """The one baseline that a promotion asks for; it learns from nothing, so both arguments are left alone."""
+    from tickercast.models.random_walk import RandomWalk
+
+    return [RandomWalk()]
+
+
 def shipped_bundle() -> Bundle:
     """The champion that comes with the package."""
     folder = config.resource("shipped")

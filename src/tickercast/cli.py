@@ -209,7 +209,7 @@ def promote(
             _as_of(first),
             _as_of(last),
             load=bootstrap.load_bundle,
-            peers=bootstrap.peers,
+            peers=bootstrap.yardstick,
             store=store,
             registry=registry,
             advance=progress.advance,

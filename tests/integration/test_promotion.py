@@ -49,7 +49,7 @@ def challenge(registry: ModelRegistry, store: ObjectStore) -> Callable[..., Deci
             first,
             LAST,
             load=bootstrap.load_bundle,
-            peers=bootstrap.peers,
+            peers=bootstrap.yardstick,
             store=store,
             registry=registry,
         )
