@@ -5,10 +5,13 @@ from datetime import date
 import numpy as np
 import pytest
 
-from tickercast.backends.market_data_simulated import DEFAULTS, EPOCH, Parameters, Simulated, simulate
+from tickercast.backends.market_data_simulated import DEFAULTS, EPOCH, Oracle, Parameters, Simulated, simulate
+from tickercast.domain.backtest import backtest, summary
 from tickercast.domain.calendar import sessions_between
+from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.history import BAR_COLUMNS, History, Reading, read_csv, to_csv
-from tickercast.errors import CalendarError, NoRecentBars
+from tickercast.errors import CalendarError, NoRecentBars, UsageError
+from tickercast.models.baselines import EwmaT, student5
 
 
 def fetch(symbols: Sequence[str], first: date, last: date) -> Reading:
@@ -125,3 +128,48 @@ def test_progress_counts_every_symbol_once() -> None:
     Simulated().fetch(["MSFT", "FOO.XX", "ETH-USD"], date(2023, 1, 1), date(2023, 7, 22), advance=advanced.append)
 
     assert sum(advanced) == 3
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Oracle:
+    return Oracle()
+
+
+def test_the_oracle_knows_the_next_return_to_the_quantile(oracle: Oracle) -> None:
+    known = history("MSFT", date(2020, 1, 1), date(2023, 7, 21))
+    _, h = simulate("MSFT", len(sessions_between("MSFT", EPOCH, known.cutoff)))
+
+    [quantiles] = oracle.predict([known])
+
+    expected = DEFAULTS.mean + np.sqrt(h[-1]) * student5(np.array(QUANTILES))
+    np.testing.assert_allclose(quantiles[0], expected, rtol=0.02, atol=0.02 * np.sqrt(h[-1]))
+
+
+def test_no_model_beats_the_oracle_and_its_intervals_cover_what_they_say(oracle: Oracle) -> None:
+    histories = list(fetch(["A", "B", "C", "D"], date(2003, 1, 1), date(2022, 12, 30)).histories.values())
+
+    tables = backtest({"oracle": oracle, "ewma-t": EwmaT()}, histories, date(2004, 1, 1), date(2022, 12, 1))
+
+    measured = summary(tables["oracle"])
+    assert measured["sp"] < summary(tables["ewma-t"])["sp"]
+    assert measured["coverage_80"] == pytest.approx(0.80, abs=0.02)
+    assert measured["coverage_95"] == pytest.approx(0.95, abs=0.01)
+
+
+def test_the_oracle_answers_each_history_alike_whatever_is_beside_it(oracle: Oracle) -> None:
+    several = [
+        history(symbol, date(2022, 1, 1), last)
+        for symbol in ("A", "B")
+        for last in (date(2022, 9, 1), date(2023, 7, 21))
+    ]
+
+    together = oracle.predict(several)
+
+    np.testing.assert_array_equal(together, np.concatenate([oracle.predict([one]) for one in several]))
+
+
+def test_the_oracle_has_nothing_to_say_of_real_bars(oracle: Oracle) -> None:
+    made_up = history("MSFT", date(2020, 1, 1), date(2023, 7, 21))
+
+    with pytest.raises(UsageError, match="real"):
+        oracle.predict([History("MSFT", made_up.bars)])

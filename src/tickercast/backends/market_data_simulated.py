@@ -1,11 +1,12 @@
 """Made-up market data for any symbol and date: a GJR-GARCH process whose true distribution is known.
 
 A symbol's path depends on its name and on its exchange's sessions alone, so that whatever range is asked for is
-a piece of the same path.
+a piece of the same path. `Oracle` forecasts such a path with the true distribution, which no model can beat: how
+near one comes shows, without any market data, whether it learns what can be learned.
 """
 
 import zlib
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,14 +17,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain import calendar
+from tickercast.domain.forecast import HORIZON, QUANTILES
 from tickercast.domain.history import SIMULATED, History, Reading
-from tickercast.errors import NoRecentBars, Permanent
+from tickercast.errors import NoRecentBars, Permanent, UsageError
 
 EPOCH = date(1990, 1, 1)
 """Where the paths begin, or where the exchange's holidays begin to be known if that is later."""
 
 _START_PRICE = (20.0, 200.0)
 _USUAL_VOLUME = (1e6, 5e7)
+_CALMEST, _WILDEST, _GRID = 30.0, 300.0, 40  # of the variances for which the oracle draws, relative to the long run's
+_PATHS = 50_000
 _BUSIEST = 10.0  # standard deviations: a greater move does not bring more volume
 
 # What a symbol's random streams are for. Each is its own, since a common one would run differently at each length.
@@ -128,6 +132,70 @@ class Simulated:
         bars = _bars(symbol, len(sessions), start, process)
         bars.insert(0, "session_date", np.array(sessions[start:], dtype="datetime64[s]"))
         return History(symbol, bars, SIMULATED)
+
+
+class Oracle:
+    """The true distribution of simulated bars, as a predictor; see `domain.forecast.Predictor`.
+
+    It knows the process and the variance of the next return. The quantiles of what ten returns then add up to have
+    no closed form: they are drawn once for a grid of variances, and interpolated.
+    """
+
+    name = "oracle"
+    version = "1"
+    min_sessions = 1
+
+    def __init__(self, parameters: Parameters = DEFAULTS) -> None:
+        self._parameters = parameters
+        self._grid = np.geomspace(parameters.variance / _CALMEST, parameters.variance * _WILDEST, _GRID)
+        self._quantiles = _drawn_quantiles(self._grid, parameters)
+
+    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
+        """Gives the true quantiles of what follows each history; see `Predictor.predict`.
+
+        Raises:
+            UsageError: a history is not simulated.
+        """
+        _check(histories)
+        at = np.interp(np.log(self._variances(histories)), np.log(self._grid), np.arange(_GRID))
+        low = np.minimum(at.astype(np.intp), _GRID - 2)
+        share = (at - low)[:, None, None]
+        quantiles: NDArray[np.float64] = (1 - share) * self._quantiles[low] + share * self._quantiles[low + 1]
+        return quantiles
+
+    def _variances(self, histories: Sequence[History]) -> NDArray[np.float64]:
+        """Of the return that follows each history: `(n,)`."""
+        variances = np.empty(len(histories))
+        for symbol in {history.symbol for history in histories}:
+            rows = [row for row, history in enumerate(histories) if history.symbol == symbol]
+            cutoffs = [histories[row].cutoff for row in rows]
+            sessions = calendar.sessions_between(symbol, EPOCH, max(cutoffs))
+            _, path = simulate(symbol, len(sessions), self._parameters)
+            variances[rows] = path[[bisect_right(sessions, cutoff) for cutoff in cutoffs]]
+        return variances
+
+
+def _check(histories: Sequence[History]) -> None:
+    for history in histories:
+        if history.source_note != SIMULATED:
+            raise UsageError(
+                f"The bars of {history.symbol} are real, and the oracle knows the simulated ones only. "
+                "Name the source simulated."
+            )
+
+
+def _drawn_quantiles(variances: NDArray[np.float64], process: Parameters) -> NDArray[np.float64]:
+    """The quantiles of the log-return over each of the next sessions: `(variances, HORIZON, quantiles)`."""
+    t = np.random.default_rng(0).standard_t(process.nu, (HORIZON, _PATHS)) * np.sqrt((process.nu - 2) / process.nu)
+    factors = process.beta + (process.alpha + process.gamma * (t < 0)) * t**2
+    quantiles = np.empty((len(variances), HORIZON, len(QUANTILES)))
+    for row, variance in enumerate(variances):
+        h, total = np.full(_PATHS, variance), np.zeros(_PATHS)
+        for step in range(HORIZON):
+            total += process.mean + np.sqrt(h) * t[step]
+            quantiles[row, step] = np.quantile(total, QUANTILES)
+            h = process.omega + factors[step] * h
+    return quantiles
 
 
 def _bars(symbol: str, count: int, start: int, process: Parameters) -> pd.DataFrame:
