@@ -1,0 +1,127 @@
+"""Times the views on DuckDB, with 500 symbols × 20 years and a million forecasts, and how times grow with rows.
+
+The rows are random walks made on the spot; what is timed is a query from a closed file to a pandas frame, as a dashboard
+does it. Memory is the largest the process had. For BigQuery, which bills bytes and not seconds, the bytes of the months
+and columns that a dashboard refresh reads are counted from the tables' partitions.
+"""
+
+import resource as limits
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import report
+
+from tickercast import config
+from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+
+SYMBOLS, SESSIONS, CUTOFFS = 500, 5040, 100
+LAST = "2023-07-21"
+RUNS = 5
+AT = datetime(2023, 7, 22, tzinfo=UTC)
+FILE = "ohlc/2023-07-21/batch-0001.csv"
+
+_ONE = {"symbol": "S7"}
+
+
+def main() -> None:
+    """Fills warehouses of three sizes and writes `warehouse.json`."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole = _filled(Path(folder) / "whole.duckdb", SYMBOLS)
+        half = _filled(Path(folder) / "half.duckdb", SYMBOLS // 2)
+        figures = {
+            "prices_rows": SYMBOLS * SESSIONS,
+            "forecasts_rows": SYMBOLS * CUTOFFS * 20,
+            **_timed(whole, "indicators_s", lambda one: one.read("indicators")),
+            **_timed(whole, "indicators_one_symbol_s", lambda one: one.read("indicators", _ONE)),
+            **_timed(whole, "predicted_prices_one_symbol_s", lambda one: one.read("predicted_prices", _ONE)),
+            **_timed(whole, "forecast_skill_s", lambda one: one.read("forecast_skill")),
+            "indicators_doubling": _ratio(whole, half, "indicators"),
+            "forecast_skill_doubling": _ratio(whole, half, "forecast_skill"),
+            "memory_mb": limits.getrusage(limits.RUSAGE_SELF).ru_maxrss / 1000,
+        }
+    report.write("warehouse", figures)
+
+
+def _filled(path: Path, symbols: int) -> DuckDBWarehouse:
+    warehouse = DuckDBWarehouse(path, config.resource("sql"))
+    warehouse.provision()
+    random = np.random.default_rng(0)
+    sessions = pd.bdate_range(end=LAST, periods=SESSIONS)
+    with duckdb.connect(path) as connection:
+        for first in range(0, symbols, 50):
+            names = [f"S{number}" for number in range(first, min(first + 50, symbols))]
+            connection.register("bars", _bars(random, names, sessions))
+            connection.execute("INSERT INTO prices BY NAME SELECT * FROM bars")
+            connection.execute(_FORECASTS, [CUTOFFS])
+        connection.execute("INSERT INTO ingestions BY NAME " + _LEDGER)
+    return warehouse
+
+
+def _bars(random: np.random.Generator, names: list[str], sessions: pd.DatetimeIndex) -> pd.DataFrame:
+    close = 100 * np.exp(np.cumsum(0.02 * random.standard_normal((len(names), len(sessions))), axis=1)).ravel()
+    table: dict[str, Any] = {
+        "symbol": np.repeat(names, len(sessions)),
+        "session_date": np.tile(sessions.values, len(names)),
+        "open": close,
+        "high": close * 1.01,
+        "low": close * 0.99,
+        "close": close,
+        "adj_close": close,
+        "volume": 1e6,
+    }
+    return pd.DataFrame(table).assign(object=FILE, generation=1, ingested_at=AT)
+
+
+_FORECASTS = """
+INSERT INTO forecasts BY NAME
+WITH numbered AS (
+  SELECT *, row_number() OVER (PARTITION BY symbol ORDER BY session_date DESC) AS back,
+  FROM bars
+)
+SELECT
+  origin.symbol, origin.session_date AS cutoff, step, target.session_date AS target_date, origin.close AS last_close,
+  origin.close AS close_median,
+  origin.close * exp(-0.026 * width * sqrt(step)) AS close_lo_80,
+  origin.close * exp(0.026 * width * sqrt(step)) AS close_hi_80,
+  origin.close * exp(-0.04 * width * sqrt(step)) AS close_lo_95,
+  origin.close * exp(0.04 * width * sqrt(step)) AS close_hi_95,
+  model_name, '1' AS model_version, origin.object, 1 AS generation, origin.ingested_at AS created_at
+FROM numbered AS origin
+CROSS JOIN (VALUES ('tickercast-lstm', 1.0), ('random-walk', 1.05)) AS model (model_name, width)
+CROSS JOIN range(1, 11) AS steps (step)
+INNER JOIN numbered AS target ON target.symbol = origin.symbol AND target.back = origin.back - step
+WHERE origin.back > 10 AND origin.back <= 10 + 10 * $1 AND origin.back % 10 = 1
+"""
+
+_LEDGER = """
+SELECT DISTINCT
+  object, generation, symbol, 'forecast' AS status, NULL AS reason, 5040 AS rows, DATE '2023-07-21' AS cutoff, '1' AS model_version, 'event' AS event_id, ingested_at AS received_at, 1.0 AS duration_ms
+FROM prices
+"""
+
+
+def _timed(warehouse: DuckDBWarehouse, name: str, work: Callable[[DuckDBWarehouse], Any]) -> dict[str, float]:
+    return {name: statistics.median(_seconds(lambda: work(warehouse)) for _ in range(RUNS))}
+
+
+def _ratio(whole: DuckDBWarehouse, half: DuckDBWarehouse, view: str) -> float:
+    pairs = [(_seconds(lambda: whole.read(view)), _seconds(lambda: half.read(view))) for _ in range(3)]
+    return statistics.median(one / other for one, other in pairs)
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

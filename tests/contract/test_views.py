@@ -1,0 +1,492 @@
+"""The views: analysed and executed by Google's reference engine and by DuckDB on the same rows, and worked by hand."""
+
+import functools
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+
+from tickercast import bootstrap
+from tickercast.backends.sql import read_objects, to_duckdb
+from tickercast.config import resource
+
+SQL = resource("sql")
+OBJECTS = {found.name: found for found in read_objects(SQL)}
+VIEWS = [name for name, found in OBJECTS.items() if found.is_view]
+AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "us_daily_2000_2022.parquet"
+DUCKDB_TYPES = {
+    "VARCHAR": "TYPE_STRING",
+    "BIGINT": "TYPE_INT64",
+    "DOUBLE": "TYPE_DOUBLE",
+    "BOOLEAN": "TYPE_BOOL",
+    "DATE": "TYPE_DATE",
+    "TIMESTAMP WITH TIME ZONE": "TYPE_TIMESTAMP",
+}
+
+
+# ---------------------------------------------------------------- rows
+
+
+def bars(symbol: str, closes: Sequence[float], *, last: date = date(2023, 7, 21), **more: Any) -> pd.DataFrame:
+    """One bar a business day up to `last`, one cent wide on either side."""
+    close = np.array(closes, float)
+    table = pd.DataFrame({"session_date": pd.bdate_range(end=last, periods=len(close))})
+    table = table.assign(open=close, high=close + 0.01, low=close - 0.01, close=close, adj_close=close, volume=1e6)
+    return table.assign(symbol=symbol, object=f"ohlc/{symbol}.csv", generation=1, ingested_at=AT).assign(**more)
+
+
+def forecasts(
+    symbol: str, cutoff: date, last_close: float, *, reach: float, model_name: str, **more: Any
+) -> pd.DataFrame:
+    """Ten steps round the last close; see `spread`."""
+    origin = pd.DataFrame({"symbol": [symbol], "cutoff": [pd.Timestamp(cutoff)], "last_close": [last_close]})
+    return spread(origin.assign(reach=reach, model_name=model_name)).assign(**more)
+
+
+def spread(origins: pd.DataFrame) -> pd.DataFrame:
+    """Ten steps an origin: the 80 % interval is `reach` wide on either side, as a log-return, times √step."""
+    table = origins.merge(pd.DataFrame({"step": np.arange(1, 11)}), how="cross")
+    targets = np.busday_offset(table["cutoff"].to_numpy().astype("datetime64[D]"), table["step"])
+    table["target_date"] = targets.astype("datetime64[us]")
+    width = table.pop("reach") * np.sqrt(table["step"])
+    for name, share in {"median": 0, "lo_80": -1, "hi_80": 1, "lo_95": -1.6, "hi_95": 1.6}.items():
+        table[f"close_{name}"] = table["last_close"] * np.exp(share * width)
+    made_at = (table["cutoff"] + pd.Timedelta(hours=22)).dt.tz_localize("UTC")
+    return table.assign(model_version="1", object="ohlc/" + table["symbol"] + ".csv", generation=1, created_at=made_at)
+
+
+def ledger(symbol: str | None, number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "object": f"ohlc/{symbol}.csv", "generation": 1, "symbol": symbol, "status": "forecast", "reason": None,
+        "rows": 100, "cutoff": date(2023, 7, 21), "model_version": "1", "event_id": str(number), "received_at": AT,
+        "duration_ms": 10.0 * number,
+    } | more  # fmt: skip
+
+
+def drift(name: str, score: float, **more: Any) -> dict[str, Any]:
+    return {
+        "day": date(2023, 7, 21), "kind": "input", "name": name, "method": "psi", "score": score, "threshold": 0.2,
+        "drifted": score > 0.2, "model_name": "lstm", "model_version": "1", "report": None, "created_at": AT,
+    } | more  # fmt: skip
+
+
+@functools.cache
+def rows() -> dict[str, pd.DataFrame]:
+    """Several symbols interleaved: one with gaps, one of a single bar, a constant one without volume, a made-up one."""
+    random = np.random.default_rng(5)
+
+    def walk(count: int) -> Any:
+        return 100 * np.exp(np.cumsum(0.02 * random.standard_t(5, count)))
+
+    prices = [
+        bars("GAPS", walk(190)).iloc[np.flatnonzero(random.random(190) < 0.9)],
+        bars("LONG", walk(190)),
+        bars("LONG", walk(30) / 2, generation=2, object="ohlc/again.csv", last=date(2023, 6, 30)),
+        bars("ONE", [7.5]),
+        bars("FLAT", np.full(60, 3.25), volume=None),
+        bars("MADE-UP", walk(60), object="ohlc/made-up.csv"),
+    ]
+    sessions = pd.bdate_range(end="2023-07-21", periods=190)
+    made = [
+        forecasts(symbol, cutoff.date(), 100.0, reach=reach, model_name=name, generation=generation)
+        for symbol in ("GAPS", "LONG", "FLAT")
+        for cutoff in sessions[::12]
+        for name, reach, generation in (("lstm", 0.03, 1), ("random-walk", 0.025, 1))
+    ]
+    made.append(forecasts("LONG", sessions[120].date(), 99.0, reach=0.02, model_name="lstm", generation=2, object="b"))
+    made.append(
+        forecasts("MADE-UP", sessions[-5].date(), 9.0, reach=0.02, model_name="lstm", object="ohlc/made-up.csv")
+    )
+    health = [
+        *(ledger(symbol, number) for number, symbol in enumerate(("GAPS", "LONG", "ONE", "FLAT"), start=1)),
+        ledger("MADE-UP", 5, reason="simulated", object="ohlc/made-up.csv", received_at=AT + timedelta(days=1)),
+        ledger(None, 6, status="rejected", reason="no header", rows=0, cutoff=None, model_version=None),
+        ledger("LONG", 7, generation=0, status="superseded", rows=0),
+    ]
+    drifts = [drift("return", 0.1), drift("volume_z", 0.5), drift("volume_z", 0.1, created_at=AT - timedelta(hours=1))]
+    return {
+        "prices": pd.concat(prices).sample(frac=1, random_state=1),
+        "forecasts": pd.concat(made).sample(frac=1, random_state=1),
+        "ingestions": pd.DataFrame(health),
+        "drift": pd.DataFrame(drifts),
+    }
+
+
+# ---------------------------------------------------------------- engines
+
+
+@pytest.fixture(scope="session")
+def zeta(pytestconfig: pytest.Config) -> Any:
+    pytest.importorskip("zetasql")
+    from zeta import Zeta
+
+    return Zeta(SQL, pytestconfig.cache.mkdir("zetasql"))
+
+
+def in_duckdb(query: str, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for found in OBJECTS.values():
+            connection.execute(to_duckdb(found.text))
+            if found.name in tables:
+                some = tables[found.name]
+                some = some.astype(dict.fromkeys(some.select_dtypes("float64").columns, "Float64"))
+                connection.register("given_rows", some)
+                connection.execute(f"INSERT INTO {found.name} BY NAME SELECT * FROM given_rows")
+        return connection.execute(query).df()
+
+
+def types_in_duckdb(view: str) -> dict[str, str]:
+    described = in_duckdb(f"DESCRIBE {view}", {})
+    return {
+        name: DUCKDB_TYPES[kind] for name, kind in zip(described["column_name"], described["column_type"], strict=True)
+    }
+
+
+def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    order = list(expected.columns)
+    assert list(found.columns) == order
+    found, expected = (
+        table.astype(object)
+        .where(table.notna(), None)
+        .sort_values(order, key=lambda column: column.map(_rank))
+        .reset_index(drop=True)
+        for table in (found, expected)
+    )
+    assert len(found) == len(expected)
+    for name in order:
+        ours, theirs = found[name], expected[name]
+        assert list(ours.isna()) == list(theirs.isna()), name
+        known = ours.notna()
+        if known.any() and isinstance(theirs[known].iloc[0], float):
+            np.testing.assert_allclose(
+                ours[known].astype(float), theirs[known].astype(float), rtol=1e-9, atol=1e-12, err_msg=name
+            )
+        else:
+            assert list(ours[known]) == list(theirs[known]), name
+
+
+def _rank(value: Any) -> str:
+    return f"{value:+.6e}" if isinstance(value, float) else str(value)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_each_view_has_the_same_columns_and_types_on_both_engines(view: str, zeta: Any) -> None:
+    assert types_in_duckdb(view) == zeta.columns(f"SELECT * FROM {view}")
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_each_view_gives_the_same_rows_on_both_engines(view: str, zeta: Any) -> None:
+    expected = zeta.read(f"SELECT * FROM {view}", rows())
+    assert len(expected)
+    same(in_duckdb(f"SELECT * FROM {view}", rows()), expected)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_views_of_empty_tables_are_empty(view: str) -> None:
+    assert in_duckdb(f"SELECT * FROM {view}", {}).empty
+
+
+def test_no_view_reads_from_views_deeper_than_three() -> None:
+    def depth(name: str) -> int:
+        below = [depth(other) for other in VIEWS if other != name and OBJECTS[name].names(other)]
+        return 1 + max(below, default=0)
+
+    assert max(map(depth, VIEWS)) <= 3
+
+
+# ---------------------------------------------------------------- indicators
+
+
+def test_indicators_are_null_while_their_window_is_not_full() -> None:
+    found = in_duckdb("SELECT * FROM indicators ORDER BY session_date", {"prices": bars("A", np.arange(1.0, 61.0))})
+    first = {name: int(found[name].notna().idxmax()) + 1 for name in found.columns if found[name].notna().any()}
+    assert {name: first[name] for name in ("sma_5", "sma_50", "ema_12", "ema_26", "macd", "macd_signal")} == {
+        "sma_5": 5, "sma_50": 50, "ema_12": 12, "ema_26": 26, "macd": 26, "macd_signal": 34,
+    }  # fmt: skip
+    assert {name: first[name] for name in ("rsi_14", "atr_14", "bollinger_upper", "volatility_20", "drawdown")} == {
+        "rsi_14": 15, "atr_14": 15, "bollinger_upper": 20, "volatility_20": 21, "drawdown": 1,
+    }  # fmt: skip
+
+
+def test_an_unmoved_price_has_no_rsi_and_means_that_equal_it() -> None:
+    [*_, last] = in_duckdb(
+        "SELECT * FROM indicators ORDER BY session_date", {"prices": bars("A", [5.0] * 40)}
+    ).itertuples()
+    assert pd.isna(last.rsi_14)
+    assert (last.ema_12, last.sma_20, last.bollinger_upper) == pytest.approx((5, 5, 5))
+    assert (last.macd, last.drawdown, last.volatility_20) == pytest.approx((0, 0, 0), abs=1e-12)
+
+
+def test_volatility_is_annual_and_drawdown_is_from_the_highest_close_so_far() -> None:
+    closes = 100 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.02, 80)))
+    found = in_duckdb("SELECT * FROM indicators ORDER BY session_date", {"prices": bars("A", closes)})
+    returns = pd.Series(np.log(closes)).diff()
+    np.testing.assert_allclose(found["volatility_20"], returns.rolling(20).std() * np.sqrt(252), rtol=1e-9)
+    np.testing.assert_allclose(found["drawdown"], closes / np.maximum.accumulate(closes) - 1, rtol=1e-9, atol=1e-12)
+
+
+def real_bars(symbols: int) -> pd.DataFrame:
+    """Twenty years of stocks where they are beside the project, else the bundled sample's thirteen."""
+    if SHARED.exists():
+        table = pd.read_parquet(SHARED).rename(columns={"date": "session_date"})
+        table = table[table["symbol"].isin(sorted(table["symbol"].unique())[:symbols])]
+    else:
+        names = bootstrap.known_symbols("sample")
+        reading = bootstrap.market_data("sample").fetch(
+            names, date(2000, 1, 1), date(2013, 3, 1), advance=lambda _: None
+        )
+        table = pd.concat([one.bars.assign(symbol=symbol) for symbol, one in reading.histories.items()])
+    floats = ["open", "high", "low", "close", "adj_close", "volume"]
+    table = table[["symbol", "session_date", *floats]].astype(dict.fromkeys(floats, float))
+    return table.assign(object="ohlc/real.csv", generation=1, ingested_at=AT)
+
+
+def test_indicators_equal_those_of_ta_lib() -> None:
+    talib = pytest.importorskip("talib")
+    prices = real_bars(20)
+    found = in_duckdb("SELECT * FROM indicators ORDER BY symbol, session_date", {"prices": prices})
+    for symbol, ours in found.groupby("symbol"):
+        bar = prices[prices["symbol"] == symbol].sort_values("session_date")
+        close, high, low = (bar[name].to_numpy() for name in ("close", "high", "low"))
+        upper, _, lower = talib.BBANDS(close, 20, 2, 2)
+        macd, signal, histogram = talib.MACD(close)
+        expected = {
+            **{f"sma_{span}": talib.SMA(close, span) for span in (5, 15, 20, 50)},
+            **{f"ema_{span}": talib.EMA(close, span) for span in (12, 26)},
+            "rsi_14": talib.RSI(close, 14),
+            "atr_14": talib.ATR(high, low, close, 14),
+            "bollinger_upper": upper,
+            "bollinger_lower": lower,
+        }
+        for name, values in expected.items():
+            np.testing.assert_allclose(ours[name].astype(float), values, rtol=1e-9, err_msg=f"{symbol} {name}")
+        # TA-Lib begins its fast mean 14 sessions later than EMA-12; after 300 sessions nothing is left of that.
+        for name, values in {"macd": macd, "macd_signal": signal, "macd_histogram": histogram}.items():
+            beyond = np.abs(ours[name].to_numpy(float)[300:] - values[300:]) / close[300:]
+            assert (beyond < 1e-9).all(), f"{symbol} {name}"
+
+
+# ---------------------------------------------------------------- scores
+
+
+CUTOFF = date(2023, 7, 3)
+
+
+def both_models(cutoff: date = CUTOFF, last_close: float = 100.0, symbol: str = "A", **more: Any) -> pd.DataFrame:
+    made = [
+        forecasts(symbol, cutoff, last_close, reach=reach, model_name=name, **more)
+        for name, reach in (("lstm", 0.03), ("random-walk", 0.04))
+    ]
+    return pd.concat(made)
+
+
+def test_a_score_worked_by_hand() -> None:
+    prices = bars("A", [100, 103, 95], last=date(2023, 7, 5))
+    found = in_duckdb(
+        "SELECT * FROM forecast_scores ORDER BY model_name, step", {"prices": prices, "forecasts": both_models()}
+    )
+    assert list(found["step"]) == [1, 2, 1, 2]
+    one = found.iloc[0]
+    move = np.log(1.03)
+    assert one["actual_close"] == pytest.approx(103)
+    assert one["absolute_error"] == one["walk_error"] == pytest.approx(3)
+    assert one["pinball_500"] == pytest.approx(move / 2)
+    assert one["pinball_900"] == pytest.approx(0.1 * (0.03 - move))  # below the quantile
+    assert one["pinball_025"] == pytest.approx(0.025 * (move + 0.048))
+    pinball = [0.025 * (move + 0.048), 0.1 * (move + 0.03), move / 2, 0.1 * (0.03 - move), 0.025 * (0.048 - move)]
+    assert one["loss"] == pytest.approx(np.mean(pinball))
+    assert one["walk_loss"] == pytest.approx(found.iloc[2]["loss"])
+    assert one["scale"] == pytest.approx(0.08)
+    assert bool(one["inside_80"])
+    assert not bool(found.iloc[1]["inside_80"])  # 95 is 5.1 % down, and 80 % end at 4.2 %
+    assert bool(found.iloc[1]["inside_95"])
+
+
+def test_a_forecast_is_scored_as_prices_arrive_and_not_before() -> None:
+    tables = {"prices": bars("A", [100], last=CUTOFF), "forecasts": both_models()}
+    assert in_duckdb("SELECT * FROM forecast_scores", tables).empty
+
+
+def test_a_split_is_no_error_of_a_forecast() -> None:
+    before = bars("A", [98, 100, 103], last=date(2023, 7, 4))
+    after = bars("A", [9.8, 10, 10.3, 10.1], last=date(2023, 7, 5), generation=2, object="ohlc/after.csv")
+    tables = {"prices": pd.concat([before, after]), "forecasts": both_models()}
+    found = in_duckdb("SELECT * FROM forecast_scores WHERE model_name = 'lstm' ORDER BY step", tables)
+    assert list(found["actual_close"]) == pytest.approx([103, 101])
+    assert list(found["last_close"]) == [100, 100]
+
+
+@pytest.mark.parametrize("generations", [(1, 2), (2, 1)])
+def test_a_split_between_two_files_is_no_error_where_one_of_them_holds_both_sessions(
+    generations: tuple[int, int],
+) -> None:
+    whole, part = generations
+    prices = [
+        bars("A", [98, 100, 103], last=date(2023, 7, 4), generation=whole),
+        bars("A", [10.3, 10.1], last=date(2023, 7, 5), generation=part, object="ohlc/after.csv"),
+    ]
+    found = in_duckdb(
+        "SELECT * FROM forecast_scores WHERE model_name = 'lstm' AND step = 1",
+        {"prices": pd.concat(prices), "forecasts": both_models()},
+    )
+    assert list(found["actual_close"]) == pytest.approx([103])
+
+
+def test_a_forecast_that_was_made_after_its_target_says_so() -> None:
+    prices = bars("A", [100, 103], last=date(2023, 7, 4))
+    late = both_models(created_at=datetime(2023, 7, 5, 1, tzinfo=UTC), object="late", symbol="A")
+    found = in_duckdb("SELECT * FROM forecast_scores", {"prices": prices, "forecasts": late})
+    assert list(found["backfilled"]) == [True, True]
+
+
+# ---------------------------------------------------------------- skill
+
+
+def history_of(better: float, blocks: int, *, noise: float = 0.0, seed: int = 0) -> dict[str, pd.DataFrame]:
+    """A forecast every third session, whose intervals are `better` times as wide as they should be; the walk's twice.
+
+    Args:
+        better: of the model `lstm`.
+        blocks: of twenty sessions.
+        noise: of the logarithm of both models' widths, each with its own.
+        seed: of closes and noise.
+    """
+    sessions = 20 * blocks + 11
+    random = np.random.default_rng(seed)
+    prices = [bars(name, 100 * np.exp(np.cumsum(0.02 * random.standard_normal(sessions)))) for name in ("A", "B")]
+    origins = pd.concat([bar.iloc[: sessions - 11 : 3] for bar in prices])
+    origins = origins.rename(columns={"session_date": "cutoff", "close": "last_close"})
+    reaches = [
+        origins[["symbol", "cutoff", "last_close"]].assign(
+            model_name=name, reach=1.28 * 0.02 * reach * np.exp(noise * random.standard_normal(len(origins)))
+        )
+        for name, reach in (("lstm", better), ("random-walk", 2.0))
+    ]
+    return {"prices": pd.concat(prices), "forecasts": spread(pd.concat(reaches))}
+
+
+def overall(tables: dict[str, pd.DataFrame]) -> Any:
+    [row] = in_duckdb("SELECT * FROM forecast_skill WHERE symbol IS NULL AND step IS NULL", tables).itertuples()
+    return row
+
+
+def test_a_model_with_the_right_width_is_better_than_a_walk_that_is_twice_too_wide() -> None:
+    row = overall(history_of(1.0, blocks=12))
+    assert row.verdict == "better"
+    assert row.pinball_ratio_lo < row.pinball_ratio < row.pinball_ratio_hi < 1
+    assert row.coverage_80 == pytest.approx(0.8, abs=0.06)
+
+
+def test_a_model_that_is_far_too_wide_is_worse_and_one_alike_has_no_edge() -> None:
+    assert overall(history_of(5.0, blocks=12)).verdict == "worse"
+    alike = overall(history_of(2.0, blocks=12))
+    assert (alike.verdict, alike.pinball_ratio) == ("no edge", pytest.approx(1))
+
+
+def test_a_few_weeks_are_too_early() -> None:
+    row = overall(history_of(1.0, blocks=5))
+    assert row.verdict == "too early"
+    assert row.pinball_ratio < 1
+    assert pd.isna(row.pinball_ratio_lo)
+
+
+def test_the_interval_is_that_of_the_block_sums_with_half_of_what_neighbours_share() -> None:
+    tables = history_of(1.3, blocks=12)
+    scores = in_duckdb("SELECT * FROM forecast_scores WHERE model_name = 'lstm'", tables)
+    block = (scores["cutoff"] - pd.Timestamp("1970-01-01")).dt.days // 28
+    sums = (
+        pd.DataFrame({"own": scores["loss"] / scores["scale"], "walk": scores["walk_loss"] / scores["scale"]})
+        .groupby(block)
+        .sum()
+    )
+    ratio = sums["own"].sum() / sums["walk"].sum()
+    u = (sums["own"] - ratio * sums["walk"]).to_numpy()
+    error = np.sqrt(len(u) / (len(u) - 1) * ((u**2).sum() + (u[1:] * u[:-1]).sum())) / sums["walk"].sum()
+    row = overall(tables)
+    assert row.pinball_ratio == pytest.approx(ratio)
+    t = {12: 2.201, 13: 2.179, 14: 2.160}[len(u)]
+    assert row.pinball_ratio_hi - row.pinball_ratio == pytest.approx(t * error, rel=2e-3)
+
+
+def test_of_two_models_alike_in_law_neither_has_an_edge_nineteen_times_in_twenty() -> None:
+    verdicts = [overall(history_of(2.0, blocks=12, noise=0.02, seed=seed)).verdict for seed in range(20)]
+    assert verdicts.count("no edge") >= 18
+
+
+def test_skill_is_told_by_symbol_by_step_by_both_and_overall() -> None:
+    found = in_duckdb("SELECT * FROM forecast_skill", history_of(1.0, blocks=9))
+    assert len(found) == 1 + 2 + 10 + 20
+    assert (
+        found[found["symbol"].isna() & found["step"].isna()]["n"].item()
+        == found[found["symbol"].notna() & found["step"].notna()]["n"].sum()
+    )
+    assert set(found["model_name"]) == {"lstm"}
+
+
+# ---------------------------------------------------------------- the rest
+
+
+def test_made_up_bars_count_for_no_skill_and_no_coverage() -> None:
+    tables = history_of(1.0, blocks=9)
+    names = tables["prices"]["object"].unique()
+    marks = [ledger(name[5:-4], 1, object=name, reason="simulated") for name in names]
+    marked = tables | {"ingestions": pd.DataFrame(marks)}
+    for view in ("forecast_skill", "coverage", "model_history"):
+        assert len(in_duckdb(f"SELECT * FROM {view}", tables))
+        assert in_duckdb(f"SELECT * FROM {view}", marked).empty
+    assert in_duckdb("SELECT * FROM forecast_scores", marked)["simulated"].all()
+
+
+def test_coverage_of_a_month_is_told_for_all_symbols_and_for_each() -> None:
+    prices = bars("A", [100, 103, 95], last=date(2023, 7, 5))
+    found = in_duckdb(
+        "SELECT * FROM coverage WHERE model_name = 'lstm'", {"prices": prices, "forecasts": both_models()}
+    )
+    assert sorted(found["symbol"].fillna("all")) == ["A", "all"]
+    assert list(found["coverage_80"]) == [0.5, 0.5]
+    assert list(found["month"].dt.date) == [date(2023, 7, 1)] * 2
+
+
+def test_the_histogram_holds_each_of_the_last_250_closes_once_in_twenty_bins() -> None:
+    prices = pd.concat([bars("A", np.arange(1.0, 301.0)), bars("B", [5.0])])
+    found = in_duckdb("SELECT * FROM price_histogram ORDER BY symbol, bin", {"prices": prices})
+    ours = found[found["symbol"] == "A"]
+    assert list(ours["bin"]) == list(range(20))
+    assert ours["sessions"].sum() == 250
+    assert (ours["close_from"].iloc[0], ours["close_to"].iloc[-1]) == pytest.approx((51, 300))
+    assert list(found[found["symbol"] == "B"]["sessions"]) == [1] + [0] * 19
+
+
+def test_a_day_of_ingestions_is_summed_up_with_quantiles_of_its_durations() -> None:
+    lines = [ledger(f"S{number}", number) for number in range(1, 21)]
+    lines.append(ledger(None, 100, status="rejected", rows=0, duration_ms=5.0))
+    [day] = in_duckdb("SELECT * FROM ingestion_health", {"ingestions": pd.DataFrame(lines)}).itertuples()
+    assert (day.files, day.forecast, day.rejected, day.superseded, day.bars) == (21, 20, 1, 0, 2000)
+    assert (day.duration_ms_p50, day.duration_ms_p95, day.duration_ms_max) == (100, 190, 200)
+
+
+def test_a_day_of_drift_tells_how_much_has_drifted_and_what_most() -> None:
+    lines = [drift("return", 0.1), drift("volume_z", 0.5), drift("sigma", 0.3), drift("sigma", 0.9, kind="prediction")]
+    found = in_duckdb("SELECT * FROM drift_daily ORDER BY kind", {"drift": pd.DataFrame(lines)})
+    assert list(found["kind"]) == ["input", "prediction"]
+    assert list(found["n_drifted"]) == [2, 1]
+    assert list(found["furthest"]) == ["volume_z", "sigma"]
+
+
+def test_a_model_history_counts_forecasts_and_scores_them() -> None:
+    [walk, own] = [
+        row
+        for name in ("random-walk", "lstm")
+        for row in in_duckdb("SELECT * FROM model_history", history_of(1.0, blocks=9)).itertuples()
+        if row.model_name == name
+    ]
+    assert walk.pinball_ratio == pytest.approx(1)
+    assert own.pinball_ratio < 1
+    assert own.forecasts == walk.forecasts == own.n_scored / 10
