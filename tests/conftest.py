@@ -1,9 +1,10 @@
 """Fixtures that several folders of tests share."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,12 @@ import pytest
 from tickercast import config
 from tickercast.domain.history import History
 
+if TYPE_CHECKING:
+    from bigquery_server import BigQueryServer
+
 PROJECT = Path(__file__).parents[1]
+REAL_PROJECT = os.environ.pop("TICKERCAST_TEST_PROJECT", "")
+"""A Google Cloud project that the contract suite may use; out of the environment, since it is no setting of ours."""
 
 config.silence_telemetry()  # for the tests that import an engine without bootstrap
 
@@ -25,6 +31,34 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def google_project() -> str:
+    """The Google Cloud project in TICKERCAST_TEST_PROJECT; without one the test is skipped."""
+    if not REAL_PROJECT:
+        pytest.skip("TICKERCAST_TEST_PROJECT names no Google Cloud project")
+    return REAL_PROJECT
+
+
+@pytest.fixture(scope="session")
+def one_bigquery_server() -> "Iterator[BigQueryServer]":
+    from bigquery_server import BigQueryServer
+
+    server = BigQueryServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def bigquery_server(
+    one_bigquery_server: "BigQueryServer", monkeypatch: pytest.MonkeyPatch
+) -> "Iterator[BigQueryServer]":
+    """A stand-in for BigQuery, which the environment names; the test fails where a request was none of Google's."""
+    one_bigquery_server.reset()
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", one_bigquery_server.url)
+    yield one_bigquery_server
+    assert one_bigquery_server.refused == []
 
 
 @pytest.fixture

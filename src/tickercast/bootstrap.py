@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -50,11 +51,12 @@ def warehouse(settings: Settings) -> Warehouse:
     Raises:
         UsageError: no engine is known for the URL.
     """
+    if settings.warehouse.startswith("bigquery:"):
+        return _bigquery(settings)
     from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
 
-    return DuckDBWarehouse(
-        _local_path(settings.warehouse, "duckdb", "TICKERCAST_WAREHOUSE"), sql=config.resource("sql")
-    )
+    path = _local_path(settings.warehouse, "duckdb", "TICKERCAST_WAREHOUSE", other=" or bigquery://PROJECT/DATASET")
+    return DuckDBWarehouse(path, sql=config.resource("sql"))
 
 
 def market_data(name: str) -> MarketData:
@@ -287,6 +289,21 @@ def _deliver(settings: Settings) -> Callable[[Mapping[str, Any]], None]:
     return events.in_process(config.resource("cloud_function") / "main.py", target="forecast")
 
 
+def _bigquery(settings: Settings) -> Warehouse:
+    named = re.fullmatch(r"bigquery://([a-z0-9.:-]+)/(\w+)(?:\?location=([\w-]+))?", settings.warehouse, re.ASCII)
+    if named is None:
+        raise UsageError(
+            f"TICKERCAST_WAREHOUSE is {settings.warehouse!r}: bigquery://PROJECT/DATASET was needed, with "
+            "?location=EU behind it where the dataset is not to be in the United States."
+        )
+    from tickercast.backends.warehouse_bigquery import BigQueryWarehouse  # 1 s that a laptop does not pay
+
+    project, dataset, location = named.groups(default="")
+    return BigQueryWarehouse(
+        project, dataset, config.resource("sql"), location=location, emulator=settings.bigquery_emulator_host
+    )
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
@@ -294,8 +311,8 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _local_path(url: str, scheme: str, setting: str) -> Path:
+def _local_path(url: str, scheme: str, setting: str, *, other: str = "") -> Path:
     seen, separator, path = url.partition("://")
     if seen != scheme or not separator or not path:
-        raise UsageError(f"{setting} is {url!r}: no engine is known for it. {scheme}://PATH was needed.")
+        raise UsageError(f"{setting} is {url!r}: no engine is known for it. {scheme}://PATH{other} was needed.")
     return Path(path).expanduser()

@@ -1,6 +1,6 @@
 """Settings: the only place that reads the environment, and where the project's own files lie.
 
-A URL chooses the engine, nothing else does. The prefix is `TICKERCAST_`; MLflow keeps its own name.
+A URL chooses the engine, nothing else does. The prefix is `TICKERCAST_`; MLflow and Google keep their own names.
 """
 
 import difflib
@@ -20,10 +20,11 @@ class Settings(BaseSettings):
 
     Attributes:
         bucket: the object store: `file://FOLDER`.
-        warehouse: the tables and views: `duckdb://FILE`.
+        warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
         function_url: where a local store delivers its events; empty means in this process.
         mlflow_tracking_uri: the model registry.
+        bigquery_emulator_host: the URL of a stand-in for BigQuery, by the name that Google's client reads it.
     """
 
     model_config = SettingsConfigDict(
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
     source: str = "yahoo"
     function_url: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
+    bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
 
 
 def load() -> Settings:

@@ -90,6 +90,8 @@ class Warehouse(Protocol):
     def provision(self) -> list[str]:
         """Creates the tables and views that are missing or changed; returns their names.
 
+        A table whose file has come to name further nullable columns gets them; its rows are kept.
+
         Raises:
             SchemaMismatch: a table of that name has another shape.
             WarehouseUnavailable: try again.
@@ -100,13 +102,14 @@ class Warehouse(Protocol):
 
         Args:
             table: the table's name.
-            rows: one column for each of the table's.
+            rows: columns of the table's, with all that are NOT NULL; no rows at all leave the key free.
             key: made from table, object and generation.
 
         Returns:
             Whether the rows were appended now.
 
         Raises:
+            SchemaMismatch: the rows do not fit the table; the key stays free.
             WarehouseUnavailable: try again, with the same key.
         """
 

@@ -1,36 +1,30 @@
-import subprocess
-import sys
+"""What every warehouse has to do, asked of each of them.
+
+BigQuery's own clients talk to the stand-in of `tests/bigquery_server.py`; with TICKERCAST_TEST_PROJECT set and
+credentials at hand the same tests run on Google Cloud, in a dataset that is made and deleted for each.
+"""
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from warehouse_rows import AT, append, price
 
+from tickercast.backends.warehouse_bigquery import BigQueryWarehouse
 from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
 from tickercast.config import resource
-from tickercast.errors import SchemaMismatch, UsageError, WarehouseUnavailable
+from tickercast.errors import SchemaMismatch, WarehouseUnavailable
 from tickercast.ports import Warehouse
-
-AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
-
-
-def price(
-    symbol: str = "MSFT", day: int = 21, close: float = 343.77, generation: int = 1, **more: Any
-) -> dict[str, Any]:
-    bar = dict.fromkeys(("open", "high", "low", "close", "adj_close"), close)
-    return {
-        "symbol": symbol,
-        "session_date": date(2023, 7, day),
-        **bar,
-        "volume": 1e6,
-        "object": f"ohlc/2023-07-22/{symbol}.csv",
-        "generation": generation,
-        "ingested_at": AT,
-    } | more
 
 
 def forecast(
@@ -52,24 +46,73 @@ def forecast(
     } | more
 
 
-@pytest.fixture(params=["duckdb"])
-def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
-    made: Warehouse
+@pytest.fixture(params=["duckdb", "bigquery", "bigquery on Google Cloud"])
+def open_warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Path], Warehouse]]:
+    """Opens one and the same warehouse, empty at first, with the tables and views of a folder."""
     match request.param:
         case "duckdb":
-            made = DuckDBWarehouse(tmp_path / "warehouse.duckdb", resource("sql"))
+            yield lambda sql: DuckDBWarehouse(tmp_path / "warehouse.duckdb", sql)
+        case "bigquery":
+            emulator = request.getfixturevalue("bigquery_server").url
+            with dataset("test-project", emulator) as name:
+                yield lambda sql: BigQueryWarehouse("test-project", name, sql, emulator=emulator)
+        case _:
+            project = request.getfixturevalue("google_project")
+            with dataset(project) as name:
+                yield lambda sql: BigQueryWarehouse(project, name, sql)
+
+
+@contextmanager
+def dataset(project: str, emulator: str = "") -> Iterator[str]:
+    name = f"tickercast_test_{uuid.uuid4().hex}"
+    yield name
+    client = bigquery.Client(project, credentials=AnonymousCredentials() if emulator else None)
+    client.delete_dataset(name, delete_contents=True, not_found_ok=True)
+    client.close()
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    """A folder with our tables and no views."""
+    shutil.copytree(resource("sql") / "tables", tmp_path / "ours" / "tables")
+    return tmp_path / "ours"
+
+
+@pytest.fixture
+def warehouse(open_warehouse: Callable[[Path], Warehouse], tables: Path) -> Warehouse:
+    made = open_warehouse(tables)
     made.provision()
     return made
 
 
-def append(warehouse: Warehouse, table: str, rows: list[dict[str, Any]], key: str) -> bool:
-    return warehouse.append(table, pd.DataFrame(rows), key=key)
+@pytest.fixture
+def views(open_warehouse: Callable[[Path], Warehouse]) -> Warehouse:
+    """A warehouse with all of our views."""
+    made = open_warehouse(resource("sql"))
+    made.provision()
+    return made
 
 
-def test_provisioning_again_changes_nothing(warehouse: Warehouse) -> None:
-    append(warehouse, "prices", [price()], "k")
-    assert warehouse.provision() == []
-    assert len(warehouse.read("prices")) == 1
+@pytest.fixture
+def sql(tmp_path: Path) -> Path:
+    """A folder with one table and one view."""
+    folder = tmp_path / "sql"
+    (folder / "tables").mkdir(parents=True)
+    (folder / "views").mkdir()
+    write_table(folder, "symbol STRING NOT NULL, close FLOAT64")
+    (folder / "views" / "dear.sql").write_text("CREATE OR REPLACE VIEW dear AS\nSELECT * FROM bars WHERE close > 10")
+    return folder
+
+
+def write_table(sql: Path, columns: str) -> None:
+    (sql / "tables" / "bars.sql").write_text(f"CREATE TABLE IF NOT EXISTS bars ({columns})")
+
+
+def test_provisioning_again_changes_nothing(views: Warehouse, open_warehouse: Callable[[Path], Warehouse]) -> None:
+    append(views, "prices", [price()], "k")
+    assert views.provision() == []
+    assert open_warehouse(resource("sql")).provision() == []
+    assert len(views.read("prices")) == 1
 
 
 def test_an_append_with_a_known_key_changes_nothing(warehouse: Warehouse) -> None:
@@ -92,13 +135,77 @@ def test_one_of_many_appends_with_one_key_is_taken(warehouse: Warehouse) -> None
     assert len(warehouse.read("prices")) == 1
 
 
+def test_writers_with_keys_of_their_own_are_all_stored(open_warehouse: Callable[[Path], Warehouse], sql: Path) -> None:
+    writers = [open_warehouse(sql), open_warehouse(sql)]
+    assert sorted(name for writer in writers for name in writer.provision()) == ["bars", "dear"]
+
+    def write(number: int) -> bool:
+        return append(writers[number % 2], "bars", [{"symbol": f"S{number}", "close": 1.0}], f"key {number}")
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(write, range(10)))
+    assert len(writers[0].read("bars")) == 10
+
+
+def test_a_hundred_concurrent_events_of_which_some_come_twice_are_each_stored_once(warehouse: Warehouse) -> None:
+    def handle(number: int) -> bool:
+        symbol = f"S{number % 100}"
+        return append(warehouse, "prices", [price(symbol), price(symbol, day=20)], f"prices/bucket/{symbol}.csv#1")
+
+    with ThreadPoolExecutor(25) as pool:
+        taken = list(pool.map(handle, range(110)))
+    assert sum(taken) == 100
+    stored = warehouse.read("prices")
+    assert len(stored) == 200
+    assert not stored.duplicated(["symbol", "session_date"]).any()
+
+
+def test_no_rows_leave_the_key_free(warehouse: Warehouse) -> None:
+    assert not warehouse.append("prices", pd.DataFrame([price()]).iloc[:0], key="k")
+    assert append(warehouse, "prices", [price()], "k")
+
+
+def test_any_text_is_a_key(warehouse: Warehouse) -> None:
+    keys = ["prices/bucket/ohlc/2023-07-22/BRK-B.csv#1", "prices/bucket/ohlc/2023-07-22/BRK-B.csv#2", "Ü 'x'; --" * 200]
+    for key in keys:
+        assert append(warehouse, "prices", [price()], key)
+        assert not append(warehouse, "prices", [price()], key)
+
+
 def test_types_come_back_as_they_went_in(warehouse: Warehouse) -> None:
-    append(warehouse, "prices", [price(volume=np.nan), price(day=20, generation=1690000000000000)], "k")
+    first = price(volume=np.nan, object="Ü 'x'\n\\", ingested_at=AT.replace(microsecond=123456))
+    append(warehouse, "prices", [first, price(day=20, close=0.1, generation=2**63 - 1)], "k")
     read = warehouse.read("prices").sort_values("session_date")
     assert list(read["session_date"].dt.date) == [date(2023, 7, 20), date(2023, 7, 21)]
-    assert list(read["generation"]) == [1690000000000000, 1]
+    assert list(read["generation"]) == [2**63 - 1, 1]
     assert list(read["volume"].isna()) == [False, True]
-    assert read["ingested_at"].iloc[0] == AT
+    assert list(read["close"]) == [0.1, 343.77]
+    assert list(read["object"])[1] == "Ü 'x'\n\\"
+    assert list(read["ingested_at"]) == [AT, AT.replace(microsecond=123456)]
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_every_engine_gives_the_same_dtypes_even_where_nothing_is_found(warehouse: Warehouse, rows: int) -> None:
+    append(warehouse, "forecasts", [forecast()], "k")
+    found = warehouse.read("forecasts", {"symbol": "MSFT" if rows else "META"})
+    assert len(found) == rows
+    assert found.dtypes.astype(str).replace("object", "str").to_dict() == {
+        **dict.fromkeys(("symbol", "model_name", "model_version", "object"), "str"),
+        **dict.fromkeys(("cutoff", "target_date"), "datetime64[us]"),
+        **dict.fromkeys(("step", "generation"), "int64"),
+        **dict.fromkeys(("last_close", "close_median", "close_lo_80", "close_hi_80", "close_lo_95"), "float64"),
+        "close_hi_95": "float64",
+        "created_at": "datetime64[us, UTC]",
+    }
+
+
+def test_what_is_missing_is_null(warehouse: Warehouse) -> None:
+    row = {"object": "o", "generation": 1, "status": "rejected", "reason": "why", "rows": 0, "received_at": AT}
+    assert append(warehouse, "ingestions", [row | {"duration_ms": 1.5, "cutoff": None}], "k")
+    read = warehouse.read("ingestions")
+    assert read[["symbol", "cutoff", "model_version", "event_id"]].isna().all(axis=None)
+    assert read["cutoff"].dtype == "datetime64[us]"
+    assert list(read["reason"]) == ["why"]
 
 
 def test_rows_are_read_by_value_and_by_list_of_values(warehouse: Warehouse) -> None:
@@ -106,42 +213,60 @@ def test_rows_are_read_by_value_and_by_list_of_values(warehouse: Warehouse) -> N
     assert len(warehouse.read("prices", {"symbol": ["MSFT", "META"], "session_date": date(2023, 7, 21)})) == 2
     assert len(warehouse.read("prices", {"symbol": "'; DROP TABLE prices; --"})) == 1
     assert warehouse.read("prices", {"symbol": []}).empty
+    assert len(warehouse.read("prices", {"generation": 1, "close": 343.77, "ingested_at": AT})) == 4
 
 
-def test_the_newest_generation_of_a_session_is_the_latest_price(warehouse: Warehouse) -> None:
-    append(warehouse, "prices", [price(generation=2, close=2.0), price(day=20, generation=2, close=20.0)], "2")
-    append(warehouse, "prices", [price(generation=1, close=1.0), price("META", generation=1, close=9.0)], "1")
-    latest = warehouse.read("latest_prices").sort_values(["symbol", "session_date"])
+def test_a_column_that_a_table_does_not_have_is_a_sentence(warehouse: Warehouse) -> None:
+    with pytest.raises(SchemaMismatch, match=r"does not fit the tables of .*: .*ticker"):
+        warehouse.read("prices", {"ticker": "MSFT"})
+    with pytest.raises(SchemaMismatch, match="ticker"):
+        append(warehouse, "prices", [price(ticker="MSFT")], "k")
+    assert append(warehouse, "prices", [price()], "k")
+
+
+@pytest.mark.parametrize("wrong", [{"close": "dear"}, {"session_date": "yesterday"}, {"generation": "one"}])
+def test_a_value_of_another_type_is_refused_and_leaves_the_key_free(
+    warehouse: Warehouse, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(SchemaMismatch, match="fit"):
+        append(warehouse, "prices", [price() | wrong], "k")
+    assert append(warehouse, "prices", [price()], "k")
+
+
+def test_the_newest_generation_of_a_session_is_the_latest_price(views: Warehouse) -> None:
+    append(views, "prices", [price(generation=2, close=2.0), price(day=20, generation=2, close=20.0)], "2")
+    append(views, "prices", [price(generation=1, close=1.0), price("META", generation=1, close=9.0)], "1")
+    latest = views.read("latest_prices").sort_values(["symbol", "session_date"])
     assert list(latest["symbol"]) == ["META", "MSFT", "MSFT"]
     assert list(latest["close"]) == [9.0, 20.0, 2.0]
 
 
 def test_of_two_vintages_with_one_cutoff_the_newest_generation_is_kept_whatever_came_first(
-    warehouse: Warehouse,
+    views: Warehouse,
 ) -> None:
     newer = [forecast(step=step, generation=2, close_median=200.0) for step in (1, 2)]
     older = [forecast(step=step, generation=1) for step in (1, 2)]
-    append(warehouse, "forecasts", newer, "2")
-    append(warehouse, "forecasts", older, "1")
+    append(views, "forecasts", newer, "2")
+    append(views, "forecasts", older, "1")
     for view in ("forecast_history", "latest_forecasts"):
-        assert list(warehouse.read(view)["close_median"]) == [200.0, 200.0]
+        assert list(views.read(view)["close_median"]) == [200.0, 200.0]
 
 
-def test_the_latest_forecast_is_from_the_newest_cutoff_and_the_history_keeps_all(warehouse: Warehouse) -> None:
-    append(warehouse, "forecasts", [forecast(cutoff=21), forecast(cutoff=21, model_name="random-walk")], "newer")
-    append(warehouse, "forecasts", [forecast(cutoff=14, generation=9)], "older cutoff, later file")
-    assert list(warehouse.read("latest_forecasts")["cutoff"].dt.day) == [21, 21]
-    assert sorted(warehouse.read("forecast_history")["cutoff"].dt.day) == [14, 21, 21]
+def test_the_latest_forecast_is_from_the_newest_cutoff_and_the_history_keeps_all(views: Warehouse) -> None:
+    append(views, "forecasts", [forecast(cutoff=21), forecast(cutoff=21, model_name="random-walk")], "newer")
+    append(views, "forecasts", [forecast(cutoff=14, generation=9)], "older cutoff, later file")
+    assert list(views.read("latest_forecasts")["cutoff"].dt.day) == [21, 21]
+    assert sorted(views.read("forecast_history")["cutoff"].dt.day) == [14, 21, 21]
 
 
-def test_predicted_prices_has_one_row_a_date_and_symbol(warehouse: Warehouse) -> None:
+def test_predicted_prices_has_one_row_a_date_and_symbol(views: Warehouse) -> None:
     for symbol in ("MSFT", "META"):
         bars = [price(symbol, session_date=day.date()) for day in pd.bdate_range(end="2023-07-21", periods=120)]
         both = [forecast(symbol, step=step, model_name=name) for step in (1, 2) for name in ("lstm", "random-walk")]
-        append(warehouse, "prices", bars, f"prices {symbol}")
-        append(warehouse, "forecasts", both, f"forecasts {symbol}")
-        append(warehouse, "forecasts", [forecast(symbol, step=1, model_name="renamed", generation=0)], f"old {symbol}")
-    wide = warehouse.read("predicted_prices")
+        append(views, "prices", bars, f"prices {symbol}")
+        append(views, "forecasts", both, f"forecasts {symbol}")
+        append(views, "forecasts", [forecast(symbol, step=1, model_name="renamed", generation=0)], f"old {symbol}")
+    wide = views.read("predicted_prices")
     assert not wide.duplicated(["symbol", "date"]).any()
     assert dict(wide.groupby("symbol")["is_forecast"].agg(lambda flags: (len(flags), int(flags.sum())))) == {
         "MSFT": (92, 2),
@@ -152,85 +277,63 @@ def test_predicted_prices_has_one_row_a_date_and_symbol(warehouse: Warehouse) ->
     assert set(wide["model_name"]) == {"lstm"}
 
 
-def test_a_warehouse_that_was_never_set_up_says_so(tmp_path: Path) -> None:
+def test_a_warehouse_that_was_never_set_up_says_so(open_warehouse: Callable[[Path], Warehouse]) -> None:
+    empty = open_warehouse(resource("sql"))
     with pytest.raises(WarehouseUnavailable, match="has not been set up"):
-        DuckDBWarehouse(tmp_path / "empty.duckdb", resource("sql")).read("prices")
+        empty.read("prices")
+    with pytest.raises(WarehouseUnavailable, match="has not been set up"):
+        append(empty, "prices", [price()], "k")
 
 
-def test_a_file_of_another_kind_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("not a database, and long enough to be read as one " * 100)
-    with pytest.raises(UsageError, match="not a DuckDB file"):
-        DuckDBWarehouse(tmp_path / "notes.txt", resource("sql")).provision()
+def test_an_older_table_gets_the_nullable_columns_that_it_lacks_and_keeps_its_rows(
+    open_warehouse: Callable[[Path], Warehouse], sql: Path
+) -> None:
+    older = open_warehouse(sql)
+    assert older.provision() == ["bars", "dear"]
+    append(older, "bars", [{"symbol": "MSFT", "close": 343.77}], "1")
+    write_table(sql, "symbol STRING NOT NULL, close FLOAT64, volume FLOAT64, seen_at TIMESTAMP, step INT64")
+    newer = open_warehouse(sql)
+    full = {"symbol": "META", "close": 294.0, "volume": 1e6, "seen_at": AT, "step": 1}
+    with pytest.raises(SchemaMismatch, match="volume"):
+        append(newer, "bars", [full], "2")
+    assert newer.provision() == ["bars"]
+    assert newer.provision() == []
+    assert append(newer, "bars", [full], "2")
+    assert not append(newer, "bars", [full], "1")
+    assert append(older, "bars", [{"symbol": "MMM", "close": 104.0}], "3")
+    read = newer.read("bars").sort_values("symbol")
+    assert list(read["close"]) == [294.0, 104.0, 343.77]
+    assert list(read["volume"].isna()) == [False, True, True]
+    assert read["seen_at"].iloc[0] == AT
+    assert set(newer.read("dear")["symbol"]) == {"META", "MMM", "MSFT"}
 
 
-def test_a_table_of_another_shape_is_refused_and_kept(tmp_path: Path) -> None:
-    sql = tmp_path / "sql"
-    (sql / "tables").mkdir(parents=True)
-    (sql / "tables" / "prices.sql").write_text("CREATE TABLE IF NOT EXISTS prices (symbol STRING)")
-    made = DuckDBWarehouse(tmp_path / "w.duckdb", sql)
-    assert made.provision() == ["prices"]
-    made.append("prices", pd.DataFrame({"symbol": ["MSFT"]}), key="k")
-    (sql / "tables" / "prices.sql").write_text("CREATE TABLE IF NOT EXISTS prices (symbol STRING, close FLOAT64)")
-    with pytest.raises(SchemaMismatch, match="prices"):
-        made.provision()
-    assert len(made.read("prices")) == 1
-
-
-def test_a_changed_view_is_replaced(tmp_path: Path) -> None:
-    sql = tmp_path / "sql"
-    (sql / "views").mkdir(parents=True)
-    (sql / "views" / "one.sql").write_text("CREATE OR REPLACE VIEW one AS SELECT 1 AS x")
-    made = DuckDBWarehouse(tmp_path / "w.duckdb", sql)
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ("symbol STRING NOT NULL, close FLOAT64, step INT64 NOT NULL", "step INT64 NOT NULL was needed"),
+        ("symbol STRING NOT NULL, close INT64", "close FLOAT64 was seen and close INT64 was needed"),
+        ("symbol STRING, close FLOAT64", "symbol STRING NOT NULL was seen and symbol STRING was needed"),
+        ("symbol STRING NOT NULL", "close FLOAT64 was seen and the file has no such column"),
+    ],
+)
+def test_a_table_of_another_shape_is_refused_and_kept(
+    open_warehouse: Callable[[Path], Warehouse], sql: Path, columns: str, reason: str
+) -> None:
+    made = open_warehouse(sql)
     made.provision()
-    (sql / "views" / "one.sql").write_text("CREATE OR REPLACE VIEW one AS SELECT 2 AS x")
-    assert made.provision() == ["one"]
-    assert list(made.read("one")["x"]) == [2]
+    append(made, "bars", [{"symbol": "MSFT", "close": 343.77}], "k")
+    write_table(sql, columns)
+    with pytest.raises(SchemaMismatch, match=reason):
+        made.provision()
+    assert list(made.read("bars")["close"]) == [343.77]
 
 
-WRITER = """
-import sys, pandas as pd
-from pathlib import Path
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
-warehouse = DuckDBWarehouse(Path(sys.argv[1]), Path(sys.argv[2]))
-warehouse.provision()
-for number in range(20):
-    row = {"object": "o", "generation": number, "status": "forecast", "rows": 0, "duration_ms": 0.0,
-           "received_at": pd.Timestamp.now("UTC"), "event_id": sys.argv[3]}
-    warehouse.append("ingestions", pd.DataFrame([row]), key=f"{sys.argv[3]}/{number}")
-"""
-
-
-def test_processes_that_write_at_the_same_time_wait_for_each_other(tmp_path: Path) -> None:
-    path = tmp_path / "w.duckdb"
-    command = [sys.executable, "-c", WRITER, str(path), str(resource("sql"))]
-    writers = [subprocess.Popen([*command, name], stderr=subprocess.PIPE) for name in ("a", "b", "c")]
-    for writer in writers:
-        assert writer.communicate(timeout=120)[1] == b""
-    written = DuckDBWarehouse(path, resource("sql")).read("ingestions")
-    assert dict(written.groupby("event_id").size()) == {"a": 20, "b": 20, "c": 20}
-
-
-def test_a_file_that_stays_locked_is_a_sentence(tmp_path: Path) -> None:
-    path = tmp_path / "w.duckdb"
-    DuckDBWarehouse(path, resource("sql")).provision()
-    script = "import sys, duckdb; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(WarehouseUnavailable, match="held by another process"):
-            DuckDBWarehouse(path, resource("sql"), patience_s=0.2).read("prices")
-        assert holder.stdin is not None
-        holder.stdin.close()
-
-
-def test_duckdb_gets_each_table_with_the_columns_that_its_file_names(tmp_path: Path) -> None:
-    path = tmp_path / "w.duckdb"
-    DuckDBWarehouse(path, resource("sql")).provision()
-    with duckdb.connect(path) as connection:
-        described = dict(connection.execute("SELECT column_name, column_type FROM (DESCRIBE forecasts)").fetchall())
-    assert described["generation"] == "BIGINT"
-    assert described["cutoff"] == "DATE"
-    assert described["created_at"] == "TIMESTAMP WITH TIME ZONE"
+def test_a_changed_view_is_replaced(open_warehouse: Callable[[Path], Warehouse], sql: Path) -> None:
+    made = open_warehouse(sql)
+    made.provision()
+    append(made, "bars", [{"symbol": "MSFT", "close": 5.0}], "k")
+    assert made.read("dear").empty
+    (sql / "views" / "dear.sql").write_text("CREATE OR REPLACE VIEW dear AS\nSELECT * FROM bars WHERE close > 1")
+    assert made.provision() == ["dear"]
+    assert list(made.read("dear")["close"]) == [5.0]

@@ -2,10 +2,36 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+from tickercast.errors import SchemaMismatch
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: its name.
+        kind: its type, as BigQuery's SQL spells it.
+        required: whether it is NOT NULL.
+        description: what it holds, for people.
+    """
+
+    name: str
+    kind: str
+    required: bool
+    description: str = ""
+
+    def fits(self, other: "Column") -> bool:
+        """Whether rows made for one can be stored in the other."""
+        return (self.kind, self.required) == (other.kind, other.required)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.kind}{' NOT NULL' * self.required}"
 
 
 @dataclass(frozen=True)
@@ -32,6 +58,78 @@ class SqlObject:
         return re.search(rf"\b(FROM|JOIN)\s+{other}\b", self.text) is not None
 
 
+def columns(table: SqlObject) -> list[Column]:
+    """The columns that a table's file states."""
+    import sqlglot
+    from sqlglot import expressions
+
+    definitions = sqlglot.parse_one(table.text, read="bigquery").find_all(expressions.ColumnDef)
+    return [
+        Column(
+            definition.name,
+            definition.kind.sql("bigquery") if definition.kind else "",
+            definition.find(expressions.NotNullColumnConstraint) is not None,
+            next((found.text("value") for found in definition.find_all(expressions.Property)), ""),
+        )
+        for definition in definitions
+    ]
+
+
+def missing_columns(table: SqlObject, stored: Sequence[Column], url: str) -> list[Column]:
+    """The columns that have to be added to a stored table, so that it is what its file states.
+
+    Args:
+        table: the table's file.
+        stored: the columns that the warehouse has.
+        url: the warehouse, for the message.
+
+    Raises:
+        SchemaMismatch: adding columns without values is not enough.
+    """
+    wanted = {column.name: column for column in columns(table)}
+    known = {column.name: column for column in stored}
+    missing = [column for name, column in wanted.items() if name not in known]
+    wrong = [
+        *(
+            f"{known[name]} was seen and {wanted[name]} was needed"
+            for name in known
+            if name in wanted and not known[name].fits(wanted[name])
+        ),
+        *(f"{known[name]} was seen and the file has no such column" for name in known if name not in wanted),
+        *(f"{column} was needed and the rows in store have no value for it" for column in missing if column.required),
+    ]
+    if wrong:
+        raise SchemaMismatch(
+            f"The table {table.name} in {url} has another shape than sql/tables/{table.name}.sql: {'; '.join(wrong)}. "
+            "Only nullable columns can be added. Point TICKERCAST_WAREHOUSE elsewhere, or move this table away."
+        )
+    return missing
+
+
+def qualified(found: SqlObject, names: Collection[str], dataset: str) -> str:
+    """A statement in which each of our objects carries its dataset; all else is kept to the letter.
+
+    A view keeps its text for ever, and BigQuery refuses to keep a name without a dataset.
+
+    Args:
+        found: the statement.
+        names: of all our objects.
+        dataset: `project.dataset`.
+    """
+    import sqlglot
+    from sqlglot import expressions
+
+    tree = sqlglot.parse_one(found.text, read="bigquery")
+    ours = set(names) - {inner.alias for inner in tree.find_all(expressions.CTE)}
+    places = {table.this.meta["start"] for table in tree.find_all(expressions.Table) if table.name in ours}
+    text = found.text
+    for start in sorted(places, reverse=True):
+        name = re.match(r"\w+", text[start:])
+        assert name, "our names are plain words"
+        text = f"{text[:start]}`{dataset}.{name[0]}`{text[start + name.end() :]}"
+    return text
+
+
 def read_objects(folder: Path) -> list[SqlObject]:
     """Reads `tables/*.sql` and `views/*.sql`, each object after those that it reads from."""
     objects = {found.name: found for found in _files(folder)}
@@ -49,6 +147,13 @@ def to_duckdb(text: str) -> str:
     import sqlglot  # 0.1 s that a warehouse with nothing to apply does not pay
 
     return sqlglot.transpile(text, read="bigquery", write="duckdb", unsupported_level=sqlglot.ErrorLevel.IGNORE)[0]
+
+
+def from_duckdb(kind: str) -> str:
+    """Translates a type of DuckDB's to BigQuery's dialect."""
+    from sqlglot import expressions
+
+    return expressions.DataType.build(kind, dialect="duckdb").sql("bigquery")
 
 
 def _files(folder: Path) -> Iterator[SqlObject]:

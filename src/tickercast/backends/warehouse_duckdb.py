@@ -15,7 +15,7 @@ import duckdb
 import pandas as pd
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
-from tickercast.backends.sql import SqlObject, read_objects, to_duckdb
+from tickercast.backends.sql import Column, SqlObject, from_duckdb, missing_columns, read_objects, to_duckdb
 from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
 
 Answer = TypeVar("Answer")
@@ -49,11 +49,13 @@ class DuckDBWarehouse:
         return f"duckdb://{self._path}"
 
     def provision(self) -> list[str]:
-        """Creates what is missing and replaces the views whose file has changed; returns their names."""
+        """Creates what is missing, adds columns to tables and replaces views whose file has changed."""
         return self._attempt(self._provision)
 
     def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
         """Appends rows and their key in one transaction, or nothing where the key is known."""
+        if rows.empty:
+            return False
         return self._attempt(lambda connection: _append(connection, table, rows, key))
 
     def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
@@ -71,17 +73,16 @@ class DuckDBWarehouse:
         applied = dict(connection.execute("SELECT name, sha256 FROM _objects").fetchall())
         changed = [found for found in read_objects(self._sql) if applied.get(found.name) != found.sha256]
         for found in changed:
-            self._refuse_reshaping(found, applied)
-            connection.execute(to_duckdb(found.text))
+            for statement in self._statements(connection, found, exists=found.name in applied):
+                connection.execute(to_duckdb(statement))
             connection.execute("INSERT OR REPLACE INTO _objects VALUES (?, ?)", [found.name, found.sha256])
         return [found.name for found in changed]
 
-    def _refuse_reshaping(self, found: SqlObject, applied: Mapping[str, str]) -> None:
-        if found.name in applied and not found.is_view:
-            raise SchemaMismatch(
-                f"The table {found.name} in {self.url} was made by another version of sql/tables/{found.name}.sql: "
-                "the same one was needed. Point TICKERCAST_WAREHOUSE to a new file, or move this one away."
-            )
+    def _statements(self, connection: duckdb.DuckDBPyConnection, found: SqlObject, *, exists: bool) -> list[str]:
+        if found.is_view or not exists:
+            return [found.text]
+        missing = missing_columns(found, _columns(connection, found.name), self.url)
+        return [f"ALTER TABLE {found.name} ADD COLUMN `{column.name}` {column.kind}" for column in missing]
 
     def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
         try:
@@ -132,10 +133,15 @@ def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFram
     taken = connection.execute(
         "INSERT INTO _appends (key) VALUES (?) ON CONFLICT DO NOTHING RETURNING key", [key]
     ).fetchall()
-    if taken and len(rows):
+    if taken:
         connection.register("appended_rows", _with_nulls(rows))
         connection.execute(f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM appended_rows")  # noqa: S608
     return bool(taken)
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[Column]:
+    described = connection.execute(f"DESCRIBE {_quoted(table)}").fetchall()
+    return [Column(name, from_duckdb(kind), null == "NO") for name, kind, null, *_ in described]
 
 
 def _with_nulls(rows: pd.DataFrame) -> pd.DataFrame:

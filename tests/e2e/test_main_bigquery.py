@@ -1,0 +1,34 @@
+"""The main command with its warehouse on BigQuery, which a stand-in plays."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+from bigquery_server import BigQueryServer
+
+PROJECT = Path(__file__).parents[2]
+WORDS = ["MSFT", "IBM", "2012-08-15", "--source", "sample", "--json"]
+
+
+def forecast(folder: Path, **settings: str) -> Any:
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "src" / "main.py"), *WORDS],
+        cwd=folder,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return [{name: value for name, value in made.items() if name != "generation"} for made in json.loads(done.stdout)]
+
+
+def test_the_main_command_says_the_same_on_both_engines(workspace: Path, bigquery_server: BigQueryServer) -> None:
+    url = f"bigquery://test-project/d{uuid.uuid4().hex}"
+    assert forecast(workspace / "cloud", TICKERCAST_WAREHOUSE=url) == forecast(workspace / "laptop")
+    assert bigquery_server.engine.modifications == {"prices": 1, "forecasts": 1, "ingestions": 1}

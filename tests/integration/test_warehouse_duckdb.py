@@ -1,0 +1,67 @@
+"""What only the DuckDB engine has to do: share its file, and say what is wrong with it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.config import resource
+from tickercast.errors import UsageError, WarehouseUnavailable
+
+
+def test_a_file_of_another_kind_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, and long enough to be read as one " * 100)
+    with pytest.raises(UsageError, match="not a DuckDB file"):
+        DuckDBWarehouse(tmp_path / "notes.txt", resource("sql")).provision()
+
+
+WRITER = """
+import sys, pandas as pd
+from pathlib import Path
+from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+warehouse = DuckDBWarehouse(Path(sys.argv[1]), Path(sys.argv[2]))
+warehouse.provision()
+for number in range(20):
+    row = {"object": "o", "generation": number, "status": "forecast", "rows": 0, "duration_ms": 0.0,
+           "received_at": pd.Timestamp.now("UTC"), "event_id": sys.argv[3]}
+    warehouse.append("ingestions", pd.DataFrame([row]), key=f"{sys.argv[3]}/{number}")
+"""
+
+
+def test_processes_that_write_at_the_same_time_wait_for_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    command = [sys.executable, "-c", WRITER, str(path), str(resource("sql"))]
+    writers = [subprocess.Popen([*command, name], stderr=subprocess.PIPE) for name in ("a", "b", "c")]
+    for writer in writers:
+        assert writer.communicate(timeout=120)[1] == b""
+    written = DuckDBWarehouse(path, resource("sql")).read("ingestions")
+    assert dict(written.groupby("event_id").size()) == {"a": 20, "b": 20, "c": 20}
+
+
+def test_a_file_that_stays_locked_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    DuckDBWarehouse(path, resource("sql")).provision()
+    script = "import sys, duckdb; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(WarehouseUnavailable, match="held by another process"):
+            DuckDBWarehouse(path, resource("sql"), patience_s=0.2).read("prices")
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+def test_duckdb_gets_each_table_with_the_columns_that_its_file_names(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    DuckDBWarehouse(path, resource("sql")).provision()
+    with duckdb.connect(path) as connection:
+        described = dict(connection.execute("SELECT column_name, column_type FROM (DESCRIBE forecasts)").fetchall())
+    assert described["generation"] == "BIGINT"
+    assert described["cutoff"] == "DATE"
+    assert described["created_at"] == "TIMESTAMP WITH TIME ZONE"
