@@ -15,6 +15,7 @@ from tickercast.domain.history import History
 
 if TYPE_CHECKING:
     from bigquery_server import BigQueryServer
+    from storage_server import StorageServer
 
 PROJECT = Path(__file__).parents[1]
 REAL_PROJECT = os.environ.pop("TICKERCAST_TEST_PROJECT", "")
@@ -59,6 +60,32 @@ def bigquery_server(
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", one_bigquery_server.url)
     yield one_bigquery_server
     assert one_bigquery_server.refused == []
+
+
+@pytest.fixture(scope="session")
+def other_storage() -> str:
+    """The URL in STORAGE_EMULATOR_HOST; without one the test is skipped."""
+    if not (host := os.environ.get("STORAGE_EMULATOR_HOST", "")):
+        pytest.skip("STORAGE_EMULATOR_HOST names no emulator")
+    return host if "://" in host else f"http://{host}"
+
+
+@pytest.fixture(scope="session")
+def one_storage_server() -> "Iterator[StorageServer]":
+    from storage_server import StorageServer
+
+    server = StorageServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def storage_server(one_storage_server: "StorageServer", monkeypatch: pytest.MonkeyPatch) -> "Iterator[StorageServer]":
+    """A strict stand-in for Cloud Storage, named by the environment; a request that is none of Google's fails."""
+    one_storage_server.reset()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", one_storage_server.url)
+    yield one_storage_server
+    assert one_storage_server.refused == []
 
 
 @pytest.fixture

@@ -28,9 +28,9 @@ class Discovery:
         self._schemas = document["schemas"]
         self._common = document["parameters"]
         self._methods = [
-            (method, re.compile(re.sub(r"\{\+(\w+)\}", r"(?P<\1>[^/:]+)", method["path"])))
+            (method, re.compile(re.sub(r"\{\+?(\w+)\}", r"(?P<\1>[^/:]+)", method["path"])))
             for resource in document["resources"].values()
-            for method in resource["methods"].values()
+            for method in resource.get("methods", {}).values()
         ]
 
     def find(self, verb: str, path: str) -> tuple[dict[str, Any], dict[str, str]]:

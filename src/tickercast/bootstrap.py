@@ -3,27 +3,30 @@
 import functools
 import importlib.util
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tickercast import config
+from tickercast import config, logs
 from tickercast.config import Settings
 from tickercast.domain import bundle as bundles
 from tickercast.domain.bundle import Bundle
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.history import History
 from tickercast.errors import UsageError
-from tickercast.jobs.forecast import Outcome
+from tickercast.jobs.forecast import Limits, Outcome
 from tickercast.jobs.forecast import forecast as answer
 from tickercast.jobs.provision import provision
 from tickercast.jobs.publish import read_champion
+from tickercast.jobs.refresh import Served
 from tickercast.jobs.train import Fit
 from tickercast.ports import FINALIZED, MarketData, ModelRegistry, ObjectFinalized, ObjectStore, Warehouse
 
 _TRAINING = ("tensorflow", "mlflow", "tf2onnx")
 _LARGEST_INT64 = 2**63 - 1
+_LONGEST_NAME = 1024
 
 SOURCES = ("yahoo", "sample", "simulated")
 """The market data sources that have a name; any other word is the path of a folder or file."""
@@ -39,9 +42,11 @@ def object_store(settings: Settings, *, announce: bool = True) -> ObjectStore:
     Raises:
         UsageError: no engine is known for the URL.
     """
+    if settings.bucket.startswith("gs:"):
+        return _gcs(settings)
     from tickercast.backends.object_store_local import LocalObjectStore
 
-    root = _local_path(settings.bucket, "file", "TICKERCAST_BUCKET")
+    root = _local_path(settings.bucket, "file", "TICKERCAST_BUCKET", other=" or gs://BUCKET")
     return LocalObjectStore(root, _deliver(settings) if announce else None)
 
 
@@ -228,16 +233,24 @@ def predictors(store: ObjectStore) -> Sequence[Predictor]:
 
 
 def function(settings: Settings | None = None) -> Callable[[ObjectFinalized], Outcome]:
-    """The forecast function with its ports; it reads the champion at its first event and keeps it."""
+    """The forecast function with its ports; it reads the champion at its first event and keeps it fresh."""
     settings = settings or config.load()
+    if settings.log_format == "json" or (settings.log_format == "auto" and config.on_cloud_run()):
+        logs.set_up(settings.google_cloud_project)
     store = object_store(settings, announce=False)
     return functools.partial(
         answer,
         store=store,
         warehouse=warehouse(settings),
-        predictors=functools.cache(lambda: predictors(store)),
+        predictors=Served(store, lambda: predictors(store), time.monotonic),
         now=lambda: datetime.now(UTC),
+        limits=Limits(int(settings.max_file_mb * 1e6), timedelta(hours=settings.max_event_age_h)),
     )
+
+
+def delivers_at_once(settings: Settings) -> bool:
+    """Whether a write returns only after the forecast function has answered its event."""
+    return not settings.bucket.startswith("gs:")
 
 
 def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> ObjectFinalized:
@@ -253,8 +266,9 @@ def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> 
             generation=int(data["generation"]),
             size=int(data.get("size", 0)),
             event_id=str(attributes["id"]),
+            written_at=_moment(attributes.get("time")) or _moment(data.get("timeCreated")),
         )
-        if attributes["type"] == FINALIZED and 0 < made.generation <= _LARGEST_INT64 and made.name.isprintable():
+        if attributes["type"] == FINALIZED and 0 < made.generation <= _LARGEST_INT64 and _is_name(made.name):
             return made
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         pass
@@ -281,12 +295,39 @@ def ping_function(url: str) -> str:
     return events.ping(url)
 
 
+def _is_name(name: str) -> bool:
+    return name.isprintable() and 0 < len(name.encode()) <= _LONGEST_NAME
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _deliver(settings: Settings) -> Callable[[Mapping[str, Any]], None]:
     from tickercast.backends import events
 
     if settings.function_url:
         return events.over_http(settings.function_url)
     return events.in_process(config.resource("cloud_function") / "main.py", target="forecast")
+
+
+def _gcs(settings: Settings) -> ObjectStore:
+    named = re.fullmatch(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])/?", settings.bucket)
+    if named is None:
+        raise UsageError(
+            f"TICKERCAST_BUCKET is {settings.bucket!r}: gs://BUCKET was needed, with no folder behind its name."
+        )
+    config.silence_telemetry()
+    from tickercast.backends.object_store_gcs import GcsObjectStore  # 0.25 s that a laptop does not pay
+
+    emulator = settings.storage_emulator_host
+    # Other languages' clients want the variable without a scheme, so that people set it so.
+    url = emulator if "://" in emulator or not emulator else f"http://{emulator}"
+    return GcsObjectStore(named[1], emulator=url)
 
 
 def _bigquery(settings: Settings) -> Warehouse:

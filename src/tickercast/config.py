@@ -6,8 +6,9 @@ A URL chooses the engine, nothing else does. The prefix is `TICKERCAST_`; MLflow
 import difflib
 import os
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tickercast.errors import UsageError
@@ -19,12 +20,19 @@ class Settings(BaseSettings):
     """What can be set, with the defaults of a laptop.
 
     Attributes:
-        bucket: the object store: `file://FOLDER`.
+        bucket: the object store: `file://FOLDER` or `gs://BUCKET`.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
         function_url: where a local store delivers its events; empty means in this process.
         mlflow_tracking_uri: the model registry.
         bigquery_emulator_host: the URL of a stand-in for BigQuery, by the name that Google's client reads it.
+        max_file_mb: the largest file that the function reads, in millions of bytes: three years of a thousand symbols,
+            for which the whole function was measured to take 650 MB, so that it fits into 1 GiB.
+        max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
+            platform itself keeps events for 24 hours.
+        log_format: `json` for Cloud Logging's fields, `text`, or `auto`: JSON on Cloud Run.
+        google_cloud_project: the project of the traces that log lines belong to, by Google's own name.
+        storage_emulator_host: the URL of a stand-in for Cloud Storage, likewise.
     """
 
     model_config = SettingsConfigDict(
@@ -37,13 +45,18 @@ class Settings(BaseSettings):
     function_url: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
+    max_file_mb: float = Field(64, gt=0, le=10_000)
+    max_event_age_h: float = Field(24, gt=0, le=10_000)
+    log_format: Literal["auto", "json", "text"] = "auto"
+    google_cloud_project: str = Field("", validation_alias="GOOGLE_CLOUD_PROJECT")
+    storage_emulator_host: str = Field("", validation_alias="STORAGE_EMULATOR_HOST")
 
 
 def load() -> Settings:
     """Reads the settings from the environment.
 
     Raises:
-        UsageError: a variable with our prefix is not a setting.
+        UsageError: a variable with our prefix is not a setting, or has a value that it cannot have.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(os.environ):
@@ -51,7 +64,18 @@ def load() -> Settings:
             close = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}."
             raise UsageError(f"{name} is set and is not a setting: {hint} Unset it or correct its name.")
-    return Settings()
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        setting = name if name.isupper() else PREFIX + name.upper()
+        raise UsageError(f"{setting} is {first['input']!r}: {first['msg']}. Correct it or unset it.") from error
+
+
+def on_cloud_run() -> bool:
+    """Whether this process runs on Cloud Run, which names its service in the environment."""
+    return "K_SERVICE" in os.environ
 
 
 def silence_telemetry() -> None:
@@ -59,6 +83,8 @@ def silence_telemetry() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    # Cloud Storage's client asks for the bucket in the background, for traces that nobody takes.
+    os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 
 
 def silence_tensorflow() -> None:

@@ -6,7 +6,7 @@ A port is the few methods that the jobs need. `tickercast.backends` holds the en
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Protocol
 
 import pandas as pd
@@ -29,6 +29,7 @@ class ObjectFinalized:
             event's key, since one write may be announced several times under several ids.
         size: bytes.
         event_id: the CloudEvent's id; for the logs only.
+        written_at: when the write was finished, where the event tells.
     """
 
     bucket: str
@@ -36,6 +37,7 @@ class ObjectFinalized:
     generation: int
     size: int = 0
     event_id: str = ""
+    written_at: datetime | None = None
 
 
 class ObjectStore(Protocol):
@@ -52,7 +54,9 @@ class ObjectStore(Protocol):
     def write(
         self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
     ) -> int:
-        """Writes an object whole and returns its generation; on return its event has been delivered.
+        """Writes an object whole and returns its generation.
+
+        On return a local store has delivered its event; on Google Cloud the bucket's trigger does so soon after.
 
         Args:
             name: the object's name.
@@ -62,6 +66,7 @@ class ObjectStore(Protocol):
 
         Raises:
             PreconditionFailed: the live generation is another.
+            UsageError: the name leaves the bucket, or the bucket refuses us.
             StoreUnavailable, FunctionUnavailable: try again.
         """
 
@@ -78,6 +83,25 @@ class ObjectStore(Protocol):
 
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""
+
+    def copy(self, name: str, to: str, *, generation: int) -> int:
+        """Copies a generation of an object to another name, where nothing happens if the same content is there.
+
+        Returns:
+            The generation under the other name.
+
+        Raises:
+            ObjectNotFound: there is no such generation any more.
+            UsageError: the other name is none.
+            StoreUnavailable, FunctionUnavailable: try again.
+        """
+
+    def delete(self, name: str, *, generation: int) -> None:
+        """Deletes a generation of an object, and no other; where it is gone, nothing happens.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
 
 
 class Warehouse(Protocol):

@@ -12,7 +12,9 @@ from rich.text import Text
 
 from tickercast.domain.bundle import ModelCard, RegisteredVersion
 from tickercast.domain.forecast import LEVELS
+from tickercast.jobs.account import Entry
 from tickercast.jobs.collect import StoredForecast
+from tickercast.jobs.quarantine import Quarantined
 
 SUMMARY_FROM = 9
 """From this many symbols on, one line each instead of ten."""
@@ -74,6 +76,58 @@ def checks_table(checks: Sequence[tuple[str, str, str, bool]]) -> RenderableType
     for part, where, says, well in checks:
         table.add_row(Text("ok", style="green") if well else Text("NO", style="bold red"), part, where, says)
     return table
+
+
+def entries_table(entries: Sequence[Entry]) -> RenderableType:
+    """What became of files: one row a symbol."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("received (UTC)", "object#generation", "symbol", "status", "cutoff"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for entry in entries:
+        table.add_row(
+            f"{entry.received_at:%Y-%m-%d %H:%M:%S}" if entry.received_at else "–",
+            Text(f"{entry.object}#{entry.generation}"),
+            entry.symbol or "–",
+            Text(entry.status, style="green" if entry.status == "forecast" else "red"),
+            str(entry.cutoff or "–"),
+            Text(entry.reason),
+        )
+    return table
+
+
+def quarantine_table(kept: Sequence[Quarantined]) -> RenderableType:
+    """The files in quarantine: one row each."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("since (UTC)", "name"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for each in kept:
+        table.add_row(_to_second(each.quarantined_at), Text(each.name), Text("\n".join(each.reasons)))
+    return table
+
+
+def quarantined(kept: Quarantined, data: bytes) -> RenderableType:
+    """One file in quarantine: what it was, why it is there, and its first lines."""
+    head = data[:_HEAD_BYTES].decode(errors="replace").splitlines()[:_HEAD_LINES]
+    return Group(
+        Text(kept.name, style="bold"),
+        Text(f"was {kept.object}#{kept.generation}, rejected {_to_second(kept.quarantined_at)}, {len(data):,} bytes"),
+        *(Text(reason, style="red") for reason in kept.reasons),
+        *(Text(_printable(line), style="dim") for line in head),
+    )
+
+
+_HEAD_BYTES, _HEAD_LINES = 4000, 10
+
+
+def _printable(line: str) -> str:
+    """A rejected file may hold anything, even commands to the terminal."""
+    return "".join(letter if letter.isprintable() else "·" for letter in line)
+
+
+def _to_second(moment: str) -> str:
+    return moment[:19].replace("T", " ") or "–"
 
 
 def report_json(report: Mapping[str, Any]) -> str:

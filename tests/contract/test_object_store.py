@@ -1,55 +1,150 @@
-from collections.abc import Callable, Mapping
+"""What every object store has to do, asked of each of them.
+
+Google's own client talks to the strict stand-in of `tests/storage_server.py`, to gcp-storage-emulator, and to any
+other emulator that STORAGE_EMULATOR_HOST names; with TICKERCAST_TEST_PROJECT set and credentials at hand the same
+tests run on Google Cloud, in a bucket that is made and deleted for each.
+"""
+
+import socket
+import uuid
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gcp_storage_emulator.server import create_server
+from google.api_core import exceptions as api
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
 
+from tickercast.backends.object_store_gcs import GcsObjectStore
 from tickercast.backends.object_store_local import LocalObjectStore
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 from tickercast.ports import ObjectStore
 
 NAME = "ohlc/2023-07-22/MSFT.csv"
+COPY = "quarantine/ohlc/2023-07-22/MSFT.1.csv"
 
-MakeStore = Callable[..., ObjectStore]
-
-
-@pytest.fixture(params=["local"])
-def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
-    match request.param:
-        case "local":
-            return lambda announce=None: LocalObjectStore(tmp_path / "bucket", announce)
-    raise AssertionError(request.param)
+PRECONDITIONS, GENERATIONS = "preconditions", "old generations"
+LACKS = {"gcp-storage-emulator": {PRECONDITIONS, GENERATIONS}}
+"""What an emulator cannot do; another one is asked."""
 
 
-def test_what_was_written_is_read(make_store: MakeStore) -> None:
-    store = make_store()
+@pytest.fixture(scope="session")
+def storage_emulator() -> Iterator[str]:
+    """gcp-storage-emulator on a free port, in memory."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with create_server("127.0.0.1", port, in_memory=True):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(params=["local", "strict", "gcp-storage-emulator", "another emulator", "Google Cloud"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
+    """An empty store; a test that asks for what it lacks is skipped."""
+    urls = {"strict": "storage_server", "gcp-storage-emulator": "storage_emulator", "another emulator": "other_storage"}
+    if request.param == "local":
+        yield LocalObjectStore(tmp_path / "bucket")
+        return
+    project = request.getfixturevalue("google_project") if request.param == "Google Cloud" else "test-project"
+    url = request.getfixturevalue(urls[request.param]) if request.param in urls else ""
+    emulator = getattr(url, "url", url)
+    with bucket(project, emulator) as made:
+        lacks = lacking(made) if request.param == "another emulator" else LACKS.get(request.param, set())
+        for marker in request.node.iter_markers("needs"):
+            if lacks & set(marker.args):
+                pytest.skip(f"{request.param} has no {' and '.join(sorted(lacks & set(marker.args)))}")
+        yield GcsObjectStore(made.name, emulator=emulator)
+
+
+@contextmanager
+def bucket(project: str, emulator: str) -> Iterator[storage.Bucket]:
+    """A versioned bucket, which is deleted with all that is in it."""
+    client = storage.Client(
+        project,
+        credentials=AnonymousCredentials() if emulator else None,
+        client_options={"api_endpoint": emulator} if emulator else None,
+    )
+    made = client.bucket(f"tickercast-test-{uuid.uuid4().hex}")
+    made.versioning_enabled = True
+    made.create()
+    yield made
+    for blob in list(made.list_blobs(versions=True)):
+        made.blob(blob.name, generation=blob.generation).delete()
+    made.delete()
+    client.close()
+
+
+def lacking(made: storage.Bucket) -> set[str]:
+    """What an emulator that nobody has described cannot do."""
+    lacks = set()
+    probe = made.blob("probe")
+    probe.upload_from_string(b"1", if_generation_match=0)
+    try:
+        made.blob("probe").upload_from_string(b"2", if_generation_match=0)
+        lacks.add(PRECONDITIONS)
+    except api.PreconditionFailed:
+        made.blob("probe").upload_from_string(b"2")
+    try:
+        if made.blob("probe", generation=probe.generation).download_as_bytes() != b"1":
+            lacks.add(GENERATIONS)
+    except api.NotFound:
+        lacks.add(GENERATIONS)
+    made.blob("probe").delete()
+    return lacks
+
+
+def test_what_was_written_is_read(store: ObjectStore) -> None:
     generation = store.write(NAME, b"bars")
     assert store.read(NAME) == b"bars"
     assert store.read(NAME, generation=generation) == b"bars"
     assert store.generation(NAME) == generation
 
 
-def test_an_older_generation_can_still_be_read(make_store: MakeStore) -> None:
-    store = make_store()
+@pytest.mark.parametrize("size", [0, 9 * 2**20])
+def test_nothing_at_all_and_many_megabytes_are_kept_to_the_byte(store: ObjectStore, size: int) -> None:
+    data = bytes(range(256)) * (size // 256)
+    store.write(NAME, data)
+    assert store.read(NAME) == data
+
+
+@pytest.mark.parametrize("name", ["ohlc/2023-07-22/^GSPC.csv", "ohlc/2023-07-22/BRK B=+&?#%2F:é.csv"])
+def test_a_name_is_kept_whatever_letters_it_has(store: ObjectStore, name: str) -> None:
+    generation = store.write(name, b"bars")
+    assert store.names("ohlc/") == [name]
+    assert store.read(name, generation=generation) == b"bars"
+
+
+def test_the_newest_generation_is_read_where_none_is_named(store: ObjectStore) -> None:
     first, second = store.write(NAME, b"old"), store.write(NAME, b"new")
-    assert first < second
-    assert store.read(NAME, generation=first) == b"old"
+    assert first < second == store.generation(NAME)
     assert store.read(NAME) == b"new"
 
 
-def test_what_does_not_exist_has_generation_zero_and_cannot_be_read(make_store: MakeStore) -> None:
-    store = make_store()
+@pytest.mark.needs(GENERATIONS)
+def test_an_older_generation_can_still_be_read(store: ObjectStore) -> None:
+    first, _ = store.write(NAME, b"old"), store.write(NAME, b"new")
+    assert store.read(NAME, generation=first) == b"old"
+
+
+def test_what_does_not_exist_has_generation_zero_and_cannot_be_read(store: ObjectStore) -> None:
     assert store.generation(NAME) == 0
     with pytest.raises(ObjectNotFound, match="MSFT"):
         store.read(NAME)
+
+
+@pytest.mark.needs(GENERATIONS)
+def test_a_generation_that_does_not_exist_cannot_be_read(store: ObjectStore) -> None:
     store.write(NAME, b"bars")
     with pytest.raises(ObjectNotFound, match="generation 1"):
         store.read(NAME, generation=1)
 
 
-def test_a_write_with_the_wrong_precondition_changes_nothing(make_store: MakeStore) -> None:
-    store = make_store()
+@pytest.mark.needs(PRECONDITIONS)
+def test_a_write_with_the_wrong_precondition_changes_nothing(store: ObjectStore) -> None:
     generation = store.write(NAME, b"bars", if_generation=0)
     for wrong in (0, generation - 1):
         with pytest.raises(PreconditionFailed, match=str(generation)):
@@ -58,12 +153,11 @@ def test_a_write_with_the_wrong_precondition_changes_nothing(make_store: MakeSto
     assert store.write(NAME, b"next", if_generation=generation) > generation
 
 
-def test_only_one_of_many_first_writers_wins(make_store: MakeStore) -> None:
-    store = make_store()
-
+@pytest.mark.needs(PRECONDITIONS)
+def test_only_one_of_many_first_writers_wins(store: ObjectStore) -> None:
     def write(number: int) -> bool:
         try:
-            store.write(NAME, str(number).encode(), if_generation=0)
+            store.write(NAME, b"the same", if_generation=0)
         except PreconditionFailed:
             return False
         return True
@@ -72,24 +166,111 @@ def test_only_one_of_many_first_writers_wins(make_store: MakeStore) -> None:
         assert sum(pool.map(write, range(32))) == 1
 
 
-def test_names_are_listed_by_prefix_and_sorted(make_store: MakeStore) -> None:
-    store = make_store()
-    for name in ("b/2.csv", "a/1.csv", "b/1.csv"):
+def test_each_of_many_writers_without_a_precondition_makes_one_generation(store: ObjectStore) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda number: store.write(NAME, str(number).encode()), range(12)))
+    assert len(set(made)) == 12
+    assert store.generation(NAME) == max(made)
+
+
+def test_names_are_listed_by_prefix_and_sorted(store: ObjectStore) -> None:
+    assert store.names("") == []
+    for name in ("b/2.csv", "a/1.csv", "b/1.csv", "b/10.csv", "b/c/3.csv"):
         store.write(name, b"")
-    assert store.names("b/") == ["b/1.csv", "b/2.csv"]
-    assert store.names("") == ["a/1.csv", "b/1.csv", "b/2.csv"]
+    assert store.names("b/") == ["b/1.csv", "b/10.csv", "b/2.csv", "b/c/3.csv"]
+    assert store.names("") == ["a/1.csv", "b/1.csv", "b/10.csv", "b/2.csv", "b/c/3.csv"]
+
+
+def test_what_only_lies_above_an_object_is_none(store: ObjectStore) -> None:
+    store.write("models/lstm/1/model.onnx", b"network")
+    assert store.names("") == store.names("models/") == ["models/lstm/1/model.onnx"]
+    assert store.generation("models/lstm") == store.generation("models/lstm/1") == 0
 
 
 @pytest.mark.parametrize("name", ["../outside.csv", "/etc/passwd", "a/../../b", "", "a//b", ".generations/x"])
-def test_a_name_that_leaves_the_bucket_is_refused(make_store: MakeStore, name: str, tmp_path: Path) -> None:
+def test_a_name_that_leaves_the_bucket_is_refused(store: ObjectStore, name: str) -> None:
+    generation = store.write(NAME, b"bars")
     with pytest.raises(UsageError, match="no object name"):
-        make_store().write(name, b"")
-    assert not (tmp_path / "bucket").exists()
+        store.write(name, b"")
+    with pytest.raises(UsageError, match="no object name"):
+        store.read(name)
+    with pytest.raises(UsageError, match="no object name"):
+        store.copy(NAME, name, generation=generation)
+    assert store.names("") == [NAME]
 
 
-def test_a_finished_write_is_announced_with_what_cloud_storage_would_say(make_store: MakeStore) -> None:
+def test_a_copy_holds_the_same_and_leaves_the_original(store: ObjectStore) -> None:
+    generation = store.write(NAME, b"bars")
+    copied = store.copy(NAME, COPY, generation=generation)
+    assert store.read(COPY, generation=copied) == store.read(NAME, generation=generation) == b"bars"
+    assert store.names("") == [NAME, COPY]
+
+
+@pytest.mark.needs(PRECONDITIONS)
+def test_a_copy_that_is_there_already_is_not_made_again(store: ObjectStore) -> None:
+    generation = store.write(NAME, b"bars")
+    assert store.copy(NAME, COPY, generation=generation) == store.copy(NAME, COPY, generation=generation)
+
+
+@pytest.mark.needs(PRECONDITIONS)
+def test_many_who_copy_the_same_make_one_generation(store: ObjectStore) -> None:
+    generation = store.write(NAME, b"bars")
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(lambda _: store.copy(NAME, COPY, generation=generation), range(8)))) == 1
+
+
+@pytest.mark.needs(PRECONDITIONS)
+def test_a_copy_replaces_what_is_another(store: ObjectStore) -> None:
+    generation, before = store.write(NAME, b"bars"), store.write(COPY, b"other")
+    assert store.copy(NAME, COPY, generation=generation) > before
+    assert store.read(COPY) == b"bars"
+
+
+@pytest.mark.needs(GENERATIONS)
+def test_a_copy_is_of_the_generation_that_was_named(store: ObjectStore) -> None:
+    first, _ = store.write(NAME, b"old"), store.write(NAME, b"new")
+    store.copy(NAME, COPY, generation=first)
+    assert store.read(COPY) == b"old"
+
+
+@pytest.mark.needs(GENERATIONS)
+def test_a_generation_that_is_gone_cannot_be_copied(store: ObjectStore) -> None:
+    generation = store.write(NAME, b"bars")
+    store.delete(NAME, generation=generation)
+    store.write(NAME, b"later")
+    with pytest.raises(ObjectNotFound, match=str(generation)):
+        store.copy(NAME, COPY, generation=generation)
+    assert store.generation(COPY) == 0
+
+
+def test_what_was_deleted_is_gone_and_can_be_deleted_again(store: ObjectStore) -> None:
+    generation = store.write(NAME, b"bars")
+    store.delete(NAME, generation=generation)
+    store.delete(NAME, generation=generation)
+    assert store.generation(NAME) == 0
+    assert store.names("") == []
+    with pytest.raises(ObjectNotFound):
+        store.read(NAME)
+    assert store.write(NAME, b"again", if_generation=0) > generation
+
+
+@pytest.mark.needs(GENERATIONS)
+def test_a_delete_touches_no_other_generation(store: ObjectStore) -> None:
+    first, second = store.write(NAME, b"old"), store.write(NAME, b"new")
+    store.delete(NAME, generation=first)
+    assert store.read(NAME) == b"new"
+    with pytest.raises(ObjectNotFound):
+        store.read(NAME, generation=first)
+    third = store.write(NAME, b"newest")
+    store.delete(NAME, generation=third)
+    assert store.generation(NAME) == 0
+    assert store.read(NAME, generation=second) == b"new"
+
+
+def test_a_finished_write_is_announced_with_what_cloud_storage_would_say(tmp_path: Path) -> None:
     announced: list[Mapping[str, Any]] = []
-    generation = make_store(announced.append).write(NAME, b"bars", metadata={"as_of": "2023-07-22"})
+    store = LocalObjectStore(tmp_path / "bucket", announced.append)
+    generation = store.write(NAME, b"bars", metadata={"as_of": "2023-07-22"})
     [described] = announced
     assert described["bucket"] == "bucket"
     assert described["name"] == NAME
@@ -97,6 +278,12 @@ def test_a_finished_write_is_announced_with_what_cloud_storage_would_say(make_st
     assert described["size"] == "4"
     assert described["contentType"] == "text/csv"
     assert described["metadata"] == {"as_of": "2023-07-22"}
+
+
+def test_a_deleted_object_lies_no_longer_where_people_look_for_it(tmp_path: Path) -> None:
+    store = LocalObjectStore(tmp_path / "bucket")
+    store.delete(NAME, generation=store.write(NAME, b"bars"))
+    assert not (tmp_path / "bucket" / NAME).exists()
 
 
 def test_the_live_content_lies_where_people_look_for_it(tmp_path: Path) -> None:

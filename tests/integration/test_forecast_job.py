@@ -1,64 +1,22 @@
 import json
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from place import AT, Champion, Place, RandomWalk
 
-from tickercast.backends.object_store_local import LocalObjectStore
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
-from tickercast.config import resource
-from tickercast.domain.forecast import HORIZON, QUANTILES
 from tickercast.domain.history import SIMULATED, History, to_csv
-from tickercast.errors import Transient, WarehouseUnavailable
-from tickercast.jobs.forecast import Outcome, forecast
+from tickercast.errors import ModelUnavailable, StoreUnavailable, Transient, WarehouseUnavailable
+from tickercast.jobs.forecast import Limits, Outcome
 from tickercast.ports import ObjectFinalized
 
-AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
 MakeHistory = Callable[..., History]
-
-
-class Champion:
-    name = "champion"
-    version = "7"
-    min_sessions = 100
-
-    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
-        quantiles = np.linspace(-0.2, 0.2, len(QUANTILES))
-        return np.broadcast_to(quantiles, (len(histories), HORIZON, len(QUANTILES))).copy()
-
-
-class RandomWalk(Champion):
-    name = "random-walk"
-    version = "1"
-
-
-class Place:
-    """A bucket, a warehouse, and the function between them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store = LocalObjectStore(folder / "bucket")
-        self.warehouse = DuckDBWarehouse(folder / "w.duckdb", resource("sql"))
-        self.warehouse.provision()
-
-    def upload(self, name: str, data: bytes) -> ObjectFinalized:
-        return ObjectFinalized("bucket", name, self.store.write(name, data), len(data), "event-1")
-
-    def handle(self, event: ObjectFinalized) -> Outcome:
-        return forecast(
-            event,
-            store=self.store,
-            warehouse=self.warehouse,
-            predictors=lambda: [Champion(), RandomWalk()],
-            now=lambda: AT,
-        )
-
-    def counts(self) -> dict[str, int]:
-        tables = ("prices", "forecasts", "ingestions", "latest_prices", "latest_forecasts", "predicted_prices")
-        return {name: len(self.warehouse.read(name)) for name in tables}
+NAME = "ohlc/2023-07-22/MSFT.csv"
 
 
 @pytest.fixture
@@ -118,6 +76,10 @@ def test_events_in_the_wrong_order_leave_the_newer_file_on_top(place: Place, mak
     place.handle(older)
     assert set(place.warehouse.read("latest_prices")["generation"]) == {newer.generation}
     assert set(place.warehouse.read("latest_forecasts")["generation"]) == {newer.generation}
+    ledger = place.warehouse.read("ingestions").set_index("generation")
+    assert dict(ledger["status"]) == {newer.generation: "forecast", older.generation: "superseded"}
+    assert f"overwritten by generation {newer.generation}" in ledger.loc[older.generation, "reason"]
+    assert place.store.names("quarantine/") == []
 
 
 def test_bars_after_the_date_are_stored_and_not_used(place: Place, make_history: MakeHistory) -> None:
@@ -261,3 +223,139 @@ def test_an_event_of_another_bucket_is_not_ours(place: Place, make_history: Make
     outcome = place.handle(replace(event, bucket="elsewhere"))
     assert outcome.status == "ignored"
     assert place.warehouse.read("ingestions").empty
+
+
+@pytest.mark.parametrize("told", [None, 0, 1])
+def test_a_file_that_is_too_large_is_rejected_whatever_its_event_says(
+    place: Place, make_history: MakeHistory, told: int | None
+) -> None:
+    event = place.upload(NAME, to_csv([make_history()]))
+    place.limits = Limits(largest_file=20_000)
+    outcome = place.handle(event if told is None else replace(event, size=told))
+    assert "0.0 MB, and at most 0.0" in str(outcome.failures["MSFT"])
+    assert "TICKERCAST_MAX_FILE_MB" in str(outcome.failures["MSFT"])
+    assert place.store.names("quarantine/")
+    assert (place.counts()["prices"], place.counts()["ingestions"]) == (0, 1)
+
+
+def test_a_file_that_says_it_is_too_large_is_not_read(
+    place: Place, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = place.upload(NAME, to_csv([make_history()]))
+    place.limits = Limits(largest_file=20_000)
+    copied = []
+    monkeypatch.setattr(place.store, "read", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr(place.store, "copy", lambda name, to, *, generation: copied.append((name, generation)))
+    place.handle(event)
+    assert copied == [(NAME, event.generation)]
+
+
+def late(event: ObjectFinalized, hours: float) -> ObjectFinalized:
+    return replace(event, written_at=AT - timedelta(hours=hours))
+
+
+def no_champion() -> list[Champion]:
+    raise ModelUnavailable("No champion is there. Publish one.")
+
+
+def test_an_event_that_fails_for_too_long_is_quarantined_and_accounted_for(
+    place: Place, make_history: MakeHistory
+) -> None:
+    event = place.upload(NAME, to_csv([make_history()]))
+    place.predictors = no_champion
+    for young in (late(event, 23.9), replace(event, written_at=None)):
+        with pytest.raises(ModelUnavailable):
+            place.handle(young)
+    assert place.handle(late(event, 24.1)).status == "rejected"
+    [row] = place.warehouse.read("ingestions").to_dict("records")
+    assert row["status"] == "rejected"
+    assert "No champion is there. Publish one. When that is mended: tickercast replay" in row["reason"]
+    assert place.store.read(f"quarantine/ohlc/2023-07-22/MSFT.{event.generation}.csv") == place.store.read(NAME)
+
+
+def test_an_old_event_that_does_not_fail_is_forecast(place: Place, make_history: MakeHistory) -> None:
+    assert place.handle(late(place.upload(NAME, to_csv([make_history()])), 1000)).origins
+
+
+def test_with_the_warehouse_down_for_too_long_the_quarantine_alone_accounts_for_the_event(
+    place: Place, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = place.upload(NAME, to_csv([make_history()]))
+
+    def down(*_: object, **__: object) -> None:
+        raise WarehouseUnavailable("The warehouse is down.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(place.warehouse, "append", down)
+        broken.setattr(place.warehouse, "read", down)
+        assert place.handle(late(event, 25)).status == "rejected"
+    kept = json.loads(place.store.read(f"quarantine/ohlc/2023-07-22/MSFT.{event.generation}.reason.json"))
+    assert "The warehouse is down." in kept["reasons"][0]["reason"]
+    assert place.warehouse.read("ingestions").empty
+
+
+def test_with_the_store_down_an_old_event_is_still_to_be_delivered_again(
+    place: Place, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = place.upload(NAME, to_csv([make_history()]))
+
+    def down(*_: object, **__: object) -> None:
+        raise StoreUnavailable("The store is down.")
+
+    for method in ("generation", "read", "write", "copy"):
+        monkeypatch.setattr(place.store, method, down)
+    with pytest.raises(StoreUnavailable):
+        place.handle(late(event, 25))
+
+
+def test_a_fault_of_ours_is_not_retried_for_ever_either(place: Place, make_history: MakeHistory) -> None:
+    event = place.upload(NAME, to_csv([make_history()]))
+    place.predictors = lambda: [object()]  # type: ignore[list-item]
+    with pytest.raises(AttributeError):
+        place.handle(event)
+    place.handle(late(event, 25))
+    assert "AttributeError" in place.warehouse.read("ingestions")["reason"].item()
+
+
+def test_a_duplicate_that_comes_late_changes_nothing_though_the_model_is_gone(
+    place: Place, make_history: MakeHistory
+) -> None:
+    event = place.upload(NAME, to_csv([make_history()]))
+    place.handle(event)
+    before = place.counts()
+    place.predictors = no_champion
+    assert place.handle(late(event, 48)).status == "duplicate"
+    assert place.counts() == before
+    assert place.store.names("quarantine/") == []
+
+
+def test_a_duplicate_of_a_rejected_event_changes_nothing_though_the_file_would_be_taken_now(
+    place: Place, make_history: MakeHistory
+) -> None:
+    event = place.upload(NAME, to_csv([make_history(sessions=90)]))
+    place.handle(event)
+    kept = {name: place.store.generation(name) for name in place.store.names("quarantine/")}
+    assert len(kept) == 2
+
+    class Modest(Champion):
+        min_sessions = 50
+
+    place.predictors = lambda: [Modest(), Modest()]
+    assert place.handle(event).status == "duplicate"
+    assert place.counts() == dict.fromkeys(place.counts(), 0) | {"ingestions": 1}
+    assert {name: place.store.generation(name) for name in place.store.names("quarantine/")} == kept
+
+
+def test_two_deliveries_at_once_are_one_ingestion(place: Place, make_history: MakeHistory) -> None:
+    event = place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_history(), make_history("META", sessions=9)]))
+    met = threading.Barrier(2)
+
+    def together() -> list[Champion]:
+        met.wait(30)
+        return [Champion(), RandomWalk()]
+
+    place.predictors = together
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(place.handle, [event, replace(event, event_id="event-2")]))
+    assert (place.counts()["forecasts"], place.counts()["ingestions"]) == (20, 2)
+    assert len(place.store.names("quarantine/")) == 2

@@ -11,7 +11,7 @@ from tickercast import bootstrap, config
 from tickercast.backends.object_store_local import LocalObjectStore
 from tickercast.domain.bundle import CHAMPION_ALIAS, MODEL, Bundle
 from tickercast.domain.promotion import Decision
-from tickercast.errors import BundleError, UsageError
+from tickercast.errors import BundleError, PreconditionFailed, UsageError
 from tickercast.jobs.promote import promote, publish
 from tickercast.jobs.publish import point_champion, published_versions, read_champion, rollback, write_bundle
 from tickercast.ports import ModelRegistry, ObjectStore
@@ -40,7 +40,7 @@ def store(workspace: Path) -> ObjectStore:
 
 @pytest.fixture
 def challenge(registry: ModelRegistry, store: ObjectStore) -> Callable[..., Decision]:
-    def run(bundle: Bundle, first: date = FIRST) -> Decision:
+    def run(bundle: Bundle, first: date = FIRST, advance: Callable[[int], None] = lambda _: None) -> Decision:
         return promote(
             bundle,
             read_champion(store),
@@ -52,6 +52,7 @@ def challenge(registry: ModelRegistry, store: ObjectStore) -> Callable[..., Deci
             peers=bootstrap.yardstick,
             store=store,
             registry=registry,
+            advance=advance,
         )
 
     return run
@@ -86,6 +87,17 @@ def test_a_bad_challenger_is_refused_and_a_good_one_promoted_and_rolled_back(
     assert published_versions(store, MODEL) == ["1", "2", "3"]
     assert rollback(store).card.version == "2"
     assert rollback(store, "1").card.version == read_champion(store).card.version == "1"
+
+
+def test_what_came_to_be_served_during_the_comparison_is_not_replaced(
+    registry: ModelRegistry, store: ObjectStore, challenge: Callable[..., Decision]
+) -> None:
+    good, other = registered(registry), registered(registry, calibration=2.5)
+    publish(other, store=store, registry=registry)
+    with pytest.raises(PreconditionFailed, match="decide again"):
+        challenge(good, advance=lambda _: rollback(store, "1"))
+    assert read_champion(store).card.version == "1"
+    assert registry.aliased(MODEL, CHAMPION_ALIAS) == other.card.version
 
 
 def test_dates_that_a_model_has_seen_are_refused(registry: ModelRegistry, challenge: Callable[..., Decision]) -> None:

@@ -39,6 +39,32 @@ def test_a_bigquery_url_that_names_no_dataset_is_a_sentence(url: str) -> None:
         bootstrap.warehouse(Settings(warehouse=url))
 
 
+@pytest.mark.parametrize(
+    ("url", "opened"),
+    [
+        ("gs://my-bucket", "gs://my-bucket"),
+        ("gs://my_bucket.example.com/", "gs://my_bucket.example.com"),
+        ("file://some/where", "file://some/where"),
+    ],
+)
+def test_a_url_opens_the_store_that_it_names_and_connects_to_nothing(url: str, opened: str) -> None:
+    assert bootstrap.object_store(Settings(bucket=url)).url == opened
+
+
+@pytest.mark.parametrize(
+    "url", ["gs://", "gs:/bucket", "gs://b", "gs://My-Bucket", "gs://bucket/prefix", "gs://-bucket", "gs://bucket\n"]
+)
+def test_a_storage_url_that_names_no_bucket_is_a_sentence(url: str) -> None:
+    with pytest.raises(UsageError, match="gs://BUCKET was needed"):
+        bootstrap.object_store(Settings(bucket=url))
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "file://", "bucket"])
+def test_another_store_is_answered_with_those_that_there_are(url: str) -> None:
+    with pytest.raises(UsageError, match="file://PATH or gs://BUCKET was needed"):
+        bootstrap.object_store(Settings(bucket=url))
+
+
 @pytest.mark.parametrize("url", ["postgres://somewhere", "duckdb://", "warehouse.duckdb", "bigqueri://p/d"])
 def test_another_url_is_answered_with_those_that_there_are(url: str, workspace: Path) -> None:
     with pytest.raises(UsageError, match="duckdb://PATH or bigquery://PROJECT/DATASET was needed"):

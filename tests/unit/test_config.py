@@ -28,6 +28,24 @@ def test_an_unknown_setting_is_refused_with_the_likely_one(workspace: Path, monk
         config.load()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TICKERCAST_MAX_FILE_MB", "lots"),
+        ("TICKERCAST_MAX_FILE_MB", "-1"),
+        ("TICKERCAST_MAX_EVENT_AGE_H", "inf"),
+        ("TICKERCAST_MAX_EVENT_AGE_H", "nan"),
+        ("TICKERCAST_LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_the_settings_name(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=f"{name} is '{value}': Input should be"):
+        config.load()
+
+
 def test_settings_cannot_be_changed(workspace: Path) -> None:
     with pytest.raises(ValidationError):
         config.load().source = "sample"  # type: ignore[misc]

@@ -32,6 +32,13 @@ def test_every_command_stands_in_the_readme_and_its_help_ends_with_an_example(co
     assert help_of.epilog.startswith(f"Example: tickercast {command}")
 
 
+@pytest.mark.parametrize("command", ["list", "show", "release"])
+def test_every_command_of_the_quarantine_stands_in_the_readme_and_its_help_ends_with_an_example(command: str) -> None:
+    assert f"quarantine {command}" in README
+    group = typer.main.get_command(app).commands["quarantine"]  # type: ignore[attr-defined]
+    assert group.commands[command].epilog.startswith(f"Example: tickercast quarantine {command}")
+
+
 def test_every_task_that_the_readme_names_exists() -> None:
     assert set(re.findall(r"`?make ([a-z-]+)`?", README)) <= TARGETS
 

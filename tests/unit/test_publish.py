@@ -109,6 +109,17 @@ def test_the_pointer_does_not_move_to_a_version_that_is_not_there(store: MemoryS
     assert read_champion(store).card.version == "3"
 
 
+@pytest.mark.parametrize("decided_at", [0, 1])
+def test_the_pointer_does_not_move_where_somebody_has_moved_it_since(store: MemoryStore, decided_at: int) -> None:
+    for version in ("3", "4", "5"):
+        write_bundle(store, make_bundle(version))
+    for version in ("3", "4"):
+        point_champion(store, "tickercast-lstm", version)
+    with pytest.raises(PreconditionFailed, match=r"5 is not served.*tickercast models"):
+        point_champion(store, "tickercast-lstm", "5", replacing=decided_at)
+    assert read_champion(store).card.version == "4"
+
+
 def test_the_pointer_does_not_move_to_a_corrupt_version(store: MemoryStore) -> None:
     write_bundle(store, make_bundle())
     store.write("models/tickercast-lstm/3/model.onnx", b"a netw0rk")

@@ -3,6 +3,7 @@
     {root}/ohlc/2023-07-22/MSFT.csv                            the live content, for people to look at
     {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}           every generation's content
     {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.json      and its metadata: a StorageObjectData
+    {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.deleted   in place of both, once it was deleted
 
 A generation exists once its content has been renamed into place, whole. Numbers are microseconds since
 1970, as Cloud Storage's are, and never repeat or fall.
@@ -15,16 +16,18 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tickercast.backends import object_names
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 
 _GENERATIONS = ".generations"
+_DELETED = ".deleted"
 _LOCK_PATIENCE_S = 30.0
 _LONGEST_PART = 200
 
@@ -60,7 +63,7 @@ class LocalObjectStore:
             current = self.generation(name)
             if if_generation not in (None, current):
                 raise PreconditionFailed(f"{name} is at generation {current}, and {if_generation} was expected.")
-            generation = max(time.time_ns() // 1000, current + 1)
+            generation = max(time.time_ns() // 1000, _highest(self._listed(name)) + 1)
             described = self._describe(name, data, generation, metadata or {})
             self._commit(name, data, generation, described)
             _replace(live, data)
@@ -79,10 +82,9 @@ class LocalObjectStore:
 
     def generation(self, name: str) -> int:
         """The live generation of an object, 0 where it does not exist."""
-        folder = self._folder(name)
-        with self._translated():
-            listed = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        return max((int(number) for number in listed if number.isdigit()), default=0)
+        listed = self._listed(name)
+        highest = _highest(listed)
+        return 0 if f"{highest}{_DELETED}" in listed else highest
 
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""
@@ -90,8 +92,38 @@ class LocalObjectStore:
         with self._translated():
             if kept.exists():
                 next(kept.iterdir(), None)  # rglob passes over what it may not read
-            written = {path.parent.relative_to(kept).as_posix() for path in kept.rglob("*") if path.name.isdigit()}
+            numbered = [path for path in kept.rglob("*") if path.name.isdigit() and path.is_file()]
+        written = {path.parent.relative_to(kept).as_posix() for path in numbered}
         return sorted(name for name in written if name.startswith(prefix) and self.generation(name))
+
+    def copy(self, name: str, to: str, *, generation: int) -> int:
+        """Copies a generation of an object inside the folder."""
+        data = self.read(name, generation=generation)
+        current = self.generation(to)
+        if current and self.read(to, generation=current) == data:
+            return current
+        try:
+            return self.write(to, data, if_generation=current)
+        except PreconditionFailed:  # somebody else came first, perhaps with the same
+            return self.copy(name, to, generation=generation)
+
+    def delete(self, name: str, *, generation: int) -> None:
+        """Deletes a generation of an object; nothing happens where it is gone."""
+        content = self._folder(name) / str(generation)
+        with self._locked():
+            if not content.exists():
+                return
+            if generation == self.generation(name):
+                self._live(name).unlink(missing_ok=True)
+            _replace(content.with_name(f"{generation}{_DELETED}"), b"")
+            content.unlink()
+            content.with_name(f"{generation}.json").unlink(missing_ok=True)
+
+    def _listed(self, name: str) -> set[str]:
+        folder = self._folder(name)
+        with self._translated():
+            # A folder may be named like a number too: models/tickercast-lstm/1.
+            return {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
 
     def _commit(self, name: str, data: bytes, generation: int, described: Mapping[str, Any]) -> None:
         folder = self._folder(name)
@@ -107,7 +139,7 @@ class LocalObjectStore:
             "name": name,
             "generation": str(generation),
             "metageneration": "1",
-            "contentType": "text/csv" if name.endswith(".csv") else "application/octet-stream",
+            "contentType": object_names.content_type(name),
             "size": str(len(data)),
             "md5Hash": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode(),
             "timeCreated": written,
@@ -116,10 +148,8 @@ class LocalObjectStore:
         }
 
     def _live(self, name: str) -> Path:
-        parts = name.split("/")
-        if any(part in ("", ".", "..", _GENERATIONS) for part in parts) or name.startswith("."):
-            raise UsageError(f"{name[:60]!r} is no object name: a relative path without . or .. was needed.")
-        if any(len(part.encode()) > _LONGEST_PART for part in parts):
+        object_names.check(name)
+        if any(len(part.encode()) > _LONGEST_PART for part in name.split("/")):
             raise UsageError(
                 f"{name[:60]!r}… is too long for a file's name: at most {_LONGEST_PART} bytes were needed."
             )
@@ -149,6 +179,12 @@ class LocalObjectStore:
             raise StoreUnavailable(
                 f"{self.url} cannot be used: {error.strerror}. Check the folder, its rights and the disk."
             ) from error
+
+
+def _highest(listed: Iterable[str]) -> int:
+    """The last number that was given to a generation, even if that one is deleted."""
+    numbers = (name.removesuffix(_DELETED) for name in listed)
+    return max((int(number) for number in numbers if number.isdigit()), default=0)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -4,8 +4,8 @@
 PriceObject(as_of=datetime.date(2023, 7, 22), symbol='MSFT')
 >>> parse("ohlc/2023-07-22/batch-0007.csv")
 PriceObject(as_of=datetime.date(2023, 7, 22), symbol=None)
->>> parse("models/champion.json") is None
-True
+>>> is_prices("models/champion.json"), is_prices("ohlc/2023-07-22/MSFT.csv")
+(False, True)
 """
 
 import re
@@ -19,6 +19,7 @@ PRICES = "ohlc/"
 QUARANTINE = "quarantine/"
 
 _BATCH = re.compile(r"batch-\d{4,}")
+_QUARANTINED = re.compile(rf"{QUARANTINE}(.+)\.(\d+)\.csv")
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,17 @@ class PriceObject:
     symbol: str | None
 
 
-def parse(name: str) -> PriceObject | None:
-    """Reads the name of an object; None for what is not a file of prices and has to be ignored.
+def is_prices(name: str) -> bool:
+    """Whether an object claims to be a file of prices; any other has to be ignored."""
+    return name.startswith(PRICES) and name.endswith(".csv")
+
+
+def parse(name: str) -> PriceObject:
+    """Reads the name of a file of prices.
 
     Raises:
-        UsageError: the name of a file of prices is malformed.
+        UsageError: the name is malformed.
     """
-    if not (name.startswith(PRICES) and name.endswith(".csv")):
-        return None
     match name.removeprefix(PRICES).removesuffix(".csv").split("/"):
         case [day, stem] if _is_date(day):
             return PriceObject(date.fromisoformat(day), None if _BATCH.fullmatch(stem) else parse_symbol(stem))
@@ -77,6 +81,25 @@ def quarantined(name: str, generation: int) -> str:
     'quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv'
     """
     return f"{QUARANTINE}{name.removesuffix('.csv')}.{generation}.csv"
+
+
+def reason_of(name: str) -> str:
+    """The name under which the reason for a quarantined file is kept.
+
+    >>> reason_of("quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv")
+    'quarantine/ohlc/2023-07-22/MSFT.1690000000000000.reason.json'
+    """
+    return name.removesuffix(".csv") + ".reason.json"
+
+
+def unquarantined(name: str) -> tuple[str, int] | None:
+    """The name and generation that a quarantined file had; None for what is no quarantined file.
+
+    >>> unquarantined("quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv")
+    ('ohlc/2023-07-22/MSFT.csv', 1690000000000000)
+    """
+    found = _QUARANTINED.fullmatch(name)
+    return (f"{found[1]}.csv", int(found[2])) if found else None
 
 
 def _is_date(text: str) -> bool:

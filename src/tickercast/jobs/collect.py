@@ -1,4 +1,4 @@
-"""Read back what an upload led to: for each symbol its stored forecast, or the stored reason."""
+"""Read back what an upload led to, once it is there: for each symbol its stored forecast, or the stored reason."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ import pandas as pd
 from tickercast.domain.forecast import LEVELS, RANDOM_WALK
 from tickercast.domain.history import SIMULATED
 from tickercast.errors import FunctionUnavailable, Permanent
+from tickercast.jobs.account import NO_PATIENCE, Patience, accounted
 from tickercast.jobs.upload import Upload
 from tickercast.ports import Warehouse
 
@@ -49,7 +50,7 @@ class Collected:
     failures: Mapping[str, Permanent] = field(default_factory=dict)
 
 
-def collect(uploaded: Upload, *, warehouse: Warehouse) -> Collected:
+def collect(uploaded: Upload, *, warehouse: Warehouse, patience: Patience = NO_PATIENCE) -> Collected:
     """Reads the ledger and the views for one upload.
 
     Where a later run has replaced a forecast for the same cutoff by now, the newer one is given, under its
@@ -58,19 +59,22 @@ def collect(uploaded: Upload, *, warehouse: Warehouse) -> Collected:
     Args:
         uploaded: what was sent.
         warehouse: where the function stores.
+        patience: how long to wait for the function.
 
     Raises:
         FunctionUnavailable: a symbol of the upload is not accounted for.
         WarehouseUnavailable: try again.
     """
-    ledger = warehouse.read("ingestions", {"object": uploaded.object, "generation": uploaded.generation})
+    ledger = accounted(uploaded.object, uploaded.generation, warehouse=warehouse, patience=patience)
     done = ledger[ledger["status"] == "forecast"]
     failures = _failures(uploaded, ledger[ledger["status"] != "forecast"])
     missing = set(uploaded.symbols) - set(done["symbol"]) - set(failures)
     if missing:
         raise FunctionUnavailable(
-            f"{uploaded.object} was uploaded, and neither a forecast nor a reason is stored for "
-            f"{', '.join(sorted(missing))}. Run the command again."
+            f"{uploaded.object} was uploaded, and {f'{patience.seconds:.0f} s later ' if patience.seconds else ''}"
+            f"neither a forecast nor a reason is stored for {', '.join(sorted(missing))}. Check that the function is "
+            f"deployed and what it logs; look later with tickercast ingestions {uploaded.object}, or send the file "
+            f"again with tickercast replay {uploaded.object}."
         )
     return Collected(_forecasts(uploaded, done, warehouse) if len(done) else [], failures)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 from tickercast.domain.backtest import compare, summary
-from tickercast.domain.bundle import CHAMPION_ALIAS, Bundle
+from tickercast.domain.bundle import CHAMPION, CHAMPION_ALIAS, Bundle
 from tickercast.domain.forecast import RANDOM_WALK, Predictor
 from tickercast.domain.promotion import Decision, Evidence, decide
 from tickercast.errors import UsageError
@@ -44,9 +44,11 @@ def promote(
 
     Raises:
         UsageError: there is nothing to compare, or a model was trained on the dates.
+        PreconditionFailed: another version has come to be served meanwhile.
         Transient: try again.
     """
     _check(challenger, champion, first)
+    compared_with = store.generation(CHAMPION)
     models = {"challenger": load(challenger), "champion": load(champion)}
     tables = backtest(source, symbols, first, last, models=models, peers=peers, advance=advance)
     own = tables["challenger"]
@@ -61,19 +63,26 @@ def promote(
         )
     )
     if decision.promote:
-        publish(challenger, store=store, registry=registry)
+        publish(challenger, store=store, registry=registry, replacing=compared_with)
     return decision
 
 
-def publish(bundle: Bundle, *, store: ObjectStore, registry: ModelRegistry) -> None:
+def publish(bundle: Bundle, *, store: ObjectStore, registry: ModelRegistry, replacing: int | None = None) -> None:
     """Makes a registered version the one that is served; the switch is one write of the pointer.
+
+    Args:
+        bundle: the version.
+        store: where it is served from.
+        registry: where the alias `champion` follows.
+        replacing: the pointer's generation when this was decided; None replaces any.
 
     Raises:
         BundleError: the version was published with other content.
+        PreconditionFailed: the pointer has changed since.
         Transient: try again.
     """
     write_bundle(store, bundle)
-    point_champion(store, bundle.card.name, bundle.card.version)
+    point_champion(store, bundle.card.name, bundle.card.version, replacing=replacing)
     registry.set_alias(bundle.card.name, CHAMPION_ALIAS, bundle.card.version)
 
 

@@ -1,8 +1,10 @@
 """Make ready what a forecast needs: tables, views, and a published champion. Safe to repeat."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from tickercast.domain.bundle import CHAMPION, Bundle
+from tickercast.errors import PreconditionFailed
 from tickercast.jobs.publish import point_champion, write_bundle
 from tickercast.ports import ObjectStore, Warehouse
 
@@ -22,5 +24,6 @@ def provision(*, store: ObjectStore, warehouse: Warehouse, shipped: Callable[[],
         return made
     bundle = shipped()
     write_bundle(store, bundle)
-    point_champion(store, bundle.card.name, bundle.card.version)
+    with suppress(PreconditionFailed):  # another first command was faster
+        point_champion(store, bundle.card.name, bundle.card.version, replacing=0)
     return [*made, CHAMPION]

@@ -43,16 +43,29 @@ def publishable(bundle: Bundle) -> dict[str, bytes]:
     return files(bundle) | page | {CHAMPION: _pointer(card.name, card.version)}
 
 
-def point_champion(store: ObjectStore, name: str, version: str) -> Bundle:
+def point_champion(store: ObjectStore, name: str, version: str, *, replacing: int | None = None) -> Bundle:
     """Makes a published version the one that is served, after reading it back whole, and returns it.
+
+    Args:
+        store: where it was published.
+        name: the model's name.
+        version: the version.
+        replacing: the pointer's generation when this was decided, 0 where there was none; None replaces any.
 
     Raises:
         BundleError: the version's files are corrupt or are those of another version.
         ModelUnavailable: the version has not been published.
+        PreconditionFailed: the pointer has changed since.
         StoreUnavailable: try again.
     """
     bundle = read_version(store, name, version)
-    store.write(CHAMPION, _pointer(name, version))
+    try:
+        store.write(CHAMPION, _pointer(name, version), if_generation=replacing)
+    except PreconditionFailed as error:
+        raise PreconditionFailed(
+            f"{store.url} has come to serve another version while {version} was chosen, so that {version} is not "
+            "served. Look at `tickercast models`, then decide again."
+        ) from error
     return bundle
 
 
@@ -67,8 +80,10 @@ def rollback(store: ObjectStore, to: str | None = None) -> Bundle:
         UsageError: there is no such version.
         BundleError: the version's files are corrupt.
         ModelUnavailable: nothing is published.
+        PreconditionFailed: the pointer has changed meanwhile.
         StoreUnavailable: try again.
     """
+    decided_at = store.generation(CHAMPION)
     pointer = read_pointer(store)
     published = published_versions(store, pointer.name)
     older = [version for version in published if int(version) < int(pointer.version)]
@@ -78,7 +93,7 @@ def rollback(store: ObjectStore, to: str | None = None) -> Bundle:
             f"{store.url} holds {pointer.name} {', '.join(published)}, of which {pointer.version} is served: "
             f"{f'version {to}' if to else 'an older version'} was needed to roll back to. Name one with --to."
         )
-    return point_champion(store, pointer.name, wanted)
+    return point_champion(store, pointer.name, wanted, replacing=decided_at)
 
 
 def published_versions(store: ObjectStore, name: str) -> list[str]:

@@ -1,0 +1,22 @@
+"""What a name may be, and what it says of the content: the same for every object store."""
+
+from pathlib import PurePosixPath
+
+from tickercast.errors import UsageError
+
+_CONTENT_TYPES = {".csv": "text/csv", ".json": "application/json", ".md": "text/markdown"}
+
+
+def check(name: str) -> None:
+    """Checks that a name stays inside the bucket, on a laptop too, where names are paths.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if any(part in ("", ".", "..") for part in name.split("/")) or name.startswith("."):
+        raise UsageError(f"{name[:60]!r} is no object name: a relative path without . or .. was needed.")
+
+
+def content_type(name: str) -> str:
+    """The media type of an object, by the ending of its name."""
+    return _CONTENT_TYPES.get(PurePosixPath(name).suffix, "application/octet-stream")

@@ -1,0 +1,95 @@
+"""Log lines in the fields of Cloud Logging: one JSON object a line, on standard output.
+
+What belongs to the event at hand is named once, and every line within carries it:
+
+    with logs.fields(object="ohlc/2023-07-22/MSFT.csv", generation=7):
+        log.warning("…")
+"""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+TRACE = "logging.googleapis.com/trace"
+"""The field by which Cloud Logging groups the lines of a request."""
+
+_FIELDS: ContextVar[Mapping[str, object]] = ContextVar("tickercast_log_fields")
+_TRACE_HEADERS = {
+    "traceparent": re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-"),
+    "x-cloud-trace-context": re.compile(r"([0-9a-f]{32})(?:/|;|$)"),
+}
+
+
+def set_up(project: str) -> None:
+    """Sends the lines of this package to standard output as JSON, unless the process has decided otherwise.
+
+    The command line has: there, standard output belongs to the answer.
+
+    Args:
+        project: the Google Cloud project whose traces the lines belong to, or empty.
+    """
+    log = logging.getLogger("tickercast")
+    if log.handlers:
+        return
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter(project))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+@contextmanager
+def fields(**known: object) -> Iterator[None]:
+    """Adds fields to every line that is logged within, in this thread."""
+    token = _FIELDS.set({**_FIELDS.get({}), **known})
+    try:
+        yield
+    finally:
+        _FIELDS.reset(token)
+
+
+def trace_id(headers: Iterable[tuple[str, str]]) -> str:
+    """The trace that a request belongs to; empty where its headers do not tell.
+
+    >>> trace_id([("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")])
+    '4bf92f3577b34da6a3ce929d0e0e4736'
+    >>> trace_id([("Traceparent", "none")])
+    ''
+    """
+    known = {name.lower(): value for name, value in headers}
+    found = (pattern.match(known.get(name, "")) for name, pattern in _TRACE_HEADERS.items())
+    return next((match[1] for match in found if match), "")
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, with `severity`, `message`, `time` and the fields of the event at hand.
+
+    Args:
+        project: the Google Cloud project that the field `trace` belongs to; without it the field stays as it is.
+    """
+
+    def __init__(self, project: str) -> None:
+        super().__init__()
+        self._project = project
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Formats one line; a traceback becomes part of the message, where Error Reporting looks for it."""
+        message = record.getMessage()
+        if record.exc_info:
+            message = f"{message}\n{self.formatException(record.exc_info)}"
+        known = dict(_FIELDS.get({}))
+        if self._project and known.get("trace"):
+            known[TRACE] = f"projects/{self._project}/traces/{known.pop('trace')}"
+        line = {
+            "severity": record.levelname,
+            "message": message,
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "logger": record.name,
+            **{name: value for name, value in known.items() if value not in (None, "")},
+        }
+        return json.dumps(line, ensure_ascii=False, default=str)

@@ -1,0 +1,225 @@
+"""The commands that look at what became of files, and the wait of the main command, through the command line."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from tickercast import bootstrap, config
+from tickercast.backends import events
+from tickercast.backends.object_store_local import LocalObjectStore
+from tickercast.cli import app
+from tickercast.errors import FunctionUnavailable, UsageError
+from tickercast.jobs import account
+
+if TYPE_CHECKING:
+    from storage_server import StorageServer
+
+NAME = "ohlc/2023-07-22/MSFT.csv"
+BUCKET = Path(".tickercast/bucket")
+
+Run = Callable[..., Result]
+MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture
+def run(workspace: Path) -> Run:
+    def call(*words: object) -> Result:
+        return CliRunner().invoke(app, [str(word) for word in words])
+
+    return call
+
+
+class Remote:
+    """A bucket whose events a thread delivers, late or never, as on Google Cloud."""
+
+    def __init__(self, after_s: float | None) -> None:
+        self.after_s = after_s
+        self.timers: list[threading.Timer] = []
+        self._deliver = events.in_process(config.resource("cloud_function") / "main.py", target="forecast")
+
+    def announce(self, described: Mapping[str, Any]) -> None:
+        if self.after_s is not None and str(described["name"]).startswith("ohlc/"):
+            self.timers.append(threading.Timer(self.after_s, self._deliver, [described]))
+            self.timers[-1].start()
+
+    def open(self, settings: object, *, announce: bool = True) -> LocalObjectStore:
+        return LocalObjectStore(BUCKET, self.announce if announce else None)
+
+
+@pytest.fixture
+def remote(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float | None], Remote]:
+    def make(after_s: float | None) -> Remote:
+        made = Remote(after_s)
+        monkeypatch.setattr(bootstrap, "object_store", made.open)
+        monkeypatch.setattr(bootstrap, "delivers_at_once", lambda _: False)
+        return made
+
+    return make
+
+
+def name_in_quarantine(text: str) -> str:
+    return re.findall(r"quarantine/\S+\.csv", text)[0]
+
+
+def bad_file(content: bytes = b"Date,Open\n2023-07-21,1\n") -> int:
+    """Lets a bad file be uploaded by other means than ours."""
+    return bootstrap.object_store(config.load()).write(NAME, content)
+
+
+def test_the_forecast_of_a_function_that_comes_late_is_waited_for(
+    run: Run, price_folder: MakeFolder, remote: Callable[[float | None], Remote]
+) -> None:
+    late = remote(0.5)
+    done = run("forecast", "MSFT", "2023-07-22", "--source", price_folder())
+    assert done.exit_code == 0, done.output
+    assert "2023-08-04" in done.stdout
+    assert len(late.timers) == 1
+
+
+def test_the_reason_of_a_function_that_comes_late_is_told(
+    run: Run, price_folder: MakeFolder, remote: Callable[[float | None], Remote]
+) -> None:
+    remote(0.5)
+    done = run("forecast", "MSFT", "2023-07-22", "--source", price_folder(sessions=30))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "MSFT has 30 sessions up to 2023-07-21" in done.stderr
+
+
+def test_a_function_that_never_comes_is_a_sentence_that_says_what_to_do(
+    run: Run, price_folder: MakeFolder, remote: Callable[[float | None], Remote]
+) -> None:
+    remote(None)
+    done = run("forecast", "MSFT", "2023-07-22", "--source", price_folder(), "--wait", "0.3")
+    assert isinstance(done.exception, FunctionUnavailable)
+    assert f"tickercast ingestions {NAME}" in str(done.exception)
+    listed = run("ingestions", "--failed").stdout
+    assert NAME in listed
+    assert "unaccounted" in listed
+
+
+def test_without_waiting_the_file_is_sent_and_left_to_the_function(
+    run: Run, price_folder: MakeFolder, remote: Callable[[float | None], Remote]
+) -> None:
+    remote(None)
+    done = run("forecast", "MSFT", "2023-07-22", "--source", price_folder(), "--no-wait")
+    assert done.exit_code == 0
+    assert f"was sent. What becomes of it: tickercast ingestions {NAME}" in done.stdout
+    done = run("forecast", "MSFT", "2023-07-22", "--source", price_folder(), "--no-wait", "--json")
+    assert (done.exit_code, done.stdout) == (0, "[]\n")
+    assert "was sent" in run("replay", NAME, "--no-wait").stdout
+
+
+def test_the_wait_is_told_to_those_who_look_on(
+    run: Run, remote: Callable[[float | None], Remote], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote(None)
+    told: list[str] = []
+    monkeypatch.setattr("tickercast.cli._Bar.say", lambda _, label: told.append(label))
+    bad_file()
+    assert run("replay", NAME, "--wait", "1").exit_code == 1
+    assert told[0] == "waiting for the function: 0 s of 1 s"
+
+
+def test_a_rejected_file_is_listed_shown_replayed_and_released(run: Run) -> None:
+    assert "The ledger holds nothing" in run("ingestions").stdout
+    assert "Nothing has failed." in run("ingestions", "--failed").stdout
+    assert "Nothing is in quarantine." in run("quarantine", "list").stdout
+    generation = bad_file(b"Date,Open\n2023-07-21,\x1b[31m1\n")
+    for words in (["ingestions"], ["ingestions", f"{NAME}#{generation}"], ["ingestions", "--failed"]):
+        listed = run(*words).stdout
+        assert f"{NAME}#{generation}" in listed, words
+        assert "rejected" in listed
+        assert "no column High" in listed
+    listed = run("quarantine", "list").stdout
+    shown = run("quarantine", "show", name_in_quarantine(listed)).stdout
+    assert f"was {NAME}#{generation}, rejected 20" in shown
+    assert "no column High" in shown
+    assert "2023-07-21,·[31m1" in shown
+    replayed = run("replay", NAME)
+    assert replayed.exit_code == 1
+    assert "no column High" in replayed.stdout
+    released = run("quarantine", "release", name_in_quarantine(run("quarantine", "list").stdout))
+    assert released.exit_code == 1
+    assert f"{NAME}#" in released.stdout
+    assert "rejected" in released.stdout
+
+
+def test_what_was_forecast_is_not_sent_again_and_what_failed_is(run: Run, price_folder: MakeFolder) -> None:
+    run("forecast", "META", "2023-07-22", "--source", price_folder(["META"]))
+    assert "has been forecast; nothing was sent" in run("replay", "ohlc/2023-07-22/META.csv").stdout
+    assert "Nothing has failed." in run("replay", "--failed").stdout
+    lost = (price_folder(["MSFT"]) / "MSFT.csv").read_bytes()
+    bootstrap.object_store(config.load(), announce=False).write(NAME, lost)
+    done = run("replay", "--failed")
+    assert done.exit_code == 0, done.output
+    assert re.search(rf"{NAME}#\d+ +MSFT +forecast +2023-07-21", done.stdout)
+    assert "META" not in done.stdout
+
+
+def test_the_ledger_is_cut_where_it_gets_long(run: Run, price_folder: MakeFolder) -> None:
+    run("forecast", "MSFT", "META", "2023-07-22", "--source", price_folder(["MSFT", "META"]))
+    assert "1 more: --limit 2 shows them." in run("ingestions", "--limit", "1").stdout
+
+
+@pytest.mark.parametrize("words", [["replay"], ["replay", NAME, "--failed"]])
+def test_a_replay_wants_one_thing(run: Run, words: Sequence[str]) -> None:
+    assert isinstance(run(*words).exception, UsageError)
+
+
+def test_a_command_whose_function_has_answered_does_not_wait_long(
+    run: Run, price_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(account.Patience, "pause", lambda patience, _: waited.append(patience.seconds))
+    assert run("forecast", "MSFT", "2023-07-22", "--source", price_folder()).exit_code == 0
+    assert waited == []
+
+
+@contextmanager
+def trigger(server: "StorageServer") -> Iterator[None]:
+    """Carries the stand-in's events to the function, as Eventarc does."""
+    deliver = events.in_process(config.resource("cloud_function") / "main.py", target="forecast")
+    over = threading.Event()
+
+    def work() -> None:
+        done = 0
+        while not over.wait(0.05):
+            for described in server.finalized[done:]:
+                deliver(described)
+                done += 1
+
+    eventarc = threading.Thread(target=work)
+    eventarc.start()
+    try:
+        yield
+    finally:
+        over.set()
+        eventarc.join()
+
+
+def test_on_cloud_storage_a_file_is_forecast_rejected_replayed_and_released(
+    run: Run, price_folder: MakeFolder, storage_server: "StorageServer", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage_server.make_bucket("my-bucket")
+    monkeypatch.setenv("TICKERCAST_BUCKET", "gs://my-bucket")
+    run("ingestions")  # sets tables and champion up
+    with trigger(storage_server):
+        made = run("forecast", "MSFT", "2023-07-22", "--source", price_folder())
+        assert "stored as gs://my-bucket/ohlc/2023-07-22/MSFT.csv#" in made.stdout, made.output
+        generation = bad_file()
+        warehouse = bootstrap.warehouse(config.load())
+        account.accounted(NAME, generation, warehouse=warehouse, patience=account.Patience(30))
+        replayed = run("replay", NAME)
+        assert "no column High" in replayed.stdout, replayed.output
+        [kept] = re.findall(r"quarantine/\S+\.csv", run("quarantine", "list").stdout)
+        assert str(generation) not in kept
+        released = run("quarantine", "release", kept)
+        assert (released.exit_code, "rejected" in released.stdout) == (1, True)
+    assert len(run("ingestions", "--failed").stdout.split("rejected")) == 2

@@ -1,0 +1,139 @@
+"""The function on Cloud Storage: Google's client, a strict stand-in's events, functions-framework's application."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloudevents.conversion import to_binary
+from cloudevents.http import CloudEvent
+from functions_framework import create_app
+from storage_server import COPY, GET, INSERT, StorageServer
+
+from tickercast import bootstrap, config, doctor
+from tickercast.domain.bundle import CHAMPION
+from tickercast.domain.history import History, to_csv
+from tickercast.jobs.upload import upload
+from tickercast.ports import FINALIZED, ObjectStore, Warehouse
+
+NAME = "ohlc/2023-07-22/MSFT.csv"
+
+Send = Callable[[Mapping[str, Any]], int]
+
+
+@pytest.fixture
+def store(workspace: Path, storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    storage_server.make_bucket(workspace.name.replace("_", "-"))
+    monkeypatch.setenv("TICKERCAST_BUCKET", f"gs://{workspace.name.replace('_', '-')}")
+    return bootstrap.object_store(config.load())
+
+
+@pytest.fixture
+def warehouse(store: ObjectStore) -> Warehouse:
+    return bootstrap.provisioned(store, bootstrap.warehouse(config.load()))
+
+
+@pytest.fixture
+def send(store: ObjectStore) -> Send:
+    """Delivers the event of a finished write, and returns the function's status."""
+    client = create_app("forecast", str(config.resource("cloud_function") / "main.py"), "cloudevent").test_client()
+
+    def call(finalized: Mapping[str, Any]) -> int:
+        attributes = {"id": "1", "type": FINALIZED, "source": f"//storage.googleapis.com/{finalized['bucket']}"}
+        headers, body = to_binary(CloudEvent(attributes, dict(finalized)))
+        return int(client.post("/", headers=headers, data=body).status_code)
+
+    return call
+
+
+def test_what_was_uploaded_through_a_bad_network_is_one_event_and_one_forecast(
+    store: ObjectStore, warehouse: Warehouse, storage_server: StorageServer, send: Send
+) -> None:
+    storage_server.finalized.clear()
+    storage_server.fail(INSERT, "drop")
+    source = bootstrap.market_data("sample")
+    uploaded = upload(["MSFT", "IBM"], date(2012, 8, 15), source=source, store=store, now=datetime.now(UTC))
+    [event] = storage_server.finalized
+    assert (event["name"], int(event["generation"])) == (uploaded.object, uploaded.generation)
+    for _ in range(2):
+        assert send(event) == 200
+    stored = warehouse.read("forecasts", {"generation": uploaded.generation})
+    assert stored.groupby("symbol").size().to_dict() == {"IBM": 20, "MSFT": 20}
+
+
+def test_a_bad_file_is_quarantined_and_what_that_writes_is_ignored(
+    store: ObjectStore, warehouse: Warehouse, storage_server: StorageServer, send: Send
+) -> None:
+    generation = store.write(NAME, b"not,a,price\n1,2,3\n")
+    storage_server.fail(COPY, "drop")
+    for event in storage_server.finalized:  # grows while the function answers
+        assert send(event) == 200
+    assert storage_server.calls[COPY] == 2
+    kept, reason = store.names("quarantine/")
+    assert store.read(kept) == b"not,a,price\n1,2,3\n"
+    assert b"Open, High, Low, Close" in store.read(reason)
+    assert list(warehouse.read("ingestions")["generation"]) == [generation]
+
+
+def test_the_event_of_a_file_that_was_replaced_is_superseded(
+    store: ObjectStore,
+    warehouse: Warehouse,
+    storage_server: StorageServer,
+    send: Send,
+    make_history: Callable[..., History],
+) -> None:
+    storage_server.finalized.clear()
+    store.write(NAME, b"not,a,price\n1,2,3\n")
+    store.write(NAME, to_csv([make_history()]))
+    assert [send(event) for event in storage_server.finalized] == [200, 200]
+    assert sorted(warehouse.read("ingestions")["status"]) == ["forecast", "superseded"]
+
+
+def test_while_the_bucket_does_not_answer_the_event_is_to_be_delivered_again(
+    store: ObjectStore,
+    warehouse: Warehouse,
+    storage_server: StorageServer,
+    send: Send,
+    make_history: Callable[..., History],
+) -> None:
+    store.write(NAME, to_csv([make_history()]))
+    storage_server.fail(GET, "409")
+    assert send(storage_server.finalized[-1]) == 503
+    assert warehouse.read("ingestions").empty
+    assert send(storage_server.finalized[-1]) == 200
+    assert list(warehouse.read("ingestions")["status"]) == ["forecast"]
+
+
+def test_provisioning_publishes_the_shipped_champion_once(store: ObjectStore, storage_server: StorageServer) -> None:
+    for _ in range(2):
+        bootstrap.provisioned(store, bootstrap.warehouse(config.load()))
+    assert [made["name"] for made in storage_server.finalized].count(CHAMPION) == 1
+
+
+def test_of_two_first_commands_the_slower_leaves_the_champion_of_the_faster_alone(
+    store: ObjectStore, storage_server: StorageServer
+) -> None:
+    def overtake(made: Mapping[str, Any]) -> None:
+        if made["name"].endswith("model.json"):
+            bootstrap.provisioned(store, bootstrap.warehouse(config.load()))
+
+    storage_server.trigger = overtake
+    bootstrap.provisioned(store, bootstrap.warehouse(config.load()))
+    assert [made["name"] for made in storage_server.finalized].count(CHAMPION) == 1
+
+
+def test_doctor_asks_the_bucket(store: ObjectStore, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKERCAST_SOURCE", "simulated")
+    told = {part: (says, well) for part, _, says, well in doctor.checks(config.load())}
+    assert told["object store"] == ("3 objects", True)
+    assert told["champion"] == ("tickercast-lstm version 1", True)
+
+
+def test_doctor_says_what_to_do_about_a_missing_bucket(
+    store: ObjectStore, storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TICKERCAST_BUCKET", "gs://nowhere")
+    _, where, says, well = next(doctor.checks(config.load()))
+    assert (where, well) == ("gs://nowhere", False)
+    assert "Make the bucket" in says

@@ -1,0 +1,158 @@
+"""What the function logs, as Cloud Logging reads it."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloudevents.conversion import to_binary
+from cloudevents.http import CloudEvent
+from functions_framework import create_app
+
+from tickercast import bootstrap, config, logs
+from tickercast.domain.history import History, to_csv
+from tickercast.ports import FINALIZED, ObjectStore, Warehouse
+
+SOURCE = config.resource("cloud_function") / "main.py"
+NAME = "ohlc/2023-07-22/batch-0001.csv"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+Send = Callable[..., int]
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def send(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
+    """Sends events to a function that believes it is on Cloud Run."""
+    monkeypatch.setenv("K_SERVICE", "forecast")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")
+    log = logging.getLogger("tickercast")
+    before = (log.handlers[:], log.level, log.propagate)
+    log.handlers.clear()
+    client = create_app("forecast", str(SOURCE), "cloudevent").test_client()
+
+    def call(data: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> int:
+        attributes = {"id": "event-1", "type": FINALIZED, "source": "//storage.googleapis.com/x"}
+        ours, body = to_binary(CloudEvent(attributes, dict(data)))
+        return int(client.post("/", headers={**ours, **(headers or {})}, data=body).status_code)
+
+    yield call
+    log.handlers[:], log.level, log.propagate = before
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Lines:
+    return lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.fixture
+def store(workspace: Path) -> ObjectStore:
+    return bootstrap.object_store(config.load(), announce=False)
+
+
+@pytest.fixture
+def warehouse(store: ObjectStore) -> Warehouse:
+    return bootstrap.provisioned(store, bootstrap.warehouse(config.load()))
+
+
+def finalized(generation: int) -> dict[str, str]:
+    return {"bucket": "bucket", "name": NAME, "generation": str(generation), "size": "1"}
+
+
+@pytest.mark.parametrize(
+    "headers", [{"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}, {"X-Cloud-Trace-Context": f"{TRACE}/123;o=1"}]
+)
+def test_each_symbol_is_one_line_in_cloud_loggings_fields(
+    send: Send,
+    lines: Lines,
+    store: ObjectStore,
+    warehouse: Warehouse,
+    make_history: Callable[..., History],
+    headers: dict[str, str],
+) -> None:
+    generation = store.write(NAME, to_csv([make_history(), make_history("META", sessions=9)]))
+    assert send(finalized(generation), headers) == 200
+    good, bad = lines()
+    for line in (good, bad):
+        assert line[logs.TRACE] == f"projects/my-project/traces/{TRACE}"
+        assert (line["object"], line["generation"], line["event_id"]) == (NAME, generation, "event-1")
+        assert line["duration_ms"] > 0
+    assert (good["severity"], good["symbol"], good["status"]) == ("INFO", "MSFT", "forecast")
+    assert (bad["severity"], bad["symbol"], bad["status"]) == ("WARNING", "META", "rejected")
+    assert "9 sessions" in bad["message"]
+
+
+def test_a_duplicate_is_one_line_and_what_is_not_ours_is_none(
+    send: Send, lines: Lines, store: ObjectStore, warehouse: Warehouse, make_history: Callable[..., History]
+) -> None:
+    generation = store.write(NAME, to_csv([make_history()]))
+    send(finalized(generation))
+    lines()
+    send(finalized(generation))
+    assert [line["status"] for line in lines()] == ["duplicate"]
+    send({**finalized(generation), "name": "models/champion.json"})
+    assert lines() == []
+
+
+def test_an_event_that_is_to_be_delivered_again_is_an_error_line(
+    send: Send, lines: Lines, store: ObjectStore, make_history: Callable[..., History]
+) -> None:
+    generation = store.write(NAME, to_csv([make_history()]))
+    assert send(finalized(generation)) == 503
+    [line] = lines()
+    assert (line["severity"], line["status"], line["object"]) == ("ERROR", "retry", NAME)
+    assert "models/champion.json" in line["message"]
+    assert logs.TRACE not in line
+
+
+def test_an_event_that_is_none_is_an_error_line(send: Send, lines: Lines) -> None:
+    assert send({"bucket": "bucket"}) == 200
+    [line] = lines()
+    assert (line["severity"], line["event_id"]) == ("ERROR", "event-1")
+    assert "was needed" in line["message"]
+
+
+def test_a_wrong_setting_loses_no_event(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKERCAST_BUKET", "file://x")
+    assert send(finalized(1)) == 503
+    assert send({}) == 503
+
+
+@pytest.mark.parametrize(
+    ("attributes", "data", "written_at"),
+    [
+        ({"time": "2023-07-22T10:00:00Z"}, {"timeCreated": "2020-01-01T00:00:00Z"}, "2023-07-22T10:00:00+00:00"),
+        ({"time": "nonsense"}, {"timeCreated": "2023-07-22T10:00:00.123Z"}, "2023-07-22T10:00:00.123000+00:00"),
+        ({}, {"timeCreated": "2023-07-22T10:00:00"}, "2023-07-22T10:00:00+00:00"),
+        ({}, {}, None),
+    ],
+)
+def test_an_event_tells_when_its_object_was_written(
+    attributes: dict[str, str], data: dict[str, str], written_at: str | None
+) -> None:
+    made = bootstrap.object_finalized({"id": "1", "type": FINALIZED, **attributes}, {**finalized(7), **data})
+    assert (made.written_at and made.written_at.isoformat()) == written_at
+
+
+def test_a_traceback_is_part_of_its_line() -> None:
+    try:
+        raise ValueError("odd")
+    except ValueError as error:
+        record = logging.LogRecord("t", logging.ERROR, "", 0, "it failed", (), (ValueError, error, error.__traceback__))
+    line = json.loads(logs.JsonFormatter("").format(record))
+    assert line["message"].startswith("it failed\nTraceback")
+    assert "ValueError: odd" in line["message"]
+
+
+def test_a_process_that_has_decided_where_its_lines_go_is_left_alone() -> None:
+    log = logging.getLogger("tickercast")
+    kept = logging.NullHandler()
+    log.addHandler(kept)
+    try:
+        before = log.handlers[:]
+        logs.set_up("my-project")
+        assert log.handlers == before
+    finally:
+        log.removeHandler(kept)

@@ -1,0 +1,280 @@
+"""What became of files, and how one that was rejected or lost is handled once more."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from place import Champion, Place, RandomWalk
+
+from tickercast.domain.history import History, to_csv
+from tickercast.errors import FunctionUnavailable, PreconditionFailed, UsageError
+from tickercast.jobs.account import UNACCOUNTED, Entry, Patience, accounted, entries, failed
+from tickercast.jobs.collect import collect
+from tickercast.jobs.quarantine import drop, find, quarantined, release
+from tickercast.jobs.replay import replay
+from tickercast.jobs.upload import Upload
+
+NAME = "ohlc/2023-07-22/MSFT.csv"
+MakeHistory = Callable[..., History]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def again(place: Place, wanted: str = NAME) -> tuple[int, bool]:
+    done = replay(wanted, store=place.store, warehouse=place.warehouse)
+    if done.sent:
+        place.handle(place.arrived(done.object))
+    return done.generation, done.sent
+
+
+class Modest(Champion):
+    min_sessions = 50
+
+
+class ModestWalk(RandomWalk):
+    min_sessions = 50
+
+
+def test_a_replay_of_what_was_forecast_changes_nothing(place: Place, make_history: MakeHistory) -> None:
+    event = place.upload(NAME, to_csv([make_history()]))
+    place.handle(event)
+    before = place.counts()
+    assert again(place) == (event.generation, False)
+    assert again(place, f"{NAME}#{event.generation}") == (event.generation, False)
+    assert (place.counts(), place.store.generation(NAME)) == (before, event.generation)
+
+
+def test_a_replay_of_what_was_rejected_gives_a_forecast_once_the_cause_is_gone(
+    place: Place, make_history: MakeHistory
+) -> None:
+    event = place.upload(NAME, to_csv([make_history(sessions=90)]))
+    place.handle(event)
+    assert [entry.status for entry in failed(place.store, place.warehouse)] == ["rejected"]
+    place.predictors = lambda: [Modest(), ModestWalk()]
+    generation, sent = again(place)
+    assert sent
+    assert generation > event.generation
+    ledger = place.warehouse.read("ingestions").set_index("generation")["status"]
+    assert dict(ledger) == {event.generation: "rejected", generation: "forecast"}
+    assert len(place.warehouse.read("latest_forecasts")) == 20
+    assert failed(place.store, place.warehouse) == []
+    assert quarantined(place.store) == []
+
+
+def test_a_replay_that_is_rejected_again_leaves_one_file_in_quarantine(place: Place) -> None:
+    place.handle(place.upload(NAME, b"no prices"))
+    generation, _ = again(place)
+    [kept] = quarantined(place.store)
+    assert (kept.object, kept.generation) == (NAME, generation)
+
+
+def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_history: MakeHistory) -> None:
+    event = place.upload(NAME, to_csv([make_history()]))
+    assert failed(place.store, place.warehouse) == [Entry(NAME, event.generation, None, UNACCOUNTED)]
+    generation, sent = again(place)
+    assert sent
+    place.handle(event)  # the lost event comes after all
+    assert set(place.warehouse.read("latest_forecasts")["generation"]) == {generation}
+    assert dict(place.warehouse.read("ingestions").set_index("generation")["status"]) == {
+        generation: "forecast",
+        event.generation: "superseded",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ("models/champion.json", "is no file of prices"),
+        ("../../etc/passwd", "is no file of prices"),
+        ("ohlc/2023-07-22/NONE.csv", "holds no ohlc/2023-07-22/NONE.csv"),
+        (f"{NAME}#5", "and 5 was asked for: an older file must not replace a newer one"),
+        (f"{NAME}#x", "and x was asked for"),
+    ],
+)
+def test_what_cannot_be_replayed_is_a_sentence(place: Place, wanted: str, sentence: str) -> None:
+    place.upload(NAME, b"no prices")
+    with pytest.raises(UsageError, match=sentence):
+        replay(wanted, store=place.store, warehouse=place.warehouse)
+
+
+def test_a_file_that_is_overwritten_during_its_replay_is_left_alone(
+    place: Place, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.handle(place.upload(NAME, b"no prices"))
+    newer = to_csv([make_history()])
+    read = place.store.read
+
+    def read_slowly(name: str, *, generation: int | None = None) -> bytes:
+        data = read(name, generation=generation)
+        place.store.write(name, newer)
+        return data
+
+    monkeypatch.setattr(place.store, "read", read_slowly)
+    with pytest.raises(PreconditionFailed):
+        replay(NAME, store=place.store, warehouse=place.warehouse)
+    assert read(NAME) == newer
+
+
+def test_the_ledger_is_listed_with_what_came_last_first(place: Place, make_history: MakeHistory) -> None:
+    place.handle(
+        place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_history(), make_history("META", sessions=9)]))
+    )
+    good, bad = sorted(entries(place.warehouse.read("ingestions")), key=lambda entry: entry.status)
+    assert (good.symbol, good.status, good.reason, str(good.cutoff)) == ("MSFT", "forecast", "", "2023-07-21")
+    assert (bad.symbol, bad.status, bad.cutoff) == ("META", "rejected", None)
+    assert bad.received_at is not None
+
+
+def test_only_files_of_prices_can_have_failed(place: Place) -> None:
+    place.upload("models/champion.json", b"{}")
+    assert failed(place.store, place.warehouse) == []
+
+
+def test_a_rejected_file_is_listed_shown_and_released(place: Place) -> None:
+    event = place.upload(NAME, b"no prices")
+    place.handle(event)
+    [kept] = quarantined(place.store)
+    assert kept.name == f"quarantine/ohlc/2023-07-22/MSFT.{event.generation}.csv"
+    assert (kept.object, kept.generation, kept.quarantined_at[:10]) == (NAME, event.generation, "2023-07-22")
+    assert "were needed" in kept.reasons[0]
+    assert find(kept.name.removeprefix("quarantine/"), place.store) == kept
+    name, generation = release(kept.name, place.store)
+    assert name == NAME
+    assert generation == place.store.generation(NAME) > event.generation
+    assert place.store.read(NAME) == b"no prices"
+    assert place.store.names("quarantine/") == []
+
+
+def test_a_file_that_was_deleted_since_is_released_all_the_same(place: Place) -> None:
+    event = place.upload(NAME, b"no prices")
+    place.handle(event)
+    place.store.delete(NAME, generation=event.generation)
+    release(quarantined(place.store)[0].name, place.store)
+    assert place.store.read(NAME) == b"no prices"
+
+
+def test_a_file_that_was_sent_again_since_is_not_put_below_an_older_one(
+    place: Place, make_history: MakeHistory
+) -> None:
+    place.handle(place.upload(NAME, b"no prices"))
+    newer = place.upload(NAME, to_csv([make_history()]))
+    [kept] = quarantined(place.store)
+    with pytest.raises(UsageError, match=f"sent again since, as generation {newer.generation}"):
+        release(kept.name, place.store)
+    assert quarantined(place.store) == [kept]
+
+
+def test_a_release_that_was_interrupted_is_finished_by_the_next(place: Place) -> None:
+    place.handle(place.upload(NAME, b"no prices"))
+    [kept] = quarantined(place.store)
+    generation = place.store.write(NAME, b"no prices")  # as far as the first one came
+    assert release(kept.name, place.store) == (NAME, generation)
+    assert quarantined(place.store) == []
+
+
+@pytest.mark.parametrize("name", ["quarantine/none.1.csv", "ohlc/2023-07-22/MSFT.csv", "", "quarantine/x.reason.json"])
+def test_what_is_not_in_quarantine_is_a_sentence(place: Place, name: str) -> None:
+    with pytest.raises(UsageError, match="tickercast quarantine list names what is"):
+        find(name, place.store)
+
+
+@pytest.mark.parametrize("reason", [None, b"{", b"[]", b'{"reasons": ["x"]}'])
+def test_a_file_without_a_readable_reason_is_listed_all_the_same(place: Place, reason: bytes | None) -> None:
+    name = "quarantine/ohlc/2023-07-22/MSFT.7.csv"
+    place.store.write(name, b"no prices")
+    if reason is not None:
+        place.store.write("quarantine/ohlc/2023-07-22/MSFT.7.reason.json", reason)
+    assert [kept.reasons for kept in quarantined(place.store)] == [["No reason is stored beside it."]]
+    drop(name, place.store)
+    drop(name, place.store)
+    assert place.store.names("quarantine/") == []
+
+
+class Hours:
+    """A clock that a pause moves on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+        self.told: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+    def patience(self, seconds: float) -> Patience:
+        return Patience(seconds, self.told.append, lambda: self.now, self.sleep)
+
+
+def test_a_wait_ends_with_its_time_and_pauses_ever_longer(place: Place) -> None:
+    hours = Hours()
+    rows = accounted(NAME, 1, warehouse=place.warehouse, patience=hours.patience(60))
+    assert rows.empty
+    assert hours.now == pytest.approx(60)
+    assert hours.pauses[:-1] == sorted(hours.pauses[:-1])
+    assert max(hours.pauses) == 5.0
+    assert hours.told[0] == 0
+    assert len(hours.told) == len(hours.pauses) < 25
+
+
+def test_without_patience_the_ledger_is_read_once(place: Place) -> None:
+    hours = Hours()
+    assert accounted(NAME, 1, warehouse=place.warehouse, patience=hours.patience(0)).empty
+    assert hours.pauses == []
+
+
+def test_waits_share_one_time(place: Place) -> None:
+    hours = Hours()
+    patience = hours.patience(10)
+    for _ in range(3):
+        accounted(NAME, 1, warehouse=place.warehouse, patience=patience)
+    assert hours.now == pytest.approx(10)
+
+
+def test_an_event_that_is_delivered_late_is_waited_for(place: Place, make_history: MakeHistory) -> None:
+    event = place.upload(NAME, to_csv([make_history()]))
+    pauses = 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal pauses
+        pauses += 1
+        if pauses == 2:
+            function = threading.Thread(target=place.handle, args=[event])
+            function.start()
+            function.join()
+
+    uploaded = Upload(NAME, event.generation, ("MSFT",))
+    made = collect(uploaded, warehouse=place.warehouse, patience=Patience(60, sleep=sleep))
+    assert [forecast.generation for forecast in made.forecasts] == [event.generation]
+    assert pauses == 2
+
+
+def test_an_upload_that_another_one_has_overwritten_shows_the_newer_ones_forecast(
+    place: Place, make_history: MakeHistory
+) -> None:
+    older = place.upload(NAME, to_csv([make_history()]))
+    newer = place.upload(NAME, to_csv([make_history()]))
+    place.handle(older)
+    uploaded = Upload(NAME, older.generation, ("MSFT",))
+
+    def sleep(seconds: float) -> None:
+        place.handle(newer)
+
+    made = collect(uploaded, warehouse=place.warehouse, patience=Patience(60, sleep=sleep))
+    assert [forecast.generation for forecast in made.forecasts] == [newer.generation]
+
+
+def test_an_upload_that_was_overwritten_by_nothing_forecast_tells_the_reason(place: Place) -> None:
+    older, _ = place.upload(NAME, b"no prices"), place.upload(NAME, b"no prices")
+    place.handle(older)
+    made = collect(Upload(NAME, older.generation, ("MSFT",)), warehouse=place.warehouse, patience=Hours().patience(5))
+    assert "overwritten by generation" in str(made.failures["MSFT"])
+
+
+def test_after_the_wait_a_sentence_says_where_to_look(place: Place) -> None:
+    with pytest.raises(FunctionUnavailable, match=f"60 s later neither .* for MSFT.* tickercast ingestions {NAME}"):
+        collect(Upload(NAME, 1, ("MSFT",)), warehouse=place.warehouse, patience=Hours().patience(60))

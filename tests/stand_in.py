@@ -1,0 +1,97 @@
+"""What the stand-ins for Google's services share: they answer HTTP on a free port of this machine."""
+
+import json
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Answer:
+    """A response; a `Content-Length` among the headers that promises more than the content holds cuts it off."""
+
+    status: int = 200
+    content: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class StandIn:
+    """A server that listens until it is closed."""
+
+    def __init__(self) -> None:
+        self._server = _Listener(("127.0.0.1", 0), _Handler)
+        self._server.stand_in = self
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
+        """The answer to a request; none at all is a lost connection."""
+        raise NotImplementedError
+
+
+def as_json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    kind = {"Content-Type": "application/json; charset=UTF-8"}
+    return Answer(status, json.dumps(body).encode(), kind | dict(headers or {}))
+
+
+def split(headers: HTTPMessage, content: bytes) -> tuple[dict[str, Any], bytes, str]:
+    """The JSON of a request, and the data with their type that come with it in a multipart upload."""
+    boundary = headers.get_param("boundary")
+    if not boundary:
+        return json.loads(content) if content else {}, b"", ""
+    _, first, second, _ = content.split(f"--{boundary}".encode())
+    (_, body), (kind, data) = (part.split(b"\r\n\r\n", 1) for part in (first, second))
+    return json.loads(body), data.removesuffix(b"\r\n"), kind.decode().strip().partition(": ")[2]
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    stand_in: StandIn
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has gone is nothing to print."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: _Listener
+
+    def _answer(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        answer = self.server.stand_in.answer(self.command, self.path, self.headers, content)
+        if answer is None:
+            self._hang_up()
+            return
+        self.send_response(answer.status)
+        for name, value in ({"Content-Length": str(len(answer.content))} | answer.headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer.content)
+        if "Content-Length" in answer.headers:
+            self.wfile.flush()
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
+
+    def log_message(self, *args: Any) -> None:
+        """Says nothing."""
