@@ -124,6 +124,30 @@ class Warehouse(Protocol):
             WarehouseUnavailable: try again.
         """
 
+    def query(self, text: str) -> pd.DataFrame:
+        """Answers a query in BigQuery's dialect, over tables and views by their plain names.
+
+        Raises:
+            UsageError: it is no query, or does not fit the tables.
+            WarehouseUnavailable: try again.
+        """
+
+    def pending(self) -> dict[str, str]:
+        """What `provision` would do: the tables and views that are `missing` or `changed`, by name.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+
+    def compact(self) -> dict[str, int]:
+        """Drops the rows that newer files have replaced, and no view changes; returns how many, by table.
+
+        Appends may go on meanwhile.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+
 
 class MarketData(Protocol):
     """A source of daily bars."""
