@@ -14,7 +14,7 @@ from tickercast.domain.promotion import Decision
 from tickercast.errors import BundleError, UsageError
 from tickercast.jobs.promote import promote, publish
 from tickercast.jobs.publish import point_champion, published_versions, read_champion, rollback, write_bundle
-from tickercast.ports import ModelRegistry, ObjectStore
+from tickercast.ports import ModelRegistry, ObjectStore, RunRecord
 
 pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -61,7 +61,7 @@ def registered(registry: ModelRegistry, **changes: object) -> Bundle:
     """A further version, with another card than the shipped one's and the same network."""
     bundle = bootstrap.shipped_bundle()
     changed = replace(bundle, card=bundle.card.model_copy(update={"version": "", "run_id": "", **changes}))
-    return registry.register(changed, parameters={}, artifacts={})
+    return registry.register(changed, RunRecord())
 
 
 def test_an_empty_registry_begins_with_the_shipped_champion(registry: ModelRegistry) -> None:

@@ -1,17 +1,25 @@
 """Train: fetch histories, fit a model, measure it on what it has not seen, register it."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Protocol
 
-from tickercast.domain.backtest import backtest, report
+import pandas as pd
+
+from tickercast.domain.backtest import backtest, by, report
 from tickercast.domain.bundle import Bundle, ModelCard
+from tickercast.domain.dataset import dataset
 from tickercast.domain.forecast import HORIZON, Predictor
 from tickercast.domain.history import History
+from tickercast.domain.recipe import Recipe
 from tickercast.errors import Permanent, TooFewSessions
 from tickercast.jobs.backtest import Peers
-from tickercast.ports import MarketData, ModelRegistry
+from tickercast.ports import MarketData, ModelRegistry, RunRecord
+
+Picture = Callable[[Mapping[str, Any], Mapping[str, Mapping[str, Any]]], bytes]
+"""Draws a backtest: its report, and the measures of each peer by step, as PNG."""
 
 
 class Fitted(Predictor, Protocol):
@@ -20,6 +28,14 @@ class Fitted(Predictor, Protocol):
     @property
     def parameters(self) -> Mapping[str, Any]:
         """What it was trained with."""
+
+    @property
+    def curves(self) -> Mapping[str, Sequence[float]]:
+        """Its losses by epoch."""
+
+    @property
+    def model(self) -> Any:
+        """The network as its framework holds it."""
 
     def bundle(self) -> Bundle:
         """The model as files."""
@@ -35,8 +51,9 @@ class Fit(Protocol):
         trained_through: date,
         seeds: Sequence[int],
         on_progress: Callable[[int, int], None],
+        recipe: Recipe | None = None,
     ) -> Fitted:
-        """Learns from what lies on or before `trained_through`."""
+        """Learns from what lies on or before `trained_through`, by a recipe or by what suits the data."""
 
 
 def train(
@@ -49,7 +66,9 @@ def train(
     fit: Fit,
     peers: Peers,
     registry: ModelRegistry | None = None,
+    picture: Picture | None = None,
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
+    recipe: Recipe | None = None,
     advance: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
@@ -65,7 +84,9 @@ def train(
         fit: the training.
         peers: what to compare it with.
         registry: where to register the bundle; None registers nothing.
+        picture: draws the backtest for the registry.
         seeds: of the networks that are averaged.
+        recipe: how they are trained; None leaves the choice to `fit`.
         advance: called with the number of symbols fetched since the last call.
         on_progress: called with the epochs done and their total.
         on_failure: called with each symbol that the source could not give, and why.
@@ -87,15 +108,23 @@ def train(
             f"{source.name} gave no bars of {', '.join(symbols)[:80]} from {first} to {last}: at least one symbol was "
             "needed to train. Name other symbols or dates."
         )
-    fitted = fit(histories, trained_through=trained_through, seeds=seeds, on_progress=on_progress)
+    fitted = fit(histories, trained_through=trained_through, seeds=seeds, on_progress=on_progress, recipe=recipe)
     bundle = fitted.bundle()
-    measured = evaluate(fitted, peers(histories, trained_through), histories, trained_through, last)
+    tables = evaluate(fitted, peers(histories, trained_through), histories, trained_through, last)
     trained_on = f"source {source.name}: {bundle.card.trained_on}"
-    bundle = replace(bundle, card=bundle.card.model_copy(update={"metrics": measured, "trained_on": trained_on}))
+    described = bundle.card.model_copy(update={"metrics": measures(tables), "trained_on": trained_on})
+    bundle = replace(bundle, card=described)
     if registry is None:
         return bundle
-    parameters = dict(fitted.parameters) | {"source": source.name, "symbols": ",".join(symbols)[:500]}
-    return registry.register(bundle, parameters=parameters, artifacts={"MODEL_CARD.md": describe(bundle.card).encode()})
+    seen = {"training": trained_through, "evaluation": last}
+    record = RunRecord(
+        parameters=dict(fitted.parameters) | {"source": source.name, "symbols": ",".join(symbols)[:500]},
+        curves=fitted.curves,
+        datasets={use: dataset(source.name, histories, through) for use, through in seen.items()},
+        artifacts={"MODEL_CARD.md": describe(described).encode(), **figures(tables, picture)},
+        network=fitted.model,
+    )
+    return registry.register(bundle, record)
 
 
 # ---------------------------------------------------------------- measuring
@@ -103,8 +132,8 @@ def train(
 
 def evaluate(
     model: Predictor, peers: Sequence[Predictor], histories: Sequence[History], after: date, last: date
-) -> dict[str, float]:
-    """Measures a model on origins that it has not seen.
+) -> dict[str, pd.DataFrame]:
+    """Forecasts from origins that the model has not seen, with its peers beside it.
 
     Args:
         model: what to measure.
@@ -114,13 +143,20 @@ def evaluate(
         last: the last date that may be an origin.
 
     Returns:
+        Their tables of losses, the model's first; empty ones where there is no origin.
+    """
+    models = {model.name: model, **{peer.name: peer for peer in peers}}
+    return backtest(models, histories, after + timedelta(days=1), last)
+
+
+def measures(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    """What a card holds of a backtest.
+
+    Returns:
         `n` origins, the overall measures, and for each peer and loss the ratio (below 1 is better) with the ends of
         its 95 % interval in `…_lo` and `…_hi`; only `n` where there is no origin.
     """
-    tables = backtest(
-        {model.name: model, **{peer.name: peer for peer in peers}}, histories, after + timedelta(days=1), last
-    )
-    if tables[model.name].empty:
+    if next(iter(tables.values())).empty:
         return {"n": 0.0}
     told = report(tables)
     measured = dict(told["overall"])
@@ -129,6 +165,16 @@ def evaluate(
             name = f"{loss}_vs_{peer.replace('-', '_')}"
             measured |= dict(zip((name, f"{name}_lo", f"{name}_hi"), values, strict=True))
     return {name: round(value, 4) for name, value in measured.items()}
+
+
+def figures(tables: Mapping[str, pd.DataFrame], picture: Picture | None) -> dict[str, bytes]:
+    """What a registry keeps of a backtest: its report with a summary of each symbol, and the picture, by file name."""
+    (_, own), *peers = tables.items()
+    if own.empty:
+        return {}
+    told = report(tables) | {"by_symbol": by(own, "symbol")}
+    drawn = {"backtest.png": picture(told, {name: by(table, "step") for name, table in peers})} if picture else {}
+    return {"backtest.json": (json.dumps(told, indent=2) + "\n").encode(), **drawn}
 
 
 # ---------------------------------------------------------------- describing
