@@ -228,6 +228,12 @@ def predictor(name: str, store: ObjectStore) -> Predictor:
     return load_bundle(bundles.read_bundle((folder / "model.onnx").read_bytes(), (folder / "model.json").read_bytes()))
 
 
+def trained_through(model: Predictor) -> date | None:
+    """The last date that a trained model has seen; None for one that learns from each history alone."""
+    card = getattr(model, "card", None)
+    return card.trained_through if isinstance(card, bundles.ModelCard) else None
+
+
 def peer(name: str) -> Predictor:
     """One of `SLOW_PEERS`.
 

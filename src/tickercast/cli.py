@@ -120,6 +120,12 @@ def train(
         str,
         typer.Option(metavar="FILE", help="What tune found, as JSON.", show_default="what suits the amount of data"),
     ] = "",
+    hold_out: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Learn from no N-th symbol, and measure the model on these; 0: from all."
+        ),
+    ] = 0,
     out: Annotated[str, typer.Option(metavar="DIR", help="Write the registered bundle there too.")] = "",
 ) -> None:
     """Train the LSTM, register it in MLflow as the challenger, and write its ONNX bundle."""
@@ -140,6 +146,7 @@ def train(
             registry=registry,
             picture=chart.backtest_png,
             recipe=chosen,
+            hold_out=hold_out,
             on_progress=progress.set,
             on_failure=lambda symbol, reason: _complain(f"{symbol}: {reason}"),
         )
@@ -237,12 +244,17 @@ def backtest(
             on_failure=lambda symbol, reason: _complain(str(reason)),
         )
     told = report(tables)
+    through = bootstrap.trained_through(judged)
+    if through:
+        told["trained_through"] = through.isoformat()
     if json_out:
         Path(json_out).write_text(screen.report_json(told), encoding="utf-8")
     if chart_out:
         (_, _), *others = tables.items()
         Path(chart_out).write_bytes(chart.backtest_png(told, {name: by(table, "step") for name, table in others}))
     _console().print(screen.report_table(told))
+    if through and through >= _as_of(first):
+        _complain(screen.SEEN.format(through))
 
 
 @app.command(epilog="Example: tickercast models")
@@ -270,7 +282,7 @@ def promote(
     store, registry = _store_and_registry()
     challenger = registry.bundle(MODEL, version or _aliased(registry, CHALLENGER_ALIAS))
     symbols = [parse_symbol(word) for word in _words_of(symbols_file)] or bootstrap.known_symbols(data)
-    with _progress("symbols forecast", len(symbols)) as progress:
+    with _progress("forecasts", total=1) as progress:
         decision = promote_model(
             challenger,
             read_champion(store),
@@ -282,7 +294,7 @@ def promote(
             peers=bootstrap.yardstick,
             store=store,
             registry=registry,
-            advance=progress.advance,
+            on_progress=progress.set,
         )
     verdict = "promoted" if decision.promote else "kept the champion"
     _say(f"{verdict}: version {challenger.card.version} is {decision.reason}")

@@ -19,7 +19,7 @@ from tickercast.jobs.tune import Tuned
 SUMMARY_FROM = 9
 """From this many symbols on, one line each instead of ten."""
 
-_SEEN = "The model was trained on dates up to {}, so this shows what a forecast looks like and not how good it is."
+SEEN = "The model was trained on dates up to {}: what it says of those shows how it works, and not how good it is."
 
 MADE_UP = "SIMULATED: these bars are made up, and so is what is forecast from them."
 
@@ -43,7 +43,7 @@ def forecast_table(
     if actual is not None:
         lines.append(Text(_verdict(made, actual)))
         if learned_through >= made.steps[0]["target_date"]:
-            lines.append(Text(_SEEN.format(learned_through), style="yellow"))
+            lines.append(Text(SEEN.format(learned_through), style="yellow"))
     lines.append(Text(f"stored as {url}/{made.object}#{made.generation}", style="dim"))
     return Group(*lines)
 

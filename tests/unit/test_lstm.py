@@ -13,7 +13,7 @@ import pytest
 from tickercast.domain import features
 from tickercast.domain.dataset import dataset
 from tickercast.domain.history import History, Reading
-from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol
+from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol, UsageError
 from tickercast.jobs.train import evaluate, measures, train
 from tickercast.models.baselines import EwmaT
 from tickercast.models.served import ServedModel
@@ -356,6 +356,49 @@ def test_the_job_hands_the_recipe_to_the_training(histories: list[History], trai
         recipe=TINY,
     )
     assert seen["recipe"] == TINY
+
+
+def test_symbols_held_out_measure_the_model_and_crypto_is_measured_apart(
+    histories: list[History], crypto: list[History], trained: Any
+) -> None:
+    learned: list[str] = []
+
+    def fit(histories: Sequence[History], **more: Any) -> Any:
+        learned.extend(history.symbol for history in histories)
+        return trained
+
+    given = [*histories, *crypto]
+    bundle = train(
+        Source(given),
+        [history.symbol for history in given],
+        date(2000, 1, 1),
+        date(2023, 12, 31),
+        THROUGH,
+        fit=fit,
+        peers=lambda histories, through: [EwmaT()],
+        hold_out=2,
+    )
+    assert learned == ["AAA", *(history.symbol for history in crypto)]
+    assert bundle.card.hold_out == 2
+    assert "held out to measure it: BBB" in bundle.card.trained_on
+    assert bundle.card.metrics["n"] == 14
+    own = evaluate(trained, [EwmaT()], crypto, THROUGH, date(2023, 12, 31))
+    assert bundle.card.metrics["crypto_sp"] == measures(own)["sp"]
+
+
+@pytest.mark.parametrize("hold_out", [1, 3])
+def test_holding_out_all_or_none_is_refused(histories: list[History], hold_out: int) -> None:
+    with pytest.raises(UsageError, match=f"one symbol in {hold_out} of 2"):
+        train(
+            Source(histories),
+            ["AAA", "BBB"],
+            date(2000, 1, 1),
+            date(2023, 12, 31),
+            THROUGH,
+            fit=lambda *args, **more: None,  # type: ignore[arg-type, return-value]
+            peers=lambda histories, through: [],
+            hold_out=hold_out,
+        )
 
 
 def test_the_job_refuses_when_no_symbol_is_known() -> None:

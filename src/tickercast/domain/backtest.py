@@ -134,7 +134,6 @@ def backtest(
     *,
     every: int = HORIZON,
     windows: int | None = None,
-    advance: Callable[[int], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, pd.DataFrame]:
     """Forecasts with every model from the same origins of every symbol.
@@ -146,7 +145,6 @@ def backtest(
         last: the last date that may be an origin.
         every: sessions from one origin to the next.
         windows: how many of the origins to forecast from, drawn by `sample`; None means all.
-        advance: called with the number of symbols done since the last call.
         on_progress: called with the forecasts made and their total, which several models share.
 
     Returns:
@@ -170,7 +168,6 @@ def backtest(
         if known:
             for name, model in models.items():
                 parts[name].append(losses(origins, _predict(model, known, told)))
-        advance(1)
     return {name: pd.concat(tables, ignore_index=True) if tables else pd.DataFrame() for name, tables in parts.items()}
 
 

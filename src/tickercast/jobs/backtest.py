@@ -28,7 +28,6 @@ def backtest(
     peers: Peers,
     every: int = HORIZON,
     windows: int | None = None,
-    advance: Callable[[int], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Mapping[str, pd.DataFrame]:
@@ -43,7 +42,6 @@ def backtest(
         peers: what else it is compared with.
         every: sessions from one origin to the next.
         windows: how many of the origins to forecast from, drawn at random, the same for all models; None means all.
-        advance: called with the number of symbols done since the last call.
         on_progress: called with the forecasts made and their total.
         on_failure: called with each symbol that the source could not give, and why.
 
@@ -64,7 +62,6 @@ def backtest(
         last,
         every=every,
         windows=windows,
-        advance=advance,
         on_progress=on_progress,
     )
     if any(table.empty for table in tables.values()):

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain import features
 from tickercast.domain.bundle import Bundle, ModelCard
+from tickercast.domain.calendar import asset_class
 from tickercast.domain.forecast import HORIZON, QUANTILES
 from tickercast.domain.history import History
 from tickercast.domain.metrics import pinball
@@ -355,7 +356,7 @@ def _by_class(histories: Sequence[History]) -> tuple[Sequence[History], Mapping[
     """Those that the networks learn from, and the other asset classes by name."""
     groups: dict[str, list[History]] = {}
     for history in histories:
-        groups.setdefault(served.asset_class(history.symbol), []).append(history)
+        groups.setdefault(asset_class(history.symbol), []).append(history)
     teachers = groups.pop("", [])
     return (teachers, groups) if teachers else (histories, {})
 
@@ -514,9 +515,12 @@ def _ensemble(models: Sequence[keras.Model]) -> keras.Model:
 _INPUTS = ("steps", "statics")
 
 
+_NAMED = 100  # symbols that a card lists
+
+
 def _in_words(histories: Sequence[History], trained_through: date, count: int) -> str:
     used = [history for history in histories if len(_through(history, trained_through)) >= _NEEDED]
-    names = ", ".join(history.symbol for history in used) if len(used) <= 12 else f"{len(used)} symbols"
+    names = ", ".join(history.symbol for history in used) if len(used) <= _NAMED else f"{len(used)} symbols"
     first = min(history.bars["session_date"].iloc[0] for history in used)
     return f"{names}; {first:%Y-%m-%d} to {trained_through}; {count:,} origins"
 
