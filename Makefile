@@ -1,13 +1,13 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check lock champion function bench-accuracy bench-main clean
+.PHONY: help setup setup-dev demo test check lock champion function bench-accuracy bench-main bench-warehouse clean
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function tests benchmarks
 DATA := prices
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.light ## Make the light environment in .venv: all that a forecast needs
 
@@ -51,6 +51,9 @@ bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the fo
 
 bench-main: setup-dev ## Time the main command against the same job with TensorFlow
 	$(PYTHON) benchmarks/bench_main.py
+
+bench-warehouse: setup-dev ## Time the views on DuckDB with 500 symbols × 20 years and a million forecasts
+	$(PYTHON) benchmarks/bench_warehouse.py
 
 clean: ## Remove what the commands above have made, the local bucket and warehouse included
 	rm -rf .venv .tools .tickercast .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

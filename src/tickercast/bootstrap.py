@@ -78,6 +78,22 @@ def warehouse(settings: Settings) -> Warehouse:
     return DuckDBWarehouse(path, sql=config.resource("sql"))
 
 
+def statement(name: str) -> str:
+    """The statement that creates a table or view, in BigQuery's dialect.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    from tickercast.backends.sql import read_objects
+
+    found = {made.name: made.text for made in read_objects(config.resource("sql"))}
+    if name not in found:
+        close = difflib.get_close_matches(name, found, n=1)
+        hint = f"Did you mean {close[0]}?" if close else "Name one of these."
+        raise UsageError(f"There is no table or view {name[:40]!r}: {', '.join(sorted(found))} are there. {hint}")
+    return found[name]
+
+
 def market_data(name: str) -> MarketData:
     """The source that a user names: one of `SOURCES`, or the path of a folder or file.
 

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -82,6 +84,31 @@ def checks_table(checks: Sequence[tuple[str, str, str, bool]]) -> RenderableType
     for part, where, says, well in checks:
         table.add_row(Text("ok", style="green") if well else Text("NO", style="bold red"), part, where, says)
     return table
+
+
+def rows_table(rows: pd.DataFrame) -> RenderableType:
+    """The rows of a query; of many the first, and how many there are."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in rows.columns:
+        table.add_column(str(name), justify="right" if is_numeric_dtype(rows[name]) else "left", overflow="fold")
+    for row in rows.head(_ROWS_SHOWN).itertuples(index=False):
+        table.add_row(*map(_cell, row))
+    more = len(rows) - _ROWS_SHOWN
+    note = (
+        f"and {more:,} more rows: --csv or --json gives all" if more > 0 else f"{len(rows)} row{'s' * (len(rows) != 1)}"
+    )
+    return Group(table, Text(note, style="dim"))
+
+
+def _cell(value: Any) -> str:
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, pd.Timestamp):
+        return str(value.date()) if value == value.normalize() and value.tz is None else f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+_ROWS_SHOWN = 100
 
 
 def report_json(report: Mapping[str, Any]) -> str:
