@@ -31,7 +31,7 @@ BLOCK = 30
 DRAWS = 1000
 """Of the bootstrap."""
 
-_BATCH = 8  # origins forecast at a time, so that a slow model shows progress; a fast one loses nothing by it
+_FIRST_BATCH = 8  # origins of a symbol forecast at a time, then twice as many and so on: a slow model shows progress
 
 _MEDIAN = QUANTILES.index(0.5)
 _ENDS = {80: (QUANTILES.index(0.1), QUANTILES.index(0.9)), 95: (QUANTILES.index(0.025), QUANTILES.index(0.975))}
@@ -277,10 +277,12 @@ def reliability(table: pd.DataFrame) -> Floats:
 
 
 def _predict(model: Predictor, known: Sequence[History], told: Callable[[int], None]) -> Floats:
-    parts = []
-    for start in range(0, len(known), _BATCH):
-        parts.append(model.predict(known[start : start + _BATCH]))
+    parts: list[Floats] = []
+    start, size = 0, _FIRST_BATCH
+    while start < len(known):
+        parts.append(model.predict(known[start : start + size]))
         told(len(parts[-1]))
+        start, size = start + size, 2 * size
     return np.concatenate(parts)
 
 
