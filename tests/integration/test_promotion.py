@@ -125,7 +125,7 @@ def test_a_version_that_was_never_published_is_a_sentence(store: ObjectStore, to
 def test_publishing_a_version_again_changes_nothing_and_another_under_its_number_is_refused(
     registry: ModelRegistry, store: ObjectStore
 ) -> None:
-    publish(registry.bundle(MODEL, "1"), store=store, registry=registry)
+    publish(shipped(), store=store, registry=registry)
     assert published_versions(store, MODEL) == ["1"]
     other = replace(read_champion(store), card=read_champion(store).card.model_copy(update={"calibration": 1.5}))
     with pytest.raises(BundleError, match="never changed"):
