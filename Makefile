@@ -1,12 +1,13 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check lock champion function bench-main clean
+.PHONY: help setup setup-dev demo test check lock champion function bench-accuracy bench-main bench-warehouse clean
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function tests benchmarks
+DATA := prices
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
 setup: .venv/.light ## Make the light environment in .venv: all that a forecast needs
 
@@ -34,17 +35,25 @@ check: setup-dev ## Run linters, type checker, import rules and tests
 lock: ## Pin every dependency again, with hashes
 	./setup.sh lock
 
-champion: setup-dev ## Train the shipped champion again from the bundled sample
+champion: setup-dev ## Train the shipped champion again from the bars in the folder DATA (prices)
+	test -d $(DATA)
 	rm -rf src/tickercast/shipped/models
 	registry=$$(mktemp -d) && MLFLOW_TRACKING_URI=sqlite:///$$registry/mlflow.db \
-		$(PYTHON) -m tickercast train --source sample --out src/tickercast/shipped; rm -rf "$$registry"
+		$(PYTHON) -m tickercast train --data $(DATA) --through 2018-12-31 --hold-out 3 --out src/tickercast/shipped; \
+		rm -rf "$$registry"
 
 function: setup ## Serve the forecast function on localhost:8080
 	.venv/bin/functions-framework --source cloud_function/main.py --target forecast \
 		--signature-type cloudevent --host localhost --port 8080
 
+bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
+	$(PYTHON) benchmarks/bench_accuracy.py $(DATA)
+
 bench-main: setup-dev ## Time the main command against the same job with TensorFlow
 	$(PYTHON) benchmarks/bench_main.py
+
+bench-warehouse: setup-dev ## Time the views on DuckDB with 500 symbols × 20 years and a million forecasts
+	$(PYTHON) benchmarks/bench_warehouse.py
 
 clean: ## Remove what the commands above have made, the local bucket and warehouse included
 	rm -rf .venv .tools .tickercast .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -19,6 +19,7 @@ import report
 
 from tickercast import bootstrap, config
 from tickercast.domain.history import History, to_csv
+from tickercast.domain.recipe import Recipe
 
 RUNS = 9
 AS_OF = date(2012, 8, 15)
@@ -52,7 +53,7 @@ def _prepare(workspace: Path) -> tuple[Path, Path]:
     prices.mkdir()
     (prices / "MSFT.csv").write_bytes(to_csv([history]))
     keras_model = workspace / "model.keras"
-    lstm.fit([history], trained_through=AS_OF, seeds=range(5), recipe=lstm.Recipe(epochs=1)).save(keras_model)
+    lstm.fit([history], trained_through=AS_OF, seeds=range(5), recipe=Recipe(epochs=1)).save(keras_model)
     return prices, keras_model
 
 

@@ -14,7 +14,7 @@ PROJECT = Path(__file__).parents[1]
 def write(name: str, figures: Mapping[str, float]) -> None:
     """Writes the figures with commit, machine and date, and prints them."""
     report = {
-        "figures": {figure: round(value, 4) for figure, value in figures.items()},
+        "figures": {figure: _rounded(value) for figure, value in figures.items()},
         "commit": _git("describe", "--always", "--dirty"),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "date": datetime.now(UTC).date().isoformat(),
@@ -22,6 +22,11 @@ def write(name: str, figures: Mapping[str, float]) -> None:
     text = json.dumps(report, indent=2) + "\n"
     (PROJECT / "benchmarks" / f"{name}.json").write_text(text)
     print(text, end="")
+
+
+def _rounded(value: float) -> float:
+    """Four decimals, or two digits of what would vanish."""
+    return round(value, 4) if abs(value) >= 1e-3 else float(f"{value:.1e}")
 
 
 def _git(*words: str) -> str:

@@ -74,7 +74,7 @@ class Job:
     resource: dict[str, Any]
     polls: int = 0
     failure: Failure | None = None
-    answer: pa.Table | None = None
+    answer: pa.Table | int | None = None
 
     def seen(self) -> dict[str, Any]:
         """The resource as the next poll finds it."""
@@ -262,15 +262,21 @@ class Engine:
 
     # ------------------------------------------------------------ queries
 
-    def _query(self, asked: Mapping[str, Any]) -> pa.Table | None:
+    def _query(self, asked: Mapping[str, Any]) -> pa.Table | int | None:
+        """What a query gives: rows, how many a DELETE has dropped, or nothing."""
         try:
             tree = sqlglot.parse_one(asked["query"], read="bigquery")
+            text = asked["query"]
+            if "defaultDataset" in asked:
+                text = _within(tree, asked["defaultDataset"])
             self._refuse_strange_names(tree, asked.get("location"))
             if isinstance(tree, sql.Create):
-                self._create(tree, asked["query"])
+                self._create(tree, text)
                 return None
+            if isinstance(tree, sql.Delete):
+                return int(self._connection.execute(to_duckdb(text)).fetchall()[0][0])
             given = {named["name"]: _value(named) for named in asked.get("queryParameters", [])}
-            return self._connection.sql(to_duckdb(asked["query"]), params=given).to_arrow_table()
+            return self._connection.sql(to_duckdb(text), params=given).to_arrow_table()
         except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
             raise Failure("invalidQuery", str(error)) from error
 
@@ -315,6 +321,8 @@ class Engine:
         if job.polls > 0:
             return {"jobReference": reference, "jobComplete": False}
         page: dict[str, Any] = {"jobReference": reference, "jobComplete": True, "totalBytesProcessed": "0"}
+        if isinstance(job.answer, int):
+            return page | {"numDmlAffectedRows": str(job.answer)}
         if job.answer is None:
             return page
         self._name_destination(job)
@@ -466,6 +474,16 @@ def _scalar(kind: str, text: str) -> Any:
         "STRING": str,
     }
     return kinds[kind](text)
+
+
+def _within(tree: sql.Expression, dataset: Mapping[str, str]) -> str:
+    """The statement with a default dataset put before its plain names."""
+    inner = {common.alias for common in tree.find_all(sql.CTE)}
+    for table in tree.find_all(sql.Table):
+        if not table.db and table.name not in inner:
+            table.set("db", sql.to_identifier(dataset["datasetId"], quoted=True))
+            table.set("catalog", sql.to_identifier(dataset["projectId"], quoted=True))
+    return tree.sql("bigquery")
 
 
 def _key(table: Mapping[str, Any]) -> tuple[str, str, str]:

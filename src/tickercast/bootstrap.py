@@ -1,5 +1,6 @@
 """Settings become ports here, when asked and never at import: the only importer of concrete backends."""
 
+import difflib
 import functools
 import importlib.util
 import re
@@ -7,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tickercast import config, logs
 from tickercast.config import Settings
@@ -22,14 +23,32 @@ from tickercast.jobs.provision import provision
 from tickercast.jobs.publish import read_champion
 from tickercast.jobs.refresh import Served
 from tickercast.jobs.train import Fit
-from tickercast.ports import FINALIZED, MarketData, ModelRegistry, ObjectFinalized, ObjectStore, Warehouse
+from tickercast.jobs.tune import Prepare
+from tickercast.ports import (
+    FINALIZED,
+    MarketData,
+    ModelRegistry,
+    ObjectFinalized,
+    ObjectStore,
+    RecipeSearch,
+    RunRecord,
+    StudyTracker,
+    Warehouse,
+)
 
-_TRAINING = ("tensorflow", "mlflow", "tf2onnx")
+if TYPE_CHECKING:
+    from tickercast.backends.registry_mlflow import MlflowRegistry
+
+_TRAINING = ("tensorflow", "mlflow", "tf2onnx", "optuna")
+_SQLITE = "sqlite:///"
 _LARGEST_INT64 = 2**63 - 1
 _LONGEST_NAME = 1024
 
 SOURCES = ("yahoo", "sample", "simulated")
 """The market data sources that have a name; any other word is the path of a folder or file."""
+
+SLOW_PEERS = ("garch", "auto-arima", "auto-ets", "auto-theta", "prophet")
+"""The models that a backtest compares with on request; each fits every origin anew."""
 
 
 def object_store(settings: Settings, *, announce: bool = True) -> ObjectStore:
@@ -62,6 +81,22 @@ def warehouse(settings: Settings) -> Warehouse:
 
     path = _local_path(settings.warehouse, "duckdb", "TICKERCAST_WAREHOUSE", other=" or bigquery://PROJECT/DATASET")
     return DuckDBWarehouse(path, sql=config.resource("sql"))
+
+
+def statement(name: str) -> str:
+    """The statement that creates a table or view, in BigQuery's dialect.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    from tickercast.backends.sql import read_objects
+
+    found = {made.name: made.text for made in read_objects(config.resource("sql"))}
+    if name not in found:
+        close = difflib.get_close_matches(name, found, n=1)
+        hint = f"Did you mean {close[0]}?" if close else "Name one of these."
+        raise UsageError(f"There is no table or view {name[:40]!r}: {', '.join(sorted(found))} are there. {hint}")
+    return found[name]
 
 
 def market_data(name: str) -> MarketData:
@@ -99,11 +134,7 @@ def model_registry(settings: Settings) -> ModelRegistry:
     Raises:
         UsageError: MLflow is not installed.
     """
-    config.silence_telemetry()
-    require_training()
-    from tickercast.backends.registry_mlflow import MlflowRegistry
-
-    return MlflowRegistry(settings.mlflow_tracking_uri)
+    return _mlflow(settings)
 
 
 def require_training() -> None:
@@ -127,7 +158,9 @@ def seed(registry: ModelRegistry) -> None:
     """Registers the shipped champion as the first version of an empty registry, so that later numbers are new ones."""
     if registry.versions(bundles.MODEL) or not (config.resource("shipped") / bundles.CHAMPION).is_file():
         return
-    first = registry.register(shipped_bundle(), parameters={"source": "shipped with the package"}, artifacts={})
+    first = registry.register(
+        shipped_bundle(), RunRecord(parameters={"source": "shipped with the package"}, trained_here=False)
+    )
     registry.set_alias(bundles.MODEL, bundles.CHAMPION_ALIAS, first.card.version)
 
 
@@ -142,6 +175,37 @@ def trainer() -> Fit:
     from tickercast.models import lstm
 
     return lstm.fit
+
+
+def preparer() -> Prepare:
+    """What prepares the LSTM's trainings in a study of recipes; it needs the training extras.
+
+    Raises:
+        UsageError: TensorFlow is not installed.
+    """
+    require_training()
+    config.silence_tensorflow()
+    from tickercast.models import lstm
+
+    return lstm.prepare
+
+
+def recipe_search(settings: Settings) -> RecipeSearch:
+    """The studies of recipes, in a file beside MLflow's, or in `.tickercast` where MLflow is a server."""
+    from tickercast.backends.search_optuna import OptunaSearch
+
+    url = settings.mlflow_tracking_uri
+    folder = Path(url.removeprefix(_SQLITE)).parent if url.startswith(_SQLITE) else Path(".tickercast")
+    return OptunaSearch(folder / "tuning.db")
+
+
+def study_tracker(settings: Settings) -> StudyTracker:
+    """Where studies can be looked at: the same MLflow as the model registry's.
+
+    Raises:
+        UsageError: MLflow is not installed.
+    """
+    return _mlflow(settings)
 
 
 def known_symbols(name: str) -> Sequence[str]:
@@ -162,10 +226,10 @@ def known_symbols(name: str) -> Sequence[str]:
 
 
 def predictor(name: str, store: ObjectStore) -> Predictor:
-    """The model that a user names: `champion`, a baseline, or the folder of a bundle.
+    """The model that a user names: `champion`, a baseline, a slow peer, or the folder of a bundle.
 
     Raises:
-        UsageError: it is none of them.
+        UsageError: it is none of them, or its package is not installed.
         BundleError: the bundle is damaged.
     """
     from tickercast.models.baselines import EwmaT, HistoricalSimulation
@@ -176,21 +240,45 @@ def predictor(name: str, store: ObjectStore) -> Predictor:
         return load_bundle(read_champion(store))
     if name in simple:
         return simple[name]
+    if name in SLOW_PEERS:
+        return peer(name)
     folder = Path(name)
     if not (folder / "model.onnx").is_file() or not (folder / "model.json").is_file():
         raise UsageError(
-            f"{name!r} is no model: champion, {', '.join(simple)}, or a folder with model.onnx and model.json "
-            "was needed."
+            f"{name!r} is no model: champion, {', '.join([*simple, *SLOW_PEERS])}, or a folder with model.onnx and "
+            "model.json was needed."
         )
     return load_bundle(bundles.read_bundle((folder / "model.onnx").read_bytes(), (folder / "model.json").read_bytes()))
 
 
-def peers(histories: Sequence[History], through: date) -> Sequence[Predictor]:
-    """The baselines that any model is compared with; they learn from nothing after a date."""
+def trained_through(model: Predictor) -> date | None:
+    """The last date that a trained model has seen; None for one that learns from each history alone."""
+    card = getattr(model, "card", None)
+    return card.trained_through if isinstance(card, bundles.ModelCard) else None
+
+
+def peer(name: str) -> Predictor:
+    """One of `SLOW_PEERS`.
+
+    Raises:
+        UsageError: it is none of them, or its package is not installed.
+    """
+    from tickercast.models import peers as slow
+
+    made = {model.name: model for model in slow.ALL}
+    if name not in made:
+        close = difflib.get_close_matches(name, SLOW_PEERS, n=1)
+        hint = f"did you mean {close[0]}?" if close else "name one of them."
+        raise UsageError(f"{name[:40]!r} is no slow peer, and one of {', '.join(SLOW_PEERS)} was needed: {hint}")
+    return made[name]()
+
+
+def peers(histories: Sequence[History], through: date, *, slow: Sequence[Predictor] = ()) -> Sequence[Predictor]:
+    """The baselines that any model is compared with, which learn from nothing after a date; then the slow ones."""
     from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation
     from tickercast.models.random_walk import RandomWalk
 
-    return [EwmaT(), EwmaFhs.fit(histories, through), HistoricalSimulation(), RandomWalk()]
+    return [EwmaT(), EwmaFhs.fit(histories, through), HistoricalSimulation(), RandomWalk(), *slow]
 
 
 def yardstick(histories: Sequence[History], through: date) -> Sequence[Predictor]:
@@ -305,6 +393,14 @@ def _moment(text: object) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _mlflow(settings: Settings) -> "MlflowRegistry":
+    config.silence_telemetry()
+    require_training()
+    from tickercast.backends.registry_mlflow import MlflowRegistry
+
+    return MlflowRegistry(settings.mlflow_tracking_uri)
 
 
 def _deliver(settings: Settings) -> Callable[[Mapping[str, Any]], None]:

@@ -3,6 +3,7 @@
 Exit codes: 0 all went well, 1 some symbols failed, 2 wrong usage or nothing worked.
 """
 
+import functools
 import io
 import logging
 import sys
@@ -24,12 +25,13 @@ from tickercast.config import Settings
 from tickercast.domain.backtest import by, report
 from tickercast.domain.bundle import CHALLENGER_ALIAS, MODEL
 from tickercast.domain.history import parse_symbol
+from tickercast.domain.recipe import Recipe, read_recipe, to_json
 from tickercast.errors import Permanent, TickercastError, UsageError
 from tickercast.jobs import quarantine as quarantining
 from tickercast.jobs.account import Patience, accounted, entries, failed
 from tickercast.jobs.backtest import backtest as run_backtest
 from tickercast.jobs.collect import Collected, collect
-from tickercast.jobs.compare import compare
+from tickercast.jobs.compare import compare, learned_through
 from tickercast.jobs.promote import promote as promote_model
 from tickercast.jobs.promote import publish as publish_model
 from tickercast.jobs.publish import publishable, published_versions, read_champion, read_pointer
@@ -37,6 +39,7 @@ from tickercast.jobs.publish import rollback as roll_back
 from tickercast.jobs.replay import Replayed
 from tickercast.jobs.replay import replay as replay_object
 from tickercast.jobs.train import train as train_model
+from tickercast.jobs.tune import tune as tune_recipe
 from tickercast.jobs.upload import upload
 from tickercast.ports import ModelRegistry, ObjectStore, Warehouse
 
@@ -104,10 +107,11 @@ def forecast(
         with _waiting(settings, wait) as patience:
             collected = collect(uploaded, warehouse=warehouse, patience=patience)
     followed = compare(collected.forecasts, source=data) if actual else None
+    learned = learned_through(collected.forecasts, store=store) if actual else {}
     if as_json:
         print(screen.to_json(collected.forecasts, as_of))
     else:
-        _show(collected, followed, store.url, warehouse.url)
+        _show(collected, followed, learned, store.url, warehouse.url)
         if uploaded.object and left_alone:
             _say_sent(uploaded.object, uploaded.generation)
     worked = bool(collected.forecasts or (uploaded.object and left_alone))
@@ -212,16 +216,32 @@ def train(
         typer.Argument(metavar="TICKER", help="What to learn from; if none is named, all that the source holds."),
     ] = None,
     source: Annotated[
-        str, typer.Option(help="yahoo, sample, simulated, or a folder of CSV or Parquet files.", show_default="yahoo")
+        str,
+        typer.Option(
+            "--source",
+            "--data",
+            help="yahoo, sample, simulated, or a folder of CSV or Parquet files.",
+            show_default="yahoo",
+        ),
     ] = "",
     through: Annotated[
         str, typer.Option(metavar="DATE", help="The last date to learn from; what follows measures the model.")
     ] = "2010-12-31",
+    recipe: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="What tune found, as JSON.", show_default="what suits the amount of data"),
+    ] = "",
+    hold_out: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Learn from no N-th symbol, and measure the model on these; 0: from all."
+        ),
+    ] = 0,
     out: Annotated[str, typer.Option(metavar="DIR", help="Write the registered bundle there too.")] = "",
 ) -> None:
     """Train the LSTM, register it in MLflow as the challenger, and write its ONNX bundle."""
     settings = config.load()
-    name = source or settings.source
+    name, chosen = source or settings.source, _recipe(recipe)
     symbols = [parse_symbol(word) for word in tickers or []] or bootstrap.known_symbols(name)
     fit, registry, learned_through = bootstrap.trainer(), bootstrap.model_registry(settings), _as_of(through)
     bootstrap.seed(registry)
@@ -235,6 +255,9 @@ def train(
             fit=fit,
             peers=bootstrap.peers,
             registry=registry,
+            picture=chart.backtest_png,
+            recipe=chosen,
+            hold_out=hold_out,
             on_progress=progress.set,
             on_failure=lambda symbol, reason: _complain(f"{symbol}: {reason}"),
         )
@@ -246,6 +269,50 @@ def train(
         _say(f"written to {out}")
 
 
+@app.command(epilog="Example: tickercast tune --source sample --trials 20 --out recipe.json")
+def tune(
+    tickers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TICKER", help="What to learn from; if none is named, all that the source holds."),
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="That shall have finished, those of earlier calls included.")] = 20,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--source",
+            "--data",
+            help="yahoo, sample, simulated, or a folder of CSV or Parquet files.",
+            show_default="yahoo",
+        ),
+    ] = "",
+    through: Annotated[str, typer.Option(metavar="DATE", help="The last date to learn from.")] = "2010-12-31",
+    out: Annotated[str, typer.Option(metavar="FILE", help="Write the best recipe there, for train.")] = "recipe.json",
+) -> None:
+    """Search for a better recipe for the LSTM; a search that was stopped goes on where it was."""
+    settings = config.load()
+    name = source or settings.source
+    symbols = [parse_symbol(word) for word in tickers or []] or bootstrap.known_symbols(name)
+    prepare, learned_through = bootstrap.preparer(), _as_of(through)
+    search, tracker = bootstrap.recipe_search(settings), bootstrap.study_tracker(settings)
+    with _progress("trials", total=trials) as progress, _stoppable(search.url):
+        tuned = tune_recipe(
+            bootstrap.market_data(name),
+            symbols,
+            date(_FIRST_TRAINING_YEAR, 1, 1),
+            learned_through,
+            trials=trials,
+            prepare=prepare,
+            search=search,
+            tracker=tracker,
+            on_progress=lambda done, tuned: progress.set(done, trials, screen.study_line(tuned)),
+            on_failure=lambda symbol, reason: _complain(f"{symbol}: {reason}"),
+        )
+    _console().print(screen.study_table(tuned))
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    Path(out).write_text(to_json(tuned.best.recipe), encoding="utf-8")
+    _say(f"written to {out}, for: tickercast train --recipe {out}")
+
+
 @app.command(epilog="Example: tickercast backtest --data sample --from 2011-01-01 --to 2013-02-28 --chart backtest.png")
 def backtest(
     data: Annotated[str, typer.Option(help="A Parquet or CSV file, a folder of them, or sample.")],
@@ -254,8 +321,16 @@ def backtest(
     every: Annotated[int, typer.Option(min=1, help="Sessions from one origin to the next.")] = 10,
     symbols_file: Annotated[str, typer.Option(metavar="FILE", help="Only these symbols.")] = "",
     model: Annotated[
-        str, typer.Option(help="champion, random-walk, ewma-t, historical-simulation, or a bundle's folder.")
+        str,
+        typer.Option(help="champion, random-walk, ewma-t, historical-simulation, a slow peer, or a bundle's folder."),
     ] = "champion",
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Add a slow peer (repeatable): {', '.join(bootstrap.SLOW_PEERS)}."),
+    ] = None,
+    windows: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Forecast from N origins drawn at random; 0 means from all.")
+    ] = 0,
     json_out: Annotated[str, typer.Option("--json", metavar="OUT", help="Write the figures there as JSON.")] = "",
     chart_out: Annotated[str, typer.Option("--chart", metavar="PNG", help="Draw reliability and loss by step.")] = "",
 ) -> None:
@@ -264,26 +339,33 @@ def backtest(
     store = bootstrap.object_store(settings)
     bootstrap.provisioned(store, bootstrap.warehouse(settings))
     judged = bootstrap.predictor(model, store)
+    slow = [bootstrap.peer(name) for name in peer or []]
     symbols = [parse_symbol(word) for word in _words_of(symbols_file)] or bootstrap.known_symbols(data)
-    with _progress("symbols forecast", len(symbols)) as progress:
+    with _progress("forecasts", total=1) as progress:
         tables = run_backtest(
             bootstrap.market_data(data),
             symbols,
             _as_of(first),
             _as_of(last),
             models={judged.name: judged},
-            peers=bootstrap.peers,
+            peers=functools.partial(bootstrap.peers, slow=slow),
             every=every,
-            advance=progress.advance,
+            windows=windows or None,
+            on_progress=progress.set,
             on_failure=lambda symbol, reason: _complain(str(reason)),
         )
     told = report(tables)
+    through = bootstrap.trained_through(judged)
+    if through:
+        told["trained_through"] = through.isoformat()
     if json_out:
         Path(json_out).write_text(screen.report_json(told), encoding="utf-8")
     if chart_out:
         (_, _), *others = tables.items()
         Path(chart_out).write_bytes(chart.backtest_png(told, {name: by(table, "step") for name, table in others}))
     _console().print(screen.report_table(told))
+    if through and through >= _as_of(first):
+        _complain(screen.SEEN.format(through))
 
 
 @app.command(epilog="Example: tickercast models")
@@ -311,7 +393,7 @@ def promote(
     store, registry = _store_and_registry()
     challenger = registry.bundle(MODEL, version or _aliased(registry, CHALLENGER_ALIAS))
     symbols = [parse_symbol(word) for word in _words_of(symbols_file)] or bootstrap.known_symbols(data)
-    with _progress("symbols forecast", len(symbols)) as progress:
+    with _progress("forecasts", total=1) as progress:
         decision = promote_model(
             challenger,
             read_champion(store),
@@ -323,7 +405,7 @@ def promote(
             peers=bootstrap.yardstick,
             store=store,
             registry=registry,
-            advance=progress.advance,
+            on_progress=progress.set,
         )
     verdict = "promoted" if decision.promote else "kept the champion"
     _say(f"{verdict}: version {challenger.card.version} is {decision.reason}")
@@ -349,6 +431,71 @@ def rollback(
     store = bootstrap.object_store(config.load())
     bundle = roll_back(store, to or None)
     _say(f"version {bundle.card.version} is served from {store.url}")
+
+
+@app.command(epilog='Example: tickercast query "SELECT symbol, verdict FROM forecast_skill WHERE step IS NULL"')
+def query(
+    text: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT in BigQuery's dialect, over plain names.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.")] = False,
+) -> None:
+    """Ask the warehouse, whichever engine is configured."""
+    if as_json and as_csv:
+        raise UsageError("--json and --csv were given, and one form was needed. Leave one out.")
+    found = bootstrap.warehouse(config.load()).query(text)
+    if as_json:
+        print(found.to_json(orient="records", date_format="iso", double_precision=15, indent=2))
+    elif as_csv:
+        print(found.to_csv(index=False), end="")
+    else:
+        _console().print(screen.rows_table(found))
+
+
+@app.command(epilog="Example: tickercast compact")
+def compact() -> None:
+    """Drop the rows that newer files have replaced; no view changes, and events may go on coming in."""
+    warehouse = bootstrap.warehouse(config.load())
+    with _progress(f"compacting {warehouse.url}"):
+        dropped = warehouse.compact()
+    _say(", ".join(f"{count:,} rows of {table}" for table, count in dropped.items()) + " dropped")
+
+
+sql_app = typer.Typer(
+    name="sql", no_args_is_help=True, rich_markup_mode=None, epilog="Example: tickercast sql show indicators"
+)
+app.add_typer(sql_app)
+
+
+@sql_app.callback()
+def sql() -> None:
+    """Look at the tables and views, and bring the warehouse up to their files."""
+
+
+@sql_app.command("diff", epilog="Example: tickercast sql diff")
+def sql_diff() -> None:
+    """List what is missing in the warehouse or has changed; exit code 1 where there is something."""
+    warehouse = bootstrap.warehouse(config.load())
+    pending = warehouse.pending()
+    for name, how in pending.items():
+        _say(f"{how}  {name}")
+    if pending:
+        raise typer.Exit(SOME_FAILED)
+    _say(f"{warehouse.url} has every table and view as its file states it")
+
+
+@sql_app.command("apply", epilog="Example: tickercast sql apply")
+def sql_apply() -> None:
+    """Create what is missing, and replace views whose file has changed; no row is lost."""
+    warehouse = bootstrap.warehouse(config.load())
+    with _progress(f"applying sql to {warehouse.url}"):
+        applied = warehouse.provision()
+    _say(f"applied: {', '.join(applied)}" if applied else f"nothing to apply to {warehouse.url}")
+
+
+@sql_app.command("show", epilog="Example: tickercast sql show indicators")
+def sql_show(name: Annotated[str, typer.Argument(metavar="NAME", help="A table or view.")]) -> None:
+    """Print the statement behind a table or view."""
+    print(bootstrap.statement(name), end="")
 
 
 @app.command(epilog="Example: tickercast doctor")
@@ -430,6 +577,25 @@ def _as_of(word: str) -> date:
     return as_of
 
 
+def _recipe(path: str) -> Recipe | None:
+    if not path:
+        return None
+    try:
+        return read_recipe(Path(path).read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read as a recipe: {error.strerror}. Name what tune has written.") from error
+
+
+@contextmanager
+def _stoppable(url: str) -> Iterator[None]:
+    """Ends with a sentence where the user stops what can be gone on with."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        _complain(f"Stopped. What has finished is kept in {url}: the same command goes on from there.")
+        raise typer.Exit(SOME_FAILED) from stop
+
+
 def _words_of(symbols_file: str) -> list[str]:
     if not symbols_file:
         return []
@@ -444,7 +610,11 @@ def _words_of(symbols_file: str) -> list[str]:
 
 
 def _show(
-    collected: Collected, followed: Mapping[str, Mapping[date, float]] | None, store: str, warehouse: str
+    collected: Collected,
+    followed: Mapping[str, Mapping[date, float]] | None,
+    learned: Mapping[str, date],
+    store: str,
+    warehouse: str,
 ) -> None:
     console = _console()
     if len(collected.forecasts) >= screen.SUMMARY_FROM:
@@ -452,7 +622,8 @@ def _show(
     else:
         for made in collected.forecasts:
             actual = followed.get(made.symbol, {}) if followed is not None else None
-            console.print(screen.forecast_table(made, actual, store), soft_wrap=True)
+            through = learned.get(made.symbol, date.min)
+            console.print(screen.forecast_table(made, actual, store, through), soft_wrap=True)
     if collected.forecasts:
         console.print(f"prices and forecasts are in {warehouse}", style="dim", highlight=False, soft_wrap=True)
 
@@ -508,9 +679,9 @@ class _Bar:
         """Changes what the bar is called."""
         self._progress.update(self._task, description=label)
 
-    def set(self, done: int, total: int) -> None:
-        """Puts the bar where it belongs."""
-        self._progress.update(self._task, completed=done, total=total)
+    def set(self, done: float, total: int, label: str | None = None) -> None:
+        """Puts the bar where it belongs, and changes what stands before it."""
+        self._progress.update(self._task, completed=done, total=total, description=label)
 
 
 @contextmanager

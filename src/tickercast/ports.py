@@ -1,18 +1,21 @@
-"""The four ports, and the event that ties them together.
+"""The ports, and the event that ties them together.
 
 A port is the few methods that the jobs need. `tickercast.backends` holds the engines behind them,
 `tickercast.bootstrap` chooses among those by URL, and `tests/contract` runs one suite over all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol
 
 import pandas as pd
 
 from tickercast.domain.bundle import Bundle, RegisteredVersion
+from tickercast.domain.dataset import Dataset
 from tickercast.domain.history import Reading
+from tickercast.domain.recipe import Epoch, Recipe
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 """The type of the CloudEvents that announce a finished write."""
@@ -148,6 +151,30 @@ class Warehouse(Protocol):
             WarehouseUnavailable: try again.
         """
 
+    def query(self, text: str) -> pd.DataFrame:
+        """Answers a query in BigQuery's dialect, over tables and views by their plain names.
+
+        Raises:
+            UsageError: it is no query, or does not fit the tables.
+            WarehouseUnavailable: try again.
+        """
+
+    def pending(self) -> dict[str, str]:
+        """What `provision` would do: the tables and views that are `missing` or `changed`, by name.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+
+    def compact(self) -> dict[str, int]:
+        """Drops the rows that newer files have replaced, and no view changes; returns how many, by table.
+
+        Appends may go on meanwhile.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+
 
 class MarketData(Protocol):
     """A source of daily bars."""
@@ -174,6 +201,29 @@ class MarketData(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class RunRecord:
+    """What is kept of a training beside its bundle: enough to know it and to repeat it.
+
+    Attributes:
+        parameters: what it was trained with.
+        metrics: its results, where no bundle holds them.
+        curves: losses by epoch, from the first on.
+        datasets: what it has seen, by what for: `training`, `evaluation`.
+        artifacts: further files of the run, by file name.
+        network: the trained network as its framework holds it; opaque, and None where only the bundle is at hand.
+        trained_here: whether this process trained; only then do its code and libraries say anything about the model.
+    """
+
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+    network: Any = None
+    trained_here: bool = True
+
+
 class ModelRegistry(Protocol):
     """Where trained models are registered, with all that is needed to know and to repeat them."""
 
@@ -181,15 +231,18 @@ class ModelRegistry(Protocol):
     def url(self) -> str:
         """Where the registry is, as the user configured it."""
 
-    def register(self, bundle: Bundle, *, parameters: Mapping[str, Any], artifacts: Mapping[str, bytes]) -> Bundle:
+    def register(self, bundle: Bundle, record: RunRecord) -> Bundle:
         """Registers a bundle as the next version of its name and returns it with version and run id set.
 
         The new version takes the alias `challenger`.
 
         Args:
             bundle: what was trained; its metrics are stored too.
-            parameters: what it was trained with.
-            artifacts: further files of the run, by file name.
+            record: how.
+
+        Raises:
+            BundleError: the network is not valid ONNX.
+            StoreUnavailable: try again.
         """
 
     def bundle(self, name: str, version: str) -> Bundle:
@@ -219,5 +272,88 @@ class ModelRegistry(Protocol):
 
         Raises:
             BundleError: there is no such version.
+            StoreUnavailable: try again.
+        """
+
+
+# ---------------------------------------------------------------- tuning
+
+
+class Pruned(Exception):
+    """Ends an attempt at a recipe that promises nothing: what carries it out of the training, and no failure."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished trial of a study.
+
+    Attributes:
+        number: from 0 on, in the order in which trials began.
+        recipe: what was tried.
+        loss: what it is worth, less is better; None where it was pruned.
+    """
+
+    number: int
+    recipe: Recipe
+    loss: float | None
+
+
+Attempt = Callable[[int, Recipe, Callable[[Epoch], None]], float]
+"""Tries a recipe: trial number, recipe, and what to call after each epoch (it may raise `Pruned`) give its loss."""
+
+
+class RecipeSearch(Protocol):
+    """A search for the best recipe that is kept in studies, each of which can be gone on with."""
+
+    @property
+    def url(self) -> str:
+        """Where the studies are."""
+
+    def run(self, study: str, default: Recipe, attempt: Attempt, *, trials: int) -> Iterator[Trial]:
+        """Gives the trials of a study that have finished, then tries until there are `trials` of them.
+
+        The first recipe tried is the default. A trial that was interrupted does not count and is tried again, so that
+        an interrupted study gives what it would have given without.
+
+        Args:
+            study: its name; it is created if there is none.
+            default: the recipe whose fields are varied.
+            attempt: the training; where it raises `Pruned` the trial has finished, anything else ends the search.
+            trials: that shall have finished, those of earlier calls included.
+
+        Raises:
+            UsageError: studies are being run already, or their file is damaged.
+        """
+
+
+class StudyLog(Protocol):
+    """Keeps what becomes of one study while it runs."""
+
+    def trial(self, number: int, record: RunRecord, *, pruned: bool) -> None:
+        """Keeps a finished trial.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+
+    def result(self, record: RunRecord) -> None:
+        """Keeps what came out of the study.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+
+
+class StudyTracker(Protocol):
+    """Where people look at studies beside the trainings: the tracking server of the model registry."""
+
+    def study(self, name: str, record: RunRecord) -> AbstractContextManager[StudyLog]:
+        """Opens the run of a study, or opens it again; on leaving it is marked as finished, stopped or failed.
+
+        Args:
+            name: the study's.
+            record: what it has in common.
+
+        Raises:
             StoreUnavailable: try again.
         """

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -15,15 +18,20 @@ from tickercast.domain.forecast import LEVELS
 from tickercast.jobs.account import Entry
 from tickercast.jobs.collect import StoredForecast
 from tickercast.jobs.quarantine import Quarantined
+from tickercast.jobs.tune import Tuned
 
 SUMMARY_FROM = 9
 """From this many symbols on, one line each instead of ten."""
 
+SEEN = "The model was trained on dates up to {}: what it says of those shows how it works, and not how good it is."
+
 MADE_UP = "SIMULATED: these bars are made up, and so is what is forecast from them."
 
 
-def forecast_table(made: StoredForecast, actual: Mapping[date, float] | None, url: str) -> RenderableType:
-    """One symbol: ten rows, and where they came from."""
+def forecast_table(
+    made: StoredForecast, actual: Mapping[date, float] | None, url: str, learned_through: date = date.min
+) -> RenderableType:
+    """One symbol: ten rows, and where they came from; beside them what followed, unless the model has seen it."""
     table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=_title(made), pad_edge=False)
     for heading in ("date", "median", "change", "80 % interval", "95 % interval"):
         table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
@@ -38,6 +46,8 @@ def forecast_table(made: StoredForecast, actual: Mapping[date, float] | None, ur
         lines.append(Text(MADE_UP, style="bold red"))
     if actual is not None:
         lines.append(Text(_verdict(made, actual)))
+        if learned_through >= made.steps[0]["target_date"]:
+            lines.append(Text(SEEN.format(learned_through), style="yellow"))
     lines.append(Text(f"stored as {url}/{made.object}#{made.generation}", style="dim"))
     return Group(*lines)
 
@@ -130,6 +140,31 @@ def _to_second(moment: str) -> str:
     return moment[:19].replace("T", " ") or "–"
 
 
+def rows_table(rows: pd.DataFrame) -> RenderableType:
+    """The rows of a query; of many the first, and how many there are."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in rows.columns:
+        table.add_column(str(name), justify="right" if is_numeric_dtype(rows[name]) else "left", overflow="fold")
+    for row in rows.head(_ROWS_SHOWN).itertuples(index=False):
+        table.add_row(*map(_cell, row))
+    more = len(rows) - _ROWS_SHOWN
+    note = (
+        f"and {more:,} more rows: --csv or --json gives all" if more > 0 else f"{len(rows)} row{'s' * (len(rows) != 1)}"
+    )
+    return Group(table, Text(note, style="dim"))
+
+
+def _cell(value: Any) -> str:
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, pd.Timestamp):
+        return str(value.date()) if value == value.normalize() and value.tz is None else f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+_ROWS_SHOWN = 100
+
+
 def report_json(report: Mapping[str, Any]) -> str:
     """The stable machine-readable form of a backtest."""
     return json.dumps(report, indent=2) + "\n"
@@ -184,6 +219,29 @@ def card_table(card: ModelCard) -> RenderableType:
     for name, value in card.metrics.items():
         table.add_row(name, f"{value:g}")
     return table
+
+
+def study_line(tuned: Tuned) -> str:
+    """A study while it goes on, before its progress bar."""
+    if not tuned.trials:
+        return "trials"
+    return f"trials, best loss {tuned.best.loss:.5f} ({'default' if tuned.best is tuned.default else 'tuned'})"
+
+
+def study_table(tuned: Tuned) -> RenderableType:
+    """The best trial of a study beside the default: the losses, and what of the recipes is not the same."""
+    best, default = asdict(tuned.best.recipe), asdict(tuned.default.recipe)
+    title = f"{len(tuned.trials)} trials, {tuned.pruned} pruned"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    table.add_column("")
+    table.add_column("default", justify="right")
+    table.add_column(f"best, trial {tuned.best.number}", justify="right")
+    table.add_row("loss on validation blocks", f"{tuned.default.loss:.5f}", f"{tuned.best.loss:.5f}")
+    for name in best:
+        if best[name] != default[name]:
+            table.add_row(name, f"{default[name]:g}", f"{best[name]:.4g}")
+    note = "nothing better than the default was found; " if tuned.best is tuned.default else ""
+    return Group(table, Text(f"{note}study {tuned.study}"))
 
 
 def price(value: float) -> str:

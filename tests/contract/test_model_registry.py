@@ -2,23 +2,38 @@
 
 import json
 import logging
+import platform
+import subprocess
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tickercast import __version__
+from tickercast.backends import provenance
 from tickercast.backends.registry_mlflow import MlflowRegistry
 from tickercast.domain import features
 from tickercast.domain.bundle import Bundle, read_bundle
+from tickercast.domain.dataset import Dataset
 from tickercast.errors import BundleError, UsageError
+from tickercast.ports import RunRecord
 
 pytest.importorskip("mlflow")
 pytest.importorskip("onnx")
 
 SHIPPED = Path(features.__file__).parents[1] / "shipped/models/tickercast-lstm/1"
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+DATA = Dataset("sample", "ab" * 32, date(2000, 3, 1), date(2010, 12, 31), ("AAPL", "MSFT"), 5400)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore::UserWarning",
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +49,27 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="module")
 def first(registry: MlflowRegistry, bundle: Bundle) -> Bundle:
-    return registry.register(bundle, parameters={"seeds": "1,2"}, artifacts={"MODEL_CARD.md": b"# a card\n"})
+    return registry.register(
+        bundle,
+        RunRecord(
+            parameters={"seeds": "1,2"},
+            curves={"seed_1/val_z_loss": [0.5, 0.4, 0.3]},
+            datasets={"training": DATA},
+            artifacts={"MODEL_CARD.md": b"# a card\n", "backtest.png": b"a picture"},
+            network=network(bundle),
+        ),
+    )
+
+
+def network(bundle: Bundle) -> Any:
+    """A Keras network of the shape that the card describes."""
+    keras = pytest.importorskip("keras", exc_type=ImportError)
+    card = bundle.card
+    steps = keras.Input((card.window, len(card.features)), name="steps")
+    statics = keras.Input((len(card.statics),), name="statics")
+    joined = keras.layers.Concatenate()([keras.layers.LSTM(2)(steps), statics])
+    flat = keras.layers.Dense(card.horizon * len(card.quantiles))(joined)
+    return keras.Model([steps, statics], keras.layers.Reshape((card.horizon, len(card.quantiles)))(flat))
 
 
 def folder(registry: MlflowRegistry) -> Path:
@@ -51,7 +86,7 @@ def test_the_next_version_takes_the_alias_challenger_and_leaves_the_champion(
     registry: MlflowRegistry, bundle: Bundle, first: Bundle
 ) -> None:
     registry.set_alias(first.card.name, "champion", first.card.version)
-    second = registry.register(bundle, parameters={}, artifacts={})
+    second = registry.register(bundle, RunRecord())
     assert second.card.version == "2"
     assert registry.aliased(bundle.card.name, "challenger") == "2"
     assert registry.aliased(bundle.card.name, "champion") == "1"
@@ -62,10 +97,144 @@ def test_the_run_keeps_parameters_metrics_and_files(registry: MlflowRegistry, fi
 
     run = mlflow.MlflowClient(registry.url).get_run(first.card.run_id)
     assert run.data.params["seeds"] == "1,2"
-    assert run.data.metrics == pytest.approx(first.card.metrics)
+    assert run.data.metrics == pytest.approx(first.card.metrics | {"seed_1/val_z_loss": 0.3})
     stored = next(folder(registry).glob(f"mlartifacts/{first.card.run_id}/artifacts/model.json"))
     assert json.loads(stored.read_text())["run_id"] == first.card.run_id
     assert (stored.parent / "MODEL_CARD.md").read_bytes() == b"# a card\n"
+
+
+def test_the_run_keeps_losses_by_epoch(registry: MlflowRegistry, first: Bundle) -> None:
+    import mlflow
+
+    history = mlflow.MlflowClient(registry.url).get_metric_history(first.card.run_id, "seed_1/val_z_loss")
+    assert [(metric.step, metric.value) for metric in history] == [(1, 0.5), (2, 0.4), (3, 0.3)]
+
+
+def test_the_run_says_what_data_it_has_seen(registry: MlflowRegistry, first: Bundle) -> None:
+    import mlflow
+
+    run = mlflow.MlflowClient(registry.url).get_run(first.card.run_id)
+    tags = {name: value for name, value in run.data.tags.items() if name.startswith("data.training.")}
+    assert tags == {
+        "data.training.source": "sample",
+        "data.training.sha256": "ab" * 32,
+        "data.training.first": "2000-03-01",
+        "data.training.last": "2010-12-31",
+        "data.training.symbols": "2",
+        "data.training.rows": "5400",
+    }
+    (used,) = run.inputs.dataset_inputs
+    assert used.tags[0].value == "training"
+    assert (used.dataset.name, used.dataset.digest) == ("sample", ("ab" * 32)[:36])
+    assert json.loads(used.dataset.profile)["rows"] == 5400
+
+
+def test_the_run_says_with_what_code_and_libraries_it_was_made(registry: MlflowRegistry, first: Bundle) -> None:
+    import mlflow
+    import numpy as np
+
+    run = mlflow.MlflowClient(registry.url).get_run(first.card.run_id)
+    assert run.data.tags["tickercast"] == __version__
+    assert run.data.tags["numpy"] == np.__version__
+    assert run.data.tags["python"] == platform.python_version()
+    listed = (folder(registry) / f"mlartifacts/{first.card.run_id}/artifacts/environment.txt").read_text()
+    assert f"\nnumpy=={np.__version__}\n" in listed
+
+
+def test_a_model_that_came_from_elsewhere_is_not_said_to_be_made_here(registry: MlflowRegistry, bundle: Bundle) -> None:
+    import mlflow
+
+    made = registry.register(bundle, RunRecord(trained_here=False))
+    assert "numpy" not in mlflow.MlflowClient(registry.url).get_run(made.card.run_id).data.tags
+    assert not (folder(registry) / f"mlartifacts/{made.card.run_id}/artifacts/environment.txt").exists()
+
+
+def test_the_commit_is_the_one_of_the_checkout_and_absent_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    (tmp_path / "file").write_text("one")
+    monkeypatch.setattr(provenance, "_CHECKOUT", tmp_path)
+    assert provenance._commit.__wrapped__() == {}
+    for words in (["init", "--quiet"], ["add", "file"], ["commit", "--quiet", "--message", "one"]):
+        subprocess.run([*git, *words], cwd=tmp_path, check=True)
+    clean = provenance._commit.__wrapped__()
+    assert len(clean["mlflow.source.git.commit"]) == 40
+    assert clean["mlflow.source.git.dirty"] == "false"
+    (tmp_path / "file").write_text("two")
+    assert provenance._commit.__wrapped__()["mlflow.source.git.dirty"] == "true"
+    monkeypatch.setenv("PATH", "")
+    assert provenance._commit.__wrapped__() == {}
+
+
+def test_the_keras_network_is_kept_with_its_signature_and_nothing_is_pickled(
+    registry: MlflowRegistry, bundle: Bundle, first: Bundle
+) -> None:
+    import mlflow
+    import numpy as np
+
+    outputs = mlflow.MlflowClient(registry.url).get_run(first.card.run_id).outputs.model_outputs
+    models = {mlflow.get_logged_model(found.model_id).name: found.model_id for found in outputs}
+    assert set(models) == {"tickercast-lstm", "tickercast-lstm-keras"}
+    uri = f"models:/{models['tickercast-lstm-keras']}"
+    assert [spec.name for spec in mlflow.models.get_model_info(uri).signature.inputs] == ["steps", "statics"]
+    card, random = bundle.card, np.random.default_rng(0)
+    steps = random.normal(size=(3, card.window, len(card.features))).astype(np.float32)
+    statics = random.normal(size=(3, len(card.statics))).astype(np.float32)
+    assert mlflow.keras.load_model(uri)([steps, statics]).shape == (3, card.horizon, len(card.quantiles))
+    kept = {
+        path.name for path in (folder(registry) / f"mlartifacts/models/{models['tickercast-lstm-keras']}").rglob("*")
+    }
+    assert "model.keras" in kept
+    assert not {name for name in kept if "pickle" in name or name.endswith((".pkl", ".joblib"))}
+
+
+def test_a_study_is_a_run_with_its_trials_nested_in_it(registry: MlflowRegistry) -> None:
+    with registry.study("recipe-a", RunRecord({"seeds": "1,2"}, datasets={"training": DATA})) as log:
+        log.trial(0, RunRecord({"units": 32}, {"validation_sp": 0.5}, {"seed_1/loss": [0.7, 0.6]}), pruned=False)
+        log.trial(1, RunRecord({"units": 8}, curves={"seed_1/loss": [0.9]}), pruned=True)
+        log.result(RunRecord(metrics={"validation_sp": 0.5}, artifacts={"recipe.json": b"{}"}))
+    parent, (complete, pruned) = runs(registry, "recipe-a")
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params == {"seeds": "1,2"}
+    assert parent.data.metrics == {"validation_sp": 0.5}
+    assert (complete.info.run_name, complete.info.status, complete.data.tags["state"]) == (
+        "trial 0",
+        "FINISHED",
+        "complete",
+    )
+    assert complete.data.params == {"units": "32"}
+    assert complete.data.metrics == {"validation_sp": 0.5, "seed_1/loss": 0.6}
+    assert (pruned.info.run_name, pruned.info.status, pruned.data.tags["state"]) == ("trial 1", "KILLED", "pruned")
+    assert "validation_sp" not in pruned.data.metrics
+
+
+def test_a_study_that_is_gone_on_with_has_one_run(registry: MlflowRegistry) -> None:
+    def begin(number: int) -> None:
+        with registry.study("recipe-b", RunRecord({"seeds": "1,2"})) as log:
+            log.trial(number, RunRecord(), pruned=False)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        begin(0)
+    assert runs(registry, "recipe-b")[0].info.status == "KILLED"
+    with pytest.raises(KeyboardInterrupt):
+        begin(1)
+    assert [run.info.run_name for run in runs(registry, "recipe-b")[1]] == ["trial 0", "trial 1"]
+    with registry.study("recipe-b", RunRecord({"seeds": "1,2"})):
+        assert runs(registry, "recipe-b")[0].info.status == "RUNNING"
+    assert runs(registry, "recipe-b")[0].info.status == "FINISHED"
+
+
+def runs(registry: MlflowRegistry, study: str) -> tuple[Any, list[Any]]:
+    """The run of a study, and those nested in it by name."""
+    import mlflow
+
+    client = mlflow.MlflowClient(registry.url)
+    experiment = client.get_experiment_by_name("tickercast").experiment_id
+    (parent,) = client.search_runs([experiment], f"tags.`tickercast.study` = '{study}'")
+    nested = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    return parent, sorted(nested, key=lambda run: run.info.run_name)
 
 
 def test_the_registered_model_is_the_network_with_its_signature(registry: MlflowRegistry, first: Bundle) -> None:
@@ -89,14 +258,14 @@ def test_what_is_not_onnx_is_refused(registry: MlflowRegistry, bundle: Bundle) -
     garbage = b"not a network"
     card = bundle.card.model_copy(update={"sha256": sha256(garbage).hexdigest(), "trained_through": date(2010, 1, 1)})
     with pytest.raises(BundleError, match="not ONNX"):
-        registry.register(Bundle(garbage, card), parameters={}, artifacts={})
+        registry.register(Bundle(garbage, card), RunRecord())
 
 
 def test_registering_says_nothing(
     registry: MlflowRegistry, bundle: Bundle, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        registry.register(bundle, parameters={}, artifacts={})
+        registry.register(bundle, RunRecord())
     assert capfd.readouterr() == ("", "")
     assert caplog.text == ""
 

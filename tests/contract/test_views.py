@@ -215,6 +215,16 @@ def test_indicators_are_null_while_their_window_is_not_full() -> None:
     }  # fmt: skip
 
 
+def test_windows_begin_anew_after_a_gap_of_more_than_a_month() -> None:
+    closes = np.arange(1.0, 31.0)
+    prices = pd.concat(
+        [bars("A", closes, last=last, object=str(last)) for last in (date(2019, 3, 1), date(2023, 7, 21))]
+    )
+    found = in_duckdb("SELECT * FROM indicators ORDER BY session_date", {"prices": prices})
+    alone = in_duckdb("SELECT * FROM indicators ORDER BY session_date", {"prices": bars("A", closes)})
+    pd.testing.assert_frame_equal(found.tail(30).reset_index(drop=True), alone)
+
+
 def test_an_unmoved_price_has_no_rsi_and_means_that_equal_it() -> None:
     [*_, last] = in_duckdb(
         "SELECT * FROM indicators ORDER BY session_date", {"prices": bars("A", [5.0] * 40)}

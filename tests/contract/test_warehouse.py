@@ -23,7 +23,7 @@ from warehouse_rows import AT, append, price
 from tickercast.backends.warehouse_bigquery import BigQueryWarehouse
 from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
 from tickercast.config import resource
-from tickercast.errors import SchemaMismatch, WarehouseUnavailable
+from tickercast.errors import Permanent, SchemaMismatch, UsageError, WarehouseUnavailable
 from tickercast.ports import Warehouse
 
 
@@ -337,3 +337,76 @@ def test_a_changed_view_is_replaced(open_warehouse: Callable[[Path], Warehouse],
     (sql / "views" / "dear.sql").write_text("CREATE OR REPLACE VIEW dear AS\nSELECT * FROM bars WHERE close > 1")
     assert made.provision() == ["dear"]
     assert list(made.read("dear")["close"]) == [5.0]
+
+
+def sorted_rows(warehouse: Warehouse, name: str) -> pd.DataFrame:
+    rows = warehouse.read(name)
+    return rows.sort_values([column for column in ("session_date", "step") if column in rows]).reset_index(drop=True)
+
+
+def test_a_query_speaks_of_tables_and_views_by_their_plain_names(views: Warehouse) -> None:
+    append(views, "prices", [price(), price("META", close=2.0), price(day=20, close=1.0)], "k")
+    found = views.query(
+        "WITH mine AS (SELECT * FROM latest_prices) SELECT symbol, MAX(close) AS top FROM mine GROUP BY 1"
+    )
+    assert dict(zip(found["symbol"], found["top"], strict=True)) == {"MSFT": 343.77, "META": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("DROP TABLE prices", "is not one query"),
+        ("DELETE FROM prices WHERE TRUE", "is not one query"),
+        ("SELECT 1; SELECT 2", "is not one query"),
+        ("SELEC 1", "cannot be read"),
+        ("", "is not one query"),
+    ],
+)
+def test_what_is_no_query_is_refused_and_changes_nothing(views: Warehouse, text: str, complaint: str) -> None:
+    append(views, "prices", [price()], "k")
+    with pytest.raises(UsageError, match=complaint):
+        views.query(text)
+    assert len(views.read("prices")) == 1
+
+
+def test_a_query_that_does_not_fit_the_tables_is_a_sentence(views: Warehouse) -> None:
+    with pytest.raises(Permanent, match="colour"):
+        views.query("SELECT colour FROM prices")
+
+
+def test_pending_says_what_provisioning_would_do(open_warehouse: Callable[[Path], Warehouse], sql: Path) -> None:
+    made = open_warehouse(sql)
+    assert made.pending() == {"bars": "missing", "dear": "missing"}
+    made.provision()
+    assert made.pending() == {}
+    (sql / "views" / "dear.sql").write_text("CREATE OR REPLACE VIEW dear AS\nSELECT * FROM bars WHERE close > 20")
+    assert made.pending() == {"dear": "changed"}
+    assert made.provision() == ["dear"]
+
+
+def test_compacting_drops_what_newer_files_have_replaced_and_no_view_changes(views: Warehouse) -> None:
+    days = pd.bdate_range(end="2023-07-21", periods=200)
+    for generation, last in ((1, 190), (2, 195), (3, 200)):
+        rows = [
+            price(session_date=day.date(), close=float(number), generation=generation, object=f"ohlc/{generation}.csv")
+            for number, day in enumerate(days[last - 150 : last])
+        ]
+        append(views, "prices", rows, f"prices {generation}")
+        vintage = [forecast(step=step, generation=generation) for step in (1, 2)]
+        append(views, "forecasts", vintage, f"forecasts {generation}")
+    before = {name: sorted_rows(views, name) for name in ("latest_prices", "forecast_history", "indicators")}
+    dropped = views.compact()
+    assert dropped["forecasts"] == 4
+    assert 150 < dropped["prices"] < 300  # all that lies far from the files' edges
+    for name, was in before.items():
+        pd.testing.assert_frame_equal(sorted_rows(views, name), was)
+    assert views.compact() == {"forecasts": 0, "prices": 0}
+
+
+def test_a_bar_that_was_compacted_away_does_not_come_back_with_its_event(views: Warehouse) -> None:
+    old = [price(session_date=date(2023, 1, 2), close=1.0), price(session_date=date(2023, 5, 2))]
+    append(views, "prices", old, "old")
+    append(views, "prices", [price(session_date=date(2023, 1, 2), generation=2, object="new")], "new")
+    assert views.compact()["prices"] == 1
+    assert not append(views, "prices", old, "old")
+    assert len(views.read("prices")) == 2

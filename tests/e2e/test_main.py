@@ -371,3 +371,29 @@ def test_nothing_is_queued_for_anybody_elses_telemetry(run: Run, workspace: Path
 
 def test_the_version_is_told(run: Run) -> None:
     assert run("--version", door=("-m", "tickercast")).stdout.startswith("tickercast 0.")
+
+
+def test_the_warehouse_is_asked_in_one_dialect_and_kept_in_order(run: Run) -> None:
+    door = ("-m", "tickercast")
+    missing = run("sql", "diff", door=door)
+    assert missing.returncode == 1
+    assert "missing  indicators" in missing.stdout
+    assert "applied: " in run("sql", "apply", door=door).stdout
+    assert run("sql", "diff", door=door).returncode == 0
+    assert run("sql", "show", "coverage", door=door).stdout == (resource("sql") / "views" / "coverage.sql").read_text()
+
+    run("MSFT", "2012-08-15", "--source", "sample")
+    run("MSFT", "2012-09-14", "--source", "sample")
+    question = "SELECT model_name, COUNT(*) AS n FROM forecast_scores GROUP BY model_name ORDER BY model_name"
+    assert json.loads(run("query", question, "--json", door=door).stdout) == [
+        {"model_name": "random-walk", "n": 10},
+        {"model_name": "tickercast-lstm", "n": 10},
+    ]
+    assert run("query", question, "--csv", door=door).stdout == "model_name,n\nrandom-walk,10\ntickercast-lstm,10\n"
+    assert "2 rows" in run("query", question, door=door).stdout
+    assert "rows of prices dropped" in run("compact", door=door).stdout
+
+    wrong = run("query", "DROP TABLE prices", door=door)
+    assert wrong.returncode == 2
+    assert "is not one query" in wrong.stderr
+    assert "Did you mean coverage?" in run("sql", "show", "coverag", door=door).stderr

@@ -14,12 +14,14 @@ from tickercast.domain.promotion import Decision
 from tickercast.errors import BundleError, PreconditionFailed, UsageError
 from tickercast.jobs.promote import promote, publish
 from tickercast.jobs.publish import point_champion, published_versions, read_champion, rollback, write_bundle
-from tickercast.ports import ModelRegistry, ObjectStore
+from tickercast.ports import ModelRegistry, ObjectStore, RunRecord
 
 pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 FIRST, LAST = date(2011, 1, 3), date(2013, 2, 28)
+UNSEEN = date(2010, 12, 31)
+"""When the training of these tests' versions is said to end, so that the sample's last years can compare them."""
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def registry(workspace: Path) -> ModelRegistry:
 @pytest.fixture
 def store(workspace: Path) -> ObjectStore:
     made = LocalObjectStore(workspace / "bucket")
-    bundle = bootstrap.shipped_bundle()
+    bundle = shipped()
     write_bundle(made, bundle)
     point_champion(made, bundle.card.name, bundle.card.version)
     return made
@@ -58,11 +60,16 @@ def challenge(registry: ModelRegistry, store: ObjectStore) -> Callable[..., Deci
     return run
 
 
-def registered(registry: ModelRegistry, **changes: object) -> Bundle:
-    """A further version, with another card than the shipped one's and the same network."""
+def shipped(**changes: object) -> Bundle:
+    """The shipped network with another card."""
     bundle = bootstrap.shipped_bundle()
-    changed = replace(bundle, card=bundle.card.model_copy(update={"version": "", "run_id": "", **changes}))
-    return registry.register(changed, parameters={}, artifacts={})
+    return replace(bundle, card=bundle.card.model_copy(update={"trained_through": UNSEEN, **changes}))
+
+
+def registered(registry: ModelRegistry, **changes: object) -> Bundle:
+    """A further version."""
+    changed = shipped(**{"version": "", "run_id": "", **changes})
+    return registry.register(changed, RunRecord())
 
 
 def test_an_empty_registry_begins_with_the_shipped_champion(registry: ModelRegistry) -> None:
@@ -130,7 +137,7 @@ def test_a_version_that_was_never_published_is_a_sentence(store: ObjectStore, to
 def test_publishing_a_version_again_changes_nothing_and_another_under_its_number_is_refused(
     registry: ModelRegistry, store: ObjectStore
 ) -> None:
-    publish(registry.bundle(MODEL, "1"), store=store, registry=registry)
+    publish(shipped(), store=store, registry=registry)
     assert published_versions(store, MODEL) == ["1"]
     other = replace(read_champion(store), card=read_champion(store).card.model_copy(update={"calibration": 1.5}))
     with pytest.raises(BundleError, match="never changed"):

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from tickercast import bootstrap
 from tickercast.domain.backtest import (
+    BLOCK,
+    _blocks,
     backtest,
     by,
     compare,
@@ -17,6 +19,7 @@ from tickercast.domain.backtest import (
     reliability,
     report,
     rolling_origins,
+    sample,
     summary,
 )
 from tickercast.domain.forecast import HORIZON, QUANTILES
@@ -182,6 +185,67 @@ def test_years_add_up_to_the_whole(make_history: MakeHistory) -> None:
     assert sum(part["n"] for part in parts) == summary(table)["n"]
     weighed = sum(part["sp"] * part["n"] for part in parts) / summary(table)["n"]
     assert weighed == pytest.approx(summary(table)["sp"])
+
+
+def drawn(histories: Sequence[History], windows: int | None) -> dict[str, set[tuple[str, pd.Timestamp]]]:
+    """The origins that each of two models was held to."""
+    models = {"random-walk": RandomWalk(), "fixed": Fixed(np.linspace(-0.1, 0.1, 13))}
+    tables = backtest(models, histories, FIRST, LAST, windows=windows)
+    return {name: set(zip(table["symbol"], table["cutoff"], strict=True)) for name, table in tables.items()}
+
+
+def test_a_sample_is_the_same_for_every_model_and_whatever_the_order_of_symbols(make_history: MakeHistory) -> None:
+    histories = [make_history(f"S{seed}", seed=seed) for seed in range(4)]
+    found = drawn(histories, 12)
+    assert found["random-walk"] == found["fixed"]
+    assert len(found["fixed"]) == 12
+    assert drawn(histories[::-1], 12) == drawn(histories, 12) == found
+    assert {symbol for symbol, _ in found["fixed"]} == {"S0", "S1", "S2", "S3"}
+
+
+def test_a_smaller_sample_is_a_part_of_a_greater_one_and_the_greatest_is_everything(make_history: MakeHistory) -> None:
+    histories = [make_history(f"S{seed}", seed=seed) for seed in range(3)]
+    few, more, every = (drawn(histories, windows)["fixed"] for windows in (5, 20, None))
+    assert few < more < every
+    assert drawn(histories, 10_000)["fixed"] == every
+
+
+def test_a_sample_holds_each_origin_with_what_followed_it(make_history: MakeHistory) -> None:
+    whole = rolling_origins(make_history(), FIRST, LAST, every=10, needed=61)
+    (part,) = sample([whole], 7)
+    at = np.searchsorted(whole.positions, part.positions)
+    assert len(at) == 7
+    np.testing.assert_array_equal(whole.actual[at], part.actual)
+    np.testing.assert_array_equal(whole.sigma60[at], part.sigma60)
+    np.testing.assert_array_equal(whole.cutoffs[at], part.cutoffs)
+
+
+def test_a_sample_has_an_interval_though_symbols_and_blocks_are_nearly_empty(make_history: MakeHistory) -> None:
+    histories = [make_history(f"S{seed}", seed=seed) for seed in range(9)]
+    models = {"random-walk": RandomWalk(), "ewma-t": EwmaT()}
+    for windows in (1, 2, 5):
+        tables = backtest(models, histories, FIRST, LAST, windows=windows)
+        ratio, low, high = compare(tables["random-walk"], tables["ewma-t"], "sp")
+        assert 0.5 < low <= ratio <= high < 2
+
+
+@pytest.mark.parametrize("share", [1, 0.5, 0.05])
+def test_blocks_are_of_thirty_sessions_however_few_are_drawn(share: float) -> None:
+    dates = pd.bdate_range("2020-01-01", periods=600)
+    kept = np.random.default_rng(4).random(600) < share
+    kept[0] = True
+    blocks = _blocks(pd.Series(dates[kept]))
+    np.testing.assert_array_equal(blocks, pd.factorize(np.arange(600)[kept] // BLOCK)[0])
+
+
+def test_progress_is_told_within_a_symbol_and_ends_at_its_total(make_history: MakeHistory) -> None:
+    told: list[tuple[int, int]] = []
+    models = {"random-walk": RandomWalk(), "ewma-t": EwmaT()}
+    tables = backtest(models, [make_history()], FIRST, LAST, on_progress=lambda *step: told.append(step))
+    total = 2 * len(tables["ewma-t"]) // HORIZON
+    assert told[-1] == (total, total)
+    assert len(told) > 2
+    assert told == sorted(told)
 
 
 def test_constant_prices_are_left_out(make_history: MakeHistory) -> None:

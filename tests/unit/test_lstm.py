@@ -1,5 +1,6 @@
 """The network starts as its training quantiles, keeps them in order, and survives the way to ONNX."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 
 from tickercast.domain import features
+from tickercast.domain.dataset import dataset
 from tickercast.domain.history import History, Reading
-from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol
-from tickercast.jobs.train import evaluate, train
+from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol, UsageError
+from tickercast.jobs.train import evaluate, measures, train
 from tickercast.models.baselines import EwmaT
 from tickercast.models.served import ServedModel
 
@@ -127,10 +129,51 @@ def test_a_network_that_was_never_saved_is_refused(tmp_path: Path) -> None:
         lstm.load_keras(tmp_path / "network.keras")
 
 
-def test_the_same_seed_gives_the_same_model(trained: Any, histories: list[History]) -> None:
+def test_the_same_data_and_seeds_give_the_same_model_curves_and_measures(
+    trained: Any, histories: list[History]
+) -> None:
     again = lstm.fit(histories, trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
     assert again.parameters == trained.parameters
+    assert list(again.curves) == list(trained.curves)
+    for name, curve in trained.curves.items():
+        assert again.curves[name] == pytest.approx(curve, abs=1e-3), name
     np.testing.assert_allclose(again.predict(histories), trained.predict(histories), rtol=1e-3)
+    first, second = (
+        measures(evaluate(model, [EwmaT()], histories, THROUGH, date(2023, 12, 31))) for model in (trained, again)
+    )
+    assert second == pytest.approx(first, abs=1e-3)
+
+
+def test_every_seed_has_its_losses_by_epoch(trained: Any) -> None:
+    assert {name for name in trained.curves if name.startswith("seed_2/")} == {
+        f"seed_2/{part}{loss}" for part in ("", "val_") for loss in ("loss", "z_loss", "s_loss")
+    }
+    assert {len(values) for values in trained.curves.values()} == {TINY.epochs}
+    assert trained.curves["seed_1/loss"] != trained.curves["seed_2/loss"]
+
+
+def test_training_stops_early_and_keeps_the_best_epoch(histories: list[History]) -> None:
+    hasty = replace(TINY, rate=0.1, epochs=8, patience=1)
+    losses = lstm.fit(histories, trained_through=THROUGH, seeds=[1], recipe=hasty).curves["seed_1/val_z_loss"]
+    assert len(losses) < 8
+    assert losses[-1] >= min(losses[:-1])
+
+
+def test_an_attempt_is_worth_what_a_training_states(trained: Any, histories: list[History]) -> None:
+    seen: list[Any] = []
+    loss = lstm.prepare(histories, trained_through=THROUGH).attempt(TINY, [1, 2], seen.append)
+    assert round(loss, 6) == pytest.approx(trained.parameters["validation_sp"], rel=1e-3)
+    assert [(epoch.fold, epoch.seed, epoch.share) for epoch in seen] == [(0, 1, 0.5), (0, 1, 1), (1, 2, 0.5), (1, 2, 1)]
+    assert [epoch.losses["val_z_loss"] for epoch in seen[:2]] == pytest.approx(trained.curves["seed_1/val_z_loss"])
+    assert seen[1].ratio <= seen[0].ratio < 1.1
+
+
+def test_what_is_raised_after_an_epoch_ends_an_attempt(histories: list[History]) -> None:
+    def stop(epoch: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        lstm.prepare(histories, trained_through=THROUGH).attempt(TINY, [1, 2], stop)
 
 
 def test_training_reports_its_progress(histories: list[History]) -> None:
@@ -252,9 +295,110 @@ def test_the_job_trains_measures_on_later_dates_and_reports_failures(histories: 
         on_failure=lambda symbol, reason: failed.append(symbol),
     )
     assert failed == ["NONE"]
-    assert bundle.card.metrics == evaluate(trained, [EwmaT()], histories, THROUGH, date(2023, 12, 31))
+    tables = evaluate(trained, [EwmaT()], histories, THROUGH, date(2023, 12, 31))
+    assert bundle.card.metrics == measures(tables)
     assert bundle.card.metrics["n"] == 2 * 14
     assert 0.5 < bundle.card.metrics["sp_vs_ewma_t"] < 1.5
+
+
+class Registry:
+    """A registry that remembers what it is given."""
+
+    url = "memory"
+
+    def register(self, bundle: Any, record: Any) -> Any:
+        self.bundle, self.record = bundle, record
+        return bundle
+
+
+def test_the_job_registers_data_curves_figures_and_the_network(histories: list[History], trained: Any) -> None:
+    registry, drawn = Registry(), []
+
+    def picture(report: Any, peers: Any) -> bytes:
+        drawn.append((report["model"], list(peers)))
+        return b"a picture"
+
+    train(
+        Source(histories),
+        ["AAA", "BBB"],
+        date(2000, 1, 1),
+        date(2023, 12, 31),
+        THROUGH,
+        fit=lambda *args, **more: trained,
+        peers=lambda histories, through: [EwmaT()],
+        registry=registry,
+        picture=picture,
+    )
+    record = registry.record
+    assert record.network is trained.model
+    assert record.curves == trained.curves
+    assert record.parameters["units"] == TINY.units
+    assert record.datasets["training"] == dataset("given", histories, THROUGH)
+    assert record.datasets["evaluation"] == dataset("given", histories, date(2023, 12, 31))
+    assert record.datasets["training"].sha256 != record.datasets["evaluation"].sha256
+    assert record.artifacts["backtest.png"] == b"a picture"
+    assert drawn == [("tickercast-lstm", ["ewma-t"])]
+    told = json.loads(record.artifacts["backtest.json"])
+    assert told["overall"]["n"] == 28
+    assert set(told["by_symbol"]) == {"AAA", "BBB"}
+
+
+def test_the_job_hands_the_recipe_to_the_training(histories: list[History], trained: Any) -> None:
+    seen = {}
+    train(
+        Source(histories),
+        ["AAA"],
+        date(2000, 1, 1),
+        date(2023, 12, 31),
+        THROUGH,
+        fit=lambda *args, **more: seen.update(more) or trained,
+        peers=lambda histories, through: [EwmaT()],
+        recipe=TINY,
+    )
+    assert seen["recipe"] == TINY
+
+
+def test_symbols_held_out_measure_the_model_and_crypto_is_measured_apart(
+    histories: list[History], crypto: list[History], trained: Any
+) -> None:
+    learned: list[str] = []
+
+    def fit(histories: Sequence[History], **more: Any) -> Any:
+        learned.extend(history.symbol for history in histories)
+        return trained
+
+    given = [*histories, *crypto]
+    bundle = train(
+        Source(given),
+        [history.symbol for history in given],
+        date(2000, 1, 1),
+        date(2023, 12, 31),
+        THROUGH,
+        fit=fit,
+        peers=lambda histories, through: [EwmaT()],
+        hold_out=2,
+    )
+    assert learned == ["AAA", *(history.symbol for history in crypto)]
+    assert bundle.card.hold_out == 2
+    assert "held out to measure it: BBB" in bundle.card.trained_on
+    assert bundle.card.metrics["n"] == 14
+    own = evaluate(trained, [EwmaT()], crypto, THROUGH, date(2023, 12, 31))
+    assert bundle.card.metrics["crypto_sp"] == measures(own)["sp"]
+
+
+@pytest.mark.parametrize("hold_out", [1, 3])
+def test_holding_out_all_or_none_is_refused(histories: list[History], hold_out: int) -> None:
+    with pytest.raises(UsageError, match=f"one symbol in {hold_out} of 2"):
+        train(
+            Source(histories),
+            ["AAA", "BBB"],
+            date(2000, 1, 1),
+            date(2023, 12, 31),
+            THROUGH,
+            fit=lambda *args, **more: None,  # type: ignore[arg-type, return-value]
+            peers=lambda histories, through: [],
+            hold_out=hold_out,
+        )
 
 
 def test_the_job_refuses_when_no_symbol_is_known() -> None:

@@ -62,3 +62,10 @@ def test_made_up_bars_are_said_to_be_so_everywhere() -> None:
 def test_many_symbols_take_one_line_each() -> None:
     text = shown(screen.summary_table([stored("MSFT"), stored("META")]))
     assert [line.split()[0] for line in text.splitlines() if "2023-07-31" in line] == ["MSFT", "META"]
+
+
+def test_what_the_model_has_seen_is_no_test_of_it() -> None:
+    actual = {CUTOFF + timedelta(days=1): 100.0}
+    assert "trained on dates up to" not in shown(screen.forecast_table(stored(), actual, "file://bucket", CUTOFF))
+    later = CUTOFF + timedelta(days=1)
+    assert f"trained on dates up to {later}" in shown(screen.forecast_table(stored(), actual, "file://bucket", later))

@@ -3,17 +3,22 @@
 MLflow is imported when a method runs, since it takes seconds and only training needs it.
 """
 
+import json
 import logging
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tickercast.backends import provenance
 from tickercast.domain.bundle import CHALLENGER_ALIAS, Bundle, ModelCard, RegisteredVersion, read_bundle
+from tickercast.domain.dataset import Dataset
 from tickercast.errors import BundleError, StoreUnavailable, UsageError
+from tickercast.ports import RunRecord, StudyLog
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,10 +58,11 @@ class MlflowRegistry:
         """Where the registry is, as the user configured it."""
         return self._url
 
-    def register(self, bundle: Bundle, *, parameters: Mapping[str, Any], artifacts: Mapping[str, bytes]) -> Bundle:
+    def register(self, bundle: Bundle, record: RunRecord) -> Bundle:
         """Registers a bundle as the next version of its name; see `ModelRegistry.register`.
 
-        The new version gets the alias `challenger`, and keeps it until the next one is registered.
+        The new version gets the alias `challenger`, and keeps it until the next one is registered. It is made when the
+        run holds all but the card that names it: what fails before leaves a failed run and no version.
 
         Raises:
             BundleError: the network is not valid ONNX.
@@ -73,17 +79,44 @@ class MlflowRegistry:
                 pip_requirements=["onnxruntime", "numpy"],
                 save_as_external_data=False,
             )
+            if record.network is not None:
+                # A .keras file is a zip of JSON and weights: unlike MLflow's other flavours this one pickles nothing.
+                mlflow.keras.log_model(
+                    record.network,
+                    name=f"{card.name}-keras",
+                    signature=_signature(card),
+                    pip_requirements=provenance.requirements("keras", "tensorflow", "tensorflow-cpu"),
+                )
+            parameters, metrics = _card_parameters(card) | dict(record.parameters), card.metrics | dict(record.metrics)
+            _log(client, run_id, replace(record, parameters=parameters, metrics=metrics))
             _create_if_missing(client, card.name)
             made = client.create_model_version(
                 card.name, model.model_uri, run_id=run_id, model_id=model.model_id, description=card.trained_on
             )
             registered = bundle.registered(version=str(made.version), run_id=run_id)
-            mlflow.log_params({**_card_parameters(card), **parameters})
-            mlflow.log_metrics(card.metrics)
-            files = {"model.onnx": bundle.onnx, "model.json": registered.card.model_dump_json(indent=2).encode()}
-            _log_files(files | dict(artifacts))
+            _log_files(
+                client,
+                run_id,
+                {"model.onnx": bundle.onnx, "model.json": registered.card.model_dump_json(indent=2).encode()},
+            )
             client.set_registered_model_alias(card.name, CHALLENGER_ALIAS, str(made.version))
         return registered
+
+    @contextmanager
+    def study(self, name: str, record: RunRecord) -> Iterator[StudyLog]:
+        """A run for the study, whose trials are runs nested in it; see `StudyTracker.study`."""
+        with _quiet(), self._client() as client:
+            experiment_id = self._experiment(client)
+            run_id = _open_study(client, experiment_id, name, record)
+            status = "FAILED"
+            try:
+                yield _Study(client, experiment_id, run_id)
+                status = "FINISHED"
+            except KeyboardInterrupt:
+                status = "KILLED"
+                raise
+            finally:
+                client.set_terminated(run_id, status)
 
     def bundle(self, name: str, version: str) -> Bundle:
         """Reads a registered version back, to the byte."""
@@ -148,10 +181,12 @@ class MlflowRegistry:
         """A new run of the experiment; it is marked as failed if the block raises."""
         import mlflow
 
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        where = experiment.experiment_id if experiment else client.create_experiment(EXPERIMENT, self._artifacts())
-        with mlflow.start_run(experiment_id=where) as run:
+        with mlflow.start_run(experiment_id=self._experiment(client)) as run:
             yield run.info.run_id
+
+    def _experiment(self, client: "MlflowClient") -> str:
+        found = client.get_experiment_by_name(EXPERIMENT)
+        return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, self._artifacts()))
 
     def _artifacts(self) -> str | None:
         """The folder of artifacts beside a SQLite file; a server has its own."""
@@ -194,7 +229,12 @@ def _signature(card: ModelCard) -> "ModelSignature":
 
 
 def _card_parameters(card: ModelCard) -> dict[str, Any]:
-    return {"calibration": card.calibration, "trained_on": card.trained_on, "trained_through": card.trained_through}
+    return {
+        "calibration": card.calibration,
+        "calibrated_apart": ", ".join(card.calibrations) or "none",
+        "trained_on": card.trained_on,
+        "trained_through": card.trained_through,
+    }
 
 
 def _create_if_missing(client: "MlflowClient", name: str) -> None:
@@ -211,10 +251,111 @@ def _read_file(run_id: str | None, name: str) -> bytes:
         ).read_bytes()
 
 
-def _log_files(files: Mapping[str, bytes]) -> None:
-    import mlflow
+def _log(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
+    """Logs all of a record but the network, in as few requests as there can be."""
+    from mlflow.entities import Metric, Param, RunTag
 
+    now = _milliseconds()
+    figures = [Metric(name, value, now, 0) for name, value in record.metrics.items()]
+    for name, curve in record.curves.items():
+        figures += [Metric(name, value, now, epoch) for epoch, value in enumerate(curve, start=1)]
+    parameters = [Param(name, str(value)) for name, value in record.parameters.items()]
+    tags = _data_tags(record.datasets) | (dict(provenance.tags()) if record.trained_here else {})
+    client.log_batch(run_id, params=parameters, tags=[RunTag(*tag) for tag in tags.items()])
+    for start in range(0, len(figures), _BATCH):
+        client.log_batch(run_id, figures[start : start + _BATCH])
+    _log_datasets(client, run_id, record.datasets)
+    environment = {"environment.txt": provenance.environment().encode()} if record.trained_here else {}
+    _log_files(client, run_id, dict(record.artifacts) | environment)
+
+
+_BATCH = 1000  # metrics that a tracking server takes at once
+
+
+def _data_tags(datasets: Mapping[str, Dataset]) -> dict[str, str]:
+    """What can be searched for: `data.training.sha256` and the like."""
+    return {
+        f"data.{context}.{name}": str(value)
+        for context, data in datasets.items()
+        for name, value in (*_profile(data).items(), ("sha256", data.sha256), ("source", data.source))
+    }
+
+
+def _log_datasets(client: "MlflowClient", run_id: str, datasets: Mapping[str, Dataset]) -> None:
+    """Logs what MLflow shows as the run's «datasets used»."""
+    from mlflow.entities import Dataset as Logged
+    from mlflow.entities import DatasetInput, InputTag
+
+    inputs = [
+        DatasetInput(
+            Logged(
+                name=data.source[-500:],
+                digest=data.sha256[:_DIGEST],
+                source_type="local",
+                source=json.dumps({"uri": data.source}),
+                profile=json.dumps(_profile(data)),
+            ),
+            [InputTag("mlflow.data.context", context)],
+        )
+        for context, data in datasets.items()
+    ]
+    if inputs:
+        client.log_inputs(run_id, inputs)
+
+
+_DIGEST = 36  # characters that MLflow keeps of it; the tags hold the whole hash
+
+
+def _profile(data: Dataset) -> dict[str, Any]:
+    return {"first": str(data.first), "last": str(data.last), "symbols": len(data.symbols), "rows": data.rows}
+
+
+def _open_study(client: "MlflowClient", experiment_id: str, name: str, record: RunRecord) -> str:
+    """The run of a study that was begun before, or a new one."""
+    found = client.search_runs([experiment_id], f"tags.`{_STUDY}` = '{name}'", max_results=1)
+    if found:
+        client.update_run(found[0].info.run_id, status="RUNNING")
+        return str(found[0].info.run_id)
+    run = client.create_run(experiment_id, tags={_STUDY: name}, run_name=name)
+    _log(client, run.info.run_id, record)
+    return str(run.info.run_id)
+
+
+_STUDY = "tickercast.study"
+
+
+@dataclass
+class _Study:
+    """The runs of one study.
+
+    A run is written when its trial has finished, so that one that is killed leaves no run that seems to go on for ever.
+    """
+
+    client: "MlflowClient"
+    experiment_id: str
+    run_id: str
+    began: int = field(default_factory=lambda: _milliseconds())
+
+    def trial(self, number: int, record: RunRecord, *, pruned: bool) -> None:
+        """Keeps a trial as a run nested in the study's; one that was pruned is marked as killed."""
+        tags = {"mlflow.parentRunId": self.run_id, "state": "pruned" if pruned else "complete"}
+        run = self.client.create_run(self.experiment_id, self.began, tags, f"trial {number}")
+        _log(self.client, run.info.run_id, record)
+        self.client.set_terminated(run.info.run_id, "KILLED" if pruned else "FINISHED")
+        self.began = _milliseconds()
+
+    def result(self, record: RunRecord) -> None:
+        """Keeps what came out of the study with the study's own run."""
+        _log(self.client, self.run_id, record)
+
+
+def _milliseconds() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)
+
+
+def _log_files(client: "MlflowClient", run_id: str, files: Mapping[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
-        mlflow.log_artifacts(folder)
+        if files:
+            client.log_artifacts(run_id, folder)

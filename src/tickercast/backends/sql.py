@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from tickercast.errors import SchemaMismatch
+from tickercast.errors import SchemaMismatch, UsageError
 
 
 @dataclass(frozen=True)
@@ -106,23 +106,22 @@ def missing_columns(table: SqlObject, stored: Sequence[Column], url: str) -> lis
     return missing
 
 
-def qualified(found: SqlObject, names: Collection[str], dataset: str) -> str:
+def qualified(text: str, names: Collection[str], dataset: str) -> str:
     """A statement in which each of our objects carries its dataset; all else is kept to the letter.
 
     A view keeps its text for ever, and BigQuery refuses to keep a name without a dataset.
 
     Args:
-        found: the statement.
+        text: the statement.
         names: of all our objects.
         dataset: `project.dataset`.
     """
     import sqlglot
     from sqlglot import expressions
 
-    tree = sqlglot.parse_one(found.text, read="bigquery")
+    tree = sqlglot.parse_one(text, read="bigquery")
     ours = set(names) - {inner.alias for inner in tree.find_all(expressions.CTE)}
     places = {table.this.meta["start"] for table in tree.find_all(expressions.Table) if table.name in ours}
-    text = found.text
     for start in sorted(places, reverse=True):
         name = re.match(r"\w+", text[start:])
         assert name, "our names are plain words"
@@ -137,6 +136,51 @@ def read_objects(folder: Path) -> list[SqlObject]:
         name: {other for other in objects if other != name and found.names(other)} for name, found in objects.items()
     }
     return [objects[name] for name in TopologicalSorter(graph).static_order()]
+
+
+def read_compactions(folder: Path) -> dict[str, str]:
+    """Reads `compact/*.sql`: for each table the statement that drops what newer files have replaced."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "compact").glob("*.sql"))}
+
+
+def pending(
+    objects: Sequence[SqlObject], applied: Mapping[str, str], mark: Callable[[SqlObject], str]
+) -> dict[str, str]:
+    """The objects that are `missing` or `changed`, by name.
+
+    Args:
+        objects: as their files state them.
+        applied: the marks of those in the warehouse, by name.
+        mark: what an object's mark should be.
+    """
+    return {
+        found.name: "changed" if found.name in applied else "missing"
+        for found in objects
+        if applied.get(found.name) != mark(found)
+    }
+
+
+def checked_query(text: str) -> str:
+    """Makes sure that a text is one query, which changes nothing.
+
+    Raises:
+        UsageError: it is not.
+    """
+    import sqlglot
+    from sqlglot import expressions
+    from sqlglot.errors import SqlglotError
+
+    try:
+        statements = sqlglot.parse(text, read="bigquery")
+    except SqlglotError as error:
+        said = " ".join(_PLAIN.sub("", str(error)).split())
+        raise UsageError(f"The query cannot be read: {said[:200]}. BigQuery's dialect was needed.") from error
+    if len(statements) != 1 or not isinstance(statements[0], expressions.Query):
+        raise UsageError(f"{text.strip()[:60]!r} is not one query: SELECT … or WITH … SELECT … was needed.")
+    return text
+
+
+_PLAIN = re.compile(r"\x1b\[\d+m")  # the parser underlines for a terminal
 
 
 def to_duckdb(text: str) -> str:

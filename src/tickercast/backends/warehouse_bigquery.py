@@ -42,7 +42,16 @@ from google.cloud import bigquery
 from google.cloud.bigquery.table import RowIterator
 
 from tickercast.backends.bigquery_errors import one_line, passes, translated
-from tickercast.backends.sql import Column, SqlObject, missing_columns, qualified, read_objects
+from tickercast.backends.sql import (
+    Column,
+    SqlObject,
+    checked_query,
+    missing_columns,
+    pending,
+    qualified,
+    read_compactions,
+    read_objects,
+)
 from tickercast.errors import SchemaMismatch
 
 _LABEL = "tickercast_sql"
@@ -115,11 +124,11 @@ class BigQueryWarehouse:
         """Creates what is missing, adds columns to tables and replaces views whose file has changed."""
         with self._translated():
             objects = read_objects(self._sql)
-            applied = self._applied()
-            changed = [found for found in objects if applied.get(found.name) != _label(found)]
-            for found in changed:
-                self._apply(found, [other.name for other in objects], exists=found.name in applied)
-        return [found.name for found in changed]
+            changed = pending(objects, self._applied(), _label)
+            for found in objects:
+                if found.name in changed:
+                    self._apply(found, [other.name for other in objects], exists=changed[found.name] == "changed")
+        return list(changed)
 
     def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
         """Appends rows by one load job, or nothing where a job with the key's id has stored them."""
@@ -137,15 +146,41 @@ class BigQueryWarehouse:
             terms.append(term)
             parameters += [parameter.to_api_repr()] if parameter else []
         condition = f" WHERE {' AND '.join(terms)}" if terms else ""
+        statement = f"SELECT * FROM `{self._reference(name)}`{condition}"  # noqa: S608
+        return self._read(statement, {"parameterMode": "NAMED", "queryParameters": parameters})
+
+    def query(self, text: str) -> pd.DataFrame:
+        """Answers a query, in which plain names are the dataset's."""
+        return self._read(checked_query(text), {"defaultDataset": self._dataset.to_api_repr()})
+
+    def pending(self) -> dict[str, str]:
+        """The tables and views that are missing or whose file has changed."""
+        with self._translated():
+            return pending(read_objects(self._sql), self._applied(), _label)
+
+    def compact(self) -> dict[str, int]:
+        """Drops what newer files have replaced, by one DELETE a table; it sees no row that is appended meanwhile."""
+        names = [found.name for found in read_objects(self._sql)]
+        with self._translated():
+            return {
+                table: self._client.query_and_wait(qualified(text, names, self._path)).num_dml_affected_rows or 0
+                for table, text in read_compactions(self._sql).items()
+            }
+
+    def _read(self, statement: str, settings: Mapping[str, Any]) -> pd.DataFrame:
         with self._translated():
             read = pandas_gbq.read_gbq(
-                f"SELECT * FROM `{self._reference(name)}`{condition}",  # noqa: S608
-                configuration={"query": {"parameterMode": "NAMED", "queryParameters": parameters}},
+                statement,
+                configuration={"query": dict(settings)},
                 location=self._location or None,
                 progress_bar_type=None,
                 bigquery_client=self._client,
             )
         return _like_duckdb(read)
+
+    @property
+    def _path(self) -> str:
+        return f"{self._dataset.project}.{self._dataset.dataset_id}"
 
     @functools.cached_property
     def _client(self) -> "_Client":
@@ -184,8 +219,7 @@ class BigQueryWarehouse:
         changed = bigquery.Table(self._reference(found.name))
         fields = ["labels"]
         if found.is_view or not exists:
-            dataset = f"{self._dataset.project}.{self._dataset.dataset_id}"
-            self._client.query_and_wait(qualified(found, names, dataset))
+            self._client.query_and_wait(qualified(found.text, names, self._path))
         else:
             changed = self._client.get_table(changed, **self._patience)
             missing = missing_columns(found, [_column(field) for field in changed.schema], self.url)

@@ -15,7 +15,17 @@ import duckdb
 import pandas as pd
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
-from tickercast.backends.sql import Column, SqlObject, from_duckdb, missing_columns, read_objects, to_duckdb
+from tickercast.backends.sql import (
+    Column,
+    SqlObject,
+    checked_query,
+    from_duckdb,
+    missing_columns,
+    pending,
+    read_compactions,
+    read_objects,
+    to_duckdb,
+)
 from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
 
 Answer = TypeVar("Answer")
@@ -68,15 +78,42 @@ class DuckDBWarehouse:
         statement = f"SELECT * FROM {_quoted(name)}" + (f" WHERE {' AND '.join(terms)}" if terms else "")  # noqa: S608
         return self._attempt(lambda connection: connection.execute(statement, list(wanted.values())).df())
 
-    def _provision(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+    def query(self, text: str) -> pd.DataFrame:
+        """Answers a query of BigQuery's dialect."""
+        statement = to_duckdb(checked_query(text))
+        try:
+            return self._attempt(lambda connection: connection.execute(statement).df())
+        except (SchemaMismatch, WarehouseUnavailable) as error:
+            if isinstance(error.__cause__, (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException)):
+                said = _one_line(error.__cause__)
+                raise UsageError(f"The query does not fit what {self.url} holds: {said}. Correct it.") from error
+            raise
+
+    def pending(self) -> dict[str, str]:
+        """The tables and views that are missing or whose file has changed."""
+        return self._attempt(self._pending)
+
+    def compact(self) -> dict[str, int]:
+        """Drops what newer files have replaced, in one transaction."""
+        return self._attempt(self._compact)
+
+    def _compact(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+        statements = read_compactions(self._sql)
+        return {table: connection.execute(to_duckdb(text)).fetchall()[0][0] for table, text in statements.items()}
+
+    def _pending(self, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
         connection.execute(_LEDGERS)
         applied = dict(connection.execute("SELECT name, sha256 FROM _objects").fetchall())
-        changed = [found for found in read_objects(self._sql) if applied.get(found.name) != found.sha256]
-        for found in changed:
-            for statement in self._statements(connection, found, exists=found.name in applied):
-                connection.execute(to_duckdb(statement))
-            connection.execute("INSERT OR REPLACE INTO _objects VALUES (?, ?)", [found.name, found.sha256])
-        return [found.name for found in changed]
+        return pending(read_objects(self._sql), applied, lambda found: found.sha256)
+
+    def _provision(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        changed = self._pending(connection)
+        for found in read_objects(self._sql):
+            if found.name in changed:
+                for statement in self._statements(connection, found, exists=changed[found.name] == "changed"):
+                    connection.execute(to_duckdb(statement))
+                connection.execute("INSERT OR REPLACE INTO _objects VALUES (?, ?)", [found.name, found.sha256])
+        return list(changed)
 
     def _statements(self, connection: duckdb.DuckDBPyConnection, found: SqlObject, *, exists: bool) -> list[str]:
         if found.is_view or not exists:

@@ -8,7 +8,7 @@ its session and nothing else: histories are cut there before a model sees them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -30,6 +30,8 @@ BLOCK = 30
 
 DRAWS = 1000
 """Of the bootstrap."""
+
+_FIRST_BATCH = 8  # origins of a symbol forecast at a time, then twice as many and so on: a slow model shows progress
 
 _MEDIAN = QUANTILES.index(0.5)
 _ENDS = {80: (QUANTILES.index(0.1), QUANTILES.index(0.9)), 95: (QUANTILES.index(0.025), QUANTILES.index(0.975))}
@@ -53,7 +55,12 @@ class Origins:
 
     def known(self) -> list[History]:
         """The history as it was at each origin."""
-        return [History(self.history.symbol, self.history.bars.iloc[: at + 1]) for at in self.positions]
+        return [replace(self.history, bars=self.history.bars.iloc[: at + 1]) for at in self.positions]
+
+    def only(self, rows: Sequence[int]) -> "Origins":
+        """Some of the origins, by their numbers."""
+        at = np.array(rows, dtype=np.intp)
+        return replace(self, positions=self.positions[at], actual=self.actual[at], sigma60=self.sigma60[at])
 
     @property
     def cutoffs(self) -> NDArray[np.datetime64]:
@@ -126,7 +133,8 @@ def backtest(
     last: date,
     *,
     every: int = HORIZON,
-    advance: Callable[[int], None] = lambda _: None,
+    windows: int | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, pd.DataFrame]:
     """Forecasts with every model from the same origins of every symbol.
 
@@ -136,21 +144,50 @@ def backtest(
         first: the first date that may be an origin.
         last: the last date that may be an origin.
         every: sessions from one origin to the next.
-        advance: called with the number of symbols done since the last call.
+        windows: how many of the origins to forecast from, drawn by `sample`; None means all.
+        on_progress: called with the forecasts made and their total, which several models share.
 
     Returns:
         For each name its `losses`, row by row for the same origins; empty tables where there is no origin.
     """
     needed = max(model.min_sessions for model in models.values())
+    found = [rolling_origins(history, first, last, every=every, needed=needed) for history in histories]
+    if windows is not None:
+        found = sample(found, windows)
+    total = len(models) * sum(len(origins.positions) for origins in found)
+    done = 0
+
+    def told(count: int) -> None:
+        nonlocal done
+        done += count
+        on_progress(done, total)
+
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in models}
-    for history in histories:
-        origins = rolling_origins(history, first, last, every=every, needed=needed)
+    for origins in found:
         known = origins.known()
         if known:
             for name, model in models.items():
-                parts[name].append(losses(origins, model.predict(known)))
-        advance(1)
+                parts[name].append(losses(origins, _predict(model, known, told)))
     return {name: pd.concat(tables, ignore_index=True) if tables else pd.DataFrame() for name, tables in parts.items()}
+
+
+def sample(found: Sequence[Origins], windows: int, *, seed: int = 0) -> list[Origins]:
+    """Draws origins of all symbols at random, every one as likely as another and none twice.
+
+    Args:
+        found: the origins of each symbol, each symbol once; in which order makes no difference to what is drawn.
+        windows: how many to draw; all are, where there are no more. A smaller draw is a part of a greater one.
+        seed: of the draw.
+
+    Returns:
+        As many as `found`, in its order; those of which nothing was drawn are empty.
+    """
+    every = sorted((origins.history.symbol, row) for origins in found for row in range(len(origins.positions)))
+    drawn = {every[at] for at in np.random.default_rng(seed).permutation(len(every))[:windows]}
+    return [
+        origins.only([row for row in range(len(origins.positions)) if (origins.history.symbol, row) in drawn])
+        for origins in found
+    ]
 
 
 def summary(table: pd.DataFrame) -> dict[str, float]:
@@ -185,7 +222,7 @@ def compare(table: pd.DataFrame, peer: pd.DataFrame, loss: str) -> tuple[float, 
     if not table[keys].equals(peer[keys]):
         raise ValueError("two tables of losses can be compared only row by row, and their origins differ")
     symbols = pd.factorize(table["symbol"])[0]
-    blocks = pd.factorize(pd.factorize(table["cutoff"], sort=True)[0] * _spacing(table) // BLOCK)[0]
+    blocks = _blocks(table["cutoff"])
     return ratio_interval(_sums(symbols, blocks, table[loss]), _sums(symbols, blocks, peer[loss]))
 
 
@@ -205,8 +242,9 @@ def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int 
     rows, columns = own.shape
     by_symbol = random.multinomial(rows, np.full(rows, 1 / rows), draws)
     by_block = random.multinomial(columns, np.full(columns, 1 / columns), draws)
-    ratios = ((by_symbol @ own) * by_block).sum(axis=1) / ((by_symbol @ other) * by_block).sum(axis=1)
-    low, high = np.quantile(ratios, [0.025, 0.975])
+    drawn = [((by_symbol @ sums) * by_block).sum(axis=1) for sums in (own, other)]
+    hit = drawn[1] > 0  # where origins are few, a draw of symbols and blocks may hold none of them, and says nothing
+    low, high = np.quantile(drawn[0][hit] / drawn[1][hit], [0.025, 0.975])
     return float(own.sum() / other.sum()), float(low), float(high)
 
 
@@ -238,10 +276,23 @@ def reliability(table: pd.DataFrame) -> Floats:
     return np.array([float((table["rank"] <= index).mean()) for index in range(len(QUANTILES))])
 
 
-def _spacing(table: pd.DataFrame) -> int:
-    """Business days from one distinct origin date to the next, so that blocks are of `BLOCK` sessions."""
-    dates = np.unique(table["cutoff"].to_numpy().astype("datetime64[D]"))
-    return int(max(1, np.median(np.busday_count(dates[:-1], dates[1:])))) if len(dates) > 1 else 1
+def _predict(model: Predictor, known: Sequence[History], told: Callable[[int], None]) -> Floats:
+    parts: list[Floats] = []
+    start, size = 0, _FIRST_BATCH
+    while start < len(known):
+        parts.append(model.predict(known[start : start + size]))
+        told(len(parts[-1]))
+        start, size = start + size, 2 * size
+    return np.concatenate(parts)
+
+
+def _blocks(cutoffs: pd.Series) -> NDArray[np.intp]:
+    """Numbers the blocks of `BLOCK` business days from the first cutoff on, without gaps: `(n,)`.
+
+    They are counted on the calendar, since the distinct cutoffs of a sample lie at no regular distance.
+    """
+    dates = cutoffs.to_numpy().astype("datetime64[D]")
+    return pd.factorize(np.busday_count(dates.min(), dates) // BLOCK)[0]
 
 
 def _sums(symbols: NDArray[np.intp], blocks: NDArray[np.intp], loss: pd.Series) -> Floats:

@@ -52,6 +52,7 @@ class ModelCard(BaseModel):
         min_sessions: the shortest history that can be fed.
         trained_on: in words, which symbols and dates.
         trained_through: the last date that training or validation saw.
+        hold_out: every so many-th symbol was kept from training, to measure it on; 0 where none was.
         metrics: measured on dates after `trained_through`.
     """
 
@@ -71,6 +72,7 @@ class ModelCard(BaseModel):
     min_sessions: int
     trained_on: str
     trained_through: date
+    hold_out: int = 0
     metrics: dict[str, float]
 
 

@@ -27,7 +27,8 @@ def backtest(
     models: Mapping[str, Predictor],
     peers: Peers,
     every: int = HORIZON,
-    advance: Callable[[int], None] = lambda _: None,
+    windows: int | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Mapping[str, pd.DataFrame]:
     """Forecasts from every `every`-th session and returns the losses of each model, the judged ones first.
@@ -40,11 +41,13 @@ def backtest(
         models: what is judged, by name; the first is told of at length.
         peers: what else it is compared with.
         every: sessions from one origin to the next.
-        advance: called with the number of symbols done since the last call.
+        windows: how many of the origins to forecast from, drawn at random, the same for all models; None means all.
+        on_progress: called with the forecasts made and their total.
         on_failure: called with each symbol that the source could not give, and why.
 
     Raises:
         NoRecentBars: no symbol can be forecast in that range.
+        Permanent: a slow peer could not be fitted at an origin.
         SourceUnavailable, UsageError: the source as a whole cannot be read.
     """
     reading = source.fetch(symbols, _EARLIEST, last + _AFTERMATH, advance=lambda _: None)
@@ -52,7 +55,15 @@ def backtest(
         on_failure(symbol, reason)
     histories = list(reading.histories.values())
     others = {peer.name: peer for peer in peers(histories, first - timedelta(days=1))}
-    tables = run({**models, **others, **models}, histories, first, last, every=every, advance=advance)
+    tables = run(
+        {**models, **others, **models},
+        histories,
+        first,
+        last,
+        every=every,
+        windows=windows,
+        on_progress=on_progress,
+    )
     if any(table.empty for table in tables.values()):
         needed = max(one.min_sessions for one in [*models.values(), *others.values()])
         raise NoRecentBars(

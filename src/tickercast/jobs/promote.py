@@ -25,7 +25,7 @@ def promote(
     peers: Peers,
     store: ObjectStore,
     registry: ModelRegistry,
-    advance: Callable[[int], None] = lambda _: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Decision:
     """Compares both on the same origins, decides by `domain.promotion`, and publishes the challenger if it won.
 
@@ -40,7 +40,7 @@ def promote(
         peers: the random walk among them.
         store: where the champion is published.
         registry: where the alias `champion` follows.
-        advance: called with the number of symbols done since the last call.
+        on_progress: called with the forecasts made and their total.
 
     Raises:
         UsageError: there is nothing to compare, or a model was trained on the dates.
@@ -50,7 +50,7 @@ def promote(
     _check(challenger, champion, first)
     compared_with = store.generation(CHAMPION)
     models = {"challenger": load(challenger), "champion": load(champion)}
-    tables = backtest(source, symbols, first, last, models=models, peers=peers, advance=advance)
+    tables = backtest(source, symbols, first, last, models=models, peers=peers, on_progress=on_progress)
     own = tables["challenger"]
     measured = summary(own)
     decision = decide(

@@ -1,17 +1,26 @@
 """Train: fetch histories, fit a model, measure it on what it has not seen, register it."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Protocol
 
-from tickercast.domain.backtest import backtest, report
+import pandas as pd
+
+from tickercast.domain.backtest import backtest, by, report
 from tickercast.domain.bundle import Bundle, ModelCard
+from tickercast.domain.calendar import asset_class
+from tickercast.domain.dataset import dataset
 from tickercast.domain.forecast import HORIZON, Predictor
 from tickercast.domain.history import History
-from tickercast.errors import Permanent, TooFewSessions
+from tickercast.domain.recipe import Recipe
+from tickercast.errors import Permanent, TooFewSessions, UsageError
 from tickercast.jobs.backtest import Peers
-from tickercast.ports import MarketData, ModelRegistry
+from tickercast.ports import MarketData, ModelRegistry, RunRecord
+
+Picture = Callable[[Mapping[str, Any], Mapping[str, Mapping[str, Any]]], bytes]
+"""Draws a backtest: its report, and the measures of each peer by step, as PNG."""
 
 
 class Fitted(Predictor, Protocol):
@@ -20,6 +29,14 @@ class Fitted(Predictor, Protocol):
     @property
     def parameters(self) -> Mapping[str, Any]:
         """What it was trained with."""
+
+    @property
+    def curves(self) -> Mapping[str, Sequence[float]]:
+        """Its losses by epoch."""
+
+    @property
+    def model(self) -> Any:
+        """The network as its framework holds it."""
 
     def bundle(self) -> Bundle:
         """The model as files."""
@@ -35,8 +52,9 @@ class Fit(Protocol):
         trained_through: date,
         seeds: Sequence[int],
         on_progress: Callable[[int, int], None],
+        recipe: Recipe | None = None,
     ) -> Fitted:
-        """Learns from what lies on or before `trained_through`."""
+        """Learns from what lies on or before `trained_through`, by a recipe or by what suits the data."""
 
 
 def train(
@@ -49,7 +67,10 @@ def train(
     fit: Fit,
     peers: Peers,
     registry: ModelRegistry | None = None,
+    picture: Picture | None = None,
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
+    recipe: Recipe | None = None,
+    hold_out: int = 0,
     advance: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
@@ -65,7 +86,10 @@ def train(
         fit: the training.
         peers: what to compare it with.
         registry: where to register the bundle; None registers nothing.
+        picture: draws the backtest for the registry.
         seeds: of the networks that are averaged.
+        recipe: how they are trained; None leaves the choice to `fit`.
+        hold_out: every so many-th symbol is not learned from and measures the model; with 0 the later dates of all do.
         advance: called with the number of symbols fetched since the last call.
         on_progress: called with the epochs done and their total.
         on_failure: called with each symbol that the source could not give, and why.
@@ -75,7 +99,8 @@ def train(
 
     Raises:
         TooFewSessions: there is too little to learn from.
-        SourceUnavailable, UsageError: the source as a whole cannot be read.
+        SourceUnavailable: the source as a whole cannot be read.
+        UsageError: neither can it, or `hold_out` leaves nothing to train with or to measure.
         BundleError: the trained network cannot be exported.
     """
     reading = source.fetch(symbols, first, last, advance=advance)
@@ -87,24 +112,80 @@ def train(
             f"{source.name} gave no bars of {', '.join(symbols)[:80]} from {first} to {last}: at least one symbol was "
             "needed to train. Name other symbols or dates."
         )
-    fitted = fit(histories, trained_through=trained_through, seeds=seeds, on_progress=on_progress)
+    held = held_out(reading.histories, hold_out)
+    if hold_out == 1 or (hold_out and not held):
+        raise UsageError(
+            f"Holding out one symbol in {hold_out} of {len(histories)} leaves none to train on or none to measure the "
+            "model on, and both were needed. Name more symbols, or another number."
+        )
+    learned = [history for history in histories if history.symbol not in held]
+    fitted = fit(learned, trained_through=trained_through, seeds=seeds, on_progress=on_progress, recipe=recipe)
     bundle = fitted.bundle()
-    measured = evaluate(fitted, peers(histories, trained_through), histories, trained_through, last)
-    trained_on = f"source {source.name}: {bundle.card.trained_on}"
-    bundle = replace(bundle, card=bundle.card.model_copy(update={"metrics": measured, "trained_on": trained_on}))
+    tables = {
+        prefix: evaluate(fitted, peers(group, trained_through), group, trained_through, last)
+        for prefix, group in exams(histories, held).items()
+    }
+    described = bundle.card.model_copy(
+        update={
+            "metrics": {
+                f"{prefix}{name}": value for prefix in tables for name, value in measures(tables[prefix]).items()
+            },
+            "trained_on": f"source {source.name}: {bundle.card.trained_on}{_kept_back(held)}",
+            "hold_out": hold_out,
+        }
+    )
+    bundle = replace(bundle, card=described)
     if registry is None:
         return bundle
-    parameters = dict(fitted.parameters) | {"source": source.name, "symbols": ",".join(symbols)[:500]}
-    return registry.register(bundle, parameters=parameters, artifacts={"MODEL_CARD.md": describe(bundle.card).encode()})
+    parameters = {"source": source.name, "symbols": ",".join(symbols)[:500], "hold_out": hold_out}
+    record = RunRecord(
+        parameters=dict(fitted.parameters) | parameters,
+        curves=fitted.curves,
+        datasets={
+            "training": dataset(source.name, learned, trained_through),
+            "evaluation": dataset(source.name, histories, last),
+        },
+        artifacts={"MODEL_CARD.md": describe(described).encode(), **figures(tables[""], picture)},
+        network=fitted.model,
+    )
+    return registry.register(bundle, record)
 
 
 # ---------------------------------------------------------------- measuring
 
 
+def held_out(symbols: Iterable[str], every: int) -> frozenset[str]:
+    """Every so many-th symbol in alphabetical order, of those with closing hours; none where `every` is 0.
+
+    >>> sorted(held_out(["A", "B", "BTC-USD", "C", "D"], 2))
+    ['B', 'D']
+    """
+    ordered = sorted(symbol for symbol in symbols if not asset_class(symbol))
+    return frozenset(ordered[every - 1 :: every] if every else [])
+
+
+def _kept_back(held: Collection[str]) -> str:
+    return f"; held out to measure it: {', '.join(sorted(held))}" if held else ""
+
+
+def exams(histories: Sequence[History], held: Collection[str]) -> dict[str, list[History]]:
+    """What measures a model: the symbols held out, or all where none are; other asset classes apart.
+
+    Returns:
+        The histories by the prefix of their measures: ``, and for example `crypto_`.
+    """
+    groups: dict[str, list[History]] = {}
+    for history in histories:
+        name = asset_class(history.symbol)
+        if name or not held or history.symbol in held:
+            groups.setdefault(f"{name}_" if name else "", []).append(history)
+    return groups if "" in groups else {"": list(histories)}
+
+
 def evaluate(
     model: Predictor, peers: Sequence[Predictor], histories: Sequence[History], after: date, last: date
-) -> dict[str, float]:
-    """Measures a model on origins that it has not seen.
+) -> dict[str, pd.DataFrame]:
+    """Forecasts from origins that the model has not seen, with its peers beside it.
 
     Args:
         model: what to measure.
@@ -114,13 +195,20 @@ def evaluate(
         last: the last date that may be an origin.
 
     Returns:
+        Their tables of losses, the model's first; empty ones where there is no origin.
+    """
+    models = {model.name: model, **{peer.name: peer for peer in peers}}
+    return backtest(models, histories, after + timedelta(days=1), last)
+
+
+def measures(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
+    """What a card holds of a backtest.
+
+    Returns:
         `n` origins, the overall measures, and for each peer and loss the ratio (below 1 is better) with the ends of
         its 95 % interval in `…_lo` and `…_hi`; only `n` where there is no origin.
     """
-    tables = backtest(
-        {model.name: model, **{peer.name: peer for peer in peers}}, histories, after + timedelta(days=1), last
-    )
-    if tables[model.name].empty:
+    if next(iter(tables.values())).empty:
         return {"n": 0.0}
     told = report(tables)
     measured = dict(told["overall"])
@@ -131,21 +219,38 @@ def evaluate(
     return {name: round(value, 4) for name, value in measured.items()}
 
 
+def figures(tables: Mapping[str, pd.DataFrame], picture: Picture | None) -> dict[str, bytes]:
+    """What a registry keeps of a backtest: its report with a summary of each symbol, and the picture, by file name."""
+    (_, own), *peers = tables.items()
+    if own.empty:
+        return {}
+    told = report(tables) | {"by_symbol": by(own, "symbol")}
+    drawn = {"backtest.png": picture(told, {name: by(table, "step") for name, table in peers})} if picture else {}
+    return {"backtest.json": (json.dumps(told, indent=2) + "\n").encode(), **drawn}
+
+
 # ---------------------------------------------------------------- describing
 
 
 def describe(card: ModelCard) -> str:
     """The card as a page for people, in Markdown."""
-    rows = "\n".join(f"| {words} | {_measured(card.metrics, name)} |" for name, words in _MEASURES.items())
     return _PAGE.format(
         title=f"{card.name} {card.version}".strip(),
         card=card,
-        rows=rows,
+        rows=_rows(card.metrics, ""),
+        others="".join(_OTHERS.format(name=name, rows=_rows(card.metrics, f"{name}_")) for name in card.calibrations),
+        symbols=" and symbols that it was not trained on" if card.hold_out else "",
+        hold_out=f" --hold-out {card.hold_out}" if card.hold_out else "",
+        classes=_CALIBRATED.format(" and ".join(card.calibrations)) if card.calibrations else _UNCALIBRATED,
         count=len(card.features),
         statics=len(card.statics),
         levels=", ".join(f"{level:g}" for level in card.quantiles),
         run=f" · run `{card.run_id}`" if card.run_id else "",
     )
+
+
+def _rows(measures: Mapping[str, float], prefix: str) -> str:
+    return "\n".join(f"| {words} | {_measured(measures, prefix + name)} |" for name, words in _MEASURES.items())
 
 
 def _measured(measures: Mapping[str, float], name: str) -> str:
@@ -168,6 +273,19 @@ _MEASURES = {
     "mae_vs_naive": "mean absolute error of the median relative to the last close",
 }
 
+_OTHERS = """
+| {name}: the network of the other symbols, its widths calibrated apart | |
+|---|---|
+{rows}
+"""
+
+_CALIBRATED = (
+    "Assets unlike its training: thinly traded names, and classes other than stocks and {}, whose few symbols leave "
+    "the calibration of their tails uncertain."
+)
+
+_UNCALIBRATED = "Assets unlike its training: on cryptocurrencies and thinly traded names the intervals are too narrow."
+
 _PAGE = """# {title}
 
 A small LSTM ensemble that forecasts the **distribution** of the next {card.horizon} sessions' closes of one symbol.
@@ -178,20 +296,20 @@ plus the training drift: it does not claim to know the direction.
 - trained on: {card.trained_on}
 - last date seen: {card.trained_through}; everything below was measured on later dates
 - shortest history: {card.min_sessions} sessions
-- quantiles: {levels}; stretched round the median by {card.calibration:g}
+- quantiles: {levels}; stretched round the median by {card.calibration:g}, for other asset classes by step and quantile
 - sha256 of model.onnx: `{card.sha256}`{run}
 
 ## Measured
 
-| on dates after {card.trained_through} | |
+| on dates after {card.trained_through}{symbols} | |
 |---|---|
 {rows}
-
+{others}
 Ratios below 1 are better than the baseline; the brackets are 95 % intervals, drawn over symbols and blocks of sessions.
 
 ## How to repeat it
 
-    tickercast train --source SOURCE --through {card.trained_through} --out DIR
+    tickercast train --data SOURCE --through {card.trained_through}{hold_out} --out DIR
 
 The same data, seeds and libraries give the same metrics to three decimals. The network starts as filtered historical
 simulation; every seed holds back other blocks of sessions for validation, purged on both sides.
@@ -201,5 +319,5 @@ simulation; every seed holds back other blocks of sessions for validation, purge
 - Saying whether a price will rise or fall, or trading on the median.
 - Horizons beyond {card.horizon} sessions, intraday bars, or options: the joint distribution over steps is not modelled.
 - Events announced in advance, splits or halts that the bars do not show yet.
-- Assets unlike its training: on cryptocurrencies and thinly traded names the intervals are too narrow.
+- {classes}
 """

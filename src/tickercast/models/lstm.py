@@ -16,7 +16,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -31,9 +31,11 @@ from numpy.typing import NDArray
 
 from tickercast.domain import features
 from tickercast.domain.bundle import Bundle, ModelCard
+from tickercast.domain.calendar import asset_class
 from tickercast.domain.forecast import HORIZON, QUANTILES
 from tickercast.domain.history import History
 from tickercast.domain.metrics import pinball
+from tickercast.domain.recipe import Epoch, Recipe
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models import served
 
@@ -43,57 +45,6 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 Table: TypeAlias = tuple[tuple[float, ...], ...]
 Tensor: TypeAlias = Any  # of Keras, symbolic or eager
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What can be turned; the defaults were chosen on the validation blocks, for the few symbols of the sample.
-
-    Attributes:
-        units: of the LSTM.
-        hidden: of the dense layer.
-        dropout: share of its inputs that are dropped in training.
-        rate: AdamW's first learning rate; it decays to 0 as a cosine.
-        decay: AdamW's weight decay.
-        batch: examples a step of training.
-        epochs: passes over the examples; the best by validation loss is kept.
-        every: only every `every`-th session is learned from: neighbours share nine of their ten targets.
-        volatility_weight: of the auxiliary loss.
-        stretch: bound of s.
-        skew: bound of k.
-        folds: every `folds`-th block of `block` sessions is held back for validation, others for other seeds.
-        block: sessions of a validation block.
-    """
-
-    units: int = 32
-    hidden: int = 32
-    dropout: float = 0.2
-    rate: float = 2e-3
-    decay: float = 1e-2
-    batch: int = 128
-    epochs: int = 6
-    every: int = 1
-    volatility_weight: float = 0.1
-    stretch: float = 1.0
-    skew: float = 0.3
-    folds: int = 5
-    block: int = 63
-
-    @classmethod
-    def of_size(cls, examples: int) -> "Recipe":
-        """The recipe for so many examples.
-
-        A few hundred updates are enough for so small a network. From many symbols it therefore learns in two passes
-        over every third session, in batches that leave some two hundred updates. On the validation blocks of 74 stocks
-        (300,000 examples) all sessions or every second one, batches of 256 or 1024, a third pass and wider bounds came
-        out within 0.0005 of it, which is less than from one seed or block to another, and took up to twice as long.
-        """
-        if examples < _MANY:
-            return cls()
-        return cls(batch=min(512, 2 ** int(math.log2(examples / 400))), epochs=2, every=3)
-
-
-_MANY = 60_000  # examples, of some fifteen symbols
 
 
 # ---------------------------------------------------------------- what it learns from
@@ -250,12 +201,92 @@ class Fold:
         z: `(n, HORIZON, quantiles)`, what it answers for the validation examples.
         untrained: `(HORIZON, quantiles)`, what it answered before the training.
         validation: n examples.
+        curves: every loss by epoch, by Keras's name for it; `val_…` is on the validation blocks.
     """
 
     model: keras.Model
     z: Floats
     untrained: Floats
     validation: Examples
+    curves: Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What is learned from, prepared once for as many trainings as are wanted.
+
+    Attributes:
+        teachers: the histories that the networks learn from.
+        apart: those of the other asset classes, by class.
+        everything: the examples of the teachers.
+        trained_through: the last date of which anything is used.
+    """
+
+    teachers: Sequence[History]
+    apart: Mapping[str, Sequence[History]]
+    everything: Examples
+    trained_through: date
+
+    @property
+    def default(self) -> Recipe:
+        """The recipe that suits the number of examples."""
+        return Recipe.of_size(len(self.everything))
+
+    def taken(self, recipe: Recipe) -> Examples:
+        """The examples that are learned from by a recipe.
+
+        Raises:
+            TooFewSessions: none could be held back for validation.
+        """
+        if self.everything.day.max() < recipe.folds * recipe.block:
+            raise TooFewSessions(
+                f"The histories have {self.everything.day.max() + 1 + _NEEDED} sessions up to {self.trained_through}: "
+                f"more than {recipe.folds * recipe.block + _NEEDED} were needed to hold some back for validation. "
+                "Give earlier dates."
+            )
+        return self.everything[self.everything.day % recipe.every == 0]
+
+    def train(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> list[Fold]:
+        """Trains one network a seed, each validated on other blocks of sessions.
+
+        Raises:
+            TooFewSessions: see `taken`.
+        """
+        tf.get_logger().setLevel("ERROR")
+        tf.config.experimental.enable_op_determinism()
+        taken = self.taken(recipe)
+        return [train_one(taken, fold, seed, recipe, on_epoch) for fold, seed in enumerate(seeds)]
+
+    def attempt(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> float:
+        """What a recipe is worth: the scaled pinball loss on the validation blocks, as `fit` states it.
+
+        Args:
+            recipe: what is tried.
+            seeds: one network each.
+            on_epoch: called after each epoch; whatever it raises ends the attempt.
+
+        Raises:
+            TooFewSessions: see `taken`.
+        """
+        folds = self.train(recipe, seeds, on_epoch)
+        return _scaled_pinball(folds, _calibration(folds))
+
+
+def prepare(histories: Sequence[History], *, trained_through: date) -> Lessons:
+    """Cuts the histories into examples.
+
+    Assets that trade round the clock do not train the networks where there are others: they only set the calibration
+    of their class.
+
+    Args:
+        histories: what to learn from; bars after `trained_through` are not looked at.
+        trained_through: the last date of which anything is used.
+
+    Raises:
+        TooFewSessions: the histories are too short.
+    """
+    teachers, apart = _by_class(histories)
+    return Lessons(teachers, apart, examples(teachers, trained_through), trained_through)
 
 
 def fit(
@@ -266,13 +297,10 @@ def fit(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     recipe: Recipe | None = None,
 ) -> "Trained":
-    """Trains one network a seed, each validated on other blocks of sessions, and averages them.
-
-    Assets that trade round the clock do not train the networks where there are others: they only set the calibration
-    of their class. The same data and seeds give the same model.
+    """Trains one network a seed and averages them. The same data and seeds give the same model.
 
     Args:
-        histories: what to learn from; bars after `trained_through` are not looked at.
+        histories: what to learn from; see `prepare`.
         trained_through: the last date of which anything is used.
         seeds: one or more; five are a good ensemble.
         on_progress: called with the epochs done and their total.
@@ -281,29 +309,17 @@ def fit(
     Raises:
         TooFewSessions: the histories are too short, or too few.
     """
-    tf.get_logger().setLevel("ERROR")
-    tf.config.experimental.enable_op_determinism()
-    teachers, apart = _by_class(histories)
-    everything = examples(teachers, trained_through)
-    recipe = recipe or Recipe.of_size(len(everything))
-    if everything.day.max() < recipe.folds * recipe.block:
-        raise TooFewSessions(
-            f"The histories have {everything.day.max() + 1 + _NEEDED} sessions up to {trained_through}: more than "
-            f"{recipe.folds * recipe.block + _NEEDED} were needed to hold some back for validation. "
-            "Give earlier dates."
-        )
-    done = 0
+    lessons = prepare(histories, trained_through=trained_through)
+    chosen = recipe or lessons.default
 
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        on_progress(done, len(seeds) * recipe.epochs)
+    def tick(epoch: Epoch) -> None:
+        on_progress(round((epoch.fold + epoch.share) * chosen.epochs), len(seeds) * chosen.epochs)
 
-    taken = everything[everything.day % recipe.every == 0]
-    folds = [train_one(taken, fold, seed, recipe, tick) for fold, seed in enumerate(seeds)]
+    folds = lessons.train(chosen, seeds, tick)
     model = _ensemble([fold.model for fold in folds])
     calibration = _calibration(folds)
-    calibrations = {name: _calibrated(model, group, trained_through) for name, group in apart.items()}
+    calibrations = {name: _calibrated(model, group, trained_through) for name, group in lessons.apart.items()}
+    count = len(lessons.taken(chosen))
     card = ModelCard(
         name=NAME,
         sha256="",
@@ -315,29 +331,37 @@ def fit(
         calibration=calibration,
         calibrations={name: table for name, table in calibrations.items() if table},
         min_sessions=features.MIN_SESSIONS,
-        trained_on=_in_words(teachers, trained_through, len(taken)) + _calibrated_on(apart, calibrations),
+        trained_on=_in_words(lessons.teachers, trained_through, count) + _calibrated_on(lessons.apart, calibrations),
         trained_through=trained_through,
         metrics={},
     )
-    parameters = asdict(recipe) | {
+    parameters = asdict(chosen) | {
         "seeds": ",".join(map(str, seeds)),
-        "examples": len(taken),
+        "examples": count,
         "validation_sp": round(_scaled_pinball(folds, calibration), 6),
         "validation_sp_untrained": round(_untrained_pinball(folds), 6),
     }
-    return Trained(model, card, parameters)
+    return Trained(model, card, parameters, _curves(seeds, folds))
+
+
+def _curves(seeds: Sequence[int], folds: Sequence[Fold]) -> dict[str, Sequence[float]]:
+    return {
+        f"seed_{seed}/{name}": values
+        for seed, fold in zip(seeds, folds, strict=True)
+        for name, values in fold.curves.items()
+    }
 
 
 def _by_class(histories: Sequence[History]) -> tuple[Sequence[History], Mapping[str, Sequence[History]]]:
     """Those that the networks learn from, and the other asset classes by name."""
     groups: dict[str, list[History]] = {}
     for history in histories:
-        groups.setdefault(served.asset_class(history.symbol), []).append(history)
+        groups.setdefault(asset_class(history.symbol), []).append(history)
     teachers = groups.pop("", [])
     return (teachers, groups) if teachers else (histories, {})
 
 
-def train_one(everything: Examples, fold: int, seed: int, recipe: Recipe, on_epoch: Callable[[], None]) -> Fold:
+def train_one(everything: Examples, fold: int, seed: int, recipe: Recipe, on_epoch: Callable[[Epoch], None]) -> Fold:
     """Trains one network on all blocks of sessions but the fold's; its best epoch on those is kept."""
     rows, held = split(everything.day, fold, recipe)
     learned, validation = everything[rows], everything[held]
@@ -354,8 +378,15 @@ def train_one(everything: Examples, fold: int, seed: int, recipe: Recipe, on_epo
         loss_weights=[1.0, recipe.volatility_weight],
     )
     centre = learned.volatility.mean(axis=0)
+    began, best = float(_losses(untrained[None], validation).mean()), math.inf
+
+    def tell(number: int, losses: Mapping[str, float]) -> None:
+        nonlocal best
+        best = min(best, losses["val_z_loss"])
+        on_epoch(Epoch(fold, seed, (number + 1) / recipe.epochs, best / began, dict(losses)))
+
     inputs, targets, weights = _arrays(learned, centre)
-    model.fit(
+    seen = model.fit(
         inputs,
         targets,
         sample_weight=weights,
@@ -363,12 +394,14 @@ def train_one(everything: Examples, fold: int, seed: int, recipe: Recipe, on_epo
         epochs=recipe.epochs,
         validation_data=_arrays(validation, centre),
         callbacks=[
-            keras.callbacks.EarlyStopping("val_z_loss", mode="min", patience=recipe.epochs, restore_best_weights=True),
-            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: on_epoch()),
+            keras.callbacks.EarlyStopping(
+                "val_z_loss", mode="min", patience=recipe.patience, restore_best_weights=True
+            ),
+            keras.callbacks.LambdaCallback(on_epoch_end=tell),
         ],
         verbose=0,
     )
-    return Fold(answers, _answer(answers, validation), untrained, validation)
+    return Fold(answers, _answer(answers, validation), untrained, validation, seen.history)
 
 
 def _arrays(some: Examples, centre: Floats32) -> tuple[Any, Any, Any]:
@@ -482,9 +515,12 @@ def _ensemble(models: Sequence[keras.Model]) -> keras.Model:
 _INPUTS = ("steps", "statics")
 
 
+_NAMED = 100  # symbols that a card lists
+
+
 def _in_words(histories: Sequence[History], trained_through: date, count: int) -> str:
     used = [history for history in histories if len(_through(history, trained_through)) >= _NEEDED]
-    names = ", ".join(history.symbol for history in used) if len(used) <= 12 else f"{len(used)} symbols"
+    names = ", ".join(history.symbol for history in used) if len(used) <= _NAMED else f"{len(used)} symbols"
     first = min(history.bars["session_date"].iloc[0] for history in used)
     return f"{names}; {first:%Y-%m-%d} to {trained_through}; {count:,} origins"
 
@@ -509,11 +545,13 @@ class Trained:
         model: (steps, statics) to z.
         card: its description; `sha256` is empty until there is an ONNX file.
         parameters: the recipe, the seeds, and the loss on the validation blocks.
+        curves: the losses by epoch, as `seed_1/val_z_loss`; of a network that was read from a file there are none.
     """
 
     model: keras.Model
     card: ModelCard
     parameters: Mapping[str, Any]
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

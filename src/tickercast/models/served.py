@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from tickercast.domain import features
 from tickercast.domain.bundle import Bundle, ModelCard
-from tickercast.domain.calendar import ALWAYS_OPEN, calendar_name
+from tickercast.domain.calendar import asset_class
 from tickercast.domain.forecast import HORIZON, QUANTILES
 from tickercast.domain.history import History
-from tickercast.errors import BundleError, CalendarError
+from tickercast.errors import BundleError
 
 BATCH = 512
 """Histories a call of the network; larger batches cost memory and gain nothing."""
@@ -76,18 +76,6 @@ class ServedModel:
         """Runs the network: `(n, window, features)` and `(n, statics)` to z, `(n, HORIZON, quantiles)`."""
         z: NDArray[np.float32] = self._session.run([OUTPUT], {"steps": steps, "statics": statics})[0]
         return z
-
-
-def asset_class(symbol: str) -> str:
-    """The group that a symbol is calibrated with: `crypto`, or `` for all that has closing hours.
-
-    >>> asset_class("BTC-USD"), asset_class("BRK-B"), asset_class("VOD.UNKNOWN")
-    ('crypto', '', '')
-    """
-    try:
-        return "crypto" if calendar_name(symbol) == ALWAYS_OPEN else ""
-    except CalendarError:
-        return ""
 
 
 def log_returns(

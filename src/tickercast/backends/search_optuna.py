@@ -1,0 +1,163 @@
+"""A search for recipes behind Optuna: studies in a SQLite file.
+
+A trial's proposal depends on the finished trials and on nothing else, neither the clock nor how often the study was
+interrupted: the sampler is seeded again for each trial with the number of those that have finished.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from tickercast.domain.recipe import Epoch, Recipe
+from tickercast.errors import UsageError
+from tickercast.ports import Attempt, Pruned, Trial
+
+if TYPE_CHECKING:
+    import optuna
+
+SEED = 1
+RANDOM_TRIALS = 6
+"""Trials that are drawn at random before the sampler learns from them, and before any is pruned."""
+
+
+class OptunaSearch:
+    """Studies in one SQLite file; one process at a time runs them.
+
+    >>> OptunaSearch(Path(".tickercast/tuning.db")).url
+    'sqlite:///.tickercast/tuning.db'
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Remembers where the studies are; nothing is opened or created yet."""
+        self._path = path
+
+    @property
+    def url(self) -> str:
+        """Where the studies are."""
+        return f"sqlite:///{self._path}"
+
+    def run(self, study: str, default: Recipe, attempt: Attempt, *, trials: int) -> Iterator[Trial]:
+        """Gives the finished trials of a study, then tries until there are enough; see `RecipeSearch.run`."""
+        from optuna.trial import TrialState
+
+        with self._locked():
+            opened = self._open(study)
+            for stale in opened.get_trials(states=(TrialState.RUNNING,)):  # of a process that was killed
+                opened.tell(stale.number, state=TrialState.FAIL)
+            finished = opened.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+            for found in finished:
+                yield _trial(found, default)
+            for count in range(len(finished), trials):
+                yield _tried(opened, count, default, attempt)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Holds the lock of the file, which the system takes from a process that dies."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(f"{self._path}.lock", timeout=0):
+                yield
+        except Timeout as error:
+            raise UsageError(
+                f"{self.url} is in use by another `tickercast tune`: one at a time was needed. Wait for it or stop it."
+            ) from error
+
+    def _open(self, name: str) -> "optuna.Study":
+        import optuna
+        from sqlalchemy.exc import SQLAlchemyError
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        try:
+            return optuna.create_study(
+                storage=self.url,
+                study_name=name,
+                load_if_exists=True,
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=RANDOM_TRIALS, n_min_trials=3),
+            )
+        except (optuna.exceptions.OptunaError, SQLAlchemyError, RuntimeError) as error:
+            said = " ".join(str(error).split())[:160]
+            raise UsageError(f"{self.url} holds no studies of this Optuna: {said}. Move the file away.") from error
+
+
+def _tried(study: "optuna.Study", count: int, default: Recipe, attempt: Attempt) -> Trial:
+    """Runs one trial, the one after `count` finished ones."""
+    import optuna
+    from optuna.trial import TrialState
+
+    if not count and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.enqueue_trial({name: getattr(default, name) for name in SPACE})
+    study.sampler = optuna.samplers.TPESampler(seed=SEED + count, n_startup_trials=RANDOM_TRIALS)
+    trial = study.ask()
+    recipe = _proposed(trial, default)
+    try:
+        loss = attempt(trial.number, recipe, _judge(trial))
+    except Pruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        return Trial(trial.number, recipe, None)
+    except BaseException:  # it was interrupted or it failed: either way it does not count and is tried again
+        study.tell(trial, state=TrialState.FAIL)
+        raise
+    study.tell(trial, loss)
+    return Trial(trial.number, recipe, loss)
+
+
+SPACE: dict[str, Callable[["optuna.Trial", str], Any]] = {
+    "units": lambda trial, name: trial.suggest_int(name, 8, 64, step=8),
+    "hidden": lambda trial, name: trial.suggest_int(name, 8, 64, step=8),
+    "dropout": lambda trial, name: trial.suggest_float(name, 0, 0.5),
+    "rate": lambda trial, name: trial.suggest_float(name, 3e-4, 1e-2, log=True),
+    "decay": lambda trial, name: trial.suggest_float(name, 1e-4, 1e-1, log=True),
+    "batch": lambda trial, name: trial.suggest_categorical(name, [64, 128, 256, 512]),
+    "epochs": lambda trial, name: trial.suggest_int(name, 2, 10),
+    "volatility_weight": lambda trial, name: trial.suggest_float(name, 0.01, 1, log=True),
+    "stretch": lambda trial, name: trial.suggest_float(name, 0.3, 1.5),
+    "skew": lambda trial, name: trial.suggest_float(name, 0.1, 0.8),
+}
+"""The fields of a recipe that are varied, and within what; every default lies inside."""
+
+
+def _proposed(trial: "optuna.Trial", default: Recipe) -> Recipe:
+    return replace(default, **{name: suggest(trial, name) for name, suggest in SPACE.items()})
+
+
+def _trial(found: "optuna.trial.FrozenTrial", default: Recipe) -> Trial:
+    return Trial(found.number, replace(default, **found.params), found.value if _complete(found) else None)
+
+
+def _complete(found: "optuna.trial.FrozenTrial") -> bool:
+    return bool(found.state.name == "COMPLETE")  # a pruned trial has a value too: the last that was reported
+
+
+def _judge(trial: "optuna.Trial") -> Callable[[Epoch], None]:
+    """Reports how a trial stands, and ends it where it is worse than the median of those before.
+
+    It stands where the mean of its networks does. A step is a quarter of a network's epochs: rates decay over all of
+    them, so that recipes of different length are comparable when they have done the same share, not the same number.
+    """
+    ratios: dict[int, float] = {}
+    reported = 0
+
+    def judge(epoch: Epoch) -> None:
+        nonlocal reported
+        ratios[epoch.fold] = epoch.ratio
+        quarter = math.floor(_QUARTERS * epoch.share)
+        step = _QUARTERS * epoch.fold + quarter
+        if not quarter or step <= reported:
+            return
+        reported = step
+        # The pruner takes the best of all steps so far. Less one for each network, that is never one of the network
+        # before, whose blocks of sessions may have been easier.
+        trial.report(fmean(ratios.values()) - epoch.fold, step)
+        if trial.should_prune():
+            raise Pruned
+
+    return judge
+
+
+_QUARTERS = 4

@@ -1,0 +1,71 @@
+"""What a model was trained on or measured with: bars that can be told from any others by one hash."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain.history import BAR_COLUMNS, History
+from tickercast.errors import TooFewSessions
+
+Dates = NDArray[np.datetime64]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The bars of several symbols, described.
+
+    Attributes:
+        source: where they came from, as the user named it.
+        sha256: over symbols, session dates and values; neither the order of the symbols nor the machine matters.
+        first: the first session of any symbol.
+        last: the last session of any symbol.
+        symbols: those that have bars.
+        rows: bars of all of them.
+    """
+
+    source: str
+    sha256: str
+    first: date
+    last: date
+    symbols: tuple[str, ...]
+    rows: int
+
+
+def dataset(source: str, histories: Sequence[History], through: date) -> Dataset:
+    """Describes the bars on or before `through`.
+
+    Raises:
+        TooFewSessions: there are none.
+    """
+    used = [(history, _dates(history, through)) for history in sorted(histories, key=lambda one: one.symbol)]
+    used = [(history, dates) for history, dates in used if len(dates)]
+    if not used:
+        raise TooFewSessions(f"{source} has no bar on or before {through}: at least one was needed. Give a later date.")
+    return Dataset(
+        source=source,
+        sha256=_sha256(used),
+        first=min(dates[0] for _, dates in used).item(),
+        last=max(dates[-1] for _, dates in used).item(),
+        symbols=tuple(history.symbol for history, _ in used),
+        rows=sum(len(dates) for _, dates in used),
+    )
+
+
+def _dates(history: History, through: date) -> Dates:
+    dates: Dates = history.bars["session_date"].to_numpy().astype("datetime64[D]")
+    return dates[dates <= np.datetime64(through)]
+
+
+def _sha256(used: Sequence[tuple[History, Dates]]) -> str:
+    """Hashes little-endian bytes, with one NaN for all, since NaNs differ in bits that mean nothing."""
+    total = hashlib.sha256()
+    for history, dates in used:
+        values = history.bars[list(BAR_COLUMNS[1:])].to_numpy(dtype=np.float64, na_value=np.nan)[: len(dates)]
+        total.update(f"{history.symbol}\0{len(dates)}\0".encode())
+        total.update(dates.astype("<i8").tobytes())
+        total.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
+    return total.hexdigest()

@@ -1,0 +1,36 @@
+"""The whole recipe against the truth: made-up series whose distribution is known, at small size."""
+
+from datetime import date
+
+import pytest
+
+from tickercast import bootstrap
+from tickercast.backends.market_data_simulated import Oracle
+from tickercast.domain.backtest import backtest, summary
+from tickercast.domain.recipe import Recipe
+from tickercast.models.baselines import EwmaT, HistoricalSimulation
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+pytest.importorskip("tensorflow", exc_type=ImportError)
+lstm = pytest.importorskip("tickercast.models.lstm", exc_type=ImportError)
+
+THROUGH = date(2014, 12, 31)
+
+
+def test_the_network_comes_near_the_truth_and_nearer_than_the_baselines() -> None:
+    symbols = [f"SIM{number}" for number in range(16)]
+    source = bootstrap.market_data("simulated")
+    histories = list(
+        source.fetch(symbols, date(2003, 1, 1), date(2022, 12, 30), advance=lambda _: None).histories.values()
+    )
+    recipe = Recipe(units=16, hidden=16, epochs=2, every=3, batch=64)
+    trained = lstm.fit(histories[:10], trained_through=THROUGH, seeds=[1], recipe=recipe)
+
+    models = {made.name: made for made in (Oracle(), trained, EwmaT(), HistoricalSimulation())}
+    tables = backtest(models, histories[10:], date(2015, 1, 1), date(2022, 12, 1))
+
+    truth, own, ewma, history = (summary(tables[name])["sp"] for name in models)
+    assert truth < own < ewma < history
+    assert own / truth < 1.01
+    assert summary(tables[trained.name])["coverage_80"] == pytest.approx(0.8, abs=0.02)

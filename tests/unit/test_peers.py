@@ -1,0 +1,170 @@
+"""The slow peers: what they answer, and what a user sees where they cannot."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tickercast import bootstrap, cli
+from tickercast.backends.market_data_simulated import Parameters, simulate
+from tickercast.backends.object_store_local import LocalObjectStore
+from tickercast.domain.forecast import Predictor
+from tickercast.domain.history import History
+from tickercast.errors import Permanent, TooFewSessions, UsageError
+from tickercast.models import peers
+from tickercast.models.baselines import student5
+
+MakeHistory = Callable[..., History]
+NU5 = Parameters(mean=0, omega=8e-6, alpha=0.1, gamma=0, beta=0.87)
+
+
+def available(name: str) -> Predictor:
+    package = {model.name: model.package for model in peers.ALL}[name]
+    pytest.importorskip(package)
+    return bootstrap.peer(name)
+
+
+@pytest.fixture(params=bootstrap.SLOW_PEERS)
+def slow(request: pytest.FixtureRequest) -> Predictor:
+    return available(request.param)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: object())
+
+
+def garch_history(sessions: int) -> tuple[History, float]:
+    """A path of a GARCH process, and the standard deviation of the return that comes next."""
+    returns, variances = simulate("SIM", sessions - 1, NU5)
+    dates = pd.bdate_range(end=date(2023, 7, 21), periods=sessions).astype("datetime64[s]")
+    prices = 100 * np.exp(np.concatenate([[0], np.cumsum(returns)]))
+    return History("SIM", pd.DataFrame({"session_date": dates, "adj_close": prices})), float(np.sqrt(variances[-1]))
+
+
+def test_every_slow_peer_has_a_name_that_a_user_can_give() -> None:
+    assert tuple(model.name for model in peers.ALL) == bootstrap.SLOW_PEERS
+
+
+def test_an_answer_depends_on_its_own_history_alone_and_nothing_is_printed(
+    slow: Predictor, make_history: MakeHistory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one, other = make_history(sessions=255), make_history("AAPL", sessions=270, seed=3)
+    both = slow.predict([one, other])
+    np.random.seed(1)
+    state = np.random.get_state()[1].copy()
+    np.testing.assert_array_equal(slow.predict([other]), both[1:])
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    assert both.shape == (2, 10, 13)
+    assert (np.diff(both, axis=-1) > 0).all()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_lies_before_the_tail_of_a_fit_changes_nothing(make_history: MakeHistory) -> None:
+    model = available("auto-ets")
+    history = make_history(sessions=600)
+    np.testing.assert_array_equal(
+        model.predict([history]), model.predict([History("MSFT", history.bars.iloc[-model.tail :])])
+    )
+
+
+def test_prices_in_another_unit_give_the_same_answer(make_history: MakeHistory) -> None:
+    model = available("auto-theta")
+    history = make_history(sessions=255)
+    cents = History("MSFT", history.bars.assign(adj_close=history.bars["adj_close"] / 1024))
+    np.testing.assert_allclose(model.predict([cents]), model.predict([history]), atol=1e-6)
+
+
+def test_garch_finds_the_volatility_of_a_garch_process() -> None:
+    model = available("garch")
+    for sessions in (1100, 1700, 2300):
+        history, sigma = garch_history(sessions)
+        cone = model.predict([history])[0]
+        assert (cone[0, 10] - cone[0, 2]) / 2 == pytest.approx(sigma * student5(np.array([0.9]))[0], rel=0.12)
+        assert cone[9, 10] - cone[9, 2] > 2 * (cone[0, 10] - cone[0, 2])
+
+
+def test_garch_turns_to_its_long_run_volatility() -> None:
+    model = available("garch")
+    calm, wild = (max((garch_history(n) for n in range(1100, 1700, 20)), key=lambda at: s * at[1])[0] for s in (-1, 1))
+    growth = [cone[9, 10] / cone[0, 10] for cone in model.predict([calm, wild])]
+    assert growth[0] > np.sqrt(10) > growth[1]
+
+
+def test_prophet_leaves_no_file_behind(
+    make_history: MakeHistory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = available("prophet")
+    model.predict([make_history(sessions=251)])  # the first import makes a folder that lasts until the process ends
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    model.predict([make_history(sessions=251)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_short_a_history_is_refused(slow: Predictor, make_history: MakeHistory) -> None:
+    with pytest.raises(TooFewSessions, match="at least 251"):
+        slow.predict([make_history(sessions=250)])
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_fit_that_fails_names_symbol_and_cutoff(make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(model: object, history: History) -> None:
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    monkeypatch.setattr(peers.Garch, "_quantiles", fail)
+    with pytest.raises(Permanent, match=r"garch cannot be fitted to MSFT up to 2023-07-21 .*Singular matrix"):
+        peers.Garch().predict([make_history()])
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("row", [np.zeros(13), np.full(13, np.nan), np.append(np.arange(12.0), np.inf)])
+def test_an_answer_that_is_no_distribution_is_a_failure(
+    make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch, row: np.ndarray
+) -> None:
+    monkeypatch.setattr(peers.AutoEts, "_quantiles", lambda model, history: np.tile(row, (10, 1)))
+    with pytest.raises(Permanent, match="not finite and rising"):
+        peers.AutoEts().predict([make_history()])
+
+
+def test_a_missing_package_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"garch needs arch, which this environment lacks. Run `make setup-dev`"):
+        bootstrap.peer("garch")
+
+
+@pytest.mark.parametrize(("typed", "hint"), [("profet", "did you mean prophet"), ("lightgbm", "name one of them")])
+def test_an_unknown_peer_is_a_sentence_with_the_names(typed: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=f"'{typed}' is no slow peer, and one of garch, .* was needed: {hint}"):
+        bootstrap.peer(typed)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_slow_peer_can_be_judged_too(tmp_path: Path) -> None:
+    assert bootstrap.predictor("auto-arima", LocalObjectStore(tmp_path, None)).name == "auto-arima"
+
+
+def backtest(*words: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        cli.run(["backtest", "--data", "sample", "--from", "2011-01-01", "--to", "2012-12-31", *words])
+    return int(left.value.code or 0)
+
+
+def test_the_command_compares_with_a_slow_peer_on_a_sample(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("arch")
+    assert backtest("--windows", "5", "--peer", "garch", "--json", "out.json") == 0
+    told = json.loads((workspace / "out.json").read_text())
+    assert told["overall"]["n"] == 5
+    low, high = told["ratios"]["garch"]["sp"][1:]
+    assert 0.5 < low <= told["ratios"]["garch"]["sp"][0] <= high < 2
+    assert "garch" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_command_refuses_an_unknown_peer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert backtest("--peer", "garhc") == 2
+    assert "did you mean garch?" in capsys.readouterr().err
