@@ -121,7 +121,7 @@ def test_the_wait_is_told_to_those_who_look_on(
 ) -> None:
     remote(None)
     told: list[str] = []
-    monkeypatch.setattr("tickercast.cli._Bar.say", lambda _, label: told.append(label))
+    monkeypatch.setattr("tickercast.cli.talk.Bar.say", lambda _, label: told.append(label))
     bad_file()
     assert run("replay", NAME, "--wait", "1").exit_code == 1
     assert told[0] == "waiting for the function: 0 s of 1 s"

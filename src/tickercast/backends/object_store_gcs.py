@@ -77,7 +77,9 @@ class GcsObjectStore:
     def read(self, name: str, *, generation: int | None = None) -> bytes:
         """Reads an object, or an older generation of it."""
         with self._translated(name, generation):
-            content: bytes = self._blob(name, generation).download_as_bytes(checksum="crc32c", **self._patience)
+            content: bytes = self._blob(name, generation).download_as_bytes(
+                raw_download=True, checksum="crc32c", **self._patience
+            )
             return content
 
     def generation(self, name: str) -> int:

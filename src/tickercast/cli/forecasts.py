@@ -1,0 +1,256 @@
+"""Commands about forecasts and the files that they are made from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+import typer
+
+from tickercast import bootstrap, config, screen
+from tickercast.cli.talk import NOTHING_WORKED, SOME_FAILED, bar, complain, day_of, say, terminal, words_of
+from tickercast.config import Settings
+from tickercast.domain.history import parse_symbol
+from tickercast.errors import Permanent, UsageError
+from tickercast.jobs import quarantine as quarantining
+from tickercast.jobs.account import Patience, accounted, entries, failed
+from tickercast.jobs.collect import Collected, collect
+from tickercast.jobs.compare import compare, learned_through
+from tickercast.jobs.replay import Replayed
+from tickercast.jobs.replay import replay as replay_object
+from tickercast.jobs.upload import upload
+from tickercast.ports import Warehouse
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+_AT_ONCE_S = 20.0  # where the function has answered already, and only another command's may be under way
+
+
+Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a remote function.")]
+
+
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Send, and leave the function to itself.")]
+
+
+@app.command(epilog="Example: tickercast forecast META MMM ETH-USD 2023-07-25")
+def forecast(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TICKER... DATE", help="Symbols as Yahoo spells them, then YYYY-MM-DD."),
+    ] = None,
+    symbols_file: Annotated[str, typer.Option(metavar="FILE", help="More symbols, separated by blanks or lines.")] = "",
+    source: Annotated[
+        str, typer.Option(help="yahoo, sample, simulated, or a folder of CSV or Parquet files.", show_default="yahoo")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    actual: Annotated[
+        bool, typer.Option("--actual", help="Print the closes that followed beside the forecast.")
+    ] = False,
+    wait: Wait = 60,
+    no_wait: NoWait = False,
+) -> None:
+    """Forecast the ten sessions that follow a date, and store the forecast."""
+    settings = config.load()
+    symbols, as_of, refused = _request(words or [], symbols_file)
+    data = bootstrap.market_data(source or settings.source)
+    store = bootstrap.object_store(settings)
+    warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    with bar(f"forecasting with bars from {data.name}", len(symbols) if len(symbols) > 1 else None) as progress:
+        uploaded = upload(symbols, as_of, source=data, store=store, now=datetime.now(UTC), advance=progress.advance)
+    left_alone = no_wait and not bootstrap.delivers_at_once(settings)
+    collected = Collected()
+    if uploaded.object and not left_alone:
+        with _waiting(settings, wait) as patience:
+            collected = collect(uploaded, warehouse=warehouse, patience=patience)
+    followed = compare(collected.forecasts, source=data) if actual else None
+    learned = learned_through(collected.forecasts, store=store) if actual else {}
+    if as_json:
+        print(screen.to_json(collected.forecasts, as_of))
+    else:
+        _show(collected, followed, learned, store.url, warehouse.url)
+        if uploaded.object and left_alone:
+            _say_sent(uploaded.object, uploaded.generation)
+    worked = bool(collected.forecasts or (uploaded.object and left_alone))
+    _finish(worked, {**uploaded.failures, **collected.failures}, refused)
+
+
+@app.command(epilog="Example: tickercast ingestions --failed")
+def ingestions(
+    name: Annotated[str, typer.Argument(metavar="[OBJECT]", help="Only this file.", show_default=False)] = "",
+    only_failed: Annotated[
+        bool, typer.Option("--failed", help="Only files that are in the bucket and have not been forecast whole.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Show so many lines, the newest.")] = 50,
+) -> None:
+    """List what became of the files that were sent."""
+    settings = config.load()
+    store = bootstrap.object_store(settings)
+    warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    name = name.partition("#")[0]
+    if only_failed:
+        found = [entry for entry in failed(store, warehouse) if name in ("", entry.object)]
+    else:
+        found = entries(warehouse.read("ingestions", {"object": name} if name else None))
+    if not found:
+        say("Nothing has failed." if only_failed else "The ledger holds nothing of that yet.")
+        return
+    terminal().print(screen.entries_table(found[:limit]), soft_wrap=True)
+    if len(found) > limit:
+        say(f"{len(found) - limit} more: --limit {len(found)} shows them.")
+
+
+@app.command(epilog="Example: tickercast replay ohlc/2023-07-22/MSFT.csv")
+def replay(
+    name: Annotated[
+        str, typer.Argument(metavar="[OBJECT]", help="The file, perhaps with #GENERATION.", show_default=False)
+    ] = "",
+    all_failed: Annotated[bool, typer.Option("--failed", help="Every file that ingestions --failed lists.")] = False,
+    wait: Wait = 60,
+    no_wait: NoWait = False,
+) -> None:
+    """Send a file again that was rejected or lost; what has been forecast is left alone."""
+    if bool(name) == all_failed:
+        raise UsageError("One thing to replay was needed: tickercast replay OBJECT, or tickercast replay --failed.")
+    settings = config.load()
+    store = bootstrap.object_store(settings)
+    warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    names = list(dict.fromkeys(entry.object for entry in failed(store, warehouse))) if all_failed else [name]
+    if not names:
+        say("Nothing has failed.")
+    with bar("sending", len(names) if len(names) > 1 else None) as progress:
+        sent: list[Replayed] = []
+        for each in names:
+            sent.append(replay_object(each, store=store, warehouse=warehouse))
+            progress.advance(1)
+    for done in sent:
+        if not done.sent:
+            say(f"{done.object}#{done.generation} has been forecast; nothing was sent.")
+    _finish_sent([(done.object, done.generation) for done in sent if done.sent], settings, warehouse, wait, no_wait)
+
+
+quarantine = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List, show and release rejected files.")
+
+
+app.add_typer(quarantine, name="quarantine", epilog="Example: tickercast quarantine list")
+
+
+@quarantine.command("list", epilog="Example: tickercast quarantine list")
+def quarantine_list() -> None:
+    """List the rejected files that are kept, with their reasons."""
+    kept = quarantining.quarantined(bootstrap.object_store(config.load()))
+    if kept:
+        terminal().print(screen.quarantine_table(kept), soft_wrap=True)
+    else:
+        say("Nothing is in quarantine.")
+
+
+@quarantine.command(
+    "show", epilog="Example: tickercast quarantine show quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv"
+)
+def quarantine_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As quarantine list gives it.")],
+) -> None:
+    """Show why a file was rejected, and how it begins."""
+    store = bootstrap.object_store(config.load())
+    kept = quarantining.find(name, store)
+    terminal().print(screen.quarantined(kept, store.read(kept.name)), soft_wrap=True)
+
+
+@quarantine.command(
+    "release", epilog="Example: tickercast quarantine release quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv"
+)
+def quarantine_release(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As quarantine list gives it.")],
+    wait: Wait = 60,
+    no_wait: NoWait = False,
+) -> None:
+    """Put a file back under the name that it had, so that it is handled again."""
+    settings = config.load()
+    store = bootstrap.object_store(settings)
+    warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    _finish_sent([quarantining.release(name, store)], settings, warehouse, wait, no_wait)
+
+
+def _request(words: Sequence[str], symbols_file: str) -> tuple[list[str], date, dict[str, Permanent]]:
+    """Reads TICKER... DATE; a malformed symbol does not sink the others."""
+    if not words:
+        raise UsageError("No ticker and no date were given, and both are needed: tickercast forecast MSFT 2023-07-22.")
+    as_of = day_of(words[-1])
+    symbols: dict[str, None] = {}
+    refused: dict[str, Permanent] = {}
+    for word in [*words[:-1], *words_of(symbols_file)]:
+        try:
+            symbols[parse_symbol(word)] = None
+        except UsageError as error:
+            refused[word] = error
+    if not symbols:
+        raise next(
+            iter(refused.values()), UsageError(f"A date and no ticker was given: tickercast forecast MSFT {as_of}.")
+        )
+    return list(symbols), as_of, refused
+
+
+def _show(
+    collected: Collected,
+    followed: Mapping[str, Mapping[date, float]] | None,
+    learned: Mapping[str, date],
+    store: str,
+    warehouse: str,
+) -> None:
+    console = terminal()
+    if len(collected.forecasts) >= screen.SUMMARY_FROM:
+        console.print(screen.summary_table(collected.forecasts))
+    else:
+        for made in collected.forecasts:
+            actual = followed.get(made.symbol, {}) if followed is not None else None
+            through = learned.get(made.symbol, date.min)
+            console.print(screen.forecast_table(made, actual, store, through), soft_wrap=True)
+    if collected.forecasts:
+        console.print(f"prices and forecasts are in {warehouse}", style="dim", highlight=False, soft_wrap=True)
+
+
+def _finish_sent(
+    sent: Sequence[tuple[str, int]], settings: Settings, warehouse: Warehouse, wait: float, no_wait: bool
+) -> None:
+    """Says what became of files that were sent again."""
+    if no_wait and not bootstrap.delivers_at_once(settings):
+        for name, generation in sent:
+            _say_sent(name, generation)
+        return
+    with _waiting(settings, wait) as patience:
+        ledgers = [accounted(*each, warehouse=warehouse, patience=patience) for each in sent]
+    found = [entry for ledger in ledgers for entry in entries(ledger)]
+    if found:
+        terminal().print(screen.entries_table(found), soft_wrap=True)
+    for (name, _), ledger in zip(sent, ledgers, strict=True):
+        if ledger.empty:
+            complain(
+                f"{name} was sent, and {patience.seconds:.0f} s later nothing is stored of it. Check that the function "
+                f"is deployed and what it logs; look later with tickercast ingestions {name}."
+            )
+    if any(ledger.empty or not ledger["status"].eq("forecast").all() for ledger in ledgers):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _say_sent(name: str, generation: int) -> None:
+    say(f"{name}#{generation} was sent. What becomes of it: tickercast ingestions {name}")
+
+
+def _finish(worked: bool, failures: Mapping[str, Permanent], refused: Mapping[str, Permanent]) -> None:
+    for reason in refused.values():
+        complain(str(reason))
+    for name, reason in failures.items():
+        complain(str(reason) if name in str(reason) else f"{name}: {reason}")
+    if failures or refused:
+        raise typer.Exit(SOME_FAILED if worked else NOTHING_WORKED)
+
+
+@contextmanager
+def _waiting(settings: Settings, seconds: float) -> Iterator[Patience]:
+    """Waits before the user's eyes; several waits within share the time."""
+    seconds = min(seconds, _AT_ONCE_S) if bootstrap.delivers_at_once(settings) else seconds
+    with bar("reading what the function stored") as progress:
+        yield Patience(
+            seconds, lambda waited: progress.say(f"waiting for the function: {waited:.0f} s of {seconds:.0f} s")
+        )
