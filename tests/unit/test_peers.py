@@ -168,3 +168,15 @@ def test_the_command_compares_with_a_slow_peer_on_a_sample(workspace: Path, caps
 def test_the_command_refuses_an_unknown_peer(capsys: pytest.CaptureFixture[str]) -> None:
     assert backtest("--peer", "garhc") == 2
     assert "did you mean garch?" in capsys.readouterr().err
+
+
+def test_the_command_says_when_the_model_was_trained_on_the_dates(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert backtest("--windows", "5", "--json", "out.json") == 0
+    through = bootstrap.shipped_bundle().card.trained_through.isoformat()
+    assert json.loads((workspace / "out.json").read_text())["trained_through"] == through
+    assert f"trained on dates up to {through}" in capsys.readouterr().err
+    assert backtest("--windows", "5", "--model", "ewma-t", "--json", "out.json") == 0
+    assert "trained_through" not in json.loads((workspace / "out.json").read_text())
+    assert "trained on dates" not in capsys.readouterr().err

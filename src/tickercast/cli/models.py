@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +27,9 @@ from tickercast.ports import ModelRegistry, ObjectStore
 
 app = typer.Typer(rich_markup_mode=None)
 
-
 _FIRST_TRAINING_YEAR = 2000
+_SAMPLE_THROUGH, _MEASURED = "2010-12-31", timedelta(days=2 * 365)
+_USUAL_THROUGH = f"two years ago; {_SAMPLE_THROUGH} for the sample"
 
 
 @app.command(epilog="Example: tickercast train --source sample --through 2010-12-31 --out DIR")
@@ -47,8 +48,13 @@ def train(
         ),
     ] = "",
     through: Annotated[
-        str, typer.Option(metavar="DATE", help="The last date to learn from; what follows measures the model.")
-    ] = "2010-12-31",
+        str,
+        typer.Option(
+            metavar="DATE",
+            help="The last date to learn from; what follows measures the model.",
+            show_default=_USUAL_THROUGH,
+        ),
+    ] = "",
     recipe: Annotated[
         str,
         typer.Option(metavar="FILE", help="What tune found, as JSON.", show_default="what suits the amount of data"),
@@ -65,7 +71,11 @@ def train(
     settings = config.load()
     name, chosen = source or settings.source, _recipe(recipe)
     symbols = [parse_symbol(word) for word in tickers or []] or bootstrap.known_symbols(name)
-    fit, registry, learned_through = bootstrap.trainer(), bootstrap.model_registry(settings), day_of(through)
+    fit, registry, learned_through = (
+        bootstrap.trainer(),
+        bootstrap.model_registry(settings),
+        _learned_through(through, name),
+    )
     bootstrap.seed(registry)
     with bar("epochs", total=1) as progress:
         bundle = train_model(
@@ -107,14 +117,16 @@ def tune(
             show_default="yahoo",
         ),
     ] = "",
-    through: Annotated[str, typer.Option(metavar="DATE", help="The last date to learn from.")] = "2010-12-31",
+    through: Annotated[
+        str, typer.Option(metavar="DATE", help="The last date to learn from.", show_default=_USUAL_THROUGH)
+    ] = "",
     out: Annotated[str, typer.Option(metavar="FILE", help="Write the best recipe there, for train.")] = "recipe.json",
 ) -> None:
     """Search for a better recipe for the LSTM; a search that was stopped goes on where it was."""
     settings = config.load()
     name = source or settings.source
     symbols = [parse_symbol(word) for word in tickers or []] or bootstrap.known_symbols(name)
-    prepare, learned_through = bootstrap.preparer(), day_of(through)
+    prepare, learned_through = bootstrap.preparer(), _learned_through(through, name)
     search, tracker = bootstrap.recipe_search(settings), bootstrap.study_tracker(settings)
     with bar("trials", total=trials) as progress, _stoppable(search.url):
         tuned = tune_recipe(
@@ -267,6 +279,13 @@ def _aliased(registry: ModelRegistry, alias: str) -> str:
     if version is None:
         raise UsageError(f"{registry.url} has no {alias} of {MODEL}. Train one: tickercast train --source sample.")
     return version
+
+
+def _learned_through(through: str, source: str) -> date:
+    """The date that was asked for, or one that leaves enough sessions to measure the model."""
+    if not through and source != "sample":
+        return date.today() - _MEASURED
+    return day_of(through or _SAMPLE_THROUGH)
 
 
 def _recipe(path: str) -> Recipe | None:
