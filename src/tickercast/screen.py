@@ -144,7 +144,7 @@ def rows_table(rows: pd.DataFrame) -> RenderableType:
     """The rows of a query; of many the first, and how many there are."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in rows.columns:
-        table.add_column(str(name), justify="right" if is_numeric_dtype(rows[name]) else "left", overflow="fold")
+        table.add_column(str(name), justify="right" if is_numeric_dtype(rows[name]) else "left")
     for row in rows.head(_ROWS_SHOWN).itertuples(index=False):
         table.add_row(*map(_cell, row))
     more = len(rows) - _ROWS_SHOWN

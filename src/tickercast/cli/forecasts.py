@@ -10,16 +10,17 @@ import typer
 from tickercast import bootstrap, config, screen
 from tickercast.cli.talk import NOTHING_WORKED, SOME_FAILED, bar, complain, day_of, say, terminal, words_of
 from tickercast.config import Settings
-from tickercast.domain.history import parse_symbol
-from tickercast.errors import Permanent, UsageError
+from tickercast.domain.history import SIMULATED, parse_symbol
+from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UsageError
 from tickercast.jobs import quarantine as quarantining
 from tickercast.jobs.account import Patience, accounted, entries, failed
-from tickercast.jobs.collect import Collected, collect
+from tickercast.jobs.collect import Collected, collect_all
 from tickercast.jobs.compare import compare, learned_through
 from tickercast.jobs.replay import Replayed
 from tickercast.jobs.replay import replay as replay_object
-from tickercast.jobs.upload import upload
-from tickercast.ports import Warehouse
+from tickercast.jobs.resume import forecast_before
+from tickercast.jobs.upload import BATCH, Upload, batches, upload
+from tickercast.ports import MarketData, ObjectStore, Warehouse
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -49,6 +50,9 @@ def forecast(
     ] = False,
     wait: Wait = 60,
     no_wait: NoWait = False,
+    again: Annotated[
+        bool, typer.Option("--again", help=f"Of more than {BATCH} symbols, send also those that were forecast before.")
+    ] = False,
 ) -> None:
     """Forecast the ten sessions that follow a date, and store the forecast."""
     settings = config.load()
@@ -56,23 +60,29 @@ def forecast(
     data = bootstrap.market_data(source or settings.source)
     store = bootstrap.object_store(settings)
     warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
-    with bar(f"forecasting with bars from {data.name}", len(symbols) if len(symbols) > 1 else None) as progress:
-        uploaded = upload(symbols, as_of, source=data, store=store, now=datetime.now(UTC), advance=progress.advance)
+    before: list[Upload] = []
+    if len(list(batches(symbols))) > 1 and not again:
+        made_up = data.name == SIMULATED
+        before = forecast_before(symbols, as_of, warehouse=warehouse, now=datetime.now(UTC), simulated=made_up)
+    uploads = _upload(symbols, as_of, before, data, store)
+    sent = [uploaded for uploaded in uploads if uploaded.object]
     left_alone = no_wait and not bootstrap.delivers_at_once(settings)
     collected = Collected()
-    if uploaded.object and not left_alone:
+    lost: list[FunctionUnavailable] = []
+    if not left_alone:
         with _waiting(settings, wait) as patience:
-            collected = collect(uploaded, warehouse=warehouse, patience=patience)
+            collected, lost = collect_all([*before, *sent], symbols, warehouse=warehouse, patience=patience)
     followed = compare(collected.forecasts, source=data) if actual else None
     learned = learned_through(collected.forecasts, store=store) if actual else {}
     if as_json:
         print(screen.to_json(collected.forecasts, as_of))
     else:
         _show(collected, followed, learned, store.url, warehouse.url)
-        if uploaded.object and left_alone:
+        for uploaded in sent if left_alone else ():
             _say_sent(uploaded.object, uploaded.generation)
-    worked = bool(collected.forecasts or (uploaded.object and left_alone))
-    _finish(worked, {**uploaded.failures, **collected.failures}, refused)
+    worked = bool(collected.forecasts or (left_alone and (sent or before)))
+    failures = {name: reason for uploaded in uploads for name, reason in uploaded.failures.items()}
+    _finish(worked, {**failures, **collected.failures}, refused, lost)
 
 
 @app.command(epilog="Example: tickercast ingestions --failed")
@@ -237,12 +247,46 @@ def _say_sent(name: str, generation: int) -> None:
     say(f"{name}#{generation} was sent. What becomes of it: tickercast ingestions {name}")
 
 
-def _finish(worked: bool, failures: Mapping[str, Permanent], refused: Mapping[str, Permanent]) -> None:
+def _upload(
+    symbols: Sequence[str], as_of: date, before: Sequence[Upload], data: MarketData, store: ObjectStore
+) -> list[Upload]:
+    """Sends the symbols that are not accounted for, one file after another."""
+    done = {symbol for uploaded in before for symbol in uploaded.symbols}
+    rest = [symbol for symbol in symbols if symbol not in done]
+    if done:
+        complain(
+            f"{len(done)} of {len(symbols)} symbols were forecast for {as_of} before and are not sent again; "
+            "--again sends them too."
+        )
+    uploads: list[Upload] = []
+    with bar(f"forecasting with bars from {data.name}", len(symbols) if len(symbols) > 1 else None) as progress:
+        progress.advance(len(done))
+        try:
+            for batch in batches(rest):
+                uploads.append(
+                    upload(batch, as_of, source=data, store=store, now=datetime.now(UTC), advance=progress.advance)
+                )
+        except (TickercastError, KeyboardInterrupt):
+            if uploads:
+                sent = sum(len(uploaded.symbols) for uploaded in uploads)
+                complain(f"{sent} of {len(rest)} symbols were sent. The same command goes on with the others.")
+            raise
+    return uploads
+
+
+def _finish(
+    worked: bool,
+    failures: Mapping[str, Permanent],
+    refused: Mapping[str, Permanent],
+    lost: Sequence[FunctionUnavailable] = (),
+) -> None:
+    for gone in lost:
+        complain(str(gone))
     for reason in refused.values():
         complain(str(reason))
     for name, reason in failures.items():
         complain(str(reason) if name in str(reason) else f"{name}: {reason}")
-    if failures or refused:
+    if failures or refused or lost:
         raise typer.Exit(SOME_FAILED if worked else NOTHING_WORKED)
 
 

@@ -10,6 +10,8 @@ from tickercast.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None)
 
+_AS_WIDE_AS_NEEDED = 10_000  # a query may ask for any number of columns
+
 
 @app.command(epilog='Example: tickercast query "SELECT symbol, verdict FROM forecast_skill WHERE step IS NULL"')
 def query(
@@ -26,7 +28,7 @@ def query(
     elif as_csv:
         print(found.to_csv(index=False), end="")
     else:
-        terminal().print(screen.rows_table(found))
+        terminal(_AS_WIDE_AS_NEEDED).print(screen.rows_table(found))
 
 
 @app.command(epilog="Example: tickercast compact")

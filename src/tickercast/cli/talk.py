@@ -46,9 +46,9 @@ def bar(label: str, total: int | None = None) -> Iterator[Bar]:
         yield Bar(progress, label, total)
 
 
-def terminal() -> Console:
-    """Where tables go; on a narrower terminal their lines wrap, and no digit is lost."""
-    return Console(width=max(Console().width, _TABLE_WIDTH))
+def terminal(width: int = _TABLE_WIDTH) -> Console:
+    """Where tables go; on a terminal that is narrower than they are their lines wrap, and no digit is lost."""
+    return Console(width=max(Console().width, width))
 
 
 def say(sentence: str) -> None:
