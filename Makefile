@@ -1,6 +1,6 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check lock champion function bench-accuracy bench-main bench-warehouse clean
+.PHONY: help setup setup-dev demo test check lock champion function audit bench-accuracy bench-faults bench-main bench-serving bench-warehouse clean
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function tests benchmarks
@@ -35,6 +35,10 @@ check: setup-dev ## Run linters, type checker, import rules and tests
 lock: ## Pin every dependency again, with hashes
 	./setup.sh lock
 
+audit: setup-dev ## Look for known vulnerabilities in every pinned dependency; needs the network
+	.tools/bin/uv tool run pip-audit --strict --require-hashes --disable-pip \
+		--requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-uv.txt
+
 champion: setup-dev ## Train the shipped champion again from the bars in the folder DATA (prices)
 	test -d $(DATA)
 	rm -rf src/tickercast/shipped/models
@@ -49,8 +53,14 @@ function: setup ## Serve the forecast function on localhost:8080
 bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
 	$(PYTHON) benchmarks/bench_accuracy.py $(DATA)
 
+bench-faults: setup-dev ## Kill and fail the function in a thousand events, and count what is lost or doubled
+	PYTHONPATH=tests $(PYTHON) benchmarks/bench_faults.py
+
 bench-main: setup-dev ## Time the main command against the same job with TensorFlow
 	$(PYTHON) benchmarks/bench_main.py
+
+bench-serving: setup-dev ## Measure the function, cold, warm and in batches, against TensorFlow and slow models
+	$(PYTHON) benchmarks/bench_serving.py
 
 bench-warehouse: setup-dev ## Time the views on DuckDB with 500 symbols × 20 years and a million forecasts
 	$(PYTHON) benchmarks/bench_warehouse.py

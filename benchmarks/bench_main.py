@@ -6,7 +6,6 @@ the shipped ONNX file would be exported from. Runs alternate, so that a noisy ma
 A fresh clone is timed too, with empty caches, from `git clone` to the table of `make demo`.
 """
 
-import os
 import statistics
 import subprocess
 import sys
@@ -59,7 +58,7 @@ def _prepare(workspace: Path) -> tuple[Path, Path]:
 
 def _seconds(command: list[str], workspace: Path) -> float:
     started = time.perf_counter()
-    subprocess.run(command, cwd=workspace, env=_environment(), stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(command, cwd=workspace, env=report.environment(), stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - started
 
 
@@ -69,15 +68,11 @@ def _fresh_clone() -> dict[str, float]:
         clone = Path(folder) / "tickercast"
         started = time.perf_counter()
         subprocess.run(["git", "clone", "--quiet", str(report.PROJECT), str(clone)], check=True)
-        environment = _environment() | caches
+        environment = report.environment() | caches
         subprocess.run(["make", "demo"], cwd=clone, env=environment, stdout=subprocess.DEVNULL, check=True)
         elapsed = time.perf_counter() - started
         size = sum(path.lstat().st_size for path in (clone / ".venv").rglob("*"))
         return {"clone_to_table_s": elapsed, "light_environment_mb": size / 1e6}
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("TICKERCAST_", "MLFLOW_"))}
 
 
 if __name__ == "__main__":

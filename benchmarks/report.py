@@ -24,6 +24,11 @@ def write(name: str, figures: Mapping[str, float]) -> None:
     print(text, end="")
 
 
+def environment() -> dict[str, str]:
+    """The environment without any setting of ours, for the processes that are measured."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TICKERCAST_", "MLFLOW_"))}
+
+
 def _rounded(value: float) -> float:
     """Four decimals, or two digits of what would vanish."""
     return round(value, 4) if abs(value) >= 1e-3 else float(f"{value:.1e}")

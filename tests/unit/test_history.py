@@ -230,6 +230,56 @@ def test_no_row_whatever_breaks_the_reader(rows: list[list[str]]) -> None:
         assert reading.histories or reading.failures
 
 
+GOOD_ROW = {
+    "Date": "",
+    "Open": "10",
+    "High": "12",
+    "Low": "9",
+    "Close": "11",
+    "Adj Close": "10.5",
+    "Volume": "100",
+    "Source": "",
+}
+FAULTS = {
+    "Date": ["now", "", "2023-02-30", "9999-12-31", "2023-07-03"],
+    "Open": ["x", "", "-1", "0", "inf", "1e300"],
+    "Close": ["nan", "13", "1_0"],
+    "Adj Close": ["", "-1"],
+    "Volume": ["", "-5", "lots", "nan"],
+    "Source": ["simulated"],
+}
+
+
+@st.composite
+def mixed_files(draw: st.DrawFn) -> pd.DataFrame:
+    """Rows of several symbols in any order, good ones and bad ones."""
+    rows = []
+    for symbol in draw(st.lists(st.sampled_from(["MSFT", " brk-b", "VOD.L", "ETH-USD", "a b", ""]), min_size=1)):
+        row = GOOD_ROW | {"Date": f"2023-07-{draw(st.integers(1, 28)):02}", "Symbol": symbol}
+        if draw(st.integers(0, 5)) == 0:
+            column = draw(st.sampled_from(sorted(FAULTS)))
+            row[column] = draw(st.sampled_from(FAULTS[column]))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+@settings(deadline=None, max_examples=150)
+@given(mixed_files())
+def test_a_symbol_is_read_from_among_others_as_it_is_alone(rows: pd.DataFrame) -> None:
+    together = read_csv(rows.to_csv(index=False).encode())
+
+    assert [*together.histories, *together.failures]
+    for symbol, alone in rows.groupby(rows["Symbol"].str.strip().str.upper(), sort=False):
+        reading = read_csv(alone.to_csv(index=False).encode())
+        assert {symbol} == {*reading.histories, *reading.failures}
+        if reading.failures:
+            assert str(together.failures[str(symbol)]) == str(reading.failures[str(symbol)])
+        else:
+            history = together.histories[str(symbol)]
+            assert history.source_note == reading.histories[str(symbol)].source_note
+            pd.testing.assert_frame_equal(history.bars, reading.histories[str(symbol)].bars)
+
+
 # What is cut off.
 
 

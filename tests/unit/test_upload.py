@@ -7,7 +7,7 @@ import pytest
 from tickercast.backends.object_store_local import LocalObjectStore
 from tickercast.domain.history import History, Reading, read_csv
 from tickercast.errors import UnknownSymbol
-from tickercast.jobs.upload import upload
+from tickercast.jobs.upload import BATCH, batches, upload
 
 AS_OF = date(2023, 7, 22)
 NOW = datetime(2023, 8, 31, tzinfo=UTC)
@@ -37,6 +37,14 @@ def test_one_symbol_goes_under_its_own_name(store: LocalObjectStore, make_histor
     sent = upload(["MSFT"], AS_OF, source=Source(make_history()), store=store, now=NOW)
     assert sent.object == "ohlc/2023-07-22/MSFT.csv"
     assert sent.generation == store.generation(sent.object)
+
+
+def test_thousands_of_symbols_go_in_batches_and_none_is_left_out() -> None:
+    symbols = [f"S{number}" for number in range(2 * BATCH + 1)]
+    parts = list(batches(symbols))
+    assert [len(part) for part in parts] == [BATCH, BATCH, 1]
+    assert [symbol for part in parts for symbol in part] == symbols
+    assert list(batches([])) == []
 
 
 def test_eight_symbols_are_one_download_and_one_object(store: LocalObjectStore, make_history: MakeHistory) -> None:

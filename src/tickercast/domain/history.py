@@ -10,12 +10,19 @@ r"""One symbol's daily bars, and the contract that a CSV of them must keep.
 
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from csv import Error as CsvError
+from csv import reader
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import islice
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import csv
 
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, UsageError
 
@@ -30,6 +37,7 @@ SIMULATED = "simulated"
 
 _PRICES = ("open", "high", "low", "close")
 _YEARS = (1900, 2100)
+_MOST_COLUMNS = 1_000
 _WIDEST = 1e15  # between the lowest and the highest price: more is no history of prices
 _BLANKS = ("", "nan", "null", "none", "<na>")
 _ROUNDING = 1e-4
@@ -90,24 +98,27 @@ class History:
         Raises:
             NoRecentBars: nothing remains, or the last bar is older than `STALE_AFTER`.
         """
-        known = self.bars[self.bars["session_date"] <= pd.Timestamp(as_of)]
-        if known.empty:
+        end = self._count_before(as_of + timedelta(days=1))
+        if not end:
             raise NoRecentBars(
                 f"{self.symbol} has no bar on or before {as_of}: its first is of "
                 f"{_as_date(self.bars['session_date'].iloc[0])}. Name a later date."
             )
-        last = _as_date(known["session_date"].iloc[-1])
+        last = _as_date(self.bars["session_date"].iloc[end - 1])
         if as_of - last > STALE_AFTER:
             raise NoRecentBars(
                 f"{self.symbol} is stale: its last bar before {as_of} is of {last}, and one of the "
                 f"{STALE_AFTER.days} days before was needed. Name a date up to {last + STALE_AFTER}, "
                 "or a source with newer bars."
             )
-        return History(self.symbol, known, self.source_note)
+        return self if end == len(self) else History(self.symbol, self.bars.iloc[:end], self.source_note)
 
     def since(self, first: date) -> "History":
         """The same history without what lies before `first`; it may be empty."""
-        return History(self.symbol, self.bars[self.bars["session_date"] >= pd.Timestamp(first)], self.source_note)
+        return History(self.symbol, self.bars.iloc[self._count_before(first) :], self.source_note)
+
+    def _count_before(self, day: date) -> int:
+        return int(np.searchsorted(self.bars["session_date"].to_numpy(), np.datetime64(day)))
 
 
 @dataclass(frozen=True)
@@ -137,8 +148,11 @@ def read_csv(data: bytes, *, symbol: str | None = None) -> Reading:
         raise InvalidBars(
             "The file is binary: a CSV with the header Date,Open,High,Low,Close was needed. Send it as CSV."
         )
+    _check_width(data)
+    frame = _plain_table(data)
     try:
-        frame = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        if frame is None:
+            frame = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidBars("The file is not UTF-8 text: a CSV was needed. Save it as CSV in UTF-8.") from error
     except pd.errors.EmptyDataError as error:
@@ -147,7 +161,39 @@ def read_csv(data: bytes, *, symbol: str | None = None) -> Reading:
         raise InvalidBars(
             f"The file does not parse as CSV: {_one_line(error)}. Check its quotes and commas."
         ) from error
-    return read_frame(frame[(frame != "").any(axis="columns")], symbol=symbol)
+    return read_frame(_only(frame, (frame != "").any(axis="columns").to_numpy()), symbol=symbol)
+
+
+def _check_width(data: bytes) -> None:
+    """Refuses what pandas would take minutes for. It learns the number of columns from the first two rows."""
+    lines = reader(io.TextIOWrapper(io.BytesIO(data), encoding="latin-1", newline=""))
+    rows = (line for line in lines if len(line) > 1 or "".join(line).strip())
+    try:
+        widest = max(map(len, islice(rows, 2)), default=0)
+    except CsvError as error:
+        raise InvalidBars(
+            f"The file does not parse as CSV: {_one_line(error)}. Check its quotes and commas."
+        ) from error
+    if widest > _MOST_COLUMNS:
+        raise InvalidBars(
+            f"The file has {widest:,} columns, and at most {_MOST_COLUMNS:,} are read: Date, Open, High, Low, Close "
+            "were needed, one row a symbol and session. Send it so."
+        )
+
+
+def _plain_table(data: bytes) -> pd.DataFrame | None:
+    """The texts of a CSV without quotes, all of whose rows are as long as its header: Arrow reads those much faster."""
+    if b'"' in data:
+        return None
+    header = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].rstrip(b"\r").decode(errors="replace").split(",")
+    if "" in header or len(set(header)) < len(header):
+        return None
+    texts = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
+    try:
+        table = csv.read_csv(pa.BufferReader(data), convert_options=texts)
+        return table.to_pandas() if table.column_names == header and table.num_rows else None
+    except ValueError:
+        return None
 
 
 def read_frame(frame: pd.DataFrame, *, symbol: str | None = None) -> Reading:
@@ -162,26 +208,27 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None) -> Reading:
         raise InvalidBars("The file has a header and no bar: at least one row was needed.")
     if "symbol" not in frame:
         frame = frame.assign(symbol=symbol)
-    histories: dict[str, History] = {}
-    failures: dict[str, Permanent] = {}
-    for name, rows in frame.groupby(frame["symbol"].astype(str).str.strip().str.upper(), sort=False):
-        try:
-            history = _history(parse_symbol(str(name)), rows)
-        except Permanent as error:
-            failures[str(name)[:40]] = error
-        else:
-            histories[history.symbol] = history
-    return Reading(histories, failures)
+    return _reading(frame)
 
 
 def to_csv(histories: Iterable[History]) -> bytes:
     """Writes histories as one CSV of the contract, header first, in Yahoo's column names."""
-    parts = [history.bars.assign(symbol=history.symbol, source=history.source_note or None) for history in histories]
-    frame = pd.concat(parts).rename(columns=_TITLES)
-    if frame["Source"].isna().all():
-        frame = frame.drop(columns="Source")
-    text: str = frame.to_csv(index=False, date_format="%Y-%m-%d", lineterminator="\n")
-    return text.encode()
+    written = list(histories)
+    sizes = [len(history) for history in written]
+    columns: dict[str, pa.Array] = {
+        name: pa.array(np.concatenate([history.bars[name].to_numpy() for history in written]), from_pandas=True)
+        for name in BAR_COLUMNS[1:]
+    }
+    days = np.concatenate([history.bars["session_date"].to_numpy() for history in written]).astype("datetime64[D]")
+    columns = {"session_date": pa.array(days), **columns}
+    columns["symbol"] = pa.array(np.repeat([history.symbol for history in written], sizes))
+    if any(history.source_note for history in written):
+        columns["source"] = pa.array(np.repeat([history.source_note for history in written], sizes))
+    text = io.BytesIO(",".join(_TITLES[name] for name in columns).encode() + b"\n")
+    text.seek(0, io.SEEK_END)
+    options = csv.WriteOptions(include_header=False, quoting_style="none")
+    csv.write_csv(pa.table(columns), text, options)
+    return text.getvalue()
 
 
 _TITLES = {
@@ -197,30 +244,130 @@ _TITLES = {
 }
 
 
-def _history(symbol: str, rows: pd.DataFrame) -> History:
-    dates = pd.to_datetime(_exchange_dates(rows["session_date"]), errors="coerce", format="ISO8601")
-    if dates.isna().any():
-        raise _invalid(symbol, rows, dates.isna(), "session_date", "is not a date", "YYYY-MM-DD was needed")
-    dates = dates.dt.tz_localize(None).dt.normalize().astype("datetime64[s]")
-    outside = ~dates.dt.year.between(*_YEARS)
-    if outside.any():
-        raise _invalid(
-            symbol, rows, outside, "session_date", "is no session", "a year from {} to {} was needed".format(*_YEARS)
-        )
-    duplicated = dates.duplicated()
-    if duplicated.any():
-        raise InvalidBars(
-            f"{symbol} has {int(duplicated.sum())} duplicate date(s), first {_as_date(dates[duplicated].iloc[0])}: "
+_Rows = NDArray[np.intp]
+_Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Check:
+    """What a symbol's rows must keep: where they do not, and what to say of the symbol and its bad rows."""
+
+    bad: _Mask
+    say: Callable[[str, _Rows], InvalidBars]
+
+
+def _reading(frame: pd.DataFrame) -> Reading:
+    """Reads all symbols at once: a file of hundreds costs little more than the longest of its columns."""
+    numbers, names = _numbered(frame["symbol"])
+    frame, numbers = _only(frame, numbers >= 0), numbers[numbers >= 0]
+    bars = _bars(frame, numbers)
+    checks = list(_checks(frame, bars, numbers))
+    order = np.lexsort((bars["session_date"].to_numpy(), numbers))
+    ends = np.cumsum(np.bincount(numbers, minlength=len(names)))
+    bars = bars.take(order)
+    simulated = np.isin(np.arange(len(names)), numbers[_is_simulated(frame)])
+    broken = np.isin(np.arange(len(names)), numbers[np.logical_or.reduce([check.bad for check in checks])])
+    histories: dict[str, History] = {}
+    failures: dict[str, Permanent] = {}
+    for number, name in enumerate(map(str, names)):
+        start, end = int(ends[number - 1]) if number else 0, int(ends[number])
+        try:
+            symbol = parse_symbol(name)
+            if broken[number]:
+                raise _first_failure(symbol, np.sort(order[start:end]), checks)
+        except Permanent as error:
+            failures[_shown(name, 40)] = error
+        else:
+            known = bars.iloc[start:end].reset_index(drop=True)
+            histories[symbol] = History(symbol, known, SIMULATED if simulated[number] else "")
+    return Reading(histories, failures)
+
+
+def _numbered(symbols: pd.Series) -> tuple[_Rows, Sequence[str]]:
+    """The number of each row's symbol, −1 where it has none, and the symbols."""
+    codes, different = pd.factorize(symbols.astype(str).str.strip())
+    # Upper case makes other letters of some, and a symbol must not become another's: «mſft» is not MSFT.
+    again, names = pd.factorize(np.array([name.upper() if name.isascii() else name for name in different], object))
+    return np.append(again, -1)[codes], list(names)
+
+
+def _only(frame: pd.DataFrame, wanted: _Mask) -> pd.DataFrame:
+    """Those rows, without a copy where they are all; the texts of a large file are most of the function's memory."""
+    return frame if wanted.all() else frame[wanted]
+
+
+def _first_failure(symbol: str, rows: _Rows, checks: Iterable[_Check]) -> InvalidBars:
+    check = next(check for check in checks if check.bad[rows].any())
+    return check.say(symbol, rows[check.bad[rows]])
+
+
+def _bars(frame: pd.DataFrame, numbers: _Rows) -> pd.DataFrame:
+    """The columns `BAR_COLUMNS` in the order of the file; what cannot be read is NaT or NaN."""
+    columns = {"session_date": _dates(frame["session_date"])} | {name: _numbers(frame[name]) for name in _PRICES}
+    columns["adj_close"] = columns["close"]
+    if "adj_close" in frame:
+        adjusted = _numbers(frame["adj_close"])
+        given = ~_is_price(adjusted)
+        given[given] = ~_blank(frame["adj_close"][given])
+        has_any = np.isin(numbers, numbers[given | _is_price(adjusted)])
+        columns["adj_close"] = np.where(has_any, adjusted, columns["close"])
+    columns["volume"] = _numbers(frame["volume"]) if "volume" in frame else np.full(len(frame), np.nan)
+    return pd.DataFrame(columns)
+
+
+def _checks(frame: pd.DataFrame, bars: pd.DataFrame, numbers: _Rows) -> Iterator[_Check]:
+    """The contract, in the order in which its breaches are told."""
+    days = bars["session_date"]
+
+    def invalid(column: str, seen: str, needed: str) -> Callable[[str, _Rows], InvalidBars]:
+        def say(symbol: str, rows: _Rows) -> InvalidBars:
+            first = frame.iloc[rows[0]]
+            day = _shown(first["session_date"], 20)
+            return InvalidBars(
+                f"{symbol}: {_TITLES[column]} {str(first[column])[:40]!r} of {day} {seen} "
+                f"({len(rows)} such row(s)): {needed}. Mend the file and send it again."
+            )
+
+        return say
+
+    def doubled(symbol: str, rows: _Rows) -> InvalidBars:
+        return InvalidBars(
+            f"{symbol} has {len(rows)} duplicate date(s), first {_as_date(days.iloc[rows[0]])}: "
             "one bar a session was needed. Remove the doubled rows."
         )
-    columns = {"session_date": dates} | {name: _prices(symbol, rows, name) for name in _PRICES}
-    adjusted = "adj_close" in rows and not _blank(rows["adj_close"]).all()
-    columns["adj_close"] = _prices(symbol, rows, "adj_close") if adjusted else columns["close"]
-    columns["volume"] = _volumes(symbol, rows)
-    bars = pd.DataFrame(columns)
-    _check_order(symbol, rows, bars)
-    note = SIMULATED if "source" in rows and rows["source"].eq(SIMULATED).any() else ""
-    return History(symbol, bars.sort_values("session_date", ignore_index=True), note)
+
+    def unscaled(symbol: str, rows: _Rows) -> InvalidBars:
+        lowest, highest = bars["low"].iloc[rows].min(), bars["high"].iloc[rows].max()
+        return InvalidBars(
+            f"{symbol} ranges from {lowest:g} to {highest:g}: prices of one scale were needed. Mend the file."
+        )
+
+    yield _Check(days.isna().to_numpy(), invalid("session_date", "is not a date", "YYYY-MM-DD was needed"))
+    outside = ~days.dt.year.between(*_YEARS).to_numpy()
+    years = "a year from {} to {} was needed".format(*_YEARS)
+    yield _Check(outside, invalid("session_date", "is no session", years))
+    yield _Check(pd.DataFrame({"number": numbers, "day": days.to_numpy()}).duplicated().to_numpy(), doubled)
+    for name in (*_PRICES, "adj_close"):
+        bad = ~_is_price(bars[name].to_numpy())
+        yield _Check(bad, invalid(name, "is not a price", "a finite positive number was needed"))
+    if "volume" in frame:
+        bad = ~_is_volume(bars["volume"].to_numpy())
+        bad[bad] = ~_blank(frame["volume"][bad])
+        yield _Check(bad, invalid("volume", "is not a volume", "a number from 0 on, or nothing, was needed"))
+    extremes = bars.groupby(numbers)
+    yield _Check((extremes["high"].transform("max") > _WIDEST * extremes["low"].transform("min")).to_numpy(), unscaled)
+    slack = _ROUNDING * bars["close"]
+    lower, upper = np.minimum(bars["open"], bars["close"]), np.maximum(bars["open"], bars["close"])
+    bad = ((bars["low"] > lower + slack) | (bars["high"] < upper - slack)).to_numpy()
+    yield _Check(bad, invalid("high", "does not fit the bar", "low ≤ open, close ≤ high was needed"))
+
+
+def _dates(values: pd.Series) -> NDArray[np.datetime64]:
+    """Days. Symbols share most of them, so that each is read once."""
+    codes, different = pd.factorize(values)
+    dates = pd.to_datetime(_exchange_dates(pd.Series(different)), errors="coerce", format="ISO8601")
+    days = dates.dt.tz_localize(None).dt.normalize().astype("datetime64[s]").to_numpy()
+    return np.append(days, np.datetime64("NaT", "s"))[codes]  # a missing value has the code −1
 
 
 def _exchange_dates(dates: pd.Series) -> pd.Series:
@@ -230,47 +377,27 @@ def _exchange_dates(dates: pd.Series) -> pd.Series:
     return dates.astype(str).str.extract(_DATE, expand=False)
 
 
-def _prices(symbol: str, rows: pd.DataFrame, name: str) -> pd.Series:
-    values = pd.to_numeric(rows[name], errors="coerce").astype("float64")
-    bad = ~(values.gt(0) & values.lt(np.inf))
-    if bad.any():
-        raise _invalid(symbol, rows, bad, name, "is not a price", "a finite positive number was needed")
-    return values
+def _numbers(values: pd.Series) -> NDArray[np.float64]:
+    if isinstance(values.dtype, pd.StringDtype):
+        with suppress(ValueError):  # Arrow's parser is the fast one, and takes all or nothing
+            return np.asarray(values.astype("Float64").to_numpy(np.float64, na_value=np.nan))
+    return np.asarray(pd.to_numeric(values, errors="coerce"), dtype=np.float64)
 
 
-def _volumes(symbol: str, rows: pd.DataFrame) -> pd.Series:
-    if "volume" not in rows:
-        return pd.Series(np.nan, index=rows.index)
-    values = pd.to_numeric(rows["volume"], errors="coerce").astype("float64")
-    bad = ~(values.ge(0) & values.lt(np.inf)) & ~_blank(rows["volume"])
-    if bad.any():
-        raise _invalid(symbol, rows, bad, "volume", "is not a volume", "a number from 0 on, or nothing, was needed")
-    return values
+def _is_price(values: NDArray[np.float64]) -> _Mask:
+    return (values > 0) & (values < np.inf)
 
 
-def _blank(values: pd.Series) -> pd.Series:
-    return values.astype(str).str.strip().str.lower().isin(_BLANKS)
+def _is_volume(values: NDArray[np.float64]) -> _Mask:
+    return (values >= 0) & (values < np.inf)
 
 
-def _check_order(symbol: str, rows: pd.DataFrame, bars: pd.DataFrame) -> None:
-    lowest, highest = bars["low"].min(), bars["high"].max()
-    if highest > _WIDEST * lowest:
-        raise InvalidBars(
-            f"{symbol} ranges from {lowest:g} to {highest:g}: prices of one scale were needed. Mend the file."
-        )
-    slack = _ROUNDING * bars["close"]
-    body = bars[["open", "close"]]
-    bad = (bars["low"] > body.min(axis=1) + slack) | (bars["high"] < body.max(axis=1) - slack)
-    if bad.any():
-        raise _invalid(symbol, rows, bad, "high", "does not fit the bar", "low ≤ open, close ≤ high was needed")
+def _is_simulated(frame: pd.DataFrame) -> _Mask:
+    return frame["source"].eq(SIMULATED).to_numpy(bool) if "source" in frame else np.zeros(len(frame), bool)
 
 
-def _invalid(symbol: str, rows: pd.DataFrame, bad: pd.Series, column: str, seen: str, needed: str) -> InvalidBars:
-    first = rows[bad].iloc[0]
-    return InvalidBars(
-        f"{symbol}: {_TITLES[column]} {str(first[column])[:40]!r} of {str(first['session_date'])[:20]} {seen} "
-        f"({int(bad.sum())} such row(s)): {needed}. Mend the file and send it again."
-    )
+def _blank(values: pd.Series) -> _Mask:
+    return values.astype(str).str.strip().str.lower().isin(_BLANKS).to_numpy()
 
 
 def _check_columns(frame: pd.DataFrame, symbol: str | None) -> None:
@@ -280,7 +407,7 @@ def _check_columns(frame: pd.DataFrame, symbol: str | None) -> None:
         raise InvalidBars(
             f"The file has no column {', '.join(missing)}{_separator(frame)}: Date, Open, High, Low, Close were "
             "needed, and Symbol unless the object is named SYMBOL.csv. "
-            f"It has {', '.join(map(str, frame.columns[:12]))[:200] or 'none'}."
+            f"It has {_shown(', '.join(map(str, frame.columns[:12])), 200) or 'none'}."
         )
     doubled = frame.columns[frame.columns.duplicated() & frame.columns.isin(list(_TITLES))]
     if len(doubled):
@@ -303,4 +430,9 @@ def _as_date(timestamp: pd.Timestamp) -> date:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+    return _shown(" ".join(str(error).split()), 160)
+
+
+def _shown(seen: object, longest: int) -> str:
+    """What a file holds, as a sentence may repeat it: nothing that moves a terminal's cursor or turns text around."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(seen)[:longest])

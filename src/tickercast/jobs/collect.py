@@ -79,11 +79,44 @@ def collect(uploaded: Upload, *, warehouse: Warehouse, patience: Patience = NO_P
     return Collected(_forecasts(uploaded, done, warehouse) if len(done) else [], failures)
 
 
+def collect_all(
+    uploads: Sequence[Upload], symbols: Sequence[str], *, warehouse: Warehouse, patience: Patience = NO_PATIENCE
+) -> tuple[Collected, list[FunctionUnavailable]]:
+    """Reads what several uploads led to; one that is not accounted for does not sink the others.
+
+    Args:
+        uploads: what was sent.
+        symbols: the order that the forecasts shall have.
+        warehouse: where the function stores.
+        patience: how long to wait for the function, for all together.
+
+    Returns:
+        What is there, and a reason for each upload that is not accounted for.
+
+    Raises:
+        FunctionUnavailable: none of them is.
+        WarehouseUnavailable: try again.
+    """
+    found: list[Collected] = []
+    lost: list[FunctionUnavailable] = []
+    for uploaded in uploads:
+        try:
+            found.append(collect(uploaded, warehouse=warehouse, patience=patience))
+        except FunctionUnavailable as error:
+            lost.append(error)
+    if lost and not found:
+        raise lost[0]
+    rank = {symbol: number for number, symbol in enumerate(symbols)}
+    forecasts = sorted((made for each in found for made in each.forecasts), key=lambda made: rank.get(made.symbol, -1))
+    return Collected(forecasts, {name: why for each in found for name, why in each.failures.items()}), lost
+
+
 def _failures(uploaded: Upload, rejected: pd.DataFrame) -> dict[str, Permanent]:
     failures: dict[str, Permanent] = {}
     for symbol, reason in zip(rejected["symbol"], rejected["reason"], strict=True):
         for name in [symbol] if pd.notna(symbol) else uploaded.symbols:
-            failures[name] = Permanent(reason)
+            if name in uploaded.symbols:
+                failures[name] = Permanent(reason)
     return failures
 
 
@@ -93,21 +126,26 @@ def _forecasts(uploaded: Upload, done: pd.DataFrame, warehouse: Warehouse) -> li
     asked = done[["symbol", "cutoff"]].assign(simulated=done["reason"].eq(SIMULATED))
     champion = history[history["model_name"] != RANDOM_WALK].merge(asked)
     newest = champion[champion["generation"] == champion.groupby("symbol")["generation"].transform("max")]
-    stored = {str(symbol): _stored(rows.sort_values("step")) for symbol, rows in newest.groupby("symbol")}
-    return [stored[symbol] for symbol in uploaded.symbols if symbol in stored]
+    stored: dict[str, list[dict[str, Any]]] = {}
+    for row in newest.sort_values("step").to_dict("records"):
+        stored.setdefault(row["symbol"], []).append({str(name): value for name, value in row.items()})
+    return [_stored(stored[symbol]) for symbol in uploaded.symbols if symbol in stored]
 
 
-def _stored(rows: pd.DataFrame) -> StoredForecast:
-    first = rows.iloc[0]
-    steps = rows[["step", "target_date", *LEVELS]].assign(target_date=rows["target_date"].dt.date)
+def _stored(rows: Sequence[Mapping[str, Any]]) -> StoredForecast:
+    first = rows[0]
     return StoredForecast(
-        symbol=str(first["symbol"]),
+        symbol=first["symbol"],
         cutoff=first["cutoff"].date(),
-        last_close=float(first["last_close"]),
-        model_name=str(first["model_name"]),
-        model_version=str(first["model_version"]),
-        object=str(first["object"]),
-        generation=int(first["generation"]),
-        steps=[{str(name): value for name, value in row.items()} for row in steps.to_dict("records")],
+        last_close=first["last_close"],
+        model_name=first["model_name"],
+        model_version=first["model_version"],
+        object=first["object"],
+        generation=first["generation"],
+        steps=[_step(row) for row in rows],
         note=SIMULATED if first["simulated"] else "",
     )
+
+
+def _step(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"step": row["step"], "target_date": row["target_date"].date(), **{name: row[name] for name in LEVELS}}

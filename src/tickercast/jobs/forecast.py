@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tickercast.domain import objects
@@ -196,8 +197,10 @@ def _append(
 ) -> None:
     """Stores prices, forecasts and, last, the ledger: what the ledger names is there."""
     if outcome.origins:
-        prices = pd.concat([origin.history.bars.assign(symbol=origin.history.symbol) for origin in outcome.origins])
-        _once(warehouse, "prices", event, prices.assign(ingested_at=received_at))
+        histories = [origin.history for origin in outcome.origins]
+        symbols = np.repeat([history.symbol for history in histories], [len(history) for history in histories])
+        prices = pd.concat([history.bars for history in histories], ignore_index=True)
+        _once(warehouse, "prices", event, prices.assign(symbol=symbols, ingested_at=received_at))
         forecasts = pd.DataFrame([row for made in _predict(models, outcome.origins) for row in made.rows()])
         _once(warehouse, "forecasts", event, forecasts.assign(created_at=received_at))
     duration_ms = (now() - received_at).total_seconds() * 1000

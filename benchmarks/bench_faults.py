@@ -1,0 +1,111 @@
+"""Drives the function through faults at full size: 1,000 events, doubled, in any order, while engines fail and it dies.
+
+Every event goes through the real function in processes that are killed between any two of its steps and at any other
+moment, to a bucket and a DuckDB warehouse that refuse, stall or lose their answers; see `tests/faults.py`. Then all
+tables and views are compared with those of an undisturbed run. Bad files are read besides, by the thousand.
+"""
+
+import random
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import nasty
+import numpy as np
+import pandas as pd
+import report
+from faults import ALARM, Delivery, Fault, Site
+
+from tickercast.domain.history import History, read_csv, to_csv
+from tickercast.errors import Permanent
+
+EVENTS, ROUNDS, DOUBLED = 1000, 4, 0.3
+BAD_FILES = 2000
+LAST, SESSIONS = "2023-07-21", 100
+SKEW = (timedelta(), timedelta(), timedelta(hours=-20), timedelta(days=300))
+
+
+def main() -> None:
+    """Sends the events in rounds, each with newer files of some names, and writes `faults.json`."""
+    chance = random.Random(0)  # noqa: S311 - no secret
+    with tempfile.TemporaryDirectory() as folder:
+        site = Site(Path(folder))
+        seen: list[Delivery] = []
+        for _ in range(ROUNDS):
+            new = list(_deliveries(site, chance, EVENTS // ROUNDS))
+            again = [Delivery(delivery.event) for delivery in chance.sample([*seen, *new], round(DOUBLED * len(new)))]
+            site.deliver(chance.sample([*new, *again], len(new) + len(again)))
+            seen += new
+        found, tally = site.difference(), site.tally
+        site.close()
+    report.write(
+        "faults",
+        {
+            "events_sent": len(seen),
+            "events_doubled": round(DOUBLED * len(seen)),
+            "deliveries": tally.deliveries,
+            "kills": tally.kills,
+            "faults_injected": tally.faults.total(),
+            "rows_lost": found.rows_lost,
+            "rows_doubled": found.rows_doubled,
+            "events_unaccounted": len(found.unaccounted),
+            "views_that_differ": len(found.views),
+            "bad_files_tried": BAD_FILES + len(nasty.FILES),
+            "tracebacks": tally.answers[500] - tally.faults["bug"] + _tracebacks(chance),
+        },
+    )
+
+
+def _deliveries(site: Site, chance: random.Random, count: int) -> Iterator[Delivery]:
+    for _ in range(count):
+        name, data = _file(chance)
+        yield Delivery(site.upload(name, data, skew=chance.choice(SKEW)), list(_faults(chance)))
+
+
+def _file(chance: random.Random) -> tuple[str, bytes]:
+    """Of 1,500 names, so that some are written again: one symbol, a good one and a bad one together, or a bad file."""
+    number = chance.randrange(1500)
+    match number % 8:
+        case 0:
+            return f"ohlc/{LAST}/B{number}.csv", nasty.mutated(chance)
+        case 1 | 2:
+            pair = [_history(f"P{number}", chance, SESSIONS), _history(f"Q{number}", chance, 9)]
+            return f"ohlc/{LAST}/batch-{number:04d}.csv", to_csv(pair)
+        case _:
+            return f"ohlc/{LAST}/S{number}.csv", to_csv([_history(f"S{number}", chance, SESSIONS)])
+
+
+def _history(symbol: str, chance: random.Random, sessions: int) -> History:
+    close = 100 * np.exp(np.cumsum(np.random.default_rng(chance.randrange(10**9)).normal(0, 0.02, sessions)))
+    dates = pd.bdate_range(end=LAST, periods=sessions).astype("datetime64[s]")
+    bars = {"session_date": dates, "open": close, "high": close * 1.01, "low": close * 0.99, "close": close}
+    return History(symbol, pd.DataFrame(bars | {"adj_close": close, "volume": 1e6}))
+
+
+def _faults(chance: random.Random) -> Iterator[Fault]:
+    """For each of an event's first deliveries one; a killed instance that starts anew takes four steps more."""
+    while chance.random() < 0.4:
+        kind = chance.choice(("kill", "kill", "unavailable", "bug", "slow", ALARM))
+        step = chance.randrange(200_000) if kind == ALARM else chance.randrange(7)
+        yield Fault(step, kind, after=chance.random() < 0.5)
+
+
+def _tracebacks(chance: random.Random) -> int:
+    """How many bad files end otherwise than in bars and reasons."""
+    files = [made() for made in nasty.FILES.values()] + [nasty.mutated(chance) for _ in range(BAD_FILES)]
+    return sum(_breaks_the_reader(data) for data in files)
+
+
+def _breaks_the_reader(data: bytes) -> bool:
+    try:
+        read_csv(data, symbol="MSFT")
+    except Permanent:
+        return False
+    except Exception:
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""The forecast function with TensorFlow and the Keras model in BENCH_KERAS_MODEL, as functions-framework serves it."""
+
+import os
+import runpy
+from collections.abc import Sequence
+from pathlib import Path
+
+from tickercast import bootstrap, config
+from tickercast.domain.forecast import Predictor
+from tickercast.ports import ObjectStore
+
+
+def predictors(store: ObjectStore) -> Sequence[Predictor]:
+    """Loads the Keras model where the function would load the ONNX one; `store` is not read."""
+    config.silence_tensorflow()
+    from tickercast.models import lstm
+    from tickercast.models.random_walk import RandomWalk
+
+    return [lstm.load_keras(Path(os.environ["BENCH_KERAS_MODEL"])), RandomWalk()]
+
+
+bootstrap.predictors = predictors
+forecast = runpy.run_path(str(config.resource("cloud_function") / "main.py"))["forecast"]
