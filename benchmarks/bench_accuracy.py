@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 import report
 
-from tickercast import bootstrap, config
+from tickercast import bootstrap, chart, config
 from tickercast.backends.market_data_simulated import Oracle
 from tickercast.domain.backtest import backtest, by, compare, summary
+from tickercast.domain.backtest import report as summarised
 from tickercast.domain.calendar import asset_class
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.history import History
@@ -39,7 +40,7 @@ SIMULATED_SYMBOLS, SIMULATED_THROUGH, SIMULATED_LAST = 40, date(2012, 12, 31), d
 
 
 def main() -> None:
-    """Runs every part and writes `accuracy.json`."""
+    """Runs every part and writes `accuracy.json`, and `accuracy.png` beside it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder that the champion was trained from")
     config.silence_telemetry()
@@ -73,6 +74,8 @@ def _histories(data: str) -> Sequence[History]:
 def _stocks(model: Predictor, histories: Sequence[History], through: date) -> dict[str, float]:
     peers = [*bootstrap.peers(histories, through), *map(bootstrap.peer, FAST_ENOUGH)]
     tables = _tables(model, peers, histories, through)
+    picture = chart.backtest_png(summarised(tables), {peer.name: by(tables[peer.name], "step") for peer in peers})
+    (report.PROJECT / "benchmarks" / "accuracy.png").write_bytes(picture)
     own = tables[model.name]
     years = [measured for measured in by(own, "year").values() if measured["n"] >= FULL_YEAR]
     steps = by(own, "step").values()
