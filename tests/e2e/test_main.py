@@ -322,7 +322,7 @@ def test_real_bars_give_the_expected_origin_and_targets(
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"TICKERCAST_BUCKET": "gs://somewhere"}, "TICKERCAST_BUCKET is 'gs://somewhere': no engine is known"),
+        ({"TICKERCAST_BUCKET": "ftp://somewhere"}, "TICKERCAST_BUCKET is 'ftp://somewhere': no engine is known"),
         ({"TICKERCAST_WAREHOUSE": "duckdb://in-the-way/w.duckdb"}, "cannot be made"),
         ({"TICKERCAST_BUCKET": f"file://{'x' * 300}"}, "cannot be used"),
         ({"TICKERCAST_SOURCE": "x" * 300}, "is neither yahoo"),
@@ -340,7 +340,7 @@ def test_a_setting_that_cannot_work_is_one_sentence(
 
 def test_doctor_says_no_where_an_engine_cannot_answer(run: Run, workspace: Path) -> None:
     (workspace / "empty").mkdir()
-    broken = {"TICKERCAST_BUCKET": "gs://somewhere", "TICKERCAST_SOURCE": "empty", "MLFLOW_TRACKING_URI": "junk://x"}
+    broken = {"TICKERCAST_BUCKET": "ftp://somewhere", "TICKERCAST_SOURCE": "empty", "MLFLOW_TRACKING_URI": "junk://x"}
     done = run("doctor", door=("-m", "tickercast"), **broken)
     assert done.returncode == 1
     assert done.stderr == ""

@@ -42,7 +42,9 @@ def store(workspace: Path) -> ObjectStore:
 
 @pytest.fixture
 def challenge(registry: ModelRegistry, store: ObjectStore) -> Callable[..., Decision]:
-    def run(bundle: Bundle, first: date = FIRST, advance: Callable[[int], None] = lambda _: None) -> Decision:
+    def run(
+        bundle: Bundle, first: date = FIRST, on_progress: Callable[[int, int], object] = lambda done, total: None
+    ) -> Decision:
         return promote(
             bundle,
             read_champion(store),
@@ -54,7 +56,7 @@ def challenge(registry: ModelRegistry, store: ObjectStore) -> Callable[..., Deci
             peers=bootstrap.yardstick,
             store=store,
             registry=registry,
-            advance=advance,
+            on_progress=on_progress,  # type: ignore[arg-type]
         )
 
     return run
@@ -102,7 +104,7 @@ def test_what_came_to_be_served_during_the_comparison_is_not_replaced(
     good, other = registered(registry), registered(registry, calibration=2.5)
     publish(other, store=store, registry=registry)
     with pytest.raises(PreconditionFailed, match="decide again"):
-        challenge(good, advance=lambda _: rollback(store, "1"))
+        challenge(good, on_progress=lambda done, total: done == total and rollback(store, "1"))
     assert read_champion(store).card.version == "1"
     assert registry.aliased(MODEL, CHAMPION_ALIAS) == other.card.version
 
