@@ -43,10 +43,10 @@ def main() -> None:
         figures = {
             "prices_rows": SYMBOLS * SESSIONS,
             "forecasts_rows": SYMBOLS * CUTOFFS * 20,
-            **_timed(whole, "indicators_s", lambda one: one.read("indicators")),
             **_timed(whole, "indicators_one_symbol_s", lambda one: one.read("indicators", _ONE)),
             **_timed(whole, "predicted_prices_one_symbol_s", lambda one: one.read("predicted_prices", _ONE)),
             **_timed(whole, "forecast_skill_s", lambda one: one.read("forecast_skill")),
+            **_timed(whole, "indicators_s", lambda one: one.read("indicators")),
             "indicators_doubling": _ratio(whole, half, "indicators"),
             "forecast_skill_doubling": _ratio(whole, half, "forecast_skill"),
             **_scanned(whole),
