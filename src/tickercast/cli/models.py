@@ -31,22 +31,25 @@ _FIRST_TRAINING_YEAR = 2000
 _SAMPLE_THROUGH, _MEASURED = "2010-12-31", timedelta(days=2 * 365)
 _USUAL_THROUGH = f"two years ago; {_SAMPLE_THROUGH} for the sample"
 
+Tickers = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TICKER", help="What to learn from; if none is named, all that the source holds."),
+]
+Bars = Annotated[
+    str,
+    typer.Option(
+        "--source",
+        "--data",
+        help="yahoo, sample, simulated, or a folder of CSV or Parquet files.",
+        show_default="yahoo",
+    ),
+]
+
 
 @app.command(epilog="Example: tickercast train --source sample --through 2010-12-31 --out DIR")
 def train(
-    tickers: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="TICKER", help="What to learn from; if none is named, all that the source holds."),
-    ] = None,
-    source: Annotated[
-        str,
-        typer.Option(
-            "--source",
-            "--data",
-            help="yahoo, sample, simulated, or a folder of CSV or Parquet files.",
-            show_default="yahoo",
-        ),
-    ] = "",
+    tickers: Tickers = None,
+    source: Bars = "",
     through: Annotated[
         str,
         typer.Option(
@@ -103,20 +106,9 @@ def train(
 
 @app.command(epilog="Example: tickercast tune --source sample --trials 20 --out recipe.json")
 def tune(
-    tickers: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="TICKER", help="What to learn from; if none is named, all that the source holds."),
-    ] = None,
+    tickers: Tickers = None,
     trials: Annotated[int, typer.Option(min=1, help="That shall have finished, those of earlier calls included.")] = 20,
-    source: Annotated[
-        str,
-        typer.Option(
-            "--source",
-            "--data",
-            help="yahoo, sample, simulated, or a folder of CSV or Parquet files.",
-            show_default="yahoo",
-        ),
-    ] = "",
+    source: Bars = "",
     through: Annotated[
         str, typer.Option(metavar="DATE", help="The last date to learn from.", show_default=_USUAL_THROUGH)
     ] = "",
