@@ -71,7 +71,6 @@ def train(
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
     recipe: Recipe | None = None,
     hold_out: int = 0,
-    advance: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Bundle:
@@ -90,7 +89,6 @@ def train(
         seeds: of the networks that are averaged.
         recipe: how they are trained; None leaves the choice to `fit`.
         hold_out: every so many-th symbol is not learned from and measures the model; with 0 the later dates of all do.
-        advance: called with the number of symbols fetched since the last call.
         on_progress: called with the epochs done and their total.
         on_failure: called with each symbol that the source could not give, and why.
 
@@ -103,16 +101,8 @@ def train(
         UsageError: neither can it, or `hold_out` leaves nothing to train with or to measure.
         BundleError: the trained network cannot be exported.
     """
-    reading = source.fetch(symbols, first, last, advance=advance)
-    for symbol, reason in reading.failures.items():
-        on_failure(symbol, reason)
-    histories = list(reading.histories.values())
-    if not histories:
-        raise TooFewSessions(
-            f"{source.name} gave no bars of {', '.join(symbols)[:80]} from {first} to {last}: at least one symbol was "
-            "needed to train. Name other symbols or dates."
-        )
-    held = held_out(reading.histories, hold_out)
+    histories = teachers(source, symbols, first, last, on_failure)
+    held = held_out([history.symbol for history in histories], hold_out)
     if hold_out == 1 or (hold_out and not held):
         raise UsageError(
             f"Holding out one symbol in {hold_out} of {len(histories)} leaves none to train on or none to measure the "
@@ -149,6 +139,33 @@ def train(
         network=fitted.model,
     )
     return registry.register(bundle, record)
+
+
+def teachers(
+    source: MarketData, symbols: Sequence[str], first: date, last: date, on_failure: Callable[[str, Permanent], None]
+) -> list[History]:
+    """Fetches what there is to learn from.
+
+    Args:
+        source: where the bars come from.
+        symbols: what to fetch.
+        first: the first date.
+        last: the last date.
+        on_failure: called with each symbol that the source could not give, and why.
+
+    Raises:
+        TooFewSessions: the source gave no symbol at all.
+        SourceUnavailable, UsageError: the source as a whole cannot be read.
+    """
+    reading = source.fetch(symbols, first, last, advance=lambda _: None)
+    for symbol, reason in reading.failures.items():
+        on_failure(symbol, reason)
+    if not reading.histories:
+        raise TooFewSessions(
+            f"{source.name} gave no bars of {', '.join(symbols)[:80]} from {first} to {last}: at least one symbol was "
+            "needed to learn from. Name other symbols or dates."
+        )
+    return list(reading.histories.values())
 
 
 # ---------------------------------------------------------------- measuring

@@ -9,7 +9,8 @@ from typing import Protocol
 from tickercast.domain.dataset import Dataset, dataset
 from tickercast.domain.history import History
 from tickercast.domain.recipe import Epoch, Recipe, to_json
-from tickercast.errors import Permanent, TooFewSessions
+from tickercast.errors import Permanent
+from tickercast.jobs.train import teachers
 from tickercast.ports import MarketData, Pruned, RecipeSearch, RunRecord, StudyLog, StudyTracker, Trial
 
 SEEDS = (1, 2)
@@ -75,7 +76,6 @@ def tune(
     prepare: Prepare,
     search: RecipeSearch,
     tracker: StudyTracker,
-    advance: Callable[[int], None] = lambda count: None,
     on_progress: Callable[[float, Tuned], None] = lambda done, tuned: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Tuned:
@@ -92,7 +92,6 @@ def tune(
         prepare: cuts histories into what is learned from.
         search: proposes the recipes.
         tracker: where the study can be looked at.
-        advance: called with the number of symbols fetched since the last call.
         on_progress: called with the trials done, parts of the current one included, and with what has come out so far.
         on_failure: called with each symbol that the source could not give, and why.
 
@@ -101,15 +100,7 @@ def tune(
         SourceUnavailable, UsageError: the source, or the file of studies, cannot be read.
         StoreUnavailable: the tracker does not answer.
     """
-    reading = source.fetch(symbols, first, trained_through, advance=advance)
-    for symbol, reason in reading.failures.items():
-        on_failure(symbol, reason)
-    histories = list(reading.histories.values())
-    if not histories:
-        raise TooFewSessions(
-            f"{source.name} gave no bars of {', '.join(symbols)[:80]} from {first} to {trained_through}: at least one "
-            "symbol was needed to tune. Name other symbols or dates."
-        )
+    histories = teachers(source, symbols, first, trained_through, on_failure)
     lessons = prepare(histories, trained_through=trained_through)
     data = dataset(source.name, histories, trained_through)
     tuned = Tuned(study_name(data, trained_through), [])
