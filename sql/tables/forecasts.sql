@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS forecasts (
   close_hi_80 FLOAT64 NOT NULL OPTIONS (description = 'Upper end of the 80 % prediction interval'),
   close_lo_95 FLOAT64 NOT NULL OPTIONS (description = 'Lower end of the 95 % prediction interval'),
   close_hi_95 FLOAT64 NOT NULL OPTIONS (description = 'Upper end of the 95 % prediction interval'),
-  model_name STRING NOT NULL OPTIONS (description = "The champion's registered name, or random-walk"),
+  model_name STRING NOT NULL OPTIONS (description = "The champion's registered name, random-walk, or shadow: the champion before it, while it may come back"),
   model_version STRING NOT NULL OPTIONS (description = 'The registered version'),
   object STRING NOT NULL OPTIONS (description = 'The file that it was made from'),
   generation INT64 NOT NULL OPTIONS (description = 'The version of that file'),

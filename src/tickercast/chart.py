@@ -1,12 +1,10 @@
-"""Pictures of a backtest, drawn with matplotlib, which the training extras bring."""
+"""Pictures of a backtest, drawn with matplotlib; it is imported when something is drawn."""
 
 import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-
-from tickercast.errors import UsageError
 
 
 def backtest_png(report: Mapping[str, Any], peers: Mapping[str, Mapping[str, Any]]) -> bytes:
@@ -15,16 +13,9 @@ def backtest_png(report: Mapping[str, Any], peers: Mapping[str, Mapping[str, Any
     Args:
         report: of the model that is judged; see `domain.backtest.report`.
         peers: for each peer its measures by step.
-
-    Raises:
-        UsageError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise UsageError(
-            "A chart needs matplotlib, which this light environment lacks. Run `make setup-dev`."
-        ) from error
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
