@@ -75,12 +75,12 @@ step() {
   shift 2
   if known "$fact"; then
     there=$((there + 1))
-    [ "$mode" = apply ] || echo "    there   $text"
+    [ "$mode" = apply ] || echo "  there  $text"
   elif [ "$mode" = apply ]; then
     carry_out "$text" "$@"
   else
     missing=$((missing + 1))
-    echo "  $verb  $text"
+    echo "  $verb   $text"
     [ -z "$dry_run" ] || printf '            %s\n' "$(quoted "$@")"
   fi
 }
@@ -98,7 +98,7 @@ stop() {
 carry_out() {
   local text=$1
   shift
-  echo "  $verb  $text"
+  echo "  $verb   $text"
   if attempt "$@"; then
     changed=$((changed + 1))
   else
@@ -111,8 +111,8 @@ carry_out() {
 attempt() {
   "$@" >"$state/log" 2>&1 </dev/null && return
   grep --quiet -e 'does not exist' -e 'Service Agent' "$state/log" || return 1
-  echo "            not known everywhere yet, trying again in ${TICKERCAST_SETUP_PAUSE_S:-20} s"
-  sleep "${TICKERCAST_SETUP_PAUSE_S:-20}"
+  echo "            not known everywhere yet, trying again in ${SETUP_PAUSE_S:-20} s"
+  sleep "${SETUP_PAUSE_S:-20}"
   "$@" >"$state/log" 2>&1 </dev/null
 }
 

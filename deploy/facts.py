@@ -87,7 +87,7 @@ def _function(functions: Any, triggers: Any) -> Iterator[str]:
 
 def _is_boosted(service: Mapping[str, Any]) -> bool:
     annotations = service["spec"]["template"]["metadata"].get("annotations", {})
-    return bool(annotations.get("run.googleapis.com/startup-cpu-boost") == "true")
+    return bool(annotations.get("run.googleapis.com/startup-cpu-boost", "").lower() == "true")
 
 
 def _last(name: str) -> str:

@@ -23,7 +23,7 @@ gather_lists() {
   list_of cloudfunctions functions "${g[@]}" functions list --v2 "--regions=$region" "--filter=name~/$function\$"
   list_of eventarc triggers "${g[@]}" eventarc triggers list --location=-
   list_of run runs "${g[@]}" run services list "--region=$region" "--filter=metadata.name=$function"
-  list_of monitoring alerts "${g[@]}" alpha monitoring policies list '--filter=displayName=starts_with("tickercast")'
+  list_of monitoring alerts "${g[@]}" alpha monitoring policies list '--filter=displayName~^tickercast'
   list_of bigquery dataset show_dataset
   arrive
 }

@@ -104,8 +104,7 @@ bind() {
   case $on in
     project) "${g[@]}" projects "$how" "$project" "${binding[@]}" "--condition=$(condition "$5")" ;;
     data | models)
-      if [ "$5" != - ]; then binding+=("--condition=$(condition "$5")"); fi
-      "${g[@]}" storage buckets "$how" "gs://$project-tickercast-$on" "${binding[@]}" ;;
+      "${g[@]}" storage buckets "$how" "gs://$project-tickercast-$on" "${binding[@]}" "--condition=$(condition "$5")" ;;
     function) "${g[@]}" run services "$how" "$function" "--region=$region" "${binding[@]}" ;;
     dead-letter) "${g[@]}" pubsub topics "$how" "$dead_letter" "${binding[@]}" ;;
     subscription) "${g[@]}" pubsub subscriptions "$how" "$(trigger_subscription)" "${binding[@]}" ;;

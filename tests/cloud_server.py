@@ -239,11 +239,24 @@ def _done(answer: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return {"name": "operations/one", "done": True, "response": {"@type": f"type.googleapis.com/{kind}", **answer}}
 
 
+def _working(cloud: CloudServer, answer: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """An operation that is asked about once more."""
+    name = f"projects/{cloud.project}/locations/{cloud.region}/operations/one"
+    metadata = {"@type": "type.googleapis.com/google.cloud.functions.v2.OperationMetadata", "stages": []}
+    cloud.kept[name] = _done(answer, kind) | {"name": name, "metadata": metadata}
+    return {"name": name, "done": False, "metadata": metadata}
+
+
 # ---------------------------------------------------------------- what each method does
 
 
 def _services(cloud: CloudServer, call: Call) -> Any:
     return {"services": [{"name": f"projects/{NUMBER}/services/{name}", "config": {"name": name}, "state": "ENABLED"} for name in sorted(cloud.enabled)]}
+
+
+def _service(cloud: CloudServer, call: Call) -> Any:
+    name = call.named["name"].rpartition("/")[2]
+    return {"name": call.named["name"], "state": "ENABLED" if name in cloud.enabled else "DISABLED"}
 
 
 def _enable(cloud: CloudServer, call: Call) -> Any:
@@ -279,10 +292,6 @@ def _patch_bucket(cloud: CloudServer, call: Call) -> Any:
     return bucket
 
 
-def _bucket_policy(cloud: CloudServer, call: Call) -> Any:
-    return cloud._policy(call)
-
-
 def _make_topic(cloud: CloudServer, call: Call) -> Any:
     return cloud.make(call.named["name"], {"name": call.named["name"]})
 
@@ -293,9 +302,11 @@ def _make_subscription(cloud: CloudServer, call: Call) -> Any:
 
 
 def _patch_subscription(cloud: CloudServer, call: Call) -> Any:
-    subscription = cloud.get(call.named["subscription"])
-    cloud.get(call.body["subscription"].get("deadLetterPolicy", {}).get("deadLetterTopic", call.named["subscription"]))
-    return subscription | {} if subscription.update(call.body["subscription"]) else subscription
+    subscription = cloud.get(call.named["name"])
+    policy = call.body["subscription"]["deadLetterPolicy"]
+    cloud.get(policy["deadLetterTopic"])
+    subscription["deadLetterPolicy"] = policy
+    return subscription
 
 
 def _make_function(cloud: CloudServer, call: Call) -> Any:
@@ -330,7 +341,7 @@ def _deployed(cloud: CloudServer, name: str, body: Mapping[str, Any]) -> Any:
         "spec": {"template": template},
         "status": {"conditions": [{"type": "Ready", "status": "True"}]},
     }
-    return _done(cloud.kept[name], "google.cloud.functions.v2.Function")
+    return _working(cloud, cloud.kept[name], "google.cloud.functions.v2.Function")
 
 
 def _drop_function(cloud: CloudServer, call: Call) -> Any:
@@ -341,7 +352,7 @@ def _drop_function(cloud: CloudServer, call: Call) -> Any:
     for name in (call.named["name"], trigger, subscription, f"namespaces/{cloud.project}/services/{short}"):
         cloud.drop(name)
     cloud.policies.pop(f"projects/{cloud.project}/locations/{cloud.region}/services/{short}", None)
-    return _done({}, "google.protobuf.Empty")
+    return _working(cloud, {}, "google.protobuf.Empty")
 
 
 def _replace_service(cloud: CloudServer, call: Call) -> Any:
@@ -416,14 +427,16 @@ def _runs(cloud: CloudServer, call: Call) -> Any:
 
 HANDLERS: dict[str, Callable[[CloudServer, Call], Any]] = {
     "serviceusage.services.list": _services,
+    "serviceusage.services.get": _service,
     "serviceusage.services.batchEnable": _enable,
     "serviceusage.services.enable": _enable,
     "serviceusage.services.generateServiceIdentity": _identity,
     "cloudresourcemanager.projects.get": _project,
     "iam.projects.serviceAccounts.list": _listed("accounts", "projects/{p}/serviceAccounts/"),
     "iam.projects.serviceAccounts.create": _make_account,
-    "iam.projects.serviceAccounts.get": _got("{name}"),
-    "iam.projects.serviceAccounts.delete": _dropped("{name}"),
+    "iam.projects.serviceAccounts.delete": lambda cloud, call: cloud.drop(
+        call.named["name"].replace("projects/-/", f"projects/{cloud.project}/")
+    ),
     "storage.buckets.list": _listed("items", "b/"),
     "storage.buckets.get": _got("b/{bucket}"),
     "storage.buckets.insert": _make_bucket,
@@ -450,9 +463,14 @@ HANDLERS: dict[str, Callable[[CloudServer, Call], Any]] = {
         "uploadUrl": f"http://storage.googleapis.com{_UPLOAD}",
         "storageSource": {"bucket": "gcf-v2-uploads", "object": "source.zip"},
     },
+    "cloudfunctions.projects.locations.operations.get": _got("{name}"),
+    "cloudfunctions.projects.locations.runtimes.list": lambda cloud, call: {
+        "runtimes": [{"name": "python311", "environment": "GEN_2", "stage": "GA", "displayName": "Python 3.11"}]
+    },
     "eventarc.projects.locations.triggers.list": _triggers,
     "eventarc.projects.locations.triggers.get": _got("{name}"),
     "run.namespaces.services.list": _runs,
+    "run.namespaces.revisions.list": lambda cloud, call: {"items": []},
     "run.namespaces.services.get": _got("{name}"),
     "run.namespaces.services.replaceService": _replace_service,
     "monitoring.projects.alertPolicies.list": _listed("alertPolicies", "projects/{p}/alertPolicies/"),
