@@ -119,10 +119,22 @@ def main(what: str) -> None:
     if what not in makers:
         raise SystemExit(f"{what!r} was given, and one of {', '.join(makers)} was needed.")
     folder = PROJECT / "dist" / what
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    makers[what](folder)
+    folder.parent.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as made:
+        makers[what](Path(made))
+        _put(Path(made), folder)
     print(f"{folder.relative_to(PROJECT)}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+
+
+def _put(made: Path, folder: Path) -> None:
+    """Puts a folder in the place of another; one that is the same already is left to whoever reads it."""
+    if not folder.exists() or _content(made) != _content(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(made, folder)
+
+
+def _content(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 if __name__ == "__main__":

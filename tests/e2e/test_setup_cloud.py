@@ -2,7 +2,6 @@
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +9,8 @@ import pytest
 from cloud_server import NUMBER, Call
 from deployment import HAS_GCLOUD, PROJECT, WHERE, Deployment
 from deployment_page import page
-from storage_server import INSERT
 
-PERMISSIONS = list(csv.DictReader((PROJECT / "deploy" / "permissions.tsv").open(), delimiter="\t"))
+PERMISSIONS = list(csv.DictReader((PROJECT / "deploy" / "permissions.tsv").read_text().splitlines(), delimiter="\t"))
 BROAD = re.compile(r"allUsers|allAuthenticatedUsers|roles/(owner|editor|viewer)\b|[aA]dmin\b")
 
 pytestmark = pytest.mark.skipif(not HAS_GCLOUD, reason="gcloud and bq are not installed")
