@@ -1,9 +1,9 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check lock champion function audit bench-accuracy bench-faults bench-main bench-serving bench-warehouse clean
+.PHONY: bundles docs function-bundle help setup setup-dev demo test check lock champion function audit bench-accuracy bench-faults bench-main bench-serving bench-warehouse clean
 
 PYTHON := .venv/bin/python
-CODE := src cloud_function tests benchmarks
+CODE := src cloud_function deploy tests benchmarks
 DATA := prices
 
 help: ## Show this list
@@ -30,6 +30,8 @@ check: setup-dev ## Run linters, type checker, import rules and tests
 	.venv/bin/ruff format --check $(CODE)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/shellcheck --external-sources --check-sourced setup.sh deploy/mlflow-server.sh
+	.venv/bin/hadolint Dockerfile
 	$(MAKE) test
 
 lock: ## Pin every dependency again, with hashes
@@ -50,6 +52,18 @@ function: setup ## Serve the forecast function on localhost:8080
 	.venv/bin/functions-framework --source cloud_function/main.py --target forecast \
 		--signature-type cloudevent --host localhost --port 8080
 
+function-bundle: setup ## Make dist/function: what Cloud Run installs and runs
+	$(PYTHON) deploy/bundle.py function
+
+bundles: function-bundle ## Make what the containers of Dockerfile and compose.yaml hold
+	$(PYTHON) deploy/bundle.py worker
+	$(PYTHON) deploy/bundle.py dashboard
+	$(PYTHON) deploy/bundle.py mlflow
+
+docs: setup-dev ## Write the generated pages of docs/ anew; the record of a deployment needs gcloud
+	$(PYTHON) deploy/docs.py
+	PYTHONPATH=tests $(PYTHON) tests/deployment_page.py
+
 bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
 	$(PYTHON) benchmarks/bench_accuracy.py $(DATA)
 
@@ -66,4 +80,4 @@ bench-warehouse: setup-dev ## Time the views on DuckDB with 500 symbols × 20 ye
 	$(PYTHON) benchmarks/bench_warehouse.py
 
 clean: ## Remove what the commands above have made, the local bucket and warehouse included
-	rm -rf .venv .tools .tickercast .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .tools .tickercast dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,7 +1,8 @@
-"""Builds what is installed elsewhere: the function, the worker and the MLflow server, each a folder of its own.
+"""Builds what is installed elsewhere: function, worker, dashboard and MLflow server, each a folder of its own.
 
     dist/function/   main.py  tickercast-0.1.0-0g3f8e8c2d0f1a-py3-none-any.whl  requirements.txt
     dist/worker/     flows/  the same wheel  requirements.txt
+    dist/dashboard/  the same wheel  requirements.txt
     dist/mlflow/     requirements.txt
 
 The wheel's build tag carries the commit, and a digest of its content where files differ from it: under a constant name
@@ -24,17 +25,17 @@ from tempfile import TemporaryDirectory
 PROJECT = Path(__file__).parents[1]
 _ASKER = re.compile(r"^    #(?: via)? +([a-z0-9][a-z0-9._-]*)$", re.MULTILINE)
 SERVER = ("mlflow", "psycopg2-binary", "google-cloud-storage", "flask-wtf")
-"""What an MLflow server needs that keeps its runs in PostgreSQL, its files in Cloud Storage, and asks for a password."""
+"""What an MLflow server needs that keeps runs in PostgreSQL and files in Cloud Storage, and asks for a password."""
 
 
 def subset(lock: str, roots: Iterable[str]) -> str:
-    """The part of a lock file that some requirements need, with its hashes and markers.
+    r"""The part of a lock file that some requirements need, with its hashes and markers.
 
     Args:
         lock: a requirements file whose comments say via which packages each one came.
         roots: names of packages.
 
-    >>> print(subset("a==1\\n    # via tickercast (pyproject.toml)\\nb==2\\n    # via a\\nc==3\\n    # via d\\n", ["a"]))
+    >>> print(subset("a==1\n    # via tickercast (pyproject.toml)\nb==2\n    # via a\nc==3\n    # via d", ["a"]))
     a==1
         # via tickercast (pyproject.toml)
     b==2
@@ -74,9 +75,16 @@ def function(folder: Path) -> None:
 
 
 def worker(folder: Path) -> None:
-    """The flows, and all that training and monitoring need."""
+    """The flows, their deployments, and all that training and monitoring need."""
+    if (PROJECT / "prefect.yaml").exists():
+        shutil.copy(PROJECT / "prefect.yaml", folder)
     shutil.copytree(PROJECT / "flows", folder / "flows", ignore=shutil.ignore_patterns("__pycache__"))
     _requirements(folder, "requirements-dev.txt", roots("train", "flow"), wheel(folder))
+
+
+def dashboard(folder: Path) -> None:
+    """What people look at."""
+    _requirements(folder, "requirements-dev.txt", roots("dashboard"), wheel(folder))
 
 
 def mlflow(folder: Path) -> None:
@@ -114,8 +122,8 @@ def _normal(name: str) -> str:
 
 
 def main(what: str) -> None:
-    """Builds one of the three anew."""
-    makers = {made.__name__: made for made in (function, worker, mlflow)}
+    """Builds one of the four anew."""
+    makers = {made.__name__: made for made in (function, worker, dashboard, mlflow)}
     if what not in makers:
         raise SystemExit(f"{what!r} was given, and one of {', '.join(makers)} was needed.")
     folder = PROJECT / "dist" / what

@@ -47,7 +47,12 @@ def read() -> dict[str, Figure]:
     """The table, by name."""
     with FIGURES.open() as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
-    return {row["name"]: Figure(**row | {"value": float(row["value"]), "free": float(row["free"])}) for row in rows}
+    return {
+        row["name"]: Figure(
+            row["name"], float(row["value"]), float(row["free"]), row["unit"], row["kind"], row["source"], row["date"]
+        )
+        for row in rows
+    }
 
 
 def usage(symbols: int, memory_mib: int, known: Mapping[str, Figure]) -> dict[str, float]:
@@ -100,7 +105,7 @@ def table(memory_mib: int) -> str:
     return "\n".join(
         [
             *lines,
-            f"  List prices of {', '.join(dates)} less what is free, after a year without `tickercast compact`; usage is",
+            f"  List prices of {', '.join(dates)} less what is free, a year after the start; without compact. Usage is",
             "  partly estimated. Every figure with its source: deploy/figures.tsv, docs/cost.md.",
         ]
     )

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Any
 
 CONFIG = Path(__file__).parent / "config"
-_DATASET_ROLES = {"WRITER": "roles/bigquery.dataEditor", "READER": "roles/bigquery.dataViewer", "OWNER": "roles/bigquery.dataOwner"}
+_DATASET_ROLES = {
+    "WRITER": "roles/bigquery.dataEditor",
+    "READER": "roles/bigquery.dataViewer",
+    "OWNER": "roles/bigquery.dataOwner",
+}
 
 
 def facts(listed: Mapping[str, Any], lifecycles: Mapping[str, Any]) -> Iterator[str]:

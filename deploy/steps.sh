@@ -135,7 +135,7 @@ bundle() {
 
 sha256() { .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
 
-# Measured: 200 MiB, and 7 MiB more for each MB of a file that is being handled.
+# Measured: 200 MiB, and at most 7 MiB more for each MB of a file that is being handled.
 memory_for() {
   local needed=$((200 + $1 * $2 * 7)) size
   for size in 512 1024 2048 4096 8192 16384; do

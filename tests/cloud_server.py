@@ -10,7 +10,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPMessage
 from importlib import resources
@@ -154,7 +154,9 @@ class CloudServer(StandIn):
                 continue
             document.check(method, query, body)
             if service not in _ALWAYS_ON and f"{service}.googleapis.com" not in self.enabled:
-                raise Refusal(403, "PERMISSION_DENIED", f"{service} has not been used in this project before or is disabled")
+                raise Refusal(
+                    403, "PERMISSION_DENIED", f"{service} has not been used in this project before or is disabled"
+                )
             return Call(method["id"], named, query, body, self._added(method["id"], named, body))
         raise Unpublished(f"No discovery document knows {verb} {path} of {service}")
 
@@ -251,7 +253,12 @@ def _working(cloud: CloudServer, answer: Mapping[str, Any], kind: str) -> dict[s
 
 
 def _services(cloud: CloudServer, call: Call) -> Any:
-    return {"services": [{"name": f"projects/{NUMBER}/services/{name}", "config": {"name": name}, "state": "ENABLED"} for name in sorted(cloud.enabled)]}
+    return {
+        "services": [
+            {"name": f"projects/{NUMBER}/services/{name}", "config": {"name": name}, "state": "ENABLED"}
+            for name in sorted(cloud.enabled)
+        ]
+    }
 
 
 def _service(cloud: CloudServer, call: Call) -> Any:
@@ -282,7 +289,9 @@ def _make_account(cloud: CloudServer, call: Call) -> Any:
 
 def _make_bucket(cloud: CloudServer, call: Call) -> Any:
     name = call.body["name"]
-    return cloud.make(f"b/{name}", call.body | {"kind": "storage#bucket", "id": name, "location": call.body["location"].upper()})
+    return cloud.make(
+        f"b/{name}", call.body | {"kind": "storage#bucket", "id": name, "location": call.body["location"].upper()}
+    )
 
 
 def _patch_bucket(cloud: CloudServer, call: Call) -> Any:
@@ -374,7 +383,9 @@ def _make_dataset(cloud: CloudServer, call: Call) -> Any:
 def _query(cloud: CloudServer, call: Call) -> Any:
     """GRANT and REVOKE; Google stores the roles of a dataset under their older names."""
     text = call.body["configuration"]["query"]["query"]
-    said = re.fullmatch(r'(GRANT|REVOKE) `roles/bigquery\.dataEditor` ON SCHEMA `[\w-]+`\.(\w+) (?:TO|FROM) "serviceAccount:(.+)"', text)
+    said = re.fullmatch(
+        r'(GRANT|REVOKE) `roles/bigquery\.dataEditor` ON SCHEMA `[\w-]+`\.(\w+) (?:TO|FROM) "serviceAccount:(.+)"', text
+    )
     if said is None:
         raise Unpublished(f"This stand-in does not know {text}")
     how, dataset, email = said.groups()
@@ -397,7 +408,12 @@ def _job(cloud: CloudServer, call: Call) -> Any:
 
 
 def _results(cloud: CloudServer, call: Call) -> Any:
-    return {"jobComplete": True, "jobReference": _job(cloud, call)["jobReference"], "schema": {"fields": []}, "totalRows": "0"}
+    return {
+        "jobComplete": True,
+        "jobReference": _job(cloud, call)["jobReference"],
+        "schema": {"fields": []},
+        "totalRows": "0",
+    }
 
 
 def _listed(key: str, prefix: str) -> Callable[[CloudServer, Call], Any]:

@@ -43,7 +43,10 @@ class Deployment:
             "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
             # By name and without TLS: a region is put before a name, and an address cannot bear it.
-            **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}": f"http://{name}.googleapis.com/" for name in DOCUMENTS},
+            **{
+                f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}": f"http://{name}.googleapis.com/"
+                for name in DOCUMENTS
+            },
         }
 
     @property

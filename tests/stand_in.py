@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
 
-    def do_CONNECT(self) -> None:  # noqa: N802
+    def do_CONNECT(self) -> None:
         """A client that takes the stand-in for its proxy goes on with plain HTTP."""
         self.send_response(200)
         self.end_headers()

@@ -21,8 +21,8 @@ VIEWS = {
 """The views that have a report of their own, and its name."""
 
 FRESHNESS = (
-    "Looker Studio keeps what it has read for 12 hours. Open Resource > Manage added data sources > Edit > Data freshness "
-    "in the report, and choose 1 hour for prices; every refresh is billed as a query."
+    "Looker Studio keeps what it has read for 12 hours. Open Resource > Manage added data sources > Edit > "
+    "Data freshness in the report, and choose 1 hour for prices; every refresh is billed as a query."
 )
 
 

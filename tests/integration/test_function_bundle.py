@@ -93,7 +93,11 @@ def function(
     path = {"PATH": f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     log = (bundle.parent / "log").open("w")
     process = subprocess.Popen(
-        [environment / "bin" / "functions-framework"], cwd=bundle, env=path | platform | settings, stdout=log, stderr=log
+        [environment / "bin" / "functions-framework"],
+        cwd=bundle,
+        env=path | platform | settings,
+        stdout=log,
+        stderr=log,
     )
     url = f"http://127.0.0.1:{port}"
     try:
