@@ -20,7 +20,7 @@ from tickercast.errors import UsageError
 from tickercast.jobs.forecast import Limits, Outcome
 from tickercast.jobs.forecast import forecast as answer
 from tickercast.jobs.provision import provision
-from tickercast.jobs.publish import read_champion
+from tickercast.jobs.publish import read_champion, read_pointer, read_version
 from tickercast.jobs.refresh import Served
 from tickercast.jobs.train import Fit
 from tickercast.jobs.tune import Prepare
@@ -309,15 +309,22 @@ def load_bundle(bundle: Bundle) -> Predictor:
 
 
 def predictors(store: ObjectStore) -> Sequence[Predictor]:
-    """The published champion, and the random walk beside it.
+    """The published champion, the random walk beside it, and a former champion for as long as it may come back.
 
     Raises:
         ModelUnavailable: none has been published.
         BundleError: what has been published is damaged.
     """
     from tickercast.models.random_walk import RandomWalk
+    from tickercast.models.shadow import Shadow
 
-    return [load_bundle(read_champion(store)), RandomWalk()]
+    pointer = read_pointer(store)
+    former = [pointer.shadow] if pointer.shadow else []
+    return [
+        load_bundle(read_version(store, pointer.name, pointer.version)),
+        RandomWalk(),
+        *(Shadow(load_bundle(read_version(store, pointer.name, version))) for version in former),
+    ]
 
 
 def function(settings: Settings | None = None) -> Callable[[ObjectFinalized], Outcome]:

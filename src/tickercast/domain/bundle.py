@@ -2,7 +2,7 @@
 
 models/{name}/{version}/model.onnx     immutable
 models/{name}/{version}/model.json     immutable: the `ModelCard`
-models/champion.json                   the pointer: {"name": …, "version": …}
+models/champion.json                   the pointer: {"name": …, "version": …, "shadow": …}
 """
 
 import hashlib
@@ -25,12 +25,19 @@ CHAMPION_ALIAS, CHALLENGER_ALIAS = "champion", "challenger"
 
 
 class Pointer(BaseModel):
-    """The content of `models/champion.json`."""
+    """The content of `models/champion.json`.
+
+    Attributes:
+        name: the registered model's name.
+        version: the version that is served.
+        shadow: the version that it replaced, while that one still forecasts beside it and may come back; else empty.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     version: str
+    shadow: str = ""
 
 
 class ModelCard(BaseModel):
@@ -53,6 +60,7 @@ class ModelCard(BaseModel):
         trained_on: in words, which symbols and dates.
         trained_through: the last date that training or validation saw.
         hold_out: every so many-th symbol was kept from training, to measure it on; 0 where none was.
+        fingerprint: sha256 of the data, seeds and recipe that it was trained with; empty where it was not taken.
         metrics: measured on dates after `trained_through`.
     """
 
@@ -73,6 +81,7 @@ class ModelCard(BaseModel):
     trained_on: str
     trained_through: date
     hold_out: int = 0
+    fingerprint: str = ""
     metrics: dict[str, float]
 
 

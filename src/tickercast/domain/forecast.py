@@ -22,6 +22,9 @@ HORIZON = 10
 RANDOM_WALK = "random-walk"
 """The name of the model that every other one is measured against."""
 
+SHADOW = "shadow"
+"""The name under which a former champion's forecasts are stored beside those of the one that replaced it."""
+
 QUANTILES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
 """The probabilities that every model answers, and is measured at."""
 

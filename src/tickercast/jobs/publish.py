@@ -43,13 +43,16 @@ def publishable(bundle: Bundle) -> dict[str, bytes]:
     return files(bundle) | page | {CHAMPION: _pointer(card.name, card.version)}
 
 
-def point_champion(store: ObjectStore, name: str, version: str, *, replacing: int | None = None) -> Bundle:
+def point_champion(
+    store: ObjectStore, name: str, version: str, *, shadow: str = "", replacing: int | None = None
+) -> Bundle:
     """Makes a published version the one that is served, after reading it back whole, and returns it.
 
     Args:
         store: where it was published.
         name: the model's name.
         version: the version.
+        shadow: a version that goes on forecasting beside it; see `Pointer`.
         replacing: the pointer's generation when this was decided, 0 where there was none; None replaces any.
 
     Raises:
@@ -60,7 +63,7 @@ def point_champion(store: ObjectStore, name: str, version: str, *, replacing: in
     """
     bundle = read_version(store, name, version)
     try:
-        store.write(CHAMPION, _pointer(name, version), if_generation=replacing)
+        store.write(CHAMPION, _pointer(name, version, shadow), if_generation=replacing)
     except PreconditionFailed as error:
         raise PreconditionFailed(
             f"{store.url} has come to serve another version while {version} was chosen, so that {version} is not "
@@ -171,8 +174,8 @@ def _taken(store: ObjectStore, name: str) -> BundleError:
     )
 
 
-def _pointer(name: str, version: str) -> bytes:
-    return Pointer(name=name, version=version).model_dump_json().encode() + b"\n"
+def _pointer(name: str, version: str, shadow: str = "") -> bytes:
+    return Pointer(name=name, version=version, shadow=shadow).model_dump_json().encode() + b"\n"
 
 
 def _write_once(store: ObjectStore, name: str, content: bytes) -> None:

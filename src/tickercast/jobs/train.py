@@ -1,5 +1,6 @@
 """Train: fetch histories, fit a model, measure it on what it has not seen, register it."""
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from tickercast.domain.calendar import asset_class
 from tickercast.domain.dataset import dataset
 from tickercast.domain.forecast import HORIZON, Predictor
 from tickercast.domain.history import History
-from tickercast.domain.recipe import Recipe
+from tickercast.domain.recipe import Recipe, to_json
 from tickercast.errors import Permanent, TooFewSessions, UsageError
 from tickercast.jobs.backtest import Peers
 from tickercast.ports import MarketData, ModelRegistry, RunRecord
@@ -109,6 +110,7 @@ def train(
             "model on, and both were needed. Name more symbols, or another number."
         )
     learned = [history for history in histories if history.symbol not in held]
+    marked = fingerprint(source.name, learned, trained_through, seeds, recipe)
     fitted = fit(learned, trained_through=trained_through, seeds=seeds, on_progress=on_progress, recipe=recipe)
     bundle = fitted.bundle()
     tables = {
@@ -122,6 +124,7 @@ def train(
             },
             "trained_on": f"source {source.name}: {bundle.card.trained_on}{_kept_back(held)}",
             "hold_out": hold_out,
+            "fingerprint": marked,
         }
     )
     bundle = replace(bundle, card=described)
@@ -139,6 +142,26 @@ def train(
         network=fitted.model,
     )
     return registry.register(bundle, record)
+
+
+def fingerprint(
+    source: str, learned: Sequence[History], through: date, seeds: Sequence[int], recipe: Recipe | None
+) -> str:
+    """Sha256 of what a training is made of: the same one need not be done twice.
+
+    Args:
+        source: where the bars came from.
+        learned: the bars; those after `through` make no difference.
+        through: the last date learned from.
+        seeds: of the networks.
+        recipe: as it was named, None for the usual one.
+
+    Raises:
+        TooFewSessions: there is nothing to learn from.
+    """
+    data = dataset(source, learned, through).sha256
+    parts = [data, str(through), ",".join(map(str, seeds)), to_json(recipe) if recipe else ""]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def teachers(
