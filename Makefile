@@ -1,9 +1,9 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check lock champion function audit bench-accuracy bench-faults bench-main bench-serving bench-warehouse clean
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-faults bench-main bench-serving bench-warehouse clean
 
 PYTHON := .venv/bin/python
-CODE := src cloud_function tests benchmarks
+CODE := src cloud_function flows tests benchmarks
 DATA := prices
 
 help: ## Show this list
@@ -31,6 +31,24 @@ check: setup-dev ## Run linters, type checker, import rules and tests
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	$(MAKE) test
+
+DEMO := .tickercast/demo
+AT_DEMO := TICKERCAST_BUCKET=file://$(DEMO)/bucket TICKERCAST_WAREHOUSE=duckdb://$(DEMO)/warehouse.duckdb \
+	MLFLOW_TRACKING_URI=sqlite:///$(DEMO)/mlflow.db
+
+flow-demo: setup-dev $(DEMO)/.champion ## A day of the daily flow on the bundled sample: retrain, judge, promote or keep
+	$(AT_DEMO) $(PYTHON) flows/daily_retrain.py AAPL GOOG IBM MSFT --source sample --as-of 2012-08-15
+
+$(DEMO)/.champion: | .venv/.dev
+	$(AT_DEMO) .venv/bin/tickercast train --source sample --through 2008-12-31 --seeds 1
+	$(AT_DEMO) .venv/bin/tickercast publish --version 2
+	touch $@
+
+flow-server: setup-dev ## Serve the Prefect UI at http://127.0.0.1:4200, which flow-serve needs
+	PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_HOME=$(CURDIR)/.tickercast/prefect .venv/bin/prefect server start
+
+flow-serve: setup-dev ## Run the daily flow every trading evening, beside flow-server
+	PREFECT_API_URL=http://127.0.0.1:4200/api $(PYTHON) flows/daily_retrain.py --serve
 
 lock: ## Pin every dependency again, with hashes
 	./setup.sh lock

@@ -16,14 +16,19 @@ from tickercast.domain import bundle as bundles
 from tickercast.domain.bundle import Bundle
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.history import History
+from tickercast.domain.recipe import Recipe
 from tickercast.errors import UsageError
+from tickercast.jobs.account import Patience
+from tickercast.jobs.desk import Desk
 from tickercast.jobs.forecast import Limits, Outcome
 from tickercast.jobs.forecast import forecast as answer
+from tickercast.jobs.gather import Market
 from tickercast.jobs.provision import provision
 from tickercast.jobs.publish import read_champion, read_pointer, read_version
-from tickercast.jobs.refresh import Served
-from tickercast.jobs.train import Fit
-from tickercast.jobs.tune import Prepare
+from tickercast.jobs.refresh import REFRESH_AFTER_S, Served
+from tickercast.jobs.retrain import FIRST, SEEDS
+from tickercast.jobs.train import Fit, Picture
+from tickercast.jobs.tune import Prepare, tune
 from tickercast.ports import (
     FINALIZED,
     MarketData,
@@ -341,6 +346,67 @@ def function(settings: Settings | None = None) -> Callable[[ObjectFinalized], Ou
         now=lambda: datetime.now(UTC),
         limits=Limits(int(settings.max_file_mb * 1e6), timedelta(hours=settings.max_event_age_h)),
     )
+
+
+def desk(settings: Settings, source: str, *, picture: Picture, now: Callable[[], datetime]) -> Desk:
+    """All that a day's work needs, with tables, views and a first champion made ready.
+
+    Args:
+        settings: where everything is.
+        source: the market data, as the user names them.
+        picture: draws a comparison.
+        now: the clock.
+
+    Raises:
+        UsageError: an engine is not known or not installed.
+        Transient: an engine does not answer.
+    """
+    store, registry, fit = object_store(settings), model_registry(settings), trainer()
+    tables = provisioned(store, warehouse(settings))
+    seed(registry)
+    return Desk(
+        source=market_data(source),
+        store=store,
+        taken_over=functools.partial(_taken_over, settings),
+        warehouse=tables,
+        registry=registry,
+        fit=fit,
+        tuning=functools.partial(_tuned, settings, now),
+        seeds=SEEDS,
+        load=load_bundle,
+        peers=peers,
+        yardstick=yardstick,
+        picture=picture,
+        patience=lambda: Patience(_AT_ONCE_S if delivers_at_once(settings) else _REMOTE_S),
+        now=now,
+    )
+
+
+_AT_ONCE_S, _REMOTE_S = 20.0, 540.0
+_TUNING_TRIALS, _TUNING_TIME = 8, timedelta(minutes=30)
+
+
+def _taken_over(settings: Settings) -> ObjectStore:
+    """A function in this process is made anew with its store; another one looks at the pointer once a minute."""
+    if settings.function_url or not delivers_at_once(settings):
+        time.sleep(REFRESH_AFTER_S + 5)
+    return object_store(settings)
+
+
+def _tuned(settings: Settings, now: Callable[[], datetime], market: Market, through: date) -> Recipe:
+    until = now() + _TUNING_TIME
+    tuned = tune(
+        market.source,
+        market.symbols,
+        FIRST,
+        through,
+        trials=_TUNING_TRIALS,
+        prepare=preparer(),
+        search=recipe_search(settings),
+        tracker=study_tracker(settings),
+        is_over=lambda: now() >= until,
+    )
+    return tuned.best.recipe
 
 
 def delivers_at_once(settings: Settings) -> bool:

@@ -23,6 +23,7 @@ class Settings(BaseSettings):
         bucket: the object store: `file://FOLDER` or `gs://BUCKET`.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
+        watchlist: a file of the symbols that the daily flow looks after; empty means all that the source can list.
         function_url: where a local store delivers its events; empty means in this process.
         mlflow_tracking_uri: the model registry.
         bigquery_emulator_host: the URL of a stand-in for BigQuery, by the name that Google's client reads it.
@@ -43,6 +44,7 @@ class Settings(BaseSettings):
     warehouse: str = "duckdb://.tickercast/warehouse.duckdb"
     source: str = "yahoo"
     function_url: str = ""
+    watchlist: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
     max_file_mb: float = Field(64, gt=0, le=10_000)
@@ -86,6 +88,21 @@ def silence_telemetry() -> None:
     # Cloud Storage's client asks for the bucket in the background, for traces that nobody takes.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+def silence_prefect() -> None:
+    """Keeps Prefect from phoning home, quiet, and with its files beside ours, unless the user has decided otherwise.
+
+    Prefect reads this when it is imported.
+    """
+    silence_telemetry()
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")  # 20 are too few on a busy laptop
+    if "PREFECT_HOME" not in os.environ:
+        home = Path(".tickercast/prefect").resolve()
+        home.mkdir(parents=True, exist_ok=True)  # Prefect makes no parents
+        os.environ["PREFECT_HOME"] = str(home)
 
 
 def silence_tensorflow() -> None:

@@ -1,14 +1,20 @@
 """What all commands share: how they print, show progress, and read dates and lists of symbols."""
 
-from collections.abc import Iterator
+import io
+import logging
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from tickercast.errors import UsageError
+from tickercast.errors import TickercastError, UsageError
 
 SOME_FAILED, NOTHING_WORKED = 1, 2
 _TABLE_WIDTH = 140
@@ -59,6 +65,25 @@ def say(sentence: str) -> None:
 def complain(sentence: str) -> None:
     """Prints a sentence on standard error."""
     Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def guarded(command: Callable[[], object]) -> NoReturn:
+    """Runs a command to the end of the process: whatever goes wrong in it ends in one sentence."""
+    logging.getLogger("tickercast").addHandler(logging.NullHandler())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no «…» shows a question mark
+    try:
+        command()
+    except TickercastError as error:
+        complain(str(error))
+    except OSError as error:
+        complain(f"A file or the output cannot be written: {error.strerror}. Check the disk and the rights.")
+    except Exception:  # the last resort: a fault of ours must not end in a traceback on the user's screen
+        with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
+            traceback.print_exc(file=file)
+        complain(f"tickercast failed in a way that it should not have. What it knows is in {file.name}.")
+    sys.exit(NOTHING_WORKED)
 
 
 def day_of(word: str) -> date:

@@ -165,6 +165,18 @@ def is_over(symbol: str, session: date, now: datetime) -> bool:
     return bool(calendar.session_close(session.isoformat()) <= now)
 
 
+def time_zone(symbol: str) -> str:
+    """The time zone of the symbol's exchange.
+
+    >>> time_zone("MSFT"), time_zone("VOD.L"), time_zone("ETH-USD")
+    ('America/New_York', 'Europe/London', 'UTC')
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    return str(_calendar(calendar_name(symbol), date(2022, 1, 1), date(2022, 12, 31)).tz)
+
+
 def sessions_between(symbol: str, first: date, last: date) -> tuple[date, ...]:
     """The sessions of the symbol's exchange from `first` to `last`, as far as the exchange's holidays are known.
 

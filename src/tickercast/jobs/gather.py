@@ -75,6 +75,10 @@ class Market:
         """Those that have bars."""
         return list(self.source.reading.histories)
 
+    def first(self) -> date:
+        """The first session of any symbol."""
+        return min(history.bars["session_date"].dt.date.iloc[0] for history in self.source.reading.histories.values())
+
     def rebased(self) -> set[str]:
         """The symbols whose whole history stands on another basis than what is stored."""
         return {found.symbol for found in self.findings if found.check == "rebased"}

@@ -93,8 +93,12 @@ def plan(
     )
     if idle:
         return Plan(False, idle)
+    learned = read_champion(store).card.trained_through
+    if learned >= market.day:
+        return Plan(False, f"the champion learned through {learned}, so that nothing up to {market.day} can measure it")
     how, why = training(condition)
-    return Plan(True, why, how, market.day - held_back(len(market.symbols), enough))
+    long = [history for history in market.source.reading.histories.values() if len(history) >= _LONGEST_HOLD_OUT]
+    return Plan(True, why, how, market.day - held_back(max(len(long), 1), enough))
 
 
 def held_back(symbols: int, enough: int) -> timedelta:

@@ -1,8 +1,8 @@
 """Send: upload the bars of every session that has not been forecast from, so that events make the forecasts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ from tickercast.errors import FunctionUnavailable, UsageError
 from tickercast.jobs.account import NO_PATIENCE, Patience
 from tickercast.jobs.collect import Collected, collect_all
 from tickercast.jobs.gather import Market
-from tickercast.jobs.upload import Upload, batches, upload
+from tickercast.jobs.upload import LOOKBACK, Upload, batches, upload
 from tickercast.ports import ObjectStore, Warehouse
 
 
@@ -41,16 +41,18 @@ def send(
     """Uploads what is new; done again, nothing is.
 
     A symbol whose last forecast lies back up to ten sessions gets one for each session since, as it would have had
-    on the day. A symbol that is new, or whose history was rebased by a split, gets the newest one.
+    on the day; one that is new gets the newest. Where a split has rebased a history, all of it is sent, so that no
+    stored bar stays on the old basis.
 
     Raises:
         Transient: the store or the warehouse does not answer.
     """
     wanted = _wanted(market, warehouse)
+    rebased = market.rebased()
     uploads = [
-        upload(part, as_of, source=market.source, store=store, now=now, advance=advance)
+        upload(part, as_of, source=market.source, store=store, now=now, lookback=lookback, advance=advance)
         for as_of in sorted(wanted)
-        for part in batches(wanted[as_of])
+        for lookback, part in _parts(wanted[as_of], rebased, as_of - market.first())
     ]
     return Sent([sent for sent in uploads if sent.object], [day for day in sorted(wanted) if day < market.day])
 
@@ -77,6 +79,11 @@ def _wanted(market: Market, warehouse: Warehouse) -> dict[date, list[str]]:
             if (symbol, session) not in refused:
                 wanted.setdefault(session, []).append(symbol)
     return wanted
+
+
+def _parts(symbols: Sequence[str], rebased: set[str], whole: timedelta) -> Iterator[tuple[timedelta, Sequence[str]]]:
+    yield from ((LOOKBACK, part) for part in batches([symbol for symbol in symbols if symbol not in rebased]))
+    yield from ((whole, [symbol]) for symbol in symbols if symbol in rebased)
 
 
 def _sessions(history: History, answered: date | None, rebased: bool) -> list[date]:

@@ -50,6 +50,7 @@ def upload(
     source: MarketData,
     store: ObjectStore,
     now: datetime,
+    lookback: timedelta = LOOKBACK,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Upload:
     """Fetches the bars up to `as_of` and writes them as one object, so that one event follows.
@@ -60,12 +61,13 @@ def upload(
         source: where the bars come from.
         store: where the CSV goes.
         now: the time; the bar of a session that has not closed yet is left out.
+        lookback: how much is sent.
         advance: called with the number of symbols fetched since the last call.
 
     Raises:
         Transient: the source or the store does not answer.
     """
-    reading = source.fetch(symbols, as_of - LOOKBACK, as_of, advance=advance)
+    reading = source.fetch(symbols, as_of - lookback, as_of, advance=advance)
     current, failures = _current(reading.histories, as_of, now)
     failures = {**reading.failures, **failures}
     if not current:
