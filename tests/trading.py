@@ -227,11 +227,9 @@ def plain_flow(evening: Evening, monkeypatch: Any, around: Around | None = None)
         monkeypatch: puts everything back after the test.
         around: makes of each task's name and function what is called instead.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Prefect's own, at import
-        from prefect import Task
+    module = flow_module()
+    from prefect import Task
 
-        module = _load(PROJECT / "flows" / "daily_retrain.py")
     for name, made in list(vars(module).items()):
         if isinstance(made, Task):
             monkeypatch.setattr(module, name, around(name, made.fn) if around else made.fn)
@@ -246,11 +244,15 @@ def plain_flow(evening: Evening, monkeypatch: Any, around: Around | None = None)
 
 
 @functools.cache
-def _load(path: Path) -> Any:
+def flow_module() -> Any:
+    """`flows/daily_retrain.py`, which lies in no package."""
+    path = PROJECT / "flows" / "daily_retrain.py"
     spec = importlib.util.spec_from_file_location(f"flows_{path.stem}", path)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Prefect's own, at import
+        spec.loader.exec_module(module)
     return module

@@ -77,7 +77,8 @@ class Market:
 
     def first(self) -> date:
         """The first session of any symbol."""
-        return min(history.bars["session_date"].dt.date.iloc[0] for history in self.source.reading.histories.values())
+        days: list[date] = [one.bars["session_date"].dt.date.iloc[0] for one in self.source.reading.histories.values()]
+        return min(days)
 
     def rebased(self) -> set[str]:
         """The symbols whose whole history stands on another basis than what is stored."""
