@@ -163,7 +163,7 @@ def _faultless(data: bytes, symbol: str | None) -> Reading | None:
     if table is None:
         return None
     try:
-        reading = read_frame(table.to_pandas(split_blocks=True), symbol=symbol)
+        reading = read_frame(table.to_pandas(split_blocks=True, self_destruct=True), symbol=symbol)
     except InvalidBars:
         return None
     return None if reading.failures else reading
@@ -223,7 +223,9 @@ def _plain_table(data: bytes, kinds: Mapping[str, pa.DataType] = MappingProxyTyp
     options = csv.ConvertOptions(column_types=columns, strings_can_be_null=False, null_values=[""])
     serially = csv.ReadOptions(use_threads=False)  # several parts of the file at once cost memory, and save little
     try:
-        table = csv.read_csv(pa.BufferReader(data), read_options=serially, convert_options=options)
+        # Arrow's own pool would keep what is freed.
+        pool = pa.system_memory_pool()
+        table = csv.read_csv(pa.BufferReader(data), serially, convert_options=options, memory_pool=pool)
         return table if table.column_names == header and table.num_rows else None
     except ValueError:
         return None
