@@ -129,7 +129,8 @@ class Warehouse(Protocol):
 
         Args:
             table: the table's name.
-            rows: columns of the table's, with all that are NOT NULL; no rows at all leave the key free.
+            rows: columns of the table's, with all that are NOT NULL, texts as such or as categories; no rows at all
+                leave the key free.
             key: made from table, object and generation.
 
         Returns:

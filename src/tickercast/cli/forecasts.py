@@ -13,7 +13,7 @@ from tickercast.config import Settings
 from tickercast.domain.history import SIMULATED, parse_symbol
 from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UsageError
 from tickercast.jobs import quarantine as quarantining
-from tickercast.jobs.account import Patience, accounted, entries, failed
+from tickercast.jobs.account import Patience, accounted, entries, failed, newest
 from tickercast.jobs.collect import Collected, collect_all
 from tickercast.jobs.compare import compare, learned_through
 from tickercast.jobs.replay import Replayed
@@ -100,14 +100,15 @@ def ingestions(
     name = name.partition("#")[0]
     if only_failed:
         found = [entry for entry in failed(store, warehouse) if name in ("", entry.object)]
+        count = len(found)
     else:
-        found = entries(warehouse.read("ingestions", {"object": name} if name else None))
+        found, count = newest(warehouse, limit, name)
     if not found:
         say("Nothing has failed." if only_failed else "The ledger holds nothing of that yet.")
         return
     terminal().print(screen.entries_table(found[:limit]), soft_wrap=True)
-    if len(found) > limit:
-        say(f"{len(found) - limit} more: --limit {len(found)} shows them.")
+    if count > limit:
+        say(f"{count - limit} more: --limit {count} shows them.")
 
 
 @app.command(epilog="Example: tickercast replay ohlc/2023-07-22/MSFT.csv")

@@ -2,16 +2,17 @@
 
 >>> flat = np.zeros((HORIZON, len(QUANTILES)))
 >>> targets = tuple(date(2023, 8, day) for day in range(1, 11))
->>> Forecast("MSFT", date(2023, 7, 31), 335.92, targets, flat, "random-walk", "1").rows()[0]["close_median"]
-335.92
+>>> rows([Forecast("MSFT", date(2023, 7, 31), 335.92, targets, flat, "random-walk", "1")])["close_median"].tolist()[:2]
+[335.92, 335.92]
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain.history import History
@@ -95,19 +96,23 @@ class Forecast:
     model_name: str
     model_version: str
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One row a step, with the column names of the `forecasts` table."""
-        closes = self.last_close * np.exp(stored(self.log_returns))
-        return [
-            {
-                "symbol": self.symbol,
-                "cutoff": self.cutoff,
-                "step": step,
-                "target_date": target,
-                "last_close": self.last_close,
-                **{name: float(close) for name, close in zip(LEVELS, quantiles, strict=True)},
-                "model_name": self.model_name,
-                "model_version": self.model_version,
-            }
-            for step, (target, quantiles) in enumerate(zip(self.target_dates, closes, strict=True), start=1)
-        ]
+
+def rows(forecasts: Sequence[Forecast]) -> pd.DataFrame:
+    """The rows of the `forecasts` table: one a forecast and step, in that order, with the table's column names."""
+    last_closes = np.array([made.last_close for made in forecasts])
+    log_returns = np.array([made.log_returns for made in forecasts]).reshape(-1, HORIZON, len(QUANTILES))
+    closes = last_closes[:, None, None] * np.exp(stored(log_returns))
+    once = pd.DataFrame(
+        {
+            "symbol": [made.symbol for made in forecasts],
+            "cutoff": [made.cutoff for made in forecasts],
+            "last_close": last_closes,
+            "model_name": [made.model_name for made in forecasts],
+            "model_version": [made.model_version for made in forecasts],
+        }
+    )
+    return once.loc[once.index.repeat(HORIZON)].assign(
+        step=np.tile(np.arange(1, HORIZON + 1), len(once)),
+        target_date=[day for made in forecasts for day in made.target_dates],
+        **dict(zip(LEVELS, closes.reshape(-1, len(LEVELS)).T, strict=True)),
+    )

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tickercast.domain import objects
 from tickercast.domain.calendar import next_sessions
-from tickercast.domain.forecast import HORIZON, Forecast, Predictor
-from tickercast.domain.history import History, Reading, read_csv
+from tickercast.domain.forecast import HORIZON, Forecast, Predictor, rows
+from tickercast.domain.history import History, Reading, bars_of, read_csv
 from tickercast.errors import (
     InvalidBars,
     ObjectNotFound,
@@ -111,9 +110,9 @@ def forecast(
     if not objects.is_prices(event.name):
         return Outcome()
     try:
-        outcome, models = _decide(event, store, predictors, limits.largest_file)
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
+        outcome, models = _decide(event, store, predictors, limits.largest_file)
         if outcome.failures and outcome.status == "rejected":
             _quarantine(event, outcome, store, received_at)
         _append(event, outcome, models, warehouse, received_at, now)
@@ -198,10 +197,8 @@ def _append(
     """Stores prices, forecasts and, last, the ledger: what the ledger names is there."""
     if outcome.origins:
         histories = [origin.history for origin in outcome.origins]
-        symbols = np.repeat([history.symbol for history in histories], [len(history) for history in histories])
-        prices = pd.concat([history.bars for history in histories], ignore_index=True)
-        _once(warehouse, "prices", event, prices.assign(symbol=symbols, ingested_at=received_at))
-        forecasts = pd.DataFrame([row for made in _predict(models, outcome.origins) for row in made.rows()])
+        _once(warehouse, "prices", event, bars_of(histories).assign(ingested_at=received_at))
+        forecasts = rows(_predict(models, outcome.origins))
         _once(warehouse, "forecasts", event, forecasts.assign(created_at=received_at))
     duration_ms = (now() - received_at).total_seconds() * 1000
     ledger = pd.DataFrame(_ledger(outcome, models))
@@ -209,9 +206,9 @@ def _append(
     _once(warehouse, "ingestions", event, ledger)
 
 
-def _once(warehouse: Warehouse, table: str, event: ObjectFinalized, rows: pd.DataFrame) -> None:
-    rows = rows.assign(object=event.name, generation=event.generation)
-    warehouse.append(table, rows, key=f"{table}/{event.bucket}/{event.name}#{event.generation}")
+def _once(warehouse: Warehouse, table: str, event: ObjectFinalized, made: pd.DataFrame) -> None:
+    whole = made.assign(object=pd.Categorical([event.name]).repeat(len(made)), generation=event.generation)
+    warehouse.append(table, whole, key=f"{table}/{event.bucket}/{event.name}#{event.generation}")
 
 
 def _predict(models: Sequence[Predictor], origins: Sequence[Origin]) -> list[Forecast]:
