@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class _Places:
 
     bars: "np.ndarray[Any, np.dtype[np.int64]]"
     steps: "np.ndarray[Any, np.dtype[np.int64]]"
-    dates: Mapping[int, str]
+    dates: Mapping[int, date]
 
 
 def forecast_png(recalled: Sequence[Recalled]) -> bytes:
@@ -99,9 +100,9 @@ def _draw(axes: "Axes", each: Recalled, sessions: int) -> None:
 def _places(bars: pd.DataFrame, each: Recalled) -> _Places:
     left = np.arange(len(bars)) - (len(bars) - 1)
     right = np.array([int(step["step"]) for step in each.made.steps])
-    dates = {int(place): str(day.date()) for place, day in zip(left, bars["session_date"], strict=True)}
-    ahead = {int(place): str(step["target_date"]) for place, step in zip(right, each.made.steps, strict=True)}
-    return _Places(left, right, {0: str(each.made.cutoff)} | dates | ahead)
+    dates = {int(place): day.date() for place, day in zip(left, bars["session_date"], strict=True)}
+    ahead = {int(place): step["target_date"] for place, step in zip(right, each.made.steps, strict=True)}
+    return _Places(left, right, {0: each.made.cutoff} | dates | ahead)
 
 
 def _draw_bars(axes: "Axes", bars: pd.DataFrame, places: _Places) -> None:
@@ -164,9 +165,9 @@ def _draw_actual(axes: "Axes", each: Recalled, places: _Places) -> None:
 
 def _label_dates(axes: "Axes", places: _Places, sessions: int) -> None:
     first, last = min(places.dates), max(places.dates)
-    every = 20 if sessions > _NARROW_SESSIONS else 15
+    every, form = (20, "%Y-%m-%d") if sessions > _NARROW_SESSIONS else (15, "%m-%d")
     ticks = [place for place in range(0, first - 1, -every) if place - first >= every / 3 or place == 0] + [last]
-    axes.set_xticks(ticks, [places.dates[place][2 if every == 15 else 0 :] for place in ticks])
+    axes.set_xticks(ticks, [f"{places.dates[place]:{form}}" for place in ticks])
 
 
 @contextmanager

@@ -37,18 +37,21 @@ def fan(
         width: of the terminal, in characters; at least `NARROWEST`.
     """
     followed = [(actual or {}).get(step["target_date"]) for step in made.steps]
-    shown = closes[-2 * (_history_width(made, width)) :]
+    shown = closes[-2 * _MOST_HISTORY :]
     scale = _Scale([*shown, *_bounds(made), *(close for close in followed if close is not None)])
-    left = _dots(shown, scale)
+    labels = {row: price(scale.value(row)) for row in (0, _ROWS // 2, _ROWS - 1)}
+    gutter = max(map(len, labels.values()))
+    room = width - gutter - 2 - _PER_STEP * len(made.steps)
+    left = [row[-room:] for row in _dots(shown, scale)]
     right = _fan(made, followed, scale)
     text = Text(no_wrap=True, overflow="crop")
     for row in range(_ROWS):
-        label = price(scale.value(row)) if row in (0, _ROWS // 2, _ROWS - 1) else ""
-        text.append(f"{label:>{_label_width(made)}} ", style="dim")
+        text.append(f"{labels.get(row, ''):>{gutter}} ", style="dim")
         for style, cells in groupby([*left[row], ("┊", "dim"), *right[row]], key=itemgetter(1)):
             text.append("".join(letter for letter, _ in cells), style=style)
         text.append("\n")
-    text.append(_axis(made, len(left[0]), "━ median  ▒ 80 %  ░ 95 %" + "  ◆ actual" * any(followed)), style="dim")
+    legend = "━ median  ▒ 80 %  ░ 95 %" + "  ◆ actual" * any(followed)
+    text.append(_axis(made, gutter + 1 + len(left[0]), legend), style="dim")
     return text
 
 
@@ -68,14 +71,6 @@ class _Scale:
 
 def _bounds(made: StoredForecast) -> list[float]:
     return [float(step[name]) for step in made.steps for name in ("close_lo_95", "close_hi_95")]
-
-
-def _label_width(made: StoredForecast) -> int:
-    return max(len(price(value)) for value in (*_bounds(made), made.last_close))
-
-
-def _history_width(made: StoredForecast, width: int) -> int:
-    return max(1, min(_MOST_HISTORY, width - _label_width(made) - 3 - _PER_STEP * len(made.steps)))
 
 
 def _dots(closes: Sequence[float], scale: _Scale) -> Grid:
@@ -117,11 +112,11 @@ def _column(levels: Mapping[str, float], scale: _Scale, close: float | None) -> 
     return cells
 
 
-def _axis(made: StoredForecast, history: int, legend: str) -> str:
+def _axis(made: StoredForecast, at: int, legend: str) -> str:
     """The cutoff under its line, the last session under the fan, and the legend beside them or, without room, below."""
     cutoff, last = f"{made.cutoff:%m-%d}", f"{made.steps[-1]['target_date']:%m-%d}"
-    start = max(_label_width(made) + 1 + history - len(cutoff) // 2, 0)
-    end = _label_width(made) + 2 + history + _PER_STEP * len(made.steps)
-    beside = f"{legend}  ".rjust(start) if len(legend) + 2 <= start else " " * start
-    dates = f"{beside}{cutoff}".ljust(end - len(last)) + last
-    return dates if beside.strip() else f"{dates}\n{legend}"
+    start = max(at - len(cutoff) // 2, 0)
+    fits = len(legend) + 2 <= start
+    beside = f"{legend if fits else ''}  ".rjust(start)
+    dates = f"{beside}{cutoff}".ljust(at + 1 + _PER_STEP * len(made.steps) - len(last)) + last
+    return dates if fits else f"{dates}\n{legend}"
