@@ -189,7 +189,7 @@ _MEASURES = {
     "n": ("origins of ten sessions", "{:,.0f}"),
     "sp_vs_random_walk": ("pinball loss relative to the random walk, below 1 is better", "{:.3f}"),
     "sp_vs_ewma_t": ("pinball loss relative to EWMA-t (RiskMetrics)", "{:.3f}"),
-    "coverage_80": ("closes inside the 80 % interval", "{:.1%}"),
-    "coverage_95": ("closes inside the 95 % interval", "{:.1%}"),
+    "coverage_80": ("closes inside the 80 % interval", "{:.2%}"),
+    "coverage_95": ("closes inside the 95 % interval", "{:.2%}"),
     "mae_vs_naive": ("error of the median relative to that of the last close", "{:.3f}"),
 }

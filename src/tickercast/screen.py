@@ -78,7 +78,7 @@ def track_record(made: StoredForecast, record: TrackRecord) -> str:
     if record.verdict == TOO_EARLY:
         return f"too early: {closes} in {record.blocks} of the {BLOCKS} blocks of 28 days that a verdict needs{known}"
     return (
-        f"{_VERDICTS.get(record.verdict, record.verdict)}: loss {record.pinball_ratio:.3f} of its "
+        f"{_VERDICTS.get(record.verdict, record.verdict)}: {record.pinball_ratio:.3f} of its loss "
         f"({record.pinball_ratio_lo:.3f} to {record.pinball_ratio_hi:.3f}) over {closes}, {record.coverage_80:.0%} of "
         f"them inside the 80 % interval{known}"
     )

@@ -62,7 +62,7 @@ def test_the_page_tells_forecast_indicators_record_and_model_and_that_it_is_no_a
     assert "RSI 14 53.9" in text
     assert "MACD -0.25" in text
     assert "Volatility 18.5%" in text
-    assert "no edge over the random walk: loss 0.987 of its (0.951 to 1.023) over 1,200 closes" in text
+    assert "no edge over the random walk: 0.987 of its loss (0.951 to 1.023) over 1,200 closes" in text
     assert "0.987 (0.951 to 1.023)" in text
     assert "It has seen nothing after 2018-12-31" in text
     assert "Saying whether a price will rise or fall" in text
@@ -138,7 +138,7 @@ def test_each_verdict_is_a_sentence() -> None:
     )
     better = screen.track_record(made, TrackRecord("better", 900, 0, 9, 0.9, 0.8, 0.95, 0.8, 0.95))
     assert better == (
-        "better than the random walk: loss 0.900 of its (0.800 to 0.950) over 900 closes, 80% of them inside the 80 % "
+        "better than the random walk: 0.900 of its loss (0.800 to 0.950) over 900 closes, 80% of them inside the 80 % "
         "interval"
     )
     assert screen.track_record(made, TrackRecord("worse", 900, 0, 9, 1.2, 1.1, 1.3, 0.8, 0.9)).startswith("worse than")
