@@ -179,3 +179,9 @@ def test_more_symbols_than_a_report_takes_are_refused(run: Run, workspace: Path)
 def test_nothing_is_written_where_nothing_was_forecast(run: Run, workspace: Path) -> None:
     assert run(*DOOR, "BOGUS", *SAMPLE[1:], "--report", "r.html").returncode == 2
     assert not (workspace / "r.html").exists()
+
+
+def test_a_report_of_what_is_not_waited_for_is_refused(run: Run) -> None:
+    done = run(*DOOR, *SAMPLE, "--no-wait", "--report", "r.html", TICKERCAST_BUCKET="gs://nowhere")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("--no-wait was given, and a report or chart shows what has been waited for.")

@@ -62,7 +62,8 @@ def forecast(
     """Forecast the ten sessions that follow a date, and store the forecast."""
     settings = config.load()
     symbols, as_of, refused = _request(words or [], symbols_file)
-    pictures.check_files(report, chart, len(symbols))
+    left_alone = no_wait and not bootstrap.delivers_at_once(settings)
+    pictures.check_files(report, chart, len(symbols), left_alone=left_alone)
     data = bootstrap.market_data(source or settings.source)
     store = bootstrap.object_store(settings)
     warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
@@ -72,7 +73,6 @@ def forecast(
         before = forecast_before(symbols, as_of, warehouse=warehouse, now=datetime.now(UTC), simulated=made_up)
     uploads = _upload(symbols, as_of, before, data, store)
     sent = [uploaded for uploaded in uploads if uploaded.object]
-    left_alone = no_wait and not bootstrap.delivers_at_once(settings)
     collected = Collected()
     lost: list[FunctionUnavailable] = []
     if not left_alone:

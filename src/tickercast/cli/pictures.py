@@ -17,13 +17,23 @@ from tickercast.ports import ObjectStore, Warehouse
 Followed = Mapping[str, Mapping[date, float]]
 
 
-def check_files(report_out: str, chart_out: str, symbols: int) -> None:
+def check_files(report_out: str, chart_out: str, symbols: int, *, left_alone: bool) -> None:
     """Refuses, before anything is sent, files that could not be written later.
+
+    Args:
+        report_out: where the report shall go, or empty.
+        chart_out: where the chart shall go, or empty.
+        symbols: how many there are.
+        left_alone: whether the forecasts are not waited for.
 
     Raises:
         UsageError: there is no such folder, something that is no file is in the way, the picture is to be something
-            other than PNG, or the symbols are too many for one file.
+            other than PNG, the symbols are too many for one file, or there will be nothing to show.
     """
+    if left_alone and (report_out or chart_out):
+        raise UsageError(
+            "--no-wait was given, and a report or chart shows what has been waited for. Leave one of them out."
+        )
     for option, name in (("--report", report_out), ("--chart", chart_out)):
         if name:
             _check_file(option, Path(name).expanduser(), symbols)

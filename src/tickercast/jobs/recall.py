@@ -1,7 +1,7 @@
 """Recall what the warehouse and the bucket hold beside a forecast: the bars before it, its model, and its record."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -73,7 +73,7 @@ class Recalled:
     bars: pd.DataFrame
     record: TrackRecord | None
     card: ModelCard
-    actual: Mapping[date, float] | None = field(default=None)
+    actual: Mapping[date, float] | None = None
 
 
 def recall(
