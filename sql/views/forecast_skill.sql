@@ -25,10 +25,16 @@ WITH blocks AS (
   WHERE model_name != 'random-walk' AND scale > 0 AND NOT simulated
   GROUP BY model_name, symbol, step, block
 ),
+-- Not a flag that says which: so that a query for one symbol reads no other one's rows.
+with_all_symbols AS (
+  SELECT * FROM blocks
+  UNION ALL
+  SELECT * REPLACE (CAST(NULL AS STRING) AS symbol) FROM blocks
+),
 scoped AS (
   SELECT
     model_name,
-    IF(by_symbol, symbol, NULL) AS symbol,
+    symbol,
     IF(by_step, step, NULL) AS step,
     block,
     SUM(n) AS n,
@@ -40,8 +46,7 @@ scoped AS (
     SUM(walk_loss) AS walk_loss,
     SUM(error) AS error,
     SUM(walk_error) AS walk_error
-  FROM blocks
-  CROSS JOIN UNNEST([FALSE, TRUE]) AS by_symbol
+  FROM with_all_symbols
   CROSS JOIN UNNEST([FALSE, TRUE]) AS by_step
   GROUP BY 1, 2, 3, 4
 ),

@@ -16,7 +16,7 @@ from tickercast.cli.talk import SOME_FAILED, bar, guarded, say, terminal
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    add_completion=False,
+    epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
 for group in (forecasts, models, tables):
     app.add_typer(group.app)

@@ -281,12 +281,18 @@ def describe(card: ModelCard) -> str:
         others="".join(_OTHERS.format(name=name, rows=_rows(card.metrics, f"{name}_")) for name in card.calibrations),
         symbols=" and symbols that it was not trained on" if card.hold_out else "",
         hold_out=f" --hold-out {card.hold_out}" if card.hold_out else "",
-        classes=_CALIBRATED.format(" and ".join(card.calibrations)) if card.calibrations else _UNCALIBRATED,
+        weaknesses="\n".join(f"- {sentence}" for sentence in weaknesses(card)),
         count=len(card.features),
         statics=len(card.statics),
         levels=", ".join(f"{level:g}" for level in card.quantiles),
         run=f" · run `{card.run_id}`" if card.run_id else "",
     )
+
+
+def weaknesses(card: ModelCard) -> list[str]:
+    """What a model is not good for, one sentence each."""
+    classes = _CALIBRATED.format(" and ".join(card.calibrations)) if card.calibrations else _UNCALIBRATED
+    return [*(sentence.format(card=card) for sentence in _WEAKNESSES), classes]
 
 
 def _rows(measures: Mapping[str, float], prefix: str) -> str:
@@ -318,6 +324,13 @@ _OTHERS = """
 |---|---|
 {rows}
 """
+
+_WEAKNESSES = (
+    "Saying whether a price will rise or fall, or trading on the median.",
+    "Horizons beyond {card.horizon} sessions, intraday bars, or options: the joint distribution over steps is not "
+    "modelled.",
+    "Events announced in advance, splits or halts that the bars do not show yet.",
+)
 
 _CALIBRATED = (
     "Assets unlike its training: thinly traded names, and classes other than stocks and {}, whose few symbols leave "
@@ -356,8 +369,5 @@ simulation; every seed holds back other blocks of sessions for validation, purge
 
 ## What it is not good for
 
-- Saying whether a price will rise or fall, or trading on the median.
-- Horizons beyond {card.horizon} sessions, intraday bars, or options: the joint distribution over steps is not modelled.
-- Events announced in advance, splits or halts that the bars do not show yet.
-- {classes}
+{weaknesses}
 """
