@@ -65,10 +65,11 @@ class MlflowRegistry:
         run holds all but the card that names it: what fails before leaves a failed run and no version.
 
         Raises:
-            BundleError: the network is not valid ONNX.
+            BundleError: the network is not valid ONNX, or the reference is not at hand.
             StoreUnavailable: the registry does not answer.
         """
         card = bundle.card
+        bundle.check_whole()
         with _quiet(), self._client() as client, self._run(client) as run_id:
             import mlflow
 

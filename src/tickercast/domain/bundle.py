@@ -103,6 +103,18 @@ class Bundle:
         if self.reference:
             check_sha256("reference", self.reference, self.card.reference_sha256, self.card)
 
+    def check_whole(self) -> None:
+        """Refuses to pass on a bundle whose reference was not read.
+
+        Raises:
+            BundleError: the card names one, and it is not at hand.
+        """
+        if self.card.reference_sha256 and not self.reference:
+            raise BundleError(
+                f"The reference of {self.card.name} {self.card.version} is not at hand, and its card names one. "
+                "Read the version from the registry."
+            )
+
     def referred(self, reference: bytes) -> "Bundle":
         """The same bundle with the file that tells later days from its training."""
         card = self.card.model_copy(update={"reference_sha256": hashlib.sha256(reference).hexdigest()})

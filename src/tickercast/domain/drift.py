@@ -43,6 +43,9 @@ COLUMNS = (*INPUTS, *WIDTHS)
 LOSS, COVERAGE = "loss_to_walk", "coverage_80"
 """How it fares: its loss over the random walk's, and the share of closes inside the 80 % interval."""
 
+NOMINAL = 0.8
+"""The share that ought to be inside."""
+
 MARGINS = (LOSS, f"{COVERAGE}_below", f"{COVERAGE}_above")
 """By how much these may be worse than in the backtest: a share of the ratio, and shares of closes."""
 
@@ -182,9 +185,9 @@ def judge_performance(
     """
     limits = reference.limits_for(watched)
     below, above = (limits[name] for name in MARGINS[1:])
-    low, high = 0.8 - below, 0.8 + above
-    most = (backtest or reference.walk_ratio) * (1 + limits[LOSS])
-    side, bound = (AT_LEAST, low) if coverage < 0.8 else (AT_MOST, high)
+    low, high = NOMINAL - below, NOMINAL + above
+    most = (reference.walk_ratio if backtest is None else backtest) * (1 + limits[LOSS])
+    side, bound = (AT_LEAST, low) if coverage < NOMINAL else (AT_MOST, high)
     outside = not low <= coverage <= high
     return [
         Finding("performance", LOSS, f"mean ratio of losses, {AT_MOST}", ratio, most, ratio > most),
@@ -204,19 +207,26 @@ def distances(seen: Floats, sample: Floats) -> Floats:
     Returns:
         `(columns,)`.
     """
-    both = np.concatenate([sample, seen])
-    order = both.argsort(axis=0, kind="stable")
-    ours = order >= len(sample)
-    gap = np.abs(np.cumsum(ours, axis=0) / len(seen) - np.cumsum(~ours, axis=0) / len(sample))[:-1]
-    area = (gap * np.diff(np.take_along_axis(both, order, axis=0), axis=0)).sum(axis=0)
+    both = np.concatenate([np.sort(sample.T, axis=1), np.sort(seen.T, axis=1)], axis=1)
+    order = both.argsort(axis=1, kind="stable")
+    ours = np.cumsum(order >= len(sample), axis=1)
+    theirs = np.arange(1, both.shape[1] + 1) - ours
+    gap = np.abs(ours / len(seen) - theirs / len(sample))[:, :-1]
+    area = (gap * np.diff(np.take_along_axis(both, order, axis=1), axis=1)).sum(axis=1)
     found: Floats = area / np.maximum(sample.std(axis=0), _SMALLEST_DEVIATION)
     return found
 
 
+def furthest_first(found: Sequence[Finding]) -> list[Finding]:
+    """What has drifted before what has not, each furthest beyond its threshold, or nearest to it, first."""
+    return sorted(
+        found, key=lambda each: (not each.drifted, abs(each.score / each.threshold - 1) * (-1) ** each.drifted)
+    )
+
+
 def reasons(found: Sequence[Finding]) -> list[str]:
     """What has drifted, in words, the furthest beyond its threshold first."""
-    beyond = sorted((each for each in found if each.drifted), key=lambda each: -abs(each.score / each.threshold - 1))
-    return [each.reason for each in beyond]
+    return [each.reason for each in furthest_first(found) if each.drifted]
 
 
 def fared_columns(fared: pd.DataFrame) -> pd.DataFrame:

@@ -17,11 +17,13 @@ from tickercast.domain.drift import (
     COLUMNS,
     COVERAGE,
     LOSS,
+    NOMINAL,
     ORIGINS,
     WINDOW,
     Finding,
     Reference,
     fared_columns,
+    furthest_first,
     judge_distances,
     judge_performance,
     reasons,
@@ -31,7 +33,7 @@ from tickercast.domain.history import BAR_COLUMNS, SIMULATED, History
 from tickercast.domain.reference import observe
 from tickercast.errors import Permanent, PreconditionFailed, TooFewSessions, UsageError
 from tickercast.jobs.publish import read_champion, read_reference
-from tickercast.ports import DriftReporter, ObjectStore, Warehouse
+from tickercast.ports import DriftReport, DriftReporter, ObjectStore, Warehouse
 
 BACKTEST_RATIO = "sp_vs_random_walk"
 """The measure of a card that performance is held to."""
@@ -121,7 +123,9 @@ def monitor(
         seen = _seen(watch, load(champion), warehouse, champion.card)
         fared = _fared(watch, warehouse, champion.card)
         findings = _judge(reference, seen, fared, watch, champion.card)
-        report = _draw(reporter, reference, seen, fared, findings, store, _named(champion.card, watch, findings))
+        sample = _sample(reference, fared, champion.card)
+        report = _named(champion.card, watch, findings)
+        _draw(store, report, reporter.report(_together(seen, fared), sample, furthest_first(findings)))
         rows = _rows(findings, champion.card, watch, report, now)
         new = warehouse.append("drift", rows, key=_key(champion.card, watch))
         stored = _stored(warehouse, champion.card, watch)
@@ -241,28 +245,26 @@ def _judge(
     return found + judge_performance(reference, ratio, coverage, watched, card.metrics.get(BACKTEST_RATIO))
 
 
+def _together(seen: pd.DataFrame, fared: pd.DataFrame) -> pd.DataFrame:
+    """A column for each finding: first the sessions, then the forecasts."""
+    return pd.concat([seen, fared_columns(fared)] if len(fared) else [seen]).reset_index(drop=True)
+
+
+def _sample(reference: Reference, fared: pd.DataFrame, card: ModelCard) -> pd.DataFrame:
+    """The same columns of the training; of performance, what it is held to."""
+    sample = pd.DataFrame(reference.values(), columns=list(COLUMNS))
+    due = {LOSS: card.metrics.get(BACKTEST_RATIO, reference.walk_ratio), COVERAGE: NOMINAL}
+    return sample.assign(**due) if len(fared) else sample
+
+
 # ---------------------------------------------------------------- apply
 
 
-def _draw(
-    reporter: DriftReporter,
-    reference: Reference,
-    seen: pd.DataFrame,
-    fared: pd.DataFrame,
-    findings: Sequence[Finding],
-    store: ObjectStore,
-    name: str,
-) -> str:
-    """Writes the report and returns its name; one that is there already, of the same findings, stays."""
-    sample = pd.DataFrame(reference.values(), columns=list(COLUMNS))
-    if len(fared):
-        seen = pd.concat([seen, fared_columns(fared)])
-        sample = sample.assign(**{LOSS: reference.walk_ratio, COVERAGE: reference.coverage_80})
-    drawn = reporter.report(seen.reset_index(drop=True), sample, findings)
+def _draw(store: ObjectStore, name: str, drawn: DriftReport) -> None:
+    """Writes the report; one that is there already, of the same findings, stays."""
     for path, content in ((name, drawn.html), (name.removesuffix(".html") + ".json", drawn.json)):
         with suppress(PreconditionFailed):
             store.write(path, content, if_generation=0)
-    return name
 
 
 def _named(card: ModelCard, watch: _Watch, findings: Sequence[Finding]) -> str:

@@ -38,11 +38,7 @@ def files(bundle: Bundle) -> dict[str, bytes]:
         BundleError: its reference was not read.
     """
     where = folder(bundle.card.name, bundle.card.version)
-    if bundle.card.reference_sha256 and not bundle.reference:
-        raise BundleError(
-            f"The reference of {bundle.card.name} {bundle.card.version} is not at hand, and its card names one. "
-            "Read the version from the registry, and publish that."
-        )
+    bundle.check_whole()
     reference = {f"{where}/reference.json": bundle.reference} if bundle.reference else {}
     card = bundle.card.model_dump_json(indent=2) + "\n"
     return {f"{where}/model.onnx": bundle.onnx, **reference, f"{where}/model.json": card.encode()}
