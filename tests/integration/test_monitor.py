@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from bigquery_server import BigQueryServer
 from faults import Fault, Stepped, Steps
 from typer.testing import CliRunner
 
@@ -22,6 +24,7 @@ from tickercast import bootstrap, config
 from tickercast.backends.object_store_local import LocalObjectStore
 from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
 from tickercast.cli import app
+from tickercast.config import Settings
 from tickercast.domain.bundle import Bundle
 from tickercast.domain.drift import COLUMNS, COVERAGE, INPUTS, LOSS, ORIGINS, WIDTHS, Finding
 from tickercast.domain.features import panel
@@ -211,6 +214,24 @@ def test_a_champion_without_a_reference_is_a_sentence(place: tuple[Any, Any]) ->
     point_champion(place[0], "tickercast-lstm", "2")
     with pytest.raises(UsageError, match=r"tickercast-lstm 2 has no reference.*newer version"):
         run(place)
+
+
+def test_bigquery_gives_the_same_verdict_once(place: tuple[Any, Any], bigquery_server: BigQueryServer) -> None:
+    settings = Settings(
+        warehouse=f"bigquery://test-project/d{uuid.uuid4().hex}", BIGQUERY_EMULATOR_HOST=bigquery_server.url
+    )
+    other = bootstrap.warehouse(settings)
+    other.provision()
+    for table, dates in {"prices": ["session_date"], "forecasts": ["cutoff", "target_date"]}.items():
+        stored = place[1].read(table)
+        other.append(table, stored.assign(**{name: stored[name].dt.date for name in dates}), key=table)
+    names = ["name", "method", "score", "threshold", "drifted"]
+    there, again, here = (run((place[0], warehouse)) for warehouse in (other, other, place[1]))
+    assert (there.new, again.new) == (True, False)
+    assert bigquery_server.engine.modifications["drift"] == 1
+    pd.testing.assert_frame_equal(
+        *(found.rows[names].sort_values("name", ignore_index=True) for found in (again, here)), rtol=1e-9
+    )
 
 
 # ---------------------------------------------------------------- once
