@@ -1,6 +1,6 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-faults bench-main bench-serving bench-warehouse clean
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows tests benchmarks
@@ -70,6 +70,9 @@ function: setup ## Serve the forecast function on localhost:8080
 
 bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
 	$(PYTHON) benchmarks/bench_accuracy.py $(DATA)
+
+bench-drift: setup-dev ## Count false alarms about drift, and the sessions until March 2020 is found, in the folder DATA (prices)
+	PYTHONPATH=tests $(PYTHON) benchmarks/bench_drift.py $(DATA)
 
 bench-faults: setup-dev ## Kill and fail the function in a thousand events, and count what is lost or doubled
 	PYTHONPATH=tests $(PYTHON) benchmarks/bench_faults.py

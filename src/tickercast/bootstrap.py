@@ -14,7 +14,7 @@ from tickercast import config, logs
 from tickercast.config import Settings
 from tickercast.domain import bundle as bundles
 from tickercast.domain.bundle import Bundle
-from tickercast.domain.forecast import Predictor
+from tickercast.domain.forecast import Predictor, RollingPredictor
 from tickercast.domain.history import History
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import UsageError
@@ -31,6 +31,7 @@ from tickercast.jobs.train import Fit, Picture
 from tickercast.jobs.tune import Prepare, tune
 from tickercast.ports import (
     FINALIZED,
+    DriftReporter,
     MarketData,
     ModelRegistry,
     ObjectFinalized,
@@ -131,6 +132,20 @@ def market_data(name: str) -> MarketData:
     from tickercast.backends.market_data_folder import Folder
 
     return Folder(Path(name).expanduser())
+
+
+def drift_reporter() -> DriftReporter:
+    """What draws reports about drift; it needs the extras of the daily flow.
+
+    Raises:
+        UsageError: Evidently is not installed.
+    """
+    config.silence_telemetry()
+    if not importlib.util.find_spec("evidently"):
+        raise UsageError("Reports about drift need evidently, which this environment lacks. Run `make setup-dev`.")
+    from tickercast.backends.drift_evidently import EvidentlyReporter
+
+    return EvidentlyReporter()
 
 
 def model_registry(settings: Settings) -> ModelRegistry:
@@ -298,10 +313,14 @@ def shipped_bundle() -> Bundle:
     folder = config.resource("shipped")
     pointer = bundles.Pointer.model_validate_json((folder / bundles.CHAMPION).read_bytes())
     version = folder / bundles.folder(pointer.name, pointer.version)
-    return bundles.read_bundle((version / "model.onnx").read_bytes(), (version / "model.json").read_bytes())
+    return bundles.read_bundle(
+        (version / "model.onnx").read_bytes(),
+        (version / "model.json").read_bytes(),
+        (version / "reference.json").read_bytes,
+    )
 
 
-def load_bundle(bundle: Bundle) -> Predictor:
+def load_bundle(bundle: Bundle) -> RollingPredictor:
     """A bundle that is ready to predict.
 
     Raises:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from tickercast.domain.bundle import Bundle, RegisteredVersion
 from tickercast.domain.dataset import Dataset
+from tickercast.domain.drift import Finding
 from tickercast.domain.history import Reading
 from tickercast.domain.recipe import Epoch, Recipe
 
@@ -274,6 +275,35 @@ class ModelRegistry(Protocol):
         Raises:
             BundleError: there is no such version.
             StoreUnavailable: try again.
+        """
+
+
+# ---------------------------------------------------------------- drift
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What has been found of a day's drift, for people and for programs.
+
+    Attributes:
+        html: a page that needs nothing else.
+        json: the same figures.
+    """
+
+    html: bytes
+    json: bytes
+
+
+class DriftReporter(Protocol):
+    """Draws what was compared, with the findings' own thresholds."""
+
+    def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
+        """Draws a report.
+
+        Args:
+            seen: a column of numbers for each finding, by its name; NaN where a row has no such number.
+            sample: the same columns, of the training.
+            findings: what was decided; the report's scores are the same.
         """
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from rich import box
@@ -177,6 +178,22 @@ def _printable(line: str) -> str:
 
 def _to_second(moment: str) -> str:
     return moment[:19].replace("T", " ") or "–"
+
+
+def drift_table(rows: pd.DataFrame, most: int = 10) -> RenderableType:
+    """What was compared with the champion's training: all that has drifted, then what is nearest to its threshold."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("kind", "name"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("score", "threshold"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("method", overflow="fold")
+    beyond = (rows["score"] / rows["threshold"] - 1).abs() * np.where(rows["drifted"], 1, -1)
+    order = beyond.sort_values(ascending=False).index[: max(most, int(rows["drifted"].sum()))]
+    for row in rows.loc[order].to_dict("records"):
+        name = Text(str(row["name"]), style="red" if row["drifted"] else "")
+        table.add_row(row["kind"], name, f"{row['score']:.3f}", f"{row['threshold']:.3f}", row["method"])
+    return table
 
 
 def rows_table(rows: pd.DataFrame) -> RenderableType:

@@ -43,7 +43,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> MlflowRegistry:
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    whole = read_bundle((SHIPPED / "model.onnx").read_bytes(), (SHIPPED / "model.json").read_bytes())
+    names = ("model.onnx", "model.json", "reference.json")
+    onnx, card, reference = ((SHIPPED / name).read_bytes() for name in names)
+    whole = read_bundle(onnx, card, lambda: reference)
     return whole.registered(version="", run_id="")
 
 
@@ -258,7 +260,7 @@ def test_what_is_not_onnx_is_refused(registry: MlflowRegistry, bundle: Bundle) -
     garbage = b"not a network"
     card = bundle.card.model_copy(update={"sha256": sha256(garbage).hexdigest(), "trained_through": date(2010, 1, 1)})
     with pytest.raises(BundleError, match="not ONNX"):
-        registry.register(Bundle(garbage, card), RunRecord())
+        registry.register(Bundle(garbage, card, bundle.reference), RunRecord())
 
 
 def test_registering_says_nothing(

@@ -68,6 +68,21 @@ class Predictor(Protocol):
         """
 
 
+class RollingPredictor(Predictor, Protocol):
+    """A model that can also predict from many sessions of one history at once, which is much faster."""
+
+    def predict_at(self, history: History, at: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Predicts from several bars, from each as `predict` would from a history that ends there.
+
+        Args:
+            history: the bars.
+            at: `(n,)`, rows of the bars, none before the `min_sessions`-th.
+
+        Returns:
+            `(n, HORIZON, len(QUANTILES))`, as `predict` gives them.
+        """
+
+
 def stored(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
     """Picks what is stored, in the order of `LEVELS`: `(..., len(QUANTILES))` to `(..., len(LEVELS))`."""
     picked: NDArray[np.float64] = quantiles[..., _STORED]

@@ -74,6 +74,15 @@ def batch_number(name: str) -> int:
     return int(stem.removeprefix("batch-")) if _BATCH.fullmatch(stem) else 0
 
 
+def drift_report(day: date, name: str, version: str, digest: str) -> str:
+    """The name for the page about the drift of a day; the same figures lie beside it, ending in `.json`.
+
+    >>> drift_report(date(2020, 3, 5), "tickercast-lstm", "1", "0a6812a9")
+    'reports/drift/2020-03-05/tickercast-lstm-1-0a6812a9.html'
+    """
+    return f"reports/drift/{day}/{name}-{version}-{digest}.html"
+
+
 def quarantined(name: str, generation: int) -> str:
     """The name under which a rejected file is kept; its reason lies beside it, ending in `.reason.json`.
 

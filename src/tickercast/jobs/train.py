@@ -7,15 +7,19 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
+from tickercast.domain import recipe as recipes
 from tickercast.domain.backtest import backtest, by, report
 from tickercast.domain.bundle import Bundle, ModelCard
 from tickercast.domain.calendar import asset_class
 from tickercast.domain.dataset import dataset
-from tickercast.domain.forecast import HORIZON, Predictor
+from tickercast.domain.drift import to_json
+from tickercast.domain.forecast import HORIZON, Predictor, RollingPredictor
 from tickercast.domain.history import History
-from tickercast.domain.recipe import Recipe, to_json
+from tickercast.domain.recipe import Recipe
+from tickercast.domain.reference import learners, make_reference, observe
 from tickercast.errors import Permanent, TooFewSessions, UsageError
 from tickercast.jobs.backtest import Peers
 from tickercast.ports import MarketData, ModelRegistry, RunRecord
@@ -24,7 +28,7 @@ Picture = Callable[[Mapping[str, Any], Mapping[str, Mapping[str, Any]]], bytes]
 """Draws a backtest: its report, and the measures of each peer by step, as PNG."""
 
 
-class Fitted(Predictor, Protocol):
+class Fitted(RollingPredictor, Protocol):
     """What training gives: a predictor of which a bundle can be made."""
 
     @property
@@ -127,7 +131,7 @@ def train(
             "fingerprint": marked,
         }
     )
-    bundle = replace(bundle, card=described)
+    bundle = refer(replace(bundle, card=described), fitted, learned)
     if registry is None:
         return bundle
     parameters = {"source": source.name, "symbols": ",".join(symbols)[:500], "hold_out": hold_out}
@@ -160,7 +164,7 @@ def fingerprint(
         TooFewSessions: there is nothing to learn from.
     """
     data = dataset(source, learned, through).sha256
-    parts = [data, str(through), ",".join(map(str, seeds)), to_json(recipe) if recipe else ""]
+    parts = [data, str(through), ",".join(map(str, seeds)), recipes.to_json(recipe) if recipe else ""]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -189,6 +193,24 @@ def teachers(
             "needed to learn from. Name other symbols or dates."
         )
     return list(reading.histories.values())
+
+
+def refer(bundle: Bundle, model: RollingPredictor, learned: Sequence[History]) -> Bundle:
+    """The same bundle with a reference of its training, from which drift can be told.
+
+    Args:
+        bundle: what was trained; its card states the last date that it has learned from.
+        model: the same, ready to predict.
+        learned: what it was trained on; of assets that only set the calibration of their class nothing is kept.
+
+    Raises:
+        TooFewSessions: the training is too short to tell drift from it.
+    """
+    last = np.datetime64(bundle.card.trained_through)
+    teaching = set(learners(history.symbol for history in learned))
+    known = [replace(one, bars=one.bars[one.bars["session_date"] <= last]) for one in learned if one.symbol in teaching]
+    observed = [observe(history, model) for history in known if len(history) >= model.min_sessions]
+    return bundle.referred(to_json(make_reference(observed)))
 
 
 # ---------------------------------------------------------------- measuring
