@@ -29,18 +29,19 @@ from prefect.tasks import exponential_backoff
 from tickercast.cli.talk import SOME_FAILED, bar, complain, day_of, guarded, say, words_of
 from tickercast.domain.calendar import time_zone
 from tickercast.domain.history import parse_symbol
-from tickercast.errors import FunctionUnavailable, Permanent, Transient, UsageError
+from tickercast.errors import FunctionUnavailable, Permanent, TooFewSessions, Transient, UsageError
 from tickercast.jobs.collect import Collected
 from tickercast.jobs.desk import Desk
 from tickercast.jobs.gather import Market, gather
 from tickercast.jobs.lease import lease
+from tickercast.jobs.monitor import Monitored, monitor
 from tickercast.jobs.publish import read_pointer
 from tickercast.jobs.renew import outdated, renew
 from tickercast.jobs.retrain import FIRST, Comparison, Plan, bring_up, conclude, evaluate, plan
 from tickercast.jobs.review import review
 from tickercast.jobs.score import Scores, score
 from tickercast.jobs.send import Sent, send, stored
-from tickercast.jobs.settle import Decided
+from tickercast.jobs.settle import Decided, recorded
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,12 +110,13 @@ def daily_retrain(symbols: Sequence[str] | None = None, as_of: date | None = Non
         forecasts, lost = collect(desk, sent, market)
         scores = hold_to_account(desk, market)
         reviewed = look_at_probation(desk, market, scores)
-        planned = plan_training(desk, market, scores)
+        drift = report_drift(desk, market)
+        planned = plan_training(desk, market, scores, drift)
         challenger = train(desk, market, planned) if planned.wanted else None
         comparison = compare(desk, market, challenger) if challenger else None
         decided = decide(desk, market, planned, comparison)
         renewed = refresh(desk, market)
-    return _verdict(market, sent, forecasts, lost, scores, reviewed, planned, decided, renewed)
+    return _verdict(market, sent, forecasts, lost, scores, reviewed, drift, planned, decided, renewed)
 
 
 @io
@@ -152,9 +154,33 @@ def look_at_probation(desk: Desk, market: Market, scores: Scores) -> Decided | s
 
 
 @io
-def plan_training(desk: Desk, market: Market, scores: Scores) -> Plan:
+def report_drift(desk: Desk, market: Market) -> Monitored | str:
+    """Compares the newest sessions with the training of the day's champion, once; why where they cannot be."""
+    if recorded(desk.store, read_pointer(desk.store).name, market.day, "promotion") is not None:
+        return f"{market.day} has been judged already"
+    try:
+        found = monitor(
+            market.day,
+            market.symbols,
+            warehouse=desk.warehouse,
+            store=desk.store,
+            load=desk.load,
+            reporter=desk.reporter,
+            now=desk.now(),
+        )
+    except (UsageError, TooFewSessions) as error:
+        return str(error)
+    columns = ["kind", "name", "score", "threshold", "drifted"]
+    rows = found.rows[columns].values.tolist()
+    create_table_artifact([columns, *rows], key="drift", description=f"{desk.store.url}/{found.report}")
+    return found
+
+
+@io
+def plan_training(desk: Desk, market: Market, scores: Scores, drift: Monitored | str) -> Plan:
     """Chooses between refitting, tuning, and leaving the model alone."""
-    return plan(market, scores.condition(), store=desk.store, warehouse=desk.warehouse)
+    found = () if isinstance(drift, str) else tuple(drift.reasons)
+    return plan(market, scores.condition(found), store=desk.store, warehouse=desk.warehouse)
 
 
 @work
@@ -252,6 +278,7 @@ def _verdict(
     lost: Sequence[FunctionUnavailable],
     scores: Scores,
     reviewed: Decided | str,
+    drift: Monitored | str,
     planned: Plan,
     decided: Decided,
     renewed: int,
@@ -267,12 +294,20 @@ def _verdict(
         f"forecasts  {made} made" if sent.uploads else "forecasts  none to make: all of that day are there",
         f"record     {_record(scores)}",
         f"probation  {reviewed if isinstance(reviewed, str) else f'{reviewed.decision}: {reviewed.reason}'}",
+        f"drift      {_drift(drift)}",
         f"training   {f'{planned.training}: {planned.why}' if planned.wanted else f'none: {planned.why}'}",
         f"decision   {decided.decision}: {decided.reason}",
     ]
     if renewed:
         day.lines.append(f"renewed    {renewed} forecasts by version {decided.pointer().version}")
     return day
+
+
+def _drift(drift: Monitored | str) -> str:
+    if isinstance(drift, str):
+        return drift
+    found = f"{len(drift.reasons)} of {len(drift.rows)} measures" if drift.drifted else "none"
+    return f"{found}; the report is {drift.report}"
 
 
 def _record(scores: Scores) -> str:

@@ -396,6 +396,7 @@ def desk(settings: Settings, source: str, *, picture: Picture, now: Callable[[],
         peers=peers,
         yardstick=yardstick,
         picture=picture,
+        reporter=drift_reporter(),
         patience=lambda: Patience(_AT_ONCE_S if delivers_at_once(settings) else _REMOTE_S),
         now=now,
     )

@@ -1,5 +1,6 @@
 """The daily flow is killed (SIGKILL) before and after each of its tasks, and run again: the tables are the same."""
 
+import functools
 import os
 import signal
 from collections.abc import Callable
@@ -18,9 +19,9 @@ from tickercast.ports import RunRecord
 pytest.importorskip("prefect")
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
-TASKS = ("fetch", "upload", "collect", "hold_to_account", "look_at_probation", "plan_training", "train", "compare")
-LAST_TASKS = ("decide", "refresh")
-BOUNDARIES = [*(f"before {task}" for task in (*TASKS, *LAST_TASKS)), "after refresh"]
+FIRST_TASKS = ("fetch", "upload", "collect", "hold_to_account", "look_at_probation", "report_drift", "plan_training")
+TASKS = (*FIRST_TASKS, "train", "compare", "decide", "refresh")
+BOUNDARIES = [*(f"before {task}" for task in TASKS), "after refresh"]
 WITHIN = [f"{when} {call}" for call in ("store.write", "warehouse.append", "set_alias") for when in ("before", "after")]
 
 NOT_TOLD = ["created_at", "received_at", "ingested_at", "duration_ms", "event_id", "generation"]
@@ -34,13 +35,20 @@ class KeptRegistry(Registry):
         self._folder = folder
         folder.mkdir(exist_ok=True)
         for number in range(1, len(list(folder.glob("*.onnx"))) + 1):
-            self.bundles.append(read_bundle(self._file(number, "onnx"), self._file(number, "json")))
+            self.bundles.append(
+                read_bundle(
+                    self._file(number, "onnx"),
+                    self._file(number, "json"),
+                    functools.partial(self._file, number, "reference"),
+                )
+            )
         self.aliases = {file.name: file.read_text() for file in folder.glob("ch*")}
 
     def register(self, bundle: Bundle, record: RunRecord) -> Bundle:
         made = super().register(bundle, record)
         where = self._folder / made.card.version
         where.with_suffix(".json").write_text(made.card.model_dump_json())
+        where.with_suffix(".reference").write_bytes(made.reference)
         where.with_suffix(".onnx").write_bytes(made.onnx)
         return made
 
@@ -61,7 +69,7 @@ def _evening(folder: Path) -> Evening:
 
 def _tables(folder: Path) -> dict[str, Any]:
     evening = _evening(folder)
-    names = ("latest_prices", "forecast_history", "retrains")
+    names = ("latest_prices", "forecast_history", "retrains", "drift")
     read = {name: evening.warehouse.read(name) for name in names}
     read |= {"ledger": evening.warehouse.read("ingestions").drop_duplicates(["symbol", "cutoff", "model_version"])}
     plain = {name: rows.drop(columns=NOT_TOLD, errors="ignore") for name, rows in read.items()}

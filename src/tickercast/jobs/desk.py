@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tickercast.domain.bundle import Bundle
-from tickercast.domain.forecast import Predictor
+from tickercast.domain.forecast import RollingPredictor
 from tickercast.jobs.account import Patience
 from tickercast.jobs.backtest import Peers
 from tickercast.jobs.retrain import Tuning
 from tickercast.jobs.train import Fit, Picture
-from tickercast.ports import MarketData, ModelRegistry, ObjectStore, Warehouse
+from tickercast.ports import DriftReporter, MarketData, ModelRegistry, ObjectStore, Warehouse
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Desk:
         peers: what a training is measured beside.
         yardstick: what a promotion is measured beside.
         picture: draws a comparison.
+        reporter: draws what has drifted.
         patience: how long to wait for the function.
         now: the clock.
     """
@@ -42,9 +43,10 @@ class Desk:
     fit: Fit
     tuning: Tuning
     seeds: Sequence[int]
-    load: Callable[[Bundle], Predictor]
+    load: Callable[[Bundle], RollingPredictor]
     peers: Peers
     yardstick: Peers
     picture: Picture
+    reporter: DriftReporter
     patience: Callable[[], Patience]
     now: Callable[[], datetime]
