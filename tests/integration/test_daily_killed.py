@@ -35,7 +35,8 @@ class KeptRegistry(Registry):
         self._folder = folder
         folder.mkdir(exist_ok=True)
         for number in range(1, len(list(folder.glob("*.onnx"))) + 1):
-            self.bundles.append(
+            network, card = self._file(number, "onnx"), self._file(number, "json")
+            self.bundles.append(read_bundle(network, card, functools.partial(self._file, number, "reference")))
                 read_bundle(
                     self._file(number, "onnx"),
                     self._file(number, "json"),
