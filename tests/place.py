@@ -51,6 +51,7 @@ class Place:
         (folder / "w.duckdb").write_bytes(empty_warehouse())
         self.warehouse = DuckDBWarehouse(folder / "w.duckdb", resource("sql"))
         self.limits = Limits()
+        self.now = AT
         self.predictors: Callable[[], Sequence[Predictor]] = lambda: [Champion(), RandomWalk()]
 
     def upload(self, name: str, data: bytes) -> ObjectFinalized:
@@ -62,7 +63,7 @@ class Place:
             store=self.store,
             warehouse=self.warehouse,
             predictors=self.predictors,
-            now=lambda: AT,
+            now=lambda: self.now,
             limits=self.limits,
         )
 

@@ -28,6 +28,7 @@ from tickercast.ports import (
     FINALIZED,
     MarketData,
     ModelRegistry,
+    Notifier,
     ObjectFinalized,
     ObjectStore,
     RecipeSearch,
@@ -370,6 +371,22 @@ def provisioned(store: ObjectStore, tables: Warehouse) -> Warehouse:
     """The same warehouse, after tables, views and a champion have been made ready; see `jobs.provision`."""
     provision(store=store, warehouse=tables, shipped=shipped_bundle)
     return tables
+
+
+def notifiers(settings: Settings) -> Sequence[Notifier]:
+    """Those who are told of alerts; nobody where `TICKERCAST_ALERT_URLS` is not set.
+
+    Raises:
+        UsageError: a URL is none that Apprise knows, or Apprise is not installed.
+    """
+    urls = settings.alert_urls.get_secret_value()
+    if not urls:
+        return []
+    if not importlib.util.find_spec("apprise"):
+        raise UsageError("Alerts need apprise, which this light environment lacks. Run `make setup-dev`.")
+    from tickercast.backends.alerts_apprise import receivers
+
+    return receivers(urls)
 
 
 def ping_function(url: str) -> str:

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tickercast.errors import UsageError
@@ -33,6 +33,7 @@ class Settings(BaseSettings):
         log_format: `json` for Cloud Logging's fields, `text`, or `auto`: JSON on Cloud Run.
         google_cloud_project: the project of the traces that log lines belong to, by Google's own name.
         storage_emulator_host: the URL of a stand-in for Cloud Storage, likewise.
+        alert_urls: Apprise URLs of those who are told what goes wrong; secret, since they hold passwords and tokens.
     """
 
     model_config = SettingsConfigDict(
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = "auto"
     google_cloud_project: str = Field("", validation_alias="GOOGLE_CLOUD_PROJECT")
     storage_emulator_host: str = Field("", validation_alias="STORAGE_EMULATOR_HOST")
+    alert_urls: SecretStr = SecretStr("")
 
 
 def load() -> Settings:
@@ -86,6 +88,17 @@ def silence_telemetry() -> None:
     # Cloud Storage's client asks for the bucket in the background, for traces that nobody takes.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+def silence_prefect() -> None:
+    """Keeps Prefect from phoning home, quiet, and with its files beside ours, unless the user has decided otherwise.
+
+    Prefect reads this when it is imported.
+    """
+    silence_telemetry()
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_HOME", str(Path(".tickercast/prefect").resolve()))
 
 
 def silence_tensorflow() -> None:
