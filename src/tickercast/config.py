@@ -81,13 +81,14 @@ def on_cloud_run() -> bool:
 
 
 def silence_telemetry() -> None:
-    """Keeps libraries from phoning home and MLflow from drawing bars, unless the user has decided otherwise."""
+    """Keeps libraries from phoning home, and MLflow from drawing bars and printing links, unless the user wants that."""
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     # Cloud Storage's client asks for the bucket in the background, for traces that nobody takes.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 def silence_prefect() -> None:
