@@ -3,7 +3,7 @@
 .PHONY: help setup setup-dev demo test check lock champion function mlflow-ui mlflow-server audit bench-accuracy bench-faults bench-main bench-serving bench-warehouse clean
 
 PYTHON := .venv/bin/python
-CODE := src cloud_function tests benchmarks
+CODE := src cloud_function flows tests benchmarks
 DATA := prices
 
 help: ## Show this list

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tickercast import config, logs
 from tickercast.config import Settings
@@ -17,6 +17,7 @@ from tickercast.domain.bundle import Bundle
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.history import History
 from tickercast.errors import UsageError
+from tickercast.jobs.choose import Published
 from tickercast.jobs.forecast import Limits, Outcome
 from tickercast.jobs.forecast import forecast as answer
 from tickercast.jobs.provision import provision
@@ -327,14 +328,39 @@ def function(settings: Settings | None = None) -> Callable[[ObjectFinalized], Ou
     if settings.log_format == "json" or (settings.log_format == "auto" and config.on_cloud_run()):
         logs.set_up(settings.google_cloud_project)
     store = object_store(settings, announce=False)
+    served = Served(store, lambda: predictors(store), time.monotonic)
     return functools.partial(
         answer,
         store=store,
         warehouse=warehouse(settings),
-        predictors=Served(store, lambda: predictors(store), time.monotonic),
+        predictors=served,
+        past=Published(store, served, load_bundle),
         now=lambda: datetime.now(UTC),
         limits=Limits(int(settings.max_file_mb * 1e6), timedelta(hours=settings.max_event_age_h)),
     )
+
+
+class Ports(NamedTuple):
+    """What most jobs take."""
+
+    source: MarketData
+    store: ObjectStore
+    warehouse: Warehouse
+
+
+@functools.cache
+def ports(settings: Settings, source: str = "") -> Ports:
+    """The ports by name, opened once a process: a local store loads the function, which takes seconds.
+
+    Args:
+        settings: where they are.
+        source: the market data; the configured ones where none are named.
+
+    Raises:
+        UsageError: no engine is known for a URL, or the source is none.
+    """
+    store = object_store(settings)
+    return Ports(market_data(source or settings.source), store, provisioned(store, warehouse(settings)))
 
 
 def delivers_at_once(settings: Settings) -> bool:

@@ -5,6 +5,7 @@ A URL chooses the engine, nothing else does. The prefix is `TICKERCAST_`; MLflow
 
 import difflib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -81,7 +82,7 @@ def on_cloud_run() -> bool:
 
 
 def silence_telemetry() -> None:
-    """Keeps libraries from phoning home, and MLflow from drawing bars and printing links, unless the user wants that."""
+    """Keeps libraries from phoning home, and MLflow quiet, unless the user has decided otherwise."""
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -94,12 +95,19 @@ def silence_telemetry() -> None:
 def silence_prefect() -> None:
     """Keeps Prefect from phoning home, quiet, and with its files beside ours, unless the user has decided otherwise.
 
-    Prefect reads this when it is imported.
+    Prefect reads this when it is imported, and Dask, which may work for it, likewise.
     """
     silence_telemetry()
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    os.environ.setdefault("PREFECT_HOME", str(Path(".tickercast/prefect").resolve()))
+    # Its passing server needs 10 s on a quiet machine, and is given up after 20.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
+    if "PREFECT_HOME" not in os.environ:
+        home = Path(".tickercast/prefect").resolve()
+        with suppress(OSError):  # then Prefect says so itself
+            home.parent.mkdir(exist_ok=True)  # which it does not make
+        os.environ["PREFECT_HOME"] = str(home)
 
 
 def silence_tensorflow() -> None:

@@ -53,18 +53,20 @@ def doctor() -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-def run(argv: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and leaves the process.
+def run(argv: Sequence[str] | None = None, door: typer.Typer = app, name: str = "tickercast") -> NoReturn:
+    """Runs the command line, or another door's, and leaves the process.
 
     Args:
         argv: the words after the program's name; those of the process where none are given.
+        door: what reads them.
+        name: the program's, as its help shows it.
     """
     logging.getLogger("tickercast").addHandler(logging.NullHandler())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no «…» shows a question mark
     try:
-        app(argv, prog_name="tickercast")
+        door(argv, prog_name=name)
     except TickercastError as error:
         complain(str(error))
     except OSError as error:

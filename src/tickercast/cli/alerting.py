@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from tickercast import bootstrap, config, screen
-from tickercast.cli.talk import SOME_FAILED, bar, say, terminal, words_of
+from tickercast.cli.talk import SOME_FAILED, bar, say, symbols_of, terminal
 from tickercast.domain.alerts import Changes, open_alerts
-from tickercast.domain.history import parse_symbol
 from tickercast.errors import UsageError
 from tickercast.jobs.alert import look, watch
 
@@ -30,7 +29,7 @@ def alerts(
     notifiers = bootstrap.notifiers(settings)
     if send and not notifiers:
         raise UsageError("--send was given and TICKERCAST_ALERT_URLS names nobody: set it to one or more Apprise URLs.")
-    symbols = list(dict.fromkeys(map(parse_symbol, words_of(watchlist)))) if watchlist else None
+    symbols = symbols_of([], watchlist) if watchlist else None
     store, warehouse = bootstrap.object_store(settings, announce=False), bootstrap.warehouse(settings)
     now = datetime.now(UTC)
     news: Sequence[tuple[str, Changes]] = ()
