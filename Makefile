@@ -1,6 +1,6 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows tests benchmarks
@@ -67,6 +67,20 @@ champion: setup-dev ## Train the shipped champion again from the bars in the fol
 function: setup ## Serve the forecast function on localhost:8080
 	.venv/bin/functions-framework --source cloud_function/main.py --target forecast \
 		--signature-type cloudevent --host localhost --port 8080
+
+# Of an MLflow server's eight processes, six would run jobs for language models.
+MLFLOW := MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv/bin/mlflow server
+
+mlflow-ui: setup-dev ## Look at trainings and models on http://127.0.0.1:5000
+	mkdir -p .tickercast
+	$(MLFLOW) --host 127.0.0.1 --port 5000 --workers 1 \
+		--backend-store-uri sqlite:///.tickercast/mlflow.db --artifacts-destination .tickercast/mlartifacts
+
+mlflow-server: setup-dev ## Serve MLflow from MLFLOW_BACKEND_STORE_URI and MLFLOW_ARTIFACTS_DESTINATION
+	@test -n "$$MLFLOW_BACKEND_STORE_URI" -a -n "$$MLFLOW_ARTIFACTS_DESTINATION" || { \
+		echo "MLFLOW_BACKEND_STORE_URI (postgresql://USER:PASSWORD@HOST/DATABASE) and MLFLOW_ARTIFACTS_DESTINATION" \
+			"(gs://BUCKET/FOLDER) were needed. Set both." >&2; exit 2; }
+	@$(MLFLOW)
 
 bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
 	$(PYTHON) benchmarks/bench_accuracy.py $(DATA)

@@ -26,7 +26,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.schedules import Cron, Schedule
 from prefect.tasks import exponential_backoff
 
-from tickercast.cli.talk import SOME_FAILED, bar, complain, day_of, guarded, say, words_of
+from tickercast.cli import run
+from tickercast.cli.talk import SOME_FAILED, bar, complain, day_of, say, words_of
 from tickercast.domain.calendar import time_zone
 from tickercast.domain.history import parse_symbol
 from tickercast.errors import FunctionUnavailable, Permanent, TooFewSessions, Transient, UsageError
@@ -364,4 +365,4 @@ def _serve(symbols: Sequence[str], source: str, cron: str) -> None:
 if __name__ == "__main__":
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
     app.command(epilog="Example: python flows/daily_retrain.py MSFT AAPL --source sample --as-of 2012-08-15")(main)
-    guarded(lambda: app(prog_name="daily_retrain.py"))
+    run(door=app, name="daily_retrain")

@@ -1,5 +1,5 @@
--- Every forecast, one row a symbol, model, cutoff and step: of several vintages with one cutoff, the newest.
--- What was forecast from made-up bars is kept apart and says so.
+-- Every forecast, one row a symbol, model, cutoff and step: of several vintages with one cutoff, the newest
+-- that is no backfill, so that hindsight replaces nothing. What was forecast from made-up bars is kept apart and says so.
 CREATE OR REPLACE VIEW forecast_history AS
 WITH marked AS (
   SELECT forecast.*, COALESCE(ledger.reason = 'simulated', FALSE) AS simulated
@@ -14,5 +14,5 @@ SELECT
   model_name, model_version, object, generation, created_at, simulated
 FROM marked
 QUALIFY ROW_NUMBER() OVER (
-  PARTITION BY symbol, model_name, cutoff, step, simulated ORDER BY generation DESC, created_at DESC, object
+  PARTITION BY symbol, model_name, cutoff, step, simulated ORDER BY object LIKE '%/backfill-%', generation DESC, created_at DESC, object
 ) = 1

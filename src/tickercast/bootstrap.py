@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tickercast import config, logs
 from tickercast.config import Settings
@@ -19,6 +19,7 @@ from tickercast.domain.history import History
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import UsageError
 from tickercast.jobs.account import Patience
+from tickercast.jobs.choose import Published
 from tickercast.jobs.desk import Desk
 from tickercast.jobs.forecast import Limits, Outcome
 from tickercast.jobs.forecast import forecast as answer
@@ -34,6 +35,7 @@ from tickercast.ports import (
     DriftReporter,
     MarketData,
     ModelRegistry,
+    Notifier,
     ObjectFinalized,
     ObjectStore,
     RecipeSearch,
@@ -357,11 +359,13 @@ def function(settings: Settings | None = None) -> Callable[[ObjectFinalized], Ou
     if settings.log_format == "json" or (settings.log_format == "auto" and config.on_cloud_run()):
         logs.set_up(settings.google_cloud_project)
     store = object_store(settings, announce=False)
+    served = Served(store, lambda: predictors(store), time.monotonic)
     return functools.partial(
         answer,
         store=store,
         warehouse=warehouse(settings),
-        predictors=Served(store, lambda: predictors(store), time.monotonic),
+        predictors=served,
+        past=Published(store, served, load_bundle),
         now=lambda: datetime.now(UTC),
         limits=Limits(int(settings.max_file_mb * 1e6), timedelta(hours=settings.max_event_age_h)),
     )
@@ -429,6 +433,29 @@ def _tuned(settings: Settings, now: Callable[[], datetime], market: Market, thro
     return tuned.best.recipe
 
 
+class Ports(NamedTuple):
+    """What most jobs take."""
+
+    source: MarketData
+    store: ObjectStore
+    warehouse: Warehouse
+
+
+@functools.cache
+def ports(settings: Settings, source: str = "") -> Ports:
+    """The ports by name, opened once a process: a local store loads the function, which takes seconds.
+
+    Args:
+        settings: where they are.
+        source: the market data; the configured ones where none are named.
+
+    Raises:
+        UsageError: no engine is known for a URL, or the source is none.
+    """
+    store = object_store(settings)
+    return Ports(market_data(source or settings.source), store, provisioned(store, warehouse(settings)))
+
+
 def delivers_at_once(settings: Settings) -> bool:
     """Whether a write returns only after the forecast function has answered its event."""
     return not settings.bucket.startswith("gs:")
@@ -463,6 +490,22 @@ def provisioned(store: ObjectStore, tables: Warehouse) -> Warehouse:
     """The same warehouse, after tables, views and a champion have been made ready; see `jobs.provision`."""
     provision(store=store, warehouse=tables, shipped=shipped_bundle)
     return tables
+
+
+def notifiers(settings: Settings) -> Sequence[Notifier]:
+    """Those who are told of alerts; nobody where `TICKERCAST_ALERT_URLS` is not set.
+
+    Raises:
+        UsageError: a URL is none that Apprise knows, or Apprise is not installed.
+    """
+    urls = settings.alert_urls.get_secret_value()
+    if not urls:
+        return []
+    if not importlib.util.find_spec("apprise"):
+        raise UsageError("Alerts need apprise, which this light environment lacks. Run `make setup-dev`.")
+    from tickercast.backends.alerts_apprise import receivers
+
+    return receivers(urls)
 
 
 def ping_function(url: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from tickercast.domain.alerts import Severity
 from tickercast.domain.bundle import Bundle, RegisteredVersion
 from tickercast.domain.dataset import Dataset
 from tickercast.domain.drift import Finding
@@ -387,4 +388,31 @@ class StudyTracker(Protocol):
 
         Raises:
             StoreUnavailable: try again.
+        """
+
+
+# ---------------------------------------------------------------- alerts
+
+
+class Notifier(Protocol):
+    """Someone who is told what has changed."""
+
+    @property
+    def key(self) -> str:
+        """A stable name that gives nothing away, for the record of what this receiver has been told."""
+
+    @property
+    def service(self) -> str:
+        """The kind of receiver, fit to be shown."""
+
+    def notify(self, title: str, text: str, severity: Severity) -> None:
+        """Sends a message.
+
+        Args:
+            title: in a few words.
+            text: plain text, one line an alert.
+            severity: how urgent it is.
+
+        Raises:
+            AlertUnavailable: the receiver did not take it; try again.
         """

@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tickercast.domain.alerts import Alert
 from tickercast.domain.bundle import ModelCard, RegisteredVersion
 from tickercast.domain.forecast import LEVELS
 from tickercast.jobs.account import Entry
@@ -364,3 +365,13 @@ def _json_steps(made: StoredForecast) -> Iterator[dict[str, Any]]:
             "target_date": step["target_date"].isoformat(),
             **{name: float(step[name]) for name in LEVELS},
         }
+
+
+def alerts_table(found: Sequence[Alert]) -> RenderableType:
+    """One line an alert, the most urgent first."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("severity", "what", "details"):
+        table.add_column(heading)
+    for alert in found:
+        table.add_row(alert.severity, Text(alert.title), Text(alert.text))
+    return table

@@ -37,12 +37,6 @@ class KeptRegistry(Registry):
         for number in range(1, len(list(folder.glob("*.onnx"))) + 1):
             network, card = self._file(number, "onnx"), self._file(number, "json")
             self.bundles.append(read_bundle(network, card, functools.partial(self._file, number, "reference")))
-                read_bundle(
-                    self._file(number, "onnx"),
-                    self._file(number, "json"),
-                    functools.partial(self._file, number, "reference"),
-                )
-            )
         self.aliases = {file.name: file.read_text() for file in folder.glob("ch*")}
 
     def register(self, bundle: Bundle, record: RunRecord) -> Bundle:

@@ -10,7 +10,7 @@ import typer
 
 from tickercast import __version__, config, screen
 from tickercast import doctor as doctor_checks
-from tickercast.cli import drift, forecasts, models, tables
+from tickercast.cli import alerting, drift, forecasts, models, tables
 from tickercast.cli.talk import SOME_FAILED, bar, guarded, say, terminal
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
-for group in (forecasts, models, tables, drift):
+for group in (forecasts, models, tables, drift, alerting):
     app.add_typer(group.app)
 
 
@@ -47,10 +47,12 @@ def doctor() -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-def run(argv: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and leaves the process.
+def run(argv: Sequence[str] | None = None, door: typer.Typer = app, name: str = "tickercast") -> NoReturn:
+    """Runs the command line, or another door's, and leaves the process.
 
     Args:
         argv: the words after the program's name; those of the process where none are given.
+        door: what reads them.
+        name: the program's, as its help shows it.
     """
-    guarded(lambda: app(argv, prog_name="tickercast"))
+    guarded(lambda: door(argv, prog_name=name))

@@ -5,7 +5,7 @@ import logging
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
+from tickercast.domain.history import parse_symbol
 from tickercast.errors import TickercastError, UsageError
 
 SOME_FAILED, NOTHING_WORKED = 1, 2
@@ -102,6 +103,18 @@ def day_of(word: str) -> date:
     if as_of.year < _FIRST_YEAR or as_of > date.today():
         raise UsageError(f"{as_of} is out of range: a date from {_FIRST_YEAR} up to today, {date.today()}, was needed.")
     return as_of
+
+
+def symbols_of(words: Sequence[str], symbols_file: str = "") -> list[str]:
+    """Reads symbols, each once, from words and from a file.
+
+    Raises:
+        UsageError: one of them is none, or there is none.
+    """
+    symbols = list(dict.fromkeys(parse_symbol(word) for word in [*words, *words_of(symbols_file)]))
+    if not symbols:
+        raise UsageError("No symbol was given, and at least one was needed, such as MSFT.")
+    return symbols
 
 
 def words_of(symbols_file: str) -> list[str]:

@@ -7,7 +7,7 @@ models/champion.json                   the pointer: {"name": …, "version": …
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -20,6 +20,9 @@ MODEL = "tickercast-lstm"
 
 CHAMPION = "models/champion.json"
 """The object that points at the served bundle."""
+
+HAS_SEEN = "backfilled: the model has seen this date"
+"""How the note of a backfill begins whose model was trained on what it forecasts: that shows nothing of its skill."""
 
 CHAMPION_ALIAS, CHALLENGER_ALIAS = "champion", "challenger"
 """What the registry calls the version that is served, and the one that was registered last."""
@@ -167,6 +170,13 @@ def check_sha256(kind: str, content: bytes, wanted: str, card: ModelCard) -> Non
             f"The {kind} file of {card.name} {card.version} has sha256 {seen[:12]}…, and its card says "
             f"{wanted[:12]}…: the file is corrupt or was exchanged. Publish the version again."
         )
+
+
+def trained_before(cards: Iterable[ModelCard], origin: date) -> ModelCard | None:
+    """The newest version that has seen nothing of the origin or of what follows; None where each has."""
+    return max(
+        (card for card in cards if card.trained_through < origin), key=lambda card: int(card.version), default=None
+    )
 
 
 def folder(name: str, version: str) -> str:

@@ -52,6 +52,7 @@ def upload(
     now: datetime,
     lookback: timedelta = LOOKBACK,
     advance: Callable[[int], None] = lambda _: None,
+    for_the_past: bool = False,
 ) -> Upload:
     """Fetches the bars up to `as_of` and writes them as one object, so that one event follows.
 
@@ -63,6 +64,7 @@ def upload(
         now: the time; the bar of a session that has not closed yet is left out.
         lookback: how much is sent.
         advance: called with the number of symbols fetched since the last call.
+        for_the_past: whether this is a backfill, which the object's name tells.
 
     Raises:
         Transient: the source or the store does not answer.
@@ -72,7 +74,7 @@ def upload(
     failures = {**reading.failures, **failures}
     if not current:
         return Upload(failures=failures)
-    name, generation = _write(store, as_of, current)
+    name, generation = (_write_backfill if for_the_past else _write)(store, as_of, current)
     return Upload(name, generation, tuple(history.symbol for history in current), failures)
 
 
@@ -88,6 +90,12 @@ def _current(
         except Permanent as error:
             failures[symbol] = error
     return current, failures
+
+
+def _write_backfill(store: ObjectStore, as_of: date, histories: Sequence[History]) -> tuple[str, int]:
+    """Sent again, it replaces itself: a file whose event was lost is superseded, and not left behind."""
+    name = objects.backfill(as_of, (history.symbol for history in histories))
+    return name, store.write(name, to_csv(histories))
 
 
 def _write(store: ObjectStore, as_of: date, histories: Sequence[History]) -> tuple[str, int]:
