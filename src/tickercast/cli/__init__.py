@@ -15,7 +15,7 @@ import typer
 
 from tickercast import __version__, config, screen
 from tickercast import doctor as doctor_checks
-from tickercast.cli import forecasts, models, tables
+from tickercast.cli import forecasts, looks, models, tables
 from tickercast.cli.talk import NOTHING_WORKED, SOME_FAILED, bar, complain, say, terminal
 from tickercast.errors import TickercastError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-for group in (forecasts, models, tables):
+for group in (forecasts, models, tables, looks):
     app.add_typer(group.app)
 
 
