@@ -141,7 +141,7 @@ def _said(fan: pd.DataFrame, ghosts: pd.DataFrame) -> None:
 
 def _table(symbol: str, fan: pd.DataFrame) -> None:
     st.markdown("### The ten sessions")
-    st.table(words.ten_sessions(fan), hide_index=True, border="horizontal", alt="The forecast, one row a session")
+    state.table(words.ten_sessions(fan), "The forecast, one row a session")
     st.download_button(
         "Download as CSV",
         _csv(fan),

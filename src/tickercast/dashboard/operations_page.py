@@ -58,11 +58,11 @@ def _refused() -> None:
             "received (UTC)": found["received_at"].dt.strftime("%Y-%m-%d %H:%M"),
             "symbol": found["symbol"].fillna("–"),
             "status": found["status"],
-            "reason": found["reason"].fillna("–"),
             "object": found["object"],
+            "reason": found["reason"].fillna("–"),
         }
     )
-    st.table(table.head(_LISTED), hide_index=True, border="horizontal", alt="Files that were not forecast")
+    state.table(table.head(_LISTED), "Files that were not forecast", prose=True)
     st.caption(
         f"The newest {min(len(found), _LISTED)} of {'at least ' * (len(found) == LISTED)}{len(found)}. "
         "Once the cause is gone: tickercast replay OBJECT. tickercast ingestions lists all."
@@ -101,11 +101,11 @@ def _decisions() -> None:
             "champion": found["champion_version"],
             "challenger": found["challenger_version"].fillna("–"),
             "loss / champion's": [words.number(ratio, ".3f") for ratio in found["pinball_ratio"]],
-            "reason": found["reason"],
             "training": found["training"].fillna("–"),
+            "reason": found["reason"],
         }
     )
-    st.table(table.head(_LISTED), hide_index=True, border="horizontal", alt="Decisions, the newest first")
+    state.table(table.head(_LISTED), "Decisions, the newest first", prose=True)
 
 
 def _drift() -> None:
@@ -117,7 +117,7 @@ def _drift() -> None:
     figure = drift_figure(found[found["day"] >= found["day"].max() - pd.Timedelta(days=_DAYS)], state.palette())
     state.picture(figure, key="drift", alt="Share of inputs, predictions and measures that had drifted, by day")
     newest = found[found["day"] == found["day"].max()]
-    st.table(_furthest(newest), hide_index=True, border="horizontal", alt="What has drifted furthest, by kind")
+    state.table(_furthest(newest), "What has drifted furthest, by kind")
     _reports(found)
 
 

@@ -87,7 +87,7 @@ def _steps(rows: pd.DataFrame) -> None:
 
 def _leaderboard(overall: pd.DataFrame) -> None:
     st.markdown("### Leaderboard")
-    st.table(_leaders(overall), hide_index=True, border="horizontal", alt="Models, the best first")
+    state.table(_leaders(overall), "Models, the best first")
     if (overall["model_name"] == "shadow").any():
         st.caption("shadow is the champion before this one, which goes on forecasting while it may come back.")
 
@@ -129,7 +129,7 @@ def _versions(versions: pd.DataFrame) -> None:
             "80 % held": [words.number(share, ".1%") for share in versions["coverage_80"]],
         }
     )
-    st.table(table, hide_index=True, border="horizontal", alt="Versions of models, the newest first")
+    state.table(table, "Versions of models, the newest first")
 
 
 def _seen(versions: pd.DataFrame) -> None:

@@ -1,10 +1,12 @@
 """What the pages share: questions that are asked once for everybody, the theme, and states that are no chart."""
 
+import html
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Concatenate, ParamSpec, TypeVar
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -85,6 +87,18 @@ def palette() -> Palette:
 def picture(figure: go.Figure, *, key: str, alt: str) -> None:
     """Shows a figure across the page, with words for those who cannot see it."""
     st.plotly_chart(figure, key=key, alt=alt, config={"displaylogo": False, "displayModeBar": False})
+
+
+def table(rows: pd.DataFrame, label: str, *, prose: bool = False) -> None:
+    """Shows rows of text that can be read, copied and, on a phone, reached and scrolled with the keyboard.
+
+    Args:
+        rows: what to show; it is escaped.
+        label: what it is, for those who cannot see it.
+        prose: whether the last column holds sentences.
+    """
+    cells = rows.to_html(index=False, border=0, classes="rows prose" if prose else "rows", escape=True)
+    st.html(f'<div class="rows" role="region" tabindex="0" aria-label="{html.escape(label)}">{cells}</div>')
 
 
 @contextmanager
