@@ -1,6 +1,6 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check lock champion function audit bench-accuracy bench-faults bench-main bench-serving bench-warehouse clean
+.PHONY: help setup setup-dev demo test check lock champion function audit dashboard screenshots bench-accuracy bench-dashboard bench-faults bench-main bench-serving bench-warehouse clean
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function tests benchmarks
@@ -50,8 +50,17 @@ function: setup ## Serve the forecast function on localhost:8080
 	.venv/bin/functions-framework --source cloud_function/main.py --target forecast \
 		--signature-type cloudevent --host localhost --port 8080
 
+dashboard: setup-dev ## Look at forecasts, their record and operations on http://127.0.0.1:8501
+	$(PYTHON) -m tickercast dashboard
+
+screenshots: setup-dev ## Take the pictures of the README again; needs /usr/bin/chromium
+	PYTHONPATH=tests $(PYTHON) benchmarks/screenshots.py
+
 bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
 	$(PYTHON) benchmarks/bench_accuracy.py $(DATA)
+
+bench-dashboard: setup-dev ## Time the dashboard in a browser with 500 symbols × 20 years; needs /usr/bin/chromium
+	PYTHONPATH=tests $(PYTHON) benchmarks/bench_dashboard.py
 
 bench-faults: setup-dev ## Kill and fail the function in a thousand events, and count what is lost or doubled
 	PYTHONPATH=tests $(PYTHON) benchmarks/bench_faults.py

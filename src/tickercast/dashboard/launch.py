@@ -26,7 +26,7 @@ _SETTINGS = {
     "logger.level": "error",
     "logger.hideWelcomeMessage": "true",
     "theme.headingFontSizes": "1.7rem,1.4rem,1.15rem",
-    "theme.light.primaryColor": "#0072B2",
+    "theme.light.primaryColor": "#005B96",
     "theme.dark.primaryColor": "#56B4E9",
 }
 
