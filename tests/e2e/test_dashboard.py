@@ -240,7 +240,7 @@ def test_the_page_keeps_answering_while_two_hundred_events_are_written(
         predictors=lambda: [Champion(), RandomWalk()],
         now=lambda: datetime.now(UTC),
     )
-    bars = to_csv([make_history("STORM")])
+    bars = to_csv([make_history("STORM", sessions=110)])
     failures: list[BaseException] = []
 
     def write() -> None:

@@ -24,7 +24,7 @@ def show() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         symbol = st.selectbox("Symbol", known, key="symbol", bind="query-params", width=220)
-        months = st.segmented_control("Range", list(RANGES), default="6M", required=True, key="range")
+        months = st.segmented_control("Range", list(RANGES), default="3M", required=True, key="range")
         bars, found = state.bars(symbol), state.forecasts(symbol)
         vintages = data.with_actuals(data.champion_of(found), bars)
         if vintages.empty:
