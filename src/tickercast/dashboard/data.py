@@ -48,10 +48,9 @@ def skill_of(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
     Raises:
         UsageError: it could not be a symbol.
     """
-    statement = bootstrap.statement("forecast_skill")
-    terms = statement.partition("VIEW forecast_skill AS\nWITH ")[2]
     of_one = f"SELECT * FROM forecast_scores WHERE symbol = '{parse_symbol(symbol)}'"  # noqa: S608
-    found = warehouse.query(f"WITH forecast_scores AS ({of_one}), {terms}")
+    statement = bootstrap.statement("forecast_skill").partition("VIEW forecast_skill AS\nWITH ")[2]
+    found = warehouse.query(f"WITH of_one AS ({of_one}), {statement.replace('FROM forecast_scores', 'FROM of_one')}")
     return found[found["symbol"] == symbol].reset_index(drop=True)
 
 
