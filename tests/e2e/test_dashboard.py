@@ -206,6 +206,19 @@ def test_ranges_overlays_and_panels_change_the_picture(look: Callable[..., Look]
     assert page.locator(".js-plotly-plot").first.get_by_text("MACD").is_visible()
 
 
+def test_what_was_chosen_is_still_chosen_after_a_look_at_another_page(look: Callable[..., Look]) -> None:
+    seen = look()
+    page = seen.open(symbol="GOOG")
+    page.get_by_role("radio", name="1Y").click()
+    seen.settle()
+    for name in ("Operations", "Forecast"):
+        page.get_by_role("radio", name=name).click()
+        page.get_by_role("heading", name=name, level=1).wait_for()
+        seen.settle()
+    assert page.get_by_role("heading", name="GOOG", level=2).is_visible()
+    assert page.get_by_role("radio", name="1Y").is_checked()
+
+
 def test_made_up_bars_are_said_aloud(look: Callable[..., Look]) -> None:
     assert look().open(symbol=demo.MADE_UP).get_by_text("SIMULATED").is_visible()
 

@@ -12,6 +12,7 @@ from tickercast.screen import MADE_UP, price
 RANGES = {"1M": 1, "3M": 3, "6M": 6, "1Y": 12, "5Y": 60, "All": 1200}
 """How far a chart looks back from the cutoff, in months."""
 
+_NEWEST = "newest"
 _COLUMNS = ["symbol", "cutoff", "step", "target_date", "last_close", "close_median"]
 _LEVELS = ["close_lo_80", "close_hi_80", "close_lo_95", "close_hi_95", "model_name", "model_version", "simulated"]
 
@@ -24,7 +25,9 @@ def show() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         symbol = st.selectbox("Symbol", known, key="symbol", bind="query-params", width=220)
-        months = st.segmented_control("Range", list(RANGES), default="3M", required=True, key="range")
+        months = st.segmented_control(
+            "Range", list(RANGES), default="3M", required=True, key="range", persist_state="session"
+        )
         bars, found = state.bars(symbol), state.forecasts(symbol)
         vintages = data.with_actuals(data.champion_of(found), bars)
         if vintages.empty:
@@ -45,16 +48,19 @@ def show() -> None:
 
 
 def _cutoff(vintages: pd.DataFrame, symbol: str) -> pd.Timestamp:
-    cutoffs = sorted(vintages["cutoff"].unique(), reverse=True)
+    """The newest, unless an earlier one is asked for; whoever has the page open moves on with what arrives."""
+    newest, *earlier = sorted(vintages["cutoff"].unique(), reverse=True)
+    labels = {_NEWEST: f"{newest:%Y-%m-%d}, the newest"} | {f"{day:%Y-%m-%d}": f"{day:%Y-%m-%d}" for day in earlier}
     chosen = st.selectbox(
         "Forecast made from",
-        cutoffs,
-        format_func=lambda day: f"{day:%Y-%m-%d}",
+        list(labels),
+        format_func=labels.__getitem__,
         key=f"cutoff-{symbol}",
-        width=180,
+        persist_state="session",
+        width=230,
         help="The last session that the forecast knew. An earlier one is shown with what came true.",
     )
-    return pd.Timestamp(chosen)
+    return pd.Timestamp(newest if chosen == _NEWEST else chosen)
 
 
 def _headline(symbol: str, fan: pd.DataFrame, bars: pd.DataFrame) -> None:
@@ -92,10 +98,17 @@ def _chart(
     cutoff = fan["cutoff"].iloc[0]
     with st.container(horizontal=True):
         overlays = st.pills(
-            "Overlays", [*OVERLAYS, "Random walk"], selection_mode="multi", default=["SMA 20"], key="overlays"
+            "Overlays",
+            [*OVERLAYS, "Random walk"],
+            selection_mode="multi",
+            default=["SMA 20"],
+            key="overlays",
+            persist_state="session",
         )
-        panels = st.pills("Panels", list(PANELS), selection_mode="multi", default=list(PANELS), key="panels")
-        ghosts = st.toggle("Earlier forecasts", value=True, key="ghosts")
+        panels = st.pills(
+            "Panels", list(PANELS), selection_mode="multi", default=list(PANELS), key="panels", persist_state="session"
+        )
+        ghosts = st.toggle("Earlier forecasts", value=True, key="ghosts", persist_state="session")
     first = cutoff - pd.DateOffset(months=months)
     shown = bars[(bars["session_date"] >= first) & (bars["session_date"] <= _end(fan, bars, cutoff))]
     earlier = vintages[(vintages["cutoff"] < cutoff) & (vintages["cutoff"] >= first)]

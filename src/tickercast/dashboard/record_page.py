@@ -32,12 +32,12 @@ def show() -> None:
     _verdict(overall[overall["model_name"] == model].to_dict("records")[0])
     doubts = st.container()
     left, right = st.columns(2, gap="large")
-    with left:
-        _coverage(model)
     with right:
         _steps(found[found["symbol"].isna() & found["step"].notna()])
     _leaderboard(overall)
     _symbols(found[found["symbol"].notna() & found["step"].isna() & (found["model_name"] == model)])
+    with left:  # each of these scores every forecast once more, while the rest can be read already
+        _coverage(model)
     with state.section():
         versions = state.models()
         _versions(versions)
