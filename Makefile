@@ -1,6 +1,6 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows tests benchmarks
@@ -82,11 +82,20 @@ mlflow-server: setup-dev ## Serve MLflow from MLFLOW_BACKEND_STORE_URI and MLFLO
 			"(gs://BUCKET/FOLDER) were needed. Set both." >&2; exit 2; }
 	@$(MLFLOW)
 
+dashboard: setup-dev ## Look at forecasts, their record and operations on http://127.0.0.1:8501
+	$(PYTHON) -m tickercast dashboard
+
+screenshots: setup-dev ## Take the pictures of the README again; needs /usr/bin/chromium
+	PYTHONPATH=tests $(PYTHON) benchmarks/screenshots.py
+
 bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
 	$(PYTHON) benchmarks/bench_accuracy.py $(DATA)
 
 bench-drift: setup-dev ## Count false alarms about drift, and the sessions until March 2020 is found, in the folder DATA (prices)
 	PYTHONPATH=tests $(PYTHON) benchmarks/bench_drift.py $(DATA)
+
+bench-dashboard: setup-dev ## Time the dashboard in a browser with 500 symbols × 20 years; needs /usr/bin/chromium
+	PYTHONPATH=tests $(PYTHON) benchmarks/bench_dashboard.py
 
 bench-faults: setup-dev ## Kill and fail the function in a thousand events, and count what is lost or doubled
 	PYTHONPATH=tests $(PYTHON) benchmarks/bench_faults.py

@@ -84,13 +84,13 @@ class DuckDBWarehouse:
             for column, value in wanted.items()
         ]
         statement = f"SELECT * FROM {_quoted(name)}" + (f" WHERE {' AND '.join(terms)}" if terms else "")  # noqa: S608
-        return self._attempt(lambda connection: connection.execute(statement, list(wanted.values())).df())
+        return self._attempt(lambda connection: connection.execute(statement, list(wanted.values())).df(), reads=True)
 
     def query(self, text: str) -> pd.DataFrame:
         """Answers a query of BigQuery's dialect."""
         statement = to_duckdb(checked_query(text))
         try:
-            return self._attempt(lambda connection: connection.execute(statement).df())
+            return self._attempt(lambda connection: connection.execute(statement).df(), reads=True)
         except (SchemaMismatch, WarehouseUnavailable) as error:
             if isinstance(error.__cause__, (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException)):
                 said = _one_line(error.__cause__)
@@ -129,7 +129,7 @@ class DuckDBWarehouse:
         missing = missing_columns(found, _columns(connection, found.name), self.url)
         return [f"ALTER TABLE {found.name} ADD COLUMN `{column.name}` {column.kind}" for column in missing]
 
-    def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Answer]) -> Answer:
+    def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Answer], *, reads: bool = False) -> Answer:
         try:
             for attempt in Retrying(
                 retry=retry_if_exception(_passes),
@@ -137,13 +137,15 @@ class DuckDBWarehouse:
                 stop=stop_after_delay(self._patience_s),
                 reraise=True,
             ):
-                with attempt, self._transaction() as connection:
+                with attempt, self._transaction(reads) as connection:
                     return work(connection)
         except duckdb.CatalogException as error:
             raise WarehouseUnavailable(
                 f"{self.url} has not been set up: {_one_line(error)} Run any forecast."
             ) from error
         except duckdb.Error as error:
+            if reads and not self._path.exists():
+                raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.") from error
             raise self._translated(error) from error
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -159,16 +161,17 @@ class DuckDBWarehouse:
         return WarehouseUnavailable(f"{self.url} does not answer: {_one_line(error)}. Check the disk, then try again.")
 
     @contextmanager
-    def _transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _transaction(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if not reads:  # looking at a warehouse makes none
+                self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WarehouseUnavailable(
                 f"{self.url} cannot be made: {error.strerror}. Name another file in TICKERCAST_WAREHOUSE."
             ) from error
         with _THREADS.setdefault(self._path.resolve(), threading.Lock()):
             try:
-                with self._attached() as connection:
+                with self._attached(reads) as connection:
                     connection.begin()
                     yield connection
                     connection.commit()
@@ -177,9 +180,9 @@ class DuckDBWarehouse:
                 raise
 
     @contextmanager
-    def _attached(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _attached(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         engine = self._woken()
-        engine.execute("ATTACH ? AS warehouse", [str(self._path)])
+        engine.execute(f"ATTACH ? AS warehouse{' (READ_ONLY)' if reads else ''}", [str(self._path)])
         with engine.cursor() as connection:
             connection.execute("USE warehouse")
             yield connection

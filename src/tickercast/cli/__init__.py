@@ -10,7 +10,7 @@ import typer
 
 from tickercast import __version__, config, screen
 from tickercast import doctor as doctor_checks
-from tickercast.cli import alerting, drift, forecasts, models, tables
+from tickercast.cli import alerting, drift, forecasts, looks, models, tables
 from tickercast.cli.talk import SOME_FAILED, bar, guarded, say, terminal
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
-for group in (forecasts, models, tables, drift, alerting):
+for group in (forecasts, models, tables, drift, alerting, looks):
     app.add_typer(group.app)
 
 
