@@ -29,7 +29,7 @@ class Settings(BaseSettings):
         mlflow_tracking_uri: the model registry.
         bigquery_emulator_host: the URL of a stand-in for BigQuery, by the name that Google's client reads it.
         max_file_mb: the largest file that the function reads, in millions of bytes: three years of a thousand symbols,
-            for which the whole function was measured to take 540 MB, so that it fits into 1 GiB.
+            for which the whole function was measured to take 570 MB, so that it fits into 1 GiB.
         max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
             platform itself keeps events for 24 hours.
         log_format: `json` for Cloud Logging's fields, `text`, or `auto`: JSON on Cloud Run.
