@@ -30,7 +30,16 @@ from tickercast.cli import run
 from tickercast.cli.talk import SOME_FAILED, bar, complain, day_of, say, words_of
 from tickercast.domain.calendar import time_zone
 from tickercast.domain.history import parse_symbol
-from tickercast.errors import FunctionUnavailable, Permanent, TooFewSessions, Transient, UsageError
+from tickercast.errors import (
+    AlertUnavailable,
+    FunctionUnavailable,
+    Permanent,
+    TickercastError,
+    TooFewSessions,
+    Transient,
+    UsageError,
+)
+from tickercast.jobs.alert import watch
 from tickercast.jobs.collect import Collected
 from tickercast.jobs.desk import Desk
 from tickercast.jobs.gather import Market, gather
@@ -99,24 +108,34 @@ def daily_retrain(symbols: Sequence[str] | None = None, as_of: date | None = Non
         source: the market data; TICKERCAST_SOURCE where none is named.
 
     Raises:
-        TickercastError: the day cannot be finished now; run it again.
+        TickercastError: the day cannot be finished now; people are told, and it can be run again.
     """
     settings = config.load()
     name = source or settings.source
     watched = _watchlist(symbols, name, settings.watchlist)
     desk = bootstrap.desk(settings, name, picture=chart.backtest_png, now=lambda: datetime.now(UTC))
     with lease(desk.store, "daily-retrain", now=desk.now):
-        market = fetch(desk, watched, as_of or desk.now().date())
-        sent = upload(desk, market)
-        forecasts, lost = collect(desk, sent, market)
-        scores = hold_to_account(desk, market)
-        reviewed = look_at_probation(desk, market, scores)
-        drift = report_drift(desk, market)
-        planned = plan_training(desk, market, scores, drift)
-        challenger = train(desk, market, planned) if planned.wanted else None
-        comparison = compare(desk, market, challenger) if challenger else None
-        decided = decide(desk, market, planned, comparison)
-        renewed = refresh(desk, market)
+        try:
+            done = _day(desk, watched, as_of or desk.now().date())
+        except TickercastError as error:
+            tell(desk, watched, str(error))
+            raise
+        done.lines.append(f"alerts     {tell(desk, watched, '')}")
+    return done
+
+
+def _day(desk: Desk, watched: Sequence[str], as_of: date) -> Day:
+    market = fetch(desk, watched, as_of)
+    sent = upload(desk, market)
+    forecasts, lost = collect(desk, sent, market)
+    scores = hold_to_account(desk, market)
+    reviewed = look_at_probation(desk, market, scores)
+    drift = report_drift(desk, market)
+    planned = plan_training(desk, market, scores, drift)
+    challenger = train(desk, market, planned) if planned.wanted else None
+    comparison = compare(desk, market, challenger) if challenger else None
+    decided = decide(desk, market, planned, comparison)
+    renewed = refresh(desk, market)
     return _verdict(market, sent, forecasts, lost, scores, reviewed, drift, planned, decided, renewed)
 
 
@@ -242,6 +261,24 @@ def refresh(desk: Desk, market: Market) -> int:
     again = renew(market, store=desk.taken_over(), warehouse=desk.warehouse)
     stored(Sent(again), market, warehouse=desk.warehouse, patience=desk.patience())
     return sum(len(sent.symbols) for sent in again)
+
+
+@io
+def tell(desk: Desk, watched: Sequence[str], failure: str) -> str:
+    """Tells people what is wrong and new to them; in words what is open."""
+    try:
+        watched_over = watch(
+            store=desk.store,
+            warehouse=desk.warehouse,
+            notifiers=desk.notifiers,
+            now=desk.now(),
+            watchlist=watched,
+            flow_failure=failure,
+        )
+    except AlertUnavailable as error:  # the day's work is done; the next look tells them
+        return str(error)
+    titles = "; ".join(alert.title for alert in watched_over.found) or "nothing is wrong"
+    return titles if desk.notifiers else f"{titles} (TICKERCAST_ALERT_URLS names nobody to tell)"
 
 
 def _watchlist(symbols: Sequence[str] | None, source: str, file: str) -> list[str]:

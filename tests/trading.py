@@ -24,10 +24,11 @@ from tickercast.domain.history import History, Reading
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import BundleError, UnknownSymbol
 from tickercast.jobs.account import NO_PATIENCE
+from tickercast.jobs.choose import Published
 from tickercast.jobs.desk import Desk
 from tickercast.jobs.forecast import forecast
 from tickercast.jobs.publish import point_champion, write_bundle
-from tickercast.ports import DriftReport, ModelRegistry, ObjectFinalized, RunRecord
+from tickercast.ports import DriftReport, ModelRegistry, Notifier, ObjectFinalized, RunRecord
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF", "GGG", "HHH")
 LISTED = date(2020, 1, 2)
@@ -162,6 +163,7 @@ class Evening:
     day: date = date(2024, 6, 10)
     calibration: float = 1.0
     tuned: list[date] = field(default_factory=list)
+    notifiers: list[Notifier] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.exchange = Exchange(self.storm)
@@ -194,6 +196,7 @@ class Evening:
             yardstick=bootstrap.yardstick,
             picture=lambda report, peers: b"png",
             reporter=Reporter(),
+            notifiers=self.notifiers,
             patience=lambda: NO_PATIENCE,
             now=self.now,
         )
@@ -220,6 +223,7 @@ class Evening:
             store=self.store,
             warehouse=self.warehouse,
             predictors=self._predictors,
+            past=Published(self.store, self._predictors, bootstrap.load_bundle),
             now=self.now,
         )
 

@@ -401,6 +401,7 @@ def desk(settings: Settings, source: str, *, picture: Picture, now: Callable[[],
         yardstick=yardstick,
         picture=picture,
         reporter=drift_reporter(),
+        notifiers=notifiers(settings),
         patience=lambda: Patience(_AT_ONCE_S if delivers_at_once(settings) else _REMOTE_S),
         now=now,
     )

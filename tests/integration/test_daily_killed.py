@@ -20,8 +20,8 @@ pytest.importorskip("prefect")
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 FIRST_TASKS = ("fetch", "upload", "collect", "hold_to_account", "look_at_probation", "report_drift", "plan_training")
-TASKS = (*FIRST_TASKS, "train", "compare", "decide", "refresh")
-BOUNDARIES = [*(f"before {task}" for task in TASKS), "after refresh"]
+TASKS = (*FIRST_TASKS, "train", "compare", "decide", "refresh", "tell")
+BOUNDARIES = [*(f"before {task}" for task in TASKS), "after tell"]
 WITHIN = [f"{when} {call}" for call in ("store.write", "warehouse.append", "set_alias") for when in ("before", "after")]
 
 NOT_TOLD = ["created_at", "received_at", "ingested_at", "duration_ms", "event_id", "generation"]

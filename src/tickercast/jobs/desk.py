@@ -10,7 +10,7 @@ from tickercast.jobs.account import Patience
 from tickercast.jobs.backtest import Peers
 from tickercast.jobs.retrain import Tuning
 from tickercast.jobs.train import Fit, Picture
-from tickercast.ports import DriftReporter, MarketData, ModelRegistry, ObjectStore, Warehouse
+from tickercast.ports import DriftReporter, MarketData, ModelRegistry, Notifier, ObjectStore, Warehouse
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Desk:
         yardstick: what a promotion is measured beside.
         picture: draws a comparison.
         reporter: draws what has drifted.
+        notifiers: those who are told what is wrong; nobody where none are configured.
         patience: how long to wait for the function.
         now: the clock.
     """
@@ -48,5 +49,6 @@ class Desk:
     yardstick: Peers
     picture: Picture
     reporter: DriftReporter
+    notifiers: Sequence[Notifier]
     patience: Callable[[], Patience]
     now: Callable[[], datetime]
