@@ -1,23 +1,73 @@
-# The forecast function as a container: the same file, wheel and pins that run on a laptop.
-# Build: docker build --tag tickercast-function .
-FROM python:3.11-slim-bookworm AS build
-WORKDIR /build
-COPY requirements-uv.txt requirements.txt ./
-RUN python -m pip install --no-cache-dir --require-hashes --requirement requirements-uv.txt \
- && uv venv /opt/venv \
- && uv pip install --python /opt/venv/bin/python --no-cache --compile-bytecode --require-hashes --requirement requirements.txt
-COPY pyproject.toml README.md LICENSE ./
-COPY src src
-COPY sql sql
-COPY cloud_function cloud_function
-RUN uv pip install --python /opt/venv/bin/python --no-cache --compile-bytecode --no-deps --no-build-isolation .
+# The same bundles that are deployed and tested elsewhere, as containers. Make them first: make bundles
+#
+#   docker build --target function --tag tickercast-function .     the forecast function, for Cloud Run
+#   docker build --target worker   --tag tickercast-worker   .     runs the daily flow for a Prefect server
+#   docker build --target mlflow   --tag tickercast-mlflow   .     the MLflow server, which asks for a password
+#   docker build --target dashboard --tag tickercast-dashboard .   the local dashboard
+ARG PYTHON=python:3.11.14-slim-bookworm
 
-FROM python:3.11-slim-bookworm
-RUN useradd --create-home tickercast
-COPY --from=build /opt/venv /opt/venv
-COPY --chown=tickercast cloud_function /home/tickercast/cloud_function
-USER tickercast
+FROM ${PYTHON} AS installer
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+WORKDIR /bundle
+COPY requirements-uv.txt ./
+RUN python -m pip install --no-cache-dir --require-hashes --requirement requirements-uv.txt \
+ && uv venv /opt/venv
+# Compiled, because a container that may not write would compile anew at each start.
+ENV VIRTUAL_ENV=/opt/venv UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1
+
+FROM installer AS function-build
+COPY dist/function ./
+RUN uv pip install --require-hashes --requirement requirements.txt
+
+FROM installer AS worker-build
+COPY dist/worker ./
+RUN uv pip install --require-hashes --requirement requirements.txt
+
+FROM installer AS mlflow-build
+COPY dist/mlflow ./
+RUN uv pip install --require-hashes --requirement requirements.txt
+
+FROM installer AS dashboard-build
+COPY dist/dashboard ./
+RUN uv pip install --require-hashes --requirement requirements.txt
+
+FROM ${PYTHON} AS base
+RUN useradd --create-home --uid 1000 tickercast
+COPY deploy/healthy.py /opt/healthy.py
+USER 1000
 WORKDIR /home/tickercast
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PORT=8080
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 DO_NOT_TRACK=true
+
+FROM base AS function
+COPY --from=function-build /opt/venv /opt/venv
+COPY dist/function/main.py ./
+ENV PORT=8080 FUNCTION_TARGET=forecast FUNCTION_SIGNATURE_TYPE=cloudevent
 EXPOSE 8080
-CMD ["functions-framework", "--source=cloud_function/main.py", "--target=forecast", "--signature-type=cloudevent"]
+HEALTHCHECK --start-period=30s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8080/"]
+CMD ["functions-framework"]
+
+FROM base AS worker
+COPY --from=worker-build /opt/venv /opt/venv
+COPY dist/worker/flows flows
+COPY dist/worker/prefect.yam[l] ./
+ENV PREFECT_SERVER_ANALYTICS_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true HOME=/home/tickercast
+EXPOSE 8081
+# The worker's own check, which fails where it has not polled its pool for a while.
+HEALTHCHECK --start-period=60s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8081/health"]
+ENV PREFECT_WORKER_WEBSERVER_HOST=127.0.0.1 PREFECT_WORKER_WEBSERVER_PORT=8081
+CMD ["prefect", "worker", "start", "--pool", "tickercast", "--type", "process", "--with-healthcheck"]
+
+FROM base AS mlflow
+COPY --from=mlflow-build /opt/venv /opt/venv
+COPY --chmod=755 deploy/mlflow-server.sh /opt/mlflow-server.sh
+ENV MLFLOW_DISABLE_TELEMETRY=true
+EXPOSE 5000
+HEALTHCHECK --start-period=60s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:5000/health"]
+CMD ["/opt/mlflow-server.sh"]
+
+FROM base AS dashboard
+COPY --from=dashboard-build /opt/venv /opt/venv
+ENV STREAMLIT_BROWSER_GATHER_USAGE_STATS=false STREAMLIT_SERVER_HEADLESS=true
+EXPOSE 8501
+HEALTHCHECK --start-period=30s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8501/_stcore/health"]
+CMD ["tickercast", "dashboard"]

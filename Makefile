@@ -1,9 +1,9 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs function-bundle
 
 PYTHON := .venv/bin/python
-CODE := src cloud_function flows tests benchmarks
+CODE := src cloud_function flows deploy tests benchmarks
 DATA := prices
 
 help: ## Show this list
@@ -30,6 +30,8 @@ check: setup-dev ## Run linters, type checker, import rules and tests
 	.venv/bin/ruff format --check $(CODE)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/shellcheck --external-sources --check-sourced setup.sh deploy/mlflow-server.sh
+	.venv/bin/hadolint Dockerfile
 	$(MAKE) test
 
 DEMO := .tickercast/demo
@@ -88,6 +90,18 @@ dashboard: setup-dev ## Look at forecasts, their record and operations on http:/
 screenshots: setup-dev ## Take the pictures of the README again; needs /usr/bin/chromium
 	PYTHONPATH=tests $(PYTHON) benchmarks/screenshots.py
 
+function-bundle: setup ## Make dist/function: what Cloud Run installs and runs
+	$(PYTHON) deploy/bundle.py function
+
+bundles: function-bundle ## Make what the containers of Dockerfile and compose.yaml hold
+	$(PYTHON) deploy/bundle.py worker
+	$(PYTHON) deploy/bundle.py dashboard
+	$(PYTHON) deploy/bundle.py mlflow
+
+docs: setup-dev ## Write the generated pages of docs/ anew; the record of a deployment needs gcloud
+	$(PYTHON) deploy/docs.py
+	PYTHONPATH=tests $(PYTHON) tests/deployment_page.py
+
 bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
 	$(PYTHON) benchmarks/bench_accuracy.py $(DATA)
 
@@ -110,4 +124,4 @@ bench-warehouse: setup-dev ## Time the views on DuckDB with 500 symbols × 20 ye
 	$(PYTHON) benchmarks/bench_warehouse.py
 
 clean: ## Remove what the commands above have made, the local bucket and warehouse included
-	rm -rf .venv .tools .tickercast .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .tools .tickercast dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

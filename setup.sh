@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
-# Makes the local environment in .venv; safe to repeat.
+# Makes the local environment in .venv, or the service in a Google Cloud project; safe to repeat.
 #
-#   ./setup.sh        the light one: all that a forecast needs
+#   ./setup.sh        the light environment: all that a forecast needs
 #   ./setup.sh dev    the whole one: training, tests and tools too
 #   ./setup.sh lock   pins every dependency again, with hashes
+#
+#   ./setup.sh cloud --project PROJECT --region REGION      shows the plan and its cost, and carries it out
+#     --dry-run                                             shows every command, and changes nothing
+#     --max-file-mb 64 --concurrency 4 --max-instances 20   what an instance handles; its memory follows
+#     --notify CHANNEL                                      where Cloud Monitoring sends its alerts
+#   ./setup.sh destroy --project PROJECT --region REGION    takes it down; buckets and dataset stay
+#     --dry-run  --yes                                      only shows; does not ask
+#     --data                                                deletes buckets and dataset too
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -53,11 +61,29 @@ lock() {
   "${compile[@]}" pyproject.toml --group checkout --constraint requirements-dev.txt --output-file requirements.txt
 }
 
-make_venv
-make_installer
-case "${1:-light}" in
-  light) install requirements.txt; touch .venv/.light ;;
-  dev) install requirements-dev.txt; touch .venv/.light .venv/.dev ;;
-  lock) lock ;;
-  *) fail "'$1' was given, and nothing, dev or lock was needed." ;;
+local_environment() {
+  make_venv
+  make_installer
+  case $1 in
+    light) install requirements.txt; touch .venv/.light ;;
+    dev) install requirements-dev.txt; touch .venv/.light .venv/.dev ;;
+    lock) lock ;;
+  esac
+}
+
+what=${1:-light}
+[ $# -eq 0 ] || shift
+case $what in
+  light | dev | lock) local_environment "$what" ;;
+  cloud | destroy)
+    # shellcheck source=deploy/cloud.sh
+    source deploy/cloud.sh
+    # shellcheck source=deploy/gather.sh
+    source deploy/gather.sh
+    # shellcheck source=deploy/steps.sh
+    source deploy/steps.sh
+    # shellcheck source=deploy/drop.sh
+    source deploy/drop.sh
+    "$what" "$@" ;;
+  *) fail "'$what' was given, and nothing, dev, lock, cloud or destroy was needed." ;;
 esac

@@ -164,19 +164,19 @@ def collect(desk: Desk, sent: Sent, market: Market) -> tuple[Collected, list[Fun
 @io
 def hold_to_account(desk: Desk, market: Market) -> Scores:
     """Scores the forecasts that have come true."""
-    return score(market, store=desk.store, warehouse=desk.warehouse)
+    return score(market, store=desk.models, warehouse=desk.warehouse)
 
 
 @io
 def look_at_probation(desk: Desk, market: Market, scores: Scores) -> Decided | str:
     """Rolls a new champion back or confirms it."""
-    return review(market, scores, store=desk.store, registry=desk.registry, warehouse=desk.warehouse, now=desk.now())
+    return review(market, scores, store=desk.models, registry=desk.registry, warehouse=desk.warehouse, now=desk.now())
 
 
 @io
 def report_drift(desk: Desk, market: Market) -> Monitored | str:
     """Compares the newest sessions with the training of the day's champion, once; why where they cannot be."""
-    if recorded(desk.store, read_pointer(desk.store).name, market.day, "promotion") is not None:
+    if recorded(desk.models, read_pointer(desk.models).name, market.day, "promotion") is not None:
         return f"{market.day} has been judged already"
     try:
         found = monitor(
@@ -184,6 +184,7 @@ def report_drift(desk: Desk, market: Market) -> Monitored | str:
             market.symbols,
             warehouse=desk.warehouse,
             store=desk.store,
+            models=desk.models,
             load=desk.load,
             reporter=desk.reporter,
             now=desk.now(),
@@ -200,7 +201,7 @@ def report_drift(desk: Desk, market: Market) -> Monitored | str:
 def plan_training(desk: Desk, market: Market, scores: Scores, drift: Monitored | str) -> Plan:
     """Chooses between refitting, tuning, and leaving the model alone."""
     found = () if isinstance(drift, str) else tuple(drift.reasons)
-    return plan(market, scores.condition(found), store=desk.store, warehouse=desk.warehouse)
+    return plan(market, scores.condition(found), store=desk.models, warehouse=desk.warehouse)
 
 
 @work
@@ -229,7 +230,7 @@ def compare(desk: Desk, market: Market, challenger: Any) -> Comparison | Permane
     if isinstance(challenger, Permanent):
         return challenger
     comparison = evaluate(
-        market, challenger, store=desk.store, load=desk.load, peers=desk.yardstick, picture=desk.picture
+        market, challenger, store=desk.models, load=desk.load, peers=desk.yardstick, picture=desk.picture
     )
     if comparison.report:
         _show(desk, comparison)
@@ -243,7 +244,7 @@ def decide(desk: Desk, market: Market, planned: Plan, comparison: Comparison | P
         market,
         planned,
         comparison,
-        store=desk.store,
+        store=desk.models,
         registry=desk.registry,
         warehouse=desk.warehouse,
         now=desk.now(),
@@ -256,9 +257,10 @@ def decide(desk: Desk, market: Market, planned: Plan, comparison: Comparison | P
 @io
 def refresh(desk: Desk, market: Market) -> int:
     """Has the newest forecasts made again where another version made them; the number of symbols."""
-    if not outdated(market, read_pointer(desk.store).version, desk.warehouse):
+    served = read_pointer(desk.models).version
+    if not outdated(market, served, desk.warehouse):
         return 0
-    again = renew(market, store=desk.taken_over(), warehouse=desk.warehouse)
+    again = renew(market, served, store=desk.taken_over(), warehouse=desk.warehouse)
     stored(Sent(again), market, warehouse=desk.warehouse, patience=desk.patience())
     return sum(len(sent.symbols) for sent in again)
 
@@ -269,6 +271,7 @@ def tell(desk: Desk, watched: Sequence[str], failure: str) -> str:
     try:
         watched_over = watch(
             store=desk.store,
+            models=desk.models,
             warehouse=desk.warehouse,
             notifiers=desk.notifiers,
             now=desk.now(),
@@ -277,7 +280,8 @@ def tell(desk: Desk, watched: Sequence[str], failure: str) -> str:
         )
     except AlertUnavailable as error:  # the day's work is done; the next look tells them
         return str(error)
-    titles = "; ".join(alert.title for alert in watched_over.found) or "nothing is wrong"
+    first, more = watched_over.found[:3], len(watched_over.found) - 3
+    titles = "; ".join(alert.title for alert in first) + (f"; {more} more" if more > 0 else "")
     return titles if desk.notifiers else f"{titles} (TICKERCAST_ALERT_URLS names nobody to tell)"
 
 
@@ -295,8 +299,8 @@ def _watchlist(symbols: Sequence[str] | None, source: str, file: str) -> list[st
 
 
 def _show(desk: Desk, comparison: Comparison) -> None:
-    told = json.loads(desk.store.read(comparison.report))
-    picture = base64.b64encode(desk.store.read(comparison.report.removesuffix("json") + "png")).decode()
+    told = json.loads(desk.models.read(comparison.report))
+    picture = base64.b64encode(desk.models.read(comparison.report.removesuffix("json") + "png")).decode()
     rows = [
         {"against": peer, "loss": loss, "ratio": round(ratio, 4), "from": round(low, 4), "to": round(high, 4)}
         for peer, losses in told["ratios"].items()
@@ -304,7 +308,7 @@ def _show(desk: Desk, comparison: Comparison) -> None:
     ]
     create_table_artifact(rows, key="comparison", description=f"Challenger {comparison.challenger.card.version}")
     create_markdown_artifact(
-        f"![Reliability, and loss by step](data:image/png;base64,{picture})\n\n`{desk.store.url}/{comparison.report}`",
+        f"![Reliability, and loss by step](data:image/png;base64,{picture})\n\n`{desk.models.url}/{comparison.report}`",
         key="comparison-picture",
     )
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib import resources
 from typing import Any
 from urllib.parse import unquote
@@ -24,14 +24,10 @@ class Discovery:
         folder = resources.files("googleapiclient") / "discovery_cache" / "documents"
         document = json.loads((folder / f"{name}.json").read_text())
         self._unpublished = unpublished
-        self._base = document["basePath"]
+        self._base = document["basePath"] or "/"
         self._schemas = document["schemas"]
         self._common = document["parameters"]
-        self._methods = [
-            (method, re.compile(re.sub(r"\{\+?(\w+)\}", r"(?P<\1>[^/:]+)", method["path"])))
-            for resource in document["resources"].values()
-            for method in resource.get("methods", {}).values()
-        ]
+        self._methods = [(method, _pattern(method)) for method in _methods(document)]
 
     def find(self, verb: str, path: str) -> tuple[dict[str, Any], dict[str, str]]:
         """The method that a path stands for, and the parameters in the path.
@@ -80,6 +76,22 @@ class Discovery:
                     self._check(inner, schema["items"], f"{where}[]")
             case kind if kind != "any" and not _is_scalar(value, schema):
                 raise Unpublished(f"{where} is {value!r}: {kind} was needed")
+
+
+def _methods(resource: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from resource.get("methods", {}).values()
+    for inner in resource.get("resources", {}).values():
+        yield from _methods(inner)
+
+
+def _pattern(method: Mapping[str, Any]) -> re.Pattern[str]:
+    """A path parameter is one segment, unless its own pattern says that it is several."""
+
+    def segment(placeholder: re.Match[str]) -> str:
+        own = method["parameters"][placeholder[1]].get("pattern", "^[^/]+$")
+        return f"(?P<{placeholder[1]}>{own.strip('^$').replace('[^/]', '[^/:]')})"
+
+    return re.compile(re.sub(r"\{\+?(\w+)\}", segment, method["path"]))
 
 
 def _is_scalar(value: Any, schema: Mapping[str, Any]) -> bool:

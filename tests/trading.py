@@ -185,6 +185,7 @@ class Evening:
         return Desk(
             source=self.exchange,
             store=self.store,
+            models=self.store,
             taken_over=lambda: self.store,
             warehouse=self.warehouse,
             registry=self.registry,

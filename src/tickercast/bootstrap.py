@@ -69,12 +69,18 @@ def object_store(settings: Settings, *, announce: bool = True) -> ObjectStore:
     Raises:
         UsageError: no engine is known for the URL.
     """
-    if settings.bucket.startswith("gs:"):
-        return _gcs(settings)
-    from tickercast.backends.object_store_local import LocalObjectStore
+    return _open_store(settings.bucket, "TICKERCAST_BUCKET", settings, announce=announce)
 
-    root = _local_path(settings.bucket, "file", "TICKERCAST_BUCKET", other=" or gs://BUCKET")
-    return LocalObjectStore(root, _deliver(settings) if announce else None)
+
+def model_store(settings: Settings) -> ObjectStore:
+    """The bucket of the published models, which is the same one unless another is set; its writes make no events.
+
+    Raises:
+        UsageError: no engine is known for the URL.
+    """
+    if settings.model_bucket:
+        return _open_store(settings.model_bucket, "TICKERCAST_MODEL_BUCKET", settings, announce=False)
+    return object_store(settings, announce=False)
 
 
 def warehouse(settings: Settings) -> Warehouse:
@@ -359,13 +365,14 @@ def function(settings: Settings | None = None) -> Callable[[ObjectFinalized], Ou
     if settings.log_format == "json" or (settings.log_format == "auto" and config.on_cloud_run()):
         logs.set_up(settings.google_cloud_project)
     store = object_store(settings, announce=False)
-    served = Served(store, lambda: predictors(store), time.monotonic)
+    models = model_store(settings) if settings.model_bucket else store
+    served = Served(models, lambda: predictors(models), time.monotonic)
     return functools.partial(
         answer,
         store=store,
         warehouse=warehouse(settings),
         predictors=served,
-        past=Published(store, served, load_bundle),
+        past=Published(models, served, load_bundle),
         now=lambda: datetime.now(UTC),
         limits=Limits(int(settings.max_file_mb * 1e6), timedelta(hours=settings.max_event_age_h)),
     )
@@ -384,12 +391,14 @@ def desk(settings: Settings, source: str, *, picture: Picture, now: Callable[[],
         UsageError: an engine is not known or not installed.
         Transient: an engine does not answer.
     """
-    store, registry, fit = object_store(settings), model_registry(settings), trainer()
-    tables = provisioned(store, warehouse(settings))
+    store, models = object_store(settings), model_store(settings)
+    registry, fit = model_registry(settings), trainer()
+    tables = provisioned(models, warehouse(settings))
     seed(registry)
     return Desk(
         source=market_data(source),
         store=store,
+        models=models,
         taken_over=functools.partial(_taken_over, settings),
         warehouse=tables,
         registry=registry,
@@ -454,7 +463,7 @@ def ports(settings: Settings, source: str = "") -> Ports:
         UsageError: no engine is known for a URL, or the source is none.
     """
     store = object_store(settings)
-    return Ports(market_data(source or settings.source), store, provisioned(store, warehouse(settings)))
+    return Ports(market_data(source or settings.source), store, provisioned(model_store(settings), warehouse(settings)))
 
 
 def delivers_at_once(settings: Settings) -> bool:
@@ -487,9 +496,9 @@ def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> 
     )
 
 
-def provisioned(store: ObjectStore, tables: Warehouse) -> Warehouse:
+def provisioned(models: ObjectStore, tables: Warehouse) -> Warehouse:
     """The same warehouse, after tables, views and a champion have been made ready; see `jobs.provision`."""
-    provision(store=store, warehouse=tables, shipped=shipped_bundle)
+    provision(store=models, warehouse=tables, shipped=shipped_bundle)
     return tables
 
 
@@ -548,19 +557,26 @@ def _deliver(settings: Settings) -> Callable[[Mapping[str, Any]], None]:
     return events.in_process(config.resource("cloud_function") / "main.py", target="forecast")
 
 
-def _gcs(settings: Settings) -> ObjectStore:
-    named = re.fullmatch(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])/?", settings.bucket)
+def _open_store(url: str, setting: str, settings: Settings, *, announce: bool) -> ObjectStore:
+    if url.startswith("gs:"):
+        return _gcs(url, setting, settings)
+    from tickercast.backends.object_store_local import LocalObjectStore
+
+    root = _local_path(url, "file", setting, other=" or gs://BUCKET")
+    return LocalObjectStore(root, _deliver(settings) if announce else None)
+
+
+def _gcs(url: str, setting: str, settings: Settings) -> ObjectStore:
+    named = re.fullmatch(r"gs://([a-z0-9][a-z0-9._-]{1,220}[a-z0-9])/?", url)
     if named is None:
-        raise UsageError(
-            f"TICKERCAST_BUCKET is {settings.bucket!r}: gs://BUCKET was needed, with no folder behind its name."
-        )
+        raise UsageError(f"{setting} is {url!r}: gs://BUCKET was needed, with no folder behind its name.")
     config.silence_telemetry()
     from tickercast.backends.object_store_gcs import GcsObjectStore  # 0.25 s that a laptop does not pay
 
     emulator = settings.storage_emulator_host
     # Other languages' clients want the variable without a scheme, so that people set it so.
-    url = emulator if "://" in emulator or not emulator else f"http://{emulator}"
-    return GcsObjectStore(named[1], emulator=url)
+    emulator = emulator if "://" in emulator or not emulator else f"http://{emulator}"
+    return GcsObjectStore(named[1], emulator=emulator)
 
 
 def _bigquery(settings: Settings) -> Warehouse:

@@ -22,6 +22,7 @@ class Settings(BaseSettings):
 
     Attributes:
         bucket: the object store: `file://FOLDER` or `gs://BUCKET`.
+        model_bucket: the object store of the published models, where it is not the bucket itself.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
         watchlist: a file of the symbols that the daily flow looks after; empty means all that the source can list.
@@ -43,6 +44,7 @@ class Settings(BaseSettings):
     )
 
     bucket: str = "file://.tickercast/bucket"
+    model_bucket: str = ""
     warehouse: str = "duckdb://.tickercast/warehouse.duckdb"
     source: str = "yahoo"
     function_url: str = ""

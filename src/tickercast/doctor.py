@@ -19,7 +19,7 @@ def checks(settings: Settings) -> Iterator[tuple[str, str, str, bool]]:
     """
     yield _check("object store", settings.bucket, lambda: f"{len(_store(settings).names(''))} objects")
     yield _check("warehouse", settings.warehouse, lambda: _warehouse_says(settings))
-    yield _check("champion", CHAMPION, lambda: _named(bootstrap.predictors(_store(settings))[0]))
+    yield _check("champion", CHAMPION, lambda: _named(bootstrap.predictors(bootstrap.model_store(settings))[0]))
     yield _check("market data", settings.source, lambda: _source_says(settings.source))
     yield _check("function", settings.function_url or "in this process", lambda: _function_says(settings))
     yield _check("alerts", "TICKERCAST_ALERT_URLS", lambda: _alerts_say(settings))
@@ -38,7 +38,7 @@ def _store(settings: Settings) -> ObjectStore:
 
 
 def _warehouse_says(settings: Settings) -> str:
-    tables = bootstrap.provisioned(_store(settings), bootstrap.warehouse(settings))
+    tables = bootstrap.provisioned(bootstrap.model_store(settings), bootstrap.warehouse(settings))
     return f"{len(tables.read('ingestions'))} ingestions"
 
 

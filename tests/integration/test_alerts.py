@@ -72,7 +72,14 @@ def told_by(*receivers: Receiver) -> Sequence[Notifier]:
 
 
 def look(place: Place, *receivers: Receiver, now: datetime = NEW_YORK_CLOSED, **known: Any) -> Watched:
-    return watch(store=place.store, warehouse=place.warehouse, notifiers=told_by(*receivers), now=now, **known)
+    return watch(
+        store=place.store,
+        models=place.store,
+        warehouse=place.warehouse,
+        notifiers=told_by(*receivers),
+        now=now,
+        **known,
+    )
 
 
 def titles(watched: Watched) -> list[str]:

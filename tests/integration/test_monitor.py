@@ -106,7 +106,7 @@ def place(filled: Path, tmp_path: Path) -> tuple[ObjectStore, Warehouse]:
 
 def run(place: tuple[Any, Any], symbols: Sequence[str] = SYMBOLS, day: date = DAY, **changes: Any) -> Monitored:
     given = {"load": bootstrap.load_bundle, "reporter": Plain(), "now": NOW} | changes
-    return monitor(day, symbols, store=place[0], warehouse=place[1], **given)
+    return monitor(day, symbols, store=place[0], models=place[0], warehouse=place[1], **given)
 
 
 def rows(place: tuple[Any, Warehouse]) -> pd.DataFrame:

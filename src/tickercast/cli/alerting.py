@@ -31,14 +31,16 @@ def alerts(
         raise UsageError("--send was given and TICKERCAST_ALERT_URLS names nobody: set it to one or more Apprise URLs.")
     symbols = symbols_of([], watchlist) if watchlist else None
     store, warehouse = bootstrap.object_store(settings, announce=False), bootstrap.warehouse(settings)
-    now = datetime.now(UTC)
+    models, now = bootstrap.model_store(settings), datetime.now(UTC)
     news: Sequence[tuple[str, Changes]] = ()
     with bar("looking"):
         if send:
-            watched = watch(store=store, warehouse=warehouse, notifiers=notifiers, now=now, watchlist=symbols)
+            watched = watch(
+                store=store, models=models, warehouse=warehouse, notifiers=notifiers, now=now, watchlist=symbols
+            )
             found, news = watched.found, watched.news
         else:
-            found = open_alerts(look(store=store, warehouse=warehouse, now=now, watchlist=symbols))
+            found = open_alerts(look(store=store, models=models, warehouse=warehouse, now=now, watchlist=symbols))
     terminal().print(screen.alerts_table(found))
     for service, changes in news:
         say(f"told {service}: {_counted(changes)}")

@@ -31,7 +31,8 @@ def drift(
     """
     settings, reporter = config.load(), bootstrap.drift_reporter()
     store = bootstrap.object_store(settings)
-    warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    models = bootstrap.model_store(settings)
+    warehouse = bootstrap.provisioned(models, bootstrap.warehouse(settings))
     symbols = [parse_symbol(word) for word in tickers or []] or _forecast(warehouse)
     with bar("comparing"):
         found = monitor(
@@ -39,6 +40,7 @@ def drift(
             symbols,
             warehouse=warehouse,
             store=store,
+            models=models,
             load=bootstrap.load_bundle,
             reporter=reporter,
             now=datetime.now(UTC),

@@ -66,7 +66,7 @@ def forecast(
     pictures.check_files(report, chart, len(symbols), left_alone=left_alone)
     data = bootstrap.market_data(source or settings.source)
     store = bootstrap.object_store(settings)
-    warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    warehouse = bootstrap.provisioned(bootstrap.model_store(settings), bootstrap.warehouse(settings))
     before: list[Upload] = []
     if len(list(batches(symbols))) > 1 and not again:
         made_up = data.name == SIMULATED
@@ -79,7 +79,7 @@ def forecast(
         with _waiting(settings, wait) as patience:
             collected, lost = collect_all([*before, *sent], symbols, warehouse=warehouse, patience=patience)
     followed = compare(collected.forecasts, source=data) if actual else None
-    learned = learned_through(collected.forecasts, store=store) if actual else {}
+    learned = learned_through(collected.forecasts, store=bootstrap.model_store(settings)) if actual else {}
     if as_json:
         print(screen.to_json(collected.forecasts, as_of))
     else:
@@ -107,7 +107,7 @@ def ingestions(
     """List what became of the files that were sent."""
     settings = config.load()
     store = bootstrap.object_store(settings)
-    warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    warehouse = bootstrap.provisioned(bootstrap.model_store(settings), bootstrap.warehouse(settings))
     name = name.partition("#")[0]
     if only_failed:
         found = [entry for entry in failed(store, warehouse) if name in ("", entry.object)]
@@ -136,7 +136,7 @@ def replay(
         raise UsageError("One thing to replay was needed: tickercast replay OBJECT, or tickercast replay --failed.")
     settings = config.load()
     store = bootstrap.object_store(settings)
-    warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    warehouse = bootstrap.provisioned(bootstrap.model_store(settings), bootstrap.warehouse(settings))
     names = list(dict.fromkeys(entry.object for entry in failed(store, warehouse))) if all_failed else [name]
     if not names:
         say("Nothing has failed.")
@@ -190,7 +190,7 @@ def quarantine_release(
     """Put a file back under the name that it had, so that it is handled again."""
     settings = config.load()
     store = bootstrap.object_store(settings)
-    warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
+    warehouse = bootstrap.provisioned(bootstrap.model_store(settings), bootstrap.warehouse(settings))
     _finish_sent([quarantining.release(name, store)], settings, warehouse, wait, no_wait)
 
 

@@ -164,7 +164,7 @@ def backtest(
 ) -> None:
     """Measure a model on past sessions, beside what users would pick instead."""
     settings = config.load()
-    store = bootstrap.object_store(settings)
+    store = bootstrap.model_store(settings)
     bootstrap.provisioned(store, bootstrap.warehouse(settings))
     judged = bootstrap.predictor(model, store)
     slow = [bootstrap.peer(name) for name in peer or []]
@@ -256,14 +256,14 @@ def rollback(
     to: Annotated[str, typer.Option(help="The published version.", show_default="the one before")] = "",
 ) -> None:
     """Serve an older published version again; needs neither TensorFlow nor MLflow."""
-    store = bootstrap.object_store(config.load())
+    store = bootstrap.model_store(config.load())
     bundle = roll_back(store, to or None)
     say(f"version {bundle.card.version} is served from {store.url}")
 
 
 def _store_and_registry() -> tuple[ObjectStore, ModelRegistry]:
     settings = config.load()
-    store, registry = bootstrap.object_store(settings), bootstrap.model_registry(settings)
+    store, registry = bootstrap.model_store(settings), bootstrap.model_registry(settings)
     bootstrap.provisioned(store, bootstrap.warehouse(settings))
     return store, registry
 

@@ -7,6 +7,7 @@ import typer
 from tickercast import bootstrap, config, screen
 from tickercast.cli.talk import SOME_FAILED, bar, say, terminal
 from tickercast.errors import UsageError
+from tickercast.jobs import provision as provisioning
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -29,6 +30,26 @@ def query(
         print(found.to_csv(index=False), end="")
     else:
         terminal(_AS_WIDE_AS_NEEDED).print(screen.rows_table(found))
+
+
+@app.command(epilog="Example: tickercast provision --check")
+def provision(
+    check: Annotated[bool, typer.Option("--check", help="Only list what is missing; exit code 1 where it is.")] = False,
+) -> None:
+    """Make ready what a forecast needs: tables, views, and the shipped champion where none has been published."""
+    settings = config.load()
+    models, warehouse = bootstrap.model_store(settings), bootstrap.warehouse(settings)
+    if check:
+        pending = provisioning.pending(store=models, warehouse=warehouse)
+        for name, how in pending.items():
+            say(f"{how}  {name}")
+        if pending:
+            raise typer.Exit(SOME_FAILED)
+        made = []
+    else:
+        with bar(f"making {warehouse.url} and {models.url} ready"):
+            made = provisioning.provision(store=models, warehouse=warehouse, shipped=bootstrap.shipped_bundle)
+    say(f"made: {', '.join(made)}" if made else f"{warehouse.url} and {models.url} have all that a forecast needs")
 
 
 @app.command(epilog="Example: tickercast compact")

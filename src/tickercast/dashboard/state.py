@@ -76,7 +76,7 @@ def trained_through(name: str, version: str) -> date:
         ModelUnavailable, BundleError: it is not there, or damaged.
         StoreUnavailable: try again.
     """
-    return read_version(bootstrap.object_store(config.load(), announce=False), name, version).card.trained_through
+    return read_version(bootstrap.model_store(config.load()), name, version).card.trained_through
 
 
 def palette() -> Palette:

@@ -103,6 +103,7 @@ class Watched:
 def watch(
     *,
     store: ObjectStore,
+    models: ObjectStore,
     warehouse: Warehouse,
     notifiers: Sequence[Notifier],
     now: datetime,
@@ -113,6 +114,7 @@ def watch(
 
     Args:
         store: where it is recorded what was told.
+        models: where the champion is published.
         warehouse: where the facts are; that it does not answer is told too.
         notifiers: those who are told.
         now: the time.
@@ -123,7 +125,9 @@ def watch(
         AlertUnavailable: a receiver did not take its message; all others have theirs, and it gets it at the next look.
         StoreUnavailable: what was told cannot be recorded; it is told again at the next look.
     """
-    facts = look(store=store, warehouse=warehouse, now=now, watchlist=watchlist, flow_failure=flow_failure)
+    facts = look(
+        store=store, models=models, warehouse=warehouse, now=now, watchlist=watchlist, flow_failure=flow_failure
+    )
     found = alerts.open_alerts(facts)
     told = _told(store) if notifiers else {}
     news = {each.key: alerts.changes(found, told.get(each.key, {}), facts.looked_at) for each in notifiers}
@@ -146,6 +150,7 @@ def watch(
 def look(
     *,
     store: ObjectStore,
+    models: ObjectStore,
     warehouse: Warehouse,
     now: datetime,
     watchlist: Sequence[str] | None = None,
@@ -164,7 +169,7 @@ def look(
         rejected = warehouse.query(_REJECTED)
         with suppress(StoreUnavailable):
             facts["rejected"] = _rejected(rejected, store)
-            facts["champion"] = _champion(store, warehouse)
+            facts["champion"] = _champion(models, warehouse)
     except WarehouseUnavailable as error:
         facts["engine"] = str(error)
     return Facts(**facts)
@@ -230,9 +235,9 @@ def _stale(watchlist: Sequence[str], warehouse: Warehouse, now: datetime) -> lis
     return found
 
 
-def _champion(store: ObjectStore, warehouse: Warehouse) -> list[Champion]:
+def _champion(models: ObjectStore, warehouse: Warehouse) -> list[Champion]:
     try:
-        pointer = read_pointer(store)
+        pointer = read_pointer(models)
     except (ModelUnavailable, BundleError) as error:
         log.warning("No champion is served: %s", error)
         return []

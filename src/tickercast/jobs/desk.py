@@ -20,6 +20,7 @@ class Desk:
     Attributes:
         source: where the bars come from.
         store: the bucket; a write is followed by its event.
+        models: the bucket of the published models, which may be the same.
         taken_over: gives the bucket again when the function has had the time to take a new champion over.
         warehouse: tables and views, ready for use.
         registry: the trained models.
@@ -38,6 +39,7 @@ class Desk:
 
     source: MarketData
     store: ObjectStore
+    models: ObjectStore
     taken_over: Callable[[], ObjectStore]
     warehouse: Warehouse
     registry: ModelRegistry

@@ -88,6 +88,7 @@ def monitor(
     *,
     warehouse: Warehouse,
     store: ObjectStore,
+    models: ObjectStore,
     load: Callable[[Bundle], RollingPredictor],
     reporter: DriftReporter,
     now: datetime,
@@ -102,7 +103,8 @@ def monitor(
         symbols: the watchlist. Those of other asset classes than the network's training are left out, and made-up
             bars too, unless there are no others.
         warehouse: where bars, forecasts and scores are read, and findings stored.
-        store: where the champion is published, and the report goes.
+        store: where the report goes.
+        models: where the champion is published.
         load: makes a predictor of the champion.
         reporter: draws the report.
         now: when this is.
@@ -113,8 +115,8 @@ def monitor(
         BundleError, ModelUnavailable: the champion cannot be read.
         Transient: try again.
     """
-    champion = read_champion(store)
-    reference = read_reference(store, champion.card)
+    champion = read_champion(models)
+    reference = read_reference(models, champion.card)
     needed = champion.card.min_sessions + WINDOW - 1
     watch = _watch(warehouse.read("latest_prices", {"symbol": list(symbols)}), symbols, reference, day, needed)
     stored = _stored(warehouse, champion.card, watch)

@@ -27,3 +27,13 @@ def provision(*, store: ObjectStore, warehouse: Warehouse, shipped: Callable[[],
     with suppress(PreconditionFailed):  # another first command was faster
         point_champion(store, bundle.card.name, bundle.card.version, replacing=0)
     return [*made, CHAMPION]
+
+
+def pending(*, store: ObjectStore, warehouse: Warehouse) -> dict[str, str]:
+    """What `provision` would do: what is `missing` or `changed`, by name.
+
+    Raises:
+        Transient: try again.
+    """
+    lacking = {} if store.generation(CHAMPION) else {CHAMPION: "missing"}
+    return warehouse.pending() | lacking

@@ -1,13 +1,12 @@
 """Renew: have the newest forecasts made again by a champion that has just come to be served."""
 
 from tickercast.jobs.gather import Market
-from tickercast.jobs.publish import read_pointer
 from tickercast.jobs.upload import Upload
 from tickercast.ports import ObjectStore, Warehouse
 
 
-def renew(market: Market, *, store: ObjectStore, warehouse: Warehouse) -> list[Upload]:
-    """Writes the files of the newest forecasts again, where another version than the served one made them.
+def renew(market: Market, version: str, *, store: ObjectStore, warehouse: Warehouse) -> list[Upload]:
+    """Writes the files of the newest forecasts again, where another version than the one that is served made them.
 
     The function takes a new champion over within a minute; until then it would answer with the old one. So call this
     when that minute has passed.
@@ -19,8 +18,7 @@ def renew(market: Market, *, store: ObjectStore, warehouse: Warehouse) -> list[U
         PreconditionFailed: somebody wrote a file at the same moment.
         Transient: the store or the warehouse does not answer.
     """
-    served = read_pointer(store).version
-    files = outdated(market, served, warehouse)
+    files = outdated(market, version, warehouse)
     return [
         Upload(name, store.write(name, store.read(name, generation=generation), if_generation=generation), symbols)
         for (name, generation), symbols in files.items()

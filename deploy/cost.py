@@ -1,0 +1,117 @@
+"""An estimate of what a month costs, for 10, 500 and 8,000 symbols a day, from the figures of one table.
+
+Prices are list prices of the date that the table gives, in US dollars, without taxes; usage is measured where that was
+possible, and the table says where it is estimated. Not in it: the machines of the daily flow, of MLflow and of Prefect,
+which setup.sh does not make.
+
+    python deploy/cost.py --memory-mib 2048
+"""
+
+import argparse
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+FIGURES = Path(__file__).parent / "figures.tsv"
+SYMBOLS = (10, 500, 8000)
+_DAYS, _BATCH, _KEPT_DAYS = 30, 500, 400
+_GB, _GIB = 1e9, 2**30
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A line of the table.
+
+    Attributes:
+        name: what it is called here.
+        value: a price, or how much is used.
+        free: how much of it a month costs nothing.
+        unit: what one is.
+        kind: `list price`, `measured` or `estimate`.
+        source: where it is from.
+        date: when it was seen there.
+    """
+
+    name: str
+    value: float
+    free: float
+    unit: str
+    kind: str
+    source: str
+    date: str
+
+
+def read() -> dict[str, Figure]:
+    """The table, by name."""
+    with FIGURES.open() as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    return {
+        row["name"]: Figure(
+            row["name"], float(row["value"]), float(row["free"]), row["unit"], row["kind"], row["source"], row["date"]
+        )
+        for row in rows
+    }
+
+
+def usage(symbols: int, memory_mib: int, known: Mapping[str, Figure]) -> dict[str, float]:
+    """What a month uses, in the units of the prices, a year after the start and without `tickercast compact`.
+
+    Args:
+        symbols: forecast each day, in files of 500.
+        memory_mib: of an instance.
+        known: the table.
+    """
+    said = {name: figure.value for name, figure in known.items()}
+    files = math.ceil(symbols / _BATCH) * _DAYS
+    seconds = files * said["load_s_a_file"] + symbols * _DAYS / said["symbols_a_second"]
+    return {
+        "cpu": seconds,
+        "memory": seconds * memory_mib / 1024,
+        "requests": files,
+        "objects": symbols * said["csv_kb_a_symbol"] * 1e3 * _KEPT_DAYS / _GB,
+        "writes": files,
+        "reads": files * 4,
+        "tables": symbols * said["bytes_a_symbol_day"] * 365 / _GIB,
+        "queries": (said["refresh_gb"] * said["refreshes_a_day"] * _DAYS + 0.02 * files) * _GB / 2**40,
+        "messages": files * 2 * 2048 / 2**40,
+        "logs": symbols * said["log_kb_a_symbol"] * 1e3 * _DAYS / _GIB,
+        "images": said["image_gb"],
+        "conditions": 1,
+    }
+
+
+def cost(used: Mapping[str, float], known: Mapping[str, Figure]) -> dict[str, float]:
+    """US dollars a month for each price, after what is free of it.
+
+    >>> known = {"requests": Figure("requests", 0.5, 100, "", "", "", "")}
+    >>> cost({"requests": 90}, known), cost({"requests": 110}, known)
+    ({'requests': 0.0}, {'requests': 5.0})
+    """
+    return {name: max(0.0, amount - known[name].free) * known[name].value for name, amount in used.items()}
+
+
+def table(memory_mib: int) -> str:
+    """The estimate as text."""
+    known = read()
+    months = [cost(usage(symbols, memory_mib, known), known) for symbols in SYMBOLS]
+    lines = [f"{'estimate, USD a month':<24}" + "".join(f"{f'{symbols:,} symbols':>16}" for symbols in SYMBOLS)]
+    for name in months[0]:
+        if any(month[name] >= 0.005 for month in months):
+            lines.append(f"  {name:<22}" + "".join(f"{month[name]:>16.2f}" for month in months))
+    lines.append(f"  {'together':<22}" + "".join(f"{sum(month.values()):>16.2f}" for month in months))
+    dates = sorted({figure.date for figure in known.values() if figure.kind == "list price"})
+    return "\n".join(
+        [
+            *lines,
+            f"  List prices of {', '.join(dates)} less what is free, a year after the start; without compact. Usage is",
+            "  partly estimated. Every figure with its source: deploy/figures.tsv, docs/cost.md.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--memory-mib", type=int, default=2048)
+    print(table(arguments.parse_args().memory_mib))

@@ -1,0 +1,110 @@
+"""What is there: reads what gcloud and bq have listed, and prints it as one fact a line.
+
+A step of setup.sh is done where its fact is among them, so that deciding is looking up a line.
+
+    python deploy/facts.py STATE_FOLDER
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+CONFIG = Path(__file__).parent / "config"
+_DATASET_ROLES = {
+    "WRITER": "roles/bigquery.dataEditor",
+    "READER": "roles/bigquery.dataViewer",
+    "OWNER": "roles/bigquery.dataOwner",
+}
+
+
+def facts(listed: Mapping[str, Any], lifecycles: Mapping[str, Any]) -> Iterator[str]:
+    """Facts about a project.
+
+    Args:
+        listed: by name, what was listed; a name is missing where there was nothing to ask.
+        lifecycles: the rules that a bucket is to have, by what it is for: `data` and `models`.
+
+    >>> policy = {"bindings": [{"role": "roles/run.invoker", "members": ["serviceAccount:a@b"]}]}
+    >>> list(facts({"policy-function": policy, "accounts": [{"email": "a@b"}]}, {}))
+    ['account a@b', 'grant serviceAccount:a@b roles/run.invoker function -']
+    """
+    yield from (f"service {one['config']['name']}" for one in listed.get("services", ()))
+    yield from (f"account {one['email']}" for one in listed.get("accounts", ()))
+    for one in listed.get("buckets", ()):
+        yield f"bucket {one['name']}"
+        yield f"location {one['name']} {one['location'].lower()}"
+        yield from (f"settings {one['name']} {use}" for use, rules in lifecycles.items() if _is_set_up(one, rules))
+    yield from _dataset(listed.get("dataset"))
+    for kind in ("topic", "subscription"):
+        yield from (f"{kind} {_last(one['name'])}" for one in listed.get(f"{kind}s", ()))
+    for one in listed.get("subscriptions", ()):
+        if "deadLetterPolicy" in one:
+            yield f"dead-letter {_last(one['name'])} {_last(one['deadLetterPolicy'].get('deadLetterTopic', '-'))}"
+    yield from _function(listed.get("functions", ()), listed.get("triggers", ()))
+    yield from (f"cpu-boost {one['metadata']['name']}" for one in listed.get("runs", ()) if _is_boosted(one))
+    yield from (f"run {one['metadata']['name']}" for one in listed.get("runs", ()))
+    for one in listed.get("alerts", ()):
+        yield f"alert {one['displayName']}"
+        yield f"alert-name {one['name']} {one['displayName']}"
+    for name, policy in listed.items():
+        if name.startswith("policy-"):
+            yield from _grants(policy, name.removeprefix("policy-"))
+
+
+def _grants(policy: Mapping[str, Any], resource: str) -> Iterator[str]:
+    for binding in policy.get("bindings", ()):
+        title = binding.get("condition", {}).get("title", "-")
+        yield from (f"grant {member} {binding['role']} {resource} {title}" for member in binding.get("members", ()))
+
+
+def _is_set_up(bucket: Mapping[str, Any], lifecycle: Any) -> bool:
+    seen = (
+        bucket.get("uniform_bucket_level_access"),
+        bucket.get("public_access_prevention"),
+        bucket.get("versioning_enabled"),
+    )
+    return seen == (True, "enforced", True) and bucket.get("lifecycle_config") == lifecycle
+
+
+def _dataset(dataset: Mapping[str, Any] | None) -> Iterator[str]:
+    if not dataset:
+        return
+    yield f"dataset {dataset['datasetReference']['datasetId']}"
+    for entry in dataset.get("access", ()):
+        role = _DATASET_ROLES.get(entry.get("role", ""), entry.get("role", ""))
+        if "userByEmail" in entry:
+            yield f"grant serviceAccount:{entry['userByEmail']} {role} dataset -"
+
+
+def _function(functions: Any, triggers: Any) -> Iterator[str]:
+    subscriptions = {one["name"]: _last(one["transport"]["pubsub"]["subscription"]) for one in triggers}
+    for one in functions:
+        yield f"function {_last(one['name'])}"
+        if one.get("state") == "ACTIVE":
+            yield f"deployed {_last(one['name'])} {one.get('labels', {}).get('tickercast-source', '-')}"
+        trigger = one.get("eventTrigger", {}).get("trigger", "")
+        if trigger in subscriptions:
+            yield f"trigger-subscription {subscriptions[trigger]}"
+
+
+def _is_boosted(service: Mapping[str, Any]) -> bool:
+    annotations = service["spec"]["template"]["metadata"].get("annotations", {})
+    return bool(annotations.get("run.googleapis.com/startup-cpu-boost", "").lower() == "true")
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def main(folder: Path) -> None:
+    """Prints the facts of a folder that holds one JSON file for each list."""
+    listed = {path.stem: json.loads(path.read_text() or "null") or {} for path in sorted(folder.glob("*.json"))}
+    lifecycles = {use: json.loads((CONFIG / f"lifecycle-{use}.json").read_text()) for use in ("data", "models")}
+    for fact in facts(listed, lifecycles):
+        print(fact)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Starts the MLflow server of the container: who comes has to know a password, and the first administrator's is from
+# the environment. MLflow reads it from a file, which is made here, for this process alone.
+set -euo pipefail
+
+need() {
+  [ -n "${!1-}" ] || { echo "$1 is not set: $2" >&2; exit 2; }
+}
+
+need MLFLOW_BACKEND_STORE_URI "name the database: postgresql://USER:PASSWORD@HOST/mlflow"
+need MLFLOW_ARTIFACTS_DESTINATION "name where files are kept: gs://BUCKET/mlflow"
+need MLFLOW_ADMIN_PASSWORD "choose the password of the user admin, of 12 characters or more"
+need MLFLOW_FLASK_SERVER_SECRET_KEY "choose any long random text; it signs the forms of the web page"
+
+umask 077
+MLFLOW_AUTH_CONFIG_PATH=$(mktemp)
+export MLFLOW_AUTH_CONFIG_PATH
+cat >"$MLFLOW_AUTH_CONFIG_PATH" <<SETTINGS
+[mlflow]
+default_permission = NO_PERMISSIONS
+database_uri = ${MLFLOW_AUTH_DATABASE_URI:-$MLFLOW_BACKEND_STORE_URI}
+admin_username = admin
+admin_password = $MLFLOW_ADMIN_PASSWORD
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+SETTINGS
+
+exec mlflow server --backend-store-uri "$MLFLOW_BACKEND_STORE_URI" \
+  --artifacts-destination "$MLFLOW_ARTIFACTS_DESTINATION" \
+  --host "${MLFLOW_HOST:-0.0.0.0}" --port "${MLFLOW_PORT:-5000}" --app-name basic-auth \
+  --allowed-hosts "${MLFLOW_SERVER_ALLOWED_HOSTS:-localhost:*,127.0.0.1:*,mlflow:*}"

@@ -1,0 +1,62 @@
+"""Looker Studio: the addresses that open a new report on a view of the warehouse.
+
+They are those of its Linking API, which asks for nothing but the view's name. Who opens one needs the right to read the
+dataset, and pays for the queries.
+"""
+
+import re
+from urllib.parse import urlencode
+
+from tickercast.errors import UsageError
+
+CREATE = "https://lookerstudio.google.com/reporting/create"
+
+VIEWS = {
+    "predicted_prices": "tickercast: prices and forecasts",
+    "forecast_skill": "tickercast: skill",
+    "coverage": "tickercast: coverage",
+    "drift_daily": "tickercast: drift",
+    "ingestion_health": "tickercast: ingestions",
+}
+"""The views that have a report of their own, and its name."""
+
+FRESHNESS = (
+    "Looker Studio keeps what it has read for 12 hours. Open Resource > Manage added data sources > Edit > "
+    "Data freshness in the report, and choose 1 hour for prices; every refresh is billed as a query."
+)
+
+
+def report_urls(warehouse_url: str) -> dict[str, str]:
+    """The address that opens a new report, for each view that has one.
+
+    Args:
+        warehouse_url: `bigquery://PROJECT/DATASET`, as the setting has it.
+
+    Raises:
+        UsageError: the warehouse is not BigQuery, which alone Looker Studio can read.
+
+    >>> report_urls("bigquery://my-project/tickercast?location=EU")["coverage"].partition("&")[0]
+    'https://lookerstudio.google.com/reporting/create?c.mode=edit'
+    """
+    named = re.fullmatch(r"bigquery://([a-z0-9.:-]+)/(\w+)(?:\?location=[\w-]+)?", warehouse_url, re.ASCII)
+    if named is None:
+        raise UsageError(
+            f"The warehouse is {warehouse_url!r}, and Looker Studio reads BigQuery only: set TICKERCAST_WAREHOUSE to "
+            "bigquery://PROJECT/DATASET, or use the local dashboard without --looker."
+        )
+    project, dataset = named.groups()
+    return {view: f"{CREATE}?{urlencode(_parameters(project, dataset, view))}" for view in VIEWS}
+
+
+def _parameters(project: str, dataset: str, view: str) -> dict[str, str]:
+    """A report without a template takes one data source, and that one has no alias."""
+    return {
+        "c.mode": "edit",
+        "r.reportName": VIEWS[view],
+        "ds.connector": "bigQuery",
+        "ds.type": "TABLE",
+        "ds.projectId": project,
+        "ds.datasetId": dataset,
+        "ds.tableId": view,
+        "ds.billingProjectId": project,
+    }

@@ -1,0 +1,41 @@
+"""setup.sh cloud, where every call that changes something fails once."""
+
+from pathlib import Path
+
+import pytest
+from cloud_server import Call
+from deployment import HAS_GCLOUD, WHERE, Deployment
+from storage_server import INSERT
+
+pytestmark = pytest.mark.skipif(not HAS_GCLOUD, reason="gcloud and bq are not installed")
+
+
+def test_after_each_step_has_failed_once_the_same_command_completes(tmp_path: Path) -> None:
+    failed: list[str] = []
+
+    def first_time(call: Call) -> bool:
+        is_new = call.what not in failed
+        if is_new:
+            failed.append(call.what)
+        return is_new
+
+    project = Deployment(tmp_path)
+    project.cloud.fails = first_time
+    project.store.fail(INSERT, "403")
+    try:
+        runs = 0
+        done = project.run("cloud", *WHERE)
+        while done.returncode:
+            runs += 1
+            assert "it goes on from there" in done.stderr
+            assert runs < 12, done.stderr
+            done = project.run("cloud", *WHERE)
+        assert project.refused == []
+        made = [call.what for call in project.cloud.changes]
+        assert sorted(set(made)) == sorted(failed)
+        assert {made.count(what) for what in failed} <= {2, 3}  # failed, done, and asked for again in a later run
+        before = len(project.cloud.changes)
+        assert "nothing to do" in project.run("cloud", *WHERE).stdout
+        assert len(project.cloud.changes) == before
+    finally:
+        project.close()

@@ -1,0 +1,187 @@
+"""What deployment needs, as far as it can be looked at without a cloud and without a container engine."""
+
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from tickercast import config
+from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+
+PROJECT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+DOCKERFILE = (PROJECT / "Dockerfile").read_text()
+PAGES = {path.stem: path.read_text() for path in (PROJECT / "docs").glob("*.md")}
+ALERTS = (
+    "A flow has failed",
+    "Ingestions have failed",
+    "Drift",
+    "Coverage is outside its band",
+    "Data are stale",
+    "The champion has changed",
+    "The function fails",
+    "Events are put aside",
+)
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"deploy_{name}", PROJECT / "deploy" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+def setup(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PROJECT / "setup.sh", *words], capture_output=True, text=True, timeout=60)
+
+
+def test_the_scripts_are_clean() -> None:
+    scripts = ["setup.sh", "deploy/mlflow-server.sh"]
+    done = subprocess.run(
+        [BIN / "shellcheck", "--external-sources", "--check-sourced", *scripts],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
+def test_the_dockerfile_is_clean() -> None:
+    done = subprocess.run([BIN / "hadolint", "Dockerfile"], cwd=PROJECT, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["clowd"], "'clowd' was given, and nothing, dev, lock, cloud or destroy was needed"),
+        (["cloud"], "--project is '', and a project's id was needed"),
+        (["cloud", "--project"], "--project was given without a value"),
+        (["cloud", "--project", "My Project", "--region", "europe-west3"], "a project's id was needed"),
+        (["cloud", "--project", "my-project", "--region", "Europe"], "a region was needed"),
+        (["cloud", "--project", "my-project", "--region", "europe-west3", "--concurrency", "0"], "from 1 to 9999"),
+        (["destroy", "--project", "my-project", "--force"], "'--force' was given, and an option was needed"),
+    ],
+)
+def test_a_wrong_word_is_one_sentence_and_changes_nothing(words: list[str], said: str) -> None:
+    done = setup(*words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("setup.sh: ")
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def memory(concurrency: int, megabytes: int) -> tuple[int, str]:
+    script = f'fail() {{ echo "$*" >&2; exit 2; }}; source deploy/steps.sh; memory_for {concurrency} {megabytes}'
+    done = subprocess.run(["bash", "-euc", script], cwd=PROJECT, capture_output=True, text=True)
+    return done.returncode, done.stdout.strip() or done.stderr
+
+
+def test_memory_follows_the_largest_files_that_are_handled_at_once() -> None:
+    assert memory(1, 64) == (0, "1024")
+    assert memory(4, 64) == (0, "2048")
+    assert memory(2, 24) == (0, "1024")
+    assert memory(1, 10) == (0, "512")
+    code, said = memory(80, 64)
+    assert code == 2
+    assert "Lower --concurrency or --max-file-mb" in said
+
+
+def test_all_that_the_containers_copy_is_there_or_made_by_make_bundles() -> None:
+    bundles = load("bundle")
+    made = {f"dist/{name}" for name in ("function", "worker", "dashboard", "mlflow") if hasattr(bundles, name)}
+    ignored = (PROJECT / ".dockerignore").read_text().split()
+    for source in re.findall(r"^COPY (?!--from)(?:--\S+ )?(\S+) ", DOCKERFILE, re.MULTILINE):
+        assert (PROJECT / source).exists() or "/".join(source.split("/")[:2]) in made, source
+        assert f"!{source}" in ignored or f"!{source.split('/')[0]}" in ignored, source
+
+
+def test_no_container_runs_as_root_or_on_a_base_that_moves() -> None:
+    stages = dict(re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE))
+    assert set(stages) == {"${PYTHON}", "installer", "base"}
+    assert re.search(r"^ARG PYTHON=python:3\.11\.\d+-slim-bookworm$", DOCKERFILE, re.MULTILINE)
+    for target in ("function", "worker", "mlflow", "dashboard"):
+        [stage] = re.findall(rf"^FROM base AS {target}\n(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
+        assert "HEALTHCHECK" in stage
+        assert "USER" not in stage
+    assert re.search(r"^FROM \$\{PYTHON\} AS base\n(?:.+\n)*?USER 1000$", DOCKERFILE, re.MULTILINE)
+
+
+def test_compose_builds_stages_that_exist_and_opens_ports_on_this_machine_only() -> None:
+    services = yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]
+    assert set(services) == {"function", "postgres", "mlflow", "prefect", "worker", "dashboard"}
+    for service in services.values():
+        if "build" in service:
+            assert f"AS {service['build']['target']}\n" in DOCKERFILE
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+
+
+def test_the_mlflow_server_does_not_start_without_a_password() -> None:
+    environment = {"PATH": "/usr/bin:/bin", "MLFLOW_BACKEND_STORE_URI": "x", "MLFLOW_ARTIFACTS_DESTINATION": "y"}
+    done = subprocess.run([PROJECT / "deploy" / "mlflow-server.sh"], env=environment, capture_output=True, text=True)
+    assert (done.returncode, "MLFLOW_ADMIN_PASSWORD is not set" in done.stderr) == (2, True)
+
+
+def test_the_workflow_deploys_by_workload_identity_after_the_tests_and_with_no_key() -> None:
+    text = (PROJECT / ".github" / "workflows" / "deploy.yml").read_text()
+    jobs = yaml.safe_load(text)["jobs"]
+    assert jobs["deploy"]["permissions"] == {"contents": "read", "id-token": "write"}
+    assert set(jobs["deploy"]["needs"]) == {"test", "images"}
+    assert "workload_identity_provider" in text
+    assert not re.search(r"credentials_json|secrets\.", text)
+
+
+def test_the_pages_that_follow_from_code_and_tables_are_up_to_date() -> None:
+    docs = load("docs")
+    assert PAGES["configuration"] == docs.configuration(), "run `make docs`"
+    for name in ("security", "cost"):
+        assert PAGES[name] == docs.filled(PAGES[name]), "run `make docs`"
+        assert "<!--" in PAGES[name]
+
+
+def test_the_runbook_has_an_entry_for_each_alert_and_each_says_what_it_means_and_what_to_do() -> None:
+    entries = dict(re.findall(r"^## ([^\n]+)\n\n(.*?)(?=^## |\Z)", PAGES["operations"], re.MULTILINE | re.DOTALL))
+    for alert in ALERTS:
+        assert "*Means*:" in entries[alert]
+        assert "*Do*:" in entries[alert]
+    for path in (PROJECT / "deploy" / "config").glob("alert-*.json"):
+        [heading] = re.findall(r"«(.+)»", path.read_text())
+        assert heading in entries
+
+
+def test_every_link_between_the_pages_leads_to_a_file() -> None:
+    for name, text in PAGES.items():
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+            assert (PROJECT / "docs" / target).exists(), (name, target)
+
+
+def test_every_column_of_the_reports_is_one_of_its_view(tmp_path: Path) -> None:
+    warehouse = DuckDBWarehouse(tmp_path / "w.duckdb", config.resource("sql"))
+    warehouse.provision()
+    first, second = PAGES["looker-studio"].split("## Page 2")
+    asked = [("predicted_prices", row) for row in re.findall(r"^\| (?!chart|-)(.+) \|$", first, re.MULTILINE)]
+    asked += re.findall(r"^\| [^|]+ \| `(\w+)` \| (.+) \|$", second, re.MULTILINE)
+    assert len(asked) > 12
+    for view, row in asked:
+        columns = set(warehouse.query(f"SELECT * FROM {view} LIMIT 0").columns)
+        named = set(re.findall(r"`(\w+)`", row)) - {view}
+        assert named <= columns, (view, named - columns)
+
+
+def test_every_command_that_the_pages_name_is_one() -> None:
+    for text in PAGES.values():
+        for line in re.findall(r"^(\./setup\.sh .+?)(?: +#.*)?$", text, re.MULTILINE):
+            script, what, *options = shlex.split(line)
+            assert (PROJECT / script).exists()
+            assert what in ("cloud", "destroy")
+            for option in options:
+                assert not option.startswith("--") or f"{option})" in (PROJECT / "deploy" / "cloud.sh").read_text()
