@@ -104,7 +104,7 @@ def _crash(reference: Reference, unseen: Sequence[Observed], backtest: float) ->
         figures |= {
             f"march_2020_{size}_sessions": float(np.median(sessions)),
             f"march_2020_{size}_sessions_worst_list": max(sessions),
-            f"march_2020_{size}_alarms_in_the_75_sessions_before": sum(len(alarms(days)) for days in before),
+            f"march_2020_{size}_alarms_since_november": sum(len(alarms(days)) for days in before),
         }
     return figures
 
