@@ -87,7 +87,13 @@ def forecast(
         for uploaded in sent if left_alone else ():
             _say_sent(uploaded.object, uploaded.generation)
     written = pictures.write_files(
-        collected.forecasts, followed, report_out=report, chart_out=chart, warehouse=warehouse, store=store
+        collected.forecasts,
+        followed,
+        report_out=report,
+        chart_out=chart,
+        warehouse=warehouse,
+        models=bootstrap.model_store(settings),
+        url=store.url,
     )
     for path in () if as_json else written:
         say(f"written: {path}")

@@ -65,17 +65,18 @@ def write_files(
     report_out: str,
     chart_out: str,
     warehouse: Warehouse,
-    store: ObjectStore,
+    models: ObjectStore,
+    url: str,
 ) -> list[Path]:
     """Writes the report and the chart that were asked for; where nothing was forecast, neither."""
     if not forecasts or not (report_out or chart_out):
         return []
     with bar("drawing"):
-        recalled = [recall(made, _of(followed, made), warehouse=warehouse, store=store) for made in forecasts]
+        recalled = [recall(made, _of(followed, made), warehouse=warehouse, store=models) for made in forecasts]
         written: list[Path] = []
         if report_out:
             written.append(Path(report_out).expanduser())
-            written[-1].write_text(report.page(recalled, store.url), encoding="utf-8")
+            written[-1].write_text(report.page(recalled, url), encoding="utf-8")
         if chart_out:
             written.append(Path(chart_out).expanduser())
             written[-1].write_bytes(chart.forecast_png(recalled))
