@@ -12,5 +12,6 @@ SELECT
 FROM marked
 QUALIFY simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol)
   AND ROW_NUMBER() OVER (
-    PARTITION BY symbol, session_date, simulated ORDER BY object LIKE '%/backfill-%', generation DESC, ingested_at DESC, object
+    PARTITION BY symbol, session_date, simulated
+    ORDER BY object LIKE '%/backfill-%', generation DESC, ingested_at DESC, object
   ) = 1

@@ -265,6 +265,17 @@ def test_the_label_reaches_the_ledger_and_the_report(backfill: Backfill, version
     assert list(ledger["model_version"]) == ["4"]
 
 
+@pytest.mark.parametrize("has_seen", [False, True])
+def test_what_the_model_has_seen_shows_no_skill(backfill: Backfill, has_seen: bool) -> None:
+    backfill.place.past = lambda _: ([Champion(), RandomWalk()], HAS_SEEN if has_seen else "backfilled: by another")
+    backfill.run("MSFT")
+    warehouse = backfill.place.warehouse
+    assert warehouse.read("forecast_scores")["has_seen"].eq(has_seen).all()
+    for view in ("forecast_skill", "coverage"):
+        assert warehouse.read(view).empty is has_seen
+    assert (warehouse.read("model_history")["n_scored"].sum() == 0) == has_seen
+
+
 # ---------------------------------------------------------------- the flow
 
 

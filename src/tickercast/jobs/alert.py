@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tickercast.domain import alerts
 from tickercast.domain.alerts import Alert, Champion, Changes, Coverage, Drift, Facts, Rejected, Stale
-from tickercast.domain.calendar import is_over, sessions_between
+from tickercast.domain.calendar import newest_closed, sessions_between
 from tickercast.domain.forecast import HORIZON
 from tickercast.errors import (
     AlertUnavailable,
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 TOLD = "alerts/open.json"
 """The object that holds what each receiver was told to be open."""
 
-_LONGEST_CLOSURE = timedelta(days=15)
+_ONE_DAY = timedelta(days=1)
 _ATTEMPTS = 20
 _REQUESTS_AT_ONCE = 16
 
@@ -223,15 +223,14 @@ def _stale(watchlist: Sequence[str], warehouse: Warehouse, now: datetime) -> lis
     found: list[Stale] = []
     for symbol in watchlist:
         try:
+            newest = newest_closed(symbol, now)
             cutoff = cutoffs.get(symbol)
-            sessions = sessions_between(symbol, (cutoff or now.date()) - _LONGEST_CLOSURE, now.date())
-            over = [session for session in sessions if is_over(symbol, session, now)]
+            missed = sessions_between(symbol, cutoff + _ONE_DAY, newest) if cutoff and newest else ()
         except CalendarError as error:
             log.warning("Whether %s has a current forecast is not known: %s", symbol, error)
             continue
-        missed = [session for session in over if cutoff and session > cutoff]
-        if over and (missed or cutoff is None):
-            found.append(Stale(symbol, over[-1], cutoff, len(missed)))
+        if newest and (missed or cutoff is None):
+            found.append(Stale(symbol, newest, cutoff, len(missed)))
     return found
 
 

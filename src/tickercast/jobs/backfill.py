@@ -13,7 +13,7 @@ import pandas as pd
 
 from tickercast.domain import objects
 from tickercast.domain.bundle import HAS_SEEN
-from tickercast.domain.calendar import is_over, sessions_between
+from tickercast.domain.calendar import newest_closed, sessions_between
 from tickercast.domain.history import SIMULATED, History, Reading
 from tickercast.errors import CalendarError, Permanent, UsageError
 from tickercast.jobs.account import NO_PATIENCE, UNACCOUNTED, Patience, accounted, entries
@@ -118,7 +118,8 @@ def plan(
         pending: dict[date, list[str]] = {}
         for symbol in batch:
             try:
-                origins = [day for day in sessions_between(symbol, first, last) if is_over(symbol, day, now)][::every]
+                newest = newest_closed(symbol, now) or date.min
+                origins = sessions_between(symbol, first, min(last, newest))[::every]
             except CalendarError as error:
                 failures[symbol] = error
                 continue
