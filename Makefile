@@ -1,9 +1,9 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: bundles docs function-bundle help setup setup-dev demo test check lock champion function audit bench-accuracy bench-faults bench-main bench-serving bench-warehouse clean
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs function-bundle
 
 PYTHON := .venv/bin/python
-CODE := src cloud_function deploy tests benchmarks
+CODE := src cloud_function flows deploy tests benchmarks
 DATA := prices
 
 help: ## Show this list
@@ -34,6 +34,24 @@ check: setup-dev ## Run linters, type checker, import rules and tests
 	.venv/bin/hadolint Dockerfile
 	$(MAKE) test
 
+DEMO := .tickercast/demo
+AT_DEMO := TICKERCAST_BUCKET=file://$(DEMO)/bucket TICKERCAST_WAREHOUSE=duckdb://$(DEMO)/warehouse.duckdb \
+	MLFLOW_TRACKING_URI=sqlite:///$(DEMO)/mlflow.db
+
+flow-demo: setup-dev $(DEMO)/.champion ## A day of the daily flow on the bundled sample: retrain, judge, promote or keep
+	$(AT_DEMO) $(PYTHON) flows/daily_retrain.py AAPL GOOG IBM MSFT --source sample --as-of 2012-08-15
+
+$(DEMO)/.champion: | .venv/.dev
+	$(AT_DEMO) .venv/bin/tickercast train --source sample --through 2008-12-31 --seeds 1
+	$(AT_DEMO) .venv/bin/tickercast publish --version 2
+	touch $@
+
+flow-server: setup-dev ## Serve the Prefect UI at http://127.0.0.1:4200, which flow-serve needs
+	PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_HOME=$(CURDIR)/.tickercast/prefect .venv/bin/prefect server start
+
+flow-serve: setup-dev ## Run the daily flow every trading evening, beside flow-server
+	PREFECT_API_URL=http://127.0.0.1:4200/api $(PYTHON) flows/daily_retrain.py --serve
+
 lock: ## Pin every dependency again, with hashes
 	./setup.sh lock
 
@@ -52,6 +70,26 @@ function: setup ## Serve the forecast function on localhost:8080
 	.venv/bin/functions-framework --source cloud_function/main.py --target forecast \
 		--signature-type cloudevent --host localhost --port 8080
 
+# Of an MLflow server's eight processes, six would run jobs for language models.
+MLFLOW := MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv/bin/mlflow server
+
+mlflow-ui: setup-dev ## Look at trainings and models on http://127.0.0.1:5000
+	mkdir -p .tickercast
+	$(MLFLOW) --host 127.0.0.1 --port 5000 --workers 1 \
+		--backend-store-uri sqlite:///.tickercast/mlflow.db --artifacts-destination .tickercast/mlartifacts
+
+mlflow-server: setup-dev ## Serve MLflow from MLFLOW_BACKEND_STORE_URI and MLFLOW_ARTIFACTS_DESTINATION
+	@test -n "$$MLFLOW_BACKEND_STORE_URI" -a -n "$$MLFLOW_ARTIFACTS_DESTINATION" || { \
+		echo "MLFLOW_BACKEND_STORE_URI (postgresql://USER:PASSWORD@HOST/DATABASE) and MLFLOW_ARTIFACTS_DESTINATION" \
+			"(gs://BUCKET/FOLDER) were needed. Set both." >&2; exit 2; }
+	@$(MLFLOW)
+
+dashboard: setup-dev ## Look at forecasts, their record and operations on http://127.0.0.1:8501
+	$(PYTHON) -m tickercast dashboard
+
+screenshots: setup-dev ## Take the pictures of the README again; needs /usr/bin/chromium
+	PYTHONPATH=tests $(PYTHON) benchmarks/screenshots.py
+
 function-bundle: setup ## Make dist/function: what Cloud Run installs and runs
 	$(PYTHON) deploy/bundle.py function
 
@@ -66,6 +104,12 @@ docs: setup-dev ## Write the generated pages of docs/ anew; the record of a depl
 
 bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
 	$(PYTHON) benchmarks/bench_accuracy.py $(DATA)
+
+bench-drift: setup-dev ## Count false alarms about drift, and the sessions until March 2020 is found, in the folder DATA (prices)
+	PYTHONPATH=tests $(PYTHON) benchmarks/bench_drift.py $(DATA)
+
+bench-dashboard: setup-dev ## Time the dashboard in a browser with 500 symbols × 20 years; needs /usr/bin/chromium
+	PYTHONPATH=tests $(PYTHON) benchmarks/bench_dashboard.py
 
 bench-faults: setup-dev ## Kill and fail the function in a thousand events, and count what is lost or doubled
 	PYTHONPATH=tests $(PYTHON) benchmarks/bench_faults.py

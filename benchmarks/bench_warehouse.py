@@ -38,8 +38,8 @@ _ONE = {"symbol": "S7"}
 def main() -> None:
     """Fills warehouses of two sizes and writes `warehouse.json`."""
     with tempfile.TemporaryDirectory() as folder:
-        whole = _filled(Path(folder) / "whole.duckdb", SYMBOLS)
-        half = _filled(Path(folder) / "half.duckdb", SYMBOLS // 2)
+        whole = filled(Path(folder) / "whole.duckdb", SYMBOLS)
+        half = filled(Path(folder) / "half.duckdb", SYMBOLS // 2)
         figures = {
             "prices_rows": SYMBOLS * SESSIONS,
             "forecasts_rows": SYMBOLS * CUTOFFS * 20,
@@ -55,7 +55,8 @@ def main() -> None:
     report.write("warehouse", figures)
 
 
-def _filled(path: Path, symbols: int) -> DuckDBWarehouse:
+def filled(path: Path, symbols: int) -> DuckDBWarehouse:
+    """Makes a warehouse of so many symbols with twenty years of bars and a hundred forecasts each."""
     warehouse = DuckDBWarehouse(path, config.resource("sql"))
     warehouse.provision()
     random = np.random.default_rng(0)

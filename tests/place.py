@@ -14,7 +14,7 @@ from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.domain.forecast import HORIZON, QUANTILES, Predictor
 from tickercast.domain.history import History
-from tickercast.jobs.forecast import Limits, Outcome, forecast
+from tickercast.jobs.forecast import Limits, Outcome, Past, forecast
 from tickercast.ports import ObjectFinalized
 
 AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
@@ -51,6 +51,8 @@ class Place:
         (folder / "w.duckdb").write_bytes(empty_warehouse())
         self.warehouse = DuckDBWarehouse(folder / "w.duckdb", resource("sql"))
         self.limits = Limits()
+        self.now = AT
+        self.past: Past = lambda _: (self.predictors(), "backfilled: by whoever is there")
         self.predictors: Callable[[], Sequence[Predictor]] = lambda: [Champion(), RandomWalk()]
 
     def upload(self, name: str, data: bytes) -> ObjectFinalized:
@@ -62,7 +64,8 @@ class Place:
             store=self.store,
             warehouse=self.warehouse,
             predictors=self.predictors,
-            now=lambda: AT,
+            past=self.past,
+            now=lambda: self.now,
             limits=self.limits,
         )
 

@@ -218,9 +218,19 @@ class StorageServer(StandIn):
             if request.query.get("versions") == "True":
                 return as_json({"items": [stored.resource for stored in bucket.kept.values()]})
             names = sorted(name for name in bucket.live if name.startswith(prefix) and name > after)
-        items = [{"name": name} for name in names[: self.page]]
-        more = {"nextPageToken": names[self.page - 1]} if len(names) > self.page else {}
-        return as_json({"kind": "storage#objects", "items": items, **more})
+        page, more = names[: self.page], {}
+        if len(names) > self.page:
+            more = {"nextPageToken": page[-1]}
+        folders: list[str] = []
+        if delimiter := request.query.get("delimiter"):
+            below = {name: name.removeprefix(prefix).partition(delimiter) for name in page}
+            folders = sorted({prefix + first + mark for first, mark, _ in below.values() if mark})
+            page = [name for name in page if not below[name][1]]
+        items = [{"name": name, "size": str(self._size(bucket, name))} for name in page]
+        return as_json({"kind": "storage#objects", "items": items, "prefixes": folders, **more})
+
+    def _size(self, bucket: Bucket, name: str) -> int:
+        return len(bucket.kept[name, bucket.live[name]].content)
 
     def _insert(self, request: Request) -> Answer:
         self._bucket(request.named["bucket"])

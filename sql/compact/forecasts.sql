@@ -11,6 +11,7 @@ WHERE CONCAT(symbol, ' ', CAST(cutoff AS STRING), ' ', model_name, ' ', object, 
   SELECT CONCAT(symbol, ' ', CAST(cutoff AS STRING), ' ', model_name, ' ', object, '#', CAST(generation AS STRING))
   FROM marked
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY symbol, model_name, cutoff, step, simulated ORDER BY generation DESC, created_at DESC, object
+    PARTITION BY symbol, model_name, cutoff, step, simulated
+    ORDER BY object LIKE '%/backfill-%', generation DESC, created_at DESC, object
   ) > 1
 )

@@ -12,7 +12,8 @@ WHERE CONCAT(symbol, ' ', CAST(session_date AS STRING), ' ', object, '#', CAST(g
     SELECT
       symbol, session_date, object, generation,
       ROW_NUMBER() OVER (
-        PARTITION BY symbol, session_date, simulated ORDER BY generation DESC, ingested_at DESC, object
+        PARTITION BY symbol, session_date, simulated
+        ORDER BY object LIKE '%/backfill-%', generation DESC, ingested_at DESC, object
       ) = 1 AS newest
     FROM marked
   )

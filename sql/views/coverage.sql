@@ -1,5 +1,5 @@
 -- How often the intervals held, by model and month of the target: for each symbol, and with `symbol` NULL for all of
--- them. Made-up bars don't count.
+-- them. Neither made-up bars count nor dates that the model has seen.
 CREATE OR REPLACE VIEW coverage AS
 SELECT
   model_name,
@@ -10,5 +10,5 @@ SELECT
   COUNTIF(inside_95) / COUNT(*) AS coverage_95
 FROM forecast_scores
 CROSS JOIN UNNEST([FALSE, TRUE]) AS by_symbol
-WHERE NOT simulated
+WHERE NOT simulated AND NOT has_seen
 GROUP BY 1, 2, 3

@@ -62,6 +62,6 @@ SELECT
   actual_close BETWEEN close_lo_95 AND close_hi_95 AS inside_95,
   SIGN(close_median - last_close) = SIGN(actual_close - last_close) AS direction_right,
   DATE(created_at) > target_date AS backfilled,
-  object, generation, created_at, simulated
+  object, generation, created_at, simulated, has_seen
 FROM averaged
 WINDOW twins AS (PARTITION BY symbol, cutoff, step, simulated)

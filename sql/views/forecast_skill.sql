@@ -1,5 +1,5 @@
 -- Whether each model has an edge over the random walk: for all symbols and steps, by symbol, by step, and by both; NULL
--- in `symbol` or `step` stands for all of them. Simulated bars don't count.
+-- in `symbol` or `step` stands for all of them. Simulated bars don't count, nor do dates that the model has seen.
 --
 -- `pinball_ratio` compares the losses of the five stored quantiles with those of the random walk's cone, and `mae_ratio`
 -- the median's error with that of the last close; below 1 is better. The interval is Diebold and Mariano's, for a ratio:
@@ -22,13 +22,19 @@ WITH blocks AS (
     SUM(absolute_error / last_close / scale) AS error,
     SUM(walk_error / last_close / scale) AS walk_error
   FROM forecast_scores
-  WHERE model_name != 'random-walk' AND scale > 0 AND NOT simulated
+  WHERE model_name != 'random-walk' AND scale > 0 AND NOT simulated AND NOT has_seen
   GROUP BY model_name, symbol, step, block
+),
+-- Not a flag that says which: so that a query for one symbol reads no other one's rows.
+with_all_symbols AS (
+  SELECT * FROM blocks
+  UNION ALL
+  SELECT * REPLACE (CAST(NULL AS STRING) AS symbol) FROM blocks
 ),
 scoped AS (
   SELECT
     model_name,
-    IF(by_symbol, symbol, NULL) AS symbol,
+    symbol,
     IF(by_step, step, NULL) AS step,
     block,
     SUM(n) AS n,
@@ -40,8 +46,7 @@ scoped AS (
     SUM(walk_loss) AS walk_loss,
     SUM(error) AS error,
     SUM(walk_error) AS walk_error
-  FROM blocks
-  CROSS JOIN UNNEST([FALSE, TRUE]) AS by_symbol
+  FROM with_all_symbols
   CROSS JOIN UNNEST([FALSE, TRUE]) AS by_step
   GROUP BY 1, 2, 3, 4
 ),

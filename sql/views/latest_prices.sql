@@ -1,4 +1,5 @@
--- One row a symbol and session: the bar that arrived last. Made-up bars never stand beside a symbol's real ones.
+-- One row a symbol and session: the bar that arrived last, one from a backfill only where there is no other. Made-up bars
+-- never stand beside a symbol's real ones.
 CREATE OR REPLACE VIEW latest_prices AS
 WITH marked AS (
   SELECT price.*, COALESCE(ledger.reason = 'simulated', FALSE) AS simulated
@@ -11,5 +12,6 @@ SELECT
 FROM marked
 QUALIFY simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol)
   AND ROW_NUMBER() OVER (
-    PARTITION BY symbol, session_date, simulated ORDER BY generation DESC, ingested_at DESC, object
+    PARTITION BY symbol, session_date, simulated
+    ORDER BY object LIKE '%/backfill-%', generation DESC, ingested_at DESC, object
   ) = 1

@@ -22,7 +22,7 @@ scored AS (
     COUNTIF(inside_80) / COUNT(*) AS coverage_80,
     COUNTIF(inside_95) / COUNT(*) AS coverage_95
   FROM forecast_scores
-  WHERE scale > 0 AND NOT simulated
+  WHERE scale > 0 AND NOT simulated AND NOT has_seen
   GROUP BY model_name, model_version
 )
 SELECT

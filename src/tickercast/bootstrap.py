@@ -8,26 +8,34 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tickercast import config, logs
 from tickercast.config import Settings
 from tickercast.domain import bundle as bundles
 from tickercast.domain.bundle import Bundle
-from tickercast.domain.forecast import Predictor
+from tickercast.domain.forecast import Predictor, RollingPredictor
 from tickercast.domain.history import History
+from tickercast.domain.recipe import Recipe
 from tickercast.errors import UsageError
+from tickercast.jobs.account import Patience
+from tickercast.jobs.choose import Published
+from tickercast.jobs.desk import Desk
 from tickercast.jobs.forecast import Limits, Outcome
 from tickercast.jobs.forecast import forecast as answer
+from tickercast.jobs.gather import Market
 from tickercast.jobs.provision import provision
-from tickercast.jobs.publish import read_champion
-from tickercast.jobs.refresh import Served
-from tickercast.jobs.train import Fit
-from tickercast.jobs.tune import Prepare
+from tickercast.jobs.publish import read_champion, read_pointer, read_version
+from tickercast.jobs.refresh import REFRESH_AFTER_S, Served
+from tickercast.jobs.retrain import FIRST, SEEDS
+from tickercast.jobs.train import Fit, Picture
+from tickercast.jobs.tune import Prepare, tune
 from tickercast.ports import (
     FINALIZED,
+    DriftReporter,
     MarketData,
     ModelRegistry,
+    Notifier,
     ObjectFinalized,
     ObjectStore,
     RecipeSearch,
@@ -132,6 +140,20 @@ def market_data(name: str) -> MarketData:
     from tickercast.backends.market_data_folder import Folder
 
     return Folder(Path(name).expanduser())
+
+
+def drift_reporter() -> DriftReporter:
+    """What draws reports about drift; it needs the extras of the daily flow.
+
+    Raises:
+        UsageError: Evidently is not installed.
+    """
+    config.silence_telemetry()
+    if not importlib.util.find_spec("evidently"):
+        raise UsageError("Reports about drift need evidently, which this environment lacks. Run `make setup-dev`.")
+    from tickercast.backends.drift_evidently import EvidentlyReporter
+
+    return EvidentlyReporter()
 
 
 def model_registry(settings: Settings) -> ModelRegistry:
@@ -299,10 +321,14 @@ def shipped_bundle() -> Bundle:
     folder = config.resource("shipped")
     pointer = bundles.Pointer.model_validate_json((folder / bundles.CHAMPION).read_bytes())
     version = folder / bundles.folder(pointer.name, pointer.version)
-    return bundles.read_bundle((version / "model.onnx").read_bytes(), (version / "model.json").read_bytes())
+    return bundles.read_bundle(
+        (version / "model.onnx").read_bytes(),
+        (version / "model.json").read_bytes(),
+        (version / "reference.json").read_bytes,
+    )
 
 
-def load_bundle(bundle: Bundle) -> Predictor:
+def load_bundle(bundle: Bundle) -> RollingPredictor:
     """A bundle that is ready to predict.
 
     Raises:
@@ -315,15 +341,22 @@ def load_bundle(bundle: Bundle) -> Predictor:
 
 
 def predictors(store: ObjectStore) -> Sequence[Predictor]:
-    """The published champion, and the random walk beside it.
+    """The published champion, the random walk beside it, and a former champion for as long as it may come back.
 
     Raises:
         ModelUnavailable: none has been published.
         BundleError: what has been published is damaged.
     """
     from tickercast.models.random_walk import RandomWalk
+    from tickercast.models.shadow import Shadow
 
-    return [load_bundle(read_champion(store)), RandomWalk()]
+    pointer = read_pointer(store)
+    former = [pointer.shadow] if pointer.shadow else []
+    return [
+        load_bundle(read_version(store, pointer.name, pointer.version)),
+        RandomWalk(),
+        *(Shadow(load_bundle(read_version(store, pointer.name, version))) for version in former),
+    ]
 
 
 def function(settings: Settings | None = None) -> Callable[[ObjectFinalized], Outcome]:
@@ -333,14 +366,104 @@ def function(settings: Settings | None = None) -> Callable[[ObjectFinalized], Ou
         logs.set_up(settings.google_cloud_project)
     store = object_store(settings, announce=False)
     models = model_store(settings) if settings.model_bucket else store
+    served = Served(models, lambda: predictors(models), time.monotonic)
     return functools.partial(
         answer,
         store=store,
         warehouse=warehouse(settings),
-        predictors=Served(models, lambda: predictors(models), time.monotonic),
+        predictors=served,
+        past=Published(models, served, load_bundle),
         now=lambda: datetime.now(UTC),
         limits=Limits(int(settings.max_file_mb * 1e6), timedelta(hours=settings.max_event_age_h)),
     )
+
+
+def desk(settings: Settings, source: str, *, picture: Picture, now: Callable[[], datetime]) -> Desk:
+    """All that a day's work needs, with tables, views and a first champion made ready.
+
+    Args:
+        settings: where everything is.
+        source: the market data, as the user names them.
+        picture: draws a comparison.
+        now: the clock.
+
+    Raises:
+        UsageError: an engine is not known or not installed.
+        Transient: an engine does not answer.
+    """
+    store, models = object_store(settings), model_store(settings)
+    registry, fit = model_registry(settings), trainer()
+    tables = provisioned(models, warehouse(settings))
+    seed(registry)
+    return Desk(
+        source=market_data(source),
+        store=store,
+        models=models,
+        taken_over=functools.partial(_taken_over, settings),
+        warehouse=tables,
+        registry=registry,
+        fit=fit,
+        tuning=functools.partial(_tuned, settings, now),
+        seeds=SEEDS,
+        load=load_bundle,
+        peers=peers,
+        yardstick=yardstick,
+        picture=picture,
+        reporter=drift_reporter(),
+        notifiers=notifiers(settings),
+        patience=lambda: Patience(_AT_ONCE_S if delivers_at_once(settings) else _REMOTE_S),
+        now=now,
+    )
+
+
+_AT_ONCE_S, _REMOTE_S = 20.0, 540.0
+_TUNING_TRIALS, _TUNING_TIME = 8, timedelta(minutes=30)
+
+
+def _taken_over(settings: Settings) -> ObjectStore:
+    """A function in this process is made anew with its store; another one looks at the pointer once a minute."""
+    if settings.function_url or not delivers_at_once(settings):
+        time.sleep(REFRESH_AFTER_S + 5)
+    return object_store(settings)
+
+
+def _tuned(settings: Settings, now: Callable[[], datetime], market: Market, through: date) -> Recipe:
+    until = now() + _TUNING_TIME
+    tuned = tune(
+        market.source,
+        market.symbols,
+        FIRST,
+        through,
+        trials=_TUNING_TRIALS,
+        prepare=preparer(),
+        search=recipe_search(settings),
+        tracker=study_tracker(settings),
+        is_over=lambda: now() >= until,
+    )
+    return tuned.best.recipe
+
+
+class Ports(NamedTuple):
+    """What most jobs take."""
+
+    source: MarketData
+    store: ObjectStore
+    warehouse: Warehouse
+
+
+@functools.cache
+def ports(settings: Settings, source: str = "") -> Ports:
+    """The ports by name, opened once a process: a local store loads the function, which takes seconds.
+
+    Args:
+        settings: where they are.
+        source: the market data; the configured ones where none are named.
+
+    Raises:
+        UsageError: no engine is known for a URL, or the source is none.
+    """
+    store = object_store(settings)
+    return Ports(market_data(source or settings.source), store, provisioned(model_store(settings), warehouse(settings)))
 
 
 def delivers_at_once(settings: Settings) -> bool:
@@ -377,6 +500,22 @@ def provisioned(models: ObjectStore, tables: Warehouse) -> Warehouse:
     """The same warehouse, after tables, views and a champion have been made ready; see `jobs.provision`."""
     provision(store=models, warehouse=tables, shipped=shipped_bundle)
     return tables
+
+
+def notifiers(settings: Settings) -> Sequence[Notifier]:
+    """Those who are told of alerts; nobody where `TICKERCAST_ALERT_URLS` is not set.
+
+    Raises:
+        UsageError: a URL is none that Apprise knows, or Apprise is not installed.
+    """
+    urls = settings.alert_urls.get_secret_value()
+    if not urls:
+        return []
+    if not importlib.util.find_spec("apprise"):
+        raise UsageError("Alerts need apprise, which this light environment lacks. Run `make setup-dev`.")
+    from tickercast.backends.alerts_apprise import receivers
+
+    return receivers(urls)
 
 
 def ping_function(url: str) -> str:

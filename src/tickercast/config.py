@@ -5,10 +5,11 @@ A URL chooses the engine, nothing else does. The prefix is `TICKERCAST_`; MLflow
 
 import difflib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tickercast.errors import UsageError
@@ -24,16 +25,18 @@ class Settings(BaseSettings):
         model_bucket: the object store of the published models, where it is not the bucket itself.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
+        watchlist: a file of the symbols that the daily flow looks after; empty means all that the source can list.
         function_url: where a local store delivers its events; empty means in this process.
         mlflow_tracking_uri: the model registry.
         bigquery_emulator_host: the URL of a stand-in for BigQuery, by the name that Google's client reads it.
         max_file_mb: the largest file that the function reads, in millions of bytes: three years of a thousand symbols,
-            for which the whole function was measured to take 650 MB, so that it fits into 1 GiB.
+            for which the whole function was measured to take 570 MB, so that it fits into 1 GiB.
         max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
             platform itself keeps events for 24 hours.
         log_format: `json` for Cloud Logging's fields, `text`, or `auto`: JSON on Cloud Run.
         google_cloud_project: the project of the traces that log lines belong to, by Google's own name.
         storage_emulator_host: the URL of a stand-in for Cloud Storage, likewise.
+        alert_urls: Apprise URLs of those who are told what goes wrong; secret, since they hold passwords and tokens.
     """
 
     model_config = SettingsConfigDict(
@@ -45,6 +48,7 @@ class Settings(BaseSettings):
     warehouse: str = "duckdb://.tickercast/warehouse.duckdb"
     source: str = "yahoo"
     function_url: str = ""
+    watchlist: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
     max_file_mb: float = Field(64, gt=0, le=10_000)
@@ -52,6 +56,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = "auto"
     google_cloud_project: str = Field("", validation_alias="GOOGLE_CLOUD_PROJECT")
     storage_emulator_host: str = Field("", validation_alias="STORAGE_EMULATOR_HOST")
+    alert_urls: SecretStr = SecretStr("")
 
 
 def load() -> Settings:
@@ -81,13 +86,32 @@ def on_cloud_run() -> bool:
 
 
 def silence_telemetry() -> None:
-    """Keeps libraries from phoning home and MLflow from drawing bars, unless the user has decided otherwise."""
+    """Keeps libraries from phoning home, and MLflow quiet, unless the user has decided otherwise."""
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     # Cloud Storage's client asks for the bucket in the background, for traces that nobody takes.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+
+def silence_prefect() -> None:
+    """Keeps Prefect from phoning home, quiet, and with its files beside ours, unless the user has decided otherwise.
+
+    Prefect reads this when it is imported, and Dask, which may work for it, likewise.
+    """
+    silence_telemetry()
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    # Its passing server needs 10 s on a quiet machine, and is given up after 20.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
+    if "PREFECT_HOME" not in os.environ:
+        home = Path(".tickercast/prefect").resolve()
+        with suppress(OSError):  # then Prefect says so itself
+            home.parent.mkdir(exist_ok=True)  # which it does not make
+        os.environ["PREFECT_HOME"] = str(home)
 
 
 def silence_tensorflow() -> None:

@@ -22,6 +22,7 @@ def checks(settings: Settings) -> Iterator[tuple[str, str, str, bool]]:
     yield _check("champion", CHAMPION, lambda: _named(bootstrap.predictors(bootstrap.model_store(settings))[0]))
     yield _check("market data", settings.source, lambda: _source_says(settings.source))
     yield _check("function", settings.function_url or "in this process", lambda: _function_says(settings))
+    yield _check("alerts", "TICKERCAST_ALERT_URLS", lambda: _alerts_say(settings))
     yield _check("model registry", settings.mlflow_tracking_uri, lambda: _registry_says(settings))
 
 
@@ -61,6 +62,11 @@ def _function_says(settings: Settings) -> str:
     if not settings.function_url:
         return f"runs {config.resource('cloud_function') / 'main.py'}"
     return bootstrap.ping_function(settings.function_url)
+
+
+def _alerts_say(settings: Settings) -> str:
+    services = [notifier.service for notifier in bootstrap.notifiers(settings)]
+    return f"tells {', '.join(services)}" if services else "names nobody, so that nobody is told"
 
 
 def _registry_says(settings: Settings) -> str:

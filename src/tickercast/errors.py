@@ -17,7 +17,8 @@
         ├── StoreUnavailable     the object store does not answer
         ├── WarehouseUnavailable the warehouse does not answer, or is locked for too long
         ├── FunctionUnavailable  the forecast function does not answer, or failed
-        └── ModelUnavailable     no model has been published where the function looks
+        ├── ModelUnavailable     no model has been published where the function looks
+        └── AlertUnavailable     somebody who is to be told did not take the message
 
 A message is one sentence or two that say what was seen, what was needed and what to do.
 """
@@ -93,3 +94,7 @@ class FunctionUnavailable(Transient):
 
 class ModelUnavailable(Transient):
     """No model has been published where the function looks for one."""
+
+
+class AlertUnavailable(Transient):
+    """Somebody who is to be told of something did not take the message."""

@@ -12,8 +12,10 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from tickercast.domain.alerts import Severity
 from tickercast.domain.bundle import Bundle, RegisteredVersion
 from tickercast.domain.dataset import Dataset
+from tickercast.domain.drift import Finding
 from tickercast.domain.history import Reading
 from tickercast.domain.recipe import Epoch, Recipe
 
@@ -129,7 +131,8 @@ class Warehouse(Protocol):
 
         Args:
             table: the table's name.
-            rows: columns of the table's, with all that are NOT NULL; no rows at all leave the key free.
+            rows: columns of the table's, with all that are NOT NULL, texts as such or as categories; no rows at all
+                leave the key free.
             key: made from table, object and generation.
 
         Returns:
@@ -276,6 +279,35 @@ class ModelRegistry(Protocol):
         """
 
 
+# ---------------------------------------------------------------- drift
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What has been found of a day's drift, for people and for programs.
+
+    Attributes:
+        html: a page that needs nothing else.
+        json: the same figures.
+    """
+
+    html: bytes
+    json: bytes
+
+
+class DriftReporter(Protocol):
+    """Draws what was compared, with the findings' own thresholds."""
+
+    def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
+        """Draws a report.
+
+        Args:
+            seen: a column of numbers for each finding, by its name; NaN where a row has no such number.
+            sample: the same columns, of the training.
+            findings: what was decided; the report's scores are the same.
+        """
+
+
 # ---------------------------------------------------------------- tuning
 
 
@@ -356,4 +388,31 @@ class StudyTracker(Protocol):
 
         Raises:
             StoreUnavailable: try again.
+        """
+
+
+# ---------------------------------------------------------------- alerts
+
+
+class Notifier(Protocol):
+    """Someone who is told what has changed."""
+
+    @property
+    def key(self) -> str:
+        """A stable name that gives nothing away, for the record of what this receiver has been told."""
+
+    @property
+    def service(self) -> str:
+        """The kind of receiver, fit to be shown."""
+
+    def notify(self, title: str, text: str, severity: Severity) -> None:
+        """Sends a message.
+
+        Args:
+            title: in a few words.
+            text: plain text, one line an alert.
+            severity: how urgent it is.
+
+        Raises:
+            AlertUnavailable: the receiver did not take it; try again.
         """

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from rich import box
@@ -13,11 +14,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tickercast.domain.alerts import Alert
 from tickercast.domain.bundle import ModelCard, RegisteredVersion
 from tickercast.domain.forecast import LEVELS
 from tickercast.jobs.account import Entry
 from tickercast.jobs.collect import StoredForecast
 from tickercast.jobs.quarantine import Quarantined
+from tickercast.jobs.recall import BLOCKS, TOO_EARLY, TrackRecord
 from tickercast.jobs.tune import Tuned
 
 SUMMARY_FROM = 9
@@ -29,9 +32,13 @@ MADE_UP = "SIMULATED: these bars are made up, and so is what is forecast from th
 
 
 def forecast_table(
-    made: StoredForecast, actual: Mapping[date, float] | None, url: str, learned_through: date = date.min
+    made: StoredForecast,
+    actual: Mapping[date, float] | None,
+    url: str,
+    learned_through: date = date.min,
+    below: Sequence[RenderableType] = (),
 ) -> RenderableType:
-    """One symbol: ten rows, and where they came from; beside them what followed, unless the model has seen it."""
+    """One symbol: ten rows, what is told below them, and where they came from; beside them what followed, if wanted."""
     table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=_title(made), pad_edge=False)
     for heading in ("date", "median", "change", "80 % interval", "95 % interval"):
         table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
@@ -39,17 +46,51 @@ def forecast_table(
         table.add_column("actual", justify="right", no_wrap=True)
         table.add_column("inside", no_wrap=True)
     for step in made.steps:
-        cells = _cells(step, made.last_close)
-        table.add_row(*cells, *(_actual_cells(step, actual) if actual is not None else ()))
+        table.add_row(*step_cells(step, made.last_close, actual))
     lines: list[RenderableType] = [table]
     if made.note:
         lines.append(Text(MADE_UP, style="bold red"))
     if actual is not None:
-        lines.append(Text(_verdict(made, actual)))
+        lines.append(Text(outcome(made, actual)))
         if learned_through >= made.steps[0]["target_date"]:
             lines.append(Text(SEEN.format(learned_through), style="yellow"))
+    lines.extend(below)
     lines.append(Text(f"stored as {url}/{made.object}#{made.generation}", style="dim"))
     return Group(*lines)
+
+
+def outcome(made: StoredForecast, actual: Mapping[date, float]) -> str:
+    """How many of the closes that followed lay inside each interval."""
+    known = [(step, actual[step["target_date"]]) for step in made.steps if step["target_date"] in actual]
+    if not known:
+        return "The source does not hold the sessions that followed."
+    inside = {level: sum(_covers(step, close, level) for step, close in known) for level in (80, 95)}
+    return (
+        f"Of the {len(known)} closes that followed, {inside[80]} lay inside the 80 % interval "
+        f"and {inside[95]} inside the 95 % interval."
+    )
+
+
+def track_record(made: StoredForecast, record: TrackRecord) -> str:
+    """How the model has fared on the symbol so far, in a sentence with its verdict."""
+    if not record.n:
+        return f"too early: no forecast of {made.symbol} by {made.model_name} has come true yet"
+    known = f"; {record.n_backfilled:,} were known when they were forecast" if record.n_backfilled else ""
+    closes = f"{record.n:,} close{'s' * (record.n != 1)}"
+    if record.verdict == TOO_EARLY:
+        return f"too early: {closes} in {record.blocks} of the {BLOCKS} blocks of 28 days that a verdict needs{known}"
+    return (
+        f"{_VERDICTS.get(record.verdict, record.verdict)}: {record.pinball_ratio:.3f} of its loss "
+        f"({record.pinball_ratio_lo:.3f} to {record.pinball_ratio_hi:.3f}) over {closes}, {record.coverage_80:.0%} of "
+        f"them inside the 80 % interval{known}"
+    )
+
+
+_VERDICTS = {
+    "better": "better than the random walk",
+    "no edge": "no edge over the random walk",
+    "worse": "worse than the random walk",
+}
 
 
 def summary_table(forecasts: Sequence[StoredForecast]) -> RenderableType:
@@ -67,7 +108,7 @@ def summary_table(forecasts: Sequence[StoredForecast]) -> RenderableType:
     ):
         table.add_column(heading, justify="left" if heading == "symbol" else "right", no_wrap=True)
     for made in forecasts:
-        target, *rest = _cells(made.steps[-1], made.last_close)
+        target, *rest = step_cells(made.steps[-1], made.last_close)
         table.add_row(made.symbol, str(made.cutoff), price(made.last_close), target, *rest)
     notes = [Text(MADE_UP, style="bold red")] if any(made.note for made in forecasts) else []
     return Group(table, *notes)
@@ -138,6 +179,22 @@ def _printable(line: str) -> str:
 
 def _to_second(moment: str) -> str:
     return moment[:19].replace("T", " ") or "–"
+
+
+def drift_table(rows: pd.DataFrame, most: int = 10) -> RenderableType:
+    """What was compared with the champion's training: all that has drifted, then what is nearest to its threshold."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("kind", "name"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("score", "threshold"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("method", overflow="fold")
+    beyond = (rows["score"] / rows["threshold"] - 1).abs() * np.where(rows["drifted"], 1, -1)
+    order = beyond.sort_values(ascending=False).index[: max(most, int(rows["drifted"].sum()))]
+    for row in rows.loc[order].to_dict("records"):
+        name = Text(str(row["name"]), style="red" if row["drifted"] else "")
+        table.add_row(row["kind"], name, f"{row['score']:.3f}", f"{row['threshold']:.3f}", row["method"])
+    return table
 
 
 def rows_table(rows: pd.DataFrame) -> RenderableType:
@@ -261,14 +318,18 @@ def _title(made: StoredForecast) -> Text:
     )
 
 
-def _cells(step: Mapping[str, Any], last_close: float) -> tuple[str, ...]:
-    return (
+def step_cells(
+    step: Mapping[str, Any], last_close: float, actual: Mapping[date, float] | None = None
+) -> tuple[str, ...]:
+    """One step of a forecast: date, median, change, both intervals; then what followed and where, if that is given."""
+    cells = (
         str(step["target_date"]),
         price(step["close_median"]),
         f"{step['close_median'] / last_close - 1:+.2%}",
         f"{price(step['close_lo_80'])} … {price(step['close_hi_80'])}",
         f"{price(step['close_lo_95'])} … {price(step['close_hi_95'])}",
     )
+    return cells if actual is None else (*cells, *_actual_cells(step, actual))
 
 
 def _actual_cells(step: Mapping[str, Any], actual: Mapping[date, float]) -> tuple[str, str]:
@@ -277,17 +338,6 @@ def _actual_cells(step: Mapping[str, Any], actual: Mapping[date, float]) -> tupl
         return "–", ""
     inside = next((f"{level} %" for level in (80, 95) if _covers(step, close, level)), "outside")
     return price(close), inside
-
-
-def _verdict(made: StoredForecast, actual: Mapping[date, float]) -> str:
-    known = [(step, actual[step["target_date"]]) for step in made.steps if step["target_date"] in actual]
-    if not known:
-        return "The source does not hold the sessions that followed."
-    inside = {level: sum(_covers(step, close, level) for step, close in known) for level in (80, 95)}
-    return (
-        f"Of the {len(known)} closes that followed, {inside[80]} lay inside the 80 % interval "
-        f"and {inside[95]} inside the 95 % interval."
-    )
 
 
 def _covers(step: Mapping[str, Any], close: float, level: int) -> bool:
@@ -315,3 +365,13 @@ def _json_steps(made: StoredForecast) -> Iterator[dict[str, Any]]:
             "target_date": step["target_date"].isoformat(),
             **{name: float(step[name]) for name in LEVELS},
         }
+
+
+def alerts_table(found: Sequence[Alert]) -> RenderableType:
+    """One line an alert, the most urgent first."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("severity", "what", "details"):
+        table.add_column(heading)
+    for alert in found:
+        table.add_row(alert.severity, Text(alert.title), Text(alert.text))
+    return table

@@ -2,14 +2,18 @@
 
 import json
 import logging
+import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow_server import CannotStart, create_database, mlflow_server, postgresql
 
 from tickercast import __version__
 from tickercast.backends import provenance
@@ -37,13 +41,40 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> MlflowRegistry:
-    return MlflowRegistry(f"sqlite:///{tmp_path_factory.mktemp('registry')}/new/mlflow.db")
+def database() -> Iterator[str]:
+    """The URL of a PostgreSQL."""
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(postgresql())
+        except CannotStart as why:
+            pytest.skip(str(why))
+        yield url
+
+
+@pytest.fixture(scope="module", params=["sqlite", "server with a folder", "server with a bucket"])
+def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowRegistry]:
+    folder = tmp_path_factory.mktemp("registry")
+    if request.param == "sqlite":
+        yield MlflowRegistry(f"sqlite:///{folder}/new/mlflow.db")
+        return
+    settings = {"MLFLOW_ARTIFACTS_DESTINATION": str(folder / "files")}
+    if request.param == "server with a bucket":
+        storage = request.getfixturevalue("one_storage_server")
+        storage.make_bucket("mlflow-files")
+        settings = {"MLFLOW_ARTIFACTS_DESTINATION": "gs://mlflow-files/of/ours", "STORAGE_EMULATOR_HOST": storage.url}
+    name = "files_in_a_" + request.param.rpartition(" ")[2]
+    settings["MLFLOW_BACKEND_STORE_URI"] = create_database(request.getfixturevalue("database"), name)
+    with mlflow_server(folder, settings) as url:
+        yield MlflowRegistry(url)
+    if request.param == "server with a bucket":
+        assert storage.refused == []
 
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    whole = read_bundle((SHIPPED / "model.onnx").read_bytes(), (SHIPPED / "model.json").read_bytes())
+    names = ("model.onnx", "model.json", "reference.json")
+    onnx, card, reference = ((SHIPPED / name).read_bytes() for name in names)
+    whole = read_bundle(onnx, card, lambda: reference)
     return whole.registered(version="", run_id="")
 
 
@@ -72,8 +103,28 @@ def network(bundle: Bundle) -> Any:
     return keras.Model([steps, statics], keras.layers.Reshape((card.horizon, len(card.quantiles)))(flat))
 
 
-def folder(registry: MlflowRegistry) -> Path:
-    return Path(registry.url.removeprefix("sqlite:///")).parent
+def artifact(run_id: str, name: str) -> bytes:
+    """A file of a run."""
+    import mlflow
+
+    return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name)).read_bytes()
+
+
+def models_of(registry: MlflowRegistry, run_id: str) -> dict[str, str]:
+    """The ids of the models that a run has logged, by name."""
+    import mlflow
+
+    outputs = mlflow.MlflowClient(registry.url).get_run(run_id).outputs.model_outputs
+    return {mlflow.get_logged_model(found.model_id).name: found.model_id for found in outputs}
+
+
+def model_files(registry: MlflowRegistry, model_id: str, path: str | None = None) -> set[str]:
+    """The names of a logged model's files and folders."""
+    import mlflow
+
+    found = mlflow.MlflowClient(registry.url).list_logged_model_artifacts(model_id, path)
+    inner = [model_files(registry, model_id, each.path) for each in found if each.is_dir]
+    return {each.path.rpartition("/")[2] for each in found}.union(*inner)
 
 
 def test_the_first_version_is_one_and_the_network_is_unchanged(first: Bundle, bundle: Bundle) -> None:
@@ -98,9 +149,8 @@ def test_the_run_keeps_parameters_metrics_and_files(registry: MlflowRegistry, fi
     run = mlflow.MlflowClient(registry.url).get_run(first.card.run_id)
     assert run.data.params["seeds"] == "1,2"
     assert run.data.metrics == pytest.approx(first.card.metrics | {"seed_1/val_z_loss": 0.3})
-    stored = next(folder(registry).glob(f"mlartifacts/{first.card.run_id}/artifacts/model.json"))
-    assert json.loads(stored.read_text())["run_id"] == first.card.run_id
-    assert (stored.parent / "MODEL_CARD.md").read_bytes() == b"# a card\n"
+    assert json.loads(artifact(first.card.run_id, "model.json"))["run_id"] == first.card.run_id
+    assert artifact(first.card.run_id, "MODEL_CARD.md") == b"# a card\n"
 
 
 def test_the_run_keeps_losses_by_epoch(registry: MlflowRegistry, first: Bundle) -> None:
@@ -137,7 +187,7 @@ def test_the_run_says_with_what_code_and_libraries_it_was_made(registry: MlflowR
     assert run.data.tags["tickercast"] == __version__
     assert run.data.tags["numpy"] == np.__version__
     assert run.data.tags["python"] == platform.python_version()
-    listed = (folder(registry) / f"mlartifacts/{first.card.run_id}/artifacts/environment.txt").read_text()
+    listed = artifact(first.card.run_id, "environment.txt").decode()
     assert f"\nnumpy=={np.__version__}\n" in listed
 
 
@@ -146,7 +196,9 @@ def test_a_model_that_came_from_elsewhere_is_not_said_to_be_made_here(registry: 
 
     made = registry.register(bundle, RunRecord(trained_here=False))
     assert "numpy" not in mlflow.MlflowClient(registry.url).get_run(made.card.run_id).data.tags
-    assert not (folder(registry) / f"mlartifacts/{made.card.run_id}/artifacts/environment.txt").exists()
+    files = {each.path for each in mlflow.MlflowClient(registry.url).list_artifacts(made.card.run_id)}
+    assert "environment.txt" not in files
+    assert "model.json" in files
 
 
 def test_the_commit_is_the_one_of_the_checkout_and_absent_elsewhere(
@@ -173,8 +225,7 @@ def test_the_keras_network_is_kept_with_its_signature_and_nothing_is_pickled(
     import mlflow
     import numpy as np
 
-    outputs = mlflow.MlflowClient(registry.url).get_run(first.card.run_id).outputs.model_outputs
-    models = {mlflow.get_logged_model(found.model_id).name: found.model_id for found in outputs}
+    models = models_of(registry, first.card.run_id)
     assert set(models) == {"tickercast-lstm", "tickercast-lstm-keras"}
     uri = f"models:/{models['tickercast-lstm-keras']}"
     assert [spec.name for spec in mlflow.models.get_model_info(uri).signature.inputs] == ["steps", "statics"]
@@ -182,9 +233,7 @@ def test_the_keras_network_is_kept_with_its_signature_and_nothing_is_pickled(
     steps = random.normal(size=(3, card.window, len(card.features))).astype(np.float32)
     statics = random.normal(size=(3, len(card.statics))).astype(np.float32)
     assert mlflow.keras.load_model(uri)([steps, statics]).shape == (3, card.horizon, len(card.quantiles))
-    kept = {
-        path.name for path in (folder(registry) / f"mlartifacts/models/{models['tickercast-lstm-keras']}").rglob("*")
-    }
+    kept = model_files(registry, models["tickercast-lstm-keras"])
     assert "model.keras" in kept
     assert not {name for name in kept if "pickle" in name or name.endswith((".pkl", ".joblib"))}
 
@@ -242,7 +291,7 @@ def test_the_registered_model_is_the_network_with_its_signature(registry: Mlflow
 
     model = mlflow.models.get_model_info(f"models:/{first.card.name}/1")
     assert [spec.name for spec in model.signature.inputs] == ["steps", "statics"]
-    assert list(folder(registry).glob("mlartifacts/models/*/artifacts/model.onnx"))
+    assert "model.onnx" in model_files(registry, models_of(registry, first.card.run_id)[first.card.name])
 
 
 def test_an_alias_that_nobody_has_is_none(registry: MlflowRegistry) -> None:
@@ -258,7 +307,7 @@ def test_what_is_not_onnx_is_refused(registry: MlflowRegistry, bundle: Bundle) -
     garbage = b"not a network"
     card = bundle.card.model_copy(update={"sha256": sha256(garbage).hexdigest(), "trained_through": date(2010, 1, 1)})
     with pytest.raises(BundleError, match="not ONNX"):
-        registry.register(Bundle(garbage, card), RunRecord())
+        registry.register(Bundle(garbage, card, bundle.reference), RunRecord())
 
 
 def test_registering_says_nothing(
@@ -292,3 +341,10 @@ def test_versions_are_listed_newest_first_with_their_aliases(registry: MlflowReg
 def test_a_version_that_was_never_registered_is_a_sentence(registry: MlflowRegistry, first: Bundle) -> None:
     with pytest.raises(BundleError, match="Name a registered version"):
         registry.bundle(first.card.name, "99")
+
+
+def test_a_server_without_its_database_and_files_is_refused_with_a_sentence() -> None:
+    words = ["make", "-C", str(Path(__file__).parents[2]), "-o", "setup-dev", "mlflow-server"]
+    done = subprocess.run(words, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "MLFLOW_ARTIFACTS_DESTINATION (gs://BUCKET/FOLDER) were needed" in done.stderr

@@ -73,6 +73,7 @@ def drift(name: str, score: float, **more: Any) -> dict[str, Any]:
     return {
         "day": date(2023, 7, 21), "kind": "input", "name": name, "method": "psi", "score": score, "threshold": 0.2,
         "drifted": score > 0.2, "model_name": "lstm", "model_version": "1", "report": None, "created_at": AT,
+        "note": None,
     } | more  # fmt: skip
 
 

@@ -160,6 +160,14 @@ def test_a_hundred_concurrent_events_of_which_some_come_twice_are_each_stored_on
     assert not stored.duplicated(["symbol", "session_date"]).any()
 
 
+def test_texts_may_come_as_categories(warehouse: Warehouse) -> None:
+    rows = pd.DataFrame([price("MSFT"), price("META")])
+    assert warehouse.append("prices", rows.astype({"symbol": "category", "object": "category"}), key="k")
+    found = warehouse.read("prices").sort_values("symbol")
+    assert list(found["symbol"]) == ["META", "MSFT"]
+    assert list(found["object"]) == ["ohlc/2023-07-22/META.csv", "ohlc/2023-07-22/MSFT.csv"]
+
+
 def test_no_rows_leave_the_key_free(warehouse: Warehouse) -> None:
     assert not warehouse.append("prices", pd.DataFrame([price()]).iloc[:0], key="k")
     assert append(warehouse, "prices", [price()], "k")

@@ -165,7 +165,12 @@ def test_what_was_forecast_is_not_sent_again_and_what_failed_is(run: Run, price_
 
 def test_the_ledger_is_cut_where_it_gets_long(run: Run, price_folder: MakeFolder) -> None:
     run("forecast", "MSFT", "META", "2023-07-22", "--source", price_folder(["MSFT", "META"]))
-    assert "1 more: --limit 2 shows them." in run("ingestions", "--limit", "1").stdout
+    run("forecast", "MMM", "2023-07-22", "--source", price_folder(["MMM"]))
+    cut = run("ingestions", "--limit", "1").stdout
+    assert "2 more: --limit 3 shows them." in cut
+    assert "MMM" in cut
+    assert "MSFT" not in cut
+    assert "1 more: --limit 2 shows them." in run("ingestions", "--limit", "1", "ohlc/2023-07-22/batch-0001.csv").stdout
 
 
 @pytest.mark.parametrize("words", [["replay"], ["replay", NAME, "--failed"]])

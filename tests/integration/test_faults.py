@@ -60,8 +60,8 @@ CHAMPION = ["generation", "read", "read", "read"]
 """What an instance that has just been started calls beforehand."""
 
 CALLS = {
-    "single": ["generation", "read", "read", "append", "append", "append"],
-    "batch": ["generation", "read", "read", "copy", "write", "append", "append", "append"],
+    "single": ["read", "generation", "read", "append", "append", "append"],
+    "batch": ["read", "generation", "read", "copy", "write", "append", "append", "append"],
 }
 FIRST_WRITE = 3
 

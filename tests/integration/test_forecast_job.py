@@ -317,6 +317,21 @@ def test_a_fault_of_ours_is_not_retried_for_ever_either(place: Place, make_histo
     assert "AttributeError" in place.warehouse.read("ingestions")["reason"].item()
 
 
+def test_a_duplicate_is_answered_by_the_ledger_alone(
+    place: Place, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = place.upload(NAME, to_csv([make_history()]))
+    place.handle(event)
+
+    def down(*_: object, **__: object) -> int:
+        raise StoreUnavailable("down")
+
+    monkeypatch.setattr(place.store, "read", down)
+    monkeypatch.setattr(place.store, "generation", down)
+    place.predictors = no_champion
+    assert place.handle(event).status == "duplicate"
+
+
 def test_a_duplicate_that_comes_late_changes_nothing_though_the_model_is_gone(
     place: Place, make_history: MakeHistory
 ) -> None:

@@ -116,6 +116,7 @@ def test_an_event_without_an_object_is_acknowledged_and_not_retried(
 def test_without_a_champion_the_event_is_to_be_delivered_again(
     send: Send, store: ObjectStore, make_history: Callable[..., History]
 ) -> None:
+    bootstrap.warehouse(config.load()).provision()
     generation = store.write(NAME, to_csv([make_history()]))
     answer = send(finalized(NAME, generation))
     assert answer.status_code == 503

@@ -99,6 +99,7 @@ def test_a_duplicate_is_one_line_and_what_is_not_ours_is_none(
 def test_an_event_that_is_to_be_delivered_again_is_an_error_line(
     send: Send, lines: Lines, store: ObjectStore, make_history: Callable[..., History]
 ) -> None:
+    bootstrap.warehouse(config.load()).provision()
     generation = store.write(NAME, to_csv([make_history()]))
     assert send(finalized(generation)) == 503
     [line] = lines()

@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pandas as pd
 import pytest
 
 from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
 from tickercast.config import resource
-from tickercast.errors import UsageError, WarehouseUnavailable
+from tickercast.errors import SchemaMismatch, UsageError, WarehouseUnavailable
 
 
 def test_a_file_of_another_kind_is_a_sentence(tmp_path: Path) -> None:
@@ -65,3 +66,32 @@ def test_duckdb_gets_each_table_with_the_columns_that_its_file_names(tmp_path: P
     assert described["generation"] == "BIGINT"
     assert described["cutoff"] == "DATE"
     assert described["created_at"] == "TIMESTAMP WITH TIME ZONE"
+
+
+def test_a_process_that_was_forked_off_can_use_the_warehouse_and_end(tmp_path: Path) -> None:
+    script = """
+import os, sys
+from pathlib import Path
+from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+warehouse = DuckDBWarehouse(Path(sys.argv[1]), Path(sys.argv[2]))
+warehouse.provision()
+child = os.fork()
+found = len(warehouse.read("prices"))
+if child:
+    print(found, os.waitpid(child, 0)[1], flush=True)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "w.duckdb"), str(resource("sql"))]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout == "0 0\n"
+
+
+def test_a_call_that_failed_leaves_nothing_behind_for_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    warehouse = DuckDBWarehouse(path, resource("sql"))
+    warehouse.provision()
+    rows = pd.DataFrame([{"object": "o", "generation": 1}])
+    for _ in range(2):
+        with pytest.raises(SchemaMismatch):
+            warehouse.append("ingestions", rows, key="k")
+    assert warehouse.read("ingestions").empty
+    with duckdb.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM _appends").fetchall() == [(0,)]

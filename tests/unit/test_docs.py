@@ -1,10 +1,14 @@
 """The README cannot drift from what it describes."""
 
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from tickercast.cli import app
 from tickercast.config import PREFIX, Settings
@@ -25,18 +29,22 @@ def test_every_setting_stands_in_the_readme_with_its_default(field: str) -> None
     assert f"| `{variable(field)}` | {f'`{default}`' if default else ''}".rstrip() in README
 
 
-@pytest.mark.parametrize("command", typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-def test_every_command_stands_in_the_readme_and_its_help_ends_with_an_example(command: str) -> None:
-    assert f"tickercast {command}" in README
-    help_of = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
-    assert help_of.epilog.startswith(f"Example: tickercast {command}")
+def commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
+    """Every command and group, by the words that lead there."""
+    yield path
+    for name, below in getattr(command, "commands", {}).items():
+        yield from commands(below, *path, name)
 
 
-@pytest.mark.parametrize("command", ["list", "show", "release"])
-def test_every_command_of_the_quarantine_stands_in_the_readme_and_its_help_ends_with_an_example(command: str) -> None:
-    assert f"quarantine {command}" in README
-    group = typer.main.get_command(app).commands["quarantine"]  # type: ignore[attr-defined]
-    assert group.commands[command].epilog.startswith(f"Example: tickercast quarantine {command}")
+COMMANDS = sorted(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_stands_in_the_readme_and_its_help_ends_with_an_example(path: tuple[str, ...]) -> None:
+    named = " ".join(path) if len(path) > 1 else " ".join(("tickercast", *path))
+    assert named in README
+    shown = CliRunner().invoke(app, [*path, "--help"], prog_name="tickercast", terminal_width=200).output
+    assert shown.rstrip().splitlines()[-1].startswith(" ".join(("  Example: tickercast", *path)))
 
 
 def test_every_task_that_the_readme_names_exists() -> None:
@@ -51,3 +59,35 @@ def test_every_link_of_the_readme_leads_to_a_file() -> None:
 def test_every_view_stands_in_the_readme() -> None:
     for path in (PROJECT / "sql" / "views").glob("*.sql"):
         assert path.stem in README
+
+
+FIGURES = json.loads((PROJECT / "benchmarks" / "accuracy.json").read_text())["figures"]
+GUIDE = (PROJECT / "docs" / "reading-intervals.md").read_text(encoding="utf-8")
+TOLD = {
+    "coverage_80": "79.3 %",
+    "coverage_80_min_year": "75.9",
+    "coverage_80_max_year": "82.5 %",
+    "coverage_80_min_step": "77.3",
+    "coverage_80_max_step": "81.6 %",
+    "coverage_95": "95.4 %",
+    "crypto_coverage_80": "79.4 %",
+    "crypto_coverage_95": "93.7 %",
+    "mae_vs_naive": "0.995",
+    "mae_vs_naive_max_year": "1.008",
+    "sp_vs_random_walk": "0.978",
+    "sp_vs_ewma_t": "0.982",
+}
+
+
+@pytest.mark.parametrize("figure", TOLD)
+def test_the_guide_to_intervals_tells_what_was_measured(figure: str) -> None:
+    told = TOLD[figure]
+    assert told in GUIDE
+    scale = 1 if told.startswith(("0", "1")) else 100
+    assert float(told.split()[0]) / scale == pytest.approx(FIGURES[figure], abs=0.000501)
+
+
+def test_the_readme_names_every_field_of_the_json() -> None:
+    item = json.loads((PROJECT / "docs" / "forecast.schema.json").read_text())["items"]["properties"]
+    for name in (*item, *item["forecast"]["items"]["properties"]):
+        assert name in README

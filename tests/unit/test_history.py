@@ -27,6 +27,33 @@ def only(text: str) -> History:
 @pytest.mark.parametrize(
     "text",
     [
+        GOOD,
+        GOOD.replace("10.5", "").replace("11.5", ""),
+        GOOD.replace(",100", ",").replace(",200", ",NaN"),
+        GOOD.replace("12,9", " 12 ,9.00").replace(",100", ",1e2"),
+        GOOD.replace("10,12", "10.123456789012345678,12"),
+    ],
+)
+def test_a_file_is_read_the_same_as_numbers_and_as_texts(text: str) -> None:
+    quoted = HEADER.replace("Date", '"Date"')  # quotes keep a file from being read as numbers
+    pd.testing.assert_frame_equal(only(HEADER + text).bars, only(quoted + text).bars, check_exact=True)
+
+
+def test_one_bad_symbol_among_good_ones_is_told_of_in_the_words_of_the_file() -> None:
+    lines = (
+        HEADER.strip()
+        + ",Symbol\n"
+        + GOOD.replace("\n", ",MSFT\n")
+        + GOOD.replace(",13,", ",-1,").replace("\n", ",BAD\n")
+    )
+    reading = read_csv(lines.encode())
+    assert list(reading.histories) == ["MSFT"]
+    assert "High '-1' of 2023-07-21" in str(reading.failures["BAD"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         HEADER + GOOD,
         (HEADER + GOOD).replace("\n", "\r\n"),
         "\ufeff" + HEADER + GOOD,

@@ -12,7 +12,9 @@ import pytest
 
 from tickercast.domain import features
 from tickercast.domain.dataset import dataset
+from tickercast.domain.drift import COLUMNS, read_reference
 from tickercast.domain.history import History, Reading
+from tickercast.domain.reference import observe
 from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol, UsageError
 from tickercast.jobs.train import evaluate, measures, train
 from tickercast.models.baselines import EwmaT
@@ -299,6 +301,29 @@ def test_the_job_trains_measures_on_later_dates_and_reports_failures(histories: 
     assert bundle.card.metrics == measures(tables)
     assert bundle.card.metrics["n"] == 2 * 14
     assert 0.5 < bundle.card.metrics["sp_vs_ewma_t"] < 1.5
+
+
+def test_the_job_keeps_a_reference_of_the_teachers_up_to_the_last_date_learned_from(
+    histories: list[History], crypto: list[History], trained: Any
+) -> None:
+    bundle = train(
+        Source([*histories, *crypto]),
+        [history.symbol for history in (*histories, *crypto)],
+        date(2000, 1, 1),
+        date(2023, 12, 31),
+        THROUGH,
+        fit=lambda *args, **more: trained,
+        peers=lambda histories, through: [EwmaT()],
+    )
+    reference = read_reference(bundle.reference)
+    assert set(reference.symbols) == {"AAA", "BBB"}
+    assert max(reference.session_dates) <= THROUGH
+    assert max(reference.limits) == 2
+    served = observe(histories[0], ServedModel(trained.bundle()))
+    row = list(served.session_dates.astype(object)).index(reference.session_dates[reference.symbols.index("AAA")])
+    at = reference.symbols.index("AAA")
+    kept = [reference.columns[name][at] for name in COLUMNS]
+    np.testing.assert_allclose(kept, served.values[row], rtol=6e-3, atol=1e-6)
 
 
 class Registry:

@@ -7,8 +7,9 @@ from hashlib import sha256
 import pytest
 
 from tickercast.domain.bundle import CHAMPION, Bundle, ModelCard
-from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed
-from tickercast.jobs.publish import point_champion, read_champion, write_bundle
+from tickercast.domain.drift import COLUMNS, MARGINS, Reference, to_json
+from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
+from tickercast.jobs.publish import point_champion, read_champion, read_reference, write_bundle
 
 
 class MemoryStore:
@@ -58,6 +59,17 @@ def make_bundle(version: str = "3", onnx: bytes = b"a network", quantiles: Seque
     return Bundle(onnx, card)
 
 
+def small_reference() -> Reference:
+    return Reference(
+        symbols=("A",),
+        session_dates=(date(2010, 12, 31),),
+        columns=dict.fromkeys(COLUMNS, (0.5,)),
+        walk_ratio=0.98,
+        coverage_80=0.8,
+        limits={1: dict.fromkeys((*COLUMNS, *MARGINS), 1.0)},
+    )
+
+
 @pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore()
@@ -72,6 +84,33 @@ def test_what_is_published_and_pointed_at_is_what_is_read(store: MemoryStore) ->
 def test_the_network_is_written_before_the_card(store: MemoryStore) -> None:
     write_bundle(store, make_bundle())
     assert list(store.objects) == ["models/tickercast-lstm/3/model.onnx", "models/tickercast-lstm/3/model.json"]
+
+
+def test_the_reference_is_written_before_the_card_and_read_back(store: MemoryStore) -> None:
+    reference = small_reference()
+    bundle = make_bundle().referred(to_json(reference))
+    write_bundle(store, bundle)
+    where = "models/tickercast-lstm/3/"
+    assert list(store.objects) == [f"{where}model.onnx", f"{where}reference.json", f"{where}model.json"]
+    assert read_reference(store, bundle.card) == reference
+
+
+def test_a_reference_that_is_corrupt_missing_or_was_never_made_is_a_sentence(store: MemoryStore) -> None:
+    bundle = make_bundle().referred(to_json(small_reference()))
+    with pytest.raises(UsageError, match=r"tickercast-lstm 3 has no reference.*newer version"):
+        read_reference(store, make_bundle().card)
+    with pytest.raises(BundleError, match="its card names one"):
+        read_reference(store, bundle.card)
+    store.write("models/tickercast-lstm/3/reference.json", b"{}")
+    with pytest.raises(BundleError, match="reference file of tickercast-lstm 3 has sha256"):
+        read_reference(store, bundle.card)
+
+
+def test_a_bundle_whose_reference_was_not_read_is_not_published(store: MemoryStore) -> None:
+    bundle = make_bundle().referred(to_json(small_reference()))
+    with pytest.raises(BundleError, match="not at hand"):
+        write_bundle(store, Bundle(bundle.onnx, bundle.card))
+    assert not store.objects
 
 
 def test_publishing_twice_changes_nothing(store: MemoryStore) -> None:

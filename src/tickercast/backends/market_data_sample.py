@@ -1,5 +1,6 @@
 """Market data that comes with the installation: five real stocks from 2000 to 2013, for work without a network."""
 
+import difflib
 from collections.abc import Callable, Sequence
 from datetime import date
 
@@ -36,9 +37,11 @@ class Sample:
 
 def _history(symbol: str) -> History:
     if symbol not in SYMBOLS:
+        close = difflib.get_close_matches(symbol, SYMBOLS, n=1)
         raise UnknownSymbol(
-            f"The sample does not hold {symbol}: it has {', '.join(SYMBOLS)}. Name one of those, or another source: "
-            "--source yahoo, --source FOLDER or --source simulated."
+            f"The sample does not hold {symbol}: it has {', '.join(SYMBOLS)}. "
+            + (f"Did you mean {close[0]}? " if close else "")
+            + "Name one of those, or another source: --source yahoo, --source FOLDER or --source simulated."
         )
     from bokeh_sampledata import stocks  # reads all five
 

@@ -65,10 +65,11 @@ class MlflowRegistry:
         run holds all but the card that names it: what fails before leaves a failed run and no version.
 
         Raises:
-            BundleError: the network is not valid ONNX.
+            BundleError: the network is not valid ONNX, or the reference is not at hand.
             StoreUnavailable: the registry does not answer.
         """
         card = bundle.card
+        bundle.check_whole()
         with _quiet(), self._client() as client, self._run(client) as run_id:
             import mlflow
 
@@ -94,11 +95,9 @@ class MlflowRegistry:
                 card.name, model.model_uri, run_id=run_id, model_id=model.model_id, description=card.trained_on
             )
             registered = bundle.registered(version=str(made.version), run_id=run_id)
-            _log_files(
-                client,
-                run_id,
-                {"model.onnx": bundle.onnx, "model.json": registered.card.model_dump_json(indent=2).encode()},
-            )
+            reference = {"reference.json": bundle.reference} if bundle.reference else {}
+            card_file = {"model.json": registered.card.model_dump_json(indent=2).encode()}
+            _log_files(client, run_id, {"model.onnx": bundle.onnx, **reference, **card_file})
             client.set_registered_model_alias(card.name, CHALLENGER_ALIAS, str(made.version))
         return registered
 
@@ -122,7 +121,11 @@ class MlflowRegistry:
         """Reads a registered version back, to the byte."""
         with _quiet(), self._client() as client:
             run_id = client.get_model_version(name, version).run_id
-            return read_bundle(_read_file(run_id, "model.onnx"), _read_file(run_id, "model.json"))
+            return read_bundle(
+                _read_file(run_id, "model.onnx"),
+                _read_file(run_id, "model.json"),
+                lambda: _read_file(run_id, "reference.json"),
+            )
 
     def versions(self, name: str) -> Sequence[RegisteredVersion]:
         """All versions of a model, newest first."""

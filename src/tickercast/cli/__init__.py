@@ -3,11 +3,6 @@
 Exit codes: 0 all went well, 1 some symbols failed, 2 wrong usage or nothing worked.
 """
 
-import io
-import logging
-import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
@@ -15,16 +10,15 @@ import typer
 
 from tickercast import __version__, config, screen
 from tickercast import doctor as doctor_checks
-from tickercast.cli import forecasts, models, tables
-from tickercast.cli.talk import NOTHING_WORKED, SOME_FAILED, bar, complain, say, terminal
-from tickercast.errors import TickercastError
+from tickercast.cli import alerting, drift, forecasts, looks, models, tables
+from tickercast.cli.talk import SOME_FAILED, bar, guarded, say, terminal
 
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    add_completion=False,
+    epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
-for group in (forecasts, models, tables):
+for group in (forecasts, models, tables, drift, alerting, looks):
     app.add_typer(group.app)
 
 
@@ -53,24 +47,12 @@ def doctor() -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-def run(argv: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line and leaves the process.
+def run(argv: Sequence[str] | None = None, door: typer.Typer = app, name: str = "tickercast") -> NoReturn:
+    """Runs the command line, or another door's, and leaves the process.
 
     Args:
         argv: the words after the program's name; those of the process where none are given.
+        door: what reads them.
+        name: the program's, as its help shows it.
     """
-    logging.getLogger("tickercast").addHandler(logging.NullHandler())
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no «…» shows a question mark
-    try:
-        app(argv, prog_name="tickercast")
-    except TickercastError as error:
-        complain(str(error))
-    except OSError as error:
-        complain(f"A file or the output cannot be written: {error.strerror}. Check the disk and the rights.")
-    except Exception:  # the last resort: a fault of ours must not end in a traceback on the user's screen
-        with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
-            traceback.print_exc(file=file)
-        complain(f"tickercast failed in a way that it should not have. What it knows is in {file.name}.")
-    sys.exit(NOTHING_WORKED)
+    guarded(lambda: door(argv, prog_name=name))

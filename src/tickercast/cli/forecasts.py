@@ -6,19 +6,22 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from tickercast import bootstrap, config, screen
+from tickercast.cli import pictures
 from tickercast.cli.talk import NOTHING_WORKED, SOME_FAILED, bar, complain, day_of, say, terminal, words_of
 from tickercast.config import Settings
 from tickercast.domain.history import SIMULATED, parse_symbol
-from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UsageError
+from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UnknownSymbol, UsageError
 from tickercast.jobs import quarantine as quarantining
-from tickercast.jobs.account import Patience, accounted, entries, failed
+from tickercast.jobs.account import Patience, accounted, entries, failed, newest
 from tickercast.jobs.collect import Collected, collect_all
 from tickercast.jobs.compare import compare, learned_through
 from tickercast.jobs.replay import Replayed
 from tickercast.jobs.replay import replay as replay_object
 from tickercast.jobs.resume import forecast_before
+from tickercast.jobs.suggest import suggest
 from tickercast.jobs.upload import BATCH, Upload, batches, upload
 from tickercast.ports import MarketData, ObjectStore, Warehouse
 
@@ -48,6 +51,8 @@ def forecast(
     actual: Annotated[
         bool, typer.Option("--actual", help="Print the closes that followed beside the forecast.")
     ] = False,
+    report: Annotated[str, typer.Option(metavar="FILE", help="Write a report there, one HTML page.")] = "",
+    chart: Annotated[str, typer.Option(metavar="FILE", help="Draw the forecast there, as PNG.")] = "",
     wait: Wait = 60,
     no_wait: NoWait = False,
     again: Annotated[
@@ -57,6 +62,8 @@ def forecast(
     """Forecast the ten sessions that follow a date, and store the forecast."""
     settings = config.load()
     symbols, as_of, refused = _request(words or [], symbols_file)
+    left_alone = no_wait and not bootstrap.delivers_at_once(settings)
+    pictures.check_files(report, chart, len(symbols), left_alone=left_alone)
     data = bootstrap.market_data(source or settings.source)
     store = bootstrap.object_store(settings)
     warehouse = bootstrap.provisioned(bootstrap.model_store(settings), bootstrap.warehouse(settings))
@@ -66,7 +73,6 @@ def forecast(
         before = forecast_before(symbols, as_of, warehouse=warehouse, now=datetime.now(UTC), simulated=made_up)
     uploads = _upload(symbols, as_of, before, data, store)
     sent = [uploaded for uploaded in uploads if uploaded.object]
-    left_alone = no_wait and not bootstrap.delivers_at_once(settings)
     collected = Collected()
     lost: list[FunctionUnavailable] = []
     if not left_alone:
@@ -77,12 +83,23 @@ def forecast(
     if as_json:
         print(screen.to_json(collected.forecasts, as_of))
     else:
-        _show(collected, followed, learned, store.url, warehouse.url)
+        _show(collected, followed, learned, store.url, warehouse)
         for uploaded in sent if left_alone else ():
             _say_sent(uploaded.object, uploaded.generation)
+    written = pictures.write_files(
+        collected.forecasts,
+        followed,
+        report_out=report,
+        chart_out=chart,
+        warehouse=warehouse,
+        models=bootstrap.model_store(settings),
+        url=store.url,
+    )
+    for path in () if as_json else written:
+        say(f"written: {path}")
     worked = bool(collected.forecasts or (left_alone and (sent or before)))
     failures = {name: reason for uploaded in uploads for name, reason in uploaded.failures.items()}
-    _finish(worked, {**failures, **collected.failures}, refused, lost)
+    _finish(worked, _with_hints({**failures, **collected.failures}, warehouse), refused, lost)
 
 
 @app.command(epilog="Example: tickercast ingestions --failed")
@@ -100,14 +117,15 @@ def ingestions(
     name = name.partition("#")[0]
     if only_failed:
         found = [entry for entry in failed(store, warehouse) if name in ("", entry.object)]
+        count = len(found)
     else:
-        found = entries(warehouse.read("ingestions", {"object": name} if name else None))
+        found, count = newest(warehouse, limit, name)
     if not found:
         say("Nothing has failed." if only_failed else "The ledger holds nothing of that yet.")
         return
     terminal().print(screen.entries_table(found[:limit]), soft_wrap=True)
-    if len(found) > limit:
-        say(f"{len(found) - limit} more: --limit {len(found)} shows them.")
+    if count > limit:
+        say(f"{count - limit} more: --limit {count} shows them.")
 
 
 @app.command(epilog="Example: tickercast replay ohlc/2023-07-22/MSFT.csv")
@@ -206,18 +224,19 @@ def _show(
     followed: Mapping[str, Mapping[date, float]] | None,
     learned: Mapping[str, date],
     store: str,
-    warehouse: str,
+    warehouse: Warehouse,
 ) -> None:
-    console = terminal()
+    console, real = terminal(), Console()
     if len(collected.forecasts) >= screen.SUMMARY_FROM:
         console.print(screen.summary_table(collected.forecasts))
     else:
         for made in collected.forecasts:
             actual = followed.get(made.symbol, {}) if followed is not None else None
             through = learned.get(made.symbol, date.min)
-            console.print(screen.forecast_table(made, actual, store, through), soft_wrap=True)
+            below = pictures.below(made, followed, warehouse, real)
+            console.print(screen.forecast_table(made, actual, store, through, below), soft_wrap=True)
     if collected.forecasts:
-        console.print(f"prices and forecasts are in {warehouse}", style="dim", highlight=False, soft_wrap=True)
+        console.print(f"prices and forecasts are in {warehouse.url}", style="dim", highlight=False, soft_wrap=True)
 
 
 def _finish_sent(
@@ -272,6 +291,21 @@ def _upload(
                 complain(f"{sent} of {len(rest)} symbols were sent. The same command goes on with the others.")
             raise
     return uploads
+
+
+def _with_hints(failures: Mapping[str, Permanent], warehouse: Warehouse) -> dict[str, Permanent]:
+    """Adds what may have been meant by symbols that the source does not know, where it does not say so itself."""
+    unknown = [
+        name for name, reason in failures.items() if isinstance(reason, UnknownSymbol) and _MEANT not in str(reason)
+    ]
+    hints = {
+        name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}, which was forecast before?")
+        for name, known in suggest(unknown, warehouse=warehouse).items()
+    }
+    return {**failures, **hints}
+
+
+_MEANT = "Did you mean"
 
 
 def _finish(

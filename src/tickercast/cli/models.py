@@ -68,6 +68,7 @@ def train(
             metavar="N", min=0, help="Learn from no N-th symbol, and measure the model on these; 0: from all."
         ),
     ] = 0,
+    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=99, help="Average so many networks.")] = 5,
     out: Annotated[str, typer.Option(metavar="DIR", help="Write the registered bundle there too.")] = "",
 ) -> None:
     """Train the LSTM, register it in MLflow as the challenger, and write its ONNX bundle."""
@@ -92,6 +93,7 @@ def train(
             registry=registry,
             picture=chart.backtest_png,
             recipe=chosen,
+            seeds=range(1, seeds + 1),
             hold_out=hold_out,
             on_progress=progress.set,
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),

@@ -1,14 +1,21 @@
 """What all commands share: how they print, show progress, and read dates and lists of symbols."""
 
-from collections.abc import Iterator
+import io
+import logging
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from tickercast.errors import UsageError
+from tickercast.domain.history import parse_symbol
+from tickercast.errors import TickercastError, UsageError
 
 SOME_FAILED, NOTHING_WORKED = 1, 2
 _TABLE_WIDTH = 140
@@ -61,6 +68,25 @@ def complain(sentence: str) -> None:
     Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
+def guarded(command: Callable[[], object]) -> NoReturn:
+    """Runs a command to the end of the process: whatever goes wrong in it ends in one sentence."""
+    logging.getLogger("tickercast").addHandler(logging.NullHandler())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no «…» shows a question mark
+    try:
+        command()
+    except TickercastError as error:
+        complain(str(error))
+    except OSError as error:
+        complain(f"A file or the output cannot be written: {error.strerror}. Check the disk and the rights.")
+    except Exception:  # the last resort: a fault of ours must not end in a traceback on the user's screen
+        with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
+            traceback.print_exc(file=file)
+        complain(f"tickercast failed in a way that it should not have. What it knows is in {file.name}.")
+    sys.exit(NOTHING_WORKED)
+
+
 def day_of(word: str) -> date:
     """Reads a date up to today.
 
@@ -77,6 +103,18 @@ def day_of(word: str) -> date:
     if as_of.year < _FIRST_YEAR or as_of > date.today():
         raise UsageError(f"{as_of} is out of range: a date from {_FIRST_YEAR} up to today, {date.today()}, was needed.")
     return as_of
+
+
+def symbols_of(words: Sequence[str], symbols_file: str = "") -> list[str]:
+    """Reads symbols, each once, from words and from a file.
+
+    Raises:
+        UsageError: one of them is none, or there is none.
+    """
+    symbols = list(dict.fromkeys(parse_symbol(word) for word in [*words, *words_of(symbols_file)]))
+    if not symbols:
+        raise UsageError("No symbol was given, and at least one was needed, such as MSFT.")
+    return symbols
 
 
 def words_of(symbols_file: str) -> list[str]:

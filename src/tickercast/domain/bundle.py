@@ -1,12 +1,13 @@
 """A model bundle: the network as ONNX, and the card that describes it.
 
 models/{name}/{version}/model.onnx     immutable
+models/{name}/{version}/reference.json immutable: the `domain.drift.Reference`, which only the watch over drift reads
 models/{name}/{version}/model.json     immutable: the `ModelCard`
-models/champion.json                   the pointer: {"name": …, "version": …}
+models/champion.json                   the pointer: {"name": …, "version": …, "shadow": …}
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
@@ -20,17 +21,27 @@ MODEL = "tickercast-lstm"
 CHAMPION = "models/champion.json"
 """The object that points at the served bundle."""
 
+HAS_SEEN = "backfilled: the model has seen this date"
+"""How the note of a backfill begins whose model was trained on what it forecasts: that shows nothing of its skill."""
+
 CHAMPION_ALIAS, CHALLENGER_ALIAS = "champion", "challenger"
 """What the registry calls the version that is served, and the one that was registered last."""
 
 
 class Pointer(BaseModel):
-    """The content of `models/champion.json`."""
+    """The content of `models/champion.json`.
+
+    Attributes:
+        name: the registered model's name.
+        version: the version that is served.
+        shadow: the version that it replaced, while that one still forecasts beside it and may come back; else empty.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     version: str
+    shadow: str = ""
 
 
 class ModelCard(BaseModel):
@@ -53,7 +64,9 @@ class ModelCard(BaseModel):
         trained_on: in words, which symbols and dates.
         trained_through: the last date that training or validation saw.
         hold_out: every so many-th symbol was kept from training, to measure it on; 0 where none was.
+        fingerprint: sha256 of the data, seeds and recipe that it was trained with; empty where it was not taken.
         metrics: measured on dates after `trained_through`.
+        reference_sha256: of the file that tells later days from the training; empty where there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -73,28 +86,51 @@ class ModelCard(BaseModel):
     trained_on: str
     trained_through: date
     hold_out: int = 0
+    fingerprint: str = ""
     metrics: dict[str, float]
+    reference_sha256: str = ""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A network and its card, checked against each other."""
+    """A network and its card, checked against each other.
+
+    Attributes:
+        onnx: the network.
+        card: its description.
+        reference: the file that tells later days from the training; empty where it was not read, or there is none.
+    """
 
     onnx: bytes
     card: ModelCard
+    reference: bytes = b""
 
     def __post_init__(self) -> None:
-        """Refuses a network that is not the one the card describes.
+        """Refuses files that are not those the card describes.
 
         Raises:
-            BundleError: the sha256 differs.
+            BundleError: a sha256 differs.
         """
-        seen = hashlib.sha256(self.onnx).hexdigest()
-        if seen != self.card.sha256:
+        check_sha256("ONNX", self.onnx, self.card.sha256, self.card)
+        if self.reference:
+            check_sha256("reference", self.reference, self.card.reference_sha256, self.card)
+
+    def check_whole(self) -> None:
+        """Refuses to pass on a bundle whose reference was not read.
+
+        Raises:
+            BundleError: the card names one, and it is not at hand.
+        """
+        if self.card.reference_sha256 and not self.reference:
             raise BundleError(
-                f"The ONNX file of {self.card.name} {self.card.version} has sha256 {seen[:12]}…, and its card says "
-                f"{self.card.sha256[:12]}…: the file is corrupt or was exchanged. Publish the version again."
+                f"The reference of {self.card.name} {self.card.version} is not at hand, and its card names one. "
+                "Read the version from the registry."
             )
+
+    def referred(self, reference: bytes) -> "Bundle":
+        """The same bundle with the file that tells later days from its training."""
+        card = self.card.model_copy(update={"reference_sha256": hashlib.sha256(reference).hexdigest()})
+        return Bundle(self.onnx, card, reference)
 
     def registered(self, *, version: str, run_id: str) -> "Bundle":
         """The same bundle under the version and run that a registry gave it."""
@@ -116,8 +152,35 @@ class RegisteredVersion:
     aliases: tuple[str, ...]
 
 
+def check_sha256(kind: str, content: bytes, wanted: str, card: ModelCard) -> None:
+    """Refuses a file that is not the one that a card describes.
+
+    Args:
+        kind: which file, for the message: `ONNX` or `reference`.
+        content: what was read.
+        wanted: the sha256 that the card states.
+        card: of the version.
+
+    Raises:
+        BundleError: the sha256 differs.
+    """
+    seen = hashlib.sha256(content).hexdigest()
+    if seen != wanted:
+        raise BundleError(
+            f"The {kind} file of {card.name} {card.version} has sha256 {seen[:12]}…, and its card says "
+            f"{wanted[:12]}…: the file is corrupt or was exchanged. Publish the version again."
+        )
+
+
+def trained_before(cards: Iterable[ModelCard], origin: date) -> ModelCard | None:
+    """The newest version that has seen nothing of the origin or of what follows; None where each has."""
+    return max(
+        (card for card in cards if card.trained_through < origin), key=lambda card: int(card.version), default=None
+    )
+
+
 def folder(name: str, version: str) -> str:
-    """The folder of a version's two files.
+    """The folder of a version's files.
 
     >>> folder("tickercast-lstm", "3")
     'models/tickercast-lstm/3'
@@ -125,8 +188,13 @@ def folder(name: str, version: str) -> str:
     return f"models/{name}/{version}"
 
 
-def read_bundle(onnx: bytes, card: bytes) -> Bundle:
-    """Reads a bundle from its two files.
+def read_bundle(onnx: bytes, card: bytes, reference: Callable[[], bytes] = bytes) -> Bundle:
+    """Reads a bundle from its files.
+
+    Args:
+        onnx: the network.
+        card: its description.
+        reference: reads the reference, where it is wanted; called only if the card says that there is one.
 
     Raises:
         BundleError: the card does not parse, or the network is not the one it describes.
@@ -139,4 +207,4 @@ def read_bundle(onnx: bytes, card: bytes) -> Bundle:
             f"model.json does not parse: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}. "
             "Publish the version again."
         ) from error
-    return Bundle(onnx, parsed)
+    return Bundle(onnx, parsed, reference() if parsed.reference_sha256 else b"")

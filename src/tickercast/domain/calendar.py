@@ -165,6 +165,43 @@ def is_over(symbol: str, session: date, now: datetime) -> bool:
     return bool(calendar.session_close(session.isoformat()) <= now)
 
 
+def time_zone(symbol: str) -> str:
+    """The time zone of the symbol's exchange.
+
+    >>> time_zone("MSFT"), time_zone("VOD.L"), time_zone("ETH-USD")
+    ('America/New_York', 'Europe/London', 'UTC')
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    return str(_calendar(calendar_name(symbol), date(2022, 1, 1), date(2022, 12, 31)).tz)
+
+
+def newest_closed(symbol: str, now: datetime) -> date | None:
+    """The newest session that has closed; None where none has for weeks.
+
+    >>> from datetime import UTC
+    >>> str(newest_closed("MSFT", datetime(2023, 7, 24, 19, 59, tzinfo=UTC)))
+    '2023-07-21'
+    >>> str(newest_closed("ETH-USD", datetime(2023, 7, 24, 19, 59, tzinfo=UTC)))
+    '2023-07-23'
+
+    Raises:
+        CalendarError: the symbol's exchange is not known, or its holidays are not known for that date.
+    """
+    return _newest_closed(calendar_name(symbol), now)
+
+
+@lru_cache(maxsize=64)
+def _newest_closed(name: str, now: datetime) -> date | None:
+    try:
+        closes = _calendar(name, now.date() - _LONGEST_CLOSURE, now.date()).closes
+    except ValueError as error:
+        raise _unknown_dates(name, now.date(), 1) from error
+    over = closes[closes <= now]
+    return over.index[-1].date() if len(over) else None
+
+
 def sessions_between(symbol: str, first: date, last: date) -> tuple[date, ...]:
     """The sessions of the symbol's exchange from `first` to `last`, as far as the exchange's holidays are known.
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain.forecast import HORIZON
@@ -56,6 +57,7 @@ before step 3. It is 0 where the history does not reach.
 EWMA_DECAY = 0.94
 """RiskMetrics' λ for daily data (J.P. Morgan/Reuters, RiskMetrics Technical Document, 1996)."""
 
+_COLUMNS = ("open", "high", "low", "close", "volume", "adj_close")
 _EWMA_WINDOW = 256
 _QUARTERS = (63, 126, 189)
 _YEAR = 252
@@ -117,7 +119,7 @@ def panel(history: History) -> Panel:
         TooFewSessions: the history is shorter than `MIN_SESSIONS`.
     """
     check_length([history], MIN_SESSIONS)
-    series = _series(_stack([history], len(history)), len(history), [len(history)])
+    series = _series(_stack([history], len(history)), len(history), [len(history)], keep=len(history))
     return Panel(*(values[0] for values in series))
 
 
@@ -129,9 +131,9 @@ def latest(histories: Sequence[History]) -> Inputs:
     """
     check_length(histories, MIN_SESSIONS)
     length = min(TAIL, max((len(history) for history in histories), default=MIN_SESSIONS))
-    series = _series(_stack(histories, length), length, [len(history) for history in histories])
+    series = _series(_stack(histories, length), length, [len(history) for history in histories], keep=WINDOW)
     steps, statics, sigma_ewma, sigma60, *_ = series
-    return Inputs(steps[:, -WINDOW:], statics[:, -1], sigma_ewma[:, -1], sigma60[:, -1])
+    return Inputs(steps, statics[:, -1], sigma_ewma[:, -1], sigma60[:, -1])
 
 
 def check_length(histories: Sequence[History], needed: int) -> None:
@@ -150,25 +152,22 @@ def check_length(histories: Sequence[History], needed: int) -> None:
 
 def _stack(histories: Sequence[History], length: int) -> dict[str, Floats]:
     """The last `length` bars of each history, `(n, length)` a column; before its first bar a flat price."""
-    columns = {
-        name: np.zeros((len(histories), length)) for name in ("open", "high", "low", "close", "volume", "factor")
-    }
-    for row, history in enumerate(histories):
-        bars = history.bars
-        size = min(length, len(bars))
-        for name in ("open", "high", "low", "close", "volume"):
-            columns[name][row, length - size :] = bars[name].to_numpy()[-size:]
-        columns["factor"][row, length - size :] = bars["adj_close"].to_numpy()[-size:]
-        for name in ("open", "high", "low", "close", "factor"):
-            columns[name][row, : length - size] = columns["close" if name != "factor" else name][row, length - size]
-    columns["factor"] /= columns["close"]
-    return columns
+    tails = [history.bars.iloc[-length:] for history in histories]
+    bars = pd.concat(tails, ignore_index=True) if tails else pd.DataFrame(columns=_COLUMNS, dtype=np.float64)
+    ends = np.cumsum([len(tail) for tail in tails], dtype=np.intp)[:, None]
+    firsts = ends - np.array([len(tail) for tail in tails], np.intp)[:, None]
+    at = ends - length + np.arange(length)
+    columns = {name: bars[name].to_numpy()[np.maximum(at, firsts)] for name in _COLUMNS}
+    for name in ("open", "high", "low"):
+        columns[name] = np.where(at < firsts, columns["close"], columns[name])
+    columns["volume"] = np.where(at < firsts, 0.0, columns["volume"])
+    return columns | {"factor": columns["adj_close"] / columns["close"]}
 
 
 def _series(
-    bars: dict[str, Floats], length: int, sizes: Sequence[int]
+    bars: dict[str, Floats], length: int, sizes: Sequence[int], *, keep: int
 ) -> tuple[Floats32, Floats32, Floats, Floats, Floats, Floats]:
-    """The fields of `Panel`, each with a leading axis of histories."""
+    """The fields of `Panel`, each with a leading axis of histories; the inputs of the last `keep` sessions."""
     scale = np.log(bars["factor"])
     opened, high, low, close = (np.log(bars[name]) + scale for name in ("open", "high", "low", "close"))
     returns_before = np.array(sizes)[:, None] - length + np.arange(length)
@@ -200,8 +199,8 @@ def _series(
     surprise = np.clip(np.abs(returns) / _lagged(sigma60, 1, _SIGMA_FLOOR), 0, _BOUND)
     echoes = _echoes(np.where(returns_before > 60, surprise, 0.0))
     return (
-        np.stack(steps, axis=-1).astype(np.float32),
-        echoes.astype(np.float32),
+        np.stack([values[:, -keep:] for values in steps], axis=-1, dtype=np.float32, casting="same_kind"),
+        np.stack([values[:, -keep:] for values in echoes], axis=-1, dtype=np.float32, casting="same_kind"),
         sigma_ewma,
         sigma60,
         close,
@@ -209,8 +208,8 @@ def _series(
     )
 
 
-def _echoes(surprise: Floats) -> Floats:
-    """The static inputs, `(n, sessions, len(STATIC_FEATURES))`; see `STATIC_FEATURES`."""
+def _echoes(surprise: Floats) -> list[Floats]:
+    """The static inputs, each `(n, sessions)`; see `STATIC_FEATURES`."""
     largest = surprise
     for back in range(1, 2 * _NEIGHBOURHOOD + 1):
         largest = np.maximum(largest, _lagged(surprise, back))
@@ -220,7 +219,7 @@ def _echoes(surprise: Floats) -> Floats:
 
     ahead = range(1, HORIZON + 1)
     quarter = [(at(63, step) + at(126, step) + at(189, step)) / len(_QUARTERS) for step in ahead]
-    return np.stack([*quarter, *(at(_YEAR, step) for step in ahead)], axis=-1)
+    return [*quarter, *(at(_YEAR, step) for step in ahead)]
 
 
 def _volume_z(volume: Floats) -> Floats:

@@ -2,16 +2,17 @@
 
 >>> flat = np.zeros((HORIZON, len(QUANTILES)))
 >>> targets = tuple(date(2023, 8, day) for day in range(1, 11))
->>> Forecast("MSFT", date(2023, 7, 31), 335.92, targets, flat, "random-walk", "1").rows()[0]["close_median"]
-335.92
+>>> rows([Forecast("MSFT", date(2023, 7, 31), 335.92, targets, flat, "random-walk", "1")])["close_median"].tolist()[:2]
+[335.92, 335.92]
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain.history import History
@@ -21,6 +22,9 @@ HORIZON = 10
 
 RANDOM_WALK = "random-walk"
 """The name of the model that every other one is measured against."""
+
+SHADOW = "shadow"
+"""The name under which a former champion's forecasts are stored beside those of the one that replaced it."""
 
 QUANTILES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
 """The probabilities that every model answers, and is measured at."""
@@ -64,6 +68,21 @@ class Predictor(Protocol):
         """
 
 
+class RollingPredictor(Predictor, Protocol):
+    """A model that can also predict from many sessions of one history at once, which is much faster."""
+
+    def predict_at(self, history: History, at: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Predicts from several bars, from each as `predict` would from a history that ends there.
+
+        Args:
+            history: the bars.
+            at: `(n,)`, rows of the bars, none before the `min_sessions`-th.
+
+        Returns:
+            `(n, HORIZON, len(QUANTILES))`, as `predict` gives them.
+        """
+
+
 def stored(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
     """Picks what is stored, in the order of `LEVELS`: `(..., len(QUANTILES))` to `(..., len(LEVELS))`."""
     picked: NDArray[np.float64] = quantiles[..., _STORED]
@@ -92,19 +111,23 @@ class Forecast:
     model_name: str
     model_version: str
 
-    def rows(self) -> list[dict[str, Any]]:
-        """One row a step, with the column names of the `forecasts` table."""
-        closes = self.last_close * np.exp(stored(self.log_returns))
-        return [
-            {
-                "symbol": self.symbol,
-                "cutoff": self.cutoff,
-                "step": step,
-                "target_date": target,
-                "last_close": self.last_close,
-                **{name: float(close) for name, close in zip(LEVELS, quantiles, strict=True)},
-                "model_name": self.model_name,
-                "model_version": self.model_version,
-            }
-            for step, (target, quantiles) in enumerate(zip(self.target_dates, closes, strict=True), start=1)
-        ]
+
+def rows(forecasts: Sequence[Forecast]) -> pd.DataFrame:
+    """The rows of the `forecasts` table: one a forecast and step, in that order, with the table's column names."""
+    last_closes = np.array([made.last_close for made in forecasts])
+    log_returns = np.array([made.log_returns for made in forecasts]).reshape(-1, HORIZON, len(QUANTILES))
+    closes = last_closes[:, None, None] * np.exp(stored(log_returns))
+    once = pd.DataFrame(
+        {
+            "symbol": [made.symbol for made in forecasts],
+            "cutoff": [made.cutoff for made in forecasts],
+            "last_close": last_closes,
+            "model_name": [made.model_name for made in forecasts],
+            "model_version": [made.model_version for made in forecasts],
+        }
+    )
+    return once.loc[once.index.repeat(HORIZON)].assign(
+        step=np.tile(np.arange(1, HORIZON + 1), len(once)),
+        target_date=[day for made in forecasts for day in made.target_dates],
+        **dict(zip(LEVELS, closes.reshape(-1, len(LEVELS)).T, strict=True)),
+    )

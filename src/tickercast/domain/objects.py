@@ -1,14 +1,18 @@
 """The names of the objects in the bucket.
 
 >>> parse("ohlc/2023-07-22/MSFT.csv")
-PriceObject(as_of=datetime.date(2023, 7, 22), symbol='MSFT')
+PriceObject(as_of=datetime.date(2023, 7, 22), symbol='MSFT', is_backfill=False)
 >>> parse("ohlc/2023-07-22/batch-0007.csv")
-PriceObject(as_of=datetime.date(2023, 7, 22), symbol=None)
+PriceObject(as_of=datetime.date(2023, 7, 22), symbol=None, is_backfill=False)
 >>> is_prices("models/champion.json"), is_prices("ohlc/2023-07-22/MSFT.csv")
 (False, True)
+>>> parse(backfill(date(2023, 7, 21), ["MSFT", "AAPL"])).is_backfill
+True
 """
 
+import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -19,6 +23,7 @@ PRICES = "ohlc/"
 QUARANTINE = "quarantine/"
 
 _BATCH = re.compile(r"batch-\d{4,}")
+_BACKFILL = re.compile(r"backfill-[0-9a-f]{8}")
 _QUARANTINED = re.compile(rf"{QUARANTINE}(.+)\.(\d+)\.csv")
 
 
@@ -29,10 +34,13 @@ class PriceObject:
     Attributes:
         as_of: the date that the user typed.
         symbol: the one symbol of the file, or None for a batch.
+        is_backfill: whether it is sent for the sake of the past: by a model that has not seen the date, and behind
+            whatever was forecast at the time.
     """
 
     as_of: date
     symbol: str | None
+    is_backfill: bool = False
 
 
 def is_prices(name: str) -> bool:
@@ -47,6 +55,8 @@ def parse(name: str) -> PriceObject:
         UsageError: the name is malformed.
     """
     match name.removeprefix(PRICES).removesuffix(".csv").split("/"):
+        case [day, stem] if _is_date(day) and _BACKFILL.fullmatch(stem):
+            return PriceObject(date.fromisoformat(day), None, is_backfill=True)
         case [day, stem] if _is_date(day):
             return PriceObject(date.fromisoformat(day), None if _BATCH.fullmatch(stem) else parse_symbol(stem))
     raise UsageError(
@@ -68,10 +78,29 @@ def batch(as_of: date, number: int) -> str:
     return f"{PRICES}{as_of}/batch-{number:04d}.csv"
 
 
+def backfill(as_of: date, symbols: Iterable[str]) -> str:
+    """The name for bars that are sent for the sake of the past; the same symbols have the same name.
+
+    >>> backfill(date(2023, 7, 21), ["MSFT", "AAPL"])
+    'ohlc/2023-07-21/backfill-455ff68c.csv'
+    """
+    digest = hashlib.sha256(" ".join(sorted(symbols)).encode()).hexdigest()
+    return f"{PRICES}{as_of}/backfill-{digest[:8]}.csv"
+
+
 def batch_number(name: str) -> int:
     """The number in the name of a batch, 0 for any other name."""
     stem = name.rpartition("/")[2].removesuffix(".csv")
     return int(stem.removeprefix("batch-")) if _BATCH.fullmatch(stem) else 0
+
+
+def drift_report(day: date, name: str, version: str, digest: str) -> str:
+    """The name for the page about the drift of a day; the same figures lie beside it, ending in `.json`.
+
+    >>> drift_report(date(2020, 3, 5), "tickercast-lstm", "1", "0a6812a9")
+    'reports/drift/2020-03-05/tickercast-lstm-1-0a6812a9.html'
+    """
+    return f"reports/drift/{day}/{name}-{version}-{digest}.html"
 
 
 def quarantined(name: str, generation: int) -> str:

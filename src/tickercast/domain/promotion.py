@@ -1,19 +1,30 @@
-"""Whether a challenger replaces the champion: decided by value, on evidence from the same origins.
+"""Which model is served: decided by value, on evidence.
 
-The rule. A challenger is promoted if all of these hold:
+**Promotion**, from a backtest of both on the same origins. A challenger replaces the champion if all of these hold:
 
 1. there are at least `MIN_ORIGINS` paired origins, none of which it or the champion was trained on;
 2. its loss is below the random walk's, and its 80 % intervals cover between 70 % and 90 %;
 3. it is better than the champion, the whole 95 % interval of the ratio of their losses below 1; or it is not
    worse, the ratio at most 1 and the interval's end at most `1 + MARGIN`, and it has seen later dates.
 
+**Probation**, from what came true. The champion that was replaced goes on forecasting in its shadow for `PROBATION`
+sessions. The new one is rolled back as soon as its realised loss is significantly above the shadow's, and confirmed if
+that has not happened by then. Nothing is promoted during a probation, nor for `COOLING` sessions after a rollback.
+
+**Training**. A challenger is tuned, and not only refitted, where the champion does badly by what came true, or where
+its inputs have drifted.
+
 >>> decide(Evidence(500, (0.98, 0.97, 0.99), (0.97, 0.95, 0.99), 0.79, 0)).reason
 'better than the champion: ratio 0.980 [0.970, 0.990] over 500 origins'
 >>> decide(Evidence(500, (1.01, 0.99, 1.03), (0.97, 0.95, 0.99), 0.79, 30)).promote
 False
+>>> review(Realised(8, 40, (1.3, 1.1, 1.5)), sessions=8)[0]
+'rolled back'
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 MIN_ORIGINS = 100
 """Fewer say nothing: ten steps of one origin are nearly one observation."""
@@ -23,6 +34,15 @@ MARGIN = 0.01
 
 COVERAGE_80 = (0.70, 0.90)
 """Outside of this an 80 % interval misleads, whatever its loss."""
+
+PROBATION = 20
+"""Sessions for which a new champion is held against the one that it replaced: ten full forecasts have come true."""
+
+COOLING = 10
+"""Sessions after a rollback in which nothing is promoted: as long as a forecast is."""
+
+MIN_DATES = 5
+"""Target dates on which realised losses can be compared at all."""
 
 Interval = tuple[float, float, float]
 """A ratio of losses, and the ends of its 95 % interval."""
@@ -55,15 +75,45 @@ class Decision:
     reason: str
 
 
+@dataclass(frozen=True)
+class Realised:
+    """What forecasts that came true say of one model against another.
+
+    Attributes:
+        dates: target dates that both have forecasts of.
+        origins: symbols and cutoffs.
+        ratio: of the losses.
+    """
+
+    dates: int
+    origins: int
+    ratio: Interval
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How the champion fares.
+
+    Attributes:
+        realised: its loss against the random walk's over the last weeks; None where too little has come true.
+        coverage_80: of its 80 % intervals there.
+        drift: what has drifted, in words; empty where nothing has.
+    """
+
+    realised: Realised | None
+    coverage_80: float
+    drift: Sequence[str] = ()
+
+
 def decide(evidence: Evidence) -> Decision:
-    """Applies the rule of this module."""
+    """Applies the rule of promotion."""
     low, high = COVERAGE_80
     ratio, _, end = evidence.vs_champion
-    against = f"ratio {_said(evidence.vs_champion)} over {evidence.origins} origins"
+    against = f"ratio {said(evidence.vs_champion)} over {evidence.origins} origins"
     if evidence.origins < MIN_ORIGINS:
         return Decision(False, f"too few origins: {evidence.origins}, and at least {MIN_ORIGINS} were needed")
     if evidence.vs_random_walk[0] >= 1:
-        return Decision(False, f"no better than the random walk: ratio {_said(evidence.vs_random_walk)}")
+        return Decision(False, f"no better than the random walk: ratio {said(evidence.vs_random_walk)}")
     if not low <= evidence.coverage_80 <= high:
         return Decision(
             False, f"its 80 % intervals cover {evidence.coverage_80:.1%}: {low:.0%} to {high:.0%} was needed"
@@ -75,5 +125,56 @@ def decide(evidence: Evidence) -> Decision:
     return Decision(False, f"not shown to be better than the champion: {against}")
 
 
-def _said(interval: Interval) -> str:
+def review(realised: Realised | None, sessions: int) -> tuple[Literal["rolled back", "confirmed", "waiting"], str]:
+    """Applies the rule of probation.
+
+    Args:
+        realised: the champion's loss against its shadow's; None where too little has come true.
+        sessions: since it was promoted.
+
+    Returns:
+        What is done, and why.
+    """
+    if realised is not None:
+        low = realised.ratio[1]
+        against = f"ratio {said(realised.ratio)} over {realised.dates} dates and {realised.origins} origins"
+        if low > 1:
+            return "rolled back", f"its forecasts came out worse than those of the version it replaced: {against}"
+        if sessions >= PROBATION:
+            return "confirmed", f"{sessions} sessions without being shown to be worse: {against}"
+        return "waiting", f"on probation for {PROBATION - sessions} more sessions: {against}"
+    if sessions >= 2 * PROBATION:
+        return "confirmed", f"{sessions} sessions in which too few forecasts came true to compare"
+    return "waiting", f"on probation: fewer than {MIN_DATES} dates have come true"
+
+
+def standstill(*, on_probation: bool, since_rollback: int | None) -> str:
+    """Why no challenger is wanted now; empty where one is.
+
+    Args:
+        on_probation: whether the champion has a shadow.
+        since_rollback: sessions since the last rollback, None where there was none.
+    """
+    if on_probation:
+        return "the champion is on probation"
+    if since_rollback is not None and since_rollback < COOLING:
+        return f"{since_rollback} sessions after a rollback, and {COOLING} were needed"
+    return ""
+
+
+def training(condition: Condition) -> tuple[Literal["refitted", "tuned"], str]:
+    """Whether the next challenger is tuned, and why."""
+    low, high = COVERAGE_80
+    realised = condition.realised
+    if realised is not None and realised.ratio[1] > 1:
+        return "tuned", f"forecasts came out worse than the random walk's: ratio {said(realised.ratio)}"
+    if realised is not None and realised.origins >= MIN_ORIGINS and not low <= condition.coverage_80 <= high:
+        return "tuned", f"80 % intervals held in {condition.coverage_80:.1%} of {realised.origins} forecasts"
+    if condition.drift:
+        return "tuned", f"drift: {'; '.join(condition.drift)}"
+    return "refitted", "nothing asks for another recipe"
+
+
+def said(interval: Interval) -> str:
+    """The interval in words: `0.980 [0.970, 0.990]`."""
     return "{:.3f} [{:.3f}, {:.3f}]".format(*interval)

@@ -110,6 +110,21 @@ def entries(ledger: pd.DataFrame) -> list[Entry]:
     return list(_entries(ledger.sort_values(["received_at", "object", "generation"], ascending=[False, True, False])))
 
 
+def newest(warehouse: Warehouse, limit: int, name: str = "") -> tuple[list[Entry], int]:
+    """The rows of the ledger that came last, at most `limit` unless one object's are asked for, and how many there are.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    if name:
+        found = entries(warehouse.read("ingestions", {"object": name}))
+        return found, len(found)
+    order = "received_at DESC, object, generation DESC"
+    rows = warehouse.query(f"SELECT * FROM ingestions ORDER BY {order} LIMIT {limit:d}")  # noqa: S608
+    [count] = warehouse.query("SELECT COUNT(*) AS entries FROM ingestions")["entries"]
+    return entries(rows), int(count)
+
+
 def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
     """The live files of prices that have not been forecast whole: what was rejected, and what is not accounted for.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from tickercast.domain.forecast import LEVELS, RANDOM_WALK
+from tickercast.domain.forecast import LEVELS, RANDOM_WALK, SHADOW
 from tickercast.domain.history import SIMULATED
 from tickercast.errors import FunctionUnavailable, Permanent
 from tickercast.jobs.account import NO_PATIENCE, Patience, accounted
@@ -124,7 +124,7 @@ def _forecasts(uploaded: Upload, done: pd.DataFrame, warehouse: Warehouse) -> li
     wanted = {"symbol": list(done["symbol"]), "cutoff": list(done["cutoff"].dt.date.unique())}
     history = warehouse.read("forecast_history", wanted)
     asked = done[["symbol", "cutoff"]].assign(simulated=done["reason"].eq(SIMULATED))
-    champion = history[history["model_name"] != RANDOM_WALK].merge(asked)
+    champion = history[~history["model_name"].isin([RANDOM_WALK, SHADOW])].merge(asked)
     newest = champion[champion["generation"] == champion.groupby("symbol")["generation"].transform("max")]
     stored: dict[str, list[dict[str, Any]]] = {}
     for row in newest.sort_values("step").to_dict("records"):

@@ -8,17 +8,16 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tickercast.domain import objects
 from tickercast.domain.calendar import next_sessions
-from tickercast.domain.forecast import HORIZON, Forecast, Predictor
-from tickercast.domain.history import History, Reading, read_csv
+from tickercast.domain.forecast import HORIZON, Forecast, Predictor, rows
+from tickercast.domain.history import History, Reading, bars_of, read_csv
 from tickercast.errors import (
     InvalidBars,
     ObjectNotFound,
@@ -72,11 +71,17 @@ class Outcome:
         failures: the reason for each that was not; the key None stands for the whole file.
         status: what the ledger calls those failures, `rejected` or `superseded`. It holds neither those of an
             event that was `ignored`, nor a second time what a `duplicate` announced.
+        note: what must be known of the models, where they are none of today's.
     """
 
     origins: Sequence[Origin] = ()
     failures: Mapping[str | None, Permanent] = field(default_factory=dict)
     status: str = "rejected"
+    note: str = ""
+
+
+Past = Callable[[date], tuple[Sequence[Predictor], str]]
+"""Gives the models for an origin in the past, and what must be known of them."""
 
 
 def forecast(
@@ -85,6 +90,7 @@ def forecast(
     store: ObjectStore,
     warehouse: Warehouse,
     predictors: Callable[[], Sequence[Predictor]],
+    past: Past,
     now: Callable[[], datetime],
     limits: Limits = Limits(),
 ) -> Outcome:
@@ -95,6 +101,7 @@ def forecast(
         store: where the file is, and where a rejected one is kept in quarantine.
         warehouse: where prices, forecasts and the ledger go.
         predictors: gives the models, the champion first.
+        past: gives the models for a backfill, by its origin.
         now: the clock.
         limits: what is refused.
 
@@ -111,9 +118,9 @@ def forecast(
     if not objects.is_prices(event.name):
         return Outcome()
     try:
-        outcome, models = _decide(event, store, predictors, limits.largest_file)
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
+        outcome, models = _decide(event, store, predictors, past, limits.largest_file)
         if outcome.failures and outcome.status == "rejected":
             _quarantine(event, outcome, store, received_at)
         _append(event, outcome, models, warehouse, received_at, now)
@@ -129,7 +136,11 @@ def _is_accounted_for(event: ObjectFinalized, warehouse: Warehouse) -> bool:
 
 
 def _decide(
-    event: ObjectFinalized, store: ObjectStore, predictors: Callable[[], Sequence[Predictor]], largest_file: int
+    event: ObjectFinalized,
+    store: ObjectStore,
+    predictors: Callable[[], Sequence[Predictor]],
+    past: Past,
+    largest_file: int,
 ) -> tuple[Outcome, Sequence[Predictor]]:
     try:
         described = objects.parse(event.name)
@@ -142,7 +153,19 @@ def _decide(
         return Outcome(failures={described.symbol: error}, status="superseded"), models
     except InvalidBars as error:
         return Outcome(failures={described.symbol: error}), models
-    return _origins(reading, described.as_of, min_sessions=max(model.min_sessions for model in models)), models
+    note = ""
+    if described.is_backfill:
+        models, note = past(_earliest_cutoff(reading, described.as_of))
+    outcome = _origins(reading, described.as_of, min_sessions=max(model.min_sessions for model in models))
+    return replace(outcome, note=note), models
+
+
+def _earliest_cutoff(reading: Reading, as_of: date) -> date:
+    cutoffs = [as_of]
+    for history in reading.histories.values():
+        with suppress(Permanent):
+            cutoffs.append(history.until(as_of).cutoff)
+    return min(cutoffs)
 
 
 def _content(event: ObjectFinalized, store: ObjectStore, largest_file: int) -> bytes:
@@ -198,10 +221,8 @@ def _append(
     """Stores prices, forecasts and, last, the ledger: what the ledger names is there."""
     if outcome.origins:
         histories = [origin.history for origin in outcome.origins]
-        symbols = np.repeat([history.symbol for history in histories], [len(history) for history in histories])
-        prices = pd.concat([history.bars for history in histories], ignore_index=True)
-        _once(warehouse, "prices", event, prices.assign(symbol=symbols, ingested_at=received_at))
-        forecasts = pd.DataFrame([row for made in _predict(models, outcome.origins) for row in made.rows()])
+        _once(warehouse, "prices", event, bars_of(histories).assign(ingested_at=received_at))
+        forecasts = rows(_predict(models, outcome.origins))
         _once(warehouse, "forecasts", event, forecasts.assign(created_at=received_at))
     duration_ms = (now() - received_at).total_seconds() * 1000
     ledger = pd.DataFrame(_ledger(outcome, models))
@@ -209,9 +230,9 @@ def _append(
     _once(warehouse, "ingestions", event, ledger)
 
 
-def _once(warehouse: Warehouse, table: str, event: ObjectFinalized, rows: pd.DataFrame) -> None:
-    rows = rows.assign(object=event.name, generation=event.generation)
-    warehouse.append(table, rows, key=f"{table}/{event.bucket}/{event.name}#{event.generation}")
+def _once(warehouse: Warehouse, table: str, event: ObjectFinalized, made: pd.DataFrame) -> None:
+    whole = made.assign(object=pd.Categorical([event.name]).repeat(len(made)), generation=event.generation)
+    warehouse.append(table, whole, key=f"{table}/{event.bucket}/{event.name}#{event.generation}")
 
 
 def _predict(models: Sequence[Predictor], origins: Sequence[Origin]) -> list[Forecast]:
@@ -236,7 +257,7 @@ def _ledger(outcome: Outcome, models: Sequence[Predictor]) -> list[dict[str, Any
         {
             "symbol": origin.history.symbol,
             "status": "forecast",
-            "reason": origin.history.source_note or None,
+            "reason": origin.history.source_note or outcome.note or None,
             "rows": len(origin.history),
             "cutoff": origin.known.cutoff,
             "model_version": models[0].version,

@@ -1,7 +1,10 @@
 """Let a challenger replace the champion, if it has earned it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+
+import pandas as pd
 
 from tickercast.domain.backtest import compare, summary
 from tickercast.domain.bundle import CHAMPION, CHAMPION_ALIAS, Bundle
@@ -49,22 +52,51 @@ def promote(
     """
     _check(challenger, champion, first)
     compared_with = store.generation(CHAMPION)
+    judged = judge(challenger, champion, source, symbols, first, last, load=load, peers=peers, on_progress=on_progress)
+    decision = decide(judged.evidence)
+    if decision.promote:
+        publish(challenger, store=store, registry=registry, replacing=compared_with)
+    return decision
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A challenger beside the champion: what it comes to, and the losses of `challenger`, `champion` and peers."""
+
+    evidence: Evidence
+    tables: Mapping[str, pd.DataFrame]
+
+
+def judge(
+    challenger: Bundle,
+    champion: Bundle,
+    source: MarketData,
+    symbols: Sequence[str],
+    first: date,
+    last: date,
+    *,
+    load: Callable[[Bundle], Predictor],
+    peers: Peers,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Judged:
+    """Backtests both on the same origins; see `promote`.
+
+    Raises:
+        NoRecentBars: there is no origin.
+        Transient: try again.
+    """
     models = {"challenger": load(challenger), "champion": load(champion)}
     tables = backtest(source, symbols, first, last, models=models, peers=peers, on_progress=on_progress)
     own = tables["challenger"]
     measured = summary(own)
-    decision = decide(
-        Evidence(
-            origins=round(measured["n"]),
-            vs_champion=compare(own, tables["champion"], "sp"),
-            vs_random_walk=compare(own, tables[RANDOM_WALK], "sp"),
-            coverage_80=measured["coverage_80"],
-            fresher_days=(challenger.card.trained_through - champion.card.trained_through).days,
-        )
+    evidence = Evidence(
+        origins=round(measured["n"]),
+        vs_champion=compare(own, tables["champion"], "sp"),
+        vs_random_walk=compare(own, tables[RANDOM_WALK], "sp"),
+        coverage_80=measured["coverage_80"],
+        fresher_days=(challenger.card.trained_through - champion.card.trained_through).days,
     )
-    if decision.promote:
-        publish(challenger, store=store, registry=registry, replacing=compared_with)
-    return decision
+    return Judged(evidence, tables)
 
 
 def publish(bundle: Bundle, *, store: ObjectStore, registry: ModelRegistry, replacing: int | None = None) -> None:

@@ -6,17 +6,19 @@ pointing at an older version.
 
 from pydantic import ValidationError
 
-from tickercast.domain.bundle import CHAMPION, Bundle, Pointer, folder, read_bundle
+from tickercast.domain.bundle import CHAMPION, Bundle, ModelCard, Pointer, check_sha256, folder, read_bundle
+from tickercast.domain.drift import Reference
+from tickercast.domain.drift import read_reference as parse_reference
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
 from tickercast.jobs.train import describe
 from tickercast.ports import ObjectStore
 
 
 def write_bundle(store: ObjectStore, bundle: Bundle) -> None:
-    """Writes a bundle's network and then its card; doing so twice changes nothing.
+    """Writes a bundle's files, its card last; doing so twice changes nothing.
 
     Raises:
-        BundleError: the bundle has no version, or that version was published with other content.
+        BundleError: the bundle has no version, or lacks a file, or that version was published with other content.
         StoreUnavailable: try again.
     """
     card = bundle.card
@@ -30,10 +32,16 @@ def write_bundle(store: ObjectStore, bundle: Bundle) -> None:
 
 
 def files(bundle: Bundle) -> dict[str, bytes]:
-    """The objects of a bundle by name, in the order in which they are written."""
+    """The objects of a bundle by name, in the order in which they are written.
+
+    Raises:
+        BundleError: its reference was not read.
+    """
     where = folder(bundle.card.name, bundle.card.version)
+    bundle.check_whole()
+    reference = {f"{where}/reference.json": bundle.reference} if bundle.reference else {}
     card = bundle.card.model_dump_json(indent=2) + "\n"
-    return {f"{where}/model.onnx": bundle.onnx, f"{where}/model.json": card.encode()}
+    return {f"{where}/model.onnx": bundle.onnx, **reference, f"{where}/model.json": card.encode()}
 
 
 def publishable(bundle: Bundle) -> dict[str, bytes]:
@@ -43,13 +51,16 @@ def publishable(bundle: Bundle) -> dict[str, bytes]:
     return files(bundle) | page | {CHAMPION: _pointer(card.name, card.version)}
 
 
-def point_champion(store: ObjectStore, name: str, version: str, *, replacing: int | None = None) -> Bundle:
+def point_champion(
+    store: ObjectStore, name: str, version: str, *, shadow: str = "", replacing: int | None = None
+) -> Bundle:
     """Makes a published version the one that is served, after reading it back whole, and returns it.
 
     Args:
         store: where it was published.
         name: the model's name.
         version: the version.
+        shadow: a version that goes on forecasting beside it; see `Pointer`.
         replacing: the pointer's generation when this was decided, 0 where there was none; None replaces any.
 
     Raises:
@@ -60,7 +71,7 @@ def point_champion(store: ObjectStore, name: str, version: str, *, replacing: in
     """
     bundle = read_version(store, name, version)
     try:
-        store.write(CHAMPION, _pointer(name, version), if_generation=replacing)
+        store.write(CHAMPION, _pointer(name, version, shadow), if_generation=replacing)
     except PreconditionFailed as error:
         raise PreconditionFailed(
             f"{store.url} has come to serve another version while {version} was chosen, so that {version} is not "
@@ -157,6 +168,28 @@ def read_version(store: ObjectStore, name: str, version: str) -> Bundle:
     return bundle
 
 
+def read_reference(store: ObjectStore, card: ModelCard) -> Reference:
+    """Reads what tells later days from a published version's training.
+
+    Raises:
+        UsageError: the version has none.
+        BundleError: it is corrupt, or not there.
+        StoreUnavailable: try again.
+    """
+    if not card.reference_sha256:
+        raise UsageError(
+            f"{card.name} {card.version} has no reference of its training, so that drift from it cannot be told. "
+            "Train and publish a newer version."
+        )
+    name = f"{folder(card.name, card.version)}/reference.json"
+    try:
+        content = store.read(name)
+    except ObjectNotFound as error:
+        raise BundleError(f"{store.url} holds no {name}, and its card names one. Publish the version again.") from error
+    check_sha256("reference", content, card.reference_sha256, card)
+    return parse_reference(content)
+
+
 def _check_same(store: ObjectStore, bundle: Bundle) -> None:
     """A registry numbers runs anew, so that the same network may come under another run id."""
     card, there = bundle.card, read_version(store, bundle.card.name, bundle.card.version).card
@@ -171,8 +204,8 @@ def _taken(store: ObjectStore, name: str) -> BundleError:
     )
 
 
-def _pointer(name: str, version: str) -> bytes:
-    return Pointer(name=name, version=version).model_dump_json().encode() + b"\n"
+def _pointer(name: str, version: str, shadow: str = "") -> bytes:
+    return Pointer(name=name, version=version, shadow=shadow).model_dump_json().encode() + b"\n"
 
 
 def _write_once(store: ObjectStore, name: str, content: bytes) -> None:

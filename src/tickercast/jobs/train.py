@@ -1,20 +1,25 @@
 """Train: fetch histories, fit a model, measure it on what it has not seen, register it."""
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 
+from tickercast.domain import recipe as recipes
 from tickercast.domain.backtest import backtest, by, report
 from tickercast.domain.bundle import Bundle, ModelCard
 from tickercast.domain.calendar import asset_class
 from tickercast.domain.dataset import dataset
-from tickercast.domain.forecast import HORIZON, Predictor
+from tickercast.domain.drift import to_json
+from tickercast.domain.forecast import HORIZON, Predictor, RollingPredictor
 from tickercast.domain.history import History
 from tickercast.domain.recipe import Recipe
+from tickercast.domain.reference import learners, make_reference, observe
 from tickercast.errors import Permanent, TooFewSessions, UsageError
 from tickercast.jobs.backtest import Peers
 from tickercast.ports import MarketData, ModelRegistry, RunRecord
@@ -23,7 +28,7 @@ Picture = Callable[[Mapping[str, Any], Mapping[str, Mapping[str, Any]]], bytes]
 """Draws a backtest: its report, and the measures of each peer by step, as PNG."""
 
 
-class Fitted(Predictor, Protocol):
+class Fitted(RollingPredictor, Protocol):
     """What training gives: a predictor of which a bundle can be made."""
 
     @property
@@ -109,6 +114,7 @@ def train(
             "model on, and both were needed. Name more symbols, or another number."
         )
     learned = [history for history in histories if history.symbol not in held]
+    marked = fingerprint(source.name, learned, trained_through, seeds, recipe)
     fitted = fit(learned, trained_through=trained_through, seeds=seeds, on_progress=on_progress, recipe=recipe)
     bundle = fitted.bundle()
     tables = {
@@ -122,9 +128,10 @@ def train(
             },
             "trained_on": f"source {source.name}: {bundle.card.trained_on}{_kept_back(held)}",
             "hold_out": hold_out,
+            "fingerprint": marked,
         }
     )
-    bundle = replace(bundle, card=described)
+    bundle = refer(replace(bundle, card=described), fitted, learned)
     if registry is None:
         return bundle
     parameters = {"source": source.name, "symbols": ",".join(symbols)[:500], "hold_out": hold_out}
@@ -139,6 +146,26 @@ def train(
         network=fitted.model,
     )
     return registry.register(bundle, record)
+
+
+def fingerprint(
+    source: str, learned: Sequence[History], through: date, seeds: Sequence[int], recipe: Recipe | None
+) -> str:
+    """Sha256 of what a training is made of: the same one need not be done twice.
+
+    Args:
+        source: where the bars came from.
+        learned: the bars; those after `through` make no difference.
+        through: the last date learned from.
+        seeds: of the networks.
+        recipe: as it was named, None for the usual one.
+
+    Raises:
+        TooFewSessions: there is nothing to learn from.
+    """
+    data = dataset(source, learned, through).sha256
+    parts = [data, str(through), ",".join(map(str, seeds)), recipes.to_json(recipe) if recipe else ""]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def teachers(
@@ -166,6 +193,24 @@ def teachers(
             "needed to learn from. Name other symbols or dates."
         )
     return list(reading.histories.values())
+
+
+def refer(bundle: Bundle, model: RollingPredictor, learned: Sequence[History]) -> Bundle:
+    """The same bundle with a reference of its training, from which drift can be told.
+
+    Args:
+        bundle: what was trained; its card states the last date that it has learned from.
+        model: the same, ready to predict.
+        learned: what it was trained on; of assets that only set the calibration of their class nothing is kept.
+
+    Raises:
+        TooFewSessions: the training is too short to tell drift from it.
+    """
+    last = np.datetime64(bundle.card.trained_through)
+    teaching = set(learners(history.symbol for history in learned))
+    known = [replace(one, bars=one.bars[one.bars["session_date"] <= last]) for one in learned if one.symbol in teaching]
+    observed = [observe(history, model) for history in known if len(history) >= model.min_sessions]
+    return bundle.referred(to_json(make_reference(observed)))
 
 
 # ---------------------------------------------------------------- measuring
@@ -258,12 +303,18 @@ def describe(card: ModelCard) -> str:
         others="".join(_OTHERS.format(name=name, rows=_rows(card.metrics, f"{name}_")) for name in card.calibrations),
         symbols=" and symbols that it was not trained on" if card.hold_out else "",
         hold_out=f" --hold-out {card.hold_out}" if card.hold_out else "",
-        classes=_CALIBRATED.format(" and ".join(card.calibrations)) if card.calibrations else _UNCALIBRATED,
+        weaknesses="\n".join(f"- {sentence}" for sentence in weaknesses(card)),
         count=len(card.features),
         statics=len(card.statics),
         levels=", ".join(f"{level:g}" for level in card.quantiles),
         run=f" · run `{card.run_id}`" if card.run_id else "",
     )
+
+
+def weaknesses(card: ModelCard) -> list[str]:
+    """What a model is not good for, one sentence each."""
+    classes = _CALIBRATED.format(" and ".join(card.calibrations)) if card.calibrations else _UNCALIBRATED
+    return [*(sentence.format(card=card) for sentence in _WEAKNESSES), classes]
 
 
 def _rows(measures: Mapping[str, float], prefix: str) -> str:
@@ -295,6 +346,13 @@ _OTHERS = """
 |---|---|
 {rows}
 """
+
+_WEAKNESSES = (
+    "Saying whether a price will rise or fall, or trading on the median.",
+    "Horizons beyond {card.horizon} sessions, intraday bars, or options: the joint distribution over steps is not "
+    "modelled.",
+    "Events announced in advance, splits or halts that the bars do not show yet.",
+)
 
 _CALIBRATED = (
     "Assets unlike its training: thinly traded names, and classes other than stocks and {}, whose few symbols leave "
@@ -333,8 +391,5 @@ simulation; every seed holds back other blocks of sessions for validation, purge
 
 ## What it is not good for
 
-- Saying whether a price will rise or fall, or trading on the median.
-- Horizons beyond {card.horizon} sessions, intraday bars, or options: the joint distribution over steps is not modelled.
-- Events announced in advance, splits or halts that the bars do not show yet.
-- {classes}
+{weaknesses}
 """

@@ -76,6 +76,7 @@ def tune(
     prepare: Prepare,
     search: RecipeSearch,
     tracker: StudyTracker,
+    is_over: Callable[[], bool] = lambda: False,
     on_progress: Callable[[float, Tuned], None] = lambda done, tuned: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Tuned:
@@ -92,6 +93,7 @@ def tune(
         prepare: cuts histories into what is learned from.
         search: proposes the recipes.
         tracker: where the study can be looked at.
+        is_over: asked after each trial whether time is up; the study can be gone on with.
         on_progress: called with the trials done, parts of the current one included, and with what has come out so far.
         on_failure: called with each symbol that the source could not give, and why.
 
@@ -118,6 +120,8 @@ def tune(
         for trial in search.run(tuned.study, lessons.default, attempt, trials=trials):
             tuned = Tuned(tuned.study, [*tuned.trials, trial])
             on_progress(len(tuned.trials), tuned)
+            if is_over():
+                break
         log.result(_result(tuned))
     return tuned
 

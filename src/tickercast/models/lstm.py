@@ -582,6 +582,12 @@ class Trained:
         symbols = [history.symbol for history in histories]
         return served.log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
 
+    def predict_at(self, history: History, at: NDArray[np.intp]) -> Floats:
+        """Predicts from several sessions of one history; see `RollingPredictor.predict_at`."""
+        return served.rolling(
+            lambda steps, statics: self.model([steps, statics], training=False).numpy(), history, at, self.card
+        )
+
     def bundle(self) -> Bundle:
         """Exports the network to ONNX.
 

@@ -35,14 +35,16 @@ class RandomWalk:
             TooFewSessions: a history is shorter than `min_sessions`.
         """
         check_length(histories, self.min_sessions)
-        sigma = np.array([_sigma60(history) for history in histories])
+        sigma = _sigma60(histories)
         steps = np.sqrt(np.arange(1, HORIZON + 1))
         gaussian = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
         quantiles: NDArray[np.float64] = sigma[:, None, None] * steps[:, None] * gaussian
         return quantiles
 
 
-def _sigma60(history: History) -> float:
-    """Root mean square of the last sixty log-returns, dividends and spin-offs taken out."""
-    closes = history.bars["adj_close"].to_numpy()[-MIN_SESSIONS:]
-    return float(np.sqrt(np.mean(np.diff(np.log(closes)) ** 2)))
+def _sigma60(histories: Sequence[History]) -> NDArray[np.float64]:
+    """Root mean square of the last sixty log-returns of each, dividends and spin-offs taken out: `(n,)`."""
+    closes = np.array([history.bars["adj_close"].to_numpy()[-MIN_SESSIONS:] for history in histories])
+    log_returns = np.diff(np.log(closes.reshape(-1, MIN_SESSIONS)))
+    sigma: NDArray[np.float64] = np.sqrt(np.mean(log_returns**2, axis=1))
+    return sigma

@@ -1,6 +1,6 @@
 """The published network, run by onnxruntime: neither TensorFlow nor MLflow is needed, and nothing is unpickled."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnxruntime
@@ -72,10 +72,36 @@ class ServedModel:
         symbols = [history.symbol for history in histories]
         return log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
 
+    def predict_at(self, history: History, at: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Predicts from several sessions of one history; see `RollingPredictor.predict_at`."""
+        return rolling(self.answer, history, at, self.card)
+
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
         """Runs the network: `(n, window, features)` and `(n, statics)` to z, `(n, HORIZON, quantiles)`."""
         z: NDArray[np.float32] = self._session.run([OUTPUT], {"steps": steps, "statics": statics})[0]
         return z
+
+
+def rolling(
+    answer: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
+    history: History,
+    at: NDArray[np.intp],
+    card: ModelCard,
+) -> NDArray[np.float64]:
+    """What a network says at several sessions of one history.
+
+    Args:
+        answer: the network: `(n, window, features)` and `(n, statics)` to z.
+        history: the bars.
+        at: `(n,)`, rows of the bars.
+        card: for its quantiles and calibration.
+    """
+    panel = features.panel(history)
+    parts = [np.empty((0, HORIZON, len(card.quantiles)), np.float32)]
+    for start in range(0, len(at), BATCH):
+        rows = at[start : start + BATCH]
+        parts.append(answer(panel.windows(rows), panel.statics[rows]))
+    return log_returns(np.concatenate(parts), panel.sigma_ewma[at], [history.symbol] * len(at), card)
 
 
 def log_returns(

@@ -1,0 +1,98 @@
+"""Times the dashboard in a browser over 500 symbols × 20 years and a million forecasts.
+
+A look begins with an empty browser on the address of the page and ends when the candles stand in the picture; a change
+of symbol begins with the key that picks it and ends when other candles stand there. The two heavy pages score every
+forecast when they are first opened, and keep that for five minutes.
+"""
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import report
+from bench_warehouse import CUTOFFS, SESSIONS, SYMBOLS, filled
+from dashboard_server import CHROMIUM, Dashboard, serving
+from playwright.sync_api import Browser, Page, sync_playwright
+
+RUNS = 5
+_CANDLES = "() => [...document.querySelectorAll('.boxlayer path.box')].map(box => box.getAttribute('d')).join('')"
+
+
+def main() -> None:
+    """Fills a warehouse, looks at it, and writes `dashboard.json`."""
+    with tempfile.TemporaryDirectory() as folder:
+        filled(Path(folder) / "warehouse.duckdb", SYMBOLS)
+        with serving(Path(folder)) as dashboard, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            figures = {
+                "symbols": SYMBOLS,
+                "sessions": SESSIONS,
+                "forecasts_rows": SYMBOLS * CUTOFFS * 20,
+                "first_chart_of_a_new_server_s": _first_chart(browser, dashboard),
+                "first_chart_s": statistics.median(_first_chart(browser, dashboard) for _ in range(RUNS)),
+                "change_of_symbol_s": _change_of_symbol(browser, dashboard),
+                "track_record_first_s": _opened(browser, dashboard, "Track record"),
+                "track_record_s": _opened(browser, dashboard, "Track record"),
+                "operations_s": _opened(browser, dashboard, "Operations"),
+            }
+            browser.close()
+    report.write("dashboard", figures)
+
+
+def _first_chart(browser: Browser, dashboard: Dashboard) -> float:
+    page = _page(browser)
+    started = time.perf_counter()
+    page.goto(f"{dashboard.url}/?symbol=S7")
+    page.wait_for_function(f"({_CANDLES})() !== ''")
+    taken = time.perf_counter() - started
+    page.context.close()
+    return taken
+
+
+def _change_of_symbol(browser: Browser, dashboard: Dashboard) -> float:
+    page = _page(browser)
+    page.goto(f"{dashboard.url}/?symbol=S7")
+    page.wait_for_function(f"({_CANDLES})() !== ''")
+    _settle(page)
+    taken = statistics.median(_change(page, f"S{number}") for number in range(100, 100 + RUNS))
+    page.context.close()
+    return taken
+
+
+def _change(page: Page, symbol: str) -> float:
+    before = page.evaluate(_CANDLES)
+    page.get_by_role("combobox", name="Symbol").focus()
+    page.keyboard.type(symbol)
+    page.get_by_role("option", name=symbol, exact=True).wait_for()
+    started = time.perf_counter()
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"before => ![before, ''].includes(({_CANDLES})())", arg=before)
+    taken = time.perf_counter() - started
+    _settle(page)
+    return taken
+
+
+def _opened(browser: Browser, dashboard: Dashboard, name: str) -> float:
+    page = _page(browser)
+    started = time.perf_counter()
+    page.goto(f"{dashboard.url}/?page={name.replace(' ', '+')}")
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    _settle(page)
+    taken = time.perf_counter() - started
+    page.context.close()
+    return taken
+
+
+def _page(browser: Browser) -> Page:
+    page = browser.new_context().new_page()
+    page.set_default_timeout(120_000)
+    return page
+
+
+def _settle(page: Page) -> None:
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Reports about drift, drawn by Evidently; the only module that imports it.
+
+Evidently is imported when a report is drawn, since it takes seconds.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from tickercast.domain.drift import AT_LEAST, DISTANCE, Finding
+from tickercast.ports import DriftReport
+
+if TYPE_CHECKING:
+    from evidently.core.metric_types import Metric
+
+_DISTANCE = "wasserstein"
+
+
+class EvidentlyReporter:
+    """Draws one page: the tests, then a histogram of each column, today's over the training's."""
+
+    def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
+        """Draws a report; see `DriftReporter.report`."""
+        with _quiet():
+            from evidently import DataDefinition, Dataset, Report
+
+            columns = DataDefinition(numerical_columns=[finding.name for finding in findings])
+            current, reference = (Dataset.from_pandas(rows, data_definition=columns) for rows in (seen, sample))
+            drawn = Report([_metric(finding) for finding in findings], include_tests=True).run(current, reference)
+            return DriftReport(drawn.get_html_str(as_iframe=False).encode(), drawn.json().encode())
+
+
+def _metric(finding: Finding) -> "Metric":
+    from evidently import tests
+    from evidently.metrics import MeanValue, ValueDrift
+
+    if finding.method == DISTANCE:
+        return ValueDrift(column=finding.name, method=_DISTANCE, threshold=finding.threshold)
+    bound = tests.gte if finding.method.endswith(AT_LEAST) else tests.lte
+    return MeanValue(column=finding.name, tests=[bound(finding.threshold)])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the warnings of Evidently, and of what it imports, from the user."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,182 @@
+"""The pictures of the record and of operations: frames in, figures out."""
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from tickercast.dashboard.palette import Palette
+
+_HALF_A_DAY = pd.Timedelta(hours=12)
+_DAY_MS = 86_400_000
+_SHAPES = ("circle", "diamond", "square", "triangle-up", "x", "cross")
+
+
+def coverage_figure(coverage: pd.DataFrame, model: str, palette: Palette) -> go.Figure:
+    """Draws how often a model's intervals held, month by month, beside what they promise.
+
+    Args:
+        coverage: from `data.coverage`.
+        model: the name in `model_name`.
+        palette: the colours.
+    """
+    rows = coverage[coverage["model_name"] == model]
+    figure = go.Figure()
+    for level, colour, shape in ((95, palette.walk, "diamond"), (80, palette.model, "circle")):
+        figure.add_hline(y=level / 100, line={"color": colour, "width": 1, "dash": "dot"})
+        figure.add_scatter(
+            x=rows["month"].dt.strftime("%Y-%m-%d").tolist(),
+            y=rows[f"coverage_{level}"].to_numpy(),
+            customdata=rows["n"].to_numpy(),
+            name=f"{level} % intervals",
+            mode="lines+markers",
+            line={"color": colour},
+            marker={"symbol": shape, "size": 7},
+            hovertemplate="%{y:.1%} of %{customdata:,}",
+        )
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero" if rows.empty else "normal")
+    return _laid_out(figure)
+
+
+def steps_figure(skill: pd.DataFrame, palette: Palette) -> go.Figure:
+    """Draws each model's loss by step relative to the random walk's, with 95 % intervals.
+
+    Args:
+        skill: rows of `forecast_skill` with a step and no symbol.
+        palette: the colours.
+    """
+    figure = go.Figure()
+    figure.add_hline(
+        y=1, line={"color": palette.rule, "width": 1.5}, annotation_text="random walk", annotation_position="top left"
+    )
+    colours = (palette.model, *palette.lines)
+    for colour, shape, (name, rows) in zip(colours, _SHAPES, skill.groupby("model_name"), strict=False):
+        ordered = rows.sort_values("step")
+        figure.add_scatter(
+            x=ordered["step"].astype(int).to_numpy(),
+            y=ordered["pinball_ratio"].to_numpy(dtype=float),
+            error_y={"array": (ordered["pinball_ratio_hi"] - ordered["pinball_ratio"]).to_numpy(dtype=float)},
+            name=str(name),
+            mode="lines+markers",
+            line={"color": colour},
+            marker={"symbol": shape, "size": 8},
+            hovertemplate="%{y:.4f}",
+        )
+    figure.update_xaxes(title="sessions ahead", dtick=1)
+    figure.update_yaxes(title="loss / random walk's", tickformat=".3f")
+    return _laid_out(figure)
+
+
+def symbols_figure(skill: pd.DataFrame, palette: Palette) -> go.Figure:
+    """Draws the loss by symbol relative to the random walk's, with 95 % intervals, the best on top.
+
+    Args:
+        skill: rows of `forecast_skill` of one model with a symbol and no step, the best first.
+        palette: the colours.
+    """
+    figure = go.Figure()
+    figure.add_vline(x=1, line={"color": palette.rule, "width": 1.5})
+    verdicts = {
+        "better": (palette.up, "circle"),
+        "no edge": (palette.ghost, "diamond"),
+        "worse": (palette.down, "x"),
+        "too early": (palette.ghost, "circle-open"),
+    }
+    for verdict, (colour, shape) in verdicts.items():
+        rows = skill[skill["verdict"] == verdict]
+        if len(rows):
+            figure.add_scatter(
+                x=rows["pinball_ratio"].to_numpy(dtype=float),
+                y=rows["symbol"].tolist(),
+                error_x={"array": (rows["pinball_ratio_hi"] - rows["pinball_ratio"]).to_numpy(dtype=float)},
+                name=verdict,
+                mode="markers",
+                marker={"color": colour, "symbol": shape, "size": 9},
+                hovertemplate="%{y}: %{x:.4f}<extra></extra>",
+            )
+    figure.update_yaxes(categoryorder="array", categoryarray=skill["symbol"].tolist()[::-1], automargin=True)
+    figure.update_xaxes(title="loss / random walk's (below 1 is better)", tickformat=".3f")
+    figure.update_layout(hovermode="closest")
+    return _laid_out(figure, height=90 + 26 * max(len(skill), 4))
+
+
+def health_figure(health: pd.DataFrame, palette: Palette) -> go.Figure:
+    """Draws what became of the lines of the ledger each day, and below how long an event took.
+
+    Args:
+        health: from `data.health`.
+        palette: the colours.
+    """
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.55, 0.45], vertical_spacing=0.08)
+    days = health["day"].dt.strftime("%Y-%m-%d").tolist()
+    outcomes = (
+        ("forecast", palette.up, ""),
+        ("rejected", palette.down, "/"),
+        ("superseded", palette.ghost, "."),
+    )
+    for name, colour, pattern in outcomes:
+        marker = {"color": colour, "pattern": {"shape": pattern}}
+        figure.add_trace(go.Bar(x=days, y=health[name].to_numpy(), name=name, marker=marker), row=1, col=1)
+    quantiles = (
+        ("p50", "half take at most", palette.model, "circle"),
+        ("p95", "95 % at most", palette.walk, "diamond"),
+    )
+    for quantile, name, colour, shape in quantiles:
+        figure.add_trace(
+            go.Scatter(
+                x=days,
+                y=health[f"duration_ms_{quantile}"].to_numpy(dtype=float),
+                name=name,
+                mode="lines+markers",
+                line={"color": colour},
+                marker={"symbol": shape, "size": 7},
+                hovertemplate="%{y:,.0f} ms",
+            ),
+            row=2,
+            col=1,
+        )
+    figure.update_yaxes(title="symbols", row=1, col=1)
+    figure.update_yaxes(title="ms", rangemode="tozero", row=2, col=1)
+    last = health["day"].max()
+    first = min(health["day"].min(), last - pd.Timedelta(days=13))
+    figure.update_xaxes(type="date", range=[first - _HALF_A_DAY, last + _HALF_A_DAY])
+    figure.update_traces(width=0.8 * _DAY_MS, selector={"type": "bar"})
+    figure.update_layout(barmode="stack")
+    return _laid_out(figure, height=420)
+
+
+def drift_figure(drift: pd.DataFrame, palette: Palette) -> go.Figure:
+    """Draws the share of inputs, predictions and measures that had drifted, by day.
+
+    Args:
+        drift: from `data.drift`.
+        palette: the colours.
+    """
+    figure = go.Figure()
+    colours = (palette.model, palette.down, palette.walk, *palette.lines)
+    for colour, shape, (kind, rows) in zip(colours, _SHAPES, drift.groupby("kind"), strict=False):
+        figure.add_scatter(
+            x=rows["day"].dt.strftime("%Y-%m-%d").tolist(),
+            y=rows["share_drifted"].to_numpy(dtype=float),
+            customdata=rows[["n_drifted", "n", "furthest", "furthest_score", "furthest_threshold"]].to_numpy(),
+            name=str(kind),
+            mode="lines+markers",
+            line={"color": colour},
+            marker={"symbol": shape, "size": 8},
+            hovertemplate=(
+                "%{customdata[0]} of %{customdata[1]}; furthest: %{customdata[2]} "
+                "at %{customdata[3]:.3g}, threshold %{customdata[4]:.3g}"
+            ),
+        )
+    figure.update_yaxes(title="share drifted", tickformat=".0%", range=[-0.03, 1.05])
+    return _laid_out(figure)
+
+
+def _laid_out(figure: go.Figure, height: int = 320) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        hovermode=figure.layout.hovermode or "x unified",
+        dragmode="pan",
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "xanchor": "left", "x": 0},
+    )
+    return figure

@@ -1,0 +1,266 @@
+"""The picture of a forecast: candles, the fan, earlier forecasts as ghosts, and indicators; frames in, figures out."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from tickercast.dashboard.palette import Palette, faded
+
+OVERLAYS = {
+    "SMA 20": ("sma_20",),
+    "SMA 50": ("sma_50",),
+    "EMA 12": ("ema_12",),
+    "EMA 26": ("ema_26",),
+    "Bollinger": ("bollinger_lower", "bollinger_upper"),
+}
+"""What can be drawn over the candles, by what people call it: columns of `indicators`."""
+
+PANELS = ("Volume", "RSI", "MACD")
+"""What can be drawn below the candles."""
+
+WEEKLY_FROM = 550
+"""From this many sessions on a candle is a week: a screen cannot show more days than it has columns of pixels."""
+
+_PRICE, _PANEL = 400, 120
+_SYMBOLS = {"80 %": "circle", "95 %": "diamond", "outside": "x"}
+
+
+def forecast_figure(
+    bars: pd.DataFrame,
+    fan: pd.DataFrame,
+    ghosts: pd.DataFrame,
+    palette: Palette,
+    *,
+    walk: pd.DataFrame | None = None,
+    overlays: Sequence[str] = (),
+    panels: Sequence[str] = PANELS,
+) -> go.Figure:
+    """Draws a forecast at the end of its history.
+
+    Args:
+        bars: the sessions to show, from `data.bars`.
+        fan: the ten rows of the forecast, from `data.with_actuals`.
+        ghosts: earlier forecasts likewise, which must not overlap; none for no ghosts.
+        palette: the colours.
+        walk: the random walk's ten rows, where its interval shall be drawn too.
+        overlays: names of `OVERLAYS`.
+        panels: names of `PANELS`.
+    """
+    shown = [panel for panel in PANELS if panel in panels and (panel != "Volume" or bars["volume"].notna().any())]
+    heights = [_PRICE, *[_PANEL] * len(shown)]
+    figure = make_subplots(rows=len(heights), cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.03)
+    weekly = len(bars) >= WEEKLY_FROM
+    candles = by_week(bars) if weekly else bars
+    figure.add_traces([*_earlier(ghosts, palette), *_fan(fan, palette), *_walk(walk, palette)])
+    figure.add_trace(_candles(candles, palette, "week" if weekly else "session"))
+    figure.add_traces([*_overlays(candles, overlays, palette), *_followed(pd.concat([fan, ghosts]), palette)])
+    for row, panel in enumerate(shown, start=2):
+        _PANELS[panel](figure, row, candles, palette)
+    if not weekly:
+        figure.update_xaxes(rangebreaks=_breaks(bars, fan))
+    figure.update_xaxes(rangeslider_visible=False, showgrid=False)
+    figure.update_yaxes(side="right", automargin=True)
+    return _laid_out(figure, sum(heights))
+
+
+def by_week(bars: pd.DataFrame) -> pd.DataFrame:
+    """One candle a week: first open, last close, extremes between; indicators as they stood at its last session."""
+    week = bars["session_date"].dt.to_period("W")
+    taken = dict.fromkeys(bars.columns, "last") | {"open": "first", "high": "max", "low": "min", "volume": "sum"}
+    return bars.groupby(week).agg(taken).reset_index(drop=True)
+
+
+def histogram_figure(bins: pd.DataFrame, fan: pd.DataFrame, palette: Palette) -> go.Figure:
+    """Draws how often the closes of a year lay where, and where the tenth session's 80 % interval lies."""
+    figure = go.Figure(
+        go.Bar(
+            x=(bins["close_from"] + bins["close_to"]) / 2,
+            y=bins["sessions"],
+            width=bins["close_to"] - bins["close_from"],
+            marker={"color": palette.ghost, "line": {"width": 0}},
+            customdata=bins[["close_from", "close_to"]],
+            hovertemplate="%{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y} sessions<extra></extra>",
+        )
+    )
+    last = fan.iloc[-1]
+    figure.add_vrect(x0=last["close_lo_80"], x1=last["close_hi_80"], fillcolor=faded(palette.model, 0.25), line_width=0)
+    figure.add_vline(x=last["last_close"], line={"color": palette.model, "width": 2})
+    figure.update_yaxes(title="sessions")
+    figure.update_layout(bargap=0.05, showlegend=False)
+    return _laid_out(figure, 300)
+
+
+def _candles(bars: pd.DataFrame, palette: Palette, unit: str) -> go.Candlestick:
+    return go.Candlestick(
+        x=_days(bars["session_date"]),
+        **{name: bars[name].to_numpy() for name in ("open", "high", "low", "close")},
+        name=f"one candle a {unit}",
+        increasing={"line": {"color": palette.up, "width": 1}, "fillcolor": "rgba(0, 0, 0, 0)"},
+        decreasing={"line": {"color": palette.down, "width": 1}, "fillcolor": palette.down},
+        showlegend=False,
+    )
+
+
+def _fan(fan: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
+    for level, opacity in ((95, 0.16), (80, 0.3)):
+        yield _band([fan], level, palette.model, opacity, f"{level} % interval")
+    start = fan.iloc[0]
+    columns = ["close_lo_80", "close_hi_80", "close_lo_95", "close_hi_95"]
+    yield go.Scatter(
+        x=_days([start["cutoff"], *fan["target_date"]]),
+        y=np.array([start["last_close"], *fan["close_median"]]),
+        customdata=np.vstack([[start["last_close"]] * 4, fan[columns].to_numpy()]),
+        name="median",
+        mode="lines",
+        line={"color": palette.model, "width": 2.5},
+        hovertemplate=(
+            "%{y:,.2f}<br>80 %: %{customdata[0]:,.2f} … %{customdata[1]:,.2f}"
+            "<br>95 %: %{customdata[2]:,.2f} … %{customdata[3]:,.2f}"
+        ),
+    )
+
+
+def _walk(walk: pd.DataFrame | None, palette: Palette) -> Iterator[go.Scatter]:
+    if walk is None or walk.empty:
+        return
+    x, y = _outline(walk, 80)
+    line = {"color": palette.walk, "width": 1.5, "dash": "dash"}
+    yield go.Scatter(x=x, y=y, name="random walk, 80 %", mode="lines", line=line, hoverinfo="skip")
+
+
+def _earlier(ghosts: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
+    if ghosts.empty:
+        return
+    vintages = [rows for _, rows in ghosts.groupby("cutoff")]
+    yield _band(vintages, 80, palette.ghost, 0.22, "earlier 80 % intervals", group="ghosts")
+    x: list[str | None] = []
+    y: list[float | None] = []
+    for rows in vintages:
+        x += [*_days([rows["cutoff"].iloc[0], *rows["target_date"]]), None]
+        y += [rows["last_close"].iloc[0], *rows["close_median"], None]
+    line = {"color": palette.ghost, "width": 1.5, "dash": "dot"}
+    yield go.Scatter(x=x, y=y, name="earlier medians", mode="lines", line=line, legendgroup="ghosts", hoverinfo="skip")
+
+
+def _followed(vintages: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
+    """What came true, by where it lay; each place has a shape of its own, for those who see no colours."""
+    colours = {"80 %": palette.up, "95 %": palette.model, "outside": palette.down}
+    for where, symbol in _SYMBOLS.items():
+        rows = vintages[vintages["inside"] == where]
+        if len(rows):
+            said = "outside both intervals" if where == "outside" else f"inside {where}"
+            yield go.Scatter(
+                x=_days(rows["target_date"]),
+                y=rows["actual"].to_numpy(),
+                name=f"came true {said}",
+                mode="markers",
+                marker={"symbol": symbol, "size": 5, "color": colours[where]},
+                hovertemplate=f"came true {said}<extra></extra>",
+            )
+
+
+def _overlays(bars: pd.DataFrame, names: Sequence[str], palette: Palette) -> Iterator[go.Scatter]:
+    for colour, (name, columns) in zip(palette.lines, OVERLAYS.items(), strict=False):
+        for number, column in enumerate(columns if name in names else ()):
+            yield go.Scatter(
+                x=_days(bars["session_date"]),
+                y=bars[column].to_numpy(dtype=float),
+                name=name,
+                mode="lines",
+                line={"color": colour, "width": 1.3, "dash": "dot" if len(columns) > 1 else "solid"},
+                legendgroup=name,
+                showlegend=number == 0,
+                hovertemplate="%{y:,.2f}",
+            )
+
+
+def _volume(figure: go.Figure, row: int, bars: pd.DataFrame, palette: Palette) -> None:
+    colours = np.where(bars["close"] >= bars["open"], palette.up, palette.down)
+    marker = {"color": colours, "opacity": 0.55, "line": {"width": 0}}
+    trace = go.Bar(
+        x=_days(bars["session_date"]), y=bars["volume"].to_numpy(dtype=float), marker=marker, name="volume",
+        showlegend=False,
+    )  # fmt: skip
+    figure.add_trace(trace, row=row, col=1)
+    figure.update_yaxes(title="Volume", row=row, col=1)
+
+
+def _rsi(figure: go.Figure, row: int, bars: pd.DataFrame, palette: Palette) -> None:
+    figure.add_trace(_line(bars, "rsi_14", "RSI-14", palette.model), row=row, col=1)
+    for level in (30, 70):
+        figure.add_hline(y=level, line={"color": palette.rule, "width": 1, "dash": "dot"}, row=row, col=1)
+    figure.update_yaxes(title="RSI", range=[0, 100], tickvals=[30, 70], row=row, col=1)
+
+
+def _macd(figure: go.Figure, row: int, bars: pd.DataFrame, palette: Palette) -> None:
+    values = bars["macd_histogram"].to_numpy(dtype=float)
+    marker = {"color": np.where(values >= 0, palette.up, palette.down), "opacity": 0.55, "line": {"width": 0}}
+    days = _days(bars["session_date"])
+    figure.add_trace(go.Bar(x=days, y=values, marker=marker, name="histogram", showlegend=False), row=row, col=1)
+    figure.add_trace(_line(bars, "macd", "MACD", palette.model), row=row, col=1)
+    figure.add_trace(_line(bars, "macd_signal", "signal", palette.lines[0]), row=row, col=1)
+    figure.update_yaxes(title="MACD", row=row, col=1)
+
+
+_PANELS = {"Volume": _volume, "RSI": _rsi, "MACD": _macd}
+
+
+def _line(bars: pd.DataFrame, column: str, name: str, colour: str) -> go.Scatter:
+    values = bars[column].to_numpy(dtype=float)
+    line = {"color": colour, "width": 1.3}
+    return go.Scatter(
+        x=_days(bars["session_date"]), y=values, name=name, mode="lines", line=line, showlegend=False,
+        hovertemplate="%{y:,.2f}",
+    )  # fmt: skip
+
+
+def _band(
+    vintages: Sequence[pd.DataFrame], level: int, colour: str, opacity: float, name: str, group: str = ""
+) -> go.Scatter:
+    x: list[str | None] = []
+    y: list[float | None] = []
+    for rows in vintages:
+        days, closes = _outline(rows, level)
+        x += [*days, None]
+        y += [*closes, None]
+    return go.Scatter(
+        x=x, y=y, fill="toself", fillcolor=faded(colour, opacity), line={"width": 0}, mode="lines", name=name,
+        legendgroup=group or name, hoverinfo="skip",
+    )  # fmt: skip
+
+
+def _outline(rows: pd.DataFrame, level: int) -> tuple[list[str], list[float]]:
+    """Round an interval: from the last close up along its upper end, and back along the lower one."""
+    start = rows.iloc[0]
+    days = _days([start["cutoff"], *rows["target_date"]])
+    upper = [start["last_close"], *rows[f"close_hi_{level}"]]
+    lower = [start["last_close"], *rows[f"close_lo_{level}"]]
+    return [*days, *days[::-1]], [*upper, *lower[::-1]]
+
+
+def _days(dates: Iterable[pd.Timestamp]) -> list[str]:
+    return [f"{day:%Y-%m-%d}" for day in dates]
+
+
+def _breaks(bars: pd.DataFrame, fan: pd.DataFrame) -> list[dict[str, object]]:
+    """The days without a session, so that the axis has no holes where the exchange was closed."""
+    sessions = pd.DatetimeIndex([*bars["session_date"], *fan["target_date"]])
+    closed = pd.date_range(sessions.min(), sessions.max()).difference(sessions)
+    if (sessions.dayofweek >= 5).any():
+        return []  # it trades on every day, and a hole is one
+    holidays = closed[closed.dayofweek < 5]
+    return [{"bounds": ["sat", "mon"]}, {"values": _days(holidays)}]
+
+
+def _laid_out(figure: go.Figure, height: int) -> go.Figure:
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 30},
+        hovermode="x unified",
+        dragmode="pan",
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.01, "xanchor": "left", "x": 0},
+    )
+    return figure

@@ -1,0 +1,66 @@
+"""Starts the dashboard: Streamlit on this machine's own address, with every setting stated, so that it asks nobody."""
+
+import importlib.util
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from tickercast.errors import UsageError
+
+ADDRESS = "127.0.0.1"
+_APP = Path(__file__).parent / "app.py"
+_NEEDED = ("streamlit", "plotly")
+_SETTINGS = {
+    "server.address": ADDRESS,
+    "server.headless": "true",
+    "server.fileWatcherType": "none",
+    "server.showEmailPrompt": "false",
+    "browser.gatherUsageStats": "false",
+    "browser.serverAddress": ADDRESS,
+    "client.toolbarMode": "viewer",
+    "client.showErrorDetails": "none",
+    "client.showErrorLinks": "false",
+    "global.developmentMode": "false",
+    "logger.level": "error",
+    "logger.hideWelcomeMessage": "true",
+    "theme.headingFontSizes": "1.7rem,1.4rem,1.15rem",
+    "theme.light.primaryColor": "#005B96",
+    "theme.dark.primaryColor": "#56B4E9",
+}
+
+
+def require(port: int) -> None:
+    """Checks that the dashboard can be started.
+
+    Raises:
+        UsageError: its packages are not installed, or something else has the port.
+    """
+    if not all(importlib.util.find_spec(name) for name in _NEEDED):
+        raise UsageError(
+            f"The dashboard needs {' and '.join(_NEEDED)}, which this light environment lacks. Run `make setup-dev`."
+        )
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            free.bind((ADDRESS, port))
+        except OSError as error:
+            raise UsageError(
+                f"Port {port} of {ADDRESS} cannot be had: {error.strerror}. Name another: tickercast dashboard --port "
+                f"{port + 1}."
+            ) from error
+
+
+def command(port: int) -> list[str]:
+    """The command that serves the dashboard, whatever the user's own Streamlit settings are."""
+    settings = _SETTINGS | {"server.port": str(port)}
+    return [
+        sys.executable, "-m", "streamlit", "run", str(_APP), *(f"--{name}={value}" for name, value in settings.items())
+    ]  # fmt: skip
+
+
+def serve(port: int) -> NoReturn:
+    """Becomes the dashboard's server, so that whatever ends this process ends it too."""
+    words = command(port)
+    os.execv(words[0], words)  # noqa: S606

@@ -1,0 +1,153 @@
+"""The page for those who run it: what arrived, what was refused and why, what is stale, and what has drifted."""
+
+import pandas as pd
+import streamlit as st
+
+from tickercast.dashboard import state, words
+from tickercast.dashboard.charts import drift_figure, health_figure
+from tickercast.dashboard.data import LISTED
+
+_LISTED = 20
+_DAYS = 90
+
+
+def show() -> None:
+    """Draws the page."""
+    health = state.health()
+    if health.empty:
+        state.first_steps()
+        return
+    _arrivals(health)
+    left, right = st.columns([3, 2], gap="large")
+    with left, state.section():
+        _refused()
+    with right, state.section():
+        _freshness()
+    with state.section():
+        _decisions()
+    with state.section():
+        _drift()
+
+
+def _arrivals(health: pd.DataFrame) -> None:
+    st.markdown("## What arrived")
+    newest = health.iloc[-1]
+    cards = {
+        "Last event (UTC)": f"{newest['last_received_at']:%Y-%m-%d %H:%M}",
+        f"Files on {newest['day']:%Y-%m-%d}": f"{newest['files']:,}",
+        "Forecast": f"{newest['forecast']:,}",
+        "Rejected": f"{newest['rejected']:,}",
+        "Half take at most": f"{newest['duration_ms_p50']:,.0f} ms",
+        "95 % at most": f"{newest['duration_ms_p95']:,.0f} ms",
+    }
+    with st.container(horizontal=True, key="scorecards"):
+        for label, value in cards.items():
+            st.metric(label, value, border=True, width="content")
+    figure = health_figure(health.tail(_DAYS), state.palette())
+    state.picture(figure, key="health", alt="Symbols that were forecast, rejected or superseded by day, and latency")
+
+
+def _refused() -> None:
+    st.markdown("### Not forecast, and why")
+    found = state.not_forecast()
+    if found.empty:
+        st.success("Nothing has been rejected.", icon=":material/check_circle:")
+        return
+    table = pd.DataFrame(
+        {
+            "received (UTC)": found["received_at"].dt.strftime("%Y-%m-%d %H:%M"),
+            "symbol": found["symbol"].fillna("–"),
+            "status": found["status"],
+            "object": found["object"],
+            "reason": found["reason"].fillna("–"),
+        }
+    )
+    state.table(table.head(_LISTED), "Files that were not forecast", prose=True)
+    st.caption(
+        f"The newest {min(len(found), _LISTED)} of {'at least ' * (len(found) == LISTED)}{len(found)}. "
+        "Once the cause is gone: tickercast replay OBJECT. tickercast ingestions lists all."
+    )
+
+
+def _freshness() -> None:
+    st.markdown("### Freshness")
+    found = state.freshness()
+    st.markdown(words.up_to_date(found["cutoff"]))
+    newest = found["cutoff"].max()
+    table = pd.DataFrame(
+        {
+            "symbol": found["symbol"],
+            "last session": found["cutoff"].dt.strftime("%Y-%m-%d"),
+            "days behind": (newest - found["cutoff"]).dt.days,
+            "received (UTC)": found["received_at"].dt.strftime("%Y-%m-%d %H:%M"),
+        }
+    )
+    st.dataframe(table, hide_index=True, height=360, alt="Symbols, the stalest first")
+
+
+def _decisions() -> None:
+    st.markdown("### Model versions and decisions")
+    found = state.decisions()
+    if found.empty:
+        st.info(
+            "No decision yet: the daily flow writes one whenever it has compared a challenger with the champion.",
+            icon=":material/info:",
+        )
+        return
+    table = pd.DataFrame(
+        {
+            "day": found["day"].dt.strftime("%Y-%m-%d"),
+            "decision": found["decision"],
+            "champion": found["champion_version"],
+            "challenger": found["challenger_version"].fillna("–"),
+            "loss / champion's": [words.number(ratio, ".3f") for ratio in found["pinball_ratio"]],
+            "training": found["training"].fillna("–"),
+            "reason": found["reason"],
+        }
+    )
+    state.table(table.head(_LISTED), "Decisions, the newest first", prose=True)
+
+
+def _drift() -> None:
+    st.markdown("### Drift")
+    found = state.drift()
+    if found.empty:
+        st.info("Nothing has been measured yet: the daily flow looks for drift every day.", icon=":material/info:")
+        return
+    figure = drift_figure(found[found["day"] >= found["day"].max() - pd.Timedelta(days=_DAYS)], state.palette())
+    state.picture(figure, key="drift", alt="Share of inputs, predictions and measures that had drifted, by day")
+    newest = found[found["day"] == found["day"].max()]
+    state.table(_furthest(newest), "What has drifted furthest, by kind")
+    _reports(found)
+
+
+def _furthest(newest: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            f"on {newest['day'].iloc[0]:%Y-%m-%d}": newest["kind"],
+            "drifted": [f"{row['n_drifted']} of {row['n']}" for row in newest.to_dict("records")],
+            "furthest": newest["furthest"],
+            "score": [words.number(score, ".4g") for score in newest["furthest_score"]],
+            "threshold": [words.number(score, ".4g") for score in newest["furthest_threshold"]],
+        }
+    )
+
+
+def _reports(found: pd.DataFrame) -> None:
+    reports = found.dropna(subset=["report"]).drop_duplicates("report", keep="last").iloc[::-1]
+    if reports.empty:
+        return
+    names = {str(name): f"{day:%Y-%m-%d}" for name, day in zip(reports["report"], reports["day"], strict=True)}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Evidently report of", list(names), format_func=names.__getitem__, key="report", width=220)
+        opened = st.button("Show it here", icon=":material/open_in_full:")
+        st.download_button(
+            "Download it",
+            lambda: state.report(name),
+            file_name=f"drift-{names[name]}.html",
+            mime="text/html",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    if opened:
+        st.iframe(state.report(name).decode(), height=900, alt=f"Evidently report of {names[name]}")

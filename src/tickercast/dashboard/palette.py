@@ -1,0 +1,61 @@
+"""The colours of the pictures: Okabe and Ito's, which colour-blind people tell apart, for a light and a dark page."""
+
+from dataclasses import dataclass, field
+
+_ORANGE, _SKY, _GREEN, _YELLOW, _BLUE, _VERMILION, _PURPLE = (
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+)
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours by what they stand for; lines have a contrast of at least 3 to 1 with the page.
+
+    Attributes:
+        up: sessions that closed above their open, and what is well.
+        down: sessions that closed below, and what is not.
+        model: the champion and its intervals.
+        walk: the random walk.
+        ghost: earlier forecasts.
+        rule: lines to compare with.
+        text: words in a picture.
+        lines: overlays, in the order in which they are named.
+    """
+
+    up: str = _GREEN
+    down: str = _VERMILION
+    model: str = _BLUE
+    walk: str = "#A34D7F"  # purple, darkened for a white page
+    ghost: str = "#6B7280"
+    rule: str = "#6B7280"
+    text: str = "#2F2D2B"
+    lines: tuple[str, ...] = field(default=("#9A6A00", _VERMILION, _GREEN, "#A34D7F", _BLUE, "#4B5563"))
+
+
+LIGHT = Palette()
+DARK = Palette(
+    up="#2BC79A",
+    down="#F0803C",
+    model=_SKY,
+    walk=_PURPLE,
+    ghost="#9CA3AF",
+    rule="#9CA3AF",
+    text="#EDEBE8",
+    lines=(_ORANGE, "#F0803C", "#2BC79A", _PURPLE, _YELLOW, "#D1D5DB"),
+)
+
+
+def faded(colour: str, opacity: float) -> str:
+    """A colour that lets through what lies behind it, as CSS writes it.
+
+    >>> faded("#0072B2", 0.2)
+    'rgba(0, 114, 178, 0.2)'
+    """
+    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity})"

@@ -1,0 +1,156 @@
+"""The page that says whether past forecasts deserved trust."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from tickercast.dashboard import state, words
+from tickercast.dashboard.charts import coverage_figure, steps_figure, symbols_figure
+from tickercast.dashboard.data import NOT_CHAMPIONS
+from tickercast.errors import TickercastError
+
+_BEST = 8
+
+
+def show() -> None:
+    """Draws the page."""
+    if not state.symbols():
+        state.first_steps()
+        return
+    found = state.skill()
+    overall = found[found["symbol"].isna() & found["step"].isna()]
+    if overall.empty:
+        st.info(
+            "No forecast has come true yet. Send bars of the days that followed: "
+            "python src/main.py TICKER DATE, with a later date.",
+            icon=":material/info:",
+        )
+        return
+    model = _model(overall)
+    _verdict(overall[overall["model_name"] == model].to_dict("records")[0])
+    doubts = st.container()
+    left, right = st.columns(2, gap="large")
+    with right:
+        _steps(found[found["symbol"].isna() & found["step"].notna()])
+    _leaderboard(overall)
+    _symbols(found[found["symbol"].notna() & found["step"].isna() & (found["model_name"] == model)])
+    with left:  # each of these scores every forecast once more, while the rest can be read already
+        _coverage(model)
+    with state.section():
+        versions = state.models()
+        _versions(versions)
+        with doubts:
+            _seen(versions)
+
+
+def _model(overall: pd.DataFrame) -> str:
+    """The champion that has most to show; the others are in the leaderboard."""
+    champions = overall[~overall["model_name"].isin(NOT_CHAMPIONS)]
+    return str((champions if len(champions) else overall).sort_values("n")["model_name"].iloc[-1])
+
+
+def _verdict(row: Mapping[Any, Any]) -> None:
+    st.markdown(f"## {words.headline(row)}")
+    st.markdown(words.verdict(row))
+    with st.container(horizontal=True, key="scorecards"):
+        cards = (
+            ("Loss / random walk's", "pinball_ratio", ".3f", "Pinball loss of five quantiles; below 1 is better"),
+            ("Error / last close's", "mae_ratio", ".3f", "Of the median, relative to forecasting no change"),
+            ("80 % intervals held", "coverage_80", ".1%", "80 % is right: more is too wide, less too narrow"),
+            ("95 % intervals held", "coverage_95", ".1%", "95 % is right"),
+            ("Direction right", "direction", ".1%", "How often the median lay on the side where the close came"),
+        )
+        for label, column, form, meaning in cards:
+            value = row[column]
+            st.metric(label, words.number(value, form), help=meaning, border=True, width="content")
+    if said := words.after_the_fact(row):
+        st.caption(said)
+
+
+def _coverage(model: str) -> None:
+    st.markdown("### Coverage over time")
+    with state.section():
+        figure = coverage_figure(state.coverage(), model, state.palette())
+        state.picture(figure, key="coverage", alt="How often the 80 % and 95 % intervals held, by month")
+        st.caption("By month of the session forecast. Dotted: what the intervals promise.")
+
+
+def _steps(rows: pd.DataFrame) -> None:
+    st.markdown("### Loss by step")
+    state.picture(
+        steps_figure(rows, state.palette()), key="steps", alt="Loss relative to the random walk's, by sessions ahead"
+    )
+    st.caption("Below the line is better than the random walk. Bars: 95 % intervals.")
+
+
+def _leaderboard(overall: pd.DataFrame) -> None:
+    st.markdown("### Leaderboard")
+    state.table(_leaders(overall), "Models, the best first")
+    if (overall["model_name"] == "shadow").any():
+        st.caption("shadow is the champion before this one, which goes on forecasting while it may come back.")
+
+
+def _leaders(overall: pd.DataFrame) -> pd.DataFrame:
+    ordered = overall.sort_values("pinball_ratio")
+    rows = [
+        {
+            "model": row["model_name"],
+            "verdict": row["verdict"],
+            "loss / random walk's": words.number(row["pinball_ratio"], ".4f"),
+            "95 % interval": _interval(row),
+            "80 % held": words.number(row["coverage_80"], ".1%"),
+            "95 % held": words.number(row["coverage_95"], ".1%"),
+            "closes": f"{row['n']:,}",
+        }
+        for row in ordered.to_dict("records")
+    ]
+    walk = {"model": "random-walk", "verdict": "what all are compared with", "loss / random walk's": "1"}
+    return pd.DataFrame([*rows, walk]).fillna("–")
+
+
+def _interval(row: Mapping[Any, Any]) -> str:
+    if pd.isna(row["pinball_ratio_lo"]):
+        return "–"
+    return f"{row['pinball_ratio_lo']:.3f} … {row['pinball_ratio_hi']:.3f}"
+
+
+def _versions(versions: pd.DataFrame) -> None:
+    st.markdown("### Versions")
+    table = pd.DataFrame(
+        {
+            "model": versions["model_name"],
+            "version": versions["model_version"],
+            "cutoffs": [f"{row.first_cutoff:%Y-%m-%d} … {row.last_cutoff:%Y-%m-%d}" for row in versions.itertuples()],
+            "symbols": versions["symbols"].map("{:,}".format),
+            "forecasts": versions["forecasts"].map("{:,}".format),
+            "loss / random walk's": [words.number(ratio, ".4f") for ratio in versions["pinball_ratio"]],
+            "80 % held": [words.number(share, ".1%") for share in versions["coverage_80"]],
+        }
+    )
+    state.table(table, "Versions of models, the newest first")
+
+
+def _seen(versions: pd.DataFrame) -> None:
+    """A record on dates that a model was trained on flatters it."""
+    for row in versions[~versions["model_name"].isin(NOT_CHAMPIONS)].to_dict("records"):
+        version = row["model_version"]
+        try:
+            through = state.trained_through(row["model_name"], version)
+        except TickercastError as error:
+            st.caption(f"Up to when version {version} was trained is not known: {error}")
+            continue
+        if said := words.had_seen(version, through, row["first_cutoff"].date()):
+            st.warning(said, icon=":material/school:")
+
+
+def _symbols(rows: pd.DataFrame) -> None:
+    st.markdown("### Best and worst symbols")
+    st.markdown(words.among(list(rows["verdict"])))
+    ordered = rows.sort_values(["pinball_ratio", "symbol"], ignore_index=True)
+    shown = ordered if len(ordered) <= 2 * _BEST else pd.concat([ordered.head(_BEST), ordered.tail(_BEST)])
+    state.picture(symbols_figure(shown, state.palette()), key="symbols", alt=words.among(list(shown["verdict"])))
+    columns = ["symbol", "verdict", "pinball_ratio", "pinball_ratio_lo", "pinball_ratio_hi", "coverage_80", "n"]
+    with st.expander(f"All {len(ordered):,} symbols"):
+        st.dataframe(ordered[columns], hide_index=True, alt="Skill by symbol, the best first")

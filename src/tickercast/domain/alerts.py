@@ -1,0 +1,320 @@
+"""Alerts: what is wrong now, and what of it people have not been told yet. All by value.
+
+An alert stays open as long as its cause lasts. It is told when it opens, again when its title or severity becomes
+another, and once more when it is over; figures that move from day to day stand in its text, which is not compared.
+
+>>> stale = Stale("MSFT", date(2023, 7, 21), date(2023, 7, 20), missed=1)
+>>> (alert,) = open_alerts(Facts(stale=[stale]))
+>>> alert.key, alert.severity, alert.title
+('stale:MSFT', 'warning', 'MSFT has no current forecast')
+>>> changes([alert], {}, {"stale"}).new == (alert,)
+True
+>>> changes([alert], {alert.key: alert}, {"stale"}).is_quiet
+True
+>>> message(changes([], {alert.key: alert}, {"stale"})).title
+'tickercast: 1 over'
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from tickercast.domain.promotion import COVERAGE_80, MIN_ORIGINS
+
+Severity = Literal["info", "success", "warning", "failure"]
+"""By rising urgency but for `success`, which says only that something is over."""
+
+ORIGINS = 250
+"""The newest resolved forecasts of a symbol whose intervals are held to account."""
+
+DRIFTED_INPUTS = 0.5
+"""The share of features beyond which the inputs as a whole have drifted: one of many is often beyond its threshold."""
+
+LONG_STALE = 5
+"""Sessions without a forecast after which staleness is a failure and no warning."""
+
+_MOST_LINES = 20
+_LONGEST_TEXT = 300
+_RANK: Mapping[Severity, int] = {"success": 0, "info": 1, "warning": 2, "failure": 3}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that people should know as long as it lasts.
+
+    Attributes:
+        key: what it is about, stable for as long as it is open: a kind of `Facts`, a colon, and a name.
+        severity: `info` for what is no fault, `warning`, or `failure`.
+        title: in a few words; another one is told anew.
+        text: in a sentence or two, with the figures of the day.
+    """
+
+    key: str
+    severity: Severity
+    title: str
+    text: str
+
+    @property
+    def kind(self) -> str:
+        """The field of `Facts` that it follows from."""
+        return self.key.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A file of which something was rejected and has not been forecast since.
+
+    Attributes:
+        object: the file.
+        generation: the version of it.
+        reasons: by symbol; the key `` stands for the whole file.
+    """
+
+    object: str
+    generation: int
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What the newest report says of one kind of drift; see the view `drift_daily`.
+
+    Attributes:
+        kind: `input`, `prediction` or `performance`.
+        day: the last session that was looked at.
+        n: features or measures.
+        n_drifted: those beyond their threshold.
+        furthest: which of them is furthest beyond.
+        score: what its method gave.
+        threshold: where drift begins.
+        report: the object that holds the whole report, or empty.
+    """
+
+    kind: str
+    day: date
+    n: int
+    n_drifted: int
+    furthest: str
+    score: float
+    threshold: float
+    report: str
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often the 80 % intervals of the newest resolved origins held.
+
+    Attributes:
+        origins: how many; ten steps each.
+        coverage_80: the share of closes inside.
+        first: the earliest cutoff.
+        last: the latest cutoff.
+    """
+
+    origins: int
+    coverage_80: float
+    first: date
+    last: date
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A symbol of the watchlist without a forecast from its newest session.
+
+    Attributes:
+        symbol: the series.
+        newest: the newest session that has closed.
+        cutoff: of its current forecast; None where it has none.
+        missed: sessions since then; 0 where it has no forecast.
+    """
+
+    symbol: str
+    newest: date
+    cutoff: date | None
+    missed: int
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model that is served, and why it came to be."""
+
+    name: str
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known; each field is a kind of alert. None: it was not looked at, and what is open of it stays open.
+
+    Attributes:
+        flow: why the last run of the flow failed, empty where it went well.
+        engine: why the warehouse does not answer, empty where it does.
+        rejected: files that were rejected.
+        drift: the newest report, one entry a kind.
+        coverage: of the champion; `()` where nothing has been resolved.
+        stale: symbols of the watchlist without a current forecast.
+        champion: which model is served; `()` where none is.
+    """
+
+    flow: str | None = None
+    engine: str | None = None
+    rejected: Sequence[Rejected] | None = None
+    drift: Sequence[Drift] | None = None
+    coverage: Sequence[Coverage] | None = None
+    stale: Sequence[Stale] | None = None
+    champion: Sequence[Champion] | None = None
+
+    @property
+    def looked_at(self) -> frozenset[str]:
+        """The kinds that are known."""
+        return frozenset(name for name, value in vars(self).items() if value is not None)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What there is to tell."""
+
+    new: tuple[Alert, ...] = ()
+    changed: tuple[Alert, ...] = ()
+    resolved: tuple[Alert, ...] = ()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing."""
+        return not (self.new or self.changed or self.resolved)
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message about all that has changed."""
+
+    title: str
+    text: str
+    severity: Severity
+
+
+def open_alerts(facts: Facts) -> tuple[Alert, ...]:
+    """The alerts that follow from what is known, the most urgent first."""
+    found = [
+        *_of_flow(facts.flow),
+        *_of_engine(facts.engine),
+        *(_of_champion(each) for each in facts.champion or ()),
+        *(_of_rejected(each) for each in facts.rejected or ()),
+        *(_of_drift(each) for each in facts.drift or () if _is_drift(each)),
+        *(_of_coverage(each) for each in facts.coverage or () if _misleads(each)),
+        *(_of_stale(each) for each in facts.stale or ()),
+    ]
+    return tuple(sorted(found, key=lambda alert: -_RANK[alert.severity]))
+
+
+def changes(found: Sequence[Alert], told: Mapping[str, Alert], looked_at: Collection[str]) -> Changes:
+    """Compares the open alerts with those told before.
+
+    Args:
+        found: what is open now.
+        told: what was told to be open, by key.
+        looked_at: the kinds that are known; what was told of the others is neither open nor over.
+    """
+    keys = {alert.key for alert in found}
+    return Changes(
+        new=tuple(alert for alert in found if alert.key not in told),
+        changed=tuple(alert for alert in found if alert.key in told and not _same(alert, told[alert.key])),
+        resolved=tuple(alert for key, alert in told.items() if key not in keys and alert.kind in looked_at),
+    )
+
+
+def tell(told: Mapping[str, Alert], news: Changes) -> dict[str, Alert]:
+    """What is told to be open, once the changes have been told too."""
+    over = {alert.key for alert in news.resolved}
+    return {key: alert for key, alert in told.items() if key not in over} | {
+        alert.key: alert for alert in (*news.new, *news.changed)
+    }
+
+
+def message(news: Changes) -> Message:
+    """Puts all changes into one message, of the highest severity among them."""
+    told = sorted((*news.new, *news.changed), key=lambda alert: -_RANK[alert.severity])
+    counts = {"new": len(news.new), "changed": len(news.changed), "over": len(news.resolved)}
+    lines = [f"{alert.severity}: {alert.title}. {_cut(alert.text)}" for alert in told]
+    lines += [f"over: {alert.title}." for alert in news.resolved]
+    if len(lines) > _MOST_LINES:
+        lines[_MOST_LINES:] = [f"… and {len(lines) - _MOST_LINES} more: tickercast alerts lists what is open."]
+    return Message(
+        title="tickercast: " + ", ".join(f"{count} {what}" for what, count in counts.items() if count),
+        text="\n".join(lines),
+        severity=told[0].severity if told else "success",
+    )
+
+
+def _same(one: Alert, other: Alert) -> bool:
+    return (one.severity, one.title) == (other.severity, other.title)
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_TEXT else line[:_LONGEST_TEXT] + "…"
+
+
+def _of_flow(failure: str | None) -> Iterator[Alert]:
+    if failure:
+        yield Alert("flow:daily", "failure", "The daily flow failed", failure)
+
+
+def _of_engine(failure: str | None) -> Iterator[Alert]:
+    if failure:
+        yield Alert("engine:warehouse", "failure", "The warehouse does not answer", failure)
+
+
+def _of_champion(champion: Champion) -> Alert:
+    return Alert("champion:served", "info", f"{champion.name} {champion.version} is served", champion.reason)
+
+
+def _of_rejected(file: Rejected) -> Alert:
+    reasons = list(file.reasons.items())
+    said = " ".join(f"{symbol}: {why}" if symbol and symbol not in why else why for symbol, why in reasons[:3])
+    more = f" And {len(reasons) - 3} more symbols." if len(reasons) > 3 else ""
+    return Alert(f"rejected:{file.object}", "warning", f"{file.object}#{file.generation} was rejected", f"{said}{more}")
+
+
+def _is_drift(found: Drift) -> bool:
+    if found.kind == "input":
+        return found.n_drifted >= DRIFTED_INPUTS * found.n
+    return found.n_drifted > 0
+
+
+def _of_drift(found: Drift) -> Alert:
+    subject = {"input": "The inputs have", "prediction": "The forecasts have", "performance": "The performance has"}
+    text = (
+        f"{found.day}: {found.n_drifted} of {found.n} are beyond their threshold, {found.furthest} furthest "
+        f"with {found.score:.3g} of {found.threshold:.3g}."
+    )
+    report = f" The report is {found.report}." if found.report else ""
+    return Alert(f"drift:{found.kind}", "warning", f"{subject.get(found.kind, found.kind)} drifted", text + report)
+
+
+def _misleads(found: Coverage) -> bool:
+    low, high = COVERAGE_80
+    return found.origins >= MIN_ORIGINS and not low <= found.coverage_80 <= high
+
+
+def _of_coverage(found: Coverage) -> Alert:
+    low, high = COVERAGE_80
+    side = "narrow" if found.coverage_80 < low else "wide"
+    text = (
+        f"They held {found.coverage_80:.1%} of the closes after the {found.origins} newest origins, {found.first} to "
+        f"{found.last}: {low:.0%} to {high:.0%} was needed."
+    )
+    return Alert("coverage:80", "warning", f"The champion's 80 % intervals are too {side}", text)
+
+
+def _of_stale(symbol: Stale) -> Alert:
+    is_long = symbol.missed >= LONG_STALE
+    last = f"its newest forecast is from {symbol.cutoff}" if symbol.cutoff else "it has never been forecast"
+    return Alert(
+        f"stale:{symbol.symbol}",
+        "failure" if is_long else "warning",
+        f"{symbol.symbol} has {'had no forecast for a week' if is_long else 'no current forecast'}",
+        f"Its newest session was {symbol.newest}, and {last}.",
+    )

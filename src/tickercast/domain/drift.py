@@ -1,0 +1,241 @@
+"""Whether what the model sees, says and gets right is still like its training: decided by value.
+
+The last `WINDOW` sessions of every symbol that is watched are compared with a sample of the training's. Symbols move
+together and volatility comes in waves, so that even in training any such window is far from the whole: tests that take
+rows as independent would cry wolf every day. A distance is drift where it is greater than those that windows of the
+training itself had from the same sample; `domain.reference` finds these limits, for all measures together, so that at
+most one training window in forty would have been called drift by any of them.
+
+>>> distances(np.array([[1.0], [3.0]]), np.array([[0.0], [2.0]])).tolist()
+[1.0]
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tickercast.domain.features import STATIC_FEATURES, STEP_FEATURES
+from tickercast.domain.forecast import HORIZON
+from tickercast.errors import BundleError
+
+Floats = NDArray[np.float64]
+
+WINDOW = 10
+"""The last sessions of each symbol that are compared with the training."""
+
+ORIGINS = 20
+"""The last forecast origins, all their ten closes known, that performance is measured on."""
+
+INPUTS = (*STEP_FEATURES, *STATIC_FEATURES)
+"""What the network sees of the last session."""
+
+WIDTHS = tuple(f"width_{step}" for step in range(1, HORIZON + 1))
+"""What it says: the logarithm of the ratio of the ends of the 95 % interval, by step."""
+
+COLUMNS = (*INPUTS, *WIDTHS)
+"""All that is compared by distance, in this order."""
+
+LOSS, COVERAGE = "loss_to_walk", "coverage_80"
+"""How it fares: its loss over the random walk's, and the share of closes inside the 80 % interval."""
+
+NOMINAL = 0.8
+"""The share that ought to be inside."""
+
+MARGINS = (LOSS, f"{COVERAGE}_below", f"{COVERAGE}_above")
+"""By how much these may be worse than in the backtest: a share of the ratio, and shares of closes."""
+
+AT_LEAST, AT_MOST = "at least", "at most"
+"""How the method of a performance's finding ends: on which side of its threshold it is well."""
+
+DISTANCE = "Wasserstein distance (normed)"
+"""Evidently's name for the method."""
+
+_SMALLEST_DEVIATION = 0.001  # as Evidently has it
+
+
+class Reference(BaseModel):
+    """What travels with a version of the model, to tell later days from its training.
+
+    Attributes:
+        symbols: of the sampled rows.
+        session_dates: of the sampled rows.
+        columns: the values of each of `COLUMNS` in the sampled rows.
+        walk_ratio: the model's loss over the random walk's in training.
+        coverage_80: the share of closes inside the 80 % interval in training.
+        limits: by how many symbols are watched, the limit of each of `COLUMNS` and `MARGINS`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbols: tuple[str, ...]
+    session_dates: tuple[date, ...]
+    columns: Mapping[str, tuple[float, ...]]
+    walk_ratio: float
+    coverage_80: float
+    limits: Mapping[int, Mapping[str, float]]
+
+    def values(self) -> Floats:
+        """The sample: `(rows, len(COLUMNS))`."""
+        return np.array([self.columns[name] for name in COLUMNS]).T
+
+    def limits_for(self, watched: int) -> Mapping[str, float]:
+        """The limits for that many symbols: those of the next smaller number, which are wider."""
+        return self.limits[max((size for size in self.limits if size <= watched), default=min(self.limits))]
+
+
+def to_json(reference: Reference) -> bytes:
+    """The file that travels with the version; it ends with a newline."""
+    return reference.model_dump_json().encode() + b"\n"
+
+
+def read_reference(data: bytes) -> Reference:
+    """Reads what `to_json` wrote.
+
+    Raises:
+        BundleError: it does not parse, or was made for other columns.
+    """
+    try:
+        read = Reference.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BundleError(
+            f"reference.json does not parse: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}. "
+            "Publish the version again."
+        ) from error
+    rows = {len(read.symbols), len(read.session_dates), *map(len, read.columns.values())}
+    needed = {*COLUMNS, *MARGINS}
+    if set(read.columns) != set(COLUMNS) or len(rows) != 1 or any(set(one) != needed for one in read.limits.values()):
+        raise BundleError(
+            "reference.json was made for other inputs than this tickercast computes. Train a version with this "
+            "release, or install the release that trained it."
+        )
+    return read
+
+
+# ---------------------------------------------------------------- what is found
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measure of a day, as the table `drift` holds it.
+
+    Attributes:
+        kind: `input`, `prediction` or `performance`.
+        name: the feature or measure.
+        method: the distance, or the side on which the threshold lies.
+        score: what it gave.
+        threshold: where drift begins.
+        drifted: whether the score is beyond it.
+    """
+
+    kind: str
+    name: str
+    method: str
+    score: float
+    threshold: float
+    drifted: bool
+
+    @property
+    def reason(self) -> str:
+        """The finding in words with its numbers."""
+        if self.kind == "performance":
+            side = self.method.rpartition(", ")[2]
+            return f"{self.name} is {self.score:.3f}, and {side} {self.threshold:.3f} was due"
+        return f"{self.name} is {self.score:.2f} deviations from its training, and drift begins at {self.threshold:.2f}"
+
+
+def judge_distances(reference: Reference, seen: Floats, watched: int) -> list[Finding]:
+    """Compares what the model saw and said with its training.
+
+    Args:
+        reference: of the version.
+        seen: `(rows, len(COLUMNS))`, the last sessions of all symbols.
+        watched: how many symbols they are of.
+
+    Returns:
+        A finding for each of `COLUMNS`, in their order.
+    """
+    limits, found = reference.limits_for(watched), distances(seen, reference.values())
+    return [
+        Finding(_kind(name), name, DISTANCE, score, limits[name], score >= limits[name])
+        for name, score in zip(COLUMNS, found.tolist(), strict=True)
+    ]
+
+
+def _kind(name: str) -> str:
+    return "input" if name in INPUTS else "prediction"
+
+
+def judge_performance(
+    reference: Reference, ratio: float, coverage: float, watched: int, backtest: float | None = None
+) -> list[Finding]:
+    """Compares how the forecasts fared with the backtest.
+
+    Args:
+        reference: of the version.
+        ratio: the sum of the forecasts' losses over that of the random walk's.
+        coverage: the share of closes that their 80 % intervals held.
+        watched: how many symbols they are of.
+        backtest: the ratio to the random walk that the card states; without one that of the training counts.
+    """
+    limits = reference.limits_for(watched)
+    below, above = (limits[name] for name in MARGINS[1:])
+    low, high = NOMINAL - below, NOMINAL + above
+    most = (reference.walk_ratio if backtest is None else backtest) * (1 + limits[LOSS])
+    side, bound = (AT_LEAST, low) if coverage < NOMINAL else (AT_MOST, high)
+    outside = not low <= coverage <= high
+    return [
+        Finding("performance", LOSS, f"mean ratio of losses, {AT_MOST}", ratio, most, ratio > most),
+        Finding("performance", COVERAGE, f"share of closes inside, {side}", coverage, bound, outside),
+    ]
+
+
+def distances(seen: Floats, sample: Floats) -> Floats:
+    """The Wasserstein-1 distance of each column from the sample's, in the sample's standard deviations.
+
+    It is the area between the two distribution functions; Evidently calls it «Wasserstein distance (normed)».
+
+    Args:
+        seen: `(m, columns)`.
+        sample: `(n, columns)`.
+
+    Returns:
+        `(columns,)`.
+    """
+    both = np.concatenate([np.sort(sample.T, axis=1), np.sort(seen.T, axis=1)], axis=1)
+    order = both.argsort(axis=1, kind="stable")
+    ours = np.cumsum(order >= len(sample), axis=1)
+    theirs = np.arange(1, both.shape[1] + 1) - ours
+    gap = np.abs(ours / len(seen) - theirs / len(sample))[:, :-1]
+    area = (gap * np.diff(np.take_along_axis(both, order, axis=1), axis=1)).sum(axis=1)
+    found: Floats = area / np.maximum(sample.std(axis=0), _SMALLEST_DEVIATION)
+    return found
+
+
+def furthest_first(found: Sequence[Finding]) -> list[Finding]:
+    """What has drifted before what has not, each furthest beyond its threshold, or nearest to it, first."""
+    return sorted(
+        found, key=lambda each: (not each.drifted, abs(each.score / each.threshold - 1) * (-1) ** each.drifted)
+    )
+
+
+def reasons(found: Sequence[Finding]) -> list[str]:
+    """What has drifted, in words, the furthest beyond its threshold first."""
+    return [each.reason for each in furthest_first(found) if each.drifted]
+
+
+def fared_columns(fared: pd.DataFrame) -> pd.DataFrame:
+    """What the means of a report are taken of, so that they are the ratio and the share that were judged.
+
+    Args:
+        fared: one row a forecast: `loss`, `walk_loss` and `inside_80`.
+
+    Returns:
+        One row a forecast: `LOSS` and `COVERAGE`.
+    """
+    return pd.DataFrame({LOSS: fared["loss"] / fared["walk_loss"].mean(), COVERAGE: fared["inside_80"]})

@@ -1,0 +1,56 @@
+"""What forecasts that came true say: losses in pairs, date by date.
+
+The losses of one target date share that day's news, and those of neighbouring dates share sessions, so that a date is
+one observation and neighbours are correlated. The interval is Diebold and Mariano's for a ratio, with the long-run
+variance by Bartlett's kernel over a horizon, and with critical values for a bandwidth that is a fixed share of the
+sample (Kiefer and Vogelsang, Econometric Theory 2005, table 1): wide, as it has to be, where dates are few.
+
+>>> rows = pd.DataFrame({"target_date": np.repeat(np.arange(40), 2), "own": 1.0, "other": [1.0, 3.0] * 40})
+>>> ratio(rows, "own", "other")
+(0.5, 0.5, 0.5)
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tickercast.domain.forecast import HORIZON
+from tickercast.domain.promotion import MIN_DATES, Interval, Realised
+
+_CRITICAL = (1.9600, 2.9694, 0.4160, -0.5324)  # of b⁰, b¹, b², b³ for the 97.5 % quantile and Bartlett's kernel
+
+
+def realised(rows: pd.DataFrame, own: str, other: str) -> Realised | None:
+    """Compares two columns of losses; None where they cover fewer than `MIN_DATES` target dates.
+
+    Args:
+        rows: one a forecast step that came true: `symbol`, `cutoff`, `target_date` and both columns.
+        own: the column of the model that is judged.
+        other: the column of the one that it is compared with.
+    """
+    dates = rows["target_date"].nunique()
+    if dates < MIN_DATES:
+        return None
+    origins = len(rows[["symbol", "cutoff"]].drop_duplicates())
+    return Realised(dates, origins, ratio(rows, own, other))
+
+
+def ratio(rows: pd.DataFrame, own: str, other: str) -> Interval:
+    """The ratio of two sums of paired losses, and its 95 % interval; see the module."""
+    by_date = rows.groupby("target_date")[[own, other]].sum()
+    losses, others = by_date[own].to_numpy(np.float64), by_date[other].to_numpy(np.float64)
+    point = float(losses.sum() / others.sum())
+    count = len(by_date)
+    bandwidth = min(count, HORIZON)
+    share = bandwidth / count
+    critical = sum(factor * share**power for power, factor in enumerate(_CRITICAL))
+    reach = critical * float(np.sqrt(count * _long_run_variance(losses - point * others, bandwidth)) / others.sum())
+    return point, point - reach, point + reach
+
+
+def _long_run_variance(residuals: NDArray[np.float64], bandwidth: int) -> float:
+    """Bartlett's weights over lags below the bandwidth; residuals have mean zero."""
+    total = float(residuals @ residuals)
+    for lag in range(1, bandwidth):
+        total += 2 * (1 - lag / bandwidth) * float(residuals[lag:] @ residuals[:-lag])
+    return max(total, 0.0) / len(residuals)

@@ -1,0 +1,189 @@
+"""Makes a model's reference: a sample of what it was trained on, and where drift from it begins.
+
+The limits are found in the training itself. At every fifth session, symbols are drawn at random, as many as may be
+watched later, and their last sessions are compared with the sample as a later day's would be. The limit of a measure
+is its 95 % quantile over these windows times one factor, which all measures share: the one that leaves a share
+`FALSE_ALARMS` of the windows with any measure beyond its limit (the step-down idea of Westfall and Young,
+Resampling-Based Multiple Testing, 1993: correlated measures cost less than Bonferroni would charge).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain import features
+from tickercast.domain.calendar import asset_class
+from tickercast.domain.drift import COLUMNS, MARGINS, ORIGINS, WINDOW, Floats, Reference, distances
+from tickercast.domain.forecast import HORIZON, LEVELS, QUANTILES, RollingPredictor, stored
+from tickercast.domain.history import STALE_AFTER, History
+from tickercast.domain.metrics import covered, pinball
+from tickercast.errors import TooFewSessions
+
+FALSE_ALARMS = 0.025
+"""The share of the training's windows that have any measure beyond its limit."""
+
+SIZES = (1, 2, 5, 10, 20, 50, 100)
+"""Numbers of symbols for which limits are found."""
+
+ROWS = 700
+"""Of the sample."""
+
+MOST_SYMBOLS = 100
+"""That are looked at; of more histories every so many-th counts."""
+
+MIN_WINDOWS = 40
+"""Fewer have no 97.5 % quantile."""
+
+_EVERY = 5  # sessions from one window of the training to the next
+_DIGITS = 3
+_USUAL = 0.95
+_LEVELS = np.array(list(LEVELS.values()))
+_GAUSSIAN = np.array([NormalDist().inv_cdf(level) for level in _LEVELS])
+_LOW_80, _HIGH_80 = QUANTILES.index(0.1), QUANTILES.index(0.9)
+_LOW_95, _HIGH_95 = QUANTILES.index(0.025), QUANTILES.index(0.975)
+_LOSS, _WALK, _INSIDE = range(3)
+
+
+def learners(symbols: Iterable[str]) -> list[str]:
+    """The symbols that train a network: those with closing hours, or all where there are none; see `models.lstm`.
+
+    >>> learners(["MSFT", "BTC-USD"]), learners(["BTC-USD"])
+    (['MSFT'], ['BTC-USD'])
+    """
+    given = list(symbols)
+    return [symbol for symbol in given if not asset_class(symbol)] or given
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a model saw and said at the last sessions of one history, and how it fared.
+
+    Attributes:
+        symbol: the series.
+        session_dates: `(n,)`, its sessions.
+        values: `(n, len(COLUMNS))`.
+        fared: `(n, 3)`: means over the ten steps of the loss of the stored quantiles and of the random walk's, both in
+            units of σ60·√step, and of whether the 80 % interval held; NaN where a close is not known yet.
+    """
+
+    symbol: str
+    session_dates: NDArray[np.datetime64]
+    values: Floats
+    fared: Floats
+
+
+def observe(history: History, model: RollingPredictor, last: int | None = None) -> Observed:
+    """Looks at the last sessions of a history; at all that the model can be fed at, where no number is given.
+
+    Raises:
+        TooFewSessions: the history is too short.
+    """
+    first = model.min_sessions - 1 if last is None else max(len(history) - last, 0)
+    features.check_length([history], model.min_sessions + (last or 1) - 1)
+    panel, at = features.panel(history), np.arange(first, len(history))
+    quantiles = model.predict_at(history, at)
+    widths = quantiles[..., _HIGH_95] - quantiles[..., _LOW_95]
+    values = np.concatenate([panel.steps[at], panel.statics[at], widths], axis=1).astype(np.float64)
+    dates = history.bars["session_date"].to_numpy()[at].astype("datetime64[D]")
+    return Observed(history.symbol, dates, values, _fared(panel, at, quantiles))
+
+
+def _fared(panel: features.Panel, at: NDArray[np.intp], quantiles: Floats) -> Floats:
+    known = at + HORIZON < len(panel.log_close)
+    steps, origins = np.arange(1, HORIZON + 1), at[known]
+    moves = panel.log_close[origins[:, None] + steps] - panel.log_close[origins, None]
+    unit = panel.sigma60[origins, None] * np.sqrt(steps)
+    own = pinball(moves, stored(quantiles[known]), _LEVELS).mean(axis=-1) / unit
+    walk = pinball(moves / unit, np.broadcast_to(_GAUSSIAN, (*moves.shape, len(_GAUSSIAN))), _LEVELS).mean(axis=-1)
+    inside = covered(moves, quantiles[known][..., _LOW_80], quantiles[known][..., _HIGH_80])
+    fared = np.full((len(at), 3), np.nan)
+    fared[known] = np.stack([own.mean(axis=1), walk.mean(axis=1), inside.mean(axis=1)], axis=1)
+    return fared
+
+
+# ---------------------------------------------------------------- the reference
+
+
+def make_reference(observed: Sequence[Observed], *, sizes: Sequence[int] = SIZES) -> Reference:
+    """Samples what a model was trained on, and finds where drift from it begins.
+
+    Args:
+        observed: every session of the histories that it was trained on.
+        sizes: numbers of symbols that may be watched; those for which the training has too few windows are left out.
+
+    Raises:
+        TooFewSessions: the training is too short to find limits in.
+    """
+    used = observed[:: -(-len(observed) // MOST_SYMBOLS)]
+    symbols = np.repeat([one.symbol for one in used], [len(one.values) for one in used])
+    dates, values = (np.concatenate([getattr(one, name) for one in used]) for name in ("session_dates", "values"))
+    rows = _spread(dates)
+    sample = _rounded(values[rows])
+    fared = np.concatenate([one.fared for one in used])
+    loss, walk, inside = np.nansum(fared, axis=0)
+    ratio, coverage = float(loss / walk), float(inside / np.isfinite(fared[:, _INSIDE]).sum())
+    scores = {size: np.array(list(_windows(used, sample, size, (ratio, coverage)))) for size in sizes}
+    limits = {size: _limits(found) for size, found in scores.items() if len(found) >= MIN_WINDOWS}
+    if not limits:
+        raise TooFewSessions(
+            f"The training has {max(map(len, scores.values()))} windows of {WINDOW} sessions: at least {MIN_WINDOWS} "
+            "were needed to tell drift from it. Train on earlier dates too."
+        )
+    return Reference(
+        symbols=tuple(symbols[rows].tolist()),
+        session_dates=tuple(dates[rows].tolist()),
+        columns=dict(zip(COLUMNS, map(tuple, sample.T.tolist()), strict=True)),
+        walk_ratio=round(ratio, 4),
+        coverage_80=round(coverage, 4),
+        limits=limits,
+    )
+
+
+def _spread(dates: NDArray[np.datetime64]) -> NDArray[np.intp]:
+    """Rows that lie as evenly over time as all do: `(ROWS,)`, or all where there are no more."""
+    order = np.lexsort((np.random.default_rng(0).random(len(dates)), dates))
+    taken: NDArray[np.intp] = order[np.linspace(0, len(order) - 1, min(ROWS, len(order))).round().astype(np.intp)]
+    return taken
+
+
+def _rounded(values: Floats) -> Floats:
+    return np.array([[float(f"{value:.{_DIGITS}g}") for value in row] for row in values.tolist()])
+
+
+def _limits(scores: Floats) -> dict[str, float]:
+    typical = np.maximum(np.quantile(scores, _USUAL, axis=0), np.finfo(np.float64).tiny)
+    factor = np.quantile((scores / typical).max(axis=1), 1 - FALSE_ALARMS)
+    limits = (float(f"{limit:.4g}") for limit in typical * factor)
+    return dict(zip((*COLUMNS, *MARGINS), limits, strict=True))
+
+
+def _windows(used: Sequence[Observed], sample: Floats, size: int, usual: tuple[float, float]) -> Iterator[Floats]:
+    """The measures of randomly drawn symbols at every fifth session of the training: `(columns and margins,)` each."""
+    random = np.random.default_rng(size)
+    for day in np.unique(np.concatenate([one.session_dates for one in used]))[::_EVERY]:
+        ends = [int(np.searchsorted(one.session_dates, day, side="right")) for one in used]
+        fit = [number for number, end in enumerate(ends) if _is_watched(used[number], end, day)]
+        if len(fit) >= size:
+            drawn = random.choice(fit, size, replace=False)
+            seen = np.concatenate([used[one].values[ends[one] - WINDOW : ends[one]] for one in drawn])
+            resolved = [slice(ends[one] - HORIZON - ORIGINS, ends[one] - HORIZON) for one in drawn]
+            fared = np.concatenate([used[one].fared[rows] for one, rows in zip(drawn, resolved, strict=True)])
+            yield np.concatenate([distances(seen, sample), _margins(fared, usual)])
+
+
+def _is_watched(one: Observed, end: int, day: np.datetime64) -> bool:
+    return end >= ORIGINS + HORIZON and bool(day - one.session_dates[end - 1] <= _STALE)
+
+
+_STALE = np.timedelta64(STALE_AFTER // timedelta(days=1), "D")
+
+
+def _margins(fared: Floats, usual: tuple[float, float]) -> Floats:
+    """By how much a window fared worse than the whole, in the order of `MARGINS`: `(3,)`."""
+    ratio = fared[:, _LOSS].sum() / fared[:, _WALK].sum()
+    below = usual[1] - fared[:, _INSIDE].mean()
+    return np.array([ratio / usual[0] - 1, below, -below])

@@ -1,0 +1,116 @@
+"""Lease: keep two runs of the same work from colliding, by an object that names who is at it and until when.
+
+The holder renews it while it works. One that was killed is followed at once on the same machine, where it can be seen
+that its process is gone, and after `TERM` elsewhere.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from tickercast.errors import ObjectNotFound, PreconditionFailed, TickercastError, UsageError
+from tickercast.ports import ObjectStore
+
+TERM = timedelta(minutes=10)
+"""How long a lease holds unless it is renewed."""
+
+_RENEWALS = 4  # a term
+_BOOT = Path("/proc/sys/kernel/random/boot_id")  # tells containers apart that share a host's name
+_HELD: set[str] = set()
+
+
+class Lease(BaseModel):
+    """The content of a lease's object; one that is over, or whose process is gone, holds nobody up."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    machine: str
+    process: int
+    until: AwareDatetime
+
+
+@contextlib.contextmanager
+def lease(store: ObjectStore, work: str, *, now: Callable[[], datetime]) -> Iterator[None]:
+    """Holds the lease of some work for as long as the block runs.
+
+    Args:
+        store: where leases are kept.
+        work: what is done, as a word that can be part of an object's name.
+        now: the clock.
+
+    Raises:
+        UsageError: another run holds it.
+        StoreUnavailable: try again.
+    """
+    name = f"leases/{work}.json"
+    held = _take(store, name, work, now)
+    over = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(store, name, held, now, over), daemon=True)
+    keeper.start()
+    _HELD.add(name)
+    try:
+        yield
+    finally:
+        _HELD.discard(name)
+        over.set()
+        keeper.join()
+        with contextlib.suppress(TickercastError):  # it ends by itself
+            store.delete(name, generation=store.generation(name))
+
+
+def _take(store: ObjectStore, name: str, work: str, now: Callable[[], datetime]) -> int:
+    live = store.generation(name)
+    if live:
+        holder = _read(store, name)
+        if holder is not None and holder.until > now() and not _is_gone(holder, name):
+            raise UsageError(
+                f"Another run of {work} is under way on {holder.machine} (process {holder.process}), and two would get "
+                f"in each other's way. Wait for it; if it is gone, the next can begin at {holder.until:%H:%M} UTC."
+            )
+    try:
+        return store.write(name, _ours(now()), if_generation=live)
+    except PreconditionFailed as error:
+        raise UsageError(f"Another run of {work} began at the same moment. Wait for it.") from error
+
+
+def _keep(store: ObjectStore, name: str, held: int, now: Callable[[], datetime], over: threading.Event) -> None:
+    while not over.wait(TERM.total_seconds() / _RENEWALS):
+        with contextlib.suppress(TickercastError):  # tried again a quarter of a term later
+            held = store.write(name, _ours(now()), if_generation=held)
+
+
+def _read(store: ObjectStore, name: str) -> Lease | None:
+    try:
+        return Lease.model_validate_json(store.read(name))
+    except (ObjectNotFound, ValidationError):
+        return None
+
+
+def _ours(now: datetime) -> bytes:
+    return Lease(machine=_machine(), process=os.getpid(), until=now + TERM).model_dump_json().encode()
+
+
+def _machine() -> str:
+    boot = _BOOT.read_text().strip()[:8] if _BOOT.exists() else ""
+    return f"{socket.gethostname()} {boot}".strip()
+
+
+def _is_gone(holder: Lease, name: str) -> bool:
+    """Whether the holder ran here and runs no more; of another machine's processes nothing is known."""
+    if holder.machine != _machine():
+        return False
+    if holder.process == os.getpid():
+        return name not in _HELD
+    try:
+        os.kill(holder.process, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False

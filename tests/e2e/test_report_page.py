@@ -1,0 +1,95 @@
+"""The report in a browser: nothing is asked for, nothing overflows, and axe-core finds no fault."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from told import told
+
+from tickercast import report
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+FIRST = told().made.steps[0]["target_date"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "report.html"
+    recalled = [told(actual={FIRST: 107.0}), told("ETH-USD", note="simulated", record=None), told("IBM", sessions=0)]
+    path.write_text(report.page(recalled, "file://bucket"), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(params=[(390, "light"), (390, "dark"), (1440, "light"), (1440, "dark")], ids=str)
+def page(request: pytest.FixtureRequest, browser: "Browser", file: Path) -> "Iterator[Page]":
+    width, scheme = request.param
+    opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    asked, said = [], []
+    opened.on("request", lambda sent: asked.append(sent.url))
+    opened.on("console", lambda message: said.append(message.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    opened.goto(file.as_uri())
+    yield opened
+    assert [url for url in asked if not url.startswith("data:")] == [file.as_uri()]
+    assert said == []
+    opened.close()
+
+
+def test_the_page_fits_its_width_and_shows_one_picture_a_symbol(page: "Page") -> None:
+    wide = page.viewport_size["width"]  # type: ignore[index]
+    assert page.evaluate("document.documentElement.scrollWidth") == wide
+    pictures = page.get_by_role("img")
+    assert pictures.count() == 3
+    for number in range(3):
+        box = pictures.nth(number).bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= wide
+    heights = page.evaluate("[...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().height)")
+    assert min(height for height in heights if height) > 9  # those of the other width are not shown
+
+
+def test_axe_finds_no_fault(page: "Page") -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page)
+    assert [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in found.response["violations"]] == []
+
+
+def test_dark_and_light_are_told_apart(browser: "Browser", file: Path) -> None:
+    colours = set()
+    for scheme in ("light", "dark"):
+        page = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
+        page.goto(file.as_uri())
+        script = (
+            "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector('text')).fill]"
+        )
+        colours.add(tuple(page.evaluate(script)))
+        page.close()
+    assert len(colours) == 2
+    assert len({background for background, _ in colours}) == 2
+
+
+def test_printed_on_paper_it_is_light_even_where_the_screen_is_dark(browser: "Browser", file: Path) -> None:
+    page = browser.new_page(color_scheme="dark")
+    page.goto(file.as_uri())
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 252)"
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    page.close()

@@ -1,0 +1,71 @@
+"""The dashboard asks BigQuery, which a stand-in plays, what it asks DuckDB, and is told the same."""
+
+import uuid
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from bigquery_server import BigQueryServer
+from place import Place
+
+from tickercast import bootstrap
+from tickercast.config import Settings
+from tickercast.dashboard import data
+from tickercast.domain.history import History, to_csv
+from tickercast.errors import WarehouseUnavailable
+from tickercast.ports import Warehouse
+
+Ask = Callable[[Warehouse], pd.DataFrame]
+
+QUESTIONS: dict[str, Ask] = {
+    "symbols": lambda one: pd.DataFrame({"symbol": data.symbols(one)}),
+    "bars": lambda one: data.bars(one, "MSFT"),
+    "forecasts": lambda one: data.forecasts(one, "MSFT"),
+    "histogram": lambda one: data.histogram(one, "MSFT"),
+    "skill_of": lambda one: data.skill_of(one, "MSFT"),
+    "skill": data.skill,
+    "coverage": data.coverage,
+    "models": data.models,
+    "health": data.health,
+    "not_forecast": data.not_forecast,
+    "freshness": data.freshness,
+    "decisions": data.decisions,
+    "drift": data.drift,
+}
+
+
+def on_bigquery(server: BigQueryServer) -> Warehouse:
+    url = f"bigquery://test-project/d{uuid.uuid4().hex}"
+    return bootstrap.warehouse(Settings(warehouse=url, bigquery_emulator_host=server.url))
+
+
+def test_every_question_has_the_same_answer_on_both_engines(
+    tmp_path: Path, make_history: Callable[..., History], bigquery_server: BigQueryServer
+) -> None:
+    place = Place(tmp_path)
+    history = make_history(last=date(2023, 8, 18), sessions=160)
+    for day in (date(2023, 7, 14), date(2023, 8, 18)):
+        place.handle(place.upload(f"ohlc/{day}/MSFT.csv", to_csv([history.until(day)])))
+    place.handle(place.upload("ohlc/2023-08-18/TORN.csv", b"Date,Open\n"))
+    cloud = on_bigquery(bigquery_server)
+    cloud.provision()
+    for table in ("prices", "forecasts", "ingestions"):
+        assert cloud.append(table, place.warehouse.read(table), key=table)
+    for name, ask in QUESTIONS.items():
+        there, here = (_in_order(ask(one)) for one in (cloud, place.warehouse))
+        assert list(there.columns) == list(here.columns), name
+        pd.testing.assert_frame_equal(there, here, check_dtype=False, rtol=1e-9, obj=name)
+
+
+def _in_order(found: pd.DataFrame) -> pd.DataFrame:
+    keys: Any = [name for name in ("symbol", "model_name", "cutoff", "step", "month") if name in found]
+    ordered = found.sort_values(keys, ignore_index=True) if keys else found
+    return ordered.dropna(axis="columns", how="all").reindex(columns=found.columns)  # one kind of nothing
+
+
+def test_a_dataset_that_is_not_there_is_a_sentence(bigquery_server: BigQueryServer) -> None:
+    with pytest.raises(WarehouseUnavailable, match="has not been set up"):
+        data.symbols(on_bigquery(bigquery_server))

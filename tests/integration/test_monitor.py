@@ -1,0 +1,364 @@
+"""The verdict about drift, from rows of the warehouse to rows and a page, once however often it is asked for."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from bigquery_server import BigQueryServer
+from faults import Fault, Stepped, Steps
+from typer.testing import CliRunner
+
+from tickercast import bootstrap, config
+from tickercast.backends.object_store_local import LocalObjectStore
+from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.cli import app
+from tickercast.config import Settings
+from tickercast.domain.bundle import Bundle
+from tickercast.domain.drift import COLUMNS, COVERAGE, INPUTS, LOSS, ORIGINS, WIDTHS, Finding
+from tickercast.domain.features import panel
+from tickercast.domain.forecast import HORIZON, Forecast
+from tickercast.domain.history import History
+from tickercast.errors import StoreUnavailable, TooFewSessions, UsageError, WarehouseUnavailable
+from tickercast.jobs.monitor import Monitored, monitor
+from tickercast.jobs.publish import point_champion, read_champion, write_bundle
+from tickercast.models.random_walk import RandomWalk
+from tickercast.ports import DriftReport, ObjectStore, Warehouse
+
+SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]
+DAY = date(2012, 8, 15)
+NOW = datetime(2012, 8, 15, 22, tzinfo=UTC)
+UNSEEN = date(2010, 12, 31)
+"""When the training of the champion of these tests is said to end, so that the sample holds forecasts of later days."""
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+class Plain:
+    """A reporter that says which columns it was given, in no time."""
+
+    def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
+        names = {finding.name for finding in findings}
+        assert names == set(seen.columns) == set(sample.columns)
+        return DriftReport(b"<html>a page</html>", json.dumps(sorted(names)).encode())
+
+
+def bundle(**changes: object) -> Bundle:
+    shipped = bootstrap.shipped_bundle()
+    return replace(shipped, card=shipped.card.model_copy(update={"trained_through": UNSEEN, **changes}))
+
+
+def ports(folder: Path) -> tuple[LocalObjectStore, DuckDBWarehouse]:
+    return LocalObjectStore(folder / "bucket"), DuckDBWarehouse(folder / "warehouse.duckdb", sql=config.resource("sql"))
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bucket with a champion, and a warehouse with bars and forecasts of the sample's sessions up to `DAY`."""
+    folder = tmp_path_factory.mktemp("filled")
+    store, warehouse = ports(folder)
+    warehouse.provision()
+    write_bundle(store, bundle())
+    point_champion(store, "tickercast-lstm", "1")
+    whole = bootstrap.market_data("sample").fetch(SYMBOLS, date(2009, 8, 1), date(2013, 2, 28), advance=lambda _: None)
+    for history in whole.histories.values():
+        add(warehouse, history, f"ohlc/{DAY}/{history.symbol}.csv")
+    warehouse.append("forecasts", forecasts(whole.histories.values()), key="forecasts")
+    return folder
+
+
+def add(warehouse: Warehouse, history: History, name: str, day: date = DAY) -> None:
+    bars = history.until(day).bars.assign(symbol=history.symbol, object=name, generation=1, ingested_at=NOW)
+    warehouse.append("prices", bars.assign(session_date=bars["session_date"].dt.date), key=name)
+
+
+def forecasts(histories: Any) -> pd.DataFrame:
+    model, rows = bootstrap.load_bundle(bundle()), []
+    for history in histories:
+        sessions = history.bars["session_date"].dt.date.tolist()
+        last = sessions.index(DAY)
+        for at in range(last - ORIGINS - HORIZON - 9, last + 1):
+            known = replace(history, bars=history.bars.iloc[: at + 1])
+            for one in (model, RandomWalk()):
+                targets = tuple(sessions[at + 1 : at + 1 + HORIZON])
+                quantiles = one.predict([known])[0]
+                rows += Forecast(
+                    history.symbol, sessions[at], known.last_close, targets, quantiles, one.name, one.version
+                ).rows()
+    return pd.DataFrame(rows).assign(object=f"ohlc/{DAY}/all.csv", generation=1, created_at=NOW)
+
+
+@pytest.fixture
+def place(filled: Path, tmp_path: Path) -> tuple[ObjectStore, Warehouse]:
+    shutil.copytree(filled, tmp_path / "place")
+    return ports(tmp_path / "place")
+
+
+def run(place: tuple[Any, Any], symbols: Sequence[str] = SYMBOLS, day: date = DAY, **changes: Any) -> Monitored:
+    given = {"load": bootstrap.load_bundle, "reporter": Plain(), "now": NOW} | changes
+    return monitor(day, symbols, store=place[0], models=place[0], warehouse=place[1], **given)
+
+
+def rows(place: tuple[Any, Warehouse]) -> pd.DataFrame:
+    return place[1].read("drift").sort_values("name", ignore_index=True)
+
+
+# ---------------------------------------------------------------- what is found
+
+
+def test_a_day_has_a_row_for_every_input_width_and_measure_and_names_its_report(place: tuple[Any, Any]) -> None:
+    found = run(place)
+    assert (found.day, found.model_version, found.new, found.skipped) == (DAY, "1", True, {})
+    stored = rows(place)
+    by_kind = {kind: set(group["name"]) for kind, group in stored.groupby("kind")}
+    assert by_kind == {"input": set(INPUTS), "prediction": set(WIDTHS), "performance": {LOSS, COVERAGE}}
+    assert set(stored["report"]) == {found.report}
+    assert place[0].read(found.report) == b"<html>a page</html>"
+    assert json.loads(place[0].read(found.report.replace(".html", ".json"))) == sorted([*COLUMNS, LOSS, COVERAGE])
+    assert found.drifted == bool(stored["drifted"].any())
+    assert len(found.reasons) == stored["drifted"].sum()
+    assert place[1].read("drift_daily")["n"].sum() == len(stored)
+
+
+def test_the_performance_is_that_of_the_last_resolved_origins_as_the_view_scores_them(place: tuple[Any, Any]) -> None:
+    run(place)
+    stored = rows(place).set_index("name")
+    scores = place[1].read("forecast_scores", {"model_name": "tickercast-lstm"})
+    whole = scores.groupby(["symbol", "cutoff"]).filter(lambda group: len(group) == HORIZON)
+    last = whole[whole["cutoff"].isin(np.sort(whole["cutoff"].unique())[-ORIGINS:])]
+    assert len(last) == ORIGINS * HORIZON * len(SYMBOLS)
+    ratio = (last["loss"] / last["scale"]).sum() / (last["walk_loss"] / last["scale"]).sum()
+    assert stored.loc[LOSS, "score"] == pytest.approx(ratio)
+    assert stored.loc[COVERAGE, "score"] == pytest.approx(last["inside_80"].mean())
+
+
+def test_the_widths_are_those_that_were_stored_and_not_those_that_should_have_been(place: tuple[Any, Any]) -> None:
+    honest = run(place).rows.set_index("name").loc["width_5", "score"]
+    write_bundle(place[0], bundle(version="2"))
+    point_champion(place[0], "tickercast-lstm", "2")
+    wide = place[1].read("forecasts", {"model_name": "tickercast-lstm", "cutoff": DAY})
+    wide = wide.assign(close_hi_95=wide["close_hi_95"] * 1e6, generation=2, model_version="2")
+    dates = {name: wide[name].dt.date for name in ("cutoff", "target_date")}
+    place[1].append("forecasts", wide.assign(**dates), key="wide")
+    assert run(place).rows.set_index("name").loc["width_5", "score"] > honest + 5
+
+
+def test_without_enough_resolved_forecasts_nothing_is_said_of_performance(place: tuple[Any, Any]) -> None:
+    write_bundle(place[0], bundle(version="2"))
+    point_champion(place[0], "tickercast-lstm", "2")
+    found = run(place)
+    assert found.model_version == "2"
+    assert set(found.rows["kind"]) == {"input", "prediction"}
+
+
+def test_the_inputs_are_those_of_the_last_ten_sessions(place: tuple[Any, Any]) -> None:
+    caught: list[pd.DataFrame] = []
+
+    class Catching(Plain):
+        def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
+            caught.append(seen)
+            return super().report(seen, sample, findings)
+
+    run(place, reporter=Catching())
+    bars = bootstrap.market_data("sample").fetch(["AAPL"], date(2009, 8, 1), DAY, advance=lambda _: None)
+    steps = panel(bars.histories["AAPL"]).steps[-10:]
+    seen = caught[0].loc[:9, list(INPUTS[: steps.shape[1]])].to_numpy()
+    np.testing.assert_allclose(seen, steps, rtol=1e-6)
+
+
+def test_made_up_bars_play_no_part_beside_real_ones_and_are_marked_where_they_are_alone(place: tuple[Any, Any]) -> None:
+    made_up = bootstrap.market_data("simulated").fetch(["ZZZ"], date(2009, 8, 1), DAY, advance=lambda _: None)
+    name = f"ohlc/{DAY}/ZZZ.csv"
+    add(place[1], made_up.histories["ZZZ"], name)
+    line = {"object": name, "generation": 1, "symbol": "ZZZ", "status": "forecast", "reason": "simulated", "rows": 1}
+    more = {"cutoff": DAY, "model_version": "1", "event_id": "1", "received_at": NOW, "duration_ms": 1.0}
+    place[1].append("ingestions", pd.DataFrame([line | more]), key="made up")
+    alone = run(place, ["ZZZ"])
+    assert alone.simulated
+    assert set(alone.rows["note"]) == {"simulated"}
+    beside = run(place, [*SYMBOLS, "ZZZ"])
+    assert not beside.simulated
+    assert beside.new
+    assert list(beside.skipped) == ["ZZZ"]
+    assert len(place[1].read("drift_daily")) == len(place[1].query("SELECT DISTINCT kind FROM drift"))
+
+
+def test_what_cannot_be_watched_is_left_out_with_a_reason(place: tuple[Any, Any]) -> None:
+    found = run(place, ["MSFT", "NEW", "BTC-USD"])
+    assert found.skipped == {
+        "NEW": "NEW has no bars in the warehouse.",
+        "BTC-USD": "BTC-USD is of another asset class than the champion's training.",
+    }
+
+
+def test_nothing_to_watch_is_a_sentence(place: tuple[Any, Any]) -> None:
+    with pytest.raises(TooFewSessions, match="NEW has no bars in the warehouse"):
+        run(place, ["NEW"])
+    with pytest.raises(TooFewSessions, match="No symbol of 4 can be watched on 2001-01-01"):
+        run(place, day=date(2001, 1, 1))
+
+
+def test_a_champion_without_a_reference_is_a_sentence(place: tuple[Any, Any]) -> None:
+    made = bundle()
+    write_bundle(place[0], Bundle(made.onnx, made.card.model_copy(update={"version": "2", "reference_sha256": ""})))
+    point_champion(place[0], "tickercast-lstm", "2")
+    with pytest.raises(UsageError, match=r"tickercast-lstm 2 has no reference.*newer version"):
+        run(place)
+
+
+def test_bigquery_gives_the_same_verdict_once(place: tuple[Any, Any], bigquery_server: BigQueryServer) -> None:
+    settings = Settings(
+        warehouse=f"bigquery://test-project/d{uuid.uuid4().hex}", BIGQUERY_EMULATOR_HOST=bigquery_server.url
+    )
+    other = bootstrap.warehouse(settings)
+    other.provision()
+    for table, dates in {"prices": ["session_date"], "forecasts": ["cutoff", "target_date"]}.items():
+        stored = place[1].read(table)
+        other.append(table, stored.assign(**{name: stored[name].dt.date for name in dates}), key=table)
+    names = ["name", "method", "score", "threshold", "drifted"]
+    there, again, here = (run((place[0], warehouse)) for warehouse in (other, other, place[1]))
+    assert (there.new, again.new) == (True, False)
+    assert bigquery_server.engine.modifications["drift"] == 1
+    pd.testing.assert_frame_equal(
+        *(found.rows[names].sort_values("name", ignore_index=True) for found in (again, here)), rtol=1e-9
+    )
+
+
+# ---------------------------------------------------------------- once
+
+
+def test_a_day_is_judged_once_however_often_it_is_asked_for(place: tuple[Any, Any]) -> None:
+    first = run(place)
+    again = run(place, SYMBOLS[:2], now=NOW.replace(hour=23), reporter=None, load=None)
+    assert not again.new
+    assert (again.report, again.reasons) == (first.report, first.reasons)
+    assert len(rows(place)) == len(first.rows)
+    assert len(place[0].names("reports/")) == 2
+
+
+def test_a_failure_before_or_after_any_step_leaves_the_same_rows_and_reports(place: tuple[Any, Any]) -> None:
+    steps, model, failures = Steps(), bootstrap.load_bundle(bundle()), 0
+    stepped = (Stepped(place[0], steps, StoreUnavailable), Stepped(place[1], steps, WarehouseUnavailable))
+    for number in range(20):
+        for after in (False, True):
+            steps.begin([Fault(number, "unavailable", after)])
+            with suppress(StoreUnavailable, WarehouseUnavailable):
+                run(stepped, load=lambda _: model)
+            failures += len(steps.happened)
+    found = run(place)
+    assert failures > 20
+    assert len(rows(place)) == len(COLUMNS) + 2
+    assert rows(place)["name"].is_unique
+    assert place[0].names("reports/") == [found.report, found.report.replace(".html", ".json")]
+
+
+def test_killed_between_the_report_and_the_rows_a_second_run_ends_the_same(place: tuple[Any, Any]) -> None:
+    folder = Path(place[0].url.removeprefix("file://")).parent
+    process = multiprocessing.get_context("spawn").Process(target=killed_before_the_rows, args=(folder,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert len(place[0].names("reports/")) == 2
+    assert rows(place).empty
+    found = run(place)
+    assert found.new
+    assert place[0].names("reports/") == [found.report, found.report.replace(".html", ".json")]
+    assert len(rows(place)) == len(found.rows)
+
+
+def killed_before_the_rows(folder: Path) -> None:
+    store, warehouse = ports(folder)
+
+    class Dying:
+        def __getattr__(self, name: str) -> Any:
+            return (
+                getattr(warehouse, name) if name != "append" else lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+            )
+
+    run((store, Dying()))
+
+
+# ---------------------------------------------------------------- the page
+
+
+@pytest.fixture(scope="module")
+def drawn(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, Any], Monitored]:
+    """A verdict with Evidently's report."""
+    pytest.importorskip("evidently")
+    folder = tmp_path_factory.mktemp("drawn") / "place"
+    shutil.copytree(filled, folder)
+    place = ports(folder)
+    return place, run(place, reporter=bootstrap.drift_reporter())
+
+
+def test_evidently_finds_the_scores_and_verdicts_that_are_stored(drawn: tuple[tuple[Any, Any], Monitored]) -> None:
+    place, found = drawn
+    told = json.loads(place[0].read(found.report.replace(".html", ".json")))
+    scores = {metric["config"]["column"]: metric["value"] for metric in told["metrics"]}
+    stored = rows(place).set_index("name")
+    assert scores == pytest.approx(stored["score"].to_dict(), rel=1e-9)
+    failed = sum(test["status"] == "FAIL" for test in told["tests"])
+    assert len(told["tests"]) == len(stored)
+    assert failed == stored["drifted"].sum()
+
+
+def test_the_page_opens_offline_and_shows_the_stored_scores(drawn: tuple[tuple[Any, Any], Monitored]) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.is_file():
+        pytest.skip(f"{CHROMIUM} is not there")
+    place, found = drawn
+    page_file = Path(place[0].url.removeprefix("file://")) / found.report
+    asked: list[str] = []
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_context(offline=True).new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(page_file.as_uri())
+        page.wait_for_function(f"document.body.innerText.includes({found.rows['name'].iloc[-1]!r})", timeout=120_000)
+        page.wait_for_function("document.body.innerText.includes('Drift score: ')", timeout=120_000)
+        text = " ".join(page.inner_text("body").split())
+        browser.close()
+    assert not [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
+    for name, score in zip(found.rows["name"], found.rows["score"], strict=True):
+        begins, shows = ("Drift in column '{}'", "Drift score: {:g} ")
+        if name not in COLUMNS:
+            begins, shows = ("Mean value of '{}'", "current: {:.3f}, ")
+        _, _, after = text.partition(begins.format(name))
+        assert shows.format(round(score, 3)) in after[:200], name
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_the_command_says_the_verdict_and_where_the_report_lies(
+    workspace: Path, filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(filled, workspace / ".tickercast")
+    monkeypatch.setattr(bootstrap, "drift_reporter", Plain)
+    first = CliRunner().invoke(app, ["drift", "--day", str(DAY)])
+    assert first.exit_code == 0, first.output
+    assert "2012-08-15: no drift from tickercast-lstm version 1" in first.stdout
+    assert "reports/drift/2012-08-15/tickercast-lstm-1-" in first.stdout
+    again = CliRunner().invoke(app, ["drift", "MSFT"])
+    assert "from an earlier run" in again.stdout
+
+
+def test_without_evidently_the_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    find: Callable[[str], Any] = bootstrap.importlib.util.find_spec  # type: ignore[attr-defined]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "evidently" else find(name))
+    with pytest.raises(UsageError, match="need evidently, which this environment lacks"):
+        bootstrap.drift_reporter()
+
+
+def test_the_champion_that_is_read_for_serving_carries_no_reference(place: tuple[Any, Any]) -> None:
+    assert read_champion(place[0]).reference == b""

@@ -1,0 +1,136 @@
+"""What is open follows from the facts, and what is told from what is open."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from tickercast.domain.alerts import (
+    Alert,
+    Champion,
+    Coverage,
+    Drift,
+    Facts,
+    Rejected,
+    Stale,
+    changes,
+    message,
+    open_alerts,
+    tell,
+)
+
+DAY = date(2023, 7, 21)
+DRIFT = Drift("input", DAY, n=10, n_drifted=5, furthest="sigma_20", score=0.3, threshold=0.1, report="drift/x.html")
+COVERAGE = Coverage(100, 0.69, date(2023, 1, 3), DAY)
+STALE = Stale("MSFT", DAY, date(2023, 7, 20), 1)
+EVERYTHING = Facts(
+    flow="train raised",
+    engine="",
+    rejected=[Rejected("ohlc/2023-07-21/MSFT.csv", 7, {"MSFT": "MSFT has 3 sessions."})],
+    drift=[DRIFT],
+    coverage=[COVERAGE],
+    stale=[STALE],
+    champion=[Champion("tickercast-lstm", "2", "promoted: better")],
+)
+
+
+def keys(facts: Facts) -> list[str]:
+    return [alert.key for alert in open_alerts(facts)]
+
+
+def test_every_kind_of_fact_opens_an_alert_and_failures_come_first() -> None:
+    assert keys(EVERYTHING) == [
+        "flow:daily",
+        "rejected:ohlc/2023-07-21/MSFT.csv",
+        "drift:input",
+        "coverage:80",
+        "stale:MSFT",
+        "champion:served",
+    ]
+    assert keys(Facts(engine="locked")) == ["engine:warehouse"]
+
+
+def test_a_key_begins_with_the_field_that_it_follows_from() -> None:
+    for alert in open_alerts(replace(EVERYTHING, engine="locked")):
+        assert alert.kind in EVERYTHING.looked_at
+
+
+def test_nothing_wrong_opens_nothing() -> None:
+    assert keys(Facts("", "", [], [], [], [])) == []
+    assert keys(Facts()) == []
+
+
+@pytest.mark.parametrize(
+    ("drift", "is_open"),
+    [
+        (DRIFT, True),
+        (replace(DRIFT, n_drifted=4), False),
+        (replace(DRIFT, kind="prediction", n_drifted=1), True),
+        (replace(DRIFT, kind="performance", n_drifted=1), True),
+        (replace(DRIFT, kind="performance", n_drifted=0), False),
+    ],
+)
+def test_half_of_the_inputs_or_any_other_measure_is_drift(drift: Drift, is_open: bool) -> None:
+    assert (keys(Facts(drift=[drift])) == [f"drift:{drift.kind}"]) is is_open
+
+
+@pytest.mark.parametrize(
+    ("origins", "coverage", "is_open"),
+    [(100, 0.69, True), (99, 0.1, False), (100, 0.70, False), (100, 0.90, False), (100, 0.91, True)],
+)
+def test_coverage_outside_its_band_counts_from_a_hundred_origins_on(
+    origins: int, coverage: float, is_open: bool
+) -> None:
+    found = replace(COVERAGE, origins=origins, coverage_80=coverage)
+    assert bool(keys(Facts(coverage=[found]))) is is_open
+
+
+def test_staleness_becomes_a_failure_after_five_sessions() -> None:
+    severities = [open_alerts(Facts(stale=[replace(STALE, missed=missed)]))[0].severity for missed in (0, 1, 4, 5)]
+    assert severities == ["warning", "warning", "warning", "failure"]
+
+
+def test_the_first_look_tells_all_and_the_second_nothing() -> None:
+    found = open_alerts(EVERYTHING)
+    first = changes(found, {}, EVERYTHING.looked_at)
+    assert first.new == found
+    assert changes(found, tell({}, first), EVERYTHING.looked_at).is_quiet
+
+
+def test_figures_that_move_are_not_told_again_but_a_title_or_severity_is() -> None:
+    told = tell({}, changes(open_alerts(Facts(stale=[STALE])), {}, {"stale"}))
+    moved = open_alerts(Facts(stale=[replace(STALE, newest=date(2023, 7, 24), missed=2)]))
+    assert changes(moved, told, {"stale"}).is_quiet
+    worse = open_alerts(Facts(stale=[replace(STALE, missed=5)]))
+    assert changes(worse, told, {"stale"}).changed == worse
+    assert tell(told, changes(worse, told, {"stale"})) == {"stale:MSFT": worse[0]}
+
+
+def test_what_is_over_is_told_once() -> None:
+    told = {alert.key: alert for alert in open_alerts(Facts(stale=[STALE]))}
+    news = changes([], told, {"stale"})
+    assert [alert.key for alert in news.resolved] == ["stale:MSFT"]
+    assert tell(told, news) == {}
+
+
+def test_what_was_not_looked_at_is_neither_open_nor_over() -> None:
+    told = {alert.key: alert for alert in open_alerts(EVERYTHING)}
+    assert changes([], told, Facts(engine="locked").looked_at).is_quiet
+    assert tell(told, changes([], told, set())) == told
+
+
+def test_a_message_is_as_urgent_as_its_worst_alert_and_says_what_is_over() -> None:
+    over = Alert("stale:AAPL", "failure", "AAPL has no current forecast", "")
+    news = changes(open_alerts(replace(EVERYTHING, flow="")), {over.key: over}, {"stale"})
+    made = message(news)
+    assert made.severity == "warning"
+    assert made.title == "tickercast: 5 new, 1 over"
+    assert made.text.splitlines()[-1] == "over: AAPL has no current forecast."
+    assert message(changes([], {over.key: over}, {"stale"})).severity == "success"
+
+
+def test_a_message_stays_short_however_much_is_wrong() -> None:
+    long = [Rejected(f"ohlc/2023-07-21/S{n}.csv", n, {"": "x" * 5000}) for n in range(500)]
+    made = message(changes(open_alerts(Facts(rejected=long)), {}, {"rejected"}))
+    assert made.text.endswith("… and 480 more: tickercast alerts lists what is open.")
+    assert len(made.text) < 10_000

@@ -1,0 +1,396 @@
+"""The dashboard's parts, each by itself: what it asks, what it draws, what it says, and how it starts."""
+
+import importlib.util
+import socket
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from place import Place
+from typer.testing import CliRunner
+
+from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.cli import app
+from tickercast.config import resource
+from tickercast.dashboard import charts, data, figures, launch, words
+from tickercast.dashboard.palette import DARK, LIGHT
+from tickercast.domain.history import History, to_csv
+from tickercast.errors import UsageError, WarehouseUnavailable
+
+MakeHistory = Callable[..., History]
+SESSIONS = pd.bdate_range(end="2023-07-21", periods=60)
+
+
+@pytest.fixture
+def place(tmp_path: Path, make_history: MakeHistory) -> Place:
+    """Three vintages of two symbols."""
+    made = Place(tmp_path)
+    histories = [make_history("MSFT", last=date(2023, 8, 18)), make_history("BRK-B", last=date(2023, 8, 18), seed=2)]
+    for day in (date(2023, 7, 7), date(2023, 7, 14), date(2023, 7, 21), date(2023, 8, 18)):
+        cut = [history.until(day) for history in histories]
+        made.handle(made.upload(f"ohlc/{day}/batch-0001.csv", to_csv(cut)))
+    return made
+
+
+def bars(sessions: pd.DatetimeIndex = SESSIONS, **more: Any) -> pd.DataFrame:
+    close = 100 + np.arange(len(sessions), dtype=float)
+    table = dict.fromkeys(("open", "high", "low", "close", *sum(figures.OVERLAYS.values(), ())), close)
+    rest = dict.fromkeys(("macd", "macd_signal", "macd_histogram", "rsi_14"), 50.0)
+    return pd.DataFrame({"session_date": sessions, **table, "volume": 1e6, **rest} | more)
+
+
+def vintage(cutoff: str = "2023-07-21", last_close: float = 100.0, **more: Any) -> pd.DataFrame:
+    targets = pd.bdate_range(cutoff, periods=11)[1:]
+    shares = {"close_median": 1, "close_lo_80": 0.9, "close_hi_80": 1.1, "close_lo_95": 0.8, "close_hi_95": 1.2}
+    prices = {name: last_close * share for name, share in shares.items()}
+    common = {"cutoff": pd.Timestamp(cutoff), "last_close": last_close, "model_name": "lstm", "generation": 1}
+    return pd.DataFrame({"step": range(1, 11), "target_date": targets, **common, **prices, "inside": ""} | more)
+
+
+# ---------------------------------------------------------------- questions
+
+
+def test_symbols_are_those_that_were_forecast(place: Place) -> None:
+    place.handle(place.upload("ohlc/2023-07-22/TORN.csv", b"Date,Open\n"))
+    assert data.symbols(place.warehouse) == ["BRK-B", "MSFT"]
+
+
+@pytest.mark.parametrize("symbol", ["MSFT", "BRK-B"])
+def test_the_skill_of_one_symbol_is_what_the_view_says_of_it(place: Place, symbol: str) -> None:
+    viewed = place.warehouse.read("forecast_skill", {"symbol": symbol})
+    order = ["model_name", "step"]
+    asked = data.skill_of(place.warehouse, symbol)
+    pd.testing.assert_frame_equal(
+        asked.sort_values(order, ignore_index=True), viewed.sort_values(order, ignore_index=True), rtol=1e-9
+    )
+    assert len(asked) == 11
+
+
+def test_what_could_be_no_symbol_never_reaches_a_query(place: Place) -> None:
+    with pytest.raises(UsageError, match="not a symbol"):
+        data.skill_of(place.warehouse, "X' OR '1'='1")
+
+
+def test_the_last_vintage_is_the_one_of_the_view_for_charts(place: Place) -> None:
+    made = data.champion_of(data.forecasts(place.warehouse, "MSFT"))
+    newest = made[made["cutoff"] == made["cutoff"].max()]
+    viewed = place.warehouse.read("predicted_prices", {"symbol": "MSFT"})
+    expected = viewed[viewed["is_forecast"]].sort_values("date")
+    assert newest["close_median"].tolist() == expected["close_median"].tolist()
+    assert newest["target_date"].tolist() == expected["date"].tolist()
+
+
+def test_every_question_can_be_asked(place: Place) -> None:
+    assert data.health(place.warehouse)["forecast"].sum() == 8
+    assert data.not_forecast(place.warehouse).empty
+    assert data.freshness(place.warehouse)["cutoff"].dt.date.tolist() == [date(2023, 8, 18)] * 2
+    assert set(data.models(place.warehouse)["model_name"]) == {"champion", "random-walk"}
+    assert set(data.coverage(place.warehouse)["model_name"]) == {"champion", "random-walk"}
+    overall = data.skill(place.warehouse)
+    assert ((overall["symbol"].isna()) | (overall["step"].isna())).all()
+    assert data.decisions(place.warehouse).empty
+    assert data.drift(place.warehouse).empty
+    assert data.histogram(place.warehouse, "MSFT")["sessions"].sum() == 250
+
+
+def test_looking_at_a_warehouse_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "w.duckdb"
+    with pytest.raises(WarehouseUnavailable, match="has not been set up"):
+        data.symbols(DuckDBWarehouse(path, resource("sql")))
+    assert not path.parent.exists()
+
+
+# ---------------------------------------------------------------- choices
+
+
+def test_the_champion_is_neither_the_random_walk_nor_a_shadow() -> None:
+    found = pd.concat([vintage(model_name=name) for name in ("shadow", "lstm", "random-walk")])
+    assert set(data.champion_of(found)["model_name"]) == {"lstm"}
+
+
+def test_of_two_champions_with_one_cutoff_the_later_file_counts() -> None:
+    found = pd.concat([vintage(model_name="a", generation=1), vintage(model_name="b", generation=2)])
+    assert set(data.champion_of(found)["model_name"]) == {"b"}
+
+
+def test_what_came_true_lies_inside_between_or_outside() -> None:
+    closes = np.full(10, 100.0)
+    closes[:3] = (105.0, 115.0, 125.0)
+    known = pd.DataFrame(
+        {"session_date": [pd.Timestamp("2023-07-21"), *vintage()["target_date"][:9]], "close": [100.0, *closes[:9]]}
+    )
+    made = data.with_actuals(vintage(), known)
+    assert made["inside"].tolist() == ["80 %", "95 %", "outside", *["80 %"] * 6, ""]
+    assert words.came_true(made) == (
+        "Of 9 closes that followed, 7 (78%) lay inside the 80 % interval and 8 (89%) inside the 95 % interval."
+    )
+    assert words.came_true(data.with_actuals(vintage(), known[:1])) == ""
+
+
+def test_a_split_rebases_an_earlier_forecast() -> None:
+    known = pd.DataFrame({"session_date": [pd.Timestamp("2023-07-21")], "close": [50.0]})
+    made = data.with_actuals(vintage(last_close=100.0), known)
+    assert made[["last_close", "close_median", "close_hi_95"]].iloc[0].tolist() == pytest.approx([50.0, 50.0, 60.0])
+
+
+def test_ghosts_never_overlap() -> None:
+    vintages = pd.concat([vintage(f"2023-06-{day:02}") for day in (1, 5, 14, 15, 29)])
+    kept = data.apart(vintages, pd.Timestamp("2023-06-30"))
+    assert [f"{cutoff:%d}" for cutoff in kept["cutoff"].unique()] == ["01", "15"]
+    assert data.apart(vintages.iloc[:0], pd.Timestamp("2023-06-30")).empty
+
+
+# ---------------------------------------------------------------- figures
+
+
+def names(figure: Any) -> list[str]:
+    return [trace.name for trace in figure.data]
+
+
+def test_the_fan_begins_at_the_last_close_and_holds_both_intervals() -> None:
+    figure = figures.forecast_figure(bars(), vintage(), vintage().iloc[:0], LIGHT)
+    traces = {trace.name: trace for trace in figure.data}
+    assert traces["median"].x[0] == "2023-07-21"
+    assert list(traces["median"].y) == [100.0] * 11
+    assert max(y for y in traces["95 % interval"].y if y) == pytest.approx(120)
+    assert min(y for y in traces["80 % interval"].y if y) == pytest.approx(90)
+    assert "earlier medians" not in traces
+
+
+def test_ghosts_and_what_came_true_are_told_apart_by_shape() -> None:
+    earlier = vintage("2023-06-01", inside=["80 %", "95 %", "outside", *["80 %"] * 7], actual=100.0)
+    figure = figures.forecast_figure(bars(), vintage(actual=np.nan), earlier, DARK)
+    shapes = [trace.marker.symbol for trace in figure.data if str(trace.name).startswith("came true")]
+    assert shapes == ["circle", "diamond", "x"]
+    assert "earlier 80 % intervals" in names(figure)
+
+
+@pytest.mark.parametrize("overlay", list(figures.OVERLAYS))
+def test_each_overlay_is_drawn_when_asked_for(overlay: str) -> None:
+    none = vintage().iloc[:0]
+    assert overlay in names(figures.forecast_figure(bars(), vintage(), none, LIGHT, overlays=[overlay]))
+    assert overlay not in names(figures.forecast_figure(bars(), vintage(), none, LIGHT))
+
+
+def test_panels_take_rows_of_their_own_and_none_where_there_is_no_volume() -> None:
+    none = vintage().iloc[:0]
+    assert len(figures.forecast_figure(bars(), vintage(), none, LIGHT).layout.shapes) == 2, "RSI's 30 and 70"
+    assert figures.forecast_figure(bars(), vintage(), none, LIGHT, panels=[]).layout.height == 400
+    assert figures.forecast_figure(bars(volume=np.nan), vintage(), none, LIGHT, panels=["Volume"]).layout.height == 400
+
+
+def test_years_are_drawn_as_weeks() -> None:
+    week = figures.by_week(bars(SESSIONS[-5:], high=[1.0, 9, 2, 3, 4], low=[5.0, 1, 2, 3, 4]))
+    assert week[["open", "high", "low", "close", "volume"]].to_numpy().tolist() == [[100.0, 9.0, 1.0, 104.0, 5e6]]
+    many = bars(pd.bdate_range(end="2023-07-21", periods=figures.WEEKLY_FROM))
+    figure = figures.forecast_figure(many, vintage(), vintage().iloc[:0], LIGHT, panels=[])
+    assert "one candle a week" in names(figure)
+
+
+def test_the_axis_leaves_out_days_without_sessions_except_where_it_trades_on_all() -> None:
+    none = vintage().iloc[:0]
+    holiday = bars(SESSIONS.delete(30))
+    weekends, closed = figures.forecast_figure(holiday, vintage(), none, LIGHT).layout.xaxis.rangebreaks
+    assert weekends.bounds == ("sat", "mon")
+    assert list(closed["values"]) == [f"{SESSIONS[30]:%Y-%m-%d}"]
+    crypto = bars(pd.date_range(end="2023-07-21", periods=60))
+    assert not figures.forecast_figure(crypto, vintage(), none, LIGHT).layout.xaxis.rangebreaks
+
+
+def test_the_random_walk_is_drawn_beside_when_asked_for() -> None:
+    figure = figures.forecast_figure(bars(), vintage(), vintage().iloc[:0], LIGHT, walk=vintage())
+    assert "random walk, 80 %" in names(figure)
+
+
+def skill(**more: Any) -> dict[str, Any]:
+    return {
+        "model_name": "lstm", "symbol": "MSFT", "step": 1, "n": 1234, "n_backfilled": 0, "blocks": 12,
+        "pinball_ratio": 0.97, "pinball_ratio_lo": 0.94, "pinball_ratio_hi": 0.99, "mae_ratio": 1.0,
+        "coverage_80": 0.79, "coverage_95": 0.95, "direction": 0.5, "verdict": "better",
+    } | more  # fmt: skip
+
+
+def test_the_pictures_of_the_record_hold_their_rows() -> None:
+    months = pd.date_range("2023-01-01", periods=3, freq="MS")
+    covered = pd.DataFrame({"model_name": "lstm", "month": months, "coverage_80": 0.8, "coverage_95": 0.9, "n": 10})
+    assert list(charts.coverage_figure(covered, "lstm", LIGHT).data[1].y) == [0.8] * 3
+    steps = pd.DataFrame([skill(step=step) for step in (2, 1)])
+    assert list(charts.steps_figure(steps, LIGHT).data[0].x) == [1, 2]
+    verdicts = pd.DataFrame([skill(symbol=name, verdict=name) for name in ("better", "no edge", "worse", "too early")])
+    drawn = charts.symbols_figure(verdicts, DARK)
+    assert names(drawn) == ["better", "no edge", "worse", "too early"]
+    assert len({trace.marker.symbol for trace in drawn.data}) == 4
+
+
+def test_the_pictures_of_operations_hold_their_rows() -> None:
+    days = pd.date_range("2023-07-20", periods=2)
+    counts = {"forecast": 5, "rejected": 1, "superseded": 0, "duration_ms_p50": 10.0, "duration_ms_p95": 20.0}
+    drawn = charts.health_figure(pd.DataFrame({"day": days, **counts}), LIGHT)
+    assert [list(trace.y) for trace in drawn.data] == [[5, 5], [1, 1], [0, 0], [10, 10], [20, 20]]
+    furthest = {"furthest": "range", "furthest_score": 0.2, "furthest_threshold": 0.1}
+    drifted = pd.DataFrame({"day": days, "kind": "input", "share_drifted": 0.5, "n_drifted": 1, "n": 2, **furthest})
+    assert list(charts.drift_figure(drifted, LIGHT).data[0].y) == [0.5, 0.5]
+
+
+# ---------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("better", "0.940 to 0.990, lies wholly below 1"),
+        ("no edge", "includes 1"),
+        ("worse", "lies wholly above 1"),
+        ("too early", "eight blocks are needed"),
+    ],
+)
+def test_every_verdict_is_a_sentence_with_its_numbers(verdict: str, said: str) -> None:
+    row = skill(verdict=verdict)
+    assert said in words.verdict(row)
+    assert "1,234 forecast closes have come true, in 12 blocks" in words.verdict(row)
+    assert "held 79.0% of them" in words.verdict(row)
+    assert words.headline(skill(verdict="no edge")) == "No edge over the random walk"
+
+
+def test_symbols_are_counted_beside_what_chance_would_give() -> None:
+    assert words.among(["better", "no edge", "no edge", "worse"] * 10) == (
+        "Of 40 symbols: 10 better, 20 no edge, 10 worse. Chance alone would call about 1.0 of them better "
+        "and as many worse."
+    )
+    assert words.among(["too early"]) == "Of 1 symbol: 1 too early."
+
+
+def test_what_flatters_a_record_is_said() -> None:
+    assert words.after_the_fact(skill()) == ""
+    assert words.after_the_fact(skill(n_backfilled=34)).startswith("34 of the 1,234 scored forecasts were made after")
+    assert words.after_the_fact(skill(n_backfilled=1234)).startswith("All scored forecasts")
+    assert words.had_seen("1", date(2018, 12, 31), date(2019, 1, 2)) == ""
+    assert "trained on dates up to 2018-12-31" in words.had_seen("1", date(2018, 12, 31), date(2018, 1, 2))
+
+
+def test_the_table_shows_what_came_true_only_where_something_has() -> None:
+    assert "came true" not in words.ten_sessions(vintage(actual=np.nan))
+    table = words.ten_sessions(vintage(actual=[105.0, *[np.nan] * 9]))
+    assert table["came true"].tolist() == ["105.00", *["–"] * 9]
+    assert table["80 % interval"].iloc[0] == "90.00 … 110.00"
+
+
+def test_symbols_that_lag_behind_are_counted() -> None:
+    cutoffs = pd.Series(pd.to_datetime(["2023-07-20", "2023-07-21", "2023-07-21"]))
+    assert words.up_to_date(cutoffs) == (
+        "2 of 3 symbols were last forecast from 2023-07-21, the newest session here; 1 lag behind."
+    )
+
+
+# ---------------------------------------------------------------- the start
+
+
+def test_the_server_is_bound_to_this_machine_and_phones_nobody() -> None:
+    command = launch.command(8600)
+    assert {
+        "--server.address=127.0.0.1",
+        "--server.port=8600",
+        "--server.headless=true",
+        "--browser.gatherUsageStats=false",
+        "--server.fileWatcherType=none",
+        "--server.showEmailPrompt=false",
+    } <= set(command)
+
+
+def test_a_light_environment_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="make setup-dev"):
+        launch.require(8501)
+
+
+def test_a_port_that_is_taken_is_a_sentence() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(UsageError, match=f"--port {port + 1}"):
+            launch.require(port)
+
+
+def test_the_command_says_where_it_serves_and_becomes_the_server(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[int] = []
+    monkeypatch.setattr(launch, "require", lambda port: None)
+    monkeypatch.setattr(launch, "serve", served.append)
+    done = CliRunner().invoke(app, ["dashboard", "--port", "8600"])
+    assert (done.exit_code, served) == (0, [8600])
+    assert "on http://127.0.0.1:8600" in done.stdout
+    assert list(workspace.iterdir()) == []
+
+
+def test_looker_prints_a_link_a_view(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    urls = {"predicted_prices": "https://lookerstudio.example/1"}
+    monkeypatch.setitem(sys.modules, "tickercast.looker", SimpleNamespace(report_urls=lambda url: urls))
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", "bigquery://p/d")
+    done = CliRunner().invoke(app, ["dashboard", "--looker"])
+    assert done.stdout.split() == ["predicted_prices", "https://lookerstudio.example/1"]
+
+
+def test_neither_the_command_line_nor_the_function_imports_what_draws() -> None:
+    import subprocess
+
+    script = "import sys, tickercast.cli, tickercast.bootstrap; print({'streamlit', 'plotly'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+# ---------------------------------------------------------------- states
+
+
+@pytest.fixture
+def opened(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Runs the app without a browser."""
+    import streamlit as st
+    from streamlit.testing.v1 import AppTest
+
+    def run(page: str = "Forecast") -> Any:
+        st.cache_data.clear()
+        st.cache_resource.clear()
+        made = AppTest.from_file(str(Path(launch.__file__).parent / "app.py"), default_timeout=60)
+        made.session_state["page"] = page
+        return made.run()
+
+    return run
+
+
+def test_a_warehouse_that_is_not_there_shows_the_command_to_run(opened: Callable[..., Any], workspace: Path) -> None:
+    shown = opened()
+    assert "has not been set up" in shown.error[0].value
+    assert "python src/main.py MSFT 2023-07-22" in shown.code[0].value
+    assert not (workspace / ".tickercast").exists()
+
+
+@pytest.mark.parametrize("page", ["Forecast", "Track record", "Operations"])
+def test_an_empty_warehouse_shows_the_command_to_run(opened: Callable[..., Any], workspace: Path, page: str) -> None:
+    from place import empty_warehouse
+
+    (workspace / ".tickercast").mkdir()
+    (workspace / ".tickercast" / "warehouse.duckdb").write_bytes(empty_warehouse())
+    shown = opened(page)
+    assert not shown.exception
+    assert "python src/main.py MSFT 2023-07-22" in shown.code[0].value
+
+
+def test_forecasts_that_nothing_has_followed_yet_are_too_early_for_a_record(
+    opened: Callable[..., Any], tmp_path: Path, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Place(tmp_path)
+    made.handle(made.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_history()])))
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", made.warehouse.url)
+    assert "No forecast has come true yet" in opened("Track record").info[0].value
+    shown = opened()
+    assert not shown.exception
+    assert shown.selectbox[0].options == ["MSFT"]
+    assert any("come true yet" in said.value for said in shown.markdown)

@@ -1,0 +1,144 @@
+import re
+from datetime import date
+from html.parser import HTMLParser
+
+import pytest
+from told import CUTOFF, told
+
+from tickercast import report, screen
+from tickercast.jobs.recall import TrackRecord
+
+FIRST = date(2023, 7, 24)
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Reads a page whole: its ids, its text, what it refers to, and whether all that is opened is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.refers: list[str] = []
+        self.words: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(value or "")
+            if name in ("href", "src", "xlink:href", "srcset", "action", "data"):
+                self.refers.append(value or "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not self.open or self.open[-1] != "style":
+            self.words.append(data)
+
+
+def read(*recalled: object) -> Page:
+    page = Page(report.page(recalled, "file://bucket"))  # type: ignore[arg-type]
+    assert page.open == []
+    return page
+
+
+def test_the_page_tells_forecast_indicators_record_and_model_and_that_it_is_no_advice() -> None:
+    text = read(told()).text
+    assert "2023-08-04" in text
+    assert "95.00 … 105.00" in text
+    assert "RSI 14 53.9" in text
+    assert "MACD -0.25" in text
+    assert "Volatility 18.5%" in text
+    assert "no edge over the random walk: 0.987 of its loss (0.951 to 1.023) over 1,200 closes" in text
+    assert "0.987 (0.951 to 1.023)" in text
+    assert "It has seen nothing after 2018-12-31" in text
+    assert "Saying whether a price will rise or fall" in text
+    assert "This is not investment advice" in text
+    assert "made from file://bucket/ohlc/2023-07-22/MSFT.csv#5" in text
+
+
+def test_an_indicator_that_is_not_there_yet_is_left_out() -> None:
+    assert "ATR" not in read(told()).text
+
+
+def test_what_followed_stands_in_the_table_and_is_counted() -> None:
+    text = read(told(actual={FIRST: 107.0})).text
+    assert "107.00 95 %" in text
+    assert "Of the 1 closes that followed, 0 lay inside the 80 % interval and 1 inside the 95 % interval." in text
+    assert "what followed" in text
+    assert "actual" not in read(told()).text
+
+
+def test_a_report_asks_for_nothing_when_it_is_opened() -> None:
+    page = read(told(), told("AAPL"))
+    assert {target for target in page.refers if not target.startswith("#")} == {"data:,"}
+    assert not {"script", "iframe", "object", "embed", "img"} & set(page.tags)
+    text = report.page([told()], "file://bucket")
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_several_symbols_are_a_section_each_and_no_id_stands_twice() -> None:
+    page = read(told("MSFT"), told("AAPL"), told("BRK-B"))
+    assert len(page.ids) == len(set(page.ids))
+    assert "3 symbols, ten sessions ahead" in page.text
+    assert [target for target in page.refers if re.fullmatch(r"#s\d", target)] == ["#s1", "#s2", "#s3"]
+    targets = {target[1:] for target in page.refers if target.startswith("#")}
+    assert targets <= set(page.ids)
+    assert page.text.count("The model: tickercast-lstm version 1") == 1
+
+
+def test_whatever_is_told_is_text_and_no_markup() -> None:
+    evil = '<script>alert("1")</script>{{ 7 * 7 }}&'
+    page = read(told(evil, trained_on=evil))
+    assert "script" not in page.tags
+    assert page.text.count('<script>alert("1")</script>{{ 7 * 7 }}&') >= 3
+
+
+def test_made_up_bars_are_said_to_be_so_and_have_no_record() -> None:
+    text = read(told(note="simulated", record=None)).text
+    assert screen.MADE_UP in text
+    assert "None is kept of bars that are made up" in text
+    assert "Verdict" not in text
+
+
+def test_a_model_that_has_seen_the_dates_says_so() -> None:
+    assert "was trained on dates up to" not in read(told()).text
+    seen = told()
+    seen.made.steps[0]["target_date"] = seen.card.trained_through  # type: ignore[index]
+    assert "was trained on dates up to 2018-12-31" in read(seen).text
+
+
+@pytest.mark.parametrize("sessions", [0, 1, 5])
+def test_a_forecast_with_few_bars_or_none_before_it_is_reported_all_the_same(sessions: int) -> None:
+    page = read(told(sessions=sessions))
+    assert str(CUTOFF) in page.text
+    assert ("holds no bars" in page.text) == (sessions == 0)
+
+
+def test_each_verdict_is_a_sentence() -> None:
+    made = told().made
+    assert screen.track_record(made, TrackRecord()) == "too early: no forecast of MSFT by lstm has come true yet"
+    one = screen.track_record(made, TrackRecord(n=1, blocks=1, n_backfilled=1, pinball_ratio=0.9))
+    assert one == (
+        "too early: 1 close in 1 of the 8 blocks of 28 days that a verdict needs; 1 were known when they were forecast"
+    )
+    better = screen.track_record(made, TrackRecord("better", 900, 0, 9, 0.9, 0.8, 0.95, 0.8, 0.95))
+    assert better == (
+        "better than the random walk: 0.900 of its loss (0.800 to 0.950) over 900 closes, 80% of them inside the 80 % "
+        "interval"
+    )
+    assert screen.track_record(made, TrackRecord("worse", 900, 0, 9, 1.2, 1.1, 1.3, 0.8, 0.9)).startswith("worse than")
