@@ -81,7 +81,7 @@ def test_a_dry_run_of_an_empty_project_shows_every_command_and_changes_nothing(t
 def test_the_first_run_says_what_it_does_and_the_second_that_there_is_nothing_to_do(
     project: Deployment, set_up: str, changes: list[Call]
 ) -> None:
-    assert "34 changes were made" in set_up
+    assert "35 changes were made" in set_up
     before = len(changes)
     again = project.run("cloud", *WHERE)
     assert (again.returncode, again.stderr, project.refused) == (0, "", [])

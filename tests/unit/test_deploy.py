@@ -23,6 +23,7 @@ DOCKERFILE = (PROJECT / "Dockerfile").read_text()
 PAGES = {path.stem: path.read_text() for path in (PROJECT / "docs").glob("*.md")}
 ALERTS = (
     "A flow has failed",
+    "The warehouse does not answer",
     "Ingestions have failed",
     "Drift",
     "Coverage is outside its band",
