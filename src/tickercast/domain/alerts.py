@@ -28,6 +28,9 @@ Severity = Literal["info", "success", "warning", "failure"]
 ORIGINS = 250
 """The newest resolved forecasts of a symbol whose intervals are held to account."""
 
+LONG_STALE = 5
+"""Sessions without a forecast after which staleness is a failure and no warning."""
+
 _MOST_LINES = 20
 _LONGEST_TEXT = 300
 _RANK: Mapping[Severity, int] = {"success": 0, "info": 1, "warning": 2, "failure": 3}
