@@ -35,7 +35,7 @@ DOCUMENTS = {
 }
 _UPLOAD = "/source-of-the-function.zip"
 _ALWAYS_ON = ("serviceusage", "cloudresourcemanager")
-_ASKING = re.compile(r"\.(get|list|getIamPolicy|getServiceAccount|testIamPermissions|getQueryResults|getProject)$")
+_ASKING = re.compile(r"\.(get|list|getIamPolicy|getQueryResults|generateUploadUrl)$")
 _UNPUBLISHED = {("bigquery.jobs.get", "projection"), ("bigquery.jobs.insert", "projection")}
 
 

@@ -1,8 +1,11 @@
 """What deployment needs, as far as it can be looked at without a cloud and without a container engine."""
 
 import importlib.util
+import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -185,3 +188,20 @@ def test_every_command_that_the_pages_name_is_one() -> None:
             assert what in ("cloud", "destroy")
             for option in options:
                 assert not option.startswith("--") or f"{option})" in (PROJECT / "deploy" / "cloud.sh").read_text()
+
+
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")
+def test_every_gcloud_command_of_the_pages_is_one_that_gcloud_takes(tmp_path: Path) -> None:
+    joined = "\n".join(text.replace("\\\n", " ") for text in PAGES.values())
+    commands = sorted(set(re.findall(r"^ *(gcloud .+?)(?: +#.*)?$", joined, re.MULTILINE)))
+    assert len(commands) > 8
+    (tmp_path / "commands").write_text(json.dumps([{"command_string": command} for command in commands]))
+    done = subprocess.run(
+        ["gcloud", "meta", "lint-gcloud-commands", f"--commands-file={tmp_path / 'commands'}"],
+        env=os.environ | {"CLOUDSDK_CONFIG": str(tmp_path), "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    linted = json.loads(done.stdout)
+    assert len(linted) == len(commands)
+    assert [(one["command_string"], one["error_message"]) for one in linted if not one["success"]] == []
