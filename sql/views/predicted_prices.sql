@@ -4,7 +4,7 @@ CREATE OR REPLACE VIEW predicted_prices AS
 WITH champion AS (
   SELECT *
   FROM latest_forecasts
-  WHERE model_name != 'random-walk'
+  WHERE model_name NOT IN ('random-walk', 'shadow')
   QUALIFY RANK() OVER (PARTITION BY symbol ORDER BY cutoff DESC, generation DESC, model_name) = 1
 ),
 origin AS (
