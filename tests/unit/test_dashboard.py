@@ -303,7 +303,6 @@ def test_symbols_that_lag_behind_are_counted() -> None:
 
 
 def test_the_server_is_bound_to_this_machine_and_phones_nobody() -> None:
-    command = launch.command(8600)
     assert {
         "--server.address=127.0.0.1",
         "--server.port=8600",
@@ -311,7 +310,7 @@ def test_the_server_is_bound_to_this_machine_and_phones_nobody() -> None:
         "--browser.gatherUsageStats=false",
         "--server.fileWatcherType=none",
         "--server.showEmailPrompt=false",
-    } <= set(command)
+    } <= set(launch.words(8600))
 
 
 def test_a_light_environment_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
