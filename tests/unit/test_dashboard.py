@@ -86,6 +86,17 @@ def test_the_last_vintage_is_the_one_of_the_view_for_charts(place: Place) -> Non
     assert newest["target_date"].tolist() == expected["date"].tolist()
 
 
+def test_a_shadow_is_never_taken_for_the_champion(place: Place) -> None:
+    stored = place.warehouse.read("forecasts", {"symbol": "MSFT", "model_name": "champion"})
+    newest = stored[stored["cutoff"] == stored["cutoff"].max()]
+    place.warehouse.append(
+        "forecasts", newest.assign(model_name="shadow", generation=newest["generation"].max() + 1), key="shadow"
+    )
+    viewed = place.warehouse.read("predicted_prices", {"symbol": "MSFT"})
+    assert set(viewed["model_name"]) == {"champion"}
+    assert set(data.champion_of(data.forecasts(place.warehouse, "MSFT"))["model_name"]) == {"champion"}
+
+
 def test_every_question_can_be_asked(place: Place) -> None:
     assert data.health(place.warehouse)["forecast"].sum() == 8
     assert data.not_forecast(place.warehouse).empty
@@ -292,7 +303,6 @@ def test_symbols_that_lag_behind_are_counted() -> None:
 
 
 def test_the_server_is_bound_to_this_machine_and_phones_nobody() -> None:
-    command = launch.command(8600)
     assert {
         "--server.address=127.0.0.1",
         "--server.port=8600",
@@ -300,7 +310,7 @@ def test_the_server_is_bound_to_this_machine_and_phones_nobody() -> None:
         "--browser.gatherUsageStats=false",
         "--server.fileWatcherType=none",
         "--server.showEmailPrompt=false",
-    } <= set(command)
+    } <= set(launch.words(8600))
 
 
 def test_a_light_environment_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

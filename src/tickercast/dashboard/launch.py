@@ -1,11 +1,8 @@
 """Starts the dashboard: Streamlit on this machine's own address, with every setting stated, so that it asks nobody."""
 
 import importlib.util
-import os
 import socket
-import sys
 from pathlib import Path
-from typing import NoReturn
 
 from tickercast.errors import UsageError
 
@@ -52,15 +49,16 @@ def require(port: int) -> None:
             ) from error
 
 
-def command(port: int) -> list[str]:
-    """The command that serves the dashboard, whatever the user's own Streamlit settings are."""
+def words(port: int) -> list[str]:
+    """What Streamlit is told, whatever the user's own settings are."""
     settings = _SETTINGS | {"server.port": str(port)}
-    return [
-        sys.executable, "-m", "streamlit", "run", str(_APP), *(f"--{name}={value}" for name, value in settings.items())
-    ]  # fmt: skip
+    return ["run", str(_APP), *(f"--{name}={value}" for name, value in settings.items())]
 
 
-def serve(port: int) -> NoReturn:
-    """Becomes the dashboard's server, so that whatever ends this process ends it too."""
-    words = command(port)
-    os.execv(words[0], words)  # noqa: S606
+def serve(port: int) -> None:
+    """Serves the dashboard until this process is told to end."""
+    from streamlit.web import cli
+
+    from tickercast.dashboard import charts, data, figures  # noqa: F401  so that the first look need not wait for them
+
+    cli.main(words(port), prog_name="streamlit")

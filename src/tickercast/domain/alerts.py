@@ -28,9 +28,6 @@ Severity = Literal["info", "success", "warning", "failure"]
 ORIGINS = 250
 """The newest resolved forecasts of a symbol whose intervals are held to account."""
 
-DRIFTED_INPUTS = 0.5
-"""The share of features beyond which the inputs as a whole have drifted: one of many is often beyond its threshold."""
-
 LONG_STALE = 5
 """Sessions without a forecast after which staleness is a failure and no warning."""
 
@@ -202,7 +199,7 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
         *_of_engine(facts.engine),
         *(_of_champion(each) for each in facts.champion or ()),
         *(_of_rejected(each) for each in facts.rejected or ()),
-        *(_of_drift(each) for each in facts.drift or () if _is_drift(each)),
+        *(_of_drift(each) for each in facts.drift or () if each.n_drifted),
         *(_of_coverage(each) for each in facts.coverage or () if _misleads(each)),
         *(_of_stale(each) for each in facts.stale or ()),
     ]
@@ -276,12 +273,6 @@ def _of_rejected(file: Rejected) -> Alert:
     said = " ".join(f"{symbol}: {why}" if symbol and symbol not in why else why for symbol, why in reasons[:3])
     more = f" And {len(reasons) - 3} more symbols." if len(reasons) > 3 else ""
     return Alert(f"rejected:{file.object}", "warning", f"{file.object}#{file.generation} was rejected", f"{said}{more}")
-
-
-def _is_drift(found: Drift) -> bool:
-    if found.kind == "input":
-        return found.n_drifted >= DRIFTED_INPUTS * found.n
-    return found.n_drifted > 0
 
 
 def _of_drift(found: Drift) -> Alert:
