@@ -115,12 +115,14 @@ def daily_retrain(symbols: Sequence[str] | None = None, as_of: date | None = Non
     watched = _watchlist(symbols, name, settings.watchlist)
     desk = bootstrap.desk(settings, name, picture=chart.backtest_png, now=lambda: datetime.now(UTC))
     with lease(desk.store, "daily-retrain", now=desk.now):
+        today = desk.now().date()
+        awaited = watched if as_of in (None, today) else None  # of a day long gone nobody awaits a forecast
         try:
-            done = _day(desk, watched, as_of or desk.now().date())
+            done = _day(desk, watched, as_of or today)
         except TickercastError as error:
-            tell(desk, watched, str(error))
+            tell(desk, awaited, str(error))
             raise
-        done.lines.append(f"alerts     {tell(desk, watched, '')}")
+        done.lines.append(f"alerts     {tell(desk, awaited, '')}")
     return done
 
 
@@ -266,21 +268,21 @@ def refresh(desk: Desk, market: Market) -> int:
 
 
 @io
-def tell(desk: Desk, watched: Sequence[str], failure: str) -> str:
+def tell(desk: Desk, awaited: Sequence[str] | None, failure: str) -> str:
     """Tells people what is wrong and new to them; in words what is open."""
     try:
-        watched_over = watch(
+        found = watch(
             store=desk.store,
             models=desk.models,
             warehouse=desk.warehouse,
             notifiers=desk.notifiers,
             now=desk.now(),
-            watchlist=watched,
+            watchlist=awaited,
             flow_failure=failure,
         )
     except AlertUnavailable as error:  # the day's work is done; the next look tells them
         return str(error)
-    first, more = watched_over.found[:3], len(watched_over.found) - 3
+    first, more = found.found[:3], len(found.found) - 3
     titles = "; ".join(alert.title for alert in first) + (f"; {more} more" if more > 0 else "")
     return titles if desk.notifiers else f"{titles} (TICKERCAST_ALERT_URLS names nobody to tell)"
 

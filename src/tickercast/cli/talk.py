@@ -1,7 +1,9 @@
 """What all commands share: how they print, show progress, and read dates and lists of symbols."""
 
+import atexit
 import io
 import logging
+import os
 import sys
 import tempfile
 import traceback
@@ -74,6 +76,7 @@ def guarded(command: Callable[[], object]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that knows no «…» shows a question mark
+    atexit.register(_mute)
     try:
         command()
     except TickercastError as error:
@@ -85,6 +88,12 @@ def guarded(command: Callable[[], object]) -> NoReturn:
             traceback.print_exc(file=file)
         complain(f"tickercast failed in a way that it should not have. What it knows is in {file.name}.")
     sys.exit(NOTHING_WORKED)
+
+
+def _mute() -> None:
+    """When the interpreter is gone, DuckDB's binding may still say which of its functions were left."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def day_of(word: str) -> date:
