@@ -61,22 +61,6 @@ def test_symbols_are_those_that_were_forecast(place: Place) -> None:
     assert data.symbols(place.warehouse) == ["BRK-B", "MSFT"]
 
 
-@pytest.mark.parametrize("symbol", ["MSFT", "BRK-B"])
-def test_the_skill_of_one_symbol_is_what_the_view_says_of_it(place: Place, symbol: str) -> None:
-    viewed = place.warehouse.read("forecast_skill", {"symbol": symbol})
-    order = ["model_name", "step"]
-    asked = data.skill_of(place.warehouse, symbol)
-    pd.testing.assert_frame_equal(
-        asked.sort_values(order, ignore_index=True), viewed.sort_values(order, ignore_index=True), rtol=1e-9
-    )
-    assert len(asked) == 11
-
-
-def test_what_could_be_no_symbol_never_reaches_a_query(place: Place) -> None:
-    with pytest.raises(UsageError, match="not a symbol"):
-        data.skill_of(place.warehouse, "X' OR '1'='1")
-
-
 def test_the_last_vintage_is_the_one_of_the_view_for_charts(place: Place) -> None:
     made = data.champion_of(data.forecasts(place.warehouse, "MSFT"))
     newest = made[made["cutoff"] == made["cutoff"].max()]

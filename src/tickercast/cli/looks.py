@@ -1,6 +1,5 @@
 """Commands for looking: the dashboard."""
 
-import importlib
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from tickercast import bootstrap, config
 from tickercast.cli.talk import say
 from tickercast.dashboard import launch
+from tickercast.looker import report_urls
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -22,8 +22,7 @@ def dashboard(
     """Serve the dashboard on this machine: forecast, track record and operations, over the configured warehouse."""
     settings = config.load()
     if looker:
-        looker_studio = importlib.import_module("tickercast.looker")
-        for view, url in looker_studio.report_urls(settings.warehouse).items():
+        for view, url in report_urls(settings.warehouse).items():
             say(f"{view}  {url}")
         return
     warehouse = bootstrap.warehouse(settings)  # a setting that is wrong ends here, and not on the page

@@ -7,9 +7,7 @@ page asks for one symbol stays fast with hundreds of symbols, since every view i
 import numpy as np
 import pandas as pd
 
-from tickercast import bootstrap
 from tickercast.domain.forecast import LEVELS
-from tickercast.domain.history import parse_symbol
 from tickercast.ports import Warehouse
 
 NOT_CHAMPIONS = ("random-walk", "shadow")
@@ -43,15 +41,8 @@ def histogram(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
 
 
 def skill_of(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
-    """The rows of `forecast_skill` of one symbol, without scoring all the others: the same statement over its rows.
-
-    Raises:
-        UsageError: it could not be a symbol.
-    """
-    of_one = f"SELECT * FROM forecast_scores WHERE symbol = '{parse_symbol(symbol)}'"  # noqa: S608
-    statement = bootstrap.statement("forecast_skill").partition("VIEW forecast_skill AS\nWITH ")[2]
-    found = warehouse.query(f"WITH of_one AS ({of_one}), {statement.replace('FROM forecast_scores', 'FROM of_one')}")
-    return found[found["symbol"] == symbol].reset_index(drop=True)
+    """The rows of `forecast_skill` of one symbol."""
+    return warehouse.read("forecast_skill", {"symbol": symbol})
 
 
 def skill(warehouse: Warehouse) -> pd.DataFrame:
