@@ -35,7 +35,7 @@ DOCUMENTS = {
 }
 _UPLOAD = "/source-of-the-function.zip"
 _ALWAYS_ON = ("serviceusage", "cloudresourcemanager")
-_ASKING = re.compile(r"\.(get|list|getIamPolicy|getQueryResults|generateUploadUrl)$")
+_ASKING = re.compile(r"\.(get|list|getIamPolicy|getQueryResults|getStorageLayout|generateUploadUrl)$")
 _UNPUBLISHED = {("bigquery.jobs.get", "projection"), ("bigquery.jobs.insert", "projection")}
 
 
@@ -455,9 +455,14 @@ HANDLERS: dict[str, Callable[[CloudServer, Call], Any]] = {
     ),
     "storage.buckets.list": _listed("items", "b/"),
     "storage.buckets.get": _got("b/{bucket}"),
+    "storage.buckets.getStorageLayout": lambda cloud, call: {
+        "bucket": call.named["bucket"],
+        "hierarchicalNamespace": {"enabled": False},
+    },
     "storage.buckets.insert": _make_bucket,
     "storage.buckets.patch": _patch_bucket,
     "storage.buckets.delete": _dropped("b/{bucket}"),
+    "storage.managedFolders.list": lambda cloud, call: {"kind": "storage#managedFolders"},
     "storage.objects.list": lambda cloud, call: {"kind": "storage#objects"},
     "storage.projects.serviceAccount.get": lambda cloud, call: {
         "email_address": f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com"
