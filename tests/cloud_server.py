@@ -36,6 +36,7 @@ DOCUMENTS = {
 _UPLOAD = "/source-of-the-function.zip"
 _ALWAYS_ON = ("serviceusage", "cloudresourcemanager")
 _ASKING = re.compile(r"\.(get|list|getIamPolicy|getQueryResults|getStorageLayout|generateUploadUrl)$")
+_MADE_UP = ("etag", "jobId", "jobReference", "client.knative.dev/nonce")
 _UNPUBLISHED = {("bigquery.jobs.get", "projection"), ("bigquery.jobs.insert", "projection")}
 
 
@@ -233,7 +234,7 @@ def _only(named: Mapping[str, str]) -> str:
 def _settled(body: Any) -> Any:
     """A body without what is made up anew each time."""
     if isinstance(body, dict):
-        return {name: _settled(value) for name, value in body.items() if name not in ("etag", "jobId", "jobReference")}
+        return {name: _settled(value) for name, value in body.items() if name not in _MADE_UP}
     return [_settled(value) for value in body] if isinstance(body, list) else body
 
 
