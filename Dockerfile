@@ -67,7 +67,7 @@ CMD ["/opt/mlflow-server.sh"]
 
 FROM base AS dashboard
 COPY --from=dashboard-build /opt/venv /opt/venv
-ENV STREAMLIT_BROWSER_GATHER_USAGE_STATS=false STREAMLIT_SERVER_HEADLESS=true
+COPY deploy/dashboard.py /opt/dashboard.py
 EXPOSE 8501
 HEALTHCHECK --start-period=30s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8501/_stcore/health"]
-CMD ["tickercast", "dashboard"]
+CMD ["python", "/opt/dashboard.py"]

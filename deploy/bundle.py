@@ -23,6 +23,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 PROJECT = Path(__file__).parents[1]
+HELD = ("src", "sql", "cloud_function", "pyproject.toml", "requirements.txt", "README.md")
+"""What a bundle holds; README.md because the wheel's metadata do."""
+
 _ASKER = re.compile(r"^    #(?: via)? +([a-z0-9][a-z0-9._-]*)$", re.MULTILINE)
 SERVER = ("mlflow", "psycopg2-binary", "google-cloud-storage", "flask-wtf")
 """What an MLflow server needs that keeps runs in PostgreSQL and files in Cloud Storage, and asks for a password."""
@@ -103,7 +106,7 @@ def _commit(built: Path) -> str:
     digest = hashlib.sha256(built.read_bytes()).hexdigest()[:8]
     try:
         commit = _run("git", "rev-parse", "--short=12", "HEAD").strip()
-        changed = _run("git", "status", "--porcelain")
+        changed = _run("git", "status", "--porcelain", "--", *HELD)
     except (OSError, subprocess.CalledProcessError):  # a copy without its history
         return f"d{digest}"
     return f"g{commit}.d{digest}" if changed else f"g{commit}"

@@ -163,6 +163,7 @@ destroy() {
   if [ -n "$dry_run" ]; then echo; echo "dry run: nothing was changed"; return; fi
   if [ "$missing" -eq 0 ]; then echo; echo "nothing to do: the project holds none of it"; return; fi
   confirm
+  printf '\ncarrying out\n'
   mode=apply
   drop_steps
   [ "$failed" -eq 0 ] || stop

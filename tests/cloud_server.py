@@ -35,7 +35,8 @@ DOCUMENTS = {
 }
 _UPLOAD = "/source-of-the-function.zip"
 _ALWAYS_ON = ("serviceusage", "cloudresourcemanager")
-_ASKING = re.compile(r"\.(get|list|getIamPolicy|getQueryResults|generateUploadUrl)$")
+_ASKING = re.compile(r"\.(get|list|getIamPolicy|getQueryResults|getStorageLayout|generateUploadUrl)$")
+_MADE_UP = ("etag", "jobId", "jobReference", "client.knative.dev/nonce")
 _UNPUBLISHED = {("bigquery.jobs.get", "projection"), ("bigquery.jobs.insert", "projection")}
 
 
@@ -233,7 +234,7 @@ def _only(named: Mapping[str, str]) -> str:
 def _settled(body: Any) -> Any:
     """A body without what is made up anew each time."""
     if isinstance(body, dict):
-        return {name: _settled(value) for name, value in body.items() if name not in ("etag", "jobId", "jobReference")}
+        return {name: _settled(value) for name, value in body.items() if name not in _MADE_UP}
     return [_settled(value) for value in body] if isinstance(body, list) else body
 
 
@@ -455,9 +456,14 @@ HANDLERS: dict[str, Callable[[CloudServer, Call], Any]] = {
     ),
     "storage.buckets.list": _listed("items", "b/"),
     "storage.buckets.get": _got("b/{bucket}"),
+    "storage.buckets.getStorageLayout": lambda cloud, call: {
+        "bucket": call.named["bucket"],
+        "hierarchicalNamespace": {"enabled": False},
+    },
     "storage.buckets.insert": _make_bucket,
     "storage.buckets.patch": _patch_bucket,
     "storage.buckets.delete": _dropped("b/{bucket}"),
+    "storage.managedFolders.list": lambda cloud, call: {"kind": "storage#managedFolders"},
     "storage.objects.list": lambda cloud, call: {"kind": "storage#objects"},
     "storage.projects.serviceAccount.get": lambda cloud, call: {
         "email_address": f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com"

@@ -47,7 +47,7 @@ def _shown(call: Call) -> str:
     if call.added:
         entries = [{"role": role, "member": member, "condition": condition} for role, member, condition in call.added]
         return "\n".join(json.dumps(entry) for entry in entries)
-    return _settled(json.dumps(_without(call.body), indent=1)) if call.body else ""
+    return _settled(json.dumps(_without(call.body), indent=1, sort_keys=True)) if call.body else ""
 
 
 def _without(body: Any) -> Any:
