@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,7 @@ class Versions:
 
     def publish(self, version: str, through: date) -> None:
         card = shipped().card.model_copy(update={"version": version, "trained_through": through})
-        write_bundle(self.store, Bundle(shipped().onnx, card))
+        write_bundle(self.store, replace(shipped(), card=card))
         point_champion(self.store, card.name, version)
         self.champion = version
 

@@ -126,7 +126,7 @@ def test_of_two_first_commands_the_slower_leaves_the_champion_of_the_faster_alon
 def test_doctor_asks_the_bucket(store: ObjectStore, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TICKERCAST_SOURCE", "simulated")
     told = {part: (says, well) for part, _, says, well in doctor.checks(config.load())}
-    assert told["object store"] == ("3 objects", True)
+    assert told["object store"] == ("4 objects", True)
     assert told["champion"] == ("tickercast-lstm version 1", True)
 
 

@@ -29,6 +29,7 @@ from tickercast.domain.bundle import Bundle
 from tickercast.domain.drift import COLUMNS, COVERAGE, INPUTS, LOSS, ORIGINS, WIDTHS, Finding
 from tickercast.domain.features import panel
 from tickercast.domain.forecast import HORIZON, Forecast
+from tickercast.domain.forecast import rows as forecast_rows
 from tickercast.domain.history import History
 from tickercast.errors import StoreUnavailable, TooFewSessions, UsageError, WarehouseUnavailable
 from tickercast.jobs.monitor import Monitored, monitor
@@ -83,7 +84,7 @@ def add(warehouse: Warehouse, history: History, name: str, day: date = DAY) -> N
 
 
 def forecasts(histories: Any) -> pd.DataFrame:
-    model, rows = bootstrap.load_bundle(bundle()), []
+    model, made = bootstrap.load_bundle(bundle()), []
     for history in histories:
         sessions = history.bars["session_date"].dt.date.tolist()
         last = sessions.index(DAY)
@@ -92,10 +93,9 @@ def forecasts(histories: Any) -> pd.DataFrame:
             for one in (model, RandomWalk()):
                 targets = tuple(sessions[at + 1 : at + 1 + HORIZON])
                 quantiles = one.predict([known])[0]
-                rows += Forecast(
-                    history.symbol, sessions[at], known.last_close, targets, quantiles, one.name, one.version
-                ).rows()
-    return pd.DataFrame(rows).assign(object=f"ohlc/{DAY}/all.csv", generation=1, created_at=NOW)
+                origin = (history.symbol, sessions[at], known.last_close, targets)
+                made.append(Forecast(*origin, quantiles, one.name, one.version))
+    return forecast_rows(made).assign(object=f"ohlc/{DAY}/all.csv", generation=1, created_at=NOW)
 
 
 @pytest.fixture
