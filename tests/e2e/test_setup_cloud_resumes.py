@@ -33,7 +33,9 @@ def test_after_each_step_has_failed_once_the_same_command_completes(tmp_path: Pa
         assert project.refused == []
         made = [call.what for call in project.cloud.changes]
         assert sorted(set(made)) == sorted(failed)
-        assert {made.count(what) for what in failed} <= {2, 3}  # failed, done, and asked for again in a later run
+        # Failed, done, and perhaps asked for again in a later run; Google's agents are woken for each of their grants.
+        often = {what for what in failed if made.count(what) > 3}
+        assert all(what.startswith("serviceusage.services.generateServiceIdentity") for what in often), often
         before = len(project.cloud.changes)
         assert "nothing to do" in project.run("cloud", *WHERE).stdout
         assert len(project.cloud.changes) == before
