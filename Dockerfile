@@ -50,7 +50,7 @@ FROM base AS worker
 COPY --from=worker-build /opt/venv /opt/venv
 COPY dist/worker/flows flows
 COPY dist/worker/prefect.yam[l] ./
-ENV PREFECT_SERVER_ANALYTICS_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true HOME=/home/tickercast
+ENV PREFECT_SERVER_ANALYTICS_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true HOME=/home/tickercast FLOW_FOLDER=/home/tickercast
 EXPOSE 8081
 # The worker's own check, which fails where it has not polled its pool for a while.
 HEALTHCHECK --start-period=60s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8081/health"]
