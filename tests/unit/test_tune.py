@@ -131,6 +131,12 @@ def test_trials_of_earlier_calls_count(run: Callable[..., Tuned]) -> None:
     assert len(run(4, lessons).trials) == len(lessons.tried) == 5
 
 
+def test_a_study_whose_time_is_up_ends_with_what_it_has_and_can_be_gone_on_with(run: Callable[..., Tuned]) -> None:
+    lessons = Lessons()
+    assert len(run(5, lessons, is_over=lambda: len(lessons.tried) >= 2).trials) == 2
+    assert len(run(5, lessons).trials) == len(lessons.tried) == 5
+
+
 def test_other_data_begin_another_study(run: Callable[..., Tuned]) -> None:
     first, again, other = run(2, Lessons()), run(2, Lessons()), run(2, Lessons(), seed=8)
     assert first == again
