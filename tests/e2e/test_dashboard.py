@@ -251,6 +251,7 @@ def test_the_page_keeps_answering_while_two_hundred_events_are_written(
         store=store,
         warehouse=warehouse,
         predictors=lambda: [Champion(), RandomWalk()],
+        past=lambda _: ([Champion(), RandomWalk()], "backfilled"),
         now=lambda: datetime.now(UTC),
     )
     bars = to_csv([make_history("STORM", sessions=110)])

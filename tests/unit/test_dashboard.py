@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from tickercast.dashboard import charts, data, figures, launch, words
 from tickercast.dashboard.palette import DARK, LIGHT
 from tickercast.domain.history import History, to_csv
 from tickercast.errors import UsageError, WarehouseUnavailable
+from tickercast.looker import report_urls
 
 MakeHistory = Callable[..., History]
 SESSIONS = pd.bdate_range(end="2023-07-21", periods=60)
@@ -325,11 +325,11 @@ def test_the_command_says_where_it_serves_and_becomes_the_server(
 
 
 def test_looker_prints_a_link_a_view(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    urls = {"predicted_prices": "https://lookerstudio.example/1"}
-    monkeypatch.setitem(sys.modules, "tickercast.looker", SimpleNamespace(report_urls=lambda url: urls))
-    monkeypatch.setenv("TICKERCAST_WAREHOUSE", "bigquery://p/d")
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", "bigquery://my-project/tickercast")
     done = CliRunner().invoke(app, ["dashboard", "--looker"])
-    assert done.stdout.split() == ["predicted_prices", "https://lookerstudio.example/1"]
+    links = dict(line.split() for line in done.stdout.splitlines())
+    assert links == report_urls("bigquery://my-project/tickercast")
+    assert "predicted_prices" in links
 
 
 def test_neither_the_command_line_nor_the_function_imports_what_draws() -> None:
