@@ -10,6 +10,7 @@ done finds nothing left to do.
 import base64
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -98,7 +99,7 @@ def work(step: Callable[P, R]) -> Callable[P, R]:
     return task(cache_policy=NO_CACHE)(step)
 
 
-@flow(name="daily-retrain", validate_parameters=False)
+@flow(name="daily-retrain")
 def daily_retrain(symbols: Sequence[str] | None = None, as_of: date | None = None, source: str = "") -> Day:
     """Does the day's work for a watchlist.
 
@@ -119,8 +120,9 @@ def daily_retrain(symbols: Sequence[str] | None = None, as_of: date | None = Non
         awaited = watched if as_of in (None, today) else None  # of a day long gone nobody awaits a forecast
         try:
             done = _day(desk, watched, as_of or today)
-        except TickercastError as error:
-            tell(desk, awaited, str(error))
+        except Exception as error:  # whatever it is, the day failed
+            with suppress(TickercastError):  # what failed may be what telling needs
+                tell(desk, awaited, str(error) or type(error).__name__)
             raise
         done.lines.append(f"alerts     {tell(desk, awaited, '')}")
     return done
