@@ -39,7 +39,7 @@ AT_DEMO := TICKERCAST_BUCKET=file://$(DEMO)/bucket TICKERCAST_WAREHOUSE=duckdb:/
 	MLFLOW_TRACKING_URI=sqlite:///$(DEMO)/mlflow.db
 
 flow-demo: setup-dev $(DEMO)/.champion ## A day of the daily flow on the bundled sample: retrain, judge, promote or keep
-	$(AT_DEMO) $(PYTHON) flows/daily_retrain.py AAPL GOOG IBM MSFT --source sample --as-of 2012-08-15
+	$(AT_DEMO) $(PYTHON) flows/daily.py AAPL GOOG IBM MSFT --source sample --as-of 2012-08-15
 
 $(DEMO)/.champion: | .venv/.dev
 	$(AT_DEMO) .venv/bin/tickercast train --source sample --through 2008-12-31 --seeds 1
@@ -50,7 +50,7 @@ flow-server: setup-dev ## Serve the Prefect UI at http://127.0.0.1:4200, which f
 	PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_HOME=$(CURDIR)/.tickercast/prefect .venv/bin/prefect server start
 
 flow-serve: setup-dev ## Run the daily flow every trading evening, beside flow-server
-	PREFECT_API_URL=http://127.0.0.1:4200/api $(PYTHON) flows/daily_retrain.py --serve
+	PREFECT_API_URL=http://127.0.0.1:4200/api $(PYTHON) flows/daily.py --serve
 
 lock: ## Pin every dependency again, with hashes
 	./setup.sh lock
@@ -88,7 +88,7 @@ dashboard: setup-dev ## Look at forecasts, their record and operations on http:/
 	$(PYTHON) -m tickercast dashboard
 
 screenshots: setup-dev ## Take the pictures of the README again; needs /usr/bin/chromium
-	PYTHONPATH=tests $(PYTHON) benchmarks/screenshots.py
+	$(PYTHON) -m benchmarks.screenshots
 
 function-bundle: setup ## Make dist/function: what Cloud Run installs and runs
 	$(PYTHON) deploy/bundle.py function
@@ -100,28 +100,28 @@ bundles: function-bundle ## Make what the containers of Dockerfile and compose.y
 
 docs: setup-dev ## Write the generated pages of docs/ anew; the record of a deployment needs gcloud
 	$(PYTHON) deploy/docs.py
-	PYTHONPATH=tests $(PYTHON) tests/deployment_page.py
+	$(PYTHON) -m tests.support.deployment_page
 
 bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
-	$(PYTHON) benchmarks/bench_accuracy.py $(DATA)
+	$(PYTHON) -m benchmarks.bench_accuracy $(DATA)
 
 bench-drift: setup-dev ## Count false alarms about drift, and the sessions until March 2020 is found, in the folder DATA (prices)
-	PYTHONPATH=tests $(PYTHON) benchmarks/bench_drift.py $(DATA)
+	$(PYTHON) -m benchmarks.bench_drift $(DATA)
 
 bench-dashboard: setup-dev ## Time the dashboard in a browser with 500 symbols × 20 years; needs /usr/bin/chromium
-	PYTHONPATH=tests $(PYTHON) benchmarks/bench_dashboard.py
+	$(PYTHON) -m benchmarks.bench_dashboard
 
 bench-faults: setup-dev ## Kill and fail the function in a thousand events, and count what is lost or doubled
-	PYTHONPATH=tests $(PYTHON) benchmarks/bench_faults.py
+	$(PYTHON) -m benchmarks.bench_faults
 
 bench-main: setup-dev ## Time the main command against the same job with TensorFlow
-	$(PYTHON) benchmarks/bench_main.py
+	$(PYTHON) -m benchmarks.bench_main
 
 bench-serving: setup-dev ## Measure the function, cold, warm and in batches, against TensorFlow and slow models
-	$(PYTHON) benchmarks/bench_serving.py
+	$(PYTHON) -m benchmarks.bench_serving
 
 bench-warehouse: setup-dev ## Time the views on DuckDB with 500 symbols × 20 years and a million forecasts
-	$(PYTHON) benchmarks/bench_warehouse.py
+	$(PYTHON) -m benchmarks.bench_warehouse
 
 clean: ## Remove what the commands above have made, the local bucket and warehouse included
 	rm -rf .venv .tools .tickercast dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

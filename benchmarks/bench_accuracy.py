@@ -17,17 +17,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import report
 
-from tickercast import bootstrap, chart, config
-from tickercast.backends.market_data_simulated import Oracle
-from tickercast.domain.backtest import backtest, by, compare, summary
-from tickercast.domain.backtest import report as summarised
+from benchmarks import report
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.backends.market_data.simulated import Oracle
+from tickercast.domain.bars import History
 from tickercast.domain.calendar import asset_class
+from tickercast.domain.evaluation import backtest, by, compare, summary
+from tickercast.domain.evaluation import report as summarised
 from tickercast.domain.forecast import Predictor
-from tickercast.domain.history import History
-from tickercast.jobs.train import exams, held_out
-from tickercast.models.served import ServedModel
+from tickercast.jobs.training.train import exams, held_out
+from tickercast.models.onnx import ServedModel
+from tickercast.show import chart
 
 FAST_ENOUGH = ("garch",)  # for every window
 SLOW = ("auto-arima", "auto-ets", "auto-theta", "prophet")
@@ -125,7 +127,7 @@ def _tables(
 
 
 def _simulated() -> dict[str, float]:
-    from tickercast.models import lstm
+    from tickercast.models.lstm import training as lstm
 
     symbols = [f"SIM{number}" for number in range(2 * SIMULATED_SYMBOLS)]
     source = bootstrap.market_data("simulated")
@@ -137,14 +139,15 @@ def _simulated() -> dict[str, float]:
 
 
 def _training(histories: Sequence[History], through: date) -> dict[str, float]:
-    from tickercast.models import lstm
+    from tickercast.models.lstm import training as lstm
+    from tickercast.models.lstm.examples import examples
 
     _say(f"training {len(SEEDS)} seeds on {len(histories)} symbols")
     started = time.perf_counter()
     trained = lstm.fit(histories, trained_through=through, seeds=SEEDS)
     elapsed = time.perf_counter() - started
     served = ServedModel(trained.bundle())
-    some = lstm.examples(histories[:5], through)[np.arange(500)]
+    some = examples(histories[:5], through)[np.arange(500)]
     theirs = served.answer(some.steps, some.statics)
     ours = trained.model([some.steps, some.statics], training=False).numpy()
     return {"train_5_seeds_100_symbols_s": elapsed, "onnx_max_abs_diff": float(np.abs(theirs - ours).max())}

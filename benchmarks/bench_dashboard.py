@@ -10,10 +10,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import report
-from bench_warehouse import CUTOFFS, SESSIONS, SYMBOLS, filled
-from dashboard_server import CHROMIUM, Dashboard, serving
 from playwright.sync_api import Browser, Page, sync_playwright
+from tests.support.dashboard_server import CHROMIUM, Dashboard, serving
+
+from benchmarks import report
+from benchmarks.bench_warehouse import CUTOFFS, SESSIONS, SYMBOLS, filled
 
 RUNS = 5
 _CANDLES = "() => [...document.querySelectorAll('.boxlayer path.box')].map(box => box.getAttribute('d')).join('')"

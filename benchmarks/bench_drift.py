@@ -15,16 +15,17 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-import report
-from drift_days import alarms, judged
+from tests.support.drift_days import alarms, judged
 
-from tickercast import bootstrap, config
+from benchmarks import report
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.domain.bars import History
 from tickercast.domain.drift import Reference, read_reference
 from tickercast.domain.forecast import RollingPredictor
-from tickercast.domain.history import History
 from tickercast.domain.reference import Observed, make_reference, observe
-from tickercast.jobs.monitor import BACKTEST_RATIO
-from tickercast.jobs.train import exams, held_out
+from tickercast.jobs.operations.drift import BACKTEST_RATIO
+from tickercast.jobs.training.train import exams, held_out
 
 FIRST = date(2000, 1, 1)
 SIZES = (5, 10, 36)

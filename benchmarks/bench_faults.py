@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import nasty
 import numpy as np
 import pandas as pd
-import report
-from faults import ALARM, Delivery, Fault, Site
+from tests.support import nasty
+from tests.support.faults import ALARM, Delivery, Fault, Site
 
-from tickercast.domain.history import History, read_csv, to_csv
+from benchmarks import report
+from tickercast.domain.bars import History
+from tickercast.domain.price_files import read_csv, to_csv
 from tickercast.errors import Permanent
 
 EVENTS, ROUNDS, DOUBLED = 1000, 4, 0.3

@@ -14,10 +14,11 @@ import time
 from datetime import date
 from pathlib import Path
 
-import report
-
-from tickercast import bootstrap, config
-from tickercast.domain.history import History, to_csv
+from benchmarks import report
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.domain.bars import History
+from tickercast.domain.price_files import to_csv
 from tickercast.domain.recipe import Recipe
 
 RUNS = 9
@@ -44,7 +45,7 @@ def main() -> None:
 
 def _prepare(workspace: Path) -> tuple[Path, Path]:
     config.silence_tensorflow()
-    from tickercast.models import lstm
+    from tickercast.models.lstm import training as lstm
 
     reading = bootstrap.market_data("sample").fetch(["MSFT"], date(2000, 1, 1), AS_OF, advance=lambda _: None)
     history: History = reading.histories["MSFT"]

@@ -20,14 +20,15 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
-import report
 
-from tickercast import bootstrap, config
+from benchmarks import report
+from tickercast import config
+from tickercast import engines as bootstrap
 from tickercast.backends import events
+from tickercast.domain.bars import History, Reading
 from tickercast.domain.forecast import Predictor
-from tickercast.domain.history import History, Reading
 from tickercast.domain.recipe import Recipe
-from tickercast.jobs.upload import BATCH, LOOKBACK, Upload, batches, upload
+from tickercast.jobs.requests.upload import BATCH, LOOKBACK, Upload, batches, upload
 from tickercast.ports import MarketData
 
 AS_OF = date(2023, 7, 21)
@@ -271,7 +272,7 @@ def _symbols(count: int) -> list[str]:
 
 def _keras_model(folder: Path, source: Made) -> Path:
     config.silence_tensorflow()
-    from tickercast.models import lstm
+    from tickercast.models.lstm import training as lstm
 
     [history] = source.fetch(["MSFT"], AS_OF, AS_OF, advance=None).histories.values()
     path = folder / "model.keras"

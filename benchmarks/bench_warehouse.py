@@ -21,10 +21,10 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
-import report
 
+from benchmarks import report
 from tickercast import config
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 
 SYMBOLS, SESSIONS, CUTOFFS = 500, 5040, 100
 LAST = "2023-07-21"

@@ -5,7 +5,8 @@ import runpy
 from collections.abc import Sequence
 from pathlib import Path
 
-from tickercast import bootstrap, config
+from tickercast import config
+from tickercast import engines as bootstrap
 from tickercast.domain.forecast import Predictor
 from tickercast.ports import ObjectStore
 
@@ -13,10 +14,10 @@ from tickercast.ports import ObjectStore
 def predictors(store: ObjectStore) -> Sequence[Predictor]:
     """Loads the Keras model where the function would load the ONNX one; `store` is not read."""
     config.silence_tensorflow()
-    from tickercast.models import lstm
+    from tickercast.models.lstm.export import load_keras
     from tickercast.models.random_walk import RandomWalk
 
-    return [lstm.load_keras(Path(os.environ["BENCH_KERAS_MODEL"])), RandomWalk()]
+    return [load_keras(Path(os.environ["BENCH_KERAS_MODEL"])), RandomWalk()]
 
 
 bootstrap.predictors = predictors

@@ -4,17 +4,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tickercast import bootstrap, cli
+from tickercast import cli
+from tickercast import engines as bootstrap
 from tickercast.domain.forecast import Predictor
 from tickercast.ports import ObjectStore
 
 
 def predictors(store: ObjectStore) -> Sequence[Predictor]:
     """Loads the Keras model where the function would load the ONNX one; `store` is not read."""
-    from tickercast.models import lstm
+    from tickercast.models.lstm.export import load_keras
     from tickercast.models.random_walk import RandomWalk
 
-    return [lstm.load_keras(Path(sys.argv[1])), RandomWalk()]
+    return [load_keras(Path(sys.argv[1])), RandomWalk()]
 
 
 bootstrap.predictors = predictors

@@ -3,9 +3,9 @@
 import tempfile
 from pathlib import Path
 
-import demo
-from dashboard_server import CHROMIUM, Dashboard, serving
 from playwright.sync_api import Browser, sync_playwright
+from tests.support import demo
+from tests.support.dashboard_server import CHROMIUM, Dashboard, serving
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 

@@ -15,9 +15,10 @@ from cloudevents.http import CloudEvent
 from flask import request
 from werkzeug.exceptions import ServiceUnavailable
 
-from tickercast import bootstrap, logs
+from tickercast import engines as bootstrap
+from tickercast import logs
 from tickercast.errors import TickercastError, UsageError
-from tickercast.jobs.forecast import Outcome
+from tickercast.jobs.serving.handle_event import Outcome
 
 log = logging.getLogger("tickercast.function")
 function = functools.cache(bootstrap.function)

@@ -2,7 +2,7 @@
 
     python flows/backfill.py MSFT AAPL --from 2012-01-01 --to 2012-12-31 --every 5 --source sample
 
-It needs no Prefect server; with PREFECT_API_URL set the runs show in its UI. What it does is in `jobs.backfill`.
+It needs no Prefect server; with PREFECT_API_URL set the runs show in its UI. See `jobs.requests.backfill`.
 """
 
 from collections import Counter
@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tickercast import bootstrap, config
+from tickercast import config
+from tickercast import engines as bootstrap
 
 config.silence_prefect()
 
@@ -20,10 +21,10 @@ from prefect import flow, task
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from tickercast.cli import run
-from tickercast.cli.talk import NOTHING_WORKED, SOME_FAILED, bar, complain, say, symbols_of
+from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, bar, complain, say, symbols_of
 from tickercast.errors import Transient
-from tickercast.jobs.account import Patience
-from tickercast.jobs.backfill import Made, Part, Plan, plan, send
+from tickercast.jobs.requests.backfill import Made, Part, Plan, plan, send
+from tickercast.jobs.requests.ledger import Patience
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from tickercast import config
-from tickercast.domain.history import History
+from tickercast.domain.bars import History
 
 if TYPE_CHECKING:
-    from bigquery_server import BigQueryServer
-    from storage_server import StorageServer
+    from tests.support.bigquery_server import BigQueryServer
+    from tests.support.storage_server import StorageServer
 
 PROJECT = Path(__file__).parents[1]
 REAL_PROJECT = os.environ.pop("TICKERCAST_TEST_PROJECT", "")
@@ -44,7 +44,7 @@ def google_project() -> str:
 
 @pytest.fixture(scope="session")
 def one_bigquery_server() -> "Iterator[BigQueryServer]":
-    from bigquery_server import BigQueryServer
+    from tests.support.bigquery_server import BigQueryServer
 
     server = BigQueryServer()
     yield server
@@ -72,7 +72,7 @@ def other_storage() -> str:
 
 @pytest.fixture(scope="session")
 def one_storage_server() -> "Iterator[StorageServer]":
-    from storage_server import StorageServer
+    from tests.support.storage_server import StorageServer
 
     server = StorageServer()
     yield server
@@ -111,7 +111,7 @@ def price_folder(tmp_path: Path, make_history: Callable[..., History]) -> Callab
     """Makes a folder with one CSV a symbol, as the source `--source DIR` wants it."""
 
     def make(symbols: Sequence[str] = ("MSFT",), **shape: object) -> Path:
-        from tickercast.domain.history import to_csv
+        from tickercast.domain.price_files import to_csv
 
         folder = tmp_path / "prices"
         folder.mkdir(exist_ok=True)

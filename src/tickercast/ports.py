@@ -1,7 +1,7 @@
 """The ports, and the event that ties them together.
 
 A port is the few methods that the jobs need. `tickercast.backends` holds the engines behind them,
-`tickercast.bootstrap` chooses among those by URL, and `tests/contract` runs one suite over all.
+`tickercast.engines` chooses among those by URL, and `tests/contract` runs one suite over all.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,10 +13,10 @@ from typing import Any, Protocol
 import pandas as pd
 
 from tickercast.domain.alerts import Severity
-from tickercast.domain.bundle import Bundle, RegisteredVersion
+from tickercast.domain.bars import Reading
 from tickercast.domain.dataset import Dataset
 from tickercast.domain.drift import Finding
-from tickercast.domain.history import Reading
+from tickercast.domain.model_card import Bundle, RegisteredVersion
 from tickercast.domain.recipe import Epoch, Recipe
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"

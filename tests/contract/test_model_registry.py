@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow_server import CannotStart, create_database, mlflow_server, postgresql
+from tests.support.mlflow_server import CannotStart, create_database, mlflow_server, postgresql
 
 from tickercast import __version__
-from tickercast.backends import provenance
-from tickercast.backends.registry_mlflow import MlflowRegistry
+from tickercast.backends.registry import provenance
+from tickercast.backends.registry.mlflow import MlflowRegistry
 from tickercast.domain import features
-from tickercast.domain.bundle import Bundle, read_bundle
 from tickercast.domain.dataset import Dataset
+from tickercast.domain.model_card import Bundle, read_bundle
 from tickercast.errors import BundleError, UsageError
 from tickercast.ports import RunRecord
 

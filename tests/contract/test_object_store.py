@@ -19,8 +19,8 @@ from google.api_core import exceptions as api
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
-from tickercast.backends.object_store_gcs import GcsObjectStore
-from tickercast.backends.object_store_local import LocalObjectStore
+from tickercast.backends.object_store.gcs import GcsObjectStore
+from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 from tickercast.ports import ObjectStore
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tickercast import bootstrap
-from tickercast.backends.sql import read_objects, to_duckdb
+from tickercast import engines as bootstrap
+from tickercast.backends.warehouse.sql import read_objects, to_duckdb
 from tickercast.config import resource
 
 SQL = resource("sql")
@@ -125,7 +125,7 @@ def rows() -> dict[str, pd.DataFrame]:
 @pytest.fixture(scope="session")
 def zeta(pytestconfig: pytest.Config) -> Any:
     pytest.importorskip("zetasql")
-    from zeta import Zeta
+    from tests.support.zeta import Zeta
 
     return Zeta(SQL, pytestconfig.cache.mkdir("zetasql"))
 

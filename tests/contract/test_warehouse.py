@@ -18,10 +18,10 @@ import pandas as pd
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
-from warehouse_rows import AT, append, price
+from tests.support.warehouse_rows import AT, append, price
 
-from tickercast.backends.warehouse_bigquery import BigQueryWarehouse
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.errors import Permanent, SchemaMismatch, UsageError, WarehouseUnavailable
 from tickercast.ports import Warehouse

@@ -9,18 +9,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import demo
 import pandas as pd
 import pytest
-from dashboard_server import CHROMIUM, Dashboard, serving
-from place import Champion, RandomWalk
+from tests.support import demo
+from tests.support.dashboard_server import CHROMIUM, Dashboard, serving
+from tests.support.place import Champion, RandomWalk
 
-from tickercast import bootstrap
-from tickercast.dashboard import words
+from tickercast import engines as bootstrap
+from tickercast.domain.bars import History
 from tickercast.domain.forecast import LEVELS
-from tickercast.domain.history import History, to_csv
-from tickercast.jobs.forecast import forecast
+from tickercast.domain.price_files import to_csv
+from tickercast.jobs.serving.handle_event import forecast
 from tickercast.ports import ObjectFinalized
+from tickercast.show import sentences as words
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed")
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tickercast.backends.object_store_local import LocalObjectStore
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 
 PROJECT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from bigquery_server import BigQueryServer
+from tests.support.bigquery_server import BigQueryServer
 
 PROJECT = Path(__file__).parents[2]
 WORDS = ["MSFT", "IBM", "2012-08-15", "--source", "sample", "--json"]

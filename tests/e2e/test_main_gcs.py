@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from storage_server import INSERT, StorageServer
+from tests.support.storage_server import INSERT, StorageServer
 
 from tickercast import config
 from tickercast.backends import events

@@ -12,11 +12,12 @@ from typing import Any
 from urllib.parse import urlparse
 
 import pytest
-from dashboard_server import CHROMIUM
-from mlflow_server import free_port
-from trading import PROJECT
+from tests.support.dashboard_server import CHROMIUM
+from tests.support.mlflow_server import free_port
+from tests.support.trading import PROJECT
 
-from tickercast import bootstrap, config
+from tickercast import config
+from tickercast import engines as bootstrap
 
 pytest.importorskip("prefect")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed")]
@@ -61,7 +62,7 @@ def said(folder: Path, environment: dict[str, str], server: str) -> str:
     """What a day of the flow on the sample prints."""
     words = ["AAPL", "GOOG", "IBM", "MSFT", "--source", "sample", "--as-of", "2012-08-15"]
     done = subprocess.run(
-        [sys.executable, PROJECT / "flows" / "daily_retrain.py", *words],
+        [sys.executable, PROJECT / "flows" / "daily.py", *words],
         cwd=folder,
         env=environment | {"PREFECT_API_URL": f"{server}/api"},
         capture_output=True,

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from told import told
+from tests.support.told import told
 
-from tickercast import report
+from tickercast.show import report
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

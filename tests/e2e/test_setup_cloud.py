@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cloud_server import NUMBER, Call
-from deployment import HAS_GCLOUD, PROJECT, WHERE, Deployment
-from deployment_page import page
+from tests.support.cloud_server import NUMBER, Call
+from tests.support.deployment import HAS_GCLOUD, PROJECT, WHERE, Deployment
+from tests.support.deployment_page import page
 
-from tickercast import bootstrap
+from tickercast import engines as bootstrap
 from tickercast.config import Settings
 
 PERMISSIONS = list(csv.DictReader((PROJECT / "deploy" / "permissions.tsv").read_text().splitlines(), delimiter="\t"))

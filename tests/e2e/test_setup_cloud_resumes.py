@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from cloud_server import Call
-from deployment import HAS_GCLOUD, WHERE, Deployment
-from storage_server import INSERT
+from tests.support.cloud_server import Call
+from tests.support.deployment import HAS_GCLOUD, WHERE, Deployment
+from tests.support.storage_server import INSERT
 
 pytestmark = pytest.mark.skipif(not HAS_GCLOUD, reason="gcloud and bq are not installed")
 

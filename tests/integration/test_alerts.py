@@ -12,20 +12,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from place import AT, Champion, Place
-from stand_in import Answer, StandIn
+from tests.support.place import AT, Champion, Place
+from tests.support.stand_in import Answer, StandIn
 from typer.testing import CliRunner
 
-from tickercast import bootstrap, doctor
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast import engines as bootstrap
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
 from tickercast.config import Settings, resource
-from tickercast.domain.bundle import CHAMPION
+from tickercast.domain.bars import History
 from tickercast.domain.forecast import HORIZON, QUANTILES
-from tickercast.domain.history import History, to_csv
+from tickercast.domain.model_card import CHAMPION
+from tickercast.domain.price_files import to_csv
 from tickercast.errors import AlertUnavailable, StoreUnavailable, UsageError
-from tickercast.jobs import alert
-from tickercast.jobs.alert import TOLD, Watched, watch
+from tickercast.jobs.operations import alerts as alert
+from tickercast.jobs.operations import doctor
+from tickercast.jobs.operations.alerts import TOLD, Watched, watch
 from tickercast.ports import Notifier
 
 pytest.importorskip("apprise")

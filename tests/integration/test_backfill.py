@@ -12,18 +12,19 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from place import Champion, Place, RandomWalk
+from tests.support.place import Champion, Place, RandomWalk
 
-from tickercast import bootstrap
-from tickercast.backends.market_data_folder import Folder
-from tickercast.backends.object_store_local import LocalObjectStore
-from tickercast.domain.bundle import HAS_SEEN, Bundle
+from tickercast import engines as bootstrap
+from tickercast.backends.market_data.folder import Folder
+from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.domain.bars import SIMULATED, History
 from tickercast.domain.forecast import Predictor
-from tickercast.domain.history import SIMULATED, History, to_csv
+from tickercast.domain.model_card import HAS_SEEN, Bundle
+from tickercast.domain.price_files import to_csv
 from tickercast.errors import StoreUnavailable, UsageError
-from tickercast.jobs.backfill import Made, Part, Plan, plan, send
-from tickercast.jobs.choose import Published
-from tickercast.jobs.publish import point_champion, write_bundle
+from tickercast.jobs.champion.model_store import point_champion, write_bundle
+from tickercast.jobs.requests.backfill import Made, Part, Plan, plan, send
+from tickercast.jobs.serving.past_models import Published
 
 NOW = datetime(2023, 8, 1, tzinfo=UTC)
 FIRST, LAST = date(2023, 7, 3), date(2023, 7, 14)  # nine sessions: the fourth is a holiday

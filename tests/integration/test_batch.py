@@ -8,17 +8,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import Result
-from place import Place
+from tests.support.place import Place
 from typer.testing import CliRunner
 
-from tickercast import bootstrap, config
-from tickercast.backends.object_store_local import LocalObjectStore
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import app
 from tickercast.errors import FunctionUnavailable, StoreUnavailable
-from tickercast.jobs import upload as uploading
-from tickercast.jobs.collect import collect_all
-from tickercast.jobs.resume import forecast_before
-from tickercast.jobs.upload import Upload
+from tickercast.jobs.requests import upload as uploading
+from tickercast.jobs.requests.results import collect_all
+from tickercast.jobs.requests.resume import forecast_before
+from tickercast.jobs.requests.upload import Upload
 
 SYMBOLS = [f"S{number}" for number in range(7)]
 AS_OF = date(2023, 7, 22)

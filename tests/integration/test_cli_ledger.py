@@ -11,15 +11,16 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from tickercast import bootstrap, config
+from tickercast import config
+from tickercast import engines as bootstrap
 from tickercast.backends import events
-from tickercast.backends.object_store_local import LocalObjectStore
+from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import app
 from tickercast.errors import FunctionUnavailable, UsageError
-from tickercast.jobs import account
+from tickercast.jobs.requests import ledger as account
 
 if TYPE_CHECKING:
-    from storage_server import StorageServer
+    from tests.support.storage_server import StorageServer
 
 NAME = "ohlc/2023-07-22/MSFT.csv"
 BUCKET = Path(".tickercast/bucket")
@@ -121,7 +122,7 @@ def test_the_wait_is_told_to_those_who_look_on(
 ) -> None:
     remote(None)
     told: list[str] = []
-    monkeypatch.setattr("tickercast.cli.talk.Bar.say", lambda _, label: told.append(label))
+    monkeypatch.setattr("tickercast.cli.terminal.Bar.say", lambda _, label: told.append(label))
     bad_file()
     assert run("replay", NAME, "--wait", "1").exit_code == 1
     assert told[0] == "waiting for the function: 0 s of 1 s"

@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from trading import Evening, Registry, plain_flow
+from tests.support.trading import Evening, Registry, plain_flow
 
-from tickercast.domain.bundle import CHAMPION_ALIAS, MODEL, Bundle, RegisteredVersion, read_bundle
-from tickercast.jobs.publish import read_pointer
+from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle, RegisteredVersion, read_bundle
+from tickercast.jobs.champion.model_store import read_pointer
 from tickercast.ports import RunRecord
 
 pytest.importorskip("prefect")

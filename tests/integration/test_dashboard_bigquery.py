@@ -8,15 +8,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from bigquery_server import BigQueryServer
-from place import Place
+from tests.support.bigquery_server import BigQueryServer
+from tests.support.place import Place
 
-from tickercast import bootstrap
+from tickercast import engines as bootstrap
 from tickercast.config import Settings
-from tickercast.dashboard import data
-from tickercast.domain.history import History, to_csv
+from tickercast.domain.bars import History
+from tickercast.domain.price_files import to_csv
 from tickercast.errors import WarehouseUnavailable
 from tickercast.ports import Warehouse
+from tickercast.reading import views as data
 
 Ask = Callable[[Warehouse], pd.DataFrame]
 

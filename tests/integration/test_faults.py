@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from faults import ALARM, Delivery, Difference, Fault, Site, at_every_step, shuffled
+from tests.support.faults import ALARM, Delivery, Difference, Fault, Site, at_every_step, shuffled
 
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
-from tickercast.domain.history import History, to_csv
+from tickercast.domain.bars import History
+from tickercast.domain.price_files import to_csv
 
 MakeHistory = Callable[..., History]
 AT = datetime(2023, 7, 22, 12, tzinfo=UTC)

@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from trading import PROJECT
+from tests.support.trading import PROJECT
 
 pytest.importorskip("prefect")
 
 SCRIPT = """
 import sys
 sys.path[:0] = [{flows!r}]
-import daily_retrain as daily
+import daily
 from prefect import flow
 from tickercast.errors import SourceUnavailable, UsageError
 

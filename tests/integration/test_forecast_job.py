@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from place import AT, Champion, Place, RandomWalk
+from tests.support.place import AT, Champion, Place, RandomWalk
 
-from tickercast.domain.history import SIMULATED, History, to_csv
+from tickercast.domain.bars import SIMULATED, History
+from tickercast.domain.price_files import to_csv
 from tickercast.errors import ModelUnavailable, StoreUnavailable, Transient, WarehouseUnavailable
-from tickercast.jobs.forecast import Limits, Outcome
+from tickercast.jobs.serving.handle_event import Limits, Outcome
 from tickercast.ports import ObjectFinalized
 
 MakeHistory = Callable[..., History]

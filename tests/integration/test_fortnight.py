@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from trading import SYMBOLS, Evening, plain_flow
+from tests.support.trading import SYMBOLS, Evening, plain_flow
 
 from tickercast.domain import promotion
 from tickercast.domain.calendar import sessions_between

@@ -12,8 +12,10 @@ from cloudevents.conversion import to_binary, to_structured
 from cloudevents.http import CloudEvent
 from functions_framework import create_app
 
-from tickercast import bootstrap, config
-from tickercast.domain.history import History, to_csv
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.domain.bars import History
+from tickercast.domain.price_files import to_csv
 from tickercast.ports import ObjectStore, Warehouse
 
 SOURCE = config.resource("cloud_function") / "main.py"
@@ -127,7 +129,7 @@ def test_the_function_answers_with_neither_tensorflow_nor_mlflow_nor_what_only_f
     script = (
         "import sys; from functions_framework import create_app; "
         f"create_app('forecast', {str(SOURCE)!r}, 'cloudevent'); "
-        "import tickercast.models.served, tickercast.backends.warehouse_duckdb; "
+        "import tickercast.models.onnx, tickercast.backends.warehouse.duckdb; "
         "print(sorted({'tensorflow', 'keras', 'mlflow', 'prefect', 'evidently', 'streamlit', 'matplotlib', 'yfinance'}"
         " & set(sys.modules)))"
     )

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 import requests
-from bigquery_server import BigQueryServer
 from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
-from storage_server import StorageServer
+from tests.support.bigquery_server import BigQueryServer
+from tests.support.storage_server import StorageServer
 
-from tickercast import bootstrap, config
-from tickercast.domain.history import History, to_csv
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.domain.bars import History
+from tickercast.domain.price_files import to_csv
 from tickercast.ports import FINALIZED
 
 PROJECT = Path(__file__).parents[2]

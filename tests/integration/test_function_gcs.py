@@ -9,12 +9,15 @@ import pytest
 from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 from functions_framework import create_app
-from storage_server import COPY, GET, INSERT, StorageServer
+from tests.support.storage_server import COPY, GET, INSERT, StorageServer
 
-from tickercast import bootstrap, config, doctor
-from tickercast.domain.bundle import CHAMPION
-from tickercast.domain.history import History, to_csv
-from tickercast.jobs.upload import upload
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.domain.bars import History
+from tickercast.domain.model_card import CHAMPION
+from tickercast.domain.price_files import to_csv
+from tickercast.jobs.operations import doctor
+from tickercast.jobs.requests.upload import upload
 from tickercast.ports import FINALIZED, ObjectStore, Warehouse
 
 NAME = "ohlc/2023-07-22/MSFT.csv"

@@ -11,8 +11,10 @@ from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 from functions_framework import create_app
 
-from tickercast import bootstrap, config, logs
-from tickercast.domain.history import History, to_csv
+from tickercast import config, logs
+from tickercast import engines as bootstrap
+from tickercast.domain.bars import History
+from tickercast.domain.price_files import to_csv
 from tickercast.ports import FINALIZED, ObjectStore, Warehouse
 
 SOURCE = config.resource("cloud_function") / "main.py"

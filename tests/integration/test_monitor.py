@@ -16,24 +16,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bigquery_server import BigQueryServer
-from faults import Fault, Stepped, Steps
+from tests.support.bigquery_server import BigQueryServer
+from tests.support.faults import Fault, Stepped, Steps
 from typer.testing import CliRunner
 
-from tickercast import bootstrap, config
-from tickercast.backends.object_store_local import LocalObjectStore
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
 from tickercast.config import Settings
-from tickercast.domain.bundle import Bundle
+from tickercast.domain.bars import History
 from tickercast.domain.drift import COLUMNS, COVERAGE, INPUTS, LOSS, ORIGINS, WIDTHS, Finding
 from tickercast.domain.features import panel
 from tickercast.domain.forecast import HORIZON, Forecast
 from tickercast.domain.forecast import rows as forecast_rows
-from tickercast.domain.history import History
+from tickercast.domain.model_card import Bundle
 from tickercast.errors import StoreUnavailable, TooFewSessions, UsageError, WarehouseUnavailable
-from tickercast.jobs.monitor import Monitored, monitor
-from tickercast.jobs.publish import point_champion, read_champion, write_bundle
+from tickercast.jobs.champion.model_store import point_champion, read_champion, write_bundle
+from tickercast.jobs.operations.drift import Monitored, monitor
 from tickercast.models.random_walk import RandomWalk
 from tickercast.ports import DriftReport, ObjectStore, Warehouse
 

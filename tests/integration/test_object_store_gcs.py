@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 from google.api_core.retry import retry_unary
-from storage_server import CHUNK, COPY, DELETE, GET, INSERT, LIST, StorageServer
+from tests.support.storage_server import CHUNK, COPY, DELETE, GET, INSERT, LIST, StorageServer
 
-from tickercast import bootstrap
-from tickercast.backends.object_store_gcs import GcsObjectStore
+from tickercast import engines as bootstrap
+from tickercast.backends.object_store.gcs import GcsObjectStore
 from tickercast.config import Settings
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, TickercastError, UsageError
 

@@ -4,16 +4,20 @@ from datetime import date
 
 import pytest
 
-from tickercast import bootstrap
-from tickercast.backends.market_data_simulated import Oracle
-from tickercast.domain.backtest import backtest, summary
+from tickercast import engines as bootstrap
+from tickercast.backends.market_data.simulated import Oracle
+from tickercast.domain.evaluation import backtest, summary
 from tickercast.domain.recipe import Recipe
 from tickercast.models.baselines import EwmaT, HistoricalSimulation
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
 pytest.importorskip("tensorflow", exc_type=ImportError)
-lstm = pytest.importorskip("tickercast.models.lstm", exc_type=ImportError)
+
+from tickercast.models.lstm.training import fit  # noqa: E402
+
+pytest.importorskip("tensorflow", exc_type=ImportError)
+
 
 THROUGH = date(2014, 12, 31)
 
@@ -25,7 +29,7 @@ def test_the_network_comes_near_the_truth_and_nearer_than_the_baselines() -> Non
         source.fetch(symbols, date(2003, 1, 1), date(2022, 12, 30), advance=lambda _: None).histories.values()
     )
     recipe = Recipe(units=16, hidden=16, epochs=2, every=3, batch=64)
-    trained = lstm.fit(histories[:10], trained_through=THROUGH, seeds=[1], recipe=recipe)
+    trained = fit(histories[:10], trained_through=THROUGH, seeds=[1], recipe=recipe)
 
     models = {made.name: made for made in (Oracle(), trained, EwmaT(), HistoricalSimulation())}
     tables = backtest(models, histories[10:], date(2015, 1, 1), date(2022, 12, 1))

@@ -7,13 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tickercast import bootstrap, config
-from tickercast.backends.object_store_local import LocalObjectStore
-from tickercast.domain.bundle import CHAMPION_ALIAS, MODEL, Bundle
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle
 from tickercast.domain.promotion import Decision
 from tickercast.errors import BundleError, PreconditionFailed, UsageError
-from tickercast.jobs.promote import promote, publish
-from tickercast.jobs.publish import point_champion, published_versions, read_champion, rollback, write_bundle
+from tickercast.jobs.champion.model_store import (
+    point_champion,
+    published_versions,
+    read_champion,
+    rollback,
+    write_bundle,
+)
+from tickercast.jobs.champion.promote import promote, publish
 from tickercast.ports import ModelRegistry, ObjectStore, RunRecord
 
 pytest.importorskip("mlflow")

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tickercast import bootstrap, config, doctor
+from tickercast import config
+from tickercast import engines as bootstrap
 from tickercast.cli import run
-from tickercast.domain.bundle import CHAMPION
+from tickercast.domain.model_card import CHAMPION
+from tickercast.jobs.operations import doctor
 
 
 def tickercast(*words: str) -> int:

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from place import Place
+from tests.support.place import Place
 
-from tickercast.domain.history import SIMULATED, History, to_csv
-from tickercast.jobs.collect import Collected, StoredForecast, collect
-from tickercast.jobs.recall import SESSIONS, TrackRecord, bars_before, closes_before, track_record
-from tickercast.jobs.suggest import suggest
-from tickercast.jobs.upload import Upload
+from tickercast.domain.bars import SIMULATED, History
+from tickercast.domain.price_files import to_csv
+from tickercast.jobs.requests.results import Collected, StoredForecast, collect
+from tickercast.jobs.requests.suggest import suggest
+from tickercast.jobs.requests.upload import Upload
+from tickercast.reading.track_record import SESSIONS, TrackRecord, bars_before, closes_before, track_record
 
 MakeHistory = Callable[..., History]
 CUTOFF = date(2023, 7, 21)

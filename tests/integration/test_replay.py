@@ -5,15 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from place import Champion, Place, RandomWalk
+from tests.support.place import Champion, Place, RandomWalk
 
-from tickercast.domain.history import History, to_csv
+from tickercast.domain.bars import History
+from tickercast.domain.price_files import to_csv
 from tickercast.errors import FunctionUnavailable, PreconditionFailed, UsageError
-from tickercast.jobs.account import UNACCOUNTED, Entry, Patience, accounted, entries, failed
-from tickercast.jobs.collect import collect
-from tickercast.jobs.quarantine import drop, find, quarantined, release
-from tickercast.jobs.replay import replay
-from tickercast.jobs.upload import Upload
+from tickercast.jobs.requests.ledger import UNACCOUNTED, Entry, Patience, accounted, entries, failed
+from tickercast.jobs.requests.quarantine import drop, find, quarantined, release
+from tickercast.jobs.requests.replay import replay
+from tickercast.jobs.requests.results import collect
+from tickercast.jobs.requests.upload import Upload
 
 NAME = "ohlc/2023-07-22/MSFT.csv"
 MakeHistory = Callable[..., History]

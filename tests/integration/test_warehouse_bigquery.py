@@ -17,13 +17,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bigquery_server import BigQueryServer
 from google.api_core.exceptions import BadRequest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
-from warehouse_rows import append, price
+from tests.support.bigquery_server import BigQueryServer
+from tests.support.warehouse_rows import append, price
 
-from tickercast.backends.warehouse_bigquery import BigQueryWarehouse
+from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.config import resource
 from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
 

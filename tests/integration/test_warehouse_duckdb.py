@@ -8,7 +8,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.errors import SchemaMismatch, UsageError, WarehouseUnavailable
 
@@ -22,7 +22,7 @@ def test_a_file_of_another_kind_is_a_sentence(tmp_path: Path) -> None:
 WRITER = """
 import sys, pandas as pd
 from pathlib import Path
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 warehouse = DuckDBWarehouse(Path(sys.argv[1]), Path(sys.argv[2]))
 warehouse.provision()
 for number in range(20):
@@ -72,7 +72,7 @@ def test_a_process_that_was_forked_off_can_use_the_warehouse_and_end(tmp_path: P
     script = """
 import os, sys
 from pathlib import Path
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 warehouse = DuckDBWarehouse(Path(sys.argv[1]), Path(sys.argv[2]))
 warehouse.provision()
 child = os.fork()

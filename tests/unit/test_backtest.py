@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from tickercast import bootstrap
-from tickercast.domain.backtest import (
+from tickercast import engines as bootstrap
+from tickercast.domain.bars import History
+from tickercast.domain.evaluation import (
     BLOCK,
     _blocks,
     backtest,
@@ -23,12 +24,11 @@ from tickercast.domain.backtest import (
     summary,
 )
 from tickercast.domain.forecast import HORIZON, QUANTILES
-from tickercast.domain.history import History
 from tickercast.errors import NoRecentBars
-from tickercast.jobs import backtest as job
+from tickercast.jobs.training import evaluate as job
 from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation
+from tickercast.models.onnx import ServedModel
 from tickercast.models.random_walk import RandomWalk
-from tickercast.models.served import ServedModel
 
 MakeHistory = Callable[..., History]
 FIRST, LAST = date(2022, 9, 1), date(2023, 5, 31)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tickercast import bootstrap
+from tickercast import engines as bootstrap
 from tickercast.config import Settings
 from tickercast.errors import UsageError
 

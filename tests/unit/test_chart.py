@@ -3,9 +3,9 @@ from datetime import date
 from xml.etree import ElementTree
 
 import pytest
-from told import told
+from tests.support.told import told
 
-from tickercast import chart
+from tickercast.show import chart
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

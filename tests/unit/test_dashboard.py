@@ -11,17 +11,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from place import Place
+from tests.support.place import Place
 from typer.testing import CliRunner
 
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
 from tickercast.config import resource
-from tickercast.dashboard import charts, data, figures, launch, words
+from tickercast.dashboard import charts, figures, launch
 from tickercast.dashboard.palette import DARK, LIGHT
-from tickercast.domain.history import History, to_csv
+from tickercast.domain.bars import History
+from tickercast.domain.price_files import to_csv
 from tickercast.errors import UsageError, WarehouseUnavailable
-from tickercast.looker import report_urls
+from tickercast.reading import views as data
+from tickercast.show import sentences as words
+from tickercast.show.looker import report_urls
 
 MakeHistory = Callable[..., History]
 SESSIONS = pd.bdate_range(end="2023-07-21", periods=60)
@@ -335,7 +338,7 @@ def test_looker_prints_a_link_a_view(workspace: Path, monkeypatch: pytest.Monkey
 def test_neither_the_command_line_nor_the_function_imports_what_draws() -> None:
     import subprocess
 
-    script = "import sys, tickercast.cli, tickercast.bootstrap; print({'streamlit', 'plotly'} & set(sys.modules))"
+    script = "import sys, tickercast.cli, tickercast.engines; print({'streamlit', 'plotly'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -368,7 +371,7 @@ def test_a_warehouse_that_is_not_there_shows_the_command_to_run(opened: Callable
 
 @pytest.mark.parametrize("page", ["Forecast", "Track record", "Operations"])
 def test_an_empty_warehouse_shows_the_command_to_run(opened: Callable[..., Any], workspace: Path, page: str) -> None:
-    from place import empty_warehouse
+    from tests.support.place import empty_warehouse
 
     (workspace / ".tickercast").mkdir()
     (workspace / ".tickercast" / "warehouse.duckdb").write_bytes(empty_warehouse())

@@ -7,8 +7,8 @@ from datetime import date
 import numpy as np
 import pytest
 
+from tickercast.domain.bars import History
 from tickercast.domain.dataset import dataset
-from tickercast.domain.history import History
 from tickercast.errors import TooFewSessions
 
 LAST = date(2023, 7, 21)

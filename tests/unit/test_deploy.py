@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tickercast import config
-from tickercast.backends.warehouse_duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 
 PROJECT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

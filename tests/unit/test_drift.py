@@ -6,12 +6,12 @@ from datetime import date
 
 import numpy as np
 import pytest
-from drift_days import alarms, judged
+from tests.support.drift_days import alarms, judged
 
-from tickercast import bootstrap
-from tickercast.backends.market_data_simulated import Simulated
+from tickercast import engines as bootstrap
+from tickercast.backends.market_data.simulated import Simulated
 from tickercast.domain import drift
-from tickercast.domain.bundle import MODEL
+from tickercast.domain.bars import History
 from tickercast.domain.drift import (
     COLUMNS,
     COVERAGE,
@@ -27,7 +27,7 @@ from tickercast.domain.drift import (
     to_json,
 )
 from tickercast.domain.forecast import RollingPredictor
-from tickercast.domain.history import History
+from tickercast.domain.model_card import MODEL
 from tickercast.domain.reference import FALSE_ALARMS, Observed, make_reference, observe
 from tickercast.errors import BundleError, TooFewSessions
 

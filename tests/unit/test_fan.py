@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tickercast.fan import NARROWEST, fan
-from tickercast.jobs.collect import StoredForecast
+from tickercast.jobs.requests.results import StoredForecast
+from tickercast.show.fan import NARROWEST, fan
 
 CUTOFF = date(2023, 7, 21)
 BRAILLE = range(0x2800, 0x2900)

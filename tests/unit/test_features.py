@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tickercast.domain import features
-from tickercast.domain.history import History
+from tickercast.domain.bars import History
 from tickercast.errors import TooFewSessions
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tickercast.domain.history import History
+from tickercast.domain.bars import History
 from tickercast.domain.promotion import PROBATION, Condition, Realised, review, standstill, training
 from tickercast.domain.quality import findings, rebased
 from tickercast.domain.realised import ratio, realised

@@ -7,15 +7,18 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import nasty
 import numpy as np
 import pytest
 from functions_framework import create_app
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support import nasty
 
-from tickercast import bootstrap, config
-from tickercast.domain.history import Reading, parse_symbol, read_csv
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.domain.bars import Reading
+from tickercast.domain.price_files import read_csv
+from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent
 from tickercast.ports import FINALIZED, Warehouse
 

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nst
 
-from tickercast.domain.history import BAR_COLUMNS, History, parse_symbol, read_csv, to_csv
+from tickercast.domain.bars import BAR_COLUMNS, History
+from tickercast.domain.price_files import read_csv, to_csv
+from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, NoRecentBars, UsageError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

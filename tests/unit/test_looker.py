@@ -4,7 +4,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tickercast.errors import UsageError
-from tickercast.looker import VIEWS, report_urls
+from tickercast.show.looker import VIEWS, report_urls
 
 PROJECT = Path(__file__).parents[2]
 

@@ -11,22 +11,29 @@ import numpy as np
 import pytest
 
 from tickercast.domain import features
+from tickercast.domain.bars import History, Reading
 from tickercast.domain.dataset import dataset
 from tickercast.domain.drift import COLUMNS, read_reference
-from tickercast.domain.history import History, Reading
+from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.recipe import Recipe
 from tickercast.domain.reference import observe
 from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol, UsageError
-from tickercast.jobs.train import evaluate, measures, train
+from tickercast.jobs.training.train import evaluate, measures, train
 from tickercast.models.baselines import EwmaT
-from tickercast.models.served import ServedModel
+from tickercast.models.onnx import ServedModel
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
-pytest.importorskip("tensorflow", exc_type=ImportError)
-lstm = pytest.importorskip("tickercast.models.lstm", exc_type=ImportError)
+keras = pytest.importorskip("keras", exc_type=ImportError)
+
+from tickercast.models.lstm.calibration import _best_factors, _smoothed, calibrated  # noqa: E402
+from tickercast.models.lstm.examples import Examples, examples, split  # noqa: E402
+from tickercast.models.lstm.export import check_parity, load_keras  # noqa: E402
+from tickercast.models.lstm.network import network  # noqa: E402
+from tickercast.models.lstm.training import fit, prepare  # noqa: E402
 
 THROUGH = date(2022, 12, 30)
-TINY = lstm.Recipe(units=4, hidden=4, epochs=2, folds=2, block=120)
+TINY = Recipe(units=4, hidden=4, epochs=2, folds=2, block=120)
 
 
 @pytest.fixture(scope="module")
@@ -49,19 +56,19 @@ def simulated(symbol: str, random: np.random.Generator, sessions: int = 700) -> 
 
 @pytest.fixture(scope="module")
 def trained(histories: list[History]) -> Any:
-    return lstm.fit(histories, trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
+    return fit(histories, trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
 
 
 def test_an_untrained_network_answers_the_training_quantiles(histories: list[History]) -> None:
-    some = lstm.examples(histories, THROUGH)
-    z = lstm.network(some, TINY)([some.steps[:50], some.statics[:50]], training=False)[0].numpy()
-    expected = np.quantile(some.returns, lstm.QUANTILES, axis=0).T
+    some = examples(histories, THROUGH)
+    z = network(some, TINY)([some.steps[:50], some.statics[:50]], training=False)[0].numpy()
+    expected = np.quantile(some.returns, QUANTILES, axis=0).T
     np.testing.assert_allclose(z, np.broadcast_to(expected, z.shape), atol=1e-5)
 
 
 def test_quantiles_never_cross_whatever_the_weights_and_inputs(histories: list[History]) -> None:
-    some = lstm.examples(histories, THROUGH)
-    model = lstm.network(some, TINY)
+    some = examples(histories, THROUGH)
+    model = network(some, TINY)
     random = np.random.default_rng(0)
     model.set_weights([random.normal(0, 3, weight.shape) for weight in model.get_weights()])
     steps = random.normal(0, 5, (50, *some.steps.shape[1:]))
@@ -71,14 +78,14 @@ def test_quantiles_never_cross_whatever_the_weights_and_inputs(histories: list[H
 
 def test_examples_use_nothing_after_the_last_date(histories: list[History]) -> None:
     cut = [History(h.symbol, h.bars[h.bars["session_date"] <= np.datetime64(THROUGH)]) for h in histories]
-    whole, known = lstm.examples(histories, THROUGH), lstm.examples(cut, THROUGH)
-    for name in lstm.Examples.__dataclass_fields__:
+    whole, known = examples(histories, THROUGH), examples(cut, THROUGH)
+    for name in Examples.__dataclass_fields__:
         assert np.array_equal(getattr(whole, name), getattr(known, name)), name
     assert len(known) == sum(len(history) - features.MIN_SESSIONS + 1 - 10 for history in cut)
 
 
 def test_returns_are_in_units_of_ewma_sigma_and_the_root_of_the_step(histories: list[History]) -> None:
-    some, panel = lstm.examples(histories[:1], THROUGH), features.panel(histories[0])
+    some, panel = examples(histories[:1], THROUGH), features.panel(histories[0])
     move = panel.log_close[90 + 4] - panel.log_close[90]
     assert some.returns[0, 3] == pytest.approx(move / (2 * panel.sigma_ewma[90]), rel=1e-5)
 
@@ -86,7 +93,7 @@ def test_returns_are_in_units_of_ewma_sigma_and_the_root_of_the_step(histories: 
 def test_training_and_validation_share_no_session() -> None:
     day = np.arange(1000)
     for fold in range(5):
-        learned, held = lstm.split(day, fold, lstm.Recipe())
+        learned, held = split(day, fold, Recipe())
         assert held.sum() >= 63 * 3
         assert learned.sum() >= 500
         gaps = np.abs(day[learned][:, None] - day[held][None, :])
@@ -94,7 +101,7 @@ def test_training_and_validation_share_no_session() -> None:
 
 
 def test_every_session_is_validated_by_one_fold_of_five() -> None:
-    held = [lstm.split(np.arange(1000), fold, lstm.Recipe())[1] for fold in range(5)]
+    held = [split(np.arange(1000), fold, Recipe())[1] for fold in range(5)]
     assert (np.sum(held, axis=0) == 1).all()
 
 
@@ -109,9 +116,9 @@ def test_the_exported_network_gives_the_same_numbers_in_every_batch_size(trained
 
 def test_a_network_that_answers_differently_makes_no_bundle(trained: Any) -> None:
     bundle = trained.bundle()
-    other = replace(trained, model=lstm.keras.models.clone_model(trained.model))
+    other = replace(trained, model=keras.models.clone_model(trained.model))
     with pytest.raises(BundleError, match="differs from the trained one"):
-        lstm.check_parity(other, bundle)
+        check_parity(other, bundle)
 
 
 def test_the_served_bundle_predicts_what_the_trained_network_predicts(trained: Any, histories: list[History]) -> None:
@@ -121,20 +128,20 @@ def test_the_served_bundle_predicts_what_the_trained_network_predicts(trained: A
 
 def test_a_saved_network_predicts_the_same_again(trained: Any, histories: list[History], tmp_path: Path) -> None:
     trained.save(tmp_path / "network.keras")
-    again = lstm.load_keras(tmp_path / "network.keras")
+    again = load_keras(tmp_path / "network.keras")
     np.testing.assert_array_equal(again.predict(histories), trained.predict(histories))
     assert again.card == trained.card
 
 
 def test_a_network_that_was_never_saved_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="Save it again"):
-        lstm.load_keras(tmp_path / "network.keras")
+        load_keras(tmp_path / "network.keras")
 
 
 def test_the_same_data_and_seeds_give_the_same_model_curves_and_measures(
     trained: Any, histories: list[History]
 ) -> None:
-    again = lstm.fit(histories, trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
+    again = fit(histories, trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
     assert again.parameters == trained.parameters
     assert list(again.curves) == list(trained.curves)
     for name, curve in trained.curves.items():
@@ -156,14 +163,14 @@ def test_every_seed_has_its_losses_by_epoch(trained: Any) -> None:
 
 def test_training_stops_early_and_keeps_the_best_epoch(histories: list[History]) -> None:
     hasty = replace(TINY, rate=0.1, epochs=8, patience=1)
-    losses = lstm.fit(histories, trained_through=THROUGH, seeds=[1], recipe=hasty).curves["seed_1/val_z_loss"]
+    losses = fit(histories, trained_through=THROUGH, seeds=[1], recipe=hasty).curves["seed_1/val_z_loss"]
     assert len(losses) < 8
     assert losses[-1] >= min(losses[:-1])
 
 
 def test_an_attempt_is_worth_what_a_training_states(trained: Any, histories: list[History]) -> None:
     seen: list[Any] = []
-    loss = lstm.prepare(histories, trained_through=THROUGH).attempt(TINY, [1, 2], seen.append)
+    loss = prepare(histories, trained_through=THROUGH).attempt(TINY, [1, 2], seen.append)
     assert round(loss, 6) == pytest.approx(trained.parameters["validation_sp"], rel=1e-3)
     assert [(epoch.fold, epoch.seed, epoch.share) for epoch in seen] == [(0, 1, 0.5), (0, 1, 1), (1, 2, 0.5), (1, 2, 1)]
     assert [epoch.losses["val_z_loss"] for epoch in seen[:2]] == pytest.approx(trained.curves["seed_1/val_z_loss"])
@@ -175,12 +182,12 @@ def test_what_is_raised_after_an_epoch_ends_an_attempt(histories: list[History])
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        lstm.prepare(histories, trained_through=THROUGH).attempt(TINY, [1, 2], stop)
+        prepare(histories, trained_through=THROUGH).attempt(TINY, [1, 2], stop)
 
 
 def test_training_reports_its_progress(histories: list[History]) -> None:
     seen: list[tuple[int, int]] = []
-    lstm.fit(
+    fit(
         histories,
         trained_through=THROUGH,
         seeds=[1],
@@ -195,12 +202,12 @@ def test_training_reports_its_progress(histories: list[History]) -> None:
     [(9_386, 128, 6, 1), (59_999, 128, 6, 1), (60_000, 128, 2, 3), (150_000, 256, 2, 3), (410_000, 512, 2, 3)],
 )
 def test_the_recipe_follows_from_the_number_of_examples(examples: int, batch: int, epochs: int, every: int) -> None:
-    assert lstm.Recipe.of_size(examples) == lstm.Recipe(batch=batch, epochs=epochs, every=every)
+    assert Recipe.of_size(examples) == Recipe(batch=batch, epochs=epochs, every=every)
 
 
 def test_thinned_training_learns_from_every_third_session(histories: list[History]) -> None:
-    whole = lstm.examples(histories, THROUGH)
-    thinned = lstm.fit(histories, trained_through=THROUGH, seeds=[1], recipe=replace(TINY, every=3))
+    whole = examples(histories, THROUGH)
+    thinned = fit(histories, trained_through=THROUGH, seeds=[1], recipe=replace(TINY, every=3))
     assert thinned.parameters["examples"] == (whole.day % 3 == 0).sum()
     assert f"{thinned.parameters['examples']:,} origins" in thinned.card.trained_on
 
@@ -213,7 +220,7 @@ def crypto() -> list[History]:
 
 @pytest.fixture(scope="module")
 def trained_beside_crypto(histories: list[History], crypto: list[History]) -> Any:
-    return lstm.fit([*crypto, *histories], trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
+    return fit([*crypto, *histories], trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
 
 
 def test_crypto_sets_its_calibration_and_leaves_the_network_alone(
@@ -230,44 +237,44 @@ def test_crypto_sets_its_calibration_and_leaves_the_network_alone(
 
 def test_calibration_of_a_class_uses_nothing_after_the_last_date(trained: Any, crypto: list[History]) -> None:
     cut = [History(h.symbol, h.bars[h.bars["session_date"] <= np.datetime64(THROUGH)]) for h in crypto]
-    assert lstm._calibrated(trained.model, crypto, THROUGH) == lstm._calibrated(trained.model, cut, THROUGH) != ()
+    assert calibrated(trained.model, crypto, THROUGH) == calibrated(trained.model, cut, THROUGH) != ()
 
 
 def test_a_class_with_few_sessions_keeps_the_common_calibration(trained: Any, crypto: list[History]) -> None:
-    assert lstm._calibrated(trained.model, crypto, date(2021, 6, 30)) == ()
+    assert calibrated(trained.model, crypto, date(2021, 6, 30)) == ()
 
 
 def test_only_crypto_trains_on_crypto(crypto: list[History]) -> None:
-    alone = lstm.fit(crypto, trained_through=THROUGH, seeds=[1], recipe=TINY)
+    alone = fit(crypto, trained_through=THROUGH, seeds=[1], recipe=TINY)
     assert alone.card.calibrations == {}
     assert alone.card.trained_on.startswith("BTC-USD, ETH-USD;")
 
 
 def test_calibration_of_a_class_finds_the_factor_that_makes_it_exact(crypto: list[History]) -> None:
-    levels = np.array(lstm.QUANTILES)
-    some = lstm.examples(crypto, THROUGH)
+    levels = np.array(QUANTILES)
+    some = examples(crypto, THROUGH)
     wide = np.broadcast_to(2 * np.quantile(some.returns, levels, axis=0).T, (len(some), 10, 13))
     centred = wide - wide[:, :, 6:7] + np.median(some.returns, axis=0)[:, None]
-    best, typical = lstm._best_factors(centred, replace(some, weight=np.ones(len(some), np.float32)))
+    best, typical = _best_factors(centred, replace(some, weight=np.ones(len(some), np.float32)))
     np.testing.assert_allclose(np.delete(best, 6, axis=1), 0.5, atol=0.02)
     assert (typical[:, 6] == 0).all()
 
 
 def test_smoothed_factors_never_let_quantiles_cross() -> None:
     random = np.random.default_rng(0)
-    typical = np.abs(np.array(lstm.QUANTILES) - 0.5) * np.ones((10, 1))
+    typical = np.abs(np.array(QUANTILES) - 0.5) * np.ones((10, 1))
     for _ in range(20):
         best = np.exp(random.normal(0, 0.3, typical.shape) - random.normal() * typical)
-        reach = lstm._smoothed(best, typical) * typical
+        reach = _smoothed(best, typical) * typical
         assert (np.diff(reach[:, 6:]) > -1e-9).all()
         assert (np.diff(reach[:, :7]) < 1e-9).all()
 
 
 def test_too_little_to_learn_from_is_said(make_history: Callable[..., History]) -> None:
     with pytest.raises(TooFewSessions, match="has 101 sessions"):
-        lstm.fit([make_history(sessions=95)], trained_through=date(2030, 1, 1), seeds=[1])
+        fit([make_history(sessions=95)], trained_through=date(2030, 1, 1), seeds=[1])
     with pytest.raises(TooFewSessions, match="hold some back"):
-        lstm.fit([make_history(sessions=200)], trained_through=date(2030, 1, 1), seeds=[1])
+        fit([make_history(sessions=200)], trained_through=date(2030, 1, 1), seeds=[1])
 
 
 class Source:

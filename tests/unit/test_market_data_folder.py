@@ -7,9 +7,10 @@ import duckdb
 import pandas as pd
 import pytest
 
-from tickercast.backends import market_data_folder
-from tickercast.backends.market_data_folder import Folder
-from tickercast.domain.history import History, Reading, to_csv
+from tickercast.backends.market_data import folder as market_data_folder
+from tickercast.backends.market_data.folder import Folder
+from tickercast.domain.bars import History, Reading
+from tickercast.domain.price_files import to_csv
 from tickercast.errors import InvalidBars, NoRecentBars, UnknownSymbol, UsageError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"

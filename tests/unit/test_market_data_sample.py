@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tickercast.backends.market_data_sample import SYMBOLS, Sample
+from tickercast.backends.market_data.sample import SYMBOLS, Sample
+from tickercast.domain.bars import History, Reading
 from tickercast.domain.calendar import sessions_between
-from tickercast.domain.history import History, Reading
 from tickercast.errors import NoRecentBars, UnknownSymbol
 
 EVERYTHING = (date(2000, 1, 1), date(2020, 1, 1))

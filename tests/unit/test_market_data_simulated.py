@@ -5,11 +5,12 @@ from datetime import date
 import numpy as np
 import pytest
 
-from tickercast.backends.market_data_simulated import DEFAULTS, EPOCH, Oracle, Parameters, Simulated, simulate
-from tickercast.domain.backtest import backtest, summary
+from tickercast.backends.market_data.simulated import DEFAULTS, EPOCH, Oracle, Parameters, Simulated, simulate
+from tickercast.domain.bars import BAR_COLUMNS, History, Reading
 from tickercast.domain.calendar import sessions_between
+from tickercast.domain.evaluation import backtest, summary
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.history import BAR_COLUMNS, History, Reading, read_csv, to_csv
+from tickercast.domain.price_files import read_csv, to_csv
 from tickercast.errors import CalendarError, NoRecentBars, UsageError
 from tickercast.models.baselines import EwmaT, student5
 

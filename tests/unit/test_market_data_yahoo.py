@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from curl_cffi import requests
 
-from tickercast.backends.market_data_yahoo import _PATIENCE, Yahoo, _impatient
-from tickercast.domain.history import Reading
+from tickercast.backends.market_data.yahoo import _PATIENCE, Yahoo, _impatient
+from tickercast.domain.bars import Reading
 from tickercast.errors import InvalidBars, NoRecentBars, SourceUnavailable, UnknownSymbol
 
 with warnings.catch_warnings():

@@ -10,13 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tickercast import bootstrap, cli
-from tickercast.backends.market_data_simulated import Parameters, simulate
-from tickercast.backends.object_store_local import LocalObjectStore
+from tickercast import cli
+from tickercast import engines as bootstrap
+from tickercast.backends.market_data.simulated import Parameters, simulate
+from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.domain.bars import History
 from tickercast.domain.forecast import Predictor
-from tickercast.domain.history import History
 from tickercast.errors import Permanent, TooFewSessions, UsageError
-from tickercast.models import peers
+from tickercast.models import statistical as peers
 from tickercast.models.baselines import student5
 
 MakeHistory = Callable[..., History]

@@ -6,10 +6,10 @@ from hashlib import sha256
 
 import pytest
 
-from tickercast.domain.bundle import CHAMPION, Bundle, ModelCard
 from tickercast.domain.drift import COLUMNS, MARGINS, Reference, to_json
+from tickercast.domain.model_card import CHAMPION, Bundle, ModelCard
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
-from tickercast.jobs.publish import point_champion, read_champion, read_reference, write_bundle
+from tickercast.jobs.champion.model_store import point_champion, read_champion, read_reference, write_bundle
 
 
 class MemoryStore:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tickercast.domain.bars import History
 from tickercast.domain.forecast import stored
-from tickercast.domain.history import History
 from tickercast.errors import TooFewSessions
 from tickercast.models.random_walk import RandomWalk
 

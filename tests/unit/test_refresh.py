@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tickercast.backends.object_store_local import LocalObjectStore
-from tickercast.domain.bundle import CHAMPION
+from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.domain.model_card import CHAMPION
 from tickercast.errors import BundleError, ModelUnavailable, StoreUnavailable
-from tickercast.jobs.refresh import Served
+from tickercast.jobs.serving.champion_cache import Served
 
 
 class Scene:

@@ -3,10 +3,11 @@ from datetime import date
 from html.parser import HTMLParser
 
 import pytest
-from told import CUTOFF, told
+from tests.support.told import CUTOFF, told
 
-from tickercast import report, screen
-from tickercast.jobs.recall import TrackRecord
+from tickercast.reading.track_record import TrackRecord
+from tickercast.show import report
+from tickercast.show import tables as screen
 
 FIRST = date(2023, 7, 24)
 VOID = {"meta", "link", "br", "img", "hr", "input"}

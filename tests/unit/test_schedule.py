@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 import yaml
-from trading import PROJECT, flow_module
+from tests.support.trading import PROJECT, flow_module
 
 pytest.importorskip("prefect")
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from tickercast import screen
-from tickercast.jobs.collect import StoredForecast
+from tickercast.jobs.requests.results import StoredForecast
+from tickercast.show import tables as screen
 
 CUTOFF = date(2023, 7, 21)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tickercast.domain import features
-from tickercast.domain.bundle import Bundle, Pointer, read_bundle
+from tickercast.domain.bars import History
 from tickercast.domain.forecast import stored
-from tickercast.domain.history import History
+from tickercast.domain.model_card import Bundle, Pointer, read_bundle
 from tickercast.errors import BundleError, TooFewSessions
-from tickercast.jobs.train import describe
-from tickercast.models.served import BATCH, ServedModel
+from tickercast.jobs.training.train import describe
+from tickercast.models.onnx import BATCH, ServedModel
 
 SHIPPED = Path(features.__file__).parents[1] / "shipped/models"
 

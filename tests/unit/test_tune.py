@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tickercast import bootstrap, screen
+from tickercast import engines as bootstrap
 from tickercast.cli import app
-from tickercast.domain.history import History, Reading
+from tickercast.domain.bars import History, Reading
 from tickercast.domain.recipe import Epoch, Recipe, read_recipe, to_json
 from tickercast.errors import TooFewSessions, UnknownSymbol, UsageError
-from tickercast.jobs.tune import Tuned, tune
+from tickercast.jobs.training.tune import Tuned, tune
 from tickercast.ports import RunRecord, Trial
+from tickercast.show import tables as screen
 
 pytest.importorskip("optuna")
 
-from tickercast.backends import search_optuna
-from tickercast.backends.search_optuna import OptunaSearch
+from tickercast.backends.registry import optuna as search_optuna
+from tickercast.backends.registry.optuna import OptunaSearch
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tickercast.backends.object_store_local import LocalObjectStore
-from tickercast.domain.history import History, Reading, read_csv
+from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.domain.bars import History, Reading
+from tickercast.domain.price_files import read_csv
 from tickercast.errors import UnknownSymbol
-from tickercast.jobs.upload import BATCH, batches, upload
+from tickercast.jobs.requests.upload import BATCH, batches, upload
 
 AS_OF = date(2023, 7, 22)
 NOW = datetime(2023, 8, 31, tzinfo=UTC)

@@ -8,10 +8,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tickercast import __version__, config, screen
-from tickercast import doctor as doctor_checks
-from tickercast.cli import alerting, drift, forecasts, looks, models, tables
-from tickercast.cli.talk import SOME_FAILED, bar, guarded, say, terminal
+from tickercast import __version__, config
+from tickercast.cli import alerting, forecasts, models
+from tickercast.cli import dashboard as looks
+from tickercast.cli import operations as drift
+from tickercast.cli import warehouse as tables
+from tickercast.cli.terminal import SOME_FAILED, bar, guarded, say, terminal
+from tickercast.jobs.operations import doctor as doctor_checks
+from tickercast.show import tables as screen
 
 app = typer.Typer(
     rich_markup_mode=None,

@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from tickercast import bootstrap, config, screen
-from tickercast.cli.talk import SOME_FAILED, bar, say, symbols_of, terminal
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.cli.terminal import SOME_FAILED, bar, say, symbols_of, terminal
 from tickercast.domain.alerts import Changes, open_alerts
 from tickercast.errors import UsageError
-from tickercast.jobs.alert import look, watch
+from tickercast.jobs.operations.alerts import look, watch
+from tickercast.show import tables as screen
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -8,22 +8,25 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tickercast import bootstrap, config, screen
+from tickercast import config
+from tickercast import engines as bootstrap
 from tickercast.cli import pictures
-from tickercast.cli.talk import NOTHING_WORKED, SOME_FAILED, bar, complain, day_of, say, terminal, words_of
+from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, bar, complain, day_of, say, terminal, words_of
 from tickercast.config import Settings
-from tickercast.domain.history import SIMULATED, parse_symbol
+from tickercast.domain.bars import SIMULATED
+from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UnknownSymbol, UsageError
-from tickercast.jobs import quarantine as quarantining
-from tickercast.jobs.account import Patience, accounted, entries, failed, newest
-from tickercast.jobs.collect import Collected, collect_all
-from tickercast.jobs.compare import compare, learned_through
-from tickercast.jobs.replay import Replayed
-from tickercast.jobs.replay import replay as replay_object
-from tickercast.jobs.resume import forecast_before
-from tickercast.jobs.suggest import suggest
-from tickercast.jobs.upload import BATCH, Upload, batches, upload
+from tickercast.jobs.requests import quarantine as quarantining
+from tickercast.jobs.requests.ledger import Patience, accounted, entries, failed, newest
+from tickercast.jobs.requests.replay import Replayed
+from tickercast.jobs.requests.replay import replay as replay_object
+from tickercast.jobs.requests.results import Collected, collect_all
+from tickercast.jobs.requests.resume import forecast_before
+from tickercast.jobs.requests.suggest import suggest
+from tickercast.jobs.requests.upload import BATCH, Upload, batches, upload
 from tickercast.ports import MarketData, ObjectStore, Warehouse
+from tickercast.reading.actuals import compare, learned_through
+from tickercast.show import tables as screen
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -9,21 +9,24 @@ from typing import Annotated
 
 import typer
 
-from tickercast import bootstrap, chart, config, screen
-from tickercast.cli.talk import SOME_FAILED, bar, complain, day_of, say, terminal, words_of
-from tickercast.domain.backtest import by, report
-from tickercast.domain.bundle import CHALLENGER_ALIAS, MODEL
-from tickercast.domain.history import parse_symbol
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.cli.terminal import SOME_FAILED, bar, complain, day_of, say, terminal, words_of
+from tickercast.domain.evaluation import by, report
+from tickercast.domain.model_card import CHALLENGER_ALIAS, MODEL
 from tickercast.domain.recipe import Recipe, read_recipe, to_json
+from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import UsageError
-from tickercast.jobs.backtest import backtest as run_backtest
-from tickercast.jobs.promote import promote as promote_model
-from tickercast.jobs.promote import publish as publish_model
-from tickercast.jobs.publish import publishable, published_versions, read_champion, read_pointer
-from tickercast.jobs.publish import rollback as roll_back
-from tickercast.jobs.train import train as train_model
-from tickercast.jobs.tune import tune as tune_recipe
+from tickercast.jobs.champion.model_store import publishable, published_versions, read_champion, read_pointer
+from tickercast.jobs.champion.model_store import rollback as roll_back
+from tickercast.jobs.champion.promote import promote as promote_model
+from tickercast.jobs.champion.promote import publish as publish_model
+from tickercast.jobs.training.evaluate import backtest as run_backtest
+from tickercast.jobs.training.train import train as train_model
+from tickercast.jobs.training.tune import tune as tune_recipe
 from tickercast.ports import ModelRegistry, ObjectStore
+from tickercast.show import chart
+from tickercast.show import tables as screen
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -7,12 +7,13 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from tickercast import chart, fan, report, screen
-from tickercast.cli.talk import bar
+from tickercast.cli.terminal import bar
 from tickercast.errors import UsageError
-from tickercast.jobs.collect import StoredForecast
-from tickercast.jobs.recall import closes_before, recall, track_record
+from tickercast.jobs.requests.results import StoredForecast
 from tickercast.ports import ObjectStore, Warehouse
+from tickercast.reading.track_record import closes_before, recall, track_record
+from tickercast.show import chart, fan, report
+from tickercast.show import tables as screen
 
 Followed = Mapping[str, Mapping[date, float]]
 

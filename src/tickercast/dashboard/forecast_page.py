@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from tickercast.dashboard import data, state, words
+from tickercast.dashboard import state
 from tickercast.dashboard.figures import OVERLAYS, PANELS, forecast_figure, histogram_figure
-from tickercast.screen import MADE_UP, price
+from tickercast.reading import views as data
+from tickercast.show import sentences as words
+from tickercast.show.tables import MADE_UP, price
 
 RANGES = {"1M": 1, "3M": 3, "6M": 6, "1Y": 12, "5Y": 60, "All": 1200}
 """How far a chart looks back from the cutoff, in months."""

@@ -59,6 +59,4 @@ def serve(port: int) -> None:
     """Serves the dashboard until this process is told to end."""
     from streamlit.web import cli
 
-    from tickercast.dashboard import charts, data, figures  # noqa: F401  so that the first look need not wait for them
-
     cli.main(words(port), prog_name="streamlit")

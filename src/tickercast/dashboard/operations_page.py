@@ -3,9 +3,10 @@
 import pandas as pd
 import streamlit as st
 
-from tickercast.dashboard import state, words
+from tickercast.dashboard import state
 from tickercast.dashboard.charts import drift_figure, health_figure
-from tickercast.dashboard.data import LISTED
+from tickercast.reading.views import LISTED
+from tickercast.show import sentences as words
 
 _LISTED = 20
 _DAYS = 90

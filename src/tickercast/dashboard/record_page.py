@@ -6,10 +6,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tickercast.dashboard import state, words
+from tickercast.dashboard import state
 from tickercast.dashboard.charts import coverage_figure, steps_figure, symbols_figure
-from tickercast.dashboard.data import NOT_CHAMPIONS
 from tickercast.errors import TickercastError
+from tickercast.reading.views import NOT_CHAMPIONS
+from tickercast.show import sentences as words
 
 _BEST = 8
 

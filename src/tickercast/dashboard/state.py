@@ -10,12 +10,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from tickercast import bootstrap, config
-from tickercast.dashboard import data
+from tickercast import config
+from tickercast import engines as bootstrap
 from tickercast.dashboard.palette import DARK, LIGHT, Palette
 from tickercast.errors import TickercastError
-from tickercast.jobs.publish import read_version
+from tickercast.jobs.champion.model_store import read_version
 from tickercast.ports import Warehouse
+from tickercast.reading import views as data
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")

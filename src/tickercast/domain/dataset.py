@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.history import BAR_COLUMNS, History
+from tickercast.domain.bars import BAR_COLUMNS, History
 from tickercast.errors import TooFewSessions
 
 Dates = NDArray[np.datetime64]

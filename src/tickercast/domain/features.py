@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tickercast.domain.bars import History
 from tickercast.domain.forecast import HORIZON
-from tickercast.domain.history import History
 from tickercast.errors import TooFewSessions
 
 Floats = NDArray[np.float64]

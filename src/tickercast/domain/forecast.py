@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.history import History
+from tickercast.domain.bars import History
 
 HORIZON = 10
 """Steps of a forecast, in sessions of the symbol's own exchange."""

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-from tickercast.domain.history import parse_symbol
+from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import UsageError
 
 PRICES = "ohlc/"

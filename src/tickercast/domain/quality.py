@@ -10,8 +10,8 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
+from tickercast.domain.bars import History
 from tickercast.domain.calendar import sessions_between
-from tickercast.domain.history import History
 from tickercast.errors import CalendarError
 
 RECENT = timedelta(days=90)

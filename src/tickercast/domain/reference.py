@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import features
+from tickercast.domain.bars import STALE_AFTER, History
 from tickercast.domain.calendar import asset_class
 from tickercast.domain.drift import COLUMNS, MARGINS, ORIGINS, WINDOW, Floats, Reference, distances
 from tickercast.domain.forecast import HORIZON, LEVELS, QUANTILES, RollingPredictor, stored
-from tickercast.domain.history import STALE_AFTER, History
 from tickercast.domain.metrics import covered, pinball
 from tickercast.errors import TooFewSessions
 
@@ -49,7 +49,7 @@ _LOSS, _WALK, _INSIDE = range(3)
 
 
 def learners(symbols: Iterable[str]) -> list[str]:
-    """The symbols that train a network: those with closing hours, or all where there are none; see `models.lstm`.
+    """The symbols that train a network: those with closing hours, or all where there are none.
 
     >>> learners(["MSFT", "BTC-USD"]), learners(["BTC-USD"])
     (['MSFT'], ['BTC-USD'])

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import features
+from tickercast.domain.bars import History
 from tickercast.domain.forecast import HORIZON, QUANTILES
-from tickercast.domain.history import History
 from tickercast.errors import TooFewSessions
 
 Floats = NDArray[np.float64]

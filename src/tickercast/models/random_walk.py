@@ -9,9 +9,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from tickercast.domain.bars import History
 from tickercast.domain.features import check_length
 from tickercast.domain.forecast import HORIZON, QUANTILES, RANDOM_WALK
-from tickercast.domain.history import History
 
 MIN_SESSIONS = 61
 """Sixty log-returns."""

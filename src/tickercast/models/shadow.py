@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tickercast.domain.bars import History
 from tickercast.domain.forecast import SHADOW, Predictor
-from tickercast.domain.history import History
 
 
 class Shadow:

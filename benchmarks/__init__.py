@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench-…` runs each; results lie beside them as JSON."""

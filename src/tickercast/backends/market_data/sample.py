@@ -1,0 +1,80 @@
+"""Market data that comes with the installation: five real stocks from 2000 to 2013, for work without a network."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from datetime import date
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tickercast.domain.bars import History, Reading
+from tickercast.domain.price_files import read_frame
+from tickercast.errors import NoRecentBars, Permanent, UnknownSymbol
+
+SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
+
+_SPLITS = np.array([1.5, 2, 3, 4, 5, 7, 10, 20])
+_SMALLEST_JUMP = 1.4  # a special dividend moves the factor too: MSFT's of 2004, the largest here, by 1.11
+
+
+class Sample:
+    """The daily bars of bokeh-sampledata, adjusted for splits as Yahoo's are."""
+
+    name = "sample"
+
+    def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
+        """Reads the bars of those symbols that the sample has; see `ports.MarketData`."""
+        histories: dict[str, History] = {}
+        failures: dict[str, Permanent] = {}
+        for symbol in symbols:
+            try:
+                histories[symbol] = _in_range(_history(symbol), first, last)
+            except Permanent as error:
+                failures[symbol] = error
+            advance(1)
+        return Reading(histories, failures)
+
+
+def _history(symbol: str) -> History:
+    if symbol not in SYMBOLS:
+        close = difflib.get_close_matches(symbol, SYMBOLS, n=1)
+        raise UnknownSymbol(
+            f"The sample does not hold {symbol}: it has {', '.join(SYMBOLS)}. "
+            + (f"Did you mean {close[0]}? " if close else "")
+            + "Name one of those, or another source: --source yahoo, --source FOLDER or --source simulated."
+        )
+    from bokeh_sampledata import stocks  # reads all five
+
+    return read_frame(_split_adjusted(pd.DataFrame(getattr(stocks, symbol))), symbol=symbol).histories[symbol]
+
+
+def _in_range(history: History, first: date, last: date) -> History:
+    bars = history.bars["session_date"]
+    wanted = history.since(first)
+    inside = wanted.bars[wanted.bars["session_date"] <= pd.Timestamp(last)]
+    if inside.empty:
+        raise NoRecentBars(
+            f"The sample has {history.symbol} from {bars.iloc[0].date()} to {history.cutoff}, and bars from {first} to "
+            f"{last} were needed. Name a date in that range, or another source: --source yahoo, --source FOLDER or "
+            "--source simulated."
+        )
+    return History(history.symbol, inside.reset_index(drop=True))
+
+
+def _split_adjusted(raw: pd.DataFrame) -> pd.DataFrame:
+    # The factor from the close to the adjusted close jumps on the day of a split, by the split's ratio.
+    factor = raw["adj_close"] / raw["close"]
+    jump = (factor / factor.shift()).fillna(1.0).to_numpy()
+    ratio = np.where(jump >= _SMALLEST_JUMP, _nearest_split(jump), 1.0)
+    later_splits = np.append(np.cumprod(ratio[::-1])[::-1][1:], 1.0)
+    prices = {name: raw[name] / later_splits for name in ("open", "high", "low", "close")}
+    # The source states the volume of the split's own day in neither old nor new shares, but too low by the ratio.
+    volume = raw["volume"] * later_splits * ratio
+    return raw.assign(**prices, volume=volume, adj_close=raw["adj_close"] / factor.iloc[-1])
+
+
+def _nearest_split(jump: NDArray[np.float64]) -> NDArray[np.float64]:
+    distances = np.abs(np.log(jump)[:, None] - np.log(_SPLITS))
+    nearest: NDArray[np.float64] = _SPLITS[distances.argmin(axis=1)]
+    return nearest

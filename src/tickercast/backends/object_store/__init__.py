@@ -1,0 +1,1 @@
+"""Buckets: a local folder, and Google Cloud Storage."""

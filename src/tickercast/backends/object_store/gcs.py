@@ -1,0 +1,173 @@
+"""The object store on Google Cloud: one Cloud Storage bucket.
+
+The bucket's own trigger announces each finished write, so that every generation is an event, and a request that is
+repeated must not make a second one. Therefore each write says which generation it replaces, at first none; Cloud
+Storage refuses the repetition of what it has done already, and the refused writer recognises the live generation as
+its own work.
+
+Limits, from Google's documentation: one name takes one write a second; beyond that it answers 429, which is tried
+again here. A generation that was replaced can be read as long as the bucket's versioning keeps it.
+"""
+
+import functools
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from typing import Any
+
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import storage
+from google.cloud.storage.retry import DEFAULT_RETRY
+
+from tickercast.backends.object_store import names as object_names
+from tickercast.backends.object_store.errors import translated
+from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable
+
+_MARK = "tickercast-write"
+"""Metadata that holds who wrote a generation: after a lost answer, its writer recognises it as its own."""
+
+_ATTEMPTS = 20
+"""How often others may come first before an unconditional write gives up."""
+
+
+class GcsObjectStore:
+    """The `ObjectStore` port over a Cloud Storage bucket; see `tickercast.ports`.
+
+    Args:
+        bucket: the bucket's name; it has to exist.
+        emulator: the URL of a stand-in for Cloud Storage, which is asked without credentials; empty: Cloud Storage.
+        patience_s: how long a request may take, and for how long it may be repeated.
+    """
+
+    def __init__(self, bucket: str, *, emulator: str = "", patience_s: float = 60.0) -> None:
+        self._name = bucket
+        self._emulator = emulator
+        self._patience: dict[str, Any] = {"retry": DEFAULT_RETRY.with_timeout(patience_s), "timeout": patience_s}
+
+    @property
+    def url(self) -> str:
+        """Where the objects are."""
+        return f"gs://{self._name}"
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name."""
+        return self._name
+
+    def write(
+        self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
+    ) -> int:
+        """Writes an object whole and returns its generation; the bucket announces it."""
+        mark = uuid.uuid4().hex
+
+        def upload(replaced: int) -> storage.Blob:
+            blob = self._blob(name)
+            blob.metadata = {**(metadata or {}), _MARK: mark}
+            blob.upload_from_string(
+                data,
+                content_type=object_names.content_type(name),
+                if_generation_match=replaced,
+                checksum="crc32c",
+                **self._patience,
+            )
+            return blob
+
+        return self._once(name, upload, lambda live: (live.metadata or {}).get(_MARK) == mark, if_generation)
+
+    def read(self, name: str, *, generation: int | None = None) -> bytes:
+        """Reads an object, or an older generation of it."""
+        with self._translated(name, generation):
+            content: bytes = self._blob(name, generation).download_as_bytes(
+                raw_download=True, checksum="crc32c", **self._patience
+            )
+            return content
+
+    def generation(self, name: str) -> int:
+        """The live generation of an object, 0 where it does not exist."""
+        live = self._live(name)
+        return int(live.generation) if live else 0
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of the live objects that start with `prefix`, sorted."""
+        with self._translated(f"{prefix}*"):
+            listed = self._client.list_blobs(
+                self._name, prefix=prefix, fields="items(name),nextPageToken", **self._patience
+            )
+            return sorted(blob.name for blob in listed)
+
+    def copy(self, name: str, to: str, *, generation: int) -> int:
+        """Copies a generation of an object inside the bucket, without fetching it."""
+        source = self._described(name, generation)
+
+        def copy(replaced: int) -> storage.Blob:
+            return self._bucket.copy_blob(
+                source,
+                self._bucket,
+                self._blob(to).name,
+                source_generation=generation,
+                if_generation_match=replaced,
+                **self._patience,
+            )
+
+        return self._once(to, copy, lambda live: (live.crc32c, live.size) == (source.crc32c, source.size))
+
+    def delete(self, name: str, *, generation: int) -> None:
+        """Deletes a generation of an object; nothing happens where it is gone."""
+        with suppress(ObjectNotFound), self._translated(name, generation):
+            self._blob(name, generation).delete(**self._patience)
+
+    def _once(
+        self,
+        name: str,
+        make: Callable[[int], storage.Blob],
+        is_made: Callable[[storage.Blob], bool],
+        if_generation: int | None = None,
+    ) -> int:
+        """Makes a generation, given the one that it replaces; a refusal may be the echo of our own success."""
+        replaced = if_generation or 0
+        for _ in range(_ATTEMPTS):
+            try:
+                with self._translated(name):
+                    return int(make(replaced).generation)
+            except PreconditionFailed as refusal:
+                live = self._live(name)
+                if live and is_made(live):
+                    return int(live.generation)
+                current = int(live.generation) if live else 0
+                if if_generation is not None:
+                    raise PreconditionFailed(
+                        f"{name} is at generation {current}, and {if_generation} was expected."
+                    ) from refusal
+                replaced = current
+        raise StoreUnavailable(f"{name} in {self.url} was replaced by others {_ATTEMPTS} times meanwhile. Try again.")
+
+    def _live(self, name: str) -> storage.Blob | None:
+        try:
+            return self._described(name)
+        except ObjectNotFound:
+            return None
+
+    def _described(self, name: str, generation: int | None = None) -> storage.Blob:
+        with self._translated(name, generation):
+            blob = self._blob(name, generation)
+            blob.reload(**self._patience)
+            return blob
+
+    def _blob(self, name: str, generation: int | None = None) -> storage.Blob:
+        object_names.check(name)
+        return self._bucket.blob(name, generation=generation)
+
+    @functools.cached_property
+    def _bucket(self) -> storage.Bucket:
+        return self._client.bucket(self._name)
+
+    @functools.cached_property
+    def _client(self) -> storage.Client:
+        return storage.Client(
+            project=None,  # objects are found by their bucket alone
+            credentials=AnonymousCredentials() if self._emulator else None,  # type: ignore[no-untyped-call]
+            client_options={"api_endpoint": self._emulator} if self._emulator else None,
+        )
+
+    def _translated(self, name: str, generation: int | None = None) -> AbstractContextManager[None]:
+        return translated(self.url, name if generation is None else f"{name} at generation {generation}")

@@ -1,0 +1,200 @@
+"""The object store on a laptop: a folder that keeps generations and announces each finished write.
+
+    {root}/ohlc/2023-07-22/MSFT.csv                            the live content, for people to look at
+    {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}           every generation's content
+    {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.json      and its metadata: a StorageObjectData
+    {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.deleted   in place of both, once it was deleted
+
+A generation exists once its content has been renamed into place, whole. Numbers are microseconds since
+1970, as Cloud Storage's are, and never repeat or fall.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tickercast.backends.object_store import names as object_names
+from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
+
+_GENERATIONS = ".generations"
+_DELETED = ".deleted"
+_LOCK_PATIENCE_S = 30.0
+_LONGEST_PART = 200
+
+
+class LocalObjectStore:
+    """The `ObjectStore` port over a folder; see `tickercast.ports`.
+
+    Args:
+        root: the folder; it is made when it is first needed.
+        announce: called with the StorageObjectData of each finished write, or nothing is announced.
+    """
+
+    def __init__(self, root: Path, announce: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+        self._root = root
+        self._announce = announce
+
+    @property
+    def url(self) -> str:
+        """Where the objects are."""
+        return f"file://{self._root}"
+
+    @property
+    def bucket(self) -> str:
+        """The folder's own name."""
+        return self._root.resolve().name
+
+    def write(
+        self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
+    ) -> int:
+        """Writes an object whole, announces it, and returns its generation."""
+        live = self._live(name)
+        with self._locked():
+            current = self.generation(name)
+            if if_generation not in (None, current):
+                raise PreconditionFailed(f"{name} is at generation {current}, and {if_generation} was expected.")
+            generation = max(time.time_ns() // 1000, _highest(self._listed(name)) + 1)
+            described = self._describe(name, data, generation, metadata or {})
+            self._commit(name, data, generation, described)
+            _replace(live, data)
+        if self._announce:
+            self._announce(described)
+        return generation
+
+    def read(self, name: str, *, generation: int | None = None) -> bytes:
+        """Reads an object, or an older generation of it."""
+        wanted = self.generation(name) if generation is None else generation
+        with self._translated():
+            try:
+                return (self._folder(name) / str(wanted)).read_bytes()
+            except FileNotFoundError as error:
+                raise ObjectNotFound(f"{self.url} holds no {name} at generation {wanted}. Send it again.") from error
+
+    def generation(self, name: str) -> int:
+        """The live generation of an object, 0 where it does not exist."""
+        listed = self._listed(name)
+        highest = _highest(listed)
+        return 0 if f"{highest}{_DELETED}" in listed else highest
+
+    def names(self, prefix: str) -> list[str]:
+        """The names of the live objects that start with `prefix`, sorted."""
+        kept = self._root / _GENERATIONS
+        with self._translated():
+            if kept.exists():
+                next(kept.iterdir(), None)  # rglob passes over what it may not read
+            numbered = [path for path in kept.rglob("*") if path.name.isdigit() and path.is_file()]
+        written = {path.parent.relative_to(kept).as_posix() for path in numbered}
+        return sorted(name for name in written if name.startswith(prefix) and self.generation(name))
+
+    def copy(self, name: str, to: str, *, generation: int) -> int:
+        """Copies a generation of an object inside the folder."""
+        data = self.read(name, generation=generation)
+        current = self.generation(to)
+        if current and self.read(to, generation=current) == data:
+            return current
+        try:
+            return self.write(to, data, if_generation=current)
+        except PreconditionFailed:  # somebody else came first, perhaps with the same
+            return self.copy(name, to, generation=generation)
+
+    def delete(self, name: str, *, generation: int) -> None:
+        """Deletes a generation of an object; nothing happens where it is gone."""
+        content = self._folder(name) / str(generation)
+        with self._locked():
+            if not content.exists():
+                return
+            if generation == self.generation(name):
+                self._live(name).unlink(missing_ok=True)
+            _replace(content.with_name(f"{generation}{_DELETED}"), b"")
+            content.unlink()
+            content.with_name(f"{generation}.json").unlink(missing_ok=True)
+
+    def _listed(self, name: str) -> set[str]:
+        folder = self._folder(name)
+        with self._translated():
+            # A folder may be named like a number too: models/tickercast-lstm/1.
+            return {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
+
+    def _commit(self, name: str, data: bytes, generation: int, described: Mapping[str, Any]) -> None:
+        folder = self._folder(name)
+        _replace(folder / f"{generation}.json", json.dumps(described).encode())
+        _replace(folder / str(generation), data)
+
+    def _describe(self, name: str, data: bytes, generation: int, metadata: Mapping[str, str]) -> dict[str, Any]:
+        bucket, written = self._root.name, datetime.now(UTC).isoformat()
+        return {
+            "kind": "storage#object",
+            "id": f"{bucket}/{name}/{generation}",
+            "bucket": bucket,
+            "name": name,
+            "generation": str(generation),
+            "metageneration": "1",
+            "contentType": object_names.content_type(name),
+            "size": str(len(data)),
+            "md5Hash": base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode(),
+            "timeCreated": written,
+            "updated": written,
+            "metadata": dict(metadata),
+        }
+
+    def _live(self, name: str) -> Path:
+        object_names.check(name)
+        if any(len(part.encode()) > _LONGEST_PART for part in name.split("/")):
+            raise UsageError(
+                f"{name[:60]!r}… is too long for a file's name: at most {_LONGEST_PART} bytes were needed."
+            )
+        return self._root / name
+
+    def _folder(self, name: str) -> Path:
+        self._live(name)
+        return self._root / _GENERATIONS / name
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._translated():
+            self._root.mkdir(parents=True, exist_ok=True)
+            try:
+                with FileLock(self._root / ".lock", timeout=_LOCK_PATIENCE_S):
+                    yield
+            except Timeout as error:
+                raise StoreUnavailable(
+                    f"{self.url} has been locked for {_LOCK_PATIENCE_S:.0f} s. Try again."
+                ) from error
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self.url} cannot be used: {error.strerror}. Check the folder, its rights and the disk."
+            ) from error
+
+
+def _highest(listed: Iterable[str]) -> int:
+    """The last number that was given to a generation, even if that one is deleted."""
+    numbers = (name.removesuffix(_DELETED) for name in listed)
+    return max((int(number) for number in numbers if number.isdigit()), default=0)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Writes a file so that at every moment it is whole, old or new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""The model registry and the store of tuning studies."""

@@ -1,0 +1,364 @@
+"""A model registry behind MLflow: a SQLite file with a folder of artifacts beside it, or a tracking server.
+
+MLflow is imported when a method runs, since it takes seconds and only training needs it.
+"""
+
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tickercast.backends.registry import provenance
+from tickercast.domain.dataset import Dataset
+from tickercast.domain.model_card import CHALLENGER_ALIAS, Bundle, ModelCard, RegisteredVersion, read_bundle
+from tickercast.errors import BundleError, StoreUnavailable, UsageError
+from tickercast.ports import RunRecord, StudyLog
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+    from onnx import ModelProto
+
+EXPERIMENT = "tickercast"
+
+_SQLITE = "sqlite:///"
+
+
+class MlflowRegistry:
+    """Runs of one experiment, and the versions of the registered models.
+
+    >>> MlflowRegistry("sqlite:///.tickercast/mlflow.db").url
+    'sqlite:///.tickercast/mlflow.db'
+    """
+
+    def __init__(self, url: str) -> None:
+        """Remembers where the registry is; nothing is opened or created yet.
+
+        Args:
+            url: MLflow's tracking URI: `sqlite:///FILE` or `http(s)://…`.
+
+        Raises:
+            UsageError: the URL is neither.
+        """
+        if not url.startswith((_SQLITE, "http://", "https://")) or url == _SQLITE:
+            raise UsageError(
+                f"{url[:80]!r} is not a model registry: sqlite:///FILE or http(s)://… was needed. "
+                "Set MLFLOW_TRACKING_URI."
+            )
+        self._url = url
+
+    @property
+    def url(self) -> str:
+        """Where the registry is, as the user configured it."""
+        return self._url
+
+    def register(self, bundle: Bundle, record: RunRecord) -> Bundle:
+        """Registers a bundle as the next version of its name; see `ModelRegistry.register`.
+
+        The new version gets the alias `challenger`, and keeps it until the next one is registered. It is made when the
+        run holds all but the card that names it: what fails before leaves a failed run and no version.
+
+        Raises:
+            BundleError: the network is not valid ONNX, or the reference is not at hand.
+            StoreUnavailable: the registry does not answer.
+        """
+        card = bundle.card
+        bundle.check_whole()
+        with _quiet(), self._client() as client, self._run(client) as run_id:
+            import mlflow
+
+            model = mlflow.onnx.log_model(
+                _parsed(bundle),
+                name=card.name,
+                signature=_signature(card),
+                pip_requirements=["onnxruntime", "numpy"],
+                save_as_external_data=False,
+            )
+            if record.network is not None:
+                # A .keras file is a zip of JSON and weights: unlike MLflow's other flavours this one pickles nothing.
+                mlflow.keras.log_model(
+                    record.network,
+                    name=f"{card.name}-keras",
+                    signature=_signature(card),
+                    pip_requirements=provenance.requirements("keras", "tensorflow", "tensorflow-cpu"),
+                )
+            parameters, metrics = _card_parameters(card) | dict(record.parameters), card.metrics | dict(record.metrics)
+            _log(client, run_id, replace(record, parameters=parameters, metrics=metrics))
+            _create_if_missing(client, card.name)
+            made = client.create_model_version(
+                card.name, model.model_uri, run_id=run_id, model_id=model.model_id, description=card.trained_on
+            )
+            registered = bundle.registered(version=str(made.version), run_id=run_id)
+            reference = {"reference.json": bundle.reference} if bundle.reference else {}
+            card_file = {"model.json": registered.card.model_dump_json(indent=2).encode()}
+            _log_files(client, run_id, {"model.onnx": bundle.onnx, **reference, **card_file})
+            client.set_registered_model_alias(card.name, CHALLENGER_ALIAS, str(made.version))
+        return registered
+
+    @contextmanager
+    def study(self, name: str, record: RunRecord) -> Iterator[StudyLog]:
+        """A run for the study, whose trials are runs nested in it; see `StudyTracker.study`."""
+        with _quiet(), self._client() as client:
+            experiment_id = self._experiment(client)
+            run_id = _open_study(client, experiment_id, name, record)
+            status = "FAILED"
+            try:
+                yield _Study(client, experiment_id, run_id)
+                status = "FINISHED"
+            except KeyboardInterrupt:
+                status = "KILLED"
+                raise
+            finally:
+                client.set_terminated(run_id, status)
+
+    def bundle(self, name: str, version: str) -> Bundle:
+        """Reads a registered version back, to the byte."""
+        with _quiet(), self._client() as client:
+            run_id = client.get_model_version(name, version).run_id
+            return read_bundle(
+                _read_file(run_id, "model.onnx"),
+                _read_file(run_id, "model.json"),
+                lambda: _read_file(run_id, "reference.json"),
+            )
+
+    def versions(self, name: str) -> Sequence[RegisteredVersion]:
+        """All versions of a model, newest first."""
+        with _quiet(), self._client() as client:
+            found = client.search_model_versions(f"name = '{name}'")
+            aliases = self._aliases(client, name)
+            return [
+                RegisteredVersion(
+                    ModelCard.model_validate_json(_read_file(made.run_id, "model.json")),
+                    datetime.fromtimestamp(made.creation_timestamp / 1000, UTC),
+                    tuple(alias for alias, version in sorted(aliases.items()) if version == str(made.version)),
+                )
+                for made in sorted(found, key=lambda made: -int(made.version))
+            ]
+
+    def aliased(self, name: str, alias: str) -> str | None:
+        """The version that has an alias, None where there is none."""
+        with _quiet(), self._client() as client:
+            return self._aliases(client, name).get(alias)
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Gives a version an alias, which it takes from the one before."""
+        with _quiet(), self._client() as client:
+            client.set_registered_model_alias(name, alias, version)
+
+    def _aliases(self, client: "MlflowClient", name: str) -> dict[str, str]:
+        found = client.search_registered_models(f"name = '{name}'")  # versions come without theirs
+        return {alias: str(version) for alias, version in found[0].aliases.items()} if found else {}
+
+    @contextmanager
+    def _client(self) -> Iterator["MlflowClient"]:
+        """MLflow's client, with the folder of a SQLite file made and MLflow's errors translated."""
+        uri = self._url
+        if self._url.startswith(_SQLITE):
+            self._file().parent.mkdir(parents=True, exist_ok=True)
+            uri = f"{_SQLITE}{self._file().resolve()}"  # MLflow keeps one connection for each text of a URI
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        try:
+            yield mlflow.MlflowClient()
+        except MlflowException as error:
+            said = " ".join(str(error).split())[:160]
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise BundleError(f"MLflow at {self._url} refuses: {said}. Name a registered version.") from error
+            raise StoreUnavailable(
+                f"MLflow at {self._url} does not answer: {said}. Try again, or set MLFLOW_TRACKING_URI."
+            ) from error
+
+    @contextmanager
+    def _run(self, client: "MlflowClient") -> Iterator[str]:
+        """A new run of the experiment; it is marked as failed if the block raises."""
+        import mlflow
+
+        with mlflow.start_run(experiment_id=self._experiment(client)) as run:
+            yield run.info.run_id
+
+    def _experiment(self, client: "MlflowClient") -> str:
+        found = client.get_experiment_by_name(EXPERIMENT)
+        return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, self._artifacts()))
+
+    def _artifacts(self) -> str | None:
+        """The folder of artifacts beside a SQLite file; a server has its own."""
+        if not self._url.startswith(_SQLITE):
+            return None
+        return (self._file().resolve().parent / "mlartifacts").as_uri()
+
+    def _file(self) -> Path:
+        return Path(self._url.removeprefix(_SQLITE))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps MLflow's warnings, and those of what it imports, from the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _parsed(bundle: Bundle) -> "ModelProto":
+    import onnx
+
+    try:
+        return onnx.load_model_from_string(bundle.onnx)
+    except Exception as error:  # a protobuf DecodeError, of a package that comes with onnx
+        raise BundleError(f"The network of {bundle.card.name} is not ONNX: {error}. Train it again.") from error
+
+
+def _signature(card: ModelCard) -> "ModelSignature":
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    float32 = np.dtype(np.float32)
+    inputs: list[ColSpec | TensorSpec] = [
+        TensorSpec(float32, (-1, card.window, len(card.features)), "steps"),
+        TensorSpec(float32, (-1, len(card.statics)), "statics"),
+    ]
+    return ModelSignature(Schema(inputs), Schema([TensorSpec(float32, (-1, card.horizon, len(card.quantiles)), "z")]))
+
+
+def _card_parameters(card: ModelCard) -> dict[str, Any]:
+    return {
+        "calibration": card.calibration,
+        "calibrated_apart": ", ".join(card.calibrations) or "none",
+        "trained_on": card.trained_on,
+        "trained_through": card.trained_through,
+    }
+
+
+def _create_if_missing(client: "MlflowClient", name: str) -> None:
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+
+
+def _read_file(run_id: str | None, name: str) -> bytes:
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(
+            mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
+        ).read_bytes()
+
+
+def _log(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
+    """Logs all of a record but the network, in as few requests as there can be."""
+    from mlflow.entities import Metric, Param, RunTag
+
+    now = _milliseconds()
+    figures = [Metric(name, value, now, 0) for name, value in record.metrics.items()]
+    for name, curve in record.curves.items():
+        figures += [Metric(name, value, now, epoch) for epoch, value in enumerate(curve, start=1)]
+    parameters = [Param(name, str(value)) for name, value in record.parameters.items()]
+    tags = _data_tags(record.datasets) | (dict(provenance.tags()) if record.trained_here else {})
+    client.log_batch(run_id, params=parameters, tags=[RunTag(*tag) for tag in tags.items()])
+    for start in range(0, len(figures), _BATCH):
+        client.log_batch(run_id, figures[start : start + _BATCH])
+    _log_datasets(client, run_id, record.datasets)
+    environment = {"environment.txt": provenance.environment().encode()} if record.trained_here else {}
+    _log_files(client, run_id, dict(record.artifacts) | environment)
+
+
+_BATCH = 1000  # metrics that a tracking server takes at once
+
+
+def _data_tags(datasets: Mapping[str, Dataset]) -> dict[str, str]:
+    """What can be searched for: `data.training.sha256` and the like."""
+    return {
+        f"data.{context}.{name}": str(value)
+        for context, data in datasets.items()
+        for name, value in (*_profile(data).items(), ("sha256", data.sha256), ("source", data.source))
+    }
+
+
+def _log_datasets(client: "MlflowClient", run_id: str, datasets: Mapping[str, Dataset]) -> None:
+    """Logs what MLflow shows as the run's «datasets used»."""
+    from mlflow.entities import Dataset as Logged
+    from mlflow.entities import DatasetInput, InputTag
+
+    inputs = [
+        DatasetInput(
+            Logged(
+                name=data.source[-500:],
+                digest=data.sha256[:_DIGEST],
+                source_type="local",
+                source=json.dumps({"uri": data.source}),
+                profile=json.dumps(_profile(data)),
+            ),
+            [InputTag("mlflow.data.context", context)],
+        )
+        for context, data in datasets.items()
+    ]
+    if inputs:
+        client.log_inputs(run_id, inputs)
+
+
+_DIGEST = 36  # characters that MLflow keeps of it; the tags hold the whole hash
+
+
+def _profile(data: Dataset) -> dict[str, Any]:
+    return {"first": str(data.first), "last": str(data.last), "symbols": len(data.symbols), "rows": data.rows}
+
+
+def _open_study(client: "MlflowClient", experiment_id: str, name: str, record: RunRecord) -> str:
+    """The run of a study that was begun before, or a new one."""
+    found = client.search_runs([experiment_id], f"tags.`{_STUDY}` = '{name}'", max_results=1)
+    if found:
+        client.update_run(found[0].info.run_id, status="RUNNING")
+        return str(found[0].info.run_id)
+    run = client.create_run(experiment_id, tags={_STUDY: name}, run_name=name)
+    _log(client, run.info.run_id, record)
+    return str(run.info.run_id)
+
+
+_STUDY = "tickercast.study"
+
+
+@dataclass
+class _Study:
+    """The runs of one study.
+
+    A run is written when its trial has finished, so that one that is killed leaves no run that seems to go on for ever.
+    """
+
+    client: "MlflowClient"
+    experiment_id: str
+    run_id: str
+    began: int = field(default_factory=lambda: _milliseconds())
+
+    def trial(self, number: int, record: RunRecord, *, pruned: bool) -> None:
+        """Keeps a trial as a run nested in the study's; one that was pruned is marked as killed."""
+        tags = {"mlflow.parentRunId": self.run_id, "state": "pruned" if pruned else "complete"}
+        run = self.client.create_run(self.experiment_id, self.began, tags, f"trial {number}")
+        _log(self.client, run.info.run_id, record)
+        self.client.set_terminated(run.info.run_id, "KILLED" if pruned else "FINISHED")
+        self.began = _milliseconds()
+
+    def result(self, record: RunRecord) -> None:
+        """Keeps what came out of the study with the study's own run."""
+        _log(self.client, self.run_id, record)
+
+
+def _milliseconds() -> int:
+    return int(datetime.now(UTC).timestamp() * 1000)
+
+
+def _log_files(client: "MlflowClient", run_id: str, files: Mapping[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        if files:
+            client.log_artifacts(run_id, folder)

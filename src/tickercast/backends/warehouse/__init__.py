@@ -1,0 +1,1 @@
+"""Warehouses: DuckDB and BigQuery, one SQL dialect."""

@@ -1,0 +1,383 @@
+"""The warehouse on Google Cloud: one BigQuery dataset.
+
+An append is one load job, and the job's id is made from the key: BigQuery accepts an id once and knows it for
+180 days. A load job stores all of its rows or none, so a job that failed is followed by one whose id ends in
+`-2`, and so on; every writer walks along the same ids, and the first that succeeds ends the row.
+
+Limits, from Google's documentation, and what happens beyond them:
+
+- 1,500 modifications of a table a day; a load job is one, failed ones included, however many symbols it brings.
+- 30,000 modified partitions of a table a day; twenty years of prices touch 240 months, whether for one symbol or
+  for a thousand: 125 such files a day.
+- 100,000 load jobs of a project a day. Beyond any of these three: `quotaExceeded`, raised as `WarehouseUnavailable`,
+  so that the event is delivered again; nothing is lost as long as the platform does so (24 hours).
+- 4,000 partitions a job, which are 333 years; beyond: `SchemaMismatch`.
+- Five changes of a table's or view's definition in ten seconds; beyond: `rateLimitExceeded`, tried again here.
+  Provisioning changes only what differs, and appending and reading change none.
+"""
+
+import functools
+import hashlib
+import io
+import itertools
+import numbers
+import random
+import re
+import time
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pandas_gbq
+import pyarrow as pa
+import pyarrow.parquet as pq
+from google.api_core import exceptions as api
+from google.api_core.retry import Retry
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from google.cloud.bigquery.table import RowIterator
+
+from tickercast.backends.warehouse.bigquery_errors import one_line, passes, translated
+from tickercast.backends.warehouse.sql import (
+    Column,
+    SqlObject,
+    checked_query,
+    missing_columns,
+    pending,
+    qualified,
+    read_compactions,
+    read_objects,
+)
+from tickercast.errors import SchemaMismatch
+
+_LABEL = "tickercast_sql"
+"""Holds the hash of the file that a table or view was made from: listing the tables shows what has changed."""
+
+_MARK = "tickercast_append"
+"""Holds who began a load job: after a lost answer, its sender recognises it as its own."""
+
+_ATTEMPTS = 5
+"""Load jobs that one append may see fail for a passing reason."""
+
+_KINDS = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
+"""The API's names of types, where SQL has others."""
+
+_ARROW = {
+    "STRING": pa.string(),
+    "INT64": pa.int64(),
+    "FLOAT64": pa.float64(),
+    "BOOL": pa.bool_(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+}
+_PARAMETERS: Sequence[tuple[type, str]] = (
+    (str, "STRING"),
+    (bool, "BOOL"),
+    (numbers.Integral, "INT64"),
+    (numbers.Real, "FLOAT64"),
+    (datetime, "TIMESTAMP"),
+    (date, "DATE"),
+)
+"""The first that a value is an instance of; a bool is an integer too, and a datetime a date."""
+
+
+class BigQueryWarehouse:
+    """The `Warehouse` port over a BigQuery dataset; see `tickercast.ports`.
+
+    Args:
+        project: the project that holds the dataset and pays for the jobs.
+        dataset: the dataset; `provision` makes it.
+        sql: the folder with `tables/` and `views/`.
+        location: where the dataset is to be made, for example `EU`; empty: where BigQuery makes them by default.
+        emulator: the URL of a stand-in for BigQuery, which is asked without credentials; empty: BigQuery.
+        patience_s: how long a request, with its repetitions, or a job may take.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        dataset: str,
+        sql: Path,
+        *,
+        location: str = "",
+        emulator: str = "",
+        patience_s: float = 60.0,
+    ) -> None:
+        self._dataset = bigquery.DatasetReference(project, dataset)
+        self._sql = sql
+        self._location = location
+        self._emulator = emulator
+        self._patience_s = patience_s
+        self._retry = Retry(predicate=passes, initial=0.25, maximum=20.0, multiplier=2.0, timeout=patience_s)
+        self._patience: dict[str, Any] = {"retry": self._retry, "timeout": patience_s}
+
+    @property
+    def url(self) -> str:
+        """Where the tables are."""
+        return f"bigquery://{self._dataset.project}/{self._dataset.dataset_id}"
+
+    def provision(self) -> list[str]:
+        """Creates what is missing, adds columns to tables and replaces views whose file has changed."""
+        with self._translated():
+            objects = read_objects(self._sql)
+            changed = pending(objects, self._applied(), _label)
+            for found in objects:
+                if found.name in changed:
+                    self._apply(found, [other.name for other in objects], exists=changed[found.name] == "changed")
+        return list(changed)
+
+    def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
+        """Appends rows by one load job, or nothing where a job with the key's id has stored them."""
+        if rows.empty:
+            return False
+        with self._translated():
+            stored = self._client.get_table(self._reference(table), **self._patience)
+            return self._load_once(stored, _parquet(rows, stored, self.url), _job_id(stored, key))
+
+    def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Reads the rows of a table or view, as the DuckDB engine types them."""
+        terms, parameters = [], []
+        for number, (column, value) in enumerate((where or {}).items()):
+            term, parameter = _term(f"p{number}", self._checked(column), value)
+            terms.append(term)
+            parameters += [parameter.to_api_repr()] if parameter else []
+        condition = f" WHERE {' AND '.join(terms)}" if terms else ""
+        statement = f"SELECT * FROM `{self._reference(name)}`{condition}"  # noqa: S608
+        return self._read(statement, {"parameterMode": "NAMED", "queryParameters": parameters})
+
+    def query(self, text: str) -> pd.DataFrame:
+        """Answers a query, in which plain names are the dataset's."""
+        return self._read(checked_query(text), {"defaultDataset": self._dataset.to_api_repr()})
+
+    def pending(self) -> dict[str, str]:
+        """The tables and views that are missing or whose file has changed."""
+        with self._translated():
+            return pending(read_objects(self._sql), self._applied(), _label)
+
+    def compact(self) -> dict[str, int]:
+        """Drops what newer files have replaced, by one DELETE a table; it sees no row that is appended meanwhile."""
+        names = [found.name for found in read_objects(self._sql)]
+        with self._translated():
+            return {
+                table: self._client.query_and_wait(qualified(text, names, self._path)).num_dml_affected_rows or 0
+                for table, text in read_compactions(self._sql).items()
+            }
+
+    def _read(self, statement: str, settings: Mapping[str, Any]) -> pd.DataFrame:
+        with self._translated():
+            read = pandas_gbq.read_gbq(
+                statement,
+                configuration={"query": dict(settings)},
+                location=self._location or None,
+                progress_bar_type=None,
+                bigquery_client=self._client,
+            )
+        return _like_duckdb(read)
+
+    @property
+    def _path(self) -> str:
+        return f"{self._dataset.project}.{self._dataset.dataset_id}"
+
+    @functools.cached_property
+    def _client(self) -> "_Client":
+        made = _Client(
+            project=self._dataset.project,
+            location=self._location or None,
+            credentials=AnonymousCredentials() if self._emulator else None,  # type: ignore[no-untyped-call]
+            client_options={"api_endpoint": self._emulator} if self._emulator else None,
+        )
+        made.patience = self._patience
+        return made
+
+    def _reference(self, name: str) -> bigquery.TableReference:
+        return self._dataset.table(self._checked(name))
+
+    def _checked(self, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z_]\w{0,199}", name, re.ASCII):
+            raise SchemaMismatch(f"{name!r} was asked of {self.url}: letters, digits and _ make a name. Correct it.")
+        return name
+
+    def _applied(self) -> dict[str, str]:
+        """The label of each table and view that is there; makes the dataset where it is missing."""
+        try:
+            return {
+                listed.table_id: listed.labels.get(_LABEL, "")
+                for listed in self._client.list_tables(self._dataset, **self._patience)
+            }
+        except api.NotFound:
+            made = bigquery.Dataset(self._dataset)
+            made.location = self._location or None
+            made.description = "Forecasts of market prices, made by tickercast"
+            self._client.create_dataset(made, exists_ok=True, **self._patience)
+            return {}
+
+    def _apply(self, found: SqlObject, names: Collection[str], *, exists: bool) -> None:
+        changed = bigquery.Table(self._reference(found.name))
+        fields = ["labels"]
+        if found.is_view or not exists:
+            self._client.query_and_wait(qualified(found.text, names, self._path))
+        else:
+            changed = self._client.get_table(changed, **self._patience)
+            missing = missing_columns(found, [_column(field) for field in changed.schema], self.url)
+            changed.schema = [*changed.schema, *map(_field, missing)]
+            fields.append("schema")
+        changed.labels = {_LABEL: _label(found)}
+        self._client.update_table(changed, fields, **self._patience)
+
+    def _load_once(self, stored: bigquery.Table, data: bytes, job_id: str) -> bool:
+        mark = uuid.uuid4().hex
+        failures = 0
+        numbers = itertools.count(2)
+        next_id = job_id
+        while True:
+            job = self._begin(stored, data, next_id, mark)
+            ours = bool(job.labels.get(_MARK) == mark)
+            try:
+                job.result(**self._patience)
+                return ours
+            except api.GoogleAPICallError as error:
+                if not job.error_result:
+                    raise
+                if ours:
+                    failures += 1
+                    self._wait_or_give_up(error, failures)
+            next_id = f"{job_id}-{next(numbers)}"
+
+    def _wait_or_give_up(self, error: api.GoogleAPICallError, failures: int) -> None:
+        if failures == _ATTEMPTS or not passes(error):
+            raise error
+        time.sleep(random.uniform(0, 0.25 * 2**failures))  # noqa: S311
+
+    def _begin(self, stored: bigquery.Table, data: bytes, job_id: str, mark: str) -> bigquery.LoadJob:
+        """Begins a load job, or finds the one that has the id already."""
+        config = bigquery.LoadJobConfig(
+            source_format=bigquery.SourceFormat.PARQUET,
+            schema=stored.schema,
+            write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+            create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+            labels={_MARK: mark},
+        )
+
+        def begin() -> bigquery.LoadJob:
+            return self._client.load_table_from_file(
+                io.BytesIO(data),
+                stored.reference,
+                size=len(data),
+                num_retries=0,
+                job_id=job_id,
+                location=stored.location,
+                job_config=config,
+                timeout=self._patience_s,
+            )
+
+        try:
+            return self._retry(begin)()
+        except api.Conflict:
+            # A job just accepted is not always found at once.
+            patient = self._retry.with_predicate(lambda error: isinstance(error, api.NotFound) or passes(error))
+            found = self._client.get_job(job_id, location=stored.location, retry=patient, timeout=self._patience_s)
+            assert isinstance(found, bigquery.LoadJob), "nobody else makes such ids"
+            return found
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self.url, self._patience_s)
+
+
+class _Client(bigquery.Client):
+    """Bounds every query: pandas-gbq gives no deadline, and the library's own are ten and forty minutes."""
+
+    patience: Mapping[str, Any]
+
+    def query_and_wait(self, query: str, **options: Any) -> RowIterator:
+        retry, timeout = self.patience["retry"], self.patience["timeout"]
+        bounds = {"retry": retry, "job_retry": retry, "api_timeout": timeout, "wait_timeout": timeout}
+        return super().query_and_wait(query, **options | bounds)
+
+
+def _label(found: SqlObject) -> str:
+    return found.sha256[:40]
+
+
+def _job_id(table: bigquery.Table, key: str) -> str:
+    """Made from the key and from the table's birth: a table that was dropped and made again has forgotten its keys."""
+    scope = f"{table.full_table_id}@{table.created:%Y%m%dT%H%M%S.%f}"
+    return "tickercast-" + hashlib.sha256(f"{scope}/{key}".encode()).hexdigest()
+
+
+def _column(field: bigquery.SchemaField) -> Column:
+    kind = _KINDS.get(field.field_type, field.field_type)
+    return Column(field.name, f"ARRAY<{kind}>" if field.mode == "REPEATED" else kind, field.mode == "REQUIRED")
+
+
+def _field(column: Column) -> bigquery.SchemaField:
+    return bigquery.SchemaField(column.name, column.kind, description=column.description)
+
+
+def _parquet(rows: pd.DataFrame, table: bigquery.Table, url: str) -> bytes:
+    """The rows as a Parquet file with the table's own columns, types and NOT NULLs."""
+    columns = [_column(field) for field in table.schema]
+    place = f"{table.table_id} in {url}"
+    unknown = set(rows.columns) - {column.name for column in columns}
+    if unknown:
+        raise SchemaMismatch(
+            f"{place} has no column {', '.join(sorted(unknown))}. "
+            "Run any forecast, which adds what sql/tables has come to name."
+        )
+    strange = [str(column) for column in columns if column.kind not in _ARROW]
+    if strange:
+        raise SchemaMismatch(f"{place} has {', '.join(strange)}, and sql/tables has no column of that type. Drop it.")
+    fields = [pa.field(column.name, _ARROW[column.kind], nullable=not column.required) for column in columns]
+    arrays = [_array(rows, column, place) for column in columns]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(arrays, schema=pa.schema(fields)), buffer)
+    return buffer.getvalue()
+
+
+def _array(rows: pd.DataFrame, column: Column, table: str) -> pa.Array:
+    values = rows[column.name] if column.name in rows else [None] * len(rows)
+    try:
+        # Only a timestamp may lose digits: those below the microsecond.
+        array = pa.array(values, type=_ARROW[column.kind], from_pandas=True, safe=column.kind != "TIMESTAMP")
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise SchemaMismatch(
+            f"What was sent does not fit the column {column} of {table}: {one_line(error)}."
+        ) from error
+    if column.required and array.null_count:
+        raise SchemaMismatch(
+            f"{array.null_count} rows have no value for {column} of {table}. Fill them, or leave them out."
+        )
+    return array
+
+
+def _term(
+    name: str, column: str, value: Any
+) -> tuple[str, bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter | None]:
+    if not isinstance(value, list):
+        return f"`{column}` = @{name}", bigquery.ScalarQueryParameter(name, _parameter_type(value), value)
+    if not value:
+        return "FALSE", None
+    return f"`{column}` IN UNNEST(@{name})", bigquery.ArrayQueryParameter(name, _parameter_type(value[0]), value)
+
+
+def _parameter_type(value: Any) -> str:
+    for kind, name in _PARAMETERS:
+        if isinstance(value, kind):
+            return name
+    raise SchemaMismatch(f"{value!r} is no text, number, date or time, and one was needed.")
+
+
+def _like_duckdb(rows: pd.DataFrame) -> pd.DataFrame:
+    """Gives a date's column NumPy's type, and whole numbers and truth values theirs where none is missing."""
+    kinds = {"dbdate": "datetime64[us]"}
+    complete = {"Int64": "int64", "boolean": "bool"}
+    return rows.astype(
+        {
+            name: kinds.get(str(dtype)) or complete[str(dtype)]
+            for name, dtype in rows.dtypes.items()
+            if str(dtype) in kinds or (str(dtype) in complete and not rows[name].hasnans)
+        }
+    )

@@ -1,0 +1,246 @@
+"""The warehouse on a laptop: one DuckDB file.
+
+DuckDB lets one process hold the file. Every call here attaches it, works and detaches it again, and waits while another
+process has it, so that a dashboard and any number of functions can share it. The engine that it is attached to stays:
+an attachment takes 2 ms, an engine 13.
+"""
+
+import os
+import re
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+
+from tickercast.backends.warehouse.sql import (
+    Column,
+    SqlObject,
+    checked_query,
+    from_duckdb,
+    missing_columns,
+    pending,
+    read_compactions,
+    read_objects,
+    to_duckdb,
+)
+from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
+
+Answer = TypeVar("Answer")
+
+_THREADS: dict[Path, threading.Lock] = {}
+"""One a file: threads that open, write and close it side by side would meet each other's half-closed handles."""
+
+_AWAKE: "weakref.WeakSet[DuckDBWarehouse]" = weakref.WeakSet()
+"""Those that have an engine."""
+
+_LEDGERS = """
+CREATE TABLE IF NOT EXISTS _appends (key VARCHAR PRIMARY KEY, appended_at TIMESTAMPTZ DEFAULT now());
+CREATE TABLE IF NOT EXISTS _objects (name VARCHAR PRIMARY KEY, sha256 VARCHAR NOT NULL);
+"""
+
+
+class DuckDBWarehouse:
+    """The `Warehouse` port over a DuckDB file; see `tickercast.ports`.
+
+    Args:
+        path: the file; it is made when it is first needed.
+        sql: the folder with `tables/` and `views/`.
+        patience_s: how long to wait for another process to let go of the file.
+    """
+
+    def __init__(self, path: Path, sql: Path, *, patience_s: float = 60.0) -> None:
+        self._path = path
+        self._sql = sql
+        self._patience_s = patience_s
+        self._engine: duckdb.DuckDBPyConnection | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the tables are."""
+        return f"duckdb://{self._path}"
+
+    def provision(self) -> list[str]:
+        """Creates what is missing, adds columns to tables and replaces views whose file has changed."""
+        return self._attempt(self._provision)
+
+    def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
+        """Appends rows and their key in one transaction, or nothing where the key is known."""
+        if rows.empty:
+            return False
+        return self._attempt(lambda connection: _append(connection, table, rows, key))
+
+    def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Reads the rows of a table or view."""
+        wanted = dict(where or {})
+        terms = [
+            f"{_quoted(column)} IN (SELECT unnest(?))" if isinstance(value, list) else f"{_quoted(column)} = ?"
+            for column, value in wanted.items()
+        ]
+        statement = f"SELECT * FROM {_quoted(name)}" + (f" WHERE {' AND '.join(terms)}" if terms else "")  # noqa: S608
+        return self._attempt(lambda connection: connection.execute(statement, list(wanted.values())).df(), reads=True)
+
+    def query(self, text: str) -> pd.DataFrame:
+        """Answers a query of BigQuery's dialect."""
+        statement = to_duckdb(checked_query(text))
+        try:
+            return self._attempt(lambda connection: connection.execute(statement).df(), reads=True)
+        except (SchemaMismatch, WarehouseUnavailable) as error:
+            if isinstance(error.__cause__, (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException)):
+                said = _one_line(error.__cause__)
+                raise UsageError(f"The query does not fit what {self.url} holds: {said}. Correct it.") from error
+            raise
+
+    def pending(self) -> dict[str, str]:
+        """The tables and views that are missing or whose file has changed."""
+        return self._attempt(self._pending)
+
+    def compact(self) -> dict[str, int]:
+        """Drops what newer files have replaced, in one transaction."""
+        return self._attempt(self._compact)
+
+    def _compact(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+        statements = read_compactions(self._sql)
+        return {table: connection.execute(to_duckdb(text)).fetchall()[0][0] for table, text in statements.items()}
+
+    def _pending(self, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+        connection.execute(_LEDGERS)
+        applied = dict(connection.execute("SELECT name, sha256 FROM _objects").fetchall())
+        return pending(read_objects(self._sql), applied, lambda found: found.sha256)
+
+    def _provision(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        changed = self._pending(connection)
+        for found in read_objects(self._sql):
+            if found.name in changed:
+                for statement in self._statements(connection, found, exists=changed[found.name] == "changed"):
+                    connection.execute(to_duckdb(statement))
+                connection.execute("INSERT OR REPLACE INTO _objects VALUES (?, ?)", [found.name, found.sha256])
+        return list(changed)
+
+    def _statements(self, connection: duckdb.DuckDBPyConnection, found: SqlObject, *, exists: bool) -> list[str]:
+        if found.is_view or not exists:
+            return [found.text]
+        missing = missing_columns(found, _columns(connection, found.name), self.url)
+        return [f"ALTER TABLE {found.name} ADD COLUMN `{column.name}` {column.kind}" for column in missing]
+
+    def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Answer], *, reads: bool = False) -> Answer:
+        try:
+            for attempt in Retrying(
+                retry=retry_if_exception(_passes),
+                wait=wait_random(0.005, 0.05),
+                stop=stop_after_delay(self._patience_s),
+                reraise=True,
+            ):
+                with attempt, self._transaction(reads) as connection:
+                    return work(connection)
+        except duckdb.CatalogException as error:
+            raise WarehouseUnavailable(
+                f"{self.url} has not been set up: {_one_line(error)} Run any forecast."
+            ) from error
+        except duckdb.Error as error:
+            if reads and not self._path.exists():
+                raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.") from error
+            raise self._translated(error) from error
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _translated(self, error: duckdb.Error) -> TickercastError:
+        if isinstance(error, (duckdb.ConstraintException, duckdb.ConversionException, duckdb.BinderException)):
+            return SchemaMismatch(f"What was asked does not fit the tables of {self.url}: {_one_line(error)}.")
+        if "not a valid DuckDB" in str(error):
+            return UsageError(f"{self._path} is not a DuckDB file: name another in TICKERCAST_WAREHOUSE.")
+        if _passes(error):
+            return WarehouseUnavailable(
+                f"{self.url} has been held by another process for {self._patience_s:.0f} s. Close that one, or wait."
+            )
+        return WarehouseUnavailable(f"{self.url} does not answer: {_one_line(error)}. Check the disk, then try again.")
+
+    @contextmanager
+    def _transaction(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            if not reads:  # looking at a warehouse makes none
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WarehouseUnavailable(
+                f"{self.url} cannot be made: {error.strerror}. Name another file in TICKERCAST_WAREHOUSE."
+            ) from error
+        with _THREADS.setdefault(self._path.resolve(), threading.Lock()):
+            try:
+                with self._attached(reads) as connection:
+                    connection.begin()
+                    yield connection
+                    connection.commit()
+            except BaseException:
+                self.rest()  # which rolls back, and takes a broken engine away
+                raise
+
+    @contextmanager
+    def _attached(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        engine = self._woken()
+        engine.execute(f"ATTACH ? AS warehouse{' (READ_ONLY)' if reads else ''}", [str(self._path)])
+        with engine.cursor() as connection:
+            connection.execute("USE warehouse")
+            yield connection
+        engine.execute("DETACH warehouse")
+
+    def _woken(self) -> duckdb.DuckDBPyConnection:
+        if self._engine is None:
+            self._engine = duckdb.connect(config={"temp_directory": f"{self._path}.tmp"})
+            self._engine.execute("SET GLOBAL TimeZone = 'UTC'")
+            _AWAKE.add(self)
+        return self._engine
+
+    def rest(self) -> None:
+        """Lets go of the engine; the next call makes another."""
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = None
+
+
+def _rest_all() -> None:
+    for warehouse in list(_AWAKE):
+        warehouse.rest()
+
+
+os.register_at_fork(before=_rest_all)  # an engine's threads stay behind, and a process that lacks them dies of it
+
+
+def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame, key: str) -> bool:
+    taken = connection.execute(
+        "INSERT INTO _appends (key) VALUES (?) ON CONFLICT DO NOTHING RETURNING key", [key]
+    ).fetchall()
+    if taken:
+        connection.register("appended_rows", _with_nulls(rows, table))
+        connection.execute(f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM appended_rows")  # noqa: S608
+    return bool(taken)
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[Column]:
+    described = connection.execute(f"DESCRIBE {_quoted(table)}").fetchall()
+    return [Column(name, from_duckdb(kind), null == "NO") for name, kind, null, *_ in described]
+
+
+def _with_nulls(rows: pd.DataFrame, table: str) -> pa.Table:
+    """NaN is a number to DuckDB; a missing value has to be NULL, as Arrow has it."""
+    try:
+        return pa.Table.from_pandas(rows, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise SchemaMismatch(f"What was sent does not fit the table {table}: {_one_line(error)}.") from error
+
+
+def _passes(error: BaseException) -> bool:
+    """Another process has the file, and will let go of it."""
+    return isinstance(error, duckdb.IOException) and re.search("set lock|Conflicting lock", str(error)) is not None
+
+
+def _quoted(identifier: str) -> str:
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,301 @@
+"""Rolling-origin evaluation: forecast from many past sessions, and hold each forecast to what followed.
+
+Every model forecasts from the same origins, so that losses are compared in pairs. An origin knows the bars up to
+its session and nothing else: histories are cut there before a model sees them.
+
+>>> ratio_interval(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[2.0, 4.0], [6.0, 8.0]]))
+(0.5, 0.5, 0.5)
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tickercast.domain import metrics
+from tickercast.domain.bars import History
+from tickercast.domain.forecast import HORIZON, QUANTILES, Predictor
+
+Floats = NDArray[np.float64]
+
+SIGMA_WINDOW = 60
+"""Log-returns whose root mean square scales the losses, so that symbols and dates weigh alike."""
+
+BLOCK = 30
+"""Sessions of a block of the bootstrap: longer than the horizon, within which errors are dependent."""
+
+DRAWS = 1000
+"""Of the bootstrap."""
+
+_FIRST_BATCH = 8  # origins of a symbol forecast at a time, then twice as many and so on: a slow model shows progress
+
+_MEDIAN = QUANTILES.index(0.5)
+_ENDS = {80: (QUANTILES.index(0.1), QUANTILES.index(0.9)), 95: (QUANTILES.index(0.025), QUANTILES.index(0.975))}
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where one symbol is forecast from, and what followed there.
+
+    Attributes:
+        history: all bars of the symbol.
+        positions: `(n,)`, the rows of the bars that are origins.
+        actual: `(n, HORIZON)`, log-returns from the origin's close, free of dividends and spin-offs.
+        sigma60: `(n,)`, root mean square of the last sixty log-returns at the origin.
+    """
+
+    history: History
+    positions: NDArray[np.intp]
+    actual: Floats
+    sigma60: Floats
+
+    def known(self) -> list[History]:
+        """The history as it was at each origin."""
+        return [replace(self.history, bars=self.history.bars.iloc[: at + 1]) for at in self.positions]
+
+    def only(self, rows: Sequence[int]) -> "Origins":
+        """Some of the origins, by their numbers."""
+        at = np.array(rows, dtype=np.intp)
+        return replace(self, positions=self.positions[at], actual=self.actual[at], sigma60=self.sigma60[at])
+
+    @property
+    def cutoffs(self) -> NDArray[np.datetime64]:
+        """`(n,)`, the dates of the origins."""
+        return self.history.bars["session_date"].to_numpy()[self.positions].astype("datetime64[D]")
+
+
+def rolling_origins(history: History, first: date, last: date, *, every: int, needed: int) -> Origins:
+    """Every `every`-th session from `first` to `last` that has enough bars before it and `HORIZON` after it.
+
+    Args:
+        history: the symbol's bars; they may reach beyond both dates.
+        first: the first date that may be an origin.
+        last: the last date that may be an origin.
+        every: sessions from one origin to the next.
+        needed: sessions that the models need, the origin included.
+    """
+    dates = history.bars["session_date"]
+    start = int(dates.searchsorted(np.datetime64(first)))
+    end = min(int(dates.searchsorted(np.datetime64(last), side="right")), len(history) - HORIZON)
+    at = np.arange(start, max(start, end), every)
+    at = at[at >= max(needed, SIGMA_WINDOW + 1) - 1]
+    log_close = np.log(history.bars["adj_close"].to_numpy())
+    actual = log_close[at[:, None] + np.arange(1, HORIZON + 1)] - log_close[at, None]
+    returns = np.diff(log_close)
+    sigma60 = np.array([np.sqrt(np.mean(returns[row - SIGMA_WINDOW : row] ** 2)) for row in at])
+    moved = sigma60 > 0  # constant prices can be neither scaled nor forecast
+    return Origins(history, at[moved], actual[moved], sigma60[moved])
+
+
+def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
+    """The losses of one model at the origins of one symbol.
+
+    Args:
+        origins: n of them.
+        quantiles: `(n, HORIZON, len(QUANTILES))`, log-returns.
+
+    Returns:
+        n·HORIZON rows: symbol, cutoff, step, and the columns `sp`, `w80`, `w95` (divided by σ60·√step), `coverage_80`,
+        `coverage_95` (0 or 1), `error`, `naive_error` (log-return), `direction` (1 where the median's sign was right)
+        and `rank` (how many of the quantiles lay below what followed).
+    """
+    unit = origins.sigma60[:, None] * np.sqrt(np.arange(1, HORIZON + 1))
+    actual = origins.actual / unit
+    scaled = quantiles / unit[..., None]
+    ends = {level: (scaled[..., low], scaled[..., high]) for level, (low, high) in _ENDS.items()}
+    median = quantiles[..., _MEDIAN]
+    columns: dict[str, Any] = {
+        "sp": metrics.pinball(actual, scaled, np.array(QUANTILES)).mean(axis=-1),
+        "w80": metrics.winkler(actual, *ends[80], 0.8),
+        "w95": metrics.winkler(actual, *ends[95], 0.95),
+        "coverage_80": metrics.covered(actual, *ends[80]),
+        "coverage_95": metrics.covered(actual, *ends[95]),
+        "error": origins.actual - median,
+        "naive_error": origins.actual,
+        "direction": (median > 0) == (origins.actual > 0),
+        "rank": (scaled < actual[..., None]).sum(axis=-1),
+    }
+    table = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()})
+    table.insert(0, "step", np.tile(np.arange(1, HORIZON + 1), len(origins.positions)))
+    table.insert(0, "cutoff", np.repeat(origins.cutoffs.astype("datetime64[s]"), HORIZON))
+    table.insert(0, "symbol", origins.history.symbol)
+    return table
+
+
+def backtest(
+    models: Mapping[str, Predictor],
+    histories: Sequence[History],
+    first: date,
+    last: date,
+    *,
+    every: int = HORIZON,
+    windows: int | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, pd.DataFrame]:
+    """Forecasts with every model from the same origins of every symbol.
+
+    Args:
+        models: what to compare, by name.
+        histories: the symbols, with bars from well before `first` to ten sessions after `last`.
+        first: the first date that may be an origin.
+        last: the last date that may be an origin.
+        every: sessions from one origin to the next.
+        windows: how many of the origins to forecast from, drawn by `sample`; None means all.
+        on_progress: called with the forecasts made and their total, which several models share.
+
+    Returns:
+        For each name its `losses`, row by row for the same origins; empty tables where there is no origin.
+    """
+    needed = max(model.min_sessions for model in models.values())
+    found = [rolling_origins(history, first, last, every=every, needed=needed) for history in histories]
+    if windows is not None:
+        found = sample(found, windows)
+    total = len(models) * sum(len(origins.positions) for origins in found)
+    done = 0
+
+    def told(count: int) -> None:
+        nonlocal done
+        done += count
+        on_progress(done, total)
+
+    parts: dict[str, list[pd.DataFrame]] = {name: [] for name in models}
+    for origins in found:
+        known = origins.known()
+        if known:
+            for name, model in models.items():
+                parts[name].append(losses(origins, _predict(model, known, told)))
+    return {name: pd.concat(tables, ignore_index=True) if tables else pd.DataFrame() for name, tables in parts.items()}
+
+
+def sample(found: Sequence[Origins], windows: int, *, seed: int = 0) -> list[Origins]:
+    """Draws origins of all symbols at random, every one as likely as another and none twice.
+
+    Args:
+        found: the origins of each symbol, each symbol once; in which order makes no difference to what is drawn.
+        windows: how many to draw; all are, where there are no more. A smaller draw is a part of a greater one.
+        seed: of the draw.
+
+    Returns:
+        As many as `found`, in its order; those of which nothing was drawn are empty.
+    """
+    every = sorted((origins.history.symbol, row) for origins in found for row in range(len(origins.positions)))
+    drawn = {every[at] for at in np.random.default_rng(seed).permutation(len(every))[:windows]}
+    return [
+        origins.only([row for row in range(len(origins.positions)) if (origins.history.symbol, row) in drawn])
+        for origins in found
+    ]
+
+
+def summary(table: pd.DataFrame) -> dict[str, float]:
+    """The measures of a table of losses: `n` forecast steps, mean losses, coverages, and errors relative to naive.
+
+    MAE and RMSE are of log-returns, relative to those of the last close; `direction` is the share of right signs
+    and `always_up` that of the rises, which is what guessing «up» would get.
+    """
+    naive = table["naive_error"]
+    return {
+        "n": len(table) / HORIZON,
+        **{name: float(table[name].mean()) for name in ("sp", "w80", "w95", "coverage_80", "coverage_95")},
+        "mae_vs_naive": float(table["error"].abs().mean() / naive.abs().mean()),
+        "rmse_vs_naive": float(np.sqrt((table["error"] ** 2).mean() / (naive**2).mean())),
+        "direction": float(table["direction"].mean()),
+        "always_up": float((naive > 0).mean()),
+    }
+
+
+def compare(table: pd.DataFrame, peer: pd.DataFrame, loss: str) -> tuple[float, float, float]:
+    """How a model's loss relates to a peer's on the same origins: ratio and its 95 % interval.
+
+    Args:
+        table: the model's losses.
+        peer: those of the peer, row by row for the same origins and steps.
+        loss: the column.
+
+    Raises:
+        ValueError: the rows are not those of the same origins.
+    """
+    keys = ["symbol", "cutoff", "step"]
+    if not table[keys].equals(peer[keys]):
+        raise ValueError("two tables of losses can be compared only row by row, and their origins differ")
+    symbols = pd.factorize(table["symbol"])[0]
+    blocks = _blocks(table["cutoff"])
+    return ratio_interval(_sums(symbols, blocks, table[loss]), _sums(symbols, blocks, peer[loss]))
+
+
+def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int = 0) -> tuple[float, float, float]:
+    """The ratio of two sums of paired losses, and its 95 % interval.
+
+    Symbols and blocks of sessions are drawn with replacement, both at once, since errors are dependent along either
+    (the pigeonhole bootstrap of Owen, Annals of Applied Statistics 2007, over the moving blocks of Künsch 1989).
+
+    Args:
+        own: `(symbols, blocks)`, sums of the model's losses.
+        other: `(symbols, blocks)`, sums of the peer's.
+        draws: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    random = np.random.default_rng(seed)
+    rows, columns = own.shape
+    by_symbol = random.multinomial(rows, np.full(rows, 1 / rows), draws)
+    by_block = random.multinomial(columns, np.full(columns, 1 / columns), draws)
+    drawn = [((by_symbol @ sums) * by_block).sum(axis=1) for sums in (own, other)]
+    hit = drawn[1] > 0  # where origins are few, a draw of symbols and blocks may hold none of them, and says nothing
+    low, high = np.quantile(drawn[0][hit] / drawn[1][hit], [0.025, 0.975])
+    return float(own.sum() / other.sum()), float(low), float(high)
+
+
+def report(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """All that is told of the first model of a backtest; the others are its peers.
+
+    Returns:
+        `model`, `overall`, `ratios` (for each peer and loss: ratio and 95 % interval), `by_year` and `by_step`.
+    """
+    (name, table), *peers = tables.items()
+    return {
+        "model": name,
+        "overall": summary(table),
+        "ratios": {peer: {loss: list(compare(table, other, loss)) for loss in ("sp", "w95")} for peer, other in peers},
+        "by_year": by(table, "year"),
+        "by_step": by(table, "step"),
+        "reliability": dict(zip(map(str, QUANTILES), reliability(table).tolist(), strict=True)),
+    }
+
+
+def by(table: pd.DataFrame, key: str) -> Mapping[str, dict[str, float]]:
+    """The summary for each `year` or `step`."""
+    groups = table["cutoff"].dt.year if key == "year" else table[key]
+    return {str(group): summary(rows) for group, rows in table.groupby(groups)}
+
+
+def reliability(table: pd.DataFrame) -> Floats:
+    """For each of `QUANTILES`, the share of what followed that fell below it: `(len(QUANTILES),)`."""
+    return np.array([float((table["rank"] <= index).mean()) for index in range(len(QUANTILES))])
+
+
+def _predict(model: Predictor, known: Sequence[History], told: Callable[[int], None]) -> Floats:
+    parts: list[Floats] = []
+    start, size = 0, _FIRST_BATCH
+    while start < len(known):
+        parts.append(model.predict(known[start : start + size]))
+        told(len(parts[-1]))
+        start, size = start + size, 2 * size
+    return np.concatenate(parts)
+
+
+def _blocks(cutoffs: pd.Series) -> NDArray[np.intp]:
+    """Numbers the blocks of `BLOCK` business days from the first cutoff on, without gaps: `(n,)`.
+
+    They are counted on the calendar, since the distinct cutoffs of a sample lie at no regular distance.
+    """
+    dates = cutoffs.to_numpy().astype("datetime64[D]")
+    return pd.factorize(np.busday_count(dates.min(), dates) // BLOCK)[0]
+
+
+def _sums(symbols: NDArray[np.intp], blocks: NDArray[np.intp], loss: pd.Series) -> Floats:
+    sums = np.zeros((symbols.max() + 1, blocks.max() + 1))
+    np.add.at(sums, (symbols, blocks), loss.to_numpy(dtype=np.float64))
+    return sums

@@ -1,0 +1,1 @@
+"""Choose which model version is served, and record why."""

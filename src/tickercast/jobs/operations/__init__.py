@@ -1,0 +1,1 @@
+"""Keep the service healthy: provision, check, watch drift, send alerts."""

@@ -1,0 +1,309 @@
+"""Monitor: compare the newest sessions with what the champion was trained on, store what drifted, and draw it."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime
+
+import numpy as np
+import pandas as pd
+
+from tickercast.domain import objects
+from tickercast.domain.bars import BAR_COLUMNS, SIMULATED, History
+from tickercast.domain.calendar import asset_class
+from tickercast.domain.drift import (
+    COLUMNS,
+    COVERAGE,
+    LOSS,
+    NOMINAL,
+    ORIGINS,
+    WINDOW,
+    Finding,
+    Reference,
+    fared_columns,
+    furthest_first,
+    judge_distances,
+    judge_performance,
+    reasons,
+)
+from tickercast.domain.forecast import HORIZON, RollingPredictor
+from tickercast.domain.model_card import Bundle, ModelCard
+from tickercast.domain.reference import observe
+from tickercast.errors import Permanent, PreconditionFailed, TooFewSessions, UsageError
+from tickercast.jobs.champion.model_store import read_champion, read_reference
+from tickercast.ports import DriftReport, DriftReporter, ObjectStore, Warehouse
+
+BACKTEST_RATIO = "sp_vs_random_walk"
+"""The measure of a card that performance is held to."""
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """The verdict of a day.
+
+    Attributes:
+        day: the newest session that was looked at.
+        model_name: the registered name of the champion.
+        model_version: the version whose training was the reference.
+        drifted: whether anything is beyond its threshold.
+        reasons: what is, in words with the numbers, the furthest first.
+        report: the object that holds the page; the same figures lie beside it, ending in `.json`.
+        rows: what the table `drift` holds of the day and version.
+        new: whether they were stored now, and not by an earlier run.
+        skipped: the symbols that could not be looked at, and why.
+        simulated: whether the bars are made up.
+    """
+
+    day: date
+    model_name: str
+    model_version: str
+    drifted: bool
+    reasons: Sequence[str]
+    report: str
+    rows: pd.DataFrame
+    new: bool
+    skipped: Mapping[str, str]
+    simulated: bool
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """What is looked at: the bars of each symbol up to its newest session, and the newest of all."""
+
+    day: date
+    histories: Sequence[History]
+    skipped: Mapping[str, str]
+    simulated: bool
+
+    @property
+    def symbols(self) -> list[str]:
+        return [history.symbol for history in self.histories]
+
+
+def monitor(
+    day: date,
+    symbols: Sequence[str],
+    *,
+    warehouse: Warehouse,
+    store: ObjectStore,
+    models: ObjectStore,
+    load: Callable[[Bundle], RollingPredictor],
+    reporter: DriftReporter,
+    now: datetime,
+) -> Monitored:
+    """Judges the last sessions on or before a day, and stores what it found, once for each day and version.
+
+    Where a run was stopped between the report and the rows, the next one draws the report again under the same name,
+    or under another where the figures have changed meanwhile; the rows name the one that holds their own.
+
+    Args:
+        day: the last date that is looked at.
+        symbols: the watchlist. Those of other asset classes than the network's training are left out, and made-up
+            bars too, unless there are no others.
+        warehouse: where bars, forecasts and scores are read, and findings stored.
+        store: where the report goes.
+        models: where the champion is published.
+        load: makes a predictor of the champion.
+        reporter: draws the report.
+        now: when this is.
+
+    Raises:
+        UsageError: the champion has no reference.
+        TooFewSessions: no symbol has enough bars.
+        BundleError, ModelUnavailable: the champion cannot be read.
+        Transient: try again.
+    """
+    champion = read_champion(models)
+    reference = read_reference(models, champion.card)
+    needed = champion.card.min_sessions + WINDOW - 1
+    watch = _watch(warehouse.read("latest_prices", {"symbol": list(symbols)}), symbols, reference, day, needed)
+    stored = _stored(warehouse, champion.card, watch)
+    new = stored.empty
+    if new:
+        seen = _seen(watch, load(champion), warehouse, champion.card)
+        fared = _fared(watch, warehouse, champion.card)
+        findings = _judge(reference, seen, fared, watch, champion.card)
+        sample = _sample(reference, fared, champion.card)
+        report = _named(champion.card, watch, findings)
+        _draw(store, report, reporter.report(_together(seen, fared), sample, furthest_first(findings)))
+        rows = _rows(findings, champion.card, watch, report, now)
+        new = warehouse.append("drift", rows, key=_key(champion.card, watch))
+        stored = _stored(warehouse, champion.card, watch)
+    return _told(stored, watch, new)
+
+
+# ---------------------------------------------------------------- gather
+
+
+def _watch(bars: pd.DataFrame, symbols: Sequence[str], reference: Reference, day: date, needed: int) -> _Watch:
+    simulated = bool(len(bars)) and bool(bars["simulated"].all())
+    bars = bars[(bars["simulated"] == simulated) & (bars["session_date"] <= pd.Timestamp(day))]
+    newest = bars["session_date"].max().date() if len(bars) else day
+    classes = {asset_class(symbol) for symbol in reference.symbols}
+    found = {str(symbol): _history(str(symbol), rows) for symbol, rows in bars.groupby("symbol")}
+    histories: list[History] = []
+    skipped: dict[str, str] = {}
+    for symbol in dict.fromkeys(symbols):
+        try:
+            histories.append(_usable(symbol, found, classes, newest, needed))
+        except Permanent as error:
+            skipped[symbol] = str(error)
+    if not histories:
+        raise TooFewSessions(
+            f"No symbol of {len(skipped)} can be watched on {newest}"
+            f"{': ' + next(iter(skipped.values())) if skipped else '.'} Forecast some symbols first, or name others."
+        )
+    return _Watch(newest, histories, skipped, simulated)
+
+
+def _history(symbol: str, rows: pd.DataFrame) -> History:
+    """The bars of the newest session's file: earlier files may stand on another basis, since there are splits."""
+    rows = rows.sort_values("session_date")
+    last = rows.iloc[-1]
+    same = rows[(rows["object"] == last["object"]) & (rows["generation"] == last["generation"])]
+    bars = same[list(BAR_COLUMNS)].astype({"session_date": "datetime64[s]"} | dict.fromkeys(BAR_COLUMNS[1:], float))
+    return History(symbol, bars.reset_index(drop=True))
+
+
+def _usable(symbol: str, found: Mapping[str, History], classes: set[str], day: date, needed: int) -> History:
+    if asset_class(symbol) not in classes:
+        raise UsageError(f"{symbol} is of another asset class than the champion's training.")
+    if symbol not in found:
+        raise TooFewSessions(f"{symbol} has no bars in the warehouse.")
+    history = found[symbol].until(day)
+    if len(history) < needed:
+        raise TooFewSessions(
+            f"{symbol} has {len(history)} session(s) up to {day} in its newest file: at least {needed} were needed."
+        )
+    return history
+
+
+def _seen(watch: _Watch, model: RollingPredictor, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame:
+    """The last sessions of every symbol, one row each: `COLUMNS`, by symbol and session.
+
+    The widths are those of the stored forecasts where there are any, and what the champion would have said elsewhere.
+    """
+    observed = [observe(history, model, WINDOW) for history in watch.histories]
+    parts = [
+        pd.DataFrame(
+            one.values,
+            columns=list(COLUMNS),
+            index=pd.MultiIndex.from_product([[one.symbol], one.session_dates.astype("datetime64[s]")]),
+        )
+        for one in observed
+    ]
+    seen = pd.concat(parts)
+    stored = _real(warehouse.read("forecast_history", _by(watch, card)), watch)
+    if len(stored):
+        width = np.log(stored["close_hi_95"] / stored["close_lo_95"])
+        named = stored.assign(width=width, name="width_" + stored["step"].astype(str))
+        seen.update(named.pivot(index=["symbol", "cutoff"], columns="name", values="width"))
+    return seen
+
+
+def _fared(watch: _Watch, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame:
+    """The last `ORIGINS` resolved origins that the model had not seen, one row a forecast; empty where there are fewer.
+
+    Returns:
+        `loss` and `walk_loss`, in units of the random walk's width, and `inside_80`: means over the ten steps.
+    """
+    scores = _real(warehouse.read("forecast_scores", _by(watch, card)), watch)
+    unseen = scores["cutoff"] > pd.Timestamp(card.trained_through)
+    known = scores["target_date"] <= pd.Timestamp(watch.day)
+    scores = scores[unseen & known & (scores["scale"] > 0)]
+    scaled = scores.assign(loss=scores["loss"] / scores["scale"], walk_loss=scores["walk_loss"] / scores["scale"])
+    forecasts = scaled.groupby(["symbol", "cutoff"])[["loss", "walk_loss", "inside_80"]]
+    fared = forecasts.mean()[forecasts.size() == HORIZON].astype(float)
+    cutoffs = fared.index.get_level_values("cutoff").unique().sort_values()[-ORIGINS:]
+    return fared[fared.index.get_level_values("cutoff").isin(cutoffs if len(cutoffs) == ORIGINS else [])]
+
+
+def _by(watch: _Watch, card: ModelCard) -> dict[str, object]:
+    return {"symbol": watch.symbols, "model_name": card.name, "model_version": card.version}
+
+
+def _real(rows: pd.DataFrame, watch: _Watch) -> pd.DataFrame:
+    return rows[rows["simulated"].astype(bool) == watch.simulated]
+
+
+def _stored(warehouse: Warehouse, card: ModelCard, watch: _Watch) -> pd.DataFrame:
+    rows = warehouse.read("drift", {"day": watch.day, "model_name": card.name, "model_version": card.version})
+    return rows[rows["note"].eq(SIMULATED) == watch.simulated]
+
+
+# ---------------------------------------------------------------- decide
+
+
+def _judge(
+    reference: Reference, seen: pd.DataFrame, fared: pd.DataFrame, watch: _Watch, card: ModelCard
+) -> list[Finding]:
+    found = judge_distances(reference, seen.to_numpy(), len(watch.histories))
+    if fared.empty:
+        return found
+    ratio, coverage = fared_columns(fared).mean()
+    watched = max(len(fared) // ORIGINS, 1)
+    return found + judge_performance(reference, ratio, coverage, watched, card.metrics.get(BACKTEST_RATIO))
+
+
+def _together(seen: pd.DataFrame, fared: pd.DataFrame) -> pd.DataFrame:
+    """A column for each finding: first the sessions, then the forecasts."""
+    return pd.concat([seen, fared_columns(fared)] if len(fared) else [seen]).reset_index(drop=True)
+
+
+def _sample(reference: Reference, fared: pd.DataFrame, card: ModelCard) -> pd.DataFrame:
+    """The same columns of the training; of performance, what it is held to."""
+    sample = pd.DataFrame(reference.values(), columns=list(COLUMNS))
+    due = {LOSS: card.metrics.get(BACKTEST_RATIO, reference.walk_ratio), COVERAGE: NOMINAL}
+    return sample.assign(**due) if len(fared) else sample
+
+
+# ---------------------------------------------------------------- apply
+
+
+def _draw(store: ObjectStore, name: str, drawn: DriftReport) -> None:
+    """Writes the report; one that is there already, of the same findings, stays."""
+    for path, content in ((name, drawn.html), (name.removesuffix(".html") + ".json", drawn.json)):
+        with suppress(PreconditionFailed):
+            store.write(path, content, if_generation=0)
+
+
+def _named(card: ModelCard, watch: _Watch, findings: Sequence[Finding]) -> str:
+    """The report's name; the same findings give the same, and others another."""
+    text = json.dumps([asdict(finding) for finding in findings])
+    return objects.drift_report(watch.day, card.name, card.version, hashlib.sha256(text.encode()).hexdigest()[:8])
+
+
+def _key(card: ModelCard, watch: _Watch) -> str:
+    return f"drift/{card.name}/{card.version}/{watch.day}" + ("/simulated" if watch.simulated else "")
+
+
+def _rows(findings: Sequence[Finding], card: ModelCard, watch: _Watch, report: str, now: datetime) -> pd.DataFrame:
+    rows = pd.DataFrame([asdict(finding) for finding in findings])
+    rows.insert(0, "day", watch.day)
+    return rows.assign(
+        model_name=card.name,
+        model_version=card.version,
+        report=report,
+        created_at=now,
+        note=SIMULATED if watch.simulated else None,
+    )
+
+
+def _told(rows: pd.DataFrame, watch: _Watch, new: bool) -> Monitored:
+    names = [field.name for field in fields(Finding)]
+    findings = [Finding(**dict(zip(names, row, strict=True))) for row in rows[names].itertuples(index=False)]
+    first = rows.iloc[0]
+    return Monitored(
+        day=watch.day,
+        model_name=first["model_name"],
+        model_version=first["model_version"],
+        drifted=any(finding.drifted for finding in findings),
+        reasons=reasons(findings),
+        report=first["report"],
+        rows=rows.reset_index(drop=True),
+        new=new,
+        skipped=watch.skipped,
+        simulated=watch.simulated,
+    )

@@ -1,0 +1,1 @@
+"""Ask for forecasts, and read what came of each request."""

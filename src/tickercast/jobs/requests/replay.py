@@ -1,0 +1,68 @@
+"""Replay: have a file handled once more.
+
+Neither Google Cloud nor we can repeat an event: each is handled once, and the ledger holds one answer to it. So a
+replay writes the same content once more under the same name. That is a new generation with an event of its own, whose
+answer the ledger holds beside the old one; views show the newest.
+"""
+
+from dataclasses import dataclass
+
+from tickercast.domain import objects
+from tickercast.errors import UsageError
+from tickercast.jobs.requests.quarantine import drop
+from tickercast.ports import ObjectStore, Warehouse
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay did.
+
+    Attributes:
+        object: the file.
+        generation: the version that counts now.
+        sent: whether that is a new one; a file that was forecast whole is not sent again.
+    """
+
+    object: str
+    generation: int
+    sent: bool
+
+
+def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse) -> Replayed:
+    """Sends the live generation of a file again, unless all of it has been forecast.
+
+    Args:
+        wanted: the object's name, with `#GENERATION` behind it where no other must be sent.
+        store: where the file is.
+        warehouse: where the function stores.
+
+    Raises:
+        UsageError: there is no such file, or another generation of it is live.
+        PreconditionFailed: somebody else wrote the file in between.
+        Transient: try again.
+    """
+    name, generation = _live(wanted, store)
+    ledger = warehouse.read("ingestions", {"object": name, "generation": generation})
+    if not ledger.empty and ledger["status"].eq("forecast").all():
+        return Replayed(name, generation, sent=False)
+    sent = store.write(name, store.read(name, generation=generation), if_generation=generation)
+    drop(objects.quarantined(name, generation), store)
+    return Replayed(name, sent, sent=True)
+
+
+def _live(wanted: str, store: ObjectStore) -> tuple[str, int]:
+    name, _, generation = wanted.partition("#")
+    if not objects.is_prices(name):
+        raise UsageError(
+            f"{name[:80]!r} is no file of prices: {objects.PRICES}YYYY-MM-DD/SYMBOL.csv was needed. "
+            "tickercast ingestions lists them."
+        )
+    live = store.generation(name)
+    if not live:
+        raise UsageError(f"{store.url} holds no {name}. tickercast ingestions lists what was sent.")
+    if generation and generation != str(live):
+        raise UsageError(
+            f"{name} is at generation {live}, and {generation[:20]} was asked for: an older file must not replace a "
+            f"newer one. Replay {name}, or send the older bars again as a new file."
+        )
+    return name, live

@@ -1,0 +1,69 @@
+"""Resume: which of many symbols need not be sent again, since the ledger holds their forecasts for the date.
+
+A run that was stopped leaves whole batches behind and nothing else; whoever starts it again goes on with the rest.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from tickercast.domain import objects
+from tickercast.domain.bars import SIMULATED
+from tickercast.domain.calendar import is_over, sessions_between
+from tickercast.errors import CalendarError, UsageError
+from tickercast.jobs.requests.upload import Upload
+from tickercast.ports import Warehouse
+
+_LONGEST_CLOSURE = timedelta(days=15)
+
+
+def forecast_before(
+    symbols: Sequence[str], as_of: date, *, warehouse: Warehouse, now: datetime, simulated: bool
+) -> list[Upload]:
+    """Finds the uploads for `as_of` that led to forecasts of some of the symbols.
+
+    A forecast counts unless a session up to `as_of` has closed since: then there is a newer bar to forecast from.
+    Neither do made-up bars count where real ones are asked for, nor real ones where made-up ones are.
+
+    Args:
+        symbols: those that are wanted.
+        as_of: the date that they are wanted for.
+        warehouse: where the ledger is.
+        now: the time.
+        simulated: whether made-up bars are wanted.
+
+    Returns:
+        An upload for each file, with those of its symbols that count; each symbol is in the newest file only.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    ledger = warehouse.read("ingestions", {"symbol": list(symbols), "status": "forecast"})
+    ledger = ledger[ledger["reason"].eq(SIMULATED) == simulated].sort_values("generation")
+    found: dict[str, tuple[str, int]] = {}
+    columns = (ledger[name] for name in ("symbol", "object", "generation", "received_at"))
+    for symbol, name, generation, received_at in zip(*columns, strict=True):
+        if _is_of(name, as_of) and not _has_closed_since(symbol, as_of, received_at.to_pydatetime(), now):
+            found[symbol] = name, int(generation)
+    files: dict[tuple[str, int], list[str]] = {}
+    for symbol in symbols:
+        if symbol in found:
+            files.setdefault(found[symbol], []).append(symbol)
+    return [Upload(*file, tuple(held)) for file, held in files.items()]
+
+
+def _is_of(name: str, as_of: date) -> bool:
+    try:
+        return objects.parse(name).as_of == as_of
+    except UsageError:
+        return False
+
+
+def _has_closed_since(symbol: str, as_of: date, then: datetime, now: datetime) -> bool:
+    if as_of < then.date() - timedelta(days=1):  # was over everywhere
+        return False
+    try:
+        sessions = sessions_between(symbol, as_of - _LONGEST_CLOSURE, as_of)
+        newest = next((session for session in reversed(sessions) if is_over(symbol, session, now)), None)
+        return newest is not None and not is_over(symbol, newest, then)
+    except CalendarError:
+        return True

@@ -1,0 +1,1 @@
+"""Answer an upload event with stored forecasts."""

@@ -1,0 +1,1 @@
+"""The LSTM: examples, network, training, calibration and export. TensorFlow stays in here."""

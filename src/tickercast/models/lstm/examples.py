@@ -1,0 +1,106 @@
+"""What the network learns from: origins with their inputs, and with what followed them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain import features
+from tickercast.domain.bars import History
+from tickercast.domain.forecast import HORIZON
+from tickercast.domain.recipe import Recipe
+from tickercast.errors import TooFewSessions
+
+Floats32 = NDArray[np.float32]
+
+NEEDED = features.MIN_SESSIONS + HORIZON
+"""The shortest history that gives an example, in sessions."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Origins with their inputs and with what followed.
+
+    Attributes:
+        steps: `(n, WINDOW, features)`.
+        statics: `(n, statics)`.
+        returns: `(n, HORIZON)`, what followed, in units of σEWMA·√step.
+        volatility: `(n, HORIZON)`, log of the range volatility up to each step over σEWMA.
+        weight: `(n,)`, σEWMA/σ60: turns the loss into the scaled pinball of `domain.metrics`.
+        day: `(n,)`, the origin's number among the sessions of all symbols, from the first origin on.
+    """
+
+    steps: Floats32
+    statics: Floats32
+    returns: Floats32
+    volatility: Floats32
+    weight: Floats32
+    day: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.day)
+
+    def __getitem__(self, rows: NDArray[Any]) -> "Examples":
+        return Examples(*(getattr(self, name)[rows] for name in _FIELDS))
+
+
+_FIELDS = tuple(Examples.__dataclass_fields__)
+
+
+def examples(histories: Sequence[History], trained_through: date) -> Examples:
+    """Cuts every history into examples whose ten targets all lie on or before `trained_through`.
+
+    Raises:
+        TooFewSessions: no history is long enough.
+    """
+    known = [through(history, trained_through) for history in histories]
+    known = [history for history in known if len(history) >= NEEDED]
+    if not known:
+        raise TooFewSessions(
+            f"None of {len(histories)} symbol(s) has {NEEDED} sessions on or before {trained_through}: at least one "
+            "was needed to train. Give earlier dates or other symbols."
+        )
+    calendar = np.unique(np.concatenate([history.bars["session_date"].to_numpy() for history in known]))
+    parts = [_examples(history, calendar) for history in known]
+    together = Examples(*(np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS))
+    return replace(together, day=together.day - together.day.min())
+
+
+def _examples(history: History, calendar: NDArray[np.datetime64]) -> Examples:
+    panel = features.panel(history)
+    origins = np.arange(features.MIN_SESSIONS - 1, len(history) - HORIZON)
+    steps = np.arange(1, HORIZON + 1)
+    ahead = origins[:, None] + steps
+    sigma = panel.sigma_ewma[origins, None]
+    moves = panel.log_close[ahead] - panel.log_close[origins, None]
+    variance = np.cumsum(panel.range_variance[ahead], axis=1) / steps
+    return Examples(
+        panel.windows(origins),
+        panel.statics[origins],
+        (moves / (sigma * np.sqrt(steps))).clip(-25, 25).astype(np.float32),
+        (0.5 * np.log(variance / sigma**2 + 1e-4)).astype(np.float32),
+        (panel.sigma_ewma / panel.sigma60)[origins].astype(np.float32),
+        np.searchsorted(calendar, history.bars["session_date"].to_numpy())[origins],
+    )
+
+
+def through(history: History, last: date) -> History:
+    """The bars on or before `last`; there may be none."""
+    return History(history.symbol, history.bars[history.bars["session_date"] <= np.datetime64(last)])
+
+
+def split(day: NDArray[np.intp], fold: int, recipe: Recipe) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Divides examples into those to train on and those to validate with, both `(n,)`.
+
+    Whole blocks of sessions validate, and what lies within `WINDOW + HORIZON` sessions of one is used for neither, so
+    that no side's targets lie in the other's windows (purging: López de Prado, Advances in Financial Machine Learning,
+    2018).
+    """
+    held: NDArray[np.bool_] = np.arange(day.max() + 1) // recipe.block % recipe.folds == fold % recipe.folds
+    purge = features.WINDOW + HORIZON
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(held, purge), 2 * purge + 1)
+    near: NDArray[np.bool_] = np.asarray(windows.any(axis=-1))
+    return ~near[day], held[day]

@@ -1,0 +1,152 @@
+"""What becomes of a trained network: a predictor, a `.keras` file, or a bundle whose ONNX graph answers the same."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import tensorflow as tf
+import tf2onnx
+from numpy.typing import NDArray
+
+from tickercast.domain import features
+from tickercast.domain.bars import History
+from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.model_card import Bundle, ModelCard
+from tickercast.errors import BundleError
+from tickercast.models import onnx as served
+from tickercast.models.lstm.network import INPUTS, Tensor
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network: a predictor, and what bundles are made of.
+
+    Attributes:
+        model: (steps, statics) to z.
+        card: its description; `sha256` is empty until there is an ONNX file.
+        parameters: the recipe, the seeds, and the loss on the validation blocks.
+        curves: the losses by epoch, as `seed_1/val_z_loss`; of a network that was read from a file there are none.
+    """
+
+    model: keras.Model
+    card: ModelCard
+    parameters: Mapping[str, Any]
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The registered model's name."""
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        """Empty: it is not registered."""
+        return self.card.version
+
+    @property
+    def min_sessions(self) -> int:
+        """The shortest history that it takes."""
+        return self.card.min_sessions
+
+    def predict(self, histories: Sequence[History]) -> Floats:
+        """Predicts every history from its last bar; see `Predictor.predict`.
+
+        Raises:
+            TooFewSessions: a history is shorter than `min_sessions`.
+        """
+        inputs = features.latest(histories)
+        parts = [np.empty((0, HORIZON, len(QUANTILES)), np.float32)]
+        for start in range(0, len(histories), served.BATCH):
+            rows = slice(start, start + served.BATCH)
+            parts.append(self.model([inputs.steps[rows], inputs.statics[rows]], training=False).numpy())
+        symbols = [history.symbol for history in histories]
+        return served.log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
+
+    def predict_at(self, history: History, at: NDArray[np.intp]) -> Floats:
+        """Predicts from several sessions of one history; see `RollingPredictor.predict_at`."""
+        return served.rolling(
+            lambda steps, statics: self.model([steps, statics], training=False).numpy(), history, at, self.card
+        )
+
+    def bundle(self) -> Bundle:
+        """Exports the network to ONNX.
+
+        Raises:
+            BundleError: the exported network is invalid, or answers differently.
+        """
+        graph = _export(self.model)
+        card = self.card.model_copy(update={"sha256": hashlib.sha256(graph).hexdigest()})
+        bundle = Bundle(graph, card)
+        check_parity(self, bundle)
+        return bundle
+
+    def save(self, path: Path) -> None:
+        """Writes the Keras model to `path`, which ends in .keras, and its description to a .json beside it."""
+        self.model.save(path)
+        text = json.dumps({"card": self.card.model_dump(mode="json"), "parameters": dict(self.parameters)}, indent=2)
+        path.with_suffix(".json").write_text(text)
+
+
+def load_keras(path: Path) -> Trained:
+    """Reads what `Trained.save` wrote; nothing is unpickled.
+
+    Raises:
+        BundleError: the files are not there or do not parse.
+    """
+    try:
+        beside = json.loads(path.with_suffix(".json").read_text())
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return Trained(model, ModelCard.model_validate(beside["card"]), beside["parameters"])
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(
+            f"{path} and its .json do not hold a saved network: {' '.join(str(error).split())[:160]}. Save it again."
+        ) from error
+
+
+def check_parity(trained: Trained, bundle: Bundle) -> None:
+    """Compares the ONNX network's answers with the Keras network's, in batches of 1, 7 and 500.
+
+    Raises:
+        BundleError: they differ by more than 1e-5 and by more than 1e-3 of the value.
+    """
+    random = np.random.default_rng(0)
+    model = served.ServedModel(bundle)
+    for size in (1, 7, 500):
+        steps = random.normal(size=(size, *trained.model.inputs[0].shape[1:])).astype(np.float32)
+        statics = random.normal(size=(size, *trained.model.inputs[1].shape[1:])).astype(np.float32)
+        ours = trained.model([steps, statics], training=False).numpy()
+        theirs = model.answer(steps, statics)
+        if not np.allclose(theirs, ours, rtol=1e-3, atol=1e-5):
+            raise BundleError(
+                f"The exported network differs from the trained one by up to {np.abs(theirs - ours).max():.1e} in a "
+                f"batch of {size}: at most 1e-5 was needed. Report the versions of tensorflow, tf2onnx and onnxruntime."
+            )
+
+
+def _export(model: keras.Model) -> bytes:
+    signature = [
+        tf.TensorSpec((None, *tensor.shape[1:]), tf.float32, name=name)
+        for name, tensor in zip(INPUTS, model.inputs, strict=True)
+    ]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def network(steps: Tensor, statics: Tensor) -> Tensor:
+        return {served.OUTPUT: model([steps, statics], training=False)}
+
+    proto, _ = tf2onnx.convert.from_function(network, input_signature=signature, opset=17)
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise BundleError(
+            f"tf2onnx exported an invalid network: {' '.join(str(error).split())[:160]}. "
+            "Install the pinned versions of tensorflow, tf2onnx and onnx."
+        ) from error
+    return bytes(proto.SerializeToString())

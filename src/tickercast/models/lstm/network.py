@@ -1,0 +1,83 @@
+"""The network, its loss, and an ensemble of several.
+
+The network does not learn quantiles from scratch. It starts as filtered historical simulation, today's EWMA volatility
+times the quantiles c of the standardised returns in training, and learns by how much to stretch them:
+
+    z = c50 + exp(s)·exp(k_side)·(cτ − c50)          in units of σEWMA·√step
+
+s (one a step) and k (one a step and side) start at zero and are bounded; so quantiles cannot cross and the worst case
+stays close to the baseline. The median is the training drift: nobody forecasts the direction (see README).
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from tickercast.domain import features
+from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.recipe import Recipe
+from tickercast.models.lstm.examples import Examples
+
+Floats32 = NDArray[np.float32]
+Tensor: TypeAlias = Any  # of Keras, symbolic or eager
+
+INPUTS = ("steps", "statics")
+"""The names of the network's inputs, in their order."""
+
+
+def network(learned: Examples, recipe: Recipe) -> keras.Model:
+    """Builds the untrained network: (steps, statics) to z, `(n, HORIZON, quantiles)`, and s, `(n, HORIZON)`.
+
+    Standardisation and training quantiles are constants in its arithmetic: layers that hold them would be exported
+    to ONNX as further inputs.
+    """
+    c = np.quantile(learned.returns, QUANTILES, axis=0).T.astype(np.float32)
+    median = c[:, QUANTILES.index(0.5), None]
+    below, above = np.minimum(c - median, 0), np.maximum(c - median, 0)
+
+    steps = keras.Input((features.WINDOW, len(features.STEP_FEATURES)), name="steps")
+    statics = keras.Input((len(features.STATIC_FEATURES),), name="statics")
+    x = _standardised(steps, learned.steps.reshape(-1, learned.steps.shape[-1]))
+    recurrent = layers.LSTM(recipe.units)(x)
+    skip = layers.Flatten()(layers.Cropping1D((features.WINDOW - 1, 0))(x))
+    joined = layers.Concatenate()([recurrent, skip, _standardised(statics, learned.statics)])
+    hidden = layers.Dense(recipe.hidden, "silu")(layers.Dropout(recipe.dropout)(joined))
+    s = _bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.stretch)
+    down = _bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.skew)
+    up = _bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.skew)
+    lower = ops.expand_dims(ops.exp(s + down), -1) * below
+    upper = ops.expand_dims(ops.exp(s + up), -1) * above
+    z = layers.Identity(name="z")(lower + upper + median)
+    return keras.Model([steps, statics], [z, layers.Identity(name="s")(s)])
+
+
+def _standardised(values: Tensor, seen: Floats32) -> Tensor:
+    mean, deviation = seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64)
+    return (values - mean.astype(np.float32)) * (1 / np.maximum(deviation, 0.05)).astype(np.float32)
+
+
+def _bounded(values: Tensor, bound: float) -> Tensor:
+    return ops.tanh(values / bound) * bound
+
+
+def quantile_loss(actual: Tensor, z: Tensor) -> Tensor:
+    """Pinball loss averaged over quantiles and steps; actual `(n, HORIZON)`, z `(n, HORIZON, quantiles)`."""
+    levels = np.array(QUANTILES, np.float32)
+    error = ops.expand_dims(actual, -1) - z
+    return ops.mean(ops.maximum(levels * error, (levels - 1) * error), axis=(1, 2))
+
+
+def volatility_loss(actual: Tensor, s: Tensor) -> Tensor:
+    """Huber loss of s against the log of the volatility that followed; both `(n, HORIZON)`."""
+    return keras.losses.huber(actual, s, delta=1.0)
+
+
+def ensemble(models: Sequence[keras.Model]) -> keras.Model:
+    """One network that averages the z of several."""
+    inputs = [keras.Input(tensor.shape[1:], name=name) for name, tensor in zip(INPUTS, models[0].inputs, strict=True)]
+    answers = [model(inputs) for model in models]
+    return keras.Model(inputs, layers.Average()(answers) if len(answers) > 1 else answers[0])

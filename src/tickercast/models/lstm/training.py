@@ -1,0 +1,251 @@
+"""The training: one network a seed on purged blocks of sessions, then their ensemble and its calibration."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tickercast.domain import features
+from tickercast.domain.bars import History
+from tickercast.domain.calendar import asset_class
+from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.model_card import MODEL, ModelCard
+from tickercast.domain.recipe import Epoch, Recipe
+from tickercast.errors import TooFewSessions
+from tickercast.models.lstm.calibration import (
+    Fold,
+    Table,
+    answer,
+    calibrated,
+    losses,
+    scaled_pinball,
+    untrained_pinball,
+)
+from tickercast.models.lstm.calibration import calibration as calibrate
+from tickercast.models.lstm.examples import NEEDED, Examples, examples, split, through
+from tickercast.models.lstm.export import Trained
+from tickercast.models.lstm.network import ensemble, network, quantile_loss, volatility_loss
+
+Floats32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What is learned from, prepared once for as many trainings as are wanted.
+
+    Attributes:
+        teachers: the histories that the networks learn from.
+        apart: those of the other asset classes, by class.
+        everything: the examples of the teachers.
+        trained_through: the last date of which anything is used.
+    """
+
+    teachers: Sequence[History]
+    apart: Mapping[str, Sequence[History]]
+    everything: Examples
+    trained_through: date
+
+    @property
+    def default(self) -> Recipe:
+        """The recipe that suits the number of examples."""
+        return Recipe.of_size(len(self.everything))
+
+    def taken(self, recipe: Recipe) -> Examples:
+        """The examples that are learned from by a recipe.
+
+        Raises:
+            TooFewSessions: none could be held back for validation.
+        """
+        if self.everything.day.max() < recipe.folds * recipe.block:
+            raise TooFewSessions(
+                f"The histories have {self.everything.day.max() + 1 + NEEDED} sessions up to {self.trained_through}: "
+                f"more than {recipe.folds * recipe.block + NEEDED} were needed to hold some back for validation. "
+                "Give earlier dates."
+            )
+        return self.everything[self.everything.day % recipe.every == 0]
+
+    def train(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> list[Fold]:
+        """Trains one network a seed, each validated on other blocks of sessions.
+
+        Raises:
+            TooFewSessions: see `taken`.
+        """
+        tf.get_logger().setLevel("ERROR")
+        tf.config.experimental.enable_op_determinism()
+        taken = self.taken(recipe)
+        return [train_one(taken, fold, seed, recipe, on_epoch) for fold, seed in enumerate(seeds)]
+
+    def attempt(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> float:
+        """What a recipe is worth: the scaled pinball loss on the validation blocks, as `fit` states it.
+
+        Args:
+            recipe: what is tried.
+            seeds: one network each.
+            on_epoch: called after each epoch; whatever it raises ends the attempt.
+
+        Raises:
+            TooFewSessions: see `taken`.
+        """
+        folds = self.train(recipe, seeds, on_epoch)
+        return scaled_pinball(folds, calibrate(folds))
+
+
+def prepare(histories: Sequence[History], *, trained_through: date) -> Lessons:
+    """Cuts the histories into examples.
+
+    Assets that trade round the clock do not train the networks where there are others: they only set the calibration
+    of their class.
+
+    Args:
+        histories: what to learn from; bars after `trained_through` are not looked at.
+        trained_through: the last date of which anything is used.
+
+    Raises:
+        TooFewSessions: the histories are too short.
+    """
+    teachers, apart = _by_class(histories)
+    return Lessons(teachers, apart, examples(teachers, trained_through), trained_through)
+
+
+def fit(
+    histories: Sequence[History],
+    *,
+    trained_through: date,
+    seeds: Sequence[int],
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    recipe: Recipe | None = None,
+) -> Trained:
+    """Trains one network a seed and averages them. The same data and seeds give the same model.
+
+    Args:
+        histories: what to learn from; see `prepare`.
+        trained_through: the last date of which anything is used.
+        seeds: one or more; five are a good ensemble.
+        on_progress: called with the epochs done and their total.
+        recipe: what can be turned; by default what suits the number of examples.
+
+    Raises:
+        TooFewSessions: the histories are too short, or too few.
+    """
+    lessons = prepare(histories, trained_through=trained_through)
+    chosen = recipe or lessons.default
+
+    def tick(epoch: Epoch) -> None:
+        on_progress(round((epoch.fold + epoch.share) * chosen.epochs), len(seeds) * chosen.epochs)
+
+    folds = lessons.train(chosen, seeds, tick)
+    model = ensemble([fold.model for fold in folds])
+    calibration = calibrate(folds)
+    calibrations = {name: calibrated(model, group, trained_through) for name, group in lessons.apart.items()}
+    count = len(lessons.taken(chosen))
+    card = ModelCard(
+        name=MODEL,
+        sha256="",
+        features=features.STEP_FEATURES,
+        statics=features.STATIC_FEATURES,
+        window=features.WINDOW,
+        horizon=HORIZON,
+        quantiles=QUANTILES,
+        calibration=calibration,
+        calibrations={name: table for name, table in calibrations.items() if table},
+        min_sessions=features.MIN_SESSIONS,
+        trained_on=_in_words(lessons.teachers, trained_through, count) + _calibrated_on(lessons.apart, calibrations),
+        trained_through=trained_through,
+        metrics={},
+    )
+    parameters = asdict(chosen) | {
+        "seeds": ",".join(map(str, seeds)),
+        "examples": count,
+        "validation_sp": round(scaled_pinball(folds, calibration), 6),
+        "validation_sp_untrained": round(untrained_pinball(folds), 6),
+    }
+    return Trained(model, card, parameters, _curves(seeds, folds))
+
+
+def _curves(seeds: Sequence[int], folds: Sequence[Fold]) -> dict[str, Sequence[float]]:
+    return {
+        f"seed_{seed}/{name}": values
+        for seed, fold in zip(seeds, folds, strict=True)
+        for name, values in fold.curves.items()
+    }
+
+
+def _by_class(histories: Sequence[History]) -> tuple[Sequence[History], Mapping[str, Sequence[History]]]:
+    """Those that the networks learn from, and the other asset classes by name."""
+    groups: dict[str, list[History]] = {}
+    for history in histories:
+        groups.setdefault(asset_class(history.symbol), []).append(history)
+    teachers = groups.pop("", [])
+    return (teachers, groups) if teachers else (histories, {})
+
+
+def train_one(everything: Examples, fold: int, seed: int, recipe: Recipe, on_epoch: Callable[[Epoch], None]) -> Fold:
+    """Trains one network on all blocks of sessions but the fold's; its best epoch on those is kept."""
+    rows, held = split(everything.day, fold, recipe)
+    learned, validation = everything[rows], everything[held]
+    keras.utils.set_random_seed(seed)
+    model = network(learned, recipe)
+    answers = keras.Model(model.inputs, model.outputs[0], name=f"fold_{fold}")
+    untrained = answer(answers, validation[np.arange(len(validation)) < 1])[0]
+    steps = recipe.epochs * -(-len(learned) // recipe.batch)
+    model.compile(
+        keras.optimizers.AdamW(
+            keras.optimizers.schedules.CosineDecay(recipe.rate, steps), weight_decay=recipe.decay, clipnorm=1.0
+        ),
+        loss=[quantile_loss, volatility_loss],
+        loss_weights=[1.0, recipe.volatility_weight],
+    )
+    centre = learned.volatility.mean(axis=0)
+    began, best = float(losses(untrained[None], validation).mean()), math.inf
+
+    def tell(number: int, losses: Mapping[str, float]) -> None:
+        nonlocal best
+        best = min(best, losses["val_z_loss"])
+        on_epoch(Epoch(fold, seed, (number + 1) / recipe.epochs, best / began, dict(losses)))
+
+    inputs, targets, weights = _arrays(learned, centre)
+    seen = model.fit(
+        inputs,
+        targets,
+        sample_weight=weights,
+        batch_size=recipe.batch,
+        epochs=recipe.epochs,
+        validation_data=_arrays(validation, centre),
+        callbacks=[
+            keras.callbacks.EarlyStopping(
+                "val_z_loss", mode="min", patience=recipe.patience, restore_best_weights=True
+            ),
+            keras.callbacks.LambdaCallback(on_epoch_end=tell),
+        ],
+        verbose=0,
+    )
+    return Fold(answers, answer(answers, validation), untrained, validation, seen.history)
+
+
+def _arrays(some: Examples, centre: Floats32) -> tuple[Any, Any, Any]:
+    return [some.steps, some.statics], [some.returns, some.volatility - centre], [some.weight, some.weight]
+
+
+_NAMED = 100  # symbols that a card lists
+
+
+def _in_words(histories: Sequence[History], trained_through: date, count: int) -> str:
+    used = [history for history in histories if len(through(history, trained_through)) >= NEEDED]
+    names = ", ".join(history.symbol for history in used) if len(used) <= _NAMED else f"{len(used)} symbols"
+    first = min(history.bars["session_date"].iloc[0] for history in used)
+    return f"{names}; {first:%Y-%m-%d} to {trained_through}; {count:,} origins"
+
+
+def _calibrated_on(apart: Mapping[str, Sequence[History]], calibrations: Mapping[str, Table]) -> str:
+    parts = [
+        f"; {name} intervals calibrated on {', '.join(history.symbol for history in group)} up to the same date"
+        for name, group in apart.items()
+        if calibrations[name]
+    ]
+    return "".join(parts)

@@ -1,0 +1,198 @@
+"""The published network, run by onnxruntime: neither TensorFlow nor MLflow is needed, and nothing is unpickled."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from tickercast.domain import features
+from tickercast.domain.bars import History
+from tickercast.domain.calendar import asset_class
+from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.model_card import Bundle, ModelCard
+from tickercast.errors import BundleError
+
+BATCH = 512
+"""Histories a call of the network; larger batches cost memory and gain nothing."""
+
+OUTPUT = "z"
+"""The network's answer: `(n, HORIZON, quantiles)`, in units of σEWMA·√step."""
+
+
+class ServedModel:
+    """A bundle that is ready to predict.
+
+    >>> from pathlib import Path
+    >>> from tickercast.domain.model_card import read_bundle
+    >>> shipped = Path(features.__file__).parents[1] / "shipped/models/tickercast-lstm/1"
+    >>> model = ServedModel(read_bundle((shipped / "model.onnx").read_bytes(), (shipped / "model.json").read_bytes()))
+    >>> model.name, model.version, model.min_sessions
+    ('tickercast-lstm', '1', 91)
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Loads the network.
+
+        Raises:
+            BundleError: the bundle was made for other inputs, or the network cannot be loaded.
+        """
+        self.card = bundle.card
+        _check_card(bundle.card)
+        self._session = _open(bundle)
+        _check_graph(self._session, bundle.card)
+
+    @property
+    def name(self) -> str:
+        """The registered model's name."""
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        """The registered version."""
+        return self.card.version
+
+    @property
+    def min_sessions(self) -> int:
+        """The shortest history that it takes."""
+        return self.card.min_sessions
+
+    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
+        """Predicts every history from its last bar; see `Predictor.predict`.
+
+        Raises:
+            TooFewSessions: a history is shorter than `min_sessions`.
+        """
+        features.check_length(histories, self.min_sessions)
+        inputs = features.latest(histories)
+        parts = [np.empty((0, HORIZON, len(self.card.quantiles)), np.float32)]
+        for start in range(0, len(histories), BATCH):
+            rows = slice(start, start + BATCH)
+            parts.append(self.answer(inputs.steps[rows], inputs.statics[rows]))
+        symbols = [history.symbol for history in histories]
+        return log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
+
+    def predict_at(self, history: History, at: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Predicts from several sessions of one history; see `RollingPredictor.predict_at`."""
+        return rolling(self.answer, history, at, self.card)
+
+    def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Runs the network: `(n, window, features)` and `(n, statics)` to z, `(n, HORIZON, quantiles)`."""
+        z: NDArray[np.float32] = self._session.run([OUTPUT], {"steps": steps, "statics": statics})[0]
+        return z
+
+
+def rolling(
+    answer: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
+    history: History,
+    at: NDArray[np.intp],
+    card: ModelCard,
+) -> NDArray[np.float64]:
+    """What a network says at several sessions of one history.
+
+    Args:
+        answer: the network: `(n, window, features)` and `(n, statics)` to z.
+        history: the bars.
+        at: `(n,)`, rows of the bars.
+        card: for its quantiles and calibration.
+    """
+    panel = features.panel(history)
+    parts = [np.empty((0, HORIZON, len(card.quantiles)), np.float32)]
+    for start in range(0, len(at), BATCH):
+        rows = at[start : start + BATCH]
+        parts.append(answer(panel.windows(rows), panel.statics[rows]))
+    return log_returns(np.concatenate(parts), panel.sigma_ewma[at], [history.symbol] * len(at), card)
+
+
+def log_returns(
+    z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], symbols: Sequence[str], card: ModelCard
+) -> NDArray[np.float64]:
+    """Turns the network's answer into log-returns: σEWMA·√step·(z50 + calibration·(z − z50)).
+
+    Args:
+        z: `(n, HORIZON, quantiles)`.
+        sigma_ewma: `(n,)`.
+        symbols: n of them, whose asset classes choose the calibration.
+        card: for its quantiles and calibration.
+    """
+    middle = card.quantiles.index(0.5)
+    median = z[:, :, middle : middle + 1].astype(np.float64)
+    scale = sigma_ewma[:, None] * np.sqrt(np.arange(1, HORIZON + 1))
+    spread: NDArray[np.float64] = median + _factors(symbols, card) * (z - median)
+    return scale[:, :, None] * spread
+
+
+def _factors(symbols: Sequence[str], card: ModelCard) -> NDArray[np.float64]:
+    """The factor round the median of each symbol, step and quantile: `(n, HORIZON, quantiles)`."""
+    usual = np.full((HORIZON, len(card.quantiles)), card.calibration)
+    tables = {name: np.array(table) for name, table in card.calibrations.items()}
+    factors = [tables.get(asset_class(symbol), usual) for symbol in symbols]
+    return np.array(factors).reshape(len(symbols), HORIZON, len(card.quantiles))
+
+
+def _check_card(card: ModelCard) -> None:
+    ours = {
+        "features": features.STEP_FEATURES,
+        "statics": features.STATIC_FEATURES,
+        "window": features.WINDOW,
+        "horizon": HORIZON,
+        "quantiles": QUANTILES,
+    }
+    for name, needed in ours.items():
+        if getattr(card, name) != needed:
+            raise BundleError(
+                f"{card.name} {card.version} was trained with other {name} than this tickercast computes "
+                f"({_short(getattr(card, name))} instead of {_short(needed)}). "
+                "Publish a version trained by this release, or install the release that trained it."
+            )
+    if card.min_sessions < features.MIN_SESSIONS or not _near_one(card.calibration):
+        raise BundleError(
+            f"{card.name} {card.version} says min_sessions {card.min_sessions} and calibration {card.calibration}: at "
+            f"least {features.MIN_SESSIONS} and a factor near 1 were needed. Publish the version again."
+        )
+    for name, table in card.calibrations.items():
+        if (
+            {len(row) for row in table} != {len(card.quantiles)}
+            or len(table) != HORIZON
+            or not _near_one(*(f for row in table for f in row))
+        ):
+            raise BundleError(
+                f"{card.name} {card.version} has calibrations for {name} that are not {HORIZON} rows of "
+                f"{len(card.quantiles)} factors near 1. Publish the version again."
+            )
+
+
+def _near_one(*factors: float) -> bool:
+    return all(0.1 < factor < 10 for factor in factors)
+
+
+def _open(bundle: Bundle) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors share no public base class
+        raise BundleError(
+            f"The ONNX file of {bundle.card.name} {bundle.card.version} does not load: "
+            f"{' '.join(str(error).split())[:160]}. Publish the version again."
+        ) from error
+
+
+def _check_graph(session: onnxruntime.InferenceSession, card: ModelCard) -> None:
+    seen = {node.name: tuple(node.shape[1:]) for node in (*session.get_inputs(), *session.get_outputs())}
+    needed = {
+        "steps": (card.window, len(card.features)),
+        "statics": (len(card.statics),),
+        OUTPUT: (card.horizon, len(card.quantiles)),
+    }
+    if seen != needed:
+        raise BundleError(
+            f"The network of {card.name} {card.version} has inputs and outputs {seen}, and its card says {needed}. "
+            "Publish the version again."
+        )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

@@ -1,0 +1,252 @@
+"""The slow peers: models that users fit to one series at a time, as predictors that a backtest can ask.
+
+Each fits the log of `adj_close` anew for every history, in tens of milliseconds, so a backtest takes them on request
+and from a sample of its origins. Their packages are optional, and imported only where a model is made or fitted.
+
+GARCH sees the last 1,000 sessions, which it takes to tell how its variance follows shocks. The others give one width to
+all of their past, and a year serves each of them best: on 37 American stocks, 2010 to 2018, ETS came to 1.010 of the
+loss of EWMA-t with 251 sessions, to 1.028 with 500 and to 1.055 with 1,000.
+
+A fit that does not converge still has an answer, which counts as the model's own. One that fails, or answers something
+that is no distribution, raises a sentence which names symbol and cutoff: to leave it out would flatter the model.
+"""
+
+import importlib.util
+import logging
+import tempfile
+import warnings
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tickercast.domain import calendar
+from tickercast.domain.bars import History
+from tickercast.domain.features import check_length
+from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.errors import Permanent, UsageError
+from tickercast.models.baselines import log_returns
+
+Floats = NDArray[np.float64]
+
+_YEAR = 251  # sessions
+_STEPS = np.arange(1, HORIZON + 1)[:, None]
+_LEVELS = np.array(QUANTILES)
+_INTERVALS = [round(abs(200 * level - 100)) for level in QUANTILES]
+"""The interval that each quantile is an end of, in per cent: 95 for 0.025 and 0.975."""
+
+
+class _SlowPeer(ABC):
+    """What the slow peers share: they fit the last `tail` sessions of one history after another, and print nothing.
+
+    Attributes:
+        tail: the sessions that a fit sees, if there are as many.
+        package: where the model comes from.
+    """
+
+    name: str
+    version = "1"
+    min_sessions = _YEAR  # as historical simulation needs, so that the origins of a backtest are the same
+    tail: int = _YEAR
+    package: str
+
+    def __init__(self) -> None:
+        """Makes sure that the package is there.
+
+        Raises:
+            UsageError: it is not.
+        """
+        if importlib.util.find_spec(self.package) is None:
+            raise UsageError(
+                f"The model {self.name} needs {self.package}, which this environment lacks. Run `make setup-dev`."
+            )
+
+    def predict(self, histories: Sequence[History]) -> Floats:
+        """Fits and predicts every history from its last bar; see `Predictor.predict`.
+
+        Raises:
+            TooFewSessions: a history is shorter than `min_sessions`.
+            Permanent: a fit failed.
+        """
+        check_length(histories, self.min_sessions)
+        made = [self._checked(history) for history in histories]
+        return np.array(made).reshape(-1, HORIZON, len(_LEVELS))
+
+    def _checked(self, history: History) -> Floats:
+        try:
+            with _silence(), _seeded(_seed(history)):
+                quantiles = self._quantiles(history)
+        except Permanent:
+            raise
+        except Exception as error:  # whatever the package raises
+            raise self._failure(history, f"{type(error).__name__}: {error}") from error
+        if not (np.isfinite(quantiles).all() and (np.diff(quantiles) > 0).all()):
+            raise self._failure(history, "its quantiles are not finite and rising")
+        return quantiles
+
+    def _failure(self, history: History, reason: str) -> Permanent:
+        return Permanent(
+            f"The model {self.name} cannot be fitted to {history.symbol} up to {history.cutoff} ({reason[:200]}), and "
+            "a comparison needs it at every origin. Leave out the symbol or the model."
+        )
+
+    @abstractmethod
+    def _quantiles(self, history: History) -> Floats:
+        """The quantiles of the log-returns from the last close, `(HORIZON, len(QUANTILES))`."""
+
+
+class Garch(_SlowPeer):
+    """GARCH(1,1) of Bollerslev (Journal of Econometrics, 1986), Student's t, constant mean, by maximum likelihood.
+
+    Returns are in per cent, where the optimiser is at its best. The sum of several returns has no closed form: with
+    t shocks and a variance that follows them, its tails lie between those of t and Gauss, so σ·√step times either
+    would be wrong. Its quantiles are drawn from 10,000 paths, each taken with its mirror image, since neither shocks
+    nor variance know a sign. The seed depends on symbol and cutoff alone.
+    """
+
+    name = "garch"
+    tail = 1000
+    package = "arch"
+    paths = 10_000
+
+    def _quantiles(self, history: History) -> Floats:
+        from arch.univariate import GARCH, ConstantMean, StudentsT
+
+        # The seed goes to the distribution: `random_state` of `forecast` has no effect on a simulation.
+        shocks = StudentsT(seed=_seed(history))
+        model = ConstantMean(100 * log_returns(history, self.tail), volatility=GARCH(1, 0, 1), distribution=shocks)
+        fitted = model.fit(disp="off", show_warning=False)
+        drawn = fitted.forecast(horizon=HORIZON, method="simulation", simulations=self.paths)
+        drift = fitted.params["mu"] * _STEPS
+        moves = np.cumsum(np.asarray(drawn.simulations.values)[0], axis=1).T - drift
+        quantiles: Floats = (drift + np.quantile(np.hstack([moves, -moves]), _LEVELS, axis=1).T) / 100
+        return quantiles
+
+
+class _StatsForecast(_SlowPeer):
+    """What the models of statsforecast share.
+
+    The log price is taken relative to the last close, which makes the forecast independent of the currency's unit and
+    leaves multiplicative errors, which mean nothing on a log scale, out of the search. Their errors are Gaussian: the
+    mean is the median, and a quantile lies half the width of its prediction interval from it.
+    """
+
+    package = "statsforecast"
+
+    def _quantiles(self, history: History) -> Floats:
+        log_close = _log_close(history, self.tail)
+        levels = sorted(set(_INTERVALS) - {0})
+        made = self._model().forecast(y=log_close - log_close[-1], h=HORIZON, level=levels)
+        half = {level: (np.asarray(made[f"hi-{level}"]) - np.asarray(made[f"lo-{level}"])) / 2 for level in levels}
+        half[0] = np.zeros(HORIZON)
+        mean = np.asarray(made["mean"], dtype=np.float64)
+        columns = [
+            mean + np.sign(level - 0.5) * half[interval] for level, interval in zip(QUANTILES, _INTERVALS, strict=True)
+        ]
+        return np.column_stack(columns)
+
+    @abstractmethod
+    def _model(self) -> Any:
+        """The model of statsforecast, not yet fitted."""
+
+
+class AutoArima(_StatsForecast):
+    """ARIMA with orders by Hyndman and Khandakar (Journal of Statistical Software, 2008)."""
+
+    name = "auto-arima"
+
+    def _model(self) -> Any:
+        from statsforecast.models import AutoARIMA
+
+        return AutoARIMA(season_length=1)
+
+
+class AutoEts(_StatsForecast):
+    """Exponential smoothing, its form by Hyndman, Koehler, Snyder and Grose (Int. Journal of Forecasting, 2002)."""
+
+    name = "auto-ets"
+
+    def _model(self) -> Any:
+        from statsforecast.models import AutoETS
+
+        return AutoETS(season_length=1)
+
+
+class AutoTheta(_StatsForecast):
+    """The Theta method, its form by Fiorucci and others (International Journal of Forecasting, 2016)."""
+
+    name = "auto-theta"
+
+    def _model(self) -> Any:
+        from statsforecast.models import AutoTheta
+
+        return AutoTheta(season_length=1)
+
+
+class Prophet(_SlowPeer):
+    """Prophet of Taylor and Letham (The American Statistician, 2018) with its defaults, on session dates.
+
+    Trend and seasons are extrapolated from a fitted curve, not from the last close. Less than two years of data, as
+    here, have no yearly season by its defaults. Quantiles are those of its own draws; the seed depends on symbol and
+    cutoff alone.
+    """
+
+    name = "prophet"
+    package = "prophet"
+    draws = 2000
+
+    def _quantiles(self, history: History) -> Floats:
+        import prophet
+
+        log_close = _log_close(history, self.tail)
+        past = pd.DataFrame({"ds": history.bars["session_date"].to_numpy()[-self.tail :], "y": log_close})
+        targets = calendar.next_sessions(history.symbol, history.cutoff, HORIZON)
+        model = prophet.Prophet(uncertainty_samples=self.draws)
+        with tempfile.TemporaryDirectory(prefix="tickercast-") as folder:  # else every fit leaves files until the end
+            model.fit(past, seed=1, output_dir=folder)
+        drawn = model.predictive_samples(pd.DataFrame({"ds": pd.to_datetime(list(targets))}))["yhat"]
+        quantiles: Floats = np.quantile(drawn, _LEVELS, axis=1).T - log_close[-1]
+        return quantiles
+
+
+ALL: tuple[type[_SlowPeer], ...] = (Garch, AutoArima, AutoEts, AutoTheta, Prophet)
+"""Every slow peer."""
+
+
+def _log_close(history: History, sessions: int) -> Floats:
+    """The log of the last `sessions` closes, dividends and spin-offs taken out."""
+    log_close: Floats = np.log(history.bars["adj_close"].to_numpy(dtype=np.float64)[-sessions:])
+    return log_close
+
+
+def _seed(history: History) -> int:
+    return zlib.crc32(f"{history.symbol} {history.cutoff}".encode())
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps warnings and logs of a fit from the screen: what counts is the answer."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seeds NumPy's global generator, which two of the packages draw from, and leaves it as it was."""
+    state = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)

@@ -1,0 +1,1 @@
+"""What people read from the warehouse and the model store, as typed values."""

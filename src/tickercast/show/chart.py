@@ -1,0 +1,241 @@
+"""Pictures of forecasts and of a backtest, drawn with matplotlib; it is imported when something is drawn."""
+
+import html
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from tickercast.reading.track_record import Recalled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = {
+    "paper": "#fdfdfc",
+    "ink": "#1f2328",
+    "muted": "#59636e",
+    "grid": "#e4e7eb",
+    "band-95": "#d3e4f3",
+    "band-80": "#9cc3e4",
+    "median": "#0b5394",
+    "actual": "#b4460f",
+}
+"""What the parts of a picture are painted with; in a page each is the CSS variable of that name instead."""
+
+_TALL, _WIDE, _NARROW = 4.4, 9.6, 4.2  # inches
+_NARROW_SESSIONS = 40
+_DPI = 150
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where things stand on the axis of sessions: bars left of the cutoff at 0, forecasts right of it."""
+
+    bars: "np.ndarray[Any, np.dtype[np.int64]]"
+    steps: "np.ndarray[Any, np.dtype[np.int64]]"
+    dates: Mapping[int, date]
+
+
+def forecast_png(recalled: Sequence[Recalled]) -> bytes:
+    """The fans of several forecasts below each other, with the bars before them and what came true."""
+    from matplotlib.figure import Figure
+
+    with _style():
+        figure = Figure(figsize=(_WIDE, _TALL * len(recalled)), layout="constrained", facecolor=COLOURS["paper"])
+        for axes, each in zip(figure.subplots(len(recalled), squeeze=False)[:, 0], recalled, strict=True):
+            _draw(axes, each, len(each.bars))
+            made = each.made
+            made_up = " (SIMULATED: these bars are made up)" if made.note else ""
+            axes.set_title(f"{made.symbol}, ten sessions from {made.cutoff}{made_up}", loc="left", fontsize=11)
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=4, borderaxespad=0)
+        return _saved(figure, format="png", dpi=_DPI)
+
+
+def forecast_svg(each: Recalled, *, name: str, alt: str, narrow: bool = False) -> str:
+    """The fan of one forecast as an element for a page, without a legend; a narrow one fits a phone.
+
+    Args:
+        each: the forecast and what is drawn beside it.
+        name: a prefix for the ids in it, so that several can stand on one page.
+        alt: what the picture says, as text.
+        narrow: whether it shall be narrow, with fewer bars.
+    """
+    from matplotlib.figure import Figure
+
+    with _style():
+        figure = Figure(figsize=(_NARROW if narrow else _WIDE, _TALL), layout="constrained")
+        axes = figure.subplots()
+        _draw(axes, each, _NARROW_SESSIONS if narrow else len(each.bars))
+        figure.patch.set_visible(False)
+        axes.patch.set_visible(False)
+        drawn = _saved(figure, format="svg", metadata={"Date": None, "Creator": None})
+    return _element(drawn.decode(), name, alt)
+
+
+def _draw(axes: "Axes", each: Recalled, sessions: int) -> None:
+    bars = each.bars.tail(sessions)
+    places = _places(bars, each)
+    _draw_bars(axes, bars, places)
+    _draw_fan(axes, each, places)
+    _draw_actual(axes, each, places)
+    axes.axvline(0, color=COLOURS["muted"], linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
+    axes.set_facecolor(COLOURS["paper"])
+    axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(COLOURS["grid"])
+    axes.tick_params(length=0)
+    axes.yaxis.tick_right()
+    axes.margins(x=0.02)
+    _label_dates(axes, places, sessions)
+
+
+def _places(bars: pd.DataFrame, each: Recalled) -> _Places:
+    left = np.arange(len(bars)) - (len(bars) - 1)
+    right = np.array([int(step["step"]) for step in each.made.steps])
+    dates = {int(place): day.date() for place, day in zip(left, bars["session_date"], strict=True)}
+    ahead = {int(place): step["target_date"] for place, step in zip(right, each.made.steps, strict=True)}
+    return _Places(left, right, {0: each.made.cutoff} | dates | ahead)
+
+
+def _draw_bars(axes: "Axes", bars: pd.DataFrame, places: _Places) -> None:
+    """Candles that need no colour to be read: hollow where the close is above the open, filled where not."""
+    if bars.empty:
+        return
+    rose = (bars["close"] >= bars["open"]).to_numpy()
+    bottom = bars[["open", "close"]].min(axis=1).to_numpy()
+    top = bars[["open", "close"]].max(axis=1).to_numpy()
+    ink, paper = COLOURS["ink"], COLOURS["paper"]
+    axes.vlines(places.bars, bars["low"], bars["high"], color=ink, linewidth=0.7, zorder=3)
+    for which, fill in ((rose, paper), (~rose, ink)):
+        axes.bar(
+            places.bars[which],
+            (top - bottom)[which],
+            0.62,
+            bottom=bottom[which],
+            color=fill,
+            edgecolor=ink,
+            linewidth=0.7,
+            zorder=4,
+        )
+
+
+def _draw_fan(axes: "Axes", each: Recalled, places: _Places) -> None:
+    x = np.concatenate([[0], places.steps])
+
+    def from_the_last_close(name: str) -> list[float]:
+        return [each.made.last_close, *(float(step[name]) for step in each.made.steps)]
+
+    for level in (95, 80):
+        low, high = (from_the_last_close(f"close_{end}_{level}") for end in ("lo", "hi"))
+        axes.fill_between(
+            x, low, high, color=COLOURS[f"band-{level}"], linewidth=0, zorder=2, label=f"{level} % interval"
+        )
+    axes.plot(x, from_the_last_close("close_median"), color=COLOURS["median"], linewidth=1.8, zorder=5, label="median")
+
+
+def _draw_actual(axes: "Axes", each: Recalled, places: _Places) -> None:
+    followed = each.actual or {}
+    known = [
+        (int(place), followed[step["target_date"]])
+        for place, step in zip(places.steps, each.made.steps, strict=True)
+        if step["target_date"] in followed
+    ]
+    if known:
+        x, closes = zip(*known, strict=True)
+        colour, edge = COLOURS["actual"], COLOURS["paper"]
+        axes.plot(
+            *(x, closes),
+            linestyle="none",
+            marker="D",
+            markersize=5,
+            markeredgecolor=edge,
+            color=colour,
+            zorder=6,
+            label="what followed",
+        )
+
+
+def _label_dates(axes: "Axes", places: _Places, sessions: int) -> None:
+    first, last = min(places.dates), max(places.dates)
+    every, form = (20, "%Y-%m-%d") if sessions > _NARROW_SESSIONS else (15, "%m-%d")
+    ticks = [place for place in range(0, first - 1, -every) if place - first >= every / 3 or place == 0] + [last]
+    axes.set_xticks(ticks, [f"{places.dates[place]:{form}}" for place in ticks])
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    import matplotlib
+
+    with matplotlib.rc_context(
+        {
+            "axes.formatter.useoffset": False,
+            "font.size": 9,
+            "svg.fonttype": "none",
+            "svg.hashsalt": "tickercast",
+            "text.color": COLOURS["ink"],
+            "text.parse_math": False,
+            "xtick.labelcolor": COLOURS["muted"],
+            "ytick.labelcolor": COLOURS["muted"],
+        }
+    ):
+        yield
+
+
+def _saved(figure: "Figure", **how: Any) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, **how)
+    return file.getvalue()
+
+
+def _element(drawn: str, name: str, alt: str) -> str:
+    """Makes a file of matplotlib's an element: no prologue, no size of its own, ids of its own, the page's colours."""
+    inner = drawn[drawn.index("<svg") :]
+    inner = re.sub(r"<(metadata|style)\b.*?</\1>", "", inner, flags=re.DOTALL)  # both would speak for the whole page
+    inner = re.sub(r'\bid="', f'id="{name}-', inner)
+    inner = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", inner)
+    inner = re.sub(r"font-family: [^;\"]+", "font-family: inherit", inner)
+    for colour, value in COLOURS.items():
+        inner = inner.replace(value, f"var(--{colour})")
+    box = re.search(r'viewBox="[^"]+"', inner)
+    shape = f'{box and box[0]} stroke-linejoin="round"'
+    opening = f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" role="img" aria-label="{html.escape(alt)}" {shape}>'
+    return opening + inner[inner.index(">") + 1 :].rstrip()
+
+
+def backtest_png(report: Mapping[str, Any], peers: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The reliability diagram, and the loss by step relative to each peer.
+
+    Args:
+        report: of the model that is judged; see `domain.backtest.report`.
+        peers: for each peer its measures by step.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    levels = np.array([float(level) for level in report["reliability"]])
+    left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    left.plot(levels, list(report["reliability"].values()), marker="o", color="#0072b2", label=report["model"])
+    left.set(title="Reliability: how often the close fell below each quantile", xlabel="quantile", ylabel="share below")
+    left.legend(frameon=False)
+    steps = [int(step) for step in report["by_step"]]
+    right.axhline(1, color="0.7", linewidth=1)
+    for name, measures in peers.items():
+        ratios = [report["by_step"][step]["sp"] / measures[step]["sp"] for step in report["by_step"]]
+        right.plot(steps, ratios, marker="o", label=f"against {name}")
+    right.set(title="Loss by step, relative (below 1 is better)", xlabel="step, in sessions", xticks=steps)
+    right.legend(frameon=False)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=120)
+    pyplot.close(figure)
+    return file.getvalue()

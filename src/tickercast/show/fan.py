@@ -1,0 +1,122 @@
+"""The fan of a forecast drawn with characters, for a terminal: closes in Braille dots, intervals in shades.
+
+A character holds two closes side by side and four dots above each other, which is why closes look finer than the fan.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from rich.text import Text
+
+from tickercast.jobs.requests.results import StoredForecast
+from tickercast.show.tables import price
+
+NARROWEST = 72
+"""The least width of a terminal, in characters, that a fan is drawn on."""
+
+_ROWS, _DOTS, _PER_STEP, _MOST_HISTORY = 9, 4, 3, 45
+_BLANK = 0x2800  # of Unicode's Braille patterns, in which each dot is a bit
+_LEFT, _RIGHT = (0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80)
+_SHADES = {95: ("░", "cyan"), 80: ("▒", "cyan")}
+
+Grid = list[list[tuple[str, str]]]
+
+
+def fan(
+    made: StoredForecast, closes: Sequence[float], actual: Mapping[date, float] | None, width: int = NARROWEST
+) -> Text:
+    """Draws the closes up to the cutoff and the fan of the ten that follow.
+
+    Args:
+        made: the forecast.
+        closes: those up to the cutoff, oldest first; none leaves the left side empty.
+        actual: those that followed, as far as they are known, by date.
+        width: of the terminal, in characters; at least `NARROWEST`.
+    """
+    followed = [(actual or {}).get(step["target_date"]) for step in made.steps]
+    shown = closes[-2 * _MOST_HISTORY :]
+    scale = _Scale([*shown, *_bounds(made), *(close for close in followed if close is not None)])
+    labels = {row: price(scale.value(row)) for row in (0, _ROWS // 2, _ROWS - 1)}
+    gutter = max(map(len, labels.values()))
+    room = width - gutter - 2 - _PER_STEP * len(made.steps)
+    left = [row[-room:] for row in _dots(shown, scale)]
+    right = _fan(made, followed, scale)
+    text = Text(no_wrap=True, overflow="crop")
+    for row in range(_ROWS):
+        text.append(f"{labels.get(row, ''):>{gutter}} ", style="dim")
+        for style, cells in groupby([*left[row], ("┊", "dim"), *right[row]], key=itemgetter(1)):
+            text.append("".join(letter for letter, _ in cells), style=style)
+        text.append("\n")
+    legend = "━ median  ▒ 80 %  ░ 95 %" + "  ◆ actual" * any(followed)
+    text.append(_axis(made, gutter + 1 + len(left[0]), legend), style="dim")
+    return text
+
+
+class _Scale:
+    """Prices to rows, the highest on top."""
+
+    def __init__(self, prices: Sequence[float]) -> None:
+        self._low, self._high = min(prices), max(prices)
+        self._reach = (self._high - self._low) or 1.0
+
+    def row(self, value: float, rows: int = _ROWS) -> int:
+        return min(int((self._high - value) / self._reach * rows), rows - 1)
+
+    def value(self, row: int) -> float:
+        return self._high - self._reach * row / (_ROWS - 1)
+
+
+def _bounds(made: StoredForecast) -> list[float]:
+    return [float(step[name]) for step in made.steps for name in ("close_lo_95", "close_hi_95")]
+
+
+def _dots(closes: Sequence[float], scale: _Scale) -> Grid:
+    """Two closes a column, joined by dots from one to the next."""
+    heights = [scale.row(close, _ROWS * _DOTS) for close in closes]
+    bits = [[0] * ((len(heights) + 1) // 2) for _ in range(_ROWS)]
+    offset = len(heights) % 2  # the last close stands at the right edge
+    for number, height in enumerate(heights):
+        before = heights[max(number - 1, 0)]
+        for dot in range(min(height, before + (height > before)), max(height, before - (height < before)) + 1):
+            column, right = divmod(number + offset, 2)
+            bits[dot // _DOTS][column] |= (_RIGHT if right else _LEFT)[dot % _DOTS]
+    return [[(chr(_BLANK + pattern) if pattern else " ", "") for pattern in row] for row in bits]
+
+
+def _fan(made: StoredForecast, followed: Sequence[float | None], scale: _Scale) -> Grid:
+    columns: list[list[tuple[str, str]]] = []
+    before: Mapping[str, Any] = dict.fromkeys(made.steps[0], made.last_close)
+    for step, close in zip(made.steps, followed, strict=True):
+        for part in range(1, _PER_STEP + 1):
+            between = {
+                name: before[name] + (step[name] - before[name]) * part / _PER_STEP
+                for name in step
+                if name.startswith("close_")
+            }
+            columns.append(_column(between, scale, close if part == _PER_STEP else None))
+        before = step
+    return [[column[row] for column in columns] for row in range(_ROWS)]
+
+
+def _column(levels: Mapping[str, float], scale: _Scale, close: float | None) -> list[tuple[str, str]]:
+    cells = [(" ", "")] * _ROWS
+    for level, cell in _SHADES.items():
+        top, bottom = (scale.row(levels[f"close_{end}_{level}"]) for end in ("hi", "lo"))
+        cells[top : bottom + 1] = [cell] * (bottom + 1 - top)
+    cells[scale.row(levels["close_median"])] = ("━", "bold")
+    if close is not None:
+        cells[scale.row(close)] = ("◆", "bold yellow")
+    return cells
+
+
+def _axis(made: StoredForecast, at: int, legend: str) -> str:
+    """The cutoff under its line, the last session under the fan, and the legend beside them or, without room, below."""
+    cutoff, last = f"{made.cutoff:%m-%d}", f"{made.steps[-1]['target_date']:%m-%d}"
+    start = max(at - len(cutoff) // 2, 0)
+    fits = len(legend) + 2 <= start
+    beside = f"{legend if fits else ''}  ".rjust(start)
+    dates = f"{beside}{cutoff}".ljust(at + 1 + _PER_STEP * len(made.steps) - len(last)) + last
+    return dates if fits else f"{dates}\n{legend}"

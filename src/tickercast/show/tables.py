@@ -1,0 +1,377 @@
+"""What the command line shows: values in, Rich renderables and JSON out; nothing is printed here."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tickercast.domain.alerts import Alert
+from tickercast.domain.forecast import LEVELS
+from tickercast.domain.model_card import ModelCard, RegisteredVersion
+from tickercast.jobs.requests.ledger import Entry
+from tickercast.jobs.requests.quarantine import Quarantined
+from tickercast.jobs.requests.results import StoredForecast
+from tickercast.jobs.training.tune import Tuned
+from tickercast.reading.track_record import BLOCKS, TOO_EARLY, TrackRecord
+
+SUMMARY_FROM = 9
+"""From this many symbols on, one line each instead of ten."""
+
+SEEN = "The model was trained on dates up to {}: what it says of those shows how it works, and not how good it is."
+
+MADE_UP = "SIMULATED: these bars are made up, and so is what is forecast from them."
+
+
+def forecast_table(
+    made: StoredForecast,
+    actual: Mapping[date, float] | None,
+    url: str,
+    learned_through: date = date.min,
+    below: Sequence[RenderableType] = (),
+) -> RenderableType:
+    """One symbol: ten rows, what is told below them, and where they came from; beside them what followed, if wanted."""
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=_title(made), pad_edge=False)
+    for heading in ("date", "median", "change", "80 % interval", "95 % interval"):
+        table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
+    if actual is not None:
+        table.add_column("actual", justify="right", no_wrap=True)
+        table.add_column("inside", no_wrap=True)
+    for step in made.steps:
+        table.add_row(*step_cells(step, made.last_close, actual))
+    lines: list[RenderableType] = [table]
+    if made.note:
+        lines.append(Text(MADE_UP, style="bold red"))
+    if actual is not None:
+        lines.append(Text(outcome(made, actual)))
+        if learned_through >= made.steps[0]["target_date"]:
+            lines.append(Text(SEEN.format(learned_through), style="yellow"))
+    lines.extend(below)
+    lines.append(Text(f"stored as {url}/{made.object}#{made.generation}", style="dim"))
+    return Group(*lines)
+
+
+def outcome(made: StoredForecast, actual: Mapping[date, float]) -> str:
+    """How many of the closes that followed lay inside each interval."""
+    known = [(step, actual[step["target_date"]]) for step in made.steps if step["target_date"] in actual]
+    if not known:
+        return "The source does not hold the sessions that followed."
+    inside = {level: sum(_covers(step, close, level) for step, close in known) for level in (80, 95)}
+    return (
+        f"Of the {len(known)} closes that followed, {inside[80]} lay inside the 80 % interval "
+        f"and {inside[95]} inside the 95 % interval."
+    )
+
+
+def track_record(made: StoredForecast, record: TrackRecord) -> str:
+    """How the model has fared on the symbol so far, in a sentence with its verdict."""
+    if not record.n:
+        return f"too early: no forecast of {made.symbol} by {made.model_name} has come true yet"
+    known = f"; {record.n_backfilled:,} were known when they were forecast" if record.n_backfilled else ""
+    closes = f"{record.n:,} close{'s' * (record.n != 1)}"
+    if record.verdict == TOO_EARLY:
+        return f"too early: {closes} in {record.blocks} of the {BLOCKS} blocks of 28 days that a verdict needs{known}"
+    return (
+        f"{_VERDICTS.get(record.verdict, record.verdict)}: {record.pinball_ratio:.3f} of its loss "
+        f"({record.pinball_ratio_lo:.3f} to {record.pinball_ratio_hi:.3f}) over {closes}, {record.coverage_80:.0%} of "
+        f"them inside the 80 % interval{known}"
+    )
+
+
+_VERDICTS = {
+    "better": "better than the random walk",
+    "no edge": "no edge over the random walk",
+    "worse": "worse than the random walk",
+}
+
+
+def summary_table(forecasts: Sequence[StoredForecast]) -> RenderableType:
+    """Many symbols: one row each, for the tenth session."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in (
+        "symbol",
+        "cutoff",
+        "last close",
+        "tenth session",
+        "median",
+        "change",
+        "80 % interval",
+        "95 % interval",
+    ):
+        table.add_column(heading, justify="left" if heading == "symbol" else "right", no_wrap=True)
+    for made in forecasts:
+        target, *rest = step_cells(made.steps[-1], made.last_close)
+        table.add_row(made.symbol, str(made.cutoff), price(made.last_close), target, *rest)
+    notes = [Text(MADE_UP, style="bold red")] if any(made.note for made in forecasts) else []
+    return Group(table, *notes)
+
+
+def to_json(forecasts: Sequence[StoredForecast], as_of: date) -> str:
+    """The stable machine-readable form; a simulated forecast carries the further key `simulated`."""
+    return json.dumps([_as_json(made, as_of) for made in forecasts], indent=2)
+
+
+def checks_table(checks: Sequence[tuple[str, str, str, bool]]) -> RenderableType:
+    """What `doctor` found: part, where, what it says, and whether that is well."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("", "part", "where", "says"):
+        table.add_column(heading, overflow="fold")
+    for part, where, says, well in checks:
+        table.add_row(Text("ok", style="green") if well else Text("NO", style="bold red"), part, where, says)
+    return table
+
+
+def entries_table(entries: Sequence[Entry]) -> RenderableType:
+    """What became of files: one row a symbol."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("received (UTC)", "object#generation", "symbol", "status", "cutoff"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for entry in entries:
+        table.add_row(
+            f"{entry.received_at:%Y-%m-%d %H:%M:%S}" if entry.received_at else "–",
+            Text(f"{entry.object}#{entry.generation}"),
+            entry.symbol or "–",
+            Text(entry.status, style="green" if entry.status == "forecast" else "red"),
+            str(entry.cutoff or "–"),
+            Text(entry.reason),
+        )
+    return table
+
+
+def quarantine_table(kept: Sequence[Quarantined]) -> RenderableType:
+    """The files in quarantine: one row each."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("since (UTC)", "name"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("reason", overflow="fold")
+    for each in kept:
+        table.add_row(_to_second(each.quarantined_at), Text(each.name), Text("\n".join(each.reasons)))
+    return table
+
+
+def quarantined(kept: Quarantined, data: bytes) -> RenderableType:
+    """One file in quarantine: what it was, why it is there, and its first lines."""
+    head = data[:_HEAD_BYTES].decode(errors="replace").splitlines()[:_HEAD_LINES]
+    return Group(
+        Text(kept.name, style="bold"),
+        Text(f"was {kept.object}#{kept.generation}, rejected {_to_second(kept.quarantined_at)}, {len(data):,} bytes"),
+        *(Text(reason, style="red") for reason in kept.reasons),
+        *(Text(_printable(line), style="dim") for line in head),
+    )
+
+
+_HEAD_BYTES, _HEAD_LINES = 4000, 10
+
+
+def _printable(line: str) -> str:
+    """A rejected file may hold anything, even commands to the terminal."""
+    return "".join(letter if letter.isprintable() else "·" for letter in line)
+
+
+def _to_second(moment: str) -> str:
+    return moment[:19].replace("T", " ") or "–"
+
+
+def drift_table(rows: pd.DataFrame, most: int = 10) -> RenderableType:
+    """What was compared with the champion's training: all that has drifted, then what is nearest to its threshold."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("kind", "name"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("score", "threshold"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("method", overflow="fold")
+    beyond = (rows["score"] / rows["threshold"] - 1).abs() * np.where(rows["drifted"], 1, -1)
+    order = beyond.sort_values(ascending=False).index[: max(most, int(rows["drifted"].sum()))]
+    for row in rows.loc[order].to_dict("records"):
+        name = Text(str(row["name"]), style="red" if row["drifted"] else "")
+        table.add_row(row["kind"], name, f"{row['score']:.3f}", f"{row['threshold']:.3f}", row["method"])
+    return table
+
+
+def rows_table(rows: pd.DataFrame) -> RenderableType:
+    """The rows of a query; of many the first, and how many there are."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in rows.columns:
+        table.add_column(str(name), justify="right" if is_numeric_dtype(rows[name]) else "left")
+    for row in rows.head(_ROWS_SHOWN).itertuples(index=False):
+        table.add_row(*map(_cell, row))
+    more = len(rows) - _ROWS_SHOWN
+    note = (
+        f"and {more:,} more rows: --csv or --json gives all" if more > 0 else f"{len(rows)} row{'s' * (len(rows) != 1)}"
+    )
+    return Group(table, Text(note, style="dim"))
+
+
+def _cell(value: Any) -> str:
+    if pd.isna(value):
+        return "–"
+    if isinstance(value, pd.Timestamp):
+        return str(value.date()) if value == value.normalize() and value.tz is None else f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+_ROWS_SHOWN = 100
+
+
+def report_json(report: Mapping[str, Any]) -> str:
+    """The stable machine-readable form of a backtest."""
+    return json.dumps(report, indent=2) + "\n"
+
+
+def report_table(report: Mapping[str, Any]) -> RenderableType:
+    """What a backtest found: overall and by year, and the ratios to each peer with their 95 % intervals."""
+    title = Text(f"{report['model']}, {report['overall']['n']:,.0f} origins", style="bold")
+    measured = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    names = ("n", "sp", "w80", "w95", "coverage_80", "coverage_95", "mae_vs_naive", "rmse_vs_naive")
+    measured.add_column("")
+    for name in (*names, "direction"):
+        measured.add_column(name, justify="right")
+    for label, rows in (("overall", report["overall"]), *report["by_year"].items()):
+        up = f"{rows['direction']:.3f} (up {rows['always_up']:.3f})"
+        measured.add_row(label, f"{rows['n']:,.0f}", *(f"{rows[name]:.4f}" for name in names[1:]), up)
+    ratios = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="ratio to (below 1 is better)", title_justify="left")
+    for heading in ("peer", "sp", "w95"):
+        ratios.add_column(heading)
+    for peer, losses in report["ratios"].items():
+        ratios.add_row(peer, *("{:.4f} [{:.4f}, {:.4f}]".format(*losses[loss]) for loss in ("sp", "w95")))
+    return Group(measured, ratios)
+
+
+def models_table(versions: Sequence[RegisteredVersion], served: str, published: Sequence[str]) -> RenderableType:
+    """The registered versions, newest first, and where each stands."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("version", "registered", "trained through", "sp / ewma-t", "coverage 80", "95", "alias", "stands"):
+        table.add_column(heading)
+    for version in versions:
+        card = version.card
+        measured = [f"{card.metrics[name]:.4f}" if name in card.metrics else "–" for name in _LISTED]
+        stands = "served" if card.version == served else "published" if card.version in published else "registered"
+        registered = f"{version.registered_at:%Y-%m-%d %H:%M}"
+        table.add_row(
+            card.version, registered, str(card.trained_through), *measured, ", ".join(version.aliases), stands
+        )
+    note = "" if served in {version.card.version for version in versions} else f"served: version {served}, shipped"
+    return Group(table, *([Text(note)] if note else []))
+
+
+_LISTED = ("sp_vs_ewma_t", "coverage_80", "coverage_95")
+
+
+def card_table(card: ModelCard) -> RenderableType:
+    """What was trained, and how it measured on later dates."""
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, title=f"{card.name} version {card.version}", title_justify="left"
+    )
+    table.add_column(f"after {card.trained_through}")
+    table.add_column("measured", justify="right")
+    for name, value in card.metrics.items():
+        table.add_row(name, f"{value:g}")
+    return table
+
+
+def study_line(tuned: Tuned) -> str:
+    """A study while it goes on, before its progress bar."""
+    if not tuned.trials:
+        return "trials"
+    return f"trials, best loss {tuned.best.loss:.5f} ({'default' if tuned.best is tuned.default else 'tuned'})"
+
+
+def study_table(tuned: Tuned) -> RenderableType:
+    """The best trial of a study beside the default: the losses, and what of the recipes is not the same."""
+    best, default = asdict(tuned.best.recipe), asdict(tuned.default.recipe)
+    title = f"{len(tuned.trials)} trials, {tuned.pruned} pruned"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    table.add_column("")
+    table.add_column("default", justify="right")
+    table.add_column(f"best, trial {tuned.best.number}", justify="right")
+    table.add_row("loss on validation blocks", f"{tuned.default.loss:.5f}", f"{tuned.best.loss:.5f}")
+    for name in best:
+        if best[name] != default[name]:
+            table.add_row(name, f"{default[name]:g}", f"{best[name]:.4g}")
+    note = "nothing better than the default was found; " if tuned.best is tuned.default else ""
+    return Group(table, Text(f"{note}study {tuned.study}"))
+
+
+def price(value: float) -> str:
+    """A price with as many decimals as its size asks for.
+
+    >>> price(1891.5), price(343.7699890136719), price(0.0001234567)
+    ('1,891.50', '343.77', '0.00012346')
+    """
+    return f"{value:,.2f}" if value >= 1 else f"{value:.5g}"
+
+
+def _title(made: StoredForecast) -> Text:
+    return Text.assemble(
+        (made.symbol, "bold"),
+        f"  cutoff {made.cutoff}, last close {price(made.last_close)}, "
+        f"model {made.model_name} version {made.model_version}",
+    )
+
+
+def step_cells(
+    step: Mapping[str, Any], last_close: float, actual: Mapping[date, float] | None = None
+) -> tuple[str, ...]:
+    """One step of a forecast: date, median, change, both intervals; then what followed and where, if that is given."""
+    cells = (
+        str(step["target_date"]),
+        price(step["close_median"]),
+        f"{step['close_median'] / last_close - 1:+.2%}",
+        f"{price(step['close_lo_80'])} … {price(step['close_hi_80'])}",
+        f"{price(step['close_lo_95'])} … {price(step['close_hi_95'])}",
+    )
+    return cells if actual is None else (*cells, *_actual_cells(step, actual))
+
+
+def _actual_cells(step: Mapping[str, Any], actual: Mapping[date, float]) -> tuple[str, str]:
+    close = actual.get(step["target_date"])
+    if close is None:
+        return "–", ""
+    inside = next((f"{level} %" for level in (80, 95) if _covers(step, close, level)), "outside")
+    return price(close), inside
+
+
+def _covers(step: Mapping[str, Any], close: float, level: int) -> bool:
+    return bool(step[f"close_lo_{level}"] <= close <= step[f"close_hi_{level}"])
+
+
+def _as_json(made: StoredForecast, as_of: date) -> dict[str, Any]:
+    return {
+        "symbol": made.symbol,
+        "as_of": as_of.isoformat(),
+        "cutoff": made.cutoff.isoformat(),
+        "last_close": made.last_close,
+        "model_name": made.model_name,
+        "model_version": made.model_version,
+        "object": made.object,
+        "generation": made.generation,
+        "forecast": list(_json_steps(made)),
+    } | ({"simulated": True} if made.note else {})
+
+
+def _json_steps(made: StoredForecast) -> Iterator[dict[str, Any]]:
+    for step in made.steps:
+        yield {
+            "step": int(step["step"]),
+            "target_date": step["target_date"].isoformat(),
+            **{name: float(step[name]) for name in LEVELS},
+        }
+
+
+def alerts_table(found: Sequence[Alert]) -> RenderableType:
+    """One line an alert, the most urgent first."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("severity", "what", "details"):
+        table.add_column(heading)
+    for alert in found:
+        table.add_row(alert.severity, Text(alert.title), Text(alert.text))
+    return table

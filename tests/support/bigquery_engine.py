@@ -1,0 +1,499 @@
+"""BigQuery's methods, as far as the warehouse needs them, executed by DuckDB.
+
+A job id is accepted once; types and NOT NULL are checked; a view has to name datasets; modifications are counted.
+"""
+
+import functools
+import itertools
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlglot
+from sqlglot import expressions as sql
+
+from tickercast.backends.warehouse import sql as project_sql
+
+columns = functools.cache(project_sql.columns)
+to_duckdb = functools.cache(project_sql.to_duckdb)
+
+_KINDS = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN"}
+_STATUS = {
+    "accessDenied": 403,
+    "backendError": 503,
+    "conditionNotMet": 412,
+    "duplicate": 409,
+    "internalError": 500,
+    "notFound": 404,
+    "notImplemented": 501,
+    "quotaExceeded": 403,
+    "rateLimitExceeded": 403,
+}
+"""The others answer 400."""
+
+
+class Failure(Exception):
+    """An answer that is an error, with BigQuery's reason code."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.status = _STATUS.get(reason, 400)
+
+    def body(self) -> dict[str, Any]:
+        said = {"reason": self.reason, "message": str(self), "domain": "global"}
+        return {"error": {"code": self.status, "message": str(self), "errors": [said]}}
+
+    def result(self) -> dict[str, str]:
+        return {"reason": self.reason, "message": str(self)}
+
+
+@dataclass
+class Request:
+    """What was asked: the method's id, the parameters of path and query, and the body."""
+
+    method: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: dict[str, Any]
+    data: bytes = b""
+    etag: str = ""
+
+
+@dataclass
+class Job:
+    """A job: what the API shows of it, and the rows that a query gave."""
+
+    resource: dict[str, Any]
+    polls: int = 0
+    failure: Failure | None = None
+    answer: pa.Table | int | None = None
+
+    def seen(self) -> dict[str, Any]:
+        """The resource as the next poll finds it."""
+        self.polls -= 1
+        running = self.polls >= 0
+        status: dict[str, Any] = {"state": "RUNNING" if running else "DONE"}
+        if self.failure and not running:
+            status |= {"errorResult": self.failure.result(), "errors": [self.failure.result()]}
+        return self.resource | {"status": status}
+
+
+@dataclass
+class Engine:
+    """The state, and a method for each of the API's that the warehouse needs."""
+
+    page_rows: int = 5000
+    daily_modifications: int = 1500
+    faults: dict[str, deque[str]] = field(default_factory=dict)
+    modifications: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.RLock()
+        self._connection = duckdb.connect()
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._projects: set[str] = set()
+        self._datasets: dict[tuple[str, str], dict[str, Any]] = {}
+        self._tables: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._jobs: dict[tuple[str, str], Job] = {}
+        self._numbers = itertools.count(1)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def handle(self, request: Request) -> dict[str, Any]:
+        name = request.method.removeprefix("bigquery.").replace(".", "_")
+        handler: Callable[[Request], dict[str, Any]] | None = getattr(self, name, None)
+        if handler is None:
+            raise Failure("notImplemented", f"{request.method} is not played here")
+        with self._lock:
+            return handler(request)
+
+    def datasets_get(self, request: Request) -> dict[str, Any]:
+        return self._dataset(request.path["projectId"], request.path["datasetId"])
+
+    def datasets_insert(self, request: Request) -> dict[str, Any]:
+        named = request.body["datasetReference"]
+        key = (named["projectId"], named["datasetId"])
+        if key in self._datasets:
+            raise Failure("duplicate", f"Already Exists: Dataset {key[0]}:{key[1]}")
+        if key[0] not in self._projects:
+            self._connection.execute(f"ATTACH ':memory:' AS \"{key[0]}\"")
+            self._projects.add(key[0])
+        self._connection.execute(f'CREATE SCHEMA "{key[0]}"."{key[1]}"')
+        self._datasets[key] = request.body | {
+            "id": ":".join(key),
+            "location": request.body.get("location") or "US",
+            "creationTime": _now(),
+        }
+        return self._datasets[key]
+
+    def datasets_delete(self, request: Request) -> dict[str, Any]:
+        key = (request.path["projectId"], request.path["datasetId"])
+        self._dataset(*key)
+        if request.query.get("deleteContents") != "true":
+            raise Failure("resourceInUse", f"Dataset {key[0]}:{key[1]} is still in use")
+        self._connection.execute(f'DROP SCHEMA "{key[0]}"."{key[1]}" CASCADE')
+        self._tables = {name: table for name, table in self._tables.items() if name[:2] != key}
+        del self._datasets[key]
+        return {}
+
+    def tables_list(self, request: Request) -> dict[str, Any]:
+        owner = (request.path["projectId"], request.path["datasetId"])
+        self._dataset(*owner)
+        shown = ("id", "tableReference", "type", "labels", "creationTime")
+        listed = [
+            {name: table[name] for name in shown if name in table}
+            for key, table in self._tables.items()
+            if key[:2] == owner
+        ]
+        return {"tables": listed, "totalItems": len(listed)}
+
+    def tables_get(self, request: Request) -> dict[str, Any]:
+        return self._table(request.path["projectId"], request.path["datasetId"], request.path["tableId"])
+
+    def tables_patch(self, request: Request) -> dict[str, Any]:
+        table = self.tables_get(request)
+        if request.etag not in ("", table["etag"]):
+            raise Failure("conditionNotMet", "Precondition check failed.")
+        for column in request.body.get("schema", {}).get("fields", ()):
+            column |= {"type": _KINDS.get(column["type"], column["type"]), "mode": column.get("mode") or "NULLABLE"}
+        if "schema" in request.body:
+            self._add_columns(table, request.body["schema"]["fields"])
+        table |= {name: value for name, value in request.body.items() if name in ("schema", "labels", "description")}
+        table["etag"] = f"etag-{next(self._numbers)}"
+        return table
+
+    def tables_delete(self, request: Request) -> dict[str, Any]:
+        table = self.tables_get(request)
+        self._connection.execute(f"DROP {table['type']} {_quoted(table)}")
+        del self._tables[_key(table)]
+        return {}
+
+    def jobs_insert(self, request: Request) -> dict[str, Any]:
+        job = self._accepted(request.path["projectId"], request.body)
+        try:
+            self._befall(job)
+            if "load" in request.body["configuration"]:
+                self._load(request.body["configuration"]["load"], request.data)
+            else:
+                job.answer = self._query(request.body["configuration"]["query"])
+        except Failure as failure:
+            job.failure = failure
+        return job.seen()
+
+    def jobs_get(self, request: Request) -> dict[str, Any]:
+        return self._job(request).seen()
+
+    def jobs_query(self, request: Request) -> dict[str, Any]:
+        reference = {"location": request.body.get("location")}
+        body = {"jobReference": reference, "configuration": {"query": {"query": request.body["query"]}}}
+        answer = self._query(request.body)
+        job = self._accepted(request.path["projectId"], body)
+        job.answer = answer
+        self._befall(job)
+        return self._page(job, request.query)
+
+    def jobs_getQueryResults(self, request: Request) -> dict[str, Any]:  # noqa: N802
+        job = self._job(request)
+        job.polls -= 1
+        return self._page(job, request.query)
+
+    def jobs_cancel(self, request: Request) -> dict[str, Any]:
+        return {"job": self._job(request).seen()}
+
+    def fault(self, name: str) -> str:
+        """The next fault that was ordered under a name, or nothing."""
+        waiting = self.faults.get(name)
+        return waiting.popleft() if waiting else ""
+
+    def finish_jobs(self) -> None:
+        """Lets the next poll find every job done."""
+        with self._lock:
+            for job in self._jobs.values():
+                job.polls = 0
+
+    # ------------------------------------------------------------ jobs
+
+    def _accepted(self, project: str, body: Mapping[str, Any]) -> Job:
+        job_id = body["jobReference"].get("jobId") or f"job-{next(self._numbers)}"
+        location = body["jobReference"].get("location") or "US"
+        if (project, job_id) in self._jobs:
+            raise Failure("duplicate", f"Already Exists: Job {project}:{location}.{job_id}")
+        reference = {"projectId": project, "jobId": job_id, "location": location}
+        statistics = {name: _now() for name in ("creationTime", "startTime", "endTime")}
+        resource = {"id": f"{project}:{location}.{job_id}", "jobReference": reference, "statistics": statistics}
+        made = Job(resource | {"configuration": body["configuration"]})
+        self._jobs[(project, job_id)] = made
+        return made
+
+    def _befall(self, job: Job) -> None:
+        fault = self.fault("job")
+        if fault and not fault.isdigit():
+            raise Failure(fault, "The job failed on demand")
+        job.polls = int(fault or 0)
+
+    def _job(self, request: Request) -> Job:
+        job = self._jobs.get((request.path["projectId"], request.path["jobId"]))
+        if job is None or job.resource["jobReference"]["location"] != request.query.get("location", "US"):
+            raise Failure("notFound", f"Not found: Job {request.path['projectId']}:{request.path['jobId']}")
+        return job
+
+    def _load(self, config: Mapping[str, Any], data: bytes) -> None:
+        named = config["destinationTable"]
+        table = self._table(named["projectId"], named["datasetId"], named["tableId"])
+        self.modifications[named["tableId"]] += 1
+        if self.modifications[named["tableId"]] > self.daily_modifications:
+            raise Failure("quotaExceeded", "Quota exceeded: Your table exceeded quota for imports or query appends")
+        if config.get("writeDisposition") != "WRITE_APPEND" or config["sourceFormat"] != "PARQUET":
+            raise Failure("notImplemented", "Only Parquet that is appended is loaded here")
+        rows = pq.read_table(pa.BufferReader(data))
+        _refuse_misfits(rows, config["schema"]["fields"], table)
+        self._connection.register("loaded", rows)
+        self._connection.execute(f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM loaded")
+        self._connection.unregister("loaded")
+
+    # ------------------------------------------------------------ queries
+
+    def _query(self, asked: Mapping[str, Any]) -> pa.Table | int | None:
+        """What a query gives: rows, how many a DELETE has dropped, or nothing."""
+        try:
+            tree = sqlglot.parse_one(asked["query"], read="bigquery")
+            text = asked["query"]
+            if "defaultDataset" in asked:
+                text = _within(tree, asked["defaultDataset"])
+            self._refuse_strange_names(tree, asked.get("location"))
+            if isinstance(tree, sql.Create):
+                self._create(tree, text)
+                return None
+            if isinstance(tree, sql.Delete):
+                return int(self._connection.execute(to_duckdb(text)).fetchall()[0][0])
+            given = {named["name"]: _value(named) for named in asked.get("queryParameters", [])}
+            return self._connection.sql(to_duckdb(text), params=given).to_arrow_table()
+        except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
+            raise Failure("invalidQuery", str(error)) from error
+
+    def _refuse_strange_names(self, tree: sql.Expression, location: str | None) -> None:
+        inner = {common.alias for common in tree.find_all(sql.CTE)}
+        for table in tree.find_all(sql.Table):
+            if not table.name or (table.name in inner and not table.db):
+                continue
+            if not table.db:
+                raise Failure("invalid", f'Table "{table.name}" must be qualified with a dataset (e.g. dataset.table).')
+            lies_in = self._dataset(table.catalog, table.db)["location"]
+            if location not in (None, lies_in):
+                place = f"{table.catalog}:{table.db}"
+                raise Failure("notFound", f"Not found: Dataset {place} was not found in location {location}")
+            created = isinstance(tree, sql.Create) and table.find_ancestor(sql.Select) is None
+            if not created and (table.catalog, table.db, table.name) not in self._tables:
+                place = f"{table.catalog}:{table.db}.{table.name}"
+                raise Failure("notFound", f"Not found: Table {place} was not found in location {lies_in}")
+
+    def _create(self, tree: sql.Create, text: str) -> None:
+        target = tree.find(sql.Table)
+        assert target is not None
+        reference = {"projectId": target.catalog, "datasetId": target.db, "tableId": target.name}
+        key = (target.catalog, target.db, target.name)
+        if key in self._tables and tree.args.get("exists"):
+            return
+        self._connection.execute(to_duckdb(text))
+        self._tables[key] = {
+            "id": f"{target.catalog}:{target.db}.{target.name}",
+            "tableReference": reference,
+            "type": tree.kind,
+            "creationTime": _now(),
+            "etag": f"etag-{next(self._numbers)}",
+            "location": self._datasets[key[:2]]["location"],
+            "numBytes": "0",
+            **_properties(tree),
+            **({"schema": {"fields": _fields(text)}} if tree.kind == "TABLE" else {"view": {"query": text}}),
+        }
+
+    def _page(self, job: Job, query: Mapping[str, str]) -> dict[str, Any]:
+        reference = job.resource["jobReference"]
+        if job.polls > 0:
+            return {"jobReference": reference, "jobComplete": False}
+        page: dict[str, Any] = {"jobReference": reference, "jobComplete": True, "totalBytesProcessed": "0"}
+        if isinstance(job.answer, int):
+            return page | {"numDmlAffectedRows": str(job.answer)}
+        if job.answer is None:
+            return page
+        self._name_destination(job)
+        first = int(query.get("pageToken") or query.get("startIndex") or 0)
+        rows = job.answer.slice(first, min(int(query.get("maxResults", self.page_rows)), self.page_rows))
+        page |= {"schema": _schema(job.answer.schema), "totalRows": str(len(job.answer))}
+        page |= {"rows": _encoded(rows)} if len(rows) else {}
+        more = first + len(rows) < len(job.answer) and len(rows)
+        return page | ({"pageToken": str(first + len(rows))} if more else {})
+
+    def _name_destination(self, job: Job) -> None:
+        """Results lie in an anonymous table, which pandas-gbq asks for the size of."""
+        reference = job.resource["jobReference"]
+        named = {"projectId": reference["projectId"], "datasetId": "_anonymous", "tableId": reference["jobId"]}
+        job.resource["configuration"]["query"]["destinationTable"] = named
+        self._tables[_key({"tableReference": named})] = {"tableReference": named, "numBytes": "0"}
+
+    # ------------------------------------------------------------ tables
+
+    def _dataset(self, project: str, dataset: str) -> dict[str, Any]:
+        if (project, dataset) not in self._datasets:
+            raise Failure("notFound", f"Not found: Dataset {project}:{dataset}")
+        return self._datasets[(project, dataset)]
+
+    def _table(self, project: str, dataset: str, table: str) -> dict[str, Any]:
+        if (project, dataset, table) not in self._tables:
+            raise Failure("notFound", f"Not found: Table {project}:{dataset}.{table}")
+        return self._tables[(project, dataset, table)]
+
+    def _add_columns(self, table: Mapping[str, Any], fields: Sequence[Mapping[str, Any]]) -> None:
+        stored = {known["name"]: known for known in table["schema"]["fields"]}
+        if set(stored) - {wanted["name"] for wanted in fields}:
+            raise Failure("invalid", "Provided Schema does not match: a field is missing in new schema")
+        for wanted in fields:
+            known = stored.get(wanted["name"])
+            if known and (known["type"], known["mode"]) != (wanted["type"], wanted["mode"]):
+                raise Failure("invalid", f"Provided Schema does not match: {wanted['name']} has changed")
+            if known is None and wanted["mode"] == "REQUIRED":
+                raise Failure("invalid", "Cannot add required fields to an existing schema")
+            if known is None:
+                statement = f"ALTER TABLE t ADD COLUMN {wanted['name']} {wanted['type']}"
+                self._connection.execute(to_duckdb(statement).replace(" t ", f" {_quoted(table)} ", 1))
+
+
+def _refuse_misfits(rows: pa.Table, fields: Sequence[Mapping[str, Any]], table: Mapping[str, Any]) -> None:
+    stored = {known["name"]: known for known in table["schema"]["fields"]}
+    for sent in fields:
+        known = stored.get(sent["name"])
+        if known is None or (known["type"], known["mode"]) != (sent["type"], sent.get("mode", "NULLABLE")):
+            raise Failure("invalid", f"Provided Schema does not match Table {table['id']}: field {sent['name']}")
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        if name not in stored or _type(column.type) != stored[name]["type"]:
+            raise Failure("invalid", f"Parquet column '{name}' has type {column.type}, which does not match the target")
+    for name, known in stored.items():
+        if known["mode"] == "REQUIRED" and (name not in rows.column_names or rows[name].null_count):
+            raise Failure("invalid", f"Required field {name} cannot be null")
+
+
+def _fields(text: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": column.name,
+            "type": _KINDS.get(column.kind, column.kind),
+            "mode": "REQUIRED" if column.required else "NULLABLE",
+            "description": column.description,
+        }
+        for column in columns(project_sql.SqlObject("", is_view=False, text=text))
+    ]
+
+
+def _properties(tree: sql.Create) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for option in tree.args["properties"].expressions if tree.args.get("properties") else ():
+        match option:
+            case sql.PartitionedByProperty(this=truncated):
+                column = truncated.find(sql.Column).name
+                found["timePartitioning"] = {"type": truncated.text("unit"), "field": column}
+            case sql.ClusterProperty():
+                found["clustering"] = {"fields": [column.name for column in option.expressions]}
+            case sql.Property():
+                found[option.name] = option.text("value")
+    return found
+
+
+# ---------------------------------------------------------------- values
+
+
+def _type(kind: pa.DataType) -> str:
+    tests: Sequence[tuple[Callable[[pa.DataType], bool], str]] = (
+        (pa.types.is_integer, "INTEGER"),
+        (pa.types.is_floating, "FLOAT"),
+        (pa.types.is_decimal, "NUMERIC"),
+        (pa.types.is_string, "STRING"),
+        (pa.types.is_boolean, "BOOLEAN"),
+        (pa.types.is_date, "DATE"),
+        (lambda kind: pa.types.is_timestamp(kind) and kind.tz is not None, "TIMESTAMP"),
+    )
+    return next(name for test, name in tests if test(kind))
+
+
+def _schema(schema: pa.Schema) -> dict[str, Any]:
+    lists = {column.name: pa.types.is_list(column.type) for column in schema}
+    return {
+        "fields": [
+            {
+                "name": column.name,
+                "type": _type(column.type.value_type if lists[column.name] else column.type),
+                "mode": "REPEATED" if lists[column.name] else "NULLABLE",
+            }
+            for column in schema
+        ]
+    }
+
+
+def _encoded(rows: pa.Table) -> list[dict[str, Any]]:
+    cells = [_cells(column) for column in rows.columns]
+    return [{"f": [{"v": value} for value in row]} for row in zip(*cells, strict=True)]
+
+
+def _cells(column: pa.ChunkedArray) -> list[Any]:
+    """Everything is text on the wire; timestamps are microseconds, as all clients of today ask for."""
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    return [_cell(value) for value in column.to_pylist()]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return [{"v": _cell(inner)} for inner in value]
+    if isinstance(value, bool):
+        return str(value).lower()
+    return None if value is None else str(value)
+
+
+def _value(parameter: Mapping[str, Any]) -> Any:
+    kind, value = parameter["parameterType"], parameter["parameterValue"]
+    if kind["type"] == "ARRAY":
+        return [_scalar(kind["arrayType"]["type"], inner["value"]) for inner in value["arrayValues"]]
+    return _scalar(kind["type"], value["value"])
+
+
+def _scalar(kind: str, text: str) -> Any:
+    kinds: Mapping[str, Callable[[str], Any]] = {
+        "INT64": int,
+        "FLOAT64": float,
+        "BOOL": lambda value: value == "true",
+        "DATE": date.fromisoformat,
+        "TIMESTAMP": datetime.fromisoformat,
+        "STRING": str,
+    }
+    return kinds[kind](text)
+
+
+def _within(tree: sql.Expression, dataset: Mapping[str, str]) -> str:
+    """The statement with a default dataset put before its plain names."""
+    inner = {common.alias for common in tree.find_all(sql.CTE)}
+    for table in tree.find_all(sql.Table):
+        if not table.db and table.name not in inner:
+            table.set("db", sql.to_identifier(dataset["datasetId"], quoted=True))
+            table.set("catalog", sql.to_identifier(dataset["projectId"], quoted=True))
+    return tree.sql("bigquery")
+
+
+def _key(table: Mapping[str, Any]) -> tuple[str, str, str]:
+    named = table["tableReference"]
+    return named["projectId"], named["datasetId"], named["tableId"]
+
+
+def _quoted(table: Mapping[str, Any]) -> str:
+    return ".".join(f'"{part}"' for part in _key(table))
+
+
+def _now() -> str:
+    return str(time.time_ns() // 1_000_000)

@@ -1,0 +1,66 @@
+"""The dashboard as its user runs it: a process on a free port, over a folder of a demonstration."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support import demo
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A running dashboard.
+
+    Attributes:
+        url: where it is.
+        log: what it has printed.
+    """
+
+    url: str
+    log: Path
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Dashboard]:
+    """Serves the dashboard over the bucket and the warehouse in a folder, until the block is left."""
+    settings = demo.settings_of(folder)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TICKERCAST_")}
+    environment |= {"TICKERCAST_BUCKET": settings.bucket, "TICKERCAST_WAREHOUSE": settings.warehouse}
+    port, log = _free_port(), folder / "dashboard.log"
+    command = [sys.executable, "-m", "tickercast", "dashboard", "--port", str(port)]
+    with log.open("wb") as printed:
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=printed, stderr=subprocess.STDOUT)
+        try:
+            made = Dashboard(f"http://127.0.0.1:{port}", log)
+            _wait(made, process)
+            yield made
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _free_port() -> int:
+    with socket.socket() as any_port:
+        any_port.bind(("127.0.0.1", 0))
+        return int(any_port.getsockname()[1])
+
+
+def _wait(made: Dashboard, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        if process.poll() is not None:
+            raise AssertionError(f"the dashboard ended: {made.log.read_text()}")
+        try:
+            with urllib.request.urlopen(f"{made.url}/_stcore/health", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the dashboard did not answer within a minute")

@@ -1,0 +1,69 @@
+"""setup.sh with the real `gcloud` and `bq`, against stand-ins: for its tests, and for docs/deployment.md."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.support.bigquery_server import BigQueryServer
+from tests.support.cloud_server import DOCUMENTS, CloudServer
+from tests.support.storage_server import StorageServer
+
+PROJECT = Path(__file__).parents[2]
+WHERE = ("--project", "my-project", "--region", "europe-west3")
+HAS_GCLOUD = bool(shutil.which("gcloud") and shutil.which("bq"))
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+
+
+class Deployment:
+    """An empty project, and what setup.sh needs to talk to it and to nothing else.
+
+    Attributes:
+        cloud: the project, as gcloud and bq see it.
+        warehouse: BigQuery, as our own client sees it.
+        store: Cloud Storage, likewise.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.cloud, self.warehouse, self.store = CloudServer(), BigQueryServer(), StorageServer()
+        for use in ("data", "models"):
+            self.store.make_bucket(f"my-project-tickercast-{use}")
+        (folder / "token").write_text("token")
+        (folder / "bigqueryrc").write_text("api = http://bigquery.googleapis.com\n")
+        self._environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
+            "BIGQUERYRC": str(folder / "bigqueryrc"),
+            "BIGQUERY_EMULATOR_HOST": self.warehouse.url,
+            "STORAGE_EMULATOR_HOST": self.store.url,
+            "SETUP_PAUSE_S": "0",
+            "CLOUDSDK_CONFIG": str(folder),
+            "CLOUDSDK_AUTH_ACCESS_TOKEN_FILE": str(folder / "token"),
+            "CLOUDSDK_PROXY_TYPE": "http",
+            "CLOUDSDK_PROXY_ADDRESS": "127.0.0.1",
+            "CLOUDSDK_PROXY_PORT": self.cloud.url.rpartition(":")[2],
+            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
+            # By name and without TLS: a region is put before a name, and an address cannot bear it.
+            **{
+                f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}": f"http://{name}.googleapis.com/"
+                for name in DOCUMENTS
+            },
+        }
+
+    @property
+    def refused(self) -> list[str]:
+        return self.cloud.refused + self.warehouse.refused + self.store.refused
+
+    def run(self, *words: str, said: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(PROJECT / "setup.sh"), *words],
+            cwd=PROJECT,
+            env=self._environment,
+            input=said,
+            capture_output=True,
+            text=True,
+            timeout=900,
+        )
+
+    def close(self) -> None:
+        for server in (self.cloud, self.warehouse, self.store):
+            server.close()

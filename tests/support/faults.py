@@ -1,0 +1,429 @@
+"""Drives the real function through faults, then compares all that it stored with a run that had none.
+
+The platform's part is played by a process of its own, which forks an instance of the function, passes deliveries on to
+it and forks another where one is killed. An instance is cloud_function/main.py behind functions-framework, with each
+call of a port being a step: before or after any of them it can be killed (SIGKILL), be refused by the engine, fail for
+a reason of its own or be held up. A delivery that is not acknowledged is made again, as the platform does.
+
+    site = Site(folder)                               # a bucket, a warehouse, and a second pair of them without faults
+    event = site.upload("ohlc/2023-07-22/MSFT.csv", data)
+    site.deliver([Delivery(event, [Fault(3, "kill")]), Delivery(event)])
+    site.difference() == Difference()
+"""
+
+import functools
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from tickercast import config
+from tickercast import engines as bootstrap
+from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
+from tickercast.errors import StoreUnavailable, WarehouseUnavailable
+from tickercast.ports import FINALIZED
+
+KINDS = ("kill", "unavailable", "bug", "slow")
+"""What can happen at a step; the first three keep the event from being acknowledged."""
+
+ALARM = "alarm"
+"""A kill that is not at a step: the instance dies so many seconds after the delivery, whatever it does then."""
+
+TABLES = ("prices", "forecasts", "ingestions")
+_CLOCKS = ["ingested_at", "created_at", "received_at", "duration_ms", "event_id", "day", "backfilled"]
+_CLOCK_PREFIXES = ("duration_ms_", "last_received_at", "first_made_at", "last_made_at")
+_MOST_DELIVERIES = 40
+_SLOW_S = 0.05
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens at a step of a delivery.
+
+    Attributes:
+        step: which call of a port, from 0 on; for an alarm the microseconds after which it goes off.
+        kind: one of `KINDS`, or `ALARM`.
+        after: whether the call has had its effect by then, and only its answer is lost.
+    """
+
+    step: int
+    kind: str
+    after: bool = False
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """An event, and what happens at its first delivery, its second, and so on; later ones are undisturbed."""
+
+    event: Mapping[str, Any]
+    faults: Sequence[Fault] = ()
+
+
+@dataclass
+class Tally:
+    """What was counted while events were delivered.
+
+    Attributes:
+        deliveries: all, those made again included.
+        kills: instances that died.
+        faults: what happened, by kind; kills and alarms too.
+        answers: HTTP statuses.
+        steps: the calls of the last delivery that was acknowledged.
+    """
+
+    deliveries: int = 0
+    kills: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    answers: Counter[int] = field(default_factory=Counter)
+    steps: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How what was stored differs from the run without faults; all zero and empty where nothing does.
+
+    Attributes:
+        rows_lost: rows of the tables that only the other run has.
+        rows_doubled: rows that only this one has.
+        rows_unasked: rows of a symbol that the ledger does not call forecast.
+        unaccounted: the files that the ledger does not hold.
+        views: those with other rows.
+    """
+
+    rows_lost: int = 0
+    rows_doubled: int = 0
+    rows_unasked: int = 0
+    unaccounted: tuple[str, ...] = ()
+    views: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- the instance
+
+
+class Steps:
+    """Counts the calls of one delivery and lets happen what is planned for them."""
+
+    def __init__(self) -> None:
+        self.begin(())
+
+    def begin(self, faults: Iterable[Fault]) -> None:
+        self.calls: list[str] = []
+        self.happened: list[str] = []
+        self._planned = {(fault.step, fault.after): fault.kind for fault in faults if fault.kind != ALARM}
+
+    def take(self, call: Callable[..., Any], name: str, refusal: type[Exception]) -> Callable[..., Any]:
+        def step(*arguments: Any, **named: Any) -> Any:
+            number = len(self.calls)
+            self.calls.append(name)
+            self._happen(number, False, refusal)
+            answer = call(*arguments, **named)
+            self._happen(number, True, refusal)
+            return answer
+
+        return step
+
+    def _happen(self, number: int, after: bool, refusal: type[Exception]) -> None:
+        kind = self._planned.pop((number, after), None)
+        self.happened += [kind] if kind else []
+        if kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif kind == "unavailable":
+            raise refusal("The engine answered 503, as planned. Try again.")
+        elif kind == "bug":
+            raise RuntimeError("a fault of our own, as planned")
+        elif kind == "slow":
+            time.sleep(_SLOW_S)
+
+
+class Stepped:
+    """A port whose every call is a step."""
+
+    def __init__(self, port: Any, steps: Steps, refusal: type[Exception]) -> None:
+        self._port, self._steps, self._refusal = port, steps, refusal
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._port, name)
+        kind = type(self._port).__name__.removeprefix("Local").removeprefix("DuckDB")
+        return self._steps.take(found, f"{kind}.{name}", self._refusal) if callable(found) else found
+
+
+def _instance(client: Any, orders: int, answers: int) -> None:
+    """Answers deliveries until it dies or there are no more."""
+    steps = Steps()
+    store, warehouse = bootstrap.object_store, bootstrap.warehouse
+    bootstrap.object_store = lambda *given, **named: Stepped(store(*given, **named), steps, StoreUnavailable)
+    bootstrap.warehouse = lambda *given: Stepped(warehouse(*given), steps, WarehouseUnavailable)
+    with os.fdopen(orders) as lines, os.fdopen(answers, "w") as out:
+        for line in lines:
+            order = json.loads(line)
+            faults = [Fault(**fault) for fault in order["faults"]]
+            steps.begin(faults)
+            for alarm in (fault for fault in faults if fault.kind == ALARM):
+                signal.setitimer(signal.ITIMER_REAL, alarm.step / 1e6)  # undisposed, it kills at once
+            status = _post(client, order["event"])
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            said = {"status": status, "steps": steps.calls, "happened": steps.happened}
+            print(json.dumps(said), file=out, flush=True)
+
+
+def _post(client: Any, event: Mapping[str, Any]) -> int:
+    attributes = {"ce-id": "1", "ce-source": "//storage.googleapis.com/b", "ce-specversion": "1.0"}
+    headers = attributes | {"ce-type": FINALIZED, "content-type": "application/json"} | event["headers"]
+    return int(client.post("/", headers=headers, data=json.dumps(event["data"])).status_code)
+
+
+# ---------------------------------------------------------------- the platform
+
+
+class _Forked:
+    """An instance in a process of its own."""
+
+    def __init__(self, client: Any) -> None:
+        (orders, to), (back, answers) = os.pipe(), os.pipe()
+        self._pid = os.fork()
+        if not self._pid:
+            os.close(to)
+            os.close(back)
+            try:
+                _instance(client, orders, answers)
+            finally:
+                os._exit(0)
+        os.close(orders)
+        os.close(answers)
+        self._to, self._back = os.fdopen(to, "w"), os.fdopen(back)
+
+    def answer(self, order: str) -> str:
+        """What it says, or nothing where it died of the order."""
+        self._to.write(order)
+        self._to.flush()
+        said = self._back.readline()
+        if not said:
+            self.close()
+        return said
+
+    def close(self) -> None:
+        self._to.close()
+        self._back.close()
+        os.waitpid(self._pid, 0)
+
+
+def _platform() -> None:
+    """Reads orders from standard input; it imports all that an instance needs, and opens nothing itself."""
+    from functions_framework import create_app
+
+    import tickercast.backends.warehouse.duckdb
+    import tickercast.models.onnx  # noqa: F401
+
+    source = str(config.resource("cloud_function") / "main.py")
+    client = create_app("forecast", source, "cloudevent").test_client()  # type: ignore[no-untyped-call]
+    instance: _Forked | None = None
+    for order in sys.stdin:
+        instance = instance or _Forked(client)
+        said = instance.answer(order)
+        instance = instance if said else None
+        sys.stdout.write(said or "{}\n")
+        sys.stdout.flush()
+    if instance:
+        instance.close()
+
+
+class Platform:
+    """Delivers events to the function, each until it is acknowledged."""
+
+    def __init__(self, bucket: Path, warehouse: Path) -> None:
+        others = {name: value for name, value in os.environ.items() if not name.startswith("TICKERCAST_")}
+        settings = {"TICKERCAST_BUCKET": f"file://{bucket}", "TICKERCAST_WAREHOUSE": f"duckdb://{warehouse}"}
+        paths = os.pathsep.join(str(Path(__file__).parents[2] / folder) for folder in ("src", "."))
+        self.log = bucket.parent / f"{bucket.name}.log"
+        with self.log.open("w") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+                env=others | settings | {"PYTHONPATH": paths},
+            )
+        self.tally = Tally()
+
+    def deliver(self, delivery: Delivery) -> int:
+        """Delivers an event, and again until it is acknowledged; returns the last status."""
+        left = list(delivery.faults)
+        for _ in range(_MOST_DELIVERIES):
+            said = self._once(delivery.event, left[:1])
+            left = left[1:]
+            if said.get("status") == 200:
+                self.tally.steps = said["steps"]
+                return 200
+        return int(said.get("status", 0))
+
+    def _once(self, event: Mapping[str, Any], faults: Sequence[Fault]) -> dict[str, Any]:
+        assert self._process.stdin
+        assert self._process.stdout
+        order = {"event": event, "faults": [asdict(fault) for fault in faults]}
+        print(json.dumps(order), file=self._process.stdin, flush=True)
+        said: dict[str, Any] = json.loads(self._process.stdout.readline())
+        self.tally.deliveries += 1
+        self.tally.kills += not said
+        self.tally.faults.update(said.get("happened") or [fault.kind for fault in faults if not said])
+        self.tally.answers[said.get("status", 0)] += 1
+        return said
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+# ---------------------------------------------------------------- the site
+
+
+class Site:
+    """A bucket and a warehouse that go through faults, and their copies that do not."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folders = {name: folder / name for name in ("faulty", "clean")}
+        faulty = self._folders["faulty"]
+        self.store = LocalObjectStore(faulty / "bucket")
+        bootstrap.provisioned(self.store, _warehouse(faulty))
+        shutil.copytree(faulty, self._folders["clean"])
+        self.written: list[tuple[int, str]] = []
+
+    @functools.cached_property
+    def platforms(self) -> dict[str, Platform]:
+        """A platform for each of the two."""
+        return {name: Platform(path / "bucket", path / "warehouse.duckdb") for name, path in self._folders.items()}
+
+    @property
+    def tally(self) -> Tally:
+        """What was counted in the run with faults."""
+        return self.platforms["faulty"].tally
+
+    def folder(self, site: str) -> Path:
+        """Where bucket and warehouse of the `faulty` or the `clean` site are."""
+        return self._folders[site]
+
+    def upload(self, name: str, data: bytes, *, skew: timedelta = timedelta()) -> dict[str, Any]:
+        """Writes a file and returns its event, whose sender's clock is wrong by so much."""
+        generation = self.store.write(name, data)
+        described = {"bucket": "bucket", "name": name, "generation": str(generation), "size": str(len(data))}
+        event = {"headers": {"ce-time": (datetime.now(UTC) + skew).isoformat()}, "data": described}
+        self.written.append((generation, name))
+        return event
+
+    def deliver(self, deliveries: Iterable[Delivery]) -> None:
+        """Delivers in this order to the site with faults, and each event once, as they were written, to the other."""
+        faulty, clean = self._folders["faulty"], self._folders["clean"]
+        for part in ("bucket/ohlc", "bucket/.generations/ohlc"):
+            shutil.copytree(faulty / part, clean / part, dirs_exist_ok=True)
+        planned = list(deliveries)
+        told = {_written(delivery.event): Delivery(delivery.event) for delivery in planned}
+        undisturbed = [told[written] for written in sorted(told)]
+        with ThreadPoolExecutor(1) as beside:
+            other = beside.submit(_all, self.platforms["clean"], undisturbed)
+            _all(self.platforms["faulty"], planned)
+            other.result()
+
+    def read(self, name: str, site: str = "faulty") -> pd.DataFrame:
+        """The rows of a table or view, without what clocks told."""
+        return self._contents(site, [name])[name]
+
+    def difference(self) -> Difference:
+        """Compares all that both hold."""
+        views = [path.stem for path in sorted(config.resource("sql").glob("views/*.sql"))]
+        faulty, clean = (self._contents(site, [*TABLES, *views]) for site in ("faulty", "clean"))
+        counts = [(_counted(faulty[table]), _counted(clean[table])) for table in TABLES]
+        held = set(zip(faulty["ingestions"]["generation"], faulty["ingestions"]["object"], strict=True))
+        return Difference(
+            rows_lost=sum((wanted - seen).total() for seen, wanted in counts),
+            rows_doubled=sum((seen - wanted).total() for seen, wanted in counts),
+            rows_unasked=sum(_unasked(faulty[table], faulty["ingestions"]) for table in ("prices", "forecasts")),
+            unaccounted=tuple(sorted(name for generation, name in self.written if (generation, name) not in held)),
+            views=tuple(view for view in views if _differs(faulty[view], clean[view])),
+        )
+
+    def quarantined(self, site: str = "faulty") -> list[str]:
+        """What is kept of rejected files."""
+        return LocalObjectStore(self._folders[site] / "bucket").names("quarantine/")
+
+    def _contents(self, site: str, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+        """All from one opened file, which is many times as fast as the port."""
+        with duckdb.connect(self._folders[site] / "warehouse.duckdb") as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            return {name: _sorted(connection.table(name).df()) for name in names}
+
+    def close(self) -> None:
+        """Ends both platforms."""
+        if "platforms" in vars(self):
+            for platform in self.platforms.values():
+                platform.close()
+
+
+def shuffled(deliveries: Sequence[Delivery], *, doubled: float, seed: int) -> list[Delivery]:
+    """The deliveries with a share of them a second time, undisturbed, all in any order."""
+    chance = random.Random(seed)
+    again = chance.sample(list(deliveries), round(doubled * len(deliveries)))
+    mixed = [*deliveries, *(Delivery(delivery.event) for delivery in again)]
+    chance.shuffle(mixed)
+    return mixed
+
+
+def at_every_step(steps: int, kind: str) -> list[Fault]:
+    """A fault of a kind before and after each of so many steps."""
+    return [Fault(step, kind, after) for step in range(steps) for after in (False, True)]
+
+
+def _warehouse(folder: Path) -> DuckDBWarehouse:
+    return DuckDBWarehouse(folder / "warehouse.duckdb", config.resource("sql"))
+
+
+def _written(event: Mapping[str, Any]) -> tuple[int, str]:
+    return int(event["data"]["generation"]), event["data"]["name"]
+
+
+def _all(platform: Platform, deliveries: Iterable[Delivery]) -> None:
+    for delivery in deliveries:
+        status = platform.deliver(delivery)
+        assert status == 200, f"{status} for {delivery}: {platform.log.read_text()[-2000:]}"
+
+
+def _sorted(rows: pd.DataFrame) -> pd.DataFrame:
+    clocks = [name for name in map(str, rows.columns) if name in _CLOCKS or name.startswith(_CLOCK_PREFIXES)]
+    rows = rows.drop(columns=clocks)
+    numbers = rows.select_dtypes("number").columns
+    return rows.sort_values([*rows.columns.difference(numbers, sort=False), *numbers], ignore_index=True)
+
+
+def _counted(rows: pd.DataFrame) -> Counter[int]:
+    return Counter(pd.util.hash_pandas_object(rows, index=False))
+
+
+def _unasked(rows: pd.DataFrame, ledger: pd.DataFrame) -> int:
+    key = ["object", "generation", "symbol"]
+    accepted = pd.MultiIndex.from_frame(ledger.loc[ledger["status"] == "forecast", key])
+    return int((~pd.MultiIndex.from_frame(rows[key]).isin(accepted)).sum())
+
+
+def _differs(seen: pd.DataFrame, wanted: pd.DataFrame) -> bool:
+    try:
+        pd.testing.assert_frame_equal(seen, wanted, rtol=1e-9)
+    except AssertionError:
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    _platform()

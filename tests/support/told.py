@@ -1,0 +1,65 @@
+"""A forecast with all that is told beside it, worked out by hand, for the tests of reports and charts."""
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tickercast.engines import shipped_bundle
+from tickercast.jobs.requests.results import StoredForecast
+from tickercast.reading.track_record import Recalled, TrackRecord
+
+CUTOFF = date(2023, 7, 21)
+RECORD = TrackRecord("no edge", 1200, 300, 12, 0.987, 0.951, 1.023, 0.812, 0.949)
+
+
+def told(
+    symbol: str = "MSFT",
+    *,
+    note: str = "",
+    sessions: int = 90,
+    actual: dict[date, float] | None = None,
+    record: TrackRecord | None = RECORD,
+    trained_on: str = "",
+) -> Recalled:
+    """The forecast of a symbol at 100, with intervals that are ±5 and ±10, after `sessions` bars."""
+    targets = [day.date() for day in pd.bdate_range("2023-07-24", periods=10)]
+    steps: list[dict[str, Any]] = [
+        {
+            "step": step,
+            "target_date": target,
+            "close_median": 101.0,
+            "close_lo_80": 95.0,
+            "close_hi_80": 105.0,
+            "close_lo_95": 90.0,
+            "close_hi_95": 110.0,
+        }
+        for step, target in enumerate(targets, start=1)
+    ]
+    made = StoredForecast(symbol, CUTOFF, 100.0, "lstm", "3", f"ohlc/2023-07-22/{symbol}.csv", 5, steps, note)
+    card = shipped_bundle().card
+    card = card.model_copy(update={"trained_on": trained_on or card.trained_on})
+    return Recalled(made, bars(sessions), record, card, actual)
+
+
+def bars(sessions: int) -> pd.DataFrame:
+    """Rows as the view `indicators` gives them, ending at 100 on the cutoff."""
+    close = 100 + 3 * np.sin(np.arange(sessions - 1, -1, -1) / 5)
+    table: dict[str, Any] = {
+        "session_date": pd.bdate_range(end=CUTOFF, periods=sessions),
+        "open": np.roll(close, 1),
+        "high": close + 2,
+        "low": close - 2,
+        "close": close,
+        "volume": 1e6,
+        "macd": -0.25,
+        "macd_signal": 0.125,
+        "rsi_14": 53.94,
+        "volatility_20": 0.185,
+        "drawdown": -0.081,
+    }
+    return pd.DataFrame(table).assign(
+        **dict.fromkeys(("sma_20", "sma_50", "ema_12", "ema_26", "bollinger_lower", "bollinger_upper"), 99.5),
+        atr_14=None,
+    )

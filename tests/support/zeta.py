@@ -1,0 +1,202 @@
+"""Google's own SQL analyser and reference engine, over the project's SQL and rows of pandas.
+
+`zetasql` is their WebAssembly build. Compiling it takes half a minute; the compiled module is kept in pytest's cache.
+"""
+
+import ctypes
+import math
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlglot
+import zetasql
+from filelock import FileLock
+from sqlglot import expressions as sql
+from wasmtime import Engine, Module
+from zetasql.core import wasm_client
+from zetasql.wasi import get_wasm_path
+from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
+from zetasql.wasi._pb2.zetasql.proto import options_pb2
+from zetasql.wasi._pb2.zetasql.public import options_pb2 as modes_pb2
+from zetasql.wasi._pb2.zetasql.public import type_pb2
+
+from tickercast.backends.warehouse.sql import SqlObject, read_objects
+
+EPOCH = date(1970, 1, 1)
+_KINDS = {
+    "STRING": type_pb2.TYPE_STRING,
+    "INT64": type_pb2.TYPE_INT64,
+    "FLOAT64": type_pb2.TYPE_DOUBLE,
+    "BOOL": type_pb2.TYPE_BOOL,
+    "DATE": type_pb2.TYPE_DATE,
+    "TIMESTAMP": type_pb2.TYPE_TIMESTAMP,
+}
+
+
+class Zeta:
+    """The reference engine with the project's tables; views are expanded as common table expressions."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self._objects = {found.name: found for found in read_objects(folder)}
+        self._client = _client(cache)
+        features = self._call(
+            "GetLanguageOptions",
+            service.LanguageOptionsRequest(maximum_features=True),
+            options_pb2.LanguageOptionsProto,
+        )
+        features.product_mode = modes_pb2.PRODUCT_EXTERNAL
+        self._options = options_pb2.AnalyzerOptionsProto(language_options=features, default_timezone="UTC")
+
+    def columns(self, query: str) -> dict[str, str]:
+        """Analyses a query and tells its columns with their types; nothing is executed."""
+        return {
+            column.name: type_pb2.TypeKind.Name(column.type.type_kind) for column in self._prepared(query, {}).columns
+        }
+
+    def read(self, query: str, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """Executes a query over the rows of some tables; the others are empty."""
+        prepared = self._prepared(query, tables)
+        request = service.EvaluateQueryRequest(prepared_query_id=prepared.prepared_query_id)
+        answer = self._call("EvaluateQuery", request, service.EvaluateQueryResponse)
+        kinds = [column.type.type_kind for column in prepared.columns]
+        rows = [
+            [_python(cell, kind) for cell, kind in zip(row.cell, kinds, strict=True)]
+            for row in answer.content.table_data.row
+        ]
+        self._call("UnprepareQuery", service.UnprepareQueryRequest(prepared_query_id=prepared.prepared_query_id))
+        return pd.DataFrame(rows, columns=[column.name for column in prepared.columns])
+
+    def _prepared(self, query: str, tables: Mapping[str, pd.DataFrame]) -> Any:
+        request = service.PrepareQueryRequest(sql=self._expanded(query), options=self._options)
+        catalog = request.simple_catalog
+        catalog.name = "project"
+        catalog.builtin_function_options.language_options.CopyFrom(self._options.language_options)
+        for found in self._objects.values():
+            if not found.is_view:
+                _declare(catalog.table.add(), found)
+                _fill(request.table_content[found.name], found, tables.get(found.name))
+        return self._call("PrepareQuery", request, service.PrepareQueryResponse).prepared
+
+    def _expanded(self, query: str) -> str:
+        views = [f"{found.name} AS (\n{body(found)}\n)" for found in self._objects.values() if found.is_view]
+        return f"WITH {', '.join(views)}\n{query}"
+
+    def _call(self, name: str, request: Any, response: Any = None) -> Any:
+        answer = self._client._call_grpc_method(f"ZetaSqlLocalService_{name}", request.SerializeToString())
+        return response.FromString(answer) if response else None
+
+
+def body(view: SqlObject) -> str:
+    """The query of a view's statement."""
+    head, _, query = view.text.partition(f"CREATE OR REPLACE VIEW {view.name} AS\n")
+    assert query, head
+    return query
+
+
+def schema(table: SqlObject) -> dict[str, str]:
+    """The columns of a table's statement, with their types."""
+    parsed = sqlglot.parse_one(table.text, read="bigquery")
+    return {column.name: column.args["kind"].sql("bigquery") for column in parsed.find_all(sql.ColumnDef)}
+
+
+def _declare(table: Any, found: SqlObject) -> None:
+    table.name = found.name
+    for name, kind in schema(found).items():
+        column = table.column.add()
+        column.name = name
+        column.type.type_kind = _KINDS[kind]
+
+
+def _fill(content: Any, found: SqlObject, rows: pd.DataFrame | None) -> None:
+    content.table_data.SetInParent()
+    if rows is None:
+        return
+    columns = schema(found)
+    for record in rows.to_dict("records"):
+        cells = content.table_data.row.add()
+        for name, kind in columns.items():
+            _set(cells.cell.add(), record.get(name), kind)
+
+
+def _set(cell: Any, value: Any, kind: str) -> None:
+    if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return
+    match kind:
+        case "STRING":
+            cell.string_value = value
+        case "INT64":
+            cell.int64_value = int(value)
+        case "FLOAT64":
+            cell.double_value = float(value)
+        case "BOOL":
+            cell.bool_value = bool(value)
+        case "DATE":
+            cell.date_value = (_day(value) - EPOCH).days
+        case "TIMESTAMP":
+            cell.timestamp_value.FromDatetime(value.astimezone(UTC).replace(tzinfo=None))
+
+
+def _day(value: date) -> date:
+    return value.date() if isinstance(value, datetime) else value
+
+
+def _python(cell: Any, kind: int) -> Any:
+    field = cell.WhichOneof("value")
+    if field is None:
+        return None
+    value = getattr(cell, field)
+    match kind:
+        case type_pb2.TYPE_DATE:
+            return pd.Timestamp(EPOCH + timedelta(days=value))
+        case type_pb2.TYPE_TIMESTAMP:
+            return pd.Timestamp(value.ToDatetime(tzinfo=UTC))
+    return value
+
+
+# ---------------------------------------------------------------- the client, made fast
+
+
+class _Client(wasm_client.WasmClient):
+    """Copies memory whole instead of byte by byte."""
+
+    def write_bytes(self, ptr: int, data: bytes) -> None:
+        ctypes.memmove(self._address() + ptr, data, len(data))
+
+    def read_bytes(self, ptr: int, size: int) -> bytes:
+        return ctypes.string_at(self._address() + ptr, size)
+
+    def _address(self) -> int:
+        address = ctypes.cast(
+            self.memory.data_ptr(self.store) if _NEEDS_STORE else self.memory.data_ptr(), ctypes.c_void_p
+        ).value
+        assert address is not None
+        return address
+
+
+_NEEDS_STORE = False
+
+
+def _client(cache: Path) -> _Client:
+    cached = _CachedModule(cache / f"zetasql-{zetasql.__version__}.cwasm")
+    original, wasm_client.Module = wasm_client.Module, cached
+    try:
+        return _Client(get_wasm_path())
+    finally:
+        wasm_client.Module = original
+
+
+class _CachedModule:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def from_file(self, engine: Engine, source: str) -> Module:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self._path}.lock"):
+            if not self._path.exists():
+                partial = self._path.with_suffix(".partial")
+                partial.write_bytes(Module.from_file(engine, source).serialize())
+                partial.rename(self._path)
+        return Module.deserialize_file(engine, str(self._path))
