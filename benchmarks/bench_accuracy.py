@@ -19,16 +19,15 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import report
-from tickercast import config
-from tickercast import engines as bootstrap
+from tickercast import config, engines
 from tickercast.backends.market_data.simulated import Oracle
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import asset_class
-from tickercast.domain.evaluation import backtest, by, compare, summary
+from tickercast.domain.evaluation import by, compare, summary
 from tickercast.domain.evaluation import report as summarised
 from tickercast.domain.forecast import Predictor
 from tickercast.jobs.training.train import exams, held_out
-from tickercast.models.onnx import ServedModel
+from tickercast.models.onnx import OnnxModel
 from tickercast.show import chart
 
 FAST_ENOUGH = ("garch",)  # for every window
@@ -47,35 +46,33 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder that the champion was trained from")
     config.silence_telemetry()
     config.silence_tensorflow()
-    histories = _histories(str(parser.parse_args().data))
-    champion = bootstrap.shipped_bundle()
+    series = _histories(str(parser.parse_args().data))
+    champion = engines.shipped_bundle()
     through = champion.card.trained_through
-    model = bootstrap.load_bundle(champion)
-    held = held_out([history.symbol for history in histories], champion.card.hold_out)
-    unseen = exams(histories, held)
-    stocks = [history for history in histories if not asset_class(history.symbol)]
+    model = engines.load_bundle(champion)
+    held = held_out([bars.symbol for bars in series], champion.card.hold_out)
+    unseen = exams(series, held)
+    stocks = [bars for bars in series if not asset_class(bars.symbol)]
     figures = _stocks(model, unseen[""], through) | _slow(model, unseen[""], through)
     figures["sp_vs_best_peer"] = max(figures[f"sp_vs_{_plain(name)}"] for name in RIVALS)
     figures |= _crypto(model, unseen["crypto_"], through)
     report.write("accuracy", figures | _simulated() | _training(stocks[:TIMED_SYMBOLS], through))
 
 
-def _histories(data: str) -> Sequence[History]:
+def _histories(data: str) -> Sequence[Bars]:
     _say(f"reading {data}")
-    reading = bootstrap.market_data(data).fetch(
-        bootstrap.known_symbols(data), FIRST, date.today(), advance=lambda _: None
-    )
+    reading = engines.market_data(data).fetch(engines.known_symbols(data), FIRST, date.today(), advance=lambda _: None)
     if reading.failures:
         sys.exit("\n".join(map(str, reading.failures.values())))
-    return list(reading.histories.values())
+    return list(reading.bars.values())
 
 
 # ---------------------------------------------------------------- the champion
 
 
-def _stocks(model: Predictor, histories: Sequence[History], through: date) -> dict[str, float]:
-    peers = [*bootstrap.peers(histories, through), *map(bootstrap.peer, FAST_ENOUGH)]
-    tables = _tables(model, peers, histories, through)
+def _stocks(model: Predictor, series: Sequence[Bars], through: date) -> dict[str, float]:
+    peers = [*engines.peers(series, through), *map(engines.peer, FAST_ENOUGH)]
+    tables = _tables(model, peers, series, through)
     picture = chart.backtest_png(summarised(tables), {peer.name: by(tables[peer.name], "step") for peer in peers})
     (report.PROJECT / "benchmarks" / "accuracy.png").write_bytes(picture)
     own = tables[model.name]
@@ -98,14 +95,14 @@ def _stocks(model: Predictor, histories: Sequence[History], through: date) -> di
     }
 
 
-def _slow(model: Predictor, histories: Sequence[History], through: date) -> dict[str, float]:
-    tables = _tables(model, [bootstrap.peer(name) for name in SLOW], histories, through, windows=SAMPLE)
+def _slow(model: Predictor, series: Sequence[Bars], through: date) -> dict[str, float]:
+    tables = _tables(model, [engines.peer(name) for name in SLOW], series, through, windows=SAMPLE)
     ratios = {f"sp_vs_{_plain(name)}": compare(tables[model.name], tables[name], "sp")[0] for name in SLOW}
     return {"n_slow": summary(tables[model.name])["n"], **ratios}
 
 
-def _crypto(model: Predictor, histories: Sequence[History], through: date) -> dict[str, float]:
-    tables = _tables(model, bootstrap.peers(histories, through), histories, through)
+def _crypto(model: Predictor, series: Sequence[Bars], through: date) -> dict[str, float]:
+    tables = _tables(model, engines.peers(series, through), series, through)
     measured = summary(tables[model.name])
     return {
         "crypto_n": measured["n"],
@@ -116,11 +113,11 @@ def _crypto(model: Predictor, histories: Sequence[History], through: date) -> di
 
 
 def _tables(
-    model: Predictor, peers: Sequence[Predictor], histories: Sequence[History], through: date, **sampled: Any
+    model: Predictor, peers: Sequence[Predictor], series: Sequence[Bars], through: date, **sampled: Any
 ) -> Mapping[str, pd.DataFrame]:
-    _say(f"{len(histories)} symbols after {through}: {', '.join(peer.name for peer in peers)}")
+    _say(f"{len(series)} symbols after {through}: {', '.join(peer.name for peer in peers)}")
     models = {one.name: one for one in (model, *peers)}
-    return backtest(models, histories, through + timedelta(days=1), date.today(), **sampled)
+    return backtest(models, series, through + timedelta(days=1), date.today(), **sampled)
 
 
 # ---------------------------------------------------------------- the training
@@ -130,24 +127,24 @@ def _simulated() -> dict[str, float]:
     from tickercast.models.lstm import training as lstm
 
     symbols = [f"SIM{number}" for number in range(2 * SIMULATED_SYMBOLS)]
-    source = bootstrap.market_data("simulated")
-    histories = list(source.fetch(symbols, FIRST, SIMULATED_LAST, advance=lambda _: None).histories.values())
+    source = engines.market_data("simulated")
+    series = list(source.fetch(symbols, FIRST, SIMULATED_LAST, advance=lambda _: None).bars.values())
     _say(f"training on {SIMULATED_SYMBOLS} made-up symbols through {SIMULATED_THROUGH}")
-    trained = lstm.fit(histories[:SIMULATED_SYMBOLS], trained_through=SIMULATED_THROUGH, seeds=SEEDS)
-    tables = _tables(ServedModel(trained.bundle()), [Oracle()], histories[SIMULATED_SYMBOLS:], SIMULATED_THROUGH)
+    trained = lstm.fit(series[:SIMULATED_SYMBOLS], trained_through=SIMULATED_THROUGH, seeds=SEEDS)
+    tables = _tables(OnnxModel(trained.bundle()), [Oracle()], series[SIMULATED_SYMBOLS:], SIMULATED_THROUGH)
     return {"simulated_vs_oracle": compare(tables[trained.name], tables[Oracle.name], "sp")[0]}
 
 
-def _training(histories: Sequence[History], through: date) -> dict[str, float]:
+def _training(series: Sequence[Bars], through: date) -> dict[str, float]:
     from tickercast.models.lstm import training as lstm
     from tickercast.models.lstm.examples import examples
 
-    _say(f"training {len(SEEDS)} seeds on {len(histories)} symbols")
+    _say(f"training {len(SEEDS)} seeds on {len(series)} symbols")
     started = time.perf_counter()
-    trained = lstm.fit(histories, trained_through=through, seeds=SEEDS)
+    trained = lstm.fit(series, trained_through=through, seeds=SEEDS)
     elapsed = time.perf_counter() - started
-    served = ServedModel(trained.bundle())
-    some = examples(histories[:5], through)[np.arange(500)]
+    served = OnnxModel(trained.bundle())
+    some = examples(series[:5], through)[np.arange(500)]
     theirs = served.answer(some.steps, some.statics)
     ours = trained.model([some.steps, some.statics], training=False).numpy()
     return {"train_5_seeds_100_symbols_s": elapsed, "onnx_max_abs_diff": float(np.abs(theirs - ours).max())}

@@ -18,9 +18,8 @@ import numpy as np
 from tests.support.drift_days import alarms, judged
 
 from benchmarks import report
-from tickercast import config
-from tickercast import engines as bootstrap
-from tickercast.domain.bars import History
+from tickercast import config, engines
+from tickercast.domain.bars import Bars
 from tickercast.domain.drift import Reference, read_reference
 from tickercast.domain.forecast import RollingPredictor
 from tickercast.domain.reference import Observed, make_reference, observe
@@ -42,12 +41,12 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder that the champion was trained from")
     data = str(parser.parse_args().data)
     config.silence_telemetry()
-    champion = bootstrap.shipped_bundle()
-    model, backtest = bootstrap.load_bundle(champion), champion.card.metrics[BACKTEST_RATIO]
-    histories = _fetch(data, bootstrap.known_symbols(data), FIRST, date.today())
-    held = held_out([history.symbol for history in histories], champion.card.hold_out)
-    unseen = [observe(one, model) for one in exams(histories, held)[""]]
-    learned = [one for one in histories if one.symbol in set(read_reference(champion.reference).symbols)]
+    champion = engines.shipped_bundle()
+    model, backtest = engines.load_bundle(champion), champion.card.metrics[BACKTEST_RATIO]
+    series = _fetch(data, engines.known_symbols(data), FIRST, date.today())
+    held = held_out([bars.symbol for bars in series], champion.card.hold_out)
+    unseen = [observe(one, model) for one in exams(series, held)[""]]
+    learned = [one for one in series if one.symbol in set(read_reference(champion.reference).symbols)]
     figures = _simulated(model)
     figures |= _quiet("quiet", SIZES, read_reference(champion.reference), unseen, backtest)
     figures |= _quiet("quiet_unseen", SIZES[1:2], _reference(learned, model, BEFORE_QUIET), unseen, backtest)
@@ -119,16 +118,16 @@ def _watchlists(unseen: Sequence[Observed], size: int) -> list[list[Observed]]:
     return [[listed[at] for at in random.choice(len(listed), size, replace=False)] for _ in range(PATHS)]
 
 
-def _reference(histories: Sequence[History], model: RollingPredictor, through: date) -> Reference:
-    known = [History(one.symbol, one.bars[one.bars["session_date"] <= np.datetime64(through)]) for one in histories]
+def _reference(series: Sequence[Bars], model: RollingPredictor, through: date) -> Reference:
+    known = [Bars(one.symbol, one.frame[one.frame["session_date"] <= np.datetime64(through)]) for one in series]
     return make_reference([observe(one, model) for one in known if len(one) >= model.min_sessions])
 
 
-def _fetch(source: str, symbols: Sequence[str], first: date, last: date) -> list[History]:
-    reading = bootstrap.market_data(source).fetch(symbols, first, last, advance=lambda _: None)
+def _fetch(source: str, symbols: Sequence[str], first: date, last: date) -> list[Bars]:
+    reading = engines.market_data(source).fetch(symbols, first, last, advance=lambda _: None)
     if reading.failures:
         sys.exit("\n".join(map(str, reading.failures.values())))
-    return list(reading.histories.values())
+    return list(reading.bars.values())
 
 
 def _say(what: str) -> None:

@@ -17,7 +17,7 @@ from tests.support import nasty
 from tests.support.faults import ALARM, Delivery, Fault, Site
 
 from benchmarks import report
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import read_csv, to_csv
 from tickercast.errors import Permanent
 
@@ -77,11 +77,11 @@ def _file(chance: random.Random) -> tuple[str, bytes]:
             return f"ohlc/{LAST}/S{number}.csv", to_csv([_history(f"S{number}", chance, SESSIONS)])
 
 
-def _history(symbol: str, chance: random.Random, sessions: int) -> History:
+def _history(symbol: str, chance: random.Random, sessions: int) -> Bars:
     close = 100 * np.exp(np.cumsum(np.random.default_rng(chance.randrange(10**9)).normal(0, 0.02, sessions)))
     dates = pd.bdate_range(end=LAST, periods=sessions).astype("datetime64[s]")
     bars = {"session_date": dates, "open": close, "high": close * 1.01, "low": close * 0.99, "close": close}
-    return History(symbol, pd.DataFrame(bars | {"adj_close": close, "volume": 1e6}))
+    return Bars(symbol, pd.DataFrame(bars | {"adj_close": close, "volume": 1e6}))
 
 
 def _faults(chance: random.Random) -> Iterator[Fault]:

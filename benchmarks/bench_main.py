@@ -15,9 +15,8 @@ from datetime import date
 from pathlib import Path
 
 from benchmarks import report
-from tickercast import config
-from tickercast import engines as bootstrap
-from tickercast.domain.bars import History
+from tickercast import config, engines
+from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.domain.recipe import Recipe
 
@@ -47,13 +46,13 @@ def _prepare(workspace: Path) -> tuple[Path, Path]:
     config.silence_tensorflow()
     from tickercast.models.lstm import training as lstm
 
-    reading = bootstrap.market_data("sample").fetch(["MSFT"], date(2000, 1, 1), AS_OF, advance=lambda _: None)
-    history: History = reading.histories["MSFT"]
+    reading = engines.market_data("sample").fetch(["MSFT"], date(2000, 1, 1), AS_OF, advance=lambda _: None)
+    bars: Bars = reading.bars["MSFT"]
     prices = workspace / "prices"
     prices.mkdir()
-    (prices / "MSFT.csv").write_bytes(to_csv([history]))
+    (prices / "MSFT.csv").write_bytes(to_csv([bars]))
     keras_model = workspace / "model.keras"
-    lstm.fit([history], trained_through=AS_OF, seeds=range(5), recipe=Recipe(epochs=1)).save(keras_model)
+    lstm.fit([bars], trained_through=AS_OF, seeds=range(5), recipe=Recipe(epochs=1)).save(keras_model)
     return prices, keras_model
 
 

@@ -22,10 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import report
-from tickercast import config
-from tickercast import engines as bootstrap
+from tickercast import config, engines
 from tickercast.backends import events
-from tickercast.domain.bars import History, Reading
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.recipe import Recipe
 from tickercast.jobs.requests.upload import BATCH, LOOKBACK, Upload, batches, upload
@@ -117,7 +116,7 @@ class Made:
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: object) -> Reading:
         """Gives what is there."""
-        return Reading({symbol: self._reading.histories[symbol] for symbol in symbols})
+        return Reading({symbol: self._reading.bars[symbol] for symbol in symbols})
 
 
 class Workspace:
@@ -128,8 +127,8 @@ class Workspace:
         self.settings = config.Settings(
             bucket=f"file://{folder}/.tickercast/bucket", warehouse=f"duckdb://{folder}/.tickercast/warehouse.duckdb"
         )
-        self.store = bootstrap.object_store(self.settings, announce=False)
-        self.warehouse = bootstrap.provisioned(self.store, bootstrap.warehouse(self.settings))
+        self.store = engines.object_store(self.settings, announce=False)
+        self.warehouse = engines.provisioned(self.store, engines.warehouse(self.settings))
 
     def upload(self, source: MarketData, symbols: Sequence[str]) -> Upload:
         """Writes the bars, and announces nothing."""
@@ -216,10 +215,10 @@ def _fitted(size: Size) -> dict[str, float]:
     """Rounds of 500 symbols in one event, each beside the models that are fitted to some of the same symbols."""
     symbols = _symbols(BATCH)
     source = _made(symbols)
-    histories = list(source.fetch(symbols, AS_OF, AS_OF, advance=None).histories.values())
-    models = {name: bootstrap.peer(name) for name in FITTED}
+    series = list(source.fetch(symbols, AS_OF, AS_OF, advance=None).bars.values())
+    models = {name: engines.peer(name) for name in FITTED}
     for model in models.values():
-        model.predict(histories[:1])  # imports, and what is compiled at the first fit
+        model.predict(series[:1])  # imports, and what is compiled at the first fit
     rates: list[float] = []
     ratios: dict[str, list[float]] = {name: [] for name in FITTED}
     with _workspace() as place, Function(FUNCTION, place.folder) as served:
@@ -229,14 +228,14 @@ def _fitted(size: Size) -> dict[str, float]:
             rates.append(BATCH / place.announce(place.upload(source, symbols), served))
             for name, model in models.items():
                 count = FITTED[name]
-                ratios[name].append(rates[-1] * _fit(model, histories[number * count :][:count]) / count)
+                ratios[name].append(rates[-1] * _fit(model, series[number * count :][:count]) / count)
     speedups = {f"speedup_vs_{name.replace('-', '')}": statistics.median(found) for name, found in ratios.items()}
     return {"symbols_per_second_500": statistics.median(rates), **speedups}
 
 
-def _fit(model: Predictor, histories: Sequence[History]) -> float:
+def _fit(model: Predictor, series: Sequence[Bars]) -> float:
     started = time.perf_counter()
-    model.predict(histories)
+    model.predict(series)
     return time.perf_counter() - started
 
 
@@ -262,7 +261,7 @@ def _batch(size: Size) -> dict[str, float]:
 
 
 def _made(symbols: Sequence[str]) -> Made:
-    simulated = bootstrap.market_data("simulated")
+    simulated = engines.market_data("simulated")
     return Made(simulated.fetch(symbols, AS_OF - LOOKBACK, AS_OF, advance=lambda _: None))
 
 
@@ -274,9 +273,9 @@ def _keras_model(folder: Path, source: Made) -> Path:
     config.silence_tensorflow()
     from tickercast.models.lstm import training as lstm
 
-    [history] = source.fetch(["MSFT"], AS_OF, AS_OF, advance=None).histories.values()
+    [bars] = source.fetch(["MSFT"], AS_OF, AS_OF, advance=None).bars.values()
     path = folder / "model.keras"
-    lstm.fit([history], trained_through=AS_OF, seeds=range(5), recipe=Recipe(epochs=1)).save(path)
+    lstm.fit([bars], trained_through=AS_OF, seeds=range(5), recipe=Recipe(epochs=1)).save(path)
     return path
 
 

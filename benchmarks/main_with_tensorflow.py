@@ -4,19 +4,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tickercast import cli
-from tickercast import engines as bootstrap
+from tickercast import cli, engines
 from tickercast.domain.forecast import Predictor
 from tickercast.ports import ObjectStore
 
 
 def predictors(store: ObjectStore) -> Sequence[Predictor]:
     """Loads the Keras model where the function would load the ONNX one; `store` is not read."""
+    from tickercast.models.baselines import RandomWalk
     from tickercast.models.lstm.export import load_keras
-    from tickercast.models.random_walk import RandomWalk
 
     return [load_keras(Path(sys.argv[1])), RandomWalk()]
 
 
-bootstrap.predictors = predictors
+engines.predictors = predictors
 cli.run(["forecast", *sys.argv[2:]])

@@ -1,8 +1,8 @@
-"""The forecast function: CloudEvent in, acknowledged or to be delivered again.
+"""The forecast function: a CloudEvent in, acknowledged or to be delivered again.
 
-Cloud Run functions and functions-framework on a laptop run this same file. What is wrong with a file is an
-outcome, stored and acknowledged; what keeps the function from storing it is raised, so that the platform
-delivers the event again. Each symbol's outcome is one line in the log.
+Cloud Run functions and functions-framework on a laptop run this same file. A bad file is an outcome, stored and
+acknowledged; whatever keeps the function from storing it is raised, so that the platform delivers the event again. The
+outcome of each symbol is one line in the log.
 """
 
 import functools
@@ -15,31 +15,38 @@ from cloudevents.http import CloudEvent
 from flask import request
 from werkzeug.exceptions import ServiceUnavailable
 
-from tickercast import engines as bootstrap
-from tickercast import logs
+from tickercast import engines, logs
+from tickercast.app import App
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.serving.handle_event import Outcome
 
 log = logging.getLogger("tickercast.function")
-function = functools.cache(bootstrap.function)
+
+
+@functools.cache
+def service() -> App:
+    """The application, opened at the first event; the platform forks after it has loaded this file."""
+    app = App()
+    app.set_up_logs()
+    return app
 
 
 @functions_framework.cloud_event
 def forecast(event: CloudEvent) -> None:
-    """Forecasts every symbol in the CSV whose upload the event announces."""
+    """Forecast every symbol in the file whose upload the event announces."""
     started = time.perf_counter()
     with logs.fields(trace=logs.trace_id(request.headers), event_id=event["id"]):
         try:
-            answer = function()
+            app = service()
         except TickercastError as error:
             raise ServiceUnavailable(str(error)) from error
         try:
-            finalized = bootstrap.object_finalized(event.get_attributes(), event.get_data() or {})
+            finalized = engines.object_finalized(event.get_attributes(), event.get_data() or {})
         except UsageError as error:
             log.error("%s", error)
             return
         with logs.fields(object=finalized.name, generation=finalized.generation):
-            _answer(functools.partial(answer, finalized), started)
+            _answer(functools.partial(app.handle, finalized), started)
 
 
 def _answer(handle: Callable[[], Outcome], started: float) -> None:
@@ -60,9 +67,9 @@ def _log(outcome: Outcome) -> None:
     if outcome.status == "duplicate":
         with logs.fields(status=outcome.status):
             log.info("the ledger accounts for this event already")
-    for origin in outcome.origins:
-        with logs.fields(symbol=origin.history.symbol, status="forecast"):
-            log.info("%s is forecast from %s", origin.history.symbol, origin.known.cutoff)
+    for series in outcome.series:
+        with logs.fields(symbol=series.bars.symbol, status="forecast"):
+            log.info("%s is forecast from %s", series.bars.symbol, series.known.cutoff)
     for symbol, reason in outcome.failures.items():
         with logs.fields(symbol=symbol, status=outcome.status):
             log.warning("%s: %s", outcome.status, reason)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tickercast import config
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 
 if TYPE_CHECKING:
     from tests.support.bigquery_server import BigQueryServer
@@ -89,10 +89,10 @@ def storage_server(one_storage_server: "StorageServer", monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def make_history() -> Callable[..., History]:
+def make_bars() -> Callable[..., Bars]:
     """Makes the history of a symbol: a seeded walk over weekdays that ends on a date."""
 
-    def make(symbol: str = "MSFT", *, last: date = date(2023, 7, 21), sessions: int = 400, seed: int = 7) -> History:
+    def make(symbol: str = "MSFT", *, last: date = date(2023, 7, 21), sessions: int = 400, seed: int = 7) -> Bars:
         random = np.random.default_rng(seed)
         close = 100 * np.exp(np.cumsum(random.normal(0, 0.015, sessions)))
         opened = close * np.exp(random.normal(0, 0.005, sessions))
@@ -101,13 +101,13 @@ def make_history() -> Callable[..., History]:
         dates = pd.bdate_range(end=last, periods=sessions).astype("datetime64[s]")
         volume = random.integers(1_000_000, 9_000_000, sessions).astype(float)
         bars = {"session_date": dates, "open": opened, "high": high, "low": low, "close": close}
-        return History(symbol, pd.DataFrame(bars | {"adj_close": close, "volume": volume}))
+        return Bars(symbol, pd.DataFrame(bars | {"adj_close": close, "volume": volume}))
 
     return make
 
 
 @pytest.fixture
-def price_folder(tmp_path: Path, make_history: Callable[..., History]) -> Callable[..., Path]:
+def price_folder(tmp_path: Path, make_bars: Callable[..., Bars]) -> Callable[..., Path]:
     """Makes a folder with one CSV a symbol, as the source `--source DIR` wants it."""
 
     def make(symbols: Sequence[str] = ("MSFT",), **shape: object) -> Path:
@@ -116,7 +116,7 @@ def price_folder(tmp_path: Path, make_history: Callable[..., History]) -> Callab
         folder = tmp_path / "prices"
         folder.mkdir(exist_ok=True)
         for seed, symbol in enumerate(symbols):
-            (folder / f"{symbol}.csv").write_bytes(to_csv([make_history(symbol, seed=seed, **shape)]))
+            (folder / f"{symbol}.csv").write_bytes(to_csv([make_bars(symbol, seed=seed, **shape)]))
         return folder
 
     return make

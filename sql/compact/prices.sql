@@ -3,7 +3,7 @@
 DELETE FROM prices
 WHERE CONCAT(symbol, ' ', CAST(session_date AS STRING), ' ', object, '#', CAST(generation AS STRING)) IN (
   WITH marked AS (
-    SELECT price.*, COALESCE(ledger.reason = 'simulated', FALSE) AS simulated
+    SELECT price.*, COALESCE(ledger.origin = 'backfill', FALSE) AS is_backfill
     FROM prices AS price
     LEFT JOIN ingestions AS ledger
       ON price.object = ledger.object AND price.generation = ledger.generation AND price.symbol = ledger.symbol
@@ -13,7 +13,7 @@ WHERE CONCAT(symbol, ' ', CAST(session_date AS STRING), ' ', object, '#', CAST(g
       symbol, session_date, object, generation,
       ROW_NUMBER() OVER (
         PARTITION BY symbol, session_date, simulated
-        ORDER BY object LIKE '%/backfill-%', generation DESC, ingested_at DESC, object
+        ORDER BY is_backfill, generation DESC, ingested_at DESC, object
       ) = 1 AS newest
     FROM marked
   )

@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS drift (
   model_version STRING NOT NULL OPTIONS (description = 'The version whose training data were the reference'),
   report STRING OPTIONS (description = 'The object that holds the page about the day'),
   created_at TIMESTAMP NOT NULL OPTIONS (description = 'When the row was made'),
-  note STRING OPTIONS (description = 'simulated where the bars are made up')
+  simulated BOOL OPTIONS (description = 'Whether the bars were simulated')
 )
 PARTITION BY DATE_TRUNC(day, MONTH)
 CLUSTER BY name

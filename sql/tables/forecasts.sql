@@ -9,8 +9,12 @@ CREATE TABLE IF NOT EXISTS forecasts (
   close_hi_80 FLOAT64 NOT NULL OPTIONS (description = 'Upper end of the 80 % prediction interval'),
   close_lo_95 FLOAT64 NOT NULL OPTIONS (description = 'Lower end of the 95 % prediction interval'),
   close_hi_95 FLOAT64 NOT NULL OPTIONS (description = 'Upper end of the 95 % prediction interval'),
-  model_name STRING NOT NULL OPTIONS (description = "The champion's registered name, random-walk, or shadow: the champion before it, while it may come back"),
+  model_name STRING NOT NULL OPTIONS (description = 'The name of the model'),
   model_version STRING NOT NULL OPTIONS (description = 'The registered version'),
+  role STRING OPTIONS (description = 'champion: the forecast that people see; companion: served beside it; baseline: what others are measured against; shadow: a former champion on probation'),
+  origin STRING OPTIONS (description = 'live, or backfill: requested for a date long past'),
+  simulated BOOL OPTIONS (description = 'Whether it was made from simulated bars'),
+  model_has_seen BOOL OPTIONS (description = 'Whether the model was trained on the cutoff'),
   object STRING NOT NULL OPTIONS (description = 'The file that it was made from'),
   generation INT64 NOT NULL OPTIONS (description = 'The version of that file'),
   created_at TIMESTAMP NOT NULL OPTIONS (description = 'When the row was made')

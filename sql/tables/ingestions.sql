@@ -1,9 +1,11 @@
 CREATE TABLE IF NOT EXISTS ingestions (
-  object STRING NOT NULL OPTIONS (description = 'The file that arrived'),
+  object STRING NOT NULL OPTIONS (description = 'The uploaded file'),
   generation INT64 NOT NULL OPTIONS (description = 'The version of that file'),
   symbol STRING OPTIONS (description = 'One row a symbol; NULL where the file could not be read that far'),
   status STRING NOT NULL OPTIONS (description = 'forecast, rejected or superseded'),
-  reason STRING OPTIONS (description = 'Why it was rejected, or what must be known of the bars'),
+  reason STRING OPTIONS (description = 'Why it was rejected, or a remark on the forecast'),
+  origin STRING OPTIONS (description = 'live, or backfill: requested for a date long past'),
+  simulated BOOL OPTIONS (description = 'Whether the bars were simulated; NULL where there were none'),
   `rows` INT64 NOT NULL OPTIONS (description = 'Bars that were stored'),
   cutoff DATE OPTIONS (description = 'The forecast origin; NULL where nothing was forecast'),
   model_version STRING OPTIONS (description = "The champion's version; NULL where nothing was forecast"),
@@ -13,4 +15,4 @@ CREATE TABLE IF NOT EXISTS ingestions (
 )
 PARTITION BY TIMESTAMP_TRUNC(received_at, MONTH)
 CLUSTER BY object
-OPTIONS (description = 'What became of every file; append-only')
+OPTIONS (description = 'The status of every file, one row a symbol; append-only')

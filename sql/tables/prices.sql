@@ -7,6 +7,7 @@ CREATE TABLE IF NOT EXISTS prices (
   close FLOAT64 NOT NULL OPTIONS (description = 'Currency of the symbol, split-adjusted'),
   adj_close FLOAT64 NOT NULL OPTIONS (description = 'Close, adjusted for dividends too; the close where the source has none'),
   volume FLOAT64 OPTIONS (description = 'Units traded; NULL where the source has none'),
+  simulated BOOL OPTIONS (description = 'Whether the bar was simulated'),
   object STRING NOT NULL OPTIONS (description = 'The file that brought the bar'),
   generation INT64 NOT NULL OPTIONS (description = 'The version of that file'),
   ingested_at TIMESTAMP NOT NULL OPTIONS (description = 'When the row was made')

@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS retrains (
   cause STRING OPTIONS (description = 'Why it was tuned, or only refitted'),
   model_name STRING NOT NULL OPTIONS (description = 'The registered name'),
   champion_version STRING NOT NULL OPTIONS (description = 'The version that was served before the decision'),
-  challenger_version STRING OPTIONS (description = 'The version that was to replace it; for a rollback the one that it had replaced'),
+  candidate_version STRING OPTIONS (description = 'The version considered in its place: the challenger, or, for a rollback, the former champion'),
   origins INT64 NOT NULL OPTIONS (description = 'Forecast origins that both were compared on'),
   pinball_ratio FLOAT64 OPTIONS (description = "Promotion: the challenger's loss over the champion's, by a backtest; rollback: the champion's over that of the one it replaced, as it came true"),
   pinball_ratio_lo FLOAT64 OPTIONS (description = 'Lower end of its 95 % interval'),

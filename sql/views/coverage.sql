@@ -1,8 +1,9 @@
 -- How often the intervals held, by model and month of the target: for each symbol, and with `symbol` NULL for all of
--- them. Neither made-up bars count nor dates that the model has seen.
+-- them. Forecasts of simulated bars do not count, nor do dates that the model has seen in training.
 CREATE OR REPLACE VIEW coverage AS
 SELECT
   model_name,
+  role,
   IF(by_symbol, symbol, NULL) AS symbol,
   CAST(DATE_TRUNC(target_date, MONTH) AS DATE) AS month,
   COUNT(*) AS n,
@@ -10,5 +11,5 @@ SELECT
   COUNTIF(inside_95) / COUNT(*) AS coverage_95
 FROM forecast_scores
 CROSS JOIN UNNEST([FALSE, TRUE]) AS by_symbol
-WHERE NOT simulated AND NOT has_seen
-GROUP BY 1, 2, 3
+WHERE NOT simulated AND NOT model_has_seen
+GROUP BY 1, 2, 3, 4

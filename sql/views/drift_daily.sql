@@ -1,13 +1,13 @@
 -- One row a day and kind of drift: how many features or measures have drifted, and which is furthest beyond its threshold,
 -- relative to it, or else nearest to it.
--- What was found of made-up bars counts where there is nothing else.
+-- Results on simulated bars count where there is nothing else.
 CREATE OR REPLACE VIEW drift_daily AS
 WITH newest AS (
   SELECT *
   FROM drift
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY day, kind, name
-    ORDER BY IF(note IS NULL, 0, 1), created_at DESC, model_version DESC, method
+    ORDER BY simulated, created_at DESC, model_version DESC, method
   ) = 1
 ),
 ranked AS (

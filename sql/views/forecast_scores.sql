@@ -52,7 +52,7 @@ averaged AS (
   SELECT *, (pinball_025 + pinball_100 + pinball_500 + pinball_900 + pinball_975) / 5 AS loss FROM lost
 )
 SELECT
-  symbol, cutoff, step, target_date, model_name, model_version, last_close, close_median, actual_close,
+  symbol, cutoff, step, target_date, model_name, model_version, role, last_close, close_median, actual_close,
   ABS(actual_close - close_median) AS absolute_error,
   ABS(actual_close - last_close) AS walk_error,
   pinball_025, pinball_100, pinball_500, pinball_900, pinball_975, loss,
@@ -62,6 +62,6 @@ SELECT
   actual_close BETWEEN close_lo_95 AND close_hi_95 AS inside_95,
   SIGN(close_median - last_close) = SIGN(actual_close - last_close) AS direction_right,
   DATE(created_at) > target_date AS backfilled,
-  object, generation, created_at, simulated, has_seen
+  object, generation, created_at, origin, simulated, model_has_seen
 FROM averaged
 WINDOW twins AS (PARTITION BY symbol, cutoff, step, simulated)

@@ -1,5 +1,6 @@
 -- Whether each model has an edge over the random walk: for all symbols and steps, by symbol, by step, and by both; NULL
--- in `symbol` or `step` stands for all of them. Simulated bars don't count, nor do dates that the model has seen.
+-- in `symbol` or `step` stands for all of them. Forecasts of simulated bars do not count, nor do dates that the model has
+-- seen in training.
 --
 -- `pinball_ratio` compares the losses of the five stored quantiles with those of the random walk's cone, and `mae_ratio`
 -- the median's error with that of the last close; below 1 is better. The interval is Diebold and Mariano's, for a ratio:
@@ -10,7 +11,7 @@
 CREATE OR REPLACE VIEW forecast_skill AS
 WITH blocks AS (
   SELECT
-    model_name, symbol, step,
+    model_name, role, symbol, step,
     CAST(FLOOR(DATE_DIFF(cutoff, DATE '1970-01-01', DAY) / 28) AS INT64) AS block,
     COUNT(*) AS n,
     COUNTIF(backfilled) AS backfilled,
@@ -22,8 +23,8 @@ WITH blocks AS (
     SUM(absolute_error / last_close / scale) AS error,
     SUM(walk_error / last_close / scale) AS walk_error
   FROM forecast_scores
-  WHERE model_name != 'random-walk' AND scale > 0 AND NOT simulated AND NOT has_seen
-  GROUP BY model_name, symbol, step, block
+  WHERE model_name != 'random-walk' AND scale > 0 AND NOT simulated AND NOT model_has_seen
+  GROUP BY model_name, role, symbol, step, block
 ),
 -- Not a flag that says which: so that a query for one symbol reads no other one's rows.
 with_all_symbols AS (
@@ -34,6 +35,7 @@ with_all_symbols AS (
 scoped AS (
   SELECT
     model_name,
+    role,
     symbol,
     IF(by_step, step, NULL) AS step,
     block,
@@ -48,25 +50,25 @@ scoped AS (
     SUM(walk_error) AS walk_error
   FROM with_all_symbols
   CROSS JOIN UNNEST([FALSE, TRUE]) AS by_step
-  GROUP BY 1, 2, 3, 4
+  GROUP BY 1, 2, 3, 4, 5
 ),
 residuals AS (
   SELECT
     *,
     loss - walk_loss * SAFE_DIVIDE(SUM(loss) OVER scope, SUM(walk_loss) OVER scope) AS residual
   FROM scoped
-  WINDOW scope AS (PARTITION BY model_name, symbol, step)
+  WINDOW scope AS (PARTITION BY model_name, role, symbol, step)
 ),
 paired AS (
   SELECT
     *,
     IF(LAG(block) OVER scope = block - 1, LAG(residual) OVER scope, 0) AS residual_before
   FROM residuals
-  WINDOW scope AS (PARTITION BY model_name, symbol, step ORDER BY block)
+  WINDOW scope AS (PARTITION BY model_name, role, symbol, step ORDER BY block)
 ),
 measured AS (
   SELECT
-    model_name, symbol, step,
+    model_name, role, symbol, step,
     COUNT(*) AS blocks,
     CAST(SUM(n) AS INT64) AS n,
     CAST(SUM(backfilled) AS INT64) AS n_backfilled,
@@ -80,7 +82,7 @@ measured AS (
       SUM(walk_loss)
     ) AS error_of_ratio
   FROM paired
-  GROUP BY model_name, symbol, step
+  GROUP BY model_name, role, symbol, step
 ),
 judged AS (
   SELECT
@@ -93,7 +95,7 @@ judged AS (
   FROM measured
 )
 SELECT
-  model_name, symbol, step, n, n_backfilled, blocks, pinball_ratio,
+  model_name, role, symbol, step, n, n_backfilled, blocks, pinball_ratio,
   pinball_ratio - reach AS pinball_ratio_lo,
   pinball_ratio + reach AS pinball_ratio_hi,
   mae_ratio, coverage_80, coverage_95, direction,

@@ -1,8 +1,8 @@
--- One row a symbol and session: the bar that arrived last, one from a backfill only where there is no other. Made-up bars
--- never stand beside a symbol's real ones.
+-- One row a symbol and session: the newest bar, one from a backfill only where there is no other. Simulated bars are left
+-- out where the symbol has real ones.
 CREATE OR REPLACE VIEW latest_prices AS
 WITH marked AS (
-  SELECT price.*, COALESCE(ledger.reason = 'simulated', FALSE) AS simulated
+  SELECT price.*, COALESCE(ledger.origin = 'backfill', FALSE) AS is_backfill
   FROM prices AS price
   LEFT JOIN ingestions AS ledger
     ON price.object = ledger.object AND price.generation = ledger.generation AND price.symbol = ledger.symbol
@@ -13,5 +13,5 @@ FROM marked
 QUALIFY simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol)
   AND ROW_NUMBER() OVER (
     PARTITION BY symbol, session_date, simulated
-    ORDER BY object LIKE '%/backfill-%', generation DESC, ingested_at DESC, object
+    ORDER BY is_backfill, generation DESC, ingested_at DESC, object
   ) = 1

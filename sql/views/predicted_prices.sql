@@ -1,11 +1,11 @@
--- For a chart, one row a symbol and date: the last 90 sessions up to the cutoff with their indicators, then the
--- champion's ten.
+-- For a chart, one row a symbol and date: the last 90 sessions up to the cutoff with their indicators, then the champion's
+-- newest forecast.
 CREATE OR REPLACE VIEW predicted_prices AS
 WITH champion AS (
   SELECT *
-  FROM latest_forecasts
-  WHERE model_name NOT IN ('random-walk', 'shadow')
-  QUALIFY RANK() OVER (PARTITION BY symbol ORDER BY cutoff DESC, generation DESC, model_name) = 1
+  FROM champion_forecasts
+  QUALIFY simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol)
+    AND cutoff = MAX(cutoff) OVER (PARTITION BY symbol, simulated)
 ),
 origin AS (
   SELECT DISTINCT symbol, cutoff, model_name, model_version FROM champion

@@ -5,7 +5,9 @@ A URL chooses the engine, nothing else does. The prefix is `TICKERCAST_`; MLflow
 
 import difflib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal
 
@@ -16,27 +18,29 @@ from tickercast.errors import UsageError
 
 PREFIX = "TICKERCAST_"
 
+_ACTIVE: ContextVar["Settings | None"] = ContextVar("tickercast_settings", default=None)
+
 
 class Settings(BaseSettings):
-    """What can be set, with the defaults of a laptop.
+    """The settings, with the defaults of a laptop.
 
     Attributes:
-        bucket: the object store: `file://FOLDER` or `gs://BUCKET`.
-        model_bucket: the object store of the published models, where it is not the bucket itself.
+        bucket: the data bucket: `file://FOLDER` or `gs://BUCKET`.
+        model_bucket: the bucket of the published models; empty means the data bucket.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
-        source: market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
-        watchlist: a file of the symbols that the daily flow looks after; empty means all that the source can list.
-        function_url: where a local store delivers its events; empty means in this process.
+        source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
+        watchlist: a file of the symbols of the daily flow; empty means all symbols that the source can list.
+        function_url: where a local bucket delivers its events; empty means in this process.
         mlflow_tracking_uri: the model registry.
-        bigquery_emulator_host: the URL of a stand-in for BigQuery, by the name that Google's client reads it.
-        max_file_mb: the largest file that the function reads, in millions of bytes: three years of a thousand symbols,
-            for which the whole function was measured to take 570 MB, so that it fits into 1 GiB.
+        bigquery_emulator_host: the URL of a BigQuery emulator, by the name that Google's client reads.
+        max_file_mb: the largest file that the function reads, in megabytes. 64 hold three years of a thousand symbols,
+            for which the function needs 570 MB, so that it fits into 1 GiB.
         max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
             platform itself keeps events for 24 hours.
         log_format: `json` for Cloud Logging's fields, `text`, or `auto`: JSON on Cloud Run.
         google_cloud_project: the project of the traces that log lines belong to, by Google's own name.
-        storage_emulator_host: the URL of a stand-in for Cloud Storage, likewise.
-        alert_urls: Apprise URLs of those who are told what goes wrong; secret, since they hold passwords and tokens.
+        storage_emulator_host: the URL of a Cloud Storage emulator, by the name that Google's client reads.
+        alert_urls: Apprise URLs of the receivers of alerts; secret, since they contain passwords and tokens.
     """
 
     model_config = SettingsConfigDict(
@@ -59,12 +63,27 @@ class Settings(BaseSettings):
     alert_urls: SecretStr = SecretStr("")
 
 
+@contextmanager
+def using(settings: Settings) -> Iterator[None]:
+    """Make `load` return these settings for as long as the block runs, in this thread."""
+    token = _ACTIVE.set(settings)
+    try:
+        yield
+    finally:
+        _ACTIVE.reset(token)
+
+
 def load() -> Settings:
-    """Reads the settings from the environment.
+    """Read the settings from the environment, unless `using` names others.
 
     Raises:
-        UsageError: a variable with our prefix is not a setting, or has a value that it cannot have.
+        UsageError: a variable with the prefix is not a setting, or its value is not valid.
     """
+    active = _ACTIVE.get()
+    return active if active is not None else _from_environment()
+
+
+def _from_environment() -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(os.environ):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
@@ -81,46 +100,46 @@ def load() -> Settings:
 
 
 def on_cloud_run() -> bool:
-    """Whether this process runs on Cloud Run, which names its service in the environment."""
-    return "K_SERVICE" in os.environ
+    """Whether this process runs on Cloud Run, which names its service or job in the environment."""
+    return "K_SERVICE" in os.environ or "CLOUD_RUN_JOB" in os.environ
 
 
 def silence_telemetry() -> None:
-    """Keeps libraries from phoning home, and MLflow quiet, unless the user has decided otherwise."""
+    """Turn the telemetry of libraries off, and keep MLflow quiet, unless the user has decided otherwise."""
     os.environ.setdefault("DO_NOT_TRACK", "true")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    # Cloud Storage's client asks for the bucket in the background, for traces that nobody takes.
+    # Cloud Storage's client asks for the bucket in the background, for traces that nobody collects.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 def silence_prefect() -> None:
-    """Keeps Prefect from phoning home, quiet, and with its files beside ours, unless the user has decided otherwise.
+    """Turn Prefect's telemetry off, and keep its files in `.tickercast`, unless the user has decided otherwise.
 
-    Prefect reads this when it is imported, and Dask, which may work for it, likewise.
+    Prefect and Dask read these variables when they are imported.
     """
     silence_telemetry()
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    # Its passing server needs 10 s on a quiet machine, and is given up after 20.
+    # Its ephemeral server needs 10 s on a quiet machine, and Prefect would give up after 20.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
     if "PREFECT_HOME" not in os.environ:
         home = Path(".tickercast/prefect").resolve()
-        with suppress(OSError):  # then Prefect says so itself
-            home.parent.mkdir(exist_ok=True)  # which it does not make
+        with suppress(OSError):  # Prefect reports that itself
+            home.parent.mkdir(exist_ok=True)  # Prefect does not create it
         os.environ["PREFECT_HOME"] = str(home)
 
 
 def silence_tensorflow() -> None:
-    """Keeps TensorFlow's start-up messages off the user's screen, unless they are asked for."""
+    """Keep TensorFlow's start-up messages off the screen, unless the user has decided otherwise."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 def resource(name: str) -> Path:
-    """A file or folder that a checkout keeps at its top, and the wheel inside the package."""
+    """The path of a file or folder that a checkout keeps at its top, and the wheel inside the package."""
     packaged = Path(__file__).parent / name
     return packaged if packaged.exists() else Path(__file__).parents[2] / name

@@ -4,6 +4,7 @@ A port is the few methods that the jobs need. `tickercast.backends` holds the en
 `tickercast.engines` chooses among those by URL, and `tests/contract` runs one suite over all.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -25,13 +26,13 @@ FINALIZED = "google.cloud.storage.object.v1.finalized"
 
 @dataclass(frozen=True)
 class ObjectFinalized:
-    """A finished write to the object store: what the forecast function is called with.
+    """A finished write to the object store: the event that the forecast function handles.
 
     Attributes:
         bucket: the bucket's name.
         name: the object's name, for example `ohlc/2023-07-22/MSFT.csv`.
-        generation: the version of the object that this write made; with bucket and name it is the
-            event's key, since one write may be announced several times under several ids.
+        generation: the version of the object that this write made; with bucket and name it is the event's key, since
+            one write may be announced several times under several ids.
         size: bytes.
         event_id: the CloudEvent's id; for the logs only.
         written_at: when the write was finished, where the event tells.
@@ -59,14 +60,14 @@ class ObjectStore(Protocol):
     def write(
         self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
     ) -> int:
-        """Writes an object whole and returns its generation.
+        """Write a whole object and return its generation.
 
         On return a local store has delivered its event; on Google Cloud the bucket's trigger does so soon after.
 
         Args:
             name: the object's name.
             data: its content.
-            if_generation: write only if this is the live generation now; 0 means «does not exist».
+            if_generation: write only if this is the live generation; 0 means that there is none.
             metadata: custom metadata, text only.
 
         Raises:
@@ -76,7 +77,7 @@ class ObjectStore(Protocol):
         """
 
     def read(self, name: str, *, generation: int | None = None) -> bytes:
-        """Reads an object, or an older generation of it.
+        """Read an object, or an older generation of it.
 
         Raises:
             ObjectNotFound: there is no such object or generation.
@@ -90,19 +91,19 @@ class ObjectStore(Protocol):
         """The names of the live objects that start with `prefix`, sorted."""
 
     def copy(self, name: str, to: str, *, generation: int) -> int:
-        """Copies a generation of an object to another name, where nothing happens if the same content is there.
+        """Copy a generation of an object to another name; nothing happens if the same content is there.
 
         Returns:
             The generation under the other name.
 
         Raises:
             ObjectNotFound: there is no such generation any more.
-            UsageError: the other name is none.
+            UsageError: the other name is not valid.
             StoreUnavailable, FunctionUnavailable: try again.
         """
 
     def delete(self, name: str, *, generation: int) -> None:
-        """Deletes a generation of an object, and no other; where it is gone, nothing happens.
+        """Delete one generation of an object; nothing happens if it is gone.
 
         Raises:
             StoreUnavailable: try again.
@@ -117,9 +118,9 @@ class Warehouse(Protocol):
         """Where the tables are, as the user configured it."""
 
     def provision(self) -> list[str]:
-        """Creates the tables and views that are missing or changed; returns their names.
+        """Create the tables and views that are missing or changed, migrate older rows, and return the names.
 
-        A table whose file has come to name further nullable columns gets them; its rows are kept.
+        An interrupted migration is finished by the next call; no row is lost.
 
         Raises:
             SchemaMismatch: a table of that name has another shape.
@@ -127,12 +128,12 @@ class Warehouse(Protocol):
         """
 
     def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
-        """Appends rows once: with a key that was accepted before nothing happens.
+        """Append rows once: nothing happens if the key was accepted before.
 
         Args:
             table: the table's name.
-            rows: columns of the table's, with all that are NOT NULL, texts as such or as categories; no rows at all
-                leave the key free.
+            rows: columns of the table, all that are NOT NULL included; text as such or as categories. An empty frame
+                leaves the key free.
             key: made from table, object and generation.
 
         Returns:
@@ -144,35 +145,39 @@ class Warehouse(Protocol):
         """
 
     def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Reads the rows of a table or view.
+        """Read the rows of a table or view.
 
         Args:
             name: the table or view.
-            where: for each column named, the value wanted, or a list of values.
+            where: the value wanted, or a list of values, by column.
 
         Raises:
             WarehouseUnavailable: try again.
         """
 
-    def query(self, text: str) -> pd.DataFrame:
-        """Answers a query in BigQuery's dialect, over tables and views by their plain names.
+    def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Answer a query in BigQuery's dialect, over tables and views by their plain names.
+
+        Args:
+            text: the query.
+            parameters: the values of its `@name`s; a list is an array.
 
         Raises:
-            UsageError: it is no query, or does not fit the tables.
+            UsageError: it is not one query, or does not fit the tables.
             WarehouseUnavailable: try again.
         """
 
     def pending(self) -> dict[str, str]:
-        """What `provision` would do: the tables and views that are `missing` or `changed`, by name.
+        """The tables and views that are `missing` or `changed`, by name.
 
         Raises:
             WarehouseUnavailable: try again.
         """
 
     def compact(self) -> dict[str, int]:
-        """Drops the rows that newer files have replaced, and no view changes; returns how many, by table.
+        """Drop the rows that newer files have replaced, which changes no view, and return how many, by table.
 
-        Appends may go on meanwhile.
+        Other processes may append meanwhile.
 
         Raises:
             WarehouseUnavailable: try again.
@@ -184,10 +189,21 @@ class MarketData(Protocol):
 
     @property
     def name(self) -> str:
-        """How the user names the source: `yahoo`, `sample`, `simulated` or a folder."""
+        """The source as the user names it: `yahoo`, `sample`, `simulated` or a folder."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether its bars are generated rather than traded."""
+
+    def symbols(self) -> Sequence[str]:
+        """All symbols that the source holds.
+
+        Raises:
+            UsageError: the source has no list of them.
+        """
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Fetches the bars of several symbols in one go.
+        """Fetch the bars of several symbols at once.
 
         Args:
             symbols: as Yahoo spells them, without duplicates.
@@ -196,7 +212,7 @@ class MarketData(Protocol):
             advance: called with the number of symbols done since the last call, for a progress bar.
 
         Returns:
-            A history for each symbol that has a bar in the range, and the reason for each other symbol.
+            The bars of each symbol that has any in the range, and the reason for each other symbol.
 
         Raises:
             SourceUnavailable: the source as a whole does not answer.
@@ -206,16 +222,16 @@ class MarketData(Protocol):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is kept of a training beside its bundle: enough to know it and to repeat it.
+    """Everything a registry keeps of a training beside its bundle, enough to repeat it.
 
     Attributes:
-        parameters: what it was trained with.
+        parameters: the inputs of the training.
         metrics: its results, where no bundle holds them.
         curves: losses by epoch, from the first on.
-        datasets: what it has seen, by what for: `training`, `evaluation`.
+        datasets: the data by use: `training`, `evaluation`.
         artifacts: further files of the run, by file name.
-        network: the trained network as its framework holds it; opaque, and None where only the bundle is at hand.
-        trained_here: whether this process trained; only then do its code and libraries say anything about the model.
+        network: the trained network as its framework holds it; None where only the bundle is at hand.
+        trained_here: whether this process trained it; only then are its code and libraries recorded.
     """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -228,20 +244,20 @@ class RunRecord:
 
 
 class ModelRegistry(Protocol):
-    """Where trained models are registered, with all that is needed to know and to repeat them."""
+    """Where trained models are registered, with everything needed to repeat them."""
 
     @property
     def url(self) -> str:
         """Where the registry is, as the user configured it."""
 
     def register(self, bundle: Bundle, record: RunRecord) -> Bundle:
-        """Registers a bundle as the next version of its name and returns it with version and run id set.
+        """Register a bundle as the next version of its name and return it with version and run id set.
 
         The new version takes the alias `challenger`.
 
         Args:
-            bundle: what was trained; its metrics are stored too.
-            record: how.
+            bundle: the trained model; its metrics are stored too.
+            record: the rest of the training.
 
         Raises:
             BundleError: the network is not valid ONNX.
@@ -249,7 +265,7 @@ class ModelRegistry(Protocol):
         """
 
     def bundle(self, name: str, version: str) -> Bundle:
-        """Reads a registered version back, to the byte.
+        """Read a registered version back, to the byte.
 
         Raises:
             BundleError: there is no such version, or its files are damaged.
@@ -264,14 +280,14 @@ class ModelRegistry(Protocol):
         """
 
     def aliased(self, name: str, alias: str) -> str | None:
-        """The version that has an alias, None where there is none.
+        """The version that an alias names, or None.
 
         Raises:
             StoreUnavailable: try again.
         """
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Gives a version an alias, which it takes from the one before.
+        """Point an alias at a version.
 
         Raises:
             BundleError: there is no such version.
@@ -284,10 +300,10 @@ class ModelRegistry(Protocol):
 
 @dataclass(frozen=True)
 class DriftReport:
-    """What has been found of a day's drift, for people and for programs.
+    """The report on a day's drift, for people and for programs.
 
     Attributes:
-        html: a page that needs nothing else.
+        html: a self-contained page.
         json: the same figures.
     """
 
@@ -296,15 +312,15 @@ class DriftReport:
 
 
 class DriftReporter(Protocol):
-    """Draws what was compared, with the findings' own thresholds."""
+    """Draws the columns that were compared, with the thresholds of the findings."""
 
     def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
-        """Draws a report.
+        """Draw a report.
 
         Args:
             seen: a column of numbers for each finding, by its name; NaN where a row has no such number.
             sample: the same columns, of the training.
-            findings: what was decided; the report's scores are the same.
+            findings: the decisions; the report shows the same scores.
         """
 
 
@@ -312,7 +328,7 @@ class DriftReporter(Protocol):
 
 
 class Pruned(Exception):
-    """Ends an attempt at a recipe that promises nothing: what carries it out of the training, and no failure."""
+    """Ends a trial early because its recipe shows no promise; it is not a failure."""
 
 
 @dataclass(frozen=True)
@@ -321,8 +337,8 @@ class Trial:
 
     Attributes:
         number: from 0 on, in the order in which trials began.
-        recipe: what was tried.
-        loss: what it is worth, less is better; None where it was pruned.
+        recipe: its hyperparameters.
+        loss: on the validation blocks, less is better; None if it was pruned.
     """
 
     number: int
@@ -330,46 +346,74 @@ class Trial:
     loss: float | None
 
 
+@dataclass(frozen=True)
+class StudyResult:
+    """The trials of a study that have finished.
+
+    Attributes:
+        study: its name.
+        trials: in the order in which they began; the first one's recipe is the default.
+    """
+
+    study: str
+    trials: Sequence[Trial]
+
+    @property
+    def default(self) -> Trial:
+        """The trial of the default recipe."""
+        return self.trials[0]
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the least loss; of equal ones the first, so that nothing changes for nothing."""
+        return min(self.trials, key=lambda trial: math.inf if trial.loss is None else trial.loss)
+
+    @property
+    def pruned(self) -> int:
+        """How many trials were pruned."""
+        return sum(trial.loss is None for trial in self.trials)
+
+
 Attempt = Callable[[int, Recipe, Callable[[Epoch], None]], float]
-"""Tries a recipe: trial number, recipe, and what to call after each epoch (it may raise `Pruned`) give its loss."""
+"""Try a recipe: trial number, recipe and a callback for each epoch (which may raise `Pruned`) give its loss."""
 
 
 class RecipeSearch(Protocol):
-    """A search for the best recipe that is kept in studies, each of which can be gone on with."""
+    """A search for the best recipe, kept in studies that can be resumed."""
 
     @property
     def url(self) -> str:
-        """Where the studies are."""
+        """Where the studies are stored."""
 
     def run(self, study: str, default: Recipe, attempt: Attempt, *, trials: int) -> Iterator[Trial]:
-        """Gives the trials of a study that have finished, then tries until there are `trials` of them.
+        """Yield the finished trials of a study, then run more until there are `trials` of them.
 
-        The first recipe tried is the default. A trial that was interrupted does not count and is tried again, so that
-        an interrupted study gives what it would have given without.
+        The first trial uses the default recipe. An interrupted trial does not count and is run again, so that an
+        interrupted study ends as it would have without the interruption.
 
         Args:
             study: its name; it is created if there is none.
             default: the recipe whose fields are varied.
-            attempt: the training; where it raises `Pruned` the trial has finished, anything else ends the search.
-            trials: that shall have finished, those of earlier calls included.
+            attempt: the training; `Pruned` ends the trial, any other exception ends the search.
+            trials: total to finish, including those of earlier calls.
 
         Raises:
-            UsageError: studies are being run already, or their file is damaged.
+            UsageError: another process runs a study, or their file is damaged.
         """
 
 
 class StudyLog(Protocol):
-    """Keeps what becomes of one study while it runs."""
+    """Records one study while it runs."""
 
     def trial(self, number: int, record: RunRecord, *, pruned: bool) -> None:
-        """Keeps a finished trial.
+        """Record a finished trial.
 
         Raises:
             StoreUnavailable: try again.
         """
 
     def result(self, record: RunRecord) -> None:
-        """Keeps what came out of the study.
+        """Record the result of the study.
 
         Raises:
             StoreUnavailable: try again.
@@ -377,14 +421,14 @@ class StudyLog(Protocol):
 
 
 class StudyTracker(Protocol):
-    """Where people look at studies beside the trainings: the tracking server of the model registry."""
+    """Shows studies beside trainings, on the tracking server of the model registry."""
 
     def study(self, name: str, record: RunRecord) -> AbstractContextManager[StudyLog]:
-        """Opens the run of a study, or opens it again; on leaving it is marked as finished, stopped or failed.
+        """Open the run of a study, or reopen it; on leaving it is marked as finished, stopped or failed.
 
         Args:
-            name: the study's.
-            record: what it has in common.
+            name: of the study.
+            record: the inputs that its trials share.
 
         Raises:
             StoreUnavailable: try again.
@@ -395,24 +439,24 @@ class StudyTracker(Protocol):
 
 
 class Notifier(Protocol):
-    """Someone who is told what has changed."""
+    """A receiver of alerts."""
 
     @property
     def key(self) -> str:
-        """A stable name that gives nothing away, for the record of what this receiver has been told."""
+        """A stable name that contains no secret, for the record of the alerts sent to this receiver."""
 
     @property
     def service(self) -> str:
-        """The kind of receiver, fit to be shown."""
+        """The kind of receiver, safe to print."""
 
     def notify(self, title: str, text: str, severity: Severity) -> None:
-        """Sends a message.
+        """Send a message.
 
         Args:
             title: in a few words.
             text: plain text, one line an alert.
-            severity: how urgent it is.
+            severity: of the most urgent alert.
 
         Raises:
-            AlertUnavailable: the receiver did not take it; try again.
+            AlertUnavailable: the receiver did not accept it; try again.
         """

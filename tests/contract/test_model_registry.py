@@ -156,8 +156,8 @@ def test_the_run_keeps_parameters_metrics_and_files(registry: MlflowRegistry, fi
 def test_the_run_keeps_losses_by_epoch(registry: MlflowRegistry, first: Bundle) -> None:
     import mlflow
 
-    history = mlflow.MlflowClient(registry.url).get_metric_history(first.card.run_id, "seed_1/val_z_loss")
-    assert [(metric.step, metric.value) for metric in history] == [(1, 0.5), (2, 0.4), (3, 0.3)]
+    bars = mlflow.MlflowClient(registry.url).get_metric_history(first.card.run_id, "seed_1/val_z_loss")
+    assert [(metric.step, metric.value) for metric in bars] == [(1, 0.5), (2, 0.4), (3, 0.3)]
 
 
 def test_the_run_says_what_data_it_has_seen(registry: MlflowRegistry, first: Bundle) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tickercast import engines as bootstrap
+from tickercast import engines
 from tickercast.backends.warehouse.sql import read_objects, to_duckdb
 from tickercast.config import resource
 
@@ -50,7 +50,7 @@ def forecasts(
 
 
 def spread(origins: pd.DataFrame) -> pd.DataFrame:
-    """Ten steps an origin: the 80 % interval is `reach` wide on either side, as a log-return, times √step."""
+    """Ten steps an origin: the 80% interval is `reach` wide on either side, as a log-return, times √step."""
     table = origins.merge(pd.DataFrame({"step": np.arange(1, 11)}), how="cross")
     targets = np.busday_offset(table["cutoff"].to_numpy().astype("datetime64[D]"), table["step"])
     table["target_date"] = targets.astype("datetime64[us]")
@@ -249,11 +249,9 @@ def real_bars(symbols: int) -> pd.DataFrame:
         table = pd.read_parquet(SHARED).rename(columns={"date": "session_date"})
         table = table[table["symbol"].isin(sorted(table["symbol"].unique())[:symbols])]
     else:
-        names = bootstrap.known_symbols("sample")
-        reading = bootstrap.market_data("sample").fetch(
-            names, date(2000, 1, 1), date(2013, 3, 1), advance=lambda _: None
-        )
-        table = pd.concat([one.bars.assign(symbol=symbol) for symbol, one in reading.histories.items()])
+        names = engines.known_symbols("sample")
+        reading = engines.market_data("sample").fetch(names, date(2000, 1, 1), date(2013, 3, 1), advance=lambda _: None)
+        table = pd.concat([one.frame.assign(symbol=symbol) for symbol, one in reading.bars.items()])
     floats = ["open", "high", "low", "close", "adj_close", "volume"]
     table = table[["symbol", "session_date", *floats]].astype(dict.fromkeys(floats, float))
     return table.assign(object="ohlc/real.csv", generation=1, ingested_at=AT)
@@ -316,7 +314,7 @@ def test_a_score_worked_by_hand() -> None:
     assert one["walk_loss"] == pytest.approx(found.iloc[2]["loss"])
     assert one["scale"] == pytest.approx(0.08)
     assert bool(one["inside_80"])
-    assert not bool(found.iloc[1]["inside_80"])  # 95 is 5.1 % down, and 80 % end at 4.2 %
+    assert not bool(found.iloc[1]["inside_80"])  # 95 is 5.1 % down, and 80% end at 4.2 %
     assert bool(found.iloc[1]["inside_95"])
 
 
@@ -479,7 +477,7 @@ def test_a_day_of_ingestions_is_summed_up_with_quantiles_of_its_durations() -> N
     lines = [ledger(f"S{number}", number) for number in range(1, 21)]
     lines.append(ledger(None, 100, status="rejected", rows=0, duration_ms=5.0))
     [day] = in_duckdb("SELECT * FROM ingestion_health", {"ingestions": pd.DataFrame(lines)}).itertuples()
-    assert (day.files, day.forecast, day.rejected, day.superseded, day.bars) == (21, 20, 1, 0, 2000)
+    assert (day.files, day.forecast, day.rejected, day.superseded, day.frame) == (21, 20, 1, 0, 2000)
     assert (day.duration_ms_p50, day.duration_ms_p95, day.duration_ms_max) == (100, 190, 200)
 
 

@@ -15,8 +15,8 @@ from tests.support import demo
 from tests.support.dashboard_server import CHROMIUM, Dashboard, serving
 from tests.support.place import Champion, RandomWalk
 
-from tickercast import engines as bootstrap
-from tickercast.domain.bars import History
+from tickercast import engines
+from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import LEVELS
 from tickercast.domain.price_files import to_csv
 from tickercast.jobs.serving.handle_event import forecast
@@ -124,7 +124,7 @@ def metric(page: Any, label: str) -> str:
 def test_the_numbers_on_the_page_and_in_its_download_are_those_of_the_views(
     look: Callable[..., Look], folder: Path
 ) -> None:
-    warehouse = bootstrap.warehouse(demo.settings_of(folder))
+    warehouse = engines.warehouse(demo.settings_of(folder))
     stored = warehouse.read("predicted_prices", {"symbol": "MSFT"}).sort_values("date")
     made, known = stored[stored["is_forecast"]], stored[~stored["is_forecast"]].iloc[-1]
     before = hashlib.sha256((folder / "warehouse.duckdb").read_bytes()).hexdigest()
@@ -191,7 +191,7 @@ def test_an_earlier_forecast_is_shown_with_what_came_true(look: Callable[..., Lo
     assert [row[0] for row in rows][:2] == ["Mon 2012-11-19", "Tue 2012-11-20"]
     assert all(float(row[5]) > 0 for row in rows)
     inside = [row[6] for row in rows]
-    counted = f"Of 10 closes that followed, {inside.count('80 %')} "
+    counted = f"Of 10 closes that followed, {inside.count('80%')} "
     assert page.get_by_text(counted).first.is_visible()
 
 
@@ -243,10 +243,10 @@ def test_operations_gives_reasons_decisions_and_the_drift_report_at_one_click(lo
 
 
 def test_the_page_keeps_answering_while_two_hundred_events_are_written(
-    look: Callable[..., Look], folder: Path, dashboard: Dashboard, make_history: Callable[..., History]
+    look: Callable[..., Look], folder: Path, dashboard: Dashboard, make_bars: Callable[..., Bars]
 ) -> None:
     settings = demo.settings_of(folder)
-    store, warehouse = bootstrap.object_store(settings, announce=False), bootstrap.warehouse(settings)
+    store, warehouse = engines.object_store(settings, announce=False), engines.warehouse(settings)
     answer = functools.partial(
         forecast,
         store=store,
@@ -255,7 +255,7 @@ def test_the_page_keeps_answering_while_two_hundred_events_are_written(
         past=lambda _: ([Champion(), RandomWalk()], "backfilled"),
         now=lambda: datetime.now(UTC),
     )
-    bars = to_csv([make_history("STORM", sessions=110)])
+    bars = to_csv([make_bars("STORM", sessions=110)])
     failures: list[BaseException] = []
 
     def write() -> None:

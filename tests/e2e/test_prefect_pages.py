@@ -16,8 +16,7 @@ from tests.support.dashboard_server import CHROMIUM
 from tests.support.mlflow_server import free_port
 from tests.support.trading import PROJECT
 
-from tickercast import config
-from tickercast import engines as bootstrap
+from tickercast import config, engines
 
 pytest.importorskip("prefect")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed")]
@@ -76,7 +75,7 @@ def said(folder: Path, environment: dict[str, str], server: str) -> str:
 @pytest.fixture(scope="module")
 def tables(folder: Path, said: str) -> dict[str, Any]:
     settings = config.Settings(warehouse=f"duckdb://{folder}/.tickercast/warehouse.duckdb")
-    warehouse = bootstrap.warehouse(settings)
+    warehouse = engines.warehouse(settings)
     return {name: warehouse.read(name) for name in ("retrains", "drift")}
 
 

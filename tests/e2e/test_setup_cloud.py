@@ -10,7 +10,7 @@ from tests.support.cloud_server import NUMBER, Call
 from tests.support.deployment import HAS_GCLOUD, PROJECT, WHERE, Deployment
 from tests.support.deployment_page import page
 
-from tickercast import engines as bootstrap
+from tickercast import engines
 from tickercast.config import Settings
 
 PERMISSIONS = list(csv.DictReader((PROJECT / "deploy" / "permissions.tsv").read_text().splitlines(), delimiter="\t"))
@@ -165,7 +165,7 @@ def test_tables_views_and_the_champion_are_there(project: Deployment, set_up: st
     settings = Settings(
         warehouse="bigquery://my-project/tickercast?location=europe-west3", bigquery_emulator_host=project.warehouse.url
     )
-    assert bootstrap.warehouse(settings).pending() == {}
+    assert engines.warehouse(settings).pending() == {}
 
 
 def test_the_page_for_reviewers_is_what_was_recorded(project: Deployment, set_up: str, changes: list[Call]) -> None:
@@ -180,7 +180,7 @@ def test_destroy_asks_first_and_takes_everything_down_but_the_data(project: Depl
     left = {name for name in project.cloud.kept if "operations" not in name}
     assert left == {"b/my-project-tickercast-data", "b/my-project-tickercast-models", "/datasets/tickercast"}
     assert not [grant for grant in project.cloud.grants() if "@my-project.iam" in grant[0]]
-    done = project.run("destroy", *WHERE, "--data", "--yes")
+    done = project.run("destroy", *WHERE, "--source", "--yes")
     assert (done.returncode, done.stderr, project.refused) == (0, "", [])
     assert not [name for name in project.cloud.kept if "operations" not in name]
-    assert "nothing to do" in project.run("destroy", *WHERE, "--data", "--yes").stdout
+    assert "nothing to do" in project.run("destroy", *WHERE, "--source", "--yes").stdout

@@ -16,11 +16,11 @@ from tests.support.place import AT, Champion, Place
 from tests.support.stand_in import Answer, StandIn
 from typer.testing import CliRunner
 
-from tickercast import engines as bootstrap
+from tickercast import engines
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
 from tickercast.config import Settings, resource
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import HORIZON, QUANTILES
 from tickercast.domain.model_card import CHAMPION
 from tickercast.domain.price_files import to_csv
@@ -70,7 +70,7 @@ def place(tmp_path: Path) -> Place:
 
 def told_by(*receivers: Receiver) -> Sequence[Notifier]:
     urls = " ".join(receiver.apprise_url for receiver in receivers)
-    return bootstrap.notifiers(Settings(alert_urls=urls))
+    return engines.notifiers(Settings(alert_urls=urls))
 
 
 def look(place: Place, *receivers: Receiver, now: datetime = NEW_YORK_CLOSED, **known: Any) -> Watched:
@@ -92,8 +92,8 @@ def rejected(place: Place, name: str = "ohlc/2023-07-21/MSFT.csv") -> None:
     place.handle(place.upload(name, b"no,bars\n1,2\n"))
 
 
-def forecast(place: Place, history: History) -> None:
-    place.handle(place.upload(f"ohlc/{history.cutoff}/{history.symbol}.csv", to_csv([history])))
+def forecast(place: Place, bars: Bars) -> None:
+    place.handle(place.upload(f"ohlc/{bars.cutoff}/{bars.symbol}.csv", to_csv([bars])))
 
 
 def test_the_first_look_tells_and_the_second_is_quiet(place: Place, receiver: Receiver) -> None:
@@ -110,10 +110,10 @@ def test_the_first_look_tells_and_the_second_is_quiet(place: Place, receiver: Re
     assert "tickercast-lstm 1 is served" in message["message"]
 
 
-def test_that_something_is_over_is_told_once(place: Place, receiver: Receiver, make_history: Any) -> None:
+def test_that_something_is_over_is_told_once(place: Place, receiver: Receiver, make_bars: Any) -> None:
     rejected(place)
     look(place, receiver, watchlist=["MSFT"])
-    forecast(place, make_history("MSFT"))
+    forecast(place, make_bars("MSFT"))
     for _ in range(3):
         assert titles(look(place, receiver, watchlist=["MSFT"])) == ["tickercast-lstm 1 is served"]
     assert [message["title"] for message in receiver.messages] == ["tickercast: 3 new", "tickercast: 2 over"]
@@ -166,19 +166,19 @@ def test_a_file_that_fails_again_is_told_again_and_one_that_is_deleted_is_over(
 
 
 def test_one_bad_symbol_of_a_batch_is_open_until_that_symbol_is_forecast(
-    place: Place, receiver: Receiver, make_history: Any
+    place: Place, receiver: Receiver, make_bars: Any
 ) -> None:
-    batch = [make_history("AAPL"), make_history("MSFT", sessions=50)]
+    batch = [make_bars("AAPL"), make_bars("MSFT", sessions=50)]
     place.handle(place.upload("ohlc/2023-07-21/batch-0001.csv", to_csv(batch)))
     assert "MSFT has 50 sessions" in look(place).found[0].text
-    forecast(place, make_history("AAPL", seed=2))
+    forecast(place, make_bars("AAPL", seed=2))
     assert len(look(place).found) == 2
-    forecast(place, make_history("MSFT"))
+    forecast(place, make_bars("MSFT"))
     assert titles(look(place)) == ["tickercast-lstm 1 is served"]
 
 
-def test_a_symbol_is_stale_from_the_close_of_a_session_that_was_not_forecast(place: Place, make_history: Any) -> None:
-    forecast(place, make_history("MSFT"))  # from Friday
+def test_a_symbol_is_stale_from_the_close_of_a_session_that_was_not_forecast(place: Place, make_bars: Any) -> None:
+    forecast(place, make_bars("MSFT"))  # from Friday
     monday = datetime(2023, 7, 24, 19, 59, tzinfo=UTC)
     assert titles(look(place, now=monday, watchlist=["MSFT"])) == ["tickercast-lstm 1 is served"]
     closed = look(place, now=monday + timedelta(minutes=1), watchlist=["MSFT", "ETH-USD"])
@@ -201,7 +201,7 @@ def test_another_champion_is_told_with_the_reason(place: Place, receiver: Receiv
     decided = {
         "day": [AT.date()], "kind": ["promotion"], "decision": ["promoted"], "reason": ["ratio 0.980"],
         "model_name": ["tickercast-lstm"],
-        "champion_version": ["1"], "challenger_version": ["2"], "origins": [500], "created_at": [AT],
+        "champion_version": ["1"], "candidate_version": ["2"], "origins": [500], "created_at": [AT],
     }  # fmt: skip
     place.warehouse.append("retrains", pd.DataFrame(decided), key="retrains/1")
     look(place, receiver)
@@ -233,26 +233,26 @@ class Scaled(Champion):
     def __init__(self, factor: float) -> None:
         self._factor = factor
 
-    def predict(self, histories: Sequence[History]) -> Any:
+    def predict(self, series: Sequence[Bars]) -> Any:
         normal = [NormalDist().inv_cdf(level) for level in QUANTILES]
         reach = 0.015 * self._factor * np.sqrt(np.arange(1, HORIZON + 1))
-        return np.broadcast_to(np.outer(reach, normal), (len(histories), HORIZON, len(QUANTILES))).copy()
+        return np.broadcast_to(np.outer(reach, normal), (len(series), HORIZON, len(QUANTILES))).copy()
 
 
 @pytest.mark.parametrize(("factor", "symbols", "said"), [
     (0.3, 100, "too narrow"), (1.0, 100, ""), (3.0, 100, "too wide"), (3.0, 99, ""),
 ])  # fmt: skip
 def test_intervals_that_mislead_are_told_once_enough_origins_are_resolved(
-    place: Place, make_history: Any, factor: float, symbols: int, said: str
+    place: Place, make_bars: Any, factor: float, symbols: int, said: str
 ) -> None:
     place.predictors = lambda: [Scaled(factor)]
-    whole = [make_history(f"S{number}", last=date(2023, 8, 4), seed=number) for number in range(symbols)]
+    whole = [make_bars(f"S{number}", last=date(2023, 8, 4), seed=number) for number in range(symbols)]
     place.now = NEW_YORK_CLOSED
-    known = [history.until(date(2023, 7, 21)) for history in whole]
+    known = [bars.until(date(2023, 7, 21)) for bars in whole]
     place.handle(place.upload("ohlc/2023-07-21/batch-0001.csv", to_csv(known)))
     place.handle(place.upload("ohlc/2023-08-04/batch-0001.csv", to_csv(whole)))
     found = [each.title for each in look(place).found if each.kind == "coverage"]
-    assert found == ([f"The champion's 80 % intervals are {said}"] if said else [])
+    assert found == ([f"The champion's 80% intervals are {said}"] if said else [])
 
 
 def test_that_the_warehouse_is_down_is_told_and_closes_nothing(
@@ -310,7 +310,7 @@ def test_a_record_that_cannot_be_read_or_written_makes_it_be_told_again(
 
 
 def test_two_receivers_that_differ_in_their_secrets_only_are_two() -> None:
-    made = bootstrap.notifiers(
+    made = engines.notifiers(
         Settings(alert_urls="json://u:a@localhost:1, json://u:b@localhost:1 json://u:b@localhost:1")
     )
     assert len({notifier.key for notifier in made}) == len(made) == 2
@@ -326,7 +326,7 @@ def test_secrets_are_never_shown(
     receiver.status = 200
     look(place, receiver)
     with pytest.raises(UsageError) as wrong:
-        bootstrap.notifiers(Settings(alert_urls=f"bad://user:{SECRET}@host"))
+        engines.notifiers(Settings(alert_urls=f"bad://user:{SECRET}@host"))
     says = [doctor._alerts_say(settings)]
     shown = [repr(settings), str(refusal.value), str(wrong.value), caplog.text, *capfd.readouterr(), *says]
     assert SECRET not in " ".join(shown) + place.store.read(TOLD).decode()

@@ -13,18 +13,18 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.support.place import Champion, Place, RandomWalk
+from tickercast.jobs.champion.model_store import point_champion, write_bundle
 
-from tickercast import engines as bootstrap
+from tickercast import engines
 from tickercast.backends.market_data.folder import Folder
 from tickercast.backends.object_store.local import LocalObjectStore
-from tickercast.domain.bars import SIMULATED, History
+from tickercast.domain.bars import SIMULATED, Bars
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.model_card import HAS_SEEN, Bundle
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import StoreUnavailable, UsageError
-from tickercast.jobs.champion.model_store import point_champion, write_bundle
 from tickercast.jobs.requests.backfill import Made, Part, Plan, plan, send
-from tickercast.jobs.serving.past_models import Published
+from tickercast.jobs.serving.past_models import PastModels
 
 NOW = datetime(2023, 8, 1, tzinfo=UTC)
 FIRST, LAST = date(2023, 7, 3), date(2023, 7, 14)  # nine sessions: the fourth is a holiday
@@ -85,8 +85,8 @@ def test_what_the_ledger_holds_is_not_sent_again(backfill: Backfill) -> None:
 
 
 def test_a_session_that_was_forecast_at_the_time_is_left_alone(backfill: Backfill) -> None:
-    history = backfill.source.fetch(["MSFT"], date(2020, 1, 1), FIRST, advance=lambda _: None).histories["MSFT"]
-    backfill.place.handle(backfill.place.upload(f"ohlc/{FIRST}/MSFT.csv", to_csv([history])))
+    bars = backfill.source.fetch(["MSFT"], date(2020, 1, 1), FIRST, advance=lambda _: None).bars["MSFT"]
+    backfill.place.handle(backfill.place.upload(f"ohlc/{FIRST}/MSFT.csv", to_csv([bars])))
     assert FIRST not in {day for part in backfill.plan("MSFT").parts for day, _ in part.origins}
 
 
@@ -124,9 +124,9 @@ def test_dates_in_the_wrong_order_are_a_sentence(backfill: Backfill) -> None:
 
 
 def test_a_symbol_without_bars_fails_by_name_and_a_short_history_is_rejected_once(
-    backfill: Backfill, make_history: Callable[..., History], tmp_path: Path
+    backfill: Backfill, make_bars: Callable[..., Bars], tmp_path: Path
 ) -> None:
-    (tmp_path / "prices" / "FB.csv").write_bytes(to_csv([make_history("FB", last=date(2023, 7, 31), sessions=60)]))
+    (tmp_path / "prices" / "FB.csv").write_bytes(to_csv([make_bars("FB", last=date(2023, 7, 31), sessions=60)]))
     made = backfill.run("FB", "IBM", first=LAST)
     assert {each.symbol: each.status for each in made} == {"FB": "rejected", "IBM": "failed"}
     again = backfill.plan("FB", "IBM", first=LAST)
@@ -148,7 +148,7 @@ def test_a_part_fetches_its_bars_once(backfill: Backfill, monkeypatch: pytest.Mo
 
 
 def test_made_up_bars_keep_their_mark(backfill: Backfill) -> None:
-    backfill.source = bootstrap.market_data("simulated")
+    backfill.source = engines.market_data("simulated")
     made = backfill.run("MSFT", every=4, simulated=True)
     assert {each.reason for each in made} == {SIMULATED}
     assert backfill.place.warehouse.read("latest_prices")["simulated"].all()
@@ -156,10 +156,10 @@ def test_made_up_bars_keep_their_mark(backfill: Backfill) -> None:
 
 
 def test_hindsight_replaces_neither_the_prices_nor_the_forecasts_of_the_time(
-    backfill: Backfill, make_history: Callable[..., History]
+    backfill: Backfill, make_bars: Callable[..., Bars]
 ) -> None:
     place = backfill.place
-    live = make_history("MSFT", last=LAST, seed=99)
+    live = make_bars("MSFT", last=LAST, seed=99)
     place.handle(place.upload(f"ohlc/{LAST}/MSFT.csv", to_csv([live])))
     views = ("latest_prices", "latest_forecasts", "forecast_history")
     before = {name: place.warehouse.read(name, {"symbol": "MSFT"}) for name in views}
@@ -184,7 +184,7 @@ def test_hindsight_replaces_neither_the_prices_nor_the_forecasts_of_the_time(
 
 @functools.cache
 def shipped() -> Bundle:
-    return bootstrap.shipped_bundle()
+    return engines.shipped_bundle()
 
 
 class Versions:
@@ -237,13 +237,13 @@ def versions(tmp_path: Path) -> Versions:
 def test_the_newest_version_that_has_not_seen_the_origin_forecasts_or_else_the_champion_is_labelled(
     versions: Versions, origin: date, version: str, note: str
 ) -> None:
-    models, said = Published(versions.store, versions.served, versions.load)(origin)
+    models, said = PastModels(versions.store, versions.served, versions.load)(origin)
     assert [(model.name, model.version) for model in models] == [("tickercast-lstm", version), ("random-walk", "1")]
     assert said == note
 
 
 def test_a_version_is_loaded_once_and_one_that_is_published_later_is_found(versions: Versions) -> None:
-    past = Published(versions.store, versions.served, versions.load)
+    past = PastModels(versions.store, versions.served, versions.load)
     for _ in range(2):
         past(date(2016, 1, 4))
     assert versions.loaded == ["2"]
@@ -252,14 +252,14 @@ def test_a_version_is_loaded_once_and_one_that_is_published_later_is_found(versi
 
 
 def test_the_label_reaches_the_ledger_and_the_report(backfill: Backfill, versions: Versions) -> None:
-    backfill.place.past = Published(versions.store, versions.served, versions.load)
+    backfill.place.past = PastModels(versions.store, versions.served, versions.load)
     (made,) = backfill.run("MSFT", first=LAST)
     assert not made.has_seen
     versions.publish("4", date(2023, 7, 31))
     for version in ("1", "2", "3"):
         card = f"models/{shipped().card.name}/{version}/model.json"
         versions.store.delete(card, generation=versions.store.generation(card))
-    backfill.place.past = Published(versions.store, versions.served, versions.load)
+    backfill.place.past = PastModels(versions.store, versions.served, versions.load)
     (made,) = backfill.run("AAPL", first=LAST)
     assert made.has_seen
     ledger = backfill.place.warehouse.read("ingestions", {"symbol": "AAPL"})

@@ -11,8 +11,7 @@ from click.testing import Result
 from tests.support.place import Place
 from typer.testing import CliRunner
 
-from tickercast import config
-from tickercast import engines as bootstrap
+from tickercast import config, engines
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import app
 from tickercast.errors import FunctionUnavailable, StoreUnavailable
@@ -40,7 +39,7 @@ def run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def ledger() -> pd.DataFrame:
-    return bootstrap.warehouse(config.load()).read("ingestions")
+    return engines.warehouse(config.load()).read("ingestions")
 
 
 def forecasts(done: Result) -> list[str]:
@@ -171,7 +170,7 @@ def test_an_upload_that_is_not_accounted_for_does_not_sink_the_others(run: Run) 
     run(symbols=SYMBOLS[:3])
     [(name, generation)] = set(zip(ledger()["object"], ledger()["generation"], strict=True))
     there, lost = Upload(name, generation, tuple(SYMBOLS[:3])), Upload("ohlc/2023-07-22/X.csv", 1, ("X",))
-    warehouse = bootstrap.warehouse(config.load())
+    warehouse = engines.warehouse(config.load())
     collected, reasons = collect_all([lost, there], ["S2", "X", "S0", "S1"], warehouse=warehouse)
     assert [made.symbol for made in collected.forecasts] == ["S2", "S0", "S1"]
     assert "neither a forecast nor a reason is stored for X" in str(reasons[0])

@@ -11,8 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from tickercast import config
-from tickercast import engines as bootstrap
+from tickercast import config, engines
 from tickercast.backends import events
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import app
@@ -71,7 +70,7 @@ def name_in_quarantine(text: str) -> str:
 
 def bad_file(content: bytes = b"Date,Open\n2023-07-21,1\n") -> int:
     """Lets a bad file be uploaded by other means than ours."""
-    return bootstrap.object_store(config.load()).write(NAME, content)
+    return engines.object_store(config.load()).write(NAME, content)
 
 
 def test_the_forecast_of_a_function_that_comes_late_is_waited_for(
@@ -157,7 +156,7 @@ def test_what_was_forecast_is_not_sent_again_and_what_failed_is(run: Run, price_
     assert "has been forecast; nothing was sent" in run("replay", "ohlc/2023-07-22/META.csv").stdout
     assert "Nothing has failed." in run("replay", "--failed").stdout
     lost = (price_folder(["MSFT"]) / "MSFT.csv").read_bytes()
-    bootstrap.object_store(config.load(), announce=False).write(NAME, lost)
+    engines.object_store(config.load(), announce=False).write(NAME, lost)
     done = run("replay", "--failed")
     assert done.exit_code == 0, done.output
     assert re.search(rf"{NAME}#\d+ +MSFT +forecast +2023-07-21", done.stdout)
@@ -220,7 +219,7 @@ def test_on_cloud_storage_a_file_is_forecast_rejected_replayed_and_released(
         made = run("forecast", "MSFT", "2023-07-22", "--source", price_folder())
         assert "stored as gs://my-bucket/ohlc/2023-07-22/MSFT.csv#" in made.stdout, made.output
         generation = bad_file()
-        warehouse = bootstrap.warehouse(config.load())
+        warehouse = engines.warehouse(config.load())
         account.accounted(NAME, generation, warehouse=warehouse, patience=account.Patience(30))
         replayed = run("replay", NAME)
         assert "no column High" in replayed.stdout, replayed.output

@@ -11,9 +11,9 @@ import pytest
 from tests.support.bigquery_server import BigQueryServer
 from tests.support.place import Place
 
-from tickercast import engines as bootstrap
+from tickercast import engines
 from tickercast.config import Settings
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import WarehouseUnavailable
 from tickercast.ports import Warehouse
@@ -40,16 +40,16 @@ QUESTIONS: dict[str, Ask] = {
 
 def on_bigquery(server: BigQueryServer) -> Warehouse:
     url = f"bigquery://test-project/d{uuid.uuid4().hex}"
-    return bootstrap.warehouse(Settings(warehouse=url, bigquery_emulator_host=server.url))
+    return engines.warehouse(Settings(warehouse=url, bigquery_emulator_host=server.url))
 
 
 def test_every_question_has_the_same_answer_on_both_engines(
-    tmp_path: Path, make_history: Callable[..., History], bigquery_server: BigQueryServer
+    tmp_path: Path, make_bars: Callable[..., Bars], bigquery_server: BigQueryServer
 ) -> None:
     place = Place(tmp_path)
-    history = make_history(last=date(2023, 8, 18), sessions=160)
+    bars = make_bars(last=date(2023, 8, 18), sessions=160)
     for day in (date(2023, 7, 14), date(2023, 8, 18)):
-        place.handle(place.upload(f"ohlc/{day}/MSFT.csv", to_csv([history.until(day)])))
+        place.handle(place.upload(f"ohlc/{day}/MSFT.csv", to_csv([bars.until(day)])))
     place.handle(place.upload("ohlc/2023-08-18/TORN.csv", b"Date,Open\n"))
     cloud = on_bigquery(bigquery_server)
     cloud.provision()

@@ -11,10 +11,10 @@ from tests.support.faults import ALARM, Delivery, Difference, Fault, Site, at_ev
 
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 
-MakeHistory = Callable[..., History]
+MakeHistory = Callable[..., Bars]
 AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
 SESSIONS = 100
 BAD = b"Date,Open,High,Low,Close\n=cmd|x,1,1,1,1\n"
@@ -34,8 +34,8 @@ NUMBERS = itertools.count(1)
 class Sender:
     """Uploads files under names of their own."""
 
-    def __init__(self, site: Site, make_history: MakeHistory) -> None:
-        self._site, self._make = site, make_history
+    def __init__(self, site: Site, make_bars: MakeHistory) -> None:
+        self._site, self._make = site, make_bars
 
     def __call__(self, what: str) -> dict:
         number = next(NUMBERS)
@@ -49,8 +49,8 @@ class Sender:
 
 
 @pytest.fixture
-def send(site: Site, make_history: MakeHistory) -> Sender:
-    return Sender(site, make_history)
+def send(site: Site, make_bars: MakeHistory) -> Sender:
+    return Sender(site, make_bars)
 
 
 def without_a_fault(site: Site) -> bool:
@@ -94,10 +94,10 @@ def test_an_engine_that_refuses_at_any_step_or_loses_its_answer_changes_nothing(
 
 
 def test_events_in_any_order_doubled_late_early_slow_and_killed_at_any_moment_come_to_the_same(
-    site: Site, send: Sender, make_history: MakeHistory
+    site: Site, send: Sender, make_bars: MakeHistory
 ) -> None:
     def vintage(seed: int, **skew: timedelta) -> dict:
-        return site.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_history(sessions=SESSIONS, seed=seed)]), **skew)
+        return site.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars(sessions=SESSIONS, seed=seed)]), **skew)
 
     older, newer = vintage(1), vintage(2, skew=timedelta(days=-3))
     early = [Delivery(older, [Fault(2, "bug")]), Delivery(newer)]
@@ -120,10 +120,10 @@ def test_events_in_any_order_doubled_late_early_slow_and_killed_at_any_moment_co
     assert without_a_fault(site)
 
 
-def test_the_harness_sees_what_is_lost_and_what_is_doubled(tmp_path: Path, make_history: MakeHistory) -> None:
+def test_the_harness_sees_what_is_lost_and_what_is_doubled(tmp_path: Path, make_bars: MakeHistory) -> None:
     site = Site(tmp_path)
     event = site.upload("ohlc/2023-07-22/MSFT.csv", b"")
-    prices = make_history(sessions=9).bars.assign(
+    prices = make_bars(sessions=9).frame.assign(
         symbol="MSFT", object=event["data"]["name"], generation=int(event["data"]["generation"]), ingested_at=AT
     )
     for name, rows in (("faulty", pd.concat([prices[:8], prices[:3]])), ("clean", prices)):

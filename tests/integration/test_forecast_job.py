@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from tests.support.place import AT, Champion, Place, RandomWalk
 
-from tickercast.domain.bars import SIMULATED, History
+from tickercast.domain.bars import SIMULATED, Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import ModelUnavailable, StoreUnavailable, Transient, WarehouseUnavailable
 from tickercast.jobs.serving.handle_event import Limits, Outcome
 from tickercast.ports import ObjectFinalized
 
-MakeHistory = Callable[..., History]
+MakeHistory = Callable[..., Bars]
 NAME = "ohlc/2023-07-22/MSFT.csv"
 
 
@@ -25,15 +25,13 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_an_upload_becomes_prices_two_forecasts_and_a_line_in_the_ledger(
-    place: Place, make_history: MakeHistory
-) -> None:
-    history = make_history()
-    outcome = place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([history])))
+def test_an_upload_becomes_prices_two_forecasts_and_a_line_in_the_ledger(place: Place, make_bars: MakeHistory) -> None:
+    bars = make_bars()
+    outcome = place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([bars])))
     assert not outcome.failures
     stored = place.warehouse.read("forecasts", {"model_name": "champion"}).sort_values("step")
     assert list(stored["target_date"].dt.date)[::9] == [date(2023, 7, 24), date(2023, 8, 4)]
-    assert stored["close_hi_95"].iloc[0] == pytest.approx(history.last_close * np.exp(0.2))
+    assert stored["close_hi_95"].iloc[0] == pytest.approx(bars.last_close * np.exp(0.2))
     [row] = place.warehouse.read("ingestions").to_dict("records")
     assert (row["symbol"], row["status"], row["rows"], row["model_version"]) == ("MSFT", "forecast", 400, "7")
     assert row["cutoff"].date() == date(2023, 7, 21)
@@ -47,19 +45,17 @@ def test_an_upload_becomes_prices_two_forecasts_and_a_line_in_the_ledger(
     }
 
 
-def test_an_event_that_comes_again_changes_nothing(place: Place, make_history: MakeHistory) -> None:
-    event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_history()]))
+def test_an_event_that_comes_again_changes_nothing(place: Place, make_bars: MakeHistory) -> None:
+    event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()]))
     place.handle(event)
     before = place.counts()
     place.handle(event)
     assert place.counts() == before
 
 
-def test_a_second_upload_is_a_second_vintage_and_doubles_no_row_of_a_view(
-    place: Place, make_history: MakeHistory
-) -> None:
+def test_a_second_upload_is_a_second_vintage_and_doubles_no_row_of_a_view(place: Place, make_bars: MakeHistory) -> None:
     for _ in range(2):
-        place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_history()])))
+        place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
     assert place.counts() == {
         "prices": 800,
         "forecasts": 40,
@@ -70,9 +66,9 @@ def test_a_second_upload_is_a_second_vintage_and_doubles_no_row_of_a_view(
     }
 
 
-def test_events_in_the_wrong_order_leave_the_newer_file_on_top(place: Place, make_history: MakeHistory) -> None:
-    older = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_history(seed=1)]))
-    newer = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_history(seed=2)]))
+def test_events_in_the_wrong_order_leave_the_newer_file_on_top(place: Place, make_bars: MakeHistory) -> None:
+    older = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars(seed=1)]))
+    newer = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars(seed=2)]))
     place.handle(newer)
     place.handle(older)
     assert set(place.warehouse.read("latest_prices")["generation"]) == {newer.generation}
@@ -83,17 +79,17 @@ def test_events_in_the_wrong_order_leave_the_newer_file_on_top(place: Place, mak
     assert place.store.names("quarantine/") == []
 
 
-def test_bars_after_the_date_are_stored_and_not_used(place: Place, make_history: MakeHistory) -> None:
-    history = make_history(last=date(2023, 8, 4))
-    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([history])))
+def test_bars_after_the_date_are_stored_and_not_used(place: Place, make_bars: MakeHistory) -> None:
+    bars = make_bars(last=date(2023, 8, 4))
+    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([bars])))
     stored = place.warehouse.read("forecasts")
     assert set(stored["cutoff"].dt.date) == {date(2023, 7, 21)}
-    assert stored["last_close"].unique() == pytest.approx([history.until(date(2023, 7, 22)).last_close])
+    assert stored["last_close"].unique() == pytest.approx([bars.until(date(2023, 7, 22)).last_close])
     assert len(place.warehouse.read("prices")) == 400
 
 
-def test_one_bad_symbol_does_not_sink_the_others(place: Place, make_history: MakeHistory) -> None:
-    good, short = make_history("MSFT"), make_history("META", sessions=30)
+def test_one_bad_symbol_does_not_sink_the_others(place: Place, make_bars: MakeHistory) -> None:
+    good, short = make_bars("MSFT"), make_bars("META", sessions=30)
     event = place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([good, short]))
     outcome = place.handle(event)
     assert list(outcome.failures) == ["META"]
@@ -157,17 +153,17 @@ def test_a_generation_that_is_gone_is_superseded_and_not_quarantined(place: Plac
     assert place.store.names("quarantine/") == []
 
 
-def test_an_exchange_beyond_its_known_calendar_is_a_reason(place: Place, make_history: MakeHistory) -> None:
-    history = make_history("600519.SS", last=date(2026, 12, 28))
-    outcome = place.handle(place.upload("ohlc/2026-12-28/600519.SS.csv", to_csv([history])))
+def test_an_exchange_beyond_its_known_calendar_is_a_reason(place: Place, make_bars: MakeHistory) -> None:
+    bars = make_bars("600519.SS", last=date(2026, 12, 28))
+    outcome = place.handle(place.upload("ohlc/2026-12-28/600519.SS.csv", to_csv([bars])))
     assert "2026" in str(outcome.failures["600519.SS"])
 
 
 @pytest.mark.parametrize("table", ["prices", "forecasts", "ingestions"])
 def test_a_fault_between_two_appends_is_mended_by_the_next_delivery(
-    place: Place, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch, table: str
+    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
-    event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_history()]))
+    event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()]))
     whole = place.warehouse.append
 
     def fail_once(name: str, rows: object, *, key: str) -> bool:
@@ -185,19 +181,19 @@ def test_a_fault_between_two_appends_is_mended_by_the_next_delivery(
     assert place.counts()["ingestions"] == 1
 
 
-def test_simulated_bars_never_replace_real_ones_in_the_views(place: Place, make_history: MakeHistory) -> None:
-    real, made_up = make_history(seed=1), replace(make_history(seed=2), source_note=SIMULATED)
+def test_simulated_bars_never_replace_real_ones_in_the_views(place: Place, make_bars: MakeHistory) -> None:
+    real, made_up = make_bars(seed=1), replace(make_bars(seed=2), source_note=SIMULATED)
     place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([real])))
     place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([made_up])))
     assert len(place.warehouse.read("latest_prices")) == 400
     for view in ("latest_prices", "latest_forecasts", "predicted_prices"):
         assert not place.warehouse.read(view)["simulated"].any(), view
-    history = place.warehouse.read("forecast_history")
-    assert dict(history.groupby("simulated").size()) == {False: 20, True: 20}
+    bars = place.warehouse.read("forecast_history")
+    assert dict(bars.groupby("simulated").size()) == {False: 20, True: 20}
 
 
-def test_simulated_bars_are_shown_and_marked_where_there_are_no_others(place: Place, make_history: MakeHistory) -> None:
-    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([replace(make_history(), source_note=SIMULATED)])))
+def test_simulated_bars_are_shown_and_marked_where_there_are_no_others(place: Place, make_bars: MakeHistory) -> None:
+    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([replace(make_bars(), source_note=SIMULATED)])))
     for view in ("latest_prices", "latest_forecasts", "predicted_prices"):
         assert place.warehouse.read(view)["simulated"].all(), view
 
@@ -219,8 +215,8 @@ def test_a_malformed_name_whose_object_is_gone_is_still_accounted_for(place: Pla
     assert place.store.names("quarantine/") == []
 
 
-def test_an_event_of_another_bucket_is_not_ours(place: Place, make_history: MakeHistory) -> None:
-    event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_history()]))
+def test_an_event_of_another_bucket_is_not_ours(place: Place, make_bars: MakeHistory) -> None:
+    event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()]))
     outcome = place.handle(replace(event, bucket="elsewhere"))
     assert outcome.status == "ignored"
     assert place.warehouse.read("ingestions").empty
@@ -228,9 +224,9 @@ def test_an_event_of_another_bucket_is_not_ours(place: Place, make_history: Make
 
 @pytest.mark.parametrize("told", [None, 0, 1])
 def test_a_file_that_is_too_large_is_rejected_whatever_its_event_says(
-    place: Place, make_history: MakeHistory, told: int | None
+    place: Place, make_bars: MakeHistory, told: int | None
 ) -> None:
-    event = place.upload(NAME, to_csv([make_history()]))
+    event = place.upload(NAME, to_csv([make_bars()]))
     place.limits = Limits(largest_file=20_000)
     outcome = place.handle(event if told is None else replace(event, size=told))
     assert "0.0 MB, and at most 0.0" in str(outcome.failures["MSFT"])
@@ -240,9 +236,9 @@ def test_a_file_that_is_too_large_is_rejected_whatever_its_event_says(
 
 
 def test_a_file_that_says_it_is_too_large_is_not_read(
-    place: Place, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = place.upload(NAME, to_csv([make_history()]))
+    event = place.upload(NAME, to_csv([make_bars()]))
     place.limits = Limits(largest_file=20_000)
     copied = []
     monkeypatch.setattr(place.store, "read", lambda *_, **__: pytest.fail("it was read"))
@@ -260,9 +256,9 @@ def no_champion() -> list[Champion]:
 
 
 def test_an_event_that_fails_for_too_long_is_quarantined_and_accounted_for(
-    place: Place, make_history: MakeHistory
+    place: Place, make_bars: MakeHistory
 ) -> None:
-    event = place.upload(NAME, to_csv([make_history()]))
+    event = place.upload(NAME, to_csv([make_bars()]))
     place.predictors = no_champion
     for young in (late(event, 23.9), replace(event, written_at=None)):
         with pytest.raises(ModelUnavailable):
@@ -274,14 +270,14 @@ def test_an_event_that_fails_for_too_long_is_quarantined_and_accounted_for(
     assert place.store.read(f"quarantine/ohlc/2023-07-22/MSFT.{event.generation}.csv") == place.store.read(NAME)
 
 
-def test_an_old_event_that_does_not_fail_is_forecast(place: Place, make_history: MakeHistory) -> None:
-    assert place.handle(late(place.upload(NAME, to_csv([make_history()])), 1000)).origins
+def test_an_old_event_that_does_not_fail_is_forecast(place: Place, make_bars: MakeHistory) -> None:
+    assert place.handle(late(place.upload(NAME, to_csv([make_bars()])), 1000)).origins
 
 
 def test_with_the_warehouse_down_for_too_long_the_quarantine_alone_accounts_for_the_event(
-    place: Place, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = place.upload(NAME, to_csv([make_history()]))
+    event = place.upload(NAME, to_csv([make_bars()]))
 
     def down(*_: object, **__: object) -> None:
         raise WarehouseUnavailable("The warehouse is down.")
@@ -296,9 +292,9 @@ def test_with_the_warehouse_down_for_too_long_the_quarantine_alone_accounts_for_
 
 
 def test_with_the_store_down_an_old_event_is_still_to_be_delivered_again(
-    place: Place, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = place.upload(NAME, to_csv([make_history()]))
+    event = place.upload(NAME, to_csv([make_bars()]))
 
     def down(*_: object, **__: object) -> None:
         raise StoreUnavailable("The store is down.")
@@ -309,8 +305,8 @@ def test_with_the_store_down_an_old_event_is_still_to_be_delivered_again(
         place.handle(late(event, 25))
 
 
-def test_a_fault_of_ours_is_not_retried_for_ever_either(place: Place, make_history: MakeHistory) -> None:
-    event = place.upload(NAME, to_csv([make_history()]))
+def test_a_fault_of_ours_is_not_retried_for_ever_either(place: Place, make_bars: MakeHistory) -> None:
+    event = place.upload(NAME, to_csv([make_bars()]))
     place.predictors = lambda: [object()]  # type: ignore[list-item]
     with pytest.raises(AttributeError):
         place.handle(event)
@@ -319,9 +315,9 @@ def test_a_fault_of_ours_is_not_retried_for_ever_either(place: Place, make_histo
 
 
 def test_a_duplicate_is_answered_by_the_ledger_alone(
-    place: Place, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = place.upload(NAME, to_csv([make_history()]))
+    event = place.upload(NAME, to_csv([make_bars()]))
     place.handle(event)
 
     def down(*_: object, **__: object) -> int:
@@ -334,9 +330,9 @@ def test_a_duplicate_is_answered_by_the_ledger_alone(
 
 
 def test_a_duplicate_that_comes_late_changes_nothing_though_the_model_is_gone(
-    place: Place, make_history: MakeHistory
+    place: Place, make_bars: MakeHistory
 ) -> None:
-    event = place.upload(NAME, to_csv([make_history()]))
+    event = place.upload(NAME, to_csv([make_bars()]))
     place.handle(event)
     before = place.counts()
     place.predictors = no_champion
@@ -346,9 +342,9 @@ def test_a_duplicate_that_comes_late_changes_nothing_though_the_model_is_gone(
 
 
 def test_a_duplicate_of_a_rejected_event_changes_nothing_though_the_file_would_be_taken_now(
-    place: Place, make_history: MakeHistory
+    place: Place, make_bars: MakeHistory
 ) -> None:
-    event = place.upload(NAME, to_csv([make_history(sessions=90)]))
+    event = place.upload(NAME, to_csv([make_bars(sessions=90)]))
     place.handle(event)
     kept = {name: place.store.generation(name) for name in place.store.names("quarantine/")}
     assert len(kept) == 2
@@ -362,8 +358,8 @@ def test_a_duplicate_of_a_rejected_event_changes_nothing_though_the_file_would_b
     assert {name: place.store.generation(name) for name in place.store.names("quarantine/")} == kept
 
 
-def test_two_deliveries_at_once_are_one_ingestion(place: Place, make_history: MakeHistory) -> None:
-    event = place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_history(), make_history("META", sessions=9)]))
+def test_two_deliveries_at_once_are_one_ingestion(place: Place, make_bars: MakeHistory) -> None:
+    event = place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_bars(), make_bars("META", sessions=9)]))
     met = threading.Barrier(2)
 
     def together() -> list[Champion]:

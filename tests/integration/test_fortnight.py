@@ -118,10 +118,10 @@ def test_the_former_champion_forecasts_in_the_shadow_for_as_long_as_it_may_come_
 
 
 def test_the_newest_forecast_is_by_the_version_that_is_served(tables: dict[str, Any]) -> None:
-    history = tables["forecast_history"]
-    newest = history[(history["cutoff"] == history["cutoff"].max()) & (history["model_name"] == "tickercast-lstm")]
+    bars = tables["forecast_history"]
+    newest = bars[(bars["cutoff"] == bars["cutoff"].max()) & (bars["model_name"] == "tickercast-lstm")]
     last = tables["retrains"].query("decision == 'promoted'").sort_values("day").iloc[-1]
-    assert set(newest["model_version"]) == {last["challenger_version"]}
+    assert set(newest["model_version"]) == {last["candidate_version"]}
 
 
 def test_a_split_leaves_no_jump_in_prices_and_none_in_scores(tables: dict[str, Any]) -> None:

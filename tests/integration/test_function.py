@@ -12,9 +12,8 @@ from cloudevents.conversion import to_binary, to_structured
 from cloudevents.http import CloudEvent
 from functions_framework import create_app
 
-from tickercast import config
-from tickercast import engines as bootstrap
-from tickercast.domain.bars import History
+from tickercast import config, engines
+from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.ports import ObjectStore, Warehouse
 
@@ -26,12 +25,12 @@ Send = Callable[..., Any]
 
 @pytest.fixture
 def store(workspace: Path) -> ObjectStore:
-    return bootstrap.object_store(config.load(), announce=False)
+    return engines.object_store(config.load(), announce=False)
 
 
 @pytest.fixture
 def warehouse(store: ObjectStore) -> Warehouse:
-    return bootstrap.provisioned(store, bootstrap.warehouse(config.load()))
+    return engines.provisioned(store, engines.warehouse(config.load()))
 
 
 @pytest.fixture
@@ -52,9 +51,9 @@ def send(workspace: Path) -> Send:
 
 
 def test_an_event_of_another_type_is_acknowledged_and_not_handled(
-    store: ObjectStore, warehouse: Warehouse, make_history: Callable[..., History]
+    store: ObjectStore, warehouse: Warehouse, make_bars: Callable[..., Bars]
 ) -> None:
-    generation = store.write(NAME, to_csv([make_history()]))
+    generation = store.write(NAME, to_csv([make_bars()]))
     attributes = {"type": "google.cloud.storage.object.v1.deleted", "source": "//storage.googleapis.com/x", "id": "1"}
     headers, body = to_binary(CloudEvent(attributes, finalized(NAME, generation)))
     client = create_app("forecast", str(SOURCE), "cloudevent").test_client()
@@ -71,10 +70,10 @@ def test_an_event_becomes_a_forecast(
     send: Send,
     store: ObjectStore,
     warehouse: Warehouse,
-    make_history: Callable[..., History],
+    make_bars: Callable[..., Bars],
     encode: Callable[..., Any],
 ) -> None:
-    generation = store.write(NAME, to_csv([make_history()]))
+    generation = store.write(NAME, to_csv([make_bars()]))
     assert send(finalized(NAME, generation), encode).status_code == 200
     stored = warehouse.read("latest_forecasts", {"model_name": "tickercast-lstm"})
     assert sorted(stored["step"]) == list(range(1, 11))
@@ -82,9 +81,9 @@ def test_an_event_becomes_a_forecast(
 
 
 def test_one_write_that_is_announced_twice_under_two_ids_is_handled_once(
-    send: Send, store: ObjectStore, warehouse: Warehouse, make_history: Callable[..., History]
+    send: Send, store: ObjectStore, warehouse: Warehouse, make_bars: Callable[..., Bars]
 ) -> None:
-    generation = store.write(NAME, to_csv([make_history()]))
+    generation = store.write(NAME, to_csv([make_bars()]))
     for event_id in ("1", "2", "1"):
         assert send(finalized(NAME, generation), event_id=event_id).status_code == 200
     assert len(warehouse.read("forecasts")) == 20
@@ -116,10 +115,10 @@ def test_an_event_without_an_object_is_acknowledged_and_not_retried(
 
 
 def test_without_a_champion_the_event_is_to_be_delivered_again(
-    send: Send, store: ObjectStore, make_history: Callable[..., History]
+    send: Send, store: ObjectStore, make_bars: Callable[..., Bars]
 ) -> None:
-    bootstrap.warehouse(config.load()).provision()
-    generation = store.write(NAME, to_csv([make_history()]))
+    engines.warehouse(config.load()).provision()
+    generation = store.write(NAME, to_csv([make_bars()]))
     answer = send(finalized(NAME, generation))
     assert answer.status_code == 503
     assert "models/champion.json" in answer.get_data(as_text=True)

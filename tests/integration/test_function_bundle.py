@@ -18,9 +18,8 @@ from cloudevents.http import CloudEvent
 from tests.support.bigquery_server import BigQueryServer
 from tests.support.storage_server import StorageServer
 
-from tickercast import config
-from tickercast import engines as bootstrap
-from tickercast.domain.bars import History
+from tickercast import config, engines
+from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.ports import FINALIZED
 
@@ -123,14 +122,14 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def test_the_installed_bundle_forecasts_what_an_event_announces(
-    function: str, bundle: Path, make_history: Callable[..., History], monkeypatch: pytest.MonkeyPatch
+    function: str, bundle: Path, make_bars: Callable[..., Bars], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TICKERCAST_BUCKET", "gs://bundle-data")
     monkeypatch.setenv("TICKERCAST_MODEL_BUCKET", "gs://bundle-models")
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", "bigquery://test-project/bundle")
     settings = config.load()
-    warehouse = bootstrap.provisioned(bootstrap.model_store(settings), bootstrap.warehouse(settings))
-    generation = bootstrap.object_store(settings).write(NAME, to_csv([make_history()]))
+    warehouse = engines.provisioned(engines.model_store(settings), engines.warehouse(settings))
+    generation = engines.object_store(settings).write(NAME, to_csv([make_bars()]))
     data = {"bucket": "bundle-data", "name": NAME, "generation": str(generation), "size": "1"}
     headers, body = to_binary(CloudEvent({"id": "1", "type": FINALIZED, "source": "//storage.googleapis.com"}, data))
     trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}

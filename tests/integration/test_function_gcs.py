@@ -11,9 +11,8 @@ from cloudevents.http import CloudEvent
 from functions_framework import create_app
 from tests.support.storage_server import COPY, GET, INSERT, StorageServer
 
-from tickercast import config
-from tickercast import engines as bootstrap
-from tickercast.domain.bars import History
+from tickercast import config, engines
+from tickercast.domain.bars import Bars
 from tickercast.domain.model_card import CHAMPION
 from tickercast.domain.price_files import to_csv
 from tickercast.jobs.operations import doctor
@@ -29,12 +28,12 @@ Send = Callable[[Mapping[str, Any]], int]
 def store(workspace: Path, storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     storage_server.make_bucket(workspace.name.replace("_", "-"))
     monkeypatch.setenv("TICKERCAST_BUCKET", f"gs://{workspace.name.replace('_', '-')}")
-    return bootstrap.object_store(config.load())
+    return engines.object_store(config.load())
 
 
 @pytest.fixture
 def warehouse(store: ObjectStore) -> Warehouse:
-    return bootstrap.provisioned(store, bootstrap.warehouse(config.load()))
+    return engines.provisioned(store, engines.warehouse(config.load()))
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_what_was_uploaded_through_a_bad_network_is_one_event_and_one_forecast(
 ) -> None:
     storage_server.finalized.clear()
     storage_server.fail(INSERT, "drop")
-    source = bootstrap.market_data("sample")
+    source = engines.market_data("sample")
     uploaded = upload(["MSFT", "IBM"], date(2012, 8, 15), source=source, store=store, now=datetime.now(UTC))
     [event] = storage_server.finalized
     assert (event["name"], int(event["generation"])) == (uploaded.object, uploaded.generation)
@@ -84,11 +83,11 @@ def test_the_event_of_a_file_that_was_replaced_is_superseded(
     warehouse: Warehouse,
     storage_server: StorageServer,
     send: Send,
-    make_history: Callable[..., History],
+    make_bars: Callable[..., Bars],
 ) -> None:
     storage_server.finalized.clear()
     store.write(NAME, b"not,a,price\n1,2,3\n")
-    store.write(NAME, to_csv([make_history()]))
+    store.write(NAME, to_csv([make_bars()]))
     assert [send(event) for event in storage_server.finalized] == [200, 200]
     assert sorted(warehouse.read("ingestions")["status"]) == ["forecast", "superseded"]
 
@@ -98,9 +97,9 @@ def test_while_the_bucket_does_not_answer_the_event_is_to_be_delivered_again(
     warehouse: Warehouse,
     storage_server: StorageServer,
     send: Send,
-    make_history: Callable[..., History],
+    make_bars: Callable[..., Bars],
 ) -> None:
-    store.write(NAME, to_csv([make_history()]))
+    store.write(NAME, to_csv([make_bars()]))
     storage_server.fail(GET, "409")
     assert send(storage_server.finalized[-1]) == 503
     assert warehouse.read("ingestions").empty
@@ -110,7 +109,7 @@ def test_while_the_bucket_does_not_answer_the_event_is_to_be_delivered_again(
 
 def test_provisioning_publishes_the_shipped_champion_once(store: ObjectStore, storage_server: StorageServer) -> None:
     for _ in range(2):
-        bootstrap.provisioned(store, bootstrap.warehouse(config.load()))
+        engines.provisioned(store, engines.warehouse(config.load()))
     assert [made["name"] for made in storage_server.finalized].count(CHAMPION) == 1
 
 
@@ -119,10 +118,10 @@ def test_of_two_first_commands_the_slower_leaves_the_champion_of_the_faster_alon
 ) -> None:
     def overtake(made: Mapping[str, Any]) -> None:
         if made["name"].endswith("model.json"):
-            bootstrap.provisioned(store, bootstrap.warehouse(config.load()))
+            engines.provisioned(store, engines.warehouse(config.load()))
 
     storage_server.trigger = overtake
-    bootstrap.provisioned(store, bootstrap.warehouse(config.load()))
+    engines.provisioned(store, engines.warehouse(config.load()))
     assert [made["name"] for made in storage_server.finalized].count(CHAMPION) == 1
 
 

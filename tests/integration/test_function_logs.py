@@ -11,9 +11,8 @@ from cloudevents.conversion import to_binary
 from cloudevents.http import CloudEvent
 from functions_framework import create_app
 
-from tickercast import config, logs
-from tickercast import engines as bootstrap
-from tickercast.domain.bars import History
+from tickercast import config, engines, logs
+from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.ports import FINALIZED, ObjectStore, Warehouse
 
@@ -51,12 +50,12 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Lines:
 
 @pytest.fixture
 def store(workspace: Path) -> ObjectStore:
-    return bootstrap.object_store(config.load(), announce=False)
+    return engines.object_store(config.load(), announce=False)
 
 
 @pytest.fixture
 def warehouse(store: ObjectStore) -> Warehouse:
-    return bootstrap.provisioned(store, bootstrap.warehouse(config.load()))
+    return engines.provisioned(store, engines.warehouse(config.load()))
 
 
 def finalized(generation: int) -> dict[str, str]:
@@ -71,10 +70,10 @@ def test_each_symbol_is_one_line_in_cloud_loggings_fields(
     lines: Lines,
     store: ObjectStore,
     warehouse: Warehouse,
-    make_history: Callable[..., History],
+    make_bars: Callable[..., Bars],
     headers: dict[str, str],
 ) -> None:
-    generation = store.write(NAME, to_csv([make_history(), make_history("META", sessions=9)]))
+    generation = store.write(NAME, to_csv([make_bars(), make_bars("META", sessions=9)]))
     assert send(finalized(generation), headers) == 200
     good, bad = lines()
     for line in (good, bad):
@@ -87,9 +86,9 @@ def test_each_symbol_is_one_line_in_cloud_loggings_fields(
 
 
 def test_a_duplicate_is_one_line_and_what_is_not_ours_is_none(
-    send: Send, lines: Lines, store: ObjectStore, warehouse: Warehouse, make_history: Callable[..., History]
+    send: Send, lines: Lines, store: ObjectStore, warehouse: Warehouse, make_bars: Callable[..., Bars]
 ) -> None:
-    generation = store.write(NAME, to_csv([make_history()]))
+    generation = store.write(NAME, to_csv([make_bars()]))
     send(finalized(generation))
     lines()
     send(finalized(generation))
@@ -99,10 +98,10 @@ def test_a_duplicate_is_one_line_and_what_is_not_ours_is_none(
 
 
 def test_an_event_that_is_to_be_delivered_again_is_an_error_line(
-    send: Send, lines: Lines, store: ObjectStore, make_history: Callable[..., History]
+    send: Send, lines: Lines, store: ObjectStore, make_bars: Callable[..., Bars]
 ) -> None:
-    bootstrap.warehouse(config.load()).provision()
-    generation = store.write(NAME, to_csv([make_history()]))
+    engines.warehouse(config.load()).provision()
+    generation = store.write(NAME, to_csv([make_bars()]))
     assert send(finalized(generation)) == 503
     [line] = lines()
     assert (line["severity"], line["status"], line["object"]) == ("ERROR", "retry", NAME)
@@ -135,7 +134,7 @@ def test_a_wrong_setting_loses_no_event(send: Send, monkeypatch: pytest.MonkeyPa
 def test_an_event_tells_when_its_object_was_written(
     attributes: dict[str, str], data: dict[str, str], written_at: str | None
 ) -> None:
-    made = bootstrap.object_finalized({"id": "1", "type": FINALIZED, **attributes}, {**finalized(7), **data})
+    made = engines.object_finalized({"id": "1", "type": FINALIZED, **attributes}, {**finalized(7), **data})
     assert (made.written_at and made.written_at.isoformat()) == written_at
 
 

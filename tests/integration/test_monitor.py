@@ -18,24 +18,23 @@ import pandas as pd
 import pytest
 from tests.support.bigquery_server import BigQueryServer
 from tests.support.faults import Fault, Stepped, Steps
+from tickercast.jobs.champion.model_store import point_champion, read_champion, write_bundle
 from typer.testing import CliRunner
 
-from tickercast import config
-from tickercast import engines as bootstrap
+from tickercast import config, engines
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
 from tickercast.config import Settings
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.drift import COLUMNS, COVERAGE, INPUTS, LOSS, ORIGINS, WIDTHS, Finding
 from tickercast.domain.features import panel
 from tickercast.domain.forecast import HORIZON, Forecast
 from tickercast.domain.forecast import rows as forecast_rows
 from tickercast.domain.model_card import Bundle
 from tickercast.errors import StoreUnavailable, TooFewSessions, UsageError, WarehouseUnavailable
-from tickercast.jobs.champion.model_store import point_champion, read_champion, write_bundle
-from tickercast.jobs.operations.drift import Monitored, monitor
-from tickercast.models.random_walk import RandomWalk
+from tickercast.jobs.operations.drift import DriftCheck
+from tickercast.models.baselines import RandomWalk
 from tickercast.ports import DriftReport, ObjectStore, Warehouse
 
 SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]
@@ -56,7 +55,7 @@ class Plain:
 
 
 def bundle(**changes: object) -> Bundle:
-    shipped = bootstrap.shipped_bundle()
+    shipped = engines.shipped_bundle()
     return replace(shipped, card=shipped.card.model_copy(update={"trained_through": UNSEEN, **changes}))
 
 
@@ -72,29 +71,29 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     warehouse.provision()
     write_bundle(store, bundle())
     point_champion(store, "tickercast-lstm", "1")
-    whole = bootstrap.market_data("sample").fetch(SYMBOLS, date(2009, 8, 1), date(2013, 2, 28), advance=lambda _: None)
-    for history in whole.histories.values():
-        add(warehouse, history, f"ohlc/{DAY}/{history.symbol}.csv")
-    warehouse.append("forecasts", forecasts(whole.histories.values()), key="forecasts")
+    whole = engines.market_data("sample").fetch(SYMBOLS, date(2009, 8, 1), date(2013, 2, 28), advance=lambda _: None)
+    for bars in whole.bars.values():
+        add(warehouse, bars, f"ohlc/{DAY}/{bars.symbol}.csv")
+    warehouse.append("forecasts", forecasts(whole.bars.values()), key="forecasts")
     return folder
 
 
-def add(warehouse: Warehouse, history: History, name: str, day: date = DAY) -> None:
-    bars = history.until(day).bars.assign(symbol=history.symbol, object=name, generation=1, ingested_at=NOW)
-    warehouse.append("prices", bars.assign(session_date=bars["session_date"].dt.date), key=name)
+def add(warehouse: Warehouse, bars: Bars, name: str, day: date = DAY) -> None:
+    frame = bars.until(day).frame.assign(symbol=bars.symbol, object=name, generation=1, ingested_at=NOW)
+    warehouse.append("prices", frame.assign(session_date=frame["session_date"].dt.date), key=name)
 
 
-def forecasts(histories: Any) -> pd.DataFrame:
-    model, made = bootstrap.load_bundle(bundle()), []
-    for history in histories:
-        sessions = history.bars["session_date"].dt.date.tolist()
+def forecasts(series: Any) -> pd.DataFrame:
+    model, made = engines.load_bundle(bundle()), []
+    for bars in series:
+        sessions = bars.frame["session_date"].dt.date.tolist()
         last = sessions.index(DAY)
         for at in range(last - ORIGINS - HORIZON - 9, last + 1):
-            known = replace(history, bars=history.bars.iloc[: at + 1])
+            known = replace(bars, frame=bars.frame.iloc[: at + 1])
             for one in (model, RandomWalk()):
                 targets = tuple(sessions[at + 1 : at + 1 + HORIZON])
                 quantiles = one.predict([known])[0]
-                origin = (history.symbol, sessions[at], known.last_close, targets)
+                origin = (bars.symbol, sessions[at], known.last_close, targets)
                 made.append(Forecast(*origin, quantiles, one.name, one.version))
     return forecast_rows(made).assign(object=f"ohlc/{DAY}/all.csv", generation=1, created_at=NOW)
 
@@ -105,8 +104,8 @@ def place(filled: Path, tmp_path: Path) -> tuple[ObjectStore, Warehouse]:
     return ports(tmp_path / "place")
 
 
-def run(place: tuple[Any, Any], symbols: Sequence[str] = SYMBOLS, day: date = DAY, **changes: Any) -> Monitored:
-    given = {"load": bootstrap.load_bundle, "reporter": Plain(), "now": NOW} | changes
+def run(place: tuple[Any, Any], symbols: Sequence[str] = SYMBOLS, day: date = DAY, **changes: Any) -> DriftCheck:
+    given = {"load": engines.load_bundle, "reporter": Plain(), "now": NOW} | changes
     return monitor(day, symbols, store=place[0], models=place[0], warehouse=place[1], **given)
 
 
@@ -171,16 +170,16 @@ def test_the_inputs_are_those_of_the_last_ten_sessions(place: tuple[Any, Any]) -
             return super().report(seen, sample, findings)
 
     run(place, reporter=Catching())
-    bars = bootstrap.market_data("sample").fetch(["AAPL"], date(2009, 8, 1), DAY, advance=lambda _: None)
-    steps = panel(bars.histories["AAPL"]).steps[-10:]
+    bars = engines.market_data("sample").fetch(["AAPL"], date(2009, 8, 1), DAY, advance=lambda _: None)
+    steps = panel(bars.bars["AAPL"]).steps[-10:]
     seen = caught[0].loc[:9, list(INPUTS[: steps.shape[1]])].to_numpy()
     np.testing.assert_allclose(seen, steps, rtol=1e-6)
 
 
 def test_made_up_bars_play_no_part_beside_real_ones_and_are_marked_where_they_are_alone(place: tuple[Any, Any]) -> None:
-    made_up = bootstrap.market_data("simulated").fetch(["ZZZ"], date(2009, 8, 1), DAY, advance=lambda _: None)
+    made_up = engines.market_data("simulated").fetch(["ZZZ"], date(2009, 8, 1), DAY, advance=lambda _: None)
     name = f"ohlc/{DAY}/ZZZ.csv"
-    add(place[1], made_up.histories["ZZZ"], name)
+    add(place[1], made_up.bars["ZZZ"], name)
     line = {"object": name, "generation": 1, "symbol": "ZZZ", "status": "forecast", "reason": "simulated", "rows": 1}
     more = {"cutoff": DAY, "model_version": "1", "event_id": "1", "received_at": NOW, "duration_ms": 1.0}
     place[1].append("ingestions", pd.DataFrame([line | more]), key="made up")
@@ -221,7 +220,7 @@ def test_bigquery_gives_the_same_verdict_once(place: tuple[Any, Any], bigquery_s
     settings = Settings(
         warehouse=f"bigquery://test-project/d{uuid.uuid4().hex}", BIGQUERY_EMULATOR_HOST=bigquery_server.url
     )
-    other = bootstrap.warehouse(settings)
+    other = engines.warehouse(settings)
     other.provision()
     for table, dates in {"prices": ["session_date"], "forecasts": ["cutoff", "target_date"]}.items():
         stored = place[1].read(table)
@@ -248,7 +247,7 @@ def test_a_day_is_judged_once_however_often_it_is_asked_for(place: tuple[Any, An
 
 
 def test_a_failure_before_or_after_any_step_leaves_the_same_rows_and_reports(place: tuple[Any, Any]) -> None:
-    steps, model, failures = Steps(), bootstrap.load_bundle(bundle()), 0
+    steps, model, failures = Steps(), engines.load_bundle(bundle()), 0
     stepped = (Stepped(place[0], steps, StoreUnavailable), Stepped(place[1], steps, WarehouseUnavailable))
     for number in range(20):
         for after in (False, True):
@@ -293,16 +292,16 @@ def killed_before_the_rows(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def drawn(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, Any], Monitored]:
+def drawn(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Any, Any], DriftCheck]:
     """A verdict with Evidently's report."""
     pytest.importorskip("evidently")
     folder = tmp_path_factory.mktemp("drawn") / "place"
     shutil.copytree(filled, folder)
     place = ports(folder)
-    return place, run(place, reporter=bootstrap.drift_reporter())
+    return place, run(place, reporter=engines.drift_reporter())
 
 
-def test_evidently_finds_the_scores_and_verdicts_that_are_stored(drawn: tuple[tuple[Any, Any], Monitored]) -> None:
+def test_evidently_finds_the_scores_and_verdicts_that_are_stored(drawn: tuple[tuple[Any, Any], DriftCheck]) -> None:
     place, found = drawn
     told = json.loads(place[0].read(found.report.replace(".html", ".json")))
     scores = {metric["config"]["column"]: metric["value"] for metric in told["metrics"]}
@@ -313,7 +312,7 @@ def test_evidently_finds_the_scores_and_verdicts_that_are_stored(drawn: tuple[tu
     assert failed == stored["drifted"].sum()
 
 
-def test_the_page_opens_offline_and_shows_the_stored_scores(drawn: tuple[tuple[Any, Any], Monitored]) -> None:
+def test_the_page_opens_offline_and_shows_the_stored_scores(drawn: tuple[tuple[Any, Any], DriftCheck]) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
     if not CHROMIUM.is_file():
         pytest.skip(f"{CHROMIUM} is not there")
@@ -355,10 +354,10 @@ def test_the_command_says_the_verdict_and_where_the_report_lies(
 
 
 def test_without_evidently_the_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    find: Callable[[str], Any] = bootstrap.importlib.util.find_spec  # type: ignore[attr-defined]
+    find: Callable[[str], Any] = engines.importlib.util.find_spec  # type: ignore[attr-defined]
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "evidently" else find(name))
     with pytest.raises(UsageError, match="need evidently, which this environment lacks"):
-        bootstrap.drift_reporter()
+        engines.drift_reporter()
 
 
 def test_the_champion_that_is_read_for_serving_carries_no_reference(place: tuple[Any, Any]) -> None:

@@ -16,7 +16,7 @@ import pytest
 from google.api_core.retry import retry_unary
 from tests.support.storage_server import CHUNK, COPY, DELETE, GET, INSERT, LIST, StorageServer
 
-from tickercast import engines as bootstrap
+from tickercast import engines
 from tickercast.backends.object_store.gcs import GcsObjectStore
 from tickercast.config import Settings
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, TickercastError, UsageError
@@ -286,7 +286,7 @@ def test_the_setting_opens_the_bucket_on_the_emulator_with_a_scheme_and_without(
     store: GcsObjectStore, storage_server: StorageServer, scheme: str
 ) -> None:
     host = scheme + storage_server.url.removeprefix("http://")
-    opened = bootstrap.object_store(Settings(bucket=store.url, storage_emulator_host=host))
+    opened = engines.object_store(Settings(bucket=store.url, storage_emulator_host=host))
     assert opened.read(NAME, generation=store.write(NAME, b"bars")) == b"bars"
 
 

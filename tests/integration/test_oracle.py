@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 
-from tickercast import engines as bootstrap
+from tickercast import engines
 from tickercast.backends.market_data.simulated import Oracle
-from tickercast.domain.evaluation import backtest, summary
+from tickercast.domain.evaluation import summary
 from tickercast.domain.recipe import Recipe
 from tickercast.models.baselines import EwmaT, HistoricalSimulation
 
@@ -24,17 +24,15 @@ THROUGH = date(2014, 12, 31)
 
 def test_the_network_comes_near_the_truth_and_nearer_than_the_baselines() -> None:
     symbols = [f"SIM{number}" for number in range(16)]
-    source = bootstrap.market_data("simulated")
-    histories = list(
-        source.fetch(symbols, date(2003, 1, 1), date(2022, 12, 30), advance=lambda _: None).histories.values()
-    )
+    source = engines.market_data("simulated")
+    series = list(source.fetch(symbols, date(2003, 1, 1), date(2022, 12, 30), advance=lambda _: None).bars.values())
     recipe = Recipe(units=16, hidden=16, epochs=2, every=3, batch=64)
-    trained = fit(histories[:10], trained_through=THROUGH, seeds=[1], recipe=recipe)
+    trained = fit(series[:10], trained_through=THROUGH, seeds=[1], recipe=recipe)
 
     models = {made.name: made for made in (Oracle(), trained, EwmaT(), HistoricalSimulation())}
-    tables = backtest(models, histories[10:], date(2015, 1, 1), date(2022, 12, 1))
+    tables = backtest(models, series[10:], date(2015, 1, 1), date(2022, 12, 1))
 
-    truth, own, ewma, history = (summary(tables[name])["sp"] for name in models)
-    assert truth < own < ewma < history
+    truth, own, ewma, bars = (summary(tables[name])["sp"] for name in models)
+    assert truth < own < ewma < bars
     assert own / truth < 1.01
     assert summary(tables[trained.name])["coverage_80"] == pytest.approx(0.8, abs=0.02)

@@ -6,13 +6,6 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-
-from tickercast import config
-from tickercast import engines as bootstrap
-from tickercast.backends.object_store.local import LocalObjectStore
-from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle
-from tickercast.domain.promotion import Decision
-from tickercast.errors import BundleError, PreconditionFailed, UsageError
 from tickercast.jobs.champion.model_store import (
     point_champion,
     published_versions,
@@ -20,6 +13,12 @@ from tickercast.jobs.champion.model_store import (
     rollback,
     write_bundle,
 )
+
+from tickercast import config, engines
+from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle
+from tickercast.domain.promotion import Decision
+from tickercast.errors import BundleError, PreconditionFailed, UsageError
 from tickercast.jobs.champion.promote import promote, publish
 from tickercast.ports import ModelRegistry, ObjectStore, RunRecord
 
@@ -33,8 +32,8 @@ UNSEEN = date(2010, 12, 31)
 
 @pytest.fixture
 def registry(workspace: Path) -> ModelRegistry:
-    made = bootstrap.model_registry(config.load())
-    bootstrap.seed(made)
+    made = engines.model_registry(config.load())
+    engines.seed(made)
     return made
 
 
@@ -55,12 +54,12 @@ def challenge(registry: ModelRegistry, store: ObjectStore) -> Callable[..., Deci
         return promote(
             bundle,
             read_champion(store),
-            bootstrap.market_data("sample"),
+            engines.market_data("sample"),
             ["AAPL", "GOOG", "IBM", "MSFT"],
             first,
             LAST,
-            load=bootstrap.load_bundle,
-            peers=bootstrap.yardstick,
+            load=engines.load_bundle,
+            peers=engines.yardstick,
             store=store,
             registry=registry,
             on_progress=on_progress,  # type: ignore[arg-type]
@@ -71,7 +70,7 @@ def challenge(registry: ModelRegistry, store: ObjectStore) -> Callable[..., Deci
 
 def shipped(**changes: object) -> Bundle:
     """The shipped network with another card."""
-    bundle = bootstrap.shipped_bundle()
+    bundle = engines.shipped_bundle()
     return replace(bundle, card=bundle.card.model_copy(update={"trained_through": UNSEEN, **changes}))
 
 
@@ -82,9 +81,9 @@ def registered(registry: ModelRegistry, **changes: object) -> Bundle:
 
 
 def test_an_empty_registry_begins_with_the_shipped_champion(registry: ModelRegistry) -> None:
-    bootstrap.seed(registry)
+    engines.seed(registry)
     [first] = registry.versions(MODEL)
-    assert first.card.sha256 == bootstrap.shipped_bundle().card.sha256
+    assert first.card.sha256 == engines.shipped_bundle().card.sha256
     assert "champion" in first.aliases
 
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tickercast import config
-from tickercast import engines as bootstrap
+from tickercast import config, engines
 from tickercast.cli import run
 from tickercast.domain.model_card import CHAMPION
 from tickercast.jobs.operations import doctor
@@ -35,15 +34,15 @@ def test_models_have_a_bucket_of_their_own_where_one_is_set(workspace: Path, mon
     monkeypatch.setenv("TICKERCAST_MODEL_BUCKET", "file://.tickercast/models")
     assert tickercast("forecast", "MSFT", "2012-08-15", "--source", "sample", "--actual") == 0
     settings = config.load()
-    assert bootstrap.object_store(settings).names("") == ["ohlc/2012-08-15/MSFT.csv"]
-    assert CHAMPION in bootstrap.model_store(settings).names("")
+    assert engines.object_store(settings).names("") == ["ohlc/2012-08-15/MSFT.csv"]
+    assert CHAMPION in engines.model_store(settings).names("")
     monkeypatch.setenv("TICKERCAST_SOURCE", "sample")
     assert ("champion", CHAMPION, "tickercast-lstm version 1", True) in doctor.checks(config.load())
 
 
 def test_models_are_in_the_bucket_where_no_other_is_set(workspace: Path) -> None:
     settings = config.load()
-    assert bootstrap.model_store(settings).url == bootstrap.object_store(settings).url
+    assert engines.model_store(settings).url == engines.object_store(settings).url
 
 
 def test_a_url_of_the_models_that_opens_nothing_is_a_sentence_that_names_the_setting(

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from tests.support.place import Place
 
-from tickercast.domain.bars import SIMULATED, History
+from tickercast.domain.bars import SIMULATED, Bars
 from tickercast.domain.price_files import to_csv
-from tickercast.jobs.requests.results import Collected, StoredForecast, collect
+from tickercast.jobs.requests.results import Collected, Forecast, collect
 from tickercast.jobs.requests.suggest import suggest
 from tickercast.jobs.requests.upload import Upload
 from tickercast.reading.track_record import SESSIONS, TrackRecord, bars_before, closes_before, track_record
 
-MakeHistory = Callable[..., History]
+MakeHistory = Callable[..., Bars]
 CUTOFF = date(2023, 7, 21)
 
 
@@ -25,67 +25,65 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def arrive(place: Place, history: History, as_of: date = date(2023, 7, 22)) -> StoredForecast:
-    event = place.upload(f"ohlc/{as_of}/{history.symbol}.csv", to_csv([history]))
+def arrive(place: Place, bars: Bars, as_of: date = date(2023, 7, 22)) -> Forecast:
+    event = place.upload(f"ohlc/{as_of}/{bars.symbol}.csv", to_csv([bars]))
     place.handle(event)
-    found: Collected = collect(Upload(event.name, event.generation, (history.symbol,)), warehouse=place.warehouse)
+    found: Collected = collect(Upload(event.name, event.generation, (bars.symbol,)), warehouse=place.warehouse)
     [made] = found.forecasts
     return made
 
 
-def test_the_bars_before_a_forecast_are_ninety_sessions_with_indicators(
-    place: Place, make_history: MakeHistory
-) -> None:
-    history = make_history()
-    made = arrive(place, history)
-    bars = bars_before(made, warehouse=place.warehouse)
-    assert len(bars) == SESSIONS
-    assert bars["session_date"].iloc[-1].date() == made.cutoff == CUTOFF
-    np.testing.assert_allclose(bars["close"], history.bars["close"].tail(SESSIONS))
-    assert bars["sma_50"].iloc[-1] == pytest.approx(history.bars["close"].tail(50).mean())
-    assert closes_before(made, warehouse=place.warehouse) == pytest.approx(list(bars["close"]))
+def test_the_bars_before_a_forecast_are_ninety_sessions_with_indicators(place: Place, make_bars: MakeHistory) -> None:
+    bars = make_bars()
+    made = arrive(place, bars)
+    frame = bars_before(made, warehouse=place.warehouse)
+    assert len(frame) == SESSIONS
+    assert frame["session_date"].iloc[-1].date() == made.cutoff == CUTOFF
+    np.testing.assert_allclose(frame["close"], bars.frame["close"].tail(SESSIONS))
+    assert frame["sma_50"].iloc[-1] == pytest.approx(bars.frame["close"].tail(50).mean())
+    assert closes_before(made, warehouse=place.warehouse) == pytest.approx(list(frame["close"]))
 
 
-def test_an_older_forecast_is_told_with_the_bars_of_its_own_time(place: Place, make_history: MakeHistory) -> None:
-    history = make_history()
-    earlier = history.until(CUTOFF - timedelta(days=30))
+def test_an_older_forecast_is_told_with_the_bars_of_its_own_time(place: Place, make_bars: MakeHistory) -> None:
+    bars = make_bars()
+    earlier = bars.until(CUTOFF - timedelta(days=30))
     made = arrive(place, earlier, date(2023, 6, 22))
-    arrive(place, history)
-    bars = bars_before(made, warehouse=place.warehouse)
-    assert bars["session_date"].iloc[-1].date() == made.cutoff == earlier.cutoff
-    assert len(bars) == SESSIONS
+    arrive(place, bars)
+    frame = bars_before(made, warehouse=place.warehouse)
+    assert frame["session_date"].iloc[-1].date() == made.cutoff == earlier.cutoff
+    assert len(frame) == SESSIONS
 
 
 def test_bars_that_a_split_has_restated_are_brought_back_to_the_forecasts_prices(
-    place: Place, make_history: MakeHistory
+    place: Place, make_bars: MakeHistory
 ) -> None:
-    history = make_history()
-    earlier = history.until(CUTOFF - timedelta(days=30))
+    bars = make_bars()
+    earlier = bars.until(CUTOFF - timedelta(days=30))
     made = arrive(place, earlier, date(2023, 6, 22))
     before = bars_before(made, warehouse=place.warehouse)
     names = ["open", "high", "low", "close", "adj_close"]
-    split = history.bars.assign(**{name: history.bars[name] / 4 for name in names})
-    arrive(place, History("MSFT", split))
+    split = bars.frame.assign(**{name: bars.frame[name] / 4 for name in names})
+    arrive(place, Bars("MSFT", split))
     after = bars_before(made, warehouse=place.warehouse)
     assert after["close"].iloc[-1] == pytest.approx(made.last_close)
     pd.testing.assert_frame_equal(after, before, check_exact=False, rtol=1e-9)
 
 
-def test_bars_from_before_a_gap_are_left_out(place: Place, make_history: MakeHistory) -> None:
-    arrive(place, make_history(last=date(2020, 7, 21)), date(2020, 7, 22))
-    made = arrive(place, make_history(sessions=120))
+def test_bars_from_before_a_gap_are_left_out(place: Place, make_bars: MakeHistory) -> None:
+    arrive(place, make_bars(last=date(2020, 7, 21)), date(2020, 7, 22))
+    made = arrive(place, make_bars(sessions=120))
     assert bars_before(made, warehouse=place.warehouse)["session_date"].min() > pd.Timestamp("2023-01-01")
-    made = arrive(place, make_history("IBM", last=date(2020, 7, 21)), date(2020, 7, 22))
-    recent = make_history("IBM", sessions=101)
+    made = arrive(place, make_bars("IBM", last=date(2020, 7, 21)), date(2020, 7, 22))
+    recent = make_bars("IBM", sessions=101)
     place.handle(place.upload("ohlc/2023-07-22/IBM.csv", to_csv([recent])))
     assert bars_before(made, warehouse=place.warehouse)["session_date"].max() == pd.Timestamp("2020-07-21")
 
 
-def test_a_first_forecast_has_no_record_yet_and_a_later_one_has(place: Place, make_history: MakeHistory) -> None:
-    history = make_history()
-    made = arrive(place, history.until(CUTOFF - timedelta(days=30)), date(2023, 6, 22))
+def test_a_first_forecast_has_no_record_yet_and_a_later_one_has(place: Place, make_bars: MakeHistory) -> None:
+    bars = make_bars()
+    made = arrive(place, bars.until(CUTOFF - timedelta(days=30)), date(2023, 6, 22))
     assert track_record(made, warehouse=place.warehouse) == TrackRecord()
-    made = arrive(place, history)
+    made = arrive(place, bars)
     record = track_record(made, warehouse=place.warehouse)
     assert record is not None
     skill = place.warehouse.read("forecast_skill", {"symbol": "MSFT"})
@@ -97,19 +95,19 @@ def test_a_first_forecast_has_no_record_yet_and_a_later_one_has(place: Place, ma
 
 
 def test_made_up_bars_have_no_record_and_real_ones_never_stand_before_their_forecast(
-    place: Place, make_history: MakeHistory
+    place: Place, make_bars: MakeHistory
 ) -> None:
-    history = make_history()
-    made = arrive(place, History("MSFT", history.bars, source_note=SIMULATED))
+    bars = make_bars()
+    made = arrive(place, Bars("MSFT", bars.frame, source_note=SIMULATED))
     assert made.note == SIMULATED
     assert track_record(made, warehouse=place.warehouse) is None
     assert len(bars_before(made, warehouse=place.warehouse)) == SESSIONS
-    arrive(place, history)
+    arrive(place, bars)
     assert bars_before(made, warehouse=place.warehouse).empty
 
 
-def test_a_mistyped_symbol_is_compared_with_those_forecast_before(place: Place, make_history: MakeHistory) -> None:
-    arrive(place, make_history("MSFT"))
-    arrive(place, make_history("VOD.L"))
+def test_a_mistyped_symbol_is_compared_with_those_forecast_before(place: Place, make_bars: MakeHistory) -> None:
+    arrive(place, make_bars("MSFT"))
+    arrive(place, make_bars("VOD.L"))
     assert suggest(["MFST", "VODL", "ZZZ"], warehouse=place.warehouse) == {"MFST": "MSFT", "VODL": "VOD.L"}
     assert suggest([], warehouse=place.warehouse) == {}

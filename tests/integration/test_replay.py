@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 from tests.support.place import Champion, Place, RandomWalk
 
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import FunctionUnavailable, PreconditionFailed, UsageError
-from tickercast.jobs.requests.ledger import UNACCOUNTED, Entry, Patience, accounted, entries, failed
 from tickercast.jobs.requests.quarantine import drop, find, quarantined, release
 from tickercast.jobs.requests.replay import replay
 from tickercast.jobs.requests.results import collect
 from tickercast.jobs.requests.upload import Upload
+from tickercast.reading.ledger import UNACCOUNTED, Entry, Patience, accounted, entries, failed
 
 NAME = "ohlc/2023-07-22/MSFT.csv"
-MakeHistory = Callable[..., History]
+MakeHistory = Callable[..., Bars]
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ class ModestWalk(RandomWalk):
     min_sessions = 50
 
 
-def test_a_replay_of_what_was_forecast_changes_nothing(place: Place, make_history: MakeHistory) -> None:
-    event = place.upload(NAME, to_csv([make_history()]))
+def test_a_replay_of_what_was_forecast_changes_nothing(place: Place, make_bars: MakeHistory) -> None:
+    event = place.upload(NAME, to_csv([make_bars()]))
     place.handle(event)
     before = place.counts()
     assert again(place) == (event.generation, False)
@@ -50,9 +50,9 @@ def test_a_replay_of_what_was_forecast_changes_nothing(place: Place, make_histor
 
 
 def test_a_replay_of_what_was_rejected_gives_a_forecast_once_the_cause_is_gone(
-    place: Place, make_history: MakeHistory
+    place: Place, make_bars: MakeHistory
 ) -> None:
-    event = place.upload(NAME, to_csv([make_history(sessions=90)]))
+    event = place.upload(NAME, to_csv([make_bars(sessions=90)]))
     place.handle(event)
     assert [entry.status for entry in failed(place.store, place.warehouse)] == ["rejected"]
     place.predictors = lambda: [Modest(), ModestWalk()]
@@ -73,8 +73,8 @@ def test_a_replay_that_is_rejected_again_leaves_one_file_in_quarantine(place: Pl
     assert (kept.object, kept.generation) == (NAME, generation)
 
 
-def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_history: MakeHistory) -> None:
-    event = place.upload(NAME, to_csv([make_history()]))
+def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_bars: MakeHistory) -> None:
+    event = place.upload(NAME, to_csv([make_bars()]))
     assert failed(place.store, place.warehouse) == [Entry(NAME, event.generation, None, UNACCOUNTED)]
     generation, sent = again(place)
     assert sent
@@ -103,10 +103,10 @@ def test_what_cannot_be_replayed_is_a_sentence(place: Place, wanted: str, senten
 
 
 def test_a_file_that_is_overwritten_during_its_replay_is_left_alone(
-    place: Place, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.handle(place.upload(NAME, b"no prices"))
-    newer = to_csv([make_history()])
+    newer = to_csv([make_bars()])
     read = place.store.read
 
     def read_slowly(name: str, *, generation: int | None = None) -> bytes:
@@ -120,10 +120,8 @@ def test_a_file_that_is_overwritten_during_its_replay_is_left_alone(
     assert read(NAME) == newer
 
 
-def test_the_ledger_is_listed_with_what_came_last_first(place: Place, make_history: MakeHistory) -> None:
-    place.handle(
-        place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_history(), make_history("META", sessions=9)]))
-    )
+def test_the_ledger_is_listed_with_what_came_last_first(place: Place, make_bars: MakeHistory) -> None:
+    place.handle(place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_bars(), make_bars("META", sessions=9)])))
     good, bad = sorted(entries(place.warehouse.read("ingestions")), key=lambda entry: entry.status)
     assert (good.symbol, good.status, good.reason, str(good.cutoff)) == ("MSFT", "forecast", "", "2023-07-21")
     assert (bad.symbol, bad.status, bad.cutoff) == ("META", "rejected", None)
@@ -158,11 +156,9 @@ def test_a_file_that_was_deleted_since_is_released_all_the_same(place: Place) ->
     assert place.store.read(NAME) == b"no prices"
 
 
-def test_a_file_that_was_sent_again_since_is_not_put_below_an_older_one(
-    place: Place, make_history: MakeHistory
-) -> None:
+def test_a_file_that_was_sent_again_since_is_not_put_below_an_older_one(place: Place, make_bars: MakeHistory) -> None:
     place.handle(place.upload(NAME, b"no prices"))
-    newer = place.upload(NAME, to_csv([make_history()]))
+    newer = place.upload(NAME, to_csv([make_bars()]))
     [kept] = quarantined(place.store)
     with pytest.raises(UsageError, match=f"sent again since, as generation {newer.generation}"):
         release(kept.name, place.store)
@@ -236,8 +232,8 @@ def test_waits_share_one_time(place: Place) -> None:
     assert hours.now == pytest.approx(10)
 
 
-def test_an_event_that_is_delivered_late_is_waited_for(place: Place, make_history: MakeHistory) -> None:
-    event = place.upload(NAME, to_csv([make_history()]))
+def test_an_event_that_is_delivered_late_is_waited_for(place: Place, make_bars: MakeHistory) -> None:
+    event = place.upload(NAME, to_csv([make_bars()]))
     pauses = 0
 
     def sleep(seconds: float) -> None:
@@ -255,10 +251,10 @@ def test_an_event_that_is_delivered_late_is_waited_for(place: Place, make_histor
 
 
 def test_an_upload_that_another_one_has_overwritten_shows_the_newer_ones_forecast(
-    place: Place, make_history: MakeHistory
+    place: Place, make_bars: MakeHistory
 ) -> None:
-    older = place.upload(NAME, to_csv([make_history()]))
-    newer = place.upload(NAME, to_csv([make_history()]))
+    older = place.upload(NAME, to_csv([make_bars()]))
+    newer = place.upload(NAME, to_csv([make_bars()]))
     place.handle(older)
     uploaded = Upload(NAME, older.generation, ("MSFT",))
 

@@ -389,7 +389,7 @@ def test_a_query_slower_than_the_patience_is_cancelled_and_a_sentence(
 def test_a_laptop_imports_nothing_of_google_s(workspace: Path) -> None:
     script = (
         "import sys; from tickercast import bootstrap, config; settings = config.load(); "
-        "bootstrap.provisioned(bootstrap.object_store(settings), bootstrap.warehouse(settings)); "
+        "engines.provisioned(engines.object_store(settings), engines.warehouse(settings)); "
         "theirs = ('google.api', 'google.cloud.bigquery', 'google.cloud.storage', 'pandas_gbq'); "
         "assert not [name for name in sys.modules if name.startswith(theirs)]"
     )

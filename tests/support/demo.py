@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from tickercast import engines as bootstrap
+from tickercast import engines
+from tickercast.app import App
 from tickercast.config import Settings
 from tickercast.jobs.requests.upload import upload
 from tickercast.ports import MarketData, ObjectFinalized, ObjectStore, Warehouse
@@ -16,7 +17,7 @@ SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")
 LAST = date(2012, 12, 14)
 CUTOFFS = 20
 REPORT = "reports/drift/2012-12-14/report.html"
-MADE_UP = "DEMO-USD"
+SIMULATED = "DEMO-USD"
 
 
 def settings_of(folder: Path) -> Settings:
@@ -25,14 +26,12 @@ def settings_of(folder: Path) -> Settings:
 
 
 def fill(folder: Path, *, cutoffs: int = CUTOFFS) -> Warehouse:
-    """Forecasts the sample every other week, makes a symbol up, sends a bad file, and notes decisions and drift."""
-    settings = settings_of(folder)
-    store = bootstrap.object_store(settings, announce=False)
-    warehouse = bootstrap.provisioned(store, bootstrap.warehouse(settings))
-    handle = bootstrap.function(settings)
+    """Forecasts the sample every other week, simulates a symbol, sends a bad file, and notes decisions and drift."""
+    app = App(settings_of(folder))
+    store, warehouse, handle = app.silent_store, app.warehouse, app.handle
     for back in reversed(range(cutoffs)):
-        handle(send(store, SYMBOLS, LAST - timedelta(weeks=2 * back), bootstrap.market_data("sample")))
-    handle(send(store, [MADE_UP], LAST, bootstrap.market_data("simulated")))
+        handle(send(store, SYMBOLS, LAST - timedelta(weeks=2 * back), engines.market_data("sample")))
+    handle(send(store, [SIMULATED], LAST, engines.market_data("simulated")))
     handle(
         _event(store, "ohlc/2012-12-14/TORN.csv", store.write("ohlc/2012-12-14/TORN.csv", b"Date,Open\n2012-12-14,"))
     )
@@ -65,7 +64,7 @@ def _decisions() -> list[dict[str, Any]]:
         "day": date(2012, 12, 13),
         "decision": "kept",
         "reason": "The challenger's loss is 1.004 of the champion's, 0.998 to 1.011: not below 1.",
-        "challenger_version": "2",
+        "candidate_version": "2",
         "origins": 240,
         "pinball_ratio": 1.004,
     }
@@ -73,7 +72,7 @@ def _decisions() -> list[dict[str, Any]]:
         "day": date(2012, 12, 14),
         "decision": "promoted",
         "reason": "The challenger's loss is 0.991 of the champion's, 0.984 to 0.997: wholly below 1.",
-        "challenger_version": "3",
+        "candidate_version": "3",
         "origins": 240,
         "pinball_ratio": 0.991,
     }
@@ -95,6 +94,7 @@ def _drift() -> list[dict[str, Any]]:
             "model_version": "1",
             "report": REPORT if back == 0 else None,
             "created_at": datetime(2012, 12, 14, 22, tzinfo=UTC),
+            "simulated": False,
         }
         for back in range(30)
         for kind, names in named.items()

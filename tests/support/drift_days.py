@@ -15,7 +15,7 @@ from tickercast.domain.drift import (
     judge_distances,
     judge_performance,
 )
-from tickercast.domain.forecast import HORIZON
+from tickercast.domain.features import HORIZON
 from tickercast.domain.reference import Observed
 
 

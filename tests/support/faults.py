@@ -31,8 +31,8 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from tickercast import config
-from tickercast import engines as bootstrap
+from tickercast import config, engines
+from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.errors import StoreUnavailable, WarehouseUnavailable
@@ -165,9 +165,9 @@ class Stepped:
 def _instance(client: Any, orders: int, answers: int) -> None:
     """Answers deliveries until it dies or there are no more."""
     steps = Steps()
-    store, warehouse = bootstrap.object_store, bootstrap.warehouse
-    bootstrap.object_store = lambda *given, **named: Stepped(store(*given, **named), steps, StoreUnavailable)
-    bootstrap.warehouse = lambda *given: Stepped(warehouse(*given), steps, WarehouseUnavailable)
+    store, warehouse = engines.object_store, engines.warehouse
+    engines.object_store = lambda *given, **named: Stepped(store(*given, **named), steps, StoreUnavailable)
+    engines.warehouse = lambda *given: Stepped(warehouse(*given), steps, WarehouseUnavailable)
     with os.fdopen(orders) as lines, os.fdopen(answers, "w") as out:
         for line in lines:
             order = json.loads(line)
@@ -298,7 +298,7 @@ class Site:
         self._folders = {name: folder / name for name in ("faulty", "clean")}
         faulty = self._folders["faulty"]
         self.store = LocalObjectStore(faulty / "bucket")
-        bootstrap.provisioned(self.store, _warehouse(faulty))
+        App(_settings(faulty)).provision()
         shutil.copytree(faulty, self._folders["clean"])
         self.written: list[tuple[int, str]] = []
 
@@ -384,6 +384,10 @@ def shuffled(deliveries: Sequence[Delivery], *, doubled: float, seed: int) -> li
 def at_every_step(steps: int, kind: str) -> list[Fault]:
     """A fault of a kind before and after each of so many steps."""
     return [Fault(step, kind, after) for step in range(steps) for after in (False, True)]
+
+
+def _settings(folder: Path) -> config.Settings:
+    return config.Settings(bucket=f"file://{folder}/bucket", warehouse=f"duckdb://{folder}/warehouse.duckdb")
 
 
 def _warehouse(folder: Path) -> DuckDBWarehouse:

@@ -1,8 +1,8 @@
-"""A bucket, a warehouse and the function's job between them, for the tests of what happens there."""
+"""A bucket, a warehouse and the function's job between them."""
 
 import functools
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
-from tickercast.domain.bars import History
-from tickercast.domain.forecast import HORIZON, QUANTILES, Predictor
-from tickercast.jobs.serving.handle_event import Limits, Outcome, Past, forecast
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import QUANTILES, Role, Served
+from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
+from tickercast.jobs.serving.past_models import Lineup
 from tickercast.ports import ObjectFinalized
 
 AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
@@ -23,11 +24,12 @@ AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
 class Champion:
     name = "champion"
     version = "7"
+    horizon = 10
     min_sessions = 100
 
-    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
+    def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
         quantiles = np.linspace(-0.2, 0.2, len(QUANTILES))
-        return np.broadcast_to(quantiles, (len(histories), HORIZON, len(QUANTILES))).copy()
+        return np.broadcast_to(quantiles, (len(series), self.horizon, len(QUANTILES))).copy()
 
 
 class RandomWalk(Champion):
@@ -52,18 +54,21 @@ class Place:
         self.warehouse = DuckDBWarehouse(folder / "w.duckdb", resource("sql"))
         self.limits = Limits()
         self.now = AT
-        self.past: Past = lambda _: (self.predictors(), "backfilled: by whoever is there")
-        self.predictors: Callable[[], Sequence[Predictor]] = lambda: [Champion(), RandomWalk()]
+        self.served: Callable[[], Sequence[Served]] = lambda: [
+            Served(Champion(), Role.CHAMPION),
+            Served(RandomWalk(), Role.BASELINE),
+        ]
+        self.past: Callable[[date], Lineup] = lambda _: Lineup(self.served(), note="backfilled")
 
     def upload(self, name: str, data: bytes) -> ObjectFinalized:
         return ObjectFinalized("bucket", name, self.store.write(name, data), len(data), "event-1", AT)
 
     def handle(self, event: ObjectFinalized) -> Outcome:
-        return forecast(
+        return handle_event(
             event,
             store=self.store,
             warehouse=self.warehouse,
-            predictors=self.predictors,
+            served=self.served,
             past=self.past,
             now=lambda: self.now,
             limits=self.limits,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tickercast.engines import shipped_bundle
-from tickercast.jobs.requests.results import StoredForecast
+from tickercast.jobs.requests.results import Forecast
 from tickercast.reading.track_record import Recalled, TrackRecord
 
 CUTOFF = date(2023, 7, 21)
@@ -37,7 +37,7 @@ def told(
         }
         for step, target in enumerate(targets, start=1)
     ]
-    made = StoredForecast(symbol, CUTOFF, 100.0, "lstm", "3", f"ohlc/2023-07-22/{symbol}.csv", 5, steps, note)
+    made = Forecast(symbol, CUTOFF, 100.0, "lstm", "3", f"ohlc/2023-07-22/{symbol}.csv", 5, steps, note)
     card = shipped_bundle().card
     card = card.model_copy(update={"trained_on": trained_on or card.trained_on})
     return Recalled(made, bars(sessions), record, card, actual)

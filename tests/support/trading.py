@@ -1,4 +1,4 @@
-"""A small exchange, the forecast function and a desk on top of them, all by one clock that a test sets."""
+"""A small exchange, the forecast function and the daily run on top of them, all by one clock that a test sets."""
 
 import functools
 import importlib.util
@@ -14,20 +14,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast import engines as bootstrap
+from tickercast import engines
+from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
-from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
-from tickercast.config import resource
-from tickercast.domain.bars import History, Reading
-from tickercast.domain.forecast import Predictor
-from tickercast.domain.model_card import CHALLENGER_ALIAS, CHAMPION_ALIAS, Bundle, RegisteredVersion
+from tickercast.config import Settings, resource
+from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.model_card import CHALLENGER_ALIAS, CHAMPION_ALIAS, Bundle, Pointer, RegisteredVersion
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import BundleError, UnknownSymbol
-from tickercast.jobs.champion.model_store import point_champion, write_bundle
-from tickercast.jobs.daily.desk import Desk
-from tickercast.jobs.requests.ledger import NO_PATIENCE
-from tickercast.jobs.serving.handle_event import forecast
-from tickercast.jobs.serving.past_models import Published
+from tickercast.jobs.daily.run_day import Day, Wrap
+from tickercast.jobs.requests.results import NO_PATIENCE, Patience
+from tickercast.model_store import ModelStore
+from tickercast.models import catalogue
 from tickercast.ports import DriftReport, ModelRegistry, Notifier, ObjectFinalized, RunRecord
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF", "GGG", "HHH")
@@ -37,48 +35,52 @@ PROJECT = Path(__file__).parents[2]
 
 
 class Exchange:
-    """Bars of made-up companies that pass for real ones: nothing says that they are simulated.
+    """Simulated bars that pass for real ones.
 
     Args:
         storm: from this date on all prices fall, each day by three of the usual standard deviations.
     """
 
     name = "exchange"
+    simulated = False
 
     def __init__(self, storm: date = date.max) -> None:
         self.known_through = LAST
         self.delisted: dict[str, date] = {}
         self.splits: dict[str, date] = {}
         drawn = _drawn()
-        self._bars = {symbol: _in_storm(drawn[symbol].bars, storm) for symbol in SYMBOLS}
+        self._bars = {symbol: _in_storm(drawn[symbol].frame, storm) for symbol in SYMBOLS}
+
+    def symbols(self) -> Sequence[str]:
+        return SYMBOLS
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        histories: dict[str, History] = {}
+        series: dict[str, Bars] = {}
         failures: dict[str, Any] = {}
         for symbol in symbols:
             advance(1)
             if self.delisted.get(symbol, date.max) <= self.known_through:
                 failures[symbol] = UnknownSymbol(f"{symbol} is not listed any more. Leave it out.")
             else:
-                histories[symbol] = self._history(symbol, first, min(last, self.known_through))
-        return Reading(histories, failures)
+                series[symbol] = self._between(symbol, first, min(last, self.known_through))
+        return Reading(series, failures)
 
-    def _history(self, symbol: str, first: date, last: date) -> History:
+    def _between(self, symbol: str, first: date, last: date) -> Bars:
         bars = self._bars[symbol]
         days = bars["session_date"]
         wanted = bars[(days >= pd.Timestamp(first)) & (days <= pd.Timestamp(last))].reset_index(drop=True)
         if self.splits.get(symbol, date.max) <= self.known_through:
             wanted = wanted.assign(**{name: wanted[name] / 2 for name in _PRICES})
-        return History(symbol, wanted)
+        return Bars(symbol, wanted)
 
 
 _PRICES = ("open", "high", "low", "close", "adj_close")
 
 
 @functools.cache
-def _drawn() -> Mapping[str, History]:
-    reading = bootstrap.market_data("simulated").fetch(SYMBOLS, LISTED, LAST, advance=lambda _: None)
-    return reading.histories
+def _drawn() -> Mapping[str, Bars]:
+    reading = engines.market_data("simulated").fetch(SYMBOLS, LISTED, LAST, advance=lambda _: None)
+    return reading.bars
 
 
 def _in_storm(bars: pd.DataFrame, storm: date) -> pd.DataFrame:
@@ -87,15 +89,21 @@ def _in_storm(bars: pd.DataFrame, storm: date) -> pd.DataFrame:
     return bars.assign(**{name: bars[name] * np.exp(-0.03 * days) for name in _PRICES})
 
 
+def shipped_bundle() -> Bundle:
+    """The champion that comes with the package."""
+    return ModelStore(LocalObjectStore(Path("unused")), resource("shipped")).shipped
+
+
 class Fitted:
     """The shipped network with another factor round its median, as if a training had found that."""
 
     def __init__(self, trained_through: date, calibration: float) -> None:
-        shipped = bootstrap.shipped_bundle()
+        shipped = shipped_bundle()
         changes = {"version": "", "run_id": "", "trained_through": trained_through, "calibration": calibration}
         self._bundle = replace(shipped, card=shipped.card.model_copy(update=changes))
-        self._model = bootstrap.load_bundle(self._bundle)
-        self.name, self.version, self.min_sessions = "tickercast-lstm", "", self._model.min_sessions
+        self._model = catalogue.load_bundle(self._bundle)
+        self.name, self.version = "tickercast-lstm", ""
+        self.horizon, self.min_sessions = self._model.horizon, self._model.min_sessions
         self.parameters: Mapping[str, Any] = {"calibration": calibration}
         self.curves: Mapping[str, Sequence[float]] = {}
         self.model = None
@@ -103,11 +111,11 @@ class Fitted:
     def bundle(self) -> Bundle:
         return self._bundle
 
-    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
-        return self._model.predict(histories)
+    def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
+        return self._model.predict(series)
 
-    def predict_at(self, history: History, at: NDArray[np.intp]) -> NDArray[np.float64]:
-        return self._model.predict_at(history, at)
+    def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
+        return self._model.predict_at(bars, at)
 
 
 @dataclass
@@ -147,9 +155,55 @@ class Reporter:
         return DriftReport(b"<html></html>", b"{}")
 
 
+class EveningApp(App):
+    """The application of an evening, with a small exchange, a registry in memory and trainings that take no time."""
+
+    def __init__(self, evening: "Evening") -> None:
+        folder = evening.folder
+        settings = Settings(bucket=f"file://{folder}/bucket", warehouse=f"duckdb://{folder}/w.duckdb")
+        super().__init__(settings, now=evening.now)
+        self.evening = evening
+        self.__dict__ |= {"registry": evening.registry, "drift_reporter": Reporter()}  # instead of those of engines
+
+    @property
+    def notifiers(self) -> Sequence[Notifier]:  # type: ignore[override]
+        return self.evening.notifiers
+
+    @functools.cached_property
+    def store(self) -> LocalObjectStore:  # type: ignore[override]
+        return LocalObjectStore(self.evening.folder / "bucket", self.evening.deliver)
+
+    @property
+    def fit(self) -> Any:
+        return self.evening.fit
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        return (1,)
+
+    def market_data(self, source: str = "") -> Any:
+        return self.evening.exchange
+
+    def evaluation_baselines(self, series: Sequence[Bars], through: date) -> Any:
+        return catalogue.promotion_baselines(series, through)
+
+    def draw_evaluation(self, report: Any, baselines: Any) -> bytes:
+        return b"png"
+
+    def tuned_recipe(self, market: Any, through: date) -> Recipe:
+        self.evening.tuned.append(self.evening.day)
+        return Recipe()
+
+    def patience(self, *_: Any) -> Patience:
+        return NO_PATIENCE
+
+    def store_with_new_champion(self) -> LocalObjectStore:
+        return self.store
+
+
 @dataclass
 class Evening:
-    """The desk of an evening; `day` is the clock, `calibration` what the next training finds.
+    """The day's work on an evening; `day` is the clock, `calibration` the result of the next training.
 
     Args:
         folder: where bucket and warehouse are.
@@ -167,44 +221,28 @@ class Evening:
 
     def __post_init__(self) -> None:
         self.exchange = Exchange(self.storm)
-        self.warehouse = DuckDBWarehouse(self.folder / "w.duckdb", resource("sql"))
-        self.store = LocalObjectStore(self.folder / "bucket", self._deliver)
+        self.app = EveningApp(self)
+        self.warehouse = self.app.tables
+        self.store = self.app.store
 
     def begin(self, calibration: float) -> None:
-        """Makes tables and views, and publishes a first champion."""
+        """Create tables and views, and publish a first champion."""
         self.warehouse.provision()
         first = self.registry.register(Fitted(date(2022, 12, 30), calibration).bundle(), RunRecord())
         self.registry.set_alias(first.card.name, CHAMPION_ALIAS, first.card.version)
-        write_bundle(self.store, first)
-        point_champion(self.store, first.card.name, first.card.version)
+        self.app.models.write(first)
+        self.app.models.point(Pointer(name=first.card.name, version=first.card.version))
 
     def now(self) -> datetime:
         return datetime.combine(self.day, time(22, 30), UTC)
 
-    def desk(self) -> Desk:
-        return Desk(
-            source=self.exchange,
-            store=self.store,
-            models=self.store,
-            taken_over=lambda: self.store,
-            warehouse=self.warehouse,
-            registry=self.registry,
-            fit=self._fit,
-            tuning=self._tune,
-            seeds=(1,),
-            load=bootstrap.load_bundle,
-            peers=bootstrap.yardstick,
-            yardstick=bootstrap.yardstick,
-            picture=lambda report, peers: b"png",
-            reporter=Reporter(),
-            notifiers=self.notifiers,
-            patience=lambda: NO_PATIENCE,
-            now=self.now,
-        )
+    def run(self, wrap: Wrap | None = None) -> Day:
+        """Do the evening's work."""
+        return self.app.run_day(SYMBOLS, self.day, source="exchange", wrap=wrap)
 
-    def _fit(
+    def fit(
         self,
-        histories: Sequence[History],
+        series: Sequence[Bars],
         *,
         trained_through: date,
         seeds: Sequence[int],
@@ -213,50 +251,10 @@ class Evening:
     ) -> Fitted:
         return Fitted(trained_through, self.calibration)
 
-    def _tune(self, market: Any, through: date) -> Recipe:
-        self.tuned.append(self.day)
-        return Recipe()
-
-    def _deliver(self, described: Mapping[str, Any]) -> None:
+    def deliver(self, described: Mapping[str, Any]) -> None:
         name, generation = described["name"], int(described["generation"])
-        forecast(
-            ObjectFinalized(described["bucket"], name, generation, event_id="event", written_at=self.now()),
-            store=self.store,
-            warehouse=self.warehouse,
-            predictors=self._predictors,
-            past=Published(self.store, self._predictors, bootstrap.load_bundle),
-            now=self.now,
-        )
-
-    def _predictors(self) -> Sequence[Predictor]:
-        return bootstrap.predictors(self.store)
-
-
-Around = Callable[[str, Callable[..., Any]], Any]
-
-
-def plain_flow(evening: Evening, monkeypatch: Any, around: Around | None = None) -> Callable[[], Any]:
-    """The daily flow as a plain function, with its tasks and without Prefect: what it does, and not who drives it.
-
-    Args:
-        evening: gives the desk.
-        monkeypatch: puts everything back after the test.
-        around: makes of each task's name and function what is called instead.
-    """
-    module = flow_module()
-    from prefect import Task
-
-    for name, made in list(vars(module).items()):
-        if isinstance(made, Task):
-            monkeypatch.setattr(module, name, around(name, made.fn) if around else made.fn)
-    for artifact in ("create_table_artifact", "create_markdown_artifact"):
-        monkeypatch.setattr(module, artifact, lambda *_, **__: None)
-    monkeypatch.setattr(bootstrap, "desk", lambda *_, **__: evening.desk())
-
-    def run() -> Any:
-        return module.daily_retrain.fn(list(SYMBOLS), evening.day, "exchange")
-
-    return run
+        function = EveningApp(self)  # which has no champion in its cache
+        function.handle(ObjectFinalized(described["bucket"], name, generation, event_id="event", written_at=self.now()))
 
 
 @functools.cache

@@ -19,6 +19,7 @@ def price(
         "session_date": date(2023, 7, day),
         **bar,
         "volume": 1e6,
+        "simulated": False,
         "object": f"ohlc/2023-07-22/{symbol}.csv",
         "generation": generation,
         "ingested_at": AT,

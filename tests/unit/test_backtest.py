@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from tickercast import engines as bootstrap
-from tickercast.domain.bars import History
+from tickercast import engines
+from tickercast.domain.bars import Bars
 from tickercast.domain.evaluation import (
     BLOCK,
     _blocks,
@@ -26,11 +26,10 @@ from tickercast.domain.evaluation import (
 from tickercast.domain.forecast import HORIZON, QUANTILES
 from tickercast.errors import NoRecentBars
 from tickercast.jobs.training import evaluate as job
-from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation
-from tickercast.models.onnx import ServedModel
-from tickercast.models.random_walk import RandomWalk
+from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation, RandomWalk
+from tickercast.models.onnx import OnnxModel
 
-MakeHistory = Callable[..., History]
+MakeHistory = Callable[..., Bars]
 FIRST, LAST = date(2022, 9, 1), date(2023, 5, 31)
 
 
@@ -42,70 +41,70 @@ class Fixed:
 
     def __init__(self, quantiles: Sequence[float]) -> None:
         self.quantiles = quantiles
-        self.seen: list[History] = []
+        self.seen: list[Bars] = []
 
-    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
-        self.seen += histories
-        return np.broadcast_to(self.quantiles, (len(histories), HORIZON, len(QUANTILES))).copy()
+    def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
+        self.seen += series
+        return np.broadcast_to(self.quantiles, (len(series), HORIZON, len(QUANTILES))).copy()
 
 
 @pytest.fixture
-def served() -> ServedModel:
-    return ServedModel(bootstrap.shipped_bundle())
+def served() -> OnnxModel:
+    return OnnxModel(engines.shipped_bundle())
 
 
-def test_origins_lie_in_the_range_every_so_many_sessions_with_ten_after_each(make_history: MakeHistory) -> None:
-    history = make_history(sessions=400)
-    found = rolling_origins(history, FIRST, date(2023, 12, 31), every=10, needed=61)
+def test_origins_lie_in_the_range_every_so_many_sessions_with_ten_after_each(make_bars: MakeHistory) -> None:
+    bars = make_bars(sessions=400)
+    found = rolling_origins(bars, FIRST, date(2023, 12, 31), every=10, needed=61)
     cutoffs = pd.DatetimeIndex(found.cutoffs)
     assert cutoffs[0].date() == FIRST
     assert set(np.diff(found.positions)) == {10}
-    assert found.positions[-1] + HORIZON <= len(history) - 1
-    assert len(history) - 1 - found.positions[-1] < HORIZON + 10
+    assert found.positions[-1] + HORIZON <= len(bars) - 1
+    assert len(bars) - 1 - found.positions[-1] < HORIZON + 10
 
 
-def test_origins_keep_their_grid_where_a_history_is_too_short_for_the_first_ones(make_history: MakeHistory) -> None:
-    long, short = make_history(sessions=400), make_history(sessions=260)
+def test_origins_keep_their_grid_where_a_history_is_too_short_for_the_first_ones(make_bars: MakeHistory) -> None:
+    long, short = make_bars(sessions=400), make_bars(sessions=260)
     every = rolling_origins(long, FIRST, LAST, every=10, needed=61).cutoffs
     some = rolling_origins(short, FIRST, LAST, every=10, needed=120).cutoffs
     assert 0 < len(some) < len(every)
     assert set(some) <= set(every)
 
 
-def test_a_model_sees_nothing_after_its_origin(make_history: MakeHistory) -> None:
+def test_a_model_sees_nothing_after_its_origin(make_bars: MakeHistory) -> None:
     model = Fixed(np.zeros(len(QUANTILES)))
-    backtest({"fixed": model}, [make_history()], FIRST, LAST)
-    cutoffs = rolling_origins(make_history(), FIRST, LAST, every=10, needed=61).cutoffs.tolist()
+    backtest({"fixed": model}, [make_bars()], FIRST, LAST)
+    cutoffs = rolling_origins(make_bars(), FIRST, LAST, every=10, needed=61).cutoffs.tolist()
     assert [known.cutoff for known in model.seen] == cutoffs
 
 
 @pytest.mark.parametrize("model", ["served", "ewma-t", "historical-simulation", "random-walk"])
-def test_another_future_changes_no_forecast(make_history: MakeHistory, served: ServedModel, model: str) -> None:
+def test_another_future_changes_no_forecast(make_bars: MakeHistory, served: OnnxModel, model: str) -> None:
     judged = (
         served if model == "served" else {m.name: m for m in (EwmaT(), HistoricalSimulation(), RandomWalk())}[model]
     )
-    history = make_history(sessions=600)
-    found = rolling_origins(history, FIRST, LAST, every=10, needed=251)
-    bars = history.bars.copy()
-    after = bars.index > found.positions[0]
+    bars = make_bars(sessions=600)
+    found = rolling_origins(bars, FIRST, LAST, every=10, needed=251)
+    frame = bars.frame.copy()
+    after = frame.index > found.positions[0]
     prices = ["open", "high", "low", "close", "adj_close"]
-    bars.loc[after, prices] = bars.loc[after, prices] * 3
-    shifted = rolling_origins(History("MSFT", bars), FIRST, LAST, every=10, needed=251)
+    frame.loc[after, prices] = frame.loc[after, prices] * 3
+    shifted = rolling_origins(Bars("MSFT", frame), FIRST, LAST, every=10, needed=251)
     np.testing.assert_array_equal(judged.predict(found.known()[:1]), judged.predict(shifted.known()[:1]))
 
 
-def test_ewma_fhs_learns_from_nothing_after_its_date(make_history: MakeHistory) -> None:
-    history = make_history(sessions=600)
-    bars = history.bars.copy()
-    bars.loc[bars["session_date"] >= pd.Timestamp(FIRST), "adj_close"] *= 2
+def test_ewma_fhs_learns_from_nothing_after_its_date(make_bars: MakeHistory) -> None:
+    bars = make_bars(sessions=600)
+    frame = bars.frame.copy()
+    frame.loc[frame["session_date"] >= pd.Timestamp(FIRST), "adj_close"] *= 2
     through = date(2022, 8, 31)
-    expected = EwmaFhs.fit([history], through).quantiles
-    np.testing.assert_array_equal(EwmaFhs.fit([History("MSFT", bars)], through).quantiles, expected)
+    expected = EwmaFhs.fit([bars], through).quantiles
+    np.testing.assert_array_equal(EwmaFhs.fit([Bars("MSFT", frame)], through).quantiles, expected)
 
 
-def test_losses_are_those_worked_by_hand(make_history: MakeHistory) -> None:
-    history = make_history()
-    found = rolling_origins(history, FIRST, FIRST, every=10, needed=61)
+def test_losses_are_those_worked_by_hand(make_bars: MakeHistory) -> None:
+    bars = make_bars()
+    found = rolling_origins(bars, FIRST, FIRST, every=10, needed=61)
     quantiles = np.array(np.broadcast_to(np.linspace(-0.12, 0.12, 13), (1, HORIZON, 13)))
     row = losses(found, quantiles).iloc[3]
     unit = found.sigma60[0] * 2
@@ -122,9 +121,9 @@ def test_losses_are_those_worked_by_hand(make_history: MakeHistory) -> None:
     assert row["error"] == pytest.approx(actual)
 
 
-def test_the_random_walk_is_as_good_as_naive_and_as_itself(make_history: MakeHistory) -> None:
+def test_the_random_walk_is_as_good_as_naive_and_as_itself(make_bars: MakeHistory) -> None:
     tables = backtest(
-        {"random-walk": RandomWalk(), "other": Fixed(np.linspace(-0.1, 0.1, 13))}, [make_history()], FIRST, LAST
+        {"random-walk": RandomWalk(), "other": Fixed(np.linspace(-0.1, 0.1, 13))}, [make_bars()], FIRST, LAST
     )
     told = summary(tables["random-walk"])
     assert told["mae_vs_naive"] == told["rmse_vs_naive"] == 1
@@ -132,9 +131,9 @@ def test_the_random_walk_is_as_good_as_naive_and_as_itself(make_history: MakeHis
     assert compare(tables["random-walk"], tables["random-walk"], "sp") == (1, 1, 1)
 
 
-def test_a_gaussian_walk_is_covered_as_often_as_the_cone_says(make_history: MakeHistory) -> None:
-    histories = [make_history(f"S{seed}", seed=seed, sessions=600) for seed in range(20)]
-    table = backtest({"random-walk": RandomWalk()}, histories, FIRST, LAST)["random-walk"]
+def test_a_gaussian_walk_is_covered_as_often_as_the_cone_says(make_bars: MakeHistory) -> None:
+    series = [make_bars(f"S{seed}", seed=seed, sessions=600) for seed in range(20)]
+    table = backtest({"random-walk": RandomWalk()}, series, FIRST, LAST)["random-walk"]
     assert summary(table)["coverage_80"] == pytest.approx(0.8, abs=0.03)
     np.testing.assert_allclose(reliability(table), QUANTILES, atol=0.04)
 
@@ -156,17 +155,17 @@ def test_the_interval_knows_that_errors_of_one_day_are_one_error() -> None:
     assert high - low == pytest.approx(alone_high - alone_low, rel=0.2)
 
 
-def test_tables_of_other_origins_are_not_compared(make_history: MakeHistory) -> None:
+def test_tables_of_other_origins_are_not_compared(make_bars: MakeHistory) -> None:
     one, other = (
-        backtest({"random-walk": RandomWalk()}, [make_history()], FIRST, LAST, every=n)["random-walk"] for n in (10, 5)
+        backtest({"random-walk": RandomWalk()}, [make_bars()], FIRST, LAST, every=n)["random-walk"] for n in (10, 5)
     )
     with pytest.raises(ValueError, match="origins differ"):
         compare(one, other, "sp")
 
 
-def test_the_report_has_the_keys_of_its_contract(make_history: MakeHistory) -> None:
+def test_the_report_has_the_keys_of_its_contract(make_bars: MakeHistory) -> None:
     models = {"judged": Fixed(np.linspace(-0.1, 0.1, 13)), "random-walk": RandomWalk(), "ewma-t": EwmaT()}
-    told = report(backtest(models, [make_history()], FIRST, LAST))
+    told = report(backtest(models, [make_bars()], FIRST, LAST))
     assert told["model"] == "judged"
     overall = {"n", "sp", "w80", "w95", "coverage_80", "coverage_95", "mae_vs_naive", "rmse_vs_naive"}
     assert overall <= set(told["overall"])
@@ -179,39 +178,39 @@ def test_the_report_has_the_keys_of_its_contract(make_history: MakeHistory) -> N
     assert all(low <= ratio <= high for peer in told["ratios"].values() for ratio, low, high in peer.values())
 
 
-def test_years_add_up_to_the_whole(make_history: MakeHistory) -> None:
-    table = backtest({"random-walk": RandomWalk()}, [make_history()], FIRST, LAST)["random-walk"]
+def test_years_add_up_to_the_whole(make_bars: MakeHistory) -> None:
+    table = backtest({"random-walk": RandomWalk()}, [make_bars()], FIRST, LAST)["random-walk"]
     parts = by(table, "year").values()
     assert sum(part["n"] for part in parts) == summary(table)["n"]
     weighed = sum(part["sp"] * part["n"] for part in parts) / summary(table)["n"]
     assert weighed == pytest.approx(summary(table)["sp"])
 
 
-def drawn(histories: Sequence[History], windows: int | None) -> dict[str, set[tuple[str, pd.Timestamp]]]:
+def drawn(series: Sequence[Bars], windows: int | None) -> dict[str, set[tuple[str, pd.Timestamp]]]:
     """The origins that each of two models was held to."""
     models = {"random-walk": RandomWalk(), "fixed": Fixed(np.linspace(-0.1, 0.1, 13))}
-    tables = backtest(models, histories, FIRST, LAST, windows=windows)
+    tables = backtest(models, series, FIRST, LAST, windows=windows)
     return {name: set(zip(table["symbol"], table["cutoff"], strict=True)) for name, table in tables.items()}
 
 
-def test_a_sample_is_the_same_for_every_model_and_whatever_the_order_of_symbols(make_history: MakeHistory) -> None:
-    histories = [make_history(f"S{seed}", seed=seed) for seed in range(4)]
-    found = drawn(histories, 12)
+def test_a_sample_is_the_same_for_every_model_and_whatever_the_order_of_symbols(make_bars: MakeHistory) -> None:
+    series = [make_bars(f"S{seed}", seed=seed) for seed in range(4)]
+    found = drawn(series, 12)
     assert found["random-walk"] == found["fixed"]
     assert len(found["fixed"]) == 12
-    assert drawn(histories[::-1], 12) == drawn(histories, 12) == found
+    assert drawn(series[::-1], 12) == drawn(series, 12) == found
     assert {symbol for symbol, _ in found["fixed"]} == {"S0", "S1", "S2", "S3"}
 
 
-def test_a_smaller_sample_is_a_part_of_a_greater_one_and_the_greatest_is_everything(make_history: MakeHistory) -> None:
-    histories = [make_history(f"S{seed}", seed=seed) for seed in range(3)]
-    few, more, every = (drawn(histories, windows)["fixed"] for windows in (5, 20, None))
+def test_a_smaller_sample_is_a_part_of_a_greater_one_and_the_greatest_is_everything(make_bars: MakeHistory) -> None:
+    series = [make_bars(f"S{seed}", seed=seed) for seed in range(3)]
+    few, more, every = (drawn(series, windows)["fixed"] for windows in (5, 20, None))
     assert few < more < every
-    assert drawn(histories, 10_000)["fixed"] == every
+    assert drawn(series, 10_000)["fixed"] == every
 
 
-def test_a_sample_holds_each_origin_with_what_followed_it(make_history: MakeHistory) -> None:
-    whole = rolling_origins(make_history(), FIRST, LAST, every=10, needed=61)
+def test_a_sample_holds_each_origin_with_what_followed_it(make_bars: MakeHistory) -> None:
+    whole = rolling_origins(make_bars(), FIRST, LAST, every=10, needed=61)
     (part,) = sample([whole], 7)
     at = np.searchsorted(whole.positions, part.positions)
     assert len(at) == 7
@@ -220,11 +219,11 @@ def test_a_sample_holds_each_origin_with_what_followed_it(make_history: MakeHist
     np.testing.assert_array_equal(whole.cutoffs[at], part.cutoffs)
 
 
-def test_a_sample_has_an_interval_though_symbols_and_blocks_are_nearly_empty(make_history: MakeHistory) -> None:
-    histories = [make_history(f"S{seed}", seed=seed) for seed in range(9)]
+def test_a_sample_has_an_interval_though_symbols_and_blocks_are_nearly_empty(make_bars: MakeHistory) -> None:
+    series = [make_bars(f"S{seed}", seed=seed) for seed in range(9)]
     models = {"random-walk": RandomWalk(), "ewma-t": EwmaT()}
     for windows in (1, 2, 5):
-        tables = backtest(models, histories, FIRST, LAST, windows=windows)
+        tables = backtest(models, series, FIRST, LAST, windows=windows)
         ratio, low, high = compare(tables["random-walk"], tables["ewma-t"], "sp")
         assert 0.5 < low <= ratio <= high < 2
 
@@ -238,25 +237,25 @@ def test_blocks_are_of_thirty_sessions_however_few_are_drawn(share: float) -> No
     np.testing.assert_array_equal(blocks, pd.factorize(np.arange(600)[kept] // BLOCK)[0])
 
 
-def test_progress_is_told_within_a_symbol_and_ends_at_its_total(make_history: MakeHistory) -> None:
+def test_progress_is_told_within_a_symbol_and_ends_at_its_total(make_bars: MakeHistory) -> None:
     told: list[tuple[int, int]] = []
     models = {"random-walk": RandomWalk(), "ewma-t": EwmaT()}
-    tables = backtest(models, [make_history()], FIRST, LAST, on_progress=lambda *step: told.append(step))
+    tables = backtest(models, [make_bars()], FIRST, LAST, on_progress=lambda *step: told.append(step))
     total = 2 * len(tables["ewma-t"]) // HORIZON
     assert told[-1] == (total, total)
     assert len(told) > 2
     assert told == sorted(told)
 
 
-def test_constant_prices_are_left_out(make_history: MakeHistory) -> None:
+def test_constant_prices_are_left_out(make_bars: MakeHistory) -> None:
     prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), 1.0)
-    peg = History("PEG", make_history().bars.assign(**prices))
+    peg = Bars("PEG", make_bars().frame.assign(**prices))
     assert backtest({"random-walk": RandomWalk()}, [peg], FIRST, LAST)["random-walk"].empty
 
 
 def test_a_range_without_an_origin_is_a_sentence(tmp_path: Path, price_folder: Callable[..., Path]) -> None:
-    source = bootstrap.market_data(str(price_folder(sessions=600)))
+    source = engines.market_data(str(price_folder(sessions=600)))
     with pytest.raises(NoRecentBars, match="Name other dates"):
         job.backtest(
-            source, ["MSFT"], date(2023, 7, 20), LAST, models={"random-walk": RandomWalk()}, peers=bootstrap.peers
+            source, ["MSFT"], date(2023, 7, 20), LAST, models={"random-walk": RandomWalk()}, peers=engines.peers
         )

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tickercast import engines as bootstrap
+from tickercast import engines
 from tickercast.config import Settings
 from tickercast.errors import UsageError
 
@@ -16,7 +16,7 @@ from tickercast.errors import UsageError
     ],
 )
 def test_a_url_opens_the_engine_that_it_names_and_connects_to_nothing(url: str, opened: str) -> None:
-    assert bootstrap.warehouse(Settings(warehouse=url)).url == opened
+    assert engines.warehouse(Settings(warehouse=url)).url == opened
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_url_opens_the_engine_that_it_names_and_connects_to_nothing(url: str, 
 )
 def test_a_bigquery_url_that_names_no_dataset_is_a_sentence(url: str) -> None:
     with pytest.raises(UsageError, match="bigquery://PROJECT/DATASET was needed"):
-        bootstrap.warehouse(Settings(warehouse=url))
+        engines.warehouse(Settings(warehouse=url))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_bigquery_url_that_names_no_dataset_is_a_sentence(url: str) -> None:
     ],
 )
 def test_a_url_opens_the_store_that_it_names_and_connects_to_nothing(url: str, opened: str) -> None:
-    assert bootstrap.object_store(Settings(bucket=url)).url == opened
+    assert engines.object_store(Settings(bucket=url)).url == opened
 
 
 @pytest.mark.parametrize(
@@ -56,16 +56,16 @@ def test_a_url_opens_the_store_that_it_names_and_connects_to_nothing(url: str, o
 )
 def test_a_storage_url_that_names_no_bucket_is_a_sentence(url: str) -> None:
     with pytest.raises(UsageError, match="gs://BUCKET was needed"):
-        bootstrap.object_store(Settings(bucket=url))
+        engines.object_store(Settings(bucket=url))
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "file://", "bucket"])
 def test_another_store_is_answered_with_those_that_there_are(url: str) -> None:
     with pytest.raises(UsageError, match="file://PATH or gs://BUCKET was needed"):
-        bootstrap.object_store(Settings(bucket=url))
+        engines.object_store(Settings(bucket=url))
 
 
 @pytest.mark.parametrize("url", ["postgres://somewhere", "duckdb://", "warehouse.duckdb", "bigqueri://p/d"])
 def test_another_url_is_answered_with_those_that_there_are(url: str, workspace: Path) -> None:
     with pytest.raises(UsageError, match="duckdb://PATH or bigquery://PROJECT/DATASET was needed"):
-        bootstrap.warehouse(Settings(warehouse=url))
+        engines.warehouse(Settings(warehouse=url))

@@ -19,24 +19,24 @@ from tickercast.cli import app
 from tickercast.config import resource
 from tickercast.dashboard import charts, figures, launch
 from tickercast.dashboard.palette import DARK, LIGHT
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import UsageError, WarehouseUnavailable
 from tickercast.reading import views as data
 from tickercast.show import sentences as words
 from tickercast.show.looker import report_urls
 
-MakeHistory = Callable[..., History]
+MakeHistory = Callable[..., Bars]
 SESSIONS = pd.bdate_range(end="2023-07-21", periods=60)
 
 
 @pytest.fixture
-def place(tmp_path: Path, make_history: MakeHistory) -> Place:
+def place(tmp_path: Path, make_bars: MakeHistory) -> Place:
     """Three vintages of two symbols."""
     made = Place(tmp_path)
-    histories = [make_history("MSFT", last=date(2023, 8, 18)), make_history("BRK-B", last=date(2023, 8, 18), seed=2)]
+    series = [make_bars("MSFT", last=date(2023, 8, 18)), make_bars("BRK-B", last=date(2023, 8, 18), seed=2)]
     for day in (date(2023, 7, 7), date(2023, 7, 14), date(2023, 7, 21), date(2023, 8, 18)):
-        cut = [history.until(day) for history in histories]
+        cut = [bars.until(day) for bars in series]
         made.handle(made.upload(f"ohlc/{day}/batch-0001.csv", to_csv(cut)))
     return made
 
@@ -124,9 +124,9 @@ def test_what_came_true_lies_inside_between_or_outside() -> None:
         {"session_date": [pd.Timestamp("2023-07-21"), *vintage()["target_date"][:9]], "close": [100.0, *closes[:9]]}
     )
     made = data.with_actuals(vintage(), known)
-    assert made["inside"].tolist() == ["80 %", "95 %", "outside", *["80 %"] * 6, ""]
+    assert made["inside"].tolist() == ["80%", "95%", "outside", *["80%"] * 6, ""]
     assert words.came_true(made) == (
-        "Of 9 closes that followed, 7 (78%) lay inside the 80 % interval and 8 (89%) inside the 95 % interval."
+        "Of 9 closes that followed, 7 (78%) lay inside the 80% interval and 8 (89%) inside the 95% interval."
     )
     assert words.came_true(data.with_actuals(vintage(), known[:1])) == ""
 
@@ -156,17 +156,17 @@ def test_the_fan_begins_at_the_last_close_and_holds_both_intervals() -> None:
     traces = {trace.name: trace for trace in figure.data}
     assert traces["median"].x[0] == "2023-07-21"
     assert list(traces["median"].y) == [100.0] * 11
-    assert max(y for y in traces["95 % interval"].y if y) == pytest.approx(120)
-    assert min(y for y in traces["80 % interval"].y if y) == pytest.approx(90)
+    assert max(y for y in traces["95% interval"].y if y) == pytest.approx(120)
+    assert min(y for y in traces["80% interval"].y if y) == pytest.approx(90)
     assert "earlier medians" not in traces
 
 
 def test_ghosts_and_what_came_true_are_told_apart_by_shape() -> None:
-    earlier = vintage("2023-06-01", inside=["80 %", "95 %", "outside", *["80 %"] * 7], actual=100.0)
+    earlier = vintage("2023-06-01", inside=["80%", "95%", "outside", *["80%"] * 7], actual=100.0)
     figure = figures.forecast_figure(bars(), vintage(actual=np.nan), earlier, DARK)
     shapes = [trace.marker.symbol for trace in figure.data if str(trace.name).startswith("came true")]
     assert shapes == ["circle", "diamond", "x"]
-    assert "earlier 80 % intervals" in names(figure)
+    assert "earlier 80% intervals" in names(figure)
 
 
 @pytest.mark.parametrize("overlay", list(figures.OVERLAYS))
@@ -203,7 +203,7 @@ def test_the_axis_leaves_out_days_without_sessions_except_where_it_trades_on_all
 
 def test_the_random_walk_is_drawn_beside_when_asked_for() -> None:
     figure = figures.forecast_figure(bars(), vintage(), vintage().iloc[:0], LIGHT, walk=vintage())
-    assert "random walk, 80 %" in names(figure)
+    assert "random walk, 80%" in names(figure)
 
 
 def skill(**more: Any) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def test_the_table_shows_what_came_true_only_where_something_has() -> None:
     assert "came true" not in words.ten_sessions(vintage(actual=np.nan))
     table = words.ten_sessions(vintage(actual=[105.0, *[np.nan] * 9]))
     assert table["came true"].tolist() == ["105.00", *["–"] * 9]
-    assert table["80 % interval"].iloc[0] == "90.00 … 110.00"
+    assert table["80% interval"].iloc[0] == "90.00 … 110.00"
 
 
 def test_symbols_that_lag_behind_are_counted() -> None:
@@ -381,10 +381,10 @@ def test_an_empty_warehouse_shows_the_command_to_run(opened: Callable[..., Any],
 
 
 def test_forecasts_that_nothing_has_followed_yet_are_too_early_for_a_record(
-    opened: Callable[..., Any], tmp_path: Path, make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    opened: Callable[..., Any], tmp_path: Path, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Place(tmp_path)
-    made.handle(made.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_history()])))
+    made.handle(made.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", made.warehouse.url)
     assert "No forecast has come true yet" in opened("Track record").info[0].value
     shown = opened()

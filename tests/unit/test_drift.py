@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tests.support.drift_days import alarms, judged
 
-from tickercast import engines as bootstrap
+from tickercast import engines
 from tickercast.backends.market_data.simulated import Simulated
 from tickercast.domain import drift
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.drift import (
     COLUMNS,
     COVERAGE,
@@ -39,7 +39,7 @@ YEARS = (date(2017, 6, 1), date(2019, 5, 31))
 
 @pytest.fixture(scope="module")
 def model() -> RollingPredictor:
-    return bootstrap.load_bundle(bootstrap.shipped_bundle())
+    return engines.load_bundle(engines.shipped_bundle())
 
 
 def slice_of(one: Observed, rows: int) -> Observed:
@@ -47,8 +47,8 @@ def slice_of(one: Observed, rows: int) -> Observed:
     return replace(one, **{name: getattr(one, name)[:rows] for name in names})
 
 
-def simulated(symbols: Sequence[str], first: date, last: date) -> list[History]:
-    return list(Simulated().fetch(symbols, first, last, advance=lambda _: None).histories.values())
+def simulated(symbols: Sequence[str], first: date, last: date) -> list[Bars]:
+    return list(Simulated().fetch(symbols, first, last, advance=lambda _: None).bars.values())
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def reference(taught: list[Observed]) -> Reference:
 
 
 @pytest.fixture(scope="module")
-def watched() -> list[History]:
+def watched() -> list[Bars]:
     return simulated(WATCHED, date(2015, 6, 1), YEARS[1])
 
 
@@ -174,7 +174,7 @@ def test_a_reference_that_does_not_fit_is_a_sentence(changes: dict[str, object],
 
 
 def test_the_shipped_champion_has_a_reference_of_what_its_card_names() -> None:
-    bundle = bootstrap.shipped_bundle()
+    bundle = engines.shipped_bundle()
     shipped = read_reference(bundle.reference)
     assert max(shipped.session_dates) <= bundle.card.trained_through
     learned, _, held = bundle.card.trained_on.partition("held out to measure it: ")
@@ -188,16 +188,16 @@ def test_the_shipped_champion_has_a_reference_of_what_its_card_names() -> None:
 
 
 def test_what_is_observed_is_what_is_forecast_from_a_history_cut_there(
-    model: RollingPredictor, make_history: Callable[..., History]
+    model: RollingPredictor, make_bars: Callable[..., Bars]
 ) -> None:
-    history = make_history(sessions=140)
-    seen = observe(history, model, 12)
-    assert seen.session_dates[0] == history.bars["session_date"].to_numpy()[-12].astype("datetime64[D]")
-    cut = replace(history, bars=history.bars.iloc[:-11])
+    bars = make_bars(sessions=140)
+    seen = observe(bars, model, 12)
+    assert seen.session_dates[0] == bars.frame["session_date"].to_numpy()[-12].astype("datetime64[D]")
+    cut = replace(bars, frame=bars.frame.iloc[:-11])
     quantiles = model.predict([cut])[0]
     widths = seen.values[0, [COLUMNS.index(name) for name in drift.WIDTHS]]
     assert widths == pytest.approx(quantiles[:, -1] - quantiles[:, 0])
-    moves = np.log(history.bars["adj_close"].to_numpy()[-11:-1] / cut.last_close)
+    moves = np.log(bars.frame["adj_close"].to_numpy()[-11:-1] / cut.last_close)
     held = (quantiles[:, 2] <= moves) & (moves <= quantiles[:, 10])
     assert seen.fared[0, 2] == pytest.approx(held.mean())
     assert np.isnan(seen.fared[2:]).all()
@@ -228,7 +228,7 @@ def test_too_short_a_training_has_no_reference(taught: list[Observed]) -> None:
 
 
 def test_a_process_that_does_not_change_gives_hardly_any_alarm(
-    reference: Reference, watched: list[History], model: RollingPredictor
+    reference: Reference, watched: list[Bars], model: RollingPredictor
 ) -> None:
     observed = [observe(one, model) for one in watched]
     days = [judged(reference, observed[at : at + 5], *YEARS, every=3) for at in (0, 5)]
@@ -237,7 +237,7 @@ def test_a_process_that_does_not_change_gives_hardly_any_alarm(
 
 
 def test_a_volatility_that_trebles_is_found_within_ten_sessions(
-    reference: Reference, watched: list[History], model: RollingPredictor
+    reference: Reference, watched: list[Bars], model: RollingPredictor
 ) -> None:
     change, sessions = date(2018, 6, 1), 10
     observed = [observe(_wilder(one, change), model) for one in watched[:5]]
@@ -247,18 +247,18 @@ def test_a_volatility_that_trebles_is_found_within_ten_sessions(
     assert not alarms(judged(reference, observed, date(2018, 1, 2), date(2018, 5, 31), every=3))
 
 
-def _wilder(history: History, since: date, times: float = 3.0) -> History:
+def _wilder(bars: Bars, since: date, times: float = 3.0) -> Bars:
     """The same history with every move from a date on so many times as large."""
-    bars = history.bars.copy()
-    late = (bars["session_date"] >= np.datetime64(since)).to_numpy()
+    frame = bars.frame.copy()
+    late = (frame["session_date"] >= np.datetime64(since)).to_numpy()
     for name in ("open", "high", "low", "close", "adj_close"):
-        bars[name] = np.log(bars[name])
-    before = np.append(bars["close"].iloc[0], bars["close"].to_numpy()[:-1])
-    close = np.cumsum(np.where(late, times, 1.0) * (bars["close"].to_numpy() - before)) + before[0]
+        frame[name] = np.log(frame[name])
+    before = np.append(frame["close"].iloc[0], frame["close"].to_numpy()[:-1])
+    close = np.cumsum(np.where(late, times, 1.0) * (frame["close"].to_numpy() - before)) + before[0]
     start = np.append(close[0], close[:-1])
     for name in ("open", "high", "low", "close", "adj_close"):
-        bars[name] = np.exp(start + np.where(late, times, 1.0) * (bars[name].to_numpy() - before))
-    return replace(history, bars=bars)
+        frame[name] = np.exp(start + np.where(late, times, 1.0) * (frame[name].to_numpy() - before))
+    return replace(bars, frame=frame)
 
 
 def test_findings_of_any_kind_read_as_sentences() -> None:

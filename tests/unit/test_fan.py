@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tickercast.jobs.requests.results import StoredForecast
+from tickercast.jobs.requests.results import Forecast
 from tickercast.show.fan import NARROWEST, fan
 
 CUTOFF = date(2023, 7, 21)
 BRAILLE = range(0x2800, 0x2900)
 
 
-def made(last_close: float = 100.0, width: float = 0.1) -> StoredForecast:
+def made(last_close: float = 100.0, width: float = 0.1) -> Forecast:
     def at(step: int, part: float) -> float:
         return last_close * (1 + part * width * step / 10)
 
@@ -28,7 +28,7 @@ def made(last_close: float = 100.0, width: float = 0.1) -> StoredForecast:
         }
         for step in range(1, 11)
     ]
-    return StoredForecast("MSFT", CUTOFF, last_close, "lstm", "3", "ohlc/x.csv", 5, steps)
+    return Forecast("MSFT", CUTOFF, last_close, "lstm", "3", "ohlc/x.csv", 5, steps)
 
 
 def lines(*words: Any) -> list[str]:

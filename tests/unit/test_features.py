@@ -8,85 +8,85 @@ import pandas as pd
 import pytest
 
 from tickercast.domain import features
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.errors import TooFewSessions
 
 
-def cut(history: History, sessions: int) -> History:
-    return History(history.symbol, history.bars.iloc[:sessions])
+def cut(bars: Bars, sessions: int) -> Bars:
+    return Bars(bars.symbol, bars.frame.iloc[:sessions])
 
 
-def changed(history: History, **columns: object) -> History:
-    return replace(history, bars=history.bars.assign(**columns))
+def changed(bars: Bars, **columns: object) -> Bars:
+    return replace(bars, frame=bars.frame.assign(**columns))
 
 
 @pytest.mark.parametrize("origin", [90, 91, 120, 250, 313, 319, 320, 400, 555])
-def test_cutting_off_the_future_changes_no_bit(make_history: Callable[..., History], origin: int) -> None:
-    history = make_history(sessions=700)
-    whole, known = features.panel(history), features.panel(cut(history, origin + 1))
+def test_cutting_off_the_future_changes_no_bit(make_bars: Callable[..., Bars], origin: int) -> None:
+    bars = make_bars(sessions=700)
+    whole, known = features.panel(bars), features.panel(cut(bars, origin + 1))
     for field in fields(features.Panel):
         seen = getattr(whole, field.name)[: origin + 1] - getattr(known, field.name)
         assert np.abs(seen).max() == 0.0, field.name
 
 
-def test_another_future_changes_no_bit(make_history: Callable[..., History]) -> None:
-    history = make_history(sessions=600)
+def test_another_future_changes_no_bit(make_bars: Callable[..., Bars]) -> None:
+    bars = make_bars(sessions=600)
     factor = np.where(np.arange(600) > 450, 3.7, 1.0)
-    prices = {name: history.bars[name] * factor for name in ("open", "high", "low", "close", "adj_close", "volume")}
-    before, after = features.panel(history), features.panel(changed(history, **prices))
+    prices = {name: bars.frame[name] * factor for name in ("open", "high", "low", "close", "adj_close", "volume")}
+    before, after = features.panel(bars), features.panel(changed(bars, **prices))
     assert np.array_equal(before.steps[:451], after.steps[:451])
     assert np.array_equal(before.statics[:451], after.statics[:451])
     assert not np.array_equal(before.steps[451], after.steps[451])
 
 
 @pytest.mark.parametrize("sessions", [91, 150, 320, 321, 700])
-def test_serving_sees_the_very_numbers_of_training(make_history: Callable[..., History], sessions: int) -> None:
-    history = make_history(sessions=sessions)
-    panel, served = features.panel(history), features.latest([history])
+def test_serving_sees_the_very_numbers_of_training(make_bars: Callable[..., Bars], sessions: int) -> None:
+    bars = make_bars(sessions=sessions)
+    panel, served = features.panel(bars), features.latest([bars])
     assert np.array_equal(panel.windows(np.array([sessions - 1])), served.steps)
     assert np.array_equal(panel.statics[-1:], served.statics)
     assert panel.sigma_ewma[-1] == served.sigma_ewma[0]
     assert panel.sigma60[-1] == served.sigma60[0]
 
 
-def test_company_changes_nothing(make_history: Callable[..., History]) -> None:
-    histories = [make_history(sessions=sessions, seed=sessions) for sessions in (91, 700, 333)]
-    together = features.latest(histories)
-    for row, history in enumerate(histories):
-        alone = features.latest([history])
+def test_company_changes_nothing(make_bars: Callable[..., Bars]) -> None:
+    series = [make_bars(sessions=sessions, seed=sessions) for sessions in (91, 700, 333)]
+    together = features.latest(series)
+    for row, bars in enumerate(series):
+        alone = features.latest([bars])
         assert np.array_equal(together.steps[row], alone.steps[0])
         assert np.array_equal(together.statics[row], alone.statics[0])
 
 
-def test_bars_older_than_the_tail_change_nothing(make_history: Callable[..., History]) -> None:
-    history = make_history(sessions=1000)
-    short = History(history.symbol, history.bars.iloc[-features.TAIL :])
-    assert np.array_equal(features.latest([history]).steps, features.latest([short]).steps)
-    assert np.array_equal(features.latest([history]).statics, features.latest([short]).statics)
+def test_bars_older_than_the_tail_change_nothing(make_bars: Callable[..., Bars]) -> None:
+    bars = make_bars(sessions=1000)
+    short = Bars(bars.symbol, bars.frame.iloc[-features.TAIL :])
+    assert np.array_equal(features.latest([bars]).steps, features.latest([short]).steps)
+    assert np.array_equal(features.latest([bars]).statics, features.latest([short]).statics)
 
 
-def test_shapes_and_names_agree(make_history: Callable[..., History]) -> None:
-    inputs = features.latest([make_history(), make_history(seed=1)])
+def test_shapes_and_names_agree(make_bars: Callable[..., Bars]) -> None:
+    inputs = features.latest([make_bars(), make_bars(seed=1)])
     assert inputs.steps.shape == (2, features.WINDOW, len(features.STEP_FEATURES))
     assert inputs.statics.shape == (2, len(features.STATIC_FEATURES))
     assert inputs.steps.dtype == inputs.statics.dtype == np.float32
     assert features.latest([]).steps.shape == (0, features.WINDOW, len(features.STEP_FEATURES))
 
 
-def test_the_currency_does_not_matter(make_history: Callable[..., History]) -> None:
-    history = make_history()
-    prices = {name: history.bars[name] * 133.7 for name in ("open", "high", "low", "close", "adj_close")}
-    in_yen = features.latest([changed(history, **prices)])
-    np.testing.assert_allclose(in_yen.steps, features.latest([history]).steps, atol=1e-5)
-    np.testing.assert_allclose(in_yen.sigma_ewma, features.latest([history]).sigma_ewma, rtol=1e-9)
+def test_the_currency_does_not_matter(make_bars: Callable[..., Bars]) -> None:
+    bars = make_bars()
+    prices = {name: bars.frame[name] * 133.7 for name in ("open", "high", "low", "close", "adj_close")}
+    in_yen = features.latest([changed(bars, **prices)])
+    np.testing.assert_allclose(in_yen.steps, features.latest([bars]).steps, atol=1e-5)
+    np.testing.assert_allclose(in_yen.sigma_ewma, features.latest([bars]).sigma_ewma, rtol=1e-9)
 
 
-def test_a_split_that_only_the_close_shows_is_no_market_move(make_history: Callable[..., History]) -> None:
-    history = make_history()
-    factor = np.where(np.arange(len(history)) < 380, 4.0, 1.0)
-    unadjusted = {name: history.bars[name] * factor for name in ("open", "high", "low", "close")}
-    split = features.latest([changed(history, **unadjusted)])
-    np.testing.assert_allclose(split.steps, features.latest([history]).steps, atol=1e-5)
+def test_a_split_that_only_the_close_shows_is_no_market_move(make_bars: Callable[..., Bars]) -> None:
+    bars = make_bars()
+    factor = np.where(np.arange(len(bars)) < 380, 4.0, 1.0)
+    unadjusted = {name: bars.frame[name] * factor for name in ("open", "high", "low", "close")}
+    split = features.latest([changed(bars, **unadjusted)])
+    np.testing.assert_allclose(split.steps, features.latest([bars]).steps, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -101,17 +101,17 @@ def test_a_split_that_only_the_close_shows_is_no_market_move(make_history: Calla
     ],
     ids=["no volume", "zero volume", "constant volume", "constant prices", "tiny prices", "huge high"],
 )
-def test_strange_bars_give_finite_inputs(make_history: Callable[..., History], columns: dict[str, object]) -> None:
-    inputs = features.latest([changed(make_history(), **columns)])
+def test_strange_bars_give_finite_inputs(make_bars: Callable[..., Bars], columns: dict[str, object]) -> None:
+    inputs = features.latest([changed(make_bars(), **columns)])
     assert np.isfinite(inputs.steps).all()
     assert np.isfinite(inputs.statics).all()
     assert np.abs(inputs.steps).max() < 25
     assert (inputs.sigma_ewma > 0).all()
 
 
-def test_a_session_without_volume_has_no_volume_signal(make_history: Callable[..., History]) -> None:
+def test_a_session_without_volume_has_no_volume_signal(make_bars: Callable[..., Bars]) -> None:
     volume = np.full(400, np.nan)
-    inputs = features.latest([changed(make_history(), volume=volume)])
+    inputs = features.latest([changed(make_bars(), volume=volume)])
     assert not inputs.steps[:, :, features.STEP_FEATURES.index("volume_z")].any()
 
 
@@ -121,24 +121,24 @@ def test_the_echo_is_the_largest_move_near_the_lag_before_the_step() -> None:
     close = 100 * np.exp(np.cumsum(returns))
     dates = pd.bdate_range("2020-01-01", periods=500)
     bars = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close", "adj_close"), close))
-    panel = features.panel(History("X", bars.assign(session_date=dates, volume=np.nan)))
+    panel = features.panel(Bars("X", bars.assign(session_date=dates, volume=np.nan)))
     year = panel.statics[399, 10:]
     assert year[2:7] == pytest.approx(np.full(5, 5.0), abs=0.01)  # steps 3 to 7 lie within two sessions of it
     assert year[[0, 1, 7, 8, 9]] == pytest.approx(np.full(5, 1.0), abs=0.3)
 
 
-def test_an_echo_that_the_history_does_not_reach_is_zero(make_history: Callable[..., History]) -> None:
-    assert not features.latest([make_history(sessions=91)]).statics.any()
+def test_an_echo_that_the_history_does_not_reach_is_zero(make_bars: Callable[..., Bars]) -> None:
+    assert not features.latest([make_bars(sessions=91)]).statics.any()
 
 
-def test_ewma_is_that_of_riskmetrics(make_history: Callable[..., History]) -> None:
-    history = make_history(sessions=700)
-    returns = np.diff(np.log(history.bars["close"].to_numpy()))
+def test_ewma_is_that_of_riskmetrics(make_bars: Callable[..., Bars]) -> None:
+    bars = make_bars(sessions=700)
+    returns = np.diff(np.log(bars.frame["close"].to_numpy()))
     variance = pd.Series(returns**2).ewm(alpha=0.06).mean().iloc[-1]
-    assert features.latest([history]).sigma_ewma[0] == pytest.approx(np.sqrt(variance), rel=1e-5)
-    assert features.latest([history]).sigma60[0] == pytest.approx(np.sqrt(np.mean(returns[-60:] ** 2)))
+    assert features.latest([bars]).sigma_ewma[0] == pytest.approx(np.sqrt(variance), rel=1e-5)
+    assert features.latest([bars]).sigma60[0] == pytest.approx(np.sqrt(np.mean(returns[-60:] ** 2)))
 
 
-def test_a_history_that_is_too_short_is_refused_by_name(make_history: Callable[..., History]) -> None:
+def test_a_history_that_is_too_short_is_refused_by_name(make_bars: Callable[..., Bars]) -> None:
     with pytest.raises(TooFewSessions, match="MSFT has 90 session"):
-        features.latest([make_history(sessions=90)])
+        features.latest([make_bars(sessions=90)])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.promotion import PROBATION, Condition, Realised, review, standstill, training
 from tickercast.domain.quality import findings, rebased
 from tickercast.domain.realised import ratio, realised
@@ -82,10 +82,10 @@ def test_a_few_dates_are_no_evidence() -> None:
     assert realised(rows, "own", "other") is None
 
 
-def _history(closes: list[float], days: pd.DatetimeIndex, volume: float = 1e6) -> History:
+def _history(closes: list[float], days: pd.DatetimeIndex, volume: float = 1e6) -> Bars:
     close = np.array(closes)
     prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), close)
-    return History("MSFT", pd.DataFrame({"session_date": days, **prices, "volume": volume}))
+    return Bars("MSFT", pd.DataFrame({"session_date": days, **prices, "volume": volume}))
 
 
 def _days(count: int) -> pd.DatetimeIndex:

@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support import nasty
 
-from tickercast import config
-from tickercast import engines as bootstrap
+from tickercast import config, engines
 from tickercast.domain.bars import Reading
 from tickercast.domain.price_files import read_csv
 from tickercast.domain.symbols import parse_symbol
@@ -38,21 +37,21 @@ def read(data: bytes, symbol: str | None) -> Reading:
 
 
 def keeps_the_contract(reading: Reading) -> bool:
-    for symbol, history in reading.histories.items():
-        bars = history.bars
-        prices = bars[["open", "high", "low", "close", "adj_close"]].to_numpy(float)
-        slack = 1e-4 * bars["close"]
-        assert parse_symbol(symbol) == symbol == history.symbol
-        assert len(bars) > 0
-        assert bars["session_date"].is_monotonic_increasing
-        assert bars["session_date"].is_unique
-        assert bars["session_date"].dt.year.between(1900, 2100).all()
+    for symbol, bars in reading.bars.items():
+        frame = bars.frame
+        prices = frame[["open", "high", "low", "close", "adj_close"]].to_numpy(float)
+        slack = 1e-4 * frame["close"]
+        assert parse_symbol(symbol) == symbol == bars.symbol
+        assert len(frame) > 0
+        assert frame["session_date"].is_monotonic_increasing
+        assert frame["session_date"].is_unique
+        assert frame["session_date"].dt.year.between(1900, 2100).all()
         assert np.isfinite(prices).all()
         assert (prices > 0).all()
-        assert (bars["low"] <= bars[["open", "close"]].min(axis=1) + slack).all()
-        assert (bars["high"] >= bars[["open", "close"]].max(axis=1) - slack).all()
-        assert (bars["volume"].isna() | bars["volume"].between(0, np.finfo(float).max)).all()
-    return not set(reading.histories) & set(reading.failures)
+        assert (frame["low"] <= frame[["open", "close"]].min(axis=1) + slack).all()
+        assert (frame["high"] >= frame[["open", "close"]].max(axis=1) - slack).all()
+        assert (frame["volume"].isna() | frame["volume"].between(0, np.finfo(float).max)).all()
+    return not set(reading.bars) & set(reading.failures)
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
@@ -90,8 +89,8 @@ def test_no_file_breaks_the_reader_or_takes_it_long(case: str) -> None:
 def test_no_row_of_a_symbol_that_only_looks_like_another_becomes_one_of_it(other: str) -> None:
     rows = f"{nasty.GOOD}2023-06-30,10,12,9,11,11,1000,{other}\n"
     reading = read(rows.encode(), None)
-    assert list(reading.histories) == ["MSFT"]
-    assert len(reading.histories["MSFT"]) == len(nasty.GOOD.splitlines()) - 1
+    assert list(reading.bars) == ["MSFT"]
+    assert len(reading.bars["MSFT"]) == len(nasty.GOOD.splitlines()) - 1
     assert len(reading.failures) == 1
 
 
@@ -128,8 +127,8 @@ HEADERS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1
 @pytest.fixture
 def door(workspace: Path) -> tuple[Any, Warehouse]:
     settings = config.load()
-    warehouse = bootstrap.warehouse(settings)
-    bootstrap.provisioned(bootstrap.object_store(settings, announce=False), warehouse)
+    warehouse = engines.warehouse(settings)
+    engines.provisioned(engines.object_store(settings, announce=False), warehouse)
     source = config.resource("cloud_function") / "main.py"
     return create_app("forecast", str(source), "cloudevent").test_client(), warehouse
 

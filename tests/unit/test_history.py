@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nst
 
-from tickercast.domain.bars import BAR_COLUMNS, History
+from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.domain.price_files import read_csv, to_csv
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, NoRecentBars, UsageError
@@ -19,8 +19,8 @@ HEADER = "Date,Open,High,Low,Close,Adj Close,Volume\n"
 GOOD = "2023-07-20,10,12,9,11,10.5,100\n2023-07-21,11,13,10,12,11.5,200\n"
 
 
-def only(text: str) -> History:
-    return read_csv(text.encode(), symbol="MSFT").histories["MSFT"]
+def only(text: str) -> Bars:
+    return read_csv(text.encode(), symbol="MSFT").bars["MSFT"]
 
 
 # What is read.
@@ -38,7 +38,7 @@ def only(text: str) -> History:
 )
 def test_a_file_is_read_the_same_as_numbers_and_as_texts(text: str) -> None:
     quoted = HEADER.replace("Date", '"Date"')  # quotes keep a file from being read as numbers
-    pd.testing.assert_frame_equal(only(HEADER + text).bars, only(quoted + text).bars, check_exact=True)
+    pd.testing.assert_frame_equal(only(HEADER + text).frame, only(quoted + text).frame, check_exact=True)
 
 
 def test_one_bad_symbol_among_good_ones_is_told_of_in_the_words_of_the_file() -> None:
@@ -49,7 +49,7 @@ def test_one_bad_symbol_among_good_ones_is_told_of_in_the_words_of_the_file() ->
         + GOOD.replace(",13,", ",-1,").replace("\n", ",BAD\n")
     )
     reading = read_csv(lines.encode())
-    assert list(reading.histories) == ["MSFT"]
+    assert list(reading.bars) == ["MSFT"]
     assert "High '-1' of 2023-07-21" in str(reading.failures["BAD"])
 
 
@@ -70,25 +70,25 @@ def test_one_bad_symbol_among_good_ones_is_told_of_in_the_words_of_the_file() ->
     ],
 )
 def test_a_csv_is_read_whatever_its_spelling(text: str) -> None:
-    history = only(text)
+    bars = only(text)
 
-    assert history.symbol == "MSFT"
-    assert tuple(history.bars.columns) == BAR_COLUMNS
-    assert history.bars["session_date"].dt.date.tolist() == [date(2023, 7, 20), date(2023, 7, 21)]
-    assert history.bars[list(BAR_COLUMNS[1:])].values.tolist() == [
+    assert bars.symbol == "MSFT"
+    assert tuple(bars.frame.columns) == BAR_COLUMNS
+    assert bars.frame["session_date"].dt.date.tolist() == [date(2023, 7, 20), date(2023, 7, 21)]
+    assert bars.frame[list(BAR_COLUMNS[1:])].values.tolist() == [
         [10, 12, 9, 11, 10.5, 100],
         [11, 13, 10, 12, 11.5, 200],
     ]
-    assert len(history) == 2
-    assert (history.cutoff, history.last_close, history.source_note) == (date(2023, 7, 21), 12.0, "")
+    assert len(bars) == 2
+    assert (bars.cutoff, bars.last_close, bars.source_note) == (date(2023, 7, 21), 12.0, "")
 
 
 def test_columns_may_come_in_any_order_and_with_others() -> None:
-    assert only("Close,Dividends,Low,Date,High,Open\n11,0,9,2023-07-20,12,10\n").bars["high"].tolist() == [12.0]
+    assert only("Close,Dividends,Low,Date,High,Open\n11,0,9,2023-07-20,12,10\n").frame["high"].tolist() == [12.0]
 
 
 def test_without_adjusted_close_and_volume_the_close_stands_in_and_the_volume_is_unknown() -> None:
-    bars = only("Date,Open,High,Low,Close\n2023-07-20,10,12,9,11\n").bars
+    bars = only("Date,Open,High,Low,Close\n2023-07-20,10,12,9,11\n").frame
 
     assert bars["adj_close"].tolist() == [11.0]
     assert bars["volume"].isna().all()
@@ -101,7 +101,7 @@ def test_a_high_that_misses_the_close_by_rounding_is_accepted() -> None:
 def test_a_symbol_column_wins_over_the_name_of_the_file() -> None:
     text = b"Date,Open,High,Low,Close,Symbol\n2023-07-20,10,12,9,11, brk-b\n"
 
-    assert list(read_csv(text, symbol="MSFT").histories) == ["BRK-B"]
+    assert list(read_csv(text, symbol="MSFT").bars) == ["BRK-B"]
 
 
 def test_a_file_of_many_symbols_loses_only_the_bad_one() -> None:
@@ -114,7 +114,7 @@ def test_a_file_of_many_symbols_loses_only_the_bad_one() -> None:
 
     reading = read_csv("\n".join(["Symbol,Date,Open,High,Low,Close", *rows]).encode())
 
-    assert {symbol: len(history) for symbol, history in reading.histories.items()} == {"AAPL": 2, "VOD.L": 1}
+    assert {symbol: len(bars) for symbol, bars in reading.bars.items()} == {"AAPL": 2, "VOD.L": 1}
     assert list(reading.failures) == ["MSFT"]
     assert "MSFT: Close '-2' of 2023-07-21" in str(reading.failures["MSFT"])
 
@@ -171,7 +171,7 @@ def test_a_file_that_names_no_symbol_is_refused() -> None:
 def test_a_bad_bar_is_quoted_with_its_date_and_what_was_needed(rows: str, words: list[str]) -> None:
     reading = read_csv((HEADER + rows).encode(), symbol="MSFT")
 
-    assert not reading.histories
+    assert not reading.bars
     assert isinstance(reading.failures["MSFT"], InvalidBars)
     assert all(word in str(reading.failures["MSFT"]) for word in ["MSFT", *words])
 
@@ -185,7 +185,7 @@ def test_a_symbol_that_could_be_something_else_is_refused(name: str) -> None:
 
     reading = read_csv(text.encode())
 
-    assert list(reading.histories) == ["AAPL"]
+    assert list(reading.bars) == ["AAPL"]
     [(key, failure)] = reading.failures.items()
     assert len(key) <= 40
     assert "is not a symbol" in str(failure)
@@ -212,7 +212,7 @@ def test_a_symbol_is_spelt_in_upper_case(text: str, symbol: str) -> None:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> History:
+def series(draw: st.DrawFn) -> Bars:
     count = draw(st.integers(1, 30))
     days = draw(st.lists(st.dates(date(1970, 1, 1), date(2100, 1, 1)), min_size=count, max_size=count, unique=True))
     prices = draw(nst.arrays(np.float64, (count, 5), elements=st.floats(1e-4, 1e7)))
@@ -222,20 +222,20 @@ def histories(draw: st.DrawFn) -> History:
     bars["low"] = prices.min(axis=1)
     bars["volume"] = draw(nst.arrays(np.float64, count, elements=st.sampled_from([0.0, 1.0, 1e12, np.nan])))
     symbol = draw(st.sampled_from(["MSFT", "BRK-B", "VOD.L", "ETH-USD", "^GSPC", "EURUSD=X", "0700.HK", "NAN", "NULL"]))
-    return History(symbol, bars[list(BAR_COLUMNS)], draw(st.sampled_from(["", "simulated"])))
+    return Bars(symbol, bars[list(BAR_COLUMNS)], draw(st.sampled_from(["", "simulated"])))
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.lists(histories(), min_size=1, max_size=3, unique_by=lambda history: history.symbol))
-def test_what_is_written_is_read_again(written: list[History]) -> None:
+@given(st.lists(series(), min_size=1, max_size=3, unique_by=lambda bars: bars.symbol))
+def test_what_is_written_is_read_again(written: list[Bars]) -> None:
     reading = read_csv(to_csv(written))
 
     assert not reading.failures
-    assert list(reading.histories) == [history.symbol for history in written]
-    for history in written:
-        read = reading.histories[history.symbol]
-        assert read.source_note == history.source_note
-        pd.testing.assert_frame_equal(read.bars, history.bars, rtol=1e-12)
+    assert list(reading.bars) == [bars.symbol for bars in written]
+    for bars in written:
+        read = reading.bars[bars.symbol]
+        assert read.source_note == bars.source_note
+        pd.testing.assert_frame_equal(read.frame, bars.frame, rtol=1e-12)
 
 
 @settings(deadline=None, max_examples=200)
@@ -243,7 +243,7 @@ def test_what_is_written_is_read_again(written: list[History]) -> None:
 def test_no_file_whatever_breaks_the_reader(data: bytes) -> None:
     with contextlib.suppress(InvalidBars):
         reading = read_csv(data, symbol="MSFT")
-        assert reading.histories or reading.failures
+        assert reading.bars or reading.failures
 
 
 CELLS = st.sampled_from(
@@ -256,7 +256,7 @@ CELLS = st.sampled_from(
 def test_no_row_whatever_breaks_the_reader(rows: list[list[str]]) -> None:
     with contextlib.suppress(InvalidBars):
         reading = read_csv("\n".join([HEADER.strip(), *map(",".join, rows)]).encode(), symbol="MSFT")
-        assert reading.histories or reading.failures
+        assert reading.bars or reading.failures
 
 
 GOOD_ROW = {
@@ -297,28 +297,28 @@ def mixed_files(draw: st.DrawFn) -> pd.DataFrame:
 def test_a_symbol_is_read_from_among_others_as_it_is_alone(rows: pd.DataFrame) -> None:
     together = read_csv(rows.to_csv(index=False).encode())
 
-    assert [*together.histories, *together.failures]
+    assert [*together.bars, *together.failures]
     for symbol, alone in rows.groupby(rows["Symbol"].str.strip().str.upper(), sort=False):
         reading = read_csv(alone.to_csv(index=False).encode())
-        assert {symbol} == {*reading.histories, *reading.failures}
+        assert {symbol} == {*reading.bars, *reading.failures}
         if reading.failures:
             assert str(together.failures[str(symbol)]) == str(reading.failures[str(symbol)])
         else:
-            history = together.histories[str(symbol)]
-            assert history.source_note == reading.histories[str(symbol)].source_note
-            pd.testing.assert_frame_equal(history.bars, reading.histories[str(symbol)].bars)
+            bars = together.bars[str(symbol)]
+            assert bars.source_note == reading.bars[str(symbol)].source_note
+            pd.testing.assert_frame_equal(bars.frame, reading.bars[str(symbol)].frame)
 
 
 # What is cut off.
 
 
 def test_until_a_saturday_the_history_ends_on_friday() -> None:
-    history = only(HEADER + GOOD)
+    bars = only(HEADER + GOOD)
 
-    assert history.until(date(2023, 7, 22)).cutoff == date(2023, 7, 21)
-    assert history.until(date(2023, 7, 20)).cutoff == date(2023, 7, 20)
-    assert len(history.since(date(2023, 7, 21))) == 1
-    assert len(history.since(date(2023, 7, 24))) == 0
+    assert bars.until(date(2023, 7, 22)).cutoff == date(2023, 7, 21)
+    assert bars.until(date(2023, 7, 20)).cutoff == date(2023, 7, 20)
+    assert len(bars.since(date(2023, 7, 21))) == 1
+    assert len(bars.since(date(2023, 7, 24))) == 0
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_a_date_without_recent_bars_is_told_which_date_would_do(as_of: date, wor
 def test_every_real_csv_keeps_the_contract() -> None:
     for path in (SHARED / "yahoo_csv").glob("*.csv"):
         reading = read_csv(path.read_bytes())
-        assert list(reading.histories) == [path.stem]
+        assert list(reading.bars) == [path.stem]
 
 
 def rows(**changes: str) -> bytes:
@@ -355,22 +355,22 @@ def test_an_unreadable_volume_is_a_reason_and_not_a_silent_gap(volume: str) -> N
 
 @pytest.mark.parametrize("volume", ["", "nan", "NULL"])
 def test_no_volume_is_no_fault(volume: str) -> None:
-    assert read_csv(rows(Volume=volume), symbol="MSFT").histories["MSFT"].bars["volume"].isna().all()
+    assert read_csv(rows(Volume=volume), symbol="MSFT").bars["MSFT"].frame["volume"].isna().all()
 
 
 def test_an_adjusted_close_that_is_empty_throughout_counts_as_absent() -> None:
-    bars = read_csv(rows(**{"Adj Close": ""}), symbol="MSFT").histories["MSFT"].bars
+    bars = read_csv(rows(**{"Adj Close": ""}), symbol="MSFT").bars["MSFT"].frame
     assert list(bars["adj_close"]) == [11.0]
 
 
 @pytest.mark.parametrize(("source", "note"), [("Yahoo Finance", ""), ("", ""), ("simulated", "simulated")])
 def test_only_the_word_simulated_says_that_bars_are_made_up(source: str, note: str) -> None:
-    assert read_csv(rows(Source=source), symbol="MSFT").histories["MSFT"].source_note == note
+    assert read_csv(rows(Source=source), symbol="MSFT").bars["MSFT"].source_note == note
 
 
 def test_rows_without_any_value_are_passed_over() -> None:
     reading = read_csv(rows(Symbol="MSFT") + b",,,,,\n")
-    assert list(reading.histories) == ["MSFT"]
+    assert list(reading.bars) == ["MSFT"]
     assert not reading.failures
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tickercast.domain import features
-from tickercast.domain.bars import History, Reading
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.dataset import dataset
 from tickercast.domain.drift import COLUMNS, read_reference
 from tickercast.domain.forecast import QUANTILES
@@ -20,7 +20,7 @@ from tickercast.domain.reference import observe
 from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol, UsageError
 from tickercast.jobs.training.train import evaluate, measures, train
 from tickercast.models.baselines import EwmaT
-from tickercast.models.onnx import ServedModel
+from tickercast.models.onnx import OnnxModel
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -37,12 +37,12 @@ TINY = Recipe(units=4, hidden=4, epochs=2, folds=2, block=120)
 
 
 @pytest.fixture(scope="module")
-def histories() -> list[History]:
+def series() -> list[Bars]:
     random = np.random.default_rng(3)
     return [simulated(symbol, random) for symbol in ("AAA", "BBB")]
 
 
-def simulated(symbol: str, random: np.random.Generator, sessions: int = 700) -> History:
+def simulated(symbol: str, random: np.random.Generator, sessions: int = 700) -> Bars:
     import pandas as pd
 
     sigma = 0.015 * np.exp(0.5 * np.sin(np.arange(sessions) / 40))
@@ -51,23 +51,23 @@ def simulated(symbol: str, random: np.random.Generator, sessions: int = 700) -> 
     high, low = np.maximum(opened, close) * (1 + sigma / 2), np.minimum(opened, close) * (1 - sigma / 2)
     dates = pd.bdate_range(end="2023-07-21", periods=sessions)
     bars = {"session_date": dates, "open": opened, "high": high, "low": low, "close": close, "adj_close": close}
-    return History(symbol, pd.DataFrame(bars | {"volume": random.lognormal(15, 0.4, sessions)}))
+    return Bars(symbol, pd.DataFrame(bars | {"volume": random.lognormal(15, 0.4, sessions)}))
 
 
 @pytest.fixture(scope="module")
-def trained(histories: list[History]) -> Any:
-    return fit(histories, trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
+def trained(series: list[Bars]) -> Any:
+    return fit(series, trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
 
 
-def test_an_untrained_network_answers_the_training_quantiles(histories: list[History]) -> None:
-    some = examples(histories, THROUGH)
+def test_an_untrained_network_answers_the_training_quantiles(series: list[Bars]) -> None:
+    some = examples(series, THROUGH)
     z = network(some, TINY)([some.steps[:50], some.statics[:50]], training=False)[0].numpy()
     expected = np.quantile(some.returns, QUANTILES, axis=0).T
     np.testing.assert_allclose(z, np.broadcast_to(expected, z.shape), atol=1e-5)
 
 
-def test_quantiles_never_cross_whatever_the_weights_and_inputs(histories: list[History]) -> None:
-    some = examples(histories, THROUGH)
+def test_quantiles_never_cross_whatever_the_weights_and_inputs(series: list[Bars]) -> None:
+    some = examples(series, THROUGH)
     model = network(some, TINY)
     random = np.random.default_rng(0)
     model.set_weights([random.normal(0, 3, weight.shape) for weight in model.get_weights()])
@@ -76,16 +76,16 @@ def test_quantiles_never_cross_whatever_the_weights_and_inputs(histories: list[H
     assert (np.diff(z, axis=2) > 0).all()
 
 
-def test_examples_use_nothing_after_the_last_date(histories: list[History]) -> None:
-    cut = [History(h.symbol, h.bars[h.bars["session_date"] <= np.datetime64(THROUGH)]) for h in histories]
-    whole, known = examples(histories, THROUGH), examples(cut, THROUGH)
+def test_examples_use_nothing_after_the_last_date(series: list[Bars]) -> None:
+    cut = [Bars(h.symbol, h.frame[h.frame["session_date"] <= np.datetime64(THROUGH)]) for h in series]
+    whole, known = examples(series, THROUGH), examples(cut, THROUGH)
     for name in Examples.__dataclass_fields__:
         assert np.array_equal(getattr(whole, name), getattr(known, name)), name
-    assert len(known) == sum(len(history) - features.MIN_SESSIONS + 1 - 10 for history in cut)
+    assert len(known) == sum(len(bars) - features.MIN_SESSIONS + 1 - 10 for bars in cut)
 
 
-def test_returns_are_in_units_of_ewma_sigma_and_the_root_of_the_step(histories: list[History]) -> None:
-    some, panel = examples(histories[:1], THROUGH), features.panel(histories[0])
+def test_returns_are_in_units_of_ewma_sigma_and_the_root_of_the_step(series: list[Bars]) -> None:
+    some, panel = examples(series[:1], THROUGH), features.panel(series[0])
     move = panel.log_close[90 + 4] - panel.log_close[90]
     assert some.returns[0, 3] == pytest.approx(move / (2 * panel.sigma_ewma[90]), rel=1e-5)
 
@@ -106,7 +106,7 @@ def test_every_session_is_validated_by_one_fold_of_five() -> None:
 
 
 def test_the_exported_network_gives_the_same_numbers_in_every_batch_size(trained: Any) -> None:
-    model, random = ServedModel(trained.bundle()), np.random.default_rng(1)
+    model, random = OnnxModel(trained.bundle()), np.random.default_rng(1)
     for size in (1, 7, 500):
         steps = random.normal(size=(size, features.WINDOW, len(features.STEP_FEATURES))).astype(np.float32)
         statics = random.normal(size=(size, len(features.STATIC_FEATURES))).astype(np.float32)
@@ -121,15 +121,15 @@ def test_a_network_that_answers_differently_makes_no_bundle(trained: Any) -> Non
         check_parity(other, bundle)
 
 
-def test_the_served_bundle_predicts_what_the_trained_network_predicts(trained: Any, histories: list[History]) -> None:
-    served = ServedModel(trained.bundle()).predict(histories)
-    np.testing.assert_allclose(served, trained.predict(histories), atol=1e-6)
+def test_the_served_bundle_predicts_what_the_trained_network_predicts(trained: Any, series: list[Bars]) -> None:
+    served = OnnxModel(trained.bundle()).predict(series)
+    np.testing.assert_allclose(served, trained.predict(series), atol=1e-6)
 
 
-def test_a_saved_network_predicts_the_same_again(trained: Any, histories: list[History], tmp_path: Path) -> None:
+def test_a_saved_network_predicts_the_same_again(trained: Any, series: list[Bars], tmp_path: Path) -> None:
     trained.save(tmp_path / "network.keras")
     again = load_keras(tmp_path / "network.keras")
-    np.testing.assert_array_equal(again.predict(histories), trained.predict(histories))
+    np.testing.assert_array_equal(again.predict(series), trained.predict(series))
     assert again.card == trained.card
 
 
@@ -138,17 +138,15 @@ def test_a_network_that_was_never_saved_is_refused(tmp_path: Path) -> None:
         load_keras(tmp_path / "network.keras")
 
 
-def test_the_same_data_and_seeds_give_the_same_model_curves_and_measures(
-    trained: Any, histories: list[History]
-) -> None:
-    again = fit(histories, trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
+def test_the_same_data_and_seeds_give_the_same_model_curves_and_measures(trained: Any, series: list[Bars]) -> None:
+    again = fit(series, trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
     assert again.parameters == trained.parameters
     assert list(again.curves) == list(trained.curves)
     for name, curve in trained.curves.items():
         assert again.curves[name] == pytest.approx(curve, abs=1e-3), name
-    np.testing.assert_allclose(again.predict(histories), trained.predict(histories), rtol=1e-3)
+    np.testing.assert_allclose(again.predict(series), trained.predict(series), rtol=1e-3)
     first, second = (
-        measures(evaluate(model, [EwmaT()], histories, THROUGH, date(2023, 12, 31))) for model in (trained, again)
+        measures(evaluate(model, [EwmaT()], series, THROUGH, date(2023, 12, 31))) for model in (trained, again)
     )
     assert second == pytest.approx(first, abs=1e-3)
 
@@ -161,34 +159,34 @@ def test_every_seed_has_its_losses_by_epoch(trained: Any) -> None:
     assert trained.curves["seed_1/loss"] != trained.curves["seed_2/loss"]
 
 
-def test_training_stops_early_and_keeps_the_best_epoch(histories: list[History]) -> None:
+def test_training_stops_early_and_keeps_the_best_epoch(series: list[Bars]) -> None:
     hasty = replace(TINY, rate=0.1, epochs=8, patience=1)
-    losses = fit(histories, trained_through=THROUGH, seeds=[1], recipe=hasty).curves["seed_1/val_z_loss"]
+    losses = fit(series, trained_through=THROUGH, seeds=[1], recipe=hasty).curves["seed_1/val_z_loss"]
     assert len(losses) < 8
     assert losses[-1] >= min(losses[:-1])
 
 
-def test_an_attempt_is_worth_what_a_training_states(trained: Any, histories: list[History]) -> None:
+def test_an_attempt_is_worth_what_a_training_states(trained: Any, series: list[Bars]) -> None:
     seen: list[Any] = []
-    loss = prepare(histories, trained_through=THROUGH).attempt(TINY, [1, 2], seen.append)
+    loss = prepare(series, trained_through=THROUGH).attempt(TINY, [1, 2], seen.append)
     assert round(loss, 6) == pytest.approx(trained.parameters["validation_sp"], rel=1e-3)
     assert [(epoch.fold, epoch.seed, epoch.share) for epoch in seen] == [(0, 1, 0.5), (0, 1, 1), (1, 2, 0.5), (1, 2, 1)]
     assert [epoch.losses["val_z_loss"] for epoch in seen[:2]] == pytest.approx(trained.curves["seed_1/val_z_loss"])
     assert seen[1].ratio <= seen[0].ratio < 1.1
 
 
-def test_what_is_raised_after_an_epoch_ends_an_attempt(histories: list[History]) -> None:
+def test_what_is_raised_after_an_epoch_ends_an_attempt(series: list[Bars]) -> None:
     def stop(epoch: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(histories, trained_through=THROUGH).attempt(TINY, [1, 2], stop)
+        prepare(series, trained_through=THROUGH).attempt(TINY, [1, 2], stop)
 
 
-def test_training_reports_its_progress(histories: list[History]) -> None:
+def test_training_reports_its_progress(series: list[Bars]) -> None:
     seen: list[tuple[int, int]] = []
     fit(
-        histories,
+        series,
         trained_through=THROUGH,
         seeds=[1],
         on_progress=lambda done, total: seen.append((done, total)),
@@ -205,52 +203,52 @@ def test_the_recipe_follows_from_the_number_of_examples(examples: int, batch: in
     assert Recipe.of_size(examples) == Recipe(batch=batch, epochs=epochs, every=every)
 
 
-def test_thinned_training_learns_from_every_third_session(histories: list[History]) -> None:
-    whole = examples(histories, THROUGH)
-    thinned = fit(histories, trained_through=THROUGH, seeds=[1], recipe=replace(TINY, every=3))
+def test_thinned_training_learns_from_every_third_session(series: list[Bars]) -> None:
+    whole = examples(series, THROUGH)
+    thinned = fit(series, trained_through=THROUGH, seeds=[1], recipe=replace(TINY, every=3))
     assert thinned.parameters["examples"] == (whole.day % 3 == 0).sum()
     assert f"{thinned.parameters['examples']:,} origins" in thinned.card.trained_on
 
 
 @pytest.fixture(scope="module")
-def crypto() -> list[History]:
+def crypto() -> list[Bars]:
     random = np.random.default_rng(4)
     return [simulated(symbol, random, sessions=900) for symbol in ("BTC-USD", "ETH-USD")]
 
 
 @pytest.fixture(scope="module")
-def trained_beside_crypto(histories: list[History], crypto: list[History]) -> Any:
-    return fit([*crypto, *histories], trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
+def trained_beside_crypto(series: list[Bars], crypto: list[Bars]) -> Any:
+    return fit([*crypto, *series], trained_through=THROUGH, seeds=[1, 2], recipe=TINY)
 
 
 def test_crypto_sets_its_calibration_and_leaves_the_network_alone(
-    trained: Any, trained_beside_crypto: Any, histories: list[History], crypto: list[History]
+    trained: Any, trained_beside_crypto: Any, series: list[Bars], crypto: list[Bars]
 ) -> None:
     card = trained_beside_crypto.card
     assert trained.card.calibrations == {}
     assert np.shape(card.calibrations["crypto"]) == (10, 13)
     assert card.trained_on.endswith("crypto intervals calibrated on BTC-USD, ETH-USD up to the same date")
-    np.testing.assert_allclose(trained_beside_crypto.predict(histories), trained.predict(histories), rtol=1e-3)
-    served = ServedModel(trained_beside_crypto.bundle())
+    np.testing.assert_allclose(trained_beside_crypto.predict(series), trained.predict(series), rtol=1e-3)
+    served = OnnxModel(trained_beside_crypto.bundle())
     np.testing.assert_allclose(served.predict(crypto), trained_beside_crypto.predict(crypto), atol=1e-6)
 
 
-def test_calibration_of_a_class_uses_nothing_after_the_last_date(trained: Any, crypto: list[History]) -> None:
-    cut = [History(h.symbol, h.bars[h.bars["session_date"] <= np.datetime64(THROUGH)]) for h in crypto]
+def test_calibration_of_a_class_uses_nothing_after_the_last_date(trained: Any, crypto: list[Bars]) -> None:
+    cut = [Bars(h.symbol, h.frame[h.frame["session_date"] <= np.datetime64(THROUGH)]) for h in crypto]
     assert calibrated(trained.model, crypto, THROUGH) == calibrated(trained.model, cut, THROUGH) != ()
 
 
-def test_a_class_with_few_sessions_keeps_the_common_calibration(trained: Any, crypto: list[History]) -> None:
+def test_a_class_with_few_sessions_keeps_the_common_calibration(trained: Any, crypto: list[Bars]) -> None:
     assert calibrated(trained.model, crypto, date(2021, 6, 30)) == ()
 
 
-def test_only_crypto_trains_on_crypto(crypto: list[History]) -> None:
+def test_only_crypto_trains_on_crypto(crypto: list[Bars]) -> None:
     alone = fit(crypto, trained_through=THROUGH, seeds=[1], recipe=TINY)
     assert alone.card.calibrations == {}
     assert alone.card.trained_on.startswith("BTC-USD, ETH-USD;")
 
 
-def test_calibration_of_a_class_finds_the_factor_that_makes_it_exact(crypto: list[History]) -> None:
+def test_calibration_of_a_class_finds_the_factor_that_makes_it_exact(crypto: list[Bars]) -> None:
     levels = np.array(QUANTILES)
     some = examples(crypto, THROUGH)
     wide = np.broadcast_to(2 * np.quantile(some.returns, levels, axis=0).T, (len(some), 10, 13))
@@ -270,11 +268,11 @@ def test_smoothed_factors_never_let_quantiles_cross() -> None:
         assert (np.diff(reach[:, :7]) < 1e-9).all()
 
 
-def test_too_little_to_learn_from_is_said(make_history: Callable[..., History]) -> None:
+def test_too_little_to_learn_from_is_said(make_bars: Callable[..., Bars]) -> None:
     with pytest.raises(TooFewSessions, match="has 101 sessions"):
-        fit([make_history(sessions=95)], trained_through=date(2030, 1, 1), seeds=[1])
+        fit([make_bars(sessions=95)], trained_through=date(2030, 1, 1), seeds=[1])
     with pytest.raises(TooFewSessions, match="hold some back"):
-        fit([make_history(sessions=200)], trained_through=date(2030, 1, 1), seeds=[1])
+        fit([make_bars(sessions=200)], trained_through=date(2030, 1, 1), seeds=[1])
 
 
 class Source:
@@ -282,51 +280,51 @@ class Source:
 
     name = "given"
 
-    def __init__(self, histories: Sequence[History]) -> None:
-        self.histories = {history.symbol: history for history in histories}
+    def __init__(self, series: Sequence[Bars]) -> None:
+        self.bars = {bars.symbol: bars for bars in series}
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        found = {symbol: self.histories[symbol] for symbol in symbols if symbol in self.histories}
+        found = {symbol: self.bars[symbol] for symbol in symbols if symbol in self.bars}
         advance(len(symbols))
         return Reading(found, {symbol: UnknownSymbol(symbol) for symbol in symbols if symbol not in found})
 
 
-def test_the_job_trains_measures_on_later_dates_and_reports_failures(histories: list[History], trained: Any) -> None:
+def test_the_job_trains_measures_on_later_dates_and_reports_failures(series: list[Bars], trained: Any) -> None:
     failed: list[str] = []
     bundle = train(
-        Source(histories),
+        Source(series),
         ["AAA", "BBB", "NONE"],
         date(2000, 1, 1),
         date(2023, 12, 31),
         THROUGH,
         fit=lambda *args, **more: trained,
-        peers=lambda histories, through: [EwmaT()],
+        peers=lambda series, through: [EwmaT()],
         on_failure=lambda symbol, reason: failed.append(symbol),
     )
     assert failed == ["NONE"]
-    tables = evaluate(trained, [EwmaT()], histories, THROUGH, date(2023, 12, 31))
+    tables = evaluate(trained, [EwmaT()], series, THROUGH, date(2023, 12, 31))
     assert bundle.card.metrics == measures(tables)
     assert bundle.card.metrics["n"] == 2 * 14
     assert 0.5 < bundle.card.metrics["sp_vs_ewma_t"] < 1.5
 
 
 def test_the_job_keeps_a_reference_of_the_teachers_up_to_the_last_date_learned_from(
-    histories: list[History], crypto: list[History], trained: Any
+    series: list[Bars], crypto: list[Bars], trained: Any
 ) -> None:
     bundle = train(
-        Source([*histories, *crypto]),
-        [history.symbol for history in (*histories, *crypto)],
+        Source([*series, *crypto]),
+        [bars.symbol for bars in (*series, *crypto)],
         date(2000, 1, 1),
         date(2023, 12, 31),
         THROUGH,
         fit=lambda *args, **more: trained,
-        peers=lambda histories, through: [EwmaT()],
+        peers=lambda series, through: [EwmaT()],
     )
     reference = read_reference(bundle.reference)
     assert set(reference.symbols) == {"AAA", "BBB"}
     assert max(reference.session_dates) <= THROUGH
     assert max(reference.limits) == 2
-    served = observe(histories[0], ServedModel(trained.bundle()))
+    served = observe(series[0], OnnxModel(trained.bundle()))
     row = list(served.session_dates.astype(object)).index(reference.session_dates[reference.symbols.index("AAA")])
     at = reference.symbols.index("AAA")
     kept = [reference.columns[name][at] for name in COLUMNS]
@@ -343,7 +341,7 @@ class Registry:
         return bundle
 
 
-def test_the_job_registers_data_curves_figures_and_the_network(histories: list[History], trained: Any) -> None:
+def test_the_job_registers_data_curves_figures_and_the_network(series: list[Bars], trained: Any) -> None:
     registry, drawn = Registry(), []
 
     def picture(report: Any, peers: Any) -> bytes:
@@ -351,13 +349,13 @@ def test_the_job_registers_data_curves_figures_and_the_network(histories: list[H
         return b"a picture"
 
     train(
-        Source(histories),
+        Source(series),
         ["AAA", "BBB"],
         date(2000, 1, 1),
         date(2023, 12, 31),
         THROUGH,
         fit=lambda *args, **more: trained,
-        peers=lambda histories, through: [EwmaT()],
+        peers=lambda series, through: [EwmaT()],
         registry=registry,
         picture=picture,
     )
@@ -365,8 +363,8 @@ def test_the_job_registers_data_curves_figures_and_the_network(histories: list[H
     assert record.network is trained.model
     assert record.curves == trained.curves
     assert record.parameters["units"] == TINY.units
-    assert record.datasets["training"] == dataset("given", histories, THROUGH)
-    assert record.datasets["evaluation"] == dataset("given", histories, date(2023, 12, 31))
+    assert record.datasets["training"] == dataset("given", series, THROUGH)
+    assert record.datasets["evaluation"] == dataset("given", series, date(2023, 12, 31))
     assert record.datasets["training"].sha256 != record.datasets["evaluation"].sha256
     assert record.artifacts["backtest.png"] == b"a picture"
     assert drawn == [("tickercast-lstm", ["ewma-t"])]
@@ -375,42 +373,42 @@ def test_the_job_registers_data_curves_figures_and_the_network(histories: list[H
     assert set(told["by_symbol"]) == {"AAA", "BBB"}
 
 
-def test_the_job_hands_the_recipe_to_the_training(histories: list[History], trained: Any) -> None:
+def test_the_job_hands_the_recipe_to_the_training(series: list[Bars], trained: Any) -> None:
     seen = {}
     train(
-        Source(histories),
+        Source(series),
         ["AAA"],
         date(2000, 1, 1),
         date(2023, 12, 31),
         THROUGH,
         fit=lambda *args, **more: seen.update(more) or trained,
-        peers=lambda histories, through: [EwmaT()],
+        peers=lambda series, through: [EwmaT()],
         recipe=TINY,
     )
     assert seen["recipe"] == TINY
 
 
 def test_symbols_held_out_measure_the_model_and_crypto_is_measured_apart(
-    histories: list[History], crypto: list[History], trained: Any
+    series: list[Bars], crypto: list[Bars], trained: Any
 ) -> None:
     learned: list[str] = []
 
-    def fit(histories: Sequence[History], **more: Any) -> Any:
-        learned.extend(history.symbol for history in histories)
+    def fit(series: Sequence[Bars], **more: Any) -> Any:
+        learned.extend(bars.symbol for bars in series)
         return trained
 
-    given = [*histories, *crypto]
+    given = [*series, *crypto]
     bundle = train(
         Source(given),
-        [history.symbol for history in given],
+        [bars.symbol for bars in given],
         date(2000, 1, 1),
         date(2023, 12, 31),
         THROUGH,
         fit=fit,
-        peers=lambda histories, through: [EwmaT()],
+        peers=lambda series, through: [EwmaT()],
         hold_out=2,
     )
-    assert learned == ["AAA", *(history.symbol for history in crypto)]
+    assert learned == ["AAA", *(bars.symbol for bars in crypto)]
     assert bundle.card.hold_out == 2
     assert "held out to measure it: BBB" in bundle.card.trained_on
     assert bundle.card.metrics["n"] == 14
@@ -419,16 +417,16 @@ def test_symbols_held_out_measure_the_model_and_crypto_is_measured_apart(
 
 
 @pytest.mark.parametrize("hold_out", [1, 3])
-def test_holding_out_all_or_none_is_refused(histories: list[History], hold_out: int) -> None:
+def test_holding_out_all_or_none_is_refused(series: list[Bars], hold_out: int) -> None:
     with pytest.raises(UsageError, match=f"one symbol in {hold_out} of 2"):
         train(
-            Source(histories),
+            Source(series),
             ["AAA", "BBB"],
             date(2000, 1, 1),
             date(2023, 12, 31),
             THROUGH,
             fit=lambda *args, **more: None,  # type: ignore[arg-type, return-value]
-            peers=lambda histories, through: [],
+            peers=lambda series, through: [],
             hold_out=hold_out,
         )
 
@@ -442,5 +440,5 @@ def test_the_job_refuses_when_no_symbol_is_known() -> None:
             THROUGH,
             THROUGH,
             fit=lambda *args, **more: pytest.fail("fitted"),
-            peers=lambda histories, through: pytest.fail("compared"),
+            peers=lambda series, through: pytest.fail("compared"),
         )

@@ -9,14 +9,14 @@ import pytest
 
 from tickercast.backends.market_data import folder as market_data_folder
 from tickercast.backends.market_data.folder import Folder
-from tickercast.domain.bars import History, Reading
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import InvalidBars, NoRecentBars, UnknownSymbol, UsageError
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 FIRST, LAST = date(2022, 7, 1), date(2023, 7, 22)
 
-Make = Callable[..., History]
+Make = Callable[..., Bars]
 
 
 def fetch(path: Path, symbols: Sequence[str], first: date = FIRST, last: date = LAST) -> Reading:
@@ -29,54 +29,52 @@ def write_parquet(path: Path, frame: pd.DataFrame) -> None:
         connection.execute(f"COPY bars TO '{path}' (FORMAT parquet)")
 
 
-def table(*histories: History) -> pd.DataFrame:
-    parts = [history.bars.assign(symbol=history.symbol) for history in histories]
+def table(*series: Bars) -> pd.DataFrame:
+    parts = [bars.frame.assign(symbol=bars.symbol) for bars in series]
     return pd.concat(parts).rename(columns={"session_date": "date"})
 
 
-def assert_read(reading: Reading, written: History) -> None:
-    history = reading.histories[written.symbol]
-    expected = written.since(FIRST).bars.reset_index(drop=True)
-    pd.testing.assert_frame_equal(history.bars, expected, rtol=1e-12)
+def assert_read(reading: Reading, written: Bars) -> None:
+    bars = reading.bars[written.symbol]
+    expected = written.since(FIRST).frame.reset_index(drop=True)
+    pd.testing.assert_frame_equal(bars.frame, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("file", ["MSFT.csv", "msft.CSV", "batch-0001.csv", "MSFT.parquet", "us_daily.parquet"])
-def test_a_symbol_is_found_in_a_file_of_its_own_and_in_a_common_one(
-    tmp_path: Path, make_history: Make, file: str
-) -> None:
-    history = make_history("MSFT")
+def test_a_symbol_is_found_in_a_file_of_its_own_and_in_a_common_one(tmp_path: Path, make_bars: Make, file: str) -> None:
+    bars = make_bars("MSFT")
     if file.endswith(".parquet"):
-        write_parquet(tmp_path / file, table(history))
+        write_parquet(tmp_path / file, table(bars))
     else:
-        (tmp_path / file).write_bytes(to_csv([history]))
+        (tmp_path / file).write_bytes(to_csv([bars]))
 
     for source in (tmp_path, tmp_path / file):
-        assert_read(fetch(source, ["MSFT"]), history)
+        assert_read(fetch(source, ["MSFT"]), bars)
 
 
 @pytest.mark.parametrize("file", ["MSFT.csv", "MSFT.parquet"])
-def test_a_file_named_after_its_symbol_needs_no_symbol_column(tmp_path: Path, make_history: Make, file: str) -> None:
-    frame = table(make_history("MSFT")).drop(columns="symbol")
+def test_a_file_named_after_its_symbol_needs_no_symbol_column(tmp_path: Path, make_bars: Make, file: str) -> None:
+    frame = table(make_bars("MSFT")).drop(columns="symbol")
     if file.endswith(".parquet"):
         write_parquet(tmp_path / file, frame)
     else:
         frame.to_csv(tmp_path / file, index=False)
 
-    assert_read(fetch(tmp_path, ["MSFT"]), make_history("MSFT"))
+    assert_read(fetch(tmp_path, ["MSFT"]), make_bars("MSFT"))
 
 
 @pytest.mark.parametrize("file", ["batch-0001.csv", "us_daily.parquet"])
-def test_a_common_file_holds_many_symbols(tmp_path: Path, make_history: Make, file: str) -> None:
-    histories = [make_history(symbol, seed=seed) for seed, symbol in enumerate(["AAPL", "BRK-B", "MSFT"])]
+def test_a_common_file_holds_many_symbols(tmp_path: Path, make_bars: Make, file: str) -> None:
+    series = [make_bars(symbol, seed=seed) for seed, symbol in enumerate(["AAPL", "BRK-B", "MSFT"])]
     if file.endswith(".parquet"):
-        write_parquet(tmp_path / file, table(*histories))
+        write_parquet(tmp_path / file, table(*series))
     else:
-        (tmp_path / file).write_bytes(to_csv(histories))
+        (tmp_path / file).write_bytes(to_csv(series))
 
     reading = fetch(tmp_path, ["MSFT", "AAPL"])
 
-    assert set(reading.histories) == {"MSFT", "AAPL"}
-    assert_read(reading, histories[0])
+    assert set(reading.bars) == {"MSFT", "AAPL"}
+    assert_read(reading, series[0])
 
 
 def test_only_the_files_that_can_hold_a_symbol_are_read(
@@ -93,24 +91,24 @@ def test_only_the_files_that_can_hold_a_symbol_are_read(
     assert read == ["MSFT.csv"]
 
 
-def test_symbols_of_a_parquet_file_are_found_whatever_their_case(tmp_path: Path, make_history: Make) -> None:
-    write_parquet(tmp_path / "us_daily.parquet", table(make_history("MSFT")).assign(symbol=" msft"))
+def test_symbols_of_a_parquet_file_are_found_whatever_their_case(tmp_path: Path, make_bars: Make) -> None:
+    write_parquet(tmp_path / "us_daily.parquet", table(make_bars("MSFT")).assign(symbol=" msft"))
 
-    assert list(fetch(tmp_path, ["MSFT"]).histories) == ["MSFT"]
+    assert list(fetch(tmp_path, ["MSFT"]).bars) == ["MSFT"]
 
 
-def test_titles_and_types_of_a_parquet_file_may_be_those_of_yahoo(tmp_path: Path, make_history: Make) -> None:
-    yahoo = pd.read_csv(io.BytesIO(to_csv([make_history("MSFT")])))
+def test_titles_and_types_of_a_parquet_file_may_be_those_of_yahoo(tmp_path: Path, make_bars: Make) -> None:
+    yahoo = pd.read_csv(io.BytesIO(to_csv([make_bars("MSFT")])))
     assert {"Date", "Adj Close", "Symbol"} < set(yahoo)
     write_parquet(tmp_path / "us_daily.parquet", yahoo)  # the dates are text
 
-    assert_read(fetch(tmp_path, ["MSFT"]), make_history("MSFT"))
+    assert_read(fetch(tmp_path, ["MSFT"]), make_bars("MSFT"))
 
 
-def test_a_file_name_may_contain_what_a_pattern_would(tmp_path: Path, make_history: Make) -> None:
-    write_parquet(tmp_path / "us[1]*?.parquet", table(make_history("MSFT")))
+def test_a_file_name_may_contain_what_a_pattern_would(tmp_path: Path, make_bars: Make) -> None:
+    write_parquet(tmp_path / "us[1]*?.parquet", table(make_bars("MSFT")))
 
-    assert "MSFT" in fetch(tmp_path, ["MSFT"]).histories
+    assert "MSFT" in fetch(tmp_path, ["MSFT"]).bars
 
 
 def test_subfolders_and_other_files_are_left_alone(price_folder: Callable[..., Path]) -> None:
@@ -121,14 +119,14 @@ def test_subfolders_and_other_files_are_left_alone(price_folder: Callable[..., P
 
     reading = fetch(folder, ["MSFT", "AAPL"])
 
-    assert set(reading.histories) == {"MSFT"}
+    assert set(reading.bars) == {"MSFT"}
     assert isinstance(reading.failures["AAPL"], UnknownSymbol)
 
 
-def test_an_unknown_symbol_is_told_what_there_is_and_what_it_may_have_meant(tmp_path: Path, make_history: Make) -> None:
+def test_an_unknown_symbol_is_told_what_there_is_and_what_it_may_have_meant(tmp_path: Path, make_bars: Make) -> None:
     for symbol in ("AAPL", "MSFT"):
-        (tmp_path / f"{symbol}.csv").write_bytes(to_csv([make_history(symbol)]))
-    write_parquet(tmp_path / "more_bars.parquet", table(*(make_history(f"SYM{number}") for number in range(10))))
+        (tmp_path / f"{symbol}.csv").write_bytes(to_csv([make_bars(symbol)]))
+    write_parquet(tmp_path / "more_bars.parquet", table(*(make_bars(f"SYM{number}") for number in range(10))))
 
     failure = fetch(tmp_path, ["MSTF"]).failures["MSTF"]
 
@@ -138,12 +136,12 @@ def test_an_unknown_symbol_is_told_what_there_is_and_what_it_may_have_meant(tmp_
 
 
 @pytest.mark.parametrize("file", ["MSFT.csv", "us_daily.parquet"])
-def test_a_range_without_a_bar_is_told_which_range_there_is(tmp_path: Path, make_history: Make, file: str) -> None:
-    history = make_history("MSFT", last=date(2023, 7, 21), sessions=10)
+def test_a_range_without_a_bar_is_told_which_range_there_is(tmp_path: Path, make_bars: Make, file: str) -> None:
+    bars = make_bars("MSFT", last=date(2023, 7, 21), sessions=10)
     if file.endswith(".parquet"):
-        write_parquet(tmp_path / file, table(history))
+        write_parquet(tmp_path / file, table(bars))
     else:
-        (tmp_path / file).write_bytes(to_csv([history]))
+        (tmp_path / file).write_bytes(to_csv([bars]))
 
     failure = fetch(tmp_path, ["MSFT"], date(2024, 1, 1), date(2024, 7, 22)).failures["MSFT"]
 
@@ -173,15 +171,15 @@ def test_a_bad_file_costs_only_the_symbols_that_it_might_hold(
 
     reading = fetch(folder, ["AAPL", "MSFT"])
 
-    assert set(reading.histories) == {"AAPL"}
+    assert set(reading.bars) == {"AAPL"}
     assert isinstance(reading.failures["MSFT"], InvalidBars | UnknownSymbol)
     assert all(word in str(reading.failures["MSFT"]) for word in words)
     assert "\n" not in str(reading.failures["MSFT"])
 
 
-def test_a_symbol_in_two_files_is_refused_and_both_are_named(tmp_path: Path, make_history: Make) -> None:
+def test_a_symbol_in_two_files_is_refused_and_both_are_named(tmp_path: Path, make_bars: Make) -> None:
     for file in ("batch-0001.csv", "batch-0002.csv"):
-        (tmp_path / file).write_bytes(to_csv([make_history("MSFT")]))
+        (tmp_path / file).write_bytes(to_csv([make_bars("MSFT")]))
 
     failure = fetch(tmp_path, ["MSFT"]).failures["MSFT"]
 
@@ -218,8 +216,8 @@ def test_the_source_is_called_by_its_path_and_counts_every_symbol_once(price_fol
 def test_the_shared_market_data_can_be_named_as_a_source(source: str) -> None:
     reading = fetch(SHARED / source, ["MSFT", "MSTF"], date(2019, 7, 22), date(2022, 7, 22))
 
-    assert reading.histories["MSFT"].cutoff == date(2022, 7, 22)
-    assert len(reading.histories["MSFT"]) == 758
+    assert reading.bars["MSFT"].cutoff == date(2022, 7, 22)
+    assert len(reading.bars["MSFT"]) == 758
     assert "mean MSFT?" in str(reading.failures["MSTF"])
 
 
@@ -240,5 +238,5 @@ def test_parquet_may_spell_symbols_as_numbers(tmp_path: Path) -> None:
             f"TO '{tmp_path}/many.parquet'"
         )
     reading = Folder(tmp_path).fetch(["700", "0700.HK"], date(2023, 1, 1), date(2023, 12, 31), advance=lambda _: None)
-    assert list(reading.histories) == ["700"]
+    assert list(reading.bars) == ["700"]
     assert isinstance(reading.failures["0700.HK"], UnknownSymbol)

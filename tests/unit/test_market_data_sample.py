@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tickercast.backends.market_data.sample import SYMBOLS, Sample
-from tickercast.domain.bars import History, Reading
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import sessions_between
 from tickercast.errors import NoRecentBars, UnknownSymbol
 
@@ -18,18 +18,18 @@ def fetch(symbols: Sequence[str], first: date, last: date) -> Reading:
 
 
 @pytest.fixture(scope="module")
-def histories() -> Mapping[str, History]:
-    return fetch(SYMBOLS, *EVERYTHING).histories
+def series() -> Mapping[str, Bars]:
+    return fetch(SYMBOLS, *EVERYTHING).bars
 
 
-def bar(history: History, day: str) -> pd.Series:
-    return history.bars.set_index("session_date").loc[day]
+def bar(bars: Bars, day: str) -> pd.Series:
+    return bars.frame.set_index("session_date").loc[day]
 
 
-def test_the_sample_holds_five_stocks_without_a_bad_bar_or_a_missing_session(histories: Mapping[str, History]) -> None:
-    assert set(histories) == set(SYMBOLS)
-    for symbol, history in histories.items():
-        days = tuple(history.bars["session_date"].dt.date)
+def test_the_sample_holds_five_stocks_without_a_bad_bar_or_a_missing_session(series: Mapping[str, Bars]) -> None:
+    assert set(series) == set(SYMBOLS)
+    for symbol, bars in series.items():
+        days = tuple(bars.frame["session_date"].dt.date)
         assert days == sessions_between(symbol, days[0], days[-1])
 
 
@@ -42,43 +42,43 @@ def test_the_sample_holds_five_stocks_without_a_bad_bar_or_a_missing_session(his
     ],
 )
 def test_a_split_leaves_no_jump_in_price_or_volume(
-    histories: Mapping[str, History], symbol: str, split: str, before: str
+    series: Mapping[str, Bars], symbol: str, split: str, before: str
 ) -> None:
-    old, new = bar(histories[symbol], before), bar(histories[symbol], split)
+    old, new = bar(series[symbol], before), bar(series[symbol], split)
 
     assert abs(np.log(new["close"] / old["close"])) < 0.1
     assert 0.4 < new["volume"] / old["volume"] < 2.5
 
 
-def test_prices_and_volumes_before_a_split_are_in_new_shares(histories: Mapping[str, History]) -> None:
-    first = bar(histories["AAPL"], "2000-03-01")
+def test_prices_and_volumes_before_a_split_are_in_new_shares(series: Mapping[str, Bars]) -> None:
+    first = bar(series["AAPL"], "2000-03-01")
 
     assert first["close"] == pytest.approx(130.31 / 4, rel=1e-4)
-    assert bar(histories["MSFT"], "2003-02-14")["close"] == pytest.approx(48.30 / 2, rel=1e-4)
+    assert bar(series["MSFT"], "2003-02-14")["close"] == pytest.approx(48.30 / 2, rel=1e-4)
 
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_the_adjusted_close_ends_at_the_last_close_and_never_leaves_it_by_more_than_dividends(
-    histories: Mapping[str, History], symbol: str
+    series: Mapping[str, Bars], symbol: str
 ) -> None:
-    bars = histories[symbol].bars
+    bars = series[symbol].frame
     gap = np.log(bars["adj_close"]).diff() - np.log(bars["close"]).diff()
 
     assert bars["adj_close"].iloc[-1] == pytest.approx(bars["close"].iloc[-1])
     assert gap.abs().max() < 0.11
 
 
-def test_a_special_dividend_is_not_taken_for_a_split(histories: Mapping[str, History]) -> None:
-    assert bar(histories["MSFT"], "2004-11-12")["close"] == pytest.approx(29.97)
-    assert bar(histories["MSFT"], "2004-11-15")["close"] == pytest.approx(27.39)
+def test_a_special_dividend_is_not_taken_for_a_split(series: Mapping[str, Bars]) -> None:
+    assert bar(series["MSFT"], "2004-11-12")["close"] == pytest.approx(29.97)
+    assert bar(series["MSFT"], "2004-11-15")["close"] == pytest.approx(27.39)
 
 
 def test_only_the_range_asked_for_is_given() -> None:
-    history = fetch(["MSFT"], date(2010, 1, 1), date(2012, 7, 22)).histories["MSFT"]
+    bars = fetch(["MSFT"], date(2010, 1, 1), date(2012, 7, 22)).bars["MSFT"]
 
-    assert history.bars["session_date"].iloc[0].date() == date(2010, 1, 4)
-    assert history.cutoff == date(2012, 7, 20)
-    assert history.bars.index[0] == 0
+    assert bars.frame["session_date"].iloc[0].date() == date(2010, 1, 4)
+    assert bars.cutoff == date(2012, 7, 20)
+    assert bars.frame.index[0] == 0
 
 
 def test_an_unknown_symbol_is_told_what_the_sample_holds() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tickercast.backends.market_data.simulated import DEFAULTS, EPOCH, Oracle, Parameters, Simulated, simulate
-from tickercast.domain.bars import BAR_COLUMNS, History, Reading
+from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.domain.calendar import sessions_between
-from tickercast.domain.evaluation import backtest, summary
+from tickercast.domain.evaluation import summary
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.price_files import read_csv, to_csv
 from tickercast.errors import CalendarError, NoRecentBars, UsageError
@@ -19,68 +19,68 @@ def fetch(symbols: Sequence[str], first: date, last: date) -> Reading:
     return Simulated().fetch(symbols, first, last, advance=lambda _: None)
 
 
-def history(symbol: str, first: date, last: date) -> History:
-    return fetch([symbol], first, last).histories[symbol]
+def bars(symbol: str, first: date, last: date) -> Bars:
+    return fetch([symbol], first, last).bars[symbol]
 
 
 @pytest.mark.parametrize("symbol", ["MSFT", "ETH-USD", "VOD.L", "7203.T", "EURUSD=X", "GC=F", "^GSPC"])
 def test_any_symbol_has_one_bar_for_each_session_of_its_exchange(symbol: str) -> None:
     first, last = date(2021, 7, 22), date(2023, 7, 22)
 
-    bars = history(symbol, first, last).bars
+    frame = bars(symbol, first, last).frame
 
-    assert tuple(bars["session_date"].dt.date) == sessions_between(symbol, first, last)
+    assert tuple(frame["session_date"].dt.date) == sessions_between(symbol, first, last)
 
 
 def test_a_later_or_longer_range_continues_the_same_path() -> None:
-    earlier = history("MSFT", date(2023, 1, 1), date(2023, 7, 22))
-    later = history("MSFT", date(2020, 1, 1), date(2023, 7, 29))
+    earlier = bars("MSFT", date(2023, 1, 1), date(2023, 7, 22))
+    later = bars("MSFT", date(2020, 1, 1), date(2023, 7, 29))
 
-    assert later.until(date(2023, 7, 22)).since(date(2023, 1, 1)).bars.reset_index(drop=True).equals(earlier.bars)
+    assert later.until(date(2023, 7, 22)).since(date(2023, 1, 1)).frame.reset_index(drop=True).equals(earlier.frame)
 
 
 def test_a_path_does_not_depend_on_the_symbols_beside_it() -> None:
     first, last = date(2023, 1, 1), date(2023, 7, 22)
 
-    together = fetch(["AAPL", "MSFT"], first, last).histories["MSFT"]
+    together = fetch(["AAPL", "MSFT"], first, last).bars["MSFT"]
 
-    assert together.bars.equals(history("MSFT", first, last).bars)
-    assert not together.bars["close"].equals(history("AAPL", first, last).bars["close"])
+    assert together.frame.equals(bars("MSFT", first, last).frame)
+    assert not together.frame["close"].equals(bars("AAPL", first, last).frame["close"])
 
 
 def test_a_path_is_the_same_in_every_process_and_release() -> None:
-    bars = history("MSFT", date(2023, 7, 21), date(2023, 7, 22)).bars
+    frame = bars("MSFT", date(2023, 7, 21), date(2023, 7, 22)).frame
 
-    assert bars["close"].iloc[0] == pytest.approx(5.44261352, rel=1e-6)
+    assert frame["close"].iloc[0] == pytest.approx(5.44261352, rel=1e-6)
 
 
 def test_the_bars_say_that_they_are_simulated_and_keep_the_csv_contract() -> None:
-    simulated = history("MSFT", date(2000, 1, 1), date(2023, 7, 22))
+    simulated = bars("MSFT", date(2000, 1, 1), date(2023, 7, 22))
 
-    read = read_csv(to_csv([simulated])).histories["MSFT"]
+    read = read_csv(to_csv([simulated])).bars["MSFT"]
 
     assert simulated.source_note == read.source_note == "simulated"
-    assert tuple(simulated.bars.columns) == BAR_COLUMNS
-    assert read.bars.equals(simulated.bars)
+    assert tuple(simulated.frame.columns) == BAR_COLUMNS
+    assert read.frame.equals(simulated.frame)
 
 
 def test_bars_are_plausible() -> None:
-    bars = history("MSFT", EPOCH, date(2023, 7, 22)).bars
-    moves = np.log(bars["close"]).diff().abs()
+    frame = bars("MSFT", EPOCH, date(2023, 7, 22)).frame
+    moves = np.log(frame["close"]).diff().abs()
 
-    assert (bars[["open", "high", "low", "close", "volume"]] > 0).all(axis=None)
-    assert (bars["high"] >= bars[["open", "close"]].max(axis=1)).all()
-    assert (bars["low"] <= bars[["open", "close"]].min(axis=1)).all()
-    assert (bars["high"] > bars["low"]).all()
-    assert moves.corr(np.log(bars["volume"])) > 0.2
+    assert (frame[["open", "high", "low", "close", "volume"]] > 0).all(axis=None)
+    assert (frame["high"] >= frame[["open", "close"]].max(axis=1)).all()
+    assert (frame["low"] <= frame[["open", "close"]].min(axis=1)).all()
+    assert (frame["high"] > frame["low"]).all()
+    assert moves.corr(np.log(frame["volume"])) > 0.2
     assert moves.corr(moves.shift()) > 0.05  # volatility clusters
-    assert 0.2 < np.log(bars["open"] / bars["close"].shift()).var() / moves.pow(2).mean() < 0.4
+    assert 0.2 < np.log(frame["open"] / frame["close"].shift()).var() / moves.pow(2).mean() < 0.4
 
 
 def test_crypto_opens_where_it_closed() -> None:
-    bars = history("ETH-USD", date(2023, 1, 1), date(2023, 7, 22)).bars
+    frame = bars("ETH-USD", date(2023, 1, 1), date(2023, 7, 22)).frame
 
-    assert np.allclose(bars["open"].iloc[1:], bars["close"].iloc[:-1])
+    assert np.allclose(frame["open"].iloc[1:], frame["close"].iloc[:-1])
 
 
 def test_the_process_is_the_one_that_its_parameters_describe() -> None:
@@ -101,9 +101,9 @@ def test_the_long_run_variance_follows_from_the_parameters() -> None:
 def test_other_parameters_make_another_path() -> None:
     calm = dataclasses.replace(DEFAULTS, omega=DEFAULTS.omega / 100)
 
-    read = Simulated(calm).fetch(["MSFT"], EPOCH, date(2023, 7, 22), advance=lambda _: None).histories["MSFT"]
+    read = Simulated(calm).fetch(["MSFT"], EPOCH, date(2023, 7, 22), advance=lambda _: None).bars["MSFT"]
 
-    assert np.log(read.bars["close"]).diff().std() < 0.2 * np.sqrt(DEFAULTS.variance)
+    assert np.log(read.frame["close"]).diff().std() < 0.2 * np.sqrt(DEFAULTS.variance)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def oracle() -> Oracle:
 
 
 def test_the_oracle_knows_the_next_return_to_the_quantile(oracle: Oracle) -> None:
-    known = history("MSFT", date(2020, 1, 1), date(2023, 7, 21))
+    known = bars("MSFT", date(2020, 1, 1), date(2023, 7, 21))
     _, h = simulate("MSFT", len(sessions_between("MSFT", EPOCH, known.cutoff)))
 
     [quantiles] = oracle.predict([known])
@@ -147,9 +147,9 @@ def test_the_oracle_knows_the_next_return_to_the_quantile(oracle: Oracle) -> Non
 
 
 def test_no_model_beats_the_oracle_and_its_intervals_cover_what_they_say(oracle: Oracle) -> None:
-    histories = list(fetch(["A", "B", "C", "D"], date(2003, 1, 1), date(2022, 12, 30)).histories.values())
+    series = list(fetch(["A", "B", "C", "D"], date(2003, 1, 1), date(2022, 12, 30)).bars.values())
 
-    tables = backtest({"oracle": oracle, "ewma-t": EwmaT()}, histories, date(2004, 1, 1), date(2022, 12, 1))
+    tables = backtest({"oracle": oracle, "ewma-t": EwmaT()}, series, date(2004, 1, 1), date(2022, 12, 1))
 
     measured = summary(tables["oracle"])
     assert measured["sp"] < summary(tables["ewma-t"])["sp"]
@@ -159,9 +159,7 @@ def test_no_model_beats_the_oracle_and_its_intervals_cover_what_they_say(oracle:
 
 def test_the_oracle_answers_each_history_alike_whatever_is_beside_it(oracle: Oracle) -> None:
     several = [
-        history(symbol, date(2022, 1, 1), last)
-        for symbol in ("A", "B")
-        for last in (date(2022, 9, 1), date(2023, 7, 21))
+        bars(symbol, date(2022, 1, 1), last) for symbol in ("A", "B") for last in (date(2022, 9, 1), date(2023, 7, 21))
     ]
 
     together = oracle.predict(several)
@@ -170,7 +168,7 @@ def test_the_oracle_answers_each_history_alike_whatever_is_beside_it(oracle: Ora
 
 
 def test_the_oracle_has_nothing_to_say_of_real_bars(oracle: Oracle) -> None:
-    made_up = history("MSFT", date(2020, 1, 1), date(2023, 7, 21))
+    made_up = bars("MSFT", date(2020, 1, 1), date(2023, 7, 21))
 
     with pytest.raises(UsageError, match="real"):
-        oracle.predict([History("MSFT", made_up.bars)])
+        oracle.predict([Bars("MSFT", made_up.frame)])

@@ -64,8 +64,8 @@ def test_many_symbols_are_one_download_with_an_exclusive_end_and_unadjusted_pric
     assert (options["start"], options["end"]) == ("2023-07-01", "2023-07-22")
     assert options["auto_adjust"] is False
     assert options["progress"] is False
-    assert set(reading.histories) == {"MSFT", "AAPL", "BRK-B"}
-    assert reading.histories["AAPL"].cutoff == LAST
+    assert set(reading.bars) == {"MSFT", "AAPL", "BRK-B"}
+    assert reading.bars["AAPL"].cutoff == LAST
 
 
 def test_progress_advances_after_each_download_of_fifty(downloads: list[Any]) -> None:
@@ -82,7 +82,7 @@ def test_a_bad_bar_costs_only_its_own_symbol(monkeypatch: pytest.MonkeyPatch) ->
 
     reading = fetch(["MSFT", "OLD"])
 
-    assert set(reading.histories) == {"MSFT"}
+    assert set(reading.bars) == {"MSFT"}
     assert isinstance(reading.failures["OLD"], InvalidBars)
 
 
@@ -170,7 +170,7 @@ def refuse(error: Exception) -> Answer:
 def test_bars_are_read_and_rows_without_prices_dropped(yahoo_says: Callable[..., None]) -> None:
     yahoo_says(MSFT=lambda: chart(None, 12.0))
 
-    bars = fetch(["MSFT"]).histories["MSFT"].bars
+    bars = fetch(["MSFT"]).bars["MSFT"].frame
 
     assert bars["session_date"].dt.date.tolist() == [date(2023, 7, 21)]
     assert bars[["close", "adj_close", "volume"]].iloc[0].tolist() == [12.0, 6.0, 100.0]
@@ -194,7 +194,7 @@ def test_a_symbol_without_bars_is_told_why_and_costs_no_other(
 
     reading = fetch([symbol, "MSFT"])
 
-    assert set(reading.histories) == {"MSFT"}
+    assert set(reading.bars) == {"MSFT"}
     assert type(reading.failures[symbol]) is error
     assert all(word in str(reading.failures[symbol]) for word in words)
 
@@ -226,7 +226,7 @@ def test_nobody_else_is_asked_about_after_fifty_symbols_of_silence(monkeypatch: 
 
     def ticker(symbol: str, **_: Any) -> Any:
         asked.append(symbol)
-        return SimpleNamespace(history=lambda **_: refuse(NO_HOST)())
+        return SimpleNamespace(bars=lambda **_: refuse(NO_HOST)())
 
     monkeypatch.setattr(yfinance, "download", lambda symbols, **_: table({symbol: [None, None] for symbol in symbols}))
     monkeypatch.setattr(yfinance, "Ticker", ticker)
@@ -252,7 +252,7 @@ def test_what_failed_for_a_passing_reason_is_asked_for_again(yahoo_says: Callabl
 
     reading = fetch(["AAPL", "MSFT"], waits)
 
-    assert set(reading.histories) == {"AAPL", "MSFT"}
+    assert set(reading.bars) == {"AAPL", "MSFT"}
     assert not reading.failures
     assert waits == [0.5]
     assert asked["MSFT"] == 1

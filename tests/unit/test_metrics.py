@@ -19,7 +19,7 @@ def test_the_median_pays_half_the_absolute_error() -> None:
 
 def test_winkler_is_the_width_inside_and_adds_a_penalty_outside() -> None:
     low, high = np.zeros(3), np.full(3, 2.0)
-    # 95 %: 2/0.05 = 40 a unit outside
+    # 95%: 2/0.05 = 40 a unit outside
     assert winkler(np.array([1.0, 2.5, -0.1]), low, high, 0.95) == pytest.approx([2, 2 + 20, 2 + 4])
 
 

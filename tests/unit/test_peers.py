@@ -10,27 +10,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tickercast import cli
-from tickercast import engines as bootstrap
+from tickercast import cli, engines
 from tickercast.backends.market_data.simulated import Parameters, simulate
 from tickercast.backends.object_store.local import LocalObjectStore
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor
 from tickercast.errors import Permanent, TooFewSessions, UsageError
 from tickercast.models import statistical as peers
 from tickercast.models.baselines import student5
 
-MakeHistory = Callable[..., History]
+MakeHistory = Callable[..., Bars]
 NU5 = Parameters(mean=0, omega=8e-6, alpha=0.1, gamma=0, beta=0.87)
 
 
 def available(name: str) -> Predictor:
     package = {model.name: model.package for model in peers.ALL}[name]
     pytest.importorskip(package)
-    return bootstrap.peer(name)
+    return engines.peer(name)
 
 
-@pytest.fixture(params=bootstrap.SLOW_PEERS)
+@pytest.fixture(params=engines.SLOW_PEERS)
 def slow(request: pytest.FixtureRequest) -> Predictor:
     return available(request.param)
 
@@ -40,22 +39,22 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: object())
 
 
-def garch_history(sessions: int) -> tuple[History, float]:
+def garch_history(sessions: int) -> tuple[Bars, float]:
     """A path of a GARCH process, and the standard deviation of the return that comes next."""
     returns, variances = simulate("SIM", sessions - 1, NU5)
     dates = pd.bdate_range(end=date(2023, 7, 21), periods=sessions).astype("datetime64[s]")
     prices = 100 * np.exp(np.concatenate([[0], np.cumsum(returns)]))
-    return History("SIM", pd.DataFrame({"session_date": dates, "adj_close": prices})), float(np.sqrt(variances[-1]))
+    return Bars("SIM", pd.DataFrame({"session_date": dates, "adj_close": prices})), float(np.sqrt(variances[-1]))
 
 
 def test_every_slow_peer_has_a_name_that_a_user_can_give() -> None:
-    assert tuple(model.name for model in peers.ALL) == bootstrap.SLOW_PEERS
+    assert tuple(model.name for model in peers.ALL) == engines.SLOW_PEERS
 
 
 def test_an_answer_depends_on_its_own_history_alone_and_nothing_is_printed(
-    slow: Predictor, make_history: MakeHistory, capfd: pytest.CaptureFixture[str]
+    slow: Predictor, make_bars: MakeHistory, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    one, other = make_history(sessions=255), make_history("AAPL", sessions=270, seed=3)
+    one, other = make_bars(sessions=255), make_bars("AAPL", sessions=270, seed=3)
     both = slow.predict([one, other])
     np.random.seed(1)
     state = np.random.get_state()[1].copy()
@@ -66,26 +65,24 @@ def test_an_answer_depends_on_its_own_history_alone_and_nothing_is_printed(
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_lies_before_the_tail_of_a_fit_changes_nothing(make_history: MakeHistory) -> None:
+def test_what_lies_before_the_tail_of_a_fit_changes_nothing(make_bars: MakeHistory) -> None:
     model = available("auto-ets")
-    history = make_history(sessions=600)
-    np.testing.assert_array_equal(
-        model.predict([history]), model.predict([History("MSFT", history.bars.iloc[-model.tail :])])
-    )
+    bars = make_bars(sessions=600)
+    np.testing.assert_array_equal(model.predict([bars]), model.predict([Bars("MSFT", bars.frame.iloc[-model.tail :])]))
 
 
-def test_prices_in_another_unit_give_the_same_answer(make_history: MakeHistory) -> None:
+def test_prices_in_another_unit_give_the_same_answer(make_bars: MakeHistory) -> None:
     model = available("auto-theta")
-    history = make_history(sessions=255)
-    cents = History("MSFT", history.bars.assign(adj_close=history.bars["adj_close"] / 1024))
-    np.testing.assert_allclose(model.predict([cents]), model.predict([history]), atol=1e-6)
+    bars = make_bars(sessions=255)
+    cents = Bars("MSFT", bars.frame.assign(adj_close=bars.frame["adj_close"] / 1024))
+    np.testing.assert_allclose(model.predict([cents]), model.predict([bars]), atol=1e-6)
 
 
 def test_garch_finds_the_volatility_of_a_garch_process() -> None:
     model = available("garch")
     for sessions in (1100, 1700, 2300):
-        history, sigma = garch_history(sessions)
-        cone = model.predict([history])[0]
+        bars, sigma = garch_history(sessions)
+        cone = model.predict([bars])[0]
         assert (cone[0, 10] - cone[0, 2]) / 2 == pytest.approx(sigma * student5(np.array([0.9]))[0], rel=0.12)
         assert cone[9, 10] - cone[9, 2] > 2 * (cone[0, 10] - cone[0, 2])
 
@@ -97,61 +94,59 @@ def test_garch_turns_to_its_long_run_volatility() -> None:
     assert growth[0] > np.sqrt(10) > growth[1]
 
 
-def test_prophet_leaves_no_file_behind(
-    make_history: MakeHistory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prophet_leaves_no_file_behind(make_bars: MakeHistory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = available("prophet")
-    model.predict([make_history(sessions=251)])  # the first import makes a folder that lasts until the process ends
+    model.predict([make_bars(sessions=251)])  # the first import makes a folder that lasts until the process ends
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    model.predict([make_history(sessions=251)])
+    model.predict([make_bars(sessions=251)])
     assert not list(tmp_path.iterdir())
 
 
-def test_too_short_a_history_is_refused(slow: Predictor, make_history: MakeHistory) -> None:
+def test_too_short_a_history_is_refused(slow: Predictor, make_bars: MakeHistory) -> None:
     with pytest.raises(TooFewSessions, match="at least 251"):
-        slow.predict([make_history(sessions=250)])
+        slow.predict([make_bars(sessions=250)])
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_fit_that_fails_names_symbol_and_cutoff(make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(model: object, history: History) -> None:
+def test_a_fit_that_fails_names_symbol_and_cutoff(make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(model: object, bars: Bars) -> None:
         raise np.linalg.LinAlgError("Singular matrix")
 
     monkeypatch.setattr(peers.Garch, "_quantiles", fail)
     with pytest.raises(Permanent, match=r"garch cannot be fitted to MSFT up to 2023-07-21 .*Singular matrix"):
-        peers.Garch().predict([make_history()])
+        peers.Garch().predict([make_bars()])
 
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("row", [np.zeros(13), np.full(13, np.nan), np.append(np.arange(12.0), np.inf)])
 def test_an_answer_that_is_no_distribution_is_a_failure(
-    make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch, row: np.ndarray
+    make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch, row: np.ndarray
 ) -> None:
-    monkeypatch.setattr(peers.AutoEts, "_quantiles", lambda model, history: np.tile(row, (10, 1)))
+    monkeypatch.setattr(peers.AutoEts, "_quantiles", lambda model, bars: np.tile(row, (10, 1)))
     with pytest.raises(Permanent, match="not finite and rising"):
-        peers.AutoEts().predict([make_history()])
+        peers.AutoEts().predict([make_bars()])
 
 
 def test_a_missing_package_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"garch needs arch, which this environment lacks. Run `make setup-dev`"):
-        bootstrap.peer("garch")
+        engines.peer("garch")
 
 
 @pytest.mark.parametrize(("typed", "hint"), [("profet", "did you mean prophet"), ("lightgbm", "name one of them")])
 def test_an_unknown_peer_is_a_sentence_with_the_names(typed: str, hint: str) -> None:
     with pytest.raises(UsageError, match=f"'{typed}' is no slow peer, and one of garch, .* was needed: {hint}"):
-        bootstrap.peer(typed)
+        engines.peer(typed)
 
 
 @pytest.mark.usefixtures("installed")
 def test_a_slow_peer_can_be_judged_too(tmp_path: Path) -> None:
-    assert bootstrap.predictor("auto-arima", LocalObjectStore(tmp_path, None)).name == "auto-arima"
+    assert engines.predictor("auto-arima", LocalObjectStore(tmp_path, None)).name == "auto-arima"
 
 
 def backtest(*words: str) -> int:
     with pytest.raises(SystemExit) as left:
-        cli.run(["backtest", "--data", "sample", "--from", "2011-01-01", "--to", "2012-12-31", *words])
+        cli.run(["backtest", "--source", "sample", "--from", "2011-01-01", "--to", "2012-12-31", *words])
     return int(left.value.code or 0)
 
 
@@ -175,7 +170,7 @@ def test_the_command_says_when_the_model_was_trained_on_the_dates(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert backtest("--windows", "5", "--json", "out.json") == 0
-    through = bootstrap.shipped_bundle().card.trained_through.isoformat()
+    through = engines.shipped_bundle().card.trained_through.isoformat()
     assert json.loads((workspace / "out.json").read_text())["trained_through"] == through
     assert f"trained on dates up to {through}" in capsys.readouterr().err
     assert backtest("--windows", "5", "--model", "ewma-t", "--json", "out.json") == 0

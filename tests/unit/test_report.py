@@ -77,8 +77,8 @@ def test_an_indicator_that_is_not_there_yet_is_left_out() -> None:
 
 def test_what_followed_stands_in_the_table_and_is_counted() -> None:
     text = read(told(actual={FIRST: 107.0})).text
-    assert "107.00 95 %" in text
-    assert "Of the 1 closes that followed, 0 lay inside the 80 % interval and 1 inside the 95 % interval." in text
+    assert "107.00 95%" in text
+    assert "Of the 1 closes that followed, 0 lay inside the 80% interval and 1 inside the 95% interval." in text
     assert "what followed" in text
     assert "actual" not in read(told()).text
 
@@ -139,7 +139,7 @@ def test_each_verdict_is_a_sentence() -> None:
     )
     better = screen.track_record(made, TrackRecord("better", 900, 0, 9, 0.9, 0.8, 0.95, 0.8, 0.95))
     assert better == (
-        "better than the random walk: 0.900 of its loss (0.800 to 0.950) over 900 closes, 80% of them inside the 80 % "
+        "better than the random walk: 0.900 of its loss (0.800 to 0.950) over 900 closes, 80% of them inside the 80% "
         "interval"
     )
     assert screen.track_record(made, TrackRecord("worse", 900, 0, 9, 1.2, 1.1, 1.3, 0.8, 0.9)).startswith("worse than")

@@ -4,13 +4,13 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from tickercast.jobs.requests.results import StoredForecast
+from tickercast.jobs.requests.results import Forecast
 from tickercast.show import tables as screen
 
 CUTOFF = date(2023, 7, 21)
 
 
-def stored(symbol: str = "MSFT", note: str = "") -> StoredForecast:
+def stored(symbol: str = "MSFT", note: str = "") -> Forecast:
     steps: list[dict[str, Any]] = [
         {
             "step": step,
@@ -23,7 +23,7 @@ def stored(symbol: str = "MSFT", note: str = "") -> StoredForecast:
         }
         for step in range(1, 11)
     ]
-    return StoredForecast(symbol, CUTOFF, 100.0, "lstm", "3", f"ohlc/2023-07-22/{symbol}.csv", 5, steps, note)
+    return Forecast(symbol, CUTOFF, 100.0, "lstm", "3", f"ohlc/2023-07-22/{symbol}.csv", 5, steps, note)
 
 
 def shown(renderable: RenderableType) -> str:
@@ -44,7 +44,7 @@ def test_the_table_gives_median_change_and_both_intervals() -> None:
 def test_closes_that_followed_are_counted_inside_each_interval() -> None:
     actual = {CUTOFF + timedelta(days=step): close for step, close in ((1, 100.0), (2, 108.0), (3, 120.0))}
     text = shown(screen.forecast_table(stored(), actual, "file://bucket"))
-    assert "Of the 3 closes that followed, 1 lay inside the 80 % interval and 2 inside the 95 % interval." in text
+    assert "Of the 3 closes that followed, 1 lay inside the 80% interval and 2 inside the 95% interval." in text
     assert "outside" in text
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tickercast.domain import features
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import stored
 from tickercast.domain.model_card import Bundle, Pointer, read_bundle
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.jobs.training.train import describe
-from tickercast.models.onnx import BATCH, ServedModel
+from tickercast.models.onnx import BATCH, OnnxModel
 
 SHIPPED = Path(features.__file__).parents[1] / "shipped/models"
 
@@ -26,99 +26,95 @@ def bundle() -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def model(bundle: Bundle) -> ServedModel:
-    return ServedModel(bundle)
+def model(bundle: Bundle) -> OnnxModel:
+    return OnnxModel(bundle)
 
 
 def with_card(bundle: Bundle, **changes: object) -> Bundle:
     return Bundle(bundle.onnx, bundle.card.model_copy(update=changes))
 
 
-def test_the_shipped_model_predicts(model: ServedModel, make_history: Callable[..., History]) -> None:
-    quantiles = model.predict([make_history(), make_history(seed=1, sessions=91)])
+def test_the_shipped_model_predicts(model: OnnxModel, make_bars: Callable[..., Bars]) -> None:
+    quantiles = model.predict([make_bars(), make_bars(seed=1, sessions=91)])
     assert quantiles.shape == (2, 10, 13)
     assert np.isfinite(quantiles).all()
 
 
-def test_quantiles_are_ordered_at_every_step(model: ServedModel, make_history: Callable[..., History]) -> None:
-    histories = [make_history(seed=seed, sessions=91 + 30 * seed) for seed in range(20)]
-    predicted = model.predict(histories)
+def test_quantiles_are_ordered_at_every_step(model: OnnxModel, make_bars: Callable[..., Bars]) -> None:
+    series = [make_bars(seed=seed, sessions=91 + 30 * seed) for seed in range(20)]
+    predicted = model.predict(series)
     assert (np.diff(predicted, axis=2) > 0).all()
     median, lo_80, hi_80, lo_95, hi_95 = np.moveaxis(stored(predicted), 2, 0)
     assert ((lo_95 < lo_80) & (lo_80 < median) & (median < hi_80) & (hi_80 < hi_95)).all()
 
 
-def test_uncertainty_grows_with_the_step(model: ServedModel, make_history: Callable[..., History]) -> None:
-    _, _, _, low, high = np.moveaxis(stored(model.predict([make_history()])), 2, 0)
+def test_uncertainty_grows_with_the_step(model: OnnxModel, make_bars: Callable[..., Bars]) -> None:
+    _, _, _, low, high = np.moveaxis(stored(model.predict([make_bars()])), 2, 0)
     assert (np.diff(high - low, axis=1) > 0).all()
 
 
-def test_a_wilder_series_gets_a_wider_cone(model: ServedModel, make_history: Callable[..., History]) -> None:
-    calm = make_history()
+def test_a_wilder_series_gets_a_wider_cone(model: OnnxModel, make_bars: Callable[..., Bars]) -> None:
+    calm = make_bars()
     columns = ("open", "high", "low", "close", "adj_close")
-    wild = History("WILD", calm.bars.assign(**{name: calm.bars[name] ** 2 / 100 for name in columns}))
-    width = [model.predict([history])[0, 9, -1] for history in (calm, wild)]
+    wild = Bars("WILD", calm.frame.assign(**{name: calm.frame[name] ** 2 / 100 for name in columns}))
+    width = [model.predict([bars])[0, 9, -1] for bars in (calm, wild)]
     assert 1.5 < width[1] / width[0] < 3
 
 
 @pytest.mark.parametrize("closes_only", [False, True], ids=["moves overnight", "closes only"])
 def test_bars_without_a_range_do_not_pass_for_calm_ones(
-    model: ServedModel, make_history: Callable[..., History], closes_only: bool
+    model: OnnxModel, make_bars: Callable[..., Bars], closes_only: bool
 ) -> None:
-    history = make_history(sessions=3000)
-    close = history.bars["close"]
+    bars = make_bars(sessions=3000)
+    close = bars.frame["close"]
     if closes_only:
-        history = History("FUND", history.bars.assign(open=close, high=close, low=close))
-    known = [History("X", history.bars.iloc[: at + 1]) for at in range(400, 3000, 10)]
+        bars = Bars("FUND", bars.frame.assign(open=close, high=close, low=close))
+    known = [Bars("X", bars.frame.iloc[: at + 1]) for at in range(400, 3000, 10)]
     _, low, high, _, _ = np.moveaxis(stored(model.predict(known)), 2, 0)
     ewma = 2 * 1.143 * features.latest(known).sigma_ewma[:, None] * np.sqrt(np.arange(1, 11))
     assert np.mean((high - low) / ewma) == pytest.approx(1, abs=0.12)
 
 
-def test_constant_prices_give_a_finite_forecast(model: ServedModel, make_history: Callable[..., History]) -> None:
+def test_constant_prices_give_a_finite_forecast(model: OnnxModel, make_bars: Callable[..., Bars]) -> None:
     columns = dict.fromkeys(("open", "high", "low", "close", "adj_close"), 1.0)
-    quantiles = model.predict([History("PEG", make_history().bars.assign(**columns, volume=np.nan))])
+    quantiles = model.predict([Bars("PEG", make_bars().frame.assign(**columns, volume=np.nan))])
     assert np.abs(quantiles).max() < 1e-4
 
 
-def test_many_histories_are_answered_as_each_alone(model: ServedModel, make_history: Callable[..., History]) -> None:
-    histories = [make_history(seed=seed, sessions=100) for seed in range(3)] * (BATCH // 3 + 2)
-    together = model.predict(histories)
-    np.testing.assert_allclose(together[[0, 1, -1]], model.predict([histories[i] for i in (0, 1, -1)]), atol=1e-6)
+def test_many_histories_are_answered_as_each_alone(model: OnnxModel, make_bars: Callable[..., Bars]) -> None:
+    series = [make_bars(seed=seed, sessions=100) for seed in range(3)] * (BATCH // 3 + 2)
+    together = model.predict(series)
+    np.testing.assert_allclose(together[[0, 1, -1]], model.predict([series[i] for i in (0, 1, -1)]), atol=1e-6)
 
 
-def test_nothing_asked_is_nothing_answered(model: ServedModel) -> None:
+def test_nothing_asked_is_nothing_answered(model: OnnxModel) -> None:
     assert model.predict([]).shape == (0, 10, 13)
 
 
-def test_a_history_that_is_too_short_is_refused(model: ServedModel, make_history: Callable[..., History]) -> None:
+def test_a_history_that_is_too_short_is_refused(model: OnnxModel, make_bars: Callable[..., Bars]) -> None:
     with pytest.raises(TooFewSessions, match="at least 91"):
-        model.predict([make_history(sessions=90)])
+        model.predict([make_bars(sessions=90)])
 
 
-def test_calibration_stretches_round_the_median(bundle: Bundle, make_history: Callable[..., History]) -> None:
-    once, twice = (
-        ServedModel(with_card(bundle, calibration=factor)).predict([make_history()])[0] for factor in (1.0, 2.0)
-    )
+def test_calibration_stretches_round_the_median(bundle: Bundle, make_bars: Callable[..., Bars]) -> None:
+    once, twice = (OnnxModel(with_card(bundle, calibration=factor)).predict([make_bars()])[0] for factor in (1.0, 2.0))
     np.testing.assert_allclose(twice - once[:, 6:7], 2 * (once - once[:, 6:7]))
 
 
-def test_an_asset_class_has_its_own_calibration(bundle: Bundle, make_history: Callable[..., History]) -> None:
+def test_an_asset_class_has_its_own_calibration(bundle: Bundle, make_bars: Callable[..., Bars]) -> None:
     table = tuple(tuple(1.0 + step / 10 + level / 100 for level in range(13)) for step in range(10))
-    model = ServedModel(with_card(bundle, calibration=1.0, calibrations={"crypto": table}))
-    bars = make_history().bars
+    model = OnnxModel(with_card(bundle, calibration=1.0, calibrations={"crypto": table}))
+    bars = make_bars().frame
     names = ("MSFT", "BTC-USD", "VOD.UNKNOWN", "ETH-EUR")
-    stock, bitcoin, unknown, ether = model.predict([History(name, bars) for name in names])
+    stock, bitcoin, unknown, ether = model.predict([Bars(name, bars) for name in names])
     np.testing.assert_array_equal(stock, unknown)
     np.testing.assert_array_equal(bitcoin, ether)
     np.testing.assert_allclose(bitcoin - bitcoin[:, 6:7], np.array(table) * (stock - stock[:, 6:7]))
 
 
-def test_the_shipped_model_gives_crypto_ordered_quantiles(
-    model: ServedModel, make_history: Callable[..., History]
-) -> None:
-    bars = [make_history(seed=seed, sessions=91 + 30 * seed).bars for seed in range(20)]
-    assert (np.diff(model.predict([History("BTC-USD", rows) for rows in bars]), axis=2) > 0).all()
+def test_the_shipped_model_gives_crypto_ordered_quantiles(model: OnnxModel, make_bars: Callable[..., Bars]) -> None:
+    bars = [make_bars(seed=seed, sessions=91 + 30 * seed).frame for seed in range(20)]
+    assert (np.diff(model.predict([Bars("BTC-USD", rows) for rows in bars]), axis=2) > 0).all()
 
 
 def test_one_corrupted_byte_is_noticed(bundle: Bundle) -> None:
@@ -132,7 +128,7 @@ def test_what_is_not_a_network_is_refused(bundle: Bundle) -> None:
     garbage = b"not a network"
     card = bundle.card.model_copy(update={"sha256": sha256(garbage).hexdigest()})
     with pytest.raises(BundleError, match="does not load"):
-        ServedModel(Bundle(garbage, card))
+        OnnxModel(Bundle(garbage, card))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +149,7 @@ def test_what_is_not_a_network_is_refused(bundle: Bundle) -> None:
 )
 def test_a_card_that_does_not_fit_is_refused(bundle: Bundle, changes: dict[str, object], message: str) -> None:
     with pytest.raises(BundleError, match=message):
-        ServedModel(with_card(bundle, **changes))
+        OnnxModel(with_card(bundle, **changes))
 
 
 def test_the_shipped_model_card_is_generated_from_the_card(bundle: Bundle) -> None:

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tickercast import engines as bootstrap
 from tickercast.cli import app
-from tickercast.domain.bars import History, Reading
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.recipe import Epoch, Recipe, read_recipe, to_json
 from tickercast.errors import TooFewSessions, UnknownSymbol, UsageError
 from tickercast.jobs.training.tune import Tuned, tune
@@ -84,11 +83,11 @@ class Tracker:
 class Source:
     name = "given"
 
-    def __init__(self, histories: Sequence[History]) -> None:
-        self.histories = {history.symbol: history for history in histories}
+    def __init__(self, series: Sequence[Bars]) -> None:
+        self.bars = {bars.symbol: bars for bars in series}
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        found = {symbol: self.histories[symbol] for symbol in symbols if symbol in self.histories}
+        found = {symbol: self.bars[symbol] for symbol in symbols if symbol in self.bars}
         return Reading(found, {symbol: UnknownSymbol(symbol) for symbol in symbols if symbol not in found})
 
 
@@ -99,15 +98,15 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OptunaSearch:
 
 
 @pytest.fixture
-def run(search: OptunaSearch, make_history: Callable[..., History]) -> Callable[..., Tuned]:
+def run(search: OptunaSearch, make_bars: Callable[..., Bars]) -> Callable[..., Tuned]:
     def run(trials: int, lessons: Lessons, tracker: Tracker | None = None, seed: int = 7, **more: Any) -> Tuned:
         return tune(
-            Source([make_history("MSFT", sessions=50, seed=seed)]),
+            Source([make_bars("MSFT", sessions=50, seed=seed)]),
             ["MSFT", "NONE"],
             date(2000, 1, 1),
             THROUGH,
             trials=trials,
-            prepare=lambda histories, trained_through: lessons,
+            prepare=lambda series, trained_through: lessons,
             search=search,
             tracker=tracker or Tracker(),
             **more,
@@ -237,7 +236,7 @@ def test_symbols_that_the_source_lacks_are_told_and_none_at_all_is_refused(
             THROUGH,
             THROUGH,
             trials=1,
-            prepare=lambda histories, trained_through: pytest.fail("prepared"),
+            prepare=lambda series, trained_through: pytest.fail("prepared"),
             search=search,
             tracker=Tracker(),
         )
@@ -265,8 +264,8 @@ def test_the_command_tunes_writes_a_recipe_and_goes_on_after_ctrl_c(
 ) -> None:
     pytest.importorskip("mlflow")
     lessons = Lessons(interrupted_at=2)
-    monkeypatch.setattr(bootstrap, "preparer", lambda: lambda histories, trained_through: lessons)
-    command = ["tune", "MSFT", "--data", "sample", "--trials", "3", "--out", "made/recipe.json"]
+    monkeypatch.setattr(bootstrap, "preparer", lambda: lambda series, trained_through: lessons)
+    command = ["tune", "MSFT", "--source", "sample", "--trials", "3", "--out", "made/recipe.json"]
     stopped = CliRunner().invoke(app, command)
     assert stopped.exit_code == 1
     assert "Stopped. What has finished is kept in sqlite:///.tickercast/tuning.db" in stopped.stderr

@@ -5,27 +5,27 @@ from pathlib import Path
 import pytest
 
 from tickercast.backends.object_store.local import LocalObjectStore
-from tickercast.domain.bars import History, Reading
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.price_files import read_csv
 from tickercast.errors import UnknownSymbol
 from tickercast.jobs.requests.upload import BATCH, batches, upload
 
 AS_OF = date(2023, 7, 22)
 NOW = datetime(2023, 8, 31, tzinfo=UTC)
-MakeHistory = Callable[..., History]
+MakeHistory = Callable[..., Bars]
 
 
 class Source:
     name = "table"
 
-    def __init__(self, *histories: History) -> None:
-        self.histories = {history.symbol: history for history in histories}
+    def __init__(self, *series: Bars) -> None:
+        self.bars = {bars.symbol: bars for bars in series}
         self.calls: list[Sequence[str]] = []
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
         self.calls.append(symbols)
         advance(len(symbols))
-        known = {symbol: self.histories[symbol] for symbol in symbols if symbol in self.histories}
+        known = {symbol: self.bars[symbol] for symbol in symbols if symbol in self.bars}
         return Reading(known, {symbol: UnknownSymbol(symbol) for symbol in symbols if symbol not in known})
 
 
@@ -34,8 +34,8 @@ def store(tmp_path: Path) -> LocalObjectStore:
     return LocalObjectStore(tmp_path / "bucket")
 
 
-def test_one_symbol_goes_under_its_own_name(store: LocalObjectStore, make_history: MakeHistory) -> None:
-    sent = upload(["MSFT"], AS_OF, source=Source(make_history()), store=store, now=NOW)
+def test_one_symbol_goes_under_its_own_name(store: LocalObjectStore, make_bars: MakeHistory) -> None:
+    sent = upload(["MSFT"], AS_OF, source=Source(make_bars()), store=store, now=NOW)
     assert sent.object == "ohlc/2023-07-22/MSFT.csv"
     assert sent.generation == store.generation(sent.object)
 
@@ -48,30 +48,30 @@ def test_thousands_of_symbols_go_in_batches_and_none_is_left_out() -> None:
     assert list(batches([])) == []
 
 
-def test_eight_symbols_are_one_download_and_one_object(store: LocalObjectStore, make_history: MakeHistory) -> None:
+def test_eight_symbols_are_one_download_and_one_object(store: LocalObjectStore, make_bars: MakeHistory) -> None:
     symbols = [f"S{number}" for number in range(8)]
-    source = Source(*(make_history(symbol) for symbol in symbols))
+    source = Source(*(make_bars(symbol) for symbol in symbols))
     sent = upload(symbols, AS_OF, source=source, store=store, now=NOW)
     assert source.calls == [symbols]
     assert store.names("ohlc/") == [sent.object] == ["ohlc/2023-07-22/batch-0001.csv"]
-    assert set(read_csv(store.read(sent.object)).histories) == set(symbols)
+    assert set(read_csv(store.read(sent.object)).bars) == set(symbols)
 
 
-def test_a_second_batch_of_the_day_takes_the_next_number(store: LocalObjectStore, make_history: MakeHistory) -> None:
-    source = Source(make_history("MSFT"), make_history("META"))
+def test_a_second_batch_of_the_day_takes_the_next_number(store: LocalObjectStore, make_bars: MakeHistory) -> None:
+    source = Source(make_bars("MSFT"), make_bars("META"))
     names = [upload(["MSFT", "META"], AS_OF, source=source, store=store, now=NOW).object for _ in range(2)]
     assert names == ["ohlc/2023-07-22/batch-0001.csv", "ohlc/2023-07-22/batch-0002.csv"]
 
 
-def test_what_the_source_has_after_the_date_is_not_sent(store: LocalObjectStore, make_history: MakeHistory) -> None:
-    sent = upload(["MSFT"], AS_OF, source=Source(make_history(last=date(2023, 8, 4))), store=store, now=NOW)
-    assert read_csv(store.read(sent.object)).histories["MSFT"].cutoff == date(2023, 7, 21)
+def test_what_the_source_has_after_the_date_is_not_sent(store: LocalObjectStore, make_bars: MakeHistory) -> None:
+    sent = upload(["MSFT"], AS_OF, source=Source(make_bars(last=date(2023, 8, 4))), store=store, now=NOW)
+    assert read_csv(store.read(sent.object)).bars["MSFT"].cutoff == date(2023, 7, 21)
 
 
 def test_unknown_and_stale_symbols_are_reasons_and_the_others_go(
-    store: LocalObjectStore, make_history: MakeHistory
+    store: LocalObjectStore, make_bars: MakeHistory
 ) -> None:
-    source = Source(make_history("MSFT"), make_history("OLD", last=date(2023, 7, 3)))
+    source = Source(make_bars("MSFT"), make_bars("OLD", last=date(2023, 7, 3)))
     sent = upload(["MSFT", "OLD", "NONE"], AS_OF, source=source, store=store, now=NOW)
     assert sent.symbols == ("MSFT",)
     assert set(sent.failures) == {"OLD", "NONE"}
@@ -86,8 +86,8 @@ def test_with_nothing_to_send_nothing_is_written(store: LocalObjectStore) -> Non
 
 @pytest.mark.parametrize(("hour", "cutoff"), [(19, date(2023, 7, 20)), (20, date(2023, 7, 21))])
 def test_the_bar_of_a_session_that_has_not_closed_is_left_out(
-    store: LocalObjectStore, make_history: MakeHistory, hour: int, cutoff: date
+    store: LocalObjectStore, make_bars: MakeHistory, hour: int, cutoff: date
 ) -> None:
     now = datetime(2023, 7, 21, hour, tzinfo=UTC)
-    sent = upload(["MSFT"], now.date(), source=Source(make_history()), store=store, now=now)
-    assert read_csv(store.read(sent.object)).histories["MSFT"].cutoff == cutoff
+    sent = upload(["MSFT"], now.date(), source=Source(make_bars()), store=store, now=now)
+    assert read_csv(store.read(sent.object)).bars["MSFT"].cutoff == cutoff

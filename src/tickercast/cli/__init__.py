@@ -1,6 +1,6 @@
-"""The command line: argv becomes one job, and the job an exit code. The only place that prints.
+"""The command line: a command parses its words, calls one use case of `App`, and prints the result.
 
-Exit codes: 0 all went well, 1 some symbols failed, 2 wrong usage or nothing worked.
+Exit codes: 0 everything succeeded, 1 something failed, 2 wrong usage or nothing worked.
 """
 
 from collections.abc import Sequence
@@ -8,21 +8,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tickercast import __version__, config
-from tickercast.cli import alerting, forecasts, models
-from tickercast.cli import dashboard as looks
-from tickercast.cli import operations as drift
-from tickercast.cli import warehouse as tables
-from tickercast.cli.terminal import SOME_FAILED, bar, guarded, say, terminal
-from tickercast.jobs.operations import doctor as doctor_checks
-from tickercast.show import tables as screen
+from tickercast.version import __version__
+from tickercast.cli import daily, dashboard, forecasts, models, operations, warehouse
+from tickercast.cli.terminal import guarded, say
 
 app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
     epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
-for group in (forecasts, models, tables, drift, alerting, looks):
+for group in (forecasts, models, warehouse, daily, operations, dashboard):
     app.add_typer(group.app)
 
 
@@ -41,22 +36,12 @@ def main(
     """Calibrated forecasts of the next ten trading sessions."""
 
 
-@app.command(epilog="Example: tickercast doctor")
-def doctor() -> None:
-    """Say which engines are configured, and whether each answers."""
-    with bar("asking the engines"):
-        checks = list(doctor_checks.checks(config.load()))
-    terminal().print(screen.checks_table(checks))
-    if not all(well for *_, well in checks):
-        raise typer.Exit(SOME_FAILED)
-
-
 def run(argv: Sequence[str] | None = None, door: typer.Typer = app, name: str = "tickercast") -> NoReturn:
-    """Runs the command line, or another door's, and leaves the process.
+    """Run the command line, or another program's, and exit.
 
     Args:
-        argv: the words after the program's name; those of the process where none are given.
-        door: what reads them.
-        name: the program's, as its help shows it.
+        argv: the words after the program's name; those of the process by default.
+        door: the commands.
+        name: the program's name, as its help shows it.
     """
     guarded(lambda: door(argv, prog_name=name))

@@ -1,20 +1,29 @@
-"""The command about drift: whether the newest sessions are still like what the champion was trained on."""
+"""Commands for running the service: check engines and drift, list and send alerts."""
 
-from datetime import UTC, date, datetime
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tickercast import config
-from tickercast import engines as bootstrap
-from tickercast.cli.terminal import SOME_FAILED, bar, complain, day_of, say, terminal
-from tickercast.domain.symbols import parse_symbol
+from tickercast.cli.terminal import SOME_FAILED, bar, complain, day_of, open_app, say, show, symbols_of
 from tickercast.errors import UsageError
-from tickercast.jobs.operations.drift import Monitored, monitor
-from tickercast.ports import Warehouse
-from tickercast.show import tables as screen
+
+if TYPE_CHECKING:
+    from tickercast.domain.alerts import Alert, Changes
 
 app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(epilog="Example: tickercast doctor")
+def doctor() -> None:
+    """List the configured engines, and whether each answers."""
+    from tickercast.show.tables import checks_table
+
+    with bar("asking the engines"):
+        checks = list(open_app().doctor())
+    show(checks_table(checks))
+    if not all(check.well for check in checks):
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command(epilog="Example: tickercast drift MSFT AAPL --day 2012-08-15")
@@ -24,48 +33,66 @@ def drift(
         typer.Argument(metavar="TICKER", help="The watchlist.", show_default="all that have been forecast"),
     ] = None,
     day: Annotated[
-        str, typer.Option(metavar="DATE", help="The last date to look at.", show_default="the newest session")
+        str, typer.Option(metavar="DATE", help="The last date to check.", show_default="the newest session")
     ] = "",
 ) -> None:
-    """Compare the newest sessions with the champion's training, and say where the report lies.
+    """Compare the newest sessions with the champion's training, and name the report.
 
-    Exit code 1 means drift. A day that was judged before is shown again and not changed.
+    Exit code 1 means drift. A day that was checked before is shown again and not changed.
     """
-    settings, reporter = config.load(), bootstrap.drift_reporter()
-    store = bootstrap.object_store(settings)
-    models = bootstrap.model_store(settings)
-    warehouse = bootstrap.provisioned(models, bootstrap.warehouse(settings))
-    symbols = [parse_symbol(word) for word in tickers or []] or _forecast(warehouse)
+    from tickercast.show.tables import drift_table
+
+    service = open_app()
+    symbols = symbols_of(tickers) if tickers else []
     with bar("comparing"):
-        found = monitor(
-            day_of(day) if day else date.today(),
-            symbols,
-            warehouse=warehouse,
-            store=store,
-            models=models,
-            load=bootstrap.load_bundle,
-            reporter=reporter,
-            now=datetime.now(UTC),
-        )
-    _show(found, store.url)
+        found = service.check_drift(symbols, day_of(day) if day else None)
+    for reason in found.skipped.values():
+        complain(f"left out: {reason}")
+    show(drift_table(found.rows))
+    for reason in found.reasons:
+        say(reason)
+    simulated = ", on simulated bars" if found.simulated else ""
+    verdict = f"{len(found.reasons)} of {len(found.rows)} measures have drifted" if found.drifted else "no drift"
+    say(f"{found.day}: {verdict} from {found.model_name} version {found.model_version}{simulated}")
+    say(f"report: {found.report} in {service.store.url}" + ("" if found.new else ", from an earlier run"))
     if found.drifted:
         raise typer.Exit(SOME_FAILED)
 
 
-def _forecast(warehouse: Warehouse) -> list[str]:
-    symbols = warehouse.query("SELECT DISTINCT symbol FROM latest_forecasts ORDER BY symbol")["symbol"]
-    if symbols.empty:
-        raise UsageError("No symbol has been forecast yet: name some, after tickercast forecast MSFT 2023-07-22.")
-    return [str(symbol) for symbol in symbols]
+@app.command(epilog="Example: tickercast alerts --watchlist watchlist.txt --send")
+def alerts(
+    watchlist: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="Alert when one of these symbols has no forecast for its latest session."),
+    ] = "",
+    send: Annotated[
+        bool, typer.Option("--send", help="Send the receivers of TICKERCAST_ALERT_URLS what is new to them.")
+    ] = False,
+) -> None:
+    """List the open alerts; exit code 1 if there are any."""
+    from tickercast.show.tables import alerts_table
+
+    service = open_app()
+    if send and not service.notifiers:
+        raise UsageError("--send was given, and TICKERCAST_ALERT_URLS is empty: set it to one or more Apprise URLs.")
+    symbols = symbols_of([], watchlist) if watchlist else None
+    found: Sequence[Alert]
+    news: Sequence[tuple[str, Changes]] = ()
+    with bar("checking"):
+        if send:
+            sent = service.send_alerts(symbols)
+            found, news = sent.found, sent.news
+        else:
+            found = service.open_alerts(symbols)
+    show(alerts_table(found))
+    for receiver, changes in news:
+        say(f"sent to {receiver}: {_counted(changes)}")
+    if send and not news:
+        say("Nothing is new, so nothing was sent.")
+    if any(alert.severity != "info" for alert in found):
+        raise typer.Exit(SOME_FAILED)
 
 
-def _show(found: Monitored, url: str) -> None:
-    for reason in found.skipped.values():
-        complain(f"left out: {reason}")
-    terminal().print(screen.drift_table(found.rows))
-    for reason in found.reasons:
-        say(reason)
-    made_up = ", of made-up bars" if found.simulated else ""
-    verdict = f"{len(found.reasons)} of {len(found.rows)} measures have drifted" if found.drifted else "no drift"
-    say(f"{found.day}: {verdict} from {found.model_name} version {found.model_version}{made_up}")
-    say(f"the report is {found.report} in {url}" + ("" if found.new else ", from an earlier run"))
+def _counted(changes: "Changes") -> str:
+    counts = {"new": changes.new, "changed": changes.changed, "over": changes.resolved}
+    return ", ".join(f"{len(alerts)} {what}" for what, alerts in counts.items() if alerts)

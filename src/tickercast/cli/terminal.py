@@ -1,4 +1,4 @@
-"""What all commands share: how they print, show progress, and read dates and lists of symbols."""
+"""How all commands print, show progress, and read dates and lists of symbols."""
 
 import atexit
 import io
@@ -10,16 +10,28 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+import typer
+from rich.console import Console, RenderableType
 
-from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import TickercastError, UsageError
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from tickercast.app import App
+
 SOME_FAILED, NOTHING_WORKED = 1, 2
+
+Source = Annotated[
+    str,
+    typer.Option(
+        "--source", help="yahoo, sample, simulated, or a folder of CSV or Parquet files.", show_default="yahoo"
+    ),
+]
+SymbolsFile = Annotated[str, typer.Option(metavar="FILE", help="A file of symbols, one a line.")]
+
 _TABLE_WIDTH = 140
 _FIRST_YEAR = 1900
 
@@ -27,26 +39,28 @@ _FIRST_YEAR = 1900
 class Bar:
     """A progress bar on a terminal, and nothing on a pipe."""
 
-    def __init__(self, progress: Progress, label: str, total: int | None) -> None:
+    def __init__(self, progress: "Progress", label: str, total: int | None) -> None:
         self._progress = progress
         self._task = progress.add_task(label, total=total)
 
     def advance(self, count: int) -> None:
-        """Moves the bar by `count` and shows at once that something happened."""
+        """Move the bar by `count`."""
         self._progress.advance(self._task, count)
 
     def say(self, label: str) -> None:
-        """Changes what the bar is called."""
+        """Change the label."""
         self._progress.update(self._task, description=label)
 
     def set(self, done: float, total: int, label: str | None = None) -> None:
-        """Puts the bar where it belongs, and changes what stands before it."""
+        """Set the position, and the label if one is given."""
         self._progress.update(self._task, completed=done, total=total, description=label)
 
 
 @contextmanager
 def bar(label: str, total: int | None = None) -> Iterator[Bar]:
-    """Shows that something is under way, and how far if there is a total."""
+    """Show that something is running, and how far it is if there is a total."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
     columns = [SpinnerColumn(), TextColumn("{task.description}")]
     if total is not None:
         columns += [BarColumn(), MofNCompleteColumn()]
@@ -55,27 +69,39 @@ def bar(label: str, total: int | None = None) -> Iterator[Bar]:
         yield Bar(progress, label, total)
 
 
+def open_app() -> "App":
+    """The application over the settings of the environment."""
+    from tickercast.app import App  # half a second of imports that `--help` does not need
+
+    return App()
+
+
 def terminal(width: int = _TABLE_WIDTH) -> Console:
-    """Where tables go; on a terminal that is narrower than they are their lines wrap, and no digit is lost."""
+    """The console for tables; on a narrower terminal their lines wrap, and no digit is lost."""
     return Console(width=max(Console().width, width))
 
 
+def show(table: RenderableType, width: int = _TABLE_WIDTH, *, soft_wrap: bool = False) -> None:
+    """Print a table."""
+    terminal(width).print(table, soft_wrap=soft_wrap)
+
+
 def say(sentence: str) -> None:
-    """Prints a sentence."""
+    """Print a sentence."""
     terminal().print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def complain(sentence: str) -> None:
-    """Prints a sentence on standard error."""
+    """Print a sentence on standard error."""
     Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def guarded(command: Callable[[], object]) -> NoReturn:
-    """Runs a command to the end of the process: whatever goes wrong in it ends in one sentence."""
+    """Run a command to the end of the process: whatever goes wrong in it ends in one sentence."""
     logging.getLogger("tickercast").addHandler(logging.NullHandler())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no «…» shows a question mark
+            stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows a question mark
     atexit.register(_mute)
     try:
         command()
@@ -83,24 +109,24 @@ def guarded(command: Callable[[], object]) -> NoReturn:
         complain(str(error))
     except OSError as error:
         complain(f"A file or the output cannot be written: {error.strerror}. Check the disk and the rights.")
-    except Exception:  # the last resort: a fault of ours must not end in a traceback on the user's screen
+    except Exception:  # a fault of our own must not end in a traceback on the user's screen
         with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
             traceback.print_exc(file=file)
-        complain(f"tickercast failed in a way that it should not have. What it knows is in {file.name}.")
+        complain(f"tickercast failed unexpectedly. The details are in {file.name}.")
     sys.exit(NOTHING_WORKED)
 
 
 def _mute() -> None:
-    """When the interpreter is gone, DuckDB's binding may still say which of its functions were left."""
+    """Silence DuckDB's binding, which may still report its functions when the interpreter is gone."""
     sys.stderr.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def day_of(word: str) -> date:
-    """Reads a date up to today.
+    """Read a date up to today.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a date, or out of range.
     """
     try:
         as_of = date.fromisoformat(word)
@@ -115,30 +141,20 @@ def day_of(word: str) -> date:
 
 
 def symbols_of(words: Sequence[str], symbols_file: str = "") -> list[str]:
-    """Reads symbols, each once, from words and from a file.
+    """Read symbols, each once, from words and from a file.
 
     Raises:
-        UsageError: one of them is none, or there is none.
+        UsageError: one of them is not a symbol, or there are none.
     """
-    symbols = list(dict.fromkeys(parse_symbol(word) for word in [*words, *words_of(symbols_file)]))
+    from tickercast.app import read_symbols
+    from tickercast.domain.symbols import parse_symbol
+
+    symbols = list(dict.fromkeys(parse_symbol(word) for word in [*words, *read_symbols(symbols_file)]))
     if not symbols:
         raise UsageError("No symbol was given, and at least one was needed, such as MSFT.")
     return symbols
 
 
-def words_of(symbols_file: str) -> list[str]:
-    """Reads a file of symbols; no name means none.
-
-    Raises:
-        UsageError: it cannot be read, or is empty.
-    """
-    if not symbols_file:
-        return []
-    try:
-        lines = Path(symbols_file).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{symbols_file} cannot be read as a text file of symbols: {error}. Name another.") from error
-    words = [word for line in lines for word in line.partition("#")[0].replace(",", " ").split()]
-    if not words:
-        raise UsageError(f"{symbols_file} holds no symbol: one a line was needed.")
-    return words
+def some_symbols_of(words: Sequence[str], symbols_file: str = "") -> list[str]:
+    """Read symbols as `symbols_of` does; there may be none."""
+    return symbols_of(words, symbols_file) if words or symbols_file else []

@@ -1,4 +1,4 @@
-"""What Streamlit runs, from top to bottom for every look at a page: `tickercast dashboard` starts it."""
+"""The script that Streamlit runs for every view of a page; `tickercast dashboard` starts it."""
 
 from pathlib import Path
 

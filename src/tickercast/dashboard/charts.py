@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from tickercast.dashboard.palette import Palette
+from tickercast.domain.forecast import Role
 
 _HALF_A_DAY = pd.Timedelta(hours=12)
 _DAY_MS = 86_400_000
@@ -12,10 +13,10 @@ _SHAPES = ("circle", "diamond", "square", "triangle-up", "x", "cross")
 
 
 def coverage_figure(coverage: pd.DataFrame, model: str, palette: Palette) -> go.Figure:
-    """Draws how often a model's intervals held, month by month, beside what they promise.
+    """Draw the coverage of a model's intervals by month, beside the nominal coverage.
 
     Args:
-        coverage: from `data.coverage`.
+        coverage: from `views.coverage`.
         model: the name in `model_name`.
         palette: the colours.
     """
@@ -38,7 +39,7 @@ def coverage_figure(coverage: pd.DataFrame, model: str, palette: Palette) -> go.
 
 
 def steps_figure(skill: pd.DataFrame, palette: Palette) -> go.Figure:
-    """Draws each model's loss by step relative to the random walk's, with 95 % intervals.
+    """Draw each model's loss by step relative to the random walk's, with 95% intervals.
 
     Args:
         skill: rows of `forecast_skill` with a step and no symbol.
@@ -49,13 +50,15 @@ def steps_figure(skill: pd.DataFrame, palette: Palette) -> go.Figure:
         y=1, line={"color": palette.rule, "width": 1.5}, annotation_text="random walk", annotation_position="top left"
     )
     colours = (palette.model, *palette.lines)
-    for colour, shape, (name, rows) in zip(colours, _SHAPES, skill.groupby("model_name"), strict=False):
+    for colour, shape, ((name, role), rows) in zip(
+        colours, _SHAPES, skill.groupby(["model_name", "role"]), strict=False
+    ):
         ordered = rows.sort_values("step")
         figure.add_scatter(
             x=ordered["step"].astype(int).to_numpy(),
             y=ordered["pinball_ratio"].to_numpy(dtype=float),
             error_y={"array": (ordered["pinball_ratio_hi"] - ordered["pinball_ratio"]).to_numpy(dtype=float)},
-            name=str(name),
+            name=str(name) if role == Role.CHAMPION else f"{name} ({role})",
             mode="lines+markers",
             line={"color": colour},
             marker={"symbol": shape, "size": 8},
@@ -67,7 +70,7 @@ def steps_figure(skill: pd.DataFrame, palette: Palette) -> go.Figure:
 
 
 def symbols_figure(skill: pd.DataFrame, palette: Palette) -> go.Figure:
-    """Draws the loss by symbol relative to the random walk's, with 95 % intervals, the best on top.
+    """Draw the loss by symbol relative to the random walk's, with 95% intervals, the best on top.
 
     Args:
         skill: rows of `forecast_skill` of one model with a symbol and no step, the best first.
@@ -100,10 +103,10 @@ def symbols_figure(skill: pd.DataFrame, palette: Palette) -> go.Figure:
 
 
 def health_figure(health: pd.DataFrame, palette: Palette) -> go.Figure:
-    """Draws what became of the lines of the ledger each day, and below how long an event took.
+    """Draw the status of the entries of the ledger by day, and the latency of events below.
 
     Args:
-        health: from `data.health`.
+        health: from `views.health`.
         palette: the colours.
     """
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.55, 0.45], vertical_spacing=0.08)
@@ -117,8 +120,8 @@ def health_figure(health: pd.DataFrame, palette: Palette) -> go.Figure:
         marker = {"color": colour, "pattern": {"shape": pattern}}
         figure.add_trace(go.Bar(x=days, y=health[name].to_numpy(), name=name, marker=marker), row=1, col=1)
     quantiles = (
-        ("p50", "half take at most", palette.model, "circle"),
-        ("p95", "95 % at most", palette.walk, "diamond"),
+        ("p50", "median", palette.model, "circle"),
+        ("p95", "95% quantile", palette.walk, "diamond"),
     )
     for quantile, name, colour, shape in quantiles:
         figure.add_trace(
@@ -145,10 +148,10 @@ def health_figure(health: pd.DataFrame, palette: Palette) -> go.Figure:
 
 
 def drift_figure(drift: pd.DataFrame, palette: Palette) -> go.Figure:
-    """Draws the share of inputs, predictions and measures that had drifted, by day.
+    """Draw the share of inputs, predictions and measures that had drifted, by day.
 
     Args:
-        drift: from `data.drift`.
+        drift: from `views.drift`.
         palette: the colours.
     """
     figure = go.Figure()

@@ -25,7 +25,7 @@ WEEKLY_FROM = 550
 """From this many sessions on a candle is a week: a screen cannot show more days than it has columns of pixels."""
 
 _PRICE, _PANEL = 400, 120
-_SYMBOLS = {"80 %": "circle", "95 %": "diamond", "outside": "x"}
+_SYMBOLS = {"80%": "circle", "95%": "diamond", "outside": "x"}
 
 
 def forecast_figure(
@@ -38,11 +38,11 @@ def forecast_figure(
     overlays: Sequence[str] = (),
     panels: Sequence[str] = PANELS,
 ) -> go.Figure:
-    """Draws a forecast at the end of its history.
+    """Draw a forecast at the end of its history.
 
     Args:
-        bars: the sessions to show, from `data.bars`.
-        fan: the ten rows of the forecast, from `data.with_actuals`.
+        bars: the sessions to show, from `views.bars`.
+        fan: the ten rows of the forecast, from `views.with_actuals`.
         ghosts: earlier forecasts likewise, which must not overlap; none for no ghosts.
         palette: the colours.
         walk: the random walk's ten rows, where its interval shall be drawn too.
@@ -74,7 +74,7 @@ def by_week(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def histogram_figure(bins: pd.DataFrame, fan: pd.DataFrame, palette: Palette) -> go.Figure:
-    """Draws how often the closes of a year lay where, and where the tenth session's 80 % interval lies."""
+    """Draw how often the closes of a year lay where, and where the tenth session's 80% interval lies."""
     figure = go.Figure(
         go.Bar(
             x=(bins["close_from"] + bins["close_to"]) / 2,
@@ -117,8 +117,8 @@ def _fan(fan: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
         mode="lines",
         line={"color": palette.model, "width": 2.5},
         hovertemplate=(
-            "%{y:,.2f}<br>80 %: %{customdata[0]:,.2f} … %{customdata[1]:,.2f}"
-            "<br>95 %: %{customdata[2]:,.2f} … %{customdata[3]:,.2f}"
+            "%{y:,.2f}<br>80%: %{customdata[0]:,.2f} … %{customdata[1]:,.2f}"
+            "<br>95%: %{customdata[2]:,.2f} … %{customdata[3]:,.2f}"
         ),
     )
 
@@ -128,14 +128,14 @@ def _walk(walk: pd.DataFrame | None, palette: Palette) -> Iterator[go.Scatter]:
         return
     x, y = _outline(walk, 80)
     line = {"color": palette.walk, "width": 1.5, "dash": "dash"}
-    yield go.Scatter(x=x, y=y, name="random walk, 80 %", mode="lines", line=line, hoverinfo="skip")
+    yield go.Scatter(x=x, y=y, name="random walk, 80%", mode="lines", line=line, hoverinfo="skip")
 
 
 def _earlier(ghosts: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
     if ghosts.empty:
         return
     vintages = [rows for _, rows in ghosts.groupby("cutoff")]
-    yield _band(vintages, 80, palette.ghost, 0.22, "earlier 80 % intervals", group="ghosts")
+    yield _band(vintages, 80, palette.ghost, 0.22, "earlier 80% intervals", group="ghosts")
     x: list[str | None] = []
     y: list[float | None] = []
     for rows in vintages:
@@ -147,7 +147,7 @@ def _earlier(ghosts: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
 
 def _followed(vintages: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
     """What came true, by where it lay; each place has a shape of its own, for those who see no colours."""
-    colours = {"80 %": palette.up, "95 %": palette.model, "outside": palette.down}
+    colours = {"80%": palette.up, "95%": palette.model, "outside": palette.down}
     for where, symbol in _SYMBOLS.items():
         rows = vintages[vintages["inside"] == where]
         if len(rows):

@@ -1,4 +1,4 @@
-"""Starts the dashboard: Streamlit on this machine's own address, with every setting stated, so that it asks nobody."""
+"""Start the dashboard: Streamlit on the loopback address, with every setting given, so that it connects nowhere."""
 
 import importlib.util
 import socket
@@ -29,34 +29,32 @@ _SETTINGS = {
 
 
 def require(port: int) -> None:
-    """Checks that the dashboard can be started.
+    """Check that the dashboard can be started.
 
     Raises:
         UsageError: its packages are not installed, or something else has the port.
     """
     if not all(importlib.util.find_spec(name) for name in _NEEDED):
-        raise UsageError(
-            f"The dashboard needs {' and '.join(_NEEDED)}, which this light environment lacks. Run `make setup-dev`."
-        )
+        raise UsageError(f"The dashboard needs {' and '.join(_NEEDED)}, which are not installed. Run `make setup-dev`.")
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             free.bind((ADDRESS, port))
         except OSError as error:
             raise UsageError(
-                f"Port {port} of {ADDRESS} cannot be had: {error.strerror}. Name another: tickercast dashboard --port "
-                f"{port + 1}."
+                f"Port {port} of {ADDRESS} is not available: {error.strerror}. Name another: tickercast dashboard "
+                f"--port {port + 1}."
             ) from error
 
 
 def words(port: int) -> list[str]:
-    """What Streamlit is told, whatever the user's own settings are."""
+    """The command line of Streamlit, which overrides the user's own settings."""
     settings = _SETTINGS | {"server.port": str(port)}
     return ["run", str(_APP), *(f"--{name}={value}" for name, value in settings.items())]
 
 
 def serve(port: int) -> None:
-    """Serves the dashboard until this process is told to end."""
+    """Serve the dashboard until this process is told to end."""
     from streamlit.web import cli
 
     cli.main(words(port), prog_name="streamlit")

@@ -1,4 +1,4 @@
-"""The page for those who run it: what arrived, what was refused and why, what is stale, and what has drifted."""
+"""The operations page: arrivals, rejections with their reasons, freshness, decisions and drift."""
 
 import pandas as pd
 import streamlit as st
@@ -6,14 +6,14 @@ import streamlit as st
 from tickercast.dashboard import state
 from tickercast.dashboard.charts import drift_figure, health_figure
 from tickercast.reading.views import LISTED
-from tickercast.show import sentences as words
+from tickercast.show import sentences
 
 _LISTED = 20
 _DAYS = 90
 
 
 def show() -> None:
-    """Draws the page."""
+    """Draw the page."""
     health = state.health()
     if health.empty:
         state.first_steps()
@@ -31,15 +31,15 @@ def show() -> None:
 
 
 def _arrivals(health: pd.DataFrame) -> None:
-    st.markdown("## What arrived")
+    st.markdown("## Arrivals")
     newest = health.iloc[-1]
     cards = {
         "Last event (UTC)": f"{newest['last_received_at']:%Y-%m-%d %H:%M}",
         f"Files on {newest['day']:%Y-%m-%d}": f"{newest['files']:,}",
         "Forecast": f"{newest['forecast']:,}",
         "Rejected": f"{newest['rejected']:,}",
-        "Half take at most": f"{newest['duration_ms_p50']:,.0f} ms",
-        "95 % at most": f"{newest['duration_ms_p95']:,.0f} ms",
+        "Median latency": f"{newest['duration_ms_p50']:,.0f} ms",
+        "95% latency": f"{newest['duration_ms_p95']:,.0f} ms",
     }
     with st.container(horizontal=True, key="scorecards"):
         for label, value in cards.items():
@@ -49,7 +49,7 @@ def _arrivals(health: pd.DataFrame) -> None:
 
 
 def _refused() -> None:
-    st.markdown("### Not forecast, and why")
+    st.markdown("### Rejected files")
     found = state.not_forecast()
     if found.empty:
         st.success("Nothing has been rejected.", icon=":material/check_circle:")
@@ -66,14 +66,14 @@ def _refused() -> None:
     state.table(table.head(_LISTED), "Files that were not forecast", prose=True)
     st.caption(
         f"The newest {min(len(found), _LISTED)} of {'at least ' * (len(found) == LISTED)}{len(found)}. "
-        "Once the cause is gone: tickercast replay OBJECT. tickercast ingestions lists all."
+        "After the cause is fixed: tickercast replay OBJECT. tickercast ingestions lists all."
     )
 
 
 def _freshness() -> None:
     st.markdown("### Freshness")
     found = state.freshness()
-    st.markdown(words.up_to_date(found["cutoff"]))
+    st.markdown(sentences.up_to_date(found["cutoff"]))
     newest = found["cutoff"].max()
     table = pd.DataFrame(
         {
@@ -91,7 +91,7 @@ def _decisions() -> None:
     found = state.decisions()
     if found.empty:
         st.info(
-            "No decision yet: the daily flow writes one whenever it has compared a challenger with the champion.",
+            "No decision yet: the daily flow records one whenever it compares a challenger with the champion.",
             icon=":material/info:",
         )
         return
@@ -100,8 +100,8 @@ def _decisions() -> None:
             "day": found["day"].dt.strftime("%Y-%m-%d"),
             "decision": found["decision"],
             "champion": found["champion_version"],
-            "challenger": found["challenger_version"].fillna("–"),
-            "loss / champion's": [words.number(ratio, ".3f") for ratio in found["pinball_ratio"]],
+            "candidate": found["candidate_version"].fillna("–"),
+            "loss / champion's": [sentences.number(ratio, ".3f") for ratio in found["pinball_ratio"]],
             "training": found["training"].fillna("–"),
             "reason": found["reason"],
         }
@@ -113,12 +113,12 @@ def _drift() -> None:
     st.markdown("### Drift")
     found = state.drift()
     if found.empty:
-        st.info("Nothing has been measured yet: the daily flow looks for drift every day.", icon=":material/info:")
+        st.info("No measurement yet: the daily flow checks for drift every day.", icon=":material/info:")
         return
     figure = drift_figure(found[found["day"] >= found["day"].max() - pd.Timedelta(days=_DAYS)], state.palette())
-    state.picture(figure, key="drift", alt="Share of inputs, predictions and measures that had drifted, by day")
+    state.picture(figure, key="drift", alt="Share of inputs, predictions and measures that drifted, by day")
     newest = found[found["day"] == found["day"].max()]
-    state.table(_furthest(newest), "What has drifted furthest, by kind")
+    state.table(_furthest(newest), "The largest drift, by kind")
     _reports(found)
 
 
@@ -128,8 +128,8 @@ def _furthest(newest: pd.DataFrame) -> pd.DataFrame:
             f"on {newest['day'].iloc[0]:%Y-%m-%d}": newest["kind"],
             "drifted": [f"{row['n_drifted']} of {row['n']}" for row in newest.to_dict("records")],
             "furthest": newest["furthest"],
-            "score": [words.number(score, ".4g") for score in newest["furthest_score"]],
-            "threshold": [words.number(score, ".4g") for score in newest["furthest_threshold"]],
+            "score": [sentences.number(score, ".4g") for score in newest["furthest_score"]],
+            "threshold": [sentences.number(score, ".4g") for score in newest["furthest_threshold"]],
         }
     )
 

@@ -1,4 +1,4 @@
-"""The page that says whether past forecasts deserved trust."""
+"""The track record page: how past forecasts scored."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,15 +8,15 @@ import streamlit as st
 
 from tickercast.dashboard import state
 from tickercast.dashboard.charts import coverage_figure, steps_figure, symbols_figure
+from tickercast.domain.forecast import RANDOM_WALK, Role
 from tickercast.errors import TickercastError
-from tickercast.reading.views import NOT_CHAMPIONS
-from tickercast.show import sentences as words
+from tickercast.show import sentences
 
 _BEST = 8
 
 
 def show() -> None:
-    """Draws the page."""
+    """Draw the page."""
     if not state.symbols():
         state.first_steps()
         return
@@ -29,15 +29,27 @@ def show() -> None:
             icon=":material/info:",
         )
         return
-    model = _model(overall)
-    _verdict(overall[overall["model_name"] == model].to_dict("records")[0])
+    champion = overall[overall["role"] == Role.CHAMPION]
+    if champion.empty:
+        st.info("No forecast by a champion has come true yet.", icon=":material/info:")
+        return
+    shown = champion.sort_values("n").iloc[-1]  # of several models, the one with the longest record
+    model = str(shown["model_name"])
+    _verdict(shown.to_dict())
     doubts = st.container()
     left, right = st.columns(2, gap="large")
     with right:
         _steps(found[found["symbol"].isna() & found["step"].notna()])
     _leaderboard(overall)
-    _symbols(found[found["symbol"].notna() & found["step"].isna() & (found["model_name"] == model)])
-    with left:  # each of these scores every forecast once more, while the rest can be read already
+    _symbols(
+        found[
+            found["symbol"].notna()
+            & found["step"].isna()
+            & (found["model_name"] == model)
+            & (found["role"] == Role.CHAMPION)
+        ]
+    )
+    with left:  # these score every forecast again, while the rest can be read already
         _coverage(model)
     with state.section():
         versions = state.models()
@@ -46,36 +58,31 @@ def show() -> None:
             _seen(versions)
 
 
-def _model(overall: pd.DataFrame) -> str:
-    """The champion that has most to show; the others are in the leaderboard."""
-    champions = overall[~overall["model_name"].isin(NOT_CHAMPIONS)]
-    return str((champions if len(champions) else overall).sort_values("n")["model_name"].iloc[-1])
-
-
 def _verdict(row: Mapping[Any, Any]) -> None:
-    st.markdown(f"## {words.headline(row)}")
-    st.markdown(words.verdict(row))
+    st.markdown(f"## {sentences.headline(row)}")
+    st.markdown(sentences.verdict(row))
     with st.container(horizontal=True, key="scorecards"):
         cards = (
             ("Loss / random walk's", "pinball_ratio", ".3f", "Pinball loss of five quantiles; below 1 is better"),
             ("Error / last close's", "mae_ratio", ".3f", "Of the median, relative to forecasting no change"),
-            ("80 % intervals held", "coverage_80", ".1%", "80 % is right: more is too wide, less too narrow"),
-            ("95 % intervals held", "coverage_95", ".1%", "95 % is right"),
-            ("Direction right", "direction", ".1%", "How often the median lay on the side where the close came"),
+            ("Coverage of 80%", "coverage_80", ".1%", "80% is right: more is too wide, less too narrow"),
+            ("Coverage of 95%", "coverage_95", ".1%", "95% is right"),
+            ("Direction right", "direction", ".1%", "How often the close fell on the median's side of the last close"),
         )
         for label, column, form, meaning in cards:
             value = row[column]
-            st.metric(label, words.number(value, form), help=meaning, border=True, width="content")
-    if said := words.after_the_fact(row):
+            st.metric(label, sentences.number(value, form), help=meaning, border=True, width="content")
+    if said := sentences.after_the_fact(row):
         st.caption(said)
 
 
 def _coverage(model: str) -> None:
     st.markdown("### Coverage over time")
     with state.section():
-        figure = coverage_figure(state.coverage(), model, state.palette())
-        state.picture(figure, key="coverage", alt="How often the 80 % and 95 % intervals held, by month")
-        st.caption("By month of the session forecast. Dotted: what the intervals promise.")
+        monthly = state.coverage()
+        figure = coverage_figure(monthly[monthly["role"] == Role.CHAMPION], model, state.palette())
+        state.picture(figure, key="coverage", alt="Coverage of the 80% and 95% intervals, by month")
+        st.caption("By month of the target session. Dotted: the nominal coverage.")
 
 
 def _steps(rows: pd.DataFrame) -> None:
@@ -83,14 +90,14 @@ def _steps(rows: pd.DataFrame) -> None:
     state.picture(
         steps_figure(rows, state.palette()), key="steps", alt="Loss relative to the random walk's, by sessions ahead"
     )
-    st.caption("Below the line is better than the random walk. Bars: 95 % intervals.")
+    st.caption("Below the line is better than the random walk. Bars: 95% intervals.")
 
 
 def _leaderboard(overall: pd.DataFrame) -> None:
     st.markdown("### Leaderboard")
     state.table(_leaders(overall), "Models, the best first")
-    if (overall["model_name"] == "shadow").any():
-        st.caption("shadow is the champion before this one, which goes on forecasting while it may come back.")
+    if (overall["role"] == Role.SHADOW).any():
+        st.caption("The shadow is the former champion; it forecasts until its successor's probation ends.")
 
 
 def _leaders(overall: pd.DataFrame) -> pd.DataFrame:
@@ -98,16 +105,17 @@ def _leaders(overall: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {
             "model": row["model_name"],
+            "role": row["role"],
             "verdict": row["verdict"],
-            "loss / random walk's": words.number(row["pinball_ratio"], ".4f"),
-            "95 % interval": _interval(row),
-            "80 % held": words.number(row["coverage_80"], ".1%"),
-            "95 % held": words.number(row["coverage_95"], ".1%"),
+            "loss / random walk's": sentences.number(row["pinball_ratio"], ".4f"),
+            "95% interval": _interval(row),
+            "80% coverage": sentences.number(row["coverage_80"], ".1%"),
+            "95% coverage": sentences.number(row["coverage_95"], ".1%"),
             "closes": f"{row['n']:,}",
         }
         for row in ordered.to_dict("records")
     ]
-    walk = {"model": "random-walk", "verdict": "what all are compared with", "loss / random walk's": "1"}
+    walk = {"model": RANDOM_WALK, "role": Role.BASELINE, "verdict": "the baseline of all", "loss / random walk's": "1"}
     return pd.DataFrame([*rows, walk]).fillna("–")
 
 
@@ -123,35 +131,36 @@ def _versions(versions: pd.DataFrame) -> None:
         {
             "model": versions["model_name"],
             "version": versions["model_version"],
+            "role": versions["role"],
             "cutoffs": [f"{row.first_cutoff:%Y-%m-%d} … {row.last_cutoff:%Y-%m-%d}" for row in versions.itertuples()],
             "symbols": versions["symbols"].map("{:,}".format),
             "forecasts": versions["forecasts"].map("{:,}".format),
-            "loss / random walk's": [words.number(ratio, ".4f") for ratio in versions["pinball_ratio"]],
-            "80 % held": [words.number(share, ".1%") for share in versions["coverage_80"]],
+            "loss / random walk's": [sentences.number(ratio, ".4f") for ratio in versions["pinball_ratio"]],
+            "80% coverage": [sentences.number(share, ".1%") for share in versions["coverage_80"]],
         }
     )
     state.table(table, "Versions of models, the newest first")
 
 
 def _seen(versions: pd.DataFrame) -> None:
-    """A record on dates that a model was trained on flatters it."""
-    for row in versions[~versions["model_name"].isin(NOT_CHAMPIONS)].to_dict("records"):
+    """Warn of versions that were trained on dates that they forecast: those scores flatter them."""
+    for row in versions[versions["role"] == Role.CHAMPION].to_dict("records"):
         version = row["model_version"]
         try:
             through = state.trained_through(row["model_name"], version)
         except TickercastError as error:
-            st.caption(f"Up to when version {version} was trained is not known: {error}")
+            st.caption(f"The last training date of version {version} is not known: {error}")
             continue
-        if said := words.had_seen(version, through, row["first_cutoff"].date()):
+        if said := sentences.had_seen(version, through, row["first_cutoff"].date()):
             st.warning(said, icon=":material/school:")
 
 
 def _symbols(rows: pd.DataFrame) -> None:
     st.markdown("### Best and worst symbols")
-    st.markdown(words.among(list(rows["verdict"])))
+    st.markdown(sentences.among(list(rows["verdict"])))
     ordered = rows.sort_values(["pinball_ratio", "symbol"], ignore_index=True)
     shown = ordered if len(ordered) <= 2 * _BEST else pd.concat([ordered.head(_BEST), ordered.tail(_BEST)])
-    state.picture(symbols_figure(shown, state.palette()), key="symbols", alt=words.among(list(shown["verdict"])))
+    state.picture(symbols_figure(shown, state.palette()), key="symbols", alt=sentences.among(list(shown["verdict"])))
     columns = ["symbol", "verdict", "pinball_ratio", "pinball_ratio_lo", "pinball_ratio_hi", "coverage_80", "n"]
     with st.expander(f"All {len(ordered):,} symbols"):
         st.dataframe(ordered[columns], hide_index=True, alt="Skill by symbol, the best first")

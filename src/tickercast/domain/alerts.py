@@ -1,7 +1,7 @@
-"""Alerts: what is wrong now, and what of it people have not been told yet. All by value.
+"""Alerts: what is wrong now, and which of it is new to a receiver. All by value.
 
-An alert stays open as long as its cause lasts. It is told when it opens, again when its title or severity becomes
-another, and once more when it is over; figures that move from day to day stand in its text, which is not compared.
+An alert stays open as long as its cause lasts. It is sent when it opens, when its title or severity changes, and when
+it is over; figures that change from day to day stand in its text, which is not compared.
 
 >>> stale = Stale("MSFT", date(2023, 7, 21), date(2023, 7, 20), missed=1)
 >>> (alert,) = open_alerts(Facts(stale=[stale]))
@@ -23,13 +23,13 @@ from typing import Literal
 from tickercast.domain.promotion import COVERAGE_80, MIN_ORIGINS
 
 Severity = Literal["info", "success", "warning", "failure"]
-"""By rising urgency but for `success`, which says only that something is over."""
+"""By rising urgency, except `success`, which says only that an alert is over."""
 
 ORIGINS = 250
-"""The newest resolved forecasts of a symbol whose intervals are held to account."""
+"""The newest resolved forecasts whose intervals are checked."""
 
 LONG_STALE = 5
-"""Sessions without a forecast after which staleness is a failure and no warning."""
+"""Sessions without a forecast after which staleness is a failure rather than a warning."""
 
 _MOST_LINES = 20
 _LONGEST_TEXT = 300
@@ -38,12 +38,12 @@ _RANK: Mapping[Severity, int] = {"success": 0, "info": 1, "warning": 2, "failure
 
 @dataclass(frozen=True)
 class Alert:
-    """Something that people should know as long as it lasts.
+    """A condition that people should know about as long as it lasts.
 
     Attributes:
-        key: what it is about, stable for as long as it is open: a kind of `Facts`, a colon, and a name.
-        severity: `info` for what is no fault, `warning`, or `failure`.
-        title: in a few words; another one is told anew.
+        key: its subject, stable for as long as it is open: a kind of `Facts`, a colon, and a name.
+        severity: `info` if it is not a fault, `warning`, or `failure`.
+        title: in a few words; a change of title is sent again.
         text: in a sentence or two, with the figures of the day.
     """
 
@@ -60,7 +60,7 @@ class Alert:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A file of which something was rejected and has not been forecast since.
+    """A file with symbols that were rejected and have not been forecast since.
 
     Attributes:
         object: the file.
@@ -75,15 +75,15 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Drift:
-    """What the newest report says of one kind of drift; see the view `drift_daily`.
+    """One kind of drift in the newest report; see the view `drift_daily`.
 
     Attributes:
         kind: `input`, `prediction` or `performance`.
-        day: the last session that was looked at.
+        day: the last session that was checked.
         n: features or measures.
         n_drifted: those beyond their threshold.
-        furthest: which of them is furthest beyond.
-        score: what its method gave.
+        furthest: the one furthest beyond it.
+        score: its value.
         threshold: where drift begins.
         report: the object that holds the whole report, or empty.
     """
@@ -100,10 +100,10 @@ class Drift:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How often the 80 % intervals of the newest resolved origins held.
+    """The coverage of the 80% intervals of the newest resolved origins.
 
     Attributes:
-        origins: how many; ten steps each.
+        origins: how many.
         coverage_80: the share of closes inside.
         first: the earliest cutoff.
         last: the latest cutoff.
@@ -117,13 +117,13 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Stale:
-    """A symbol of the watchlist without a forecast from its newest session.
+    """A symbol on the watchlist without a forecast for its newest session.
 
     Attributes:
         symbol: the series.
         newest: the newest session that has closed.
-        cutoff: of its current forecast; None where it has none.
-        missed: sessions since then; 0 where it has no forecast.
+        cutoff: of its newest forecast; None if it has none.
+        missed: sessions since then; 0 if it has no forecast.
     """
 
     symbol: str
@@ -134,7 +134,7 @@ class Stale:
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that is served, and why it came to be."""
+    """The served champion, and the decision behind it."""
 
     name: str
     version: str
@@ -143,16 +143,16 @@ class Champion:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known; each field is a kind of alert. None: it was not looked at, and what is open of it stays open.
+    """The known facts; each field is a kind of alert. None: not checked, so that its open alerts stay open.
 
     Attributes:
-        flow: why the last run of the flow failed, empty where it went well.
-        engine: why the warehouse does not answer, empty where it does.
-        rejected: files that were rejected.
+        flow: why the last run of the flow failed, empty if it succeeded.
+        engine: why the warehouse does not answer, empty if it does.
+        rejected: the rejected files.
         drift: the newest report, one entry a kind.
-        coverage: of the champion; `()` where nothing has been resolved.
-        stale: symbols of the watchlist without a current forecast.
-        champion: which model is served; `()` where none is.
+        coverage: of the champion; `()` if nothing has been resolved.
+        stale: symbols on the watchlist without a current forecast.
+        champion: the served model; `()` if there is none.
     """
 
     flow: str | None = None
@@ -164,14 +164,14 @@ class Facts:
     champion: Sequence[Champion] | None = None
 
     @property
-    def looked_at(self) -> frozenset[str]:
+    def checked(self) -> frozenset[str]:
         """The kinds that are known."""
         return frozenset(name for name, value in vars(self).items() if value is not None)
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What there is to tell."""
+    """The news for one receiver."""
 
     new: tuple[Alert, ...] = ()
     changed: tuple[Alert, ...] = ()
@@ -185,7 +185,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class Message:
-    """One message about all that has changed."""
+    """One message about all changes."""
 
     title: str
     text: str
@@ -193,7 +193,7 @@ class Message:
 
 
 def open_alerts(facts: Facts) -> tuple[Alert, ...]:
-    """The alerts that follow from what is known, the most urgent first."""
+    """The alerts that follow from the facts, the most urgent first."""
     found = [
         *_of_flow(facts.flow),
         *_of_engine(facts.engine),
@@ -206,42 +206,42 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
     return tuple(sorted(found, key=lambda alert: -_RANK[alert.severity]))
 
 
-def changes(found: Sequence[Alert], told: Mapping[str, Alert], looked_at: Collection[str]) -> Changes:
-    """Compares the open alerts with those told before.
+def changes(found: Sequence[Alert], sent: Mapping[str, Alert], checked: Collection[str]) -> Changes:
+    """Compare the open alerts with those sent before.
 
     Args:
-        found: what is open now.
-        told: what was told to be open, by key.
-        looked_at: the kinds that are known; what was told of the others is neither open nor over.
+        found: the open alerts.
+        sent: the alerts that were sent and not over, by key.
+        checked: the kinds that are known; sent alerts of other kinds are neither open nor over.
     """
     keys = {alert.key for alert in found}
     return Changes(
-        new=tuple(alert for alert in found if alert.key not in told),
-        changed=tuple(alert for alert in found if alert.key in told and not _same(alert, told[alert.key])),
-        resolved=tuple(alert for key, alert in told.items() if key not in keys and alert.kind in looked_at),
+        new=tuple(alert for alert in found if alert.key not in sent),
+        changed=tuple(alert for alert in found if alert.key in sent and not _same(alert, sent[alert.key])),
+        resolved=tuple(alert for key, alert in sent.items() if key not in keys and alert.kind in checked),
     )
 
 
-def tell(told: Mapping[str, Alert], news: Changes) -> dict[str, Alert]:
-    """What is told to be open, once the changes have been told too."""
+def after(sent: Mapping[str, Alert], news: Changes) -> dict[str, Alert]:
+    """The alerts that are open for a receiver once the changes have been sent."""
     over = {alert.key for alert in news.resolved}
-    return {key: alert for key, alert in told.items() if key not in over} | {
+    return {key: alert for key, alert in sent.items() if key not in over} | {
         alert.key: alert for alert in (*news.new, *news.changed)
     }
 
 
 def message(news: Changes) -> Message:
-    """Puts all changes into one message, of the highest severity among them."""
-    told = sorted((*news.new, *news.changed), key=lambda alert: -_RANK[alert.severity])
+    """Put all changes into one message, with the highest severity among them."""
+    lasting = sorted((*news.new, *news.changed), key=lambda alert: -_RANK[alert.severity])
     counts = {"new": len(news.new), "changed": len(news.changed), "over": len(news.resolved)}
-    lines = [f"{alert.severity}: {alert.title}. {_cut(alert.text)}" for alert in told]
+    lines = [f"{alert.severity}: {alert.title}. {_cut(alert.text)}" for alert in lasting]
     lines += [f"over: {alert.title}." for alert in news.resolved]
     if len(lines) > _MOST_LINES:
         lines[_MOST_LINES:] = [f"… and {len(lines) - _MOST_LINES} more: tickercast alerts lists what is open."]
     return Message(
         title="tickercast: " + ", ".join(f"{count} {what}" for what, count in counts.items() if count),
         text="\n".join(lines),
-        severity=told[0].severity if told else "success",
+        severity=lasting[0].severity if lasting else "success",
     )
 
 
@@ -294,10 +294,10 @@ def _of_coverage(found: Coverage) -> Alert:
     low, high = COVERAGE_80
     side = "narrow" if found.coverage_80 < low else "wide"
     text = (
-        f"They held {found.coverage_80:.1%} of the closes after the {found.origins} newest origins, {found.first} to "
-        f"{found.last}: {low:.0%} to {high:.0%} was needed."
+        f"They covered {found.coverage_80:.1%} of the closes after the {found.origins} newest origins, {found.first} "
+        f"to {found.last}: {low:.0%} to {high:.0%} was needed."
     )
-    return Alert("coverage:80", "warning", f"The champion's 80 % intervals are too {side}", text)
+    return Alert("coverage:80", "warning", f"The champion's 80% intervals are too {side}", text)
 
 
 def _of_stale(symbol: Stale) -> Alert:

@@ -2,14 +2,14 @@
 
 >>> days = pd.to_datetime(["2023-07-20", "2023-07-21"])
 >>> frame = pd.DataFrame({"session_date": days, "close": [11.0, 12.0]})
->>> bars = History("MSFT", frame)
+>>> bars = Bars("MSFT", frame)
 >>> bars.cutoff, bars.last_close
 (datetime.date(2023, 7, 21), 12.0)
 >>> bars.until(date(2023, 7, 20)).last_close
 11.0
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
@@ -20,47 +20,44 @@ import pandas as pd
 from tickercast.errors import NoRecentBars, Permanent
 
 BAR_COLUMNS = ("session_date", "open", "high", "low", "close", "adj_close", "volume")
-"""The columns of `History.bars`, in this order."""
+"""The columns of `Bars.frame`, in this order."""
 
 STALE_AFTER = timedelta(days=7)
-"""A last bar older than this before `as_of` is not a history to forecast from."""
-
-SIMULATED = "simulated"
-"""The one note that a history may carry: its bars are made up."""
+"""A series whose last bar is older than this before `as_of` cannot be forecast."""
 
 _ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class History:
+class Bars:
     """The daily bars of one symbol, oldest first, one a session.
 
     Attributes:
         symbol: the series, as Yahoo spells it.
-        bars: columns `BAR_COLUMNS`; `session_date` is datetime64, prices are in the symbol's
+        frame: columns `BAR_COLUMNS`; `session_date` is datetime64, prices are in the symbol's
             currency, `adj_close` equals `close` and `volume` is NaN where the source has none.
-        source_note: `SIMULATED` where the bars are made up, else empty.
+        simulated: whether the bars were generated rather than traded.
     """
 
     symbol: str
-    bars: pd.DataFrame
-    source_note: str = ""
+    frame: pd.DataFrame
+    simulated: bool = False
 
     def __len__(self) -> int:
-        return len(self.bars)
+        return len(self.frame)
 
     @cached_property
     def cutoff(self) -> date:
         """The last session: the forecast origin."""
-        return pd.Timestamp(self.bars["session_date"].to_numpy()[-1]).date()
+        return pd.Timestamp(self.frame["session_date"].to_numpy()[-1]).date()
 
     @cached_property
     def last_close(self) -> float:
         """The close at the cutoff, in the symbol's currency."""
-        return float(self.bars["close"].to_numpy()[-1])
+        return float(self.frame["close"].to_numpy()[-1])
 
-    def until(self, as_of: date) -> "History":
-        """The same history without what lies after `as_of`.
+    def until(self, as_of: date) -> "Bars":
+        """The same bars without those after `as_of`.
 
         Raises:
             NoRecentBars: nothing remains, or the last bar is older than `STALE_AFTER`.
@@ -69,7 +66,7 @@ class History:
         if not len(known):
             raise NoRecentBars(
                 f"{self.symbol} has no bar on or before {as_of}: its first is of "
-                f"{self.bars['session_date'].iloc[0].date()}. Name a later date."
+                f"{self.frame['session_date'].iloc[0].date()}. Name a later date."
             )
         if as_of - known.cutoff > STALE_AFTER:
             raise NoRecentBars(
@@ -79,27 +76,43 @@ class History:
             )
         return known
 
-    def since(self, first: date) -> "History":
-        """The same history without what lies before `first`; it may be empty."""
-        return History(self.symbol, self.bars.iloc[self._count_before(first) :], self.source_note)
+    def since(self, first: date) -> "Bars":
+        """The same bars without those before `first`; there may be none."""
+        return Bars(self.symbol, self.frame.iloc[self._count_before(first) :], self.simulated)
 
-    def _first(self, count: int) -> "History":
-        return History(self.symbol, self.bars.iloc[:count], self.source_note)
+    def _first(self, count: int) -> "Bars":
+        return Bars(self.symbol, self.frame.iloc[:count], self.simulated)
 
     def _count_before(self, day: date) -> int:
-        return int(np.searchsorted(self.bars["session_date"].to_numpy(), np.datetime64(day)))
+        return int(np.searchsorted(self.frame["session_date"].to_numpy(), np.datetime64(day)))
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a file or a source gave: the good histories, and for each bad symbol the reason."""
+class Reading(Mapping[str, "Bars"]):
+    """The content of a file or the answer of a source: a mapping of symbols to their bars.
 
-    histories: Mapping[str, History] = field(default_factory=dict)
+    Attributes:
+        bars: the symbols that could be read.
+        failures: the reason for each symbol that could not, which is raised when that symbol is asked for.
+    """
+
+    bars: Mapping[str, Bars] = field(default_factory=dict)
     failures: Mapping[str, Permanent] = field(default_factory=dict)
 
+    def __getitem__(self, symbol: str) -> Bars:
+        if symbol in self.failures:
+            raise self.failures[symbol]
+        return self.bars[symbol]
 
-def bars_of(histories: Sequence[History]) -> pd.DataFrame:
-    """The bars of one or more histories below each other: columns `BAR_COLUMNS` and `symbol`, a categorical."""
-    numbers = np.repeat(np.arange(len(histories)), [len(history) for history in histories])
-    symbols = pd.Categorical.from_codes(numbers, pd.Index([history.symbol for history in histories]))
-    return pd.concat([history.bars for history in histories], ignore_index=True).assign(symbol=symbols)
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.bars)
+
+    def __len__(self) -> int:
+        return len(self.bars)
+
+
+def bars_of(series: Sequence[Bars]) -> pd.DataFrame:
+    """The bars of one or more symbols below each other: columns `BAR_COLUMNS` and `symbol`, a categorical."""
+    numbers = np.repeat(np.arange(len(series)), [len(bars) for bars in series])
+    symbols = pd.Categorical.from_codes(numbers, pd.Index([bars.symbol for bars in series]))
+    return pd.concat([bars.frame for bars in series], ignore_index=True).assign(symbol=symbols)

@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import BAR_COLUMNS, History
+from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.errors import TooFewSessions
 
 Dates = NDArray[np.datetime64]
@@ -35,14 +35,14 @@ class Dataset:
     rows: int
 
 
-def dataset(source: str, histories: Sequence[History], through: date) -> Dataset:
+def dataset(source: str, series: Sequence[Bars], through: date) -> Dataset:
     """Describes the bars on or before `through`.
 
     Raises:
         TooFewSessions: there are none.
     """
-    used = [(history, _dates(history, through)) for history in sorted(histories, key=lambda one: one.symbol)]
-    used = [(history, dates) for history, dates in used if len(dates)]
+    used = [(bars, _dates(bars, through)) for bars in sorted(series, key=lambda one: one.symbol)]
+    used = [(bars, dates) for bars, dates in used if len(dates)]
     if not used:
         raise TooFewSessions(f"{source} has no bar on or before {through}: at least one was needed. Give a later date.")
     return Dataset(
@@ -50,22 +50,22 @@ def dataset(source: str, histories: Sequence[History], through: date) -> Dataset
         sha256=_sha256(used),
         first=min(dates[0] for _, dates in used).item(),
         last=max(dates[-1] for _, dates in used).item(),
-        symbols=tuple(history.symbol for history, _ in used),
+        symbols=tuple(bars.symbol for bars, _ in used),
         rows=sum(len(dates) for _, dates in used),
     )
 
 
-def _dates(history: History, through: date) -> Dates:
-    dates: Dates = history.bars["session_date"].to_numpy().astype("datetime64[D]")
+def _dates(bars: Bars, through: date) -> Dates:
+    dates: Dates = bars.frame["session_date"].to_numpy().astype("datetime64[D]")
     return dates[dates <= np.datetime64(through)]
 
 
-def _sha256(used: Sequence[tuple[History, Dates]]) -> str:
+def _sha256(used: Sequence[tuple[Bars, Dates]]) -> str:
     """Hashes little-endian bytes, with one NaN for all, since NaNs differ in bits that mean nothing."""
     total = hashlib.sha256()
-    for history, dates in used:
-        values = history.bars[list(BAR_COLUMNS[1:])].to_numpy(dtype=np.float64, na_value=np.nan)[: len(dates)]
-        total.update(f"{history.symbol}\0{len(dates)}\0".encode())
+    for bars, dates in used:
+        values = bars.frame[list(BAR_COLUMNS[1:])].to_numpy(dtype=np.float64, na_value=np.nan)[: len(dates)]
+        total.update(f"{bars.symbol}\0{len(dates)}\0".encode())
         total.update(dates.astype("<i8").tobytes())
         total.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())
     return total.hexdigest()

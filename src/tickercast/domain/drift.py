@@ -1,8 +1,8 @@
-"""Whether what the model sees, says and gets right is still like its training: decided by value.
+"""Drift: whether the inputs, forecasts and performance of a model still resemble its training, decided by value.
 
-The last `WINDOW` sessions of every symbol that is watched are compared with a sample of the training's. Symbols move
-together and volatility comes in waves, so that even in training any such window is far from the whole: tests that take
-rows as independent would cry wolf every day. A distance is drift where it is greater than those that windows of the
+The last `WINDOW` sessions of every watched symbol are compared with a sample of the training. Symbols move together and
+volatility comes in waves, so that even in training any such window is far from the whole: tests that take rows as
+independent would raise an alarm every day. A distance is drift if it is greater than the distances that windows of the
 training itself had from the same sample; `domain.reference` finds these limits, for all measures together, so that at
 most one training window in forty would have been called drift by any of them.
 
@@ -19,8 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tickercast.domain.features import STATIC_FEATURES, STEP_FEATURES
-from tickercast.domain.forecast import HORIZON
+from tickercast.domain.features import HORIZON, STATIC_FEATURES, STEP_FEATURES
 from tickercast.errors import BundleError
 
 Floats = NDArray[np.float64]
@@ -128,7 +127,7 @@ class Finding:
         kind: `input`, `prediction` or `performance`.
         name: the feature or measure.
         method: the distance, or the side on which the threshold lies.
-        score: what it gave.
+        score: the value of the measure; see `significant`.
         threshold: where drift begins.
         drifted: whether the score is beyond it.
     """
@@ -150,7 +149,7 @@ class Finding:
 
 
 def judge_distances(reference: Reference, seen: Floats, watched: int) -> list[Finding]:
-    """Compares what the model saw and said with its training.
+    """Compare the inputs and forecasts of the last sessions with the training.
 
     Args:
         reference: of the version.
@@ -160,11 +159,20 @@ def judge_distances(reference: Reference, seen: Floats, watched: int) -> list[Fi
     Returns:
         A finding for each of `COLUMNS`, in their order.
     """
-    limits, found = reference.limits_for(watched), distances(seen, reference.values())
+    limits, found = reference.limits_for(watched), map(significant, distances(seen, reference.values()).tolist())
     return [
         Finding(_kind(name), name, DISTANCE, score, limits[name], score >= limits[name])
-        for name, score in zip(COLUMNS, found.tolist(), strict=True)
+        for name, score in zip(COLUMNS, found, strict=True)
     ]
+
+
+def significant(value: float) -> float:
+    """Round to nine significant digits; the digits behind them depend on the order in which threads sum.
+
+    >>> significant(0.9547924220802917) == significant(0.9547924220802919)
+    True
+    """
+    return float(f"{value:.9g}")
 
 
 def _kind(name: str) -> str:
@@ -174,15 +182,16 @@ def _kind(name: str) -> str:
 def judge_performance(
     reference: Reference, ratio: float, coverage: float, watched: int, backtest: float | None = None
 ) -> list[Finding]:
-    """Compares how the forecasts fared with the backtest.
+    """Compare the realised performance with the backtest.
 
     Args:
         reference: of the version.
         ratio: the sum of the forecasts' losses over that of the random walk's.
-        coverage: the share of closes that their 80 % intervals held.
+        coverage: the share of closes inside the 80% intervals.
         watched: how many symbols they are of.
         backtest: the ratio to the random walk that the card states; without one that of the training counts.
     """
+    ratio, coverage = significant(ratio), significant(coverage)
     limits = reference.limits_for(watched)
     below, above = (limits[name] for name in MARGINS[1:])
     low, high = NOMINAL - below, NOMINAL + above
@@ -198,7 +207,7 @@ def judge_performance(
 def distances(seen: Floats, sample: Floats) -> Floats:
     """The Wasserstein-1 distance of each column from the sample's, in the sample's standard deviations.
 
-    It is the area between the two distribution functions; Evidently calls it «Wasserstein distance (normed)».
+    It is the area between the two distribution functions; Evidently calls it Wasserstein distance (normed).
 
     Args:
         seen: `(m, columns)`.
@@ -218,19 +227,19 @@ def distances(seen: Floats, sample: Floats) -> Floats:
 
 
 def furthest_first(found: Sequence[Finding]) -> list[Finding]:
-    """What has drifted before what has not, each furthest beyond its threshold, or nearest to it, first."""
+    """Sort findings: drifted ones first, and each group by distance from its threshold."""
     return sorted(
         found, key=lambda each: (not each.drifted, abs(each.score / each.threshold - 1) * (-1) ** each.drifted)
     )
 
 
 def reasons(found: Sequence[Finding]) -> list[str]:
-    """What has drifted, in words, the furthest beyond its threshold first."""
+    """The drifted findings in words, the furthest beyond its threshold first."""
     return [each.reason for each in furthest_first(found) if each.drifted]
 
 
 def fared_columns(fared: pd.DataFrame) -> pd.DataFrame:
-    """What the means of a report are taken of, so that they are the ratio and the share that were judged.
+    """The columns whose means are the ratio and the share that were judged.
 
     Args:
         fared: one row a forecast: `loss`, `walk_loss` and `inside_80`.

@@ -1,7 +1,7 @@
-"""Rolling-origin evaluation: forecast from many past sessions, and hold each forecast to what followed.
+"""Rolling-origin evaluation: forecast from many past sessions, and score each forecast by the closes that followed.
 
 Every model forecasts from the same origins, so that losses are compared in pairs. An origin knows the bars up to
-its session and nothing else: histories are cut there before a model sees them.
+its session and nothing else: series are cut there before a model sees them.
 
 >>> ratio_interval(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[2.0, 4.0], [6.0, 8.0]]))
 (0.5, 0.5, 0.5)
@@ -17,8 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain import metrics
-from tickercast.domain.bars import History
-from tickercast.domain.forecast import HORIZON, QUANTILES, Predictor
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import QUANTILES, Predictor
+from tickercast.domain.frequency import DAILY
 
 Floats = NDArray[np.float64]
 
@@ -42,20 +43,25 @@ class Origins:
     """Where one symbol is forecast from, and what followed there.
 
     Attributes:
-        history: all bars of the symbol.
+        bars: all bars of the symbol.
         positions: `(n,)`, the rows of the bars that are origins.
-        actual: `(n, HORIZON)`, log-returns from the origin's close, free of dividends and spin-offs.
+        actual: `(n, horizon)`, log-returns from the origin's close, free of dividends and spin-offs.
         sigma60: `(n,)`, root mean square of the last sixty log-returns at the origin.
     """
 
-    history: History
+    bars: Bars
     positions: NDArray[np.intp]
     actual: Floats
     sigma60: Floats
 
-    def known(self) -> list[History]:
+    @property
+    def horizon(self) -> int:
+        """Steps that followed each origin."""
+        return int(self.actual.shape[1])
+
+    def known(self) -> list[Bars]:
         """The history as it was at each origin."""
-        return [replace(self.history, bars=self.history.bars.iloc[: at + 1]) for at in self.positions]
+        return [replace(self.bars, frame=self.bars.frame.iloc[: at + 1]) for at in self.positions]
 
     def only(self, rows: Sequence[int]) -> "Origins":
         """Some of the origins, by their numbers."""
@@ -65,30 +71,31 @@ class Origins:
     @property
     def cutoffs(self) -> NDArray[np.datetime64]:
         """`(n,)`, the dates of the origins."""
-        return self.history.bars["session_date"].to_numpy()[self.positions].astype("datetime64[D]")
+        return self.bars.frame["session_date"].to_numpy()[self.positions].astype("datetime64[D]")
 
 
-def rolling_origins(history: History, first: date, last: date, *, every: int, needed: int) -> Origins:
-    """Every `every`-th session from `first` to `last` that has enough bars before it and `HORIZON` after it.
+def rolling_origins(bars: Bars, first: date, last: date, *, every: int, needed: int, horizon: int) -> Origins:
+    """Every `every`-th session from `first` to `last` that has enough bars before it and `horizon` after it.
 
     Args:
-        history: the symbol's bars; they may reach beyond both dates.
+        bars: the symbol's bars; they may reach beyond both dates.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
         every: sessions from one origin to the next.
         needed: sessions that the models need, the origin included.
+        horizon: steps that are forecast.
     """
-    dates = history.bars["session_date"]
+    dates = bars.frame["session_date"]
     start = int(dates.searchsorted(np.datetime64(first)))
-    end = min(int(dates.searchsorted(np.datetime64(last), side="right")), len(history) - HORIZON)
+    end = min(int(dates.searchsorted(np.datetime64(last), side="right")), len(bars) - horizon)
     at = np.arange(start, max(start, end), every)
     at = at[at >= max(needed, SIGMA_WINDOW + 1) - 1]
-    log_close = np.log(history.bars["adj_close"].to_numpy())
-    actual = log_close[at[:, None] + np.arange(1, HORIZON + 1)] - log_close[at, None]
+    log_close = np.log(bars.frame["adj_close"].to_numpy())
+    actual = log_close[at[:, None] + np.arange(1, horizon + 1)] - log_close[at, None]
     returns = np.diff(log_close)
     sigma60 = np.array([np.sqrt(np.mean(returns[row - SIGMA_WINDOW : row] ** 2)) for row in at])
     moved = sigma60 > 0  # constant prices can be neither scaled nor forecast
-    return Origins(history, at[moved], actual[moved], sigma60[moved])
+    return Origins(bars, at[moved], actual[moved], sigma60[moved])
 
 
 def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
@@ -96,14 +103,15 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
 
     Args:
         origins: n of them.
-        quantiles: `(n, HORIZON, len(QUANTILES))`, log-returns.
+        quantiles: `(n, horizon, len(QUANTILES))`, log-returns.
 
     Returns:
-        n·HORIZON rows: symbol, cutoff, step, and the columns `sp`, `w80`, `w95` (divided by σ60·√step), `coverage_80`,
+        n·horizon rows: symbol, cutoff, step, and the columns `sp`, `w80`, `w95` (divided by σ60·√step), `coverage_80`,
         `coverage_95` (0 or 1), `error`, `naive_error` (log-return), `direction` (1 where the median's sign was right)
         and `rank` (how many of the quantiles lay below what followed).
     """
-    unit = origins.sigma60[:, None] * np.sqrt(np.arange(1, HORIZON + 1))
+    steps = np.arange(1, origins.horizon + 1)
+    unit = origins.sigma60[:, None] * np.sqrt(steps)
     actual = origins.actual / unit
     scaled = quantiles / unit[..., None]
     ends = {level: (scaled[..., low], scaled[..., high]) for level, (low, high) in _ENDS.items()}
@@ -120,27 +128,27 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
         "rank": (scaled < actual[..., None]).sum(axis=-1),
     }
     table = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()})
-    table.insert(0, "step", np.tile(np.arange(1, HORIZON + 1), len(origins.positions)))
-    table.insert(0, "cutoff", np.repeat(origins.cutoffs.astype("datetime64[s]"), HORIZON))
-    table.insert(0, "symbol", origins.history.symbol)
+    table.insert(0, "step", np.tile(steps, len(origins.positions)))
+    table.insert(0, "cutoff", np.repeat(origins.cutoffs.astype("datetime64[s]"), len(steps)))
+    table.insert(0, "symbol", origins.bars.symbol)
     return table
 
 
-def backtest(
+def rolling_losses(
     models: Mapping[str, Predictor],
-    histories: Sequence[History],
+    series: Sequence[Bars],
     first: date,
     last: date,
     *,
-    every: int = HORIZON,
+    every: int = DAILY.horizon,
     windows: int | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, pd.DataFrame]:
-    """Forecasts with every model from the same origins of every symbol.
+    """Forecast with every model from the same origins of every symbol, and score the forecasts.
 
     Args:
-        models: what to compare, by name.
-        histories: the symbols, with bars from well before `first` to ten sessions after `last`.
+        models: the models to compare, by name; all of one horizon.
+        series: the symbols, with bars from well before `first` to the horizon after `last`.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
         every: sessions from one origin to the next.
@@ -151,13 +159,14 @@ def backtest(
         For each name its `losses`, row by row for the same origins; empty tables where there is no origin.
     """
     needed = max(model.min_sessions for model in models.values())
-    found = [rolling_origins(history, first, last, every=every, needed=needed) for history in histories]
+    [horizon] = {model.horizon for model in models.values()}
+    found = [rolling_origins(bars, first, last, every=every, needed=needed, horizon=horizon) for bars in series]
     if windows is not None:
         found = sample(found, windows)
     total = len(models) * sum(len(origins.positions) for origins in found)
     done = 0
 
-    def told(count: int) -> None:
+    def report_progress(count: int) -> None:
         nonlocal done
         done += count
         on_progress(done, total)
@@ -167,7 +176,7 @@ def backtest(
         known = origins.known()
         if known:
             for name, model in models.items():
-                parts[name].append(losses(origins, _predict(model, known, told)))
+                parts[name].append(losses(origins, _predict(model, known, report_progress)))
     return {name: pd.concat(tables, ignore_index=True) if tables else pd.DataFrame() for name, tables in parts.items()}
 
 
@@ -182,23 +191,23 @@ def sample(found: Sequence[Origins], windows: int, *, seed: int = 0) -> list[Ori
     Returns:
         As many as `found`, in its order; those of which nothing was drawn are empty.
     """
-    every = sorted((origins.history.symbol, row) for origins in found for row in range(len(origins.positions)))
+    every = sorted((origins.bars.symbol, row) for origins in found for row in range(len(origins.positions)))
     drawn = {every[at] for at in np.random.default_rng(seed).permutation(len(every))[:windows]}
     return [
-        origins.only([row for row in range(len(origins.positions)) if (origins.history.symbol, row) in drawn])
+        origins.only([row for row in range(len(origins.positions)) if (origins.bars.symbol, row) in drawn])
         for origins in found
     ]
 
 
 def summary(table: pd.DataFrame) -> dict[str, float]:
-    """The measures of a table of losses: `n` forecast steps, mean losses, coverages, and errors relative to naive.
+    """The measures of a table of losses: `n` origins, mean losses, coverages, and errors relative to naive.
 
     MAE and RMSE are of log-returns, relative to those of the last close; `direction` is the share of right signs
-    and `always_up` that of the rises, which is what guessing «up» would get.
+    and `always_up` that of the rises, which is what always guessing up would get.
     """
     naive = table["naive_error"]
     return {
-        "n": len(table) / HORIZON,
+        "n": len(table) / table["step"].nunique(),
         **{name: float(table[name].mean()) for name in ("sp", "w80", "w95", "coverage_80", "coverage_95")},
         "mae_vs_naive": float(table["error"].abs().mean() / naive.abs().mean()),
         "rmse_vs_naive": float(np.sqrt((table["error"] ** 2).mean() / (naive**2).mean())),
@@ -207,34 +216,34 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def compare(table: pd.DataFrame, peer: pd.DataFrame, loss: str) -> tuple[float, float, float]:
-    """How a model's loss relates to a peer's on the same origins: ratio and its 95 % interval.
+def loss_ratio(table: pd.DataFrame, other: pd.DataFrame, loss: str) -> tuple[float, float, float]:
+    """The ratio of a model's loss to another's on the same origins, and its 95% interval.
 
     Args:
         table: the model's losses.
-        peer: those of the peer, row by row for the same origins and steps.
+        other: those of the other model, row by row for the same origins and steps.
         loss: the column.
 
     Raises:
         ValueError: the rows are not those of the same origins.
     """
     keys = ["symbol", "cutoff", "step"]
-    if not table[keys].equals(peer[keys]):
+    if not table[keys].equals(other[keys]):
         raise ValueError("two tables of losses can be compared only row by row, and their origins differ")
     symbols = pd.factorize(table["symbol"])[0]
     blocks = _blocks(table["cutoff"])
-    return ratio_interval(_sums(symbols, blocks, table[loss]), _sums(symbols, blocks, peer[loss]))
+    return ratio_interval(_sums(symbols, blocks, table[loss]), _sums(symbols, blocks, other[loss]))
 
 
 def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int = 0) -> tuple[float, float, float]:
-    """The ratio of two sums of paired losses, and its 95 % interval.
+    """The ratio of two sums of paired losses, and its 95% interval.
 
     Symbols and blocks of sessions are drawn with replacement, both at once, since errors are dependent along either
     (the pigeonhole bootstrap of Owen, Annals of Applied Statistics 2007, over the moving blocks of Künsch 1989).
 
     Args:
         own: `(symbols, blocks)`, sums of the model's losses.
-        other: `(symbols, blocks)`, sums of the peer's.
+        other: `(symbols, blocks)`, sums of the other model's.
         draws: of the bootstrap.
         seed: of the bootstrap.
     """
@@ -248,25 +257,29 @@ def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int 
     return float(own.sum() / other.sum()), float(low), float(high)
 
 
-def report(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """All that is told of the first model of a backtest; the others are its peers.
+def evaluation_report(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """The report on the first model of an evaluation; the others are its baselines.
 
     Returns:
-        `model`, `overall`, `ratios` (for each peer and loss: ratio and 95 % interval), `by_year` and `by_step`.
+        `model`, `overall`, `ratios` (for each baseline and loss: ratio and 95% interval), `by_year`, `by_step` and
+        `reliability`.
     """
-    (name, table), *peers = tables.items()
+    (name, table), *baselines = tables.items()
     return {
         "model": name,
         "overall": summary(table),
-        "ratios": {peer: {loss: list(compare(table, other, loss)) for loss in ("sp", "w95")} for peer, other in peers},
-        "by_year": by(table, "year"),
-        "by_step": by(table, "step"),
+        "ratios": {
+            baseline: {loss: list(loss_ratio(table, other, loss)) for loss in ("sp", "w95")}
+            for baseline, other in baselines
+        },
+        "by_year": by_group(table, "year"),
+        "by_step": by_group(table, "step"),
         "reliability": dict(zip(map(str, QUANTILES), reliability(table).tolist(), strict=True)),
     }
 
 
-def by(table: pd.DataFrame, key: str) -> Mapping[str, dict[str, float]]:
-    """The summary for each `year` or `step`."""
+def by_group(table: pd.DataFrame, key: str) -> Mapping[str, dict[str, float]]:
+    """The summary for each `year`, `step` or `symbol`."""
     groups = table["cutoff"].dt.year if key == "year" else table[key]
     return {str(group): summary(rows) for group, rows in table.groupby(groups)}
 
@@ -276,12 +289,12 @@ def reliability(table: pd.DataFrame) -> Floats:
     return np.array([float((table["rank"] <= index).mean()) for index in range(len(QUANTILES))])
 
 
-def _predict(model: Predictor, known: Sequence[History], told: Callable[[int], None]) -> Floats:
+def _predict(model: Predictor, known: Sequence[Bars], advance: Callable[[int], None]) -> Floats:
     parts: list[Floats] = []
     start, size = 0, _FIRST_BATCH
     while start < len(known):
         parts.append(model.predict(known[start : start + size]))
-        told(len(parts[-1]))
+        advance(len(parts[-1]))
         start, size = start + size, 2 * size
     return np.concatenate(parts)
 

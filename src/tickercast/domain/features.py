@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import History
-from tickercast.domain.forecast import HORIZON
+from tickercast.domain.bars import Bars
 from tickercast.errors import TooFewSessions
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
+
+HORIZON = 10
+"""Steps ahead of which the static inputs tell."""
 
 WINDOW = 30
 """Steps that the network reads, in sessions."""
@@ -112,59 +114,59 @@ class Inputs:
     sigma60: Floats
 
 
-def panel(history: History) -> Panel:
+def panel(bars: Bars) -> Panel:
     """Computes the inputs at every session of a history.
 
     Raises:
         TooFewSessions: the history is shorter than `MIN_SESSIONS`.
     """
-    check_length([history], MIN_SESSIONS)
-    series = _series(_stack([history], len(history)), len(history), [len(history)], keep=len(history))
-    return Panel(*(values[0] for values in series))
+    check_length([bars], MIN_SESSIONS)
+    inputs = _inputs(_stack([bars], len(bars)), len(bars), [len(bars)], keep=len(bars))
+    return Panel(*(values[0] for values in inputs))
 
 
-def latest(histories: Sequence[History]) -> Inputs:
+def latest(series: Sequence[Bars]) -> Inputs:
     """Computes the inputs at the last session of each history, the same numbers as `panel` gives there.
 
     Raises:
         TooFewSessions: a history is shorter than `MIN_SESSIONS`.
     """
-    check_length(histories, MIN_SESSIONS)
-    length = min(TAIL, max((len(history) for history in histories), default=MIN_SESSIONS))
-    series = _series(_stack(histories, length), length, [len(history) for history in histories], keep=WINDOW)
-    steps, statics, sigma_ewma, sigma60, *_ = series
+    check_length(series, MIN_SESSIONS)
+    length = min(TAIL, max((len(bars) for bars in series), default=MIN_SESSIONS))
+    sizes = [len(bars) for bars in series]
+    steps, statics, sigma_ewma, sigma60, *_ = _inputs(_stack(series, length), length, sizes, keep=WINDOW)
     return Inputs(steps, statics[:, -1], sigma_ewma[:, -1], sigma60[:, -1])
 
 
-def check_length(histories: Sequence[History], needed: int) -> None:
+def check_length(series: Sequence[Bars], needed: int) -> None:
     """Refuses histories that are too short.
 
     Raises:
         TooFewSessions: naming the first.
     """
-    for history in histories:
-        if len(history) < needed:
+    for bars in series:
+        if len(bars) < needed:
             raise TooFewSessions(
-                f"{history.symbol} has {len(history)} session(s): at least {needed} were needed to forecast. "
+                f"{bars.symbol} has {len(bars)} session(s): at least {needed} were needed to forecast. "
                 "Give it an earlier first date."
             )
 
 
-def _stack(histories: Sequence[History], length: int) -> dict[str, Floats]:
+def _stack(series: Sequence[Bars], length: int) -> dict[str, Floats]:
     """The last `length` bars of each history, `(n, length)` a column; before its first bar a flat price."""
-    tails = [history.bars.iloc[-length:] for history in histories]
-    bars = pd.concat(tails, ignore_index=True) if tails else pd.DataFrame(columns=_COLUMNS, dtype=np.float64)
+    tails = [bars.frame.iloc[-length:] for bars in series]
+    frame = pd.concat(tails, ignore_index=True) if tails else pd.DataFrame(columns=_COLUMNS, dtype=np.float64)
     ends = np.cumsum([len(tail) for tail in tails], dtype=np.intp)[:, None]
     firsts = ends - np.array([len(tail) for tail in tails], np.intp)[:, None]
     at = ends - length + np.arange(length)
-    columns = {name: bars[name].to_numpy()[np.maximum(at, firsts)] for name in _COLUMNS}
+    columns = {name: frame[name].to_numpy()[np.maximum(at, firsts)] for name in _COLUMNS}
     for name in ("open", "high", "low"):
         columns[name] = np.where(at < firsts, columns["close"], columns[name])
     columns["volume"] = np.where(at < firsts, 0.0, columns["volume"])
     return columns | {"factor": columns["adj_close"] / columns["close"]}
 
 
-def _series(
+def _inputs(
     bars: dict[str, Floats], length: int, sizes: Sequence[int], *, keep: int
 ) -> tuple[Floats32, Floats32, Floats, Floats, Floats, Floats]:
     """The fields of `Panel`, each with a leading axis of histories; the inputs of the last `keep` sessions."""

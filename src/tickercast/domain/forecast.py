@@ -1,33 +1,31 @@
-"""A forecast is a value: ten target dates, and the quantiles of the close at each.
+"""A forecast: the distribution of the closes that follow a cutoff.
 
->>> flat = np.zeros((HORIZON, len(QUANTILES)))
->>> targets = tuple(date(2023, 8, day) for day in range(1, 11))
->>> rows([Forecast("MSFT", date(2023, 7, 31), 335.92, targets, flat, "random-walk", "1")])["close_median"].tolist()[:2]
-[335.92, 335.92]
+>>> targets = (date(2023, 8, 1), date(2023, 8, 2))
+>>> flat = Prediction("MSFT", date(2023, 7, 31), 335.92, targets, np.zeros((2, len(QUANTILES))), "random-walk", "1")
+>>> made = flat.forecast()
+>>> made.horizon, made.steps[1].close_median
+(2, 335.92)
+>>> made.frame()[["step", "close_lo_80", "close_hi_80"]].to_dict("list")
+{'step': [1, 2], 'close_lo_80': [335.92, 335.92], 'close_hi_80': [335.92, 335.92]}
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
+from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import History
-
-HORIZON = 10
-"""Steps of a forecast, in sessions of the symbol's own exchange."""
+from tickercast.domain.bars import Bars
 
 RANDOM_WALK = "random-walk"
 """The name of the model that every other one is measured against."""
 
-SHADOW = "shadow"
-"""The name under which a former champion's forecasts are stored beside those of the one that replaced it."""
-
 QUANTILES = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
-"""The probabilities that every model answers, and is measured at."""
+"""The probabilities at which every model forecasts and is measured."""
 
 LEVELS = {
     "close_median": 0.5,
@@ -39,6 +37,28 @@ LEVELS = {
 """The stored quantiles: column name to probability."""
 
 _STORED = [QUANTILES.index(level) for level in LEVELS.values()]
+
+
+class Role(StrEnum):
+    """What a forecast is for."""
+
+    CHAMPION = "champion"
+    """The one that people see."""
+    COMPANION = "companion"
+    """Served beside the champion, and scored."""
+    BASELINE = "baseline"
+    """What the others are measured against."""
+    SHADOW = "shadow"
+    """A former champion that still forecasts while its successor is on probation."""
+
+
+class Origin(StrEnum):
+    """When a forecast was requested."""
+
+    LIVE = "live"
+    """For the newest bar at that time."""
+    BACKFILL = "backfill"
+    """For a date long past."""
 
 
 class Predictor(Protocol):
@@ -53,54 +73,139 @@ class Predictor(Protocol):
         """The registered version."""
 
     @property
-    def min_sessions(self) -> int:
-        """The shortest history that it takes."""
+    def horizon(self) -> int:
+        """Steps of a forecast."""
 
-    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
-        """Predicts every history from its last bar.
+    @property
+    def min_sessions(self) -> int:
+        """The shortest series that it takes."""
+
+    def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
+        """Predicts every series from its last bar.
 
         Args:
-            histories: n of them, none shorter than `min_sessions`.
+            series: n of them, none shorter than `min_sessions`.
 
         Returns:
-            `(n, HORIZON, len(QUANTILES))`: quantiles of the log-return from the last close to the close of
-            each step, in the order of `QUANTILES`.
+            `(n, horizon, len(QUANTILES))`: quantiles of the log-return from the last close to the close of each step,
+            in the order of `QUANTILES`.
         """
 
 
 class RollingPredictor(Predictor, Protocol):
-    """A model that can also predict from many sessions of one history at once, which is much faster."""
+    """A model that can also predict from many sessions of one series at once, which is much faster."""
 
-    def predict_at(self, history: History, at: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Predicts from several bars, from each as `predict` would from a history that ends there.
+    def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Predicts from several bars, from each as `predict` would from a series that ends there.
 
         Args:
-            history: the bars.
+            bars: the series.
             at: `(n,)`, rows of the bars, none before the `min_sessions`-th.
 
         Returns:
-            `(n, HORIZON, len(QUANTILES))`, as `predict` gives them.
+            `(n, horizon, len(QUANTILES))`, as `predict` gives them.
         """
 
 
-def stored(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Picks what is stored, in the order of `LEVELS`: `(..., len(QUANTILES))` to `(..., len(LEVELS))`."""
-    picked: NDArray[np.float64] = quantiles[..., _STORED]
-    return picked
+@dataclass(frozen=True)
+class Served:
+    """A model that is served, in its role."""
+
+    model: Predictor
+    role: Role
+
+
+@dataclass(frozen=True)
+class Step:
+    """The forecast of one close, in the symbol's currency.
+
+    Attributes:
+        step: 1 … horizon.
+        target_date: the session forecast.
+        close_median: the point forecast.
+        close_lo_80: the lower end of the 80% interval.
+        close_hi_80: its upper end.
+        close_lo_95: the lower end of the 95% interval.
+        close_hi_95: its upper end.
+    """
+
+    step: int
+    target_date: date
+    close_median: float
+    close_lo_80: float
+    close_hi_80: float
+    close_lo_95: float
+    close_hi_95: float
+
+    def interval(self, level: int) -> tuple[float, float]:
+        """Both ends of the 80 or 95% interval."""
+        return (self.close_lo_80, self.close_hi_80) if level == 80 else (self.close_lo_95, self.close_hi_95)
+
+    def covers(self, close: float, level: int) -> bool:
+        """Whether a close lies inside the 80 or 95% interval."""
+        low, high = self.interval(level)
+        return low <= close <= high
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """The distribution of the next ten closes of one symbol, by one model.
+    """A forecast of one symbol by one model.
 
     Attributes:
         symbol: the series.
         cutoff: the forecast origin.
         last_close: the close there, in the symbol's currency.
-        target_dates: the next `HORIZON` sessions.
-        log_returns: `(HORIZON, len(QUANTILES))`, quantiles in the order of `QUANTILES`.
-        model_name: who made it.
-        model_version: which version of it.
+        steps: one a target date.
+        model_name: the model.
+        model_version: its registered version.
+        role: what the forecast is for.
+        simulated: whether the bars were simulated.
+        model_has_seen: whether the model was trained on the cutoff.
+        object: the file that it was made from; empty where it is not stored.
+        generation: the version of that file.
+    """
+
+    symbol: str
+    cutoff: date
+    last_close: float
+    steps: tuple[Step, ...]
+    model_name: str
+    model_version: str
+    role: Role = Role.CHAMPION
+    simulated: bool = False
+    model_has_seen: bool = False
+    object: str = ""
+    generation: int = 0
+
+    @property
+    def horizon(self) -> int:
+        """How many closes are forecast."""
+        return len(self.steps)
+
+    def frame(self) -> pd.DataFrame:
+        """One row a step: symbol, cutoff, last_close, the columns of `Step`, model_name, model_version."""
+        frame = pd.DataFrame([asdict(step) for step in self.steps])
+        frame.insert(0, "symbol", self.symbol)
+        frame.insert(1, "cutoff", self.cutoff)
+        frame.insert(2, "last_close", self.last_close)
+        return frame.assign(model_name=self.model_name, model_version=self.model_version)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one series, in log-returns.
+
+    Attributes:
+        symbol: the series.
+        cutoff: the forecast origin.
+        last_close: the close there, in the symbol's currency.
+        target_dates: `horizon` of them.
+        log_returns: `(horizon, len(QUANTILES))`, quantiles in the order of `QUANTILES`.
+        model_name: the model.
+        model_version: its version.
+        role: what the forecast is for.
+        simulated: whether the bars were simulated.
+        model_has_seen: whether the model was trained on the cutoff.
     """
 
     symbol: str
@@ -110,24 +215,56 @@ class Forecast:
     log_returns: NDArray[np.float64]
     model_name: str
     model_version: str
+    role: Role = Role.CHAMPION
+    simulated: bool = False
+    model_has_seen: bool = False
+
+    def forecast(self) -> Forecast:
+        """The same in prices."""
+        closes = self.last_close * np.exp(stored(self.log_returns))
+        steps = tuple(
+            Step(number, day, **dict(zip(LEVELS, map(float, row), strict=True)))
+            for number, (day, row) in enumerate(zip(self.target_dates, closes, strict=True), start=1)
+        )
+        return Forecast(
+            self.symbol,
+            self.cutoff,
+            self.last_close,
+            steps,
+            self.model_name,
+            self.model_version,
+            self.role,
+            self.simulated,
+            self.model_has_seen,
+        )
 
 
-def rows(forecasts: Sequence[Forecast]) -> pd.DataFrame:
-    """The rows of the `forecasts` table: one a forecast and step, in that order, with the table's column names."""
-    last_closes = np.array([made.last_close for made in forecasts])
-    log_returns = np.array([made.log_returns for made in forecasts]).reshape(-1, HORIZON, len(QUANTILES))
-    closes = last_closes[:, None, None] * np.exp(stored(log_returns))
+def stored(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Picks what is stored, in the order of `LEVELS`: `(..., len(QUANTILES))` to `(..., len(LEVELS))`."""
+    picked: NDArray[np.float64] = quantiles[..., _STORED]
+    return picked
+
+
+def rows(predictions: Sequence[Prediction]) -> pd.DataFrame:
+    """The rows of the table `forecasts`: one a prediction and step, in that order, with the table's column names."""
+    horizons = np.array([len(made.target_dates) for made in predictions], np.intp)
+    last_closes = np.array([made.last_close for made in predictions])
+    parts = [stored(made.log_returns) for made in predictions]
+    closes = last_closes.repeat(horizons)[:, None] * np.exp(np.concatenate([np.empty((0, len(LEVELS))), *parts]))
     once = pd.DataFrame(
         {
-            "symbol": [made.symbol for made in forecasts],
-            "cutoff": [made.cutoff for made in forecasts],
+            "symbol": [made.symbol for made in predictions],
+            "cutoff": [made.cutoff for made in predictions],
             "last_close": last_closes,
-            "model_name": [made.model_name for made in forecasts],
-            "model_version": [made.model_version for made in forecasts],
+            "model_name": [made.model_name for made in predictions],
+            "model_version": [made.model_version for made in predictions],
+            "role": [str(made.role) for made in predictions],
+            "simulated": [made.simulated for made in predictions],
+            "model_has_seen": [made.model_has_seen for made in predictions],
         }
     )
-    return once.loc[once.index.repeat(HORIZON)].assign(
-        step=np.tile(np.arange(1, HORIZON + 1), len(once)),
-        target_date=[day for made in forecasts for day in made.target_dates],
-        **dict(zip(LEVELS, closes.reshape(-1, len(LEVELS)).T, strict=True)),
+    return once.loc[once.index.repeat(horizons)].assign(
+        step=np.concatenate([np.empty(0, np.intp), *(np.arange(1, horizon + 1) for horizon in horizons)]),
+        target_date=[day for made in predictions for day in made.target_dates],
+        **dict(zip(LEVELS, closes.T, strict=True)),
     )

@@ -1,18 +1,20 @@
-"""A model bundle: the network as ONNX, and the card that describes it.
+"""A model bundle: the network as ONNX, the card that describes it, and the pointer that names what is served.
 
 models/{name}/{version}/model.onnx     immutable
-models/{name}/{version}/reference.json immutable: the `domain.drift.Reference`, which only the watch over drift reads
+models/{name}/{version}/reference.json immutable: the `domain.drift.Reference`, which only the drift check reads
 models/{name}/{version}/model.json     immutable: the `ModelCard`
-models/champion.json                   the pointer: {"name": …, "version": …, "shadow": …}
+models/champion.json                   the `Pointer`: the champion, and what is served beside it
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from tickercast.domain.forecast import RANDOM_WALK, Role
 from tickercast.errors import BundleError
 
 MODEL = "tickercast-lstm"
@@ -21,33 +23,77 @@ MODEL = "tickercast-lstm"
 CHAMPION = "models/champion.json"
 """The object that points at the served bundle."""
 
-HAS_SEEN = "backfilled: the model has seen this date"
-"""How the note of a backfill begins whose model was trained on what it forecasts: that shows nothing of its skill."""
-
 CHAMPION_ALIAS, CHALLENGER_ALIAS = "champion", "challenger"
 """What the registry calls the version that is served, and the one that was registered last."""
 
 
-class Pointer(BaseModel):
-    """The content of `models/champion.json`.
+class ServedModel(BaseModel):
+    """A model that is served beside the champion.
 
     Attributes:
-        name: the registered model's name.
-        version: the version that is served.
-        shadow: the version that it replaced, while that one still forecasts beside it and may come back; else empty.
+        name: a registered model, or one that needs no bundle, such as `random-walk`.
+        version: its version.
+        role: `companion`, `baseline` or `shadow`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     version: str
-    shadow: str = ""
+    role: Role
+
+
+_BASELINE = ServedModel(name=RANDOM_WALK, version="1", role=Role.BASELINE)
+
+
+class Pointer(BaseModel):
+    """The content of `models/champion.json`.
+
+    Attributes:
+        name: the champion's registered name.
+        version: its version.
+        served: the models beside it; the random walk is always among them, since skill is measured against it.
+        nonce: makes each write of the pointer unique, so that a store that compares contents notices every change.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+    served: tuple[ServedModel, ...] = (_BASELINE,)
+    nonce: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_first_edition(cls, content: Any) -> Any:
+        """Read a pointer of the first edition, which named nothing but a shadow beside the champion."""
+        if not isinstance(content, dict) or "shadow" not in content:
+            return content
+        rest = {key: value for key, value in content.items() if key != "shadow"}
+        shadow = {"name": content.get("name"), "version": content["shadow"], "role": Role.SHADOW}
+        return rest | {"served": [_BASELINE, *([shadow] if content["shadow"] else [])]}
+
+    @property
+    def shadow(self) -> str:
+        """The version of the former champion that still forecasts, while it may come back; else empty."""
+        return next((served.version for served in self.served if served.role is Role.SHADOW), "")
+
+    def pointing(self, version: str, *, shadow: str = "") -> "Pointer":
+        """The same pointer at another version of the model, with the companions kept and the shadow replaced."""
+        kept = [served for served in self.served if served.role is not Role.SHADOW]
+        former = [ServedModel(name=self.name, version=shadow, role=Role.SHADOW)] if shadow else []
+        return Pointer(name=self.name, version=version, served=(*kept, *former))
+
+    def same_as(self, other: "Pointer") -> bool:
+        """Whether both serve the same models; the nonce does not matter."""
+        return self.model_copy(update={"nonce": ""}) == other.model_copy(update={"nonce": ""})
 
 
 class ModelCard(BaseModel):
-    """The content of `model.json`: all that is needed to feed the network and to read its answer.
+    """The content of `model.json`: everything needed to feed the network and to read its answer.
 
     Attributes:
+        kind: which loader reads the bundle; see `models.catalogue`.
         name: the registered model's name.
         version: the registered version; empty until it is registered.
         run_id: the MLflow run that trained it; empty until it is registered.
@@ -63,14 +109,15 @@ class ModelCard(BaseModel):
         min_sessions: the shortest history that can be fed.
         trained_on: in words, which symbols and dates.
         trained_through: the last date that training or validation saw.
-        hold_out: every so many-th symbol was kept from training, to measure it on; 0 where none was.
-        fingerprint: sha256 of the data, seeds and recipe that it was trained with; empty where it was not taken.
+        hold_out: every N-th symbol was held out of the training and used for evaluation; 0 where none was.
+        fingerprint: sha256 of the data, seeds and recipe of the training; empty where it was not taken.
         metrics: measured on dates after `trained_through`.
-        reference_sha256: of the file that tells later days from the training; empty where there is none.
+        reference_sha256: of the reference for the drift check; empty where there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: str = "lstm"
     name: str
     version: str = ""
     run_id: str = ""
@@ -98,7 +145,7 @@ class Bundle:
     Attributes:
         onnx: the network.
         card: its description.
-        reference: the file that tells later days from the training; empty where it was not read, or there is none.
+        reference: the reference for the drift check; empty where it was not read, or there is none.
     """
 
     onnx: bytes
@@ -128,7 +175,7 @@ class Bundle:
             )
 
     def referred(self, reference: bytes) -> "Bundle":
-        """The same bundle with the file that tells later days from its training."""
+        """The same bundle with a reference for the drift check."""
         card = self.card.model_copy(update={"reference_sha256": hashlib.sha256(reference).hexdigest()})
         return Bundle(self.onnx, card, reference)
 
@@ -173,7 +220,7 @@ def check_sha256(kind: str, content: bytes, wanted: str, card: ModelCard) -> Non
 
 
 def trained_before(cards: Iterable[ModelCard], origin: date) -> ModelCard | None:
-    """The newest version that has seen nothing of the origin or of what follows; None where each has."""
+    """The newest version that was trained before the origin; None if there is none."""
     return max(
         (card for card in cards if card.trained_through < origin), key=lambda card: int(card.version), default=None
     )

@@ -1,13 +1,13 @@
 """The names of the objects in the bucket.
 
 >>> parse("ohlc/2023-07-22/MSFT.csv")
-PriceObject(as_of=datetime.date(2023, 7, 22), symbol='MSFT', is_backfill=False)
+PriceObject(as_of=datetime.date(2023, 7, 22), symbol='MSFT', origin=<Origin.LIVE: 'live'>)
 >>> parse("ohlc/2023-07-22/batch-0007.csv")
-PriceObject(as_of=datetime.date(2023, 7, 22), symbol=None, is_backfill=False)
+PriceObject(as_of=datetime.date(2023, 7, 22), symbol=None, origin=<Origin.LIVE: 'live'>)
 >>> is_prices("models/champion.json"), is_prices("ohlc/2023-07-22/MSFT.csv")
 (False, True)
->>> parse(backfill(date(2023, 7, 21), ["MSFT", "AAPL"])).is_backfill
-True
+>>> str(parse(backfill(date(2023, 7, 21), ["MSFT", "AAPL"])).origin)
+'backfill'
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
+from tickercast.domain.forecast import Origin
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import UsageError
 
@@ -34,13 +35,12 @@ class PriceObject:
     Attributes:
         as_of: the date that the user typed.
         symbol: the one symbol of the file, or None for a batch.
-        is_backfill: whether it is sent for the sake of the past: by a model that has not seen the date, and behind
-            whatever was forecast at the time.
+        origin: whether its forecast is live, or a backfill.
     """
 
     as_of: date
     symbol: str | None
-    is_backfill: bool = False
+    origin: Origin = Origin.LIVE
 
 
 def is_prices(name: str) -> bool:
@@ -56,12 +56,17 @@ def parse(name: str) -> PriceObject:
     """
     match name.removeprefix(PRICES).removesuffix(".csv").split("/"):
         case [day, stem] if _is_date(day) and _BACKFILL.fullmatch(stem):
-            return PriceObject(date.fromisoformat(day), None, is_backfill=True)
+            return PriceObject(date.fromisoformat(day), None, Origin.BACKFILL)
         case [day, stem] if _is_date(day):
             return PriceObject(date.fromisoformat(day), None if _BATCH.fullmatch(stem) else parse_symbol(stem))
     raise UsageError(
         f"{name[:80]!r} was seen, and ohlc/YYYY-MM-DD/SYMBOL.csv was needed. Send the file again so named."
     )
+
+
+def origin_of(name: str) -> Origin:
+    """The origin that a name states, even a malformed one."""
+    return Origin.BACKFILL if _BACKFILL.match(name.rpartition("/")[2]) else Origin.LIVE
 
 
 def single(as_of: date, symbol: str) -> str:
@@ -79,7 +84,7 @@ def batch(as_of: date, number: int) -> str:
 
 
 def backfill(as_of: date, symbols: Iterable[str]) -> str:
-    """The name for bars that are sent for the sake of the past; the same symbols have the same name.
+    """The name for the bars of a backfill; the same symbols have the same name.
 
     >>> backfill(date(2023, 7, 21), ["MSFT", "AAPL"])
     'ohlc/2023-07-21/backfill-455ff68c.csv'
@@ -122,7 +127,7 @@ def reason_of(name: str) -> str:
 
 
 def unquarantined(name: str) -> tuple[str, int] | None:
-    """The name and generation that a quarantined file had; None for what is no quarantined file.
+    """The name and generation that a quarantined file had; None for any other name.
 
     >>> unquarantined("quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv")
     ('ohlc/2023-07-22/MSFT.csv', 1690000000000000)

@@ -1,7 +1,7 @@
 r"""The CSV contract: read a file of bars, one symbol or many, and write one.
 
 >>> text = b"Date,Open,High,Low,Close\n2023-07-20,10,12,9,11\n2023-07-21,11,13,10,12\n"
->>> read_csv(text, symbol="MSFT").histories["MSFT"].cutoff
+>>> read_csv(text, symbol="MSFT").bars["MSFT"].cutoff
 datetime.date(2023, 7, 21)
 """
 
@@ -22,10 +22,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import csv
 
-from tickercast.domain.bars import BAR_COLUMNS, SIMULATED, History, Reading
+from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, Permanent
 
+_SIMULATED = "simulated"  # in the column Source
 _PRICES = ("open", "high", "low", "close")
 _YEARS = (1900, 2100)
 _MOST_COLUMNS = 1_000
@@ -148,19 +149,19 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None) -> Reading:
     return _reading(frame)
 
 
-def to_csv(histories: Iterable[History]) -> bytes:
+def to_csv(series: Iterable[Bars]) -> bytes:
     """Writes histories as one CSV of the contract, header first, in Yahoo's column names."""
-    written = list(histories)
-    sizes = [len(history) for history in written]
+    written = list(series)
+    sizes = [len(bars) for bars in written]
     columns: dict[str, pa.Array] = {
-        name: pa.array(np.concatenate([history.bars[name].to_numpy() for history in written]), from_pandas=True)
+        name: pa.array(np.concatenate([bars.frame[name].to_numpy() for bars in written]), from_pandas=True)
         for name in BAR_COLUMNS[1:]
     }
-    days = np.concatenate([history.bars["session_date"].to_numpy() for history in written]).astype("datetime64[D]")
+    days = np.concatenate([bars.frame["session_date"].to_numpy() for bars in written]).astype("datetime64[D]")
     columns = {"session_date": pa.array(days), **columns}
-    columns["symbol"] = pa.array(np.repeat([history.symbol for history in written], sizes))
-    if any(history.source_note for history in written):
-        columns["source"] = pa.array(np.repeat([history.source_note for history in written], sizes))
+    columns["symbol"] = pa.array(np.repeat([bars.symbol for bars in written], sizes))
+    if any(bars.simulated for bars in written):
+        columns["source"] = pa.array(np.repeat([_SIMULATED if bars.simulated else "" for bars in written], sizes))
     text = io.BytesIO(",".join(_TITLES[name] for name in columns).encode() + b"\n")
     text.seek(0, io.SEEK_END)
     options = csv.WriteOptions(include_header=False, quoting_style="none")
@@ -207,7 +208,7 @@ def _reading(frame: pd.DataFrame) -> Reading:
     bars = bars if (np.diff(order) == 1).all() else bars.take(order)
     simulated = np.isin(np.arange(len(names)), numbers[_is_simulated(frame)])
     broken = np.isin(np.arange(len(names)), numbers[np.logical_or.reduce([check.bad for check in checks])])
-    histories: dict[str, History] = {}
+    series: dict[str, Bars] = {}
     failures: dict[str, Permanent] = {}
     for number, name in enumerate(map(str, names)):
         start, end = int(ends[number - 1]) if number else 0, int(ends[number])
@@ -220,8 +221,8 @@ def _reading(frame: pd.DataFrame) -> Reading:
         else:
             known = bars.iloc[start:end]
             known.index = pd.RangeIndex(end - start)
-            histories[symbol] = History(symbol, known, SIMULATED if simulated[number] else "")
-    return Reading(histories, failures)
+            series[symbol] = Bars(symbol, known, bool(simulated[number]))
+    return Reading(series, failures)
 
 
 def _numbered(symbols: pd.Series) -> tuple[_Rows, Sequence[str]]:
@@ -335,7 +336,7 @@ def _is_volume(values: NDArray[np.float64]) -> _Mask:
 
 
 def _is_simulated(frame: pd.DataFrame) -> _Mask:
-    return frame["source"].eq(SIMULATED).to_numpy(bool) if "source" in frame else np.zeros(len(frame), bool)
+    return frame["source"].eq(_SIMULATED).to_numpy(bool) if "source" in frame else np.zeros(len(frame), bool)
 
 
 def _blank(values: pd.Series) -> _Mask:

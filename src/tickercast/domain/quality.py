@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
 from tickercast.errors import CalendarError
 
@@ -39,37 +39,37 @@ class Finding:
     text: str
 
 
-def findings(history: History, as_of: date, known: pd.Series) -> Iterator[Finding]:
+def findings(bars: Bars, as_of: date, known: pd.Series) -> Iterator[Finding]:
     """Looks at the newest bars of one symbol.
 
     Args:
-        history: its bars up to `as_of`.
+        bars: its bars up to `as_of`.
         as_of: the date that is asked for; its own session has closed.
         known: closes that are stored, by session date; empty where none are.
     """
-    recent = history.since(as_of - RECENT)
-    for check in (_missing(recent, as_of), _jumps(history, as_of - RECENT), _silent(recent)):
+    recent = bars.since(as_of - RECENT)
+    for check in (_missing(recent, as_of), _jumps(bars, as_of - RECENT), _silent(recent)):
         yield from check
-    factor = rebased(history, known)
+    factor = rebased(bars, known)
     if factor is not None:
         yield Finding(
-            history.symbol, "rebased", f"closes are {factor:.4g} times those stored before: a split rebased the history"
+            bars.symbol, "rebased", f"closes are {factor:.4g} times those stored before: a split rebased the history"
         )
 
 
-def rebased(history: History, known: pd.Series) -> float | None:
+def rebased(bars: Bars, known: pd.Series) -> float | None:
     """By which factor the closes differ from those that are stored, None where they do not.
 
     Args:
-        history: the bars.
+        bars: the bars.
         known: closes that are stored, by session date.
 
     >>> days = pd.to_datetime(["2023-07-20", "2023-07-21"])
     >>> bars = pd.DataFrame({"session_date": days, "close": [50.0, 51.0]})
-    >>> rebased(History("MSFT", bars), pd.Series([100.0, 102.0], index=days))
+    >>> rebased(Bars("MSFT", bars), pd.Series([100.0, 102.0], index=days))
     0.5
     """
-    closes = history.bars.set_index("session_date")["close"]
+    closes = bars.frame.set_index("session_date")["close"]
     factors = (closes / known).dropna()
     if factors.empty:
         return None
@@ -77,11 +77,11 @@ def rebased(history: History, known: pd.Series) -> float | None:
     return factor if abs(np.log(factor)) > _REBASED else None
 
 
-def _missing(recent: History, as_of: date) -> Iterator[Finding]:
+def _missing(recent: Bars, as_of: date) -> Iterator[Finding]:
     """Sessions of the exchange without a bar: since the last one the series is stale, before it has a gap."""
     if not len(recent):
         return
-    have = set(recent.bars["session_date"].dt.date)
+    have = set(recent.frame["session_date"].dt.date)
     try:
         sessions = sessions_between(recent.symbol, min(have), as_of)
     except CalendarError:
@@ -95,18 +95,18 @@ def _missing(recent: History, as_of: date) -> Iterator[Finding]:
         yield Finding(recent.symbol, "gap", f"no bar of {', '.join(map(str, gaps[-3:]))} ({len(gaps)} in 90 days)")
 
 
-def _jumps(history: History, first: date) -> Iterator[Finding]:
-    log_close = np.log(history.bars["adj_close"])
+def _jumps(bars: Bars, first: date) -> Iterator[Finding]:
+    log_close = np.log(bars.frame["adj_close"])
     returns = log_close.diff()
     usual = returns.rolling(_SIGMA_WINDOW).std().shift()
-    found = history.bars[(returns.abs() > JUMP * usual) & (history.bars["session_date"] >= pd.Timestamp(first))]
+    found = bars.frame[(returns.abs() > JUMP * usual) & (bars.frame["session_date"] >= pd.Timestamp(first))]
     for at in found.index[-3:]:
-        day, times = history.bars["session_date"][at].date(), abs(returns[at] / usual[at])
-        yield Finding(history.symbol, "jump", f"{np.expm1(returns[at]):+.1%} on {day}, {times:.0f} times the usual")
+        day, times = bars.frame["session_date"][at].date(), abs(returns[at] / usual[at])
+        yield Finding(bars.symbol, "jump", f"{np.expm1(returns[at]):+.1%} on {day}, {times:.0f} times the usual")
 
 
-def _silent(recent: History) -> Iterator[Finding]:
-    silent = recent.bars[recent.bars["volume"] == 0]
+def _silent(recent: Bars) -> Iterator[Finding]:
+    silent = recent.frame[recent.frame["volume"] == 0]
     if len(silent):
         days = ", ".join(str(day.date()) for day in silent["session_date"].iloc[-3:])
         yield Finding(recent.symbol, "no volume", f"nothing was traded on {days} ({len(silent)} in 90 days)")

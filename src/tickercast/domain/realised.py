@@ -14,34 +14,35 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.forecast import HORIZON
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.promotion import MIN_DATES, Interval, Realised
 
 _CRITICAL = (1.9600, 2.9694, 0.4160, -0.5324)  # of b⁰, b¹, b², b³ for the 97.5 % quantile and Bartlett's kernel
 
 
-def realised(rows: pd.DataFrame, own: str, other: str) -> Realised | None:
+def realised(rows: pd.DataFrame, own: str, other: str, horizon: int = DAILY.horizon) -> Realised | None:
     """Compares two columns of losses; None where they cover fewer than `MIN_DATES` target dates.
 
     Args:
         rows: one a forecast step that came true: `symbol`, `cutoff`, `target_date` and both columns.
         own: the column of the model that is judged.
         other: the column of the one that it is compared with.
+        horizon: steps of a forecast, over which errors are correlated.
     """
     dates = rows["target_date"].nunique()
     if dates < MIN_DATES:
         return None
     origins = len(rows[["symbol", "cutoff"]].drop_duplicates())
-    return Realised(dates, origins, ratio(rows, own, other))
+    return Realised(dates, origins, ratio(rows, own, other, horizon))
 
 
-def ratio(rows: pd.DataFrame, own: str, other: str) -> Interval:
+def ratio(rows: pd.DataFrame, own: str, other: str, horizon: int = DAILY.horizon) -> Interval:
     """The ratio of two sums of paired losses, and its 95 % interval; see the module."""
     by_date = rows.groupby("target_date")[[own, other]].sum()
     losses, others = by_date[own].to_numpy(np.float64), by_date[other].to_numpy(np.float64)
     point = float(losses.sum() / others.sum())
     count = len(by_date)
-    bandwidth = min(count, HORIZON)
+    bandwidth = min(count, horizon)
     share = bandwidth / count
     critical = sum(factor * share**power for power, factor in enumerate(_CRITICAL))
     reach = critical * float(np.sqrt(count * _long_run_variance(losses - point * others, bandwidth)) / others.sum())

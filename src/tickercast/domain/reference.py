@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import features
-from tickercast.domain.bars import STALE_AFTER, History
+from tickercast.domain.bars import STALE_AFTER, Bars
 from tickercast.domain.calendar import asset_class
 from tickercast.domain.drift import COLUMNS, MARGINS, ORIGINS, WINDOW, Floats, Reference, distances
-from tickercast.domain.forecast import HORIZON, LEVELS, QUANTILES, RollingPredictor, stored
+from tickercast.domain.features import HORIZON
+from tickercast.domain.forecast import LEVELS, QUANTILES, RollingPredictor, stored
 from tickercast.domain.metrics import covered, pinball
 from tickercast.errors import TooFewSessions
 
@@ -76,20 +77,20 @@ class Observed:
     fared: Floats
 
 
-def observe(history: History, model: RollingPredictor, last: int | None = None) -> Observed:
+def observe(bars: Bars, model: RollingPredictor, last: int | None = None) -> Observed:
     """Looks at the last sessions of a history; at all that the model can be fed at, where no number is given.
 
     Raises:
         TooFewSessions: the history is too short.
     """
-    first = model.min_sessions - 1 if last is None else max(len(history) - last, 0)
-    features.check_length([history], model.min_sessions + (last or 1) - 1)
-    panel, at = features.panel(history), np.arange(first, len(history))
-    quantiles = model.predict_at(history, at)
+    first = model.min_sessions - 1 if last is None else max(len(bars) - last, 0)
+    features.check_length([bars], model.min_sessions + (last or 1) - 1)
+    panel, at = features.panel(bars), np.arange(first, len(bars))
+    quantiles = model.predict_at(bars, at)
     widths = quantiles[..., _HIGH_95] - quantiles[..., _LOW_95]
     values = np.concatenate([panel.steps[at], panel.statics[at], widths], axis=1).astype(np.float64)
-    dates = history.bars["session_date"].to_numpy()[at].astype("datetime64[D]")
-    return Observed(history.symbol, dates, values, _fared(panel, at, quantiles))
+    dates = bars.frame["session_date"].to_numpy()[at].astype("datetime64[D]")
+    return Observed(bars.symbol, dates, values, _fared(panel, at, quantiles))
 
 
 def _fared(panel: features.Panel, at: NDArray[np.intp], quantiles: Floats) -> Floats:

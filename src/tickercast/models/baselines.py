@@ -1,4 +1,4 @@
-"""What users would pick instead: the usual volatility models, as predictors.
+"""Baselines: the usual volatility models, which learn nothing, or next to nothing, and cost no time.
 
 All of them leave the median at the last close, or nearly so, and differ in the width of the cone.
 """
@@ -6,21 +6,51 @@ All of them leave the median at the last close, or nearly so, and differ in the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import features
-from tickercast.domain.bars import History
-from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import QUANTILES, RANDOM_WALK
+from tickercast.domain.frequency import DAILY
 from tickercast.errors import TooFewSessions
 
 Floats = NDArray[np.float64]
 
-_ROOT = np.sqrt(np.arange(1, HORIZON + 1))
 _LEVELS = np.array(QUANTILES)
 
 
+@dataclass(frozen=True)
+class RandomWalk:
+    """Log-returns are Gaussian with mean 0 and σ60·√step: the best guess of tomorrow's close is today's.
+
+    It needs no training and is forecast beside every champion, so that skill can be measured at any later time.
+
+    >>> RandomWalk().name, RandomWalk().predict([]).shape
+    ('random-walk', (0, 10, 13))
+    """
+
+    horizon: int = DAILY.horizon
+    name: str = RANDOM_WALK
+    version: str = "1"
+    min_sessions: int = 61
+
+    def predict(self, series: Sequence[Bars]) -> Floats:
+        """Predicts every series from its last bar; see `Predictor.predict`.
+
+        Raises:
+            TooFewSessions: a series is shorter than `min_sessions`.
+        """
+        features.check_length(series, self.min_sessions)
+        closes = np.array([bars.frame["adj_close"].to_numpy()[-self.min_sessions :] for bars in series])
+        returns = np.diff(np.log(closes.reshape(-1, self.min_sessions)))
+        gaussian = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
+        return _cone(np.sqrt(np.mean(returns**2, axis=1)), gaussian, self.horizon)
+
+
+@dataclass(frozen=True)
 class EwmaT:
     """RiskMetrics σ (λ = 0.94), Student's t with five degrees of freedom, √step.
 
@@ -28,13 +58,14 @@ class EwmaT:
     ('ewma-t', (0, 10, 13))
     """
 
-    name = "ewma-t"
-    version = "1"
-    min_sessions = features.MIN_SESSIONS
+    horizon: int = DAILY.horizon
+    name: str = "ewma-t"
+    version: str = "1"
+    min_sessions: int = features.MIN_SESSIONS
 
-    def predict(self, histories: Sequence[History]) -> Floats:
-        """Predicts every history from its last bar; see `Predictor.predict`."""
-        return _cone(features.latest(histories).sigma_ewma, student5(_LEVELS))
+    def predict(self, series: Sequence[Bars]) -> Floats:
+        """Predicts every series from its last bar; see `Predictor.predict`."""
+        return _cone(features.latest(series).sigma_ewma, student5(_LEVELS), self.horizon)
 
 
 @dataclass(frozen=True)
@@ -45,7 +76,7 @@ class EwmaFhs:
     (Journal of Futures Markets, 1999), with an EWMA filter.
 
     Attributes:
-        quantiles: `(HORIZON, len(QUANTILES))`, of log-returns over σ·√step.
+        quantiles: `(horizon, len(QUANTILES))`, of log-returns over σ·√step.
     """
 
     quantiles: Floats
@@ -54,26 +85,32 @@ class EwmaFhs:
     min_sessions: int = features.MIN_SESSIONS
 
     @classmethod
-    def fit(cls, histories: Sequence[History], through: date) -> "EwmaFhs":
-        """Pools the standardised returns of all histories; nothing after `through` is used.
+    def fit(cls, series: Sequence[Bars], through: date, horizon: int = DAILY.horizon) -> "EwmaFhs":
+        """Pools the standardised returns of all series; nothing after `through` is used.
 
         Raises:
-            TooFewSessions: no history reaches back far enough.
+            TooFewSessions: no series reaches back far enough.
         """
-        parts = [_standardised(history, through) for history in histories]
-        pooled = np.concatenate([np.empty((0, HORIZON)), *parts])
+        parts = [_standardised(bars, through, horizon) for bars in series]
+        pooled = np.concatenate([np.empty((0, horizon)), *parts])
         if not len(pooled):
             raise TooFewSessions(
-                f"No symbol has {features.MIN_SESSIONS + HORIZON} sessions up to {through}, and past returns were "
+                f"No symbol has {features.MIN_SESSIONS + horizon} sessions up to {through}, and past returns were "
                 "needed to set the quantiles of ewma-fhs. Give data that begins earlier, or a later first date."
             )
         return cls(np.quantile(pooled, _LEVELS, axis=0).T)
 
-    def predict(self, histories: Sequence[History]) -> Floats:
-        """Predicts every history from its last bar; see `Predictor.predict`."""
-        return _cone(features.latest(histories).sigma_ewma, self.quantiles)
+    @property
+    def horizon(self) -> int:
+        """Steps of a forecast."""
+        return len(self.quantiles)
+
+    def predict(self, series: Sequence[Bars]) -> Floats:
+        """Predicts every series from its last bar; see `Predictor.predict`."""
+        return _cone(features.latest(series).sigma_ewma, self.quantiles, self.horizon)
 
 
+@dataclass(frozen=True)
 class HistoricalSimulation:
     """The quantiles of the last 250 log-returns, √step.
 
@@ -81,20 +118,21 @@ class HistoricalSimulation:
     ('historical-simulation', (0, 10, 13))
     """
 
-    name = "historical-simulation"
-    version = "1"
-    min_sessions = 251
+    horizon: int = DAILY.horizon
+    name: str = "historical-simulation"
+    version: str = "1"
+    min_sessions: int = 251
 
-    def predict(self, histories: Sequence[History]) -> Floats:
-        """Predicts every history from its last bar; see `Predictor.predict`."""
-        features.check_length(histories, self.min_sessions)
-        quantiles = [np.quantile(log_returns(history, self.min_sessions), _LEVELS) for history in histories]
-        return _cone(np.ones(len(histories)), np.array(quantiles).reshape(-1, 1, len(_LEVELS)))
+    def predict(self, series: Sequence[Bars]) -> Floats:
+        """Predicts every series from its last bar; see `Predictor.predict`."""
+        features.check_length(series, self.min_sessions)
+        quantiles = [np.quantile(log_returns(bars, self.min_sessions), _LEVELS) for bars in series]
+        return _cone(np.ones(len(series)), np.array(quantiles).reshape(-1, 1, len(_LEVELS)), self.horizon)
 
 
-def log_returns(history: History, sessions: int) -> Floats:
+def log_returns(bars: Bars, sessions: int) -> Floats:
     """The log-returns between the last `sessions` closes, dividends and spin-offs taken out: `(sessions − 1,)`."""
-    return np.diff(np.log(history.bars["adj_close"].to_numpy()[-sessions:]))
+    return np.diff(np.log(bars.frame["adj_close"].to_numpy()[-sessions:]))
 
 
 def student5(levels: Floats) -> Floats:
@@ -115,18 +153,22 @@ def student5(levels: Floats) -> Floats:
     return quantiles
 
 
-def _cone(sigma: Floats, quantiles: Floats) -> Floats:
-    """sigma·√step times the quantiles: `(n, HORIZON, len(QUANTILES))`."""
-    cone: Floats = sigma[:, None, None] * _ROOT[:, None] * quantiles
+def _root(horizon: int) -> Floats:
+    return np.sqrt(np.arange(1, horizon + 1))
+
+
+def _cone(sigma: Floats, quantiles: Floats, horizon: int) -> Floats:
+    """sigma·√step times the quantiles: `(n, horizon, len(QUANTILES))`."""
+    cone: Floats = sigma[:, None, None] * _root(horizon)[:, None] * quantiles
     return cone
 
 
-def _standardised(history: History, through: date) -> Floats:
-    known = History(history.symbol, history.bars[history.bars["session_date"].dt.date <= through])
-    if len(known) < features.MIN_SESSIONS + HORIZON:
-        return np.empty((0, HORIZON))
+def _standardised(bars: Bars, through: date, horizon: int) -> Floats:
+    known = Bars(bars.symbol, bars.frame[bars.frame["session_date"].dt.date <= through])
+    if len(known) < features.MIN_SESSIONS + horizon:
+        return np.empty((0, horizon))
     panel = features.panel(known)
-    at = np.arange(features.MIN_SESSIONS - 1, len(known) - HORIZON)
-    moves = panel.log_close[at[:, None] + np.arange(1, HORIZON + 1)] - panel.log_close[at, None]
-    standardised: Floats = moves / (panel.sigma_ewma[at, None] * _ROOT)
+    at = np.arange(features.MIN_SESSIONS - 1, len(known) - horizon)
+    moves = panel.log_close[at[:, None] + np.arange(1, horizon + 1)] - panel.log_close[at, None]
+    standardised: Floats = moves / (panel.sigma_ewma[at, None] * _root(horizon))
     return standardised

@@ -7,9 +7,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from tickercast.domain import features
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import asset_class
-from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.model_card import Bundle, ModelCard
 from tickercast.errors import BundleError
 
@@ -17,16 +17,16 @@ BATCH = 512
 """Histories a call of the network; larger batches cost memory and gain nothing."""
 
 OUTPUT = "z"
-"""The network's answer: `(n, HORIZON, quantiles)`, in units of σEWMA·√step."""
+"""The network's answer: `(n, horizon, quantiles)`, in units of σEWMA·√step."""
 
 
-class ServedModel:
+class OnnxModel:
     """A bundle that is ready to predict.
 
     >>> from pathlib import Path
     >>> from tickercast.domain.model_card import read_bundle
     >>> shipped = Path(features.__file__).parents[1] / "shipped/models/tickercast-lstm/1"
-    >>> model = ServedModel(read_bundle((shipped / "model.onnx").read_bytes(), (shipped / "model.json").read_bytes()))
+    >>> model = OnnxModel(read_bundle((shipped / "model.onnx").read_bytes(), (shipped / "model.json").read_bytes()))
     >>> model.name, model.version, model.min_sessions
     ('tickercast-lstm', '1', 91)
     """
@@ -53,38 +53,43 @@ class ServedModel:
         return self.card.version
 
     @property
+    def horizon(self) -> int:
+        """Steps of a forecast."""
+        return self.card.horizon
+
+    @property
     def min_sessions(self) -> int:
         """The shortest history that it takes."""
         return self.card.min_sessions
 
-    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
+    def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
         """Predicts every history from its last bar; see `Predictor.predict`.
 
         Raises:
             TooFewSessions: a history is shorter than `min_sessions`.
         """
-        features.check_length(histories, self.min_sessions)
-        inputs = features.latest(histories)
-        parts = [np.empty((0, HORIZON, len(self.card.quantiles)), np.float32)]
-        for start in range(0, len(histories), BATCH):
+        features.check_length(series, self.min_sessions)
+        inputs = features.latest(series)
+        parts = [np.empty((0, self.horizon, len(self.card.quantiles)), np.float32)]
+        for start in range(0, len(series), BATCH):
             rows = slice(start, start + BATCH)
             parts.append(self.answer(inputs.steps[rows], inputs.statics[rows]))
-        symbols = [history.symbol for history in histories]
+        symbols = [bars.symbol for bars in series]
         return log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
 
-    def predict_at(self, history: History, at: NDArray[np.intp]) -> NDArray[np.float64]:
+    def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
         """Predicts from several sessions of one history; see `RollingPredictor.predict_at`."""
-        return rolling(self.answer, history, at, self.card)
+        return rolling(self.answer, bars, at, self.card)
 
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Runs the network: `(n, window, features)` and `(n, statics)` to z, `(n, HORIZON, quantiles)`."""
+        """Runs the network: `(n, window, features)` and `(n, statics)` to z, `(n, horizon, quantiles)`."""
         z: NDArray[np.float32] = self._session.run([OUTPUT], {"steps": steps, "statics": statics})[0]
         return z
 
 
 def rolling(
     answer: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
-    history: History,
+    bars: Bars,
     at: NDArray[np.intp],
     card: ModelCard,
 ) -> NDArray[np.float64]:
@@ -92,16 +97,16 @@ def rolling(
 
     Args:
         answer: the network: `(n, window, features)` and `(n, statics)` to z.
-        history: the bars.
+        bars: the bars.
         at: `(n,)`, rows of the bars.
         card: for its quantiles and calibration.
     """
-    panel = features.panel(history)
-    parts = [np.empty((0, HORIZON, len(card.quantiles)), np.float32)]
+    panel = features.panel(bars)
+    parts = [np.empty((0, card.horizon, len(card.quantiles)), np.float32)]
     for start in range(0, len(at), BATCH):
         rows = at[start : start + BATCH]
         parts.append(answer(panel.windows(rows), panel.statics[rows]))
-    return log_returns(np.concatenate(parts), panel.sigma_ewma[at], [history.symbol] * len(at), card)
+    return log_returns(np.concatenate(parts), panel.sigma_ewma[at], [bars.symbol] * len(at), card)
 
 
 def log_returns(
@@ -110,24 +115,24 @@ def log_returns(
     """Turns the network's answer into log-returns: σEWMA·√step·(z50 + calibration·(z − z50)).
 
     Args:
-        z: `(n, HORIZON, quantiles)`.
+        z: `(n, horizon, quantiles)`.
         sigma_ewma: `(n,)`.
         symbols: n of them, whose asset classes choose the calibration.
         card: for its quantiles and calibration.
     """
     middle = card.quantiles.index(0.5)
     median = z[:, :, middle : middle + 1].astype(np.float64)
-    scale = sigma_ewma[:, None] * np.sqrt(np.arange(1, HORIZON + 1))
+    scale = sigma_ewma[:, None] * np.sqrt(np.arange(1, card.horizon + 1))
     spread: NDArray[np.float64] = median + _factors(symbols, card) * (z - median)
     return scale[:, :, None] * spread
 
 
 def _factors(symbols: Sequence[str], card: ModelCard) -> NDArray[np.float64]:
-    """The factor round the median of each symbol, step and quantile: `(n, HORIZON, quantiles)`."""
-    usual = np.full((HORIZON, len(card.quantiles)), card.calibration)
+    """The factor round the median of each symbol, step and quantile: `(n, horizon, quantiles)`."""
+    usual = np.full((card.horizon, len(card.quantiles)), card.calibration)
     tables = {name: np.array(table) for name, table in card.calibrations.items()}
     factors = [tables.get(asset_class(symbol), usual) for symbol in symbols]
-    return np.array(factors).reshape(len(symbols), HORIZON, len(card.quantiles))
+    return np.array(factors).reshape(len(symbols), card.horizon, len(card.quantiles))
 
 
 def _check_card(card: ModelCard) -> None:
@@ -135,7 +140,7 @@ def _check_card(card: ModelCard) -> None:
         "features": features.STEP_FEATURES,
         "statics": features.STATIC_FEATURES,
         "window": features.WINDOW,
-        "horizon": HORIZON,
+        "horizon": features.HORIZON,
         "quantiles": QUANTILES,
     }
     for name, needed in ours.items():
@@ -153,11 +158,11 @@ def _check_card(card: ModelCard) -> None:
     for name, table in card.calibrations.items():
         if (
             {len(row) for row in table} != {len(card.quantiles)}
-            or len(table) != HORIZON
+            or len(table) != card.horizon
             or not _near_one(*(f for row in table for f in row))
         ):
             raise BundleError(
-                f"{card.name} {card.version} has calibrations for {name} that are not {HORIZON} rows of "
+                f"{card.name} {card.version} has calibrations for {name} that are not {card.horizon} rows of "
                 f"{len(card.quantiles)} factors near 1. Publish the version again."
             )
 

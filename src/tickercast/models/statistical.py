@@ -26,16 +26,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain import calendar
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.features import check_length
-from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.frequency import DAILY
 from tickercast.errors import Permanent, UsageError
 from tickercast.models.baselines import log_returns
 
 Floats = NDArray[np.float64]
 
 _YEAR = 251  # sessions
-_STEPS = np.arange(1, HORIZON + 1)[:, None]
 _LEVELS = np.array(QUANTILES)
 _INTERVALS = [round(abs(200 * level - 100)) for level in QUANTILES]
 """The interval that each quantile is an end of, in per cent: 95 for 0.025 and 0.975."""
@@ -55,49 +55,50 @@ class _SlowPeer(ABC):
     tail: int = _YEAR
     package: str
 
-    def __init__(self) -> None:
+    def __init__(self, horizon: int = DAILY.horizon) -> None:
         """Makes sure that the package is there.
 
         Raises:
             UsageError: it is not.
         """
+        self.horizon = horizon
         if importlib.util.find_spec(self.package) is None:
             raise UsageError(
                 f"The model {self.name} needs {self.package}, which this environment lacks. Run `make setup-dev`."
             )
 
-    def predict(self, histories: Sequence[History]) -> Floats:
+    def predict(self, series: Sequence[Bars]) -> Floats:
         """Fits and predicts every history from its last bar; see `Predictor.predict`.
 
         Raises:
             TooFewSessions: a history is shorter than `min_sessions`.
             Permanent: a fit failed.
         """
-        check_length(histories, self.min_sessions)
-        made = [self._checked(history) for history in histories]
-        return np.array(made).reshape(-1, HORIZON, len(_LEVELS))
+        check_length(series, self.min_sessions)
+        made = [self._checked(bars) for bars in series]
+        return np.array(made).reshape(-1, self.horizon, len(_LEVELS))
 
-    def _checked(self, history: History) -> Floats:
+    def _checked(self, bars: Bars) -> Floats:
         try:
-            with _silence(), _seeded(_seed(history)):
-                quantiles = self._quantiles(history)
+            with _silence(), _seeded(_seed(bars)):
+                quantiles = self._quantiles(bars)
         except Permanent:
             raise
         except Exception as error:  # whatever the package raises
-            raise self._failure(history, f"{type(error).__name__}: {error}") from error
+            raise self._failure(bars, f"{type(error).__name__}: {error}") from error
         if not (np.isfinite(quantiles).all() and (np.diff(quantiles) > 0).all()):
-            raise self._failure(history, "its quantiles are not finite and rising")
+            raise self._failure(bars, "its quantiles are not finite and rising")
         return quantiles
 
-    def _failure(self, history: History, reason: str) -> Permanent:
+    def _failure(self, bars: Bars, reason: str) -> Permanent:
         return Permanent(
-            f"The model {self.name} cannot be fitted to {history.symbol} up to {history.cutoff} ({reason[:200]}), and "
+            f"The model {self.name} cannot be fitted to {bars.symbol} up to {bars.cutoff} ({reason[:200]}), and "
             "a comparison needs it at every origin. Leave out the symbol or the model."
         )
 
     @abstractmethod
-    def _quantiles(self, history: History) -> Floats:
-        """The quantiles of the log-returns from the last close, `(HORIZON, len(QUANTILES))`."""
+    def _quantiles(self, bars: Bars) -> Floats:
+        """The quantiles of the log-returns from the last close, `(horizon, len(QUANTILES))`."""
 
 
 class Garch(_SlowPeer):
@@ -114,15 +115,15 @@ class Garch(_SlowPeer):
     package = "arch"
     paths = 10_000
 
-    def _quantiles(self, history: History) -> Floats:
+    def _quantiles(self, bars: Bars) -> Floats:
         from arch.univariate import GARCH, ConstantMean, StudentsT
 
         # The seed goes to the distribution: `random_state` of `forecast` has no effect on a simulation.
-        shocks = StudentsT(seed=_seed(history))
-        model = ConstantMean(100 * log_returns(history, self.tail), volatility=GARCH(1, 0, 1), distribution=shocks)
+        shocks = StudentsT(seed=_seed(bars))
+        model = ConstantMean(100 * log_returns(bars, self.tail), volatility=GARCH(1, 0, 1), distribution=shocks)
         fitted = model.fit(disp="off", show_warning=False)
-        drawn = fitted.forecast(horizon=HORIZON, method="simulation", simulations=self.paths)
-        drift = fitted.params["mu"] * _STEPS
+        drawn = fitted.forecast(horizon=self.horizon, method="simulation", simulations=self.paths)
+        drift = fitted.params["mu"] * np.arange(1, self.horizon + 1)[:, None]
         moves = np.cumsum(np.asarray(drawn.simulations.values)[0], axis=1).T - drift
         quantiles: Floats = (drift + np.quantile(np.hstack([moves, -moves]), _LEVELS, axis=1).T) / 100
         return quantiles
@@ -138,12 +139,12 @@ class _StatsForecast(_SlowPeer):
 
     package = "statsforecast"
 
-    def _quantiles(self, history: History) -> Floats:
-        log_close = _log_close(history, self.tail)
+    def _quantiles(self, bars: Bars) -> Floats:
+        log_close = _log_close(bars, self.tail)
         levels = sorted(set(_INTERVALS) - {0})
-        made = self._model().forecast(y=log_close - log_close[-1], h=HORIZON, level=levels)
+        made = self._model().forecast(y=log_close - log_close[-1], h=self.horizon, level=levels)
         half = {level: (np.asarray(made[f"hi-{level}"]) - np.asarray(made[f"lo-{level}"])) / 2 for level in levels}
-        half[0] = np.zeros(HORIZON)
+        half[0] = np.zeros(self.horizon)
         mean = np.asarray(made["mean"], dtype=np.float64)
         columns = [
             mean + np.sign(level - 0.5) * half[interval] for level, interval in zip(QUANTILES, _INTERVALS, strict=True)
@@ -200,12 +201,12 @@ class Prophet(_SlowPeer):
     package = "prophet"
     draws = 2000
 
-    def _quantiles(self, history: History) -> Floats:
+    def _quantiles(self, bars: Bars) -> Floats:
         import prophet
 
-        log_close = _log_close(history, self.tail)
-        past = pd.DataFrame({"ds": history.bars["session_date"].to_numpy()[-self.tail :], "y": log_close})
-        targets = calendar.next_sessions(history.symbol, history.cutoff, HORIZON)
+        log_close = _log_close(bars, self.tail)
+        past = pd.DataFrame({"ds": bars.frame["session_date"].to_numpy()[-self.tail :], "y": log_close})
+        targets = calendar.next_sessions(bars.symbol, bars.cutoff, self.horizon)
         model = prophet.Prophet(uncertainty_samples=self.draws)
         with tempfile.TemporaryDirectory(prefix="tickercast-") as folder:  # else every fit leaves files until the end
             model.fit(past, seed=1, output_dir=folder)
@@ -218,14 +219,14 @@ ALL: tuple[type[_SlowPeer], ...] = (Garch, AutoArima, AutoEts, AutoTheta, Prophe
 """Every slow peer."""
 
 
-def _log_close(history: History, sessions: int) -> Floats:
+def _log_close(bars: Bars, sessions: int) -> Floats:
     """The log of the last `sessions` closes, dividends and spin-offs taken out."""
-    log_close: Floats = np.log(history.bars["adj_close"].to_numpy(dtype=np.float64)[-sessions:])
+    log_close: Floats = np.log(bars.frame["adj_close"].to_numpy(dtype=np.float64)[-sessions:])
     return log_close
 
 
-def _seed(history: History) -> int:
-    return zlib.crc32(f"{history.symbol} {history.cutoff}".encode())
+def _seed(bars: Bars) -> int:
+    return zlib.crc32(f"{bars.symbol} {bars.cutoff}".encode())
 
 
 @contextmanager

@@ -1,27 +1,27 @@
-"""Recall what the warehouse and the bucket hold beside a forecast: the bars before it, its model, and its record."""
+"""The record of a model, and everything else that a report shows beside a forecast."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import pandas as pd
 
+from tickercast.domain.forecast import Forecast
 from tickercast.domain.model_card import ModelCard
-from tickercast.jobs.champion.model_store import read_version
-from tickercast.jobs.requests.results import StoredForecast
-from tickercast.ports import ObjectStore, Warehouse
+from tickercast.model_store import ModelStore
+from tickercast.ports import Warehouse
 
 SESSIONS = 90
-"""How far back a chart goes, in sessions."""
+"""The sessions that a chart shows before the cutoff."""
 
 TOO_EARLY = "too early"
 """The verdict where there is not enough to judge by."""
 
 BLOCKS = 8
-"""Of 28 days: the view gives no verdict on fewer."""
+"""The blocks of 28 days that the view `forecast_skill` needs for a verdict."""
 
-_GAP = pd.Timedelta(days=31)  # the view's own
+_GAP = pd.Timedelta(days=31)  # as in the view `indicators`
 
 _IN_CURRENCY = (
     *("open", "high", "low", "close", "sma_5", "sma_15", "sma_20", "sma_50", "ema_12", "ema_26"),
@@ -31,7 +31,7 @@ _IN_CURRENCY = (
 
 @dataclass(frozen=True)
 class TrackRecord:
-    """How a model's forecasts of one symbol have fared, as the view `forecast_skill` tells it.
+    """The score of a model's forecasts of one symbol, from the view `forecast_skill`.
 
     Attributes:
         verdict: `better`, `no edge` or `worse` than the random walk, or `too early`.
@@ -39,10 +39,10 @@ class TrackRecord:
         n_backfilled: those of them that were known already when they were forecast.
         blocks: of 28 days that these lie in.
         pinball_ratio: the loss relative to the random walk's; NaN where nothing has come true.
-        pinball_ratio_lo: where its 95 % interval begins; NaN where it is too early.
-        pinball_ratio_hi: where that ends.
-        coverage_80: share of the closes inside the 80 % interval.
-        coverage_95: share of the closes inside the 95 % interval.
+        pinball_ratio_lo: the lower end of its 95% interval; NaN where it is too early.
+        pinball_ratio_hi: the upper end.
+        coverage_80: share of the closes inside the 80% interval.
+        coverage_95: share of the closes inside the 95% interval.
     """
 
     verdict: str = TOO_EARLY
@@ -57,67 +57,68 @@ class TrackRecord:
 
 
 @dataclass(frozen=True)
-class Recalled:
-    """A forecast with all that a report tells beside it.
+class ForecastDetails:
+    """A forecast with everything that a report shows beside it.
 
     Attributes:
         made: the forecast.
         bars: up to `SESSIONS` rows of the view `indicators` up to the cutoff, oldest first, in the prices of the
-            forecast's own file; none where the warehouse holds no such bars.
-        record: how the model has fared on the symbol; None where the bars are made up.
+            forecast's own file; empty where the warehouse holds no such bars.
+        record: the model's record on the symbol; None where the bars are simulated.
         card: of the model.
         actual: the closes that followed, by date; None where they were not asked for.
     """
 
-    made: StoredForecast
+    made: Forecast
     bars: pd.DataFrame
     record: TrackRecord | None
     card: ModelCard
     actual: Mapping[date, float] | None = None
 
 
-def recall(
-    made: StoredForecast, actual: Mapping[date, float] | None, *, warehouse: Warehouse, store: ObjectStore
-) -> Recalled:
-    """Gathers what a report tells of a forecast.
+def details(
+    made: Forecast, actual: Mapping[date, float] | None, *, warehouse: Warehouse, models: ModelStore
+) -> ForecastDetails:
+    """Read what a report shows beside a forecast.
 
     Args:
         made: the forecast.
         actual: the closes that followed, where they were asked for.
         warehouse: where it is stored.
-        store: where its model is published.
+        models: where its model is published.
 
     Raises:
-        ModelUnavailable, BundleError: the model's version is not there, or damaged.
+        ModelUnavailable, BundleError: the model's version is missing or damaged.
         WarehouseUnavailable, StoreUnavailable: try again.
     """
-    card = read_version(store, made.model_name, made.model_version).card
-    return Recalled(made, bars_before(made, warehouse=warehouse), track_record(made, warehouse=warehouse), card, actual)
+    card = models.read(made.model_name, made.model_version).card
+    bars, record = bars_before(made, warehouse=warehouse), track_record(made, warehouse=warehouse)
+    return ForecastDetails(made, bars, record, card, actual)
 
 
-def track_record(made: StoredForecast, *, warehouse: Warehouse) -> TrackRecord | None:
-    """How the forecast's model has fared on its symbol; None where the bars are made up.
+def track_record(made: Forecast, *, warehouse: Warehouse) -> TrackRecord | None:
+    """The record of the forecast's model on its symbol; None where the bars are simulated.
 
     Raises:
         WarehouseUnavailable: try again.
     """
-    if made.note:
+    if made.simulated:
         return None
-    skill = warehouse.read("forecast_skill", {"symbol": made.symbol, "model_name": made.model_name})
+    skill = warehouse.read("forecast_skill", {"symbol": made.symbol, "model_name": made.model_name, "role": made.role})
     rows = skill[skill["step"].isna()].to_dict("records")
     return _record({str(name): value for name, value in rows[0].items()}) if rows else TrackRecord()
 
 
-def bars_before(made: StoredForecast, *, warehouse: Warehouse) -> pd.DataFrame:
-    """The bars that a forecast stands on, with their indicators; see `Recalled.bars`.
+def bars_before(made: Forecast, *, warehouse: Warehouse) -> pd.DataFrame:
+    """The bars up to the cutoff, with their indicators; see `ForecastDetails.bars`.
 
-    Where the symbol's bars have been restated since, by a split, they are brought back to the forecast's prices.
+    Where a split has rebased the symbol's bars since, they are brought back to the forecast's prices.
 
     Raises:
         WarehouseUnavailable: try again.
     """
     held = warehouse.read("indicators", {"symbol": made.symbol})
-    known = held[(held["session_date"].dt.date <= made.cutoff) & (held["simulated"] == bool(made.note))]
+    known = held[(held["session_date"].dt.date <= made.cutoff) & (held["simulated"] == made.simulated)]
     bars = _since_the_last_gap(known.sort_values("session_date")).tail(SESSIONS).reset_index(drop=True)
     if not bars.empty and bars["session_date"].iloc[-1].date() == made.cutoff:
         names = list(_IN_CURRENCY)
@@ -125,7 +126,7 @@ def bars_before(made: StoredForecast, *, warehouse: Warehouse) -> pd.DataFrame:
     return bars
 
 
-def closes_before(made: StoredForecast, *, warehouse: Warehouse) -> list[float]:
+def closes_before(made: Forecast, *, warehouse: Warehouse) -> list[float]:
     """The closes of the forecast's own file up to the cutoff, oldest first: `SESSIONS` at most.
 
     Raises:
@@ -137,8 +138,26 @@ def closes_before(made: StoredForecast, *, warehouse: Warehouse) -> list[float]:
     return [float(close) for close in closes]
 
 
+def trained_through(forecasts: Sequence[Forecast], *, models: ModelStore) -> dict[str, date]:
+    """The last date that the model of each symbol's forecast was trained on.
+
+    A forecast of dates up to there is no test of the model.
+
+    Args:
+        forecasts: one a symbol.
+        models: where their models are published.
+
+    Raises:
+        ModelUnavailable, BundleError: a version is missing or damaged.
+        StoreUnavailable: try again.
+    """
+    versions = {(made.model_name, made.model_version) for made in forecasts}
+    through = {version: models.read(*version).card.trained_through for version in versions}
+    return {made.symbol: through[made.model_name, made.model_version] for made in forecasts}
+
+
 def _since_the_last_gap(bars: pd.DataFrame) -> pd.DataFrame:
-    """Files of different dates leave gaps between them; a chart of sessions must not draw over one."""
+    """Drop the bars before the last gap, which files of different dates leave: a chart must not draw over one."""
     stretch = (bars["session_date"].diff() > _GAP).cumsum()
     return bars[stretch == stretch.max()]
 

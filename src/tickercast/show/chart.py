@@ -1,4 +1,4 @@
-"""Pictures of forecasts and of a backtest, drawn with matplotlib; it is imported when something is drawn."""
+"""Pictures of forecasts and evaluations, drawn with matplotlib, which is imported when something is drawn."""
 
 import html
 import io
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tickercast.reading.track_record import Recalled
+from tickercast.reading.track_record import ForecastDetails
+from tickercast.show.sentences import SIMULATED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ COLOURS = {
     "median": "#0b5394",
     "actual": "#b4460f",
 }
-"""What the parts of a picture are painted with; in a page each is the CSS variable of that name instead."""
+"""The colours of a picture by part; on a page each is the CSS variable of that name instead."""
 
 _TALL, _WIDE, _NARROW = 4.4, 9.6, 4.2  # inches
 _NARROW_SESSIONS = 40
@@ -44,29 +45,31 @@ class _Places:
     dates: Mapping[int, date]
 
 
-def forecast_png(recalled: Sequence[Recalled]) -> bytes:
-    """The fans of several forecasts below each other, with the bars before them and what came true."""
+def forecast_png(shown: Sequence[ForecastDetails]) -> bytes:
+    """The fans of several forecasts below each other, with the bars before them and the closes that followed."""
     from matplotlib.figure import Figure
 
     with _style():
-        figure = Figure(figsize=(_WIDE, _TALL * len(recalled)), layout="constrained", facecolor=COLOURS["paper"])
-        for axes, each in zip(figure.subplots(len(recalled), squeeze=False)[:, 0], recalled, strict=True):
+        figure = Figure(figsize=(_WIDE, _TALL * len(shown)), layout="constrained", facecolor=COLOURS["paper"])
+        for axes, each in zip(figure.subplots(len(shown), squeeze=False)[:, 0], shown, strict=True):
             _draw(axes, each, len(each.bars))
             made = each.made
-            made_up = " (SIMULATED: these bars are made up)" if made.note else ""
-            axes.set_title(f"{made.symbol}, ten sessions from {made.cutoff}{made_up}", loc="left", fontsize=11)
+            simulated = f" ({SIMULATED.partition(':')[0]})" if made.simulated else ""
+            axes.set_title(
+                f"{made.symbol}, {made.horizon} sessions from {made.cutoff}{simulated}", loc="left", fontsize=11
+            )
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=4, borderaxespad=0)
         return _saved(figure, format="png", dpi=_DPI)
 
 
-def forecast_svg(each: Recalled, *, name: str, alt: str, narrow: bool = False) -> str:
+def forecast_svg(each: ForecastDetails, *, name: str, alt: str, narrow: bool = False) -> str:
     """The fan of one forecast as an element for a page, without a legend; a narrow one fits a phone.
 
     Args:
         each: the forecast and what is drawn beside it.
-        name: a prefix for the ids in it, so that several can stand on one page.
-        alt: what the picture says, as text.
-        narrow: whether it shall be narrow, with fewer bars.
+        name: a prefix for its ids, so that several can stand on one page.
+        alt: the picture in words.
+        narrow: whether it is narrow, with fewer bars.
     """
     from matplotlib.figure import Figure
 
@@ -80,7 +83,7 @@ def forecast_svg(each: Recalled, *, name: str, alt: str, narrow: bool = False) -
     return _element(drawn.decode(), name, alt)
 
 
-def _draw(axes: "Axes", each: Recalled, sessions: int) -> None:
+def _draw(axes: "Axes", each: ForecastDetails, sessions: int) -> None:
     bars = each.bars.tail(sessions)
     places = _places(bars, each)
     _draw_bars(axes, bars, places)
@@ -97,11 +100,11 @@ def _draw(axes: "Axes", each: Recalled, sessions: int) -> None:
     _label_dates(axes, places, sessions)
 
 
-def _places(bars: pd.DataFrame, each: Recalled) -> _Places:
+def _places(bars: pd.DataFrame, each: ForecastDetails) -> _Places:
     left = np.arange(len(bars)) - (len(bars) - 1)
-    right = np.array([int(step["step"]) for step in each.made.steps])
+    right = np.array([step.step for step in each.made.steps])
     dates = {int(place): day.date() for place, day in zip(left, bars["session_date"], strict=True)}
-    ahead = {int(place): step["target_date"] for place, step in zip(right, each.made.steps, strict=True)}
+    ahead = {int(place): step.target_date for place, step in zip(right, each.made.steps, strict=True)}
     return _Places(left, right, {0: each.made.cutoff} | dates | ahead)
 
 
@@ -127,26 +130,26 @@ def _draw_bars(axes: "Axes", bars: pd.DataFrame, places: _Places) -> None:
         )
 
 
-def _draw_fan(axes: "Axes", each: Recalled, places: _Places) -> None:
+def _draw_fan(axes: "Axes", each: ForecastDetails, places: _Places) -> None:
     x = np.concatenate([[0], places.steps])
 
     def from_the_last_close(name: str) -> list[float]:
-        return [each.made.last_close, *(float(step[name]) for step in each.made.steps)]
+        return [each.made.last_close, *(float(getattr(step, name)) for step in each.made.steps)]
 
     for level in (95, 80):
         low, high = (from_the_last_close(f"close_{end}_{level}") for end in ("lo", "hi"))
         axes.fill_between(
-            x, low, high, color=COLOURS[f"band-{level}"], linewidth=0, zorder=2, label=f"{level} % interval"
+            x, low, high, color=COLOURS[f"band-{level}"], linewidth=0, zorder=2, label=f"{level}% interval"
         )
     axes.plot(x, from_the_last_close("close_median"), color=COLOURS["median"], linewidth=1.8, zorder=5, label="median")
 
 
-def _draw_actual(axes: "Axes", each: Recalled, places: _Places) -> None:
+def _draw_actual(axes: "Axes", each: ForecastDetails, places: _Places) -> None:
     followed = each.actual or {}
     known = [
-        (int(place), followed[step["target_date"]])
+        (int(place), followed[step.target_date])
         for place, step in zip(places.steps, each.made.steps, strict=True)
-        if step["target_date"] in followed
+        if step.target_date in followed
     ]
     if known:
         x, closes = zip(*known, strict=True)
@@ -159,7 +162,7 @@ def _draw_actual(axes: "Axes", each: Recalled, places: _Places) -> None:
             markeredgecolor=edge,
             color=colour,
             zorder=6,
-            label="what followed",
+            label="actual",
         )
 
 
@@ -196,7 +199,7 @@ def _saved(figure: "Figure", **how: Any) -> bytes:
 
 
 def _element(drawn: str, name: str, alt: str) -> str:
-    """Makes a file of matplotlib's an element: no prologue, no size of its own, ids of its own, the page's colours."""
+    """Turn a file of matplotlib into an element: no prologue, no size, ids of its own, the page's colours."""
     inner = drawn[drawn.index("<svg") :]
     inner = re.sub(r"<(metadata|style)\b.*?</\1>", "", inner, flags=re.DOTALL)  # both would speak for the whole page
     inner = re.sub(r'\bid="', f'id="{name}-', inner)
@@ -210,12 +213,12 @@ def _element(drawn: str, name: str, alt: str) -> str:
     return opening + inner[inner.index(">") + 1 :].rstrip()
 
 
-def backtest_png(report: Mapping[str, Any], peers: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """The reliability diagram, and the loss by step relative to each peer.
+def evaluation_png(report: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The reliability diagram, and the loss by step relative to each baseline.
 
     Args:
-        report: of the model that is judged; see `domain.backtest.report`.
-        peers: for each peer its measures by step.
+        report: of the judged model; see `domain.evaluation.evaluation_report`.
+        baselines: for each baseline its measures by step.
     """
     import matplotlib
 
@@ -230,7 +233,7 @@ def backtest_png(report: Mapping[str, Any], peers: Mapping[str, Mapping[str, Any
     left.legend(frameon=False)
     steps = [int(step) for step in report["by_step"]]
     right.axhline(1, color="0.7", linewidth=1)
-    for name, measures in peers.items():
+    for name, measures in baselines.items():
         ratios = [report["by_step"][step]["sp"] / measures[step]["sp"] for step in report["by_step"]]
         right.plot(steps, ratios, marker="o", label=f"against {name}")
     right.set(title="Loss by step, relative (below 1 is better)", xlabel="step, in sessions", xticks=steps)

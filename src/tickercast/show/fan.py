@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 from rich.text import Text
 
-from tickercast.jobs.requests.results import StoredForecast
-from tickercast.show.tables import price
+from tickercast.domain.forecast import LEVELS, Forecast
+from tickercast.show.sentences import price
 
 NARROWEST = 72
-"""The least width of a terminal, in characters, that a fan is drawn on."""
+"""The narrowest terminal that a fan fits on, in characters."""
 
 _ROWS, _DOTS, _PER_STEP, _MOST_HISTORY = 9, 4, 3, 45
 _BLANK = 0x2800  # of Unicode's Braille patterns, in which each dot is a bit
@@ -25,18 +24,16 @@ _SHADES = {95: ("░", "cyan"), 80: ("▒", "cyan")}
 Grid = list[list[tuple[str, str]]]
 
 
-def fan(
-    made: StoredForecast, closes: Sequence[float], actual: Mapping[date, float] | None, width: int = NARROWEST
-) -> Text:
-    """Draws the closes up to the cutoff and the fan of the ten that follow.
+def fan(made: Forecast, closes: Sequence[float], actual: Mapping[date, float] | None, width: int = NARROWEST) -> Text:
+    """Draw the closes up to the cutoff and the fan of the forecast.
 
     Args:
         made: the forecast.
-        closes: those up to the cutoff, oldest first; none leaves the left side empty.
-        actual: those that followed, as far as they are known, by date.
-        width: of the terminal, in characters; at least `NARROWEST`.
+        closes: the closes up to the cutoff, oldest first; none leaves the left side empty.
+        actual: the closes that followed, as far as they are known, by date.
+        width: the width of the terminal, in characters; at least `NARROWEST`.
     """
-    followed = [(actual or {}).get(step["target_date"]) for step in made.steps]
+    followed = [(actual or {}).get(step.target_date) for step in made.steps]
     shown = closes[-2 * _MOST_HISTORY :]
     scale = _Scale([*shown, *_bounds(made), *(close for close in followed if close is not None)])
     labels = {row: price(scale.value(row)) for row in (0, _ROWS // 2, _ROWS - 1)}
@@ -50,7 +47,7 @@ def fan(
         for style, cells in groupby([*left[row], ("┊", "dim"), *right[row]], key=itemgetter(1)):
             text.append("".join(letter for letter, _ in cells), style=style)
         text.append("\n")
-    legend = "━ median  ▒ 80 %  ░ 95 %" + "  ◆ actual" * any(followed)
+    legend = "━ median  ▒ 80%  ░ 95%" + "  ◆ actual" * any(followed)
     text.append(_axis(made, gutter + 1 + len(left[0]), legend), style="dim")
     return text
 
@@ -69,8 +66,8 @@ class _Scale:
         return self._high - self._reach * row / (_ROWS - 1)
 
 
-def _bounds(made: StoredForecast) -> list[float]:
-    return [float(step[name]) for step in made.steps for name in ("close_lo_95", "close_hi_95")]
+def _bounds(made: Forecast) -> list[float]:
+    return [end for step in made.steps for end in step.interval(95)]
 
 
 def _dots(closes: Sequence[float], scale: _Scale) -> Grid:
@@ -86,18 +83,15 @@ def _dots(closes: Sequence[float], scale: _Scale) -> Grid:
     return [[(chr(_BLANK + pattern) if pattern else " ", "") for pattern in row] for row in bits]
 
 
-def _fan(made: StoredForecast, followed: Sequence[float | None], scale: _Scale) -> Grid:
+def _fan(made: Forecast, followed: Sequence[float | None], scale: _Scale) -> Grid:
     columns: list[list[tuple[str, str]]] = []
-    before: Mapping[str, Any] = dict.fromkeys(made.steps[0], made.last_close)
+    before = dict.fromkeys(LEVELS, made.last_close)
     for step, close in zip(made.steps, followed, strict=True):
+        levels = {name: float(getattr(step, name)) for name in LEVELS}
         for part in range(1, _PER_STEP + 1):
-            between = {
-                name: before[name] + (step[name] - before[name]) * part / _PER_STEP
-                for name in step
-                if name.startswith("close_")
-            }
+            between = {name: before[name] + (levels[name] - before[name]) * part / _PER_STEP for name in LEVELS}
             columns.append(_column(between, scale, close if part == _PER_STEP else None))
-        before = step
+        before = levels
     return [[column[row] for column in columns] for row in range(_ROWS)]
 
 
@@ -112,9 +106,9 @@ def _column(levels: Mapping[str, float], scale: _Scale, close: float | None) -> 
     return cells
 
 
-def _axis(made: StoredForecast, at: int, legend: str) -> str:
+def _axis(made: Forecast, at: int, legend: str) -> str:
     """The cutoff under its line, the last session under the fan, and the legend beside them or, without room, below."""
-    cutoff, last = f"{made.cutoff:%m-%d}", f"{made.steps[-1]['target_date']:%m-%d}"
+    cutoff, last = f"{made.cutoff:%m-%d}", f"{made.steps[-1].target_date:%m-%d}"
     start = max(at - len(cutoff) // 2, 0)
     fits = len(legend) + 2 <= start
     beside = f"{legend if fits else ''}  ".rjust(start)

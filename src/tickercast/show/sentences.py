@@ -1,103 +1,46 @@
-"""What the pages say of the numbers, in sentences; pure, so that each can be tested."""
+"""The sentences that people read, each written once: verdicts, hit counts, warnings and the lines of a day."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import pandas as pd
 
-from tickercast.show.tables import price
+from tickercast.domain.forecast import Forecast
+from tickercast.errors import AlertUnavailable
+from tickercast.jobs.daily.run_day import Day
+from tickercast.jobs.operations.drift import DriftCheck
+from tickercast.ports import StudyResult
+from tickercast.reading.track_record import BLOCKS, TOO_EARLY, TrackRecord
 
-_MEANS = {
-    "better": "Better than the random walk",
-    "no edge": "No edge over the random walk",
-    "worse": "Worse than the random walk",
-    "too early": "Too early for a verdict",
+SEEN = "The model was trained on dates up to {}: its forecasts of those dates show how it works, not how good it is."
+
+SIMULATED = "SIMULATED: these bars are generated, not traded, and so is every forecast made from them."
+
+NOT_ADVICE = "Not investment advice: the forecast claims no edge on direction, only a well-measured width."
+
+_VERDICTS = {
+    "better": "better than the random walk",
+    "no edge": "no edge over the random walk",
+    "worse": "worse than the random walk",
+    "too early": "too early for a verdict",
 }
 
-_WHERE = {"better": "lies wholly below 1", "no edge": "includes 1", "worse": "lies wholly above 1"}
+_WHERE = {"better": "is entirely below 1", "no edge": "includes 1", "worse": "is entirely above 1"}
 _BY_CHANCE = 0.025
 
 
-def verdict(row: Mapping[str, Any]) -> str:
-    """What a row of `forecast_skill` means, with its numbers.
+# ---------------------------------------------------------------- numbers
 
-    Args:
-        row: of one model, over all steps.
+
+def price(value: float) -> str:
+    """A price with as many decimals as its size asks for.
+
+    >>> price(1891.5), price(343.7699890136719), price(0.0001234567)
+    ('1,891.50', '343.77', '0.00012346')
     """
-    scored = f"{row['n']:,} forecast closes have come true, in {row['blocks']} blocks of 28 days"
-    if row["verdict"] == "too early":
-        return f"{scored}; eight blocks are needed. {_held(row)}"
-    ratio = f"The loss is {row['pinball_ratio']:.3f} of the random walk's"
-    interval = f"{row['pinball_ratio_lo']:.3f} to {row['pinball_ratio_hi']:.3f}"
-    where = _WHERE[row["verdict"]]
-    return f"{ratio}, and its 95 % interval, {interval}, {where}. {scored}. {_held(row)}"
-
-
-def headline(row: Mapping[str, Any]) -> str:
-    """The verdict in a row of `forecast_skill`, said aloud."""
-    return _MEANS[row["verdict"]]
-
-
-def _held(row: Mapping[str, Any]) -> str:
-    return f"The 80 % intervals held {row['coverage_80']:.1%} of them, the 95 % intervals {row['coverage_95']:.1%}."
-
-
-def among(verdicts: Sequence[str]) -> str:
-    """How many symbols have which verdict, and how many would have one by chance alone."""
-    counts = {name: sum(seen == name for seen in verdicts) for name in _MEANS}
-    listed = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-    judged = len(verdicts) - counts["too early"]
-    chance = _BY_CHANCE * judged
-    if not judged:
-        return f"Of {_symbols(len(verdicts))}: {listed}."
-    return (
-        f"Of {_symbols(len(verdicts))}: {listed}. Chance alone would call about {chance:.1f} of them better "
-        f"and as many worse."
-    )
-
-
-def _symbols(count: int) -> str:
-    return f"{count:,} symbol{'s' * (count != 1)}"
-
-
-def after_the_fact(row: Mapping[str, Any]) -> str:
-    """Says how many of the scored forecasts were made when what they forecast was known; empty where none was."""
-    if not row["n_backfilled"]:
-        return ""
-    share = "All" if row["n_backfilled"] == row["n"] else f"{row['n_backfilled']:,} of the {row['n']:,}"
-    return (
-        f"{share} scored forecasts were made after their target was known: they saw only the bars up to their cutoff, "
-        "but nobody could have used them."
-    )
-
-
-def had_seen(version: str, through: date, first_cutoff: date) -> str:
-    """Says that a model was trained on dates that it forecast; empty where it was not."""
-    if first_cutoff > through:
-        return ""
-    return (
-        f"Version {version} was trained on dates up to {through} and has forecast from {first_cutoff} on: what it says "
-        "of dates that it was trained on shows how it works, and not how good it is."
-    )
-
-
-def came_true(vintages: pd.DataFrame) -> str:
-    """Counts the closes that followed forecasts inside their intervals; empty where none has followed.
-
-    Args:
-        vintages: from `data.with_actuals`.
-    """
-    inside = vintages["inside"]
-    known = int((inside != "").sum())
-    if not known:
-        return ""
-    in_80 = int((inside == "80 %").sum())
-    in_95 = in_80 + int((inside == "95 %").sum())
-    return (
-        f"Of {known} closes that followed, {in_80} ({in_80 / known:.0%}) lay inside the 80 % interval "
-        f"and {in_95} ({in_95 / known:.0%}) inside the 95 % interval."
-    )
+    return f"{value:,.2f}" if value >= 1 else f"{value:.5g}"
 
 
 def interval(low: float, high: float) -> str:
@@ -110,7 +53,7 @@ def interval(low: float, high: float) -> str:
 
 
 def number(value: float | None, form: str) -> str:
-    """A number by a format, and a dash where there is none.
+    """A number in a format, or a dash if there is none.
 
     >>> number(0.1234, ".1%"), number(float("nan"), ".1%")
     ('12.3%', '–')
@@ -118,34 +61,175 @@ def number(value: float | None, form: str) -> str:
     return "–" if value is None or pd.isna(value) else format(value, form)
 
 
-def ten_sessions(fan: pd.DataFrame) -> pd.DataFrame:
-    """The table of a forecast for people: text, one row a session.
+# ---------------------------------------------------------------- a forecast
+
+
+def outcome(made: Forecast, actual: Mapping[date, float]) -> str:
+    """How many of the closes that followed were inside each interval."""
+    known = [(step, actual[step.target_date]) for step in made.steps if step.target_date in actual]
+    inside = (sum(step.covers(close, level) for step, close in known) for level in (80, 95))
+    return _hits(len(known), *inside) or "The source does not hold the sessions that followed."
+
+
+def came_true(vintages: pd.DataFrame) -> str:
+    """How many of the closes that followed several forecasts were inside each interval; empty if none has followed.
 
     Args:
-        fan: from `data.with_actuals`.
+        vintages: from `reading.views.with_actuals`.
     """
-    table = {
-        "session": [f"{day:%a %Y-%m-%d}" for day in fan["target_date"]],
-        "median": [price(close) for close in fan["close_median"]],
-        "change": [f"{ratio - 1:+.2%}" for ratio in fan["close_median"] / fan["last_close"]],
-        **{
-            f"{level} % interval": [
-                interval(low, high)
-                for low, high in zip(fan[f"close_lo_{level}"], fan[f"close_hi_{level}"], strict=True)
-            ]
-            for level in (80, 95)
-        },
-    }
-    if fan["actual"].notna().any():
-        table["came true"] = ["–" if pd.isna(close) else price(close) for close in fan["actual"]]
-        table["inside"] = list(fan["inside"])
-    return pd.DataFrame(table)
+    inside = vintages["inside"]
+    return _hits(int((inside != "").sum()), int((inside == "80%").sum()), int(inside.isin(["80%", "95%"]).sum()))
+
+
+def _hits(known: int, in_80: int, in_95: int) -> str:
+    if not known:
+        return ""
+    return (
+        f"Of the {known} closes that followed, {in_80} ({in_80 / known:.0%}) were inside the 80% interval and {in_95} "
+        f"({in_95 / known:.0%}) inside the 95% interval."
+    )
+
+
+# ---------------------------------------------------------------- the track record
+
+
+def track_record(made: Forecast, record: TrackRecord) -> str:
+    """The model's record on the symbol, in a sentence with its verdict."""
+    if not record.n:
+        return f"too early: no forecast of {made.symbol} by {made.model_name} has come true yet"
+    known = f"; {record.n_backfilled:,} were known when they were forecast" if record.n_backfilled else ""
+    closes = f"{record.n:,} close{'s' * (record.n != 1)}"
+    if record.verdict == TOO_EARLY:
+        return f"too early: {closes} in {record.blocks} of the {BLOCKS} blocks of 28 days that a verdict needs{known}"
+    return (
+        f"{_VERDICTS.get(record.verdict, record.verdict)}: {record.pinball_ratio:.3f} of its loss "
+        f"({record.pinball_ratio_lo:.3f} to {record.pinball_ratio_hi:.3f}) over {closes}, {record.coverage_80:.0%} of "
+        f"them inside the 80% interval{known}"
+    )
+
+
+def headline(row: Mapping[str, Any]) -> str:
+    """The verdict of a row of `forecast_skill`, as a headline."""
+    return _VERDICTS[row["verdict"]].capitalize()
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """The meaning of a row of `forecast_skill`, with its numbers.
+
+    Args:
+        row: of one model, over all steps.
+    """
+    scored = f"{row['n']:,} forecast closes have come true, in {row['blocks']} blocks of 28 days"
+    covered = f"The 80% intervals covered {row['coverage_80']:.1%} of them, the 95% intervals {row['coverage_95']:.1%}."
+    if row["verdict"] == TOO_EARLY:
+        return f"{scored}; {BLOCKS} blocks are needed. {covered}"
+    ratio = f"The loss is {row['pinball_ratio']:.3f} of the random walk's"
+    ends = f"{row['pinball_ratio_lo']:.3f} to {row['pinball_ratio_hi']:.3f}"
+    return f"{ratio}, and its 95% interval, {ends}, {_WHERE[row['verdict']]}. {scored}. {covered}"
+
+
+def among(verdicts: Sequence[str]) -> str:
+    """How many symbols have which verdict, and how many would have one by chance alone."""
+    counts = {name: sum(seen == name for seen in verdicts) for name in _VERDICTS}
+    listed = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+    judged = len(verdicts) - counts[TOO_EARLY]
+    if not judged:
+        return f"Of {_symbols(len(verdicts))}: {listed}."
+    return (
+        f"Of {_symbols(len(verdicts))}: {listed}. Chance alone would call about {_BY_CHANCE * judged:.1f} of them "
+        f"better and as many worse."
+    )
+
+
+def after_the_fact(row: Mapping[str, Any]) -> str:
+    """How many of the scored forecasts were made when their target was known; empty if none was."""
+    if not row["n_backfilled"]:
+        return ""
+    share = "All" if row["n_backfilled"] == row["n"] else f"{row['n_backfilled']:,} of the {row['n']:,}"
+    return (
+        f"{share} scored forecasts were made after their target was known: they used only the bars up to their cutoff, "
+        "but nobody could have acted on them."
+    )
+
+
+def had_seen(version: str, through: date, first_cutoff: date) -> str:
+    """A warning if a model was trained on dates that it forecast, else empty."""
+    if first_cutoff > through:
+        return ""
+    return f"Version {version} has forecast from {first_cutoff} on. {SEEN.format(through)}"
 
 
 def up_to_date(cutoffs: pd.Series) -> str:
-    """How many symbols were forecast from the newest session that any of them was."""
+    """How many symbols were forecast from the newest session of any of them."""
     newest = cutoffs.max()
     fresh = int((cutoffs == newest).sum())
     behind = len(cutoffs) - fresh
     said = f"{fresh:,} of {_symbols(len(cutoffs))} were last forecast from {newest:%Y-%m-%d}, the newest session here"
     return f"{said}; {behind:,} lag behind." if behind else f"{said}."
+
+
+def _symbols(count: int) -> str:
+    return f"{count:,} symbol{'s' * (count != 1)}"
+
+
+# ---------------------------------------------------------------- the day
+
+
+def day_lines(day: Day) -> Iterator[str]:
+    """The results of a daily run, a line a step."""
+    caught_up = f", caught up with {', '.join(map(str, day.caught_up.missed))}" if day.caught_up.missed else ""
+    market = day.market
+    yield f"fetch       {len(market.symbols)} symbols up to {market.day}, {len(market.findings)} findings{caught_up}"
+    for found in market.findings:
+        yield f"            {found.symbol}: {found.check}, {found.text}"
+    made = len(day.results.forecasts)
+    yield f"forecasts   {f'{made} made' if day.caught_up.uploads else 'none to make: all of that day exist'}"
+    yield f"scores      {_scores(day)}"
+    yield f"probation   {day.probation if isinstance(day.probation, str) else _decided(day.probation)}"
+    yield f"drift       {_drift(day.drift)}"
+    training = f"{day.planned.training}: {day.planned.why}" if day.planned.wanted else f"none: {day.planned.why}"
+    yield f"training    {training}"
+    yield f"decision    {_decided(day.decided)}"
+    if day.reforecast:
+        yield f"reforecast  {_symbols(day.reforecast)}"
+    yield f"alerts      {_alerts(day)}"
+
+
+def _decided(decided: Any) -> str:
+    return f"{decided.decision}: {decided.reason}"
+
+
+def _scores(day: Day) -> str:
+    scores = day.scores
+    if scores.vs_walk is None:
+        return "too few forecasts have come true on dates that the champion had not seen"
+    ratio, low, high = scores.vs_walk.ratio
+    return (
+        f"{scores.vs_walk.origins} forecasts, loss {ratio:.3f} [{low:.3f}, {high:.3f}] of the random walk's, "
+        f"80% intervals covered {scores.coverage_80:.1%}"
+    )
+
+
+def _drift(drift: DriftCheck | str) -> str:
+    if isinstance(drift, str):
+        return drift
+    found = f"{len(drift.reasons)} of {len(drift.rows)} measures" if drift.drifted else "none"
+    return f"{found}; report {drift.report}"
+
+
+def _alerts(day: Day) -> str:
+    if isinstance(day.alerts, AlertUnavailable):
+        return str(day.alerts)
+    found = day.alerts.found
+    more = f"; {len(found) - 3} more" if len(found) > 3 else ""
+    return ("; ".join(alert.title for alert in found[:3]) + more) or "none"
+
+
+# ---------------------------------------------------------------- models
+
+
+def study_line(study: StudyResult) -> str:
+    """The label of a study's progress bar."""
+    if not study.trials or study.best.loss is None or math.isnan(study.best.loss):
+        return "trials"
+    return f"trials, best loss {study.best.loss:.5f} ({'default' if study.best is study.default else 'tuned'})"

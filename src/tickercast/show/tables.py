@@ -1,4 +1,4 @@
-"""What the command line shows: values in, Rich renderables and JSON out; nothing is printed here."""
+"""Tables: values in, Rich renderables, frames and JSON out; nothing is printed here."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,32 +15,28 @@ from rich.table import Table
 from rich.text import Text
 
 from tickercast.domain.alerts import Alert
-from tickercast.domain.forecast import LEVELS
+from tickercast.domain.forecast import LEVELS, Forecast, Step
 from tickercast.domain.model_card import ModelCard, RegisteredVersion
-from tickercast.jobs.requests.ledger import Entry
-from tickercast.jobs.requests.quarantine import Quarantined
-from tickercast.jobs.requests.results import StoredForecast
-from tickercast.jobs.training.tune import Tuned
-from tickercast.reading.track_record import BLOCKS, TOO_EARLY, TrackRecord
+from tickercast.jobs.operations.doctor import Check
+from tickercast.ports import StudyResult
+from tickercast.reading.ledger import Entry
+from tickercast.reading.quarantine import Quarantined
+from tickercast.show.sentences import SEEN, SIMULATED, interval, outcome, price
 
 SUMMARY_FROM = 9
-"""From this many symbols on, one line each instead of ten."""
-
-SEEN = "The model was trained on dates up to {}: what it says of those shows how it works, and not how good it is."
-
-MADE_UP = "SIMULATED: these bars are made up, and so is what is forecast from them."
+"""From this many symbols on, one line each instead of one a step."""
 
 
 def forecast_table(
-    made: StoredForecast,
+    made: Forecast,
     actual: Mapping[date, float] | None,
     url: str,
-    learned_through: date = date.min,
+    trained_through: date = date.min,
     below: Sequence[RenderableType] = (),
 ) -> RenderableType:
-    """One symbol: ten rows, what is told below them, and where they came from; beside them what followed, if wanted."""
+    """One symbol: a row a step, with the close that followed if given; then further lines, and the stored file."""
     table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=_title(made), pad_edge=False)
-    for heading in ("date", "median", "change", "80 % interval", "95 % interval"):
+    for heading in ("date", "median", "change", "80% interval", "95% interval"):
         table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
     if actual is not None:
         table.add_column("actual", justify="right", no_wrap=True)
@@ -48,89 +44,56 @@ def forecast_table(
     for step in made.steps:
         table.add_row(*step_cells(step, made.last_close, actual))
     lines: list[RenderableType] = [table]
-    if made.note:
-        lines.append(Text(MADE_UP, style="bold red"))
+    if made.simulated:
+        lines.append(Text(SIMULATED, style="bold red"))
     if actual is not None:
         lines.append(Text(outcome(made, actual)))
-        if learned_through >= made.steps[0]["target_date"]:
-            lines.append(Text(SEEN.format(learned_through), style="yellow"))
+        if trained_through >= made.steps[0].target_date:
+            lines.append(Text(SEEN.format(trained_through), style="yellow"))
     lines.extend(below)
     lines.append(Text(f"stored as {url}/{made.object}#{made.generation}", style="dim"))
     return Group(*lines)
 
 
-def outcome(made: StoredForecast, actual: Mapping[date, float]) -> str:
-    """How many of the closes that followed lay inside each interval."""
-    known = [(step, actual[step["target_date"]]) for step in made.steps if step["target_date"] in actual]
-    if not known:
-        return "The source does not hold the sessions that followed."
-    inside = {level: sum(_covers(step, close, level) for step, close in known) for level in (80, 95)}
-    return (
-        f"Of the {len(known)} closes that followed, {inside[80]} lay inside the 80 % interval "
-        f"and {inside[95]} inside the 95 % interval."
-    )
-
-
-def track_record(made: StoredForecast, record: TrackRecord) -> str:
-    """How the model has fared on the symbol so far, in a sentence with its verdict."""
-    if not record.n:
-        return f"too early: no forecast of {made.symbol} by {made.model_name} has come true yet"
-    known = f"; {record.n_backfilled:,} were known when they were forecast" if record.n_backfilled else ""
-    closes = f"{record.n:,} close{'s' * (record.n != 1)}"
-    if record.verdict == TOO_EARLY:
-        return f"too early: {closes} in {record.blocks} of the {BLOCKS} blocks of 28 days that a verdict needs{known}"
-    return (
-        f"{_VERDICTS.get(record.verdict, record.verdict)}: {record.pinball_ratio:.3f} of its loss "
-        f"({record.pinball_ratio_lo:.3f} to {record.pinball_ratio_hi:.3f}) over {closes}, {record.coverage_80:.0%} of "
-        f"them inside the 80 % interval{known}"
-    )
-
-
-_VERDICTS = {
-    "better": "better than the random walk",
-    "no edge": "no edge over the random walk",
-    "worse": "worse than the random walk",
-}
-
-
-def summary_table(forecasts: Sequence[StoredForecast]) -> RenderableType:
-    """Many symbols: one row each, for the tenth session."""
+def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
+    """Many symbols: one row each, for the last step."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in (
         "symbol",
         "cutoff",
         "last close",
-        "tenth session",
+        "last session",
         "median",
         "change",
-        "80 % interval",
-        "95 % interval",
+        "80% interval",
+        "95% interval",
     ):
         table.add_column(heading, justify="left" if heading == "symbol" else "right", no_wrap=True)
     for made in forecasts:
         target, *rest = step_cells(made.steps[-1], made.last_close)
         table.add_row(made.symbol, str(made.cutoff), price(made.last_close), target, *rest)
-    notes = [Text(MADE_UP, style="bold red")] if any(made.note for made in forecasts) else []
+    notes = [Text(SIMULATED, style="bold red")] if any(made.simulated for made in forecasts) else []
     return Group(table, *notes)
 
 
-def to_json(forecasts: Sequence[StoredForecast], as_of: date) -> str:
+def to_json(forecasts: Sequence[Forecast], as_of: date) -> str:
     """The stable machine-readable form; a simulated forecast carries the further key `simulated`."""
     return json.dumps([_as_json(made, as_of) for made in forecasts], indent=2)
 
 
-def checks_table(checks: Sequence[tuple[str, str, str, bool]]) -> RenderableType:
-    """What `doctor` found: part, where, what it says, and whether that is well."""
+def checks_table(checks: Sequence[Check]) -> RenderableType:
+    """The answers of the engines: one row each."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("", "part", "where", "says"):
         table.add_column(heading, overflow="fold")
-    for part, where, says, well in checks:
-        table.add_row(Text("ok", style="green") if well else Text("NO", style="bold red"), part, where, says)
+    for each in checks:
+        well = Text("ok", style="green") if each.well else Text("NO", style="bold red")
+        table.add_row(well, each.name, each.where, each.answer)
     return table
 
 
 def entries_table(entries: Sequence[Entry]) -> RenderableType:
-    """What became of files: one row a symbol."""
+    """The status of files: one row a symbol."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("received (UTC)", "object#generation", "symbol", "status", "cutoff"):
         table.add_column(heading, no_wrap=True)
@@ -159,7 +122,7 @@ def quarantine_table(kept: Sequence[Quarantined]) -> RenderableType:
 
 
 def quarantined(kept: Quarantined, data: bytes) -> RenderableType:
-    """One file in quarantine: what it was, why it is there, and its first lines."""
+    """One file in quarantine: its origin, the reasons, and its first lines."""
     head = data[:_HEAD_BYTES].decode(errors="replace").splitlines()[:_HEAD_LINES]
     return Group(
         Text(kept.name, style="bold"),
@@ -173,7 +136,7 @@ _HEAD_BYTES, _HEAD_LINES = 4000, 10
 
 
 def _printable(line: str) -> str:
-    """A rejected file may hold anything, even commands to the terminal."""
+    """Replace what is not printable: a rejected file may contain anything, even commands to the terminal."""
     return "".join(letter if letter.isprintable() else "·" for letter in line)
 
 
@@ -182,7 +145,7 @@ def _to_second(moment: str) -> str:
 
 
 def drift_table(rows: pd.DataFrame, most: int = 10) -> RenderableType:
-    """What was compared with the champion's training: all that has drifted, then what is nearest to its threshold."""
+    """The drift findings: every drifted measure, then those nearest to their thresholds."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("kind", "name"):
         table.add_column(heading, no_wrap=True)
@@ -198,7 +161,7 @@ def drift_table(rows: pd.DataFrame, most: int = 10) -> RenderableType:
 
 
 def rows_table(rows: pd.DataFrame) -> RenderableType:
-    """The rows of a query; of many the first, and how many there are."""
+    """The rows of a query; the first ones if there are many, and their count."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in rows.columns:
         table.add_column(str(name), justify="right" if is_numeric_dtype(rows[name]) else "left")
@@ -206,7 +169,9 @@ def rows_table(rows: pd.DataFrame) -> RenderableType:
         table.add_row(*map(_cell, row))
     more = len(rows) - _ROWS_SHOWN
     note = (
-        f"and {more:,} more rows: --csv or --json gives all" if more > 0 else f"{len(rows)} row{'s' * (len(rows) != 1)}"
+        f"and {more:,} more rows: --csv or --json prints all"
+        if more > 0
+        else f"{len(rows)} row{'s' * (len(rows) != 1)}"
     )
     return Group(table, Text(note, style="dim"))
 
@@ -223,12 +188,12 @@ _ROWS_SHOWN = 100
 
 
 def report_json(report: Mapping[str, Any]) -> str:
-    """The stable machine-readable form of a backtest."""
+    """The stable machine-readable form of an evaluation."""
     return json.dumps(report, indent=2) + "\n"
 
 
 def report_table(report: Mapping[str, Any]) -> RenderableType:
-    """What a backtest found: overall and by year, and the ratios to each peer with their 95 % intervals."""
+    """An evaluation: overall and by year, and the ratios to each baseline with their 95% intervals."""
     title = Text(f"{report['model']}, {report['overall']['n']:,.0f} origins", style="bold")
     measured = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     names = ("n", "sp", "w80", "w95", "coverage_80", "coverage_95", "mae_vs_naive", "rmse_vs_naive")
@@ -239,10 +204,10 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
         up = f"{rows['direction']:.3f} (up {rows['always_up']:.3f})"
         measured.add_row(label, f"{rows['n']:,.0f}", *(f"{rows[name]:.4f}" for name in names[1:]), up)
     ratios = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="ratio to (below 1 is better)", title_justify="left")
-    for heading in ("peer", "sp", "w95"):
+    for heading in ("baseline", "sp", "w95"):
         ratios.add_column(heading)
-    for peer, losses in report["ratios"].items():
-        ratios.add_row(peer, *("{:.4f} [{:.4f}, {:.4f}]".format(*losses[loss]) for loss in ("sp", "w95")))
+    for baseline, losses in report["ratios"].items():
+        ratios.add_row(baseline, *("{:.4f} [{:.4f}, {:.4f}]".format(*losses[loss]) for loss in ("sp", "w95")))
     return Group(measured, ratios)
 
 
@@ -267,7 +232,7 @@ _LISTED = ("sp_vs_ewma_t", "coverage_80", "coverage_95")
 
 
 def card_table(card: ModelCard) -> RenderableType:
-    """What was trained, and how it measured on later dates."""
+    """A trained model, and its measures on later dates."""
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, title=f"{card.name} version {card.version}", title_justify="left"
     )
@@ -278,39 +243,23 @@ def card_table(card: ModelCard) -> RenderableType:
     return table
 
 
-def study_line(tuned: Tuned) -> str:
-    """A study while it goes on, before its progress bar."""
-    if not tuned.trials:
-        return "trials"
-    return f"trials, best loss {tuned.best.loss:.5f} ({'default' if tuned.best is tuned.default else 'tuned'})"
-
-
-def study_table(tuned: Tuned) -> RenderableType:
-    """The best trial of a study beside the default: the losses, and what of the recipes is not the same."""
-    best, default = asdict(tuned.best.recipe), asdict(tuned.default.recipe)
-    title = f"{len(tuned.trials)} trials, {tuned.pruned} pruned"
+def study_table(study: StudyResult) -> RenderableType:
+    """The best trial of a study beside the default: the losses, and the differences of their recipes."""
+    best, default = asdict(study.best.recipe), asdict(study.default.recipe)
+    title = f"{len(study.trials)} trials, {study.pruned} pruned"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     table.add_column("")
     table.add_column("default", justify="right")
-    table.add_column(f"best, trial {tuned.best.number}", justify="right")
-    table.add_row("loss on validation blocks", f"{tuned.default.loss:.5f}", f"{tuned.best.loss:.5f}")
+    table.add_column(f"best, trial {study.best.number}", justify="right")
+    table.add_row("loss on validation blocks", f"{study.default.loss:.5f}", f"{study.best.loss:.5f}")
     for name in best:
         if best[name] != default[name]:
             table.add_row(name, f"{default[name]:g}", f"{best[name]:.4g}")
-    note = "nothing better than the default was found; " if tuned.best is tuned.default else ""
-    return Group(table, Text(f"{note}study {tuned.study}"))
+    note = "nothing better than the default was found; " if study.best is study.default else ""
+    return Group(table, Text(f"{note}study {study.study}"))
 
 
-def price(value: float) -> str:
-    """A price with as many decimals as its size asks for.
-
-    >>> price(1891.5), price(343.7699890136719), price(0.0001234567)
-    ('1,891.50', '343.77', '0.00012346')
-    """
-    return f"{value:,.2f}" if value >= 1 else f"{value:.5g}"
-
-
-def _title(made: StoredForecast) -> Text:
+def _title(made: Forecast) -> Text:
     return Text.assemble(
         (made.symbol, "bold"),
         f"  cutoff {made.cutoff}, last close {price(made.last_close)}, "
@@ -318,33 +267,50 @@ def _title(made: StoredForecast) -> Text:
     )
 
 
-def step_cells(
-    step: Mapping[str, Any], last_close: float, actual: Mapping[date, float] | None = None
-) -> tuple[str, ...]:
-    """One step of a forecast: date, median, change, both intervals; then what followed and where, if that is given."""
+def step_cells(step: Step, last_close: float, actual: Mapping[date, float] | None = None) -> tuple[str, ...]:
+    """One step of a forecast: date, median, change, both intervals; then the close that followed, if given."""
     cells = (
-        str(step["target_date"]),
-        price(step["close_median"]),
-        f"{step['close_median'] / last_close - 1:+.2%}",
-        f"{price(step['close_lo_80'])} … {price(step['close_hi_80'])}",
-        f"{price(step['close_lo_95'])} … {price(step['close_hi_95'])}",
+        str(step.target_date),
+        price(step.close_median),
+        f"{step.close_median / last_close - 1:+.2%}",
+        interval(*step.interval(80)),
+        interval(*step.interval(95)),
     )
     return cells if actual is None else (*cells, *_actual_cells(step, actual))
 
 
-def _actual_cells(step: Mapping[str, Any], actual: Mapping[date, float]) -> tuple[str, str]:
-    close = actual.get(step["target_date"])
+def _actual_cells(step: Step, actual: Mapping[date, float]) -> tuple[str, str]:
+    close = actual.get(step.target_date)
     if close is None:
         return "–", ""
-    inside = next((f"{level} %" for level in (80, 95) if _covers(step, close, level)), "outside")
-    return price(close), inside
+    return price(close), next((f"{level}%" for level in (80, 95) if step.covers(close, level)), "outside")
 
 
-def _covers(step: Mapping[str, Any], close: float, level: int) -> bool:
-    return bool(step[f"close_lo_{level}"] <= close <= step[f"close_hi_{level}"])
+def forecast_frame(fan: pd.DataFrame) -> pd.DataFrame:
+    """A forecast as text, one row a session, for a page.
+
+    Args:
+        fan: from `reading.views.with_actuals`.
+    """
+    table = {
+        "session": [f"{day:%a %Y-%m-%d}" for day in fan["target_date"]],
+        "median": [price(close) for close in fan["close_median"]],
+        "change": [f"{ratio - 1:+.2%}" for ratio in fan["close_median"] / fan["last_close"]],
+        **{
+            f"{level}% interval": [
+                interval(low, high)
+                for low, high in zip(fan[f"close_lo_{level}"], fan[f"close_hi_{level}"], strict=True)
+            ]
+            for level in (80, 95)
+        },
+    }
+    if fan["actual"].notna().any():
+        table["actual"] = ["–" if pd.isna(close) else price(close) for close in fan["actual"]]
+        table["inside"] = list(fan["inside"])
+    return pd.DataFrame(table)
 
 
-def _as_json(made: StoredForecast, as_of: date) -> dict[str, Any]:
+def _as_json(made: Forecast, as_of: date) -> dict[str, Any]:
     return {
         "symbol": made.symbol,
         "as_of": as_of.isoformat(),
@@ -355,15 +321,15 @@ def _as_json(made: StoredForecast, as_of: date) -> dict[str, Any]:
         "object": made.object,
         "generation": made.generation,
         "forecast": list(_json_steps(made)),
-    } | ({"simulated": True} if made.note else {})
+    } | ({"simulated": True} if made.simulated else {})
 
 
-def _json_steps(made: StoredForecast) -> Iterator[dict[str, Any]]:
+def _json_steps(made: Forecast) -> Iterator[dict[str, Any]]:
     for step in made.steps:
         yield {
-            "step": int(step["step"]),
-            "target_date": step["target_date"].isoformat(),
-            **{name: float(step[name]) for name in LEVELS},
+            "step": step.step,
+            "target_date": step.target_date.isoformat(),
+            **{name: getattr(step, name) for name in LEVELS},
         }
 
 

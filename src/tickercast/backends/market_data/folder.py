@@ -16,7 +16,7 @@ import duckdb
 import pandas as pd
 from duckdb import ColumnExpression, ConstantExpression, StarExpression
 
-from tickercast.domain.bars import History, Reading
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.price_files import read_csv, read_frame
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, UnknownSymbol, UsageError
@@ -36,7 +36,9 @@ class _Contents:
 
 
 class Folder:
-    """The daily bars in a folder's files; its subfolders are left alone."""
+    """The daily bars in a folder's files; its subfolders are not read."""
+
+    simulated = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -53,17 +55,17 @@ class Folder:
         others = [symbol for symbol in symbols if not own[symbol]]
         single = [file for file in files if others and _is_of_one_symbol(file)]
         shared = [_open(file, others, first, last) for file in files if others and file not in single]
-        histories: dict[str, History] = {}
+        series: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
         for symbol in symbols:
             try:
                 contents = [_open(file, [symbol], first, last) for file in own[symbol]] or shared
-                history = self._pick(symbol, contents, single)
-                histories[symbol] = self._in_range(history, first, last)
+                bars = self._pick(symbol, contents, single)
+                series[symbol] = self._in_range(bars, first, last)
             except Permanent as error:
                 failures[symbol] = error
             advance(1)
-        return Reading(histories, failures)
+        return Reading(series, failures)
 
     def symbols(self) -> list[str]:
         """All symbols that the files hold, sorted.
@@ -92,7 +94,7 @@ class Folder:
             raise UsageError(f"The source {self._path} holds no .csv or .parquet file: one was needed. Check the path.")
         return files
 
-    def _pick(self, symbol: str, contents: Sequence[_Contents], single: Sequence[Path]) -> History:
+    def _pick(self, symbol: str, contents: Sequence[_Contents], single: Sequence[Path]) -> Bars:
         holding = [content for content in contents if symbol in content.symbols]
         if len(holding) > 1:
             raise InvalidBars(
@@ -100,7 +102,7 @@ class Folder:
                 "Move the other away."
             )
         if holding:
-            return _history(symbol, holding[0])
+            return _bars(symbol, holding[0])
         for content in contents:
             if content.error:
                 raise content.error
@@ -117,21 +119,21 @@ class Folder:
             + "Name one of those, or another source: --source yahoo or --source simulated."
         )
 
-    def _in_range(self, history: History, first: date, last: date) -> History:
-        held = history.bars["session_date"]
-        inside = history.bars[held.between(pd.Timestamp(first), pd.Timestamp(last))]
+    def _in_range(self, bars: Bars, first: date, last: date) -> Bars:
+        held = bars.frame["session_date"]
+        inside = bars.frame[held.between(pd.Timestamp(first), pd.Timestamp(last))]
         if inside.empty:
             raise NoRecentBars(
-                f"{self._path} has {history.symbol} from {held.iloc[0].date()} to {history.cutoff}, and bars from "
+                f"{self._path} has {bars.symbol} from {held.iloc[0].date()} to {bars.cutoff}, and bars from "
                 f"{first} to {last} were needed. Name a date in that range, or a source with other bars."
             )
-        return History(history.symbol, inside.reset_index(drop=True), history.source_note)
+        return Bars(bars.symbol, inside.reset_index(drop=True), bars.simulated)
 
 
-def _history(symbol: str, content: _Contents) -> History:
+def _bars(symbol: str, content: _Contents) -> Bars:
     if symbol in content.reading.failures:
         raise InvalidBars(f"{content.path.name}: {content.reading.failures[symbol]}")
-    return content.reading.histories[symbol]
+    return content.reading.bars[symbol]
 
 
 def _open(path: Path, symbols: Sequence[str], first: date, last: date) -> _Contents:
@@ -177,7 +179,7 @@ def _refuse_zones(path: Path, rows: duckdb.DuckDBPyRelation) -> None:
 
 def _contents(path: Path, reading: Reading, spellings: Iterable[str] = ()) -> _Contents:
     symbols = {text.strip().upper() for text in spellings}
-    return _Contents(path, frozenset(symbols.union(reading.histories, reading.failures)), reading)
+    return _Contents(path, frozenset(symbols.union(reading.bars, reading.failures)), reading)
 
 
 def _spelt(rows: duckdb.DuckDBPyRelation, column: str, spellings: Iterable[str]) -> duckdb.DuckDBPyRelation:

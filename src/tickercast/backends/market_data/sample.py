@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import History, Reading
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.price_files import read_frame
 from tickercast.errors import NoRecentBars, Permanent, UnknownSymbol
 
@@ -22,21 +22,26 @@ class Sample:
     """The daily bars of bokeh-sampledata, adjusted for splits as Yahoo's are."""
 
     name = "sample"
+    simulated = False
+
+    def symbols(self) -> Sequence[str]:
+        """All five."""
+        return SYMBOLS
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
         """Reads the bars of those symbols that the sample has; see `ports.MarketData`."""
-        histories: dict[str, History] = {}
+        series: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
         for symbol in symbols:
             try:
-                histories[symbol] = _in_range(_history(symbol), first, last)
+                series[symbol] = _in_range(_bars(symbol), first, last)
             except Permanent as error:
                 failures[symbol] = error
             advance(1)
-        return Reading(histories, failures)
+        return Reading(series, failures)
 
 
-def _history(symbol: str) -> History:
+def _bars(symbol: str) -> Bars:
     if symbol not in SYMBOLS:
         close = difflib.get_close_matches(symbol, SYMBOLS, n=1)
         raise UnknownSymbol(
@@ -46,20 +51,20 @@ def _history(symbol: str) -> History:
         )
     from bokeh_sampledata import stocks  # reads all five
 
-    return read_frame(_split_adjusted(pd.DataFrame(getattr(stocks, symbol))), symbol=symbol).histories[symbol]
+    return read_frame(_split_adjusted(pd.DataFrame(getattr(stocks, symbol))), symbol=symbol).bars[symbol]
 
 
-def _in_range(history: History, first: date, last: date) -> History:
-    bars = history.bars["session_date"]
-    wanted = history.since(first)
-    inside = wanted.bars[wanted.bars["session_date"] <= pd.Timestamp(last)]
+def _in_range(bars: Bars, first: date, last: date) -> Bars:
+    dates = bars.frame["session_date"]
+    wanted = bars.since(first)
+    inside = wanted.frame[wanted.frame["session_date"] <= pd.Timestamp(last)]
     if inside.empty:
         raise NoRecentBars(
-            f"The sample has {history.symbol} from {bars.iloc[0].date()} to {history.cutoff}, and bars from {first} to "
+            f"The sample has {bars.symbol} from {dates.iloc[0].date()} to {bars.cutoff}, and bars from {first} to "
             f"{last} were needed. Name a date in that range, or another source: --source yahoo, --source FOLDER or "
             "--source simulated."
         )
-    return History(history.symbol, inside.reset_index(drop=True))
+    return Bars(bars.symbol, inside.reset_index(drop=True))
 
 
 def _split_adjusted(raw: pd.DataFrame) -> pd.DataFrame:

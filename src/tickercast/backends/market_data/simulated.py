@@ -17,8 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain import calendar
-from tickercast.domain.bars import SIMULATED, History, Reading
-from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.frequency import DAILY
 from tickercast.errors import NoRecentBars, Permanent, UsageError
 
 EPOCH = date(1990, 1, 1)
@@ -99,26 +100,35 @@ def simulate(
 
 
 class Simulated:
-    """Daily bars that never were; their histories say so."""
+    """Daily bars that are generated, and marked as simulated."""
 
     name = "simulated"
+    simulated = True
 
     def __init__(self, parameters: Parameters = DEFAULTS) -> None:
         self._parameters = parameters
 
+    def symbols(self) -> Sequence[str]:
+        """Raise: any symbol can be simulated.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("The source simulated cannot list its symbols. Name some, or give a file of symbols.")
+
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
         """Simulates each symbol from `EPOCH` and returns the range asked for; see `ports.MarketData`."""
-        histories: dict[str, History] = {}
+        series: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
         for symbol in symbols:
             try:
-                histories[symbol] = self._history(symbol, first, last)
+                series[symbol] = self._simulated(symbol, first, last)
             except Permanent as error:
                 failures[symbol] = error
             advance(1)
-        return Reading(histories, failures)
+        return Reading(series, failures)
 
-    def _history(self, symbol: str, first: date, last: date) -> History:
+    def _simulated(self, symbol: str, first: date, last: date) -> Bars:
         sessions = calendar.sessions_between(symbol, EPOCH, last)
         start = bisect_left(sessions, first)
         if start == len(sessions):
@@ -131,7 +141,7 @@ class Simulated:
             process = replace(process, overnight=0.0)
         bars = _bars(symbol, len(sessions), start, process)
         bars.insert(0, "session_date", np.array(sessions[start:], dtype="datetime64[s]"))
-        return History(symbol, bars, SIMULATED)
+        return Bars(symbol, bars, simulated=True)
 
 
 class Oracle:
@@ -143,6 +153,7 @@ class Oracle:
 
     name = "oracle"
     version = "1"
+    horizon = DAILY.horizon
     min_sessions = 1
 
     def __init__(self, parameters: Parameters = DEFAULTS) -> None:
@@ -150,48 +161,49 @@ class Oracle:
         self._grid = np.geomspace(parameters.variance / _CALMEST, parameters.variance * _WILDEST, _GRID)
         self._quantiles = _drawn_quantiles(self._grid, parameters)
 
-    def predict(self, histories: Sequence[History]) -> NDArray[np.float64]:
+    def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
         """Gives the true quantiles of what follows each history; see `Predictor.predict`.
 
         Raises:
             UsageError: a history is not simulated.
         """
-        _check(histories)
-        at = np.interp(np.log(self._variances(histories)), np.log(self._grid), np.arange(_GRID))
+        _check(series)
+        at = np.interp(np.log(self._variances(series)), np.log(self._grid), np.arange(_GRID))
         low = np.minimum(at.astype(np.intp), _GRID - 2)
         share = (at - low)[:, None, None]
         quantiles: NDArray[np.float64] = (1 - share) * self._quantiles[low] + share * self._quantiles[low + 1]
         return quantiles
 
-    def _variances(self, histories: Sequence[History]) -> NDArray[np.float64]:
+    def _variances(self, series: Sequence[Bars]) -> NDArray[np.float64]:
         """Of the return that follows each history: `(n,)`."""
-        variances = np.empty(len(histories))
-        for symbol in {history.symbol for history in histories}:
-            rows = [row for row, history in enumerate(histories) if history.symbol == symbol]
-            cutoffs = [histories[row].cutoff for row in rows]
+        variances = np.empty(len(series))
+        for symbol in {bars.symbol for bars in series}:
+            rows = [row for row, bars in enumerate(series) if bars.symbol == symbol]
+            cutoffs = [series[row].cutoff for row in rows]
             sessions = calendar.sessions_between(symbol, EPOCH, max(cutoffs))
             _, path = simulate(symbol, len(sessions), self._parameters)
             variances[rows] = path[[bisect_right(sessions, cutoff) for cutoff in cutoffs]]
         return variances
 
 
-def _check(histories: Sequence[History]) -> None:
-    for history in histories:
-        if history.source_note != SIMULATED:
+def _check(series: Sequence[Bars]) -> None:
+    for bars in series:
+        if not bars.simulated:
             raise UsageError(
-                f"The bars of {history.symbol} are real, and the oracle knows the simulated ones only. "
+                f"The bars of {bars.symbol} are real, and the oracle knows the simulated ones only. "
                 "Name the source simulated."
             )
 
 
 def _drawn_quantiles(variances: NDArray[np.float64], process: Parameters) -> NDArray[np.float64]:
-    """The quantiles of the log-return over each of the next sessions: `(variances, HORIZON, quantiles)`."""
-    t = np.random.default_rng(0).standard_t(process.nu, (HORIZON, _PATHS)) * np.sqrt((process.nu - 2) / process.nu)
+    """The quantiles of the log-return over each of the next sessions: `(variances, horizon, quantiles)`."""
+    t = np.random.default_rng(0).standard_t(process.nu, (DAILY.horizon, _PATHS))
+    t *= np.sqrt((process.nu - 2) / process.nu)
     factors = process.beta + (process.alpha + process.gamma * (t < 0)) * t**2
-    quantiles = np.empty((len(variances), HORIZON, len(QUANTILES)))
+    quantiles = np.empty((len(variances), DAILY.horizon, len(QUANTILES)))
     for row, variance in enumerate(variances):
         h, total = np.full(_PATHS, variance), np.zeros(_PATHS)
-        for step in range(HORIZON):
+        for step in range(DAILY.horizon):
             total += process.mean + np.sqrt(h) * t[step]
             quantiles[row, step] = np.quantile(total, QUANTILES)
             h = process.omega + factors[step] * h

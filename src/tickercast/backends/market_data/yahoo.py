@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 import pandas as pd
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
 
-from tickercast.domain.bars import History, Reading
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.price_files import read_frame
-from tickercast.errors import InvalidBars, NoRecentBars, Permanent, SourceUnavailable, UnknownSymbol
+from tickercast.errors import InvalidBars, NoRecentBars, Permanent, SourceUnavailable, UnknownSymbol, UsageError
 
 _AT_ONCE = 50  # symbols in a download, after which the progress bar advances
 _ATTEMPTS = 3
@@ -47,9 +47,18 @@ class Yahoo:
     """Daily bars of Yahoo Finance: adjusted for splits, and `adj_close` for dividends too."""
 
     name = "yahoo"
+    simulated = False
 
     def __init__(self, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._sleep = sleep
+
+    def symbols(self) -> Sequence[str]:
+        """Raise: Yahoo has no list of its symbols.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("The source yahoo cannot list its symbols. Name some, or give a file of symbols.")
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
         """Downloads the bars, 50 symbols at a time; see `ports.MarketData`."""
@@ -139,18 +148,18 @@ def _reading(answers: Mapping[str, _Answer]) -> Reading:
             f"Yahoo does not answer ({silences[0].reason}). Check the network and try again later, or name another "
             f"source: {_OTHER_SOURCES}."
         )
-    histories: dict[str, History] = {}
+    series: dict[str, Bars] = {}
     failures: dict[str, Permanent] = {}
     for symbol, answer in answers.items():
         if isinstance(answer, pd.DataFrame):
             reading = read_frame(answer, symbol=symbol)
-            histories |= reading.histories
+            series |= reading.bars
             failures |= reading.failures
         elif isinstance(answer, _Silence):
             failures[symbol] = _no_answer(symbol, answer)
         else:
             failures[symbol] = answer
-    return Reading(histories, failures)
+    return Reading(series, failures)
 
 
 def _no_answer(symbol: str, silence: _Silence) -> NoRecentBars:

@@ -50,6 +50,7 @@ from tickercast.backends.warehouse.sql import (
     pending,
     qualified,
     read_compactions,
+    read_migration,
     read_objects,
 )
 from tickercast.errors import SchemaMismatch
@@ -149,9 +150,11 @@ class BigQueryWarehouse:
         statement = f"SELECT * FROM `{self._reference(name)}`{condition}"  # noqa: S608
         return self._read(statement, {"parameterMode": "NAMED", "queryParameters": parameters})
 
-    def query(self, text: str) -> pd.DataFrame:
-        """Answers a query, in which plain names are the dataset's."""
-        return self._read(checked_query(text), {"defaultDataset": self._dataset.to_api_repr()})
+    def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Answer a query, in which plain names are the dataset's."""
+        values = [_parameter(name, value).to_api_repr() for name, value in (parameters or {}).items()]
+        named = {"parameterMode": "NAMED", "queryParameters": values} if values else {}
+        return self._read(checked_query(text), {"defaultDataset": self._dataset.to_api_repr(), **named})
 
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
@@ -217,16 +220,30 @@ class BigQueryWarehouse:
 
     def _apply(self, found: SqlObject, names: Collection[str], *, exists: bool) -> None:
         changed = bigquery.Table(self._reference(found.name))
-        fields = ["labels"]
         if found.is_view or not exists:
             self._client.query_and_wait(qualified(found.text, names, self._path))
         else:
-            changed = self._client.get_table(changed, **self._patience)
-            missing = missing_columns(found, [_column(field) for field in changed.schema], self.url)
-            changed.schema = [*changed.schema, *map(_field, missing)]
-            fields.append("schema")
+            changed = self._migrated(found, names)
         changed.labels = {_LABEL: _label(found)}
-        self._client.update_table(changed, fields, **self._patience)
+        self._client.update_table(changed, ["labels"], **self._patience)
+
+    def _migrated(self, found: SqlObject, names: Collection[str]) -> bigquery.Table:
+        """The table with the columns that its file states, and with the rows of an earlier edition filled."""
+        migration = read_migration(self._sql, found.name)
+        table = self._client.get_table(self._reference(found.name), **self._patience)
+        stored = [_column(field) for field in table.schema]
+        retired = migration.retires if migration else ()
+        missing = missing_columns(found, stored, self.url, retired)
+        if missing:
+            table.schema = [*table.schema, *map(_field, missing)]
+            table = self._client.update_table(table, ["schema"], **self._patience)
+        if migration and migration.applies([column.name for column in stored]):
+            self._client.query_and_wait(qualified(migration.text, names, self._path))
+            for name in retired:
+                drop = f"ALTER TABLE `{self._path}.{found.name}` DROP COLUMN IF EXISTS `{name}`"
+                self._client.query_and_wait(drop)
+            table = self._client.get_table(self._reference(found.name), **self._patience)
+        return table
 
     def _load_once(self, stored: bigquery.Table, data: bytes, job_id: str) -> bool:
         mark = uuid.uuid4().hex
@@ -357,10 +374,16 @@ def _term(
     name: str, column: str, value: Any
 ) -> tuple[str, bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter | None]:
     if not isinstance(value, list):
-        return f"`{column}` = @{name}", bigquery.ScalarQueryParameter(name, _parameter_type(value), value)
+        return f"`{column}` = @{name}", _parameter(name, value)
     if not value:
         return "FALSE", None
-    return f"`{column}` IN UNNEST(@{name})", bigquery.ArrayQueryParameter(name, _parameter_type(value[0]), value)
+    return f"`{column}` IN UNNEST(@{name})", _parameter(name, value)
+
+
+def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:
+    if isinstance(value, list):
+        return bigquery.ArrayQueryParameter(name, _parameter_type(value[0]), value)
+    return bigquery.ScalarQueryParameter(name, _parameter_type(value), value)
 
 
 def _parameter_type(value: Any) -> str:

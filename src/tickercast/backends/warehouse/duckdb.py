@@ -27,6 +27,7 @@ from tickercast.backends.warehouse.sql import (
     missing_columns,
     pending,
     read_compactions,
+    read_migration,
     read_objects,
     to_duckdb,
 )
@@ -86,11 +87,11 @@ class DuckDBWarehouse:
         statement = f"SELECT * FROM {_quoted(name)}" + (f" WHERE {' AND '.join(terms)}" if terms else "")  # noqa: S608
         return self._attempt(lambda connection: connection.execute(statement, list(wanted.values())).df(), reads=True)
 
-    def query(self, text: str) -> pd.DataFrame:
-        """Answers a query of BigQuery's dialect."""
-        statement = to_duckdb(checked_query(text))
+    def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Answer a query in BigQuery's dialect."""
+        statement, values = to_duckdb(checked_query(text)), dict(parameters or {})
         try:
-            return self._attempt(lambda connection: connection.execute(statement).df(), reads=True)
+            return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
         except (SchemaMismatch, WarehouseUnavailable) as error:
             if isinstance(error.__cause__, (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException)):
                 said = _one_line(error.__cause__)
@@ -118,16 +119,23 @@ class DuckDBWarehouse:
         changed = self._pending(connection)
         for found in read_objects(self._sql):
             if found.name in changed:
-                for statement in self._statements(connection, found, exists=changed[found.name] == "changed"):
-                    connection.execute(to_duckdb(statement))
+                if found.is_view or changed[found.name] == "missing":
+                    connection.execute(to_duckdb(found.text))
+                else:
+                    self._alter(connection, found)
                 connection.execute("INSERT OR REPLACE INTO _objects VALUES (?, ?)", [found.name, found.sha256])
         return list(changed)
 
-    def _statements(self, connection: duckdb.DuckDBPyConnection, found: SqlObject, *, exists: bool) -> list[str]:
-        if found.is_view or not exists:
-            return [found.text]
-        missing = missing_columns(found, _columns(connection, found.name), self.url)
-        return [f"ALTER TABLE {found.name} ADD COLUMN `{column.name}` {column.kind}" for column in missing]
+    def _alter(self, connection: duckdb.DuckDBPyConnection, table: SqlObject) -> None:
+        migration = read_migration(self._sql, table.name)
+        stored = _columns(connection, table.name)
+        retired = migration.retires if migration else ()
+        for column in missing_columns(table, stored, self.url, retired):
+            connection.execute(to_duckdb(f"ALTER TABLE {table.name} ADD COLUMN `{column.name}` {column.kind}"))
+        if migration and migration.applies([column.name for column in stored]):
+            connection.execute(to_duckdb(migration.text))
+            for name in retired:
+                connection.execute(f"ALTER TABLE {table.name} DROP COLUMN {_quoted(name)}")
 
     def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Answer], *, reads: bool = False) -> Answer:
         try:

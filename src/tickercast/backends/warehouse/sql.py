@@ -75,13 +75,43 @@ def columns(table: SqlObject) -> list[Column]:
     ]
 
 
-def missing_columns(table: SqlObject, stored: Sequence[Column], url: str) -> list[Column]:
+@dataclass(frozen=True)
+class Migration:
+    """A statement that fills new columns of the rows of an earlier edition; it may be repeated.
+
+    Attributes:
+        text: the statement, in BigQuery's dialect.
+        retires: columns that are dropped once the statement has run.
+    """
+
+    text: str
+    retires: tuple[str, ...] = ()
+
+    def applies(self, stored: Collection[str]) -> bool:
+        """Whether it has to run on a table with these columns: always, or as long as a retired one is there."""
+        return not self.retires or any(name in stored for name in self.retires)
+
+
+def read_migration(folder: Path, table: str) -> Migration | None:
+    """Read `migrations/{table}.sql`, if there is one; its first line may be `-- Retires: COLUMN, …`."""
+    path = folder / "migrations" / f"{table}.sql"
+    if not path.exists():
+        return None
+    text = path.read_text(encoding="utf-8")
+    retires = re.match(r"-- Retires: (.+)\n", text)
+    return Migration(text, tuple(retires[1].split(", ")) if retires else ())
+
+
+def missing_columns(
+    table: SqlObject, stored: Sequence[Column], url: str, retired: Collection[str] = ()
+) -> list[Column]:
     """The columns that have to be added to a stored table, so that it is what its file states.
 
     Args:
         table: the table's file.
         stored: the columns that the warehouse has.
         url: the warehouse, for the message.
+        retired: columns that a migration drops.
 
     Raises:
         SchemaMismatch: adding columns without values is not enough.
@@ -95,7 +125,11 @@ def missing_columns(table: SqlObject, stored: Sequence[Column], url: str) -> lis
             for name in known
             if name in wanted and not known[name].fits(wanted[name])
         ),
-        *(f"{known[name]} was seen and the file has no such column" for name in known if name not in wanted),
+        *(
+            f"{known[name]} was seen and the file has no such column"
+            for name in known
+            if name not in wanted and name not in retired
+        ),
         *(f"{column} was needed and the rows in store have no value for it" for column in missing if column.required),
     ]
     if wrong:

@@ -1,20 +1,20 @@
-"""Settle: carry a decision about the served model out, once, wherever a run before was stopped.
+"""Carry a decision on the champion out, exactly once, wherever an earlier run was interrupted.
 
-A decision is written down before anything follows from it: `decisions/{model}/{day}/{kind}.json`, once. Whoever comes
-back to that day finds it there, moves the pointer if it has not been moved, and appends the row of `retrains` if it is
-not there. A decision that newer ones have overtaken moves nothing any more.
+A decision is written down before anything follows from it: `decisions/{model}/{day}/{kind}.json`, once. A later run of
+the same day finds it there, moves the pointer if that has not happened, and appends the row of `retrains` if that is
+missing. A decision that newer ones have overtaken moves nothing.
 """
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from tickercast.domain.model_card import CHAMPION, CHAMPION_ALIAS, Pointer
+from tickercast.domain.model_card import CHAMPION_ALIAS, Pointer
 from tickercast.errors import ObjectNotFound, PreconditionFailed
-from tickercast.jobs.champion.model_store import point_champion, read_pointer
-from tickercast.ports import ModelRegistry, ObjectStore, Warehouse
+from tickercast.model_store import ModelStore
+from tickercast.ports import ModelRegistry, Warehouse
 
 Kind = Literal["promotion", "rollback"]
 
@@ -32,7 +32,7 @@ class Decided(BaseModel):
     cause: str | None = None
     model_name: str
     champion_version: str
-    challenger_version: str | None = None
+    candidate_version: str | None = None
     origins: int = 0
     pinball_ratio: float | None = None
     pinball_ratio_lo: float | None = None
@@ -42,53 +42,66 @@ class Decided(BaseModel):
     report: str | None = None
     run_id: str | None = None
 
-    def pointer(self) -> Pointer:
-        """What is served after it."""
+    @model_validator(mode="before")
+    @classmethod
+    def _from_first_edition(cls, content: Any) -> Any:
+        """Read a decision of the first edition, which called every candidate a challenger."""
+        if not isinstance(content, dict) or "challenger_version" not in content:
+            return content
+        rest = {key: value for key, value in content.items() if key != "challenger_version"}
+        return rest | {"candidate_version": content["challenger_version"]}
+
+    def pointer(self, served: Pointer) -> Pointer:
+        """The pointer that follows from the decision.
+
+        Args:
+            served: the pointer now; the companions that it names stay.
+        """
         match self.decision:
             case "promoted":
-                version, shadow = self.challenger_version or "", self.champion_version
+                return served.pointing(self.candidate_version or "", shadow=self.champion_version)
             case "rolled back":
-                version, shadow = self.challenger_version or "", ""
+                return served.pointing(self.candidate_version or "")
             case _:
-                version, shadow = self.champion_version, ""
-        return Pointer(name=self.model_name, version=version, shadow=shadow)
+                return served.pointing(self.champion_version)
 
 
-def recorded(store: ObjectStore, name: str, day: date, kind: Kind) -> Decided | None:
-    """The decision of a day that has been written down, None where none has.
+def recorded_decision(models: ModelStore, name: str, day: date, kind: Kind) -> Decided | None:
+    """The decision of a day that was written down, or None.
 
     Raises:
         StoreUnavailable: try again.
     """
     try:
-        return Decided.model_validate_json(store.read(_object(name, day, kind)))
+        return Decided.model_validate_json(models.store.read(_object(name, day, kind)))
     except ObjectNotFound:
         return None
 
 
-def settle(
-    decided: Decided, *, store: ObjectStore, registry: ModelRegistry, warehouse: Warehouse, now: datetime
+def carry_out(
+    decided: Decided, *, models: ModelStore, registry: ModelRegistry, warehouse: Warehouse, now: datetime
 ) -> Decided:
-    """Writes a decision down, carries it out and appends its row; done again, nothing changes.
+    """Write a decision down, move the pointer and append the row; done again, nothing changes.
 
     Returns:
-        What was decided: where another run had written a decision down for that day before, that one.
+        The decision; if another run wrote one down for that day before, that one.
 
     Raises:
-        PreconditionFailed: another version has come to be served since it was decided.
-        BundleError, ModelUnavailable: the version that is to be served cannot be.
+        PreconditionFailed: another version has come to be served since the decision.
+        BundleError, ModelUnavailable: the version cannot be served.
         Transient: try again.
     """
     try:
-        store.write(_object(decided.model_name, decided.day, decided.kind), _bytes(decided), if_generation=0)
+        content = decided.model_dump_json(indent=2).encode() + b"\n"
+        models.store.write(_object(decided.model_name, decided.day, decided.kind), content, if_generation=0)
     except PreconditionFailed:
-        decided = recorded(store, decided.model_name, decided.day, decided.kind) or decided
-    history = decisions(warehouse, decided.model_name)
-    done = (history["day"] == pd.Timestamp(decided.day)) & (history["kind"] == decided.kind)
+        decided = recorded_decision(models, decided.model_name, decided.day, decided.kind) or decided
+    earlier = decisions(warehouse, decided.model_name)
+    done = (earlier["day"] == pd.Timestamp(decided.day)) & (earlier["kind"] == decided.kind)
     if done.any():
         return decided
-    if decided.decision != "kept" and not (history["day"] > pd.Timestamp(decided.day)).any():
-        _carry_out(decided, store, registry)
+    if decided.decision != "kept" and not (earlier["day"] > pd.Timestamp(decided.day)).any():
+        _move_pointer(decided, models, registry)
     row = pd.DataFrame([decided.model_dump() | {"created_at": now}])
     warehouse.append("retrains", row, key=f"retrains/{decided.model_name}/{decided.day}/{decided.kind}")
     return decided
@@ -103,16 +116,16 @@ def decisions(warehouse: Warehouse, name: str) -> pd.DataFrame:
     return warehouse.read("retrains", {"model_name": name}).sort_values(["day", "created_at"], ignore_index=True)
 
 
-def _carry_out(decided: Decided, store: ObjectStore, registry: ModelRegistry) -> None:
-    live, wanted = store.generation(CHAMPION), decided.pointer()
-    served = read_pointer(store)
-    if served.version == decided.champion_version and served != wanted:
-        point_champion(store, wanted.name, wanted.version, shadow=wanted.shadow, replacing=live)
-    elif served != wanted:
+def _move_pointer(decided: Decided, models: ModelStore, registry: ModelRegistry) -> None:
+    live, served = models.generation(), models.pointer()
+    wanted = decided.pointer(served)
+    if served.version == decided.champion_version and not served.same_as(wanted):
+        models.point(wanted, replacing=live)
+    elif not served.same_as(wanted):
         raise PreconditionFailed(
             f"{decided.model_name} {served.version} has come to be served since {decided.champion_version} was "
-            f"{decided.decision} on {decided.day}, and was left alone. Look at `tickercast models`; the next day's run "
-            "decides anew."
+            f"{decided.decision} on {decided.day}, and was left alone. Look at tickercast models; the next daily run "
+            "decides again."
         )
     if registry.aliased(wanted.name, CHAMPION_ALIAS) != wanted.version:
         registry.set_alias(wanted.name, CHAMPION_ALIAS, wanted.version)
@@ -120,7 +133,3 @@ def _carry_out(decided: Decided, store: ObjectStore, registry: ModelRegistry) ->
 
 def _object(name: str, day: date, kind: str) -> str:
     return f"decisions/{name}/{day}/{kind}.json"
-
-
-def _bytes(decided: Decided) -> bytes:
-    return decided.model_dump_json(indent=2).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""Let a challenger replace the champion, if it has earned it."""
+"""Compare a challenger with the champion, and let it take over if it has earned that."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from datetime import date
 
 import pandas as pd
 
-from tickercast.domain.evaluation import compare, summary
+from tickercast.domain.evaluation import loss_ratio, summary
 from tickercast.domain.forecast import RANDOM_WALK, Predictor
-from tickercast.domain.model_card import CHAMPION, CHAMPION_ALIAS, Bundle
+from tickercast.domain.model_card import CHAMPION_ALIAS, Bundle, Pointer
 from tickercast.domain.promotion import Decision, Evidence, decide
-from tickercast.errors import UsageError
-from tickercast.jobs.champion.model_store import point_champion, write_bundle
-from tickercast.jobs.training.evaluate import Peers, backtest
-from tickercast.ports import MarketData, ModelRegistry, ObjectStore
+from tickercast.errors import ModelUnavailable, UsageError
+from tickercast.jobs.training.evaluate import Baselines, evaluate
+from tickercast.model_store import ModelStore
+from tickercast.ports import MarketData, ModelRegistry
 
 
 def promote(
@@ -25,23 +25,23 @@ def promote(
     last: date,
     *,
     load: Callable[[Bundle], Predictor],
-    peers: Peers,
-    store: ObjectStore,
+    baselines: Baselines,
+    models: ModelStore,
     registry: ModelRegistry,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Decision:
-    """Compares both on the same origins, decides by `domain.promotion`, and publishes the challenger if it won.
+    """Compare both on the same origins, decide by `domain.promotion`, and publish the challenger if it won.
 
     Args:
         challenger: a registered version.
         champion: the version that is served.
         source: where the bars come from.
-        symbols: what to forecast.
+        symbols: the symbols to forecast.
         first: the first date that may be an origin; neither model may have seen it.
         last: the last date that may be an origin.
-        load: makes a predictor of a bundle.
-        peers: the random walk among them.
-        store: where the champion is published.
+        load: loads a bundle.
+        baselines: the random walk among them.
+        models: where the champion is published.
         registry: where the alias `champion` follows.
         on_progress: called with the forecasts made and their total.
 
@@ -51,23 +51,30 @@ def promote(
         Transient: try again.
     """
     _check(challenger, champion, first)
-    compared_with = store.generation(CHAMPION)
-    judged = judge(challenger, champion, source, symbols, first, last, load=load, peers=peers, on_progress=on_progress)
-    decision = decide(judged.evidence)
+    compared_with = models.generation()
+    comparison = compare(
+        challenger, champion, source, symbols, first, last, load=load, baselines=baselines, on_progress=on_progress
+    )
+    decision = decide(comparison.evidence)
     if decision.promote:
-        publish(challenger, store=store, registry=registry, replacing=compared_with)
+        publish(challenger, models=models, registry=registry, replacing=compared_with)
     return decision
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A challenger beside the champion: what it comes to, and the losses of `challenger`, `champion` and peers."""
+class Comparison:
+    """A challenger beside the champion.
+
+    Attributes:
+        evidence: the result.
+        tables: the losses of `challenger`, `champion` and the baselines.
+    """
 
     evidence: Evidence
     tables: Mapping[str, pd.DataFrame]
 
 
-def judge(
+def compare(
     challenger: Bundle,
     champion: Bundle,
     source: MarketData,
@@ -76,35 +83,35 @@ def judge(
     last: date,
     *,
     load: Callable[[Bundle], Predictor],
-    peers: Peers,
+    baselines: Baselines,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Judged:
-    """Backtests both on the same origins; see `promote`.
+) -> Comparison:
+    """Evaluate both on the same origins; see `promote`.
 
     Raises:
         NoRecentBars: there is no origin.
         Transient: try again.
     """
-    models = {"challenger": load(challenger), "champion": load(champion)}
-    tables = backtest(source, symbols, first, last, models=models, peers=peers, on_progress=on_progress)
+    pair = {"challenger": load(challenger), "champion": load(champion)}
+    tables = evaluate(source, symbols, first, last, models=pair, baselines=baselines, on_progress=on_progress)
     own = tables["challenger"]
     measured = summary(own)
     evidence = Evidence(
         origins=round(measured["n"]),
-        vs_champion=compare(own, tables["champion"], "sp"),
-        vs_random_walk=compare(own, tables[RANDOM_WALK], "sp"),
+        vs_champion=loss_ratio(own, tables["champion"], "sp"),
+        vs_random_walk=loss_ratio(own, tables[RANDOM_WALK], "sp"),
         coverage_80=measured["coverage_80"],
         fresher_days=(challenger.card.trained_through - champion.card.trained_through).days,
     )
-    return Judged(evidence, tables)
+    return Comparison(evidence, tables)
 
 
-def publish(bundle: Bundle, *, store: ObjectStore, registry: ModelRegistry, replacing: int | None = None) -> None:
-    """Makes a registered version the one that is served; the switch is one write of the pointer.
+def publish(bundle: Bundle, *, models: ModelStore, registry: ModelRegistry, replacing: int | None = None) -> None:
+    """Serve a registered version; the switch is one write of the pointer.
 
     Args:
         bundle: the version.
-        store: where it is served from.
+        models: where it is served from.
         registry: where the alias `champion` follows.
         replacing: the pointer's generation when this was decided; None replaces any.
 
@@ -113,9 +120,14 @@ def publish(bundle: Bundle, *, store: ObjectStore, registry: ModelRegistry, repl
         PreconditionFailed: the pointer has changed since.
         Transient: try again.
     """
-    write_bundle(store, bundle)
-    point_champion(store, bundle.card.name, bundle.card.version, replacing=replacing)
-    registry.set_alias(bundle.card.name, CHAMPION_ALIAS, bundle.card.version)
+    card = bundle.card
+    models.write(bundle)
+    try:
+        pointer = models.pointer().model_copy(update={"name": card.name}).pointing(card.version)
+    except ModelUnavailable:  # the first one
+        pointer = Pointer(name=card.name, version=card.version)
+    models.point(pointer, replacing=replacing)
+    registry.set_alias(card.name, CHAMPION_ALIAS, card.version)
 
 
 def _check(challenger: Bundle, champion: Bundle, first: date) -> None:

@@ -1,4 +1,4 @@
-"""Send: upload the bars of every session that has not been forecast from, so that events make the forecasts."""
+"""Catch up: upload the bars of every session that has not been forecast from, so that events make the forecasts."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,22 +7,21 @@ from datetime import date, datetime, timedelta
 import pandas as pd
 
 from tickercast.domain import objects
-from tickercast.domain.bars import SIMULATED, History
-from tickercast.domain.forecast import HORIZON
+from tickercast.domain.bars import Bars
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.market import Market
 from tickercast.errors import FunctionUnavailable, UsageError
-from tickercast.jobs.daily.fetch import Market
-from tickercast.jobs.requests.ledger import NO_PATIENCE, Patience
-from tickercast.jobs.requests.results import Collected, collect_all
+from tickercast.jobs.requests.results import NO_PATIENCE, Patience, Results, read_all_results
 from tickercast.jobs.requests.upload import LOOKBACK, Upload, batches, upload
 from tickercast.ports import ObjectStore, Warehouse
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What was uploaded.
+class CaughtUp:
+    """The uploads of a day.
 
     Attributes:
-        uploads: one an event, oldest sessions first; empty where nothing was new.
+        uploads: one an event, oldest sessions first; empty if nothing was new.
         missed: the sessions before the newest that were caught up with.
     """
 
@@ -30,19 +29,19 @@ class Sent:
     missed: Sequence[date] = field(default_factory=list)
 
 
-def send(
+def catch_up(
     market: Market,
     *,
     store: ObjectStore,
     warehouse: Warehouse,
     now: datetime,
     advance: Callable[[int], None] = lambda _: None,
-) -> Sent:
-    """Uploads what is new; done again, nothing is.
+) -> CaughtUp:
+    """Upload what is new; done again, nothing is.
 
-    A symbol whose last forecast lies back up to ten sessions gets one for each session since, as it would have had
-    on the day; one that is new gets the newest. Where a split has rebased a history, all of it is sent, so that no
-    stored bar stays on the old basis.
+    A symbol whose last forecast lies up to ten sessions back gets one for each session since, as it would have had on
+    the day; a new symbol gets the newest. If a split has rebased a series, all of it is sent, so that no stored bar
+    stays on the old basis.
 
     Raises:
         Transient: the store or the warehouse does not answer.
@@ -54,28 +53,27 @@ def send(
         for as_of in sorted(wanted)
         for lookback, part in _parts(wanted[as_of], rebased, as_of - market.first())
     ]
-    return Sent([sent for sent in uploads if sent.object], [day for day in sorted(wanted) if day < market.day])
+    return CaughtUp([sent for sent in uploads if sent.object], [day for day in sorted(wanted) if day < market.day])
 
 
-def stored(
-    sent: Sent, market: Market, *, warehouse: Warehouse, patience: Patience = NO_PATIENCE
-) -> tuple[Collected, list[FunctionUnavailable]]:
-    """What the uploads led to; see `jobs.requests.results.collect_all`."""
-    if not sent.uploads:
-        return Collected(), []
-    return collect_all(sent.uploads, market.symbols, warehouse=warehouse, patience=patience)
+def collect_results(
+    caught_up: CaughtUp, market: Market, *, warehouse: Warehouse, patience: Patience = NO_PATIENCE
+) -> tuple[Results, list[FunctionUnavailable]]:
+    """Wait for the results of the uploads; see `jobs.requests.results.read_all_results`."""
+    if not caught_up.uploads:
+        return Results(), []
+    return read_all_results(caught_up.uploads, market.symbols, warehouse=warehouse, patience=patience)
 
 
 def _wanted(market: Market, warehouse: Warehouse) -> dict[date, list[str]]:
     """The symbols to send, by the session that is forecast from."""
     ledger = warehouse.read("ingestions", {"symbol": market.symbols})
-    simulated = market.source.simulated
-    answered = _newest(ledger[ledger["reason"].eq(SIMULATED).to_numpy() == simulated])
+    answered = _newest(ledger[ledger["simulated"].eq(market.source.simulated)])
     refused = _refused(ledger)
     rebased = market.rebased()
     wanted: dict[date, list[str]] = {}
-    for symbol, history in market.source.reading.histories.items():
-        for session in _sessions(history, answered.get(symbol), symbol in rebased):
+    for symbol, bars in market.source.reading.bars.items():
+        for session in _sessions(bars, answered.get(symbol), symbol in rebased):
             if (symbol, session) not in refused:
                 wanted.setdefault(session, []).append(symbol)
     return wanted
@@ -86,10 +84,10 @@ def _parts(symbols: Sequence[str], rebased: set[str], whole: timedelta) -> Itera
     yield from ((whole, [symbol]) for symbol in symbols if symbol in rebased)
 
 
-def _sessions(history: History, answered: date | None, rebased: bool) -> list[date]:
-    if answered is None or (rebased and answered >= history.cutoff):
-        return [history.cutoff]
-    days = history.bars["session_date"].iloc[-HORIZON:].dt.date
+def _sessions(bars: Bars, answered: date | None, rebased: bool) -> list[date]:
+    if answered is None or (rebased and answered >= bars.cutoff):
+        return [bars.cutoff]
+    days = bars.frame["session_date"].iloc[-DAILY.horizon :].dt.date
     return [day for day in days if day > answered]
 
 
@@ -100,7 +98,7 @@ def _newest(ledger: pd.DataFrame) -> dict[str, date]:
 
 
 def _refused(ledger: pd.DataFrame) -> set[tuple[str, date]]:
-    """What the function has refused for good: to send the same bars again would only be refused again."""
+    """The sessions that the function has rejected for good: the same bars would only be rejected again."""
     rejected = ledger[ledger["status"] == "rejected"]
     found: set[tuple[str, date]] = set()
     for symbol, name in zip(rejected["symbol"], rejected["object"], strict=True):

@@ -1,7 +1,7 @@
-"""Lease: keep two runs of the same work from colliding, by an object that names who is at it and until when.
+"""Keep two runs of the same work apart, by an object that names the holder and when its lease ends.
 
-The holder renews it while it works. One that was killed is followed at once on the same machine, where it can be seen
-that its process is gone, and after `TERM` elsewhere.
+The holder renews it while it works. If the holder was killed, the next run begins at once on the same machine, where
+its process is seen to be gone, and after `TERM` elsewhere.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _HELD: set[str] = set()
 
 
 class Lease(BaseModel):
-    """The content of a lease's object; one that is over, or whose process is gone, holds nobody up."""
+    """The content of a lease's object; one that has ended, or whose process is gone, stops nobody."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,18 +37,18 @@ class Lease(BaseModel):
 
 @contextlib.contextmanager
 def lease(store: ObjectStore, work: str, *, now: Callable[[], datetime]) -> Iterator[None]:
-    """Holds the lease of some work for as long as the block runs.
+    """Hold the lease of some work for as long as the block runs.
 
     Args:
         store: where leases are kept.
-        work: what is done, as a word that can be part of an object's name.
+        work: its name, which becomes part of an object's name.
         now: the clock.
 
     Raises:
         UsageError: another run holds it.
         StoreUnavailable: try again.
     """
-    name = f"leases/{work}.json"
+    name = f"locks/{work}.json"
     held = _take(store, name, work, now)
     over = threading.Event()
     keeper = threading.Thread(target=_keep, args=(store, name, held, now, over), daemon=True)
@@ -60,7 +60,7 @@ def lease(store: ObjectStore, work: str, *, now: Callable[[], datetime]) -> Iter
         _HELD.discard(name)
         over.set()
         keeper.join()
-        with contextlib.suppress(TickercastError):  # it ends by itself
+        with contextlib.suppress(TickercastError):  # it expires by itself
             store.delete(name, generation=store.generation(name))
 
 
@@ -70,8 +70,8 @@ def _take(store: ObjectStore, name: str, work: str, now: Callable[[], datetime])
         holder = _read(store, name)
         if holder is not None and holder.until > now() and not _is_gone(holder, name):
             raise UsageError(
-                f"Another run of {work} is under way on {holder.machine} (process {holder.process}), and two would get "
-                f"in each other's way. Wait for it; if it is gone, the next can begin at {holder.until:%H:%M} UTC."
+                f"Another run of {work} holds the lock on {holder.machine} (process {holder.process}). Wait for it; if "
+                f"it is gone, the next run can begin at {holder.until:%H:%M} UTC."
             )
     try:
         return store.write(name, _ours(now()), if_generation=live)
@@ -102,7 +102,7 @@ def _machine() -> str:
 
 
 def _is_gone(holder: Lease, name: str) -> bool:
-    """Whether the holder ran here and runs no more; of another machine's processes nothing is known."""
+    """Whether the holder ran on this machine and has ended; nothing is known of another machine's processes."""
     if holder.machine != _machine():
         return False
     if holder.process == os.getpid():

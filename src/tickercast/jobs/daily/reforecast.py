@@ -1,12 +1,12 @@
-"""Renew: have the newest forecasts made again by a champion that has just come to be served."""
+"""Make the newest forecasts again when another champion has come to be served."""
 
-from tickercast.jobs.daily.fetch import Market
+from tickercast.domain.market import Market
 from tickercast.jobs.requests.upload import Upload
 from tickercast.ports import ObjectStore, Warehouse
 
 
-def renew(market: Market, version: str, *, store: ObjectStore, warehouse: Warehouse) -> list[Upload]:
-    """Writes the files of the newest forecasts again, where another version than the one that is served made them.
+def reforecast(market: Market, version: str, *, store: ObjectStore, warehouse: Warehouse) -> list[Upload]:
+    """Write the files of the newest forecasts again if another version than the served one made them.
 
     The function takes a new champion over within a minute; until then it would answer with the old one. So call this
     when that minute has passed.
@@ -18,7 +18,7 @@ def renew(market: Market, version: str, *, store: ObjectStore, warehouse: Wareho
         PreconditionFailed: somebody wrote a file at the same moment.
         Transient: the store or the warehouse does not answer.
     """
-    files = outdated(market, version, warehouse)
+    files = outdated_files(market, version, warehouse)
     return [
         Upload(name, store.write(name, store.read(name, generation=generation), if_generation=generation), symbols)
         for (name, generation), symbols in files.items()
@@ -26,8 +26,8 @@ def renew(market: Market, version: str, *, store: ObjectStore, warehouse: Wareho
     ]
 
 
-def outdated(market: Market, version: str, warehouse: Warehouse) -> dict[tuple[str, int], tuple[str, ...]]:
-    """The files whose forecasts are the newest of their symbols and not by a version: object and generation to symbols.
+def outdated_files(market: Market, version: str, warehouse: Warehouse) -> dict[tuple[str, int], tuple[str, ...]]:
+    """The files whose forecasts are the newest of their symbols, by another version: object and generation to symbols.
 
     Raises:
         WarehouseUnavailable: try again.

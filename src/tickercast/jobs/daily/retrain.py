@@ -1,6 +1,6 @@
-"""Retrain: bring up a challenger on the newest bars, and let it replace the champion if it has earned it.
+"""Retrain: train a challenger on the newest bars, compare it with the champion, and decide.
 
-The last months are kept from the training, for as many origins as the rule of promotion asks for. A day's challenger is
+The last months are held out of the training, for as many origins as the rule of promotion needs. A day's challenger is
 known by the fingerprint of its training, so that it is trained once, however often the day is run.
 """
 
@@ -11,42 +11,43 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from tickercast.domain.evaluation import by, report
-from tickercast.domain.forecast import HORIZON, Predictor
+from tickercast.domain.evaluation import by_group, evaluation_report
+from tickercast.domain.forecast import Predictor
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.market import Market
 from tickercast.domain.model_card import MODEL, Bundle
 from tickercast.domain.promotion import MIN_ORIGINS, Condition, decide, standstill, training
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import NoRecentBars, Permanent, PreconditionFailed
-from tickercast.jobs.champion.decisions import Decided, recorded, settle
-from tickercast.jobs.champion.model_store import read_champion, read_pointer, write_bundle
+from tickercast.jobs.champion.decisions import Decided, carry_out, recorded_decision
 from tickercast.jobs.champion.probation import sessions_since_rollback
-from tickercast.jobs.champion.promote import Judged, judge
-from tickercast.jobs.daily.fetch import Market
-from tickercast.jobs.training.evaluate import Peers
+from tickercast.jobs.champion.promote import Comparison, compare
+from tickercast.jobs.training.evaluate import Baselines
 from tickercast.jobs.training.train import Fit, Picture, fingerprint, train
-from tickercast.ports import ModelRegistry, ObjectStore, Warehouse
+from tickercast.model_store import ModelStore
+from tickercast.ports import ModelRegistry, Warehouse
 
 SEEDS = (1, 2, 3, 4, 5)
 FIRST = date(2000, 1, 1)
-"""The first date learned from."""
+"""The first date trained on."""
 
 _ORIGINS = round(1.2 * MIN_ORIGINS)
 _SHORTEST_HOLD_OUT, _LONGEST_HOLD_OUT = 126, 756  # sessions: half a year, three years
-_DAYS_A_SESSION = 365 / 252
+_DAYS_A_SESSION = 365 / DAILY.bars_a_year
 
 Tuning = Callable[[Market, date], Recipe]
 """Finds a recipe in bounded time, from nothing after a date."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Whether and how a challenger is brought up.
+class TrainingPlan:
+    """Whether and how a challenger is trained.
 
     Attributes:
-        wanted: whether it is.
-        why: why it is tuned, only refitted, or not wanted.
+        wanted: whether one is.
+        why: the reason.
         training: how.
-        through: the last date that it learns from.
+        through: the last date trained on.
     """
 
     wanted: bool
@@ -56,86 +57,88 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A challenger beside the champion.
+class Contest:
+    """A challenger compared with the champion.
 
     Attributes:
         challenger: the registered version.
-        judged: what a backtest says; None where there is no origin that neither has seen.
+        comparison: the result; None if there is no origin that neither has seen.
         report: the object that holds it, empty without one.
     """
 
     challenger: Bundle
-    judged: Judged | None
+    comparison: Comparison | None
     report: str = ""
 
 
-def plan(
-    market: Market, condition: Condition, *, store: ObjectStore, warehouse: Warehouse, enough: int = _ORIGINS
-) -> Plan:
-    """Decides whether a challenger is wanted, and how it is brought up.
+def plan_training(
+    market: Market, condition: Condition, *, models: ModelStore, warehouse: Warehouse, enough: int = _ORIGINS
+) -> TrainingPlan:
+    """Decide whether a challenger is wanted, and how it is trained.
 
     Args:
         market: the bars.
-        condition: how the champion fares.
-        store: where it is served from.
-        warehouse: what was decided before.
-        enough: origins to keep from the training.
+        condition: the champion's recent scores and drift.
+        models: where it is served from.
+        warehouse: earlier decisions.
+        enough: origins to hold out of the training.
 
     Raises:
         Transient: the store or the warehouse does not answer.
     """
-    pointer = read_pointer(store)
-    if recorded(store, pointer.name, market.day, "promotion") is not None:
-        return Plan(False, f"{market.day} has been decided already")
+    pointer = models.pointer()
+    if recorded_decision(models, pointer.name, market.day, "promotion") is not None:
+        return TrainingPlan(False, f"{market.day} has been decided already")
     idle = standstill(
         on_probation=bool(pointer.shadow), since_rollback=sessions_since_rollback(market, warehouse, pointer.name)
     )
     if idle:
-        return Plan(False, idle)
-    learned = read_champion(store).card.trained_through
-    if learned >= market.day:
-        return Plan(False, f"the champion learned through {learned}, so that nothing up to {market.day} can measure it")
+        return TrainingPlan(False, idle)
+    trained = models.champion().card.trained_through
+    if trained >= market.day:
+        return TrainingPlan(
+            False, f"the champion was trained through {trained}, and no session up to {market.day} can evaluate it"
+        )
     how, why = training(condition)
-    long = [history for history in market.source.reading.histories.values() if len(history) >= _LONGEST_HOLD_OUT]
-    return Plan(True, why, how, market.day - held_back(max(len(long), 1), enough))
+    long = [bars for bars in market.source.reading.bars.values() if len(bars) >= _LONGEST_HOLD_OUT]
+    return TrainingPlan(True, why, how, market.day - held_out_days(max(len(long), 1), enough))
 
 
-def held_back(symbols: int, enough: int) -> timedelta:
-    """How much is kept from the training, so that so many symbols have enough origins there.
+def held_out_days(symbols: int, enough: int) -> timedelta:
+    """The days held out of the training, so that a number of symbols has enough origins in them.
 
-    >>> held_back(5, 120).days, held_back(500, 120).days
+    >>> held_out_days(5, 120).days, held_out_days(500, 120).days
     (362, 197)
     """
-    sessions = -(-enough // symbols) * HORIZON
-    kept = min(max(sessions, _SHORTEST_HOLD_OUT), _LONGEST_HOLD_OUT) + HORIZON
+    sessions = -(-enough // symbols) * DAILY.horizon
+    kept = min(max(sessions, _SHORTEST_HOLD_OUT), _LONGEST_HOLD_OUT) + DAILY.horizon
     return timedelta(days=round(kept * _DAYS_A_SESSION))
 
 
-def bring_up(
+def train_challenger(
     market: Market,
-    planned: Plan,
+    planned: TrainingPlan,
     *,
     fit: Fit,
     tuning: Tuning,
-    peers: Peers,
+    baselines: Baselines,
     registry: ModelRegistry,
     picture: Picture,
     seeds: Sequence[int] = SEEDS,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Bundle:
-    """Trains and registers a challenger, or finds the one that was registered from the same training.
+    """Train and register a challenger, or find the one that was registered from the same training.
 
     Raises:
-        TooFewSessions: there is too little to learn from.
+        TooFewSessions: there are too few sessions to train on.
         BundleError: the trained network cannot be exported.
         StoreUnavailable: the registry does not answer.
     """
     recipe = tuning(market, planned.through) if planned.training == "tuned" else None
-    histories = list(market.source.reading.histories.values())
-    marked = fingerprint(market.source.name, histories, planned.through, seeds, recipe)
+    series = list(market.source.reading.bars.values())
+    digest = fingerprint(market.source.name, series, planned.through, seeds, recipe)
     for version in registry.versions(MODEL):
-        if version.card.fingerprint == marked:
+        if version.card.fingerprint == digest:
             return registry.bundle(MODEL, version.card.version)
     return train(
         market.source,
@@ -144,7 +147,7 @@ def bring_up(
         market.day,
         planned.through,
         fit=fit,
-        peers=peers,
+        baselines=baselines,
         registry=registry,
         picture=picture,
         seeds=seeds,
@@ -153,28 +156,28 @@ def bring_up(
     )
 
 
-def evaluate(
+def evaluate_challenger(
     market: Market,
     challenger: Bundle,
     *,
-    store: ObjectStore,
+    models: ModelStore,
     load: Callable[[Bundle], Predictor],
-    peers: Peers,
+    baselines: Baselines,
     picture: Picture,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Comparison:
-    """Backtests the challenger beside the champion where neither has learned, and keeps the report in the bucket.
+) -> Contest:
+    """Evaluate the challenger beside the champion on dates that neither was trained on, and keep the report.
 
     Raises:
         ModelUnavailable, BundleError: there is no champion, or it is damaged.
         Transient: try again.
     """
-    champion = read_champion(store)
+    champion = models.champion()
     first = max(champion.card.trained_through, challenger.card.trained_through) + timedelta(days=1)
     if first >= market.day:
-        return Comparison(challenger, None)
+        return Contest(challenger, None)
     try:
-        judged = judge(
+        comparison = compare(
             challenger,
             champion,
             market.source,
@@ -182,31 +185,31 @@ def evaluate(
             first,
             market.day,
             load=load,
-            peers=peers,
+            baselines=baselines,
             on_progress=on_progress,
         )
     except NoRecentBars:
-        return Comparison(challenger, None)
-    return Comparison(challenger, judged, _keep(store, market.day, challenger, judged, picture))
+        return Contest(challenger, None)
+    return Contest(challenger, comparison, _keep(models, market.day, challenger, comparison, picture))
 
 
-def conclude(
+def decide_promotion(
     market: Market,
-    planned: Plan,
-    comparison: Comparison | Permanent | None,
+    planned: TrainingPlan,
+    contest: Contest | Permanent | None,
     *,
-    store: ObjectStore,
+    models: ModelStore,
     registry: ModelRegistry,
     warehouse: Warehouse,
     now: datetime,
 ) -> Decided:
-    """Decides by `domain.promotion`, publishes the challenger if it won, and records the decision.
+    """Decide by `domain.promotion`, publish the challenger if it won, and record the decision.
 
     Args:
         market: the bars.
-        planned: how the challenger was brought up.
-        comparison: what came out; the reason where it could not be brought up; None where none was wanted.
-        store: where the champion is served from.
+        planned: how the challenger was trained.
+        contest: the comparison; the reason if the challenger could not be trained; None if none was wanted.
+        models: where the champion is served from.
         registry: where the alias `champion` follows.
         warehouse: where the decision is kept.
         now: the time.
@@ -215,31 +218,34 @@ def conclude(
         PreconditionFailed: another version has come to be served meanwhile.
         Transient: try again.
     """
-    pointer = read_pointer(store)
-    decided = recorded(store, pointer.name, market.day, "promotion") or _decided(
-        market.day, planned, comparison, pointer.name, pointer.version, store
+    pointer = models.pointer()
+    decided = recorded_decision(models, pointer.name, market.day, "promotion") or _decided(
+        market.day, planned, contest, pointer.name, pointer.version, models
     )
     if decided.decision == "promoted":
-        write_bundle(store, registry.bundle(decided.model_name, str(decided.challenger_version)))
-    return settle(decided, store=store, registry=registry, warehouse=warehouse, now=now)
+        models.write(registry.bundle(decided.model_name, str(decided.candidate_version)))
+    return carry_out(decided, models=models, registry=registry, warehouse=warehouse, now=now)
 
 
 def _decided(
-    day: date, planned: Plan, comparison: Comparison | Permanent | None, name: str, champion: str, store: ObjectStore
+    day: date, planned: TrainingPlan, contest: Contest | Permanent | None, name: str, champion: str, models: ModelStore
 ) -> Decided:
     kept = Decided(day=day, kind="promotion", decision="kept", reason="", model_name=name, champion_version=champion)
-    if comparison is None:
+    if contest is None:
         return kept.model_copy(update={"reason": planned.why})
     trained = {"training": planned.training, "cause": planned.why}
-    if isinstance(comparison, Permanent):
-        return kept.model_copy(update={**trained, "reason": f"no challenger: {comparison}"})
-    card = comparison.challenger.card
-    trained |= {"challenger_version": card.version, "run_id": card.run_id}
-    if comparison.judged is None:
-        seen = read_champion(store).card.trained_through
-        reason = f"no session that neither has seen: the champion learned through {seen}, the challenger through "
-        return kept.model_copy(update={**trained, "reason": f"{reason}{card.trained_through}"})
-    evidence = comparison.judged.evidence
+    if isinstance(contest, Permanent):
+        return kept.model_copy(update={**trained, "reason": f"no challenger: {contest}"})
+    card = contest.challenger.card
+    trained |= {"candidate_version": card.version, "run_id": card.run_id}
+    if contest.comparison is None:
+        seen = models.champion().card.trained_through
+        reason = (
+            f"no session that neither has seen: the champion was trained through {seen}, the challenger through "
+            f"{card.trained_through}"
+        )
+        return kept.model_copy(update={**trained, "reason": reason})
+    evidence = contest.comparison.evidence
     decision = decide(evidence)
     ratio, low, high = evidence.vs_champion
     return Decided.model_validate(
@@ -254,19 +260,19 @@ def _decided(
             "pinball_ratio_hi": high,
             "walk_ratio": evidence.vs_random_walk[0],
             "coverage_80": evidence.coverage_80,
-            "report": comparison.report,
+            "report": contest.report,
         }
     )
 
 
-def _keep(store: ObjectStore, day: date, challenger: Bundle, judged: Judged, picture: Picture) -> str:
-    told = report(judged.tables)
-    steps = {name: by(table, "step") for name, table in judged.tables.items() if name != "challenger"}
+def _keep(models: ModelStore, day: date, challenger: Bundle, comparison: Comparison, picture: Picture) -> str:
+    report = evaluation_report(comparison.tables)
+    steps = {name: by_group(table, "step") for name, table in comparison.tables.items() if name != "challenger"}
     where = f"reports/promotion/{day}/{challenger.card.name}-{challenger.card.version}"
     for name, content in {
-        f"{where}.png": picture(told, steps),
-        f"{where}.json": json.dumps(told, indent=2).encode(),
+        f"{where}.png": picture(report, steps),
+        f"{where}.json": json.dumps(report, indent=2).encode(),
     }.items():
-        with suppress(PreconditionFailed):  # a run before came so far
-            store.write(name, content, if_generation=0)
+        with suppress(PreconditionFailed):  # an earlier run came so far
+            models.store.write(name, content, if_generation=0)
     return f"{where}.json"

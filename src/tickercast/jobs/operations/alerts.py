@@ -1,8 +1,8 @@
-"""Alert: look for what is wrong, and tell people what of it they have not been told.
+"""Alert people: find what is wrong, and send each receiver what is new to it.
 
-What each receiver was told is kept in one object of the bucket. A message is delivered before that is recorded: whoever
-is killed in between, or comes second of two at once, tells the same again under the same keys, and nothing is lost. A
-receiver that does not take its message is told at the next look; the others are not told twice for its sake.
+The alerts sent to each receiver are recorded in one object of the bucket. A message is delivered before it is recorded:
+a run that is killed in between, or that runs beside another, sends the same again under the same keys, and nothing is
+lost. A receiver that does not accept its message gets it at the next check; the others do not get theirs twice.
 """
 
 import logging
@@ -19,7 +19,6 @@ from pydantic import TypeAdapter, ValidationError
 from tickercast.domain import alerts
 from tickercast.domain.alerts import Alert, Champion, Changes, Coverage, Drift, Facts, Rejected, Stale
 from tickercast.domain.calendar import newest_closed, sessions_between
-from tickercast.domain.forecast import HORIZON
 from tickercast.errors import (
     AlertUnavailable,
     BundleError,
@@ -31,106 +30,68 @@ from tickercast.errors import (
     UsageError,
     WarehouseUnavailable,
 )
-from tickercast.jobs.champion.model_store import read_pointer
+from tickercast.model_store import ModelStore
 from tickercast.ports import Notifier, ObjectStore, Warehouse
+from tickercast.reading.queries import ask
 
 log = logging.getLogger(__name__)
 
-TOLD = "alerts/open.json"
-"""The object that holds what each receiver was told to be open."""
+SENT = "alerts/open.json"
+"""The object that holds the alerts that are open for each receiver."""
 
 _ONE_DAY = timedelta(days=1)
 _ATTEMPTS = 20
 _REQUESTS_AT_ONCE = 16
 
-_Told = dict[str, dict[str, Alert]]  # by receiver and key
-_TOLD = TypeAdapter(_Told)
-
-_REJECTED = """
-WITH marked AS (
-  SELECT
-    object, generation, symbol, status, reason,
-    MAX(IF(status = 'forecast', generation, 0)) OVER (PARTITION BY symbol) AS symbol_forecast,
-    MAX(IF(status = 'forecast', generation, 0)) OVER (PARTITION BY object) AS object_forecast,
-    MAX(generation) OVER (PARTITION BY object) AS newest
-  FROM ingestions
-)
-SELECT object, generation, symbol, reason
-FROM marked
-WHERE status = 'rejected' AND generation = newest AND generation >= object_forecast
-  AND (symbol IS NULL OR generation > symbol_forecast) AND NOT object LIKE '%/backfill-%'
-ORDER BY object, symbol
-"""
-
-_DRIFT = """
-SELECT day, kind, n, n_drifted, furthest, furthest_score, furthest_threshold, report
-FROM drift_daily
-QUALIFY day = MAX(day) OVER ()
-ORDER BY kind
-"""
-
-_RESOLVED = f"""
-SELECT cutoff, COUNTIF(inside_80) AS inside
-FROM forecast_scores
-WHERE model_name NOT IN ('random-walk', 'shadow') AND NOT simulated AND NOT backfilled
-GROUP BY model_name, symbol, cutoff
-HAVING COUNT(*) = {HORIZON}
-ORDER BY cutoff DESC, symbol
-LIMIT {alerts.ORIGINS}
-"""  # noqa: S608  # numbers of ours
-
-_CURRENT = """
-SELECT symbol, MAX(cutoff) AS cutoff
-FROM latest_forecasts
-WHERE model_name NOT IN ('random-walk', 'shadow') AND NOT simulated
-GROUP BY symbol
-"""
+_Sent = dict[str, dict[str, Alert]]  # by receiver and key
+_SENT = TypeAdapter(_Sent)
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What a look has found.
+class SentAlerts:
+    """The result of a check.
 
     Attributes:
-        found: what is open now, the most urgent first.
-        news: what was told to each receiver, with its service; those for whom nothing was new are left out.
+        found: the open alerts, the most urgent first.
+        news: what was sent to each receiver, with its service; receivers for whom nothing was new are left out.
     """
 
     found: tuple[Alert, ...]
     news: Sequence[tuple[str, Changes]] = ()
 
 
-def watch(
+def send_alerts(
     *,
     store: ObjectStore,
-    models: ObjectStore,
+    models: ModelStore,
     warehouse: Warehouse,
     notifiers: Sequence[Notifier],
     now: datetime,
     watchlist: Sequence[str] | None = None,
     flow_failure: str | None = None,
-) -> Watched:
-    """Looks, and tells each receiver what is new to it, has changed or is over.
+) -> SentAlerts:
+    """Check, and send each receiver what is new to it, has changed or is over.
 
     Args:
-        store: where it is recorded what was told.
+        store: where the sent alerts are recorded.
         models: where the champion is published.
-        warehouse: where the facts are; that it does not answer is told too.
-        notifiers: those who are told.
+        warehouse: where the facts are; if it does not answer, that is an alert too.
+        notifiers: the receivers.
         now: the time.
-        watchlist: the symbols that shall have a current forecast; None: that is not looked at.
-        flow_failure: why the daily flow failed, empty where it went well; None: that is not known.
+        watchlist: the symbols that need a current forecast; None: not checked.
+        flow_failure: why the daily flow failed, empty if it succeeded; None: not known.
 
     Raises:
-        AlertUnavailable: a receiver did not take its message; all others have theirs, and it gets it at the next look.
-        StoreUnavailable: what was told cannot be recorded; it is told again at the next look.
+        AlertUnavailable: a receiver did not accept its message; all others have theirs, and it gets it at the next
+            check.
+        StoreUnavailable: the sent alerts cannot be recorded; they are sent again at the next check.
     """
-    facts = look(
+    facts = gather_facts(
         store=store, models=models, warehouse=warehouse, now=now, watchlist=watchlist, flow_failure=flow_failure
     )
     found = alerts.open_alerts(facts)
-    told = _told(store) if notifiers else {}
-    news = {each.key: alerts.changes(found, told.get(each.key, {}), facts.looked_at) for each in notifiers}
+    sent = _read_sent(store) if notifiers else {}
+    news = {each.key: alerts.changes(found, sent.get(each.key, {}), facts.checked) for each in notifiers}
     refusals: list[str] = []
     delivered: dict[str, Notifier] = {}
     for notifier in notifiers:
@@ -144,21 +105,21 @@ def watch(
         _record(store, {key: news[key] for key in delivered})
     if refusals:
         raise AlertUnavailable(" ".join(refusals))
-    return Watched(found, [(notifier.service, news[key]) for key, notifier in delivered.items()])
+    return SentAlerts(found, [(notifier.service, news[key]) for key, notifier in delivered.items()])
 
 
-def look(
+def gather_facts(
     *,
     store: ObjectStore,
-    models: ObjectStore,
+    models: ModelStore,
     warehouse: Warehouse,
     now: datetime,
     watchlist: Sequence[str] | None = None,
     flow_failure: str | None = None,
 ) -> Facts:
-    """Gathers the facts that alerts follow from; see `watch`.
+    """Gather the facts that alerts follow from; see `send_alerts`.
 
-    An engine that does not answer is a fact, and what it alone can tell is not looked at.
+    An engine that does not answer is a fact itself; the facts that only it knows are left out.
     """
     facts: dict[str, Any] = {"flow": flow_failure, "engine": ""}
     try:
@@ -166,7 +127,7 @@ def look(
         facts["drift"] = _drift(warehouse)
         facts["coverage"] = _coverage(warehouse)
         facts["stale"] = None if watchlist is None else _stale(watchlist, warehouse, now)
-        rejected = warehouse.query(_REJECTED)
+        rejected = ask(warehouse, "alert_rejected")
         with suppress(StoreUnavailable):
             facts["rejected"] = _rejected(rejected, store)
             facts["champion"] = _champion(models, warehouse)
@@ -176,7 +137,7 @@ def look(
 
 
 def _rejected(ledger: pd.DataFrame, store: ObjectStore) -> list[Rejected]:
-    """The files that are still there as they were rejected: what was replaced or deleted is settled."""
+    """The rejected files that are still there unchanged; files that were replaced or deleted are settled."""
     reasons: dict[tuple[str, int], dict[str, str]] = {}
     for row in ledger.to_dict("records"):
         symbol = row["symbol"] if pd.notna(row["symbol"]) else ""
@@ -205,20 +166,20 @@ def _drift(warehouse: Warehouse) -> list[Drift]:
             threshold=float(row["furthest_threshold"]),
             report=row["report"] if pd.notna(row["report"]) else "",
         )
-        for row in warehouse.query(_DRIFT).to_dict("records")
+        for row in ask(warehouse, "alert_drift").to_dict("records")
     ]
 
 
 def _coverage(warehouse: Warehouse) -> list[Coverage]:
-    resolved = warehouse.query(_RESOLVED)
+    resolved = ask(warehouse, "alert_coverage", origins=alerts.ORIGINS)
     if resolved.empty:
         return []
     days = pd.to_datetime(resolved["cutoff"]).dt.date
-    return [Coverage(len(resolved), float(resolved["inside"].mean()) / HORIZON, days.min(), days.max())]
+    return [Coverage(len(resolved), float(resolved["coverage_80"].mean()), days.min(), days.max())]
 
 
 def _stale(watchlist: Sequence[str], warehouse: Warehouse, now: datetime) -> list[Stale]:
-    current = warehouse.query(_CURRENT)
+    current = ask(warehouse, "current_forecasts")
     cutoffs = dict(zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True))
     found: list[Stale] = []
     for symbol in watchlist:
@@ -234,13 +195,13 @@ def _stale(watchlist: Sequence[str], warehouse: Warehouse, now: datetime) -> lis
     return found
 
 
-def _champion(models: ObjectStore, warehouse: Warehouse) -> list[Champion]:
+def _champion(models: ModelStore, warehouse: Warehouse) -> list[Champion]:
     try:
-        pointer = read_pointer(models)
+        pointer = models.pointer()
     except (ModelUnavailable, BundleError) as error:
         log.warning("No champion is served: %s", error)
         return []
-    decided = warehouse.read("retrains", {"model_name": pointer.name, "challenger_version": pointer.version})
+    decided = warehouse.read("retrains", {"model_name": pointer.name, "candidate_version": pointer.version})
     decided = decided[decided["decision"].isin(["promoted", "rolled back"])].sort_values("created_at")
     why = f"{decided['decision'].iloc[-1]}: {decided['reason'].iloc[-1]}" if len(decided) else "No flow decided it."
     return [Champion(pointer.name, pointer.version, why)]
@@ -251,33 +212,33 @@ def _deliver(notifier: Notifier, news: Changes) -> None:
     notifier.notify(made.title, made.text, made.severity)
 
 
-def _told(store: ObjectStore) -> _Told:
-    """What was told; where that cannot be read, nothing: to tell twice is better than to be silent."""
+def _read_sent(store: ObjectStore) -> _Sent:
+    """The alerts sent before; none if they cannot be read, since sending twice is better than silence."""
     try:
-        return _read(store, store.generation(TOLD))
+        return _read(store, store.generation(SENT))
     except StoreUnavailable as error:
-        log.error("What was told cannot be read, so that all is told again: %s", error)
+        log.error("The record of sent alerts cannot be read, so all are sent again: %s", error)
         return {}
 
 
-def _read(store: ObjectStore, generation: int) -> _Told:
+def _read(store: ObjectStore, generation: int) -> _Sent:
     try:
-        return _TOLD.validate_json(store.read(TOLD, generation=generation)) if generation else {}
+        return _SENT.validate_json(store.read(SENT, generation=generation)) if generation else {}
     except ObjectNotFound:  # replaced in between, which the write will notice
         return {}
     except ValidationError:
-        log.error("%s in %s does not parse, so that all is told again.", TOLD, store.url)
+        log.error("%s in %s does not parse, so all alerts are sent again.", SENT, store.url)
         return {}
 
 
 def _record(store: ObjectStore, delivered: Mapping[str, Changes]) -> None:
     for _ in range(_ATTEMPTS):
-        generation = store.generation(TOLD)
-        told = _read(store, generation)
-        told |= {key: alerts.tell(told.get(key, {}), news) for key, news in delivered.items()}
+        generation = store.generation(SENT)
+        sent = _read(store, generation)
+        sent |= {key: alerts.after(sent.get(key, {}), news) for key, news in delivered.items()}
         try:
-            store.write(TOLD, _TOLD.dump_json(told, indent=2), if_generation=generation)
+            store.write(SENT, _SENT.dump_json(sent, indent=2), if_generation=generation)
             return
         except PreconditionFailed:
-            continue  # another look was recorded in between
-    raise StoreUnavailable(f"{TOLD} in {store.url} was replaced by others {_ATTEMPTS} times meanwhile. Try again.")
+            continue  # another check was recorded in between
+    raise StoreUnavailable(f"{SENT} in {store.url} was replaced by others {_ATTEMPTS} times meanwhile. Try again.")

@@ -1,4 +1,4 @@
-"""Monitor: compare the newest sessions with what the champion was trained on, store what drifted, and draw it."""
+"""Check for drift: compare the newest sessions with the champion's training, store the findings, and draw a report."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tickercast.domain import objects
-from tickercast.domain.bars import BAR_COLUMNS, SIMULATED, History
+from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.domain.calendar import asset_class
 from tickercast.domain.drift import (
     COLUMNS,
@@ -28,32 +28,32 @@ from tickercast.domain.drift import (
     judge_performance,
     reasons,
 )
-from tickercast.domain.forecast import HORIZON, RollingPredictor
+from tickercast.domain.forecast import Role, RollingPredictor
 from tickercast.domain.model_card import Bundle, ModelCard
 from tickercast.domain.reference import observe
 from tickercast.errors import Permanent, PreconditionFailed, TooFewSessions, UsageError
-from tickercast.jobs.champion.model_store import read_champion, read_reference
+from tickercast.model_store import ModelStore
 from tickercast.ports import DriftReport, DriftReporter, ObjectStore, Warehouse
 
 BACKTEST_RATIO = "sp_vs_random_walk"
-"""The measure of a card that performance is held to."""
+"""The measure of a card that performance is compared with."""
 
 
 @dataclass(frozen=True)
-class Monitored:
-    """The verdict of a day.
+class DriftCheck:
+    """The result of a day.
 
     Attributes:
-        day: the newest session that was looked at.
+        day: the newest session that was checked.
         model_name: the registered name of the champion.
         model_version: the version whose training was the reference.
-        drifted: whether anything is beyond its threshold.
-        reasons: what is, in words with the numbers, the furthest first.
+        drifted: whether any measure is beyond its threshold.
+        reasons: those that are, in words with the numbers, the furthest first.
         report: the object that holds the page; the same figures lie beside it, ending in `.json`.
-        rows: what the table `drift` holds of the day and version.
+        rows: the rows of the table `drift` for the day and version.
         new: whether they were stored now, and not by an earlier run.
-        skipped: the symbols that could not be looked at, and why.
-        simulated: whether the bars are made up.
+        skipped: the symbols that could not be checked, and why.
+        simulated: whether the bars are simulated.
     """
 
     day: date
@@ -70,44 +70,44 @@ class Monitored:
 
 @dataclass(frozen=True)
 class _Watch:
-    """What is looked at: the bars of each symbol up to its newest session, and the newest of all."""
+    """The bars to check: of each symbol up to its newest session, and the newest session of all."""
 
     day: date
-    histories: Sequence[History]
+    series: Sequence[Bars]
     skipped: Mapping[str, str]
     simulated: bool
 
     @property
     def symbols(self) -> list[str]:
-        return [history.symbol for history in self.histories]
+        return [bars.symbol for bars in self.series]
 
 
-def monitor(
+def check_drift(
     day: date,
     symbols: Sequence[str],
     *,
     warehouse: Warehouse,
     store: ObjectStore,
-    models: ObjectStore,
+    models: ModelStore,
     load: Callable[[Bundle], RollingPredictor],
     reporter: DriftReporter,
     now: datetime,
-) -> Monitored:
-    """Judges the last sessions on or before a day, and stores what it found, once for each day and version.
+) -> DriftCheck:
+    """Check the last sessions on or before a day, and store the findings, once for each day and version.
 
-    Where a run was stopped between the report and the rows, the next one draws the report again under the same name,
-    or under another where the figures have changed meanwhile; the rows name the one that holds their own.
+    If a run was interrupted between the report and the rows, the next one draws the report again under the same name,
+    or under another if the figures have changed meanwhile; the rows name the report that holds them.
 
     Args:
-        day: the last date that is looked at.
-        symbols: the watchlist. Those of other asset classes than the network's training are left out, and made-up
+        day: the last date to check.
+        symbols: the watchlist. Symbols of other asset classes than the network's training are left out, and simulated
             bars too, unless there are no others.
         warehouse: where bars, forecasts and scores are read, and findings stored.
         store: where the report goes.
         models: where the champion is published.
-        load: makes a predictor of the champion.
+        load: loads the champion.
         reporter: draws the report.
-        now: when this is.
+        now: the time.
 
     Raises:
         UsageError: the champion has no reference.
@@ -115,8 +115,8 @@ def monitor(
         BundleError, ModelUnavailable: the champion cannot be read.
         Transient: try again.
     """
-    champion = read_champion(models)
-    reference = read_reference(models, champion.card)
+    champion = models.champion()
+    reference = models.reference(champion.card)
     needed = champion.card.min_sessions + WINDOW - 1
     watch = _watch(warehouse.read("latest_prices", {"symbol": list(symbols)}), symbols, reference, day, needed)
     stored = _stored(warehouse, champion.card, watch)
@@ -131,7 +131,7 @@ def monitor(
         rows = _rows(findings, champion.card, watch, report, now)
         new = warehouse.append("drift", rows, key=_key(champion.card, watch))
         stored = _stored(warehouse, champion.card, watch)
-    return _told(stored, watch, new)
+    return _result(stored, watch, new)
 
 
 # ---------------------------------------------------------------- gather
@@ -143,49 +143,49 @@ def _watch(bars: pd.DataFrame, symbols: Sequence[str], reference: Reference, day
     newest = bars["session_date"].max().date() if len(bars) else day
     classes = {asset_class(symbol) for symbol in reference.symbols}
     found = {str(symbol): _history(str(symbol), rows) for symbol, rows in bars.groupby("symbol")}
-    histories: list[History] = []
+    series: list[Bars] = []
     skipped: dict[str, str] = {}
     for symbol in dict.fromkeys(symbols):
         try:
-            histories.append(_usable(symbol, found, classes, newest, needed))
+            series.append(_usable(symbol, found, classes, newest, needed))
         except Permanent as error:
             skipped[symbol] = str(error)
-    if not histories:
+    if not series:
         raise TooFewSessions(
-            f"No symbol of {len(skipped)} can be watched on {newest}"
+            f"No symbol of {len(skipped)} can be checked on {newest}"
             f"{': ' + next(iter(skipped.values())) if skipped else '.'} Forecast some symbols first, or name others."
         )
-    return _Watch(newest, histories, skipped, simulated)
+    return _Watch(newest, series, skipped, simulated)
 
 
-def _history(symbol: str, rows: pd.DataFrame) -> History:
-    """The bars of the newest session's file: earlier files may stand on another basis, since there are splits."""
+def _history(symbol: str, rows: pd.DataFrame) -> Bars:
+    """The bars of the newest session's file; earlier files may stand on another basis, because of splits."""
     rows = rows.sort_values("session_date")
     last = rows.iloc[-1]
     same = rows[(rows["object"] == last["object"]) & (rows["generation"] == last["generation"])]
     bars = same[list(BAR_COLUMNS)].astype({"session_date": "datetime64[s]"} | dict.fromkeys(BAR_COLUMNS[1:], float))
-    return History(symbol, bars.reset_index(drop=True))
+    return Bars(symbol, bars.reset_index(drop=True))
 
 
-def _usable(symbol: str, found: Mapping[str, History], classes: set[str], day: date, needed: int) -> History:
+def _usable(symbol: str, found: Mapping[str, Bars], classes: set[str], day: date, needed: int) -> Bars:
     if asset_class(symbol) not in classes:
         raise UsageError(f"{symbol} is of another asset class than the champion's training.")
     if symbol not in found:
         raise TooFewSessions(f"{symbol} has no bars in the warehouse.")
-    history = found[symbol].until(day)
-    if len(history) < needed:
+    bars = found[symbol].until(day)
+    if len(bars) < needed:
         raise TooFewSessions(
-            f"{symbol} has {len(history)} session(s) up to {day} in its newest file: at least {needed} were needed."
+            f"{symbol} has {len(bars)} session(s) up to {day} in its newest file: at least {needed} were needed."
         )
-    return history
+    return bars
 
 
 def _seen(watch: _Watch, model: RollingPredictor, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame:
     """The last sessions of every symbol, one row each: `COLUMNS`, by symbol and session.
 
-    The widths are those of the stored forecasts where there are any, and what the champion would have said elsewhere.
+    The widths are those of the stored forecasts; where there are none, those that the champion would have given.
     """
-    observed = [observe(history, model, WINDOW) for history in watch.histories]
+    observed = [observe(bars, model, WINDOW) for bars in watch.series]
     parts = [
         pd.DataFrame(
             one.values,
@@ -204,10 +204,10 @@ def _seen(watch: _Watch, model: RollingPredictor, warehouse: Warehouse, card: Mo
 
 
 def _fared(watch: _Watch, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame:
-    """The last `ORIGINS` resolved origins that the model had not seen, one row a forecast; empty where there are fewer.
+    """The last `ORIGINS` resolved origins that the model had not seen, one row a forecast; empty if there are fewer.
 
     Returns:
-        `loss` and `walk_loss`, in units of the random walk's width, and `inside_80`: means over the ten steps.
+        `loss` and `walk_loss`, in units of the random walk's width, and `inside_80`: means over the steps.
     """
     scores = _real(warehouse.read("forecast_scores", _by(watch, card)), watch)
     unseen = scores["cutoff"] > pd.Timestamp(card.trained_through)
@@ -215,13 +215,14 @@ def _fared(watch: _Watch, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame
     scores = scores[unseen & known & (scores["scale"] > 0)]
     scaled = scores.assign(loss=scores["loss"] / scores["scale"], walk_loss=scores["walk_loss"] / scores["scale"])
     forecasts = scaled.groupby(["symbol", "cutoff"])[["loss", "walk_loss", "inside_80"]]
-    fared = forecasts.mean()[forecasts.size() == HORIZON].astype(float)
+    fared = forecasts.mean()[forecasts.size() == card.horizon].astype(float)
     cutoffs = fared.index.get_level_values("cutoff").unique().sort_values()[-ORIGINS:]
     return fared[fared.index.get_level_values("cutoff").isin(cutoffs if len(cutoffs) == ORIGINS else [])]
 
 
 def _by(watch: _Watch, card: ModelCard) -> dict[str, object]:
-    return {"symbol": watch.symbols, "model_name": card.name, "model_version": card.version}
+    model = {"model_name": card.name, "model_version": card.version, "role": Role.CHAMPION}
+    return {"symbol": watch.symbols, **model}
 
 
 def _real(rows: pd.DataFrame, watch: _Watch) -> pd.DataFrame:
@@ -229,8 +230,8 @@ def _real(rows: pd.DataFrame, watch: _Watch) -> pd.DataFrame:
 
 
 def _stored(warehouse: Warehouse, card: ModelCard, watch: _Watch) -> pd.DataFrame:
-    rows = warehouse.read("drift", {"day": watch.day, "model_name": card.name, "model_version": card.version})
-    return rows[rows["note"].eq(SIMULATED) == watch.simulated]
+    key = {"day": watch.day, "model_name": card.name, "model_version": card.version}
+    return warehouse.read("drift", {**key, "simulated": watch.simulated})
 
 
 # ---------------------------------------------------------------- decide
@@ -239,7 +240,7 @@ def _stored(warehouse: Warehouse, card: ModelCard, watch: _Watch) -> pd.DataFram
 def _judge(
     reference: Reference, seen: pd.DataFrame, fared: pd.DataFrame, watch: _Watch, card: ModelCard
 ) -> list[Finding]:
-    found = judge_distances(reference, seen.to_numpy(), len(watch.histories))
+    found = judge_distances(reference, seen.to_numpy(), len(watch.series))
     if fared.empty:
         return found
     ratio, coverage = fared_columns(fared).mean()
@@ -253,7 +254,7 @@ def _together(seen: pd.DataFrame, fared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sample(reference: Reference, fared: pd.DataFrame, card: ModelCard) -> pd.DataFrame:
-    """The same columns of the training; of performance, what it is held to."""
+    """The same columns of the training; for performance, the values that it is compared with."""
     sample = pd.DataFrame(reference.values(), columns=list(COLUMNS))
     due = {LOSS: card.metrics.get(BACKTEST_RATIO, reference.walk_ratio), COVERAGE: NOMINAL}
     return sample.assign(**due) if len(fared) else sample
@@ -263,14 +264,14 @@ def _sample(reference: Reference, fared: pd.DataFrame, card: ModelCard) -> pd.Da
 
 
 def _draw(store: ObjectStore, name: str, drawn: DriftReport) -> None:
-    """Writes the report; one that is there already, of the same findings, stays."""
+    """Write the report; one of the same findings that is there already stays."""
     for path, content in ((name, drawn.html), (name.removesuffix(".html") + ".json", drawn.json)):
         with suppress(PreconditionFailed):
             store.write(path, content, if_generation=0)
 
 
 def _named(card: ModelCard, watch: _Watch, findings: Sequence[Finding]) -> str:
-    """The report's name; the same findings give the same, and others another."""
+    """The report's name: the same for the same findings, another for others."""
     text = json.dumps([asdict(finding) for finding in findings])
     return objects.drift_report(watch.day, card.name, card.version, hashlib.sha256(text.encode()).hexdigest()[:8])
 
@@ -287,15 +288,15 @@ def _rows(findings: Sequence[Finding], card: ModelCard, watch: _Watch, report: s
         model_version=card.version,
         report=report,
         created_at=now,
-        note=SIMULATED if watch.simulated else None,
+        simulated=watch.simulated,
     )
 
 
-def _told(rows: pd.DataFrame, watch: _Watch, new: bool) -> Monitored:
+def _result(rows: pd.DataFrame, watch: _Watch, new: bool) -> DriftCheck:
     names = [field.name for field in fields(Finding)]
     findings = [Finding(**dict(zip(names, row, strict=True))) for row in rows[names].itertuples(index=False)]
     first = rows.iloc[0]
-    return Monitored(
+    return DriftCheck(
         day=watch.day,
         model_name=first["model_name"],
         model_version=first["model_version"],

@@ -1,39 +1,38 @@
-"""Make ready what a forecast needs: tables, views, and a published champion. Safe to repeat."""
+"""Provision: create the tables, views and published champion that a forecast needs. Safe to repeat."""
 
-from collections.abc import Callable
 from contextlib import suppress
 
-from tickercast.domain.model_card import CHAMPION, Bundle
+from tickercast.domain.model_card import CHAMPION, Pointer
 from tickercast.errors import PreconditionFailed
-from tickercast.jobs.champion.model_store import point_champion, write_bundle
-from tickercast.ports import ObjectStore, Warehouse
+from tickercast.model_store import ModelStore
+from tickercast.ports import Warehouse
 
 
-def provision(*, store: ObjectStore, warehouse: Warehouse, shipped: Callable[[], Bundle]) -> list[str]:
-    """Creates what is missing, and publishes the shipped champion where none has been published.
+def provision(*, models: ModelStore, warehouse: Warehouse) -> list[str]:
+    """Create what is missing, and publish the shipped champion if none has been published.
 
     Returns:
-        The names of what was created or changed.
+        The names of everything that was created or changed.
 
     Raises:
-        SchemaMismatch: a table of an older version is in the way.
+        SchemaMismatch: a table of another shape is in the way.
         Transient: try again.
     """
     made = warehouse.provision()
-    if store.generation(CHAMPION):
+    if models.generation():
         return made
-    bundle = shipped()
-    write_bundle(store, bundle)
+    bundle = models.shipped
+    models.write(bundle)
     with suppress(PreconditionFailed):  # another first command was faster
-        point_champion(store, bundle.card.name, bundle.card.version, replacing=0)
+        models.point(Pointer(name=bundle.card.name, version=bundle.card.version), replacing=0)
     return [*made, CHAMPION]
 
 
-def pending(*, store: ObjectStore, warehouse: Warehouse) -> dict[str, str]:
-    """What `provision` would do: what is `missing` or `changed`, by name.
+def pending(*, models: ModelStore, warehouse: Warehouse) -> dict[str, str]:
+    """Everything that `provision` would create or change: `missing` or `changed`, by name.
 
     Raises:
         Transient: try again.
     """
-    lacking = {} if store.generation(CHAMPION) else {CHAMPION: "missing"}
+    lacking = {} if models.generation() else {CHAMPION: "missing"}
     return warehouse.pending() | lacking

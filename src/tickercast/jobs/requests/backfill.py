@@ -1,8 +1,8 @@
 """Backfill: make the forecasts that would have been made on past sessions.
 
-Each origin is a file of its own, sent the way that every file goes; its name tells the function that it is for the
-past, which then chooses a model that has not seen the date (see `jobs.serving.past_models`). What the ledger holds is
-not sent again, so that a backfill which was stopped is gone on with by the same command.
+Each session is a file of its own and follows the path of every other file; its name tells the function that it is a
+backfill, for which the function chooses a model that has not seen the date (see `jobs.serving.past_models`). Sessions
+in the ledger are not sent again, so that the same command resumes an interrupted backfill.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,25 +12,26 @@ from datetime import date, datetime
 import pandas as pd
 
 from tickercast.domain import objects
-from tickercast.domain.bars import SIMULATED, History, Reading
 from tickercast.domain.calendar import newest_closed, sessions_between
-from tickercast.domain.model_card import HAS_SEEN
+from tickercast.domain.forecast import Origin, Role
+from tickercast.domain.market import FetchedBars
 from tickercast.errors import CalendarError, Permanent, UsageError
-from tickercast.jobs.requests.ledger import NO_PATIENCE, UNACCOUNTED, Patience, accounted, entries
+from tickercast.jobs.requests.results import NO_PATIENCE, Patience, wait_for_ledger
 from tickercast.jobs.requests.upload import LOOKBACK, Upload, batches, upload
 from tickercast.ports import MarketData, ObjectStore, Warehouse
+from tickercast.reading.ledger import UNACCOUNTED, entries
 
 ORIGINS_A_PART = 20
-"""Files of a part, whose bars are fetched in one go: they share all but a month of their three years."""
+"""Files of a part, whose bars are fetched at once: they share all but a month of their three years."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What is fetched in one go and sent in files of one origin each, by one worker.
+    """Sessions whose bars one worker fetches at once and sends in files of one session each.
 
     Attributes:
-        symbols: all that are wanted, up to 500.
-        origins: the sessions, oldest first, and for each those of the symbols that are sent.
+        symbols: all symbols of the part, up to 500.
+        origins: the sessions, oldest first, each with the symbols that are sent.
     """
 
     symbols: tuple[str, ...]
@@ -44,13 +45,13 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What there is to do.
+class BackfillPlan:
+    """The work of a backfill.
 
     Attributes:
-        parts: what is sent.
-        forecast_before: pairs of symbol and session that the ledger holds a forecast from.
-        rejected_before: those that an earlier backfill sent and the function rejected.
+        parts: the sessions to send.
+        forecast_before: pairs of symbol and session that the ledger holds a forecast of.
+        rejected_before: pairs that an earlier backfill sent and the function rejected.
         failures: the reason for each symbol that cannot be backfilled at all.
     """
 
@@ -61,28 +62,25 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What became of one symbol at one session.
+class Backfilled:
+    """The result of one symbol at one session.
 
     Attributes:
         symbol: the series.
         as_of: the session.
         status: as the ledger has it, `failed` where there were no bars to send, or `unaccounted`.
-        reason: why it is not forecast, or what must be known of the forecast.
+        reason: why it is not forecast, or a remark on the forecast.
+        model_has_seen: whether the model was trained on the session.
     """
 
     symbol: str
     as_of: date
     status: str
     reason: str = ""
-
-    @property
-    def has_seen(self) -> bool:
-        """Whether the model was trained on what it has forecast."""
-        return self.reason.startswith(HAS_SEEN)
+    model_has_seen: bool = False
 
 
-def plan(
+def plan_backfill(
     symbols: Sequence[str],
     first: date,
     last: date,
@@ -91,24 +89,24 @@ def plan(
     warehouse: Warehouse,
     now: datetime,
     simulated: bool = False,
-) -> Plan:
-    """Finds the sessions of each symbol's exchange that have not been forecast from.
+) -> BackfillPlan:
+    """Find the sessions of each symbol's exchange that have not been forecast from.
 
     Args:
         symbols: as Yahoo spells them, without duplicates.
         first: the first date, inclusive.
         last: the last date, inclusive.
-        every: take the first session, and every so many-th after it.
+        every: forecast from every N-th session, beginning with the first.
         warehouse: where the ledger is.
         now: the time; a session that has not closed is left out.
-        simulated: whether made-up bars are sent; then forecasts from real ones do not count, and the reverse.
+        simulated: whether the bars are simulated; then forecasts of real ones do not count, and the reverse.
 
     Raises:
         UsageError: the dates are in the wrong order.
         WarehouseUnavailable: try again.
     """
     if first > last:
-        raise UsageError(f"{first} is after {last}: the first date was needed before the last. Exchange them.")
+        raise UsageError(f"{first} is after {last}: the first date must not be after the last. Swap them.")
     ledger = warehouse.read("ingestions", {"symbol": list(symbols)})
     forecast, rejected = _forecast(ledger, simulated), _rejected(ledger)
     parts: list[Part] = []
@@ -128,10 +126,10 @@ def plan(
                 if (symbol, day) not in forecast | rejected:
                     pending.setdefault(day, []).append(symbol)
         parts += _parts(pending)
-    return Plan(tuple(parts), len(wanted & forecast), len(wanted & rejected - forecast), failures)
+    return BackfillPlan(tuple(parts), len(wanted & forecast), len(wanted & rejected - forecast), failures)
 
 
-def send(
+def send_part(
     part: Part,
     *,
     source: MarketData,
@@ -140,8 +138,8 @@ def send(
     now: datetime,
     patience: Patience = NO_PATIENCE,
     advance: Callable[[int], None] = lambda _: None,
-) -> list[Made]:
-    """Fetches the bars of a part, sends its files one after another, and reads what became of them.
+) -> list[Backfilled]:
+    """Fetch the bars of a part, send its files one after another, and read their results.
 
     Args:
         part: of a plan.
@@ -153,48 +151,34 @@ def send(
         advance: called with 1 for each file sent.
 
     Raises:
-        Transient: try again; what has been sent is in the ledger.
+        Transient: try again; files that were sent are in the ledger.
     """
     (first, _), (last, _) = part.origins[0], part.origins[-1]
-    held = _Held(source.name, source.fetch(part.symbols, first - LOOKBACK, last, advance=lambda _: None))
+    reading = source.fetch(part.symbols, first - LOOKBACK, last, advance=lambda _: None)
+    held = FetchedBars(source.name, source.simulated, reading)
     sent: list[tuple[date, Upload]] = []
     for day, symbols in part.origins:
-        sent.append((day, upload(symbols, day, source=held, store=store, now=now, for_the_past=True)))
+        sent.append((day, upload(symbols, day, source=held, store=store, now=now, origin=Origin.BACKFILL)))
         advance(1)
-    return [made for day, uploaded in sent for made in _became(day, uploaded, warehouse, patience)]
+    return [made for day, uploaded in sent for made in _results(day, uploaded, warehouse, patience)]
 
 
-class _Held:
-    """Bars that have been fetched, as a source of the shorter histories within."""
-
-    def __init__(self, name: str, reading: Reading) -> None:
-        self.name = name
-        self._reading = reading
-
-    def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        histories: dict[str, History] = {}
-        failures = {symbol: self._reading.failures[symbol] for symbol in symbols if symbol in self._reading.failures}
-        for symbol in symbols:
-            if symbol in self._reading.histories:
-                try:
-                    histories[symbol] = self._reading.histories[symbol].until(last).since(first)
-                except Permanent as error:
-                    failures[symbol] = error
-        advance(len(symbols))
-        return Reading(histories, failures)
-
-
-def _became(day: date, uploaded: Upload, warehouse: Warehouse, patience: Patience) -> Iterator[Made]:
+def _results(day: date, uploaded: Upload, warehouse: Warehouse, patience: Patience) -> Iterator[Backfilled]:
     for symbol, why in uploaded.failures.items():
-        yield Made(symbol, day, "failed", str(why))
+        yield Backfilled(symbol, day, "failed", str(why))
     if not uploaded.object:
         return
-    found = entries(accounted(uploaded.object, uploaded.generation, warehouse=warehouse, patience=patience))
+    file = {"object": uploaded.object, "generation": uploaded.generation}
+    found = entries(wait_for_ledger(uploaded.object, uploaded.generation, warehouse=warehouse, patience=patience))
     stored = {entry.symbol: entry for entry in found}
-    whole = stored.get(None)
+    champions = warehouse.read("forecasts", {**file, "role": Role.CHAMPION, "step": 1})
+    seen = set(champions[champions["model_has_seen"].astype(bool)]["symbol"])
     for symbol in uploaded.symbols:
-        entry = stored.get(symbol, whole)
-        yield Made(symbol, day, entry.status, entry.reason) if entry else Made(symbol, day, UNACCOUNTED)
+        entry = stored.get(symbol, stored.get(None))
+        if entry:
+            yield Backfilled(symbol, day, entry.status, entry.reason, symbol in seen)
+        else:
+            yield Backfilled(symbol, day, UNACCOUNTED)
 
 
 def _parts(pending: Mapping[date, Sequence[str]]) -> Iterator[Part]:
@@ -205,23 +189,16 @@ def _parts(pending: Mapping[date, Sequence[str]]) -> Iterator[Part]:
 
 
 def _forecast(ledger: pd.DataFrame, simulated: bool) -> set[tuple[str, date]]:
-    """By the cutoff, and by the date in the file's name, where the source had no bar of that day."""
-    done = ledger[ledger["status"].eq("forecast") & ledger["reason"].eq(SIMULATED).eq(simulated)]
+    """The sessions that were forecast from, and those in the file's name, where the source had no bar of that day."""
+    done = ledger[ledger["status"].eq("forecast") & ledger["simulated"].eq(simulated)]
     cutoffs = {(symbol, cutoff.date()) for symbol, cutoff in zip(done["symbol"], done["cutoff"], strict=True)}
-    return cutoffs | _sent_for_the_past(done)
+    return cutoffs | _backfilled(done)
 
 
 def _rejected(ledger: pd.DataFrame) -> set[tuple[str, date]]:
-    return _sent_for_the_past(ledger[ledger["status"].eq("rejected")])
+    return _backfilled(ledger[ledger["status"].eq("rejected")])
 
 
-def _sent_for_the_past(ledger: pd.DataFrame) -> set[tuple[str, date]]:
-    found: set[tuple[str, date]] = set()
-    for symbol, name in zip(ledger["symbol"], ledger["object"], strict=True):
-        try:
-            described = objects.parse(name)
-        except UsageError:
-            continue
-        if described.is_backfill:
-            found.add((symbol, described.as_of))
-    return found
+def _backfilled(ledger: pd.DataFrame) -> set[tuple[str, date]]:
+    sent = ledger[ledger["origin"].eq(Origin.BACKFILL)]
+    return {(symbol, objects.parse(name).as_of) for symbol, name in zip(sent["symbol"], sent["object"], strict=True)}

@@ -1,84 +1,25 @@
-"""Quarantine: look at the files that were rejected, and put one back."""
-
-import json
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+"""Put a rejected file back, or remove it from quarantine."""
 
 from tickercast.domain import objects
-from tickercast.errors import ObjectNotFound, UsageError
+from tickercast.errors import UsageError
 from tickercast.ports import ObjectStore
-
-_REQUESTS_AT_ONCE = 16
-_UNKNOWN = "No reason is stored beside it."
-
-
-@dataclass(frozen=True)
-class Quarantined:
-    """A rejected file.
-
-    Attributes:
-        name: the object's name in quarantine.
-        object: the name that it had.
-        generation: the version that was rejected.
-        quarantined_at: when, ISO 8601, or empty.
-        reasons: why, one sentence a symbol.
-    """
-
-    name: str
-    object: str
-    generation: int
-    quarantined_at: str
-    reasons: Sequence[str]
-
-
-def quarantined(store: ObjectStore) -> list[Quarantined]:
-    """All files in quarantine, those that were rejected last first.
-
-    Raises:
-        StoreUnavailable: try again.
-    """
-    names = [name for name in store.names(objects.QUARANTINE) if objects.unquarantined(name)]
-    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        found = list(pool.map(lambda name: find(name, store), names))
-    return sorted(found, key=lambda kept: (kept.quarantined_at, kept.generation), reverse=True)
-
-
-def find(name: str, store: ObjectStore) -> Quarantined:
-    """One file in quarantine.
-
-    Args:
-        name: its name there, with or without `quarantine/`.
-        store: where it is.
-
-    Raises:
-        UsageError: there is no such file.
-        StoreUnavailable: try again.
-    """
-    name = objects.QUARANTINE + name.removeprefix(objects.QUARANTINE)
-    was = objects.unquarantined(name)
-    if was is None or not store.generation(name):
-        raise UsageError(f"{name[:120]!r} is not in quarantine. tickercast quarantine list names what is.")
-    stored = _reason(name, store)
-    said = [str(reason.get("reason")) for reason in stored.get("reasons", []) if isinstance(reason, dict)]
-    return Quarantined(name, *was, str(stored.get("quarantined_at", "")), said or [_UNKNOWN])
+from tickercast.reading.quarantine import find
 
 
 def release(name: str, store: ObjectStore) -> tuple[str, int]:
-    """Puts a file back under the name that it had, as a new generation, and takes it out of quarantine.
+    """Put a file back under its old name, as a new generation, and remove it from quarantine.
 
-    Doing so again, after a fault in between, writes nothing twice.
+    Doing so again after an interruption writes nothing twice.
 
     Args:
         name: its name in quarantine.
         store: where it is.
 
     Returns:
-        The name and the generation that count now.
+        The name and the live generation.
 
     Raises:
-        UsageError: there is no such file, or a newer one has taken its name.
+        UsageError: there is no such file, or a newer one has its name.
         PreconditionFailed: somebody else wrote under its name in between.
         Transient: try again.
     """
@@ -96,7 +37,7 @@ def release(name: str, store: ObjectStore) -> tuple[str, int]:
 
 
 def drop(name: str, store: ObjectStore) -> None:
-    """Takes a file and its reason out of quarantine; nothing happens where it is not there.
+    """Remove a file and its reason from quarantine; nothing happens if it is not there.
 
     Raises:
         StoreUnavailable: try again.
@@ -105,11 +46,3 @@ def drop(name: str, store: ObjectStore) -> None:
         generation = store.generation(kept)
         if generation:
             store.delete(kept, generation=generation)
-
-
-def _reason(name: str, store: ObjectStore) -> dict[str, Any]:
-    try:
-        stored = json.loads(store.read(objects.reason_of(name)))
-    except (ObjectNotFound, ValueError):
-        return {}
-    return stored if isinstance(stored, dict) else {}

@@ -1,8 +1,8 @@
-"""Replay: have a file handled once more.
+"""Replay a file: have the function handle it once more.
 
-Neither Google Cloud nor we can repeat an event: each is handled once, and the ledger holds one answer to it. So a
-replay writes the same content once more under the same name. That is a new generation with an event of its own, whose
-answer the ledger holds beside the old one; views show the newest.
+An event cannot be repeated: each is handled once, and the ledger holds one answer to it. So a replay writes the same
+content again under the same name. That is a new generation with an event of its own, whose answer stands in the ledger
+beside the old one; views show the newest.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from tickercast.ports import ObjectStore, Warehouse
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a replay did.
+    """The result of a replay.
 
     Attributes:
         object: the file.
         generation: the version that counts now.
-        sent: whether that is a new one; a file that was forecast whole is not sent again.
+        sent: whether that version is new; a file that was forecast whole is not sent again.
     """
 
     object: str
@@ -29,10 +29,10 @@ class Replayed:
 
 
 def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse) -> Replayed:
-    """Sends the live generation of a file again, unless all of it has been forecast.
+    """Send the live generation of a file again, unless all of it has been forecast.
 
     Args:
-        wanted: the object's name, with `#GENERATION` behind it where no other must be sent.
+        wanted: the object's name; `#GENERATION` behind it makes sure that no other generation is sent.
         store: where the file is.
         warehouse: where the function stores.
 
@@ -54,7 +54,7 @@ def _live(wanted: str, store: ObjectStore) -> tuple[str, int]:
     name, _, generation = wanted.partition("#")
     if not objects.is_prices(name):
         raise UsageError(
-            f"{name[:80]!r} is no file of prices: {objects.PRICES}YYYY-MM-DD/SYMBOL.csv was needed. "
+            f"{name[:80]!r} is not a file of prices: {objects.PRICES}YYYY-MM-DD/SYMBOL.csv was needed. "
             "tickercast ingestions lists them."
         )
     live = store.generation(name)

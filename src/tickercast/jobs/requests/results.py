@@ -1,60 +1,94 @@
-"""Read back what an upload led to, once it is there: for each symbol its stored forecast, or the stored reason."""
+"""Wait for the function, and read the result of an upload: for each symbol the stored forecast, or the reason."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from typing import Any
 
 import pandas as pd
 
-from tickercast.domain.bars import SIMULATED
-from tickercast.domain.forecast import LEVELS, RANDOM_WALK, SHADOW
+from tickercast.domain.forecast import Forecast
 from tickercast.errors import FunctionUnavailable, Permanent
-from tickercast.jobs.requests.ledger import NO_PATIENCE, Patience, accounted
 from tickercast.jobs.requests.upload import Upload
 from tickercast.ports import Warehouse
+from tickercast.reading.forecasts import champion_forecasts
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0
 
 
-@dataclass(frozen=True)
-class StoredForecast:
-    """The champion's forecast of one symbol, as the warehouse holds it.
+class Patience:
+    """How long to wait for the function, counted from now; several waits share the time.
 
-    Attributes:
-        symbol: the series.
-        cutoff: the forecast origin.
-        last_close: the close there.
-        model_name: who made it.
-        model_version: which version of it.
-        object: the file that it was made from.
-        generation: the version of that file.
-        steps: ten mappings with `step`, `target_date` and the five closes of `LEVELS`.
-        note: what must be known of the bars («simulated»), or empty.
+    Args:
+        seconds: for how long to look again; 0 looks once.
+        on_wait: called before each pause with the seconds waited so far.
+        clock: seconds, never falling.
+        sleep: pauses for a number of seconds.
     """
 
-    symbol: str
-    cutoff: date
-    last_close: float
-    model_name: str
-    model_version: str
-    object: str
-    generation: int
-    steps: Sequence[Mapping[str, Any]]
-    note: str = ""
+    def __init__(
+        self,
+        seconds: float = 0.0,
+        on_wait: Callable[[float], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.seconds = seconds
+        self._on_wait = on_wait
+        self._clock = clock
+        self._sleep = sleep
+        self._started = clock()
+
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return self._waited() >= self.seconds
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but not beyond the end."""
+        waited = self._waited()
+        self._on_wait(waited)
+        self._sleep(max(0.0, min(seconds, self.seconds - waited)))
+
+    def _waited(self) -> float:
+        return self._clock() - self._started
+
+
+NO_PATIENCE = Patience()
+"""Looks once."""
 
 
 @dataclass(frozen=True)
-class Collected:
-    """What an upload led to: forecasts in the order of the upload, and the reason for each other symbol."""
+class Results:
+    """The results of an upload: forecasts in the order of the upload, and the reason for each other symbol."""
 
-    forecasts: Sequence[StoredForecast] = ()
+    forecasts: Sequence[Forecast] = ()
     failures: Mapping[str, Permanent] = field(default_factory=dict)
 
 
-def collect(uploaded: Upload, *, warehouse: Warehouse, patience: Patience = NO_PATIENCE) -> Collected:
-    """Reads the ledger and the views for one upload.
+def wait_for_ledger(name: str, generation: int, *, warehouse: Warehouse, patience: Patience) -> pd.DataFrame:
+    """Read the ledger's rows of one write, waiting for them.
 
-    Where a later run has replaced a forecast for the same cutoff by now, the newer one is given, under its
-    own object and generation.
+    A superseded write is followed to the newest one that was not.
+
+    Args:
+        name: the object's name.
+        generation: the version that was written.
+        warehouse: where the function stores.
+        patience: how long to wait; then whatever is there is returned, perhaps nothing.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    pause = _FIRST_PAUSE_S
+    while True:
+        rows = _newest_answer(warehouse.read("ingestions", {"object": name}), generation)
+        if patience.is_over() or not (rows.empty or _is_superseded(rows)):
+            return rows
+        patience.pause(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+
+
+def read_results(uploaded: Upload, *, warehouse: Warehouse, patience: Patience = NO_PATIENCE) -> Results:
+    """Read the results of one upload.
 
     Args:
         uploaded: what was sent.
@@ -65,7 +99,7 @@ def collect(uploaded: Upload, *, warehouse: Warehouse, patience: Patience = NO_P
         FunctionUnavailable: a symbol of the upload is not accounted for.
         WarehouseUnavailable: try again.
     """
-    ledger = accounted(uploaded.object, uploaded.generation, warehouse=warehouse, patience=patience)
+    ledger = wait_for_ledger(uploaded.object, uploaded.generation, warehouse=warehouse, patience=patience)
     done = ledger[ledger["status"] == "forecast"]
     failures = _failures(uploaded, ledger[ledger["status"] != "forecast"])
     missing = set(uploaded.symbols) - set(done["symbol"]) - set(failures)
@@ -76,39 +110,52 @@ def collect(uploaded: Upload, *, warehouse: Warehouse, patience: Patience = NO_P
             f"deployed and what it logs; look later with tickercast ingestions {uploaded.object}, or send the file "
             f"again with tickercast replay {uploaded.object}."
         )
-    return Collected(_forecasts(uploaded, done, warehouse) if len(done) else [], failures)
+    stored = champion_forecasts(done, warehouse)
+    return Results([stored[symbol] for symbol in uploaded.symbols if symbol in stored], failures)
 
 
-def collect_all(
+def read_all_results(
     uploads: Sequence[Upload], symbols: Sequence[str], *, warehouse: Warehouse, patience: Patience = NO_PATIENCE
-) -> tuple[Collected, list[FunctionUnavailable]]:
-    """Reads what several uploads led to; one that is not accounted for does not sink the others.
+) -> tuple[Results, list[FunctionUnavailable]]:
+    """Read the results of several uploads; one that is not accounted for does not sink the others.
 
     Args:
         uploads: what was sent.
-        symbols: the order that the forecasts shall have.
+        symbols: the order of the forecasts.
         warehouse: where the function stores.
         patience: how long to wait for the function, for all together.
 
     Returns:
-        What is there, and a reason for each upload that is not accounted for.
+        The results, and a reason for each upload that is not accounted for.
 
     Raises:
-        FunctionUnavailable: none of them is.
+        FunctionUnavailable: none of them is accounted for.
         WarehouseUnavailable: try again.
     """
-    found: list[Collected] = []
+    found: list[Results] = []
     lost: list[FunctionUnavailable] = []
     for uploaded in uploads:
         try:
-            found.append(collect(uploaded, warehouse=warehouse, patience=patience))
+            found.append(read_results(uploaded, warehouse=warehouse, patience=patience))
         except FunctionUnavailable as error:
             lost.append(error)
     if lost and not found:
         raise lost[0]
     rank = {symbol: number for number, symbol in enumerate(symbols)}
     forecasts = sorted((made for each in found for made in each.forecasts), key=lambda made: rank.get(made.symbol, -1))
-    return Collected(forecasts, {name: why for each in found for name, why in each.failures.items()}), lost
+    return Results(forecasts, {name: why for each in found for name, why in each.failures.items()}), lost
+
+
+def _newest_answer(ledger: pd.DataFrame, generation: int) -> pd.DataFrame:
+    rows = ledger[ledger["generation"] == generation]
+    if rows.empty or not _is_superseded(rows):
+        return rows
+    later = ledger[(ledger["generation"] > generation) & ledger["status"].ne("superseded")]
+    return rows if later.empty else later[later["generation"] == later["generation"].max()]
+
+
+def _is_superseded(rows: pd.DataFrame) -> bool:
+    return bool(rows["status"].eq("superseded").all())
 
 
 def _failures(uploaded: Upload, rejected: pd.DataFrame) -> dict[str, Permanent]:
@@ -118,34 +165,3 @@ def _failures(uploaded: Upload, rejected: pd.DataFrame) -> dict[str, Permanent]:
             if name in uploaded.symbols:
                 failures[name] = Permanent(reason)
     return failures
-
-
-def _forecasts(uploaded: Upload, done: pd.DataFrame, warehouse: Warehouse) -> list[StoredForecast]:
-    wanted = {"symbol": list(done["symbol"]), "cutoff": list(done["cutoff"].dt.date.unique())}
-    history = warehouse.read("forecast_history", wanted)
-    asked = done[["symbol", "cutoff"]].assign(simulated=done["reason"].eq(SIMULATED))
-    champion = history[~history["model_name"].isin([RANDOM_WALK, SHADOW])].merge(asked)
-    newest = champion[champion["generation"] == champion.groupby("symbol")["generation"].transform("max")]
-    stored: dict[str, list[dict[str, Any]]] = {}
-    for row in newest.sort_values("step").to_dict("records"):
-        stored.setdefault(row["symbol"], []).append({str(name): value for name, value in row.items()})
-    return [_stored(stored[symbol]) for symbol in uploaded.symbols if symbol in stored]
-
-
-def _stored(rows: Sequence[Mapping[str, Any]]) -> StoredForecast:
-    first = rows[0]
-    return StoredForecast(
-        symbol=first["symbol"],
-        cutoff=first["cutoff"].date(),
-        last_close=first["last_close"],
-        model_name=first["model_name"],
-        model_version=first["model_version"],
-        object=first["object"],
-        generation=first["generation"],
-        steps=[_step(row) for row in rows],
-        note=SIMULATED if first["simulated"] else "",
-    )
-
-
-def _step(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"step": row["step"], "target_date": row["target_date"].date(), **{name: row[name] for name in LEVELS}}

@@ -1,13 +1,12 @@
-"""Resume: which of many symbols need not be sent again, since the ledger holds their forecasts for the date.
+"""Resume an interrupted run: find the symbols that need not be sent again.
 
-A run that was stopped leaves whole batches behind and nothing else; whoever starts it again goes on with the rest.
+An interrupted run leaves whole batches behind and nothing else; the next one sends the rest.
 """
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from tickercast.domain import objects
-from tickercast.domain.bars import SIMULATED
 from tickercast.domain.calendar import is_over, sessions_between
 from tickercast.errors import CalendarError, UsageError
 from tickercast.jobs.requests.upload import Upload
@@ -19,17 +18,17 @@ _LONGEST_CLOSURE = timedelta(days=15)
 def forecast_before(
     symbols: Sequence[str], as_of: date, *, warehouse: Warehouse, now: datetime, simulated: bool
 ) -> list[Upload]:
-    """Finds the uploads for `as_of` that led to forecasts of some of the symbols.
+    """Find the uploads for `as_of` that led to forecasts of some of the symbols.
 
     A forecast counts unless a session up to `as_of` has closed since: then there is a newer bar to forecast from.
-    Neither do made-up bars count where real ones are asked for, nor real ones where made-up ones are.
+    Simulated bars do not count where real ones are wanted, nor the reverse.
 
     Args:
-        symbols: those that are wanted.
+        symbols: the symbols wanted.
         as_of: the date that they are wanted for.
         warehouse: where the ledger is.
         now: the time.
-        simulated: whether made-up bars are wanted.
+        simulated: whether simulated bars are wanted.
 
     Returns:
         An upload for each file, with those of its symbols that count; each symbol is in the newest file only.
@@ -37,8 +36,8 @@ def forecast_before(
     Raises:
         WarehouseUnavailable: try again.
     """
-    ledger = warehouse.read("ingestions", {"symbol": list(symbols), "status": "forecast"})
-    ledger = ledger[ledger["reason"].eq(SIMULATED) == simulated].sort_values("generation")
+    ledger = warehouse.read("ingestions", {"symbol": list(symbols), "status": "forecast", "simulated": simulated})
+    ledger = ledger.sort_values("generation")
     found: dict[str, tuple[str, int]] = {}
     columns = (ledger[name] for name in ("symbol", "object", "generation", "received_at"))
     for symbol, name, generation, received_at in zip(*columns, strict=True):

@@ -1,13 +1,14 @@
-"""Suggest what may have been meant by a symbol that a source does not know."""
+"""Suggest the symbol that was probably meant by one that a source does not know."""
 
 import difflib
 from collections.abc import Iterable
 
 from tickercast.ports import Warehouse
+from tickercast.reading.queries import ask
 
 
 def suggest(symbols: Iterable[str], *, warehouse: Warehouse) -> dict[str, str]:
-    """For each symbol the most similar one that has been forecast before, where there is one.
+    """For each symbol the most similar one that has been forecast before, if there is one.
 
     Raises:
         WarehouseUnavailable: try again.
@@ -15,6 +16,6 @@ def suggest(symbols: Iterable[str], *, warehouse: Warehouse) -> dict[str, str]:
     wanted = list(symbols)
     if not wanted:
         return {}
-    known = warehouse.query("SELECT DISTINCT symbol FROM ingestions WHERE status = 'forecast'")["symbol"].tolist()
-    found = {symbol: difflib.get_close_matches(symbol, sorted(known), n=1) for symbol in wanted}
+    known = list(ask(warehouse, "symbols")["symbol"])
+    found = {symbol: difflib.get_close_matches(symbol, known, n=1) for symbol in wanted}
     return {symbol: close[0] for symbol, close in found.items() if close}

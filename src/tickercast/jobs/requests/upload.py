@@ -1,22 +1,23 @@
-"""Fetch bars and upload them: one CSV, and so one event, for up to 500 symbols."""
+"""Upload bars: one CSV, and so one event, for up to 500 symbols."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from tickercast.domain import objects
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import is_over
+from tickercast.domain.forecast import Origin
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import Permanent, PreconditionFailed
 from tickercast.ports import MarketData, ObjectStore
 
 LOOKBACK = timedelta(days=3 * 365)
-"""History that is fetched for a forecast: the model reads about 320 sessions, charts show more."""
+"""The history fetched for a forecast: the model reads about 320 sessions, charts show more."""
 
 BATCH = 500
 """Symbols in one file: their three years are 45 MB, below the 64 MB that the function reads, which forecasts and stores
-them in seconds and in 490 MB; more symbols in a file would save no time, and cost as much more memory."""
+them in seconds and in 490 MB. More symbols in a file would save no time, and cost as much more memory."""
 
 _ONE_DAY = timedelta(days=1)
 _FREE_NAME_ATTEMPTS = 100
@@ -24,10 +25,10 @@ _FREE_NAME_ATTEMPTS = 100
 
 @dataclass(frozen=True)
 class Upload:
-    """What was uploaded.
+    """An uploaded file.
 
     Attributes:
-        object: the object's name, empty where no symbol was fit to be uploaded.
+        object: the object's name, empty where no symbol could be uploaded.
         generation: the version of the object.
         symbols: those in the file.
         failures: the reason for each other symbol.
@@ -40,7 +41,7 @@ class Upload:
 
 
 def batches(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The symbols in parts of `BATCH`, each for one upload."""
+    """Split symbols into parts of `BATCH`, each for one upload."""
     return (symbols[start : start + BATCH] for start in range(0, len(symbols), BATCH))
 
 
@@ -53,9 +54,9 @@ def upload(
     now: datetime,
     lookback: timedelta = LOOKBACK,
     advance: Callable[[int], None] = lambda _: None,
-    for_the_past: bool = False,
+    origin: Origin = Origin.LIVE,
 ) -> Upload:
-    """Fetches the bars up to `as_of` and writes them as one object, so that one event follows.
+    """Fetch the bars up to `as_of` and write them as one object, so that one event follows.
 
     Args:
         symbols: as Yahoo spells them, without duplicates.
@@ -63,46 +64,45 @@ def upload(
         source: where the bars come from.
         store: where the CSV goes.
         now: the time; the bar of a session that has not closed yet is left out.
-        lookback: how much is sent.
+        lookback: how much history is sent.
         advance: called with the number of symbols fetched since the last call.
-        for_the_past: whether this is a backfill, which the object's name tells.
+        origin: what the forecast is requested for; the object's name says so.
 
     Raises:
         Transient: the source or the store does not answer.
     """
     reading = source.fetch(symbols, as_of - lookback, as_of, advance=advance)
-    current, failures = _current(reading.histories, as_of, now)
+    current, failures = _current(reading.bars, as_of, now)
     failures = {**reading.failures, **failures}
     if not current:
         return Upload(failures=failures)
-    name, generation = (_write_backfill if for_the_past else _write)(store, as_of, current)
-    return Upload(name, generation, tuple(history.symbol for history in current), failures)
+    write = _write_backfill if origin is Origin.BACKFILL else _write
+    name, generation = write(store, as_of, current)
+    return Upload(name, generation, tuple(bars.symbol for bars in current), failures)
 
 
-def _current(
-    histories: Mapping[str, History], as_of: date, now: datetime
-) -> tuple[list[History], dict[str, Permanent]]:
-    current: list[History] = []
+def _current(found: Mapping[str, Bars], as_of: date, now: datetime) -> tuple[list[Bars], dict[str, Permanent]]:
+    current: list[Bars] = []
     failures: dict[str, Permanent] = {}
-    for symbol, history in histories.items():
+    for symbol, bars in found.items():
         try:
-            known = history.until(as_of)
+            known = bars.until(as_of)
             current.append(known if is_over(symbol, known.cutoff, now) else known.until(known.cutoff - _ONE_DAY))
         except Permanent as error:
             failures[symbol] = error
     return current, failures
 
 
-def _write_backfill(store: ObjectStore, as_of: date, histories: Sequence[History]) -> tuple[str, int]:
-    """Sent again, it replaces itself: a file whose event was lost is superseded, and not left behind."""
-    name = objects.backfill(as_of, (history.symbol for history in histories))
-    return name, store.write(name, to_csv(histories))
+def _write_backfill(store: ObjectStore, as_of: date, series: Sequence[Bars]) -> tuple[str, int]:
+    """Write a backfill, which replaces itself when it is sent again: a file whose event was lost is superseded."""
+    name = objects.backfill(as_of, (bars.symbol for bars in series))
+    return name, store.write(name, to_csv(series))
 
 
-def _write(store: ObjectStore, as_of: date, histories: Sequence[History]) -> tuple[str, int]:
-    data = to_csv(histories)
-    if len(histories) == 1:
-        name = objects.single(as_of, histories[0].symbol)
+def _write(store: ObjectStore, as_of: date, series: Sequence[Bars]) -> tuple[str, int]:
+    data = to_csv(series)
+    if len(series) == 1:
+        name = objects.single(as_of, series[0].symbol)
         return name, store.write(name, data)
     taken = store.names(objects.batch(as_of, 0).removesuffix("0000.csv"))
     first = max(map(objects.batch_number, taken), default=0) + 1

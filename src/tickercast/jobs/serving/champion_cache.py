@@ -1,42 +1,41 @@
-"""Refresh: serve the published champion, and take over another one without ever being without any."""
+"""Keep the served models loaded, and follow the pointer without ever being without a champion."""
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from tickercast.domain.forecast import Predictor
-from tickercast.domain.model_card import CHAMPION
+from tickercast.domain.forecast import Served
 from tickercast.errors import Permanent, TickercastError
-from tickercast.ports import ObjectStore
+from tickercast.model_store import ModelStore
 
 log = logging.getLogger(__name__)
 
 REFRESH_AFTER_S = 60.0
-"""How long a champion is served without a look at the pointer, in seconds."""
+"""How long a champion is served before the pointer is checked again, in seconds."""
 
 
-class Served:
+class ChampionCache:
     """The models that are served; several threads may ask at once.
 
-    The pointer's generation is looked at once a minute at most. Where the look fails, or what it points at cannot be
-    served, the champion before stays.
+    The pointer's generation is checked at most once a minute. If the check fails, or the pointer names models that
+    cannot be served, the champion before stays.
 
     Args:
-        store: where the pointer is.
-        load: reads the published champion, and what is served beside it.
+        models: where the pointer is.
+        load: reads the published champion and the models beside it.
         clock: seconds, never falling.
     """
 
-    def __init__(self, store: ObjectStore, load: Callable[[], Sequence[Predictor]], clock: Callable[[], float]) -> None:
-        self._store = store
+    def __init__(self, models: ModelStore, load: Callable[[], Sequence[Served]], clock: Callable[[], float]) -> None:
+        self._store = models
         self._load = load
         self._clock = clock
         self._lock = threading.Lock()
-        self._models: Sequence[Predictor] = ()
+        self._models: Sequence[Served] = ()
         self._generation = 0
-        self._looked_at = 0.0
+        self._checked_at = 0.0
 
-    def __call__(self) -> Sequence[Predictor]:
+    def __call__(self) -> Sequence[Served]:
         """The models, the champion first.
 
         Raises:
@@ -57,22 +56,22 @@ class Served:
         return self._models
 
     def _is_due(self) -> bool:
-        return self._clock() - self._looked_at >= REFRESH_AFTER_S
+        return self._clock() - self._checked_at >= REFRESH_AFTER_S
 
     def _refresh(self) -> None:
-        """While one thread looks, the others go on with what they have."""
-        self._looked_at = self._clock()
+        """Check the pointer; other threads meanwhile use the models they have."""
+        self._checked_at = self._clock()
         try:
-            if self._store.generation(CHAMPION) != self._generation:
+            if self._store.generation() != self._generation:
                 self._take_over()
         except TickercastError as error:
             level = logging.ERROR if isinstance(error, Permanent) else logging.WARNING
-            champion = self._models[0]
+            champion = self._models[0].model
             log.log(level, "The champion cannot be refreshed, %s %s stays: %s", champion.name, champion.version, error)
 
     def _take_over(self) -> None:
-        # Read before the champion: a pointer that moves in between is seen at the next look.
-        generation = self._store.generation(CHAMPION)
+        # Read before the champion: a pointer that moves in between is seen at the next check.
+        generation = self._store.generation()
         self._models = self._load()
         self._generation = generation
-        self._looked_at = self._clock()
+        self._checked_at = self._clock()

@@ -1,23 +1,23 @@
-"""Answer one event: read the file, forecast each symbol in it, store all, account for all.
+"""Handle one event: read the file, forecast each symbol in it, store everything, and enter it in the ledger.
 
-Every event ends in the ledger exactly once, and whatever the ledger holds is left alone: a duplicate changes nothing,
-whether the code or the model has changed since or not. A replay is a new write, and so another event.
+Every event ends in the ledger exactly once, and whatever the ledger holds stays: a duplicate changes nothing, even if
+the code or the model has changed since. A replay is a new write, and so another event.
 """
 
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 
 from tickercast.domain import objects
-from tickercast.domain.bars import History, Reading, bars_of
-from tickercast.domain.calendar import next_sessions
-from tickercast.domain.forecast import HORIZON, Forecast, Predictor, rows
+from tickercast.domain.bars import Bars, Reading, bars_of
+from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.price_files import read_csv
 from tickercast.errors import (
     InvalidBars,
@@ -28,6 +28,7 @@ from tickercast.errors import (
     TooFewSessions,
     UsageError,
 )
+from tickercast.jobs.serving.past_models import Lineup
 from tickercast.ports import ObjectFinalized, ObjectStore, Warehouse
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ _MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """What is refused.
+    """The limits of what is handled.
 
     Attributes:
         largest_file: bytes; a larger file is rejected unread.
@@ -49,65 +50,61 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Origin:
+class Series:
     """One symbol, ready to be forecast.
 
     Attributes:
-        history: all bars that the file holds; they are stored.
+        bars: all bars in the file; they are stored.
         known: those up to the cutoff; they are forecast from.
-        target_dates: the next ten sessions of the symbol's exchange.
     """
 
-    history: History
-    known: History
-    target_dates: tuple[date, ...]
+    bars: Bars
+    known: Bars
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an event; both empty where the object was none of ours.
+    """The outcome of an event; both empty where the object is not a file of prices.
 
     Attributes:
-        origins: the symbols that were forecast.
+        series: the symbols that were forecast.
         failures: the reason for each that was not; the key None stands for the whole file.
-        status: what the ledger calls those failures, `rejected` or `superseded`. It holds neither those of an
-            event that was `ignored`, nor a second time what a `duplicate` announced.
-        note: what must be known of the models, where they are none of today's.
+        status: the ledger's word for those failures, `rejected` or `superseded`. The ledger holds neither those of an
+            event that was `ignored`, nor a second time those of a `duplicate`.
+        lineup: the models that forecast.
+        origin: what the forecasts were requested for.
     """
 
-    origins: Sequence[Origin] = ()
+    series: Sequence[Series] = ()
     failures: Mapping[str | None, Permanent] = field(default_factory=dict)
     status: str = "rejected"
-    note: str = ""
+    lineup: Lineup = field(default_factory=lambda: Lineup(()))
+    origin: Origin = Origin.LIVE
 
 
-Past = Callable[[date], tuple[Sequence[Predictor], str]]
-"""Gives the models for an origin in the past, and what must be known of them."""
-
-
-def forecast(
+def handle_event(
     event: ObjectFinalized,
     *,
     store: ObjectStore,
     warehouse: Warehouse,
-    predictors: Callable[[], Sequence[Predictor]],
-    past: Past,
+    served: Callable[[], Sequence[Served]],
+    past: Callable[[date], Lineup],
     now: Callable[[], datetime],
     limits: Limits = Limits(),
 ) -> Outcome:
-    """Handles one event; handled again, it changes nothing.
+    """Handle one event; handled again, it changes nothing.
 
     Args:
         event: the finished write.
         store: where the file is, and where a rejected one is kept in quarantine.
         warehouse: where prices, forecasts and the ledger go.
-        predictors: gives the models, the champion first.
-        past: gives the models for a backfill, by its origin.
+        served: gives the models, the champion first.
+        past: gives the models for a backfill, by its cutoff.
         now: the clock.
         limits: what is refused.
 
     Returns:
-        What became of each symbol: a bad file is an outcome, not an error.
+        The outcome for each symbol: a bad file is an outcome, not an error.
 
     Raises:
         TickercastError: nothing is lost, and the same event has to be delivered again.
@@ -121,11 +118,11 @@ def forecast(
     try:
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
-        outcome, models = _decide(event, store, predictors, past, limits.largest_file)
+        outcome = _decide(event, store, served, past, limits.largest_file)
         if outcome.failures and outcome.status == "rejected":
             _quarantine(event, outcome, store, received_at)
-        _append(event, outcome, models, warehouse, received_at, now)
-    except Exception as error:  # a fault of ours must not be retried for ever either
+        _append(event, outcome, warehouse, received_at, now)
+    except Exception as error:  # a fault of our own must not be retried for ever either
         if event.written_at is None or received_at - event.written_at <= limits.oldest_event:
             raise
         return _give_up(event, error, store, warehouse, received_at, now)
@@ -139,38 +136,43 @@ def _is_accounted_for(event: ObjectFinalized, warehouse: Warehouse) -> bool:
 def _decide(
     event: ObjectFinalized,
     store: ObjectStore,
-    predictors: Callable[[], Sequence[Predictor]],
-    past: Past,
+    served: Callable[[], Sequence[Served]],
+    past: Callable[[date], Lineup],
     largest_file: int,
-) -> tuple[Outcome, Sequence[Predictor]]:
+) -> Outcome:
     try:
         described = objects.parse(event.name)
     except UsageError as error:
-        return Outcome(failures={None: error}), []
-    models = predictors()
+        return Outcome(failures={None: error}, origin=objects.origin_of(event.name))
+    lineup, origin = Lineup(served()), described.origin
     try:
         reading = read_csv(_content(event, store, largest_file), symbol=described.symbol)
     except ObjectNotFound as error:
-        return Outcome(failures={described.symbol: error}, status="superseded"), models
+        return Outcome(failures={described.symbol: error}, status="superseded", origin=origin)
     except InvalidBars as error:
-        return Outcome(failures={described.symbol: error}), models
-    note = ""
-    if described.is_backfill:
-        models, note = past(_earliest_cutoff(reading, described.as_of))
-    outcome = _origins(reading, described.as_of, min_sessions=max(model.min_sessions for model in models))
-    return replace(outcome, note=note), models
+        return Outcome(failures={described.symbol: error}, origin=origin)
+    if origin is Origin.BACKFILL:
+        lineup = past(_earliest_cutoff(reading, described.as_of))
+    found: list[Series] = []
+    failures: dict[str | None, Permanent] = dict(reading.failures.items())
+    for symbol, bars in reading.bars.items():
+        try:
+            found.append(_series(bars, described.as_of, lineup.min_sessions))
+        except Permanent as error:
+            failures[symbol] = error
+    return Outcome(found, failures, lineup=lineup, origin=origin)
 
 
 def _earliest_cutoff(reading: Reading, as_of: date) -> date:
     cutoffs = [as_of]
-    for history in reading.histories.values():
+    for bars in reading.bars.values():
         with suppress(Permanent):
-            cutoffs.append(history.until(as_of).cutoff)
+            cutoffs.append(bars.until(as_of).cutoff)
     return min(cutoffs)
 
 
 def _content(event: ObjectFinalized, store: ObjectStore, largest_file: int) -> bytes:
-    """The file, refused by the size that the event tells before it is read, and by its true size after that."""
+    """Read the file, unless the size in the event is too large; its true size is checked after that."""
     live = store.generation(event.name)
     if live != event.generation:
         became = f"overwritten by generation {live}" if live else "deleted"
@@ -190,44 +192,39 @@ def _check_size(name: str, size: int, largest: int) -> None:
         )
 
 
-def _origins(reading: Reading, as_of: date, *, min_sessions: int) -> Outcome:
-    origins: list[Origin] = []
-    failures: dict[str | None, Permanent] = dict(reading.failures.items())
-    for symbol, history in reading.histories.items():
-        try:
-            origins.append(_origin(history, as_of, min_sessions))
-        except Permanent as error:
-            failures[symbol] = error
-    return Outcome(origins, failures)
-
-
-def _origin(history: History, as_of: date, min_sessions: int) -> Origin:
-    known = history.until(as_of)
+def _series(bars: Bars, as_of: date, min_sessions: int) -> Series:
+    known = bars.until(as_of)
     if len(known) < min_sessions:
         raise TooFewSessions(
-            f"{history.symbol} has {len(known)} sessions up to {known.cutoff}, and the model needs {min_sessions}. "
+            f"{bars.symbol} has {len(known)} sessions up to {known.cutoff}, and the model needs {min_sessions}. "
             "Send a longer history."
         )
-    return Origin(history, known, next_sessions(history.symbol, known.cutoff, HORIZON))
+    DAILY.next_steps(bars.symbol, known.cutoff, DAILY.horizon)  # refused here, and not when all others are predicted
+    return Series(bars, known)
 
 
 def _append(
     event: ObjectFinalized,
     outcome: Outcome,
-    models: Sequence[Predictor],
     warehouse: Warehouse,
     received_at: datetime,
     now: Callable[[], datetime],
 ) -> None:
-    """Stores prices, forecasts and, last, the ledger: what the ledger names is there."""
-    if outcome.origins:
-        histories = [origin.history for origin in outcome.origins]
-        _once(warehouse, "prices", event, bars_of(histories).assign(ingested_at=received_at))
-        forecasts = rows(_predict(models, outcome.origins))
-        _once(warehouse, "forecasts", event, forecasts.assign(created_at=received_at))
+    """Store prices, forecasts and, last, the ledger: whatever the ledger names is there."""
+    if outcome.series:
+        series = [one.bars for one in outcome.series]
+        simulated = [one.simulated for one in series]
+        prices = bars_of(series).assign(
+            simulated=pd.Series(simulated).repeat([len(one) for one in series]).to_numpy(), ingested_at=received_at
+        )
+        _once(warehouse, "prices", event, prices)
+        forecasts = rows(_predict(outcome))
+        _once(warehouse, "forecasts", event, forecasts.assign(origin=str(outcome.origin), created_at=received_at))
     duration_ms = (now() - received_at).total_seconds() * 1000
-    ledger = pd.DataFrame(_ledger(outcome, models))
-    ledger = ledger.assign(event_id=event.event_id, received_at=received_at, duration_ms=duration_ms)
+    ledger = pd.DataFrame([*_forecast_rows(outcome), *_failed_rows(outcome)])
+    ledger = ledger.assign(
+        origin=str(outcome.origin), event_id=event.event_id, received_at=received_at, duration_ms=duration_ms
+    )
     _once(warehouse, "ingestions", event, ledger)
 
 
@@ -236,51 +233,60 @@ def _once(warehouse: Warehouse, table: str, event: ObjectFinalized, made: pd.Dat
     warehouse.append(table, whole, key=f"{table}/{event.bucket}/{event.name}#{event.generation}")
 
 
-def _predict(models: Sequence[Predictor], origins: Sequence[Origin]) -> list[Forecast]:
-    known = [origin.known for origin in origins]
+def _predict(outcome: Outcome) -> list[Prediction]:
+    made: list[Prediction] = []
+    for served in outcome.lineup.models:
+        known = [one.known for one in outcome.series if len(one.known) >= served.model.min_sessions]
+        made += [
+            Prediction(
+                bars.symbol,
+                bars.cutoff,
+                bars.last_close,
+                DAILY.next_steps(bars.symbol, bars.cutoff, served.model.horizon),
+                log_returns,
+                served.model.name,
+                served.model.version,
+                served.role,
+                bars.simulated,
+                served.role is Role.CHAMPION and outcome.lineup.champion_has_seen,
+            )
+            for bars, log_returns in zip(known, served.model.predict(known), strict=True)
+        ]
+    return made
+
+
+def _forecast_rows(outcome: Outcome) -> list[dict[str, Any]]:
     return [
-        Forecast(
-            origin.known.symbol,
-            origin.known.cutoff,
-            origin.known.last_close,
-            origin.target_dates,
-            log_returns,
-            model.name,
-            model.version,
-        )
-        for model in models
-        for origin, log_returns in zip(origins, model.predict(known), strict=True)
-    ]
-
-
-def _ledger(outcome: Outcome, models: Sequence[Predictor]) -> list[dict[str, Any]]:
-    forecast_rows = [
         {
-            "symbol": origin.history.symbol,
+            "symbol": one.bars.symbol,
             "status": "forecast",
-            "reason": origin.history.source_note or outcome.note or None,
-            "rows": len(origin.history),
-            "cutoff": origin.known.cutoff,
-            "model_version": models[0].version,
+            "reason": outcome.lineup.note or None,
+            "simulated": one.bars.simulated,
+            "rows": len(one.bars),
+            "cutoff": one.known.cutoff,
+            "model_version": outcome.lineup.models[0].model.version,
         }
-        for origin in outcome.origins
+        for one in outcome.series
     ]
-    failed_rows = [
+
+
+def _failed_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    return [
         {
             "symbol": symbol,
             "status": outcome.status,
             "reason": str(error),
+            "simulated": None,
             "rows": 0,
             "cutoff": None,
             "model_version": None,
         }
         for symbol, error in outcome.failures.items()
     ]
-    return forecast_rows + failed_rows
 
 
 def _quarantine(event: ObjectFinalized, outcome: Outcome, store: ObjectStore, received_at: datetime) -> None:
-    """Keeps the file first and its reason after: a file without a reason tells of a fault in between."""
+    """Keep the file first and its reason after: a file without a reason shows that there was a fault in between."""
     name = objects.quarantined(event.name, event.generation)
     reason = {
         "object": event.name,
@@ -293,7 +299,7 @@ def _quarantine(event: ObjectFinalized, outcome: Outcome, store: ObjectStore, re
     except (ObjectNotFound, UsageError) as error:  # the ledger has the reason all the same
         log.warning("%s cannot be kept in quarantine: %s", event.name, error)
         return
-    with suppress(PreconditionFailed):  # a delivery before this one came so far
+    with suppress(PreconditionFailed):  # an earlier delivery came so far
         store.write(objects.reason_of(name), json.dumps(reason, indent=2).encode(), if_generation=0)
 
 
@@ -305,7 +311,7 @@ def _give_up(
     received_at: datetime,
     now: Callable[[], datetime],
 ) -> Outcome:
-    """Accounts for what cannot be handled; where the warehouse itself is down, the quarantine alone does.
+    """Account for an event that cannot be handled; if the warehouse itself is down, in quarantine alone.
 
     Raises:
         StoreUnavailable: not even that is possible; try again.
@@ -318,10 +324,10 @@ def _give_up(
         f"{event.name}, written {event.written_at:%Y-%m-%d %H:%M} UTC, failed for so long that it was given up: "
         f"{' '.join(said.split())} When that is mended: tickercast replay {event.name}."
     )
-    outcome = Outcome(failures={None: reason})
+    outcome = Outcome(failures={None: reason}, origin=objects.origin_of(event.name))
     _quarantine(event, outcome, store, received_at)
     try:
-        _append(event, outcome, [], warehouse, received_at, now)
+        _append(event, outcome, warehouse, received_at, now)
     except TickercastError as failure:
         log.error("%s is in quarantine and not in the ledger: %s", event.name, failure)
     return outcome

@@ -1,68 +1,89 @@
-"""Choose the model that an origin in the past is forecast with: one that could have been there.
+"""Choose the model for a backfill: one that had not seen the date.
 
-A champion that was trained on the date and on what followed would only repeat what it has seen. So the newest published
-version that was trained before the origin takes its place; where there is none, the champion forecasts and is labelled.
+A champion that was trained on the date and on what followed would only repeat it. So the newest published version that
+was trained before the cutoff takes its place; if there is none, the champion forecasts and is marked.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date
 
-from tickercast.domain.forecast import RANDOM_WALK, Predictor
-from tickercast.domain.model_card import CHAMPION, HAS_SEEN, Bundle, ModelCard, trained_before
-from tickercast.jobs.champion.model_store import published_versions, read_version
-from tickercast.ports import ObjectStore
+from tickercast.domain.forecast import Predictor, Role, Served
+from tickercast.domain.model_card import Bundle, ModelCard, trained_before
+from tickercast.model_store import ModelStore
 
 
-class Published:
+@dataclass(frozen=True)
+class Lineup:
+    """The models that answer one event.
+
+    Attributes:
+        models: the champion first.
+        champion_has_seen: whether the champion was trained on the cutoff.
+        note: a remark for the ledger.
+    """
+
+    models: Sequence[Served]
+    champion_has_seen: bool = False
+    note: str = ""
+
+    @property
+    def min_sessions(self) -> int:
+        """The shortest series that is forecast: the champion decides, and models that need more are left out."""
+        return self.models[0].model.min_sessions
+
+
+class PastModels:
     """The published versions of the champion's model, each read when it is first needed.
 
     Args:
-        store: where they are published.
+        models: where they are published.
         served: gives the models that are served, the champion first.
-        load: makes a bundle ready to predict.
+        load: loads a bundle.
     """
 
     def __init__(
-        self, store: ObjectStore, served: Callable[[], Sequence[Predictor]], load: Callable[[Bundle], Predictor]
+        self, models: ModelStore, served: Callable[[], Sequence[Served]], load: Callable[[Bundle], Predictor]
     ) -> None:
-        self._store = store
+        self._models = models
         self._served = served
         self._load = load
-        self._looked_at = 0
+        self._seen_generation = 0
         self._cards: dict[str, ModelCard] = {}
         self._loaded: dict[str, Predictor] = {}
 
-    def __call__(self, origin: date) -> tuple[Sequence[Predictor], str]:
-        """The models for an origin, and what must be known of them: whether they have seen the date.
+    def __call__(self, cutoff: date) -> Lineup:
+        """The models for a cutoff.
 
         Raises:
             ModelUnavailable: nothing is published.
             BundleError: a published version is damaged.
             StoreUnavailable: try again.
         """
-        champion, *beside = self._served()
-        cards = self._published(champion.name)
-        card = trained_before(cards.values(), origin)
+        champion, *others = self._served()
+        beside = [served for served in others if served.role is Role.BASELINE]
+        cards = self._published(champion.model.name)
+        card = trained_before(cards.values(), cutoff)
         if card is None:
-            seen = cards[champion.version].trained_through
-            note = f"{HAS_SEEN}, {champion.name} {champion.version} was trained through {seen}"
-            return [champion, *(model for model in beside if model.name == RANDOM_WALK)], note
-        chosen = champion if card.version == champion.version else self._version(card)
+            card = cards[champion.model.version]
+            note = f"the model has seen this date: {card.name} {card.version} was trained through"
+            return Lineup([champion, *beside], True, f"{note} {card.trained_through}")
+        chosen = champion.model if card.version == champion.model.version else self._version(card)
         note = f"backfilled: {card.name} {card.version} was trained through {card.trained_through}"
-        return [chosen, *(model for model in beside if model.name == RANDOM_WALK)], note
+        return Lineup([Served(chosen, Role.CHAMPION), *beside], note=note)
 
     def _published(self, name: str) -> dict[str, ModelCard]:
-        """The cards by version; they are listed anew when the champion's pointer has moved."""
-        generation = self._store.generation(CHAMPION)
-        if generation != self._looked_at:
+        """The cards by version; they are listed again when the pointer has moved."""
+        generation = self._models.generation()
+        if generation != self._seen_generation:
             self._cards = {
-                version: self._cards.get(version) or read_version(self._store, name, version).card
-                for version in published_versions(self._store, name)
+                version: self._cards.get(version) or self._models.read(name, version).card
+                for version in self._models.versions(name)
             }
-            self._looked_at = generation
+            self._seen_generation = generation
         return self._cards
 
     def _version(self, card: ModelCard) -> Predictor:
         if card.version not in self._loaded:
-            self._loaded[card.version] = self._load(read_version(self._store, card.name, card.version))
+            self._loaded[card.version] = self._load(self._models.read(card.name, card.version))
         return self._loaded[card.version]

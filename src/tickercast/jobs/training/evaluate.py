@@ -1,63 +1,64 @@
-"""Measure a model on rolling origins, beside what users would pick instead."""
+"""Evaluate models on rolling origins, beside the baselines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 
 import pandas as pd
 
-from tickercast.domain.bars import History
-from tickercast.domain.evaluation import backtest as run
-from tickercast.domain.forecast import HORIZON, Predictor
+from tickercast.domain.bars import Bars
+from tickercast.domain.evaluation import rolling_losses
+from tickercast.domain.forecast import Predictor
+from tickercast.domain.frequency import DAILY
 from tickercast.errors import NoRecentBars, Permanent
 from tickercast.ports import MarketData
 
 _EARLIEST = date(1990, 1, 1)
 _AFTERMATH = timedelta(days=40)  # in which ten sessions of any exchange take place
 
-Peers = Callable[[Sequence[History], date], Sequence[Predictor]]
-"""Makes the models to compare with, from histories of which nothing after the date may be used."""
+Baselines = Callable[[Sequence[Bars], date], Sequence[Predictor]]
+"""Makes the models to compare with, from series of which nothing after the date may be used."""
 
 
-def backtest(
+def evaluate(
     source: MarketData,
     symbols: Sequence[str],
     first: date,
     last: date,
     *,
     models: Mapping[str, Predictor],
-    peers: Peers,
-    every: int = HORIZON,
+    baselines: Baselines,
+    every: int = DAILY.horizon,
     windows: int | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Mapping[str, pd.DataFrame]:
-    """Forecasts from every `every`-th session and returns the losses of each model, the judged ones first.
+    """Forecast from every `every`-th session and return the losses of each model, the judged ones first.
 
     Args:
         source: where the bars come from; those before `first` are used as far as there are any.
-        symbols: what to forecast.
+        symbols: the symbols to forecast.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
-        models: what is judged, by name; the first is told of at length.
-        peers: what else it is compared with.
+        models: the models to judge, by name; a report is about the first.
+        baselines: the models that they are compared with.
         every: sessions from one origin to the next.
-        windows: how many of the origins to forecast from, drawn at random, the same for all models; None means all.
+        windows: how many origins to draw at random, the same for all models; None means all.
         on_progress: called with the forecasts made and their total.
         on_failure: called with each symbol that the source could not give, and why.
 
     Raises:
         NoRecentBars: no symbol can be forecast in that range.
-        Permanent: a slow peer could not be fitted at an origin.
+        Permanent: a statistical model could not be fitted at an origin.
         SourceUnavailable, UsageError: the source as a whole cannot be read.
     """
     reading = source.fetch(symbols, _EARLIEST, last + _AFTERMATH, advance=lambda _: None)
     for symbol, reason in reading.failures.items():
         on_failure(symbol, reason)
-    histories = list(reading.histories.values())
-    others = {peer.name: peer for peer in peers(histories, first - timedelta(days=1))}
-    tables = run(
+    series = list(reading.bars.values())
+    others = {model.name: model for model in baselines(series, first - timedelta(days=1))}
+    tables = rolling_losses(
         {**models, **others, **models},
-        histories,
+        series,
         first,
         last,
         every=every,
@@ -65,10 +66,11 @@ def backtest(
         on_progress=on_progress,
     )
     if any(table.empty for table in tables.values()):
-        needed = max(one.min_sessions for one in [*models.values(), *others.values()])
+        compared = [*models.values(), *others.values()]
+        needed = max(one.min_sessions for one in compared)
         raise NoRecentBars(
             f"No session of the {len(symbols)} symbol(s) from {first} to {last} has a history of "
-            f"{needed} sessions before it and {HORIZON} sessions after it "
+            f"{needed} sessions before it and {compared[0].horizon} sessions after it "
             f"in {source.name}. Name other dates, or data that begins earlier."
         )
     return tables

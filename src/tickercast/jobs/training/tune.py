@@ -1,69 +1,44 @@
-"""Tune: look for the recipe whose networks do best on the validation blocks, in a study that can be gone on with."""
+"""Tune the recipe of a training: search for the one whose networks do best on the validation blocks.
+
+A study can be interrupted at any time and resumed.
+"""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
 from typing import Protocol
 
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.dataset import Dataset, dataset
 from tickercast.domain.recipe import Epoch, Recipe, to_json
 from tickercast.errors import Permanent
-from tickercast.jobs.training.train import teachers
-from tickercast.ports import MarketData, Pruned, RecipeSearch, RunRecord, StudyLog, StudyTracker, Trial
+from tickercast.jobs.training.train import training_bars
+from tickercast.ports import MarketData, Pruned, RecipeSearch, RunRecord, StudyLog, StudyResult, StudyTracker
 
 SEEDS = (1, 2)
-"""Two networks a trial, validated on two fifths of the sessions: five would take as long as a whole training, and all
-trials share seeds and blocks, so that most of the noise of either cancels out between them."""
+"""Two networks a trial, validated on two fifths of the sessions. Five would take as long as a whole training, and all
+trials share seeds and blocks, so that most of their noise cancels out."""
 
-_SCHEME = 1  # to be raised whenever losses or recipes of older studies are no longer comparable
+_SCHEME = 1  # raise it when losses or recipes of older studies are no longer comparable
 
 
-class Lessons(Protocol):
-    """What is learned from, prepared once: `tickercast.models.lstm.training.Lessons`."""
+class TrainingSet(Protocol):
+    """The examples of a training, prepared once: `tickercast.models.lstm.training.TrainingSet`."""
 
     @property
     def default(self) -> Recipe:
-        """The recipe of a training for which none is named."""
+        """The recipe that suits the number of examples."""
 
-    def attempt(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> float:
-        """Trains one network a seed and gives their loss on validation blocks."""
+    def validation_loss(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> float:
+        """Train one network a seed and return their loss on the validation blocks."""
 
 
 class Prepare(Protocol):
-    """Makes lessons of histories: `tickercast.models.lstm.training.prepare`."""
+    """Cuts series into examples: `tickercast.models.lstm.training.prepare`."""
 
-    def __call__(self, histories: Sequence[History], *, trained_through: date) -> Lessons:
-        """Looks at nothing after `trained_through`."""
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What came out of a study.
-
-    Attributes:
-        study: its name.
-        trials: all that have finished, in their order; the first one's recipe is the default.
-    """
-
-    study: str
-    trials: Sequence[Trial]
-
-    @property
-    def default(self) -> Trial:
-        """The trial of the default recipe."""
-        return self.trials[0]
-
-    @property
-    def best(self) -> Trial:
-        """The trial with the least loss; of equal ones the first, so that nothing changes for nothing."""
-        return min(self.trials, key=lambda trial: math.inf if trial.loss is None else trial.loss)
-
-    @property
-    def pruned(self) -> int:
-        """How many trials were given up early."""
-        return sum(trial.loss is None for trial in self.trials)
+    def __call__(self, series: Sequence[Bars], *, trained_through: date) -> TrainingSet:
+        """Use nothing after `trained_through`."""
 
 
 def tune(
@@ -77,53 +52,53 @@ def tune(
     search: RecipeSearch,
     tracker: StudyTracker,
     is_over: Callable[[], bool] = lambda: False,
-    on_progress: Callable[[float, Tuned], None] = lambda done, tuned: None,
+    on_progress: Callable[[float, StudyResult], None] = lambda done, result: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
-) -> Tuned:
-    """Tries recipes until a study has enough finished trials.
+) -> StudyResult:
+    """Run trials until a study has enough finished ones.
 
-    The study's name is made of the data and the last date: the same ones go on with the same study.
+    The study's name is made of the data and the last date: the same ones resume the same study.
 
     Args:
         source: where the bars come from.
-        symbols: what to learn from.
+        symbols: the symbols to train on.
         first: the first date fetched.
         trained_through: the last date fetched, and used.
-        trials: that shall have finished, those of earlier calls included.
-        prepare: cuts histories into what is learned from.
+        trials: total to finish, including those of earlier calls.
+        prepare: cuts series into examples.
         search: proposes the recipes.
-        tracker: where the study can be looked at.
-        is_over: asked after each trial whether time is up; the study can be gone on with.
-        on_progress: called with the trials done, parts of the current one included, and with what has come out so far.
+        tracker: shows the study.
+        is_over: asked after each trial whether the time is up; the study can be resumed.
+        on_progress: called with the trials done, a part of the current one included, and with the result so far.
         on_failure: called with each symbol that the source could not give, and why.
 
     Raises:
-        TooFewSessions: there is too little to learn from.
+        TooFewSessions: there are too few sessions to train on.
         SourceUnavailable, UsageError: the source, or the file of studies, cannot be read.
         StoreUnavailable: the tracker does not answer.
     """
-    histories = teachers(source, symbols, first, trained_through, on_failure)
-    lessons = prepare(histories, trained_through=trained_through)
-    data = dataset(source.name, histories, trained_through)
-    tuned = Tuned(study_name(data, trained_through), [])
+    series = training_bars(source, symbols, first, trained_through, on_failure)
+    training_set = prepare(series, trained_through=trained_through)
+    data = dataset(source.name, series, trained_through)
+    result = StudyResult(study_name(data, trained_through), [])
     common = RunRecord(
         {"seeds": ",".join(map(str, SEEDS)), "trained_through": trained_through}, datasets={"training": data}
     )
-    with tracker.study(tuned.study, common) as log:
+    with tracker.study(result.study, common) as log:
 
         def attempt(number: int, recipe: Recipe, judge: Callable[[Epoch], None]) -> float:
-            def told(share: float) -> None:
-                on_progress(len(tuned.trials) + share, tuned)
+            def report_progress(share: float) -> None:
+                on_progress(len(result.trials) + share, result)
 
-            return _attempt(lessons, number, recipe, judge, log, told)
+            return _attempt(training_set, number, recipe, judge, log, report_progress)
 
-        for trial in search.run(tuned.study, lessons.default, attempt, trials=trials):
-            tuned = Tuned(tuned.study, [*tuned.trials, trial])
-            on_progress(len(tuned.trials), tuned)
+        for trial in search.run(result.study, training_set.default, attempt, trials=trials):
+            result = StudyResult(result.study, [*result.trials, trial])
+            on_progress(len(result.trials), result)
             if is_over():
                 break
-        log.result(_result(tuned))
-    return tuned
+        log.result(_result(result))
+    return result
 
 
 def study_name(data: Dataset, trained_through: date) -> str:
@@ -132,24 +107,24 @@ def study_name(data: Dataset, trained_through: date) -> str:
 
 
 def _attempt(
-    lessons: Lessons,
+    training_set: TrainingSet,
     number: int,
     recipe: Recipe,
     judge: Callable[[Epoch], None],
     log: StudyLog,
-    told: Callable[[float], None],
+    on_progress: Callable[[float], None],
 ) -> float:
-    """Tries one recipe and logs it, pruned or not; an interrupted one leaves nothing in the log."""
+    """Run one trial and log it, pruned or not; an interrupted one leaves nothing in the log."""
     curves: dict[str, list[float]] = {}
 
     def on_epoch(epoch: Epoch) -> None:
         for name, value in epoch.losses.items():
             curves.setdefault(f"seed_{epoch.seed}/{name}", []).append(value)
-        told((epoch.fold + epoch.share) / len(SEEDS))
+        on_progress((epoch.fold + epoch.share) / len(SEEDS))
         judge(epoch)
 
     try:
-        loss = lessons.attempt(recipe, SEEDS, on_epoch)
+        loss = training_set.validation_loss(recipe, SEEDS, on_epoch)
         if not math.isfinite(loss):
             raise Pruned
     except Pruned:
@@ -159,11 +134,16 @@ def _attempt(
     return loss
 
 
-def _result(tuned: Tuned) -> RunRecord:
-    default, best = tuned.default.loss, tuned.best.loss
+def _result(result: StudyResult) -> RunRecord:
+    default, best = result.default.loss, result.best.loss
     losses = {"validation_sp_default": default, "validation_sp": best}
-    counts = {"trials": float(len(tuned.trials)), "pruned": float(tuned.pruned), "best_trial": float(tuned.best.number)}
+    counts = {
+        "trials": float(len(result.trials)),
+        "pruned": float(result.pruned),
+        "best_trial": float(result.best.number),
+    }
     return RunRecord(
-        metrics=counts | {name: value for name, value in losses.items() if value is not None},
-        artifacts={"recipe.json": to_json(tuned.best.recipe).encode()},
+        metrics={name: float(count) for name, count in counts.items()}
+        | {name: value for name, value in losses.items() if value is not None},
+        artifacts={"recipe.json": to_json(result.best.recipe).encode()},
     )

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import History
-from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.bars import Bars
+from tickercast.domain.features import HORIZON
+from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.metrics import pinball
 from tickercast.models.lstm.examples import NEEDED, Examples, examples, through
 
@@ -53,7 +54,7 @@ def calibration(folds: Sequence[Fold]) -> float:
     return round(float(1 + (best - 1) / 2), 4)
 
 
-def calibrated(model: keras.Model, histories: Sequence[History], trained_through: date) -> Table:
+def calibrated(model: keras.Model, series: Sequence[Bars], trained_through: date) -> Table:
     """The calibration of an asset class: the factor round the median for each step and quantile.
 
     Half of what the smoothed factors say is taken, as for the pooled factor: tails change from one market to the next
@@ -62,9 +63,9 @@ def calibrated(model: keras.Model, histories: Sequence[History], trained_through
     Returns:
         `(HORIZON, quantiles)`, or nothing where there are fewer than `_FEW` examples.
     """
-    if sum(max(len(through(history, trained_through)) - NEEDED + 1, 0) for history in histories) < _FEW:
+    if sum(max(len(through(bars, trained_through)) - NEEDED + 1, 0) for bars in series) < _FEW:
         return ()
-    some = examples(histories, trained_through)
+    some = examples(series, trained_through)
     factors = _smoothed(*_best_factors(answer(model, some), some))
     return tuple(tuple(row) for row in (1 + (factors - 1) / 2).round(4).tolist())
 

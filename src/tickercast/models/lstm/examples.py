@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import features
-from tickercast.domain.bars import History
-from tickercast.domain.forecast import HORIZON
+from tickercast.domain.bars import Bars
+from tickercast.domain.features import HORIZON
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import TooFewSessions
 
@@ -50,28 +50,28 @@ class Examples:
 _FIELDS = tuple(Examples.__dataclass_fields__)
 
 
-def examples(histories: Sequence[History], trained_through: date) -> Examples:
+def examples(series: Sequence[Bars], trained_through: date) -> Examples:
     """Cuts every history into examples whose ten targets all lie on or before `trained_through`.
 
     Raises:
         TooFewSessions: no history is long enough.
     """
-    known = [through(history, trained_through) for history in histories]
-    known = [history for history in known if len(history) >= NEEDED]
+    known = [through(bars, trained_through) for bars in series]
+    known = [bars for bars in known if len(bars) >= NEEDED]
     if not known:
         raise TooFewSessions(
-            f"None of {len(histories)} symbol(s) has {NEEDED} sessions on or before {trained_through}: at least one "
+            f"None of {len(series)} symbol(s) has {NEEDED} sessions on or before {trained_through}: at least one "
             "was needed to train. Give earlier dates or other symbols."
         )
-    calendar = np.unique(np.concatenate([history.bars["session_date"].to_numpy() for history in known]))
-    parts = [_examples(history, calendar) for history in known]
+    calendar = np.unique(np.concatenate([bars.frame["session_date"].to_numpy() for bars in known]))
+    parts = [_examples(bars, calendar) for bars in known]
     together = Examples(*(np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS))
     return replace(together, day=together.day - together.day.min())
 
 
-def _examples(history: History, calendar: NDArray[np.datetime64]) -> Examples:
-    panel = features.panel(history)
-    origins = np.arange(features.MIN_SESSIONS - 1, len(history) - HORIZON)
+def _examples(bars: Bars, calendar: NDArray[np.datetime64]) -> Examples:
+    panel = features.panel(bars)
+    origins = np.arange(features.MIN_SESSIONS - 1, len(bars) - HORIZON)
     steps = np.arange(1, HORIZON + 1)
     ahead = origins[:, None] + steps
     sigma = panel.sigma_ewma[origins, None]
@@ -83,13 +83,13 @@ def _examples(history: History, calendar: NDArray[np.datetime64]) -> Examples:
         (moves / (sigma * np.sqrt(steps))).clip(-25, 25).astype(np.float32),
         (0.5 * np.log(variance / sigma**2 + 1e-4)).astype(np.float32),
         (panel.sigma_ewma / panel.sigma60)[origins].astype(np.float32),
-        np.searchsorted(calendar, history.bars["session_date"].to_numpy())[origins],
+        np.searchsorted(calendar, bars.frame["session_date"].to_numpy())[origins],
     )
 
 
-def through(history: History, last: date) -> History:
+def through(bars: Bars, last: date) -> Bars:
     """The bars on or before `last`; there may be none."""
-    return History(history.symbol, history.bars[history.bars["session_date"] <= np.datetime64(last)])
+    return Bars(bars.symbol, bars.frame[bars.frame["session_date"] <= np.datetime64(last)])
 
 
 def split(day: NDArray[np.intp], fold: int, recipe: Recipe) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

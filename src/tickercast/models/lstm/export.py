@@ -15,8 +15,8 @@ import tf2onnx
 from numpy.typing import NDArray
 
 from tickercast.domain import features
-from tickercast.domain.bars import History
-from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.model_card import Bundle, ModelCard
 from tickercast.errors import BundleError
 from tickercast.models import onnx as served
@@ -52,28 +52,33 @@ class Trained:
         return self.card.version
 
     @property
+    def horizon(self) -> int:
+        """Steps of a forecast."""
+        return self.card.horizon
+
+    @property
     def min_sessions(self) -> int:
         """The shortest history that it takes."""
         return self.card.min_sessions
 
-    def predict(self, histories: Sequence[History]) -> Floats:
+    def predict(self, series: Sequence[Bars]) -> Floats:
         """Predicts every history from its last bar; see `Predictor.predict`.
 
         Raises:
             TooFewSessions: a history is shorter than `min_sessions`.
         """
-        inputs = features.latest(histories)
-        parts = [np.empty((0, HORIZON, len(QUANTILES)), np.float32)]
-        for start in range(0, len(histories), served.BATCH):
+        inputs = features.latest(series)
+        parts = [np.empty((0, self.horizon, len(QUANTILES)), np.float32)]
+        for start in range(0, len(series), served.BATCH):
             rows = slice(start, start + served.BATCH)
             parts.append(self.model([inputs.steps[rows], inputs.statics[rows]], training=False).numpy())
-        symbols = [history.symbol for history in histories]
+        symbols = [bars.symbol for bars in series]
         return served.log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
 
-    def predict_at(self, history: History, at: NDArray[np.intp]) -> Floats:
+    def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> Floats:
         """Predicts from several sessions of one history; see `RollingPredictor.predict_at`."""
         return served.rolling(
-            lambda steps, statics: self.model([steps, statics], training=False).numpy(), history, at, self.card
+            lambda steps, statics: self.model([steps, statics], training=False).numpy(), bars, at, self.card
         )
 
     def bundle(self) -> Bundle:
@@ -118,7 +123,7 @@ def check_parity(trained: Trained, bundle: Bundle) -> None:
         BundleError: they differ by more than 1e-5 and by more than 1e-3 of the value.
     """
     random = np.random.default_rng(0)
-    model = served.ServedModel(bundle)
+    model = served.OnnxModel(bundle)
     for size in (1, 7, 500):
         steps = random.normal(size=(size, *trained.model.inputs[0].shape[1:])).astype(np.float32)
         statics = random.normal(size=(size, *trained.model.inputs[1].shape[1:])).astype(np.float32)

@@ -18,7 +18,8 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from tickercast.domain import features
-from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.features import HORIZON
+from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.recipe import Recipe
 from tickercast.models.lstm.examples import Examples
 

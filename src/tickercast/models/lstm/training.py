@@ -12,9 +12,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tickercast.domain import features
-from tickercast.domain.bars import History
+from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import asset_class
-from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.features import HORIZON
+from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.model_card import MODEL, ModelCard
 from tickercast.domain.recipe import Epoch, Recipe
 from tickercast.errors import TooFewSessions
@@ -36,18 +37,18 @@ Floats32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """What is learned from, prepared once for as many trainings as are wanted.
+class TrainingSet:
+    """The examples of a training, prepared once for any number of trainings.
 
     Attributes:
-        teachers: the histories that the networks learn from.
-        apart: those of the other asset classes, by class.
-        everything: the examples of the teachers.
-        trained_through: the last date of which anything is used.
+        training_bars: the series that the networks learn from.
+        apart: the series of the other asset classes, by class.
+        everything: the examples of `training_bars`.
+        trained_through: the last date that is used.
     """
 
-    teachers: Sequence[History]
-    apart: Mapping[str, Sequence[History]]
+    training_bars: Sequence[Bars]
+    apart: Mapping[str, Sequence[Bars]]
     everything: Examples
     trained_through: date
 
@@ -56,8 +57,8 @@ class Lessons:
         """The recipe that suits the number of examples."""
         return Recipe.of_size(len(self.everything))
 
-    def taken(self, recipe: Recipe) -> Examples:
-        """The examples that are learned from by a recipe.
+    def sampled(self, recipe: Recipe) -> Examples:
+        """The examples that a recipe trains on.
 
         Raises:
             TooFewSessions: none could be held back for validation.
@@ -74,47 +75,47 @@ class Lessons:
         """Trains one network a seed, each validated on other blocks of sessions.
 
         Raises:
-            TooFewSessions: see `taken`.
+            TooFewSessions: see `sampled`.
         """
         tf.get_logger().setLevel("ERROR")
         tf.config.experimental.enable_op_determinism()
-        taken = self.taken(recipe)
-        return [train_one(taken, fold, seed, recipe, on_epoch) for fold, seed in enumerate(seeds)]
+        sampled = self.sampled(recipe)
+        return [train_one(sampled, fold, seed, recipe, on_epoch) for fold, seed in enumerate(seeds)]
 
-    def attempt(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> float:
-        """What a recipe is worth: the scaled pinball loss on the validation blocks, as `fit` states it.
+    def validation_loss(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> float:
+        """Train by a recipe and return the scaled pinball loss on the validation blocks, as `fit` reports it.
 
         Args:
-            recipe: what is tried.
+            recipe: the hyperparameters.
             seeds: one network each.
-            on_epoch: called after each epoch; whatever it raises ends the attempt.
+            on_epoch: called after each epoch; whatever it raises ends the training.
 
         Raises:
-            TooFewSessions: see `taken`.
+            TooFewSessions: see `sampled`.
         """
         folds = self.train(recipe, seeds, on_epoch)
         return scaled_pinball(folds, calibrate(folds))
 
 
-def prepare(histories: Sequence[History], *, trained_through: date) -> Lessons:
+def prepare(series: Sequence[Bars], *, trained_through: date) -> TrainingSet:
     """Cuts the histories into examples.
 
     Assets that trade round the clock do not train the networks where there are others: they only set the calibration
     of their class.
 
     Args:
-        histories: what to learn from; bars after `trained_through` are not looked at.
+        series: what to learn from; bars after `trained_through` are not looked at.
         trained_through: the last date of which anything is used.
 
     Raises:
         TooFewSessions: the histories are too short.
     """
-    teachers, apart = _by_class(histories)
-    return Lessons(teachers, apart, examples(teachers, trained_through), trained_through)
+    training_bars, apart = _by_class(series)
+    return TrainingSet(training_bars, apart, examples(training_bars, trained_through), trained_through)
 
 
 def fit(
-    histories: Sequence[History],
+    series: Sequence[Bars],
     *,
     trained_through: date,
     seeds: Sequence[int],
@@ -124,7 +125,7 @@ def fit(
     """Trains one network a seed and averages them. The same data and seeds give the same model.
 
     Args:
-        histories: what to learn from; see `prepare`.
+        series: what to learn from; see `prepare`.
         trained_through: the last date of which anything is used.
         seeds: one or more; five are a good ensemble.
         on_progress: called with the epochs done and their total.
@@ -133,17 +134,17 @@ def fit(
     Raises:
         TooFewSessions: the histories are too short, or too few.
     """
-    lessons = prepare(histories, trained_through=trained_through)
-    chosen = recipe or lessons.default
+    training_set = prepare(series, trained_through=trained_through)
+    chosen = recipe or training_set.default
 
     def tick(epoch: Epoch) -> None:
         on_progress(round((epoch.fold + epoch.share) * chosen.epochs), len(seeds) * chosen.epochs)
 
-    folds = lessons.train(chosen, seeds, tick)
+    folds = training_set.train(chosen, seeds, tick)
     model = ensemble([fold.model for fold in folds])
     calibration = calibrate(folds)
-    calibrations = {name: calibrated(model, group, trained_through) for name, group in lessons.apart.items()}
-    count = len(lessons.taken(chosen))
+    calibrations = {name: calibrated(model, group, trained_through) for name, group in training_set.apart.items()}
+    count = len(training_set.sampled(chosen))
     card = ModelCard(
         name=MODEL,
         sha256="",
@@ -155,7 +156,8 @@ def fit(
         calibration=calibration,
         calibrations={name: table for name, table in calibrations.items() if table},
         min_sessions=features.MIN_SESSIONS,
-        trained_on=_in_words(lessons.teachers, trained_through, count) + _calibrated_on(lessons.apart, calibrations),
+        trained_on=_in_words(training_set.training_bars, trained_through, count)
+        + _calibrated_on(training_set.apart, calibrations),
         trained_through=trained_through,
         metrics={},
     )
@@ -176,13 +178,13 @@ def _curves(seeds: Sequence[int], folds: Sequence[Fold]) -> dict[str, Sequence[f
     }
 
 
-def _by_class(histories: Sequence[History]) -> tuple[Sequence[History], Mapping[str, Sequence[History]]]:
+def _by_class(series: Sequence[Bars]) -> tuple[Sequence[Bars], Mapping[str, Sequence[Bars]]]:
     """Those that the networks learn from, and the other asset classes by name."""
-    groups: dict[str, list[History]] = {}
-    for history in histories:
-        groups.setdefault(asset_class(history.symbol), []).append(history)
-    teachers = groups.pop("", [])
-    return (teachers, groups) if teachers else (histories, {})
+    groups: dict[str, list[Bars]] = {}
+    for bars in series:
+        groups.setdefault(asset_class(bars.symbol), []).append(bars)
+    training_bars = groups.pop("", [])
+    return (training_bars, groups) if training_bars else (series, {})
 
 
 def train_one(everything: Examples, fold: int, seed: int, recipe: Recipe, on_epoch: Callable[[Epoch], None]) -> Fold:
@@ -235,16 +237,16 @@ def _arrays(some: Examples, centre: Floats32) -> tuple[Any, Any, Any]:
 _NAMED = 100  # symbols that a card lists
 
 
-def _in_words(histories: Sequence[History], trained_through: date, count: int) -> str:
-    used = [history for history in histories if len(through(history, trained_through)) >= NEEDED]
-    names = ", ".join(history.symbol for history in used) if len(used) <= _NAMED else f"{len(used)} symbols"
-    first = min(history.bars["session_date"].iloc[0] for history in used)
+def _in_words(series: Sequence[Bars], trained_through: date, count: int) -> str:
+    used = [bars for bars in series if len(through(bars, trained_through)) >= NEEDED]
+    names = ", ".join(bars.symbol for bars in used) if len(used) <= _NAMED else f"{len(used)} symbols"
+    first = min(bars.frame["session_date"].iloc[0] for bars in used)
     return f"{names}; {first:%Y-%m-%d} to {trained_through}; {count:,} origins"
 
 
-def _calibrated_on(apart: Mapping[str, Sequence[History]], calibrations: Mapping[str, Table]) -> str:
+def _calibrated_on(apart: Mapping[str, Sequence[Bars]], calibrations: Mapping[str, Table]) -> str:
     parts = [
-        f"; {name} intervals calibrated on {', '.join(history.symbol for history in group)} up to the same date"
+        f"; {name} intervals calibrated on {', '.join(bars.symbol for bars in group)} up to the same date"
         for name, group in apart.items()
         if calibrations[name]
     ]

@@ -1,0 +1,2 @@
+-- Retires: note
+UPDATE drift SET simulated = COALESCE(note = 'simulated', FALSE) WHERE simulated IS NULL

@@ -1,0 +1,5 @@
+-- The newest day of the drift report, one row a kind.
+SELECT day, kind, n, n_drifted, furthest, furthest_score, furthest_threshold, report
+FROM drift_daily
+QUALIFY day = MAX(day) OVER ()
+ORDER BY kind

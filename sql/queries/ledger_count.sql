@@ -1,0 +1,2 @@
+-- The number of rows of the ledger.
+SELECT COUNT(*) AS entries FROM ingestions

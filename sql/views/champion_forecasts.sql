@@ -1,0 +1,9 @@
+-- The champion's forecasts, one row a symbol, cutoff and step; where the champion changed between two forecasts with one
+-- cutoff, the newer one's.
+CREATE OR REPLACE VIEW champion_forecasts AS
+SELECT * EXCEPT (role)
+FROM forecast_history
+WHERE role = 'champion'
+QUALIFY RANK() OVER (
+  PARTITION BY symbol, cutoff, simulated ORDER BY origin = 'backfill', generation DESC, model_name
+) = 1

@@ -1,0 +1,56 @@
+"""How often a series has a bar, and what follows from that.
+
+>>> DAILY.name, DAILY.horizon, parse_frequency("1d") is DAILY
+('1d', 10, True)
+>>> [str(day) for day in DAILY.next_steps("MSFT", date(2023, 7, 21), 2)]
+['2023-07-24', '2023-07-25']
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from tickercast.domain.calendar import next_sessions
+from tickercast.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """A bar interval.
+
+    Attributes:
+        name: as tables, object names and users spell it.
+        horizon: steps of a forecast, unless a model says otherwise.
+        bars_a_year: to annualise by, on an exchange with closing hours.
+    """
+
+    name: str
+    horizon: int
+    bars_a_year: float
+
+    def __str__(self) -> str:
+        return self.name
+
+    def next_steps(self, symbol: str, cutoff: date, count: int) -> tuple[date, ...]:
+        """The `count` bars that follow a cutoff, on the calendar of the symbol's exchange.
+
+        Raises:
+            CalendarError: the exchange, or its holidays on those dates, are not known.
+        """
+        return next_sessions(symbol, cutoff, count)
+
+
+DAILY = Frequency("1d", horizon=10, bars_a_year=252)
+
+FREQUENCIES = {frequency.name: frequency for frequency in (DAILY,)}
+"""All that are known, by name."""
+
+
+def parse_frequency(text: str) -> Frequency:
+    """Reads a frequency by its name.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if text not in FREQUENCIES:
+        raise UsageError(f"{text[:20]!r} is not a frequency: one of {', '.join(FREQUENCIES)} was needed. Name that.")
+    return FREQUENCIES[text]

@@ -1,0 +1,108 @@
+"""A model card as a page for people."""
+
+from collections.abc import Mapping
+
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.model_card import ModelCard
+
+MEASURES = {
+    "n": f"origins, every {DAILY.horizon} sessions of each symbol",
+    "sp": "scaled pinball loss",
+    "sp_vs_ewma_t": "… relative to EWMA-t (RiskMetrics σ, Student t₅, √step)",
+    "sp_vs_ewma_fhs": "… relative to filtered historical simulation (the same σ, pooled quantiles of the past)",
+    "sp_vs_historical_simulation": "… relative to historical simulation (250 sessions)",
+    "sp_vs_random_walk": "… relative to the random walk (Gaussian, σ60·√step)",
+    "w95_vs_ewma_t": "Winkler score of the 95% interval relative to EWMA-t",
+    "coverage_80": "coverage of the 80% interval",
+    "coverage_95": "coverage of the 95% interval",
+    "mae_vs_naive": "mean absolute error of the median relative to the last close",
+}
+"""The measures of a card that people are shown, in words."""
+
+
+def describe(card: ModelCard) -> str:
+    """The card as a page for people, in Markdown."""
+    return _PAGE.format(
+        title=f"{card.name} {card.version}".strip(),
+        card=card,
+        rows=_rows(card.metrics, ""),
+        others="".join(_OTHERS.format(name=name, rows=_rows(card.metrics, f"{name}_")) for name in card.calibrations),
+        symbols=" and symbols that it was not trained on" if card.hold_out else "",
+        hold_out=f" --hold-out {card.hold_out}" if card.hold_out else "",
+        weaknesses="\n".join(f"- {sentence}" for sentence in weaknesses(card)),
+        count=len(card.features),
+        statics=len(card.statics),
+        levels=", ".join(f"{level:g}" for level in card.quantiles),
+        run=f" · run `{card.run_id}`" if card.run_id else "",
+    )
+
+
+def weaknesses(card: ModelCard) -> list[str]:
+    """The limits of a model, one sentence each."""
+    classes = _CALIBRATED.format(" and ".join(card.calibrations)) if card.calibrations else _UNCALIBRATED
+    return [*(sentence.format(card=card) for sentence in _WEAKNESSES), classes]
+
+
+def _rows(measures: Mapping[str, float], prefix: str) -> str:
+    return "\n".join(f"| {words} | {_measured(measures, prefix + name)} |" for name, words in MEASURES.items())
+
+
+def _measured(measures: Mapping[str, float], name: str) -> str:
+    if name not in measures:
+        return "–"
+    interval = f" [{measures[f'{name}_lo']:g}, {measures[f'{name}_hi']:g}]" if f"{name}_lo" in measures else ""
+    return f"{measures[name]:g}{interval}"
+
+
+_OTHERS = """
+| {name}: the network of the other symbols, with its own calibration | |
+|---|---|
+{rows}
+"""
+
+_WEAKNESSES = (
+    "Saying whether a price will rise or fall, or trading on the median.",
+    "Horizons beyond {card.horizon} sessions, intraday bars, or options: the joint distribution over steps is not "
+    "modelled.",
+    "Events announced in advance, splits or halts that the bars do not show yet.",
+)
+
+_CALIBRATED = (
+    "Assets unlike its training: thinly traded names, and classes other than stocks and {}, whose few symbols leave "
+    "the calibration of their tails uncertain."
+)
+
+_UNCALIBRATED = "Assets unlike its training: on cryptocurrencies and thinly traded names the intervals are too narrow."
+
+_PAGE = """# {title}
+
+A small LSTM ensemble that forecasts the **distribution** of the next {card.horizon} sessions' closes of one symbol.
+It reads {count} ratios of each of the last {card.window} sessions and {statics} static inputs, all in the series' own
+units, and stretches the quantiles of its training returns around today's EWMA volatility. Its median is the last close
+plus the training drift: it claims no knowledge of the direction.
+
+- trained on: {card.trained_on}
+- last date seen: {card.trained_through}; all measures below are of later dates
+- shortest history: {card.min_sessions} sessions
+- quantiles: {levels}; stretched round the median by {card.calibration:g}, for other asset classes by step and quantile
+- sha256 of model.onnx: `{card.sha256}`{run}
+
+## Measured
+
+| on dates after {card.trained_through}{symbols} | |
+|---|---|
+{rows}
+{others}
+Ratios below 1 are better than the baseline; the brackets are 95% intervals, drawn over symbols and blocks of sessions.
+
+## Reproduce
+
+    tickercast train --source SOURCE --through {card.trained_through}{hold_out} --out DIR
+
+The same data, seeds and libraries give the same metrics to three decimals. The network starts as filtered historical
+simulation; every seed holds out other blocks of sessions for validation, purged on both sides.
+
+## Limits
+
+{weaknesses}
+"""

@@ -1,0 +1,325 @@
+"""Run the day: bring prices up to date, score forecasts, and let the champion earn its place.
+
+Each step is a job that may be run again: a day that was interrupted goes on where it was, and a day that is done finds
+nothing left to do. A caller may wrap each step, as the Prefect flow does with its tasks; the name of a task is that of
+the job.
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Predictor, RollingPredictor
+from tickercast.domain.market import Market
+from tickercast.domain.model_card import Bundle
+from tickercast.domain.recipe import Recipe
+from tickercast.errors import (
+    AlertUnavailable,
+    FunctionUnavailable,
+    Permanent,
+    TickercastError,
+    TooFewSessions,
+    UsageError,
+)
+from tickercast.jobs.champion.decisions import Decided, recorded_decision
+from tickercast.jobs.champion.probation import review_probation
+from tickercast.jobs.champion.scores import Scores, read_scores
+from tickercast.jobs.daily.catch_up import CaughtUp, catch_up, collect_results
+from tickercast.jobs.daily.fetch import fetch
+from tickercast.jobs.daily.lease import lease
+from tickercast.jobs.daily.reforecast import outdated_files, reforecast
+from tickercast.jobs.daily.retrain import (
+    FIRST,
+    TrainingPlan,
+    decide_promotion,
+    evaluate_challenger,
+    plan_training,
+    train_challenger,
+)
+from tickercast.jobs.operations.alerts import SentAlerts, send_alerts
+from tickercast.jobs.operations.drift import DriftCheck, check_drift
+from tickercast.jobs.requests.results import Patience, Results
+from tickercast.jobs.training.train import Fit
+from tickercast.model_store import ModelStore
+from tickercast.ports import DriftReporter, MarketData, ModelRegistry, Notifier, ObjectStore, Warehouse
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LOCK = "daily"
+"""The name of the lock that keeps two daily runs apart."""
+
+
+class Services(Protocol):
+    """Everything one daily run needs; `tickercast.app.App` offers it."""
+
+    @property
+    def store(self) -> ObjectStore:
+        """The data bucket; a write is followed by its event."""
+
+    @property
+    def models(self) -> ModelStore:
+        """The published models."""
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The tables and views, ready for use."""
+
+    @property
+    def registry(self) -> ModelRegistry:
+        """The trained models."""
+
+    @property
+    def notifiers(self) -> Sequence[Notifier]:
+        """The receivers of alerts; empty if none are configured."""
+
+    @property
+    def drift_reporter(self) -> DriftReporter:
+        """Draws drift reports."""
+
+    @property
+    def fit(self) -> Fit:
+        """The training."""
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """The seeds of the networks of a training."""
+
+    def now(self) -> datetime:
+        """The time."""
+
+    def patience(self) -> Patience:
+        """How long to wait for the function, counted from the call."""
+
+    def store_with_new_champion(self) -> ObjectStore:
+        """The data bucket, once the function serves a champion that was just published."""
+
+    def tuned_recipe(self, market: Market, through: date) -> Recipe:
+        """Search for a recipe in bounded time, using nothing after a date."""
+
+    def load_bundle(self, bundle: Bundle) -> RollingPredictor:
+        """Load a bundle, ready to predict."""
+
+    def evaluation_baselines(self, series: Sequence[Bars], through: date) -> Sequence[Predictor]:
+        """The baselines of a training; see `models.catalogue`."""
+
+    def promotion_baselines(self, series: Sequence[Bars], through: date) -> Sequence[Predictor]:
+        """The baselines of a promotion; see `models.catalogue`."""
+
+    def draw_evaluation(self, report: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> bytes:
+        """Draw an evaluation as PNG."""
+
+
+@dataclass
+class Day:
+    """The results of a daily run, step by step; None stands for a step that was not needed.
+
+    Attributes:
+        market: the bars.
+        caught_up: the uploads.
+        results: the forecasts that followed, and the reason for each other symbol.
+        lost: a reason for each upload that is not accounted for.
+        scores: of the champion.
+        probation: the decision, or why there was none.
+        drift: the drift check, or why there was none.
+        planned: whether and how a challenger was trained.
+        decided: the decision on the champion.
+        reforecast: symbols whose newest forecast was made again by another champion.
+        alerts: the open alerts, or why a receiver did not accept them.
+    """
+
+    market: Market
+    caught_up: CaughtUp
+    results: Results
+    lost: Sequence[FunctionUnavailable]
+    scores: Scores
+    probation: Decided | str
+    drift: DriftCheck | str
+    planned: TrainingPlan
+    decided: Decided
+    reforecast: int
+    alerts: SentAlerts | AlertUnavailable = field(default_factory=lambda: SentAlerts(()))
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Everything that could not be done, by symbol or upload."""
+        failures = {symbol: str(why) for symbol, why in {**self.market.failures, **self.results.failures}.items()}
+        return failures | {f"upload {number}": str(why) for number, why in enumerate(self.lost, start=1)}
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was left to do."""
+        return not (self.caught_up.uploads or self.planned.wanted or self.reforecast)
+
+
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes of a job the step that is called instead."""
+
+
+def run_day(
+    symbols: Sequence[str],
+    as_of: date | None,
+    *,
+    source: MarketData,
+    services: Services,
+    wrap: Wrap = lambda job: job,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Day:
+    """Do the day's work for a watchlist.
+
+    Args:
+        symbols: the watchlist, without duplicates.
+        as_of: the last date wanted; None: today.
+        source: the market data.
+        services: everything else.
+        wrap: makes of each job the step that is called instead.
+        on_progress: called with the epochs of a training done and their total.
+
+    Raises:
+        UsageError: another run holds the lock.
+        TickercastError: the day cannot be finished now; the receivers of alerts are told, and it can be run again.
+    """
+    with lease(services.store, LOCK, now=services.now):
+        today = services.now().date()
+        current = symbols if as_of in (None, today) else None  # a past date needs no current forecast
+        steps = _Steps(services, wrap)
+        try:
+            day = _run(steps, symbols, as_of or today, source, on_progress)
+        except Exception as error:  # whatever it is, the day failed
+            with suppress(TickercastError):  # the alerts may need what has failed
+                steps.alert(current, str(error) or type(error).__name__)
+            raise
+        day.alerts = steps.alert(current, "")
+    return day
+
+
+@dataclass(frozen=True)
+class _Steps:
+    services: Services
+    wrap: Wrap
+
+    def __call__(self, job: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        done: R = self.wrap(job)(*args, **kwargs)
+        return done
+
+    def alert(self, watchlist: Sequence[str] | None, failure: str) -> SentAlerts | AlertUnavailable:
+        """Send the news; a receiver that does not accept its message gets it at the next check."""
+        return self(
+            _or_error(send_alerts, AlertUnavailable),
+            store=self.services.store,
+            models=self.services.models,
+            warehouse=self.services.warehouse,
+            notifiers=self.services.notifiers,
+            now=self.services.now(),
+            watchlist=watchlist,
+            flow_failure=failure,
+        )
+
+
+E = TypeVar("E", bound=Exception)
+
+
+def _or_error(job: Callable[P, R], *kinds: type[E]) -> Callable[P, R | E]:
+    """The same job, with errors of some kinds as results."""
+
+    @functools.wraps(job)
+    def attempt(*args: P.args, **kwargs: P.kwargs) -> R | E:
+        try:
+            return job(*args, **kwargs)
+        except kinds as error:
+            return error
+
+    return attempt
+
+
+def _run(
+    step: _Steps, symbols: Sequence[str], as_of: date, source: MarketData, on_progress: Callable[[int, int], None]
+) -> Day:
+    services = step.services
+    store, models, warehouse, registry = services.store, services.models, services.warehouse, services.registry
+    market = step(fetch, symbols, FIRST, as_of, source=source, warehouse=warehouse, now=services.now())
+    caught_up = step(catch_up, market, store=store, warehouse=warehouse, now=services.now())
+    results, lost = step(collect_results, caught_up, market, warehouse=warehouse, patience=services.patience())
+    scores = step(read_scores, market, models=models, warehouse=warehouse)
+    probation = step(
+        review_probation, market, scores, models=models, registry=registry, warehouse=warehouse, now=services.now()
+    )
+    drift = _drift(step, market)
+    condition = scores.condition(() if isinstance(drift, str) else tuple(drift.reasons))
+    planned = step(plan_training, market, condition, models=models, warehouse=warehouse)
+    contest = _contest(step, market, planned, on_progress) if planned.wanted else None
+    decided = step(
+        decide_promotion,
+        market,
+        planned,
+        contest,
+        models=models,
+        registry=registry,
+        warehouse=warehouse,
+        now=services.now(),
+    )
+    renewed = _reforecast(step, market)
+    return Day(market, caught_up, results, lost, scores, probation, drift, planned, decided, renewed)
+
+
+def _drift(step: _Steps, market: Market) -> DriftCheck | str:
+    """Check for drift, once a day; the reason if that is not possible."""
+    services = step.services
+    if recorded_decision(services.models, services.models.pointer().name, market.day, "promotion") is not None:
+        return f"{market.day} has been checked already"
+    found = step(
+        _or_error(check_drift, UsageError, TooFewSessions),
+        market.day,
+        market.symbols,
+        warehouse=services.warehouse,
+        store=services.store,
+        models=services.models,
+        load=services.load_bundle,
+        reporter=services.drift_reporter,
+        now=services.now(),
+    )
+    return found if isinstance(found, DriftCheck) else str(found)
+
+
+def _contest(step: _Steps, market: Market, planned: TrainingPlan, on_progress: Callable[[int, int], None]) -> Any:
+    """Train a challenger and evaluate it beside the champion; the reason if it cannot be trained."""
+    services = step.services
+    challenger = step(
+        _or_error(train_challenger, Permanent),
+        market,
+        planned,
+        fit=services.fit,
+        tuning=services.tuned_recipe,
+        baselines=services.evaluation_baselines,
+        registry=services.registry,
+        picture=services.draw_evaluation,
+        seeds=services.seeds,
+        on_progress=on_progress,
+    )
+    if isinstance(challenger, Permanent):
+        return challenger
+    return step(
+        evaluate_challenger,
+        market,
+        challenger,
+        models=services.models,
+        load=services.load_bundle,
+        baselines=services.promotion_baselines,
+        picture=services.draw_evaluation,
+    )
+
+
+def _reforecast(step: _Steps, market: Market) -> int:
+    """Make the newest forecasts again if another version made them; the number of symbols."""
+    services = step.services
+    served = services.models.pointer().version
+    if not outdated_files(market, served, services.warehouse):
+        return 0
+    store = services.store_with_new_champion()
+    again = step(reforecast, market, served, store=store, warehouse=services.warehouse)
+    collect_results(CaughtUp(again), market, warehouse=services.warehouse, patience=services.patience())
+    return sum(len(sent.symbols) for sent in again)

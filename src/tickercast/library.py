@@ -1,0 +1,229 @@
+"""The library: what `import tickercast` offers a notebook or another program."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, overload
+
+import pandas as pd
+
+from tickercast import config
+from tickercast.app import App
+from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, rolling_losses, summary
+from tickercast.domain.forecast import Forecast, Prediction, Predictor
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.price_files import read_csv as read_bytes
+from tickercast.domain.symbols import parse_symbol
+from tickercast.errors import NoRecentBars, UsageError
+from tickercast.models.catalogue import evaluation_baselines
+
+__all__ = ["App", "Bars", "Evaluation", "Forecast", "Model", "evaluate", "load_model", "open", "read_csv"]
+
+
+def open(**settings: Any) -> App:  # noqa: A001  # as gzip.open and others
+    """Open the application over the configured engines.
+
+    Args:
+        settings: see `config.Settings`, for example `bucket`, `warehouse` or `source`; each that is not given comes
+            from the environment, or is the default of a laptop.
+
+    Raises:
+        UsageError: a setting is not valid.
+    """
+    known = set(config.Settings.model_fields)
+    unknown = sorted(set(settings) - known)
+    if unknown:
+        raise UsageError(f"{unknown[0]!r} is not a setting: one of {', '.join(sorted(known))} was needed.")
+    return App(config.load().model_copy(update=settings))
+
+
+def read_csv(path: str | Path, *, symbol: str | None = None) -> Reading:
+    r"""Read a CSV of daily bars, which may hold many symbols.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "MSFT.csv"
+    >>> _ = file.write_text("Date,Open,High,Low,Close\n2023-07-20,10,12,9,11\n2023-07-21,11,13,10,12\n")
+    >>> bars = read_csv(file)["MSFT"]
+    >>> str(bars.cutoff), bars.last_close
+    ('2023-07-21', 12.0)
+
+    Args:
+        path: the file; its columns are Date, Open, High, Low, Close and, if there are any, Adj Close, Volume, Symbol.
+        symbol: the symbol of a file without a column Symbol; by default the name of the file.
+
+    Returns:
+        A mapping of symbols to `Bars`; the reason for each symbol that could not be read is in `failures`, and is
+        raised when that symbol is asked for.
+
+    Raises:
+        UsageError: the file cannot be read, or its name is not a symbol and it has no column Symbol.
+        InvalidBars: nothing in the file can be used.
+    """
+    file = Path(path)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
+    return read_bytes(content, symbol=symbol or _named(file))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is ready to predict.
+
+    Attributes:
+        predictor: the model behind it; see `domain.forecast.Predictor` for its arrays.
+    """
+
+    predictor: Predictor
+
+    @property
+    def name(self) -> str:
+        """The registered model's name."""
+        return self.predictor.name
+
+    @property
+    def version(self) -> str:
+        """The registered version."""
+        return self.predictor.version
+
+    @overload
+    def predict(self, bars: Bars) -> Forecast: ...
+
+    @overload
+    def predict(self, bars: Reading | Iterable[Bars]) -> list[Forecast]: ...
+
+    def predict(self, bars: Bars | Reading | Iterable[Bars]) -> Forecast | list[Forecast]:
+        """Forecast the sessions that follow the last bar.
+
+        Args:
+            bars: the bars of one symbol, or of several.
+
+        Returns:
+            One forecast a symbol; a single one for the bars of one symbol.
+
+        Raises:
+            TooFewSessions: a series is shorter than the model needs.
+            CalendarError: the sessions of a symbol's exchange are not known.
+        """
+        series = _series(bars)
+        made = [
+            Prediction(
+                one.symbol,
+                one.cutoff,
+                one.last_close,
+                DAILY.next_steps(one.symbol, one.cutoff, self.predictor.horizon),
+                log_returns,
+                self.name,
+                self.version,
+                simulated=one.simulated,
+            ).forecast()
+            for one, log_returns in zip(series, self.predictor.predict(series), strict=True)
+        ]
+        return made[0] if isinstance(bars, Bars) else made
+
+
+def load_model(name: str = "champion") -> Model:
+    """Load a model by its name.
+
+    >>> load_model("ewma-t").name, load_model().name
+    ('ewma-t', 'tickercast-lstm')
+
+    Args:
+        name: `champion` is the published one, or the one that comes with the package if none has been published;
+            otherwise a baseline, a statistical model, or the folder of a bundle; see `models.catalogue`.
+
+    Raises:
+        UsageError: there is no such model, or its package is not installed.
+        BundleError: the bundle is damaged.
+    """
+    return Model(App().load_model(name))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The evaluation of a model beside the baselines.
+
+    Attributes:
+        losses: the losses of each model, the judged one first; see `domain.evaluation.losses`.
+    """
+
+    losses: Mapping[str, pd.DataFrame]
+
+    def frame(self) -> pd.DataFrame:
+        """One row a model: origins `n`, scaled pinball loss `sp`, coverage, and errors relative to the last close."""
+        return pd.DataFrame({name: summary(table) for name, table in self.losses.items()}).T
+
+    def ratios(self) -> pd.DataFrame:
+        """One row a baseline: the ratio of the model's loss to it (below 1 is better), with its 95% interval."""
+        (_, own), *others = self.losses.items()
+        rows = {name: loss_ratio(own, table, "sp") for name, table in others}
+        return pd.DataFrame(rows, index=["ratio", "lo", "hi"]).T
+
+    def by_step(self) -> pd.DataFrame:
+        """One row a step: the same measures as `frame`, of the judged model."""
+        (_, own), *_ = self.losses.items()
+        return pd.DataFrame(by_group(own, "step")).T
+
+    def report(self) -> dict[str, Any]:
+        """The report as plain values; see `domain.evaluation.evaluation_report`."""
+        return evaluation_report(self.losses)
+
+
+def evaluate(
+    model: Model | str,
+    bars: Bars | Reading | Iterable[Bars],
+    first: date | str,
+    last: date | str,
+    *,
+    every: int = DAILY.horizon,
+) -> Evaluation:
+    """Evaluate a model on past sessions, beside the baselines.
+
+    Args:
+        model: a model, or its name.
+        bars: the bars of one or more symbols, from well before `first` to ten sessions after `last`.
+        first: the first date to forecast from.
+        last: the last date to forecast from.
+        every: sessions from one origin to the next.
+
+    Raises:
+        UsageError: a date or the model is not valid.
+        NoRecentBars: no session in that range has enough bars before and after it.
+    """
+    judged = load_model(model) if isinstance(model, str) else model
+    begin, end = _date(first), _date(last)
+    series = _series(bars)
+    models = {judged.name: judged.predictor}
+    models |= {baseline.name: baseline for baseline in evaluation_baselines(series, begin - timedelta(days=1))}
+    tables = rolling_losses(models, series, begin, end, every=every)
+    if any(table.empty for table in tables.values()):
+        raise NoRecentBars(
+            f"No session from {begin} to {end} has enough bars before it and {judged.predictor.horizon} after it. "
+            "Name other dates, or give more bars."
+        )
+    return Evaluation(tables)
+
+
+def _series(bars: Bars | Reading | Iterable[Bars]) -> Sequence[Bars]:
+    if isinstance(bars, Bars):
+        return [bars]
+    return list(bars.bars.values() if isinstance(bars, Reading) else bars)
+
+
+def _named(file: Path) -> str | None:
+    try:
+        return parse_symbol(file.stem)
+    except UsageError:
+        return None
+
+
+def _date(day: date | str) -> date:
+    if isinstance(day, date):
+        return day
+    try:
+        return date.fromisoformat(day)
+    except ValueError as error:
+        raise UsageError(f"{day[:40]!r} is not a date: YYYY-MM-DD was needed, as in 2023-07-22.") from error

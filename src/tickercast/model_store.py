@@ -1,0 +1,246 @@
+"""The model store: published bundles in a bucket, and the pointer at those that are served.
+
+The files of a version are written once and never changed; only the pointer changes, in one atomic write. To roll back
+is to point at an older version.
+"""
+
+import uuid
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tickercast.domain.drift import Reference
+from tickercast.domain.drift import read_reference as parse_reference
+from tickercast.domain.model_card import (
+    CHAMPION,
+    Bundle,
+    ModelCard,
+    Pointer,
+    check_sha256,
+    folder,
+    read_bundle,
+)
+from tickercast.domain.model_page import describe
+from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
+from tickercast.ports import ObjectStore
+
+
+class ModelStore:
+    """The published models of a bucket.
+
+    Every method may raise `StoreUnavailable`, after which the same call may succeed.
+
+    Args:
+        store: the bucket; writes to it make no events.
+        shipped: the folder with the bundle that is published where none has been.
+    """
+
+    def __init__(self, store: ObjectStore, shipped: Path) -> None:
+        self.store = store
+        self._shipped = shipped
+
+    @property
+    def url(self) -> str:
+        """Where the models are, as the user configured it."""
+        return self.store.url
+
+    @cached_property
+    def shipped(self) -> Bundle:
+        """The champion that comes with the package."""
+        pointer = Pointer.model_validate_json((self._shipped / CHAMPION).read_bytes())
+        version = self._shipped / folder(pointer.name, pointer.version)
+        return read_bundle(
+            (version / "model.onnx").read_bytes(),
+            (version / "model.json").read_bytes(),
+            (version / "reference.json").read_bytes,
+        )
+
+    # ------------------------------------------------------------ the pointer
+
+    def generation(self) -> int:
+        """The live generation of the pointer, 0 where nothing has been published."""
+        return self.store.generation(CHAMPION)
+
+    def pointer(self) -> Pointer:
+        """Read which models are served.
+
+        Raises:
+            BundleError: the pointer is corrupt.
+            ModelUnavailable: no version has been published.
+        """
+        try:
+            return Pointer.model_validate_json(self.store.read(CHAMPION))
+        except ObjectNotFound as error:
+            raise ModelUnavailable(
+                f"{self.url} holds no {CHAMPION}: a published model was needed. Run tickercast provision."
+            ) from error
+        except ValidationError as error:
+            raise BundleError(f"{CHAMPION} in {self.url} does not parse. Point it at a published version.") from error
+
+    def point(self, pointer: Pointer, *, replacing: int | None = None) -> Bundle:
+        """Serve what a pointer names, after reading the champion back whole, and return that.
+
+        Args:
+            pointer: the champion and the models beside it.
+            replacing: the pointer's generation when this was decided, 0 if there was none; None replaces any.
+
+        Raises:
+            BundleError: the version's files are corrupt or belong to another version.
+            ModelUnavailable: the version has not been published.
+            PreconditionFailed: the pointer has changed since.
+        """
+        bundle = self.read(pointer.name, pointer.version)
+        content = pointer.model_copy(update={"nonce": uuid.uuid4().hex}).model_dump_json() + "\n"
+        try:
+            self.store.write(CHAMPION, content.encode(), if_generation=replacing)
+        except PreconditionFailed as error:
+            raise PreconditionFailed(
+                f"Another version came to be served from {self.url} while version {pointer.version} was being chosen, "
+                f"so {pointer.version} is not served. Look at tickercast models, then decide again."
+            ) from error
+        return bundle
+
+    def rollback(self, to: str | None = None) -> Bundle:
+        """Serve an older version again, after reading it back whole, and return it.
+
+        Args:
+            to: the version; by default the one published before the champion.
+
+        Raises:
+            UsageError: there is no such version.
+            BundleError: the version's files are corrupt.
+            ModelUnavailable: nothing has been published.
+            PreconditionFailed: the pointer has changed meanwhile.
+        """
+        decided_at = self.generation()
+        pointer = self.pointer()
+        published = self.versions(pointer.name)
+        older = [version for version in published if int(version) < int(pointer.version)]
+        wanted = to or (older[-1] if older else None)
+        if wanted is None or wanted not in published:
+            raise UsageError(
+                f"{self.url} holds {pointer.name} {', '.join(published)}, of which {pointer.version} is served: "
+                f"{f'version {to}' if to else 'an older version'} was needed to roll back to. Name one with --to."
+            )
+        return self.point(pointer.pointing(wanted), replacing=decided_at)
+
+    # ------------------------------------------------------------ bundles
+
+    def champion(self) -> Bundle:
+        """Read the served champion.
+
+        Raises:
+            BundleError: the pointer or the files it names are corrupt.
+            ModelUnavailable: no version has been published.
+        """
+        pointer = self.pointer()
+        return self.read(pointer.name, pointer.version)
+
+    def read(self, name: str, version: str) -> Bundle:
+        """Read a published version.
+
+        Raises:
+            BundleError: its files are corrupt or belong to another version.
+            ModelUnavailable: it has not been published.
+        """
+        where = folder(name, version)
+        try:
+            bundle = read_bundle(self.store.read(f"{where}/model.onnx"), self.store.read(f"{where}/model.json"))
+        except ObjectNotFound as error:
+            raise ModelUnavailable(
+                f"{self.url} does not hold {name} {version}: model.onnx and model.json were needed in {where}. "
+                "Publish that version, or point at another."
+            ) from error
+        if (bundle.card.name, bundle.card.version) != (name, version):
+            raise BundleError(
+                f"{where} in {self.url} holds {bundle.card.name} {bundle.card.version}. Publish {name} {version} "
+                "again under a new version."
+            )
+        return bundle
+
+    def reference(self, card: ModelCard) -> Reference:
+        """Read the reference that drift from a version's training is measured against.
+
+        Raises:
+            UsageError: the version has none.
+            BundleError: it is corrupt or missing.
+        """
+        if not card.reference_sha256:
+            raise UsageError(
+                f"{card.name} {card.version} has no reference of its training, so drift from it cannot be measured. "
+                "Train and publish a newer version."
+            )
+        name = f"{folder(card.name, card.version)}/reference.json"
+        try:
+            content = self.store.read(name)
+        except ObjectNotFound as error:
+            raise BundleError(
+                f"{self.url} holds no {name}, and its card names one. Publish the version again."
+            ) from error
+        check_sha256("reference", content, card.reference_sha256, card)
+        return parse_reference(content)
+
+    def versions(self, name: str) -> list[str]:
+        """The published versions of a model, oldest first."""
+        prefix, card = folder(name, ""), "/model.json"
+        stored = (found for found in self.store.names(prefix) if found.endswith(card))
+        versions = (found.removeprefix(prefix).removesuffix(card) for found in stored)
+        return sorted((version for version in versions if version.isdigit()), key=int)
+
+    def write(self, bundle: Bundle) -> None:
+        """Write the files of a bundle, its card last; doing so twice changes nothing.
+
+        Raises:
+            BundleError: the bundle has no version or lacks a file, or the version was published with other content.
+        """
+        card = bundle.card
+        if not card.version:
+            raise BundleError(
+                f"The bundle of {card.name} has no version: one was needed to publish it. Register it first."
+            )
+        if card.version in self.versions(card.name):
+            self._check_same(bundle)
+            return
+        for name, content in files(bundle).items():
+            self._write_once(name, content)
+
+    def _check_same(self, bundle: Bundle) -> None:
+        """Compare with the published version; a new registry gives the same network another run id."""
+        card, there = bundle.card, self.read(bundle.card.name, bundle.card.version).card
+        if there.model_copy(update={"run_id": card.run_id}) != card:
+            raise self._taken(folder(card.name, card.version))
+
+    def _taken(self, name: str) -> BundleError:
+        return BundleError(
+            f"{name} in {self.url} exists with other content, and published versions never change. Register the model "
+            "again for a new version."
+        )
+
+    def _write_once(self, name: str, content: bytes) -> None:
+        try:
+            self.store.write(name, content, if_generation=0)
+        except PreconditionFailed:
+            if self.store.read(name) != content:
+                raise self._taken(name) from None
+
+
+def files(bundle: Bundle) -> dict[str, bytes]:
+    """The objects of a bundle by name, in the order in which they are written.
+
+    Raises:
+        BundleError: its reference was not read.
+    """
+    where = folder(bundle.card.name, bundle.card.version)
+    bundle.check_whole()
+    reference = {f"{where}/reference.json": bundle.reference} if bundle.reference else {}
+    card = bundle.card.model_dump_json(indent=2) + "\n"
+    return {f"{where}/model.onnx": bundle.onnx, **reference, f"{where}/model.json": card.encode()}
+
+
+def publishable(bundle: Bundle) -> dict[str, bytes]:
+    """The files that make a bundle the champion of an empty store, by name: its own, a page for people, the pointer."""
+    card = bundle.card
+    page = {f"{folder(card.name, card.version)}/MODEL_CARD.md": describe(card).encode()}
+    pointer = Pointer(name=card.name, version=card.version).model_dump_json() + "\n"
+    return files(bundle) | page | {CHAMPION: pointer.encode()}

@@ -1,0 +1,72 @@
+"""Stored forecasts, as typed values."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from tickercast.domain.forecast import LEVELS, Forecast, Role, Step
+from tickercast.ports import MarketData, Warehouse
+
+
+def champion_forecasts(ledger: pd.DataFrame, warehouse: Warehouse) -> dict[str, Forecast]:
+    """Read the champion's forecast of each symbol that rows of the ledger account for.
+
+    If a later run has replaced a forecast with the same cutoff, the newer one is returned, under its own object and
+    generation.
+
+    Args:
+        ledger: rows with the status `forecast`, one a symbol.
+        warehouse: where the forecasts are.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    if ledger.empty:
+        return {}
+    wanted = {"symbol": list(ledger["symbol"]), "cutoff": list(ledger["cutoff"].dt.date.unique())}
+    found = warehouse.read("champion_forecasts", wanted).merge(ledger[["symbol", "cutoff", "simulated"]])
+    return {str(symbol): _forecast(rows.sort_values("step")) for symbol, rows in found.groupby("symbol")}
+
+
+def actual_closes(forecasts: Sequence[Forecast], *, source: MarketData) -> dict[str, Mapping[date, float]]:
+    """Fetch the closes of the target dates, for each symbol as far as the source has them.
+
+    Args:
+        forecasts: one a symbol.
+        source: where their bars came from, so that splits are adjusted alike.
+
+    Raises:
+        Transient: the source does not answer.
+    """
+    if not forecasts:
+        return {}
+    first = min(made.steps[0].target_date for made in forecasts)
+    last = max(made.steps[-1].target_date for made in forecasts)
+    reading = source.fetch([made.symbol for made in forecasts], first, last, advance=lambda _: None)
+    return {
+        symbol: dict(zip(bars.frame["session_date"].dt.date, bars.frame["close"].astype(float), strict=True))
+        for symbol, bars in reading.bars.items()
+    }
+
+
+def _forecast(rows: pd.DataFrame) -> Forecast:
+    first = rows.iloc[0]
+    return Forecast(
+        symbol=first["symbol"],
+        cutoff=first["cutoff"].date(),
+        last_close=float(first["last_close"]),
+        steps=tuple(_step(row) for row in rows.to_dict("records")),
+        model_name=first["model_name"],
+        model_version=first["model_version"],
+        role=Role.CHAMPION,
+        simulated=bool(first["simulated"]),
+        model_has_seen=bool(first["model_has_seen"]),
+        object=first["object"],
+        generation=int(first["generation"]),
+    )
+
+
+def _step(row: Mapping[Any, Any]) -> Step:
+    return Step(int(row["step"]), row["target_date"].date(), **{name: float(row[name]) for name in LEVELS})

@@ -1,0 +1,93 @@
+"""The ledger: the status of every file that was sent, one entry a symbol."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import pandas as pd
+
+from tickercast.domain import objects
+from tickercast.ports import ObjectStore, Warehouse
+from tickercast.reading.queries import ask
+
+UNACCOUNTED = "unaccounted"
+"""The status of a file that the ledger does not hold: its event is under way, or was lost."""
+
+_REQUESTS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The status of one symbol of a file.
+
+    Attributes:
+        object: the file.
+        generation: the version of it.
+        symbol: the series; None stands for the whole file.
+        status: as the ledger has it, or `UNACCOUNTED`.
+        reason: why it was rejected, or a remark on the forecast.
+        cutoff: the forecast origin, where it was forecast.
+        received_at: when its event arrived.
+    """
+
+    object: str
+    generation: int
+    symbol: str | None
+    status: str
+    reason: str = ""
+    cutoff: date | None = None
+    received_at: datetime | None = None
+
+
+def entries(ledger: pd.DataFrame) -> list[Entry]:
+    """Rows of the ledger as values, the newest first."""
+    return list(_entries(ledger.sort_values(["received_at", "object", "generation"], ascending=[False, True, False])))
+
+
+def newest(warehouse: Warehouse, limit: int, name: str = "") -> tuple[list[Entry], int]:
+    """The newest entries, at most `limit` unless one object's are asked for, and how many there are.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    if name:
+        found = entries(warehouse.read("ingestions", {"object": name}))
+        return found, len(found)
+    [count] = ask(warehouse, "ledger_count")["entries"]
+    return entries(ask(warehouse, "ledger_newest", rows=limit)), int(count)
+
+
+def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
+    """The live files of prices that were not forecast whole: rejected, or not accounted for.
+
+    Raises:
+        StoreUnavailable, WarehouseUnavailable: try again.
+    """
+    names = [name for name in store.names(objects.PRICES) if objects.is_prices(name)]
+    if not names:
+        return []
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        live = pd.DataFrame({"object": names, "generation": list(pool.map(store.generation, names))})
+    held = live.merge(warehouse.read("ingestions", {"object": names}), on=["object", "generation"], how="left")
+    lost = held[held["status"].isna()]
+    return [
+        *entries(held[held["status"].notna() & held["status"].ne("forecast")]),
+        *(
+            Entry(name, int(generation), None, UNACCOUNTED)
+            for name, generation in zip(lost["object"], lost["generation"], strict=True)
+        ),
+    ]
+
+
+def _entries(ledger: pd.DataFrame) -> Iterator[Entry]:
+    for row in ledger.to_dict("records"):
+        yield Entry(
+            object=row["object"],
+            generation=int(row["generation"]),
+            symbol=row["symbol"] if pd.notna(row["symbol"]) else None,
+            status=row["status"],
+            reason=row["reason"] if pd.notna(row["reason"]) else "",
+            cutoff=row["cutoff"].date() if pd.notna(row["cutoff"]) else None,
+            received_at=row["received_at"].to_pydatetime(),
+        )

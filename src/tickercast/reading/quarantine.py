@@ -1,0 +1,73 @@
+"""The quarantine: the rejected files that are kept, with their reasons."""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from tickercast.domain import objects
+from tickercast.errors import ObjectNotFound, UsageError
+from tickercast.ports import ObjectStore
+
+_REQUESTS_AT_ONCE = 16
+_UNKNOWN = "No reason is stored beside it."
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A rejected file.
+
+    Attributes:
+        name: the object's name in quarantine.
+        object: the name that it had.
+        generation: the version that was rejected.
+        quarantined_at: when it was rejected, ISO 8601, or empty.
+        reasons: one sentence a symbol.
+    """
+
+    name: str
+    object: str
+    generation: int
+    quarantined_at: str
+    reasons: Sequence[str]
+
+
+def quarantined(store: ObjectStore) -> list[Quarantined]:
+    """All files in quarantine, the newest first.
+
+    Raises:
+        StoreUnavailable: try again.
+    """
+    names = [name for name in store.names(objects.QUARANTINE) if objects.unquarantined(name)]
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        found = list(pool.map(lambda name: find(name, store), names))
+    return sorted(found, key=lambda kept: (kept.quarantined_at, kept.generation), reverse=True)
+
+
+def find(name: str, store: ObjectStore) -> Quarantined:
+    """One file in quarantine.
+
+    Args:
+        name: its name there, with or without `quarantine/`.
+        store: where it is.
+
+    Raises:
+        UsageError: there is no such file.
+        StoreUnavailable: try again.
+    """
+    name = objects.QUARANTINE + name.removeprefix(objects.QUARANTINE)
+    was = objects.unquarantined(name)
+    if was is None or not store.generation(name):
+        raise UsageError(f"{name[:120]!r} is not in quarantine. tickercast quarantine list names what is.")
+    stored = _reason(name, store)
+    said = [str(reason.get("reason")) for reason in stored.get("reasons", []) if isinstance(reason, dict)]
+    return Quarantined(name, *was, str(stored.get("quarantined_at", "")), said or [_UNKNOWN])
+
+
+def _reason(name: str, store: ObjectStore) -> dict[str, Any]:
+    try:
+        stored = json.loads(store.read(objects.reason_of(name)))
+    except (ObjectNotFound, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}

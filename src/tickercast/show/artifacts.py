@@ -1,0 +1,75 @@
+"""The artifacts that Prefect shows beside a task: tables and a picture, made from the job's result."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tickercast.domain.market import Market
+from tickercast.jobs.champion.decisions import Decided
+from tickercast.jobs.daily.retrain import Contest
+from tickercast.jobs.operations.drift import DriftCheck
+from tickercast.model_store import ModelStore
+from tickercast.ports import ObjectStore
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Something to show beside a task.
+
+    Attributes:
+        key: its name.
+        description: a line about it.
+        table: rows, or a header and rows; None for Markdown.
+        markdown: the text, if it is not a table.
+    """
+
+    key: str
+    description: str
+    table: list[Any] | None = None
+    markdown: str = ""
+
+
+def artifacts(job: str, result: Any, models: ModelStore, store: ObjectStore) -> Iterator[Artifact]:
+    """The artifacts of a job's result; none for most jobs.
+
+    Args:
+        job: its name.
+        result: what it returned.
+        models: where evaluation reports are.
+        store: where drift reports are.
+    """
+    match result:
+        case Market():
+            yield _quality(result)
+        case DriftCheck():
+            columns = ["kind", "name", "score", "threshold", "drifted"]
+            table = [columns, *result.rows[columns].values.tolist()]
+            yield Artifact("drift", f"{store.url}/{result.report}", table)
+        case Contest() if result.report:
+            yield from _contest(result, models)
+        case Decided() if job == "decide_promotion":
+            values = {name: value for name, value in result.model_dump().items() if value is not None}
+            rows = [{"": name, "value": str(value)} for name, value in values.items()]
+            yield Artifact("decision", f"{result.decision}: {result.reason}", rows)
+
+
+def _quality(market: Market) -> Artifact:
+    odd = [{"symbol": found.symbol, "check": found.check, "finding": found.text} for found in market.findings]
+    failed = [{"symbol": symbol, "check": "failed", "finding": str(why)} for symbol, why in market.failures.items()]
+    return Artifact("quality", f"Bars up to {market.day}", odd + failed or [{"finding": "none"}])
+
+
+def _contest(contest: Contest, models: ModelStore) -> Iterator[Artifact]:
+    report: Mapping[str, Any] = json.loads(models.store.read(contest.report))
+    rows = [
+        {"against": baseline, "loss": loss, "ratio": round(ratio, 4), "from": round(low, 4), "to": round(high, 4)}
+        for baseline, losses in report["ratios"].items()
+        for loss, (ratio, low, high) in losses.items()
+    ]
+    version = contest.challenger.card.version
+    yield Artifact("comparison", f"Challenger {version}", rows)
+    picture = base64.b64encode(models.store.read(contest.report.removesuffix("json") + "png")).decode()
+    text = f"![Reliability, and loss by step](data:image/png;base64,{picture})\n\n`{models.url}/{contest.report}`"
+    yield Artifact("comparison-picture", f"Challenger {version}", markdown=text)
