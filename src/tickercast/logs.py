@@ -26,7 +26,7 @@ _TRACE_HEADERS = {
 
 
 def set_up(project: str) -> None:
-    """Sends the lines of this package to standard output as JSON, unless the process has decided otherwise.
+    """Send the lines of this package to standard output as JSON, unless the process has decided otherwise.
 
     The command line has: there, standard output belongs to the answer.
 
@@ -45,7 +45,7 @@ def set_up(project: str) -> None:
 
 @contextmanager
 def fields(**known: object) -> Iterator[None]:
-    """Adds fields to every line that is logged within, in this thread."""
+    """Add fields to every line that is logged within, in this thread."""
     token = _FIELDS.set({**_FIELDS.get({}), **known})
     try:
         yield
@@ -78,7 +78,7 @@ class JsonFormatter(logging.Formatter):
         self._project = project
 
     def format(self, record: logging.LogRecord) -> str:
-        """Formats one line; a traceback becomes part of the message, where Error Reporting looks for it."""
+        """Format one line; a traceback becomes part of the message, where Error Reporting looks for it."""
         message = record.getMessage()
         if record.exc_info:
             message = f"{message}\n{self.formatException(record.exc_info)}"

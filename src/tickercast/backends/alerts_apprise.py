@@ -62,7 +62,7 @@ class AppriseNotifier:
         return str(self._server.service_name)
 
     def notify(self, title: str, text: str, severity: Severity) -> None:
-        """Sends a message; see `Notifier.notify`."""
+        """Send a message; see `Notifier.notify`."""
         taken = self._apprise.notify(
             body=text, title=title, notify_type=_KINDS[severity], body_format=apprise.NotifyFormat.TEXT
         )

@@ -24,7 +24,7 @@ class EvidentlyReporter:
     """Draws one page: the tests, then a histogram of each column, today's over the training's."""
 
     def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
-        """Draws a report; see `DriftReporter.report`."""
+        """Draw a report; see `DriftReporter.report`."""
         with _quiet():
             from evidently import DataDefinition, Dataset, Report
 
@@ -46,7 +46,7 @@ def _metric(finding: Finding) -> "Metric":
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the warnings of Evidently, and of what it imports, from the user."""
+    """Keep the warnings of Evidently, and of what it imports, from the user."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield

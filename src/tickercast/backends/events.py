@@ -21,7 +21,7 @@ _TIMEOUT_S = 540.0
 
 
 def in_process(source: Path, target: str) -> Callable[[Mapping[str, Any]], None]:
-    """Delivers to the function in a file, which is loaded when the first event comes.
+    """Deliver to the function in a file, which is loaded when the first event comes.
 
     Args:
         source: the Python file that the platform would run.
@@ -44,7 +44,7 @@ def in_process(source: Path, target: str) -> Callable[[Mapping[str, Any]], None]
 
 
 def over_http(url: str) -> Callable[[Mapping[str, Any]], None]:
-    """Delivers to a function that is served at a URL."""
+    """Deliver to a function that is served at a URL."""
 
     def deliver(described: Mapping[str, Any]) -> None:
         import requests  # 0.1 s that the in-process way does not pay
@@ -60,7 +60,7 @@ def over_http(url: str) -> Callable[[Mapping[str, Any]], None]:
 
 
 def ping(url: str) -> str:
-    """Asks a served function whether it is there.
+    """Ask a served function whether it is there.
 
     Raises:
         FunctionUnavailable: nothing answers.

@@ -8,9 +8,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tickercast.version import __version__
 from tickercast.cli import daily, dashboard, forecasts, models, operations, warehouse
 from tickercast.cli.terminal import guarded, say
+from tickercast.version import __version__
 
 app = typer.Typer(
     rich_markup_mode=None,

@@ -1,1 +1,1 @@
-"""What a forecast is: pure functions and values, with no I/O, no clock and no environment."""
+"""The domain: pure functions and values, with no I/O, no clock and no environment."""

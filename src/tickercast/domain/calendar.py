@@ -1,11 +1,11 @@
-"""Which exchange a symbol trades on, and when that exchange next opens.
+"""Exchange calendars: the exchange that a symbol trades on, and its sessions.
 
 >>> [str(day) for day in next_sessions("MSFT", date(2023, 7, 22), 3)]
 ['2023-07-24', '2023-07-25', '2023-07-26']
 >>> [str(day) for day in next_sessions("ETH-USD", date(2023, 7, 22), 3)]
 ['2023-07-23', '2023-07-24', '2023-07-25']
 
-Symbols are spelled as Yahoo does and calendars are named as exchange_calendars does.
+Symbols are spelled as Yahoo spells them, and calendars are named as exchange_calendars names them.
 """
 
 from bisect import bisect_left, bisect_right
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
 
 NEW_YORK, ALWAYS_OPEN, WEEKDAYS = "XNYS", "24/7", "24/5"
-"""The calendars of what has no suffix, of crypto pairs, and of currencies."""
+"""The calendars of symbols without a suffix, of crypto pairs, and of currencies."""
 
 _YAHOO = {
     # America
@@ -82,7 +82,7 @@ _YAHOO = {
     "XASX": ".AX .XA ^AXJO ^AORD",
     "XNZE": ".NZ ^NZ50",
 }
-"""Yahoo's suffixes and best-known indices by calendar; an index that is missing is taken for an American one."""
+"""Yahoo's suffixes and best-known indices by calendar; an index that is missing is treated as American."""
 
 _CALENDARS = {spelling: name for name, spellings in _YAHOO.items() for spelling in spellings.split()}
 
@@ -93,7 +93,7 @@ _QUOTE_CURRENCIES = (
     "USD EUR GBP JPY CHF CAD AUD NZD CNY HKD SGD KRW INR TWD IDR THB PHP MYR VND RUB UAH TRY ILS AED ZAR NGN "
     "SEK NOK DKK PLN CZK HUF RON BRL MXN ARS CLP COP USDT USDC DAI BTC ETH BNB"
 )
-"""What the right side of a crypto pair may be; in BRK-B or BAC-PL it is a class of shares."""
+"""The right side of a crypto pair; in BRK-B or BAC-PL it is a share class."""
 
 _LONGEST_CLOSURE = timedelta(days=15)
 _TIME_ZONES = timedelta(days=1)  # a session that is over everywhere
@@ -107,7 +107,7 @@ def calendar_name(symbol: str) -> str:
     ('XLON', 'XNYS', '24/7', '24/5')
 
     Raises:
-        CalendarError: the symbol's suffix is of no exchange whose sessions are known.
+        CalendarError: the sessions of the suffix's exchange are not known.
     """
     if "." in symbol:
         return _of_suffix(symbol)
@@ -121,7 +121,7 @@ def calendar_name(symbol: str) -> str:
 
 
 def asset_class(symbol: str) -> str:
-    """The group that a symbol is calibrated with: `crypto`, or `` for all that has closing hours.
+    """The group that a symbol is calibrated with: `crypto`, or `` for everything with closing hours.
 
     >>> asset_class("BTC-USD"), asset_class("BRK-B"), asset_class("VOD.UNKNOWN")
     ('crypto', '', '')
@@ -178,7 +178,7 @@ def time_zone(symbol: str) -> str:
 
 
 def newest_closed(symbol: str, now: datetime) -> date | None:
-    """The newest session that has closed; None where none has for weeks.
+    """The newest session that has closed; None if none has for weeks.
 
     >>> from datetime import UTC
     >>> str(newest_closed("MSFT", datetime(2023, 7, 24, 19, 59, tzinfo=UTC)))
@@ -260,7 +260,7 @@ def _sessions(name: str, first_year: int, last_year: int) -> tuple[date, ...]:
 
 @lru_cache(maxsize=64)
 def _bounds(name: str) -> tuple[date | None, date]:
-    # Only a calendar that was built tells what it knows; every one knows 2022.
+    # Only a built calendar knows its bounds; every one knows 2022.
     calendar = _calendar(name, date(2022, 1, 1), date(2022, 12, 31))
     lower, upper = calendar.bound_min(), calendar.bound_max()
     return lower and lower.date(), upper.date() if upper else _LAST_TIMESTAMP
@@ -271,7 +271,7 @@ def _build(name: str, first: date, last: date) -> tuple[date, ...]:
 
 
 def _calendar(name: str, first: date, last: date) -> "ExchangeCalendar":
-    import exchange_calendars  # here, since whoever only uploads or reads need not pay for it
+    import exchange_calendars  # here, since uploads and queries do not need it
 
     # Without `start` and `end` twenty years are built.
     return exchange_calendars.get_calendar(name, start=first.isoformat(), end=last.isoformat())

@@ -1,4 +1,4 @@
-"""What a model was trained on or measured with: bars that can be told from any others by one hash."""
+"""The data of a training or evaluation: bars identified by one hash."""
 
 import hashlib
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ Dates = NDArray[np.datetime64]
 
 @dataclass(frozen=True)
 class Dataset:
-    """The bars of several symbols, described.
+    """A description of the bars of several symbols.
 
     Attributes:
         source: where they came from, as the user named it.
         sha256: over symbols, session dates and values; neither the order of the symbols nor the machine matters.
         first: the first session of any symbol.
         last: the last session of any symbol.
-        symbols: those that have bars.
-        rows: bars of all of them.
+        symbols: the symbols that have bars.
+        rows: the number of bars.
     """
 
     source: str
@@ -36,7 +36,7 @@ class Dataset:
 
 
 def dataset(source: str, series: Sequence[Bars], through: date) -> Dataset:
-    """Describes the bars on or before `through`.
+    """Describe the bars on or before `through`.
 
     Raises:
         TooFewSessions: there are none.
@@ -61,7 +61,7 @@ def _dates(bars: Bars, through: date) -> Dates:
 
 
 def _sha256(used: Sequence[tuple[Bars, Dates]]) -> str:
-    """Hashes little-endian bytes, with one NaN for all, since NaNs differ in bits that mean nothing."""
+    """Hash little-endian bytes, with one NaN for all, since the bits of NaNs may differ."""
     total = hashlib.sha256()
     for bars, dates in used:
         values = bars.frame[list(BAR_COLUMNS[1:])].to_numpy(dtype=np.float64, na_value=np.nan)[: len(dates)]

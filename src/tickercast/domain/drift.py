@@ -31,25 +31,25 @@ ORIGINS = 20
 """The last forecast origins, all their ten closes known, that performance is measured on."""
 
 INPUTS = (*STEP_FEATURES, *STATIC_FEATURES)
-"""What the network sees of the last session."""
+"""The network's inputs at the last session."""
 
 WIDTHS = tuple(f"width_{step}" for step in range(1, HORIZON + 1))
-"""What it says: the logarithm of the ratio of the ends of the 95 % interval, by step."""
+"""Its forecast: the logarithm of the ratio of the ends of the 95% interval, by step."""
 
 COLUMNS = (*INPUTS, *WIDTHS)
-"""All that is compared by distance, in this order."""
+"""The columns that are compared by distance, in this order."""
 
 LOSS, COVERAGE = "loss_to_walk", "coverage_80"
-"""How it fares: its loss over the random walk's, and the share of closes inside the 80 % interval."""
+"""Its performance: its loss over the random walk's, and the share of closes inside the 80% interval."""
 
 NOMINAL = 0.8
-"""The share that ought to be inside."""
+"""The nominal share."""
 
 MARGINS = (LOSS, f"{COVERAGE}_below", f"{COVERAGE}_above")
-"""By how much these may be worse than in the backtest: a share of the ratio, and shares of closes."""
+"""The margins by which these may be worse than in the backtest: a share of the ratio, and shares of closes."""
 
 AT_LEAST, AT_MOST = "at least", "at most"
-"""How the method of a performance's finding ends: on which side of its threshold it is well."""
+"""The end of a performance finding's method: the side of its threshold that is good."""
 
 DISTANCE = "Wasserstein distance (normed)"
 """Evidently's name for the method."""
@@ -58,15 +58,15 @@ _SMALLEST_DEVIATION = 0.001  # as Evidently has it
 
 
 class Reference(BaseModel):
-    """What travels with a version of the model, to tell later days from its training.
+    """The reference of a version: a sample of its training, which later days are compared with.
 
     Attributes:
         symbols: of the sampled rows.
         session_dates: of the sampled rows.
         columns: the values of each of `COLUMNS` in the sampled rows.
         walk_ratio: the model's loss over the random walk's in training.
-        coverage_80: the share of closes inside the 80 % interval in training.
-        limits: by how many symbols are watched, the limit of each of `COLUMNS` and `MARGINS`.
+        coverage_80: the share of closes inside the 80% interval in training.
+        limits: the limit of each of `COLUMNS` and `MARGINS`, by the number of watched symbols.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,17 +83,17 @@ class Reference(BaseModel):
         return np.array([self.columns[name] for name in COLUMNS]).T
 
     def limits_for(self, watched: int) -> Mapping[str, float]:
-        """The limits for that many symbols: those of the next smaller number, which are wider."""
+        """The limits for a number of symbols: those of the next smaller number, which are wider."""
         return self.limits[max((size for size in self.limits if size <= watched), default=min(self.limits))]
 
 
 def to_json(reference: Reference) -> bytes:
-    """The file that travels with the version; it ends with a newline."""
+    """The content of a version's `reference.json`."""
     return reference.model_dump_json().encode() + b"\n"
 
 
 def read_reference(data: bytes) -> Reference:
-    """Reads what `to_json` wrote.
+    """Read what `to_json` wrote.
 
     Raises:
         BundleError: it does not parse, or was made for other columns.
@@ -154,7 +154,7 @@ def judge_distances(reference: Reference, seen: Floats, watched: int) -> list[Fi
     Args:
         reference: of the version.
         seen: `(rows, len(COLUMNS))`, the last sessions of all symbols.
-        watched: how many symbols they are of.
+        watched: the number of symbols.
 
     Returns:
         A finding for each of `COLUMNS`, in their order.
@@ -188,7 +188,7 @@ def judge_performance(
         reference: of the version.
         ratio: the sum of the forecasts' losses over that of the random walk's.
         coverage: the share of closes inside the 80% intervals.
-        watched: how many symbols they are of.
+        watched: the number of symbols.
         backtest: the ratio to the random walk that the card states; without one that of the training counts.
     """
     ratio, coverage = significant(ratio), significant(coverage)

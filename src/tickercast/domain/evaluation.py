@@ -40,7 +40,7 @@ _ENDS = {80: (QUANTILES.index(0.1), QUANTILES.index(0.9)), 95: (QUANTILES.index(
 
 @dataclass(frozen=True)
 class Origins:
-    """Where one symbol is forecast from, and what followed there.
+    """The origins of one symbol, and the closes that followed.
 
     Attributes:
         bars: all bars of the symbol.
@@ -56,15 +56,15 @@ class Origins:
 
     @property
     def horizon(self) -> int:
-        """Steps that followed each origin."""
+        """Step that followed each origin."""
         return int(self.actual.shape[1])
 
     def known(self) -> list[Bars]:
-        """The history as it was at each origin."""
+        """The series as it was at each origin."""
         return [replace(self.bars, frame=self.bars.frame.iloc[: at + 1]) for at in self.positions]
 
     def only(self, rows: Sequence[int]) -> "Origins":
-        """Some of the origins, by their numbers."""
+        """A selection of the origins, by their numbers."""
         at = np.array(rows, dtype=np.intp)
         return replace(self, positions=self.positions[at], actual=self.actual[at], sigma60=self.sigma60[at])
 
@@ -108,7 +108,7 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
     Returns:
         n·horizon rows: symbol, cutoff, step, and the columns `sp`, `w80`, `w95` (divided by σ60·√step), `coverage_80`,
         `coverage_95` (0 or 1), `error`, `naive_error` (log-return), `direction` (1 where the median's sign was right)
-        and `rank` (how many of the quantiles lay below what followed).
+        and `rank` (how many of the quantiles lay below the outcome).
     """
     steps = np.arange(1, origins.horizon + 1)
     unit = origins.sigma60[:, None] * np.sqrt(steps)
@@ -181,7 +181,7 @@ def rolling_losses(
 
 
 def sample(found: Sequence[Origins], windows: int, *, seed: int = 0) -> list[Origins]:
-    """Draws origins of all symbols at random, every one as likely as another and none twice.
+    """Draw origins of all symbols at random, every one as likely as another and none twice.
 
     Args:
         found: the origins of each symbol, each symbol once; in which order makes no difference to what is drawn.
@@ -285,7 +285,7 @@ def by_group(table: pd.DataFrame, key: str) -> Mapping[str, dict[str, float]]:
 
 
 def reliability(table: pd.DataFrame) -> Floats:
-    """For each of `QUANTILES`, the share of what followed that fell below it: `(len(QUANTILES),)`."""
+    """For each of `QUANTILES`, the share of outcomes below it: `(len(QUANTILES),)`."""
     return np.array([float((table["rank"] <= index).mean()) for index in range(len(QUANTILES))])
 
 

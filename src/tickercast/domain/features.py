@@ -1,8 +1,8 @@
-"""What the network sees of a history: ratios in the series' own units, so that one network serves every symbol.
+"""The network's inputs: ratios in the series' own units, so that one network serves every symbol.
 
 Bars are first rescaled by adj_close/close, which frees returns of splits, dividends and spin-offs. Every value at a
-session is a fixed sequence of element-wise operations on a fixed number of sessions up to it; so cutting what lies
-after changes no bit, and neither does cutting what lies more than `TAIL` sessions before.
+session is a fixed sequence of element-wise operations on a fixed number of sessions up to it; so cutting later
+bars changes no bit, and neither does cutting bars more than `TAIL` sessions before.
 
 >>> len(STEP_FEATURES), len(STATIC_FEATURES)
 (11, 20)
@@ -22,13 +22,13 @@ Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 HORIZON = 10
-"""Steps ahead of which the static inputs tell."""
+"""Steps ahead that the static inputs describe."""
 
 WINDOW = 30
 """Steps that the network reads, in sessions."""
 
 MIN_SESSIONS = WINDOW + 61
-"""The shortest history that can be fed: sixty returns lie before the first step of its window."""
+"""The shortest series that can be forecast: sixty returns lie before the first step of its window."""
 
 TAIL = 320
 """Sessions that decide the inputs of the last one; older ones change nothing."""
@@ -53,7 +53,7 @@ STATIC_FEATURES = tuple(f"echo_{name}_{step}" for name in ("quarter", "year") fo
 
 Companies report once a quarter, so large moves return after 63 sessions. `echo_quarter_3` is the mean over lags 63, 126
 and 189, `echo_year_3` the value at lag 252, of the largest |return|/σ within two sessions of the one that lies so long
-before step 3. It is 0 where the history does not reach.
+before step 3. It is 0 where the series does not reach that far back.
 """
 
 EWMA_DECAY = 0.94
@@ -68,12 +68,12 @@ _SIGMA_FLOOR = 1e-6
 _TYPICAL_SIGMA = 0.02
 _BOUND = 6.0
 _LOG_BOUND = 3.0
-_USUAL_RANGES = (-0.28, 0.07)  # 5 % and 98 % quantiles of the year's log ratio, the sample's stocks up to 2010
+_USUAL_RANGES = (-0.28, 0.07)  # 5% and 98% quantiles of the year's log ratio, the sample's stocks up to 2010
 
 
 @dataclass(frozen=True)
 class Panel:
-    """The inputs at every session of one history, for training.
+    """The inputs at every session of one series, for training.
 
     Attributes:
         steps: `(sessions, len(STEP_FEATURES))`, in the series' own units; meaningful from session 61.
@@ -99,7 +99,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs at the last session of n histories, for serving.
+    """The inputs at the last session of n series, for serving.
 
     Attributes:
         steps: `(n, WINDOW, len(STEP_FEATURES))`.
@@ -115,10 +115,10 @@ class Inputs:
 
 
 def panel(bars: Bars) -> Panel:
-    """Computes the inputs at every session of a history.
+    """Compute the inputs at every session of a series.
 
     Raises:
-        TooFewSessions: the history is shorter than `MIN_SESSIONS`.
+        TooFewSessions: the series is shorter than `MIN_SESSIONS`.
     """
     check_length([bars], MIN_SESSIONS)
     inputs = _inputs(_stack([bars], len(bars)), len(bars), [len(bars)], keep=len(bars))
@@ -126,10 +126,10 @@ def panel(bars: Bars) -> Panel:
 
 
 def latest(series: Sequence[Bars]) -> Inputs:
-    """Computes the inputs at the last session of each history, the same numbers as `panel` gives there.
+    """Compute the inputs at the last session of each series, the same numbers as `panel` gives there.
 
     Raises:
-        TooFewSessions: a history is shorter than `MIN_SESSIONS`.
+        TooFewSessions: a series is shorter than `MIN_SESSIONS`.
     """
     check_length(series, MIN_SESSIONS)
     length = min(TAIL, max((len(bars) for bars in series), default=MIN_SESSIONS))
@@ -139,10 +139,10 @@ def latest(series: Sequence[Bars]) -> Inputs:
 
 
 def check_length(series: Sequence[Bars], needed: int) -> None:
-    """Refuses histories that are too short.
+    """Refuse series that are too short.
 
     Raises:
-        TooFewSessions: naming the first.
+        TooFewSessions: a series is too short; it names the first.
     """
     for bars in series:
         if len(bars) < needed:
@@ -153,7 +153,7 @@ def check_length(series: Sequence[Bars], needed: int) -> None:
 
 
 def _stack(series: Sequence[Bars], length: int) -> dict[str, Floats]:
-    """The last `length` bars of each history, `(n, length)` a column; before its first bar a flat price."""
+    """The last `length` bars of each series, `(n, length)` a column; before its first bar a flat price."""
     tails = [bars.frame.iloc[-length:] for bars in series]
     frame = pd.concat(tails, ignore_index=True) if tails else pd.DataFrame(columns=_COLUMNS, dtype=np.float64)
     ends = np.cumsum([len(tail) for tail in tails], dtype=np.intp)[:, None]
@@ -169,7 +169,7 @@ def _stack(series: Sequence[Bars], length: int) -> dict[str, Floats]:
 def _inputs(
     bars: dict[str, Floats], length: int, sizes: Sequence[int], *, keep: int
 ) -> tuple[Floats32, Floats32, Floats, Floats, Floats, Floats]:
-    """The fields of `Panel`, each with a leading axis of histories; the inputs of the last `keep` sessions."""
+    """The fields of `Panel`, each with a leading axis of series; the inputs of the last `keep` sessions."""
     scale = np.log(bars["factor"])
     opened, high, low, close = (np.log(bars[name]) + scale for name in ("open", "high", "low", "close"))
     returns_before = np.array(sizes)[:, None] - length + np.arange(length)
@@ -225,7 +225,7 @@ def _echoes(surprise: Floats) -> list[Floats]:
 
 
 def _volume_z(volume: Floats) -> Floats:
-    """How unusual the logarithm of the volume is among sixty sessions; 0 where there is no volume."""
+    """The z-score of the log-volume among sixty sessions; 0 where there is no volume."""
     known = np.isfinite(volume) & (volume > 0)
     log = np.where(known, np.log(np.where(known, volume, 1.0)), 0.0)
     count = np.maximum(_rolling(known.astype(np.float64), 60), 1.0)
@@ -237,7 +237,7 @@ def _volume_z(volume: Floats) -> Floats:
 def _rolling(values: Floats, window: int, decay: float = 1.0) -> Floats:
     """Σ decay^k·values[t−k] for k < window, by doubling: 1, 2, 4 … sessions at a time.
 
-    Unlike a running sum its value at t is made from the same additions whatever lies around the window.
+    Unlike a running sum, its value at t comes from the same additions, whatever surrounds the window.
     """
     total, taken, block, size = np.zeros_like(values), 0, values, 1
     while size <= window:
@@ -250,7 +250,7 @@ def _rolling(values: Floats, window: int, decay: float = 1.0) -> Floats:
 
 
 def _lagged(values: Floats, sessions: int, fill: float = 0.0) -> Floats:
-    """The values of so many sessions ago, and `fill` before the first."""
+    """The values of a number of sessions ago, and `fill` before the first."""
     shifted = np.full_like(values, fill)
     shifted[:, sessions:] = values[:, : max(values.shape[1] - sessions, 0)]
     return shifted
@@ -265,10 +265,10 @@ def _log_ratio(sigma: Floats, base: Floats, correction: Floats | float = 0.0) ->
 
 
 def _range_correction(range_sigma: Floats, sigma: Floats) -> Floats:
-    """What brings the year's ratio of range volatility to close-to-close volatility into `_USUAL_RANGES`.
+    """The correction that brings the year's ratio of range to close-to-close volatility into `_USUAL_RANGES`.
 
     It is 0 for most stocks. Where most moves happen overnight (foreign listings), or only closes are known (funds,
-    fixings), ranges are narrow without a calm that the network could read from them.
+    fixings), ranges are narrow although the market is not calm.
     """
     ratio = np.log(range_sigma / sigma)
     return np.clip(ratio, *_USUAL_RANGES) - ratio

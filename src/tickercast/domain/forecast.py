@@ -40,7 +40,7 @@ _STORED = [QUANTILES.index(level) for level in LEVELS.values()]
 
 
 class Role(StrEnum):
-    """What a forecast is for."""
+    """The role of a forecast."""
 
     CHAMPION = "champion"
     """The one that people see."""
@@ -53,7 +53,7 @@ class Role(StrEnum):
 
 
 class Origin(StrEnum):
-    """When a forecast was requested."""
+    """The origin of a request."""
 
     LIVE = "live"
     """For the newest bar at that time."""
@@ -74,14 +74,14 @@ class Predictor(Protocol):
 
     @property
     def horizon(self) -> int:
-        """Steps of a forecast."""
+        """Step of a forecast."""
 
     @property
     def min_sessions(self) -> int:
         """The shortest series that it takes."""
 
     def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
-        """Predicts every series from its last bar.
+        """Predict every series from its last bar.
 
         Args:
             series: n of them, none shorter than `min_sessions`.
@@ -96,7 +96,7 @@ class RollingPredictor(Predictor, Protocol):
     """A model that can also predict from many sessions of one series at once, which is much faster."""
 
     def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Predicts from several bars, from each as `predict` would from a series that ends there.
+        """Predict from several bars, from each as `predict` would from a series that ends there.
 
         Args:
             bars: the series.
@@ -158,7 +158,7 @@ class Forecast:
         steps: one a target date.
         model_name: the model.
         model_version: its registered version.
-        role: what the forecast is for.
+        role: its role.
         simulated: whether the bars were simulated.
         model_has_seen: whether the model was trained on the cutoff.
         object: the file that it was made from; empty where it is not stored.
@@ -179,7 +179,7 @@ class Forecast:
 
     @property
     def horizon(self) -> int:
-        """How many closes are forecast."""
+        """The number of steps."""
         return len(self.steps)
 
     def frame(self) -> pd.DataFrame:
@@ -193,7 +193,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one series, in log-returns.
+    """A model's forecast of one series, in log-returns.
 
     Attributes:
         symbol: the series.
@@ -203,7 +203,7 @@ class Prediction:
         log_returns: `(horizon, len(QUANTILES))`, quantiles in the order of `QUANTILES`.
         model_name: the model.
         model_version: its version.
-        role: what the forecast is for.
+        role: its role.
         simulated: whether the bars were simulated.
         model_has_seen: whether the model was trained on the cutoff.
     """
@@ -240,7 +240,7 @@ class Prediction:
 
 
 def stored(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Picks what is stored, in the order of `LEVELS`: `(..., len(QUANTILES))` to `(..., len(LEVELS))`."""
+    """Pick what is stored, in the order of `LEVELS`: `(..., len(QUANTILES))` to `(..., len(LEVELS))`."""
     picked: NDArray[np.float64] = quantiles[..., _STORED]
     return picked
 

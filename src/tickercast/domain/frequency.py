@@ -1,4 +1,4 @@
-"""How often a series has a bar, and what follows from that.
+"""The frequency of a series, and its consequences: horizon, calendar, bars a year.
 
 >>> DAILY.name, DAILY.horizon, parse_frequency("1d") is DAILY
 ('1d', 10, True)
@@ -46,7 +46,7 @@ FREQUENCIES = {frequency.name: frequency for frequency in (DAILY,)}
 
 
 def parse_frequency(text: str) -> Frequency:
-    """Reads a frequency by its name.
+    """Read a frequency by its name.
 
     Raises:
         UsageError: it is none.

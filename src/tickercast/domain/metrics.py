@@ -19,7 +19,7 @@ def pinball(actual: Floats, quantiles: Floats, levels: Floats) -> Floats:
     """Loss of each quantile (Koenker and Bassett, Regression Quantiles, Econometrica 1978).
 
     Args:
-        actual: `(...)`, what happened.
+        actual: `(...)`, the outcome.
         quantiles: `(..., levels)`, in the unit of `actual`.
         levels: `(levels,)`, probabilities.
 
@@ -32,13 +32,13 @@ def pinball(actual: Floats, quantiles: Floats, levels: Floats) -> Floats:
 
 
 def winkler(actual: Floats, low: Floats, high: Floats, level: float) -> Floats:
-    """Interval score: width, and a penalty for what falls outside (Winkler, JASA 1972), in the unit of `actual`."""
+    """Interval score: width, and a penalty for outcomes outside it (Winkler, JASA 1972), in the unit of `actual`."""
     outside = np.maximum(low - actual, 0) + np.maximum(actual - high, 0)
     score: Floats = high - low + 2 / (1 - level) * outside
     return score
 
 
 def covered(actual: Floats, low: Floats, high: Floats) -> NDArray[np.bool_]:
-    """Whether what happened fell into its interval, bounds included; its mean is the coverage."""
+    """Whether the outcome fell into its interval, bounds included; the mean is the coverage."""
     inside: NDArray[np.bool_] = (low <= actual) & (actual <= high)
     return inside

@@ -153,7 +153,7 @@ class Bundle:
     reference: bytes = b""
 
     def __post_init__(self) -> None:
-        """Refuses files that are not those the card describes.
+        """Refuse files that are not those the card describes.
 
         Raises:
             BundleError: a sha256 differs.
@@ -163,7 +163,7 @@ class Bundle:
             check_sha256("reference", self.reference, self.card.reference_sha256, self.card)
 
     def check_whole(self) -> None:
-        """Refuses to pass on a bundle whose reference was not read.
+        """Refuse to pass on a bundle whose reference was not read.
 
         Raises:
             BundleError: the card names one, and it is not at hand.
@@ -200,7 +200,7 @@ class RegisteredVersion:
 
 
 def check_sha256(kind: str, content: bytes, wanted: str, card: ModelCard) -> None:
-    """Refuses a file that is not the one that a card describes.
+    """Refuse a file that is not the one that a card describes.
 
     Args:
         kind: which file, for the message: `ONNX` or `reference`.
@@ -236,7 +236,7 @@ def folder(name: str, version: str) -> str:
 
 
 def read_bundle(onnx: bytes, card: bytes, reference: Callable[[], bytes] = bytes) -> Bundle:
-    """Reads a bundle from its files.
+    """Read a bundle from its files.
 
     Args:
         onnx: the network.

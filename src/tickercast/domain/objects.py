@@ -30,7 +30,7 @@ _QUARANTINED = re.compile(rf"{QUARANTINE}(.+)\.(\d+)\.csv")
 
 @dataclass(frozen=True)
 class PriceObject:
-    """What the name of an uploaded file says.
+    """The parts of an uploaded file's name.
 
     Attributes:
         as_of: the date that the user typed.
@@ -44,12 +44,12 @@ class PriceObject:
 
 
 def is_prices(name: str) -> bool:
-    """Whether an object claims to be a file of prices; any other has to be ignored."""
+    """Whether an object claims to be a file of prices; any other is ignored."""
     return name.startswith(PRICES) and name.endswith(".csv")
 
 
 def parse(name: str) -> PriceObject:
-    """Reads the name of a file of prices.
+    """Read the name of a file of prices.
 
     Raises:
         UsageError: the name is malformed.
@@ -60,7 +60,7 @@ def parse(name: str) -> PriceObject:
         case [day, stem] if _is_date(day):
             return PriceObject(date.fromisoformat(day), None if _BATCH.fullmatch(stem) else parse_symbol(stem))
     raise UsageError(
-        f"{name[:80]!r} was seen, and ohlc/YYYY-MM-DD/SYMBOL.csv was needed. Send the file again so named."
+        f"{name[:80]!r} was seen, and ohlc/YYYY-MM-DD/SYMBOL.csv was needed. Rename the file and send it again."
     )
 
 

@@ -30,7 +30,7 @@ _SIMULATED = "simulated"  # in the column Source
 _PRICES = ("open", "high", "low", "close")
 _YEARS = (1900, 2100)
 _MOST_COLUMNS = 1_000
-_WIDEST = 1e15  # between the lowest and the highest price: more is no history of prices
+_WIDEST = 1e15  # between the lowest and the highest price: more cannot be a series of prices
 _BLANKS = ("", "nan", "null", "none", "<na>")
 _ROUNDING = 1e-4
 _DATE = re.compile(r"^\s*(\d{4}-?\d\d-?\d\d)(?:[T ]\d\d:\d\d\S*)?\s*$")
@@ -38,16 +38,16 @@ _SYMBOL = re.compile(r"[A-Z0-9^](?:[.=-]?[A-Z0-9^])*")
 
 
 def read_csv(data: bytes, *, symbol: str | None = None) -> Reading:
-    """Reads a CSV of the contract, which may hold many symbols.
+    """Read a CSV, which may hold many symbols.
 
-    Header names match whatever their case, spaces or underscores; extra columns are ignored.
+    The case of header names, and their spaces and underscores, do not matter; extra columns are ignored.
 
     Args:
         data: the file.
         symbol: the symbol of a file that has no `Symbol` column.
 
     Returns:
-        The valid histories, and the reason for each symbol that is not.
+        The valid bars by symbol, and the reason for each other symbol.
 
     Raises:
         InvalidBars: nothing in the file can be used.
@@ -61,7 +61,7 @@ def read_csv(data: bytes, *, symbol: str | None = None) -> Reading:
 
 
 def _faultless(data: bytes, symbol: str | None) -> Reading | None:
-    """Reads a file as numbers, which takes a fraction of the time and memory; where it has a fault, its texts tell."""
+    """Read a file as numbers, which takes a fraction of the time and memory; a faulty file is read as text instead."""
     table = _plain_table(data, {"session_date": _TERMS, "symbol": _TERMS, "source": _TERMS} | _NUMBERS)
     if table is None:
         return None
@@ -94,7 +94,7 @@ def _without_blanks(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _check_width(data: bytes) -> None:
-    """Refuses what pandas would take minutes for. It learns the number of columns from the first two rows."""
+    """Refuse files that pandas would take minutes for; it takes the number of columns from the first two rows."""
     lines = reader(io.TextIOWrapper(io.BytesIO(data), encoding="latin-1", newline=""))
     rows = (line for line in lines if len(line) > 1 or "".join(line).strip())
     try:
@@ -115,7 +115,7 @@ def _plain_table(data: bytes, kinds: Mapping[str, pa.DataType] = MappingProxyTyp
 
     Args:
         data: the file.
-        kinds: the columns that are to be read as anything but text; a value that does not fit makes all of it None.
+        kinds: the types of columns other than text; a value that does not fit makes the result None.
     """
     if b'"' in data:
         return None
@@ -135,7 +135,7 @@ def _plain_table(data: bytes, kinds: Mapping[str, pa.DataType] = MappingProxyTyp
 
 
 def read_frame(frame: pd.DataFrame, *, symbol: str | None = None) -> Reading:
-    """Reads a table of bars with the CSV's columns; see `read_csv`.
+    """Read a table of bars with the CSV's columns; see `read_csv`.
 
     Raises:
         InvalidBars: a column is missing, or there is no row.
@@ -150,7 +150,7 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None) -> Reading:
 
 
 def to_csv(series: Iterable[Bars]) -> bytes:
-    """Writes histories as one CSV of the contract, header first, in Yahoo's column names."""
+    """Write bars as one CSV, with Yahoo's column names."""
     written = list(series)
     sizes = [len(bars) for bars in written]
     columns: dict[str, pa.Array] = {
@@ -191,14 +191,14 @@ _Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class _Check:
-    """What a symbol's rows must keep: where they do not, and what to say of the symbol and its bad rows."""
+    """A rule of the contract: the rows that break it, and the message about a symbol and its bad rows."""
 
     bad: _Mask
     say: Callable[[str, _Rows], InvalidBars]
 
 
 def _reading(frame: pd.DataFrame) -> Reading:
-    """Reads all symbols at once: a file of hundreds costs little more than the longest of its columns."""
+    """Read all symbols at once: a file of hundreds costs little more than the longest of its columns."""
     numbers, names = _numbered(frame["symbol"])
     frame, numbers = _only(frame, numbers >= 0), numbers[numbers >= 0]
     bars = _bars(frame, numbers)
@@ -226,16 +226,16 @@ def _reading(frame: pd.DataFrame) -> Reading:
 
 
 def _numbered(symbols: pd.Series) -> tuple[_Rows, Sequence[str]]:
-    """The number of each row's symbol, −1 where it has none, and the symbols."""
+    """The number of each row's symbol, −1 if it has none, and the symbols."""
     codes, different = pd.factorize(symbols)
     stripped = pd.Series(different).astype(str).str.strip()
-    # Upper case makes other letters of some, and a symbol must not become another's: «mſft» is not MSFT.
+    # Upper case changes some letters into others, and one symbol must not become another: mſft is not MSFT.
     again, names = pd.factorize(np.array([name.upper() if name.isascii() else name for name in stripped], object))
     return np.append(again, -1)[codes], list(names)
 
 
 def _only(frame: pd.DataFrame, wanted: _Mask) -> pd.DataFrame:
-    """Those rows, without a copy where they are all; the texts of a large file are most of the function's memory."""
+    """Select rows, without a copy if they are all; the texts of a large file are most of the function's memory."""
     return frame if wanted.all() else frame[wanted]
 
 
@@ -245,7 +245,7 @@ def _first_failure(symbol: str, rows: _Rows, checks: Iterable[_Check]) -> Invali
 
 
 def _bars(frame: pd.DataFrame, numbers: _Rows) -> pd.DataFrame:
-    """The columns `BAR_COLUMNS` in the order of the file; what cannot be read is NaT or NaN."""
+    """The columns `BAR_COLUMNS` in the order of the file; unreadable values are NaT or NaN."""
     columns = {"session_date": _dates(frame["session_date"])} | {name: _numbers(frame[name]) for name in _PRICES}
     columns["adj_close"] = columns["close"]
     if "adj_close" in frame:
@@ -259,7 +259,7 @@ def _bars(frame: pd.DataFrame, numbers: _Rows) -> pd.DataFrame:
 
 
 def _checks(frame: pd.DataFrame, bars: pd.DataFrame, numbers: _Rows) -> Iterator[_Check]:
-    """The contract, in the order in which its breaches are told."""
+    """The rules of the contract, in the order in which their breaches are reported."""
     days = bars["session_date"]
 
     def invalid(column: str, seen: str, needed: str) -> Callable[[str, _Rows], InvalidBars]:
@@ -268,7 +268,7 @@ def _checks(frame: pd.DataFrame, bars: pd.DataFrame, numbers: _Rows) -> Iterator
             day = _shown(first["session_date"], 20)
             return InvalidBars(
                 f"{symbol}: {_TITLES[column]} {str(first[column])[:40]!r} of {day} {seen} "
-                f"({len(rows)} such row(s)): {needed}. Mend the file and send it again."
+                f"({len(rows)} such row(s)): {needed}. Correct the file and send it again."
             )
 
         return say
@@ -276,13 +276,13 @@ def _checks(frame: pd.DataFrame, bars: pd.DataFrame, numbers: _Rows) -> Iterator
     def doubled(symbol: str, rows: _Rows) -> InvalidBars:
         return InvalidBars(
             f"{symbol} has {len(rows)} duplicate date(s), first {_as_date(days.iloc[rows[0]])}: "
-            "one bar a session was needed. Remove the doubled rows."
+            "one bar a session was needed. Remove the duplicate rows."
         )
 
     def unscaled(symbol: str, rows: _Rows) -> InvalidBars:
         lowest, highest = bars["low"].iloc[rows].min(), bars["high"].iloc[rows].max()
         return InvalidBars(
-            f"{symbol} ranges from {lowest:g} to {highest:g}: prices of one scale were needed. Mend the file."
+            f"{symbol} ranges from {lowest:g} to {highest:g}: prices of one scale were needed. Correct the file."
         )
 
     yield _Check(days.isna().to_numpy(), invalid("session_date", "is not a date", "YYYY-MM-DD was needed"))
@@ -306,7 +306,7 @@ def _checks(frame: pd.DataFrame, bars: pd.DataFrame, numbers: _Rows) -> Iterator
 
 
 def _dates(values: pd.Series) -> NDArray[np.datetime64]:
-    """Days. Symbols share most of them, so that each is read once."""
+    """Parse dates. Symbols share most of them, so that each is parsed once."""
     codes, different = pd.factorize(values)
     dates = pd.to_datetime(_exchange_dates(pd.Series(different)), errors="coerce", format="ISO8601")
     days = dates.dt.tz_localize(None).dt.normalize().astype("datetime64[s]").to_numpy()
@@ -314,7 +314,7 @@ def _dates(values: pd.Series) -> NDArray[np.datetime64]:
 
 
 def _exchange_dates(dates: pd.Series) -> pd.Series:
-    # Times of day go, and with them offsets, which differ between summer and winter and would not parse together.
+    # Times of day are dropped, and with them offsets, which differ between summer and winter.
     if pd.api.types.is_datetime64_any_dtype(dates):
         return dates
     return dates.astype(str).str.extract(_DATE, expand=False)
@@ -322,7 +322,7 @@ def _exchange_dates(dates: pd.Series) -> pd.Series:
 
 def _numbers(values: pd.Series) -> NDArray[np.float64]:
     if isinstance(values.dtype, pd.StringDtype):
-        with suppress(ValueError):  # Arrow's parser is the fast one, and takes all or nothing
+        with suppress(ValueError):  # Arrow's parser is fast, and takes all or nothing
             return np.asarray(values.astype("Float64").to_numpy(np.float64, na_value=np.nan))
     return np.asarray(pd.to_numeric(values, errors="coerce"), dtype=np.float64)
 
@@ -377,5 +377,5 @@ def _one_line(error: Exception) -> str:
 
 
 def _shown(seen: object, longest: int) -> str:
-    """What a file holds, as a sentence may repeat it: nothing that moves a terminal's cursor or turns text around."""
+    """Text from a file, safe to quote: nothing in it moves a terminal's cursor or reverses text."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(seen)[:longest])

@@ -1,18 +1,18 @@
-"""Which model is served: decided by value, on evidence.
+"""Promotion and probation: which model is served, decided by value, on evidence.
 
 **Promotion**, from a backtest of both on the same origins. A challenger replaces the champion if all of these hold:
 
 1. there are at least `MIN_ORIGINS` paired origins, none of which it or the champion was trained on;
-2. its loss is below the random walk's, and its 80 % intervals cover between 70 % and 90 %;
-3. it is better than the champion, the whole 95 % interval of the ratio of their losses below 1; or it is not
+2. its loss is below the random walk's, and its 80% intervals cover between 70% and 90%;
+3. it is better than the champion, the whole 95% interval of the ratio of their losses below 1; or it is not
    worse, the ratio at most 1 and the interval's end at most `1 + MARGIN`, and it has seen later dates.
 
-**Probation**, from what came true. The champion that was replaced goes on forecasting in its shadow for `PROBATION`
+**Probation**, from the closes that came true. The former champion goes on forecasting as the shadow for `PROBATION`
 sessions. The new one is rolled back as soon as its realised loss is significantly above the shadow's, and confirmed if
 that has not happened by then. Nothing is promoted during a probation, nor for `COOLING` sessions after a rollback.
 
-**Training**. A challenger is tuned, and not only refitted, where the champion does badly by what came true, or where
-its inputs have drifted.
+**Training**. A challenger is tuned, not only refitted, if the champion's realised scores are bad or its inputs have
+drifted.
 
 >>> decide(Evidence(500, (0.98, 0.97, 0.99), (0.97, 0.95, 0.99), 0.79, 0)).reason
 'better than the champion: ratio 0.980 [0.970, 0.990] over 500 origins'
@@ -27,36 +27,36 @@ from dataclasses import dataclass
 from typing import Literal
 
 MIN_ORIGINS = 100
-"""Fewer say nothing: ten steps of one origin are nearly one observation."""
+"""Fewer origins prove nothing: the steps of one origin are nearly one observation."""
 
 MARGIN = 0.01
-"""How much worse a fresher challenger may turn out to be, at the end of the interval."""
+"""The margin by which a fresher challenger may turn out worse, at the end of the interval."""
 
 COVERAGE_80 = (0.70, 0.90)
-"""Outside of this an 80 % interval misleads, whatever its loss."""
+"""Outside this range an 80% interval misleads, whatever its loss."""
 
 PROBATION = 20
-"""Sessions for which a new champion is held against the one that it replaced: ten full forecasts have come true."""
+"""Sessions for which a new champion is compared with the one that it replaced: ten full forecasts come true."""
 
 COOLING = 10
-"""Sessions after a rollback in which nothing is promoted: as long as a forecast is."""
+"""Sessions after a rollback in which nothing is promoted: the length of a forecast."""
 
 MIN_DATES = 5
-"""Target dates on which realised losses can be compared at all."""
+"""The fewest target dates on which realised losses can be compared."""
 
 Interval = tuple[float, float, float]
-"""A ratio of losses, and the ends of its 95 % interval."""
+"""A ratio of losses, and the ends of its 95% interval."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a paired backtest says.
+    """The result of a paired evaluation.
 
     Attributes:
-        origins: how many, all after what either model was trained on.
+        origins: how many, all after the training dates of both models.
         vs_champion: the ratio of the challenger's loss to the champion's.
         vs_random_walk: the ratio of the challenger's loss to the random walk's.
-        coverage_80: of the challenger's 80 % intervals.
+        coverage_80: of the challenger's 80% intervals.
         fresher_days: by which the challenger's training data reach further.
     """
 
@@ -69,7 +69,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is done, and why, in words with the numbers."""
+    """A decision, and its reason in words with the numbers."""
 
     promote: bool
     reason: str
@@ -77,10 +77,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class Realised:
-    """What forecasts that came true say of one model against another.
+    """The realised score of one model against another.
 
     Attributes:
-        dates: target dates that both have forecasts of.
+        dates: target dates that both have forecast.
         origins: symbols and cutoffs.
         ratio: of the losses.
     """
@@ -92,12 +92,12 @@ class Realised:
 
 @dataclass(frozen=True)
 class Condition:
-    """How the champion fares.
+    """The condition of the champion.
 
     Attributes:
-        realised: its loss against the random walk's over the last weeks; None where too little has come true.
-        coverage_80: of its 80 % intervals there.
-        drift: what has drifted, in words; empty where nothing has.
+        realised: its loss against the random walk's over the last weeks; None if too few closes have come true.
+        coverage_80: of its 80% intervals there.
+        drift: the drifted measures, in words.
     """
 
     realised: Realised | None
@@ -106,17 +106,17 @@ class Condition:
 
 
 def decide(evidence: Evidence) -> Decision:
-    """Applies the rule of promotion."""
+    """Apply the rule of promotion."""
     low, high = COVERAGE_80
     ratio, _, end = evidence.vs_champion
-    against = f"ratio {said(evidence.vs_champion)} over {evidence.origins} origins"
+    against = f"ratio {in_words(evidence.vs_champion)} over {evidence.origins} origins"
     if evidence.origins < MIN_ORIGINS:
         return Decision(False, f"too few origins: {evidence.origins}, and at least {MIN_ORIGINS} were needed")
     if evidence.vs_random_walk[0] >= 1:
-        return Decision(False, f"no better than the random walk: ratio {said(evidence.vs_random_walk)}")
+        return Decision(False, f"no better than the random walk: ratio {in_words(evidence.vs_random_walk)}")
     if not low <= evidence.coverage_80 <= high:
         return Decision(
-            False, f"its 80 % intervals cover {evidence.coverage_80:.1%}: {low:.0%} to {high:.0%} was needed"
+            False, f"its 80% intervals cover {evidence.coverage_80:.1%}: {low:.0%} to {high:.0%} was needed"
         )
     if end < 1:
         return Decision(True, f"better than the champion: {against}")
@@ -126,20 +126,20 @@ def decide(evidence: Evidence) -> Decision:
 
 
 def review(realised: Realised | None, sessions: int) -> tuple[Literal["rolled back", "confirmed", "waiting"], str]:
-    """Applies the rule of probation.
+    """Apply the rule of probation.
 
     Args:
-        realised: the champion's loss against its shadow's; None where too little has come true.
+        realised: the champion's loss against its shadow's; None if too few closes have come true.
         sessions: since it was promoted.
 
     Returns:
-        What is done, and why.
+        The action, and its reason.
     """
     if realised is not None:
         low = realised.ratio[1]
-        against = f"ratio {said(realised.ratio)} over {realised.dates} dates and {realised.origins} origins"
+        against = f"ratio {in_words(realised.ratio)} over {realised.dates} dates and {realised.origins} origins"
         if low > 1:
-            return "rolled back", f"its forecasts came out worse than those of the version it replaced: {against}"
+            return "rolled back", f"its forecasts scored worse than those of the version it replaced: {against}"
         if sessions >= PROBATION:
             return "confirmed", f"{sessions} sessions without being shown to be worse: {against}"
         return "waiting", f"on probation for {PROBATION - sessions} more sessions: {against}"
@@ -149,11 +149,11 @@ def review(realised: Realised | None, sessions: int) -> tuple[Literal["rolled ba
 
 
 def standstill(*, on_probation: bool, since_rollback: int | None) -> str:
-    """Why no challenger is wanted now; empty where one is.
+    """The reason why no challenger is wanted now; empty if one is.
 
     Args:
         on_probation: whether the champion has a shadow.
-        since_rollback: sessions since the last rollback, None where there was none.
+        since_rollback: sessions since the last rollback, None if there was none.
     """
     if on_probation:
         return "the champion is on probation"
@@ -167,14 +167,14 @@ def training(condition: Condition) -> tuple[Literal["refitted", "tuned"], str]:
     low, high = COVERAGE_80
     realised = condition.realised
     if realised is not None and realised.ratio[1] > 1:
-        return "tuned", f"forecasts came out worse than the random walk's: ratio {said(realised.ratio)}"
+        return "tuned", f"forecasts scored worse than the random walk's: ratio {in_words(realised.ratio)}"
     if realised is not None and realised.origins >= MIN_ORIGINS and not low <= condition.coverage_80 <= high:
-        return "tuned", f"80 % intervals held in {condition.coverage_80:.1%} of {realised.origins} forecasts"
+        return "tuned", f"80% intervals covered {condition.coverage_80:.1%} over {realised.origins} forecasts"
     if condition.drift:
         return "tuned", f"drift: {'; '.join(condition.drift)}"
-    return "refitted", "nothing asks for another recipe"
+    return "refitted", "no reason for another recipe"
 
 
-def said(interval: Interval) -> str:
+def in_words(interval: Interval) -> str:
     """The interval in words: `0.980 [0.970, 0.990]`."""
     return "{:.3f} [{:.3f}, {:.3f}]".format(*interval)

@@ -1,6 +1,6 @@
-"""What is odd about bars that are valid: told to people, and no reason to refuse them.
+"""Quality: oddities of valid bars, which people should know about.
 
-A wrong price cannot be told from a large move, nor a halt from a lost bar: a forecast is made all the same.
+A wrong price looks like a large move, and a halt like a lost bar: so the bars are forecast all the same.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from tickercast.domain.calendar import sessions_between
 from tickercast.errors import CalendarError
 
 RECENT = timedelta(days=90)
-"""How far back is looked: what lies before has been looked at before."""
+"""The span that is checked; older bars were checked before."""
 
 JUMP = 10.0
-"""A return of so many standard deviations of the sixty before is more likely an error than a move."""
+"""The number of standard deviations from which a return is more likely an error than a move."""
 
 _SIGMA_WINDOW = 60
 _REBASED = 0.02  # a restated close is a different basis beyond this; dividends and corrections stay below
@@ -26,7 +26,7 @@ _REBASED = 0.02  # a restated close is a different basis beyond this; dividends 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something odd.
+    """An oddity.
 
     Attributes:
         symbol: the series.
@@ -40,12 +40,12 @@ class Finding:
 
 
 def findings(bars: Bars, as_of: date, known: pd.Series) -> Iterator[Finding]:
-    """Looks at the newest bars of one symbol.
+    """Check the newest bars of one symbol.
 
     Args:
         bars: its bars up to `as_of`.
-        as_of: the date that is asked for; its own session has closed.
-        known: closes that are stored, by session date; empty where none are.
+        as_of: the date asked for; its session has closed.
+        known: the stored closes by session date; empty if there are none.
     """
     recent = bars.since(as_of - RECENT)
     for check in (_missing(recent, as_of), _jumps(bars, as_of - RECENT), _silent(recent)):
@@ -53,16 +53,16 @@ def findings(bars: Bars, as_of: date, known: pd.Series) -> Iterator[Finding]:
     factor = rebased(bars, known)
     if factor is not None:
         yield Finding(
-            bars.symbol, "rebased", f"closes are {factor:.4g} times those stored before: a split rebased the history"
+            bars.symbol, "rebased", f"closes are {factor:.4g} times those stored before: a split rebased the series"
         )
 
 
 def rebased(bars: Bars, known: pd.Series) -> float | None:
-    """By which factor the closes differ from those that are stored, None where they do not.
+    """The factor between the closes and the stored ones; None if they agree.
 
     Args:
         bars: the bars.
-        known: closes that are stored, by session date.
+        known: the stored closes by session date.
 
     >>> days = pd.to_datetime(["2023-07-20", "2023-07-21"])
     >>> bars = pd.DataFrame({"session_date": days, "close": [50.0, 51.0]})
@@ -78,7 +78,7 @@ def rebased(bars: Bars, known: pd.Series) -> float | None:
 
 
 def _missing(recent: Bars, as_of: date) -> Iterator[Finding]:
-    """Sessions of the exchange without a bar: since the last one the series is stale, before it has a gap."""
+    """Find sessions of the exchange without a bar: after the last bar the series is stale, before it there is a gap."""
     if not len(recent):
         return
     have = set(recent.frame["session_date"].dt.date)

@@ -1,4 +1,4 @@
-"""What can be turned in the training of the network, and the small JSON file that holds it.
+"""A recipe: the hyperparameters of a training, and the JSON file that holds them.
 
 >>> recipe = read_recipe(b'{"units": 16, "rate": 0.001}')
 >>> recipe.units, recipe.rate, recipe.hidden
@@ -24,7 +24,7 @@ _MANY = 60_000  # examples, of some fifteen symbols
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
 class Recipe:
-    """What can be turned; the defaults were chosen on the validation blocks, for the few symbols of the sample.
+    """The hyperparameters; the defaults were chosen on the validation blocks, for the few symbols of the sample.
 
     Attributes:
         units: of the LSTM.
@@ -35,11 +35,11 @@ class Recipe:
         batch: examples a step of training.
         epochs: passes over the examples; the best by validation loss is kept.
         patience: epochs without a better validation loss after which a training stops early.
-        every: only every `every`-th session is learned from: neighbours share nine of their ten targets.
+        every: train on every N-th session only: neighbours share nine of their ten targets.
         volatility_weight: of the auxiliary loss.
         stretch: bound of s.
         skew: bound of k.
-        folds: every `folds`-th block of `block` sessions is held back for validation, others for other seeds.
+        folds: every N-th block of `block` sessions is held out for validation, other blocks for other seeds.
         block: sessions of a validation block.
     """
 
@@ -60,12 +60,12 @@ class Recipe:
 
     @classmethod
     def of_size(cls, examples: int) -> "Recipe":
-        """The recipe for so many examples.
+        """The recipe that suits a number of examples.
 
-        A few hundred updates are enough for so small a network. From many symbols it therefore learns in two passes
+        A few hundred updates are enough for so small a network. On many symbols it therefore trains in two passes
         over every third session, in batches that leave some two hundred updates. On the validation blocks of 74 stocks
-        (300,000 examples) all sessions or every second one, batches of 256 or 1024, a third pass and wider bounds came
-        out within 0.0005 of it, which is less than from one seed or block to another, and took up to twice as long.
+        (300,000 examples) all sessions or every second one, batches of 256 or 1024, a third pass and wider bounds
+        changed the loss by at most 0.0005, less than another seed or block does, and took up to twice as long.
         """
         if examples < _MANY:
             return cls()
@@ -74,13 +74,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Epoch:
-    """How a training stands after an epoch.
+    """The state of a training after an epoch.
 
     Attributes:
         fold: the number of the network, from 0 on.
         seed: of the network.
-        share: of the network's epochs that are done.
-        ratio: its best validation loss so far over the loss that it began with.
+        share: the share of the network's epochs that are done.
+        ratio: its best validation loss so far over its initial loss.
         losses: of this epoch, by name.
     """
 
@@ -97,10 +97,10 @@ def to_json(recipe: Recipe) -> str:
 
 
 def read_recipe(text: bytes) -> Recipe:
-    """Reads a recipe from the JSON object of its fields; a field that is left out has its default.
+    """Read a recipe from a JSON object; a field that is left out has its default.
 
     Raises:
-        UsageError: it is no JSON object, or fields of it are wrong: one sentence for each.
+        UsageError: it is not a JSON object, or fields of it are not valid: one sentence each.
     """
     try:
         return _ADAPTER.validate_json(text)
@@ -119,7 +119,7 @@ def _sentence(found: Mapping[str, Any]) -> str:
         return f"The recipe's {name} is {seen}: {found['msg'].replace('Input', 'it')}."
     close = difflib.get_close_matches(name, _NAMES, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_NAMES)}."
-    return f"{name[:40]!r} is no field of a recipe: {hint}"
+    return f"{name[:40]!r} is not a field of a recipe: {hint}"
 
 
 _NAMES = tuple(field.name for field in fields(Recipe))

@@ -1,8 +1,8 @@
-"""Makes a model's reference: a sample of what it was trained on, and where drift from it begins.
+"""A model's reference: a sample of its training data, and the limits where drift begins.
 
 The limits are found in the training itself. At every fifth session, symbols are drawn at random, as many as may be
-watched later, and their last sessions are compared with the sample as a later day's would be. The limit of a measure
-is its 95 % quantile over these windows times one factor, which all measures share: the one that leaves a share
+watched later, and their last sessions are compared with the sample as on a later day. The limit of a measure
+is its 95% quantile over these windows times one factor, which all measures share: the one that leaves a share
 `FALSE_ALARMS` of the windows with any measure beyond its limit (the step-down idea of Westfall and Young,
 Resampling-Based Multiple Testing, 1993: correlated measures cost less than Bonferroni would charge).
 """
@@ -31,13 +31,13 @@ SIZES = (1, 2, 5, 10, 20, 50, 100)
 """Numbers of symbols for which limits are found."""
 
 ROWS = 700
-"""Of the sample."""
+"""The rows of the sample."""
 
 MOST_SYMBOLS = 100
-"""That are looked at; of more histories every so many-th counts."""
+"""The most symbols that are used; of more, every N-th is."""
 
 MIN_WINDOWS = 40
-"""Fewer have no 97.5 % quantile."""
+"""Fewer have no 97.5% quantile."""
 
 _EVERY = 5  # sessions from one window of the training to the next
 _DIGITS = 3
@@ -50,7 +50,7 @@ _LOSS, _WALK, _INSIDE = range(3)
 
 
 def learners(symbols: Iterable[str]) -> list[str]:
-    """The symbols that train a network: those with closing hours, or all where there are none.
+    """The symbols that train a network: those with closing hours, or all if there are none.
 
     >>> learners(["MSFT", "BTC-USD"]), learners(["BTC-USD"])
     (['MSFT'], ['BTC-USD'])
@@ -61,14 +61,14 @@ def learners(symbols: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Observed:
-    """What a model saw and said at the last sessions of one history, and how it fared.
+    """A model's inputs, forecasts and performance at the last sessions of one series.
 
     Attributes:
         symbol: the series.
         session_dates: `(n,)`, its sessions.
         values: `(n, len(COLUMNS))`.
-        fared: `(n, 3)`: means over the ten steps of the loss of the stored quantiles and of the random walk's, both in
-            units of σ60·√step, and of whether the 80 % interval held; NaN where a close is not known yet.
+        fared: `(n, 3)`: means over the steps of the loss of the stored quantiles and of the random walk's, both in
+            units of σ60·√step, and of whether the 80% interval covered the close; NaN where a close is not known yet.
     """
 
     symbol: str
@@ -78,10 +78,10 @@ class Observed:
 
 
 def observe(bars: Bars, model: RollingPredictor, last: int | None = None) -> Observed:
-    """Looks at the last sessions of a history; at all that the model can be fed at, where no number is given.
+    """Observe a model at the last sessions of a series; at all possible ones if no number is given.
 
     Raises:
-        TooFewSessions: the history is too short.
+        TooFewSessions: the series is too short.
     """
     first = model.min_sessions - 1 if last is None else max(len(bars) - last, 0)
     features.check_length([bars], model.min_sessions + (last or 1) - 1)
@@ -110,14 +110,14 @@ def _fared(panel: features.Panel, at: NDArray[np.intp], quantiles: Floats) -> Fl
 
 
 def make_reference(observed: Sequence[Observed], *, sizes: Sequence[int] = SIZES) -> Reference:
-    """Samples what a model was trained on, and finds where drift from it begins.
+    """Sample the training data of a model, and find where drift from it begins.
 
     Args:
-        observed: every session of the histories that it was trained on.
+        observed: every session of the series that it was trained on.
         sizes: numbers of symbols that may be watched; those for which the training has too few windows are left out.
 
     Raises:
-        TooFewSessions: the training is too short to find limits in.
+        TooFewSessions: the training is too short to find limits.
     """
     used = observed[:: -(-len(observed) // MOST_SYMBOLS)]
     symbols = np.repeat([one.symbol for one in used], [len(one.values) for one in used])
@@ -132,7 +132,7 @@ def make_reference(observed: Sequence[Observed], *, sizes: Sequence[int] = SIZES
     if not limits:
         raise TooFewSessions(
             f"The training has {max(map(len, scores.values()))} windows of {WINDOW} sessions: at least {MIN_WINDOWS} "
-            "were needed to tell drift from it. Train on earlier dates too."
+            "were needed to measure drift against it. Train on earlier dates too."
         )
     return Reference(
         symbols=tuple(symbols[rows].tolist()),
@@ -145,7 +145,7 @@ def make_reference(observed: Sequence[Observed], *, sizes: Sequence[int] = SIZES
 
 
 def _spread(dates: NDArray[np.datetime64]) -> NDArray[np.intp]:
-    """Rows that lie as evenly over time as all do: `(ROWS,)`, or all where there are no more."""
+    """Rows that lie as evenly over time as all do: `(ROWS,)`, or all if there are fewer."""
     order = np.lexsort((np.random.default_rng(0).random(len(dates)), dates))
     taken: NDArray[np.intp] = order[np.linspace(0, len(order) - 1, min(ROWS, len(order))).round().astype(np.intp)]
     return taken
@@ -184,7 +184,7 @@ _STALE = np.timedelta64(STALE_AFTER // timedelta(days=1), "D")
 
 
 def _margins(fared: Floats, usual: tuple[float, float]) -> Floats:
-    """By how much a window fared worse than the whole, in the order of `MARGINS`: `(3,)`."""
+    """The margins by which a window performed worse than the whole, in the order of `MARGINS`: `(3,)`."""
     ratio = fared[:, _LOSS].sum() / fared[:, _WALK].sum()
     below = usual[1] - fared[:, _INSIDE].mean()
     return np.array([ratio / usual[0] - 1, below, -below])

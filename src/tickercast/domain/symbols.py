@@ -9,13 +9,13 @@ _LONGEST_SYMBOL = 20
 
 
 def parse_symbol(text: str) -> str:
-    """Checks a symbol as Yahoo spells it and returns it in upper case.
+    """Check a symbol as Yahoo spells it, and return it in upper case.
 
     >>> parse_symbol("brk-b")
     'BRK-B'
 
     Raises:
-        UsageError: the text could not be a symbol (it may be a path, or SQL).
+        UsageError: the text is not a symbol.
     """
     symbol = text.strip().upper()
     if not (text.isascii() and len(symbol) <= _LONGEST_SYMBOL and _SYMBOL.fullmatch(symbol)):

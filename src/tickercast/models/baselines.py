@@ -38,7 +38,7 @@ class RandomWalk:
     min_sessions: int = 61
 
     def predict(self, series: Sequence[Bars]) -> Floats:
-        """Predicts every series from its last bar; see `Predictor.predict`.
+        """Predict every series from its last bar; see `Predictor.predict`.
 
         Raises:
             TooFewSessions: a series is shorter than `min_sessions`.
@@ -64,7 +64,7 @@ class EwmaT:
     min_sessions: int = features.MIN_SESSIONS
 
     def predict(self, series: Sequence[Bars]) -> Floats:
-        """Predicts every series from its last bar; see `Predictor.predict`."""
+        """Predict every series from its last bar; see `Predictor.predict`."""
         return _cone(features.latest(series).sigma_ewma, student5(_LEVELS), self.horizon)
 
 
@@ -86,7 +86,7 @@ class EwmaFhs:
 
     @classmethod
     def fit(cls, series: Sequence[Bars], through: date, horizon: int = DAILY.horizon) -> "EwmaFhs":
-        """Pools the standardised returns of all series; nothing after `through` is used.
+        """Pool the standardised returns of all series; nothing after `through` is used.
 
         Raises:
             TooFewSessions: no series reaches back far enough.
@@ -102,11 +102,11 @@ class EwmaFhs:
 
     @property
     def horizon(self) -> int:
-        """Steps of a forecast."""
+        """Step of a forecast."""
         return len(self.quantiles)
 
     def predict(self, series: Sequence[Bars]) -> Floats:
-        """Predicts every series from its last bar; see `Predictor.predict`."""
+        """Predict every series from its last bar; see `Predictor.predict`."""
         return _cone(features.latest(series).sigma_ewma, self.quantiles, self.horizon)
 
 
@@ -124,7 +124,7 @@ class HistoricalSimulation:
     min_sessions: int = 251
 
     def predict(self, series: Sequence[Bars]) -> Floats:
-        """Predicts every series from its last bar; see `Predictor.predict`."""
+        """Predict every series from its last bar; see `Predictor.predict`."""
         features.check_length(series, self.min_sessions)
         quantiles = [np.quantile(log_returns(bars, self.min_sessions), _LEVELS) for bars in series]
         return _cone(np.ones(len(series)), np.array(quantiles).reshape(-1, 1, len(_LEVELS)), self.horizon)

@@ -32,7 +32,7 @@ class OnnxModel:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        """Loads the network.
+        """Load the network.
 
         Raises:
             BundleError: the bundle was made for other inputs, or the network cannot be loaded.
@@ -54,7 +54,7 @@ class OnnxModel:
 
     @property
     def horizon(self) -> int:
-        """Steps of a forecast."""
+        """Step of a forecast."""
         return self.card.horizon
 
     @property
@@ -63,7 +63,7 @@ class OnnxModel:
         return self.card.min_sessions
 
     def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
-        """Predicts every history from its last bar; see `Predictor.predict`.
+        """Predict every history from its last bar; see `Predictor.predict`.
 
         Raises:
             TooFewSessions: a history is shorter than `min_sessions`.
@@ -78,11 +78,11 @@ class OnnxModel:
         return log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
 
     def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Predicts from several sessions of one history; see `RollingPredictor.predict_at`."""
+        """Predict from several sessions of one history; see `RollingPredictor.predict_at`."""
         return rolling(self.answer, bars, at, self.card)
 
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Runs the network: `(n, window, features)` and `(n, statics)` to z, `(n, horizon, quantiles)`."""
+        """Run the network: `(n, window, features)` and `(n, statics)` to z, `(n, horizon, quantiles)`."""
         z: NDArray[np.float32] = self._session.run([OUTPUT], {"steps": steps, "statics": statics})[0]
         return z
 
@@ -112,7 +112,7 @@ def rolling(
 def log_returns(
     z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], symbols: Sequence[str], card: ModelCard
 ) -> NDArray[np.float64]:
-    """Turns the network's answer into log-returns: σEWMA·√step·(z50 + calibration·(z − z50)).
+    """Turn the network's answer into log-returns: σEWMA·√step·(z50 + calibration·(z − z50)).
 
     Args:
         z: `(n, horizon, quantiles)`.

@@ -56,7 +56,7 @@ class _SlowPeer(ABC):
     package: str
 
     def __init__(self, horizon: int = DAILY.horizon) -> None:
-        """Makes sure that the package is there.
+        """Make sure that the package is there.
 
         Raises:
             UsageError: it is not.
@@ -68,7 +68,7 @@ class _SlowPeer(ABC):
             )
 
     def predict(self, series: Sequence[Bars]) -> Floats:
-        """Fits and predicts every history from its last bar; see `Predictor.predict`.
+        """Fit and predicts every history from its last bar; see `Predictor.predict`.
 
         Raises:
             TooFewSessions: a history is shorter than `min_sessions`.
@@ -231,7 +231,7 @@ def _seed(bars: Bars) -> int:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keeps warnings and logs of a fit from the screen: what counts is the answer."""
+    """Keep warnings and logs of a fit from the screen: what counts is the answer."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from tickercast.version import __version__
 from tickercast.domain.model_card import ModelCard
 from tickercast.domain.model_page import MEASURES, weaknesses
 from tickercast.reading.track_record import ForecastDetails
 from tickercast.show import chart, sentences
 from tickercast.show.sentences import price
 from tickercast.show.tables import step_cells
+from tickercast.version import __version__
 
 LARGEST = 50
 """Symbols in one report or chart at most; a browser gets slow with more."""

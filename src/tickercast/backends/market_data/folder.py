@@ -49,7 +49,7 @@ class Folder:
         return str(self._path)
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Reads the files that can hold those symbols, and no other; see `ports.MarketData`."""
+        """Read the files that can hold those symbols, and no other; see `ports.MarketData`."""
         files = self._files()
         own = {symbol: [file for file in files if file.stem.upper() == symbol] for symbol in symbols}
         others = [symbol for symbol in symbols if not own[symbol]]

@@ -29,7 +29,7 @@ class Sample:
         return SYMBOLS
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Reads the bars of those symbols that the sample has; see `ports.MarketData`."""
+        """Read the bars of those symbols that the sample has; see `ports.MarketData`."""
         series: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
         for symbol in symbols:

@@ -117,7 +117,7 @@ class Simulated:
         raise UsageError("The source simulated cannot list its symbols. Name some, or give a file of symbols.")
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Simulates each symbol from `EPOCH` and returns the range asked for; see `ports.MarketData`."""
+        """Simulate each symbol from `EPOCH` and returns the range asked for; see `ports.MarketData`."""
         series: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
         for symbol in symbols:
@@ -162,7 +162,7 @@ class Oracle:
         self._quantiles = _drawn_quantiles(self._grid, parameters)
 
     def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
-        """Gives the true quantiles of what follows each history; see `Predictor.predict`.
+        """Give the true quantiles of what follows each history; see `Predictor.predict`.
 
         Raises:
             UsageError: a history is not simulated.

@@ -61,7 +61,7 @@ class Yahoo:
         raise UsageError("The source yahoo cannot list its symbols. Name some, or give a file of symbols.")
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Downloads the bars, 50 symbols at a time; see `ports.MarketData`."""
+        """Download the bars, 50 symbols at a time; see `ports.MarketData`."""
         answers: dict[str, _Answer] = {}
         with _quiet_yfinance() as yfinance:
             client = _Client(yfinance, first, last)
@@ -200,7 +200,7 @@ def _one_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet_yfinance() -> Iterator[ModuleType]:
-    """Imports yfinance, and for a while keeps it from logging, from warning, and from hiding exceptions."""
+    """Import yfinance, and for a while keeps it from logging, from warning, and from hiding exceptions."""
     loggers = [logging.getLogger(name) for name in ("yfinance", "bs4", "peewee")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -83,7 +83,7 @@ _SENTENCES: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickercast
 
 @contextmanager
 def translated(url: str, what: str) -> Iterator[None]:
-    """Raises what goes wrong inside as one of our errors.
+    """Raise what goes wrong inside as one of our errors.
 
     Args:
         url: the bucket, for the message.

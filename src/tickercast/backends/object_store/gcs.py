@@ -57,7 +57,7 @@ class GcsObjectStore:
     def write(
         self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
     ) -> int:
-        """Writes an object whole and returns its generation; the bucket announces it."""
+        """Write an object whole and returns its generation; the bucket announces it."""
         mark = uuid.uuid4().hex
 
         def upload(replaced: int) -> storage.Blob:
@@ -75,7 +75,7 @@ class GcsObjectStore:
         return self._once(name, upload, lambda live: (live.metadata or {}).get(_MARK) == mark, if_generation)
 
     def read(self, name: str, *, generation: int | None = None) -> bytes:
-        """Reads an object, or an older generation of it."""
+        """Read an object, or an older generation of it."""
         with self._translated(name, generation):
             content: bytes = self._blob(name, generation).download_as_bytes(
                 raw_download=True, checksum="crc32c", **self._patience
@@ -96,7 +96,7 @@ class GcsObjectStore:
             return sorted(blob.name for blob in listed)
 
     def copy(self, name: str, to: str, *, generation: int) -> int:
-        """Copies a generation of an object inside the bucket, without fetching it."""
+        """Copy a generation of an object inside the bucket, without fetching it."""
         source = self._described(name, generation)
 
         def copy(replaced: int) -> storage.Blob:
@@ -112,7 +112,7 @@ class GcsObjectStore:
         return self._once(to, copy, lambda live: (live.crc32c, live.size) == (source.crc32c, source.size))
 
     def delete(self, name: str, *, generation: int) -> None:
-        """Deletes a generation of an object; nothing happens where it is gone."""
+        """Delete a generation of an object; nothing happens where it is gone."""
         with suppress(ObjectNotFound), self._translated(name, generation):
             self._blob(name, generation).delete(**self._patience)
 
@@ -123,7 +123,7 @@ class GcsObjectStore:
         is_made: Callable[[storage.Blob], bool],
         if_generation: int | None = None,
     ) -> int:
-        """Makes a generation, given the one that it replaces; a refusal may be the echo of our own success."""
+        """Make a generation, given the one that it replaces; a refusal may be the echo of our own success."""
         replaced = if_generation or 0
         for _ in range(_ATTEMPTS):
             try:

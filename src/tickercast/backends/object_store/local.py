@@ -57,7 +57,7 @@ class LocalObjectStore:
     def write(
         self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
     ) -> int:
-        """Writes an object whole, announces it, and returns its generation."""
+        """Write an object whole, announces it, and returns its generation."""
         live = self._live(name)
         with self._locked():
             current = self.generation(name)
@@ -72,7 +72,7 @@ class LocalObjectStore:
         return generation
 
     def read(self, name: str, *, generation: int | None = None) -> bytes:
-        """Reads an object, or an older generation of it."""
+        """Read an object, or an older generation of it."""
         wanted = self.generation(name) if generation is None else generation
         with self._translated():
             try:
@@ -97,7 +97,7 @@ class LocalObjectStore:
         return sorted(name for name in written if name.startswith(prefix) and self.generation(name))
 
     def copy(self, name: str, to: str, *, generation: int) -> int:
-        """Copies a generation of an object inside the folder."""
+        """Copy a generation of an object inside the folder."""
         data = self.read(name, generation=generation)
         current = self.generation(to)
         if current and self.read(to, generation=current) == data:
@@ -108,7 +108,7 @@ class LocalObjectStore:
             return self.copy(name, to, generation=generation)
 
     def delete(self, name: str, *, generation: int) -> None:
-        """Deletes a generation of an object; nothing happens where it is gone."""
+        """Delete a generation of an object; nothing happens where it is gone."""
         content = self._folder(name) / str(generation)
         with self._locked():
             if not content.exists():
@@ -188,7 +188,7 @@ def _highest(listed: Iterable[str]) -> int:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Writes a file so that at every moment it is whole, old or new."""
+    """Write a file so that at every moment it is whole, old or new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:

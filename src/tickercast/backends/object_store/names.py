@@ -8,7 +8,7 @@ _CONTENT_TYPES = {".csv": "text/csv", ".json": "application/json", ".md": "text/
 
 
 def check(name: str) -> None:
-    """Checks that a name stays inside the bucket, on a laptop too, where names are paths.
+    """Check that a name stays inside the bucket, on a laptop too, where names are paths.
 
     Raises:
         UsageError: it does not.

@@ -38,7 +38,7 @@ class MlflowRegistry:
     """
 
     def __init__(self, url: str) -> None:
-        """Remembers where the registry is; nothing is opened or created yet.
+        """Remember where the registry is; nothing is opened or created yet.
 
         Args:
             url: MLflow's tracking URI: `sqlite:///FILE` or `http(s)://…`.
@@ -59,7 +59,7 @@ class MlflowRegistry:
         return self._url
 
     def register(self, bundle: Bundle, record: RunRecord) -> Bundle:
-        """Registers a bundle as the next version of its name; see `ModelRegistry.register`.
+        """Register a bundle as the next version of its name; see `ModelRegistry.register`.
 
         The new version gets the alias `challenger`, and keeps it until the next one is registered. It is made when the
         run holds all but the card that names it: what fails before leaves a failed run and no version.
@@ -118,7 +118,7 @@ class MlflowRegistry:
                 client.set_terminated(run_id, status)
 
     def bundle(self, name: str, version: str) -> Bundle:
-        """Reads a registered version back, to the byte."""
+        """Read a registered version back, to the byte."""
         with _quiet(), self._client() as client:
             run_id = client.get_model_version(name, version).run_id
             return read_bundle(
@@ -147,7 +147,7 @@ class MlflowRegistry:
             return self._aliases(client, name).get(alias)
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Gives a version an alias, which it takes from the one before."""
+        """Give a version an alias, which it takes from the one before."""
         with _quiet(), self._client() as client:
             client.set_registered_model_alias(name, alias, version)
 
@@ -203,7 +203,7 @@ class MlflowRegistry:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps MLflow's warnings, and those of what it imports, from the user."""
+    """Keep MLflow's warnings, and those of what it imports, from the user."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -255,7 +255,7 @@ def _read_file(run_id: str | None, name: str) -> bytes:
 
 
 def _log(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
-    """Logs all of a record but the network, in as few requests as there can be."""
+    """Log all of a record but the network, in as few requests as there can be."""
     from mlflow.entities import Metric, Param, RunTag
 
     now = _milliseconds()
@@ -285,7 +285,7 @@ def _data_tags(datasets: Mapping[str, Dataset]) -> dict[str, str]:
 
 
 def _log_datasets(client: "MlflowClient", run_id: str, datasets: Mapping[str, Dataset]) -> None:
-    """Logs what MLflow shows as the run's «datasets used»."""
+    """Log what MLflow shows as the run's «datasets used»."""
     from mlflow.entities import Dataset as Logged
     from mlflow.entities import DatasetInput, InputTag
 
@@ -340,7 +340,7 @@ class _Study:
     began: int = field(default_factory=lambda: _milliseconds())
 
     def trial(self, number: int, record: RunRecord, *, pruned: bool) -> None:
-        """Keeps a trial as a run nested in the study's; one that was pruned is marked as killed."""
+        """Keep a trial as a run nested in the study's; one that was pruned is marked as killed."""
         tags = {"mlflow.parentRunId": self.run_id, "state": "pruned" if pruned else "complete"}
         run = self.client.create_run(self.experiment_id, self.began, tags, f"trial {number}")
         _log(self.client, run.info.run_id, record)
@@ -348,7 +348,7 @@ class _Study:
         self.began = _milliseconds()
 
     def result(self, record: RunRecord) -> None:
-        """Keeps what came out of the study with the study's own run."""
+        """Keep what came out of the study with the study's own run."""
         _log(self.client, self.run_id, record)
 
 

@@ -34,7 +34,7 @@ class OptunaSearch:
     """
 
     def __init__(self, path: Path) -> None:
-        """Remembers where the studies are; nothing is opened or created yet."""
+        """Remember where the studies are; nothing is opened or created yet."""
         self._path = path
 
     @property
@@ -43,7 +43,7 @@ class OptunaSearch:
         return f"sqlite:///{self._path}"
 
     def run(self, study: str, default: Recipe, attempt: Attempt, *, trials: int) -> Iterator[Trial]:
-        """Gives the finished trials of a study, then tries until there are enough; see `RecipeSearch.run`."""
+        """Give the finished trials of a study, then tries until there are enough; see `RecipeSearch.run`."""
         from optuna.trial import TrialState
 
         with self._locked():
@@ -58,7 +58,7 @@ class OptunaSearch:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Holds the lock of the file, which the system takes from a process that dies."""
+        """Hold the lock of the file, which the system takes from a process that dies."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(f"{self._path}.lock", timeout=0):
@@ -86,7 +86,7 @@ class OptunaSearch:
 
 
 def _tried(study: "optuna.Study", count: int, default: Recipe, attempt: Attempt) -> Trial:
-    """Runs one trial, the one after `count` finished ones."""
+    """Run one trial, the one after `count` finished ones."""
     import optuna
     from optuna.trial import TrialState
 
@@ -135,7 +135,7 @@ def _complete(found: "optuna.trial.FrozenTrial") -> bool:
 
 
 def _judge(trial: "optuna.Trial") -> Callable[[Epoch], None]:
-    """Reports how a trial stands, and ends it where it is worse than the median of those before.
+    """Report how a trial stands, and ends it where it is worse than the median of those before.
 
     It stands where the mean of its networks does. A step is a quarter of a network's epochs: rates decay over all of
     them, so that recipes of different length are comparable when they have done the same share, not the same number.

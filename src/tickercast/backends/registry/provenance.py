@@ -33,7 +33,7 @@ def environment() -> str:
 
 
 def requirements(*names: str) -> list[str]:
-    """Pins those of the names that are installed: TensorFlow comes as one of two packages."""
+    """Pin those of the names that are installed: TensorFlow comes as one of two packages."""
     return [f"{name}=={_installed()[name]}" for name in names if name in _installed()]
 
 

@@ -122,7 +122,7 @@ class BigQueryWarehouse:
         return f"bigquery://{self._dataset.project}/{self._dataset.dataset_id}"
 
     def provision(self) -> list[str]:
-        """Creates what is missing, adds columns to tables and replaces views whose file has changed."""
+        """Create what is missing, adds columns to tables and replaces views whose file has changed."""
         with self._translated():
             objects = read_objects(self._sql)
             changed = pending(objects, self._applied(), _label)
@@ -132,7 +132,7 @@ class BigQueryWarehouse:
         return list(changed)
 
     def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
-        """Appends rows by one load job, or nothing where a job with the key's id has stored them."""
+        """Append rows by one load job, or nothing where a job with the key's id has stored them."""
         if rows.empty:
             return False
         with self._translated():
@@ -140,7 +140,7 @@ class BigQueryWarehouse:
             return self._load_once(stored, _parquet(rows, stored, self.url), _job_id(stored, key))
 
     def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Reads the rows of a table or view, as the DuckDB engine types them."""
+        """Read the rows of a table or view, as the DuckDB engine types them."""
         terms, parameters = [], []
         for number, (column, value) in enumerate((where or {}).items()):
             term, parameter = _term(f"p{number}", self._checked(column), value)
@@ -162,7 +162,7 @@ class BigQueryWarehouse:
             return pending(read_objects(self._sql), self._applied(), _label)
 
     def compact(self) -> dict[str, int]:
-        """Drops what newer files have replaced, by one DELETE a table; it sees no row that is appended meanwhile."""
+        """Drop what newer files have replaced, by one DELETE a table; it sees no row that is appended meanwhile."""
         names = [found.name for found in read_objects(self._sql)]
         with self._translated():
             return {
@@ -270,7 +270,7 @@ class BigQueryWarehouse:
         time.sleep(random.uniform(0, 0.25 * 2**failures))  # noqa: S311
 
     def _begin(self, stored: bigquery.Table, data: bytes, job_id: str, mark: str) -> bigquery.LoadJob:
-        """Begins a load job, or finds the one that has the id already."""
+        """Begin a load job, or finds the one that has the id already."""
         config = bigquery.LoadJobConfig(
             source_format=bigquery.SourceFormat.PARQUET,
             schema=stored.schema,
@@ -394,7 +394,7 @@ def _parameter_type(value: Any) -> str:
 
 
 def _like_duckdb(rows: pd.DataFrame) -> pd.DataFrame:
-    """Gives a date's column NumPy's type, and whole numbers and truth values theirs where none is missing."""
+    """Give a date's column NumPy's type, and whole numbers and truth values theirs where none is missing."""
     kinds = {"dbdate": "datetime64[us]"}
     complete = {"Int64": "int64", "boolean": "bool"}
     return rows.astype(

@@ -108,7 +108,7 @@ _SENTENCES: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickercast
 
 @contextmanager
 def translated(url: str, patience_s: float) -> Iterator[None]:
-    """Raises what goes wrong inside as one of our errors.
+    """Raise what goes wrong inside as one of our errors.
 
     Args:
         url: the warehouse, for the message.

@@ -68,17 +68,17 @@ class DuckDBWarehouse:
         return f"duckdb://{self._path}"
 
     def provision(self) -> list[str]:
-        """Creates what is missing, adds columns to tables and replaces views whose file has changed."""
+        """Create what is missing, adds columns to tables and replaces views whose file has changed."""
         return self._attempt(self._provision)
 
     def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
-        """Appends rows and their key in one transaction, or nothing where the key is known."""
+        """Append rows and their key in one transaction, or nothing where the key is known."""
         if rows.empty:
             return False
         return self._attempt(lambda connection: _append(connection, table, rows, key))
 
     def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Reads the rows of a table or view."""
+        """Read the rows of a table or view."""
         wanted = dict(where or {})
         terms = [
             f"{_quoted(column)} IN (SELECT unnest(?))" if isinstance(value, list) else f"{_quoted(column)} = ?"
@@ -103,7 +103,7 @@ class DuckDBWarehouse:
         return self._attempt(self._pending)
 
     def compact(self) -> dict[str, int]:
-        """Drops what newer files have replaced, in one transaction."""
+        """Drop what newer files have replaced, in one transaction."""
         return self._attempt(self._compact)
 
     def _compact(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -204,7 +204,7 @@ class DuckDBWarehouse:
         return self._engine
 
     def rest(self) -> None:
-        """Lets go of the engine; the next call makes another."""
+        """Let go of the engine; the next call makes another."""
         if self._engine is not None:
             self._engine.close()
         self._engine = None

@@ -164,7 +164,7 @@ def qualified(text: str, names: Collection[str], dataset: str) -> str:
 
 
 def read_objects(folder: Path) -> list[SqlObject]:
-    """Reads `tables/*.sql` and `views/*.sql`, each object after those that it reads from."""
+    """Read `tables/*.sql` and `views/*.sql`, each object after those that it reads from."""
     objects = {found.name: found for found in _files(folder)}
     graph = {
         name: {other for other in objects if other != name and found.names(other)} for name, found in objects.items()
@@ -173,7 +173,7 @@ def read_objects(folder: Path) -> list[SqlObject]:
 
 
 def read_compactions(folder: Path) -> dict[str, str]:
-    """Reads `compact/*.sql`: for each table the statement that drops what newer files have replaced."""
+    """Read `compact/*.sql`: for each table the statement that drops what newer files have replaced."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "compact").glob("*.sql"))}
 
 
@@ -195,7 +195,7 @@ def pending(
 
 
 def checked_query(text: str) -> str:
-    """Makes sure that a text is one query, which changes nothing.
+    """Make sure that a text is one query, which changes nothing.
 
     Raises:
         UsageError: it is not.
@@ -218,7 +218,7 @@ _PLAIN = re.compile(r"\x1b\[\d+m")  # the parser underlines for a terminal
 
 
 def to_duckdb(text: str) -> str:
-    """Translates a statement of BigQuery's dialect to DuckDB's.
+    """Translate a statement of BigQuery's dialect to DuckDB's.
 
     Partitioning, clustering and descriptions have no counterpart there and are dropped.
     """
@@ -228,7 +228,7 @@ def to_duckdb(text: str) -> str:
 
 
 def from_duckdb(kind: str) -> str:
-    """Translates a type of DuckDB's to BigQuery's dialect."""
+    """Translate a type of DuckDB's to BigQuery's dialect."""
     from sqlglot import expressions
 
     return expressions.DataType.build(kind, dialect="duckdb").sql("bigquery")

@@ -79,7 +79,7 @@ class Services(Protocol):
 
     @property
     def drift_reporter(self) -> DriftReporter:
-        """Draws drift reports."""
+        """Draw drift reports."""
 
     @property
     def fit(self) -> Fit:

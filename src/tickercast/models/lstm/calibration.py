@@ -71,7 +71,7 @@ def calibrated(model: keras.Model, series: Sequence[Bars], trained_through: date
 
 
 def _smoothed(best: Floats, typical: Floats) -> Floats:
-    """Regresses the logarithm of the factors on 1, log step, t and t², with t growing towards the tails.
+    """Regress the logarithm of the factors on 1, log step, t and t², with t growing towards the tails.
 
     Factors of each step and quantile alone are noisy. Crypto has heavier tails than stocks, the more so the further
     ahead; of the forms that were tried this one did best on blocks of crypto sessions (2014 to 2020) left out.

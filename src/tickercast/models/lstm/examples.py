@@ -51,7 +51,7 @@ _FIELDS = tuple(Examples.__dataclass_fields__)
 
 
 def examples(series: Sequence[Bars], trained_through: date) -> Examples:
-    """Cuts every history into examples whose ten targets all lie on or before `trained_through`.
+    """Cut every history into examples whose ten targets all lie on or before `trained_through`.
 
     Raises:
         TooFewSessions: no history is long enough.
@@ -93,7 +93,7 @@ def through(bars: Bars, last: date) -> Bars:
 
 
 def split(day: NDArray[np.intp], fold: int, recipe: Recipe) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Divides examples into those to train on and those to validate with, both `(n,)`.
+    """Divide examples into those to train on and those to validate with, both `(n,)`.
 
     Whole blocks of sessions validate, and what lies within `WINDOW + HORIZON` sessions of one is used for neither, so
     that no side's targets lie in the other's windows (purging: López de Prado, Advances in Financial Machine Learning,

@@ -53,7 +53,7 @@ class Trained:
 
     @property
     def horizon(self) -> int:
-        """Steps of a forecast."""
+        """Step of a forecast."""
         return self.card.horizon
 
     @property
@@ -62,7 +62,7 @@ class Trained:
         return self.card.min_sessions
 
     def predict(self, series: Sequence[Bars]) -> Floats:
-        """Predicts every history from its last bar; see `Predictor.predict`.
+        """Predict every history from its last bar; see `Predictor.predict`.
 
         Raises:
             TooFewSessions: a history is shorter than `min_sessions`.
@@ -76,13 +76,13 @@ class Trained:
         return served.log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
 
     def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> Floats:
-        """Predicts from several sessions of one history; see `RollingPredictor.predict_at`."""
+        """Predict from several sessions of one history; see `RollingPredictor.predict_at`."""
         return served.rolling(
             lambda steps, statics: self.model([steps, statics], training=False).numpy(), bars, at, self.card
         )
 
     def bundle(self) -> Bundle:
-        """Exports the network to ONNX.
+        """Export the network to ONNX.
 
         Raises:
             BundleError: the exported network is invalid, or answers differently.
@@ -94,14 +94,14 @@ class Trained:
         return bundle
 
     def save(self, path: Path) -> None:
-        """Writes the Keras model to `path`, which ends in .keras, and its description to a .json beside it."""
+        """Write the Keras model to `path`, which ends in .keras, and its description to a .json beside it."""
         self.model.save(path)
         text = json.dumps({"card": self.card.model_dump(mode="json"), "parameters": dict(self.parameters)}, indent=2)
         path.with_suffix(".json").write_text(text)
 
 
 def load_keras(path: Path) -> Trained:
-    """Reads what `Trained.save` wrote; nothing is unpickled.
+    """Read what `Trained.save` wrote; nothing is unpickled.
 
     Raises:
         BundleError: the files are not there or do not parse.
@@ -117,7 +117,7 @@ def load_keras(path: Path) -> Trained:
 
 
 def check_parity(trained: Trained, bundle: Bundle) -> None:
-    """Compares the ONNX network's answers with the Keras network's, in batches of 1, 7 and 500.
+    """Compare the ONNX network's answers with the Keras network's, in batches of 1, 7 and 500.
 
     Raises:
         BundleError: they differ by more than 1e-5 and by more than 1e-3 of the value.

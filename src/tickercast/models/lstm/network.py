@@ -31,7 +31,7 @@ INPUTS = ("steps", "statics")
 
 
 def network(learned: Examples, recipe: Recipe) -> keras.Model:
-    """Builds the untrained network: (steps, statics) to z, `(n, HORIZON, quantiles)`, and s, `(n, HORIZON)`.
+    """Build the untrained network: (steps, statics) to z, `(n, HORIZON, quantiles)`, and s, `(n, HORIZON)`.
 
     Standardisation and training quantiles are constants in its arithmetic: layers that hold them would be exported
     to ONNX as further inputs.

@@ -72,7 +72,7 @@ class TrainingSet:
         return self.everything[self.everything.day % recipe.every == 0]
 
     def train(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> list[Fold]:
-        """Trains one network a seed, each validated on other blocks of sessions.
+        """Train one network a seed, each validated on other blocks of sessions.
 
         Raises:
             TooFewSessions: see `sampled`.
@@ -98,7 +98,7 @@ class TrainingSet:
 
 
 def prepare(series: Sequence[Bars], *, trained_through: date) -> TrainingSet:
-    """Cuts the histories into examples.
+    """Cut the histories into examples.
 
     Assets that trade round the clock do not train the networks where there are others: they only set the calibration
     of their class.
@@ -122,7 +122,7 @@ def fit(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     recipe: Recipe | None = None,
 ) -> Trained:
-    """Trains one network a seed and averages them. The same data and seeds give the same model.
+    """Train one network a seed and averages them. The same data and seeds give the same model.
 
     Args:
         series: what to learn from; see `prepare`.
@@ -188,7 +188,7 @@ def _by_class(series: Sequence[Bars]) -> tuple[Sequence[Bars], Mapping[str, Sequ
 
 
 def train_one(everything: Examples, fold: int, seed: int, recipe: Recipe, on_epoch: Callable[[Epoch], None]) -> Fold:
-    """Trains one network on all blocks of sessions but the fold's; its best epoch on those is kept."""
+    """Train one network on all blocks of sessions but the fold's; its best epoch on those is kept."""
     rows, held = split(everything.day, fold, recipe)
     learned, validation = everything[rows], everything[held]
     keras.utils.set_random_seed(seed)
