@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 
-import tickercast
+from tickercast.version import __version__
 
 _MATTER = ("keras", "numpy", "onnx", "onnxruntime", "pandas", "tensorflow", "tensorflow-cpu", "tf2onnx")
-_CHECKOUT = Path(tickercast.__file__).parents[2]
+_CHECKOUT = Path(__file__).parents[4]
 
 
 def tags() -> Mapping[str, str]:
     """Versions of this package, of Python and of the libraries that matter, and the git commit of a checkout."""
     versions = {name: _installed()[name] for name in _MATTER if name in _installed()}
-    return {"tickercast": tickercast.__version__, "python": platform.python_version(), **versions, **_commit()} | {
+    return {"tickercast": __version__, "python": platform.python_version(), **versions, **_commit()} | {
         "platform": platform.platform()
     }
 
