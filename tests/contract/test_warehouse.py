@@ -1,6 +1,6 @@
 """What every warehouse has to do, asked of each of them.
 
-BigQuery's own clients talk to the stand-in of `tests/bigquery_server.py`; with TICKERCAST_TEST_PROJECT set and
+BigQuery's own clients talk to the stand-in of `tests/support/bigquery_server.py`; with TICKERCAST_TEST_PROJECT set and
 credentials at hand the same tests run on Google Cloud, in a dataset that is made and deleted for each.
 """
 
@@ -40,6 +40,10 @@ def forecast(
         **dict(zip(closes, (90.0, 95.0, 100.0, 105.0, 110.0), strict=True)),
         "model_name": model_name,
         "model_version": "1",
+        "role": "baseline" if model_name == "random-walk" else "champion",
+        "origin": "live",
+        "simulated": False,
+        "model_has_seen": False,
         "object": f"ohlc/2023-07-22/{symbol}.csv",
         "generation": generation,
         "created_at": AT,
@@ -106,6 +110,11 @@ def sql(tmp_path: Path) -> Path:
 
 def write_table(sql: Path, columns: str) -> None:
     (sql / "tables" / "bars.sql").write_text(f"CREATE TABLE IF NOT EXISTS bars ({columns})")
+
+
+def write_migration(sql: Path, text: str) -> None:
+    (sql / "migrations").mkdir(exist_ok=True)
+    (sql / "migrations" / "bars.sql").write_text(text)
 
 
 def test_provisioning_again_changes_nothing(views: Warehouse, open_warehouse: Callable[[Path], Warehouse]) -> None:
@@ -198,11 +207,12 @@ def test_every_engine_gives_the_same_dtypes_even_where_nothing_is_found(warehous
     found = warehouse.read("forecasts", {"symbol": "MSFT" if rows else "META"})
     assert len(found) == rows
     assert found.dtypes.astype(str).replace("object", "str").to_dict() == {
-        **dict.fromkeys(("symbol", "model_name", "model_version", "object"), "str"),
+        **dict.fromkeys(("symbol", "model_name", "model_version", "role", "origin", "object"), "str"),
         **dict.fromkeys(("cutoff", "target_date"), "datetime64[us]"),
         **dict.fromkeys(("step", "generation"), "int64"),
         **dict.fromkeys(("last_close", "close_median", "close_lo_80", "close_hi_80", "close_lo_95"), "float64"),
         "close_hi_95": "float64",
+        **dict.fromkeys(("simulated", "model_has_seen"), "bool"),
         "created_at": "datetime64[us, UTC]",
     }
 
@@ -316,6 +326,186 @@ def test_an_older_table_gets_the_nullable_columns_that_it_lacks_and_keeps_its_ro
     assert set(newer.read("dear")["symbol"]) == {"META", "MMM", "MSFT"}
 
 
+FILLS = "UPDATE bars SET dear = close > 100 WHERE dear IS NULL"
+RENAMES = "-- Retires: ticker\nUPDATE bars SET symbol = ticker WHERE symbol IS NULL"
+
+
+def closes(warehouse: Warehouse, column: str = "dear") -> dict[float, Any]:
+    """The values of a column of `bars`, by the close of the row."""
+    rows = warehouse.read("bars")
+    return {
+        row["close"]: None if pd.isna(row[column]) else row[column]
+        for row in rows.sort_values("close").to_dict("records")
+    }
+
+
+def test_a_migration_fills_the_new_column_of_older_rows(open_warehouse: Callable[[Path], Warehouse], sql: Path) -> None:
+    older = open_warehouse(sql)
+    older.provision()
+    append(older, "bars", [{"symbol": "MSFT", "close": 343.77}, {"symbol": "MMM", "close": 99.0}], "1")
+    append(older, "bars", [{"symbol": "NONE", "close": None}], "2")
+    write_table(sql, "symbol STRING NOT NULL, close FLOAT64, dear BOOL")
+    write_migration(sql, FILLS)
+    newer = open_warehouse(sql)
+    assert newer.pending() == {"bars": "changed"}
+    assert newer.provision() == ["bars"]
+    found = newer.read("bars").sort_values("symbol")
+    assert list(found["symbol"]) == ["MMM", "MSFT", "NONE"]
+    assert list(found["dear"].astype(object).where(found["dear"].notna(), None)) == [False, True, None]
+    assert not append(newer, "bars", [{"symbol": "MSFT", "close": 343.77, "dear": True}], "1")
+    assert append(newer, "bars", [{"symbol": "META", "close": 50.0, "dear": True}], "3")  # its writer knows better
+    assert newer.provision() == []
+    assert open_warehouse(sql).provision() == []
+    assert newer.read("bars", {"symbol": "META"})["dear"].item()
+    assert newer.pending() == {}
+
+
+def test_a_new_table_is_made_in_its_newest_shape_and_nothing_is_migrated(
+    open_warehouse: Callable[[Path], Warehouse], sql: Path
+) -> None:
+    write_table(sql, "symbol STRING, close FLOAT64")
+    write_migration(sql, RENAMES)
+    made = open_warehouse(sql)
+    assert made.provision() == ["bars", "dear"]
+    assert append(made, "bars", [{"symbol": "MSFT", "close": 343.77}, {"symbol": None, "close": 1.0}], "1")
+    assert closes(made, "symbol") == {1.0: None, 343.77: "MSFT"}
+
+
+def test_a_migration_retires_the_column_that_it_has_read(
+    open_warehouse: Callable[[Path], Warehouse], sql: Path
+) -> None:
+    write_table(sql, "ticker STRING NOT NULL, close FLOAT64")
+    older = open_warehouse(sql)
+    older.provision()
+    append(older, "bars", [{"ticker": "MSFT", "close": 343.77}], "1")
+    write_table(sql, "symbol STRING, close FLOAT64")
+    write_migration(sql, RENAMES)
+    newer = open_warehouse(sql)
+    assert newer.provision() == ["bars"]
+    assert set(newer.read("bars").columns) == {"symbol", "close"}
+    assert closes(newer, "symbol") == {343.77: "MSFT"}
+    assert append(newer, "bars", [{"symbol": "META", "close": 294.0}], "2")
+    assert newer.provision() == []
+    write_table(sql, "symbol STRING, close FLOAT64, volume FLOAT64")  # another edition, long after the column is gone
+    assert newer.provision() == ["bars"]
+    assert closes(newer, "symbol") == {294.0: "META", 343.77: "MSFT"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "migration"),
+    [
+        ("symbol STRING NOT NULL, close FLOAT64", "symbol STRING NOT NULL, close FLOAT64, dear BOOL", FILLS),
+        (
+            "symbol STRING NOT NULL, close FLOAT64, cheap BOOL",
+            "symbol STRING NOT NULL, close FLOAT64, dear BOOL",
+            "-- Retires: cheap\nUPDATE bars SET dear = COALESCE(NOT cheap, close > 100) WHERE dear IS NULL",
+        ),
+    ],
+)
+def test_a_migration_that_was_interrupted_before_it_filled_anything_is_finished_by_the_next_call(
+    open_warehouse: Callable[[Path], Warehouse], sql: Path, before: str, after: str, migration: str
+) -> None:
+    write_table(sql, before)
+    older = open_warehouse(sql)
+    older.provision()
+    append(older, "bars", [{"symbol": "MSFT", "close": 343.77}, {"symbol": "MMM", "close": 99.0}], "1")
+    write_table(sql, after)
+    write_migration(sql, migration.replace("close", "colour"))  # which is refused when the column is there
+    newer = open_warehouse(sql)
+    for _ in range(2):
+        with pytest.raises(SchemaMismatch, match="colour"):
+            newer.provision()
+        assert newer.pending() == {"bars": "changed"}
+        assert sorted(older.read("bars")["close"]) == [99.0, 343.77]
+    write_migration(sql, migration)
+    assert newer.provision() == ["bars"]
+    assert set(newer.read("bars").columns) == {"symbol", "close", "dear"}
+    assert closes(newer) == {99.0: False, 343.77: True}
+    assert newer.provision() == []
+
+
+def test_a_migration_that_is_repeated_changes_nothing(open_warehouse: Callable[[Path], Warehouse], sql: Path) -> None:
+    older = open_warehouse(sql)
+    older.provision()
+    append(older, "bars", [{"symbol": "MSFT", "close": 343.77}], "1")
+    write_migration(sql, FILLS)
+    for columns in ("dear BOOL", "dear BOOL, volume FLOAT64"):  # either edition runs it
+        write_table(sql, f"symbol STRING NOT NULL, close FLOAT64, {columns}")
+        assert open_warehouse(sql).provision() == ["bars"]
+        assert closes(older)[343.77] is True
+        append(older, "bars", [{"symbol": "META", "close": 294.0, "dear": False}], "2")
+    assert closes(older) == {294.0: False, 343.77: True}
+
+
+def test_the_rows_of_the_first_edition_become_those_of_today(
+    open_warehouse: Callable[[Path], Warehouse], sql: Path
+) -> None:
+    """Our own migrations, over tables as they were without the columns that they fill."""
+    first, ours = sql / "first", resource("sql")
+    shutil.copytree(ours / "tables", first / "tables")
+    retired = {"drift": "note STRING", "retrains": "challenger_version STRING"}
+    added = {"role", "origin", "simulated", "model_has_seen", "candidate_version"}
+    for path in (first / "tables").glob("*.sql"):
+        lines = path.read_text().splitlines()
+        kept = [line for line in lines if line.strip().partition(" ")[0] not in added]
+        kept[1:1] = [f"  {retired[path.stem]},"] if path.stem in retired else []
+        path.write_text("\n".join(kept).replace(",\n)", "\n)"))
+    older = open_warehouse(first)
+    older.provision()
+
+    def first_edition(row: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return {name: value for name, value in row.items() if name not in added} | more
+
+    live, back, simulated = "ohlc/d/MSFT.csv", "ohlc/d/backfill-MSFT.csv", "ohlc/d/FAKE.csv"
+    entry = {"generation": 1, "status": "forecast", "rows": 1, "received_at": AT, "duration_ms": 1.5}
+    seen = "backfilled: the model has seen this date: it was trained through 2023-12-31"
+    append(
+        older,
+        "ingestions",
+        [
+            entry | {"object": live, "symbol": "MSFT", "reason": None},
+            entry | {"object": back, "symbol": "MSFT", "reason": seen},
+            entry | {"object": simulated, "symbol": "FAKE", "reason": "simulated"},
+            entry | {"object": "ohlc/d/bad.csv", "symbol": None, "status": "rejected", "reason": "simulated"},
+        ],
+        "ingestions",
+    )
+    files = ((live, "MSFT"), (back, "MSFT"), (simulated, "FAKE"))
+    append(older, "prices", [first_edition(price(symbol), object=name) for name, symbol in files], "prices")
+    names = ("tickercast-lstm", "random-walk", "shadow")
+    made = [first_edition(forecast(symbol), object=name, model_name=model) for name, symbol in files for model in names]
+    append(older, "forecasts", made, "forecasts")
+    measured = {"day": date(2023, 7, 21), "kind": "input", "method": "psi", "score": 0.1, "threshold": 0.2}
+    measured |= {"drifted": False, "model_name": "lstm", "model_version": "1", "report": None, "created_at": AT}
+    notes = {"return": "simulated", "sigma": None, "volume_z": "few bars"}
+    append(older, "drift", [measured | {"name": name, "note": note} for name, note in notes.items()], "drift")
+    decided = {"day": date(2023, 7, 21), "kind": "promotion", "decision": "kept", "reason": "why", "origins": 9}
+    decided |= {"model_name": "lstm", "champion_version": "1", "challenger_version": "2", "created_at": AT}
+    append(older, "retrains", [decided], "retrains")
+
+    newer = open_warehouse(ours)
+    changed = set(newer.provision())
+    assert changed >= {"drift", "forecasts", "ingestions", "prices", "retrains", "champion_forecasts"}
+    assert newer.provision() == []
+    ledger = newer.read("ingestions").set_index("object")
+    assert dict(ledger["origin"]) == dict.fromkeys(ledger.index, "live") | {back: "backfill"}
+    assert set(ledger.index[ledger["simulated"]]) == {simulated, "ohlc/d/bad.csv"}
+    assert dict(newer.read("prices").set_index("object")["simulated"]) == {live: False, back: False, simulated: True}
+    found = newer.read("forecasts")
+    roles = {"tickercast-lstm": {"champion", "shadow"}, "random-walk": {"baseline"}}
+    assert {name: set(group["role"]) for name, group in found.groupby("model_name")} == roles
+    assert len(found) == 9
+    assert (found["simulated"] == (found["symbol"] == "FAKE")).all()
+    assert (found["model_has_seen"] == (found["object"] == back)).all()
+    assert (found["origin"] == found["object"].map({live: "live", back: "backfill", simulated: "live"})).all()
+    drift = newer.read("drift")
+    assert "note" not in drift
+    assert dict(drift.set_index("name")["simulated"]) == {"return": True, "sigma": False, "volume_z": False}
+    retrains = newer.read("retrains")
+    assert "challenger_version" not in retrains
+    assert list(retrains["candidate_version"]) == ["2"]
+
+
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
@@ -358,6 +548,47 @@ def test_a_query_speaks_of_tables_and_views_by_their_plain_names(views: Warehous
         "WITH mine AS (SELECT * FROM latest_prices) SELECT symbol, MAX(close) AS top FROM mine GROUP BY 1"
     )
     assert dict(zip(found["symbol"], found["top"], strict=True)) == {"MSFT": 343.77, "META": 2.0}
+
+
+def test_a_query_takes_its_values_as_parameters(views: Warehouse) -> None:
+    awkward = "'; DROP TABLE prices; --"
+    rows = [price(symbol, day=day, close=day) for symbol in ("MSFT", "META", awkward) for day in (19, 20, 21)]
+    append(views, "prices", rows, "k")
+
+    def ask(condition: str, **parameters: Any) -> list[tuple[str, int]]:
+        text = f"SELECT symbol, close FROM latest_prices WHERE {condition}"
+        found = views.query(text, parameters)
+        return [(symbol, int(close)) for symbol, close in zip(found["symbol"], found["close"], strict=True)]
+
+    assert ask("symbol = @symbol AND close > @close", symbol="MSFT", close=20.5) == [("MSFT", 21)]
+    assert ask("symbol = @symbol AND close > 20", symbol=awkward) == [(awkward, 21)]
+    assert ask("session_date = @day ORDER BY symbol DESC", day=date(2023, 7, 20)) == [
+        ("MSFT", 20),
+        ("META", 20),
+        (awkward, 20),
+    ]
+    listed = "symbol IN UNNEST(@symbols) AND session_date IN UNNEST(@days) ORDER BY symbol, close"
+    days = [date(2023, 7, 19), date(2023, 7, 21)]
+    assert ask(listed, symbols=["META", "UNHEARD"], days=days) == [("META", 19), ("META", 21)]
+    assert ask(listed, symbols=[], days=days) == []
+    assert ask("close >= 20 ORDER BY close DESC, symbol DESC LIMIT @n", n=2) == [("MSFT", 21), ("META", 21)]
+    assert ask("ingested_at = @at AND simulated = @simulated AND close = 19", at=AT, simulated=True) == []
+    assert len(ask("ingested_at = @at AND simulated = @simulated", at=AT, simulated=False)) == 9
+    assert ask("symbol = @one AND symbol = @one AND @two AND close = 19", one="META", two=True) == [("META", 19)]
+
+
+def test_parameters_keep_the_types_of_what_is_found(views: Warehouse) -> None:
+    append(views, "forecasts", [forecast(step=step) for step in (1, 2)], "k")
+    for cutoff, rows in ((date(2023, 7, 21), 2), (date(2023, 7, 14), 0)):
+        found = views.query("SELECT * FROM forecasts WHERE cutoff = @cutoff LIMIT @n", {"cutoff": cutoff, "n": 5})
+        assert len(found) == rows
+        pd.testing.assert_series_equal(found.dtypes, views.read("forecasts", {"cutoff": cutoff}).dtypes)
+
+
+def test_a_parameter_without_a_value_is_a_sentence(views: Warehouse) -> None:
+    for parameters in (None, {}):
+        with pytest.raises(Permanent, match="symbol"):
+            views.query("SELECT * FROM prices WHERE symbol = @symbol", parameters)
 
 
 @pytest.mark.parametrize(

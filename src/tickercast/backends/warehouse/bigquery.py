@@ -1,19 +1,20 @@
 """The warehouse on Google Cloud: one BigQuery dataset.
 
-An append is one load job, and the job's id is made from the key: BigQuery accepts an id once and knows it for
-180 days. A load job stores all of its rows or none, so a job that failed is followed by one whose id ends in
-`-2`, and so on; every writer walks along the same ids, and the first that succeeds ends the row.
+An append is one load job, whose id is derived from the key: BigQuery accepts an id once and remembers it for 180 days.
+A load job stores all of its rows or none. A failed job is followed by one whose id ends in `-2`, and so on; all writers
+try the same ids in the same order, and the first success ends the sequence.
 
 Limits, from Google's documentation, and what happens beyond them:
 
-- 1,500 modifications of a table a day; a load job is one, failed ones included, however many symbols it brings.
+- 1,500 modifications of a table a day; a load job counts as one even if it fails, however many symbols it
+  stores.
 - 30,000 modified partitions of a table a day; twenty years of prices touch 240 months, whether for one symbol or
   for a thousand: 125 such files a day.
 - 100,000 load jobs of a project a day. Beyond any of these three: `quotaExceeded`, raised as `WarehouseUnavailable`,
-  so that the event is delivered again; nothing is lost as long as the platform does so (24 hours).
+  so the event is delivered again; nothing is lost as long as the platform does that (24 hours).
 - 4,000 partitions a job, which are 333 years; beyond: `SchemaMismatch`.
-- Five changes of a table's or view's definition in ten seconds; beyond: `rateLimitExceeded`, tried again here.
-  Provisioning changes only what differs, and appending and reading change none.
+- Five changes of a table's or view's definition in ten seconds; beyond: `rateLimitExceeded`, retried here.
+  Provisioning changes only what differs; appends and reads change no definition.
 """
 
 import functools
@@ -41,7 +42,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.bigquery.table import RowIterator
 
-from tickercast.backends.warehouse.bigquery_errors import one_line, passes, translated
+from tickercast.backends.warehouse.bigquery_errors import is_transient, one_line, translated
 from tickercast.backends.warehouse.sql import (
     Column,
     SqlObject,
@@ -55,17 +56,17 @@ from tickercast.backends.warehouse.sql import (
 )
 from tickercast.errors import SchemaMismatch
 
-_LABEL = "tickercast_sql"
-"""Holds the hash of the file that a table or view was made from: listing the tables shows what has changed."""
+_SQL_HASH = "tickercast_sql"
+"""The label with the hash of an object's SQL file: a list of the tables shows what has changed."""
 
-_MARK = "tickercast_append"
-"""Holds who began a load job: after a lost answer, its sender recognises it as its own."""
+_SENDER_ID = "tickercast_append"
+"""The label with the id of a load job's sender: after a lost answer, the sender recognises the job as its own."""
 
 _ATTEMPTS = 5
-"""Load jobs that one append may see fail for a passing reason."""
+"""Load jobs of one append that may fail for a transient reason before it gives up."""
 
 _KINDS = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
-"""The API's names of types, where SQL has others."""
+"""SQL's names of types, where the API has others."""
 
 _ARROW = {
     "STRING": pa.string(),
@@ -83,7 +84,7 @@ _PARAMETERS: Sequence[tuple[type, str]] = (
     (datetime, "TIMESTAMP"),
     (date, "DATE"),
 )
-"""The first that a value is an instance of; a bool is an integer too, and a datetime a date."""
+"""Query parameters by the type of a value; the first match counts, since a bool is an integer, a datetime a date."""
 
 
 class BigQueryWarehouse:
@@ -91,11 +92,11 @@ class BigQueryWarehouse:
 
     Args:
         project: the project that holds the dataset and pays for the jobs.
-        dataset: the dataset; `provision` makes it.
+        dataset: the dataset; `provision` creates it.
         sql: the folder with `tables/` and `views/`.
-        location: where the dataset is to be made, for example `EU`; empty: where BigQuery makes them by default.
-        emulator: the URL of a stand-in for BigQuery, which is asked without credentials; empty: BigQuery.
-        patience_s: how long a request, with its repetitions, or a job may take.
+        location: where to create the dataset, for example `EU`; empty: BigQuery's default.
+        emulator: the URL of a BigQuery emulator, called without credentials; empty: BigQuery itself.
+        patience_s: the time limit of a request with its retries, and of a job.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class BigQueryWarehouse:
         self._location = location
         self._emulator = emulator
         self._patience_s = patience_s
-        self._retry = Retry(predicate=passes, initial=0.25, maximum=20.0, multiplier=2.0, timeout=patience_s)
+        self._retry = Retry(predicate=is_transient, initial=0.25, maximum=20.0, multiplier=2.0, timeout=patience_s)
         self._patience: dict[str, Any] = {"retry": self._retry, "timeout": patience_s}
 
     @property
@@ -122,17 +123,17 @@ class BigQueryWarehouse:
         return f"bigquery://{self._dataset.project}/{self._dataset.dataset_id}"
 
     def provision(self) -> list[str]:
-        """Create what is missing, adds columns to tables and replaces views whose file has changed."""
+        """Create what is missing, and add columns to tables and replace views whose file has changed."""
         with self._translated():
             objects = read_objects(self._sql)
-            changed = pending(objects, self._applied(), _label)
-            for found in objects:
-                if found.name in changed:
-                    self._apply(found, [other.name for other in objects], exists=changed[found.name] == "changed")
+            changed = pending(objects, self._applied(), _sql_hash)
+            for each in objects:
+                if each.name in changed:
+                    self._apply(each, [other.name for other in objects], exists=changed[each.name] == "changed")
         return list(changed)
 
     def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
-        """Append rows by one load job, or nothing where a job with the key's id has stored them."""
+        """Append rows with one load job, unless a job with the key's id has stored them."""
         if rows.empty:
             return False
         with self._translated():
@@ -140,7 +141,7 @@ class BigQueryWarehouse:
             return self._load_once(stored, _parquet(rows, stored, self.url), _job_id(stored, key))
 
     def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Read the rows of a table or view, as the DuckDB engine types them."""
+        """Read the rows of a table or view, with the types that DuckDB gives them."""
         terms, parameters = [], []
         for number, (column, value) in enumerate((where or {}).items()):
             term, parameter = _term(f"p{number}", self._checked(column), value)
@@ -151,7 +152,7 @@ class BigQueryWarehouse:
         return self._read(statement, {"parameterMode": "NAMED", "queryParameters": parameters})
 
     def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Answer a query, in which plain names are the dataset's."""
+        """Answer a query; plain names refer to the dataset."""
         values = [_parameter(name, value).to_api_repr() for name, value in (parameters or {}).items()]
         named = {"parameterMode": "NAMED", "queryParameters": values} if values else {}
         return self._read(checked_query(text), {"defaultDataset": self._dataset.to_api_repr(), **named})
@@ -159,10 +160,10 @@ class BigQueryWarehouse:
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
         with self._translated():
-            return pending(read_objects(self._sql), self._applied(), _label)
+            return pending(read_objects(self._sql), self._applied(), _sql_hash)
 
     def compact(self) -> dict[str, int]:
-        """Drop what newer files have replaced, by one DELETE a table; it sees no row that is appended meanwhile."""
+        """Drop rows that newer files have replaced, with one DELETE a table, which ignores rows appended meanwhile."""
         names = [found.name for found in read_objects(self._sql)]
         with self._translated():
             return {
@@ -205,10 +206,10 @@ class BigQueryWarehouse:
         return name
 
     def _applied(self) -> dict[str, str]:
-        """The label of each table and view that is there; makes the dataset where it is missing."""
+        """Read the label of each table and view, and create the dataset if it is missing."""
         try:
             return {
-                listed.table_id: listed.labels.get(_LABEL, "")
+                listed.table_id: listed.labels.get(_SQL_HASH, "")
                 for listed in self._client.list_tables(self._dataset, **self._patience)
             }
         except api.NotFound:
@@ -224,11 +225,11 @@ class BigQueryWarehouse:
             self._client.query_and_wait(qualified(found.text, names, self._path))
         else:
             changed = self._migrated(found, names)
-        changed.labels = {_LABEL: _label(found)}
+        changed.labels = {_SQL_HASH: _sql_hash(found)}
         self._client.update_table(changed, ["labels"], **self._patience)
 
     def _migrated(self, found: SqlObject, names: Collection[str]) -> bigquery.Table:
-        """The table with the columns that its file states, and with the rows of an earlier edition filled."""
+        """Add the columns that the table's file defines, and fill those of rows from earlier releases."""
         migration = read_migration(self._sql, found.name)
         table = self._client.get_table(self._reference(found.name), **self._patience)
         stored = [_column(field) for field in table.schema]
@@ -246,13 +247,13 @@ class BigQueryWarehouse:
         return table
 
     def _load_once(self, stored: bigquery.Table, data: bytes, job_id: str) -> bool:
-        mark = uuid.uuid4().hex
+        sender_id = uuid.uuid4().hex
         failures = 0
         numbers = itertools.count(2)
         next_id = job_id
         while True:
-            job = self._begin(stored, data, next_id, mark)
-            ours = bool(job.labels.get(_MARK) == mark)
+            job = self._begin(stored, data, next_id, sender_id)
+            ours = bool(job.labels.get(_SENDER_ID) == sender_id)
             try:
                 job.result(**self._patience)
                 return ours
@@ -265,18 +266,18 @@ class BigQueryWarehouse:
             next_id = f"{job_id}-{next(numbers)}"
 
     def _wait_or_give_up(self, error: api.GoogleAPICallError, failures: int) -> None:
-        if failures == _ATTEMPTS or not passes(error):
+        if failures == _ATTEMPTS or not is_transient(error):
             raise error
         time.sleep(random.uniform(0, 0.25 * 2**failures))  # noqa: S311
 
-    def _begin(self, stored: bigquery.Table, data: bytes, job_id: str, mark: str) -> bigquery.LoadJob:
-        """Begin a load job, or finds the one that has the id already."""
+    def _begin(self, stored: bigquery.Table, data: bytes, job_id: str, sender_id: str) -> bigquery.LoadJob:
+        """Begin a load job, or find the one that already has the id."""
         config = bigquery.LoadJobConfig(
             source_format=bigquery.SourceFormat.PARQUET,
             schema=stored.schema,
             write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
             create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
-            labels={_MARK: mark},
+            labels={_SENDER_ID: sender_id},
         )
 
         def begin() -> bigquery.LoadJob:
@@ -294,8 +295,8 @@ class BigQueryWarehouse:
         try:
             return self._retry(begin)()
         except api.Conflict:
-            # A job just accepted is not always found at once.
-            patient = self._retry.with_predicate(lambda error: isinstance(error, api.NotFound) or passes(error))
+            # A job may not be found just after it was accepted.
+            patient = self._retry.with_predicate(lambda error: isinstance(error, api.NotFound) or is_transient(error))
             found = self._client.get_job(job_id, location=stored.location, retry=patient, timeout=self._patience_s)
             assert isinstance(found, bigquery.LoadJob), "nobody else makes such ids"
             return found
@@ -305,7 +306,7 @@ class BigQueryWarehouse:
 
 
 class _Client(bigquery.Client):
-    """Bounds every query: pandas-gbq gives no deadline, and the library's own are ten and forty minutes."""
+    """Sets a deadline for every query: pandas-gbq sets none, and the library's own are ten and forty minutes."""
 
     patience: Mapping[str, Any]
 
@@ -315,12 +316,12 @@ class _Client(bigquery.Client):
         return super().query_and_wait(query, **options | bounds)
 
 
-def _label(found: SqlObject) -> str:
+def _sql_hash(found: SqlObject) -> str:
     return found.sha256[:40]
 
 
 def _job_id(table: bigquery.Table, key: str) -> str:
-    """Made from the key and from the table's birth: a table that was dropped and made again has forgotten its keys."""
+    """Derive a job's id from the key and from when the table was created: a recreated table has forgotten its keys."""
     scope = f"{table.full_table_id}@{table.created:%Y%m%dT%H%M%S.%f}"
     return "tickercast-" + hashlib.sha256(f"{scope}/{key}".encode()).hexdigest()
 
@@ -335,7 +336,7 @@ def _field(column: Column) -> bigquery.SchemaField:
 
 
 def _parquet(rows: pd.DataFrame, table: bigquery.Table, url: str) -> bytes:
-    """The rows as a Parquet file with the table's own columns, types and NOT NULLs."""
+    """Write the rows as a Parquet file with the table's columns, types and NOT NULLs."""
     columns = [_column(field) for field in table.schema]
     place = f"{table.table_id} in {url}"
     unknown = set(rows.columns) - {column.name for column in columns}
@@ -344,9 +345,11 @@ def _parquet(rows: pd.DataFrame, table: bigquery.Table, url: str) -> bytes:
             f"{place} has no column {', '.join(sorted(unknown))}. "
             "Run any forecast, which adds what sql/tables has come to name."
         )
-    strange = [str(column) for column in columns if column.kind not in _ARROW]
-    if strange:
-        raise SchemaMismatch(f"{place} has {', '.join(strange)}, and sql/tables has no column of that type. Drop it.")
+    unsupported = [str(column) for column in columns if column.kind not in _ARROW]
+    if unsupported:
+        raise SchemaMismatch(
+            f"{place} has {', '.join(unsupported)}, and sql/tables has no column of that type. Drop it."
+        )
     fields = [pa.field(column.name, _ARROW[column.kind], nullable=not column.required) for column in columns]
     arrays = [_array(rows, column, place) for column in columns]
     buffer = io.BytesIO()
@@ -382,7 +385,7 @@ def _term(
 
 def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:
     if isinstance(value, list):
-        return bigquery.ArrayQueryParameter(name, _parameter_type(value[0]), value)
+        return bigquery.ArrayQueryParameter(name, _parameter_type(value[0]) if value else "STRING", value)
     return bigquery.ScalarQueryParameter(name, _parameter_type(value), value)
 
 
@@ -394,7 +397,7 @@ def _parameter_type(value: Any) -> str:
 
 
 def _like_duckdb(rows: pd.DataFrame) -> pd.DataFrame:
-    """Give a date's column NumPy's type, and whole numbers and truth values theirs where none is missing."""
+    """Convert dates to NumPy's type, and integers and booleans too if no value is missing."""
     kinds = {"dbdate": "datetime64[us]"}
     complete = {"Int64": "int64", "boolean": "bool"}
     return rows.astype(

@@ -1,8 +1,8 @@
 """The warehouse on a laptop: one DuckDB file.
 
-DuckDB lets one process hold the file. Every call here attaches it, works and detaches it again, and waits while another
-process has it, so that a dashboard and any number of functions can share it. The engine that it is attached to stays:
-an attachment takes 2 ms, an engine 13.
+DuckDB lets one process at a time hold the file. Each call attaches it, works and detaches it again, and waits while
+another process holds it, so a dashboard and any number of functions can share it. The engine stays open: attaching the
+file takes 2 ms, opening an engine 13.
 """
 
 import os
@@ -33,15 +33,22 @@ from tickercast.backends.warehouse.sql import (
 )
 from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
-_THREADS: dict[Path, threading.Lock] = {}
-"""One a file: threads that open, write and close it side by side would meet each other's half-closed handles."""
+_LOCKS: dict[Path, threading.Lock] = {}
+"""The lock of each file: threads that used it concurrently would meet each other's half-closed handles."""
 
-_AWAKE: "weakref.WeakSet[DuckDBWarehouse]" = weakref.WeakSet()
-"""Those that have an engine."""
+_OPEN: "weakref.WeakSet[DuckDBWarehouse]" = weakref.WeakSet()
+"""The warehouses with an open engine."""
 
-_LEDGERS = """
+_WRONG_QUERY = (
+    duckdb.CatalogException,
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.InvalidInputException,  # a parameter without a value
+)
+
+_INTERNAL_TABLES = """
 CREATE TABLE IF NOT EXISTS _appends (key VARCHAR PRIMARY KEY, appended_at TIMESTAMPTZ DEFAULT now());
 CREATE TABLE IF NOT EXISTS _objects (name VARCHAR PRIMARY KEY, sha256 VARCHAR NOT NULL);
 """
@@ -51,9 +58,9 @@ class DuckDBWarehouse:
     """The `Warehouse` port over a DuckDB file; see `tickercast.ports`.
 
     Args:
-        path: the file; it is made when it is first needed.
+        path: the file; it is created on first use.
         sql: the folder with `tables/` and `views/`.
-        patience_s: how long to wait for another process to let go of the file.
+        patience_s: how long to wait while another process holds the file.
     """
 
     def __init__(self, path: Path, sql: Path, *, patience_s: float = 60.0) -> None:
@@ -68,11 +75,11 @@ class DuckDBWarehouse:
         return f"duckdb://{self._path}"
 
     def provision(self) -> list[str]:
-        """Create what is missing, adds columns to tables and replaces views whose file has changed."""
+        """Create what is missing, and add columns to tables and replace views whose file has changed."""
         return self._attempt(self._provision)
 
     def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
-        """Append rows and their key in one transaction, or nothing where the key is known."""
+        """Append rows and their key in one transaction; nothing happens if the key is known."""
         if rows.empty:
             return False
         return self._attempt(lambda connection: _append(connection, table, rows, key))
@@ -93,9 +100,9 @@ class DuckDBWarehouse:
         try:
             return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
         except (SchemaMismatch, WarehouseUnavailable) as error:
-            if isinstance(error.__cause__, (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException)):
-                said = _one_line(error.__cause__)
-                raise UsageError(f"The query does not fit what {self.url} holds: {said}. Correct it.") from error
+            if isinstance(error.__cause__, _WRONG_QUERY):
+                message = _one_line(error.__cause__)
+                raise UsageError(f"The query does not fit what {self.url} holds: {message}. Correct it.") from error
             raise
 
     def pending(self) -> dict[str, str]:
@@ -103,7 +110,7 @@ class DuckDBWarehouse:
         return self._attempt(self._pending)
 
     def compact(self) -> dict[str, int]:
-        """Drop what newer files have replaced, in one transaction."""
+        """Drop the rows that newer files have replaced, in one transaction."""
         return self._attempt(self._compact)
 
     def _compact(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -111,9 +118,9 @@ class DuckDBWarehouse:
         return {table: connection.execute(to_duckdb(text)).fetchall()[0][0] for table, text in statements.items()}
 
     def _pending(self, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-        connection.execute(_LEDGERS)
+        connection.execute(_INTERNAL_TABLES)
         applied = dict(connection.execute("SELECT name, sha256 FROM _objects").fetchall())
-        return pending(read_objects(self._sql), applied, lambda found: found.sha256)
+        return pending(read_objects(self._sql), applied, lambda sql_object: sql_object.sha256)
 
     def _provision(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
         changed = self._pending(connection)
@@ -137,10 +144,10 @@ class DuckDBWarehouse:
             for name in retired:
                 connection.execute(f"ALTER TABLE {table.name} DROP COLUMN {_quoted(name)}")
 
-    def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Answer], *, reads: bool = False) -> Answer:
+    def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Result], *, reads: bool = False) -> Result:
         try:
             for attempt in Retrying(
-                retry=retry_if_exception(_passes),
+                retry=retry_if_exception(_is_transient),
                 wait=wait_random(0.005, 0.05),
                 stop=stop_after_delay(self._patience_s),
                 reraise=True,
@@ -162,7 +169,7 @@ class DuckDBWarehouse:
             return SchemaMismatch(f"What was asked does not fit the tables of {self.url}: {_one_line(error)}.")
         if "not a valid DuckDB" in str(error):
             return UsageError(f"{self._path} is not a DuckDB file: name another in TICKERCAST_WAREHOUSE.")
-        if _passes(error):
+        if _is_transient(error):
             return WarehouseUnavailable(
                 f"{self.url} has been held by another process for {self._patience_s:.0f} s. Close that one, or wait."
             )
@@ -171,61 +178,61 @@ class DuckDBWarehouse:
     @contextmanager
     def _transaction(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
-            if not reads:  # looking at a warehouse makes none
+            if not reads:  # reading does not create a warehouse
                 self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WarehouseUnavailable(
                 f"{self.url} cannot be made: {error.strerror}. Name another file in TICKERCAST_WAREHOUSE."
             ) from error
-        with _THREADS.setdefault(self._path.resolve(), threading.Lock()):
+        with _LOCKS.setdefault(self._path.resolve(), threading.Lock()):
             try:
                 with self._attached(reads) as connection:
                     connection.begin()
                     yield connection
                     connection.commit()
             except BaseException:
-                self.rest()  # which rolls back, and takes a broken engine away
+                self.close()  # rolls back, and discards a broken engine
                 raise
 
     @contextmanager
     def _attached(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        engine = self._woken()
+        engine = self._connect()
         engine.execute(f"ATTACH ? AS warehouse{' (READ_ONLY)' if reads else ''}", [str(self._path)])
         with engine.cursor() as connection:
             connection.execute("USE warehouse")
             yield connection
         engine.execute("DETACH warehouse")
 
-    def _woken(self) -> duckdb.DuckDBPyConnection:
+    def _connect(self) -> duckdb.DuckDBPyConnection:
         if self._engine is None:
             self._engine = duckdb.connect(config={"temp_directory": f"{self._path}.tmp"})
             self._engine.execute("SET GLOBAL TimeZone = 'UTC'")
-            _AWAKE.add(self)
+            _OPEN.add(self)
         return self._engine
 
-    def rest(self) -> None:
-        """Let go of the engine; the next call makes another."""
+    def close(self) -> None:
+        """Close the engine; the next call opens another."""
         if self._engine is not None:
             self._engine.close()
         self._engine = None
 
 
-def _rest_all() -> None:
-    for warehouse in list(_AWAKE):
-        warehouse.rest()
+def _close_all() -> None:
+    for warehouse in list(_OPEN):
+        warehouse.close()
 
 
-os.register_at_fork(before=_rest_all)  # an engine's threads stay behind, and a process that lacks them dies of it
+os.register_at_fork(before=_close_all)  # a fork does not copy the engine's threads, without which the child would crash
 
 
 def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame, key: str) -> bool:
-    taken = connection.execute(
+    accepted = connection.execute(
         "INSERT INTO _appends (key) VALUES (?) ON CONFLICT DO NOTHING RETURNING key", [key]
     ).fetchall()
-    if taken:
+    if accepted:
         connection.register("appended_rows", _with_nulls(rows, table))
         connection.execute(f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM appended_rows")  # noqa: S608
-    return bool(taken)
+    return bool(accepted)
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[Column]:
@@ -234,15 +241,15 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[Column]:
 
 
 def _with_nulls(rows: pd.DataFrame, table: str) -> pa.Table:
-    """NaN is a number to DuckDB; a missing value has to be NULL, as Arrow has it."""
+    """Convert rows to Arrow, where a missing value is NULL: to DuckDB, NaN is a number."""
     try:
         return pa.Table.from_pandas(rows, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise SchemaMismatch(f"What was sent does not fit the table {table}: {_one_line(error)}.") from error
 
 
-def _passes(error: BaseException) -> bool:
-    """Another process has the file, and will let go of it."""
+def _is_transient(error: BaseException) -> bool:
+    """Whether another process holds the file, and will release it."""
     return isinstance(error, duckdb.IOException) and re.search("set lock|Conflicting lock", str(error)) is not None
 
 
