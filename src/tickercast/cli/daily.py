@@ -52,7 +52,7 @@ def daily(
 
 def print_day(day: "Day") -> None:
     """Print the results of a day, and exit with 1 if something could not be done."""
-    from tickercast.show.sentences import day_lines
+    from tickercast.show.day import day_lines
 
     for line in day_lines(day):
         say(line)

@@ -102,8 +102,7 @@ def tune(
 ) -> None:
     """Search for a better recipe for the LSTM; an interrupted search is resumed."""
     from tickercast.domain.recipe import to_json
-    from tickercast.show.sentences import study_line
-    from tickercast.show.tables import study_table
+    from tickercast.show.tables import study_line, study_table
 
     service = open_app()
     with bar("trials", total=trials) as progress, _resumable(service.studies_url):

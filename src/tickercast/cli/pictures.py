@@ -13,7 +13,9 @@ from tickercast.domain.forecast import Forecast
 from tickercast.errors import UsageError
 from tickercast.jobs.requests.request_forecast import Requested
 from tickercast.show import fan, sentences
-from tickercast.show.report import LARGEST
+
+LARGEST = 50
+"""Symbols in one report or chart at most; a browser gets slow with more."""
 
 
 def check_files(report_out: str, chart_out: str, symbols: int, *, unattended: bool) -> None:

@@ -17,9 +17,6 @@ from tickercast.show.sentences import price
 from tickercast.show.tables import step_cells
 from tickercast.version import __version__
 
-LARGEST = 50
-"""Symbols in one report or chart at most; a browser gets slow with more."""
-
 
 @dataclass(frozen=True)
 class _Section:

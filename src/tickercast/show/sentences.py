@@ -1,17 +1,12 @@
-"""The sentences that people read, each written once: verdicts, hit counts, warnings and the lines of a day."""
+"""The sentences that people read, each written once: verdicts, hit counts and warnings."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
 import pandas as pd
 
 from tickercast.domain.forecast import Forecast
-from tickercast.errors import AlertUnavailable
-from tickercast.jobs.daily.run_day import Day
-from tickercast.jobs.operations.drift import DriftCheck
-from tickercast.ports import StudyResult
 from tickercast.reading.track_record import BLOCKS, TOO_EARLY, TrackRecord
 
 SEEN = "The model was trained on dates up to {}: its forecasts of those dates show how it works, not how good it is."
@@ -134,9 +129,9 @@ def among(verdicts: Sequence[str]) -> str:
     listed = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     judged = len(verdicts) - counts[TOO_EARLY]
     if not judged:
-        return f"Of {_symbols(len(verdicts))}: {listed}."
+        return f"Of {symbols(len(verdicts))}: {listed}."
     return (
-        f"Of {_symbols(len(verdicts))}: {listed}. Chance alone would call about {_BY_CHANCE * judged:.1f} of them "
+        f"Of {symbols(len(verdicts))}: {listed}. Chance alone would call about {_BY_CHANCE * judged:.1f} of them "
         f"better and as many worse."
     )
 
@@ -164,72 +159,10 @@ def up_to_date(cutoffs: pd.Series) -> str:
     newest = cutoffs.max()
     fresh = int((cutoffs == newest).sum())
     behind = len(cutoffs) - fresh
-    said = f"{fresh:,} of {_symbols(len(cutoffs))} were last forecast from {newest:%Y-%m-%d}, the newest session here"
+    said = f"{fresh:,} of {symbols(len(cutoffs))} were last forecast from {newest:%Y-%m-%d}, the newest session here"
     return f"{said}; {behind:,} lag behind." if behind else f"{said}."
 
 
-def _symbols(count: int) -> str:
+def symbols(count: int) -> str:
+    """A number of symbols."""
     return f"{count:,} symbol{'s' * (count != 1)}"
-
-
-# ---------------------------------------------------------------- the day
-
-
-def day_lines(day: Day) -> Iterator[str]:
-    """The results of a daily run, a line a step."""
-    caught_up = f", caught up with {', '.join(map(str, day.caught_up.missed))}" if day.caught_up.missed else ""
-    market = day.market
-    yield f"fetch       {len(market.symbols)} symbols up to {market.day}, {len(market.findings)} findings{caught_up}"
-    for found in market.findings:
-        yield f"            {found.symbol}: {found.check}, {found.text}"
-    made = len(day.results.forecasts)
-    yield f"forecasts   {f'{made} made' if day.caught_up.uploads else 'none to make: all of that day exist'}"
-    yield f"scores      {_scores(day)}"
-    yield f"probation   {day.probation if isinstance(day.probation, str) else _decided(day.probation)}"
-    yield f"drift       {_drift(day.drift)}"
-    training = f"{day.planned.training}: {day.planned.why}" if day.planned.wanted else f"none: {day.planned.why}"
-    yield f"training    {training}"
-    yield f"decision    {_decided(day.decided)}"
-    if day.reforecast:
-        yield f"reforecast  {_symbols(day.reforecast)}"
-    yield f"alerts      {_alerts(day)}"
-
-
-def _decided(decided: Any) -> str:
-    return f"{decided.decision}: {decided.reason}"
-
-
-def _scores(day: Day) -> str:
-    scores = day.scores
-    if scores.vs_walk is None:
-        return "too few forecasts have come true on dates that the champion had not seen"
-    ratio, low, high = scores.vs_walk.ratio
-    return (
-        f"{scores.vs_walk.origins} forecasts, loss {ratio:.3f} [{low:.3f}, {high:.3f}] of the random walk's, "
-        f"80% intervals covered {scores.coverage_80:.1%}"
-    )
-
-
-def _drift(drift: DriftCheck | str) -> str:
-    if isinstance(drift, str):
-        return drift
-    found = f"{len(drift.reasons)} of {len(drift.rows)} measures" if drift.drifted else "none"
-    return f"{found}; report {drift.report}"
-
-
-def _alerts(day: Day) -> str:
-    if isinstance(day.alerts, AlertUnavailable):
-        return str(day.alerts)
-    found = day.alerts.found
-    more = f"; {len(found) - 3} more" if len(found) > 3 else ""
-    return ("; ".join(alert.title for alert in found[:3]) + more) or "none"
-
-
-# ---------------------------------------------------------------- models
-
-
-def study_line(study: StudyResult) -> str:
-    """The label of a study's progress bar."""
-    if not study.trials or study.best.loss is None or math.isnan(study.best.loss):
-        return "trials"
-    return f"trials, best loss {study.best.loss:.5f} ({'default' if study.best is study.default else 'tuned'})"

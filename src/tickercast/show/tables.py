@@ -1,6 +1,7 @@
 """Tables: values in, Rich renderables, frames and JSON out; nothing is printed here."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
@@ -241,6 +242,13 @@ def card_table(card: ModelCard) -> RenderableType:
     for name, value in card.metrics.items():
         table.add_row(name, f"{value:g}")
     return table
+
+
+def study_line(study: StudyResult) -> str:
+    """The label of a study's progress bar."""
+    if not study.trials or study.best.loss is None or math.isnan(study.best.loss):
+        return "trials"
+    return f"trials, best loss {study.best.loss:.5f} ({'default' if study.best is study.default else 'tuned'})"
 
 
 def study_table(study: StudyResult) -> RenderableType:

@@ -7,7 +7,7 @@ from tickercast.errors import TickercastError
 
 
 @dataclass(frozen=True)
-class Part:
+class Probe:
     """An engine to ask.
 
     Attributes:
@@ -38,7 +38,7 @@ class Check:
     well: bool
 
 
-def check(parts: Iterable[Part]) -> Iterator[Check]:
+def check(parts: Iterable[Probe]) -> Iterator[Check]:
     """Ask each engine in turn."""
     for part in parts:
         try:

@@ -1,0 +1,15 @@
+"""The application: settings become ports, when they are first used, and ports become use cases.
+
+The command line, the forecast function, the flows and the dashboard call an `App` and nothing below it; so does a
+notebook, through `tickercast.open`.
+"""
+
+from tickercast.app.operations import Operations
+from tickercast.app.requests import Requests
+from tickercast.app.symbols import read_symbols
+
+__all__ = ["App", "read_symbols"]
+
+
+class App(Requests, Operations):
+    """The use cases over the configured engines; each engine is opened when it is first needed."""

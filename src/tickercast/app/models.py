@@ -1,0 +1,259 @@
+"""Use cases about models: train, tune, evaluate, and choose which one is served."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tickercast import config, engines
+from tickercast.domain.forecast import Predictor
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.model_card import CHALLENGER_ALIAS, CHAMPION, CHAMPION_ALIAS, MODEL, Bundle, RegisteredVersion
+from tickercast.domain.recipe import Recipe
+from tickercast.errors import Permanent, UsageError
+from tickercast.models import catalogue
+from tickercast.ports import (
+    MarketData,
+    RunRecord,
+    StudyResult,
+)
+
+if TYPE_CHECKING:
+    from tickercast.domain.market import Market
+    from tickercast.domain.promotion import Decision
+    from tickercast.jobs.training.train import Fit
+
+
+from tickercast.app.ports import Ports, nothing
+
+FIRST_TRAINED = date(2000, 1, 1)
+"""The first date that is trained on."""
+
+_TUNING_TRIALS, _TUNING_TIME = 8, timedelta(minutes=30)
+
+
+class Models(Ports):
+    """Trainings, evaluations and the champion."""
+
+    @property
+    def fit(self) -> "Fit":
+        """The training of the LSTM."""
+        return engines.fit()
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        """The seeds of the networks of a training."""
+        from tickercast.jobs.daily.retrain import SEEDS
+
+        return SEEDS
+
+    def train(
+        self,
+        symbols: Sequence[str],
+        through: date,
+        *,
+        source: str = "",
+        recipe: Recipe | None = None,
+        hold_out: int = 0,
+        seeds: Sequence[int] = (1, 2, 3, 4, 5),
+        on_progress: Callable[[int, int], None] = nothing,
+        on_failure: Callable[[str, Permanent], None] = nothing,
+    ) -> Bundle:
+        """Train the LSTM and register it as the challenger; see `jobs.training.train`.
+
+        Args:
+            symbols: the symbols to train on; empty: all that the source holds.
+            through: the last date to train on; later dates evaluate the model.
+            source: the market data; the configured one by default.
+            recipe: the hyperparameters; by default those that suit the data.
+            hold_out: hold out every N-th symbol for evaluation; 0 holds out none.
+            seeds: one network each, which are averaged.
+            on_progress: called with the epochs done and their total.
+            on_failure: called with each symbol that the source could not give, and why.
+        """
+        from tickercast.jobs.training.train import train
+
+        data, fit = self.market_data(source), self.fit
+        symbols = symbols or data.symbols()
+        self.seed_registry()
+        return train(
+            data,
+            symbols,
+            FIRST_TRAINED,
+            self.now().date(),
+            through,
+            fit=fit,
+            baselines=catalogue.evaluation_baselines,
+            registry=self.registry,
+            picture=self.draw_evaluation,
+            seeds=seeds,
+            recipe=recipe,
+            hold_out=hold_out,
+            on_progress=on_progress,
+            on_failure=on_failure,
+        )
+
+    def tune(
+        self,
+        symbols: Sequence[str],
+        through: date,
+        *,
+        trials: int,
+        source: str | MarketData = "",
+        is_over: Callable[[], bool] = lambda: False,
+        on_progress: Callable[[float, StudyResult], None] = nothing,
+        on_failure: Callable[[str, Permanent], None] = nothing,
+    ) -> StudyResult:
+        """Search for a better recipe for the LSTM; an interrupted search is resumed. See `jobs.training.tune`."""
+        from tickercast.jobs.training.tune import tune
+
+        data = self.market_data(source) if isinstance(source, str) else source
+        return tune(
+            data,
+            symbols or data.symbols(),
+            FIRST_TRAINED,
+            through,
+            trials=trials,
+            prepare=engines.prepare(),
+            search=engines.recipe_search(self.settings),
+            tracker=engines.model_registry(self.settings),
+            is_over=is_over,
+            on_progress=on_progress,
+            on_failure=on_failure,
+        )
+
+    @property
+    def studies_url(self) -> str:
+        """Where the studies of recipes are stored."""
+        return engines.recipe_search(self.settings).url
+
+    def tuned_recipe(self, market: "Market", through: date) -> Recipe:
+        """Search for a recipe in bounded time, using nothing after a date."""
+        until = self.now() + _TUNING_TIME
+        study = self.tune(
+            market.symbols, through, trials=_TUNING_TRIALS, source=market.source, is_over=lambda: self.now() >= until
+        )
+        return study.best.recipe
+
+    def evaluate(
+        self,
+        model: str,
+        first: date,
+        last: date,
+        *,
+        source: str,
+        symbols: Sequence[str] = (),
+        more: Sequence[str] = (),
+        every: int = DAILY.horizon,
+        windows: int | None = None,
+        on_progress: Callable[[int, int], None] = nothing,
+        on_failure: Callable[[str, Permanent], None] = nothing,
+    ) -> tuple[Mapping[str, pd.DataFrame], Predictor]:
+        """Evaluate a model on past sessions, beside the baselines; see `jobs.training.evaluate`.
+
+        Args:
+            model: its name; see `models.catalogue.named`.
+            first: the first date to forecast from.
+            last: the last date to forecast from.
+            source: the market data.
+            symbols: only these; empty: all that the source holds.
+            more: statistical models to compare with, too.
+            every: sessions from one origin to the next.
+            windows: how many origins to draw at random; None: all.
+            on_progress: called with the forecasts made and their total.
+            on_failure: called with each symbol that the source could not give, and why.
+
+        Returns:
+            The losses of each model, the judged one first, and that model.
+        """
+        from tickercast.jobs.training.evaluate import evaluate
+
+        judged = self.load_model(model)
+        beside = [catalogue.statistical(name) for name in more]
+        data = self.market_data(source)
+        tables = evaluate(
+            data,
+            symbols or data.symbols(),
+            first,
+            last,
+            models={judged.name: judged},
+            baselines=lambda series, through: catalogue.evaluation_baselines(series, through, more=beside),
+            every=every,
+            windows=windows,
+            on_progress=on_progress,
+            on_failure=on_failure,
+        )
+        return tables, judged
+
+    def registered_models(self) -> tuple[Sequence[RegisteredVersion], str, list[str]]:
+        """The registered versions, the served one, and the published ones."""
+        self.provision()
+        return self.registry.versions(MODEL), self.models.pointer().version, self.models.versions(MODEL)
+
+    def promote(
+        self,
+        first: date,
+        last: date,
+        *,
+        source: str,
+        version: str = "",
+        symbols: Sequence[str] = (),
+        on_progress: Callable[[int, int], None] = nothing,
+    ) -> "tuple[Decision, Bundle]":
+        """Compare a challenger with the champion, and serve it if it is measurably better; see `jobs.champion.promote`.
+
+        Args:
+            first: the first date to forecast from; neither model may have seen it.
+            last: the last date to forecast from.
+            source: the market data.
+            version: the challenger; the version registered last by default.
+            symbols: only these; empty: all that the source holds.
+            on_progress: called with the forecasts made and their total.
+        """
+        from tickercast.jobs.champion.promote import promote
+
+        self.provision()
+        challenger = self.registry.bundle(MODEL, version or self._aliased(CHALLENGER_ALIAS))
+        data = self.market_data(source)
+        decision = promote(
+            challenger,
+            self.models.champion(),
+            data,
+            symbols or data.symbols(),
+            first,
+            last,
+            load=self.load_bundle,
+            baselines=catalogue.promotion_baselines,
+            models=self.models,
+            registry=self.registry,
+            on_progress=on_progress,
+        )
+        return decision, challenger
+
+    def publish(self, version: str) -> None:
+        """Serve a registered version, without a comparison."""
+        from tickercast.jobs.champion.promote import publish
+
+        self.provision()
+        publish(self.registry.bundle(MODEL, version), models=self.models, registry=self.registry)
+
+    def rollback(self, to: str | None = None) -> Bundle:
+        """Serve an older published version again, and return it."""
+        return self.models.rollback(to)
+
+    def seed_registry(self) -> None:
+        """Register the shipped champion as the first version of an empty registry, so that later numbers are new."""
+        if self.registry.versions(MODEL) or not (config.resource("shipped") / CHAMPION).is_file():
+            return
+        record = RunRecord(parameters={"source": "shipped with the package"}, trained_here=False)
+        first = self.registry.register(self.models.shipped, record)
+        self.registry.set_alias(MODEL, CHAMPION_ALIAS, first.card.version)
+
+    def _aliased(self, alias: str) -> str:
+        version = self.registry.aliased(MODEL, alias)
+        if version is None:
+            raise UsageError(
+                f"{self.registry.url} has no {alias} of {MODEL}. Train one: tickercast train --source sample."
+            )
+        return version

@@ -1,0 +1,215 @@
+"""Use cases of running the service: the day, drift, alerts, backfills and the doctor."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from tickercast import config, engines
+from tickercast.domain.model_card import CHAMPION, MODEL
+from tickercast.domain.symbols import parse_symbol
+from tickercast.errors import UsageError
+from tickercast.jobs.operations.doctor import Check, Probe, check
+from tickercast.jobs.requests.results import Patience
+from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
+from tickercast.ports import (
+    ObjectStore,
+)
+from tickercast.reading.queries import ask
+
+if TYPE_CHECKING:
+    from tickercast.domain.alerts import Alert
+    from tickercast.jobs.daily.run_day import Day, Wrap
+    from tickercast.jobs.operations.alerts import SentAlerts
+    from tickercast.jobs.operations.drift import DriftCheck
+    from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
+
+
+from tickercast.app.models import Models
+from tickercast.app.ports import nothing
+from tickercast.app.symbols import read_symbols
+
+
+class Operations(Models):
+    """The daily run, and everything around it."""
+
+    def run_day(
+        self,
+        symbols: Sequence[str] = (),
+        as_of: date | None = None,
+        *,
+        source: str = "",
+        wrap: "Wrap | None" = None,
+        on_progress: Callable[[int, int], None] = nothing,
+    ) -> "Day":
+        """Do the day's work for a watchlist; see `jobs.daily.run_day`.
+
+        Args:
+            symbols: the watchlist; the configured one by default, or all symbols that the source holds.
+            as_of: the last date wanted; today by default.
+            source: the market data; the configured one by default.
+            wrap: makes of each job the step that is called instead.
+            on_progress: called with the epochs of a training done and their total.
+        """
+        from tickercast.jobs.daily.run_day import run_day
+
+        watched = self.watchlist(symbols, source)
+        _ = self.fit, self.drift_reporter, self.notifiers, self.warehouse  # whatever is missing is said first
+        self.seed_registry()
+        steps = {"wrap": wrap} if wrap else {}
+        return run_day(watched, as_of, source=self.market_data(source), services=self, on_progress=on_progress, **steps)
+
+    def watchlist(self, symbols: Sequence[str] = (), source: str = "") -> list[str]:
+        """The symbols that were named, or those of `TICKERCAST_WATCHLIST`, or all that the source holds.
+
+        Raises:
+            UsageError: there are none, or one is not valid.
+        """
+        words = list(symbols) or read_symbols(self.settings.watchlist)
+        if not words:
+            try:
+                words = list(self.market_data(source).symbols())
+            except UsageError as error:
+                raise UsageError(
+                    f"No symbol was named, and {source or self.settings.source} cannot list its symbols. Name some, or "
+                    "set TICKERCAST_WATCHLIST to a file of symbols."
+                ) from error
+        return list(dict.fromkeys(parse_symbol(word) for word in words))
+
+    def store_with_new_champion(self) -> ObjectStore:
+        """The data bucket, once the function serves a champion that was just published.
+
+        A function in this process is made anew with its store; another one checks the pointer once a minute.
+        """
+        if self.settings.function_url or not self.delivers_at_once:
+            time.sleep(REFRESH_AFTER_S + 5)
+        return engines.object_store(self.settings)
+
+    def check_drift(self, symbols: Sequence[str] = (), day: date | None = None) -> "DriftCheck":
+        """Compare the newest sessions with the champion's training; see `jobs.operations.drift`.
+
+        Args:
+            symbols: the watchlist; all that have been forecast by default.
+            day: the last date to check; today by default.
+        """
+        from tickercast.jobs.operations.drift import check_drift
+
+        reporter = self.drift_reporter
+        watched = list(symbols) or list(ask(self.warehouse, "symbols")["symbol"])
+        if not watched:
+            raise UsageError("No symbol has been forecast yet. Name some, after tickercast forecast MSFT 2023-07-22.")
+        return check_drift(
+            day or self.now().date(),
+            watched,
+            warehouse=self.warehouse,
+            store=self.store,
+            models=self.models,
+            load=self.load_bundle,
+            reporter=reporter,
+            now=self.now(),
+        )
+
+    def open_alerts(self, watchlist: Sequence[str] | None = None) -> "Sequence[Alert]":
+        """The open alerts, the most urgent first.
+
+        Args:
+            watchlist: the symbols that need a current forecast; None: not checked.
+        """
+        from tickercast.domain.alerts import open_alerts
+        from tickercast.jobs.operations.alerts import gather_facts
+
+        return open_alerts(
+            gather_facts(
+                store=self.silent_store,
+                models=self.models,
+                warehouse=self.tables,
+                now=self.now(),
+                watchlist=watchlist,
+            )
+        )
+
+    def send_alerts(self, watchlist: Sequence[str] | None = None) -> "SentAlerts":
+        """Send each receiver the alerts that are new to it; see `jobs.operations.alerts`."""
+        from tickercast.jobs.operations.alerts import send_alerts
+
+        return send_alerts(
+            store=self.silent_store,
+            models=self.models,
+            warehouse=self.tables,
+            notifiers=self.notifiers,
+            now=self.now(),
+            watchlist=watchlist,
+        )
+
+    def plan_backfill(
+        self, symbols: Sequence[str], first: date, last: date, *, every: int = 1, source: str = ""
+    ) -> "BackfillPlan":
+        """Find the past sessions that have not been forecast from; see `jobs.requests.backfill`."""
+        from tickercast.jobs.requests.backfill import plan_backfill
+
+        return plan_backfill(
+            symbols,
+            first,
+            last,
+            every=every,
+            warehouse=self.warehouse,
+            now=self.now(),
+            simulated=self.market_data(source).simulated,
+        )
+
+    def backfill_part(self, part: "Part", *, source: str = "", wait: float = 0.0) -> "list[Backfilled]":
+        """Send the files of one part of a backfill, and read their results."""
+        from tickercast.jobs.requests.backfill import send_part
+
+        return send_part(
+            part,
+            source=self.market_data(source),
+            store=self.store,
+            warehouse=self.warehouse,
+            now=self.now(),
+            patience=Patience(0.0 if self.delivers_at_once else wait),
+        )
+
+    def doctor(self) -> Iterator[Check]:
+        """Ask every configured engine whether it answers; tables, views and a champion are created on the way."""
+        settings = self.settings
+        return check(
+            [
+                Probe("object store", settings.bucket, lambda: f"{len(self.store.names(''))} objects"),
+                Probe("warehouse", settings.warehouse, lambda: f"{len(self.warehouse.read('ingestions'))} ingestions"),
+                Probe("champion", CHAMPION, self._champion_says),
+                Probe("market data", settings.source, self._source_says),
+                Probe("function", settings.function_url or "in this process", self._function_says),
+                Probe("alerts", "TICKERCAST_ALERT_URLS", self._alerts_say),
+                Probe("model registry", settings.mlflow_tracking_uri, self._registry_says),
+            ]
+        )
+
+    def _champion_says(self) -> str:
+        champion = self.served_models()[0].model
+        return f"{champion.name} version {champion.version}"
+
+    def _source_says(self) -> str:
+        if self.settings.source == "simulated":
+            return "generates bars for any symbol"
+        if self.settings.source != "yahoo":
+            return f"{len(self.market_data().symbols())} symbols"
+        today = self.now().date()
+        reading = self.market_data().fetch(["SPY"], today - timedelta(days=10), today, advance=nothing)
+        for reason in reading.failures.values():
+            raise reason
+        return f"SPY up to {reading.bars['SPY'].cutoff}"
+
+    def _function_says(self) -> str:
+        if not self.settings.function_url:
+            return f"runs {config.resource('cloud_function') / 'main.py'}"
+        return engines.ping_function(self.settings.function_url)
+
+    def _alerts_say(self) -> str:
+        services = [notifier.service for notifier in self.notifiers]
+        return f"go to {', '.join(services)}" if services else "no receivers, so nobody is told"
+
+    def _registry_says(self) -> str:
+        if not engines.can_train():
+            return "not installed: only training needs it (make setup-dev)"
+        return f"{len(self.registry.versions(MODEL))} versions of {MODEL}"

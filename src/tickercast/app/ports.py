@@ -1,0 +1,166 @@
+"""The ports of the application, opened when they are first used, and the warehouse made ready."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tickercast import config, engines
+from tickercast.config import Settings
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Predictor, RollingPredictor, Served
+from tickercast.domain.model_card import Bundle
+from tickercast.jobs.operations import provision as provisioning
+from tickercast.jobs.requests.results import Patience
+from tickercast.model_store import ModelStore
+from tickercast.models import catalogue
+from tickercast.ports import (
+    DriftReporter,
+    MarketData,
+    ModelRegistry,
+    Notifier,
+    ObjectStore,
+    Warehouse,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+WAIT_S = 60.0
+"""How long a request waits for a remote function, in seconds."""
+
+_AT_ONCE_S = 20.0  # the function has answered already, and only another process may still be at it
+_DAY_S = 540.0
+
+
+def nothing(*_: Any) -> None:
+    """Ignore progress."""
+
+
+class Ports:
+    """The configured engines behind the ports, and the models that are served.
+
+    Args:
+        settings: where the engines are; those of the environment by default.
+        now: the clock.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, now: Callable[[], datetime] | None = None) -> None:
+        self.settings = settings or config.load()
+        self.now = now or (lambda: datetime.now(UTC))
+        self._sources: dict[str, MarketData] = {}
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        """The data bucket; a write is followed by its event."""
+        return engines.object_store(self.settings)
+
+    @cached_property
+    def silent_store(self) -> ObjectStore:
+        """The data bucket, by a handle whose writes make no events."""
+        return engines.object_store(self.settings, announce=False)
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """The model store."""
+        bucket = engines.model_bucket(self.settings) if self.settings.model_bucket else self.silent_store
+        return ModelStore(bucket, config.resource("shipped"))
+
+    @cached_property
+    def tables(self) -> Warehouse:
+        """The warehouse as it is."""
+        return engines.warehouse(self.settings)
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The warehouse, ready for use: tables, views and a champion are created if they are missing."""
+        self.provision()
+        return self.tables
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """The model registry."""
+        return engines.model_registry(self.settings)
+
+    @cached_property
+    def notifiers(self) -> Sequence[Notifier]:
+        """The receivers of alerts; empty if none are configured."""
+        return engines.notifiers(self.settings)
+
+    @cached_property
+    def drift_reporter(self) -> DriftReporter:
+        """The renderer of drift reports."""
+        return engines.drift_reporter()
+
+    def market_data(self, source: str = "") -> MarketData:
+        """A source by its name; the configured one by default.
+
+        Raises:
+            UsageError: there is no such source.
+        """
+        name = source or self.settings.source
+        if name not in self._sources:
+            self._sources[name] = engines.market_data(name)
+        return self._sources[name]
+
+    @property
+    def delivers_at_once(self) -> bool:
+        """Whether a write returns only after the forecast function has answered its event."""
+        return engines.delivers_at_once(self.settings)
+
+    def patience(self, seconds: float = _DAY_S, on_wait: Callable[[float], None] = nothing) -> Patience:
+        """How long to wait for the function, counted from the call.
+
+        Args:
+            seconds: for a remote function; one in this process has answered already.
+            on_wait: called before each pause with the seconds waited so far.
+        """
+        return Patience(min(seconds, _AT_ONCE_S) if self.delivers_at_once else seconds, on_wait)
+
+    def query(self, text: str) -> pd.DataFrame:
+        """Answer a query in BigQuery's dialect, whichever engine is configured.
+
+        Raises:
+            UsageError: it is not one query, or does not fit the tables.
+            WarehouseUnavailable: try again.
+        """
+        return self.tables.query(text)
+
+    def provision(self) -> list[str]:
+        """Create the tables, views and champion that are missing or changed, and return their names."""
+        return provisioning.provision(models=self.models, warehouse=self.tables)
+
+    def pending(self) -> dict[str, str]:
+        """Everything that `provision` would create or change: `missing` or `changed`, by name."""
+        return provisioning.pending(models=self.models, warehouse=self.tables)
+
+    def load_bundle(self, bundle: Bundle) -> RollingPredictor:
+        """Load a bundle, ready to predict; see `models.catalogue`."""
+        return catalogue.load_bundle(bundle)
+
+    def load_model(self, name: str = catalogue.CHAMPION) -> Predictor:
+        """Load the model behind a name; see `models.catalogue.named`."""
+        if name == catalogue.CHAMPION and not self.models.generation():
+            return self.load_bundle(self.models.shipped)
+        return catalogue.named(name, self.models)
+
+    def served_models(self) -> list[Served]:
+        """The published champion, then the models that are served beside it."""
+        return catalogue.served_models(self.models)
+
+    def evaluation_baselines(self, series: Sequence[Bars], through: date) -> Sequence[Predictor]:
+        """The baselines of a training."""
+        return catalogue.evaluation_baselines(series, through)
+
+    def promotion_baselines(self, series: Sequence[Bars], through: date) -> Sequence[Predictor]:
+        """The baselines of a promotion."""
+        return catalogue.promotion_baselines(series, through)
+
+    def draw_evaluation(self, report: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> bytes:
+        """Draw an evaluation as PNG."""
+        from tickercast.show import chart
+
+        return chart.evaluation_png(report, baselines)

@@ -1,0 +1,176 @@
+"""Use cases about forecasts: request and handle them, and look after the files they are made from."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tickercast import config, logs
+from tickercast.domain.forecast import Forecast
+from tickercast.domain.symbols import parse_symbol
+from tickercast.errors import Permanent, UsageError
+from tickercast.jobs.requests import quarantine as quarantines
+from tickercast.jobs.requests.replay import Replayed, replay
+from tickercast.jobs.requests.request_forecast import Requested, request_forecast
+from tickercast.jobs.requests.results import Patience, wait_for_ledger
+from tickercast.jobs.serving.champion_cache import ChampionCache
+from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
+from tickercast.jobs.serving.past_models import PastModels
+from tickercast.ports import (
+    ObjectFinalized,
+)
+from tickercast.reading import ledger, quarantine
+from tickercast.reading.ledger import Entry
+from tickercast.reading.quarantine import Quarantined
+from tickercast.reading.track_record import ForecastDetails, TrackRecord, closes_before, details, track_record
+
+if TYPE_CHECKING:
+    pass
+
+
+from tickercast.app.ports import WAIT_S, Ports, nothing
+
+
+class Requests(Ports):
+    """Forecasts, the function, the ledger and the quarantine."""
+
+    def forecast(
+        self,
+        symbols: Sequence[str],
+        as_of: date | str,
+        *,
+        source: str = "",
+        wait: float | None = WAIT_S,
+        again: bool = False,
+        actual: bool = False,
+        advance: Callable[[int], None] = nothing,
+        on_wait: Callable[[float], None] = nothing,
+        on_resume: Callable[[int], None] = nothing,
+        on_interrupt: Callable[[str], None] = nothing,
+    ) -> Requested:
+        """Forecast the sessions that follow a date, and store the forecasts.
+
+        Args:
+            symbols: as Yahoo spells them.
+            as_of: forecast from the last session on or before this date.
+            source: the market data; the configured one by default.
+            wait: seconds to wait for a remote function; None does not wait for its results.
+            again: of more than 500 symbols, whether those that an interrupted run has forecast are sent again.
+            actual: whether to fetch the closes that followed.
+            advance: called with the number of symbols fetched since the last call.
+            on_wait: called with the seconds waited so far for a remote function.
+            on_resume: called with the number of symbols that an interrupted run has forecast.
+            on_interrupt: called with a sentence if an error or Ctrl-C ends the upload when some files were sent.
+
+        Returns:
+            A sequence of `Forecast`, in the order of the symbols, with the reason for each other symbol in `failures`.
+
+        Raises:
+            UsageError: the date or source is not valid.
+            Transient: an engine does not answer.
+        """
+        valid: dict[str, None] = {}
+        refused: dict[str, Permanent] = {}
+        for word in symbols:
+            try:
+                valid[parse_symbol(word)] = None
+            except UsageError as error:
+                refused[word] = error
+        if not valid:
+            return Requested(failures=refused)
+        made = request_forecast(
+            list(valid),
+            _day(as_of),
+            source=self.market_data(source),
+            store=self.store,
+            warehouse=self.warehouse,
+            models=self.models,
+            now=self.now,
+            patience=lambda: self.patience(wait or 0.0, on_wait),
+            wait=wait is not None,
+            again=again,
+            actual=actual,
+            advance=advance,
+            on_resume=on_resume,
+            on_interrupt=on_interrupt,
+        )
+        return made.refusing(refused)
+
+    def details(self, made: Forecast, actual: Mapping[date, float] | None = None) -> ForecastDetails:
+        """Everything that a report shows beside a forecast; see `reading.track_record.details`."""
+        return details(made, actual, warehouse=self.tables, models=self.models)
+
+    def track_record(self, made: Forecast) -> TrackRecord | None:
+        """The record of a forecast's model on its symbol; None where the bars are simulated."""
+        return track_record(made, warehouse=self.tables)
+
+    def closes_before(self, made: Forecast) -> list[float]:
+        """The closes up to a forecast's cutoff, oldest first."""
+        return closes_before(made, warehouse=self.tables)
+
+    def handle(self, event: ObjectFinalized) -> Outcome:
+        """Handle the event of an uploaded file; see `jobs.serving.handle_event`."""
+        return handle_event(
+            event,
+            store=self.silent_store,
+            warehouse=self.tables,
+            served=self._champion_cache,
+            past=self._past_models,
+            now=self.now,
+            limits=Limits(int(self.settings.max_file_mb * 1e6), timedelta(hours=self.settings.max_event_age_h)),
+        )
+
+    def set_up_logs(self) -> None:
+        """Send log lines to standard output as JSON, if the settings or Cloud Run ask for that."""
+        chosen = self.settings.log_format
+        if chosen == "json" or (chosen == "auto" and config.on_cloud_run()):
+            logs.set_up(self.settings.google_cloud_project)
+
+    @cached_property
+    def _champion_cache(self) -> ChampionCache:
+        return ChampionCache(self.models, self.served_models, time.monotonic)
+
+    @cached_property
+    def _past_models(self) -> PastModels:
+        return PastModels(self.models, self._champion_cache, self.load_bundle)
+
+    def ingestions(self, name: str = "", *, limit: int = 50) -> tuple[list[Entry], int]:
+        """The newest entries of the ledger, or those of one file, and how many there are."""
+        return ledger.newest(self.warehouse, limit, name)
+
+    def failed_ingestions(self) -> list[Entry]:
+        """The live files that were not forecast whole: rejected, or not accounted for."""
+        return ledger.failed(self.store, self.warehouse)
+
+    def replay(self, name: str) -> Replayed:
+        """Send a file again, unless all of it has been forecast; see `jobs.requests.replay`."""
+        return replay(name, store=self.store, warehouse=self.warehouse)
+
+    def wait_for_entries(self, name: str, generation: int, patience: Patience) -> list[Entry]:
+        """Wait for the entries of one write; empty if there are none when the time is up."""
+        rows = wait_for_ledger(name, generation, warehouse=self.warehouse, patience=patience)
+        return ledger.entries(rows)
+
+    def quarantined(self) -> list[Quarantined]:
+        """The files in quarantine, the newest first."""
+        return quarantine.quarantined(self.silent_store)
+
+    def quarantined_file(self, name: str) -> tuple[Quarantined, bytes]:
+        """A file in quarantine, and its content."""
+        found = quarantine.find(name, self.silent_store)
+        return found, self.silent_store.read(found.name)
+
+    def release(self, name: str) -> tuple[str, int]:
+        """Put a file back under its old name, so that it is handled again; its name and generation."""
+        self.provision()
+        return quarantines.release(name, self.store)
+
+
+def _day(as_of: date | str) -> date:
+    if isinstance(as_of, date):
+        return as_of
+    try:
+        return date.fromisoformat(as_of)
+    except ValueError as error:
+        raise UsageError(f"{as_of[:40]!r} is not a date: YYYY-MM-DD was needed, as in 2023-07-22.") from error
