@@ -1,6 +1,6 @@
-"""Reports about drift, drawn by Evidently; the only module that imports it.
+"""Drift reports, drawn by Evidently; no other module imports it.
 
-Evidently is imported when a report is drawn, since it takes seconds.
+Evidently takes seconds to import, so it is imported only when a report is drawn.
 """
 
 import warnings
@@ -21,7 +21,7 @@ _DISTANCE = "wasserstein"
 
 
 class EvidentlyReporter:
-    """Draws one page: the tests, then a histogram of each column, today's over the training's."""
+    """Draws one page: the tests, then a histogram of each column, today's values over the training's."""
 
     def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
         """Draw a report; see `DriftReporter.report`."""
@@ -46,7 +46,7 @@ def _metric(finding: Finding) -> "Metric":
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the warnings of Evidently, and of what it imports, from the user."""
+    """Suppress the warnings of Evidently and of its dependencies."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield

@@ -1,7 +1,7 @@
-"""Carries the local object store's events to the forecast function, as Eventarc does in the cloud.
+"""Delivery of the local object store's events to the forecast function, as Eventarc does on Google Cloud.
 
-Both ways send a CloudEvent in binary mode to functions-framework's own application: over HTTP to a server
-that runs, or in this process.
+Each event is a CloudEvent in binary mode, sent to the application of functions-framework: over HTTP to a running
+server, or in this process.
 """
 
 import html
@@ -21,22 +21,22 @@ _TIMEOUT_S = 540.0
 
 
 def in_process(source: Path, target: str) -> Callable[[Mapping[str, Any]], None]:
-    """Deliver to the function in a file, which is loaded when the first event comes.
+    """Create a delivery to the function in a file, which is loaded on the first event.
 
     Args:
         source: the Python file that the platform would run.
-        target: the function's name in it.
+        target: the function's name in that file.
     """
     client: Any = None
 
-    def deliver(described: Mapping[str, Any]) -> None:
+    def deliver(resource: Mapping[str, Any]) -> None:
         nonlocal client
         if client is None:
-            from functions_framework import create_app  # Flask and all: 0.25 s, for the first event only
+            from functions_framework import create_app  # imports Flask: 0.25 s, on the first event only
 
             app = create_app(target, str(source), "cloudevent")  # type: ignore[no-untyped-call]
             client = app.test_client()
-        headers, body = to_binary(_event(described))
+        headers, body = to_binary(_event(resource))
         answer = client.post("/", headers=headers, data=body)
         _check(answer.status_code, answer.get_data(as_text=True), str(source))
 
@@ -44,23 +44,23 @@ def in_process(source: Path, target: str) -> Callable[[Mapping[str, Any]], None]
 
 
 def over_http(url: str) -> Callable[[Mapping[str, Any]], None]:
-    """Deliver to a function that is served at a URL."""
+    """Create a delivery to a function that is served at a URL."""
 
-    def deliver(described: Mapping[str, Any]) -> None:
-        import requests  # 0.1 s that the in-process way does not pay
+    def deliver(resource: Mapping[str, Any]) -> None:
+        import requests  # takes 0.1 s, which delivery in this process saves
 
-        headers, body = to_binary(_event(described))
+        headers, body = to_binary(_event(resource))
         try:
             answer = requests.post(url, headers=headers, data=body, timeout=_TIMEOUT_S)
         except requests.RequestException as error:
-            raise _absent(url) from error
+            raise _unreachable(url) from error
         _check(answer.status_code, answer.text, url)
 
     return deliver
 
 
 def ping(url: str) -> str:
-    """Ask a served function whether it is there.
+    """Check that a served function answers, and return its answer in words.
 
     Raises:
         FunctionUnavailable: nothing answers.
@@ -70,32 +70,32 @@ def ping(url: str) -> str:
     try:
         return f"answers with status {requests.get(url, timeout=5).status_code}"
     except requests.RequestException as error:
-        raise _absent(url) from error
+        raise _unreachable(url) from error
 
 
-def _absent(url: str) -> FunctionUnavailable:
+def _unreachable(url: str) -> FunctionUnavailable:
     return FunctionUnavailable(
         f"No function answers at {url}. Start it with `make function`, or unset TICKERCAST_FUNCTION_URL."
     )
 
 
-def _event(described: Mapping[str, Any]) -> CloudEvent:
-    bucket, name = described["bucket"], described["name"]
+def _event(resource: Mapping[str, Any]) -> CloudEvent:
+    bucket, name = resource["bucket"], resource["name"]
     attributes = {
         "id": str(uuid.uuid4()),
         "type": FINALIZED,
         "source": f"//storage.googleapis.com/projects/_/buckets/{bucket}",
         "subject": f"objects/{name}",
-        "time": described["timeCreated"],
+        "time": resource["timeCreated"],
         "bucket": bucket,
         "datacontenttype": "application/json",
     }
-    return CloudEvent(attributes, dict(described))
+    return CloudEvent(attributes, dict(resource))
 
 
-def _check(status: int, body: str, where: str) -> None:
+def _check(status: int, body: str, function: str) -> None:
     if status >= 300:
-        said = " ".join(
+        message = " ".join(
             html.unescape(re.sub(r"<title>.*?</title>|<h1>.*?</h1>|<[^>]+>", " ", body, flags=re.S)).split()
         )
-        raise FunctionUnavailable(f"The function at {where} answered {status}: {said[:300]}")
+        raise FunctionUnavailable(f"The function at {function} answered {status}: {message[:300]}")

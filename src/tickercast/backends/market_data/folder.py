@@ -1,7 +1,7 @@
 """Market data in files: a folder of CSV and Parquet files, or one such file.
 
-`SYMBOL.csv` and `SYMBOL.parquet`, in any case, hold one symbol. Every other file must have a symbol column and may
-hold many symbols; such files are opened only for symbols that have no file of their own.
+`SYMBOL.csv` and `SYMBOL.parquet`, in upper or lower case, hold one symbol. Every other file must have a symbol column
+and may hold many symbols; it is opened only for symbols that have no file of their own.
 """
 
 import csv
@@ -22,12 +22,12 @@ from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, UnknownSymbol, UsageError
 
 _EXTENSIONS = (".csv", ".parquet")
-_NAMED = 8  # symbols that a message lists
+_NAMED = 8  # symbols listed in a message
 
 
 @dataclass(frozen=True)
 class _Contents:
-    """What a file holds: all its symbols, and the bars of those that were asked for."""
+    """The contents of a file: all its symbols, and the bars of those that were asked for."""
 
     path: Path
     symbols: frozenset[str] = frozenset()
@@ -45,15 +45,15 @@ class Folder:
 
     @property
     def name(self) -> str:
-        """The path, as it was given."""
+        """The path, as given."""
         return str(self._path)
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Read the files that can hold those symbols, and no other; see `ports.MarketData`."""
+        """Read only the files that can hold those symbols; see `ports.MarketData`."""
         files = self._files()
         own = {symbol: [file for file in files if file.stem.upper() == symbol] for symbol in symbols}
         others = [symbol for symbol in symbols if not own[symbol]]
-        single = [file for file in files if others and _is_of_one_symbol(file)]
+        single = [file for file in files if others and _holds_one_symbol(file)]
         shared = [_open(file, others, first, last) for file in files if others and file not in single]
         series: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
@@ -71,12 +71,12 @@ class Folder:
         """All symbols that the files hold, sorted.
 
         Raises:
-            UsageError: there is no such folder, or nothing in it.
+            UsageError: the folder does not exist, or holds no price file.
         """
         named: set[str] = set()
         for file in self._files():
-            owner = _named_after(file)
-            named |= {owner} if owner and _is_of_one_symbol(file) else _open(file, [], date.min, date.min).symbols
+            owner = _symbol_in_name(file)
+            named |= {owner} if owner and _holds_one_symbol(file) else _open(file, [], date.min, date.min).symbols
         return sorted(named)
 
     def _files(self) -> list[Path]:
@@ -139,7 +139,7 @@ def _bars(symbol: str, content: _Contents) -> Bars:
 def _open(path: Path, symbols: Sequence[str], first: date, last: date) -> _Contents:
     try:
         if path.suffix.lower() == ".csv":
-            return _contents(path, read_csv(path.read_bytes(), symbol=_named_after(path)))
+            return _contents(path, read_csv(path.read_bytes(), symbol=_symbol_in_name(path)))
         with duckdb.connect() as connection:
             return _open_parquet(path, connection.read_parquet(glob.escape(str(path))), symbols, first, last)
     except (OSError, duckdb.Error, InvalidBars) as error:
@@ -153,22 +153,22 @@ def _open_parquet(
     _refuse_zones(path, rows)
     column = _column(rows, "symbol")
     if column is None:
-        frame = _dated(rows, first, last).df()
-        return _contents(path, read_frame(rows.df() if frame.empty else frame, symbol=_named_after(path)))
+        frame = _rows_between(rows, first, last).df()
+        return _contents(path, read_frame(rows.df() if frame.empty else frame, symbol=_symbol_in_name(path)))
     rows = rows.select(StarExpression(exclude=[column]), ColumnExpression(column).cast("VARCHAR").alias(column))
     spellings = [text for (text,) in rows.select(ColumnExpression(column)).distinct().fetchall() if text]
     wanted = [text for text in spellings if text.strip().upper() in symbols]
     if not wanted:
         return _Contents(path, frozenset(text.strip().upper() for text in spellings))
-    frame = _dated(_spelt(rows, column, wanted), first, last).df()
+    frame = _rows_between(_rows_of(rows, column, wanted), first, last).df()
     absent = set(wanted) - set(frame[column])
-    if absent:  # whole, so that a message can tell from when to when its bars are
-        frame = pd.concat([frame, _spelt(rows, column, absent).df()])
+    if absent:  # all of their rows, since a message names their first and last date
+        frame = pd.concat([frame, _rows_of(rows, column, absent).df()])
     return _contents(path, read_frame(frame), spellings)
 
 
 def _refuse_zones(path: Path, rows: duckdb.DuckDBPyRelation) -> None:
-    # Parquet keeps only the instant, and midnight in London is still the day before in UTC.
+    # Parquet stores only the instant, and in summer midnight in London is the day before in UTC.
     column = _column(rows, "date")
     if column is not None and "TIME ZONE" in str(rows.types[rows.columns.index(column)]):
         raise InvalidBars(
@@ -182,11 +182,11 @@ def _contents(path: Path, reading: Reading, spellings: Iterable[str] = ()) -> _C
     return _Contents(path, frozenset(symbols.union(reading.bars, reading.failures)), reading)
 
 
-def _spelt(rows: duckdb.DuckDBPyRelation, column: str, spellings: Iterable[str]) -> duckdb.DuckDBPyRelation:
+def _rows_of(rows: duckdb.DuckDBPyRelation, column: str, spellings: Iterable[str]) -> duckdb.DuckDBPyRelation:
     return rows.filter(ColumnExpression(column).isin(*map(ConstantExpression, spellings)))
 
 
-def _dated(rows: duckdb.DuckDBPyRelation, first: date, last: date) -> duckdb.DuckDBPyRelation:
+def _rows_between(rows: duckdb.DuckDBPyRelation, first: date, last: date) -> duckdb.DuckDBPyRelation:
     column = _column(rows, "date")
     if column is None or not str(rows.types[rows.columns.index(column)]).startswith(("DATE", "TIMESTAMP")):
         return rows
@@ -198,16 +198,16 @@ def _column(rows: duckdb.DuckDBPyRelation, name: str) -> str | None:
     return next((title for title in rows.columns if title.strip().lower() == name), None)
 
 
-def _named_after(path: Path) -> str | None:
+def _symbol_in_name(path: Path) -> str | None:
     try:
         return parse_symbol(path.stem)
     except UsageError:
         return None
 
 
-def _is_of_one_symbol(path: Path) -> bool:
-    # Told from one row. An unreadable file counts as shared, so that opening it says what is wrong with it.
-    owner = _named_after(path)
+def _holds_one_symbol(path: Path) -> bool:
+    # The first row decides. An unreadable file counts as shared, so that opening it reports the error.
+    owner = _symbol_in_name(path)
     try:
         first = _first_symbol_in_csv(path) if path.suffix.lower() == ".csv" else _first_symbol_in_parquet(path)
     except (OSError, ValueError, csv.Error, duckdb.Error):

@@ -1,4 +1,4 @@
-"""Market data that comes with the installation: five real stocks from 2000 to 2013, for work without a network."""
+"""Market data that is installed with tickercast: five real stocks, 2000 to 2013, for use offline."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -25,11 +25,11 @@ class Sample:
     simulated = False
 
     def symbols(self) -> Sequence[str]:
-        """All five."""
+        """The five symbols."""
         return SYMBOLS
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Read the bars of those symbols that the sample has; see `ports.MarketData`."""
+        """Read the bars of the symbols in the sample; see `ports.MarketData`."""
         series: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
         for symbol in symbols:
@@ -49,7 +49,7 @@ def _bars(symbol: str) -> Bars:
             + (f"Did you mean {close[0]}? " if close else "")
             + "Name one of those, or another source: --source yahoo, --source FOLDER or --source simulated."
         )
-    from bokeh_sampledata import stocks  # reads all five
+    from bokeh_sampledata import stocks  # the import reads all five
 
     return read_frame(_split_adjusted(pd.DataFrame(getattr(stocks, symbol))), symbol=symbol).bars[symbol]
 
@@ -74,7 +74,7 @@ def _split_adjusted(raw: pd.DataFrame) -> pd.DataFrame:
     ratio = np.where(jump >= _SMALLEST_JUMP, _nearest_split(jump), 1.0)
     later_splits = np.append(np.cumprod(ratio[::-1])[::-1][1:], 1.0)
     prices = {name: raw[name] / later_splits for name in ("open", "high", "low", "close")}
-    # The source states the volume of the split's own day in neither old nor new shares, but too low by the ratio.
+    # On the day of a split the source states the volume in neither old nor new shares, but too low by the ratio.
     volume = raw["volume"] * later_splits * ratio
     return raw.assign(**prices, volume=volume, adj_close=raw["adj_close"] / factor.iloc[-1])
 

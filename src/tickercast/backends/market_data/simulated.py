@@ -1,8 +1,8 @@
-"""Made-up market data for any symbol and date: a GJR-GARCH process whose true distribution is known.
+"""Simulated market data for any symbol and date: a GJR-GARCH process whose true distribution is known.
 
-A symbol's path depends on its name and on its exchange's sessions alone, so that whatever range is asked for is
-a piece of the same path. `Oracle` forecasts such a path with the true distribution, which no model can beat: how
-near one comes shows, without any market data, whether it learns what can be learned.
+A symbol's path depends only on its name and on the sessions of its exchange, so every range is a slice of the same
+path. `Oracle` forecasts such a path with the true distribution, which no model can beat: how close a model comes to
+it shows, without any market data, whether the model learns what can be learned.
 """
 
 import zlib
@@ -23,21 +23,21 @@ from tickercast.domain.frequency import DAILY
 from tickercast.errors import NoRecentBars, Permanent, UsageError
 
 EPOCH = date(1990, 1, 1)
-"""Where the paths begin, or where the exchange's holidays begin to be known if that is later."""
+"""The first date of a path, unless the exchange's holidays are known only from a later one."""
 
 _START_PRICE = (20.0, 200.0)
 _USUAL_VOLUME = (1e6, 5e7)
-_CALMEST, _WILDEST, _GRID = 30.0, 300.0, 40  # of the variances for which the oracle draws, relative to the long run's
+_CALMEST, _WILDEST, _GRID = 30.0, 300.0, 40  # the oracle's grid: from 1/30 to 300 of the long-run variance
 _PATHS = 50_000
-_BUSIEST = 10.0  # standard deviations: a greater move does not bring more volume
+_BUSIEST = 10.0  # standard deviations beyond which a move brings no more volume
 
-# What a symbol's random streams are for. Each is its own, since a common one would run differently at each length.
+# The random streams of a symbol, kept apart since draws from a common stream would depend on the path's length.
 _SCALES, _INNOVATIONS, _GAPS, _HIGHS, _LOWS, _VOLUMES = range(6)
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """The process, in log-returns of one session.
+    """The parameters of the process, in log-returns of one session.
 
         return = mean + √h · z,    z ~ Student's t with `nu` degrees of freedom, scaled to variance one
         next h = omega + (alpha + gamma · [z < 0]) · h · z² + beta · h
@@ -48,9 +48,9 @@ class Parameters:
     Attributes:
         mean: of the log-return.
         omega: the constant of the variance.
-        alpha: how much of a squared shock carries over to the next variance.
-        gamma: how much more of it does if the shock was a fall.
-        beta: how much of the variance itself carries over.
+        alpha: the share of a squared shock that carries over to the next variance.
+        gamma: the additional share if the shock was negative.
+        beta: the share of the variance itself that carries over.
         nu: degrees of freedom.
         overnight: the share of a session's variance that falls between the last close and the open.
         volume_slope: the rise of log-volume for a return of one standard deviation.
@@ -69,7 +69,7 @@ class Parameters:
 
     @property
     def variance(self) -> float:
-        """The long-run variance of a log-return; by default 3.2e-4, a volatility of 28 % a year."""
+        """The long-run variance of a log-return; by default 3.2e-4, a volatility of 28% a year."""
         return self.omega / (1 - self.alpha - self.gamma / 2 - self.beta)
 
 
@@ -79,16 +79,16 @@ DEFAULTS = Parameters()
 def simulate(
     symbol: str, count: int, parameters: Parameters = DEFAULTS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The process behind a symbol's bars, from its first session on.
+    """Simulate the process behind a symbol's bars, from its first session on.
 
     Args:
-        symbol: whose path.
+        symbol: the symbol, whose name seeds the path.
         count: sessions.
         parameters: of the process.
 
     Returns:
-        `(count,)` log-returns, and `(count + 1,)` conditional variances: number i is the variance of return i as
-        known before it, so that the last belongs to the session still to come.
+        `(count,)` log-returns, and `(count + 1,)` conditional variances: variance i is that of return i as
+        known before it, so the last one belongs to the coming session.
     """
     t = _stream(symbol, _INNOVATIONS).standard_t(parameters.nu, count)
     z = t * np.sqrt((parameters.nu - 2) / parameters.nu)
@@ -100,7 +100,7 @@ def simulate(
 
 
 class Simulated:
-    """Daily bars that are generated, and marked as simulated."""
+    """Generated daily bars, marked as simulated."""
 
     name = "simulated"
     simulated = True
@@ -109,7 +109,7 @@ class Simulated:
         self._parameters = parameters
 
     def symbols(self) -> Sequence[str]:
-        """Raise: any symbol can be simulated.
+        """Refuse to list symbols: any can be simulated.
 
         Raises:
             UsageError: always.
@@ -117,7 +117,7 @@ class Simulated:
         raise UsageError("The source simulated cannot list its symbols. Name some, or give a file of symbols.")
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Simulate each symbol from `EPOCH` and returns the range asked for; see `ports.MarketData`."""
+        """Simulate each symbol from `EPOCH` and return the range asked for; see `ports.MarketData`."""
         series: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
         for symbol in symbols:
@@ -147,8 +147,8 @@ class Simulated:
 class Oracle:
     """The true distribution of simulated bars, as a predictor; see `domain.forecast.Predictor`.
 
-    It knows the process and the variance of the next return. The quantiles of what ten returns then add up to have
-    no closed form: they are drawn once for a grid of variances, and interpolated.
+    It knows the process and the variance of the next return. The quantiles of the sum of ten returns have no closed
+    form: they are drawn once for a grid of variances, and interpolated.
     """
 
     name = "oracle"
@@ -162,10 +162,10 @@ class Oracle:
         self._quantiles = _drawn_quantiles(self._grid, parameters)
 
     def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
-        """Give the true quantiles of what follows each history; see `Predictor.predict`.
+        """Return the true quantiles of the log-returns that follow each series; see `Predictor.predict`.
 
         Raises:
-            UsageError: a history is not simulated.
+            UsageError: a series is not simulated.
         """
         _check(series)
         at = np.interp(np.log(self._variances(series)), np.log(self._grid), np.arange(_GRID))
@@ -175,7 +175,7 @@ class Oracle:
         return quantiles
 
     def _variances(self, series: Sequence[Bars]) -> NDArray[np.float64]:
-        """Of the return that follows each history: `(n,)`."""
+        """The variance of the return that follows each series: `(n,)`."""
         variances = np.empty(len(series))
         for symbol in {bars.symbol for bars in series}:
             rows = [row for row, bars in enumerate(series) if bars.symbol == symbol]
@@ -231,14 +231,14 @@ def _bars(symbol: str, count: int, start: int, process: Parameters) -> pd.DataFr
 def _gaps(
     ends: NDArray[np.float64], variance: NDArray[np.float64], share: float, normal: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    # Where Brownian paths that end at `ends` are after that share of their variance.
+    # The position of Brownian paths that end at `ends`, after that share of their variance.
     return share * ends + np.sqrt(share * (1 - share) * variance) * normal
 
 
 def _maximum(
     ends: NDArray[np.float64], variance: NDArray[np.float64], uniform: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    # Of Brownian paths that end at `ends`: P(maximum > x) = exp(-2 x (x - end) / variance), solved for x.
+    # The maximum of Brownian paths that end at `ends`: P(maximum > x) = exp(-2 x (x - end) / variance), solved for x.
     maximum: NDArray[np.float64] = (ends + np.sqrt(ends**2 - 2 * variance * np.log1p(-uniform))) / 2
     return maximum
 

@@ -1,7 +1,7 @@
-"""Market data from Yahoo Finance, by way of yfinance.
+"""Market data from Yahoo Finance, through yfinance.
 
-yfinance tells of trouble by log lines and empty columns. Here it becomes the errors of `tickercast.errors`, and
-nothing else reaches the user's screen.
+yfinance reports problems as log lines and empty columns. They are translated here to the errors of
+`tickercast.errors`; nothing else reaches the user's screen.
 """
 
 import json
@@ -24,22 +24,22 @@ from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.price_files import read_frame
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, SourceUnavailable, UnknownSymbol, UsageError
 
-_AT_ONCE = 50  # symbols in a download, after which the progress bar advances
+_BATCH = 50  # symbols in a download; the progress bar advances after each download
 _ATTEMPTS = 3
-_PROBES = 3  # symbols without an answer, after which an attempt asks about no more of them
+_PROBES = 3  # symbols without an answer that an attempt diagnoses; the rest are given the last reason
 _CONNECT_S, _ANSWER_S = 4.0, 10.0
-_PATIENCE, _PATIENCE_WITH_STRANGERS = 4, 1  # timeouts in a row of a host that has answered before, or never has
+_PATIENCE, _PATIENCE_WITH_STRANGERS = 4, 1  # consecutive timeouts of a host that has answered before, or never has
 _OTHER_SOURCES = "--source sample, --source FOLDER or --source simulated"
 
 
 @dataclass(frozen=True)
-class _Silence:
-    """Why there is no answer yet, where asking again may help."""
+class _NoAnswer:
+    """The reason for a missing answer, where asking again may help."""
 
     reason: str
 
 
-_Answer = pd.DataFrame | Permanent | _Silence
+_Answer = pd.DataFrame | Permanent | _NoAnswer
 _Response = TypeVar("_Response")
 
 
@@ -53,7 +53,7 @@ class Yahoo:
         self._sleep = sleep
 
     def symbols(self) -> Sequence[str]:
-        """Raise: Yahoo has no list of its symbols.
+        """Refuse to list symbols: Yahoo has no list of them.
 
         Raises:
             UsageError: always.
@@ -65,23 +65,23 @@ class Yahoo:
         answers: dict[str, _Answer] = {}
         with _quiet_yfinance() as yfinance:
             client = _Client(yfinance, first, last)
-            for start in range(0, len(symbols), _AT_ONCE):
-                batch = symbols[start : start + _AT_ONCE]
+            for start in range(0, len(symbols), _BATCH):
+                batch = symbols[start : start + _BATCH]
                 answers |= self._ask(client, batch)
                 advance(len(batch))
-                if all(isinstance(answers[symbol], _Silence) for symbol in batch):
-                    break  # whoever is silent to so many is not asked about the rest
-        rest = [symbol for symbol in symbols if symbol not in answers]
-        if rest:
-            advance(len(rest))
-        return _reading(answers | dict.fromkeys(rest, _Silence("it was silent to the symbols before")))
+                if all(isinstance(answers[symbol], _NoAnswer) for symbol in batch):
+                    break  # if a whole batch gets no answer, the others are not asked for
+        unasked = [symbol for symbol in symbols if symbol not in answers]
+        if unasked:
+            advance(len(unasked))
+        return _reading(answers | dict.fromkeys(unasked, _NoAnswer("it was silent to the symbols before")))
 
     def _ask(self, client: "_Client", symbols: Sequence[str]) -> dict[str, _Answer]:
-        answers: dict[str, _Answer] = {symbol: _Silence("it was not asked") for symbol in symbols}
+        answers: dict[str, _Answer] = {symbol: _NoAnswer("it was not asked") for symbol in symbols}
 
         def ask_again() -> bool:
-            answers.update(client.download([symbol for symbol in symbols if isinstance(answers[symbol], _Silence)]))
-            return any(isinstance(answer, _Silence) for answer in answers.values())
+            answers.update(client.download([symbol for symbol in symbols if isinstance(answers[symbol], _NoAnswer)]))
+            return any(isinstance(answer, _NoAnswer) for answer in answers.values())
 
         Retrying(
             retry=retry_if_result(bool),
@@ -94,7 +94,7 @@ class Yahoo:
 
 
 class _Client:
-    """One attempt at a time to get one range of dates from yfinance."""
+    """Downloads one range of dates through yfinance."""
 
     def __init__(self, yfinance: ModuleType, first: date, last: date) -> None:
         self._yfinance = yfinance
@@ -113,11 +113,11 @@ class _Client:
             list(symbols), threads=True, progress=False, session=self._session, **self._options
         )
         answers: dict[str, _Answer] = {}
-        silences: list[_Silence] = []
+        unanswered: list[_NoAnswer] = []
         for symbol in symbols:
             rows = _complete(table.xs(symbol, axis="columns", level="Ticker"))
-            answer = rows if len(rows) else self._diagnose(symbol) if len(silences) < _PROBES else silences[-1]
-            silences += [answer] if isinstance(answer, _Silence) else []
+            answer = rows if len(rows) else self._diagnose(symbol) if len(unanswered) < _PROBES else unanswered[-1]
+            unanswered += [answer] if isinstance(answer, _NoAnswer) else []
             answers[symbol] = answer
         return answers
 
@@ -129,7 +129,7 @@ class _Client:
             known = isinstance(error, errors.YFPricesMissingError) and "delisted" not in error.rationale
             return self._no_bars(symbol) if known else _unknown(symbol)
         except (OSError, json.JSONDecodeError, errors.YFRateLimitError, errors.YFDataException) as error:
-            return _unknown(symbol) if _status(error) == 404 else _Silence(_reason(error))
+            return _unknown(symbol) if _status(error) == 404 else _NoAnswer(_reason(error))
         except Exception as error:
             return InvalidBars(
                 f"Yahoo's answer for {symbol} cannot be read ({type(error).__name__}: {_one_line(error)}). "
@@ -142,10 +142,10 @@ class _Client:
 
 
 def _reading(answers: Mapping[str, _Answer]) -> Reading:
-    silences = [answer for answer in answers.values() if isinstance(answer, _Silence)]
-    if silences and len(silences) == len(answers):
+    unanswered = [answer for answer in answers.values() if isinstance(answer, _NoAnswer)]
+    if unanswered and len(unanswered) == len(answers):
         raise SourceUnavailable(
-            f"Yahoo does not answer ({silences[0].reason}). Check the network and try again later, or name another "
+            f"Yahoo does not answer ({unanswered[0].reason}). Check the network and try again later, or name another "
             f"source: {_OTHER_SOURCES}."
         )
     series: dict[str, Bars] = {}
@@ -155,16 +155,16 @@ def _reading(answers: Mapping[str, _Answer]) -> Reading:
             reading = read_frame(answer, symbol=symbol)
             series |= reading.bars
             failures |= reading.failures
-        elif isinstance(answer, _Silence):
+        elif isinstance(answer, _NoAnswer):
             failures[symbol] = _no_answer(symbol, answer)
         else:
             failures[symbol] = answer
     return Reading(series, failures)
 
 
-def _no_answer(symbol: str, silence: _Silence) -> NoRecentBars:
+def _no_answer(symbol: str, missing: _NoAnswer) -> NoRecentBars:
     return NoRecentBars(
-        f"Yahoo gave no bar of {symbol} ({silence.reason}) though it did answer for others. "
+        f"Yahoo gave no bar of {symbol} ({missing.reason}) though it did answer for others. "
         f"Run the command again for {symbol}."
     )
 
@@ -200,16 +200,16 @@ def _one_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet_yfinance() -> Iterator[ModuleType]:
-    """Import yfinance, and for a while keeps it from logging, from warning, and from hiding exceptions."""
+    """Import yfinance, and keep it from logging, warning and hiding exceptions inside the block."""
     loggers = [logging.getLogger(name) for name in ("yfinance", "bs4", "peewee")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import yfinance  # here, since it takes a third of a second
+        import yfinance  # takes a third of a second
 
-        warnings.simplefilter("ignore")  # yfinance has just switched its own on
+        warnings.simplefilter("ignore")  # the import has enabled its own warnings
         hidden = yfinance.config.debug.hide_exceptions
         yfinance.config.debug.hide_exceptions = False
         try:
@@ -221,10 +221,10 @@ def _quiet_yfinance() -> Iterator[ModuleType]:
 
 
 def _impatient_session() -> object:
-    """A session that gives up on a host which never answers; yfinance alone waits 70 seconds, again and again."""
+    """Create a session that gives up on a host that never answers; yfinance alone waits 70 s each time."""
     try:
         from curl_cffi import requests
-    except ImportError:  # then yfinance makes do with another session
+    except ImportError:  # yfinance then uses a session of its own
         return None
     session: requests.Session[requests.Response] = requests.Session(impersonate="chrome")
     session.request = _impatient(session.request, requests.exceptions.Timeout)  # type: ignore[method-assign]

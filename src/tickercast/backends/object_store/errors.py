@@ -1,4 +1,4 @@
-"""Cloud Storage's errors become ours, once and at the edge."""
+"""Translation of Cloud Storage's errors to those of tickercast."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, TickercastError, UsageError
 
-_ALL = (
+_VENDOR_ERRORS = (
     api.GoogleAPIError,
     auth.GoogleAuthError,
     requests.RequestException,
@@ -21,73 +21,73 @@ _ALL = (
     InvalidResponse,
 )
 
-_SENTENCES: Sequence[tuple[tuple[type[BaseException], ...], str, type[TickercastError], str]] = (
+_TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[TickercastError], str]] = (
     (
         (auth.DefaultCredentialsError, auth.RefreshError, api.Unauthorized),
         "",
         UsageError,
-        "{url} needs valid credentials, and none were found: {said}. Run `gcloud auth application-default login`, "
+        "{url} needs valid credentials, and none were found: {message}. Run `gcloud auth application-default login`, "
         "or give the function a service account.",
     ),
     (
         (api.Forbidden,),
         "(?i)billing",
         UsageError,
-        "{url} belongs to a project without billing: {said}. Enable it there.",
+        "{url} belongs to a project without billing: {message}. Enable it there.",
     ),
     (
         (api.Forbidden,),
         "(?i)rate ?limit",
         StoreUnavailable,
-        "{url} is asked too often: {said}. Wait a minute, then try again.",
+        "{url} is asked too often: {message}. Wait a minute, then try again.",
     ),
     (
         (api.Forbidden,),
         "",
         UsageError,
-        "{url} refuses access to {what}: {said}. Grant the role Storage Object User on the bucket.",
+        "{url} refuses access to {target}: {message}. Grant the role Storage Object User on the bucket.",
     ),
     (
         (api.NotFound,),
         "(?i)bucket does not exist",
         UsageError,
-        "{url} was not found: {said}. Make the bucket, or correct TICKERCAST_BUCKET.",
+        "{url} was not found: {message}. Make the bucket, or correct TICKERCAST_BUCKET.",
     ),
     (
         (api.NotFound,),
         "",
         ObjectNotFound,
-        "{url} holds no {what}. Send it again.",
+        "{url} holds no {target}. Send it again.",
     ),
     (
         (api.PreconditionFailed,),
         "",
         PreconditionFailed,
-        "{url} has another generation of {what}: {said}. Read it, then decide again.",
+        "{url} has another generation of {target}: {message}. Read it, then decide again.",
     ),
     (
         (api.BadRequest, DataCorruption),
         "(?i)crc32c|checksum",
         StoreUnavailable,
-        "{what} was damaged on its way between here and {url}: its checksum is another. Try again.",
+        "{target} was damaged on its way between here and {url}: its checksum is another. Try again.",
     ),
     (
         (api.BadRequest,),
         "",
         UsageError,
-        "{url} does not take {what}: {said}. Correct the name, or TICKERCAST_BUCKET.",
+        "{url} does not take {target}: {message}. Correct the name, or TICKERCAST_BUCKET.",
     ),
 )
-"""The first that fits is said: types, a pattern for the message, our error, and its text."""
+"""The first match counts: error types, a pattern for their message, our error, and its text."""
 
 
 @contextmanager
-def translated(url: str, what: str) -> Iterator[None]:
-    """Raise what goes wrong inside as one of our errors.
+def translated(url: str, target: str) -> Iterator[None]:
+    """Raise the vendor errors of the block as errors of tickercast.
 
     Args:
         url: the bucket, for the message.
-        what: what was asked for, for the message.
+        target: the object, for the message.
 
     Raises:
         ObjectNotFound, PreconditionFailed, UsageError: trying again cannot help.
@@ -95,22 +95,22 @@ def translated(url: str, what: str) -> Iterator[None]:
     """
     try:
         yield
-    except _ALL as error:
-        root = _root(error)
-        said = _said(root)
-        kind, sentence = _answer(root, said)
-        raise kind(sentence.format(url=url, what=what, said=said)) from error
+    except _VENDOR_ERRORS as error:
+        root = _root_cause(error)
+        message = _message(root)
+        kind, text = _translation(root, message)
+        raise kind(text.format(url=url, target=target, message=message)) from error
 
 
-def _answer(error: BaseException, said: str) -> tuple[type[TickercastError], str]:
-    for types, pattern, kind, sentence in _SENTENCES:
-        if isinstance(error, types) and re.search(pattern, said):
-            return kind, sentence
-    return StoreUnavailable, "{url} does not answer: {said}. Check the network, then try again."
+def _translation(error: BaseException, message: str) -> tuple[type[TickercastError], str]:
+    for types, pattern, kind, text in _TRANSLATIONS:
+        if isinstance(error, types) and re.search(pattern, message):
+            return kind, text
+    return StoreUnavailable, "{url} does not answer: {message}. Check the network, then try again."
 
 
-def _said(error: BaseException) -> str:
-    """What an error says, in one line and without the request that it was the answer to."""
+def _message(error: BaseException) -> str:
+    """The message of an error in one line, without the request that caused it."""
     if isinstance(error, requests.RequestException) and error.request is not None:
         return f"{type(error).__name__} at {urlsplit(error.request.url).netloc!s}"
     response = getattr(error, "response", None)
@@ -119,14 +119,14 @@ def _said(error: BaseException) -> str:
 
 
 def _body(response: requests.Response) -> str:
-    """Cloud Storage answers in JSON, and where content was asked for, in plain text."""
+    """The message in a response: JSON, or plain text where content was requested."""
     try:
         return str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return response.text or f"{response.status_code} {response.reason}"
 
 
-def _root(error: BaseException) -> BaseException:
-    """What went wrong in the first place: a deadline that has passed wraps the last error."""
+def _root_cause(error: BaseException) -> BaseException:
+    """The underlying error: an expired deadline wraps the last one."""
     cause = getattr(error, "cause", None)
-    return cause if isinstance(cause, _ALL) else error
+    return cause if isinstance(cause, _VENDOR_ERRORS) else error

@@ -1,12 +1,11 @@
 """The object store on Google Cloud: one Cloud Storage bucket.
 
-The bucket's own trigger announces each finished write, so that every generation is an event, and a request that is
-repeated must not make a second one. Therefore each write says which generation it replaces, at first none; Cloud
-Storage refuses the repetition of what it has done already, and the refused writer recognises the live generation as
-its own work.
+The bucket's own trigger announces each finished write, so every generation is an event, and a repeated request must
+not create a second one. Each write therefore names the generation that it replaces, at first none. Cloud Storage
+refuses a repetition of a write that it has done, and the refused writer recognises the live generation as its own.
 
-Limits, from Google's documentation: one name takes one write a second; beyond that it answers 429, which is tried
-again here. A generation that was replaced can be read as long as the bucket's versioning keeps it.
+Limits, from Google's documentation: one name takes one write a second; beyond that Cloud Storage answers 429, which is
+retried here. A replaced generation can be read as long as the bucket's versioning keeps it.
 """
 
 import functools
@@ -23,11 +22,11 @@ from tickercast.backends.object_store import names as object_names
 from tickercast.backends.object_store.errors import translated
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable
 
-_MARK = "tickercast-write"
-"""Metadata that holds who wrote a generation: after a lost answer, its writer recognises it as its own."""
+_WRITE_ID = "tickercast-write"
+"""The metadata key of a write's id: after a lost answer, the writer recognises the generation as its own."""
 
 _ATTEMPTS = 20
-"""How often others may come first before an unconditional write gives up."""
+"""How often other writers may come first before an unconditional write gives up."""
 
 
 class GcsObjectStore:
@@ -35,8 +34,8 @@ class GcsObjectStore:
 
     Args:
         bucket: the bucket's name; it has to exist.
-        emulator: the URL of a stand-in for Cloud Storage, which is asked without credentials; empty: Cloud Storage.
-        patience_s: how long a request may take, and for how long it may be repeated.
+        emulator: the URL of a Cloud Storage emulator, called without credentials; empty: Cloud Storage itself.
+        patience_s: the time limit of a request, and of its retries.
     """
 
     def __init__(self, bucket: str, *, emulator: str = "", patience_s: float = 60.0) -> None:
@@ -57,12 +56,12 @@ class GcsObjectStore:
     def write(
         self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
     ) -> int:
-        """Write an object whole and returns its generation; the bucket announces it."""
-        mark = uuid.uuid4().hex
+        """Write a whole object and return its generation; the bucket announces it."""
+        write_id = uuid.uuid4().hex
 
         def upload(replaced: int) -> storage.Blob:
             blob = self._blob(name)
-            blob.metadata = {**(metadata or {}), _MARK: mark}
+            blob.metadata = {**(metadata or {}), _WRITE_ID: write_id}
             blob.upload_from_string(
                 data,
                 content_type=object_names.content_type(name),
@@ -72,7 +71,9 @@ class GcsObjectStore:
             )
             return blob
 
-        return self._once(name, upload, lambda live: (live.metadata or {}).get(_MARK) == mark, if_generation)
+        return self._write_once(
+            name, upload, lambda live: (live.metadata or {}).get(_WRITE_ID) == write_id, if_generation
+        )
 
     def read(self, name: str, *, generation: int | None = None) -> bytes:
         """Read an object, or an older generation of it."""
@@ -96,8 +97,8 @@ class GcsObjectStore:
             return sorted(blob.name for blob in listed)
 
     def copy(self, name: str, to: str, *, generation: int) -> int:
-        """Copy a generation of an object inside the bucket, without fetching it."""
-        source = self._described(name, generation)
+        """Copy a generation of an object inside the bucket, without downloading it."""
+        source = self._stat(name, generation)
 
         def copy(replaced: int) -> storage.Blob:
             return self._bucket.copy_blob(
@@ -109,29 +110,29 @@ class GcsObjectStore:
                 **self._patience,
             )
 
-        return self._once(to, copy, lambda live: (live.crc32c, live.size) == (source.crc32c, source.size))
+        return self._write_once(to, copy, lambda live: (live.crc32c, live.size) == (source.crc32c, source.size))
 
     def delete(self, name: str, *, generation: int) -> None:
-        """Delete a generation of an object; nothing happens where it is gone."""
+        """Delete a generation of an object; nothing happens if it is gone."""
         with suppress(ObjectNotFound), self._translated(name, generation):
             self._blob(name, generation).delete(**self._patience)
 
-    def _once(
+    def _write_once(
         self,
         name: str,
-        make: Callable[[int], storage.Blob],
-        is_made: Callable[[storage.Blob], bool],
+        write: Callable[[int], storage.Blob],
+        is_ours: Callable[[storage.Blob], bool],
         if_generation: int | None = None,
     ) -> int:
-        """Make a generation, given the one that it replaces; a refusal may be the echo of our own success."""
+        """Create a generation in place of another; a refusal may mean that an earlier request has succeeded."""
         replaced = if_generation or 0
         for _ in range(_ATTEMPTS):
             try:
                 with self._translated(name):
-                    return int(make(replaced).generation)
+                    return int(write(replaced).generation)
             except PreconditionFailed as refusal:
                 live = self._live(name)
-                if live and is_made(live):
+                if live and is_ours(live):
                     return int(live.generation)
                 current = int(live.generation) if live else 0
                 if if_generation is not None:
@@ -143,11 +144,11 @@ class GcsObjectStore:
 
     def _live(self, name: str) -> storage.Blob | None:
         try:
-            return self._described(name)
+            return self._stat(name)
         except ObjectNotFound:
             return None
 
-    def _described(self, name: str, generation: int | None = None) -> storage.Blob:
+    def _stat(self, name: str, generation: int | None = None) -> storage.Blob:
         with self._translated(name, generation):
             blob = self._blob(name, generation)
             blob.reload(**self._patience)
@@ -164,7 +165,7 @@ class GcsObjectStore:
     @functools.cached_property
     def _client(self) -> storage.Client:
         return storage.Client(
-            project=None,  # objects are found by their bucket alone
+            project=None,  # a bucket name needs no project
             credentials=AnonymousCredentials() if self._emulator else None,  # type: ignore[no-untyped-call]
             client_options={"api_endpoint": self._emulator} if self._emulator else None,
         )

@@ -3,10 +3,10 @@
     {root}/ohlc/2023-07-22/MSFT.csv                            the live content, for people to look at
     {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}           every generation's content
     {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.json      and its metadata: a StorageObjectData
-    {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.deleted   in place of both, once it was deleted
+    {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.deleted   in place of both, after a delete
 
-A generation exists once its content has been renamed into place, whole. Numbers are microseconds since
-1970, as Cloud Storage's are, and never repeat or fall.
+A generation exists once its whole content has been renamed into place. Numbers are microseconds since 1970, as
+Cloud Storage's are, and never repeat or decrease.
 """
 
 import base64
@@ -36,8 +36,8 @@ class LocalObjectStore:
     """The `ObjectStore` port over a folder; see `tickercast.ports`.
 
     Args:
-        root: the folder; it is made when it is first needed.
-        announce: called with the StorageObjectData of each finished write, or nothing is announced.
+        root: the folder; it is created on first use.
+        announce: called with the StorageObjectData of each finished write; None: writes are not announced.
     """
 
     def __init__(self, root: Path, announce: Callable[[Mapping[str, Any]], None] | None = None) -> None:
@@ -57,18 +57,18 @@ class LocalObjectStore:
     def write(
         self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
     ) -> int:
-        """Write an object whole, announces it, and returns its generation."""
+        """Write a whole object, announce it, and return its generation."""
         live = self._live(name)
         with self._locked():
             current = self.generation(name)
             if if_generation not in (None, current):
                 raise PreconditionFailed(f"{name} is at generation {current}, and {if_generation} was expected.")
             generation = max(time.time_ns() // 1000, _highest(self._listed(name)) + 1)
-            described = self._describe(name, data, generation, metadata or {})
-            self._commit(name, data, generation, described)
+            resource = self._resource(name, data, generation, metadata or {})
+            self._commit(name, data, generation, resource)
             _replace(live, data)
         if self._announce:
-            self._announce(described)
+            self._announce(resource)
         return generation
 
     def read(self, name: str, *, generation: int | None = None) -> bytes:
@@ -91,7 +91,7 @@ class LocalObjectStore:
         kept = self._root / _GENERATIONS
         with self._translated():
             if kept.exists():
-                next(kept.iterdir(), None)  # rglob passes over what it may not read
+                next(kept.iterdir(), None)  # fails if unreadable, where rglob would skip it
             numbered = [path for path in kept.rglob("*") if path.name.isdigit() and path.is_file()]
         written = {path.parent.relative_to(kept).as_posix() for path in numbered}
         return sorted(name for name in written if name.startswith(prefix) and self.generation(name))
@@ -104,11 +104,11 @@ class LocalObjectStore:
             return current
         try:
             return self.write(to, data, if_generation=current)
-        except PreconditionFailed:  # somebody else came first, perhaps with the same
+        except PreconditionFailed:  # another writer came first, perhaps with the same content
             return self.copy(name, to, generation=generation)
 
     def delete(self, name: str, *, generation: int) -> None:
-        """Delete a generation of an object; nothing happens where it is gone."""
+        """Delete a generation of an object; nothing happens if it is gone."""
         content = self._folder(name) / str(generation)
         with self._locked():
             if not content.exists():
@@ -125,12 +125,12 @@ class LocalObjectStore:
             # A folder may be named like a number too: models/tickercast-lstm/1.
             return {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
 
-    def _commit(self, name: str, data: bytes, generation: int, described: Mapping[str, Any]) -> None:
+    def _commit(self, name: str, data: bytes, generation: int, resource: Mapping[str, Any]) -> None:
         folder = self._folder(name)
-        _replace(folder / f"{generation}.json", json.dumps(described).encode())
+        _replace(folder / f"{generation}.json", json.dumps(resource).encode())
         _replace(folder / str(generation), data)
 
-    def _describe(self, name: str, data: bytes, generation: int, metadata: Mapping[str, str]) -> dict[str, Any]:
+    def _resource(self, name: str, data: bytes, generation: int, metadata: Mapping[str, str]) -> dict[str, Any]:
         bucket, written = self._root.name, datetime.now(UTC).isoformat()
         return {
             "kind": "storage#object",
@@ -182,13 +182,13 @@ class LocalObjectStore:
 
 
 def _highest(listed: Iterable[str]) -> int:
-    """The last number that was given to a generation, even if that one is deleted."""
+    """The highest generation number given so far, deleted ones included."""
     numbers = (name.removesuffix(_DELETED) for name in listed)
     return max((int(number) for number in numbers if number.isdigit()), default=0)
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write a file so that at every moment it is whole, old or new."""
+    """Write a file atomically: it holds the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:

@@ -1,4 +1,4 @@
-"""What a name may be, and what it says of the content: the same for every object store."""
+"""The rules for object names, the same for every object store."""
 
 from pathlib import PurePosixPath
 
@@ -8,7 +8,7 @@ _CONTENT_TYPES = {".csv": "text/csv", ".json": "application/json", ".md": "text/
 
 
 def check(name: str) -> None:
-    """Check that a name stays inside the bucket, on a laptop too, where names are paths.
+    """Check that a name stays inside the bucket: in the local store, names are paths.
 
     Raises:
         UsageError: it does not.
@@ -18,5 +18,5 @@ def check(name: str) -> None:
 
 
 def content_type(name: str) -> str:
-    """The media type of an object, by the ending of its name."""
+    """The media type of an object, by the extension of its name."""
     return _CONTENT_TYPES.get(PurePosixPath(name).suffix, "application/octet-stream")

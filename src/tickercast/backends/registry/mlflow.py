@@ -1,6 +1,6 @@
 """A model registry behind MLflow: a SQLite file with a folder of artifacts beside it, or a tracking server.
 
-MLflow is imported when a method runs, since it takes seconds and only training needs it.
+MLflow takes seconds to import and only training needs it, so it is imported when a method runs.
 """
 
 import json
@@ -61,11 +61,11 @@ class MlflowRegistry:
     def register(self, bundle: Bundle, record: RunRecord) -> Bundle:
         """Register a bundle as the next version of its name; see `ModelRegistry.register`.
 
-        The new version gets the alias `challenger`, and keeps it until the next one is registered. It is made when the
-        run holds all but the card that names it: what fails before leaves a failed run and no version.
+        The new version takes the alias `challenger` and keeps it until the next one is registered. It is created once
+        the run holds everything but the card that names it: an earlier failure leaves a failed run and no version.
 
         Raises:
-            BundleError: the network is not valid ONNX, or the reference is not at hand.
+            BundleError: the network is not valid ONNX, or the reference is missing.
             StoreUnavailable: the registry does not answer.
         """
         card = bundle.card
@@ -103,7 +103,7 @@ class MlflowRegistry:
 
     @contextmanager
     def study(self, name: str, record: RunRecord) -> Iterator[StudyLog]:
-        """A run for the study, whose trials are runs nested in it; see `StudyTracker.study`."""
+        """Open the run of a study, in which its trials are nested; see `StudyTracker.study`."""
         with _quiet(), self._client() as client:
             experiment_id = self._experiment(client)
             run_id = _open_study(client, experiment_id, name, record)
@@ -142,26 +142,26 @@ class MlflowRegistry:
             ]
 
     def aliased(self, name: str, alias: str) -> str | None:
-        """The version that has an alias, None where there is none."""
+        """The version that an alias names, or None."""
         with _quiet(), self._client() as client:
             return self._aliases(client, name).get(alias)
 
     def set_alias(self, name: str, alias: str, version: str) -> None:
-        """Give a version an alias, which it takes from the one before."""
+        """Point an alias at a version."""
         with _quiet(), self._client() as client:
             client.set_registered_model_alias(name, alias, version)
 
     def _aliases(self, client: "MlflowClient", name: str) -> dict[str, str]:
-        found = client.search_registered_models(f"name = '{name}'")  # versions come without theirs
+        found = client.search_registered_models(f"name = '{name}'")  # versions come without their aliases
         return {alias: str(version) for alias, version in found[0].aliases.items()} if found else {}
 
     @contextmanager
     def _client(self) -> Iterator["MlflowClient"]:
-        """MLflow's client, with the folder of a SQLite file made and MLflow's errors translated."""
+        """Open MLflow's client, create the folder of a SQLite file, and translate MLflow's errors."""
         uri = self._url
         if self._url.startswith(_SQLITE):
             self._file().parent.mkdir(parents=True, exist_ok=True)
-            uri = f"{_SQLITE}{self._file().resolve()}"  # MLflow keeps one connection for each text of a URI
+            uri = f"{_SQLITE}{self._file().resolve()}"  # MLflow keeps a connection for each spelling of a URI
         import mlflow
         from mlflow.exceptions import MlflowException
 
@@ -172,16 +172,16 @@ class MlflowRegistry:
         try:
             yield mlflow.MlflowClient()
         except MlflowException as error:
-            said = " ".join(str(error).split())[:160]
+            message = " ".join(str(error).split())[:160]
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise BundleError(f"MLflow at {self._url} refuses: {said}. Name a registered version.") from error
+                raise BundleError(f"MLflow at {self._url} refuses: {message}. Name a registered version.") from error
             raise StoreUnavailable(
-                f"MLflow at {self._url} does not answer: {said}. Try again, or set MLFLOW_TRACKING_URI."
+                f"MLflow at {self._url} does not answer: {message}. Try again, or set MLFLOW_TRACKING_URI."
             ) from error
 
     @contextmanager
     def _run(self, client: "MlflowClient") -> Iterator[str]:
-        """A new run of the experiment; it is marked as failed if the block raises."""
+        """Start a run of the experiment; it is marked as failed if the block raises."""
         import mlflow
 
         with mlflow.start_run(experiment_id=self._experiment(client)) as run:
@@ -192,7 +192,7 @@ class MlflowRegistry:
         return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, self._artifacts()))
 
     def _artifacts(self) -> str | None:
-        """The folder of artifacts beside a SQLite file; a server has its own."""
+        """The folder of artifacts beside a SQLite file; None for a server, which has its own."""
         if not self._url.startswith(_SQLITE):
             return None
         return (self._file().resolve().parent / "mlartifacts").as_uri()
@@ -203,7 +203,7 @@ class MlflowRegistry:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MLflow's warnings, and those of what it imports, from the user."""
+    """Suppress the warnings of MLflow and of its dependencies."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -214,7 +214,7 @@ def _parsed(bundle: Bundle) -> "ModelProto":
 
     try:
         return onnx.load_model_from_string(bundle.onnx)
-    except Exception as error:  # a protobuf DecodeError, of a package that comes with onnx
+    except Exception as error:  # a DecodeError of protobuf, which onnx installs
         raise BundleError(f"The network of {bundle.card.name} is not ONNX: {error}. Train it again.") from error
 
 
@@ -255,28 +255,28 @@ def _read_file(run_id: str | None, name: str) -> bytes:
 
 
 def _log(client: "MlflowClient", run_id: str, record: RunRecord) -> None:
-    """Log all of a record but the network, in as few requests as there can be."""
+    """Log a record without its network, in as few requests as possible."""
     from mlflow.entities import Metric, Param, RunTag
 
     now = _milliseconds()
-    figures = [Metric(name, value, now, 0) for name, value in record.metrics.items()]
+    metrics = [Metric(name, value, now, 0) for name, value in record.metrics.items()]
     for name, curve in record.curves.items():
-        figures += [Metric(name, value, now, epoch) for epoch, value in enumerate(curve, start=1)]
+        metrics += [Metric(name, value, now, epoch) for epoch, value in enumerate(curve, start=1)]
     parameters = [Param(name, str(value)) for name, value in record.parameters.items()]
     tags = _data_tags(record.datasets) | (dict(provenance.tags()) if record.trained_here else {})
     client.log_batch(run_id, params=parameters, tags=[RunTag(*tag) for tag in tags.items()])
-    for start in range(0, len(figures), _BATCH):
-        client.log_batch(run_id, figures[start : start + _BATCH])
+    for start in range(0, len(metrics), _BATCH):
+        client.log_batch(run_id, metrics[start : start + _BATCH])
     _log_datasets(client, run_id, record.datasets)
     environment = {"environment.txt": provenance.environment().encode()} if record.trained_here else {}
     _log_files(client, run_id, dict(record.artifacts) | environment)
 
 
-_BATCH = 1000  # metrics that a tracking server takes at once
+_BATCH = 1000  # the most metrics that a tracking server accepts in a request
 
 
 def _data_tags(datasets: Mapping[str, Dataset]) -> dict[str, str]:
-    """What can be searched for: `data.training.sha256` and the like."""
+    """The data as tags that can be searched: `data.training.sha256` and the like."""
     return {
         f"data.{context}.{name}": str(value)
         for context, data in datasets.items()
@@ -285,7 +285,7 @@ def _data_tags(datasets: Mapping[str, Dataset]) -> dict[str, str]:
 
 
 def _log_datasets(client: "MlflowClient", run_id: str, datasets: Mapping[str, Dataset]) -> None:
-    """Log what MLflow shows as the run's «datasets used»."""
+    """Log the data as the datasets that MLflow shows with the run."""
     from mlflow.entities import Dataset as Logged
     from mlflow.entities import DatasetInput, InputTag
 
@@ -306,7 +306,7 @@ def _log_datasets(client: "MlflowClient", run_id: str, datasets: Mapping[str, Da
         client.log_inputs(run_id, inputs)
 
 
-_DIGEST = 36  # characters that MLflow keeps of it; the tags hold the whole hash
+_DIGEST = 36  # characters that MLflow keeps of a digest; the tags hold the whole hash
 
 
 def _profile(data: Dataset) -> dict[str, Any]:
@@ -314,7 +314,7 @@ def _profile(data: Dataset) -> dict[str, Any]:
 
 
 def _open_study(client: "MlflowClient", experiment_id: str, name: str, record: RunRecord) -> str:
-    """The run of a study that was begun before, or a new one."""
+    """Reopen the run of a study, or create it."""
     found = client.search_runs([experiment_id], f"tags.`{_STUDY}` = '{name}'", max_results=1)
     if found:
         client.update_run(found[0].info.run_id, status="RUNNING")
@@ -331,24 +331,24 @@ _STUDY = "tickercast.study"
 class _Study:
     """The runs of one study.
 
-    A run is written when its trial has finished, so that one that is killed leaves no run that seems to go on for ever.
+    A trial's run is written once the trial has finished, so a killed trial leaves no run that seems to be running.
     """
 
     client: "MlflowClient"
     experiment_id: str
     run_id: str
-    began: int = field(default_factory=lambda: _milliseconds())
+    started: int = field(default_factory=lambda: _milliseconds())
 
     def trial(self, number: int, record: RunRecord, *, pruned: bool) -> None:
-        """Keep a trial as a run nested in the study's; one that was pruned is marked as killed."""
+        """Record a finished trial as a run nested in the study's; a pruned one is marked as killed."""
         tags = {"mlflow.parentRunId": self.run_id, "state": "pruned" if pruned else "complete"}
-        run = self.client.create_run(self.experiment_id, self.began, tags, f"trial {number}")
+        run = self.client.create_run(self.experiment_id, self.started, tags, f"trial {number}")
         _log(self.client, run.info.run_id, record)
         self.client.set_terminated(run.info.run_id, "KILLED" if pruned else "FINISHED")
-        self.began = _milliseconds()
+        self.started = _milliseconds()
 
     def result(self, record: RunRecord) -> None:
-        """Keep what came out of the study with the study's own run."""
+        """Record the result of the study in its own run."""
         _log(self.client, self.run_id, record)
 
 

@@ -1,7 +1,7 @@
 """A search for recipes behind Optuna: studies in a SQLite file.
 
-A trial's proposal depends on the finished trials and on nothing else, neither the clock nor how often the study was
-interrupted: the sampler is seeded again for each trial with the number of those that have finished.
+The recipe that a trial tries depends only on the finished trials, not on the clock or on interruptions: for each trial
+the sampler is seeded again, with the number of finished ones.
 """
 
 import math
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SEED = 1
 RANDOM_TRIALS = 6
-"""Trials that are drawn at random before the sampler learns from them, and before any is pruned."""
+"""Trials drawn at random before the sampler learns from them and before any is pruned."""
 
 
 class OptunaSearch:
@@ -43,22 +43,22 @@ class OptunaSearch:
         return f"sqlite:///{self._path}"
 
     def run(self, study: str, default: Recipe, attempt: Attempt, *, trials: int) -> Iterator[Trial]:
-        """Give the finished trials of a study, then tries until there are enough; see `RecipeSearch.run`."""
+        """Yield the finished trials of a study, then run more until there are enough; see `RecipeSearch.run`."""
         from optuna.trial import TrialState
 
         with self._locked():
             opened = self._open(study)
-            for stale in opened.get_trials(states=(TrialState.RUNNING,)):  # of a process that was killed
+            for stale in opened.get_trials(states=(TrialState.RUNNING,)):  # left by a killed process
                 opened.tell(stale.number, state=TrialState.FAIL)
             finished = opened.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
             for found in finished:
                 yield _trial(found, default)
             for count in range(len(finished), trials):
-                yield _tried(opened, count, default, attempt)
+                yield _run_trial(opened, count, default, attempt)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the lock of the file, which the system takes from a process that dies."""
+        """Hold the lock of the file; the system releases it when a process dies."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(f"{self._path}.lock", timeout=0):
@@ -81,11 +81,11 @@ class OptunaSearch:
                 pruner=optuna.pruners.MedianPruner(n_startup_trials=RANDOM_TRIALS, n_min_trials=3),
             )
         except (optuna.exceptions.OptunaError, SQLAlchemyError, RuntimeError) as error:
-            said = " ".join(str(error).split())[:160]
-            raise UsageError(f"{self.url} holds no studies of this Optuna: {said}. Move the file away.") from error
+            message = " ".join(str(error).split())[:160]
+            raise UsageError(f"{self.url} holds no studies of this Optuna: {message}. Move the file away.") from error
 
 
-def _tried(study: "optuna.Study", count: int, default: Recipe, attempt: Attempt) -> Trial:
+def _run_trial(study: "optuna.Study", count: int, default: Recipe, attempt: Attempt) -> Trial:
     """Run one trial, the one after `count` finished ones."""
     import optuna
     from optuna.trial import TrialState
@@ -96,11 +96,11 @@ def _tried(study: "optuna.Study", count: int, default: Recipe, attempt: Attempt)
     trial = study.ask()
     recipe = _proposed(trial, default)
     try:
-        loss = attempt(trial.number, recipe, _judge(trial))
+        loss = attempt(trial.number, recipe, _pruning_callback(trial))
     except Pruned:
         study.tell(trial, state=TrialState.PRUNED)
         return Trial(trial.number, recipe, None)
-    except BaseException:  # it was interrupted or it failed: either way it does not count and is tried again
+    except BaseException:  # interrupted or failed: the trial does not count and is run again
         study.tell(trial, state=TrialState.FAIL)
         raise
     study.tell(trial, loss)
@@ -119,7 +119,7 @@ SPACE: dict[str, Callable[["optuna.Trial", str], Any]] = {
     "stretch": lambda trial, name: trial.suggest_float(name, 0.3, 1.5),
     "skew": lambda trial, name: trial.suggest_float(name, 0.1, 0.8),
 }
-"""The fields of a recipe that are varied, and within what; every default lies inside."""
+"""The fields of a recipe that are varied, and their ranges; every default lies in its range."""
 
 
 def _proposed(trial: "optuna.Trial", default: Recipe) -> Recipe:
@@ -131,19 +131,19 @@ def _trial(found: "optuna.trial.FrozenTrial", default: Recipe) -> Trial:
 
 
 def _complete(found: "optuna.trial.FrozenTrial") -> bool:
-    return bool(found.state.name == "COMPLETE")  # a pruned trial has a value too: the last that was reported
+    return bool(found.state.name == "COMPLETE")  # a pruned trial has a value too: the last one reported
 
 
-def _judge(trial: "optuna.Trial") -> Callable[[Epoch], None]:
-    """Report how a trial stands, and ends it where it is worse than the median of those before.
+def _pruning_callback(trial: "optuna.Trial") -> Callable[[Epoch], None]:
+    """Create the callback that reports a trial's progress and prunes it if it is worse than the median trial.
 
-    It stands where the mean of its networks does. A step is a quarter of a network's epochs: rates decay over all of
-    them, so that recipes of different length are comparable when they have done the same share, not the same number.
+    The value reported is the mean over the trial's networks. A step is a quarter of a network's epochs: learning rates
+    decay over all of them, so recipes of different length are comparable after the same share, not the same number.
     """
     ratios: dict[int, float] = {}
     reported = 0
 
-    def judge(epoch: Epoch) -> None:
+    def on_epoch(epoch: Epoch) -> None:
         nonlocal reported
         ratios[epoch.fold] = epoch.ratio
         quarter = math.floor(_QUARTERS * epoch.share)
@@ -151,13 +151,13 @@ def _judge(trial: "optuna.Trial") -> Callable[[Epoch], None]:
         if not quarter or step <= reported:
             return
         reported = step
-        # The pruner takes the best of all steps so far. Less one for each network, that is never one of the network
-        # before, whose blocks of sessions may have been easier.
+        # The pruner compares the best value of all steps so far. Subtracting 1 for each network keeps it from being
+        # the value of an earlier network, whose blocks of sessions may have been easier.
         trial.report(fmean(ratios.values()) - epoch.fold, step)
         if trial.should_prune():
             raise Pruned
 
-    return judge
+    return on_epoch
 
 
 _QUARTERS = 4

@@ -1,4 +1,4 @@
-"""With what code and libraries this process runs; kept beside what it trains."""
+"""The code and libraries of this process, recorded with the models that it trains."""
 
 import functools
 import platform
@@ -9,20 +9,20 @@ from pathlib import Path
 
 from tickercast.version import __version__
 
-_MATTER = ("keras", "numpy", "onnx", "onnxruntime", "pandas", "tensorflow", "tensorflow-cpu", "tf2onnx")
+_KEY_LIBRARIES = ("keras", "numpy", "onnx", "onnxruntime", "pandas", "tensorflow", "tensorflow-cpu", "tf2onnx")
 _CHECKOUT = Path(__file__).parents[4]
 
 
 def tags() -> Mapping[str, str]:
-    """Versions of this package, of Python and of the libraries that matter, and the git commit of a checkout."""
-    versions = {name: _installed()[name] for name in _MATTER if name in _installed()}
+    """The versions of tickercast, of Python and of the key libraries, and the git commit of a checkout."""
+    versions = {name: _installed()[name] for name in _KEY_LIBRARIES if name in _installed()}
     return {"tickercast": __version__, "python": platform.python_version(), **versions, **_commit()} | {
         "platform": platform.platform()
     }
 
 
 def environment() -> str:
-    """The same with all that is installed, one line each, as `environment.txt`."""
+    """The content of `environment.txt`: all installed packages, one a line."""
     return "\n".join(
         [
             f"# Python {platform.python_version()} on {platform.platform()}",
@@ -33,21 +33,21 @@ def environment() -> str:
 
 
 def requirements(*names: str) -> list[str]:
-    """Pin those of the names that are installed: TensorFlow comes as one of two packages."""
+    """Pin the packages among these that are installed: TensorFlow comes as one of two."""
     return [f"{name}=={_installed()[name]}" for name in names if name in _installed()]
 
 
 @functools.cache
 def _installed() -> Mapping[str, str]:
-    found = reversed(list(distributions()))  # of two of a name, Python imports the first
+    found = reversed(list(distributions()))  # of two with the same name, Python imports the first
     return {one.metadata["Name"].lower().replace("_", "-"): one.version for one in found if one.metadata["Name"]}
 
 
 @functools.cache
 def _commit() -> Mapping[str, str]:
-    """MLflow's own tags for it; nothing where git is missing or the package was installed from a wheel.
+    """The commit in MLflow's own tags; none if git is missing or the package was installed from a wheel.
 
-    The folder must be the checkout's own: a wheel in a `.venv` inside some other checkout has nothing to do with that.
+    The folder must be tickercast's own checkout: a wheel may be installed in a `.venv` inside some other checkout.
     """
     if not (_CHECKOUT / ".git").exists():
         return {}

@@ -1,4 +1,4 @@
-"""Google's errors become ours, once and at the edge: by reason code where there is one, else by type."""
+"""Translation of BigQuery's errors to those of tickercast: by reason code if there is one, else by type."""
 
 import concurrent.futures
 import re
@@ -14,7 +14,7 @@ from google.auth import exceptions as auth
 
 from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
 
-_PASSING_REASONS = {
+_TRANSIENT_REASONS = {
     "rateLimitExceeded",
     "backendError",
     "internalError",
@@ -23,7 +23,7 @@ _PASSING_REASONS = {
     "jobInternalError",
     "jobRateLimitExceeded",
 }
-_PASSING_TYPES = (
+_TRANSIENT_TYPES = (
     api.TooManyRequests,
     api.ServerError,
     requests.ConnectionError,
@@ -31,7 +31,7 @@ _PASSING_TYPES = (
     requests.exceptions.ChunkedEncodingError,
     auth.TransportError,
 )
-_ALL = (
+_VENDOR_ERRORS = (
     api.GoogleAPIError,
     auth.GoogleAuthError,
     requests.RequestException,
@@ -43,57 +43,57 @@ _ALL = (
     gbq.TableCreationError,
 )
 
-_SENTENCES: Sequence[tuple[tuple[type[BaseException], ...], str, type[TickercastError], str]] = (
+_TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[TickercastError], str]] = (
     (
         (api.GoogleAPICallError,),
         "^quotaExceeded:",
         WarehouseUnavailable,
-        "{url} has used up a daily quota: {said}. It fills up again within 24 hours: send fewer files with more "
+        "{url} has used up a daily quota: {message}. It fills up again within 24 hours: send fewer files with more "
         "symbols each (--symbols-file), and try again then.",
     ),
     (
         (api.GoogleAPICallError,),
         "^billingNotEnabled:",
         UsageError,
-        "{url} belongs to a project without billing: {said}. Enable it there.",
+        "{url} belongs to a project without billing: {message}. Enable it there.",
     ),
     (
         (auth.DefaultCredentialsError, auth.RefreshError, api.Unauthorized, gbq.AccessDenied),
         "",
         UsageError,
-        "{url} needs valid credentials, and none were found: {said}. Run `gcloud auth application-default login`, "
+        "{url} needs valid credentials, and none were found: {message}. Run `gcloud auth application-default login`, "
         "or give the function a service account.",
     ),
     (
         (api.Forbidden,),
         "",
         UsageError,
-        "{url} refuses access: {said}. Grant the roles BigQuery Data Editor and BigQuery Job User on the project.",
+        "{url} refuses access: {message}. Grant the roles BigQuery Data Editor and BigQuery Job User on the project.",
     ),
     (
         (api.NotFound,),
         "(?i)not found: project",
         UsageError,
-        "{url} is in a project that was not found: {said}. Correct TICKERCAST_WAREHOUSE.",
+        "{url} is in a project that was not found: {message}. Correct TICKERCAST_WAREHOUSE.",
     ),
     (
         (api.NotFound,),
         "",
         WarehouseUnavailable,
-        "{url} has not been set up, or lies in another location: {said}. Run any forecast, or correct "
+        "{url} has not been set up, or lies in another location: {message}. Run any forecast, or correct "
         "TICKERCAST_WAREHOUSE.",
     ),
     (
         (api.BadRequest, gbq.InvalidSchema),
         "",
         SchemaMismatch,
-        "What was asked does not fit the tables of {url}: {said}.",
+        "What was asked does not fit the tables of {url}: {message}.",
     ),
     (
         (api.PreconditionFailed,),
         "",
         WarehouseUnavailable,
-        "{url} was changed by somebody else at this moment: {said}. Try again.",
+        "{url} was changed by somebody else at this moment: {message}. Try again.",
     ),
     (
         (concurrent.futures.TimeoutError, gbq.QueryTimeout),
@@ -103,16 +103,16 @@ _SENTENCES: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickercast
         "is not stored twice.",
     ),
 )
-"""The first that fits is said: types, a pattern for «reason: message», our error, and its text."""
+"""The first match counts: error types, a pattern for "reason: message", our error, and its text."""
 
 
 @contextmanager
 def translated(url: str, patience_s: float) -> Iterator[None]:
-    """Raise what goes wrong inside as one of our errors.
+    """Raise the vendor errors of the block as errors of tickercast.
 
     Args:
         url: the warehouse, for the message.
-        patience_s: how long a job was waited for.
+        patience_s: the time limit of a job, for the message.
 
     Raises:
         UsageError, SchemaMismatch: trying again cannot help.
@@ -120,37 +120,37 @@ def translated(url: str, patience_s: float) -> Iterator[None]:
     """
     try:
         yield
-    except _ALL as error:
-        root = _root(error)
-        kind, sentence = _answer(root)
-        raise kind(sentence.format(url=url, said=one_line(root), patience_s=patience_s)) from error
+    except _VENDOR_ERRORS as error:
+        root = _root_cause(error)
+        kind, text = _translation(root)
+        raise kind(text.format(url=url, message=one_line(root), patience_s=patience_s)) from error
 
 
-def passes(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether the same request may succeed in a moment; a daily quota does not fill up in one."""
     reason = _reason(error)
-    return reason in _PASSING_REASONS or (isinstance(error, _PASSING_TYPES) and reason != "quotaExceeded")
+    return reason in _TRANSIENT_REASONS or (isinstance(error, _TRANSIENT_TYPES) and reason != "quotaExceeded")
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, without the request that it was the answer to."""
+    """The message of an error in one line, without the request that caused it."""
     if isinstance(error, requests.RequestException) and error.request is not None:
         return f"{type(error).__name__} at {urlsplit(error.request.url).netloc!s}"
-    said = _detail(error).get("message") or getattr(error, "message", None) or str(error)
-    return " ".join(str(said).split())[:300].rstrip(".")
+    message = _detail(error).get("message") or getattr(error, "message", None) or str(error)
+    return " ".join(str(message).split())[:300].rstrip(".")
 
 
-def _answer(error: BaseException) -> tuple[type[TickercastError], str]:
+def _translation(error: BaseException) -> tuple[type[TickercastError], str]:
     seen = f"{_reason(error)}: {one_line(error)}"
-    if not passes(error):
-        for types, pattern, kind, sentence in _SENTENCES:
+    if not is_transient(error):
+        for types, pattern, kind, text in _TRANSLATIONS:
             if isinstance(error, types) and re.search(pattern, seen):
-                return kind, sentence
-    return WarehouseUnavailable, "{url} does not answer: {said}. Check the network, then try again."
+                return kind, text
+    return WarehouseUnavailable, "{url} does not answer: {message}. Check the network, then try again."
 
 
 def _reason(error: BaseException) -> str:
-    """The reason code, which says more than the status does: 403 stands for no right and for too many requests."""
+    """The reason code, which says more than the status: 403 means no permission, or too many requests."""
     return str(_detail(error).get("reason", ""))
 
 
@@ -159,7 +159,7 @@ def _detail(error: BaseException) -> Mapping[str, Any]:
     return first if isinstance(first, Mapping) else {}
 
 
-def _root(error: BaseException) -> BaseException:
-    """What went wrong in the first place: the vendor's layers wrap each other's errors."""
+def _root_cause(error: BaseException) -> BaseException:
+    """The underlying error: the layers of the vendor wrap each other's errors."""
     inner = error.__cause__ or error.__context__ if isinstance(error, ValueError) else getattr(error, "cause", None)
-    return _root(inner) if isinstance(inner, _ALL) else error
+    return _root_cause(inner) if isinstance(inner, _VENDOR_ERRORS) else error

@@ -1,4 +1,4 @@
-"""The project's one SQL source: a file an object, in BigQuery's dialect, with unqualified names."""
+"""The SQL files: one a table or view, in BigQuery's dialect, with unqualified names."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ class Column:
         name: its name.
         kind: its type, as BigQuery's SQL spells it.
         required: whether it is NOT NULL.
-        description: what it holds, for people.
+        description: its content, for people.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Column:
     description: str = ""
 
     def fits(self, other: "Column") -> bool:
-        """Whether rows made for one can be stored in the other."""
+        """Whether values made for one column can be stored in the other."""
         return (self.kind, self.required) == (other.kind, other.required)
 
     def __str__(self) -> str:
@@ -36,11 +36,11 @@ class Column:
 
 @dataclass(frozen=True)
 class SqlObject:
-    """A table or view, as its file states it.
+    """A table or view, as its file defines it.
 
     Attributes:
-        name: the file's name, which is the object's.
-        is_view: whether it may be replaced without losing a row.
+        name: the name of the file and of the table or view.
+        is_view: whether it can be replaced without losing rows.
         text: the statement that creates it, in BigQuery's dialect.
     """
 
@@ -50,16 +50,16 @@ class SqlObject:
 
     @property
     def sha256(self) -> str:
-        """Of the text: the same hash, the same object."""
+        """The hash of the text: equal hashes mean equal objects."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    def names(self, other: str) -> bool:
-        """Whether the statement speaks of another object."""
+    def reads_from(self, other: str) -> bool:
+        """Whether the statement reads from another object."""
         return re.search(rf"\b(FROM|JOIN)\s+{other}\b", self.text) is not None
 
 
 def columns(table: SqlObject) -> list[Column]:
-    """The columns that a table's file states."""
+    """The columns that a table's file defines."""
     import sqlglot
     from sqlglot import expressions
 
@@ -77,7 +77,7 @@ def columns(table: SqlObject) -> list[Column]:
 
 @dataclass(frozen=True)
 class Migration:
-    """A statement that fills new columns of the rows of an earlier edition; it may be repeated.
+    """A repeatable statement that fills new columns in the rows of an earlier release.
 
     Attributes:
         text: the statement, in BigQuery's dialect.
@@ -88,7 +88,7 @@ class Migration:
     retires: tuple[str, ...] = ()
 
     def applies(self, stored: Collection[str]) -> bool:
-        """Whether it has to run on a table with these columns: always, or as long as a retired one is there."""
+        """Whether it has to run on a table with these columns: always, or while a retired one is there."""
         return not self.retires or any(name in stored for name in self.retires)
 
 
@@ -105,7 +105,7 @@ def read_migration(folder: Path, table: str) -> Migration | None:
 def missing_columns(
     table: SqlObject, stored: Sequence[Column], url: str, retired: Collection[str] = ()
 ) -> list[Column]:
-    """The columns that have to be added to a stored table, so that it is what its file states.
+    """The columns to add to a stored table, so that it matches its file.
 
     Args:
         table: the table's file.
@@ -141,13 +141,13 @@ def missing_columns(
 
 
 def qualified(text: str, names: Collection[str], dataset: str) -> str:
-    """A statement in which each of our objects carries its dataset; all else is kept to the letter.
+    """Qualify the names of our objects with the dataset, and keep the rest of a statement to the letter.
 
-    A view keeps its text for ever, and BigQuery refuses to keep a name without a dataset.
+    BigQuery stores the text of a view, and refuses one with unqualified names.
 
     Args:
         text: the statement.
-        names: of all our objects.
+        names: the names of all our objects.
         dataset: `project.dataset`.
     """
     import sqlglot
@@ -167,35 +167,36 @@ def read_objects(folder: Path) -> list[SqlObject]:
     """Read `tables/*.sql` and `views/*.sql`, each object after those that it reads from."""
     objects = {found.name: found for found in _files(folder)}
     graph = {
-        name: {other for other in objects if other != name and found.names(other)} for name, found in objects.items()
+        name: {other for other in objects if other != name and found.reads_from(other)}
+        for name, found in objects.items()
     }
     return [objects[name] for name in TopologicalSorter(graph).static_order()]
 
 
 def read_compactions(folder: Path) -> dict[str, str]:
-    """Read `compact/*.sql`: for each table the statement that drops what newer files have replaced."""
+    """Read `compact/*.sql`: by table, the statement that drops the rows that newer files have replaced."""
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "compact").glob("*.sql"))}
 
 
 def pending(
-    objects: Sequence[SqlObject], applied: Mapping[str, str], mark: Callable[[SqlObject], str]
+    objects: Sequence[SqlObject], applied: Mapping[str, str], fingerprint: Callable[[SqlObject], str]
 ) -> dict[str, str]:
     """The objects that are `missing` or `changed`, by name.
 
     Args:
-        objects: as their files state them.
-        applied: the marks of those in the warehouse, by name.
-        mark: what an object's mark should be.
+        objects: the tables and views, as their files define them.
+        applied: the fingerprints of those in the warehouse, by name.
+        fingerprint: the fingerprint that an object should have.
     """
     return {
-        found.name: "changed" if found.name in applied else "missing"
-        for found in objects
-        if applied.get(found.name) != mark(found)
+        each.name: "changed" if each.name in applied else "missing"
+        for each in objects
+        if applied.get(each.name) != fingerprint(each)
     }
 
 
 def checked_query(text: str) -> str:
-    """Make sure that a text is one query, which changes nothing.
+    """Check that a text is one query that changes nothing, and return it.
 
     Raises:
         UsageError: it is not.
@@ -207,14 +208,14 @@ def checked_query(text: str) -> str:
     try:
         statements = sqlglot.parse(text, read="bigquery")
     except SqlglotError as error:
-        said = " ".join(_PLAIN.sub("", str(error)).split())
-        raise UsageError(f"The query cannot be read: {said[:200]}. BigQuery's dialect was needed.") from error
+        message = " ".join(_ANSI_CODES.sub("", str(error)).split())
+        raise UsageError(f"The query cannot be read: {message[:200]}. BigQuery's dialect was needed.") from error
     if len(statements) != 1 or not isinstance(statements[0], expressions.Query):
         raise UsageError(f"{text.strip()[:60]!r} is not one query: SELECT … or WITH … SELECT … was needed.")
     return text
 
 
-_PLAIN = re.compile(r"\x1b\[\d+m")  # the parser underlines for a terminal
+_ANSI_CODES = re.compile(r"\x1b\[\d+m")  # the parser underlines errors for a terminal
 
 
 def to_duckdb(text: str) -> str:
@@ -222,13 +223,13 @@ def to_duckdb(text: str) -> str:
 
     Partitioning, clustering and descriptions have no counterpart there and are dropped.
     """
-    import sqlglot  # 0.1 s that a warehouse with nothing to apply does not pay
+    import sqlglot  # takes 0.1 s, which a warehouse with nothing to apply saves
 
     return sqlglot.transpile(text, read="bigquery", write="duckdb", unsupported_level=sqlglot.ErrorLevel.IGNORE)[0]
 
 
 def from_duckdb(kind: str) -> str:
-    """Translate a type of DuckDB's to BigQuery's dialect."""
+    """Translate a DuckDB type to BigQuery's dialect."""
     from sqlglot import expressions
 
     return expressions.DataType.build(kind, dialect="duckdb").sql("bigquery")
