@@ -7,10 +7,7 @@ It needs no Prefect server; with PREFECT_API_URL set the runs show in its UI. Se
 
 import functools
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from tickercast import config
 from tickercast.app import App
@@ -20,21 +17,16 @@ config.silence_prefect()
 from prefect import flow, task
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from tickercast.cli import run
-from tickercast.cli.backfill import print_backfill
-from tickercast.cli.terminal import Source, SymbolsFile, bar, symbols_of
-from tickercast.errors import Transient
+from tickercast.cli import backfill as cli
+from tickercast.cli import run, single
+from tickercast.cli.terminal import bar
+from tickercast.errors import retry_if_transient
 from tickercast.jobs.requests.backfill import Backfilled, Part
 
-commands = typer.Typer(rich_markup_mode=None, add_completion=False)
 opened = functools.cache(App)  # once a process: a local store loads the function, which takes seconds
 
 
-def _may_pass(_: Any, __: Any, state: Any) -> bool:
-    return isinstance(state.result(raise_on_failure=False), Transient)
-
-
-@task(task_run_name="{part}", retries=2, retry_delay_seconds=[2, 20], retry_condition_fn=_may_pass)
+@task(task_run_name="{part}", retries=2, retry_delay_seconds=[2, 20], retry_condition_fn=retry_if_transient)
 def send_part(part: Part, source: str, wait: float) -> list[Backfilled]:
     """Send the files of a part, in the process that the task runner has chosen."""
     return opened().backfill_part(part, source=source, wait=wait)
@@ -49,10 +41,8 @@ def backfill(parts: Sequence[Part], source: str, wait: float) -> tuple[list[Back
     with bar("sending sessions", sum(map(len, parts))) as progress:
         for part, future in zip(parts, futures, strict=True):
             done = future.result(raise_on_failure=False)
-            if isinstance(done, Exception):
-                failures.append(done)
-            else:
-                results += done
+            results += [] if isinstance(done, Exception) else done
+            failures += [done] if isinstance(done, Exception) else []
             progress.advance(len(part))
     return results, failures
 
@@ -66,27 +56,25 @@ def _runner(workers: int, dask: bool) -> TaskRunner[Any]:
     return DaskTaskRunner(cluster_kwargs=cluster)
 
 
-@commands.command(epilog="Example: python flows/backfill.py MSFT AAPL --from 2012-01-01 --to 2012-12-31 --every 5")
 def main(
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first date.")],
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last date, inclusive.")],
-    tickers: Annotated[list[str] | None, typer.Argument(metavar="TICKER...", help="As Yahoo spells them.")] = None,
-    symbols_file: SymbolsFile = "",
-    every: Annotated[int, typer.Option(min=1, help="Forecast from every N-th session.")] = 1,
-    source: Source = "",
-    workers: Annotated[int, typer.Option(min=1, help="Parts at a time.")] = 2,
-    dask: Annotated[bool, typer.Option("--dask", help="Use processes of a Dask cluster instead of threads.")] = False,
-    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="For a remote function, a part.")] = 300,
+    first: cli.First,
+    last: cli.Last,
+    tickers: cli.Tickers = None,
+    symbols_file: cli.SymbolsFile = "",
+    every: cli.Every = 1,
+    source: cli.Source = "",
+    workers: cli.Workers = 2,
+    dask: cli.Dask = False,
+    wait: cli.Wait = 300,
 ) -> None:
     """Forecast from past sessions as it would have been done then, and store the forecasts."""
-    symbols = symbols_of(tickers or [], symbols_file)
+    symbols = cli.symbols_of(tickers or [], symbols_file)
     plan = opened().plan_backfill(symbols, first.date(), last.date(), every=every, source=source)
-    results: list[Backfilled] = []
-    failures: list[Exception] = []
+    done: tuple[list[Backfilled], list[Exception]] = [], []
     if plan.parts:
-        results, failures = backfill.with_options(task_runner=_runner(workers, dask))(plan.parts, source, wait)
-    print_backfill(plan, results, failures)
+        done = backfill.with_options(task_runner=_runner(workers, dask))(plan.parts, source, wait)
+    cli.print_backfill(plan, *done)
 
 
 if __name__ == "__main__":
-    run(door=commands, name="backfill")
+    run(door=single(main, "python flows/backfill.py MSFT AAPL --from 2012-01-01 --to 2012-12-31"), name="backfill")

@@ -7,34 +7,27 @@ python flows/daily.py --serve                                           every tr
 import functools
 from collections.abc import Callable, Sequence
 from datetime import date
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from tickercast import config
 from tickercast.app import App
 
 config.silence_prefect()
 
-from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect import artifacts, flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.schedules import Cron, Schedule
 from prefect.tasks import exponential_backoff
 
-from tickercast.cli import run
-from tickercast.cli.daily import AsOf, Watchlist, print_day
-from tickercast.cli.terminal import Source, SymbolsFile, day_of, some_symbols_of
+from tickercast.cli import daily as cli
+from tickercast.cli import run, single
 from tickercast.domain.calendar import time_zone
-from tickercast.errors import Transient
-from tickercast.show.artifacts import artifacts
+from tickercast.errors import retry_if_transient
+from tickercast.show.artifacts import artifacts_of
 
-EVENING = "30 18 * * 1-5"
-"""Half past six in the evening of the exchange: Yahoo has the day's bars by then."""
+EVENING = "30 18 * * 1-5"  # in the exchange's time: Yahoo has the day's bars by then
 
-
-def _may_pass(_: Any, __: Any, state: Any) -> bool:
-    return isinstance(state.result(raise_on_failure=False), Transient)
+RETRIES: dict[str, Any] = {"retries": 3, "retry_delay_seconds": exponential_backoff(10), "retry_jitter_factor": 0.5}
 
 
 def as_task(job: Callable[..., Any], app: App) -> Callable[..., Any]:
@@ -43,21 +36,16 @@ def as_task(job: Callable[..., Any], app: App) -> Callable[..., Any]:
     @functools.wraps(job)
     def step(*args: Any, **kwargs: Any) -> Any:
         result = job(*args, **kwargs)
-        for made in artifacts(job.__name__, result, app.models, app.store):
-            if made.table is not None:
-                create_table_artifact(made.table, key=made.key, description=made.description)
-            else:
-                create_markdown_artifact(made.markdown, key=made.key, description=made.description)
+        for made in artifacts_of(job.__name__, result, app.models, app.store):
+            create = artifacts.create_table_artifact if made.kind == "table" else artifacts.create_markdown_artifact
+            create(made.content, key=made.key, description=made.description)
         return result
 
-    retries = 0 if job.__name__ == "train_challenger" else 3
-    options: dict[str, Any] = {"retry_delay_seconds": exponential_backoff(10), "retry_jitter_factor": 0.5}
-    return task(name=job.__name__, cache_policy=NO_CACHE, retries=retries, retry_condition_fn=_may_pass, **options)(
-        step
-    )
+    retries = {} if job.__name__ == "train_challenger" else RETRIES
+    return task(name=job.__name__, cache_policy=NO_CACHE, retry_condition_fn=retry_if_transient, **retries)(step)
 
 
-@flow(name="daily")
+@flow
 def daily(symbols: Sequence[str] | None = None, as_of: date | None = None, source: str = "") -> Any:
     """Do the day's work for a watchlist; see `jobs.daily.run_day`."""
     app = App()
@@ -70,25 +58,23 @@ def schedule(symbols: Sequence[str], cron: str) -> Schedule:
 
 
 def main(
-    tickers: Watchlist = None,
-    source: Source = "",
-    symbols_file: SymbolsFile = "",
-    as_of: AsOf = "",
-    serve: Annotated[bool, typer.Option("--serve", help="Run every trading day, under a Prefect server.")] = False,
-    cron: Annotated[str, typer.Option(help="When, in the time zone of the first symbol's exchange.")] = EVENING,
+    tickers: cli.Watchlist = None,
+    source: cli.Source = "",
+    symbols_file: cli.SymbolsFile = "",
+    as_of: cli.AsOf = "",
+    serve: cli.Serve = False,
+    cron: cli.Schedule = EVENING,
 ) -> None:
     """Run the day: fetch bars, forecast, score, check drift, retrain, promote what is better, and send alerts."""
-    symbols = some_symbols_of(tickers or [], symbols_file)
+    symbols = cli.some_symbols_of(tickers or [], symbols_file)
     if serve:
         watched = App().watchlist(symbols, source)
-        parameters = {"symbols": watched, "source": source}
-        daily.serve(name="evening", schedule=schedule(watched, cron), parameters=parameters, limit=1)
-        return
-    done: Any = daily(symbols, day_of(as_of) if as_of else None, source)
-    print_day(done)
+        given = {"symbols": watched, "source": source}
+        daily.serve("evening", schedule=schedule(watched, cron), parameters=given, limit=1)
+    else:
+        done: Any = daily(symbols, cli.day_of(as_of) if as_of else None, source)
+        cli.print_day(done)
 
 
 if __name__ == "__main__":
-    commands = typer.Typer(rich_markup_mode=None, add_completion=False)
-    commands.command(epilog="Example: python flows/daily.py MSFT AAPL --source sample --as-of 2012-08-15")(main)
-    run(door=commands, name="daily")
+    run(door=single(main, "python flows/daily.py MSFT AAPL --source sample --as-of 2012-08-15"), name="daily")

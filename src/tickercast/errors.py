@@ -4,12 +4,12 @@
     ├── Permanent                trying again cannot help
     │   ├── UsageError           an argument or a setting is wrong
     │   ├── UnknownSymbol        the market data source does not know the symbol
-    │   ├── NoRecentBars         nothing, or nothing recent, on or before `as_of`
+    │   ├── NoRecentBars         no bar, or no recent one, on or before `as_of`
     │   ├── InvalidBars          a file or its prices break the CSV contract
-    │   ├── TooFewSessions       the history is shorter than the model needs
+    │   ├── TooFewSessions       the series is shorter than the model needs
     │   ├── CalendarError        no sessions are known for the symbol or the dates
-    │   ├── ObjectNotFound       the object, or that generation of it, is gone
-    │   ├── PreconditionFailed   somebody else wrote the object first
+    │   ├── ObjectNotFound       the object, or that generation of it, does not exist
+    │   ├── PreconditionFailed   another writer wrote the object first
     │   ├── SchemaMismatch       a stored table has another shape than its SQL file
     │   └── BundleError          a model bundle is corrupt, truncated or mismatched
     └── Transient                the same call may succeed later
@@ -18,14 +18,16 @@
         ├── WarehouseUnavailable the warehouse does not answer, or is locked for too long
         ├── FunctionUnavailable  the forecast function does not answer, or failed
         ├── ModelUnavailable     no model has been published where the function looks
-        └── AlertUnavailable     somebody who is to be told did not take the message
+        └── AlertUnavailable     a receiver did not accept an alert
 
-A message is one sentence or two that say what was seen, what was needed and what to do.
+A message says what was seen, what was needed and what to do, in one or two sentences.
 """
+
+from typing import Any
 
 
 class TickercastError(Exception):
-    """The root of the tree; `str(error)` is fit to be shown to a user."""
+    """The base of all errors; `str(error)` is a message for users."""
 
 
 class Permanent(TickercastError):
@@ -41,7 +43,7 @@ class UnknownSymbol(Permanent):
 
 
 class NoRecentBars(Permanent):
-    """The source holds nothing, or nothing recent, on or before `as_of`."""
+    """The source has no bar, or no recent one, on or before `as_of`."""
 
 
 class InvalidBars(Permanent):
@@ -49,7 +51,7 @@ class InvalidBars(Permanent):
 
 
 class TooFewSessions(Permanent):
-    """The history is shorter than the model needs."""
+    """The series is shorter than the model needs."""
 
 
 class CalendarError(Permanent):
@@ -89,7 +91,7 @@ class WarehouseUnavailable(Transient):
 
 
 class FunctionUnavailable(Transient):
-    """The forecast function does not answer, or failed for a passing reason."""
+    """The forecast function does not answer, or failed for a transient reason."""
 
 
 class ModelUnavailable(Transient):
@@ -97,4 +99,9 @@ class ModelUnavailable(Transient):
 
 
 class AlertUnavailable(Transient):
-    """Somebody who is to be told of something did not take the message."""
+    """A receiver did not accept an alert."""
+
+
+def retry_if_transient(task: object, run: object, state: Any) -> bool:
+    """Tell Prefect to retry a task that failed with `Transient`; a `retry_condition_fn`."""
+    return isinstance(state.result(raise_on_failure=False), Transient)

@@ -3,7 +3,7 @@
 Exit codes: 0 everything succeeded, 1 something failed, 2 wrong usage or nothing worked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -34,6 +34,18 @@ def main(
     ] = False,
 ) -> None:
     """Calibrated forecasts of the next ten trading sessions."""
+
+
+def single(command: Callable[..., None], example: str) -> typer.Typer:
+    """The commands of a program with one command.
+
+    Args:
+        command: the command.
+        example: the last line of its help.
+    """
+    made = typer.Typer(rich_markup_mode=None, add_completion=False)
+    made.command(epilog=f"Example: {example}")(command)
+    return made
 
 
 def run(argv: Sequence[str] | None = None, door: typer.Typer = app, name: str = "tickercast") -> NoReturn:

@@ -1,12 +1,44 @@
-"""The results of a backfill, as its flow prints them."""
+"""The options of a backfill, and its results as the flow prints them."""
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
 
 import typer
 
-from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, complain, say
+from tickercast.cli.terminal import (
+    NOTHING_WORKED,
+    SOME_FAILED,
+    Source,
+    SymbolsFile,
+    complain,
+    say,
+    symbols_of,
+)
 from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan
+
+__all__ = [
+    "Dask",
+    "Every",
+    "First",
+    "Last",
+    "Source",
+    "SymbolsFile",
+    "Tickers",
+    "Wait",
+    "Workers",
+    "print_backfill",
+    "symbols_of",
+]
+
+First = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first date.")]
+Last = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last date, inclusive.")]
+Tickers = Annotated[list[str] | None, typer.Argument(metavar="TICKER...", help="Symbols as Yahoo spells them.")]
+Every = Annotated[int, typer.Option(min=1, help="Forecast from every N-th session.")]
+Workers = Annotated[int, typer.Option(min=1, help="The number of parts at a time.")]
+Dask = Annotated[bool, typer.Option("--dask", help="Use processes of a Dask cluster instead of threads.")]
+Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long a part waits for a remote function.")]
 
 _LISTED = 20
 

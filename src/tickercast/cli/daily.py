@@ -19,6 +19,8 @@ from tickercast.cli.terminal import (
 if TYPE_CHECKING:
     from tickercast.jobs.daily.run_day import Day
 
+__all__ = ["AsOf", "Schedule", "Serve", "Source", "SymbolsFile", "Watchlist", "day_of", "print_day", "some_symbols_of"]
+
 app = typer.Typer(rich_markup_mode=None)
 
 Watchlist = Annotated[
@@ -26,6 +28,9 @@ Watchlist = Annotated[
     typer.Argument(metavar="[TICKER]...", help="The watchlist.", show_default="TICKERCAST_WATCHLIST"),
 ]
 AsOf = Annotated[str, typer.Option(metavar="DATE", help="The last date to forecast from.", show_default="today")]
+
+Serve = Annotated[bool, typer.Option("--serve", help="Run every trading day, under a Prefect server.")]
+Schedule = Annotated[str, typer.Option("--cron", help="The schedule, in the time zone of the first symbol's exchange.")]
 
 
 @app.command(epilog="Example: tickercast daily MSFT AAPL --source sample --as-of 2012-08-15")

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tickercast.domain.market import Market
 from tickercast.jobs.champion.decisions import Decided
@@ -21,17 +21,20 @@ class Artifact:
     Attributes:
         key: its name.
         description: a line about it.
-        table: rows, or a header and rows; None for Markdown.
-        markdown: the text, if it is not a table.
+        content: the rows of a table, or a text in Markdown.
     """
 
     key: str
     description: str
-    table: list[Any] | None = None
-    markdown: str = ""
+    content: Any
+
+    @property
+    def kind(self) -> Literal["table", "markdown"]:
+        """How to show it."""
+        return "markdown" if isinstance(self.content, str) else "table"
 
 
-def artifacts(job: str, result: Any, models: ModelStore, store: ObjectStore) -> Iterator[Artifact]:
+def artifacts_of(job: str, result: Any, models: ModelStore, store: ObjectStore) -> Iterator[Artifact]:
     """The artifacts of a job's result; none for most jobs.
 
     Args:
@@ -72,4 +75,4 @@ def _contest(contest: Contest, models: ModelStore) -> Iterator[Artifact]:
     yield Artifact("comparison", f"Challenger {version}", rows)
     picture = base64.b64encode(models.store.read(contest.report.removesuffix("json") + "png")).decode()
     text = f"![Reliability, and loss by step](data:image/png;base64,{picture})\n\n`{models.url}/{contest.report}`"
-    yield Artifact("comparison-picture", f"Challenger {version}", markdown=text)
+    yield Artifact("comparison-picture", f"Challenger {version}", text)
