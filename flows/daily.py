@@ -66,13 +66,12 @@ def main(
     cron: cli.Schedule = EVENING,
 ) -> None:
     """Run the day: fetch bars, forecast, score, check drift, retrain, promote what is better, and send alerts."""
-    symbols = cli.some_symbols_of(tickers or [], symbols_file)
+    watched = App().watchlist(cli.some_symbols_of(tickers or [], symbols_file), source)
     if serve:
-        watched = App().watchlist(symbols, source)
         given = {"symbols": watched, "source": source}
         daily.serve("evening", schedule=schedule(watched, cron), parameters=given, limit=1)
     else:
-        done: Any = daily(symbols, cli.day_of(as_of) if as_of else None, source)
+        done: Any = daily(watched, cli.day_of(as_of) if as_of else None, source)
         cli.print_day(done)
 
 
