@@ -1,6 +1,6 @@
 """Log lines in the fields of Cloud Logging: one JSON object a line, on standard output.
 
-What belongs to the event at hand is named once, and every line within carries it:
+The fields of the event at hand are set once, and every line inside the block carries them:
 
     with logs.fields(object="ohlc/2023-07-22/MSFT.csv", generation=7):
         log.warning("…")
@@ -26,9 +26,9 @@ _TRACE_HEADERS = {
 
 
 def set_up(project: str) -> None:
-    """Send the lines of this package to standard output as JSON, unless the process has decided otherwise.
+    """Send the lines of this package to standard output as JSON, unless the process has set up its own logging.
 
-    The command line has: there, standard output belongs to the answer.
+    The command line does: its standard output is for results.
 
     Args:
         project: the Google Cloud project whose traces the lines belong to, or empty.
@@ -45,7 +45,7 @@ def set_up(project: str) -> None:
 
 @contextmanager
 def fields(**known: object) -> Iterator[None]:
-    """Add fields to every line that is logged within, in this thread."""
+    """Add fields to every line that is logged inside the block, in this thread."""
     token = _FIELDS.set({**_FIELDS.get({}), **known})
     try:
         yield
@@ -54,7 +54,7 @@ def fields(**known: object) -> Iterator[None]:
 
 
 def trace_id(headers: Iterable[tuple[str, str]]) -> str:
-    """The trace that a request belongs to; empty where its headers do not tell.
+    """The trace that a request belongs to; empty if its headers name none.
 
     >>> trace_id([("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")])
     '4bf92f3577b34da6a3ce929d0e0e4736'
@@ -70,7 +70,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line, with `severity`, `message`, `time` and the fields of the event at hand.
 
     Args:
-        project: the Google Cloud project that the field `trace` belongs to; without it the field stays as it is.
+        project: the Google Cloud project that the field `trace` belongs to; if empty, the field stays as it is.
     """
 
     def __init__(self, project: str) -> None:

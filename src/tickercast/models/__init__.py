@@ -1,1 +1,1 @@
-"""Predictors: each turns price histories into quantiles of the coming log-returns."""
+"""Predictors: models that turn series of bars into quantiles of the coming log-returns."""

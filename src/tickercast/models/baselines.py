@@ -102,7 +102,7 @@ class EwmaFhs:
 
     @property
     def horizon(self) -> int:
-        """Step of a forecast."""
+        """The number of steps of a forecast."""
         return len(self.quantiles)
 
     def predict(self, series: Sequence[Bars]) -> Floats:

@@ -14,10 +14,10 @@ from tickercast.domain.model_card import Bundle, ModelCard
 from tickercast.errors import BundleError
 
 BATCH = 512
-"""Histories a call of the network; larger batches cost memory and gain nothing."""
+"""The series in one call of the network; larger batches cost memory and gain nothing."""
 
 OUTPUT = "z"
-"""The network's answer: `(n, horizon, quantiles)`, in units of σEWMA·√step."""
+"""The network's output: `(n, horizon, quantiles)`, in units of σEWMA·√step."""
 
 
 class OnnxModel:
@@ -54,19 +54,19 @@ class OnnxModel:
 
     @property
     def horizon(self) -> int:
-        """Step of a forecast."""
+        """The number of steps of a forecast."""
         return self.card.horizon
 
     @property
     def min_sessions(self) -> int:
-        """The shortest history that it takes."""
+        """The shortest series that it accepts, in sessions."""
         return self.card.min_sessions
 
     def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
-        """Predict every history from its last bar; see `Predictor.predict`.
+        """Predict every series from its last bar; see `Predictor.predict`.
 
         Raises:
-            TooFewSessions: a history is shorter than `min_sessions`.
+            TooFewSessions: a series is shorter than `min_sessions`.
         """
         features.check_length(series, self.min_sessions)
         inputs = features.latest(series)
@@ -78,11 +78,11 @@ class OnnxModel:
         return log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
 
     def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Predict from several sessions of one history; see `RollingPredictor.predict_at`."""
+        """Predict from several sessions of one series; see `RollingPredictor.predict_at`."""
         return rolling(self.answer, bars, at, self.card)
 
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run the network: `(n, window, features)` and `(n, statics)` to z, `(n, horizon, quantiles)`."""
+        """Run the network: from `(n, window, features)` and `(n, statics)` to z, `(n, horizon, quantiles)`."""
         z: NDArray[np.float32] = self._session.run([OUTPUT], {"steps": steps, "statics": statics})[0]
         return z
 
@@ -93,13 +93,13 @@ def rolling(
     at: NDArray[np.intp],
     card: ModelCard,
 ) -> NDArray[np.float64]:
-    """What a network says at several sessions of one history.
+    """Predict with a network from several sessions of one series.
 
     Args:
         answer: the network: `(n, window, features)` and `(n, statics)` to z.
         bars: the bars.
         at: `(n,)`, rows of the bars.
-        card: for its quantiles and calibration.
+        card: the model card, for its quantiles and calibration.
     """
     panel = features.panel(bars)
     parts = [np.empty((0, card.horizon, len(card.quantiles)), np.float32)]
@@ -112,13 +112,13 @@ def rolling(
 def log_returns(
     z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], symbols: Sequence[str], card: ModelCard
 ) -> NDArray[np.float64]:
-    """Turn the network's answer into log-returns: σEWMA·√step·(z50 + calibration·(z − z50)).
+    """Turn the network's output into log-returns: σEWMA·√step·(z50 + calibration·(z − z50)).
 
     Args:
         z: `(n, horizon, quantiles)`.
         sigma_ewma: `(n,)`.
-        symbols: n of them, whose asset classes choose the calibration.
-        card: for its quantiles and calibration.
+        symbols: n symbols, whose asset classes choose the calibration.
+        card: the model card, for its quantiles and calibration.
     """
     middle = card.quantiles.index(0.5)
     median = z[:, :, middle : middle + 1].astype(np.float64)
@@ -128,7 +128,7 @@ def log_returns(
 
 
 def _factors(symbols: Sequence[str], card: ModelCard) -> NDArray[np.float64]:
-    """The factor round the median of each symbol, step and quantile: `(n, horizon, quantiles)`."""
+    """The factor around the median of each symbol, step and quantile: `(n, horizon, quantiles)`."""
     usual = np.full((card.horizon, len(card.quantiles)), card.calibration)
     tables = {name: np.array(table) for name, table in card.calibrations.items()}
     factors = [tables.get(asset_class(symbol), usual) for symbol in symbols]
@@ -136,18 +136,18 @@ def _factors(symbols: Sequence[str], card: ModelCard) -> NDArray[np.float64]:
 
 
 def _check_card(card: ModelCard) -> None:
-    ours = {
+    needed = {
         "features": features.STEP_FEATURES,
         "statics": features.STATIC_FEATURES,
         "window": features.WINDOW,
         "horizon": features.HORIZON,
         "quantiles": QUANTILES,
     }
-    for name, needed in ours.items():
-        if getattr(card, name) != needed:
+    for name, ours in needed.items():
+        if getattr(card, name) != ours:
             raise BundleError(
                 f"{card.name} {card.version} was trained with other {name} than this tickercast computes "
-                f"({_short(getattr(card, name))} instead of {_short(needed)}). "
+                f"({_short(getattr(card, name))} instead of {_short(ours)}). "
                 "Publish a version trained by this release, or install the release that trained it."
             )
     if card.min_sessions < features.MIN_SESSIONS or not _near_one(card.calibration):

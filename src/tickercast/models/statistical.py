@@ -1,14 +1,14 @@
-"""The slow peers: models that users fit to one series at a time, as predictors that a backtest can ask.
+"""The statistical models: fitted to one series at a time, as their users fit them, and available to a backtest.
 
-Each fits the log of `adj_close` anew for every history, in tens of milliseconds, so a backtest takes them on request
-and from a sample of its origins. Their packages are optional, and imported only where a model is made or fitted.
+Each fits the log of `adj_close` anew for every series, in tens of milliseconds, so a backtest uses them only on request
+and on a sample of its origins. Their packages are optional, and imported only where a model is created or fitted.
 
-GARCH sees the last 1,000 sessions, which it takes to tell how its variance follows shocks. The others give one width to
-all of their past, and a year serves each of them best: on 37 American stocks, 2010 to 2018, ETS came to 1.010 of the
-loss of EWMA-t with 251 sessions, to 1.028 with 500 and to 1.055 with 1,000.
+GARCH sees the last 1,000 sessions, which it needs to estimate how its variance follows shocks. The others give all of
+their past the same width, and a year serves each of them best: on 37 American stocks, 2010 to 2018, ETS reached 1.010
+of the loss of EWMA-t with 251 sessions, 1.028 with 500 and 1.055 with 1,000.
 
-A fit that does not converge still has an answer, which counts as the model's own. One that fails, or answers something
-that is no distribution, raises a sentence which names symbol and cutoff: to leave it out would flatter the model.
+A fit that does not converge still gives an answer, which counts as the model's own. A fit that fails, or whose answer
+is not a distribution, raises an error that names symbol and cutoff: leaving it out would flatter the model.
 """
 
 import importlib.util
@@ -38,25 +38,25 @@ Floats = NDArray[np.float64]
 _YEAR = 251  # sessions
 _LEVELS = np.array(QUANTILES)
 _INTERVALS = [round(abs(200 * level - 100)) for level in QUANTILES]
-"""The interval that each quantile is an end of, in per cent: 95 for 0.025 and 0.975."""
+"""The interval that each quantile bounds, in percent: 95 for 0.025 and 0.975."""
 
 
-class _SlowPeer(ABC):
-    """What the slow peers share: they fit the last `tail` sessions of one history after another, and print nothing.
+class _StatisticalModel(ABC):
+    """The base of the statistical models, which fit the last `tail` sessions of one series after another, silently.
 
     Attributes:
-        tail: the sessions that a fit sees, if there are as many.
-        package: where the model comes from.
+        tail: the most sessions that a fit uses.
+        package: the package that implements the model.
     """
 
     name: str
     version = "1"
-    min_sessions = _YEAR  # as historical simulation needs, so that the origins of a backtest are the same
+    min_sessions = _YEAR  # as historical simulation needs, so that a backtest has the same origins
     tail: int = _YEAR
     package: str
 
     def __init__(self, horizon: int = DAILY.horizon) -> None:
-        """Make sure that the package is there.
+        """Check that the package is installed.
 
         Raises:
             UsageError: it is not.
@@ -68,10 +68,10 @@ class _SlowPeer(ABC):
             )
 
     def predict(self, series: Sequence[Bars]) -> Floats:
-        """Fit and predicts every history from its last bar; see `Predictor.predict`.
+        """Fit and predict every series from its last bar; see `Predictor.predict`.
 
         Raises:
-            TooFewSessions: a history is shorter than `min_sessions`.
+            TooFewSessions: a series is shorter than `min_sessions`.
             Permanent: a fit failed.
         """
         check_length(series, self.min_sessions)
@@ -101,13 +101,13 @@ class _SlowPeer(ABC):
         """The quantiles of the log-returns from the last close, `(horizon, len(QUANTILES))`."""
 
 
-class Garch(_SlowPeer):
+class Garch(_StatisticalModel):
     """GARCH(1,1) of Bollerslev (Journal of Econometrics, 1986), Student's t, constant mean, by maximum likelihood.
 
-    Returns are in per cent, where the optimiser is at its best. The sum of several returns has no closed form: with
+    Returns are in percent, where the optimiser works best. The sum of several returns has no closed form: with
     t shocks and a variance that follows them, its tails lie between those of t and Gauss, so σ·√step times either
-    would be wrong. Its quantiles are drawn from 10,000 paths, each taken with its mirror image, since neither shocks
-    nor variance know a sign. The seed depends on symbol and cutoff alone.
+    would be wrong. Its quantiles are drawn from 10,000 paths, each used with its mirror image, since
+    shocks are symmetric and the variance ignores their sign. The seed depends only on symbol and cutoff.
     """
 
     name = "garch"
@@ -129,12 +129,12 @@ class Garch(_SlowPeer):
         return quantiles
 
 
-class _StatsForecast(_SlowPeer):
-    """What the models of statsforecast share.
+class _StatsForecast(_StatisticalModel):
+    """The base of the models from statsforecast.
 
-    The log price is taken relative to the last close, which makes the forecast independent of the currency's unit and
-    leaves multiplicative errors, which mean nothing on a log scale, out of the search. Their errors are Gaussian: the
-    mean is the median, and a quantile lies half the width of its prediction interval from it.
+    The log price is taken relative to the last close. That makes the forecast independent of the currency's unit, and
+    keeps multiplicative errors, which mean nothing on a log scale, out of the search. Errors are Gaussian: the mean is
+    the median, and a quantile lies half the width of its prediction interval from it.
     """
 
     package = "statsforecast"
@@ -153,7 +153,7 @@ class _StatsForecast(_SlowPeer):
 
     @abstractmethod
     def _model(self) -> Any:
-        """The model of statsforecast, not yet fitted."""
+        """Create the model, not yet fitted."""
 
 
 class AutoArima(_StatsForecast):
@@ -189,12 +189,12 @@ class AutoTheta(_StatsForecast):
         return AutoTheta(season_length=1)
 
 
-class Prophet(_SlowPeer):
+class Prophet(_StatisticalModel):
     """Prophet of Taylor and Letham (The American Statistician, 2018) with its defaults, on session dates.
 
-    Trend and seasons are extrapolated from a fitted curve, not from the last close. Less than two years of data, as
-    here, have no yearly season by its defaults. Quantiles are those of its own draws; the seed depends on symbol and
-    cutoff alone.
+    Trend and seasons are extrapolated from a fitted curve, not from the last close. With less than two years
+    of data, as here, its defaults have no yearly season. Quantiles are those of its own draws; the seed depends only on
+    symbol and cutoff.
     """
 
     name = "prophet"
@@ -208,19 +208,21 @@ class Prophet(_SlowPeer):
         past = pd.DataFrame({"ds": bars.frame["session_date"].to_numpy()[-self.tail :], "y": log_close})
         targets = calendar.next_sessions(bars.symbol, bars.cutoff, self.horizon)
         model = prophet.Prophet(uncertainty_samples=self.draws)
-        with tempfile.TemporaryDirectory(prefix="tickercast-") as folder:  # else every fit leaves files until the end
+        with tempfile.TemporaryDirectory(
+            prefix="tickercast-"
+        ) as folder:  # otherwise each fit leaves files until the process ends
             model.fit(past, seed=1, output_dir=folder)
         drawn = model.predictive_samples(pd.DataFrame({"ds": pd.to_datetime(list(targets))}))["yhat"]
         quantiles: Floats = np.quantile(drawn, _LEVELS, axis=1).T - log_close[-1]
         return quantiles
 
 
-ALL: tuple[type[_SlowPeer], ...] = (Garch, AutoArima, AutoEts, AutoTheta, Prophet)
-"""Every slow peer."""
+ALL: tuple[type[_StatisticalModel], ...] = (Garch, AutoArima, AutoEts, AutoTheta, Prophet)
+"""Every statistical model."""
 
 
 def _log_close(bars: Bars, sessions: int) -> Floats:
-    """The log of the last `sessions` closes, dividends and spin-offs taken out."""
+    """The log of the last `sessions` closes, adjusted for dividends and spin-offs."""
     log_close: Floats = np.log(bars.frame["adj_close"].to_numpy(dtype=np.float64)[-sessions:])
     return log_close
 
@@ -231,7 +233,7 @@ def _seed(bars: Bars) -> int:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep warnings and logs of a fit from the screen: what counts is the answer."""
+    """Suppress warnings and logs of a fit: only its answer counts."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -244,7 +246,7 @@ def _silence() -> Iterator[None]:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seeds NumPy's global generator, which two of the packages draw from, and leaves it as it was."""
+    """Seed NumPy's global generator, which two of the packages draw from, and restore its state afterwards."""
     state = np.random.get_state()
     np.random.seed(seed)
     try:

@@ -1,1 +1,1 @@
-"""The LSTM: examples, network, training, calibration and export. TensorFlow stays in here."""
+"""The LSTM: examples, network, training, calibration and export. No other package imports TensorFlow."""

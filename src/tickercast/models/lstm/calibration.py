@@ -1,4 +1,4 @@
-"""The factors round the median that widen or narrow what networks answer, measured on what they have not seen."""
+"""The calibration: factors around the median that widen or narrow the networks' quantiles, fitted on unseen data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ Table: TypeAlias = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class Fold:
-    """One trained network, and how it did on the blocks that it has not seen.
+    """One trained network, with its output for the blocks that it has not seen.
 
     Attributes:
         model: (steps, statics) to z.
-        z: `(n, HORIZON, quantiles)`, what it answers for the validation examples.
-        untrained: `(HORIZON, quantiles)`, what it answered before the training.
+        z: `(n, HORIZON, quantiles)`, its output for the validation examples.
+        untrained: `(HORIZON, quantiles)`, its output before the training.
         validation: n examples.
-        curves: every loss by epoch, by Keras's name for it; `val_…` is on the validation blocks.
+        curves: each loss by epoch, under Keras's name; `val_…` is on the validation blocks.
     """
 
     model: keras.Model
@@ -38,43 +38,43 @@ class Fold:
     curves: Mapping[str, Sequence[float]]
 
 
-def answer(model: keras.Model, some: Examples) -> Floats:
-    """The network's z, without the tracing of `model.predict`."""
+def answer(model: keras.Model, sample: Examples) -> Floats:
+    """Compute the network's z, without the tracing of `model.predict`."""
     parts = [
-        model([some.steps[start : start + 1024], some.statics[start : start + 1024]], training=False)
-        for start in range(0, len(some), 1024)
+        model([sample.steps[start : start + 1024], sample.statics[start : start + 1024]], training=False)
+        for start in range(0, len(sample), 1024)
     ]
     return np.concatenate(parts).astype(np.float64)
 
 
 def calibration(folds: Sequence[Fold]) -> float:
-    """The factor round the median that would have been best on the validation blocks, half-shrunk to 1."""
+    """The factor around the median that would have been best on the validation blocks, shrunk halfway to 1."""
     factors = np.linspace(0.8, 1.3, 51)
     best = factors[np.argmin([scaled_pinball(folds, float(factor)) for factor in factors])]
     return round(float(1 + (best - 1) / 2), 4)
 
 
 def calibrated(model: keras.Model, series: Sequence[Bars], trained_through: date) -> Table:
-    """The calibration of an asset class: the factor round the median for each step and quantile.
+    """The calibration of an asset class: the factor around the median for each step and quantile.
 
-    Half of what the smoothed factors say is taken, as for the pooled factor: tails change from one market to the next
+    The smoothed factors are shrunk halfway to 1, like the pooled factor: tails change from one market to the next
     (crypto's grew thinner after 2020).
 
     Returns:
-        `(HORIZON, quantiles)`, or nothing where there are fewer than `_FEW` examples.
+        `(HORIZON, quantiles)`; empty with fewer than `_MIN_EXAMPLES` examples.
     """
-    if sum(max(len(through(bars, trained_through)) - NEEDED + 1, 0) for bars in series) < _FEW:
+    if sum(max(len(through(bars, trained_through)) - NEEDED + 1, 0) for bars in series) < _MIN_EXAMPLES:
         return ()
-    some = examples(series, trained_through)
-    factors = _smoothed(*_best_factors(answer(model, some), some))
+    sample = examples(series, trained_through)
+    factors = _smoothed(*_best_factors(answer(model, sample), sample))
     return tuple(tuple(row) for row in (1 + (factors - 1) / 2).round(4).tolist())
 
 
 def _smoothed(best: Floats, typical: Floats) -> Floats:
     """Regress the logarithm of the factors on 1, log step, t and t², with t growing towards the tails.
 
-    Factors of each step and quantile alone are noisy. Crypto has heavier tails than stocks, the more so the further
-    ahead; of the forms that were tried this one did best on blocks of crypto sessions (2014 to 2020) left out.
+    Factors fitted to each step and quantile alone are noisy. Crypto has heavier tails than stocks, the more so the
+    further ahead; of the forms tried, this one did best on held-out blocks of crypto sessions (2014 to 2020).
 
     Args:
         best: `(HORIZON, quantiles)`, the factors.
@@ -93,19 +93,19 @@ def _smoothed(best: Floats, typical: Floats) -> Floats:
     return factors
 
 
-def _best_factors(z: Floats, some: Examples) -> tuple[Floats, Floats]:
+def _best_factors(z: Floats, sample: Examples) -> tuple[Floats, Floats]:
     """The factor of each step and quantile that minimises its loss, and the mean distance that it scales.
 
-    With u the distance of what followed from the median, in units of the quantile's own, the loss is a pinball loss of
-    u with weights; so its minimum is a weighted quantile of u.
+    Let u be the distance of the actual return from the median, in units of the quantile's own distance. The loss is a
+    weighted pinball loss of u, so its minimum is a weighted quantile of u.
     """
     middle = QUANTILES.index(0.5)
     distance = np.abs(z - z[:, :, middle, None])
-    moved = some.returns - z[:, :, middle]
+    moved = sample.returns - z[:, :, middle]
     best = np.ones(z.shape[1:])
     for step, index in np.ndindex(best.shape):
         if index != middle:
-            weight = some.weight * distance[:, step, index]
+            weight = sample.weight * distance[:, step, index]
             u = moved[:, step] / distance[:, step, index]
             order = np.argsort(u)
             share = np.cumsum(weight[order]) / weight.sum()
@@ -114,11 +114,11 @@ def _best_factors(z: Floats, some: Examples) -> tuple[Floats, Floats]:
     return best, distance.mean(axis=0)
 
 
-_FEW = 1000  # examples; 130 factors of four numbers need some years
+_MIN_EXAMPLES = 1000  # some years, to fit the four coefficients behind 130 factors
 
 
 def scaled_pinball(folds: Sequence[Fold], factor: float) -> float:
-    """Mean scaled pinball loss on the validation blocks, with every quantile stretched round the median by `factor`."""
+    """Mean scaled pinball loss on the validation blocks, with all quantiles stretched around the median by `factor`."""
     middle = QUANTILES.index(0.5)
     found = []
     for fold in folds:
@@ -132,7 +132,7 @@ def untrained_pinball(folds: Sequence[Fold]) -> float:
     return float(np.concatenate([losses(fold.untrained[None], fold.validation) for fold in folds]).mean())
 
 
-def losses(z: Floats, some: Examples) -> Floats:
+def losses(z: Floats, sample: Examples) -> Floats:
     """Scaled pinball loss of each example, averaged over steps and quantiles: `(n,)`."""
-    loss: Floats = pinball(some.returns.astype(np.float64), z, np.array(QUANTILES)).mean(axis=(1, 2)) * some.weight
+    loss: Floats = pinball(sample.returns.astype(np.float64), z, np.array(QUANTILES)).mean(axis=(1, 2)) * sample.weight
     return loss

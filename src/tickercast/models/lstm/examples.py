@@ -1,4 +1,4 @@
-"""What the network learns from: origins with their inputs, and with what followed them."""
+"""The examples that a network learns from: origins with their inputs and the returns that followed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,20 +17,20 @@ from tickercast.errors import TooFewSessions
 Floats32 = NDArray[np.float32]
 
 NEEDED = features.MIN_SESSIONS + HORIZON
-"""The shortest history that gives an example, in sessions."""
+"""The shortest series that yields an example, in sessions."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Origins with their inputs and with what followed.
+    """Origins with their inputs and the returns that followed.
 
     Attributes:
         steps: `(n, WINDOW, features)`.
         statics: `(n, statics)`.
-        returns: `(n, HORIZON)`, what followed, in units of σEWMA·√step.
+        returns: `(n, HORIZON)`, the log-returns that followed, in units of σEWMA·√step.
         volatility: `(n, HORIZON)`, log of the range volatility up to each step over σEWMA.
         weight: `(n,)`, σEWMA/σ60: turns the loss into the scaled pinball of `domain.metrics`.
-        day: `(n,)`, the origin's number among the sessions of all symbols, from the first origin on.
+        day: `(n,)`, the number of the origin's session among those of all symbols, from the first origin on.
     """
 
     steps: Floats32
@@ -51,10 +51,10 @@ _FIELDS = tuple(Examples.__dataclass_fields__)
 
 
 def examples(series: Sequence[Bars], trained_through: date) -> Examples:
-    """Cut every history into examples whose ten targets all lie on or before `trained_through`.
+    """Cut every series into examples whose ten targets all lie on or before `trained_through`.
 
     Raises:
-        TooFewSessions: no history is long enough.
+        TooFewSessions: no series is long enough.
     """
     known = [through(bars, trained_through) for bars in series]
     known = [bars for bars in known if len(bars) >= NEEDED]
@@ -65,8 +65,8 @@ def examples(series: Sequence[Bars], trained_through: date) -> Examples:
         )
     calendar = np.unique(np.concatenate([bars.frame["session_date"].to_numpy() for bars in known]))
     parts = [_examples(bars, calendar) for bars in known]
-    together = Examples(*(np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS))
-    return replace(together, day=together.day - together.day.min())
+    joined = Examples(*(np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS))
+    return replace(joined, day=joined.day - joined.day.min())
 
 
 def _examples(bars: Bars, calendar: NDArray[np.datetime64]) -> Examples:
@@ -95,9 +95,9 @@ def through(bars: Bars, last: date) -> Bars:
 def split(day: NDArray[np.intp], fold: int, recipe: Recipe) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Divide examples into those to train on and those to validate with, both `(n,)`.
 
-    Whole blocks of sessions validate, and what lies within `WINDOW + HORIZON` sessions of one is used for neither, so
-    that no side's targets lie in the other's windows (purging: López de Prado, Advances in Financial Machine Learning,
-    2018).
+    Whole blocks of sessions are held out for validation. Examples within `WINDOW + HORIZON` sessions of a block are
+    used for neither, so that no targets of one side lie in windows of the other (purging: López de Prado, Advances in
+    Financial Machine Learning, 2018).
     """
     held: NDArray[np.bool_] = np.arange(day.max() + 1) // recipe.block % recipe.folds == fold % recipe.folds
     purge = features.WINDOW + HORIZON

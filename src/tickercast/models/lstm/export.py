@@ -1,4 +1,4 @@
-"""What becomes of a trained network: a predictor, a `.keras` file, or a bundle whose ONNX graph answers the same."""
+"""The forms of a trained network: a predictor, a `.keras` file, and a bundle with an equivalent ONNX graph."""
 
 import hashlib
 import json
@@ -27,13 +27,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network: a predictor, and what bundles are made of.
+    """A trained network: a predictor that can be saved and exported.
 
     Attributes:
         model: (steps, statics) to z.
-        card: its description; `sha256` is empty until there is an ONNX file.
+        card: its model card; `sha256` is empty until the network is exported.
         parameters: the recipe, the seeds, and the loss on the validation blocks.
-        curves: the losses by epoch, as `seed_1/val_z_loss`; of a network that was read from a file there are none.
+        curves: the losses by epoch, as `seed_1/val_z_loss`; empty for a network read from a file.
     """
 
     model: keras.Model
@@ -48,24 +48,24 @@ class Trained:
 
     @property
     def version(self) -> str:
-        """Empty: it is not registered."""
+        """The registered version: empty, since it is not registered."""
         return self.card.version
 
     @property
     def horizon(self) -> int:
-        """Step of a forecast."""
+        """The number of steps of a forecast."""
         return self.card.horizon
 
     @property
     def min_sessions(self) -> int:
-        """The shortest history that it takes."""
+        """The shortest series that it accepts, in sessions."""
         return self.card.min_sessions
 
     def predict(self, series: Sequence[Bars]) -> Floats:
-        """Predict every history from its last bar; see `Predictor.predict`.
+        """Predict every series from its last bar; see `Predictor.predict`.
 
         Raises:
-            TooFewSessions: a history is shorter than `min_sessions`.
+            TooFewSessions: a series is shorter than `min_sessions`.
         """
         inputs = features.latest(series)
         parts = [np.empty((0, self.horizon, len(QUANTILES)), np.float32)]
@@ -76,7 +76,7 @@ class Trained:
         return served.log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
 
     def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> Floats:
-        """Predict from several sessions of one history; see `RollingPredictor.predict_at`."""
+        """Predict from several sessions of one series; see `RollingPredictor.predict_at`."""
         return served.rolling(
             lambda steps, statics: self.model([steps, statics], training=False).numpy(), bars, at, self.card
         )
@@ -85,7 +85,7 @@ class Trained:
         """Export the network to ONNX.
 
         Raises:
-            BundleError: the exported network is invalid, or answers differently.
+            BundleError: the exported network is invalid, or gives other answers.
         """
         graph = _export(self.model)
         card = self.card.model_copy(update={"sha256": hashlib.sha256(graph).hexdigest()})
@@ -94,17 +94,17 @@ class Trained:
         return bundle
 
     def save(self, path: Path) -> None:
-        """Write the Keras model to `path`, which ends in .keras, and its description to a .json beside it."""
+        """Write the Keras model to `path`, which ends in .keras, and its card and parameters to a .json beside it."""
         self.model.save(path)
         text = json.dumps({"card": self.card.model_dump(mode="json"), "parameters": dict(self.parameters)}, indent=2)
         path.with_suffix(".json").write_text(text)
 
 
 def load_keras(path: Path) -> Trained:
-    """Read what `Trained.save` wrote; nothing is unpickled.
+    """Read the files that `Trained.save` wrote; nothing is unpickled.
 
     Raises:
-        BundleError: the files are not there or do not parse.
+        BundleError: the files do not exist or do not parse.
     """
     try:
         beside = json.loads(path.with_suffix(".json").read_text())
@@ -117,7 +117,7 @@ def load_keras(path: Path) -> Trained:
 
 
 def check_parity(trained: Trained, bundle: Bundle) -> None:
-    """Compare the ONNX network's answers with the Keras network's, in batches of 1, 7 and 500.
+    """Compare the output of the ONNX network with that of the Keras network, in batches of 1, 7 and 500.
 
     Raises:
         BundleError: they differ by more than 1e-5 and by more than 1e-3 of the value.

@@ -1,4 +1,4 @@
-"""The network, its loss, and an ensemble of several.
+"""The network, its losses, and the ensemble of several networks.
 
 The network does not learn quantiles from scratch. It starts as filtered historical simulation, today's EWMA volatility
 times the quantiles c of the standardised returns in training, and learns by how much to stretch them:
@@ -6,7 +6,8 @@ times the quantiles c of the standardised returns in training, and learns by how
     z = c50 + exp(s)·exp(k_side)·(cτ − c50)          in units of σEWMA·√step
 
 s (one a step) and k (one a step and side) start at zero and are bounded; so quantiles cannot cross and the worst case
-stays close to the baseline. The median is the training drift: nobody forecasts the direction (see README).
+stays close to the baseline. The median is the training drift: the network does not forecast direction (see
+docs/reading-intervals.md).
 """
 
 from collections.abc import Sequence
@@ -24,28 +25,28 @@ from tickercast.domain.recipe import Recipe
 from tickercast.models.lstm.examples import Examples
 
 Floats32 = NDArray[np.float32]
-Tensor: TypeAlias = Any  # of Keras, symbolic or eager
+Tensor: TypeAlias = Any  # a Keras tensor, symbolic or eager
 
 INPUTS = ("steps", "statics")
-"""The names of the network's inputs, in their order."""
+"""The names of the network's inputs, in order."""
 
 
-def network(learned: Examples, recipe: Recipe) -> keras.Model:
+def network(training: Examples, recipe: Recipe) -> keras.Model:
     """Build the untrained network: (steps, statics) to z, `(n, HORIZON, quantiles)`, and s, `(n, HORIZON)`.
 
     Standardisation and training quantiles are constants in its arithmetic: layers that hold them would be exported
     to ONNX as further inputs.
     """
-    c = np.quantile(learned.returns, QUANTILES, axis=0).T.astype(np.float32)
+    c = np.quantile(training.returns, QUANTILES, axis=0).T.astype(np.float32)
     median = c[:, QUANTILES.index(0.5), None]
     below, above = np.minimum(c - median, 0), np.maximum(c - median, 0)
 
     steps = keras.Input((features.WINDOW, len(features.STEP_FEATURES)), name="steps")
     statics = keras.Input((len(features.STATIC_FEATURES),), name="statics")
-    x = _standardised(steps, learned.steps.reshape(-1, learned.steps.shape[-1]))
+    x = _standardised(steps, training.steps.reshape(-1, training.steps.shape[-1]))
     recurrent = layers.LSTM(recipe.units)(x)
     skip = layers.Flatten()(layers.Cropping1D((features.WINDOW - 1, 0))(x))
-    joined = layers.Concatenate()([recurrent, skip, _standardised(statics, learned.statics)])
+    joined = layers.Concatenate()([recurrent, skip, _standardised(statics, training.statics)])
     hidden = layers.Dense(recipe.hidden, "silu")(layers.Dropout(recipe.dropout)(joined))
     s = _bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.stretch)
     down = _bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.skew)
@@ -78,7 +79,7 @@ def volatility_loss(actual: Tensor, s: Tensor) -> Tensor:
 
 
 def ensemble(models: Sequence[keras.Model]) -> keras.Model:
-    """One network that averages the z of several."""
+    """Combine several networks into one, which averages their z."""
     inputs = [keras.Input(tensor.shape[1:], name=name) for name, tensor in zip(INPUTS, models[0].inputs, strict=True)]
     answers = [model(inputs) for model in models]
     return keras.Model(inputs, layers.Average()(answers) if len(answers) > 1 else answers[0])

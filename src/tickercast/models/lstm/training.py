@@ -1,4 +1,4 @@
-"""The training: one network a seed on purged blocks of sessions, then their ensemble and its calibration."""
+"""Training: one network a seed on purged blocks of sessions, then their ensemble and its calibration."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -42,34 +42,34 @@ class TrainingSet:
 
     Attributes:
         training_bars: the series that the networks learn from.
-        apart: the series of the other asset classes, by class.
-        everything: the examples of `training_bars`.
+        calibration_bars: the series of the other asset classes, by class; they only set the calibration of their class.
+        examples: the examples of `training_bars`.
         trained_through: the last date that is used.
     """
 
     training_bars: Sequence[Bars]
-    apart: Mapping[str, Sequence[Bars]]
-    everything: Examples
+    calibration_bars: Mapping[str, Sequence[Bars]]
+    examples: Examples
     trained_through: date
 
     @property
     def default(self) -> Recipe:
         """The recipe that suits the number of examples."""
-        return Recipe.of_size(len(self.everything))
+        return Recipe.of_size(len(self.examples))
 
     def sampled(self, recipe: Recipe) -> Examples:
         """The examples that a recipe trains on.
 
         Raises:
-            TooFewSessions: none could be held back for validation.
+            TooFewSessions: there are too few sessions to hold some out for validation.
         """
-        if self.everything.day.max() < recipe.folds * recipe.block:
+        if self.examples.day.max() < recipe.folds * recipe.block:
             raise TooFewSessions(
-                f"The histories have {self.everything.day.max() + 1 + NEEDED} sessions up to {self.trained_through}: "
+                f"The histories have {self.examples.day.max() + 1 + NEEDED} sessions up to {self.trained_through}: "
                 f"more than {recipe.folds * recipe.block + NEEDED} were needed to hold some back for validation. "
                 "Give earlier dates."
             )
-        return self.everything[self.everything.day % recipe.every == 0]
+        return self.examples[self.examples.day % recipe.every == 0]
 
     def train(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> list[Fold]:
         """Train one network a seed, each validated on other blocks of sessions.
@@ -83,7 +83,7 @@ class TrainingSet:
         return [train_one(sampled, fold, seed, recipe, on_epoch) for fold, seed in enumerate(seeds)]
 
     def validation_loss(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> float:
-        """Train by a recipe and return the scaled pinball loss on the validation blocks, as `fit` reports it.
+        """Train with a recipe and return the scaled pinball loss on the validation blocks, as `fit` reports it.
 
         Args:
             recipe: the hyperparameters.
@@ -98,20 +98,20 @@ class TrainingSet:
 
 
 def prepare(series: Sequence[Bars], *, trained_through: date) -> TrainingSet:
-    """Cut the histories into examples.
+    """Cut the series into examples.
 
-    Assets that trade round the clock do not train the networks where there are others: they only set the calibration
-    of their class.
+    Assets that trade round the clock do not train the networks if there are others: they only set the calibration of
+    their class.
 
     Args:
-        series: what to learn from; bars after `trained_through` are not looked at.
-        trained_through: the last date of which anything is used.
+        series: the series to learn from; bars after `trained_through` are ignored.
+        trained_through: the last date that is used.
 
     Raises:
-        TooFewSessions: the histories are too short.
+        TooFewSessions: the series are too short.
     """
-    training_bars, apart = _by_class(series)
-    return TrainingSet(training_bars, apart, examples(training_bars, trained_through), trained_through)
+    training_bars, calibration_bars = _by_class(series)
+    return TrainingSet(training_bars, calibration_bars, examples(training_bars, trained_through), trained_through)
 
 
 def fit(
@@ -122,17 +122,17 @@ def fit(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     recipe: Recipe | None = None,
 ) -> Trained:
-    """Train one network a seed and averages them. The same data and seeds give the same model.
+    """Train one network a seed and average them. The same data and seeds give the same model.
 
     Args:
-        series: what to learn from; see `prepare`.
-        trained_through: the last date of which anything is used.
+        series: the series to learn from; see `prepare`.
+        trained_through: the last date that is used.
         seeds: one or more; five are a good ensemble.
         on_progress: called with the epochs done and their total.
-        recipe: what can be turned; by default what suits the number of examples.
+        recipe: the hyperparameters; by default those that suit the number of examples.
 
     Raises:
-        TooFewSessions: the histories are too short, or too few.
+        TooFewSessions: the series are too short, or too few.
     """
     training_set = prepare(series, trained_through=trained_through)
     chosen = recipe or training_set.default
@@ -143,7 +143,9 @@ def fit(
     folds = training_set.train(chosen, seeds, tick)
     model = ensemble([fold.model for fold in folds])
     calibration = calibrate(folds)
-    calibrations = {name: calibrated(model, group, trained_through) for name, group in training_set.apart.items()}
+    calibrations = {
+        name: calibrated(model, group, trained_through) for name, group in training_set.calibration_bars.items()
+    }
     count = len(training_set.sampled(chosen))
     card = ModelCard(
         name=MODEL,
@@ -157,7 +159,7 @@ def fit(
         calibrations={name: table for name, table in calibrations.items() if table},
         min_sessions=features.MIN_SESSIONS,
         trained_on=_in_words(training_set.training_bars, trained_through, count)
-        + _calibrated_on(training_set.apart, calibrations),
+        + _calibrated_on(training_set.calibration_bars, calibrations),
         trained_through=trained_through,
         metrics={},
     )
@@ -179,7 +181,7 @@ def _curves(seeds: Sequence[int], folds: Sequence[Fold]) -> dict[str, Sequence[f
 
 
 def _by_class(series: Sequence[Bars]) -> tuple[Sequence[Bars], Mapping[str, Sequence[Bars]]]:
-    """Those that the networks learn from, and the other asset classes by name."""
+    """Split the series into those that train the networks and those of the other asset classes, by class."""
     groups: dict[str, list[Bars]] = {}
     for bars in series:
         groups.setdefault(asset_class(bars.symbol), []).append(bars)
@@ -187,15 +189,15 @@ def _by_class(series: Sequence[Bars]) -> tuple[Sequence[Bars], Mapping[str, Sequ
     return (training_bars, groups) if training_bars else (series, {})
 
 
-def train_one(everything: Examples, fold: int, seed: int, recipe: Recipe, on_epoch: Callable[[Epoch], None]) -> Fold:
-    """Train one network on all blocks of sessions but the fold's; its best epoch on those is kept."""
-    rows, held = split(everything.day, fold, recipe)
-    learned, validation = everything[rows], everything[held]
+def train_one(examples: Examples, fold: int, seed: int, recipe: Recipe, on_epoch: Callable[[Epoch], None]) -> Fold:
+    """Train one network on all blocks of sessions but the fold's, and keep its best epoch on those."""
+    rows, held = split(examples.day, fold, recipe)
+    training, validation = examples[rows], examples[held]
     keras.utils.set_random_seed(seed)
-    model = network(learned, recipe)
+    model = network(training, recipe)
     answers = keras.Model(model.inputs, model.outputs[0], name=f"fold_{fold}")
     untrained = answer(answers, validation[np.arange(len(validation)) < 1])[0]
-    steps = recipe.epochs * -(-len(learned) // recipe.batch)
+    steps = recipe.epochs * -(-len(training) // recipe.batch)
     model.compile(
         keras.optimizers.AdamW(
             keras.optimizers.schedules.CosineDecay(recipe.rate, steps), weight_decay=recipe.decay, clipnorm=1.0
@@ -203,16 +205,16 @@ def train_one(everything: Examples, fold: int, seed: int, recipe: Recipe, on_epo
         loss=[quantile_loss, volatility_loss],
         loss_weights=[1.0, recipe.volatility_weight],
     )
-    centre = learned.volatility.mean(axis=0)
-    began, best = float(losses(untrained[None], validation).mean()), math.inf
+    centre = training.volatility.mean(axis=0)
+    initial, best = float(losses(untrained[None], validation).mean()), math.inf
 
-    def tell(number: int, losses: Mapping[str, float]) -> None:
+    def report(number: int, losses: Mapping[str, float]) -> None:
         nonlocal best
         best = min(best, losses["val_z_loss"])
-        on_epoch(Epoch(fold, seed, (number + 1) / recipe.epochs, best / began, dict(losses)))
+        on_epoch(Epoch(fold, seed, (number + 1) / recipe.epochs, best / initial, dict(losses)))
 
-    inputs, targets, weights = _arrays(learned, centre)
-    seen = model.fit(
+    inputs, targets, weights = _arrays(training, centre)
+    fitted = model.fit(
         inputs,
         targets,
         sample_weight=weights,
@@ -223,18 +225,18 @@ def train_one(everything: Examples, fold: int, seed: int, recipe: Recipe, on_epo
             keras.callbacks.EarlyStopping(
                 "val_z_loss", mode="min", patience=recipe.patience, restore_best_weights=True
             ),
-            keras.callbacks.LambdaCallback(on_epoch_end=tell),
+            keras.callbacks.LambdaCallback(on_epoch_end=report),
         ],
         verbose=0,
     )
-    return Fold(answers, answer(answers, validation), untrained, validation, seen.history)
+    return Fold(answers, answer(answers, validation), untrained, validation, fitted.history)
 
 
-def _arrays(some: Examples, centre: Floats32) -> tuple[Any, Any, Any]:
-    return [some.steps, some.statics], [some.returns, some.volatility - centre], [some.weight, some.weight]
+def _arrays(sample: Examples, centre: Floats32) -> tuple[Any, Any, Any]:
+    return [sample.steps, sample.statics], [sample.returns, sample.volatility - centre], [sample.weight, sample.weight]
 
 
-_NAMED = 100  # symbols that a card lists
+_NAMED = 100  # symbols listed on a card
 
 
 def _in_words(series: Sequence[Bars], trained_through: date, count: int) -> str:
@@ -244,10 +246,10 @@ def _in_words(series: Sequence[Bars], trained_through: date, count: int) -> str:
     return f"{names}; {first:%Y-%m-%d} to {trained_through}; {count:,} origins"
 
 
-def _calibrated_on(apart: Mapping[str, Sequence[Bars]], calibrations: Mapping[str, Table]) -> str:
+def _calibrated_on(calibration_bars: Mapping[str, Sequence[Bars]], calibrations: Mapping[str, Table]) -> str:
     parts = [
         f"; {name} intervals calibrated on {', '.join(bars.symbol for bars in group)} up to the same date"
-        for name, group in apart.items()
+        for name, group in calibration_bars.items()
         if calibrations[name]
     ]
     return "".join(parts)
