@@ -63,7 +63,7 @@ champion: setup-dev ## Train the shipped champion again from the bars in the fol
 	test -d $(DATA)
 	rm -rf src/tickercast/shipped/models
 	registry=$$(mktemp -d) && MLFLOW_TRACKING_URI=sqlite:///$$registry/mlflow.db \
-		$(PYTHON) -m tickercast train --data $(DATA) --through 2018-12-31 --hold-out 3 --out src/tickercast/shipped; \
+		$(PYTHON) -m tickercast train --source $(DATA) --through 2018-12-31 --hold-out 3 --out src/tickercast/shipped; \
 		rm -rf "$$registry"
 
 function: setup ## Serve the forecast function on localhost:8080

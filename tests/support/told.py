@@ -1,14 +1,14 @@
-"""A forecast with all that is told beside it, worked out by hand, for the tests of reports and charts."""
+"""A forecast with everything that a report shows beside it, worked out by hand, for the tests of reports and charts."""
 
 from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from tests.support.trading import shipped_bundle
 
-from tickercast.engines import shipped_bundle
-from tickercast.jobs.requests.results import Forecast
-from tickercast.reading.track_record import Recalled, TrackRecord
+from tickercast.domain.forecast import Forecast, Step
+from tickercast.reading.track_record import ForecastDetails, TrackRecord
 
 CUTOFF = date(2023, 7, 21)
 RECORD = TrackRecord("no edge", 1200, 300, 12, 0.987, 0.951, 1.023, 0.812, 0.949)
@@ -17,30 +17,29 @@ RECORD = TrackRecord("no edge", 1200, 300, 12, 0.987, 0.951, 1.023, 0.812, 0.949
 def told(
     symbol: str = "MSFT",
     *,
-    note: str = "",
+    simulated: bool = False,
     sessions: int = 90,
     actual: dict[date, float] | None = None,
     record: TrackRecord | None = RECORD,
     trained_on: str = "",
-) -> Recalled:
+) -> ForecastDetails:
     """The forecast of a symbol at 100, with intervals that are ±5 and ±10, after `sessions` bars."""
     targets = [day.date() for day in pd.bdate_range("2023-07-24", periods=10)]
-    steps: list[dict[str, Any]] = [
-        {
-            "step": step,
-            "target_date": target,
-            "close_median": 101.0,
-            "close_lo_80": 95.0,
-            "close_hi_80": 105.0,
-            "close_lo_95": 90.0,
-            "close_hi_95": 110.0,
-        }
-        for step, target in enumerate(targets, start=1)
-    ]
-    made = Forecast(symbol, CUTOFF, 100.0, "lstm", "3", f"ohlc/2023-07-22/{symbol}.csv", 5, steps, note)
+    steps = tuple(Step(step, target, 101.0, 95.0, 105.0, 90.0, 110.0) for step, target in enumerate(targets, start=1))
+    made = Forecast(
+        symbol,
+        CUTOFF,
+        100.0,
+        steps,
+        "lstm",
+        "3",
+        simulated=simulated,
+        object=f"ohlc/2023-07-22/{symbol}.csv",
+        generation=5,
+    )
     card = shipped_bundle().card
     card = card.model_copy(update={"trained_on": trained_on or card.trained_on})
-    return Recalled(made, bars(sessions), record, card, actual)
+    return ForecastDetails(made, bars(sessions), record, card, actual)
 
 
 def bars(sessions: int) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What is open follows from the facts, and what is told from what is open."""
+"""What is open follows from the facts, and what is sent from what is open."""
 
 from dataclasses import replace
 from datetime import date
@@ -13,10 +13,10 @@ from tickercast.domain.alerts import (
     Facts,
     Rejected,
     Stale,
+    after,
     changes,
     message,
     open_alerts,
-    tell,
 )
 
 DAY = date(2023, 7, 21)
@@ -52,7 +52,7 @@ def test_every_kind_of_fact_opens_an_alert_and_failures_come_first() -> None:
 
 def test_a_key_begins_with_the_field_that_it_follows_from() -> None:
     for alert in open_alerts(replace(EVERYTHING, engine="locked")):
-        assert alert.kind in EVERYTHING.looked_at
+        assert alert.kind in EVERYTHING.checked
 
 
 def test_nothing_wrong_opens_nothing() -> None:
@@ -90,33 +90,33 @@ def test_staleness_becomes_a_failure_after_five_sessions() -> None:
     assert severities == ["warning", "warning", "warning", "failure"]
 
 
-def test_the_first_look_tells_all_and_the_second_nothing() -> None:
+def test_the_first_check_sends_all_and_the_second_nothing() -> None:
     found = open_alerts(EVERYTHING)
-    first = changes(found, {}, EVERYTHING.looked_at)
+    first = changes(found, {}, EVERYTHING.checked)
     assert first.new == found
-    assert changes(found, tell({}, first), EVERYTHING.looked_at).is_quiet
+    assert changes(found, after({}, first), EVERYTHING.checked).is_quiet
 
 
-def test_figures_that_move_are_not_told_again_but_a_title_or_severity_is() -> None:
-    told = tell({}, changes(open_alerts(Facts(stale=[STALE])), {}, {"stale"}))
+def test_figures_that_move_are_not_sent_again_but_a_title_or_severity_is() -> None:
+    sent = after({}, changes(open_alerts(Facts(stale=[STALE])), {}, {"stale"}))
     moved = open_alerts(Facts(stale=[replace(STALE, newest=date(2023, 7, 24), missed=2)]))
-    assert changes(moved, told, {"stale"}).is_quiet
+    assert changes(moved, sent, {"stale"}).is_quiet
     worse = open_alerts(Facts(stale=[replace(STALE, missed=5)]))
-    assert changes(worse, told, {"stale"}).changed == worse
-    assert tell(told, changes(worse, told, {"stale"})) == {"stale:MSFT": worse[0]}
+    assert changes(worse, sent, {"stale"}).changed == worse
+    assert after(sent, changes(worse, sent, {"stale"})) == {"stale:MSFT": worse[0]}
 
 
-def test_what_is_over_is_told_once() -> None:
-    told = {alert.key: alert for alert in open_alerts(Facts(stale=[STALE]))}
-    news = changes([], told, {"stale"})
+def test_what_is_over_is_sent_once() -> None:
+    sent = {alert.key: alert for alert in open_alerts(Facts(stale=[STALE]))}
+    news = changes([], sent, {"stale"})
     assert [alert.key for alert in news.resolved] == ["stale:MSFT"]
-    assert tell(told, news) == {}
+    assert after(sent, news) == {}
 
 
-def test_what_was_not_looked_at_is_neither_open_nor_over() -> None:
-    told = {alert.key: alert for alert in open_alerts(EVERYTHING)}
-    assert changes([], told, Facts(engine="locked").looked_at).is_quiet
-    assert tell(told, changes([], told, set())) == told
+def test_what_was_not_checked_is_neither_open_nor_over() -> None:
+    sent = {alert.key: alert for alert in open_alerts(EVERYTHING)}
+    assert changes([], sent, Facts(engine="locked").checked).is_quiet
+    assert after(sent, changes([], sent, set())) == sent
 
 
 def test_a_message_is_as_urgent_as_its_worst_alert_and_says_what_is_over() -> None:

@@ -11,38 +11,40 @@ from typing import Any
 import pytest
 
 from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.domain.forecast import Role, Served
 from tickercast.domain.model_card import CHAMPION
 from tickercast.errors import BundleError, ModelUnavailable, StoreUnavailable
-from tickercast.jobs.serving.champion_cache import Served
+from tickercast.jobs.serving.champion_cache import ChampionCache
 
 
 class Scene:
-    """A pointer that names a version, a clock, and a count of what was asked."""
+    """A pointer that names a version, a clock, and a count of checks and loads."""
 
     def __init__(self, folder: Path) -> None:
         self.store = LocalObjectStore(folder)
         self.now = 0.0
-        self.looks = 0
+        self.checks = 0
         self.loads = 0
         self.fault: Exception | None = None
-        self.served = Served(self, self.load, lambda: self.now)  # type: ignore[arg-type]
+        self.served = ChampionCache(self, self.load, lambda: self.now)  # type: ignore[arg-type]
 
-    def generation(self, name: str) -> int:
-        self.looks += 1
-        return self.store.generation(name)
+    def generation(self) -> int:
+        self.checks += 1
+        return self.store.generation(CHAMPION)
 
-    def load(self) -> Sequence[Any]:
+    def load(self) -> Sequence[Served]:
         self.loads += 1
         if self.fault:
             raise self.fault
-        return [SimpleNamespace(name="champion", version=self.store.read(CHAMPION).decode())]
+        champion: Any = SimpleNamespace(name="champion", version=self.store.read(CHAMPION).decode())
+        return [Served(champion, Role.CHAMPION)]
 
     def publish(self, version: str) -> None:
         self.store.write(CHAMPION, version.encode())
 
     @property
     def version(self) -> str:
-        return self.served()[0].version
+        return self.served()[0].model.version
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def scene(tmp_path: Path) -> Scene:
 
 def test_the_champion_is_loaded_once(scene: Scene) -> None:
     assert [scene.version for _ in range(3)] == ["1", "1", "1"]
-    assert (scene.looks, scene.loads) == (1, 1)
+    assert (scene.checks, scene.loads) == (1, 1)
 
 
 def test_another_champion_takes_over_after_a_minute(scene: Scene) -> None:
@@ -66,11 +68,11 @@ def test_another_champion_takes_over_after_a_minute(scene: Scene) -> None:
     assert scene.version == "2"
 
 
-def test_the_pointer_is_looked_at_once_a_minute_and_read_only_if_it_moved(scene: Scene) -> None:
+def test_the_pointer_is_checked_once_a_minute_and_read_only_if_it_moved(scene: Scene) -> None:
     for second in range(0, 180, 2):
         scene.now = float(second)
         assert scene.version == "1"
-    assert (scene.looks, scene.loads) == (3, 1)
+    assert (scene.checks, scene.loads) == (3, 1)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_the_pointer_is_looked_at_once_a_minute_and_read_only_if_it_moved(scene:
         (StoreUnavailable("The store is down."), "WARNING"),
     ],
 )
-def test_a_champion_that_cannot_be_taken_over_leaves_the_old_one_and_is_told(
+def test_a_champion_that_cannot_be_taken_over_leaves_the_old_one_and_is_logged(
     scene: Scene, caplog: pytest.LogCaptureFixture, fault: Exception, level: str
 ) -> None:
     assert scene.version == "1"
@@ -97,18 +99,18 @@ def test_a_champion_that_cannot_be_taken_over_leaves_the_old_one_and_is_told(
     assert scene.version == "2"
 
 
-def test_a_look_that_fails_is_not_repeated_within_the_minute(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_fails_is_not_repeated_within_the_minute(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     assert scene.version == "1"
 
-    def down(name: str) -> int:
-        scene.looks += 1
+    def down() -> int:
+        scene.checks += 1
         raise StoreUnavailable("The store is down.")
 
     monkeypatch.setattr(scene, "generation", down)
     for second in range(60, 120, 10):
         scene.now = float(second)
         assert scene.version == "1"
-    assert scene.looks == 2
+    assert scene.checks == 2
 
 
 def test_without_any_champion_the_fault_is_raised_and_tried_anew(scene: Scene) -> None:

@@ -1,3 +1,5 @@
+"""The pictures of forecasts: the same each time, and at home on a page."""
+
 import re
 from datetime import date
 from xml.etree import ElementTree
@@ -27,7 +29,7 @@ def test_the_same_forecast_is_the_same_picture() -> None:
 
 
 @pytest.mark.parametrize("narrow", [True, False])
-def test_an_element_is_well_formed_is_told_as_text_and_takes_its_colours_from_the_page(narrow: bool) -> None:
+def test_an_element_is_well_formed_is_described_in_words_and_takes_its_colours_from_the_page(narrow: bool) -> None:
     drawn = chart.forecast_svg(told(actual={date(2023, 7, 24): 99.0}), name="a", alt='fan & "more"', narrow=narrow)
     root = ElementTree.fromstring(drawn)
     assert root.attrib["aria-label"] == 'fan & "more"'

@@ -26,12 +26,12 @@ from tickercast.reading import views as data
 from tickercast.show import sentences as words
 from tickercast.show.looker import report_urls
 
-MakeHistory = Callable[..., Bars]
+MakeBars = Callable[..., Bars]
 SESSIONS = pd.bdate_range(end="2023-07-21", periods=60)
 
 
 @pytest.fixture
-def place(tmp_path: Path, make_bars: MakeHistory) -> Place:
+def place(tmp_path: Path, make_bars: MakeBars) -> Place:
     """Three vintages of two symbols."""
     made = Place(tmp_path)
     series = [make_bars("MSFT", last=date(2023, 8, 18)), make_bars("BRK-B", last=date(2023, 8, 18), seed=2)]
@@ -381,7 +381,7 @@ def test_an_empty_warehouse_shows_the_command_to_run(opened: Callable[..., Any],
 
 
 def test_forecasts_that_nothing_has_followed_yet_are_too_early_for_a_record(
-    opened: Callable[..., Any], tmp_path: Path, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    opened: Callable[..., Any], tmp_path: Path, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Place(tmp_path)
     made.handle(made.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))

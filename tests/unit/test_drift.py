@@ -1,4 +1,4 @@
-"""Drift is told by value: distances by hand, limits from the training itself, and what they find."""
+"""Drift by value: distances by hand, limits from the training itself, and what they find."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,8 +7,8 @@ from datetime import date
 import numpy as np
 import pytest
 from tests.support.drift_days import alarms, judged
+from tests.support.trading import shipped_bundle
 
-from tickercast import engines
 from tickercast.backends.market_data.simulated import Simulated
 from tickercast.domain import drift
 from tickercast.domain.bars import Bars
@@ -30,8 +30,9 @@ from tickercast.domain.forecast import RollingPredictor
 from tickercast.domain.model_card import MODEL
 from tickercast.domain.reference import FALSE_ALARMS, Observed, make_reference, observe
 from tickercast.errors import BundleError, TooFewSessions
+from tickercast.models import catalogue
 
-TEACHERS = [f"T{number}" for number in range(6)]
+TRAINED_ON = [f"T{number}" for number in range(6)]
 WATCHED = [f"W{number}" for number in range(10)]
 THROUGH = date(2016, 12, 30)
 YEARS = (date(2017, 6, 1), date(2019, 5, 31))
@@ -39,7 +40,7 @@ YEARS = (date(2017, 6, 1), date(2019, 5, 31))
 
 @pytest.fixture(scope="module")
 def model() -> RollingPredictor:
-    return engines.load_bundle(engines.shipped_bundle())
+    return catalogue.load_bundle(shipped_bundle())
 
 
 def slice_of(one: Observed, rows: int) -> Observed:
@@ -52,13 +53,13 @@ def simulated(symbols: Sequence[str], first: date, last: date) -> list[Bars]:
 
 
 @pytest.fixture(scope="module")
-def taught(model: RollingPredictor) -> list[Observed]:
-    return [observe(one, model) for one in simulated(TEACHERS, date(2008, 1, 2), THROUGH)]
+def trained(model: RollingPredictor) -> list[Observed]:
+    return [observe(one, model) for one in simulated(TRAINED_ON, date(2008, 1, 2), THROUGH)]
 
 
 @pytest.fixture(scope="module")
-def reference(taught: list[Observed]) -> Reference:
-    return make_reference(taught, sizes=(1, 5))
+def reference(trained: list[Observed]) -> Reference:
+    return make_reference(trained, sizes=(1, 5))
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +175,7 @@ def test_a_reference_that_does_not_fit_is_a_sentence(changes: dict[str, object],
 
 
 def test_the_shipped_champion_has_a_reference_of_what_its_card_names() -> None:
-    bundle = engines.shipped_bundle()
+    bundle = shipped_bundle()
     shipped = read_reference(bundle.reference)
     assert max(shipped.session_dates) <= bundle.card.trained_through
     learned, _, held = bundle.card.trained_on.partition("held out to measure it: ")
@@ -187,7 +188,7 @@ def test_the_shipped_champion_has_a_reference_of_what_its_card_names() -> None:
 # ---------------------------------------------------------------- from the training
 
 
-def test_what_is_observed_is_what_is_forecast_from_a_history_cut_there(
+def test_what_is_observed_is_what_is_forecast_from_bars_cut_there(
     model: RollingPredictor, make_bars: Callable[..., Bars]
 ) -> None:
     bars = make_bars(sessions=140)
@@ -204,24 +205,24 @@ def test_what_is_observed_is_what_is_forecast_from_a_history_cut_there(
 
 
 def test_limits_leave_the_asked_share_of_the_trainings_windows_beyond_them(
-    reference: Reference, taught: list[Observed]
+    reference: Reference, trained: list[Observed]
 ) -> None:
-    days = [judged(reference, [one], date(2008, 8, 1), THROUGH, every=10) for one in taught]
+    days = [judged(reference, [one], date(2008, 8, 1), THROUGH, every=10) for one in trained]
     share = sum(len(alarms(found)) for found in days) / sum(map(len, days))
     assert FALSE_ALARMS / 2 < share < FALSE_ALARMS * 2
 
 
 def test_a_reference_is_made_alike_twice_and_from_fewer_symbols_has_wider_limits(
-    reference: Reference, taught: list[Observed]
+    reference: Reference, trained: list[Observed]
 ) -> None:
-    short = [slice_of(one, 700) for one in taught]
+    short = [slice_of(one, 700) for one in trained]
     assert to_json(make_reference(short, sizes=(1,))) == to_json(make_reference(short, sizes=(1,)))
     assert reference.limits[1]["return"] > reference.limits[5]["return"]
 
 
-def test_too_short_a_training_has_no_reference(taught: list[Observed]) -> None:
+def test_too_short_a_training_has_no_reference(trained: list[Observed]) -> None:
     with pytest.raises(TooFewSessions, match=r"at least 40.*earlier dates"):
-        make_reference([slice_of(one, 200) for one in taught])
+        make_reference([slice_of(one, 200) for one in trained])
 
 
 # ---------------------------------------------------------------- what it finds
@@ -248,7 +249,7 @@ def test_a_volatility_that_trebles_is_found_within_ten_sessions(
 
 
 def _wilder(bars: Bars, since: date, times: float = 3.0) -> Bars:
-    """The same history with every move from a date on so many times as large."""
+    """The same bars with every move from a date on so many times as large."""
     frame = bars.frame.copy()
     late = (frame["session_date"] >= np.datetime64(since)).to_numpy()
     for name in ("open", "high", "low", "close", "adj_close"):

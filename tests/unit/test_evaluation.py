@@ -6,30 +6,34 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from tests.support.trading import shipped_bundle
 
 from tickercast import engines
 from tickercast.domain.bars import Bars
 from tickercast.domain.evaluation import (
     BLOCK,
     _blocks,
-    backtest,
-    by,
-    compare,
+    by_group,
+    evaluation_report,
+    loss_ratio,
     losses,
     ratio_interval,
     reliability,
-    report,
+    rolling_losses,
     rolling_origins,
     sample,
     summary,
 )
-from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.frequency import DAILY
 from tickercast.errors import NoRecentBars
-from tickercast.jobs.training import evaluate as job
+from tickercast.jobs.training.evaluate import evaluate
+from tickercast.models import catalogue
 from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation, RandomWalk
 from tickercast.models.onnx import OnnxModel
 
-MakeHistory = Callable[..., Bars]
+MakeBars = Callable[..., Bars]
+HORIZON = DAILY.horizon
 FIRST, LAST = date(2022, 9, 1), date(2023, 5, 31)
 
 
@@ -37,7 +41,7 @@ class Fixed:
     """Answers the same quantiles everywhere, and remembers what it was shown."""
 
     name, version = "fixed", "1"
-    min_sessions = 61
+    horizon, min_sessions = HORIZON, 61
 
     def __init__(self, quantiles: Sequence[float]) -> None:
         self.quantiles = quantiles
@@ -50,12 +54,12 @@ class Fixed:
 
 @pytest.fixture
 def served() -> OnnxModel:
-    return OnnxModel(engines.shipped_bundle())
+    return OnnxModel(shipped_bundle())
 
 
-def test_origins_lie_in_the_range_every_so_many_sessions_with_ten_after_each(make_bars: MakeHistory) -> None:
+def test_origins_lie_in_the_range_every_so_many_sessions_with_ten_after_each(make_bars: MakeBars) -> None:
     bars = make_bars(sessions=400)
-    found = rolling_origins(bars, FIRST, date(2023, 12, 31), every=10, needed=61)
+    found = rolling_origins(bars, FIRST, date(2023, 12, 31), every=10, needed=61, horizon=HORIZON)
     cutoffs = pd.DatetimeIndex(found.cutoffs)
     assert cutoffs[0].date() == FIRST
     assert set(np.diff(found.positions)) == {10}
@@ -63,37 +67,37 @@ def test_origins_lie_in_the_range_every_so_many_sessions_with_ten_after_each(mak
     assert len(bars) - 1 - found.positions[-1] < HORIZON + 10
 
 
-def test_origins_keep_their_grid_where_a_history_is_too_short_for_the_first_ones(make_bars: MakeHistory) -> None:
+def test_origins_keep_their_grid_where_a_history_is_too_short_for_the_first_ones(make_bars: MakeBars) -> None:
     long, short = make_bars(sessions=400), make_bars(sessions=260)
-    every = rolling_origins(long, FIRST, LAST, every=10, needed=61).cutoffs
-    some = rolling_origins(short, FIRST, LAST, every=10, needed=120).cutoffs
+    every = rolling_origins(long, FIRST, LAST, every=10, needed=61, horizon=HORIZON).cutoffs
+    some = rolling_origins(short, FIRST, LAST, every=10, needed=120, horizon=HORIZON).cutoffs
     assert 0 < len(some) < len(every)
     assert set(some) <= set(every)
 
 
-def test_a_model_sees_nothing_after_its_origin(make_bars: MakeHistory) -> None:
+def test_a_model_sees_nothing_after_its_origin(make_bars: MakeBars) -> None:
     model = Fixed(np.zeros(len(QUANTILES)))
-    backtest({"fixed": model}, [make_bars()], FIRST, LAST)
-    cutoffs = rolling_origins(make_bars(), FIRST, LAST, every=10, needed=61).cutoffs.tolist()
+    rolling_losses({"fixed": model}, [make_bars()], FIRST, LAST)
+    cutoffs = rolling_origins(make_bars(), FIRST, LAST, every=10, needed=61, horizon=HORIZON).cutoffs.tolist()
     assert [known.cutoff for known in model.seen] == cutoffs
 
 
 @pytest.mark.parametrize("model", ["served", "ewma-t", "historical-simulation", "random-walk"])
-def test_another_future_changes_no_forecast(make_bars: MakeHistory, served: OnnxModel, model: str) -> None:
+def test_another_future_changes_no_forecast(make_bars: MakeBars, served: OnnxModel, model: str) -> None:
     judged = (
         served if model == "served" else {m.name: m for m in (EwmaT(), HistoricalSimulation(), RandomWalk())}[model]
     )
     bars = make_bars(sessions=600)
-    found = rolling_origins(bars, FIRST, LAST, every=10, needed=251)
+    found = rolling_origins(bars, FIRST, LAST, every=10, needed=251, horizon=HORIZON)
     frame = bars.frame.copy()
     after = frame.index > found.positions[0]
     prices = ["open", "high", "low", "close", "adj_close"]
     frame.loc[after, prices] = frame.loc[after, prices] * 3
-    shifted = rolling_origins(Bars("MSFT", frame), FIRST, LAST, every=10, needed=251)
+    shifted = rolling_origins(Bars("MSFT", frame), FIRST, LAST, every=10, needed=251, horizon=HORIZON)
     np.testing.assert_array_equal(judged.predict(found.known()[:1]), judged.predict(shifted.known()[:1]))
 
 
-def test_ewma_fhs_learns_from_nothing_after_its_date(make_bars: MakeHistory) -> None:
+def test_ewma_fhs_learns_from_nothing_after_its_date(make_bars: MakeBars) -> None:
     bars = make_bars(sessions=600)
     frame = bars.frame.copy()
     frame.loc[frame["session_date"] >= pd.Timestamp(FIRST), "adj_close"] *= 2
@@ -102,9 +106,9 @@ def test_ewma_fhs_learns_from_nothing_after_its_date(make_bars: MakeHistory) -> 
     np.testing.assert_array_equal(EwmaFhs.fit([Bars("MSFT", frame)], through).quantiles, expected)
 
 
-def test_losses_are_those_worked_by_hand(make_bars: MakeHistory) -> None:
+def test_losses_are_those_worked_by_hand(make_bars: MakeBars) -> None:
     bars = make_bars()
-    found = rolling_origins(bars, FIRST, FIRST, every=10, needed=61)
+    found = rolling_origins(bars, FIRST, FIRST, every=10, needed=61, horizon=HORIZON)
     quantiles = np.array(np.broadcast_to(np.linspace(-0.12, 0.12, 13), (1, HORIZON, 13)))
     row = losses(found, quantiles).iloc[3]
     unit = found.sigma60[0] * 2
@@ -121,19 +125,19 @@ def test_losses_are_those_worked_by_hand(make_bars: MakeHistory) -> None:
     assert row["error"] == pytest.approx(actual)
 
 
-def test_the_random_walk_is_as_good_as_naive_and_as_itself(make_bars: MakeHistory) -> None:
-    tables = backtest(
+def test_the_random_walk_is_as_good_as_naive_and_as_itself(make_bars: MakeBars) -> None:
+    tables = rolling_losses(
         {"random-walk": RandomWalk(), "other": Fixed(np.linspace(-0.1, 0.1, 13))}, [make_bars()], FIRST, LAST
     )
-    told = summary(tables["random-walk"])
-    assert told["mae_vs_naive"] == told["rmse_vs_naive"] == 1
-    assert told["n"] == len(tables["other"]) / HORIZON
-    assert compare(tables["random-walk"], tables["random-walk"], "sp") == (1, 1, 1)
+    made = summary(tables["random-walk"])
+    assert made["mae_vs_naive"] == made["rmse_vs_naive"] == 1
+    assert made["n"] == len(tables["other"]) / HORIZON
+    assert loss_ratio(tables["random-walk"], tables["random-walk"], "sp") == (1, 1, 1)
 
 
-def test_a_gaussian_walk_is_covered_as_often_as_the_cone_says(make_bars: MakeHistory) -> None:
+def test_a_gaussian_walk_is_covered_as_often_as_the_cone_says(make_bars: MakeBars) -> None:
     series = [make_bars(f"S{seed}", seed=seed, sessions=600) for seed in range(20)]
-    table = backtest({"random-walk": RandomWalk()}, series, FIRST, LAST)["random-walk"]
+    table = rolling_losses({"random-walk": RandomWalk()}, series, FIRST, LAST)["random-walk"]
     assert summary(table)["coverage_80"] == pytest.approx(0.8, abs=0.03)
     np.testing.assert_allclose(reliability(table), QUANTILES, atol=0.04)
 
@@ -155,32 +159,33 @@ def test_the_interval_knows_that_errors_of_one_day_are_one_error() -> None:
     assert high - low == pytest.approx(alone_high - alone_low, rel=0.2)
 
 
-def test_tables_of_other_origins_are_not_compared(make_bars: MakeHistory) -> None:
+def test_tables_of_other_origins_are_not_compared(make_bars: MakeBars) -> None:
     one, other = (
-        backtest({"random-walk": RandomWalk()}, [make_bars()], FIRST, LAST, every=n)["random-walk"] for n in (10, 5)
+        rolling_losses({"random-walk": RandomWalk()}, [make_bars()], FIRST, LAST, every=n)["random-walk"]
+        for n in (10, 5)
     )
     with pytest.raises(ValueError, match="origins differ"):
-        compare(one, other, "sp")
+        loss_ratio(one, other, "sp")
 
 
-def test_the_report_has_the_keys_of_its_contract(make_bars: MakeHistory) -> None:
+def test_the_report_has_the_keys_of_its_contract(make_bars: MakeBars) -> None:
     models = {"judged": Fixed(np.linspace(-0.1, 0.1, 13)), "random-walk": RandomWalk(), "ewma-t": EwmaT()}
-    told = report(backtest(models, [make_bars()], FIRST, LAST))
-    assert told["model"] == "judged"
+    made = evaluation_report(rolling_losses(models, [make_bars()], FIRST, LAST))
+    assert made["model"] == "judged"
     overall = {"n", "sp", "w80", "w95", "coverage_80", "coverage_95", "mae_vs_naive", "rmse_vs_naive"}
-    assert overall <= set(told["overall"])
-    assert {peer: set(losses) for peer, losses in told["ratios"].items()} == {
+    assert overall <= set(made["overall"])
+    assert {baseline: set(losses) for baseline, losses in made["ratios"].items()} == {
         "random-walk": {"sp", "w95"},
         "ewma-t": {"sp", "w95"},
     }
-    assert set(told["by_year"]) == {"2022", "2023"}
-    assert list(told["by_step"]) == [str(step) for step in range(1, 11)]
-    assert all(low <= ratio <= high for peer in told["ratios"].values() for ratio, low, high in peer.values())
+    assert set(made["by_year"]) == {"2022", "2023"}
+    assert list(made["by_step"]) == [str(step) for step in range(1, 11)]
+    assert all(low <= ratio <= high for losses in made["ratios"].values() for ratio, low, high in losses.values())
 
 
-def test_years_add_up_to_the_whole(make_bars: MakeHistory) -> None:
-    table = backtest({"random-walk": RandomWalk()}, [make_bars()], FIRST, LAST)["random-walk"]
-    parts = by(table, "year").values()
+def test_years_add_up_to_the_whole(make_bars: MakeBars) -> None:
+    table = rolling_losses({"random-walk": RandomWalk()}, [make_bars()], FIRST, LAST)["random-walk"]
+    parts = by_group(table, "year").values()
     assert sum(part["n"] for part in parts) == summary(table)["n"]
     weighed = sum(part["sp"] * part["n"] for part in parts) / summary(table)["n"]
     assert weighed == pytest.approx(summary(table)["sp"])
@@ -189,11 +194,11 @@ def test_years_add_up_to_the_whole(make_bars: MakeHistory) -> None:
 def drawn(series: Sequence[Bars], windows: int | None) -> dict[str, set[tuple[str, pd.Timestamp]]]:
     """The origins that each of two models was held to."""
     models = {"random-walk": RandomWalk(), "fixed": Fixed(np.linspace(-0.1, 0.1, 13))}
-    tables = backtest(models, series, FIRST, LAST, windows=windows)
+    tables = rolling_losses(models, series, FIRST, LAST, windows=windows)
     return {name: set(zip(table["symbol"], table["cutoff"], strict=True)) for name, table in tables.items()}
 
 
-def test_a_sample_is_the_same_for_every_model_and_whatever_the_order_of_symbols(make_bars: MakeHistory) -> None:
+def test_a_sample_is_the_same_for_every_model_and_whatever_the_order_of_symbols(make_bars: MakeBars) -> None:
     series = [make_bars(f"S{seed}", seed=seed) for seed in range(4)]
     found = drawn(series, 12)
     assert found["random-walk"] == found["fixed"]
@@ -202,15 +207,15 @@ def test_a_sample_is_the_same_for_every_model_and_whatever_the_order_of_symbols(
     assert {symbol for symbol, _ in found["fixed"]} == {"S0", "S1", "S2", "S3"}
 
 
-def test_a_smaller_sample_is_a_part_of_a_greater_one_and_the_greatest_is_everything(make_bars: MakeHistory) -> None:
+def test_a_smaller_sample_is_a_part_of_a_greater_one_and_the_greatest_is_everything(make_bars: MakeBars) -> None:
     series = [make_bars(f"S{seed}", seed=seed) for seed in range(3)]
     few, more, every = (drawn(series, windows)["fixed"] for windows in (5, 20, None))
     assert few < more < every
     assert drawn(series, 10_000)["fixed"] == every
 
 
-def test_a_sample_holds_each_origin_with_what_followed_it(make_bars: MakeHistory) -> None:
-    whole = rolling_origins(make_bars(), FIRST, LAST, every=10, needed=61)
+def test_a_sample_holds_each_origin_with_what_followed_it(make_bars: MakeBars) -> None:
+    whole = rolling_origins(make_bars(), FIRST, LAST, every=10, needed=61, horizon=HORIZON)
     (part,) = sample([whole], 7)
     at = np.searchsorted(whole.positions, part.positions)
     assert len(at) == 7
@@ -219,12 +224,12 @@ def test_a_sample_holds_each_origin_with_what_followed_it(make_bars: MakeHistory
     np.testing.assert_array_equal(whole.cutoffs[at], part.cutoffs)
 
 
-def test_a_sample_has_an_interval_though_symbols_and_blocks_are_nearly_empty(make_bars: MakeHistory) -> None:
+def test_a_sample_has_an_interval_though_symbols_and_blocks_are_nearly_empty(make_bars: MakeBars) -> None:
     series = [make_bars(f"S{seed}", seed=seed) for seed in range(9)]
     models = {"random-walk": RandomWalk(), "ewma-t": EwmaT()}
     for windows in (1, 2, 5):
-        tables = backtest(models, series, FIRST, LAST, windows=windows)
-        ratio, low, high = compare(tables["random-walk"], tables["ewma-t"], "sp")
+        tables = rolling_losses(models, series, FIRST, LAST, windows=windows)
+        ratio, low, high = loss_ratio(tables["random-walk"], tables["ewma-t"], "sp")
         assert 0.5 < low <= ratio <= high < 2
 
 
@@ -237,25 +242,30 @@ def test_blocks_are_of_thirty_sessions_however_few_are_drawn(share: float) -> No
     np.testing.assert_array_equal(blocks, pd.factorize(np.arange(600)[kept] // BLOCK)[0])
 
 
-def test_progress_is_told_within_a_symbol_and_ends_at_its_total(make_bars: MakeHistory) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_is_reported_within_a_symbol_and_ends_at_its_total(make_bars: MakeBars) -> None:
+    reported: list[tuple[int, int]] = []
     models = {"random-walk": RandomWalk(), "ewma-t": EwmaT()}
-    tables = backtest(models, [make_bars()], FIRST, LAST, on_progress=lambda *step: told.append(step))
+    tables = rolling_losses(models, [make_bars()], FIRST, LAST, on_progress=lambda *step: reported.append(step))
     total = 2 * len(tables["ewma-t"]) // HORIZON
-    assert told[-1] == (total, total)
-    assert len(told) > 2
-    assert told == sorted(told)
+    assert reported[-1] == (total, total)
+    assert len(reported) > 2
+    assert reported == sorted(reported)
 
 
-def test_constant_prices_are_left_out(make_bars: MakeHistory) -> None:
+def test_constant_prices_are_left_out(make_bars: MakeBars) -> None:
     prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), 1.0)
     peg = Bars("PEG", make_bars().frame.assign(**prices))
-    assert backtest({"random-walk": RandomWalk()}, [peg], FIRST, LAST)["random-walk"].empty
+    assert rolling_losses({"random-walk": RandomWalk()}, [peg], FIRST, LAST)["random-walk"].empty
 
 
 def test_a_range_without_an_origin_is_a_sentence(tmp_path: Path, price_folder: Callable[..., Path]) -> None:
     source = engines.market_data(str(price_folder(sessions=600)))
     with pytest.raises(NoRecentBars, match="Name other dates"):
-        job.backtest(
-            source, ["MSFT"], date(2023, 7, 20), LAST, models={"random-walk": RandomWalk()}, peers=engines.peers
+        evaluate(
+            source,
+            ["MSFT"],
+            date(2023, 7, 20),
+            LAST,
+            models={"random-walk": RandomWalk()},
+            baselines=catalogue.evaluation_baselines,
         )

@@ -1,11 +1,12 @@
-from dataclasses import replace
+"""The fan of a forecast, as a terminal shows it."""
+
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from tickercast.jobs.requests.results import Forecast
+from tickercast.domain.forecast import Forecast, Step
 from tickercast.show.fan import NARROWEST, fan
 
 CUTOFF = date(2023, 7, 21)
@@ -16,19 +17,19 @@ def made(last_close: float = 100.0, width: float = 0.1) -> Forecast:
     def at(step: int, part: float) -> float:
         return last_close * (1 + part * width * step / 10)
 
-    steps: list[dict[str, Any]] = [
-        {
-            "step": step,
-            "target_date": CUTOFF + timedelta(days=step),
-            "close_median": last_close,
-            "close_lo_80": at(step, -0.5),
-            "close_hi_80": at(step, 0.5),
-            "close_lo_95": at(step, -1.0),
-            "close_hi_95": at(step, 1.0),
-        }
+    steps = tuple(
+        Step(
+            step,
+            CUTOFF + timedelta(days=step),
+            close_median=last_close,
+            close_lo_80=at(step, -0.5),
+            close_hi_80=at(step, 0.5),
+            close_lo_95=at(step, -1.0),
+            close_hi_95=at(step, 1.0),
+        )
         for step in range(1, 11)
-    ]
-    return Forecast("MSFT", CUTOFF, last_close, "lstm", "3", "ohlc/x.csv", 5, steps)
+    )
+    return Forecast("MSFT", CUTOFF, last_close, steps, "lstm", "3")
 
 
 def lines(*words: Any) -> list[str]:
@@ -83,7 +84,7 @@ def test_a_price_that_never_moves_is_no_division_by_zero() -> None:
 
 
 def test_prices_far_below_one_are_labelled_by_their_digits() -> None:
-    drawn = lines(replace(made(last_close=0.00012)), [0.00012], {})
+    drawn = lines(made(last_close=0.00012), [0.00012], {})
     assert drawn[0].lstrip().startswith("0.000132")
 
 

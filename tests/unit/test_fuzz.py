@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support import nasty
 
-from tickercast import config, engines
+from tickercast import config
+from tickercast.app import App
 from tickercast.domain.bars import Reading
 from tickercast.domain.price_files import read_csv
 from tickercast.domain.symbols import parse_symbol
@@ -25,7 +26,7 @@ LONGEST_SENTENCE = 600
 
 
 def read(data: bytes, symbol: str | None) -> Reading:
-    """Reads a file; what it is refused for is held to be one sentence."""
+    """Read a file; the reason why it is refused has to be one sentence."""
     try:
         reading = read_csv(data, symbol=symbol)
     except Permanent as error:
@@ -126,11 +127,8 @@ HEADERS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1
 
 @pytest.fixture
 def door(workspace: Path) -> tuple[Any, Warehouse]:
-    settings = config.load()
-    warehouse = engines.warehouse(settings)
-    engines.provisioned(engines.object_store(settings, announce=False), warehouse)
     source = config.resource("cloud_function") / "main.py"
-    return create_app("forecast", str(source), "cloudevent").test_client(), warehouse
+    return create_app("forecast", str(source), "cloudevent").test_client(), App().warehouse
 
 
 @settings(

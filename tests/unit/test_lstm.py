@@ -18,7 +18,7 @@ from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.recipe import Recipe
 from tickercast.domain.reference import observe
 from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol, UsageError
-from tickercast.jobs.training.train import evaluate, measures, train
+from tickercast.jobs.training.train import evaluate_unseen, measures, train
 from tickercast.models.baselines import EwmaT
 from tickercast.models.onnx import OnnxModel
 
@@ -146,7 +146,7 @@ def test_the_same_data_and_seeds_give_the_same_model_curves_and_measures(trained
         assert again.curves[name] == pytest.approx(curve, abs=1e-3), name
     np.testing.assert_allclose(again.predict(series), trained.predict(series), rtol=1e-3)
     first, second = (
-        measures(evaluate(model, [EwmaT()], series, THROUGH, date(2023, 12, 31))) for model in (trained, again)
+        measures(evaluate_unseen(model, [EwmaT()], series, THROUGH, date(2023, 12, 31))) for model in (trained, again)
     )
     assert second == pytest.approx(first, abs=1e-3)
 
@@ -166,21 +166,21 @@ def test_training_stops_early_and_keeps_the_best_epoch(series: list[Bars]) -> No
     assert losses[-1] >= min(losses[:-1])
 
 
-def test_an_attempt_is_worth_what_a_training_states(trained: Any, series: list[Bars]) -> None:
+def test_the_loss_of_a_recipe_is_what_a_training_states(trained: Any, series: list[Bars]) -> None:
     seen: list[Any] = []
-    loss = prepare(series, trained_through=THROUGH).attempt(TINY, [1, 2], seen.append)
+    loss = prepare(series, trained_through=THROUGH).validation_loss(TINY, [1, 2], seen.append)
     assert round(loss, 6) == pytest.approx(trained.parameters["validation_sp"], rel=1e-3)
     assert [(epoch.fold, epoch.seed, epoch.share) for epoch in seen] == [(0, 1, 0.5), (0, 1, 1), (1, 2, 0.5), (1, 2, 1)]
     assert [epoch.losses["val_z_loss"] for epoch in seen[:2]] == pytest.approx(trained.curves["seed_1/val_z_loss"])
     assert seen[1].ratio <= seen[0].ratio < 1.1
 
 
-def test_what_is_raised_after_an_epoch_ends_an_attempt(series: list[Bars]) -> None:
+def test_what_is_raised_after_an_epoch_ends_a_training(series: list[Bars]) -> None:
     def stop(epoch: Any) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(series, trained_through=THROUGH).attempt(TINY, [1, 2], stop)
+        prepare(series, trained_through=THROUGH).validation_loss(TINY, [1, 2], stop)
 
 
 def test_training_reports_its_progress(series: list[Bars]) -> None:
@@ -268,7 +268,7 @@ def test_smoothed_factors_never_let_quantiles_cross() -> None:
         assert (np.diff(reach[:, :7]) < 1e-9).all()
 
 
-def test_too_little_to_learn_from_is_said(make_bars: Callable[..., Bars]) -> None:
+def test_too_little_to_learn_from_is_a_sentence(make_bars: Callable[..., Bars]) -> None:
     with pytest.raises(TooFewSessions, match="has 101 sessions"):
         fit([make_bars(sessions=95)], trained_through=date(2030, 1, 1), seeds=[1])
     with pytest.raises(TooFewSessions, match="hold some back"):
@@ -276,7 +276,7 @@ def test_too_little_to_learn_from_is_said(make_bars: Callable[..., Bars]) -> Non
 
 
 class Source:
-    """Market data that has the given histories."""
+    """Market data that has the given bars."""
 
     name = "given"
 
@@ -298,17 +298,17 @@ def test_the_job_trains_measures_on_later_dates_and_reports_failures(series: lis
         date(2023, 12, 31),
         THROUGH,
         fit=lambda *args, **more: trained,
-        peers=lambda series, through: [EwmaT()],
+        baselines=lambda series, through: [EwmaT()],
         on_failure=lambda symbol, reason: failed.append(symbol),
     )
     assert failed == ["NONE"]
-    tables = evaluate(trained, [EwmaT()], series, THROUGH, date(2023, 12, 31))
+    tables = evaluate_unseen(trained, [EwmaT()], series, THROUGH, date(2023, 12, 31))
     assert bundle.card.metrics == measures(tables)
     assert bundle.card.metrics["n"] == 2 * 14
     assert 0.5 < bundle.card.metrics["sp_vs_ewma_t"] < 1.5
 
 
-def test_the_job_keeps_a_reference_of_the_teachers_up_to_the_last_date_learned_from(
+def test_the_job_keeps_a_reference_of_its_training_bars_up_to_the_last_date_learned_from(
     series: list[Bars], crypto: list[Bars], trained: Any
 ) -> None:
     bundle = train(
@@ -318,7 +318,7 @@ def test_the_job_keeps_a_reference_of_the_teachers_up_to_the_last_date_learned_f
         date(2023, 12, 31),
         THROUGH,
         fit=lambda *args, **more: trained,
-        peers=lambda series, through: [EwmaT()],
+        baselines=lambda series, through: [EwmaT()],
     )
     reference = read_reference(bundle.reference)
     assert set(reference.symbols) == {"AAA", "BBB"}
@@ -344,8 +344,8 @@ class Registry:
 def test_the_job_registers_data_curves_figures_and_the_network(series: list[Bars], trained: Any) -> None:
     registry, drawn = Registry(), []
 
-    def picture(report: Any, peers: Any) -> bytes:
-        drawn.append((report["model"], list(peers)))
+    def picture(report: Any, baselines: Any) -> bytes:
+        drawn.append((report["model"], list(baselines)))
         return b"a picture"
 
     train(
@@ -355,7 +355,7 @@ def test_the_job_registers_data_curves_figures_and_the_network(series: list[Bars
         date(2023, 12, 31),
         THROUGH,
         fit=lambda *args, **more: trained,
-        peers=lambda series, through: [EwmaT()],
+        baselines=lambda series, through: [EwmaT()],
         registry=registry,
         picture=picture,
     )
@@ -368,9 +368,9 @@ def test_the_job_registers_data_curves_figures_and_the_network(series: list[Bars
     assert record.datasets["training"].sha256 != record.datasets["evaluation"].sha256
     assert record.artifacts["backtest.png"] == b"a picture"
     assert drawn == [("tickercast-lstm", ["ewma-t"])]
-    told = json.loads(record.artifacts["backtest.json"])
-    assert told["overall"]["n"] == 28
-    assert set(told["by_symbol"]) == {"AAA", "BBB"}
+    report = json.loads(record.artifacts["backtest.json"])
+    assert report["overall"]["n"] == 28
+    assert set(report["by_symbol"]) == {"AAA", "BBB"}
 
 
 def test_the_job_hands_the_recipe_to_the_training(series: list[Bars], trained: Any) -> None:
@@ -382,13 +382,13 @@ def test_the_job_hands_the_recipe_to_the_training(series: list[Bars], trained: A
         date(2023, 12, 31),
         THROUGH,
         fit=lambda *args, **more: seen.update(more) or trained,
-        peers=lambda series, through: [EwmaT()],
+        baselines=lambda series, through: [EwmaT()],
         recipe=TINY,
     )
     assert seen["recipe"] == TINY
 
 
-def test_symbols_held_out_measure_the_model_and_crypto_is_measured_apart(
+def test_symbols_held_out_evaluate_the_model_and_crypto_is_evaluated_apart(
     series: list[Bars], crypto: list[Bars], trained: Any
 ) -> None:
     learned: list[str] = []
@@ -405,14 +405,14 @@ def test_symbols_held_out_measure_the_model_and_crypto_is_measured_apart(
         date(2023, 12, 31),
         THROUGH,
         fit=fit,
-        peers=lambda series, through: [EwmaT()],
+        baselines=lambda series, through: [EwmaT()],
         hold_out=2,
     )
     assert learned == ["AAA", *(bars.symbol for bars in crypto)]
     assert bundle.card.hold_out == 2
-    assert "held out to measure it: BBB" in bundle.card.trained_on
+    assert "held out for evaluation: BBB" in bundle.card.trained_on
     assert bundle.card.metrics["n"] == 14
-    own = evaluate(trained, [EwmaT()], crypto, THROUGH, date(2023, 12, 31))
+    own = evaluate_unseen(trained, [EwmaT()], crypto, THROUGH, date(2023, 12, 31))
     assert bundle.card.metrics["crypto_sp"] == measures(own)["sp"]
 
 
@@ -426,7 +426,7 @@ def test_holding_out_all_or_none_is_refused(series: list[Bars], hold_out: int) -
             date(2023, 12, 31),
             THROUGH,
             fit=lambda *args, **more: None,  # type: ignore[arg-type, return-value]
-            peers=lambda series, through: [],
+            baselines=lambda series, through: [],
             hold_out=hold_out,
         )
 
@@ -440,5 +440,5 @@ def test_the_job_refuses_when_no_symbol_is_known() -> None:
             THROUGH,
             THROUGH,
             fit=lambda *args, **more: pytest.fail("fitted"),
-            peers=lambda series, through: pytest.fail("compared"),
+            baselines=lambda series, through: pytest.fail("compared"),
         )

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from datetime import date
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from tickercast.domain.drift import COLUMNS, MARGINS, Reference, to_json
-from tickercast.domain.model_card import CHAMPION, Bundle, ModelCard
+from tickercast.domain.forecast import Role
+from tickercast.domain.model_card import CHAMPION, Bundle, ModelCard, Pointer, ServedModel
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
-from tickercast.jobs.champion.model_store import point_champion, read_champion, read_reference, write_bundle
+from tickercast.model_store import ModelStore
 
 
 class MemoryStore:
@@ -75,112 +77,185 @@ def store() -> MemoryStore:
     return MemoryStore()
 
 
-def test_what_is_published_and_pointed_at_is_what_is_read(store: MemoryStore) -> None:
-    write_bundle(store, make_bundle())
-    point_champion(store, "tickercast-lstm", "3")
-    assert read_champion(store) == make_bundle()
+@pytest.fixture
+def models(store: MemoryStore) -> ModelStore:
+    return ModelStore(store, Path("nothing is shipped"))
 
 
-def test_the_network_is_written_before_the_card(store: MemoryStore) -> None:
-    write_bundle(store, make_bundle())
+def at(version: str) -> Pointer:
+    return Pointer(name="tickercast-lstm", version=version)
+
+
+def test_what_is_published_and_pointed_at_is_what_is_read(models: ModelStore) -> None:
+    models.write(make_bundle())
+    models.point(at("3"))
+    assert models.champion() == make_bundle()
+
+
+def test_the_network_is_written_before_the_card(models: ModelStore, store: MemoryStore) -> None:
+    models.write(make_bundle())
     assert list(store.objects) == ["models/tickercast-lstm/3/model.onnx", "models/tickercast-lstm/3/model.json"]
 
 
-def test_the_reference_is_written_before_the_card_and_read_back(store: MemoryStore) -> None:
+def test_the_reference_is_written_before_the_card_and_read_back(models: ModelStore, store: MemoryStore) -> None:
     reference = small_reference()
     bundle = make_bundle().referred(to_json(reference))
-    write_bundle(store, bundle)
+    models.write(bundle)
     where = "models/tickercast-lstm/3/"
     assert list(store.objects) == [f"{where}model.onnx", f"{where}reference.json", f"{where}model.json"]
-    assert read_reference(store, bundle.card) == reference
+    assert models.reference(bundle.card) == reference
 
 
-def test_a_reference_that_is_corrupt_missing_or_was_never_made_is_a_sentence(store: MemoryStore) -> None:
+def test_a_reference_that_is_corrupt_missing_or_was_never_made_is_a_sentence(
+    models: ModelStore, store: MemoryStore
+) -> None:
     bundle = make_bundle().referred(to_json(small_reference()))
     with pytest.raises(UsageError, match=r"tickercast-lstm 3 has no reference.*newer version"):
-        read_reference(store, make_bundle().card)
+        models.reference(make_bundle().card)
     with pytest.raises(BundleError, match="its card names one"):
-        read_reference(store, bundle.card)
+        models.reference(bundle.card)
     store.write("models/tickercast-lstm/3/reference.json", b"{}")
     with pytest.raises(BundleError, match="reference file of tickercast-lstm 3 has sha256"):
-        read_reference(store, bundle.card)
+        models.reference(bundle.card)
 
 
-def test_a_bundle_whose_reference_was_not_read_is_not_published(store: MemoryStore) -> None:
+def test_a_bundle_whose_reference_was_not_read_is_not_published(models: ModelStore, store: MemoryStore) -> None:
     bundle = make_bundle().referred(to_json(small_reference()))
     with pytest.raises(BundleError, match="not at hand"):
-        write_bundle(store, Bundle(bundle.onnx, bundle.card))
+        models.write(Bundle(bundle.onnx, bundle.card))
     assert not store.objects
 
 
-def test_publishing_twice_changes_nothing(store: MemoryStore) -> None:
-    write_bundle(store, make_bundle())
-    write_bundle(store, make_bundle())
+def test_publishing_twice_changes_nothing(models: ModelStore, store: MemoryStore) -> None:
+    models.write(make_bundle())
+    models.write(make_bundle())
     assert {name: store.generation(name) for name in store.objects} == dict.fromkeys(store.objects, 1)
 
 
-def test_a_published_version_is_never_changed(store: MemoryStore) -> None:
-    write_bundle(store, make_bundle())
+def test_a_published_version_is_never_changed(models: ModelStore, store: MemoryStore) -> None:
+    models.write(make_bundle())
     with pytest.raises(BundleError, match="exists with other content"):
-        write_bundle(store, make_bundle(onnx=b"another network"))
+        models.write(make_bundle(onnx=b"another network"))
     assert store.read("models/tickercast-lstm/3/model.onnx") == b"a network"
 
 
-def test_a_bundle_without_a_version_is_not_published(store: MemoryStore) -> None:
+def test_a_bundle_without_a_version_is_not_published(models: ModelStore, store: MemoryStore) -> None:
     with pytest.raises(BundleError, match="no version"):
-        write_bundle(store, make_bundle(version=""))
+        models.write(make_bundle(version=""))
     assert not store.objects
 
 
-def test_rolling_back_is_pointing_at_an_older_version(store: MemoryStore) -> None:
+def test_rolling_back_is_pointing_at_an_older_version(models: ModelStore) -> None:
     for version in ("3", "4"):
-        write_bundle(store, make_bundle(version))
-        point_champion(store, "tickercast-lstm", version)
-    point_champion(store, "tickercast-lstm", "3")
-    assert read_champion(store).card.version == "3"
+        models.write(make_bundle(version))
+        models.point(at(version))
+    models.point(at("3"))
+    assert models.champion().card.version == "3"
 
 
-def test_the_pointer_does_not_move_to_a_version_that_is_not_there(store: MemoryStore) -> None:
-    write_bundle(store, make_bundle())
-    point_champion(store, "tickercast-lstm", "3")
+def test_the_pointer_does_not_move_to_a_version_that_is_not_there(models: ModelStore) -> None:
+    models.write(make_bundle())
+    models.point(at("3"))
     with pytest.raises(ModelUnavailable, match="tickercast-lstm 4"):
-        point_champion(store, "tickercast-lstm", "4")
-    assert read_champion(store).card.version == "3"
+        models.point(at("4"))
+    assert models.champion().card.version == "3"
 
 
 @pytest.mark.parametrize("decided_at", [0, 1])
-def test_the_pointer_does_not_move_where_somebody_has_moved_it_since(store: MemoryStore, decided_at: int) -> None:
+def test_the_pointer_does_not_move_where_somebody_has_moved_it_since(models: ModelStore, decided_at: int) -> None:
     for version in ("3", "4", "5"):
-        write_bundle(store, make_bundle(version))
+        models.write(make_bundle(version))
     for version in ("3", "4"):
-        point_champion(store, "tickercast-lstm", version)
+        models.point(at(version))
     with pytest.raises(PreconditionFailed, match=r"5 is not served.*tickercast models"):
-        point_champion(store, "tickercast-lstm", "5", replacing=decided_at)
-    assert read_champion(store).card.version == "4"
+        models.point(at("5"), replacing=decided_at)
+    assert models.champion().card.version == "4"
 
 
-def test_the_pointer_does_not_move_to_a_corrupt_version(store: MemoryStore) -> None:
-    write_bundle(store, make_bundle())
+def test_the_pointer_does_not_move_to_a_corrupt_version(models: ModelStore, store: MemoryStore) -> None:
+    models.write(make_bundle())
     store.write("models/tickercast-lstm/3/model.onnx", b"a netw0rk")
     with pytest.raises(BundleError, match="sha256"):
-        point_champion(store, "tickercast-lstm", "3")
+        models.point(at("3"))
     assert not store.generation(CHAMPION)
 
 
-def test_a_folder_that_holds_another_version_is_refused(store: MemoryStore) -> None:
-    write_bundle(store, make_bundle())
+def test_a_folder_that_holds_another_version_is_refused(models: ModelStore, store: MemoryStore) -> None:
+    models.write(make_bundle())
     for name in ("model.onnx", "model.json"):
         store.write(f"models/tickercast-lstm/9/{name}", store.read(f"models/tickercast-lstm/3/{name}"))
     with pytest.raises(BundleError, match="holds tickercast-lstm 3"):
-        point_champion(store, "tickercast-lstm", "9")
+        models.point(at("9"))
 
 
-def test_nothing_published_may_be_there_later(store: MemoryStore) -> None:
+def test_nothing_published_may_be_there_later(models: ModelStore) -> None:
     with pytest.raises(ModelUnavailable, match=CHAMPION):
-        read_champion(store)
+        models.champion()
 
 
-def test_a_pointer_that_does_not_parse_is_refused(store: MemoryStore) -> None:
+def test_a_pointer_that_does_not_parse_is_refused(models: ModelStore, store: MemoryStore) -> None:
     store.write(CHAMPION, b"{}")
     with pytest.raises(BundleError, match="does not parse"):
-        read_champion(store)
+        models.champion()
+
+
+# ---------------------------------------------------------------- the pointer
+
+COMPANION = ServedModel(name="garch", version="1", role=Role.COMPANION)
+
+
+def test_a_new_champion_keeps_its_companions_and_replaces_the_shadow(models: ModelStore) -> None:
+    for version in ("3", "4", "5"):
+        models.write(make_bundle(version))
+    third = Pointer(name="tickercast-lstm", version="3", served=(*at("3").served, COMPANION))
+    models.point(third)
+    fourth = models.pointer().pointing("4", shadow="3")
+    models.point(fourth)
+    models.point(models.pointer().pointing("5", shadow="4"))
+    served = models.pointer().served
+    assert [(beside.name, beside.version, beside.role) for beside in served] == [
+        ("random-walk", "1", Role.BASELINE),
+        ("garch", "1", Role.COMPANION),
+        ("tickercast-lstm", "4", Role.SHADOW),
+    ]
+    assert models.pointer().shadow == "4"
+
+
+def test_rolling_back_takes_the_version_before_and_ends_the_shadow(models: ModelStore) -> None:
+    for version in ("2", "3", "10"):
+        models.write(make_bundle(version))
+    models.point(at("10").pointing("10", shadow="3"))
+    assert models.rollback().card.version == "3"
+    assert models.pointer().shadow == ""
+    assert models.rollback("10").card.version == "10"
+    assert models.versions("tickercast-lstm") == ["2", "3", "10"]
+
+
+@pytest.mark.parametrize(("to", "needed"), [("9", "version 9"), (None, "an older version")])
+def test_rolling_back_to_what_is_not_there_is_a_sentence(models: ModelStore, to: str | None, needed: str) -> None:
+    models.write(make_bundle("3"))
+    models.point(at("3"))
+    with pytest.raises(UsageError, match=f"{needed} was needed to roll back to.*--to"):
+        models.rollback(to)
+
+
+def test_pointing_twice_at_the_same_models_is_a_change_that_a_store_of_contents_notices(
+    models: ModelStore, store: MemoryStore
+) -> None:
+    models.write(make_bundle())
+    models.point(at("3"))
+    models.point(at("3"))
+    first, second = (Pointer.model_validate_json(content) for content in store.objects[CHAMPION])
+    assert first != second
+    assert first.same_as(second)
+
+
+@pytest.mark.parametrize("shadow", ["", "2"])
+def test_a_pointer_of_the_first_edition_is_read_with_its_shadow(
+    models: ModelStore, store: MemoryStore, shadow: str
+) -> None:
+    store.write(CHAMPION, f'{{"name": "tickercast-lstm", "version": "3", "shadow": "{shadow}"}}'.encode())
+    pointer = models.pointer()
+    assert (pointer.version, pointer.shadow) == ("3", shadow)
+    assert pointer.served[0].role is Role.BASELINE
+    assert pointer.same_as(at("3").pointing("3", shadow=shadow))

@@ -11,8 +11,8 @@ from tickercast.domain import features
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import stored
 from tickercast.domain.model_card import Bundle, Pointer, read_bundle
+from tickercast.domain.model_page import describe
 from tickercast.errors import BundleError, TooFewSessions
-from tickercast.jobs.training.train import describe
 from tickercast.models.onnx import BATCH, OnnxModel
 
 SHIPPED = Path(features.__file__).parents[1] / "shipped/models"

@@ -1,3 +1,5 @@
+"""A price file: what is read, what is refused and in which words, and what is written."""
+
 import contextlib
 from datetime import date
 from pathlib import Path
@@ -41,7 +43,7 @@ def test_a_file_is_read_the_same_as_numbers_and_as_texts(text: str) -> None:
     pd.testing.assert_frame_equal(only(HEADER + text).frame, only(quoted + text).frame, check_exact=True)
 
 
-def test_one_bad_symbol_among_good_ones_is_told_of_in_the_words_of_the_file() -> None:
+def test_one_bad_symbol_among_good_ones_is_refused_in_the_words_of_the_file() -> None:
     lines = (
         HEADER.strip()
         + ",Symbol\n"
@@ -80,7 +82,7 @@ def test_a_csv_is_read_whatever_its_spelling(text: str) -> None:
         [11, 13, 10, 12, 11.5, 200],
     ]
     assert len(bars) == 2
-    assert (bars.cutoff, bars.last_close, bars.source_note) == (date(2023, 7, 21), 12.0, "")
+    assert (bars.cutoff, bars.last_close, bars.simulated) == (date(2023, 7, 21), 12.0, False)
 
 
 def test_columns_may_come_in_any_order_and_with_others() -> None:
@@ -222,7 +224,7 @@ def series(draw: st.DrawFn) -> Bars:
     bars["low"] = prices.min(axis=1)
     bars["volume"] = draw(nst.arrays(np.float64, count, elements=st.sampled_from([0.0, 1.0, 1e12, np.nan])))
     symbol = draw(st.sampled_from(["MSFT", "BRK-B", "VOD.L", "ETH-USD", "^GSPC", "EURUSD=X", "0700.HK", "NAN", "NULL"]))
-    return Bars(symbol, bars[list(BAR_COLUMNS)], draw(st.sampled_from(["", "simulated"])))
+    return Bars(symbol, bars[list(BAR_COLUMNS)], draw(st.booleans()))
 
 
 @settings(deadline=None, max_examples=50)
@@ -234,7 +236,7 @@ def test_what_is_written_is_read_again(written: list[Bars]) -> None:
     assert list(reading.bars) == [bars.symbol for bars in written]
     for bars in written:
         read = reading.bars[bars.symbol]
-        assert read.source_note == bars.source_note
+        assert read.simulated == bars.simulated
         pd.testing.assert_frame_equal(read.frame, bars.frame, rtol=1e-12)
 
 
@@ -305,14 +307,14 @@ def test_a_symbol_is_read_from_among_others_as_it_is_alone(rows: pd.DataFrame) -
             assert str(together.failures[str(symbol)]) == str(reading.failures[str(symbol)])
         else:
             bars = together.bars[str(symbol)]
-            assert bars.source_note == reading.bars[str(symbol)].source_note
+            assert bars.simulated == reading.bars[str(symbol)].simulated
             pd.testing.assert_frame_equal(bars.frame, reading.bars[str(symbol)].frame)
 
 
 # What is cut off.
 
 
-def test_until_a_saturday_the_history_ends_on_friday() -> None:
+def test_until_a_saturday_the_bars_end_on_friday() -> None:
     bars = only(HEADER + GOOD)
 
     assert bars.until(date(2023, 7, 22)).cutoff == date(2023, 7, 21)
@@ -328,7 +330,7 @@ def test_until_a_saturday_the_history_ends_on_friday() -> None:
         (date(2023, 7, 29), ["stale", "2023-07-28"]),
     ],
 )
-def test_a_date_without_recent_bars_is_told_which_date_would_do(as_of: date, words: list[str]) -> None:
+def test_a_date_without_recent_bars_is_answered_with_one_that_would_do(as_of: date, words: list[str]) -> None:
     with pytest.raises(NoRecentBars) as refused:
         only(HEADER + GOOD).until(as_of)
 
@@ -363,9 +365,9 @@ def test_an_adjusted_close_that_is_empty_throughout_counts_as_absent() -> None:
     assert list(bars["adj_close"]) == [11.0]
 
 
-@pytest.mark.parametrize(("source", "note"), [("Yahoo Finance", ""), ("", ""), ("simulated", "simulated")])
-def test_only_the_word_simulated_says_that_bars_are_made_up(source: str, note: str) -> None:
-    assert read_csv(rows(Source=source), symbol="MSFT").bars["MSFT"].source_note == note
+@pytest.mark.parametrize(("source", "simulated"), [("Yahoo Finance", False), ("", False), ("simulated", True)])
+def test_only_the_word_simulated_says_that_bars_are_simulated(source: str, simulated: bool) -> None:
+    assert read_csv(rows(Source=source), symbol="MSFT").bars["MSFT"].simulated is simulated
 
 
 def test_rows_without_any_value_are_passed_over() -> None:

@@ -1,13 +1,15 @@
+"""The report: what it says, and what it never does."""
+
 import re
+from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 
 import pytest
 from tests.support.told import CUTOFF, told
 
-from tickercast.reading.track_record import TrackRecord
-from tickercast.show import report
-from tickercast.show import tables as screen
+from tickercast.reading.track_record import ForecastDetails, TrackRecord
+from tickercast.show import report, sentences
 
 FIRST = date(2023, 7, 24)
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -50,13 +52,13 @@ class Page(HTMLParser):
             self.words.append(data)
 
 
-def read(*recalled: object) -> Page:
-    page = Page(report.page(recalled, "file://bucket"))  # type: ignore[arg-type]
+def read(*shown: ForecastDetails) -> Page:
+    page = Page(report.page(shown, "file://bucket"))
     assert page.open == []
     return page
 
 
-def test_the_page_tells_forecast_indicators_record_and_model_and_that_it_is_no_advice() -> None:
+def test_the_page_shows_forecast_indicators_record_and_model_and_that_it_is_no_advice() -> None:
     text = read(told()).text
     assert "2023-08-04" in text
     assert "95.00 … 105.00" in text
@@ -65,9 +67,10 @@ def test_the_page_tells_forecast_indicators_record_and_model_and_that_it_is_no_a
     assert "Volatility 18.5%" in text
     assert "no edge over the random walk: 0.987 of its loss (0.951 to 1.023) over 1,200 closes" in text
     assert "0.987 (0.951 to 1.023)" in text
-    assert "It has seen nothing after 2018-12-31" in text
+    assert "It was trained on nothing after 2018-12-31" in text
     assert "Saying whether a price will rise or fall" in text
-    assert "This is not investment advice" in text
+    assert sentences.NOT_ADVICE in text
+    assert "Not investment advice" in sentences.NOT_ADVICE
     assert "made from file://bucket/ohlc/2023-07-22/MSFT.csv#5" in text
 
 
@@ -78,8 +81,12 @@ def test_an_indicator_that_is_not_there_yet_is_left_out() -> None:
 def test_what_followed_stands_in_the_table_and_is_counted() -> None:
     text = read(told(actual={FIRST: 107.0})).text
     assert "107.00 95%" in text
-    assert "Of the 1 closes that followed, 0 lay inside the 80% interval and 1 inside the 95% interval." in text
-    assert "what followed" in text
+    assert (
+        "Of the 1 closes that followed, 0 (0%) were inside the 80% interval and 1 (100%) inside the 95% interval."
+        in text
+    )
+    assert "median actual" in text
+    assert "actual inside" in text
     assert "actual" not in read(told()).text
 
 
@@ -95,31 +102,32 @@ def test_a_report_asks_for_nothing_when_it_is_opened() -> None:
 def test_several_symbols_are_a_section_each_and_no_id_stands_twice() -> None:
     page = read(told("MSFT"), told("AAPL"), told("BRK-B"))
     assert len(page.ids) == len(set(page.ids))
-    assert "3 symbols, ten sessions ahead" in page.text
+    assert "3 symbols: ten sessions ahead" in page.text
     assert [target for target in page.refers if re.fullmatch(r"#s\d", target)] == ["#s1", "#s2", "#s3"]
     targets = {target[1:] for target in page.refers if target.startswith("#")}
     assert targets <= set(page.ids)
     assert page.text.count("The model: tickercast-lstm version 1") == 1
 
 
-def test_whatever_is_told_is_text_and_no_markup() -> None:
+def test_whatever_is_shown_is_text_and_no_markup() -> None:
     evil = '<script>alert("1")</script>{{ 7 * 7 }}&'
     page = read(told(evil, trained_on=evil))
     assert "script" not in page.tags
     assert page.text.count('<script>alert("1")</script>{{ 7 * 7 }}&') >= 3
 
 
-def test_made_up_bars_are_said_to_be_so_and_have_no_record() -> None:
-    text = read(told(note="simulated", record=None)).text
-    assert screen.MADE_UP in text
-    assert "None is kept of bars that are made up" in text
+def test_simulated_bars_are_said_to_be_so_and_have_no_record() -> None:
+    text = read(told(simulated=True, record=None)).text
+    assert sentences.SIMULATED in text
+    assert "There is none for simulated bars" in text
     assert "Verdict" not in text
 
 
 def test_a_model_that_has_seen_the_dates_says_so() -> None:
     assert "was trained on dates up to" not in read(told()).text
     seen = told()
-    seen.made.steps[0]["target_date"] = seen.card.trained_through  # type: ignore[index]
+    first = replace(seen.made.steps[0], target_date=seen.card.trained_through)
+    seen = replace(seen, made=replace(seen.made, steps=(first, *seen.made.steps[1:])))
     assert "was trained on dates up to 2018-12-31" in read(seen).text
 
 
@@ -132,14 +140,16 @@ def test_a_forecast_with_few_bars_or_none_before_it_is_reported_all_the_same(ses
 
 def test_each_verdict_is_a_sentence() -> None:
     made = told().made
-    assert screen.track_record(made, TrackRecord()) == "too early: no forecast of MSFT by lstm has come true yet"
-    one = screen.track_record(made, TrackRecord(n=1, blocks=1, n_backfilled=1, pinball_ratio=0.9))
+    assert sentences.track_record(made, TrackRecord()) == "too early: no forecast of MSFT by lstm has come true yet"
+    one = sentences.track_record(made, TrackRecord(n=1, blocks=1, n_backfilled=1, pinball_ratio=0.9))
     assert one == (
         "too early: 1 close in 1 of the 8 blocks of 28 days that a verdict needs; 1 were known when they were forecast"
     )
-    better = screen.track_record(made, TrackRecord("better", 900, 0, 9, 0.9, 0.8, 0.95, 0.8, 0.95))
+    better = sentences.track_record(made, TrackRecord("better", 900, 0, 9, 0.9, 0.8, 0.95, 0.8, 0.95))
     assert better == (
         "better than the random walk: 0.900 of its loss (0.800 to 0.950) over 900 closes, 80% of them inside the 80% "
         "interval"
     )
-    assert screen.track_record(made, TrackRecord("worse", 900, 0, 9, 1.2, 1.1, 1.3, 0.8, 0.9)).startswith("worse than")
+    assert sentences.track_record(made, TrackRecord("worse", 900, 0, 9, 1.2, 1.1, 1.3, 0.8, 0.9)).startswith(
+        "worse than"
+    )

@@ -1,4 +1,4 @@
-"""The slow peers: what they answer, and what a user sees where they cannot."""
+"""The statistical models: what they answer, and what a user sees where they cannot."""
 
 import json
 import tempfile
@@ -9,34 +9,36 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.support.trading import shipped_bundle
 
-from tickercast import cli, engines
+from tickercast import cli
 from tickercast.backends.market_data.simulated import Parameters, simulate
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor
 from tickercast.errors import Permanent, TooFewSessions, UsageError
-from tickercast.models import statistical as peers
+from tickercast.model_store import ModelStore
+from tickercast.models import catalogue, statistical
 from tickercast.models.baselines import student5
 
-MakeHistory = Callable[..., Bars]
+MakeBars = Callable[..., Bars]
 NU5 = Parameters(mean=0, omega=8e-6, alpha=0.1, gamma=0, beta=0.87)
 
 
 def available(name: str) -> Predictor:
-    package = {model.name: model.package for model in peers.ALL}[name]
+    package = {model.name: model.package for model in statistical.ALL}[name]
     pytest.importorskip(package)
-    return engines.peer(name)
+    return catalogue.statistical(name)
 
 
-@pytest.fixture(params=engines.SLOW_PEERS)
-def slow(request: pytest.FixtureRequest) -> Predictor:
+@pytest.fixture(params=catalogue.STATISTICAL)
+def model(request: pytest.FixtureRequest) -> Predictor:
     return available(request.param)
 
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(statistical.importlib.util, "find_spec", lambda name: object())
 
 
 def garch_history(sessions: int) -> tuple[Bars, float]:
@@ -47,31 +49,31 @@ def garch_history(sessions: int) -> tuple[Bars, float]:
     return Bars("SIM", pd.DataFrame({"session_date": dates, "adj_close": prices})), float(np.sqrt(variances[-1]))
 
 
-def test_every_slow_peer_has_a_name_that_a_user_can_give() -> None:
-    assert tuple(model.name for model in peers.ALL) == engines.SLOW_PEERS
+def test_every_statistical_model_has_a_name_that_a_user_can_give() -> None:
+    assert tuple(model.name for model in statistical.ALL) == catalogue.STATISTICAL
 
 
 def test_an_answer_depends_on_its_own_history_alone_and_nothing_is_printed(
-    slow: Predictor, make_bars: MakeHistory, capfd: pytest.CaptureFixture[str]
+    model: Predictor, make_bars: MakeBars, capfd: pytest.CaptureFixture[str]
 ) -> None:
     one, other = make_bars(sessions=255), make_bars("AAPL", sessions=270, seed=3)
-    both = slow.predict([one, other])
+    both = model.predict([one, other])
     np.random.seed(1)
     state = np.random.get_state()[1].copy()
-    np.testing.assert_array_equal(slow.predict([other]), both[1:])
+    np.testing.assert_array_equal(model.predict([other]), both[1:])
     np.testing.assert_array_equal(np.random.get_state()[1], state)
     assert both.shape == (2, 10, 13)
     assert (np.diff(both, axis=-1) > 0).all()
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_lies_before_the_tail_of_a_fit_changes_nothing(make_bars: MakeHistory) -> None:
+def test_what_lies_before_the_tail_of_a_fit_changes_nothing(make_bars: MakeBars) -> None:
     model = available("auto-ets")
     bars = make_bars(sessions=600)
     np.testing.assert_array_equal(model.predict([bars]), model.predict([Bars("MSFT", bars.frame.iloc[-model.tail :])]))
 
 
-def test_prices_in_another_unit_give_the_same_answer(make_bars: MakeHistory) -> None:
+def test_prices_in_another_unit_give_the_same_answer(make_bars: MakeBars) -> None:
     model = available("auto-theta")
     bars = make_bars(sessions=255)
     cents = Bars("MSFT", bars.frame.assign(adj_close=bars.frame["adj_close"] / 1024))
@@ -94,7 +96,7 @@ def test_garch_turns_to_its_long_run_volatility() -> None:
     assert growth[0] > np.sqrt(10) > growth[1]
 
 
-def test_prophet_leaves_no_file_behind(make_bars: MakeHistory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prophet_leaves_no_file_behind(make_bars: MakeBars, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = available("prophet")
     model.predict([make_bars(sessions=251)])  # the first import makes a folder that lasts until the process ends
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -102,46 +104,48 @@ def test_prophet_leaves_no_file_behind(make_bars: MakeHistory, tmp_path: Path, m
     assert not list(tmp_path.iterdir())
 
 
-def test_too_short_a_history_is_refused(slow: Predictor, make_bars: MakeHistory) -> None:
+def test_too_short_a_history_is_refused(model: Predictor, make_bars: MakeBars) -> None:
     with pytest.raises(TooFewSessions, match="at least 251"):
-        slow.predict([make_bars(sessions=250)])
+        model.predict([make_bars(sessions=250)])
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_fit_that_fails_names_symbol_and_cutoff(make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fit_that_fails_names_symbol_and_cutoff(make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(model: object, bars: Bars) -> None:
         raise np.linalg.LinAlgError("Singular matrix")
 
-    monkeypatch.setattr(peers.Garch, "_quantiles", fail)
+    monkeypatch.setattr(statistical.Garch, "_quantiles", fail)
     with pytest.raises(Permanent, match=r"garch cannot be fitted to MSFT up to 2023-07-21 .*Singular matrix"):
-        peers.Garch().predict([make_bars()])
+        statistical.Garch().predict([make_bars()])
 
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("row", [np.zeros(13), np.full(13, np.nan), np.append(np.arange(12.0), np.inf)])
 def test_an_answer_that_is_no_distribution_is_a_failure(
-    make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch, row: np.ndarray
+    make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch, row: np.ndarray
 ) -> None:
-    monkeypatch.setattr(peers.AutoEts, "_quantiles", lambda model, bars: np.tile(row, (10, 1)))
+    monkeypatch.setattr(statistical.AutoEts, "_quantiles", lambda model, bars: np.tile(row, (10, 1)))
     with pytest.raises(Permanent, match="not finite and rising"):
-        peers.AutoEts().predict([make_bars()])
+        statistical.AutoEts().predict([make_bars()])
 
 
 def test_a_missing_package_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(statistical.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"garch needs arch, which this environment lacks. Run `make setup-dev`"):
-        engines.peer("garch")
+        catalogue.statistical("garch")
 
 
-@pytest.mark.parametrize(("typed", "hint"), [("profet", "did you mean prophet"), ("lightgbm", "name one of them")])
-def test_an_unknown_peer_is_a_sentence_with_the_names(typed: str, hint: str) -> None:
-    with pytest.raises(UsageError, match=f"'{typed}' is no slow peer, and one of garch, .* was needed: {hint}"):
-        engines.peer(typed)
+@pytest.mark.parametrize(
+    ("typed", "hint"), [("profet", r"Did you mean prophet\?"), ("lightgbm", r"Name one of them\.")]
+)
+def test_an_unknown_model_is_a_sentence_with_the_names(typed: str, hint: str) -> None:
+    with pytest.raises(UsageError, match=rf"'{typed}' is not one of the models garch, .*\. {hint}"):
+        catalogue.statistical(typed)
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_slow_peer_can_be_judged_too(tmp_path: Path) -> None:
-    assert engines.predictor("auto-arima", LocalObjectStore(tmp_path, None)).name == "auto-arima"
+def test_a_statistical_model_can_be_judged_too(tmp_path: Path) -> None:
+    assert catalogue.named("auto-arima", ModelStore(LocalObjectStore(tmp_path), tmp_path)).name == "auto-arima"
 
 
 def backtest(*words: str) -> int:
@@ -150,27 +154,29 @@ def backtest(*words: str) -> int:
     return int(left.value.code or 0)
 
 
-def test_the_command_compares_with_a_slow_peer_on_a_sample(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_compares_with_a_statistical_model_on_a_sample(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("arch")
     assert backtest("--windows", "5", "--peer", "garch", "--json", "out.json") == 0
-    told = json.loads((workspace / "out.json").read_text())
-    assert told["overall"]["n"] == 5
-    low, high = told["ratios"]["garch"]["sp"][1:]
-    assert 0.5 < low <= told["ratios"]["garch"]["sp"][0] <= high < 2
+    report = json.loads((workspace / "out.json").read_text())
+    assert report["overall"]["n"] == 5
+    low, high = report["ratios"]["garch"]["sp"][1:]
+    assert 0.5 < low <= report["ratios"]["garch"]["sp"][0] <= high < 2
     assert "garch" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("workspace")
-def test_the_command_refuses_an_unknown_peer(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_refuses_an_unknown_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert backtest("--peer", "garhc") == 2
-    assert "did you mean garch?" in capsys.readouterr().err
+    assert "Did you mean garch?" in capsys.readouterr().err
 
 
 def test_the_command_says_when_the_model_was_trained_on_the_dates(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert backtest("--windows", "5", "--json", "out.json") == 0
-    through = engines.shipped_bundle().card.trained_through.isoformat()
+    through = shipped_bundle().card.trained_through.isoformat()
     assert json.loads((workspace / "out.json").read_text())["trained_through"] == through
     assert f"trained on dates up to {through}" in capsys.readouterr().err
     assert backtest("--windows", "5", "--model", "ewma-t", "--json", "out.json") == 0

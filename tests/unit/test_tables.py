@@ -1,29 +1,40 @@
+"""The tables of a forecast: values in, text out."""
+
 import json
 from datetime import date, timedelta
-from typing import Any
 
 from rich.console import Console, RenderableType
 
-from tickercast.jobs.requests.results import Forecast
-from tickercast.show import tables as screen
+from tickercast.domain.forecast import Forecast, Step
+from tickercast.show import sentences, tables
 
 CUTOFF = date(2023, 7, 21)
 
 
-def stored(symbol: str = "MSFT", note: str = "") -> Forecast:
-    steps: list[dict[str, Any]] = [
-        {
-            "step": step,
-            "target_date": CUTOFF + timedelta(days=step),
-            "close_median": 101.0,
-            "close_lo_80": 95.0,
-            "close_hi_80": 105.0,
-            "close_lo_95": 90.0,
-            "close_hi_95": 110.0,
-        }
+def made(symbol: str = "MSFT", *, simulated: bool = False) -> Forecast:
+    steps = tuple(
+        Step(
+            step,
+            CUTOFF + timedelta(days=step),
+            close_median=101.0,
+            close_lo_80=95.0,
+            close_hi_80=105.0,
+            close_lo_95=90.0,
+            close_hi_95=110.0,
+        )
         for step in range(1, 11)
-    ]
-    return Forecast(symbol, CUTOFF, 100.0, "lstm", "3", f"ohlc/2023-07-22/{symbol}.csv", 5, steps, note)
+    )
+    return Forecast(
+        symbol,
+        CUTOFF,
+        100.0,
+        steps,
+        "lstm",
+        "3",
+        simulated=simulated,
+        object=f"ohlc/2023-07-22/{symbol}.csv",
+        generation=5,
+    )
 
 
 def shown(renderable: RenderableType) -> str:
@@ -34,7 +45,7 @@ def shown(renderable: RenderableType) -> str:
 
 
 def test_the_table_gives_median_change_and_both_intervals() -> None:
-    text = shown(screen.forecast_table(stored(), None, "file://bucket"))
+    text = shown(tables.forecast_table(made(), None, "file://bucket"))
     assert "MSFT  cutoff 2023-07-21, last close 100.00, model lstm version 3" in text
     assert "2023-07-31   101.00   +1.00%   95.00 … 105.00   90.00 … 110.00" in text
     assert "file://bucket/ohlc/2023-07-22/MSFT.csv#5" in text
@@ -43,29 +54,32 @@ def test_the_table_gives_median_change_and_both_intervals() -> None:
 
 def test_closes_that_followed_are_counted_inside_each_interval() -> None:
     actual = {CUTOFF + timedelta(days=step): close for step, close in ((1, 100.0), (2, 108.0), (3, 120.0))}
-    text = shown(screen.forecast_table(stored(), actual, "file://bucket"))
-    assert "Of the 3 closes that followed, 1 lay inside the 80% interval and 2 inside the 95% interval." in text
+    text = shown(tables.forecast_table(made(), actual, "file://bucket"))
+    assert (
+        "Of the 3 closes that followed, 1 (33%) were inside the 80% interval and 2 (67%) inside the 95% interval."
+        in text
+    )
     assert "outside" in text
 
 
 def test_a_source_without_the_sessions_that_followed_says_so() -> None:
-    assert "does not hold the sessions" in shown(screen.forecast_table(stored(), {}, "file://bucket"))
+    assert "does not hold the sessions" in shown(tables.forecast_table(made(), {}, "file://bucket"))
 
 
-def test_made_up_bars_are_said_to_be_so_everywhere() -> None:
-    made = stored(note="simulated")
-    assert screen.MADE_UP in shown(screen.forecast_table(made, None, "file://bucket"))
-    assert screen.MADE_UP in shown(screen.summary_table([stored(), made]))
-    assert json.loads(screen.to_json([made], CUTOFF))[0]["simulated"] is True
+def test_simulated_bars_are_said_to_be_so_everywhere() -> None:
+    simulated = made(simulated=True)
+    assert sentences.SIMULATED in shown(tables.forecast_table(simulated, None, "file://bucket"))
+    assert sentences.SIMULATED in shown(tables.summary_table([made(), simulated]))
+    assert json.loads(tables.to_json([simulated], CUTOFF))[0]["simulated"] is True
 
 
 def test_many_symbols_take_one_line_each() -> None:
-    text = shown(screen.summary_table([stored("MSFT"), stored("META")]))
+    text = shown(tables.summary_table([made("MSFT"), made("META")]))
     assert [line.split()[0] for line in text.splitlines() if "2023-07-31" in line] == ["MSFT", "META"]
 
 
 def test_what_the_model_has_seen_is_no_test_of_it() -> None:
     actual = {CUTOFF + timedelta(days=1): 100.0}
-    assert "trained on dates up to" not in shown(screen.forecast_table(stored(), actual, "file://bucket", CUTOFF))
+    assert "trained on dates up to" not in shown(tables.forecast_table(made(), actual, "file://bucket", CUTOFF))
     later = CUTOFF + timedelta(days=1)
-    assert f"trained on dates up to {later}" in shown(screen.forecast_table(stored(), actual, "file://bucket", later))
+    assert f"trained on dates up to {later}" in shown(tables.forecast_table(made(), actual, "file://bucket", later))

@@ -1,4 +1,4 @@
-"""A study begins with the default, goes on where it was, and its recipe can be trained with."""
+"""A study begins with the default, resumes where it was, and its recipe can be trained with."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tickercast import engines
 from tickercast.cli import app
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.recipe import Epoch, Recipe, read_recipe, to_json
 from tickercast.errors import TooFewSessions, UnknownSymbol, UsageError
-from tickercast.jobs.training.tune import Tuned, tune
-from tickercast.ports import RunRecord, Trial
-from tickercast.show import tables as screen
+from tickercast.jobs.training.tune import tune
+from tickercast.ports import RunRecord, StudyResult, Trial
+from tickercast.show import tables
 
 pytest.importorskip("optuna")
 
@@ -39,11 +40,11 @@ def epochs(recipe: Recipe, ratio: float) -> Iterator[Epoch]:
 
 
 def worth(recipe: Recipe) -> float:
-    """A made-up loss with its least value elsewhere than at the default."""
+    """A simulated loss with its least value elsewhere than at the default."""
     return 0.9 + abs(recipe.dropout - 0.4) / 10 + abs(recipe.units - 48) / 1000
 
 
-class Lessons:
+class TrainingSet:
     """Trains nothing: the loss of a recipe is a formula, and training may be interrupted."""
 
     default = DEFAULT
@@ -52,7 +53,7 @@ class Lessons:
         self.tried: list[Recipe] = []
         self.interrupted_at = interrupted_at
 
-    def attempt(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Judge) -> float:
+    def validation_loss(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Judge) -> float:
         if len(self.tried) == self.interrupted_at:
             raise KeyboardInterrupt
         self.tried.append(recipe)
@@ -98,15 +99,17 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OptunaSearch:
 
 
 @pytest.fixture
-def run(search: OptunaSearch, make_bars: Callable[..., Bars]) -> Callable[..., Tuned]:
-    def run(trials: int, lessons: Lessons, tracker: Tracker | None = None, seed: int = 7, **more: Any) -> Tuned:
+def run(search: OptunaSearch, make_bars: Callable[..., Bars]) -> Callable[..., StudyResult]:
+    def run(
+        trials: int, training_set: TrainingSet, tracker: Tracker | None = None, seed: int = 7, **more: Any
+    ) -> StudyResult:
         return tune(
             Source([make_bars("MSFT", sessions=50, seed=seed)]),
             ["MSFT", "NONE"],
             date(2000, 1, 1),
             THROUGH,
             trials=trials,
-            prepare=lambda series, trained_through: lessons,
+            prepare=lambda series, trained_through: training_set,
             search=search,
             tracker=tracker or Tracker(),
             **more,
@@ -115,44 +118,44 @@ def run(search: OptunaSearch, make_bars: Callable[..., Bars]) -> Callable[..., T
     return run
 
 
-def test_the_default_is_tried_first_and_the_best_is_never_worse(run: Callable[..., Tuned]) -> None:
-    lessons = Lessons()
-    assert run(1, lessons).best.recipe == lessons.tried[0] == DEFAULT
-    tuned = run(5, lessons)
-    assert tuned.default.recipe == DEFAULT
-    assert tuned.best.loss < tuned.default.loss
-    assert all(recipe.every == 3 for recipe in lessons.tried)
+def test_the_default_is_tried_first_and_the_best_is_never_worse(run: Callable[..., StudyResult]) -> None:
+    training_set = TrainingSet()
+    assert run(1, training_set).best.recipe == training_set.tried[0] == DEFAULT
+    study = run(5, training_set)
+    assert study.default.recipe == DEFAULT
+    assert study.best.loss < study.default.loss
+    assert all(recipe.every == 3 for recipe in training_set.tried)
 
 
-def test_trials_of_earlier_calls_count(run: Callable[..., Tuned]) -> None:
-    lessons = Lessons()
-    assert len(run(3, lessons).trials) == len(lessons.tried) == 3
-    assert len(run(5, lessons).trials) == len(lessons.tried) == 5
-    assert len(run(4, lessons).trials) == len(lessons.tried) == 5
+def test_trials_of_earlier_calls_count(run: Callable[..., StudyResult]) -> None:
+    training_set = TrainingSet()
+    assert len(run(3, training_set).trials) == len(training_set.tried) == 3
+    assert len(run(5, training_set).trials) == len(training_set.tried) == 5
+    assert len(run(4, training_set).trials) == len(training_set.tried) == 5
 
 
-def test_a_study_whose_time_is_up_ends_with_what_it_has_and_can_be_gone_on_with(run: Callable[..., Tuned]) -> None:
-    lessons = Lessons()
-    assert len(run(5, lessons, is_over=lambda: len(lessons.tried) >= 2).trials) == 2
-    assert len(run(5, lessons).trials) == len(lessons.tried) == 5
+def test_a_study_whose_time_is_up_ends_with_what_it_has_and_can_be_resumed(run: Callable[..., StudyResult]) -> None:
+    training_set = TrainingSet()
+    assert len(run(5, training_set, is_over=lambda: len(training_set.tried) >= 2).trials) == 2
+    assert len(run(5, training_set).trials) == len(training_set.tried) == 5
 
 
-def test_other_data_begin_another_study(run: Callable[..., Tuned]) -> None:
-    first, again, other = run(2, Lessons()), run(2, Lessons()), run(2, Lessons(), seed=8)
+def test_other_data_begin_another_study(run: Callable[..., StudyResult]) -> None:
+    first, again, other = run(2, TrainingSet()), run(2, TrainingSet()), run(2, TrainingSet(), seed=8)
     assert first == again
     assert first.study != other.study
     assert first.study.startswith("recipe-1-2023-07-14-")
 
 
 def test_an_interrupted_study_ends_as_one_that_was_not(
-    run: Callable[..., Tuned], tmp_path: Path, search: OptunaSearch
+    run: Callable[..., StudyResult], tmp_path: Path, search: OptunaSearch
 ) -> None:
-    whole = run(6, Lessons())
+    whole = run(6, TrainingSet())
     search._path = tmp_path / "other.db"
     for interrupted_at in (0, 3):
         with pytest.raises(KeyboardInterrupt):
-            run(6, Lessons(interrupted_at))
-    parts = run(6, Lessons())
+            run(6, TrainingSet(interrupted_at))
+    parts = run(6, TrainingSet())
     assert [(trial.recipe, trial.loss) for trial in parts.trials] == [
         (trial.recipe, trial.loss) for trial in whole.trials
     ]
@@ -163,37 +166,37 @@ def test_a_trial_that_was_killed_blocks_nothing_and_is_tried_again(search: Optun
     killed = search._open("study")
     killed.enqueue_trial({"units": 8})
     killed.ask()
-    assert [trial.recipe for trial in search.run("study", DEFAULT, attempt(Lessons()), trials=1)] == [DEFAULT]
+    assert [trial.recipe for trial in search.run("study", DEFAULT, attempt(TrainingSet()), trials=1)] == [DEFAULT]
     assert [trial.state.name for trial in search._open("study").trials] == ["FAIL", "COMPLETE"]
 
 
-def attempt(lessons: Lessons) -> Callable[[int, Recipe, Judge], float]:
-    return lambda number, recipe, judge: lessons.attempt(recipe, (1, 2), judge)
+def attempt(training_set: TrainingSet) -> Callable[[int, Recipe, Judge], float]:
+    return lambda number, recipe, judge: training_set.validation_loss(recipe, (1, 2), judge)
 
 
 def test_only_one_process_at_a_time_runs_studies(search: OptunaSearch) -> None:
-    running = search.run("study", DEFAULT, attempt(Lessons()), trials=2)
+    running = search.run("study", DEFAULT, attempt(TrainingSet()), trials=2)
     next(running)
     with pytest.raises(UsageError, match="in use by another"):
-        next(search.run("study", DEFAULT, attempt(Lessons()), trials=2))
+        next(search.run("study", DEFAULT, attempt(TrainingSet()), trials=2))
     running.close()
-    assert len(list(search.run("study", DEFAULT, attempt(Lessons()), trials=2))) == 2
+    assert len(list(search.run("study", DEFAULT, attempt(TrainingSet()), trials=2))) == 2
 
 
 def test_a_file_that_holds_no_studies_is_refused(search: OptunaSearch) -> None:
     search._path.parent.mkdir()
     search._path.write_bytes(b"this is no database" * 100)
     with pytest.raises(UsageError, match="Move the file away"):
-        next(search.run("study", DEFAULT, attempt(Lessons()), trials=1))
+        next(search.run("study", DEFAULT, attempt(TrainingSet()), trials=1))
 
 
-def test_what_promises_nothing_is_pruned_and_marked(run: Callable[..., Tuned]) -> None:
+def test_what_promises_nothing_is_pruned_and_marked(run: Callable[..., StudyResult]) -> None:
     tracker, done = Tracker(), list[float]()
-    tuned = run(12, Lessons(), tracker, on_progress=lambda share, tuned: done.append(share))
-    pruned = [trial for trial in tuned.trials if trial.loss is None]
-    assert 0 < len(pruned) == tuned.pruned < 9
-    assert all(worth(trial.recipe) / 4 > tuned.best.loss for trial in pruned)
-    for trial in tuned.trials:
+    study = run(12, TrainingSet(), tracker, on_progress=lambda share, study: done.append(share))
+    pruned = [trial for trial in study.trials if trial.loss is None]
+    assert 0 < len(pruned) == study.pruned < 9
+    assert all(worth(trial.recipe) / 4 > study.best.loss for trial in pruned)
+    for trial in study.trials:
         record, marked = tracker.trials[trial.number]
         assert marked == (trial.loss is None)
         assert record.parameters == asdict(trial.recipe)
@@ -203,31 +206,31 @@ def test_what_promises_nothing_is_pruned_and_marked(run: Callable[..., Tuned]) -
     assert done[-1] == 12
 
 
-def test_the_tracker_is_told_the_data_and_the_result(run: Callable[..., Tuned]) -> None:
+def test_the_tracker_is_given_the_data_and_the_result(run: Callable[..., StudyResult]) -> None:
     tracker = Tracker()
-    tuned = run(3, Lessons(), tracker)
-    assert tracker.name == tuned.study
+    study = run(3, TrainingSet(), tracker)
+    assert tracker.name == study.study
     assert tracker.common.datasets["training"].symbols == ("MSFT",)
     assert tracker.common.datasets["training"].last == THROUGH
     (result,) = tracker.results
-    assert result.metrics["validation_sp"] == tuned.best.loss
-    assert result.metrics["validation_sp_default"] == tuned.default.loss
-    assert read_recipe(result.artifacts["recipe.json"]) == tuned.best.recipe
+    assert result.metrics["validation_sp"] == study.best.loss
+    assert result.metrics["validation_sp_default"] == study.default.loss
+    assert read_recipe(result.artifacts["recipe.json"]) == study.best.recipe
 
 
-def test_a_loss_that_is_no_number_is_pruned(run: Callable[..., Tuned]) -> None:
-    class Diverging(Lessons):
-        def attempt(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Judge) -> float:
-            return super().attempt(recipe, seeds, on_epoch) if recipe == DEFAULT else float("nan")
+def test_a_loss_that_is_no_number_is_pruned(run: Callable[..., StudyResult]) -> None:
+    class Diverging(TrainingSet):
+        def validation_loss(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Judge) -> float:
+            return super().validation_loss(recipe, seeds, on_epoch) if recipe == DEFAULT else float("nan")
 
     assert run(3, Diverging()).pruned == 2
 
 
-def test_symbols_that_the_source_lacks_are_told_and_none_at_all_is_refused(
-    run: Callable[..., Tuned], search: OptunaSearch
+def test_symbols_that_the_source_lacks_are_reported_and_none_at_all_is_refused(
+    run: Callable[..., StudyResult], search: OptunaSearch
 ) -> None:
     failed: list[str] = []
-    run(1, Lessons(), on_failure=lambda symbol, reason: failed.append(symbol))
+    run(1, TrainingSet(), on_failure=lambda symbol, reason: failed.append(symbol))
     assert failed == ["NONE"]
     with pytest.raises(TooFewSessions, match="given gave no bars of NONE"):
         tune(
@@ -242,43 +245,45 @@ def test_symbols_that_the_source_lacks_are_told_and_none_at_all_is_refused(
         )
 
 
-def test_a_study_is_told_as_a_table_of_what_differs() -> None:
+def test_a_study_is_shown_as_a_table_of_what_differs() -> None:
     from rich.console import Console
 
-    tuned = Tuned("recipe-1", [Trial(0, DEFAULT, 0.25), Trial(2, replace(DEFAULT, units=48, rate=0.00123456), 0.24)])
+    study = StudyResult(
+        "recipe-1", [Trial(0, DEFAULT, 0.25), Trial(2, replace(DEFAULT, units=48, rate=0.00123456), 0.24)]
+    )
     console = Console(width=100, record=True)
-    console.print(screen.study_table(tuned))
+    console.print(tables.study_table(study))
     text = console.export_text()
     assert "0.25000" in text
     assert "0.24000" in text
     assert "0.001235" in text
     assert "hidden" not in text
-    assert screen.study_line(tuned) == "trials, best loss 0.24000 (tuned)"
+    assert tables.study_line(study) == "trials, best loss 0.24000 (tuned)"
 
 
 # ---------------------------------------------------------------- the command
 
 
-def test_the_command_tunes_writes_a_recipe_and_goes_on_after_ctrl_c(
+def test_the_command_tunes_writes_a_recipe_and_resumes_after_ctrl_c(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("mlflow")
-    lessons = Lessons(interrupted_at=2)
-    monkeypatch.setattr(bootstrap, "preparer", lambda: lambda series, trained_through: lessons)
+    training_set = TrainingSet(interrupted_at=2)
+    monkeypatch.setattr(engines, "prepare", lambda: lambda series, trained_through: training_set)
     command = ["tune", "MSFT", "--source", "sample", "--trials", "3", "--out", "made/recipe.json"]
     stopped = CliRunner().invoke(app, command)
     assert stopped.exit_code == 1
-    assert "Stopped. What has finished is kept in sqlite:///.tickercast/tuning.db" in stopped.stderr
-    assert "the same command goes on" in stopped.stderr
+    assert "Stopped. The finished trials are kept in sqlite:///.tickercast/tuning.db" in stopped.stderr
+    assert "the same command resumes the search" in stopped.stderr
     assert not Path("made").exists()
-    lessons.interrupted_at = 10**6
+    training_set.interrupted_at = 10**6
     finished = CliRunner().invoke(app, command)
     assert finished.exit_code == 0, finished.output
     assert "3 trials, 0 pruned" in finished.stdout
     assert "tickercast train --recipe made/recipe.json" in finished.stdout
-    best = min(lessons.tried, key=worth)
+    best = min(training_set.tried, key=worth)
     assert read_recipe(Path("made/recipe.json").read_bytes()) == best
-    assert len(lessons.tried) == 3
+    assert len(training_set.tried) == 3
 
 
 @pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ('{"rate": 5}', "The recipe's rate is 5")])
@@ -305,7 +310,7 @@ def test_a_recipe_survives_its_file() -> None:
         (b'{"rate": 5}', "The recipe's rate is 5: it should be less than or equal to 0.1."),
         (b'{"units": "32"}', "The recipe's units is '32': it should be a valid integer."),
         (b'{"units": true}', "The recipe's units is True: it should be a valid integer."),
-        (b'{"unitss": 32}', "'unitss' is no field of a recipe: did you mean units?"),
+        (b'{"unitss": 32}', "'unitss' is not a field of a recipe: did you mean units?"),
         (b'{"dropout": NaN}', "The recipe's dropout is nan: it should be a finite number."),
         (b"[1]", "A recipe is a JSON object"),
         (b"not json", "A recipe is a JSON object"),
@@ -322,4 +327,4 @@ def test_every_wrong_field_has_its_sentence() -> None:
     with pytest.raises(UsageError) as refused:
         read_recipe(b'{"rate": 5, "units": 0, "unknown": 1}')
     assert str(refused.value).count("The recipe's") == 2
-    assert "'unknown' is no field" in str(refused.value)
+    assert "'unknown' is not a field" in str(refused.value)

@@ -12,7 +12,7 @@ from tickercast.jobs.requests.upload import BATCH, batches, upload
 
 AS_OF = date(2023, 7, 22)
 NOW = datetime(2023, 8, 31, tzinfo=UTC)
-MakeHistory = Callable[..., Bars]
+MakeBars = Callable[..., Bars]
 
 
 class Source:
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> LocalObjectStore:
     return LocalObjectStore(tmp_path / "bucket")
 
 
-def test_one_symbol_goes_under_its_own_name(store: LocalObjectStore, make_bars: MakeHistory) -> None:
+def test_one_symbol_goes_under_its_own_name(store: LocalObjectStore, make_bars: MakeBars) -> None:
     sent = upload(["MSFT"], AS_OF, source=Source(make_bars()), store=store, now=NOW)
     assert sent.object == "ohlc/2023-07-22/MSFT.csv"
     assert sent.generation == store.generation(sent.object)
@@ -48,7 +48,7 @@ def test_thousands_of_symbols_go_in_batches_and_none_is_left_out() -> None:
     assert list(batches([])) == []
 
 
-def test_eight_symbols_are_one_download_and_one_object(store: LocalObjectStore, make_bars: MakeHistory) -> None:
+def test_eight_symbols_are_one_download_and_one_object(store: LocalObjectStore, make_bars: MakeBars) -> None:
     symbols = [f"S{number}" for number in range(8)]
     source = Source(*(make_bars(symbol) for symbol in symbols))
     sent = upload(symbols, AS_OF, source=source, store=store, now=NOW)
@@ -57,20 +57,18 @@ def test_eight_symbols_are_one_download_and_one_object(store: LocalObjectStore, 
     assert set(read_csv(store.read(sent.object)).bars) == set(symbols)
 
 
-def test_a_second_batch_of_the_day_takes_the_next_number(store: LocalObjectStore, make_bars: MakeHistory) -> None:
+def test_a_second_batch_of_the_day_takes_the_next_number(store: LocalObjectStore, make_bars: MakeBars) -> None:
     source = Source(make_bars("MSFT"), make_bars("META"))
     names = [upload(["MSFT", "META"], AS_OF, source=source, store=store, now=NOW).object for _ in range(2)]
     assert names == ["ohlc/2023-07-22/batch-0001.csv", "ohlc/2023-07-22/batch-0002.csv"]
 
 
-def test_what_the_source_has_after_the_date_is_not_sent(store: LocalObjectStore, make_bars: MakeHistory) -> None:
+def test_what_the_source_has_after_the_date_is_not_sent(store: LocalObjectStore, make_bars: MakeBars) -> None:
     sent = upload(["MSFT"], AS_OF, source=Source(make_bars(last=date(2023, 8, 4))), store=store, now=NOW)
     assert read_csv(store.read(sent.object)).bars["MSFT"].cutoff == date(2023, 7, 21)
 
 
-def test_unknown_and_stale_symbols_are_reasons_and_the_others_go(
-    store: LocalObjectStore, make_bars: MakeHistory
-) -> None:
+def test_unknown_and_stale_symbols_are_reasons_and_the_others_go(store: LocalObjectStore, make_bars: MakeBars) -> None:
     source = Source(make_bars("MSFT"), make_bars("OLD", last=date(2023, 7, 3)))
     sent = upload(["MSFT", "OLD", "NONE"], AS_OF, source=source, store=store, now=NOW)
     assert sent.symbols == ("MSFT",)
@@ -86,7 +84,7 @@ def test_with_nothing_to_send_nothing_is_written(store: LocalObjectStore) -> Non
 
 @pytest.mark.parametrize(("hour", "cutoff"), [(19, date(2023, 7, 20)), (20, date(2023, 7, 21))])
 def test_the_bar_of_a_session_that_has_not_closed_is_left_out(
-    store: LocalObjectStore, make_bars: MakeHistory, hour: int, cutoff: date
+    store: LocalObjectStore, make_bars: MakeBars, hour: int, cutoff: date
 ) -> None:
     now = datetime(2023, 7, 21, hour, tzinfo=UTC)
     sent = upload(["MSFT"], now.date(), source=Source(make_bars()), store=store, now=now)
