@@ -1,6 +1,6 @@
 """The local dashboard: a Streamlit app that reads the warehouse's views and changes nothing.
 
-`app` is what Streamlit runs, the pages draw, `figures` and `charts` are pure functions from frames to Plotly figures,
-`words` says in sentences what the numbers mean, and `data` asks. Streamlit and Plotly are imported by what Streamlit
-runs only, so that the command line stays light.
+`app` is the script that Streamlit runs, the pages draw, `figures` and `charts` are pure functions from frames to Plotly
+figures, `state` caches the answers of the warehouse, and `show.sentences` puts the numbers into words. Only modules
+that Streamlit runs import Streamlit and Plotly, so the command line stays light.
 """

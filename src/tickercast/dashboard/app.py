@@ -28,8 +28,8 @@ table.rows td:first-child {white-space: nowrap}
 st.set_page_config(page_title="tickercast", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
 st.html(_STYLE)
 with st.container(horizontal=True, vertical_alignment="center", key="top"):
-    # Not `st.navigation`: a page with a path of its own makes the browser look for the server below that path first,
-    # and each look fails aloud in its console.
+    # Not `st.navigation`: a page with its own path makes the browser look for the server below that path first, and
+    # each attempt logs an error in its console.
     title = st.container(width="stretch")
     page = str(st.segmented_control(
         "Page", list(PAGES), default="Forecast", required=True, key="page", bind="query-params",

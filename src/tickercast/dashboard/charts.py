@@ -1,4 +1,4 @@
-"""The pictures of the record and of operations: frames in, figures out."""
+"""The charts of the track record and of operations: functions from frames to figures."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -28,7 +28,7 @@ def coverage_figure(coverage: pd.DataFrame, model: str, palette: Palette) -> go.
             x=rows["month"].dt.strftime("%Y-%m-%d").tolist(),
             y=rows[f"coverage_{level}"].to_numpy(),
             customdata=rows["n"].to_numpy(),
-            name=f"{level} % intervals",
+            name=f"{level}% intervals",
             mode="lines+markers",
             line={"color": colour},
             marker={"symbol": shape, "size": 7},
@@ -103,7 +103,7 @@ def symbols_figure(skill: pd.DataFrame, palette: Palette) -> go.Figure:
 
 
 def health_figure(health: pd.DataFrame, palette: Palette) -> go.Figure:
-    """Draw the status of the entries of the ledger by day, and the latency of events below.
+    """Draw the entries of the ledger by day and status, with the latency of events below.
 
     Args:
         health: from `views.health`.
@@ -111,12 +111,12 @@ def health_figure(health: pd.DataFrame, palette: Palette) -> go.Figure:
     """
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.55, 0.45], vertical_spacing=0.08)
     days = health["day"].dt.strftime("%Y-%m-%d").tolist()
-    outcomes = (
+    statuses = (
         ("forecast", palette.up, ""),
         ("rejected", palette.down, "/"),
         ("superseded", palette.ghost, "."),
     )
-    for name, colour, pattern in outcomes:
+    for name, colour, pattern in statuses:
         marker = {"color": colour, "pattern": {"shape": pattern}}
         figure.add_trace(go.Bar(x=days, y=health[name].to_numpy(), name=name, marker=marker), row=1, col=1)
     quantiles = (
@@ -148,7 +148,7 @@ def health_figure(health: pd.DataFrame, palette: Palette) -> go.Figure:
 
 
 def drift_figure(drift: pd.DataFrame, palette: Palette) -> go.Figure:
-    """Draw the share of inputs, predictions and measures that had drifted, by day.
+    """Draw the share of inputs, predictions and measures that drifted, by day.
 
     Args:
         drift: from `views.drift`.

@@ -1,4 +1,4 @@
-"""The picture of a forecast: candles, the fan, earlier forecasts as ghosts, and indicators; frames in, figures out."""
+"""The chart of a forecast: candles, the fan, earlier forecasts as ghosts, and indicators; frames in, figures out."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -16,13 +16,13 @@ OVERLAYS = {
     "EMA 26": ("ema_26",),
     "Bollinger": ("bollinger_lower", "bollinger_upper"),
 }
-"""What can be drawn over the candles, by what people call it: columns of `indicators`."""
+"""The overlays on the candles, by label: columns of `indicators`."""
 
 PANELS = ("Volume", "RSI", "MACD")
-"""What can be drawn below the candles."""
+"""The panels below the candles."""
 
 WEEKLY_FROM = 550
-"""From this many sessions on a candle is a week: a screen cannot show more days than it has columns of pixels."""
+"""From this many sessions on, a candle is a week: a screen has too few columns of pixels for more days."""
 
 _PRICE, _PANEL = 400, 120
 _SYMBOLS = {"80%": "circle", "95%": "diamond", "outside": "x"}
@@ -38,14 +38,14 @@ def forecast_figure(
     overlays: Sequence[str] = (),
     panels: Sequence[str] = PANELS,
 ) -> go.Figure:
-    """Draw a forecast at the end of its history.
+    """Draw a forecast at the end of the bars.
 
     Args:
         bars: the sessions to show, from `views.bars`.
         fan: the ten rows of the forecast, from `views.with_actuals`.
-        ghosts: earlier forecasts likewise, which must not overlap; none for no ghosts.
+        ghosts: earlier forecasts in the same form, which must not overlap; empty for none.
         palette: the colours.
-        walk: the random walk's ten rows, where its interval shall be drawn too.
+        walk: the random walk's ten rows, to draw its interval too.
         overlays: names of `OVERLAYS`.
         panels: names of `PANELS`.
     """
@@ -67,14 +67,14 @@ def forecast_figure(
 
 
 def by_week(bars: pd.DataFrame) -> pd.DataFrame:
-    """One candle a week: first open, last close, extremes between; indicators as they stood at its last session."""
+    """Aggregate bars to weeks: first open, last close, highest high, lowest low; indicators of the last session."""
     week = bars["session_date"].dt.to_period("W")
-    taken = dict.fromkeys(bars.columns, "last") | {"open": "first", "high": "max", "low": "min", "volume": "sum"}
-    return bars.groupby(week).agg(taken).reset_index(drop=True)
+    aggregations = dict.fromkeys(bars.columns, "last") | {"open": "first", "high": "max", "low": "min", "volume": "sum"}
+    return bars.groupby(week).agg(aggregations).reset_index(drop=True)
 
 
 def histogram_figure(bins: pd.DataFrame, fan: pd.DataFrame, palette: Palette) -> go.Figure:
-    """Draw how often the closes of a year lay where, and where the tenth session's 80% interval lies."""
+    """Draw the distribution of a year's closes, and the 80% interval of the tenth session."""
     figure = go.Figure(
         go.Bar(
             x=(bins["close_from"] + bins["close_to"]) / 2,
@@ -106,7 +106,7 @@ def _candles(bars: pd.DataFrame, palette: Palette, unit: str) -> go.Candlestick:
 
 def _fan(fan: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
     for level, opacity in ((95, 0.16), (80, 0.3)):
-        yield _band([fan], level, palette.model, opacity, f"{level} % interval")
+        yield _band([fan], level, palette.model, opacity, f"{level}% interval")
     start = fan.iloc[0]
     columns = ["close_lo_80", "close_hi_80", "close_lo_95", "close_hi_95"]
     yield go.Scatter(
@@ -146,19 +146,19 @@ def _earlier(ghosts: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
 
 
 def _followed(vintages: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
-    """What came true, by where it lay; each place has a shape of its own, for those who see no colours."""
+    """The closes that followed, by interval; each has its own marker, for readers who cannot tell colours apart."""
     colours = {"80%": palette.up, "95%": palette.model, "outside": palette.down}
     for where, symbol in _SYMBOLS.items():
         rows = vintages[vintages["inside"] == where]
         if len(rows):
-            said = "outside both intervals" if where == "outside" else f"inside {where}"
+            label = "outside both intervals" if where == "outside" else f"inside {where}"
             yield go.Scatter(
                 x=_days(rows["target_date"]),
                 y=rows["actual"].to_numpy(),
-                name=f"came true {said}",
+                name=f"came true {label}",
                 mode="markers",
                 marker={"symbol": symbol, "size": 5, "color": colours[where]},
-                hovertemplate=f"came true {said}<extra></extra>",
+                hovertemplate=f"came true {label}<extra></extra>",
             )
 
 
@@ -233,7 +233,7 @@ def _band(
 
 
 def _outline(rows: pd.DataFrame, level: int) -> tuple[list[str], list[float]]:
-    """Round an interval: from the last close up along its upper end, and back along the lower one."""
+    """The outline of an interval: from the last close along its upper end, and back along its lower end."""
     start = rows.iloc[0]
     days = _days([start["cutoff"], *rows["target_date"]])
     upper = [start["last_close"], *rows[f"close_hi_{level}"]]
@@ -246,11 +246,11 @@ def _days(dates: Iterable[pd.Timestamp]) -> list[str]:
 
 
 def _breaks(bars: pd.DataFrame, fan: pd.DataFrame) -> list[dict[str, object]]:
-    """The days without a session, so that the axis has no holes where the exchange was closed."""
+    """The days without a session, to hide them: the axis has no gaps where the exchange was closed."""
     sessions = pd.DatetimeIndex([*bars["session_date"], *fan["target_date"]])
     closed = pd.date_range(sessions.min(), sessions.max()).difference(sessions)
     if (sessions.dayofweek >= 5).any():
-        return []  # it trades on every day, and a hole is one
+        return []  # the symbol trades every day, so a gap is a missing bar
     holidays = closed[closed.dayofweek < 5]
     return [{"bounds": ["sat", "mon"]}, {"values": _days(holidays)}]
 

@@ -114,18 +114,18 @@ def _chart(symbol: str, fan: pd.DataFrame, vintages: pd.DataFrame, bars: pd.Data
     first = cutoff - pd.DateOffset(months=months)
     shown = bars[(bars["session_date"] >= first) & (bars["session_date"] <= _end(fan, bars, cutoff))]
     earlier = vintages[(vintages["cutoff"] < cutoff) & (vintages["cutoff"] >= first)]
-    kept = views.apart(earlier, cutoff) if ghosts else earlier.iloc[:0]
+    shown_ghosts = views.apart(earlier, cutoff) if ghosts else earlier.iloc[:0]
     figure = forecast_figure(
         shown,
         fan,
-        kept,
+        shown_ghosts,
         state.palette(),
         walk=_walk(symbol, cutoff, bars) if "Random walk" in overlays else None,
         overlays=overlays,
         panels=panels,
     )
     state.picture(figure, key="chart", alt=_alt(symbol, fan, shown))
-    _said(fan, kept)
+    _captions(fan, shown_ghosts)
 
 
 def _walk(symbol: str, cutoff: pd.Timestamp, bars: pd.DataFrame) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def _walk(symbol: str, cutoff: pd.Timestamp, bars: pd.DataFrame) -> pd.DataFrame
 
 
 def _end(fan: pd.DataFrame, bars: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Timestamp:
-    """The end of the chart: an old forecast is shown with the closes of its sessions, not with years after them."""
+    """The end of the chart: an earlier forecast is shown with the closes of its own sessions, no later ones."""
     return fan["target_date"].max() if cutoff < bars["session_date"].max() else cutoff
 
 
@@ -148,14 +148,14 @@ def _alt(symbol: str, fan: pd.DataFrame, shown: pd.DataFrame) -> str:
     )
 
 
-def _said(fan: pd.DataFrame, ghosts: pd.DataFrame) -> None:
+def _captions(fan: pd.DataFrame, ghosts: pd.DataFrame) -> None:
     captions = (
         ("", sentences.came_true(fan)),
         ("Earlier forecasts in this range, one after the other: ", sentences.came_true(ghosts)),
     )
-    for before, sentence in captions:
+    for prefix, sentence in captions:
         if sentence:
-            st.caption(f"{before}{sentence}")
+            st.caption(f"{prefix}{sentence}")
 
 
 def _table(symbol: str, fan: pd.DataFrame) -> None:
@@ -186,8 +186,8 @@ def _record(symbol: str, fan: pd.DataFrame) -> None:
             st.markdown("No forecast of this symbol has come true yet.")
         for row in rows.to_dict("records"):
             st.markdown(f"**{sentences.headline(row)}.** {sentences.verdict(row)}")
-            if said := sentences.after_the_fact(row):
-                st.caption(said)
+            if note := sentences.after_the_fact(row):
+                st.caption(note)
 
 
 def _histogram(symbol: str, fan: pd.DataFrame) -> None:

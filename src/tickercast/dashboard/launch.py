@@ -1,4 +1,4 @@
-"""Start the dashboard: Streamlit on the loopback address, with every setting given, so that it connects nowhere."""
+"""The start of the dashboard: Streamlit on the loopback address, with settings that keep it from connecting out."""
 
 import importlib.util
 import socket
@@ -32,14 +32,14 @@ def require(port: int) -> None:
     """Check that the dashboard can be started.
 
     Raises:
-        UsageError: its packages are not installed, or something else has the port.
+        UsageError: its packages are not installed, or the port is in use.
     """
     if not all(importlib.util.find_spec(name) for name in _NEEDED):
         raise UsageError(f"The dashboard needs {' and '.join(_NEEDED)}, which are not installed. Run `make setup-dev`.")
-    with socket.socket() as free:
-        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            free.bind((ADDRESS, port))
+            probe.bind((ADDRESS, port))
         except OSError as error:
             raise UsageError(
                 f"Port {port} of {ADDRESS} is not available: {error.strerror}. Name another: tickercast dashboard "
@@ -48,13 +48,13 @@ def require(port: int) -> None:
 
 
 def words(port: int) -> list[str]:
-    """The command line of Streamlit, which overrides the user's own settings."""
+    """The arguments of Streamlit, which override the user's own settings."""
     settings = _SETTINGS | {"server.port": str(port)}
     return ["run", str(_APP), *(f"--{name}={value}" for name, value in settings.items())]
 
 
 def serve(port: int) -> None:
-    """Serve the dashboard until this process is told to end."""
+    """Serve the dashboard until the process is stopped."""
     from streamlit.web import cli
 
     cli.main(words(port), prog_name="streamlit")

@@ -21,7 +21,7 @@ def show() -> None:
     _arrivals(health)
     left, right = st.columns([3, 2], gap="large")
     with left, state.section():
-        _refused()
+        _rejected()
     with right, state.section():
         _freshness()
     with state.section():
@@ -48,7 +48,7 @@ def _arrivals(health: pd.DataFrame) -> None:
     state.picture(figure, key="health", alt="Symbols that were forecast, rejected or superseded by day, and latency")
 
 
-def _refused() -> None:
+def _rejected() -> None:
     st.markdown("### Rejected files")
     found = state.not_forecast()
     if found.empty:

@@ -1,4 +1,4 @@
-"""The colours of the pictures: Okabe and Ito's, which colour-blind people tell apart, for a light and a dark page."""
+"""The colours of the figures: Okabe and Ito's palette, safe for colour-blind readers, for a light and a dark page."""
 
 from dataclasses import dataclass, field
 
@@ -15,17 +15,17 @@ _ORANGE, _SKY, _GREEN, _YELLOW, _BLUE, _VERMILION, _PURPLE = (
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours by what they stand for; lines have a contrast of at least 3 to 1 with the page.
+    """Colours by meaning; lines have a contrast of at least 3 to 1 with the page.
 
     Attributes:
-        up: sessions that closed above their open, and what is well.
-        down: sessions that closed below, and what is not.
+        up: sessions that closed above their open, and good results.
+        down: sessions that closed below, and bad results.
         model: the champion and its intervals.
         walk: the random walk.
         ghost: earlier forecasts.
-        rule: lines to compare with.
-        text: words in a picture.
-        lines: overlays, in the order in which they are named.
+        rule: reference lines.
+        text: text in a figure.
+        lines: overlays, in the order of their names.
     """
 
     up: str = _GREEN
@@ -52,7 +52,7 @@ DARK = Palette(
 
 
 def faded(colour: str, opacity: float) -> str:
-    """A colour that lets through what lies behind it, as CSS writes it.
+    """A colour with an opacity, in the notation of CSS.
 
     >>> faded("#0072B2", 0.2)
     'rgba(0, 114, 178, 0.2)'

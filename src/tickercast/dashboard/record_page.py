@@ -36,7 +36,7 @@ def show() -> None:
     shown = champion.sort_values("n").iloc[-1]  # of several models, the one with the longest record
     model = str(shown["model_name"])
     _verdict(shown.to_dict())
-    doubts = st.container()
+    warnings = st.container()
     left, right = st.columns(2, gap="large")
     with right:
         _steps(found[found["symbol"].isna() & found["step"].notna()])
@@ -49,12 +49,12 @@ def show() -> None:
             & (found["role"] == Role.CHAMPION)
         ]
     )
-    with left:  # these score every forecast again, while the rest can be read already
+    with left:  # last, since these score every forecast: the rest can be read meanwhile
         _coverage(model)
     with state.section():
         versions = state.models()
         _versions(versions)
-        with doubts:
+        with warnings:
             _seen(versions)
 
 
@@ -72,8 +72,8 @@ def _verdict(row: Mapping[Any, Any]) -> None:
         for label, column, form, meaning in cards:
             value = row[column]
             st.metric(label, sentences.number(value, form), help=meaning, border=True, width="content")
-    if said := sentences.after_the_fact(row):
-        st.caption(said)
+    if note := sentences.after_the_fact(row):
+        st.caption(note)
 
 
 def _coverage(model: str) -> None:
@@ -143,7 +143,7 @@ def _versions(versions: pd.DataFrame) -> None:
 
 
 def _seen(versions: pd.DataFrame) -> None:
-    """Warn of versions that were trained on dates that they forecast: those scores flatter them."""
+    """Warn of versions that were trained on dates that they forecast, which flatters their scores."""
     for row in versions[versions["role"] == Role.CHAMPION].to_dict("records"):
         version = row["model_version"]
         try:
@@ -151,8 +151,8 @@ def _seen(versions: pd.DataFrame) -> None:
         except TickercastError as error:
             st.caption(f"The last training date of version {version} is not known: {error}")
             continue
-        if said := sentences.had_seen(version, through, row["first_cutoff"].date()):
-            st.warning(said, icon=":material/school:")
+        if note := sentences.had_seen(version, through, row["first_cutoff"].date()):
+            st.warning(note, icon=":material/school:")
 
 
 def _symbols(rows: pd.DataFrame) -> None:

@@ -16,11 +16,11 @@ from tickercast.errors import TickercastError
 from tickercast.ports import Warehouse
 from tickercast.reading import views
 
-Given = ParamSpec("Given")
-Answer = TypeVar("Answer")
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
-_SOON, _LATER = 10, 300
-"""Seconds that an answer is cached: one about a symbol, and one that scores every forecast."""
+_SHORT_S, _LONG_S = 10, 300
+"""Seconds for which an answer is cached: one about a symbol, and one that scores every forecast."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -28,69 +28,69 @@ def _app() -> App:
     return App()
 
 
-def _kept(
-    question: Callable[Concatenate[Warehouse, Given], Answer], seconds: int, wait: str
-) -> Callable[Given, Answer]:
-    """Cache the answer of a question for a while, for all users; a failure is not cached."""
+def _cached(
+    question: Callable[Concatenate[Warehouse, Arguments], Result], seconds: int, wait: str
+) -> Callable[Arguments, Result]:
+    """Cache the answers to a question, for all users; failures are not cached."""
 
-    def asked(*words: Given.args, **more: Given.kwargs) -> Answer:
-        return question(_app().tables, *words, **more)
+    def ask(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        return question(_app().tables, *arguments, **options)
 
-    asked.__qualname__ = question.__qualname__  # answers are kept by the name of what was asked
-    kept: Callable[Given, Answer] = st.cache_data(ttl=seconds, show_spinner=wait, max_entries=64)(asked)
-    return kept
-
-
-symbols = _kept(views.symbols, _SOON, "Looking for symbols …")
-bars = _kept(views.bars, _SOON, "Reading prices and indicators …")
-champion_forecasts = _kept(views.champion_forecasts, _SOON, "Reading forecasts …")
-random_walk = _kept(views.random_walk, _SOON, "Reading forecasts …")
-histogram = _kept(views.histogram, _SOON, "Counting closes …")
-champion_skill = _kept(views.champion_skill, _SOON, "Scoring the symbol's forecasts …")
-skill = _kept(views.skill, _LATER, "Scoring every forecast …")
-coverage = _kept(views.coverage, _LATER, "Counting how often the intervals held …")
-models = _kept(views.models, _LATER, "Looking at every version's forecasts …")
-health = _kept(views.health, _SOON, "Reading the ledger …")
-not_forecast = _kept(views.not_forecast, _SOON, "Reading the ledger …")
-freshness = _kept(views.freshness, _SOON, "Reading the ledger …")
-decisions = _kept(views.decisions, _SOON, "Reading decisions …")
-drift = _kept(views.drift, _SOON, "Reading drift …")
+    ask.__qualname__ = question.__qualname__  # the cache tells functions apart by this name
+    cached: Callable[Arguments, Result] = st.cache_data(ttl=seconds, show_spinner=wait, max_entries=64)(ask)
+    return cached
 
 
-@st.cache_data(ttl=_LATER, show_spinner="Reading the report …", max_entries=4)
+symbols = _cached(views.symbols, _SHORT_S, "Looking for symbols …")
+bars = _cached(views.bars, _SHORT_S, "Reading prices and indicators …")
+champion_forecasts = _cached(views.champion_forecasts, _SHORT_S, "Reading forecasts …")
+random_walk = _cached(views.random_walk, _SHORT_S, "Reading forecasts …")
+histogram = _cached(views.histogram, _SHORT_S, "Counting closes …")
+champion_skill = _cached(views.champion_skill, _SHORT_S, "Scoring the symbol's forecasts …")
+skill = _cached(views.skill, _LONG_S, "Scoring every forecast …")
+coverage = _cached(views.coverage, _LONG_S, "Counting how often the intervals held …")
+models = _cached(views.models, _LONG_S, "Looking at every version's forecasts …")
+health = _cached(views.health, _SHORT_S, "Reading the ledger …")
+not_forecast = _cached(views.not_forecast, _SHORT_S, "Reading the ledger …")
+freshness = _cached(views.freshness, _SHORT_S, "Reading the ledger …")
+decisions = _cached(views.decisions, _SHORT_S, "Reading decisions …")
+drift = _cached(views.drift, _SHORT_S, "Reading drift …")
+
+
+@st.cache_data(ttl=_LONG_S, show_spinner="Reading the report …", max_entries=4)
 def report(name: str) -> bytes:
-    """An object of the bucket.
+    """Read an object of the bucket.
 
     Raises:
-        ObjectNotFound: it is gone.
+        ObjectNotFound: it does not exist.
         StoreUnavailable: try again.
     """
     return _app().silent_store.read(name)
 
 
-@st.cache_data(ttl=_LATER, show_spinner=False)
+@st.cache_data(ttl=_LONG_S, show_spinner=False)
 def trained_through(name: str, version: str) -> date:
     """The last date that a published version was trained on.
 
     Raises:
-        ModelUnavailable, BundleError: it is not there, or damaged.
+        ModelUnavailable, BundleError: it does not exist, or is damaged.
         StoreUnavailable: try again.
     """
     return _app().models.read(name, version).card.trained_through
 
 
 def palette() -> Palette:
-    """The colours that fit the page as the browser shows it."""
+    """The palette that fits the theme of the page in the browser."""
     return DARK if st.context.theme.type == "dark" else LIGHT
 
 
 def picture(figure: go.Figure, *, key: str, alt: str) -> None:
-    """Show a figure across the page, with an alternative text."""
+    """Show a figure at the full width of the page, with an alternative text."""
     st.plotly_chart(figure, key=key, alt=alt, config={"displaylogo": False, "displayModeBar": False})
 
 
 def table(rows: pd.DataFrame, label: str, *, prose: bool = False) -> None:
-    """Show rows of text that can be read, copied, and scrolled with the keyboard.
+    """Show rows as an HTML table, whose text can be copied and which scrolls with the keyboard.
 
     Args:
         rows: the cells; they are escaped.
@@ -103,7 +103,7 @@ def table(rows: pd.DataFrame, label: str, *, prose: bool = False) -> None:
 
 @contextmanager
 def section() -> Iterator[None]:
-    """A part of a page: if it cannot be read it says why, and the other parts are shown all the same."""
+    """Show a part of a page; if it fails, show the error in its place and go on with the other parts."""
     try:
         yield
     except TickercastError as error:

@@ -1,1 +1,1 @@
-"""What people see: tables, sentences, charts and reports, made from values."""
+"""Output for people: tables, sentences, charts and reports, made from values."""

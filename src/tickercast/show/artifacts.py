@@ -1,4 +1,4 @@
-"""The artifacts that Prefect shows beside a task: tables and a picture, made from the job's result."""
+"""The artifacts that Prefect shows beside a task: tables and a chart, made from the job's result."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ from tickercast.ports import ObjectStore
 
 @dataclass(frozen=True)
 class Artifact:
-    """Something to show beside a task.
+    """An artifact of a task.
 
     Attributes:
         key: its name.
@@ -38,8 +38,8 @@ def artifacts_of(job: str, result: Any, models: ModelStore, store: ObjectStore) 
     """The artifacts of a job's result; none for most jobs.
 
     Args:
-        job: its name.
-        result: what it returned.
+        job: the name of the job.
+        result: its result.
         models: where evaluation reports are.
         store: where drift reports are.
     """

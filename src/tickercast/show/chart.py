@@ -1,4 +1,4 @@
-"""Pictures of forecasts and evaluations, drawn with matplotlib, which is imported when something is drawn."""
+"""Charts of forecasts and evaluations, drawn with matplotlib, which is imported only for drawing."""
 
 import html
 import io
@@ -29,7 +29,7 @@ COLOURS = {
     "median": "#0b5394",
     "actual": "#b4460f",
 }
-"""The colours of a picture by part; on a page each is the CSS variable of that name instead."""
+"""The colours of a chart by part; on a page each becomes the CSS variable of that name."""
 
 _TALL, _WIDE, _NARROW = 4.4, 9.6, 4.2  # inches
 _NARROW_SESSIONS = 40
@@ -37,8 +37,8 @@ _DPI = 150
 
 
 @dataclass(frozen=True)
-class _Places:
-    """Where things stand on the axis of sessions: bars left of the cutoff at 0, forecasts right of it."""
+class _Positions:
+    """Positions on the axis of sessions: bars to the left of the cutoff at 0, forecasts to its right."""
 
     bars: "np.ndarray[Any, np.dtype[np.int64]]"
     steps: "np.ndarray[Any, np.dtype[np.int64]]"
@@ -46,7 +46,7 @@ class _Places:
 
 
 def forecast_png(shown: Sequence[ForecastDetails]) -> bytes:
-    """The fans of several forecasts below each other, with the bars before them and the closes that followed."""
+    """Draw the fans of several forecasts below each other, with the bars before them and the closes that followed."""
     from matplotlib.figure import Figure
 
     with _style():
@@ -63,13 +63,13 @@ def forecast_png(shown: Sequence[ForecastDetails]) -> bytes:
 
 
 def forecast_svg(each: ForecastDetails, *, name: str, alt: str, narrow: bool = False) -> str:
-    """The fan of one forecast as an element for a page, without a legend; a narrow one fits a phone.
+    """Draw the fan of one forecast as an element for a page, without a legend; the narrow form fits a phone.
 
     Args:
-        each: the forecast and what is drawn beside it.
+        each: the forecast, its bars and the closes that followed.
         name: a prefix for its ids, so that several can stand on one page.
-        alt: the picture in words.
-        narrow: whether it is narrow, with fewer bars.
+        alt: the alternative text.
+        narrow: whether to draw the narrow form, with fewer bars.
     """
     from matplotlib.figure import Figure
 
@@ -85,10 +85,10 @@ def forecast_svg(each: ForecastDetails, *, name: str, alt: str, narrow: bool = F
 
 def _draw(axes: "Axes", each: ForecastDetails, sessions: int) -> None:
     bars = each.bars.tail(sessions)
-    places = _places(bars, each)
-    _draw_bars(axes, bars, places)
-    _draw_fan(axes, each, places)
-    _draw_actual(axes, each, places)
+    positions = _positions(bars, each)
+    _draw_bars(axes, bars, positions)
+    _draw_fan(axes, each, positions)
+    _draw_actual(axes, each, positions)
     axes.axvline(0, color=COLOURS["muted"], linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
     axes.set_facecolor(COLOURS["paper"])
     axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
@@ -97,29 +97,29 @@ def _draw(axes: "Axes", each: ForecastDetails, sessions: int) -> None:
     axes.tick_params(length=0)
     axes.yaxis.tick_right()
     axes.margins(x=0.02)
-    _label_dates(axes, places, sessions)
+    _label_dates(axes, positions, sessions)
 
 
-def _places(bars: pd.DataFrame, each: ForecastDetails) -> _Places:
+def _positions(bars: pd.DataFrame, each: ForecastDetails) -> _Positions:
     left = np.arange(len(bars)) - (len(bars) - 1)
     right = np.array([step.step for step in each.made.steps])
-    dates = {int(place): day.date() for place, day in zip(left, bars["session_date"], strict=True)}
-    ahead = {int(place): step.target_date for place, step in zip(right, each.made.steps, strict=True)}
-    return _Places(left, right, {0: each.made.cutoff} | dates | ahead)
+    dates = {int(position): day.date() for position, day in zip(left, bars["session_date"], strict=True)}
+    ahead = {int(position): step.target_date for position, step in zip(right, each.made.steps, strict=True)}
+    return _Positions(left, right, {0: each.made.cutoff} | dates | ahead)
 
 
-def _draw_bars(axes: "Axes", bars: pd.DataFrame, places: _Places) -> None:
-    """Candles that need no colour to be read: hollow where the close is above the open, filled where not."""
+def _draw_bars(axes: "Axes", bars: pd.DataFrame, positions: _Positions) -> None:
+    """Draw candles that need no colour: hollow where the close is above the open, filled where not."""
     if bars.empty:
         return
     rose = (bars["close"] >= bars["open"]).to_numpy()
     bottom = bars[["open", "close"]].min(axis=1).to_numpy()
     top = bars[["open", "close"]].max(axis=1).to_numpy()
     ink, paper = COLOURS["ink"], COLOURS["paper"]
-    axes.vlines(places.bars, bars["low"], bars["high"], color=ink, linewidth=0.7, zorder=3)
+    axes.vlines(positions.bars, bars["low"], bars["high"], color=ink, linewidth=0.7, zorder=3)
     for which, fill in ((rose, paper), (~rose, ink)):
         axes.bar(
-            places.bars[which],
+            positions.bars[which],
             (top - bottom)[which],
             0.62,
             bottom=bottom[which],
@@ -130,8 +130,8 @@ def _draw_bars(axes: "Axes", bars: pd.DataFrame, places: _Places) -> None:
         )
 
 
-def _draw_fan(axes: "Axes", each: ForecastDetails, places: _Places) -> None:
-    x = np.concatenate([[0], places.steps])
+def _draw_fan(axes: "Axes", each: ForecastDetails, positions: _Positions) -> None:
+    x = np.concatenate([[0], positions.steps])
 
     def from_the_last_close(name: str) -> list[float]:
         return [each.made.last_close, *(float(getattr(step, name)) for step in each.made.steps)]
@@ -144,11 +144,11 @@ def _draw_fan(axes: "Axes", each: ForecastDetails, places: _Places) -> None:
     axes.plot(x, from_the_last_close("close_median"), color=COLOURS["median"], linewidth=1.8, zorder=5, label="median")
 
 
-def _draw_actual(axes: "Axes", each: ForecastDetails, places: _Places) -> None:
+def _draw_actual(axes: "Axes", each: ForecastDetails, positions: _Positions) -> None:
     followed = each.actual or {}
     known = [
-        (int(place), followed[step.target_date])
-        for place, step in zip(places.steps, each.made.steps, strict=True)
+        (int(position), followed[step.target_date])
+        for position, step in zip(positions.steps, each.made.steps, strict=True)
         if step.target_date in followed
     ]
     if known:
@@ -166,11 +166,11 @@ def _draw_actual(axes: "Axes", each: ForecastDetails, places: _Places) -> None:
         )
 
 
-def _label_dates(axes: "Axes", places: _Places, sessions: int) -> None:
-    first, last = min(places.dates), max(places.dates)
+def _label_dates(axes: "Axes", positions: _Positions, sessions: int) -> None:
+    first, last = min(positions.dates), max(positions.dates)
     every, form = (20, "%Y-%m-%d") if sessions > _NARROW_SESSIONS else (15, "%m-%d")
-    ticks = [place for place in range(0, first - 1, -every) if place - first >= every / 3 or place == 0] + [last]
-    axes.set_xticks(ticks, [f"{places.dates[place]:{form}}" for place in ticks])
+    ticks = [at for at in range(0, first - 1, -every) if at - first >= every / 3 or at == 0] + [last]
+    axes.set_xticks(ticks, [f"{positions.dates[at]:{form}}" for at in ticks])
 
 
 @contextmanager
@@ -192,16 +192,16 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _saved(figure: "Figure", **how: Any) -> bytes:
+def _saved(figure: "Figure", **options: Any) -> bytes:
     file = io.BytesIO()
-    figure.savefig(file, **how)
+    figure.savefig(file, **options)
     return file.getvalue()
 
 
 def _element(drawn: str, name: str, alt: str) -> str:
-    """Turn a file of matplotlib into an element: no prologue, no size, ids of its own, the page's colours."""
+    """Turn an SVG file of matplotlib into an element: no prologue, no size, its own ids, the page's colours."""
     inner = drawn[drawn.index("<svg") :]
-    inner = re.sub(r"<(metadata|style)\b.*?</\1>", "", inner, flags=re.DOTALL)  # both would speak for the whole page
+    inner = re.sub(r"<(metadata|style)\b.*?</\1>", "", inner, flags=re.DOTALL)  # both would apply to the whole page
     inner = re.sub(r'\bid="', f'id="{name}-', inner)
     inner = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", inner)
     inner = re.sub(r"font-family: [^;\"]+", "font-family: inherit", inner)
@@ -214,11 +214,11 @@ def _element(drawn: str, name: str, alt: str) -> str:
 
 
 def evaluation_png(report: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """The reliability diagram, and the loss by step relative to each baseline.
+    """Draw the reliability diagram, and the loss by step relative to each baseline.
 
     Args:
-        report: of the judged model; see `domain.evaluation.evaluation_report`.
-        baselines: for each baseline its measures by step.
+        report: the report on the evaluated model; see `domain.evaluation.evaluation_report`.
+        baselines: the measures of each baseline by step.
     """
     import matplotlib
 

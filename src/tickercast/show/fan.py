@@ -1,6 +1,6 @@
 """The fan of a forecast drawn with characters, for a terminal: closes in Braille dots, intervals in shades.
 
-A character holds two closes side by side and four dots above each other, which is why closes look finer than the fan.
+A character holds two closes side by side and four dots above each other, so the closes are finer than the fan.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from tickercast.show.sentences import price
 NARROWEST = 72
 """The narrowest terminal that a fan fits on, in characters."""
 
-_ROWS, _DOTS, _PER_STEP, _MOST_HISTORY = 9, 4, 3, 45
+_ROWS, _DOTS, _PER_STEP, _MOST_COLUMNS = 9, 4, 3, 45
 _BLANK = 0x2800  # of Unicode's Braille patterns, in which each dot is a bit
 _LEFT, _RIGHT = (0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80)
 _SHADES = {95: ("░", "cyan"), 80: ("▒", "cyan")}
@@ -34,7 +34,7 @@ def fan(made: Forecast, closes: Sequence[float], actual: Mapping[date, float] | 
         width: the width of the terminal, in characters; at least `NARROWEST`.
     """
     followed = [(actual or {}).get(step.target_date) for step in made.steps]
-    shown = closes[-2 * _MOST_HISTORY :]
+    shown = closes[-2 * _MOST_COLUMNS :]
     scale = _Scale([*shown, *_bounds(made), *(close for close in followed if close is not None)])
     labels = {row: price(scale.value(row)) for row in (0, _ROWS // 2, _ROWS - 1)}
     gutter = max(map(len, labels.values()))

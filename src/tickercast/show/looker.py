@@ -1,7 +1,7 @@
-"""Looker Studio: the addresses that open a new report on a view of the warehouse.
+"""Looker Studio: the URLs that open a new report on a view of the warehouse.
 
-They are those of its Linking API, which asks for nothing but the view's name. Who opens one needs the right to read the
-dataset, and pays for the queries.
+They use its Linking API, which needs only the view's name. Whoever opens one needs permission to read the dataset, and
+pays for the queries.
 """
 
 import re
@@ -18,7 +18,7 @@ VIEWS = {
     "drift_daily": "tickercast: drift",
     "ingestion_health": "tickercast: ingestions",
 }
-"""The views that have a report of their own, and its name."""
+"""The views that have their own report, and its name."""
 
 FRESHNESS = (
     "Looker Studio keeps what it has read for 12 hours. Open Resource > Manage added data sources > Edit > "
@@ -27,13 +27,13 @@ FRESHNESS = (
 
 
 def report_urls(warehouse_url: str) -> dict[str, str]:
-    """The address that opens a new report, for each view that has one.
+    """The URL that opens a new report, for each view that has one.
 
     Args:
         warehouse_url: `bigquery://PROJECT/DATASET`, as the setting has it.
 
     Raises:
-        UsageError: the warehouse is not BigQuery, which alone Looker Studio can read.
+        UsageError: the warehouse is not BigQuery, the only one that Looker Studio can read.
 
     >>> report_urls("bigquery://my-project/tickercast?location=EU")["coverage"].partition("&")[0]
     'https://lookerstudio.google.com/reporting/create?c.mode=edit'
@@ -49,7 +49,7 @@ def report_urls(warehouse_url: str) -> dict[str, str]:
 
 
 def _parameters(project: str, dataset: str, view: str) -> dict[str, str]:
-    """A report without a template takes one data source, and that one has no alias."""
+    """The parameters of the Linking API: without a template, a report takes one data source, which has no alias."""
     return {
         "c.mode": "edit",
         "r.reportName": VIEWS[view],

@@ -1,4 +1,4 @@
-"""The report on forecasts: values in, one self-contained page out, which loads nothing from elsewhere."""
+"""The forecast report: one self-contained page, which loads nothing from elsewhere."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from tickercast.version import __version__
 
 @dataclass(frozen=True)
 class _Section:
-    """The part of the page about one symbol, in words and cells."""
+    """The section of the page about one symbol, as text and cells."""
 
     id: str
     symbol: str
@@ -42,11 +42,11 @@ class _Section:
 
 
 def page(shown: Sequence[ForecastDetails], bucket: str) -> str:
-    """The report as HTML.
+    """Render the report as HTML.
 
     Args:
-        shown: one a symbol, at least one.
-        bucket: where the files are that were forecast from.
+        shown: the forecasts, one a symbol; at least one.
+        bucket: the bucket of the files that the forecasts were made from.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -130,12 +130,14 @@ def _indicators(bars: pd.DataFrame) -> list[tuple[str, str, str]]:
         return []
     last = bars.iloc[-1]
     return [
-        (name, how(last[column]), tells) for column, (name, how, tells) in _INDICATORS.items() if pd.notna(last[column])
+        (name, form(last[column]), meaning)
+        for column, (name, form, meaning) in _INDICATORS.items()
+        if pd.notna(last[column])
     ]
 
 
 def _difference(value: float) -> str:
-    """A difference of prices: small beside them, and perhaps negative."""
+    """Format a difference of prices, which may be small or negative."""
     return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 

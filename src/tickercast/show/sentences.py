@@ -1,4 +1,4 @@
-"""The sentences that people read, each written once: verdicts, hit counts and warnings."""
+"""The sentences of the output, each written once: verdicts, hit counts and warnings."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -159,8 +159,8 @@ def up_to_date(cutoffs: pd.Series) -> str:
     newest = cutoffs.max()
     fresh = int((cutoffs == newest).sum())
     behind = len(cutoffs) - fresh
-    said = f"{fresh:,} of {symbols(len(cutoffs))} were last forecast from {newest:%Y-%m-%d}, the newest session here"
-    return f"{said}; {behind:,} lag behind." if behind else f"{said}."
+    text = f"{fresh:,} of {symbols(len(cutoffs))} were last forecast from {newest:%Y-%m-%d}, the newest session here"
+    return f"{text}; {behind:,} lag behind." if behind else f"{text}."
 
 
 def symbols(count: int) -> str:

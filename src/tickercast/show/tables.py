@@ -1,4 +1,4 @@
-"""Tables: values in, Rich renderables, frames and JSON out; nothing is printed here."""
+"""Tables: Rich renderables, frames and JSON made from values; nothing is printed here."""
 
 import json
 import math
@@ -35,7 +35,7 @@ def forecast_table(
     trained_through: date = date.min,
     below: Sequence[RenderableType] = (),
 ) -> RenderableType:
-    """One symbol: a row a step, with the close that followed if given; then further lines, and the stored file."""
+    """One forecast: a row a step, with the closes that followed if given; then further lines, and the stored file."""
     table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=_title(made), pad_edge=False)
     for heading in ("date", "median", "change", "80% interval", "95% interval"):
         table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
@@ -57,7 +57,7 @@ def forecast_table(
 
 
 def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
-    """Many symbols: one row each, for the last step."""
+    """The forecasts of many symbols: one row each, for the last step."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in (
         "symbol",
@@ -213,7 +213,7 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
 
 
 def models_table(versions: Sequence[RegisteredVersion], served: str, published: Sequence[str]) -> RenderableType:
-    """The registered versions, newest first, and where each stands."""
+    """The registered versions, newest first, with their aliases and whether they are published or served."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("version", "registered", "trained through", "sp / ewma-t", "coverage 80", "95", "alias", "stands"):
         table.add_column(heading)
