@@ -1,6 +1,6 @@
 # One vocabulary for people, hooks and CI. `make help` shows it.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs function-bundle
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows deploy tests benchmarks
@@ -25,13 +25,14 @@ demo: setup ## Forecast MSFT from the bundled sample, and show what really follo
 test: setup-dev ## Run every test
 	$(PYTHON) -m pytest --numprocesses 2
 
-check: setup-dev ## Run linters, type checker, import rules and tests
+check: setup-dev ## Run linters, type checker, import rules, the strict build of the site, and tests
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/ruff format --check $(CODE)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/shellcheck --external-sources --check-sourced setup.sh deploy/mlflow-server.sh
 	.venv/bin/hadolint Dockerfile
+	$(MAKE) site
 	$(MAKE) test
 
 DEMO := .tickercast/demo
@@ -98,9 +99,14 @@ bundles: function-bundle ## Make what the containers of Dockerfile and compose.y
 	$(PYTHON) deploy/bundle.py dashboard
 	$(PYTHON) deploy/bundle.py mlflow
 
-docs: setup-dev ## Write the generated pages of docs/ anew; the record of a deployment needs gcloud
-	$(PYTHON) deploy/docs.py
-	$(PYTHON) -m tests.support.deployment_page
+docs: setup-dev ## Write the generated pages of docs/, and build the site; the record of a deployment needs gcloud
+	$(PYTHON) -m deploy.docs
+	if command -v gcloud >/dev/null; then $(PYTHON) -m tests.support.deployment_page; \
+		else echo "gcloud was not found, so docs/deployment.md stays as it is"; fi
+	$(MAKE) site
+
+site: setup-dev ## Build the documentation into site/, strictly
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
 	$(PYTHON) -m benchmarks.bench_accuracy $(DATA)
@@ -124,4 +130,4 @@ bench-warehouse: setup-dev ## Time the views on DuckDB with 500 symbols × 20 ye
 	$(PYTHON) -m benchmarks.bench_warehouse
 
 clean: ## Remove what the commands above have made, the local bucket and warehouse included
-	rm -rf .venv .tools .tickercast dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .tools .tickercast dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,14 +1,15 @@
-"""Writes the parts of docs/ that follow from code and tables: settings, permissions, figures of cost.
+"""Write the parts of docs/ that follow from code and tables.
 
-python deploy/docs.py
+python -m deploy.docs
 """
 
 import csv
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from deploy.reference import api, cli, table, views
 
 from tickercast.config import PREFIX, Settings
 
@@ -16,21 +17,23 @@ PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
 _CONFIGURATION = """# Settings
 
-Every setting is read from the environment, once. A name that begins with `TICKERCAST_` and is none of these is refused
-with the one that was probably meant. This page is generated from `src/tickercast/config.py` by `make docs`.
+Every setting is read from the environment, once. A URL chooses the engine, nothing else does; any other URL is refused
+with a sentence. A variable that begins with `TICKERCAST_` and is none of these is refused with the one that was
+probably meant. Google Cloud is reached with the credentials of `gcloud auth application-default login`, or with those
+of the service account that the function runs as. This page is generated from `src/tickercast/config.py` by `make docs`.
 
 """
 
 
 def configuration() -> str:
     """docs/configuration.md."""
-    told = dict(
+    described = dict(
         re.findall(
             r"^    (?:    )?(\w+): (.+?)(?=\n    (?:    )?\w+: |\n\n|\Z)", _attributes(), re.MULTILINE | re.DOTALL
         )
     )
     rows = [
-        (f"`{_variable(name)}`", f"`{field.default}`" if field.default else "", " ".join(told[name].split()))
+        (f"`{variable(name)}`", f"`{field.default}`" if field.default else "", " ".join(described[name].split()))
         for name, field in Settings.model_fields.items()
     ]
     return _CONFIGURATION + table(("setting", "default", "meaning"), rows) + "\n"
@@ -64,28 +67,20 @@ def figures() -> str:
 
 
 def estimate() -> str:
-    """What setup.sh prints."""
+    """The estimate that setup.sh prints."""
     done = subprocess.run(
         [sys.executable, str(PROJECT / "deploy" / "cost.py")], check=True, capture_output=True, text=True
     )
     return f"```text\n{done.stdout.rstrip()}\n```"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table.
-
-    >>> print(table(("a", "b"), [("1", "")]))
-    | a | b |
-    |---|---|
-    | 1 |  |
-    """
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+PAGES = {"configuration": configuration, "cli": cli, "views": views}
+"""The pages that are generated whole, by name."""
 
 
 def filled(text: str) -> str:
     """A page with its generated parts, each of which stands between two comments that name it."""
-    for part in (permissions, figures, estimate):
+    for part in (permissions, figures, estimate, api):
         mark = f"<!-- {part.__name__} -->"
         if mark in text:
             before, _, after = text.split(mark)
@@ -93,13 +88,14 @@ def filled(text: str) -> str:
     return text
 
 
-def _attributes() -> str:
-    return (Settings.__doc__ or "").partition("Attributes:\n")[2]
-
-
-def _variable(field: str) -> str:
+def variable(field: str) -> str:
+    """The environment variable of a setting."""
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else PREFIX + field.upper()
+
+
+def _attributes() -> str:
+    return (Settings.__doc__ or "").partition("Attributes:\n")[2]
 
 
 def _rows(name: str) -> list[dict[str, str]]:
@@ -107,10 +103,11 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 
 def main() -> None:
-    """Writes them all."""
-    (DOCS / "configuration.md").write_text(configuration())
+    """Write them all."""
+    for name, made in PAGES.items():
+        (DOCS / f"{name}.md").write_text(made(), encoding="utf-8")
     for page in DOCS.glob("*.md"):
-        page.write_text(filled(page.read_text()))
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

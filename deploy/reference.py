@@ -1,0 +1,316 @@
+"""The reference pages of docs/, from the code that they describe: commands, views and tables, and the library."""
+
+import csv
+import functools
+import importlib.util
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import duckdb
+import typer
+import typer.main
+
+from tickercast import library
+from tickercast.backends.warehouse.sql import SqlObject, columns, from_duckdb, read_objects, to_duckdb
+from tickercast.cli import app, single
+from tickercast.domain.bars import Reading
+from tickercast.domain.forecast import Step
+from tickercast.jobs.requests.request_forecast import Requested
+
+PROJECT = Path(__file__).parents[1]
+
+_CLI = """# Command line
+
+Every command, argument and option. `python src/main.py …` is `tickercast forecast …`. Exit codes: 0 everything
+succeeded, 1 something failed, 2 wrong usage or nothing worked. `tickercast --install-completion` completes commands in
+your shell; `NO_COLOR` switches colours off. This page is generated from the commands by `make docs`.
+"""
+_FLOWS = """## Flows
+
+The flows need `make setup-dev`; see [the daily flow](daily.md) and [vintages](vintages.md#live-and-backfill).
+"""
+_VIEWS = """# Views and tables
+
+Events only append to the tables; people, dashboards and queries read the views. Each view is one file in `sql/views`,
+in BigQuery's dialect, and gives the same rows on BigQuery and DuckDB. `tickercast sql show NAME` prints a statement.
+This page is generated from `sql/` by `make docs`.
+"""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    >>> print(table(("a", "b"), [("1", "")]))
+    | a | b |
+    |---|---|
+    | 1 |  |
+    """
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+# ---------------------------------------------------------------- commands
+
+
+def cli() -> str:
+    """docs/cli.md."""
+    parts = [_CLI, *_commands(typer.main.get_command(app), "tickercast")]
+    parts += [_FLOWS]
+    for name in ("daily", "backfill"):
+        [example] = re.findall(
+            r'single\(main, "(.+?)"\)', (PROJECT / "flows" / f"{name}.py").read_text(encoding="utf-8")
+        )
+        parts += _commands(typer.main.get_command(single(flow(name).main, example)), f"python flows/{name}.py")
+    return "\n".join(parts)
+
+
+def flow(name: str) -> ModuleType:
+    """A module of flows/."""
+    spec = importlib.util.spec_from_file_location(f"flows_{name}", PROJECT / "flows" / f"{name}.py")
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(f"flows/{name}.py")
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def _commands(command: Any, path: str) -> Iterator[str]:
+    below: Mapping[str, Any] = getattr(command, "commands", {})
+    yield from _command(command, path, group=bool(below))
+    for name in sorted(below, key=lambda name: hasattr(below[name], "commands")):  # groups last
+        yield from _commands(below[name], f"{path} {name}")
+
+
+def _command(command: Any, path: str, *, group: bool) -> Iterator[str]:
+    yield f"## {path}\n" if path == "tickercast" or group else f"### {path}\n"
+    yield inspect.cleandoc(command.help or "") + "\n"
+    arguments = [each for each in command.params if type(each).__name__ == "TyperArgument"]
+    options = [each for each in command.params if each not in arguments and each.name not in _COMPLETION]
+    if not group:
+        words = " ".join(_shown(each) for each in arguments)
+        yield f"```text\n{path}{f' {words}' if words else ''}{' [OPTIONS]' if options else ''}\n```\n"
+    described = [(f"`{_shown(each)}`", _help(each), _default(each)) for each in arguments if each.help]
+    described += [(_option(each), _help(each), _default(each)) for each in options]
+    if described:
+        yield table(("", "meaning", "default"), described) + "\n"
+    yield f"```sh\n{(command.epilog or '').removeprefix('Example: ')}\n```\n"
+
+
+_COMPLETION = ("install_completion", "show_completion")
+
+
+def _shown(argument: Any) -> str:
+    return str(argument.metavar or argument.name.upper())
+
+
+def _option(option: Any) -> str:
+    value = "" if option.is_flag else f" {option.metavar or _kind(option)}"
+    return f"`{', '.join(option.opts)}{value}`"
+
+
+def _kind(option: Any) -> str:
+    annotation = option.type_descriptor.annotation
+    return {"str": "TEXT", "int": "N", "float": "NUMBER", "datetime": "YYYY-MM-DD"}.get(annotation.__name__, "VALUE")
+
+
+def _help(param: Any) -> str:
+    return (param.help or "").replace("|", r"\|")
+
+
+def _default(param: Any) -> str:
+    if param.required:
+        return "required"
+    if isinstance(param.show_default, str):
+        return param.show_default
+    return f"`{param.default}`" if param.default not in (None, "", False) else ""
+
+
+# ---------------------------------------------------------------- views and tables
+
+
+def views() -> str:
+    """docs/views.md."""
+    objects = read_objects(PROJECT / "sql")
+    made = [found for found in objects if found.is_view]
+    stored = [found for found in objects if not found.is_view]
+    listed = table(("view", ""), [(_link(found), _summary(found)) for found in by_name(made)])
+    parts = [_VIEWS, "## Views\n", listed, ""]
+    kinds, said = _kinds(objects), _descriptions(stored)
+    for found in by_name(made):
+        described = [(f"`{name}`", kind, said(found.name, name)) for name, kind in kinds[found.name]]
+        head = ("column", "type", "description")
+        parts += [f"### {found.name}\n", f"{_comment(found)}\n", table(head, described), ""]
+    parts += ["## Tables\n"]
+    for found in by_name(stored):
+        rows = [
+            (f"`{column.name}`", column.kind, "" if column.required else "yes", _tidy(column.description))
+            for column in columns(found)
+        ]
+        titles = ("column", "type", "nullable", "description")
+        parts += [f"### {found.name}\n", f"{_tidy(_about(found))}.\n", table(titles, rows), ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def by_name(objects: Iterable[SqlObject]) -> list[SqlObject]:
+    """Objects in alphabetical order."""
+    return sorted(objects, key=lambda found: found.name)
+
+
+def _link(found: SqlObject) -> str:
+    return f"[`{found.name}`](#{found.name})"
+
+
+def _comment(found: SqlObject) -> str:
+    """The comment at the top of a view's file, as Markdown: an empty comment line begins a paragraph."""
+    lines = [line.removeprefix("--").strip() for line in found.text.splitlines()]
+    end = next(number for number, line in enumerate(found.text.splitlines()) if not line.startswith("--"))
+    return _tidy("\n".join(lines[:end]))
+
+
+def _summary(found: SqlObject) -> str:
+    """The first sentence of a view's comment."""
+    return re.split(r"(?<=\.)\s", " ".join(_comment(found).split("\n\n")[0].split()))[0].rstrip(".")
+
+
+def _about(found: SqlObject) -> str:
+    return "".join(re.findall(r"^OPTIONS \(description = '(.+)'\)$", found.text, re.MULTILINE))
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r"(\d) %", r"\1%", text).replace("|", r"\|")
+
+
+def _kinds(objects: Sequence[SqlObject]) -> dict[str, list[tuple[str, str]]]:
+    """The columns of every view and their types, in BigQuery's words."""
+    with duckdb.connect() as connection:
+        for found in objects:
+            connection.execute(to_duckdb(found.text))
+        described = {
+            found.name: connection.execute(f"DESCRIBE {found.name}").fetchall() for found in objects if found.is_view
+        }
+    return {name: [(row[0], from_duckdb(row[1])) for row in rows] for name, rows in described.items()}
+
+
+def _descriptions(stored: Iterable[SqlObject]) -> Any:
+    """How to describe a column of a view: by its view, by its name in any view, or as in the table it comes from."""
+    rows = csv.DictReader((PROJECT / "deploy" / "columns.tsv").read_text(encoding="utf-8").splitlines(), delimiter="\t")
+    own = {(row["view"], row["column"]): row["description"] for row in rows}
+    of_table = {found.name: {column.name: column.description for column in columns(found)} for found in stored}
+
+    def said(view: str, column: str) -> str:
+        text = own.get((view, column)) or own.get(("*", column)) or of_table["forecasts"].get(column)
+        text = text or of_table["prices"].get(column)
+        if not text:
+            raise KeyError(f"{view}.{column} has no description. Add it to deploy/columns.tsv.")
+        return _tidy(text)
+
+    return said
+
+
+# ---------------------------------------------------------------- the library
+
+
+_USE_CASES = (
+    *("forecast", "details", "track_record", "query", "ingestions", "failed_ingestions", "replay", "quarantined"),
+    *("quarantined_file", "release", "provision", "pending", "load_model", "served_models", "train", "tune"),
+    *(
+        "evaluate",
+        "registered_models",
+        "promote",
+        "publish",
+        "rollback",
+        "run_day",
+        "watchlist",
+        "check_drift",
+        "open_alerts",
+    ),
+    *("send_alerts", "plan_backfill", "backfill_part", "doctor"),
+)
+"""The methods of `App` for users of the library; the others serve the command line and the daily run."""
+
+
+def api() -> str:
+    """The reference of the library, for docs/library.md."""
+    functions = [library.open, library.read_csv, library.load_model, library.evaluate]
+    values = [library.Forecast, Step, library.Bars, Reading, Requested, library.Model, library.Evaluation]
+    parts = [text for made in functions for text in (f"### tickercast.{made.__name__}\n", *_function(made))]
+    used = [row for row in _methods(library.App) if re.split(r"[`(]", row[0])[1] in _USE_CASES]
+    parts += [f"### App\n\n{_prose(library.App)}\n", table(("use case", ""), used), ""]
+    for kind in values:
+        parts += [f"### {kind.__name__}\n", f"{_prose(kind)}\n", *_fields(kind)]
+        methods = _methods(kind)
+        if methods:
+            parts += [table(("", ""), methods), ""]
+    return "\n".join(parts).strip()
+
+
+def _function(made: Any) -> Iterator[str]:
+    yield f"```python\n{made.__name__}{_signature(made)}\n```\n"
+    yield f"{_prose(made)}\n"
+    entries = _section(made, "Args")
+    if entries:
+        yield table(("argument", ""), [(f"`{name}`", text) for name, text in entries]) + "\n"
+    for title in ("Returns", "Raises"):
+        text = _text(made, title)
+        if text:
+            yield f"*{title}*: {text}\n"
+
+
+def _fields(kind: Any) -> Iterator[str]:
+    entries = _section(kind, "Attributes")
+    if entries:
+        yield table(("attribute", ""), [(f"`{name}`", text) for name, text in entries]) + "\n"
+
+
+def _methods(kind: Any) -> list[tuple[str, str]]:
+    found: dict[str, str] = {}
+    ours = [base for base in kind.__mro__ if base.__module__.startswith("tickercast.")]
+    for name, made in (member for base in reversed(ours) for member in vars(base).items()):
+        doc = inspect.getdoc(made)
+        if name.startswith("_") or not doc:
+            continue
+        call = f"({', '.join(_arguments(made))})" if inspect.isfunction(made) else ""
+        if call or isinstance(made, property | functools.cached_property):
+            found[f"{name}{call}"] = _line(doc)
+    return [(f"`{name}`", text) for name, text in found.items()]
+
+
+def _arguments(made: Any) -> Iterator[str]:
+    for name, parameter in list(inspect.signature(made).parameters.items())[1:]:
+        if name.startswith("on_") or name in ("advance", "is_over"):
+            continue
+        yield name if parameter.default is parameter.empty else f"{name}={parameter.default!r}"
+
+
+def _signature(made: Any) -> str:
+    return re.sub(r"(?:[a-z_]+\.)+(?=[A-Za-z])", "", str(inspect.signature(made)))
+
+
+def _line(doc: str) -> str:
+    first = " ".join(doc.split("\n\n")[0].split())
+    return re.sub(r"; see `[^`]+`\.", ".", re.sub(r" See `[^`]+`\.", "", first)).replace("|", r"\|")
+
+
+def _prose(made: Any) -> str:
+    """A docstring up to its sections, without its examples."""
+    text = re.split(r"\n(?:Args|Returns|Raises|Attributes|Example):\n", inspect.getdoc(made) or "")[0]
+    paragraphs = [part for part in text.split("\n\n") if not part.startswith(">>>")]
+    return "\n\n".join(" ".join(part.split()) for part in paragraphs)
+
+
+def _text(made: Any, title: str) -> str:
+    entries = _section(made, title)
+    if entries:
+        return " ".join(f"`{name}`, {text}" for name, text in entries)
+    found = re.findall(rf"^{title}:\n((?:    .*\n?|\n)+)", inspect.getdoc(made) or "", re.MULTILINE)
+    return " ".join(found[0].split()) if found else ""
+
+
+def _section(made: Any, title: str) -> list[tuple[str, str]]:
+    found = re.findall(rf"^{title}:\n((?:    .*\n?|\n)+)", inspect.getdoc(made) or "", re.MULTILINE)
+    entries = re.findall(r"^    (\w+): ((?:.+\n?)(?:        .+\n?)*)", found[0] if found else "", re.MULTILINE)
+    return [(name, " ".join(text.split())) for name, text in entries]

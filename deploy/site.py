@@ -1,0 +1,35 @@
+"""A hook of MkDocs: files that belong elsewhere in the repository are pages and pictures of the site, too.
+
+Pages link to them by their place in the repository, so that the links hold wherever a page is read.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+PROJECT = Path(__file__).parents[1]
+ELSEWHERE = {
+    "../benchmarks/accuracy.png": "images/accuracy.png",
+    "../CHANGELOG.md": "changelog.md",
+    "../src/tickercast/shipped/models/tickercast-lstm/1/MODEL_CARD.md": "model-card.md",
+}
+"""Links of the pages to files outside docs/, and where the site has them."""
+
+INSTEAD = {"../README.md": "index.md"}
+"""Links to files outside docs/ that have a counterpart among the pages."""
+
+
+def on_files(files: Files, *, config: Any) -> Files:
+    """Add the files."""
+    for link, place in ELSEWHERE.items():
+        made = File.generated(config, place, abs_src_path=str((PROJECT / "docs" / link).resolve()))
+        files.append(made)
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Point the links at them."""
+    for link, place in {**ELSEWHERE, **INSTEAD}.items():
+        markdown = markdown.replace(f"]({link}", f"]({place}")
+    return markdown
