@@ -15,6 +15,12 @@ HAS_GCLOUD = bool(shutil.which("gcloud") and shutil.which("bq"))
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
 
 
+def keep_from_the_network(folder: Path) -> None:
+    """Note in gcloud's folder that this machine is none of Google's: gcloud then looks for no server of theirs."""
+    (folder / "gce").write_text("False")
+    os.utime(folder / "gce", (1 << 32, 1 << 32))
+
+
 class Deployment:
     """An empty project, and what setup.sh needs to talk to it and to nothing else.
 
@@ -29,6 +35,7 @@ class Deployment:
         for use in ("data", "models"):
             self.store.make_bucket(f"my-project-tickercast-{use}")
         (folder / "token").write_text("token")
+        keep_from_the_network(folder)
         (folder / "bigqueryrc").write_text("api = http://bigquery.googleapis.com\n")
         self._environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {
             "BIGQUERYRC": str(folder / "bigqueryrc"),
