@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from tests.support.deployment import keep_from_the_network
 
 from tickercast import config
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
@@ -196,6 +197,7 @@ def test_every_gcloud_command_of_the_pages_is_one_that_gcloud_takes(tmp_path: Pa
     joined = "\n".join(text.replace("\\\n", " ") for text in PAGES.values())
     commands = sorted(set(re.findall(r"^ *(gcloud .+?)(?: +#.*)?$", joined, re.MULTILINE)))
     assert len(commands) > 8
+    keep_from_the_network(tmp_path)
     (tmp_path / "commands").write_text(json.dumps([{"command_string": command} for command in commands]))
     done = subprocess.run(
         ["gcloud", "meta", "lint-gcloud-commands", f"--commands-file={tmp_path / 'commands'}"],
