@@ -1,32 +1,120 @@
-"""The README cannot drift from what it describes."""
+"""README, pages and notebook cannot drift from what they describe."""
 
+import ast
+import doctest
+import io
 import json
+import os
 import re
+import shutil
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import numpy as np
+import pandas as pd
 import pytest
 import typer.main
+from deploy import docs, site
 from typer.testing import CliRunner
 
+import tickercast
+from tickercast import engines
+from tickercast.backends.warehouse.sql import columns, read_objects, to_duckdb
 from tickercast.cli import app
-from tickercast.config import PREFIX, Settings
+from tickercast.config import Settings
+from tickercast.domain.price_files import to_csv
+from tickercast.errors import SourceUnavailable, UnknownSymbol
+from tickercast.models import baselines
 
 PROJECT = Path(__file__).parents[2]
-README = (PROJECT / "README.md").read_text()
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((PROJECT / "docs").glob("*.md"))}
+WRITTEN = {"README": README, **{name: text for name, text in PAGES.items() if name != "deployment"}}
+"""Everything but the recorded run of a deployment, which shows other programs' words."""
+
 TARGETS = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def variable(field: str) -> str:
-    alias = Settings.model_fields[field].validation_alias
-    return alias if isinstance(alias, str) else PREFIX + field.upper()
+def fenced(text: str, kind: str) -> list[str]:
+    return [found for language, found in FENCE.findall(text) if language == kind]
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub and the site make it."""
+    return re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).strip().lower()).replace(" ", "-")
+
+
+# ---------------------------------------------------------------- the README
+
+
+def test_the_readme_is_short_and_begins_with_the_two_commands() -> None:
+    assert len(README.splitlines()) <= 150
+    assert [line.split("#")[0].strip() for line in fenced(README, "sh")[0].splitlines()] == ["make demo", "make test"]
+    assert README.index("make demo") < 600
+
+
+def test_the_readme_shows_what_the_demo_prints(workspace: Path) -> None:
+    [recipe] = re.findall(r"^demo:.*\n\t\$\(PYTHON\) (.+)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    script, *words = recipe.split()
+    done = subprocess.run(
+        [sys.executable, PROJECT / script, *words], cwd=workspace, env=os.environ, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    printed = [line.rstrip() for line in done.stdout.splitlines()]
+    shown = [line.rstrip() for line in fenced(README, "text")[0].splitlines()]
+    assert shown == printed[: len(shown)]
+    assert len(shown) > 15
+
+
+# ---------------------------------------------------------------- links, targets, words
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_every_link_leads_to_a_file_and_a_heading(name: str) -> None:
+    text, folder = WRITTEN[name], PROJECT if name == "README" else PROJECT / "docs"
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+        path = (folder / target) if target else folder / f"{name}.md"
+        assert path.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in map(slug, headings), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_every_task_that_is_named_exists(name: str) -> None:
+    commands = "\n".join([*fenced(WRITTEN[name], "sh"), *re.findall(r"`([^`\n]+)`", WRITTEN[name])])
+    assert set(re.findall(r"(?:^|[= ])make ([a-z-]+)", commands, re.MULTILINE)) <= TARGETS
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_percentages_and_quotes_are_english(name: str) -> None:
+    assert not re.findall(r"\d %|[«»„“”]", WRITTEN[name])
+
+
+# ---------------------------------------------------------------- generated pages
+
+
+@pytest.mark.parametrize("name", docs.PAGES)
+def test_a_generated_page_is_up_to_date(name: str) -> None:
+    assert PAGES[name] == docs.PAGES[name](), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", [name for name, text in PAGES.items() if "<!--" in text])
+def test_the_generated_parts_of_a_page_are_up_to_date(name: str) -> None:
+    assert PAGES[name] == docs.filled(PAGES[name]), "run `make docs`"
 
 
 @pytest.mark.parametrize("field", Settings.model_fields)
-def test_every_setting_stands_in_the_readme_with_its_default(field: str) -> None:
+def test_every_setting_is_on_its_page_with_its_default(field: str) -> None:
     default = Settings.model_fields[field].default
-    assert f"| `{variable(field)}` | {f'`{default}`' if default else ''}".rstrip() in README
+    assert f"| `{docs.variable(field)}` | {f'`{default}`' if default else ''}".rstrip() in PAGES["configuration"]
 
 
 def commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
@@ -40,54 +128,266 @@ COMMANDS = sorted(commands(typer.main.get_command(app)))
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_every_command_stands_in_the_readme_and_its_help_ends_with_an_example(path: tuple[str, ...]) -> None:
-    named = " ".join(path) if len(path) > 1 else " ".join(("tickercast", *path))
-    assert named in README
+def test_every_command_is_on_its_page_and_its_help_ends_with_an_example(path: tuple[str, ...]) -> None:
+    heading = re.escape(" ".join(("tickercast", *path)))
+    [entry] = re.findall(rf"^#+ {heading}\n(.*?)(?=^#+ |\Z)", PAGES["cli"], re.MULTILINE | re.DOTALL)
     shown = CliRunner().invoke(app, [*path, "--help"], prog_name="tickercast", terminal_width=200).output
-    assert shown.rstrip().splitlines()[-1].startswith(" ".join(("  Example: tickercast", *path)))
+    example = shown.rstrip().splitlines()[-1].strip()
+    assert example.startswith(" ".join(("Example: tickercast", *path)))
+    assert example.removeprefix("Example: ") in entry
+    for option in re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE):
+        assert option in ("--help", "--install-completion", "--show-completion") or f"`{option}" in entry
 
 
-def test_every_task_that_the_readme_names_exists() -> None:
-    assert set(re.findall(r"`?make ([a-z-]+)`?", README)) <= TARGETS
+@pytest.mark.parametrize("found", read_objects(PROJECT / "sql"), ids=lambda found: found.name)
+def test_every_view_and_table_is_on_its_page_with_its_columns(found: Any) -> None:
+    [entry] = re.findall(rf"^### {found.name}\n(.*?)(?=^#+ |\Z)", PAGES["views"], re.MULTILINE | re.DOTALL)
+    with duckdb.connect() as connection:
+        for other in read_objects(PROJECT / "sql"):
+            connection.execute(to_duckdb(other.text))
+        names = [row[0] for row in connection.execute(f"DESCRIBE {found.name}").fetchall()]
+    rows = re.findall(r"^\| `(\w+)` \| \w+ \| .*\w.* \|$", entry, re.MULTILINE)
+    assert rows == (names if found.is_view else [column.name for column in columns(found)])
 
 
-def test_every_link_of_the_readme_leads_to_a_file() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (PROJECT / target).exists(), target
+# ---------------------------------------------------------------- figures
 
 
-def test_every_view_stands_in_the_readme() -> None:
-    for path in (PROJECT / "sql" / "views").glob("*.sql"):
-        assert path.stem in README
+def measured(name: str) -> dict[str, float]:
+    figures: dict[str, float] = json.loads((PROJECT / "benchmarks" / f"{name}.json").read_text())["figures"]
+    return figures
 
 
-FIGURES = json.loads((PROJECT / "benchmarks" / "accuracy.json").read_text())["figures"]
-GUIDE = (PROJECT / "docs" / "reading-intervals.md").read_text(encoding="utf-8")
-TOLD = {
-    "coverage_80": "79.3 %",
+INTERVALS = {
+    "coverage_80": "79.3%",
     "coverage_80_min_year": "75.9",
-    "coverage_80_max_year": "82.5 %",
+    "coverage_80_max_year": "82.5%",
     "coverage_80_min_step": "77.3",
-    "coverage_80_max_step": "81.6 %",
-    "coverage_95": "95.4 %",
-    "crypto_coverage_80": "79.4 %",
-    "crypto_coverage_95": "93.7 %",
+    "coverage_80_max_step": "81.6%",
+    "coverage_95": "95.4%",
+    "crypto_coverage_80": "79.4%",
+    "crypto_coverage_95": "93.7%",
     "mae_vs_naive": "0.995",
     "mae_vs_naive_max_year": "1.008",
     "sp_vs_random_walk": "0.978",
     "sp_vs_ewma_t": "0.982",
 }
+ACCURACY = INTERVALS | {
+    "sp_vs_ewma_t_lo": "0.973",
+    "sp_vs_ewma_t_hi": "0.991",
+    "sp_vs_ewma_fhs": "0.988",
+    "sp_vs_garch": "0.988",
+    "sp_vs_historical_simulation": "0.971",
+    "sp_vs_auto_arima": "0.937",
+    "sp_vs_auto_ets": "0.953",
+    "sp_vs_auto_theta": "0.957",
+    "sp_vs_prophet": "0.449",
+    "w95_vs_ewma_t": "0.947",
+    "w95_vs_ewma_t_lo": "0.919",
+    "w95_vs_ewma_t_hi": "0.976",
+    "crypto_sp_vs_ewma_t": "0.985",
+    "crypto_sp_vs_ewma_t_lo": "0.970",
+    "crypto_sp_vs_ewma_t_hi": "1.002",
+    "simulated_vs_oracle": "1.001",
+}
+SHORT = {name: ACCURACY[name] for name in ("sp_vs_ewma_t", "coverage_80", "coverage_95", "mae_vs_naive")}
 
 
-@pytest.mark.parametrize("figure", TOLD)
-def test_the_guide_to_intervals_tells_what_was_measured(figure: str) -> None:
-    told = TOLD[figure]
-    assert told in GUIDE
+@pytest.mark.parametrize(
+    ("page", "figure", "told"),
+    [
+        (page, figure, told)
+        for page, figures in (("reading-intervals", INTERVALS), ("accuracy", ACCURACY), ("README", SHORT))
+        for figure, told in figures.items()
+    ],
+)
+def test_a_page_tells_the_accuracy_that_was_measured(page: str, figure: str, told: str) -> None:
+    assert told in WRITTEN[page]
     scale = 1 if told.startswith(("0", "1")) else 100
-    assert float(told.split()[0]) / scale == pytest.approx(FIGURES[figure], abs=0.000501)
+    assert float(told.rstrip("%")) / scale == pytest.approx(measured("accuracy")[figure], abs=0.000501)
 
 
-def test_the_readme_names_every_field_of_the_json() -> None:
+BENCHMARKS = {
+    ("main", "main_command_s"): "1.6 s",
+    ("main", "main_with_tensorflow_s"): "6.8 s",
+    ("main", "main_vs_tensorflow"): "0.24",
+    ("main", "clone_to_table_s"): "16 s",
+    ("main", "light_environment_mb"): "683 MB",
+    ("serving", "cold_s"): "1.1 s",
+    ("serving", "cold_rss_mib"): "203 MiB",
+    ("serving", "cold_time_vs_tensorflow"): "0.23",
+    ("serving", "cold_memory_vs_tensorflow"): "0.27",
+    ("serving", "warm_p50_ms"): "100 ms",
+    ("serving", "warm_p99_ms"): "147 ms",
+    ("serving", "symbols_per_second_500"): "682",
+    ("serving", "speedup_vs_autoets"): "4.1",
+    ("serving", "speedup_vs_autoarima"): "66",
+    ("serving", "speedup_vs_prophet"): "72 times",
+    ("serving", "batch_10000_s"): "28 s",
+    ("serving", "batch_10000_rss_mib"): "457 MiB",
+    ("serving", "batch_rss_after_5_events_mib"): "410 MiB",
+    ("serving", "batch_rss_at_the_end_mib"): "398 MiB",
+    ("dashboard", "first_chart_of_a_new_server_s"): "2.9 s",
+    ("dashboard", "first_chart_s"): "2.6 s",
+    ("dashboard", "change_of_symbol_s"): "0.5 s",
+    ("dashboard", "track_record_first_s"): "10.4 s",
+    ("dashboard", "track_record_s"): "2.6 s",
+    ("warehouse", "indicators_s"): "13 s",
+    ("warehouse", "indicators_one_symbol_s"): "0.10 s",
+    ("warehouse", "predicted_prices_one_symbol_s"): "0.11 s",
+    ("warehouse", "forecast_skill_s"): "3.0 s",
+    ("warehouse", "bigquery_refresh_mb_most"): "410 MB",
+    ("faults", "faults_injected"): "520 faults",
+    ("faults", "kills"): "261 of them kills",
+    ("accuracy", "train_5_seeds_100_symbols_s"): "97 s",
+}
+
+
+@pytest.mark.parametrize(("file", "figure"), BENCHMARKS)
+def test_the_benchmarks_tell_what_was_measured(file: str, figure: str) -> None:
+    told = BENCHMARKS[file, figure]
+    assert told in PAGES["benchmarks"]
+    number = told.split()[0]
+    decimals = len(number.partition(".")[2])
+    assert f"{measured(file)[figure]:.{decimals}f}" == number
+
+
+# ---------------------------------------------------------------- formats
+
+
+def test_every_field_of_the_json_is_described() -> None:
     item = json.loads((PROJECT / "docs" / "forecast.schema.json").read_text())["items"]["properties"]
+    described = PAGES["forecasting"].split("## JSON")[1]
     for name in (*item, *item["forecast"]["items"]["properties"]):
-        assert name in README
+        assert f"`{name}`" in described, name
+
+
+@pytest.mark.parametrize("alert", ["rejected", "stale", "drift", "coverage", "engine", "flow", "champion"])
+def test_every_kind_of_alert_is_listed(alert: str) -> None:
+    listed = PAGES["operations"].split("## Alerts")[1].split("## ")[0]
+    assert f"`{alert}`" in listed
+
+
+# ---------------------------------------------------------------- examples
+
+
+def test_the_examples_of_the_library_run(workspace: Path) -> None:
+    source = "\n".join(fenced(PAGES["library"], "pycon"))
+    examples = doctest.DocTestParser().get_doctest(source, {}, "library.md", "library.md", 0)
+    said: list[str] = []
+    result = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples, out=said.append)
+    assert result.attempted > 20
+    assert result.failed == 0, "".join(said)
+    for name in tickercast.__all__:
+        assert (
+            f"`{name}`" in PAGES["library"] or f"tickercast.{name}" in PAGES["library"] or name in ("Bars", "Forecast")
+        )
+
+
+def test_the_notebook_runs_and_carries_no_outputs(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    book = json.loads((PROJECT / "docs" / "notebook.ipynb").read_text(encoding="utf-8"))
+    assert book["nbformat"] == 4
+    cells = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert all(not cell["outputs"] for cell in cells)
+    held: dict[str, Any] = {}
+    for number, cell in enumerate(cells):
+        exec(compile(ast.parse("".join(cell["source"])), f"cell {number}", "exec"), held)
+    assert {forecast.symbol for forecast in held["made"]} == {"MSFT", "AAPL", "IBM"}
+    assert len(held["figure"].axes[0].lines) == 3
+
+
+def test_the_model_of_the_guide_predicts(workspace: Path) -> None:
+    code = next(found for found in fenced(PAGES["contributing"], "python") if "class SlowWalk" in found)
+    held = dict(vars(baselines))
+    exec(code, held)
+    bars = engines.market_data("sample").fetch(["MSFT"], date(2010, 1, 1), date(2012, 8, 15), advance=lambda _: None)
+    cone = held["SlowWalk"]().predict([bars["MSFT"]])
+    assert cone.shape == (1, 10, 13)
+    assert (np.diff(cone) > 0).all()
+
+
+def test_the_source_of_the_guide_reads_its_file(workspace: Path) -> None:
+    code = next(found for found in fenced(PAGES["contributing"], "python") if "class Desk" in found)
+    held: dict[str, Any] = {"__name__": "desk"}
+    exec(code, held)
+    first, last = date(2012, 1, 1), date(2012, 8, 15)
+    bars = engines.market_data("sample").fetch(["MSFT", "IBM"], first, last, advance=lambda _: None)
+    with pytest.raises(SourceUnavailable, match="cannot be read"):
+        held["Desk"]().symbols()
+    with sqlite3.connect("prices.db") as connection:
+        pd.read_csv(io.BytesIO(to_csv(bars.values()))).to_sql("bars", connection, index=False)
+    connection.close()
+    desk = held["Desk"]()
+    assert desk.symbols() == ["IBM", "MSFT"]
+    reading = desk.fetch(["MSFT", "NOPE"], first, last, advance=lambda _: None)
+    assert reading["MSFT"].last_close == bars["MSFT"].last_close
+    with pytest.raises(UnknownSymbol, match="holds no bar of NOPE"):
+        reading["NOPE"]
+
+
+def test_the_view_of_the_guide_gives_the_last_close_of_each_week() -> None:
+    [statement] = fenced(PAGES["contributing"], "sql")
+    with duckdb.connect() as connection:
+        for other in read_objects(PROJECT / "sql"):
+            connection.execute(to_duckdb(other.text))
+        connection.execute(to_duckdb(statement))
+        described = dict(row[:2] for row in connection.execute("DESCRIBE weekly_closes").fetchall())
+    assert described["week"] == "DATE"
+
+
+# ---------------------------------------------------------------- the site
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
+        cwd=PROJECT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_the_site_holds_every_page_and_the_files_from_elsewhere(built: Path) -> None:
+    for name in (*PAGES, "changelog", "model-card"):
+        assert (built / f"{name}.html").exists()
+    for place in site.ELSEWHERE.values():
+        assert (built / place).with_suffix(".html" if place.endswith(".md") else Path(place).suffix).exists()
+    assert (built / "notebook.ipynb").exists()
+
+
+def test_no_page_of_the_site_loads_anything_from_elsewhere(built: Path) -> None:
+    for page in built.glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        loaded = re.findall(r"<(?:script|img|iframe|source)[^>]+src=\"([^\"]+)\"", text)
+        loaded += re.findall(r"<link(?![^>]+rel=\"canonical\")[^>]+href=\"([^\"]+)\"", text)
+        assert not [url for url in loaded if re.match(r"(?:https?:)?//", url)], page.name
+        assert 'class="mermaid"' not in text  # it would fetch its script when the page is opened
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
+def test_every_page_fits_on_a_phone_and_the_search_finds_from_a_folder(built: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    asked: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.on("request", lambda request: asked.append(request.url))
+        for name in sorted(path.stem for path in built.glob("*.html")):
+            page.goto(f"file://{built / name}.html")
+            width = page.evaluate("document.scrollingElement.scrollWidth")
+            assert width <= 390, (name, width)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.fill("input[name=query]", "quarantine")
+        page.wait_for_selector(".md-search-result__link")
+        assert "operations.html" in " ".join(
+            link.get_attribute("href") or "" for link in page.query_selector_all(".md-search-result__link")
+        )
+        browser.close()
+    assert [url for url in asked if not url.startswith(("file://", "data:", "blob:"))] == []
