@@ -5,11 +5,11 @@ A URL chooses the engine, nothing else does. The prefix is `TICKERCAST_`; MLflow
 
 import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -97,6 +97,19 @@ def _from_environment() -> Settings:
         name = str(first["loc"][0])
         setting = name if name.isupper() else PREFIX + name.upper()
         raise UsageError(f"{setting} is {first['input']!r}: {first['msg']}. Correct it or unset it.") from error
+
+
+def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """The same settings with some of them changed.
+
+    Raises:
+        UsageError: a changed one is not valid.
+    """
+    try:
+        return Settings(**{**dict(settings), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{first['loc'][0]} is {first['input']!r}: {first['msg']}. Correct it.") from error
 
 
 def on_cloud_run() -> bool:

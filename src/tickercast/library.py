@@ -11,6 +11,7 @@ import pandas as pd
 from tickercast import config
 from tickercast.app import App
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.calendar import parse_day
 from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, rolling_losses, summary
 from tickercast.domain.forecast import Forecast, Prediction, Predictor
 from tickercast.domain.frequency import DAILY
@@ -36,7 +37,7 @@ def open(**settings: Any) -> App:  # noqa: A001  # as gzip.open and others
     unknown = sorted(set(settings) - known)
     if unknown:
         raise UsageError(f"{unknown[0]!r} is not a setting: one of {', '.join(sorted(known))} was needed.")
-    return App(config.load().model_copy(update=settings))
+    return App(config.changed(config.load(), settings))
 
 
 def read_csv(path: str | Path, *, symbol: str | None = None) -> Reading:
@@ -58,8 +59,8 @@ def read_csv(path: str | Path, *, symbol: str | None = None) -> Reading:
         raised when that symbol is asked for.
 
     Raises:
-        UsageError: the file cannot be read, or its name is not a symbol and it has no column Symbol.
-        InvalidBars: nothing in the file can be used.
+        UsageError: the file cannot be read.
+        InvalidBars: nothing in it can be used, or its name is not a symbol and it has no column Symbol.
     """
     file = Path(path)
     try:
@@ -194,7 +195,7 @@ def evaluate(
         NoRecentBars: no session in that range has enough bars before and after it.
     """
     judged = load_model(model) if isinstance(model, str) else model
-    begin, end = _date(first), _date(last)
+    begin, end = parse_day(first), parse_day(last)
     series = _series(bars)
     models = {judged.name: judged.predictor}
     models |= {baseline.name: baseline for baseline in evaluation_baselines(series, begin - timedelta(days=1))}
@@ -218,12 +219,3 @@ def _named(file: Path) -> str | None:
         return parse_symbol(file.stem)
     except UsageError:
         return None
-
-
-def _date(day: date | str) -> date:
-    if isinstance(day, date):
-        return day
-    try:
-        return date.fromisoformat(day)
-    except ValueError as error:
-        raise UsageError(f"{day[:40]!r} is not a date: YYYY-MM-DD was needed, as in 2023-07-22.") from error

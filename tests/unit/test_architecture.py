@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-DOORS = ["src/main.py", "cloud_function/main.py", *(str(path) for path in (PROJECT / "flows").glob("*.py"))]
+FLOWS = sorted((PROJECT / "flows").glob("*.py"))
+DOORS = [PROJECT / "src" / "main.py", PROJECT / "cloud_function" / "main.py", *FLOWS]
+OURS = {"app", "cli", "config", "domain", "engines", "errors", "jobs", "logs", "show"}
+VENDORS = {
+    *("apprise", "bokeh_sampledata", "duckdb", "evidently", "google", "keras", "mlflow", "onnxruntime", "optuna"),
+    *("sqlglot", "tensorflow", "tf2onnx", "yfinance"),
+}
+LONGEST_FLOW = 80
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(PROJECT))
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -19,10 +30,19 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_door_imports_the_command_line_bootstrap_jobs_and_nothing_of_an_engine(door: str) -> None:
-    ours = {name.split(".")[1] for name in imports(PROJECT / door) if name.startswith("tickercast.")}
-    assert ours <= {"cli", "chart", "bootstrap", "jobs", "domain", "config", "errors", "logs"}
+@pytest.mark.parametrize("door", DOORS, ids=name)
+def test_a_door_imports_the_application_and_nothing_of_a_backend_or_a_model(door: Path) -> None:
+    ours = {found.split(".")[1] for found in imports(door) if found.startswith("tickercast.")}
+    assert ours <= OURS
+    assert not {found.split(".")[0] for found in imports(door)} & VENDORS
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=name)
+def test_a_flow_is_short(flow: Path) -> None:
+    text = flow.read_text()
+    docstring = ast.parse(text).body[0]
+    code = text.splitlines()[docstring.end_lineno :]
+    assert len([line for line in code if line.strip()]) <= LONGEST_FLOW
 
 
 def test_only_config_reads_the_environment() -> None:
@@ -33,7 +53,8 @@ def test_only_config_reads_the_environment() -> None:
 def test_nothing_is_unpickled() -> None:
     for folder in ("src", "cloud_function", "flows"):
         for path in (PROJECT / folder).rglob("*.py"):
-            assert not {"pickle", "joblib", "dill", "cloudpickle"} & set(imports(path)), path
+            packages = {found.split(".")[0] for found in imports(path)}
+            assert not {"pickle", "joblib", "dill", "cloudpickle"} & packages, path
 
 
 def test_the_door_is_three_lines() -> None:

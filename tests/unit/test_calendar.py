@@ -1,11 +1,15 @@
+"""Exchange calendars: which one a symbol has, its sessions, and when one is over."""
+
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import exchange_calendars
+import pandas as pd
 import pytest
 
 from tickercast.domain import calendar
-from tickercast.domain.calendar import calendar_name, is_over, next_sessions, sessions_between
-from tickercast.errors import CalendarError
+from tickercast.domain.calendar import calendar_name, is_over, next_sessions, parse_day, sessions_between
+from tickercast.errors import CalendarError, UsageError
 
 
 @pytest.mark.parametrize(
@@ -170,3 +174,28 @@ def test_a_session_is_over_at_the_close_of_its_own_exchange(symbol: str, session
     assert not is_over(symbol, session, closes - timedelta(seconds=1))
     assert is_over(symbol, session, closes)
     assert is_over(symbol, session, closes + timedelta(days=3))
+
+
+@pytest.mark.parametrize(
+    "day", ["2023-07-22", date(2023, 7, 22), datetime(2023, 7, 22, 18), pd.Timestamp("2023-07-22")]
+)
+def test_a_day_is_a_date_whatever_its_type(day: date | str) -> None:
+    assert type(parse_day(day)) is date
+    assert parse_day(day) == date(2023, 7, 22)
+
+
+@pytest.mark.parametrize(
+    ("day", "said"),
+    [
+        ("2023-02-30", "'2023-02-30' is not a date: YYYY-MM-DD was needed"),
+        ("x" * 99, "is not a date"),
+        (5, "'5' is not a date"),
+        (None, "'None' is not a date"),
+        (pd.NaT, "is out of range"),
+        ("0001-01-01", "0001-01-01 is out of range: a date from 1900 to 2100 was needed"),
+        ("2101-01-01", "is out of range"),
+    ],
+)
+def test_what_is_no_day_is_a_sentence(day: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parse_day(day)

@@ -1,3 +1,6 @@
+"""The settings: what is read, what is refused, and what holds for a while."""
+
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,3 +57,24 @@ def test_settings_cannot_be_changed(workspace: Path) -> None:
 def test_a_checkout_finds_its_sql_and_its_function() -> None:
     assert (config.resource("sql") / "tables" / "prices.sql").is_file()
     assert (config.resource("cloud_function") / "main.py").is_file()
+
+
+def test_other_settings_hold_for_a_block_and_its_thread_only(workspace: Path) -> None:
+    other = config.Settings(source="sample")
+    with config.using(other), ThreadPoolExecutor(1) as pool:
+        assert config.load() is other
+        assert pool.submit(config.load).result().source == "yahoo"
+        with config.using(config.Settings(source="simulated")):
+            assert config.load().source == "simulated"
+        assert config.load() is other
+    assert config.load().source == "yahoo"
+
+
+def test_settings_are_changed_by_value_and_checked(workspace: Path) -> None:
+    settings = config.load()
+    assert config.changed(settings, {}) == settings
+    made = config.changed(settings, {"source": "sample", "max_file_mb": "8", "alert_urls": "json://x"})
+    assert (made.source, made.max_file_mb, made.bucket) == ("sample", 8.0, settings.bucket)
+    assert made.alert_urls.get_secret_value() == "json://x"
+    with pytest.raises(UsageError, match="max_file_mb is -1: Input should be greater than 0"):
+        config.changed(settings, {"max_file_mb": -1})

@@ -4,6 +4,7 @@ import importlib.util
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from tickercast.config import resource
 from tickercast.dashboard import charts, figures, launch
 from tickercast.dashboard.palette import DARK, LIGHT
 from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Role
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import UsageError, WarehouseUnavailable
-from tickercast.reading import views as data
-from tickercast.show import sentences as words
+from tickercast.reading import views
+from tickercast.show import sentences
 from tickercast.show.looker import report_urls
+from tickercast.show.tables import forecast_frame
 
 MakeBars = Callable[..., Bars]
 SESSIONS = pd.bdate_range(end="2023-07-21", periods=60)
@@ -61,11 +64,11 @@ def vintage(cutoff: str = "2023-07-21", last_close: float = 100.0, **more: Any) 
 
 def test_symbols_are_those_that_were_forecast(place: Place) -> None:
     place.handle(place.upload("ohlc/2023-07-22/TORN.csv", b"Date,Open\n"))
-    assert data.symbols(place.warehouse) == ["BRK-B", "MSFT"]
+    assert views.symbols(place.warehouse) == ["BRK-B", "MSFT"]
 
 
 def test_the_last_vintage_is_the_one_of_the_view_for_charts(place: Place) -> None:
-    made = data.champion_of(data.forecasts(place.warehouse, "MSFT"))
+    made = views.champion_forecasts(place.warehouse, "MSFT")
     newest = made[made["cutoff"] == made["cutoff"].max()]
     viewed = place.warehouse.read("predicted_prices", {"symbol": "MSFT"})
     expected = viewed[viewed["is_forecast"]].sort_values("date")
@@ -73,48 +76,70 @@ def test_the_last_vintage_is_the_one_of_the_view_for_charts(place: Place) -> Non
     assert newest["target_date"].tolist() == expected["date"].tolist()
 
 
+def newest(place: Place, **changes: Any) -> pd.DataFrame:
+    """The champion's newest forecast of MSFT as the table holds it, with changes, as if from a later file."""
+    stored = place.warehouse.read("forecasts", {"symbol": "MSFT", "role": Role.CHAMPION})
+    rows = stored[stored["cutoff"] == stored["cutoff"].max()]
+    return rows.assign(generation=rows["generation"].max() + 1, **changes)
+
+
 def test_a_shadow_is_never_taken_for_the_champion(place: Place) -> None:
-    stored = place.warehouse.read("forecasts", {"symbol": "MSFT", "model_name": "champion"})
-    newest = stored[stored["cutoff"] == stored["cutoff"].max()]
-    place.warehouse.append(
-        "forecasts", newest.assign(model_name="shadow", generation=newest["generation"].max() + 1), key="shadow"
-    )
+    place.warehouse.append("forecasts", newest(place, model_version="6", role=Role.SHADOW), key="shadow")
     viewed = place.warehouse.read("predicted_prices", {"symbol": "MSFT"})
-    assert set(viewed["model_name"]) == {"champion"}
-    assert set(data.champion_of(data.forecasts(place.warehouse, "MSFT"))["model_name"]) == {"champion"}
+    assert set(viewed["model_version"]) == {"7"}
+    made = views.champion_forecasts(place.warehouse, "MSFT")
+    assert set(made["model_name"]) == {"champion"}
+    assert set(made["model_version"]) == {"7"}
+
+
+def test_the_champion_is_neither_the_random_walk_nor_a_companion(place: Place) -> None:
+    place.warehouse.append("forecasts", newest(place, model_name="garch", role=Role.COMPANION), key="companion")
+    stored = place.warehouse.read("latest_forecasts", {"symbol": "MSFT"})
+    assert set(stored["model_name"]) == {"champion", "garch", "random-walk"}
+    assert set(views.champion_forecasts(place.warehouse, "MSFT")["model_name"]) == {"champion"}
+    assert set(views.random_walk(place.warehouse, "MSFT")["model_name"]) == {"random-walk"}
+
+
+def test_of_two_champions_with_one_cutoff_the_later_file_counts(place: Place) -> None:
+    place.warehouse.append("forecasts", newest(place, model_name="b"), key="b")
+    made = views.champion_forecasts(place.warehouse, "MSFT")
+    last = made[made["cutoff"] == made["cutoff"].max()]
+    assert set(last["model_name"]) == {"b"}
+    assert len(last) == 10
+
+
+def test_simulated_forecasts_are_shown_only_where_there_are_no_others(place: Place, make_bars: MakeBars) -> None:
+    for symbol in ("MSFT", "SIM"):
+        simulated = replace(make_bars(symbol, last=date(2023, 8, 25)), simulated=True)
+        place.handle(place.upload(f"ohlc/2023-08-25/{symbol}.csv", to_csv([simulated])))
+    real, only = (views.champion_forecasts(place.warehouse, symbol) for symbol in ("MSFT", "SIM"))
+    assert real["cutoff"].max() == pd.Timestamp("2023-08-18")
+    assert not real["simulated"].any()
+    assert only["simulated"].all()
+    assert len(only) == 10
 
 
 def test_every_question_can_be_asked(place: Place) -> None:
-    assert data.health(place.warehouse)["forecast"].sum() == 8
-    assert data.not_forecast(place.warehouse).empty
-    assert data.freshness(place.warehouse)["cutoff"].dt.date.tolist() == [date(2023, 8, 18)] * 2
-    assert set(data.models(place.warehouse)["model_name"]) == {"champion", "random-walk"}
-    assert set(data.coverage(place.warehouse)["model_name"]) == {"champion", "random-walk"}
-    overall = data.skill(place.warehouse)
+    assert views.health(place.warehouse)["forecast"].sum() == 8
+    assert views.not_forecast(place.warehouse).empty
+    assert views.freshness(place.warehouse)["cutoff"].dt.date.tolist() == [date(2023, 8, 18)] * 2
+    assert set(views.models(place.warehouse)["model_name"]) == {"champion", "random-walk"}
+    assert set(views.coverage(place.warehouse)["model_name"]) == {"champion", "random-walk"}
+    overall = views.skill(place.warehouse)
     assert ((overall["symbol"].isna()) | (overall["step"].isna())).all()
-    assert data.decisions(place.warehouse).empty
-    assert data.drift(place.warehouse).empty
-    assert data.histogram(place.warehouse, "MSFT")["sessions"].sum() == 250
+    assert views.decisions(place.warehouse).empty
+    assert views.drift(place.warehouse).empty
+    assert views.histogram(place.warehouse, "MSFT")["sessions"].sum() == 250
 
 
 def test_looking_at_a_warehouse_that_is_not_there_makes_none(tmp_path: Path) -> None:
     path = tmp_path / "nowhere" / "w.duckdb"
     with pytest.raises(WarehouseUnavailable, match="has not been set up"):
-        data.symbols(DuckDBWarehouse(path, resource("sql")))
+        views.symbols(DuckDBWarehouse(path, resource("sql")))
     assert not path.parent.exists()
 
 
 # ---------------------------------------------------------------- choices
-
-
-def test_the_champion_is_neither_the_random_walk_nor_a_shadow() -> None:
-    found = pd.concat([vintage(model_name=name) for name in ("shadow", "lstm", "random-walk")])
-    assert set(data.champion_of(found)["model_name"]) == {"lstm"}
-
-
-def test_of_two_champions_with_one_cutoff_the_later_file_counts() -> None:
-    found = pd.concat([vintage(model_name="a", generation=1), vintage(model_name="b", generation=2)])
-    assert set(data.champion_of(found)["model_name"]) == {"b"}
 
 
 def test_what_came_true_lies_inside_between_or_outside() -> None:
@@ -123,25 +148,25 @@ def test_what_came_true_lies_inside_between_or_outside() -> None:
     known = pd.DataFrame(
         {"session_date": [pd.Timestamp("2023-07-21"), *vintage()["target_date"][:9]], "close": [100.0, *closes[:9]]}
     )
-    made = data.with_actuals(vintage(), known)
+    made = views.with_actuals(vintage(), known)
     assert made["inside"].tolist() == ["80%", "95%", "outside", *["80%"] * 6, ""]
-    assert words.came_true(made) == (
-        "Of 9 closes that followed, 7 (78%) lay inside the 80% interval and 8 (89%) inside the 95% interval."
+    assert sentences.came_true(made) == (
+        "Of the 9 closes that followed, 7 (78%) were inside the 80% interval and 8 (89%) inside the 95% interval."
     )
-    assert words.came_true(data.with_actuals(vintage(), known[:1])) == ""
+    assert sentences.came_true(views.with_actuals(vintage(), known[:1])) == ""
 
 
 def test_a_split_rebases_an_earlier_forecast() -> None:
     known = pd.DataFrame({"session_date": [pd.Timestamp("2023-07-21")], "close": [50.0]})
-    made = data.with_actuals(vintage(last_close=100.0), known)
+    made = views.with_actuals(vintage(last_close=100.0), known)
     assert made[["last_close", "close_median", "close_hi_95"]].iloc[0].tolist() == pytest.approx([50.0, 50.0, 60.0])
 
 
 def test_ghosts_never_overlap() -> None:
     vintages = pd.concat([vintage(f"2023-06-{day:02}") for day in (1, 5, 14, 15, 29)])
-    kept = data.apart(vintages, pd.Timestamp("2023-06-30"))
+    kept = views.apart(vintages, pd.Timestamp("2023-06-30"))
     assert [f"{cutoff:%d}" for cutoff in kept["cutoff"].unique()] == ["01", "15"]
-    assert data.apart(vintages.iloc[:0], pd.Timestamp("2023-06-30")).empty
+    assert views.apart(vintages.iloc[:0], pd.Timestamp("2023-06-30")).empty
 
 
 # ---------------------------------------------------------------- figures
@@ -208,7 +233,8 @@ def test_the_random_walk_is_drawn_beside_when_asked_for() -> None:
 
 def skill(**more: Any) -> dict[str, Any]:
     return {
-        "model_name": "lstm", "symbol": "MSFT", "step": 1, "n": 1234, "n_backfilled": 0, "blocks": 12,
+        "model_name": "lstm", "role": "champion", "symbol": "MSFT", "step": 1,
+        "n": 1234, "n_backfilled": 0, "blocks": 12,
         "pinball_ratio": 0.97, "pinball_ratio_lo": 0.94, "pinball_ratio_hi": 0.99, "mae_ratio": 1.0,
         "coverage_80": 0.79, "coverage_95": 0.95, "direction": 0.5, "verdict": "better",
     } | more  # fmt: skip
@@ -220,6 +246,8 @@ def test_the_pictures_of_the_record_hold_their_rows() -> None:
     assert list(charts.coverage_figure(covered, "lstm", LIGHT).data[1].y) == [0.8] * 3
     steps = pd.DataFrame([skill(step=step) for step in (2, 1)])
     assert list(charts.steps_figure(steps, LIGHT).data[0].x) == [1, 2]
+    shadow = steps.assign(role="shadow")
+    assert names(charts.steps_figure(pd.concat([steps, shadow]), LIGHT)) == ["lstm", "lstm (shadow)"]
     verdicts = pd.DataFrame([skill(symbol=name, verdict=name) for name in ("better", "no edge", "worse", "too early")])
     drawn = charts.symbols_figure(verdicts, DARK)
     assert names(drawn) == ["better", "no edge", "worse", "too early"]
@@ -236,52 +264,54 @@ def test_the_pictures_of_operations_hold_their_rows() -> None:
     assert list(charts.drift_figure(drifted, LIGHT).data[0].y) == [0.5, 0.5]
 
 
-# ---------------------------------------------------------------- words
+# ---------------------------------------------------------------- sentences
 
 
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
-        ("better", "0.940 to 0.990, lies wholly below 1"),
+        ("better", "0.940 to 0.990, is entirely below 1"),
         ("no edge", "includes 1"),
-        ("worse", "lies wholly above 1"),
-        ("too early", "eight blocks are needed"),
+        ("worse", "is entirely above 1"),
+        ("too early", "8 blocks are needed"),
     ],
 )
 def test_every_verdict_is_a_sentence_with_its_numbers(verdict: str, said: str) -> None:
     row = skill(verdict=verdict)
-    assert said in words.verdict(row)
-    assert "1,234 forecast closes have come true, in 12 blocks" in words.verdict(row)
-    assert "held 79.0% of them" in words.verdict(row)
-    assert words.headline(skill(verdict="no edge")) == "No edge over the random walk"
+    assert said in sentences.verdict(row)
+    assert "1,234 forecast closes have come true, in 12 blocks of 28 days" in sentences.verdict(row)
+    assert "covered 79.0% of them" in sentences.verdict(row)
+    assert sentences.headline(skill(verdict="no edge")) == "No edge over the random walk"
 
 
 def test_symbols_are_counted_beside_what_chance_would_give() -> None:
-    assert words.among(["better", "no edge", "no edge", "worse"] * 10) == (
+    assert sentences.among(["better", "no edge", "no edge", "worse"] * 10) == (
         "Of 40 symbols: 10 better, 20 no edge, 10 worse. Chance alone would call about 1.0 of them better "
         "and as many worse."
     )
-    assert words.among(["too early"]) == "Of 1 symbol: 1 too early."
+    assert sentences.among(["too early"]) == "Of 1 symbol: 1 too early."
 
 
 def test_what_flatters_a_record_is_said() -> None:
-    assert words.after_the_fact(skill()) == ""
-    assert words.after_the_fact(skill(n_backfilled=34)).startswith("34 of the 1,234 scored forecasts were made after")
-    assert words.after_the_fact(skill(n_backfilled=1234)).startswith("All scored forecasts")
-    assert words.had_seen("1", date(2018, 12, 31), date(2019, 1, 2)) == ""
-    assert "trained on dates up to 2018-12-31" in words.had_seen("1", date(2018, 12, 31), date(2018, 1, 2))
+    assert sentences.after_the_fact(skill()) == ""
+    assert sentences.after_the_fact(skill(n_backfilled=34)).startswith(
+        "34 of the 1,234 scored forecasts were made after"
+    )
+    assert sentences.after_the_fact(skill(n_backfilled=1234)).startswith("All scored forecasts")
+    assert sentences.had_seen("1", date(2018, 12, 31), date(2019, 1, 2)) == ""
+    assert "trained on dates up to 2018-12-31" in sentences.had_seen("1", date(2018, 12, 31), date(2018, 1, 2))
 
 
-def test_the_table_shows_what_came_true_only_where_something_has() -> None:
-    assert "came true" not in words.ten_sessions(vintage(actual=np.nan))
-    table = words.ten_sessions(vintage(actual=[105.0, *[np.nan] * 9]))
-    assert table["came true"].tolist() == ["105.00", *["–"] * 9]
+def test_the_table_shows_the_actual_closes_only_where_there_are_any() -> None:
+    assert "actual" not in forecast_frame(vintage(actual=np.nan))
+    table = forecast_frame(vintage(actual=[105.0, *[np.nan] * 9]))
+    assert table["actual"].tolist() == ["105.00", *["–"] * 9]
     assert table["80% interval"].iloc[0] == "90.00 … 110.00"
 
 
 def test_symbols_that_lag_behind_are_counted() -> None:
     cutoffs = pd.Series(pd.to_datetime(["2023-07-20", "2023-07-21", "2023-07-21"]))
-    assert words.up_to_date(cutoffs) == (
+    assert sentences.up_to_date(cutoffs) == (
         "2 of 3 symbols were last forecast from 2023-07-21, the newest session here; 1 lag behind."
     )
 

@@ -1,6 +1,11 @@
+"""The engines: which one a URL or a name opens, and the sentence where there is none."""
+
+import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tickercast import engines
 from tickercast.config import Settings
@@ -69,3 +74,74 @@ def test_another_store_is_answered_with_those_that_there_are(url: str) -> None:
 def test_another_url_is_answered_with_those_that_there_are(url: str, workspace: Path) -> None:
     with pytest.raises(UsageError, match="duckdb://PATH or bigquery://PROJECT/DATASET was needed"):
         engines.warehouse(Settings(warehouse=url))
+
+
+def test_models_lie_in_the_data_bucket_unless_another_is_set() -> None:
+    assert engines.model_bucket(Settings(bucket="file://data")).url == "file://data"
+    assert engines.model_bucket(Settings(bucket="file://data", model_bucket="gs://models")).url == "gs://models"
+    with pytest.raises(UsageError, match="TICKERCAST_MODEL_BUCKET is 'models'"):
+        engines.model_bucket(Settings(model_bucket="models"))
+
+
+def test_only_a_local_bucket_delivers_its_events_at_once() -> None:
+    assert engines.delivers_at_once(Settings(bucket="file://data"))
+    assert not engines.delivers_at_once(Settings(bucket="gs://my-bucket"))
+
+
+def test_a_source_is_a_name_or_a_path(price_folder: Callable[..., Path]) -> None:
+    folder = price_folder(["MSFT", "AAPL"])
+    assert [engines.market_data(name).name for name in engines.SOURCES] == list(engines.SOURCES)
+    assert [engines.market_data(name).simulated for name in ("yahoo", "sample", "simulated")] == [False, False, True]
+    assert sorted(engines.market_data(str(folder)).symbols()) == ["AAPL", "MSFT"]
+    with pytest.raises(UsageError, match="'nope' is neither yahoo, sample, simulated nor a folder or file"):
+        engines.market_data("nope")
+
+
+def test_a_path_that_cannot_be_is_answered_as_any_other() -> None:
+    with pytest.raises(UsageError, match="is neither"):
+        engines.market_data("x" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("forecast_skil", "Did you mean forecast_skill"), ("x", "Name one of these")]
+)
+def test_the_statement_of_a_view_is_found_by_its_name(name: str, hint: str) -> None:
+    assert "CREATE OR REPLACE VIEW forecast_skill" in engines.statement("forecast_skill")
+    with pytest.raises(UsageError, match=f"There is no table or view '{name}'.*{hint}"):
+        engines.statement(name)
+
+
+@pytest.mark.parametrize(
+    ("call", "needed"),
+    [
+        (lambda: engines.model_registry(Settings()), "Training needs tensorflow"),
+        (lambda: engines.recipe_search(Settings()), "Training needs tensorflow"),
+        (engines.fit, "Training needs tensorflow"),
+        (engines.prepare, "Training needs tensorflow"),
+        (engines.drift_reporter, "Drift reports need evidently"),
+        (lambda: engines.notifiers(Settings(alert_urls=SecretStr("json://x"))), "Alerts need apprise"),
+    ],
+)
+def test_a_light_environment_is_told_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, call: Callable[[], object], needed: str
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert not engines.can_train()
+    with pytest.raises(UsageError, match=rf"{needed}.* Run `make setup-dev`\."):
+        call()
+
+
+def test_without_urls_nobody_receives_alerts() -> None:
+    assert engines.notifiers(Settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "url"),
+    [
+        ("sqlite:///some/mlflow.db", "sqlite:///some/tuning.db"),
+        ("http://localhost:5000", "sqlite:///.tickercast/tuning.db"),
+    ],
+)
+def test_studies_are_kept_beside_the_registry_or_here(uri: str, url: str) -> None:
+    pytest.importorskip("optuna")
+    assert engines.recipe_search(Settings(mlflow_tracking_uri=uri)).url == url

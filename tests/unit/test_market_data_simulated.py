@@ -8,7 +8,7 @@ import pytest
 from tickercast.backends.market_data.simulated import DEFAULTS, EPOCH, Oracle, Parameters, Simulated, simulate
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.domain.calendar import sessions_between
-from tickercast.domain.evaluation import summary
+from tickercast.domain.evaluation import rolling_losses, summary
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.price_files import read_csv, to_csv
 from tickercast.errors import CalendarError, NoRecentBars, UsageError
@@ -59,7 +59,8 @@ def test_the_bars_say_that_they_are_simulated_and_keep_the_csv_contract() -> Non
 
     read = read_csv(to_csv([simulated])).bars["MSFT"]
 
-    assert simulated.source_note == read.source_note == "simulated"
+    assert simulated.simulated
+    assert read.simulated
     assert tuple(simulated.frame.columns) == BAR_COLUMNS
     assert read.frame.equals(simulated.frame)
 
@@ -149,7 +150,7 @@ def test_the_oracle_knows_the_next_return_to_the_quantile(oracle: Oracle) -> Non
 def test_no_model_beats_the_oracle_and_its_intervals_cover_what_they_say(oracle: Oracle) -> None:
     series = list(fetch(["A", "B", "C", "D"], date(2003, 1, 1), date(2022, 12, 30)).bars.values())
 
-    tables = backtest({"oracle": oracle, "ewma-t": EwmaT()}, series, date(2004, 1, 1), date(2022, 12, 1))
+    tables = rolling_losses({"oracle": oracle, "ewma-t": EwmaT()}, series, date(2004, 1, 1), date(2022, 12, 1))
 
     measured = summary(tables["oracle"])
     assert measured["sp"] < summary(tables["ewma-t"])["sp"]
@@ -157,7 +158,7 @@ def test_no_model_beats_the_oracle_and_its_intervals_cover_what_they_say(oracle:
     assert measured["coverage_95"] == pytest.approx(0.95, abs=0.01)
 
 
-def test_the_oracle_answers_each_history_alike_whatever_is_beside_it(oracle: Oracle) -> None:
+def test_the_oracle_answers_each_series_alike_whatever_is_beside_it(oracle: Oracle) -> None:
     several = [
         bars(symbol, date(2022, 1, 1), last) for symbol in ("A", "B") for last in (date(2022, 9, 1), date(2023, 7, 21))
     ]
@@ -168,7 +169,7 @@ def test_the_oracle_answers_each_history_alike_whatever_is_beside_it(oracle: Ora
 
 
 def test_the_oracle_has_nothing_to_say_of_real_bars(oracle: Oracle) -> None:
-    made_up = bars("MSFT", date(2020, 1, 1), date(2023, 7, 21))
+    simulated = bars("MSFT", date(2020, 1, 1), date(2023, 7, 21))
 
     with pytest.raises(UsageError, match="real"):
-        oracle.predict([Bars("MSFT", made_up.frame)])
+        oracle.predict([Bars("MSFT", simulated.frame)])

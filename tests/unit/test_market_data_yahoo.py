@@ -45,7 +45,7 @@ def table(closes: dict[str, list[float | None]]) -> pd.DataFrame:
 
 @pytest.fixture
 def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, Any]]]:
-    """Replaces the download by one that knows every symbol; returns its calls."""
+    """Replace the download by one that knows every symbol, and return its calls."""
     calls: list[tuple[list[str], dict[str, Any]]] = []
 
     def download(symbols: list[str], **options: Any) -> pd.DataFrame:
@@ -226,7 +226,7 @@ def test_nobody_else_is_asked_about_after_fifty_symbols_of_silence(monkeypatch: 
 
     def ticker(symbol: str, **_: Any) -> Any:
         asked.append(symbol)
-        return SimpleNamespace(bars=lambda **_: refuse(NO_HOST)())
+        return SimpleNamespace(history=lambda **_: refuse(NO_HOST)())
 
     monkeypatch.setattr(yfinance, "download", lambda symbols, **_: table({symbol: [None, None] for symbol in symbols}))
     monkeypatch.setattr(yfinance, "Ticker", ticker)

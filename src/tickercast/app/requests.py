@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tickercast import config, logs
+from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent, UsageError
@@ -81,7 +82,7 @@ class Requests(Ports):
             return Requested(failures=refused)
         made = request_forecast(
             list(valid),
-            _day(as_of),
+            parse_day(as_of),
             source=self.market_data(source),
             store=self.store,
             warehouse=self.warehouse,
@@ -165,12 +166,3 @@ class Requests(Ports):
         """Put a file back under its old name, so that it is handled again; its name and generation."""
         self.provision()
         return quarantines.release(name, self.store)
-
-
-def _day(as_of: date | str) -> date:
-    if isinstance(as_of, date):
-        return as_of
-    try:
-        return date.fromisoformat(as_of)
-    except ValueError as error:
-        raise UsageError(f"{as_of[:40]!r} is not a date: YYYY-MM-DD was needed, as in 2023-07-22.") from error

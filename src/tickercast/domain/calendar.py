@@ -13,10 +13,12 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tickercast.errors import CalendarError
+from tickercast.errors import CalendarError, UsageError
 
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
+
+_YEARS = (1900, 2100)
 
 NEW_YORK, ALWAYS_OPEN, WEEKDAYS = "XNYS", "24/7", "24/5"
 """The calendars of symbols without a suffix, of crypto pairs, and of currencies."""
@@ -98,6 +100,25 @@ _QUOTE_CURRENCIES = (
 _LONGEST_CLOSURE = timedelta(days=15)
 _TIME_ZONES = timedelta(days=1)  # a session that is over everywhere
 _LAST_TIMESTAMP = date(2261, 12, 31)  # of pandas, in nanoseconds
+
+
+def parse_day(day: date | str) -> date:
+    """A date, or one that is written YYYY-MM-DD.
+
+    >>> parse_day("2023-07-22")
+    datetime.date(2023, 7, 22)
+
+    Raises:
+        UsageError: it is not a date, or out of range.
+    """
+    try:
+        found = day if isinstance(day, date) else date.fromisoformat(day)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{str(day)[:40]!r} is not a date: YYYY-MM-DD was needed, as in 2023-07-22.") from error
+    first, last = _YEARS
+    if not first <= found.year <= last:
+        raise UsageError(f"{found} is out of range: a date from {first} to {last} was needed.")
+    return found.date() if isinstance(found, datetime) else found
 
 
 def calendar_name(symbol: str) -> str:

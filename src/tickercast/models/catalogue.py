@@ -92,13 +92,14 @@ def named(name: str, models: ModelStore) -> Predictor:
         return BASELINES[name]()
     if name in STATISTICAL:
         return statistical(name)
-    folder = Path(name)
-    if not (folder / "model.onnx").is_file() or not (folder / "model.json").is_file():
+    try:
+        onnx, card = ((Path(name) / file).read_bytes() for file in ("model.onnx", "model.json"))
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"{name[:80]!r} is not a model: {CHAMPION}, {', '.join([*BASELINES, *STATISTICAL])}, or a folder with "
             "model.onnx and model.json was needed. Name one of these."
-        )
-    return load_bundle(read_bundle((folder / "model.onnx").read_bytes(), (folder / "model.json").read_bytes()))
+        ) from error
+    return load_bundle(read_bundle(onnx, card))
 
 
 def statistical(name: str) -> Predictor:

@@ -1,0 +1,314 @@
+"""The library: what `import tickercast` offers, and the sentence that each bad input ends in."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tickercast
+from tickercast import errors, library
+from tickercast.app import App
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import QUANTILES, Forecast, Role, Step
+from tickercast.domain.price_files import to_csv
+from tickercast.errors import (
+    InvalidBars,
+    NoRecentBars,
+    TickercastError,
+    TooFewSessions,
+    UnknownSymbol,
+    UsageError,
+    WarehouseUnavailable,
+)
+
+MakeBars = Callable[..., Bars]
+PUBLIC = ["Bars", "Forecast", "evaluate", "load_model", "open", "read_csv"]
+
+
+def open_in(folder: Path, name: str = "app") -> App:
+    return tickercast.open(bucket=f"file://{folder}/{name}", warehouse=f"duckdb://{folder}/{name}.duckdb")
+
+
+@pytest.fixture
+def app(workspace: Path) -> App:
+    return open_in(workspace)
+
+
+@pytest.fixture
+def price_file(tmp_path: Path, make_bars: MakeBars) -> Path:
+    """A CSV of two symbols, one of which is spoilt."""
+    text = to_csv([make_bars("MSFT"), make_bars("BAD", sessions=2)]).decode()
+    head, *rows = text.splitlines()
+    spoilt = [row.replace(",", ",-", 2) if "BAD" in row else row for row in rows]
+    path = tmp_path / "prices.csv"
+    path.write_text("\n".join([head, *spoilt]))
+    return path
+
+
+# ---------------------------------------------------------------- what is public
+
+
+def test_the_public_names_are_these_and_no_others() -> None:
+    assert sorted(tickercast.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(tickercast, name) is getattr(library, name)
+    assert tickercast.Bars is Bars
+    assert tickercast.Forecast is Forecast
+    with pytest.raises(AttributeError, match="'nothing'"):
+        _ = tickercast.nothing  # type: ignore[attr-defined]
+
+
+def test_the_import_alone_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, tickercast; print({'numpy', 'pandas', 'duckdb', 'onnxruntime', 'pydantic'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+# ---------------------------------------------------------------- forecasts
+
+
+def test_forecasts_are_typed_values_with_frames_and_reasons(app: App) -> None:
+    made = app.forecast(["MSFT", "NOPE", "a b", "ibm"], as_of="2012-08-15", source="sample")
+    assert [one.symbol for one in made] == ["MSFT", "IBM"]
+    assert len(made) == 2
+    [microsoft, _] = made
+    assert isinstance(microsoft, Forecast)
+    assert (microsoft.cutoff, microsoft.horizon, microsoft.role) == (date(2012, 8, 15), 10, Role.CHAMPION)
+    assert (microsoft.model_name, microsoft.simulated) == ("tickercast-lstm", False)
+    first = microsoft.steps[0]
+    assert isinstance(first, Step)
+    assert (first.step, first.target_date) == (1, date(2012, 8, 16))
+    assert first.close_lo_95 < first.close_lo_80 < first.close_median < first.close_hi_80 < first.close_hi_95
+    assert first.covers(first.close_median, 80)
+    assert isinstance(made.failures["NOPE"], UnknownSymbol)
+    assert "'a b' is not a symbol" in str(made.failures["a b"])
+
+
+def test_the_frame_of_a_forecast_has_a_row_a_step(app: App) -> None:
+    made = app.forecast(["MSFT", "IBM"], as_of=date(2012, 8, 15), source="sample")
+    frame = made[0].frame()
+    assert frame["step"].tolist() == list(range(1, 11))
+    assert list(frame.columns) == [
+        *("symbol", "cutoff", "last_close", "step", "target_date", "close_median"),
+        *("close_lo_80", "close_hi_80", "close_lo_95", "close_hi_95", "model_name", "model_version"),
+    ]
+    assert frame["close_median"].tolist() == [step.close_median for step in made[0].steps]
+    pd.testing.assert_frame_equal(made.frame(), pd.concat([one.frame() for one in made], ignore_index=True))
+
+
+def test_what_was_forecast_can_be_queried(app: App) -> None:
+    made = app.forecast(["MSFT"], as_of="2012-08-15", source="sample")
+    stored = app.query("SELECT step, close_median FROM champion_forecasts WHERE symbol = 'MSFT' ORDER BY step")
+    assert stored["close_median"].tolist() == [step.close_median for step in made[0].steps]
+
+
+@pytest.mark.parametrize("as_of", [date(2012, 8, 15), datetime(2012, 8, 15, 18), pd.Timestamp("2012-08-15")])
+def test_a_date_may_have_any_type_of_date(app: App, as_of: date) -> None:
+    assert app.forecast(["MSFT"], as_of, source="sample")[0].cutoff == date(2012, 8, 15)
+
+
+def test_nothing_asked_is_nothing_forecast(app: App, workspace: Path) -> None:
+    made = app.forecast([], as_of="2012-08-15", source="sample")
+    assert not made
+    assert made.frame().empty
+    assert list(workspace.iterdir()) == []
+
+
+def test_two_applications_in_one_process_do_not_mix(workspace: Path) -> None:
+    one, other = open_in(workspace, "one"), open_in(workspace, "other")
+    assert one.forecast(["MSFT"], "2012-08-15", source="sample")[0].symbol == "MSFT"
+    assert other.forecast(["IBM"], "2012-08-14", source="sample")[0].symbol == "IBM"
+    query = "SELECT DISTINCT symbol FROM champion_forecasts"
+    assert (one.query(query)["symbol"].tolist(), other.query(query)["symbol"].tolist()) == (["MSFT"], ["IBM"])
+
+
+# ---------------------------------------------------------------- settings
+
+
+def test_a_setting_that_is_not_given_comes_from_the_environment(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TICKERCAST_SOURCE", "simulated")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///elsewhere.db")
+    settings = tickercast.open(bucket="file://b").settings
+    assert (settings.bucket, settings.source) == ("file://b", "simulated")
+    assert settings.mlflow_tracking_uri == "sqlite:///elsewhere.db"
+    assert tickercast.open(mlflow_tracking_uri="sqlite:///x.db").settings.mlflow_tracking_uri == "sqlite:///x.db"
+
+
+def test_opening_connects_to_nothing_and_creates_nothing(workspace: Path) -> None:
+    tickercast.open(bucket="gs://my-bucket", warehouse="bigquery://my-project/forecasts")
+    tickercast.open()
+    assert list(workspace.iterdir()) == []
+
+
+# ---------------------------------------------------------------- files
+
+
+def test_a_file_is_read_as_a_mapping_whose_failures_are_raised_when_asked_for(price_file: Path) -> None:
+    reading = tickercast.read_csv(price_file)
+    assert list(reading) == ["MSFT"]
+    assert isinstance(reading["MSFT"], Bars)
+    assert reading["MSFT"].cutoff == date(2023, 7, 21)
+    assert len(reading["MSFT"]) == 400
+    assert list(reading.failures) == ["BAD"]
+    with pytest.raises(InvalidBars, match="BAD"):
+        _ = reading["BAD"]
+
+
+def test_a_file_of_one_symbol_takes_it_from_its_name_or_from_the_caller(tmp_path: Path) -> None:
+    text = "Date,Open,High,Low,Close\n2023-07-20,10,12,9,11\n"
+    for name in ("brk-b.csv", "prices of may.csv"):
+        (tmp_path / name).write_text(text)
+    assert list(tickercast.read_csv(tmp_path / "brk-b.csv")) == ["BRK-B"]
+    assert list(tickercast.read_csv(str(tmp_path / "prices of may.csv"), symbol="msft")) == ["MSFT"]
+
+
+# ---------------------------------------------------------------- models
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_champion_predicts_without_a_bucket(make_bars: MakeBars, workspace: Path) -> None:
+    model = tickercast.load_model("champion")
+    bars = make_bars()
+    made = model.predict(bars)
+    assert isinstance(made, Forecast)
+    assert (made.symbol, made.cutoff, made.last_close) == ("MSFT", bars.cutoff, bars.last_close)
+    assert (made.model_name, made.model_version) == (model.name, model.version)
+    assert [step.target_date for step in made.steps][:2] == [date(2023, 7, 24), date(2023, 7, 25)]
+    quantiles = model.predictor.predict([bars])[0]
+    assert made.steps[4].close_hi_95 == pytest.approx(bars.last_close * np.exp(quantiles[4, QUANTILES.index(0.975)]))
+    assert list(workspace.iterdir()) == []
+
+
+@pytest.mark.usefixtures("workspace")
+def test_several_series_are_predicted_as_each_alone(make_bars: MakeBars, price_file: Path) -> None:
+    model = tickercast.load_model("ewma-t")
+    series = [make_bars("MSFT"), make_bars("AAPL", seed=3)]
+    assert model.predict(series) == [model.predict(one) for one in series]
+    assert [made.symbol for made in model.predict(tickercast.read_csv(price_file))] == ["MSFT"]
+    assert model.predict([]) == []
+
+
+@pytest.mark.usefixtures("workspace")
+def test_the_champion_is_the_one_that_the_application_serves(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.provision()
+    monkeypatch.setenv("TICKERCAST_BUCKET", app.settings.bucket)
+    champion = app.served_models()[0].model
+    model = tickercast.load_model()
+    assert (model.name, model.version) == (champion.name, champion.version)
+
+
+def test_simulated_bars_make_simulated_forecasts(workspace: Path) -> None:
+    simulated = tickercast.open(source="simulated").market_data()
+    bars = simulated.fetch(["MSFT"], date(2022, 1, 1), date(2023, 7, 21), advance=lambda _: None)["MSFT"]
+    assert tickercast.load_model("random-walk").predict(bars).simulated
+
+
+# ---------------------------------------------------------------- evaluation
+
+
+@pytest.mark.usefixtures("workspace")
+def test_an_evaluation_compares_with_the_baselines(make_bars: MakeBars) -> None:
+    series = [make_bars(f"S{seed}", seed=seed) for seed in range(3)]
+    found = tickercast.evaluate("champion", series, "2022-09-01", "2023-05-31")
+    models = ["tickercast-lstm", "ewma-t", "ewma-fhs", "historical-simulation", "random-walk"]
+    frame, ratios = found.frame(), found.ratios()
+    assert list(frame.index) == models
+    assert frame["n"].nunique() == 1
+    assert frame.loc["random-walk", "mae_vs_naive"] == pytest.approx(1)
+    assert list(ratios.index) == models[1:]
+    assert (ratios["lo"] <= ratios["ratio"]).all()
+    assert (ratios["ratio"] <= ratios["hi"]).all()
+    assert ratios.loc["ewma-t", "ratio"] == pytest.approx(
+        frame.loc["tickercast-lstm", "sp"] / frame.loc["ewma-t", "sp"]
+    )
+    assert list(found.by_step().index) == [str(step) for step in range(1, 11)]
+    assert found.report()["model"] == "tickercast-lstm"
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_model_of_ones_own_can_be_evaluated(make_bars: MakeBars) -> None:
+    class Median:
+        name, version, horizon, min_sessions = "median", "1", 10, 1
+
+        def predict(self, series: Any) -> Any:
+            return np.zeros((len(series), self.horizon, len(QUANTILES)))
+
+    found = tickercast.evaluate(library.Model(Median()), make_bars(), "2022-09-01", "2023-05-31", every=20)
+    assert found.frame().loc["median", "coverage_95"] == 0
+    assert len(found.losses["median"]) == len(found.losses["random-walk"])
+
+
+# ---------------------------------------------------------------- bad inputs
+
+
+BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = {
+    "a setting's name": (lambda app, bars: tickercast.open(bukket="x"), UsageError, "'bukket' is not a setting"),
+    "a setting's value": (lambda app, bars: tickercast.open(max_file_mb="lots"), UsageError, "max_file_mb is 'lots'"),
+    "a setting's type": (lambda app, bars: tickercast.open(bucket=5), UsageError, "bucket is 5"),
+    "an engine": (lambda app, bars: tickercast.open(warehouse="x://y").query("SELECT 1"), UsageError, "'x://y'"),
+    "no warehouse": (lambda app, bars: app.query("SELECT 1"), WarehouseUnavailable, "Run any forecast"),
+    "no query": (lambda app, bars: app.query("DROP TABLE prices"), UsageError, "is not one query"),
+    "no date": (lambda app, bars: app.forecast(["MSFT"], "2012-13-01", source="sample"), UsageError, "YYYY-MM-DD"),
+    "no type of date": (lambda app, bars: app.forecast(["MSFT"], 5), UsageError, "'5' is not a date"),  # type: ignore[arg-type]
+    "a date too early": (lambda app, bars: app.forecast(["MSFT"], "0001-01-01"), UsageError, "1900 to 2100"),
+    "a source": (
+        lambda app, bars: app.forecast(["MSFT"], "2012-08-15", source="nope"),
+        UsageError,
+        "'nope' is neither",
+    ),
+    "no file": (lambda app, bars: tickercast.read_csv("nope.csv"), UsageError, "nope.csv cannot be read"),
+    "a folder": (lambda app, bars: tickercast.read_csv("."), UsageError, "cannot be read"),
+    "a model": (lambda app, bars: tickercast.load_model("nope"), UsageError, "'nope' is not a model"),
+    "short bars": (lambda app, bars: tickercast.load_model().predict(bars), TooFewSessions, "at least 91"),
+    "no day": (lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-02-30", "2023-03-01"), UsageError, "02-30"),
+    "too little to compare with": (
+        lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-06-01"),
+        TooFewSessions,
+        "earlier",
+    ),
+    "a model to evaluate": (
+        lambda app, bars: tickercast.evaluate("nope", bars, "2023-01-01", "2023-02-01"),
+        UsageError,
+        "'nope' is not a model",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_input_ends_in_a_sentence(app: App, make_bars: MakeBars, case: str) -> None:
+    call, kind, said = BAD[case]
+    with pytest.raises(kind) as refused:
+        call(app, make_bars(sessions=50))
+    message = str(refused.value)
+    assert said in message
+    assert message.endswith((".", "?"))
+    assert "\n" not in message
+
+
+@pytest.mark.usefixtures("workspace")
+def test_dates_without_enough_bars_are_refused_with_what_is_needed(make_bars: MakeBars) -> None:
+    with pytest.raises(NoRecentBars, match=r"from 2023-07-18 to 2023-07-21 .*and 10 after it"):
+        tickercast.evaluate("ewma-t", make_bars(), "2023-07-18", "2023-07-21")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_file_whose_name_is_no_symbol_and_that_names_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "prices of may.csv").write_text("Date,Open,High,Low,Close\n2023-07-20,10,12,9,11\n")
+    with pytest.raises(InvalidBars, match="no column Symbol"):
+        tickercast.read_csv(tmp_path / "prices of may.csv")
+
+
+def test_every_error_is_one_that_a_caller_can_catch() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert all(issubclass(kind, TickercastError) for kind in kinds)
+    assert all(issubclass(kind, (errors.Permanent, errors.Transient)) for kind in kinds if kind is not TickercastError)
