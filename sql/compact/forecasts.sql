@@ -1,4 +1,4 @@
--- Drops forecasts that a newer file with the same cutoff has replaced.
+-- Drop forecasts that a newer file with the same cutoff has replaced.
 DELETE FROM forecasts
 WHERE CONCAT(
   symbol, ' ', CAST(cutoff AS STRING), ' ', role, ' ', model_name, ' ', object, '#', CAST(generation AS STRING)

@@ -1,5 +1,5 @@
--- Drops bars that a newer file has replaced. A file's bars within a month of one that is still the newest are kept:
--- across its edge they alone tell on which basis the neighbouring file's closes stand (see forecast_scores).
+-- Drop bars that a newer file has replaced. Bars within a month of one of the same file that is still the newest are kept:
+-- at the edge of the file only they show on which basis the closes of the neighbouring file are (see forecast_scores).
 DELETE FROM prices
 WHERE CONCAT(symbol, ' ', CAST(session_date AS STRING), ' ', object, '#', CAST(generation AS STRING)) IN (
   WITH marked AS (

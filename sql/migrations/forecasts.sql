@@ -1,4 +1,4 @@
--- Rows of the first edition, which named the role in model_name and the rest in the object's name and the ledger's reason.
+-- Rows of the first release, which kept the role in model_name and the rest in the object's name and the ledger's reason.
 UPDATE forecasts
 SET
   role = CASE model_name WHEN 'random-walk' THEN 'baseline' WHEN 'shadow' THEN 'shadow' ELSE 'champion' END,

@@ -1,4 +1,4 @@
--- Rows of the first edition, whose ledger alone said which bars were simulated.
+-- Rows of the first release, which recorded only in the ledger whether bars were simulated.
 UPDATE prices
 SET simulated = CONCAT(object, '#', CAST(generation AS STRING), ' ', symbol) IN (
   SELECT CONCAT(object, '#', CAST(generation AS STRING), ' ', symbol)

@@ -1,4 +1,4 @@
--- What was rejected and has not been forecast since; what is superseded or sent again does not count.
+-- The files and symbols that were rejected and have not been forecast since, unless superseded or sent again.
 WITH marked AS (
   SELECT
     object, generation, symbol, status, reason, origin,

@@ -1,2 +1,2 @@
--- How often the intervals of each model held, by month, over all symbols.
+-- The coverage of each model's intervals by month, over all symbols.
 SELECT * FROM coverage WHERE symbol IS NULL ORDER BY month

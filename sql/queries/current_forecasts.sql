@@ -1,2 +1,2 @@
--- The newest cutoff that the champion has forecast each symbol from.
+-- The newest cutoff of the champion's forecasts, by symbol.
 SELECT symbol, MAX(cutoff) AS cutoff FROM champion_forecasts WHERE NOT simulated GROUP BY symbol

@@ -1,2 +1,2 @@
--- The skill of every model, over all and by symbol or by step, not by both.
+-- The skill of every model: overall, by symbol and by step, but not by both.
 SELECT * FROM forecast_skill WHERE symbol IS NULL OR step IS NULL

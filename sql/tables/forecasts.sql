@@ -5,20 +5,20 @@ CREATE TABLE IF NOT EXISTS forecasts (
   target_date DATE NOT NULL OPTIONS (description = "The session forecast, on the calendar of the symbol's exchange"),
   last_close FLOAT64 NOT NULL OPTIONS (description = 'Close at the cutoff'),
   close_median FLOAT64 NOT NULL OPTIONS (description = 'Point forecast'),
-  close_lo_80 FLOAT64 NOT NULL OPTIONS (description = 'Lower end of the 80 % prediction interval'),
-  close_hi_80 FLOAT64 NOT NULL OPTIONS (description = 'Upper end of the 80 % prediction interval'),
-  close_lo_95 FLOAT64 NOT NULL OPTIONS (description = 'Lower end of the 95 % prediction interval'),
-  close_hi_95 FLOAT64 NOT NULL OPTIONS (description = 'Upper end of the 95 % prediction interval'),
+  close_lo_80 FLOAT64 NOT NULL OPTIONS (description = 'Lower end of the 80% prediction interval'),
+  close_hi_80 FLOAT64 NOT NULL OPTIONS (description = 'Upper end of the 80% prediction interval'),
+  close_lo_95 FLOAT64 NOT NULL OPTIONS (description = 'Lower end of the 95% prediction interval'),
+  close_hi_95 FLOAT64 NOT NULL OPTIONS (description = 'Upper end of the 95% prediction interval'),
   model_name STRING NOT NULL OPTIONS (description = 'The name of the model'),
   model_version STRING NOT NULL OPTIONS (description = 'The registered version'),
-  role STRING OPTIONS (description = 'champion: the forecast that people see; companion: served beside it; baseline: what others are measured against; shadow: a former champion on probation'),
+  role STRING OPTIONS (description = 'champion: the forecast that people see; companion: served beside it; baseline: what the others are compared with; shadow: a former champion on probation'),
   origin STRING OPTIONS (description = 'live, or backfill: requested for a date long past'),
-  simulated BOOL OPTIONS (description = 'Whether it was made from simulated bars'),
+  simulated BOOL OPTIONS (description = 'Whether the forecast was made from simulated bars'),
   model_has_seen BOOL OPTIONS (description = 'Whether the model was trained on the cutoff'),
-  object STRING NOT NULL OPTIONS (description = 'The file that it was made from'),
+  object STRING NOT NULL OPTIONS (description = 'The file that the forecast was made from'),
   generation INT64 NOT NULL OPTIONS (description = 'The version of that file'),
-  created_at TIMESTAMP NOT NULL OPTIONS (description = 'When the row was made')
+  created_at TIMESTAMP NOT NULL OPTIONS (description = 'When the row was stored')
 )
 PARTITION BY DATE_TRUNC(cutoff, MONTH)
 CLUSTER BY symbol
-OPTIONS (description = 'Every forecast that was ever made; append-only')
+OPTIONS (description = 'Every forecast ever made; append-only')

@@ -1,5 +1,5 @@
--- How often the intervals held, by model and month of the target: for each symbol, and with `symbol` NULL for all of
--- them. Forecasts of simulated bars do not count, nor do dates that the model has seen in training.
+-- The coverage of the intervals by model and month of the target: by symbol, and with `symbol` NULL over all of them.
+-- Forecasts of simulated bars do not count, nor do dates that the model has seen in training.
 CREATE OR REPLACE VIEW coverage AS
 SELECT
   model_name,

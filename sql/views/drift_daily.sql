@@ -1,6 +1,6 @@
--- One row a day and kind of drift: how many features or measures have drifted, and which is furthest beyond its threshold,
--- relative to it, or else nearest to it.
--- Results on simulated bars count where there is nothing else.
+-- One row a day and kind of drift: the number of features or measures that drifted, and the one furthest beyond its
+-- threshold, relative to it, or nearest to it if none is beyond. Results on simulated bars count only if there are no
+-- others.
 CREATE OR REPLACE VIEW drift_daily AS
 WITH newest AS (
   SELECT *

@@ -1,5 +1,5 @@
--- Every forecast, one row a symbol, role, model, cutoff and step: of several vintages with one cutoff the newest, a backfill
--- only where there is no other, so that hindsight replaces nothing. Forecasts of simulated bars are kept apart.
+-- Every forecast, one row a symbol, role, model, cutoff and step. Of several with the same cutoff the newest counts, and a
+-- backfill only if there is no other: hindsight replaces nothing. Forecasts of simulated bars are kept apart.
 CREATE OR REPLACE VIEW forecast_history AS
 SELECT
   symbol, cutoff, step, target_date, last_close,

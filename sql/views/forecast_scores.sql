@@ -1,11 +1,11 @@
--- Each stored forecast against the close that came true, as prices arrive.
+-- Each stored forecast beside the close that came true, as soon as that has arrived.
 --
--- A split rebases a symbol's history, and closes of different files may stand on different bases. The move from the
--- cutoff to the target is therefore taken from one file that holds both, and applied to the forecast's own last close.
--- Only where neither session's newest file holds the other one are their closes compared as they are.
+-- A split rebases the earlier bars of a symbol, so closes in different files may be on different bases. The move from the
+-- cutoff to the target is therefore taken from one file that holds both sessions, and applied to the forecast's own last
+-- close. Only if neither session's newest file holds the other session are their closes compared directly.
 --
--- Losses are of log-returns. `scale`, the width of the random walk's 80 % interval, makes them comparable between
--- symbols, dates and steps; `walk_loss` is the random walk's own loss there.
+-- Losses are of log-returns. `scale`, the width of the random walk's 80% interval, makes them comparable between symbols,
+-- dates and steps; `walk_loss` is the random walk's loss for the same symbol, cutoff and step.
 CREATE OR REPLACE VIEW forecast_scores AS
 WITH moved AS (
   SELECT

@@ -1,10 +1,10 @@
--- Each session's bar with its technical indicators, per symbol; NULL while a window is not full. After a gap of more than
--- a month, which files of different dates leave between them, all windows begin anew.
+-- Each bar with its technical indicators; NULL until a window is full. After a gap of more than a month, as files of
+-- different dates may leave, all windows start again.
 --
 -- An exponential mean is e[n] = (1 - a) * e[n-1] + v[n]: v is 0 before the seed, the plain mean of the first window at
 -- it, and a * x[n] after it. Unrolled, e[n] is a sum of v[j] * (1 - a)^(n-j), which a running sum of v[j] * (1 - a)^-j
--- would give if the power did not overflow. So it is summed within blocks of 500 sessions, and the end of the block
--- before is carried over; what lies further back weighs less than (13/14)^500 = 8e-17.
+-- would give if the power did not overflow. It is therefore summed within blocks of 500 sessions, and the last value of
+-- the block before is carried over; earlier sessions weigh less than (13/14)^500 = 8e-17.
 CREATE OR REPLACE VIEW indicators AS
 WITH gaps AS (
   SELECT

@@ -1,4 +1,4 @@
--- The current forecast of each symbol by each model and role, from its newest cutoff. Simulated ones are left out where the
+-- The current forecast of each symbol by each model and role, from its newest cutoff. Simulated ones are left out if the
 -- symbol has real ones.
 CREATE OR REPLACE VIEW latest_forecasts AS
 SELECT

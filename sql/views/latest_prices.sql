@@ -1,5 +1,5 @@
--- One row a symbol and session: the newest bar, one from a backfill only where there is no other. Simulated bars are left
--- out where the symbol has real ones.
+-- One row a symbol and session: the newest bar, one from a backfill only if there is no other. Simulated bars are left
+-- out if the symbol has real ones.
 CREATE OR REPLACE VIEW latest_prices AS
 WITH marked AS (
   SELECT price.*, COALESCE(ledger.origin = 'backfill', FALSE) AS is_backfill

@@ -1,5 +1,5 @@
--- Which model forecast what and when, in which role, and its score so far against the random walk's; forecasts of
--- simulated bars do not count.
+-- One row a model version and role: what it forecast and when, and its score so far relative to the random walk's.
+-- Forecasts of simulated bars do not count.
 CREATE OR REPLACE VIEW model_history AS
 WITH made AS (
   SELECT

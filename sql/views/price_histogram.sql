@@ -1,4 +1,4 @@
--- Where each symbol's last 250 closes lie: twenty equally wide bins, empty ones included.
+-- The distribution of each symbol's last 250 closes: twenty bins of equal width, empty ones included.
 CREATE OR REPLACE VIEW price_histogram AS
 WITH recent AS (
   SELECT symbol, close, simulated
