@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -260,6 +261,13 @@ def test_every_field_of_the_json_is_described() -> None:
     described = PAGES["forecasting"].split("## JSON")[1]
     for name in (*item, *item["forecast"]["items"]["properties"]):
         assert f"`{name}`" in described, name
+
+
+def test_the_layers_are_those_that_are_checked() -> None:
+    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [listed] = fenced(PAGES["architecture"], "text")
+    shown = [line.removeprefix("  > ").strip() for line in listed.splitlines()]
+    assert shown == [layer.replace("tickercast.", "") for layer in contracts[0]["layers"]]
 
 
 @pytest.mark.parametrize("alert", ["rejected", "stale", "drift", "coverage", "engine", "flow", "champion"])
