@@ -1,4 +1,4 @@
-# The same bundles that are deployed and tested elsewhere, as containers. Make them first: make bundles
+# Containers of the same bundles that are deployed and tested elsewhere. Build the bundles first: make bundles
 #
 #   docker build --target function --tag tickercast-function .     the forecast function, for Cloud Run
 #   docker build --target worker   --tag tickercast-worker   .     runs the daily flow for a Prefect server
@@ -12,7 +12,7 @@ WORKDIR /bundle
 COPY requirements-uv.txt ./
 RUN python -m pip install --no-cache-dir --require-hashes --requirement requirements-uv.txt \
  && uv venv /opt/venv
-# Compiled, because a container that may not write would compile anew at each start.
+# Compiled to bytecode here: a read-only container would compile again at each start.
 ENV VIRTUAL_ENV=/opt/venv UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1
 
 FROM installer AS function-build
@@ -52,7 +52,7 @@ COPY dist/worker/flows flows
 COPY dist/worker/prefect.yam[l] ./
 ENV PREFECT_SERVER_ANALYTICS_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true HOME=/home/tickercast FLOW_FOLDER=/home/tickercast
 EXPOSE 8081
-# The worker's own check, which fails where it has not polled its pool for a while.
+# The worker's own check, which fails if it has not polled its pool for a while.
 HEALTHCHECK --start-period=60s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8081/health"]
 ENV PREFECT_WORKER_WEBSERVER_HOST=127.0.0.1 PREFECT_WORKER_WEBSERVER_PORT=8081
 CMD ["prefect", "worker", "start", "--pool", "tickercast", "--type", "process", "--with-healthcheck"]

@@ -1,4 +1,4 @@
-# One vocabulary for people, hooks and CI. `make help` shows it.
+# The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
 
@@ -9,9 +9,9 @@ DATA := prices
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
 
-setup: .venv/.light ## Make the light environment in .venv: all that a forecast needs
+setup: .venv/.light ## Set up the light environment in .venv: everything that a forecast needs
 
-setup-dev: .venv/.dev ## Make the whole environment in .venv: training, tests and tools too
+setup-dev: .venv/.dev ## Set up the full environment in .venv: with training, tests and tools
 
 .venv/.light: requirements.txt requirements-uv.txt pyproject.toml setup.sh
 	./setup.sh
@@ -19,7 +19,7 @@ setup-dev: .venv/.dev ## Make the whole environment in .venv: training, tests an
 .venv/.dev: requirements-dev.txt requirements-uv.txt pyproject.toml setup.sh
 	./setup.sh dev
 
-demo: setup ## Forecast MSFT from the bundled sample, and show what really followed
+demo: setup ## Forecast MSFT from the bundled sample, beside the closes that followed
 	$(PYTHON) src/main.py MSFT 2012-08-15 --source sample --actual
 
 test: setup-dev ## Run every test
@@ -39,7 +39,7 @@ DEMO := .tickercast/demo
 AT_DEMO := TICKERCAST_BUCKET=file://$(DEMO)/bucket TICKERCAST_WAREHOUSE=duckdb://$(DEMO)/warehouse.duckdb \
 	MLFLOW_TRACKING_URI=sqlite:///$(DEMO)/mlflow.db
 
-flow-demo: setup-dev $(DEMO)/.champion ## A day of the daily flow on the bundled sample: retrain, judge, promote or keep
+flow-demo: setup-dev $(DEMO)/.champion ## Run one day of the daily flow on the bundled sample: retrain, compare, promote or keep
 	$(AT_DEMO) $(PYTHON) flows/daily.py AAPL GOOG IBM MSFT --source sample --as-of 2012-08-15
 
 $(DEMO)/.champion: | .venv/.dev
@@ -50,13 +50,13 @@ $(DEMO)/.champion: | .venv/.dev
 flow-server: setup-dev ## Serve the Prefect UI at http://127.0.0.1:4200, which flow-serve needs
 	PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_HOME=$(CURDIR)/.tickercast/prefect .venv/bin/prefect server start
 
-flow-serve: setup-dev ## Run the daily flow every trading evening, beside flow-server
+flow-serve: setup-dev ## Run the daily flow every trading evening; needs flow-server
 	PREFECT_API_URL=http://127.0.0.1:4200/api $(PYTHON) flows/daily.py --serve
 
 lock: ## Pin every dependency again, with hashes
 	./setup.sh lock
 
-audit: setup-dev ## Look for known vulnerabilities in every pinned dependency; needs the network
+audit: setup-dev ## Check every pinned dependency for known vulnerabilities; needs the network
 	.tools/bin/uv tool run pip-audit --strict --require-hashes --disable-pip \
 		--requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-uv.txt
 
@@ -71,10 +71,10 @@ function: setup ## Serve the forecast function on localhost:8080
 	.venv/bin/functions-framework --source cloud_function/main.py --target forecast \
 		--signature-type cloudevent --host localhost --port 8080
 
-# Of an MLflow server's eight processes, six would run jobs for language models.
+# Six of the eight processes of an MLflow server would run jobs for language models.
 MLFLOW := MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv/bin/mlflow server
 
-mlflow-ui: setup-dev ## Look at trainings and models on http://127.0.0.1:5000
+mlflow-ui: setup-dev ## Browse trainings and models at http://127.0.0.1:5000
 	mkdir -p .tickercast
 	$(MLFLOW) --host 127.0.0.1 --port 5000 --workers 1 \
 		--backend-store-uri sqlite:///.tickercast/mlflow.db --artifacts-destination .tickercast/mlartifacts
@@ -85,39 +85,39 @@ mlflow-server: setup-dev ## Serve MLflow from MLFLOW_BACKEND_STORE_URI and MLFLO
 			"(gs://BUCKET/FOLDER) were needed. Set both." >&2; exit 2; }
 	@$(MLFLOW)
 
-dashboard: setup-dev ## Look at forecasts, their record and operations on http://127.0.0.1:8501
+dashboard: setup-dev ## Serve the dashboard at http://127.0.0.1:8501: forecasts, track record and operations
 	$(PYTHON) -m tickercast dashboard
 
-screenshots: setup-dev ## Take the pictures of the README again; needs /usr/bin/chromium
+screenshots: setup-dev ## Take the screenshots of the documentation again; needs /usr/bin/chromium
 	$(PYTHON) -m benchmarks.screenshots
 
-function-bundle: setup ## Make dist/function: what Cloud Run installs and runs
+function-bundle: setup ## Build dist/function, which Cloud Run installs and runs
 	$(PYTHON) deploy/bundle.py function
 
-bundles: function-bundle ## Make what the containers of Dockerfile and compose.yaml hold
+bundles: function-bundle ## Build the bundles for the containers of Dockerfile and compose.yaml
 	$(PYTHON) deploy/bundle.py worker
 	$(PYTHON) deploy/bundle.py dashboard
 	$(PYTHON) deploy/bundle.py mlflow
 
-docs: setup-dev ## Write the generated pages of docs/, and build the site; the record of a deployment needs gcloud
+docs: setup-dev ## Generate the reference pages of docs/ and build the site; recording a deployment needs gcloud
 	$(PYTHON) -m deploy.docs
 	if command -v gcloud >/dev/null; then $(PYTHON) -m tests.support.deployment_page; \
 		else echo "gcloud was not found, so docs/deployment.md stays as it is"; fi
 	$(MAKE) site
 
-site: setup-dev ## Build the documentation into site/, strictly
+site: setup-dev ## Build the documentation into site/; warnings are errors
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
-bench-accuracy: setup-dev ## Measure the champion on symbols and dates of the folder DATA (prices) that it has not seen
+bench-accuracy: setup-dev ## Measure the champion on unseen symbols and dates in the folder DATA (prices)
 	$(PYTHON) -m benchmarks.bench_accuracy $(DATA)
 
-bench-drift: setup-dev ## Count false alarms about drift, and the sessions until March 2020 is found, in the folder DATA (prices)
+bench-drift: setup-dev ## Count false drift alarms, and the sessions until March 2020 is detected, in the folder DATA (prices)
 	$(PYTHON) -m benchmarks.bench_drift $(DATA)
 
 bench-dashboard: setup-dev ## Time the dashboard in a browser with 500 symbols × 20 years; needs /usr/bin/chromium
 	$(PYTHON) -m benchmarks.bench_dashboard
 
-bench-faults: setup-dev ## Kill and fail the function in a thousand events, and count what is lost or doubled
+bench-faults: setup-dev ## Kill and fail the function in a thousand events, and count lost and duplicate rows
 	$(PYTHON) -m benchmarks.bench_faults
 
 bench-main: setup-dev ## Time the main command against the same job with TensorFlow
@@ -129,5 +129,5 @@ bench-serving: setup-dev ## Measure the function, cold, warm and in batches, aga
 bench-warehouse: setup-dev ## Time the views on DuckDB with 500 symbols × 20 years and a million forecasts
 	$(PYTHON) -m benchmarks.bench_warehouse
 
-clean: ## Remove what the commands above have made, the local bucket and warehouse included
+clean: ## Remove everything that these commands created, including the local bucket and warehouse
 	rm -rf .venv .tools .tickercast dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

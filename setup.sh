@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Makes the local environment in .venv, or the service in a Google Cloud project; safe to repeat.
+# Set up the local environment in .venv, or deploy the service to a Google Cloud project; safe to repeat.
 #
-#   ./setup.sh        the light environment: all that a forecast needs
-#   ./setup.sh dev    the whole one: training, tests and tools too
+#   ./setup.sh        the light environment: everything that a forecast needs
+#   ./setup.sh dev    the full environment: with training, tests and tools
 #   ./setup.sh lock   pins every dependency again, with hashes
 #
-#   ./setup.sh cloud --project PROJECT --region REGION      shows the plan and its cost, and carries it out
-#     --dry-run                                             shows every command, and changes nothing
-#     --max-file-mb 64 --concurrency 4 --max-instances 20   what an instance handles; its memory follows
-#     --notify CHANNEL                                      where Cloud Monitoring sends its alerts
-#   ./setup.sh destroy --project PROJECT --region REGION    takes it down; buckets and dataset stay
-#     --dry-run  --yes                                      only shows; does not ask
+#   ./setup.sh cloud --project PROJECT --region REGION      prints the plan and its cost, and carries it out
+#     --dry-run                                             prints every command, and changes nothing
+#     --max-file-mb 64 --concurrency 4 --max-instances 20   the load of an instance, which decides its memory
+#     --notify CHANNEL                                      the notification channel of the alerts
+#   ./setup.sh destroy --project PROJECT --region REGION    removes the service; buckets and dataset stay
+#     --dry-run  --yes                                      only prints the plan; does not ask
 #     --data                                                deletes buckets and dataset too
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -42,7 +42,7 @@ make_installer() {
   cp requirements-uv.txt .tools/installed
 }
 
-# uv does not read pip's configuration, so that an index or a certificate that only pip knows is tried through pip.
+# uv does not read pip's configuration: with an index or a certificate that only pip knows, pip takes over.
 install() {
   echo "installing $1"
   .tools/bin/uv pip install --quiet --system-certs --compile-bytecode --python .venv/bin/python --require-hashes --requirement "$1" ||

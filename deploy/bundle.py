@@ -1,13 +1,13 @@
-"""Builds what is installed elsewhere: function, worker, dashboard and MLflow server, each a folder of its own.
+"""Build the bundles that are installed elsewhere: function, worker, dashboard and MLflow server, each in a folder.
 
     dist/function/   main.py  tickercast-0.1.0-0g3f8e8c2d0f1a-py3-none-any.whl  requirements.txt
     dist/worker/     flows/  the same wheel  requirements.txt
     dist/dashboard/  the same wheel  requirements.txt
     dist/mlflow/     requirements.txt
 
-The wheel's build tag carries the commit, and a digest of its content where files differ from it: under a constant name
-the buildpack's cache may serve an older one. `requirements.txt` holds the pins and hashes of the lock files, and only
-those that are needed.
+The wheel's build tag holds the commit, and a digest of its content if files differ from the commit: under a constant
+name the buildpack's cache might serve an older wheel. `requirements.txt` holds pins and hashes from the lock files, but
+only of the packages that are needed.
 
     python deploy/bundle.py function
 """
@@ -23,19 +23,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 PROJECT = Path(__file__).parents[1]
-HELD = ("src", "sql", "cloud_function", "pyproject.toml", "requirements.txt", "README.md")
-"""What a bundle holds; README.md because the wheel's metadata do."""
+SOURCES = ("src", "sql", "cloud_function", "pyproject.toml", "requirements.txt", "README.md")
+"""The sources of a bundle; README.md is part of the wheel's metadata."""
 
-_ASKER = re.compile(r"^    #(?: via)? +([a-z0-9][a-z0-9._-]*)$", re.MULTILINE)
+_REQUIRED_BY = re.compile(r"^    #(?: via)? +([a-z0-9][a-z0-9._-]*)$", re.MULTILINE)
 SERVER = ("mlflow", "psycopg2-binary", "google-cloud-storage", "flask-wtf")
-"""What an MLflow server needs that keeps runs in PostgreSQL and files in Cloud Storage, and asks for a password."""
+"""The packages of an MLflow server with runs in PostgreSQL, files in Cloud Storage, and passwords."""
 
 
 def subset(lock: str, roots: Iterable[str]) -> str:
-    r"""The part of a lock file that some requirements need, with its hashes and markers.
+    r"""Select the part of a lock file that some packages need, with its hashes and markers.
 
     Args:
-        lock: a requirements file whose comments say via which packages each one came.
+        lock: a requirements file whose comments name the packages that require each one.
         roots: names of packages.
 
     >>> print(subset("a==1\n    # via tickercast (pyproject.toml)\nb==2\n    # via a\nc==3\n    # via d", ["a"]))
@@ -45,8 +45,11 @@ def subset(lock: str, roots: Iterable[str]) -> str:
         # via a
     """
     blocks = [(_name(block), block) for block in re.split(r"^(?=[a-z0-9])", lock, flags=re.MULTILINE)[1:]]
-    names = {name for name, _ in blocks}  # one may come in two versions, for two versions of Python
-    via = {name: {asker for same, block in blocks if same == name for asker in _ASKER.findall(block)} for name in names}
+    names = {name for name, _ in blocks}  # a package may have two versions, for two versions of Python
+    via = {
+        name: {parent for same, block in blocks if same == name for parent in _REQUIRED_BY.findall(block)}
+        for name in names
+    }
     kept = {_normal(root) for root in roots}
     if unknown := kept - names:
         raise SystemExit(f"{', '.join(sorted(unknown))} is in no lock file. Run `make lock`.")
@@ -56,14 +59,17 @@ def subset(lock: str, roots: Iterable[str]) -> str:
 
 
 def roots(*extras: str) -> list[str]:
-    """The names of the packages that the project asks for, with those of some extras."""
+    """The names of the packages that the project requires, with those of some extras."""
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    asked = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
-    return sorted({_name(line) for line in asked})
+    required = [
+        *project["dependencies"],
+        *(line for extra in extras for line in project["optional-dependencies"][extra]),
+    ]
+    return sorted({_name(line) for line in required})
 
 
 def wheel(folder: Path) -> Path:
-    """Builds the wheel into a folder, under a name that tells its commit and its content apart from all others."""
+    """Build the wheel into a folder, under a name that identifies its commit and its content."""
     with TemporaryDirectory() as made:
         _run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", made)
         [built] = Path(made).glob("*.whl")
@@ -72,13 +78,13 @@ def wheel(folder: Path) -> Path:
 
 
 def function(folder: Path) -> None:
-    """The source of the Cloud Run function, which its container holds too."""
+    """Bundle the Cloud Run function; its container holds the same files."""
     shutil.copy(PROJECT / "cloud_function" / "main.py", folder)
     _requirements(folder, "requirements.txt", roots(), wheel(folder))
 
 
 def worker(folder: Path) -> None:
-    """The flows, their deployments, and all that training and monitoring need."""
+    """Bundle the flows, their deployments, and the packages for training and monitoring."""
     if (PROJECT / "prefect.yaml").exists():
         shutil.copy(PROJECT / "prefect.yaml", folder)
     shutil.copytree(PROJECT / "flows", folder / "flows", ignore=shutil.ignore_patterns("__pycache__"))
@@ -86,12 +92,12 @@ def worker(folder: Path) -> None:
 
 
 def dashboard(folder: Path) -> None:
-    """What people look at."""
+    """Bundle the dashboard."""
     _requirements(folder, "requirements-dev.txt", roots("dashboard"), wheel(folder))
 
 
 def mlflow(folder: Path) -> None:
-    """What the MLflow server needs; none of our own code."""
+    """Bundle the packages of the MLflow server, without any code of ours."""
     _requirements(folder, "requirements-dev.txt", SERVER)
 
 
@@ -106,8 +112,8 @@ def _commit(built: Path) -> str:
     digest = hashlib.sha256(built.read_bytes()).hexdigest()[:8]
     try:
         commit = _run("git", "rev-parse", "--short=12", "HEAD").strip()
-        changed = _run("git", "status", "--porcelain", "--", *HELD)
-    except (OSError, subprocess.CalledProcessError):  # a copy without its history
+        changed = _run("git", "status", "--porcelain", "--", *SOURCES)
+    except (OSError, subprocess.CalledProcessError):  # a copy without its git history
         return f"d{digest}"
     return f"g{commit}.d{digest}" if changed else f"g{commit}"
 
@@ -124,21 +130,21 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def main(what: str) -> None:
-    """Builds one of the four anew."""
-    makers = {made.__name__: made for made in (function, worker, dashboard, mlflow)}
-    if what not in makers:
-        raise SystemExit(f"{what!r} was given, and one of {', '.join(makers)} was needed.")
-    folder = PROJECT / "dist" / what
+def main(name: str) -> None:
+    """Build one of the four bundles."""
+    makers = {make.__name__: make for make in (function, worker, dashboard, mlflow)}
+    if name not in makers:
+        raise SystemExit(f"{name!r} was given, and one of {', '.join(makers)} was needed.")
+    folder = PROJECT / "dist" / name
     folder.parent.mkdir(exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as made:
-        makers[what](Path(made))
-        _put(Path(made), folder)
+        makers[name](Path(made))
+        _replace(Path(made), folder)
     print(f"{folder.relative_to(PROJECT)}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
-def _put(made: Path, folder: Path) -> None:
-    """Puts a folder in the place of another; one that is the same already is left to whoever reads it."""
+def _replace(made: Path, folder: Path) -> None:
+    """Replace a folder by another, unless both are the same: somebody may be reading it."""
     if not folder.exists() or _content(made) != _content(folder):
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(made, folder)

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Sourced by setup.sh: puts the service into a Google Cloud project, and takes it down again.
+# Sourced by setup.sh: deploys the service to a Google Cloud project, and removes it.
 #
-# What is there is listed (gather.sh), what is missing is planned, and the plan is carried out: each step has a fact
-# that stands in the list where it is done. A step that is done is left alone, so that a run that was interrupted is
-# gone on with by the same command, and a second run changes nothing.
+# gather.sh lists the state of the project as facts, the missing steps are planned, and the plan is carried out. Each
+# step names the fact that holds once it is done, and is skipped if that fact is listed: the same command continues an
+# interrupted run, and a second run changes nothing.
 
 function=tickercast-forecast dead_letter=tickercast-dead-letter dataset=tickercast
 services=(artifactregistry bigquery cloudbuild cloudfunctions cloudresourcemanager eventarc iam logging monitoring
@@ -38,15 +38,15 @@ read_options() {
   done
 }
 
-name_things() {
+set_names() {
   g=(gcloud --project "$project" --quiet)
   b=(bq --project_id "$project" --location "$region" --headless --quiet)
   data_bucket=$project-tickercast-data models_bucket=$project-tickercast-models
   source_label=
-  need_tools
+  require_tools
 }
 
-need_tools() {
+require_tools() {
   local tool
   for tool in gcloud bq; do
     command -v "$tool" >/dev/null || fail "$tool was not found. Install the Google Cloud CLI: https://cloud.google.com/sdk/docs/install"
@@ -55,7 +55,7 @@ need_tools() {
 
 account() { echo "tickercast-$1@$project.iam.gserviceaccount.com"; }
 
-# The member that a word of permissions.tsv stands for.
+# The IAM member of a name in permissions.tsv.
 member() {
   case $1 in
     storage-agent) echo "serviceAccount:service-$number@gs-project-accounts.iam.gserviceaccount.com" ;;
@@ -66,10 +66,10 @@ member() {
 
 known() { grep --quiet --line-regexp --fixed-strings -- "$1" "$state/facts"; }
 
-# The rest of the first fact that begins with some words.
-told() { sed -n "s/^$1 //p" "$state/facts" | head -n 1; }
+# The rest of the first fact that begins with these words.
+fact_value() { sed -n "s/^$1 //p" "$state/facts" | head -n 1; }
 
-# step FACT TEXT COMMAND...: what is planned, and what is done, in one place.
+# step FACT TEXT COMMAND...: plan a step or carry it out, unless its fact is known.
 step() {
   local fact=$1 text=$2
   shift 2
@@ -85,7 +85,7 @@ step() {
   fi
 }
 
-# A stage's steps need those of the stages before it, and none of its own.
+# stage TITLE: begin a stage, whose steps depend on those of earlier stages only.
 stage() {
   [ "$failed" -eq 0 ] || stop
   [ "$mode" = apply ] || printf '\n%s\n' "$1"
@@ -107,7 +107,7 @@ carry_out() {
   fi
 }
 
-# An account or an agent may be unknown for some seconds after it was made.
+# Run a command, and again after a pause if an account or agent is not known everywhere yet, which takes seconds.
 attempt() {
   "$@" >"$state/log" 2>&1 </dev/null && return
   grep --quiet -e 'does not exist' -e 'Service Agent' "$state/log" || return 1
@@ -122,7 +122,7 @@ quoted() {
   echo "${words# }"
 }
 
-open_state() {
+create_state() {
   state=$(mktemp -d)
   trap 'rm -rf "$state"' EXIT
   there=0 missing=0 changed=0 failed=0
@@ -130,9 +130,9 @@ open_state() {
 
 cloud() {
   read_options "$@"
-  name_things
+  set_names
   [ -x .venv/bin/tickercast ] || local_environment light
-  open_state
+  create_state
   bundle
   gather
   verb=make mode=plan
@@ -153,8 +153,8 @@ cloud() {
 
 destroy() {
   read_options "$@"
-  name_things
-  open_state
+  set_names
+  create_state
   mode=drop
   gather
   verb=drop mode=plan

@@ -1,8 +1,8 @@
-"""An estimate of what a month costs, for 10, 500 and 8,000 symbols a day, from the figures of one table.
+"""Estimate the monthly cost of 10, 500 and 8,000 symbols a day, from the figures of one table.
 
-Prices are list prices of the date that the table gives, in US dollars, without taxes; usage is measured where that was
-possible, and the table says where it is estimated. Not in it: the machines of the daily flow, of MLflow and of Prefect,
-which setup.sh does not make.
+Prices are list prices on the date in the table, in US dollars, before taxes. Usage is measured where possible; the
+table marks estimates. Not included: the machines of the daily flow, of MLflow and of Prefect, which setup.sh does not
+create.
 
     python deploy/cost.py --memory-mib 2048
 """
@@ -22,16 +22,16 @@ _GB, _GIB = 1e9, 2**30
 
 @dataclass(frozen=True)
 class Figure:
-    """A line of the table.
+    """A row of the table.
 
     Attributes:
-        name: what it is called here.
-        value: a price, or how much is used.
-        free: how much of it a month costs nothing.
-        unit: what one is.
+        name: its name in this module.
+        value: a price, or an amount of usage.
+        free: the amount that is free each month.
+        unit: the unit of the value.
         kind: `list price`, `measured` or `estimate`.
-        source: where it is from.
-        date: when it was seen there.
+        source: where the value comes from.
+        date: when it was read or measured.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Figure:
 
 
 def read() -> dict[str, Figure]:
-    """The table, by name."""
+    """Read the figures of the table, by name."""
     with FIGURES.open() as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
     return {
@@ -55,53 +55,53 @@ def read() -> dict[str, Figure]:
     }
 
 
-def usage(symbols: int, memory_mib: int, known: Mapping[str, Figure]) -> dict[str, float]:
-    """What a month uses, in the units of the prices, a year after the start and without `tickercast compact`.
+def usage(symbols: int, memory_mib: int, figures: Mapping[str, Figure]) -> dict[str, float]:
+    """The usage of a month in the units of the prices, a year after the start and without `tickercast compact`.
 
     Args:
-        symbols: forecast each day, in files of 500.
-        memory_mib: of an instance.
-        known: the table.
+        symbols: the number of symbols forecast each day, in files of 500.
+        memory_mib: the memory of an instance.
+        figures: the figures of the table.
     """
-    said = {name: figure.value for name, figure in known.items()}
+    values = {name: figure.value for name, figure in figures.items()}
     files = math.ceil(symbols / _BATCH) * _DAYS
-    seconds = files * said["load_s_a_file"] + symbols * _DAYS / said["symbols_a_second"]
+    seconds = files * values["load_s_a_file"] + symbols * _DAYS / values["symbols_a_second"]
     return {
         "cpu": seconds,
         "memory": seconds * memory_mib / 1024,
         "requests": files,
-        "objects": symbols * said["csv_kb_a_symbol"] * 1e3 * _KEPT_DAYS / _GB,
+        "objects": symbols * values["csv_kb_a_symbol"] * 1e3 * _KEPT_DAYS / _GB,
         "writes": files,
         "reads": files * 4,
-        "tables": symbols * said["bytes_a_symbol_day"] * 365 / _GIB,
-        "queries": (said["refresh_gb"] * said["refreshes_a_day"] * _DAYS + 0.02 * files) * _GB / 2**40,
+        "tables": symbols * values["bytes_a_symbol_day"] * 365 / _GIB,
+        "queries": (values["refresh_gb"] * values["refreshes_a_day"] * _DAYS + 0.02 * files) * _GB / 2**40,
         "messages": files * 2 * 2048 / 2**40,
-        "logs": symbols * said["log_kb_a_symbol"] * 1e3 * _DAYS / _GIB,
-        "images": said["image_gb"],
+        "logs": symbols * values["log_kb_a_symbol"] * 1e3 * _DAYS / _GIB,
+        "images": values["image_gb"],
         "conditions": 1,
     }
 
 
-def cost(used: Mapping[str, float], known: Mapping[str, Figure]) -> dict[str, float]:
-    """US dollars a month for each price, after what is free of it.
+def cost(used: Mapping[str, float], figures: Mapping[str, Figure]) -> dict[str, float]:
+    """The monthly cost in US dollars by price, after deducting the free amounts.
 
-    >>> known = {"requests": Figure("requests", 0.5, 100, "", "", "", "")}
-    >>> cost({"requests": 90}, known), cost({"requests": 110}, known)
+    >>> figures = {"requests": Figure("requests", 0.5, 100, "", "", "", "")}
+    >>> cost({"requests": 90}, figures), cost({"requests": 110}, figures)
     ({'requests': 0.0}, {'requests': 5.0})
     """
-    return {name: max(0.0, amount - known[name].free) * known[name].value for name, amount in used.items()}
+    return {name: max(0.0, amount - figures[name].free) * figures[name].value for name, amount in used.items()}
 
 
 def table(memory_mib: int) -> str:
     """The estimate as text."""
-    known = read()
-    months = [cost(usage(symbols, memory_mib, known), known) for symbols in SYMBOLS]
+    figures = read()
+    months = [cost(usage(symbols, memory_mib, figures), figures) for symbols in SYMBOLS]
     lines = [f"{'estimate, USD a month':<24}" + "".join(f"{f'{symbols:,} symbols':>16}" for symbols in SYMBOLS)]
     for name in months[0]:
         if any(month[name] >= 0.005 for month in months):
             lines.append(f"  {name:<22}" + "".join(f"{month[name]:>16.2f}" for month in months))
     lines.append(f"  {'together':<22}" + "".join(f"{sum(month.values()):>16.2f}" for month in months))
-    dates = sorted({figure.date for figure in known.values() if figure.kind == "list price"})
+    dates = sorted({figure.date for figure in figures.values() if figure.kind == "list price"})
     return "\n".join(
         [
             *lines,

@@ -1,4 +1,4 @@
-"""Serves the dashboard of the container, where every address is the container's own."""
+"""Serve the dashboard in its container, on all of the container's addresses."""
 
 from streamlit.web import cli
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by setup.sh: the steps that take the service down. Buckets and dataset stay unless --data is given, and so do
-# the services, and what Google's own agents were granted: others in the project may need them.
+# Sourced by setup.sh: the steps that remove the service. Buckets and dataset stay unless --data is given. Enabled services
+# and the roles of Google's own agents always stay, since others in the project may need them.
 
 drop_steps() {
   stage "function"
@@ -24,7 +24,7 @@ drop_steps() {
   fi
 }
 
-# The opposite of a step: there is something to do where the fact is known.
+# drop FACT TEXT COMMAND...: the opposite of a step, to be done if its fact is known.
 drop() {
   local fact=$1
   shift

@@ -1,6 +1,6 @@
-"""What is there: reads what gcloud and bq have listed, and prints it as one fact a line.
+"""Read the lists of gcloud and bq, and print the state of the project as one fact a line.
 
-A step of setup.sh is done where its fact is among them, so that deciding is looking up a line.
+A step of setup.sh is done if its fact is among them.
 
     python deploy/facts.py STATE_FOLDER
 """
@@ -20,11 +20,11 @@ _DATASET_ROLES = {
 
 
 def facts(listed: Mapping[str, Any], lifecycles: Mapping[str, Any]) -> Iterator[str]:
-    """Facts about a project.
+    """The facts about a project.
 
     Args:
-        listed: by name, what was listed; a name is missing where there was nothing to ask.
-        lifecycles: the rules that a bucket is to have, by what it is for: `data` and `models`.
+        listed: the lists by name; a name is missing if its API is not enabled or its resource does not exist.
+        lifecycles: the lifecycle rules that a bucket should have, by its use: `data` and `models`.
 
     >>> policy = {"bindings": [{"role": "roles/run.invoker", "members": ["serviceAccount:a@b"]}]}
     >>> list(facts({"policy-function": policy, "accounts": [{"email": "a@b"}]}, {}))
@@ -60,12 +60,12 @@ def _grants(policy: Mapping[str, Any], resource: str) -> Iterator[str]:
 
 
 def _is_set_up(bucket: Mapping[str, Any], lifecycle: Any) -> bool:
-    seen = (
+    settings = (
         bucket.get("uniform_bucket_level_access"),
         bucket.get("public_access_prevention"),
         bucket.get("versioning_enabled"),
     )
-    return seen == (True, "enforced", True) and bucket.get("lifecycle_config") == lifecycle
+    return settings == (True, "enforced", True) and bucket.get("lifecycle_config") == lifecycle
 
 
 def _dataset(dataset: Mapping[str, Any] | None) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _last(name: str) -> str:
 
 
 def main(folder: Path) -> None:
-    """Prints the facts of a folder that holds one JSON file for each list."""
+    """Print the facts of a folder that holds one JSON file for each list."""
     listed = {path.stem: json.loads(path.read_text() or "null") or {} for path in sorted(folder.glob("*.json"))}
     lifecycles = {use: json.loads((CONFIG / f"lifecycle-{use}.json").read_text()) for use in ("data", "models")}
     for fact in facts(listed, lifecycles):

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Sourced by setup.sh: lists what the project holds, several lists at a time, into JSON files and then facts.
+# Sourced by setup.sh: lists the resources of the project, several lists at a time, as JSON files and then as facts.
 
 gather() {
   list services "${g[@]}" services list --enabled
   list project "${g[@]}" projects describe "$project"
-  arrive
+  wait_for_lists
   number=$(read_json project projectNumber)
   [ -n "$number" ] || fail "$project tells no project number. Check that the project is there and that you may see it."
   gather_lists
@@ -25,7 +25,7 @@ gather_lists() {
   list_of run runs "${g[@]}" run services list "--region=$region" "--filter=metadata.name=$function"
   list_of monitoring alerts "${g[@]}" alpha monitoring policies list '--filter=displayName~^tickercast'
   list_of bigquery dataset show_dataset
-  arrive
+  wait_for_lists
 }
 
 gather_policies() {
@@ -40,18 +40,18 @@ gather_policies() {
   if known "run $function"; then
     list policy-function "${g[@]}" run services get-iam-policy "$function" "--region=$region"
   fi
-  subscription=$(told trigger-subscription)
+  subscription=$(fact_value trigger-subscription)
   if [ -n "$subscription" ]; then
     list policy-subscription "${g[@]}" pubsub subscriptions get-iam-policy "$subscription"
   fi
   if [ "${mode-}" != drop ] && known "dataset $dataset" && known "bucket $models_bucket"; then
     (tickercast provision --check >/dev/null 2>"$state/provision.log" && touch "$state/provisioned" || true) &
   fi
-  arrive
+  wait_for_lists
   wait
 }
 
-# list NAME COMMAND...: what a command lists, as JSON, in the background; at most four at a time.
+# list NAME COMMAND...: keep the list of a command as JSON, in the background; at most four run at a time.
 list() {
   local name=$1
   shift
@@ -59,7 +59,7 @@ list() {
   ("$@" --format=json >"$state/$name.json" 2>"$state/$name.log" </dev/null || touch "$state/$name.failed") &
 }
 
-# Where the API is not enabled there is nothing to ask, and asking would be refused.
+# list_of API NAME COMMAND...: list only if the API is enabled, since the call would be refused otherwise.
 list_of() {
   local api=$1
   shift
@@ -68,13 +68,13 @@ list_of() {
 
 known_service() { grep --quiet --fixed-strings "\"name\": \"$1.googleapis.com\"" "$state/services.json"; }
 
-# bq says on standard output that there is no such dataset, and takes its own form of the same option.
+# bq reports a missing dataset on standard output, and has its own form of --format.
 show_dataset() {
   "${b[@]}" show --format=json "$project:$dataset" && return
   if grep --quiet 'Not found' "$state/dataset.json"; then : >"$state/dataset.json"; else cat "$state/dataset.json" >&2; return 1; fi
 }
 
-arrive() {
+wait_for_lists() {
   wait
   local failure
   for failure in "$state"/*.failed; do

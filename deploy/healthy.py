@@ -1,4 +1,4 @@
-"""Whether a server answers: the exit code is 0 where it does, and anything below 500 counts.
+"""Check that a server answers: the exit code is 0 if it does, with any status below 500.
 
 python deploy/healthy.py http://127.0.0.1:8080/
 """
@@ -9,7 +9,7 @@ import urllib.request
 
 
 def answers(url: str) -> bool:
-    """Asks once; the base image has no curl."""
+    """Whether the URL answers with a status below 500; the base image has no curl."""
     try:
         with urllib.request.urlopen(url, timeout=5):  # noqa: S310 our own address
             return True

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts the MLflow server of the container: who comes has to know a password, and the first administrator's is from
-# the environment. MLflow reads it from a file, which is made here, for this process alone.
+# Start the MLflow server of the container, which asks for a password. The first administrator's comes from the
+# environment; MLflow reads it from a file, which is created here and readable by this process only.
 set -euo pipefail
 
 need() {

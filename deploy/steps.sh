@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by setup.sh: the steps that make the service, in stages; those of one stage do not need each other.
+# Sourced by setup.sh: the steps that create the service, in stages; steps of the same stage are independent.
 
 make_steps() {
   stage "services"
@@ -70,7 +70,7 @@ set_up_buckets() {
   done
 }
 
-# grant_all RESOURCE...: the lines of permissions.tsv that are about these.
+# grant_all RESOURCE...: grant the permissions that permissions.tsv lists for these resources.
 grant_all() {
   local who role on condition _why
   while IFS=$'\t' read -r who role on condition _why <&3; do
@@ -85,11 +85,11 @@ only() { [ "$1" = - ] || echo ", only $1"; }
 
 grant() {
   local who=$1 role=$2 on=$3 condition=$4
-  wake_agent "$who" && bind add "$who" "$role" "$on" "$condition"
+  create_agent "$who" && bind add "$who" "$role" "$on" "$condition"
 }
 
-# Google makes its own agents when they are first asked for.
-wake_agent() {
+# Google creates its own agents on the first request for them.
+create_agent() {
   case $1 in
     storage-agent) "${g[@]}" storage service-agent ;;
     pubsub-agent) "${g[@]}" beta services identity create --service=pubsub.googleapis.com ;;
@@ -126,7 +126,7 @@ condition() {
   esac
 }
 
-# The bundle, and the label that tells whether it is deployed with these settings.
+# Build the bundle, and the label that identifies it together with its settings.
 bundle() {
   .venv/bin/python deploy/bundle.py function
   memory_mib=$(memory_for "$concurrency" "$max_file_mb")
@@ -135,7 +135,7 @@ bundle() {
 
 sha256() { .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
 
-# Measured: 200 MiB, and at most 7 MiB more for each MB of a file that is being handled.
+# Measured: 200 MiB, and at most 7 MiB for each MB of the files that are handled at once.
 memory_for() {
   local needed=$((200 + $1 * $2 * 7)) size
   for size in 512 1024 2048 4096 8192 16384; do
@@ -144,7 +144,7 @@ memory_for() {
   fail "$1 files of $2 MB at once need $needed MiB, and an instance has at most 16384. Lower --concurrency or --max-file-mb."
 }
 
-# An instance with more than 4 GiB has to have two CPUs, and with more than 8 GiB four.
+# Cloud Run requires two CPUs above 4 GiB, and four above 8 GiB.
 function_settings() {
   local cpu=1
   [ "$memory_mib" -le 4096 ] || cpu=2
@@ -180,10 +180,10 @@ function_settings() {
 SETTINGS
 }
 
-# A trigger has to be where its bucket is, which may have been made elsewhere.
+# A trigger must be in the location of its bucket, which may already exist elsewhere.
 trigger_location() {
   local found=
-  [ ! -f "$state/facts" ] || found=$(told "location $data_bucket")
+  [ ! -f "$state/facts" ] || found=$(fact_value "location $data_bucket")
   echo "${found:-$region}"
 }
 
@@ -194,10 +194,10 @@ deploy_function() {
     "${g[@]}" functions deploy "$function" "${settings[@]}" "--update-labels=tickercast-source=$source_label"
 }
 
-# Eventarc names it after a trigger whose name the function's deployment makes up.
+# Eventarc names the subscription after the trigger, whose name the function's deployment generates.
 trigger_subscription() {
   local found trigger
-  found=$(told trigger-subscription)
+  found=$(fact_value trigger-subscription)
   if [ -z "$found" ] && [ "$mode" = apply ]; then
     trigger=$("${g[@]}" functions describe "$function" "--region=$region" '--format=value(eventTrigger.trigger)')
     found=$("${g[@]}" eventarc triggers describe "$trigger" '--format=value(transport.pubsub.subscription)')
