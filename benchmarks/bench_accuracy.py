@@ -1,10 +1,11 @@
-"""Measures the shipped champion on symbols and dates that it was not trained on, beside what users would pick instead.
+"""Measure the shipped champion on symbols and dates that it was not trained on, beside models that users might pick.
 
-    python benchmarks/bench_accuracy.py DATA
+    python -m benchmarks.bench_accuracy DATA
 
 DATA is the folder that the champion was trained from (see its card): the symbols that the training held out, and the
-crypto pairs, are forecast after the last date that it has seen. Slow peers are fitted on a sample of the windows. Then
-the training itself is measured: against the true distribution of made-up series, by the clock, and Keras against ONNX.
+crypto pairs, are forecast after the last date that the champion has seen. The slower statistical models are fitted on a
+sample of the origins. Then the training itself is measured: its loss against the true distribution of simulated series,
+its time, and the difference between Keras and ONNX.
 """
 
 import argparse
@@ -20,48 +21,50 @@ import pandas as pd
 
 from benchmarks import report
 from tickercast import config, engines
+from tickercast.app import App
 from tickercast.backends.market_data.simulated import Oracle
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import asset_class
-from tickercast.domain.evaluation import by, compare, summary
-from tickercast.domain.evaluation import report as summarised
+from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, rolling_losses, summary
 from tickercast.domain.forecast import Predictor
-from tickercast.jobs.training.train import exams, held_out
+from tickercast.jobs.training.train import evaluation_groups, held_out
+from tickercast.models import catalogue
 from tickercast.models.onnx import OnnxModel
 from tickercast.show import chart
 
-FAST_ENOUGH = ("garch",)  # for every window
+FAST_ENOUGH = ("garch",)  # to forecast from every origin
 SLOW = ("auto-arima", "auto-ets", "auto-theta", "prophet")
 RIVALS = ("ewma-fhs", "historical-simulation", *FAST_ENOUGH, *SLOW)
-SAMPLE = 500  # windows
+SAMPLE = 500  # origins
 FIRST = date(2000, 1, 1)
-FULL_YEAR = 200  # origins of a year that counts as full, over all symbols
+FULL_YEAR = 200  # origins, over all symbols, from which on a year counts as full
 TIMED_SYMBOLS, SEEDS = 100, (1, 2, 3, 4, 5)
 SIMULATED_SYMBOLS, SIMULATED_THROUGH, SIMULATED_LAST = 40, date(2012, 12, 31), date(2022, 12, 1)
 
 
 def main() -> None:
-    """Runs every part and writes `accuracy.json`, and `accuracy.png` beside it."""
+    """Run every part, and write `accuracy.json` with `accuracy.png` beside it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder that the champion was trained from")
     config.silence_telemetry()
     config.silence_tensorflow()
-    series = _histories(str(parser.parse_args().data))
-    champion = engines.shipped_bundle()
+    series = _read(str(parser.parse_args().data))
+    champion = App().models.shipped
     through = champion.card.trained_through
-    model = engines.load_bundle(champion)
+    model = catalogue.load_bundle(champion)
     held = held_out([bars.symbol for bars in series], champion.card.hold_out)
-    unseen = exams(series, held)
+    unseen = evaluation_groups(series, held)
     stocks = [bars for bars in series if not asset_class(bars.symbol)]
     figures = _stocks(model, unseen[""], through) | _slow(model, unseen[""], through)
-    figures["sp_vs_best_peer"] = max(figures[f"sp_vs_{_plain(name)}"] for name in RIVALS)
+    figures["sp_vs_best_peer"] = max(figures[f"sp_vs_{_underscored(name)}"] for name in RIVALS)
     figures |= _crypto(model, unseen["crypto_"], through)
     report.write("accuracy", figures | _simulated() | _training(stocks[:TIMED_SYMBOLS], through))
 
 
-def _histories(data: str) -> Sequence[Bars]:
-    _say(f"reading {data}")
-    reading = engines.market_data(data).fetch(engines.known_symbols(data), FIRST, date.today(), advance=lambda _: None)
+def _read(data: str) -> Sequence[Bars]:
+    _report(f"reading {data}")
+    source = engines.market_data(data)
+    reading = source.fetch(source.symbols(), FIRST, date.today(), advance=lambda _: None)
     if reading.failures:
         sys.exit("\n".join(map(str, reading.failures.values())))
     return list(reading.bars.values())
@@ -71,18 +74,19 @@ def _histories(data: str) -> Sequence[Bars]:
 
 
 def _stocks(model: Predictor, series: Sequence[Bars], through: date) -> dict[str, float]:
-    peers = [*engines.peers(series, through), *map(engines.peer, FAST_ENOUGH)]
+    peers = [*catalogue.evaluation_baselines(series, through), *map(catalogue.statistical, FAST_ENOUGH)]
     tables = _tables(model, peers, series, through)
-    picture = chart.backtest_png(summarised(tables), {peer.name: by(tables[peer.name], "step") for peer in peers})
+    by_step = {peer.name: by_group(tables[peer.name], "step") for peer in peers}
+    picture = chart.evaluation_png(evaluation_report(tables), by_step)
     (report.PROJECT / "benchmarks" / "accuracy.png").write_bytes(picture)
     own = tables[model.name]
-    years = [measured for measured in by(own, "year").values() if measured["n"] >= FULL_YEAR]
-    steps = by(own, "step").values()
+    years = [measured for measured in by_group(own, "year").values() if measured["n"] >= FULL_YEAR]
+    steps = by_group(own, "step").values()
     measured = summary(own)
     return {
         "n": measured["n"],
         **_ratio(tables, model.name, "ewma-t", "sp"),
-        **{f"sp_vs_{_plain(peer.name)}": compare(own, tables[peer.name], "sp")[0] for peer in peers[1:]},
+        **{f"sp_vs_{_underscored(peer.name)}": loss_ratio(own, tables[peer.name], "sp")[0] for peer in peers[1:]},
         **_ratio(tables, model.name, "ewma-t", "w95"),
         "coverage_80": measured["coverage_80"],
         "coverage_95": measured["coverage_95"],
@@ -96,13 +100,13 @@ def _stocks(model: Predictor, series: Sequence[Bars], through: date) -> dict[str
 
 
 def _slow(model: Predictor, series: Sequence[Bars], through: date) -> dict[str, float]:
-    tables = _tables(model, [engines.peer(name) for name in SLOW], series, through, windows=SAMPLE)
-    ratios = {f"sp_vs_{_plain(name)}": compare(tables[model.name], tables[name], "sp")[0] for name in SLOW}
+    tables = _tables(model, [catalogue.statistical(name) for name in SLOW], series, through, windows=SAMPLE)
+    ratios = {f"sp_vs_{_underscored(name)}": loss_ratio(tables[model.name], tables[name], "sp")[0] for name in SLOW}
     return {"n_slow": summary(tables[model.name])["n"], **ratios}
 
 
 def _crypto(model: Predictor, series: Sequence[Bars], through: date) -> dict[str, float]:
-    tables = _tables(model, engines.peers(series, through), series, through)
+    tables = _tables(model, catalogue.evaluation_baselines(series, through), series, through)
     measured = summary(tables[model.name])
     return {
         "crypto_n": measured["n"],
@@ -113,11 +117,11 @@ def _crypto(model: Predictor, series: Sequence[Bars], through: date) -> dict[str
 
 
 def _tables(
-    model: Predictor, peers: Sequence[Predictor], series: Sequence[Bars], through: date, **sampled: Any
+    model: Predictor, peers: Sequence[Predictor], series: Sequence[Bars], through: date, **options: Any
 ) -> Mapping[str, pd.DataFrame]:
-    _say(f"{len(series)} symbols after {through}: {', '.join(peer.name for peer in peers)}")
-    models = {one.name: one for one in (model, *peers)}
-    return backtest(models, series, through + timedelta(days=1), date.today(), **sampled)
+    _report(f"{len(series)} symbols after {through}: {', '.join(peer.name for peer in peers)}")
+    models = {each.name: each for each in (model, *peers)}
+    return rolling_losses(models, series, through + timedelta(days=1), date.today(), **options)
 
 
 # ---------------------------------------------------------------- the training
@@ -129,41 +133,41 @@ def _simulated() -> dict[str, float]:
     symbols = [f"SIM{number}" for number in range(2 * SIMULATED_SYMBOLS)]
     source = engines.market_data("simulated")
     series = list(source.fetch(symbols, FIRST, SIMULATED_LAST, advance=lambda _: None).bars.values())
-    _say(f"training on {SIMULATED_SYMBOLS} made-up symbols through {SIMULATED_THROUGH}")
+    _report(f"training on {SIMULATED_SYMBOLS} simulated symbols through {SIMULATED_THROUGH}")
     trained = lstm.fit(series[:SIMULATED_SYMBOLS], trained_through=SIMULATED_THROUGH, seeds=SEEDS)
     tables = _tables(OnnxModel(trained.bundle()), [Oracle()], series[SIMULATED_SYMBOLS:], SIMULATED_THROUGH)
-    return {"simulated_vs_oracle": compare(tables[trained.name], tables[Oracle.name], "sp")[0]}
+    return {"simulated_vs_oracle": loss_ratio(tables[trained.name], tables[Oracle.name], "sp")[0]}
 
 
 def _training(series: Sequence[Bars], through: date) -> dict[str, float]:
     from tickercast.models.lstm import training as lstm
     from tickercast.models.lstm.examples import examples
 
-    _say(f"training {len(SEEDS)} seeds on {len(series)} symbols")
+    _report(f"training {len(SEEDS)} seeds on {len(series)} symbols")
     started = time.perf_counter()
     trained = lstm.fit(series, trained_through=through, seeds=SEEDS)
     elapsed = time.perf_counter() - started
     served = OnnxModel(trained.bundle())
-    some = examples(series[:5], through)[np.arange(500)]
-    theirs = served.answer(some.steps, some.statics)
-    ours = trained.model([some.steps, some.statics], training=False).numpy()
+    sample = examples(series[:5], through)[np.arange(500)]
+    theirs = served.answer(sample.steps, sample.statics)
+    ours = trained.model([sample.steps, sample.statics], training=False).numpy()
     return {"train_5_seeds_100_symbols_s": elapsed, "onnx_max_abs_diff": float(np.abs(theirs - ours).max())}
 
 
-# ---------------------------------------------------------------- words
+# ---------------------------------------------------------------- figures
 
 
 def _ratio(tables: Mapping[str, pd.DataFrame], own: str, peer: str, loss: str) -> dict[str, float]:
-    name = f"{loss}_vs_{_plain(peer)}"
-    return dict(zip((name, f"{name}_lo", f"{name}_hi"), compare(tables[own], tables[peer], loss), strict=True))
+    name = f"{loss}_vs_{_underscored(peer)}"
+    return dict(zip((name, f"{name}_lo", f"{name}_hi"), loss_ratio(tables[own], tables[peer], loss), strict=True))
 
 
-def _plain(name: str) -> str:
+def _underscored(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
+def _report(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

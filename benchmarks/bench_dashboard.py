@@ -1,8 +1,8 @@
-"""Times the dashboard in a browser over 500 symbols × 20 years and a million forecasts.
+"""Time the dashboard in a browser over 500 symbols × 20 years and a million forecasts.
 
-A look begins with an empty browser on the address of the page and ends when the candles stand in the picture; a change
-of symbol begins with the key that picks it and ends when other candles stand there. The two heavy pages score every
-forecast when they are first opened, and keep that for five minutes.
+The first chart is timed from an empty browser, from opening the page's address until the candles are drawn; a change of
+symbol from the key press that selects it until other candles are drawn. The two heavy pages score every forecast when
+they are first opened, and cache the result for five minutes.
 """
 
 import statistics
@@ -21,7 +21,7 @@ _CANDLES = "() => [...document.querySelectorAll('.boxlayer path.box')].map(box =
 
 
 def main() -> None:
-    """Fills a warehouse, looks at it, and writes `dashboard.json`."""
+    """Fill a warehouse, open its pages, and write `dashboard.json`."""
     with tempfile.TemporaryDirectory() as folder:
         filled(Path(folder) / "warehouse.duckdb", SYMBOLS)
         with serving(Path(folder)) as dashboard, sync_playwright() as playwright:
@@ -46,9 +46,9 @@ def _first_chart(browser: Browser, dashboard: Dashboard) -> float:
     started = time.perf_counter()
     page.goto(f"{dashboard.url}/?symbol=S7")
     page.wait_for_function(f"({_CANDLES})() !== ''")
-    taken = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     page.context.close()
-    return taken
+    return elapsed
 
 
 def _change_of_symbol(browser: Browser, dashboard: Dashboard) -> float:
@@ -56,9 +56,9 @@ def _change_of_symbol(browser: Browser, dashboard: Dashboard) -> float:
     page.goto(f"{dashboard.url}/?symbol=S7")
     page.wait_for_function(f"({_CANDLES})() !== ''")
     _settle(page)
-    taken = statistics.median(_change(page, f"S{number}") for number in range(100, 100 + RUNS))
+    elapsed = statistics.median(_change(page, f"S{number}") for number in range(100, 100 + RUNS))
     page.context.close()
-    return taken
+    return elapsed
 
 
 def _change(page: Page, symbol: str) -> float:
@@ -69,9 +69,9 @@ def _change(page: Page, symbol: str) -> float:
     started = time.perf_counter()
     page.keyboard.press("Enter")
     page.wait_for_function(f"before => ![before, ''].includes(({_CANDLES})())", arg=before)
-    taken = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     _settle(page)
-    return taken
+    return elapsed
 
 
 def _opened(browser: Browser, dashboard: Dashboard, name: str) -> float:
@@ -80,9 +80,9 @@ def _opened(browser: Browser, dashboard: Dashboard, name: str) -> float:
     page.goto(f"{dashboard.url}/?page={name.replace(' ', '+')}")
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
     _settle(page)
-    taken = time.perf_counter() - started
+    elapsed = time.perf_counter() - started
     page.context.close()
-    return taken
+    return elapsed
 
 
 def _page(browser: Browser) -> Page:

@@ -1,11 +1,11 @@
-"""Counts the false alarms of the daily verdict about drift, and the sessions until it finds March 2020.
+"""Count the false alarms of the daily drift check, and the sessions until it detects March 2020.
 
-    PYTHONPATH=tests python benchmarks/bench_drift.py DATA
+    python -m benchmarks.bench_drift DATA
 
 DATA is the folder that the champion was trained from (see its card). Watchlists hold symbols that it was not trained
-on. False alarms are counted on made-up series, whose process never changes, with a reference made from others of them;
-and on the quiet years 2013 to 2017, once with the shipped reference, which knows those years from other symbols, and
-once with one that ends before them. Every session counts as a day.
+on. False alarms are counted on simulated series, whose process never changes, with a reference made from other
+simulated series; and on the quiet years 2013 to 2017, once with the shipped reference, which knows those years from
+other symbols, and once with a reference that ends before them. Every session counts as a day.
 """
 
 import argparse
@@ -19,49 +19,53 @@ from tests.support.drift_days import alarms, judged
 
 from benchmarks import report
 from tickercast import config, engines
+from tickercast.app import App
 from tickercast.domain.bars import Bars
 from tickercast.domain.drift import Reference, read_reference
 from tickercast.domain.forecast import RollingPredictor
 from tickercast.domain.reference import Observed, make_reference, observe
 from tickercast.jobs.operations.drift import BACKTEST_RATIO
-from tickercast.jobs.training.train import exams, held_out
+from tickercast.jobs.training.train import evaluation_groups, held_out
+from tickercast.models import catalogue
 
 FIRST = date(2000, 1, 1)
 SIZES = (5, 10, 36)
-TEACHERS, PATHS = 74, 8  # made-up symbols of the reference; watchlists of each size
+TRAINING_SYMBOLS, WATCHLISTS = 74, 8  # simulated symbols of the reference; watchlists of each size
 SIMULATED_THROUGH, SIMULATED_LAST = date(2018, 12, 31), date(2021, 12, 30)
 QUIET, BEFORE_QUIET = (date(2013, 1, 2), date(2017, 12, 29)), date(2012, 12, 31)
 BEFORE_CRASH, CRASH = (date(2019, 11, 1), date(2020, 2, 19)), (date(2020, 2, 20), date(2020, 4, 30))
-LISTED_SINCE = date(2012, 1, 3)  # so that a watchlist has its symbols on every day that is counted
+LISTED_SINCE = date(2012, 1, 3)  # a watchlist has all its symbols on every day that is counted
 
 
 def main() -> None:
-    """Runs every part and writes `drift.json`."""
+    """Run every part and write `drift.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder that the champion was trained from")
     data = str(parser.parse_args().data)
     config.silence_telemetry()
-    champion = engines.shipped_bundle()
-    model, backtest = engines.load_bundle(champion), champion.card.metrics[BACKTEST_RATIO]
-    series = _fetch(data, engines.known_symbols(data), FIRST, date.today())
+    champion = App().models.shipped
+    model, backtest = catalogue.load_bundle(champion), champion.card.metrics[BACKTEST_RATIO]
+    series = _fetch(data, engines.market_data(data).symbols(), FIRST, date.today())
     held = held_out([bars.symbol for bars in series], champion.card.hold_out)
-    unseen = [observe(one, model) for one in exams(series, held)[""]]
-    learned = [one for one in series if one.symbol in set(read_reference(champion.reference).symbols)]
+    unseen = [observe(bars, model) for bars in evaluation_groups(series, held)[""]]
+    trained_on = set(read_reference(champion.reference).symbols)
+    training_bars = [bars for bars in series if bars.symbol in trained_on]
     figures = _simulated(model)
     figures |= _quiet("quiet", SIZES, read_reference(champion.reference), unseen, backtest)
-    figures |= _quiet("quiet_unseen", SIZES[1:2], _reference(learned, model, BEFORE_QUIET), unseen, backtest)
+    figures |= _quiet("quiet_unseen", SIZES[1:2], _reference(training_bars, model, BEFORE_QUIET), unseen, backtest)
     report.write("drift", figures | _crash(read_reference(champion.reference), unseen, backtest))
 
 
 def _simulated(model: RollingPredictor) -> dict[str, float]:
-    _say("made-up series")
-    names = [f"S{number:03d}" for number in range(TEACHERS + PATHS * max(SIZES))]
-    teachers = _fetch("simulated", names[:TEACHERS], FIRST, SIMULATED_THROUGH)
-    reference = _reference(teachers, model, SIMULATED_THROUGH)
-    others = [observe(one, model) for one in _fetch("simulated", names[TEACHERS:], date(2017, 1, 3), SIMULATED_LAST)]
-    figures: dict[str, float] = {"simulated_paths": PATHS}
+    _report("simulated series")
+    names = [f"S{number:03d}" for number in range(TRAINING_SYMBOLS + WATCHLISTS * max(SIZES))]
+    training = _fetch("simulated", names[:TRAINING_SYMBOLS], FIRST, SIMULATED_THROUGH)
+    reference = _reference(training, model, SIMULATED_THROUGH)
+    watched = _fetch("simulated", names[TRAINING_SYMBOLS:], date(2017, 1, 3), SIMULATED_LAST)
+    others = [observe(bars, model) for bars in watched]
+    figures: dict[str, float] = {"simulated_paths": WATCHLISTS}
     for size in SIZES:
-        lists = [others[number * max(SIZES) :][:size] for number in range(PATHS)]
+        lists = [others[number * max(SIZES) :][:size] for number in range(WATCHLISTS)]
         figures |= _counted(f"simulated_{size}", reference, lists, (date(2019, 1, 2), SIMULATED_LAST), None)
     return figures
 
@@ -69,7 +73,7 @@ def _simulated(model: RollingPredictor) -> dict[str, float]:
 def _quiet(
     name: str, sizes: Sequence[int], reference: Reference, unseen: Sequence[Observed], backtest: float
 ) -> dict[str, float]:
-    _say(f"2013 to 2017: {name}")
+    _report(f"2013 to 2017: {name}")
     figures: dict[str, float] = {}
     for size in sizes:
         figures |= _counted(f"{name}_{size}", reference, _watchlists(unseen, size), QUIET, backtest)
@@ -94,7 +98,7 @@ def _counted(
 
 
 def _crash(reference: Reference, unseen: Sequence[Observed], backtest: float) -> dict[str, float]:
-    _say("March 2020")
+    _report("March 2020")
     figures: dict[str, float] = {}
     for size in SIZES:
         lists = _watchlists(unseen, size)
@@ -110,17 +114,17 @@ def _crash(reference: Reference, unseen: Sequence[Observed], backtest: float) ->
 
 
 def _watchlists(unseen: Sequence[Observed], size: int) -> list[list[Observed]]:
-    """Draws of the symbols that were listed in time; all of them make one list."""
+    """Draw watchlists from the symbols that were listed in time; a list of all of them is the only one."""
     listed = [one for one in unseen if one.session_dates[0].item() <= LISTED_SINCE]
     if size >= len(listed):
         return [listed]
     random = np.random.default_rng(size)
-    return [[listed[at] for at in random.choice(len(listed), size, replace=False)] for _ in range(PATHS)]
+    return [[listed[at] for at in random.choice(len(listed), size, replace=False)] for _ in range(WATCHLISTS)]
 
 
 def _reference(series: Sequence[Bars], model: RollingPredictor, through: date) -> Reference:
-    known = [Bars(one.symbol, one.frame[one.frame["session_date"] <= np.datetime64(through)]) for one in series]
-    return make_reference([observe(one, model) for one in known if len(one) >= model.min_sessions])
+    known = [Bars(bars.symbol, bars.frame[bars.frame["session_date"] <= np.datetime64(through)]) for bars in series]
+    return make_reference([observe(bars, model) for bars in known if len(bars) >= model.min_sessions])
 
 
 def _fetch(source: str, symbols: Sequence[str], first: date, last: date) -> list[Bars]:
@@ -130,8 +134,8 @@ def _fetch(source: str, symbols: Sequence[str], first: date, last: date) -> list
     return list(reading.bars.values())
 
 
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
+def _report(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

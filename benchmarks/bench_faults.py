@@ -1,8 +1,8 @@
-"""Drives the function through faults at full size: 1,000 events, doubled, in any order, while engines fail and it dies.
+"""Run the function through faults: 1,000 events, duplicated and reordered, while engines and processes fail.
 
-Every event goes through the real function in processes that are killed between any two of its steps and at any other
-moment, to a bucket and a DuckDB warehouse that refuse, stall or lose their answers; see `tests/faults.py`. Then all
-tables and views are compared with those of an undisturbed run. Bad files are read besides, by the thousand.
+Every event goes through the real function in processes that are killed between any two of its steps and at arbitrary
+moments, with a bucket and a DuckDB warehouse that refuse, stall or lose their answers; see `tests/support/faults.py`.
+Then all tables and views are compared with those of an undisturbed run. Thousands of bad files are read as well.
 """
 
 import random
@@ -28,7 +28,7 @@ SKEW = (timedelta(), timedelta(), timedelta(hours=-20), timedelta(days=300))
 
 
 def main() -> None:
-    """Sends the events in rounds, each with newer files of some names, and writes `faults.json`."""
+    """Send the events in rounds, each with newer files of some names, and write `faults.json`."""
     chance = random.Random(0)  # noqa: S311 - no secret
     with tempfile.TemporaryDirectory() as folder:
         site = Site(Path(folder))
@@ -65,19 +65,19 @@ def _deliveries(site: Site, chance: random.Random, count: int) -> Iterator[Deliv
 
 
 def _file(chance: random.Random) -> tuple[str, bytes]:
-    """Of 1,500 names, so that some are written again: one symbol, a good one and a bad one together, or a bad file."""
+    """A file under one of 1,500 names, so that some recur: one symbol, a good and a bad one together, or a bad file."""
     number = chance.randrange(1500)
     match number % 8:
         case 0:
             return f"ohlc/{LAST}/B{number}.csv", nasty.mutated(chance)
         case 1 | 2:
-            pair = [_history(f"P{number}", chance, SESSIONS), _history(f"Q{number}", chance, 9)]
+            pair = [_bars(f"P{number}", chance, SESSIONS), _bars(f"Q{number}", chance, 9)]
             return f"ohlc/{LAST}/batch-{number:04d}.csv", to_csv(pair)
         case _:
-            return f"ohlc/{LAST}/S{number}.csv", to_csv([_history(f"S{number}", chance, SESSIONS)])
+            return f"ohlc/{LAST}/S{number}.csv", to_csv([_bars(f"S{number}", chance, SESSIONS)])
 
 
-def _history(symbol: str, chance: random.Random, sessions: int) -> Bars:
+def _bars(symbol: str, chance: random.Random, sessions: int) -> Bars:
     close = 100 * np.exp(np.cumsum(np.random.default_rng(chance.randrange(10**9)).normal(0, 0.02, sessions)))
     dates = pd.bdate_range(end=LAST, periods=sessions).astype("datetime64[s]")
     bars = {"session_date": dates, "open": close, "high": close * 1.01, "low": close * 0.99, "close": close}
@@ -85,7 +85,7 @@ def _history(symbol: str, chance: random.Random, sessions: int) -> Bars:
 
 
 def _faults(chance: random.Random) -> Iterator[Fault]:
-    """For each of an event's first deliveries one; a killed instance that starts anew takes four steps more."""
+    """One fault for each of an event's first deliveries; a killed instance that starts again takes four more steps."""
     while chance.random() < 0.4:
         kind = chance.choice(("kill", "kill", "unavailable", "bug", "slow", ALARM))
         step = chance.randrange(200_000) if kind == ALARM else chance.randrange(7)
@@ -93,7 +93,7 @@ def _faults(chance: random.Random) -> Iterator[Fault]:
 
 
 def _tracebacks(chance: random.Random) -> int:
-    """How many bad files end otherwise than in bars and reasons."""
+    """The number of bad files that raise anything but a reason."""
     files = [made() for made in nasty.FILES.values()] + [nasty.mutated(chance) for _ in range(BAD_FILES)]
     return sum(_breaks_the_reader(data) for data in files)
 

@@ -1,7 +1,7 @@
-"""Times the main command as whole processes, against the same job with TensorFlow in the function's place.
+"""Time the main command as a whole process, against the same job with TensorFlow in the function's place.
 
-Both read one CSV, upload it, handle the event and show the table; the second loads the Keras model that
-the shipped ONNX file would be exported from. Runs alternate, so that a noisy machine hits both alike.
+Both read one CSV, upload it, handle the event and print the table; the second loads the Keras model that the shipped
+ONNX file would be exported from. Runs alternate, so that a noisy machine affects both alike.
 
 A fresh clone is timed too, with empty caches, from `git clone` to the table of `make demo`.
 """
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    """Runs both benchmarks and writes `main.json`."""
+    """Run both benchmarks and write `main.json`."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         prices, keras_model = _prepare(workspace)

@@ -1,10 +1,10 @@
-"""Measures the forecast function as the platform serves it: cold, warm, with 500 symbols, and with thousands.
+"""Measure the forecast function as the platform serves it: cold, warm, with 500 symbols, and with thousands.
 
-Each function is a process of its own under functions-framework, over a local bucket and DuckDB, and answers CloudEvents
-over HTTP. What it is compared with is measured in the same run, in turns: the same function with TensorFlow and the
-Keras model that the shipped ONNX file would be exported from, and three models that are fitted anew to each symbol.
+Each function is a separate process under functions-framework, over a local bucket and DuckDB, and answers CloudEvents
+over HTTP. The alternatives are measured in the same run, in turns: the same function with TensorFlow and the Keras
+model that the shipped ONNX file would be exported from, and three statistical models that are fitted to each symbol.
 
-`bench_serving.py quick` does a tenth of it in a minute, and leaves `serving.json` alone.
+`bench_serving.py quick` runs a tenth of it in a minute, and does not write `serving.json`.
 """
 
 import socket
@@ -23,31 +23,33 @@ import numpy as np
 
 from benchmarks import report
 from tickercast import config, engines
+from tickercast.app import App
 from tickercast.backends import events
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.recipe import Recipe
 from tickercast.jobs.requests.upload import BATCH, LOOKBACK, Upload, batches, upload
+from tickercast.models import catalogue
 from tickercast.ports import MarketData
 
 AS_OF = date(2023, 7, 21)
 FUNCTION = report.PROJECT / "cloud_function" / "main.py"
 WITH_TENSORFLOW = Path(__file__).parent / "function_with_tensorflow.py"
 FITTED = {"auto-arima": 6, "auto-ets": 12, "prophet": 4}
-"""The models that are fitted to each symbol, and to how many in a round."""
+"""The models that are fitted to each symbol, and the symbols of a round."""
 
 _PATIENCE_S = 60.0
-_SETTLED = 5  # events after which the function's memory is compared
+_SETTLED = 5  # events after which memory should no longer grow
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured.
+    """The extent of a measurement.
 
     Attributes:
         pairs: cold starts of each function, after one that fills the caches.
         warm: events of one symbol.
-        rounds: of 500 symbols in one event, and of the models that are fitted.
+        rounds: rounds of 500 symbols in one event, and of fits of the statistical models.
         batch: symbols in the large batch.
     """
 
@@ -61,23 +63,24 @@ QUICK = Size(pairs=1, warm=20, rounds=1, batch=4000)
 
 
 class Function:
-    """A function that is served, from the start of its process on.
+    """A served function, from the start of its process on.
 
     Args:
         source: the Python file that is served.
-        workspace: where its bucket and warehouse are.
-        environment: its environment variables beside the usual ones.
+        workspace: the folder of its bucket and warehouse.
+        environment: additional environment variables.
     """
 
     def __init__(self, source: Path, workspace: Path, environment: Mapping[str, str] | None = None) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        words = ["--source", str(source), "--target", "forecast", "--signature-type", "cloudevent"]
+        options = ["--source", str(source), "--target", "forecast", "--signature-type", "cloudevent"]
+        options += ["--host", "127.0.0.1", "--port", str(port)]
         self.started = time.perf_counter()
         self._process = subprocess.Popen(
-            [Path(sys.executable).with_name("functions-framework"), *words, "--host", "127.0.0.1", "--port", str(port)],
+            [Path(sys.executable).with_name("functions-framework"), *options],
             cwd=workspace,
             env=report.environment() | dict(environment or {}),
             stdout=subprocess.DEVNULL,
@@ -92,51 +95,56 @@ class Function:
         self._process.wait()
 
     def wait(self) -> None:
-        """Waits until something listens, however busy it is with its start."""
+        """Wait until the function listens."""
         host, _, port = self.url.removeprefix("http://").partition(":")
         while time.perf_counter() - self.started < _PATIENCE_S:
-            with socket.socket() as tried:
-                if tried.connect_ex((host, int(port))) == 0:
+            with socket.socket() as probe:
+                if probe.connect_ex((host, int(port))) == 0:
                     return
             time.sleep(0.005)
         raise TimeoutError(f"{self.url} does not answer")
 
     def rss_mib(self, field: str = "VmHWM") -> float:
-        """The memory of the process that answers, the largest of the server's: its peak, or `VmRSS` for now."""
+        """The memory of the server's largest process, which answers: its peak, or with `VmRSS` the present one."""
         return max(_rss_mib(pid, field) for pid in _family(self._process.pid))
 
 
-class Made:
-    """Market data that is there already, so that no time goes into making it up."""
+class Prefetched:
+    """Market data that is in memory, so that simulating it takes no time."""
 
     name = "simulated"
+    simulated = True
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
 
+    def symbols(self) -> Sequence[str]:
+        """All symbols in memory."""
+        return list(self._reading.bars)
+
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: object) -> Reading:
-        """Gives what is there."""
+        """Return the bars in memory."""
         return Reading({symbol: self._reading.bars[symbol] for symbol in symbols})
 
 
 class Workspace:
-    """A bucket with a champion, and a warehouse with tables; nothing is announced but by `deliver`."""
+    """A bucket with a champion, and a warehouse with tables; events are sent by `announce` only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.settings = config.Settings(
             bucket=f"file://{folder}/.tickercast/bucket", warehouse=f"duckdb://{folder}/.tickercast/warehouse.duckdb"
         )
-        self.store = engines.object_store(self.settings, announce=False)
-        self.warehouse = engines.provisioned(self.store, engines.warehouse(self.settings))
+        app = App(self.settings)
+        self.store, self.warehouse = app.silent_store, app.warehouse
 
     def upload(self, source: MarketData, symbols: Sequence[str]) -> Upload:
-        """Writes the bars, and announces nothing."""
+        """Write the bars without announcing them."""
         return upload(symbols, AS_OF, source=source, store=self.store, now=datetime.now(UTC))
 
     def announce(self, sent: Upload, function: Function) -> float:
-        """Sends the event of an upload; the seconds to the function's answer, when all is stored."""
-        described = {
+        """Send the event of an upload, and return the seconds until the function answers, with everything stored."""
+        resource = {
             "bucket": self.store.bucket,
             "name": sent.object,
             "generation": str(sent.generation),
@@ -144,7 +152,7 @@ class Workspace:
         }
         deliver = events.over_http(function.url)
         started = time.perf_counter()
-        deliver(described)
+        deliver(resource)
         elapsed = time.perf_counter() - started
         stored = self.warehouse.read("ingestions", {"object": sent.object, "generation": sent.generation})
         if list(stored["status"]) != ["forecast"] * len(sent.symbols):
@@ -152,7 +160,7 @@ class Workspace:
         return elapsed
 
     def visible(self, sent: Upload, function: Function) -> float:
-        """Sends the event of one symbol; the seconds to its row in the view."""
+        """Send the event of one symbol, and return the seconds until its row is in the view."""
         [symbol] = sent.symbols
         answered = self.announce(sent, function)
         started = time.perf_counter()
@@ -164,7 +172,7 @@ class Workspace:
 
 
 def main() -> None:
-    """Runs all and writes `serving.json`."""
+    """Run every part and write `serving.json`."""
     quick = sys.argv[1:] == ["quick"]
     size = QUICK if quick else Size()
     with tempfile.TemporaryDirectory() as folder:
@@ -176,7 +184,7 @@ def main() -> None:
 
 
 def _cold(folder: Path, size: Size) -> dict[str, float]:
-    source = _made(["MSFT"])
+    source = _prefetched(["MSFT"])
     environment = {"BENCH_KERAS_MODEL": str(_keras_model(folder, source))}
     pairs = [
         (_first_forecast(FUNCTION, source, {}), _first_forecast(WITH_TENSORFLOW, source, environment))
@@ -194,38 +202,38 @@ def _cold(folder: Path, size: Size) -> dict[str, float]:
 
 def _first_forecast(function: Path, source: MarketData, environment: Mapping[str, str]) -> tuple[float, float]:
     """Seconds from the start of a function's process to its first stored forecast, and its peak memory."""
-    with _workspace() as place, Function(function, place.folder, environment) as served:
-        sent = place.upload(source, ["MSFT"])
+    with _workspace() as workspace, Function(function, workspace.folder, environment) as served:
+        sent = workspace.upload(source, ["MSFT"])
         served.wait()
-        place.announce(sent, served)
+        workspace.announce(sent, served)
         return time.perf_counter() - served.started, served.rss_mib()
 
 
 def _warm(size: Size) -> dict[str, float]:
-    source = _made(["MSFT"])
-    with _workspace() as place, Function(FUNCTION, place.folder) as served:
+    source = _prefetched(["MSFT"])
+    with _workspace() as workspace, Function(FUNCTION, workspace.folder) as served:
         served.wait()
-        place.announce(place.upload(source, ["MSFT"]), served)
-        seconds = [place.visible(place.upload(source, ["MSFT"]), served) for _ in range(size.warm)]
+        workspace.announce(workspace.upload(source, ["MSFT"]), served)
+        seconds = [workspace.visible(workspace.upload(source, ["MSFT"]), served) for _ in range(size.warm)]
     p50, p99 = np.quantile(seconds, [0.5, 0.99])
     return {"warm_p50_ms": 1000 * float(p50), "warm_p99_ms": 1000 * float(p99)}
 
 
 def _fitted(size: Size) -> dict[str, float]:
-    """Rounds of 500 symbols in one event, each beside the models that are fitted to some of the same symbols."""
+    """Run rounds of 500 symbols in one event, each beside fits of the statistical models to some of the symbols."""
     symbols = _symbols(BATCH)
-    source = _made(symbols)
+    source = _prefetched(symbols)
     series = list(source.fetch(symbols, AS_OF, AS_OF, advance=None).bars.values())
-    models = {name: engines.peer(name) for name in FITTED}
+    models = {name: catalogue.statistical(name) for name in FITTED}
     for model in models.values():
-        model.predict(series[:1])  # imports, and what is compiled at the first fit
+        model.predict(series[:1])  # imports the package, and compiles what the first fit compiles
     rates: list[float] = []
     ratios: dict[str, list[float]] = {name: [] for name in FITTED}
-    with _workspace() as place, Function(FUNCTION, place.folder) as served:
+    with _workspace() as workspace, Function(FUNCTION, workspace.folder) as served:
         served.wait()
-        place.announce(place.upload(source, symbols[:1]), served)
+        workspace.announce(workspace.upload(source, symbols[:1]), served)
         for number in range(size.rounds):
-            rates.append(BATCH / place.announce(place.upload(source, symbols), served))
+            rates.append(BATCH / workspace.announce(workspace.upload(source, symbols), served))
             for name, model in models.items():
                 count = FITTED[name]
                 ratios[name].append(rates[-1] * _fit(model, series[number * count :][:count]) / count)
@@ -240,15 +248,15 @@ def _fit(model: Predictor, series: Sequence[Bars]) -> float:
 
 
 def _batch(size: Size) -> dict[str, float]:
-    """Thousands of symbols, 500 an event; the time holds writing and reading the CSV, and storing all."""
+    """Run thousands of symbols, 500 an event; the time includes writing and reading the CSV, and storing the rows."""
     seconds: list[float] = []
     memory: list[float] = []
-    with _workspace() as place, Function(FUNCTION, place.folder) as served:
+    with _workspace() as workspace, Function(FUNCTION, workspace.folder) as served:
         served.wait()
         for symbols in batches(_symbols(size.batch)):
-            source = _made(symbols)
+            source = _prefetched(symbols)
             started = time.perf_counter()
-            place.announce(place.upload(source, symbols), served)
+            workspace.announce(workspace.upload(source, symbols), served)
             seconds.append(time.perf_counter() - started)
             memory.append(served.rss_mib("VmRSS"))
         peak = served.rss_mib()
@@ -260,16 +268,16 @@ def _batch(size: Size) -> dict[str, float]:
     }
 
 
-def _made(symbols: Sequence[str]) -> Made:
+def _prefetched(symbols: Sequence[str]) -> Prefetched:
     simulated = engines.market_data("simulated")
-    return Made(simulated.fetch(symbols, AS_OF - LOOKBACK, AS_OF, advance=lambda _: None))
+    return Prefetched(simulated.fetch(symbols, AS_OF - LOOKBACK, AS_OF, advance=lambda _: None))
 
 
 def _symbols(count: int) -> list[str]:
     return [f"S{number:05}" for number in range(count)]
 
 
-def _keras_model(folder: Path, source: Made) -> Path:
+def _keras_model(folder: Path, source: Prefetched) -> Path:
     config.silence_tensorflow()
     from tickercast.models.lstm import training as lstm
 

@@ -1,12 +1,12 @@
-"""Times the views on DuckDB, with 500 symbols × 20 years and a million forecasts, and how times grow with rows.
+"""Time the views on DuckDB, with 500 symbols × 20 years and a million forecasts, and how times grow with rows.
 
-The rows are random walks made on the spot; what is timed is a query from a closed file to a pandas frame, as a
-dashboard does it. Memory is the largest that the process had.
+The rows are simulated random walks. A query is timed from a closed file to a pandas frame, as in the dashboard. Memory
+is the peak of the process.
 
-BigQuery bills bytes and not seconds. A refresh of the dashboard for one symbol reads the columns that the views name of
-the tables' every month, since indicators look back over all of them. It is counted with BigQuery's sizes of types: at
-most everything (a month of 500 symbols is smaller than the blocks that clustering could skip), at least the symbol's
-rows, and ten megabytes a table, below which nothing is billed less.
+BigQuery bills bytes, not seconds. A refresh of the dashboard for one symbol reads the columns that the views name, of
+every month, since indicators look back over all of them. The bytes are counted with BigQuery's sizes of types: at most
+all rows (a month of 500 symbols is smaller than the blocks that clustering could skip), at least the symbol's rows, and
+never less than ten megabytes a table, BigQuery's minimum.
 """
 
 import resource as limits
@@ -32,21 +32,23 @@ RUNS = 5
 AT = datetime(2023, 7, 22, tzinfo=UTC)
 FILE = "ohlc/2023-07-21/batch-0001.csv"
 
-_ONE = {"symbol": "S7"}
+_ONE_SYMBOL = {"symbol": "S7"}
 
 
 def main() -> None:
-    """Fills warehouses of two sizes and writes `warehouse.json`."""
+    """Fill warehouses of two sizes and write `warehouse.json`."""
     with tempfile.TemporaryDirectory() as folder:
         whole = filled(Path(folder) / "whole.duckdb", SYMBOLS)
         half = filled(Path(folder) / "half.duckdb", SYMBOLS // 2)
         figures = {
             "prices_rows": SYMBOLS * SESSIONS,
             "forecasts_rows": SYMBOLS * CUTOFFS * 20,
-            **_timed(whole, "indicators_one_symbol_s", lambda one: one.read("indicators", _ONE)),
-            **_timed(whole, "predicted_prices_one_symbol_s", lambda one: one.read("predicted_prices", _ONE)),
-            **_timed(whole, "forecast_skill_s", lambda one: one.read("forecast_skill")),
-            **_timed(whole, "indicators_s", lambda one: one.read("indicators")),
+            **_timed(whole, "indicators_one_symbol_s", lambda tables: tables.read("indicators", _ONE_SYMBOL)),
+            **_timed(
+                whole, "predicted_prices_one_symbol_s", lambda tables: tables.read("predicted_prices", _ONE_SYMBOL)
+            ),
+            **_timed(whole, "forecast_skill_s", lambda tables: tables.read("forecast_skill")),
+            **_timed(whole, "indicators_s", lambda tables: tables.read("indicators")),
             "indicators_doubling": _ratio(whole, half, "indicators"),
             "forecast_skill_doubling": _ratio(whole, half, "forecast_skill"),
             **_scanned(whole),
@@ -56,7 +58,7 @@ def main() -> None:
 
 
 def filled(path: Path, symbols: int) -> DuckDBWarehouse:
-    """Makes a warehouse of so many symbols with twenty years of bars and a hundred forecasts each."""
+    """Create a warehouse of symbols with twenty years of bars and a hundred forecasts each."""
     warehouse = DuckDBWarehouse(path, config.resource("sql"))
     warehouse.provision()
     random = np.random.default_rng(0)
@@ -83,7 +85,7 @@ def _bars(random: np.random.Generator, names: list[str], sessions: pd.DatetimeIn
         "adj_close": close,
         "volume": 1e6,
     }
-    return pd.DataFrame(table).assign(object=FILE, generation=1, ingested_at=AT)
+    return pd.DataFrame(table).assign(simulated=False, object=FILE, generation=1, ingested_at=AT)
 
 
 _FORECASTS = """
@@ -99,9 +101,11 @@ SELECT
   origin.close * exp(0.026 * width * sqrt(step)) AS close_hi_80,
   origin.close * exp(-0.04 * width * sqrt(step)) AS close_lo_95,
   origin.close * exp(0.04 * width * sqrt(step)) AS close_hi_95,
-  model_name, '1' AS model_version, origin.object, 1 AS generation, origin.ingested_at AS created_at
+  model_name, '1' AS model_version, role, 'live' AS origin, FALSE AS simulated, FALSE AS model_has_seen,
+  origin.object, 1 AS generation, origin.ingested_at AS created_at
 FROM numbered AS origin
-CROSS JOIN (VALUES ('tickercast-lstm', 1.0), ('random-walk', 1.05)) AS model (model_name, width)
+CROSS JOIN (VALUES ('tickercast-lstm', 'champion', 1.0), ('random-walk', 'baseline', 1.05))
+  AS model (model_name, role, width)
 CROSS JOIN range(1, 11) AS steps (step)
 INNER JOIN numbered AS target ON target.symbol = origin.symbol AND target.back = origin.back - step
 WHERE origin.back > 10 AND origin.back <= 10 + 10 * $1 AND origin.back % 10 = 1
@@ -109,7 +113,8 @@ WHERE origin.back > 10 AND origin.back <= 10 + 10 * $1 AND origin.back % 10 = 1
 
 _LEDGER = """
 SELECT DISTINCT
-  object, generation, symbol, 'forecast' AS status, NULL AS reason, 5040 AS rows, DATE '2023-07-21' AS cutoff,
+  object, generation, symbol, 'forecast' AS status, NULL AS reason,
+  'live' AS origin, FALSE AS simulated, 5040 AS rows, DATE '2023-07-21' AS cutoff,
   '1' AS model_version, 'event' AS event_id, ingested_at AS received_at, 1.0 AS duration_ms
 FROM prices
 """
@@ -126,7 +131,7 @@ def _ratio(whole: DuckDBWarehouse, half: DuckDBWarehouse, view: str) -> float:
 
 def _scanned(warehouse: DuckDBWarehouse) -> dict[str, float]:
     sizes = "length(symbol) + length(object) + 4 + 8 * {}"
-    columns = {"prices": 9, "forecasts": 12, "ingestions": 2}  # that views name, beside symbol and object
+    columns = {"prices": 9, "forecasts": 12, "ingestions": 2}  # the columns that views name, beside symbol and object
     whole = [_megabytes(warehouse, table, sizes.format(count), "TRUE") for table, count in columns.items()]
     one = [_megabytes(warehouse, table, sizes.format(count), "symbol = 'S7'") for table, count in columns.items()]
     return {"bigquery_refresh_mb_most": sum(whole), "bigquery_refresh_mb_least": sum(max(10.0, mb) for mb in one)}

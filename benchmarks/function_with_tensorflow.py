@@ -2,22 +2,22 @@
 
 import os
 import runpy
-from collections.abc import Sequence
 from pathlib import Path
 
-from tickercast import config, engines
-from tickercast.domain.forecast import Predictor
-from tickercast.ports import ObjectStore
+from tickercast import config
+from tickercast.app.ports import Ports
+from tickercast.domain.forecast import Role, Served
 
 
-def predictors(store: ObjectStore) -> Sequence[Predictor]:
-    """Loads the Keras model where the function would load the ONNX one; `store` is not read."""
+def served_models(ports: Ports) -> list[Served]:
+    """Load the Keras model in place of the ONNX model; the bucket is not read."""
     config.silence_tensorflow()
     from tickercast.models.baselines import RandomWalk
     from tickercast.models.lstm.export import load_keras
 
-    return [load_keras(Path(os.environ["BENCH_KERAS_MODEL"])), RandomWalk()]
+    keras = load_keras(Path(os.environ["BENCH_KERAS_MODEL"]))
+    return [Served(keras, Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
 
 
-engines.predictors = predictors
+Ports.served_models = served_models  # type: ignore[assignment, method-assign]
 forecast = runpy.run_path(str(config.resource("cloud_function") / "main.py"))["forecast"]

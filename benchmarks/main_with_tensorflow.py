@@ -1,21 +1,20 @@
 """The main command with TensorFlow in the function's place: `main_with_tensorflow.py MODEL.keras ARGUMENTS`."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from tickercast import cli, engines
-from tickercast.domain.forecast import Predictor
-from tickercast.ports import ObjectStore
+from tickercast import cli
+from tickercast.app.ports import Ports
+from tickercast.domain.forecast import Role, Served
 
 
-def predictors(store: ObjectStore) -> Sequence[Predictor]:
-    """Loads the Keras model where the function would load the ONNX one; `store` is not read."""
+def served_models(ports: Ports) -> list[Served]:
+    """Load the Keras model in place of the ONNX model; the bucket is not read."""
     from tickercast.models.baselines import RandomWalk
     from tickercast.models.lstm.export import load_keras
 
-    return [load_keras(Path(sys.argv[1])), RandomWalk()]
+    return [Served(load_keras(Path(sys.argv[1])), Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
 
 
-engines.predictors = predictors
+Ports.served_models = served_models  # type: ignore[assignment, method-assign]
 cli.run(["forecast", *sys.argv[2:]])

@@ -1,4 +1,4 @@
-"""Where benchmarks leave their figures: `benchmarks/NAME.json`."""
+"""The figures of the benchmarks, written to `benchmarks/NAME.json`."""
 
 import json
 import os
@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[1]
 
 
 def write(name: str, figures: Mapping[str, float]) -> None:
-    """Writes the figures with commit, machine and date, and prints them."""
+    """Write the figures with commit, machine and date, and print them."""
     report = {
         "figures": {figure: _rounded(value) for figure, value in figures.items()},
         "commit": _git("describe", "--always", "--dirty"),
@@ -25,12 +25,12 @@ def write(name: str, figures: Mapping[str, float]) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The environment without any setting of ours, for the processes that are measured."""
+    """The environment without the settings of tickercast and MLflow, for the measured processes."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("TICKERCAST_", "MLFLOW_"))}
 
 
 def _rounded(value: float) -> float:
-    """Four decimals, or two digits of what would vanish."""
+    """Round to four decimals, or to two digits if that leaves nothing."""
     return round(value, 4) if abs(value) >= 1e-3 else float(f"{value:.1e}")
 
 
