@@ -300,7 +300,7 @@ def _predict(model: Predictor, known: Sequence[Bars], advance: Callable[[int], N
 
 
 def _blocks(cutoffs: pd.Series) -> NDArray[np.intp]:
-    """Numbers the blocks of `BLOCK` business days from the first cutoff on, without gaps: `(n,)`.
+    """Number the blocks of `BLOCK` business days from the first cutoff on, without gaps: `(n,)`.
 
     They are counted on the calendar, since the distinct cutoffs of a sample lie at no regular distance.
     """

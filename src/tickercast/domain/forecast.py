@@ -74,11 +74,11 @@ class Predictor(Protocol):
 
     @property
     def horizon(self) -> int:
-        """Step of a forecast."""
+        """The number of steps of a forecast."""
 
     @property
     def min_sessions(self) -> int:
-        """The shortest series that it takes."""
+        """The shortest series that it accepts, in sessions."""
 
     def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
         """Predict every series from its last bar.

@@ -30,7 +30,7 @@ class FetchedBars:
         return list(self.reading.bars)
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Give the bars from `first` to `last`; see `ports.MarketData.fetch`."""
+        """Return the bars from `first` to `last`; see `ports.MarketData.fetch`."""
         found: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
         for symbol in symbols:

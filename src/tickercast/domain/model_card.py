@@ -65,8 +65,8 @@ class Pointer(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_first_edition(cls, content: Any) -> Any:
-        """Read a pointer of the first edition, which named nothing but a shadow beside the champion."""
+    def _from_first_release(cls, content: Any) -> Any:
+        """Read a pointer of the first release, which named nothing but a shadow beside the champion."""
         if not isinstance(content, dict) or "shadow" not in content:
             return content
         rest = {key: value for key, value in content.items() if key != "shadow"}
@@ -106,7 +106,7 @@ class ModelCard(BaseModel):
         calibration: the pooled factor round the median, applied to every quantile.
         calibrations: for asset classes that were calibrated apart, such as `crypto`, the factor of each step and
             quantile instead: `(horizon, quantiles)`.
-        min_sessions: the shortest history that can be fed.
+        min_sessions: the shortest series that it accepts, in sessions.
         trained_on: in words, which symbols and dates.
         trained_through: the last date that training or validation saw.
         hold_out: every N-th symbol was held out of the training and used for evaluation; 0 where none was.

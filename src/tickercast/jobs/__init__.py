@@ -1,1 +1,1 @@
-"""One file, one verb: a job takes its ports as arguments, gathers, decides and applies."""
+"""The jobs, one a file: each takes its ports as arguments, gathers facts, decides and applies the decision."""

@@ -1,1 +1,1 @@
-"""What people read from the warehouse and the model store, as typed values."""
+"""Reading the warehouse and the model store: forecasts, track record, ledger, quarantine and views, as values."""

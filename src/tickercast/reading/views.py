@@ -26,7 +26,7 @@ def bars(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
 
 
 def champion_forecasts(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
-    """The champion's forecasts of a symbol, the oldest cutoff first; simulated ones only where there are no others."""
+    """The champion's forecasts of a symbol, the oldest cutoff first; simulated ones only if there are no others."""
     found = warehouse.read("champion_forecasts", {"symbol": symbol})
     kept = found[found["simulated"] == found["simulated"].all()]
     return kept.sort_values(["cutoff", "step"], ignore_index=True)
@@ -38,7 +38,7 @@ def random_walk(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
 
 
 def histogram(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
-    """Where the last 250 closes of a symbol lie."""
+    """The distribution of the last 250 closes of a symbol."""
     return warehouse.read("price_histogram", {"symbol": symbol}).sort_values("bin", ignore_index=True)
 
 
@@ -53,7 +53,7 @@ def skill(warehouse: Warehouse) -> pd.DataFrame:
 
 
 def coverage(warehouse: Warehouse) -> pd.DataFrame:
-    """How often the intervals of each model held, by month, over all symbols."""
+    """The coverage of each model's intervals by month, over all symbols."""
     return ask(warehouse, "coverage")
 
 

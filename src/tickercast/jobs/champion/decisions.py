@@ -1,6 +1,6 @@
-"""Carry a decision on the champion out, exactly once, wherever an earlier run was interrupted.
+"""Carry out a decision on the champion exactly once, wherever an earlier run was interrupted.
 
-A decision is written down before anything follows from it: `decisions/{model}/{day}/{kind}.json`, once. A later run of
+A decision is recorded before it is carried out: `decisions/{model}/{day}/{kind}.json`, once. A later run of
 the same day finds it there, moves the pointer if that has not happened, and appends the row of `retrains` if that is
 missing. A decision that newer ones have overtaken moves nothing.
 """
@@ -44,8 +44,8 @@ class Decided(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_first_edition(cls, content: Any) -> Any:
-        """Read a decision of the first edition, which called every candidate a challenger."""
+    def _from_first_release(cls, content: Any) -> Any:
+        """Read a decision of the first release, which called every candidate a challenger."""
         if not isinstance(content, dict) or "challenger_version" not in content:
             return content
         rest = {key: value for key, value in content.items() if key != "challenger_version"}
@@ -67,7 +67,7 @@ class Decided(BaseModel):
 
 
 def recorded_decision(models: ModelStore, name: str, day: date, kind: Kind) -> Decided | None:
-    """The decision of a day that was written down, or None.
+    """The recorded decision of a day, or None.
 
     Raises:
         StoreUnavailable: try again.
@@ -81,13 +81,13 @@ def recorded_decision(models: ModelStore, name: str, day: date, kind: Kind) -> D
 def carry_out(
     decided: Decided, *, models: ModelStore, registry: ModelRegistry, warehouse: Warehouse, now: datetime
 ) -> Decided:
-    """Write a decision down, move the pointer and append the row; done again, nothing changes.
+    """Record a decision, move the pointer and append the row; a repeated call changes nothing.
 
     Returns:
-        The decision; if another run wrote one down for that day before, that one.
+        The decision, or the one that an earlier run recorded for that day.
 
     Raises:
-        PreconditionFailed: another version has come to be served since the decision.
+        PreconditionFailed: another version is served since the decision.
         BundleError, ModelUnavailable: the version cannot be served.
         Transient: try again.
     """

@@ -28,7 +28,7 @@ def review_probation(
         The decision, or why there was none.
 
     Raises:
-        PreconditionFailed: another version has come to be served meanwhile.
+        PreconditionFailed: another version is served by now.
         Transient: try again.
     """
     pointer = models.pointer()

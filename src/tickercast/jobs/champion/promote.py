@@ -1,4 +1,4 @@
-"""Compare a challenger with the champion, and let it take over if it has earned that."""
+"""Compare a challenger with the champion, and promote it if it is measurably better."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def promote(
 
     Raises:
         UsageError: there is nothing to compare, or a model was trained on the dates.
-        PreconditionFailed: another version has come to be served meanwhile.
+        PreconditionFailed: another version is served by now.
         Transient: try again.
     """
     _check(challenger, champion, first)

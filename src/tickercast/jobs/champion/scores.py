@@ -21,8 +21,8 @@ class Scores:
     """The realised scores of the champion.
 
     Attributes:
-        vs_walk: its loss against the random walk's; None where too few closes have come true.
-        coverage_80: of its 80% intervals; NaN where nothing has come true.
+        vs_walk: its loss against the random walk's; None if too few closes have come true.
+        coverage_80: of its 80% intervals; NaN if none has come true.
         vs_shadow: its loss against its predecessor's, since it was promoted; None likewise, or without a shadow.
     """
 

@@ -37,7 +37,7 @@ def catch_up(
     now: datetime,
     advance: Callable[[int], None] = lambda _: None,
 ) -> CaughtUp:
-    """Upload what is new; done again, nothing is.
+    """Upload what is new; a repeated call uploads nothing.
 
     A symbol whose last forecast lies up to ten sessions back gets one for each session since, as it would have had on
     the day; a new symbol gets the newest. If a split has rebased a series, all of it is sent, so that no stored bar

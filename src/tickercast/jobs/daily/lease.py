@@ -1,7 +1,7 @@
-"""Keep two runs of the same work apart, by an object that names the holder and when its lease ends.
+"""Keep two runs of the same work apart, by an object that names the holder and the end of its lease.
 
 The holder renews it while it works. If the holder was killed, the next run begins at once on the same machine, where
-its process is seen to be gone, and after `TERM` elsewhere.
+its process is known to be gone, and after `TERM` elsewhere.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Make the newest forecasts again when another champion has come to be served."""
+"""Make the newest forecasts again after the champion has changed."""
 
 from tickercast.domain.market import Market
 from tickercast.jobs.requests.upload import Upload
@@ -6,16 +6,16 @@ from tickercast.ports import ObjectStore, Warehouse
 
 
 def reforecast(market: Market, version: str, *, store: ObjectStore, warehouse: Warehouse) -> list[Upload]:
-    """Write the files of the newest forecasts again if another version than the served one made them.
+    """Write the files of the newest forecasts again if they were made by another version than the served one.
 
-    The function takes a new champion over within a minute; until then it would answer with the old one. So call this
-    when that minute has passed.
+    The function serves a new champion within a minute, and the old one until then. So call this when that minute has
+    passed.
 
     Returns:
         The uploads, each for the symbols whose newest forecast it brings.
 
     Raises:
-        PreconditionFailed: somebody wrote a file at the same moment.
+        PreconditionFailed: another writer changed a file at the same moment.
         Transient: the store or the warehouse does not answer.
     """
     files = outdated_files(market, version, warehouse)

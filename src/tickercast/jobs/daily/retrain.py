@@ -1,7 +1,7 @@
 """Retrain: train a challenger on the newest bars, compare it with the champion, and decide.
 
 The last months are held out of the training, for as many origins as the rule of promotion needs. A day's challenger is
-known by the fingerprint of its training, so that it is trained once, however often the day is run.
+identified by the fingerprint of its training, so it is trained once, however often the day is run.
 """
 
 import json
@@ -215,7 +215,7 @@ def decide_promotion(
         now: the time.
 
     Raises:
-        PreconditionFailed: another version has come to be served meanwhile.
+        PreconditionFailed: another version is served by now.
         Transient: try again.
     """
     pointer = models.pointer()
@@ -273,6 +273,6 @@ def _keep(models: ModelStore, day: date, challenger: Bundle, comparison: Compari
         f"{where}.png": picture(report, steps),
         f"{where}.json": json.dumps(report, indent=2).encode(),
     }.items():
-        with suppress(PreconditionFailed):  # an earlier run came so far
+        with suppress(PreconditionFailed):  # an earlier run got this far
             models.store.write(name, content, if_generation=0)
     return f"{where}.json"

@@ -1,6 +1,6 @@
-"""Run the day: bring prices up to date, score forecasts, and let the champion earn its place.
+"""Run the day: fetch prices, score forecasts, and replace the champion by a challenger that is measurably better.
 
-Each step is a job that may be run again: a day that was interrupted goes on where it was, and a day that is done finds
+Each step is a job that may be run again: an interrupted day continues where it stopped, and a finished day finds
 nothing left to do. A caller may wrap each step, as the Prefect flow does with its tasks; the name of a task is that of
 the job.
 """
@@ -157,7 +157,7 @@ class Day:
 
 
 Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""Makes of a job the step that is called instead."""
+"""Turns a job into the step that is called instead."""
 
 
 def run_day(
@@ -169,19 +169,19 @@ def run_day(
     wrap: Wrap = lambda job: job,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Day:
-    """Do the day's work for a watchlist.
+    """Run the day for a watchlist.
 
     Args:
         symbols: the watchlist, without duplicates.
         as_of: the last date wanted; None: today.
         source: the market data.
         services: everything else.
-        wrap: makes of each job the step that is called instead.
+        wrap: turns each job into the step that is called instead.
         on_progress: called with the epochs of a training done and their total.
 
     Raises:
         UsageError: another run holds the lock.
-        TickercastError: the day cannot be finished now; the receivers of alerts are told, and it can be run again.
+        TickercastError: the day cannot be finished now; an alert has been sent, and the day can be run again.
     """
     with lease(services.store, LOCK, now=services.now):
         today = services.now().date()
@@ -189,7 +189,7 @@ def run_day(
         steps = _Steps(services, wrap)
         try:
             day = _run(steps, symbols, as_of or today, source, on_progress)
-        except Exception as error:  # whatever it is, the day failed
+        except Exception as error:  # any error means that the day failed
             with suppress(TickercastError):  # the alerts may need what has failed
                 steps.alert(current, str(error) or type(error).__name__)
             raise

@@ -48,8 +48,8 @@ class DriftCheck:
         model_name: the registered name of the champion.
         model_version: the version whose training was the reference.
         drifted: whether any measure is beyond its threshold.
-        reasons: those that are, in words with the numbers, the furthest first.
-        report: the object that holds the page; the same figures lie beside it, ending in `.json`.
+        reasons: a sentence with numbers for each such measure, the furthest first.
+        report: the object that holds the page; the same figures are beside it, ending in `.json`.
         rows: the rows of the table `drift` for the day and version.
         new: whether they were stored now, and not by an earlier run.
         skipped: the symbols that could not be checked, and why.
@@ -142,7 +142,7 @@ def _watch(bars: pd.DataFrame, symbols: Sequence[str], reference: Reference, day
     bars = bars[(bars["simulated"] == simulated) & (bars["session_date"] <= pd.Timestamp(day))]
     newest = bars["session_date"].max().date() if len(bars) else day
     classes = {asset_class(symbol) for symbol in reference.symbols}
-    found = {str(symbol): _history(str(symbol), rows) for symbol, rows in bars.groupby("symbol")}
+    found = {str(symbol): _newest_bars(str(symbol), rows) for symbol, rows in bars.groupby("symbol")}
     series: list[Bars] = []
     skipped: dict[str, str] = {}
     for symbol in dict.fromkeys(symbols):
@@ -158,8 +158,8 @@ def _watch(bars: pd.DataFrame, symbols: Sequence[str], reference: Reference, day
     return _Watch(newest, series, skipped, simulated)
 
 
-def _history(symbol: str, rows: pd.DataFrame) -> Bars:
-    """The bars of the newest session's file; earlier files may stand on another basis, because of splits."""
+def _newest_bars(symbol: str, rows: pd.DataFrame) -> Bars:
+    """The bars of the newest session's file; those of earlier files may be on another basis, because of splits."""
     rows = rows.sort_values("session_date")
     last = rows.iloc[-1]
     same = rows[(rows["object"] == last["object"]) & (rows["generation"] == last["generation"])]
@@ -183,7 +183,7 @@ def _usable(symbol: str, found: Mapping[str, Bars], classes: set[str], day: date
 def _seen(watch: _Watch, model: RollingPredictor, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame:
     """The last sessions of every symbol, one row each: `COLUMNS`, by symbol and session.
 
-    The widths are those of the stored forecasts; where there are none, those that the champion would have given.
+    The widths are those of the stored forecasts; where there are none, those that the champion would have made.
     """
     observed = [observe(bars, model, WINDOW) for bars in watch.series]
     parts = [
@@ -264,7 +264,7 @@ def _sample(reference: Reference, fared: pd.DataFrame, card: ModelCard) -> pd.Da
 
 
 def _draw(store: ObjectStore, name: str, drawn: DriftReport) -> None:
-    """Write the report; one of the same findings that is there already stays."""
+    """Write the report, unless one of the same findings exists."""
     for path, content in ((name, drawn.html), (name.removesuffix(".html") + ".json", drawn.json)):
         with suppress(PreconditionFailed):
             store.write(path, content, if_generation=0)

@@ -1,1 +1,1 @@
-"""Ask for forecasts, and read what came of each request."""
+"""Request forecasts, and read the results of each request."""

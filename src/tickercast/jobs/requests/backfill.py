@@ -68,7 +68,7 @@ class Backfilled:
     Attributes:
         symbol: the series.
         as_of: the session.
-        status: as the ledger has it, `failed` where there were no bars to send, or `unaccounted`.
+        status: as the ledger has it, `failed` if there were no bars to send, or `unaccounted`.
         reason: why it is not forecast, or a remark on the forecast.
         model_has_seen: whether the model was trained on the session.
     """
@@ -189,7 +189,7 @@ def _parts(pending: Mapping[date, Sequence[str]]) -> Iterator[Part]:
 
 
 def _forecast(ledger: pd.DataFrame, simulated: bool) -> set[tuple[str, date]]:
-    """The sessions that were forecast from, and those in the file's name, where the source had no bar of that day."""
+    """The sessions that were forecast from, and those in the file's name, in case the source had no bar of that day."""
     done = ledger[ledger["status"].eq("forecast") & ledger["simulated"].eq(simulated)]
     cutoffs = {(symbol, cutoff.date()) for symbol, cutoff in zip(done["symbol"], done["cutoff"], strict=True)}
     return cutoffs | _backfilled(done)

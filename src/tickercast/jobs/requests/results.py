@@ -21,7 +21,7 @@ class Patience:
     Args:
         seconds: for how long to look again; 0 looks once.
         on_wait: called before each pause with the seconds waited so far.
-        clock: seconds, never falling.
+        clock: seconds, never decreasing.
         sleep: pauses for a number of seconds.
     """
 
@@ -53,7 +53,7 @@ class Patience:
 
 
 NO_PATIENCE = Patience()
-"""Looks once."""
+"""Reads once, without waiting."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def read_results(uploaded: Upload, *, warehouse: Warehouse, patience: Patience =
 def read_all_results(
     uploads: Sequence[Upload], symbols: Sequence[str], *, warehouse: Warehouse, patience: Patience = NO_PATIENCE
 ) -> tuple[Results, list[FunctionUnavailable]]:
-    """Read the results of several uploads; one that is not accounted for does not sink the others.
+    """Read the results of several uploads; one that is not accounted for does not fail the others.
 
     Args:
         uploads: what was sent.

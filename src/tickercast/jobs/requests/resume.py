@@ -21,7 +21,7 @@ def forecast_before(
     """Find the uploads for `as_of` that led to forecasts of some of the symbols.
 
     A forecast counts unless a session up to `as_of` has closed since: then there is a newer bar to forecast from.
-    Simulated bars do not count where real ones are wanted, nor the reverse.
+    Forecasts of simulated bars do not count if real ones are wanted, nor the reverse.
 
     Args:
         symbols: the symbols wanted.
@@ -58,7 +58,7 @@ def _is_of(name: str, as_of: date) -> bool:
 
 
 def _has_closed_since(symbol: str, as_of: date, then: datetime, now: datetime) -> bool:
-    if as_of < then.date() - timedelta(days=1):  # was over everywhere
+    if as_of < then.date() - timedelta(days=1):  # that day was over everywhere
         return False
     try:
         sessions = sessions_between(symbol, as_of - _LONGEST_CLOSURE, as_of)

@@ -13,11 +13,11 @@ from tickercast.errors import Permanent, PreconditionFailed
 from tickercast.ports import MarketData, ObjectStore
 
 LOOKBACK = timedelta(days=3 * 365)
-"""The history fetched for a forecast: the model reads about 320 sessions, charts show more."""
+"""The span of the bars for a forecast: the model reads about 320 sessions, charts show more."""
 
 BATCH = 500
 """Symbols in one file: their three years are 45 MB, below the 64 MB that the function reads, which forecasts and stores
-them in seconds and in 490 MB. More symbols in a file would save no time, and cost as much more memory."""
+them in seconds and in 490 MB. More symbols in a file would save no time, and need proportionally more memory."""
 
 _ONE_DAY = timedelta(days=1)
 _FREE_NAME_ATTEMPTS = 100
@@ -28,7 +28,7 @@ class Upload:
     """An uploaded file.
 
     Attributes:
-        object: the object's name, empty where no symbol could be uploaded.
+        object: the object's name, empty if no symbol could be uploaded.
         generation: the version of the object.
         symbols: those in the file.
         failures: the reason for each other symbol.
@@ -64,9 +64,9 @@ def upload(
         source: where the bars come from.
         store: where the CSV goes.
         now: the time; the bar of a session that has not closed yet is left out.
-        lookback: how much history is sent.
+        lookback: the span of the bars to send.
         advance: called with the number of symbols fetched since the last call.
-        origin: what the forecast is requested for; the object's name says so.
+        origin: whether the request is live or a backfill; the object's name shows it.
 
     Raises:
         Transient: the source or the store does not answer.
@@ -104,8 +104,8 @@ def _write(store: ObjectStore, as_of: date, series: Sequence[Bars]) -> tuple[str
     if len(series) == 1:
         name = objects.single(as_of, series[0].symbol)
         return name, store.write(name, data)
-    taken = store.names(objects.batch(as_of, 0).removesuffix("0000.csv"))
-    first = max(map(objects.batch_number, taken), default=0) + 1
+    existing = store.names(objects.batch(as_of, 0).removesuffix("0000.csv"))
+    first = max(map(objects.batch_number, existing), default=0) + 1
     for number in range(first, first + _FREE_NAME_ATTEMPTS):
         name = objects.batch(as_of, number)
         try:

@@ -18,12 +18,12 @@ class ChampionCache:
     """The models that are served; several threads may ask at once.
 
     The pointer's generation is checked at most once a minute. If the check fails, or the pointer names models that
-    cannot be served, the champion before stays.
+    cannot be served, the earlier models stay.
 
     Args:
         models: where the pointer is.
         load: reads the published champion and the models beside it.
-        clock: seconds, never falling.
+        clock: seconds, never decreasing.
     """
 
     def __init__(self, models: ModelStore, load: Callable[[], Sequence[Served]], clock: Callable[[], float]) -> None:

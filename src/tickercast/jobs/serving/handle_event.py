@@ -42,7 +42,7 @@ class Limits:
 
     Attributes:
         largest_file: bytes; a larger file is rejected unread.
-        oldest_event: an event that still fails so long after its write is given up.
+        oldest_event: the age, counted from its write, at which an event that fails is given up.
     """
 
     largest_file: int = 64 * _MEGABYTE
@@ -64,7 +64,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of an event; both empty where the object is not a file of prices.
+    """The outcome of an event; both are empty if the object is not a file of prices.
 
     Attributes:
         series: the symbols that were forecast.
@@ -122,7 +122,7 @@ def handle_event(
         if outcome.failures and outcome.status == "rejected":
             _quarantine(event, outcome, store, received_at)
         _append(event, outcome, warehouse, received_at, now)
-    except Exception as error:  # a fault of our own must not be retried for ever either
+    except Exception as error:  # a bug must not be retried forever either
         if event.written_at is None or received_at - event.written_at <= limits.oldest_event:
             raise
         return _give_up(event, error, store, warehouse, received_at, now)
@@ -199,7 +199,7 @@ def _series(bars: Bars, as_of: date, min_sessions: int) -> Series:
             f"{bars.symbol} has {len(known)} sessions up to {known.cutoff}, and the model needs {min_sessions}. "
             "Send a longer history."
         )
-    DAILY.next_steps(bars.symbol, known.cutoff, DAILY.horizon)  # refused here, and not when all others are predicted
+    DAILY.next_steps(bars.symbol, known.cutoff, DAILY.horizon)  # fails here rather than when all others are predicted
     return Series(bars, known)
 
 
@@ -210,7 +210,7 @@ def _append(
     received_at: datetime,
     now: Callable[[], datetime],
 ) -> None:
-    """Store prices, forecasts and, last, the ledger: whatever the ledger names is there."""
+    """Store prices, forecasts and, last, the ledger: everything that the ledger names has been stored."""
     if outcome.series:
         series = [one.bars for one in outcome.series]
         simulated = [one.simulated for one in series]
@@ -286,7 +286,7 @@ def _failed_rows(outcome: Outcome) -> list[dict[str, Any]]:
 
 
 def _quarantine(event: ObjectFinalized, outcome: Outcome, store: ObjectStore, received_at: datetime) -> None:
-    """Keep the file first and its reason after: a file without a reason shows that there was a fault in between."""
+    """Keep the file first, then its reason: a file without a reason shows that there was a fault in between."""
     name = objects.quarantined(event.name, event.generation)
     reason = {
         "object": event.name,
@@ -296,10 +296,10 @@ def _quarantine(event: ObjectFinalized, outcome: Outcome, store: ObjectStore, re
     }
     try:
         store.copy(event.name, name, generation=event.generation)
-    except (ObjectNotFound, UsageError) as error:  # the ledger has the reason all the same
+    except (ObjectNotFound, UsageError) as error:  # the ledger still has the reason
         log.warning("%s cannot be kept in quarantine: %s", event.name, error)
         return
-    with suppress(PreconditionFailed):  # an earlier delivery came so far
+    with suppress(PreconditionFailed):  # an earlier delivery got this far
         store.write(objects.reason_of(name), json.dumps(reason, indent=2).encode(), if_generation=0)
 
 
@@ -311,7 +311,7 @@ def _give_up(
     received_at: datetime,
     now: Callable[[], datetime],
 ) -> Outcome:
-    """Account for an event that cannot be handled; if the warehouse itself is down, in quarantine alone.
+    """Record an event that cannot be handled; if the warehouse is down, in quarantine only.
 
     Raises:
         StoreUnavailable: not even that is possible; try again.
@@ -319,10 +319,10 @@ def _give_up(
     with suppress(TickercastError):
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
-    said = str(error) if isinstance(error, TickercastError) else f"{type(error).__name__}: {error}."
+    message = str(error) if isinstance(error, TickercastError) else f"{type(error).__name__}: {error}."
     reason = Permanent(
         f"{event.name}, written {event.written_at:%Y-%m-%d %H:%M} UTC, failed for so long that it was given up: "
-        f"{' '.join(said.split())} When that is mended: tickercast replay {event.name}."
+        f"{' '.join(message.split())} When that is mended: tickercast replay {event.name}."
     )
     outcome = Outcome(failures={None: reason}, origin=objects.origin_of(event.name))
     _quarantine(event, outcome, store, received_at)

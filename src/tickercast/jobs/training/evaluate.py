@@ -13,10 +13,10 @@ from tickercast.errors import NoRecentBars, Permanent
 from tickercast.ports import MarketData
 
 _EARLIEST = date(1990, 1, 1)
-_AFTERMATH = timedelta(days=40)  # in which ten sessions of any exchange take place
+_AFTERMATH = timedelta(days=40)  # long enough for ten sessions of any exchange
 
 Baselines = Callable[[Sequence[Bars], date], Sequence[Predictor]]
-"""Makes the models to compare with, from series of which nothing after the date may be used."""
+"""Creates the baselines from series; nothing after the date may be used."""
 
 
 def evaluate(
@@ -32,14 +32,14 @@ def evaluate(
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Mapping[str, pd.DataFrame]:
-    """Forecast from every `every`-th session and return the losses of each model, the judged ones first.
+    """Forecast from every `every`-th session and return the losses of each model, the baselines last.
 
     Args:
         source: where the bars come from; those before `first` are used as far as there are any.
         symbols: the symbols to forecast.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
-        models: the models to judge, by name; a report is about the first.
+        models: the models to evaluate, by name; a report is about the first.
         baselines: the models that they are compared with.
         every: sessions from one origin to the next.
         windows: how many origins to draw at random, the same for all models; None means all.

@@ -103,8 +103,8 @@ def train(
 
     Raises:
         TooFewSessions: there is too little to learn from.
-        SourceUnavailable: the source as a whole cannot be read.
-        UsageError: neither can it, or `hold_out` leaves no symbol to train or to evaluate on.
+        SourceUnavailable: the source as a whole does not answer.
+        UsageError: the source as a whole cannot be read, or `hold_out` leaves no symbol to train or to evaluate on.
         BundleError: the trained network cannot be exported.
     """
     series = training_bars(source, symbols, first, last, on_failure)
@@ -152,7 +152,7 @@ def train(
 def fingerprint(
     source: str, learned: Sequence[Bars], through: date, seeds: Sequence[int], recipe: Recipe | None
 ) -> str:
-    """Sha256 of the inputs of a training: the same training need not be done twice.
+    """The SHA-256 of the inputs of a training, so that the same training is not done twice.
 
     Args:
         source: where the bars came from.

@@ -57,7 +57,7 @@ def tune(
 ) -> StudyResult:
     """Run trials until a study has enough finished ones.
 
-    The study's name is made of the data and the last date: the same ones resume the same study.
+    The study's name is derived from the data and the last date: the same inputs resume the same study.
 
     Args:
         source: where the bars come from.
