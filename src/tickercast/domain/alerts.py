@@ -270,9 +270,9 @@ def _of_champion(champion: Champion) -> Alert:
 
 def _of_rejected(file: Rejected) -> Alert:
     reasons = list(file.reasons.items())
-    said = " ".join(f"{symbol}: {why}" if symbol and symbol not in why else why for symbol, why in reasons[:3])
+    text = " ".join(f"{symbol}: {why}" if symbol and symbol not in why else why for symbol, why in reasons[:3])
     more = f" And {len(reasons) - 3} more symbols." if len(reasons) > 3 else ""
-    return Alert(f"rejected:{file.object}", "warning", f"{file.object}#{file.generation} was rejected", f"{said}{more}")
+    return Alert(f"rejected:{file.object}", "warning", f"{file.object}#{file.generation} was rejected", f"{text}{more}")
 
 
 def _of_drift(found: Drift) -> Alert:

@@ -147,8 +147,8 @@ def make_reference(observed: Sequence[Observed], *, sizes: Sequence[int] = SIZES
 def _spread(dates: NDArray[np.datetime64]) -> NDArray[np.intp]:
     """Rows that lie as evenly over time as all do: `(ROWS,)`, or all if there are fewer."""
     order = np.lexsort((np.random.default_rng(0).random(len(dates)), dates))
-    taken: NDArray[np.intp] = order[np.linspace(0, len(order) - 1, min(ROWS, len(order))).round().astype(np.intp)]
-    return taken
+    spread: NDArray[np.intp] = order[np.linspace(0, len(order) - 1, min(ROWS, len(order))).round().astype(np.intp)]
+    return spread
 
 
 def _rounded(values: Floats) -> Floats:

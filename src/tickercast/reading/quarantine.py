@@ -61,8 +61,8 @@ def find(name: str, store: ObjectStore) -> Quarantined:
     if was is None or not store.generation(name):
         raise UsageError(f"{name[:120]!r} is not in quarantine. tickercast quarantine list names what is.")
     stored = _reason(name, store)
-    said = [str(reason.get("reason")) for reason in stored.get("reasons", []) if isinstance(reason, dict)]
-    return Quarantined(name, *was, str(stored.get("quarantined_at", "")), said or [_UNKNOWN])
+    texts = [str(reason.get("reason")) for reason in stored.get("reasons", []) if isinstance(reason, dict)]
+    return Quarantined(name, *was, str(stored.get("quarantined_at", "")), texts or [_UNKNOWN])
 
 
 def _reason(name: str, store: ObjectStore) -> dict[str, Any]:

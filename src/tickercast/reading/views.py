@@ -107,8 +107,8 @@ def with_actuals(vintages: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     rebased = vintages.assign(**{name: vintages[name] * factor for name in prices})
     actual = rebased["target_date"].map(close).astype(float)
     inside = [actual.between(rebased[f"close_lo_{level}"], rebased[f"close_hi_{level}"]) for level in (80, 95)]
-    said = np.select([actual.isna(), *inside], ["", "80%", "95%"], default="outside")
-    return rebased.assign(actual=actual, inside=said)
+    interval = np.select([actual.isna(), *inside], ["", "80%", "95%"], default="outside")
+    return rebased.assign(actual=actual, inside=interval)
 
 
 def apart(vintages: pd.DataFrame, before: pd.Timestamp) -> pd.DataFrame:
