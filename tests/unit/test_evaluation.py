@@ -1,3 +1,5 @@
+"""Rolling origins: what a model sees, how it is scored, and how two are compared."""
+
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path

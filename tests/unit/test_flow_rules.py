@@ -33,11 +33,11 @@ def test_a_probation_ends_by_evidence_or_by_time(seen: Realised | None, sessions
 @pytest.mark.parametrize(
     ("condition", "expected", "why"),
     [
-        (Condition(None, float("nan")), "refitted", "nothing"),
-        (Condition(NO_WORSE, 0.8), "refitted", "nothing"),
+        (Condition(None, float("nan")), "refitted", "no reason for another recipe"),
+        (Condition(NO_WORSE, 0.8), "refitted", "no reason for another recipe"),
         (Condition(WORSE, 0.8), "tuned", "worse than the random walk's: ratio 1.300"),
-        (Condition(NO_WORSE, 0.65), "tuned", "held in 65.0% of 400"),
-        (Condition(Realised(8, 40, (1.0, 0.9, 1.1)), 0.65), "refitted", "nothing"),
+        (Condition(NO_WORSE, 0.65), "tuned", "80% intervals covered 65.0% over 400 forecasts"),
+        (Condition(Realised(8, 40, (1.0, 0.9, 1.1)), 0.65), "refitted", "no reason for another recipe"),
         (Condition(NO_WORSE, 0.8, ["sigma is 4 times the usual"]), "tuned", "drift: sigma is 4 times the usual"),
     ],
 )
@@ -64,7 +64,7 @@ def test_the_interval_of_a_realised_ratio_equals_the_formula_worked_by_hand() ->
 
 
 def test_the_interval_allows_for_horizons_that_overlap() -> None:
-    """Sixty dates with the dependence of ten-session horizons: 5 % are asked, and a plain t-interval misses 50 %."""
+    """Sixty dates with the dependence of ten-session horizons: 5% are asked, and a plain t-interval misses 50%."""
     random = np.random.default_rng(1)
     misses, plain = 0, 0
     for _ in range(400):

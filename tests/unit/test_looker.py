@@ -1,3 +1,5 @@
+"""The links to Looker Studio."""
+
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 

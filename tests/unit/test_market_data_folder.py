@@ -1,3 +1,5 @@
+"""Market data in a folder of files."""
+
 import io
 from collections.abc import Callable, Sequence
 from datetime import date

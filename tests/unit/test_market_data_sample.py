@@ -1,3 +1,5 @@
+"""The market data that is installed."""
+
 from collections.abc import Mapping, Sequence
 from datetime import date
 

@@ -1,3 +1,5 @@
+"""Simulated market data, and the oracle that knows its process."""
+
 import dataclasses
 from collections.abc import Sequence
 from datetime import date

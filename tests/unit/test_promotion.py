@@ -1,3 +1,5 @@
+"""The rules of a promotion."""
+
 import pytest
 
 from tickercast.domain.promotion import Evidence, decide

@@ -1,3 +1,5 @@
+"""An upload: which bars go, and under which name."""
+
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
