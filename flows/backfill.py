@@ -5,12 +5,10 @@
 It needs no Prefect server; with PREFECT_API_URL set the runs show in its UI. See `jobs.requests.backfill`.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
 from tickercast import config
-from tickercast.app import App
 
 config.silence_prefect()
 
@@ -23,13 +21,11 @@ from tickercast.cli.terminal import bar
 from tickercast.errors import retry_if_transient
 from tickercast.jobs.requests.backfill import Backfilled, Part
 
-opened = functools.cache(App)  # once a process: a local store loads the function, which takes seconds
-
 
 @task(task_run_name="{part}", retries=2, retry_delay_seconds=[2, 20], retry_condition_fn=retry_if_transient)
 def send_part(part: Part, source: str, wait: float) -> list[Backfilled]:
     """Send the files of a part, in the process that the task runner has chosen."""
-    return opened().backfill_part(part, source=source, wait=wait)
+    return cli.opened().backfill_part(part, source=source, wait=wait)
 
 
 @flow(name="backfill", validate_parameters=False)
@@ -69,7 +65,7 @@ def main(
 ) -> None:
     """Forecast from past sessions as it would have been done then, and store the forecasts."""
     symbols = cli.symbols_of(tickers or [], symbols_file)
-    plan = opened().plan_backfill(symbols, first.date(), last.date(), every=every, source=source)
+    plan = cli.opened().plan_backfill(symbols, first.date(), last.date(), every=every, source=source)
     done: tuple[list[Backfilled], list[Exception]] = [], []
     if plan.parts:
         done = backfill.with_options(task_runner=_runner(workers, dask))(plan.parts, source, wait)

@@ -1,5 +1,6 @@
 """The options of a backfill, and its results as the flow prints them."""
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from tickercast.app import App
 from tickercast.cli.terminal import (
     NOTHING_WORKED,
     SOME_FAILED,
@@ -28,6 +30,7 @@ __all__ = [
     "Tickers",
     "Wait",
     "Workers",
+    "opened",
     "print_backfill",
     "symbols_of",
 ]
@@ -41,6 +44,15 @@ Dask = Annotated[bool, typer.Option("--dask", help="Use processes of a Dask clus
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long a part waits for a remote function.")]
 
 _LISTED = 20
+
+
+@functools.cache
+def opened() -> App:
+    """The application of this process: a local store loads the function, which takes seconds.
+
+    It is here and not in the flow, whose workers import it.
+    """
+    return App()
 
 
 def print_backfill(plan: BackfillPlan, results: Sequence[Backfilled], failures: Sequence[Exception]) -> None:
