@@ -9,9 +9,10 @@ SET
     FROM ingestions
     WHERE symbol IS NOT NULL AND reason = 'simulated'
   ),
-  model_has_seen = CONCAT(object, '#', CAST(generation AS STRING), ' ', symbol) IN (
-    SELECT CONCAT(object, '#', CAST(generation AS STRING), ' ', symbol)
-    FROM ingestions
-    WHERE symbol IS NOT NULL AND reason LIKE 'backfilled: the model has seen this date%'
-  )
+  model_has_seen = model_name NOT IN ('random-walk', 'shadow')
+    AND CONCAT(object, '#', CAST(generation AS STRING), ' ', symbol) IN (
+      SELECT CONCAT(object, '#', CAST(generation AS STRING), ' ', symbol)
+      FROM ingestions
+      WHERE symbol IS NOT NULL AND reason LIKE 'backfilled: the model has seen this date%'
+    )
 WHERE role IS NULL

@@ -1,0 +1,590 @@
+"""A warehouse and a bucket of the first edition, brought up to today's by `App.provision`, on both engines.
+
+The first edition named the role of a forecast in `model_name`, the origin of a file in its name, and simulated bars in
+the ledger's reason. `tests/support/first_edition` holds its tables and views, as they were.
+"""
+
+import itertools
+import json
+import os
+import signal
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pytest
+from tests.support.bigquery_server import BigQueryServer
+from tests.support.trading import PROJECT, Registry, shipped_bundle
+
+from tickercast.app import App
+from tickercast.backends.warehouse import duckdb as engine
+from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
+from tickercast.config import Settings
+from tickercast.domain import objects
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import LEVELS, Role
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.model_card import CHAMPION, CHAMPION_ALIAS, MODEL, Pointer, ServedModel
+from tickercast.errors import TickercastError, WarehouseUnavailable
+from tickercast.jobs.champion.decisions import Decided, carry_out, recorded_decision
+from tickercast.ports import Warehouse
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+FIRST_EDITION = PROJECT / "tests" / "support" / "first_edition"
+TABLES = ("prices", "forecasts", "ingestions", "drift", "retrains")
+
+HAS_SEEN = f"backfilled: the model has seen this date, {MODEL} 2 was trained through 2022-12-30"
+BACKFILLED = f"backfilled: {MODEL} 1 was trained through 2021-12-31"
+DECIDED = date(2023, 4, 28)
+
+LAST = date(2023, 8, 18)
+CUTOFFS = [date(2023, 7, 21) - timedelta(days=28 * number) for number in range(9, -1, -1)]
+CHANGED = 5  # how many of these the first champion forecast
+REAL = ("MSFT", "AAPL")
+
+Rows = Mapping[str, pd.DataFrame]
+
+
+# ---------------------------------------------------------------- the first edition
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that the first edition handled."""
+
+    name: str
+    generation: int
+    received_at: datetime
+    series: Sequence[Bars]
+    models: Sequence[tuple[str, str]]
+    reason: str | None = None
+
+    def prices(self) -> pd.DataFrame:
+        parts = [bars.frame.assign(symbol=bars.symbol) for bars in self.series]
+        whole = pd.concat(parts, ignore_index=True).assign(ingested_at=self.received_at)
+        return self._with_file(whole.assign(session_date=whole["session_date"].dt.date))
+
+    def forecasts(self) -> pd.DataFrame:
+        parts = [_forecast(bars, *model) for model in self.models for bars in self.series]
+        return self._with_file(pd.concat(parts, ignore_index=True).assign(created_at=self.received_at))
+
+    def ledger(self) -> pd.DataFrame:
+        rows = [
+            {
+                "symbol": bars.symbol,
+                "status": "forecast",
+                "reason": self.reason,
+                "rows": len(bars),
+                "cutoff": bars.cutoff,
+                "model_version": self.models[0][1],
+            }
+            for bars in self.series
+        ]
+        arrival = {"event_id": f"event-{self.generation}", "received_at": self.received_at, "duration_ms": 12.5}
+        return self._with_file(pd.DataFrame(rows).assign(**arrival))
+
+    def _with_file(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(object=self.name, generation=self.generation)
+
+
+_WIDTHS = {(MODEL, "1"): 0.017, (MODEL, "2"): 0.0145, ("shadow", "1"): 0.017, ("random-walk", "1"): 0.0155}
+_REACH = {"close_median": 0.02, "close_lo_80": -1.25, "close_hi_80": 1.3, "close_lo_95": -1.95, "close_hi_95": 2.0}
+
+
+def _forecast(bars: Bars, name: str, version: str) -> pd.DataFrame:
+    steps = np.arange(1, DAILY.horizon + 1)
+    unit = _WIDTHS[name, version] * np.sqrt(steps)
+    reach = _REACH | ({"close_median": 0.0} if name == "random-walk" else {})
+    return pd.DataFrame(
+        {
+            "symbol": bars.symbol,
+            "cutoff": bars.cutoff,
+            "step": steps,
+            "target_date": DAILY.next_steps(bars.symbol, bars.cutoff, DAILY.horizon),
+            "last_close": bars.last_close,
+            **{level: bars.last_close * np.exp(reach[level] * unit) for level in LEVELS},
+            "model_name": name,
+            "model_version": version,
+        }
+    )
+
+
+def _files(make_bars: Callable[..., Bars]) -> list[File]:
+    real = [make_bars(symbol, last=LAST, sessions=300, seed=seed) for seed, symbol in enumerate(REAL)]
+    fake = [make_bars(symbol, last=LAST, sessions=300, seed=9 + seed) for seed, symbol in enumerate(("IBM", "MSFT"))]
+    walk = ("random-walk", "1")
+    numbers = iter(range(1, 100))
+
+    def file(name: str, series: Sequence[Bars], until: date, models: Any, reason: str | None, at: date) -> File:
+        known = [bars.until(until) for bars in series]
+        return File(name, next(numbers), datetime.combine(at, time(22), UTC), known, [*models, walk], reason)
+
+    made = []
+    for number, day in enumerate(CUTOFFS):
+        models = [(MODEL, "1")] if number < CHANGED else [(MODEL, "2"), ("shadow", "1")]
+        made.append(file(objects.batch(day, 1), real, day, models, None, day))
+    again = CUTOFFS[CHANGED - 1]  # forecast again, by the new champion
+    made.append(file(objects.batch(again, 1), real, again, [(MODEL, "2"), ("shadow", "1")], None, again))
+    for bars in fake:
+        name = objects.single(LAST, bars.symbol)
+        made.append(file(name, [bars], date(2023, 7, 21), [(MODEL, "2")], "simulated", LAST))
+    for day, version, reason in (
+        (date(2022, 9, 2), "1", BACKFILLED),
+        (CUTOFFS[0], "1", BACKFILLED),  # beside a forecast of the time
+        (date(2022, 8, 5), "2", HAS_SEEN),
+        (CUTOFFS[1], "2", HAS_SEEN),
+    ):
+        made.append(file(objects.backfill(day, REAL), real, day, [(MODEL, version)], reason, LAST))
+    made.append(file(objects.batch(LAST, 1), real, LAST, [(MODEL, "2"), ("shadow", "1")], None, LAST))
+    return made
+
+
+def _rejected() -> pd.DataFrame:
+    at = datetime.combine(LAST, time(23), UTC)
+    common = {"rows": 0, "cutoff": None, "model_version": None, "event_id": "event", "received_at": at}
+    return pd.DataFrame(
+        [
+            common | {"object": name, "generation": generation, "symbol": symbol, "status": status, "reason": reason}
+            for name, generation, symbol, status, reason in (
+                ("ohlc/2023-08-18/X Y.csv", 901, None, "rejected", "the name is malformed"),
+                ("ohlc/2023-08-18/META.csv", 902, "META", "rejected", "META has 9 sessions up to 2023-08-18"),
+                (objects.backfill(LAST, ["META"]), 903, "META", "rejected", "META has 9 sessions up to 2023-08-18"),
+                ("ohlc/2023-08-18/GE.csv", 904, "GE", "superseded", "overwritten by generation 905"),
+            )
+        ]
+    ).assign(duration_ms=3.0)
+
+
+def _drift() -> pd.DataFrame:
+    def rows(day: date, note: str | None, score: float) -> list[dict[str, Any]]:
+        measured = {"method": "psi", "score": score, "threshold": 0.2, "drifted": score > 0.2, "note": note}
+        model = {"model_name": MODEL, "model_version": "2", "report": f"reports/drift/{day}.html"}
+        at = {"created_at": datetime.combine(day, time(22), UTC)}
+        named = [("input", "sigma_20"), ("input", "abs_1"), ("performance", "coverage_80")]
+        return [{"day": day, "kind": kind, "name": name, **measured, **model, **at} for kind, name in named]
+
+    return pd.DataFrame(
+        [
+            *rows(date(2023, 8, 17), None, 0.3),
+            *rows(date(2023, 8, 17), "simulated", 0.9),
+            *rows(date(2023, 8, 18), "simulated", 0.1),
+        ]
+    )
+
+
+def _retrains() -> pd.DataFrame:
+    decided = {"model_name": MODEL, "origins": 500, "pinball_ratio": 0.98, "cause": None}
+    return pd.DataFrame(
+        [
+            decided | {"day": day, "kind": kind, "decision": decision, "reason": f"it was {decision}", **versions}
+            for day, kind, decision, versions in (
+                (date(2023, 3, 3), "promotion", "kept", {"champion_version": "1", "challenger_version": None}),
+                (date(2023, 3, 31), "promotion", "kept", {"champion_version": "1", "challenger_version": "3"}),
+                (DECIDED, "promotion", "promoted", {"champion_version": "1", "challenger_version": "2"}),
+                (date(2023, 8, 18), "rollback", "confirmed", {"champion_version": "2", "challenger_version": "1"}),
+            )
+        ]
+    ).assign(created_at=datetime(2023, 8, 18, 23, tzinfo=UTC))
+
+
+def _fill(warehouse: Warehouse, make_bars: Callable[..., Bars]) -> None:
+    """Append the rows as the first edition did, file by file, with its keys."""
+    for file in _files(make_bars):
+        for table, rows in {
+            "prices": file.prices(),
+            "forecasts": file.forecasts(),
+            "ingestions": file.ledger(),
+        }.items():
+            assert warehouse.append(table, rows, key=_key(table, file))
+    for table, rows in {"ingestions": _rejected(), "drift": _drift(), "retrains": _retrains()}.items():
+        assert warehouse.append(table, rows, key=f"{table}/1")
+
+
+def _key(table: str, file: File) -> str:
+    return f"{table}/bucket/{file.name}#{file.generation}"
+
+
+# ---------------------------------------------------------------- both engines
+
+
+class Old:
+    """A place of the first edition: its bucket, its warehouse, and today's application over both."""
+
+    def __init__(self, folder: Path, url: str, first: Warehouse, server: BigQueryServer | None = None) -> None:
+        self.folder = folder
+        self.first = first
+        self.server = server
+        emulator = server.url if server else ""
+        bucket = f"file://{folder}/bucket"
+        self.settings = Settings(bucket=bucket, warehouse=url, bigquery_emulator_host=emulator)
+
+    def app(self) -> App:
+        """A new process, as it were."""
+        return App(self.settings)
+
+    def tables(self) -> Rows:
+        return {name: self.first.read(name) for name in TABLES}
+
+    @contextmanager
+    def failing(self, attempt: int) -> Iterator[None]:
+        """Let an attempt at upgrading fail.
+
+        DuckDB undoes all of a failed attempt, so each attempt fails a statement later. BigQuery keeps what was done:
+        each attempt fails at its second statement, or at its second change of a table's schema or label.
+        """
+        if self.server:
+            self.server.fail(f"bigquery.{('jobs.query', 'tables.patch')[attempt % 2]}", "", "accessDenied")
+            try:
+                yield
+            finally:
+                self.server.engine.faults.clear()
+            return
+        translate, numbers = engine.to_duckdb, itertools.count()
+
+        def fail(text: str) -> str:
+            if next(numbers) == attempt:
+                raise WarehouseUnavailable("The disk is full.")
+            return translate(text)
+
+        with pytest.MonkeyPatch.context() as broken:
+            broken.setattr(engine, "to_duckdb", fail)
+            yield
+
+
+Open = Callable[[], Old]
+
+
+@pytest.fixture(params=["duckdb", "bigquery"])
+def open_old(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    if request.param == "duckdb":
+        return lambda: _on_duckdb(tmp_path)
+    server = request.getfixturevalue("bigquery_server")
+
+    def on_bigquery() -> Old:
+        dataset = f"d{uuid.uuid4().hex}"
+        first = BigQueryWarehouse("test-project", dataset, FIRST_EDITION, emulator=server.url)
+        return Old(tmp_path, f"bigquery://test-project/{dataset}", first, server)
+
+    return on_bigquery
+
+
+def _on_duckdb(folder: Path) -> Old:
+    path = folder / "w.duckdb"
+    return Old(folder, f"duckdb://{path}", DuckDBWarehouse(path, FIRST_EDITION))
+
+
+@pytest.fixture
+def old(open_old: Open, make_bars: Callable[..., Bars]) -> Old:
+    return _filled(open_old(), make_bars)
+
+
+@pytest.fixture
+def on_duckdb(tmp_path: Path, make_bars: Callable[..., Bars]) -> Old:
+    return _filled(_on_duckdb(tmp_path), make_bars)
+
+
+def _filled(old: Old, make_bars: Callable[..., Bars]) -> Old:
+    old.first.provision()
+    _fill(old.first, make_bars)
+    _publish(old)
+    return old
+
+
+def _publish(old: Old) -> None:
+    """Publish two versions, and point at them as the first edition did; its cards had no `kind`."""
+    models = old.app().models
+    for version in ("1", "2"):
+        card = json.loads(shipped_bundle().card.model_copy(update={"version": version}).model_dump_json())
+        del card["kind"]
+        where = f"models/{MODEL}/{version}"
+        models.store.write(f"{where}/model.onnx", shipped_bundle().onnx)
+        models.store.write(f"{where}/reference.json", shipped_bundle().reference)
+        models.store.write(f"{where}/model.json", json.dumps(card, indent=2).encode())
+    models.store.write(CHAMPION, json.dumps({"name": MODEL, "version": "2", "shadow": "1"}).encode() + b"\n")
+    models.store.write(f"decisions/{MODEL}/{DECIDED}/promotion.json", _decision(DECIDED, challenger_version="2"))
+
+
+def _decision(day: date, **more: Any) -> bytes:
+    """The content of a decision as the first edition wrote it."""
+    known = {"day": str(day), "kind": "promotion", "decision": "promoted", "reason": "it was promoted"}
+    known |= {"training": "refitted", "cause": None, "model_name": MODEL, "champion_version": "1", "origins": 500}
+    known |= {"pinball_ratio": 0.98, "pinball_ratio_lo": 0.97, "pinball_ratio_hi": 0.99, "walk_ratio": 0.95}
+    known |= {"coverage_80": 0.8, "report": None, "run_id": "run-2"}
+    return json.dumps(known | more, indent=2).encode() + b"\n"
+
+
+# ---------------------------------------------------------------- the rows
+
+
+def _expected(before: Rows) -> dict[str, pd.DataFrame]:
+    """What the rows of the first edition should become, worked out in Python."""
+    ledger = before["ingestions"]
+    named = ledger[ledger["symbol"].notna()].set_index(["object", "generation", "symbol"])["reason"]
+
+    def reasons(rows: pd.DataFrame) -> pd.Series:
+        keys = zip(rows["object"], rows["generation"], rows["symbol"], strict=True)
+        return pd.Series([str(named.get(key)) for key in keys], rows.index)
+
+    def origins(rows: pd.DataFrame) -> list[str]:
+        return ["backfill" if "/backfill-" in name else "live" for name in rows["object"]]
+
+    forecasts, prices, drift = before["forecasts"], before["prices"], before["drift"]
+    roles = {MODEL: "champion", "random-walk": "baseline", "shadow": "shadow"}
+    champion = forecasts["model_name"] == MODEL
+    return {
+        "prices": prices.assign(simulated=reasons(prices) == "simulated"),
+        "forecasts": forecasts.assign(
+            role=forecasts["model_name"].map(roles),
+            model_name=forecasts["model_name"].replace("shadow", MODEL),
+            origin=origins(forecasts),
+            simulated=reasons(forecasts) == "simulated",
+            model_has_seen=champion & reasons(forecasts).str.startswith("backfilled: the model has seen this date"),
+        ),
+        "ingestions": ledger.assign(
+            origin=origins(ledger),
+            simulated=(ledger["reason"] == "simulated").where(ledger["status"] == "forecast", None),
+        ),
+        "drift": drift.drop(columns="note").assign(simulated=drift["note"] == "simulated"),
+        "retrains": before["retrains"].rename(columns={"challenger_version": "candidate_version"}),
+    }
+
+
+def _assert_same_rows(found: pd.DataFrame, wanted: pd.DataFrame, name: str) -> None:
+    assert set(found) == set(wanted), name
+    columns = sorted(found)
+    ours, theirs = (_sorted(rows[columns]) for rows in (found, wanted))
+    pd.testing.assert_frame_equal(ours, theirs, check_dtype=False, obj=name)
+
+
+def _sorted(rows: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Sorted by all columns, measured numbers last; every missing value is None."""
+    rows = rows.rename(columns=names or {})
+    measured = [name for name in rows.columns if pd.api.types.is_float_dtype(rows[name])]
+    keys: list[Any] = [*rows.columns.difference(measured, sort=False), *measured]
+    ordered = rows.sort_values(keys, ignore_index=True, key=_comparable)
+    return ordered.astype(object).where(ordered.notna(), None)
+
+
+def _comparable(column: pd.Series) -> pd.Series:
+    return column.astype(str) if column.dtype == object else column
+
+
+def test_no_row_is_lost_and_each_gets_what_its_texts_said(old: Old) -> None:
+    before = old.tables()
+    app = old.app()
+    made = app.provision()
+    assert {*TABLES, "champion_forecasts", "forecast_history"} <= set(made)
+    for name, wanted in _expected(before).items():
+        _assert_same_rows(app.tables.read(name), wanted, name)
+    forecasts = app.tables.read("forecasts")
+    kinds = forecasts.groupby(["role", "model_name", "model_version", "origin"]).size() // (10 * len(REAL))
+    assert kinds.to_dict() == {
+        ("baseline", "random-walk", "1", "live"): 13,
+        ("baseline", "random-walk", "1", "backfill"): 4,
+        ("champion", MODEL, "1", "live"): 5,
+        ("champion", MODEL, "2", "live"): 8,
+        ("champion", MODEL, "1", "backfill"): 2,
+        ("champion", MODEL, "2", "backfill"): 2,
+        ("shadow", MODEL, "1", "live"): 7,
+    }
+    assert forecasts["model_has_seen"].sum() == 2 * 10 * len(REAL)
+    assert app.tables.read("ingestions")["simulated"].isna().sum() == len(_rejected())
+
+
+def test_a_second_time_changes_nothing(old: Old) -> None:
+    old.app().provision()
+    app = old.app()
+    before = {name: app.tables.read(name) for name in TABLES}
+    assert app.pending() == {}
+    assert app.provision() == []
+    for name, rows in before.items():
+        _assert_same_rows(app.tables.read(name), rows, name)
+
+
+def test_the_keys_of_the_first_edition_are_still_known(old: Old, make_bars: Callable[..., Bars]) -> None:
+    app = old.app()
+    app.provision()
+    file = _files(make_bars)[0]
+    made = file.forecasts().assign(role="champion", origin="live", simulated=False, model_has_seen=False)
+    assert not app.tables.append("forecasts", made, key=_key("forecasts", file))
+    assert not app.tables.append("prices", file.prices().assign(simulated=False), key=_key("prices", file))
+
+
+# ---------------------------------------------------------------- the views
+
+UNCHANGED = ("latest_prices", "indicators", "price_histogram", "predicted_prices", "ingestion_health", "drift_daily")
+BY_ROLE = ("forecast_history", "latest_forecasts", "forecast_scores", "forecast_skill", "coverage", "model_history")
+ADDED = ["role", "origin"]
+
+
+def test_every_view_answers_as_it_did(old: Old) -> None:
+    names = [path.stem for path in sorted((FIRST_EDITION / "views").glob("*.sql"))]
+    assert set(names) == {*UNCHANGED, *BY_ROLE}
+    before = {name: old.first.read(name) for name in names}
+    app = old.app()
+    app.provision()
+    for name in UNCHANGED:
+        _assert_same_answer(app.tables.read(name), before[name], name)
+    for name in BY_ROLE:
+        for role, was in ((Role.CHAMPION, MODEL), (Role.SHADOW, "shadow")):
+            found = app.tables.read(name, {"role": role})
+            wanted = before[name][before[name]["model_name"] == was].assign(model_name=MODEL)
+            _assert_same_answer(found, wanted, f"{name} {role}")
+    for name in ("forecast_history", "latest_forecasts", "forecast_scores"):
+        found = app.tables.read(name, {"role": Role.BASELINE}).drop(columns="model_has_seen", errors="ignore")
+        wanted = before[name][before[name]["model_name"] == "random-walk"].drop(columns="has_seen", errors="ignore")
+        _assert_same_answer(found, wanted, f"{name} baseline")
+
+
+def test_the_champions_forecasts_are_those_that_were_the_champions(old: Old) -> None:
+    history = old.first.read("forecast_history", {"model_name": MODEL})
+    app = old.app()
+    app.provision()
+    _assert_same_answer(app.tables.read("champion_forecasts"), history, "champion_forecasts")
+
+
+def _assert_same_answer(found: pd.DataFrame, wanted: pd.DataFrame, name: str) -> None:
+    assert len(wanted), f"{name} was empty, and so shows nothing"
+    kept = found.drop(columns=ADDED, errors="ignore")
+    ours, theirs = _sorted(kept[sorted(kept)]), _sorted(_today(wanted))
+    assert list(ours) == list(theirs), name
+    assert len(ours) == len(theirs), name
+    for column in ours:
+        if pd.api.types.is_float_dtype(kept[column]):
+            np.testing.assert_allclose(
+                ours[column].astype(float), theirs[column].astype(float), rtol=1e-9, err_msg=f"{name}.{column}"
+            )
+        else:
+            assert list(ours[column]) == list(theirs[column]), f"{name}.{column}"
+
+
+def _today(rows: pd.DataFrame) -> pd.DataFrame:
+    renamed = rows.rename(columns={"has_seen": "model_has_seen"})
+    return renamed[sorted(renamed)]
+
+
+# ---------------------------------------------------------------- the bucket
+
+
+def test_the_pointer_of_the_first_edition_serves_what_it_served(old: Old) -> None:
+    app = old.app()
+    generation = app.models.generation()
+    app.provision()
+    assert app.models.generation() == generation
+    assert app.models.pointer() == Pointer(
+        name=MODEL,
+        version="2",
+        served=(
+            ServedModel(name="random-walk", version="1", role=Role.BASELINE),
+            ServedModel(name=MODEL, version="1", role=Role.SHADOW),
+        ),
+    )
+    served = [(one.model.name, one.model.version, one.role) for one in app.served_models()]
+    assert served == [(MODEL, "2", "champion"), ("random-walk", "1", "baseline"), (MODEL, "1", "shadow")]
+
+
+def test_a_decision_of_the_first_edition_is_read_and_not_carried_out_again(old: Old) -> None:
+    app = old.app()
+    app.provision()
+    decided = recorded_decision(app.models, MODEL, DECIDED, "promotion")
+    assert decided is not None
+    assert (decided.candidate_version, decided.champion_version) == ("2", "1")
+    generation, registry = app.models.generation(), Registry()
+    now = datetime(2023, 8, 21, tzinfo=UTC)
+    assert carry_out(decided, models=app.models, registry=registry, warehouse=app.tables, now=now) == decided
+    assert (app.models.generation(), registry.aliases) == (generation, {})
+    assert len(app.tables.read("retrains")) == len(_retrains())
+
+
+def test_a_decision_that_the_first_edition_only_wrote_down_is_carried_out(old: Old) -> None:
+    app, day = old.app(), date(2023, 8, 21)
+    content = _decision(day, champion_version="2", challenger_version="3")
+    app.models.store.write(f"decisions/{MODEL}/{day}/promotion.json", content)
+    third = shipped_bundle()
+    app.models.write(replace(third, card=third.card.model_copy(update={"version": "3"})))
+    app.provision()
+    registry, now = Registry(), datetime(2023, 8, 21, 23, tzinfo=UTC)
+    again = Decided(
+        day=day, kind="promotion", decision="kept", reason="another run", model_name=MODEL, champion_version="2"
+    )
+    decided = carry_out(again, models=app.models, registry=registry, warehouse=app.tables, now=now)
+    assert (decided.decision, decided.candidate_version) == ("promoted", "3")
+    assert (app.models.pointer().version, app.models.pointer().shadow) == ("3", "2")
+    assert registry.aliases == {CHAMPION_ALIAS: "3"}
+    [row] = app.tables.read("retrains", {"day": day}).to_dict("records")
+    assert (row["decision"], row["candidate_version"]) == ("promoted", "3")
+
+
+# ---------------------------------------------------------------- interruptions
+
+
+def test_an_upgrade_that_fails_at_each_of_its_steps_in_turn_is_finished_by_the_next(old: Old) -> None:
+    before, views = old.tables(), old.first.read("forecast_skill", {"model_name": MODEL})
+    failures = 0
+    for attempt in range(200):
+        try:
+            with old.failing(attempt):
+                old.app().provision()
+            break
+        except TickercastError:
+            failures += 1
+    assert failures > len(TABLES) + len(UNCHANGED) + len(BY_ROLE)
+    app = old.app()
+    assert app.pending() == {}
+    for name, wanted in _expected(before).items():
+        _assert_same_rows(app.tables.read(name), wanted, name)
+    _assert_same_answer(app.tables.read("forecast_skill", {"role": Role.CHAMPION}), views, "forecast_skill")
+
+
+def test_columns_that_were_added_and_not_filled_are_filled(on_duckdb: Old) -> None:
+    before = on_duckdb.tables()
+    with duckdb.connect(on_duckdb.folder / "w.duckdb") as connection:
+        for table, column, kind in (
+            *(("forecasts", name, "VARCHAR") for name in ("role", "origin")),
+            *(("forecasts", name, "BOOLEAN") for name in ("simulated", "model_has_seen")),
+            ("prices", "simulated", "BOOLEAN"),
+            ("drift", "simulated", "BOOLEAN"),
+            ("retrains", "candidate_version", "VARCHAR"),
+            ("ingestions", "origin", "VARCHAR"),
+        ):
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    app = on_duckdb.app()
+    app.provision()
+    for name, wanted in _expected(before).items():
+        _assert_same_rows(app.tables.read(name), wanted, name)
+
+
+@pytest.mark.parametrize("statement", ["ALTER TABLE forecasts ADD", "UPDATE forecasts", "UPDATE retrains", "CREATE"])
+def test_an_upgrade_that_is_killed_leaves_the_first_edition_and_the_next_run_upgrades_it(
+    on_duckdb: Old, statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = on_duckdb.tables()
+    child = os.fork()
+    if not child:
+        try:
+            translate = engine.to_duckdb
+            monkeypatch.setattr(engine, "to_duckdb", lambda text: _kill_at(statement, text) or translate(text))
+            on_duckdb.app().provision()
+        finally:
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    for name, rows in before.items():
+        _assert_same_rows(on_duckdb.first.read(name), rows, name)
+    app = on_duckdb.app()
+    app.provision()
+    for name, wanted in _expected(before).items():
+        _assert_same_rows(app.tables.read(name), wanted, name)
+
+
+def _kill_at(statement: str, text: str) -> None:
+    if any(line.startswith(statement) for line in text.splitlines()):
+        os.kill(os.getpid(), signal.SIGKILL)

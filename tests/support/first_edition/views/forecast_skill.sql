@@ -1,0 +1,106 @@
+-- Whether each model has an edge over the random walk: for all symbols and steps, by symbol, by step, and by both; NULL
+-- in `symbol` or `step` stands for all of them. Simulated bars don't count, nor do dates that the model has seen.
+--
+-- `pinball_ratio` compares the losses of the five stored quantiles with those of the random walk's cone, and `mae_ratio`
+-- the median's error with that of the last close; below 1 is better. The interval is Diebold and Mariano's, for a ratio:
+-- with R the ratio, the sums over a block of `loss - R * walk_loss` are its errors. A block is 28 days of cutoffs over all
+-- symbols, so that it holds horizons that overlap and shocks that symbols share; what neighbouring blocks share enters
+-- with half its weight (Newey and West 1987, one lag). 95 % by Student's t (Cornish and Fisher) with a degree of freedom
+-- for each block but one; below eight blocks there is no verdict.
+CREATE OR REPLACE VIEW forecast_skill AS
+WITH blocks AS (
+  SELECT
+    model_name, symbol, step,
+    CAST(FLOOR(DATE_DIFF(cutoff, DATE '1970-01-01', DAY) / 28) AS INT64) AS block,
+    COUNT(*) AS n,
+    COUNTIF(backfilled) AS backfilled,
+    COUNTIF(inside_80) AS inside_80,
+    COUNTIF(inside_95) AS inside_95,
+    COUNTIF(direction_right) AS direction_right,
+    SUM(loss / scale) AS loss,
+    SUM(walk_loss / scale) AS walk_loss,
+    SUM(absolute_error / last_close / scale) AS error,
+    SUM(walk_error / last_close / scale) AS walk_error
+  FROM forecast_scores
+  WHERE model_name != 'random-walk' AND scale > 0 AND NOT simulated AND NOT has_seen
+  GROUP BY model_name, symbol, step, block
+),
+-- Not a flag that says which: so that a query for one symbol reads no other one's rows.
+with_all_symbols AS (
+  SELECT * FROM blocks
+  UNION ALL
+  SELECT * REPLACE (CAST(NULL AS STRING) AS symbol) FROM blocks
+),
+scoped AS (
+  SELECT
+    model_name,
+    symbol,
+    IF(by_step, step, NULL) AS step,
+    block,
+    SUM(n) AS n,
+    SUM(backfilled) AS backfilled,
+    SUM(inside_80) AS inside_80,
+    SUM(inside_95) AS inside_95,
+    SUM(direction_right) AS direction_right,
+    SUM(loss) AS loss,
+    SUM(walk_loss) AS walk_loss,
+    SUM(error) AS error,
+    SUM(walk_error) AS walk_error
+  FROM with_all_symbols
+  CROSS JOIN UNNEST([FALSE, TRUE]) AS by_step
+  GROUP BY 1, 2, 3, 4
+),
+residuals AS (
+  SELECT
+    *,
+    loss - walk_loss * SAFE_DIVIDE(SUM(loss) OVER scope, SUM(walk_loss) OVER scope) AS residual
+  FROM scoped
+  WINDOW scope AS (PARTITION BY model_name, symbol, step)
+),
+paired AS (
+  SELECT
+    *,
+    IF(LAG(block) OVER scope = block - 1, LAG(residual) OVER scope, 0) AS residual_before
+  FROM residuals
+  WINDOW scope AS (PARTITION BY model_name, symbol, step ORDER BY block)
+),
+measured AS (
+  SELECT
+    model_name, symbol, step,
+    COUNT(*) AS blocks,
+    CAST(SUM(n) AS INT64) AS n,
+    CAST(SUM(backfilled) AS INT64) AS n_backfilled,
+    SAFE_DIVIDE(SUM(loss), SUM(walk_loss)) AS pinball_ratio,
+    SAFE_DIVIDE(SUM(error), SUM(walk_error)) AS mae_ratio,
+    SUM(inside_80) / SUM(n) AS coverage_80,
+    SUM(inside_95) / SUM(n) AS coverage_95,
+    SUM(direction_right) / SUM(n) AS direction,
+    SAFE_DIVIDE(
+      SQRT(SAFE_DIVIDE(COUNT(*), COUNT(*) - 1) * GREATEST(SUM(residual * residual) + SUM(residual * residual_before), 0)),
+      SUM(walk_loss)
+    ) AS error_of_ratio
+  FROM paired
+  GROUP BY model_name, symbol, step
+),
+judged AS (
+  SELECT
+    *,
+    IF(
+      blocks >= 8,
+      error_of_ratio * (1.95996 + 2.37227 / GREATEST(blocks - 1, 1) + 2.8225 / POW(GREATEST(blocks - 1, 1), 2)),
+      NULL
+    ) AS reach
+  FROM measured
+)
+SELECT
+  model_name, symbol, step, n, n_backfilled, blocks, pinball_ratio,
+  pinball_ratio - reach AS pinball_ratio_lo,
+  pinball_ratio + reach AS pinball_ratio_hi,
+  mae_ratio, coverage_80, coverage_95, direction,
+  CASE
+    WHEN reach IS NULL OR pinball_ratio IS NULL THEN 'too early'
+    WHEN pinball_ratio + reach < 1 THEN 'better'
+    WHEN pinball_ratio - reach > 1 THEN 'worse'
+    ELSE 'no edge'
+  END AS verdict
+FROM judged

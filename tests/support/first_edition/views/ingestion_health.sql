@@ -1,0 +1,23 @@
+-- One row a day (UTC): what became of the files that arrived, and how long it took. Quantiles are by nearest rank.
+CREATE OR REPLACE VIEW ingestion_health AS
+WITH ranked AS (
+  SELECT
+    *,
+    DATE(received_at) AS day,
+    ROW_NUMBER() OVER (PARTITION BY DATE(received_at) ORDER BY duration_ms) AS place,
+    COUNT(*) OVER (PARTITION BY DATE(received_at)) AS n
+  FROM ingestions
+)
+SELECT
+  day,
+  COUNT(DISTINCT CONCAT(object, '#', CAST(generation AS STRING))) AS files,
+  CAST(COUNTIF(status = 'forecast') AS INT64) AS forecast,
+  CAST(COUNTIF(status = 'rejected') AS INT64) AS rejected,
+  CAST(COUNTIF(status = 'superseded') AS INT64) AS superseded,
+  CAST(SUM(`rows`) AS INT64) AS bars,
+  MIN(IF(place >= 0.5 * n, duration_ms, NULL)) AS duration_ms_p50,
+  MIN(IF(place >= 0.95 * n, duration_ms, NULL)) AS duration_ms_p95,
+  MAX(duration_ms) AS duration_ms_max,
+  MAX(received_at) AS last_received_at
+FROM ranked
+GROUP BY day
