@@ -353,7 +353,7 @@ def test_the_command_says_where_it_serves_and_becomes_the_server(
     monkeypatch.setattr(launch, "serve", served.append)
     done = CliRunner().invoke(app, ["dashboard", "--port", "8600"])
     assert (done.exit_code, served) == (0, [8600])
-    assert "on http://127.0.0.1:8600" in done.stdout
+    assert "at http://127.0.0.1:8600" in done.stdout
     assert list(workspace.iterdir()) == []
 
 

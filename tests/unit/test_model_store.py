@@ -121,7 +121,7 @@ def test_a_reference_that_is_corrupt_missing_or_was_never_made_is_a_sentence(
 
 def test_a_bundle_whose_reference_was_not_read_is_not_published(models: ModelStore, store: MemoryStore) -> None:
     bundle = make_bundle().referred(to_json(small_reference()))
-    with pytest.raises(BundleError, match="not at hand"):
+    with pytest.raises(BundleError, match="is missing, and its card names one"):
         models.write(Bundle(bundle.onnx, bundle.card))
     assert not store.objects
 
