@@ -96,8 +96,8 @@ class ModelStore:
             self.store.write(CHAMPION, content.encode(), if_generation=replacing)
         except PreconditionFailed as error:
             raise PreconditionFailed(
-                f"Another version came to be served from {self.url} while version {pointer.version} was being chosen, "
-                f"so {pointer.version} is not served. Look at tickercast models, then decide again."
+                f"Another version has been served from {self.url} since version {pointer.version} was chosen, so "
+                f"{pointer.version} is not served. Look at tickercast models, then decide again."
             ) from error
         return bundle
 

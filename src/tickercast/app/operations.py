@@ -207,7 +207,7 @@ class Operations(Models):
 
     def _alerts_say(self) -> str:
         services = [notifier.service for notifier in self.notifiers]
-        return f"go to {', '.join(services)}" if services else "no receivers, so nobody is told"
+        return f"go to {', '.join(services)}" if services else "no receivers, so no alerts are sent"
 
     def _registry_says(self) -> str:
         if not engines.can_train():

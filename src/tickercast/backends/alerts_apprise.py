@@ -42,8 +42,8 @@ class AppriseNotifier:
         if "://" not in url or not self._apprise.add(url):
             scheme = url.partition("://")[0] if "://" in url else ""
             raise UsageError(
-                f"Entry {position} of {_SETTING}{f', a {scheme[:20]}:// URL,' if scheme else ''} is no receiver that "
-                "Apprise knows: URLs such as mailto://… or slack://… were needed, with blanks between them."
+                f"Entry {position} of {_SETTING}{f', a {scheme[:20]}:// URL,' if scheme else ''} is not a receiver "
+                "that Apprise knows: URLs such as mailto://… or slack://… were needed, separated by blanks. Correct it."
             )
         self._server = self._apprise[0]
         if self._server.overflow_mode == apprise.OverflowMode.UPSTREAM:  # unless the URL sets another mode
@@ -68,8 +68,8 @@ class AppriseNotifier:
         )
         if not accepted:
             raise AlertUnavailable(
-                f"{self._described} did not take the message «{title}». It will be sent again; check the receiver "
-                "and the URL."
+                f'{self._described} did not take the message "{title}". It will be sent again; check the receiver '
+                "and its URL."
             )
 
 

@@ -27,5 +27,5 @@ def dashboard(
         return
     url = service.tables.url  # a wrong setting is refused here, and not on the page
     launch.require(port)
-    say(f"dashboard of {url} on http://{launch.ADDRESS}:{port}, Ctrl-C ends it")
+    say(f"dashboard of {url} at http://{launch.ADDRESS}:{port}; press Ctrl-C to stop")
     launch.serve(port)

@@ -239,8 +239,8 @@ def _finish_sent(sent: Iterable[tuple[str, int]], service: "App", wait: float, *
     for name, of_file in found:
         if not of_file:
             complain(
-                f"{name} was sent, and {patience.seconds:.0f} s later nothing is stored of it. Check that the function "
-                f"is deployed and what it logs; look later with tickercast ingestions {name}."
+                f"{name} was sent, and {patience.seconds:.0f} s later nothing is stored for it. Check that the "
+                f"function is deployed and what it logs; look later with tickercast ingestions {name}."
             )
     if any(not of_file or any(entry.status != "forecast" for entry in of_file) for _, of_file in found):
         raise typer.Exit(SOME_FAILED)

@@ -108,7 +108,7 @@ def guarded(command: Callable[[], object]) -> NoReturn:
     except TickercastError as error:
         complain(str(error))
     except OSError as error:
-        complain(f"A file or the output cannot be written: {error.strerror}. Check the disk and the rights.")
+        complain(f"A file or the output cannot be written: {error.strerror}. Check the disk and the permissions.")
     except Exception:  # a fault of our own must not end in a traceback on the user's screen
         with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
             traceback.print_exc(file=file)

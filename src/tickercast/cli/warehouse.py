@@ -83,7 +83,7 @@ def sql_diff() -> None:
         say(f"{how}  {name}")
     if pending:
         raise typer.Exit(SOME_FAILED)
-    say(f"{tables.url} has every table and view as its file states it")
+    say(f"{tables.url} has every table and view as its file defines it")
 
 
 @sql_app.command("apply", epilog="Example: tickercast sql apply")

@@ -35,7 +35,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="top"):
         "Page", list(PAGES), default="Forecast", required=True, key="page", bind="query-params",
         label_visibility="collapsed",
     ))  # fmt: skip
-    if st.button("Refresh", icon=":material/refresh:", help="Ask the warehouse again"):
+    if st.button("Refresh", icon=":material/refresh:", help="Read the warehouse again"):
         st.cache_data.clear()
 title.title(page)
 try:

@@ -166,11 +166,11 @@ class Bundle:
         """Refuse to pass on a bundle whose reference was not read.
 
         Raises:
-            BundleError: the card names one, and it is not at hand.
+            BundleError: the card names one, and it is missing.
         """
         if self.card.reference_sha256 and not self.reference:
             raise BundleError(
-                f"The reference of {self.card.name} {self.card.version} is not at hand, and its card names one. "
+                f"The reference of {self.card.name} {self.card.version} is missing, and its card names one. "
                 "Read the version from the registry."
             )
 
@@ -215,7 +215,7 @@ def check_sha256(kind: str, content: bytes, wanted: str, card: ModelCard) -> Non
     if seen != wanted:
         raise BundleError(
             f"The {kind} file of {card.name} {card.version} has sha256 {seen[:12]}…, and its card says "
-            f"{wanted[:12]}…: the file is corrupt or was exchanged. Publish the version again."
+            f"{wanted[:12]}…: the file is corrupt or was replaced. Publish the version again."
         )
 
 

@@ -88,7 +88,9 @@ class Folder:
         try:
             candidates = sorted(self._path.iterdir()) if self._path.is_dir() else [self._path]
         except OSError as error:
-            raise UsageError(f"The source {self._path} cannot be read: {error.strerror}. Check its rights.") from error
+            raise UsageError(
+                f"The source {self._path} cannot be read: {error.strerror}. Check its permissions."
+            ) from error
         files = [path for path in candidates if path.suffix.lower() in _EXTENSIONS]
         if not files:
             raise UsageError(f"The source {self._path} holds no .csv or .parquet file: one was needed. Check the path.")
@@ -99,7 +101,7 @@ class Folder:
         if len(holding) > 1:
             raise InvalidBars(
                 f"{symbol} is in {holding[0].path.name} and in {holding[1].path.name}: one file was needed. "
-                "Move the other away."
+                "Move one of them away."
             )
         if holding:
             return _bars(symbol, holding[0])
@@ -172,7 +174,7 @@ def _refuse_zones(path: Path, rows: duckdb.DuckDBPyRelation) -> None:
     column = _column(rows, "date")
     if column is not None and "TIME ZONE" in str(rows.types[rows.columns.index(column)]):
         raise InvalidBars(
-            f"{column} is a timestamp with a time zone, of which Parquet does not keep the day: plain "
+            f"{column} is a timestamp with a time zone, whose day Parquet does not keep: plain "
             "dates were needed. Write them with tz_localize(None)"
         )
 

@@ -74,7 +74,7 @@ class Yahoo:
         unasked = [symbol for symbol in symbols if symbol not in answers]
         if unasked:
             advance(len(unasked))
-        return _reading(answers | dict.fromkeys(unasked, _NoAnswer("it was silent to the symbols before")))
+        return _reading(answers | dict.fromkeys(unasked, _NoAnswer("it did not answer for the symbols before")))
 
     def _ask(self, client: "_Client", symbols: Sequence[str]) -> dict[str, _Answer]:
         answers: dict[str, _Answer] = {symbol: _NoAnswer("it was not asked") for symbol in symbols}
@@ -164,7 +164,7 @@ def _reading(answers: Mapping[str, _Answer]) -> Reading:
 
 def _no_answer(symbol: str, missing: _NoAnswer) -> NoRecentBars:
     return NoRecentBars(
-        f"Yahoo gave no bar of {symbol} ({missing.reason}) though it did answer for others. "
+        f"Yahoo gave no bar of {symbol} ({missing.reason}) although it answered for others. "
         f"Run the command again for {symbol}."
     )
 
@@ -183,9 +183,9 @@ def _complete(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return "it sent something else than JSON"
+        return "its answer is not JSON"
     if "Too Many Requests" in str(error):
-        return "it counts too many requests from this address"
+        return "too many requests from this address"
     curl = re.search(r"curl: \(\d+\) (.+?)\.? See http", _one_line(error))
     return curl.group(1) if curl else _one_line(error).rstrip(".")
 
@@ -237,7 +237,7 @@ def _impatient(send: Callable[..., _Response], timed_out: type[Exception]) -> Ca
     def request(method: str, url: str, **options: object) -> _Response:
         host = urlsplit(url).hostname
         if patience.setdefault(host, _PATIENCE_WITH_STRANGERS) <= 0:
-            raise timed_out(f"{host} is silent")
+            raise timed_out(f"{host} does not answer")
         try:
             response = send(method, url, **(options | {"timeout": (_CONNECT_S, _ANSWER_S)}))
         except timed_out:

@@ -177,7 +177,7 @@ class LocalObjectStore:
             yield
         except OSError as error:
             raise StoreUnavailable(
-                f"{self.url} cannot be used: {error.strerror}. Check the folder, its rights and the disk."
+                f"{self.url} cannot be used: {error.strerror}. Check the folder, its permissions and the disk."
             ) from error
 
 

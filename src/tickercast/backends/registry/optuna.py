@@ -82,7 +82,9 @@ class OptunaSearch:
             )
         except (optuna.exceptions.OptunaError, SQLAlchemyError, RuntimeError) as error:
             message = " ".join(str(error).split())[:160]
-            raise UsageError(f"{self.url} holds no studies of this Optuna: {message}. Move the file away.") from error
+            raise UsageError(
+                f"{self.url} holds no studies that this Optuna can read: {message}. Move the file away."
+            ) from error
 
 
 def _run_trial(study: "optuna.Study", count: int, default: Recipe, attempt: Attempt) -> Trial:

@@ -202,7 +202,9 @@ class BigQueryWarehouse:
 
     def _checked(self, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z_]\w{0,199}", name, re.ASCII):
-            raise SchemaMismatch(f"{name!r} was asked of {self.url}: letters, digits and _ make a name. Correct it.")
+            raise SchemaMismatch(
+                f"{name!r} cannot be a name in {self.url}: letters, digits and _ were needed. Correct it."
+            )
         return name
 
     def _applied(self) -> dict[str, str]:
@@ -343,7 +345,7 @@ def _parquet(rows: pd.DataFrame, table: bigquery.Table, url: str) -> bytes:
     if unknown:
         raise SchemaMismatch(
             f"{place} has no column {', '.join(sorted(unknown))}. "
-            "Run any forecast, which adds what sql/tables has come to name."
+            "Run any forecast, which adds the new columns of sql/tables."
         )
     unsupported = [str(column) for column in columns if column.kind not in _ARROW]
     if unsupported:
@@ -363,9 +365,7 @@ def _array(rows: pd.DataFrame, column: Column, table: str) -> pa.Array:
         # Only a timestamp may lose digits: those below the microsecond.
         array = pa.array(values, type=_ARROW[column.kind], from_pandas=True, safe=column.kind != "TIMESTAMP")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise SchemaMismatch(
-            f"What was sent does not fit the column {column} of {table}: {one_line(error)}."
-        ) from error
+        raise SchemaMismatch(f"The rows do not fit the column {column} of {table}: {one_line(error)}.") from error
     if column.required and array.null_count:
         raise SchemaMismatch(
             f"{array.null_count} rows have no value for {column} of {table}. Fill them, or leave them out."
@@ -393,7 +393,7 @@ def _parameter_type(value: Any) -> str:
     for kind, name in _PARAMETERS:
         if isinstance(value, kind):
             return name
-    raise SchemaMismatch(f"{value!r} is no text, number, date or time, and one was needed.")
+    raise SchemaMismatch(f"{value!r} is not a text, number, date or time: one was needed.")
 
 
 def _like_duckdb(rows: pd.DataFrame) -> pd.DataFrame:

@@ -166,12 +166,12 @@ class DuckDBWarehouse:
 
     def _translated(self, error: duckdb.Error) -> TickercastError:
         if isinstance(error, (duckdb.ConstraintException, duckdb.ConversionException, duckdb.BinderException)):
-            return SchemaMismatch(f"What was asked does not fit the tables of {self.url}: {_one_line(error)}.")
+            return SchemaMismatch(f"The request does not fit the tables of {self.url}: {_one_line(error)}.")
         if "not a valid DuckDB" in str(error):
             return UsageError(f"{self._path} is not a DuckDB file: name another in TICKERCAST_WAREHOUSE.")
         if _is_transient(error):
             return WarehouseUnavailable(
-                f"{self.url} has been held by another process for {self._patience_s:.0f} s. Close that one, or wait."
+                f"{self.url} has been held by another process for {self._patience_s:.0f} s. End that process, or wait."
             )
         return WarehouseUnavailable(f"{self.url} does not answer: {_one_line(error)}. Check the disk, then try again.")
 
@@ -245,7 +245,7 @@ def _with_nulls(rows: pd.DataFrame, table: str) -> pa.Table:
     try:
         return pa.Table.from_pandas(rows, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise SchemaMismatch(f"What was sent does not fit the table {table}: {_one_line(error)}.") from error
+        raise SchemaMismatch(f"The rows do not fit the table {table}: {_one_line(error)}.") from error
 
 
 def _is_transient(error: BaseException) -> bool:

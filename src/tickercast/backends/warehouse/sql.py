@@ -130,7 +130,7 @@ def missing_columns(
             for name in known
             if name not in wanted and name not in retired
         ),
-        *(f"{column} was needed and the rows in store have no value for it" for column in missing if column.required),
+        *(f"{column} was needed and the stored rows have no value for it" for column in missing if column.required),
     ]
     if wrong:
         raise SchemaMismatch(

@@ -123,9 +123,9 @@ def _move_pointer(decided: Decided, models: ModelStore, registry: ModelRegistry)
         models.point(wanted, replacing=live)
     elif not served.same_as(wanted):
         raise PreconditionFailed(
-            f"{decided.model_name} {served.version} has come to be served since {decided.champion_version} was "
-            f"{decided.decision} on {decided.day}, and was left alone. Look at tickercast models; the next daily run "
-            "decides again."
+            f"{decided.model_name} {served.version} has been served since {decided.champion_version} was "
+            f"{decided.decision} on {decided.day}, and stays. Look at tickercast models; the next daily run decides "
+            "again."
         )
     if registry.aliased(wanted.name, CHAMPION_ALIAS) != wanted.version:
         registry.set_alias(wanted.name, CHAMPION_ALIAS, wanted.version)

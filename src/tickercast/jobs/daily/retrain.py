@@ -241,7 +241,7 @@ def _decided(
     if contest.comparison is None:
         seen = models.champion().card.trained_through
         reason = (
-            f"no session that neither has seen: the champion was trained through {seen}, the challenger through "
+            f"no session is unseen by both: the champion was trained through {seen}, the challenger through "
             f"{card.trained_through}"
         )
         return kept.model_copy(update={**trained, "reason": reason})

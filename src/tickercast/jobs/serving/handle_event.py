@@ -176,7 +176,7 @@ def _content(event: ObjectFinalized, store: ObjectStore, largest_file: int) -> b
     live = store.generation(event.name)
     if live != event.generation:
         became = f"overwritten by generation {live}" if live else "deleted"
-        advice = "The newer one counts." if live else "Send it again if it is wanted."
+        advice = "The newer one counts." if live else "Send it again if it is needed."
         raise ObjectNotFound(f"{event.name} at generation {event.generation} was {became} before it was read. {advice}")
     _check_size(event.name, event.size, largest_file)
     data = store.read(event.name, generation=event.generation)
@@ -197,7 +197,7 @@ def _series(bars: Bars, as_of: date, min_sessions: int) -> Series:
     if len(known) < min_sessions:
         raise TooFewSessions(
             f"{bars.symbol} has {len(known)} sessions up to {known.cutoff}, and the model needs {min_sessions}. "
-            "Send a longer history."
+            "Send more sessions."
         )
     DAILY.next_steps(bars.symbol, known.cutoff, DAILY.horizon)  # fails here rather than when all others are predicted
     return Series(bars, known)

@@ -65,7 +65,7 @@ class TrainingSet:
         """
         if self.examples.day.max() < recipe.folds * recipe.block:
             raise TooFewSessions(
-                f"The histories have {self.examples.day.max() + 1 + NEEDED} sessions up to {self.trained_through}: "
+                f"The series have {self.examples.day.max() + 1 + NEEDED} sessions up to {self.trained_through}: "
                 f"more than {recipe.folds * recipe.block + NEEDED} were needed to hold some back for validation. "
                 "Give earlier dates."
             )
