@@ -39,7 +39,7 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
         (api.Forbidden,),
         "(?i)rate ?limit",
         StoreUnavailable,
-        "{url} limits the rate of requests: {message}. Wait a minute, then try again.",
+        "{url} is asked too often: {message}. Wait a minute, then try again.",
     ),
     (
         (api.Forbidden,),
