@@ -1,4 +1,4 @@
-"""The reference pages of docs/, from the code that they describe: commands, views and tables, and the library."""
+"""Render the reference pages of docs/ from the code: commands, views and tables, and the library."""
 
 import csv
 import functools
@@ -57,7 +57,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def cli() -> str:
-    """docs/cli.md."""
+    """Render docs/cli.md."""
     parts = [_CLI, *_commands(typer.main.get_command(app), "tickercast")]
     parts += [_FLOWS]
     for name in ("daily", "backfill"):
@@ -69,7 +69,7 @@ def cli() -> str:
 
 
 def flow(name: str) -> ModuleType:
-    """A module of flows/."""
+    """Import a module of flows/."""
     spec = importlib.util.spec_from_file_location(f"flows_{name}", PROJECT / "flows" / f"{name}.py")
     if spec is None or spec.loader is None:
         raise FileNotFoundError(f"flows/{name}.py")
@@ -133,15 +133,15 @@ def _default(param: Any) -> str:
 
 
 def views() -> str:
-    """docs/views.md."""
+    """Render docs/views.md."""
     objects = read_objects(PROJECT / "sql")
     made = [found for found in objects if found.is_view]
     stored = [found for found in objects if not found.is_view]
     listed = table(("view", ""), [(_link(found), _summary(found)) for found in by_name(made)])
     parts = [_VIEWS, "## Views\n", listed, ""]
-    kinds, said = _kinds(objects), _descriptions(stored)
+    kinds, describe = _kinds(objects), _descriptions(stored)
     for found in by_name(made):
-        described = [(f"`{name}`", kind, said(found.name, name)) for name, kind in kinds[found.name]]
+        described = [(f"`{name}`", kind, describe(found.name, name)) for name, kind in kinds[found.name]]
         head = ("column", "type", "description")
         parts += [f"### {found.name}\n", f"{_comment(found)}\n", table(head, described), ""]
     parts += ["## Tables\n"]
@@ -196,19 +196,19 @@ def _kinds(objects: Sequence[SqlObject]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _descriptions(stored: Iterable[SqlObject]) -> Any:
-    """How to describe a column of a view: by its view, by its name in any view, or as in the table it comes from."""
+    """Create the lookup of a view column's description: its own, that of its name in any view, or that of its table."""
     rows = csv.DictReader((PROJECT / "deploy" / "columns.tsv").read_text(encoding="utf-8").splitlines(), delimiter="\t")
     own = {(row["view"], row["column"]): row["description"] for row in rows}
     of_table = {found.name: {column.name: column.description for column in columns(found)} for found in stored}
 
-    def said(view: str, column: str) -> str:
+    def describe(view: str, column: str) -> str:
         text = own.get((view, column)) or own.get(("*", column)) or of_table["forecasts"].get(column)
         text = text or of_table["prices"].get(column)
         if not text:
             raise KeyError(f"{view}.{column} has no description. Add it to deploy/columns.tsv.")
         return _tidy(text)
 
-    return said
+    return describe
 
 
 # ---------------------------------------------------------------- the library
@@ -234,7 +234,7 @@ _USE_CASES = (
 
 
 def api() -> str:
-    """The reference of the library, for docs/library.md."""
+    """Render the reference of the library, for docs/library.md."""
     functions = [library.open, library.read_csv, library.load_model, library.evaluate]
     values = [library.Forecast, Step, library.Bars, Reading, Requested, library.Model, library.Evaluation]
     parts = [text for made in functions for text in (f"### tickercast.{made.__name__}\n", *_function(made))]

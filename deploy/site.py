@@ -1,6 +1,6 @@
-"""A hook of MkDocs: files that belong elsewhere in the repository are pages and pictures of the site, too.
+"""A hook of MkDocs that adds pages and pictures from elsewhere in the repository to the site.
 
-Pages link to them by their place in the repository, so that the links hold wherever a page is read.
+Pages link to them by their path in the repository, so the links work wherever a page is read.
 """
 
 from pathlib import Path
@@ -14,14 +14,14 @@ ELSEWHERE = {
     "../CHANGELOG.md": "changelog.md",
     "../src/tickercast/shipped/models/tickercast-lstm/1/MODEL_CARD.md": "model-card.md",
 }
-"""Links of the pages to files outside docs/, and where the site has them."""
+"""Links to files outside docs/, and the paths of these files in the site."""
 
 INSTEAD = {"../README.md": "index.md"}
 """Links to files outside docs/ that have a counterpart among the pages."""
 
 
 def on_files(files: Files, *, config: Any) -> Files:
-    """Add the files."""
+    """Add the files to the site."""
     for link, place in ELSEWHERE.items():
         made = File.generated(config, place, abs_src_path=str((PROJECT / "docs" / link).resolve()))
         files.append(made)
@@ -29,7 +29,7 @@ def on_files(files: Files, *, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Point the links at them."""
+    """Point the links at the files in the site."""
     for link, place in {**ELSEWHERE, **INSTEAD}.items():
         markdown = markdown.replace(f"]({link}", f"]({place}")
     return markdown
