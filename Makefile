@@ -1,6 +1,6 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows deploy tests benchmarks
@@ -22,14 +22,20 @@ setup-dev: .venv/.dev ## Set up the full environment in .venv: with training, te
 demo: setup ## Forecast MSFT from the bundled sample, beside the closes that followed
 	$(PYTHON) src/main.py MSFT 2012-08-15 --source sample --actual
 
+# The tests of one file share its servers and models, so one worker runs them all; the longest files come first.
 test: setup-dev ## Run every test
-	$(PYTHON) -m pytest --numprocesses 2
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-check: setup-dev ## Run linters, type checker, import rules, the strict build of the site, and tests
+lint: setup-dev
 	.venv/bin/ruff check $(CODE)
 	.venv/bin/ruff format --check $(CODE)
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+quick: lint ## Run linters, type checker, import rules, doctests and the tests of the domain, in half a minute
+	$(PYTHON) -m pytest --numprocesses 2 -q -m "not slow" src/tickercast tests/unit/domain
+
+check: lint ## Run what quick runs, the linters of scripts, the strict build of the site, and every test
 	.venv/bin/shellcheck --external-sources --check-sourced setup.sh deploy/mlflow-server.sh
 	.venv/bin/hadolint Dockerfile
 	$(MAKE) site

@@ -16,7 +16,7 @@ from tickercast.domain.price_files import read_csv, to_csv
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, NoRecentBars, UsageError
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+SHARED = Path(__file__).parents[4] / "shared" / "data"
 HEADER = "Date,Open,High,Low,Close,Adj Close,Volume\n"
 GOOD = "2023-07-20,10,12,9,11,10.5,100\n2023-07-21,11,13,10,12,11.5,200\n"
 
@@ -294,6 +294,7 @@ def mixed_files(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(mixed_files())
 def test_a_symbol_is_read_from_among_others_as_it_is_alone(rows: pd.DataFrame) -> None:
