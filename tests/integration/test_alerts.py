@@ -17,17 +17,19 @@ from tests.support.stand_in import Answer, StandIn
 from typer.testing import CliRunner
 
 from tickercast import engines
+from tickercast.app import App
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
 from tickercast.config import Settings, resource
 from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import HORIZON, QUANTILES
+from tickercast.domain.features import HORIZON
+from tickercast.domain.forecast import QUANTILES, Role, Served
 from tickercast.domain.model_card import CHAMPION
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import AlertUnavailable, StoreUnavailable, UsageError
-from tickercast.jobs.operations import alerts as alert
-from tickercast.jobs.operations import doctor
-from tickercast.jobs.operations.alerts import TOLD, Watched, watch
+from tickercast.jobs.operations import alerts as alert_jobs
+from tickercast.jobs.operations.alerts import SENT, SentAlerts, send_alerts
+from tickercast.model_store import ModelStore
 from tickercast.ports import Notifier
 
 pytest.importorskip("apprise")
@@ -68,24 +70,24 @@ def place(tmp_path: Path) -> Place:
     return made
 
 
-def told_by(*receivers: Receiver) -> Sequence[Notifier]:
+def notifiers_of(*receivers: Receiver) -> Sequence[Notifier]:
     urls = " ".join(receiver.apprise_url for receiver in receivers)
     return engines.notifiers(Settings(alert_urls=urls))
 
 
-def look(place: Place, *receivers: Receiver, now: datetime = NEW_YORK_CLOSED, **known: Any) -> Watched:
-    return watch(
+def check(place: Place, *receivers: Receiver, now: datetime = NEW_YORK_CLOSED, **known: Any) -> SentAlerts:
+    return send_alerts(
         store=place.store,
-        models=place.store,
+        models=ModelStore(place.store, resource("shipped")),
         warehouse=place.warehouse,
-        notifiers=told_by(*receivers),
+        notifiers=notifiers_of(*receivers),
         now=now,
         **known,
     )
 
 
-def titles(watched: Watched) -> list[str]:
-    return [found.title for found in watched.found]
+def titles(sent: SentAlerts) -> list[str]:
+    return [found.title for found in sent.found]
 
 
 def rejected(place: Place, name: str = "ohlc/2023-07-21/MSFT.csv") -> None:
@@ -96,68 +98,68 @@ def forecast(place: Place, bars: Bars) -> None:
     place.handle(place.upload(f"ohlc/{bars.cutoff}/{bars.symbol}.csv", to_csv([bars])))
 
 
-def test_the_first_look_tells_and_the_second_is_quiet(place: Place, receiver: Receiver) -> None:
+def test_the_first_check_sends_and_the_second_is_quiet(place: Place, receiver: Receiver) -> None:
     rejected(place)
-    first = look(place, receiver, watchlist=["MSFT"])
+    first = check(place, receiver, watchlist=["MSFT"])
     assert titles(first)[:2] == [
         f"ohlc/2023-07-21/MSFT.csv#{place.store.generation('ohlc/2023-07-21/MSFT.csv')} was rejected",
         "MSFT has no current forecast",
     ]
-    second = look(place, receiver, watchlist=["MSFT"])
+    second = check(place, receiver, watchlist=["MSFT"])
     assert (second.found, second.news) == (first.found, [])
     (message,) = receiver.messages
     assert (message["type"], message["title"]) == ("warning", "tickercast: 3 new")
     assert "tickercast-lstm 1 is served" in message["message"]
 
 
-def test_that_something_is_over_is_told_once(place: Place, receiver: Receiver, make_bars: Any) -> None:
+def test_that_something_is_over_is_sent_once(place: Place, receiver: Receiver, make_bars: Any) -> None:
     rejected(place)
-    look(place, receiver, watchlist=["MSFT"])
+    check(place, receiver, watchlist=["MSFT"])
     forecast(place, make_bars("MSFT"))
     for _ in range(3):
-        assert titles(look(place, receiver, watchlist=["MSFT"])) == ["tickercast-lstm 1 is served"]
+        assert titles(check(place, receiver, watchlist=["MSFT"])) == ["tickercast-lstm 1 is served"]
     assert [message["title"] for message in receiver.messages] == ["tickercast: 3 new", "tickercast: 2 over"]
     assert receiver.messages[1]["type"] == "success"
 
 
-def test_a_receiver_that_fails_loses_nothing_and_the_other_is_not_told_twice(place: Place, receiver: Receiver) -> None:
+def test_a_receiver_that_fails_loses_nothing_and_the_other_gets_nothing_twice(place: Place, receiver: Receiver) -> None:
     deaf = Receiver()
     deaf.status = 500
     rejected(place)
     try:
         for _ in range(2):
             with pytest.raises(AlertUnavailable, match=r"entry 2 of TICKERCAST_ALERT_URLS\) did not take"):
-                look(place, receiver, deaf)
+                check(place, receiver, deaf)
         assert len(receiver.messages) == 1
         deaf.status = 200
-        look(place, receiver, deaf)
-        look(place, receiver, deaf)
+        check(place, receiver, deaf)
+        check(place, receiver, deaf)
     finally:
         deaf.close()
     assert [message["message"] for message in deaf.messages] == [receiver.messages[0]["message"]]
 
 
-def test_a_receiver_that_is_named_later_is_told_what_is_open(place: Place, receiver: Receiver) -> None:
+def test_a_receiver_that_is_named_later_gets_what_is_open(place: Place, receiver: Receiver) -> None:
     rejected(place)
-    look(place, receiver)
+    check(place, receiver)
     late = Receiver()
     try:
-        look(place, receiver, late)
+        check(place, receiver, late)
     finally:
         late.close()
     assert [len(each.messages) for each in (receiver, late)] == [1, 1]
 
 
-def test_a_file_that_fails_again_is_told_again_and_one_that_is_deleted_is_over(
+def test_a_file_that_fails_again_is_sent_again_and_one_that_is_deleted_is_over(
     place: Place, receiver: Receiver
 ) -> None:
     name = "ohlc/2023-07-21/MSFT.csv"
     rejected(place, name)
-    look(place, receiver)
+    check(place, receiver)
     rejected(place, name)
-    look(place, receiver)
+    check(place, receiver)
     place.store.delete(name, generation=place.store.generation(name))
-    look(place, receiver)
+    check(place, receiver)
     assert [message["title"] for message in receiver.messages] == [
         "tickercast: 2 new",
         "tickercast: 1 changed",
@@ -170,33 +172,33 @@ def test_one_bad_symbol_of_a_batch_is_open_until_that_symbol_is_forecast(
 ) -> None:
     batch = [make_bars("AAPL"), make_bars("MSFT", sessions=50)]
     place.handle(place.upload("ohlc/2023-07-21/batch-0001.csv", to_csv(batch)))
-    assert "MSFT has 50 sessions" in look(place).found[0].text
+    assert "MSFT has 50 sessions" in check(place).found[0].text
     forecast(place, make_bars("AAPL", seed=2))
-    assert len(look(place).found) == 2
+    assert len(check(place).found) == 2
     forecast(place, make_bars("MSFT"))
-    assert titles(look(place)) == ["tickercast-lstm 1 is served"]
+    assert titles(check(place)) == ["tickercast-lstm 1 is served"]
 
 
 def test_a_symbol_is_stale_from_the_close_of_a_session_that_was_not_forecast(place: Place, make_bars: Any) -> None:
     forecast(place, make_bars("MSFT"))  # from Friday
     monday = datetime(2023, 7, 24, 19, 59, tzinfo=UTC)
-    assert titles(look(place, now=monday, watchlist=["MSFT"])) == ["tickercast-lstm 1 is served"]
-    closed = look(place, now=monday + timedelta(minutes=1), watchlist=["MSFT", "ETH-USD"])
+    assert titles(check(place, now=monday, watchlist=["MSFT"])) == ["tickercast-lstm 1 is served"]
+    closed = check(place, now=monday + timedelta(minutes=1), watchlist=["MSFT", "ETH-USD"])
     assert titles(closed)[:2] == ["MSFT has no current forecast", "ETH-USD has no current forecast"]
-    later = look(place, now=monday + timedelta(days=7), watchlist=["MSFT"]).found[0]
+    later = check(place, now=monday + timedelta(days=7), watchlist=["MSFT"]).found[0]
     assert (later.severity, later.title) == ("failure", "MSFT has had no forecast for a week")
 
 
 def test_a_failed_flow_stays_open_until_one_is_known_to_have_gone_well(place: Place, receiver: Receiver) -> None:
-    look(place, receiver, flow_failure="train: the disk is full")
-    look(place, receiver)  # by hand, knowing nothing of the flow
-    look(place, receiver, flow_failure="")
+    check(place, receiver, flow_failure="train: the disk is full")
+    check(place, receiver)  # by hand, knowing nothing of the flow
+    check(place, receiver, flow_failure="")
     assert [message["title"] for message in receiver.messages] == ["tickercast: 2 new", "tickercast: 1 over"]
     assert receiver.messages[0]["type"] == "failure"
 
 
-def test_another_champion_is_told_with_the_reason(place: Place, receiver: Receiver) -> None:
-    look(place, receiver)
+def test_another_champion_is_sent_with_the_reason(place: Place, receiver: Receiver) -> None:
+    check(place, receiver)
     place.store.write(CHAMPION, b'{"name": "tickercast-lstm", "version": "2"}')
     decided = {
         "day": [AT.date()], "kind": ["promotion"], "decision": ["promoted"], "reason": ["ratio 0.980"],
@@ -204,7 +206,7 @@ def test_another_champion_is_told_with_the_reason(place: Place, receiver: Receiv
         "champion_version": ["1"], "candidate_version": ["2"], "origins": [500], "created_at": [AT],
     }  # fmt: skip
     place.warehouse.append("retrains", pd.DataFrame(decided), key="retrains/1")
-    look(place, receiver)
+    check(place, receiver)
     assert receiver.messages[1]["message"] == "info: tickercast-lstm 2 is served. promoted: ratio 0.980"
 
 
@@ -212,23 +214,23 @@ def test_the_newest_report_of_drift_counts(place: Place) -> None:
     def report(day: datetime, score: float) -> pd.DataFrame:
         row = {
             "day": day.date(), "kind": "input", "name": "sigma_20", "method": "psi", "score": score, "threshold": 0.1,
-            "drifted": score > 0.1,
+            "drifted": score > 0.1, "simulated": False,
             "model_name": "tickercast-lstm", "model_version": "1", "report": "drift/1.html", "created_at": day,
         }  # fmt: skip
         return pd.DataFrame([row])
 
     place.warehouse.append("drift", report(AT, 0.3), key="drift/1")
-    found = look(place).found[0]
+    found = check(place).found[0]
     assert found.title == "The inputs have drifted"
     assert found.text == (
         "2023-07-22: 1 of 1 are beyond their threshold, sigma_20 furthest with 0.3 of 0.1. The report is drift/1.html."
     )
     place.warehouse.append("drift", report(AT + timedelta(days=1), 0.05), key="drift/2")
-    assert titles(look(place)) == ["tickercast-lstm 1 is served"]
+    assert titles(check(place)) == ["tickercast-lstm 1 is served"]
 
 
 class Scaled(Champion):
-    """Knows the walk of `make_history`, and takes its steps for so many times as wide."""
+    """Knows the walk of `make_bars`, and takes its steps to be so many times as wide."""
 
     def __init__(self, factor: float) -> None:
         self._factor = factor
@@ -242,28 +244,28 @@ class Scaled(Champion):
 @pytest.mark.parametrize(("factor", "symbols", "said"), [
     (0.3, 100, "too narrow"), (1.0, 100, ""), (3.0, 100, "too wide"), (3.0, 99, ""),
 ])  # fmt: skip
-def test_intervals_that_mislead_are_told_once_enough_origins_are_resolved(
+def test_intervals_that_mislead_are_an_alert_once_enough_origins_are_resolved(
     place: Place, make_bars: Any, factor: float, symbols: int, said: str
 ) -> None:
-    place.predictors = lambda: [Scaled(factor)]
+    place.served = lambda: [Served(Scaled(factor), Role.CHAMPION)]
     whole = [make_bars(f"S{number}", last=date(2023, 8, 4), seed=number) for number in range(symbols)]
     place.now = NEW_YORK_CLOSED
     known = [bars.until(date(2023, 7, 21)) for bars in whole]
     place.handle(place.upload("ohlc/2023-07-21/batch-0001.csv", to_csv(known)))
     place.handle(place.upload("ohlc/2023-08-04/batch-0001.csv", to_csv(whole)))
-    found = [each.title for each in look(place).found if each.kind == "coverage"]
+    found = [each.title for each in check(place).found if each.kind == "coverage"]
     assert found == ([f"The champion's 80% intervals are {said}"] if said else [])
 
 
-def test_that_the_warehouse_is_down_is_told_and_closes_nothing(
+def test_that_the_warehouse_is_down_is_sent_and_closes_nothing(
     place: Place, receiver: Receiver, tmp_path: Path
 ) -> None:
     rejected(place)
-    look(place, receiver)
+    check(place, receiver)
     there, place.warehouse = place.warehouse, DuckDBWarehouse(tmp_path / "bucket", resource("sql"), patience_s=0.1)
-    look(place, receiver)
+    check(place, receiver)
     place.warehouse = there
-    look(place, receiver)
+    check(place, receiver)
     assert [message["title"] for message in receiver.messages] == [
         "tickercast: 2 new",
         "tickercast: 1 new",
@@ -272,40 +274,40 @@ def test_that_the_warehouse_is_down_is_told_and_closes_nothing(
     assert "failure: The warehouse does not answer" in receiver.messages[1]["message"]
 
 
-def test_two_who_look_at_once_may_both_tell_and_neither_record_is_lost(
+def test_of_two_checks_at_once_both_may_send_and_neither_record_is_lost(
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = Receiver()
-    deliver = alert._deliver
+    deliver = alert_jobs._deliver
 
     def meanwhile(notifier: Notifier, news: Any) -> None:
-        monkeypatch.setattr(alert, "_deliver", deliver)
-        look(place, receiver, other, watchlist=["MSFT"])
+        monkeypatch.setattr(alert_jobs, "_deliver", deliver)
+        check(place, receiver, other, watchlist=["MSFT"])
         deliver(notifier, news)
 
     try:
-        monkeypatch.setattr(alert, "_deliver", meanwhile)
-        look(place, receiver, watchlist=["MSFT"])
+        monkeypatch.setattr(alert_jobs, "_deliver", meanwhile)
+        check(place, receiver, watchlist=["MSFT"])
         assert [len(each.messages) for each in (receiver, other)] == [2, 1]
-        look(place, receiver, other, watchlist=["MSFT"])
+        check(place, receiver, other, watchlist=["MSFT"])
         assert [len(each.messages) for each in (receiver, other)] == [2, 1]
     finally:
         other.close()
 
 
-def test_a_record_that_cannot_be_read_or_written_makes_it_be_told_again(
+def test_alerts_whose_record_cannot_be_read_or_written_are_sent_again(
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place.store.write(TOLD, b"{")
-    look(place, receiver)
-    assert look(place, receiver).news == []
+    place.store.write(SENT, b"{")
+    check(place, receiver)
+    assert check(place, receiver).news == []
 
     def down(*_: Any, **__: Any) -> int:
         raise StoreUnavailable("The bucket is down.")
 
     monkeypatch.setattr(place.store, "generation", down)
     with pytest.raises(StoreUnavailable):
-        look(place, receiver, flow_failure="The bucket is down.")
+        check(place, receiver, flow_failure="The bucket is down.")
     assert "The daily flow failed" in receiver.messages[1]["message"]
 
 
@@ -319,18 +321,20 @@ def test_two_receivers_that_differ_in_their_secrets_only_are_two() -> None:
 def test_secrets_are_never_shown(
     place: Place, receiver: Receiver, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    settings = Settings(alert_urls=receiver.apprise_url)
+    settings = Settings(
+        alert_urls=receiver.apprise_url, bucket=place.store.url, warehouse=place.warehouse.url, source="simulated"
+    )
     receiver.status = 500
     with caplog.at_level(logging.DEBUG), pytest.raises(AlertUnavailable) as refusal:
-        look(place, receiver)
+        check(place, receiver)
     receiver.status = 200
-    look(place, receiver)
+    check(place, receiver)
     with pytest.raises(UsageError) as wrong:
         engines.notifiers(Settings(alert_urls=f"bad://user:{SECRET}@host"))
-    says = [doctor._alerts_say(settings)]
-    shown = [repr(settings), str(refusal.value), str(wrong.value), caplog.text, *capfd.readouterr(), *says]
-    assert SECRET not in " ".join(shown) + place.store.read(TOLD).decode()
-    assert says == ["tells JSON"]
+    [answer] = [check.answer for check in App(settings).doctor() if check.name == "alerts"]
+    shown = [repr(settings), str(refusal.value), str(wrong.value), caplog.text, *capfd.readouterr(), answer]
+    assert SECRET not in " ".join(shown) + place.store.read(SENT).decode()
+    assert answer == "go to JSON"
 
 
 def test_the_command_lists_and_sends(workspace: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,10 +343,10 @@ def test_the_command_lists_and_sends(workspace: Path, receiver: Receiver, monkey
     assert listed.exit_code == 1
     assert "MSFT has no current forecast" in listed.output
     refused = CliRunner().invoke(app, ["alerts", "--send"])
-    assert "TICKERCAST_ALERT_URLS names nobody" in str(refused.exception)
+    assert "TICKERCAST_ALERT_URLS is empty" in str(refused.exception)
     monkeypatch.setenv("TICKERCAST_ALERT_URLS", receiver.apprise_url)
     sent = CliRunner().invoke(app, ["alerts", "--watchlist", "watchlist.txt", "--send"])
-    assert "told JSON: 1 new" in sent.output
+    assert "sent to JSON: 1 new" in sent.output
     again = CliRunner().invoke(app, ["alerts", "--watchlist", "watchlist.txt", "--send"])
     assert "Nothing is new" in again.output
     assert len(receiver.messages) == 1

@@ -1,4 +1,4 @@
-"""Forecasts for the past: through the same job, by models that have not seen the date, and once."""
+"""Backfills: forecasts of past sessions, through the same job, by models that have not seen the date, and once."""
 
 import functools
 import os
@@ -13,22 +13,25 @@ from typing import Any
 import pandas as pd
 import pytest
 from tests.support.place import Champion, Place, RandomWalk
-from tickercast.jobs.champion.model_store import point_champion, write_bundle
+from tests.support.trading import shipped_bundle
 
 from tickercast import engines
 from tickercast.backends.market_data.folder import Folder
 from tickercast.backends.object_store.local import LocalObjectStore
-from tickercast.domain.bars import SIMULATED, Bars
-from tickercast.domain.forecast import Predictor
-from tickercast.domain.model_card import HAS_SEEN, Bundle
+from tickercast.config import resource
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Origin, Predictor, Role, Served
+from tickercast.domain.model_card import Bundle, Pointer
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import StoreUnavailable, UsageError
-from tickercast.jobs.requests.backfill import Made, Part, Plan, plan, send
-from tickercast.jobs.serving.past_models import PastModels
+from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part, plan_backfill, send_part
+from tickercast.jobs.serving.past_models import Lineup, PastModels
+from tickercast.model_store import ModelStore
 
 NOW = datetime(2023, 8, 1, tzinfo=UTC)
 FIRST, LAST = date(2023, 7, 3), date(2023, 7, 14)  # nine sessions: the fourth is a holiday
 FLOW = Path(__file__).parents[2] / "flows" / "backfill.py"
+HAS_SEEN = "the model has seen this date"
 
 MakeFolder = Callable[..., Path]
 
@@ -49,12 +52,12 @@ class Backfill:
         self.store = Answered(folder / "bucket", self.place)
         self.source: Any = Folder(source)
 
-    def plan(self, *symbols: str, first: date = FIRST, last: date = LAST, **more: Any) -> Plan:
-        return plan(symbols, first, last, warehouse=self.place.warehouse, now=NOW, **more)
+    def plan(self, *symbols: str, first: date = FIRST, last: date = LAST, **more: Any) -> BackfillPlan:
+        return plan_backfill(symbols, first, last, warehouse=self.place.warehouse, now=NOW, **more)
 
-    def run(self, *symbols: str, **more: Any) -> list[Made]:
+    def run(self, *symbols: str, **more: Any) -> list[Backfilled]:
         ports = {"source": self.source, "store": self.store, "warehouse": self.place.warehouse}
-        return [made for part in self.plan(*symbols, **more).parts for made in send(part, **ports, now=NOW)]
+        return [made for part in self.plan(*symbols, **more).parts for made in send_part(part, **ports, now=NOW)]
 
 
 @pytest.fixture
@@ -68,7 +71,9 @@ def test_every_session_is_forecast_from_by_all_models_and_accounted_for(backfill
     forecasts = backfill.place.warehouse.read("forecasts")
     assert sorted(forecasts["cutoff"].dt.date.unique())[0] == FIRST
     assert len(forecasts) == 9 * 2 * 2 * 10
-    assert len(backfill.place.warehouse.read("ingestions")) == 18
+    assert set(forecasts["origin"]) == {Origin.BACKFILL}
+    ledger = backfill.place.warehouse.read("ingestions")
+    assert list(ledger["origin"]) == [Origin.BACKFILL] * 18
     scores = backfill.place.warehouse.read("forecast_scores")
     assert len(scores)
     assert scores["backfilled"].all()
@@ -90,7 +95,7 @@ def test_a_session_that_was_forecast_at_the_time_is_left_alone(backfill: Backfil
     assert FIRST not in {day for part in backfill.plan("MSFT").parts for day, _ in part.origins}
 
 
-def test_a_backfill_that_was_stopped_is_gone_on_with_and_leaves_nothing_behind(
+def test_a_backfill_that_was_stopped_is_resumed_and_leaves_nothing_behind(
     backfill: Backfill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handle, calls = backfill.place.handle, iter([None, None, StoreUnavailable("It was stopped.")])
@@ -119,7 +124,7 @@ def test_sessions_that_have_not_closed_and_unknown_exchanges_are_left_out(backfi
 
 
 def test_dates_in_the_wrong_order_are_a_sentence(backfill: Backfill) -> None:
-    with pytest.raises(UsageError, match="Exchange them"):
+    with pytest.raises(UsageError, match="Swap them"):
         backfill.plan("MSFT", first=LAST, last=FIRST)
 
 
@@ -147,10 +152,12 @@ def test_a_part_fetches_its_bars_once(backfill: Backfill, monkeypatch: pytest.Mo
     assert fetched == [("MSFT", "AAPL")]
 
 
-def test_made_up_bars_keep_their_mark(backfill: Backfill) -> None:
+def test_simulated_bars_keep_their_mark(backfill: Backfill) -> None:
     backfill.source = engines.market_data("simulated")
     made = backfill.run("MSFT", every=4, simulated=True)
-    assert {each.reason for each in made} == {SIMULATED}
+    assert {each.status for each in made} == {"forecast"}
+    for table in ("prices", "forecasts", "ingestions"):
+        assert backfill.place.warehouse.read(table)["simulated"].all(), table
     assert backfill.place.warehouse.read("latest_prices")["simulated"].all()
     assert sum(map(len, backfill.plan("MSFT", every=4).parts)) == 3
 
@@ -164,7 +171,7 @@ def test_hindsight_replaces_neither_the_prices_nor_the_forecasts_of_the_time(
     views = ("latest_prices", "latest_forecasts", "forecast_history")
     before = {name: place.warehouse.read(name, {"symbol": "MSFT"}) for name in views}
     ports = {"source": backfill.source, "store": backfill.store, "warehouse": place.warehouse}
-    send(Part(("MSFT",), ((FIRST, ("MSFT",)), (LAST, ("MSFT",)))), **ports, now=NOW)
+    send_part(Part(("MSFT",), ((FIRST, ("MSFT",)), (LAST, ("MSFT",)))), **ports, now=NOW)
     order = {"latest_prices": ["session_date"]}
     for name in views:
         after = place.warehouse.read(name, {"symbol": "MSFT"})
@@ -184,7 +191,7 @@ def test_hindsight_replaces_neither_the_prices_nor_the_forecasts_of_the_time(
 
 @functools.cache
 def shipped() -> Bundle:
-    return engines.shipped_bundle()
+    return shipped_bundle()
 
 
 class Versions:
@@ -192,23 +199,26 @@ class Versions:
 
     def __init__(self, folder: Path) -> None:
         self.store = LocalObjectStore(folder / "models")
+        self.models = ModelStore(self.store, resource("shipped"))
         self.loaded: list[str] = []
         self.champion = ""
 
     def publish(self, version: str, through: date) -> None:
         card = shipped().card.model_copy(update={"version": version, "trained_through": through})
-        write_bundle(self.store, replace(shipped(), card=card))
-        point_champion(self.store, card.name, version)
+        self.models.write(replace(shipped(), card=card))
+        self.models.point(Pointer(name=card.name, version=version))
         self.champion = version
 
     def load(self, bundle: Bundle) -> Predictor:
         self.loaded.append(bundle.card.version)
         return self._model(bundle.card.version)
 
-    def served(self) -> Sequence[Predictor]:
-        shadow = Champion()
-        shadow.name = "shadow"
-        return [self._model(self.champion), RandomWalk(), shadow]
+    def served(self) -> Sequence[Served]:
+        return [
+            Served(self._model(self.champion), Role.CHAMPION),
+            Served(RandomWalk(), Role.BASELINE),
+            Served(self._model("1"), Role.SHADOW),
+        ]
 
     def _model(self, version: str) -> Champion:
         model = Champion()
@@ -231,51 +241,58 @@ def versions(tmp_path: Path) -> Versions:
         (date(2019, 1, 1), "3", "backfilled: tickercast-lstm 3 was trained through 2018-12-31"),
         (date(2018, 12, 31), "2", "backfilled: tickercast-lstm 2 was trained through 2015-12-31"),
         (date(2011, 1, 3), "1", "backfilled: tickercast-lstm 1 was trained through 2010-12-31"),
-        (date(2010, 12, 31), "3", f"{HAS_SEEN}, tickercast-lstm 3 was trained through 2018-12-31"),
+        (date(2010, 12, 31), "3", f"{HAS_SEEN}: tickercast-lstm 3 was trained through 2018-12-31"),
     ],
 )
 def test_the_newest_version_that_has_not_seen_the_origin_forecasts_or_else_the_champion_is_labelled(
     versions: Versions, origin: date, version: str, note: str
 ) -> None:
-    models, said = PastModels(versions.store, versions.served, versions.load)(origin)
-    assert [(model.name, model.version) for model in models] == [("tickercast-lstm", version), ("random-walk", "1")]
-    assert said == note
+    lineup = PastModels(versions.models, versions.served, versions.load)(origin)
+    assert [(served.model.name, served.model.version, served.role) for served in lineup.models] == [
+        ("tickercast-lstm", version, Role.CHAMPION),
+        ("random-walk", "1", Role.BASELINE),
+    ]
+    assert lineup.note == note
+    assert lineup.champion_has_seen == note.startswith(HAS_SEEN)
 
 
 def test_a_version_is_loaded_once_and_one_that_is_published_later_is_found(versions: Versions) -> None:
-    past = PastModels(versions.store, versions.served, versions.load)
+    past = PastModels(versions.models, versions.served, versions.load)
     for _ in range(2):
         past(date(2016, 1, 4))
     assert versions.loaded == ["2"]
     versions.publish("4", date(2012, 12, 31))
-    assert past(date(2016, 1, 4))[0][0].version == "4"
+    assert past(date(2016, 1, 4)).models[0].model.version == "4"
 
 
 def test_the_label_reaches_the_ledger_and_the_report(backfill: Backfill, versions: Versions) -> None:
-    backfill.place.past = PastModels(versions.store, versions.served, versions.load)
+    backfill.place.past = PastModels(versions.models, versions.served, versions.load)
     (made,) = backfill.run("MSFT", first=LAST)
-    assert not made.has_seen
+    assert not made.model_has_seen
     versions.publish("4", date(2023, 7, 31))
     for version in ("1", "2", "3"):
         card = f"models/{shipped().card.name}/{version}/model.json"
         versions.store.delete(card, generation=versions.store.generation(card))
-    backfill.place.past = PastModels(versions.store, versions.served, versions.load)
+    backfill.place.past = PastModels(versions.models, versions.served, versions.load)
     (made,) = backfill.run("AAPL", first=LAST)
-    assert made.has_seen
+    assert made.model_has_seen
     ledger = backfill.place.warehouse.read("ingestions", {"symbol": "AAPL"})
-    assert list(ledger["reason"]) == [f"{HAS_SEEN}, tickercast-lstm 4 was trained through 2023-07-31"]
+    assert list(ledger["reason"]) == [f"{HAS_SEEN}: tickercast-lstm 4 was trained through 2023-07-31"]
     assert list(ledger["model_version"]) == ["4"]
 
 
 @pytest.mark.parametrize("has_seen", [False, True])
 def test_what_the_model_has_seen_shows_no_skill(backfill: Backfill, has_seen: bool) -> None:
-    backfill.place.past = lambda _: ([Champion(), RandomWalk()], HAS_SEEN if has_seen else "backfilled: by another")
+    models = [Served(Champion(), Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
+    backfill.place.past = lambda _: Lineup(models, champion_has_seen=has_seen)
     backfill.run("MSFT")
     warehouse = backfill.place.warehouse
-    assert warehouse.read("forecast_scores")["has_seen"].eq(has_seen).all()
+    champion = {"role": Role.CHAMPION}
+    assert warehouse.read("forecast_scores", champion)["model_has_seen"].eq(has_seen).all()
+    assert not warehouse.read("forecast_scores", {"role": Role.BASELINE})["model_has_seen"].any()
     for view in ("forecast_skill", "coverage"):
-        assert warehouse.read(view).empty is has_seen
-    assert (warehouse.read("model_history")["n_scored"].sum() == 0) == has_seen
+        assert warehouse.read(view, champion).empty is has_seen
+    assert (warehouse.read("model_history", champion)["n_scored"].sum() == 0) == has_seen
 
 
 # ---------------------------------------------------------------- the flow
@@ -294,8 +311,8 @@ def test_the_flow_backfills_on_two_dask_workers_and_then_has_nothing_left_to_do(
     words = ("MSFT", "--from", "2012-01-03", "--to", "2012-04-30", "--every", "2", "--source", "sample")
     first = flow(workspace, *words, "--dask", "--workers", "2")
     assert first.returncode == 0, first.stderr
-    assert f"41 forecasts: {HAS_SEEN}, tickercast-lstm 1 was trained through 2018-12-31" in first.stdout
-    assert "shows nothing of its skill" in first.stderr
+    assert f"41 forecasts: {HAS_SEEN}: tickercast-lstm 1 was trained through 2018-12-31" in first.stdout
+    assert "show nothing of its skill" in first.stderr
     assert "distributed" not in first.stderr
     again = flow(workspace, *words)
     assert again.stdout.splitlines()[-1] == "Nothing is left to do."

@@ -1,4 +1,4 @@
-"""Many symbols: several files, one event each, and a run that goes on where it was stopped."""
+"""Many symbols: several files, one event each, and a run that resumes where it was stopped."""
 
 import json
 from collections.abc import Callable
@@ -15,8 +15,9 @@ from tickercast import config, engines
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import app
 from tickercast.errors import FunctionUnavailable, StoreUnavailable
+from tickercast.jobs.requests import request_forecast as requesting
 from tickercast.jobs.requests import upload as uploading
-from tickercast.jobs.requests.results import collect_all
+from tickercast.jobs.requests.results import read_all_results
 from tickercast.jobs.requests.resume import forecast_before
 from tickercast.jobs.requests.upload import Upload
 
@@ -27,8 +28,9 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The main command with made-up bars for the symbols of a file, three in a batch."""
-    monkeypatch.setattr(uploading, "BATCH", 3)
+    """The main command with simulated bars for the symbols of a file, three in a batch."""
+    for module in (uploading, requesting):
+        monkeypatch.setattr(module, "BATCH", 3)
 
     def call(*words: str, symbols: list[str] = SYMBOLS) -> Result:
         (workspace / "symbols.txt").write_text("\n".join(symbols))
@@ -81,9 +83,9 @@ def test_bad_symbols_are_reported_at_the_end_and_the_others_are_forecast(run: Ru
     assert "'../x' is not a symbol" in done.stderr
 
 
-def test_a_run_that_was_stopped_says_how_far_it_came_and_the_same_command_goes_on(run: Run, stopped: Result) -> None:
+def test_a_run_that_was_stopped_says_how_far_it_came_and_the_same_command_resumes_it(run: Run, stopped: Result) -> None:
     assert isinstance(stopped.exception, StoreUnavailable)
-    assert "3 of 7 symbols were sent. The same command goes on" in stopped.stderr
+    assert "3 of 7 symbols were sent. The same command sends the others." in stopped.stderr
     assert list(ledger()["symbol"]) == SYMBOLS[:3]
     done = run()
     assert done.exit_code == 0
@@ -121,6 +123,8 @@ def answered(
         "symbol": "MSFT",
         "status": "forecast",
         "reason": None,
+        "origin": "live",
+        "simulated": False,
         "rows": 400,
     }
     row |= {"received_at": datetime(2023, 7, 21, 21, tzinfo=UTC), "duration_ms": 1.0} | columns
@@ -144,24 +148,22 @@ def test_what_was_forecast_for_the_date_is_found_in_its_newest_file(tmp_path: Pa
     [
         {"status": "rejected"},
         {"symbol": "META"},
-        {"reason": "simulated"},
+        {"simulated": True},
         {"name": "ohlc/2023-07-20/batch-0001.csv"},
         {"name": "elsewhere.csv"},
         {"received_at": datetime(2023, 7, 21, 19, 59, tzinfo=UTC)},
     ],
-    ids=["rejected", "of another symbol", "made up", "for another date", "oddly named", "before the last close"],
+    ids=["rejected", "of another symbol", "simulated", "for another date", "oddly named", "before the last close"],
 )
-def test_what_is_no_forecast_for_the_date_with_its_last_bar_does_not_count(
-    tmp_path: Path, columns: dict[str, object]
-) -> None:
+def test_only_a_forecast_for_the_date_with_its_last_bar_counts(tmp_path: Path, columns: dict[str, object]) -> None:
     place = Place(tmp_path)
     answered(place, **columns)  # type: ignore[arg-type]
     assert found(place) == []
 
 
-def test_where_made_up_bars_are_wanted_only_those_count(tmp_path: Path) -> None:
+def test_where_simulated_bars_are_wanted_only_those_count(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    answered(place, generation=1, reason="simulated")
+    answered(place, generation=1, simulated=True)
     answered(place, generation=2)
     assert [upload.generation for upload in found(place, simulated=True)] == [1]
 
@@ -171,8 +173,8 @@ def test_an_upload_that_is_not_accounted_for_does_not_sink_the_others(run: Run) 
     [(name, generation)] = set(zip(ledger()["object"], ledger()["generation"], strict=True))
     there, lost = Upload(name, generation, tuple(SYMBOLS[:3])), Upload("ohlc/2023-07-22/X.csv", 1, ("X",))
     warehouse = engines.warehouse(config.load())
-    collected, reasons = collect_all([lost, there], ["S2", "X", "S0", "S1"], warehouse=warehouse)
-    assert [made.symbol for made in collected.forecasts] == ["S2", "S0", "S1"]
+    results, reasons = read_all_results([lost, there], ["S2", "X", "S0", "S1"], warehouse=warehouse)
+    assert [made.symbol for made in results.forecasts] == ["S2", "S0", "S1"]
     assert "neither a forecast nor a reason is stored for X" in str(reasons[0])
     with pytest.raises(FunctionUnavailable):
-        collect_all([lost], ["X"], warehouse=warehouse)
+        read_all_results([lost], ["X"], warehouse=warehouse)

@@ -1,4 +1,4 @@
-"""The commands that look at what became of files, and the wait of the main command, through the command line."""
+"""The commands that show the status of files, and the wait of the main command, through the command line."""
 
 import re
 import threading
@@ -16,7 +16,7 @@ from tickercast.backends import events
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import app
 from tickercast.errors import FunctionUnavailable, UsageError
-from tickercast.jobs.requests import ledger as account
+from tickercast.jobs.requests import results
 
 if TYPE_CHECKING:
     from tests.support.storage_server import StorageServer
@@ -57,8 +57,8 @@ class Remote:
 def remote(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float | None], Remote]:
     def make(after_s: float | None) -> Remote:
         made = Remote(after_s)
-        monkeypatch.setattr(bootstrap, "object_store", made.open)
-        monkeypatch.setattr(bootstrap, "delivers_at_once", lambda _: False)
+        monkeypatch.setattr(engines, "object_store", made.open)
+        monkeypatch.setattr(engines, "delivers_at_once", lambda _: False)
         return made
 
     return make
@@ -83,7 +83,7 @@ def test_the_forecast_of_a_function_that_comes_late_is_waited_for(
     assert len(late.timers) == 1
 
 
-def test_the_reason_of_a_function_that_comes_late_is_told(
+def test_the_reason_of_a_function_that_comes_late_is_shown(
     run: Run, price_folder: MakeFolder, remote: Callable[[float | None], Remote]
 ) -> None:
     remote(0.5)
@@ -110,25 +110,25 @@ def test_without_waiting_the_file_is_sent_and_left_to_the_function(
     remote(None)
     done = run("forecast", "MSFT", "2023-07-22", "--source", price_folder(), "--no-wait")
     assert done.exit_code == 0
-    assert f"was sent. What becomes of it: tickercast ingestions {NAME}" in done.stdout
+    assert f"was sent. Look at its status with: tickercast ingestions {NAME}" in done.stdout
     done = run("forecast", "MSFT", "2023-07-22", "--source", price_folder(), "--no-wait", "--json")
     assert (done.exit_code, done.stdout) == (0, "[]\n")
     assert "was sent" in run("replay", NAME, "--no-wait").stdout
 
 
-def test_the_wait_is_told_to_those_who_look_on(
+def test_the_progress_bar_shows_the_wait(
     run: Run, remote: Callable[[float | None], Remote], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remote(None)
-    told: list[str] = []
-    monkeypatch.setattr("tickercast.cli.terminal.Bar.say", lambda _, label: told.append(label))
+    labels: list[str] = []
+    monkeypatch.setattr("tickercast.cli.terminal.Bar.say", lambda _, label: labels.append(label))
     bad_file()
     assert run("replay", NAME, "--wait", "1").exit_code == 1
-    assert told[0] == "waiting for the function: 0 s of 1 s"
+    assert labels[0] == "waiting for the function: 0 s of 1 s"
 
 
 def test_a_rejected_file_is_listed_shown_replayed_and_released(run: Run) -> None:
-    assert "The ledger holds nothing" in run("ingestions").stdout
+    assert "The ledger has no such entries yet." in run("ingestions").stdout
     assert "Nothing has failed." in run("ingestions", "--failed").stdout
     assert "Nothing is in quarantine." in run("quarantine", "list").stdout
     generation = bad_file(b"Date,Open\n2023-07-21,\x1b[31m1\n")
@@ -182,7 +182,7 @@ def test_a_command_whose_function_has_answered_does_not_wait_long(
     run: Run, price_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(account.Patience, "pause", lambda patience, _: waited.append(patience.seconds))
+    monkeypatch.setattr(results.Patience, "pause", lambda patience, _: waited.append(patience.seconds))
     assert run("forecast", "MSFT", "2023-07-22", "--source", price_folder()).exit_code == 0
     assert waited == []
 
@@ -220,7 +220,7 @@ def test_on_cloud_storage_a_file_is_forecast_rejected_replayed_and_released(
         assert "stored as gs://my-bucket/ohlc/2023-07-22/MSFT.csv#" in made.stdout, made.output
         generation = bad_file()
         warehouse = engines.warehouse(config.load())
-        account.accounted(NAME, generation, warehouse=warehouse, patience=account.Patience(30))
+        results.wait_for_ledger(NAME, generation, warehouse=warehouse, patience=results.Patience(30))
         replayed = run("replay", NAME)
         assert "no column High" in replayed.stdout, replayed.output
         [kept] = re.findall(r"quarantine/\S+\.csv", run("quarantine", "list").stdout)

@@ -1,4 +1,4 @@
-"""The daily flow is killed (SIGKILL) before and after each of its tasks, and run again: the tables are the same."""
+"""The daily run is killed (SIGKILL) before and after each of its steps, and run again: the tables are the same."""
 
 import functools
 import os
@@ -10,25 +10,24 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.support.trading import Evening, Registry, plain_flow
+from tests.support.trading import Evening, Registry
 
-from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle, RegisteredVersion, read_bundle
-from tickercast.jobs.champion.model_store import read_pointer
+from tickercast.domain.model_card import CHAMPION, CHAMPION_ALIAS, MODEL, Bundle, RegisteredVersion, read_bundle
 from tickercast.ports import RunRecord
 
-pytest.importorskip("prefect")
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
-FIRST_TASKS = ("fetch", "upload", "collect", "hold_to_account", "look_at_probation", "report_drift", "plan_training")
-TASKS = (*FIRST_TASKS, "train", "compare", "decide", "refresh", "tell")
-BOUNDARIES = [*(f"before {task}" for task in TASKS), "after tell"]
+FIRST_STEPS = ("fetch", "catch_up", "collect_results", "read_scores", "review_probation", "check_drift")
+LAST_STEPS = ("train_challenger", "evaluate_challenger", "decide_promotion", "reforecast", "send_alerts")
+STEPS = (*FIRST_STEPS, "plan_training", *LAST_STEPS)
+BOUNDARIES = [*(f"before {step}" for step in STEPS), "after send_alerts"]
 WITHIN = [f"{when} {call}" for call in ("store.write", "warehouse.append", "set_alias") for when in ("before", "after")]
 
-NOT_TOLD = ["created_at", "received_at", "ingested_at", "duration_ms", "event_id", "generation"]
+CLOCKS = ["created_at", "received_at", "ingested_at", "duration_ms", "event_id", "generation"]
 
 
 class KeptRegistry(Registry):
-    """The registry in memory, but in files: another process finds what this one registered."""
+    """The registry in memory, kept in files too, so that another process finds what this one registered."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(url=str(folder))
@@ -67,17 +66,18 @@ def _tables(folder: Path) -> dict[str, Any]:
     names = ("latest_prices", "forecast_history", "retrains", "drift")
     read = {name: evening.warehouse.read(name) for name in names}
     read |= {"ledger": evening.warehouse.read("ingestions").drop_duplicates(["symbol", "cutoff", "model_version"])}
-    plain = {name: rows.drop(columns=NOT_TOLD, errors="ignore") for name, rows in read.items()}
-    served = read_pointer(evening.store), evening.registry.aliased(MODEL, CHAMPION_ALIAS)
+    plain = {name: rows.drop(columns=CLOCKS, errors="ignore") for name, rows in read.items()}
+    pointer = evening.app.models.pointer().model_copy(update={"nonce": ""})
+    served = pointer, evening.registry.aliased(MODEL, CHAMPION_ALIAS)
     return {name: rows.sort_values(list(rows.columns), ignore_index=True) for name, rows in plain.items()} | {
         "served": served,
         "registered": len(evening.registry.versions(MODEL)),
-        "leases": evening.store.names("leases/"),
+        "locks": evening.store.names("locks/"),
     }
 
 
 def _run(folder: Path, kill: str = "") -> int:
-    """Runs the day in a process of its own, and kills it at a boundary; the signal that ended it."""
+    """Run the day in a process of its own, and kill it at a boundary; the signal that ended it."""
     child = os.fork()
     if not child:
         try:
@@ -85,7 +85,7 @@ def _run(folder: Path, kill: str = "") -> int:
                 monkeypatch.chdir(folder)
                 evening = _evening(folder)
                 _kill_within(evening, kill)
-                plain_flow(evening, monkeypatch, lambda name, task: _deadly(name, task, kill))()
+                evening.run(lambda job: _deadly(job.__name__, job, kill))
             os._exit(0)
         finally:
             os._exit(1)
@@ -93,16 +93,12 @@ def _run(folder: Path, kill: str = "") -> int:
     return os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status)
 
 
-def _deadly(name: str, call: Callable[..., Any], kill: str, skip: int = 0) -> Callable[..., Any]:
-    calls = 0
-
+def _deadly(name: str, call: Callable[..., Any], kill: str) -> Callable[..., Any]:
     def step(*arguments: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if kill == f"before {name}" and calls > skip:
+        if kill == f"before {name}":
             os.kill(os.getpid(), signal.SIGKILL)
         answer = call(*arguments, **named)
-        if kill == f"after {name}" and calls > skip:
+        if kill == f"after {name}":
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
 
@@ -110,23 +106,19 @@ def _deadly(name: str, call: Callable[..., Any], kill: str, skip: int = 0) -> Ca
 
 
 def _kill_within(evening: Evening, kill: str) -> None:
-    """Kills within the task that decides: at the pointer, which is the last write, at the row, and at the alias."""
-    pointed, appended = 0, 0
-    write, append = evening.store.write, evening.warehouse.append
+    """Kill within the step that decides: at the pointer, which is the last write, at the row, and at the alias."""
+    models = evening.app.models.store
+    write, append = models.write, evening.warehouse.append
 
     def deadly_write(name: str, data: bytes, **named: Any) -> int:
-        nonlocal pointed
-        pointed = name == "models/champion.json"
-        made: int = _deadly("store.write" if pointed else "", write, kill)(name, data, **named)
+        made: int = _deadly("store.write" if name == CHAMPION else "", write, kill)(name, data, **named)
         return made
 
     def deadly_append(table: str, rows: pd.DataFrame, *, key: str) -> bool:
-        nonlocal appended
-        appended = table == "retrains"
-        made: bool = _deadly("warehouse.append" if appended else "", append, kill)(table, rows, key=key)
+        made: bool = _deadly("warehouse.append" if table == "retrains" else "", append, kill)(table, rows, key=key)
         return made
 
-    evening.store.write = deadly_write  # type: ignore[method-assign]
+    models.write = deadly_write  # type: ignore[method-assign]
     evening.warehouse.append = deadly_append  # type: ignore[method-assign]
     evening.registry.set_alias = _deadly("set_alias", evening.registry.set_alias, kill)  # type: ignore[method-assign]
 

@@ -1,4 +1,4 @@
-"""The dashboard asks BigQuery, which a stand-in plays, what it asks DuckDB, and is told the same."""
+"""The dashboard asks BigQuery, which a stand-in plays, what it asks DuckDB, and gets the same answers."""
 
 import uuid
 from collections.abc import Callable
@@ -17,24 +17,25 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import WarehouseUnavailable
 from tickercast.ports import Warehouse
-from tickercast.reading import views as data
+from tickercast.reading import views
 
 Ask = Callable[[Warehouse], pd.DataFrame]
 
 QUESTIONS: dict[str, Ask] = {
-    "symbols": lambda one: pd.DataFrame({"symbol": data.symbols(one)}),
-    "bars": lambda one: data.bars(one, "MSFT"),
-    "forecasts": lambda one: data.forecasts(one, "MSFT"),
-    "histogram": lambda one: data.histogram(one, "MSFT"),
-    "skill_of": lambda one: data.skill_of(one, "MSFT"),
-    "skill": data.skill,
-    "coverage": data.coverage,
-    "models": data.models,
-    "health": data.health,
-    "not_forecast": data.not_forecast,
-    "freshness": data.freshness,
-    "decisions": data.decisions,
-    "drift": data.drift,
+    "symbols": lambda one: pd.DataFrame({"symbol": views.symbols(one)}),
+    "bars": lambda one: views.bars(one, "MSFT"),
+    "champion_forecasts": lambda one: views.champion_forecasts(one, "MSFT"),
+    "random_walk": lambda one: views.random_walk(one, "MSFT"),
+    "histogram": lambda one: views.histogram(one, "MSFT"),
+    "champion_skill": lambda one: views.champion_skill(one, "MSFT"),
+    "skill": views.skill,
+    "coverage": views.coverage,
+    "models": views.models,
+    "health": views.health,
+    "not_forecast": views.not_forecast,
+    "freshness": views.freshness,
+    "decisions": views.decisions,
+    "drift": views.drift,
 }
 
 
@@ -62,11 +63,11 @@ def test_every_question_has_the_same_answer_on_both_engines(
 
 
 def _in_order(found: pd.DataFrame) -> pd.DataFrame:
-    keys: Any = [name for name in ("symbol", "model_name", "cutoff", "step", "month") if name in found]
+    keys: Any = [name for name in ("symbol", "model_name", "role", "cutoff", "step", "month") if name in found]
     ordered = found.sort_values(keys, ignore_index=True) if keys else found
     return ordered.dropna(axis="columns", how="all").reindex(columns=found.columns)  # one kind of nothing
 
 
 def test_a_dataset_that_is_not_there_is_a_sentence(bigquery_server: BigQueryServer) -> None:
     with pytest.raises(WarehouseUnavailable, match="has not been set up"):
-        data.symbols(on_bigquery(bigquery_server))
+        views.symbols(on_bigquery(bigquery_server))

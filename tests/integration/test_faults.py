@@ -14,7 +14,7 @@ from tickercast.config import resource
 from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 
-MakeHistory = Callable[..., Bars]
+MakeBars = Callable[..., Bars]
 AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
 SESSIONS = 100
 BAD = b"Date,Open,High,Low,Close\n=cmd|x,1,1,1,1\n"
@@ -22,7 +22,7 @@ BAD = b"Date,Open,High,Low,Close\n=cmd|x,1,1,1,1\n"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """One for all: it takes its time to start, and what a test leaves here must not disturb the next."""
+    """One for all tests: it takes long to start, and what a test leaves here must not disturb the next."""
     site = Site(tmp_path_factory.mktemp("site"))
     yield site
     site.close()
@@ -34,7 +34,7 @@ NUMBERS = itertools.count(1)
 class Sender:
     """Uploads files under names of their own."""
 
-    def __init__(self, site: Site, make_bars: MakeHistory) -> None:
+    def __init__(self, site: Site, make_bars: MakeBars) -> None:
         self._site, self._make = site, make_bars
 
     def __call__(self, what: str) -> dict:
@@ -49,7 +49,7 @@ class Sender:
 
 
 @pytest.fixture
-def send(site: Site, make_bars: MakeHistory) -> Sender:
+def send(site: Site, make_bars: MakeBars) -> Sender:
     return Sender(site, make_bars)
 
 
@@ -58,7 +58,7 @@ def without_a_fault(site: Site) -> bool:
 
 
 CHAMPION = ["generation", "read", "read", "read"]
-"""What an instance that has just been started calls beforehand."""
+"""The calls of an instance that has just been started, before those of the event."""
 
 CALLS = {
     "single": ["read", "generation", "read", "append", "append", "append"],
@@ -94,7 +94,7 @@ def test_an_engine_that_refuses_at_any_step_or_loses_its_answer_changes_nothing(
 
 
 def test_events_in_any_order_doubled_late_early_slow_and_killed_at_any_moment_come_to_the_same(
-    site: Site, send: Sender, make_bars: MakeHistory
+    site: Site, send: Sender, make_bars: MakeBars
 ) -> None:
     def vintage(seed: int, **skew: timedelta) -> dict:
         return site.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars(sessions=SESSIONS, seed=seed)]), **skew)
@@ -120,11 +120,15 @@ def test_events_in_any_order_doubled_late_early_slow_and_killed_at_any_moment_co
     assert without_a_fault(site)
 
 
-def test_the_harness_sees_what_is_lost_and_what_is_doubled(tmp_path: Path, make_bars: MakeHistory) -> None:
+def test_the_harness_sees_what_is_lost_and_what_is_doubled(tmp_path: Path, make_bars: MakeBars) -> None:
     site = Site(tmp_path)
     event = site.upload("ohlc/2023-07-22/MSFT.csv", b"")
     prices = make_bars(sessions=9).frame.assign(
-        symbol="MSFT", object=event["data"]["name"], generation=int(event["data"]["generation"]), ingested_at=AT
+        symbol="MSFT",
+        simulated=False,
+        object=event["data"]["name"],
+        generation=int(event["data"]["generation"]),
+        ingested_at=AT,
     )
     for name, rows in (("faulty", pd.concat([prices[:8], prices[:3]])), ("clean", prices)):
         DuckDBWarehouse(site.folder(name) / "warehouse.duckdb", resource("sql")).append("prices", rows, key="1")

@@ -1,4 +1,4 @@
-"""What Prefect does with a task that fails: what may pass is tried again, and nothing else."""
+"""What Prefect does with a task that fails: a fault that may pass is tried again, and nothing else."""
 
 import subprocess
 import sys
@@ -14,6 +14,7 @@ import sys
 sys.path[:0] = [{flows!r}]
 import daily
 from prefect import flow
+from tickercast.app import App
 from tickercast.errors import SourceUnavailable, UsageError
 
 tried = []
@@ -24,7 +25,7 @@ def fails(error):
         raise error
     return "done"
 
-step = daily.io(fails).with_options(retry_delay_seconds=0)
+step = daily.as_task(fails, App()).with_options(retry_delay_seconds=0)
 
 @flow
 def passing():

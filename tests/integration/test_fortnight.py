@@ -1,4 +1,4 @@
-"""Two weeks of evenings on an exchange where much happens; what came of it is asserted from the tables alone."""
+"""Two weeks of evenings on an exchange where much happens; the results are asserted from the tables alone."""
 
 from collections.abc import Callable
 from datetime import date
@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.support.trading import SYMBOLS, Evening, plain_flow
+from tests.support.trading import SYMBOLS, Evening
 
 from tickercast.domain import promotion
 from tickercast.domain.calendar import sessions_between
 from tickercast.errors import UsageError
-
-pytest.importorskip("prefect")
 
 JUNE = [date(2024, 6, day) for day in range(10, 27)]
 """Seventeen days: two weekends, Juneteenth on the 19th, and twelve sessions."""
@@ -35,9 +33,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
         evening = Evening(Path.cwd(), storm=STORM)
         evening.begin(calibration=1.6)
         evening.exchange.delisted, evening.exchange.splits = dict([DELISTED]), dict([SPLIT])
-        run = plain_flow(evening, monkeypatch)
         for day in JUNE:
-            _live_through(evening, day, run)
+            _live_through(evening, day)
         names = (
             "prices",
             "forecasts",
@@ -50,7 +47,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
         return {name: evening.warehouse.read(name) for name in names}
 
 
-def _live_through(evening: Evening, day: date, run: Callable[[], Any]) -> None:
+def _live_through(evening: Evening, day: date) -> None:
     """Evenings of weekends too: nothing keeps a scheduler from running then."""
     evening.day = day
     evening.exchange.known_through = max(
@@ -59,8 +56,8 @@ def _live_through(evening: Evening, day: date, run: Callable[[], Any]) -> None:
     # The first evening's training turns out badly, the others well.
     evening.calibration = 2.5 if day == JUNE[0] else 1.0
     if day != MISSED:
-        run()
-        assert run().idle, f"{day} was done, and something was left to do"
+        evening.run()
+        assert evening.run().idle, f"{day} was done, and something was left to do"
 
 
 def test_every_session_of_every_symbol_is_forecast_once_however_late_its_bars_came(tables: dict[str, Any]) -> None:
@@ -85,8 +82,8 @@ def test_the_decisions_are_a_refusal_two_promotions_and_a_rollback(tables: dict[
     first = decided.iloc[0]
     assert (first["day"].date(), first["decision"]) == (JUNE[0], "kept")
     assert first["pinball_ratio"] > 1
-    told = decided[decided["decision"] != "kept"]["decision"]
-    assert told.tolist() == ["promoted", "rolled back", "promoted"]
+    changes = decided[decided["decision"] != "kept"]["decision"]
+    assert changes.tolist() == ["promoted", "rolled back", "promoted"]
     assert not decided.duplicated(["day", "kind"]).any()
 
 
@@ -106,10 +103,11 @@ def test_no_decision_is_taken_twice_where_no_session_came(tables: dict[str, Any]
     assert date(2024, 6, 19) not in days
 
 
-def test_the_former_champion_forecasts_in_the_shadow_for_as_long_as_it_may_come_back(tables: dict[str, Any]) -> None:
+def test_the_former_champion_forecasts_as_a_shadow_for_as_long_as_it_may_come_back(tables: dict[str, Any]) -> None:
     decided = tables["retrains"]
     promoted, back = (decided[decided["decision"] == what]["day"].min() for what in ("promoted", "rolled back"))
-    shadow = tables["forecast_history"].query("model_name == 'shadow'")
+    shadow = tables["forecast_history"].query("role == 'shadow'")
+    assert set(shadow["model_name"]) == {"tickercast-lstm"}
     between = shadow[(shadow["cutoff"] > promoted) & (shadow["cutoff"] < back)]
     assert set(between["model_version"]) == {"1"}
     assert len(between) > 0
@@ -118,8 +116,8 @@ def test_the_former_champion_forecasts_in_the_shadow_for_as_long_as_it_may_come_
 
 
 def test_the_newest_forecast_is_by_the_version_that_is_served(tables: dict[str, Any]) -> None:
-    bars = tables["forecast_history"]
-    newest = bars[(bars["cutoff"] == bars["cutoff"].max()) & (bars["model_name"] == "tickercast-lstm")]
+    history = tables["forecast_history"]
+    newest = history[(history["cutoff"] == history["cutoff"].max()) & (history["role"] == "champion")]
     last = tables["retrains"].query("decision == 'promoted'").sort_values("day").iloc[-1]
     assert set(newest["model_version"]) == {last["candidate_version"]}
 
@@ -143,17 +141,17 @@ def test_two_runs_at_once_do_not_collide(tmp_path: Path, monkeypatch: pytest.Mon
     evening.begin(calibration=1.0)
     refusals: list[str] = []
 
-    def around(name: str, task: Callable[..., Any]) -> Callable[..., Any]:
+    def around(job: Callable[..., Any]) -> Callable[..., Any]:
         def second(*arguments: Any, **named: Any) -> Any:
-            if name == "upload":
-                with pytest.raises(UsageError, match="Another run of daily-retrain is under way") as refused:
-                    run()
+            if job.__name__ == "catch_up":
+                assert evening.store.names("locks/") == ["locks/daily.json"]
+                with pytest.raises(UsageError, match="Another run of daily holds the lock") as refused:
+                    evening.run(around)
                 refusals.append(str(refused.value))
-            return task(*arguments, **named)
+            return job(*arguments, **named)
 
         return second
 
-    run = plain_flow(evening, monkeypatch, around)
-    run()
+    evening.run(around)
     assert len(refusals) == 1
-    assert not evening.store.names("leases/")
+    assert not evening.store.names("locks/")

@@ -13,6 +13,7 @@ from cloudevents.http import CloudEvent
 from functions_framework import create_app
 
 from tickercast import config, engines
+from tickercast.app import App
 from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.ports import ObjectStore, Warehouse
@@ -30,7 +31,7 @@ def store(workspace: Path) -> ObjectStore:
 
 @pytest.fixture
 def warehouse(store: ObjectStore) -> Warehouse:
-    return engines.provisioned(store, engines.warehouse(config.load()))
+    return App().warehouse
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_an_event_becomes_a_forecast(
 ) -> None:
     generation = store.write(NAME, to_csv([make_bars()]))
     assert send(finalized(NAME, generation), encode).status_code == 200
-    stored = warehouse.read("latest_forecasts", {"model_name": "tickercast-lstm"})
+    stored = warehouse.read("latest_forecasts", {"role": "champion"})
     assert sorted(stored["step"]) == list(range(1, 11))
     assert set(stored["generation"]) == {generation}
 

@@ -18,7 +18,7 @@ from cloudevents.http import CloudEvent
 from tests.support.bigquery_server import BigQueryServer
 from tests.support.storage_server import StorageServer
 
-from tickercast import config, engines
+from tickercast.app import App
 from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.ports import FINALIZED
@@ -29,14 +29,14 @@ NAME = "ohlc/2023-07-22/MSFT.csv"
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make function-bundle` makes."""
+    """The bundle of `make function-bundle`."""
     subprocess.run([sys.executable, "deploy/bundle.py", "function"], cwd=PROJECT, check=True, capture_output=True)
     return Path(shutil.copytree(PROJECT / "dist" / "function", tmp_path_factory.mktemp("deploy") / "workspace"))
 
 
 @pytest.fixture(scope="module")
 def environment(bundle: Path) -> Path:
-    """An environment that holds what the bundle asks for, and nothing else."""
+    """An environment with the requirements of the bundle and nothing else."""
     uv = PROJECT / ".tools" / "bin" / "uv"
     if not uv.exists():
         pytest.skip("uv is not installed in .tools: ./setup.sh does it")
@@ -75,7 +75,7 @@ def test_the_wheel_carries_the_commit_in_its_name(bundle: Path) -> None:
 def function(
     bundle: Path, environment: Path, bigquery_server: BigQueryServer, storage_server: StorageServer
 ) -> Iterator[str]:
-    """The URL of the function, started by what the buildpack makes the container's command."""
+    """The URL of the function, started by the command that the buildpack gives the container."""
     for use in ("data", "models"):
         storage_server.make_bucket(f"bundle-{use}")
     with socket.socket() as free:
@@ -111,7 +111,7 @@ def function(
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Until it listens; the platform does the same."""
+    """Wait until it listens, as the platform does."""
     while process.poll() is None:
         try:
             requests.get(url, timeout=60)
@@ -127,16 +127,16 @@ def test_the_installed_bundle_forecasts_what_an_event_announces(
     monkeypatch.setenv("TICKERCAST_BUCKET", "gs://bundle-data")
     monkeypatch.setenv("TICKERCAST_MODEL_BUCKET", "gs://bundle-models")
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", "bigquery://test-project/bundle")
-    settings = config.load()
-    warehouse = engines.provisioned(engines.model_store(settings), engines.warehouse(settings))
-    generation = engines.object_store(settings).write(NAME, to_csv([make_bars()]))
+    app = App()
+    warehouse = app.warehouse
+    generation = app.store.write(NAME, to_csv([make_bars()]))
     data = {"bucket": "bundle-data", "name": NAME, "generation": str(generation), "size": "1"}
     headers, body = to_binary(CloudEvent({"id": "1", "type": FINALIZED, "source": "//storage.googleapis.com"}, data))
     trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
     answer = requests.post(function, headers=dict(headers) | trace, data=body, timeout=300)
     assert answer.status_code == 200
     stored = warehouse.read("forecasts", {"generation": generation})
-    assert sorted(stored.groupby("model_name").size().to_dict().values()) == [10, 10]
+    assert stored.groupby("role").size().to_dict() == {"baseline": 10, "champion": 10}
     [line] = [json.loads(line) for line in (bundle.parent / "log").read_text().splitlines() if '"symbol"' in line]
     assert line["status"] == "forecast"
     assert line["logging.googleapis.com/trace"] == "projects/test-project/traces/4bf92f3577b34da6a3ce929d0e0e4736"

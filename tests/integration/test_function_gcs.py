@@ -12,10 +12,10 @@ from functions_framework import create_app
 from tests.support.storage_server import COPY, GET, INSERT, StorageServer
 
 from tickercast import config, engines
+from tickercast.app import App
 from tickercast.domain.bars import Bars
 from tickercast.domain.model_card import CHAMPION
 from tickercast.domain.price_files import to_csv
-from tickercast.jobs.operations import doctor
 from tickercast.jobs.requests.upload import upload
 from tickercast.ports import FINALIZED, ObjectStore, Warehouse
 
@@ -33,12 +33,12 @@ def store(workspace: Path, storage_server: StorageServer, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def warehouse(store: ObjectStore) -> Warehouse:
-    return engines.provisioned(store, engines.warehouse(config.load()))
+    return App().warehouse
 
 
 @pytest.fixture
 def send(store: ObjectStore) -> Send:
-    """Delivers the event of a finished write, and returns the function's status."""
+    """Deliver the event of a finished write, and return the function's status."""
     client = create_app("forecast", str(config.resource("cloud_function") / "main.py"), "cloudevent").test_client()
 
     def call(finalized: Mapping[str, Any]) -> int:
@@ -109,7 +109,7 @@ def test_while_the_bucket_does_not_answer_the_event_is_to_be_delivered_again(
 
 def test_provisioning_publishes_the_shipped_champion_once(store: ObjectStore, storage_server: StorageServer) -> None:
     for _ in range(2):
-        engines.provisioned(store, engines.warehouse(config.load()))
+        App().provision()
     assert [made["name"] for made in storage_server.finalized].count(CHAMPION) == 1
 
 
@@ -118,24 +118,24 @@ def test_of_two_first_commands_the_slower_leaves_the_champion_of_the_faster_alon
 ) -> None:
     def overtake(made: Mapping[str, Any]) -> None:
         if made["name"].endswith("model.json"):
-            engines.provisioned(store, engines.warehouse(config.load()))
+            App().provision()
 
     storage_server.trigger = overtake
-    engines.provisioned(store, engines.warehouse(config.load()))
+    App().provision()
     assert [made["name"] for made in storage_server.finalized].count(CHAMPION) == 1
 
 
 def test_doctor_asks_the_bucket(store: ObjectStore, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TICKERCAST_SOURCE", "simulated")
-    told = {part: (says, well) for part, _, says, well in doctor.checks(config.load())}
-    assert told["object store"] == ("4 objects", True)
-    assert told["champion"] == ("tickercast-lstm version 1", True)
+    checks = {check.name: (check.answer, check.well) for check in App().doctor()}
+    assert checks["object store"] == ("4 objects", True)
+    assert checks["champion"] == ("tickercast-lstm version 1", True)
 
 
 def test_doctor_says_what_to_do_about_a_missing_bucket(
     store: ObjectStore, storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TICKERCAST_BUCKET", "gs://nowhere")
-    _, where, says, well = next(doctor.checks(config.load()))
-    assert (where, well) == ("gs://nowhere", False)
-    assert "Make the bucket" in says
+    check = next(App().doctor())
+    assert (check.where, check.well) == ("gs://nowhere", False)
+    assert "Make the bucket" in check.answer

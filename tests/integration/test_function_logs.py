@@ -1,4 +1,4 @@
-"""What the function logs, as Cloud Logging reads it."""
+"""The log lines of the function, as Cloud Logging reads them."""
 
 import json
 import logging
@@ -12,6 +12,7 @@ from cloudevents.http import CloudEvent
 from functions_framework import create_app
 
 from tickercast import config, engines, logs
+from tickercast.app import App
 from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
 from tickercast.ports import FINALIZED, ObjectStore, Warehouse
@@ -55,7 +56,7 @@ def store(workspace: Path) -> ObjectStore:
 
 @pytest.fixture
 def warehouse(store: ObjectStore) -> Warehouse:
-    return engines.provisioned(store, engines.warehouse(config.load()))
+    return App().warehouse
 
 
 def finalized(generation: int) -> dict[str, str]:
@@ -85,7 +86,7 @@ def test_each_symbol_is_one_line_in_cloud_loggings_fields(
     assert "9 sessions" in bad["message"]
 
 
-def test_a_duplicate_is_one_line_and_what_is_not_ours_is_none(
+def test_a_duplicate_is_one_line_and_another_object_is_none(
     send: Send, lines: Lines, store: ObjectStore, warehouse: Warehouse, make_bars: Callable[..., Bars]
 ) -> None:
     generation = store.write(NAME, to_csv([make_bars()]))
@@ -109,7 +110,7 @@ def test_an_event_that_is_to_be_delivered_again_is_an_error_line(
     assert logs.TRACE not in line
 
 
-def test_an_event_that_is_none_is_an_error_line(send: Send, lines: Lines) -> None:
+def test_an_event_of_another_shape_is_an_error_line(send: Send, lines: Lines) -> None:
     assert send({"bucket": "bucket"}) == 200
     [line] = lines()
     assert (line["severity"], line["event_id"]) == ("ERROR", "event-1")
@@ -131,7 +132,7 @@ def test_a_wrong_setting_loses_no_event(send: Send, monkeypatch: pytest.MonkeyPa
         ({}, {}, None),
     ],
 )
-def test_an_event_tells_when_its_object_was_written(
+def test_an_event_says_when_its_object_was_written(
     attributes: dict[str, str], data: dict[str, str], written_at: str | None
 ) -> None:
     made = engines.object_finalized({"id": "1", "type": FINALIZED, **attributes}, {**finalized(7), **data})

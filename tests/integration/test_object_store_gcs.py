@@ -1,4 +1,4 @@
-"""What only the Cloud Storage engine has to do: live with a network; its client talks to a strict stand-in."""
+"""The Cloud Storage engine over a network that fails; its client talks to a strict stand-in."""
 
 import gc
 import itertools
@@ -32,7 +32,7 @@ LARGE = bytes(9 * 2**20)
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client's own policy waits for seconds between its attempts; all else of it is kept."""
+    """The client's own policy waits for seconds between its attempts; the rest of it is kept."""
     monkeypatch.setattr(retry_unary, "exponential_sleep_generator", lambda *_, **__: itertools.repeat(0.01))
 
 
@@ -49,7 +49,7 @@ def store(open_store: Callable[..., GcsObjectStore]) -> GcsObjectStore:
 
 
 def generations(server: StorageServer) -> list[int]:
-    """Those that were finished, each of which is an event."""
+    """The finished generations, each of which is an event."""
     return [int(made["generation"]) for made in server.finalized]
 
 
@@ -154,9 +154,7 @@ def test_an_upload_that_was_damaged_on_its_way_is_not_stored(
 
 @unread_answers
 @pytest.mark.parametrize("fault", ["drop", "cut", "503", "429"])
-def test_a_read_that_was_cut_off_is_taken_up_again(
-    store: GcsObjectStore, storage_server: StorageServer, fault: str
-) -> None:
+def test_a_read_that_was_cut_off_is_resumed(store: GcsObjectStore, storage_server: StorageServer, fault: str) -> None:
     data = bytes(range(256)) * 1000
     store.write(NAME, data)
     storage_server.fail(GET, fault, fault)
@@ -224,7 +222,7 @@ def test_many_names_come_in_pages_and_a_page_that_failed_is_asked_for_again(
         ("412", StoreUnavailable, "replaced by others"),
     ],
 )
-def test_what_google_refuses_becomes_a_sentence(
+def test_a_refusal_by_google_becomes_a_sentence(
     store: GcsObjectStore, storage_server: StorageServer, fault: str, kind: type[TickercastError], sentence: str
 ) -> None:
     storage_server.fail(INSERT, *[fault] * 20)
@@ -251,7 +249,7 @@ def test_a_missing_bucket_is_a_sentence(storage_server: StorageServer, ask: str)
 
 @unread_answers
 @pytest.mark.parametrize("fault", ["503", "drop", "slow"])
-def test_a_fault_that_does_not_pass_is_told_within_the_patience(
+def test_a_fault_that_does_not_pass_is_reported_within_the_patience(
     open_store: Callable[..., GcsObjectStore], storage_server: StorageServer, fault: str
 ) -> None:
     storage_server.fail(GET, *[fault] * 200)
@@ -262,7 +260,7 @@ def test_a_fault_that_does_not_pass_is_told_within_the_patience(
     gc.collect()
 
 
-def test_nobody_listening_is_told_within_the_patience() -> None:
+def test_nobody_listening_is_reported_within_the_patience() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"

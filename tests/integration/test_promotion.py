@@ -6,21 +6,18 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from tickercast.jobs.champion.model_store import (
-    point_champion,
-    published_versions,
-    read_champion,
-    rollback,
-    write_bundle,
-)
+from tests.support.trading import shipped_bundle
 
 from tickercast import config, engines
+from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
-from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle
+from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle, Pointer
 from tickercast.domain.promotion import Decision
 from tickercast.errors import BundleError, PreconditionFailed, UsageError
 from tickercast.jobs.champion.promote import promote, publish
-from tickercast.ports import ModelRegistry, ObjectStore, RunRecord
+from tickercast.model_store import ModelStore
+from tickercast.models import catalogue
+from tickercast.ports import ModelRegistry, RunRecord
 
 pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -32,35 +29,35 @@ UNSEEN = date(2010, 12, 31)
 
 @pytest.fixture
 def registry(workspace: Path) -> ModelRegistry:
-    made = engines.model_registry(config.load())
-    engines.seed(made)
-    return made
+    app = App()
+    app.seed_registry()
+    return app.registry
 
 
 @pytest.fixture
-def store(workspace: Path) -> ObjectStore:
-    made = LocalObjectStore(workspace / "bucket")
+def models(workspace: Path) -> ModelStore:
+    made = ModelStore(LocalObjectStore(workspace / "bucket"), config.resource("shipped"))
     bundle = shipped()
-    write_bundle(made, bundle)
-    point_champion(made, bundle.card.name, bundle.card.version)
+    made.write(bundle)
+    made.point(Pointer(name=bundle.card.name, version=bundle.card.version))
     return made
 
 
 @pytest.fixture
-def challenge(registry: ModelRegistry, store: ObjectStore) -> Callable[..., Decision]:
+def challenge(registry: ModelRegistry, models: ModelStore) -> Callable[..., Decision]:
     def run(
         bundle: Bundle, first: date = FIRST, on_progress: Callable[[int, int], object] = lambda done, total: None
     ) -> Decision:
         return promote(
             bundle,
-            read_champion(store),
+            models.champion(),
             engines.market_data("sample"),
             ["AAPL", "GOOG", "IBM", "MSFT"],
             first,
             LAST,
-            load=engines.load_bundle,
-            peers=engines.yardstick,
-            store=store,
+            load=catalogue.load_bundle,
+            baselines=catalogue.promotion_baselines,
+            models=models,
             registry=registry,
             on_progress=on_progress,  # type: ignore[arg-type]
         )
@@ -70,7 +67,7 @@ def challenge(registry: ModelRegistry, store: ObjectStore) -> Callable[..., Deci
 
 def shipped(**changes: object) -> Bundle:
     """The shipped network with another card."""
-    bundle = engines.shipped_bundle()
+    bundle = shipped_bundle()
     return replace(bundle, card=bundle.card.model_copy(update={"trained_through": UNSEEN, **changes}))
 
 
@@ -81,37 +78,37 @@ def registered(registry: ModelRegistry, **changes: object) -> Bundle:
 
 
 def test_an_empty_registry_begins_with_the_shipped_champion(registry: ModelRegistry) -> None:
-    engines.seed(registry)
+    App().seed_registry()
     [first] = registry.versions(MODEL)
-    assert first.card.sha256 == engines.shipped_bundle().card.sha256
+    assert first.card.sha256 == shipped_bundle().card.sha256
     assert "champion" in first.aliases
 
 
 def test_a_bad_challenger_is_refused_and_a_good_one_promoted_and_rolled_back(
-    registry: ModelRegistry, store: ObjectStore, challenge: Callable[..., Decision]
+    registry: ModelRegistry, models: ModelStore, challenge: Callable[..., Decision]
 ) -> None:
     bad, good = registered(registry, calibration=2.5), registered(registry)
     refused = challenge(bad)
     assert not refused.promote
-    assert read_champion(store).card.version == "1"
-    publish(bad, store=store, registry=registry)
+    assert models.champion().card.version == "1"
+    publish(bad, models=models, registry=registry)
     won = challenge(good)
     assert won.promote, won.reason
-    assert read_champion(store).card.version == good.card.version == "3"
+    assert models.champion().card.version == good.card.version == "3"
     assert registry.aliased(MODEL, CHAMPION_ALIAS) == "3"
-    assert published_versions(store, MODEL) == ["1", "2", "3"]
-    assert rollback(store).card.version == "2"
-    assert rollback(store, "1").card.version == read_champion(store).card.version == "1"
+    assert models.versions(MODEL) == ["1", "2", "3"]
+    assert models.rollback().card.version == "2"
+    assert models.rollback("1").card.version == models.champion().card.version == "1"
 
 
 def test_what_came_to_be_served_during_the_comparison_is_not_replaced(
-    registry: ModelRegistry, store: ObjectStore, challenge: Callable[..., Decision]
+    registry: ModelRegistry, models: ModelStore, challenge: Callable[..., Decision]
 ) -> None:
     good, other = registered(registry), registered(registry, calibration=2.5)
-    publish(other, store=store, registry=registry)
+    publish(other, models=models, registry=registry)
     with pytest.raises(PreconditionFailed, match="decide again"):
-        challenge(good, on_progress=lambda done, total: done == total and rollback(store, "1"))
-    assert read_champion(store).card.version == "1"
+        challenge(good, on_progress=lambda done, total: done == total and models.rollback("1"))
+    assert models.champion().card.version == "1"
     assert registry.aliased(MODEL, CHAMPION_ALIAS) == other.card.version
 
 
@@ -121,32 +118,32 @@ def test_dates_that_a_model_has_seen_are_refused(registry: ModelRegistry, challe
         challenge(fresher)
 
 
-def test_what_is_served_is_no_challenger(challenge: Callable[..., Decision], store: ObjectStore) -> None:
+def test_what_is_served_is_no_challenger(challenge: Callable[..., Decision], models: ModelStore) -> None:
     with pytest.raises(UsageError, match="served already"):
-        challenge(read_champion(store))
+        challenge(models.champion())
 
 
 def test_a_damaged_version_is_not_rolled_back_to_and_the_champion_stays(
-    registry: ModelRegistry, store: ObjectStore
+    registry: ModelRegistry, models: ModelStore
 ) -> None:
-    publish(registered(registry), store=store, registry=registry)
-    store.write(f"models/{MODEL}/1/model.onnx", b"truncated")
+    publish(registered(registry), models=models, registry=registry)
+    models.store.write(f"models/{MODEL}/1/model.onnx", b"truncated")
     with pytest.raises(BundleError, match="sha256"):
-        rollback(store)
-    assert read_champion(store).card.version == "2"
+        models.rollback()
+    assert models.champion().card.version == "2"
 
 
 @pytest.mark.parametrize("to", [None, "7", "one"])
-def test_a_version_that_was_never_published_is_a_sentence(store: ObjectStore, to: str | None) -> None:
+def test_a_version_that_was_never_published_is_a_sentence(models: ModelStore, to: str | None) -> None:
     with pytest.raises(UsageError, match="of which 1 is served"):
-        rollback(store, to)
+        models.rollback(to)
 
 
 def test_publishing_a_version_again_changes_nothing_and_another_under_its_number_is_refused(
-    registry: ModelRegistry, store: ObjectStore
+    registry: ModelRegistry, models: ModelStore
 ) -> None:
-    publish(shipped(), store=store, registry=registry)
-    assert published_versions(store, MODEL) == ["1"]
-    other = replace(read_champion(store), card=read_champion(store).card.model_copy(update={"calibration": 1.5}))
-    with pytest.raises(BundleError, match="never changed"):
-        write_bundle(store, other)
+    publish(shipped(), models=models, registry=registry)
+    assert models.versions(MODEL) == ["1"]
+    other = replace(models.champion(), card=models.champion().card.model_copy(update={"calibration": 1.5}))
+    with pytest.raises(BundleError, match="never change"):
+        models.write(other)

@@ -1,4 +1,4 @@
-"""What became of files, and how one that was rejected or lost is handled once more."""
+"""The status of files, and how a file that was rejected or lost is handled once more."""
 
 import threading
 from collections.abc import Callable
@@ -8,16 +8,18 @@ import pytest
 from tests.support.place import Champion, Place, RandomWalk
 
 from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Role, Served
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import FunctionUnavailable, PreconditionFailed, UsageError
-from tickercast.jobs.requests.quarantine import drop, find, quarantined, release
+from tickercast.jobs.requests.quarantine import drop, release
 from tickercast.jobs.requests.replay import replay
-from tickercast.jobs.requests.results import collect
+from tickercast.jobs.requests.results import Patience, read_results, wait_for_ledger
 from tickercast.jobs.requests.upload import Upload
-from tickercast.reading.ledger import UNACCOUNTED, Entry, Patience, accounted, entries, failed
+from tickercast.reading.ledger import UNACCOUNTED, Entry, entries, failed
+from tickercast.reading.quarantine import find, quarantined
 
 NAME = "ohlc/2023-07-22/MSFT.csv"
-MakeHistory = Callable[..., Bars]
+MakeBars = Callable[..., Bars]
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ class ModestWalk(RandomWalk):
     min_sessions = 50
 
 
-def test_a_replay_of_what_was_forecast_changes_nothing(place: Place, make_bars: MakeHistory) -> None:
+def test_a_replay_of_what_was_forecast_changes_nothing(place: Place, make_bars: MakeBars) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
     place.handle(event)
     before = place.counts()
@@ -50,12 +52,12 @@ def test_a_replay_of_what_was_forecast_changes_nothing(place: Place, make_bars: 
 
 
 def test_a_replay_of_what_was_rejected_gives_a_forecast_once_the_cause_is_gone(
-    place: Place, make_bars: MakeHistory
+    place: Place, make_bars: MakeBars
 ) -> None:
     event = place.upload(NAME, to_csv([make_bars(sessions=90)]))
     place.handle(event)
     assert [entry.status for entry in failed(place.store, place.warehouse)] == ["rejected"]
-    place.predictors = lambda: [Modest(), ModestWalk()]
+    place.served = lambda: [Served(Modest(), Role.CHAMPION), Served(ModestWalk(), Role.BASELINE)]
     generation, sent = again(place)
     assert sent
     assert generation > event.generation
@@ -73,7 +75,7 @@ def test_a_replay_that_is_rejected_again_leaves_one_file_in_quarantine(place: Pl
     assert (kept.object, kept.generation) == (NAME, generation)
 
 
-def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_bars: MakeHistory) -> None:
+def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_bars: MakeBars) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
     assert failed(place.store, place.warehouse) == [Entry(NAME, event.generation, None, UNACCOUNTED)]
     generation, sent = again(place)
@@ -89,21 +91,21 @@ def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_bars: MakeHi
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        ("models/champion.json", "is no file of prices"),
-        ("../../etc/passwd", "is no file of prices"),
+        ("models/champion.json", "is not a file of prices"),
+        ("../../etc/passwd", "is not a file of prices"),
         ("ohlc/2023-07-22/NONE.csv", "holds no ohlc/2023-07-22/NONE.csv"),
         (f"{NAME}#5", "and 5 was asked for: an older file must not replace a newer one"),
         (f"{NAME}#x", "and x was asked for"),
     ],
 )
-def test_what_cannot_be_replayed_is_a_sentence(place: Place, wanted: str, sentence: str) -> None:
+def test_a_file_that_cannot_be_replayed_is_a_sentence(place: Place, wanted: str, sentence: str) -> None:
     place.upload(NAME, b"no prices")
     with pytest.raises(UsageError, match=sentence):
         replay(wanted, store=place.store, warehouse=place.warehouse)
 
 
 def test_a_file_that_is_overwritten_during_its_replay_is_left_alone(
-    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.handle(place.upload(NAME, b"no prices"))
     newer = to_csv([make_bars()])
@@ -120,7 +122,7 @@ def test_a_file_that_is_overwritten_during_its_replay_is_left_alone(
     assert read(NAME) == newer
 
 
-def test_the_ledger_is_listed_with_what_came_last_first(place: Place, make_bars: MakeHistory) -> None:
+def test_the_ledger_is_listed_with_the_newest_entries_first(place: Place, make_bars: MakeBars) -> None:
     place.handle(place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_bars(), make_bars("META", sessions=9)])))
     good, bad = sorted(entries(place.warehouse.read("ingestions")), key=lambda entry: entry.status)
     assert (good.symbol, good.status, good.reason, str(good.cutoff)) == ("MSFT", "forecast", "", "2023-07-21")
@@ -156,7 +158,7 @@ def test_a_file_that_was_deleted_since_is_released_all_the_same(place: Place) ->
     assert place.store.read(NAME) == b"no prices"
 
 
-def test_a_file_that_was_sent_again_since_is_not_put_below_an_older_one(place: Place, make_bars: MakeHistory) -> None:
+def test_a_file_that_was_sent_again_since_is_not_put_below_an_older_one(place: Place, make_bars: MakeBars) -> None:
     place.handle(place.upload(NAME, b"no prices"))
     newer = place.upload(NAME, to_csv([make_bars()]))
     [kept] = quarantined(place.store)
@@ -174,7 +176,7 @@ def test_a_release_that_was_interrupted_is_finished_by_the_next(place: Place) ->
 
 
 @pytest.mark.parametrize("name", ["quarantine/none.1.csv", "ohlc/2023-07-22/MSFT.csv", "", "quarantine/x.reason.json"])
-def test_what_is_not_in_quarantine_is_a_sentence(place: Place, name: str) -> None:
+def test_a_file_that_is_not_in_quarantine_is_a_sentence(place: Place, name: str) -> None:
     with pytest.raises(UsageError, match="tickercast quarantine list names what is"):
         find(name, place.store)
 
@@ -197,30 +199,30 @@ class Hours:
     def __init__(self) -> None:
         self.now = 0.0
         self.pauses: list[float] = []
-        self.told: list[float] = []
+        self.waits: list[float] = []
 
     def sleep(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.now += seconds
 
     def patience(self, seconds: float) -> Patience:
-        return Patience(seconds, self.told.append, lambda: self.now, self.sleep)
+        return Patience(seconds, self.waits.append, lambda: self.now, self.sleep)
 
 
 def test_a_wait_ends_with_its_time_and_pauses_ever_longer(place: Place) -> None:
     hours = Hours()
-    rows = accounted(NAME, 1, warehouse=place.warehouse, patience=hours.patience(60))
+    rows = wait_for_ledger(NAME, 1, warehouse=place.warehouse, patience=hours.patience(60))
     assert rows.empty
     assert hours.now == pytest.approx(60)
     assert hours.pauses[:-1] == sorted(hours.pauses[:-1])
     assert max(hours.pauses) == 5.0
-    assert hours.told[0] == 0
-    assert len(hours.told) == len(hours.pauses) < 25
+    assert hours.waits[0] == 0
+    assert len(hours.waits) == len(hours.pauses) < 25
 
 
 def test_without_patience_the_ledger_is_read_once(place: Place) -> None:
     hours = Hours()
-    assert accounted(NAME, 1, warehouse=place.warehouse, patience=hours.patience(0)).empty
+    assert wait_for_ledger(NAME, 1, warehouse=place.warehouse, patience=hours.patience(0)).empty
     assert hours.pauses == []
 
 
@@ -228,11 +230,11 @@ def test_waits_share_one_time(place: Place) -> None:
     hours = Hours()
     patience = hours.patience(10)
     for _ in range(3):
-        accounted(NAME, 1, warehouse=place.warehouse, patience=patience)
+        wait_for_ledger(NAME, 1, warehouse=place.warehouse, patience=patience)
     assert hours.now == pytest.approx(10)
 
 
-def test_an_event_that_is_delivered_late_is_waited_for(place: Place, make_bars: MakeHistory) -> None:
+def test_an_event_that_is_delivered_late_is_waited_for(place: Place, make_bars: MakeBars) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
     pauses = 0
 
@@ -245,13 +247,13 @@ def test_an_event_that_is_delivered_late_is_waited_for(place: Place, make_bars: 
             function.join()
 
     uploaded = Upload(NAME, event.generation, ("MSFT",))
-    made = collect(uploaded, warehouse=place.warehouse, patience=Patience(60, sleep=sleep))
+    made = read_results(uploaded, warehouse=place.warehouse, patience=Patience(60, sleep=sleep))
     assert [forecast.generation for forecast in made.forecasts] == [event.generation]
     assert pauses == 2
 
 
 def test_an_upload_that_another_one_has_overwritten_shows_the_newer_ones_forecast(
-    place: Place, make_bars: MakeHistory
+    place: Place, make_bars: MakeBars
 ) -> None:
     older = place.upload(NAME, to_csv([make_bars()]))
     newer = place.upload(NAME, to_csv([make_bars()]))
@@ -261,17 +263,19 @@ def test_an_upload_that_another_one_has_overwritten_shows_the_newer_ones_forecas
     def sleep(seconds: float) -> None:
         place.handle(newer)
 
-    made = collect(uploaded, warehouse=place.warehouse, patience=Patience(60, sleep=sleep))
+    made = read_results(uploaded, warehouse=place.warehouse, patience=Patience(60, sleep=sleep))
     assert [forecast.generation for forecast in made.forecasts] == [newer.generation]
 
 
-def test_an_upload_that_was_overwritten_by_nothing_forecast_tells_the_reason(place: Place) -> None:
+def test_an_upload_that_was_overwritten_by_nothing_forecast_shows_the_reason(place: Place) -> None:
     older, _ = place.upload(NAME, b"no prices"), place.upload(NAME, b"no prices")
     place.handle(older)
-    made = collect(Upload(NAME, older.generation, ("MSFT",)), warehouse=place.warehouse, patience=Hours().patience(5))
+    made = read_results(
+        Upload(NAME, older.generation, ("MSFT",)), warehouse=place.warehouse, patience=Hours().patience(5)
+    )
     assert "overwritten by generation" in str(made.failures["MSFT"])
 
 
 def test_after_the_wait_a_sentence_says_where_to_look(place: Place) -> None:
     with pytest.raises(FunctionUnavailable, match=f"60 s later neither .* for MSFT.* tickercast ingestions {NAME}"):
-        collect(Upload(NAME, 1, ("MSFT",)), warehouse=place.warehouse, patience=Hours().patience(60))
+        read_results(Upload(NAME, 1, ("MSFT",)), warehouse=place.warehouse, patience=Hours().patience(60))

@@ -1,4 +1,4 @@
-"""What only the BigQuery engine has to do: live with a network, quotas and jobs; its clients talk to a stand-in."""
+"""The BigQuery engine over a network that fails, with quotas and jobs; its clients talk to a stand-in."""
 
 import io
 import json
@@ -211,7 +211,7 @@ def test_a_passing_fault_is_tried_again(
 
 
 @pytest.mark.parametrize("fault", ["rateLimitExceeded", "internalError", "backendError", "drop"])
-def test_a_fault_that_does_not_pass_is_transient_and_told_within_the_patience(
+def test_a_fault_that_does_not_pass_is_transient_and_reported_within_the_patience(
     open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer, fault: str
 ) -> None:
     warehouse = open_warehouse(patience_s=0.3)
@@ -232,7 +232,7 @@ def test_a_job_that_failed_for_a_passing_reason_is_followed_by_another(
     assert stored(warehouse) == 1
 
 
-def test_jobs_that_go_on_failing_are_given_up_and_taken_up_again_by_the_next_delivery(
+def test_jobs_that_go_on_failing_are_given_up_and_begun_again_by_the_next_delivery(
     warehouse: BigQueryWarehouse, bigquery_server: BigQueryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
@@ -263,8 +263,8 @@ def test_a_slow_job_is_waited_for(warehouse: BigQueryWarehouse, bigquery_server:
 def test_a_job_slower_than_the_patience_is_found_again_by_the_next_delivery(
     open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer
 ) -> None:
-    impatient = open_warehouse(patience_s=0.1)
-    impatient.provision()
+    open_warehouse().provision()
+    impatient = open_warehouse(patience_s=1.0)
     bigquery_server.fail("job", "1000000")
     with pytest.raises(WarehouseUnavailable, match="is not done"):
         append(impatient, "prices", [price()], "k")
@@ -338,7 +338,7 @@ def test_a_vendor_s_reason_becomes_one_of_ours(
         assert "http" not in str(caught.value)
 
 
-def test_nobody_listening_is_told_within_the_patience(sql: Path) -> None:
+def test_nobody_listening_is_reported_within_the_patience(sql: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -356,7 +356,7 @@ def test_no_credentials_are_a_sentence(sql: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("name", ["prices; DROP TABLE prices", "prices` --", "", "other.prices"])
-def test_what_is_no_name_is_refused_before_it_is_sent(warehouse: BigQueryWarehouse, name: str) -> None:
+def test_a_malformed_name_is_refused_before_it_is_sent(warehouse: BigQueryWarehouse, name: str) -> None:
     for ask in (
         lambda: warehouse.read(name),
         lambda: warehouse.read("prices", {name: 1}),
@@ -378,8 +378,8 @@ def test_many_rows_come_in_pages(warehouse: BigQueryWarehouse, bigquery_server: 
 def test_a_query_slower_than_the_patience_is_cancelled_and_a_sentence(
     open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer
 ) -> None:
-    impatient = open_warehouse(patience_s=0.3)
-    impatient.provision()
+    open_warehouse().provision()
+    impatient = open_warehouse(patience_s=1.0)
     bigquery_server.fail("job", "1000000")
     with pytest.raises(WarehouseUnavailable, match="is not done"):
         impatient.read("prices")
@@ -388,8 +388,7 @@ def test_a_query_slower_than_the_patience_is_cancelled_and_a_sentence(
 
 def test_a_laptop_imports_nothing_of_google_s(workspace: Path) -> None:
     script = (
-        "import sys; from tickercast import bootstrap, config; settings = config.load(); "
-        "engines.provisioned(engines.object_store(settings), engines.warehouse(settings)); "
+        "import sys; from tickercast.app import App; App().provision(); "
         "theirs = ('google.api', 'google.cloud.bigquery', 'google.cloud.storage', 'pandas_gbq'); "
         "assert not [name for name in sys.modules if name.startswith(theirs)]"
     )

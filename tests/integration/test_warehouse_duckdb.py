@@ -1,4 +1,4 @@
-"""What only the DuckDB engine has to do: share its file, and say what is wrong with it."""
+"""The DuckDB engine: it shares its file, and says what is wrong with it."""
 
 import subprocess
 import sys

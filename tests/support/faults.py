@@ -330,15 +330,15 @@ class Site:
         for part in ("bucket/ohlc", "bucket/.generations/ohlc"):
             shutil.copytree(faulty / part, clean / part, dirs_exist_ok=True)
         planned = list(deliveries)
-        told = {_written(delivery.event): Delivery(delivery.event) for delivery in planned}
-        undisturbed = [told[written] for written in sorted(told)]
+        known = {_written(delivery.event): Delivery(delivery.event) for delivery in planned}
+        undisturbed = [known[written] for written in sorted(known)]
         with ThreadPoolExecutor(1) as beside:
             other = beside.submit(_all, self.platforms["clean"], undisturbed)
             _all(self.platforms["faulty"], planned)
             other.result()
 
     def read(self, name: str, site: str = "faulty") -> pd.DataFrame:
-        """The rows of a table or view, without what clocks told."""
+        """The rows of a table or view, without times and durations."""
         return self._contents(site, [name])[name]
 
     def difference(self) -> Difference:

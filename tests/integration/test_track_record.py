@@ -1,4 +1,4 @@
-"""What is told beside a forecast, from a warehouse that the function has filled."""
+"""What a report shows beside a forecast, read from a warehouse that the function has filled."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -9,14 +9,15 @@ import pandas as pd
 import pytest
 from tests.support.place import Place
 
-from tickercast.domain.bars import SIMULATED, Bars
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Forecast
 from tickercast.domain.price_files import to_csv
-from tickercast.jobs.requests.results import Collected, Forecast, collect
+from tickercast.jobs.requests.results import read_results
 from tickercast.jobs.requests.suggest import suggest
 from tickercast.jobs.requests.upload import Upload
 from tickercast.reading.track_record import SESSIONS, TrackRecord, bars_before, closes_before, track_record
 
-MakeHistory = Callable[..., Bars]
+MakeBars = Callable[..., Bars]
 CUTOFF = date(2023, 7, 21)
 
 
@@ -28,12 +29,12 @@ def place(tmp_path: Path) -> Place:
 def arrive(place: Place, bars: Bars, as_of: date = date(2023, 7, 22)) -> Forecast:
     event = place.upload(f"ohlc/{as_of}/{bars.symbol}.csv", to_csv([bars]))
     place.handle(event)
-    found: Collected = collect(Upload(event.name, event.generation, (bars.symbol,)), warehouse=place.warehouse)
-    [made] = found.forecasts
+    uploaded = Upload(event.name, event.generation, (bars.symbol,))
+    [made] = read_results(uploaded, warehouse=place.warehouse).forecasts
     return made
 
 
-def test_the_bars_before_a_forecast_are_ninety_sessions_with_indicators(place: Place, make_bars: MakeHistory) -> None:
+def test_the_bars_before_a_forecast_are_ninety_sessions_with_indicators(place: Place, make_bars: MakeBars) -> None:
     bars = make_bars()
     made = arrive(place, bars)
     frame = bars_before(made, warehouse=place.warehouse)
@@ -44,7 +45,7 @@ def test_the_bars_before_a_forecast_are_ninety_sessions_with_indicators(place: P
     assert closes_before(made, warehouse=place.warehouse) == pytest.approx(list(frame["close"]))
 
 
-def test_an_older_forecast_is_told_with_the_bars_of_its_own_time(place: Place, make_bars: MakeHistory) -> None:
+def test_an_older_forecast_is_shown_with_the_bars_of_its_own_time(place: Place, make_bars: MakeBars) -> None:
     bars = make_bars()
     earlier = bars.until(CUTOFF - timedelta(days=30))
     made = arrive(place, earlier, date(2023, 6, 22))
@@ -55,7 +56,7 @@ def test_an_older_forecast_is_told_with_the_bars_of_its_own_time(place: Place, m
 
 
 def test_bars_that_a_split_has_restated_are_brought_back_to_the_forecasts_prices(
-    place: Place, make_bars: MakeHistory
+    place: Place, make_bars: MakeBars
 ) -> None:
     bars = make_bars()
     earlier = bars.until(CUTOFF - timedelta(days=30))
@@ -69,7 +70,7 @@ def test_bars_that_a_split_has_restated_are_brought_back_to_the_forecasts_prices
     pd.testing.assert_frame_equal(after, before, check_exact=False, rtol=1e-9)
 
 
-def test_bars_from_before_a_gap_are_left_out(place: Place, make_bars: MakeHistory) -> None:
+def test_bars_from_before_a_gap_are_left_out(place: Place, make_bars: MakeBars) -> None:
     arrive(place, make_bars(last=date(2020, 7, 21)), date(2020, 7, 22))
     made = arrive(place, make_bars(sessions=120))
     assert bars_before(made, warehouse=place.warehouse)["session_date"].min() > pd.Timestamp("2023-01-01")
@@ -79,7 +80,7 @@ def test_bars_from_before_a_gap_are_left_out(place: Place, make_bars: MakeHistor
     assert bars_before(made, warehouse=place.warehouse)["session_date"].max() == pd.Timestamp("2020-07-21")
 
 
-def test_a_first_forecast_has_no_record_yet_and_a_later_one_has(place: Place, make_bars: MakeHistory) -> None:
+def test_a_first_forecast_has_no_record_yet_and_a_later_one_has(place: Place, make_bars: MakeBars) -> None:
     bars = make_bars()
     made = arrive(place, bars.until(CUTOFF - timedelta(days=30)), date(2023, 6, 22))
     assert track_record(made, warehouse=place.warehouse) == TrackRecord()
@@ -94,19 +95,19 @@ def test_a_first_forecast_has_no_record_yet_and_a_later_one_has(place: Place, ma
     assert np.isnan(record.pinball_ratio_lo)
 
 
-def test_made_up_bars_have_no_record_and_real_ones_never_stand_before_their_forecast(
-    place: Place, make_bars: MakeHistory
+def test_simulated_bars_have_no_record_and_real_ones_never_stand_before_their_forecast(
+    place: Place, make_bars: MakeBars
 ) -> None:
     bars = make_bars()
-    made = arrive(place, Bars("MSFT", bars.frame, source_note=SIMULATED))
-    assert made.note == SIMULATED
+    made = arrive(place, Bars("MSFT", bars.frame, simulated=True))
+    assert made.simulated
     assert track_record(made, warehouse=place.warehouse) is None
     assert len(bars_before(made, warehouse=place.warehouse)) == SESSIONS
     arrive(place, bars)
     assert bars_before(made, warehouse=place.warehouse).empty
 
 
-def test_a_mistyped_symbol_is_compared_with_those_forecast_before(place: Place, make_bars: MakeHistory) -> None:
+def test_a_mistyped_symbol_is_compared_with_those_forecast_before(place: Place, make_bars: MakeBars) -> None:
     arrive(place, make_bars("MSFT"))
     arrive(place, make_bars("VOD.L"))
     assert suggest(["MFST", "VODL", "ZZZ"], warehouse=place.warehouse) == {"MFST": "MSFT", "VODL": "VOD.L"}

@@ -1,3 +1,5 @@
+"""Handle an event: from an uploaded file to prices, forecasts and the ledger, once, whatever happens."""
+
 import json
 import threading
 from collections.abc import Callable
@@ -10,13 +12,14 @@ import numpy as np
 import pytest
 from tests.support.place import AT, Champion, Place, RandomWalk
 
-from tickercast.domain.bars import SIMULATED, Bars
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Role, Served
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import ModelUnavailable, StoreUnavailable, Transient, WarehouseUnavailable
 from tickercast.jobs.serving.handle_event import Limits, Outcome
 from tickercast.ports import ObjectFinalized
 
-MakeHistory = Callable[..., Bars]
+MakeBars = Callable[..., Bars]
 NAME = "ohlc/2023-07-22/MSFT.csv"
 
 
@@ -25,7 +28,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def test_an_upload_becomes_prices_two_forecasts_and_a_line_in_the_ledger(place: Place, make_bars: MakeHistory) -> None:
+def test_an_upload_becomes_prices_two_forecasts_and_an_entry_in_the_ledger(place: Place, make_bars: MakeBars) -> None:
     bars = make_bars()
     outcome = place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([bars])))
     assert not outcome.failures
@@ -45,7 +48,7 @@ def test_an_upload_becomes_prices_two_forecasts_and_a_line_in_the_ledger(place: 
     }
 
 
-def test_an_event_that_comes_again_changes_nothing(place: Place, make_bars: MakeHistory) -> None:
+def test_an_event_that_comes_again_changes_nothing(place: Place, make_bars: MakeBars) -> None:
     event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()]))
     place.handle(event)
     before = place.counts()
@@ -53,7 +56,7 @@ def test_an_event_that_comes_again_changes_nothing(place: Place, make_bars: Make
     assert place.counts() == before
 
 
-def test_a_second_upload_is_a_second_vintage_and_doubles_no_row_of_a_view(place: Place, make_bars: MakeHistory) -> None:
+def test_a_second_upload_is_a_second_vintage_and_doubles_no_row_of_a_view(place: Place, make_bars: MakeBars) -> None:
     for _ in range(2):
         place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
     assert place.counts() == {
@@ -66,7 +69,7 @@ def test_a_second_upload_is_a_second_vintage_and_doubles_no_row_of_a_view(place:
     }
 
 
-def test_events_in_the_wrong_order_leave_the_newer_file_on_top(place: Place, make_bars: MakeHistory) -> None:
+def test_events_in_the_wrong_order_leave_the_newer_file_on_top(place: Place, make_bars: MakeBars) -> None:
     older = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars(seed=1)]))
     newer = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars(seed=2)]))
     place.handle(newer)
@@ -79,7 +82,7 @@ def test_events_in_the_wrong_order_leave_the_newer_file_on_top(place: Place, mak
     assert place.store.names("quarantine/") == []
 
 
-def test_bars_after_the_date_are_stored_and_not_used(place: Place, make_bars: MakeHistory) -> None:
+def test_bars_after_the_date_are_stored_and_not_used(place: Place, make_bars: MakeBars) -> None:
     bars = make_bars(last=date(2023, 8, 4))
     place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([bars])))
     stored = place.warehouse.read("forecasts")
@@ -88,7 +91,7 @@ def test_bars_after_the_date_are_stored_and_not_used(place: Place, make_bars: Ma
     assert len(place.warehouse.read("prices")) == 400
 
 
-def test_one_bad_symbol_does_not_sink_the_others(place: Place, make_bars: MakeHistory) -> None:
+def test_one_bad_symbol_does_not_sink_the_others(place: Place, make_bars: MakeBars) -> None:
     good, short = make_bars("MSFT"), make_bars("META", sessions=30)
     event = place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([good, short]))
     outcome = place.handle(event)
@@ -134,7 +137,7 @@ def test_a_bad_file_ends_in_one_reason_and_not_one_row(place: Place, case: str) 
 
 
 @pytest.mark.parametrize("name", ["models/champion.json", "quarantine/ohlc/2023-07-22/MSFT.1.csv", "ohlc/notes.txt"])
-def test_what_is_no_file_of_prices_is_ignored(place: Place, name: str) -> None:
+def test_an_object_that_is_not_a_file_of_prices_is_ignored(place: Place, name: str) -> None:
     assert place.handle(place.upload(name, b"anything")) == Outcome()
     assert place.warehouse.read("ingestions").empty
 
@@ -153,7 +156,7 @@ def test_a_generation_that_is_gone_is_superseded_and_not_quarantined(place: Plac
     assert place.store.names("quarantine/") == []
 
 
-def test_an_exchange_beyond_its_known_calendar_is_a_reason(place: Place, make_bars: MakeHistory) -> None:
+def test_an_exchange_beyond_its_known_calendar_is_a_reason(place: Place, make_bars: MakeBars) -> None:
     bars = make_bars("600519.SS", last=date(2026, 12, 28))
     outcome = place.handle(place.upload("ohlc/2026-12-28/600519.SS.csv", to_csv([bars])))
     assert "2026" in str(outcome.failures["600519.SS"])
@@ -161,7 +164,7 @@ def test_an_exchange_beyond_its_known_calendar_is_a_reason(place: Place, make_ba
 
 @pytest.mark.parametrize("table", ["prices", "forecasts", "ingestions"])
 def test_a_fault_between_two_appends_is_mended_by_the_next_delivery(
-    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch, table: str
+    place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
     event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()]))
     whole = place.warehouse.append
@@ -181,19 +184,19 @@ def test_a_fault_between_two_appends_is_mended_by_the_next_delivery(
     assert place.counts()["ingestions"] == 1
 
 
-def test_simulated_bars_never_replace_real_ones_in_the_views(place: Place, make_bars: MakeHistory) -> None:
-    real, made_up = make_bars(seed=1), replace(make_bars(seed=2), source_note=SIMULATED)
+def test_simulated_bars_never_replace_real_ones_in_the_views(place: Place, make_bars: MakeBars) -> None:
+    real, simulated = make_bars(seed=1), replace(make_bars(seed=2), simulated=True)
     place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([real])))
-    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([made_up])))
+    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([simulated])))
     assert len(place.warehouse.read("latest_prices")) == 400
     for view in ("latest_prices", "latest_forecasts", "predicted_prices"):
         assert not place.warehouse.read(view)["simulated"].any(), view
-    bars = place.warehouse.read("forecast_history")
-    assert dict(bars.groupby("simulated").size()) == {False: 20, True: 20}
+    stored = place.warehouse.read("forecast_history")
+    assert dict(stored.groupby("simulated").size()) == {False: 20, True: 20}
 
 
-def test_simulated_bars_are_shown_and_marked_where_there_are_no_others(place: Place, make_bars: MakeHistory) -> None:
-    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([replace(make_bars(), source_note=SIMULATED)])))
+def test_simulated_bars_are_shown_and_marked_where_there_are_no_others(place: Place, make_bars: MakeBars) -> None:
+    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([replace(make_bars(), simulated=True)])))
     for view in ("latest_prices", "latest_forecasts", "predicted_prices"):
         assert place.warehouse.read(view)["simulated"].all(), view
 
@@ -215,20 +218,20 @@ def test_a_malformed_name_whose_object_is_gone_is_still_accounted_for(place: Pla
     assert place.store.names("quarantine/") == []
 
 
-def test_an_event_of_another_bucket_is_not_ours(place: Place, make_bars: MakeHistory) -> None:
+def test_an_event_of_another_bucket_is_not_ours(place: Place, make_bars: MakeBars) -> None:
     event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()]))
     outcome = place.handle(replace(event, bucket="elsewhere"))
     assert outcome.status == "ignored"
     assert place.warehouse.read("ingestions").empty
 
 
-@pytest.mark.parametrize("told", [None, 0, 1])
+@pytest.mark.parametrize("size", [None, 0, 1])
 def test_a_file_that_is_too_large_is_rejected_whatever_its_event_says(
-    place: Place, make_bars: MakeHistory, told: int | None
+    place: Place, make_bars: MakeBars, size: int | None
 ) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
     place.limits = Limits(largest_file=20_000)
-    outcome = place.handle(event if told is None else replace(event, size=told))
+    outcome = place.handle(event if size is None else replace(event, size=size))
     assert "0.0 MB, and at most 0.0" in str(outcome.failures["MSFT"])
     assert "TICKERCAST_MAX_FILE_MB" in str(outcome.failures["MSFT"])
     assert place.store.names("quarantine/")
@@ -236,7 +239,7 @@ def test_a_file_that_is_too_large_is_rejected_whatever_its_event_says(
 
 
 def test_a_file_that_says_it_is_too_large_is_not_read(
-    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
     place.limits = Limits(largest_file=20_000)
@@ -251,15 +254,13 @@ def late(event: ObjectFinalized, hours: float) -> ObjectFinalized:
     return replace(event, written_at=AT - timedelta(hours=hours))
 
 
-def no_champion() -> list[Champion]:
+def no_champion() -> list[Served]:
     raise ModelUnavailable("No champion is there. Publish one.")
 
 
-def test_an_event_that_fails_for_too_long_is_quarantined_and_accounted_for(
-    place: Place, make_bars: MakeHistory
-) -> None:
+def test_an_event_that_fails_for_too_long_is_quarantined_and_accounted_for(place: Place, make_bars: MakeBars) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
-    place.predictors = no_champion
+    place.served = no_champion
     for young in (late(event, 23.9), replace(event, written_at=None)):
         with pytest.raises(ModelUnavailable):
             place.handle(young)
@@ -270,12 +271,12 @@ def test_an_event_that_fails_for_too_long_is_quarantined_and_accounted_for(
     assert place.store.read(f"quarantine/ohlc/2023-07-22/MSFT.{event.generation}.csv") == place.store.read(NAME)
 
 
-def test_an_old_event_that_does_not_fail_is_forecast(place: Place, make_bars: MakeHistory) -> None:
-    assert place.handle(late(place.upload(NAME, to_csv([make_bars()])), 1000)).origins
+def test_an_old_event_that_does_not_fail_is_forecast(place: Place, make_bars: MakeBars) -> None:
+    assert place.handle(late(place.upload(NAME, to_csv([make_bars()])), 1000)).series
 
 
 def test_with_the_warehouse_down_for_too_long_the_quarantine_alone_accounts_for_the_event(
-    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
 
@@ -292,7 +293,7 @@ def test_with_the_warehouse_down_for_too_long_the_quarantine_alone_accounts_for_
 
 
 def test_with_the_store_down_an_old_event_is_still_to_be_delivered_again(
-    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
 
@@ -305,9 +306,9 @@ def test_with_the_store_down_an_old_event_is_still_to_be_delivered_again(
         place.handle(late(event, 25))
 
 
-def test_a_fault_of_ours_is_not_retried_for_ever_either(place: Place, make_bars: MakeHistory) -> None:
+def test_a_fault_of_ours_is_not_retried_for_ever_either(place: Place, make_bars: MakeBars) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
-    place.predictors = lambda: [object()]  # type: ignore[list-item]
+    place.served = lambda: [object()]  # type: ignore[list-item]
     with pytest.raises(AttributeError):
         place.handle(event)
     place.handle(late(event, 25))
@@ -315,7 +316,7 @@ def test_a_fault_of_ours_is_not_retried_for_ever_either(place: Place, make_bars:
 
 
 def test_a_duplicate_is_answered_by_the_ledger_alone(
-    place: Place, make_bars: MakeHistory, monkeypatch: pytest.MonkeyPatch
+    place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
     place.handle(event)
@@ -325,24 +326,24 @@ def test_a_duplicate_is_answered_by_the_ledger_alone(
 
     monkeypatch.setattr(place.store, "read", down)
     monkeypatch.setattr(place.store, "generation", down)
-    place.predictors = no_champion
+    place.served = no_champion
     assert place.handle(event).status == "duplicate"
 
 
 def test_a_duplicate_that_comes_late_changes_nothing_though_the_model_is_gone(
-    place: Place, make_bars: MakeHistory
+    place: Place, make_bars: MakeBars
 ) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
     place.handle(event)
     before = place.counts()
-    place.predictors = no_champion
+    place.served = no_champion
     assert place.handle(late(event, 48)).status == "duplicate"
     assert place.counts() == before
     assert place.store.names("quarantine/") == []
 
 
 def test_a_duplicate_of_a_rejected_event_changes_nothing_though_the_file_would_be_taken_now(
-    place: Place, make_bars: MakeHistory
+    place: Place, make_bars: MakeBars
 ) -> None:
     event = place.upload(NAME, to_csv([make_bars(sessions=90)]))
     place.handle(event)
@@ -352,21 +353,21 @@ def test_a_duplicate_of_a_rejected_event_changes_nothing_though_the_file_would_b
     class Modest(Champion):
         min_sessions = 50
 
-    place.predictors = lambda: [Modest(), Modest()]
+    place.served = lambda: [Served(Modest(), Role.CHAMPION), Served(Modest(), Role.BASELINE)]
     assert place.handle(event).status == "duplicate"
     assert place.counts() == dict.fromkeys(place.counts(), 0) | {"ingestions": 1}
     assert {name: place.store.generation(name) for name in place.store.names("quarantine/")} == kept
 
 
-def test_two_deliveries_at_once_are_one_ingestion(place: Place, make_bars: MakeHistory) -> None:
+def test_two_deliveries_at_once_are_one_ingestion(place: Place, make_bars: MakeBars) -> None:
     event = place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_bars(), make_bars("META", sessions=9)]))
     met = threading.Barrier(2)
 
-    def together() -> list[Champion]:
+    def together() -> list[Served]:
         met.wait(30)
-        return [Champion(), RandomWalk()]
+        return [Served(Champion(), Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
 
-    place.predictors = together
+    place.served = together
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(place.handle, [event, replace(event, event_id="event-2")]))
     assert (place.counts()["forecasts"], place.counts()["ingestions"]) == (20, 2)
