@@ -16,9 +16,6 @@ ELSEWHERE = {
 }
 """Links to files outside docs/, and the paths of these files in the site."""
 
-INSTEAD = {"../README.md": "index.md"}
-"""Links to files outside docs/ that have a counterpart among the pages."""
-
 
 def on_files(files: Files, *, config: Any) -> Files:
     """Add the files to the site."""
@@ -30,6 +27,6 @@ def on_files(files: Files, *, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Point the links at the files in the site."""
-    for link, place in {**ELSEWHERE, **INSTEAD}.items():
+    for link, place in ELSEWHERE.items():
         markdown = markdown.replace(f"]({link}", f"]({place}")
     return markdown
