@@ -16,7 +16,7 @@ import typer.main
 
 from tickercast import library
 from tickercast.backends.warehouse.sql import SqlObject, columns, from_duckdb, read_objects, to_duckdb
-from tickercast.cli import app, single
+from tickercast.cli import app, single_command
 from tickercast.domain.bars import Reading
 from tickercast.domain.forecast import Step
 from tickercast.jobs.requests.request_forecast import Requested
@@ -62,9 +62,9 @@ def cli() -> str:
     parts += [_FLOWS]
     for name in ("daily", "backfill"):
         [example] = re.findall(
-            r'single\(main, "(.+?)"\)', (PROJECT / "flows" / f"{name}.py").read_text(encoding="utf-8")
+            r'single_command\(main, "(.+?)"\)', (PROJECT / "flows" / f"{name}.py").read_text(encoding="utf-8")
         )
-        parts += _commands(typer.main.get_command(single(flow(name).main, example)), f"python flows/{name}.py")
+        parts += _commands(typer.main.get_command(single_command(flow(name).main, example)), f"python flows/{name}.py")
     return "\n".join(parts)
 
 

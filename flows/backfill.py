@@ -16,7 +16,7 @@ from prefect import flow, task
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from tickercast.cli import backfill as cli
-from tickercast.cli import run, single
+from tickercast.cli import run, single_command
 from tickercast.cli.terminal import bar
 from tickercast.errors import retry_if_transient
 from tickercast.jobs.requests.backfill import Backfilled, Part
@@ -73,4 +73,7 @@ def main(
 
 
 if __name__ == "__main__":
-    run(door=single(main, "python flows/backfill.py MSFT AAPL --from 2012-01-01 --to 2012-12-31"), name="backfill")
+    run(
+        door=single_command(main, "python flows/backfill.py MSFT AAPL --from 2012-01-01 --to 2012-12-31"),
+        name="backfill",
+    )

@@ -20,7 +20,7 @@ from prefect.schedules import Cron, Schedule
 from prefect.tasks import exponential_backoff
 
 from tickercast.cli import daily as cli
-from tickercast.cli import run, single
+from tickercast.cli import run, single_command
 from tickercast.domain.calendar import time_zone
 from tickercast.errors import retry_if_transient
 from tickercast.show.artifacts import artifacts_of
@@ -76,4 +76,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(door=single(main, "python flows/daily.py MSFT AAPL --source sample --as-of 2012-08-15"), name="daily")
+    run(door=single_command(main, "python flows/daily.py MSFT AAPL --source sample --as-of 2012-08-15"), name="daily")

@@ -16,7 +16,7 @@ import pandas as pd
 from tickercast.domain.alerts import Severity
 from tickercast.domain.bars import Reading
 from tickercast.domain.dataset import Dataset
-from tickercast.domain.drift import Finding
+from tickercast.domain.drift import DriftFinding
 from tickercast.domain.model_card import Bundle, RegisteredVersion
 from tickercast.domain.recipe import Epoch, Recipe
 
@@ -314,7 +314,7 @@ class DriftReport:
 class DriftReporter(Protocol):
     """Draws the columns that were compared, with the thresholds of the findings."""
 
-    def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
+    def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[DriftFinding]) -> DriftReport:
         """Draw a report.
 
         Args:

@@ -9,7 +9,7 @@ import pandas as pd
 from tickercast.domain.drift import (
     ORIGINS,
     WINDOW,
-    Finding,
+    DriftFinding,
     Reference,
     fared_columns,
     judge_distances,
@@ -27,21 +27,21 @@ def judged(
     backtest: float | None = None,
     *,
     every: int = 1,
-) -> dict[date, list[Finding]]:
+) -> dict[date, list[DriftFinding]]:
     """The findings of each `every`-th session from `first` to `last`; all symbols need enough of them before."""
     sessions = np.unique(np.concatenate([one.session_dates for one in watched]))
     inside = (sessions >= np.datetime64(first)) & (sessions <= np.datetime64(last))
     return {day.item(): _findings(reference, watched, day, backtest) for day in sessions[inside][::every]}
 
 
-def alarms(days: dict[date, list[Finding]]) -> list[date]:
+def alarms(days: dict[date, list[DriftFinding]]) -> list[date]:
     """The days on which anything has drifted."""
     return [day for day, findings in days.items() if any(finding.drifted for finding in findings)]
 
 
 def _findings(
     reference: Reference, watched: Sequence[Observed], day: np.datetime64, backtest: float | None
-) -> list[Finding]:
+) -> list[DriftFinding]:
     ends = [(one, int(np.searchsorted(one.session_dates, day, side="right"))) for one in watched]
     seen = np.concatenate([one.values[end - WINDOW : end] for one, end in ends])
     resolved = np.concatenate([one.fared[end - HORIZON - ORIGINS : end - HORIZON] for one, end in ends])

@@ -17,14 +17,14 @@ from tickercast.domain.drift import (
     COVERAGE,
     LOSS,
     MARGINS,
-    Finding,
+    DriftFinding,
     Reference,
     distances,
     judge_distances,
     judge_performance,
     read_reference,
     reasons,
-    to_json,
+    reference_json,
 )
 from tickercast.domain.forecast import RollingPredictor
 from tickercast.domain.model_card import MODEL
@@ -157,7 +157,7 @@ def test_the_limits_are_those_of_the_next_smaller_number_of_symbols(watched: int
 
 
 def test_a_reference_is_read_back_as_it_was_written() -> None:
-    assert read_reference(to_json(small())) == small()
+    assert read_reference(reference_json(small())) == small()
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_reference_is_made_alike_twice_and_from_fewer_symbols_has_wider_limits
     reference: Reference, trained: list[Observed]
 ) -> None:
     short = [slice_of(one, 700) for one in trained]
-    assert to_json(make_reference(short, sizes=(1,))) == to_json(make_reference(short, sizes=(1,)))
+    assert reference_json(make_reference(short, sizes=(1,))) == reference_json(make_reference(short, sizes=(1,)))
     assert reference.limits[1]["return"] > reference.limits[5]["return"]
 
 
@@ -263,5 +263,5 @@ def _wilder(bars: Bars, since: date, times: float = 3.0) -> Bars:
 
 
 def test_findings_of_any_kind_read_as_sentences() -> None:
-    said = Finding("input", "return", drift.DISTANCE, 1.4, 1.2, True).reason
+    said = DriftFinding("input", "return", drift.DISTANCE, 1.4, 1.2, True).reason
     assert said == "return is 1.40 deviations from its training, and drift begins at 1.20"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tickercast.domain.drift import COLUMNS, MARGINS, Reference, to_json
+from tickercast.domain.drift import COLUMNS, MARGINS, Reference, reference_json
 from tickercast.domain.forecast import Role
 from tickercast.domain.model_card import CHAMPION, Bundle, ModelCard, Pointer, ServedModel
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
@@ -99,7 +99,7 @@ def test_the_network_is_written_before_the_card(models: ModelStore, store: Memor
 
 def test_the_reference_is_written_before_the_card_and_read_back(models: ModelStore, store: MemoryStore) -> None:
     reference = small_reference()
-    bundle = make_bundle().referred(to_json(reference))
+    bundle = make_bundle().referred(reference_json(reference))
     models.write(bundle)
     where = "models/tickercast-lstm/3/"
     assert list(store.objects) == [f"{where}model.onnx", f"{where}reference.json", f"{where}model.json"]
@@ -109,7 +109,7 @@ def test_the_reference_is_written_before_the_card_and_read_back(models: ModelSto
 def test_a_reference_that_is_corrupt_missing_or_was_never_made_is_a_sentence(
     models: ModelStore, store: MemoryStore
 ) -> None:
-    bundle = make_bundle().referred(to_json(small_reference()))
+    bundle = make_bundle().referred(reference_json(small_reference()))
     with pytest.raises(UsageError, match=r"tickercast-lstm 3 has no reference.*newer version"):
         models.reference(make_bundle().card)
     with pytest.raises(BundleError, match="its card names one"):
@@ -120,7 +120,7 @@ def test_a_reference_that_is_corrupt_missing_or_was_never_made_is_a_sentence(
 
 
 def test_a_bundle_whose_reference_was_not_read_is_not_published(models: ModelStore, store: MemoryStore) -> None:
-    bundle = make_bundle().referred(to_json(small_reference()))
+    bundle = make_bundle().referred(reference_json(small_reference()))
     with pytest.raises(BundleError, match="is missing, and its card names one"):
         models.write(Bundle(bundle.onnx, bundle.card))
     assert not store.objects

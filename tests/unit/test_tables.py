@@ -70,7 +70,7 @@ def test_simulated_bars_are_said_to_be_so_everywhere() -> None:
     simulated = made(simulated=True)
     assert sentences.SIMULATED in shown(tables.forecast_table(simulated, None, "file://bucket"))
     assert sentences.SIMULATED in shown(tables.summary_table([made(), simulated]))
-    assert json.loads(tables.to_json([simulated], CUTOFF))[0]["simulated"] is True
+    assert json.loads(tables.forecasts_json([simulated], CUTOFF))[0]["simulated"] is True
 
 
 def test_many_symbols_take_one_line_each() -> None:

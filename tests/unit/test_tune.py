@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from tickercast import engines
 from tickercast.cli import app
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.recipe import Epoch, Recipe, read_recipe, to_json
+from tickercast.domain.recipe import Epoch, Recipe, read_recipe, recipe_json
 from tickercast.errors import TooFewSessions, UnknownSymbol, UsageError
 from tickercast.jobs.training.tune import tune
 from tickercast.ports import RunRecord, StudyResult, Trial
@@ -300,8 +300,8 @@ def test_train_refuses_a_wrong_recipe_before_anything_else(workspace: Path, cont
 
 def test_a_recipe_survives_its_file() -> None:
     recipe = Recipe(units=48, rate=1.5e-3, every=3)
-    assert read_recipe(to_json(recipe).encode()) == recipe
-    assert set(json.loads(to_json(recipe))) == set(asdict(Recipe()))
+    assert read_recipe(recipe_json(recipe).encode()) == recipe
+    assert set(json.loads(recipe_json(recipe))) == set(asdict(Recipe()))
 
 
 @pytest.mark.parametrize(

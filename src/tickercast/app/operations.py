@@ -9,7 +9,7 @@ from tickercast import config, engines
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import UsageError
-from tickercast.jobs.operations.doctor import Check, Probe, check
+from tickercast.jobs.operations.doctor import Check, Probe, check_engines
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.ports import (
@@ -173,7 +173,7 @@ class Operations(Models):
     def doctor(self) -> Iterator[Check]:
         """Ask every configured engine whether it answers; tables, views and a champion are created on the way."""
         settings = self.settings
-        return check(
+        return check_engines(
             [
                 Probe("object store", settings.bucket, lambda: f"{len(self.store.names(''))} objects"),
                 Probe("warehouse", settings.warehouse, lambda: f"{len(self.warehouse.read('ingestions'))} ingestions"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from tickercast.domain.drift import AT_LEAST, DISTANCE, Finding
+from tickercast.domain.drift import AT_LEAST, DISTANCE, DriftFinding
 from tickercast.ports import DriftReport
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _DISTANCE = "wasserstein"
 class EvidentlyReporter:
     """Draws one page: the tests, then a histogram of each column, today's values over the training's."""
 
-    def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
+    def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[DriftFinding]) -> DriftReport:
         """Draw a report; see `DriftReporter.report`."""
         with _quiet():
             from evidently import DataDefinition, Dataset, Report
@@ -34,7 +34,7 @@ class EvidentlyReporter:
             return DriftReport(drawn.get_html_str(as_iframe=False).encode(), drawn.json().encode())
 
 
-def _metric(finding: Finding) -> "Metric":
+def _metric(finding: DriftFinding) -> "Metric":
     from evidently import tests
     from evidently.metrics import MeanValue, ValueDrift
 

@@ -36,7 +36,7 @@ def main(
     """Calibrated forecasts of the next ten trading sessions."""
 
 
-def single(command: Callable[..., None], example: str) -> typer.Typer:
+def single_command(command: Callable[..., None], example: str) -> typer.Typer:
     """The commands of a program with one command.
 
     Args:

@@ -16,8 +16,8 @@ from tickercast.cli.terminal import (
     complain,
     day_of,
     open_app,
+    print_table,
     say,
-    show,
 )
 from tickercast.errors import Permanent, UsageError
 
@@ -78,9 +78,9 @@ def forecast(
             on_interrupt=complain,
         )
     if as_json:
-        from tickercast.show.tables import to_json
+        from tickercast.show.tables import forecasts_json
 
-        print(to_json(made, as_of))
+        print(forecasts_json(made, as_of))
     else:
         _show(made, service)
         for uploaded in made.uploads if unattended else ():
@@ -111,7 +111,7 @@ def ingestions(
     if not found:
         say("Nothing has failed." if only_failed else "The ledger has no such entries yet.")
         return
-    show(entries_table(found[:limit]), soft_wrap=True)
+    print_table(entries_table(found[:limit]), soft_wrap=True)
     if count > limit:
         say(f"{count - limit} more: --limit {count} shows them.")
 
@@ -155,7 +155,7 @@ def quarantine_list() -> None:
 
     kept = open_app().quarantined()
     if kept:
-        show(quarantine_table(kept), soft_wrap=True)
+        print_table(quarantine_table(kept), soft_wrap=True)
     else:
         say("Nothing is in quarantine.")
 
@@ -165,9 +165,9 @@ def quarantine_list() -> None:
 )
 def quarantine_show(name: Name) -> None:
     """Show why a file was rejected, and its first lines."""
-    from tickercast.show.tables import quarantined
+    from tickercast.show.tables import quarantined_file
 
-    show(quarantined(*open_app().quarantined_file(name)), soft_wrap=True)
+    print_table(quarantined_file(*open_app().quarantined_file(name)), soft_wrap=True)
 
 
 @quarantine.command(
@@ -198,13 +198,13 @@ def _show(made: "Requested", service: "App") -> None:
     from tickercast.show import tables
 
     if len(made) >= tables.SUMMARY_FROM:
-        show(tables.summary_table(made.forecasts))
+        print_table(tables.summary_table(made.forecasts))
     else:
         for forecast in made:
             closes = made.actual.get(forecast.symbol, {}) if made.actual is not None else None
             through = made.trained_through.get(forecast.symbol, date.min)
             below = pictures.below(forecast, closes, service)
-            show(tables.forecast_table(forecast, closes, service.store.url, through, below), soft_wrap=True)
+            print_table(tables.forecast_table(forecast, closes, service.store.url, through, below), soft_wrap=True)
     if made:
         stored = f"prices and forecasts are in {service.tables.url}"
         terminal().print(stored, style="dim", highlight=False, soft_wrap=True)
@@ -235,7 +235,7 @@ def _finish_sent(sent: Iterable[tuple[str, int]], service: "App", wait: float, *
         found = [(name, service.wait_for_entries(name, generation, patience)) for name, generation in sent]
     entries = [entry for _, of_file in found for entry in of_file]
     if entries:
-        show(entries_table(entries), soft_wrap=True)
+        print_table(entries_table(entries), soft_wrap=True)
     for name, of_file in found:
         if not of_file:
             complain(

@@ -16,8 +16,8 @@ from tickercast.cli.terminal import (
     complain,
     day_of,
     open_app,
+    print_table,
     say,
-    show,
     some_symbols_of,
 )
 from tickercast.errors import UsageError
@@ -82,7 +82,7 @@ def train(
             on_progress=progress.set,
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
         )
-    show(card_table(bundle.card))
+    print_table(card_table(bundle.card))
     if out:
         for path, content in publishable(bundle).items():
             (Path(out) / path).parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def tune(
     out: Annotated[str, typer.Option(metavar="FILE", help="Write the best recipe to FILE, for train.")] = "recipe.json",
 ) -> None:
     """Search for a better recipe for the LSTM; an interrupted search is resumed."""
-    from tickercast.domain.recipe import to_json
+    from tickercast.domain.recipe import recipe_json
     from tickercast.show.tables import study_line, study_table
 
     service = open_app()
@@ -114,9 +114,9 @@ def tune(
             on_progress=lambda done, study: progress.set(done, trials, study_line(study)),
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
         )
-    show(study_table(study))
+    print_table(study_table(study))
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    Path(out).write_text(to_json(study.best.recipe), encoding="utf-8")
+    Path(out).write_text(recipe_json(study.best.recipe), encoding="utf-8")
     say(f"written to {out}, for: tickercast train --recipe {out}")
 
 
@@ -176,7 +176,7 @@ def backtest(
         (_, _), *others = losses.items()
         steps = {name: by_group(table, "step") for name, table in others}
         Path(chart_out).write_bytes(service.draw_evaluation(report, steps))
-    show(tables.report_table(report))
+    print_table(tables.report_table(report))
     if through and through >= day_of(first):
         complain(sentences.SEEN.format(through))
 
@@ -186,7 +186,7 @@ def models() -> None:
     """List the registered versions, and which one is served."""
     from tickercast.show.tables import models_table
 
-    show(models_table(*open_app().registered_models()))
+    print_table(models_table(*open_app().registered_models()))
 
 
 @app.command(epilog="Example: tickercast promote --source prices.parquet --from 2022-01-01 --to 2022-12-15")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tickercast.cli.terminal import SOME_FAILED, bar, complain, day_of, open_app, say, show, symbols_of
+from tickercast.cli.terminal import SOME_FAILED, bar, complain, day_of, open_app, print_table, say, symbols_of
 from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def doctor() -> None:
 
     with bar("asking the engines"):
         checks = list(open_app().doctor())
-    show(checks_table(checks))
+    print_table(checks_table(checks))
     if not all(check.well for check in checks):
         raise typer.Exit(SOME_FAILED)
 
@@ -48,7 +48,7 @@ def drift(
         found = service.check_drift(symbols, day_of(day) if day else None)
     for reason in found.skipped.values():
         complain(f"left out: {reason}")
-    show(drift_table(found.rows))
+    print_table(drift_table(found.rows))
     for reason in found.reasons:
         say(reason)
     simulated = ", on simulated bars" if found.simulated else ""
@@ -84,7 +84,7 @@ def alerts(
             found, news = sent.found, sent.news
         else:
             found = service.open_alerts(symbols)
-    show(alerts_table(found))
+    print_table(alerts_table(found))
     for receiver, changes in news:
         say(f"sent to {receiver}: {_counted(changes)}")
     if send and not news:

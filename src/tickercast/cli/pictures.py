@@ -81,7 +81,7 @@ def below(made: Forecast, actual: Mapping[date, float] | None, service: App) -> 
         lines.append(fan.fan(made, service.closes_before(made), actual, console.width))
     record = service.track_record(made)
     if record:
-        lines.append(Text.assemble(("track record  ", "bold"), sentences.track_record(made, record)))
+        lines.append(Text.assemble(("track record  ", "bold"), sentences.record_sentence(made, record)))
     return lines
 
 

@@ -81,7 +81,7 @@ def terminal(width: int = _TABLE_WIDTH) -> Console:
     return Console(width=max(Console().width, width))
 
 
-def show(table: RenderableType, width: int = _TABLE_WIDTH, *, soft_wrap: bool = False) -> None:
+def print_table(table: RenderableType, width: int = _TABLE_WIDTH, *, soft_wrap: bool = False) -> None:
     """Print a table."""
     terminal(width).print(table, soft_wrap=soft_wrap)
 

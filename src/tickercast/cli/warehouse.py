@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tickercast.cli.terminal import SOME_FAILED, bar, open_app, say, show
+from tickercast.cli.terminal import SOME_FAILED, bar, open_app, print_table, say
 from tickercast.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None)
@@ -29,7 +29,7 @@ def query(
     else:
         from tickercast.show.tables import rows_table
 
-        show(rows_table(found), _AS_WIDE_AS_NEEDED)
+        print_table(rows_table(found), _AS_WIDE_AS_NEEDED)
 
 
 @app.command(epilog="Example: tickercast provision --check")

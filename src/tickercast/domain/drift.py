@@ -87,7 +87,7 @@ class Reference(BaseModel):
         return self.limits[max((size for size in self.limits if size <= watched), default=min(self.limits))]
 
 
-def to_json(reference: Reference) -> bytes:
+def reference_json(reference: Reference) -> bytes:
     """The content of a version's `reference.json`."""
     return reference.model_dump_json().encode() + b"\n"
 
@@ -120,7 +120,7 @@ def read_reference(data: bytes) -> Reference:
 
 
 @dataclass(frozen=True)
-class Finding:
+class DriftFinding:
     """One measure of a day, as the table `drift` holds it.
 
     Attributes:
@@ -148,7 +148,7 @@ class Finding:
         return f"{self.name} is {self.score:.2f} deviations from its training, and drift begins at {self.threshold:.2f}"
 
 
-def judge_distances(reference: Reference, seen: Floats, watched: int) -> list[Finding]:
+def judge_distances(reference: Reference, seen: Floats, watched: int) -> list[DriftFinding]:
     """Compare the inputs and forecasts of the last sessions with the training.
 
     Args:
@@ -161,7 +161,7 @@ def judge_distances(reference: Reference, seen: Floats, watched: int) -> list[Fi
     """
     limits, found = reference.limits_for(watched), map(significant, distances(seen, reference.values()).tolist())
     return [
-        Finding(_kind(name), name, DISTANCE, score, limits[name], score >= limits[name])
+        DriftFinding(_kind(name), name, DISTANCE, score, limits[name], score >= limits[name])
         for name, score in zip(COLUMNS, found, strict=True)
     ]
 
@@ -181,7 +181,7 @@ def _kind(name: str) -> str:
 
 def judge_performance(
     reference: Reference, ratio: float, coverage: float, watched: int, backtest: float | None = None
-) -> list[Finding]:
+) -> list[DriftFinding]:
     """Compare the realised performance with the backtest.
 
     Args:
@@ -199,8 +199,8 @@ def judge_performance(
     side, bound = (AT_LEAST, low) if coverage < NOMINAL else (AT_MOST, high)
     outside = not low <= coverage <= high
     return [
-        Finding("performance", LOSS, f"mean ratio of losses, {AT_MOST}", ratio, most, ratio > most),
-        Finding("performance", COVERAGE, f"share of closes inside, {side}", coverage, bound, outside),
+        DriftFinding("performance", LOSS, f"mean ratio of losses, {AT_MOST}", ratio, most, ratio > most),
+        DriftFinding("performance", COVERAGE, f"share of closes inside, {side}", coverage, bound, outside),
     ]
 
 
@@ -226,14 +226,14 @@ def distances(seen: Floats, sample: Floats) -> Floats:
     return found
 
 
-def furthest_first(found: Sequence[Finding]) -> list[Finding]:
+def furthest_first(found: Sequence[DriftFinding]) -> list[DriftFinding]:
     """Sort findings: drifted ones first, and each group by distance from its threshold."""
     return sorted(
         found, key=lambda each: (not each.drifted, abs(each.score / each.threshold - 1) * (-1) ** each.drifted)
     )
 
 
-def reasons(found: Sequence[Finding]) -> list[str]:
+def reasons(found: Sequence[DriftFinding]) -> list[str]:
     """The drifted findings in words, the furthest beyond its threshold first."""
     return [each.reason for each in furthest_first(found) if each.drifted]
 

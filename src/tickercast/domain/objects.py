@@ -108,10 +108,10 @@ def drift_report(day: date, name: str, version: str, digest: str) -> str:
     return f"reports/drift/{day}/{name}-{version}-{digest}.html"
 
 
-def quarantined(name: str, generation: int) -> str:
+def quarantine_name(name: str, generation: int) -> str:
     """The name under which a rejected file is kept; its reason lies beside it, ending in `.reason.json`.
 
-    >>> quarantined("ohlc/2023-07-22/MSFT.csv", 1690000000000000)
+    >>> quarantine_name("ohlc/2023-07-22/MSFT.csv", 1690000000000000)
     'quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv'
     """
     return f"{QUARANTINE}{name.removesuffix('.csv')}.{generation}.csv"

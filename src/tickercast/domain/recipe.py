@@ -91,7 +91,7 @@ class Epoch:
     losses: Mapping[str, float]
 
 
-def to_json(recipe: Recipe) -> str:
+def recipe_json(recipe: Recipe) -> str:
     """The recipe as the text of a file, every field of it."""
     return json.dumps(asdict(recipe), indent=2) + "\n"
 

@@ -75,7 +75,7 @@ class OnnxModel:
             rows = slice(start, start + BATCH)
             parts.append(self.answer(inputs.steps[rows], inputs.statics[rows]))
         symbols = [bars.symbol for bars in series]
-        return log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
+        return to_log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
 
     def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
         """Predict from several sessions of one series; see `RollingPredictor.predict_at`."""
@@ -106,10 +106,10 @@ def rolling(
     for start in range(0, len(at), BATCH):
         rows = at[start : start + BATCH]
         parts.append(answer(panel.windows(rows), panel.statics[rows]))
-    return log_returns(np.concatenate(parts), panel.sigma_ewma[at], [bars.symbol] * len(at), card)
+    return to_log_returns(np.concatenate(parts), panel.sigma_ewma[at], [bars.symbol] * len(at), card)
 
 
-def log_returns(
+def to_log_returns(
     z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], symbols: Sequence[str], card: ModelCard
 ) -> NDArray[np.float64]:
     """Turn the network's output into log-returns: σEWMA·√step·(z50 + calibration·(z − z50)).

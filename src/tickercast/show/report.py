@@ -88,7 +88,7 @@ def _section(name: str, each: ForecastDetails, bucket: str) -> _Section:
         outcome=sentences.outcome(made, actual) if actual is not None else "",
         seen=sentences.SEEN.format(each.card.trained_through) if _has_seen(each) else "",
         indicators=_indicators(each.bars),
-        record=sentences.track_record(made, each.record) if each.record else "",
+        record=sentences.record_sentence(made, each.record) if each.record else "",
         record_rows=_record_rows(each),
         origin=f"{bucket}/{made.object}#{made.generation}",
     )

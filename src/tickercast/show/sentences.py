@@ -88,7 +88,7 @@ def _hits(known: int, in_80: int, in_95: int) -> str:
 # ---------------------------------------------------------------- the track record
 
 
-def track_record(made: Forecast, record: TrackRecord) -> str:
+def record_sentence(made: Forecast, record: TrackRecord) -> str:
     """The model's record on the symbol, in a sentence with its verdict."""
     if not record.n:
         return f"too early: no forecast of {made.symbol} by {made.model_name} has come true yet"

@@ -77,7 +77,7 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
     return Group(table, *notes)
 
 
-def to_json(forecasts: Sequence[Forecast], as_of: date) -> str:
+def forecasts_json(forecasts: Sequence[Forecast], as_of: date) -> str:
     """The stable machine-readable form; a simulated forecast carries the further key `simulated`."""
     return json.dumps([_as_json(made, as_of) for made in forecasts], indent=2)
 
@@ -122,7 +122,7 @@ def quarantine_table(kept: Sequence[Quarantined]) -> RenderableType:
     return table
 
 
-def quarantined(kept: Quarantined, data: bytes) -> RenderableType:
+def quarantined_file(kept: Quarantined, data: bytes) -> RenderableType:
     """One file in quarantine: its origin, the reasons, and its first lines."""
     head = data[:_HEAD_BYTES].decode(errors="replace").splitlines()[:_HEAD_LINES]
     return Group(

@@ -155,7 +155,7 @@ class GcsObjectStore:
             return blob
 
     def _blob(self, name: str, generation: int | None = None) -> storage.Blob:
-        object_names.check(name)
+        object_names.check_name(name)
         return self._bucket.blob(name, generation=generation)
 
     @functools.cached_property

@@ -148,7 +148,7 @@ class LocalObjectStore:
         }
 
     def _live(self, name: str) -> Path:
-        object_names.check(name)
+        object_names.check_name(name)
         if any(len(part.encode()) > _LONGEST_PART for part in name.split("/")):
             raise UsageError(
                 f"{name[:60]!r}… is too long for a file's name: at most {_LONGEST_PART} bytes were needed."

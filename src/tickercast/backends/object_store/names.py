@@ -7,7 +7,7 @@ from tickercast.errors import UsageError
 _CONTENT_TYPES = {".csv": "text/csv", ".json": "application/json", ".md": "text/markdown"}
 
 
-def check(name: str) -> None:
+def check_name(name: str) -> None:
     """Check that a name stays inside the bucket: in the local store, names are paths.
 
     Raises:

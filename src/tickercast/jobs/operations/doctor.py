@@ -38,7 +38,7 @@ class Check:
     well: bool
 
 
-def check(parts: Iterable[Probe]) -> Iterator[Check]:
+def check_engines(parts: Iterable[Probe]) -> Iterator[Check]:
     """Ask each engine in turn."""
     for part in parts:
         try:

@@ -20,7 +20,7 @@ from tickercast.domain.drift import (
     NOMINAL,
     ORIGINS,
     WINDOW,
-    Finding,
+    DriftFinding,
     Reference,
     fared_columns,
     furthest_first,
@@ -239,7 +239,7 @@ def _stored(warehouse: Warehouse, card: ModelCard, watch: _Watch) -> pd.DataFram
 
 def _judge(
     reference: Reference, seen: pd.DataFrame, fared: pd.DataFrame, watch: _Watch, card: ModelCard
-) -> list[Finding]:
+) -> list[DriftFinding]:
     found = judge_distances(reference, seen.to_numpy(), len(watch.series))
     if fared.empty:
         return found
@@ -270,7 +270,7 @@ def _draw(store: ObjectStore, name: str, drawn: DriftReport) -> None:
             store.write(path, content, if_generation=0)
 
 
-def _named(card: ModelCard, watch: _Watch, findings: Sequence[Finding]) -> str:
+def _named(card: ModelCard, watch: _Watch, findings: Sequence[DriftFinding]) -> str:
     """The report's name: the same for the same findings, another for others."""
     text = json.dumps([asdict(finding) for finding in findings])
     return objects.drift_report(watch.day, card.name, card.version, hashlib.sha256(text.encode()).hexdigest()[:8])
@@ -280,7 +280,7 @@ def _key(card: ModelCard, watch: _Watch) -> str:
     return f"drift/{card.name}/{card.version}/{watch.day}" + ("/simulated" if watch.simulated else "")
 
 
-def _rows(findings: Sequence[Finding], card: ModelCard, watch: _Watch, report: str, now: datetime) -> pd.DataFrame:
+def _rows(findings: Sequence[DriftFinding], card: ModelCard, watch: _Watch, report: str, now: datetime) -> pd.DataFrame:
     rows = pd.DataFrame([asdict(finding) for finding in findings])
     rows.insert(0, "day", watch.day)
     return rows.assign(
@@ -293,8 +293,8 @@ def _rows(findings: Sequence[Finding], card: ModelCard, watch: _Watch, report: s
 
 
 def _result(rows: pd.DataFrame, watch: _Watch, new: bool) -> DriftCheck:
-    names = [field.name for field in fields(Finding)]
-    findings = [Finding(**dict(zip(names, row, strict=True))) for row in rows[names].itertuples(index=False)]
+    names = [field.name for field in fields(DriftFinding)]
+    findings = [DriftFinding(**dict(zip(names, row, strict=True))) for row in rows[names].itertuples(index=False)]
     first = rows.iloc[0]
     return DriftCheck(
         day=watch.day,

@@ -46,7 +46,7 @@ def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse) -> Replayed
     if not ledger.empty and ledger["status"].eq("forecast").all():
         return Replayed(name, generation, sent=False)
     sent = store.write(name, store.read(name, generation=generation), if_generation=generation)
-    drop(objects.quarantined(name, generation), store)
+    drop(objects.quarantine_name(name, generation), store)
     return Replayed(name, sent, sent=True)
 
 

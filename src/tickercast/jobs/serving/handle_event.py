@@ -287,7 +287,7 @@ def _failed_rows(outcome: Outcome) -> list[dict[str, Any]]:
 
 def _quarantine(event: ObjectFinalized, outcome: Outcome, store: ObjectStore, received_at: datetime) -> None:
     """Keep the file first, then its reason: a file without a reason shows that there was a fault in between."""
-    name = objects.quarantined(event.name, event.generation)
+    name = objects.quarantine_name(event.name, event.generation)
     reason = {
         "object": event.name,
         "generation": event.generation,

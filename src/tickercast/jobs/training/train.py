@@ -10,16 +10,15 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from tickercast.domain import recipe as recipes
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import asset_class
 from tickercast.domain.dataset import dataset
-from tickercast.domain.drift import to_json
+from tickercast.domain.drift import reference_json
 from tickercast.domain.evaluation import by_group, evaluation_report, rolling_losses
 from tickercast.domain.forecast import Predictor, RollingPredictor
 from tickercast.domain.model_card import Bundle
 from tickercast.domain.model_page import describe
-from tickercast.domain.recipe import Recipe
+from tickercast.domain.recipe import Recipe, recipe_json
 from tickercast.domain.reference import learners, make_reference, observe
 from tickercast.errors import Permanent, TooFewSessions, UsageError
 from tickercast.jobs.training.evaluate import Baselines
@@ -165,7 +164,7 @@ def fingerprint(
         TooFewSessions: there is nothing to learn from.
     """
     data = dataset(source, learned, through).sha256
-    parts = [data, str(through), ",".join(map(str, seeds)), recipes.to_json(recipe) if recipe else ""]
+    parts = [data, str(through), ",".join(map(str, seeds)), recipe_json(recipe) if recipe else ""]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -213,7 +212,7 @@ def with_reference(bundle: Bundle, model: RollingPredictor, learned: Sequence[Ba
         replace(one, frame=one.frame[one.frame["session_date"] <= last]) for one in learned if one.symbol in teaching
     ]
     observed = [observe(bars, model) for bars in known if len(bars) >= model.min_sessions]
-    return bundle.referred(to_json(make_reference(observed)))
+    return bundle.referred(reference_json(make_reference(observed)))
 
 
 # ---------------------------------------------------------------- evaluation

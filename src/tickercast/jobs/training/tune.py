@@ -11,7 +11,7 @@ from typing import Protocol
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.dataset import Dataset, dataset
-from tickercast.domain.recipe import Epoch, Recipe, to_json
+from tickercast.domain.recipe import Epoch, Recipe, recipe_json
 from tickercast.errors import Permanent
 from tickercast.jobs.training.train import training_bars
 from tickercast.ports import MarketData, Pruned, RecipeSearch, RunRecord, StudyLog, StudyResult, StudyTracker
@@ -145,5 +145,5 @@ def _result(result: StudyResult) -> RunRecord:
     return RunRecord(
         metrics={name: float(count) for name, count in counts.items()}
         | {name: value for name, value in losses.items() if value is not None},
-        artifacts={"recipe.json": to_json(result.best.recipe).encode()},
+        artifacts={"recipe.json": recipe_json(result.best.recipe).encode()},
     )

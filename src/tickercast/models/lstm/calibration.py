@@ -123,16 +123,16 @@ def scaled_pinball(folds: Sequence[Fold], factor: float) -> float:
     found = []
     for fold in folds:
         median = fold.z[:, :, middle, None]
-        found.append(losses(median + factor * (fold.z - median), fold.validation))
+        found.append(example_losses(median + factor * (fold.z - median), fold.validation))
     return float(np.concatenate(found).mean())
 
 
 def untrained_pinball(folds: Sequence[Fold]) -> float:
     """Mean scaled pinball loss on the validation blocks before any training."""
-    return float(np.concatenate([losses(fold.untrained[None], fold.validation) for fold in folds]).mean())
+    return float(np.concatenate([example_losses(fold.untrained[None], fold.validation) for fold in folds]).mean())
 
 
-def losses(z: Floats, sample: Examples) -> Floats:
+def example_losses(z: Floats, sample: Examples) -> Floats:
     """Scaled pinball loss of each example, averaged over steps and quantiles: `(n,)`."""
     loss: Floats = pinball(sample.returns.astype(np.float64), z, np.array(QUANTILES)).mean(axis=(1, 2)) * sample.weight
     return loss

@@ -73,7 +73,7 @@ class Trained:
             rows = slice(start, start + served.BATCH)
             parts.append(self.model([inputs.steps[rows], inputs.statics[rows]], training=False).numpy())
         symbols = [bars.symbol for bars in series]
-        return served.log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
+        return served.to_log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
 
     def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> Floats:
         """Predict from several sessions of one series; see `RollingPredictor.predict_at`."""

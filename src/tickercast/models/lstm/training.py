@@ -24,7 +24,7 @@ from tickercast.models.lstm.calibration import (
     Table,
     answer,
     calibrated,
-    losses,
+    example_losses,
     scaled_pinball,
     untrained_pinball,
 )
@@ -206,7 +206,7 @@ def train_one(examples: Examples, fold: int, seed: int, recipe: Recipe, on_epoch
         loss_weights=[1.0, recipe.volatility_weight],
     )
     centre = training.volatility.mean(axis=0)
-    initial, best = float(losses(untrained[None], validation).mean()), math.inf
+    initial, best = float(example_losses(untrained[None], validation).mean()), math.inf
 
     def report(number: int, losses: Mapping[str, float]) -> None:
         nonlocal best
