@@ -27,7 +27,7 @@ from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
-from tickercast.domain.drift import COLUMNS, COVERAGE, INPUTS, LOSS, ORIGINS, WIDTHS, Finding
+from tickercast.domain.drift import COLUMNS, COVERAGE, INPUTS, LOSS, ORIGINS, WIDTHS, DriftFinding
 from tickercast.domain.features import HORIZON, panel
 from tickercast.domain.forecast import Prediction, Role
 from tickercast.domain.forecast import rows as forecast_rows
@@ -50,7 +50,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 class Plain:
     """A reporter that says which columns it was given, in no time."""
 
-    def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
+    def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[DriftFinding]) -> DriftReport:
         names = {finding.name for finding in findings}
         assert names == set(seen.columns) == set(sample.columns)
         return DriftReport(b"<html>a page</html>", json.dumps(sorted(names)).encode())
@@ -180,7 +180,7 @@ def test_the_inputs_are_those_of_the_last_ten_sessions(place: tuple[Any, Any]) -
     caught: list[pd.DataFrame] = []
 
     class Catching(Plain):
-        def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[Finding]) -> DriftReport:
+        def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[DriftFinding]) -> DriftReport:
             caught.append(seen)
             return super().report(seen, sample, findings)
 
