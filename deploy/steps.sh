@@ -215,6 +215,6 @@ put_aside() {
 make_alert() {
   local notify=()
   if [ -n "$channel" ]; then notify=("--notification-channels=$channel"); fi
-  step "alert $2" "alert «$2»" \
+  step "alert $2" "alert '$2'" \
     "${g[@]}" alpha monitoring policies create "--policy-from-file=deploy/config/alert-$1.json" ${notify[@]+"${notify[@]}"}
 }

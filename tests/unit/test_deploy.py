@@ -159,7 +159,7 @@ def test_the_runbook_has_an_entry_for_each_alert_and_each_says_what_it_means_and
         assert "*Means*:" in entries[alert]
         assert "*Do*:" in entries[alert]
     for path in (PROJECT / "deploy" / "config").glob("alert-*.json"):
-        [heading] = re.findall(r"«(.+)»", path.read_text())
+        [heading] = re.findall(r"section (.+)\.", path.read_text())
         assert heading in entries
 
 
