@@ -112,7 +112,7 @@ def test_what_was_forecast_can_be_queried(app: App) -> None:
 
 @pytest.mark.parametrize("as_of", [date(2012, 8, 15), datetime(2012, 8, 15, 18), pd.Timestamp("2012-08-15")])
 def test_a_date_may_have_any_type_of_date(app: App, as_of: date) -> None:
-    assert app.forecast(["MSFT"], as_of, source="sample")[0].cutoff == date(2012, 8, 15)
+    assert app.forecast("MSFT", as_of, source="sample")[0].cutoff == date(2012, 8, 15)
 
 
 def test_nothing_asked_is_nothing_forecast(app: App, workspace: Path) -> None:

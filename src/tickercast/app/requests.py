@@ -38,7 +38,7 @@ class Requests(Ports):
 
     def forecast(
         self,
-        symbols: Sequence[str],
+        symbols: str | Sequence[str],
         as_of: date | str,
         *,
         source: str = "",
@@ -53,7 +53,7 @@ class Requests(Ports):
         """Forecast the sessions that follow a date, and store the forecasts.
 
         Args:
-            symbols: as Yahoo spells them.
+            symbols: one or several, as Yahoo spells them.
             as_of: forecast from the last session on or before this date.
             source: the market data; the configured one by default.
             wait: seconds to wait for a remote function; None does not wait for its results.
@@ -73,7 +73,7 @@ class Requests(Ports):
         """
         valid: dict[str, None] = {}
         refused: dict[str, Permanent] = {}
-        for word in symbols:
+        for word in [symbols] if isinstance(symbols, str) else symbols:
             try:
                 valid[parse_symbol(word)] = None
             except UsageError as error:
