@@ -1,7 +1,10 @@
-"""The views: analysed and executed by Google's reference engine and by DuckDB on the same rows, and worked by hand."""
+"""The views, queries, migrations and compactions of `sql/`.
+
+Google's reference engine analyses them, and executes them on the same rows as DuckDB; views are worked by hand too.
+"""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,14 +13,23 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+import sqlglot
+from sqlglot import expressions
 
 from tickercast import engines
-from tickercast.backends.warehouse.sql import read_objects, to_duckdb
+from tickercast.backends.warehouse import sql
+from tickercast.backends.warehouse.sql import read_compactions, read_migration, read_objects
 from tickercast.config import resource
 
+to_duckdb = functools.cache(sql.to_duckdb)
 SQL = resource("sql")
 OBJECTS = {found.name: found for found in read_objects(SQL)}
 VIEWS = [name for name, found in OBJECTS.items() if found.is_view]
+QUERIES = {path.stem: path.read_text() for path in sorted((SQL / "queries").glob("*.sql"))}
+MIGRATED = sorted(path.stem for path in (SQL / "migrations").glob("*.sql"))
+COMPACTIONS = read_compactions(SQL)
+PARAMETERS = {"origins": 3, "rows": 4}
+"""Values of the queries' parameters, smaller than what there is."""
 AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "us_daily_2000_2022.parquet"
 DUCKDB_TYPES = {
@@ -38,7 +50,8 @@ def bars(symbol: str, closes: Sequence[float], *, last: date = date(2023, 7, 21)
     close = np.array(closes, float)
     table = pd.DataFrame({"session_date": pd.bdate_range(end=last, periods=len(close))})
     table = table.assign(open=close, high=close + 0.01, low=close - 0.01, close=close, adj_close=close, volume=1e6)
-    return table.assign(symbol=symbol, object=f"ohlc/{symbol}.csv", generation=1, ingested_at=AT).assign(**more)
+    table = table.assign(symbol=symbol, simulated=False, object=f"ohlc/{symbol}.csv", generation=1, ingested_at=AT)
+    return table.assign(**more)
 
 
 def forecasts(
@@ -57,6 +70,8 @@ def spread(origins: pd.DataFrame) -> pd.DataFrame:
     width = table.pop("reach") * np.sqrt(table["step"])
     for name, share in {"median": 0, "lo_80": -1, "hi_80": 1, "lo_95": -1.6, "hi_95": 1.6}.items():
         table[f"close_{name}"] = table["last_close"] * np.exp(share * width)
+    table["role"] = np.where(table["model_name"] == "random-walk", "baseline", "champion")
+    table = table.assign(origin="live", simulated=False, model_has_seen=False)
     made_at = (table["cutoff"] + pd.Timedelta(hours=22)).dt.tz_localize("UTC")
     return table.assign(model_version="1", object="ohlc/" + table["symbol"] + ".csv", generation=1, created_at=made_at)
 
@@ -64,8 +79,8 @@ def spread(origins: pd.DataFrame) -> pd.DataFrame:
 def ledger(symbol: str | None, number: int, **more: Any) -> dict[str, Any]:
     return {
         "object": f"ohlc/{symbol}.csv", "generation": 1, "symbol": symbol, "status": "forecast", "reason": None,
-        "rows": 100, "cutoff": date(2023, 7, 21), "model_version": "1", "event_id": str(number), "received_at": AT,
-        "duration_ms": 10.0 * number,
+        "origin": "live", "simulated": False, "rows": 100, "cutoff": date(2023, 7, 21), "model_version": "1",
+        "event_id": str(number), "received_at": AT, "duration_ms": 10.0 * number,
     } | more  # fmt: skip
 
 
@@ -73,13 +88,29 @@ def drift(name: str, score: float, **more: Any) -> dict[str, Any]:
     return {
         "day": date(2023, 7, 21), "kind": "input", "name": name, "method": "psi", "score": score, "threshold": 0.2,
         "drifted": score > 0.2, "model_name": "lstm", "model_version": "1", "report": None, "created_at": AT,
-        "note": None,
+        "simulated": False,
     } | more  # fmt: skip
+
+
+def decision(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "day": date(2023, 7, number), "kind": "promotion", "decision": "kept", "reason": "why", "training": "refitted",
+        "cause": None, "model_name": "lstm", "champion_version": "1", "candidate_version": str(number), "origins": 9,
+        "pinball_ratio": 0.9, "pinball_ratio_lo": None, "pinball_ratio_hi": None, "walk_ratio": None,
+        "coverage_80": 0.8, "report": None, "run_id": None, "created_at": AT,
+    } | more  # fmt: skip
+
+
+BACKFILL = "ohlc/backfill-LONG.csv"
+SIMULATED = "ohlc/FAKE.csv"
 
 
 @functools.cache
 def rows() -> dict[str, pd.DataFrame]:
-    """Several symbols interleaved: one with gaps, one of a single bar, a constant one without volume, a made-up one."""
+    """Several symbols interleaved: with gaps, of a single bar, constant without volume, simulated, and both.
+
+    Two champions forecast, beside a companion, a shadow and the random walk, live and for dates long past.
+    """
     random = np.random.default_rng(5)
 
     def walk(count: int) -> Any:
@@ -89,62 +120,152 @@ def rows() -> dict[str, pd.DataFrame]:
         bars("GAPS", walk(190)).iloc[np.flatnonzero(random.random(190) < 0.9)],
         bars("LONG", walk(190)),
         bars("LONG", walk(30) / 2, generation=2, object="ohlc/again.csv", last=date(2023, 6, 30)),
+        bars("LONG", walk(60) / 3, generation=3, object=BACKFILL, last=date(2023, 5, 2)),
         bars("ONE", [7.5]),
         bars("FLAT", np.full(60, 3.25), volume=None),
-        bars("MADE-UP", walk(60), object="ohlc/made-up.csv"),
+        bars("FLAT", walk(40), object=SIMULATED, simulated=True),
+        bars("FAKE", walk(60), object=SIMULATED, simulated=True),
     ]
     sessions = pd.bdate_range(end="2023-07-21", periods=190)
+    served = [("lstm", 0.03, "champion"), ("random-walk", 0.025, "baseline")]
+    beside = [("other", 0.028, "companion"), ("lstm", 0.035, "shadow")]
     made = [
-        forecasts(symbol, cutoff.date(), 100.0, reach=reach, model_name=name, generation=generation)
+        forecasts(symbol, cutoff.date(), 100.0, reach=reach, model_name=name, role=role)
         for symbol in ("GAPS", "LONG", "FLAT")
         for cutoff in sessions[::12]
-        for name, reach, generation in (("lstm", 0.03, 1), ("random-walk", 0.025, 1))
+        for name, reach, role in (served + beside if symbol == "LONG" else served)
     ]
-    made.append(forecasts("LONG", sessions[120].date(), 99.0, reach=0.02, model_name="lstm", generation=2, object="b"))
-    made.append(
-        forecasts("MADE-UP", sessions[-5].date(), 9.0, reach=0.02, model_name="lstm", object="ohlc/made-up.csv")
-    )
+
+    def vintage(symbol: str, session: int, name: str = "lstm", **more: Any) -> None:
+        made.append(forecasts(symbol, sessions[session].date(), 99.0, reach=0.02, model_name=name, **more))
+
+    vintage("LONG", 120, generation=2, object="b")
+    vintage("GAPS", 120, "renamed", generation=2, object="c")
+    past = {"origin": "backfill", "object": BACKFILL, "generation": 3}
+    for name, more in (("lstm", {"model_has_seen": True}), ("random-walk", {})):
+        vintage("LONG", 120, name, **past | more)
+        vintage("LONG", 125, name, **past | more)
+    for symbol in ("FAKE", "FLAT"):
+        for name in ("lstm", "random-walk"):
+            vintage(symbol, -15, name, object=SIMULATED, simulated=True)
+    bad = {"status": "rejected", "simulated": None, "rows": 0, "cutoff": None, "model_version": None}
+    past = {"object": BACKFILL, "generation": 3, "origin": "backfill", "cutoff": date(2023, 5, 2)}
+    later = {"object": SIMULATED, "simulated": True, "received_at": AT + timedelta(days=1)}
     health = [
         *(ledger(symbol, number) for number, symbol in enumerate(("GAPS", "LONG", "ONE", "FLAT"), start=1)),
-        ledger("MADE-UP", 5, reason="simulated", object="ohlc/made-up.csv", received_at=AT + timedelta(days=1)),
-        ledger(None, 6, status="rejected", reason="no header", rows=0, cutoff=None, model_version=None),
-        ledger("LONG", 7, generation=0, status="superseded", rows=0),
+        ledger("FAKE", 5, **later),
+        ledger("FLAT", 5, **later),
+        ledger(None, 6, **bad | {"reason": "no header"}),
+        ledger("NEW", 7, **bad | {"reason": "one bar"}),
+        ledger("LONG", 8, **bad | {"reason": "a hole", "generation": 0, "object": "ohlc/old.csv"}),
+        ledger("OLD", 9, **bad | {"reason": "one bar", "origin": "backfill", "object": "ohlc/backfill-OLD.csv"}),
+        ledger("LONG", 10, **bad | {"status": "superseded", "generation": 0}),
+        ledger("LONG", 11, **past),
     ]
-    drifts = [drift("return", 0.1), drift("volume_z", 0.5), drift("volume_z", 0.1, created_at=AT - timedelta(hours=1))]
+    drifts = [
+        drift("return", 0.1),
+        drift("volume_z", 0.5),
+        drift("volume_z", 0.1, created_at=AT - timedelta(hours=1)),
+        drift("volume_z", 0.9, created_at=AT + timedelta(hours=1), simulated=True),
+        drift("sigma", 0.9, simulated=True, kind="prediction"),
+        drift("sigma", 0.3, day=date(2023, 7, 20)),
+    ]
     return {
         "prices": pd.concat(prices).sample(frac=1, random_state=1),
         "forecasts": pd.concat(made).sample(frac=1, random_state=1),
         "ingestions": pd.DataFrame(health),
         "drift": pd.DataFrame(drifts),
+        "retrains": pd.DataFrame([decision(number) for number in (1, 2, 3)]),
     }
+
+
+RETIRED = {"drift": {"note": "STRING"}, "retrains": {"challenger_version": "STRING"}}
+"""Columns of the first edition that are gone."""
+
+TOLD = "backfilled: the model has seen this date, lstm 1 was trained through 2023-12-31"
+
+ADDED = {"role", "origin", "simulated", "model_has_seen", "candidate_version"}
+"""Columns that the first edition lacked."""
+
+
+@functools.cache
+def first_edition() -> dict[str, pd.DataFrame]:
+    """The same rows as the first edition wrote them, but for one of each table, which is of today's."""
+    tables = {name: table.reset_index(drop=True).astype(object) for name, table in rows().items()}
+
+    def older(name: str, marked: str, **values: Any) -> None:
+        table = tables[name]
+        given = {column: value.where(table[marked].notna(), None) for column, value in values.items()}
+        emptied = dict.fromkeys(ADDED & set(table.columns))
+        before = table.assign(**dict.fromkeys(RETIRED.get(name, ())))
+        tables[name] = pd.concat([before.assign(**given | emptied).iloc[1:], before.iloc[:1]])
+
+    seen = tables["forecasts"].loc[tables["forecasts"]["model_has_seen"].astype(bool), "object"]
+    reasons = tables["ingestions"]["reason"].mask(tables["ingestions"]["simulated"].eq(True), "simulated")
+    reasons = reasons.mask(tables["ingestions"]["object"].isin(seen), TOLD)
+    name = tables["forecasts"]["model_name"].mask(tables["forecasts"]["role"].eq("shadow"), "shadow")
+    older("prices", "symbol")
+    older("forecasts", "symbol", model_name=name)
+    older("ingestions", "object", reason=reasons)
+    notes = tables["drift"]["simulated"].map({True: "simulated", False: None})
+    older("drift", "name", note=notes)
+    older("retrains", "candidate_version", challenger_version=tables["retrains"]["candidate_version"])
+    return tables
 
 
 # ---------------------------------------------------------------- engines
 
 
 @pytest.fixture(scope="session")
-def zeta(pytestconfig: pytest.Config) -> Any:
+def zeta(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Any:
     pytest.importorskip("zetasql")
     from tests.support.zeta import Zeta
 
-    return Zeta(SQL, pytestconfig.cache.mkdir("zetasql"))
+    cache = getattr(pytestconfig, "cache", None)  # not there with -p no:cacheprovider
+    return Zeta(SQL, cache.mkdir("zetasql") if cache else tmp_path_factory.mktemp("zetasql"))
 
 
-def in_duckdb(query: str, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def in_duckdb(
+    query: str, tables: Mapping[str, pd.DataFrame], parameters: Mapping[str, Any] | None = None
+) -> pd.DataFrame:
     with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
         for found in OBJECTS.values():
             connection.execute(to_duckdb(found.text))
             if found.name in tables:
-                some = tables[found.name]
-                some = some.astype(dict.fromkeys(some.select_dtypes("float64").columns, "Float64"))
-                connection.register("given_rows", some)
-                connection.execute(f"INSERT INTO {found.name} BY NAME SELECT * FROM given_rows")
-        return connection.execute(query).df()
+                insert(connection, found.name, tables[found.name])
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection.execute(query, dict(parameters or {})).df()
+
+
+def modified_in_duckdb(
+    statement: str, table: str, tables: Mapping[str, pd.DataFrame], retired: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """All rows of a table after an UPDATE or DELETE of it."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for found in OBJECTS.values():
+            if not found.is_view:
+                connection.execute(to_duckdb(found.text))
+        for name, kind in (retired or {}).items():
+            connection.execute(to_duckdb(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
+        for name, some in tables.items():
+            gone = RETIRED.get(name, {}) if name != table else {}
+            insert(connection, name, some.drop(columns=list(gone), errors="ignore"))
+        connection.execute(to_duckdb(statement))
+        return connection.execute(f"SELECT * FROM {table}").df()
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, some: pd.DataFrame) -> None:
+    some = some.astype(dict.fromkeys(some.select_dtypes("float64").columns, "Float64"))
+    connection.register("given_rows", some)
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM given_rows")
 
 
 def types_in_duckdb(view: str) -> dict[str, str]:
-    described = in_duckdb(f"DESCRIBE {view}", {})
+    return _types(in_duckdb(f"DESCRIBE {view}", {}))
+
+
+def _types(described: pd.DataFrame) -> dict[str, str]:
     return {
         name: DUCKDB_TYPES[kind] for name, kind in zip(described["column_name"], described["column_type"], strict=True)
     }
@@ -189,6 +310,83 @@ def test_each_view_gives_the_same_rows_on_both_engines(view: str, zeta: Any) -> 
     same(in_duckdb(f"SELECT * FROM {view}", rows()), expected)
 
 
+def parameters_of(query: str) -> dict[str, Any]:
+    names = {found.name for found in sqlglot.parse_one(query, read="bigquery").find_all(expressions.Parameter)}
+    return {name: PARAMETERS[name] for name in names}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_each_query_has_the_same_columns_and_types_on_both_engines(name: str, zeta: Any) -> None:
+    query, given = QUERIES[name], parameters_of(QUERIES[name])
+    described = in_duckdb(f"DESCRIBE {to_duckdb(query)}", {}, given)
+    assert _types(described) == zeta.columns(query, given)
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_each_query_gives_the_same_rows_on_both_engines_in_the_same_order(name: str, zeta: Any) -> None:
+    query, given = QUERIES[name], parameters_of(QUERIES[name])
+    expected, found = zeta.read(query, rows(), given), in_duckdb(to_duckdb(query), rows(), given)
+    assert len(expected)
+    assert len(expected) in given.values() or not given  # there are more
+    same(found, expected)
+    order = sqlglot.parse_one(query, read="bigquery").args.get("order")
+    columns = [key.this.name for key in order.expressions if key.this.name in expected] if order else []
+    same(found[columns].reset_index(names="place"), expected[columns].reset_index(names="place"))
+
+
+@pytest.mark.parametrize("table", MIGRATED)
+def test_each_migration_makes_the_same_rows_on_both_engines(table: str, zeta: Any) -> None:
+    migration = read_migration(SQL, table)
+    assert migration is not None
+    retired = RETIRED.get(table, {})
+    assert set(migration.retires) == set(retired)
+    expected = zeta.modify(migration.text, table, first_edition(), retired)
+    found = modified_in_duckdb(migration.text, table, first_edition(), retired)
+    same(found, expected)
+    filled = [name for name in found if name in ADDED]
+    assert first_edition()[table][filled].isna().any(axis=None)
+    kept = found[found["status"] == "forecast"] if "status" in found else found
+    assert kept[filled].notna().all(axis=None)
+    again = modified_in_duckdb(migration.text, table, first_edition() | {table: found}, retired)
+    same(again, found)
+
+
+@pytest.mark.parametrize("table", MIGRATED)
+def test_a_migration_gives_the_rows_that_are_written_today(table: str) -> None:
+    migration = read_migration(SQL, table)
+    assert migration is not None
+    retired = RETIRED.get(table, {})
+    found = modified_in_duckdb(migration.text, table, first_edition(), retired).drop(columns=list(retired))
+    today = in_duckdb(f"SELECT * FROM {table}", rows())
+    if table == "forecasts":  # the first edition had no companions, and named each shadow `shadow`
+        found, today = (
+            rows[~rows["role"].isin(["companion", "shadow"]) & (rows["model_name"] != "other")]
+            for rows in (found, today)
+        )
+    if table == "ingestions":  # whose reasons were marks, and stay
+        assert set(found[found["object"].isin([SIMULATED, BACKFILL])]["reason"]) == {"simulated", TOLD}
+        found, today = found.drop(columns="reason"), today.drop(columns="reason")
+    same(found, today)
+
+
+@pytest.mark.parametrize("table", COMPACTIONS)
+def test_each_compaction_drops_the_same_rows_on_both_engines_and_changes_no_view(table: str, zeta: Any) -> None:
+    column, first, last = {
+        "prices": ("session_date", "2023-04-03", "2023-06-16"),
+        "forecasts": ("cutoff", "2023-04-10", "2023-05-05"),
+    }[table]
+    few = rows()[table]
+    few = few[few[column].between(first, last) & few["symbol"].isin(["LONG", "FAKE"])]
+    some = rows() | {table: few}
+    expected = zeta.modify(COMPACTIONS[table], table, some)  # which takes minutes for all rows
+    found = modified_in_duckdb(COMPACTIONS[table], table, some)
+    assert 0 < len(found) < len(some[table])
+    same(found, expected)
+    for view in VIEWS:
+        text = f"SELECT * FROM {view}"
+        same(in_duckdb(text, some | {table: found}), in_duckdb(text, some))
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_views_of_empty_tables_are_empty(view: str) -> None:
     assert in_duckdb(f"SELECT * FROM {view}", {}).empty
@@ -196,7 +394,7 @@ def test_views_of_empty_tables_are_empty(view: str) -> None:
 
 def test_no_view_reads_from_views_deeper_than_three() -> None:
     def depth(name: str) -> int:
-        below = [depth(other) for other in VIEWS if other != name and OBJECTS[name].names(other)]
+        below = [depth(other) for other in VIEWS if other != name and OBJECTS[name].reads_from(other)]
         return 1 + max(below, default=0)
 
     assert max(map(depth, VIEWS)) <= 3
@@ -249,12 +447,12 @@ def real_bars(symbols: int) -> pd.DataFrame:
         table = pd.read_parquet(SHARED).rename(columns={"date": "session_date"})
         table = table[table["symbol"].isin(sorted(table["symbol"].unique())[:symbols])]
     else:
-        names = engines.known_symbols("sample")
-        reading = engines.market_data("sample").fetch(names, date(2000, 1, 1), date(2013, 3, 1), advance=lambda _: None)
+        sample = engines.market_data("sample")
+        reading = sample.fetch(list(sample.symbols()), date(2000, 1, 1), date(2013, 3, 1), advance=lambda _: None)
         table = pd.concat([one.frame.assign(symbol=symbol) for symbol, one in reading.bars.items()])
     floats = ["open", "high", "low", "close", "adj_close", "volume"]
     table = table[["symbol", "session_date", *floats]].astype(dict.fromkeys(floats, float))
-    return table.assign(object="ohlc/real.csv", generation=1, ingested_at=AT)
+    return table.assign(simulated=False, object="ohlc/real.csv", generation=1, ingested_at=AT)
 
 
 def test_indicators_equal_those_of_ta_lib() -> None:
@@ -314,7 +512,7 @@ def test_a_score_worked_by_hand() -> None:
     assert one["walk_loss"] == pytest.approx(found.iloc[2]["loss"])
     assert one["scale"] == pytest.approx(0.08)
     assert bool(one["inside_80"])
-    assert not bool(found.iloc[1]["inside_80"])  # 95 is 5.1 % down, and 80% end at 4.2 %
+    assert not bool(found.iloc[1]["inside_80"])  # 95 is 5.1% down, and the 80% interval ends at 4.2%
     assert bool(found.iloc[1]["inside_95"])
 
 
@@ -442,15 +640,24 @@ def test_skill_is_told_by_symbol_by_step_by_both_and_overall() -> None:
 # ---------------------------------------------------------------- the rest
 
 
-def test_made_up_bars_count_for_no_skill_and_no_coverage() -> None:
+def test_simulated_bars_count_for_no_skill_and_no_coverage() -> None:
     tables = history_of(1.0, blocks=9)
-    names = tables["prices"]["object"].unique()
-    marks = [ledger(name[5:-4], 1, object=name, reason="simulated") for name in names]
-    marked = tables | {"ingestions": pd.DataFrame(marks)}
+    marked = {name: table.assign(simulated=True) for name, table in tables.items()}
     for view in ("forecast_skill", "coverage", "model_history"):
         assert len(in_duckdb(f"SELECT * FROM {view}", tables))
         assert in_duckdb(f"SELECT * FROM {view}", marked).empty
     assert in_duckdb("SELECT * FROM forecast_scores", marked)["simulated"].all()
+
+
+def test_dates_that_a_model_has_seen_count_for_no_skill_and_no_coverage() -> None:
+    tables = history_of(1.0, blocks=9)
+    seen = tables["forecasts"].assign(model_has_seen=tables["forecasts"]["model_name"] == "lstm")
+    marked = tables | {"forecasts": seen}
+    for view in ("forecast_skill", "coverage"):
+        assert "lstm" not in set(in_duckdb(f"SELECT * FROM {view}", marked)["model_name"])
+    history = in_duckdb("SELECT * FROM model_history", marked).set_index("model_name")
+    assert (history["forecasts"] > 0).all()
+    assert history["n_scored"]["lstm"] == 0 < history["n_scored"]["random-walk"]
 
 
 def test_coverage_of_a_month_is_told_for_all_symbols_and_for_each() -> None:
@@ -477,7 +684,7 @@ def test_a_day_of_ingestions_is_summed_up_with_quantiles_of_its_durations() -> N
     lines = [ledger(f"S{number}", number) for number in range(1, 21)]
     lines.append(ledger(None, 100, status="rejected", rows=0, duration_ms=5.0))
     [day] = in_duckdb("SELECT * FROM ingestion_health", {"ingestions": pd.DataFrame(lines)}).itertuples()
-    assert (day.files, day.forecast, day.rejected, day.superseded, day.frame) == (21, 20, 1, 0, 2000)
+    assert (day.files, day.forecast, day.rejected, day.superseded, day.bars) == (21, 20, 1, 0, 2000)
     assert (day.duration_ms_p50, day.duration_ms_p95, day.duration_ms_max) == (100, 190, 200)
 
 
@@ -499,3 +706,53 @@ def test_a_model_history_counts_forecasts_and_scores_them() -> None:
     assert walk.pinball_ratio == pytest.approx(1)
     assert own.pinball_ratio < 1
     assert own.forecasts == walk.forecasts == own.n_scored / 10
+
+
+# ---------------------------------------------------------------- roles
+
+
+def test_the_champions_forecasts_leave_out_what_is_served_beside_them() -> None:
+    roles = {"lstm": "champion", "other": "companion", "random-walk": "baseline"}
+    made = [forecasts("A", CUTOFF, 100.0, reach=0.03, model_name=name, role=role) for name, role in roles.items()]
+    made.append(forecasts("A", CUTOFF, 100.0, reach=0.09, model_name="lstm", role="shadow", generation=2))
+    found = in_duckdb("SELECT * FROM champion_forecasts ORDER BY step", {"forecasts": pd.concat(made)})
+    assert list(found["step"]) == list(range(1, 11))
+    assert set(found["model_name"]) == {"lstm"}
+    assert set(found["generation"]) == {1}
+    assert "role" not in found
+
+
+def test_of_two_champions_with_one_cutoff_the_newer_forecast_is_kept_whole() -> None:
+    older = forecasts("A", CUTOFF, 100.0, reach=0.03, model_name="lstm", generation=1)
+    newer = forecasts("A", CUTOFF, 101.0, reach=0.03, model_name="better", generation=2, object="b")
+    before = forecasts("A", date(2023, 6, 1), 99.0, reach=0.03, model_name="lstm", generation=3, object="c")
+    for made in ([older, newer, before], [before, newer, older]):
+        found = in_duckdb("SELECT * FROM champion_forecasts ORDER BY cutoff, step", {"forecasts": pd.concat(made)})
+        assert list(found["last_close"]) == [99.0] * 10 + [101.0] * 10
+
+
+def test_a_champions_backfill_replaces_no_live_forecast_and_simulated_ones_are_kept_apart() -> None:
+    live = forecasts("A", CUTOFF, 100.0, reach=0.03, model_name="lstm")
+    past = {"origin": "backfill", "object": "b", "generation": 9}
+    hindsight = forecasts("A", CUTOFF, 101.0, reach=0.03, model_name="better", **past)
+    earlier = forecasts("A", date(2023, 6, 1), 99.0, reach=0.03, model_name="better", **past)
+    simulated = forecasts("A", CUTOFF, 7.0, reach=0.03, model_name="lstm", simulated=True, object="c", generation=10)
+    made = {"forecasts": pd.concat([live, hindsight, earlier, simulated])}
+    found = in_duckdb("SELECT * FROM champion_forecasts WHERE step = 1 ORDER BY cutoff, last_close DESC", made)
+    assert list(found["last_close"]) == [99.0, 100.0, 7.0]
+    assert list(found["origin"]) == ["backfill", "live", "live"]
+    assert list(found["simulated"]) == [False, False, True]
+
+
+def test_skill_coverage_and_history_tell_a_champion_from_its_shadow() -> None:
+    tables = history_of(1.0, blocks=9)
+    own = tables["forecasts"][tables["forecasts"]["model_name"] == "lstm"]
+    beside = own.assign(role="shadow", model_version="0", close_lo_80=1.0, close_hi_80=2.0)
+    both = tables | {"forecasts": pd.concat([tables["forecasts"], beside])}
+    alone = tables | {"forecasts": tables["forecasts"]}
+    for view in ("forecast_skill", "coverage", "model_history"):
+        champion = f"SELECT * FROM {view} WHERE role = 'champion'"
+        same(in_duckdb(champion, both), in_duckdb(champion, alone))
+        shadow = in_duckdb(f"SELECT * FROM {view} WHERE role = 'shadow'", both)
+        assert set(shadow["model_name"]) == {"lstm"}
+        assert set(shadow["coverage_80"]) == {0.0}

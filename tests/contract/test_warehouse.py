@@ -489,14 +489,16 @@ def test_the_rows_of_the_first_edition_become_those_of_today(
     assert newer.provision() == []
     ledger = newer.read("ingestions").set_index("object")
     assert dict(ledger["origin"]) == dict.fromkeys(ledger.index, "live") | {back: "backfill"}
-    assert set(ledger.index[ledger["simulated"]]) == {simulated, "ohlc/d/bad.csv"}
+    forecast_of = ledger[ledger["status"] == "forecast"]
+    assert dict(forecast_of["simulated"]) == {live: False, back: False, simulated: True}
+    assert ledger["simulated"].isna().sum() == 1
     assert dict(newer.read("prices").set_index("object")["simulated"]) == {live: False, back: False, simulated: True}
     found = newer.read("forecasts")
     roles = {"tickercast-lstm": {"champion", "shadow"}, "random-walk": {"baseline"}}
     assert {name: set(group["role"]) for name, group in found.groupby("model_name")} == roles
     assert len(found) == 9
     assert (found["simulated"] == (found["symbol"] == "FAKE")).all()
-    assert (found["model_has_seen"] == (found["object"] == back)).all()
+    assert (found["model_has_seen"] == ((found["object"] == back) & (found["role"] == "champion"))).all()
     assert (found["origin"] == found["object"].map({live: "live", back: "backfill", simulated: "live"})).all()
     drift = newer.read("drift")
     assert "note" not in drift

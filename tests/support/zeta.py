@@ -5,6 +5,7 @@
 
 import ctypes
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,7 +23,9 @@ from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
 from zetasql.wasi._pb2.zetasql.proto import options_pb2
 from zetasql.wasi._pb2.zetasql.public import options_pb2 as modes_pb2
 from zetasql.wasi._pb2.zetasql.public import type_pb2
+from zetasql.wasi._pb2.zetasql.resolved_ast import resolved_node_kind_pb2 as statements
 
+from tickercast.backends.warehouse.bigquery import _parameter_type
 from tickercast.backends.warehouse.sql import SqlObject, read_objects
 
 EPOCH = date(1970, 1, 1)
@@ -48,18 +51,26 @@ class Zeta:
             options_pb2.LanguageOptionsProto,
         )
         features.product_mode = modes_pb2.PRODUCT_EXTERNAL
+        features.supported_statement_kinds.extend(
+            (statements.RESOLVED_QUERY_STMT, statements.RESOLVED_UPDATE_STMT, statements.RESOLVED_DELETE_STMT)
+        )
         self._options = options_pb2.AnalyzerOptionsProto(language_options=features, default_timezone="UTC")
 
-    def columns(self, query: str) -> dict[str, str]:
+    def columns(self, query: str, parameters: Mapping[str, Any] | None = None) -> dict[str, str]:
         """Analyses a query and tells its columns with their types; nothing is executed."""
-        return {
-            column.name: type_pb2.TypeKind.Name(column.type.type_kind) for column in self._prepared(query, {}).columns
-        }
+        prepared = self._prepared(query, {}, parameters or {})
+        self._call("UnprepareQuery", service.UnprepareQueryRequest(prepared_query_id=prepared.prepared_query_id))
+        return {column.name: type_pb2.TypeKind.Name(column.type.type_kind) for column in prepared.columns}
 
-    def read(self, query: str, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    def read(
+        self, query: str, tables: Mapping[str, pd.DataFrame], parameters: Mapping[str, Any] | None = None
+    ) -> pd.DataFrame:
         """Executes a query over the rows of some tables; the others are empty."""
-        prepared = self._prepared(query, tables)
+        given = parameters or {}
+        prepared = self._prepared(query, tables, given)
         request = service.EvaluateQueryRequest(prepared_query_id=prepared.prepared_query_id)
+        for name, value in given.items():
+            _set(request.params.add(name=name).value, value, _kind(value))
         answer = self._call("EvaluateQuery", request, service.EvaluateQueryResponse)
         kinds = [column.type.type_kind for column in prepared.columns]
         rows = [
@@ -69,20 +80,73 @@ class Zeta:
         self._call("UnprepareQuery", service.UnprepareQueryRequest(prepared_query_id=prepared.prepared_query_id))
         return pd.DataFrame(rows, columns=[column.name for column in prepared.columns])
 
-    def _prepared(self, query: str, tables: Mapping[str, pd.DataFrame]) -> Any:
+    def modify(
+        self, statement: str, table: str, tables: Mapping[str, pd.DataFrame], retired: Mapping[str, str] | None = None
+    ) -> pd.DataFrame:
+        """Executes an UPDATE or DELETE of a table, and gives all rows of that table as they are then.
+
+        The engine tells changed rows by a primary key. Ours have none, so each table has one more column here.
+
+        Args:
+            statement: the UPDATE or DELETE.
+            table: the table that it changes.
+            tables: rows of tables; the others are empty.
+            retired: columns that the table still has and its file no longer states, with their types.
+        """
+        columns = schema(self._objects[table]) | dict(retired or {})
+        request = service.EvaluateModifyRequest(sql=statement, options=self._options)
+        self._describe(request, tables, {table: columns}, numbered=True)
+        answer = self._call("EvaluateModify", request, service.EvaluateModifyResponse)
+        assert answer.table_name == table
+        rows = {number: row.cell for number, row in enumerate(request.table_content[table].table_data.row)}
+        for row in answer.content:
+            number = row.old_primary_key[0].int64_value
+            if row.operation == service.EvaluateModifyResponse.Row.UPDATE:
+                rows[number] = row.cell
+            else:
+                del rows[number]
+        kinds = [_KINDS[kind] for kind in columns.values()]
+        cells = [map(_python, row[: len(kinds)], kinds) for row in rows.values()]
+        return pd.DataFrame(cells, columns=list(columns))
+
+    def _prepared(self, query: str, tables: Mapping[str, pd.DataFrame], parameters: Mapping[str, Any]) -> Any:
         request = service.PrepareQueryRequest(sql=self._expanded(query), options=self._options)
+        for name, value in parameters.items():
+            request.options.query_parameters.add(name=name).type.type_kind = _KINDS[_kind(value)]
+        self._describe(request, tables)
+        return self._call("PrepareQuery", request, service.PrepareQueryResponse).prepared
+
+    def _describe(
+        self,
+        request: Any,
+        tables: Mapping[str, pd.DataFrame],
+        columns: Mapping[str, Mapping[str, str]] | None = None,
+        *,
+        numbered: bool = False,
+    ) -> None:
+        """Gives a request the project's tables with their rows; `columns` replaces those of a table's file."""
         catalog = request.simple_catalog
         catalog.name = "project"
         catalog.builtin_function_options.language_options.CopyFrom(self._options.language_options)
         for found in self._objects.values():
             if not found.is_view:
-                _declare(catalog.table.add(), found)
-                _fill(request.table_content[found.name], found, tables.get(found.name))
-        return self._call("PrepareQuery", request, service.PrepareQueryResponse).prepared
+                kinds = (columns or {}).get(found.name) or schema(found)
+                _declare(catalog.table.add(), found.name, kinds, numbered)
+                _fill(request.table_content[found.name], kinds, tables.get(found.name), numbered)
 
     def _expanded(self, query: str) -> str:
-        views = [f"{found.name} AS (\n{body(found)}\n)" for found in self._objects.values() if found.is_view]
-        return f"WITH {', '.join(views)}\n{query}"
+        """The query with the views that it reads from, each after those that it reads from itself."""
+        needed: list[SqlObject] = []
+        for found in reversed(self._objects.values()):
+            readers = [SqlObject("", is_view=False, text=query), *needed]
+            if found.is_view and any(reader.reads_from(found.name) for reader in readers):
+                needed.append(found)
+        if not needed:
+            return query
+        views = ", ".join(f"{found.name} AS (\n{body(found)}\n)" for found in reversed(needed))
+        start = re.match(r"(--.*\n)*(WITH\b)?", query)
+        assert start is not None
+        return f"WITH {views}{',' if start[2] else ''}\n{query[start.end() :]}"
 
     def _call(self, name: str, request: Any, response: Any = None) -> Any:
         answer = self._client._call_grpc_method(f"ZetaSqlLocalService_{name}", request.SerializeToString())
@@ -102,27 +166,38 @@ def schema(table: SqlObject) -> dict[str, str]:
     return {column.name: column.args["kind"].sql("bigquery") for column in parsed.find_all(sql.ColumnDef)}
 
 
-def _declare(table: Any, found: SqlObject) -> None:
-    table.name = found.name
-    for name, kind in schema(found).items():
+def _declare(table: Any, name: str, columns: Mapping[str, str], numbered: bool) -> None:
+    table.name = name
+    for column_name, kind in columns.items():
         column = table.column.add()
-        column.name = name
+        column.name = column_name
         column.type.type_kind = _KINDS[kind]
+    if numbered:
+        table.primary_key_column_index.append(len(table.column))
+        column = table.column.add()
+        column.name = "_number"
+        column.type.type_kind = type_pb2.TYPE_INT64
 
 
-def _fill(content: Any, found: SqlObject, rows: pd.DataFrame | None) -> None:
+def _fill(content: Any, columns: Mapping[str, str], rows: pd.DataFrame | None, numbered: bool) -> None:
     content.table_data.SetInParent()
     if rows is None:
         return
-    columns = schema(found)
-    for record in rows.to_dict("records"):
+    for number, record in enumerate(rows.to_dict("records")):
         cells = content.table_data.row.add()
         for name, kind in columns.items():
             _set(cells.cell.add(), record.get(name), kind)
+        if numbered:
+            _set(cells.cell.add(), number, "INT64")
+
+
+def _kind(value: Any) -> str:
+    """The type of a parameter, as the BigQuery engine declares it."""
+    return str(_parameter_type(value))
 
 
 def _set(cell: Any, value: Any, kind: str) -> None:
-    if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return
     match kind:
         case "STRING":
