@@ -96,7 +96,7 @@ def page(server: str) -> Iterator[Any]:
 
 def test_the_run_is_listed_as_completed(said: str, server: str, page: Any) -> None:
     page.goto(f"{server}/runs")
-    page.get_by_text("daily-retrain").first.wait_for()
+    page.get_by_text("daily", exact=True).first.wait_for()
     page.get_by_text("Completed").first.wait_for()
 
 
@@ -113,7 +113,7 @@ def test_the_drift_on_the_page_is_that_of_the_table(tables: dict[str, Any], serv
 
 def test_what_was_printed_is_what_is_stored(said: str, tables: dict[str, Any]) -> None:
     [row] = tables["retrains"].to_dict("records")
-    assert f"decision   {row['decision']}: {row['reason']}" in said
+    assert f"decision    {row['decision']}: {row['reason']}\n" in said
     assert tables["drift"]["report"].iloc[0] in said
 
 

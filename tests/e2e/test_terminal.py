@@ -141,14 +141,14 @@ def test_a_report_and_a_chart_are_written_and_named(run: Run, workspace: Path) -
     done = run(*DOOR, "MSFT", "AAPL", *SAMPLE[1:], "--report", "old.html", "--chart", "c.png")
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("written: old.html\nwritten: c.png\n")
-    assert "2 symbols, ten sessions ahead" in (workspace / "old.html").read_text(encoding="utf-8")
+    assert "2 symbols: ten sessions ahead" in (workspace / "old.html").read_text(encoding="utf-8")
     assert (workspace / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
 BAD_FILES = {
     "no such folder": (("--report", "nowhere/r.html"), "there is no folder nowhere"),
-    "a folder": (("--report", "folder"), "folder is there and is no file"),
-    "a device": (("--report", "/dev/null"), "/dev/null is there and is no file"),
+    "a folder": (("--report", "folder"), "folder exists and is not a file"),
+    "a device": (("--report", "/dev/null"), "/dev/null exists and is not a file"),
     "a folder in the way": (("--chart", "in-the-way/c.png"), "there is no folder in-the-way"),
     "a long name": (("--report", "x" * 300), "cannot be a file"),
     "another kind of picture": (("--chart", "c.jpg"), "does not end in .png"),
@@ -184,4 +184,4 @@ def test_nothing_is_written_where_nothing_was_forecast(run: Run, workspace: Path
 def test_a_report_of_what_is_not_waited_for_is_refused(run: Run) -> None:
     done = run(*DOOR, *SAMPLE, "--no-wait", "--report", "r.html", TICKERCAST_BUCKET="gs://nowhere")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("--no-wait was given, and a report or chart shows what has been waited for.")
+    assert done.stderr.startswith("--no-wait was given, and a report or chart needs the results.")
