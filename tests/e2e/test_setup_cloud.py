@@ -180,7 +180,7 @@ def test_destroy_asks_first_and_takes_everything_down_but_the_data(project: Depl
     left = {name for name in project.cloud.kept if "operations" not in name}
     assert left == {"b/my-project-tickercast-data", "b/my-project-tickercast-models", "/datasets/tickercast"}
     assert not [grant for grant in project.cloud.grants() if "@my-project.iam" in grant[0]]
-    done = project.run("destroy", *WHERE, "--source", "--yes")
+    done = project.run("destroy", *WHERE, "--data", "--yes")
     assert (done.returncode, done.stderr, project.refused) == (0, "", [])
     assert not [name for name in project.cloud.kept if "operations" not in name]
-    assert "nothing to do" in project.run("destroy", *WHERE, "--source", "--yes").stdout
+    assert "nothing to do" in project.run("destroy", *WHERE, "--data", "--yes").stdout
