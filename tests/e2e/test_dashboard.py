@@ -17,11 +17,12 @@ from tests.support.place import Champion, RandomWalk
 
 from tickercast import engines
 from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import LEVELS
+from tickercast.domain.forecast import LEVELS, Role, Served
 from tickercast.domain.price_files import to_csv
-from tickercast.jobs.serving.handle_event import forecast
+from tickercast.jobs.serving.handle_event import handle_event
+from tickercast.jobs.serving.past_models import Lineup
 from tickercast.ports import ObjectFinalized
-from tickercast.show import sentences as words
+from tickercast.show import sentences
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed")
 
@@ -136,8 +137,8 @@ def test_the_numbers_on_the_page_and_in_its_download_are_those_of_the_views(
         [
             f"{row['date']:%a %Y-%m-%d}",
             f"{row['close_median']:,.2f}",
-            words.interval(row["close_lo_80"], row["close_hi_80"]),
-            words.interval(row["close_lo_95"], row["close_hi_95"]),
+            sentences.interval(row["close_lo_80"], row["close_hi_80"]),
+            sentences.interval(row["close_lo_95"], row["close_hi_95"]),
         ]
         for row in made.to_dict("records")
     ]
@@ -148,7 +149,7 @@ def test_the_numbers_on_the_page_and_in_its_download_are_those_of_the_views(
     assert metric(page, "Drawdown") == f"{known['drawdown']:.1%}"
     skill = warehouse.read("forecast_skill", {"symbol": "MSFT"})
     [row] = skill[skill["step"].isna()].to_dict("records")
-    assert page.get_by_text(words.verdict(row)).is_visible()
+    assert page.get_by_text(sentences.verdict(row)).is_visible()
 
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as CSV").click()
@@ -185,13 +186,13 @@ def test_an_earlier_forecast_is_shown_with_what_came_true(look: Callable[..., Lo
     page.get_by_role("combobox", name="Forecast made from").focus()
     page.keyboard.type("2012-11-16")
     page.keyboard.press("Enter")
-    page.get_by_text("Forecast from 2012-11-16 for the ten sessions up to 2012-12-03").wait_for()
+    page.get_by_text("Forecast from 2012-11-16 for the 10 sessions up to 2012-12-03").wait_for()
     seen.settle()
     rows = rows_of(page, "The forecast, one row a session")
     assert [row[0] for row in rows][:2] == ["Mon 2012-11-19", "Tue 2012-11-20"]
     assert all(float(row[5]) > 0 for row in rows)
     inside = [row[6] for row in rows]
-    counted = f"Of 10 closes that followed, {inside.count('80%')} "
+    counted = f"Of the 10 closes that followed, {inside.count('80%')} "
     assert page.get_by_text(counted).first.is_visible()
 
 
@@ -220,8 +221,8 @@ def test_what_was_chosen_is_still_chosen_after_a_look_at_another_page(look: Call
     assert page.get_by_role("radio", name="1Y").is_checked()
 
 
-def test_made_up_bars_are_said_aloud(look: Callable[..., Look]) -> None:
-    assert look().open(symbol=demo.MADE_UP).get_by_text("SIMULATED").is_visible()
+def test_simulated_bars_are_marked(look: Callable[..., Look]) -> None:
+    assert look().open(symbol=demo.SIMULATED).get_by_text("SIMULATED").is_visible()
 
 
 def test_the_record_says_no_edge_aloud_and_what_the_model_had_seen(look: Callable[..., Look]) -> None:
@@ -247,12 +248,13 @@ def test_the_page_keeps_answering_while_two_hundred_events_are_written(
 ) -> None:
     settings = demo.settings_of(folder)
     store, warehouse = engines.object_store(settings, announce=False), engines.warehouse(settings)
+    served = [Served(Champion(), Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
     answer = functools.partial(
-        forecast,
+        handle_event,
         store=store,
         warehouse=warehouse,
-        predictors=lambda: [Champion(), RandomWalk()],
-        past=lambda _: ([Champion(), RandomWalk()], "backfilled"),
+        served=lambda: served,
+        past=lambda _: Lineup(served),
         now=lambda: datetime.now(UTC),
     )
     bars = to_csv([make_bars("STORM", sessions=110)])

@@ -205,13 +205,16 @@ def test_unsorted_dates_are_put_in_order(run: Run, price_folder: MakeFolder) -> 
     assert json.loads(run("MSFT", "2023-07-22", "--json", "--source", folder).stdout)[0]["forecast"] == ordered
 
 
-def test_simulated_bars_say_that_they_are_made_up(run: Run, warehouse: DuckDBWarehouse) -> None:
+def test_simulated_bars_are_marked_wherever_they_show(run: Run, warehouse: DuckDBWarehouse) -> None:
     done = run("MSFT", "2023-07-22", "--source", "simulated")
     assert done.returncode == 0
     assert "SIMULATED" in done.stdout
     [made] = json.loads(run("MSFT", "2023-07-22", "--source", "simulated", "--json").stdout)
     assert made["simulated"] is True
-    assert list(warehouse.read("ingestions")["reason"]) == ["simulated", "simulated"]
+    ledger = warehouse.read("ingestions")
+    assert list(ledger["simulated"]) == [True, True]
+    assert list(ledger["reason"]) == [None, None]
+    assert warehouse.read("forecasts")["simulated"].all()
 
 
 def test_the_sample_shows_what_really_followed(run: Run) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
-FIRST = told().made.steps[0]["target_date"]
+FIRST = told().made.steps[0].target_date
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def browser() -> "Iterator[Browser]":
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "report.html"
-    recalled = [told(actual={FIRST: 107.0}), told("ETH-USD", note="simulated", record=None), told("IBM", sessions=0)]
+    recalled = [told(actual={FIRST: 107.0}), told("ETH-USD", simulated=True, record=None), told("IBM", sessions=0)]
     path.write_text(report.page(recalled, "file://bucket"), encoding="utf-8")
     return path
 
