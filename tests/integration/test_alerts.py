@@ -128,7 +128,7 @@ def test_a_receiver_that_fails_loses_nothing_and_the_other_gets_nothing_twice(pl
     rejected(place)
     try:
         for _ in range(2):
-            with pytest.raises(AlertUnavailable, match=r"entry 2 of TICKERCAST_ALERT_URLS\) did not take"):
+            with pytest.raises(AlertUnavailable, match=r"entry 2 of TICKERCAST_ALERT_URLS\) did not accept"):
                 check(place, receiver, deaf)
         assert len(receiver.messages) == 1
         deaf.status = 200

@@ -138,4 +138,4 @@ def test_doctor_says_what_to_do_about_a_missing_bucket(
     monkeypatch.setenv("TICKERCAST_BUCKET", "gs://nowhere")
     check = next(App().doctor())
     assert (check.where, check.well) == ("gs://nowhere", False)
-    assert "Make the bucket" in check.answer
+    assert "Create the bucket" in check.answer

@@ -267,7 +267,7 @@ def test_an_event_that_fails_for_too_long_is_quarantined_and_accounted_for(place
     assert place.handle(late(event, 24.1)).status == "rejected"
     [row] = place.warehouse.read("ingestions").to_dict("records")
     assert row["status"] == "rejected"
-    assert "No champion is there. Publish one. When that is mended: tickercast replay" in row["reason"]
+    assert "No champion is there. Publish one. When that is fixed: tickercast replay" in row["reason"]
     assert place.store.read(f"quarantine/ohlc/2023-07-22/MSFT.{event.generation}.csv") == place.store.read(NAME)
 
 

@@ -135,7 +135,7 @@ def test_one_of_many_first_writers_through_a_bad_network_wins(
 
 def test_a_name_that_others_go_on_replacing_is_given_up(store: GcsObjectStore, storage_server: StorageServer) -> None:
     storage_server.fail(INSERT, *["412"] * 20)
-    with pytest.raises(StoreUnavailable, match="replaced by others 20 times"):
+    with pytest.raises(StoreUnavailable, match="replaced by other writers 20 times"):
         store.write(NAME, b"bars")
 
 
@@ -144,7 +144,7 @@ def test_an_upload_that_was_damaged_on_its_way_is_not_stored(
 ) -> None:
     for data, step in ((b"bars", INSERT), (b"bars" + LARGE, CHUNK)):
         storage_server.fail(step, "spoil")
-        with pytest.raises(StoreUnavailable, match="damaged on its way"):
+        with pytest.raises(StoreUnavailable, match="damaged between"):
             store.write(NAME, data)
     assert generations(storage_server) == []
 
@@ -165,7 +165,7 @@ def test_a_read_that_was_cut_off_is_resumed(store: GcsObjectStore, storage_serve
 def test_what_was_damaged_on_its_way_is_not_read(store: GcsObjectStore, storage_server: StorageServer) -> None:
     store.write(NAME, b"bars")
     storage_server.fail(GET, "spoil")
-    with pytest.raises(StoreUnavailable, match="damaged on its way"):
+    with pytest.raises(StoreUnavailable, match="damaged between"):
         store.read(NAME)
 
 
@@ -212,14 +212,14 @@ def test_many_names_come_in_pages_and_a_page_that_failed_is_asked_for_again(
 @pytest.mark.parametrize(
     ("fault", "kind", "sentence"),
     [
-        ("400", UsageError, "does not take .*MSFT.csv"),
+        ("400", UsageError, "does not accept .*MSFT.csv"),
         ("401", UsageError, "valid credentials.*gcloud auth application-default login"),
         ("403", UsageError, "refuses access.*Storage Object User"),
         ("403 The billing account is disabled", UsageError, "without billing.*Enable"),
-        ("403 Rate limit exceeded", StoreUnavailable, "asked too often"),
+        ("403 Rate limit exceeded", StoreUnavailable, "limits the rate"),
         ("404 The specified bucket does not exist.", UsageError, "not found.*TICKERCAST_BUCKET"),
         ("409", StoreUnavailable, "does not answer: .*Check the network"),
-        ("412", StoreUnavailable, "replaced by others"),
+        ("412", StoreUnavailable, "replaced by other writers"),
     ],
 )
 def test_a_refusal_by_google_becomes_a_sentence(
@@ -243,7 +243,7 @@ def test_a_missing_bucket_is_a_sentence(storage_server: StorageServer, ask: str)
         "copy": lambda: store.copy(NAME, KEPT, generation=1),
         "delete": lambda: store.delete(NAME, generation=1),
     }
-    with pytest.raises(UsageError, match=r"gs://nowhere was not found.*Make the bucket, or correct TICKERCAST_BUCKET"):
+    with pytest.raises(UsageError, match=r"gs://nowhere was not found.*Create the bucket, or correct TICKERCAST"):
         calls[ask]()
 
 

@@ -148,7 +148,7 @@ def test_of_two_migrations_at_once_the_later_is_told_to_try_again(
 ) -> None:
     (sql / "tables" / "prices.sql").write_text((sql / "tables" / "prices.sql").read_text() + "\n-- again")
     bigquery_server.fail("bigquery.tables.patch", "conditionNotMet")
-    with pytest.raises(WarehouseUnavailable, match="changed by somebody else"):
+    with pytest.raises(WarehouseUnavailable, match="changed by another process"):
         warehouse.provision()
     assert warehouse.provision() == ["prices"]
 
@@ -266,7 +266,7 @@ def test_a_job_slower_than_the_patience_is_found_again_by_the_next_delivery(
     open_warehouse().provision()
     impatient = open_warehouse(patience_s=1.0)
     bigquery_server.fail("job", "1000000")
-    with pytest.raises(WarehouseUnavailable, match="is not done"):
+    with pytest.raises(WarehouseUnavailable, match="has not finished"):
         append(impatient, "prices", [price()], "k")
     bigquery_server.engine.finish_jobs()
     assert not append(open_warehouse(), "prices", [price()], "k")
@@ -381,7 +381,7 @@ def test_a_query_slower_than_the_patience_is_cancelled_and_a_sentence(
     open_warehouse().provision()
     impatient = open_warehouse(patience_s=1.0)
     bigquery_server.fail("job", "1000000")
-    with pytest.raises(WarehouseUnavailable, match="is not done"):
+    with pytest.raises(WarehouseUnavailable, match="has not finished"):
         impatient.read("prices")
     assert bigquery_server.calls["bigquery.jobs.cancel"] == 1
 

@@ -189,7 +189,7 @@ def test_the_fan_begins_at_the_last_close_and_holds_both_intervals() -> None:
 def test_ghosts_and_what_came_true_are_told_apart_by_shape() -> None:
     earlier = vintage("2023-06-01", inside=["80%", "95%", "outside", *["80%"] * 7], actual=100.0)
     figure = figures.forecast_figure(bars(), vintage(actual=np.nan), earlier, DARK)
-    shapes = [trace.marker.symbol for trace in figure.data if str(trace.name).startswith("came true")]
+    shapes = [trace.marker.symbol for trace in figure.data if str(trace.name).startswith("actual, ")]
     assert shapes == ["circle", "diamond", "x"]
     assert "earlier 80% intervals" in names(figure)
 

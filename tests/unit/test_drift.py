@@ -144,8 +144,8 @@ def test_performance_has_drifted_where_it_leaves_its_band(
 
 def test_the_reason_of_a_coverage_names_the_bound_on_its_side() -> None:
     low, high = (judge_performance(small(), 0.9, coverage, 1)[1] for coverage in (0.6, 0.95))
-    assert low.reason == "coverage_80 is 0.600, and at least 0.700 was due"
-    assert high.reason == "coverage_80 is 0.950, and at most 0.900 was due"
+    assert low.reason == "coverage_80 is 0.600, and at least 0.700 was expected"
+    assert high.reason == "coverage_80 is 0.950, and at most 0.900 was expected"
 
 
 @pytest.mark.parametrize(("watched", "size"), [(1, 1), (4, 1), (5, 5), (100, 5)])

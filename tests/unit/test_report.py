@@ -82,7 +82,7 @@ def test_what_followed_stands_in_the_table_and_is_counted() -> None:
     text = read(told(actual={FIRST: 107.0})).text
     assert "107.00 95%" in text
     assert (
-        "Of the 1 closes that followed, 0 (0%) were inside the 80% interval and 1 (100%) inside the 95% interval."
+        "Of the 1 close that followed, 0 (0%) were inside the 80% interval and 1 (100%) inside the 95% interval."
         in text
     )
     assert "median actual" in text

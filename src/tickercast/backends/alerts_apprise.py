@@ -68,7 +68,7 @@ class AppriseNotifier:
         )
         if not accepted:
             raise AlertUnavailable(
-                f'{self._described} did not take the message "{title}". It will be sent again; check the receiver '
+                f'{self._described} did not accept the message "{title}". It will be sent again; check the receiver '
                 "and its URL."
             )
 

@@ -155,10 +155,10 @@ def _followed(vintages: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
             yield go.Scatter(
                 x=_days(rows["target_date"]),
                 y=rows["actual"].to_numpy(),
-                name=f"came true {label}",
+                name=f"actual, {label}",
                 mode="markers",
                 marker={"symbol": symbol, "size": 5, "color": colours[where]},
-                hovertemplate=f"came true {label}<extra></extra>",
+                hovertemplate=f"actual, {label}<extra></extra>",
             )
 
 

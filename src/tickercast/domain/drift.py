@@ -144,7 +144,7 @@ class DriftFinding:
         """The finding in words with its numbers."""
         if self.kind == "performance":
             side = self.method.rpartition(", ")[2]
-            return f"{self.name} is {self.score:.3f}, and {side} {self.threshold:.3f} was due"
+            return f"{self.name} is {self.score:.3f}, and {side} {self.threshold:.3f} was expected"
         return f"{self.name} is {self.score:.2f} deviations from its training, and drift begins at {self.threshold:.2f}"
 
 

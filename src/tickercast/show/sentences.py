@@ -80,8 +80,8 @@ def _hits(known: int, in_80: int, in_95: int) -> str:
     if not known:
         return ""
     return (
-        f"Of the {known} closes that followed, {in_80} ({in_80 / known:.0%}) were inside the 80% interval and {in_95} "
-        f"({in_95 / known:.0%}) inside the 95% interval."
+        f"Of the {known} close{'s' * (known != 1)} that followed, {in_80} ({in_80 / known:.0%}) were inside the 80% "
+        f"interval and {in_95} ({in_95 / known:.0%}) inside the 95% interval."
     )
 
 

@@ -39,7 +39,7 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
         (api.Forbidden,),
         "(?i)rate ?limit",
         StoreUnavailable,
-        "{url} is asked too often: {message}. Wait a minute, then try again.",
+        "{url} limits the rate of requests: {message}. Wait a minute, then try again.",
     ),
     (
         (api.Forbidden,),
@@ -51,7 +51,7 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
         (api.NotFound,),
         "(?i)bucket does not exist",
         UsageError,
-        "{url} was not found: {message}. Make the bucket, or correct TICKERCAST_BUCKET.",
+        "{url} was not found: {message}. Create the bucket, or correct TICKERCAST_BUCKET.",
     ),
     (
         (api.NotFound,),
@@ -69,13 +69,13 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
         (api.BadRequest, DataCorruption),
         "(?i)crc32c|checksum",
         StoreUnavailable,
-        "{target} was damaged on its way between here and {url}: its checksum is another. Try again.",
+        "{target} was damaged between here and {url}: its checksum differs. Try again.",
     ),
     (
         (api.BadRequest,),
         "",
         UsageError,
-        "{url} does not take {target}: {message}. Correct the name, or TICKERCAST_BUCKET.",
+        "{url} does not accept {target}: {message}. Correct the name, or TICKERCAST_BUCKET.",
     ),
 )
 """The first match counts: error types, a pattern for their message, our error, and its text."""

@@ -140,7 +140,7 @@ class GcsObjectStore:
                         f"{name} is at generation {current}, and {if_generation} was expected."
                     ) from refusal
                 replaced = current
-        raise StoreUnavailable(f"{name} in {self.url} was replaced by others {_ATTEMPTS} times meanwhile. Try again.")
+        raise StoreUnavailable(f"{name} in {self.url} was replaced by other writers {_ATTEMPTS} times. Try again.")
 
     def _live(self, name: str) -> storage.Blob | None:
         try:

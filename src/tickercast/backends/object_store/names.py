@@ -14,7 +14,7 @@ def check_name(name: str) -> None:
         UsageError: it does not.
     """
     if any(part in ("", ".", "..") for part in name.split("/")) or name.startswith("."):
-        raise UsageError(f"{name[:60]!r} is no object name: a relative path without . or .. was needed.")
+        raise UsageError(f"{name[:60]!r} is not an object name: a relative path without . or .. was needed.")
 
 
 def content_type(name: str) -> str:

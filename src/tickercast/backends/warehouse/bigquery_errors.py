@@ -93,13 +93,13 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
         (api.PreconditionFailed,),
         "",
         WarehouseUnavailable,
-        "{url} was changed by somebody else at this moment: {message}. Try again.",
+        "{url} was changed by another process at the same moment: {message}. Try again.",
     ),
     (
         (concurrent.futures.TimeoutError, gbq.QueryTimeout),
         "",
         WarehouseUnavailable,
-        "{url} has worked on the job for {patience_s:.0f} s and is not done. Try again: nothing is stored twice.",
+        "{url} has worked on the job for {patience_s:.0f} s and has not finished. Try again: nothing is stored twice.",
     ),
 )
 """The first match counts: error types, a pattern for "reason: message", our error, and its text."""

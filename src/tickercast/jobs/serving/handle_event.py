@@ -322,7 +322,7 @@ def _give_up(
     message = str(error) if isinstance(error, TickercastError) else f"{type(error).__name__}: {error}."
     reason = Permanent(
         f"{event.name}, written {event.written_at:%Y-%m-%d %H:%M} UTC, failed for so long that it was given up: "
-        f"{' '.join(message.split())} When that is mended: tickercast replay {event.name}."
+        f"{' '.join(message.split())} When that is fixed: tickercast replay {event.name}."
     )
     outcome = Outcome(failures={None: reason}, origin=objects.origin_of(event.name))
     _quarantine(event, outcome, store, received_at)
