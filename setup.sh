@@ -32,13 +32,13 @@ make_venv() {
   [ -x .venv/bin/python ] && return
   local python
   python=$(find_python)
-  "$python" -m venv .venv || fail "$python could not make .venv. Install its venv module."
+  "$python" -m venv .venv || fail "$python could not create .venv. Install its venv module."
 }
 
 make_installer() {
   cmp --silent requirements-uv.txt .tools/installed && return
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-    --upgrade --target .tools --requirement requirements-uv.txt || fail "the package index did not give uv. Check the network."
+    --upgrade --target .tools --requirement requirements-uv.txt || fail "uv could not be fetched from the package index. Check the network."
   cp requirements-uv.txt .tools/installed
 }
 

@@ -92,7 +92,7 @@ stage() {
 }
 
 stop() {
-  fail "$failed of the steps above failed, and what needs them was left. Remove the cause, then run the same command again: it goes on from there."
+  fail "$failed of the steps above failed, and the steps that need them were skipped. Remove the cause, then run the same command again: it continues from there."
 }
 
 carry_out() {

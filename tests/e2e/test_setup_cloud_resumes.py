@@ -27,7 +27,7 @@ def test_after_each_step_has_failed_once_the_same_command_completes(tmp_path: Pa
         done = project.run("cloud", *WHERE)
         while done.returncode:
             runs += 1
-            assert "it goes on from there" in done.stderr
+            assert "it continues from there" in done.stderr
             assert runs < 12, done.stderr
             done = project.run("cloud", *WHERE)
         assert project.refused == []

@@ -105,7 +105,7 @@ def test_a_later_forecast_shows_the_record_of_the_earlier_ones(run: Run) -> None
     shown = run(*DOOR, *SAMPLE).stdout
     assert (
         "track record  too early: 10 closes in 1 of the 8 blocks of 28 days that a verdict needs; "
-        "10 were known when they were forecast" in shown
+        "10 forecast after the fact" in shown
     )
 
 

@@ -142,9 +142,7 @@ def test_each_verdict_is_a_sentence() -> None:
     made = told().made
     assert sentences.record_sentence(made, TrackRecord()) == "too early: no forecast of MSFT by lstm has come true yet"
     one = sentences.record_sentence(made, TrackRecord(n=1, blocks=1, n_backfilled=1, pinball_ratio=0.9))
-    assert one == (
-        "too early: 1 close in 1 of the 8 blocks of 28 days that a verdict needs; 1 were known when they were forecast"
-    )
+    assert one == "too early: 1 close in 1 of the 8 blocks of 28 days that a verdict needs; 1 forecast after the fact"
     better = sentences.record_sentence(made, TrackRecord("better", 900, 0, 9, 0.9, 0.8, 0.95, 0.8, 0.95))
     assert better == (
         "better than the random walk: 0.900 of its loss (0.800 to 0.950) over 900 closes, 80% of them inside the 80% "

@@ -92,7 +92,7 @@ def record_sentence(made: Forecast, record: TrackRecord) -> str:
     """The model's record on the symbol, in a sentence with its verdict."""
     if not record.n:
         return f"too early: no forecast of {made.symbol} by {made.model_name} has come true yet"
-    known = f"; {record.n_backfilled:,} were known when they were forecast" if record.n_backfilled else ""
+    known = f"; {record.n_backfilled:,} forecast after the fact" if record.n_backfilled else ""
     closes = f"{record.n:,} close{'s' * (record.n != 1)}"
     if record.verdict == TOO_EARLY:
         return f"too early: {closes} in {record.blocks} of the {BLOCKS} blocks of 28 days that a verdict needs{known}"

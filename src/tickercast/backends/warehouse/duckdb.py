@@ -182,7 +182,7 @@ class DuckDBWarehouse:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WarehouseUnavailable(
-                f"{self.url} cannot be made: {error.strerror}. Name another file in TICKERCAST_WAREHOUSE."
+                f"{self.url} cannot be created: {error.strerror}. Name another file in TICKERCAST_WAREHOUSE."
             ) from error
         with _LOCKS.setdefault(self._path.resolve(), threading.Lock()):
             try:

@@ -241,4 +241,4 @@ def _record(store: ObjectStore, delivered: Mapping[str, Changes]) -> None:
             return
         except PreconditionFailed:
             continue  # another check was recorded in between
-    raise StoreUnavailable(f"{SENT} in {store.url} was replaced by others {_ATTEMPTS} times meanwhile. Try again.")
+    raise StoreUnavailable(f"{SENT} in {store.url} was replaced by other writers {_ATTEMPTS} times. Try again.")
