@@ -3,7 +3,7 @@
 >>> recipe = read_recipe(b'{"units": 16, "rate": 0.001}')
 >>> recipe.units, recipe.rate, recipe.hidden
 (16, 0.001, 32)
->>> read_recipe(to_json(recipe).encode()) == recipe
+>>> read_recipe(recipe_json(recipe).encode()) == recipe
 True
 """
 
