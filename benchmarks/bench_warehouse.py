@@ -129,16 +129,26 @@ def _ratio(whole: DuckDBWarehouse, half: DuckDBWarehouse, view: str) -> float:
     return statistics.median(one / other for one, other in pairs)
 
 
+_TEXTS = {
+    "prices": ("symbol", "object"),
+    "forecasts": ("symbol", "object", "model_name", "model_version", "role", "origin"),
+    "ingestions": ("symbol", "object", "origin"),
+}
+"""The text columns that the views name."""
+
+_FIXED = {"prices": 9 * 8 + 1, "forecasts": 11 * 8 + 2, "ingestions": 8}
+"""The bytes a row of the other columns that the views name: dates, times and numbers take eight, truth values one."""
+
+
 def _scanned(warehouse: DuckDBWarehouse) -> dict[str, float]:
-    sizes = "length(symbol) + length(object) + 4 + 8 * {}"
-    columns = {"prices": 9, "forecasts": 12, "ingestions": 2}  # the columns that views name, beside symbol and object
-    whole = [_megabytes(warehouse, table, sizes.format(count), "TRUE") for table, count in columns.items()]
-    one = [_megabytes(warehouse, table, sizes.format(count), "symbol = 'S7'") for table, count in columns.items()]
+    whole = [_megabytes(warehouse, table, "TRUE") for table in _TEXTS]
+    one = [_megabytes(warehouse, table, "symbol = 'S7'") for table in _TEXTS]
     return {"bigquery_refresh_mb_most": sum(whole), "bigquery_refresh_mb_least": sum(max(10.0, mb) for mb in one)}
 
 
-def _megabytes(warehouse: DuckDBWarehouse, table: str, size: str, where: str) -> float:
-    found = warehouse.query(f"SELECT SUM({size}) / 1e6 AS mb FROM {table} WHERE {where}")  # noqa: S608
+def _megabytes(warehouse: DuckDBWarehouse, table: str, where: str) -> float:
+    size = " + ".join(f"2 + LENGTH({name})" for name in _TEXTS[table])
+    found = warehouse.query(f"SELECT SUM({size} + {_FIXED[table]}) / 1e6 AS mb FROM {table} WHERE {where}")  # noqa: S608
     return float(found["mb"].iloc[0])
 
 
