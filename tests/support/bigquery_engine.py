@@ -373,57 +373,6 @@ class Engine:
                 kinds = f"type {_type(column.type)} cannot be assigned to {name}, which has type {stored[name]}"
                 raise Failure("invalidQuery", f"Value of {kinds}")
 
-    def _alter(self, tree: sql.Alter) -> None:
-        table = self._named(tree.this)
-        for action in tree.args["actions"]:
-            if not isinstance(action, sql.Drop) or action.args["kind"] != "COLUMN" or table["type"] != "TABLE":
-                raise Failure("notImplemented", "Only columns of tables are dropped here")
-            self._drop_column(table, action.args["tables"][0].name, quietly=bool(action.args["exists"]))
-
-    def _drop_column(self, table: dict[str, Any], name: str, *, quietly: bool) -> None:
-        fields = table["schema"]["fields"]
-        kept = [known for known in fields if known["name"] != name]
-        if len(kept) == len(fields):
-            if quietly:
-                return
-            raise Failure("invalidQuery", f"Column not found in table {table['id']}: {name}")
-        if name in (table.get("timePartitioning", {}).get("field"), *table.get("clustering", {}).get("fields", ())):
-            raise Failure("invalidQuery", f"ALTER TABLE DROP COLUMN cannot drop the partitioned or clustered {name}")
-        if not kept:
-            raise Failure("invalidQuery", f"ALTER TABLE DROP COLUMN cannot drop the only column of {table['id']}")
-        self._connection.execute(f'ALTER TABLE {_quoted(table)} DROP COLUMN "{name}"')
-        table |= {"schema": {"fields": kept}, "etag": f"etag-{next(self._numbers)}"}
-
-    def _modify(self, tree: sql.Update | sql.Delete, text: str, given: Mapping[str, Any]) -> int:
-        """The number of rows that an UPDATE or DELETE has changed."""
-        table = self._named(tree.this)
-        if table["type"] != "TABLE":
-            raise Failure("invalidQuery", f"{table['id']} is not a table, and its rows cannot be changed")
-        if not tree.args.get("where"):
-            raise Failure("invalidQuery", f"{tree.key.upper()} must have a WHERE clause")
-        if isinstance(tree, sql.Update):
-            self._refuse_wrong_values(tree, table, given)
-        changed = int(self._connection.execute(to_duckdb(text), dict(given)).fetchall()[0][0])
-        table["etag"] = f"etag-{next(self._numbers)}"
-        return changed
-
-    def _refuse_wrong_values(self, tree: sql.Update, table: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-        """Checks the types of what an UPDATE sets; only a whole number may become a FLOAT64."""
-        stored = {known["name"]: known["type"] for known in table["schema"]["fields"]}
-        names = [assigned.this.name for assigned in tree.expressions]
-        if len(set(names)) < len(names):
-            raise Failure("invalidQuery", f"UPDATE sets a column of {table['id']} twice")
-        values = [assigned.expression.copy() for assigned in tree.expressions]
-        probe = sql.select(*values).from_(tree.this.copy()).limit(0).sql("bigquery")
-        found = self._connection.sql(to_duckdb(probe), params=dict(given)).to_arrow_table().schema
-        for name, value, column in zip(names, values, found, strict=True):
-            if name not in stored:
-                raise Failure("invalidQuery", f"Column {name} is not present in {table['id']}")
-            allowed = {stored[name]} | ({"INTEGER"} if stored[name] == "FLOAT" else set())
-            if not isinstance(value, sql.Null) and _type(column.type) not in allowed:
-                kinds = f"type {_type(column.type)} cannot be assigned to {name}, which has type {stored[name]}"
-                raise Failure("invalidQuery", f"Value of {kinds}")
-
     def _page(self, job: Job, query: Mapping[str, str]) -> dict[str, Any]:
         reference = job.resource["jobReference"]
         if job.polls > 0:
@@ -459,9 +408,6 @@ class Engine:
         if (project, dataset, table) not in self._tables:
             raise Failure("notFound", f"Not found: Table {project}:{dataset}.{table}")
         return self._tables[(project, dataset, table)]
-
-    def _named(self, table: sql.Table) -> dict[str, Any]:
-        return self._table(table.catalog, table.db, table.name)
 
     def _named(self, table: sql.Table) -> dict[str, Any]:
         return self._table(table.catalog, table.db, table.name)
@@ -569,22 +515,6 @@ def _cell(value: Any) -> Any:
     if isinstance(value, bool):
         return str(value).lower()
     return None if value is None else str(value)
-
-
-def _given(tree: sql.Expression, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of the parameters that a statement names; what it does not name is ignored."""
-    declared = {named["name"]: named for named in asked.get("queryParameters", [])}
-    if declared and asked.get("parameterMode") != "NAMED":
-        raise Failure("invalid", "Named parameters need the parameter mode NAMED")
-    used = {parameter.name for parameter in tree.find_all(sql.Parameter)}
-    for name in used - set(declared):
-        raise Failure("invalidQuery", f"Query parameter '{name}' not found")
-    for limit in tree.find_all(sql.Limit):
-        if isinstance(limit.expression, sql.Parameter):
-            kind = declared[limit.expression.name]["parameterType"]["type"]
-            if kind != "INT64":
-                raise Failure("invalidQuery", f"LIMIT expects an integer literal or parameter, and {kind} was given")
-    return {name: _value(declared[name]) for name in used}
 
 
 def _given(tree: sql.Expression, asked: Mapping[str, Any]) -> dict[str, Any]:
