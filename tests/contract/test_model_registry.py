@@ -1,4 +1,4 @@
-"""A registry numbers versions, keeps what belongs to them, and moves aliases."""
+"""The contract of the model registry: it numbers versions, keeps their files and figures, and moves aliases."""
 
 import json
 import logging
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    """The URL of a PostgreSQL."""
+    """The URL of a PostgreSQL server."""
     with ExitStack() as stack:
         try:
             url = stack.enter_context(postgresql())
@@ -160,7 +160,7 @@ def test_the_run_keeps_losses_by_epoch(registry: MlflowRegistry, first: Bundle) 
     assert [(metric.step, metric.value) for metric in bars] == [(1, 0.5), (2, 0.4), (3, 0.3)]
 
 
-def test_the_run_says_what_data_it_has_seen(registry: MlflowRegistry, first: Bundle) -> None:
+def test_the_run_names_the_data_of_its_training(registry: MlflowRegistry, first: Bundle) -> None:
     import mlflow
 
     run = mlflow.MlflowClient(registry.url).get_run(first.card.run_id)
@@ -179,7 +179,7 @@ def test_the_run_says_what_data_it_has_seen(registry: MlflowRegistry, first: Bun
     assert json.loads(used.dataset.profile)["rows"] == 5400
 
 
-def test_the_run_says_with_what_code_and_libraries_it_was_made(registry: MlflowRegistry, first: Bundle) -> None:
+def test_the_run_names_its_code_and_its_libraries(registry: MlflowRegistry, first: Bundle) -> None:
     import mlflow
     import numpy as np
 
@@ -191,7 +191,7 @@ def test_the_run_says_with_what_code_and_libraries_it_was_made(registry: MlflowR
     assert f"\nnumpy=={np.__version__}\n" in listed
 
 
-def test_a_model_that_came_from_elsewhere_is_not_said_to_be_made_here(registry: MlflowRegistry, bundle: Bundle) -> None:
+def test_a_model_trained_elsewhere_names_no_library_of_this_machine(registry: MlflowRegistry, bundle: Bundle) -> None:
     import mlflow
 
     made = registry.register(bundle, RunRecord(trained_here=False))
@@ -201,7 +201,7 @@ def test_a_model_that_came_from_elsewhere_is_not_said_to_be_made_here(registry: 
     assert "model.json" in files
 
 
-def test_the_commit_is_the_one_of_the_checkout_and_absent_elsewhere(
+def test_the_commit_is_that_of_the_checkout_and_absent_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
@@ -258,7 +258,7 @@ def test_a_study_is_a_run_with_its_trials_nested_in_it(registry: MlflowRegistry)
     assert "validation_sp" not in pruned.data.metrics
 
 
-def test_a_study_that_is_gone_on_with_has_one_run(registry: MlflowRegistry) -> None:
+def test_a_resumed_study_has_one_run(registry: MlflowRegistry) -> None:
     def begin(number: int) -> None:
         with registry.study("recipe-b", RunRecord({"seeds": "1,2"})) as log:
             log.trial(number, RunRecord(), pruned=False)
@@ -294,7 +294,7 @@ def test_the_registered_model_is_the_network_with_its_signature(registry: Mlflow
     assert "model.onnx" in model_files(registry, models_of(registry, first.card.run_id)[first.card.name])
 
 
-def test_an_alias_that_nobody_has_is_none(registry: MlflowRegistry) -> None:
+def test_an_unused_alias_is_none(registry: MlflowRegistry) -> None:
     assert registry.aliased("unheard-of", "champion") is None
 
 
@@ -310,7 +310,7 @@ def test_what_is_not_onnx_is_refused(registry: MlflowRegistry, bundle: Bundle) -
         registry.register(Bundle(garbage, card, bundle.reference), RunRecord())
 
 
-def test_registering_says_nothing(
+def test_registering_prints_nothing(
     registry: MlflowRegistry, bundle: Bundle, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -338,7 +338,7 @@ def test_versions_are_listed_newest_first_with_their_aliases(registry: MlflowReg
     assert registry.versions("unheard-of") == []
 
 
-def test_a_version_that_was_never_registered_is_a_sentence(registry: MlflowRegistry, first: Bundle) -> None:
+def test_an_unregistered_version_is_a_sentence(registry: MlflowRegistry, first: Bundle) -> None:
     with pytest.raises(BundleError, match="Name a registered version"):
         registry.bundle(first.card.name, "99")
 

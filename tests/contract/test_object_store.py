@@ -1,8 +1,8 @@
-"""What every object store has to do, asked of each of them.
+"""The contract of the object stores, checked on each of them.
 
-Google's own client talks to the strict stand-in of `tests/storage_server.py`, to gcp-storage-emulator, and to any
-other emulator that STORAGE_EMULATOR_HOST names; with TICKERCAST_TEST_PROJECT set and credentials at hand the same
-tests run on Google Cloud, in a bucket that is made and deleted for each.
+Google's own client talks to the strict stand-in of `tests/support/storage_server.py`, to gcp-storage-emulator, and to
+any other emulator that STORAGE_EMULATOR_HOST names; with TICKERCAST_TEST_PROJECT set and credentials at hand the same
+tests run on Google Cloud, in a bucket that is created and deleted for each.
 """
 
 import socket
@@ -62,7 +62,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStor
 
 @contextmanager
 def bucket(project: str, emulator: str) -> Iterator[storage.Bucket]:
-    """A versioned bucket, which is deleted with all that is in it."""
+    """A versioned bucket, deleted with its content afterwards."""
     client = storage.Client(
         project,
         credentials=AnonymousCredentials() if emulator else None,
@@ -79,7 +79,7 @@ def bucket(project: str, emulator: str) -> Iterator[storage.Bucket]:
 
 
 def lacking(made: storage.Bucket) -> set[str]:
-    """What an emulator that nobody has described cannot do."""
+    """The features that an unknown emulator lacks."""
     lacks = set()
     probe = made.blob("probe")
     probe.upload_from_string(b"1", if_generation_match=0)
@@ -105,20 +105,20 @@ def test_what_was_written_is_read(store: ObjectStore) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 9 * 2**20])
-def test_nothing_at_all_and_many_megabytes_are_kept_to_the_byte(store: ObjectStore, size: int) -> None:
+def test_empty_and_large_content_is_kept_to_the_byte(store: ObjectStore, size: int) -> None:
     data = bytes(range(256)) * (size // 256)
     store.write(NAME, data)
     assert store.read(NAME) == data
 
 
 @pytest.mark.parametrize("name", ["ohlc/2023-07-22/^GSPC.csv", "ohlc/2023-07-22/BRK B=+&?#%2F:é.csv"])
-def test_a_name_is_kept_whatever_letters_it_has(store: ObjectStore, name: str) -> None:
+def test_any_letters_of_a_name_are_kept(store: ObjectStore, name: str) -> None:
     generation = store.write(name, b"bars")
     assert store.names("ohlc/") == [name]
     assert store.read(name, generation=generation) == b"bars"
 
 
-def test_the_newest_generation_is_read_where_none_is_named(store: ObjectStore) -> None:
+def test_the_newest_generation_is_read_by_default(store: ObjectStore) -> None:
     first, second = store.write(NAME, b"old"), store.write(NAME, b"new")
     assert first < second == store.generation(NAME)
     assert store.read(NAME) == b"new"
@@ -181,7 +181,7 @@ def test_names_are_listed_by_prefix_and_sorted(store: ObjectStore) -> None:
     assert store.names("") == ["a/1.csv", "b/1.csv", "b/10.csv", "b/2.csv", "b/c/3.csv"]
 
 
-def test_what_only_lies_above_an_object_is_none(store: ObjectStore) -> None:
+def test_a_folder_of_objects_is_no_object(store: ObjectStore) -> None:
     store.write("models/lstm/1/model.onnx", b"network")
     assert store.names("") == store.names("models/") == ["models/lstm/1/model.onnx"]
     assert store.generation("models/lstm") == store.generation("models/lstm/1") == 0
@@ -207,27 +207,27 @@ def test_a_copy_holds_the_same_and_leaves_the_original(store: ObjectStore) -> No
 
 
 @pytest.mark.needs(PRECONDITIONS)
-def test_a_copy_that_is_there_already_is_not_made_again(store: ObjectStore) -> None:
+def test_an_existing_copy_is_not_made_again(store: ObjectStore) -> None:
     generation = store.write(NAME, b"bars")
     assert store.copy(NAME, COPY, generation=generation) == store.copy(NAME, COPY, generation=generation)
 
 
 @pytest.mark.needs(PRECONDITIONS)
-def test_many_who_copy_the_same_make_one_generation(store: ObjectStore) -> None:
+def test_concurrent_copies_of_the_same_content_make_one_generation(store: ObjectStore) -> None:
     generation = store.write(NAME, b"bars")
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(lambda _: store.copy(NAME, COPY, generation=generation), range(8)))) == 1
 
 
 @pytest.mark.needs(PRECONDITIONS)
-def test_a_copy_replaces_what_is_another(store: ObjectStore) -> None:
+def test_a_copy_replaces_other_content(store: ObjectStore) -> None:
     generation, before = store.write(NAME, b"bars"), store.write(COPY, b"other")
     assert store.copy(NAME, COPY, generation=generation) > before
     assert store.read(COPY) == b"bars"
 
 
 @pytest.mark.needs(GENERATIONS)
-def test_a_copy_is_of_the_generation_that_was_named(store: ObjectStore) -> None:
+def test_a_copy_is_of_the_named_generation(store: ObjectStore) -> None:
     first, _ = store.write(NAME, b"old"), store.write(NAME, b"new")
     store.copy(NAME, COPY, generation=first)
     assert store.read(COPY) == b"old"
@@ -267,7 +267,7 @@ def test_a_delete_touches_no_other_generation(store: ObjectStore) -> None:
     assert store.read(NAME, generation=second) == b"new"
 
 
-def test_a_finished_write_is_announced_with_what_cloud_storage_would_say(tmp_path: Path) -> None:
+def test_a_finished_write_is_announced_as_cloud_storage_does(tmp_path: Path) -> None:
     announced: list[Mapping[str, Any]] = []
     store = LocalObjectStore(tmp_path / "bucket", announced.append)
     generation = store.write(NAME, b"bars", metadata={"as_of": "2023-07-22"})
@@ -280,13 +280,13 @@ def test_a_finished_write_is_announced_with_what_cloud_storage_would_say(tmp_pat
     assert described["metadata"] == {"as_of": "2023-07-22"}
 
 
-def test_a_deleted_object_lies_no_longer_where_people_look_for_it(tmp_path: Path) -> None:
+def test_a_deleted_object_is_no_longer_a_file_of_its_name(tmp_path: Path) -> None:
     store = LocalObjectStore(tmp_path / "bucket")
     store.delete(NAME, generation=store.write(NAME, b"bars"))
     assert not (tmp_path / "bucket" / NAME).exists()
 
 
-def test_the_live_content_lies_where_people_look_for_it(tmp_path: Path) -> None:
+def test_the_live_content_is_a_file_of_its_name(tmp_path: Path) -> None:
     LocalObjectStore(tmp_path / "bucket").write(NAME, b"bars")
     assert (tmp_path / "bucket" / NAME).read_bytes() == b"bars"
 

@@ -180,17 +180,17 @@ def rows() -> dict[str, pd.DataFrame]:
 
 
 RETIRED = {"drift": {"note": "STRING"}, "retrains": {"challenger_version": "STRING"}}
-"""Columns of the first edition that are gone."""
+"""Columns of the first release that are gone."""
 
 TOLD = "backfilled: the model has seen this date, lstm 1 was trained through 2023-12-31"
 
 ADDED = {"role", "origin", "simulated", "model_has_seen", "candidate_version"}
-"""Columns that the first edition lacked."""
+"""Columns that the first release lacked."""
 
 
 @functools.cache
-def first_edition() -> dict[str, pd.DataFrame]:
-    """The same rows as the first edition wrote them, but for one of each table, which is of today's."""
+def first_release() -> dict[str, pd.DataFrame]:
+    """The same rows as the first release wrote them, except for one of each table, which is of today."""
     tables = {name: table.reset_index(drop=True).astype(object) for name, table in rows().items()}
 
     def older(name: str, marked: str, **values: Any) -> None:
@@ -327,7 +327,7 @@ def test_each_query_gives_the_same_rows_on_both_engines_in_the_same_order(name: 
     query, given = QUERIES[name], parameters_of(QUERIES[name])
     expected, found = zeta.read(query, rows(), given), in_duckdb(to_duckdb(query), rows(), given)
     assert len(expected)
-    assert len(expected) in given.values() or not given  # there are more
+    assert len(expected) in given.values() or not given  # the limit was reached
     same(found, expected)
     order = sqlglot.parse_one(query, read="bigquery").args.get("order")
     columns = [key.this.name for key in order.expressions if key.this.name in expected] if order else []
@@ -340,30 +340,30 @@ def test_each_migration_makes_the_same_rows_on_both_engines(table: str, zeta: An
     assert migration is not None
     retired = RETIRED.get(table, {})
     assert set(migration.retires) == set(retired)
-    expected = zeta.modify(migration.text, table, first_edition(), retired)
-    found = modified_in_duckdb(migration.text, table, first_edition(), retired)
+    expected = zeta.modify(migration.text, table, first_release(), retired)
+    found = modified_in_duckdb(migration.text, table, first_release(), retired)
     same(found, expected)
     filled = [name for name in found if name in ADDED]
-    assert first_edition()[table][filled].isna().any(axis=None)
+    assert first_release()[table][filled].isna().any(axis=None)
     kept = found[found["status"] == "forecast"] if "status" in found else found
     assert kept[filled].notna().all(axis=None)
-    again = modified_in_duckdb(migration.text, table, first_edition() | {table: found}, retired)
+    again = modified_in_duckdb(migration.text, table, first_release() | {table: found}, retired)
     same(again, found)
 
 
 @pytest.mark.parametrize("table", MIGRATED)
-def test_a_migration_gives_the_rows_that_are_written_today(table: str) -> None:
+def test_a_migration_turns_rows_of_the_first_release_into_those_of_today(table: str) -> None:
     migration = read_migration(SQL, table)
     assert migration is not None
     retired = RETIRED.get(table, {})
-    found = modified_in_duckdb(migration.text, table, first_edition(), retired).drop(columns=list(retired))
+    found = modified_in_duckdb(migration.text, table, first_release(), retired).drop(columns=list(retired))
     today = in_duckdb(f"SELECT * FROM {table}", rows())
-    if table == "forecasts":  # the first edition had no companions, and named each shadow `shadow`
+    if table == "forecasts":  # the first release had no companions, and named every shadow `shadow`
         found, today = (
             rows[~rows["role"].isin(["companion", "shadow"]) & (rows["model_name"] != "other")]
             for rows in (found, today)
         )
-    if table == "ingestions":  # whose reasons were marks, and stay
+    if table == "ingestions":  # the first release kept marks in the reason, and they stay there
         assert set(found[found["object"].isin([SIMULATED, BACKFILL])]["reason"]) == {"simulated", TOLD}
         found, today = found.drop(columns="reason"), today.drop(columns="reason")
     same(found, today)
@@ -414,7 +414,7 @@ def test_indicators_are_null_while_their_window_is_not_full() -> None:
     }  # fmt: skip
 
 
-def test_windows_begin_anew_after_a_gap_of_more_than_a_month() -> None:
+def test_windows_restart_after_a_gap_of_more_than_a_month() -> None:
     closes = np.arange(1.0, 31.0)
     prices = pd.concat(
         [bars("A", closes, last=last, object=str(last)) for last in (date(2019, 3, 1), date(2023, 7, 21))]
@@ -424,7 +424,7 @@ def test_windows_begin_anew_after_a_gap_of_more_than_a_month() -> None:
     pd.testing.assert_frame_equal(found.tail(30).reset_index(drop=True), alone)
 
 
-def test_an_unmoved_price_has_no_rsi_and_means_that_equal_it() -> None:
+def test_a_constant_price_has_no_rsi_and_equals_its_means() -> None:
     [*_, last] = in_duckdb(
         "SELECT * FROM indicators ORDER BY session_date", {"prices": bars("A", [5.0] * 40)}
     ).itertuples()
@@ -442,7 +442,7 @@ def test_volatility_is_annual_and_drawdown_is_from_the_highest_close_so_far() ->
 
 
 def real_bars(symbols: int) -> pd.DataFrame:
-    """Twenty years of stocks where they are beside the project, else the bundled sample's thirteen."""
+    """Twenty years of stocks if they lie beside the project, else the thirteen years of the bundled sample."""
     if SHARED.exists():
         table = pd.read_parquet(SHARED).rename(columns={"date": "session_date"})
         table = table[table["symbol"].isin(sorted(table["symbol"].unique())[:symbols])]
@@ -474,7 +474,7 @@ def test_indicators_equal_those_of_ta_lib() -> None:
         }
         for name, values in expected.items():
             np.testing.assert_allclose(ours[name].astype(float), values, rtol=1e-9, err_msg=f"{symbol} {name}")
-        # TA-Lib begins its fast mean 14 sessions later than EMA-12; after 300 sessions nothing is left of that.
+        # TA-Lib starts its fast mean 14 sessions later than EMA-12; after 300 sessions the difference is gone.
         for name, values in {"macd": macd, "macd_signal": signal, "macd_histogram": histogram}.items():
             beyond = np.abs(ours[name].to_numpy(float)[300:] - values[300:]) / close[300:]
             assert (beyond < 1e-9).all(), f"{symbol} {name}"
@@ -521,7 +521,7 @@ def test_a_forecast_is_scored_as_prices_arrive_and_not_before() -> None:
     assert in_duckdb("SELECT * FROM forecast_scores", tables).empty
 
 
-def test_a_split_is_no_error_of_a_forecast() -> None:
+def test_a_split_does_not_count_as_an_error() -> None:
     before = bars("A", [98, 100, 103], last=date(2023, 7, 4))
     after = bars("A", [9.8, 10, 10.3, 10.1], last=date(2023, 7, 5), generation=2, object="ohlc/after.csv")
     tables = {"prices": pd.concat([before, after]), "forecasts": both_models()}
@@ -531,7 +531,7 @@ def test_a_split_is_no_error_of_a_forecast() -> None:
 
 
 @pytest.mark.parametrize("generations", [(1, 2), (2, 1)])
-def test_a_split_between_two_files_is_no_error_where_one_of_them_holds_both_sessions(
+def test_a_split_between_two_files_does_not_count_if_one_of_them_holds_both_sessions(
     generations: tuple[int, int],
 ) -> None:
     whole, part = generations
@@ -546,7 +546,7 @@ def test_a_split_between_two_files_is_no_error_where_one_of_them_holds_both_sess
     assert list(found["actual_close"]) == pytest.approx([103])
 
 
-def test_a_forecast_that_was_made_after_its_target_says_so() -> None:
+def test_a_forecast_that_was_made_after_its_target_is_marked() -> None:
     prices = bars("A", [100, 103], last=date(2023, 7, 4))
     late = both_models(created_at=datetime(2023, 7, 5, 1, tzinfo=UTC), object="late", symbol="A")
     found = in_duckdb("SELECT * FROM forecast_scores", {"prices": prices, "forecasts": late})
@@ -557,7 +557,7 @@ def test_a_forecast_that_was_made_after_its_target_says_so() -> None:
 
 
 def history_of(better: float, blocks: int, *, noise: float = 0.0, seed: int = 0) -> dict[str, pd.DataFrame]:
-    """A forecast every third session, whose intervals are `better` times as wide as they should be; the walk's twice.
+    """A forecast every third session, with intervals `better` times as wide as is right; the walk's are twice as wide.
 
     Args:
         better: of the model `lstm`.
@@ -591,20 +591,20 @@ def test_a_model_with_the_right_width_is_better_than_a_walk_that_is_twice_too_wi
     assert row.coverage_80 == pytest.approx(0.8, abs=0.06)
 
 
-def test_a_model_that_is_far_too_wide_is_worse_and_one_alike_has_no_edge() -> None:
+def test_a_model_that_is_far_too_wide_is_worse_and_an_equal_one_has_no_edge() -> None:
     assert overall(history_of(5.0, blocks=12)).verdict == "worse"
     alike = overall(history_of(2.0, blocks=12))
     assert (alike.verdict, alike.pinball_ratio) == ("no edge", pytest.approx(1))
 
 
-def test_a_few_weeks_are_too_early() -> None:
+def test_a_few_weeks_are_too_early_for_a_verdict() -> None:
     row = overall(history_of(1.0, blocks=5))
     assert row.verdict == "too early"
     assert row.pinball_ratio < 1
     assert pd.isna(row.pinball_ratio_lo)
 
 
-def test_the_interval_is_that_of_the_block_sums_with_half_of_what_neighbours_share() -> None:
+def test_the_interval_counts_half_of_the_covariance_of_neighbouring_blocks() -> None:
     tables = history_of(1.3, blocks=12)
     scores = in_duckdb("SELECT * FROM forecast_scores WHERE model_name = 'lstm'", tables)
     block = (scores["cutoff"] - pd.Timestamp("1970-01-01")).dt.days // 28
@@ -622,12 +622,12 @@ def test_the_interval_is_that_of_the_block_sums_with_half_of_what_neighbours_sha
     assert row.pinball_ratio_hi - row.pinball_ratio == pytest.approx(t * error, rel=2e-3)
 
 
-def test_of_two_models_alike_in_law_neither_has_an_edge_nineteen_times_in_twenty() -> None:
+def test_of_two_models_with_one_law_neither_has_an_edge_nineteen_times_in_twenty() -> None:
     verdicts = [overall(history_of(2.0, blocks=12, noise=0.02, seed=seed)).verdict for seed in range(20)]
     assert verdicts.count("no edge") >= 18
 
 
-def test_skill_is_told_by_symbol_by_step_by_both_and_overall() -> None:
+def test_skill_is_given_by_symbol_by_step_by_both_and_overall() -> None:
     found = in_duckdb("SELECT * FROM forecast_skill", history_of(1.0, blocks=9))
     assert len(found) == 1 + 2 + 10 + 20
     assert (
@@ -660,7 +660,7 @@ def test_dates_that_a_model_has_seen_count_for_no_skill_and_no_coverage() -> Non
     assert history["n_scored"]["lstm"] == 0 < history["n_scored"]["random-walk"]
 
 
-def test_coverage_of_a_month_is_told_for_all_symbols_and_for_each() -> None:
+def test_coverage_of_a_month_is_given_for_all_symbols_and_for_each() -> None:
     prices = bars("A", [100, 103, 95], last=date(2023, 7, 5))
     found = in_duckdb(
         "SELECT * FROM coverage WHERE model_name = 'lstm'", {"prices": prices, "forecasts": both_models()}
@@ -688,7 +688,7 @@ def test_a_day_of_ingestions_is_summed_up_with_quantiles_of_its_durations() -> N
     assert (day.duration_ms_p50, day.duration_ms_p95, day.duration_ms_max) == (100, 190, 200)
 
 
-def test_a_day_of_drift_tells_how_much_has_drifted_and_what_most() -> None:
+def test_a_day_of_drift_counts_what_has_drifted_and_names_the_furthest() -> None:
     lines = [drift("return", 0.1), drift("volume_z", 0.5), drift("sigma", 0.3), drift("sigma", 0.9, kind="prediction")]
     found = in_duckdb("SELECT * FROM drift_daily ORDER BY kind", {"drift": pd.DataFrame(lines)})
     assert list(found["kind"]) == ["input", "prediction"]

@@ -1,7 +1,7 @@
-"""What every warehouse has to do, asked of each of them.
+"""The contract of the warehouses, checked on each of them.
 
 BigQuery's own clients talk to the stand-in of `tests/support/bigquery_server.py`; with TICKERCAST_TEST_PROJECT set and
-credentials at hand the same tests run on Google Cloud, in a dataset that is made and deleted for each.
+credentials at hand the same tests run on Google Cloud, in a dataset that is created and deleted for each.
 """
 
 import shutil
@@ -52,7 +52,7 @@ def forecast(
 
 @pytest.fixture(params=["duckdb", "bigquery", "bigquery on Google Cloud"])
 def open_warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Path], Warehouse]]:
-    """Opens one and the same warehouse, empty at first, with the tables and views of a folder."""
+    """Opens the same warehouse, empty at first, with the tables and views of a folder."""
     match request.param:
         case "duckdb":
             yield lambda sql: DuckDBWarehouse(tmp_path / "warehouse.duckdb", sql)
@@ -137,14 +137,14 @@ def test_an_append_that_fails_leaves_neither_rows_nor_key(warehouse: Warehouse) 
     assert append(warehouse, "prices", [price()], "k")
 
 
-def test_one_of_many_appends_with_one_key_is_taken(warehouse: Warehouse) -> None:
+def test_one_of_many_appends_with_the_same_key_is_stored(warehouse: Warehouse) -> None:
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(lambda _: append(warehouse, "prices", [price()], "k"), range(16)))
     assert sum(taken) == 1
     assert len(warehouse.read("prices")) == 1
 
 
-def test_writers_with_keys_of_their_own_are_all_stored(open_warehouse: Callable[[Path], Warehouse], sql: Path) -> None:
+def test_writers_with_different_keys_are_all_stored(open_warehouse: Callable[[Path], Warehouse], sql: Path) -> None:
     writers = [open_warehouse(sql), open_warehouse(sql)]
     assert sorted(name for writer in writers for name in writer.provision()) == ["bars", "dear"]
 
@@ -156,7 +156,7 @@ def test_writers_with_keys_of_their_own_are_all_stored(open_warehouse: Callable[
     assert len(writers[0].read("bars")) == 10
 
 
-def test_a_hundred_concurrent_events_of_which_some_come_twice_are_each_stored_once(warehouse: Warehouse) -> None:
+def test_a_hundred_concurrent_events_some_of_them_twice_are_each_stored_once(warehouse: Warehouse) -> None:
     def handle(number: int) -> bool:
         symbol = f"S{number % 100}"
         return append(warehouse, "prices", [price(symbol), price(symbol, day=20)], f"prices/bucket/{symbol}.csv#1")
@@ -259,7 +259,7 @@ def test_the_newest_generation_of_a_session_is_the_latest_price(views: Warehouse
     assert list(latest["close"]) == [9.0, 20.0, 2.0]
 
 
-def test_of_two_vintages_with_one_cutoff_the_newest_generation_is_kept_whatever_came_first(
+def test_of_two_vintages_with_one_cutoff_the_newest_generation_is_kept_in_any_order(
     views: Warehouse,
 ) -> None:
     newer = [forecast(step=step, generation=2, close_median=200.0) for step in (1, 2)]
@@ -295,7 +295,7 @@ def test_predicted_prices_has_one_row_a_date_and_symbol(views: Warehouse) -> Non
     assert set(wide["model_name"]) == {"lstm"}
 
 
-def test_a_warehouse_that_was_never_set_up_says_so(open_warehouse: Callable[[Path], Warehouse]) -> None:
+def test_a_warehouse_that_was_never_set_up_is_a_sentence(open_warehouse: Callable[[Path], Warehouse]) -> None:
     empty = open_warehouse(resource("sql"))
     with pytest.raises(WarehouseUnavailable, match="has not been set up"):
         empty.read("prices")
@@ -360,7 +360,7 @@ def test_a_migration_fills_the_new_column_of_older_rows(open_warehouse: Callable
     assert newer.pending() == {}
 
 
-def test_a_new_table_is_made_in_its_newest_shape_and_nothing_is_migrated(
+def test_a_new_table_has_its_newest_shape_and_is_not_migrated(
     open_warehouse: Callable[[Path], Warehouse], sql: Path
 ) -> None:
     write_table(sql, "symbol STRING, close FLOAT64")
@@ -386,7 +386,7 @@ def test_a_migration_retires_the_column_that_it_has_read(
     assert closes(newer, "symbol") == {343.77: "MSFT"}
     assert append(newer, "bars", [{"symbol": "META", "close": 294.0}], "2")
     assert newer.provision() == []
-    write_table(sql, "symbol STRING, close FLOAT64, volume FLOAT64")  # another edition, long after the column is gone
+    write_table(sql, "symbol STRING, close FLOAT64, volume FLOAT64")  # a later release, when the column is long gone
     assert newer.provision() == ["bars"]
     assert closes(newer, "symbol") == {294.0: "META", 343.77: "MSFT"}
 
@@ -402,7 +402,7 @@ def test_a_migration_retires_the_column_that_it_has_read(
         ),
     ],
 )
-def test_a_migration_that_was_interrupted_before_it_filled_anything_is_finished_by_the_next_call(
+def test_a_migration_interrupted_before_it_filled_anything_is_finished_by_the_next_call(
     open_warehouse: Callable[[Path], Warehouse], sql: Path, before: str, after: str, migration: str
 ) -> None:
     write_table(sql, before)
@@ -410,7 +410,7 @@ def test_a_migration_that_was_interrupted_before_it_filled_anything_is_finished_
     older.provision()
     append(older, "bars", [{"symbol": "MSFT", "close": 343.77}, {"symbol": "MMM", "close": 99.0}], "1")
     write_table(sql, after)
-    write_migration(sql, migration.replace("close", "colour"))  # which is refused when the column is there
+    write_migration(sql, migration.replace("close", "colour"))  # refused, after the column was added
     newer = open_warehouse(sql)
     for _ in range(2):
         with pytest.raises(SchemaMismatch, match="colour"):
@@ -424,12 +424,12 @@ def test_a_migration_that_was_interrupted_before_it_filled_anything_is_finished_
     assert newer.provision() == []
 
 
-def test_a_migration_that_is_repeated_changes_nothing(open_warehouse: Callable[[Path], Warehouse], sql: Path) -> None:
+def test_a_repeated_migration_changes_nothing(open_warehouse: Callable[[Path], Warehouse], sql: Path) -> None:
     older = open_warehouse(sql)
     older.provision()
     append(older, "bars", [{"symbol": "MSFT", "close": 343.77}], "1")
     write_migration(sql, FILLS)
-    for columns in ("dear BOOL", "dear BOOL, volume FLOAT64"):  # either edition runs it
+    for columns in ("dear BOOL", "dear BOOL, volume FLOAT64"):  # both releases run it
         write_table(sql, f"symbol STRING NOT NULL, close FLOAT64, {columns}")
         assert open_warehouse(sql).provision() == ["bars"]
         assert closes(older)[343.77] is True
@@ -437,7 +437,7 @@ def test_a_migration_that_is_repeated_changes_nothing(open_warehouse: Callable[[
     assert closes(older) == {294.0: False, 343.77: True}
 
 
-def test_the_rows_of_the_first_edition_become_those_of_today(
+def test_rows_of_the_first_release_become_those_of_today(
     open_warehouse: Callable[[Path], Warehouse], sql: Path
 ) -> None:
     """Our own migrations, over tables as they were without the columns that they fill."""
@@ -453,7 +453,7 @@ def test_the_rows_of_the_first_edition_become_those_of_today(
     older = open_warehouse(first)
     older.provision()
 
-    def first_edition(row: dict[str, Any], **more: Any) -> dict[str, Any]:
+    def first_release(row: dict[str, Any], **more: Any) -> dict[str, Any]:
         return {name: value for name, value in row.items() if name not in added} | more
 
     live, back, simulated = "ohlc/d/MSFT.csv", "ohlc/d/backfill-MSFT.csv", "ohlc/d/FAKE.csv"
@@ -471,9 +471,9 @@ def test_the_rows_of_the_first_edition_become_those_of_today(
         "ingestions",
     )
     files = ((live, "MSFT"), (back, "MSFT"), (simulated, "FAKE"))
-    append(older, "prices", [first_edition(price(symbol), object=name) for name, symbol in files], "prices")
+    append(older, "prices", [first_release(price(symbol), object=name) for name, symbol in files], "prices")
     names = ("tickercast-lstm", "random-walk", "shadow")
-    made = [first_edition(forecast(symbol), object=name, model_name=model) for name, symbol in files for model in names]
+    made = [first_release(forecast(symbol), object=name, model_name=model) for name, symbol in files for model in names]
     append(older, "forecasts", made, "forecasts")
     measured = {"day": date(2023, 7, 21), "kind": "input", "method": "psi", "score": 0.1, "threshold": 0.2}
     measured |= {"drifted": False, "model_name": "lstm", "model_version": "1", "report": None, "created_at": AT}
@@ -544,7 +544,7 @@ def sorted_rows(warehouse: Warehouse, name: str) -> pd.DataFrame:
     return rows.sort_values([column for column in ("session_date", "step") if column in rows]).reset_index(drop=True)
 
 
-def test_a_query_speaks_of_tables_and_views_by_their_plain_names(views: Warehouse) -> None:
+def test_a_query_uses_the_plain_names_of_tables_and_views(views: Warehouse) -> None:
     append(views, "prices", [price(), price("META", close=2.0), price(day=20, close=1.0)], "k")
     found = views.query(
         "WITH mine AS (SELECT * FROM latest_prices) SELECT symbol, MAX(close) AS top FROM mine GROUP BY 1"
@@ -603,7 +603,7 @@ def test_a_parameter_without_a_value_is_a_sentence(views: Warehouse) -> None:
         ("", "is not one query"),
     ],
 )
-def test_what_is_no_query_is_refused_and_changes_nothing(views: Warehouse, text: str, complaint: str) -> None:
+def test_anything_but_one_query_is_refused_and_changes_nothing(views: Warehouse, text: str, complaint: str) -> None:
     append(views, "prices", [price()], "k")
     with pytest.raises(UsageError, match=complaint):
         views.query(text)
@@ -615,7 +615,7 @@ def test_a_query_that_does_not_fit_the_tables_is_a_sentence(views: Warehouse) ->
         views.query("SELECT colour FROM prices")
 
 
-def test_pending_says_what_provisioning_would_do(open_warehouse: Callable[[Path], Warehouse], sql: Path) -> None:
+def test_pending_names_what_provisioning_would_change(open_warehouse: Callable[[Path], Warehouse], sql: Path) -> None:
     made = open_warehouse(sql)
     assert made.pending() == {"bars": "missing", "dear": "missing"}
     made.provision()
@@ -625,7 +625,7 @@ def test_pending_says_what_provisioning_would_do(open_warehouse: Callable[[Path]
     assert made.provision() == ["dear"]
 
 
-def test_compacting_drops_what_newer_files_have_replaced_and_no_view_changes(views: Warehouse) -> None:
+def test_compacting_drops_replaced_rows_and_changes_no_view(views: Warehouse) -> None:
     days = pd.bdate_range(end="2023-07-21", periods=200)
     for generation, last in ((1, 190), (2, 195), (3, 200)):
         rows = [
@@ -638,13 +638,13 @@ def test_compacting_drops_what_newer_files_have_replaced_and_no_view_changes(vie
     before = {name: sorted_rows(views, name) for name in ("latest_prices", "forecast_history", "indicators")}
     dropped = views.compact()
     assert dropped["forecasts"] == 4
-    assert 150 < dropped["prices"] < 300  # all that lies far from the files' edges
+    assert 150 < dropped["prices"] < 300  # those far from the edges of their files
     for name, was in before.items():
         pd.testing.assert_frame_equal(sorted_rows(views, name), was)
     assert views.compact() == {"forecasts": 0, "prices": 0}
 
 
-def test_a_bar_that_was_compacted_away_does_not_come_back_with_its_event(views: Warehouse) -> None:
+def test_a_compacted_bar_does_not_come_back_with_its_event(views: Warehouse) -> None:
     old = [price(session_date=date(2023, 1, 2), close=1.0), price(session_date=date(2023, 5, 2))]
     append(views, "prices", old, "old")
     append(views, "prices", [price(session_date=date(2023, 1, 2), generation=2, object="new")], "new")

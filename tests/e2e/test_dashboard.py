@@ -55,7 +55,7 @@ def browser() -> Iterator[Any]:
 
 
 class Look:
-    """A page in the browser, and whatever it did that it should not have done."""
+    """A page in the browser, with its errors and its requests to other servers."""
 
     def __init__(self, page: Any, dashboard: Dashboard) -> None:
         self.page = page
@@ -75,13 +75,13 @@ class Look:
         return self.page
 
     def settle(self) -> None:
-        """Waits until the page shows what it has been asked for."""
+        """Wait until the page is drawn."""
         self.page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
         self.page.locator(".js-plotly-plot .main-svg").first.wait_for()
         self.page.wait_for_function("!document.querySelector('[data-stale=true]')")
 
     def pick(self, symbol: str) -> None:
-        """Picks a symbol as somebody with a keyboard does."""
+        """Pick a symbol with the keyboard."""
         box = self.page.get_by_role("combobox", name="Symbol")
         box.focus()
         self.page.keyboard.type(symbol)
@@ -97,7 +97,7 @@ class Look:
 
 @pytest.fixture
 def look(browser: Any, dashboard: Dashboard) -> Iterator[Callable[..., Look]]:
-    """Opens a window of the browser; at the end it must have done nothing that it should not."""
+    """Opens a window of the browser; afterwards no page may have a fault."""
     contexts, looks = [], []
 
     def opened(width: int = 1440, theme: str = "light") -> Look:
@@ -162,7 +162,7 @@ def test_the_numbers_on_the_page_and_in_its_download_are_those_of_the_views(
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-def test_every_page_fits_is_accessible_and_asks_nobody_else(
+def test_every_page_fits_is_accessible_and_asks_no_other_server(
     look: Callable[..., Look], width: int, theme: str, tmp_path: Path
 ) -> None:
     from axe_playwright_python.sync_playwright import Axe
@@ -180,7 +180,7 @@ def test_every_page_fits_is_accessible_and_asks_nobody_else(
         page.screenshot(path=tmp_path / f"{name}-{width}-{theme}.png")
 
 
-def test_an_earlier_forecast_is_shown_with_what_came_true(look: Callable[..., Look]) -> None:
+def test_an_earlier_forecast_is_shown_with_the_closes_that_followed(look: Callable[..., Look]) -> None:
     seen = look()
     page = seen.open(symbol="IBM")
     page.get_by_role("combobox", name="Forecast made from").focus()
@@ -208,7 +208,7 @@ def test_ranges_overlays_and_panels_change_the_picture(look: Callable[..., Look]
     assert page.locator(".js-plotly-plot").first.get_by_text("MACD").is_visible()
 
 
-def test_what_was_chosen_is_still_chosen_after_a_look_at_another_page(look: Callable[..., Look]) -> None:
+def test_choices_survive_a_visit_to_another_page(look: Callable[..., Look]) -> None:
     seen = look()
     page = seen.open(symbol="GOOG")
     page.get_by_role("radio", name="1Y").click()
@@ -225,7 +225,7 @@ def test_simulated_bars_are_marked(look: Callable[..., Look]) -> None:
     assert look().open(symbol=demo.SIMULATED).get_by_text("SIMULATED").is_visible()
 
 
-def test_the_record_says_no_edge_aloud_and_what_the_model_had_seen(look: Callable[..., Look]) -> None:
+def test_the_record_states_the_missing_edge_and_what_the_model_was_trained_on(look: Callable[..., Look]) -> None:
     page = look().open("Track record")
     assert page.get_by_role("heading", name="No edge over the random walk").is_visible()
     assert page.get_by_text("was trained on dates up to 2018-12-31").is_visible()

@@ -1,4 +1,4 @@
-"""The main command as its user runs it: a process, a folder, an exit code, and what is on the screen."""
+"""The main command as its user runs it: a process, a folder, an exit code and its output."""
 
 import contextlib
 import json
@@ -82,7 +82,7 @@ def test_json_is_the_contract_and_nothing_else(run: Run, price_folder: MakeFolde
     assert widths == sorted(widths)
 
 
-def test_the_same_command_twice_is_a_second_vintage_and_no_doubled_row(
+def test_the_same_command_twice_makes_a_second_vintage_and_doubles_no_row(
     run: Run, price_folder: MakeFolder, warehouse: DuckDBWarehouse
 ) -> None:
     folder = price_folder()
@@ -217,7 +217,7 @@ def test_simulated_bars_are_marked_wherever_they_show(run: Run, warehouse: DuckD
     assert warehouse.read("forecasts")["simulated"].all()
 
 
-def test_the_sample_shows_what_really_followed(run: Run) -> None:
+def test_the_sample_shows_the_closes_that_followed(run: Run) -> None:
     done = run("MSFT", "2012-08-15", "--source", "sample", "--actual")
     assert done.returncode == 0
     assert "actual" in done.stdout
@@ -366,17 +366,17 @@ def test_output_that_cannot_be_written_is_a_sentence(workspace: Path) -> None:
     assert "should not have" not in done.stderr
 
 
-def test_nothing_is_queued_for_anybody_elses_telemetry(run: Run, workspace: Path) -> None:
+def test_nothing_is_queued_for_telemetry(run: Run, workspace: Path) -> None:
     assert run("MSFT", "2012-08-15", "--source", "sample", HOME=str(workspace / "home")).returncode == 0
     left = [path.name for path in (workspace / "home").rglob("*") if path.is_file()]
     assert not [name for name in left if "onnxruntime" in name or "deviceid" in name]
 
 
-def test_the_version_is_told(run: Run) -> None:
+def test_the_version_is_printed(run: Run) -> None:
     assert run("--version", door=("-m", "tickercast")).stdout.startswith("tickercast 0.")
 
 
-def test_the_warehouse_is_asked_in_one_dialect_and_kept_in_order(run: Run) -> None:
+def test_the_warehouse_is_queried_in_one_dialect_provisioned_and_compacted(run: Run) -> None:
     door = ("-m", "tickercast")
     missing = run("sql", "diff", door=door)
     assert missing.returncode == 1

@@ -1,4 +1,4 @@
-"""The main command with its warehouse on BigQuery, which a stand-in plays."""
+"""The main command with its warehouse on a stand-in for BigQuery."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def forecast(folder: Path, **settings: str) -> Any:
     return [{name: value for name, value in made.items() if name != "generation"} for made in json.loads(done.stdout)]
 
 
-def test_the_main_command_says_the_same_on_both_engines(workspace: Path, bigquery_server: BigQueryServer) -> None:
+def test_the_main_command_prints_the_same_on_both_engines(workspace: Path, bigquery_server: BigQueryServer) -> None:
     url = f"bigquery://test-project/d{uuid.uuid4().hex}"
     assert forecast(workspace / "cloud", TICKERCAST_WAREHOUSE=url) == forecast(workspace / "laptop")
     assert bigquery_server.engine.modifications == {"prices": 1, "forecasts": 1, "ingestions": 1}

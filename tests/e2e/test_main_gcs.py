@@ -1,4 +1,4 @@
-"""The main command with its bucket on Cloud Storage: a stand-in plays it, and its trigger calls the function."""
+"""The main command with its bucket on a stand-in for Cloud Storage, whose trigger calls the function."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def main(workspace: Path) -> Callable[[], Any]:
     return run
 
 
-def test_the_main_command_says_the_same_with_its_bucket_on_cloud_storage(
+def test_the_main_command_prints_the_same_with_its_bucket_on_cloud_storage(
     workspace: Path, main: Callable[[], Any], storage_server: StorageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_the_laptop = main()

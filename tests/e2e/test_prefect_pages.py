@@ -1,4 +1,4 @@
-"""The daily flow under a Prefect server: its pages in a browser show what the tables hold, and ask nothing outside."""
+"""The daily flow under a Prefect server: its pages show what the tables hold, and ask no other server."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(folder: Path) -> dict[str, str]:
-    """Nothing of ours but where Prefect is; every other place is below the folder."""
+    """The environment without our settings; Prefect's home is below the folder."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("TICKERCAST_", "PREFECT_"))}
     plain.pop("MLFLOW_TRACKING_URI", None)
     return plain | {"PREFECT_HOME": str(folder / "home"), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
@@ -58,7 +58,7 @@ def server(folder: Path, environment: dict[str, str]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def said(folder: Path, environment: dict[str, str], server: str) -> str:
-    """What a day of the flow on the sample prints."""
+    """The output of a day of the flow on the sample."""
     words = ["AAPL", "GOOG", "IBM", "MSFT", "--source", "sample", "--as-of", "2012-08-15"]
     done = subprocess.run(
         [sys.executable, PROJECT / "flows" / "daily.py", *words],

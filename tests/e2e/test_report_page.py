@@ -1,4 +1,4 @@
-"""The report in a browser: nothing is asked for, nothing overflows, and axe-core finds no fault."""
+"""The report in a browser: it requests nothing, nothing overflows, and axe-core finds no fault."""
 
 import shutil
 from collections.abc import Iterator
@@ -31,8 +31,8 @@ def browser() -> "Iterator[Browser]":
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "report.html"
-    recalled = [told(actual={FIRST: 107.0}), told("ETH-USD", simulated=True, record=None), told("IBM", sessions=0)]
-    path.write_text(report.page(recalled, "file://bucket"), encoding="utf-8")
+    details = [told(actual={FIRST: 107.0}), told("ETH-USD", simulated=True, record=None), told("IBM", sessions=0)]
+    path.write_text(report.page(details, "file://bucket"), encoding="utf-8")
     return path
 
 
@@ -72,7 +72,7 @@ def test_axe_finds_no_fault(page: "Page") -> None:
     assert [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in found.response["violations"]] == []
 
 
-def test_dark_and_light_are_told_apart(browser: "Browser", file: Path) -> None:
+def test_dark_and_light_differ(browser: "Browser", file: Path) -> None:
     colours = set()
     for scheme in ("light", "dark"):
         page = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a person sees: on a terminal, in a pipe, on a mistake, and in a shell that completes."""
+"""The output on a terminal, in a pipe, after a mistake, and in a shell with completion."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def run(workspace: Path) -> Run:
 
 
 def on_a_terminal(workspace: Path, *words: str, **settings: str) -> str:
-    """What a process shows on a terminal of its own."""
+    """The output of a process on a terminal of its own."""
     ours, its = pty.openpty()
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
         settings.setdefault(name, "")

@@ -1,4 +1,4 @@
-"""The tour is run as it stands: its commands in their order, and what they show."""
+"""The tour is run as it stands: its commands in their order, and their output."""
 
 import os
 import re
@@ -18,7 +18,7 @@ NUMBER = re.compile(r"\d+\.\d+")
 
 @dataclass
 class Step:
-    """Commands of the tour, and the excerpts of what they show."""
+    """Commands of the tour, and the excerpts of their output."""
 
     commands: str
     shows: list[str]
@@ -47,7 +47,7 @@ def excerpt(lines: list[str], of: list[str]) -> bool:
 def test_the_tour_runs_offline_in_an_empty_folder_and_shows_what_it_says(workspace: Path) -> None:
     (workspace / "src").symlink_to(PROJECT / "src")
     (workspace / ".venv").symlink_to(Path(sys.executable).parents[1])
-    # The commands run in one shell, so that what is set stays set; a mark after each tells what it has shown.
+    # The commands run in one shell, so that variables stay set; a mark ends the output of each.
     mark = "----- the tour goes on -----"
     script = "set -e\n" + f"\necho '{mark}'\n".join(step.commands for step in steps())
     unreachable = {f"{name}_proxy": "http://127.0.0.1:9" for name in ("http", "https", "all")}

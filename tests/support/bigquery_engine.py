@@ -58,7 +58,7 @@ class Failure(Exception):
 
 @dataclass
 class Request:
-    """What was asked: the method's id, the parameters of path and query, and the body."""
+    """A request: the method's id, the parameters of path and query, and the body."""
 
     method: str
     path: Mapping[str, str]
@@ -216,7 +216,7 @@ class Engine:
         return waiting.popleft() if waiting else ""
 
     def finish_jobs(self) -> None:
-        """Lets the next poll find every job done."""
+        """Let the next poll find every job done."""
         with self._lock:
             for job in self._jobs.values():
                 job.polls = 0
@@ -264,7 +264,7 @@ class Engine:
     # ------------------------------------------------------------ queries
 
     def _query(self, asked: Mapping[str, Any]) -> pa.Table | int | None:
-        """What a query gives: rows, how many an UPDATE or DELETE has changed, or nothing."""
+        """The result of a query: rows, how many an UPDATE or DELETE has changed, or nothing."""
         try:
             tree = sqlglot.parse_one(asked["query"], read="bigquery")
             text = asked["query"]
@@ -357,7 +357,7 @@ class Engine:
         return changed
 
     def _refuse_wrong_values(self, tree: sql.Update, table: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-        """Checks the types of what an UPDATE sets; only a whole number may become a FLOAT64."""
+        """Refuse an UPDATE that sets a value of another type; only an INT64 may become a FLOAT64."""
         stored = {known["name"]: known["type"] for known in table["schema"]["fields"]}
         names = [assigned.this.name for assigned in tree.expressions]
         if len(set(names)) < len(names):

@@ -36,7 +36,7 @@ class BigQueryServer(StandIn):
         self._numbers = itertools.count(1)
 
     def fail(self, where: str, *faults: str) -> None:
-        """Orders faults, one for each of the next calls.
+        """Order faults, one for each of the next calls.
 
         Args:
             where: a method's id, or `job` for what happens to a job after it was accepted.
@@ -46,7 +46,7 @@ class BigQueryServer(StandIn):
         self.engine.faults.setdefault(where, deque()).extend(faults)
 
     def reset(self) -> None:
-        """Forgets what was ordered and counted; datasets and jobs stay."""
+        """Forget what was ordered and counted; datasets and jobs stay."""
         self.engine.faults.clear()
         self.engine.modifications.clear()
         self.engine.page_rows, self.engine.daily_modifications = 5000, 1500

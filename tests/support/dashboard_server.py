@@ -31,7 +31,7 @@ class Dashboard:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Dashboard]:
-    """Serves the dashboard over the bucket and the warehouse in a folder, until the block is left."""
+    """Serve the dashboard over the bucket and the warehouse in a folder, until the block is left."""
     settings = demo.settings_of(folder)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TICKERCAST_")}
     environment |= {"TICKERCAST_BUCKET": settings.bucket, "TICKERCAST_WAREHOUSE": settings.warehouse}

@@ -1,4 +1,4 @@
-"""A warehouse that has something to show: the bundled sample, forecast every other week, and what else can happen."""
+"""A warehouse for demonstrations: the bundled sample, forecast every other week, with one of everything else."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -21,12 +21,12 @@ SIMULATED = "DEMO-USD"
 
 
 def settings_of(folder: Path) -> Settings:
-    """Where a demonstration in a folder has its bucket and its warehouse."""
+    """The settings of a demonstration in a folder."""
     return Settings(bucket=f"file://{folder}/bucket", warehouse=f"duckdb://{folder}/warehouse.duckdb")
 
 
 def fill(folder: Path, *, cutoffs: int = CUTOFFS) -> Warehouse:
-    """Forecasts the sample every other week, simulates a symbol, sends a bad file, and notes decisions and drift."""
+    """Forecast the sample every other week, simulate a symbol, send a bad file, and store decisions and drift."""
     app = App(settings_of(folder))
     store, warehouse, handle = app.silent_store, app.warehouse, app.handle
     for back in reversed(range(cutoffs)):
@@ -42,7 +42,7 @@ def fill(folder: Path, *, cutoffs: int = CUTOFFS) -> Warehouse:
 
 
 def send(store: ObjectStore, symbols: Sequence[str], as_of: date, source: MarketData) -> ObjectFinalized:
-    """Uploads bars, and gives the event that announces them."""
+    """Upload bars, and return the event that announces them."""
     now = datetime(2013, 6, 1, tzinfo=UTC)
     sent = upload(symbols, as_of, source=source, store=store, now=now)
     return _event(store, sent.object, sent.generation)

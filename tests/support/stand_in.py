@@ -1,4 +1,4 @@
-"""What the stand-ins for Google's services share: they answer HTTP on a free port of this machine."""
+"""The common part of the stand-ins for Google's services: they answer HTTP on a free port of this machine."""
 
 import json
 import socket
@@ -100,4 +100,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
     def log_message(self, *args: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""

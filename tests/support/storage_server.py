@@ -1,4 +1,4 @@
-"""A stand-in for Cloud Storage that is as strict as it: preconditions, generations and checksums are kept.
+"""A stand-in for Cloud Storage, as strict as it is with preconditions, generations and checksums.
 
 The real client talks HTTP to it. It refuses every method, parameter and field that Google's published discovery
 document does not know, and keeps each refusal in `refused`; it fails on demand.
@@ -105,7 +105,7 @@ class StorageServer(StandIn):
         self._buckets[name] = Bucket(versioned)
 
     def fail(self, method: str, *faults: str) -> None:
-        """Orders faults, one for each of the next calls of a method.
+        """Order faults, one for each of the next calls of a method.
 
         Args:
             method: the method's id, or `CHUNK`.
@@ -116,7 +116,7 @@ class StorageServer(StandIn):
         self._faults.setdefault(method, deque()).extend(faults)
 
     def reset(self) -> None:
-        """Forgets what was ordered and counted; buckets stay."""
+        """Forget what was ordered and counted; buckets stay."""
         self._faults.clear()
         self.calls.clear()
         self.refused.clear()

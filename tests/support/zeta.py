@@ -57,7 +57,7 @@ class Zeta:
         self._options = options_pb2.AnalyzerOptionsProto(language_options=features, default_timezone="UTC")
 
     def columns(self, query: str, parameters: Mapping[str, Any] | None = None) -> dict[str, str]:
-        """Analyses a query and tells its columns with their types; nothing is executed."""
+        """Analyse a query, and return its columns with their types; nothing is executed."""
         prepared = self._prepared(query, {}, parameters or {})
         self._call("UnprepareQuery", service.UnprepareQueryRequest(prepared_query_id=prepared.prepared_query_id))
         return {column.name: type_pb2.TypeKind.Name(column.type.type_kind) for column in prepared.columns}
@@ -65,7 +65,7 @@ class Zeta:
     def read(
         self, query: str, tables: Mapping[str, pd.DataFrame], parameters: Mapping[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Executes a query over the rows of some tables; the others are empty."""
+        """Execute a query over the rows of some tables; the others are empty."""
         given = parameters or {}
         prepared = self._prepared(query, tables, given)
         request = service.EvaluateQueryRequest(prepared_query_id=prepared.prepared_query_id)
@@ -83,9 +83,9 @@ class Zeta:
     def modify(
         self, statement: str, table: str, tables: Mapping[str, pd.DataFrame], retired: Mapping[str, str] | None = None
     ) -> pd.DataFrame:
-        """Executes an UPDATE or DELETE of a table, and gives all rows of that table as they are then.
+        """Execute an UPDATE or DELETE of a table, and return all its rows afterwards.
 
-        The engine tells changed rows by a primary key. Ours have none, so each table has one more column here.
+        The engine identifies rows by a primary key. Our tables have none, so each gets a column more here.
 
         Args:
             statement: the UPDATE or DELETE.
@@ -124,7 +124,7 @@ class Zeta:
         *,
         numbered: bool = False,
     ) -> None:
-        """Gives a request the project's tables with their rows; `columns` replaces those of a table's file."""
+        """Add the project's tables and their rows to a request; `columns` replaces those of a table's file."""
         catalog = request.simple_catalog
         catalog.name = "project"
         catalog.builtin_function_options.language_options.CopyFrom(self._options.language_options)
@@ -135,7 +135,7 @@ class Zeta:
                 _fill(request.table_content[found.name], kinds, tables.get(found.name), numbered)
 
     def _expanded(self, query: str) -> str:
-        """The query with the views that it reads from, each after those that it reads from itself."""
+        """The query, preceded by the views that it reads from, directly or not."""
         needed: list[SqlObject] = []
         for found in reversed(self._objects.values()):
             readers = [SqlObject("", is_view=False, text=query), *needed]
@@ -235,7 +235,7 @@ def _python(cell: Any, kind: int) -> Any:
 
 
 class _Client(wasm_client.WasmClient):
-    """Copies memory whole instead of byte by byte."""
+    """A client that copies memory whole instead of byte by byte."""
 
     def write_bytes(self, ptr: int, data: bytes) -> None:
         ctypes.memmove(self._address() + ptr, data, len(data))
