@@ -7,25 +7,20 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from tickercast import config, engines
+from tickercast.app.ports import Ports, nothing
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.model_card import CHALLENGER_ALIAS, CHAMPION, CHAMPION_ALIAS, MODEL, Bundle, RegisteredVersion
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import Permanent, UsageError
 from tickercast.models import catalogue
-from tickercast.ports import (
-    MarketData,
-    RunRecord,
-    StudyResult,
-)
+from tickercast.ports import MarketData, RunRecord, StudyResult
 
 if TYPE_CHECKING:
     from tickercast.domain.market import Market
     from tickercast.domain.promotion import Decision
     from tickercast.jobs.training.train import Fit
 
-
-from tickercast.app.ports import Ports, nothing
 
 FIRST_TRAINED = date(2000, 1, 1)
 """The first date that is trained on."""

@@ -6,15 +6,16 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from tickercast import config, engines
+from tickercast.app.models import Models
+from tickercast.app.ports import nothing
+from tickercast.app.symbols import read_symbols
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import UsageError
 from tickercast.jobs.operations.doctor import Check, Probe, check_engines
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
-from tickercast.ports import (
-    ObjectStore,
-)
+from tickercast.ports import ObjectStore
 from tickercast.reading.queries import ask
 
 if TYPE_CHECKING:
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from tickercast.jobs.operations.alerts import SentAlerts
     from tickercast.jobs.operations.drift import DriftCheck
     from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
-
-
-from tickercast.app.models import Models
-from tickercast.app.ports import nothing
-from tickercast.app.symbols import read_symbols
 
 
 class Operations(Models):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -24,10 +24,6 @@ from tickercast.ports import (
     ObjectStore,
     Warehouse,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 WAIT_S = 60.0
 """How long a request waits for a remote function, in seconds."""

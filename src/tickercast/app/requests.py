@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from tickercast import config, logs
+from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.symbols import parse_symbol
@@ -18,19 +18,11 @@ from tickercast.jobs.requests.results import Patience, wait_for_ledger
 from tickercast.jobs.serving.champion_cache import ChampionCache
 from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
 from tickercast.jobs.serving.past_models import PastModels
-from tickercast.ports import (
-    ObjectFinalized,
-)
+from tickercast.ports import ObjectFinalized
 from tickercast.reading import ledger, quarantine
 from tickercast.reading.ledger import Entry
 from tickercast.reading.quarantine import Quarantined
 from tickercast.reading.track_record import ForecastDetails, TrackRecord, closes_before, details, track_record
-
-if TYPE_CHECKING:
-    pass
-
-
-from tickercast.app.ports import WAIT_S, Ports, nothing
 
 
 class Requests(Ports):

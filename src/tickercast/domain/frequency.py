@@ -1,7 +1,7 @@
 """The frequency of a series, and its consequences: horizon, calendar, bars a year.
 
->>> DAILY.name, DAILY.horizon, parse_frequency("1d") is DAILY
-('1d', 10, True)
+>>> DAILY.name, DAILY.horizon
+('1d', 10)
 >>> [str(day) for day in DAILY.next_steps("MSFT", date(2023, 7, 21), 2)]
 ['2023-07-24', '2023-07-25']
 """
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date
 
 from tickercast.domain.calendar import next_sessions
-from tickercast.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -40,17 +39,3 @@ class Frequency:
 
 
 DAILY = Frequency("1d", horizon=10, bars_a_year=252)
-
-FREQUENCIES = {frequency.name: frequency for frequency in (DAILY,)}
-"""All that are known, by name."""
-
-
-def parse_frequency(text: str) -> Frequency:
-    """Read a frequency by its name.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if text not in FREQUENCIES:
-        raise UsageError(f"{text[:20]!r} is not a frequency: one of {', '.join(FREQUENCIES)} was needed. Name that.")
-    return FREQUENCIES[text]

@@ -1,5 +1,6 @@
 """The published network, run by onnxruntime: neither TensorFlow nor MLflow is needed, and nothing is unpickled."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -20,7 +21,66 @@ OUTPUT = "z"
 """The network's output: `(n, horizon, quantiles)`, in units of σEWMA·√step."""
 
 
-class OnnxModel:
+class NetworkModel(ABC):
+    """A network with its model card, as a predictor; a subclass says how the network is run.
+
+    Attributes:
+        card: the model card.
+    """
+
+    card: ModelCard
+
+    @abstractmethod
+    def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network: from `(n, window, features)` and `(n, statics)` to z, `(n, horizon, quantiles)`."""
+
+    @property
+    def name(self) -> str:
+        """The registered model's name."""
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        """The registered version; empty if it is not registered."""
+        return self.card.version
+
+    @property
+    def horizon(self) -> int:
+        """The number of steps of a forecast."""
+        return self.card.horizon
+
+    @property
+    def min_sessions(self) -> int:
+        """The shortest series that it accepts, in sessions."""
+        return self.card.min_sessions
+
+    def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
+        """Predict every series from its last bar; see `Predictor.predict`.
+
+        Raises:
+            TooFewSessions: a series is shorter than `min_sessions`.
+        """
+        features.check_length(series, self.min_sessions)
+        inputs = features.latest(series)
+        z = self._batched(len(series), lambda rows: (inputs.steps[rows], inputs.statics[rows]))
+        return to_log_returns(z, inputs.sigma_ewma, [bars.symbol for bars in series], self.card)
+
+    def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Predict from several sessions of one series; see `RollingPredictor.predict_at`."""
+        panel = features.panel(bars)
+        z = self._batched(len(at), lambda rows: (panel.windows(at[rows]), panel.statics[at[rows]]))
+        return to_log_returns(z, panel.sigma_ewma[at], [bars.symbol] * len(at), self.card)
+
+    def _batched(
+        self, count: int, inputs: Callable[[slice], tuple[NDArray[np.float32], NDArray[np.float32]]]
+    ) -> NDArray[np.float32]:
+        parts = [np.empty((0, self.horizon, len(self.card.quantiles)), np.float32)]
+        for start in range(0, count, BATCH):
+            parts.append(self.answer(*inputs(slice(start, min(start + BATCH, count)))))
+        return np.concatenate(parts)
+
+
+class OnnxModel(NetworkModel):
     """A bundle that is ready to predict.
 
     >>> from pathlib import Path
@@ -42,71 +102,10 @@ class OnnxModel:
         self._session = _open(bundle)
         _check_graph(self._session, bundle.card)
 
-    @property
-    def name(self) -> str:
-        """The registered model's name."""
-        return self.card.name
-
-    @property
-    def version(self) -> str:
-        """The registered version."""
-        return self.card.version
-
-    @property
-    def horizon(self) -> int:
-        """The number of steps of a forecast."""
-        return self.card.horizon
-
-    @property
-    def min_sessions(self) -> int:
-        """The shortest series that it accepts, in sessions."""
-        return self.card.min_sessions
-
-    def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
-        """Predict every series from its last bar; see `Predictor.predict`.
-
-        Raises:
-            TooFewSessions: a series is shorter than `min_sessions`.
-        """
-        features.check_length(series, self.min_sessions)
-        inputs = features.latest(series)
-        parts = [np.empty((0, self.horizon, len(self.card.quantiles)), np.float32)]
-        for start in range(0, len(series), BATCH):
-            rows = slice(start, start + BATCH)
-            parts.append(self.answer(inputs.steps[rows], inputs.statics[rows]))
-        symbols = [bars.symbol for bars in series]
-        return to_log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
-
-    def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Predict from several sessions of one series; see `RollingPredictor.predict_at`."""
-        return rolling(self.answer, bars, at, self.card)
-
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run the network: from `(n, window, features)` and `(n, statics)` to z, `(n, horizon, quantiles)`."""
+        """Run the network; see `NetworkModel.answer`."""
         z: NDArray[np.float32] = self._session.run([OUTPUT], {"steps": steps, "statics": statics})[0]
         return z
-
-
-def rolling(
-    answer: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
-    bars: Bars,
-    at: NDArray[np.intp],
-    card: ModelCard,
-) -> NDArray[np.float64]:
-    """Predict with a network from several sessions of one series.
-
-    Args:
-        answer: the network: `(n, window, features)` and `(n, statics)` to z.
-        bars: the bars.
-        at: `(n,)`, rows of the bars.
-        card: the model card, for its quantiles and calibration.
-    """
-    panel = features.panel(bars)
-    parts = [np.empty((0, card.horizon, len(card.quantiles)), np.float32)]
-    for start in range(0, len(at), BATCH):
-        rows = at[start : start + BATCH]
-        parts.append(answer(panel.windows(rows), panel.statics[rows]))
-    return to_log_returns(np.concatenate(parts), panel.sigma_ewma[at], [bars.symbol] * len(at), card)
 
 
 def to_log_returns(

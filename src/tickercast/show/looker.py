@@ -20,11 +20,6 @@ VIEWS = {
 }
 """The views that have their own report, and its name."""
 
-FRESHNESS = (
-    "Looker Studio keeps what it has read for 12 hours. Open Resource > Manage added data sources > Edit > "
-    "Data freshness in the report, and choose 1 hour for prices; every refresh is billed as a query."
-)
-
 
 def report_urls(warehouse_url: str) -> dict[str, str]:
     """The URL that opens a new report, for each view that has one.

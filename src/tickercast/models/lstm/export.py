@@ -14,19 +14,14 @@ import tensorflow as tf
 import tf2onnx
 from numpy.typing import NDArray
 
-from tickercast.domain import features
-from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.model_card import Bundle, ModelCard
 from tickercast.errors import BundleError
-from tickercast.models import onnx as served
 from tickercast.models.lstm.network import INPUTS, Tensor
-
-Floats = NDArray[np.float64]
+from tickercast.models.onnx import OUTPUT, NetworkModel, OnnxModel
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(NetworkModel):
     """A trained network: a predictor that can be saved and exported.
 
     Attributes:
@@ -41,45 +36,10 @@ class Trained:
     parameters: Mapping[str, Any]
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
-    @property
-    def name(self) -> str:
-        """The registered model's name."""
-        return self.card.name
-
-    @property
-    def version(self) -> str:
-        """The registered version: empty, since it is not registered."""
-        return self.card.version
-
-    @property
-    def horizon(self) -> int:
-        """The number of steps of a forecast."""
-        return self.card.horizon
-
-    @property
-    def min_sessions(self) -> int:
-        """The shortest series that it accepts, in sessions."""
-        return self.card.min_sessions
-
-    def predict(self, series: Sequence[Bars]) -> Floats:
-        """Predict every series from its last bar; see `Predictor.predict`.
-
-        Raises:
-            TooFewSessions: a series is shorter than `min_sessions`.
-        """
-        inputs = features.latest(series)
-        parts = [np.empty((0, self.horizon, len(QUANTILES)), np.float32)]
-        for start in range(0, len(series), served.BATCH):
-            rows = slice(start, start + served.BATCH)
-            parts.append(self.model([inputs.steps[rows], inputs.statics[rows]], training=False).numpy())
-        symbols = [bars.symbol for bars in series]
-        return served.to_log_returns(np.concatenate(parts), inputs.sigma_ewma, symbols, self.card)
-
-    def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> Floats:
-        """Predict from several sessions of one series; see `RollingPredictor.predict_at`."""
-        return served.rolling(
-            lambda steps, statics: self.model([steps, statics], training=False).numpy(), bars, at, self.card
-        )
+    def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network; see `NetworkModel.answer`."""
+        z: NDArray[np.float32] = self.model([steps, statics], training=False).numpy()
+        return z
 
     def bundle(self) -> Bundle:
         """Export the network to ONNX.
@@ -123,11 +83,11 @@ def check_parity(trained: Trained, bundle: Bundle) -> None:
         BundleError: they differ by more than 1e-5 and by more than 1e-3 of the value.
     """
     random = np.random.default_rng(0)
-    model = served.OnnxModel(bundle)
+    model = OnnxModel(bundle)
     for size in (1, 7, 500):
         steps = random.normal(size=(size, *trained.model.inputs[0].shape[1:])).astype(np.float32)
         statics = random.normal(size=(size, *trained.model.inputs[1].shape[1:])).astype(np.float32)
-        ours = trained.model([steps, statics], training=False).numpy()
+        ours = trained.answer(steps, statics)
         theirs = model.answer(steps, statics)
         if not np.allclose(theirs, ours, rtol=1e-3, atol=1e-5):
             raise BundleError(
@@ -144,7 +104,7 @@ def _export(model: keras.Model) -> bytes:
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def network(steps: Tensor, statics: Tensor) -> Tensor:
-        return {served.OUTPUT: model([steps, statics], training=False)}
+        return {OUTPUT: model([steps, statics], training=False)}
 
     proto, _ = tf2onnx.convert.from_function(network, input_signature=signature, opset=17)
     try:
