@@ -8,6 +8,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from tickercast.backends.warehouse import duckdb as engine
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.errors import SchemaMismatch, UsageError, WarehouseUnavailable
@@ -22,6 +23,7 @@ def test_a_file_of_another_kind_is_a_sentence(tmp_path: Path) -> None:
 WRITER = """
 import sys, pandas as pd
 from pathlib import Path
+from tickercast.backends.warehouse import duckdb as engine
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 warehouse = DuckDBWarehouse(Path(sys.argv[1]), Path(sys.argv[2]))
 warehouse.provision()
@@ -72,6 +74,7 @@ def test_a_process_that_was_forked_off_can_use_the_warehouse_and_end(tmp_path: P
     script = """
 import os, sys
 from pathlib import Path
+from tickercast.backends.warehouse import duckdb as engine
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 warehouse = DuckDBWarehouse(Path(sys.argv[1]), Path(sys.argv[2]))
 warehouse.provision()
@@ -95,3 +98,45 @@ def test_a_call_that_failed_leaves_nothing_behind_for_the_next(tmp_path: Path) -
     assert warehouse.read("ingestions").empty
     with duckdb.connect(path) as connection:
         assert connection.execute("SELECT count(*) FROM _appends").fetchall() == [(0,)]
+
+
+def test_a_warehouse_of_an_earlier_release_loses_the_index_of_its_keys_and_keeps_the_keys(tmp_path: Path) -> None:
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb", resource("sql"))
+    warehouse.provision()
+    with duckdb.connect(tmp_path / "warehouse.duckdb") as connection:
+        connection.execute("DROP TABLE _appends")
+        connection.execute("CREATE TABLE _appends (key VARCHAR PRIMARY KEY, appended_at TIMESTAMPTZ DEFAULT now())")
+        connection.execute("INSERT INTO _appends (key) VALUES ('ingestions/bucket/a#1')")
+    assert warehouse.provision() == []
+    row = {"object": "a", "generation": 1, "status": "forecast", "rows": 0, "duration_ms": 0.0}
+    rows = pd.DataFrame([row | {"received_at": pd.Timestamp.now("UTC")}])
+    assert not warehouse.append("ingestions", rows, key="ingestions/bucket/a#1")
+    with duckdb.connect(tmp_path / "warehouse.duckdb") as connection:
+        assert connection.execute("SELECT count(*) FROM duckdb_indexes()").fetchall() == [(0,)]
+        assert connection.execute("SELECT key FROM _appends").fetchall() == [("ingestions/bucket/a#1",)]
+
+
+def test_a_checkpoint_that_was_interrupted_leaves_nothing_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    monkeypatch.setattr(engine, "_LONGEST_LOG", 0)
+    DuckDBWarehouse(path, resource("sql")).provision()
+    assert [file.name for file in tmp_path.glob("*.kept*")] == []
+
+    row = {"object": "a", "generation": 1, "status": "forecast", "rows": 0, "duration_ms": 0.0}
+    rows = pd.DataFrame([row | {"received_at": pd.Timestamp.now("UTC")}])
+    killed = DuckDBWarehouse(path, resource("sql"))
+    monkeypatch.setattr(killed, "_forget", lambda: sys.exit("killed"))
+    with pytest.raises(SystemExit):
+        killed.append("ingestions", rows, key="ingestions/bucket/a#1")
+    torn = bytearray(path.read_bytes())
+    torn[12288:16384] = bytes(4096)  # the first block, which holds the metadata
+    path.write_bytes(torn)
+    with pytest.raises(duckdb.Error, match="Corrupt"):
+        duckdb.connect(path)
+
+    warehouse = DuckDBWarehouse(path, resource("sql"))
+    assert len(warehouse.read("ingestions")) == 1
+    assert not warehouse.append("ingestions", rows, key="ingestions/bucket/a#1")
+    assert [file.name for file in tmp_path.glob("*.kept*")] == []
