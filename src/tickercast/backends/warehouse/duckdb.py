@@ -96,7 +96,11 @@ class DuckDBWarehouse:
 
     def provision(self) -> list[str]:
         """Create what is missing, and add columns to tables and replace views whose file has changed."""
-        return self._attempt(self._provision)
+        changed = self._attempt(self._provision)
+        if changed:
+            with _LOCKS[self._path.resolve()], self._only_writer():
+                self._checkpoint(longest=0)
+        return changed
 
     def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
         """Append rows and their key in one transaction; nothing happens if the key is known."""
@@ -236,9 +240,9 @@ class DuckDBWarehouse:
                 f"{self.url} has been held by another process for {self._patience_s:.0f} s. End that process, or wait."
             ) from error
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, longest: int | None = None) -> None:
         """Move a long log into the file, while a copy of both is kept."""
-        if not self._log.exists() or self._log.stat().st_size < _LONGEST_LOG:
+        if not self._log.exists() or self._log.stat().st_size < (_LONGEST_LOG if longest is None else longest):
             return
         copy = self._kept.with_name(f"{self._kept.name}.part")
         shutil.rmtree(copy, ignore_errors=True)
