@@ -78,9 +78,9 @@ class DuckDBWarehouse:
         """Create what is missing, and add columns to tables and replace views whose file has changed."""
         return self._attempt(self._provision)
 
-    def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
+    def append(self, table: str, rows: pa.Table | pd.DataFrame, *, key: str) -> bool:
         """Append rows and their key in one transaction; nothing happens if the key is known."""
-        if rows.empty:
+        if not len(rows):
             return False
         return self._attempt(lambda connection: _append(connection, table, rows, key))
 
@@ -225,7 +225,7 @@ def _close_all() -> None:
 os.register_at_fork(before=_close_all)  # a fork does not copy the engine's threads, without which the child would crash
 
 
-def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame, key: str) -> bool:
+def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | pd.DataFrame, key: str) -> bool:
     accepted = connection.execute(
         "INSERT INTO _appends (key) VALUES (?) ON CONFLICT DO NOTHING RETURNING key", [key]
     ).fetchall()
@@ -240,8 +240,10 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[Column]:
     return [Column(name, from_duckdb(kind), null == "NO") for name, kind, null, *_ in described]
 
 
-def _with_nulls(rows: pd.DataFrame, table: str) -> pa.Table:
+def _with_nulls(rows: pa.Table | pd.DataFrame, table: str) -> pa.Table:
     """Convert rows to Arrow, where a missing value is NULL: to DuckDB, NaN is a number."""
+    if isinstance(rows, pa.Table):
+        return rows
     try:
         return pa.Table.from_pandas(rows, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
