@@ -106,7 +106,7 @@ def forecasts(series: Any) -> pd.DataFrame:
         sessions = bars.frame["session_date"].dt.date.tolist()
         last = sessions.index(DAY)
         for at in range(last - ORIGINS - HORIZON - 9, last + 1):
-            known = replace(bars, frame=bars.frame.iloc[: at + 1])
+            known = replace(bars, columns=bars.frame.iloc[: at + 1])
             for one, role in ((champion, Role.CHAMPION), (RandomWalk(), Role.BASELINE)):
                 targets = tuple(sessions[at + 1 : at + 1 + HORIZON])
                 quantiles = one.predict([known])[0]

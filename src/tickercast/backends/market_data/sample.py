@@ -55,16 +55,14 @@ def _bars(symbol: str) -> Bars:
 
 
 def _in_range(bars: Bars, first: date, last: date) -> Bars:
-    dates = bars.frame["session_date"]
-    wanted = bars.since(first)
-    inside = wanted.frame[wanted.frame["session_date"] <= pd.Timestamp(last)]
-    if inside.empty:
+    inside = bars.since(first).through(last)
+    if not len(inside):
         raise NoRecentBars(
-            f"The sample has {bars.symbol} from {dates.iloc[0].date()} to {bars.cutoff}, and bars from {first} to "
+            f"The sample has {bars.symbol} from {bars.first} to {bars.cutoff}, and bars from {first} to "
             f"{last} were needed. Name a date in that range, or another source: --source yahoo, --source FOLDER or "
             "--source simulated."
         )
-    return Bars(bars.symbol, inside.reset_index(drop=True))
+    return inside
 
 
 def _split_adjusted(raw: pd.DataFrame) -> pd.DataFrame:
