@@ -50,6 +50,8 @@ def read_table(table: pa.Table, *, symbol: str | None = None) -> Reading:
         simulated = np.append(np.array([word == SIMULATED for word in words], bool), False)[sources]
 
     def cell(name: str, row: int) -> str:
+        if name == "session_date" and not pa.types.is_dictionary(table[name].type):
+            return str(columns[name][row])  # Python's dates end with the year 9999
         value = table[name][int(row)].as_py()
         return "" if value is None else str(value)
 
