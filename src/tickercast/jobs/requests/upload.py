@@ -16,8 +16,8 @@ LOOKBACK = timedelta(days=3 * 365)
 """The span of the bars for a forecast: the model reads about 320 sessions, charts show more."""
 
 BATCH = 500
-"""Symbols in one file: their three years are 17 MB of Parquet, which the function forecasts and stores in a second and in
-400 MB. More symbols in a file would save no time, and need proportionally more memory."""
+"""Symbols in one file: their three years are 17 MB of Parquet, which the function forecasts and stores in a second and
+in 400 MB. More symbols in a file would save no time, and need proportionally more memory."""
 
 _ONE_DAY = timedelta(days=1)
 _FREE_NAME_ATTEMPTS = 100
