@@ -251,8 +251,8 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
     horizons = np.array([len(made.target_dates) for made in predictions], np.intp)
     numbers = np.repeat(np.arange(len(predictions)), horizons)
     last_closes = np.array([made.last_close for made in predictions])
-    parts = [stored(made.log_returns) for made in predictions]
-    closes = last_closes[numbers, None] * np.exp(np.concatenate([np.empty((0, len(LEVELS))), *parts]))
+    log_returns = np.concatenate([np.empty((0, len(QUANTILES))), *(made.log_returns for made in predictions)])
+    closes = last_closes[numbers, None] * np.exp(stored(log_returns))
     once = pa.table(
         {
             "symbol": _terms([made.symbol for made in predictions]),
