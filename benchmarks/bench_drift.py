@@ -123,7 +123,7 @@ def _watchlists(unseen: Sequence[Observed], size: int) -> list[list[Observed]]:
 
 
 def _reference(series: Sequence[Bars], model: RollingPredictor, through: date) -> Reference:
-    known = [Bars(bars.symbol, bars.frame[bars.frame["session_date"] <= np.datetime64(through)]) for bars in series]
+    known = [bars.through(through) for bars in series]
     return make_reference([observe(bars, model) for bars in known if len(bars) >= model.min_sessions])
 
 

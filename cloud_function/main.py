@@ -28,6 +28,7 @@ def service() -> App:
     """The application, opened at the first event; the platform forks after it has loaded this file."""
     app = App()
     app.set_up_logs()
+    app.set_up_memory()
     return app
 
 

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from typing import Any, Protocol
 
 import pandas as pd
+import pyarrow as pa
 
 from tickercast.domain.alerts import Severity
 from tickercast.domain.bars import Reading
@@ -127,13 +128,13 @@ class Warehouse(Protocol):
             WarehouseUnavailable: try again.
         """
 
-    def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
+    def append(self, table: str, rows: pa.Table | pd.DataFrame, *, key: str) -> bool:
         """Append rows once: nothing happens if the key was accepted before.
 
         Args:
             table: the table's name.
-            rows: columns of the table, all that are NOT NULL included; text as such or as categories. An empty frame
-                leaves the key free.
+            rows: columns of the table, all that are NOT NULL included; text as such, as categories or as a dictionary.
+                Unknown is null in Arrow, and null or NaN in pandas. No rows leave the key free.
             key: made from table, object and generation.
 
         Returns:

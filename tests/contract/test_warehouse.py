@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
@@ -175,6 +176,31 @@ def test_texts_may_come_as_categories(warehouse: Warehouse) -> None:
     found = warehouse.read("prices").sort_values("symbol")
     assert list(found["symbol"]) == ["META", "MSFT"]
     assert list(found["object"]) == ["ohlc/2023-07-22/META.csv", "ohlc/2023-07-22/MSFT.csv"]
+
+
+def test_arrow_is_stored_as_pandas_is(warehouse: Warehouse) -> None:
+    rows = pd.DataFrame([price("MSFT", volume=None), price("META")])
+    table = pa.Table.from_pandas(rows.astype({"symbol": "category", "object": "category"}), preserve_index=False)
+    assert append(warehouse, "prices", [price("MSFT", volume=None), price("META")], "pandas")
+    before = warehouse.read("prices")
+    assert warehouse.append("prices", table, key="arrow")
+    assert not warehouse.append("prices", table, key="arrow")
+    assert not warehouse.append("prices", table.slice(0, 0), key="none")
+    after = warehouse.read("prices").sort_values("symbol", kind="stable").reset_index(drop=True)
+    twice = pd.concat([before, before]).sort_values("symbol", kind="stable").reset_index(drop=True)
+    pd.testing.assert_frame_equal(after, twice)
+
+
+def test_arrow_that_does_not_fit_leaves_the_key_free(warehouse: Warehouse) -> None:
+    whole = pa.Table.from_pandas(pd.DataFrame([price()]), preserve_index=False)
+    for bad in (
+        whole.append_column("nonsense", pa.array([1])),
+        whole.drop_columns("close"),
+        whole.set_column(whole.column_names.index("close"), "close", pa.array(["dear"])),
+    ):
+        with pytest.raises(SchemaMismatch):
+            warehouse.append("prices", bad, key="k")
+    assert warehouse.append("prices", whole, key="k")
 
 
 def test_no_rows_leave_the_key_free(warehouse: Warehouse) -> None:

@@ -105,7 +105,9 @@ def test_eight_symbols_are_one_upload_and_one_event(
     symbols = ["AAPL", "GOOG", "IBM", "META", "MMM", "MSFT", "NVDA", "SPY"]
     done = run(*symbols, "2023-07-25", "--json", "--source", price_folder(symbols))
     assert [made["symbol"] for made in json.loads(done.stdout)] == symbols
-    assert LocalObjectStore(workspace / ".tickercast" / "bucket").names("ohlc/") == ["ohlc/2023-07-25/batch-0001.csv"]
+    assert LocalObjectStore(workspace / ".tickercast" / "bucket").names("ohlc/") == [
+        "ohlc/2023-07-25/batch-0001.parquet"
+    ]
     ledger = warehouse.read("ingestions")
     assert (len(ledger), ledger["event_id"].nunique()) == (8, 1)
 

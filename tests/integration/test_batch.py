@@ -54,7 +54,7 @@ def stopped(run: Run, monkeypatch: pytest.MonkeyPatch) -> Result:
     whole = LocalObjectStore.write
 
     def fail(store: LocalObjectStore, name: str, *rest: bytes, **options: int) -> int:
-        if name.endswith("batch-0002.csv"):
+        if name.endswith("batch-0002.parquet"):
             raise StoreUnavailable("The store is down.")
         return whole(store, name, *rest, **options)  # type: ignore[arg-type]
 
@@ -68,8 +68,8 @@ def test_each_batch_is_one_file_and_one_event(run: Run) -> None:
     assert done.exit_code == 0
     assert forecasts(done) == SYMBOLS
     assert dict(ledger().groupby("object").size()) == {
-        "ohlc/2023-07-22/batch-0001.csv": 3,
-        "ohlc/2023-07-22/batch-0002.csv": 3,
+        "ohlc/2023-07-22/batch-0001.parquet": 3,
+        "ohlc/2023-07-22/batch-0002.parquet": 3,
         "ohlc/2023-07-22/S6.csv": 1,
     }
     assert ledger()["event_id"].nunique() == 3

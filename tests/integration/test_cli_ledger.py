@@ -170,7 +170,10 @@ def test_the_ledger_is_cut_where_it_gets_long(run: Run, price_folder: MakeFolder
     assert "2 more: --limit 3 shows them." in cut
     assert "MMM" in cut
     assert "MSFT" not in cut
-    assert "1 more: --limit 2 shows them." in run("ingestions", "--limit", "1", "ohlc/2023-07-22/batch-0001.csv").stdout
+    assert (
+        "1 more: --limit 2 shows them."
+        in run("ingestions", "--limit", "1", "ohlc/2023-07-22/batch-0001.parquet").stdout
+    )
 
 
 @pytest.mark.parametrize("words", [["replay"], ["replay", NAME, "--failed"]])

@@ -106,13 +106,14 @@ def forecasts(series: Any) -> pd.DataFrame:
         sessions = bars.frame["session_date"].dt.date.tolist()
         last = sessions.index(DAY)
         for at in range(last - ORIGINS - HORIZON - 9, last + 1):
-            known = replace(bars, frame=bars.frame.iloc[: at + 1])
+            known = bars.rows(0, at + 1)
             for one, role in ((champion, Role.CHAMPION), (RandomWalk(), Role.BASELINE)):
                 targets = tuple(sessions[at + 1 : at + 1 + HORIZON])
                 quantiles = one.predict([known])[0]
                 origin = (bars.symbol, sessions[at], known.last_close, targets)
                 made.append(Prediction(*origin, quantiles, one.name, one.version, role))
-    return forecast_rows(made).assign(origin="live", object=f"ohlc/{DAY}/all.csv", generation=1, created_at=NOW)
+    table = forecast_rows(made).to_pandas()
+    return table.assign(origin="live", object=f"ohlc/{DAY}/all.csv", generation=1, created_at=NOW)
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.support.place import AT, Champion, Place, RandomWalk
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Role, Served
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import ModelUnavailable, StoreUnavailable, Transient, WarehouseUnavailable
 from tickercast.jobs.serving.handle_event import Limits, Outcome
 from tickercast.ports import ObjectFinalized
@@ -104,6 +105,28 @@ def test_one_bad_symbol_does_not_sink_the_others(place: Place, make_bars: MakeBa
     kept = f"quarantine/ohlc/2023-07-22/batch-0001.{event.generation}"
     assert place.store.read(f"{kept}.csv") == place.store.read(event.name)
     assert json.loads(place.store.read(f"{kept}.reason.json"))["reasons"][0]["symbol"] == "META"
+
+
+def test_a_batch_is_the_same_in_parquet(place: Place, make_bars: MakeBars) -> None:
+    good, short = make_bars("MSFT"), make_bars("META", sessions=30)
+    place.handle(place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([good, short])))
+    event = place.upload("ohlc/2023-07-22/batch-0002.parquet", to_parquet([good, short]))
+    assert list(place.handle(event).failures) == ["META"]
+    for table in ("prices", "forecasts"):
+        stored = dict(iter(place.warehouse.read(table).groupby("object")))
+        csv, parquet = (rows.drop(columns=["object", "generation"]).reset_index(drop=True) for rows in stored.values())
+        pd.testing.assert_frame_equal(csv, parquet)
+    kept = f"quarantine/ohlc/2023-07-22/batch-0002.{event.generation}"
+    assert place.store.read(f"{kept}.parquet") == place.store.read(event.name)
+    assert json.loads(place.store.read(f"{kept}.reason.json"))["reasons"][0]["symbol"] == "META"
+
+
+def test_a_damaged_parquet_file_is_rejected_in_one_sentence(place: Place, make_bars: MakeBars) -> None:
+    place.handle(place.upload("ohlc/2023-07-22/batch-0001.parquet", to_parquet([make_bars()])[:-9]))
+    [row] = place.warehouse.read("ingestions").to_dict("records")
+    assert row["status"] == "rejected"
+    assert "begins as Parquet and cannot be read" in row["reason"]
+    assert "\n" not in row["reason"]
 
 
 BAD_FILES = {

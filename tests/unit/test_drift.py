@@ -194,7 +194,7 @@ def test_what_is_observed_is_what_is_forecast_from_bars_cut_there(
     bars = make_bars(sessions=140)
     seen = observe(bars, model, 12)
     assert seen.session_dates[0] == bars.frame["session_date"].to_numpy()[-12].astype("datetime64[D]")
-    cut = replace(bars, frame=bars.frame.iloc[:-11])
+    cut = replace(bars, columns=bars.frame.iloc[:-11])
     quantiles = model.predict([cut])[0]
     widths = seen.values[0, [COLUMNS.index(name) for name in drift.WIDTHS]]
     assert widths == pytest.approx(quantiles[:, -1] - quantiles[:, 0])
@@ -259,7 +259,7 @@ def _wilder(bars: Bars, since: date, times: float = 3.0) -> Bars:
     start = np.append(close[0], close[:-1])
     for name in ("open", "high", "low", "close", "adj_close"):
         frame[name] = np.exp(start + np.where(late, times, 1.0) * (frame[name].to_numpy() - before))
-    return replace(bars, frame=frame)
+    return replace(bars, columns=frame)
 
 
 def test_findings_of_any_kind_read_as_sentences() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.price_files import read_csv
+from tickercast.domain.price_files import read_prices
 from tickercast.errors import UnknownSymbol
 from tickercast.jobs.requests.upload import BATCH, batches, upload
 
@@ -55,19 +55,19 @@ def test_eight_symbols_are_one_download_and_one_object(store: LocalObjectStore, 
     source = Source(*(make_bars(symbol) for symbol in symbols))
     sent = upload(symbols, AS_OF, source=source, store=store, now=NOW)
     assert source.calls == [symbols]
-    assert store.names("ohlc/") == [sent.object] == ["ohlc/2023-07-22/batch-0001.csv"]
-    assert set(read_csv(store.read(sent.object)).bars) == set(symbols)
+    assert store.names("ohlc/") == [sent.object] == ["ohlc/2023-07-22/batch-0001.parquet"]
+    assert set(read_prices(store.read(sent.object)).bars) == set(symbols)
 
 
 def test_a_second_batch_of_the_day_takes_the_next_number(store: LocalObjectStore, make_bars: MakeBars) -> None:
     source = Source(make_bars("MSFT"), make_bars("META"))
     names = [upload(["MSFT", "META"], AS_OF, source=source, store=store, now=NOW).object for _ in range(2)]
-    assert names == ["ohlc/2023-07-22/batch-0001.csv", "ohlc/2023-07-22/batch-0002.csv"]
+    assert names == ["ohlc/2023-07-22/batch-0001.parquet", "ohlc/2023-07-22/batch-0002.parquet"]
 
 
 def test_what_the_source_has_after_the_date_is_not_sent(store: LocalObjectStore, make_bars: MakeBars) -> None:
     sent = upload(["MSFT"], AS_OF, source=Source(make_bars(last=date(2023, 8, 4))), store=store, now=NOW)
-    assert read_csv(store.read(sent.object)).bars["MSFT"].cutoff == date(2023, 7, 21)
+    assert read_prices(store.read(sent.object)).bars["MSFT"].cutoff == date(2023, 7, 21)
 
 
 def test_unknown_and_stale_symbols_are_reasons_and_the_others_go(store: LocalObjectStore, make_bars: MakeBars) -> None:
@@ -90,4 +90,4 @@ def test_the_bar_of_a_session_that_has_not_closed_is_left_out(
 ) -> None:
     now = datetime(2023, 7, 21, hour, tzinfo=UTC)
     sent = upload(["MSFT"], now.date(), source=Source(make_bars()), store=store, now=now)
-    assert read_csv(store.read(sent.object)).bars["MSFT"].cutoff == cutoff
+    assert read_prices(store.read(sent.object)).bars["MSFT"].cutoff == cutoff

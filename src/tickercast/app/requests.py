@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
 
+import pyarrow as pa
+
 from tickercast import config, logs
 from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.domain.calendar import parse_day
@@ -119,6 +121,10 @@ class Requests(Ports):
         chosen = self.settings.log_format
         if chosen == "json" or (chosen == "auto" and config.on_cloud_run()):
             logs.set_up(self.settings.google_cloud_project)
+
+    def set_up_memory(self) -> None:
+        """Let Arrow take memory from the system: its own pool would keep what a large file needed."""
+        pa.set_memory_pool(pa.system_memory_pool())
 
     @cached_property
     def _champion_cache(self) -> ChampionCache:

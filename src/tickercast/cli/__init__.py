@@ -3,6 +3,7 @@
 Exit codes: 0 everything succeeded, 1 something failed, 2 wrong usage or nothing worked.
 """
 
+import gc
 from collections.abc import Callable, Sequence
 from typing import Annotated, NoReturn
 
@@ -56,4 +57,5 @@ def run(argv: Sequence[str] | None = None, door: typer.Typer = app, name: str = 
         door: the commands.
         name: the program's name, as its help shows it.
     """
+    gc.disable()  # until `open_app` has imported what it needs: that is no garbage, and looking for some takes long
     guarded(lambda: door(argv, prog_name=name))

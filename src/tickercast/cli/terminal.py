@@ -1,6 +1,7 @@
 """How all commands print, show progress, and read dates and lists of symbols."""
 
 import atexit
+import gc
 import io
 import logging
 import os
@@ -73,6 +74,9 @@ def open_app() -> "App":
     """The application over the settings of the environment."""
     from tickercast.app import App  # half a second of imports that `--help` does not need
 
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
     return App()
 
 

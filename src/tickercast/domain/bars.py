@@ -1,8 +1,7 @@
-"""The daily bars of one symbol.
+"""The daily bars of one symbol, as columns.
 
->>> days = pd.to_datetime(["2023-07-20", "2023-07-21"])
->>> frame = pd.DataFrame({"session_date": days, "close": [11.0, 12.0]})
->>> bars = Bars("MSFT", frame)
+>>> days = np.array(["2023-07-20", "2023-07-21"], "datetime64[D]")
+>>> bars = Bars("MSFT", {"session_date": days, "close": np.array([11.0, 12.0])})
 >>> bars.cutoff, bars.last_close
 (datetime.date(2023, 7, 21), 12.0)
 >>> bars.until(date(2023, 7, 20)).last_close
@@ -13,48 +12,70 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from tickercast.errors import NoRecentBars, Permanent
 
 BAR_COLUMNS = ("session_date", "open", "high", "low", "close", "adj_close", "volume")
-"""The columns of `Bars.frame`, in this order."""
+"""The columns of bars, in this order."""
 
 STALE_AFTER = timedelta(days=7)
 """A series whose last bar is older than this before `as_of` cannot be forecast."""
 
-_ONE_DAY = timedelta(days=1)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, eq=False)
 class Bars:
     """The daily bars of one symbol, oldest first, one a session.
 
     Attributes:
         symbol: the series, as Yahoo spells it.
-        frame: columns `BAR_COLUMNS`; `session_date` is datetime64, prices are in the symbol's
-            currency, `adj_close` equals `close` and `volume` is NaN where the source has none.
+        columns: an array `(sessions,)` for each of `BAR_COLUMNS`, perhaps a slice of one that several symbols share;
+            `session_date` is datetime64[D], all others are float64: prices are in the symbol's currency, `adj_close`
+            equals `close` and `volume` is NaN where the source has none.
         simulated: whether the bars were generated rather than traded.
     """
 
     symbol: str
-    frame: pd.DataFrame
-    simulated: bool = False
+    columns: Mapping[str, NDArray[Any]]
+    simulated: bool
+
+    def __init__(
+        self, symbol: str, columns: Mapping[str, NDArray[Any]] | pd.DataFrame, simulated: bool = False
+    ) -> None:
+        """Take columns, or a table that has them; whatever else the table has is left out."""
+        if isinstance(columns, pd.DataFrame):
+            columns = {name: _array(name, columns[name]) for name in BAR_COLUMNS if name in columns}
+        object.__setattr__(self, "symbol", symbol)
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "simulated", simulated)
 
     def __len__(self) -> int:
-        return len(self.frame)
+        return len(self.columns["session_date"])
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The bars as a table for people: the columns `BAR_COLUMNS`, `session_date` as pandas' datetime64[s]."""
+        return pd.DataFrame(dict(self.columns))
+
+    @property
+    def first(self) -> date:
+        """The first session."""
+        return self._session(0)
 
     @cached_property
     def cutoff(self) -> date:
         """The last session: the forecast origin."""
-        return pd.Timestamp(self.frame["session_date"].to_numpy()[-1]).date()
+        return self._session(-1)
 
     @cached_property
     def last_close(self) -> float:
         """The close at the cutoff, in the symbol's currency."""
-        return float(self.frame["close"].to_numpy()[-1])
+        return float(self.columns["close"][-1])
 
     def until(self, as_of: date) -> "Bars":
         """The same bars without those after `as_of`.
@@ -62,11 +83,10 @@ class Bars:
         Raises:
             NoRecentBars: nothing remains, or the last bar is older than `STALE_AFTER`.
         """
-        known = self if len(self) and self.cutoff <= as_of else self._first(self._count_before(as_of + _ONE_DAY))
+        known = self if len(self) and self.cutoff <= as_of else self.through(as_of)
         if not len(known):
             raise NoRecentBars(
-                f"{self.symbol} has no bar on or before {as_of}: its first is of "
-                f"{self.frame['session_date'].iloc[0].date()}. Name a later date."
+                f"{self.symbol} has no bar on or before {as_of}: its first is of {self.first}. Name a later date."
             )
         if as_of - known.cutoff > STALE_AFTER:
             raise NoRecentBars(
@@ -76,15 +96,31 @@ class Bars:
             )
         return known
 
+    def through(self, last: date) -> "Bars":
+        """The same bars without those after `last`; there may be none."""
+        return self.rows(0, self._count_before(last, "right"))
+
     def since(self, first: date) -> "Bars":
         """The same bars without those before `first`; there may be none."""
-        return Bars(self.symbol, self.frame.iloc[self._count_before(first) :], self.simulated)
+        return self.rows(self._count_before(first), len(self))
 
-    def _first(self, count: int) -> "Bars":
-        return Bars(self.symbol, self.frame.iloc[:count], self.simulated)
+    def rows(self, start: int, end: int) -> "Bars":
+        """The bars from row `start` to before row `end`; the arrays are shared."""
+        columns = {name: values[start:end] for name, values in self.columns.items()}
+        return Bars(self.symbol, columns, self.simulated)
 
-    def _count_before(self, day: date) -> int:
-        return int(np.searchsorted(self.frame["session_date"].to_numpy(), np.datetime64(day)))
+    def _session(self, row: int) -> date:
+        day: date = self.columns["session_date"][row].item()
+        return day
+
+    def _count_before(self, day: date, side: Literal["left", "right"] = "left") -> int:
+        return int(np.searchsorted(self.columns["session_date"], np.datetime64(day, "D"), side))
+
+
+def _array(name: str, values: "pd.Series[Any]") -> NDArray[Any]:
+    if name == "session_date":
+        return values.to_numpy().astype("datetime64[D]")
+    return values.to_numpy(np.float64, na_value=np.nan)
 
 
 @dataclass(frozen=True)
@@ -111,8 +147,18 @@ class Reading(Mapping[str, "Bars"]):
         return len(self.bars)
 
 
-def bars_of(series: Sequence[Bars]) -> pd.DataFrame:
-    """The bars of one or more symbols below each other: columns `BAR_COLUMNS` and `symbol`, a categorical."""
-    numbers = np.repeat(np.arange(len(series)), [len(bars) for bars in series])
-    symbols = pd.Categorical.from_codes(numbers, pd.Index([bars.symbol for bars in series]))
-    return pd.concat([bars.frame for bars in series], ignore_index=True).assign(symbol=symbols)
+def bars_of(series: Sequence[Bars]) -> pa.Table:
+    """The bars of one or more symbols below each other.
+
+    Returns:
+        Columns `BAR_COLUMNS`, where an unknown volume is null, `symbol` and `simulated`.
+    """
+    sizes = [len(bars) for bars in series]
+    columns = {
+        name: pa.array(np.concatenate([bars.columns[name] for bars in series]), from_pandas=True)
+        for name in BAR_COLUMNS
+    }
+    numbers = np.repeat(np.arange(len(series), dtype=np.int32), sizes)
+    symbols = pa.DictionaryArray.from_arrays(numbers, [bars.symbol for bars in series])
+    simulated = np.repeat([bars.simulated for bars in series], sizes)
+    return pa.table({**columns, "symbol": symbols, "simulated": simulated})

@@ -56,15 +56,15 @@ def dataset(source: str, series: Sequence[Bars], through: date) -> Dataset:
 
 
 def _dates(bars: Bars, through: date) -> Dates:
-    dates: Dates = bars.frame["session_date"].to_numpy().astype("datetime64[D]")
-    return dates[dates <= np.datetime64(through)]
+    dates: Dates = bars.through(through).columns["session_date"]
+    return dates
 
 
 def _sha256(used: Sequence[tuple[Bars, Dates]]) -> str:
     """Hash little-endian bytes, with one NaN for all, since the bits of NaNs may differ."""
     total = hashlib.sha256()
     for bars, dates in used:
-        values = bars.frame[list(BAR_COLUMNS[1:])].to_numpy(dtype=np.float64, na_value=np.nan)[: len(dates)]
+        values = np.column_stack([bars.columns[name][: len(dates)] for name in BAR_COLUMNS[1:]])
         total.update(f"{bars.symbol}\0{len(dates)}\0".encode())
         total.update(dates.astype("<i8").tobytes())
         total.update(np.where(np.isnan(values), np.nan, values).astype("<f8").tobytes())

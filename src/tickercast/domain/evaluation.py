@@ -61,7 +61,7 @@ class Origins:
 
     def known(self) -> list[Bars]:
         """The series as it was at each origin."""
-        return [replace(self.bars, frame=self.bars.frame.iloc[: at + 1]) for at in self.positions]
+        return [self.bars.rows(0, at + 1) for at in self.positions]
 
     def only(self, rows: Sequence[int]) -> "Origins":
         """A selection of the origins, by their numbers."""
@@ -71,7 +71,8 @@ class Origins:
     @property
     def cutoffs(self) -> NDArray[np.datetime64]:
         """`(n,)`, the dates of the origins."""
-        return self.bars.frame["session_date"].to_numpy()[self.positions].astype("datetime64[D]")
+        cutoffs: NDArray[np.datetime64] = self.bars.columns["session_date"][self.positions]
+        return cutoffs
 
 
 def rolling_origins(bars: Bars, first: date, last: date, *, every: int, needed: int, horizon: int) -> Origins:
@@ -85,12 +86,12 @@ def rolling_origins(bars: Bars, first: date, last: date, *, every: int, needed: 
         needed: sessions that the models need, the origin included.
         horizon: steps that are forecast.
     """
-    dates = bars.frame["session_date"]
+    dates = bars.columns["session_date"]
     start = int(dates.searchsorted(np.datetime64(first)))
     end = min(int(dates.searchsorted(np.datetime64(last), side="right")), len(bars) - horizon)
     at = np.arange(start, max(start, end), every)
     at = at[at >= max(needed, SIGMA_WINDOW + 1) - 1]
-    log_close = np.log(bars.frame["adj_close"].to_numpy())
+    log_close = np.log(bars.columns["adj_close"])
     actual = log_close[at[:, None] + np.arange(1, horizon + 1)] - log_close[at, None]
     returns = np.diff(log_close)
     sigma60 = np.array([np.sqrt(np.mean(returns[row - SIGMA_WINDOW : row] ** 2)) for row in at])

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
@@ -61,6 +60,8 @@ EWMA_DECAY = 0.94
 
 _COLUMNS = ("open", "high", "low", "close", "volume", "adj_close")
 _EWMA_WINDOW = 256
+_VOLUMES = 60
+_BATCH = 64  # series at once: their columns fit in a processor's cache
 _QUARTERS = (63, 126, 189)
 _YEAR = 252
 _NEIGHBOURHOOD = 2
@@ -121,7 +122,7 @@ def panel(bars: Bars) -> Panel:
         TooFewSessions: the series is shorter than `MIN_SESSIONS`.
     """
     check_length([bars], MIN_SESSIONS)
-    inputs = _inputs(_stack([bars], len(bars)), len(bars), [len(bars)], keep=len(bars))
+    inputs = _inputs(_stack([bars], len(bars)), [len(bars)], steps=len(bars), origins=len(bars))
     return Panel(*(values[0] for values in inputs))
 
 
@@ -132,10 +133,20 @@ def latest(series: Sequence[Bars]) -> Inputs:
         TooFewSessions: a series is shorter than `MIN_SESSIONS`.
     """
     check_length(series, MIN_SESSIONS)
-    length = min(TAIL, max((len(bars) for bars in series), default=MIN_SESSIONS))
-    sizes = [len(bars) for bars in series]
-    steps, statics, sigma_ewma, sigma60, *_ = _inputs(_stack(series, length), length, sizes, keep=WINDOW)
-    return Inputs(steps, statics[:, -1], sigma_ewma[:, -1], sigma60[:, -1])
+    made = Inputs(
+        np.empty((len(series), WINDOW, len(STEP_FEATURES)), np.float32),
+        np.empty((len(series), len(STATIC_FEATURES)), np.float32),
+        np.empty(len(series)),
+        np.empty(len(series)),
+    )
+    for start in range(0, len(series), _BATCH):
+        rows = slice(start, start + _BATCH)
+        sizes = [len(bars) for bars in series[rows]]
+        bars = _stack(series[rows], min(TAIL, max(sizes)))
+        steps, statics, sigma_ewma, sigma60, *_ = _inputs(bars, sizes, steps=WINDOW, origins=1)
+        made.steps[rows], made.statics[rows] = steps, statics[:, 0]
+        made.sigma_ewma[rows], made.sigma60[rows] = sigma_ewma[:, 0], sigma60[:, 0]
+    return made
 
 
 def check_length(series: Sequence[Bars], needed: int) -> None:
@@ -154,105 +165,140 @@ def check_length(series: Sequence[Bars], needed: int) -> None:
 
 def _stack(series: Sequence[Bars], length: int) -> dict[str, Floats]:
     """The last `length` bars of each series, `(n, length)` a column; before its first bar a flat price."""
-    tails = [bars.frame.iloc[-length:] for bars in series]
-    frame = pd.concat(tails, ignore_index=True) if tails else pd.DataFrame(columns=_COLUMNS, dtype=np.float64)
-    ends = np.cumsum([len(tail) for tail in tails], dtype=np.intp)[:, None]
-    firsts = ends - np.array([len(tail) for tail in tails], np.intp)[:, None]
-    at = ends - length + np.arange(length)
-    columns = {name: frame[name].to_numpy()[np.maximum(at, firsts)] for name in _COLUMNS}
-    for name in ("open", "high", "low"):
-        columns[name] = np.where(at < firsts, columns["close"], columns[name])
-    columns["volume"] = np.where(at < firsts, 0.0, columns["volume"])
+    columns = {name: np.empty((len(series), length)) for name in _COLUMNS}
+    for row, bars in enumerate(series):
+        first = max(length - len(bars), 0)
+        flat = dict.fromkeys(_COLUMNS, bars.columns["close"][0]) | {
+            "adj_close": bars.columns["adj_close"][0],
+            "volume": 0,
+        }
+        for name, values in columns.items():
+            values[row, :first] = flat[name]
+            values[row, first:] = bars.columns[name][-length:]
     return columns | {"factor": columns["adj_close"] / columns["close"]}
 
 
 def _inputs(
-    bars: dict[str, Floats], length: int, sizes: Sequence[int], *, keep: int
+    bars: dict[str, Floats], sizes: Sequence[int], *, steps: int, origins: int
 ) -> tuple[Floats32, Floats32, Floats, Floats, Floats, Floats]:
-    """The fields of `Panel`, each with a leading axis of series; the inputs of the last `keep` sessions."""
+    """The fields of `Panel`, each with a leading axis of series.
+
+    Args:
+        bars: of `_stack`.
+        sizes: the length of each series.
+        steps: how many of the last sessions have their step inputs computed.
+        origins: how many have all others computed, at most as many.
+    """
+    length = bars["close"].shape[1]
     scale = np.log(bars["factor"])
     opened, high, low, close = (np.log(bars[name]) + scale for name in ("open", "high", "low", "close"))
     returns_before = np.array(sizes)[:, None] - length + np.arange(length)
     returns = np.where(returns_before > 0, close - _lagged(close, 1), 0.0)
     gap = np.where(returns_before > 0, opened - _lagged(close, 1), 0.0)
     garman_klass = 0.5 * (high - low) ** 2 - (2 * np.log(2) - 1) * (close - opened) ** 2
-    square = returns**2
+    squares, ranges = _Sums(returns**2), _Sums(garman_klass)
 
-    def sigma(window: int) -> Floats:
-        return _root(_rolling(square, window) / np.clip(returns_before, 1, window))
+    def sigma(window: int, last: int = steps) -> Floats:
+        return _root(squares.over(window, last) / np.clip(returns_before[:, -last:], 1, window))
 
-    sigma60 = sigma(60)
-    weights = (1 - EWMA_DECAY ** np.clip(returns_before, 1, _EWMA_WINDOW)) / (1 - EWMA_DECAY)
-    sigma_ewma = _root(_rolling(square, _EWMA_WINDOW, EWMA_DECAY) / weights)
-    usual = _range_correction(_root(_rolling(garman_klass, 250) / np.clip(returns_before, 1, 250)), sigma(250))
-    steps = [
-        np.clip(returns / sigma60, -_BOUND, _BOUND),
-        np.clip(np.abs(returns) / sigma60, 0, _BOUND),
-        np.clip(gap / sigma60, -_BOUND, _BOUND),
-        _log_ratio((high - low) / np.sqrt(4 * np.log(2)), sigma60, usual),
-        _log_ratio(_root(_rolling(garman_klass, 5) / 5), sigma60, usual),
+    every_sigma60 = sigma(60, length)
+    sigma60, before = every_sigma60[:, -steps:], returns_before[:, -steps:]
+    weights = (1 - EWMA_DECAY ** np.clip(before, 1, _EWMA_WINDOW)) / (1 - EWMA_DECAY)
+    sigma_ewma = _root(_Sums(returns**2, EWMA_DECAY).over(_EWMA_WINDOW, steps) / weights)
+    year, week = sigma(250), ranges.over(5, steps)
+    usual = _range_correction(_root(ranges.over(250, steps) / np.clip(before, 1, 250)), year)
+    made = [
+        np.clip(returns[:, -steps:] / sigma60, -_BOUND, _BOUND),
+        np.clip(np.abs(returns[:, -steps:]) / sigma60, 0, _BOUND),
+        np.clip(gap[:, -steps:] / sigma60, -_BOUND, _BOUND),
+        _log_ratio((high - low)[:, -steps:] / np.sqrt(4 * np.log(2)), sigma60, usual),
+        _log_ratio(_root(week / 5), sigma60, usual),
         _log_ratio(sigma(5), sigma60),
         _log_ratio(sigma(20), sigma60),
         _log_ratio(sigma_ewma, sigma60),
-        _log_ratio(sigma60, sigma(250)),
-        _volume_z(bars["volume"]),
+        _log_ratio(sigma60, year),
+        _volume_z(bars["volume"], steps),
         np.clip(np.log(sigma60 / _TYPICAL_SIGMA) / 0.5, -_BOUND, _BOUND),
     ]
-    surprise = np.clip(np.abs(returns) / _lagged(sigma60, 1, _SIGMA_FLOOR), 0, _BOUND)
-    echoes = _echoes(np.where(returns_before > 60, surprise, 0.0))
+    surprise = np.clip(np.abs(returns) / _lagged(every_sigma60, 1, _SIGMA_FLOOR), 0, _BOUND)
+    echoes = _echoes(np.where(returns_before > 60, surprise, 0.0), origins)
     return (
-        np.stack([values[:, -keep:] for values in steps], axis=-1, dtype=np.float32, casting="same_kind"),
-        np.stack([values[:, -keep:] for values in echoes], axis=-1, dtype=np.float32, casting="same_kind"),
-        sigma_ewma,
-        sigma60,
+        np.stack(made, axis=-1, dtype=np.float32, casting="same_kind"),
+        np.stack(echoes, axis=-1, dtype=np.float32, casting="same_kind"),
+        sigma_ewma[:, -origins:],
+        sigma60[:, -origins:],
         close,
         gap**2 + np.maximum(garman_klass, 0.0),
     )
 
 
-def _echoes(surprise: Floats) -> list[Floats]:
-    """The static inputs, each `(n, sessions)`; see `STATIC_FEATURES`."""
+def _echoes(surprise: Floats, origins: int) -> list[Floats]:
+    """The static inputs, each `(n, origins)`; see `STATIC_FEATURES`."""
     largest = surprise
     for back in range(1, 2 * _NEIGHBOURHOOD + 1):
         largest = np.maximum(largest, _lagged(surprise, back))
 
     def at(lag: int, step: int) -> Floats:
-        return _lagged(largest, lag - step - _NEIGHBOURHOOD)
+        return _lagged(largest, lag - step - _NEIGHBOURHOOD, last=origins)
 
     ahead = range(1, HORIZON + 1)
     quarter = [(at(63, step) + at(126, step) + at(189, step)) / len(_QUARTERS) for step in ahead]
     return [*quarter, *(at(_YEAR, step) for step in ahead)]
 
 
-def _volume_z(volume: Floats) -> Floats:
+def _volume_z(volume: Floats, steps: int) -> Floats:
     """The z-score of the log-volume among sixty sessions; 0 where there is no volume."""
+    volume = volume[:, -(steps + _VOLUMES - 1) :]
     known = np.isfinite(volume) & (volume > 0)
     log = np.where(known, np.log(np.where(known, volume, 1.0)), 0.0)
-    count = np.maximum(_rolling(known.astype(np.float64), 60), 1.0)
-    mean = _rolling(log, 60) / count
-    spread = np.sqrt(np.maximum(_rolling(log**2, 60) / count - mean**2, 0.05**2))
-    return np.where(known, np.clip((log - mean) / spread, -_BOUND, _BOUND), 0.0)
+    count = np.maximum(_Sums(known.astype(np.float64)).over(_VOLUMES, steps), 1.0)
+    mean = _Sums(log).over(_VOLUMES, steps) / count
+    spread = np.sqrt(np.maximum(_Sums(log**2).over(_VOLUMES, steps) / count - mean**2, 0.05**2))
+    return np.where(known[:, -steps:], np.clip((log[:, -steps:] - mean) / spread, -_BOUND, _BOUND), 0.0)
 
 
-def _rolling(values: Floats, window: int, decay: float = 1.0) -> Floats:
-    """Σ decay^k·values[t−k] for k < window, by doubling: 1, 2, 4 … sessions at a time.
+class _Sums:
+    """Rolling sums Σ decay^k·values[t−k] for k < window, by doubling: 1, 2, 4 … sessions at a time.
 
-    Unlike a running sum, its value at t comes from the same additions, whatever surrounds the window.
+    Unlike a running sum, a value at t comes from the same additions, whatever surrounds the window, and however many
+    sessions it is asked for. Sums over several windows share the parts of 1, 2, 4 … sessions.
     """
-    total, taken, block, size = np.zeros_like(values), 0, values, 1
-    while size <= window:
-        if window & size:
-            total = total + decay**taken * _lagged(block, taken)
-            taken += size
-        block = block + decay**size * _lagged(block, size)
-        size *= 2
-    return total
+
+    def __init__(self, values: Floats, decay: float = 1.0) -> None:
+        self._parts = [values]
+        self._decay = decay
+
+    def over(self, window: int, last: int) -> Floats:
+        """The sums over `window` sessions at the `last` sessions: `(n, last)`."""
+        total, taken = np.zeros((len(self._parts[0]), last)), 0
+        for power in range(window.bit_length()):
+            if window >> power & 1:
+                total += self._decayed(_lagged(self._part(power), taken, last=last), taken)
+                taken += 1 << power
+        return total
+
+    def _part(self, power: int) -> Floats:
+        """The sums over 2^power sessions."""
+        while len(self._parts) <= power:
+            part, size = self._parts[-1], 1 << len(self._parts) - 1
+            whole = part.copy()
+            whole[:, size:] += self._decayed(part[:, :-size], size)
+            self._parts.append(whole)
+        return self._parts[power]
+
+    def _decayed(self, values: Floats, sessions: int) -> Floats:
+        return values if self._decay == 1 else self._decay**sessions * values
 
 
-def _lagged(values: Floats, sessions: int, fill: float = 0.0) -> Floats:
-    """The values of a number of sessions ago, and `fill` before the first."""
-    shifted = np.full_like(values, fill)
-    shifted[:, sessions:] = values[:, : max(values.shape[1] - sessions, 0)]
+def _lagged(values: Floats, sessions: int, fill: float = 0.0, last: int | None = None) -> Floats:
+    """The values of a number of sessions ago, at all or the `last` sessions, and `fill` before the first."""
+    length = values.shape[1]
+    last = length if last is None else last
+    if length >= sessions + last:
+        return values[:, length - sessions - last : length - sessions]
+    shifted = np.full((len(values), last), fill)
+    if length > sessions:
+        shifted[:, sessions - length :] = values[:, : length - sessions]
     return shifted
 
 

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
@@ -245,26 +246,35 @@ def stored(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
     return picked
 
 
-def rows(predictions: Sequence[Prediction]) -> pd.DataFrame:
+def rows(predictions: Sequence[Prediction]) -> pa.Table:
     """The rows of the table `forecasts`: one a prediction and step, in that order, with the table's column names."""
     horizons = np.array([len(made.target_dates) for made in predictions], np.intp)
+    numbers = np.repeat(np.arange(len(predictions)), horizons)
     last_closes = np.array([made.last_close for made in predictions])
-    parts = [stored(made.log_returns) for made in predictions]
-    closes = last_closes.repeat(horizons)[:, None] * np.exp(np.concatenate([np.empty((0, len(LEVELS))), *parts]))
-    once = pd.DataFrame(
+    log_returns = np.concatenate([np.empty((0, len(QUANTILES))), *(made.log_returns for made in predictions)])
+    closes = last_closes[numbers, None] * np.exp(stored(log_returns))
+    once = pa.table(
         {
-            "symbol": [made.symbol for made in predictions],
-            "cutoff": [made.cutoff for made in predictions],
+            "symbol": _terms([made.symbol for made in predictions]),
+            "cutoff": pa.array([made.cutoff for made in predictions], pa.date32()),
             "last_close": last_closes,
-            "model_name": [made.model_name for made in predictions],
-            "model_version": [made.model_version for made in predictions],
-            "role": [str(made.role) for made in predictions],
-            "simulated": [made.simulated for made in predictions],
-            "model_has_seen": [made.model_has_seen for made in predictions],
+            "model_name": _terms([made.model_name for made in predictions]),
+            "model_version": _terms([made.model_version for made in predictions]),
+            "role": _terms([str(made.role) for made in predictions]),
+            "simulated": pa.array([made.simulated for made in predictions], pa.bool_()),
+            "model_has_seen": pa.array([made.model_has_seen for made in predictions], pa.bool_()),
         }
     )
-    return once.loc[once.index.repeat(horizons)].assign(
-        step=np.concatenate([np.empty(0, np.intp), *(np.arange(1, horizon + 1) for horizon in horizons)]),
-        target_date=[day for made in predictions for day in made.target_dates],
-        **dict(zip(LEVELS, closes.T, strict=True)),
-    )
+    steps = {
+        "step": np.concatenate([np.empty(0, np.intp), *(np.arange(1, horizon + 1) for horizon in horizons)]),
+        "target_date": pa.array([day for made in predictions for day in made.target_dates], pa.date32()),
+        **dict(zip(LEVELS, np.ascontiguousarray(closes.T), strict=True)),
+    }
+    table = once.take(numbers)
+    for name, values in steps.items():
+        table = table.append_column(name, pa.array(values))
+    return table
+
+
+def _terms(texts: Sequence[str]) -> pa.Array:
+    return pa.array(texts, pa.string()).dictionary_encode()

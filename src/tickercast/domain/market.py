@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-import pandas as pd
-
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.quality import Finding
 from tickercast.errors import NoRecentBars, Permanent
@@ -44,11 +42,10 @@ class FetchedBars:
     def _between(self, symbol: str, first: date, last: date) -> Bars:
         if symbol not in self.reading.bars:
             raise self.reading.failures.get(symbol) or NoRecentBars(f"{symbol} was not fetched. Name it.")
-        known = self.reading.bars[symbol].since(first)
-        frame = known.frame[known.frame["session_date"] <= pd.Timestamp(last)]
-        if frame.empty:
+        known = self.reading.bars[symbol].since(first).through(last)
+        if not len(known):
             raise NoRecentBars(f"{symbol} has no bar from {first} to {last} in {self.name}. Name other dates.")
-        return Bars(symbol, frame, known.simulated)
+        return known
 
 
 @dataclass(frozen=True)
@@ -74,8 +71,7 @@ class Market:
 
     def first(self) -> date:
         """The first session of any symbol."""
-        days: list[date] = [bars.frame["session_date"].dt.date.iloc[0] for bars in self.source.reading.bars.values()]
-        return min(days)
+        return min(bars.first for bars in self.source.reading.bars.values())
 
     def rebased(self) -> set[str]:
         """The symbols whose fetched bars are on another basis than the stored ones."""

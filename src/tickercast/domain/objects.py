@@ -2,7 +2,7 @@
 
 >>> parse("ohlc/2023-07-22/MSFT.csv")
 PriceObject(as_of=datetime.date(2023, 7, 22), symbol='MSFT', origin=<Origin.LIVE: 'live'>)
->>> parse("ohlc/2023-07-22/batch-0007.csv")
+>>> parse("ohlc/2023-07-22/batch-0007.parquet")
 PriceObject(as_of=datetime.date(2023, 7, 22), symbol=None, origin=<Origin.LIVE: 'live'>)
 >>> is_prices("models/champion.json"), is_prices("ohlc/2023-07-22/MSFT.csv")
 (False, True)
@@ -25,7 +25,8 @@ QUARANTINE = "quarantine/"
 
 _BATCH = re.compile(r"batch-\d{4,}")
 _BACKFILL = re.compile(r"backfill-[0-9a-f]{8}")
-_QUARANTINED = re.compile(rf"{QUARANTINE}(.+)\.(\d+)\.csv")
+_QUARANTINED = re.compile(rf"{QUARANTINE}(.+)\.(\d+)\.(csv|parquet)")
+_FORMAT = re.compile(r"\.(csv|parquet)$")
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class PriceObject:
 
 def is_prices(name: str) -> bool:
     """Whether an object claims to be a file of prices; any other is ignored."""
-    return name.startswith(PRICES) and name.endswith(".csv")
+    return name.startswith(PRICES) and _FORMAT.search(name) is not None
 
 
 def parse(name: str) -> PriceObject:
@@ -54,13 +55,14 @@ def parse(name: str) -> PriceObject:
     Raises:
         UsageError: the name is malformed.
     """
-    match name.removeprefix(PRICES).removesuffix(".csv").split("/"):
+    match _FORMAT.sub("", name.removeprefix(PRICES)).split("/"):
         case [day, stem] if _is_date(day) and _BACKFILL.fullmatch(stem):
             return PriceObject(date.fromisoformat(day), None, Origin.BACKFILL)
         case [day, stem] if _is_date(day):
             return PriceObject(date.fromisoformat(day), None if _BATCH.fullmatch(stem) else parse_symbol(stem))
     raise UsageError(
-        f"{name[:80]!r} was seen, and ohlc/YYYY-MM-DD/SYMBOL.csv was needed. Rename the file and send it again."
+        f"{name[:80]!r} was seen, and ohlc/YYYY-MM-DD/SYMBOL.csv or .parquet was needed. "
+        "Rename the file and send it again."
     )
 
 
@@ -70,7 +72,7 @@ def origin_of(name: str) -> Origin:
 
 
 def single(as_of: date, symbol: str) -> str:
-    """The name for the bars of one symbol."""
+    """The name for the bars of one symbol, which people can read."""
     return f"{PRICES}{as_of}/{symbol}.csv"
 
 
@@ -78,24 +80,29 @@ def batch(as_of: date, number: int) -> str:
     """The name for the bars of several symbols.
 
     >>> batch(date(2023, 7, 22), 7)
-    'ohlc/2023-07-22/batch-0007.csv'
+    'ohlc/2023-07-22/batch-0007.parquet'
     """
-    return f"{PRICES}{as_of}/batch-{number:04d}.csv"
+    return f"{batches(as_of)}{number:04d}.parquet"
+
+
+def batches(as_of: date) -> str:
+    """The beginning of the names of a day's batches."""
+    return f"{PRICES}{as_of}/batch-"
 
 
 def backfill(as_of: date, symbols: Iterable[str]) -> str:
     """The name for the bars of a backfill; the same symbols have the same name.
 
     >>> backfill(date(2023, 7, 21), ["MSFT", "AAPL"])
-    'ohlc/2023-07-21/backfill-455ff68c.csv'
+    'ohlc/2023-07-21/backfill-455ff68c.parquet'
     """
     digest = hashlib.sha256(" ".join(sorted(symbols)).encode()).hexdigest()
-    return f"{PRICES}{as_of}/backfill-{digest[:8]}.csv"
+    return f"{PRICES}{as_of}/backfill-{digest[:8]}.parquet"
 
 
 def batch_number(name: str) -> int:
     """The number in the name of a batch, 0 for any other name."""
-    stem = name.rpartition("/")[2].removesuffix(".csv")
+    stem = _FORMAT.sub("", name.rpartition("/")[2])
     return int(stem.removeprefix("batch-")) if _BATCH.fullmatch(stem) else 0
 
 
@@ -114,7 +121,8 @@ def quarantine_name(name: str, generation: int) -> str:
     >>> quarantine_name("ohlc/2023-07-22/MSFT.csv", 1690000000000000)
     'quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv'
     """
-    return f"{QUARANTINE}{name.removesuffix('.csv')}.{generation}.csv"
+    stem, _, ending = name.rpartition(".")
+    return f"{QUARANTINE}{stem}.{generation}.{ending}"
 
 
 def reason_of(name: str) -> str:
@@ -123,7 +131,7 @@ def reason_of(name: str) -> str:
     >>> reason_of("quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv")
     'quarantine/ohlc/2023-07-22/MSFT.1690000000000000.reason.json'
     """
-    return name.removesuffix(".csv") + ".reason.json"
+    return _FORMAT.sub("", name) + ".reason.json"
 
 
 def unquarantined(name: str) -> tuple[str, int] | None:
@@ -133,7 +141,7 @@ def unquarantined(name: str) -> tuple[str, int] | None:
     ('ohlc/2023-07-22/MSFT.csv', 1690000000000000)
     """
     found = _QUARANTINED.fullmatch(name)
-    return (f"{found[1]}.csv", int(found[2])) if found else None
+    return (f"{found[1]}.{found[3]}", int(found[2])) if found else None
 
 
 def _is_date(text: str) -> bool:

@@ -81,7 +81,7 @@ def _missing(recent: Bars, as_of: date) -> Iterator[Finding]:
     """Find sessions of the exchange without a bar: after the last bar the series is stale, before it there is a gap."""
     if not len(recent):
         return
-    have = set(recent.frame["session_date"].dt.date)
+    have = set(recent.columns["session_date"].tolist())
     try:
         sessions = sessions_between(recent.symbol, min(have), as_of)
     except CalendarError:

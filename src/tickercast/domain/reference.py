@@ -89,7 +89,7 @@ def observe(bars: Bars, model: RollingPredictor, last: int | None = None) -> Obs
     quantiles = model.predict_at(bars, at)
     widths = quantiles[..., _HIGH_95] - quantiles[..., _LOW_95]
     values = np.concatenate([panel.steps[at], panel.statics[at], widths], axis=1).astype(np.float64)
-    dates = bars.frame["session_date"].to_numpy()[at].astype("datetime64[D]")
+    dates = bars.columns["session_date"][at]
     return Observed(bars.symbol, dates, values, _fared(panel, at, quantiles))
 
 

@@ -44,7 +44,7 @@ class RandomWalk:
             TooFewSessions: a series is shorter than `min_sessions`.
         """
         features.check_length(series, self.min_sessions)
-        closes = np.array([bars.frame["adj_close"].to_numpy()[-self.min_sessions :] for bars in series])
+        closes = np.array([bars.columns["adj_close"][-self.min_sessions :] for bars in series])
         returns = np.diff(np.log(closes.reshape(-1, self.min_sessions)))
         gaussian = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
         return _cone(np.sqrt(np.mean(returns**2, axis=1)), gaussian, self.horizon)
@@ -132,7 +132,7 @@ class HistoricalSimulation:
 
 def log_returns(bars: Bars, sessions: int) -> Floats:
     """The log-returns between the last `sessions` closes, dividends and spin-offs taken out: `(sessions − 1,)`."""
-    return np.diff(np.log(bars.frame["adj_close"].to_numpy()[-sessions:]))
+    return np.diff(np.log(bars.columns["adj_close"][-sessions:]))
 
 
 def student5(levels: Floats) -> Floats:
@@ -164,7 +164,7 @@ def _cone(sigma: Floats, quantiles: Floats, horizon: int) -> Floats:
 
 
 def _standardised(bars: Bars, through: date, horizon: int) -> Floats:
-    known = Bars(bars.symbol, bars.frame[bars.frame["session_date"].dt.date <= through])
+    known = bars.through(through)
     if len(known) < features.MIN_SESSIONS + horizon:
         return np.empty((0, horizon))
     panel = features.panel(known)

@@ -129,9 +129,11 @@ def to_log_returns(
 def _factors(symbols: Sequence[str], card: ModelCard) -> NDArray[np.float64]:
     """The factor around the median of each symbol, step and quantile: `(n, horizon, quantiles)`."""
     usual = np.full((card.horizon, len(card.quantiles)), card.calibration)
-    tables = {name: np.array(table) for name, table in card.calibrations.items()}
-    factors = [tables.get(asset_class(symbol), usual) for symbol in symbols]
-    return np.array(factors).reshape(len(symbols), card.horizon, len(card.quantiles))
+    tables = np.array([usual, *card.calibrations.values()])
+    numbers = {name: number for number, name in enumerate(card.calibrations, start=1)}
+    chosen = np.array([numbers.get(asset_class(symbol), 0) for symbol in symbols], np.intp)
+    factors: NDArray[np.float64] = tables[chosen]
+    return factors
 
 
 def _check_card(card: ModelCard) -> None:

@@ -205,7 +205,7 @@ class Prophet(_StatisticalModel):
         import prophet
 
         log_close = _log_close(bars, self.tail)
-        past = pd.DataFrame({"ds": bars.frame["session_date"].to_numpy()[-self.tail :], "y": log_close})
+        past = pd.DataFrame({"ds": bars.columns["session_date"][-self.tail :], "y": log_close})
         targets = calendar.next_sessions(bars.symbol, bars.cutoff, self.horizon)
         model = prophet.Prophet(uncertainty_samples=self.draws)
         with tempfile.TemporaryDirectory(
@@ -223,7 +223,7 @@ ALL: tuple[type[_StatisticalModel], ...] = (Garch, AutoArima, AutoEts, AutoTheta
 
 def _log_close(bars: Bars, sessions: int) -> Floats:
     """The log of the last `sessions` closes, adjusted for dividends and spin-offs."""
-    log_close: Floats = np.log(bars.frame["adj_close"].to_numpy(dtype=np.float64)[-sessions:])
+    log_close: Floats = np.log(bars.columns["adj_close"][-sessions:])
     return log_close
 
 

@@ -46,7 +46,7 @@ def actual_closes(forecasts: Sequence[Forecast], *, source: MarketData) -> dict[
     last = max(made.steps[-1].target_date for made in forecasts)
     reading = source.fetch([made.symbol for made in forecasts], first, last, advance=lambda _: None)
     return {
-        symbol: dict(zip(bars.frame["session_date"].dt.date, bars.frame["close"].astype(float), strict=True))
+        symbol: dict(zip(bars.columns["session_date"].tolist(), bars.columns["close"].tolist(), strict=True))
         for symbol, bars in reading.bars.items()
     }
 

@@ -18,6 +18,7 @@ from rich.text import Text
 from tickercast.domain.alerts import Alert
 from tickercast.domain.forecast import LEVELS, Forecast, Step
 from tickercast.domain.model_card import ModelCard, RegisteredVersion
+from tickercast.domain.price_files import first_lines
 from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
 from tickercast.reading.ledger import Entry
@@ -124,16 +125,15 @@ def quarantine_table(kept: Sequence[Quarantined]) -> RenderableType:
 
 def quarantined_file(kept: Quarantined, data: bytes) -> RenderableType:
     """One file in quarantine: its origin, the reasons, and its first lines."""
-    head = data[:_HEAD_BYTES].decode(errors="replace").splitlines()[:_HEAD_LINES]
     return Group(
         Text(kept.name, style="bold"),
         Text(f"was {kept.object}#{kept.generation}, rejected {_to_second(kept.quarantined_at)}, {len(data):,} bytes"),
         *(Text(reason, style="red") for reason in kept.reasons),
-        *(Text(_printable(line), style="dim") for line in head),
+        *(Text(_printable(line), style="dim") for line in first_lines(data, _HEAD_LINES)),
     )
 
 
-_HEAD_BYTES, _HEAD_LINES = 4000, 10
+_HEAD_LINES = 10
 
 
 def _printable(line: str) -> str:

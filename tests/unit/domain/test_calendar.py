@@ -55,6 +55,14 @@ def test_every_calendar_named_here_exists_in_the_library() -> None:
     assert named <= set(exchange_calendars.get_calendar_names(include_aliases=False))
 
 
+@pytest.mark.parametrize("name", ["XNYS", "XLON", "XTKS", "XHKG", "XBOM", "CMES", "24/7"])
+def test_a_calendar_of_few_years_is_the_librarys(name: str) -> None:
+    first, last = date(2022, 1, 1), date(2023, 12, 31)
+    ours = calendar._calendar(name, first, last)
+    theirs = type(ours)(start=first.isoformat(), end=last.isoformat())  # with all holidays from 1970 to 2200
+    pd.testing.assert_series_equal(ours.closes, theirs.closes, check_freq=False)
+
+
 def test_no_suffix_or_index_is_listed_twice() -> None:
     spellings = " ".join(calendar._YAHOO.values()).split()
 

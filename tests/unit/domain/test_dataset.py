@@ -40,7 +40,7 @@ def test_neither_the_order_nor_the_type_nor_later_bars_change_the_hash(series: l
     made = dataset("sample", series, through).sha256
     other = second.frame.assign(session_date=second.frame["session_date"].astype("datetime64[ns]"))
     cut = first.frame[first.frame["session_date"] <= np.datetime64(through)]
-    assert dataset("a folder", [replace(second, frame=other), replace(first, frame=cut)], through).sha256 == made
+    assert dataset("a folder", [replace(second, columns=other), replace(first, columns=cut)], through).sha256 == made
 
 
 @pytest.mark.parametrize("column", ["open", "high", "low", "close", "adj_close", "volume"])
@@ -48,7 +48,7 @@ def test_one_other_value_changes_the_hash(series: list[Bars], column: str) -> No
     first, second = series
     bars = second.frame.copy()
     bars.loc[7, column] = np.nextafter(bars.loc[7, column], np.inf)
-    assert dataset("", [first, replace(second, frame=bars)], LAST).sha256 != dataset("", series, LAST).sha256
+    assert dataset("", [first, replace(second, columns=bars)], LAST).sha256 != dataset("", series, LAST).sha256
 
 
 def test_another_symbol_or_date_changes_the_hash(series: list[Bars]) -> None:
@@ -56,7 +56,7 @@ def test_another_symbol_or_date_changes_the_hash(series: list[Bars]) -> None:
     made = dataset("", series, LAST).sha256
     assert dataset("", [first, replace(second, symbol="IBM")], LAST).sha256 != made
     moved = second.frame.assign(session_date=second.frame["session_date"] - np.timedelta64(7, "D"))
-    assert dataset("", [first, replace(second, frame=moved)], LAST).sha256 != made
+    assert dataset("", [first, replace(second, columns=moved)], LAST).sha256 != made
 
 
 def test_no_bars_are_no_dataset(series: list[Bars]) -> None:

@@ -17,7 +17,7 @@ def cut(bars: Bars, sessions: int) -> Bars:
 
 
 def changed(bars: Bars, **columns: object) -> Bars:
-    return replace(bars, frame=bars.frame.assign(**columns))
+    return replace(bars, columns=bars.frame.assign(**columns))
 
 
 @pytest.mark.parametrize("origin", [90, 91, 120, 250, 313, 319, 320, 400, 555])

@@ -122,14 +122,13 @@ class Folder:
         )
 
     def _in_range(self, bars: Bars, first: date, last: date) -> Bars:
-        held = bars.frame["session_date"]
-        inside = bars.frame[held.between(pd.Timestamp(first), pd.Timestamp(last))]
-        if inside.empty:
+        inside = bars.since(first).through(last)
+        if not len(inside):
             raise NoRecentBars(
-                f"{self._path} has {bars.symbol} from {held.iloc[0].date()} to {bars.cutoff}, and bars from "
+                f"{self._path} has {bars.symbol} from {bars.first} to {bars.cutoff}, and bars from "
                 f"{first} to {last} were needed. Name a date in that range, or a source with other bars."
             )
-        return Bars(bars.symbol, inside.reset_index(drop=True), bars.simulated)
+        return inside
 
 
 def _bars(symbol: str, content: _Contents) -> Bars:

@@ -1,15 +1,13 @@
 """Market data that is installed with tickercast: five real stocks, 2000 to 2013, for use offline."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.price_files import read_frame
+from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.errors import NoRecentBars, Permanent, UnknownSymbol
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
@@ -51,32 +49,33 @@ def _bars(symbol: str) -> Bars:
         )
     from bokeh_sampledata import stocks  # the import reads all five
 
-    return read_frame(_split_adjusted(pd.DataFrame(getattr(stocks, symbol))), symbol=symbol).bars[symbol]
+    raw = getattr(stocks, symbol)
+    values = {name: np.array(raw[name], np.float64) for name in BAR_COLUMNS[1:]}
+    days = np.array(raw["date"], "datetime64[D]")
+    return Bars(symbol, {"session_date": days, **_split_adjusted(values)})
 
 
 def _in_range(bars: Bars, first: date, last: date) -> Bars:
-    dates = bars.frame["session_date"]
-    wanted = bars.since(first)
-    inside = wanted.frame[wanted.frame["session_date"] <= pd.Timestamp(last)]
-    if inside.empty:
+    inside = bars.since(first).through(last)
+    if not len(inside):
         raise NoRecentBars(
-            f"The sample has {bars.symbol} from {dates.iloc[0].date()} to {bars.cutoff}, and bars from {first} to "
+            f"The sample has {bars.symbol} from {bars.first} to {bars.cutoff}, and bars from {first} to "
             f"{last} were needed. Name a date in that range, or another source: --source yahoo, --source FOLDER or "
             "--source simulated."
         )
-    return Bars(bars.symbol, inside.reset_index(drop=True))
+    return inside
 
 
-def _split_adjusted(raw: pd.DataFrame) -> pd.DataFrame:
+def _split_adjusted(raw: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
     # The factor from the close to the adjusted close jumps on the day of a split, by the split's ratio.
     factor = raw["adj_close"] / raw["close"]
-    jump = (factor / factor.shift()).fillna(1.0).to_numpy()
+    jump = np.append(1.0, factor[1:] / factor[:-1])
     ratio = np.where(jump >= _SMALLEST_JUMP, _nearest_split(jump), 1.0)
     later_splits = np.append(np.cumprod(ratio[::-1])[::-1][1:], 1.0)
     prices = {name: raw[name] / later_splits for name in ("open", "high", "low", "close")}
     # On the day of a split the source states the volume in neither old nor new shares, but too low by the ratio.
     volume = raw["volume"] * later_splits * ratio
-    return raw.assign(**prices, volume=volume, adj_close=raw["adj_close"] / factor.iloc[-1])
+    return {**prices, "adj_close": raw["adj_close"] / factor[-1], "volume": volume}
 
 
 def _nearest_split(jump: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,7 +4,12 @@ from pathlib import PurePosixPath
 
 from tickercast.errors import UsageError
 
-_CONTENT_TYPES = {".csv": "text/csv", ".json": "application/json", ".md": "text/markdown"}
+_CONTENT_TYPES = {
+    ".csv": "text/csv",
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".parquet": "application/vnd.apache.parquet",
+}
 
 
 def check_name(name: str) -> None:

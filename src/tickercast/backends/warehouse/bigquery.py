@@ -132,9 +132,9 @@ class BigQueryWarehouse:
                     self._apply(each, [other.name for other in objects], exists=changed[each.name] == "changed")
         return list(changed)
 
-    def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
+    def append(self, table: str, rows: pa.Table | pd.DataFrame, *, key: str) -> bool:
         """Append rows with one load job, unless a job with the key's id has stored them."""
-        if rows.empty:
+        if not len(rows):
             return False
         with self._translated():
             stored = self._client.get_table(self._reference(table), **self._patience)
@@ -337,11 +337,12 @@ def _field(column: Column) -> bigquery.SchemaField:
     return bigquery.SchemaField(column.name, column.kind, description=column.description)
 
 
-def _parquet(rows: pd.DataFrame, table: bigquery.Table, url: str) -> bytes:
+def _parquet(rows: pa.Table | pd.DataFrame, table: bigquery.Table, url: str) -> bytes:
     """Write the rows as a Parquet file with the table's columns, types and NOT NULLs."""
     columns = [_column(field) for field in table.schema]
     place = f"{table.table_id} in {url}"
-    unknown = set(rows.columns) - {column.name for column in columns}
+    names = rows.column_names if isinstance(rows, pa.Table) else list(rows.columns)
+    unknown = set(names) - {column.name for column in columns}
     if unknown:
         raise SchemaMismatch(
             f"{place} has no column {', '.join(sorted(unknown))}. "
@@ -353,17 +354,21 @@ def _parquet(rows: pd.DataFrame, table: bigquery.Table, url: str) -> bytes:
             f"{place} has {', '.join(unsupported)}, and sql/tables has no column of that type. Drop it."
         )
     fields = [pa.field(column.name, _ARROW[column.kind], nullable=not column.required) for column in columns]
-    arrays = [_array(rows, column, place) for column in columns]
+    arrays = [
+        _array(rows[column.name] if column.name in names else [None] * len(rows), column, place) for column in columns
+    ]
     buffer = io.BytesIO()
     pq.write_table(pa.table(arrays, schema=pa.schema(fields)), buffer)
     return buffer.getvalue()
 
 
-def _array(rows: pd.DataFrame, column: Column, table: str) -> pa.Array:
-    values = rows[column.name] if column.name in rows else [None] * len(rows)
+def _array(values: Any, column: Column, table: str) -> pa.Array | pa.ChunkedArray:
+    kind, safe = _ARROW[column.kind], column.kind != "TIMESTAMP"  # which may lose digits below the microsecond
     try:
-        # Only a timestamp may lose digits: those below the microsecond.
-        array = pa.array(values, type=_ARROW[column.kind], from_pandas=True, safe=column.kind != "TIMESTAMP")
+        if isinstance(values, pa.ChunkedArray):
+            array = values.cast(kind, safe=safe)
+        else:
+            array = pa.array(values, type=kind, from_pandas=True, safe=safe)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise SchemaMismatch(f"The rows do not fit the column {column} of {table}: {one_line(error)}.") from error
     if column.required and array.null_count:

@@ -102,9 +102,9 @@ class DuckDBWarehouse:
                 self._checkpoint(longest=0)
         return changed
 
-    def append(self, table: str, rows: pd.DataFrame, *, key: str) -> bool:
+    def append(self, table: str, rows: pa.Table | pd.DataFrame, *, key: str) -> bool:
         """Append rows and their key in one transaction; nothing happens if the key is known."""
-        if rows.empty:
+        if not len(rows):
             return False
         return self._attempt(lambda connection: _append(connection, table, rows, key))
 
@@ -304,7 +304,7 @@ def _drop_primary_keys(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"DROP TABLE {table}_keyed")
 
 
-def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pd.DataFrame, key: str) -> bool:
+def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | pd.DataFrame, key: str) -> bool:
     accepted = not connection.execute("SELECT 1 FROM _appends WHERE key = ?", [key]).fetchall()
     if accepted:
         connection.execute("INSERT INTO _appends (key) VALUES (?)", [key])
@@ -318,8 +318,10 @@ def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[Column]:
     return [Column(name, from_duckdb(kind), null == "NO") for name, kind, null, *_ in described]
 
 
-def _with_nulls(rows: pd.DataFrame, table: str) -> pa.Table:
+def _with_nulls(rows: pa.Table | pd.DataFrame, table: str) -> pa.Table:
     """Convert rows to Arrow, where a missing value is NULL: to DuckDB, NaN is a number."""
+    if isinstance(rows, pa.Table):
+        return rows
     try:
         return pa.Table.from_pandas(rows, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:

@@ -87,7 +87,7 @@ def _parts(symbols: Sequence[str], rebased: set[str], whole: timedelta) -> Itera
 def _sessions(bars: Bars, answered: date | None, rebased: bool) -> list[date]:
     if answered is None or (rebased and answered >= bars.cutoff):
         return [bars.cutoff]
-    days = bars.frame["session_date"].iloc[-DAILY.horizon :].dt.date
+    days: list[date] = bars.columns["session_date"][-DAILY.horizon :].tolist()
     return [day for day in days if day > answered]
 
 

@@ -54,7 +54,7 @@ def _live(wanted: str, store: ObjectStore) -> tuple[str, int]:
     name, _, generation = wanted.partition("#")
     if not objects.is_prices(name):
         raise UsageError(
-            f"{name[:80]!r} is not a file of prices: {objects.PRICES}YYYY-MM-DD/SYMBOL.csv was needed. "
+            f"{name[:80]!r} is not a file of prices: {objects.PRICES}YYYY-MM-DD/SYMBOL.csv or .parquet was needed. "
             "tickercast ingestions lists them."
         )
     live = store.generation(name)

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import pandas as pd
+import numpy as np
+import pyarrow as pa
 
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars, Reading, bars_of
 from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.price_files import read_csv
+from tickercast.domain.price_files import read_prices
 from tickercast.errors import (
     InvalidBars,
     ObjectNotFound,
@@ -34,6 +35,17 @@ from tickercast.ports import ObjectFinalized, ObjectStore, Warehouse
 log = logging.getLogger(__name__)
 
 _MEGABYTE = 1_000_000
+_LEDGER = pa.schema(
+    {
+        "symbol": pa.string(),
+        "status": pa.string(),
+        "reason": pa.string(),
+        "simulated": pa.bool_(),
+        "rows": pa.int64(),
+        "cutoff": pa.date32(),
+        "model_version": pa.string(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -146,7 +158,7 @@ def _decide(
         return Outcome(failures={None: error}, origin=objects.origin_of(event.name))
     lineup, origin = Lineup(served()), described.origin
     try:
-        reading = read_csv(_content(event, store, largest_file), symbol=described.symbol)
+        reading = read_prices(_content(event, store, largest_file), symbol=described.symbol)
     except ObjectNotFound as error:
         return Outcome(failures={described.symbol: error}, status="superseded", origin=origin)
     except InvalidBars as error:
@@ -212,25 +224,26 @@ def _append(
 ) -> None:
     """Store prices, forecasts and, last, the ledger: everything that the ledger names has been stored."""
     if outcome.series:
-        series = [one.bars for one in outcome.series]
-        simulated = [one.simulated for one in series]
-        prices = bars_of(series).assign(
-            simulated=pd.Series(simulated).repeat([len(one) for one in series]).to_numpy(), ingested_at=received_at
-        )
-        _once(warehouse, "prices", event, prices)
+        _once(warehouse, "prices", event, bars_of([one.bars for one in outcome.series]), ingested_at=received_at)
         forecasts = rows(_predict(outcome))
-        _once(warehouse, "forecasts", event, forecasts.assign(origin=str(outcome.origin), created_at=received_at))
+        _once(warehouse, "forecasts", event, forecasts, origin=str(outcome.origin), created_at=received_at)
+    arrival = {"event_id": event.event_id, "received_at": received_at}
     duration_ms = (now() - received_at).total_seconds() * 1000
-    ledger = pd.DataFrame([*_forecast_rows(outcome), *_failed_rows(outcome)])
-    ledger = ledger.assign(
-        origin=str(outcome.origin), event_id=event.event_id, received_at=received_at, duration_ms=duration_ms
-    )
-    _once(warehouse, "ingestions", event, ledger)
+    ledger = pa.Table.from_pylist([*_forecast_rows(outcome), *_failed_rows(outcome)], _LEDGER)
+    _once(warehouse, "ingestions", event, ledger, origin=str(outcome.origin), duration_ms=duration_ms, **arrival)
 
 
-def _once(warehouse: Warehouse, table: str, event: ObjectFinalized, made: pd.DataFrame) -> None:
-    whole = made.assign(object=pd.Categorical([event.name]).repeat(len(made)), generation=event.generation)
-    warehouse.append(table, whole, key=f"{table}/{event.bucket}/{event.name}#{event.generation}")
+def _once(warehouse: Warehouse, table: str, event: ObjectFinalized, made: pa.Table, **same: Any) -> None:
+    """Append rows that share the file and some other values."""
+    for name, value in {**same, "object": event.name, "generation": event.generation}.items():
+        made = made.append_column(name, _repeated(value, len(made)))
+    warehouse.append(table, made, key=f"{table}/{event.bucket}/{event.name}#{event.generation}")
+
+
+def _repeated(value: Any, count: int) -> pa.Array:
+    if isinstance(value, str):
+        return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), [value])
+    return pa.repeat(value, count)
 
 
 def _predict(outcome: Outcome) -> list[Prediction]:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Protocol
 
-import numpy as np
 import pandas as pd
 
 from tickercast.domain.bars import Bars
@@ -206,11 +205,9 @@ def with_reference(bundle: Bundle, model: RollingPredictor, learned: Sequence[Ba
     Raises:
         TooFewSessions: the training is too short to measure drift against.
     """
-    last = np.datetime64(bundle.card.trained_through)
+    last = bundle.card.trained_through
     teaching = set(learners(bars.symbol for bars in learned))
-    known = [
-        replace(one, frame=one.frame[one.frame["session_date"] <= last]) for one in learned if one.symbol in teaching
-    ]
+    known = [one.through(last) for one in learned if one.symbol in teaching]
     observed = [observe(bars, model) for bars in known if len(bars) >= model.min_sessions]
     return bundle.referred(reference_json(make_reference(observed)))
 

@@ -13,7 +13,7 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.metrics import pinball
-from tickercast.models.lstm.examples import NEEDED, Examples, examples, through
+from tickercast.models.lstm.examples import NEEDED, Examples, examples
 
 Floats = NDArray[np.float64]
 Table: TypeAlias = tuple[tuple[float, ...], ...]
@@ -63,7 +63,7 @@ def calibrated(model: keras.Model, series: Sequence[Bars], trained_through: date
     Returns:
         `(HORIZON, quantiles)`; empty with fewer than `_MIN_EXAMPLES` examples.
     """
-    if sum(max(len(through(bars, trained_through)) - NEEDED + 1, 0) for bars in series) < _MIN_EXAMPLES:
+    if sum(max(len(bars.through(trained_through)) - NEEDED + 1, 0) for bars in series) < _MIN_EXAMPLES:
         return ()
     sample = examples(series, trained_through)
     factors = _smoothed(*_best_factors(answer(model, sample), sample))

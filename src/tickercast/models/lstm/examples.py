@@ -56,14 +56,14 @@ def examples(series: Sequence[Bars], trained_through: date) -> Examples:
     Raises:
         TooFewSessions: no series is long enough.
     """
-    known = [through(bars, trained_through) for bars in series]
+    known = [bars.through(trained_through) for bars in series]
     known = [bars for bars in known if len(bars) >= NEEDED]
     if not known:
         raise TooFewSessions(
             f"None of {len(series)} symbol(s) has {NEEDED} sessions on or before {trained_through}: at least one "
             "was needed to train. Give earlier dates or other symbols."
         )
-    calendar = np.unique(np.concatenate([bars.frame["session_date"].to_numpy() for bars in known]))
+    calendar = np.unique(np.concatenate([bars.columns["session_date"] for bars in known]))
     parts = [_examples(bars, calendar) for bars in known]
     joined = Examples(*(np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS))
     return replace(joined, day=joined.day - joined.day.min())
@@ -83,13 +83,8 @@ def _examples(bars: Bars, calendar: NDArray[np.datetime64]) -> Examples:
         (moves / (sigma * np.sqrt(steps))).clip(-25, 25).astype(np.float32),
         (0.5 * np.log(variance / sigma**2 + 1e-4)).astype(np.float32),
         (panel.sigma_ewma / panel.sigma60)[origins].astype(np.float32),
-        np.searchsorted(calendar, bars.frame["session_date"].to_numpy())[origins],
+        np.searchsorted(calendar, bars.columns["session_date"])[origins],
     )
-
-
-def through(bars: Bars, last: date) -> Bars:
-    """The bars on or before `last`; there may be none."""
-    return Bars(bars.symbol, bars.frame[bars.frame["session_date"] <= np.datetime64(last)])
 
 
 def split(day: NDArray[np.intp], fold: int, recipe: Recipe) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

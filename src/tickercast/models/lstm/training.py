@@ -29,7 +29,7 @@ from tickercast.models.lstm.calibration import (
     untrained_pinball,
 )
 from tickercast.models.lstm.calibration import calibration as calibrate
-from tickercast.models.lstm.examples import NEEDED, Examples, examples, split, through
+from tickercast.models.lstm.examples import NEEDED, Examples, examples, split
 from tickercast.models.lstm.export import Trained
 from tickercast.models.lstm.network import ensemble, network, quantile_loss, volatility_loss
 
@@ -240,9 +240,9 @@ _NAMED = 100  # symbols listed on a card
 
 
 def _in_words(series: Sequence[Bars], trained_through: date, count: int) -> str:
-    used = [bars for bars in series if len(through(bars, trained_through)) >= NEEDED]
+    used = [bars for bars in series if len(bars.through(trained_through)) >= NEEDED]
     names = ", ".join(bars.symbol for bars in used) if len(used) <= _NAMED else f"{len(used)} symbols"
-    first = min(bars.frame["session_date"].iloc[0] for bars in used)
+    first = min(bars.first for bars in used)
     return f"{names}; {first:%Y-%m-%d} to {trained_through}; {count:,} origins"
 
 

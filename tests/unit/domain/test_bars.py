@@ -1,0 +1,64 @@
+"""Bars as arrays, and several symbols below each other."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tickercast.domain.bars import BAR_COLUMNS, Bars, bars_of
+from tickercast.domain.price_files import read_prices, to_parquet
+
+MakeBars = Callable[..., Bars]
+
+
+@pytest.fixture
+def series(make_bars: MakeBars) -> list[Bars]:
+    written = [make_bars(name, seed=seed, sessions=5 + seed) for seed, name in enumerate(["AAPL", "IBM", "MSFT"])]
+    return list(read_prices(to_parquet(written)).bars.values())
+
+
+@pytest.mark.parametrize(
+    "pick",
+    [
+        lambda bars: bars,
+        lambda bars: bars[1:],
+        lambda bars: bars[:1],
+        lambda bars: [bars[0], bars[2]],
+        lambda bars: bars[::-1],
+        lambda bars: [bars[0], bars[0]],
+        lambda bars: [bars[0].rows(0, 3), bars[1]],
+        lambda bars: [bars[0], bars[1].rows(0, 2)],
+        lambda bars: [bars[0].rows(0, 0), *bars],
+        lambda bars: [bars[0], bars[1].rows(0, 0), bars[2]],
+        lambda bars: [Bars("IBM", bars[1].frame), bars[2]],
+        lambda bars: [Bars("X", {name: values[::-1] for name, values in bars[0].columns.items()}), bars[1]],
+    ],
+)
+def test_bars_below_each_other_are_those_of_each_symbol(
+    series: list[Bars], pick: Callable[[list[Bars]], list[Bars]]
+) -> None:
+    picked = pick(series)
+    table = bars_of(picked)
+    assert table["symbol"].to_pylist() == [bars.symbol for bars in picked for _ in range(len(bars))]
+    for name in BAR_COLUMNS:
+        expected = np.concatenate([bars.columns[name] for bars in picked])
+        np.testing.assert_array_equal(table[name].to_numpy(), expected)
+
+
+def test_an_unknown_volume_is_null(make_bars: MakeBars) -> None:
+    bars = Bars("PEG", make_bars(sessions=3).frame.assign(volume=[1.0, np.nan, 0.0]), simulated=True)
+    table = bars_of([bars])
+    assert table["volume"].to_pylist() == [1.0, None, 0.0]
+    assert table["simulated"].to_pylist() == [True] * 3
+    assert pa.types.is_date32(table["session_date"].type)
+
+
+def test_a_table_of_other_types_becomes_arrays_of_ours(make_bars: MakeBars) -> None:
+    frame = make_bars(sessions=3).frame
+    other = frame.astype({"session_date": "datetime64[ns]", "volume": "Int64"}).assign(more=1)
+    bars = Bars("MSFT", other)
+    assert list(bars.columns) == list(BAR_COLUMNS)
+    assert bars.frame.equals(frame)
+    assert bars.first == frame["session_date"].iloc[0].date()
+    assert len(bars.through(bars.first)) == 1

@@ -1,0 +1,165 @@
+"""A Parquet file of prices: what is read, what is refused and in which words, and what is written."""
+
+import io
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tickercast.domain import price_parquet
+from tickercast.domain.bars import Bars
+from tickercast.domain.price_files import first_lines, read_csv, read_prices, to_csv, to_parquet
+from tickercast.errors import InvalidBars
+
+MakeBars = Callable[..., Bars]
+
+DAYS = [date(2023, 7, 20), date(2023, 7, 21)]
+GOOD: dict[str, Any] = {
+    "Date": DAYS,
+    "Open": [10.0, 11.0],
+    "High": [12.0, 13.0],
+    "Low": [9.0, 10.0],
+    "Close": [11.0, 12.0],
+    "Volume": [100.0, None],
+    "Symbol": ["MSFT", "MSFT"],
+}
+
+
+def parquet(columns: pd.DataFrame | dict[str, Any], **options: Any) -> bytes:
+    table = pa.Table.from_pandas(columns) if isinstance(columns, pd.DataFrame) else pa.table(columns)
+    file = io.BytesIO()
+    pq.write_table(table, file, **options)
+    return file.getvalue()
+
+
+def refusal(data: bytes) -> str:
+    with pytest.raises(InvalidBars) as refused:
+        read_prices(data)
+    assert str(refused.value).isprintable()
+    return str(refused.value)
+
+
+def test_what_is_written_is_read_again_to_the_bit(make_bars: MakeBars) -> None:
+    simulated = Bars("ETH-USD", make_bars(sessions=9, seed=1).columns, simulated=True)
+    unknown = Bars("PEG", make_bars(sessions=5, seed=2).frame.assign(volume=np.nan))
+    written = [make_bars(), simulated, unknown]
+    reading = read_prices(to_parquet(written))
+    assert not reading.failures
+    assert [(bars.symbol, bars.simulated) for bars in reading.bars.values()] == [
+        ("MSFT", False),
+        ("ETH-USD", True),
+        ("PEG", False),
+    ]
+    for bars in written:
+        pd.testing.assert_frame_equal(reading.bars[bars.symbol].frame, bars.frame, check_exact=True)
+
+
+def test_csv_and_parquet_say_the_same(make_bars: MakeBars) -> None:
+    written = [make_bars(), make_bars("META", seed=1)]
+    csv, other = read_prices(to_csv(written)), read_prices(to_parquet(written))
+    for symbol, bars in csv.bars.items():
+        pd.testing.assert_frame_equal(other.bars[symbol].frame, bars.frame, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        GOOD,
+        GOOD | {"Date": ["2023-07-20", "2023-07-21 00:00:00-04:00"]},
+        GOOD | {"Date": pd.to_datetime(DAYS)},
+        GOOD | {"Symbol": pa.array([" msft", "MSFT"]).dictionary_encode()},
+        GOOD | {"Symbol": pa.array(["MSFT"] * 2, pa.large_string())},
+        GOOD | {"Close": [Decimal("11"), Decimal("12")], "Open": [10, 11]},
+        GOOD | {"Close": np.array([11, 12], np.float32)},
+        GOOD | {"Dividends": [{"a": 1}, None], "Adj Close": pa.nulls(2)},
+        pd.DataFrame(GOOD).set_index("Date"),
+        pd.DataFrame(GOOD).astype({"Symbol": "category"}),
+        {name: values[::-1] for name, values in GOOD.items()},
+    ],
+    ids=lambda columns: "",
+)
+def test_parquet_is_read_whatever_its_types(columns: Any) -> None:
+    bars = read_prices(parquet(columns)).bars["MSFT"]
+    assert bars.columns["session_date"].tolist() == DAYS
+    assert bars.columns["close"].tolist() == bars.columns["adj_close"].tolist() == [11.0, 12.0]
+    np.testing.assert_array_equal(bars.columns["volume"], [100.0, np.nan])
+
+
+def test_several_row_groups_are_one_file(make_bars: MakeBars) -> None:
+    table = pq.read_table(io.BytesIO(to_parquet([make_bars(), make_bars("META", seed=1)])))
+    reading = read_prices(parquet({name: table[name] for name in table.column_names}, row_group_size=150))
+    assert {symbol: len(bars) for symbol, bars in reading.bars.items()} == {"MSFT": 400, "META": 400}
+
+
+def test_without_a_symbol_the_name_of_the_file_counts() -> None:
+    columns = {name: values for name, values in GOOD.items() if name != "Symbol"}
+    assert list(read_prices(parquet(columns), symbol="BRK-B").bars) == ["BRK-B"]
+    assert "no column Symbol" in refusal(parquet(columns))
+
+
+def test_one_bad_symbol_does_not_sink_the_others() -> None:
+    columns = GOOD | {"Symbol": ["MSFT", "BAD"], "High": [12.0, -1.0]}
+    reading = read_prices(parquet(columns))
+    assert list(reading.bars) == ["MSFT"]
+    assert "BAD: High '-1.0' of 2023-07-21 is not a price" in str(reading.failures["BAD"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        (GOOD | {"Date": pd.to_datetime(DAYS).tz_localize("Europe/London")}, "Date has the type timestamp"),
+        (GOOD | {"Date": [20230720, 20230721]}, "Date has the type int64: dates"),
+        (GOOD | {"Close": ["11", "12"]}, "Close has the type string: numbers"),
+        (GOOD | {"Close": [[11.0], [12.0]]}, "Close has the type list"),
+        (GOOD | {"Symbol": [700, 700]}, "Symbol has the type int64: texts"),
+        ({name: values[:0] for name, values in (GOOD | {"Date": pa.array(DAYS)}).items()}, "no bar"),
+        ({"Close": [1.0]}, "no column Date, Open, High, Low"),
+        (GOOD | {"close": [11.0, 12.0]}, "more than one column Close"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_words(columns: Any, words: str) -> None:
+    assert words in refusal(parquet(columns))
+
+
+def test_a_file_that_is_small_only_because_it_is_compressed_is_refused_unread() -> None:
+    rows = price_parquet._MOST_ROWS + 1
+    same = {name: pa.repeat(values[0], rows) for name, values in (GOOD | {"Volume": [1.0]}).items()}
+    bomb = parquet(same, compression="zstd")
+    assert len(bomb) < 1_000_000
+    assert "3,000,001 rows" in refusal(bomb)
+    names = GOOD | {"Symbol": ["M" * 200_000_000, "F" * 100_000_000]}
+    assert "300.0 MB uncompressed" in refusal(parquet(names, compression="zstd", use_dictionary=False))
+
+
+def test_a_damaged_file_gives_bars_or_is_refused(make_bars: MakeBars) -> None:
+    whole, chance = to_parquet([make_bars(sessions=40), make_bars("META", sessions=40, seed=1)]), random.Random(7)
+    for _ in range(300):
+        data = bytearray(whole[: chance.choice([len(whole), chance.randrange(4, len(whole))])])
+        for _ in range(chance.randint(1, 4)):
+            data[chance.randrange(4, len(data))] = chance.randrange(256)
+        with suppress(InvalidBars):
+            reading = read_prices(bytes(data))
+            assert reading.bars or reading.failures
+
+
+def test_a_csv_reader_refuses_parquet(make_bars: MakeBars) -> None:
+    with pytest.raises(InvalidBars, match="binary"):
+        read_csv(to_parquet([make_bars()]))
+
+
+def test_the_first_lines_of_any_file_can_be_looked_at(make_bars: MakeBars) -> None:
+    whole = to_parquet([make_bars()])
+    lines = first_lines(whole, 3)
+    assert lines[0] == "Date,Open,High,Low,Close,Adj Close,Volume,Symbol"
+    assert len(lines) == 3
+    assert lines[1].endswith(",MSFT")
+    assert first_lines(to_csv([make_bars()]), 3)[0] == lines[0]
+    assert first_lines(whole[:-9], 3) == []
