@@ -26,7 +26,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 keras = pytest.importorskip("keras", exc_type=ImportError)
 
-from tickercast.models.lstm.calibration import _best_factors, _smoothed, calibrated  # noqa: E402
+from tickercast.models.lstm.calibration import (  # noqa: E402
+    Fold,
+    _best_factors,
+    _smoothed,
+    calibrated,
+    calibration,
+    scaled_pinball,
+)
 from tickercast.models.lstm.examples import Examples, examples, split  # noqa: E402
 from tickercast.models.lstm.export import check_parity, load_keras  # noqa: E402
 from tickercast.models.lstm.network import network  # noqa: E402
@@ -149,6 +156,17 @@ def test_the_same_data_and_seeds_give_the_same_model_curves_and_measures(trained
         measures(evaluate_unseen(model, [EwmaT()], series, THROUGH, date(2023, 12, 31))) for model in (trained, again)
     )
     assert second == pytest.approx(first, abs=1e-3)
+
+
+@pytest.mark.parametrize("spread", [0.5, 0.9, 1.1, 2.0])
+def test_the_calibration_is_the_best_of_its_grid_shrunk_halfway(series: list[Bars], spread: float) -> None:
+    some = examples(series, THROUGH)
+    exact = np.quantile(some.returns, QUANTILES, axis=0).T
+    z = np.broadcast_to(spread * exact, (len(some), *exact.shape))
+    folds = [Fold(None, z, exact, some, {})]
+    grid = np.linspace(0.8, 1.3, 51)
+    best = grid[np.argmin([scaled_pinball(folds, factor) for factor in grid])]
+    assert calibration(folds) == pytest.approx(1 + (best - 1) / 2, abs=1e-4)
 
 
 def test_every_seed_has_its_losses_by_epoch(trained: Any) -> None:

@@ -48,10 +48,17 @@ def answer(model: keras.Model, sample: Examples) -> Floats:
 
 
 def calibration(folds: Sequence[Fold]) -> float:
-    """The factor around the median that would have been best on the validation blocks, shrunk halfway to 1."""
+    """The factor around the median that would have been best on the validation blocks, shrunk halfway to 1.
+
+    The loss is convex in the factor, so that halving finds its lowest point on the grid.
+    """
     factors = np.linspace(0.8, 1.3, 51)
-    best = factors[np.argmin([scaled_pinball(folds, float(factor)) for factor in factors])]
-    return round(float(1 + (best - 1) / 2), 4)
+    low, high = 0, len(factors) - 1
+    while low < high:
+        middle = (low + high) // 2
+        here, next_one = (scaled_pinball(folds, float(factor)) for factor in factors[middle : middle + 2])
+        low, high = (low, middle) if here <= next_one else (middle + 1, high)
+    return round(float(1 + (factors[low] - 1) / 2), 4)
 
 
 def calibrated(model: keras.Model, series: Sequence[Bars], trained_through: date) -> Table:
