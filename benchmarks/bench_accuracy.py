@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder that the champion was trained from")
     config.silence_telemetry()
-    config.silence_tensorflow()
+    config.set_up_tensorflow()
     series = _read(str(parser.parse_args().data))
     champion = App().models.shipped
     through = champion.card.trained_through

@@ -11,7 +11,7 @@ from tickercast.domain.forecast import Role, Served
 
 def served_models(ports: Ports) -> list[Served]:
     """Load the Keras model in place of the ONNX model; the bucket is not read."""
-    config.silence_tensorflow()
+    config.set_up_tensorflow()
     from tickercast.models.baselines import RandomWalk
     from tickercast.models.lstm.export import load_keras
 
