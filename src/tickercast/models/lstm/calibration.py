@@ -13,7 +13,8 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.metrics import pinball
-from tickercast.models.lstm.examples import NEEDED, Examples, examples, through
+from tickercast.models.lstm.examples import NEEDED, Examples, batches, examples, through
+from tickercast.models.lstm.network import compiled
 
 Floats = NDArray[np.float64]
 Table: TypeAlias = tuple[tuple[float, ...], ...]
@@ -39,11 +40,9 @@ class Fold:
 
 
 def answer(model: keras.Model, sample: Examples) -> Floats:
-    """Compute the network's z, without the tracing of `model.predict`."""
-    parts = [
-        model([sample.steps[start : start + 1024], sample.statics[start : start + 1024]], training=False)
-        for start in range(0, len(sample), 1024)
-    ]
+    """Compute the network's z, `(n, HORIZON, quantiles)`."""
+    run = compiled(model)
+    parts = [run(sample.steps[rows], sample.statics[rows]) for rows in batches(len(sample), 1024)]
     return np.concatenate(parts).astype(np.float64)
 
 

@@ -10,11 +10,12 @@ stays close to the baseline. The median is the training drift: the network does 
 docs/reading-intervals.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers, ops
 from numpy.typing import NDArray
 
@@ -83,3 +84,21 @@ def ensemble(models: Sequence[keras.Model]) -> keras.Model:
     inputs = [keras.Input(tensor.shape[1:], name=name) for name, tensor in zip(INPUTS, models[0].inputs, strict=True)]
     answers = [model(inputs) for model in models]
     return keras.Model(inputs, layers.Average()(answers) if len(answers) > 1 else answers[0])
+
+
+def signature(model: keras.Model) -> list[tf.TensorSpec]:
+    """The specifications of the network's inputs, of any number of rows."""
+    return [
+        tf.TensorSpec((None, *tensor.shape[1:]), tf.float32, name=name)
+        for name, tensor in zip(INPUTS, model.inputs, strict=True)
+    ]
+
+
+def compiled(model: keras.Model) -> Callable[[Floats32, Floats32], Tensor]:
+    """The network as a function of (steps, statics), in one graph for every number of rows."""
+
+    @tf.function(input_signature=signature(model))  # type: ignore[untyped-decorator]
+    def answer(steps: Tensor, statics: Tensor) -> Tensor:
+        return model([steps, statics], training=False)
+
+    return answer  # type: ignore[no-any-return]
