@@ -1,6 +1,6 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock champion function audit bench-accuracy bench-drift bench-faults bench-main bench-serving bench-training bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows deploy tests benchmarks
@@ -131,6 +131,9 @@ bench-main: setup-dev ## Time the main command against the same job with TensorF
 
 bench-serving: setup-dev ## Measure the function, cold, warm and in batches, against TensorFlow and slow models
 	$(PYTHON) -m benchmarks.bench_serving
+
+bench-training: setup-dev ## Time the training of five networks on the first 100 stocks in the folder DATA (prices)
+	$(PYTHON) -m benchmarks.bench_training $(DATA)
 
 bench-warehouse: setup-dev ## Time the views on DuckDB with 500 symbols × 20 years and a million forecasts
 	$(PYTHON) -m benchmarks.bench_warehouse

@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def _prepare(workspace: Path) -> tuple[Path, Path]:
-    config.silence_tensorflow()
+    config.set_up_tensorflow()
     from tickercast.models.lstm import training as lstm
 
     reading = engines.market_data("sample").fetch(["MSFT"], date(2000, 1, 1), AS_OF, advance=lambda _: None)

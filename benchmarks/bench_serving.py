@@ -278,7 +278,7 @@ def _symbols(count: int) -> list[str]:
 
 
 def _keras_model(folder: Path, source: Prefetched) -> Path:
-    config.silence_tensorflow()
+    config.set_up_tensorflow()
     from tickercast.models.lstm import training as lstm
 
     [bars] = source.fetch(["MSFT"], AS_OF, AS_OF, advance=None).bars.values()

@@ -11,10 +11,13 @@ from tickercast.domain.forecast import Role, Served
 
 def served_models(ports: Ports) -> list[Served]:
     """Load the Keras model in place of the ONNX model; the bucket is not read."""
-    config.silence_tensorflow()
+    config.set_up_tensorflow()
+    import tensorflow as tf
+
     from tickercast.models.baselines import RandomWalk
     from tickercast.models.lstm.export import load_keras
 
+    tf.config.run_functions_eagerly(True)  # for a single answer, a graph takes longer to trace than it saves
     keras = load_keras(Path(os.environ["BENCH_KERAS_MODEL"]))
     return [Served(keras, Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
 

@@ -10,9 +10,12 @@ from tickercast.domain.forecast import Role, Served
 
 def served_models(ports: Ports) -> list[Served]:
     """Load the Keras model in place of the ONNX model; the bucket is not read."""
+    import tensorflow as tf
+
     from tickercast.models.baselines import RandomWalk
     from tickercast.models.lstm.export import load_keras
 
+    tf.config.run_functions_eagerly(True)  # for a single answer, a graph takes longer to trace than it saves
     return [Served(load_keras(Path(sys.argv[1])), Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
 
 

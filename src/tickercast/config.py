@@ -146,10 +146,15 @@ def silence_prefect() -> None:
         os.environ["PREFECT_HOME"] = str(home)
 
 
-def silence_tensorflow() -> None:
-    """Keep TensorFlow's start-up messages off the screen, unless the user has decided otherwise."""
+def set_up_tensorflow() -> None:
+    """Keep TensorFlow's start-up messages off the screen, and its small operations on one thread.
+
+    Sharing an operation of a few thousand numbers among threads costs more than it gains. What the user has set stays.
+    Call it before TensorFlow is imported.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
 def resource(name: str) -> Path:

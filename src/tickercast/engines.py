@@ -267,7 +267,7 @@ def fit() -> "Fit":
         UsageError: the training extras are not installed.
     """
     require_training()
-    config.silence_tensorflow()
+    config.set_up_tensorflow()
     from tickercast.models.lstm import training
 
     return training.fit
@@ -280,7 +280,7 @@ def prepare() -> "Prepare":
         UsageError: the training extras are not installed.
     """
     require_training()
-    config.silence_tensorflow()
+    config.set_up_tensorflow()
     from tickercast.models.lstm import training
 
     return training.prepare

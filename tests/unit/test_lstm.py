@@ -26,11 +26,21 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 keras = pytest.importorskip("keras", exc_type=ImportError)
 
-from tickercast.models.lstm.calibration import _best_factors, _smoothed, calibrated  # noqa: E402
+from tickercast.models.lstm.calibration import (  # noqa: E402
+    Fold,
+    _best_factors,
+    _smoothed,
+    answer,
+    calibrated,
+    calibration,
+    example_losses,
+    scaled_pinball,
+)
 from tickercast.models.lstm.examples import Examples, examples, split  # noqa: E402
 from tickercast.models.lstm.export import check_parity, load_keras  # noqa: E402
-from tickercast.models.lstm.network import network  # noqa: E402
-from tickercast.models.lstm.training import fit, prepare  # noqa: E402
+from tickercast.models.lstm.network import Constants, core, network  # noqa: E402
+from tickercast.models.lstm.trainer import Trainer  # noqa: E402
+from tickercast.models.lstm.training import fit, prepare, train_one  # noqa: E402
 
 THROUGH = date(2022, 12, 30)
 TINY = Recipe(units=4, hidden=4, epochs=2, folds=2, block=120)
@@ -61,18 +71,20 @@ def trained(series: list[Bars]) -> Any:
 
 def test_an_untrained_network_answers_the_training_quantiles(series: list[Bars]) -> None:
     some = examples(series, THROUGH)
-    z = network(some, TINY)([some.steps[:50], some.statics[:50]], training=False)[0].numpy()
+    constants = Constants.of(some)
+    z = network(core(TINY), constants)([some.steps[:50], some.statics[:50]], training=False).numpy()
     expected = np.quantile(some.returns, QUANTILES, axis=0).T
     np.testing.assert_allclose(z, np.broadcast_to(expected, z.shape), atol=1e-5)
+    np.testing.assert_array_equal(z, np.broadcast_to(constants.untrained, z.shape))
 
 
 def test_quantiles_never_cross_whatever_the_weights_and_inputs(series: list[Bars]) -> None:
     some = examples(series, THROUGH)
-    model = network(some, TINY)
+    model = network(core(TINY), Constants.of(some))
     random = np.random.default_rng(0)
     model.set_weights([random.normal(0, 3, weight.shape) for weight in model.get_weights()])
     steps = random.normal(0, 5, (50, *some.steps.shape[1:]))
-    z = model([steps, random.normal(0, 5, (50, some.statics.shape[1]))], training=False)[0].numpy()
+    z = model([steps, random.normal(0, 5, (50, some.statics.shape[1]))], training=False).numpy()
     assert (np.diff(z, axis=2) > 0).all()
 
 
@@ -149,6 +161,33 @@ def test_the_same_data_and_seeds_give_the_same_model_curves_and_measures(trained
         measures(evaluate_unseen(model, [EwmaT()], series, THROUGH, date(2023, 12, 31))) for model in (trained, again)
     )
     assert second == pytest.approx(first, abs=1e-3)
+
+
+def test_a_network_does_not_depend_on_those_trained_before_it_in_the_same_graph(series: list[Bars]) -> None:
+    some, shared = examples(series, THROUGH), Trainer(TINY)
+    first = [train_one(shared, some, 0, seed, lambda epoch: None) for seed in (1, 2)]
+    alone = train_one(Trainer(TINY), some, 0, 2, lambda epoch: None)
+    np.testing.assert_array_equal(first[1].z, alone.z)
+    assert first[1].curves == alone.curves != first[0].curves
+    assert shared._step.experimental_get_tracing_count() == 1
+
+
+def test_a_network_answers_as_it_did_in_its_best_epoch(series: list[Bars]) -> None:
+    fold = train_one(Trainer(TINY), examples(series, THROUGH), 0, 1, lambda epoch: None)
+    np.testing.assert_allclose(answer(fold.model, fold.validation), fold.z, atol=1e-5)
+    loss = example_losses(fold.z, fold.validation).mean()
+    assert loss == pytest.approx(min(fold.curves["val_z_loss"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("spread", [0.5, 0.9, 1.1, 2.0])
+def test_the_calibration_is_the_best_of_its_grid_shrunk_halfway(series: list[Bars], spread: float) -> None:
+    some = examples(series, THROUGH)
+    exact = np.quantile(some.returns, QUANTILES, axis=0).T
+    z = np.broadcast_to(spread * exact, (len(some), *exact.shape))
+    folds = [Fold(None, z, exact, some, {})]
+    grid = np.linspace(0.8, 1.3, 51)
+    best = grid[np.argmin([scaled_pinball(folds, factor) for factor in grid])]
+    assert calibration(folds) == pytest.approx(1 + (best - 1) / 2, abs=1e-4)
 
 
 def test_every_seed_has_its_losses_by_epoch(trained: Any) -> None:

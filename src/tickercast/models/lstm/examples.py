@@ -1,6 +1,6 @@
 """The examples that a network learns from: origins with their inputs and the returns that followed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -43,7 +43,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.day)
 
-    def __getitem__(self, rows: NDArray[Any]) -> "Examples":
+    def __getitem__(self, rows: NDArray[Any] | slice) -> "Examples":
         return Examples(*(getattr(self, name)[rows] for name in _FIELDS))
 
 
@@ -99,3 +99,8 @@ def split(day: NDArray[np.intp], fold: int, recipe: Recipe) -> tuple[NDArray[np.
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(held, purge), 2 * purge + 1)
     near: NDArray[np.bool_] = np.asarray(windows.any(axis=-1))
     return ~near[day], held[day]
+
+
+def batches(count: int, size: int) -> Iterator[slice]:
+    """Slices of `size` that cover `count` rows in order; the last may be shorter."""
+    return (slice(start, start + size) for start in range(0, count, size))

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.model_card import Bundle, ModelCard
 from tickercast.errors import BundleError
-from tickercast.models.lstm.network import INPUTS, Tensor
+from tickercast.models.lstm.network import Tensor, compiled, signature
 from tickercast.models.onnx import OUTPUT, NetworkModel, OnnxModel
 
 
@@ -38,8 +39,12 @@ class Trained(NetworkModel):
 
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network; see `NetworkModel.answer`."""
-        z: NDArray[np.float32] = self.model([steps, statics], training=False).numpy()
+        z: NDArray[np.float32] = self._compiled(steps, statics).numpy()
         return z
+
+    @cached_property
+    def _compiled(self) -> Callable[[NDArray[np.float32], NDArray[np.float32]], Tensor]:
+        return compiled(self.model)
 
     def bundle(self) -> Bundle:
         """Export the network to ONNX.
@@ -97,16 +102,13 @@ def check_parity(trained: Trained, bundle: Bundle) -> None:
 
 
 def _export(model: keras.Model) -> bytes:
-    signature = [
-        tf.TensorSpec((None, *tensor.shape[1:]), tf.float32, name=name)
-        for name, tensor in zip(INPUTS, model.inputs, strict=True)
-    ]
+    inputs = signature(model)
 
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=inputs)  # type: ignore[untyped-decorator]
     def network(steps: Tensor, statics: Tensor) -> Tensor:
         return {OUTPUT: model([steps, statics], training=False)}
 
-    proto, _ = tf2onnx.convert.from_function(network, input_signature=signature, opset=17)
+    proto, _ = tf2onnx.convert.from_function(network, input_signature=inputs, opset=17)
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

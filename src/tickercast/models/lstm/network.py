@@ -10,11 +10,13 @@ stays close to the baseline. The median is the training drift: the network does 
 docs/reading-intervals.md).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers, ops
 from numpy.typing import NDArray
 
@@ -31,35 +33,89 @@ INPUTS = ("steps", "statics")
 """The names of the network's inputs, in order."""
 
 
-def network(training: Examples, recipe: Recipe) -> keras.Model:
-    """Build the untrained network: (steps, statics) to z, `(n, HORIZON, quantiles)`, and s, `(n, HORIZON)`.
+@dataclass(frozen=True)
+class Constants:
+    """What a network knows of its training examples before it learns: constants in its arithmetic.
 
-    Standardisation and training quantiles are constants in its arithmetic: layers that hold them would be exported
-    to ONNX as further inputs.
+    Layers that hold them would be exported to ONNX as further inputs.
+
+    Attributes:
+        steps: `(2, features)`, the means of the inputs and the factors that scale them.
+        statics: `(2, statics)`, the same.
+        below: `(HORIZON, quantiles)`, the training quantiles less their median; zero above it.
+        above: the same above the median; zero below it.
+        median: `(HORIZON, 1)`.
     """
-    c = np.quantile(training.returns, QUANTILES, axis=0).T.astype(np.float32)
-    median = c[:, QUANTILES.index(0.5), None]
-    below, above = np.minimum(c - median, 0), np.maximum(c - median, 0)
 
-    steps = keras.Input((features.WINDOW, len(features.STEP_FEATURES)), name="steps")
-    statics = keras.Input((len(features.STATIC_FEATURES),), name="statics")
-    x = _standardised(steps, training.steps.reshape(-1, training.steps.shape[-1]))
-    recurrent = layers.LSTM(recipe.units)(x)
-    skip = layers.Flatten()(layers.Cropping1D((features.WINDOW - 1, 0))(x))
-    joined = layers.Concatenate()([recurrent, skip, _standardised(statics, training.statics)])
+    steps: Floats32
+    statics: Floats32
+    below: Floats32
+    above: Floats32
+    median: Floats32
+
+    @classmethod
+    def of(cls, training: Examples) -> "Constants":
+        """Take them from the examples."""
+        c = np.quantile(training.returns, QUANTILES, axis=0).T.astype(np.float32)
+        median = c[:, QUANTILES.index(0.5), None]
+        return cls(
+            _moments(training.steps.reshape(-1, training.steps.shape[-1])),
+            _moments(training.statics),
+            np.minimum(c - median, 0),
+            np.maximum(c - median, 0),
+            median,
+        )
+
+    @property
+    def untrained(self) -> Floats32:
+        """The answer of a network that has learned nothing: `(HORIZON, quantiles)`."""
+        return self.below + self.above + self.median
+
+
+def _moments(seen: Floats32) -> Floats32:
+    mean, deviation = seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64)
+    return np.stack([mean, 1 / np.maximum(deviation, 0.05)]).astype(np.float32)
+
+
+def core(recipe: Recipe) -> keras.Model:
+    """Build the part that learns: standardised (steps, statics) to s, k below and k above, each `(n, HORIZON)`."""
+    steps, statics = _inputs()
+    recurrent = layers.LSTM(recipe.units)(steps)
+    skip = layers.Flatten()(layers.Cropping1D((features.WINDOW - 1, 0))(steps))
+    joined = layers.Concatenate()([recurrent, skip, statics])
     hidden = layers.Dense(recipe.hidden, "silu")(layers.Dropout(recipe.dropout)(joined))
     s = _bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.stretch)
     down = _bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.skew)
     up = _bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.skew)
+    return keras.Model([steps, statics], [s, down, up])
+
+
+def network(learned: keras.Model, constants: Constants) -> keras.Model:
+    """Build the network around its core: (steps, statics) to z, `(n, HORIZON, quantiles)`."""
+    steps, statics = _inputs()
+    s, down, up = learned([standardised(steps, constants.steps), standardised(statics, constants.statics)])
+    z = stretched(s, down, up, constants.below, constants.above, constants.median)
+    return keras.Model([steps, statics], layers.Identity(name="z")(z))
+
+
+def _inputs() -> tuple[Tensor, Tensor]:
+    return (
+        keras.Input((features.WINDOW, len(features.STEP_FEATURES)), name="steps"),
+        keras.Input((len(features.STATIC_FEATURES),), name="statics"),
+    )
+
+
+def standardised(values: Tensor, moments: Floats32) -> Tensor:
+    """Take off the mean and scale; values `(…, features)`, moments `(2, features)`."""
+    mean, factor = moments
+    return (values - mean) * factor
+
+
+def stretched(s: Tensor, down: Tensor, up: Tensor, below: Tensor, above: Tensor, median: Tensor) -> Tensor:
+    """Stretch the training quantiles by a core's answer: z, `(n, HORIZON, quantiles)`; see `Constants`."""
     lower = ops.expand_dims(ops.exp(s + down), -1) * below
     upper = ops.expand_dims(ops.exp(s + up), -1) * above
-    z = layers.Identity(name="z")(lower + upper + median)
-    return keras.Model([steps, statics], [z, layers.Identity(name="s")(s)])
-
-
-def _standardised(values: Tensor, seen: Floats32) -> Tensor:
-    mean, deviation = seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64)
-    return (values - mean.astype(np.float32)) * (1 / np.maximum(deviation, 0.05)).astype(np.float32)
+    return lower + upper + median
 
 
 def _bounded(values: Tensor, bound: float) -> Tensor:
@@ -83,3 +139,21 @@ def ensemble(models: Sequence[keras.Model]) -> keras.Model:
     inputs = [keras.Input(tensor.shape[1:], name=name) for name, tensor in zip(INPUTS, models[0].inputs, strict=True)]
     answers = [model(inputs) for model in models]
     return keras.Model(inputs, layers.Average()(answers) if len(answers) > 1 else answers[0])
+
+
+def signature(model: keras.Model) -> list[tf.TensorSpec]:
+    """The specifications of the network's inputs, of any number of rows."""
+    return [
+        tf.TensorSpec((None, *tensor.shape[1:]), tf.float32, name=name)
+        for name, tensor in zip(INPUTS, model.inputs, strict=True)
+    ]
+
+
+def compiled(model: keras.Model) -> Callable[[Floats32, Floats32], Tensor]:
+    """The network as a function of (steps, statics), in one graph for every number of rows."""
+
+    @tf.function(input_signature=signature(model))  # type: ignore[untyped-decorator]
+    def answer(steps: Tensor, statics: Tensor) -> Tensor:
+        return model([steps, statics], training=False)
+
+    return answer  # type: ignore[no-any-return]

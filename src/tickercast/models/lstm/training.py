@@ -4,12 +4,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from tickercast.domain import features
 from tickercast.domain.bars import Bars
@@ -22,7 +19,6 @@ from tickercast.errors import TooFewSessions
 from tickercast.models.lstm.calibration import (
     Fold,
     Table,
-    answer,
     calibrated,
     example_losses,
     scaled_pinball,
@@ -31,9 +27,8 @@ from tickercast.models.lstm.calibration import (
 from tickercast.models.lstm.calibration import calibration as calibrate
 from tickercast.models.lstm.examples import NEEDED, Examples, examples, split
 from tickercast.models.lstm.export import Trained
-from tickercast.models.lstm.network import ensemble, network, quantile_loss, volatility_loss
-
-Floats32 = NDArray[np.float32]
+from tickercast.models.lstm.network import Constants, ensemble, network
+from tickercast.models.lstm.trainer import Pass, Trainer
 
 
 @dataclass(frozen=True)
@@ -79,8 +74,8 @@ class TrainingSet:
         """
         tf.get_logger().setLevel("ERROR")
         tf.config.experimental.enable_op_determinism()
-        sampled = self.sampled(recipe)
-        return [train_one(sampled, fold, seed, recipe, on_epoch) for fold, seed in enumerate(seeds)]
+        sampled, trainer = self.sampled(recipe), Trainer(recipe)
+        return [train_one(trainer, sampled, fold, seed, on_epoch) for fold, seed in enumerate(seeds)]
 
     def validation_loss(self, recipe: Recipe, seeds: Sequence[int], on_epoch: Callable[[Epoch], None]) -> float:
         """Train with a recipe and return the scaled pinball loss on the validation blocks, as `fit` reports it.
@@ -189,51 +184,32 @@ def _by_class(series: Sequence[Bars]) -> tuple[Sequence[Bars], Mapping[str, Sequ
     return (training_bars, groups) if training_bars else (series, {})
 
 
-def train_one(examples: Examples, fold: int, seed: int, recipe: Recipe, on_epoch: Callable[[Epoch], None]) -> Fold:
+def train_one(trainer: Trainer, examples: Examples, fold: int, seed: int, on_epoch: Callable[[Epoch], None]) -> Fold:
     """Train one network on all blocks of sessions but the fold's, and keep its best epoch on those."""
+    recipe = trainer.recipe
     rows, held = split(examples.day, fold, recipe)
     training, validation = examples[rows], examples[held]
-    keras.utils.set_random_seed(seed)
-    model = network(training, recipe)
-    answers = keras.Model(model.inputs, model.outputs[0], name=f"fold_{fold}")
-    untrained = answer(answers, validation[np.arange(len(validation)) < 1])[0]
-    steps = recipe.epochs * -(-len(training) // recipe.batch)
-    model.compile(
-        keras.optimizers.AdamW(
-            keras.optimizers.schedules.CosineDecay(recipe.rate, steps), weight_decay=recipe.decay, clipnorm=1.0
-        ),
-        loss=[quantile_loss, volatility_loss],
-        loss_weights=[1.0, recipe.volatility_weight],
-    )
-    centre = training.volatility.mean(axis=0)
-    initial, best = float(example_losses(untrained[None], validation).mean()), math.inf
-
-    def report(number: int, losses: Mapping[str, float]) -> None:
-        nonlocal best
-        best = min(best, losses["val_z_loss"])
-        on_epoch(Epoch(fold, seed, (number + 1) / recipe.epochs, best / initial, dict(losses)))
-
-    inputs, targets, weights = _arrays(training, centre)
-    fitted = model.fit(
-        inputs,
-        targets,
-        sample_weight=weights,
-        batch_size=recipe.batch,
-        epochs=recipe.epochs,
-        validation_data=_arrays(validation, centre),
-        callbacks=[
-            keras.callbacks.EarlyStopping(
-                "val_z_loss", mode="min", patience=recipe.patience, restore_best_weights=True
-            ),
-            keras.callbacks.LambdaCallback(on_epoch_end=report),
-        ],
-        verbose=0,
-    )
-    return Fold(answers, answer(answers, validation), untrained, validation, fitted.history)
-
-
-def _arrays(sample: Examples, centre: Floats32) -> tuple[Any, Any, Any]:
-    return [sample.steps, sample.statics], [sample.returns, sample.volatility - centre], [sample.weight, sample.weight]
+    constants = Constants.of(training)
+    untrained = constants.untrained.astype(np.float64)
+    initial = float(example_losses(untrained[None], validation).mean())
+    best: Pass | None = None
+    lowest, waited = math.inf, 0
+    curves: dict[str, list[float]] = {}
+    learned = trainer.start(seed)
+    for number, done in enumerate(trainer.passes(training, validation, constants)):
+        loss = done.losses["val_z_loss"]
+        waited += 1
+        if best is None or loss < lowest:
+            best, waited = done, 0
+        lowest = min(lowest, loss)
+        for name, value in done.losses.items():
+            curves.setdefault(name, []).append(value)
+        on_epoch(Epoch(fold, seed, (number + 1) / recipe.epochs, lowest / initial, done.losses))
+        if waited >= recipe.patience:
+            break
+    assert best
+    learned.set_weights(best.weights)
+    return Fold(network(learned, constants), best.z.astype(np.float64), untrained, validation, curves)
 
 
 _NAMED = 100  # symbols listed on a card
