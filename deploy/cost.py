@@ -74,7 +74,7 @@ def usage(symbols: int, memory_mib: int, figures: Mapping[str, Figure]) -> dict[
         "writes": files,
         "reads": files * 4,
         "tables": symbols * values["bytes_a_symbol_day"] * 365 / _GIB,
-        "queries": (values["refresh_gb"] * values["refreshes_a_day"] * _DAYS + 0.02 * files) * _GB / 2**40,
+        "queries": (values["refresh_gb"] * values["refreshes_a_day"] * _DAYS + 0.1 * files) * _GB / 2**40,
         "messages": files * 2 * 2048 / 2**40,
         "logs": symbols * values["log_kb_a_symbol"] * 1e3 * _DAYS / _GIB,
         "images": values["image_gb"],

@@ -35,9 +35,10 @@ The flows need `make setup-dev`; see [the daily flow](daily.md) and [vintages](v
 """
 _VIEWS = """# Views and tables
 
-Events only append to the tables; people, dashboards and queries read the views. Each view is one file in `sql/views`,
-in BigQuery's dialect, and gives the same rows on BigQuery and DuckDB. `tickercast sql show NAME` prints a statement.
-This page is generated from `sql/` by `make docs`.
+Events only append to the tables: bars that are new or differ, forecasts, scores as closes come true, and a line in the
+ledger. People, dashboards and queries read the views. Each view is one file in `sql/views`, in BigQuery's dialect, and
+gives the same rows on BigQuery and DuckDB. `tickercast sql show NAME` prints a statement. This page is generated from
+`sql/` by `make docs`.
 """
 
 
@@ -147,12 +148,16 @@ def views() -> str:
     parts += ["## Tables\n"]
     for found in by_name(stored):
         rows = [
-            (f"`{column.name}`", column.kind, "" if column.required else "yes", _tidy(column.description))
+            (f"`{column.name}`", _column_type(column.kind), "" if column.required else "yes", _tidy(column.description))
             for column in columns(found)
         ]
         titles = ("column", "type", "nullable", "description")
         parts += [f"### {found.name}\n", f"{_tidy(_about(found))}.\n", table(titles, rows), ""]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _column_type(kind: str) -> str:
+    return f"`{kind}`" if "<" in kind else kind  # which would be taken for HTML
 
 
 def by_name(objects: Iterable[SqlObject]) -> list[SqlObject]:

@@ -1,14 +1,14 @@
 -- Drop forecasts that a newer file with the same cutoff has replaced.
 DELETE FROM forecasts
 WHERE CONCAT(
-  symbol, ' ', CAST(cutoff AS STRING), ' ', role, ' ', model_name, ' ', object, '#', CAST(generation AS STRING)
+  symbol, ' ', frequency, ' ', CAST(cutoff AS STRING), ' ', role, ' ', model_name, ' ', object, '#', generation
 ) IN (
   SELECT CONCAT(
-    symbol, ' ', CAST(cutoff AS STRING), ' ', role, ' ', model_name, ' ', object, '#', CAST(generation AS STRING)
+    symbol, ' ', frequency, ' ', CAST(cutoff AS STRING), ' ', role, ' ', model_name, ' ', object, '#', generation
   )
   FROM forecasts
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY symbol, role, model_name, cutoff, step, simulated
-    ORDER BY origin = 'backfill', generation DESC, created_at DESC, object
+    PARTITION BY symbol, frequency, role, model_name, cutoff, step, simulated
+    ORDER BY origin = 'backfill', written_at DESC, generation DESC, created_at DESC, object
   ) > 1
 )

@@ -1,2 +1,2 @@
 -- The newest rows of the ledger.
-SELECT * FROM ingestions ORDER BY received_at DESC, object, generation DESC, symbol LIMIT @rows
+SELECT * FROM ingestions ORDER BY received_at DESC, object, written_at DESC, generation DESC, symbol LIMIT @rows

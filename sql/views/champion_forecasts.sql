@@ -5,5 +5,6 @@ SELECT * EXCEPT (role)
 FROM forecast_history
 WHERE role = 'champion'
 QUALIFY RANK() OVER (
-  PARTITION BY symbol, cutoff, simulated ORDER BY origin = 'backfill', generation DESC, model_name
+  PARTITION BY symbol, frequency, cutoff, simulated
+  ORDER BY origin = 'backfill', written_at DESC, generation DESC, model_name
 ) = 1

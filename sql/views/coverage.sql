@@ -1,15 +1,21 @@
 -- The coverage of the intervals by model and month of the target: by symbol, and with `symbol` NULL over all of them.
 -- Forecasts of simulated bars do not count, nor do dates that the model has seen in training.
 CREATE OR REPLACE VIEW coverage AS
+-- Not a flag that says which: so that a query for one symbol reads no other one's rows.
+WITH with_all_symbols AS (
+  SELECT * FROM skill_blocks
+  UNION ALL
+  SELECT * REPLACE (CAST(NULL AS STRING) AS symbol) FROM skill_blocks
+)
 SELECT
   model_name,
   role,
-  IF(by_symbol, symbol, NULL) AS symbol,
-  CAST(DATE_TRUNC(target_date, MONTH) AS DATE) AS month,
-  COUNT(*) AS n,
-  COUNTIF(inside_80) / COUNT(*) AS coverage_80,
-  COUNTIF(inside_95) / COUNT(*) AS coverage_95
-FROM forecast_scores
-CROSS JOIN UNNEST([FALSE, TRUE]) AS by_symbol
-WHERE NOT simulated AND NOT model_has_seen
-GROUP BY 1, 2, 3, 4
+  symbol,
+  frequency,
+  month,
+  CAST(SUM(n) AS INT64) AS n,
+  SUM(inside_80) / SUM(n) AS coverage_80,
+  SUM(inside_95) / SUM(n) AS coverage_95
+FROM with_all_symbols
+GROUP BY model_name, role, symbol, frequency, month
+HAVING SUM(with_all_symbols.n) > 0

@@ -1,12 +1,12 @@
--- Every forecast, one row a symbol, role, model, cutoff and step. Of several with the same cutoff the newest counts, and a
--- backfill only if there is no other: hindsight replaces nothing. Forecasts of simulated bars are kept apart.
+-- Every forecast, one row a symbol, role, model, cutoff and step. Of several with the same cutoff the newest file's counts,
+-- and a backfill only if there is no other: hindsight replaces nothing. Forecasts of simulated bars are kept apart.
 CREATE OR REPLACE VIEW forecast_history AS
 SELECT
-  symbol, cutoff, step, target_date, last_close,
+  symbol, frequency, cutoff, cutoff_at, step, target_date, target_at, last_close,
   close_median, close_lo_80, close_hi_80, close_lo_95, close_hi_95,
-  model_name, model_version, role, origin, simulated, model_has_seen, object, generation, created_at
+  model_name, model_version, role, origin, simulated, model_has_seen, object, generation, written_at, created_at
 FROM forecasts
 QUALIFY ROW_NUMBER() OVER (
-  PARTITION BY symbol, role, model_name, cutoff, step, simulated
-  ORDER BY origin = 'backfill', generation DESC, created_at DESC, object
+  PARTITION BY symbol, frequency, role, model_name, cutoff, step, simulated
+  ORDER BY origin = 'backfill', written_at DESC, generation DESC, created_at DESC, object
 ) = 1

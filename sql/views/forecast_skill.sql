@@ -10,20 +10,20 @@
 CREATE OR REPLACE VIEW forecast_skill AS
 WITH blocks AS (
   SELECT
-    model_name, role, symbol, step,
-    CAST(FLOOR(DATE_DIFF(cutoff, DATE '1970-01-01', DAY) / 28) AS INT64) AS block,
-    COUNT(*) AS n,
-    COUNTIF(backfilled) AS backfilled,
-    COUNTIF(inside_80) AS inside_80,
-    COUNTIF(inside_95) AS inside_95,
-    COUNTIF(direction_right) AS direction_right,
-    SUM(loss / scale) AS loss,
-    SUM(walk_loss / scale) AS walk_loss,
-    SUM(absolute_error / last_close / scale) AS error,
-    SUM(walk_error / last_close / scale) AS walk_error
-  FROM forecast_scores
-  WHERE model_name != 'random-walk' AND scale > 0 AND NOT simulated AND NOT model_has_seen
-  GROUP BY model_name, role, symbol, step, block
+    model_name, role, symbol, frequency, step, block,
+    SUM(n) AS n,
+    SUM(backfilled) AS backfilled,
+    SUM(inside_80) AS inside_80,
+    SUM(inside_95) AS inside_95,
+    SUM(direction_right) AS direction_right,
+    SUM(loss) AS loss,
+    SUM(walk_loss) AS walk_loss,
+    SUM(error) AS error,
+    SUM(walk_error) AS walk_error
+  FROM skill_blocks
+  WHERE model_name != 'random-walk' AND has_scale
+  GROUP BY model_name, role, symbol, frequency, step, block
+  HAVING SUM(skill_blocks.n) > 0
 ),
 -- Not a flag that says which: so that a query for one symbol reads no other one's rows.
 with_all_symbols AS (
@@ -36,6 +36,7 @@ scoped AS (
     model_name,
     role,
     symbol,
+    frequency,
     IF(by_step, step, NULL) AS step,
     block,
     SUM(n) AS n,
@@ -49,25 +50,25 @@ scoped AS (
     SUM(walk_error) AS walk_error
   FROM with_all_symbols
   CROSS JOIN UNNEST([FALSE, TRUE]) AS by_step
-  GROUP BY 1, 2, 3, 4, 5
+  GROUP BY 1, 2, 3, 4, 5, 6
 ),
 residuals AS (
   SELECT
     *,
     loss - walk_loss * SAFE_DIVIDE(SUM(loss) OVER scope, SUM(walk_loss) OVER scope) AS residual
   FROM scoped
-  WINDOW scope AS (PARTITION BY model_name, role, symbol, step)
+  WINDOW scope AS (PARTITION BY model_name, role, symbol, frequency, step)
 ),
 paired AS (
   SELECT
     *,
     IF(LAG(block) OVER scope = block - 1, LAG(residual) OVER scope, 0) AS residual_before
   FROM residuals
-  WINDOW scope AS (PARTITION BY model_name, role, symbol, step ORDER BY block)
+  WINDOW scope AS (PARTITION BY model_name, role, symbol, frequency, step ORDER BY block)
 ),
 measured AS (
   SELECT
-    model_name, role, symbol, step,
+    model_name, role, symbol, frequency, step,
     COUNT(*) AS blocks,
     CAST(SUM(n) AS INT64) AS n,
     CAST(SUM(backfilled) AS INT64) AS n_backfilled,
@@ -81,7 +82,7 @@ measured AS (
       SUM(walk_loss)
     ) AS error_of_ratio
   FROM paired
-  GROUP BY model_name, role, symbol, step
+  GROUP BY model_name, role, symbol, frequency, step
 ),
 judged AS (
   SELECT
@@ -94,7 +95,7 @@ judged AS (
   FROM measured
 )
 SELECT
-  model_name, role, symbol, step, n, n_backfilled, blocks, pinball_ratio,
+  model_name, role, symbol, frequency, step, n, n_backfilled, blocks, pinball_ratio,
   pinball_ratio - reach AS pinball_ratio_lo,
   pinball_ratio + reach AS pinball_ratio_hi,
   mae_ratio, coverage_80, coverage_95, direction,

@@ -9,23 +9,23 @@ CREATE OR REPLACE VIEW indicators AS
 WITH gaps AS (
   SELECT
     *,
-    IF(DATE_DIFF(session_date, LAG(session_date) OVER (PARTITION BY symbol ORDER BY session_date), DAY) > 31, 1, 0)
+    IF(DATE_DIFF(session_date, LAG(session_date) OVER (PARTITION BY symbol, frequency ORDER BY session_date), DAY) > 31, 1, 0)
       AS gap
   FROM latest_prices
 ),
 stretches AS (
-  SELECT *, SUM(gap) OVER (PARTITION BY symbol ORDER BY session_date) AS stretch FROM gaps
+  SELECT *, SUM(gap) OVER (PARTITION BY symbol, frequency ORDER BY session_date) AS stretch FROM gaps
 ),
 numbered AS (
   SELECT
-    symbol, stretch, session_date, open, high, low, close, volume, simulated,
+    symbol, frequency, stretch, session_date, open, high, low, close, volume, simulated,
     ROW_NUMBER() OVER history AS n,
     close - LAG(close) OVER history AS change,
     LN(close / LAG(close) OVER history) AS log_return,
     GREATEST(high, LAG(close) OVER history) - LEAST(low, LAG(close) OVER history) AS true_range,
     MAX(close) OVER history AS highest
   FROM stretches
-  WINDOW history AS (PARTITION BY symbol, stretch ORDER BY session_date)
+  WINDOW history AS (PARTITION BY symbol, frequency, stretch ORDER BY session_date)
 ),
 plain AS (
   SELECT
@@ -47,7 +47,7 @@ plain AS (
     CASE WHEN n < 15 THEN 0 WHEN n = 15 THEN AVG(true_range) OVER w14 ELSE true_range / 14 END AS v_range
   FROM numbered
   WINDOW
-    history AS (PARTITION BY symbol, stretch ORDER BY session_date),
+    history AS (PARTITION BY symbol, frequency, stretch ORDER BY session_date),
     w5 AS (history ROWS BETWEEN 4 PRECEDING AND CURRENT ROW),
     w12 AS (history ROWS BETWEEN 11 PRECEDING AND CURRENT ROW),
     w14 AS (history ROWS BETWEEN 13 PRECEDING AND CURRENT ROW),
@@ -65,7 +65,7 @@ summed AS (
     POW(13 / 14, place) * SUM(v_loss * POW(14 / 13, place)) OVER so_far AS s_loss,
     POW(13 / 14, place) * SUM(v_range * POW(14 / 13, place)) OVER so_far AS s_range
   FROM plain
-  WINDOW so_far AS (PARTITION BY symbol, stretch, block ORDER BY session_date ROWS UNBOUNDED PRECEDING)
+  WINDOW so_far AS (PARTITION BY symbol, frequency, stretch, block ORDER BY session_date ROWS UNBOUNDED PRECEDING)
 ),
 carried AS (
   SELECT
@@ -76,18 +76,18 @@ carried AS (
     s_loss + POW(13 / 14, place + 1) * COALESCE(SUM(IF(place = 499, s_loss, NULL)) OVER block_before, 0) AS loss,
     s_range + POW(13 / 14, place + 1) * COALESCE(SUM(IF(place = 499, s_range, NULL)) OVER block_before, 0) AS range_mean
   FROM summed
-  WINDOW block_before AS (PARTITION BY symbol, stretch ORDER BY block RANGE BETWEEN 1 PRECEDING AND 1 PRECEDING)
+  WINDOW block_before AS (PARTITION BY symbol, frequency, stretch ORDER BY block RANGE BETWEEN 1 PRECEDING AND 1 PRECEDING)
 ),
 signalled AS (
   SELECT
     *,
     POW(8 / 10, place) * SUM(
       CASE WHEN n < 34 THEN 0 WHEN n = 34 THEN first_macd ELSE (e12 - e26) * 2 / 10 END * POW(10 / 8, place)
-    ) OVER (PARTITION BY symbol, stretch, block ORDER BY session_date ROWS UNBOUNDED PRECEDING) AS s9
+    ) OVER (PARTITION BY symbol, frequency, stretch, block ORDER BY session_date ROWS UNBOUNDED PRECEDING) AS s9
   FROM (
     SELECT
       *,
-      AVG(e12 - e26) OVER (PARTITION BY symbol, stretch ORDER BY session_date ROWS BETWEEN 8 PRECEDING AND CURRENT ROW)
+      AVG(e12 - e26) OVER (PARTITION BY symbol, frequency, stretch ORDER BY session_date ROWS BETWEEN 8 PRECEDING AND CURRENT ROW)
         AS first_macd
     FROM carried
   )
@@ -99,10 +99,10 @@ finished AS (
     IF(n >= 34, s9 + POW(8 / 10, place + 1) * COALESCE(SUM(IF(place = 499, s9, NULL)) OVER block_before, 0), NULL)
       AS macd_signal
   FROM signalled
-  WINDOW block_before AS (PARTITION BY symbol, stretch ORDER BY block RANGE BETWEEN 1 PRECEDING AND 1 PRECEDING)
+  WINDOW block_before AS (PARTITION BY symbol, frequency, stretch ORDER BY block RANGE BETWEEN 1 PRECEDING AND 1 PRECEDING)
 )
 SELECT
-  symbol, session_date, open, high, low, close, volume, sma_5, sma_15, sma_20, sma_50,
+  symbol, frequency, session_date, open, high, low, close, volume, sma_5, sma_15, sma_20, sma_50,
   IF(n >= 12, e12, NULL) AS ema_12,
   IF(n >= 26, e26, NULL) AS ema_26,
   macd,

@@ -10,11 +10,12 @@ WITH ranked AS (
 )
 SELECT
   day,
-  COUNT(DISTINCT CONCAT(object, '#', CAST(generation AS STRING))) AS files,
+  COUNT(DISTINCT CONCAT(object, '#', generation)) AS files,
   CAST(COUNTIF(status = 'forecast') AS INT64) AS forecast,
   CAST(COUNTIF(status = 'rejected') AS INT64) AS rejected,
   CAST(COUNTIF(status = 'superseded') AS INT64) AS superseded,
   CAST(SUM(`rows`) AS INT64) AS bars,
+  CAST(SUM(rows_new) AS INT64) AS bars_new,
   MIN(IF(place >= 0.5 * n, duration_ms, NULL)) AS duration_ms_p50,
   MIN(IF(place >= 0.95 * n, duration_ms, NULL)) AS duration_ms_p95,
   MAX(duration_ms) AS duration_ms_max,

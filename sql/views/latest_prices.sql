@@ -1,17 +1,16 @@
--- One row a symbol and session: the newest bar, one from a backfill only if there is no other. Simulated bars are left
--- out if the symbol has real ones.
+-- One row a symbol and session: the bar of the newest file, one from a backfill only if there is no other. Simulated bars
+-- are left out if the symbol has real ones.
 CREATE OR REPLACE VIEW latest_prices AS
-WITH marked AS (
-  SELECT price.*, COALESCE(ledger.origin = 'backfill', FALSE) AS is_backfill
-  FROM prices AS price
-  LEFT JOIN ingestions AS ledger
-    ON price.object = ledger.object AND price.generation = ledger.generation AND price.symbol = ledger.symbol
+WITH known AS (
+  SELECT symbol, frequency, LOGICAL_AND(simulated) AS simulated FROM spans GROUP BY symbol, frequency
 )
 SELECT
-  symbol, session_date, open, high, low, close, adj_close, volume, object, generation, ingested_at, simulated
-FROM marked
-QUALIFY simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol)
-  AND ROW_NUMBER() OVER (
-    PARTITION BY symbol, session_date, simulated
-    ORDER BY is_backfill, generation DESC, ingested_at DESC, object
-  ) = 1
+  price.symbol, price.frequency, session_date, closed_at, open, high, low, close, adj_close, volume,
+  object, generation, written_at, ingested_at, price.simulated
+FROM prices AS price
+INNER JOIN known
+  ON price.symbol = known.symbol AND price.frequency = known.frequency AND price.simulated = known.simulated
+QUALIFY ROW_NUMBER() OVER (
+  PARTITION BY price.symbol, price.frequency, session_date
+  ORDER BY object LIKE '%/backfill-%', written_at DESC, generation DESC, object
+) = 1

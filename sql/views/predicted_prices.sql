@@ -4,20 +4,22 @@ CREATE OR REPLACE VIEW predicted_prices AS
 WITH champion AS (
   SELECT *
   FROM champion_forecasts
-  QUALIFY simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol)
-    AND cutoff = MAX(cutoff) OVER (PARTITION BY symbol, simulated)
+  QUALIFY simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol, frequency)
+    AND cutoff = MAX(cutoff) OVER (PARTITION BY symbol, frequency, simulated)
 ),
 origin AS (
-  SELECT DISTINCT symbol, cutoff, model_name, model_version FROM champion
+  SELECT DISTINCT symbol, frequency, cutoff, model_name, model_version FROM champion
 ),
 history AS (
   SELECT indicator.*, origin.cutoff, origin.model_name, origin.model_version
   FROM indicators AS indicator
-  INNER JOIN origin ON indicator.symbol = origin.symbol AND indicator.session_date <= origin.cutoff
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY indicator.symbol ORDER BY indicator.session_date DESC) <= 90
+  INNER JOIN origin ON indicator.symbol = origin.symbol AND indicator.frequency = origin.frequency
+      AND indicator.session_date <= origin.cutoff
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY indicator.symbol, indicator.frequency ORDER BY indicator.session_date DESC) <= 90
 )
 SELECT
   symbol,
+  frequency,
   session_date AS date,
   FALSE AS is_forecast,
   open, high, low, close, volume,
@@ -33,6 +35,7 @@ FROM history
 UNION ALL
 SELECT
   symbol,
+  frequency,
   target_date AS date,
   TRUE AS is_forecast,
   CAST(NULL AS FLOAT64) AS open,

@@ -47,6 +47,14 @@ class ObjectFinalized:
     written_at: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Between:
+    """A range of values, both ends included; None is no end."""
+
+    first: Any
+    last: Any
+
+
 class ObjectStore(Protocol):
     """A bucket: named objects, each write a new generation."""
 
@@ -87,6 +95,15 @@ class ObjectStore(Protocol):
 
     def generation(self, name: str) -> int:
         """The live generation of an object, 0 where it does not exist."""
+
+    def written_at(self, name: str, *, generation: int) -> datetime:
+        """When a generation of an object was written, by the store's own clock.
+
+        Raises:
+            ObjectNotFound: there is no such generation any more.
+            UsageError: the name leaves the bucket, or the bucket refuses us.
+            StoreUnavailable: try again.
+        """
 
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""
@@ -145,16 +162,38 @@ class Warehouse(Protocol):
             WarehouseUnavailable: try again, with the same key.
         """
 
-    def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Read the rows of a table or view.
-
-        Args:
-            name: the table or view.
-            where: the value wanted, or a list of values, by column.
+    def session(self) -> AbstractContextManager[None]:
+        """Make several calls of one thread cheaper; an engine that only one process can use is kept meanwhile.
 
         Raises:
             WarehouseUnavailable: try again.
         """
+
+    def append_together(self, rows: Mapping[str, pa.Table | pd.DataFrame], *, key: str) -> None:
+        """Append rows to several tables, each as `append` with the key `{table}/{key}`; at once where that is possible.
+
+        Raises:
+            SchemaMismatch, WarehouseUnavailable: as `append`.
+        """
+
+    def read(
+        self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Read the rows of a table or view.
+
+        Args:
+            name: the table or view.
+            where: the value wanted, a list of values, or a range of them, by column.
+            columns: those wanted; None: all.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+
+    def read_arrow(
+        self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The same as an Arrow table, which takes a fraction of the time."""
 
     def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Answer a query in BigQuery's dialect, over tables and views by their plain names.
@@ -175,10 +214,13 @@ class Warehouse(Protocol):
             WarehouseUnavailable: try again.
         """
 
-    def compact(self) -> dict[str, int]:
-        """Drop the rows that newer files have replaced, which changes no view, and return how many, by table.
+    def compact(self, *, until: datetime | None = None) -> dict[str, int]:
+        """Drop the rows that count no more, which changes no view, and return how many, by table.
 
         Other processes may append meanwhile.
+
+        Args:
+            until: the time up to which files were written whose events have ended; None: a day ago.
 
         Raises:
             WarehouseUnavailable: try again.

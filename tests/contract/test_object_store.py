@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,28 @@ def test_a_generation_that_does_not_exist_cannot_be_read(store: ObjectStore) -> 
         store.read(NAME, generation=1)
 
 
+@pytest.mark.needs(GENERATIONS)
+def test_each_generation_has_the_time_of_its_writing(store: ObjectStore) -> None:
+    first, second = store.write(NAME, b"1"), store.write(NAME, b"2")
+    before, after = store.written_at(NAME, generation=first), store.written_at(NAME, generation=second)
+    assert before.utcoffset() == after.utcoffset() == timedelta()
+    assert before <= after
+    assert abs(datetime.now(UTC) - after) < timedelta(minutes=5)
+    assert store.written_at(NAME, generation=first) == before
+
+
+@pytest.mark.needs(GENERATIONS)
+def test_what_is_not_there_has_no_time_of_writing(store: ObjectStore) -> None:
+    with pytest.raises(ObjectNotFound):
+        store.written_at(NAME, generation=1)
+    generation = store.write(NAME, b"1")
+    with pytest.raises(ObjectNotFound):
+        store.written_at(NAME, generation=generation + 1)
+    store.delete(NAME, generation=generation)
+    with pytest.raises(ObjectNotFound):
+        store.written_at(NAME, generation=generation)
+
+
 @pytest.mark.needs(PRECONDITIONS)
 def test_a_write_with_the_wrong_precondition_changes_nothing(store: ObjectStore) -> None:
     generation = store.write(NAME, b"bars", if_generation=0)
@@ -196,6 +219,8 @@ def test_a_name_that_leaves_the_bucket_is_refused(store: ObjectStore, name: str)
         store.read(name)
     with pytest.raises(UsageError, match="not an object name"):
         store.copy(NAME, name, generation=generation)
+    with pytest.raises(UsageError, match="not an object name"):
+        store.written_at(name, generation=generation)
     assert store.names("") == [NAME]
 
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +19,16 @@ import pyarrow as pa
 import pytest
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
-from tests.support.warehouse_rows import AT, append, price
+from tests.support.warehouse_rows import AT, append, digest, forecast, ingestion, price, score, span
 
 from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.errors import Permanent, SchemaMismatch, UsageError, WarehouseUnavailable
-from tickercast.ports import Warehouse
+from tickercast.ports import Between, Warehouse
 
-
-def forecast(
-    symbol: str = "MSFT", cutoff: int = 21, step: int = 1, generation: int = 1, model_name: str = "lstm", **more: Any
-) -> dict[str, Any]:
-    closes = ("close_lo_95", "close_lo_80", "close_median", "close_hi_80", "close_hi_95")
-    return {
-        "symbol": symbol,
-        "cutoff": date(2023, 7, cutoff),
-        "step": step,
-        "target_date": date(2023, 7, cutoff + step),
-        "last_close": 100.0,
-        **dict(zip(closes, (90.0, 95.0, 100.0, 105.0, 110.0), strict=True)),
-        "model_name": model_name,
-        "model_version": "1",
-        "role": "baseline" if model_name == "random-walk" else "champion",
-        "origin": "live",
-        "simulated": False,
-        "model_has_seen": False,
-        "object": f"ohlc/2023-07-22/{symbol}.csv",
-        "generation": generation,
-        "created_at": AT,
-    } | more
+FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_edition"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=["duckdb", "bigquery", "bigquery on Google Cloud"])
@@ -217,14 +197,27 @@ def test_any_text_is_a_key(warehouse: Warehouse) -> None:
 
 def test_types_come_back_as_they_went_in(warehouse: Warehouse) -> None:
     first = price(volume=np.nan, object="Ü 'x'\n\\", ingested_at=AT.replace(microsecond=123456))
-    append(warehouse, "prices", [first, price(day=20, close=0.1, generation=2**63 - 1)], "k")
+    append(warehouse, "prices", [first, price(day=20, close=0.1, generation="Ü-9")], "k")
     read = warehouse.read("prices").sort_values("session_date")
     assert list(read["session_date"].dt.date) == [date(2023, 7, 20), date(2023, 7, 21)]
-    assert list(read["generation"]) == [2**63 - 1, 1]
+    assert list(read["generation"]) == ["Ü-9", "1"]
     assert list(read["volume"].isna()) == [False, True]
     assert list(read["close"]) == [0.1, 343.77]
     assert list(read["object"])[1] == "Ü 'x'\n\\"
     assert list(read["ingested_at"]) == [AT, AT.replace(microsecond=123456)]
+    append(warehouse, "digests", [digest(), digest("META", digest=2**63 - 1)], "digests")
+    assert list(warehouse.read("digests").sort_values("symbol")["digest"]) == [2**63 - 1, -(2**63)]
+
+
+def test_lists_come_back_as_they_went_in_from_pandas_and_from_arrow(warehouse: Warehouse) -> None:
+    given = [[-0.1, 0.0, 1 / 3], [], None]
+    rows = [forecast(step=step, quantiles=values) for step, values in enumerate(given, start=1)]
+    append(warehouse, "forecasts", rows, "pandas")
+    more = pa.Table.from_pandas(pd.DataFrame(rows).assign(symbol="META"), preserve_index=False)
+    assert warehouse.append("forecasts", more, key="arrow")
+    for symbol in ("MSFT", "META"):
+        found = warehouse.read("forecasts", {"symbol": symbol}).sort_values("step")["quantiles"]
+        assert [list(one) if isinstance(one, np.ndarray) else [] for one in found] == [values or [] for values in given]
 
 
 @pytest.mark.parametrize("rows", [0, 1])
@@ -233,19 +226,19 @@ def test_every_engine_gives_the_same_dtypes_even_where_nothing_is_found(warehous
     found = warehouse.read("forecasts", {"symbol": "MSFT" if rows else "META"})
     assert len(found) == rows
     assert found.dtypes.astype(str).replace("object", "str").to_dict() == {
-        **dict.fromkeys(("symbol", "model_name", "model_version", "role", "origin", "object"), "str"),
+        **dict.fromkeys(("symbol", "frequency", "model_name", "model_version", "role", "origin", "object"), "str"),
+        **dict.fromkeys(("generation", "quantiles"), "str"),
         **dict.fromkeys(("cutoff", "target_date"), "datetime64[us]"),
-        **dict.fromkeys(("step", "generation"), "int64"),
+        "step": "int64",
         **dict.fromkeys(("last_close", "close_median", "close_lo_80", "close_hi_80", "close_lo_95"), "float64"),
         "close_hi_95": "float64",
         **dict.fromkeys(("simulated", "model_has_seen"), "bool"),
-        "created_at": "datetime64[us, UTC]",
+        **dict.fromkeys(("cutoff_at", "target_at", "written_at", "created_at"), "datetime64[us, UTC]"),
     }
 
 
 def test_what_is_missing_is_null(warehouse: Warehouse) -> None:
-    row = {"object": "o", "generation": 1, "status": "rejected", "reason": "why", "rows": 0, "received_at": AT}
-    assert append(warehouse, "ingestions", [row | {"duration_ms": 1.5, "cutoff": None}], "k")
+    assert append(warehouse, "ingestions", [ingestion(reason="why", cutoff=None)], "k")
     read = warehouse.read("ingestions")
     assert read[["symbol", "cutoff", "model_version", "event_id"]].isna().all(axis=None)
     assert read["cutoff"].dtype == "datetime64[us]"
@@ -257,7 +250,119 @@ def test_rows_are_read_by_value_and_by_list_of_values(warehouse: Warehouse) -> N
     assert len(warehouse.read("prices", {"symbol": ["MSFT", "META"], "session_date": date(2023, 7, 21)})) == 2
     assert len(warehouse.read("prices", {"symbol": "'; DROP TABLE prices; --"})) == 1
     assert warehouse.read("prices", {"symbol": []}).empty
-    assert len(warehouse.read("prices", {"generation": 1, "close": 343.77, "ingested_at": AT})) == 4
+    assert len(warehouse.read("prices", {"generation": "1", "close": 343.77, "ingested_at": AT})) == 4
+
+
+def test_rows_are_read_by_ranges_whose_ends_are_included_or_open(warehouse: Warehouse) -> None:
+    rows = [price(symbol, day=day, close=float(day)) for symbol in ("META", "MSFT") for day in (18, 19, 20, 21)]
+    append(warehouse, "prices", rows, "k")
+
+    def days(first: Any, last: Any, column: str = "session_date", **where: Any) -> list[int]:
+        found = warehouse.read("prices", {"symbol": "MSFT", column: Between(first, last), **where})
+        return sorted(found["session_date"].dt.day)
+
+    assert days(date(2023, 7, 19), date(2023, 7, 20)) == [19, 20]
+    assert days(date(2023, 7, 20), None) == [20, 21]
+    assert days(None, date(2023, 7, 18)) == [18]
+    assert days(None, None) == [18, 19, 20, 21]
+    assert days(date(2023, 7, 20), date(2023, 7, 19)) == []
+    assert days(19.5, 20.0, "close") == [20]
+    assert days(AT, None, "ingested_at", session_date=Between(date(2023, 7, 21), None)) == [21]
+    assert days(AT + timedelta(microseconds=1), None, "ingested_at") == []
+    between = {"symbol": Between("META", "META"), "session_date": [date(2023, 7, 18), date(2023, 7, 21)]}
+    assert sorted(warehouse.read("prices", between)["close"]) == [18.0, 21.0]
+
+
+def test_only_the_columns_that_are_wanted_are_read_in_their_order(views: Warehouse) -> None:
+    append(views, "spans", [span()], "spans")
+    append(views, "prices", [price(), price(day=20, close=1.0)], "k")
+    for name in ("prices", "latest_prices"):
+        found = views.read(name, {"session_date": Between(None, date(2023, 7, 20))}, ["close", "symbol"])
+        assert list(found.columns) == ["close", "symbol"]
+        assert found.to_dict("records") == [{"close": 1.0, "symbol": "MSFT"}]
+        assert list(views.read(name, {"symbol": "META"}, ["volume"]).columns) == ["volume"]
+    with pytest.raises(SchemaMismatch, match="colour"):
+        views.read("prices", columns=["colour"])
+
+
+def test_rows_of_several_tables_are_appended_together_and_each_once(warehouse: Warehouse) -> None:
+    rows = {"prices": pd.DataFrame([price(), price(day=20)]), "forecasts": pd.DataFrame([forecast()])}
+    assert append(warehouse, "forecasts", [forecast("META")], "forecasts/bucket/MSFT.csv#1")  # cut off after one table
+    for _ in range(2):
+        warehouse.append_together(rows, key="bucket/MSFT.csv#1")
+        assert len(warehouse.read("prices")) == 2
+        assert list(warehouse.read("forecasts")["symbol"]) == ["META"]
+    assert not append(warehouse, "prices", [price("MMM")], "prices/bucket/MSFT.csv#1")
+    warehouse.append_together(rows, key="bucket/MSFT.csv#2")
+    assert (len(warehouse.read("prices")), len(warehouse.read("forecasts"))) == (4, 2)
+
+
+def test_appending_nothing_together_leaves_the_keys_free(warehouse: Warehouse) -> None:
+    none = pd.DataFrame([forecast()]).iloc[:0]
+    warehouse.append_together({}, key="k")
+    warehouse.append_together({"forecasts": none, "prices": pa.Table.from_pylist([price()])}, key="k")
+    assert (len(warehouse.read("prices")), len(warehouse.read("forecasts"))) == (1, 0)
+    assert append(warehouse, "forecasts", [forecast()], "forecasts/k")
+
+
+def test_rows_of_several_tables_of_which_some_do_not_fit_are_complete_after_another_attempt(
+    warehouse: Warehouse,
+) -> None:
+    good = {"prices": pd.DataFrame([price()]), "forecasts": pd.DataFrame([forecast()])}
+    with pytest.raises(SchemaMismatch):
+        warehouse.append_together(good | {"forecasts": pd.DataFrame([forecast(symbol=None)])}, key="k")
+    assert warehouse.read("forecasts").empty
+    warehouse.append_together(good, key="k")
+    assert (len(warehouse.read("prices")), len(warehouse.read("forecasts"))) == (1, 1)
+
+
+def test_calls_in_a_session_see_each_others_rows_and_so_do_calls_after_it(
+    warehouse: Warehouse, open_warehouse: Callable[[Path], Warehouse], tables: Path
+) -> None:
+    for number in (1, 2):  # one session after another
+        with warehouse.session():
+            assert append(warehouse, "prices", [price(f"A{number}")], f"a{number}")
+            assert len(warehouse.read("prices", {"symbol": f"A{number}"})) == 1
+            assert not append(warehouse, "prices", [price()], f"a{number}")
+            warehouse.append_together({"prices": pd.DataFrame([price(f"B{number}")])}, key=f"b{number}")
+            assert len(warehouse.query("SELECT * FROM prices")) == 2 * number
+    assert len(open_warehouse(tables).read("prices")) == 4
+
+
+def test_an_error_in_a_session_leaves_what_was_appended_before_it(warehouse: Warehouse) -> None:
+    for wrong in (lambda: append(warehouse, "prices", [price(symbol=None)], "bad"), lambda: [][0]):
+        key = str(wrong)
+
+        def work(key: str = key, wrong: Callable[[], Any] = wrong) -> None:
+            with warehouse.session():
+                assert append(warehouse, "prices", [price()], key)
+                wrong()
+
+        with pytest.raises((SchemaMismatch, IndexError)):
+            work()
+        assert not append(warehouse, "prices", [price()], key)
+    assert len(warehouse.read("prices")) == 2
+    with warehouse.session():
+        assert append(warehouse, "prices", [price()], "bad")
+
+
+def test_a_call_that_fails_in_a_session_does_not_end_it(warehouse: Warehouse) -> None:
+    with warehouse.session():
+        with pytest.raises(SchemaMismatch):
+            append(warehouse, "prices", [price(), price(symbol=None)], "k")
+        assert append(warehouse, "prices", [price()], "k")
+    assert len(warehouse.read("prices")) == 1
+
+
+def test_sessions_of_several_threads_store_everything_once(warehouse: Warehouse) -> None:
+    def handle(number: int) -> int:
+        with warehouse.session():
+            append(warehouse, "prices", [price(f"S{number % 8}")], f"prices/{number % 8}")
+            return len(warehouse.read("prices", {"symbol": f"S{number % 8}"}))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(handle, range(16))) == [1] * 16
+    assert len(warehouse.read("prices")) == 8
 
 
 def test_a_column_that_a_table_does_not_have_is_a_sentence(warehouse: Warehouse) -> None:
@@ -268,7 +373,7 @@ def test_a_column_that_a_table_does_not_have_is_a_sentence(warehouse: Warehouse)
     assert append(warehouse, "prices", [price()], "k")
 
 
-@pytest.mark.parametrize("wrong", [{"close": "dear"}, {"session_date": "yesterday"}, {"generation": "one"}])
+@pytest.mark.parametrize("wrong", [{"close": "dear"}, {"session_date": "yesterday"}, {"simulated": "perhaps"}])
 def test_a_value_of_another_type_is_refused_and_leaves_the_key_free(
     warehouse: Warehouse, wrong: dict[str, Any]
 ) -> None:
@@ -277,19 +382,20 @@ def test_a_value_of_another_type_is_refused_and_leaves_the_key_free(
     assert append(warehouse, "prices", [price()], "k")
 
 
-def test_the_newest_generation_of_a_session_is_the_latest_price(views: Warehouse) -> None:
-    append(views, "prices", [price(generation=2, close=2.0), price(day=20, generation=2, close=20.0)], "2")
-    append(views, "prices", [price(generation=1, close=1.0), price("META", generation=1, close=9.0)], "1")
+def test_the_bar_that_was_written_last_is_the_latest_price(views: Warehouse) -> None:
+    append(views, "spans", [span(), span("META")], "spans")
+    newer = {"generation": "10", "written_at": AT}
+    older = {"generation": "9", "written_at": AT - timedelta(days=1)}  # as a text it comes later
+    append(views, "prices", [price(close=2.0, **newer), price(day=20, close=20.0, **newer)], "2")
+    append(views, "prices", [price(close=1.0, **older), price("META", close=9.0, **older)], "1")
     latest = views.read("latest_prices").sort_values(["symbol", "session_date"])
     assert list(latest["symbol"]) == ["META", "MSFT", "MSFT"]
     assert list(latest["close"]) == [9.0, 20.0, 2.0]
 
 
-def test_of_two_vintages_with_one_cutoff_the_newest_generation_is_kept_in_any_order(
-    views: Warehouse,
-) -> None:
-    newer = [forecast(step=step, generation=2, close_median=200.0) for step in (1, 2)]
-    older = [forecast(step=step, generation=1) for step in (1, 2)]
+def test_of_two_vintages_with_one_cutoff_the_one_written_last_is_kept_in_any_order(views: Warehouse) -> None:
+    newer = [forecast(step=step, generation="10", written_at=AT, close_median=200.0) for step in (1, 2)]
+    older = [forecast(step=step, generation="9", written_at=AT - timedelta(days=1)) for step in (1, 2)]
     append(views, "forecasts", newer, "2")
     append(views, "forecasts", older, "1")
     for view in ("forecast_history", "latest_forecasts"):
@@ -298,7 +404,7 @@ def test_of_two_vintages_with_one_cutoff_the_newest_generation_is_kept_in_any_or
 
 def test_the_latest_forecast_is_from_the_newest_cutoff_and_the_history_keeps_all(views: Warehouse) -> None:
     append(views, "forecasts", [forecast(cutoff=21), forecast(cutoff=21, model_name="random-walk")], "newer")
-    append(views, "forecasts", [forecast(cutoff=14, generation=9)], "older cutoff, later file")
+    append(views, "forecasts", [forecast(cutoff=14, generation="9")], "older cutoff, later file")
     assert list(views.read("latest_forecasts")["cutoff"].dt.day) == [21, 21]
     assert sorted(views.read("forecast_history")["cutoff"].dt.day) == [14, 21, 21]
 
@@ -307,9 +413,10 @@ def test_predicted_prices_has_one_row_a_date_and_symbol(views: Warehouse) -> Non
     for symbol in ("MSFT", "META"):
         bars = [price(symbol, session_date=day.date()) for day in pd.bdate_range(end="2023-07-21", periods=120)]
         both = [forecast(symbol, step=step, model_name=name) for step in (1, 2) for name in ("lstm", "random-walk")]
+        append(views, "spans", [span(symbol)], f"spans {symbol}")
         append(views, "prices", bars, f"prices {symbol}")
         append(views, "forecasts", both, f"forecasts {symbol}")
-        append(views, "forecasts", [forecast(symbol, step=1, model_name="renamed", generation=0)], f"old {symbol}")
+        append(views, "forecasts", [forecast(symbol, step=1, model_name="renamed", generation="0")], f"old {symbol}")
     wide = views.read("predicted_prices")
     assert not wide.duplicated(["symbol", "date"]).any()
     assert dict(wide.groupby("symbol")["is_forecast"].agg(lambda flags: (len(flags), int(flags.sum())))) == {
@@ -335,9 +442,12 @@ def test_an_older_table_gets_the_nullable_columns_that_it_lacks_and_keeps_its_ro
     older = open_warehouse(sql)
     assert older.provision() == ["bars", "dear"]
     append(older, "bars", [{"symbol": "MSFT", "close": 343.77}], "1")
-    write_table(sql, "symbol STRING NOT NULL, close FLOAT64, volume FLOAT64, seen_at TIMESTAMP, step INT64")
+    write_table(
+        sql,
+        "symbol STRING NOT NULL, close FLOAT64, volume FLOAT64, seen_at TIMESTAMP, step INT64, moves ARRAY<FLOAT64>",
+    )
     newer = open_warehouse(sql)
-    full = {"symbol": "META", "close": 294.0, "volume": 1e6, "seen_at": AT, "step": 1}
+    full = {"symbol": "META", "close": 294.0, "volume": 1e6, "seen_at": AT, "step": 1, "moves": [0.1, -0.2]}
     with pytest.raises(SchemaMismatch, match="volume"):
         append(newer, "bars", [full], "2")
     assert newer.provision() == ["bars"]
@@ -349,6 +459,7 @@ def test_an_older_table_gets_the_nullable_columns_that_it_lacks_and_keeps_its_ro
     assert list(read["close"]) == [294.0, 104.0, 343.77]
     assert list(read["volume"].isna()) == [False, True, True]
     assert read["seen_at"].iloc[0] == AT
+    assert list(read["moves"].iloc[0]) == [0.1, -0.2]
     assert set(newer.read("dear")["symbol"]) == {"META", "MMM", "MSFT"}
 
 
@@ -463,43 +574,38 @@ def test_a_repeated_migration_changes_nothing(open_warehouse: Callable[[Path], W
     assert closes(older) == {294.0: False, 343.77: True}
 
 
-def test_rows_of_the_first_release_become_those_of_today(
-    open_warehouse: Callable[[Path], Warehouse], sql: Path
-) -> None:
-    """Our own migrations, over tables as they were without the columns that they fill."""
-    first, ours = sql / "first", resource("sql")
-    shutil.copytree(ours / "tables", first / "tables")
-    retired = {"drift": "note STRING", "retrains": "challenger_version STRING"}
-    added = {"role", "origin", "simulated", "model_has_seen", "candidate_version"}
-    for path in (first / "tables").glob("*.sql"):
-        lines = path.read_text().splitlines()
-        kept = [line for line in lines if line.strip().partition(" ")[0] not in added]
-        kept[1:1] = [f"  {retired[path.stem]},"] if path.stem in retired else []
-        path.write_text("\n".join(kept).replace(",\n)", "\n)"))
-    older = open_warehouse(first)
+def test_rows_of_the_first_release_become_those_of_today(open_warehouse: Callable[[Path], Warehouse]) -> None:
+    """Our own migrations, over the tables and views of the first release."""
+    older = open_warehouse(FIRST_RELEASE)
     older.provision()
 
-    def first_release(row: dict[str, Any], **more: Any) -> dict[str, Any]:
-        return {name: value for name, value in row.items() if name not in added} | more
+    def first_release(row: dict[str, Any], object_name: str, **more: Any) -> dict[str, Any]:
+        added = {"frequency", "written_at", "role", "origin", "simulated", "model_has_seen", "rows_new"}
+        kept = {name: value for name, value in row.items() if name not in added}
+        return kept | {"object": object_name, "generation": generations[object_name]} | more
 
-    live, back, simulated = "ohlc/d/MSFT.csv", "ohlc/d/backfill-MSFT.csv", "ohlc/d/FAKE.csv"
-    entry = {"generation": 1, "status": "forecast", "rows": 1, "received_at": AT, "duration_ms": 1.5}
+    live, back, simulated, bad = "ohlc/d/MSFT.csv", "ohlc/d/backfill-MSFT.csv", "ohlc/d/FAKE.csv", "ohlc/d/bad.csv"
+    at = {name: AT + timedelta(microseconds=number) for number, name in enumerate((live, back, simulated, bad))}
+    generations = {name: (day - EPOCH) // timedelta(microseconds=1) for name, day in at.items()}
+    entry = ingestion(status="forecast", rows=2)
     seen = "backfilled: the model has seen this date: it was trained through 2023-12-31"
     append(
         older,
         "ingestions",
         [
-            entry | {"object": live, "symbol": "MSFT", "reason": None},
-            entry | {"object": back, "symbol": "MSFT", "reason": seen},
-            entry | {"object": simulated, "symbol": "FAKE", "reason": "simulated"},
-            entry | {"object": "ohlc/d/bad.csv", "symbol": None, "status": "rejected", "reason": "simulated"},
+            first_release(entry, live, symbol="MSFT", reason=None),
+            first_release(entry, back, symbol="MSFT", reason=seen),
+            first_release(entry, simulated, symbol="FAKE", reason="simulated"),
+            first_release(entry, bad, symbol=None, status="rejected", reason="no header"),
         ],
         "ingestions",
     )
     files = ((live, "MSFT"), (back, "MSFT"), (simulated, "FAKE"))
-    append(older, "prices", [first_release(price(symbol), object=name) for name, symbol in files], "prices")
+    bars = [first_release(price(symbol, day=day, close=10.0), name) for name, symbol in files for day in (20, 21)]
+    earlier = first_release(price("MSFT", day=19, close=9.0), back)
+    append(older, "prices", [*bars, earlier], "prices")
     names = ("tickercast-lstm", "random-walk", "shadow")
-    made = [first_release(forecast(symbol), object=name, model_name=model) for name, symbol in files for model in names]
+    made = [first_release(forecast(symbol, 20), name, model_name=model) for name, symbol in files for model in names]
     append(older, "forecasts", made, "forecasts")
     measured = {"day": date(2023, 7, 21), "kind": "input", "method": "psi", "score": 0.1, "threshold": 0.2}
     measured |= {"drifted": False, "model_name": "lstm", "model_version": "1", "report": None, "created_at": AT}
@@ -509,16 +615,42 @@ def test_rows_of_the_first_release_become_those_of_today(
     decided |= {"model_name": "lstm", "champion_version": "1", "challenger_version": "2", "created_at": AT}
     append(older, "retrains", [decided], "retrains")
 
-    newer = open_warehouse(ours)
+    newer = open_warehouse(resource("sql"))
     changed = set(newer.provision())
-    assert changed >= {"drift", "forecasts", "ingestions", "prices", "retrains", "champion_forecasts"}
+    assert changed >= {
+        "drift",
+        "forecasts",
+        "ingestions",
+        "prices",
+        "retrains",
+        "champion_forecasts",
+        "spans",
+        "scores",
+    }
     assert newer.provision() == []
+    for table in ("prices", "forecasts", "ingestions"):
+        with pytest.raises(WarehouseUnavailable):
+            newer.read(f"{table}_before")
+    for table in ("prices", "forecasts", "ingestions", "spans"):
+        rows = newer.read(table)
+        assert set(rows["frequency"]) == {"1d"}, table
+        assert list(rows["generation"]) == [str(generations[name]) for name in rows["object"]], table
+        assert list(rows["written_at"]) == [at[name] for name in rows["object"]], table
     ledger = newer.read("ingestions").set_index("object")
     assert dict(ledger["origin"]) == dict.fromkeys(ledger.index, "live") | {back: "backfill"}
     forecast_of = ledger[ledger["status"] == "forecast"]
     assert dict(forecast_of["simulated"]) == {live: False, back: False, simulated: True}
     assert ledger["simulated"].isna().sum() == 1
-    assert dict(newer.read("prices").set_index("object")["simulated"]) == {live: False, back: False, simulated: True}
+    assert dict(ledger["reason"].fillna("-")) == {live: "-", back: seen, simulated: "-", bad: "no header"}
+    prices = newer.read("prices").sort_values(["object", "session_date"])
+    assert list(zip(prices["object"], prices["session_date"].dt.day, prices["close"], strict=True)) == [
+        (simulated, 20, 10.0), (simulated, 21, 10.0), (live, 20, 10.0), (live, 21, 10.0), (back, 19, 9.0),
+    ]  # fmt: skip
+    assert list(prices["simulated"]) == [True, True, False, False, False]
+    spans = newer.read("spans").set_index("object")
+    assert dict(spans["simulated"]) == {live: False, back: False, simulated: True}
+    assert dict(spans["first_session"].dt.day) == {live: 20, back: 19, simulated: 20}
+    assert set(spans["last_session"].dt.day) == {21}
     found = newer.read("forecasts")
     roles = {"tickercast-lstm": {"champion", "shadow"}, "random-walk": {"baseline"}}
     assert {name: set(group["role"]) for name, group in found.groupby("model_name")} == roles
@@ -526,6 +658,12 @@ def test_rows_of_the_first_release_become_those_of_today(
     assert (found["simulated"] == (found["symbol"] == "FAKE")).all()
     assert (found["model_has_seen"] == ((found["object"] == back) & (found["role"] == "champion"))).all()
     assert (found["origin"] == found["object"].map({live: "live", back: "backfill", simulated: "live"})).all()
+    scores = newer.read("scores")
+    assert sorted(zip(scores["object"], scores["role"], strict=True)) == sorted(
+        (name, role) for name in (live, simulated) for role in ("baseline", "champion", "shadow")
+    )
+    assert (scores["simulated"] == (scores["symbol"] == "FAKE")).all()
+    assert set(newer.read("skill_blocks")["symbol"]) == {"MSFT"}
     drift = newer.read("drift")
     assert "note" not in drift
     assert dict(drift.set_index("name")["simulated"]) == {"return": True, "sigma": False, "volume_z": False}
@@ -571,6 +709,7 @@ def sorted_rows(warehouse: Warehouse, name: str) -> pd.DataFrame:
 
 
 def test_a_query_uses_the_plain_names_of_tables_and_views(views: Warehouse) -> None:
+    append(views, "spans", [span(), span("META")], "spans")
     append(views, "prices", [price(), price("META", close=2.0), price(day=20, close=1.0)], "k")
     found = views.query(
         "WITH mine AS (SELECT * FROM latest_prices) SELECT symbol, MAX(close) AS top FROM mine GROUP BY 1"
@@ -581,6 +720,7 @@ def test_a_query_uses_the_plain_names_of_tables_and_views(views: Warehouse) -> N
 def test_a_query_takes_its_values_as_parameters(views: Warehouse) -> None:
     awkward = "'; DROP TABLE prices; --"
     rows = [price(symbol, day=day, close=day) for symbol in ("MSFT", "META", awkward) for day in (19, 20, 21)]
+    append(views, "spans", [span(symbol) for symbol in ("MSFT", "META", awkward)], "spans")
     append(views, "prices", rows, "k")
 
     def ask(condition: str, **parameters: Any) -> list[tuple[str, int]]:
@@ -652,28 +792,32 @@ def test_pending_names_what_provisioning_would_change(open_warehouse: Callable[[
 
 
 def test_compacting_drops_replaced_rows_and_changes_no_view(views: Warehouse) -> None:
-    days = pd.bdate_range(end="2023-07-21", periods=200)
-    for generation, last in ((1, 190), (2, 195), (3, 200)):
+    append(views, "spans", [span()], "spans")
+    days = pd.bdate_range(end="2023-07-21", periods=40)
+    for generation, last in (("9", 30), ("10", 35), ("11", 40)):
         rows = [
             price(session_date=day.date(), close=float(number), generation=generation, object=f"ohlc/{generation}.csv")
-            for number, day in enumerate(days[last - 150 : last])
+            for number, day in enumerate(days[last - 30 : last])
         ]
         append(views, "prices", rows, f"prices {generation}")
         vintage = [forecast(step=step, generation=generation) for step in (1, 2)]
         append(views, "forecasts", vintage, f"forecasts {generation}")
-    before = {name: sorted_rows(views, name) for name in ("latest_prices", "forecast_history", "indicators")}
-    dropped = views.compact()
-    assert dropped["forecasts"] == 4
-    assert 150 < dropped["prices"] < 300  # those far from the edges of their files
+        append(views, "digests", [digest(generation=generation)], f"digests {generation}")
+        scored = [score(revision=int(generation), step=step) for step in (1, 2)]
+        append(views, "scores", scored, f"scores {generation}")
+    names = ("latest_prices", "forecast_history", "forecast_scores", "indicators")
+    before = {name: sorted_rows(views, name) for name in names}
+    assert views.compact() == {"digests": 2, "forecasts": 4, "prices": 50, "scores": 4}
     for name, was in before.items():
         pd.testing.assert_frame_equal(sorted_rows(views, name), was)
-    assert views.compact() == {"forecasts": 0, "prices": 0}
+    assert list(views.read("digests")["generation"]) == ["11"]
+    assert set(views.compact().values()) == {0}
 
 
 def test_a_compacted_bar_does_not_come_back_with_its_event(views: Warehouse) -> None:
     old = [price(session_date=date(2023, 1, 2), close=1.0), price(session_date=date(2023, 5, 2))]
     append(views, "prices", old, "old")
-    append(views, "prices", [price(session_date=date(2023, 1, 2), generation=2, object="new")], "new")
+    append(views, "prices", [price(session_date=date(2023, 1, 2), generation="2", object="new")], "new")
     assert views.compact()["prices"] == 1
     assert not append(views, "prices", old, "old")
     assert len(views.read("prices")) == 2

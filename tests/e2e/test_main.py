@@ -396,7 +396,7 @@ def test_the_warehouse_is_queried_in_one_dialect_provisioned_and_compacted(run: 
     ]
     assert run("query", question, "--csv", door=door).stdout == "model_name,n\nrandom-walk,10\ntickercast-lstm,10\n"
     assert "2 rows" in run("query", question, door=door).stdout
-    assert "rows of prices dropped" in run("compact", door=door).stdout
+    assert "0 rows of prices, 0 rows of scores dropped" in run("compact", door=door).stdout
 
     wrong = run("query", "DROP TABLE prices", door=door)
     assert wrong.returncode == 2

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -119,13 +119,16 @@ def answered(
 ) -> None:
     row = {
         "object": name,
-        "generation": generation,
+        "generation": str(generation),
+        "written_at": datetime(2023, 7, 21, 20, tzinfo=UTC) + timedelta(minutes=generation),
         "symbol": "MSFT",
+        "frequency": "1d",
         "status": "forecast",
         "reason": None,
         "origin": "live",
         "simulated": False,
         "rows": 400,
+        "rows_new": 400,
     }
     row |= {"received_at": datetime(2023, 7, 21, 21, tzinfo=UTC), "duration_ms": 1.0} | columns
     place.warehouse.append("ingestions", pd.DataFrame([row]), key=f"{name}#{generation}{columns}")
@@ -171,7 +174,7 @@ def test_where_simulated_bars_are_wanted_only_those_count(tmp_path: Path) -> Non
 def test_an_upload_that_is_not_accounted_for_does_not_sink_the_others(run: Run) -> None:
     run(symbols=SYMBOLS[:3])
     [(name, generation)] = set(zip(ledger()["object"], ledger()["generation"], strict=True))
-    there, lost = Upload(name, generation, tuple(SYMBOLS[:3])), Upload("ohlc/2023-07-22/X.csv", 1, ("X",))
+    there, lost = Upload(name, int(generation), tuple(SYMBOLS[:3])), Upload("ohlc/2023-07-22/X.csv", 1, ("X",))
     warehouse = engines.warehouse(config.load())
     results, reasons = read_all_results([lost, there], ["S2", "X", "S0", "S1"], warehouse=warehouse)
     assert [made.symbol for made in results.forecasts] == ["S2", "S0", "S1"]

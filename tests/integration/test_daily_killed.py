@@ -23,7 +23,7 @@ STEPS = (*FIRST_STEPS, "plan_training", *LAST_STEPS)
 BOUNDARIES = [*(f"before {step}" for step in STEPS), "after send_alerts"]
 WITHIN = [f"{when} {call}" for call in ("store.write", "warehouse.append", "set_alias") for when in ("before", "after")]
 
-CLOCKS = ["created_at", "received_at", "ingested_at", "duration_ms", "event_id", "generation"]
+CLOCKS = ["created_at", "received_at", "ingested_at", "duration_ms", "event_id", "generation", "written_at"]
 
 
 class KeptRegistry(Registry):

@@ -54,7 +54,7 @@ def test_every_question_has_the_same_answer_on_both_engines(
     place.handle(place.upload("ohlc/2023-08-18/TORN.csv", b"Date,Open\n"))
     cloud = on_bigquery(bigquery_server)
     cloud.provision()
-    for table in ("prices", "forecasts", "ingestions"):
+    for table in ("spans", "prices", "digests", "forecasts", "scores", "skill_blocks", "ingestions"):
         assert cloud.append(table, place.warehouse.read(table), key=table)
     for name, ask in QUESTIONS.items():
         there, here = (_in_order(ask(one)) for one in (cloud, place.warehouse))

@@ -19,6 +19,7 @@ import pytest
 from tests.support.bigquery_server import BigQueryServer
 from tests.support.faults import Fault, Stepped, Steps
 from tests.support.trading import shipped_bundle
+from tests.support.warehouse_rows import append, score_all, span
 from typer.testing import CliRunner
 
 from tickercast import config, engines
@@ -76,6 +77,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for bars in whole.bars.values():
         add(warehouse, bars, f"ohlc/{DAY}/{bars.symbol}.csv")
     warehouse.append("forecasts", forecasts(whole.bars.values()), key="forecasts")
+    score_all(warehouse)
     return folder
 
 
@@ -90,11 +92,18 @@ def models_of(store: ObjectStore) -> ModelStore:
 
 
 def add(warehouse: Warehouse, bars: Bars, name: str, day: date = DAY) -> None:
-    known = {"symbol": bars.symbol, "simulated": bars.simulated, "object": name, "generation": 1, "ingested_at": NOW}
-    frame = bars.until(day).frame.assign(**known)
+    file = {"object": name, "generation": "1", "written_at": NOW}
+    known = {"symbol": bars.symbol, "frequency": "1d", "simulated": bars.simulated, **file}
+    frame = bars.until(day).frame.assign(**known, ingested_at=NOW)
+    append(
+        warehouse,
+        "spans",
+        [span(bars.symbol, first_session=bars.first, last_session=day, simulated=bars.simulated, **file)],
+        f"spans/{name}",
+    )
     warehouse.append("prices", frame.assign(session_date=frame["session_date"].dt.date), key=name)
-    entry = {"object": name, "generation": 1, "symbol": bars.symbol, "status": "forecast", "origin": "live"}
-    more = {"simulated": bars.simulated, "rows": len(frame), "cutoff": day, "model_version": "1"}
+    entry = {**known, "status": "forecast", "origin": "live"}
+    more = {"rows": len(frame), "rows_new": len(frame), "cutoff": day, "model_version": "1"}
     arrival = {"event_id": "1", "received_at": NOW, "duration_ms": 1.0}
     warehouse.append("ingestions", pd.DataFrame([entry | more | arrival]), key=f"ingestions/{name}")
 
@@ -113,7 +122,7 @@ def forecasts(series: Any) -> pd.DataFrame:
                 origin = (bars.symbol, sessions[at], known.last_close, targets)
                 made.append(Prediction(*origin, quantiles, one.name, one.version, role))
     table = forecast_rows(made).to_pandas()
-    return table.assign(origin="live", object=f"ohlc/{DAY}/all.csv", generation=1, created_at=NOW)
+    return table.assign(origin="live", object=f"ohlc/{DAY}/all.csv", generation="1", written_at=NOW, created_at=NOW)
 
 
 @pytest.fixture
@@ -164,9 +173,8 @@ def test_the_widths_are_those_that_were_stored_and_not_those_that_should_have_be
     honest = run(place).rows.set_index("name").loc["width_5", "score"]
     serve(place[0], bundle(version="2"))
     wide = place[1].read("forecasts", {"model_name": "tickercast-lstm", "cutoff": DAY})
-    wide = wide.assign(close_hi_95=wide["close_hi_95"] * 1e6, generation=2, model_version="2")
-    dates = {name: wide[name].dt.date for name in ("cutoff", "target_date")}
-    place[1].append("forecasts", wide.assign(**dates), key="wide")
+    wide = wide.assign(close_hi_95=wide["close_hi_95"] * 1e6, generation="2", model_version="2")
+    place[1].append("forecasts", wide, key="wide")
     assert run(place).rows.set_index("name").loc["width_5", "score"] > honest + 5
 
 
@@ -237,9 +245,8 @@ def test_bigquery_gives_the_same_verdict_once(place: tuple[Any, Any], bigquery_s
     )
     other = engines.warehouse(settings)
     other.provision()
-    for table, dates in {"prices": ["session_date"], "forecasts": ["cutoff", "target_date"]}.items():
-        stored = place[1].read(table)
-        other.append(table, stored.assign(**{name: stored[name].dt.date for name in dates}), key=table)
+    for table in ("spans", "prices", "forecasts", "scores", "skill_blocks"):
+        other.append(table, place[1].read(table), key=table)
     names = ["name", "method", "score", "threshold", "drifted"]
     there, again, here = (run((place[0], warehouse)) for warehouse in (other, other, place[1]))
     assert (there.new, again.new) == (True, False)

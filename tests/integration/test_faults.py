@@ -1,6 +1,7 @@
 """The function through faults at every step; see `faults`."""
 
 import itertools
+import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from tests.support.faults import ALARM, Delivery, Difference, Fault, Site, at_every_step, shuffled
+from tests.support.warehouse_rows import append, span
 
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
@@ -40,12 +42,23 @@ class Sender:
     def __call__(self, what: str) -> dict:
         number = next(NUMBERS)
         good = self._make(f"G{number}", sessions=SESSIONS, seed=number)
+        if what == "next":
+            self._site.deliver([Delivery(self.part(good, number, 0, SESSIONS - 3))])
+            return self.part(good, number, 5, SESSIONS, split=0.5)
         if what == "single":
             return self._site.upload(f"ohlc/2023-07-22/G{number}.csv", to_csv([good]))
         if what == "bad":
             return self._site.upload(f"ohlc/2023-07-22/B{number}.csv", BAD)
         bad = self._make(f"S{number}", sessions=9)
         return self._site.upload(f"ohlc/2023-07-22/batch-{number:04d}.csv", to_csv([good, bad]))
+
+    def part(self, bars: Bars, number: int, first: int, last: int, *, split: float = 1, correction: float = 1) -> dict:
+        """A part of a history, after a split, and with a close corrected."""
+        rows = bars.frame.iloc[first:last].copy()
+        rows.loc[rows.index[-5], ["high", "close", "adj_close"]] *= correction
+        rows[["open", "high", "low", "close", "adj_close"]] *= split
+        as_of = f"{rows['session_date'].iloc[-1]:%Y-%m-%d}"
+        return self._site.upload(f"ohlc/{as_of}/batch-{number:04d}.csv", to_csv([Bars(bars.symbol, rows)]))
 
 
 @pytest.fixture
@@ -60,24 +73,37 @@ def without_a_fault(site: Site) -> bool:
 CHAMPION = ["generation", "read", "read", "read"]
 """The calls of an instance that has just been started, before those of the event."""
 
+READS = ["read_arrow", "read_arrow", "read_arrow"]
+OPEN = ["written_at", "session"]
+COMPARE = ["append", *READS]
+STORE = ["append_together", "read_arrow"]
+END = ["append_together", "append", "close"]
 CALLS = {
-    "single": ["read", "generation", "read", "append", "append", "append"],
-    "batch": ["read", "generation", "read", "copy", "write", "append", "append", "append"],
+    "single": ["read", "generation", "read", *OPEN, *COMPARE, *STORE, *END],
+    "batch": ["read", "generation", "read", "copy", "write", *OPEN, *COMPARE, *STORE, *END],
+    "next": ["read", "generation", "read", *OPEN, *COMPARE, *READS, *STORE, *READS, *END],
 }
-FIRST_WRITE = 3
+WRITES = {"copy", "write", "append", "append_together", "close"}
 
 
 @pytest.mark.parametrize("what", CALLS)
-def test_kill_9_between_any_two_steps_loses_and_doubles_nothing(site: Site, send: Sender, what: str) -> None:
-    before = site.tally.kills
-    # What dies ahead of its first write leaves nothing behind, so that one event can do so at each step in turn.
-    reads = [Fault(step, "kill") for step in range(len(CHAMPION) + FIRST_WRITE)]
-    site.deliver([Delivery(send(what), reads), Delivery(send(what))])
+def test_kill_9_after_any_write_loses_and_doubles_nothing(site: Site, send: Sender, what: str) -> None:
+    site.deliver([Delivery(send(what)), Delivery(send(what))])  # the first may start the instance
     assert [call.partition(".")[2] for call in site.tally.steps] == CALLS[what]
-    writes = [Fault(FIRST_WRITE, "kill")]
-    writes += [Fault(step, "kill", after=True) for step in range(FIRST_WRITE, len(CALLS[what]))]
-    site.deliver([Delivery(send(what), [fault]) for fault in writes])
-    assert site.tally.kills - before == len(reads) + len(writes)
+    before = site.tally.kills
+    faults = [Fault(step, "kill", after=True) for step, call in enumerate(CALLS[what]) if call in WRITES]
+    site.deliver([Delivery(send(what), [fault]) for fault in faults])
+    assert site.tally.kills - before == len(faults)
+    assert without_a_fault(site)
+
+
+def test_an_event_that_is_killed_at_each_of_its_steps_in_turn_loses_and_doubles_nothing(
+    site: Site, send: Sender
+) -> None:
+    before = site.tally.kills
+    faults = [Fault(step, "kill") for step in range(len(CHAMPION) + len(CALLS["next"]))]
+    site.deliver([Delivery(send("next"), faults)])
+    assert site.tally.kills - before == len(faults)
     assert without_a_fault(site)
 
 
@@ -88,7 +114,8 @@ def test_an_engine_that_refuses_at_any_step_or_loses_its_answer_changes_nothing(
     site.deliver([Delivery(send(what))])
     before = site.tally.answers[503]
     faults = at_every_step(len(CALLS[what]), "unavailable")
-    site.deliver([Delivery(send(what), faults)])
+    *before_the_ledger, last, very_last = faults  # once the ledger holds it, the event is a duplicate
+    site.deliver([Delivery(send(what), part) for part in (before_the_ledger, [last], [very_last])])
     assert site.tally.answers[503] - before == len(faults)
     assert without_a_fault(site)
 
@@ -116,7 +143,25 @@ def test_events_in_any_order_doubled_late_early_slow_and_killed_at_any_moment_co
     assert site.tally.answers[500]
     assert site.tally.kills
     on_top = site.read("latest_prices").query("symbol == 'MSFT'")["generation"].unique()
-    assert list(on_top) == [int(newest["data"]["generation"])]
+    assert list(on_top) == [newest["data"]["generation"]]
+    assert without_a_fault(site)
+
+
+def test_files_of_one_symbol_in_any_order_through_faults_come_to_one_series_and_its_scores(
+    site: Site, send: Sender, make_bars: MakeBars
+) -> None:
+    bars, chance = make_bars("WINDOW", sessions=150, seed=9), random.Random(2)
+    windows = [send.part(bars, 1, 20, 125), send.part(bars, 2, 22, 127, correction=1.02)]
+    windows += [send.part(bars, number, 20 + number, 125 + number, split=0.5) for number in range(3, 13)]
+    windows.append(send.part(bars, 13, 0, 128, split=0.5))
+    kinds = ["kill", "unavailable", "bug"]
+    faults = [[Fault(chance.randrange(18), kinds[n % 3], after=chance.random() < 0.5)] for n in range(len(windows))]
+    faults[-1].append(Fault(30_000, ALARM))
+    site.deliver(shuffled(list(map(Delivery, windows, faults)), doubled=0.5, seed=3))
+
+    closes = site.read("latest_prices").query("symbol == 'WINDOW'").sort_values("session_date")["close"]
+    assert closes.to_numpy() == pytest.approx(bars.frame["close"].iloc[:137].to_numpy() / 2)
+    assert len(site.read("forecast_scores").query("symbol == 'WINDOW'"))
     assert without_a_fault(site)
 
 
@@ -127,11 +172,15 @@ def test_the_harness_sees_what_is_lost_and_what_is_doubled(tmp_path: Path, make_
         symbol="MSFT",
         simulated=False,
         object=event["data"]["name"],
-        generation=int(event["data"]["generation"]),
+        generation=event["data"]["generation"],
+        written_at=AT,
+        frequency="1d",
         ingested_at=AT,
     )
     for name, rows in (("faulty", pd.concat([prices[:8], prices[:3]])), ("clean", prices)):
-        DuckDBWarehouse(site.folder(name) / "warehouse.duckdb", resource("sql")).append("prices", rows, key="1")
+        warehouse = DuckDBWarehouse(site.folder(name) / "warehouse.duckdb", resource("sql"))
+        append(warehouse, "spans", [span()], "spans/1")
+        warehouse.append("prices", rows, key="1")
     found = site.difference()
     assert (found.rows_lost, found.rows_doubled, found.rows_unasked) == (1, 3, 11)
     assert found.unaccounted == ("ohlc/2023-07-22/MSFT.csv",)

@@ -78,7 +78,7 @@ def test_an_event_becomes_a_forecast(
     assert send(finalized(NAME, generation), encode).status_code == 200
     stored = warehouse.read("latest_forecasts", {"role": "champion"})
     assert sorted(stored["step"]) == list(range(1, 11))
-    assert set(stored["generation"]) == {generation}
+    assert set(stored["generation"]) == {str(generation)}
 
 
 def test_one_write_that_is_announced_twice_under_two_ids_is_handled_once(

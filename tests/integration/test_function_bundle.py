@@ -135,7 +135,7 @@ def test_the_installed_bundle_forecasts_what_an_event_announces(
     trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
     answer = requests.post(function, headers=dict(headers) | trace, data=body, timeout=300)
     assert answer.status_code == 200
-    stored = warehouse.read("forecasts", {"generation": generation})
+    stored = warehouse.read("forecasts", {"generation": str(generation)})
     assert stored.groupby("role").size().to_dict() == {"baseline": 10, "champion": 10}
     [line] = [json.loads(line) for line in (bundle.parent / "log").read_text().splitlines() if '"symbol"' in line]
     assert line["status"] == "forecast"

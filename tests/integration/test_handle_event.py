@@ -2,11 +2,12 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,11 +58,15 @@ def test_an_event_that_comes_again_changes_nothing(place: Place, make_bars: Make
     assert place.counts() == before
 
 
-def test_a_second_upload_is_a_second_vintage_and_doubles_no_row_of_a_view(place: Place, make_bars: MakeBars) -> None:
+def test_a_second_upload_is_a_second_vintage_of_the_forecasts_and_adds_no_bar(
+    place: Place, make_bars: MakeBars
+) -> None:
     for _ in range(2):
         place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
+    ledger = place.warehouse.read("ingestions").sort_values("written_at")
+    assert ledger[["rows", "rows_new"]].to_numpy().tolist() == [[400, 400], [400, 0]]
     assert place.counts() == {
-        "prices": 800,
+        "prices": 400,
         "forecasts": 40,
         "ingestions": 2,
         "latest_prices": 400,
@@ -70,16 +75,44 @@ def test_a_second_upload_is_a_second_vintage_and_doubles_no_row_of_a_view(place:
     }
 
 
+def test_a_second_file_adds_only_what_is_new_or_differs(place: Place, make_bars: MakeBars) -> None:
+    bars = make_bars(sessions=402)
+    place.handle(place.upload("ohlc/2023-07-19/MSFT.csv", to_csv([bars.rows(0, 400)])))
+    longer = bars.frame.iloc[2:].copy()
+    longer.loc[300, "close"] = longer.loc[300, "low"]
+    event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([Bars("MSFT", longer)]))
+    place.handle(event)
+    added = place.warehouse.read("prices", {"generation": str(event.generation)}).sort_values("session_date")
+    assert added["close"].tolist() == pytest.approx(longer["close"].loc[[300, 400, 401]].tolist())
+    assert place.warehouse.read("ingestions", {"object": event.name})["rows_new"].item() == 3
+    latest = place.warehouse.read("latest_prices").sort_values("session_date")
+    assert latest["close"].tolist() == pytest.approx([*bars.frame["close"].iloc[:2], *longer["close"]])
+
+
+def test_after_a_split_the_bars_are_stored_once_more_and_older_ones_follow(place: Place, make_bars: MakeBars) -> None:
+    bars = make_bars(sessions=402)
+    place.handle(place.upload("ohlc/2023-07-19/MSFT.csv", to_csv([bars.rows(0, 400)])))
+    prices = ["open", "high", "low", "close", "adj_close"]
+    halved = bars.frame.assign(**{name: bars.frame[name] / 2 for name in prices}, volume=bars.frame["volume"] * 2)
+    event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([Bars("MSFT", halved.iloc[102:])]))
+    place.handle(event)
+    ledger = place.warehouse.read("ingestions", {"object": event.name})
+    assert ledger[["rows", "rows_new"]].to_numpy().tolist() == [[300, 300]]
+    assert len(place.warehouse.read("prices", {"generation": str(event.generation)})) == 402
+    latest = place.warehouse.read("latest_prices").sort_values("session_date", ignore_index=True)
+    pd.testing.assert_frame_equal(latest[[*prices, "volume"]], halved[[*prices, "volume"]], rtol=1e-6)
+
+
 def test_events_in_the_wrong_order_leave_the_newer_file_on_top(place: Place, make_bars: MakeBars) -> None:
     older = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars(seed=1)]))
     newer = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars(seed=2)]))
     place.handle(newer)
     place.handle(older)
-    assert set(place.warehouse.read("latest_prices")["generation"]) == {newer.generation}
-    assert set(place.warehouse.read("latest_forecasts")["generation"]) == {newer.generation}
+    assert set(place.warehouse.read("latest_prices")["generation"]) == {str(newer.generation)}
+    assert set(place.warehouse.read("latest_forecasts")["generation"]) == {str(newer.generation)}
     ledger = place.warehouse.read("ingestions").set_index("generation")
-    assert dict(ledger["status"]) == {newer.generation: "forecast", older.generation: "superseded"}
-    assert f"overwritten by generation {newer.generation}" in ledger.loc[older.generation, "reason"]
+    assert dict(ledger["status"]) == {str(newer.generation): "forecast", str(older.generation): "superseded"}
+    assert f"overwritten by generation {newer.generation}" in ledger.loc[str(older.generation), "reason"]
     assert place.store.names("quarantine/") == []
 
 
@@ -107,14 +140,18 @@ def test_one_bad_symbol_does_not_sink_the_others(place: Place, make_bars: MakeBa
     assert json.loads(place.store.read(f"{kept}.reason.json"))["reasons"][0]["symbol"] == "META"
 
 
-def test_a_batch_is_the_same_in_parquet(place: Place, make_bars: MakeBars) -> None:
+def test_a_batch_is_the_same_in_parquet(place: Place, make_bars: MakeBars, tmp_path: Path) -> None:
     good, short = make_bars("MSFT"), make_bars("META", sessions=30)
-    place.handle(place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([good, short])))
+    (tmp_path / "other").mkdir()
+    other = Place(tmp_path / "other")
+    other.handle(other.upload("ohlc/2023-07-22/batch-0002.csv", to_csv([good, short])))
     event = place.upload("ohlc/2023-07-22/batch-0002.parquet", to_parquet([good, short]))
     assert list(place.handle(event).failures) == ["META"]
-    for table in ("prices", "forecasts"):
-        stored = dict(iter(place.warehouse.read(table).groupby("object")))
-        csv, parquet = (rows.drop(columns=["object", "generation"]).reset_index(drop=True) for rows in stored.values())
+    for table in ("prices", "digests", "forecasts"):
+        csv, parquet = (
+            one.warehouse.read(table).drop(columns=["object", "generation", "written_at"]) for one in (other, place)
+        )
+        assert len(csv), table
         pd.testing.assert_frame_equal(csv, parquet)
     kept = f"quarantine/ohlc/2023-07-22/batch-0002.{event.generation}"
     assert place.store.read(f"{kept}.parquet") == place.store.read(event.name)
@@ -185,26 +222,35 @@ def test_an_exchange_beyond_its_known_calendar_is_a_reason(place: Place, make_ba
     assert "2026" in str(outcome.failures["600519.SS"])
 
 
-@pytest.mark.parametrize("table", ["prices", "forecasts", "ingestions"])
+@pytest.mark.parametrize("table", ["spans", "prices", "scores", "ingestions"])
 def test_a_fault_between_two_appends_is_mended_by_the_next_delivery(
     place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
-    event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()]))
-    whole = place.warehouse.append
+    bars = make_bars()
+    place.handle(place.upload("ohlc/2023-07-19/MSFT.csv", to_csv([bars.rows(0, 398)])))
+    event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([bars]))
+    append, together = place.warehouse.append, place.warehouse.append_together
 
-    def fail_once(name: str, rows: object, *, key: str) -> bool:
+    def fail(name: str, rows: Any, *, key: str) -> bool:
         if name == table:
             raise WarehouseUnavailable("down")
-        return whole(name, rows, key=key)  # type: ignore[arg-type]
+        return append(name, rows, key=key)
+
+    def fail_together(rows: Mapping[str, Any], *, key: str) -> None:
+        if table in rows:
+            raise WarehouseUnavailable("down")
+        together(rows, key=key)
 
     with monkeypatch.context() as broken:
-        broken.setattr(place.warehouse, "append", fail_once)
+        broken.setattr(place.warehouse, "append", fail)
+        broken.setattr(place.warehouse, "append_together", fail_together)
         with pytest.raises(Transient):
             place.handle(event)
     place.handle(event)
-    assert place.counts()["prices"] == 400
-    assert place.counts()["forecasts"] == 20
-    assert place.counts()["ingestions"] == 1
+    stored = {name: len(place.warehouse.read(name)) for name in ("spans", "prices", "forecasts", "scores")}
+    assert stored == {"spans": 2, "prices": 400, "forecasts": 40, "scores": 4}
+    assert place.warehouse.read("skill_blocks")["n"].sum() == 4
+    assert place.warehouse.read("ingestions").sort_values("written_at")["rows_new"].tolist() == [398, 2]
 
 
 def test_simulated_bars_never_replace_real_ones_in_the_views(place: Place, make_bars: MakeBars) -> None:
@@ -308,6 +354,7 @@ def test_with_the_warehouse_down_for_too_long_the_quarantine_alone_accounts_for_
 
     with monkeypatch.context() as broken:
         broken.setattr(place.warehouse, "append", down)
+        broken.setattr(place.warehouse, "append_together", down)
         broken.setattr(place.warehouse, "read", down)
         assert place.handle(late(event, 25)).status == "rejected"
     kept = json.loads(place.store.read(f"quarantine/ohlc/2023-07-22/MSFT.{event.generation}.reason.json"))
@@ -323,7 +370,7 @@ def test_with_the_store_down_an_old_event_is_still_to_be_delivered_again(
     def down(*_: object, **__: object) -> None:
         raise StoreUnavailable("The store is down.")
 
-    for method in ("generation", "read", "write", "copy"):
+    for method in ("generation", "written_at", "read", "write", "copy"):
         monkeypatch.setattr(place.store, method, down)
     with pytest.raises(StoreUnavailable):
         place.handle(late(event, 25))

@@ -35,12 +35,14 @@ from tickercast.domain.frequency import DAILY
 from tickercast.domain.model_card import CHAMPION, CHAMPION_ALIAS, MODEL, Pointer, ServedModel
 from tickercast.errors import TickercastError, WarehouseUnavailable
 from tickercast.jobs.champion.decisions import Decided, carry_out, recorded_decision
-from tickercast.ports import Warehouse
+from tickercast.jobs.serving.handle_event import handle_event
+from tickercast.ports import ObjectFinalized, Warehouse
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 
 FIRST_EDITION = PROJECT / "tests" / "support" / "first_edition"
 TABLES = ("prices", "forecasts", "ingestions", "drift", "retrains")
+NEW = ("spans", "scores", "skill_blocks")
 
 HAS_SEEN = f"backfilled: the model has seen this date, {MODEL} 2 was trained through 2022-12-30"
 BACKFILLED = f"backfilled: {MODEL} 1 was trained through 2021-12-31"
@@ -49,6 +51,7 @@ DECIDED = date(2023, 4, 28)
 LAST = date(2023, 8, 18)
 CUTOFFS = [date(2023, 7, 21) - timedelta(days=28 * number) for number in range(9, -1, -1)]
 CHANGED = 5  # how many of these the first champion forecast
+NOW = datetime(2023, 8, 21, tzinfo=UTC)
 REAL = ("MSFT", "AAPL")
 
 Rows = Mapping[str, pd.DataFrame]
@@ -239,10 +242,16 @@ class Old:
         """Let an attempt at upgrading fail.
 
         DuckDB undoes all of a failed attempt, so each attempt fails a statement later. BigQuery keeps what was done:
-        each attempt fails at its second statement, or at its second change of a table's schema or label.
+        each attempt fails at its second statement, or at its second change of a table's schema or label, or after the
+        answer to its first statement was lost.
         """
         if self.server:
-            self.server.fail(f"bigquery.{('jobs.query', 'tables.patch')[attempt % 2]}", "", "accessDenied")
+            where, faults = (
+                ("jobs.query", ("", "accessDenied")),
+                ("tables.patch", ("", "accessDenied")),
+                ("jobs.query", ("drop", "", "accessDenied")),
+            )[attempt % 3]
+            self.server.fail(f"bigquery.{where}", *faults)
             try:
                 yield
             finally:
@@ -337,25 +346,56 @@ def _expected(before: Rows) -> dict[str, pd.DataFrame]:
     def origins(rows: pd.DataFrame) -> list[str]:
         return ["backfill" if "/backfill-" in name else "live" for name in rows["object"]]
 
+    def rewritten(rows: pd.DataFrame, **more: Any) -> pd.DataFrame:
+        written_at = pd.to_datetime(rows["generation"], unit="us", utc=True)
+        same = {"frequency": "1d", "generation": rows["generation"].astype(str), "written_at": written_at}
+        return rows.assign(**same, **more)
+
     forecasts, prices, drift = before["forecasts"], before["prices"], before["drift"]
     roles = {MODEL: "champion", "random-walk": "baseline", "shadow": "shadow"}
     champion = forecasts["model_name"] == MODEL
+    prices = prices.assign(simulated=reasons(prices) == "simulated", live=[one == "live" for one in origins(prices)])
+    newest = prices.sort_values(["live", "generation"]).drop_duplicates(
+        ["symbol", "simulated", "session_date"], keep="last"
+    )
+    files = prices.groupby(["symbol", "simulated", "object", "generation"], as_index=False).agg(
+        first_session=("session_date", "min"),
+        last_session=("session_date", "max"),
+        announced_at=("ingested_at", "min"),
+    )
     return {
-        "prices": prices.assign(simulated=reasons(prices) == "simulated"),
-        "forecasts": forecasts.assign(
+        "prices": rewritten(newest.drop(columns="live"), closed_at=None),
+        "spans": rewritten(files),
+        "forecasts": rewritten(
+            forecasts,
+            cutoff_at=None,
+            target_at=None,
             role=forecasts["model_name"].map(roles),
             model_name=forecasts["model_name"].replace("shadow", MODEL),
             origin=origins(forecasts),
             simulated=reasons(forecasts) == "simulated",
             model_has_seen=champion & reasons(forecasts).str.startswith("backfilled: the model has seen this date"),
         ),
-        "ingestions": ledger.assign(
+        "ingestions": rewritten(
+            ledger,
+            reason=ledger["reason"].where(ledger["reason"] != "simulated", None),
+            findings=None,
             origin=origins(ledger),
             simulated=(ledger["reason"] == "simulated").where(ledger["status"] == "forecast", None),
+            rows_new=ledger["rows"],
+            cutoff_at=None,
         ),
         "drift": drift.drop(columns="note").assign(simulated=drift["note"] == "simulated"),
         "retrains": before["retrains"].rename(columns={"challenger_version": "candidate_version"}),
     }
+
+
+def _read(app: App, name: str) -> pd.DataFrame:
+    """The rows of a table; those of the first edition have no quantiles, which BigQuery stores as an empty list."""
+    rows = app.tables.read(name)
+    if "quantiles" in rows:
+        assert not any(isinstance(values, np.ndarray | list) and len(values) for values in rows["quantiles"])
+    return rows.drop(columns="quantiles", errors="ignore")
 
 
 def _assert_same_rows(found: pd.DataFrame, wanted: pd.DataFrame, name: str) -> None:
@@ -384,7 +424,7 @@ def test_no_row_is_lost_and_each_gets_what_its_texts_said(old: Old) -> None:
     made = app.provision()
     assert {*TABLES, "champion_forecasts", "forecast_history"} <= set(made)
     for name, wanted in _expected(before).items():
-        _assert_same_rows(app.tables.read(name), wanted, name)
+        _assert_same_rows(_read(app, name), wanted, name)
     forecasts = app.tables.read("forecasts")
     kinds = forecasts.groupby(["role", "model_name", "model_version", "origin"]).size() // (10 * len(REAL))
     assert kinds.to_dict() == {
@@ -398,32 +438,60 @@ def test_no_row_is_lost_and_each_gets_what_its_texts_said(old: Old) -> None:
     }
     assert forecasts["model_has_seen"].sum() == 2 * 10 * len(REAL)
     assert app.tables.read("ingestions")["simulated"].isna().sum() == len(_rejected())
+    for name in ("prices", "forecasts", "ingestions"):
+        with pytest.raises(WarehouseUnavailable):
+            app.tables.read(f"{name}_before")
 
 
 def test_a_second_time_changes_nothing(old: Old) -> None:
     old.app().provision()
     app = old.app()
-    before = {name: app.tables.read(name) for name in TABLES}
+    before = {name: _read(app, name) for name in (*TABLES, *NEW)}
     assert app.pending() == {}
     assert app.provision() == []
     for name, rows in before.items():
-        _assert_same_rows(app.tables.read(name), rows, name)
+        _assert_same_rows(_read(app, name), rows, name)
 
 
-def test_the_keys_of_the_first_edition_are_still_known(old: Old, make_bars: Callable[..., Bars]) -> None:
+def test_an_event_of_the_first_edition_that_comes_again_changes_nothing(
+    old: Old, make_bars: Callable[..., Bars]
+) -> None:
     app = old.app()
     app.provision()
+    before = {name: _read(app, name) for name in (*TABLES, *NEW)}
+    for file in _files(make_bars):
+        event = ObjectFinalized(
+            event_id="again", bucket=app.store.bucket, name=file.name, generation=file.generation, size=1
+        )
+        outcome = handle_event(
+            event, store=app.store, warehouse=app.tables, served=_nobody, past=_nobody, now=lambda: NOW
+        )
+        assert outcome.status == "duplicate"
+    for name, rows in before.items():
+        _assert_same_rows(_read(app, name), rows, name)
+
+
+def _nobody(*_: Any) -> Any:
+    raise AssertionError("Nothing has to be forecast.")
+
+
+def test_the_keys_of_the_first_edition_are_still_known_in_a_file(
+    on_duckdb: Old, make_bars: Callable[..., Bars]
+) -> None:
+    """BigQuery's new tables have forgotten them; the ledger stands in."""
+    app = on_duckdb.app()
+    app.provision()
     file = _files(make_bars)[0]
-    made = file.forecasts().assign(role="champion", origin="live", simulated=False, model_has_seen=False)
-    assert not app.tables.append("forecasts", made, key=_key("forecasts", file))
-    assert not app.tables.append("prices", file.prices().assign(simulated=False), key=_key("prices", file))
+    for table in ("forecasts", "prices"):
+        made = app.tables.read(table).head()
+        assert not app.tables.append(table, made, key=_key(table, file))
 
 
 # ---------------------------------------------------------------- the views
 
 UNCHANGED = ("latest_prices", "indicators", "price_histogram", "predicted_prices", "ingestion_health", "drift_daily")
 BY_ROLE = ("forecast_history", "latest_forecasts", "forecast_scores", "forecast_skill", "coverage", "model_history")
-ADDED = ["role", "origin"]
+ADDED = ["role", "origin", "frequency", "written_at", "closed_at", "cutoff_at", "target_at", "bars_new", "scored_at"]
 
 
 def test_every_view_answers_as_it_did(old: Old) -> None:
@@ -469,7 +537,36 @@ def _assert_same_answer(found: pd.DataFrame, wanted: pd.DataFrame, name: str) ->
 
 def _today(rows: pd.DataFrame) -> pd.DataFrame:
     renamed = rows.rename(columns={"has_seen": "model_has_seen"})
-    return renamed[sorted(renamed)]
+    texts = {"generation": renamed["generation"].astype(str)} if "generation" in renamed else {}
+    return renamed.assign(**texts)[sorted(renamed)]
+
+
+def test_bars_from_before_a_split_follow_the_file_after_it_and_scores_stay(
+    open_old: Open, make_bars: Callable[..., Bars]
+) -> None:
+    old = open_old()
+    old.first.provision()
+    whole = make_bars("MSFT", last=LAST, sessions=120)
+    by_ten = {name: whole.columns[name] / 10 for name in ("open", "high", "low", "close", "adj_close")}
+    after = Bars("MSFT", {**whole.columns, **by_ten, "volume": whole.columns["volume"] * 10})
+    newest = Bars("MSFT", {name: values[-60:] for name, values in after.columns.items()})
+    day = date(2023, 7, 21)
+    models = [(MODEL, "1"), ("random-walk", "1")]
+    for number, (bars, at) in enumerate(((whole.until(day), day), (newest, LAST)), start=1):
+        file = File(objects.single(at, "MSFT"), number, datetime.combine(at, time(22), UTC), [bars], models)
+        for table, rows in {"prices": file.prices(), "forecasts": file.forecasts()}.items():
+            old.first.append(table, rows, key=_key(table, file))
+        old.first.append("ingestions", file.ledger(), key=_key("ingestions", file))
+    before = {name: old.first.read(name) for name in ("latest_prices", "forecast_scores")}
+    app = old.app()
+    app.provision()
+    latest = app.tables.read("latest_prices").sort_values("session_date")
+    for name in ("open", "high", "low", "close", "adj_close", "volume"):
+        np.testing.assert_allclose(latest[name], after.columns[name], rtol=1e-12)
+    assert before["latest_prices"]["close"].max() > 5 * latest["close"].max()
+    scores = app.tables.read("forecast_scores")
+    assert len(scores) == 2 * 10
+    _assert_same_answer(scores, before["forecast_scores"], "forecast_scores")
 
 
 # ---------------------------------------------------------------- the bucket
@@ -541,7 +638,7 @@ def test_an_upgrade_that_fails_at_each_of_its_steps_in_turn_is_finished_by_the_n
     app = old.app()
     assert app.pending() == {}
     for name, wanted in _expected(before).items():
-        _assert_same_rows(app.tables.read(name), wanted, name)
+        _assert_same_rows(_read(app, name), wanted, name)
     _assert_same_answer(app.tables.read("forecast_skill", {"role": Role.CHAMPION}), views, "forecast_skill")
 
 
@@ -560,10 +657,56 @@ def test_columns_that_were_added_and_not_filled_are_filled(on_duckdb: Old) -> No
     app = on_duckdb.app()
     app.provision()
     for name, wanted in _expected(before).items():
-        _assert_same_rows(app.tables.read(name), wanted, name)
+        _assert_same_rows(_read(app, name), wanted, name)
 
 
-@pytest.mark.parametrize("statement", ["ALTER TABLE forecasts ADD", "UPDATE forecasts", "UPDATE retrains", "CREATE"])
+def test_a_warehouse_of_the_second_edition_keeps_what_its_columns_say(on_duckdb: Old) -> None:
+    """It had columns for roles, origins and simulated bars, and its texts told nothing of them."""
+    wanted = _expected(on_duckdb.tables())
+    with duckdb.connect(on_duckdb.folder / "w.duckdb") as connection:
+        for statement in SECOND_EDITION.split(";"):
+            connection.execute(statement)
+    app = on_duckdb.app()
+    app.provision()
+    for name, rows in wanted.items():
+        _assert_same_rows(_read(app, name), rows, name)
+
+
+SECOND_EDITION = """
+ALTER TABLE prices ADD COLUMN simulated BOOLEAN;
+UPDATE prices SET simulated = (object, symbol) IN (SELECT (object, symbol) FROM ingestions WHERE reason = 'simulated');
+ALTER TABLE forecasts ADD COLUMN role VARCHAR;
+ALTER TABLE forecasts ADD COLUMN origin VARCHAR;
+ALTER TABLE forecasts ADD COLUMN simulated BOOLEAN;
+ALTER TABLE forecasts ADD COLUMN model_has_seen BOOLEAN;
+UPDATE forecasts SET
+  role = CASE model_name WHEN 'random-walk' THEN 'baseline' WHEN 'shadow' THEN 'shadow' ELSE 'champion' END,
+  model_name = CASE model_name WHEN 'shadow' THEN 'tickercast-lstm' ELSE model_name END,
+  origin = CASE WHEN object LIKE '%/backfill-%' THEN 'backfill' ELSE 'live' END,
+  simulated = (object, symbol) IN (SELECT (object, symbol) FROM ingestions WHERE reason = 'simulated'),
+  model_has_seen = model_name = 'tickercast-lstm' AND (object, generation) IN (
+    SELECT (object, generation) FROM ingestions WHERE reason LIKE '%has seen%'
+  );
+ALTER TABLE ingestions ADD COLUMN origin VARCHAR;
+ALTER TABLE ingestions ADD COLUMN simulated BOOLEAN;
+UPDATE ingestions SET
+  origin = CASE WHEN object LIKE '%/backfill-%' THEN 'backfill' ELSE 'live' END,
+  simulated = CASE WHEN status = 'forecast' THEN coalesce(reason = 'simulated', FALSE) END,
+  reason = nullif(reason, 'simulated')
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE IF NOT EXISTS forecasts",
+        "FROM forecasts_before",
+        "FROM prices_before",
+        "UPDATE retrains",
+        "CREATE OR REPLACE VIEW coverage",
+        "FROM moved",
+    ],
+)
 def test_an_upgrade_that_is_killed_leaves_the_first_edition_and_the_next_run_upgrades_it(
     on_duckdb: Old, statement: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -582,9 +725,9 @@ def test_an_upgrade_that_is_killed_leaves_the_first_edition_and_the_next_run_upg
     app = on_duckdb.app()
     app.provision()
     for name, wanted in _expected(before).items():
-        _assert_same_rows(app.tables.read(name), wanted, name)
+        _assert_same_rows(_read(app, name), wanted, name)
 
 
 def _kill_at(statement: str, text: str) -> None:
-    if any(line.startswith(statement) for line in text.splitlines()):
+    if any(line.strip().startswith(statement) for line in text.splitlines()):
         os.kill(os.getpid(), signal.SIGKILL)

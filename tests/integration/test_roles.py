@@ -157,7 +157,7 @@ def test_every_view_says_the_same_of_champion_and_baseline(sites: tuple[Site, Si
 
 
 def test_every_table_but_forecasts_is_the_same(sites: tuple[Site, Site]) -> None:
-    for name in ("prices", "ingestions", "retrains", "drift"):
+    for name in ("spans", "prices", "digests", "ingestions", "retrains", "drift"):
         _assert_same(sites, lambda of, name=name: of.read(name), name)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from google.api_core.exceptions import BadRequest
+from google.api_core.exceptions import BadRequest, Conflict, NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from tests.support.bigquery_server import BigQueryServer
@@ -82,7 +82,7 @@ def test_tables_are_partitioned_by_month_clustered_and_described(
     assert table.time_partitioning is not None
     assert (table.time_partitioning.type_, table.time_partitioning.field) == ("MONTH", "session_date")
     assert table.clustering_fields == ["symbol"]
-    assert table.description.startswith("Every daily bar")
+    assert table.description.startswith("Every bar")
     assert all(field.description for field in table.schema)
 
 
@@ -444,3 +444,78 @@ def test_the_stand_in_refuses_a_name_without_a_dataset_and_a_missing_value(
     load = client.load_table_from_file(file, f"{dataset(warehouse)}.prices", rewind=True, job_config=config)
     with pytest.raises(BadRequest, match="Required field symbol cannot be null"):
         load.result()
+
+
+def test_the_stand_in_creates_a_table_with_rows_by_position_whole_or_not_at_all(
+    warehouse: BigQueryWarehouse, client: bigquery.Client
+) -> None:
+    place, half = f"test-project.{dataset(warehouse)}", "CAST(0.5 AS FLOAT64)"
+
+    def create(name: str, query: str) -> None:
+        columns = "(a STRING NOT NULL, l ARRAY<FLOAT64>, d DATE) PARTITION BY DATE_TRUNC(d, MONTH)"
+        text = f"CREATE TABLE IF NOT EXISTS `{place}.{name}` {columns} AS\n-- A remark.\n{query.replace('half', half)}"
+        client.query_and_wait(text, retry=None, job_retry=None)
+
+    create("made", "SELECT 'x' AS d, [half] AS a, DATE '2023-07-21' AS l UNION ALL SELECT 'y', NULL, NULL")
+    create("made", "SELECT 'again', [half], DATE '2023-07-21'")
+    rows = client.query_and_wait(f"SELECT a, l FROM `{place}.made` ORDER BY a")
+    assert [tuple(row) for row in rows] == [("x", [0.5]), ("y", [])]
+    assert [field.mode for field in client.get_table(f"{place}.made").schema] == ["REQUIRED", "REPEATED", "NULLABLE"]
+    for query, complaint in {
+        "SELECT 'x', [half]": "3 columns are declared, and the query has 2",
+        "SELECT 1, [half], DATE '2023-07-21'": "cannot be assigned to a",
+        "SELECT 'x', ['text'], DATE '2023-07-21'": "cannot be assigned to l",
+        "SELECT CAST(NULL AS STRING), [half], DATE '2023-07-21'": "NOT NULL constraint failed",
+    }.items():
+        with pytest.raises(BadRequest, match=complaint):
+            create("none", query)
+        with pytest.raises(NotFound):
+            client.get_table(f"{place}.none")
+
+
+def test_the_stand_in_renames_and_drops_tables_and_adds_columns(
+    warehouse: BigQueryWarehouse, client: bigquery.Client
+) -> None:
+    place = f"test-project.{dataset(warehouse)}"
+
+    def run(text: str) -> None:
+        client.query_and_wait(text, retry=None, job_retry=None)
+
+    append(warehouse, "prices", [price()], "k")
+    run(f"ALTER TABLE `{place}.prices` RENAME TO `older`")
+    for _ in range(2):
+        run(f"ALTER TABLE `{place}.older` ADD COLUMN IF NOT EXISTS seen BOOL, ADD COLUMN IF NOT EXISTS word STRING")
+    [row] = client.query_and_wait(f"SELECT symbol, seen, word FROM `{place}.older`")
+    assert tuple(row) == ("MSFT", None, None)
+    with pytest.raises(NotFound):
+        run(f"ALTER TABLE `{place}.prices` RENAME TO `older`")
+    warehouse.provision()
+    with pytest.raises(Conflict, match="Already Exists"):
+        run(f"ALTER TABLE `{place}.prices` RENAME TO `older`")
+    for _ in range(2):
+        run(f"DROP TABLE IF EXISTS `{place}.older`")
+    with pytest.raises(NotFound):
+        run(f"DROP TABLE `{place}.older`")
+    assert stored(warehouse) == 0
+
+
+def test_the_stand_in_loads_lists_only_with_list_inference(
+    client: bigquery.Client, warehouse: BigQueryWarehouse
+) -> None:
+    place = f"{dataset(warehouse)}.lists"
+    client.query_and_wait(f"CREATE TABLE `test-project.{place}` (l ARRAY<FLOAT64>)")
+
+    def load(**options: Any) -> None:
+        file = io.BytesIO()
+        pq.write_table(pa.table({"l": [[0.5, 1.0], None]}), file)
+        append = bigquery.WriteDisposition.WRITE_APPEND
+        schema = [bigquery.SchemaField("l", "FLOAT", "REPEATED")]
+        config = bigquery.LoadJobConfig(source_format="PARQUET", schema=schema, write_disposition=append, **options)
+        client.load_table_from_file(file, place, rewind=True, job_config=config).result()
+
+    with pytest.raises(BadRequest, match="without list inference"):
+        load()
+    inference = bigquery.ParquetOptions()
+    inference.enable_list_inference = True
+    load(parquet_options=inference)
+    assert [row["l"] for row in client.query_and_wait(f"SELECT l FROM `test-project.{place}`")] == [[0.5, 1.0], []]

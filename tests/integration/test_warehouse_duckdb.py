@@ -1,5 +1,7 @@
 """The DuckDB engine: it shares its file, and says what is wrong with it."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from tests.support.warehouse_rows import append, ingestion, price
 
 from tickercast.backends.warehouse import duckdb as engine
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
@@ -28,8 +31,9 @@ from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 warehouse = DuckDBWarehouse(Path(sys.argv[1]), Path(sys.argv[2]))
 warehouse.provision()
 for number in range(20):
-    row = {"object": "o", "generation": number, "status": "forecast", "rows": 0, "duration_ms": 0.0,
-           "received_at": pd.Timestamp.now("UTC"), "event_id": sys.argv[3]}
+    now = pd.Timestamp.now("UTC")
+    row = {"object": "o", "generation": str(number), "written_at": now, "frequency": "1d", "status": "forecast",
+           "origin": "live", "rows": 0, "rows_new": 0, "received_at": now, "duration_ms": 0.0, "event_id": sys.argv[3]}
     warehouse.append("ingestions", pd.DataFrame([row]), key=f"{sys.argv[3]}/{number}")
 """
 
@@ -65,7 +69,9 @@ def test_duckdb_gets_each_table_with_the_columns_that_its_file_names(tmp_path: P
     DuckDBWarehouse(path, resource("sql")).provision()
     with duckdb.connect(path) as connection:
         described = dict(connection.execute("SELECT column_name, column_type FROM (DESCRIBE forecasts)").fetchall())
-    assert described["generation"] == "BIGINT"
+    assert described["step"] == "BIGINT"
+    assert described["generation"] == "VARCHAR"
+    assert described["quantiles"] == "DOUBLE[]"
     assert described["cutoff"] == "DATE"
     assert described["created_at"] == "TIMESTAMP WITH TIME ZONE"
 
@@ -91,7 +97,7 @@ def test_a_call_that_failed_leaves_nothing_behind_for_the_next(tmp_path: Path) -
     path = tmp_path / "w.duckdb"
     warehouse = DuckDBWarehouse(path, resource("sql"))
     warehouse.provision()
-    rows = pd.DataFrame([{"object": "o", "generation": 1}])
+    rows = pd.DataFrame([{"object": "o", "generation": "1"}])
     for _ in range(2):
         with pytest.raises(SchemaMismatch):
             warehouse.append("ingestions", rows, key="k")
@@ -108,8 +114,7 @@ def test_a_warehouse_of_an_earlier_release_loses_the_index_of_its_keys_and_keeps
         connection.execute("CREATE TABLE _appends (key VARCHAR PRIMARY KEY, appended_at TIMESTAMPTZ DEFAULT now())")
         connection.execute("INSERT INTO _appends (key) VALUES ('ingestions/bucket/a#1')")
     assert warehouse.provision() == []
-    row = {"object": "a", "generation": 1, "status": "forecast", "rows": 0, "duration_ms": 0.0}
-    rows = pd.DataFrame([row | {"received_at": pd.Timestamp.now("UTC")}])
+    rows = pd.DataFrame([ingestion(object="a")])
     assert not warehouse.append("ingestions", rows, key="ingestions/bucket/a#1")
     with duckdb.connect(tmp_path / "warehouse.duckdb") as connection:
         assert connection.execute("SELECT count(*) FROM duckdb_indexes()").fetchall() == [(0,)]
@@ -124,10 +129,10 @@ def test_a_checkpoint_that_was_interrupted_leaves_nothing_damaged(
     DuckDBWarehouse(path, resource("sql")).provision()
     assert [file.name for file in tmp_path.glob("*.kept*")] == []
 
-    row = {"object": "a", "generation": 1, "status": "forecast", "rows": 0, "duration_ms": 0.0}
-    rows = pd.DataFrame([row | {"received_at": pd.Timestamp.now("UTC")}])
+    rows = pd.DataFrame([ingestion(object="a")])
     killed = DuckDBWarehouse(path, resource("sql"))
-    monkeypatch.setattr(killed, "_forget", lambda: sys.exit("killed"))
+    keep = killed._keep
+    monkeypatch.setattr(killed, "_keep", lambda blocks: (keep(blocks), sys.exit("killed")))
     with pytest.raises(SystemExit):
         killed.append("ingestions", rows, key="ingestions/bucket/a#1")
     torn = bytearray(path.read_bytes())
@@ -140,3 +145,27 @@ def test_a_checkpoint_that_was_interrupted_leaves_nothing_damaged(
     assert len(warehouse.read("ingestions")) == 1
     assert not warehouse.append("ingestions", rows, key="ingestions/bucket/a#1")
     assert [file.name for file in tmp_path.glob("*.kept*")] == []
+
+
+def test_without_space_for_a_copy_the_log_grows_and_nothing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    warehouse = DuckDBWarehouse(path, resource("sql"))
+    warehouse.provision()
+    monkeypatch.setattr(engine, "_LONGEST_LOG", 0)
+    monkeypatch.setattr(engine.shutil, "copyfile", no_space)
+    append(warehouse, "prices", [price()], "k")
+    assert path.with_name(f"{path.name}.wal").stat().st_size
+    assert [file.name for file in tmp_path.glob("*.kept*")] == []
+    assert len(warehouse.read("prices")) == 1
+
+
+def no_space(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.FileLock, "acquire", no_space)
+    with pytest.raises(WarehouseUnavailable, match=r"cannot be written: No space left on device\. Check the folder"):
+        DuckDBWarehouse(tmp_path / "warehouse.duckdb", resource("sql")).provision()

@@ -13,6 +13,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.client import HTTPMessage
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -307,7 +308,7 @@ class StorageServer(StandIn):
             "size": str(len(content)),
             "crc32c": crc32c,
             "md5Hash": base64.b64encode(hashlib.md5(content).digest()).decode(),
-            "timeCreated": "2023-07-22T00:00:00Z",
+            "timeCreated": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "metadata": request.body.get("metadata", {}),
         }
         bucket.kept[name, generation] = Stored(resource, content)

@@ -6,7 +6,7 @@
 import ctypes
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,21 @@ _KINDS = {
     "BOOL": type_pb2.TYPE_BOOL,
     "DATE": type_pb2.TYPE_DATE,
     "TIMESTAMP": type_pb2.TYPE_TIMESTAMP,
+    "ARRAY<FLOAT64>": type_pb2.TYPE_ARRAY,
 }
 
 
 class Zeta:
-    """The reference engine with the project's tables; views are expanded as common table expressions."""
+    """The reference engine with the project's tables; views are expanded as common table expressions.
 
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self._objects = {found.name: found for found in read_objects(folder)}
+    Args:
+        folder: the project's SQL.
+        cache: where the compiled engine is kept.
+        more: further tables.
+    """
+
+    def __init__(self, folder: Path, cache: Path, more: Iterable[SqlObject] = ()) -> None:
+        self._objects = {found.name: found for found in [*more, *read_objects(folder)]}
         self._client = _client(cache)
         features = self._call(
             "GetLanguageOptions",
@@ -172,6 +179,8 @@ def _declare(table: Any, name: str, columns: Mapping[str, str], numbered: bool) 
         column = table.column.add()
         column.name = column_name
         column.type.type_kind = _KINDS[kind]
+        if kind.startswith("ARRAY"):
+            column.type.array_type.element_type.type_kind = type_pb2.TYPE_DOUBLE
     if numbered:
         table.primary_key_column_index.append(len(table.column))
         column = table.column.add()
@@ -197,6 +206,10 @@ def _kind(value: Any) -> str:
 
 
 def _set(cell: Any, value: Any, kind: str) -> None:
+    if kind == "ARRAY<FLOAT64>" and value is not None:
+        for one in value:
+            _set(cell.array_value.element.add(), one, "FLOAT64")
+        return
     if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return
     match kind:
@@ -228,6 +241,8 @@ def _python(cell: Any, kind: int) -> Any:
             return pd.Timestamp(EPOCH + timedelta(days=value))
         case type_pb2.TYPE_TIMESTAMP:
             return pd.Timestamp(value.ToDatetime(tzinfo=UTC))
+        case type_pb2.TYPE_ARRAY:
+            return [one.double_value for one in value.element]
     return value
 
 

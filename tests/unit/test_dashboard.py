@@ -55,7 +55,7 @@ def vintage(cutoff: str = "2023-07-21", last_close: float = 100.0, **more: Any) 
     targets = pd.bdate_range(cutoff, periods=11)[1:]
     shares = {"close_median": 1, "close_lo_80": 0.9, "close_hi_80": 1.1, "close_lo_95": 0.8, "close_hi_95": 1.2}
     prices = {name: last_close * share for name, share in shares.items()}
-    common = {"cutoff": pd.Timestamp(cutoff), "last_close": last_close, "model_name": "lstm", "generation": 1}
+    common = {"cutoff": pd.Timestamp(cutoff), "last_close": last_close, "model_name": "lstm", "generation": "1"}
     return pd.DataFrame({"step": range(1, 11), "target_date": targets, **common, **prices, "inside": ""} | more)
 
 
@@ -80,7 +80,7 @@ def newest(place: Place, **changes: Any) -> pd.DataFrame:
     """The champion's newest forecast of MSFT as the table holds it, with changes, as if from a later file."""
     stored = place.warehouse.read("forecasts", {"symbol": "MSFT", "role": Role.CHAMPION})
     rows = stored[stored["cutoff"] == stored["cutoff"].max()]
-    return rows.assign(generation=rows["generation"].max() + 1, **changes)
+    return rows.assign(written_at=rows["written_at"].max() + pd.Timedelta(hours=1), generation="1", **changes)
 
 
 def test_a_shadow_is_never_taken_for_the_champion(place: Place) -> None:

@@ -147,7 +147,7 @@ def test_every_view_and_table_is_on_its_page_with_its_columns(found: Any) -> Non
         for other in read_objects(PROJECT / "sql"):
             connection.execute(to_duckdb(other.text))
         names = [row[0] for row in connection.execute(f"DESCRIBE {found.name}").fetchall()]
-    rows = re.findall(r"^\| `(\w+)` \| \w+ \| .*\w.* \|$", entry, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (?:\w+|`\w+<\w+>`) \| .*\w.* \|$", entry, re.MULTILINE)
     assert rows == (names if found.is_view else [column.name for column in columns(found)])
 
 

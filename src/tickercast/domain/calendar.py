@@ -16,6 +16,9 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tickercast.errors import CalendarError, UsageError
 
 if TYPE_CHECKING:
@@ -228,6 +231,27 @@ def _newest_closed(name: str, now: datetime) -> date | None:
     return over.index[-1].date() if len(over) else None
 
 
+def session_closes(symbol: str, sessions: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    """From when the closes of sessions are known: datetime64[us], UTC.
+
+    A date on which the exchange had no session by its calendar counts as closed at midnight, UTC.
+
+    Args:
+        symbol: the series.
+        sessions: `(n,)`, dates in any order.
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    if not len(sessions):
+        return np.empty(0, "datetime64[us]")
+    days = sessions.astype("datetime64[D]")
+    first, last = int(days.min().item().year), int(days.max().item().year)
+    known, closes = _closes(calendar_name(symbol), first, last)
+    at = np.minimum(np.searchsorted(known, days), len(known) - 1)
+    return np.where(known[at] == days, closes[at], (days + 1).astype("datetime64[us]")) if len(known) else days + 1
+
+
 def sessions_between(symbol: str, first: date, last: date) -> tuple[date, ...]:
     """The sessions of the symbol's exchange from `first` to `last`, as far as the exchange's holidays are known.
 
@@ -282,6 +306,15 @@ def _sessions(name: str, first_year: int, last_year: int) -> tuple[date, ...]:
         lower, upper = _bounds(name)
         first, last = max(first, lower or first), min(last, upper)
         return _build(name, first, last) if first < last else ()
+
+
+@lru_cache(maxsize=64)
+def _closes(name: str, first_year: int, last_year: int) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
+    sessions = _sessions(name, first_year, last_year)
+    if not sessions:
+        return np.empty(0, "datetime64[D]"), np.empty(0, "datetime64[us]")
+    closes = _calendar(name, sessions[0], sessions[-1]).closes
+    return np.array(sessions, "datetime64[D]"), closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
 
 
 @lru_cache(maxsize=64)

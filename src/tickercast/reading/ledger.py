@@ -68,7 +68,7 @@ def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
     if not names:
         return []
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        live = pd.DataFrame({"object": names, "generation": list(pool.map(store.generation, names))})
+        live = pd.DataFrame({"object": names, "generation": list(map(str, pool.map(store.generation, names)))})
     held = live.merge(warehouse.read("ingestions", {"object": names}), on=["object", "generation"], how="left")
     lost = held[held["status"].isna()]
     return [

@@ -10,7 +10,7 @@ import pandas as pd
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.model_card import ModelCard
 from tickercast.model_store import ModelStore
-from tickercast.ports import Warehouse
+from tickercast.ports import Between, Warehouse
 
 SESSIONS = 90
 """The sessions that a chart shows before the cutoff."""
@@ -127,15 +127,14 @@ def bars_before(made: Forecast, *, warehouse: Warehouse) -> pd.DataFrame:
 
 
 def closes_before(made: Forecast, *, warehouse: Warehouse) -> list[float]:
-    """The closes of the forecast's own file up to the cutoff, oldest first: `SESSIONS` at most.
+    """The closes up to the cutoff in the prices of the forecast, oldest first: `SESSIONS` at most.
 
     Raises:
         WarehouseUnavailable: try again.
     """
-    file = {"symbol": made.symbol, "object": made.object, "generation": made.generation}
-    bars = warehouse.read("prices", file).sort_values("session_date")
-    closes = bars[bars["session_date"].dt.date <= made.cutoff]["close"].tail(SESSIONS)
-    return [float(close) for close in closes]
+    where = {"symbol": made.symbol, "simulated": made.simulated, "session_date": Between(None, made.cutoff)}
+    closes = warehouse.read("latest_prices", where).sort_values("session_date")["close"].tail(SESSIONS).to_numpy(float)
+    return [float(close) for close in closes * (made.last_close / closes[-1])] if len(closes) else []
 
 
 def trained_through(forecasts: Sequence[Forecast], *, models: ModelStore) -> dict[str, date]:

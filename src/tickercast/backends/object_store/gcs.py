@@ -12,6 +12,7 @@ import functools
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
+from datetime import datetime
 from typing import Any
 
 from google.auth.credentials import AnonymousCredentials
@@ -87,6 +88,11 @@ class GcsObjectStore:
         """The live generation of an object, 0 where it does not exist."""
         live = self._live(name)
         return int(live.generation) if live else 0
+
+    def written_at(self, name: str, *, generation: int) -> datetime:
+        """When a generation of an object was written."""
+        written: datetime = self._stat(name, generation).time_created
+        return written
 
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""

@@ -86,6 +86,17 @@ class LocalObjectStore:
         highest = _highest(listed)
         return 0 if f"{highest}{_DELETED}" in listed else highest
 
+    def written_at(self, name: str, *, generation: int) -> datetime:
+        """When a generation of an object was written."""
+        with self._translated():
+            try:
+                described = json.loads((self._folder(name) / f"{generation}.json").read_bytes())
+            except FileNotFoundError as error:
+                raise ObjectNotFound(
+                    f"{self.url} holds no {name} at generation {generation}. Send it again."
+                ) from error
+        return datetime.fromisoformat(described["timeCreated"])
+
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""
         kept = self._root / _GENERATIONS

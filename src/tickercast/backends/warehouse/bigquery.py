@@ -27,8 +27,9 @@ import re
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
-from datetime import date, datetime
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +45,24 @@ from google.cloud.bigquery.table import RowIterator
 
 from tickercast.backends.warehouse.bigquery_errors import is_transient, one_line, translated
 from tickercast.backends.warehouse.sql import (
+    BEFORE,
+    FINISHED,
+    REWRITTEN,
     Column,
     SqlObject,
+    additions,
     checked_query,
+    drops,
     missing_columns,
     pending,
     qualified,
     read_compactions,
     read_migration,
     read_objects,
+    read_rewrites,
 )
 from tickercast.errors import SchemaMismatch
+from tickercast.ports import Between
 
 _SQL_HASH = "tickercast_sql"
 """The label with the hash of an object's SQL file: a list of the tables shows what has changed."""
@@ -75,6 +83,7 @@ _ARROW = {
     "BOOL": pa.bool_(),
     "DATE": pa.date32(),
     "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+    "ARRAY<FLOAT64>": pa.list_(pa.float64()),
 }
 _PARAMETERS: Sequence[tuple[type, str]] = (
     (str, "STRING"),
@@ -126,11 +135,33 @@ class BigQueryWarehouse:
         """Create what is missing, and add columns to tables and replace views whose file has changed."""
         with self._translated():
             objects = read_objects(self._sql)
-            changed = pending(objects, self._applied(), _sql_hash)
+            applied = self._applied()
+            before = self._set_aside(applied, pending(objects, applied, _sql_hash))
+            changed = pending(objects, applied, _sql_hash)
+            names = [*(each.name for each in objects), *before]
+            for table in before:
+                added = additions(self._sql, table.removesuffix(BEFORE))
+                adds = ", ".join(f"ADD COLUMN IF NOT EXISTS `{column.name}` {column.kind}" for column in added)
+                self._client.query_and_wait(f"ALTER TABLE `{self._path}.{table}` {adds}")
             for each in objects:
                 if each.name in changed:
-                    self._apply(each, [other.name for other in objects], exists=changed[each.name] == "changed")
+                    self._apply(each, names, exists=changed[each.name] == "changed", rewrites=bool(before))
+            for table in before:
+                self._client.query_and_wait(f"DROP TABLE IF EXISTS `{self._path}.{table}`")
         return list(changed)
+
+    def _set_aside(self, applied: dict[str, str], changed: Collection[str]) -> list[str]:
+        """Rename the tables of earlier releases, so that their rows can be rewritten; returns their new names."""
+        for table in REWRITTEN:
+            older = table in applied and table in changed and f"{table}{BEFORE}" not in applied
+            if older and self._is_of_earlier_release(table):
+                self._client.query_and_wait(f"ALTER TABLE `{self._path}.{table}` RENAME TO `{table}{BEFORE}`")
+                applied[f"{table}{BEFORE}"] = applied.pop(table)
+        return [name for name in applied if name.removesuffix(BEFORE) in REWRITTEN and name.endswith(BEFORE)]
+
+    def _is_of_earlier_release(self, table: str) -> bool:
+        stored = self._client.get_table(self._reference(table), **self._patience)
+        return any(field.name == "generation" and field.field_type == "INTEGER" for field in stored.schema)
 
     def append(self, table: str, rows: pa.Table | pd.DataFrame, *, key: str) -> bool:
         """Append rows with one load job, unless a job with the key's id has stored them."""
@@ -140,16 +171,46 @@ class BigQueryWarehouse:
             stored = self._client.get_table(self._reference(table), **self._patience)
             return self._load_once(stored, _parquet(rows, stored, self.url), _job_id(stored, key))
 
-    def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def session(self) -> AbstractContextManager[None]:
+        """Nothing: calls share a client in any case."""
+        return nullcontext()
+
+    def append_together(self, rows: Mapping[str, pa.Table | pd.DataFrame], *, key: str) -> None:
+        """Append rows to several tables, with a load job each that run at once."""
+        with ThreadPoolExecutor(len(rows) or 1) as pool:
+            jobs = [pool.submit(self.append, table, added, key=f"{table}/{key}") for table, added in rows.items()]
+        for job in jobs:
+            job.result()
+
+    def read(
+        self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
         """Read the rows of a table or view, with the types that DuckDB gives them."""
+        statement, parameters = self._select(name, where, columns)
+        values = [parameter.to_api_repr() for parameter in parameters]
+        return self._read(statement, {"parameterMode": "NAMED", "queryParameters": values})
+
+    def read_arrow(
+        self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Read the rows of a table or view as an Arrow table."""
+        statement, parameters = self._select(name, where, columns)
+        given = bigquery.QueryJobConfig(query_parameters=parameters)
+        with self._translated():
+            rows = self._client.query_and_wait(statement, job_config=given)
+            return rows.to_arrow(create_bqstorage_client=False)
+
+    def _select(
+        self, name: str, where: Mapping[str, Any] | None, columns: Sequence[str] | None
+    ) -> tuple[str, list[bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter]]:
         terms, parameters = [], []
         for number, (column, value) in enumerate((where or {}).items()):
-            term, parameter = _term(f"p{number}", self._checked(column), value)
+            term, given = _term(f"p{number}", self._checked(column), value)
             terms.append(term)
-            parameters += [parameter.to_api_repr()] if parameter else []
+            parameters += given
         condition = f" WHERE {' AND '.join(terms)}" if terms else ""
-        statement = f"SELECT * FROM `{self._reference(name)}`{condition}"  # noqa: S608
-        return self._read(statement, {"parameterMode": "NAMED", "queryParameters": parameters})
+        wanted = ", ".join(f"`{self._checked(column)}`" for column in columns) if columns else "*"
+        return f"SELECT {wanted} FROM `{self._reference(name)}`{condition}", parameters  # noqa: S608
 
     def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Answer a query; plain names refer to the dataset."""
@@ -162,14 +223,17 @@ class BigQueryWarehouse:
         with self._translated():
             return pending(read_objects(self._sql), self._applied(), _sql_hash)
 
-    def compact(self) -> dict[str, int]:
-        """Drop rows that newer files have replaced, with one DELETE a table, which ignores rows appended meanwhile."""
+    def compact(self, *, until: datetime | None = None) -> dict[str, int]:
+        """Drop rows with one statement a table, which ignores rows appended meanwhile."""
         names = [found.name for found in read_objects(self._sql)]
+        moment = _parameter("until", until or datetime.now(UTC) - FINISHED)
+        dropped: dict[str, int] = {}
         with self._translated():
-            return {
-                table: self._client.query_and_wait(qualified(text, names, self._path)).num_dml_affected_rows or 0
-                for table, text in read_compactions(self._sql).items()
-            }
+            for table, text in read_compactions(self._sql).items():
+                given = bigquery.QueryJobConfig(query_parameters=[moment] if "@until" in text else [])
+                rows = self._client.query_and_wait(qualified(text, names, self._path), job_config=given)
+                dropped |= {table: rows.num_dml_affected_rows or 0} if drops(text) else {}
+        return dropped
 
     def _read(self, statement: str, settings: Mapping[str, Any]) -> pd.DataFrame:
         with self._translated():
@@ -221,10 +285,12 @@ class BigQueryWarehouse:
             self._client.create_dataset(made, exists_ok=True, **self._patience)
             return {}
 
-    def _apply(self, found: SqlObject, names: Collection[str], *, exists: bool) -> None:
+    def _apply(self, found: SqlObject, names: Collection[str], *, exists: bool, rewrites: bool) -> None:
         changed = bigquery.Table(self._reference(found.name))
         if found.is_view or not exists:
-            self._client.query_and_wait(qualified(found.text, names, self._path))
+            rows = read_rewrites(self._sql).get(found.name) if rewrites else None
+            text = f"{found.text}AS\n{rows}" if rows else found.text
+            self._client.query_and_wait(qualified(text, names, self._path))
         else:
             changed = self._migrated(found, names)
         changed.labels = {_SQL_HASH: _sql_hash(found)}
@@ -274,7 +340,10 @@ class BigQueryWarehouse:
 
     def _begin(self, stored: bigquery.Table, data: bytes, job_id: str, sender_id: str) -> bigquery.LoadJob:
         """Begin a load job, or find the one that already has the id."""
+        lists = bigquery.ParquetOptions()  # type: ignore[no-untyped-call]
+        lists.enable_list_inference = True  # or an array would arrive as a record
         config = bigquery.LoadJobConfig(
+            parquet_options=lists,
             source_format=bigquery.SourceFormat.PARQUET,
             schema=stored.schema,
             write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
@@ -334,7 +403,9 @@ def _column(field: bigquery.SchemaField) -> Column:
 
 
 def _field(column: Column) -> bigquery.SchemaField:
-    return bigquery.SchemaField(column.name, column.kind, description=column.description)
+    kind = column.kind.removeprefix("ARRAY<").removesuffix(">")
+    mode = "NULLABLE" if kind == column.kind else "REPEATED"
+    return bigquery.SchemaField(column.name, kind, mode, description=column.description)
 
 
 def _parquet(rows: pa.Table | pd.DataFrame, table: bigquery.Table, url: str) -> bytes:
@@ -380,12 +451,17 @@ def _array(values: Any, column: Column, table: str) -> pa.Array | pa.ChunkedArra
 
 def _term(
     name: str, column: str, value: Any
-) -> tuple[str, bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter | None]:
+) -> tuple[str, list[bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter]]:
+    if isinstance(value, Between):
+        ends = [(">=", f"{name}a", value.first), ("<=", f"{name}b", value.last)]
+        given = [end for end in ends if end[2] is not None]
+        condition = " AND ".join(f"`{column}` {sign} @{name}" for sign, name, _ in given) or "TRUE"
+        return condition, [_parameter(name, end) for _, name, end in given]
     if not isinstance(value, list):
-        return f"`{column}` = @{name}", _parameter(name, value)
+        return f"`{column}` = @{name}", [_parameter(name, value)]
     if not value:
-        return "FALSE", None
-    return f"`{column}` IN UNNEST(@{name})", _parameter(name, value)
+        return "FALSE", []
+    return f"`{column}` IN UNNEST(@{name})", [_parameter(name, value)]
 
 
 def _parameter(name: str, value: Any) -> bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter:

@@ -4,18 +4,21 @@ DuckDB lets one process at a time hold the file. Each call attaches it, works an
 another process holds it, so a dashboard and any number of functions can share it. The engine stays open: attaching the
 file takes 2 ms, opening an engine 13.
 
-A checkpoint moves what was appended from the log beside the file into the file, and rewrites a block of it in place:
-killed in that moment, it leaves a file that does not open. So nothing is moved until the log is long, and then only
-while a copy of both is kept, from which the next call restores them if the copy is still there.
+A checkpoint moves what was appended from the log beside the file into the file, and rewrites the blocks of metadata in
+place: killed in that moment, it leaves a file that does not open. So nothing is moved until the log is long, and then
+only while a copy of these blocks and of the log is kept, from which the next call restores them.
 """
 
+import logging
 import os
 import re
 import shutil
+import struct
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,25 +26,36 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 from filelock import FileLock, Timeout
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from tickercast.backends.warehouse.sql import (
+    BEFORE,
+    FINISHED,
+    REWRITTEN,
     Column,
     SqlObject,
+    additions,
     checked_query,
+    drops,
     from_duckdb,
     missing_columns,
+    order_of,
     pending,
     read_compactions,
     read_migration,
     read_objects,
+    read_rewrites,
     to_duckdb,
+    what_remains,
 )
 from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
+from tickercast.ports import Between
 
 Result = TypeVar("Result")
 
-_LOCKS: dict[Path, threading.Lock] = {}
+log = logging.getLogger(__name__)
+
+_LOCKS: dict[Path, threading.RLock] = {}
 """The lock of each file: threads that used it concurrently would meet each other's half-closed handles."""
 
 _OPEN: "weakref.WeakSet[DuckDBWarehouse]" = weakref.WeakSet()
@@ -61,8 +75,12 @@ CREATE TABLE IF NOT EXISTS _objects (name VARCHAR NOT NULL, sha256 VARCHAR NOT N
 """Without a primary key, which one transaction at a time does not need: DuckDB has lost entries of indexes when it
 replayed a log (duckdb/duckdb#23848)."""
 
-_LONGEST_LOG = 1 << 20
-"""Bytes: every call replays the log, which takes 5 ms a megabyte."""
+_LONGEST_LOG = 1 << 18
+"""Bytes: whoever opens the file replays the log, which takes 20 ms a megabyte."""
+
+_HEADERS = "headers"
+_HEADER_BYTES = 3 * 4096
+"""The main header, and two that name the blocks of metadata; of these the one with the higher iteration counts."""
 
 _ENGINE: dict[str, str | int | float | list[str]] = {
     "checkpoint_on_detach": "DISABLED",
@@ -88,6 +106,7 @@ class DuckDBWarehouse:
         self._sql = sql
         self._patience_s = patience_s
         self._engine: duckdb.DuckDBPyConnection | None = None
+        self._shared: duckdb.DuckDBPyConnection | None = None
 
     @property
     def url(self) -> str:
@@ -98,7 +117,7 @@ class DuckDBWarehouse:
         """Create what is missing, and add columns to tables and replace views whose file has changed."""
         changed = self._attempt(self._provision)
         if changed:
-            with _LOCKS[self._path.resolve()], self._only_writer():
+            with _lock(self._path), self._only_writer():
                 self._checkpoint(longest=0)
         return changed
 
@@ -108,15 +127,29 @@ class DuckDBWarehouse:
             return False
         return self._attempt(lambda connection: _append(connection, table, rows, key))
 
-    def read(self, name: str, where: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def append_together(self, rows: Mapping[str, pa.Table | pd.DataFrame], *, key: str) -> None:
+        """Append rows to several tables in one transaction."""
+        given = {table: added for table, added in rows.items() if len(added)}
+        if given:
+            self._attempt(
+                lambda connection: [
+                    _append(connection, table, added, f"{table}/{key}") for table, added in given.items()
+                ]
+            )
+
+    def read(
+        self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
         """Read the rows of a table or view."""
-        wanted = dict(where or {})
-        terms = [
-            f"{_quoted(column)} IN (SELECT unnest(?))" if isinstance(value, list) else f"{_quoted(column)} = ?"
-            for column, value in wanted.items()
-        ]
-        statement = f"SELECT * FROM {_quoted(name)}" + (f" WHERE {' AND '.join(terms)}" if terms else "")  # noqa: S608
-        return self._attempt(lambda connection: connection.execute(statement, list(wanted.values())).df(), reads=True)
+        statement, values = _select(name, where, columns)
+        return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
+
+    def read_arrow(
+        self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Read the rows of a table or view as an Arrow table."""
+        statement, values = _select(name, where, columns)
+        return self._attempt(lambda connection: connection.sql(statement, params=values).to_arrow_table(), reads=True)
 
     def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Answer a query in BigQuery's dialect."""
@@ -133,13 +166,51 @@ class DuckDBWarehouse:
         """The tables and views that are missing or whose file has changed."""
         return self._attempt(self._pending)
 
-    def compact(self) -> dict[str, int]:
-        """Drop the rows that newer files have replaced, in one transaction."""
-        return self._attempt(self._compact)
+    def compact(self, *, until: datetime | None = None) -> dict[str, int]:
+        """Write the rows that count to a new file, in order, and put it in the place of the old one."""
+        fresh = self._path.with_name(f"{self._path.name}.fresh")
+        fresh.unlink(missing_ok=True)
+        with _lock(self._path), self._translating(reads=False), self._only_writer():
+            try:
+                for attempt in self._retrying():
+                    with attempt:
+                        self._checkpoint(longest=0)
+                        if self._log.exists():  # it would be replayed on the new file
+                            raise duckdb.IOException("Could not set lock on file: somebody reads it")
+                for attempt in self._retrying():
+                    with attempt, self._attached(reads=False) as connection:
+                        connection.execute(f"ATTACH '{_escaped(fresh)}' AS fresh")
+                        before = self._refill(connection, until or datetime.now(UTC) - FINISHED)
+                        connection.execute("CHECKPOINT fresh")
+                        connection.execute("DETACH fresh")
+                fresh.replace(self._path)
+            finally:
+                self.close()
+                fresh.unlink(missing_ok=True)
+        return before
 
-    def _compact(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-        statements = read_compactions(self._sql)
-        return {table: connection.execute(to_duckdb(text)).fetchall()[0][0] for table, text in statements.items()}
+    def _refill(self, connection: duckdb.DuckDBPyConnection, until: datetime) -> dict[str, int]:
+        compactions, dropped = read_compactions(self._sql), dict[str, int]()
+        objects = read_objects(self._sql)
+        connection.execute("USE fresh")
+        connection.execute(_INTERNAL_TABLES)
+        for table in ("_appends", "_objects"):
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM warehouse.{table}")  # noqa: S608
+        for found in (each for each in objects if not each.is_view):
+            name, order = found.name, ", ".join(order_of(found))
+            connection.execute("USE fresh")
+            connection.execute(to_duckdb(found.text))
+            connection.execute("USE warehouse")
+            rows = what_remains(compactions[name]) if name in compactions else f"SELECT * FROM {name}"  # noqa: S608
+            statement = f"INSERT INTO fresh.{name} BY NAME SELECT * FROM ({rows}) ORDER BY {order}"  # noqa: S608
+            [[kept]] = connection.execute(statement, {"until": until} if "$until" in rows else {}).fetchall()
+            [[held]] = connection.execute(f"SELECT count(*) FROM {name}").fetchall()  # noqa: S608
+            dropped |= {name: held - kept} if drops(compactions.get(name, "")) else {}
+        connection.execute("USE fresh")
+        for view in (found for found in objects if found.is_view):
+            connection.execute(to_duckdb(view.text))
+        connection.execute("USE warehouse")
+        return dropped
 
     def _pending(self, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
         connection.execute(_INTERNAL_TABLES)
@@ -148,6 +219,13 @@ class DuckDBWarehouse:
         return pending(read_objects(self._sql), applied, lambda sql_object: sql_object.sha256)
 
     def _provision(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        connection.execute(_INTERNAL_TABLES)
+        before = _set_aside(connection)
+        rewrites = read_rewrites(self._sql) if before else {}
+        for table in before:
+            for column in additions(self._sql, table.removesuffix(BEFORE)):
+                added = f"ADD COLUMN IF NOT EXISTS `{column.name}` {column.kind}"
+                connection.execute(to_duckdb(f"ALTER TABLE {table} {added}"))
         changed = self._pending(connection)
         for found in read_objects(self._sql):
             if found.name in changed:
@@ -155,8 +233,13 @@ class DuckDBWarehouse:
                     connection.execute(to_duckdb(found.text))
                 else:
                     self._alter(connection, found)
+                if found.name in rewrites:
+                    rows = to_duckdb(rewrites[found.name])
+                    connection.execute(f"INSERT INTO {_quoted(found.name)} BY NAME {rows}")
                 connection.execute("DELETE FROM _objects WHERE name = ?", [found.name])
                 connection.execute("INSERT INTO _objects VALUES (?, ?)", [found.name, found.sha256])
+        for table in before:
+            connection.execute(f"DROP TABLE {table}")
         return list(changed)
 
     def _alter(self, connection: duckdb.DuckDBPyConnection, table: SqlObject) -> None:
@@ -170,16 +253,37 @@ class DuckDBWarehouse:
             for name in retired:
                 connection.execute(f"ALTER TABLE {table.name} DROP COLUMN {_quoted(name)}")
 
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Keep the file for several calls of this thread, which saves most of their time; others wait."""
+        with _lock(self._path), self._translating(reads=False), ExitStack() as held:
+            for attempt in self._retrying():
+                with attempt:
+                    self._shared = held.enter_context(self._file(reads=False))
+            try:
+                yield
+            finally:
+                self._shared = None
+
     def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Result], *, reads: bool = False) -> Result:
-        try:
-            for attempt in Retrying(
-                retry=retry_if_exception(_is_transient),
-                wait=wait_random(0.005, 0.05),
-                stop=stop_after_delay(self._patience_s),
-                reraise=True,
-            ):
+        with self._translating(reads):
+            for attempt in self._retrying():
                 with attempt, self._transaction(reads) as connection:
                     return work(connection)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _retrying(self) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception(_is_transient),
+            wait=wait_random_exponential(0.01, max=1.0),
+            stop=stop_after_delay(self._patience_s),
+            reraise=True,
+        )
+
+    @contextmanager
+    def _translating(self, reads: bool) -> Iterator[None]:
+        try:
+            yield
         except duckdb.CatalogException as error:
             raise WarehouseUnavailable(
                 f"{self.url} has not been set up: {_one_line(error)} Run any forecast."
@@ -188,7 +292,6 @@ class DuckDBWarehouse:
             if reads and not self._path.exists():
                 raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.") from error
             raise self._translated(error) from error
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _translated(self, error: duckdb.Error) -> TickercastError:
         if isinstance(error, (duckdb.ConstraintException, duckdb.ConversionException, duckdb.BinderException)):
@@ -203,6 +306,17 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _transaction(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        with _lock(self._path):
+            if self._shared is not None:
+                with _committed(self._shared):
+                    yield self._shared
+            else:
+                with self._file(reads) as connection, _committed(connection):
+                    yield connection
+
+    @contextmanager
+    def _file(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Attach the file, and make a checkpoint after it where that is due."""
         try:
             if not reads:  # reading does not create a warehouse
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -210,49 +324,97 @@ class DuckDBWarehouse:
             raise WarehouseUnavailable(
                 f"{self.url} cannot be created: {error.strerror}. Name another file in TICKERCAST_WAREHOUSE."
             ) from error
-        with _LOCKS.setdefault(self._path.resolve(), threading.Lock()):
-            try:
-                with nullcontext() if reads and not self._kept.exists() else self._only_writer():
-                    with self._attached(reads) as connection:
-                        connection.begin()
-                        yield connection
-                        connection.commit()
-                    if not reads:
-                        self._checkpoint()
-            except BaseException:
-                self.close()  # rolls back, and discards a broken engine
-                raise
+        try:
+            with nullcontext() if reads and not self._kept.exists() else self._only_writer():
+                with self._attached(reads) as connection:
+                    yield connection
+                if not reads:
+                    self._checkpoint()
+        except BaseException:
+            self.close()  # rolls back, and discards a broken engine
+            raise
 
     @contextmanager
     def _only_writer(self) -> Iterator[None]:
         """Keep other writers out, and restore what an interrupted checkpoint may have damaged."""
+        lock = FileLock(f"{self._path}.lock", timeout=self._patience_s)
         try:
-            with FileLock(f"{self._path}.lock", timeout=self._patience_s):
-                if self._kept.exists():
-                    for file in (self._path, self._log):
-                        restored = file.with_name(f"{file.name}.restored")
-                        shutil.copyfile(self._kept / file.name, restored)
-                        restored.replace(file)
-                    self._forget()
-                yield
+            lock.acquire()
         except Timeout as error:
             raise WarehouseUnavailable(
                 f"{self.url} has been held by another process for {self._patience_s:.0f} s. End that process, or wait."
             ) from error
+        except OSError as error:
+            raise self._unusable(error) from error
+        try:
+            self._restore()
+            yield
+        finally:
+            lock.release()
+
+    def _restore(self) -> None:
+        """Undo a checkpoint that was interrupted; one that has written its header is whole."""
+        if not self._kept.exists():
+            return
+        try:
+            headers = (self._kept / _HEADERS).read_bytes()
+            if self._path.exists() and self._at(_iteration(headers)):
+                with self._path.open("r+b") as file:
+                    for block in self._kept.glob("*.block"):
+                        file.seek(len(headers) + int(block.stem) * _block_bytes(headers))
+                        file.write(block.read_bytes())
+                    file.flush()
+                    os.fsync(file.fileno())
+                restored = self._log.with_name(f"{self._log.name}.restored")
+                shutil.copyfile(self._kept / self._log.name, restored)
+                restored.replace(self._log)
+            self._forget()
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _at(self, iteration: int) -> bool:
+        with self._path.open("rb") as file:
+            return _iteration(file.read(_HEADER_BYTES)) == iteration
+
+    def _unusable(self, error: OSError) -> WarehouseUnavailable:
+        return WarehouseUnavailable(
+            f"{self.url} cannot be written: {error.strerror}. Check the folder, its permissions and the disk."
+        )
 
     def _checkpoint(self, longest: int | None = None) -> None:
-        """Move a long log into the file, while a copy of both is kept."""
+        """Move a long log into the file, while a copy is kept; it grows on if there is no space, or somebody reads."""
         if not self._log.exists() or self._log.stat().st_size < (_LONGEST_LOG if longest is None else longest):
             return
+        try:
+            with self._attached(reads=True) as connection:
+                rows = connection.execute("SELECT DISTINCT block_id FROM pragma_metadata_info('warehouse')").fetchall()
+            self._keep([block for (block,) in rows])
+            with self._attached(reads=False) as connection:
+                connection.execute("CHECKPOINT warehouse")
+        except OSError as error:
+            log.warning("%s is left with a long log: %s", self.url, error.strerror)
+        except duckdb.IOException as error:
+            if not _is_transient(error):
+                raise
+        if self._kept.exists():
+            self._forget()
+
+    def _keep(self, blocks: Iterable[int]) -> None:
         copy = self._kept.with_name(f"{self._kept.name}.part")
         shutil.rmtree(copy, ignore_errors=True)
-        copy.mkdir()
-        for file in (self._path, self._log):
-            shutil.copyfile(file, copy / file.name)
-        copy.rename(self._kept)
-        with self._attached(reads=False) as connection:
-            connection.execute("CHECKPOINT warehouse")
-        self._forget()
+        try:
+            copy.mkdir()
+            with self._path.open("rb") as file:  # detached by now: closing it would give up the engine's lock
+                headers = file.read(_HEADER_BYTES)
+                (copy / _HEADERS).write_bytes(headers)
+                for block in blocks:
+                    file.seek(_HEADER_BYTES + block * _block_bytes(headers))
+                    (copy / f"{block}.block").write_bytes(file.read(_block_bytes(headers)))
+            shutil.copyfile(self._log, copy / self._log.name)
+            copy.rename(self._kept)
+        except OSError:
+            shutil.rmtree(copy, ignore_errors=True)
+            raise
 
     def _forget(self) -> None:
         gone = self._kept.with_name(f"{self._kept.name}.gone")
@@ -283,12 +445,51 @@ class DuckDBWarehouse:
         self._engine = None
 
 
+def _iteration(headers: bytes) -> int:
+    iterations: list[int] = [struct.unpack_from("<Q", headers, start + 8)[0] for start in (4096, 8192)]
+    return max(iterations)
+
+
+def _block_bytes(headers: bytes) -> int:
+    size: int = struct.unpack_from("<Q", headers, 4096 + 40)[0]
+    return size
+
+
+def _lock(path: Path) -> threading.RLock:
+    return _LOCKS.setdefault(path.resolve(), threading.RLock())
+
+
+@contextmanager
+def _committed(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):
+            connection.rollback()
+        raise
+    connection.commit()
+
+
 def _close_all() -> None:
     for warehouse in list(_OPEN):
         warehouse.close()
 
 
 os.register_at_fork(before=_close_all)  # a fork does not copy the engine's threads, without which the child would crash
+
+
+def _set_aside(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Rename the tables of earlier releases, so that their rows can be rewritten; returns their new names."""
+    older = connection.execute(
+        "SELECT table_name FROM duckdb_columns() WHERE database_name = current_database() "
+        "AND column_name = 'generation' AND data_type = 'BIGINT' AND list_contains(?, table_name)",
+        [list(REWRITTEN)],
+    ).fetchall()
+    for (table,) in older:
+        connection.execute(f"ALTER TABLE {table} RENAME TO {table}{BEFORE}")
+        connection.execute("DELETE FROM _objects WHERE name = ?", [table])
+    return [f"{table}{BEFORE}" for (table,) in older]
 
 
 def _drop_primary_keys(connection: duckdb.DuckDBPyConnection) -> None:
@@ -331,6 +532,28 @@ def _with_nulls(rows: pa.Table | pd.DataFrame, table: str) -> pa.Table:
 def _is_transient(error: BaseException) -> bool:
     """Whether another process holds the file, and will release it."""
     return isinstance(error, duckdb.IOException) and re.search("set lock|Conflicting lock", str(error)) is not None
+
+
+def _select(name: str, where: Mapping[str, Any] | None, columns: Sequence[str] | None) -> tuple[str, list[Any]]:
+    terms = [_term(column, value) for column, value in (where or {}).items()]
+    condition = " AND ".join(term for term, _ in terms) or "TRUE"
+    wanted = ", ".join(map(_quoted, columns)) if columns else "*"
+    values = [value for _, given in terms for value in given]
+    return f"SELECT {wanted} FROM {_quoted(name)} WHERE {condition}", values  # noqa: S608
+
+
+def _term(column: str, value: Any) -> tuple[str, list[Any]]:
+    if isinstance(value, list):
+        return f"{_quoted(column)} IN (SELECT unnest(?))", [value]
+    if isinstance(value, Between):
+        ends = [(">=", value.first), ("<=", value.last)]
+        terms = [f"{_quoted(column)} {sign} ?" for sign, end in ends if end is not None]
+        return " AND ".join(terms) or "TRUE", [end for _, end in ends if end is not None]
+    return f"{_quoted(column)} = ?", [value]
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("'", "''")
 
 
 def _quoted(identifier: str) -> str:

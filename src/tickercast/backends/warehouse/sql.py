@@ -3,7 +3,8 @@
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -92,14 +93,38 @@ class Migration:
         return not self.retires or any(name in stored for name in self.retires)
 
 
+BEFORE = "_before"
+"""The end of the name of a table of an earlier release, while its rows are rewritten."""
+
+REWRITTEN = ("prices", "forecasts", "ingestions")
+"""The tables whose rows are rewritten: their `generation` was a number."""
+
+
+def read_rewrites(folder: Path) -> dict[str, str]:
+    """Read the migrations that are queries: by table, what gives its rows from those of earlier releases."""
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "migrations").glob("*.sql"))}
+    return {table: text for table, text in texts.items() if _is_query(text)}
+
+
+def additions(folder: Path, table: str) -> list[Column]:
+    """The columns that the second release had added to a table, which its migration reads: `-- Adds: NAME TYPE, …`."""
+    adds = re.match(r"-- Adds: (.+)\n", read_rewrites(folder)[table])
+    named = [column.split(" ") for column in adds[1].split(", ")] if adds else []
+    return [Column(name, kind, required=False) for name, kind in named]
+
+
 def read_migration(folder: Path, table: str) -> Migration | None:
-    """Read `migrations/{table}.sql`, if there is one; its first line may be `-- Retires: COLUMN, …`."""
+    """Read `migrations/{table}.sql`, if there is an update there; its first line may be `-- Retires: COLUMN, …`."""
     path = folder / "migrations" / f"{table}.sql"
-    if not path.exists():
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not text or _is_query(text):
         return None
-    text = path.read_text(encoding="utf-8")
     retires = re.match(r"-- Retires: (.+)\n", text)
     return Migration(text, tuple(retires[1].split(", ")) if retires else ())
+
+
+def _is_query(text: str) -> bool:
+    return re.match(r"(--.*\n)*(SELECT|WITH)\b", text) is not None
 
 
 def missing_columns(
@@ -164,18 +189,55 @@ def qualified(text: str, names: Collection[str], dataset: str) -> str:
 
 
 def read_objects(folder: Path) -> list[SqlObject]:
-    """Read `tables/*.sql` and `views/*.sql`, each object after those that it reads from."""
+    """Read `tables/*.sql` and `views/*.sql`, each object after those that it, or its rewrite, reads from."""
     objects = {found.name: found for found in _files(folder)}
+    texts = read_rewrites(folder)
+    readers = {name: [found, replace(found, text=texts.get(name, ""))] for name, found in objects.items()}
     graph = {
-        name: {other for other in objects if other != name and found.reads_from(other)}
-        for name, found in objects.items()
+        name: {other for other in objects if other != name and any(reader.reads_from(other) for reader in both)}
+        for name, both in readers.items()
     }
     return [objects[name] for name in TopologicalSorter(graph).static_order()]
 
 
+FINISHED = timedelta(hours=26)
+"""The age of a file from which its event has ended: later it is given up."""
+
+
 def read_compactions(folder: Path) -> dict[str, str]:
-    """Read `compact/*.sql`: by table, the statement that drops the rows that newer files have replaced."""
+    """Read `compact/*.sql`: by table, the statement that drops the rows that count no more, or adds rows up.
+
+    Its parameter `@until` is the time up to which files were written whose events have ended.
+    """
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "compact").glob("*.sql"))}
+
+
+def drops(compaction: str) -> bool:
+    """Whether a compaction drops rows; another adds them up."""
+    return re.search(r"^DELETE\b", compaction, re.MULTILINE) is not None
+
+
+def what_remains(compaction: str) -> str:
+    """Turn a compaction into a query for the rows that it leaves, in DuckDB's dialect."""
+    import sqlglot
+    from sqlglot import expressions
+
+    tree = sqlglot.parse_one(compaction, read="bigquery")
+    if isinstance(tree, expressions.Delete):
+        kept = expressions.select("*").from_(tree.this).where(expressions.not_(tree.args["where"].this))
+        return kept.sql("duckdb")
+    added = tree.args["using"].this
+    table = tree.this.name
+    recent = expressions.select("*").from_(table).where("scored_at > @until", dialect="bigquery")
+    return f"{added.sql('duckdb')} UNION ALL BY NAME {recent.sql('duckdb')}"
+
+
+def order_of(table: SqlObject) -> list[str]:
+    """The columns by which a table is kept in order: those that it is clustered and partitioned by."""
+    clustered = re.search(r"CLUSTER BY ([\w, ]+)", table.text)
+    partitioned = re.search(r"PARTITION BY \w+\((\w+)", table.text)
+    names = clustered[1].split(", ") if clustered else []
+    return [name.strip() for name in names] + ([partitioned[1]] if partitioned else [])
 
 
 def pending(

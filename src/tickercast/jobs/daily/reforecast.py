@@ -33,7 +33,7 @@ def outdated_files(market: Market, version: str, warehouse: Warehouse) -> dict[t
         WarehouseUnavailable: try again.
     """
     ledger = warehouse.read("ingestions", {"symbol": market.symbols, "status": "forecast"})
-    newest = ledger.sort_values(["cutoff", "generation"]).groupby("symbol").tail(1)
+    newest = ledger.sort_values(["cutoff", "written_at", "generation"]).groupby("symbol").tail(1)
     old = newest[newest["model_version"] != version]
     files: dict[tuple[str, int], tuple[str, ...]] = {}
     for symbol, name, generation in zip(old["symbol"], old["object"], old["generation"], strict=True):

@@ -29,6 +29,7 @@ from tickercast.jobs.champion.decisions import Decided, recorded_decision
 from tickercast.jobs.champion.probation import review_probation
 from tickercast.jobs.champion.scores import Scores, read_scores
 from tickercast.jobs.daily.catch_up import CaughtUp, catch_up, collect_results
+from tickercast.jobs.daily.compact import compact_warehouse, is_due
 from tickercast.jobs.daily.fetch import fetch
 from tickercast.jobs.daily.lease import lease
 from tickercast.jobs.daily.reforecast import outdated_files, reforecast
@@ -263,6 +264,8 @@ def _run(
         now=services.now(),
     )
     renewed = _reforecast(step, market)
+    if is_due(market.day):
+        step(compact_warehouse, warehouse=warehouse)
     return Day(market, caught_up, results, lost, scores, probation, drift, planned, decided, renewed)
 
 

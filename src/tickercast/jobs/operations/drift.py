@@ -142,7 +142,7 @@ def _watch(bars: pd.DataFrame, symbols: Sequence[str], reference: Reference, day
     bars = bars[(bars["simulated"] == simulated) & (bars["session_date"] <= pd.Timestamp(day))]
     newest = bars["session_date"].max().date() if len(bars) else day
     classes = {asset_class(symbol) for symbol in reference.symbols}
-    found = {str(symbol): _newest_bars(str(symbol), rows) for symbol, rows in bars.groupby("symbol")}
+    found = {str(symbol): _bars(str(symbol), rows) for symbol, rows in bars.groupby("symbol")}
     series: list[Bars] = []
     skipped: dict[str, str] = {}
     for symbol in dict.fromkeys(symbols):
@@ -158,13 +158,9 @@ def _watch(bars: pd.DataFrame, symbols: Sequence[str], reference: Reference, day
     return _Watch(newest, series, skipped, simulated)
 
 
-def _newest_bars(symbol: str, rows: pd.DataFrame) -> Bars:
-    """The bars of the newest session's file; those of earlier files may be on another basis, because of splits."""
-    rows = rows.sort_values("session_date")
-    last = rows.iloc[-1]
-    same = rows[(rows["object"] == last["object"]) & (rows["generation"] == last["generation"])]
-    bars = same[list(BAR_COLUMNS)].astype({"session_date": "datetime64[s]"} | dict.fromkeys(BAR_COLUMNS[1:], float))
-    return Bars(symbol, bars.reset_index(drop=True))
+def _bars(symbol: str, rows: pd.DataFrame) -> Bars:
+    bars = rows.sort_values("session_date", ignore_index=True)[list(BAR_COLUMNS)]
+    return Bars(symbol, bars.astype({"session_date": "datetime64[s]"} | dict.fromkeys(BAR_COLUMNS[1:], float)))
 
 
 def _usable(symbol: str, found: Mapping[str, Bars], classes: set[str], day: date, needed: int) -> Bars:
@@ -174,9 +170,7 @@ def _usable(symbol: str, found: Mapping[str, Bars], classes: set[str], day: date
         raise TooFewSessions(f"{symbol} has no bars in the warehouse.")
     bars = found[symbol].until(day)
     if len(bars) < needed:
-        raise TooFewSessions(
-            f"{symbol} has {len(bars)} session(s) up to {day} in its newest file: at least {needed} were needed."
-        )
+        raise TooFewSessions(f"{symbol} has {len(bars)} session(s) up to {day}: at least {needed} were needed.")
     return bars
 
 

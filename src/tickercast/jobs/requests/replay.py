@@ -42,7 +42,7 @@ def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse) -> Replayed
         Transient: try again.
     """
     name, generation = _live(wanted, store)
-    ledger = warehouse.read("ingestions", {"object": name, "generation": generation})
+    ledger = warehouse.read("ingestions", {"object": name, "generation": str(generation)})
     if not ledger.empty and ledger["status"].eq("forecast").all():
         return Replayed(name, generation, sent=False)
     sent = store.write(name, store.read(name, generation=generation), if_generation=generation)

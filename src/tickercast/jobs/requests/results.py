@@ -147,11 +147,11 @@ def read_all_results(
 
 
 def _newest_answer(ledger: pd.DataFrame, generation: int) -> pd.DataFrame:
-    rows = ledger[ledger["generation"] == generation]
+    rows = ledger[ledger["generation"] == str(generation)]
     if rows.empty or not _is_superseded(rows):
         return rows
-    later = ledger[(ledger["generation"] > generation) & ledger["status"].ne("superseded")]
-    return rows if later.empty else later[later["generation"] == later["generation"].max()]
+    later = ledger[(ledger["written_at"] > rows["written_at"].max()) & ledger["status"].ne("superseded")]
+    return rows if later.empty else later[later["written_at"] == later["written_at"].max()]
 
 
 def _is_superseded(rows: pd.DataFrame) -> bool:

@@ -37,7 +37,7 @@ def forecast_before(
         WarehouseUnavailable: try again.
     """
     ledger = warehouse.read("ingestions", {"symbol": list(symbols), "status": "forecast", "simulated": simulated})
-    ledger = ledger.sort_values("generation")
+    ledger = ledger.sort_values(["written_at", "generation"])
     found: dict[str, tuple[str, int]] = {}
     columns = (ledger[name] for name in ("symbol", "object", "generation", "received_at"))
     for symbol, name, generation, received_at in zip(*columns, strict=True):

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from tickercast.domain import objects
-from tickercast.domain.bars import Bars, Reading, bars_of
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.price_files import read_prices
@@ -30,6 +30,9 @@ from tickercast.errors import (
     UsageError,
 )
 from tickercast.jobs.serving.past_models import Lineup
+from tickercast.jobs.serving.score import score
+from tickercast.jobs.serving.store_bars import news, spans
+from tickercast.jobs.serving.stored_rows import File, Stored
 from tickercast.ports import ObjectFinalized, ObjectStore, Warehouse
 
 log = logging.getLogger(__name__)
@@ -42,7 +45,9 @@ _LEDGER = pa.schema(
         "reason": pa.string(),
         "simulated": pa.bool_(),
         "rows": pa.int64(),
+        "rows_new": pa.int64(),
         "cutoff": pa.date32(),
+        "cutoff_at": pa.timestamp("us", "UTC"),
         "model_version": pa.string(),
     }
 )
@@ -133,7 +138,7 @@ def handle_event(
         outcome = _decide(event, store, served, past, limits.largest_file)
         if outcome.failures and outcome.status == "rejected":
             _quarantine(event, outcome, store, received_at)
-        _append(event, outcome, warehouse, received_at, now)
+        _append(event, _file(event, store, received_at), outcome, warehouse, received_at, now)
     except Exception as error:  # a bug must not be retried forever either
         if event.written_at is None or received_at - event.written_at <= limits.oldest_event:
             raise
@@ -142,7 +147,16 @@ def handle_event(
 
 
 def _is_accounted_for(event: ObjectFinalized, warehouse: Warehouse) -> bool:
-    return not warehouse.read("ingestions", {"object": event.name, "generation": event.generation}).empty
+    return not warehouse.read("ingestions", {"object": event.name, "generation": str(event.generation)}).empty
+
+
+def _file(event: ObjectFinalized, store: ObjectStore, received_at: datetime) -> File:
+    """Name the file; its time is the store's, since that in the event is of another clock."""
+    try:
+        written_at = store.written_at(event.name, generation=event.generation)
+    except (ObjectNotFound, UsageError):  # it is gone, or has a name that no object has
+        written_at = event.written_at or received_at
+    return File(event.name, str(event.generation), written_at)
 
 
 def _decide(
@@ -217,27 +231,47 @@ def _series(bars: Bars, as_of: date, min_sessions: int) -> Series:
 
 def _append(
     event: ObjectFinalized,
+    file: File,
     outcome: Outcome,
     warehouse: Warehouse,
     received_at: datetime,
     now: Callable[[], datetime],
 ) -> None:
-    """Store prices, forecasts and, last, the ledger: everything that the ledger names has been stored."""
-    if outcome.series:
-        _once(warehouse, "prices", event, bars_of([one.bars for one in outcome.series]), ingested_at=received_at)
-        forecasts = rows(_predict(outcome))
-        _once(warehouse, "forecasts", event, forecasts, origin=str(outcome.origin), created_at=received_at)
-    arrival = {"event_id": event.event_id, "received_at": received_at}
-    duration_ms = (now() - received_at).total_seconds() * 1000
-    ledger = pa.Table.from_pylist([*_forecast_rows(outcome), *_failed_rows(outcome)], _LEDGER)
-    _once(warehouse, "ingestions", event, ledger, origin=str(outcome.origin), duration_ms=duration_ms, **arrival)
+    """Store bars, forecasts, scores and, last, the ledger: everything that the ledger names has been stored."""
+    key = f"{event.bucket}/{event.name}#{event.generation}"
+    forecasts = rows(_predict(outcome))
+    with warehouse.session():
+        counts = _store(key, file, outcome, forecasts, warehouse, received_at) if outcome.series else {}
+        duration_ms = (now() - received_at).total_seconds() * 1000
+        ledger = pa.Table.from_pylist([*_forecast_rows(outcome, counts), *_failed_rows(outcome)], _LEDGER)
+        arrival = {"event_id": event.event_id, "received_at": received_at, "duration_ms": duration_ms}
+        whole = _named(ledger, file, frequency=DAILY.name, origin=str(outcome.origin), **arrival)
+        warehouse.append("ingestions", whole, key=f"ingestions/{key}")
 
 
-def _once(warehouse: Warehouse, table: str, event: ObjectFinalized, made: pa.Table, **same: Any) -> None:
-    """Append rows that share the file and some other values."""
-    for name, value in {**same, "object": event.name, "generation": event.generation}.items():
+def _store(
+    key: str, file: File, outcome: Outcome, forecasts: pa.Table, warehouse: Warehouse, received_at: datetime
+) -> Mapping[str, int]:
+    """Store all but the ledger, and return how many bars were new, by symbol."""
+    series = [one.bars for one in outcome.series]
+    warehouse.append("spans", _named(spans(series), file, announced_at=received_at), key=f"spans/{key}")
+    stored = Stored(file, series, warehouse)
+    found = news(file, series, stored, now=received_at)
+    made = {
+        "prices": _named(found.prices, file, ingested_at=received_at),
+        "digests": _named(found.digests, file),
+        "forecasts": _named(forecasts, file, origin=str(outcome.origin), created_at=received_at),
+    }
+    warehouse.append_together(made, key=key)
+    warehouse.append_together(score(file, found, stored.numbered(forecasts), stored), key=key)
+    return found.counts
+
+
+def _named(made: pa.Table, file: File, **same: Any) -> pa.Table:
+    """Rows with the columns that name the file, and others that have one value."""
+    for name, value in {**same, **file.columns}.items():
         made = made.append_column(name, _repeated(value, len(made)))
-    warehouse.append(table, made, key=f"{table}/{event.bucket}/{event.name}#{event.generation}")
+    return made
 
 
 def _repeated(value: Any, count: int) -> pa.Array:
@@ -268,7 +302,10 @@ def _predict(outcome: Outcome) -> list[Prediction]:
     return made
 
 
-def _forecast_rows(outcome: Outcome) -> list[dict[str, Any]]:
+def _forecast_rows(outcome: Outcome, counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    cutoffs = np.array([one.known.cutoff for one in outcome.series], "datetime64[D]")
+    symbols = [one.bars.symbol for one in outcome.series]
+    closes = pa.array(DAILY.closes(symbols, np.arange(len(symbols)), cutoffs), pa.timestamp("us", "UTC")).to_pylist()
     return [
         {
             "symbol": one.bars.symbol,
@@ -276,10 +313,12 @@ def _forecast_rows(outcome: Outcome) -> list[dict[str, Any]]:
             "reason": outcome.lineup.note or None,
             "simulated": one.bars.simulated,
             "rows": len(one.bars),
+            "rows_new": counts[one.bars.symbol],
             "cutoff": one.known.cutoff,
+            "cutoff_at": cutoff_at,
             "model_version": outcome.lineup.models[0].model.version,
         }
-        for one in outcome.series
+        for one, cutoff_at in zip(outcome.series, closes, strict=True)
     ]
 
 
@@ -291,7 +330,9 @@ def _failed_rows(outcome: Outcome) -> list[dict[str, Any]]:
             "reason": str(error),
             "simulated": None,
             "rows": 0,
+            "rows_new": 0,
             "cutoff": None,
+            "cutoff_at": None,
             "model_version": None,
         }
         for symbol, error in outcome.failures.items()
@@ -340,7 +381,14 @@ def _give_up(
     outcome = Outcome(failures={None: reason}, origin=objects.origin_of(event.name))
     _quarantine(event, outcome, store, received_at)
     try:
-        _append(event, outcome, warehouse, received_at, now)
+        _append(
+            event,
+            File(event.name, str(event.generation), event.written_at or received_at),
+            outcome,
+            warehouse,
+            received_at,
+            now,
+        )
     except TickercastError as failure:
         log.error("%s is in quarantine and not in the ledger: %s", event.name, failure)
     return outcome

@@ -1,0 +1,9 @@
+-- Drop digests of months that a newer file has changed.
+DELETE FROM digests
+WHERE CONCAT(symbol, ' ', frequency, ' ', CAST(month AS STRING), ' ', object, '#', generation) IN (
+  SELECT CONCAT(symbol, ' ', frequency, ' ', CAST(month AS STRING), ' ', object, '#', generation)
+  FROM digests
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY symbol, frequency, month, simulated ORDER BY written_at DESC, generation DESC, object
+  ) > 1
+)

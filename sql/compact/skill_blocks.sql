@@ -1,0 +1,40 @@
+-- Add up the rows of each block, from the scores that count. Rows of files written after @until stay as they are: their
+-- events may still be under way.
+MERGE skill_blocks AS stored
+USING (
+  SELECT
+    model_name, model_version, role, symbol, frequency, step,
+    CAST(FLOOR(DATE_DIFF(cutoff, DATE '1970-01-01', DAY) / 28) AS INT64) AS block,
+    CAST(DATE_TRUNC(target_date, MONTH) AS DATE) AS month,
+    COALESCE(scale > 0, FALSE) AS has_scale,
+    COUNT(*) AS n,
+    CAST(COUNTIF(backfilled) AS INT64) AS backfilled,
+    CAST(COUNTIF(inside_80) AS INT64) AS inside_80,
+    CAST(COUNTIF(inside_95) AS INT64) AS inside_95,
+    CAST(COUNTIF(direction_right) AS INT64) AS direction_right,
+    COALESCE(SUM(IF(scale > 0, loss / scale, NULL)), 0) AS loss,
+    COALESCE(SUM(IF(scale > 0, walk_loss / scale, NULL)), 0) AS walk_loss,
+    COALESCE(SUM(IF(scale > 0, absolute_error / last_close / scale, NULL)), 0) AS error,
+    COALESCE(SUM(IF(scale > 0, walk_error / last_close / scale, NULL)), 0) AS walk_error,
+    MAX(scored_at) AS scored_at
+  FROM (
+    SELECT *
+    FROM scores
+    WHERE scored_at <= @until
+    QUALIFY ROW_NUMBER() OVER (
+      PARTITION BY symbol, frequency, role, model_name, cutoff, step, simulated
+      ORDER BY revision DESC, scored_at DESC, basis
+    ) = 1
+  )
+  WHERE NOT simulated AND NOT model_has_seen
+  GROUP BY model_name, model_version, role, symbol, frequency, step, block, month, has_scale
+) AS merged
+ON FALSE
+WHEN NOT MATCHED BY SOURCE AND stored.scored_at <= @until THEN DELETE
+WHEN NOT MATCHED THEN INSERT (
+  model_name, model_version, role, symbol, frequency, step, block, month, has_scale, n,
+  backfilled, inside_80, inside_95, direction_right, loss, walk_loss, error, walk_error, scored_at
+) VALUES (
+  model_name, model_version, role, symbol, frequency, step, block, month, has_scale, n,
+  backfilled, inside_80, inside_95, direction_right, loss, walk_loss, error, walk_error, scored_at
+)

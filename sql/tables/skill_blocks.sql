@@ -1,0 +1,24 @@
+CREATE TABLE IF NOT EXISTS skill_blocks (
+  model_name STRING NOT NULL OPTIONS (description = 'The name of the model'),
+  model_version STRING NOT NULL OPTIONS (description = 'Its version'),
+  role STRING NOT NULL OPTIONS (description = 'The role of the forecasts'),
+  symbol STRING NOT NULL OPTIONS (description = 'The series'),
+  frequency STRING NOT NULL OPTIONS (description = '1d, daily bars'),
+  step INT64 NOT NULL OPTIONS (description = 'Sessions after the cutoff'),
+  block INT64 NOT NULL OPTIONS (description = '28 days of cutoffs, counted from 1970'),
+  month DATE NOT NULL OPTIONS (description = 'The month of the targets'),
+  has_scale BOOL NOT NULL OPTIONS (description = 'Whether the random walk has forecasts to compare with'),
+  n INT64 NOT NULL OPTIONS (description = 'Scores; a row that takes back replaced ones is negative'),
+  backfilled INT64 NOT NULL OPTIONS (description = 'Those of them that were known when they were forecast'),
+  inside_80 INT64 NOT NULL OPTIONS (description = 'Closes inside the 80% interval'),
+  inside_95 INT64 NOT NULL OPTIONS (description = 'Closes inside the 95% interval'),
+  direction_right INT64 NOT NULL OPTIONS (description = 'Medians on the right side of the last close'),
+  loss FLOAT64 NOT NULL OPTIONS (description = 'Sum of the losses, each over its scale'),
+  walk_loss FLOAT64 NOT NULL OPTIONS (description = "Sum of the random walk's"),
+  error FLOAT64 NOT NULL OPTIONS (description = "Sum of the median's relative errors, each over its scale"),
+  walk_error FLOAT64 NOT NULL OPTIONS (description = "Sum of the last close's"),
+  scored_at TIMESTAMP NOT NULL OPTIONS (description = 'When the file was written whose event stored the row')
+)
+PARTITION BY DATE_TRUNC(month, MONTH)
+CLUSTER BY symbol
+OPTIONS (description = 'Sums of scores, for the verdict; rows of the same block add up, and are merged by compact')

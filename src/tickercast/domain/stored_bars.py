@@ -1,0 +1,232 @@
+"""Which bars of a file are stored: those that are new, and those that differ from what is stored already.
+
+A file of three years repeats what the file before it held, but for its last bar. A digest for each symbol and month
+tells which months may differ; only their stored bars are read and compared. Of several bars of a session the newest
+file's counts, and a backfill's only if there is no other: so a late file adds what newer ones lack, and changes nothing
+else.
+
+A split or a dividend rebases the past: then the file's bars are stored again, and bars before and after those of the
+file follow by the same factors, so that a series is always on one basis.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain.bars import Bars
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+TOLERANCE = 1e-6
+"""The relative difference that makes another bar; the adjustment is compared as the factor adj_close / close."""
+
+VALUES = ("open", "high", "low", "close", "factor", "volume")
+"""What is compared of a bar."""
+
+_DIGEST_BITS = 30  # of the mantissa's 52 are dropped: 2^-22, finer than the tolerance, so equal digests mean equal bars
+_MIXERS = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_EARLIEST = 5  # sessions whose ratios give the factor of a rebase
+_EPOCH = np.datetime64("1900-01-01", "D")  # no bar is older
+_DAYS = 1 << 20  # more than there are days
+_MONTHS = 1 << 16  # more than there are months
+
+
+@dataclass(frozen=True, order=True)
+class Rank:
+    """The order of files: of two bars of a session, that of the higher one counts."""
+
+    live: bool
+    written_at: datetime
+    generation: str
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Bars of several symbols below each other, by symbol and session.
+
+    Attributes:
+        symbol: `(n,)`, the number of each bar's symbol.
+        day: `(n,)`, the session in days since 1900.
+        values: an array `(n,)` for each of `VALUES`.
+    """
+
+    symbol: Ints
+    day: Ints
+    values: dict[str, Floats]
+
+    def __len__(self) -> int:
+        return len(self.day)
+
+    @property
+    def key(self) -> Ints:
+        """`(n,)`, a number for symbol and session, in their order."""
+        return self.symbol * _DAYS + self.day
+
+    @property
+    def month(self) -> Ints:
+        """`(n,)`, a number for symbol and month, in their order."""
+        return month_keys(self.symbol, sessions(self.day))
+
+    @property
+    def sessions(self) -> NDArray[np.datetime64]:
+        """`(n,)`, the session as datetime64[D]."""
+        return sessions(self.day)
+
+    def take(self, rows: Any) -> "Columns":
+        """The bars of some rows."""
+        return Columns(self.symbol[rows], self.day[rows], {name: values[rows] for name, values in self.values.items()})
+
+
+@dataclass(frozen=True)
+class Months:
+    """The digests of the months of `Columns`.
+
+    Attributes:
+        key: `(m,)`, the number of each symbol's month.
+        start: `(m,)`, its first row.
+        count: `(m,)`, its bars.
+        digest: `(m,)`, the sum of the hashes of these.
+    """
+
+    key: Ints
+    start: Ints
+    count: Ints
+    digest: Ints
+
+
+def days(dates: NDArray[np.datetime64]) -> Ints:
+    """Dates in days since 1900."""
+    day: Ints = (dates.astype("datetime64[D]") - _EPOCH).astype(np.int64)
+    return day
+
+
+def sessions(day: Ints) -> NDArray[np.datetime64]:
+    """The dates of days since 1900."""
+    return _EPOCH + day
+
+
+def month_keys(symbol: Ints, dates: NDArray[np.datetime64]) -> Ints:
+    """A number for symbol and month, in their order."""
+    month: Ints = (dates.astype("datetime64[M]") - _EPOCH.astype("datetime64[M]")).astype(np.int64)
+    return symbol * _MONTHS + month
+
+
+def of_month_keys(keys: Ints) -> tuple[Ints, NDArray[np.datetime64]]:
+    """The symbols and months, as datetime64[M], of such numbers."""
+    return keys // _MONTHS, _EPOCH.astype("datetime64[M]") + keys % _MONTHS
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    """Several columns below each other, sorted."""
+    values = {name: np.concatenate([part.values[name] for part in parts]) for name in VALUES}
+    whole = Columns(
+        np.concatenate([part.symbol for part in parts]), np.concatenate([part.day for part in parts]), values
+    )
+    return whole.take(np.argsort(whole.key))
+
+
+def columns_of(series: Sequence[Bars]) -> Columns:
+    """The bars of a file; a symbol's number is its place in the file."""
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([bars.columns[name] for bars in series])
+
+    close = column("close")
+    values = {name: column(name) for name in ("open", "high", "low")}
+    values |= {"close": close, "factor": column("adj_close") / close, "volume": column("volume")}
+    symbol = np.arange(len(series)).repeat([len(bars) for bars in series])
+    return Columns(symbol, days(column("session_date")), values)
+
+
+def digests(bars: Columns) -> Months:
+    """The digest of each symbol's month: equal ones mean bars that differ by less than the tolerance."""
+    month = bars.month
+    start = np.flatnonzero(np.diff(month, prepend=-1))
+    count = np.diff(np.append(start, len(month)))
+    mixed = bars.day.astype(np.uint64) * np.uint64(_MIXERS[0])
+    for name in VALUES:
+        known = np.where(np.isnan(bars.values[name]), -1.0, bars.values[name])
+        rounded = (known.view(np.int64) + (1 << (_DIGEST_BITS - 1))) >> _DIGEST_BITS
+        mixed = (mixed ^ rounded.astype(np.uint64)) * np.uint64(_MIXERS[1])
+        mixed ^= mixed >> np.uint64(29)
+    return Months(month[start], start, count, np.add.reduceat(mixed * np.uint64(_MIXERS[2]), start).view(np.int64))
+
+
+def newest(bars: Columns, rank: Ints) -> tuple[Columns, Ints]:
+    """One bar a symbol and session, that of the highest rank, and its rank.
+
+    Args:
+        bars: in any order.
+        rank: `(n,)`, the place of each bar's file in the order of files.
+    """
+    order = np.lexsort((rank, bars.key))
+    key = bars.key[order]
+    kept = order[np.append(key[1:] != key[:-1], True)[: len(key)]]
+    return bars.take(kept), rank[kept]
+
+
+def places(wanted: Ints, among: Ints) -> Ints:
+    """The place of each wanted key among sorted ones, −1 where it is not."""
+    if not len(among):
+        return np.full(len(wanted), -1)
+    at = np.minimum(np.searchsorted(among, wanted), len(among) - 1)
+    return np.where(among[at] == wanted, at, -1)
+
+
+def differ(these: Columns, those: Columns) -> Mask:
+    """Which bars of two columns of equal length differ by more than the tolerance."""
+    other = np.zeros(len(these), bool)
+    for name in VALUES:
+        a, b = these.values[name], those.values[name]
+        other |= ~((np.abs(a - b) <= TOLERANCE * np.abs(b)) | (np.isnan(a) & np.isnan(b)))
+    return other
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What brings the prices of one basis to another: prices are multiplied, volumes too, by factors of their own."""
+
+    price: float = 1.0
+    factor: float = 1.0
+    volume: float = 1.0
+
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing changes."""
+        return abs(self.price - 1) <= TOLERANCE and abs(self.factor - 1) <= TOLERANCE
+
+    @property
+    def inverse(self) -> "Basis":
+        """The way back."""
+        return Basis(1 / self.price, 1 / self.factor, 1 / self.volume)
+
+
+def basis(bars: Columns, stored: Columns) -> Basis:
+    """What brings stored bars of a symbol to the basis of a file, from the earliest sessions that both hold.
+
+    Args:
+        bars: the file's, oldest first.
+        stored: those of the same sessions.
+    """
+
+    def ratio(name: str) -> float:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = bars.values[name][:_EARLIEST] / stored.values[name][:_EARLIEST]
+        usable = ratios[np.isfinite(ratios) & (ratios > 0)]
+        return float(np.median(usable)) if len(usable) else 1.0
+
+    found = Basis(ratio("close"), ratio("factor"))
+    split = abs(found.price - 1) > TOLERANCE
+    return Basis(found.price, found.factor, ratio("volume")) if split else found
+
+
+def rebased(bars: Columns, to: Basis) -> Columns:
+    """Bars on another basis."""
+    by = {"factor": to.factor, "volume": to.volume}
+    return Columns(bars.symbol, bars.day, {name: bars.values[name] * by.get(name, to.price) for name in VALUES})

@@ -1,0 +1,247 @@
+"""Score the forecasts whose closes a file has brought, or corrected.
+
+A score is stored once. It is stored again, with a higher revision, where a correction has changed the close or where a
+newer file has replaced the forecast; the sums for the verdict then take the old one back.
+"""
+
+import itertools
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tickercast.domain.forecast import LEVELS, RANDOM_WALK
+from tickercast.domain.scores import BLOCK_DAYS, SUMS, addends, errors
+from tickercast.domain.stored_bars import TOLERANCE, Ints, Mask, days, places, sessions
+from tickercast.jobs.serving.store_bars import News
+from tickercast.jobs.serving.stored_rows import File, Rows, Stored
+from tickercast.ports import Between
+
+_PAIR = ("role", "model_name", "cutoff", "step")
+_FORECAST = (
+    *("frequency", "target_date", "last_close", *LEVELS, "model_version", "origin", "model_has_seen", "created_at"),
+    *_PAIR,
+)
+_ERRORS = (
+    *("actual_close", "absolute_error", "walk_error"),
+    *("pinball_025", "pinball_100", "pinball_500", "pinball_900", "pinball_975", "loss", "walk_loss", "scale"),
+    *("inside_80", "inside_95", "direction_right", "backfilled"),
+)
+_SCORE = (
+    *("frequency", "target_date", "model_version", "last_close", "close_median", *_ERRORS),
+    *("created_at", "origin", "model_has_seen", "revision", "basis", *_PAIR),
+)
+_KEPT = ("symbol", "simulated", "object", "generation", "written_at")
+_LONGEST_HORIZON = 45  # days of ten sessions, with the longest closure of an exchange
+_EPOCH = 25567  # 1970, in days since 1900
+
+
+def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Table]:
+    """The rows that an event adds to `scores` and `skill_blocks`, once its bars and forecasts are stored.
+
+    Args:
+        file: the event's file; scores that an earlier delivery of it stored do not count as stored.
+        news: what the file added.
+        own: `cutoff` and `target_date` of the event's own forecasts.
+        stored: what is stored about the symbols.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    forecasts = _candidates(news, own, stored)
+    if not len(forecasts.table):
+        return {}
+    forecasts, move = _with_moves(_newest(forecasts), stored)
+    if not len(forecasts.table):
+        return {}
+    scored = _scored(forecasts, move)
+    before = _before(file, forecasts, stored)
+    at = places(_keys(forecasts), _keys(before))
+    seen = at >= 0
+    same = seen.copy()
+    same[seen] = _is_same(forecasts, scored, before, at, seen)
+    new = np.flatnonzero(~same)
+    if not len(new):
+        return {}
+    revision = np.ones(len(same), np.int64)
+    revision[seen] = before["revision"][at[seen]] + 1
+    replaced = at[seen & ~same]
+    basis = {"basis": f"{file.object}#{file.generation}", "scored_at": file.written_at}
+    added = _table(forecasts, scored | {"revision": revision}, new)
+    old = {name: before[name][replaced] for name in ("last_close", *_ERRORS)}
+    sums = [_blocks(forecasts, scored, new, 1), _blocks(before, old, replaced, -1)]
+    return {
+        "scores": _with(added, basis),
+        "skill_blocks": _with(pa.concat_tables(sums), {"scored_at": file.written_at}),
+    }
+
+
+def _candidates(news: News, own: Rows, stored: Stored) -> Rows:
+    """The stored forecasts whose target or cutoff has changed, and the event's own if their closes may be known."""
+    at_once, known, parts = stored.at_once(), news.known.copy(), []
+    known[at_once] = True
+    scored = known[news.changed.symbol]
+    changed = news.changed.take(scored)
+    if len(changed):
+        corrected = changed.key[news.corrected[scored]]
+        last = int(changed.day.max()) + _LONGEST_HORIZON * bool(len(corrected))
+        found = _forecasts(np.unique(changed.symbol), int(changed.day.min()), last, stored)
+        wanted = np.isin(_session(found, "target_date"), changed.key)
+        parts.append(_take(found, wanted | np.isin(_session(found, "cutoff"), corrected)))
+    late = np.isin(own.number, np.concatenate([news.later, at_once])) | (days(own["cutoff"]) < news.last[own.number])
+    if late.any():
+        target = days(own["target_date"][late])
+        found = _forecasts(np.unique(own.number[late]), int(target.min()), int(target.max()), stored)
+        parts.append(_take(found, np.isin(_session(found, "cutoff"), _session(own, "cutoff")[late])))
+    if not parts:
+        return _take(own, np.zeros(len(own.number), bool))
+    joined = [np.concatenate(arrays) for arrays in zip(*((part.number, part.order) for part in parts), strict=True)]
+    return Rows(pa.concat_tables([part.table for part in parts]), joined[0], joined[1], parts[0].own)
+
+
+def _forecasts(numbers: Ints, first: int, last: int, stored: Stored) -> Rows:
+    where = {
+        "cutoff": Between(_date(first - _LONGEST_HORIZON), _date(last)),
+        "target_date": Between(_date(first), _date(last)),
+    }
+    return stored.read("forecasts", [stored.symbols[number] for number in numbers], _FORECAST, with_own=True, **where)
+
+
+def _newest(forecasts: Rows) -> Rows:
+    """One forecast a symbol, role, model, cutoff and step, as the view `forecast_history` chooses it."""
+    keys, made = _keys(forecasts), forecasts["created_at"]
+    at = pc.rank(forecasts.table["written_at"], tiebreaker="dense").to_numpy()
+    live = forecasts["origin"] == "live"
+    text = pc.rank(forecasts.table["generation"], tiebreaker="dense").to_numpy()
+    order = np.lexsort((made, text, at, live, keys))
+    kept = order[np.append(keys[order][1:] != keys[order][:-1], True)]
+    return _take(forecasts, kept)
+
+
+def _with_moves(forecasts: Rows, stored: Stored) -> tuple[Rows, NDArray[np.float64]]:
+    """The forecasts whose cutoff and target are stored, and the log-returns between them."""
+    cutoff, target = days(forecasts["cutoff"]), days(forecasts["target_date"])
+    between = _date(int(cutoff.min())), _date(int(target.max()))
+    closes, _ = stored.bars(np.unique(forecasts.number), *between, with_own=True)
+    ends = [places(_session(forecasts, name), closes.key) for name in ("target_date", "cutoff")]
+    kept = np.flatnonzero((ends[0] >= 0) & (ends[1] >= 0))
+    close = closes.values["close"]
+    return _take(forecasts, kept), np.log(close[ends[0][kept]] / close[ends[1][kept]])
+
+
+def _scored(forecasts: Rows, move: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    levels = {name: forecasts[name] for name in LEVELS}
+    scored = errors(forecasts["last_close"], levels, move)
+    walk = np.flatnonzero(forecasts["model_name"] == RANDOM_WALK)
+    twin = _twins(forecasts)
+    walk = walk[np.argsort(twin[walk])]
+    at = places(twin, twin[walk])
+    has_twin, width = at >= 0, np.log(levels["close_hi_80"] / levels["close_lo_80"])
+    beside = {"walk_loss": np.full(len(twin), np.nan), "scale": np.full(len(twin), np.nan)}
+    beside["walk_loss"][has_twin] = scored["loss"][walk[at[has_twin]]]
+    beside["scale"][has_twin] = width[walk[at[has_twin]]]
+    created = forecasts["created_at"].astype("datetime64[D]")
+    return scored | beside | {"backfilled": created > forecasts["target_date"].astype("datetime64[D]")}
+
+
+def _before(file: File, forecasts: Rows, stored: Stored) -> Rows:
+    """The newest score of each pair in the order of their keys, without those that this file's event has stored."""
+    where = {
+        name: Between(_date(int(days(forecasts[name]).min())), _date(int(days(forecasts[name]).max())))
+        for name in ("cutoff", "target_date")
+    }
+    symbols = [stored.symbols[number] for number in np.unique(forecasts.number)]
+    found = stored.read("scores", symbols, _SCORE, with_own=True, **where)
+    found = _take(found, found["basis"] != f"{file.object}#{file.generation}")
+    keys = _keys(found)
+    order = np.lexsort((found["revision"], keys))
+    return _take(found, order[np.append(keys[order][1:] != keys[order][:-1], True)[: len(keys)]])
+
+
+def _is_same(forecasts: Rows, scored: dict[str, NDArray[Any]], before: Rows, at: Ints, seen: Mask) -> Mask:
+    same = np.ones(int(seen.sum()), bool)
+    for name in ("object", "generation"):
+        same &= forecasts[name][seen] == before[name][at[seen]]
+    actual = scored["actual_close"][seen]
+    same &= np.abs(actual - before["actual_close"][at[seen]]) <= TOLERANCE * actual
+    return same
+
+
+def _blocks(rows: Rows, scored: dict[str, NDArray[Any]], kept: Ints, sign: int) -> pa.Table:
+    """The rows of `skill_blocks` that some scores add, or take back."""
+    table = rows.table.take(kept)
+    given = scored if len(scored["loss"]) == len(kept) else {name: values[kept] for name, values in scored.items()}
+    made = addends({"last_close": table["last_close"].to_numpy(), **given})
+    counts = ~table["simulated"].to_numpy() & ~table["model_has_seen"].to_numpy()
+    day, month = days(table["cutoff"].to_numpy()) - _EPOCH, table["target_date"].to_numpy().astype("datetime64[M]")
+    keys = ["model_name", "model_version", "role", "symbol", "frequency", "step", "block", "month", "has_scale"]
+    table = table.append_column("block", pa.array(day // BLOCK_DAYS))
+    table = table.append_column("month", pa.array(month.astype("datetime64[D]")))
+    table = table.append_column("has_scale", pa.array(made["has_scale"]))
+    for name in SUMS:
+        column = pa.array(made[name] * sign)
+        where = table.schema.get_field_index(name)
+        table = table.set_column(where, name, column) if where >= 0 else table.append_column(name, column)
+    summed = table.filter(pa.array(counts)).group_by(keys).aggregate([(name, "sum") for name in SUMS])
+    return summed.rename_columns({f"{name}_sum": name for name in SUMS}).select([*keys, *SUMS])
+
+
+def _table(forecasts: Rows, scored: dict[str, NDArray[Any]], kept: Ints) -> pa.Table:
+    names = [*_KEPT, *("frequency", "target_date", "model_version", "last_close", "close_median", "created_at")]
+    table = forecasts.table.take(kept).select([*names, "origin", "model_has_seen", *_PAIR])
+    for name, values in scored.items():
+        table = table.append_column(name, pa.array(values[kept], from_pandas=True))
+    return table
+
+
+def _with(rows: pa.Table, same: dict[str, Any]) -> pa.Table:
+    for name, value in same.items():
+        rows = rows.append_column(name, pa.repeat(value, len(rows)))
+    return rows
+
+
+def _take(rows: Rows, kept: NDArray[Any]) -> Rows:
+    wanted = np.flatnonzero(kept) if kept.dtype == bool else kept
+    return Rows(rows.table.take(wanted), rows.number[wanted], rows.order[wanted], rows.own)
+
+
+def _session(rows: Rows, column: str) -> Ints:
+    return rows.number * (1 << 20) + days(rows[column])
+
+
+def _twins(rows: Rows) -> Ints:
+    twins: Ints = _session(rows, "cutoff") * 64 + rows["step"]
+    return twins
+
+
+def _keys(rows: Rows) -> Ints:
+    """A number for symbol, cutoff, step, role and model."""
+    named: Ints = np.zeros(len(rows.number), np.int64)
+    for name in ("role", "model_name"):
+        named = named * 1024 + _codes(rows.table[name])
+    keys: Ints = _twins(rows) * (1 << 20) + named
+    return keys
+
+
+def _codes(texts: pa.ChunkedArray) -> Ints:
+    """A number for each text that depends on the text alone: two tables have to give the same."""
+    different = texts.combine_chunks().dictionary_encode()
+    numbers = np.array([_number(text) for text in different.dictionary.to_pylist()], np.int64)
+    return numbers[different.indices.to_numpy()] if len(numbers) else np.empty(0, np.int64)
+
+
+_NUMBERS: dict[str, int] = {}
+_NEXT = itertools.count()
+
+
+def _number(text: str) -> int:
+    found = _NUMBERS.get(text)
+    return _NUMBERS.setdefault(text, next(_NEXT)) if found is None else found  # two threads never get the same
+
+
+def _date(day: int) -> date:
+    found: date = sessions(np.array([day]))[0].item()
+    return found

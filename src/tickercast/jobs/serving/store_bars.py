@@ -1,0 +1,304 @@
+"""Find the bars of a file that the warehouse lacks; see `domain.stored_bars`.
+
+Events of a symbol may be handled at once and in any order. Each file is announced, with its first and last session,
+before anything is compared. So of two files at once at least one sees the other: a newer file stores all that it shares
+with an older one that is not finished, and an older one stores nothing that a newer one holds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tickercast.domain.bars import Bars
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.stored_bars import (
+    Basis,
+    Columns,
+    Ints,
+    Mask,
+    basis,
+    columns_of,
+    days,
+    differ,
+    digests,
+    joined,
+    of_month_keys,
+    places,
+    rebased,
+    sessions,
+)
+from tickercast.errors import WarehouseUnavailable
+from tickercast.jobs.serving.stored_rows import File, Stored
+
+_UNFINISHED = timedelta(days=2)
+"""The age of a file from which its event has ended, or has been given up."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What a file adds to the warehouse, without the columns that name the file.
+
+    Attributes:
+        prices: rows of the table `prices`.
+        digests: rows of the table `digests`.
+        counts: the number of the file's own bars among them, by symbol.
+        changed: the file's bars that are new or corrected, and not only on another basis.
+        corrected: `(changed,)`, whether each was stored before.
+        known: `(symbols,)`, whether anything was stored about each symbol: a new one has no forecasts to score.
+        last: the file's last session of each symbol, in days since 1900.
+        later: the numbers of the symbols that may have stored bars after it.
+    """
+
+    prices: pa.Table
+    digests: pa.Table
+    counts: Mapping[str, int]
+    changed: Columns
+    corrected: Mask
+    known: Mask
+    last: Ints
+    later: Ints
+
+
+def spans(series: Sequence[Bars]) -> pa.Table:
+    """The rows of the table `spans` that announce a file, without the columns that name it."""
+    return pa.table(
+        {
+            "symbol": _terms(np.arange(len(series)), [bars.symbol for bars in series]),
+            "frequency": _same(DAILY.name, len(series)),
+            "first_session": pa.array([bars.first for bars in series], pa.date32()),
+            "last_session": pa.array([bars.cutoff for bars in series], pa.date32()),
+            "simulated": pa.array([bars.simulated for bars in series], pa.bool_()),
+        }
+    )
+
+
+def news(file: File, series: Sequence[Bars], stored: Stored, *, now: datetime) -> News:
+    """Compare the bars of an announced file with those that are stored.
+
+    Args:
+        file: the file; rows of its own, from an earlier delivery, do not count as stored.
+        series: its bars.
+        stored: what is stored about its symbols.
+        now: the time.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    comparison = _Comparison(file, series, stored)
+    comparison.mark_what_others_hold(now)
+    comparison.compare()
+    return comparison.news()
+
+
+class _Comparison:
+    def __init__(self, file: File, series: Sequence[Bars], stored: Stored) -> None:
+        self._file, self._stored = file, stored
+        self._simulated = np.array([bars.simulated for bars in series], bool)
+        self._bars = columns_of(series)
+        self._months = digests(self._bars)
+        self._rows = np.cumsum([0, *(len(bars) for bars in series)])
+        self._superseded = np.zeros(len(self._bars), bool)  # a newer file holds them
+        self._forced = np.zeros(len(self._bars), bool)  # an older file that is not finished holds them
+        self._waiting: set[int] = set()  # symbols with a newer file that is not finished
+        self._followed: list[Columns] = []  # stored bars before the file's first and after its last, on its basis
+
+    def mark_what_others_hold(self, now: datetime) -> None:
+        """Mark the bars that newer files hold, and those that unfinished older ones may store."""
+        others, finished = self._stored.spans(min(self._file.written_at, now - _UNFINISHED))
+        newer = others.order > others.own
+        matter = np.flatnonzero(newer | ~finished)
+        first, last = (days(others[name][matter]) for name in ("first_session", "last_session"))
+        for row, start, end in zip(matter, first, last, strict=True):
+            number = int(others.number[row])
+            rows = self._between(number, start, end)
+            (self._superseded if newer[row] else self._forced)[rows] = True
+            if newer[row] and not finished[row]:
+                self._waiting.add(number)
+
+    def compare(self) -> None:
+        """Find the bars that are new or differ, and bring what is stored before or after them to one basis."""
+        unlike = self._unlike()
+        self._held, newer = self._read(unlike)
+        at = places(self._bars.key, self._held.key)
+        rows = np.flatnonzero(at >= 0)
+        stored = self._held.take(at[rows])
+        other = differ(self._bars.take(rows), stored)
+        self._superseded[rows[newer[at[rows]]]] = True
+        self._new = unlike & (at < 0)
+        self._new[rows[other]] = True
+        self._corrected = np.zeros(len(self._bars), bool)
+        self._corrected[rows[other]] = True
+        self._new = (self._new | self._forced) & ~self._superseded
+        changed = {
+            int(number): self._basis(int(number), rows, stored) for number in set(self._bars.symbol[rows[other]])
+        }
+        changed = {number: found for number, found in changed.items() if not found.is_same}
+        for number, found in changed.items():
+            left, right = np.searchsorted(stored.symbol, [number, number + 1])
+            part, shared = stored.take(slice(left, right)), rows[left:right]
+            self._corrected[shared] = differ(self._bars.take(shared), rebased(part, found))
+        self._fresh = at < 0
+        behind = {number for number in changed if self._superseded[self._rows[number] : self._rows[number + 1]].any()}
+        self._follow({number: found for number, found in changed.items() if number not in behind})
+        for number in sorted(behind):
+            self._adopt(number, changed[number])
+
+    def news(self) -> News:
+        """The rows to append."""
+        rows = np.flatnonzero(self._new)
+        counts = np.bincount(self._bars.symbol[rows], minlength=len(self._stored.symbols))
+        return News(
+            self._prices(joined([self._bars.take(rows), *self._followed])),
+            self._digests(),
+            dict(zip(self._stored.symbols, map(int, counts), strict=True)),
+            self._bars.take(changed := self._changed()),
+            ~self._fresh[changed],
+            self._is_known(),
+            self._bars.day[self._rows[1:] - 1],
+            self._later(),
+        )
+
+    def _changed(self) -> Ints:
+        return np.flatnonzero(self._new & (self._fresh | self._corrected))
+
+    def _is_known(self) -> Mask:
+        known = np.zeros(len(self._stored.symbols), bool)
+        known[self._known_number] = known[self._held.symbol] = True
+        return known
+
+    def _later(self) -> Ints:
+        last = self._bars.take(self._rows[1:] - 1)
+        later = np.zeros(len(last), bool)
+        held = self._held
+        later[held.symbol[held.day > last.day[held.symbol]]] = True
+        number, month = self._known_number, self._known
+        later[number[month > last.month[number]]] = True
+        unknown = np.setdiff1d(np.unique(held.symbol), number)  # rows of an earlier release have no digests
+        later[unknown] = True
+        return np.flatnonzero(later)
+
+    def _between(self, number: int, first: int, last: int) -> slice:
+        start, end = self._rows[number], self._rows[number + 1]
+        left, right = np.searchsorted(self._bars.day[start:end], [first, last + 1])
+        return slice(start + left, start + right)
+
+    def _unlike(self) -> Mask:
+        """The bars of the months whose digest is not the stored one, and those that are stored in any case."""
+        known, self._known = self._stored.digests()
+        self._known_number = known.number
+        mine = self._months
+        at = places(mine.key, self._known)
+        digest = known.table["digest"]
+        exact, digest = digest.is_valid().to_numpy(), digest.fill_null(0).to_numpy()
+        same = at >= 0
+        seen = at[same]
+        same[same] = exact[seen] & (digest[seen] == mine.digest[same]) & (known["bars"][seen] == mine.count[same])
+        forced = np.logical_or.reduceat(self._forced, mine.start)
+        return (~same | forced).repeat(mine.count)
+
+    def _read(self, rows: Mask) -> tuple[Columns, Mask]:
+        if not rows.any():
+            return self._bars.take([]), np.empty(0, bool)
+        numbers = np.unique(self._bars.symbol[rows])
+        parts = [self._stored.bars(numbers, *between) for between in _ranges(self._bars.sessions[rows])]
+        keys = np.concatenate([bars.key for bars, _ in parts])
+        return joined([bars for bars, _ in parts]), np.concatenate([newer for _, newer in parts])[np.argsort(keys)]
+
+    def _basis(self, number: int, rows: Ints, stored: Columns) -> Basis:
+        left, right = np.searchsorted(stored.symbol, [number, number + 1])
+        return basis(self._bars.take(rows[left:right]), stored.take(slice(left, right)))
+
+    def _follow(self, changed: Mapping[int, Basis]) -> None:
+        """Bring the stored bars before the file's first and after its last to the file's basis."""
+        if not changed:
+            return
+        numbers = np.array(sorted(changed), np.int64)
+        first, last = self._bars.day[self._rows[numbers]], self._bars.day[self._rows[numbers + 1] - 1]
+        older, _ = self._stored.bars(numbers, None, _date(first.max() - 1))
+        later, _ = self._stored.bars(numbers, _date(last.min() + 1), None)
+        for number, start, end in zip(numbers, first, last, strict=True):
+            for stored, beyond in ((older, older.day < start), (later, later.day > end)):
+                rows = np.flatnonzero((stored.symbol == number) & beyond)
+                if len(rows):
+                    self._followed.append(rebased(stored.take(rows), changed[int(number)]))
+
+    def _adopt(self, number: int, found: Basis) -> None:
+        """Bring what the file adds to the basis of the newer files."""
+        rows = np.arange(self._rows[number], self._rows[number + 1])
+        rows = rows[self._new[rows]]
+        if not len(rows):
+            return
+        if number in self._waiting:
+            raise WarehouseUnavailable(
+                f"A newer file with {self._stored.symbols[number]} is being stored, and {self._file.object} has to "
+                "wait for it. Try again."
+            )
+        for name, values in rebased(self._bars.take(rows), found.inverse).values.items():
+            self._bars.values[name][rows] = values
+
+    def _prices(self, bars: Columns) -> pa.Table:
+        prices = {name: bars.values[name] for name in ("open", "high", "low", "close")}
+        closed_at = DAILY.closes(self._stored.symbols, bars.symbol, bars.sessions)
+        return pa.table(
+            {
+                "symbol": _terms(bars.symbol, self._stored.symbols),
+                "frequency": _same(DAILY.name, len(bars)),
+                "session_date": pa.array(bars.sessions),
+                "closed_at": pa.array(closed_at, pa.timestamp("us", "UTC")),
+                **prices,
+                "adj_close": prices["close"] * bars.values["factor"],
+                "volume": pa.array(bars.values["volume"], from_pandas=True),
+                "simulated": self._simulated[bars.symbol],
+            }
+        )
+
+    def _digests(self) -> pa.Table:
+        mine = self._months
+        lacking = self._held.take(places(self._held.key, self._bars.key) < 0)
+        mixed = np.isin(mine.key, lacking.month) | (not self._file.rank.live)
+        mixed |= np.logical_or.reduceat(self._superseded, mine.start)
+        changed = np.logical_or.reduceat(self._new, mine.start)
+        followed, bars = np.unique(np.concatenate([[], *(part.month for part in self._followed)]), return_counts=True)
+        behind = ~np.isin(followed, mine.key[changed])
+        key = np.concatenate([mine.key[changed], followed[behind]]).astype(np.int64)
+        numbers, month = of_month_keys(key)
+        mixed = np.concatenate([mixed[changed], np.ones(behind.sum(), bool)])
+        digest = np.concatenate([mine.digest[changed], np.zeros(behind.sum(), np.int64)])
+        return pa.table(
+            {
+                "symbol": _terms(numbers, self._stored.symbols),
+                "frequency": _same(DAILY.name, len(key)),
+                "month": pa.array(month.astype("datetime64[D]")),
+                "simulated": self._simulated[numbers],
+                "bars": np.concatenate([mine.count[changed], bars[behind]]).astype(np.int64),
+                "digest": pa.array(digest, mask=mixed),
+            }
+        )
+
+
+def _terms(numbers: Ints, texts: Sequence[str]) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(numbers.astype(np.int32), pa.array(texts, pa.string()))
+
+
+def _same(text: str, count: int) -> pa.Array:
+    return _terms(np.zeros(count, np.int32), [text])
+
+
+def _ranges(found: NDArray[np.datetime64]) -> list[tuple[date, date]]:
+    """Sessions as ranges of whole months: one, or two with the widest gap between them, the oldest and the newest."""
+    wanted = np.unique(found.astype("datetime64[M]"))
+    gaps = np.diff(wanted).astype(np.int64)
+    split = int(gaps.argmax()) + 1 if len(gaps) and gaps.max() > 1 else len(wanted)
+    parts = [part for part in (wanted[:split], wanted[split:]) if len(part)]
+    return [
+        (part[0].astype("datetime64[D]").item(), ((part[-1] + 1).astype("datetime64[D]") - 1).item()) for part in parts
+    ]
+
+
+def _date(day: np.int64) -> date:
+    found: date = sessions(np.array([day]))[0].item()
+    return found

@@ -1,0 +1,161 @@
+"""What is stored about the symbols of a file, as arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Origin
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.objects import origin_of
+from tickercast.domain.stored_bars import Columns, Ints, Mask, Rank, days, month_keys, newest
+from tickercast.ports import Between, Warehouse
+
+_ENTRY = ("object", "generation", "symbol")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of prices, as rows name it.
+
+    Attributes:
+        object: the object's name.
+        generation: the version of it.
+        written_at: when it was written.
+    """
+
+    object: str
+    generation: str
+    written_at: datetime
+
+    @property
+    def rank(self) -> Rank:
+        """Its place in the order of files."""
+        return Rank(origin_of(self.object) is Origin.LIVE, self.written_at, self.generation)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of every table that name it."""
+        return {"object": self.object, "generation": self.generation, "written_at": self.written_at}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table about the symbols of a file.
+
+    Attributes:
+        table: the rows.
+        number: `(n,)`, the number of each row's symbol.
+        order: `(n,)`, the place of each row's file among all files of the rows and the one compared.
+        own: the place of that one.
+    """
+
+    table: pa.Table
+    number: Ints
+    order: Ints
+    own: int
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        values: NDArray[Any] = self.table[column].to_numpy()
+        return values
+
+
+class Stored:
+    """What is stored about the symbols of a file."""
+
+    def __init__(self, file: File, series: Sequence[Bars], warehouse: Warehouse) -> None:
+        self._file, self._warehouse = file, warehouse
+        self.symbols = [bars.symbol for bars in series]
+        self._simulated = np.array([bars.simulated for bars in series], bool)
+        self._finished: pa.ChunkedArray = pa.chunked_array([], pa.string())
+
+    def numbered(self, rows: pa.Table) -> Rows:
+        """Rows about these symbols that are not stored yet."""
+        number = pc.index_in(rows["symbol"].cast(pa.string()), pa.array(self.symbols)).to_numpy().astype(np.int64)
+        return Rows(rows, number, np.zeros(len(rows), np.int64), 0)
+
+    def spans(self, since: datetime) -> tuple[Rows, Mask]:
+        """The other files written from a moment on, one row a symbol, and which of them are in the ledger."""
+        self._since = since
+        others = self.read("spans", self.symbols, ["first_session", "last_session"], written_at=Between(since, None))
+        if not len(others.table):
+            return others, np.empty(0, bool)
+        objects = pc.unique(others.table["object"]).to_pylist()
+        ledger = self._warehouse.read_arrow("ingestions", {"object": objects}, _ENTRY)
+        self._finished = _joined(ledger, _ENTRY)
+        return others, _among(others.table, self._finished)
+
+    def at_once(self) -> Ints:
+        """The numbers of the symbols of which another file was not finished when `spans` was asked."""
+        others = self.read("spans", self.symbols, [], written_at=Between(self._since, None))
+        return np.unique(others.number[~_among(others.table, self._finished)])
+
+    def digests(self) -> tuple[Rows, Ints]:
+        """The newest digest of each symbol's month, in the order of their keys, and these."""
+        known = self.read("digests", self.symbols, ["month", "bars", "digest"])
+        keys = month_keys(known.number, known["month"])
+        order = np.lexsort((known.order, keys))
+        kept = order[np.append(keys[order][1:] != keys[order][:-1], True)[: len(keys)]]
+        return Rows(known.table.take(kept), known.number[kept], known.order[kept], known.own), keys[kept]
+
+    def bars(
+        self, numbers: Ints, first: date | None, last: date | None, *, with_own: bool = False
+    ) -> tuple[Columns, Mask]:
+        """The bars of some symbols that count, and whether their files are newer than the one compared."""
+        names = ["session_date", "open", "high", "low", "close", "adj_close", "volume"]
+        symbols = [self.symbols[number] for number in numbers]
+        rows = self.read("prices", symbols, names, with_own=with_own, session_date=Between(first, last))
+        values = {name: rows[name].astype(np.float64) for name in ("open", "high", "low", "close", "volume")}
+        values["factor"] = rows["adj_close"] / values["close"]
+        kept, order = newest(Columns(rows.number, days(rows["session_date"]), values), rows.order)
+        return kept, order > rows.own
+
+    def read(
+        self, table: str, symbols: Sequence[str], columns: Sequence[str], *, with_own: bool = False, **where: Any
+    ) -> Rows:
+        """Rows about some symbols, real or simulated as the file's are; the file's own only where they are wanted.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+        names = ["symbol", "simulated", "object", "generation", "written_at"]
+        where = {"symbol": list(symbols), "frequency": DAILY.name, **where}
+        rows = self._warehouse.read_arrow(table, where, [*names, *columns])
+        number = pc.index_in(rows["symbol"], pa.array(self.symbols)).to_numpy().astype(np.int64)
+        file, files = _files(rows)
+        ranks = sorted({*files, self._file.rank})
+        place = np.array([ranks.index(rank) for rank in files], np.int64)
+        own = ranks.index(self._file.rank)
+        order = place[file] if len(rows) else file
+        wanted = rows["simulated"].to_numpy() == self._simulated[number]
+        kept = np.flatnonzero(wanted if with_own else wanted & (order != own))
+        return Rows(rows.take(kept), number[kept], order[kept], own)
+
+
+def _among(rows: pa.Table, entries: pa.ChunkedArray) -> Mask:
+    found: Mask = pc.is_in(_joined(rows, _ENTRY), entries).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _joined(rows: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
+    texts = [pc.fill_null(rows[name], "") for name in names]
+    return pc.binary_join_element_wise(*texts, "\n")
+
+
+def _files(rows: pa.Table) -> tuple[Ints, list[Rank]]:
+    """The number of each row's file, and the ranks of the files."""
+    named = _joined(rows, ["object", "generation"]).combine_chunks().dictionary_encode()
+    number = named.indices.to_numpy().astype(np.int64)
+    first = np.unique(number, return_index=True)[1]
+    written_at = rows["written_at"].take(pa.array(first)).to_pylist()
+    texts = [text.split("\n") for text in named.dictionary.to_pylist()]
+    return number, [
+        Rank(origin_of(name) is Origin.LIVE, at, generation)
+        for (name, generation), at in zip(texts, written_at, strict=True)
+    ]

@@ -1,0 +1,226 @@
+"""A stretch of days in which much happens: each forecast is scored once it comes true, and again where that changes.
+
+The stored scores are compared with what a query finds in the final tables, and with a computation of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+from tests.support.place import Place
+
+from tickercast.config import resource
+from tickercast.domain import objects
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import QUANTILES, Role, Served
+from tickercast.domain.price_files import to_parquet
+from tickercast.jobs.serving.past_models import Lineup
+from tickercast.ports import ObjectFinalized, Warehouse
+
+SYMBOLS = ("MSFT", "AAPL", "VOD.L")
+SIMULATED = "VOD.L"
+SESSIONS, DAYS, WINDOW = 180, 40, 130
+PRICES = ["open", "high", "low", "close", "adj_close"]
+PAIR = ["symbol", "frequency", "role", "model_name", "cutoff", "step", "simulated"]
+BLOCK = ["model_name", "model_version", "role", "symbol", "frequency", "step", "block", "month", "has_scale"]
+COUNTS = ["n", "backfilled", "inside_80", "inside_95", "direction_right"]
+LOSSES = ["loss", "walk_loss", "error", "walk_error"]
+LEVELS = {0.025: "close_lo_95", 0.1: "close_lo_80", 0.5: "close_median", 0.9: "close_hi_80", 0.975: "close_hi_95"}
+NEAR = 2e-6
+"""The difference that a score may have: a bar that differs by less than 1e-6 is no other bar."""
+
+
+class Model:
+    """A cone round a median that drifts by a share a session."""
+
+    horizon, min_sessions, version = 10, 100, "1"
+
+    def __init__(self, name: str, drift: float) -> None:
+        self.name, self._drift = name, drift
+
+    def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
+        steps = np.arange(1, self.horizon + 1)[:, None]
+        cone = self._drift * steps + np.linspace(-0.05, 0.05, len(QUANTILES)) * np.sqrt(steps)
+        return np.broadcast_to(cone, (len(series), *cone.shape)).copy()
+
+
+SERVED = [Served(Model("lstm", 0.004), Role.CHAMPION), Served(Model("random-walk", 0.0), Role.BASELINE)]
+
+
+class Market:
+    """Series with splits, dividends and corrections as time goes on."""
+
+    def __init__(self, chance: np.random.Generator) -> None:
+        self._chance = chance
+        self._bars = {symbol: self._walk() for symbol in SYMBOLS}
+        self._basis = dict.fromkeys(SYMBOLS, 1.0)
+
+    def _walk(self) -> pd.DataFrame:
+        close = 100 * np.exp(np.cumsum(self._chance.normal(0, 0.02, SESSIONS)))
+        prices = {"open": close, "high": close * 1.2, "low": close * 0.8, "close": close, "adj_close": close * 0.9}
+        days = pd.bdate_range(end="2023-07-21", periods=SESSIONS)
+        return pd.DataFrame({"session_date": days, **prices, "volume": 1e6})
+
+    def live_through(self, day: int) -> None:
+        """Let a session pass, after which the past may look different."""
+        for symbol, bars in self._bars.items():
+            if self._chance.random() < 0.05:
+                self._basis[symbol] *= self._chance.choice([0.25, 0.5, 2])
+            if self._chance.random() < 0.15:
+                bars.loc[self._chance.integers(day - 15, day), "close"] *= 1 + self._chance.normal(0, 0.01)
+            if self._chance.random() < 0.1:
+                bars["adj_close"] *= 0.99
+
+    def known(self, day: int) -> list[Bars]:
+        """The bars of most symbols, up to a session."""
+        present = [symbol for symbol in SYMBOLS if symbol == SYMBOLS[0] or self._chance.random() < 0.95]
+        return [self._seen(symbol, day) for symbol in present]
+
+    def _seen(self, symbol: str, day: int) -> Bars:
+        bars = self._bars[symbol].iloc[day - WINDOW : day].copy()
+        bars[PRICES] *= self._basis[symbol]
+        bars["volume"] /= self._basis[symbol]
+        return replace(Bars(symbol, bars), simulated=symbol == SIMULATED)
+
+
+def sent(place: Place, chance: np.random.Generator) -> list[ObjectFinalized]:
+    """A file a day: most for the newest session, some a backfill, and some a request for an old date."""
+    market, events = Market(chance), []
+    for number, day in enumerate(range(SESSIONS - DAYS, SESSIONS)):
+        market.live_through(day)
+        known, kind = market.known(day), chance.random()
+        dates = known[0].columns["session_date"].astype("datetime64[D]")
+        as_of: date = dates[-1 if kind < 0.7 else -21 if kind < 0.85 else -12].item()
+        symbols = [bars.symbol for bars in known]
+        name = objects.backfill(as_of, symbols) if 0.7 <= kind < 0.85 else objects.batch(as_of, number)
+        event = place.upload(name, to_parquet(known))
+        events.append(replace(event, written_at=datetime.combine(dates[-1].item(), time(22), UTC)))
+    return events
+
+
+@pytest.fixture(scope="module")
+def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """What is stored when all files have been handled, some of them late, some twice."""
+    chance, place = np.random.default_rng(11), Place(tmp_path_factory.mktemp("scores"))
+    place.now, place.served = datetime(2023, 1, 1, tzinfo=UTC), lambda: SERVED
+    place.past = lambda as_of: Lineup(SERVED, champion_has_seen=as_of.day % 2 == 0)
+    events = sent(place, chance)
+    late = np.where(chance.random(DAYS) < 0.3, chance.integers(0, 15, DAYS), 0)
+    order = np.argsort(np.arange(DAYS) + late, kind="stable")
+    for number in np.insert(order, 20, chance.choice(order[:20], 6)):
+        place.now = max(place.now, events[number].written_at)
+        outcome = place.handle(events[number])
+        assert not outcome.failures
+    return place.warehouse
+
+
+def of_migration(warehouse: Warehouse, table: str) -> pd.DataFrame:
+    return warehouse.query((resource("sql") / "migrations" / f"{table}.sql").read_text())
+
+
+def worked_out(warehouse: Warehouse) -> pd.DataFrame:
+    """The scores, from the definitions and from plain rows."""
+    order = ["live", "written_at", "generation"]
+    made = warehouse.read("forecasts")
+    made = made.assign(live=made["origin"] != "backfill").sort_values(order).drop_duplicates(PAIR, keep="last")
+    bars = warehouse.read("prices")
+    bars = bars.assign(live=~bars["object"].str.contains("backfill")).sort_values(order)
+    closes = bars.drop_duplicates(["symbol", "session_date"], keep="last").set_index(["symbol", "session_date"])[
+        "close"
+    ]
+    ends = (closes.reindex(pd.MultiIndex.from_frame(made[["symbol", day]])) for day in ("cutoff", "target_date"))
+    first, last = (found.to_numpy() for found in ends)
+    made = made.assign(move=np.log(last / first))[~np.isnan(first * last)]
+    actual = made["last_close"] * np.exp(made["move"])
+    losses = []
+    for level, name in LEVELS.items():
+        missed = made["move"] - np.log(made[name] / made["last_close"])
+        losses.append(np.where(missed > 0, level * missed, (level - 1) * missed))
+        made[f"pinball_{round(1000 * level):03d}"] = losses[-1]
+    made = made.assign(
+        loss=np.mean(losses, axis=0),
+        actual_close=actual,
+        absolute_error=(actual - made["close_median"]).abs(),
+        walk_error=(actual - made["last_close"]).abs(),
+        inside_80=actual.between(made["close_lo_80"], made["close_hi_80"]),
+        inside_95=actual.between(made["close_lo_95"], made["close_hi_95"]),
+        direction_right=np.sign(made["close_median"] - made["last_close"]) == np.sign(actual - made["last_close"]),
+        backfilled=made["created_at"].dt.date > made["target_date"].dt.date,
+    )
+    twins = [name for name in PAIR if name not in ("role", "model_name")]
+    walk = made[made["model_name"] == "random-walk"]
+    walk = walk.assign(walk_loss=walk["loss"], scale=np.log(walk["close_hi_80"] / walk["close_lo_80"]))
+    return made.merge(walk[[*twins, "walk_loss", "scale"]], on=twins, how="left")
+
+
+def in_blocks(scores: pd.DataFrame) -> pd.DataFrame:
+    counted = scores[~scores["simulated"] & ~scores["model_has_seen"]]
+    relative = {"loss": counted["loss"], "walk_loss": counted["walk_loss"]}
+    relative |= {"error": counted["absolute_error"] / counted["last_close"]}
+    relative |= {"walk_error": counted["walk_error"] / counted["last_close"]}
+    counted = counted.assign(
+        block=(counted["cutoff"] - pd.Timestamp("1970-01-01")).dt.days // 28,
+        month=counted["target_date"].dt.to_period("M").dt.to_timestamp().astype("datetime64[us]"),
+        has_scale=counted["scale"] > 0,
+        n=1,
+        **{name: values / counted["scale"] for name, values in relative.items()},
+    )
+    return counted.groupby(BLOCK, as_index=False)[[*COUNTS, *LOSSES]].sum()
+
+
+def assert_same(seen: pd.DataFrame, wanted: pd.DataFrame, key: Sequence[str], names: Sequence[str]) -> None:
+    keyed = [
+        rows.astype(dict.fromkeys(rows.columns.intersection(["cutoff", "month"]), "datetime64[us]")).sort_values(
+            list(key), ignore_index=True
+        )[[*key, *names]]
+        for rows in (seen, wanted)
+    ]
+    pd.testing.assert_frame_equal(*keyed, check_dtype=False, rtol=NEAR, atol=NEAR)
+
+
+SCORE = [
+    *("target_date", "model_version", "last_close", "close_median", "actual_close", "absolute_error", "walk_error"),
+    *("pinball_025", "pinball_100", "pinball_500", "pinball_900", "pinball_975", "loss", "walk_loss", "scale"),
+    *("inside_80", "inside_95", "direction_right", "backfilled", "object", "generation", "written_at", "created_at"),
+    *("origin", "model_has_seen"),
+]
+
+
+def test_the_stretch_has_what_makes_scores_change(warehouse: Warehouse) -> None:
+    stored = warehouse.read("scores")
+    assert stored["revision"].max() > 1
+    for name in ("backfilled", "inside_80", "inside_95", "direction_right", "simulated", "model_has_seen"):
+        assert stored[name].nunique() == 2, name
+    assert set(stored["origin"]) == {"live", "backfill"}
+    ratio = stored["last_close"].groupby(stored["symbol"]).agg(lambda closes: closes.max() / closes.min())
+    assert ratio.max() > 2.5, "a split lies between two forecasts"
+    assert (warehouse.read("skill_blocks")["n"] < 0).any()
+
+
+def test_the_scores_are_those_that_the_final_tables_give(warehouse: Warehouse) -> None:
+    assert_same(warehouse.read("forecast_scores"), of_migration(warehouse, "scores"), PAIR, SCORE)
+
+
+def test_the_scores_are_those_of_their_definitions(warehouse: Warehouse) -> None:
+    assert_same(warehouse.read("forecast_scores"), worked_out(warehouse), PAIR, SCORE)
+
+
+def test_the_sums_for_the_verdict_are_those_of_the_scores(warehouse: Warehouse) -> None:
+    rows = warehouse.read("skill_blocks").groupby(BLOCK, as_index=False)[[*COUNTS, *LOSSES]].sum()
+    stored = rows[rows["n"] != 0]
+    assert_same(stored, of_migration(warehouse, "skill_blocks"), BLOCK, [*COUNTS, *LOSSES])
+    assert_same(stored, in_blocks(worked_out(warehouse)), BLOCK, [*COUNTS, *LOSSES])
+    taken_back = rows[rows["n"] == 0][[*COUNTS, *LOSSES]].to_numpy(float)
+    assert taken_back == pytest.approx(np.zeros(taken_back.shape), abs=1e-9)
+
+
+def test_nothing_is_scored_twice_by_one_file_and_no_revision_is_left_out(warehouse: Warehouse) -> None:
+    stored = warehouse.read("scores")
+    assert not stored.duplicated([*PAIR, "basis"]).any()
+    revisions = stored.groupby(PAIR)["revision"].agg(["count", "max", "nunique"])
+    assert (revisions["count"] == revisions["max"]).all()
+    assert (revisions["count"] == revisions["nunique"]).all()
