@@ -24,6 +24,8 @@ from tickercast.errors import Permanent
 EVENTS, ROUNDS, DOUBLED = 1000, 4, 0.3
 BAD_FILES = 2000
 LAST, SESSIONS = "2023-07-21", 100
+SHARED = 20
+CALLS = 19  # of an event that scores forecasts; others take fewer
 SKEW = (timedelta(), timedelta(), timedelta(hours=-20), timedelta(days=300))
 
 
@@ -65,16 +67,31 @@ def _deliveries(site: Site, chance: random.Random, count: int) -> Iterator[Deliv
 
 
 def _file(chance: random.Random) -> tuple[str, bytes]:
-    """A file under one of 1,500 names, so that some recur: one symbol, a good and a bad one together, or a bad file."""
+    """A file under one of 1,500 names, so that some recur.
+
+    It holds one symbol, a good and a bad one together, a part of a history that many files share, or nothing good.
+    """
     number = chance.randrange(1500)
     match number % 8:
         case 0:
             return f"ohlc/{LAST}/B{number}.csv", nasty.mutated(chance)
+        case 3:
+            part = _part(f"W{number % SHARED}", chance)
+            return f"ohlc/{part.cutoff}/batch-{number:04d}.csv", to_csv([part])
         case 1 | 2:
             pair = [_bars(f"P{number}", chance, SESSIONS), _bars(f"Q{number}", chance, 9)]
             return f"ohlc/{LAST}/batch-{number:04d}.csv", to_csv(pair)
         case _:
             return f"ohlc/{LAST}/S{number}.csv", to_csv([_bars(f"S{number}", chance, SESSIONS)])
+
+
+def _part(symbol: str, chance: random.Random) -> Bars:
+    """A part of a history of which other files hold other parts, on the basis after a split or not."""
+    whole = _bars(symbol, random.Random(symbol), SESSIONS + 40)  # noqa: S311 - no secret
+    start = chance.randrange(40)
+    rows = whole.frame.iloc[start : start + SESSIONS].copy()
+    rows[["open", "high", "low", "close", "adj_close"]] *= chance.choice((1, 1, 1, 0.5))
+    return Bars(symbol, rows)
 
 
 def _bars(symbol: str, chance: random.Random, sessions: int) -> Bars:
@@ -88,7 +105,7 @@ def _faults(chance: random.Random) -> Iterator[Fault]:
     """One fault for each of an event's first deliveries; a killed instance that starts again takes four more steps."""
     while chance.random() < 0.4:
         kind = chance.choice(("kill", "kill", "unavailable", "bug", "slow", ALARM))
-        step = chance.randrange(200_000) if kind == ALARM else chance.randrange(7)
+        step = chance.randrange(200_000) if kind == ALARM else chance.randrange(CALLS)
         yield Fault(step, kind, after=chance.random() < 0.5)
 
 

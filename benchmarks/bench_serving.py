@@ -154,7 +154,7 @@ class Workspace:
         started = time.perf_counter()
         deliver(resource)
         elapsed = time.perf_counter() - started
-        stored = self.warehouse.read("ingestions", {"object": sent.object, "generation": sent.generation})
+        stored = self.warehouse.read("ingestions", {"object": sent.object, "generation": str(sent.generation)})
         if list(stored["status"]) != ["forecast"] * len(sent.symbols):
             raise RuntimeError(f"{len(stored)} of {len(sent.symbols)} symbols were accounted for")
         return elapsed
@@ -166,7 +166,7 @@ class Workspace:
         started = time.perf_counter()
         rows = self.warehouse.read("latest_forecasts", {"symbol": symbol})
         elapsed = time.perf_counter() - started
-        if set(rows["generation"]) != {sent.generation}:
+        if set(rows["generation"]) != {str(sent.generation)}:
             raise RuntimeError(f"the forecast of {sent.object}#{sent.generation} is not visible")
         return answered + elapsed
 

@@ -25,6 +25,7 @@ import pandas as pd
 from benchmarks import report
 from tickercast import config
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.sql import read_rewrites, to_duckdb
 
 SYMBOLS, SESSIONS, CUTOFFS = 500, 5040, 100
 LAST = "2023-07-21"
@@ -70,6 +71,9 @@ def filled(path: Path, symbols: int) -> DuckDBWarehouse:
             connection.execute("INSERT INTO prices BY NAME SELECT * FROM bars")
             connection.execute(_FORECASTS, [CUTOFFS])
         connection.execute("INSERT INTO ingestions BY NAME " + _LEDGER)
+        connection.execute("INSERT INTO spans BY NAME " + _SPANS)
+        for table in ("scores", "skill_blocks"):
+            connection.execute(f"INSERT INTO {table} BY NAME {to_duckdb(_rewrites()[table])}")
     return warehouse
 
 
@@ -85,7 +89,8 @@ def _bars(random: np.random.Generator, names: list[str], sessions: pd.DatetimeIn
         "adj_close": close,
         "volume": 1e6,
     }
-    return pd.DataFrame(table).assign(simulated=False, object=FILE, generation=1, ingested_at=AT)
+    named: dict[str, Any] = {"object": FILE, "generation": "1", "written_at": AT}
+    return pd.DataFrame(table).assign(frequency="1d", simulated=False, **named, ingested_at=AT)
 
 
 _FORECASTS = """
@@ -95,14 +100,15 @@ WITH numbered AS (
   FROM bars
 )
 SELECT
-  origin.symbol, origin.session_date AS cutoff, step, target.session_date AS target_date, origin.close AS last_close,
+  origin.symbol, '1d' AS frequency, origin.session_date AS cutoff, step,
+  target.session_date AS target_date, origin.close AS last_close,
   origin.close AS close_median,
   origin.close * exp(-0.026 * width * sqrt(step)) AS close_lo_80,
   origin.close * exp(0.026 * width * sqrt(step)) AS close_hi_80,
   origin.close * exp(-0.04 * width * sqrt(step)) AS close_lo_95,
   origin.close * exp(0.04 * width * sqrt(step)) AS close_hi_95,
   model_name, '1' AS model_version, role, 'live' AS origin, FALSE AS simulated, FALSE AS model_has_seen,
-  origin.object, 1 AS generation, origin.ingested_at AS created_at
+  origin.object, '1' AS generation, origin.written_at, origin.ingested_at AS created_at
 FROM numbered AS origin
 CROSS JOIN (VALUES ('tickercast-lstm', 'champion', 1.0), ('random-walk', 'baseline', 1.05))
   AS model (model_name, role, width)
@@ -113,11 +119,24 @@ WHERE origin.back > 10 AND origin.back <= 10 + 10 * $1 AND origin.back % 10 = 1
 
 _LEDGER = """
 SELECT DISTINCT
-  object, generation, symbol, 'forecast' AS status, NULL AS reason,
-  'live' AS origin, FALSE AS simulated, 5040 AS rows, DATE '2023-07-21' AS cutoff,
+  object, generation, written_at, symbol, '1d' AS frequency, 'forecast' AS status, NULL AS reason,
+  'live' AS origin, FALSE AS simulated, 5040 AS rows, 5040 AS rows_new, DATE '2023-07-21' AS cutoff,
   '1' AS model_version, 'event' AS event_id, ingested_at AS received_at, 1.0 AS duration_ms
 FROM prices
 """
+
+
+_SPANS = """
+SELECT
+  symbol, frequency, MIN(session_date) AS first_session, MAX(session_date) AS last_session, simulated,
+  object, generation, written_at, MIN(ingested_at) AS announced_at
+FROM prices
+GROUP BY ALL
+"""
+
+
+def _rewrites() -> dict[str, str]:
+    return read_rewrites(config.resource("sql"))
 
 
 def _timed(warehouse: DuckDBWarehouse, name: str, work: Callable[[DuckDBWarehouse], Any]) -> dict[str, float]:
@@ -130,13 +149,13 @@ def _ratio(whole: DuckDBWarehouse, half: DuckDBWarehouse, view: str) -> float:
 
 
 _TEXTS = {
-    "prices": ("symbol", "object"),
-    "forecasts": ("symbol", "object", "model_name", "model_version", "role", "origin"),
-    "ingestions": ("symbol", "object", "origin"),
+    "prices": ("symbol", "frequency", "object", "generation"),
+    "forecasts": ("symbol", "frequency", "object", "generation", "model_name", "model_version", "role", "origin"),
+    "spans": ("symbol", "frequency"),
 }
 """The text columns that the views name."""
 
-_FIXED = {"prices": 9 * 8 + 1, "forecasts": 11 * 8 + 2, "ingestions": 8}
+_FIXED = {"prices": 10 * 8 + 1, "forecasts": 14 * 8 + 2, "spans": 1}
 """The bytes a row of the other columns that the views name: dates, times and numbers take eight, truth values one."""
 
 
