@@ -90,7 +90,7 @@ def _bars(random: np.random.Generator, names: list[str], sessions: pd.DatetimeIn
         "volume": 1e6,
     }
     named: dict[str, Any] = {"object": FILE, "generation": "1", "written_at": AT}
-    return pd.DataFrame(table).assign(frequency="1d", simulated=False, **named, ingested_at=AT)
+    return pd.DataFrame(table).assign(frequency="1d", simulated=False, origin="live", **named, ingested_at=AT)
 
 
 _FORECASTS = """

@@ -5,6 +5,6 @@ WHERE CONCAT(symbol, ' ', frequency, ' ', CAST(session_date AS STRING), ' ', obj
   FROM prices
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY symbol, frequency, session_date, simulated
-    ORDER BY object LIKE '%/backfill-%', written_at DESC, generation DESC, object
+    ORDER BY origin = 'backfill', written_at DESC, generation DESC, object
   ) > 1
 )

@@ -55,6 +55,7 @@ SELECT
   adj_close * COALESCE(price * factor, 1) AS adj_close,
   newest.volume * COALESCE(basis.volume, 1) AS volume,
   newest.simulated,
+  IF(is_backfill, 'backfill', 'live') AS origin,
   newest.object,
   CAST(newest.generation AS STRING) AS generation,
   TIMESTAMP_MICROS(newest.generation) AS written_at,

@@ -10,6 +10,7 @@ CREATE TABLE IF NOT EXISTS prices (
   adj_close FLOAT64 NOT NULL OPTIONS (description = 'Close, adjusted for dividends too; the close if the source has none'),
   volume FLOAT64 OPTIONS (description = 'Units traded; NULL if the source has none'),
   simulated BOOL NOT NULL OPTIONS (description = 'Whether the bar was simulated'),
+  origin STRING NOT NULL OPTIONS (description = 'live, or backfill: from a file for a date long past'),
   object STRING NOT NULL OPTIONS (description = 'The file that the bar came from'),
   generation STRING NOT NULL OPTIONS (description = 'The version of that file'),
   written_at TIMESTAMP NOT NULL OPTIONS (description = 'When that file was written; the newest counts'),

@@ -12,5 +12,5 @@ INNER JOIN known
   ON price.symbol = known.symbol AND price.frequency = known.frequency AND price.simulated = known.simulated
 QUALIFY ROW_NUMBER() OVER (
   PARTITION BY price.symbol, price.frequency, session_date
-  ORDER BY object LIKE '%/backfill-%', written_at DESC, generation DESC, object
+  ORDER BY origin = 'backfill', written_at DESC, generation DESC, object
 ) = 1

@@ -78,7 +78,8 @@ def bars(symbol: str, closes: Sequence[float], *, last: date = date(2023, 7, 21)
     table = pd.DataFrame({"session_date": pd.bdate_range(end=last, periods=len(close))})
     table = table.assign(open=close, high=close + 0.01, low=close - 0.01, close=close, adj_close=close, volume=1e6)
     table = table.assign(symbol=symbol, frequency="1d", simulated=False, object=f"ohlc/{symbol}.csv", ingested_at=AT)
-    return table.assign(**named(**more))
+    table = table.assign(**named(**more))
+    return table.assign(origin=np.where(table["object"].str.contains("backfill-"), "backfill", "live"))
 
 
 def named(generation: int = 1, **more: Any) -> dict[str, Any]:
@@ -762,7 +763,8 @@ def real_bars(symbols: int) -> pd.DataFrame:
         table = pd.concat([one.frame.assign(symbol=symbol) for symbol, one in reading.bars.items()])
     floats = ["open", "high", "low", "close", "adj_close", "volume"]
     table = table[["symbol", "session_date", *floats]].astype(dict.fromkeys(floats, float))
-    return table.assign(frequency="1d", simulated=False, object="ohlc/real.csv", ingested_at=AT, **named())
+    known = {"frequency": "1d", "simulated": False, "origin": "live"}
+    return table.assign(**known, object="ohlc/real.csv", ingested_at=AT, **named())
 
 
 def test_indicators_equal_those_of_ta_lib() -> None:

@@ -93,7 +93,7 @@ def models_of(store: ObjectStore) -> ModelStore:
 
 def add(warehouse: Warehouse, bars: Bars, name: str, day: date = DAY) -> None:
     file = {"object": name, "generation": "1", "written_at": NOW}
-    known = {"symbol": bars.symbol, "frequency": "1d", "simulated": bars.simulated, **file}
+    known = {"symbol": bars.symbol, "frequency": "1d", "simulated": bars.simulated, "origin": "live", **file}
     frame = bars.until(day).frame.assign(**known, ingested_at=NOW)
     append(
         warehouse,

@@ -175,6 +175,7 @@ def test_the_harness_sees_what_is_lost_and_what_is_doubled(tmp_path: Path, make_
         generation=event["data"]["generation"],
         written_at=AT,
         frequency="1d",
+        origin="live",
         ingested_at=AT,
     )
     for name, rows in (("faulty", pd.concat([prices[:8], prices[:3]])), ("clean", prices)):

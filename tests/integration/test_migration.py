@@ -364,7 +364,7 @@ def _expected(before: Rows) -> dict[str, pd.DataFrame]:
         announced_at=("ingested_at", "min"),
     )
     return {
-        "prices": rewritten(newest.drop(columns="live"), closed_at=None),
+        "prices": rewritten(newest.drop(columns="live"), closed_at=None, origin=origins(newest)),
         "spans": rewritten(files),
         "forecasts": rewritten(
             forecasts,

@@ -481,8 +481,8 @@ def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
     names = [str(name) for name in rows.columns]
     left_out = [name for name in names if name in (*_CLOCKS, *_BY_ORDER) or name.startswith(_CLOCK_PREFIX)]
     if {"session_date", "ingested_at"} <= set(names):  # a bar that several files hold is stored from any of them
-        left_out += [*_FILE, "written_at"]
-    rows = rows.drop(columns=left_out)
+        left_out += [*_FILE, "written_at", "origin"]
+    rows = rows.drop(columns=left_out, errors="ignore")
     if "quantiles" in rows:
         rows = rows.assign(quantiles=rows["quantiles"].map(tuple))
     numbers = rows.select_dtypes("number").columns

@@ -30,6 +30,7 @@ def price(
         "object": f"ohlc/2023-07-22/{symbol}.csv",
         "generation": generation,
         "written_at": written_at(generation),
+        "origin": "live",
         "ingested_at": AT,
     } | more
 

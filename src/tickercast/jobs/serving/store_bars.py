@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.objects import origin_of
 from tickercast.domain.stored_bars import (
     Basis,
     Columns,
@@ -253,6 +254,7 @@ class _Comparison:
                 "adj_close": prices["close"] * bars.values["factor"],
                 "volume": pa.array(bars.values["volume"], from_pandas=True),
                 "simulated": self._simulated[bars.symbol],
+                "origin": _same(str(origin_of(self._file.object)), len(bars)),
             }
         )
 
