@@ -47,7 +47,7 @@ class News:
         prices: rows of the table `prices`.
         digests: rows of the table `digests`.
         counts: the number of the file's own bars among them, by symbol.
-        changed: the file's bars that are new or corrected, and not only on another basis.
+        changed: the sessions of the file's bars that are new or corrected, and not only on another basis.
         corrected: `(changed,)`, whether each was stored before.
         known: `(symbols,)`, whether anything was stored about each symbol: a new one has no forecasts to score.
         last: the file's last session of each symbol, in days since 1900.
@@ -152,13 +152,14 @@ class _Comparison:
 
     def news(self) -> News:
         """The rows to append."""
-        rows = np.flatnonzero(self._new)
+        rows, changed = np.flatnonzero(self._new), self._changed()
         counts = np.bincount(self._bars.symbol[rows], minlength=len(self._stored.symbols))
+        added = self._bars if len(rows) == len(self._bars) else self._bars.take(rows)
         return News(
-            self._prices(joined([self._bars.take(rows), *self._followed])),
+            self._prices(joined([added, *self._followed]) if self._followed else added),
             self._digests(),
             dict(zip(self._stored.symbols, map(int, counts), strict=True)),
-            self._bars.take(changed := self._changed()),
+            Columns(self._bars.symbol[changed], self._bars.day[changed], {}),
             ~self._fresh[changed],
             self._is_known(),
             self._bars.day[self._rows[1:] - 1],
