@@ -37,11 +37,12 @@ class MlflowRegistry:
     'sqlite:///.tickercast/mlflow.db'
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, artifacts: str = "") -> None:
         """Remember where the registry is; nothing is opened or created yet.
 
         Args:
             url: MLflow's tracking URI: `sqlite:///FILE` or `http(s)://…`.
+            artifacts: where the artifacts of a SQLite file are kept; in a folder beside it by default.
 
         Raises:
             UsageError: the URL is neither.
@@ -51,7 +52,7 @@ class MlflowRegistry:
                 f"{url[:80]!r} is not a model registry: sqlite:///FILE or http(s)://… was needed. "
                 "Set MLFLOW_TRACKING_URI."
             )
-        self._url = url
+        self._url, self._kept_in = url, artifacts
 
     @property
     def url(self) -> str:
@@ -192,9 +193,11 @@ class MlflowRegistry:
         return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, self._artifacts()))
 
     def _artifacts(self) -> str | None:
-        """The folder of artifacts beside a SQLite file; None for a server, which has its own."""
+        """The place of a SQLite file's artifacts; None for a server, which has its own."""
         if not self._url.startswith(_SQLITE):
             return None
+        if self._kept_in:
+            return self._kept_in
         return (self._file().resolve().parent / "mlartifacts").as_uri()
 
     def _file(self) -> Path:
