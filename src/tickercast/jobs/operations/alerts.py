@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from tickercast.domain import alerts
-from tickercast.domain.alerts import Alert, Champion, Changes, Coverage, Drift, Facts, Rejected, Stale
+from tickercast.domain.alerts import Alert, Champion, Changes, Coverage, Drift, Facts, Rejected, Silence, Stale
 from tickercast.domain.calendar import newest_closed, sessions_between
 from tickercast.errors import (
     AlertUnavailable,
@@ -126,7 +126,9 @@ def gather_facts(
         warehouse.provision()
         facts["drift"] = _drift(warehouse)
         facts["coverage"] = _coverage(warehouse)
-        facts["stale"] = None if watchlist is None else _stale(watchlist, warehouse, now)
+        if watchlist is not None:
+            facts["stale"] = stale = _stale(watchlist, warehouse, now)
+            facts["silent"] = _silence(watchlist, stale)
         rejected = ask(warehouse, "alert_rejected")
         with suppress(StoreUnavailable):
             facts["rejected"] = _rejected(rejected, store)
@@ -193,6 +195,12 @@ def _stale(watchlist: Sequence[str], warehouse: Warehouse, now: datetime) -> lis
         if newest and (missed or cutoff is None):
             found.append(Stale(symbol, newest, cutoff, len(missed)))
     return found
+
+
+def _silence(watchlist: Sequence[str], stale: Sequence[Stale]) -> list[Silence]:
+    if not stale or len(stale) < len(watchlist):
+        return []
+    return [Silence(len(stale), max(each.newest for each in stale))]
 
 
 def _champion(models: ModelStore, warehouse: Warehouse) -> list[Champion]:
