@@ -114,4 +114,8 @@ def table(memory_mib: int) -> str:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--memory-mib", type=int, default=2048)
+    arguments.add_argument("--day-memory-gib", type=int, default=8)
+    arguments.add_argument("--budget", type=int, default=0)
+    arguments.add_argument("--with-mlflow", action="store_true")
+    arguments.add_argument("--with-dashboard", action="store_true")
     print(table(arguments.parse_args().memory_mib))
