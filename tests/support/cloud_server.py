@@ -21,7 +21,7 @@ from tests.support import cloud_services
 from tests.support.discovery import Discovery, Unpublished
 from tests.support.stand_in import Answer, StandIn, as_json
 
-NUMBER = "123456789012"
+NUMBER = cloud_services.NUMBER
 DOCUMENTS = {
     "serviceusage": ("serviceusage.v1", "serviceusage.v1beta1"),
     "cloudresourcemanager": ("cloudresourcemanager.v1", "cloudresourcemanager.v3"),

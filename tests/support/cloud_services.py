@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.support.cloud_server import Call, CloudServer
 
+NUMBER = "123456789012"
+"""The number of the project, which Google uses in some places instead of its id."""
+
 Handler = Callable[["CloudServer", "Call"], Any]
 
 
@@ -84,12 +87,12 @@ def _build(cloud: "CloudServer", call: "Call") -> Any:
 
 def _make_job(cloud: "CloudServer", call: "Call") -> Any:
     name = f"{call.named['parent']}/jobs/{call.body['metadata']['name']}"
-    return cloud.make(name, _ready(call.body))
+    return cloud.make(name, _job(call.body))
 
 
 def _replace_job(cloud: "CloudServer", call: "Call") -> Any:
     cloud.get(call.named["name"])
-    cloud.kept[call.named["name"]] = _ready(call.body)
+    cloud.kept[call.named["name"]] = _job(call.body)
     return cloud.kept[call.named["name"]]
 
 
@@ -98,9 +101,15 @@ def _make_service(cloud: "CloudServer", call: "Call") -> Any:
     return cloud.make(name, _ready(call.body))
 
 
+def _job(body: Mapping[str, Any]) -> dict[str, Any]:
+    ready = _ready(body)
+    ready["status"] = {name: ready["status"][name] for name in ("observedGeneration", "conditions")}
+    return ready
+
+
 def _ready(body: Mapping[str, Any]) -> dict[str, Any]:
     ready = copy.deepcopy(dict(body))
-    ready["metadata"] |= {"generation": 1, "selfLink": "link"}
+    ready["metadata"] |= {"generation": 1, "selfLink": "link", "namespace": NUMBER}
     ready["status"] = {
         "observedGeneration": 1,
         "conditions": [{"type": "Ready", "status": "True"}, {"type": "RoutesReady", "status": "True"}],

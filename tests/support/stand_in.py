@@ -110,6 +110,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection = self.server.stand_in.tls.wrap_socket(self.connection, server_side=True)
             self.setup_files()
 
+    def finish(self) -> None:
+        super().finish()
+        self.connection.close()
+
     def setup_files(self) -> None:
         self.rfile = self.connection.makefile("rb", self.rbufsize)
         self.wfile = self.connection.makefile("wb", self.wbufsize)

@@ -60,7 +60,13 @@ def read_scores(market: Market, *, models: ModelStore, warehouse: Warehouse) -> 
 def _rows(market: Market, warehouse: Warehouse) -> pd.DataFrame:
     cutoffs: list[date] = [day.date() for day in pd.date_range(market.day - WINDOW, market.day)]
     wanted = {"symbol": market.symbols, "cutoff": cutoffs, "simulated": market.source.simulated}
-    return warehouse.read("forecast_scores", wanted)
+    return warehouse.read("forecast_scores", wanted, _SCORE)
+
+
+_SCORE = [
+    *("symbol", "cutoff", "step", "target_date", "role", "model_name", "model_version"),
+    *("scale", "loss", "walk_loss", "inside_80", "generation"),
+]
 
 
 def _against_shadow(rows: pd.DataFrame, own: pd.DataFrame, version: str) -> Realised | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from tickercast.domain import alerts
 from tickercast.domain.alerts import Alert, Champion, Changes, Coverage, Drift, Facts, Rejected, Silence, Stale
 from tickercast.domain.calendar import newest_closed, sessions_between
+from tickercast.domain.frequency import DAILY
 from tickercast.errors import (
     AlertUnavailable,
     BundleError,
@@ -40,6 +41,7 @@ SENT = "alerts/open.json"
 """The object that holds the alerts that are open for each receiver."""
 
 _ONE_DAY = timedelta(days=1)
+_RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _ATTEMPTS = 20
 _REQUESTS_AT_ONCE = 16
 
@@ -125,7 +127,7 @@ def gather_facts(
     try:
         warehouse.provision()
         facts["drift"] = _drift(warehouse)
-        facts["coverage"] = _coverage(warehouse)
+        facts["coverage"] = _coverage(warehouse, now)
         if watchlist is not None:
             facts["stale"] = stale = _stale(watchlist, warehouse, now)
             facts["silent"] = _silence(watchlist, stale)
@@ -172,8 +174,14 @@ def _drift(warehouse: Warehouse) -> list[Drift]:
     ]
 
 
-def _coverage(warehouse: Warehouse) -> list[Coverage]:
-    resolved = ask(warehouse, "alert_coverage", origins=alerts.ORIGINS)
+def _resolved(warehouse: Warehouse, since: date) -> pd.DataFrame:
+    return ask(warehouse, "alert_coverage", since=since, steps=DAILY.horizon, origins=alerts.ORIGINS)
+
+
+def _coverage(warehouse: Warehouse, now: datetime) -> list[Coverage]:
+    resolved = _resolved(warehouse, now.date() - _RECENTLY)
+    if len(resolved) < alerts.ORIGINS:  # few symbols: their origins reach further back, and cost little
+        resolved = _resolved(warehouse, now.date() - _LONG_AGO)
     if resolved.empty:
         return []
     days = pd.to_datetime(resolved["cutoff"]).dt.date

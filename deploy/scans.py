@@ -1,0 +1,180 @@
+"""The bytes that BigQuery would bill for a query, from its text and the sizes of the tables.
+
+BigQuery's rules: of each table the columns that the query names, whole, in the partitions that a filter on the
+partitioning column leaves; ten megabytes at least for each table. A filter on the symbol is billed here as the share of
+the symbols that it names, which is what clustering gives in a table whose blocks are sorted: an assumption, since
+BigQuery promises no number. A filter on a symbol or date passes through our views, which partition their windows by it;
+`tests/contract/test_views.py` checks the plans.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.optimizer import pushdown_projections, qualify, scope
+
+SQL = Path(__file__).parents[1] / "sql"
+LEAST = 10e6
+"""The bytes that a table costs at least."""
+
+_FIXED = {"INT64": 8, "FLOAT64": 8, "DATE": 8, "TIMESTAMP": 8, "BOOL": 1, "ARRAY<FLOAT64>": 104}
+_TEXTS = {"symbol": 4, "frequency": 2, "model_name": 15, "model_version": 2, "role": 8, "object": 33, "generation": 16}
+_TEXTS |= {"status": 8, "reason": 0, "findings": 0, "event_id": 20, "basis": 50, "origin": 4, "kind": 9, "name": 10}
+_OTHER_TEXT = 12
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A warehouse of that many symbols after that many daily files, compacted once a week.
+
+    Attributes:
+        symbols: how many there are.
+        sessions: the daily files since the start.
+        last: the last session.
+        bars: the bars of the first file, a symbol.
+    """
+
+    symbols: int
+    sessions: int = 250
+    last: date = date(2026, 11, 25)
+    bars: int = 756
+
+    def rows(self, table: str) -> float:
+        """The rows of a table; growth.json has counted the bars, the others follow from what an event appends."""
+        forecasts = self.sessions * 10 * 2
+        a_symbol = {
+            "prices": self.bars + self.sessions,
+            "spans": self.sessions,
+            "forecasts": forecasts,
+            "scores": forecasts,
+            "skill_blocks": 2 * 10 * 2 * self.sessions / 21,
+            "ingestions": self.sessions,
+            "digests": self.bars / 21 + self.sessions,
+        }
+        alone = {"drift": 40 * self.sessions, "retrains": self.sessions}
+        return alone[table] if table in alone else a_symbol[table] * self.symbols
+
+    def months(self, table: str) -> float:
+        """The months that a table's partitions cover."""
+        sessions = self.bars + self.sessions if table in ("prices", "digests") else self.sessions
+        return max(1.0, sessions / 21)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a query reads of one table, in bytes."""
+
+    table: str
+    columns: tuple[str, ...]
+    read: float
+
+
+def scans(text: str, parameters: Mapping[str, Any], sizes: Sizes) -> list[Scan]:
+    """What a query would read.
+
+    Args:
+        text: the query in BigQuery's dialect, over plain or qualified names.
+        parameters: the values of its `@name`s.
+        sizes: the tables.
+    """
+    query = sqlglot.parse_one(text, dialect="bigquery")
+    for table in query.find_all(exp.Table):
+        table.set("db", None)
+        table.set("catalog", None)
+        table.set("this", exp.to_identifier(table.name.rpartition(".")[2]))
+    filters = dict(_filters(query, parameters))
+    expanded = exp.expand(query, dict(_views()), dialect="bigquery")
+    qualified = qualify.qualify(
+        expanded, schema=_schema(), dialect="bigquery", validate_qualify_columns=False, quote_identifiers=False
+    )
+    named: dict[str, set[str]] = {}
+    for part in scope.traverse_scope(pushdown_projections.pushdown_projections(qualified)):
+        for source, of in part.sources.items():
+            if isinstance(of, exp.Table) and of.name in _tables():
+                columns = {column.name for column in part.source_columns(source)}
+                named.setdefault(of.name, set()).update(columns & _tables()[of.name].keys())
+    return [
+        Scan(table, tuple(sorted(columns)), max(LEAST, _share(table, filters, sizes) * _bytes(table, columns, sizes)))
+        for table, columns in sorted(named.items())
+    ]
+
+
+def billed(text: str, parameters: Mapping[str, Any], sizes: Sizes) -> float:
+    """The bytes that a query is billed."""
+    return sum(scan.read for scan in scans(text, parameters, sizes))
+
+
+def _bytes(table: str, columns: set[str], sizes: Sizes) -> float:
+    return sizes.rows(table) * sum(_width(name, _tables()[table][name]) for name in columns)
+
+
+def _width(name: str, kind: str) -> int:
+    return _FIXED.get(kind) or 2 + _TEXTS.get(name, _OTHER_TEXT)
+
+
+def _share(table: str, filters: Mapping[str, Any], sizes: Sizes) -> float:
+    """The part of a table that the filters leave."""
+    partitioned, clustered = _layout()[table]
+    share = 1.0
+    if clustered in filters:
+        wanted = filters[clustered]
+        share *= min(1.0, (len(wanted) if isinstance(wanted, list) else 1) / sizes.symbols)
+    if partitioned in filters:
+        first, last = _ends(filters[partitioned], sizes.last)
+        share *= min(1.0, ((last - first).days / 30.4 + 1) / sizes.months(table))
+    return share
+
+
+def _ends(value: Any, last: date) -> tuple[date, date]:
+    days = [day.date() if isinstance(day, datetime) else day for day in (value if isinstance(value, list) else [value])]
+    return min(days), max([last if len(days) == 1 and not isinstance(value, list) else max(days), *days])
+
+
+def _filters(query: exp.Expression, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The columns that the query itself compares with parameters, with their values; a range is a list of its ends."""
+    for part in query.find_all(exp.Where):
+        for term in part.this.flatten() if isinstance(part.this, exp.And) else [part.this]:
+            names = [found.name for found in term.find_all(exp.Parameter)]
+            columns = [found.name for found in term.find_all(exp.Column)]
+            if names and len(columns) == 1 and isinstance(term, exp.EQ | exp.In | exp.GTE | exp.Between):
+                yield columns[0], parameters[names[0]]
+
+
+@cache
+def _views() -> dict[str, exp.Query]:
+    found = {}
+    for path in (SQL / "views").glob("*.sql"):
+        made = sqlglot.parse_one(path.read_text(), dialect="bigquery")
+        found[path.stem] = made.expression
+    return found
+
+
+@cache
+def _tables() -> dict[str, dict[str, str]]:
+    return {path.stem: dict(_columns(path.read_text())) for path in (SQL / "tables").glob("*.sql")}
+
+
+def _columns(text: str) -> Iterator[tuple[str, str]]:
+    yield from re.findall(r"^  (\w+) ((?:ARRAY<)?[A-Z0-9]+>?)", text, re.MULTILINE)
+
+
+@cache
+def _layout() -> dict[str, tuple[str, str]]:
+    """By table: the column of its partitions, and that of its clusters."""
+    made = {}
+    for path in (SQL / "tables").glob("*.sql"):
+        text = path.read_text()
+        partitioned = re.search(r"PARTITION BY (?:\w+\()?(\w+)", text)
+        clustered = re.search(r"CLUSTER BY (\w+)", text)
+        made[path.stem] = (partitioned[1] if partitioned else "", clustered[1] if clustered else "")
+    return made
+
+
+def _schema() -> dict[str, dict[str, str]]:
+    return _tables()
