@@ -1,6 +1,6 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock champion function audit bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock champion function audit bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows deploy tests benchmarks
@@ -143,6 +143,9 @@ bench-event: setup-dev ## Compare an event of 500 symbols with that of an older 
 
 bench-growth: setup-dev ## Handle a year of daily files of 500 symbols, and time the views along the way
 	$(PYTHON) -m benchmarks.bench_growth
+
+bench-cost: setup-dev ## Count the bytes that BigQuery would bill for a day, a page and a track record, and the bill
+	$(PYTHON) -m benchmarks.bench_cost
 
 clean: ## Remove everything that these commands created, including the local bucket and warehouse
 	rm -rf .venv .tools .tickercast dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

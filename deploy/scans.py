@@ -1,10 +1,10 @@
 """The bytes that BigQuery would bill for a query, from its text and the sizes of the tables.
 
 BigQuery's rules: of each table the columns that the query names, whole, in the partitions that a filter on the
-partitioning column leaves; ten megabytes at least for each table. A filter on the symbol is billed here as the share of
-the symbols that it names, which is what clustering gives in a table whose blocks are sorted: an assumption, since
-BigQuery promises no number. A filter on a symbol or date passes through our views, which partition their windows by it;
-`tests/contract/test_views.py` checks the plans.
+partitioning column leaves; ten megabytes at least for each table. A table that a query names twice is counted twice. A
+filter on the symbol is billed here as the share of the symbols that it names, which is what clustering gives in a table
+whose blocks are sorted: an assumption, since BigQuery promises no number. A filter on a symbol or date passes through
+our views, which partition their windows by it; `tests/contract/test_views.py` checks the plans.
 """
 
 import re
@@ -67,6 +67,21 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Query:
+    """A query that was recorded.
+
+    Attributes:
+        text: in BigQuery's dialect, over plain or qualified names.
+        filters: what its columns have to be: a value, or a list of values; a range is a list of its two ends.
+        share: of the values of a list of symbols, so that a recording of few symbols stands for many.
+    """
+
+    text: str
+    filters: Mapping[str, Any]
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class Scan:
     """What a query reads of one table, in bytes."""
 
@@ -75,42 +90,43 @@ class Scan:
     read: float
 
 
-def scans(text: str, parameters: Mapping[str, Any], sizes: Sizes) -> list[Scan]:
-    """What a query would read.
-
-    Args:
-        text: the query in BigQuery's dialect, over plain or qualified names.
-        parameters: the values of its `@name`s.
-        sizes: the tables.
-    """
-    query = sqlglot.parse_one(text, dialect="bigquery")
-    for table in query.find_all(exp.Table):
+def scans(query: Query, sizes: Sizes) -> list[Scan]:
+    """What a query would read, once for each time that it names a table, through views too."""
+    parsed = sqlglot.parse_one(query.text, dialect="bigquery")
+    for table in parsed.find_all(exp.Table):
         table.set("db", None)
         table.set("catalog", None)
         table.set("this", exp.to_identifier(table.name.rpartition(".")[2]))
-    filters = dict(_filters(query, parameters))
-    expanded = exp.expand(query, dict(_views()), dialect="bigquery")
+    expanded = exp.expand(parsed, dict(_views()), dialect="bigquery")
     qualified = qualify.qualify(
-        expanded, schema=_schema(), dialect="bigquery", validate_qualify_columns=False, quote_identifiers=False
+        expanded, schema=_tables(), dialect="bigquery", validate_qualify_columns=False, quote_identifiers=False
     )
-    named: dict[str, set[str]] = {}
-    for part in scope.traverse_scope(pushdown_projections.pushdown_projections(qualified)):
-        for source, of in part.sources.items():
-            if isinstance(of, exp.Table) and of.name in _tables():
-                columns = {column.name for column in part.source_columns(source)}
-                named.setdefault(of.name, set()).update(columns & _tables()[of.name].keys())
+    root = scope.build_scope(pushdown_projections.pushdown_projections(qualified))
+    assert root is not None
     return [
-        Scan(table, tuple(sorted(columns)), max(LEAST, _share(table, filters, sizes) * _bytes(table, columns, sizes)))
-        for table, columns in sorted(named.items())
+        Scan(table, columns, max(LEAST, _share(table, query, sizes) * _bytes(table, columns, sizes)))
+        for table, columns in _reads(root)
     ]
 
 
-def billed(text: str, parameters: Mapping[str, Any], sizes: Sizes) -> float:
+def billed(query: Query, sizes: Sizes) -> float:
     """The bytes that a query is billed."""
-    return sum(scan.read for scan in scans(text, parameters, sizes))
+    return sum(scan.read for scan in scans(query, sizes))
 
 
-def _bytes(table: str, columns: set[str], sizes: Sizes) -> float:
+def _reads(part: scope.Scope) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The tables that a part of a query reads, with their columns; a CTE is read each time that it is named."""
+    for name, (_, of) in part.selected_sources.items():
+        if isinstance(of, scope.Scope):
+            yield from _reads(of)
+        elif of.name in _tables():
+            columns = {column.name for column in part.source_columns(name)}
+            yield of.name, tuple(sorted(columns & _tables()[of.name].keys()))
+    for inner in (*part.set_operation_scopes, *part.subquery_scopes):
+        yield from _reads(inner)
+
+
+def _bytes(table: str, columns: tuple[str, ...], sizes: Sizes) -> float:
     return sizes.rows(table) * sum(_width(name, _tables()[table][name]) for name in columns)
 
 
@@ -118,32 +134,22 @@ def _width(name: str, kind: str) -> int:
     return _FIXED.get(kind) or 2 + _TEXTS.get(name, _OTHER_TEXT)
 
 
-def _share(table: str, filters: Mapping[str, Any], sizes: Sizes) -> float:
+def _share(table: str, query: Query, sizes: Sizes) -> float:
     """The part of a table that the filters leave."""
     partitioned, clustered = _layout()[table]
     share = 1.0
-    if clustered in filters:
-        wanted = filters[clustered]
-        share *= min(1.0, (len(wanted) if isinstance(wanted, list) else 1) / sizes.symbols)
-    if partitioned in filters:
-        first, last = _ends(filters[partitioned], sizes.last)
-        share *= min(1.0, ((last - first).days / 30.4 + 1) / sizes.months(table))
+    if clustered in query.filters:
+        share *= query.share if isinstance(query.filters[clustered], list) else 1 / sizes.symbols
+    if partitioned in query.filters:
+        wanted = query.filters[partitioned]
+        days = [_day(value) for value in (wanted if isinstance(wanted, list) else [wanted, sizes.last]) if value]
+        last = sizes.last if len(days) == 1 else max(days)
+        share *= min(1.0, ((last - min(days)).days / 30.4 + 1) / sizes.months(table))
     return share
 
 
-def _ends(value: Any, last: date) -> tuple[date, date]:
-    days = [day.date() if isinstance(day, datetime) else day for day in (value if isinstance(value, list) else [value])]
-    return min(days), max([last if len(days) == 1 and not isinstance(value, list) else max(days), *days])
-
-
-def _filters(query: exp.Expression, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The columns that the query itself compares with parameters, with their values; a range is a list of its ends."""
-    for part in query.find_all(exp.Where):
-        for term in part.this.flatten() if isinstance(part.this, exp.And) else [part.this]:
-            names = [found.name for found in term.find_all(exp.Parameter)]
-            columns = [found.name for found in term.find_all(exp.Column)]
-            if names and len(columns) == 1 and isinstance(term, exp.EQ | exp.In | exp.GTE | exp.Between):
-                yield columns[0], parameters[names[0]]
+def _day(value: Any) -> date:
+    return value.date() if isinstance(value, datetime) else value
 
 
 @cache
@@ -174,7 +180,3 @@ def _layout() -> dict[str, tuple[str, str]]:
         clustered = re.search(r"CLUSTER BY (\w+)", text)
         made[path.stem] = (partitioned[1] if partitioned else "", clustered[1] if clustered else "")
     return made
-
-
-def _schema() -> dict[str, dict[str, str]]:
-    return _tables()

@@ -2,6 +2,7 @@
 SELECT symbol, cutoff, model_name, COUNTIF(inside_80) / COUNT(*) AS coverage_80
 FROM forecast_scores
 WHERE role = 'champion' AND NOT simulated AND NOT backfilled AND cutoff >= @since
+  AND symbol IN UNNEST(@symbols)
 GROUP BY symbol, cutoff, model_name
 HAVING COUNT(*) = @steps
 ORDER BY cutoff DESC, symbol

@@ -45,7 +45,9 @@ DOCUMENTS = {
 _DATASET_ROLES = {"roles/bigquery.dataEditor": "WRITER", "roles/bigquery.dataViewer": "READER"}
 _UPLOAD = "/source-of-the-function.zip"
 _ALWAYS_ON = ("serviceusage", "cloudresourcemanager")
-_ASKING = re.compile(r"\.(get|list|getIamPolicy|getQueryResults|getStorageLayout|generateUploadUrl)$")
+_ASKING = re.compile(
+    r"\.(get|list|access|getBillingInfo|getIamPolicy|getQueryResults|getStorageLayout|generateUploadUrl)$"
+)
 _MADE_UP = ("etag", "jobId", "jobReference", "client.knative.dev/nonce")
 _UNPUBLISHED = {("bigquery.jobs.get", "projection"), ("bigquery.jobs.insert", "projection")}
 
@@ -190,7 +192,7 @@ class CloudServer(StandIn):
         return handler(self, call)
 
     def _policy(self, call: Call) -> Any:
-        resource = _only(call.named)
+        resource = _only(call.named).replace("projects/-/", f"projects/{self.project}/")
         if call.method.endswith(".setIamPolicy"):
             self.policies[resource] = dict(call.body.get("policy", call.body)) | {"etag": "BwXX"}
         return self.policies.get(resource, {"version": 1, "etag": "BwXX"})
@@ -226,6 +228,7 @@ class CloudServer(StandIn):
         self.get(name)
         del self.kept[name]
         self.policies.pop(name, None)
+        self.policies.pop(name.removeprefix("b/"), None)
         return {}
 
     def under(self, prefix: str) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from tickercast.domain import alerts
 from tickercast.domain.alerts import Alert, Champion, Changes, Coverage, Drift, Facts, Rejected, Silence, Stale
 from tickercast.domain.calendar import newest_closed, sessions_between
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import (
     AlertUnavailable,
     BundleError,
@@ -127,9 +128,10 @@ def gather_facts(
     try:
         warehouse.provision()
         facts["drift"] = _drift(warehouse)
-        facts["coverage"] = _coverage(warehouse, now)
+        current = ask(warehouse, "current_forecasts")
+        facts["coverage"] = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
         if watchlist is not None:
-            facts["stale"] = stale = _stale(watchlist, warehouse, now)
+            facts["stale"] = stale = _stale(watchlist, current, now)
             facts["silent"] = _silence(watchlist, stale)
         rejected = ask(warehouse, "alert_rejected")
         with suppress(StoreUnavailable):
@@ -174,22 +176,22 @@ def _drift(warehouse: Warehouse) -> list[Drift]:
     ]
 
 
-def _resolved(warehouse: Warehouse, since: date) -> pd.DataFrame:
-    return ask(warehouse, "alert_coverage", since=since, steps=DAILY.horizon, origins=alerts.ORIGINS)
+def _resolved(warehouse: Warehouse, since: date, symbols: Sequence[str]) -> pd.DataFrame:
+    given = {"since": since, "symbols": symbols, "steps": DAILY.horizon, "origins": alerts.ORIGINS}
+    return ask(warehouse, "alert_coverage", **given)
 
 
-def _coverage(warehouse: Warehouse, now: datetime) -> list[Coverage]:
-    resolved = _resolved(warehouse, now.date() - _RECENTLY)
+def _coverage(warehouse: Warehouse, now: datetime, symbols: Sequence[str]) -> list[Coverage]:
+    resolved = _resolved(warehouse, now.date() - _RECENTLY, symbols)
     if len(resolved) < alerts.ORIGINS:  # few symbols: their origins reach further back, and cost little
-        resolved = _resolved(warehouse, now.date() - _LONG_AGO)
+        resolved = _resolved(warehouse, now.date() - _LONG_AGO, symbols)
     if resolved.empty:
         return []
     days = pd.to_datetime(resolved["cutoff"]).dt.date
     return [Coverage(len(resolved), float(resolved["coverage_80"].mean()), days.min(), days.max())]
 
 
-def _stale(watchlist: Sequence[str], warehouse: Warehouse, now: datetime) -> list[Stale]:
-    current = ask(warehouse, "current_forecasts")
+def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime) -> list[Stale]:
     cutoffs = dict(zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True))
     found: list[Stale] = []
     for symbol in watchlist:

@@ -31,6 +31,7 @@ from tickercast.domain.drift import (
 from tickercast.domain.forecast import Role, RollingPredictor
 from tickercast.domain.model_card import Bundle, ModelCard
 from tickercast.domain.reference import observe
+from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import Permanent, PreconditionFailed, TooFewSessions, UsageError
 from tickercast.model_store import ModelStore
 from tickercast.ports import Between, DriftReport, DriftReporter, ObjectStore, Warehouse
@@ -107,7 +108,8 @@ def check_drift(
 
     Args:
         day: the last date to check.
-        symbols: the watchlist. Symbols of other asset classes than the network's training are left out, and simulated
+        symbols: the watchlist, of which a sample is checked if it is long.
+            Symbols of other asset classes than the network's training are left out, and simulated
             bars too, unless there are no others.
         warehouse: where bars, forecasts and scores are read, and findings stored.
         store: where the report goes.
@@ -125,8 +127,9 @@ def check_drift(
     champion = models.champion()
     reference = models.reference(champion.card)
     needed = champion.card.min_sessions + WINDOW - 1
-    bars = _recent(warehouse, symbols, day, needed)
-    watch = _watch(bars, symbols, reference, day, needed)
+    checked = sample_symbols(symbols)
+    bars = _recent(warehouse, checked, day, needed)
+    watch = _watch(bars, checked, reference, day, needed)
     stored = _stored(warehouse, champion.card, watch)
     new = stored.empty
     if new:
