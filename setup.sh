@@ -67,6 +67,7 @@ lock() {
                  --custom-compile-command "make lock")
   "${compile[@]}" --group installer --output-file requirements-uv.txt
   "${compile[@]}" pyproject.toml --extra train --extra flow --extra dashboard --extra peers --group checkout --group dev --output-file requirements-dev.txt
+  "${compile[@]}" --group infra --output-file requirements-infra.txt
   "${compile[@]}" pyproject.toml --group checkout --constraint requirements-dev.txt --output-file requirements.txt
 }
 

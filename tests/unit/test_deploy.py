@@ -123,7 +123,7 @@ def test_no_container_runs_as_root_or_on_a_base_that_moves() -> None:
 
 def test_compose_builds_stages_that_exist_and_opens_ports_on_this_machine_only() -> None:
     services = yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]
-    assert set(services) == {"function", "postgres", "mlflow", "prefect", "worker", "dashboard"}
+    assert set(services) == {"function", "postgres", "mlflow", "prefect", "deploy", "worker", "dashboard"}
     for service in services.values():
         if "build" in service:
             assert f"AS {service['build']['target']}\n" in DOCKERFILE
