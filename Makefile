@@ -36,7 +36,7 @@ quick: lint ## Run linters, type checker, import rules, doctests and the tests o
 	$(PYTHON) -m pytest --numprocesses 2 -q -m "not slow" src/tickercast tests/unit/domain
 
 check: lint ## Run what quick runs, the linters of scripts, the strict build of the site, and every test
-	.venv/bin/shellcheck --external-sources --check-sourced setup.sh deploy/mlflow-server.sh
+	.venv/bin/shellcheck --external-sources --check-sourced setup.sh deploy/mlflow-server.sh deploy/rollout.sh
 	.venv/bin/hadolint Dockerfile
 	$(MAKE) site
 	$(MAKE) test
@@ -64,7 +64,7 @@ lock: ## Pin every dependency again, with hashes
 
 audit: setup-dev ## Check every pinned dependency for known vulnerabilities; needs the network
 	.tools/bin/uv tool run pip-audit --strict --require-hashes --disable-pip \
-		--requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-uv.txt
+		--requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-uv.txt --requirement requirements-infra.txt
 
 champion: setup-dev ## Train the shipped champion again from the bars in the folder DATA (prices)
 	test -d $(DATA)
