@@ -48,6 +48,7 @@ _ALWAYS_ON = ("serviceusage", "cloudresourcemanager")
 _ASKING = re.compile(
     r"\.(get|list|access|getBillingInfo|getIamPolicy|getQueryResults|getStorageLayout|generateUploadUrl)$"
 )
+_STAMPED = re.compile(r"\d+\.\d+-[0-9a-f]{32}")  # the name of a source that gcloud uploads
 _MADE_UP = ("etag", "jobId", "jobReference", "client.knative.dev/nonce")
 _UNPUBLISHED = {("bigquery.jobs.get", "projection"), ("bigquery.jobs.insert", "projection")}
 
@@ -93,7 +94,8 @@ class Call:
         """The same for the same change, however it is sent."""
         if self.added:
             return f"{self.method} {sorted(self.named.items())} {self.added}"
-        return f"{self.method} {sorted(self.named.items())} {json.dumps(_settled(self.body), sort_keys=True)}"
+        body = _STAMPED.sub("…", json.dumps(_settled(self.body), sort_keys=True))
+        return f"{self.method} {sorted(self.named.items())} {body}"
 
 
 class CloudServer(StandIn):
