@@ -27,7 +27,7 @@ class Compose:
     def __init__(self, folder: Path, given: Mapping[str, str], ports: Mapping[str, int]) -> None:
         self.services: dict[str, Any] = yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]
         self._folder, self._given, self._ports = folder, given, ports
-        self._images = _images()
+        self._images = images()
         for name in ("data", "home/tickercast", "opt", "config", "tmp"):
             (folder / name).mkdir(parents=True)
         home = folder / "home/tickercast"
@@ -85,7 +85,7 @@ class Compose:
         return re.sub(r"(?<![\w.])/(data|home/tickercast|opt|config)(?=/|$)", rf"{self._folder}/\1", text)
 
 
-def _images() -> dict[str, dict[str, Any]]:
+def images() -> dict[str, dict[str, Any]]:
     """The ENV and CMD of each stage of the Dockerfile."""
     found: dict[str, dict[str, Any]] = {}
     text = (PROJECT / "Dockerfile").read_text()
