@@ -740,7 +740,7 @@ def filters(node: Mapping[str, Any], table: str, above: str = "") -> Iterator[st
 
 def test_no_view_reads_from_views_deeper_than_three() -> None:
     def depth(name: str) -> int:
-        below = [depth(other) for other in VIEWS if other != name and OBJECTS[name].reads_from(other)]
+        below = [depth(other) for other in VIEWS if other != name and other in OBJECTS[name].sources]
         return 1 + max(below, default=0)
 
     assert max(map(depth, VIEWS)) <= 3

@@ -54,9 +54,10 @@ class SqlObject:
         """The hash of the text: equal hashes mean equal objects."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    def reads_from(self, other: str) -> bool:
-        """Whether the statement reads from another object."""
-        return re.search(rf"\b(FROM|JOIN)\s+{other}\b", self.text) is not None
+    @property
+    def sources(self) -> set[str]:
+        """The unqualified names that the statement reads from."""
+        return set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", self.text))
 
 
 def columns(table: SqlObject) -> list[Column]:
@@ -202,7 +203,7 @@ def read_objects(folder: Path) -> list[SqlObject]:
     texts = read_rewrites(folder)
     readers = {name: [found, replace(found, text=texts.get(name, ""))] for name, found in objects.items()}
     graph = {
-        name: {other for other in objects if other != name and any(reader.reads_from(other) for reader in both)}
+        name: (set().union(*(reader.sources for reader in both)) & objects.keys()) - {name}
         for name, both in readers.items()
     }
     return [objects[name] for name in TopologicalSorter(graph).static_order()]
