@@ -87,7 +87,7 @@ def scanned(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
     values = {name: figure.value for name, figure in figures.items()}
     return {
         "refresh": values["refresh_mb"] + values["symbols_mb"] * plan.symbols,
-        "track_record": max(60.0, values["track_record_mb"] * plan.symbols),
+        "track_record": max(40.0, values["track_record_mb"] * plan.symbols),
         "flow": values["flow_least_mb"]
         + values["flow_mb"] * plan.symbols
         + values["flow_sample_mb"] * min(plan.symbols, _SAMPLE),

@@ -1,14 +1,14 @@
 """The bytes that BigQuery would bill for a query, from its text and the sizes of the tables.
 
 BigQuery's rules: of each table the columns that the query names, whole, in the partitions that a filter on the
-partitioning column leaves; ten megabytes at least for each table. A table that a query names twice is counted twice. A
+partitioning column leaves; ten megabytes at least for each table. A table that a query names twice is counted once, an assumption as well. A
 filter on the symbol is billed here as the share of the symbols that it names, which is what clustering gives in a table
 whose blocks are sorted: an assumption, since BigQuery promises no number. A filter on a symbol or date passes through
 our views, which partition their windows by it; `tests/contract/test_views.py` checks the plans.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -91,7 +91,7 @@ class Scan:
 
 
 def scans(query: Query, sizes: Sizes) -> list[Scan]:
-    """What a query would read, once for each time that it names a table, through views too."""
+    """What a query would read, through views too; a table that it names twice is read once."""
     parsed = sqlglot.parse_one(query.text, dialect="bigquery")
     for table in parsed.find_all(exp.Table):
         table.set("db", None)
@@ -103,9 +103,12 @@ def scans(query: Query, sizes: Sizes) -> list[Scan]:
     )
     root = scope.build_scope(pushdown_projections.pushdown_projections(qualified))
     assert root is not None
+    named: dict[str, set[str]] = {}
+    for table, columns in _reads(root):
+        named.setdefault(table, set()).update(columns)
     return [
-        Scan(table, columns, max(LEAST, _share(table, query, sizes) * _bytes(table, columns, sizes)))
-        for table, columns in _reads(root)
+        Scan(table, tuple(sorted(columns)), max(LEAST, _share(table, query, sizes) * _bytes(table, columns, sizes)))
+        for table, columns in sorted(named.items())
     ]
 
 
@@ -115,7 +118,7 @@ def billed(query: Query, sizes: Sizes) -> float:
 
 
 def _reads(part: scope.Scope) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The tables that a part of a query reads, with their columns; a CTE is read each time that it is named."""
+    """The tables that a part of a query reads, with their columns."""
     for name, (_, of) in part.selected_sources.items():
         if isinstance(of, scope.Scope):
             yield from _reads(of)
@@ -126,7 +129,7 @@ def _reads(part: scope.Scope) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield from _reads(inner)
 
 
-def _bytes(table: str, columns: tuple[str, ...], sizes: Sizes) -> float:
+def _bytes(table: str, columns: Collection[str], sizes: Sizes) -> float:
     return sizes.rows(table) * sum(_width(name, _tables()[table][name]) for name in columns)
 
 
