@@ -1,9 +1,9 @@
 """The bytes that BigQuery would bill for a query, from its text and the sizes of the tables.
 
 BigQuery's rules: of each table the columns that the query names, whole, in the partitions that a filter on the
-partitioning column leaves; ten megabytes at least for each table. A table that a query names twice is counted once, an assumption as well. A
-filter on the symbol is billed here as the share of the symbols that it names, which is what clustering gives in a table
-whose blocks are sorted: an assumption, since BigQuery promises no number. A filter on a symbol or date passes through
+partitioning column leaves; ten megabytes at least for each table. Two assumptions: a table that a query names twice is
+counted once; and a filter on the symbol is billed as the share of the symbols that it names, which is what clustering
+gives in a table whose blocks are sorted, though BigQuery promises no number. A filter on a symbol or date passes through
 our views, which partition their windows by it; `tests/contract/test_views.py` checks the plans.
 """
 
@@ -98,14 +98,15 @@ def scans(query: Query, sizes: Sizes) -> list[Scan]:
         table.set("catalog", None)
         table.set("this", exp.to_identifier(table.name.rpartition(".")[2]))
     expanded = exp.expand(parsed, dict(_views()), dialect="bigquery")
+    schema: dict[str, object] = dict(_tables())
     qualified = qualify.qualify(
-        expanded, schema=_tables(), dialect="bigquery", validate_qualify_columns=False, quote_identifiers=False
+        expanded, schema=schema, dialect="bigquery", validate_qualify_columns=False, quote_identifiers=False
     )
     root = scope.build_scope(pushdown_projections.pushdown_projections(qualified))
     assert root is not None
     named: dict[str, set[str]] = {}
-    for table, columns in _reads(root):
-        named.setdefault(table, set()).update(columns)
+    for name, read in _reads(root):
+        named.setdefault(name, set()).update(read)
     return [
         Scan(table, tuple(sorted(columns)), max(LEAST, _share(table, query, sizes) * _bytes(table, columns, sizes)))
         for table, columns in sorted(named.items())
