@@ -3,8 +3,8 @@
 BigQuery's rules: of each table the columns that the query names, whole, in the partitions that a filter on the
 partitioning column leaves; ten megabytes at least for each table. Two assumptions: a table that a query names twice is
 counted once; and a filter on the symbol is billed as the share of the symbols that it names, which is what clustering
-gives in a table whose blocks are sorted, though BigQuery promises no number. A filter on a symbol or date passes through
-our views, which partition their windows by it; `tests/contract/test_views.py` checks the plans.
+gives in a table whose blocks are sorted, though BigQuery promises no number. A filter on a symbol or date passes
+through our views, which partition their windows by it; `tests/contract/test_views.py` checks the plans.
 """
 
 import re
