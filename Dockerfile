@@ -32,7 +32,7 @@ COPY dist/dashboard ./
 RUN uv pip install --require-hashes --requirement requirements.txt
 
 FROM ${PYTHON} AS base
-RUN useradd --create-home --uid 1000 tickercast
+RUN useradd --create-home --uid 1000 tickercast && install --directory --owner=1000 --group=1000 /data
 COPY deploy/healthy.py /opt/healthy.py
 USER 1000
 WORKDIR /home/tickercast

@@ -1,9 +1,9 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock champion function audit bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock champion function audit bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
 
 PYTHON := .venv/bin/python
-CODE := src cloud_function flows deploy tests benchmarks
+CODE := src cloud_function flows deploy infra tests benchmarks
 DATA := prices
 
 help: ## Show this list
@@ -36,7 +36,7 @@ quick: lint ## Run linters, type checker, import rules, doctests and the tests o
 	$(PYTHON) -m pytest --numprocesses 2 -q -m "not slow" src/tickercast tests/unit/domain
 
 check: lint ## Run what quick runs, the linters of scripts, the strict build of the site, and every test
-	.venv/bin/shellcheck --external-sources --check-sourced setup.sh deploy/mlflow-server.sh
+	.venv/bin/shellcheck --external-sources --check-sourced setup.sh deploy/mlflow-server.sh deploy/rollout.sh
 	.venv/bin/hadolint Dockerfile
 	$(MAKE) site
 	$(MAKE) test
@@ -64,7 +64,7 @@ lock: ## Pin every dependency again, with hashes
 
 audit: setup-dev ## Check every pinned dependency for known vulnerabilities; needs the network
 	.tools/bin/uv tool run pip-audit --strict --require-hashes --disable-pip \
-		--requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-uv.txt
+		--requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-uv.txt --requirement requirements-infra.txt
 
 champion: setup-dev ## Train the shipped champion again from the bars in the folder DATA (prices)
 	test -d $(DATA)
@@ -144,5 +144,16 @@ bench-event: setup-dev ## Compare an event of 500 symbols with that of an older 
 bench-growth: setup-dev ## Handle a year of daily files of 500 symbols, and time the views along the way
 	$(PYTHON) -m benchmarks.bench_growth
 
+infra: .infra/installed setup-dev ## Check that infra/, the same as Pulumi resources, makes what setup.sh makes
+	$(PYTHON) -m pytest -q tests/e2e/test_infra.py
+
+.infra/installed: requirements-infra.txt | .venv/.light
+	.tools/bin/uv venv --quiet --clear --python .venv/bin/python .infra
+	.tools/bin/uv pip install --quiet --system-certs --python .infra/bin/python --require-hashes --requirement requirements-infra.txt
+	touch $@
+
+bench-cost: setup-dev ## Count the bytes that BigQuery would bill for a day, a page and a track record, and the bill
+	$(PYTHON) -m benchmarks.bench_cost
+
 clean: ## Remove everything that these commands created, including the local bucket and warehouse
-	rm -rf .venv .tools .tickercast dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .infra .tools .tickercast dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

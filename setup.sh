@@ -6,9 +6,18 @@
 #   ./setup.sh lock   pins every dependency again, with hashes
 #
 #   ./setup.sh cloud --project PROJECT --region REGION      prints the plan and its cost, and carries it out
-#     --dry-run                                             prints every command, and changes nothing
+#     --dry-run                                             prints every command, and changes nothing; needs no login
 #     --max-file-mb 64 --concurrency 4 --max-instances 20   the load of an instance, which decides its memory
 #     --notify CHANNEL                                      the notification channel of the alerts
+#     --watchlist FILE                                      the symbols of the day; ten large ones by default
+#     --time-zone America/New_York                          of the exchange: the day runs at 18:30 there
+#     --day-memory-gib 8                                    memory of the day's job
+#     --alert-urls FILE                                     the receivers of alerts, kept in Secret Manager
+#     --with-mlflow                                         an MLflow server with Cloud SQL; else the registry is a file
+#     --with-dashboard group:people@example.org             the dashboard behind IAP, for these people
+#     --prefect URL                                         registers the day with that Prefect API instead of a schedule
+#     --budget 40                                           a budget in US dollars a month, which warns
+#     --deployer serviceAccount:ADDRESS                     lets this account act as the service's accounts, to deploy
 #   ./setup.sh destroy --project PROJECT --region REGION    removes the service; buckets and dataset stay
 #     --dry-run  --yes                                      only prints the plan; does not ask
 #     --data                                                deletes buckets and dataset too
@@ -58,6 +67,7 @@ lock() {
                  --custom-compile-command "make lock")
   "${compile[@]}" --group installer --output-file requirements-uv.txt
   "${compile[@]}" pyproject.toml --extra train --extra flow --extra dashboard --extra peers --group checkout --group dev --output-file requirements-dev.txt
+  "${compile[@]}" --group infra --output-file requirements-infra.txt
   "${compile[@]}" pyproject.toml --group checkout --constraint requirements-dev.txt --output-file requirements.txt
 }
 
@@ -76,12 +86,20 @@ what=${1:-light}
 case $what in
   light | dev | lock) local_environment "$what" ;;
   cloud | destroy)
+    # shellcheck source=deploy/options.sh
+    source deploy/options.sh
     # shellcheck source=deploy/cloud.sh
     source deploy/cloud.sh
     # shellcheck source=deploy/gather.sh
     source deploy/gather.sh
     # shellcheck source=deploy/steps.sh
     source deploy/steps.sh
+    # shellcheck source=deploy/function.sh
+    source deploy/function.sh
+    # shellcheck source=deploy/day.sh
+    source deploy/day.sh
+    # shellcheck source=deploy/extras.sh
+    source deploy/extras.sh
     # shellcheck source=deploy/drop.sh
     source deploy/drop.sh
     "$what" "$@" ;;

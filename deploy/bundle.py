@@ -4,6 +4,7 @@
     dist/worker/     flows/  the same wheel  requirements.txt
     dist/dashboard/  the same wheel  requirements.txt
     dist/mlflow/     requirements.txt
+    dist/images/worker/  context/, what a build of that image needs, and tag, a digest of it
 
 The wheel's build tag holds the commit, and a digest of its content if files differ from the commit: under a constant
 name the buildpack's cache might serve an older wheel. `requirements.txt` holds pins and hashes from the lock files, but
@@ -101,6 +102,34 @@ def mlflow(folder: Path) -> None:
     _requirements(folder, "requirements-dev.txt", SERVER)
 
 
+IMAGE_FILES = (
+    "Dockerfile",
+    "requirements-uv.txt",
+    "deploy/dashboard.py",
+    "deploy/healthy.py",
+    "deploy/mlflow-server.sh",
+)
+"""The files of the checkout that images copy, beside the bundles."""
+
+
+def image(folder: Path, target: str) -> None:
+    """Bundle the sources of one image, and name them by their content."""
+    context = folder / "context"
+    for name in IMAGE_FILES:
+        (context / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(PROJECT / name, context / name)
+    bundle = context / "dist" / target
+    bundle.mkdir(parents=True)
+    MAKERS[target](bundle)
+    digest = hashlib.sha256()
+    for path, content in sorted(_content(context).items()):
+        digest.update(f"{path} {len(content)}\n".encode() + content)
+    (folder / "tag").write_text(digest.hexdigest()[:16])
+
+
+MAKERS = {make.__name__: make for make in (function, worker, dashboard, mlflow)}
+
+
 def _requirements(folder: Path, lock: str, needed: Collection[str], own: Path | None = None) -> None:
     lines = [subset((PROJECT / lock).read_text(), needed)]
     if own:
@@ -130,15 +159,21 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def main(name: str) -> None:
-    """Build one of the four bundles."""
-    makers = {make.__name__: make for make in (function, worker, dashboard, mlflow)}
-    if name not in makers:
-        raise SystemExit(f"{name!r} was given, and one of {', '.join(makers)} was needed.")
-    folder = PROJECT / "dist" / name
-    folder.parent.mkdir(exist_ok=True)
+def main(name: str, target: str = "") -> None:
+    """Build one of the four bundles, or the sources of an image of one."""
+    chosen = target if name == "image" else name
+    if chosen not in MAKERS or (name != "image" and target):
+        raise SystemExit(
+            f"{' '.join([name, target]).strip()!r} was given, and one of {', '.join(MAKERS)} was needed, or image and "
+            "one of them."
+        )
+    folder = PROJECT / "dist" / ("images" if name == "image" else "") / chosen
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as made:
-        makers[name](Path(made))
+        if name == "image":
+            image(Path(made), chosen)
+        else:
+            MAKERS[chosen](Path(made))
         _replace(Path(made), folder)
     print(f"{folder.relative_to(PROJECT)}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
@@ -155,4 +190,4 @@ def _content(folder: Path) -> dict[Path, bytes]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "")
+    main(*(sys.argv[1:3] or [""]))

@@ -5,64 +5,16 @@
 # step names the fact that holds once it is done, and is skipped if that fact is listed: the same command continues an
 # interrupted run, and a second run changes nothing.
 
-function=tickercast-forecast dead_letter=tickercast-dead-letter dataset=tickercast
-services=(artifactregistry bigquery cloudbuild cloudfunctions cloudresourcemanager eventarc iam logging monitoring
-          pubsub run serviceusage storage)
-
-read_options() {
-  project='' region='' dry_run='' yes='' data='' channel='' max_file_mb=64 concurrency=4 max_instances=20
-  while [ $# -gt 0 ]; do
-    case $1 in
-      --project) project=${2-} ;;
-      --region) region=${2-} ;;
-      --notify) channel=${2-} ;;
-      --max-file-mb) max_file_mb=${2-} ;;
-      --concurrency) concurrency=${2-} ;;
-      --max-instances) max_instances=${2-} ;;
-      --dry-run) dry_run=yes; shift; continue ;;
-      --yes) yes=yes; shift; continue ;;
-      --data) data=yes; shift; continue ;;
-      *) fail "'$1' was given, and an option was needed: see the head of this file." ;;
-    esac
-    [ $# -gt 1 ] || fail "$1 was given without a value. Give it one: $1 VALUE."
-    shift 2
-  done
-  [[ $project =~ ^[a-z][a-z0-9-]{4,28}[a-z0-9]$ ]] ||
-    fail "--project is '$project', and a project's id was needed: ./setup.sh cloud --project my-project --region europe-west3"
-  [[ $region =~ ^[a-z]+-[a-z]+[0-9]+$ ]] ||
-    fail "--region is '$region', and a region was needed: ./setup.sh cloud --project my-project --region europe-west3"
-  local number
-  for number in "$max_file_mb" "$concurrency" "$max_instances"; do
-    [[ $number =~ ^[1-9][0-9]{0,3}$ ]] ||
-      fail "'$number' was given, and a whole number from 1 to 9999 was needed for --max-file-mb, --concurrency and --max-instances."
-  done
-}
-
-set_names() {
-  g=(gcloud --project "$project" --quiet)
-  b=(bq --project_id "$project" --location "$region" --headless --quiet)
-  data_bucket=$project-tickercast-data models_bucket=$project-tickercast-models
-  source_label=
-  require_tools
-}
-
 require_tools() {
   local tool
   for tool in gcloud bq; do
     command -v "$tool" >/dev/null || fail "$tool was not found. Install the Google Cloud CLI: https://cloud.google.com/sdk/docs/install"
   done
+  "${g[@]}" auth print-access-token >/dev/null 2>&1 || fail "gcloud has no login. Run gcloud auth login, then this again."
 }
 
-account() { echo "tickercast-$1@$project.iam.gserviceaccount.com"; }
-
-# The IAM member of a name in permissions.tsv.
-member() {
-  case $1 in
-    storage-agent) echo "serviceAccount:service-$number@gs-project-accounts.iam.gserviceaccount.com" ;;
-    pubsub-agent) echo "serviceAccount:service-$number@gcp-sa-pubsub.iam.gserviceaccount.com" ;;
-    *) echo "serviceAccount:$(account "$1")" ;;
-  esac
-}
+# Whether there is a login to compare with what exists: a dry run needs none.
+has_login() { command -v gcloud >/dev/null && command -v bq >/dev/null && "${g[@]}" auth print-access-token >/dev/null 2>&1; }
 
 known() { grep --quiet --line-regexp --fixed-strings -- "$1" "$state/facts"; }
 
@@ -81,9 +33,20 @@ step() {
   else
     missing=$((missing + 1))
     echo "  $verb   $text"
-    [ -z "$dry_run" ] || printf '            %s\n' "$(quoted "$@")"
+    [ -z "$dry_run" ] || show_commands "$@" | sed 's/^/            /'
   fi
 }
+
+# show_commands COMMAND...: what a step would run; a function of ours is run with a gcloud and a bq that print.
+show_commands() (
+  case $(type -t "$1"):$1 in
+    function:tickercast | function:at_prefect | file:* | builtin:*) quoted "$@" ;;
+    *)
+      gcloud() { quoted gcloud "$@"; }
+      bq() { quoted bq "$@"; }
+      "$@" ;;
+  esac
+)
 
 # stage TITLE: begin a stage, whose steps depend on those of earlier stages only.
 stage() {
@@ -131,17 +94,18 @@ create_state() {
 cloud() {
   read_options "$@"
   set_names
-  [ -x .venv/bin/tickercast ] || local_environment light
   create_state
+  mode=plan verb=make
+  if [ -n "$dry_run" ] && ! has_login; then plan_offline; return; fi
+  require_tools
+  [ -x .venv/bin/tickercast ] || local_environment light
   bundle
   gather
-  verb=make mode=plan
   echo "plan for project $project, region $region"
   make_steps
   printf '\n%s steps are done already, %s are to do\n\n' "$there" "$missing"
-  .venv/bin/python deploy/cost.py --memory-mib "$memory_mib"
-  budget_hint
-  if [ -n "$dry_run" ]; then echo "dry run: nothing was changed"; return; fi
+  estimate .venv/bin/python
+  if [ -n "$dry_run" ]; then permission_table; echo "dry run: nothing was changed"; return; fi
   if [ "$missing" -eq 0 ]; then echo "nothing to do: the project holds all of it"; return; fi
   echo "carrying out"
   mode=apply
@@ -151,9 +115,41 @@ cloud() {
   how_to_use
 }
 
+# The plan of an empty project, from this checkout alone.
+plan_offline() {
+  : >"$state/facts"
+  memory_mib=$(memory_for "$concurrency" "$max_file_mb")
+  source_label=SOURCE
+  echo "plan for an empty project $project, region $region: gcloud has no login, so nothing is compared with what exists"
+  make_steps
+  printf '\n%s steps in all\n\n' "$missing"
+  estimate "$(find_python)"
+  permission_table
+  echo "dry run: nothing was changed"
+}
+
+estimate() {
+  local words=(--memory-mib "$memory_mib" --day-memory-gib "$day_memory_gib")
+  [ -z "$with_mlflow" ] || words+=(--with-mlflow)
+  [ -z "$with_dashboard" ] || words+=(--with-dashboard)
+  [ -z "$budget" ] || words+=(--budget "$budget")
+  "$1" deploy/cost.py "${words[@]}"
+  echo
+}
+
+permission_table() {
+  local who role on condition when why
+  echo "who may do what"
+  while IFS=$'\t' read -r who role on condition when why <&3; do
+    ! wanted "$when" || printf '  %-13s %-34s %-22s %s\n' "$who" "${role#roles/}" "$on$(only "$condition")" "$why"
+  done 3< <(tail -n +2 deploy/permissions.tsv)
+  echo
+}
+
 destroy() {
   read_options "$@"
   set_names
+  require_tools
   create_state
   mode=drop
   gather
@@ -179,16 +175,6 @@ confirm() {
   [ "$answer" = "$project" ] || fail "'$answer' was typed, and $project was needed. Nothing was changed. Without a terminal: --yes."
 }
 
-budget_hint() {
-  cat <<HINT
-
-A budget that warns is made once, by who holds the billing account:
-  gcloud billing budgets create --billing-account=ACCOUNT_ID --display-name=tickercast --budget-amount=10USD \\
-    --filter-projects=projects/$project --threshold-rule=percent=0.5 --threshold-rule=percent=1.0
-
-HINT
-}
-
 how_to_use() {
   cat <<USE
 
@@ -196,5 +182,7 @@ The service is there. From a laptop with \`gcloud auth application-default login
   export TICKERCAST_BUCKET=gs://$data_bucket TICKERCAST_MODEL_BUCKET=gs://$models_bucket
   export TICKERCAST_WAREHOUSE=bigquery://$project/$dataset?location=$region
   python src/main.py MSFT 2023-07-22
+The day runs at 18:30 in $time_zone on trading days, for the symbols of gs://$data_bucket/watchlist.txt. To run it now:
+  gcloud run jobs execute tickercast-daily --project=$project --region=$region
 USE
 }

@@ -1,8 +1,7 @@
 """Estimate the monthly cost of 10, 500 and 8,000 symbols a day, from the figures of one table.
 
-Prices are list prices on the date in the table, in US dollars, before taxes. Usage is measured where possible; the
-table marks estimates. Not included: the machines of the daily flow, of MLflow and of Prefect, which setup.sh does not
-create.
+Prices are list prices on the date in the table, in US dollars, before taxes. The bytes that queries read are those of
+`benchmarks/cost.json`, which counts them in recorded queries by BigQuery's rules; the table marks estimates.
 
     python deploy/cost.py --memory-mib 2048
 """
@@ -16,8 +15,8 @@ from pathlib import Path
 
 FIGURES = Path(__file__).parent / "figures.tsv"
 SYMBOLS = (10, 500, 8000)
-_DAYS, _BATCH, _KEPT_DAYS = 30, 500, 400
-_GB, _GIB = 1e9, 2**30
+_DAYS, _SESSIONS, _WEEKS, _BATCH, _SAMPLE, _KEPT_DAYS = 30, 21, 4.3, 500, 500, 400
+_GB, _GIB, _MB_A_TIB = 1e9, 2**30, 2**40 / 1e6
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,34 @@ class Figure:
     date: str
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of the service.
+
+    Attributes:
+        symbols: forecast each session, in files of 500.
+        refreshes: of a symbol's page, a day; None: as the table says.
+        track_records: readings of the track record, a day; None: as the table says.
+        memory_mib: of an instance of the function.
+        day_memory_gib: of the day's job.
+        with_mlflow: whether MLflow has a server and a database.
+        with_dashboard: whether the dashboard runs on Cloud Run.
+    """
+
+    symbols: int
+    refreshes: float | None = None
+    track_records: float | None = None
+    memory_mib: int = 2048
+    day_memory_gib: int = 8
+    with_mlflow: bool = False
+    with_dashboard: bool = False
+
+    @property
+    def files(self) -> int:
+        """The files of a session."""
+        return math.ceil(self.symbols / _BATCH)
+
+
 def read() -> dict[str, Figure]:
     """Read the figures of the table, by name."""
     with FIGURES.open() as lines:
@@ -55,31 +82,53 @@ def read() -> dict[str, Figure]:
     }
 
 
-def usage(symbols: int, memory_mib: int, figures: Mapping[str, Figure]) -> dict[str, float]:
-    """The usage of a month in the units of the prices, a year after the start and without `tickercast compact`.
-
-    Args:
-        symbols: the number of symbols forecast each day, in files of 500.
-        memory_mib: the memory of an instance.
-        figures: the figures of the table.
-    """
+def scanned(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
+    """The megabytes that queries read: one refresh, one track record, one day, its events, and one compaction."""
     values = {name: figure.value for name, figure in figures.items()}
-    files = math.ceil(symbols / _BATCH) * _DAYS
-    seconds = files * values["load_s_a_file"] + symbols * _DAYS / values["symbols_a_second"]
     return {
-        "cpu": seconds,
-        "memory": seconds * memory_mib / 1024,
-        "requests": files,
-        "objects": symbols * values["csv_kb_a_symbol"] * 1e3 * _KEPT_DAYS / _GB,
-        "writes": files,
-        "reads": files * 4,
-        "tables": symbols * values["bytes_a_symbol_day"] * 365 / _GIB,
-        "queries": (values["refresh_gb"] * values["refreshes_a_day"] * _DAYS + 0.1 * files) * _GB / 2**40,
-        "messages": files * 2 * 2048 / 2**40,
-        "logs": symbols * values["log_kb_a_symbol"] * 1e3 * _DAYS / _GIB,
-        "images": values["image_gb"],
-        "conditions": 1,
+        "refresh": values["refresh_mb"] + values["symbols_mb"] * plan.symbols,
+        "track_record": max(40.0, values["track_record_mb"] * plan.symbols),
+        "flow": values["flow_least_mb"]
+        + values["flow_mb"] * plan.symbols
+        + values["flow_sample_mb"] * min(plan.symbols, _SAMPLE),
+        "events": values["event_mb"] * plan.files,
+        "compact": max(90.0, values["compact_mb"] * plan.symbols),
     }
+
+
+def usage(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
+    """The usage of a month in the units of the prices, a year after the start."""
+    values = {name: figure.value for name, figure in figures.items()}
+    files = plan.files * _SESSIONS
+    seconds = files * values["load_s_a_file"] + plan.symbols * _SESSIONS / values["symbols_a_second"]
+    day = _SESSIONS * (values["day_s"] + values["day_s_a_symbol"] * plan.symbols)
+    watch = 2 * _DAYS * values["watch_s"]
+    cpus = 2 if plan.day_memory_gib <= 8 else 4 if plan.day_memory_gib <= 16 else 8
+    refreshes = values["refreshes_a_day"] if plan.refreshes is None else plan.refreshes
+    records = values["track_records_a_day"] if plan.track_records is None else plan.track_records
+    mb = scanned(plan, figures)
+    queried = _DAYS * (refreshes * mb["refresh"] + records * mb["track_record"])
+    queried += _SESSIONS * (mb["flow"] + mb["events"]) + _WEEKS * mb["compact"]
+    used = {
+        "cpu": seconds,
+        "memory": seconds * plan.memory_mib / 1024,
+        "requests": files,
+        "job_cpu": day * cpus + watch,
+        "job_memory": day * plan.day_memory_gib + watch,
+        "schedules": 2,
+        "secrets": 5 if plan.with_mlflow else 1,
+        "builds": 60,
+        "objects": plan.symbols * values["parquet_kb_a_symbol"] * 1e3 * _KEPT_DAYS * _SESSIONS / _DAYS / _GB,
+        "writes": files * 3,
+        "reads": files * 4,
+        "tables": plan.symbols * values["table_mb_a_symbol"] * 1e6 / _GIB,
+        "queries": queried / _MB_A_TIB,
+        "messages": files * 2 * 2048 / 2**40,
+        "logs": plan.symbols * values["log_kb_a_symbol"] * 1e3 * _SESSIONS / _GIB,
+        "images": values["image_gb"] * (1 + plan.with_mlflow + plan.with_dashboard),
+        "conditions": 4,
+    }
+    return used | ({"database": 1.0} if plan.with_mlflow else {})
 
 
 def cost(used: Mapping[str, float], figures: Mapping[str, Figure]) -> dict[str, float]:
@@ -92,26 +141,54 @@ def cost(used: Mapping[str, float], figures: Mapping[str, Figure]) -> dict[str, 
     return {name: max(0.0, amount - figures[name].free) * figures[name].value for name, amount in used.items()}
 
 
-def table(memory_mib: int) -> str:
+def total(plan: Plan) -> float:
+    """US dollars a month, all told."""
+    figures = read()
+    return sum(cost(usage(plan, figures), figures).values())
+
+
+def table(plans: list[Plan], budget: int = 0) -> str:
     """The estimate as text."""
     figures = read()
-    months = [cost(usage(symbols, memory_mib, figures), figures) for symbols in SYMBOLS]
-    lines = [f"{'estimate, USD a month':<24}" + "".join(f"{f'{symbols:,} symbols':>16}" for symbols in SYMBOLS)]
+    months = [cost(usage(plan, figures), figures) for plan in plans]
+    lines = [f"{'estimate, USD a month':<24}" + "".join(f"{f'{plan.symbols:,} symbols':>16}" for plan in plans)]
     for name in months[0]:
         if any(month[name] >= 0.005 for month in months):
             lines.append(f"  {name:<22}" + "".join(f"{month[name]:>16.2f}" for month in months))
     lines.append(f"  {'together':<22}" + "".join(f"{sum(month.values()):>16.2f}" for month in months))
     dates = sorted({figure.date for figure in figures.values() if figure.kind == "list price"})
-    return "\n".join(
-        [
-            *lines,
-            f"  List prices of {', '.join(dates)} less what is free, a year after the start; without compact. Usage is",
-            "  partly estimated. Every figure with its source: deploy/figures.tsv, docs/cost.md.",
-        ]
-    )
+    lines += [
+        f"  List prices of {', '.join(dates)} less what is free, a year after the start, with the day, its jobs and",
+        f"  {figures['refreshes_a_day'].value:.0f} refreshes and {figures['track_records_a_day'].value:.0f} track "
+        "records a day. Usage is partly estimated. Every figure with its",
+        "  source: deploy/figures.tsv, docs/cost.md.",
+    ]
+    beyond = [
+        plan.symbols for plan, month in zip(plans, months, strict=True) if budget and sum(month.values()) > budget
+    ]
+    if beyond:
+        lines.append(
+            f"  The budget of {budget} USD is less than {', '.join(f'{count:,}' for count in beyond)} symbols cost."
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--memory-mib", type=int, default=2048)
-    print(table(arguments.parse_args().memory_mib))
+    arguments.add_argument("--day-memory-gib", type=int, default=8)
+    arguments.add_argument("--budget", type=int, default=0)
+    arguments.add_argument("--with-mlflow", action="store_true")
+    arguments.add_argument("--with-dashboard", action="store_true")
+    given = arguments.parse_args()
+    asked = [
+        Plan(
+            count,
+            memory_mib=given.memory_mib,
+            day_memory_gib=given.day_memory_gib,
+            with_mlflow=given.with_mlflow,
+            with_dashboard=given.with_dashboard,
+        )
+        for count in SYMBOLS
+    ]
+    print(table(asked, given.budget))

@@ -25,6 +25,19 @@ of the service account that the function runs as. This page is generated from `s
 """
 
 
+_OPTIONS = {
+    "-": "",
+    "schedule": "unless `--prefect`",
+    "alerts": "`--alert-urls`",
+    "mlflow": "`--with-mlflow`",
+    "dashboard": "`--with-dashboard`",
+    "deployer": "`--deployer`",
+    "deployer-mlflow": "`--deployer`, `--with-mlflow`",
+    "deployer-dashboard": "`--deployer`, `--with-dashboard`",
+}
+"""The options by which permissions are granted, as permissions.tsv names them."""
+
+
 def configuration() -> str:
     """docs/configuration.md."""
     described = dict(
@@ -43,10 +56,10 @@ def permissions() -> str:
     """The table of permissions."""
     named = {"-": "", "quarantine": "objects under `quarantine/`", "sources": "buckets `gcf-v2-sources-…`"}
     rows = [
-        (row["who"], f"`{row['role']}`", row["on"], named[row["condition"]], row["why"])
+        (row["who"], f"`{row['role']}`", row["on"], named[row["condition"]], _OPTIONS[row["when"]], row["why"])
         for row in _rows("permissions.tsv")
     ]
-    return table(("who", "role", "on", "only", "why"), rows)
+    return table(("who", "role", "on", "only", "with", "why"), rows)
 
 
 def figures() -> str:

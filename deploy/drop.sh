@@ -3,24 +3,42 @@
 # and the roles of Google's own agents always stay, since others in the project may need them.
 
 drop_steps() {
-  stage "function"
+  local name
+  stage "schedules, jobs, servers, function and alerts"
+  for name in daily watch; do
+    drop "schedule-job tickercast-$name" "schedule of tickercast-$name" \
+      "${g[@]}" scheduler jobs delete "tickercast-$name" "--location=$region"
+    drop "job-name tickercast-$name" "job tickercast-$name" "${g[@]}" run jobs delete "tickercast-$name" "--region=$region"
+  done
+  for name in mlflow dashboard; do
+    drop "run tickercast-$name" "server tickercast-$name" "${g[@]}" run services delete "tickercast-$name" "--region=$region"
+  done
   drop "function $function" "function $function with its trigger" \
     "${g[@]}" functions delete "$function" --gen2 "--region=$region"
   drop_alert "tickercast: the function fails"
   drop_alert "tickercast: events are put aside"
-  stage "what was put aside, and permissions"
+  drop_alert "tickercast: the day has failed"
+  drop_alert "tickercast: nothing arrived on a trading day"
+  drop "budget-name $(fact_value budget-name)" "budget tickercast" "${g[@]}" billing budgets delete "$(fact_value budget-name)"
+  stage "what was put aside, images, secrets, and permissions"
   drop "subscription $dead_letter" "subscription $dead_letter" "${g[@]}" pubsub subscriptions delete "$dead_letter"
   drop "topic $dead_letter" "topic $dead_letter" "${g[@]}" pubsub topics delete "$dead_letter"
+  drop "repository tickercast" "repository tickercast with its images" \
+    "${g[@]}" artifacts repositories delete tickercast "--location=$region"
+  for name in alert-urls mlflow-database mlflow-password mlflow-key; do
+    drop "secret tickercast-$name" "secret tickercast-$name" "${g[@]}" secrets delete "tickercast-$name"
+  done
+  drop "bucket $builds_bucket" "bucket $builds_bucket, which holds uploaded sources" \
+    "${g[@]}" storage rm --recursive "gs://$builds_bucket"
   revoke_all
   stage "accounts"
-  local who
-  for who in trigger runtime trainer builder; do
-    drop "account $(account "$who")" "account tickercast-$who" \
-      "${g[@]}" iam service-accounts delete "$(account "$who")"
+  for name in trigger runtime trainer builder scheduler mlflow dashboard; do
+    drop "account $(account "$name")" "account tickercast-$name" \
+      "${g[@]}" iam service-accounts delete "$(account "$name")"
   done
   stage "data"
   if [ -n "$data" ]; then drop_data; elif [ "$mode" = plan ]; then
-    echo "    kept    buckets and dataset, with all that they hold; --data deletes them"
+    echo "    kept    buckets, dataset and database, with all that they hold; --data deletes them"
   fi
 }
 
@@ -37,10 +55,11 @@ drop_alert() {
   drop "alert $1" "alert '$1'" "${g[@]}" alpha monitoring policies delete "$name"
 }
 
+# What was granted on something that goes too goes with it.
 revoke_all() {
-  local who role on condition _why
-  while IFS=$'\t' read -r who role on condition _why <&3; do
-    case $who:$on in *-agent:* | *:function | *:subscription) continue ;; esac
+  local who role on condition _when _why
+  while IFS=$'\t' read -r who role on condition _when _why <&3; do
+    case $who:$on in *-agent:*) continue ;; *:project | *:data | *:models | *:mlflow | *:dataset) ;; *) continue ;; esac
     drop "grant $(member "$who") $role $on $condition" "$who may no longer ${role#roles/} on $on" \
       bind remove "$who" "$role" "$on" "$condition"
   done 3< <(tail -n +2 deploy/permissions.tsv)
@@ -48,9 +67,10 @@ revoke_all() {
 
 drop_data() {
   local use
-  for use in data models; do
+  for use in data models mlflow; do
     drop "bucket $project-tickercast-$use" "bucket $project-tickercast-$use with all its objects" \
       "${g[@]}" storage rm --recursive "gs://$project-tickercast-$use"
   done
   drop "dataset $dataset" "dataset $dataset with all its tables" "${b[@]}" rm --recursive --force --dataset "$project:$dataset"
+  drop "database-instance $instance" "database $instance with all its tables" "${g[@]}" sql instances delete "$instance"
 }

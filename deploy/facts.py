@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 CONFIG = Path(__file__).parent / "config"
+USES = ("data", "models", "builds", "mlflow")
+"""The uses of the buckets."""
+
 _DATASET_ROLES = {
     "WRITER": "roles/bigquery.dataEditor",
     "READER": "roles/bigquery.dataViewer",
@@ -24,7 +27,7 @@ def facts(listed: Mapping[str, Any], lifecycles: Mapping[str, Any]) -> Iterator[
 
     Args:
         listed: the lists by name; a name is missing if its API is not enabled or its resource does not exist.
-        lifecycles: the lifecycle rules that a bucket should have, by its use: `data` and `models`.
+        lifecycles: the lifecycle rules that a bucket should have, by its use.
 
     >>> policy = {"bindings": [{"role": "roles/run.invoker", "members": ["serviceAccount:a@b"]}]}
     >>> list(facts({"policy-function": policy, "accounts": [{"email": "a@b"}]}, {}))
@@ -45,12 +48,52 @@ def facts(listed: Mapping[str, Any], lifecycles: Mapping[str, Any]) -> Iterator[
     yield from _function(listed.get("functions", ()), listed.get("triggers", ()))
     yield from (f"cpu-boost {one['metadata']['name']}" for one in listed.get("runs", ()) if _is_boosted(one))
     yield from (f"run {one['metadata']['name']}" for one in listed.get("runs", ()))
+    yield from (f"server {one['metadata']['name']} {_settings(one)}" for one in listed.get("runs", ()))
     for one in listed.get("alerts", ()):
         yield f"alert {one['displayName']}"
         yield f"alert-name {one['name']} {one['displayName']}"
+    yield from _day(listed)
+    yield from _extras(listed)
     for name, policy in listed.items():
         if name.startswith("policy-"):
             yield from _grants(policy, name.removeprefix("policy-"))
+
+
+def _day(listed: Mapping[str, Any]) -> Iterator[str]:
+    """The jobs with their images, schedules, secrets and watchlist."""
+    for one in listed.get("jobs", ()):
+        yield f"job-name {one['metadata']['name']}"
+        yield f"job {one['metadata']['name']} {_settings(one)}"
+    yield from (f"repository {_last(one['name'])}" for one in listed.get("repositories", ()))
+    for one in listed.get("schedules", ()):
+        yield f"schedule-job {_last(one['name'])}"
+        yield f"schedule {_last(one['name'])} {one['schedule']} {one['timeZone']}"
+    yield from (f"secret {_last(one['name'])}" for one in listed.get("secrets", ()))
+    for one in listed.get("objects", ()):
+        yield f"object {one['name']}"
+        yield f"object {one['name']} {one.get('md5_hash', '-')}"
+    for name, found in listed.items():
+        kind, _, of = name.partition("-")
+        if kind == "versions" and found:
+            yield f"secret-version tickercast-{of}"
+        for image in found if kind == "images" else ():
+            for tag in image.get("tags", ()):
+                yield f"image {of} {tag}"
+                yield f"digest {of} {tag} {image['version']}"
+
+
+def _extras(listed: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"database-instance {one['name']}" for one in listed.get("instances", ()))
+    yield from (f"database {one['name']}" for one in listed.get("databases", ()))
+    yield from (f"database-user {one['name']}" for one in listed.get("database-users", ()))
+    for one in listed.get("budgets", ()):
+        amount = one.get("amount", {}).get("specifiedAmount", {})
+        yield f"budget {one['displayName']} {amount.get('units', '-')}"
+        yield f"budget-name {one['name']}"
+
+
+def _settings(resource: Mapping[str, Any]) -> str:
+    return str(resource["metadata"].get("labels", {}).get("tickercast-settings", "-"))
 
 
 def _grants(policy: Mapping[str, Any], resource: str) -> Iterator[str]:
@@ -101,7 +144,7 @@ def _last(name: str) -> str:
 def main(folder: Path) -> None:
     """Print the facts of a folder that holds one JSON file for each list."""
     listed = {path.stem: json.loads(path.read_text() or "null") or {} for path in sorted(folder.glob("*.json"))}
-    lifecycles = {use: json.loads((CONFIG / f"lifecycle-{use}.json").read_text()) for use in ("data", "models")}
+    lifecycles = {use: json.loads((CONFIG / f"lifecycle-{use}.json").read_text()) for use in USES}
     for fact in facts(listed, lifecycles):
         print(fact)
 

@@ -12,43 +12,102 @@ gather() {
   gather_policies
   .venv/bin/python deploy/facts.py "$state" >"$state/facts"
   [ ! -f "$state/provisioned" ] || echo provisioned >>"$state/facts"
+  [ ! -f "$state/prefect" ] || cat "$state/prefect" >>"$state/facts"
 }
 
 gather_lists() {
   list_of iam accounts "${g[@]}" iam service-accounts list
-  list_of storage buckets "${g[@]}" storage buckets list "--filter=name=$data_bucket OR name=$models_bucket"
+  list_of storage buckets "${g[@]}" storage buckets list "--filter=name~^$project-tickercast-"
   list_of cloudresourcemanager policy-project "${g[@]}" projects get-iam-policy "$project"
   list_of pubsub topics "${g[@]}" pubsub topics list
   list_of pubsub subscriptions "${g[@]}" pubsub subscriptions list
   list_of cloudfunctions functions "${g[@]}" functions list --v2 "--regions=$region" "--filter=name~/$function\$"
   list_of eventarc triggers "${g[@]}" eventarc triggers list --location=-
-  list_of run runs "${g[@]}" run services list "--region=$region" "--filter=metadata.name=$function"
+  list_of run runs "${g[@]}" run services list "--region=$region" '--filter=metadata.name~^tickercast-'
+  list_of run jobs "${g[@]}" run jobs list "--region=$region" '--filter=metadata.name~^tickercast-'
+  list_of artifactregistry repositories "${g[@]}" artifacts repositories list "--location=$region" '--filter=name~/tickercast$'
+  list_of cloudscheduler schedules "${g[@]}" scheduler jobs list "--location=$region"
+  list_of secretmanager secrets "${g[@]}" secrets list '--filter=name~/tickercast-'
   list_of monitoring alerts "${g[@]}" alpha monitoring policies list '--filter=displayName~^tickercast'
+  list_of sqladmin instances "${g[@]}" sql instances list "--filter=name=$instance"
   list_of bigquery dataset show_dataset
   wait_for_lists
 }
 
+# Lists of what is inside of what has been found.
 gather_policies() {
-  local bucket subscription
-  for bucket in data models; do
-    known "bucket $project-tickercast-$bucket" || continue
-    list "policy-$bucket" "${g[@]}" storage buckets get-iam-policy "gs://$project-tickercast-$bucket"
+  local use subscription secret service
+  for use in data models builds mlflow; do
+    known "bucket $project-tickercast-$use" || continue
+    list "policy-$use" "${g[@]}" storage buckets get-iam-policy "gs://$project-tickercast-$use"
   done
+  if known "bucket $data_bucket"; then
+    list objects "${g[@]}" storage objects list "gs://$data_bucket/watchlist.txt"
+  fi
   if known "topic $dead_letter"; then
     list policy-dead-letter "${g[@]}" pubsub topics get-iam-policy "$dead_letter"
   fi
-  if known "run $function"; then
-    list policy-function "${g[@]}" run services get-iam-policy "$function" "--region=$region"
+  for service in function mlflow-service dashboard-service; do
+    known "run $(service_of "$service")" || continue
+    list "policy-$service" "${g[@]}" run services get-iam-policy "$(service_of "$service")" "--region=$region"
+  done
+  if known "run tickercast-dashboard"; then
+    list policy-dashboard-page "${g[@]}" beta iap web get-iam-policy --resource-type=cloud-run "--region=$region" \
+      --service=tickercast-dashboard
   fi
+  gather_policies_of_the_day
   subscription=$(fact_value trigger-subscription)
   if [ -n "$subscription" ]; then
     list policy-subscription "${g[@]}" pubsub subscriptions get-iam-policy "$subscription"
+  fi
+  if known "database-instance $instance"; then
+    list databases "${g[@]}" sql databases list "--instance=$instance"
+    list database-users "${g[@]}" sql users list "--instance=$instance"
+  fi
+  gather_budget
+  if [ -n "$prefect" ]; then
+    .venv/bin/python deploy/prefect_pool.py label --url "$prefect" >"$state/prefect" || fail "Nothing was changed."
+    echo "prefect $(cat "$state/prefect")" >"$state/prefect"
   fi
   if [ "${mode-}" != drop ] && known "dataset $dataset" && known "bucket $models_bucket"; then
     (tickercast provision --check >/dev/null 2>"$state/provision.log" && touch "$state/provisioned" || true) &
   fi
   wait_for_lists
   wait
+}
+
+gather_policies_of_the_day() {
+  local job secret who target
+  for job in daily watch; do
+    known "job-name tickercast-$job" || continue
+    list "policy-$job" "${g[@]}" run jobs get-iam-policy "tickercast-$job" "--region=$region"
+  done
+  for secret in alert-urls mlflow-database mlflow-password mlflow-key; do
+    known "secret tickercast-$secret" || continue
+    list "policy-$secret" "${g[@]}" secrets get-iam-policy "tickercast-$secret"
+    list "versions-$secret" "${g[@]}" secrets versions list "tickercast-$secret" --filter=state=ENABLED
+  done
+  if known "repository tickercast"; then
+    for target in worker mlflow dashboard; do
+      list "images-$target" "${g[@]}" artifacts docker images list "$repository/$target" --include-tags
+    done
+  fi
+  [ -n "$deployer" ] || return 0
+  for who in trigger runtime trainer builder scheduler mlflow dashboard; do
+    known "account $(account "$who")" || continue
+    list "policy-$who-account" "${g[@]}" iam service-accounts get-iam-policy "$(account "$who")"
+  done
+}
+
+# A budget belongs to the billing account, which only its administrators may see.
+gather_budget() {
+  local account
+  if [ -z "$budget" ] || ! known_service billingbudgets || ! known_service cloudbilling; then return; fi
+  account=$("${g[@]}" billing projects describe "$project" '--format=value(billingAccountName)') ||
+    fail "$project does not tell its billing account. Leave --budget out, or get the role Billing Account Viewer."
+  if [ -n "$account" ]; then
+    list budgets "${g[@]}" billing budgets list "--billing-account=${account#billingAccounts/}" '--filter=displayName=tickercast'
+  fi
 }
 
 # list NAME COMMAND...: keep the list of a command as JSON, in the background; at most four run at a time.

@@ -26,5 +26,5 @@ SETTINGS
 
 exec mlflow server --backend-store-uri "$MLFLOW_BACKEND_STORE_URI" \
   --artifacts-destination "$MLFLOW_ARTIFACTS_DESTINATION" \
-  --host "${MLFLOW_HOST:-0.0.0.0}" --port "${MLFLOW_PORT:-5000}" --app-name basic-auth --workers "${MLFLOW_WORKERS:-2}" \
+  --host "${MLFLOW_HOST:-0.0.0.0}" --port "${PORT:-${MLFLOW_PORT:-5000}}" --app-name basic-auth --workers "${MLFLOW_WORKERS:-2}" \
   --allowed-hosts "${MLFLOW_SERVER_ALLOWED_HOSTS:-localhost:*,127.0.0.1:*,mlflow:*}"

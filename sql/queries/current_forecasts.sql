@@ -1,2 +1,5 @@
--- The newest cutoff of the champion's forecasts, by symbol.
-SELECT symbol, MAX(cutoff) AS cutoff FROM champion_forecasts WHERE NOT simulated GROUP BY symbol
+-- The newest cutoff of the champion's forecasts, by symbol: from the ledger, which is a hundredth of them.
+SELECT symbol, MAX(cutoff) AS cutoff
+FROM ingestions
+WHERE status = 'forecast' AND symbol IS NOT NULL AND NOT simulated
+GROUP BY symbol

@@ -5,6 +5,9 @@
 -- it, and a * x[n] after it. Unrolled, e[n] is a sum of v[j] * (1 - a)^(n-j), which a running sum of v[j] * (1 - a)^-j
 -- would give if the power did not overflow. It is therefore summed within blocks of 500 sessions, and the last value of
 -- the block before is carried over; earlier sessions weigh less than (13/14)^500 = 8e-17.
+--
+-- MACD is that of TA-Lib from its first value on: both of its means are seeded at the 26th session, the fast one with the
+-- last twelve closes, so that it differs from `ema_12` - `ema_26` for some ninety sessions after a start or a gap.
 CREATE OR REPLACE VIEW indicators AS
 WITH gaps AS (
   SELECT
@@ -40,6 +43,7 @@ plain AS (
     IF(n >= 21, STDDEV_SAMP(log_return) OVER w20, NULL) AS volatility,
     CASE WHEN n < 12 THEN 0 WHEN n = 12 THEN AVG(close) OVER w12 ELSE close * 2 / 13 END AS v12,
     CASE WHEN n < 26 THEN 0 WHEN n = 26 THEN AVG(close) OVER w26 ELSE close * 2 / 27 END AS v26,
+    CASE WHEN n < 26 THEN 0 WHEN n = 26 THEN AVG(close) OVER w12 ELSE close * 2 / 13 END AS v_fast,
     CASE WHEN n < 15 THEN 0 WHEN n = 15 THEN AVG(GREATEST(change, 0)) OVER w14 ELSE GREATEST(change, 0) / 14 END
       AS v_gain,
     CASE WHEN n < 15 THEN 0 WHEN n = 15 THEN AVG(GREATEST(-change, 0)) OVER w14 ELSE GREATEST(-change, 0) / 14 END
@@ -61,6 +65,7 @@ summed AS (
     *,
     POW(11 / 13, place) * SUM(v12 * POW(13 / 11, place)) OVER so_far AS s12,
     POW(25 / 27, place) * SUM(v26 * POW(27 / 25, place)) OVER so_far AS s26,
+    POW(11 / 13, place) * SUM(v_fast * POW(13 / 11, place)) OVER so_far AS s_fast,
     POW(13 / 14, place) * SUM(v_gain * POW(14 / 13, place)) OVER so_far AS s_gain,
     POW(13 / 14, place) * SUM(v_loss * POW(14 / 13, place)) OVER so_far AS s_loss,
     POW(13 / 14, place) * SUM(v_range * POW(14 / 13, place)) OVER so_far AS s_range
@@ -72,6 +77,7 @@ carried AS (
     *,
     s12 + POW(11 / 13, place + 1) * COALESCE(SUM(IF(place = 499, s12, NULL)) OVER block_before, 0) AS e12,
     s26 + POW(25 / 27, place + 1) * COALESCE(SUM(IF(place = 499, s26, NULL)) OVER block_before, 0) AS e26,
+    s_fast + POW(11 / 13, place + 1) * COALESCE(SUM(IF(place = 499, s_fast, NULL)) OVER block_before, 0) AS fast,
     s_gain + POW(13 / 14, place + 1) * COALESCE(SUM(IF(place = 499, s_gain, NULL)) OVER block_before, 0) AS gain,
     s_loss + POW(13 / 14, place + 1) * COALESCE(SUM(IF(place = 499, s_loss, NULL)) OVER block_before, 0) AS loss,
     s_range + POW(13 / 14, place + 1) * COALESCE(SUM(IF(place = 499, s_range, NULL)) OVER block_before, 0) AS range_mean
@@ -82,12 +88,12 @@ signalled AS (
   SELECT
     *,
     POW(8 / 10, place) * SUM(
-      CASE WHEN n < 34 THEN 0 WHEN n = 34 THEN first_macd ELSE (e12 - e26) * 2 / 10 END * POW(10 / 8, place)
+      CASE WHEN n < 34 THEN 0 WHEN n = 34 THEN first_macd ELSE (fast - e26) * 2 / 10 END * POW(10 / 8, place)
     ) OVER (PARTITION BY symbol, frequency, stretch, block ORDER BY session_date ROWS UNBOUNDED PRECEDING) AS s9
   FROM (
     SELECT
       *,
-      AVG(e12 - e26) OVER (PARTITION BY symbol, frequency, stretch ORDER BY session_date ROWS BETWEEN 8 PRECEDING AND CURRENT ROW)
+      AVG(fast - e26) OVER (PARTITION BY symbol, frequency, stretch ORDER BY session_date ROWS BETWEEN 8 PRECEDING AND CURRENT ROW)
         AS first_macd
     FROM carried
   )
@@ -95,7 +101,7 @@ signalled AS (
 finished AS (
   SELECT
     *,
-    IF(n >= 26, e12 - e26, NULL) AS macd,
+    IF(n >= 26, fast - e26, NULL) AS macd,
     IF(n >= 34, s9 + POW(8 / 10, place + 1) * COALESCE(SUM(IF(place = 499, s9, NULL)) OVER block_before, 0), NULL)
       AS macd_signal
   FROM signalled

@@ -29,9 +29,11 @@ class Settings(BaseSettings):
         model_bucket: the bucket of the published models; empty means the data bucket.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
-        watchlist: a file of the symbols of the daily flow; empty means all symbols that the source can list.
+        watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means all
+            symbols that the source can list.
         function_url: where a local bucket delivers its events; empty means in this process.
-        mlflow_tracking_uri: the model registry.
+        mlflow_tracking_uri: the model registry: `sqlite:///FILE`, `http(s)://…` of an MLflow server, or
+            `bucket://FOLDER/NAME.db`, a SQLite file that is kept in the bucket of the models.
         bigquery_emulator_host: the URL of a BigQuery emulator, by the name that Google's client reads.
         max_file_mb: the largest file that the function reads, in megabytes. 64 hold three years of a thousand symbols,
             for which the function needs 570 MB, so that it fits into 1 GiB.

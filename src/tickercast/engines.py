@@ -5,6 +5,7 @@ engine, write it in `backends` and name it in the table of its port.
 """
 
 import difflib
+import functools
 import importlib.util
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -27,6 +28,7 @@ from tickercast.ports import (
 )
 
 if TYPE_CHECKING:
+    from tickercast.backends.registry.bucket import BucketRegistry
     from tickercast.backends.registry.mlflow import MlflowRegistry
     from tickercast.jobs.training.train import Fit
     from tickercast.jobs.training.tune import Prepare
@@ -218,21 +220,28 @@ def market_data(name: str) -> MarketData:
 # ---------------------------------------------------------------- training
 
 
-def model_registry(settings: Settings) -> "MlflowRegistry":
+def model_registry(settings: Settings) -> "MlflowRegistry | BucketRegistry":
     """Open the MLflow registry, which shows the studies of recipes too.
 
     Raises:
-        UsageError: the training extras are not installed.
+        UsageError: the training extras are not installed, or no engine is known for the URL.
     """
     config.silence_telemetry()
     require_training()
+    if settings.mlflow_tracking_uri.startswith("bucket:"):
+        from tickercast.backends.registry.bucket import BucketRegistry
+        from tickercast.jobs.daily.lease import TERM, lease
+
+        store = model_bucket(settings)
+        hold = functools.partial(lease, store, "registry", now=lambda: datetime.now(UTC), patience=2 * TERM)
+        return BucketRegistry(settings.mlflow_tracking_uri, store, hold)
     from tickercast.backends.registry.mlflow import MlflowRegistry
 
     return MlflowRegistry(settings.mlflow_tracking_uri)
 
 
 def recipe_search(settings: Settings) -> RecipeSearch:
-    """Open the studies of recipes, in a file beside MLflow's, or in `.tickercast` if MLflow is a server.
+    """Open the studies of recipes, in a file beside MLflow's, or in `.tickercast` if MLflow's is elsewhere.
 
     Raises:
         UsageError: the training extras are not installed.

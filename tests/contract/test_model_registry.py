@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from tests.support.mlflow_server import CannotStart, create_database, mlflow_server, postgresql
 
-from tickercast import __version__
+from tickercast import __version__, engines
 from tickercast.backends.registry import provenance
 from tickercast.backends.registry.mlflow import MlflowRegistry
+from tickercast.config import Settings
 from tickercast.domain import features
 from tickercast.domain.dataset import Dataset
 from tickercast.domain.model_card import Bundle, read_bundle
@@ -51,11 +52,15 @@ def database() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module", params=["sqlite", "server with a folder", "server with a bucket"])
+@pytest.fixture(scope="module", params=["sqlite", "bucket", "server with a folder", "server with a bucket"])
 def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowRegistry]:
     folder = tmp_path_factory.mktemp("registry")
     if request.param == "sqlite":
         yield MlflowRegistry(f"sqlite:///{folder}/new/mlflow.db")
+        return
+    if request.param == "bucket":
+        settings = Settings(bucket=f"file://{folder}", MLFLOW_TRACKING_URI="bucket://registry/mlflow.db")
+        yield engines.model_registry(settings)
         return
     settings = {"MLFLOW_ARTIFACTS_DESTINATION": str(folder / "files")}
     if request.param == "server with a bucket":
@@ -103,6 +108,14 @@ def network(bundle: Bundle) -> Any:
     return keras.Model([steps, statics], keras.layers.Reshape((card.horizon, len(card.quantiles)))(flat))
 
 
+def client_of(registry: MlflowRegistry) -> Any:
+    """MLflow's own client, on what the registry has opened last."""
+    import mlflow
+
+    registry.versions("none")
+    return mlflow.MlflowClient()
+
+
 def artifact(run_id: str, name: str) -> bytes:
     """A file of a run."""
     import mlflow
@@ -114,15 +127,14 @@ def models_of(registry: MlflowRegistry, run_id: str) -> dict[str, str]:
     """The ids of the models that a run has logged, by name."""
     import mlflow
 
-    outputs = mlflow.MlflowClient(registry.url).get_run(run_id).outputs.model_outputs
+    outputs = client_of(registry).get_run(run_id).outputs.model_outputs
     return {mlflow.get_logged_model(found.model_id).name: found.model_id for found in outputs}
 
 
 def model_files(registry: MlflowRegistry, model_id: str, path: str | None = None) -> set[str]:
     """The names of a logged model's files and folders."""
-    import mlflow
 
-    found = mlflow.MlflowClient(registry.url).list_logged_model_artifacts(model_id, path)
+    found = client_of(registry).list_logged_model_artifacts(model_id, path)
     inner = [model_files(registry, model_id, each.path) for each in found if each.is_dir]
     return {each.path.rpartition("/")[2] for each in found}.union(*inner)
 
@@ -144,9 +156,8 @@ def test_the_next_version_takes_the_alias_challenger_and_leaves_the_champion(
 
 
 def test_the_run_keeps_parameters_metrics_and_files(registry: MlflowRegistry, first: Bundle) -> None:
-    import mlflow
 
-    run = mlflow.MlflowClient(registry.url).get_run(first.card.run_id)
+    run = client_of(registry).get_run(first.card.run_id)
     assert run.data.params["seeds"] == "1,2"
     assert run.data.metrics == pytest.approx(first.card.metrics | {"seed_1/val_z_loss": 0.3})
     assert json.loads(artifact(first.card.run_id, "model.json"))["run_id"] == first.card.run_id
@@ -154,16 +165,14 @@ def test_the_run_keeps_parameters_metrics_and_files(registry: MlflowRegistry, fi
 
 
 def test_the_run_keeps_losses_by_epoch(registry: MlflowRegistry, first: Bundle) -> None:
-    import mlflow
 
-    bars = mlflow.MlflowClient(registry.url).get_metric_history(first.card.run_id, "seed_1/val_z_loss")
+    bars = client_of(registry).get_metric_history(first.card.run_id, "seed_1/val_z_loss")
     assert [(metric.step, metric.value) for metric in bars] == [(1, 0.5), (2, 0.4), (3, 0.3)]
 
 
 def test_the_run_names_the_data_of_its_training(registry: MlflowRegistry, first: Bundle) -> None:
-    import mlflow
 
-    run = mlflow.MlflowClient(registry.url).get_run(first.card.run_id)
+    run = client_of(registry).get_run(first.card.run_id)
     tags = {name: value for name, value in run.data.tags.items() if name.startswith("data.training.")}
     assert tags == {
         "data.training.source": "sample",
@@ -180,10 +189,9 @@ def test_the_run_names_the_data_of_its_training(registry: MlflowRegistry, first:
 
 
 def test_the_run_names_its_code_and_its_libraries(registry: MlflowRegistry, first: Bundle) -> None:
-    import mlflow
     import numpy as np
 
-    run = mlflow.MlflowClient(registry.url).get_run(first.card.run_id)
+    run = client_of(registry).get_run(first.card.run_id)
     assert run.data.tags["tickercast"] == __version__
     assert run.data.tags["numpy"] == np.__version__
     assert run.data.tags["python"] == platform.python_version()
@@ -192,11 +200,10 @@ def test_the_run_names_its_code_and_its_libraries(registry: MlflowRegistry, firs
 
 
 def test_a_model_trained_elsewhere_names_no_library_of_this_machine(registry: MlflowRegistry, bundle: Bundle) -> None:
-    import mlflow
 
     made = registry.register(bundle, RunRecord(trained_here=False))
-    assert "numpy" not in mlflow.MlflowClient(registry.url).get_run(made.card.run_id).data.tags
-    files = {each.path for each in mlflow.MlflowClient(registry.url).list_artifacts(made.card.run_id)}
+    assert "numpy" not in client_of(registry).get_run(made.card.run_id).data.tags
+    files = {each.path for each in client_of(registry).list_artifacts(made.card.run_id)}
     assert "environment.txt" not in files
     assert "model.json" in files
 
@@ -277,9 +284,8 @@ def test_a_resumed_study_has_one_run(registry: MlflowRegistry) -> None:
 
 def runs(registry: MlflowRegistry, study: str) -> tuple[Any, list[Any]]:
     """The run of a study, and those nested in it by name."""
-    import mlflow
 
-    client = mlflow.MlflowClient(registry.url)
+    client = client_of(registry)
     experiment = client.get_experiment_by_name("tickercast").experiment_id
     (parent,) = client.search_runs([experiment], f"tags.`tickercast.study` = '{study}'")
     nested = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")

@@ -1,9 +1,16 @@
 """setup.sh cloud and destroy: the real `gcloud` and `bq`, against a stand-in that knows what Google has published."""
 
+import base64
 import csv
+import io
 import re
-from collections.abc import Iterator
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.cloud_server import NUMBER, Call
@@ -14,6 +21,8 @@ from tickercast import engines
 from tickercast.config import Settings
 
 PERMISSIONS = list(csv.DictReader((PROJECT / "deploy" / "permissions.tsv").read_text().splitlines(), delimiter="\t"))
+ALWAYS = ("-", "schedule")
+DEPLOYER, VIEWERS = "serviceAccount:deploy@my-project.iam.gserviceaccount.com", "group:people@example.org"
 BROAD = re.compile(r"allUsers|allAuthenticatedUsers|roles/(owner|editor|viewer)\b|[aA]dmin\b")
 
 pytestmark = pytest.mark.skipif(not HAS_GCLOUD, reason="gcloud and bq are not installed")
@@ -43,22 +52,43 @@ def changes(project: Deployment, set_up: str) -> list[Call]:
 def resources() -> dict[str, str]:
     """What a word of permissions.tsv is called in Google Cloud."""
     subscription = "eventarc-europe-west3-tickercast-forecast-123456-sub-001"
-    return {
-        "project": "my-project",
-        "data": "my-project-tickercast-data",
-        "models": "my-project-tickercast-models",
-        "dataset": "/datasets/tickercast",
-        "function": "projects/my-project/locations/europe-west3/services/tickercast-forecast",
-        "dead-letter": "projects/my-project/topics/tickercast-dead-letter",
-        "subscription": f"projects/my-project/subscriptions/{subscription}",
-    }
+    here = "projects/my-project/locations/europe-west3"
+    accounts = ("trigger", "runtime", "trainer", "builder", "scheduler", "mlflow", "dashboard")
+    secrets = ("alert-urls", "mlflow-database", "mlflow-password", "mlflow-key")
+    page = f"projects/{NUMBER}/iap_web/cloud_run-europe-west3/services/tickercast-dashboard"
+    return (
+        {f"{who}-account": f"projects/my-project/serviceAccounts/{email(who)}" for who in accounts}
+        | {f"{name}": f"projects/my-project/secrets/tickercast-{name}" for name in secrets}
+        | {
+            "project": "my-project",
+            "data": "my-project-tickercast-data",
+            "models": "my-project-tickercast-models",
+            "builds": "my-project-tickercast-builds",
+            "mlflow": "my-project-tickercast-mlflow",
+            "daily": f"{here}/jobs/tickercast-daily",
+            "watch": f"{here}/jobs/tickercast-watch",
+            "mlflow-service": f"{here}/services/tickercast-mlflow",
+            "dashboard-service": f"{here}/services/tickercast-dashboard",
+            "dashboard-page": page,
+            "dataset": "/datasets/tickercast",
+            "function": f"{here}/services/tickercast-forecast",
+            "dead-letter": "projects/my-project/topics/tickercast-dead-letter",
+            "subscription": f"projects/my-project/subscriptions/{subscription}",
+        }
+    )
+
+
+def email(who: str) -> str:
+    return f"tickercast-{who}@my-project.iam.gserviceaccount.com"
 
 
 def member(who: str) -> str:
-    agents = {"storage-agent": "gs-project-accounts", "pubsub-agent": "gcp-sa-pubsub"}
+    if who in ("deployer", "viewer"):
+        return DEPLOYER if who == "deployer" else VIEWERS
+    agents = {"storage-agent": "gs-project-accounts", "pubsub-agent": "gcp-sa-pubsub", "iap-agent": "gcp-sa-iap"}
     if who in agents:
         return f"serviceAccount:service-{NUMBER}@{agents[who]}.iam.gserviceaccount.com"
-    return f"serviceAccount:tickercast-{who}@my-project.iam.gserviceaccount.com"
+    return f"serviceAccount:{email(who)}"
 
 
 def body(changes: list[Call], method: str) -> dict[str, dict]:
@@ -78,10 +108,28 @@ def test_a_dry_run_of_an_empty_project_shows_every_command_and_changes_nothing(t
     assert re.search(r"estimate, USD a month +10 symbols +500 symbols +8,000 symbols", done.stdout)
 
 
+def test_a_dry_run_needs_neither_a_login_nor_gcloud(tmp_path: Path) -> None:
+    for tool in ("bash", "sed", "mktemp", "rm", "head", "grep", "cut", "cat", "tail", "dirname", "env"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    environment = {"PATH": str(tmp_path), "PYTHON": sys.executable, "HOME": str(tmp_path)}
+    command = [PROJECT / "setup.sh", "cloud", *WHERE, "--dry-run", "--with-mlflow", "--budget", "40"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "gcloud has no login, so nothing is compared with what exists" in done.stdout
+    assert "gcloud --project my-project --quiet run jobs deploy tickercast-daily" in done.stdout
+    assert "sql instances create tickercast-mlflow" in done.stdout
+    assert re.search(r"^  trainer +storage\.objectUser +data +uploads the day's files", done.stdout, re.MULTILINE)
+    assert re.search(r"^  together +\S+ +\S+ +\S+$", done.stdout, re.MULTILINE)
+    assert "dry run: nothing was changed" in done.stdout
+    refused = subprocess.run(command[:6], env=environment, capture_output=True, text=True, timeout=60)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert refused.stderr.startswith("setup.sh: gcloud was not found. Install the Google Cloud CLI")
+
+
 def test_the_first_run_says_what_it_does_and_the_second_that_there_is_nothing_to_do(
     project: Deployment, set_up: str, changes: list[Call]
 ) -> None:
-    assert "35 changes were made" in set_up
+    assert "50 changes were made" in set_up
     before = len(changes)
     again = project.run("cloud", *WHERE)
     assert (again.returncode, again.stderr, project.refused) == (0, "", [])
@@ -90,15 +138,22 @@ def test_the_first_run_says_what_it_does_and_the_second_that_there_is_nothing_to
     assert len(project.cloud.changes) == before
 
 
-def test_what_is_granted_is_what_the_table_of_permissions_says(project: Deployment, set_up: str) -> None:
+def granted(project: Deployment) -> set[tuple[str, ...]]:
+    """What was granted; Google keeps the roles of a dataset under their older names."""
+    older = {"WRITER": "roles/bigquery.dataEditor", "READER": "roles/bigquery.dataViewer"}
+    return {(who, older.get(role, role), *rest) for who, role, *rest in project.cloud.grants()}
+
+
+def told(rows: Iterable[Mapping[str, str]]) -> set[tuple[str, ...]]:
     names = resources()
-    told = {(member(row["who"]), row["role"], names[row["on"]], row["condition"]) for row in PERMISSIONS}
-    # Google keeps the roles of a dataset under their older names.
-    granted = {
-        (who, {"WRITER": "roles/bigquery.dataEditor"}.get(role, role), *rest)
-        for who, role, *rest in project.cloud.grants()
-    }
-    assert granted == told
+    return {(member(row["who"]), row["role"], names[row["on"]], row["condition"]) for row in rows}
+
+
+def test_what_is_granted_is_what_the_table_of_permissions_says(project: Deployment, set_up: str) -> None:
+    always = [row for row in PERMISSIONS if row["when"] in ALWAYS]
+    assert granted(project) == told(always)
+    accounts = {row["who"] for row in always if not row["who"].endswith("-agent")}
+    assert accounts == {"trigger", "runtime", "trainer", "builder", "scheduler"}
 
 
 def test_nothing_broad_is_granted_to_anyone(project: Deployment, set_up: str) -> None:
@@ -142,7 +197,7 @@ def test_the_source_that_is_uploaded_is_the_bundle(project: Deployment, set_up: 
 
 
 def test_buckets_are_closed_versioned_and_expire(project: Deployment, set_up: str) -> None:
-    for use in ("data", "models"):
+    for use in ("data", "models", "builds"):
         bucket = project.cloud.kept[f"b/my-project-tickercast-{use}"]
         assert bucket["iamConfiguration"] == {
             "publicAccessPrevention": "enforced",
@@ -172,15 +227,114 @@ def test_the_page_for_reviewers_is_what_was_recorded(project: Deployment, set_up
     assert (PROJECT / "docs" / "deployment.md").read_text() == page(set_up, changes), "run `make docs`"
 
 
+def left(project: Deployment) -> set[str]:
+    """The resources of the project, without the records of what was done."""
+    return {name for name in project.cloud.kept if "operations" not in name and "/builds/" not in name}
+
+
+def job(changes: list[Call], name: str) -> dict[str, Any]:
+    [made] = [call.body for call in changes if call.method == "run.namespaces.jobs.create" and _is(call, name)]
+    return made["spec"]["template"]["spec"]["template"]["spec"]
+
+
+def _is(call: Call, name: str) -> bool:
+    return bool(call.body["metadata"]["name"] == name)
+
+
+def test_the_day_runs_as_the_trainer_from_an_image_by_digest_with_all_that_it_needs(changes: list[Call]) -> None:
+    spec = job(changes, "tickercast-daily")
+    [container] = spec["containers"]
+    assert spec["serviceAccountName"] == email("trainer")
+    assert (container["command"], container["args"]) == (["tickercast"], ["daily", "--wait=20"])
+    assert re.fullmatch(
+        r"europe-west3-docker.pkg.dev/my-project/tickercast/worker@sha256:[0-9a-f]{64}", container["image"]
+    )
+    assert {one["name"]: one["value"] for one in container["env"]} == {
+        "GOOGLE_CLOUD_PROJECT": "my-project",
+        "MLFLOW_TRACKING_URI": "bucket://registry/mlflow.db",
+        "TICKERCAST_BUCKET": "gs://my-project-tickercast-data",
+        "TICKERCAST_MODEL_BUCKET": "gs://my-project-tickercast-models",
+        "TICKERCAST_WAREHOUSE": "bigquery://my-project/tickercast?location=europe-west3",
+        "TICKERCAST_WATCHLIST": "gs://my-project-tickercast-data/watchlist.txt",
+    }
+    [watch] = job(changes, "tickercast-watch")["containers"]
+    assert watch["image"] == container["image"]
+    assert watch["args"] == ["alerts", "--watchlist=gs://my-project-tickercast-data/watchlist.txt", "--failures-only"]
+
+
+def test_the_day_starts_on_trading_evenings_by_the_exchanges_clock(changes: list[Call]) -> None:
+    calls = [call for call in changes if call.method == "cloudscheduler.projects.locations.jobs.create"]
+    found = {call.body["name"].rpartition("/")[2]: call.body for call in calls}
+    daily = found["tickercast-daily"]
+    assert (daily["schedule"], daily["timeZone"]) == ("30 18 * * 1-5", "America/New_York")
+    assert daily["httpTarget"]["uri"].endswith("/jobs/tickercast-daily:run")
+    assert daily["httpTarget"]["oauthToken"]["serviceAccountEmail"] == email("scheduler")
+    assert found["tickercast-watch"]["schedule"] == "0 3,6 * * *"
+
+
+def test_the_image_is_built_from_the_checkout_and_signed(project: Deployment, changes: list[Call]) -> None:
+    build = body(changes, "cloudbuild.projects.locations.builds.create")
+    assert build["options"]["requestedVerifyOption"] == "VERIFIED"
+    assert build["serviceAccount"].endswith(email("builder"))
+    source = build["source"]["storageSource"]
+    archive = project.cloud.contents[f"b/{source['bucket']}/o/{source['object']}"]
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        packed = {name.removeprefix("./") for name in files.getnames()}
+    assert {"Dockerfile", "requirements-uv.txt", "deploy/healthy.py", "dist/worker/requirements.txt"} <= packed
+
+
+def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: Path) -> None:
+    urls = tmp_path / "urls"
+    urls.write_text("json://example.org/alerts\n")
+    options = ["--with-mlflow", "--with-dashboard", VIEWERS, "--budget", "40", "--alert-urls", str(urls)]
+    options += ["--deployer", DEPLOYER, "--watchlist", "deploy/config/watchlist.txt"]
+    (tmp_path / "project").mkdir()
+    project = Deployment(tmp_path / "project")
+    try:
+        done = project.run("cloud", *WHERE, *options)
+        assert (done.returncode, done.stderr, project.refused) == (0, "", [])
+        assert granted(project) == told(PERMISSIONS)
+        secret = "projects/my-project/secrets/tickercast-{}/versions/1"
+        urls_kept, database = (
+            base64.b64decode(project.cloud.kept[secret.format(name)]["payload"]["data"])
+            for name in ("alert-urls", "mlflow-database")
+        )
+        socket = "/cloudsql/my-project:europe-west3:tickercast-mlflow"
+        said = re.fullmatch(rf"postgresql://mlflow:([\w-]{{32}})@/mlflow\?host={socket}", database.decode())
+        assert said
+        assert project.cloud.kept["/instances/tickercast-mlflow/users/mlflow"]["password"] == said[1]
+        assert urls_kept == urls.read_bytes()
+        assert said[1] not in done.stdout
+        [container] = job(project.cloud.changes, "tickercast-daily")["containers"]
+        environment = {
+            one["name"]: one.get("value") or one["valueFrom"]["secretKeyRef"]["name"] for one in container["env"]
+        }
+        assert environment["MLFLOW_TRACKING_URI"] == f"https://tickercast-mlflow-{NUMBER}.europe-west3.run.app"
+        assert environment["TICKERCAST_ALERT_URLS"] == "tickercast-alert-urls"
+        before = len(project.cloud.changes)
+        again = project.run("cloud", *WHERE, *options)
+        assert "nothing to do" in again.stdout, again.stderr
+        more = project.run("cloud", *WHERE, *options, "--budget", "50", "--time-zone", "Europe/London")
+        changed = [call.method for call in project.cloud.changes[before:]]
+        assert (more.returncode, sorted(set(changed))) == (
+            0,
+            ["billingbudgets.billingAccounts.budgets.patch", "cloudscheduler.projects.locations.jobs.patch"],
+        )
+        done = project.run("destroy", *WHERE, *options, "--data", "--yes")
+        assert (done.returncode, done.stderr, project.refused, left(project)) == (0, "", [], set())
+    finally:
+        project.close()
+
+
 def test_destroy_asks_first_and_takes_everything_down_but_the_data(project: Deployment, set_up: str) -> None:
     refused = project.run("destroy", *WHERE, said="no\n")
     assert (refused.returncode, "Nothing was changed" in refused.stderr) == (2, True)
     done = project.run("destroy", *WHERE, said="my-project\n")
     assert (done.returncode, done.stderr, project.refused) == (0, "", [])
-    left = {name for name in project.cloud.kept if "operations" not in name}
-    assert left == {"b/my-project-tickercast-data", "b/my-project-tickercast-models", "/datasets/tickercast"}
+    kept = {"b/my-project-tickercast-data", "b/my-project-tickercast-models", "/datasets/tickercast"}
+    assert left(project) == kept | {"b/my-project-tickercast-data/o/watchlist.txt"}
     assert not [grant for grant in project.cloud.grants() if "@my-project.iam" in grant[0]]
     done = project.run("destroy", *WHERE, "--data", "--yes")
     assert (done.returncode, done.stderr, project.refused) == (0, "", [])
-    assert not [name for name in project.cloud.kept if "operations" not in name]
+    assert left(project) == set()
     assert "nothing to do" in project.run("destroy", *WHERE, "--data", "--yes").stdout

@@ -101,14 +101,15 @@ def forecast(place: Place, bars: Bars) -> None:
 def test_the_first_check_sends_and_the_second_is_quiet(place: Place, receiver: Receiver) -> None:
     rejected(place)
     first = check(place, receiver, watchlist=["MSFT"])
-    assert titles(first)[:2] == [
+    assert titles(first)[:3] == [
+        "Nothing arrived on a trading day",
         f"ohlc/2023-07-21/MSFT.csv#{place.store.generation('ohlc/2023-07-21/MSFT.csv')} was rejected",
         "MSFT has no current forecast",
     ]
     second = check(place, receiver, watchlist=["MSFT"])
     assert (second.found, second.news) == (first.found, [])
     (message,) = receiver.messages
-    assert (message["type"], message["title"]) == ("warning", "tickercast: 3 new")
+    assert (message["type"], message["title"]) == ("failure", "tickercast: 4 new")
     assert "tickercast-lstm 1 is served" in message["message"]
 
 
@@ -118,7 +119,7 @@ def test_that_something_is_over_is_sent_once(place: Place, receiver: Receiver, m
     forecast(place, make_bars("MSFT"))
     for _ in range(3):
         assert titles(check(place, receiver, watchlist=["MSFT"])) == ["tickercast-lstm 1 is served"]
-    assert [message["title"] for message in receiver.messages] == ["tickercast: 3 new", "tickercast: 2 over"]
+    assert [message["title"] for message in receiver.messages] == ["tickercast: 4 new", "tickercast: 3 over"]
     assert receiver.messages[1]["type"] == "success"
 
 
@@ -184,9 +185,23 @@ def test_a_symbol_is_stale_from_the_close_of_a_session_that_was_not_forecast(pla
     monday = datetime(2023, 7, 24, 19, 59, tzinfo=UTC)
     assert titles(check(place, now=monday, watchlist=["MSFT"])) == ["tickercast-lstm 1 is served"]
     closed = check(place, now=monday + timedelta(minutes=1), watchlist=["MSFT", "ETH-USD"])
-    assert titles(closed)[:2] == ["MSFT has no current forecast", "ETH-USD has no current forecast"]
-    later = check(place, now=monday + timedelta(days=7), watchlist=["MSFT"]).found[0]
+    assert titles(closed)[1:3] == ["MSFT has no current forecast", "ETH-USD has no current forecast"]
+    later = check(place, now=monday + timedelta(days=7), watchlist=["MSFT"]).found[1]
     assert (later.severity, later.title) == ("failure", "MSFT has had no forecast for a week")
+
+
+def test_a_trading_day_on_which_nothing_arrived_is_a_failure_and_one_file_ends_it(place: Place, make_bars: Any) -> None:
+    watched = ["MSFT", "AAPL"]
+    for symbol in watched:
+        forecast(place, make_bars(symbol))  # from Friday
+    sunday, monday = datetime(2023, 7, 23, 20, tzinfo=UTC), datetime(2023, 7, 24, 20, tzinfo=UTC)
+    assert titles(check(place, now=sunday, watchlist=watched)) == ["tickercast-lstm 1 is served"]
+    silent = check(place, now=monday, watchlist=watched).found[0]
+    assert (silent.severity, silent.title) == ("failure", "Nothing arrived on a trading day")
+    assert silent.text == "None of 2 symbols of the watchlist has a forecast from its newest session, 2023-07-24."
+    place.now = monday
+    place.handle(place.upload("ohlc/2023-07-24/MSFT.csv", to_csv([make_bars("MSFT", last=monday.date())])))
+    assert titles(check(place, now=monday, watchlist=watched))[0] == "AAPL has no current forecast"
 
 
 def test_a_failed_flow_stays_open_until_one_is_known_to_have_gone_well(place: Place, receiver: Receiver) -> None:
@@ -341,12 +356,14 @@ def test_the_command_lists_and_sends(workspace: Path, receiver: Receiver, monkey
     (workspace / "watchlist.txt").write_text("MSFT\n")
     listed = CliRunner().invoke(app, ["alerts", "--watchlist", "watchlist.txt"])
     assert listed.exit_code == 1
+    assert CliRunner().invoke(app, ["alerts", "--watchlist", "watchlist.txt", "--failures-only"]).exit_code == 1
+    assert CliRunner().invoke(app, ["alerts", "--failures-only"]).exit_code == 0
     assert "MSFT has no current forecast" in listed.output
     refused = CliRunner().invoke(app, ["alerts", "--send"])
     assert "TICKERCAST_ALERT_URLS is empty" in str(refused.exception)
     monkeypatch.setenv("TICKERCAST_ALERT_URLS", receiver.apprise_url)
     sent = CliRunner().invoke(app, ["alerts", "--watchlist", "watchlist.txt", "--send"])
-    assert "sent to JSON: 1 new" in sent.output
+    assert "sent to JSON: 2 new" in sent.output
     again = CliRunner().invoke(app, ["alerts", "--watchlist", "watchlist.txt", "--send"])
     assert "Nothing is new" in again.output
     assert len(receiver.messages) == 1

@@ -17,10 +17,11 @@ from importlib import resources
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.support import cloud_services
 from tests.support.discovery import Discovery, Unpublished
 from tests.support.stand_in import Answer, StandIn, as_json
 
-NUMBER = "123456789012"
+NUMBER = cloud_services.NUMBER
 DOCUMENTS = {
     "serviceusage": ("serviceusage.v1", "serviceusage.v1beta1"),
     "cloudresourcemanager": ("cloudresourcemanager.v1", "cloudresourcemanager.v3"),
@@ -32,10 +33,22 @@ DOCUMENTS = {
     "run": ("run.v1", "run.v2"),
     "monitoring": ("monitoring.v3",),
     "bigquery": ("bigquery.v2",),
+    "artifactregistry": ("artifactregistry.v1",),
+    "cloudbuild": ("cloudbuild.v1",),
+    "cloudscheduler": ("cloudscheduler.v1",),
+    "secretmanager": ("secretmanager.v1",),
+    "sqladmin": ("sqladmin.v1beta4",),
+    "iap": ("iap.v1",),
+    "cloudbilling": ("cloudbilling.v1",),
+    "billingbudgets": ("billingbudgets.v1",),
 }
+_DATASET_ROLES = {"roles/bigquery.dataEditor": "WRITER", "roles/bigquery.dataViewer": "READER"}
 _UPLOAD = "/source-of-the-function.zip"
 _ALWAYS_ON = ("serviceusage", "cloudresourcemanager")
-_ASKING = re.compile(r"\.(get|list|getIamPolicy|getQueryResults|getStorageLayout|generateUploadUrl)$")
+_ASKING = re.compile(
+    r"\.(get|list|access|getBillingInfo|getIamPolicy|getQueryResults|getStorageLayout|generateUploadUrl)$"
+)
+_STAMPED = re.compile(r"\d+\.\d+-[0-9a-f]{32}")  # the name of a source that gcloud uploads
 _MADE_UP = ("etag", "jobId", "jobReference", "client.knative.dev/nonce")
 _UNPUBLISHED = {("bigquery.jobs.get", "projection"), ("bigquery.jobs.insert", "projection")}
 
@@ -81,7 +94,8 @@ class Call:
         """The same for the same change, however it is sent."""
         if self.added:
             return f"{self.method} {sorted(self.named.items())} {self.added}"
-        return f"{self.method} {sorted(self.named.items())} {json.dumps(_settled(self.body), sort_keys=True)}"
+        body = _STAMPED.sub("…", json.dumps(_settled(self.body), sort_keys=True))
+        return f"{self.method} {sorted(self.named.items())} {body}"
 
 
 class CloudServer(StandIn):
@@ -91,7 +105,8 @@ class CloudServer(StandIn):
         calls: those that were understood, in their order.
         refused: what the discovery documents do not know, or this stand-in cannot do.
         fails: says whether a call that changes something shall fail.
-        source: the names of the files in the last source that was uploaded, with their content.
+        source: the names of the files in the function's source that was uploaded, with their content.
+        contents: the content of the objects that were uploaded.
     """
 
     def __init__(self, project: str = "my-project", region: str = "europe-west3") -> None:
@@ -101,6 +116,7 @@ class CloudServer(StandIn):
         self.refused: list[str] = []
         self.fails: Callable[[Call], bool] = lambda call: False
         self.source: dict[str, bytes] = {}
+        self.contents: dict[str, bytes] = {}
         self.kept: dict[str, dict[str, Any]] = {}
         self.policies: dict[str, dict[str, Any]] = {}
         self.enabled = {"serviceusage.googleapis.com"}
@@ -131,6 +147,8 @@ class CloudServer(StandIn):
         if parts.path.startswith("/$discovery"):
             return Answer(content=_document("bigquery.v2"), headers={"Content-Type": "application/json"})
         try:
+            if cloud_services.UPLOAD.fullmatch(parts.path):
+                return as_json(self._keep(parts.path, dict(parse_qsl(parts.query)), headers, content))
             call = self._understood(service, verb, parts.path, dict(parse_qsl(parts.query)), content)
             self.calls.append(call)
             if call.changes and self.fails(call):
@@ -176,10 +194,21 @@ class CloudServer(StandIn):
         return handler(self, call)
 
     def _policy(self, call: Call) -> Any:
-        resource = _only(call.named)
+        resource = _only(call.named).replace("projects/-/", f"projects/{self.project}/")
         if call.method.endswith(".setIamPolicy"):
             self.policies[resource] = dict(call.body.get("policy", call.body)) | {"etag": "BwXX"}
         return self.policies.get(resource, {"version": 1, "etag": "BwXX"})
+
+    def _keep(self, path: str, query: dict[str, str], headers: HTTPMessage, content: bytes) -> Any:
+        """Keep an object that comes in one request with what is said about it."""
+        body, data = cloud_services.parts_of(headers.get_param("boundary").strip("'"), content)
+        bucket = cloud_services.UPLOAD.fullmatch(path)[1]
+        name = body.get("name") or query["name"]
+        call = Call("storage.objects.insert", {"bucket": bucket}, query, {"name": name})
+        self.calls.append(call)
+        if self.fails(call):
+            raise Refusal(403, "PERMISSION_DENIED", "It was ordered to fail")
+        return cloud_services.keep_object(self, bucket, name, data)
 
     def _take(self, content: bytes) -> Answer:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -201,6 +230,7 @@ class CloudServer(StandIn):
         self.get(name)
         del self.kept[name]
         self.policies.pop(name, None)
+        self.policies.pop(name.removeprefix("b/"), None)
         return {}
 
     def under(self, prefix: str) -> list[dict[str, Any]]:
@@ -385,14 +415,14 @@ def _query(cloud: CloudServer, call: Call) -> Any:
     """GRANT and REVOKE; Google stores the roles of a dataset under their older names."""
     text = call.body["configuration"]["query"]["query"]
     said = re.fullmatch(
-        r'(GRANT|REVOKE) `roles/bigquery\.dataEditor` ON SCHEMA `[\w-]+`\.(\w+) (?:TO|FROM) "serviceAccount:(.+)"', text
+        r'(GRANT|REVOKE) `(roles/bigquery\.data\w+)` ON SCHEMA `[\w-]+`\.(\w+) (?:TO|FROM) "serviceAccount:(.+)"', text
     )
     if said is None:
         raise Unpublished(f"This stand-in does not know {text}")
-    how, dataset, email = said.groups()
+    how, role, dataset, email = said.groups()
     made = cloud.get(f"/datasets/{dataset}")
     entries = [entry for entry in made.setdefault("access", []) if entry.get("userByEmail") != email]
-    made["access"] = entries + ([{"role": "WRITER", "userByEmail": email}] if how == "GRANT" else [])
+    made["access"] = entries + ([{"role": _DATASET_ROLES[role], "userByEmail": email}] if how == "GRANT" else [])
     return _job(cloud, call)
 
 
@@ -442,7 +472,7 @@ def _runs(cloud: CloudServer, call: Call) -> Any:
     return {"apiVersion": "serving.knative.dev/v1", "kind": "ServiceList", "items": items}
 
 
-HANDLERS: dict[str, Callable[[CloudServer, Call], Any]] = {
+HANDLERS: dict[str, Callable[[CloudServer, Call], Any]] = cloud_services.HANDLERS | {
     "serviceusage.services.list": _services,
     "serviceusage.services.get": _service,
     "serviceusage.services.batchEnable": _enable,
@@ -464,7 +494,6 @@ HANDLERS: dict[str, Callable[[CloudServer, Call], Any]] = {
     "storage.buckets.patch": _patch_bucket,
     "storage.buckets.delete": _dropped("b/{bucket}"),
     "storage.managedFolders.list": lambda cloud, call: {"kind": "storage#managedFolders"},
-    "storage.objects.list": lambda cloud, call: {"kind": "storage#objects"},
     "storage.projects.serviceAccount.get": lambda cloud, call: {
         "email_address": f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com"
     },

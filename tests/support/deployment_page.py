@@ -18,6 +18,13 @@ checked against Google's discovery documents. It shows what a reviewer would see
 
 ## The plan
 """
+_CHANGING = (
+    r'("tickercast-(?:source|settings)": ")[0-9a-f]+(")',
+    r"(/tickercast/\w+:)[0-9a-f]{16}()",
+    r"(@sha256:)[0-9a-f]{64}()",
+    r"(source/)[\d.]+-[0-9a-f]{32}(\.tgz)",
+)
+"""What differs from one commit, or one run, to the next."""
 _MADE_UP = (
     "etag",
     "jobId",
@@ -58,7 +65,9 @@ def _without(body: Any) -> Any:
 
 def _settled(text: str) -> str:
     """Without what differs from one commit to the next."""
-    return re.sub(r'("tickercast-source": )"[0-9a-f]+"', r'\1"…"', text)
+    for pattern in _CHANGING:
+        text = re.sub(pattern, r"\1…\2", text)
+    return text
 
 
 def main() -> None:

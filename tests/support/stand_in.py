@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,8 +20,17 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+_HANDSHAKE = b"\x16"  # how a client begins to speak TLS
+
+
 class StandIn:
-    """A server that listens until it is closed."""
+    """A server that listens until it is closed.
+
+    Attributes:
+        tls: the key and certificate for clients that insist on TLS.
+    """
+
+    tls: ssl.SSLContext | None = None
 
     def __init__(self) -> None:
         self._server = _Listener(("127.0.0.1", 0), _Handler)
@@ -92,10 +102,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def do_CONNECT(self) -> None:
-        """A client that takes the stand-in for its proxy goes on with plain HTTP."""
+        """A client that takes the stand-in for its proxy goes on with plain HTTP, or with TLS if there is a key."""
         self.send_response(200)
         self.end_headers()
         self.wfile.flush()
+        if self.server.stand_in.tls and self.connection.recv(1, socket.MSG_PEEK) == _HANDSHAKE:
+            self.connection = self.server.stand_in.tls.wrap_socket(self.connection, server_side=True)
+            self.setup_files()
+
+    def finish(self) -> None:
+        super().finish()
+        self.connection.close()
+
+    def setup_files(self) -> None:
+        self.rfile = self.connection.makefile("rb", self.rbufsize)
+        self.wfile = self.connection.makefile("wb", self.wbufsize)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 

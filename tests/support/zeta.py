@@ -77,7 +77,12 @@ class Zeta:
         prepared = self._prepared(query, tables, given)
         request = service.EvaluateQueryRequest(prepared_query_id=prepared.prepared_query_id)
         for name, value in given.items():
-            _set(request.params.add(name=name).value, value, _kind(value))
+            slot = request.params.add(name=name).value
+            if isinstance(value, list):
+                for one in value:
+                    _set(slot.array_value.element.add(), one, _kind(one))
+            else:
+                _set(slot, value, _kind(value))
         answer = self._call("EvaluateQuery", request, service.EvaluateQueryResponse)
         kinds = [column.type.type_kind for column in prepared.columns]
         rows = [
@@ -119,7 +124,12 @@ class Zeta:
     def _prepared(self, query: str, tables: Mapping[str, pd.DataFrame], parameters: Mapping[str, Any]) -> Any:
         request = service.PrepareQueryRequest(sql=self._expanded(query), options=self._options)
         for name, value in parameters.items():
-            request.options.query_parameters.add(name=name).type.type_kind = _KINDS[_kind(value)]
+            kind = request.options.query_parameters.add(name=name).type
+            if isinstance(value, list):
+                kind.type_kind = type_pb2.TYPE_ARRAY
+                kind = kind.array_type.element_type
+                value = value[0]
+            kind.type_kind = _KINDS[_kind(value)]
         self._describe(request, tables)
         return self._call("PrepareQuery", request, service.PrepareQueryResponse).prepared
 

@@ -22,6 +22,7 @@ PROJECT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
 PAGES = {path.stem: path.read_text() for path in (PROJECT / "docs").glob("*.md")}
+WHERE = ("--project", "my-project", "--region", "europe-west3")
 ALERTS = (
     "A flow has failed",
     "The warehouse does not answer",
@@ -30,6 +31,7 @@ ALERTS = (
     "Coverage is outside its band",
     "Data are stale",
     "The champion has changed",
+    "Nothing arrived on a trading day",
     "The function fails",
     "Events are put aside",
 )
@@ -50,7 +52,7 @@ def setup(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_scripts_are_clean() -> None:
-    scripts = ["setup.sh", "deploy/mlflow-server.sh"]
+    scripts = ["setup.sh", "deploy/mlflow-server.sh", "deploy/rollout.sh"]
     done = subprocess.run(
         [BIN / "shellcheck", "--external-sources", "--check-sourced", *scripts],
         cwd=PROJECT,
@@ -74,6 +76,13 @@ def test_the_dockerfile_is_clean() -> None:
         (["cloud", "--project", "My Project", "--region", "europe-west3"], "a project's id was needed"),
         (["cloud", "--project", "my-project", "--region", "Europe"], "a region was needed"),
         (["cloud", "--project", "my-project", "--region", "europe-west3", "--concurrency", "0"], "from 1 to 9999"),
+        (["cloud", *WHERE, "--budget", "4.5"], "whole US dollars a month were needed"),
+        (["cloud", *WHERE, "--prefect", "here"], "the URL of a Prefect API was needed"),
+        (["cloud", *WHERE, "--with-dashboard", "everyone"], "who may see it was needed"),
+        (["cloud", *WHERE, "--deployer", "me"], "who deploys was needed"),
+        (["cloud", *WHERE, "--time-zone", "local"], "the exchange's was needed"),
+        (["cloud", *WHERE, "--watchlist", "no-such-file"], "a file that can be read and holds something was needed"),
+        (["cloud", *WHERE, "--day-memory-gib", "64"], "a whole number from 1 to 32 was needed"),
         (["destroy", "--project", "my-project", "--force"], "'--force' was given, and an option was needed"),
     ],
 )
@@ -86,7 +95,7 @@ def test_a_wrong_word_is_one_sentence_and_changes_nothing(words: list[str], said
 
 
 def memory(concurrency: int, megabytes: int) -> tuple[int, str]:
-    script = f'fail() {{ echo "$*" >&2; exit 2; }}; source deploy/steps.sh; memory_for {concurrency} {megabytes}'
+    script = f'fail() {{ echo "$*" >&2; exit 2; }}; source deploy/function.sh; memory_for {concurrency} {megabytes}'
     done = subprocess.run(["bash", "-euc", script], cwd=PROJECT, capture_output=True, text=True)
     return done.returncode, done.stdout.strip() or done.stderr
 
@@ -123,7 +132,7 @@ def test_no_container_runs_as_root_or_on_a_base_that_moves() -> None:
 
 def test_compose_builds_stages_that_exist_and_opens_ports_on_this_machine_only() -> None:
     services = yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]
-    assert set(services) == {"function", "postgres", "mlflow", "prefect", "worker", "dashboard"}
+    assert set(services) == {"function", "postgres", "mlflow", "prefect", "deploy", "worker", "dashboard"}
     for service in services.values():
         if "build" in service:
             assert f"AS {service['build']['target']}\n" in DOCKERFILE
@@ -140,7 +149,7 @@ def test_the_workflow_deploys_by_workload_identity_after_the_tests_and_with_no_k
     text = (PROJECT / ".github" / "workflows" / "deploy.yml").read_text()
     jobs = yaml.safe_load(text)["jobs"]
     assert jobs["deploy"]["permissions"] == {"contents": "read", "id-token": "write"}
-    assert set(jobs["deploy"]["needs"]) == {"test", "images"}
+    assert set(jobs["deploy"]["needs"]) == {"test", "bundles"}
     assert "workload_identity_provider" in text
     assert not re.search(r"credentials_json|secrets\.", text)
 
@@ -189,7 +198,7 @@ def test_every_command_that_the_pages_name_is_one() -> None:
             assert (PROJECT / script).exists()
             assert what in ("cloud", "destroy")
             for option in options:
-                assert not option.startswith("--") or f"{option})" in (PROJECT / "deploy" / "cloud.sh").read_text()
+                assert not option.startswith("--") or f"{option})" in (PROJECT / "deploy" / "options.sh").read_text()
 
 
 @pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")

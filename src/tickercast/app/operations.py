@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tickercast import config, engines
 from tickercast.app.models import Models
@@ -36,6 +36,7 @@ class Operations(Models):
         *,
         source: str = "",
         wrap: "Wrap | None" = None,
+        patience: timedelta = timedelta(0),
         on_progress: Callable[[int, int], None] = nothing,
     ) -> "Day":
         """Do the day's work for a watchlist; see `jobs.daily.run_day`.
@@ -45,6 +46,7 @@ class Operations(Models):
             as_of: the last date wanted; today by default.
             source: the market data; the configured one by default.
             wrap: makes of each job the step that is called instead.
+            patience: how long to wait for another run to end.
             on_progress: called with the epochs of a training done and their total.
         """
         from tickercast.jobs.daily.run_day import run_day
@@ -52,8 +54,16 @@ class Operations(Models):
         watched = self.watchlist(symbols, source)
         _ = self.fit, self.drift_reporter, self.notifiers, self.warehouse  # whatever is missing is said first
         self.seed_registry()
-        steps = {"wrap": wrap} if wrap else {}
-        return run_day(watched, as_of, source=self.market_data(source), services=self, on_progress=on_progress, **steps)
+        steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
+        return run_day(
+            watched,
+            as_of,
+            source=self.market_data(source),
+            services=self,
+            patience=patience,
+            on_progress=on_progress,
+            **steps,
+        )
 
     def watchlist(self, symbols: Sequence[str] = (), source: str = "") -> list[str]:
         """The symbols that were named, or those of `TICKERCAST_WATCHLIST`, or all that the source holds.
@@ -61,7 +71,7 @@ class Operations(Models):
         Raises:
             UsageError: there are none, or one is not valid.
         """
-        words = list(symbols) or read_symbols(self.settings.watchlist)
+        words = list(symbols) or read_symbols(self.settings.watchlist, self.settings)
         if not words:
             try:
                 words = list(self.market_data(source).symbols())

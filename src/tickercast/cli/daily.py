@@ -1,5 +1,6 @@
 """The command of the day: fetch, forecast, score, retrain and alert, without Prefect."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,6 +40,9 @@ def daily(
     source: Source = "",
     symbols_file: SymbolsFile = "",
     as_of: AsOf = "",
+    wait: Annotated[
+        int, typer.Option(metavar="MINUTES", min=0, help="Wait up to that long for another run to end.")
+    ] = 0,
 ) -> None:
     """Run the day: fetch bars, forecast, score, check drift, retrain, promote what is better, and send alerts.
 
@@ -50,6 +54,7 @@ def daily(
             symbols,
             day_of(as_of) if as_of else None,
             source=source,
+            patience=timedelta(minutes=wait),
             on_progress=lambda epochs, total: progress.set(epochs, total, "training"),
         )
     print_day(done)

@@ -63,10 +63,17 @@ def drift(
 def alerts(
     watchlist: Annotated[
         str,
-        typer.Option(metavar="FILE", help="Alert when one of these symbols has no forecast for its latest session."),
+        typer.Option(
+            metavar="FILE",
+            help="Alert when one of these symbols has no forecast for its latest session; a file, or an object of the "
+            "data bucket by its URL.",
+        ),
     ] = "",
     send: Annotated[
         bool, typer.Option("--send", help="Send the receivers of TICKERCAST_ALERT_URLS what is new to them.")
+    ] = False,
+    failures_only: Annotated[
+        bool, typer.Option("--failures-only", help="Exit with 0 if there are only warnings.")
     ] = False,
 ) -> None:
     """List the open alerts; exit code 1 if there are any."""
@@ -89,7 +96,8 @@ def alerts(
         say(f"sent to {receiver}: {_counted(changes)}")
     if send and not news:
         say("Nothing is new, so nothing was sent.")
-    if any(alert.severity != "info" for alert in found):
+    harmless = ("info", "warning") if failures_only else ("info",)
+    if any(alert.severity not in harmless for alert in found):
         raise typer.Exit(SOME_FAILED)
 
 

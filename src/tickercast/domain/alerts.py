@@ -133,6 +133,19 @@ class Stale:
 
 
 @dataclass(frozen=True)
+class Silence:
+    """A trading day on which nothing arrived: no symbol of the watchlist has a forecast from its newest session.
+
+    Attributes:
+        symbols: how many there are.
+        newest: the newest session that has closed.
+    """
+
+    symbols: int
+    newest: date
+
+
+@dataclass(frozen=True)
 class Champion:
     """The served champion, and the decision behind it."""
 
@@ -152,6 +165,7 @@ class Facts:
         drift: the newest report, one entry a kind.
         coverage: of the champion; `()` if nothing has been resolved.
         stale: symbols on the watchlist without a current forecast.
+        silent: the trading day on which nothing arrived, if the newest is one.
         champion: the served model; `()` if there is none.
     """
 
@@ -161,6 +175,7 @@ class Facts:
     drift: Sequence[Drift] | None = None
     coverage: Sequence[Coverage] | None = None
     stale: Sequence[Stale] | None = None
+    silent: Sequence[Silence] | None = None
     champion: Sequence[Champion] | None = None
 
     @property
@@ -197,6 +212,7 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
     found = [
         *_of_flow(facts.flow),
         *_of_engine(facts.engine),
+        *(_of_silence(each) for each in facts.silent or ()),
         *(_of_champion(each) for each in facts.champion or ()),
         *(_of_rejected(each) for each in facts.rejected or ()),
         *(_of_drift(each) for each in facts.drift or () if each.n_drifted),
@@ -262,6 +278,11 @@ def _of_flow(failure: str | None) -> Iterator[Alert]:
 def _of_engine(failure: str | None) -> Iterator[Alert]:
     if failure:
         yield Alert("engine:warehouse", "failure", "The warehouse does not answer", failure)
+
+
+def _of_silence(day: Silence) -> Alert:
+    text = f"None of {day.symbols} symbols of the watchlist has a forecast from its newest session, {day.newest}."
+    return Alert("silent:day", "failure", "Nothing arrived on a trading day", text)
 
 
 def _of_champion(champion: Champion) -> Alert:

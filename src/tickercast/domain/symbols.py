@@ -1,6 +1,7 @@
 """A symbol: the name of a series, as Yahoo spells it."""
 
 import re
+from collections.abc import Sequence
 
 from tickercast.errors import UsageError
 
@@ -24,3 +25,19 @@ def parse_symbol(text: str) -> str:
             "as Yahoo spells them (MSFT, BRK-B, VOD.L, ETH-USD)."
         )
     return symbol
+
+
+MOST_SAMPLED = 500
+"""The symbols that stand for all where a measure is an average over symbols: more would hardly change it."""
+
+
+def sample_symbols(symbols: Sequence[str], most: int = MOST_SAMPLED) -> list[str]:
+    """Some of the symbols, evenly spaced in their order; all if they are few.
+
+    >>> sample_symbols(["D", "A", "C", "B"], 2), sample_symbols(["B", "A"], 2)
+    (['A', 'C'], ['A', 'B'])
+    """
+    ordered = sorted(set(symbols))
+    if len(ordered) <= most:
+        return ordered
+    return [ordered[number * len(ordered) // most] for number in range(most)]

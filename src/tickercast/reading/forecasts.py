@@ -26,8 +26,14 @@ def champion_forecasts(ledger: pd.DataFrame, warehouse: Warehouse) -> dict[str, 
     if ledger.empty:
         return {}
     wanted = {"symbol": list(ledger["symbol"]), "cutoff": list(ledger["cutoff"].dt.date.unique())}
-    found = warehouse.read("champion_forecasts", wanted).merge(ledger[["symbol", "cutoff", "simulated"]])
+    found = warehouse.read("champion_forecasts", wanted, _COLUMNS).merge(ledger[["symbol", "cutoff", "simulated"]])
     return {str(symbol): _forecast(rows.sort_values("step")) for symbol, rows in found.groupby("symbol")}
+
+
+_COLUMNS = [
+    *("symbol", "cutoff", "last_close", "step", "target_date", *LEVELS, "model_name", "model_version"),
+    *("simulated", "model_has_seen", "object", "generation"),
+]
 
 
 def actual_closes(forecasts: Sequence[Forecast], *, source: MarketData) -> dict[str, Mapping[date, float]]:

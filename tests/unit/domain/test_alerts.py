@@ -12,6 +12,7 @@ from tickercast.domain.alerts import (
     Drift,
     Facts,
     Rejected,
+    Silence,
     Stale,
     after,
     changes,
@@ -30,6 +31,7 @@ EVERYTHING = Facts(
     drift=[DRIFT],
     coverage=[COVERAGE],
     stale=[STALE],
+    silent=[Silence(1, DAY)],
     champion=[Champion("tickercast-lstm", "2", "promoted: better")],
 )
 
@@ -41,6 +43,7 @@ def keys(facts: Facts) -> list[str]:
 def test_every_kind_of_fact_opens_an_alert_and_failures_come_first() -> None:
     assert keys(EVERYTHING) == [
         "flow:daily",
+        "silent:day",
         "rejected:ohlc/2023-07-21/MSFT.csv",
         "drift:input",
         "coverage:80",
@@ -123,8 +126,8 @@ def test_a_message_is_as_urgent_as_its_worst_alert_and_says_what_is_over() -> No
     over = Alert("stale:AAPL", "failure", "AAPL has no current forecast", "")
     news = changes(open_alerts(replace(EVERYTHING, flow="")), {over.key: over}, {"stale"})
     made = message(news)
-    assert made.severity == "warning"
-    assert made.title == "tickercast: 5 new, 1 over"
+    assert made.severity == "failure"
+    assert made.title == "tickercast: 6 new, 1 over"
     assert made.text.splitlines()[-1] == "over: AAPL has no current forecast."
     assert message(changes([], {over.key: over}, {"stale"})).severity == "success"
 

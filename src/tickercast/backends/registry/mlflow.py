@@ -3,6 +3,7 @@
 MLflow takes seconds to import and only training needs it, so it is imported when a method runs.
 """
 
+import functools
 import json
 import logging
 import tempfile
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tickercast.backends.registry import provenance
 from tickercast.domain.dataset import Dataset
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "tickercast"
 
 _SQLITE = "sqlite:///"
+_CLOUD_RUN = ".run.app"
 
 
 class MlflowRegistry:
@@ -37,11 +40,12 @@ class MlflowRegistry:
     'sqlite:///.tickercast/mlflow.db'
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, artifacts: str = "") -> None:
         """Remember where the registry is; nothing is opened or created yet.
 
         Args:
             url: MLflow's tracking URI: `sqlite:///FILE` or `http(s)://…`.
+            artifacts: where the artifacts of a SQLite file are kept; in a folder beside it by default.
 
         Raises:
             UsageError: the URL is neither.
@@ -51,7 +55,7 @@ class MlflowRegistry:
                 f"{url[:80]!r} is not a model registry: sqlite:///FILE or http(s)://… was needed. "
                 "Set MLFLOW_TRACKING_URI."
             )
-        self._url = url
+        self._url, self._kept_in = url, artifacts
 
     @property
     def url(self) -> str:
@@ -169,6 +173,10 @@ class MlflowRegistry:
             logging.getLogger(name).setLevel(logging.ERROR)
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
+        if (urlsplit(uri).hostname or "").endswith(_CLOUD_RUN):
+            audience = f"https://{urlsplit(uri).hostname}"
+            _identity(audience)  # MLflow itself would only warn, and send the request without it
+            _send_identity(audience)
         try:
             yield mlflow.MlflowClient()
         except MlflowException as error:
@@ -192,13 +200,54 @@ class MlflowRegistry:
         return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, self._artifacts()))
 
     def _artifacts(self) -> str | None:
-        """The folder of artifacts beside a SQLite file; None for a server, which has its own."""
+        """The place of a SQLite file's artifacts; None for a server, which has its own."""
         if not self._url.startswith(_SQLITE):
             return None
+        if self._kept_in:
+            return self._kept_in
         return (self._file().resolve().parent / "mlartifacts").as_uri()
 
     def _file(self) -> Path:
         return Path(self._url.removeprefix(_SQLITE))
+
+
+def _identity(audience: str) -> str:
+    """The token that Cloud Run asks its callers for.
+
+    Raises:
+        StoreUnavailable: there are no credentials that give one.
+    """
+    import google.auth.transport.requests
+    from google.auth.exceptions import GoogleAuthError
+    from google.oauth2 import id_token
+
+    try:
+        request = google.auth.transport.requests.Request()
+        return str(id_token.fetch_id_token(request, audience))  # type: ignore[no-untyped-call]
+    except GoogleAuthError as error:
+        raise StoreUnavailable(
+            f"MLflow at {audience} asks for the token of a service account, and there is none: "
+            f"{' '.join(str(error).split())}. Run this as one that may call it."
+        ) from error
+
+
+@functools.cache
+def _send_identity(audience: str) -> None:
+    """Send that token in a header of its own: MLflow's password takes the usual one."""
+    from mlflow.tracking.request_header import registry
+    from mlflow.tracking.request_header.abstract_request_header_provider import RequestHeaderProvider
+
+    class Identity(RequestHeaderProvider):
+        """The header."""
+
+        def in_context(self) -> bool:
+            return True
+
+        def request_headers(self) -> dict[str, str]:
+            return {"X-Serverless-Authorization": f"Bearer {_identity(audience)}"}
+
+    providers: Any = registry._request_header_provider_registry
+    providers.register(Identity)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from tickercast.domain.forecast import Role
 from tickercast.domain.market import Market
 from tickercast.domain.promotion import Condition, Realised
 from tickercast.domain.realised import realised
+from tickercast.domain.symbols import sample_symbols
 from tickercast.model_store import ModelStore
 from tickercast.ports import Warehouse
 
@@ -36,7 +37,7 @@ class Scores:
 
 
 def read_scores(market: Market, *, models: ModelStore, warehouse: Warehouse) -> Scores:
-    """Read the scores of the watchlist's forecasts that have come true.
+    """Read the scores of the watchlist's forecasts that have come true, of a sample if the watchlist is long.
 
     Forecasts from dates on which the champion was trained do not count.
 
@@ -59,8 +60,14 @@ def read_scores(market: Market, *, models: ModelStore, warehouse: Warehouse) -> 
 
 def _rows(market: Market, warehouse: Warehouse) -> pd.DataFrame:
     cutoffs: list[date] = [day.date() for day in pd.date_range(market.day - WINDOW, market.day)]
-    wanted = {"symbol": market.symbols, "cutoff": cutoffs, "simulated": market.source.simulated}
-    return warehouse.read("forecast_scores", wanted)
+    wanted = {"symbol": sample_symbols(market.symbols), "cutoff": cutoffs, "simulated": market.source.simulated}
+    return warehouse.read("forecast_scores", wanted, _SCORE)
+
+
+_SCORE = [
+    *("symbol", "cutoff", "step", "target_date", "role", "model_name", "model_version"),
+    *("scale", "loss", "walk_loss", "inside_80", "generation"),
+]
 
 
 def _against_shadow(rows: pd.DataFrame, own: pd.DataFrame, version: str) -> Realised | None:

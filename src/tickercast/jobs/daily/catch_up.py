@@ -15,6 +15,8 @@ from tickercast.jobs.requests.results import NO_PATIENCE, Patience, Results, rea
 from tickercast.jobs.requests.upload import LOOKBACK, Upload, batches, upload
 from tickercast.ports import ObjectStore, Warehouse
 
+_LEDGER = ["symbol", "status", "cutoff", "object", "simulated"]
+
 
 @dataclass(frozen=True)
 class CaughtUp:
@@ -67,7 +69,7 @@ def collect_results(
 
 def _wanted(market: Market, warehouse: Warehouse) -> dict[date, list[str]]:
     """The symbols to send, by the session that is forecast from."""
-    ledger = warehouse.read("ingestions", {"symbol": market.symbols})
+    ledger = warehouse.read("ingestions", {"symbol": market.symbols}, _LEDGER)
     answered = _newest(ledger[ledger["simulated"].eq(market.source.simulated)])
     refused = _refused(ledger)
     rebased = market.rebased()

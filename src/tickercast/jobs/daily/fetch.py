@@ -68,5 +68,6 @@ def _closed(bars: Bars, now: datetime) -> Bars:
 
 def _stored_closes(symbols: Sequence[str], as_of: date, simulated: bool, warehouse: Warehouse) -> dict[str, pd.Series]:
     days = [day.date() for day in pd.date_range(as_of - RECENT, as_of)]
-    rows = warehouse.read("latest_prices", {"symbol": list(symbols), "session_date": days, "simulated": simulated})
+    where = {"symbol": list(symbols), "session_date": days, "simulated": simulated}
+    rows = warehouse.read("latest_prices", where, ["symbol", "session_date", "close"])
     return {str(symbol): of.set_index("session_date")["close"] for symbol, of in rows.groupby("symbol")}

@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,8 +22,13 @@ TERM = timedelta(minutes=10)
 """How long a lease holds unless it is renewed."""
 
 _RENEWALS = 4  # a term
+_PAUSE_S = 5.0
 _BOOT = Path("/proc/sys/kernel/random/boot_id")  # tells containers apart that share a host's name
 _HELD: set[str] = set()
+
+
+class LeaseHeld(UsageError):
+    """Another run holds the lease."""
 
 
 class Lease(BaseModel):
@@ -36,20 +42,23 @@ class Lease(BaseModel):
 
 
 @contextlib.contextmanager
-def lease(store: ObjectStore, work: str, *, now: Callable[[], datetime]) -> Iterator[None]:
+def lease(
+    store: ObjectStore, work: str, *, now: Callable[[], datetime], patience: timedelta = timedelta(0)
+) -> Iterator[None]:
     """Hold the lease of some work for as long as the block runs.
 
     Args:
         store: where leases are kept.
         work: its name, which becomes part of an object's name.
         now: the clock.
+        patience: how long to wait for another run that holds it.
 
     Raises:
         UsageError: another run holds it.
         StoreUnavailable: try again.
     """
     name = f"locks/{work}.json"
-    held = _take(store, name, work, now)
+    held = _take_patiently(store, name, work, now, patience)
     over = threading.Event()
     keeper = threading.Thread(target=_keep, args=(store, name, held, now, over), daemon=True)
     keeper.start()
@@ -64,19 +73,30 @@ def lease(store: ObjectStore, work: str, *, now: Callable[[], datetime]) -> Iter
             store.delete(name, generation=store.generation(name))
 
 
+def _take_patiently(store: ObjectStore, name: str, work: str, now: Callable[[], datetime], patience: timedelta) -> int:
+    until = now() + patience
+    while True:
+        try:
+            return _take(store, name, work, now)
+        except LeaseHeld:
+            if now() >= until:
+                raise
+            time.sleep(min(_PAUSE_S, max((until - now()).total_seconds(), 0)))
+
+
 def _take(store: ObjectStore, name: str, work: str, now: Callable[[], datetime]) -> int:
     live = store.generation(name)
     if live:
         holder = _read(store, name)
         if holder is not None and holder.until > now() and not _is_gone(holder, name):
-            raise UsageError(
+            raise LeaseHeld(
                 f"Another run of {work} holds the lock on {holder.machine} (process {holder.process}). Wait for it; if "
                 f"it is gone, the next run can begin at {holder.until:%H:%M} UTC."
             )
     try:
         return store.write(name, _ours(now()), if_generation=live)
     except PreconditionFailed as error:
-        raise UsageError(f"Another run of {work} began at the same moment. Wait for it.") from error
+        raise LeaseHeld(f"Another run of {work} began at the same moment. Wait for it.") from error
 
 
 def _keep(store: ObjectStore, name: str, held: int, now: Callable[[], datetime], over: threading.Event) -> None:

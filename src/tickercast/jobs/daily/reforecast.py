@@ -4,6 +4,8 @@ from tickercast.domain.market import Market
 from tickercast.jobs.requests.upload import Upload
 from tickercast.ports import ObjectStore, Warehouse
 
+_LEDGER = ["symbol", "cutoff", "written_at", "generation", "model_version", "object"]
+
 
 def reforecast(market: Market, version: str, *, store: ObjectStore, warehouse: Warehouse) -> list[Upload]:
     """Write the files of the newest forecasts again if they were made by another version than the served one.
@@ -32,7 +34,7 @@ def outdated_files(market: Market, version: str, warehouse: Warehouse) -> dict[t
     Raises:
         WarehouseUnavailable: try again.
     """
-    ledger = warehouse.read("ingestions", {"symbol": market.symbols, "status": "forecast"})
+    ledger = warehouse.read("ingestions", {"symbol": market.symbols, "status": "forecast"}, _LEDGER)
     newest = ledger.sort_values(["cutoff", "written_at", "generation"]).groupby("symbol").tail(1)
     old = newest[newest["model_version"] != version]
     files: dict[tuple[str, int], tuple[str, ...]] = {}

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from tickercast.domain.bars import Bars
@@ -168,6 +168,7 @@ def run_day(
     source: MarketData,
     services: Services,
     wrap: Wrap = lambda job: job,
+    patience: timedelta = timedelta(0),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Day:
     """Run the day for a watchlist.
@@ -178,13 +179,14 @@ def run_day(
         source: the market data.
         services: everything else.
         wrap: turns each job into the step that is called instead.
+        patience: how long to wait for another run that holds the lock.
         on_progress: called with the epochs of a training done and their total.
 
     Raises:
         UsageError: another run holds the lock.
         TickercastError: the day cannot be finished now; an alert has been sent, and the day can be run again.
     """
-    with lease(services.store, LOCK, now=services.now):
+    with lease(services.store, LOCK, now=services.now, patience=patience):
         today = services.now().date()
         current = symbols if as_of in (None, today) else None  # a past date needs no current forecast
         steps = _Steps(services, wrap)

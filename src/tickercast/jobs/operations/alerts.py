@@ -10,15 +10,17 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from tickercast.domain import alerts
-from tickercast.domain.alerts import Alert, Champion, Changes, Coverage, Drift, Facts, Rejected, Stale
+from tickercast.domain.alerts import Alert, Champion, Changes, Coverage, Drift, Facts, Rejected, Silence, Stale
 from tickercast.domain.calendar import newest_closed, sessions_between
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import (
     AlertUnavailable,
     BundleError,
@@ -40,6 +42,7 @@ SENT = "alerts/open.json"
 """The object that holds the alerts that are open for each receiver."""
 
 _ONE_DAY = timedelta(days=1)
+_RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _ATTEMPTS = 20
 _REQUESTS_AT_ONCE = 16
 
@@ -125,8 +128,11 @@ def gather_facts(
     try:
         warehouse.provision()
         facts["drift"] = _drift(warehouse)
-        facts["coverage"] = _coverage(warehouse)
-        facts["stale"] = None if watchlist is None else _stale(watchlist, warehouse, now)
+        current = ask(warehouse, "current_forecasts")
+        facts["coverage"] = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
+        if watchlist is not None:
+            facts["stale"] = stale = _stale(watchlist, current, now)
+            facts["silent"] = _silence(watchlist, stale)
         rejected = ask(warehouse, "alert_rejected")
         with suppress(StoreUnavailable):
             facts["rejected"] = _rejected(rejected, store)
@@ -170,16 +176,22 @@ def _drift(warehouse: Warehouse) -> list[Drift]:
     ]
 
 
-def _coverage(warehouse: Warehouse) -> list[Coverage]:
-    resolved = ask(warehouse, "alert_coverage", origins=alerts.ORIGINS)
+def _resolved(warehouse: Warehouse, since: date, symbols: Sequence[str]) -> pd.DataFrame:
+    given = {"since": since, "symbols": symbols, "steps": DAILY.horizon, "origins": alerts.ORIGINS}
+    return ask(warehouse, "alert_coverage", **given)
+
+
+def _coverage(warehouse: Warehouse, now: datetime, symbols: Sequence[str]) -> list[Coverage]:
+    resolved = _resolved(warehouse, now.date() - _RECENTLY, symbols)
+    if len(resolved) < alerts.ORIGINS:  # few symbols: their origins reach further back, and cost little
+        resolved = _resolved(warehouse, now.date() - _LONG_AGO, symbols)
     if resolved.empty:
         return []
     days = pd.to_datetime(resolved["cutoff"]).dt.date
     return [Coverage(len(resolved), float(resolved["coverage_80"].mean()), days.min(), days.max())]
 
 
-def _stale(watchlist: Sequence[str], warehouse: Warehouse, now: datetime) -> list[Stale]:
-    current = ask(warehouse, "current_forecasts")
+def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime) -> list[Stale]:
     cutoffs = dict(zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True))
     found: list[Stale] = []
     for symbol in watchlist:
@@ -193,6 +205,12 @@ def _stale(watchlist: Sequence[str], warehouse: Warehouse, now: datetime) -> lis
         if newest and (missed or cutoff is None):
             found.append(Stale(symbol, newest, cutoff, len(missed)))
     return found
+
+
+def _silence(watchlist: Sequence[str], stale: Sequence[Stale]) -> list[Silence]:
+    if not stale or len(stale) < len(watchlist):
+        return []
+    return [Silence(len(stale), max(each.newest for each in stale))]
 
 
 def _champion(models: ModelStore, warehouse: Warehouse) -> list[Champion]:

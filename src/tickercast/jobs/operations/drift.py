@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -31,9 +31,17 @@ from tickercast.domain.drift import (
 from tickercast.domain.forecast import Role, RollingPredictor
 from tickercast.domain.model_card import Bundle, ModelCard
 from tickercast.domain.reference import observe
+from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import Permanent, PreconditionFailed, TooFewSessions, UsageError
 from tickercast.model_store import ModelStore
-from tickercast.ports import DriftReport, DriftReporter, ObjectStore, Warehouse
+from tickercast.ports import Between, DriftReport, DriftReporter, ObjectStore, Warehouse
+from tickercast.reading.queries import ask
+
+_DAYS_A_SESSION = timedelta(days=2)  # at least, holidays included
+_LOOK_BACK = timedelta(days=550)  # the volatility's weights reach 256 sessions back
+_RESOLVED = timedelta(days=60)  # twenty origins a session apart, and the ten sessions after them
+_WIDTH = ["symbol", "cutoff", "step", "close_lo_95", "close_hi_95", "simulated"]
+_SCORE = ["symbol", "cutoff", "target_date", "loss", "walk_loss", "scale", "inside_80", "simulated"]
 
 BACKTEST_RATIO = "sp_vs_random_walk"
 """The measure of a card that performance is compared with."""
@@ -100,7 +108,8 @@ def check_drift(
 
     Args:
         day: the last date to check.
-        symbols: the watchlist. Symbols of other asset classes than the network's training are left out, and simulated
+        symbols: the watchlist, of which a sample is checked if it is long.
+            Symbols of other asset classes than the network's training are left out, and simulated
             bars too, unless there are no others.
         warehouse: where bars, forecasts and scores are read, and findings stored.
         store: where the report goes.
@@ -118,7 +127,9 @@ def check_drift(
     champion = models.champion()
     reference = models.reference(champion.card)
     needed = champion.card.min_sessions + WINDOW - 1
-    watch = _watch(warehouse.read("latest_prices", {"symbol": list(symbols)}), symbols, reference, day, needed)
+    checked = sample_symbols(symbols)
+    bars = _recent(warehouse, checked, day, needed)
+    watch = _watch(bars, checked, reference, day, needed)
     stored = _stored(warehouse, champion.card, watch)
     new = stored.empty
     if new:
@@ -135,6 +146,15 @@ def check_drift(
 
 
 # ---------------------------------------------------------------- gather
+
+
+def _recent(warehouse: Warehouse, symbols: Sequence[str], day: date, needed: int) -> pd.DataFrame:
+    """The newest bars, as many as the features look back."""
+    newest = ask(warehouse, "newest_session", symbols=list(symbols), day=day)["session_date"].iloc[0]
+    last = day if pd.isna(newest) else pd.Timestamp(newest).date()
+    first = last - max(_LOOK_BACK, needed * _DAYS_A_SESSION)
+    where = {"symbol": list(symbols), "session_date": Between(first, last)}
+    return warehouse.read("latest_prices", where, ["symbol", "simulated", *BAR_COLUMNS])
 
 
 def _watch(bars: pd.DataFrame, symbols: Sequence[str], reference: Reference, day: date, needed: int) -> _Watch:
@@ -189,7 +209,9 @@ def _seen(watch: _Watch, model: RollingPredictor, warehouse: Warehouse, card: Mo
         for one in observed
     ]
     seen = pd.concat(parts)
-    stored = _real(warehouse.read("forecast_history", _by(watch, card)), watch)
+    first = min(one.session_dates[0] for one in observed).astype("datetime64[D]").item()
+    made = _by(watch, card) | {"cutoff": Between(first, watch.day)}
+    stored = _real(warehouse.read("forecast_history", made, _WIDTH), watch)
     if len(stored):
         width = np.log(stored["close_hi_95"] / stored["close_lo_95"])
         named = stored.assign(width=width, name="width_" + stored["step"].astype(str))
@@ -203,7 +225,8 @@ def _fared(watch: _Watch, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame
     Returns:
         `loss` and `walk_loss`, in units of the random walk's width, and `inside_80`: means over the steps.
     """
-    scores = _real(warehouse.read("forecast_scores", _by(watch, card)), watch)
+    recent = _by(watch, card) | {"cutoff": Between(watch.day - _RESOLVED, watch.day)}
+    scores = _real(warehouse.read("forecast_scores", recent, _SCORE), watch)
     unseen = scores["cutoff"] > pd.Timestamp(card.trained_through)
     known = scores["target_date"] <= pd.Timestamp(watch.day)
     scores = scores[unseen & known & (scores["scale"] > 0)]

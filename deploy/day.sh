@@ -1,0 +1,183 @@
+# shellcheck shell=bash
+# Sourced by setup.sh: the day in the cloud: images, jobs, their schedules, the watchlist and the secrets.
+
+make_repository() {
+  step "repository tickercast" "repository tickercast of images in $region" \
+    "${g[@]}" artifacts repositories create tickercast "--location=$region" --repository-format=docker \
+    "--description=Images of tickercast"
+}
+
+# build_images: build the images that their content has not been built for; the tag is a digest of that content.
+build_images() {
+  local target
+  for target in "${images[@]}"; do
+    step "image $target $(tag_of "$target")" "image tickercast-$target, from dist/images/$target" build_image "$target"
+  done
+}
+
+tag_of() { if [ -f "dist/images/$1/tag" ] && [ "$source_label" != SOURCE ]; then cat "dist/images/$1/tag"; else echo TAG; fi; }
+
+build_image() {
+  local image
+  image=$repository/$1:$(tag_of "$1")
+  "${g[@]}" builds submit "dist/images/$1/context" --config=deploy/cloudbuild.yaml "--region=$region" --suppress-logs \
+    "--service-account=projects/$project/serviceAccounts/$(account builder)" \
+    "--gcs-source-staging-dir=gs://$builds_bucket/source" "--substitutions=_TARGET=$1,_IMAGE=$image"
+}
+
+# The address of an image by its digest, which nobody can move.
+image_of() {
+  local digest tag
+  tag=$(tag_of "$1")
+  if [ "$mode" = plan ]; then echo "$repository/$1@DIGEST"; return; fi
+  digest=$(fact_value "digest $1 $tag")
+  if [ -z "$digest" ]; then
+    digest=$("${g[@]}" artifacts docker images list "$repository/$1" --include-tags "--filter=tags:$tag" '--format=value(version)')
+  fi
+  [ -n "$digest" ] || { echo "$repository holds no image $1 with the tag $tag. Look at its build in Cloud Build." >&2; return 1; }
+  echo "$repository/$1@$digest"
+}
+
+# The settings of a job; what it runs as is read and tested by its own image.
+job_settings() {
+  local cpu=2
+  [ "$day_memory_gib" -le 8 ] || cpu=4
+  [ "$day_memory_gib" -le 16 ] || cpu=8
+  cat <<SETTINGS
+--region=$region
+--service-account=$(account trainer)
+--tasks=1
+--command=tickercast
+--set-env-vars=TICKERCAST_BUCKET=gs://$data_bucket
+--set-env-vars=TICKERCAST_MODEL_BUCKET=gs://$models_bucket
+--set-env-vars=TICKERCAST_WAREHOUSE=bigquery://$project/$dataset?location=$region
+--set-env-vars=TICKERCAST_WATCHLIST=gs://$data_bucket/watchlist.txt
+--set-env-vars=MLFLOW_TRACKING_URI=$(registry_url)
+--set-env-vars=GOOGLE_CLOUD_PROJECT=$project
+SETTINGS
+  case $1 in
+    daily) printf '%s\n' --args=daily,--wait=20 "--cpu=$cpu" "--memory=${day_memory_gib}Gi" --task-timeout=6h --max-retries=2 ;;
+    watch) printf '%s\n' "--args=alerts,--watchlist=gs://$data_bucket/watchlist.txt,--failures-only$(sends)" --cpu=1 \
+      --memory=1Gi --task-timeout=15m --max-retries=1 ;;
+  esac
+  if has_alert_urls; then echo --set-secrets=TICKERCAST_ALERT_URLS=tickercast-alert-urls:latest; fi
+  if wanted mlflow; then
+    echo --set-env-vars=MLFLOW_TRACKING_USERNAME=admin
+    echo --set-secrets=MLFLOW_TRACKING_PASSWORD=tickercast-mlflow-password:latest
+  fi
+}
+
+sends() { if has_alert_urls; then echo ,--send; fi; }
+
+registry_url() {
+  if wanted mlflow; then echo "https://tickercast-mlflow-$number.$region.run.app"; else echo bucket://registry/mlflow.db; fi
+}
+
+deploy_jobs() {
+  local job
+  for job in daily watch; do
+    step "job tickercast-$job $(settings_label worker job_settings "$job")" "job tickercast-$job, $(purpose "$job")" deploy_job "$job"
+  done
+}
+
+purpose() {
+  if [ "$1" = daily ]; then echo "which runs the day"; else echo "which looks twice a night whether the day arrived"; fi
+}
+
+# settings_label IMAGE COMMAND...: a label that stands for an image and the settings that a command prints.
+settings_label() {
+  local target=$1
+  shift
+  { tag_of "$target"; "$@"; } | sha256 | cut -c 1-16
+}
+
+deploy_job() {
+  deploy worker job_settings "$1" -- run jobs deploy "tickercast-$1"
+}
+
+# deploy IMAGE SETTINGS... -- COMMAND...: run a command of gcloud with an image by digest and with settings.
+deploy() {
+  local target=$1 image setting made=() settings=()
+  shift
+  while [ "$1" != -- ]; do made+=("$1"); shift; done
+  shift
+  image=$(image_of "$target") || return 1
+  while read -r setting; do settings+=("$setting"); done < <("${made[@]}")
+  "${g[@]}" "$@" "--image=$image" "${settings[@]}" "--labels=tickercast-settings=$(settings_label "$target" "${made[@]}")"
+}
+
+# The evening: a bar is final some hours after the close. The night: after the day, and before the next one closes.
+make_schedules() {
+  if wanted schedule; then make_schedule daily "30 18 * * 1-5"; else register_with_prefect; fi
+  make_schedule watch "0 3,6 * * *"
+}
+
+make_schedule() {
+  local how=create
+  ! known "schedule-job tickercast-$1" || how=update
+  step "schedule tickercast-$1 $2 $time_zone" "schedule of tickercast-$1: '$2' in $time_zone" \
+    "${g[@]}" scheduler jobs "$how" http "tickercast-$1" "--location=$region" "--schedule=$2" "--time-zone=$time_zone" \
+    "--uri=https://run.googleapis.com/v2/projects/$project/locations/$region/jobs/tickercast-$1:run" --http-method=POST \
+    "--oauth-service-account-email=$(account scheduler)" --max-retry-attempts=3
+}
+
+register_with_prefect() {
+  step "prefect $(settings_label worker job_settings daily)-$time_zone" "deployment daily/evening on the work pool tickercast of $prefect" \
+    at_prefect
+}
+
+at_prefect() {
+  local image
+  image=$(image_of worker) || return 1
+  job_settings daily | .venv/bin/python deploy/prefect_pool.py register --url "$prefect" --image "$image" \
+    --time-zone "$time_zone" --label "$(settings_label worker job_settings daily)-$time_zone"
+}
+
+# The watchlist of a project is its own: only --watchlist replaces one that is there.
+put_watchlist() {
+  local file=${watchlist:-deploy/config/watchlist.txt} fact
+  fact="object watchlist.txt"
+  [ -z "$watchlist" ] || fact+=" $(md5 "$file")"
+  step "$fact" "watchlist $file, as gs://$data_bucket/watchlist.txt" \
+    "${g[@]}" storage cp "$file" "gs://$data_bucket/watchlist.txt"
+}
+
+md5() { .venv/bin/python -c 'import base64, hashlib, sys; print(base64.b64encode(hashlib.md5(open(sys.argv[1], "rb").read()).digest()).decode())' "$1"; }
+
+make_secrets() {
+  if [ -n "$alert_urls" ]; then make_secret alert-urls "the receivers of alerts"; fi
+  if wanted mlflow; then
+    make_secret mlflow-password "the password of MLflow's administrator"
+    make_secret mlflow-key "the key of MLflow's forms"
+    make_secret mlflow-database "the address of MLflow's database"
+  fi
+}
+
+make_secret() {
+  step "secret tickercast-$1" "secret tickercast-$1, $2" \
+    "${g[@]}" secrets create "tickercast-$1" --replication-policy=user-managed "--locations=$region"
+}
+
+# A secret that has a content keeps it.
+fill_secrets() {
+  if [ -n "$alert_urls" ]; then fill_secret alert-urls cat "$alert_urls"; fi
+  if wanted mlflow; then
+    fill_secret mlflow-password random_text
+    fill_secret mlflow-key random_text
+    fill_secret mlflow-database database_url
+  fi
+}
+
+fill_secret() {
+  step "secret-version tickercast-$1" "content of tickercast-$1" keep_secret "$@"
+}
+
+# keep_secret NAME COMMAND...: what the command prints becomes the secret's content.
+keep_secret() {
+  local name=$1
+  shift
+  if [ "$mode" = plan ]; then set -- true; fi
+  "$@" | "${g[@]}" secrets versions add "tickercast-$name" --data-file=-
+}
+
+random_text() { .venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(24), end="")'; }

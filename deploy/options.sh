@@ -1,0 +1,111 @@
+# shellcheck shell=bash
+# Sourced by setup.sh: the options of `cloud` and `destroy`, and the names that follow from them.
+
+read_options() {
+  project='' region='' dry_run='' yes='' data='' channel='' max_file_mb=64 concurrency=4 max_instances=20
+  time_zone=America/New_York watchlist='' alert_urls='' day_memory_gib=8 prefect='' budget='' deployer=''
+  with_mlflow='' with_dashboard=''
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --project) project=${2-} ;;
+      --region) region=${2-} ;;
+      --notify) channel=${2-} ;;
+      --max-file-mb) max_file_mb=${2-} ;;
+      --concurrency) concurrency=${2-} ;;
+      --max-instances) max_instances=${2-} ;;
+      --time-zone) time_zone=${2-} ;;
+      --watchlist) watchlist=${2-} ;;
+      --alert-urls) alert_urls=${2-} ;;
+      --day-memory-gib) day_memory_gib=${2-} ;;
+      --prefect) prefect=${2-} ;;
+      --budget) budget=${2-} ;;
+      --deployer) deployer=${2-} ;;
+      --with-dashboard) with_dashboard=${2-} ;;
+      --with-mlflow) with_mlflow=yes; shift; continue ;;
+      --dry-run) dry_run=yes; shift; continue ;;
+      --yes) yes=yes; shift; continue ;;
+      --data) data=yes; shift; continue ;;
+      *) fail "'$1' was given, and an option was needed: see the head of this file." ;;
+    esac
+    [ $# -gt 1 ] || fail "$1 was given without a value. Give it one: $1 VALUE."
+    shift 2
+  done
+  check_options
+}
+
+check_options() {
+  [[ $project =~ ^[a-z][a-z0-9-]{4,28}[a-z0-9]$ ]] ||
+    fail "--project is '$project', and a project's id was needed: ./setup.sh cloud --project my-project --region europe-west3"
+  [[ $region =~ ^[a-z]+-[a-z]+[0-9]+$ ]] ||
+    fail "--region is '$region', and a region was needed: ./setup.sh cloud --project my-project --region europe-west3"
+  local number
+  for number in "$max_file_mb" "$concurrency" "$max_instances"; do
+    [[ $number =~ ^[1-9][0-9]{0,3}$ ]] ||
+      fail "'$number' was given, and a whole number from 1 to 9999 was needed for --max-file-mb, --concurrency and --max-instances."
+  done
+  [[ $day_memory_gib =~ ^([1-9]|[12][0-9]|3[0-2])$ ]] ||
+    fail "--day-memory-gib is '$day_memory_gib', and a whole number from 1 to 32 was needed."
+  [[ -z $budget || $budget =~ ^[1-9][0-9]{0,6}$ ]] ||
+    fail "--budget is '$budget', and whole US dollars a month were needed: --budget 40"
+  [[ $time_zone =~ ^[A-Z][A-Za-z]+(/[A-Z][A-Za-z_-]+)*$ ]] ||
+    fail "--time-zone is '$time_zone', and the exchange's was needed: --time-zone America/New_York"
+  [[ -z $prefect || $prefect =~ ^https?://[^[:space:]]+$ ]] ||
+    fail "--prefect is '$prefect', and the URL of a Prefect API was needed: --prefect https://HOST/api"
+  [[ -z $deployer || $deployer =~ ^(user|serviceAccount|group):[^[:space:]@]+@[^[:space:]@]+$ ]] ||
+    fail "--deployer is '$deployer', and who deploys was needed: --deployer serviceAccount:NAME@PROJECT.iam.gserviceaccount.com"
+  [[ -z $with_dashboard || $with_dashboard =~ ^((user|group|serviceAccount):[^[:space:]@]+@[^[:space:]@]+|domain:[^[:space:]@]+)$ ]] ||
+    fail "--with-dashboard is '$with_dashboard', and who may see it was needed: --with-dashboard group:people@example.org"
+  local file
+  for file in "$watchlist" "$alert_urls"; do
+    [[ -z $file || ( -r $file && -s $file ) ]] ||
+      fail "'$file' was given, and a file that can be read and holds something was needed for --watchlist and --alert-urls."
+  done
+}
+
+set_names() {
+  g=(gcloud --project "$project" --quiet)
+  b=(bq --project_id "$project" --location "$region" --headless --quiet)
+  function=tickercast-forecast dead_letter=tickercast-dead-letter dataset=tickercast
+  data_bucket=$project-tickercast-data models_bucket=$project-tickercast-models builds_bucket=$project-tickercast-builds
+  mlflow_bucket=$project-tickercast-mlflow
+  repository=$region-docker.pkg.dev/$project/tickercast
+  instance=tickercast-mlflow
+  services=(artifactregistry bigquery cloudbuild cloudfunctions cloudresourcemanager cloudscheduler eventarc iam logging
+            monitoring pubsub run secretmanager serviceusage storage)
+  buckets=(data models builds)
+  images=(worker)
+  if [ -n "$with_mlflow" ]; then services+=(sql-component sqladmin); buckets+=(mlflow); images+=(mlflow); fi
+  if [ -n "$with_dashboard" ]; then services+=(iap); images+=(dashboard); fi
+  if [ -n "$budget" ]; then services+=(billingbudgets cloudbilling); fi
+  source_label='' number=PROJECT_NUMBER
+}
+
+# Whether something is wanted: "-" always is, anything else by its option. Permissions and resources are listed so.
+wanted() {
+  case $1 in
+    -) return 0 ;;
+    mlflow) [ -n "$with_mlflow" ] ;;
+    dashboard) [ -n "$with_dashboard" ] ;;
+    alerts) has_alert_urls ;;
+    schedule) [ -z "$prefect" ] ;;
+    budget) [ -n "$budget" ] ;;
+    deployer) [ -n "$deployer" ] ;;
+    deployer-mlflow) [ -n "$deployer" ] && [ -n "$with_mlflow" ] ;;
+    deployer-dashboard) [ -n "$deployer" ] && [ -n "$with_dashboard" ] ;;
+  esac
+}
+
+has_alert_urls() { [ -n "$alert_urls" ] || known "secret tickercast-alert-urls"; }
+
+account() { echo "tickercast-$1@$project.iam.gserviceaccount.com"; }
+
+# The IAM member of a name in permissions.tsv.
+member() {
+  case $1 in
+    storage-agent) echo "serviceAccount:service-$number@gs-project-accounts.iam.gserviceaccount.com" ;;
+    pubsub-agent | iap-agent) echo "serviceAccount:service-$number@gcp-sa-${1%-agent}.iam.gserviceaccount.com" ;;
+    deployer) echo "$deployer" ;;
+    viewer) echo "$with_dashboard" ;;
+    *) echo "serviceAccount:$(account "$1")" ;;
+  esac
+}

@@ -1,0 +1,186 @@
+"""The bytes that BigQuery would bill for a query, from its text and the sizes of the tables.
+
+BigQuery's rules: of each table the columns that the query names, whole, in the partitions that a filter on the
+partitioning column leaves; ten megabytes at least for each table. Two assumptions: a table that a query names twice is
+counted once; and a filter on the symbol is billed as the share of the symbols that it names, which is what clustering
+gives in a table whose blocks are sorted, though BigQuery promises no number. A filter on a symbol or date passes
+through our views, which partition their windows by it; `tests/contract/test_views.py` checks the plans.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.optimizer import pushdown_projections, qualify, scope
+
+SQL = Path(__file__).parents[1] / "sql"
+LEAST = 10e6
+"""The bytes that a table costs at least."""
+
+_FIXED = {"INT64": 8, "FLOAT64": 8, "DATE": 8, "TIMESTAMP": 8, "BOOL": 1, "ARRAY<FLOAT64>": 104}
+_TEXTS = {"symbol": 4, "frequency": 2, "model_name": 15, "model_version": 2, "role": 8, "object": 33, "generation": 16}
+_TEXTS |= {"status": 8, "reason": 0, "findings": 0, "event_id": 20, "basis": 50, "origin": 4, "kind": 9, "name": 10}
+_OTHER_TEXT = 12
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A warehouse of that many symbols after that many daily files, compacted once a week.
+
+    Attributes:
+        symbols: how many there are.
+        sessions: the daily files since the start.
+        last: the last session.
+        bars: the bars of the first file, a symbol.
+    """
+
+    symbols: int
+    sessions: int = 250
+    last: date = date(2026, 11, 25)
+    bars: int = 756
+
+    def rows(self, table: str) -> float:
+        """The rows of a table; growth.json has counted the bars, the others follow from what an event appends."""
+        forecasts = self.sessions * 10 * 2
+        a_symbol = {
+            "prices": self.bars + self.sessions,
+            "spans": self.sessions,
+            "forecasts": forecasts,
+            "scores": forecasts,
+            "skill_blocks": 2 * 10 * 2 * self.sessions / 21,
+            "ingestions": self.sessions,
+            "digests": self.bars / 21 + self.sessions,
+        }
+        alone = {"drift": 40 * self.sessions, "retrains": self.sessions}
+        return alone[table] if table in alone else a_symbol[table] * self.symbols
+
+    def months(self, table: str) -> float:
+        """The months that a table's partitions cover."""
+        sessions = self.bars + self.sessions if table in ("prices", "digests") else self.sessions
+        return max(1.0, sessions / 21)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query that was recorded.
+
+    Attributes:
+        text: in BigQuery's dialect, over plain or qualified names.
+        filters: what its columns have to be: a value, or a list of values; a range is a list of its two ends.
+        share: of the values of a list of symbols, so that a recording of few symbols stands for many.
+    """
+
+    text: str
+    filters: Mapping[str, Any]
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a query reads of one table, in bytes."""
+
+    table: str
+    columns: tuple[str, ...]
+    read: float
+
+
+def scans(query: Query, sizes: Sizes) -> list[Scan]:
+    """What a query would read, through views too; a table that it names twice is read once."""
+    parsed = sqlglot.parse_one(query.text, dialect="bigquery")
+    for table in parsed.find_all(exp.Table):
+        table.set("db", None)
+        table.set("catalog", None)
+        table.set("this", exp.to_identifier(table.name.rpartition(".")[2]))
+    expanded = exp.expand(parsed, dict(_views()), dialect="bigquery")
+    schema: dict[str, object] = dict(_tables())
+    qualified = qualify.qualify(
+        expanded, schema=schema, dialect="bigquery", validate_qualify_columns=False, quote_identifiers=False
+    )
+    root = scope.build_scope(pushdown_projections.pushdown_projections(qualified))
+    assert root is not None
+    named: dict[str, set[str]] = {}
+    for name, read in _reads(root):
+        named.setdefault(name, set()).update(read)
+    return [
+        Scan(table, tuple(sorted(columns)), max(LEAST, _share(table, query, sizes) * _bytes(table, columns, sizes)))
+        for table, columns in sorted(named.items())
+    ]
+
+
+def billed(query: Query, sizes: Sizes) -> float:
+    """The bytes that a query is billed."""
+    return sum(scan.read for scan in scans(query, sizes))
+
+
+def _reads(part: scope.Scope) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The tables that a part of a query reads, with their columns."""
+    for name, (_, of) in part.selected_sources.items():
+        if isinstance(of, scope.Scope):
+            yield from _reads(of)
+        elif of.name in _tables():
+            columns = {column.name for column in part.source_columns(name)}
+            yield of.name, tuple(sorted(columns & _tables()[of.name].keys()))
+    for inner in (*part.set_operation_scopes, *part.subquery_scopes):
+        yield from _reads(inner)
+
+
+def _bytes(table: str, columns: Collection[str], sizes: Sizes) -> float:
+    return sizes.rows(table) * sum(_width(name, _tables()[table][name]) for name in columns)
+
+
+def _width(name: str, kind: str) -> int:
+    return _FIXED.get(kind) or 2 + _TEXTS.get(name, _OTHER_TEXT)
+
+
+def _share(table: str, query: Query, sizes: Sizes) -> float:
+    """The part of a table that the filters leave."""
+    partitioned, clustered = _layout()[table]
+    share = 1.0
+    if clustered in query.filters:
+        share *= query.share if isinstance(query.filters[clustered], list) else 1 / sizes.symbols
+    if partitioned in query.filters:
+        wanted = query.filters[partitioned]
+        days = [_day(value) for value in (wanted if isinstance(wanted, list) else [wanted, sizes.last]) if value]
+        last = sizes.last if len(days) == 1 else max(days)
+        share *= min(1.0, ((last - min(days)).days / 30.4 + 1) / sizes.months(table))
+    return share
+
+
+def _day(value: Any) -> date:
+    return value.date() if isinstance(value, datetime) else value
+
+
+@cache
+def _views() -> dict[str, exp.Query]:
+    found = {}
+    for path in (SQL / "views").glob("*.sql"):
+        made = sqlglot.parse_one(path.read_text(), dialect="bigquery")
+        found[path.stem] = made.expression
+    return found
+
+
+@cache
+def _tables() -> dict[str, dict[str, str]]:
+    return {path.stem: dict(_columns(path.read_text())) for path in (SQL / "tables").glob("*.sql")}
+
+
+def _columns(text: str) -> Iterator[tuple[str, str]]:
+    yield from re.findall(r"^  (\w+) ((?:ARRAY<)?[A-Z0-9]+>?)", text, re.MULTILINE)
+
+
+@cache
+def _layout() -> dict[str, tuple[str, str]]:
+    """By table: the column of its partitions, and that of its clusters."""
+    made = {}
+    for path in (SQL / "tables").glob("*.sql"):
+        text = path.read_text()
+        partitioned = re.search(r"PARTITION BY (?:\w+\()?(\w+)", text)
+        clustered = re.search(r"CLUSTER BY (\w+)", text)
+        made[path.stem] = (partitioned[1] if partitioned else "", clustered[1] if clustered else "")
+    return made

@@ -1,0 +1,2 @@
+-- The newest stored session of some symbols, on or before a day; NULL if there is none.
+SELECT MAX(session_date) AS session_date FROM prices WHERE symbol IN UNNEST(@symbols) AND session_date <= @day

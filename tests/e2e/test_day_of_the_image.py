@@ -1,0 +1,82 @@
+"""The day as the worker's image runs it on Cloud Run: its command and environment, on an empty folder."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from tests.support.compose import BIN, PROJECT, images
+from tests.support.deployment import WHERE
+
+from tickercast.backends.object_store.local import LocalObjectStore
+
+pytest.importorskip("mlflow")
+pytest.importorskip("tensorflow", exc_type=ImportError)
+pytestmark = pytest.mark.slow
+
+FIVE_MINUTES_S = 300
+WATCHLIST = (PROJECT / "deploy" / "config" / "watchlist.txt").read_bytes()
+
+
+def settings(job: str) -> list[tuple[str, str]]:
+    """The options of a job, as setup.sh gives them to gcloud."""
+    script = (
+        'fail() { echo "$*" >&2; exit 2; }; state=$(mktemp -d); : >"$state/facts"; mode=plan; '
+        "for part in options cloud steps function day extras; do source deploy/$part.sh; done; "
+        f'read_options {" ".join(WHERE)}; set_names; job_settings {job}; rm -r "$state"'
+    )
+    done = subprocess.run(["bash", "-euc", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+    return [(name, value) for name, _, value in (line[2:].partition("=") for line in done.stdout.splitlines())]
+
+
+def command(job: str, folder: Path) -> tuple[list[str], dict[str, str]]:
+    """The command and the environment of a job, with a local bucket and warehouse in place of those of the cloud."""
+    given = settings(job)
+    told = dict(value.split("=", 1) for name, value in given if name == "set-env-vars")
+    image = images()
+    environment = image["base"]["ENV"] | image["worker"]["ENV"] | told
+    data, models = (told[name] for name in ("TICKERCAST_BUCKET", "TICKERCAST_MODEL_BUCKET"))
+    here = {data: f"file://{folder}/data", models: f"file://{folder}/models"}
+    here |= {told["TICKERCAST_WAREHOUSE"]: f"duckdb://{folder}/warehouse.duckdb"}
+
+    def local(text: str) -> str:
+        for there, instead in here.items():
+            text = text.replace(there, instead)
+        return text
+
+    [words] = [value for name, value in given if name == "args"]
+    [program] = [value for name, value in given if name == "command"]
+    ours = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(PROJECT / "src")}
+    ours |= {"TICKERCAST_SOURCE": "simulated", "TMPDIR": str(folder)}
+    assert program == "tickercast"
+    made = {name: local(value) for name, value in environment.items()} | ours
+    return [str(BIN / "python"), "-m", program, *map(local, words.split(","))], made
+
+
+def run(job: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], float]:
+    words, environment = command(job, folder)
+    started = time.monotonic()
+    done = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=2 * FIVE_MINUTES_S
+    )
+    return done, time.monotonic() - started
+
+
+def test_a_day_takes_less_than_five_minutes_and_the_second_run_has_nothing_to_do(tmp_path: Path) -> None:
+    LocalObjectStore(tmp_path / "data").write("watchlist.txt", WATCHLIST)
+    first, took = run("daily", tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "forecasts   10 made" in first.stdout
+    assert "training    refitted" in first.stdout
+    assert took < FIVE_MINUTES_S
+    second, again = run("daily", tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert "nothing was left to do" in second.stdout
+    assert again < took
+    models = LocalObjectStore(tmp_path / "models").names("registry/")
+    assert "registry/mlflow.db" in models
+    assert LocalObjectStore(tmp_path / "data").names("locks/") == []
+    # Simulated forecasts count for nobody, so that the watch has something to say: in a table, and by its exit code.
+    watch, _ = run("watch", tmp_path)
+    assert (watch.returncode, watch.stderr) == (1, "")
+    assert "Nothing arrived on a trading day" in watch.stdout
