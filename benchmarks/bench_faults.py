@@ -18,7 +18,7 @@ from tests.support.faults import ALARM, Delivery, Fault, Site
 
 from benchmarks import report
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import read_csv, to_csv
+from tickercast.domain.price_files import read_prices, to_csv
 from tickercast.errors import Permanent
 
 EVENTS, ROUNDS, DOUBLED = 1000, 4, 0.3
@@ -117,7 +117,7 @@ def _tracebacks(chance: random.Random) -> int:
 
 def _breaks_the_reader(data: bytes) -> bool:
     try:
-        read_csv(data, symbol="MSFT")
+        read_prices(data, symbol="MSFT")
     except Permanent:
         return False
     except Exception:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -17,6 +18,7 @@ from tickercast.jobs.requests import quarantine as quarantines
 from tickercast.jobs.requests.replay import Replayed, replay
 from tickercast.jobs.requests.request_forecast import Requested, request_forecast
 from tickercast.jobs.requests.results import Patience, wait_for_ledger
+from tickercast.jobs.requests.send_file import Sent, send_file
 from tickercast.jobs.serving.champion_cache import ChampionCache
 from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
 from tickercast.jobs.serving.past_models import PastModels
@@ -91,6 +93,27 @@ class Requests(Ports):
             on_interrupt=on_interrupt,
         )
         return made.refusing(refused)
+
+    def upload(self, path: str | Path, as_of: date | str | None = None, *, symbol: str = "") -> Sent:
+        """Send a file as it is, so that an event forecasts what is in it; see `jobs.requests.send_file`.
+
+        Args:
+            path: the file: CSV, also in gzip or zip, or Parquet.
+            as_of: forecast from the last session on or before this date; today by default.
+            symbol: what it holds; by default what it says itself, or else its name.
+
+        Raises:
+            UsageError: the file cannot be read, or the date or symbol is not valid.
+            Transient: an engine does not answer.
+        """
+        file = Path(path)
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
+        day = parse_day(as_of) if as_of else self.now().date()
+        self.provision()
+        return send_file(file.name, data, day, symbol=symbol, store=self.store)
 
     def details(self, made: Forecast, actual: Mapping[date, float] | None = None) -> ForecastDetails:
         """Everything that a report shows beside a forecast; see `reading.track_record.details`."""

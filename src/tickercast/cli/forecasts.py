@@ -91,6 +91,38 @@ def forecast(
     _finish(made, worked=bool(made or (unattended and (made.uploads or made.forecast_before))))
 
 
+@app.command(epilog="Example: tickercast upload MSFT.csv --as-of 2023-07-22")
+def upload(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="CSV, also in gzip or zip, or Parquet.", show_default=False)
+    ],
+    as_of: Annotated[
+        str, typer.Option(metavar="DATE", help="The last date to forecast from.", show_default="today")
+    ] = "",
+    symbol: Annotated[
+        str,
+        typer.Option(metavar="SYMBOL", help="What the file holds.", show_default="what it says itself, or its name"),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ledger's rows as JSON and nothing else.")] = False,
+    wait: Wait = 60,
+    no_wait: NoWait = False,
+) -> None:
+    """Send files of your own into the bucket, and show what became of each symbol."""
+    day = day_of(as_of) if as_of else None
+    if symbol and len(files) > 1:
+        raise UsageError(
+            f"--symbol {symbol} was given for {len(files)} files, and one was needed. Send them one by one."
+        )
+    service = open_app()
+    sent = []
+    with bar("sending", len(files) if len(files) > 1 else None) as progress:
+        for file in files:
+            done = service.upload(file, day, symbol=symbol)
+            sent.append((done.object, done.generation))
+            progress.advance(1)
+    _finish_sent(sent, service, wait, no_wait=no_wait, as_json=as_json)
+
+
 @app.command(epilog="Example: tickercast ingestions --failed")
 def ingestions(
     name: Annotated[str, typer.Argument(metavar="[OBJECT]", help="Only this file.", show_default=False)] = "",
@@ -223,9 +255,11 @@ def _complain_of(failures: Mapping[str, Permanent]) -> None:
         complain(str(reason) if name in str(reason) else f"{name}: {reason}")
 
 
-def _finish_sent(sent: Iterable[tuple[str, int]], service: "App", wait: float, *, no_wait: bool) -> None:
-    """Show the status of files that were sent again."""
-    from tickercast.show.tables import entries_table
+def _finish_sent(
+    sent: Iterable[tuple[str, int]], service: "App", wait: float, *, no_wait: bool, as_json: bool = False
+) -> None:
+    """Show the status of files that were sent."""
+    from tickercast.show.tables import entries_json, entries_table
 
     if no_wait and not service.delivers_at_once:
         for name, generation in sent:
@@ -234,7 +268,9 @@ def _finish_sent(sent: Iterable[tuple[str, int]], service: "App", wait: float, *
     with _waiting(service, wait) as patience:
         found = [(name, service.wait_for_entries(name, generation, patience)) for name, generation in sent]
     entries = [entry for _, of_file in found for entry in of_file]
-    if entries:
+    if as_json:
+        print(entries_json(entries))
+    elif entries:
         print_table(entries_table(entries), soft_wrap=True)
     for name, of_file in found:
         if not of_file:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tickercast.domain import spelling
 from tickercast.errors import CalendarError, UsageError
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def parse_day(day: date | str) -> date:
     return found.date() if isinstance(found, datetime) else found
 
 
+@lru_cache(maxsize=4096)
 def calendar_name(symbol: str) -> str:
     """The name of the symbol's exchange calendar.
 
@@ -146,6 +148,11 @@ def calendar_name(symbol: str) -> str:
         return "IEPA" if symbol.removesuffix("=F") in _SOFT_COMMODITIES else "CMES"
     if "-" in symbol and symbol.rpartition("-")[2] in _QUOTE_CURRENCIES.split():
         return ALWAYS_OPEN
+    if symbol not in _CALENDARS and (meant := spelling.advice(symbol)):
+        raise CalendarError(
+            f"{symbol} is not as Yahoo spells symbols, and so its exchange cannot be told: {meant} was probably meant. "
+            "Use that spelling."
+        )
     return _CALENDARS.get(symbol, NEW_YORK)
 
 
@@ -262,11 +269,22 @@ def sessions_between(symbol: str, first: date, last: date) -> tuple[date, ...]:
     return sessions[bisect_left(sessions, first) : bisect_right(sessions, last)]
 
 
+def session_days(symbol: str, first: np.datetime64, last: np.datetime64) -> NDArray[np.datetime64]:
+    """The same sessions as `sessions_between`: datetime64[D], sorted.
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    return _session_days(calendar_name(symbol), first.item(), last.item())
+
+
 def _of_suffix(symbol: str) -> str:
     base, _, suffix = symbol.rpartition(".")
     if f".{suffix}" in _CALENDARS:
         return _CALENDARS[f".{suffix}"]
+    known = spelling.in_yahoos_spelling(symbol)
     hint = f", or {base}-{suffix} if it is a share class" if len(suffix) == 1 else ""
+    hint = f", or {known}, as Yahoo spells it" if known != symbol and not hint else hint
     raise CalendarError(
         f"{symbol} ends in .{suffix}, an exchange whose sessions are not known: no suffix (New York) or one such as "
         f".L .PA .DE .T .HK .AX .TO was needed. Name a listing on another exchange{hint}."
@@ -306,6 +324,12 @@ def _sessions(name: str, first_year: int, last_year: int) -> tuple[date, ...]:
         lower, upper = _bounds(name)
         first, last = max(first, lower or first), min(last, upper)
         return _build(name, first, last) if first < last else ()
+
+
+@lru_cache(maxsize=256)
+def _session_days(name: str, first: date, last: date) -> NDArray[np.datetime64]:
+    sessions = _sessions(name, first.year, last.year)
+    return np.array(sessions[bisect_left(sessions, first) : bisect_right(sessions, last)], "datetime64[D]")
 
 
 @lru_cache(maxsize=64)

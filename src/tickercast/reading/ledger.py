@@ -29,6 +29,8 @@ class Entry:
         reason: why it was rejected, or a remark on the forecast.
         cutoff: the forecast origin, where it was forecast.
         received_at: when its event arrived.
+        findings: what is odd about the bars.
+        rows: the bars in the file.
     """
 
     object: str
@@ -38,6 +40,8 @@ class Entry:
     reason: str = ""
     cutoff: date | None = None
     received_at: datetime | None = None
+    findings: str = ""
+    rows: int = 0
 
 
 def entries(ledger: pd.DataFrame) -> list[Entry]:
@@ -90,4 +94,6 @@ def _entries(ledger: pd.DataFrame) -> Iterator[Entry]:
             reason=row["reason"] if pd.notna(row["reason"]) else "",
             cutoff=row["cutoff"].date() if pd.notna(row["cutoff"]) else None,
             received_at=row["received_at"].to_pydatetime(),
+            findings=row["findings"] if pd.notna(row["findings"]) else "",
+            rows=int(row["rows"]),
         )

@@ -99,7 +99,7 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("received (UTC)", "object#generation", "symbol", "status", "cutoff"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("reason", overflow="fold")
+    table.add_column("reason or findings", overflow="fold")
     for entry in entries:
         table.add_row(
             f"{entry.received_at:%Y-%m-%d %H:%M:%S}" if entry.received_at else "–",
@@ -107,9 +107,19 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
             entry.symbol or "–",
             Text(entry.status, style="green" if entry.status == "forecast" else "red"),
             str(entry.cutoff or "–"),
-            Text(entry.reason),
+            Text("; ".join(filter(None, [entry.reason, entry.findings]))),
         )
     return table
+
+
+def entries_json(entries: Sequence[Entry]) -> str:
+    """The same in a stable machine-readable form."""
+    names = ("symbol", "status", "reason", "findings", "rows", "cutoff", "object", "generation")
+    rows = [{name: getattr(entry, name) for name in names} for entry in entries]
+    for row in rows:
+        row |= {"reason": row["reason"] or None, "findings": row["findings"] or None}
+        row |= {"cutoff": row["cutoff"] and str(row["cutoff"])}
+    return json.dumps(rows, indent=2)
 
 
 def quarantine_table(kept: Sequence[Quarantined]) -> RenderableType:

@@ -16,10 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from tickercast.domain import objects
-from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.bars import LOOKBACK, Bars, Reading
+from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.price_files import read_prices
+from tickercast.domain.price_files import Window, read_prices
+from tickercast.domain.quality import findings
 from tickercast.errors import (
     InvalidBars,
     ObjectNotFound,
@@ -43,6 +45,7 @@ _LEDGER = pa.schema(
         "symbol": pa.string(),
         "status": pa.string(),
         "reason": pa.string(),
+        "findings": pa.string(),
         "simulated": pa.bool_(),
         "rows": pa.int64(),
         "rows_new": pa.int64(),
@@ -73,10 +76,12 @@ class Series:
     Attributes:
         bars: all bars in the file; they are stored.
         known: those up to the cutoff; they are forecast from.
+        findings: what is odd about them.
     """
 
     bars: Bars
     known: Bars
+    findings: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ def handle_event(
     try:
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
-        outcome = _decide(event, store, served, past, limits.largest_file)
+        outcome = _decide(event, store, served, past, limits.largest_file, received_at)
         if outcome.failures and outcome.status == "rejected":
             _quarantine(event, outcome, store, received_at)
         _append(event, _file(event, store, received_at), outcome, warehouse, received_at, now)
@@ -165,6 +170,7 @@ def _decide(
     served: Callable[[], Sequence[Served]],
     past: Callable[[date], Lineup],
     largest_file: int,
+    now: datetime,
 ) -> Outcome:
     try:
         described = objects.parse(event.name)
@@ -172,7 +178,8 @@ def _decide(
         return Outcome(failures={None: error}, origin=objects.origin_of(event.name))
     lineup, origin = Lineup(served()), described.origin
     try:
-        reading = read_prices(_content(event, store, largest_file), symbol=described.symbol)
+        window = Window(described.as_of - LOOKBACK, described.as_of, now)
+        reading = read_prices(_content(event, store, largest_file), symbol=described.name, window=window)
     except ObjectNotFound as error:
         return Outcome(failures={described.symbol: error}, status="superseded", origin=origin)
     except InvalidBars as error:
@@ -183,7 +190,7 @@ def _decide(
     failures: dict[str | None, Permanent] = dict(reading.failures.items())
     for symbol, bars in reading.bars.items():
         try:
-            found.append(_series(bars, described.as_of, lineup.min_sessions))
+            found.append(_series(bars, described.as_of, lineup.min_sessions, reading.findings.get(symbol, ()), now))
         except Permanent as error:
             failures[symbol] = error
     return Outcome(found, failures, lineup=lineup, origin=origin)
@@ -218,7 +225,7 @@ def _check_size(name: str, size: int, largest: int) -> None:
         )
 
 
-def _series(bars: Bars, as_of: date, min_sessions: int) -> Series:
+def _series(bars: Bars, as_of: date, min_sessions: int, left_out: Sequence[Finding], now: datetime) -> Series:
     known = bars.until(as_of)
     if len(known) < min_sessions:
         raise TooFewSessions(
@@ -226,7 +233,7 @@ def _series(bars: Bars, as_of: date, min_sessions: int) -> Series:
             "Send more sessions."
         )
     DAILY.next_steps(bars.symbol, known.cutoff, DAILY.horizon)  # fails here rather than when all others are predicted
-    return Series(bars, known)
+    return Series(bars, known, [*left_out, *findings(known, as_of, now=now)])
 
 
 def _append(
@@ -311,6 +318,7 @@ def _forecast_rows(outcome: Outcome, counts: Mapping[str, int]) -> list[dict[str
             "symbol": one.bars.symbol,
             "status": "forecast",
             "reason": outcome.lineup.note or None,
+            "findings": sentence(one.findings) or None,
             "simulated": one.bars.simulated,
             "rows": len(one.bars),
             "rows_new": counts[one.bars.symbol],
@@ -328,6 +336,7 @@ def _failed_rows(outcome: Outcome) -> list[dict[str, Any]]:
             "symbol": symbol,
             "status": outcome.status,
             "reason": str(error),
+            "findings": None,
             "simulated": None,
             "rows": 0,
             "rows_new": 0,
