@@ -19,7 +19,7 @@ USING (
     MAX(scored_at) AS scored_at
   FROM (
     SELECT *
-    FROM scores
+    FROM score_revisions
     WHERE scored_at <= @until
     QUALIFY ROW_NUMBER() OVER (
       PARTITION BY symbol, frequency, role, model_name, cutoff, step, simulated

@@ -25,30 +25,27 @@ missed AS (
 lost AS (
   SELECT
     *,
-    GREATEST(from_025, 0) - 0.975 * from_025 AS pinball_025,
-    GREATEST(from_100, 0) - 0.9 * from_100 AS pinball_100,
-    GREATEST(from_500, 0) - 0.5 * from_500 AS pinball_500,
-    GREATEST(from_900, 0) - 0.1 * from_900 AS pinball_900,
-    GREATEST(from_975, 0) - 0.025 * from_975 AS pinball_975
+    (
+      GREATEST(from_025, 0) - 0.975 * from_025
+      + GREATEST(from_100, 0) - 0.9 * from_100
+      + GREATEST(from_500, 0) - 0.5 * from_500
+      + GREATEST(from_900, 0) - 0.1 * from_900
+      + GREATEST(from_975, 0) - 0.025 * from_975
+    ) / 5 AS loss
   FROM missed
-),
-averaged AS (
-  SELECT *, (pinball_025 + pinball_100 + pinball_500 + pinball_900 + pinball_975) / 5 AS loss FROM lost
 )
 SELECT
-  symbol, frequency, cutoff, step, target_date, model_name, model_version, role, last_close, close_median, actual_close,
-  ABS(actual_close - close_median) AS absolute_error,
-  ABS(actual_close - last_close) AS walk_error,
-  pinball_025, pinball_100, pinball_500, pinball_900, pinball_975, loss,
-  MAX(IF(model_name = 'random-walk', loss, NULL)) OVER twins AS walk_loss,
-  MAX(IF(model_name = 'random-walk', LN(close_hi_80 / close_lo_80), NULL)) OVER twins AS scale,
-  actual_close BETWEEN close_lo_80 AND close_hi_80 AS inside_80,
-  actual_close BETWEEN close_lo_95 AND close_hi_95 AS inside_95,
-  SIGN(close_median - last_close) = SIGN(actual_close - last_close) AS direction_right,
-  DATE(created_at) > target_date AS backfilled,
+  symbol, frequency, cutoff, step, target_date, model_name, model_version, role, last_close,
+  close_median, close_lo_80, close_hi_80, close_lo_95, close_hi_95, actual_close,
+  IF(model_name != 'random-walk', MAX(IF(model_name = 'random-walk', loss, NULL)) OVER twins, NULL) AS walk_loss,
+  IF(
+    model_name != 'random-walk',
+    MAX(IF(model_name = 'random-walk', LN(close_hi_80 / close_lo_80), NULL)) OVER twins,
+    NULL
+  ) AS scale,
   object, generation, written_at, created_at, origin, simulated, model_has_seen,
   1 AS revision,
   CONCAT(object, '#', generation) AS basis,
   written_at AS scored_at
-FROM averaged
+FROM lost
 WINDOW twins AS (PARTITION BY symbol, frequency, cutoff, step, simulated)

@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS forecasts (
   close_hi_80 FLOAT64 NOT NULL OPTIONS (description = 'Upper end of the 80% prediction interval'),
   close_lo_95 FLOAT64 NOT NULL OPTIONS (description = 'Lower end of the 95% prediction interval'),
   close_hi_95 FLOAT64 NOT NULL OPTIONS (description = 'Upper end of the 95% prediction interval'),
-  quantiles ARRAY<FLOAT64> OPTIONS (description = 'Log-returns since the cutoff at thirteen levels, from 1% to 99%; empty in rows of an earlier release'),
+  quantiles ARRAY<FLOAT64> OPTIONS (description = 'Log-returns since the cutoff at thirteen levels, from 2.5% to 97.5%; empty for the random walk, a Gaussian that its intervals state, and in rows of an earlier release'),
   model_name STRING NOT NULL OPTIONS (description = 'The name of the model'),
   model_version STRING NOT NULL OPTIONS (description = 'The registered version'),
   role STRING NOT NULL OPTIONS (description = 'champion: the forecast that people see; companion: served beside it; baseline: what the others are compared with; shadow: a former champion on probation'),

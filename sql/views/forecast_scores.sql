@@ -6,8 +6,8 @@
 -- Losses are of log-returns. `scale`, the width of the random walk's 80% interval, makes them comparable between symbols,
 -- dates and steps; `walk_loss` is the random walk's loss for the same symbol, cutoff and step.
 CREATE OR REPLACE VIEW forecast_scores AS
-SELECT * EXCEPT (revision, basis, scored_at), scored_at
-FROM scores
+SELECT * EXCEPT (close_lo_80, close_hi_80, close_lo_95, close_hi_95, revision, basis)
+FROM score_revisions
 QUALIFY ROW_NUMBER() OVER (
   PARTITION BY symbol, frequency, role, model_name, cutoff, step, simulated
   ORDER BY revision DESC, scored_at DESC, basis

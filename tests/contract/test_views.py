@@ -230,7 +230,7 @@ def _with_a_correction(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFram
     scores = tables["scores"]
     old = scores[(scores["symbol"] == "LONG") & (scores["step"] == 1)].sort_values(["cutoff", "role"]).head(8)
     basis = {"revision": 2, "basis": "ohlc/LONG.csv#10", "scored_at": named(2)["written_at"]}
-    new = old.assign(loss=2 * old["loss"], walk_loss=3 * old["walk_loss"], inside_80=~old["inside_80"], **basis)
+    new = old.assign(actual_close=1.1 * old["actual_close"], walk_loss=3 * old["walk_loss"], **basis)
     sums = pd.concat([blocks(new, 1), blocks(old, -1)]).assign(scored_at=basis["scored_at"])
     return tables | {
         "scores": pd.concat([scores, new]).sample(frac=1, random_state=1),
@@ -241,7 +241,9 @@ def _with_a_correction(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFram
 def blocks(scored: pd.DataFrame, sign: int) -> pd.DataFrame:
     """The sums that scores add to `skill_blocks`, or take back where `sign` is -1."""
     counted = scored[~scored["simulated"].astype(bool) & ~scored["model_has_seen"].astype(bool)]
-    added = pd.DataFrame(addends({name: values.to_numpy() for name, values in counted.items()}), counted.index)
+    columns = {name: values.to_numpy() for name, values in counted.items()}
+    columns["backfilled"] = (counted["created_at"].dt.tz_localize(None).dt.normalize() > counted["target_date"]).to_numpy()
+    added = pd.DataFrame(addends(columns), counted.index)
     days = counted["cutoff"].to_numpy().astype("datetime64[D]").astype(int)
     month = counted["target_date"].to_numpy().astype("datetime64[M]").astype("datetime64[us]")
     keys = ["model_name", "model_version", "role", "symbol", "frequency", "step"]
@@ -608,7 +610,7 @@ def test_each_compaction_drops_the_same_rows_on_both_engines_and_changes_no_view
     remaining = what_remains(COMPACTIONS[table])
     same(found, in_duckdb(remaining, some, {"until": NEVER} if "$until" in remaining else {}))
     compacted, whole = answers(some | {table: found}), answers(some)
-    for view in VIEWS:
+    for view in set(VIEWS) - {"score_revisions"}:  # which shows what was replaced
         same(compacted[view], whole[view])
 
 
@@ -657,6 +659,7 @@ OFFERED = {
     "forecast_history": ("forecasts", ("symbol", "frequency", "cutoff")),
     "champion_forecasts": ("forecasts", ("symbol", "frequency", "cutoff")),
     "forecast_scores": ("scores", ("symbol", "frequency", "cutoff")),
+    "score_revisions": ("scores", ("symbol", "frequency", "cutoff", "target_date")),
     "latest_forecasts": ("forecasts", ("symbol", "frequency")),
     "indicators": ("prices", ("symbol", "frequency")),
     "price_histogram": ("prices", ("symbol", "frequency")),

@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from tickercast.backends.warehouse.sql import read_rewrites
 from tickercast.config import resource
+from tickercast.domain.forecast import LEVELS
 from tickercast.ports import Warehouse
 
 AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
@@ -91,18 +93,15 @@ def ingestion(generation: str = "1", **more: Any) -> dict[str, Any]:
 
 
 def score(symbol: str = "MSFT", revision: int = 1, **more: Any) -> dict[str, Any]:
-    numbers = ("absolute_error", "walk_error", "loss", "walk_loss", "scale")
-    pinball = ("pinball_025", "pinball_100", "pinball_500", "pinball_900", "pinball_975")
     named = ("symbol", "frequency", "cutoff", "step", "target_date", "model_name", "model_version", "role")
-    named += ("last_close", "close_median", "object", "generation", "written_at", "created_at")
+    named += ("last_close", *LEVELS, "object", "generation", "written_at", "created_at")
     named += ("origin", "simulated", "model_has_seen")
     made = forecast(symbol)
     return {
         **{name: made[name] for name in named},
         "actual_close": 101.0,
-        **dict.fromkeys((*numbers, *pinball), 0.5),
-        **dict.fromkeys(("inside_80", "inside_95", "direction_right"), True),
-        "backfilled": False,
+        "walk_loss": 0.5,
+        "scale": 0.5,
         "revision": revision,
         "basis": f"ohlc/2023-07-22/{symbol}.csv#{revision}",
         "scored_at": written_at(str(revision)),
@@ -125,9 +124,9 @@ def digest(symbol: str = "MSFT", generation: str = "1", **more: Any) -> dict[str
 
 def score_all(warehouse: Warehouse) -> None:
     """Fill `scores` and `skill_blocks`, which are empty, from bars and forecasts that a test has appended."""
+    rewrites = read_rewrites(resource("sql"))
     for table in ("scores", "skill_blocks"):
-        statement = (resource("sql") / "migrations" / f"{table}.sql").read_text()
-        warehouse.append(table, warehouse.query(statement), key=f"{table}/migration")
+        warehouse.append(table, warehouse.query(rewrites[table]), key=f"{table}/migration")
 
 
 def append(warehouse: Warehouse, table: str, rows: list[dict[str, Any]], key: str) -> bool:

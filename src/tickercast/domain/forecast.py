@@ -38,6 +38,9 @@ LEVELS = {
 }
 """The stored quantiles: column name to probability."""
 
+DIGITS = 8
+"""The significant digits of a stored price: more than anybody knows, and half the space of all sixteen."""
+
 _MOMENT = pa.timestamp("us", "UTC")
 _STORED = [QUANTILES.index(level) for level in LEVELS.values()]
 
@@ -248,6 +251,18 @@ def stored(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
     return picked
 
 
+def rounded(prices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Prices above zero, to as many digits as are stored.
+
+    >>> rounded(np.array([332.8999938964844, 0.123456789])).tolist()
+    [332.89999, 0.12345679]
+    """
+    places = DIGITS - 1 - np.floor(np.log10(prices))
+    scale = 10.0 ** np.abs(places)
+    found: NDArray[np.float64] = np.where(places >= 0, np.rint(prices * scale) / scale, np.rint(prices / scale) * scale)
+    return found
+
+
 def rows(predictions: Sequence[Prediction]) -> pa.Table:
     """The rows of the table `forecasts`: one a prediction and step, in that order, with the table's column names."""
     horizons = np.array([len(made.target_dates) for made in predictions], np.intp)
@@ -265,7 +280,7 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
             "frequency": _terms([DAILY.name] * len(predictions)),
             "cutoff": pa.array(cutoffs),
             "cutoff_at": pa.array(DAILY.closes(symbols, np.arange(len(symbols)), cutoffs), _MOMENT),
-            "last_close": last_closes,
+            "last_close": rounded(last_closes),
             "model_name": _terms([made.model_name for made in predictions]),
             "model_version": _terms([made.model_version for made in predictions]),
             "role": _terms([str(made.role) for made in predictions]),
@@ -277,8 +292,8 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
         "step": np.concatenate([np.empty(0, np.intp), *(np.arange(1, horizon + 1) for horizon in horizons)]),
         "target_date": pa.array(targets),
         "target_at": pa.array(DAILY.closes(symbols, numbers, targets), _MOMENT),
-        "quantiles": _lists(log_returns),
-        **dict(zip(LEVELS, np.ascontiguousarray(closes.T), strict=True)),
+        "quantiles": _lists(log_returns, np.array([made.model_name != RANDOM_WALK for made in predictions], bool)[numbers]),
+        **dict(zip(LEVELS, rounded(np.ascontiguousarray(closes.T)), strict=True)),
     }
     table = once.take(numbers)
     for name, values in steps.items():
@@ -286,10 +301,11 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
     return table
 
 
-def _lists(quantiles: NDArray[np.float64]) -> pa.Array:
-    """One list a row, to seven decimals, which is more than anybody knows and takes half the space."""
-    ends = np.arange(0, quantiles.size + 1, len(QUANTILES), dtype=np.int32)
-    return pa.ListArray.from_arrays(ends, np.round(quantiles, 7).ravel())
+def _lists(quantiles: NDArray[np.float64], kept: NDArray[np.bool_]) -> pa.Array:
+    """One list a row, or none, to six decimals."""
+    ends = np.concatenate([[0], np.cumsum(kept)]) * len(QUANTILES)
+    values = np.round(quantiles[kept], 6).ravel()
+    return pa.ListArray.from_arrays(ends.astype(np.int32), values, mask=pa.array(~kept))
 
 
 def _terms(texts: Sequence[str]) -> pa.Array:

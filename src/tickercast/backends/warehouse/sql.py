@@ -96,14 +96,22 @@ class Migration:
 BEFORE = "_before"
 """The end of the name of a table of an earlier release, while its rows are rewritten."""
 
+_SUMS = re.compile(r"USING \((.+)\) AS merged\nON FALSE", re.DOTALL)
+_EVER = "TIMESTAMP '9999-12-31'"
+
 REWRITTEN = ("prices", "forecasts", "ingestions")
 """The tables whose rows are rewritten: their `generation` was a number."""
 
 
 def read_rewrites(folder: Path) -> dict[str, str]:
-    """Read the migrations that are queries: by table, what gives its rows from those of earlier releases."""
+    """By table, the query that gives its rows from those of earlier releases.
+
+    It is a migration that is a query, or what the table's compaction adds up.
+    """
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "migrations").glob("*.sql"))}
-    return {table: text for table, text in texts.items() if _is_query(text)}
+    sums = {table: _SUMS.search(text) for table, text in read_compactions(folder).items()}
+    added_up = {table: found[1].replace("@until", _EVER) for table, found in sums.items() if found}
+    return {table: text for table, text in texts.items() if _is_query(text)} | added_up
 
 
 def additions(folder: Path, table: str) -> list[Column]:
@@ -124,7 +132,7 @@ def read_migration(folder: Path, table: str) -> Migration | None:
 
 
 def _is_query(text: str) -> bool:
-    return re.match(r"(--.*\n)*(SELECT|WITH)\b", text) is not None
+    return re.match(r"(--.*\n)*\s*(SELECT|WITH)\b", text) is not None
 
 
 def missing_columns(

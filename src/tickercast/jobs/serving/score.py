@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tickercast.domain.forecast import LEVELS, RANDOM_WALK
+from tickercast.domain.forecast import LEVELS, RANDOM_WALK, rounded
 from tickercast.domain.scores import BLOCK_DAYS, SUMS, addends, errors
 from tickercast.domain.stored_bars import TOLERANCE, Ints, Mask, days, places, sessions
 from tickercast.jobs.serving.store_bars import News
@@ -25,15 +25,9 @@ _FORECAST = (
     *("frequency", "target_date", "last_close", *LEVELS, "model_version", "origin", "model_has_seen", "created_at"),
     *_PAIR,
 )
-_ERRORS = (
-    *("actual_close", "absolute_error", "walk_error"),
-    *("pinball_025", "pinball_100", "pinball_500", "pinball_900", "pinball_975", "loss", "walk_loss", "scale"),
-    *("inside_80", "inside_95", "direction_right", "backfilled"),
-)
-_SCORE = (
-    *("frequency", "target_date", "model_version", "last_close", "close_median", *_ERRORS),
-    *("created_at", "origin", "model_has_seen", "revision", "basis", *_PAIR),
-)
+_OUTCOME = ("actual_close", "walk_loss", "scale")
+_DECIMALS = 7  # of log-returns
+_SCORE = (*_FORECAST, *_OUTCOME, "revision", "basis")
 _KEPT = ("symbol", "simulated", "object", "generation", "written_at")
 _LONGEST_HORIZON = 45  # days of ten sessions, with the longest closure of an exchange
 _EPOCH = 25567  # 1970, in days since 1900
@@ -71,8 +65,11 @@ def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Tab
     replaced = at[seen & ~same]
     basis = {"basis": f"{file.object}#{file.generation}", "scored_at": file.written_at}
     added = _table(forecasts, scored | {"revision": revision}, new)
-    old = {name: before[name][replaced] for name in ("last_close", *_ERRORS)}
-    sums = [_blocks(forecasts, scored, new, 1), _blocks(before, old, replaced, -1)]
+    old = _take(before, replaced)
+    sums = [
+        _blocks(_take(forecasts, new), {name: values[new] for name, values in scored.items()}, 1),
+        _blocks(old, {name: old[name] for name in _OUTCOME}, -1),
+    ]
     return {
         "scores": _with(added, basis),
         "skill_blocks": _with(pa.concat_tables(sums), {"scored_at": file.written_at}),
@@ -133,18 +130,20 @@ def _with_moves(forecasts: Rows, stored: Stored) -> tuple[Rows, NDArray[np.float
 
 
 def _scored(forecasts: Rows, move: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    levels = {name: forecasts[name] for name in LEVELS}
-    scored = errors(forecasts["last_close"], levels, move)
+    """The columns `_OUTCOME` of the forecasts."""
+    levels, last_close = {name: forecasts[name] for name in LEVELS}, forecasts["last_close"]
+    actual = rounded(last_close * np.exp(move))
     walk = np.flatnonzero(forecasts["model_name"] == RANDOM_WALK)
     twin = _twins(forecasts)
     walk = walk[np.argsort(twin[walk])]
     at = places(twin, twin[walk])
-    has_twin, width = at >= 0, np.log(levels["close_hi_80"] / levels["close_lo_80"])
+    walks, has_twin = {name: values[walk] for name, values in levels.items()}, at >= 0
     beside = {"walk_loss": np.full(len(twin), np.nan), "scale": np.full(len(twin), np.nan)}
-    beside["walk_loss"][has_twin] = scored["loss"][walk[at[has_twin]]]
-    beside["scale"][has_twin] = width[walk[at[has_twin]]]
-    created = forecasts["created_at"].astype("datetime64[D]")
-    return scored | beside | {"backfilled": created > forecasts["target_date"].astype("datetime64[D]")}
+    beside["walk_loss"][has_twin] = errors(last_close[walk], walks, actual[walk])["loss"][at[has_twin]]
+    beside["scale"][has_twin] = np.log(walks["close_hi_80"] / walks["close_lo_80"])[at[has_twin]]
+    for values in beside.values():
+        values[walk] = np.nan  # its own loss and width say it
+    return {"actual_close": actual, **{name: np.round(values, _DECIMALS) for name, values in beside.items()}}
 
 
 def _before(file: File, forecasts: Rows, stored: Stored) -> Rows:
@@ -170,11 +169,10 @@ def _is_same(forecasts: Rows, scored: dict[str, NDArray[Any]], before: Rows, at:
     return same
 
 
-def _blocks(rows: Rows, scored: dict[str, NDArray[Any]], kept: Ints, sign: int) -> pa.Table:
+def _blocks(rows: Rows, outcome: dict[str, NDArray[Any]], sign: int) -> pa.Table:
     """The rows of `skill_blocks` that some scores add, or take back."""
-    table = rows.table.take(kept)
-    given = scored if len(scored["loss"]) == len(kept) else {name: values[kept] for name, values in scored.items()}
-    made = addends({"last_close": table["last_close"].to_numpy(), **given})
+    table = rows.table
+    made = addends({name: rows[name] for name in _FORECAST} | {"backfilled": _backfilled(rows)} | outcome)
     counts = ~table["simulated"].to_numpy() & ~table["model_has_seen"].to_numpy()
     day, month = days(table["cutoff"].to_numpy()) - _EPOCH, table["target_date"].to_numpy().astype("datetime64[M]")
     keys = ["model_name", "model_version", "role", "symbol", "frequency", "step", "block", "month", "has_scale"]
@@ -189,9 +187,13 @@ def _blocks(rows: Rows, scored: dict[str, NDArray[Any]], kept: Ints, sign: int) 
     return summed.rename_columns({f"{name}_sum": name for name in SUMS}).select([*keys, *SUMS])
 
 
+def _backfilled(rows: Rows) -> Mask:
+    made: Mask = rows["created_at"].astype("datetime64[D]") > rows["target_date"].astype("datetime64[D]")
+    return made
+
+
 def _table(forecasts: Rows, scored: dict[str, NDArray[Any]], kept: Ints) -> pa.Table:
-    names = [*_KEPT, *("frequency", "target_date", "model_version", "last_close", "close_median", "created_at")]
-    table = forecasts.table.take(kept).select([*names, "origin", "model_has_seen", *_PAIR])
+    table = forecasts.table.take(kept).select([*_KEPT, *_FORECAST])
     for name, values in scored.items():
         table = table.append_column(name, pa.array(values[kept], from_pandas=True))
     return table
