@@ -19,7 +19,7 @@ from tickercast.cli.terminal import (
     print_table,
     say,
 )
-from tickercast.errors import Permanent, UsageError
+from tickercast.errors import Permanent, TickercastError, UsageError
 
 if TYPE_CHECKING:
     from tickercast.app import App
@@ -85,6 +85,9 @@ def forecast(
         _show(made, service)
         for uploaded in made.uploads if unattended else ():
             _say_sent(uploaded.object, uploaded.generation)
+    for one in made:
+        if one.findings:
+            complain(f"{one.symbol}: {one.findings}")
     for path in pictures.write_files(made, service, report, chart):
         if not as_json:
             say(f"written: {path}")
@@ -121,6 +124,24 @@ def upload(
             sent.append((done.object, done.generation))
             progress.advance(1)
     _finish_sent(sent, service, wait, no_wait=no_wait, as_json=as_json)
+
+
+@app.command(epilog="Example: tickercast watch")
+def watch(wait: Wait = 60) -> None:
+    """Forecast every file that is copied into the folder of the local bucket, until Ctrl-C."""
+    from tickercast.show.tables import entries_table
+
+    service = open_app()
+    say(f"watching {service.store.url}; Ctrl-C ends it")
+    for sent in service.watch():
+        if isinstance(sent, TickercastError):
+            complain(str(sent))
+            continue
+        entries = service.wait_for_entries(sent.object, sent.generation, service.patience(wait))
+        if entries:
+            print_table(entries_table(entries), soft_wrap=True)
+        else:
+            _complain_of_silence(sent.object, wait)
 
 
 @app.command(epilog="Example: tickercast ingestions --failed")
@@ -270,16 +291,23 @@ def _finish_sent(
     entries = [entry for _, of_file in found for entry in of_file]
     if as_json:
         print(entries_json(entries))
+        for entry in entries:
+            if entry.findings:
+                complain(f"{entry.symbol}: {entry.findings}")
     elif entries:
         print_table(entries_table(entries), soft_wrap=True)
     for name, of_file in found:
         if not of_file:
-            complain(
-                f"{name} was sent, and {patience.seconds:.0f} s later nothing is stored for it. Check that the "
-                f"function is deployed and what it logs; look later with tickercast ingestions {name}."
-            )
+            _complain_of_silence(name, patience.seconds)
     if any(not of_file or any(entry.status != "forecast" for entry in of_file) for _, of_file in found):
         raise typer.Exit(SOME_FAILED)
+
+
+def _complain_of_silence(name: str, seconds: float) -> None:
+    complain(
+        f"{name} was sent, and {seconds:.0f} s later nothing is stored for it. Check that the function is deployed and "
+        f"what it logs; look later with tickercast ingestions {name}."
+    )
 
 
 def _say_sent(name: str, generation: int) -> None:

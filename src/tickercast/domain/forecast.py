@@ -167,6 +167,8 @@ class Forecast:
         role: its role.
         simulated: whether the bars were simulated.
         model_has_seen: whether the model was trained on the cutoff.
+        doubtful: whether a finding about the bars touches the width.
+        findings: what is odd about the bars; empty if nothing is.
         object: the file that it was made from; empty where it is not stored.
         generation: the version of that file.
     """
@@ -180,6 +182,8 @@ class Forecast:
     role: Role = Role.CHAMPION
     simulated: bool = False
     model_has_seen: bool = False
+    doubtful: bool = False
+    findings: str = ""
     object: str = ""
     generation: int = 0
 
@@ -212,6 +216,7 @@ class Prediction:
         role: its role.
         simulated: whether the bars were simulated.
         model_has_seen: whether the model was trained on the cutoff.
+        doubtful: whether a finding about the bars touches the width.
     """
 
     symbol: str
@@ -224,6 +229,7 @@ class Prediction:
     role: Role = Role.CHAMPION
     simulated: bool = False
     model_has_seen: bool = False
+    doubtful: bool = False
 
     def forecast(self) -> Forecast:
         """The same in prices."""
@@ -242,6 +248,7 @@ class Prediction:
             self.role,
             self.simulated,
             self.model_has_seen,
+            self.doubtful,
         )
 
 
@@ -286,13 +293,16 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
             "role": _terms([str(made.role) for made in predictions]),
             "simulated": pa.array([made.simulated for made in predictions], pa.bool_()),
             "model_has_seen": pa.array([made.model_has_seen for made in predictions], pa.bool_()),
+            "doubtful": pa.array([made.doubtful for made in predictions], pa.bool_()),
         }
     )
     steps = {
         "step": np.concatenate([np.empty(0, np.intp), *(np.arange(1, horizon + 1) for horizon in horizons)]),
         "target_date": pa.array(targets),
         "target_at": pa.array(DAILY.closes(symbols, numbers, targets), _MOMENT),
-        "quantiles": _lists(log_returns, np.array([made.model_name != RANDOM_WALK for made in predictions], bool)[numbers]),
+        "quantiles": _lists(
+            log_returns, np.array([made.model_name != RANDOM_WALK for made in predictions], bool)[numbers]
+        ),
         **dict(zip(LEVELS, rounded(np.ascontiguousarray(closes.T)), strict=True)),
     }
     table = once.take(numbers)

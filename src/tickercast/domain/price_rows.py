@@ -169,12 +169,18 @@ class _Judge:
         return [int(number) for number in np.unique(self._rows.numbers[rows])] if rows.any() else []
 
     def _in_window(self, window: Window) -> Mask:
+        """The rows that are judged: those of the window, or of a series that ends before it the last three years."""
+        own_last = np.fmax.reduceat(self._days, self._starts).repeat(self._ends - self._starts)
+        span = np.timedelta64(LOOKBACK.days, "D")
+        newest = (self._days >= own_last - span) & (self._days <= own_last)
         if window.last is None:
-            last = np.fmax.reduceat(self._days, self._starts).repeat(np.diff(self._starts, append=len(self._days)))
-        else:
-            last = np.full(len(self._days), np.datetime64(window.last, "D"))
-        first = np.datetime64(window.first, "D") if window.first else last - np.timedelta64(LOOKBACK.days, "D")
+            return newest
+        last = np.datetime64(window.last, "D")
+        first = np.datetime64(window.first, "D") if window.first else last - span
         judged: Mask = (self._days >= first) & (self._days <= last)
+        lacking = ~np.logical_or.reduceat(judged, self._starts)
+        if lacking.any():
+            judged |= newest & lacking.repeat(self._ends - self._starts)
         return judged
 
     def _adjusted(self) -> tuple[NDArray[np.float64], Mask]:
@@ -198,18 +204,15 @@ class _Judge:
     def _refuse(self, number: int, error: InvalidBars) -> None:
         self._failures.setdefault(number, error)
 
-    def _find(self, number: int, check: str, text: str, *, touches_width: bool = False) -> None:
-        found = Finding(self._rows.names[number], check, text, touches_width)
-        self._findings.setdefault(number, []).append(found)
+    def _find(self, number: int, check: str, text: str) -> None:
+        self._findings.setdefault(number, []).append(Finding(self._rows.names[number], check, text))
 
-    def _leave_out(self, rows: Mask, what: str, *, touches_width: bool = False) -> None:
+    def _leave_out(self, rows: Mask, what: str) -> None:
         """Leave rows out, and say so once a symbol."""
         for number in self._having(rows):
             own = self._own(number)
             days = self._days[own][rows[own]]
-            check = "impossible bar" if touches_width else "left out"
-            seen = touches_width and bool(self._judged[own][rows[own]].any())
-            self._find(number, check, f"{len(days)} {what} left out ({_named(days)})", touches_width=seen)
+            self._find(number, "left out", f"{len(days)} {what} ({_named(days)})")
         self._kept &= ~rows
 
     # The steps.
@@ -256,7 +259,7 @@ class _Judge:
                 columns = ", ".join(self._title(name) for name in PRICES)
                 count = own.stop - own.start
                 self._refuse(number, refusals.NO_PRICES(symbol=self._rows.names[number], count=count, columns=columns))
-        self._leave_out(self._alive() & empty, "row(s) without prices were")
+        self._leave_out(self._alive() & empty, "row(s) without prices")
         self._kept &= ~empty
 
     def _check_calendar(self) -> None:
@@ -285,7 +288,7 @@ class _Judge:
             elif unfinished.any():
                 out = np.zeros(len(alive), bool)
                 out[rows[unfinished]] = True
-                self._leave_out(out, "bar(s) of sessions that had not closed were")
+                self._leave_out(out, "bar(s) of sessions that had not closed")
 
     def _check_duplicates(self) -> None:
         if not self._several:
@@ -299,7 +302,7 @@ class _Judge:
                 same &= np.append(False, (own[1:] == own[:-1]) | (np.isnan(own[1:]) & np.isnan(own[:-1])))
         repeats = np.zeros(len(self._kept), bool)
         repeats[rows[again & same]] = True
-        self._leave_out(repeats, "exact repeat(s) were")
+        self._leave_out(repeats, "exact repeat(s)")
         rows = np.flatnonzero(self._alive())
         doubled = np.zeros(len(self._kept), bool)
         doubled[rows[self._same_day(rows)]] = True
@@ -310,7 +313,7 @@ class _Judge:
             )
         for row in np.flatnonzero(doubled):  # which of them counts cannot be told
             doubled |= (self._rows.numbers == self._rows.numbers[row]) & (self._days == self._days[row])
-        self._leave_out(doubled & self._alive(), "row(s) of doubled dates were")
+        self._leave_out(doubled & self._alive(), "row(s) of doubled dates")
 
     def _check_basis(self) -> None:
         """Refuse series that a split has left on two bases."""
@@ -340,7 +343,7 @@ class _Judge:
             self._check_scale(alive)
             return
         self._refuse_faulty(alive, bad, reasons, found)
-        self._leave_out(bad & self._alive(), "zero or impossible bar(s) were", touches_width=True)
+        self._leave_out(bad & self._alive(), "zero or impossible bar(s)")
         self._check_scale(self._alive())
 
     def _faults(self, alive: Mask) -> "Iterator[tuple[Mask, Callable[[int, int, int], InvalidBars]]]":

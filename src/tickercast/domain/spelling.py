@@ -24,8 +24,8 @@ _COINS = frozenset(
 _WORDS = frozenset(
     re.findall(
         r"\w+",
-        "all bars batch book coins crypto daily data export file funds fx hist index input merged my new ohlc ohlcv old "
-        "output price prices quotes raw sample sheet stock stocks table test tickers upload",
+        "all bars batch book coins crypto daily data export file funds fx hist index input merged my new ohlc ohlcv "
+        "old output price prices quotes raw sample sheet stock stocks table test tickers upload",
     )
 )
 _LONGEST_PLAIN = 5  # letters of an American symbol

@@ -7,6 +7,7 @@ from typing import overload
 
 import pandas as pd
 
+from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Forecast
 from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UnknownSymbol
 from tickercast.jobs.requests.results import Patience, Results, read_all_results
@@ -120,8 +121,9 @@ def request_forecast(
     if wait:
         results, lost = read_all_results([*before, *sent], symbols, warehouse=warehouse, patience=patience())
     failures = {name: reason for uploaded in uploads for name, reason in uploaded.failures.items()}
+    found = [found for uploaded in uploads for found in uploaded.findings]
     return Requested(
-        results.forecasts,
+        [_with_findings(made, found) for made in results.forecasts],
         _with_hints({**failures, **results.failures}, warehouse),
         lost,
         sent,
@@ -129,6 +131,12 @@ def request_forecast(
         actual_closes(results.forecasts, source=source) if actual else None,
         trained_through(results.forecasts, models=models) if actual else {},
     )
+
+
+def _with_findings(made: Forecast, found: Sequence[Finding]) -> Forecast:
+    """A forecast with what was odd about its bars at the source, before what the function found in them."""
+    own = sentence(one for one in found if one.symbol == made.symbol)
+    return replace(made, findings="; ".join(filter(None, [own, made.findings]))) if own else made
 
 
 def _upload(

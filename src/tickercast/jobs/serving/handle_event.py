@@ -83,6 +83,11 @@ class Series:
     known: Bars
     findings: Sequence[Finding] = ()
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a finding touches the width of the forecast."""
+        return any(found.touches_width for found in self.findings)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -290,7 +295,8 @@ def _repeated(value: Any, count: int) -> pa.Array:
 def _predict(outcome: Outcome) -> list[Prediction]:
     made: list[Prediction] = []
     for served in outcome.lineup.models:
-        known = [one.known for one in outcome.series if len(one.known) >= served.model.min_sessions]
+        ready = [one for one in outcome.series if len(one.known) >= served.model.min_sessions]
+        known = [one.known for one in ready]
         made += [
             Prediction(
                 bars.symbol,
@@ -303,8 +309,9 @@ def _predict(outcome: Outcome) -> list[Prediction]:
                 served.role,
                 bars.simulated,
                 served.role is Role.CHAMPION and outcome.lineup.champion_has_seen,
+                one.is_doubtful,
             )
-            for bars, log_returns in zip(known, served.model.predict(known), strict=True)
+            for one, bars, log_returns in zip(ready, known, served.model.predict(known), strict=True)
         ]
     return made
 
