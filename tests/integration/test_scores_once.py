@@ -17,6 +17,7 @@ from tickercast.backends.warehouse.sql import read_rewrites
 from tickercast.config import resource
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
+from tickercast.domain.calendar import sessions_between
 from tickercast.domain.forecast import QUANTILES, Role, Served
 from tickercast.domain.price_files import to_parquet
 from tickercast.jobs.serving.past_models import Lineup
@@ -52,6 +53,12 @@ class Model:
 SERVED = [Served(Model("lstm", 0.004), Role.CHAMPION), Served(Model("random-walk", 0.0), Role.BASELINE)]
 
 
+def _common_sessions() -> list[date]:
+    """The sessions of all exchanges: few of each are missing."""
+    known = [set(sessions_between(symbol, date(2022, 1, 1), date(2023, 7, 21))) for symbol in SYMBOLS]
+    return sorted(set.intersection(*known))
+
+
 class Market:
     """Series with splits, dividends and corrections as time goes on."""
 
@@ -63,7 +70,7 @@ class Market:
     def _walk(self) -> pd.DataFrame:
         close = 100 * np.exp(np.cumsum(self._chance.normal(0, 0.02, SESSIONS)))
         prices = {"open": close, "high": close * 1.2, "low": close * 0.8, "close": close, "adj_close": close * 0.9}
-        days = pd.bdate_range(end="2023-07-21", periods=SESSIONS)
+        days = pd.DatetimeIndex(_common_sessions()[-SESSIONS:])
         return pd.DataFrame({"session_date": days, **prices, "volume": 1e6})
 
     def live_through(self, day: int) -> None:

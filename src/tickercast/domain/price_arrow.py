@@ -50,7 +50,7 @@ class Asked:
             return None
 
 
-def read_frame(frame: pd.DataFrame, asked: Asked) -> Reading:
+def read_frame(frame: pd.DataFrame, *, symbol: str = "", window: Window = WHOLE) -> Reading:
     """Read a table of bars with the CSV's columns; see `price_files.read_prices`.
 
     Raises:
@@ -58,7 +58,7 @@ def read_frame(frame: pd.DataFrame, asked: Asked) -> Reading:
     """
     plain = frame.set_axis([str(at) for at in range(frame.shape[1])], axis="columns")
     table = pa.Table.from_pandas(plain, preserve_index=False)
-    return read_columns([(part, table) for part in layout(list(frame.columns))], asked)
+    return read_columns([(part, table) for part in layout(list(frame.columns))], Asked(symbol, window=window))
 
 
 def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked) -> Reading:

@@ -22,7 +22,6 @@ from tickercast.errors import InvalidBars
 
 __all__ = [
     "ENDINGS",
-    "Asked",
     "Window",
     "first_lines",
     "first_symbol",

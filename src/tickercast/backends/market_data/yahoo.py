@@ -22,7 +22,7 @@ from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponen
 
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.findings import Finding
-from tickercast.domain.price_files import Asked, Window, read_frame
+from tickercast.domain.price_files import Window, read_frame
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, SourceUnavailable, UnknownSymbol, UsageError
 
 _BATCH = 50  # symbols in a download; the progress bar advances after each download
@@ -161,7 +161,7 @@ def _reading(answers: Mapping[str, _Answer], window: Window) -> Reading:
     findings: dict[str, Sequence[Finding]] = {}
     for symbol, answer in answers.items():
         if isinstance(answer, pd.DataFrame):
-            reading = read_frame(answer, Asked(symbol, window=window))
+            reading = read_frame(answer, symbol=symbol, window=window)
             series |= reading.bars
             failures |= reading.failures
             findings |= reading.findings
