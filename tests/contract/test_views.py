@@ -242,9 +242,8 @@ def blocks(scored: pd.DataFrame, sign: int) -> pd.DataFrame:
     """The sums that scores add to `skill_blocks`, or take back where `sign` is -1."""
     counted = scored[~scored["simulated"].astype(bool) & ~scored["model_has_seen"].astype(bool)]
     columns = {name: values.to_numpy() for name, values in counted.items()}
-    columns["backfilled"] = (
-        counted["created_at"].dt.tz_localize(None).dt.normalize() > counted["target_date"]
-    ).to_numpy()
+    made_on = counted["created_at"].dt.tz_localize(None).dt.normalize()
+    columns["backfilled"] = (made_on > counted["target_date"]).to_numpy()
     added = pd.DataFrame(addends(columns), counted.index)
     days = counted["cutoff"].to_numpy().astype("datetime64[D]").astype(int)
     month = counted["target_date"].to_numpy().astype("datetime64[M]").astype("datetime64[us]")

@@ -12,6 +12,7 @@ import pytest
 from tests.support.warehouse_rows import append, ingestion, price
 
 from tickercast.backends.warehouse import duckdb as engine
+from tickercast.backends.warehouse import duckdb_checkpoints
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.errors import SchemaMismatch, UsageError, WarehouseUnavailable
@@ -27,6 +28,7 @@ WRITER = """
 import sys, pandas as pd
 from pathlib import Path
 from tickercast.backends.warehouse import duckdb as engine
+from tickercast.backends.warehouse import duckdb_checkpoints
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 warehouse = DuckDBWarehouse(Path(sys.argv[1]), Path(sys.argv[2]))
 warehouse.provision()
@@ -81,6 +83,7 @@ def test_a_process_that_was_forked_off_can_use_the_warehouse_and_end(tmp_path: P
 import os, sys
 from pathlib import Path
 from tickercast.backends.warehouse import duckdb as engine
+from tickercast.backends.warehouse import duckdb_checkpoints
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 warehouse = DuckDBWarehouse(Path(sys.argv[1]), Path(sys.argv[2]))
 warehouse.provision()
@@ -125,14 +128,14 @@ def test_a_checkpoint_that_was_interrupted_leaves_nothing_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "warehouse.duckdb"
-    monkeypatch.setattr(engine, "_LONGEST_LOG", 0)
+    monkeypatch.setattr(duckdb_checkpoints, "LONGEST_LOG", 0)
     DuckDBWarehouse(path, resource("sql")).provision()
     assert [file.name for file in tmp_path.glob("*.kept*")] == []
 
     rows = pd.DataFrame([ingestion(object="a")])
     killed = DuckDBWarehouse(path, resource("sql"))
-    keep = killed._keep
-    monkeypatch.setattr(killed, "_keep", lambda blocks: (keep(blocks), sys.exit("killed")))
+    keep = killed._checkpoints._keep
+    monkeypatch.setattr(killed._checkpoints, "_keep", lambda blocks: (keep(blocks), sys.exit("killed")))
     with pytest.raises(SystemExit):
         killed.append("ingestions", rows, key="ingestions/bucket/a#1")
     torn = bytearray(path.read_bytes())
@@ -153,9 +156,11 @@ def test_without_space_for_a_copy_the_log_grows_and_nothing_fails(
     path = tmp_path / "warehouse.duckdb"
     warehouse = DuckDBWarehouse(path, resource("sql"))
     warehouse.provision()
-    monkeypatch.setattr(engine, "_LONGEST_LOG", 0)
-    monkeypatch.setattr(engine.shutil, "copyfile", no_space)
+    monkeypatch.setattr(duckdb_checkpoints, "LONGEST_LOG", 0)
+    monkeypatch.setattr(duckdb_checkpoints.shutil, "copyfile", no_space)
     append(warehouse, "prices", [price()], "k")
+    with pytest.raises(WarehouseUnavailable, match=r"cannot be compacted: there is no space .* Free some\."):
+        warehouse.compact()
     assert path.with_name(f"{path.name}.wal").stat().st_size
     assert [file.name for file in tmp_path.glob("*.kept*")] == []
     assert len(warehouse.read("prices")) == 1

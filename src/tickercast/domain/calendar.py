@@ -11,7 +11,8 @@ Symbols are spelled as Yahoo spells them, and calendars are named as exchange_ca
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -107,6 +108,7 @@ _QUOTE_CURRENCIES = (
 _BUILDING = Lock()  # the years of pandas' holidays are those of the whole process
 
 _LONGEST_CLOSURE = timedelta(days=15)
+_YEARS_BEFORE = 4
 _TIME_ZONES = timedelta(days=1)  # a session that is over everywhere
 _LAST_TIMESTAMP = date(2261, 12, 31)  # of pandas, in nanoseconds
 
@@ -192,13 +194,13 @@ def is_over(symbol: str, session: date, now: datetime) -> bool:
     if now.date() - session > _TIME_ZONES:
         return True
     name = calendar_name(symbol)
-    try:
-        calendar = _calendar(name, session - _LONGEST_CLOSURE, session)
-    except ValueError as error:
-        raise _unknown_dates(name, session, 1) from error
-    if calendar.sessions[-1].date() != session:
+    years = _of_years(name, (session - _LONGEST_CLOSURE).year, session.year)
+    at = bisect_left(years.sessions, session)
+    if not at or years.last < session:
+        raise _unknown_dates(name, session, 1)
+    if at == len(years.sessions) or years.sessions[at] != session:
         return now.date() > session
-    return bool(calendar.session_close(session.isoformat()) <= now)
+    return bool(years.closes[at] <= _utc(now))
 
 
 def time_zone(symbol: str) -> str:
@@ -210,7 +212,7 @@ def time_zone(symbol: str) -> str:
     Raises:
         CalendarError: the symbol's exchange is not known.
     """
-    return str(_calendar(calendar_name(symbol), date(2022, 1, 1), date(2022, 12, 31)).tz)
+    return _of_years(calendar_name(symbol), 2022, 2022).time_zone
 
 
 def newest_closed(symbol: str, now: datetime) -> date | None:
@@ -225,17 +227,12 @@ def newest_closed(symbol: str, now: datetime) -> date | None:
     Raises:
         CalendarError: the symbol's exchange is not known, or its holidays are not known for that date.
     """
-    return _newest_closed(calendar_name(symbol), now)
-
-
-@lru_cache(maxsize=64)
-def _newest_closed(name: str, now: datetime) -> date | None:
-    try:
-        closes = _calendar(name, now.date() - _LONGEST_CLOSURE, now.date()).closes
-    except ValueError as error:
-        raise _unknown_dates(name, now.date(), 1) from error
-    over = closes[closes <= now]
-    return over.index[-1].date() if len(over) else None
+    name, earliest = calendar_name(symbol), now.date() - _LONGEST_CLOSURE
+    years = _of_years(name, earliest.year, now.year)
+    if years.last < now.date():
+        raise _unknown_dates(name, now.date(), 1)
+    over = int(np.searchsorted(years.closes, _utc(now), side="right"))
+    return years.sessions[over - 1] if over and years.sessions[over - 1] >= earliest else None
 
 
 def session_closes(symbol: str, sessions: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
@@ -254,9 +251,12 @@ def session_closes(symbol: str, sessions: NDArray[np.datetime64]) -> NDArray[np.
         return np.empty(0, "datetime64[us]")
     days = sessions.astype("datetime64[D]")
     first, last = int(days.min().item().year), int(days.max().item().year)
-    known, closes = _closes(calendar_name(symbol), first, last)
-    at = np.minimum(np.searchsorted(known, days), len(known) - 1)
-    return np.where(known[at] == days, closes[at], (days + 1).astype("datetime64[us]")) if len(known) else days + 1
+    years = _of_years(calendar_name(symbol), first, last)
+    midnight = (days + 1).astype("datetime64[us]")
+    if not years.sessions:
+        return midnight
+    at = np.minimum(np.searchsorted(years.days, days), len(years.days) - 1)
+    return np.where(years.days[at] == days, years.closes[at], midnight)
 
 
 def sessions_between(symbol: str, first: date, last: date) -> tuple[date, ...]:
@@ -265,7 +265,7 @@ def sessions_between(symbol: str, first: date, last: date) -> tuple[date, ...]:
     Raises:
         CalendarError: the symbol's exchange is not known.
     """
-    sessions = _sessions(calendar_name(symbol), first.year, last.year)
+    sessions = _of_years(calendar_name(symbol), first.year, last.year).sessions
     return sessions[bisect_left(sessions, first) : bisect_right(sessions, last)]
 
 
@@ -275,7 +275,8 @@ def session_days(symbol: str, first: np.datetime64, last: np.datetime64) -> NDAr
     Raises:
         CalendarError: the symbol's exchange is not known.
     """
-    return _session_days(calendar_name(symbol), first.item(), last.item())
+    days = _of_years(calendar_name(symbol), first.item().year, last.item().year).days
+    return days[np.searchsorted(days, first) : np.searchsorted(days, last, "right")]
 
 
 def _of_suffix(symbol: str) -> str:
@@ -297,7 +298,7 @@ def _next_sessions(name: str, cutoff: date, count: int) -> tuple[date, ...]:
         years = (cutoff - _LONGEST_CLOSURE).year, (cutoff + _LONGEST_CLOSURE + timedelta(days=2 * count)).year
     except OverflowError as error:
         raise _unknown_dates(name, cutoff, count) from error
-    sessions = _sessions(name, *years)
+    sessions = _of_years(name, *years).sessions
     start = bisect_right(sessions, cutoff)
     found = sessions[start : start + count]
     if start == 0 or len(found) < count:  # the holidays before or after are not recorded
@@ -314,31 +315,62 @@ def _unknown_dates(name: str, cutoff: date, count: int) -> CalendarError:
     )
 
 
-@lru_cache(maxsize=64)
-def _sessions(name: str, first_year: int, last_year: int) -> tuple[date, ...]:
-    # Whole years, so that many cutoffs share one calendar: a year costs hardly more to build than a week.
+@dataclass(frozen=True)
+class _Years:
+    """The sessions of an exchange in whole years.
+
+    Attributes:
+        first_year: the first of the years.
+        last_year: the last.
+        last: the last date whose holidays are known.
+        sessions: the sessions, in order.
+        days: the same as an array.
+        closes: from when their closes are known: datetime64[us], UTC.
+        time_zone: the exchange's.
+    """
+
+    first_year: int
+    last_year: int
+    last: date
+    sessions: tuple[date, ...]
+    days: NDArray[np.datetime64]
+    closes: NDArray[np.datetime64]
+    time_zone: str
+
+
+_BUILT: dict[str, _Years] = {}
+"""The calendars by name; each is built again, for more years, when it is asked for one that it lacks."""
+
+
+def _of_years(name: str, first_year: int, last_year: int) -> _Years:
+    built = _BUILT.get(name)
+    if built is None or first_year < built.first_year or built.last_year < last_year:
+        # A year costs hardly more to build than a week, and bars of the years before are likely to follow.
+        first, last = first_year - _YEARS_BEFORE, last_year
+        if built is not None:
+            first, last = min(first, built.first_year), max(last, built.last_year)
+        built = _BUILT[name] = _build(name, first, last)
+    return built
+
+
+def _build(name: str, first_year: int, last_year: int) -> _Years:
     first, last = date(first_year, 1, 1), date(last_year, 12, 31)
     try:
-        return _build(name, first, last)
+        calendar = _calendar(name, first, last)
     except ValueError:
         lower, upper = _bounds(name)
         first, last = max(first, lower or first), min(last, upper)
-        return _build(name, first, last) if first < last else ()
+        if first >= last:
+            nothing = np.empty(0, "datetime64[D]")
+            return _Years(first_year, last_year, last, (), nothing, nothing.astype("datetime64[us]"), "UTC")
+        calendar = _calendar(name, first, last)
+    sessions = tuple(calendar.sessions.date)
+    closes = calendar.closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    return _Years(first_year, last_year, last, sessions, np.array(sessions, "datetime64[D]"), closes, str(calendar.tz))
 
 
-@lru_cache(maxsize=256)
-def _session_days(name: str, first: date, last: date) -> NDArray[np.datetime64]:
-    sessions = _sessions(name, first.year, last.year)
-    return np.array(sessions[bisect_left(sessions, first) : bisect_right(sessions, last)], "datetime64[D]")
-
-
-@lru_cache(maxsize=64)
-def _closes(name: str, first_year: int, last_year: int) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64]]:
-    sessions = _sessions(name, first_year, last_year)
-    if not sessions:
-        return np.empty(0, "datetime64[D]"), np.empty(0, "datetime64[us]")
-    closes = _calendar(name, sessions[0], sessions[-1]).closes
-    return np.array(sessions, "datetime64[D]"), closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+def _utc(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 @lru_cache(maxsize=64)
@@ -347,10 +379,6 @@ def _bounds(name: str) -> tuple[date | None, date]:
     calendar = _calendar(name, date(2022, 1, 1), date(2022, 12, 31))
     lower, upper = calendar.bound_min(), calendar.bound_max()
     return lower and lower.date(), upper.date() if upper else _LAST_TIMESTAMP
-
-
-def _build(name: str, first: date, last: date) -> tuple[date, ...]:
-    return tuple(_calendar(name, first, last).sessions.date)
 
 
 def _calendar(name: str, first: date, last: date) -> "ExchangeCalendar":

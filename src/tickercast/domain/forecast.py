@@ -281,6 +281,7 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
     cutoffs = np.array([made.cutoff for made in predictions], "datetime64[D]")
     dates = {days: np.array(days, "datetime64[D]") for days in {made.target_dates for made in predictions}}
     targets = np.concatenate([np.empty(0, "datetime64[D]"), *(dates[made.target_dates] for made in predictions)])
+    listed = np.array([made.model_name != RANDOM_WALK for made in predictions], bool)
     once = pa.table(
         {
             "symbol": _terms(symbols),
@@ -300,9 +301,7 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
         "step": np.concatenate([np.empty(0, np.intp), *(np.arange(1, horizon + 1) for horizon in horizons)]),
         "target_date": pa.array(targets),
         "target_at": pa.array(DAILY.closes(symbols, numbers, targets), _MOMENT),
-        "quantiles": _lists(
-            log_returns, np.array([made.model_name != RANDOM_WALK for made in predictions], bool)[numbers]
-        ),
+        "quantiles": _lists(log_returns, listed[numbers]),
         **dict(zip(LEVELS, rounded(np.ascontiguousarray(closes.T)), strict=True)),
     }
     table = once.take(numbers)

@@ -113,8 +113,14 @@ def sessions(day: Ints) -> NDArray[np.datetime64]:
 
 def month_keys(symbol: Ints, dates: NDArray[np.datetime64]) -> Ints:
     """A number for symbol and month, in their order."""
-    month: Ints = (dates.astype("datetime64[M]") - _EPOCH.astype("datetime64[M]")).astype(np.int64)
-    return symbol * _MONTHS + month
+    if not len(dates):
+        return np.empty(0, np.int64)
+    day = days(dates)
+    first = int(day.min())
+    every = sessions(np.arange(first, int(day.max()) + 1)).astype("datetime64[M]")  # many bars share a date
+    month = (every - _EPOCH.astype("datetime64[M]")).astype(np.int64)
+    keys: Ints = symbol * _MONTHS + month[day - first]
+    return keys
 
 
 def of_month_keys(keys: Ints) -> tuple[Ints, NDArray[np.datetime64]]:
@@ -151,9 +157,12 @@ def digests(bars: Columns) -> Months:
     count = np.diff(np.append(start, len(month)))
     mixed = bars.day.astype(np.uint64) * np.uint64(_MIXERS[0])
     for name in VALUES:
-        known = np.where(np.isnan(bars.values[name]), -1.0, bars.values[name])
-        rounded = (known.view(np.int64) + (1 << (_DIGEST_BITS - 1))) >> _DIGEST_BITS
-        mixed = (mixed ^ rounded.astype(np.uint64)) * np.uint64(_MIXERS[1])
+        known = np.nan_to_num(bars.values[name], nan=-1.0)
+        rounded = known.view(np.int64)
+        rounded += 1 << (_DIGEST_BITS - 1)
+        rounded >>= _DIGEST_BITS
+        mixed ^= rounded.view(np.uint64)
+        mixed *= np.uint64(_MIXERS[1])
         mixed ^= mixed >> np.uint64(29)
     return Months(month[start], start, count, np.add.reduceat(mixed * np.uint64(_MIXERS[2]), start).view(np.int64))
 

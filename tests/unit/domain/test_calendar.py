@@ -4,11 +4,19 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import exchange_calendars
+import numpy as np
 import pandas as pd
 import pytest
 
 from tickercast.domain import calendar
-from tickercast.domain.calendar import calendar_name, is_over, next_sessions, parse_day, sessions_between
+from tickercast.domain.calendar import (
+    calendar_name,
+    is_over,
+    next_sessions,
+    parse_day,
+    session_closes,
+    sessions_between,
+)
 from tickercast.errors import CalendarError, UsageError
 
 
@@ -138,18 +146,29 @@ def test_sessions_that_are_not_known_are_refused_in_a_sentence(symbol: str, cuto
     assert "\n" not in str(refused.value)
 
 
-def test_one_calendar_is_built_for_many_symbols_and_cutoffs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_calendar_is_built_for_many_symbols_cutoffs_and_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
     real = calendar._build
     monkeypatch.setattr(calendar, "_build", lambda *arguments: built.append(arguments) or real(*arguments))
-    for cache in (calendar._sessions, calendar._next_sessions):
-        cache.cache_clear()
+    monkeypatch.setattr(calendar, "_BUILT", {})
+    calendar._next_sessions.cache_clear()
 
     for day in range(1, 29):
         for symbol in ("MSFT", "AAPL", "BRK-B"):
             next_sessions(symbol, date(2023, 6, day), 10)
+    session_closes("MSFT", np.arange("2020-07-01", "2023-08-10", dtype="datetime64[D]"))
+    assert is_over("AAPL", date(2023, 6, 28), datetime(2023, 6, 28, 21, tzinfo=UTC))
 
-    assert len(built) == 1
+    assert built == [("XNYS", 2019, 2023)]
+
+
+def test_a_calendar_grows_to_the_years_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calendar, "_BUILT", {})
+    for first, last in ((date(2023, 6, 1), date(2023, 6, 30)), (date(2005, 6, 1), date(2005, 6, 30))):
+        assert sessions_between("MSFT", first, last)[0] == first
+
+    assert sessions_between("MSFT", date(2022, 12, 30), date(2023, 1, 3)) == (date(2022, 12, 30), date(2023, 1, 3))
+    assert calendar._BUILT["XNYS"].first_year == 2001
 
 
 def test_sessions_between_two_dates_include_both_ends() -> None:

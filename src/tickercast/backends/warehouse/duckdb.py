@@ -3,20 +3,13 @@
 DuckDB lets one process at a time hold the file. Each call attaches it, works and detaches it again, and waits while
 another process holds it, so a dashboard and any number of functions can share it. The engine stays open: attaching the
 file takes 2 ms, opening an engine 13.
-
-A checkpoint moves what was appended from the log beside the file into the file, and rewrites the blocks of metadata in
-place: killed in that moment, it leaves a file that does not open. So nothing is moved until the log is long, and then
-only while a copy of these blocks and of the log is kept, from which the next call restores them.
 """
 
-import logging
 import os
 import re
-import shutil
-import struct
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +21,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from tickercast.backends.warehouse.duckdb_checkpoints import SETTINGS, Checkpoints
 from tickercast.backends.warehouse.sql import (
     BEFORE,
     FINISHED,
@@ -53,8 +47,6 @@ from tickercast.ports import Between
 
 Result = TypeVar("Result")
 
-log = logging.getLogger(__name__)
-
 _LOCKS: dict[Path, threading.RLock] = {}
 """The lock of each file: threads that used it concurrently would meet each other's half-closed handles."""
 
@@ -75,20 +67,6 @@ CREATE TABLE IF NOT EXISTS _objects (name VARCHAR NOT NULL, sha256 VARCHAR NOT N
 """Without a primary key, which one transaction at a time does not need: DuckDB has lost entries of indexes when it
 replayed a log (duckdb/duckdb#23848)."""
 
-_LONGEST_LOG = 1 << 18
-"""Bytes: whoever opens the file replays the log, which takes 20 ms a megabyte."""
-
-_HEADERS = "headers"
-_HEADER_BYTES = 3 * 4096
-"""The main header, and two that name the blocks of metadata; of these the one with the higher iteration counts."""
-
-_ENGINE: dict[str, str | int | float | list[str]] = {
-    "checkpoint_on_detach": "DISABLED",
-    "wal_autocheckpoint": "1TB",
-    "auto_checkpoint_skip_wal_threshold": 1 << 40,
-}
-"""Settings that leave it to us when a checkpoint is made."""
-
 
 class DuckDBWarehouse:
     """The `Warehouse` port over a DuckDB file; see `tickercast.ports`.
@@ -101,8 +79,7 @@ class DuckDBWarehouse:
 
     def __init__(self, path: Path, sql: Path, *, patience_s: float = 60.0) -> None:
         self._path = path
-        self._log = path.with_name(f"{path.name}.wal")
-        self._kept = path.with_name(f"{path.name}.kept")
+        self._checkpoints = Checkpoints(path)
         self._sql = sql
         self._patience_s = patience_s
         self._engine: duckdb.DuckDBPyConnection | None = None
@@ -117,8 +94,8 @@ class DuckDBWarehouse:
         """Create what is missing, and add columns to tables and replace views whose file has changed."""
         changed = self._attempt(self._provision)
         if changed:
-            with _lock(self._path), self._only_writer():
-                self._checkpoint(longest=0)
+            with _lock(self._path), self._file(reads=False, even_if_short=True):
+                pass
         return changed
 
     def append(self, table: str, rows: pa.Table | pd.DataFrame, *, key: str) -> bool:
@@ -173,12 +150,11 @@ class DuckDBWarehouse:
         with _lock(self._path), self._translating(reads=False), self._only_writer():
             try:
                 for attempt in self._retrying():
-                    with attempt:
-                        self._checkpoint(longest=0)
-                        if self._log.exists():  # it would be replayed on the new file
-                            raise duckdb.IOException("Could not set lock on file: somebody reads it")
-                for attempt in self._retrying():
                     with attempt, self._attached(reads=False) as connection:
+                        if not self._checkpoints.make(connection, even_if_short=True):  # it would follow the new file
+                            raise WarehouseUnavailable(
+                                f"{self.url} cannot be compacted: there is no space for a copy of its log. Free some."
+                            )
                         connection.execute(f"ATTACH '{_escaped(fresh)}' AS fresh")
                         before = self._refill(connection, until or datetime.now(UTC) - FINISHED)
                         connection.execute("CHECKPOINT fresh")
@@ -315,7 +291,7 @@ class DuckDBWarehouse:
                     yield connection
 
     @contextmanager
-    def _file(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    def _file(self, reads: bool, *, even_if_short: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Attach the file, and make a checkpoint after it where that is due."""
         try:
             if not reads:  # reading does not create a warehouse
@@ -325,11 +301,11 @@ class DuckDBWarehouse:
                 f"{self.url} cannot be created: {error.strerror}. Name another file in TICKERCAST_WAREHOUSE."
             ) from error
         try:
-            with nullcontext() if reads and not self._kept.exists() else self._only_writer():
-                with self._attached(reads) as connection:
-                    yield connection
+            alone = nullcontext() if reads and not self._checkpoints.kept.exists() else self._only_writer()
+            with alone, self._attached(reads) as connection:
+                yield connection
                 if not reads:
-                    self._checkpoint()
+                    self._checkpoints.make(connection, even_if_short=even_if_short)
         except BaseException:
             self.close()  # rolls back, and discards a broken engine
             raise
@@ -347,93 +323,36 @@ class DuckDBWarehouse:
         except OSError as error:
             raise self._unusable(error) from error
         try:
-            self._restore()
+            try:
+                self._checkpoints.restore()
+            except OSError as error:
+                raise self._unusable(error) from error
             yield
         finally:
             lock.release()
-
-    def _restore(self) -> None:
-        """Undo a checkpoint that was interrupted; one that has written its header is whole."""
-        if not self._kept.exists():
-            return
-        try:
-            headers = (self._kept / _HEADERS).read_bytes()
-            if self._path.exists() and self._at(_iteration(headers)):
-                with self._path.open("r+b") as file:
-                    for block in self._kept.glob("*.block"):
-                        file.seek(len(headers) + int(block.stem) * _block_bytes(headers))
-                        file.write(block.read_bytes())
-                    file.flush()
-                    os.fsync(file.fileno())
-                restored = self._log.with_name(f"{self._log.name}.restored")
-                shutil.copyfile(self._kept / self._log.name, restored)
-                restored.replace(self._log)
-            self._forget()
-        except OSError as error:
-            raise self._unusable(error) from error
-
-    def _at(self, iteration: int) -> bool:
-        with self._path.open("rb") as file:
-            return _iteration(file.read(_HEADER_BYTES)) == iteration
 
     def _unusable(self, error: OSError) -> WarehouseUnavailable:
         return WarehouseUnavailable(
             f"{self.url} cannot be written: {error.strerror}. Check the folder, its permissions and the disk."
         )
 
-    def _checkpoint(self, longest: int | None = None) -> None:
-        """Move a long log into the file, while a copy is kept; it grows on if there is no space, or somebody reads."""
-        if not self._log.exists() or self._log.stat().st_size < (_LONGEST_LOG if longest is None else longest):
-            return
-        try:
-            with self._attached(reads=True) as connection:
-                rows = connection.execute("SELECT DISTINCT block_id FROM pragma_metadata_info('warehouse')").fetchall()
-            self._keep([block for (block,) in rows])
-            with self._attached(reads=False) as connection:
-                connection.execute("CHECKPOINT warehouse")
-        except OSError as error:
-            log.warning("%s is left with a long log: %s", self.url, error.strerror)
-        except duckdb.IOException as error:
-            if not _is_transient(error):
-                raise
-        if self._kept.exists():
-            self._forget()
-
-    def _keep(self, blocks: Iterable[int]) -> None:
-        copy = self._kept.with_name(f"{self._kept.name}.part")
-        shutil.rmtree(copy, ignore_errors=True)
-        try:
-            copy.mkdir()
-            with self._path.open("rb") as file:  # detached by now: closing it would give up the engine's lock
-                headers = file.read(_HEADER_BYTES)
-                (copy / _HEADERS).write_bytes(headers)
-                for block in blocks:
-                    file.seek(_HEADER_BYTES + block * _block_bytes(headers))
-                    (copy / f"{block}.block").write_bytes(file.read(_block_bytes(headers)))
-            shutil.copyfile(self._log, copy / self._log.name)
-            copy.rename(self._kept)
-        except OSError:
-            shutil.rmtree(copy, ignore_errors=True)
-            raise
-
-    def _forget(self) -> None:
-        gone = self._kept.with_name(f"{self._kept.name}.gone")
-        shutil.rmtree(gone, ignore_errors=True)
-        self._kept.rename(gone)
-        shutil.rmtree(gone)
-
     @contextmanager
     def _attached(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         engine = self._connect()
         engine.execute(f"ATTACH ? AS warehouse{' (READ_ONLY)' if reads else ''}", [str(self._path)])
-        with engine.cursor() as connection:
-            connection.execute("USE warehouse")
-            yield connection
+        try:
+            with engine.cursor() as connection:
+                connection.execute("USE warehouse")
+                yield connection
+        except BaseException:
+            with suppress(duckdb.Error):  # to close the engine with the file attached would make a checkpoint
+                engine.execute("DETACH warehouse")
+            raise
         engine.execute("DETACH warehouse")
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         if self._engine is None:
-            self._engine = duckdb.connect(config={"temp_directory": f"{self._path}.tmp", **_ENGINE})
+            self._engine = duckdb.connect(config={"temp_directory": f"{self._path}.tmp", **SETTINGS})
             self._engine.execute("SET GLOBAL TimeZone = 'UTC'")
             _OPEN.add(self)
         return self._engine
@@ -443,16 +362,6 @@ class DuckDBWarehouse:
         if self._engine is not None:
             self._engine.close()
         self._engine = None
-
-
-def _iteration(headers: bytes) -> int:
-    iterations: list[int] = [struct.unpack_from("<Q", headers, start + 8)[0] for start in (4096, 8192)]
-    return max(iterations)
-
-
-def _block_bytes(headers: bytes) -> int:
-    size: int = struct.unpack_from("<Q", headers, 4096 + 40)[0]
-    return size
 
 
 def _lock(path: Path) -> threading.RLock:

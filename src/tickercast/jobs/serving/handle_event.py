@@ -157,7 +157,8 @@ def handle_event(
 
 
 def _is_accounted_for(event: ObjectFinalized, warehouse: Warehouse) -> bool:
-    return not warehouse.read("ingestions", {"object": event.name, "generation": str(event.generation)}).empty
+    entry = {"object": event.name, "generation": str(event.generation)}
+    return bool(len(warehouse.read_arrow("ingestions", entry, ["status"])))
 
 
 def _file(event: ObjectFinalized, store: ObjectStore, received_at: datetime) -> File:

@@ -27,7 +27,7 @@ _FORECAST = (
     *_PAIR,
 )
 _OUTCOME = ("actual_close", "walk_loss", "scale")
-_DECIMALS = 7  # of log-returns
+_DECIMALS = 9  # of log-returns
 _SCORE = (*_FORECAST, *_OUTCOME, "revision", "basis")
 _KEPT = ("symbol", "simulated", "object", "generation", "written_at")
 _LONGEST_HORIZON = 45  # days of ten sessions, with the longest closure of an exchange

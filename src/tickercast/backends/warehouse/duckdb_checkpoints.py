@@ -1,0 +1,137 @@
+"""Checkpoints of a DuckDB file that a kill cannot damage.
+
+A checkpoint moves what was appended from the log beside the file into the file, and rewrites the blocks of metadata in
+place: killed in that moment, it leaves a file that does not open. So nothing is moved until the log is long, and then
+only while a copy of these blocks and of the log is kept, from which the next writer restores them.
+"""
+
+import logging
+import os
+import shutil
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+log = logging.getLogger(__name__)
+
+SETTINGS: dict[str, str | int | float | list[str]] = {
+    "checkpoint_on_detach": "DISABLED",
+    "wal_autocheckpoint": "1TB",
+    "auto_checkpoint_skip_wal_threshold": 1 << 40,
+}
+"""The engine's settings that leave it to us when a checkpoint is made."""
+
+LONGEST_LOG = 1 << 18
+"""Bytes: whoever opens the file replays the log, which takes 20 ms a megabyte."""
+
+_HEADERS = "headers"
+_HEADER_BYTES = 3 * 4096
+"""The main header, and two that name the blocks of metadata; of these the one with the higher iteration counts."""
+
+
+class Checkpoints:
+    """The checkpoints of one file, for the only process that writes it.
+
+    Args:
+        path: the file; its log and the copies are beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.log = path.with_name(f"{path.name}.wal")
+        self.kept = path.with_name(f"{path.name}.kept")
+
+    def make(self, connection: duckdb.DuckDBPyConnection, *, even_if_short: bool = False) -> bool:
+        """Move the log into the file if it is long.
+
+        Args:
+            connection: to the file, attached for writing as `warehouse`, with nothing uncommitted.
+            even_if_short: move it in any case.
+
+        Returns:
+            Whether the log is short now; it grows on where there is no space for the copy.
+        """
+        if not self.log.exists() or self.log.stat().st_size <= (0 if even_if_short else LONGEST_LOG):
+            return True
+        rows = connection.execute("SELECT DISTINCT block_id FROM pragma_metadata_info('warehouse')").fetchall()
+        try:
+            self._keep([block for (block,) in rows])
+        except OSError as error:
+            log.warning("%s is left with a long log: %s", self._path, error.strerror)
+            return False
+        connection.execute("CHECKPOINT warehouse")
+        self._forget()
+        return True
+
+    def restore(self) -> None:
+        """Undo a checkpoint that was interrupted; one that has written its header is whole.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        if not self.kept.exists():
+            return
+        headers = (self.kept / _HEADERS).read_bytes()
+        if self._path.exists() and self._at(_iteration(headers)):
+            with self._path.open("r+b") as file:
+                for block in self.kept.glob("*.block"):
+                    file.seek(len(headers) + int(block.stem) * _block_bytes(headers))
+                    file.write(block.read_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+            restored = self.log.with_name(f"{self.log.name}.restored")
+            shutil.copyfile(self.kept / self.log.name, restored)
+            restored.replace(self.log)
+        self._forget()
+
+    def _at(self, iteration: int) -> bool:
+        with self._path.open("rb") as file:
+            return _iteration(file.read(_HEADER_BYTES)) == iteration
+
+    def _keep(self, blocks: Iterable[int]) -> None:
+        copy = self.kept.with_name(f"{self.kept.name}.part")
+        shutil.rmtree(copy, ignore_errors=True)
+        try:
+            copy.mkdir()
+            file = _engines_descriptor(self._path)
+            headers = os.pread(file, _HEADER_BYTES, 0)
+            (copy / _HEADERS).write_bytes(headers)
+            size = _block_bytes(headers)
+            for block in blocks:
+                (copy / f"{block}.block").write_bytes(os.pread(file, size, _HEADER_BYTES + block * size))
+            shutil.copyfile(self.log, copy / self.log.name)
+            copy.rename(self.kept)
+        except OSError:
+            shutil.rmtree(copy, ignore_errors=True)
+            raise
+
+    def _forget(self) -> None:
+        gone = self.kept.with_name(f"{self.kept.name}.gone")
+        shutil.rmtree(gone, ignore_errors=True)
+        self.kept.rename(gone)
+        shutil.rmtree(gone)
+
+
+def _engines_descriptor(path: Path) -> int:
+    """The descriptor by which the engine holds the file: to close one of our own would give up the engine's lock."""
+    held = path.stat()
+    for number in Path("/dev/fd").iterdir():
+        try:
+            found = os.fstat(int(number.name))
+        except OSError:  # that of the listing itself
+            continue
+        if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):
+            return int(number.name)
+    raise OSError(0, "the engine does not hold it")
+
+
+def _iteration(headers: bytes) -> int:
+    iterations: list[int] = [struct.unpack_from("<Q", headers, start + 8)[0] for start in (4096, 8192)]
+    return max(iterations)
+
+
+def _block_bytes(headers: bytes) -> int:
+    size: int = struct.unpack_from("<Q", headers, 4096 + 40)[0]
+    return size
