@@ -23,8 +23,8 @@ from tickercast.domain.price_files import to_parquet
 from tickercast.jobs.serving.past_models import Lineup
 from tickercast.ports import ObjectFinalized, Warehouse
 
-SYMBOLS = ("MSFT", "AAPL", "VOD.L")
-SIMULATED = "VOD.L"
+SYMBOLS = ("MSFT", "AAPL", "IBM")
+SIMULATED = "IBM"
 SESSIONS, DAYS, WINDOW = 180, 40, 130
 PRICES = ["open", "high", "low", "close", "adj_close"]
 PAIR = ["symbol", "frequency", "role", "model_name", "cutoff", "step", "simulated"]
@@ -53,12 +53,6 @@ class Model:
 SERVED = [Served(Model("lstm", 0.004), Role.CHAMPION), Served(Model("random-walk", 0.0), Role.BASELINE)]
 
 
-def _common_sessions() -> list[date]:
-    """The sessions of all exchanges: few of each are missing."""
-    known = [set(sessions_between(symbol, date(2022, 1, 1), date(2023, 7, 21))) for symbol in SYMBOLS]
-    return sorted(set.intersection(*known))
-
-
 class Market:
     """Series with splits, dividends and corrections as time goes on."""
 
@@ -70,7 +64,7 @@ class Market:
     def _walk(self) -> pd.DataFrame:
         close = 100 * np.exp(np.cumsum(self._chance.normal(0, 0.02, SESSIONS)))
         prices = {"open": close, "high": close * 1.2, "low": close * 0.8, "close": close, "adj_close": close * 0.9}
-        days = pd.DatetimeIndex(_common_sessions()[-SESSIONS:])
+        days = pd.DatetimeIndex(sessions_between("MSFT", date(2022, 1, 1), date(2023, 7, 21))[-SESSIONS:])
         return pd.DataFrame({"session_date": days, **prices, "volume": 1e6})
 
     def live_through(self, day: int) -> None:

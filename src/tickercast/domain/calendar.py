@@ -275,7 +275,8 @@ def session_days(symbol: str, first: np.datetime64, last: np.datetime64) -> NDAr
     Raises:
         CalendarError: the symbol's exchange is not known.
     """
-    days = _of_years(calendar_name(symbol), first.item().year, last.item().year).days
+    years = (1970 + int(day.astype("datetime64[Y]").astype(np.int64)) for day in (first, last))
+    days = _of_years(calendar_name(symbol), *years).days
     return days[np.searchsorted(days, first) : np.searchsorted(days, last, "right")]
 
 
