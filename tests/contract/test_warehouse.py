@@ -232,8 +232,7 @@ def test_every_engine_gives_the_same_dtypes_even_where_nothing_is_found(warehous
         "step": "int64",
         **dict.fromkeys(("last_close", "close_median", "close_lo_80", "close_hi_80", "close_lo_95"), "float64"),
         "close_hi_95": "float64",
-        **dict.fromkeys(("simulated", "model_has_seen"), "bool"),
-        "doubtful": "bool" if rows else "object",
+        **dict.fromkeys(("simulated", "model_has_seen", "doubtful"), "bool"),
         **dict.fromkeys(("cutoff_at", "target_at", "written_at", "created_at"), "datetime64[us, UTC]"),
     }
 

@@ -375,7 +375,7 @@ def _expected(before: Rows) -> dict[str, pd.DataFrame]:
             origin=origins(forecasts),
             simulated=reasons(forecasts) == "simulated",
             model_has_seen=champion & reasons(forecasts).str.startswith("backfilled: the model has seen this date"),
-            doubtful=None,
+            doubtful=False,
         ),
         "ingestions": rewritten(
             ledger,

@@ -73,7 +73,7 @@ def _headline(symbol: str, fan: pd.DataFrame, bars: pd.DataFrame) -> None:
     odd = state.findings(symbol, first["object"], first["generation"])
     if odd:
         st.warning(
-            sentences.doubt(odd, doubtful=bool(pd.notna(first["doubtful"]) and first["doubtful"])),
+            sentences.doubt(odd, doubtful=bool(first["doubtful"])),
             icon=":material/report:",
         )
     st.markdown(

@@ -12,11 +12,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tickercast.domain import refusals
-from tickercast.domain.price_titles import TITLES
+from tickercast.domain.price_titles import BLANKS, TITLES
 from tickercast.domain.text import shown
-
-BLANKS = ("", "-", "--", "—", "n/a", "#n/a", "na", "nan", "null", "none", "<na>", "nil", ".")
-"""What stands for no value, in lower case."""
 
 _SIGNS = "[$€£¥₹]"
 _GROUPED = r"^[-+]?(?:\d{{1,3}}(?:{0}\d{{3}})+|\d+)?(?:{1}\d*)?(?:[eE][-+]?\d+)?\s*[KkMmBbTt]?$"

@@ -16,6 +16,9 @@ from tickercast.domain.text import shown
 
 PRICES = ("open", "high", "low", "close")
 
+BLANKS = ("", "-", "--", "—", "n/a", "#n/a", "na", "nan", "null", "none", "<na>", "nil", ".")
+"""What stands for no value, in lower case."""
+
 TITLES = {
     "session_date": "Date",
     "open": "Open",
@@ -101,7 +104,8 @@ def column_of(title: object) -> str:
 def known(titles: Sequence[object]) -> int:
     """How many different columns of a price file the titles may name."""
     found = {_COLUMNS.get(key) or _WEAK.get(key, ("", 0))[0] for key in map(title_key, titles)}
-    return len(found - {""})
+    of_tickers = {pair for pair in map(_pair, titles) if pair} | {pair for pair in map(_qualified, titles) if pair}
+    return max(len(found - {""}), len(of_tickers))
 
 
 def layout(titles: Sequence[object]) -> list[Part]:
@@ -158,7 +162,9 @@ def _check_missing(columns: Mapping[str, int], titles: Sequence[object]) -> None
 
 
 def _is_ticker(text: str) -> bool:
-    return text != "" and title_key(text) not in _FIELDS and not re.fullmatch(r"[-+$]?[\d.,]+(?:[eE][-+]?\d+)?%?", text)
+    """Whether a cell may be a ticker: it has a letter, and is neither a field nor a word for nothing."""
+    known = title_key(text) in _FIELDS or text.lower() in BLANKS
+    return not known and re.fullmatch(r"[\d.=/^-]*[A-Za-z^][\w.=/^-]*", text) is not None
 
 
 def _columns(titles: Sequence[object]) -> dict[str, int]:

@@ -64,7 +64,7 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
         role=Role.CHAMPION,
         simulated=bool(first["simulated"]),
         model_has_seen=bool(first["model_has_seen"]),
-        doubtful=bool(pd.notna(first["doubtful"]) and first["doubtful"]),
+        doubtful=bool(first["doubtful"]),
         findings=first["findings"] if pd.notna(first.get("findings")) else "",
         object=first["object"],
         generation=int(first["generation"]),
