@@ -24,6 +24,7 @@ from tickercast.errors import UsageError
 TERMS = pa.dictionary(pa.int32(), pa.string())
 """The type of texts that are repeated."""
 
+_TITLES = "header"  # names the symbols where no column does
 _NUMBERS = (*PRICES, "adj_close", "volume")
 
 
@@ -118,7 +119,7 @@ def _joined(parts: Sequence[tuple[Part, pa.Table]]) -> tuple[pa.Table, dict[str,
         table = table.filter(pc.invert(pc.and_(pc.and_(*empty[:2]), pc.and_(*empty[2:]))))  # days of other symbols
         words = pa.DictionaryArray.from_arrays(np.zeros(len(table), np.int32), [part.symbol])
         tables.append(table.append_column("symbol", words))
-    return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries(), titles | {"symbol": "titles"}
+    return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries(), titles | {"symbol": _TITLES}
 
 
 def _is_blank(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -158,7 +159,7 @@ def _symbols(table: pa.Table, asked: Asked, titles: dict[str, str]) -> tuple[Int
         if len(names) > 1 or not agree(symbol, names[0]):
             raise refusals.OTHER_SYMBOL(
                 named=symbol,
-                column=titles["symbol"],
+                column=titles["symbol"] if titles["symbol"] == _TITLES else f"column {titles['symbol']}",
                 seen=shown(", ".join(names[:3]), 60),
                 advice=f"{shown(names[0], 40)}.csv" if len(names) == 1 else "batch-0001.csv",
             )

@@ -25,9 +25,13 @@ _MOST_CLOSED, _MOST_MISSING = 0.015, 0.04
 _FEWEST_CLOSED, _FEWEST_MISSING = 3, 5  # a single odd bar of a short file is no calendar
 _SOON = timedelta(days=7)  # placeholders of the coming sessions; dates further on are wrong ones
 _AROUND = 5  # bars before and after a spike
-_SPLITS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50)
+UNITS = 100
+"""The pence of a pound, which some series are mixed of."""
+
+_RATIOS = {"3:2": 1.5} | {f"{ratio}:1": ratio for ratio in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, UNITS)}
 _NEAR_OPEN, _NEAR_CLOSE = 0.04, 0.12  # log-distances of a split's first open and close from its ratio
 _NEAR_LEVEL = 0.3  # and of the closes that follow from those before
+_NEAR_SMALLEST = 0.02  # of the open after a split of 3:2: real gaps of its size are not rare
 _PERIODS = ((350, "year"), (85, "quarter"), (25, "month"), (4.5, "week"))  # days from bar to bar
 _ELSEWHERE = (
     "SPY",
@@ -231,7 +235,7 @@ def _spikes_of(logs: NDArray[np.float64]) -> list[tuple[int, float]]:
     return found
 
 
-def near_split(numbers: Ints, opens: NDArray[np.float64], closes: NDArray[np.float64]) -> dict[int, tuple[str, str]]:
+def near_split(numbers: Ints, opens: NDArray[np.float64], closes: NDArray[np.float64]) -> dict[int, tuple[str, float]]:
     """Find opens that are to the close before as after a split that was not adjusted for.
 
     Args:
@@ -244,20 +248,20 @@ def near_split(numbers: Ints, opens: NDArray[np.float64], closes: NDArray[np.flo
     """
     if len(numbers) < 2:
         return {}
-    least = np.exp(np.log(2) - _NEAR_OPEN)
+    least = min(_RATIOS.values()) * np.exp(-_NEAR_SMALLEST)
     large = (numbers[1:] == numbers[:-1]) & ((opens[1:] > least * closes[:-1]) | (least * opens[1:] < closes[:-1]))
     if not large.any():
         return {}
     gap, move = np.log(opens[1:] / closes[:-1]), np.log(closes[1:] / closes[:-1])
-    found: dict[int, tuple[str, str]] = {}
+    found: dict[int, tuple[str, float]] = {}
     for at in map(int, np.flatnonzero(large)):
         own = numbers[max(at - _AROUND + 1, 0) : at + 1 + _AROUND] == numbers[at]
         levels = np.where(own, closes[max(at - _AROUND + 1, 0) : at + 1 + _AROUND], np.nan)
         before = min(at + 1, _AROUND)
         shift = np.log(np.nanmedian(levels[before:]) / np.nanmedian(levels[:before]))
-        for ratio in _SPLITS:
-            for sign, words in ((-1, f"{ratio}:1"), (1, f"1:{ratio}")):
-                distances = np.abs(np.array([gap[at], move[at], shift]) - sign * np.log(ratio))
-                if (distances < (_NEAR_OPEN, _NEAR_CLOSE, _NEAR_LEVEL)).all():
-                    found[at + 1] = words, f"{np.exp(gap[at]):.3g} times the close before"
+        for words, ratio in _RATIOS.items():
+            near = (_NEAR_OPEN if ratio >= 2 else _NEAR_SMALLEST), _NEAR_CLOSE, _NEAR_LEVEL
+            for sign, said in ((-1, words), (1, ":".join(reversed(words.split(":"))))):
+                if (np.abs(np.array([gap[at], move[at], shift]) - sign * np.log(ratio)) < near).all():
+                    found[at + 1] = said, float(np.exp(gap[at]))
     return found

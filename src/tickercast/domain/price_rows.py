@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tickercast.domain import refusals
 from tickercast.domain.bars import BAR_COLUMNS, LOOKBACK, Bars, Reading
 from tickercast.domain.findings import Finding
-from tickercast.domain.price_checks import check_clock, check_sessions, intraday, near_split, spikes
+from tickercast.domain.price_checks import SPIKE, UNITS, check_clock, check_sessions, intraday, near_split, spikes
 from tickercast.domain.price_numbers import Numbers
 from tickercast.domain.price_titles import PRICES, TITLES
 from tickercast.domain.symbols import parse_symbol
@@ -316,17 +316,21 @@ class _Judge:
         self._leave_out(doubled & self._alive(), "row(s) of doubled dates")
 
     def _check_basis(self) -> None:
-        """Refuse series that a split has left on two bases."""
-        can_be = (self._values["open"] > 0) & (self._values["close"] > 0)
-        unadjusted = np.repeat(~self._has_adjusted, self._ends - self._starts)
-        if not unadjusted.any():
-            return
-        rows = np.flatnonzero(self._alive() & self._judged & can_be & unadjusted)
-        opens, closes = self._values["open"][rows], self._values["close"][rows]
-        for at, (ratio, move) in near_split(self._rows.numbers[rows], opens, closes).items():
-            number = int(self._rows.numbers[rows[at]])
-            name, day = self._rows.names[number], self._days[rows[at]]
-            self._refuse(number, refusals.SPLIT(symbol=name, day=day, ratio=ratio, move=move))
+        """Refuse series that a split, or another unit, has left on two bases."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            opens = self._values["open"] * (self._values["adj_close"] / self._values["close"])
+        can_be = (opens > 0) & (self._values["adj_close"] > 0) & (self._values["close"] > 0)
+        rows = np.flatnonzero(self._alive() & self._judged & can_be)
+        found = near_split(self._rows.numbers[rows], opens[rows], self._values["adj_close"][rows])
+        for at, (ratio, move) in found.items():
+            row = int(rows[at])
+            number = int(self._rows.numbers[row])
+            name, day = self._rows.names[number], self._days[row]
+            if str(UNITS) in ratio:
+                self._refuse(number, self._say_spike(move)(row, 1, len(rows)))
+            elif not self._has_adjusted[number]:
+                times = f"{move:.3g} times the close before"
+                self._refuse(number, refusals.SPLIT(symbol=name, day=day, ratio=ratio, move=times))
 
     def _judge_values(self) -> None:
         alive = self._alive()
@@ -360,8 +364,8 @@ class _Judge:
             lower = np.minimum(self._values["open"], self._values["close"])
             upper = np.maximum(self._values["open"], self._values["close"])
             slack = 1 + WIDEST_OVERSHOOT
-            yield alive & (high * slack < upper), self._say(refusals.IMPOSSIBLE, "high")
-            yield alive & (low > lower * slack), self._say(refusals.IMPOSSIBLE, "low")
+            yield alive & ((high * slack < upper) | (high > SPIKE * upper)), self._say(refusals.IMPOSSIBLE, "high")
+            yield alive & ((low > lower * slack) | (low * SPIKE < lower)), self._say(refusals.IMPOSSIBLE, "low")
 
     def _say(self, refusal: refusals.Refusal, column: str) -> Callable[[int, int, int], InvalidBars]:
         def say(row: int, bad: int, total: int) -> InvalidBars:
@@ -458,7 +462,7 @@ class _Judge:
 
 def _other_unit(factor: float) -> str:
     """How many times, where that is what pounds are to pence; empty otherwise."""
-    for times, text in ((100.0, "100"), (0.01, "1/100")):
+    for times, text in ((float(UNITS), "100"), (1 / UNITS, "1/100")):
         if abs(np.log(factor / times)) < np.log(1.25):
             return text
     return ""

@@ -92,7 +92,7 @@ COLUMN_TYPE = Refusal(
 
 # Its symbols.
 OTHER_SYMBOL = Refusal(
-    "The file is named {named} and its column {column} says {seen}: one and the same symbol was needed.",
+    "The file is named {named} and its {column} says {seen}: one and the same symbol was needed.",
     "Rename the file to {advice}, or correct the column.",
 )
 
@@ -179,7 +179,7 @@ SPIKE = Refusal(
     "Correct the file and send it again.",
 )
 OTHER_UNIT = Refusal(
-    "{symbol}: {column} {seen!r} of {day} is {factor} times the closes around it, as if some bars were "
+    "{symbol}: {column} {seen!r} of {day} is {factor} times the closes before it, as if some bars were "
     "in pounds and some "
     "in pence: one unit was needed.",
     "Divide or multiply those bars by 100.",

@@ -290,8 +290,13 @@ REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
     ),
     "half missing": (lambda: csv(history(1)[::2]), ["lacks", "sessions"]),
     "pence among pounds": (lambda: changed(60, 100), ["Close", str(DAYS[60]), "100 times", "pence"]),
+    "pence, then pounds": (
+        lambda: csv(history(1).mul(np.where(np.arange(len(DAYS)) < 80, 100, 1), axis="index").assign(Volume=1)),
+        [str(DAYS[80]), "1/100 times", "pence"],
+    ),
     "a bad bar at the end": (lambda: changed(-2, 7), [str(DAYS[-2]), "times the closes around it"]),
     "a split": (lambda: split(4.0), [str(DAYS[50]), "4:1", "no adjusted close"]),
+    "a small split": (lambda: split(1.5), [str(DAYS[50]), "3:2", "no adjusted close"]),
     "a reverse split": (lambda: split(0.1), [str(DAYS[50]), "1:10", "no adjusted close"]),
     "either order": (
         lambda: csv(history(1).loc["2023-07-03":"2023-07-12"], date_format="%d/%m/%Y"),
