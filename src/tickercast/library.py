@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,7 +15,7 @@ from tickercast.domain.calendar import parse_day
 from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, rolling_losses, summary
 from tickercast.domain.forecast import Forecast, Prediction, Predictor
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.price_files import name_without_ending, read_prices
+from tickercast.domain.price_files import Window, name_without_ending, read_prices
 from tickercast.errors import NoRecentBars, UsageError
 from tickercast.models.catalogue import evaluation_baselines
 
@@ -67,7 +67,8 @@ def read_csv(path: str | Path, *, symbol: str | None = None) -> Reading:
         content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
-    return read_prices(content, symbol=symbol or name_without_ending(file.name))
+    window = Window(now=datetime.now(UTC))
+    return read_prices(content, symbol=symbol or name_without_ending(file.name), window=window)
 
 
 @dataclass(frozen=True)

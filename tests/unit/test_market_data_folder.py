@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -235,6 +235,24 @@ def test_parquet_with_zoned_dates_is_read_on_the_days_of_the_exchange(tmp_path: 
         )
     reading = Folder(tmp_path).fetch(["VOD.L"], date(2023, 1, 1), date(2023, 12, 31), advance=lambda _: None)
     assert reading["VOD.L"].cutoff == date(2023, 7, 21)
+
+
+def test_a_file_of_another_ending_counts_where_it_is_named_after_the_symbol(tmp_path: Path, make_bars: Make) -> None:
+    (tmp_path / "MSFT.txt").write_bytes(to_csv([make_bars("MSFT")]).replace(b",", b"\t"))
+    (tmp_path / "META.xlsx").write_bytes(b"\xd0\xcf\x11\xe0")
+    (tmp_path / "AAPL_data.csv").write_bytes(to_csv([make_bars("AAPL")]).replace(b",Symbol", b",Note", 1))
+    reading = fetch(tmp_path, ["MSFT", "META", "AAPL"])
+    assert list(reading.bars) == ["MSFT"]
+    assert "META.xlsx cannot be used: The file is an Excel workbook" in str(reading.failures["META"])
+    assert "AAPL_data.csv cannot be used" in str(reading.failures["AAPL"])
+    assert "Rename the file to AAPL.csv" in str(reading.failures["AAPL"])
+
+
+def test_bars_of_days_that_have_not_been_are_refused(tmp_path: Path, make_bars: Make) -> None:
+    (tmp_path / "MSFT.csv").write_bytes(to_csv([make_bars("MSFT")]))
+    early = Folder(tmp_path, now=lambda: datetime(2023, 7, 6, tzinfo=UTC))
+    reading = early.fetch(["MSFT"], FIRST, LAST, advance=lambda _: None)
+    assert "have not been" in str(reading.failures["MSFT"])
 
 
 def test_parquet_may_spell_symbols_as_numbers(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tickercast.errors import InvalidBars
 
 __all__ = [
     "ENDINGS",
+    "OTHER_ENDINGS",
     "Window",
     "first_lines",
     "first_symbol",
@@ -35,7 +36,9 @@ __all__ = [
 ENDINGS = (".csv.gz", ".csv.zip", ".csv", ".parquet", ".zip", ".gz")
 """The endings of files of prices; what a file is, its content says."""
 
-_OTHER_ENDINGS = (".txt", ".tsv", ".xlsx", ".xls")
+OTHER_ENDINGS = (".txt", ".tsv", ".xlsx", ".xls")
+"""The endings of files that may be prices, and may be anything else."""
+
 
 _A_LOOK = 4000  # bytes
 
@@ -89,5 +92,5 @@ def name_without_ending(file_name: str) -> str:
     >>> name_without_ending("VOD.L.csv.gz"), name_without_ending("VOD.L")
     ('VOD.L', 'VOD.L')
     """
-    ending = next((ending for ending in (*ENDINGS, *_OTHER_ENDINGS) if file_name.lower().endswith(ending)), "")
+    ending = next((ending for ending in (*ENDINGS, *OTHER_ENDINGS) if file_name.lower().endswith(ending)), "")
     return file_name[: len(file_name) - len(ending)]

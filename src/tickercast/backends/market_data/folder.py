@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.findings import Finding
-from tickercast.domain.price_files import ENDINGS, Window, first_symbol, name_without_ending, read_prices
+from tickercast.domain.price_files import ENDINGS, OTHER_ENDINGS, Window, first_symbol, name_without_ending, read_prices
 from tickercast.domain.spelling import agree
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, UnknownSymbol, UsageError
@@ -49,7 +49,7 @@ class Folder:
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
         """Read only the files that can hold those symbols; see `ports.MarketData`."""
-        files, window = self._files(), Window(first, last, self._now())
+        files, window = self._files(symbols), Window(first, last, self._now())
         own = {symbol: [file for file in files if _stem(file).upper() == symbol] for symbol in symbols}
         others = [symbol for symbol in symbols if not own[symbol]]
         single = [file for file in files if others and _holds_one_symbol(file)]
@@ -80,7 +80,8 @@ class Folder:
             named |= {owner} if owner and _holds_one_symbol(file) else _open(file, [], Window()).symbols
         return sorted(named)
 
-    def _files(self) -> list[Path]:
+    def _files(self, symbols: Sequence[str] = ()) -> list[Path]:
+        """The files of prices, and those of other endings that are named after one of some symbols."""
         if not self._path.exists():
             raise UsageError(
                 f"The source {self._path} does not exist: a folder of .csv or .parquet files, or one such file, was "
@@ -92,7 +93,12 @@ class Folder:
             raise UsageError(
                 f"The source {self._path} cannot be read: {error.strerror}. Check its permissions."
             ) from error
-        files = [path for path in candidates if path.name.lower().endswith(ENDINGS)]
+        files = [
+            path
+            for path in candidates
+            if path.name.lower().endswith(ENDINGS)
+            or (path.name.lower().endswith(OTHER_ENDINGS) and _stem(path).upper() in symbols)
+        ]
         if not files:
             raise UsageError(f"The source {self._path} holds no .csv or .parquet file: one was needed. Check the path.")
         return files

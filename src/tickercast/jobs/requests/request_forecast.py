@@ -9,6 +9,7 @@ import pandas as pd
 
 from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.spelling import advice
 from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UnknownSymbol
 from tickercast.jobs.requests.results import Patience, Results, read_all_results
 from tickercast.jobs.requests.resume import forecast_before
@@ -165,8 +166,10 @@ def _with_hints(failures: Mapping[str, Permanent], warehouse: Warehouse) -> dict
     unknown = [
         name for name, reason in failures.items() if isinstance(reason, UnknownSymbol) and _MEANT not in str(reason)
     ]
-    hints = {
+    spelt = {name: known for name in unknown if (known := advice(name))}
+    hints = {name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}?") for name, known in spelt.items()}
+    hints |= {
         name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}, which was forecast before?")
-        for name, known in suggest(unknown, warehouse=warehouse).items()
+        for name, known in suggest([name for name in unknown if name not in spelt], warehouse=warehouse).items()
     }
     return {**failures, **hints}
