@@ -580,7 +580,7 @@ def test_rows_of_the_first_release_become_those_of_today(open_warehouse: Callabl
     older.provision()
 
     def first_release(row: dict[str, Any], object_name: str, **more: Any) -> dict[str, Any]:
-        added = {"frequency", "written_at", "role", "origin", "simulated", "model_has_seen", "rows_new"}
+        added = {"frequency", "written_at", "role", "origin", "simulated", "model_has_seen", "doubtful", "rows_new"}
         kept = {name: value for name, value in row.items() if name not in added}
         return kept | {"object": object_name, "generation": generations[object_name]} | more
 

@@ -86,7 +86,7 @@ def _missing(recent: Bars, as_of: date, now: datetime) -> Iterator[Finding]:
     late, gaps = missing[missing > days[-1]], missing[missing < days[-1]]
     if len(late):
         text = f"no bar since {recent.cutoff}: {len(late)} session(s) are missing"
-        yield Finding(recent.symbol, "stale", text, touches_width=True)
+        yield Finding(recent.symbol, "stale", text)
     if len(gaps):
         text = f"no bar of {_named(gaps)} ({len(gaps)} in {RECENT.days} days)"
         yield Finding(recent.symbol, "gap", text, touches_width=True)
