@@ -208,8 +208,7 @@ def _descriptions(stored: Iterable[SqlObject]) -> Any:
 
     def describe(view: str, column: str) -> str:
         text = own.get((view, column)) or own.get(("*", column)) or of_table["forecasts"].get(column)
-        text = text or of_table["prices"].get(column) or of_table["scores"].get(column)
-        text = text or own.get(("forecast_scores", column))
+        text = text or of_table["prices"].get(column)
         if not text:
             raise KeyError(f"{view}.{column} has no description. Add it to deploy/columns.tsv.")
         return _tidy(text)

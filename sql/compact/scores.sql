@@ -1,6 +1,6 @@
 -- Drop scores that a correction has replaced, unless the correction's file was written after @until.
 DELETE FROM scores
-WHERE CONCAT(
+WHERE cutoff BETWEEN @first AND @last AND CONCAT(
   symbol, ' ', frequency, ' ', CAST(cutoff AS STRING), ' ', CAST(step AS STRING), ' ', role, ' ', model_name, ' ',
   CAST(revision AS STRING), ' ', basis
 ) IN (
@@ -9,7 +9,7 @@ WHERE CONCAT(
     CAST(revision AS STRING), ' ', basis
   )
   FROM scores
-  WHERE scored_at <= @until
+  WHERE cutoff BETWEEN @first AND @last AND scored_at <= @until
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY symbol, frequency, role, model_name, cutoff, step, simulated
     ORDER BY revision DESC, scored_at DESC, basis

@@ -20,7 +20,8 @@ USING (
   FROM (
     SELECT *
     FROM score_revisions
-    WHERE scored_at <= @until
+    WHERE cutoff BETWEEN DATE_SUB(@first, INTERVAL 45 DAY) AND @last AND target_date BETWEEN @first AND @last
+      AND scored_at <= @until
     QUALIFY ROW_NUMBER() OVER (
       PARTITION BY symbol, frequency, role, model_name, cutoff, step, simulated
       ORDER BY revision DESC, scored_at DESC, basis
@@ -30,7 +31,7 @@ USING (
   GROUP BY model_name, model_version, role, symbol, frequency, step, block, month, has_scale
 ) AS merged
 ON FALSE
-WHEN NOT MATCHED BY SOURCE AND stored.scored_at <= @until THEN DELETE
+WHEN NOT MATCHED BY SOURCE AND stored.month BETWEEN @first AND @last AND stored.scored_at <= @until THEN DELETE
 WHEN NOT MATCHED THEN INSERT (
   model_name, model_version, role, symbol, frequency, step, block, month, has_scale, n,
   backfilled, inside_80, inside_95, direction_right, loss, walk_loss, error, walk_error, scored_at

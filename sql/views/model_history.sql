@@ -1,7 +1,30 @@
 -- One row a model version and role: what it forecast and when, and its score so far relative to the random walk's.
 -- Forecasts of simulated bars do not count.
 CREATE OR REPLACE VIEW model_history AS
-WITH made AS (
+WITH pairs AS (
+  SELECT
+    symbol, frequency, role, model_name, cutoff,
+    MAX(model_version) AS model_version, MAX(created_at) AS created_at, COUNT(*) AS files
+  FROM forecasts
+  WHERE NOT simulated AND step = 1
+  GROUP BY symbol, frequency, role, model_name, cutoff
+),
+-- Most are of one file; to look for the newest among those alone takes a third of the time.
+counted AS (
+  SELECT model_name, model_version, role, frequency, symbol, cutoff, created_at FROM pairs WHERE files = 1
+  UNION ALL
+  SELECT made.model_name, made.model_version, made.role, made.frequency, made.symbol, made.cutoff, made.created_at
+  FROM forecasts AS made
+  INNER JOIN pairs
+    ON made.symbol = pairs.symbol AND made.frequency = pairs.frequency AND made.role = pairs.role
+      AND made.model_name = pairs.model_name AND made.cutoff = pairs.cutoff
+  WHERE NOT made.simulated AND made.step = 1 AND pairs.files > 1
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY made.symbol, made.frequency, made.role, made.model_name, made.cutoff
+    ORDER BY made.origin = 'backfill', made.written_at DESC, made.generation DESC, made.created_at DESC, made.object
+  ) = 1
+),
+made AS (
   SELECT
     model_name, model_version, role, frequency,
     MIN(created_at) AS first_made_at,
@@ -10,8 +33,7 @@ WITH made AS (
     MAX(cutoff) AS last_cutoff,
     COUNT(DISTINCT symbol) AS symbols,
     COUNT(*) AS forecasts
-  FROM forecast_history
-  WHERE NOT simulated AND step = 1
+  FROM counted
   GROUP BY model_name, model_version, role, frequency
 ),
 scored AS (

@@ -25,6 +25,7 @@ from tickercast.backends.warehouse.sql import (
     SqlObject,
     additions,
     columns,
+    of_all_months,
     read_compactions,
     read_migration,
     read_objects,
@@ -605,7 +606,7 @@ FEW_COMPACTED = {
 @pytest.mark.parametrize("table", FEW_COMPACTED)
 def test_each_compaction_drops_the_same_rows_on_both_engines_and_changes_no_view(table: str, zeta: Any) -> None:
     some = rows() | {table: in_duckdb(f"SELECT * FROM {table} WHERE {FEW_COMPACTED[table]}", rows())}
-    compaction = COMPACTIONS[table].replace("@until", "TIMESTAMP '2100-01-01 00:00:00+00'")
+    compaction = of_all_months(COMPACTIONS[table]).replace("@until", "TIMESTAMP '2100-01-01 00:00:00+00'")
     expected = zeta.modify(compaction, table, {table: some[table]})
     found = modified_in_duckdb(compaction, table, some)
     assert 0 < len(found) < len(some[table])
@@ -618,7 +619,7 @@ def test_each_compaction_drops_the_same_rows_on_both_engines_and_changes_no_view
 
 
 def test_the_sums_of_blocks_are_merged_from_the_scores_that_both_engines_count(zeta: Any) -> None:
-    using = sqlglot.parse_one(COMPACTIONS["skill_blocks"], read="bigquery").args["using"].this
+    using = sqlglot.parse_one(of_all_months(COMPACTIONS["skill_blocks"]), read="bigquery").args["using"].this
     query = using.sql("bigquery").replace("@until", "TIMESTAMP '2023-05-02 00:00:00+00'")
     few = {"scores": in_duckdb("SELECT * FROM scores WHERE step < 3 AND symbol = 'LONG'", rows())}
     found = in_duckdb(to_duckdb(query), few)
@@ -711,7 +712,7 @@ def filters(node: Mapping[str, Any], table: str, above: str = "") -> Iterator[st
 
 def test_no_view_reads_from_views_deeper_than_three() -> None:
     def depth(name: str) -> int:
-        below = [depth(other) for other in VIEWS if other != name and OBJECTS[name].reads_from(other)]
+        below = [depth(other) for other in VIEWS if other != name and other in OBJECTS[name].sources]
         return 1 + max(below, default=0)
 
     assert max(map(depth, VIEWS)) <= 3

@@ -129,6 +129,17 @@ def test_noise_in_the_last_digits_is_no_change_and_a_correction_is_one_row(wareh
     assert equal(latest(warehouse), corrected)
 
 
+def test_a_live_file_makes_the_bars_of_a_backfill_its_own(warehouse: Warehouse) -> None:
+    bars, other = walk(), walk()
+    other.loc[100, ["high", "close"]] *= 1.02
+    old = backfill(date(2023, 7, 21), ["MSFT"])
+    store(sent(1, bars, name=old), warehouse)
+    assert store(sent(2, bars), warehouse).counts == {"MSFT": len(bars)}
+    assert store(sent(3, bars), warehouse).counts == {"MSFT": 0}
+    store(sent(4, other, name=old), warehouse)
+    assert equal(latest(warehouse), bars)
+
+
 @pytest.mark.parametrize("change", [{"split": 0.25}, {"dividend": 0.98}, {"split": 2.0, "dividend": 0.99}])
 def test_a_split_or_dividend_stores_the_bars_once_and_older_bars_follow(
     warehouse: Warehouse, change: Mapping[str, float]

@@ -146,7 +146,7 @@ class Zeta:
         needed: list[SqlObject] = []
         for found in reversed(self._objects.values()):
             readers = [SqlObject("", is_view=False, text=query), *needed]
-            if found.is_view and any(reader.reads_from(found.name) for reader in readers):
+            if found.is_view and any(found.name in reader.sources for reader in readers):
                 needed.append(found)
         if not needed:
             return query

@@ -38,9 +38,10 @@ LEVELS = {
 }
 """The stored quantiles: column name to probability."""
 
-DIGITS = 8
-"""The significant digits of a stored price: more than anybody knows, and half the space of all sixteen."""
+CLOSE_DIGITS, END_DIGITS = 8, 7
+"""The significant digits of a stored close or median, and of an interval's end: less than half the space of all."""
 
+_DIGITS = {name: CLOSE_DIGITS if name == "close_median" else END_DIGITS for name in LEVELS}
 _MOMENT = pa.timestamp("us", "UTC")
 _STORED = [QUANTILES.index(level) for level in LEVELS.values()]
 
@@ -258,13 +259,13 @@ def stored(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
     return picked
 
 
-def rounded(prices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Prices above zero, to as many digits as are stored.
+def rounded(prices: NDArray[np.float64], digits: int = CLOSE_DIGITS) -> NDArray[np.float64]:
+    """Prices above zero, to significant digits.
 
     >>> rounded(np.array([332.8999938964844, 0.123456789])).tolist()
     [332.89999, 0.12345679]
     """
-    places = DIGITS - 1 - np.floor(np.log10(prices))
+    places = digits - 1 - np.floor(np.log10(prices))
     scale = 10.0 ** np.abs(places)
     found: NDArray[np.float64] = np.where(places >= 0, np.rint(prices * scale) / scale, np.rint(prices / scale) * scale)
     return found
@@ -302,7 +303,7 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
         "target_date": pa.array(targets),
         "target_at": pa.array(DAILY.closes(symbols, numbers, targets), _MOMENT),
         "quantiles": _lists(log_returns, listed[numbers]),
-        **dict(zip(LEVELS, rounded(np.ascontiguousarray(closes.T)), strict=True)),
+        **{name: rounded(values, _DIGITS[name]) for name, values in zip(LEVELS, closes.T.copy(), strict=True)},
     }
     table = once.take(numbers)
     for name, values in steps.items():

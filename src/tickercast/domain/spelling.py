@@ -82,12 +82,15 @@ def agree(named: str, seen: str) -> bool:
 def is_word(name: str) -> bool:
     """Whether a file's name is a word rather than a symbol, though it is made of the same letters.
 
-    >>> is_word("prices"), is_word("us-daily"), is_word("BRK-B"), is_word("msft"), is_word("RELIANCE.NS")
+    >>> is_word("prices"), is_word("two-of-them"), is_word("BRK-B"), is_word("btc-usd"), is_word("RELIANCE.NS")
     (True, True, False, False, False)
     """
     parts = re.split("[-.=^]", name.lower())
     long = "." not in name and any(part.isalpha() and len(part) > _LONGEST_PLAIN + 1 for part in parts)
-    return long or (len(parts) > 1 and "-" in name and len(parts[-1]) > _LONGEST_PLAIN) or not _WORDS.isdisjoint(parts)
+    last = parts[-1].upper()
+    paired = len(last) == 1 or last in CURRENCIES or last in _STABLE or last in _COINS
+    joined = "-" in name and not paired and (name != name.upper() or len(last) > _LONGEST_PLAIN)
+    return long or joined or not _WORDS.isdisjoint(parts)
 
 
 def symbol_in(name: str) -> str:

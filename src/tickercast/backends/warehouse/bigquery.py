@@ -29,7 +29,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ from tickercast.backends.warehouse.sql import (
     checked_query,
     drops,
     missing_columns,
+    month_of,
     pending,
     qualified,
     read_compactions,
@@ -224,16 +225,33 @@ class BigQueryWarehouse:
             return pending(read_objects(self._sql), self._applied(), _sql_hash)
 
     def compact(self, *, until: datetime | None = None) -> dict[str, int]:
-        """Drop rows with one statement a table, which ignores rows appended meanwhile."""
-        names = [found.name for found in read_objects(self._sql)]
+        """Drop rows with a statement a table and month, which ignores rows appended meanwhile."""
+        objects = {found.name: found for found in read_objects(self._sql)}
         moment = _parameter("until", until or datetime.now(UTC) - FINISHED)
         dropped: dict[str, int] = {}
         with self._translated():
             for table, text in read_compactions(self._sql).items():
-                given = bigquery.QueryJobConfig(query_parameters=[moment] if "@until" in text else [])
-                rows = self._client.query_and_wait(qualified(text, names, self._path), job_config=given)
-                dropped |= {table: rows.num_dml_affected_rows or 0} if drops(text) else {}
+                counts = [
+                    self._client.query_and_wait(
+                        qualified(text, list(objects), self._path),
+                        job_config=bigquery.QueryJobConfig(
+                            query_parameters=[*ends, moment] if "@until" in text else ends
+                        ),
+                    ).num_dml_affected_rows
+                    for ends in self._months(objects[table])
+                ]
+                dropped |= {table: sum(count or 0 for count in counts)} if drops(text) else {}
         return dropped
+
+    def _months(self, table: SqlObject) -> list[list[bigquery.ScalarQueryParameter]]:
+        """The first and last day of each month that a table has rows of, as parameters."""
+        column = month_of(table)
+        month = f"CAST(DATE_TRUNC({column}, MONTH) AS DATE)"
+        statement = f"SELECT DISTINCT {month} AS month FROM `{self._path}.{table.name}`"  # noqa: S608
+        months = sorted(row["month"] for row in self._client.query_and_wait(statement))
+        ends = [(month, (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)) for month in months]
+        of_type = functools.partial(bigquery.ScalarQueryParameter, type_="DATE")
+        return [[of_type("first", value=first), of_type("last", value=last)] for first, last in ends]
 
     def _read(self, statement: str, settings: Mapping[str, Any]) -> pd.DataFrame:
         with self._translated():

@@ -54,9 +54,10 @@ class SqlObject:
         """The hash of the text: equal hashes mean equal objects."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
-    def reads_from(self, other: str) -> bool:
-        """Whether the statement reads from another object."""
-        return re.search(rf"\b(FROM|JOIN)\s+{other}\b", self.text) is not None
+    @property
+    def sources(self) -> set[str]:
+        """The unqualified names that the statement reads from."""
+        return set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", self.text))
 
 
 def columns(table: SqlObject) -> list[Column]:
@@ -110,7 +111,7 @@ def read_rewrites(folder: Path) -> dict[str, str]:
     """
     texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "migrations").glob("*.sql"))}
     sums = {table: _SUMS.search(text) for table, text in read_compactions(folder).items()}
-    added_up = {table: found[1].replace("@until", _EVER) for table, found in sums.items() if found}
+    added_up = {table: of_all_months(found[1]).replace("@until", _EVER) for table, found in sums.items() if found}
     return {table: text for table, text in texts.items() if _is_query(text)} | added_up
 
 
@@ -202,7 +203,7 @@ def read_objects(folder: Path) -> list[SqlObject]:
     texts = read_rewrites(folder)
     readers = {name: [found, replace(found, text=texts.get(name, ""))] for name, found in objects.items()}
     graph = {
-        name: {other for other in objects if other != name and any(reader.reads_from(other) for reader in both)}
+        name: (set().union(*(reader.sources for reader in both)) & objects.keys()) - {name}
         for name, both in readers.items()
     }
     return [objects[name] for name in TopologicalSorter(graph).static_order()]
@@ -215,9 +216,22 @@ FINISHED = timedelta(hours=26)
 def read_compactions(folder: Path) -> dict[str, str]:
     """Read `compact/*.sql`: by table, the statement that drops the rows that count no more, or adds rows up.
 
-    Its parameter `@until` is the time up to which files were written whose events have ended.
+    It works on the months from `@first` to `@last`; `@until` is the time up to which files were written whose events
+    have ended.
     """
     return {path.stem: path.read_text(encoding="utf-8") for path in sorted((folder / "compact").glob("*.sql"))}
+
+
+def of_all_months(compaction: str) -> str:
+    """A compaction of every month at once."""
+    return compaction.replace("@first", "DATE '1900-01-01'").replace("@last", "DATE '2200-12-31'")
+
+
+def month_of(table: SqlObject) -> str:
+    """The column by which a table is partitioned by month."""
+    partitioned = re.search(r"PARTITION BY DATE_TRUNC\((\w+), MONTH\)", table.text)
+    assert partitioned, f"{table.name} has months"
+    return partitioned[1]
 
 
 def drops(compaction: str) -> bool:
@@ -230,7 +244,7 @@ def what_remains(compaction: str) -> str:
     import sqlglot
     from sqlglot import expressions
 
-    tree = sqlglot.parse_one(compaction, read="bigquery")
+    tree = sqlglot.parse_one(of_all_months(compaction), read="bigquery")
     if isinstance(tree, expressions.Delete):
         kept = expressions.select("*").from_(tree.this).where(expressions.not_(tree.args["where"].this))
         return kept.sql("duckdb")

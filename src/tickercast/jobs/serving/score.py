@@ -97,7 +97,7 @@ def _candidates(news: News, own: Rows, stored: Stored) -> Rows:
     if not parts:
         return _take(own, np.zeros(len(own.number), bool))
     joined = [np.concatenate(arrays) for arrays in zip(*((part.number, part.order) for part in parts), strict=True)]
-    return Rows(pa.concat_tables([part.table for part in parts]), joined[0], joined[1], parts[0].own)
+    return Rows(pa.concat_tables([part.table for part in parts]), joined[0], joined[1], parts[0].own, parts[0].live)
 
 
 def _forecasts(numbers: Ints, first: int, last: int, stored: Stored) -> Rows:
@@ -123,7 +123,7 @@ def _with_moves(forecasts: Rows, stored: Stored) -> tuple[Rows, NDArray[np.float
     """The forecasts whose cutoff and target are stored, and the log-returns between them."""
     cutoff, target = days(forecasts["cutoff"]), days(forecasts["target_date"])
     between = _date(int(cutoff.min())), _date(int(target.max()))
-    closes, _ = stored.bars(np.unique(forecasts.number), *between, with_own=True)
+    closes, *_ = stored.bars(np.unique(forecasts.number), *between, with_own=True)
     ends = [places(_session(forecasts, name), closes.key) for name in ("target_date", "cutoff")]
     kept = np.flatnonzero((ends[0] >= 0) & (ends[1] >= 0))
     close = closes.values["close"]
@@ -209,7 +209,7 @@ def _with(rows: pa.Table, same: dict[str, Any]) -> pa.Table:
 
 def _take(rows: Rows, kept: NDArray[Any]) -> Rows:
     wanted = np.flatnonzero(kept) if kept.dtype == bool else kept
-    return Rows(rows.table.take(wanted), rows.number[wanted], rows.order[wanted], rows.own)
+    return Rows(rows.table.take(wanted), rows.number[wanted], rows.order[wanted], rows.own, rows.live)
 
 
 def _session(rows: Rows, column: str) -> Ints:

@@ -123,7 +123,7 @@ class _Comparison:
     def compare(self) -> None:
         """Find the bars that are new or differ, and bring what is stored before or after them to one basis."""
         unlike = self._unlike()
-        self._held, newer = self._read(unlike)
+        self._held, newer, backfilled = self._read(unlike)
         at = places(self._bars.key, self._held.key)
         rows = np.flatnonzero(at >= 0)
         stored = self._held.take(at[rows])
@@ -131,6 +131,8 @@ class _Comparison:
         self._superseded[rows[newer[at[rows]]]] = True
         self._new = unlike & (at < 0)
         self._new[rows[other]] = True
+        if self._file.rank.live:  # or a later backfill could replace the bar
+            self._new[rows[backfilled[at[rows]]]] = True
         self._corrected = np.zeros(len(self._bars), bool)
         self._corrected[rows[other]] = True
         self._new = (self._new | self._forced) & ~self._superseded
@@ -201,13 +203,14 @@ class _Comparison:
         forced = np.logical_or.reduceat(self._forced, mine.start)
         return (~same | forced).repeat(mine.count)
 
-    def _read(self, rows: Mask) -> tuple[Columns, Mask]:
+    def _read(self, rows: Mask) -> tuple[Columns, Mask, Mask]:
         if not rows.any():
-            return self._bars.take([]), np.empty(0, bool)
+            return self._bars.take([]), np.empty(0, bool), np.empty(0, bool)
         numbers = np.unique(self._bars.symbol[rows])
         parts = [self._stored.bars(numbers, *between) for between in _ranges(self._bars.sessions[rows])]
-        keys = np.concatenate([bars.key for bars, _ in parts])
-        return joined([bars for bars, _ in parts]), np.concatenate([newer for _, newer in parts])[np.argsort(keys)]
+        bars, newer, backfilled = zip(*parts, strict=True)
+        order = np.argsort(np.concatenate([part.key for part in bars]))
+        return joined(bars), np.concatenate(newer)[order], np.concatenate(backfilled)[order]
 
     def _basis(self, number: int, rows: Ints, stored: Columns) -> Basis:
         left, right = np.searchsorted(stored.symbol, [number, number + 1])
@@ -219,8 +222,8 @@ class _Comparison:
             return
         numbers = np.array(sorted(changed), np.int64)
         first, last = self._bars.day[self._rows[numbers]], self._bars.day[self._rows[numbers + 1] - 1]
-        older, _ = self._stored.bars(numbers, None, _date(first.max() - 1))
-        later, _ = self._stored.bars(numbers, _date(last.min() + 1), None)
+        older, *_ = self._stored.bars(numbers, None, _date(first.max() - 1))
+        later, *_ = self._stored.bars(numbers, _date(last.min() + 1), None)
         for number, start, end in zip(numbers, first, last, strict=True):
             for stored, beyond in ((older, older.day < start), (later, later.day > end)):
                 rows = np.flatnonzero((stored.symbol == number) & beyond)

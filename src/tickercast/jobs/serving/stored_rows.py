@@ -54,12 +54,14 @@ class Rows:
         number: `(n,)`, the number of each row's symbol.
         order: `(n,)`, the place of each row's file among all files of the rows and the one compared.
         own: the place of that one.
+        live: the place from which files are live; those before are backfills.
     """
 
     table: pa.Table
     number: Ints
     order: Ints
     own: int
+    live: int
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         values: NDArray[Any] = self.table[column].to_numpy()
@@ -78,7 +80,7 @@ class Stored:
     def numbered(self, rows: pa.Table) -> Rows:
         """Rows about these symbols that are not stored yet."""
         number = pc.index_in(rows["symbol"].cast(pa.string()), pa.array(self.symbols)).to_numpy().astype(np.int64)
-        return Rows(rows, number, np.zeros(len(rows), np.int64), 0)
+        return Rows(rows, number, np.zeros(len(rows), np.int64), 0, 0)
 
     def spans(self, since: datetime) -> tuple[Rows, Mask]:
         """The other files written from a moment on, one row a symbol, and which of them are in the ledger."""
@@ -102,19 +104,19 @@ class Stored:
         keys = month_keys(known.number, known["month"])
         order = np.lexsort((known.order, keys))
         kept = order[np.append(keys[order][1:] != keys[order][:-1], True)[: len(keys)]]
-        return Rows(known.table.take(kept), known.number[kept], known.order[kept], known.own), keys[kept]
+        return Rows(known.table.take(kept), known.number[kept], known.order[kept], known.own, known.live), keys[kept]
 
     def bars(
         self, numbers: Ints, first: date | None, last: date | None, *, with_own: bool = False
-    ) -> tuple[Columns, Mask]:
-        """The bars of some symbols that count, and whether their files are newer than the one compared."""
+    ) -> tuple[Columns, Mask, Mask]:
+        """The bars that count; whether they are of newer files than the one compared, and whether of a backfill."""
         names = ["session_date", "open", "high", "low", "close", "adj_close", "volume"]
         symbols = [self.symbols[number] for number in numbers]
         rows = self.read("prices", symbols, names, with_own=with_own, session_date=Between(first, last))
         values = {name: rows[name].astype(np.float64) for name in ("open", "high", "low", "close", "volume")}
         values["factor"] = rows["adj_close"] / values["close"]
         kept, order = newest(Columns(rows.number, days(rows["session_date"]), values), rows.order)
-        return kept, order > rows.own
+        return kept, order > rows.own, order < rows.live
 
     def read(
         self, table: str, symbols: Sequence[str], columns: Sequence[str], *, with_own: bool = False, **where: Any
@@ -135,7 +137,7 @@ class Stored:
         order = place[file] if len(rows) else file
         wanted = rows["simulated"].to_numpy() == self._simulated[number]
         kept = np.flatnonzero(wanted if with_own else wanted & (order != own))
-        return Rows(rows.take(kept), number[kept], order[kept], own)
+        return Rows(rows.take(kept), number[kept], order[kept], own, sum(not rank.live for rank in ranks))
 
 
 def _among(rows: pa.Table, entries: pa.ChunkedArray) -> Mask:
