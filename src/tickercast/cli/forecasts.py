@@ -1,7 +1,7 @@
 """Commands about forecasts and the files they are made from."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -133,15 +133,16 @@ def watch(wait: Wait = 60) -> None:
 
     service = open_app()
     say(f"watching {service.store.url}; Ctrl-C ends it")
-    for sent in service.watch():
-        if isinstance(sent, TickercastError):
-            complain(str(sent))
-            continue
-        entries = service.wait_for_entries(sent.object, sent.generation, service.patience(wait))
-        if entries:
-            print_table(entries_table(entries), soft_wrap=True)
-        else:
-            _complain_of_silence(sent.object, wait)
+    with suppress(KeyboardInterrupt):
+        for sent in service.watch():
+            if isinstance(sent, TickercastError):
+                complain(str(sent))
+                continue
+            entries = service.wait_for_entries(sent.object, sent.generation, service.patience(wait))
+            if entries:
+                print_table(entries_table(entries), soft_wrap=True)
+            else:
+                _complain_of_silence(sent.object, wait)
 
 
 @app.command(epilog="Example: tickercast ingestions --failed")
