@@ -148,7 +148,8 @@ class _Judge:
             self._judge_values,
             self._check_calendar,
         ):
-            step()
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                step()
         return self._assembled()
 
     # What rows there are.

@@ -64,6 +64,7 @@ _MONEY = frozenset(
 _TUPLE = re.compile(r"""\(\s*(['"])(.*?)\1\s*,\s*(['"])(.*?)\3\s*\)""")
 _SYMBOL_FIRST = re.compile(r"([A-Z0-9^][A-Z0-9^=-]*(?:\.[A-Z0-9]+)?)[._ ]([A-Za-z. _]+)")
 _FIELD_FIRST = re.compile(r"([A-Za-z]+(?:[. _][Cc]lose)?)[._ ]([A-Z0-9^][A-Z0-9^=.-]*)")
+_LONGEST = 200  # letters of a title that are looked at
 _NO_SYMBOLS = frozenset({"ADJ", "ADJ.", "ADJUSTED", "PREV", "PREV.", "PREVIOUS", "PRE", "DAY", "AVG", "VWAP", "SPLIT"})
 
 
@@ -88,7 +89,7 @@ def title_key(title: object) -> str:
     >>> title_key(" Adj. Close**"), title_key("1. open"), title_key("<TICKVOL>"), title_key("Close (USD)")
     ('adjclose', 'open', 'tickvol', 'close')
     """
-    text = str(title).strip().lower()
+    text = str(title)[:_LONGEST].strip().lower()
     volume = re.fullmatch(r"vol(?:ume)?(?:[ _]+\(?|\()([a-z0-9]+)\)?", text)
     if volume:
         return "" if volume[1] in _MONEY else "volumeof"
@@ -202,12 +203,12 @@ def _pair(title: object) -> tuple[str, str] | None:
     """The two parts of a title that is a pair, or spells one."""
     if isinstance(title, tuple):
         return (str(title[0]), str(title[1])) if len(title) == 2 else None
-    spelt = _TUPLE.fullmatch(str(title).strip())
+    spelt = _TUPLE.fullmatch(str(title)[:_LONGEST].strip())
     return (spelt[2], spelt[4]) if spelt else None
 
 
 def _qualified(title: object) -> tuple[str, str] | None:
-    text = str(title).strip()
+    text = str(title)[:_LONGEST].strip()
     for found, field, ticker in ((_SYMBOL_FIRST.fullmatch(text), 2, 1), (_FIELD_FIRST.fullmatch(text), 1, 2)):
         column = _FIELDS.get(title_key(found[field])) if found else None
         if found and column and found[ticker] not in _NO_SYMBOLS:
