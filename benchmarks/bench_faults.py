@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from exchange_calendars import get_calendar
 from tests.support import nasty
 from tests.support.faults import ALARM, Delivery, Fault, Site
 
 from benchmarks import report
 from tickercast.domain.bars import Bars
-from tickercast.domain.price_files import read_csv, to_csv
+from tickercast.domain.price_files import read_prices, to_csv
 from tickercast.errors import Permanent
 
 EVENTS, ROUNDS, DOUBLED = 1000, 4, 0.3
@@ -96,7 +97,7 @@ def _part(symbol: str, chance: random.Random) -> Bars:
 
 def _bars(symbol: str, chance: random.Random, sessions: int) -> Bars:
     close = 100 * np.exp(np.cumsum(np.random.default_rng(chance.randrange(10**9)).normal(0, 0.02, sessions)))
-    dates = pd.bdate_range(end=LAST, periods=sessions).astype("datetime64[s]")
+    dates = get_calendar("XNYS", start="2015-01-02", end=LAST).sessions[-sessions:].astype("datetime64[s]")
     bars = {"session_date": dates, "open": close, "high": close * 1.01, "low": close * 0.99, "close": close}
     return Bars(symbol, pd.DataFrame(bars | {"adj_close": close, "volume": 1e6}))
 
@@ -117,7 +118,7 @@ def _tracebacks(chance: random.Random) -> int:
 
 def _breaks_the_reader(data: bytes) -> bool:
     try:
-        read_csv(data, symbol="MSFT")
+        read_prices(data, symbol="MSFT")
     except Permanent:
         return False
     except Exception:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from exchange_calendars import get_calendar
 
 from benchmarks import report
 from tickercast.app import App
@@ -93,7 +94,7 @@ def measure(folder: Path, symbols: int, days: int) -> dict[str, float]:
 
 def _days(symbols: int, days: int) -> Iterator[list[Bars]]:
     random = np.random.default_rng(1)
-    sessions = pd.bdate_range(end="2023-07-21", periods=SESSIONS + days)
+    sessions = get_calendar("XNYS", start="2015-01-02", end="2023-07-21").sessions[-SESSIONS - days :]
     names = [f"S{number:03d}" for number in range(symbols)]
     walks, events = {}, {}
     for name in names:

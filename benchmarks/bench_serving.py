@@ -25,10 +25,10 @@ from benchmarks import report
 from tickercast import config, engines
 from tickercast.app import App
 from tickercast.backends import events
-from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.bars import LOOKBACK, Bars, Reading
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.recipe import Recipe
-from tickercast.jobs.requests.upload import BATCH, LOOKBACK, Upload, batches, upload
+from tickercast.jobs.requests.upload import BATCH, Upload, batches, upload
 from tickercast.models import catalogue
 from tickercast.ports import MarketData
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from exchange_calendars import get_calendar
 
 from tickercast.config import Settings
 from tickercast.domain import objects
@@ -69,7 +70,7 @@ def _of_b11c44e(settings: Settings, bucket: Path) -> tuple[Any, Callable[..., by
 
 def _files(symbols: int, days: int, bars: Any) -> Any:
     random = np.random.default_rng(1)
-    sessions = pd.bdate_range(end="2023-07-21", periods=SESSIONS + days)
+    sessions = get_calendar("XNYS", start="2015-01-02", end="2023-07-21").sessions[-SESSIONS - days :]
     walks = []
     for _ in range(symbols):
         close = np.round(100 * np.exp(np.cumsum(random.normal(0, 0.02, len(sessions)))), 2)

@@ -12,6 +12,8 @@ from pathlib import Path
 from deploy.reference import api, cli, table, views
 
 from tickercast.config import PREFIX, Settings
+from tickercast.domain.price_titles import ALIASES, TITLES, WEAKER
+from tickercast.domain.refusals import refusals as all_refusals
 
 PROJECT = Path(__file__).parents[1]
 DOCS = PROJECT / "docs"
@@ -87,13 +89,33 @@ def estimate() -> str:
     return f"```text\n{done.stdout.rstrip()}\n```"
 
 
+def titles() -> str:
+    """The table of the titles that are understood."""
+    rows = [
+        (TITLES[column], ", ".join(f"`{title}`" for title in f"{names} {WEAKER.get(column, '')}".split()))
+        for column, names in ALIASES.items()
+    ]
+    return table(("column", "titles"), rows)
+
+
+def refusals() -> str:
+    """The table of refusals."""
+    rows = [(_escaped(each.seen), _escaped(each.remedy)) for each in all_refusals().values()]
+    return table(("what it says", "what to do"), rows)
+
+
+def _escaped(text: str) -> str:
+    """A sentence with its places in italics; a bar would end the cell."""
+    return re.sub(r"\{(\w+)[^}]*\}", r"*\1*", text).replace("|", r"\|")
+
+
 PAGES = {"configuration": configuration, "cli": cli, "views": views}
 """The pages that are generated whole, by name."""
 
 
 def filled(text: str) -> str:
     """A page with its generated parts, each of which stands between two comments that name it."""
-    for part in (permissions, figures, estimate, api):
+    for part in (permissions, figures, estimate, api, titles, refusals):
         mark = f"<!-- {part.__name__} -->"
         if mark in text:
             before, _, after = text.split(mark)

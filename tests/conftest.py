@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import pytest
 
 from tickercast import config
 from tickercast.domain.bars import Bars
+from tickercast.domain.calendar import sessions_between
 
 if TYPE_CHECKING:
     from tests.support.bigquery_server import BigQueryServer
@@ -90,7 +91,7 @@ def storage_server(one_storage_server: "StorageServer", monkeypatch: pytest.Monk
 
 @pytest.fixture
 def make_bars() -> Callable[..., Bars]:
-    """Makes the history of a symbol: a seeded walk over weekdays that ends on a date."""
+    """Makes the history of a symbol: a seeded walk over the sessions of its exchange that ends on a date."""
 
     def make(symbol: str = "MSFT", *, last: date = date(2023, 7, 21), sessions: int = 400, seed: int = 7) -> Bars:
         random = np.random.default_rng(seed)
@@ -98,7 +99,8 @@ def make_bars() -> Callable[..., Bars]:
         opened = close * np.exp(random.normal(0, 0.005, sessions))
         high = np.maximum(opened, close) * np.exp(np.abs(random.normal(0, 0.004, sessions)))
         low = np.minimum(opened, close) * np.exp(-np.abs(random.normal(0, 0.004, sessions)))
-        dates = pd.bdate_range(end=last, periods=sessions).astype("datetime64[s]")
+        known = sessions_between(symbol, last - timedelta(days=2 * sessions + 30), last)
+        dates = pd.to_datetime(list(known[-sessions:])).astype("datetime64[s]")
         volume = random.integers(1_000_000, 9_000_000, sessions).astype(float)
         bars = {"session_date": dates, "open": opened, "high": high, "low": low, "close": close}
         return Bars(symbol, pd.DataFrame(bars | {"adj_close": close, "volume": volume}))

@@ -27,7 +27,7 @@ USING (
       ORDER BY revision DESC, scored_at DESC, basis
     ) = 1
   )
-  WHERE NOT simulated AND NOT model_has_seen
+  WHERE NOT simulated AND NOT model_has_seen AND NOT doubtful
   GROUP BY model_name, model_version, role, symbol, frequency, step, block, month, has_scale
 ) AS merged
 ON FALSE

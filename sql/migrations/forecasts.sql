@@ -23,6 +23,7 @@ SELECT
     model_name NOT IN ('random-walk', 'shadow')
       AND COALESCE(ledger.reason LIKE 'backfilled: the model has seen this date%', FALSE)
   ) AS model_has_seen,
+  FALSE AS doubtful,
   forecast.object,
   CAST(forecast.generation AS STRING) AS generation,
   TIMESTAMP_MICROS(forecast.generation) AS written_at,

@@ -43,7 +43,7 @@ SELECT
     MAX(IF(model_name = 'random-walk', LN(close_hi_80 / close_lo_80), NULL)) OVER twins,
     NULL
   ) AS scale,
-  object, generation, written_at, created_at, origin, simulated, model_has_seen,
+  object, generation, written_at, created_at, origin, simulated, model_has_seen, doubtful,
   1 AS revision,
   CONCAT(object, '#', generation) AS basis,
   written_at AS scored_at

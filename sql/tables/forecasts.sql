@@ -19,6 +19,7 @@ CREATE TABLE IF NOT EXISTS forecasts (
   origin STRING NOT NULL OPTIONS (description = 'live, or backfill: requested for a date long past'),
   simulated BOOL NOT NULL OPTIONS (description = 'Whether the forecast was made from simulated bars'),
   model_has_seen BOOL NOT NULL OPTIONS (description = 'Whether the model was trained on the cutoff'),
+  doubtful BOOL NOT NULL OPTIONS (description = 'Whether a finding about the bars touches the width: such a forecast counts for no skill'),
   object STRING NOT NULL OPTIONS (description = 'The file that the forecast was made from'),
   generation STRING NOT NULL OPTIONS (description = 'The version of that file'),
   written_at TIMESTAMP NOT NULL OPTIONS (description = 'When that file was written; of several forecasts the newest counts'),

@@ -35,5 +35,5 @@ SELECT
   actual_close BETWEEN close_lo_95 AND close_hi_95 AS inside_95,
   SIGN(close_median - last_close) = SIGN(actual_close - last_close) AS direction_right,
   DATE(created_at) > target_date AS backfilled,
-  object, generation, written_at, created_at, origin, simulated, model_has_seen, revision, basis, scored_at
+  object, generation, written_at, created_at, origin, simulated, model_has_seen, doubtful, revision, basis, scored_at
 FROM averaged

@@ -19,6 +19,7 @@ from tickercast.errors import UsageError
 from tickercast.ports import (
     FINALIZED,
     DriftReporter,
+    DropFolder,
     MarketData,
     Notifier,
     ObjectFinalized,
@@ -93,6 +94,16 @@ def model_bucket(settings: Settings) -> ObjectStore:
     if settings.model_bucket:
         return _open_store(settings.model_bucket, "TICKERCAST_MODEL_BUCKET", settings, announce=False)
     return object_store(settings, announce=False)
+
+
+def drop_folder(settings: Settings) -> DropFolder | None:
+    """The folder of a local bucket, where people drop files; None for a bucket that is none."""
+    scheme, _, path = settings.bucket.partition("://")
+    if scheme != "file":
+        return None
+    from tickercast.backends.object_store.drops import Drops
+
+    return Drops(Path(path))
 
 
 def delivers_at_once(settings: Settings) -> bool:

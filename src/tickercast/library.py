@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,8 +15,7 @@ from tickercast.domain.calendar import parse_day
 from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, rolling_losses, summary
 from tickercast.domain.forecast import Forecast, Prediction, Predictor
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.price_files import read_csv as read_bytes
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.price_files import Window, name_without_ending, read_prices
 from tickercast.errors import NoRecentBars, UsageError
 from tickercast.models.catalogue import evaluation_baselines
 
@@ -41,7 +40,7 @@ def open(**settings: Any) -> App:  # noqa: A001  # as gzip.open and others
 
 
 def read_csv(path: str | Path, *, symbol: str | None = None) -> Reading:
-    r"""Read a CSV of daily bars, which may hold many symbols.
+    r"""Read a file of daily bars, which may hold many symbols: a CSV, also in gzip or zip, or Parquet.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "MSFT.csv"
@@ -51,12 +50,13 @@ def read_csv(path: str | Path, *, symbol: str | None = None) -> Reading:
     ('2023-07-21', 12.0)
 
     Args:
-        path: the file; its columns are Date, Open, High, Low, Close and, if there are any, Adj Close, Volume, Symbol.
+        path: the file; its columns are Date, Open, High, Low, Close and, if there are any, Adj Close, Volume, Symbol,
+            in any of the spellings that docs/price-files.md lists.
         symbol: the symbol of a file without a column Symbol; by default the name of the file.
 
     Returns:
         A mapping of symbols to `Bars`; the reason for each symbol that could not be read is in `failures`, and is
-        raised when that symbol is asked for.
+        raised when that symbol is asked for. What was left out or is odd is in `findings`.
 
     Raises:
         UsageError: the file cannot be read.
@@ -67,7 +67,8 @@ def read_csv(path: str | Path, *, symbol: str | None = None) -> Reading:
         content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
-    return read_bytes(content, symbol=symbol or _named(file))
+    window = Window(now=datetime.now(UTC))
+    return read_prices(content, symbol=symbol or name_without_ending(file.name), window=window)
 
 
 @dataclass(frozen=True)
@@ -212,10 +213,3 @@ def _series(bars: Bars | Reading | Iterable[Bars]) -> Sequence[Bars]:
     if isinstance(bars, Bars):
         return [bars]
     return list(bars.bars.values() if isinstance(bars, Reading) else bars)
-
-
-def _named(file: Path) -> str | None:
-    try:
-        return parse_symbol(file.stem)
-    except UsageError:
-        return None

@@ -227,6 +227,30 @@ class Warehouse(Protocol):
         """
 
 
+class DropFolder(Protocol):
+    """The folder of a local bucket, into which people copy files by hand."""
+
+    def names(self) -> list[str]:
+        """The files that were dropped and not sent yet, by their paths below the folder, sorted.
+
+        Raises:
+            StoreUnavailable: the folder cannot be read.
+        """
+
+    def read(self, name: str) -> bytes:
+        """The content of a dropped file.
+
+        Raises:
+            UsageError: it is gone, or cannot be read.
+        """
+
+    def remove(self, name: str) -> None:
+        """Remove a dropped file whose content has been sent under another name."""
+
+    def wait(self) -> Iterator[list[str]]:
+        """Yield the names of dropped files, those that are there already first, until Ctrl-C."""
+
+
 class MarketData(Protocol):
     """A source of daily bars."""
 

@@ -121,7 +121,9 @@ def spread(origins: pd.DataFrame) -> pd.DataFrame:
     for name, share in {"median": 0, "lo_80": -1, "hi_80": 1, "lo_95": -1.6, "hi_95": 1.6}.items():
         table[f"close_{name}"] = table["last_close"] * np.exp(share * width)
     table["role"] = np.where(table["model_name"] == "random-walk", "baseline", "champion")
-    table = table.assign(frequency="1d", origin="live", simulated=False, model_has_seen=False, model_version="1")
+    table = table.assign(
+        frequency="1d", origin="live", simulated=False, model_has_seen=False, doubtful=False, model_version="1"
+    )
     made_at = (table["cutoff"] + pd.Timedelta(hours=22)).dt.tz_localize("UTC")
     return table.assign(object="ohlc/" + table["symbol"] + ".csv", created_at=made_at, **named())
 

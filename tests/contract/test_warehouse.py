@@ -232,7 +232,7 @@ def test_every_engine_gives_the_same_dtypes_even_where_nothing_is_found(warehous
         "step": "int64",
         **dict.fromkeys(("last_close", "close_median", "close_lo_80", "close_hi_80", "close_lo_95"), "float64"),
         "close_hi_95": "float64",
-        **dict.fromkeys(("simulated", "model_has_seen"), "bool"),
+        **dict.fromkeys(("simulated", "model_has_seen", "doubtful"), "bool"),
         **dict.fromkeys(("cutoff_at", "target_at", "written_at", "created_at"), "datetime64[us, UTC]"),
     }
 
@@ -580,7 +580,7 @@ def test_rows_of_the_first_release_become_those_of_today(open_warehouse: Callabl
     older.provision()
 
     def first_release(row: dict[str, Any], object_name: str, **more: Any) -> dict[str, Any]:
-        added = {"frequency", "written_at", "role", "origin", "simulated", "model_has_seen", "rows_new"}
+        added = {"frequency", "written_at", "role", "origin", "simulated", "model_has_seen", "doubtful", "rows_new"}
         kept = {name: value for name, value in row.items() if name not in added}
         return kept | {"object": object_name, "generation": generations[object_name]} | more
 

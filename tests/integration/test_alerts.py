@@ -267,6 +267,7 @@ def test_intervals_that_mislead_are_an_alert_once_enough_origins_are_resolved(
     place.now = NEW_YORK_CLOSED
     known = [bars.until(date(2023, 7, 21)) for bars in whole]
     place.handle(place.upload("ohlc/2023-07-21/batch-0001.csv", to_csv(known)))
+    place.now += timedelta(days=14)
     place.handle(place.upload("ohlc/2023-08-04/batch-0001.csv", to_csv(whole)))
     found = [each.title for each in check(place).found if each.kind == "coverage"]
     assert found == ([f"The champion's 80% intervals are {said}"] if said else [])

@@ -13,6 +13,7 @@ import pytest
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.domain.bars import Bars
+from tickercast.domain.calendar import sessions_between
 from tickercast.domain.objects import backfill
 from tickercast.jobs.serving.store_bars import News, news, spans
 from tickercast.jobs.serving.stored_rows import File, Stored
@@ -64,7 +65,7 @@ def warehouse(tmp_path: Path) -> Warehouse:
 def walk(sessions: int = 300, seed: int = 1, symbol: str = "MSFT") -> pd.DataFrame:
     random = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(random.normal(0, 0.02, sessions)))
-    dates = pd.bdate_range(end="2023-07-21", periods=sessions)
+    dates = pd.DatetimeIndex(sessions_between("MSFT", date(2018, 1, 1), date(2023, 7, 21))[-sessions:])
     prices = {
         "open": close * 0.999,
         "high": close * 1.01,

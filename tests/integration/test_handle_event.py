@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +117,11 @@ def test_events_in_the_wrong_order_leave_the_newer_file_on_top(place: Place, mak
 
 
 def test_bars_after_the_date_are_stored_and_not_used(place: Place, make_bars: MakeBars) -> None:
-    bars = make_bars(last=date(2023, 8, 4))
-    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([bars])))
+    bars = make_bars()
+    place.handle(place.upload("ohlc/2023-07-15/MSFT.csv", to_csv([bars])))
     stored = place.warehouse.read("forecasts")
-    assert set(stored["cutoff"].dt.date) == {date(2023, 7, 21)}
-    assert stored["last_close"].unique() == pytest.approx([bars.until(date(2023, 7, 22)).last_close])
+    assert set(stored["cutoff"].dt.date) == {date(2023, 7, 14)}
+    assert stored["last_close"].unique() == pytest.approx([bars.until(date(2023, 7, 15)).last_close])
     assert len(place.warehouse.read("prices")) == 400
 
 
@@ -170,15 +170,15 @@ BAD_FILES = {
     "empty": (b"", "empty"),
     "a header and no bar": (b"Date,Open,High,Low,Close\n", "no bar"),
     "a missing column": (b"Date,Open,High,Low\n2023-07-21,1,1,1\n", "Close"),
-    "text in a price": (b"Date,Open,High,Low,Close\n2023-07-21,1,1,1,n/a\n", "n/a"),
+    "text in a price": (b"Date,Open,High,Low,Close\n2023-07-21,1,1,1,abc\n", "abc"),
     "a negative price": (b"Date,Open,High,Low,Close\n2023-07-21,1,1,1,-1\n", "-1"),
     "high below low": (b"Date,Open,High,Low,Close\n2023-07-21,5,4,6,5\n", "low"),
-    "duplicate dates": (b"Date,Open,High,Low,Close\n2023-07-21,1,1,1,1\n2023-07-21,1,1,1,1\n", "duplicate"),
+    "duplicate dates": (b"Date,Open,High,Low,Close\n2023-07-21,1,1,1,1\n2023-07-21,1,2,1,1\n", "duplicate"),
     "binary": (b"\x89PNG\r\n\x1a\n\x00\x00", "binary"),
     "not UTF-8": ("Date,Open,High,Low,Close\n2023-07-21,1,1,1,1é\n".encode("latin-1"), "UTF-8"),
     "too old": (b"Date,Open,High,Low,Close\n2020-01-02,1,1,1,1\n", "stale"),
-    "only later": (b"Date,Open,High,Low,Close\n2024-01-02,1,1,1,1\n", "no bar on or before"),
-    "a bad symbol": (b"Date,Open,High,Low,Close,Symbol\n2023-07-21,1,1,1,1,../../etc/passwd\n", "not a symbol"),
+    "only later": (b"Date,Open,High,Low,Close\n2024-01-02,1,1,1,1\n", "have not been"),
+    "a bad symbol": (b"Date,Open,High,Low,Close,Symbol\n2023-07-21,1,1,1,1,../../etc/passwd\n", "is named MSFT"),
 }
 
 
@@ -196,13 +196,50 @@ def test_a_bad_file_ends_in_one_reason_and_not_one_row(place: Place, case: str) 
     assert place.store.read(f"quarantine/ohlc/2023-07-22/MSFT.{event.generation}.csv") == data
 
 
-@pytest.mark.parametrize("name", ["models/champion.json", "quarantine/ohlc/2023-07-22/MSFT.1.csv", "ohlc/notes.txt"])
+@pytest.mark.parametrize("name", ["models/champion.json", "quarantine/ohlc/2023-07-22/MSFT.1.csv", "ohlc/2023-07-22/"])
 def test_an_object_that_is_not_a_file_of_prices_is_ignored(place: Place, name: str) -> None:
-    assert place.handle(place.upload(name, b"anything")) == Outcome()
+    assert place.handle(ObjectFinalized("bucket", name, 1, 0, "event-1", AT)) == Outcome()
     assert place.warehouse.read("ingestions").empty
 
 
-@pytest.mark.parametrize("name", ["ohlc/MSFT.csv", "ohlc/2023-13-45/MSFT.csv", "ohlc/2023-07-22/a b.csv"])
+@pytest.mark.parametrize("name", ["MSFT.xlsx", "MSFT.csv ", "MSFT", "notes.txt", "../MSFT.CSV.bak"])
+def test_whatever_lies_where_files_of_prices_do_is_accounted_for(place: Place, name: str) -> None:
+    for folder in ("ohlc/2023-07-22", "OHLC/2023-07-22"):
+        place.handle(ObjectFinalized("bucket", f"{folder}/{name}", 1, 0, "event-1", AT))
+        [row] = place.warehouse.read("ingestions", {"object": f"{folder}/{name}"}).to_dict("records")
+        assert row["status"] == "rejected"
+        assert "SYMBOL.csv" in row["reason"]
+
+
+def test_the_case_of_an_ending_does_not_matter(place: Place, make_bars: MakeBars) -> None:
+    place.handle(place.upload("ohlc/2023-07-22/MSFT.CSV", to_csv([make_bars()])))
+    assert list(place.warehouse.read("ingestions")["status"]) == ["forecast"]
+
+
+def test_findings_are_in_the_ledger_and_a_doubtful_forecast_is_marked(place: Place, make_bars: MakeBars) -> None:
+    bars, whole = make_bars(), make_bars("META")
+    gap = Bars("MSFT", bars.frame.drop(index=[395]))
+    place.handle(place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([gap, whole])))
+    ledger = place.warehouse.read("ingestions").set_index("symbol")
+    assert ledger.loc["MSFT", "findings"] == "gap: no bar of 2023-07-17 (1 in 90 days)"
+    assert pd.isna(ledger.loc["META", "findings"])
+    made = place.warehouse.read("forecasts").groupby("symbol")["doubtful"].all()
+    assert dict(made) == {"MSFT": True, "META": False}
+
+
+def test_a_doubtful_forecast_counts_in_no_skill(place: Place, make_bars: MakeBars) -> None:
+    bars, whole = make_bars(), make_bars("META")
+    early = [Bars("MSFT", bars.rows(0, 385).frame.drop(index=[380])), whole.rows(0, 385)]
+    place.handle(place.upload(f"ohlc/{early[1].cutoff}/batch-0001.csv", to_csv(early)))
+    place.handle(place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([bars, whole])))
+    assert set(place.warehouse.read("scores")["symbol"]) == {"MSFT", "META"}
+    skill = place.warehouse.read("forecast_skill").dropna(subset="symbol")
+    assert set(skill["symbol"]) == {"META"}
+    place.warehouse.compact()
+    assert set(place.warehouse.read("skill_blocks")["symbol"]) == {"META"}
+
+
+@pytest.mark.parametrize("name", ["ohlc/MSFT.csv", "ohlc/2023-13-45/MSFT.csv", "ohlc/notes.txt"])
 def test_a_malformed_name_is_rejected_with_a_reason(place: Place, name: str) -> None:
     place.handle(place.upload(name, b"anything"))
     [row] = place.warehouse.read("ingestions").to_dict("records")
@@ -217,6 +254,7 @@ def test_a_generation_that_is_gone_is_superseded_and_not_quarantined(place: Plac
 
 
 def test_an_exchange_beyond_its_known_calendar_is_a_reason(place: Place, make_bars: MakeBars) -> None:
+    place.now = datetime(2026, 12, 29, tzinfo=UTC)
     bars = make_bars("600519.SS", last=date(2026, 12, 28))
     outcome = place.handle(place.upload("ohlc/2026-12-28/600519.SS.csv", to_csv([bars])))
     assert "2026" in str(outcome.failures["600519.SS"])

@@ -375,6 +375,7 @@ def _expected(before: Rows) -> dict[str, pd.DataFrame]:
             origin=origins(forecasts),
             simulated=reasons(forecasts) == "simulated",
             model_has_seen=champion & reasons(forecasts).str.startswith("backfilled: the model has seen this date"),
+            doubtful=False,
         ),
         "ingestions": rewritten(
             ledger,
@@ -492,6 +493,7 @@ def test_the_keys_of_the_first_edition_are_still_known_in_a_file(
 UNCHANGED = ("latest_prices", "indicators", "price_histogram", "predicted_prices", "ingestion_health", "drift_daily")
 BY_ROLE = ("forecast_history", "latest_forecasts", "forecast_scores", "forecast_skill", "coverage", "model_history")
 ADDED = ["role", "origin", "frequency", "written_at", "closed_at", "cutoff_at", "target_at", "bars_new", "scored_at"]
+ADDED += ["doubtful"]
 
 
 def test_every_view_answers_as_it_did(old: Old) -> None:

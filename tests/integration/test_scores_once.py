@@ -17,13 +17,14 @@ from tickercast.backends.warehouse.sql import read_rewrites
 from tickercast.config import resource
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
+from tickercast.domain.calendar import sessions_between
 from tickercast.domain.forecast import QUANTILES, Role, Served
 from tickercast.domain.price_files import to_parquet
 from tickercast.jobs.serving.past_models import Lineup
 from tickercast.ports import ObjectFinalized, Warehouse
 
-SYMBOLS = ("MSFT", "AAPL", "VOD.L")
-SIMULATED = "VOD.L"
+SYMBOLS = ("MSFT", "AAPL", "IBM")
+SIMULATED = "IBM"
 SESSIONS, DAYS, WINDOW = 180, 40, 130
 PRICES = ["open", "high", "low", "close", "adj_close"]
 PAIR = ["symbol", "frequency", "role", "model_name", "cutoff", "step", "simulated"]
@@ -63,7 +64,7 @@ class Market:
     def _walk(self) -> pd.DataFrame:
         close = 100 * np.exp(np.cumsum(self._chance.normal(0, 0.02, SESSIONS)))
         prices = {"open": close, "high": close * 1.2, "low": close * 0.8, "close": close, "adj_close": close * 0.9}
-        days = pd.bdate_range(end="2023-07-21", periods=SESSIONS)
+        days = pd.DatetimeIndex(sessions_between("MSFT", date(2022, 1, 1), date(2023, 7, 21))[-SESSIONS:])
         return pd.DataFrame({"session_date": days, **prices, "volume": 1e6})
 
     def live_through(self, day: int) -> None:

@@ -166,11 +166,11 @@ class EveningApp(App):
         self.__dict__ |= {"registry": evening.registry, "drift_reporter": Reporter()}  # instead of those of engines
 
     @property
-    def notifiers(self) -> Sequence[Notifier]:  # type: ignore[override]
+    def notifiers(self) -> Sequence[Notifier]:
         return self.evening.notifiers
 
     @functools.cached_property
-    def store(self) -> LocalObjectStore:  # type: ignore[override]
+    def store(self) -> LocalObjectStore:
         return LocalObjectStore(self.evening.folder / "bucket", self.evening.deliver)
 
     @property

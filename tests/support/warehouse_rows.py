@@ -55,6 +55,7 @@ def forecast(
         "origin": "live",
         "simulated": False,
         "model_has_seen": False,
+        "doubtful": False,
         "object": f"ohlc/2023-07-22/{symbol}.csv",
         "generation": generation,
         "written_at": written_at(generation),
@@ -95,7 +96,7 @@ def ingestion(generation: str = "1", **more: Any) -> dict[str, Any]:
 def score(symbol: str = "MSFT", revision: int = 1, **more: Any) -> dict[str, Any]:
     named = ("symbol", "frequency", "cutoff", "step", "target_date", "model_name", "model_version", "role")
     named += ("last_close", *LEVELS, "object", "generation", "written_at", "created_at")
-    named += ("origin", "simulated", "model_has_seen")
+    named += ("origin", "simulated", "model_has_seen", "doubtful")
     made = forecast(symbol)
     return {
         **{name: made[name] for name in named},

@@ -5,7 +5,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ SESSIONS = pd.bdate_range(end="2023-07-21", periods=60)
 def place(tmp_path: Path, make_bars: MakeBars) -> Place:
     """Three vintages of two symbols."""
     made = Place(tmp_path)
+    made.now = datetime(2023, 9, 1, tzinfo=UTC)
     series = [make_bars("MSFT", last=date(2023, 8, 18)), make_bars("BRK-B", last=date(2023, 8, 18), seed=2)]
     for day in (date(2023, 7, 7), date(2023, 7, 14), date(2023, 7, 21), date(2023, 8, 18)):
         cut = [bars.until(day) for bars in series]

@@ -17,7 +17,7 @@ from tests.support import nasty
 from tickercast import config
 from tickercast.app import App
 from tickercast.domain.bars import Reading
-from tickercast.domain.price_files import read_csv
+from tickercast.domain.price_files import read_prices
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent
 from tickercast.ports import FINALIZED, Warehouse
@@ -28,7 +28,7 @@ LONGEST_SENTENCE = 600
 def read(data: bytes, symbol: str | None) -> Reading:
     """Read a file; the reason why it is refused has to be one sentence."""
     try:
-        reading = read_csv(data, symbol=symbol)
+        reading = read_prices(data, symbol=symbol or "")
     except Permanent as error:
         reading = Reading(failures={"": error})
     for failure in reading.failures.values():

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -158,7 +158,11 @@ def test_a_range_without_a_bar_is_told_which_range_there_is(tmp_path: Path, make
         ("MSFT.csv", b"\x00\x01", ["MSFT.csv", "binary"]),
         ("MSFT.csv", b"Date,Open\n2023-07-21,1\n", ["MSFT.csv", "High"]),
         ("MSFT.csv", b"Date,Open,High,Low,Close\n2023-07-21,1,1,1,x\n", ["MSFT.csv", "Close 'x'"]),
-        ("MSFT.csv", b"Date,Open,High,Low,Close,Symbol\n2023-07-21,1,1,1,1,AAPL\n", ["does not hold MSFT", "AAPL"]),
+        (
+            "MSFT.csv",
+            b"Date,Open,High,Low,Close,Symbol\n2023-07-21,1,1,1,1,AAPL\n",
+            ["is named MSFT", "AAPL"],
+        ),
         ("MSFT.parquet", b"PAR1 but no more", ["MSFT.parquet", "arquet"]),
         ("some_bars.parquet", b"PAR1 but no more", ["some_bars.parquet", "arquet"]),
         ("some_bars.csv", b"Date,Open,High,Low,Close\n2023-07-21,1,1,1,1\n", ["some_bars.csv", "Symbol"]),
@@ -223,14 +227,32 @@ def test_the_shared_market_data_can_be_named_as_a_source(source: str) -> None:
     assert "mean MSFT?" in str(reading.failures["MSTF"])
 
 
-def test_parquet_with_zoned_dates_is_refused_since_their_days_cannot_be_told(tmp_path: Path) -> None:
+def test_parquet_with_zoned_dates_is_read_on_the_days_of_the_exchange(tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute(
             "COPY (SELECT TIMESTAMPTZ '2023-07-21 00:00:00+01' AS Date, 10 AS Open, 12 AS High, 9 AS Low, 11 AS Close) "
             f"TO '{tmp_path}/VOD.L.parquet'"
         )
-    failures = Folder(tmp_path).fetch(["VOD.L"], date(2023, 1, 1), date(2023, 12, 31), advance=lambda _: None).failures
-    assert "time zone" in str(failures["VOD.L"])
+    reading = Folder(tmp_path).fetch(["VOD.L"], date(2023, 1, 1), date(2023, 12, 31), advance=lambda _: None)
+    assert reading["VOD.L"].cutoff == date(2023, 7, 21)
+
+
+def test_a_file_of_another_ending_counts_where_it_is_named_after_the_symbol(tmp_path: Path, make_bars: Make) -> None:
+    (tmp_path / "MSFT.txt").write_bytes(to_csv([make_bars("MSFT")]).replace(b",", b"\t"))
+    (tmp_path / "META.xlsx").write_bytes(b"\xd0\xcf\x11\xe0")
+    (tmp_path / "AAPL_data.csv").write_bytes(to_csv([make_bars("AAPL")]).replace(b",Symbol", b",Note", 1))
+    reading = fetch(tmp_path, ["MSFT", "META", "AAPL"])
+    assert list(reading.bars) == ["MSFT"]
+    assert "META.xlsx cannot be used: The file is an Excel workbook" in str(reading.failures["META"])
+    assert "AAPL_data.csv cannot be used" in str(reading.failures["AAPL"])
+    assert "Rename the file to AAPL.csv" in str(reading.failures["AAPL"])
+
+
+def test_bars_of_days_that_have_not_been_are_refused(tmp_path: Path, make_bars: Make) -> None:
+    (tmp_path / "MSFT.csv").write_bytes(to_csv([make_bars("MSFT")]))
+    early = Folder(tmp_path, now=lambda: datetime(2023, 7, 6, tzinfo=UTC))
+    reading = early.fetch(["MSFT"], FIRST, LAST, advance=lambda _: None)
+    assert "have not been" in str(reading.failures["MSFT"])
 
 
 def test_parquet_may_spell_symbols_as_numbers(tmp_path: Path) -> None:

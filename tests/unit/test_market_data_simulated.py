@@ -12,7 +12,7 @@ from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.evaluation import rolling_losses, summary
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.price_files import read_csv, to_csv
+from tickercast.domain.price_files import read_prices, to_csv
 from tickercast.errors import CalendarError, NoRecentBars, UsageError
 from tickercast.models.baselines import EwmaT, student5
 
@@ -59,7 +59,7 @@ def test_a_path_is_the_same_in_every_process_and_release() -> None:
 def test_the_bars_say_that_they_are_simulated_and_keep_the_csv_contract() -> None:
     simulated = bars("MSFT", date(2000, 1, 1), date(2023, 7, 22))
 
-    read = read_csv(to_csv([simulated])).bars["MSFT"]
+    read = read_prices(to_csv([simulated])).bars["MSFT"]
 
     assert simulated.simulated
     assert read.simulated

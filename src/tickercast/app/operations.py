@@ -181,7 +181,7 @@ class Operations(Models):
         settings = self.settings
         return check_engines(
             [
-                Probe("object store", settings.bucket, lambda: f"{len(self.store.names(''))} objects"),
+                Probe("object store", settings.bucket, self._store_says),
                 Probe("warehouse", settings.warehouse, lambda: f"{len(self.warehouse.read('ingestions'))} ingestions"),
                 Probe("champion", CHAMPION, self._champion_says),
                 Probe("market data", settings.source, self._source_says),
@@ -190,6 +190,16 @@ class Operations(Models):
                 Probe("model registry", settings.mlflow_tracking_uri, self._registry_says),
             ]
         )
+
+    def _store_says(self) -> str:
+        dropped = self.dropped()
+        if dropped:
+            named = ", ".join(dropped[:3]) + (f" and {len(dropped) - 3} more" if len(dropped) > 3 else "")
+            raise UsageError(
+                f"{named} was copied into the folder, so that no event followed. tickercast replay --failed sends it, "
+                "and tickercast watch sends whatever is copied there."
+            )
+        return f"{len(self.store.names(''))} objects"
 
     def _champion_says(self) -> str:
         champion = self.served_models()[0].model

@@ -18,6 +18,7 @@ from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
 from tickercast.ports import (
     DriftReporter,
+    DropFolder,
     MarketData,
     ModelRegistry,
     Notifier,
@@ -58,6 +59,15 @@ class Ports:
     def silent_store(self) -> ObjectStore:
         """The data bucket, by a handle whose writes make no events."""
         return engines.object_store(self.settings, announce=False)
+
+    @cached_property
+    def drops(self) -> DropFolder | None:
+        """The folder of a local bucket, where people drop files; None for another bucket."""
+        return engines.drop_folder(self.settings)
+
+    def dropped(self) -> list[str]:
+        """The files that were copied into the folder of a local bucket and not sent yet."""
+        return self.drops.names() if self.drops else []
 
     @cached_property
     def models(self) -> ModelStore:

@@ -1,9 +1,10 @@
 """Use cases about forecasts: request and handle them, and look after the files they are made from."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -12,11 +13,13 @@ from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.symbols import parse_symbol
-from tickercast.errors import Permanent, UsageError
+from tickercast.errors import Permanent, TickercastError, UsageError
 from tickercast.jobs.requests import quarantine as quarantines
 from tickercast.jobs.requests.replay import Replayed, replay
 from tickercast.jobs.requests.request_forecast import Requested, request_forecast
 from tickercast.jobs.requests.results import Patience, wait_for_ledger
+from tickercast.jobs.requests.send_drop import send_drop
+from tickercast.jobs.requests.send_file import Sent, send_file
 from tickercast.jobs.serving.champion_cache import ChampionCache
 from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
 from tickercast.jobs.serving.past_models import PastModels
@@ -92,6 +95,27 @@ class Requests(Ports):
         )
         return made.refusing(refused)
 
+    def upload(self, path: str | Path, as_of: date | str | None = None, *, symbol: str = "") -> Sent:
+        """Send a file as it is, so that an event forecasts what is in it; see `jobs.requests.send_file`.
+
+        Args:
+            path: the file: CSV, also in gzip or zip, or Parquet.
+            as_of: forecast from the last session on or before this date; today by default.
+            symbol: what it holds; by default what it says itself, or else its name.
+
+        Raises:
+            UsageError: the file cannot be read, or the date or symbol is not valid.
+            Transient: an engine does not answer.
+        """
+        file = Path(path)
+        try:
+            data = file.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
+        day = parse_day(as_of) if as_of else self.now().date()
+        self.provision()
+        return send_file(file.name, data, day, symbol=symbol, store=self.store)
+
     def details(self, made: Forecast, actual: Mapping[date, float] | None = None) -> ForecastDetails:
         """Everything that a report shows beside a forecast; see `reading.track_record.details`."""
         return details(made, actual, warehouse=self.tables, models=self.models)
@@ -140,10 +164,45 @@ class Requests(Ports):
 
     def failed_ingestions(self) -> list[Entry]:
         """The live files that were not forecast whole: rejected, or not accounted for."""
-        return ledger.failed(self.store, self.warehouse)
+        return [*ledger.failed(self.store, self.warehouse), *ledger.dropped(self.dropped())]
+
+    def send_dropped(self, name: str) -> Sent:
+        """Send a file that was copied into the folder of a local bucket; see `jobs.requests.send_drop`.
+
+        Raises:
+            UsageError: the bucket is no folder, or the file is gone.
+        """
+        if self.drops is None:
+            raise UsageError(f"{self.settings.bucket} is no folder, where every file is announced. Use upload.")
+        self.provision()
+        return send_drop(name, drops=self.drops, store=self.store, today=self.now().date())
+
+    def watch(self) -> Iterator[Sent | TickercastError]:
+        """Send every file that is copied into the folder of a local bucket, until Ctrl-C.
+
+        Yields:
+            What was sent, or why a file could not be.
+
+        Raises:
+            UsageError: the bucket is no folder.
+        """
+        if self.drops is None:
+            raise UsageError(
+                f"TICKERCAST_BUCKET is {self.settings.bucket}, which announces its files itself: file://FOLDER was "
+                "needed. There is nothing to watch."
+            )
+        for names in self.drops.wait():
+            for name in names:
+                try:
+                    yield self.send_dropped(name)
+                except TickercastError as error:
+                    yield error
 
     def replay(self, name: str) -> Replayed:
         """Send a file again, unless all of it has been forecast; see `jobs.requests.replay`."""
+        if name in self.dropped():
+            sent = self.send_dropped(name)
+            return Replayed(sent.object, sent.generation, sent=True)
         return replay(name, store=self.store, warehouse=self.warehouse)
 
     def wait_for_entries(self, name: str, generation: int, patience: Patience) -> list[Entry]:

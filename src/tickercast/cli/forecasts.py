@@ -1,7 +1,7 @@
 """Commands about forecasts and the files they are made from."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,7 @@ from tickercast.cli.terminal import (
     print_table,
     say,
 )
-from tickercast.errors import Permanent, UsageError
+from tickercast.errors import Permanent, TickercastError, UsageError
 
 if TYPE_CHECKING:
     from tickercast.app import App
@@ -85,10 +85,64 @@ def forecast(
         _show(made, service)
         for uploaded in made.uploads if unattended else ():
             _say_sent(uploaded.object, uploaded.generation)
+    for one in made:
+        if one.findings:
+            complain(f"{one.symbol}: {one.findings}")
     for path in pictures.write_files(made, service, report, chart):
         if not as_json:
             say(f"written: {path}")
     _finish(made, worked=bool(made or (unattended and (made.uploads or made.forecast_before))))
+
+
+@app.command(epilog="Example: tickercast upload MSFT.csv --as-of 2023-07-22")
+def upload(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="CSV, also in gzip or zip, or Parquet.", show_default=False)
+    ],
+    as_of: Annotated[
+        str, typer.Option(metavar="DATE", help="The last date to forecast from.", show_default="today")
+    ] = "",
+    symbol: Annotated[
+        str,
+        typer.Option(metavar="SYMBOL", help="What the file holds.", show_default="what it says itself, or its name"),
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ledger's rows as JSON and nothing else.")] = False,
+    wait: Wait = 60,
+    no_wait: NoWait = False,
+) -> None:
+    """Send files of your own into the bucket, and show what became of each symbol."""
+    day = day_of(as_of) if as_of else None
+    if symbol and len(files) > 1:
+        raise UsageError(
+            f"--symbol {symbol} was given for {len(files)} files, and one was needed. Send them one by one."
+        )
+    service = open_app()
+    sent = []
+    with bar("sending", len(files) if len(files) > 1 else None) as progress:
+        for file in files:
+            done = service.upload(file, day, symbol=symbol)
+            sent.append((done.object, done.generation))
+            progress.advance(1)
+    _finish_sent(sent, service, wait, no_wait=no_wait, as_json=as_json)
+
+
+@app.command(epilog="Example: tickercast watch")
+def watch(wait: Wait = 60) -> None:
+    """Forecast every file that is copied into the folder of the local bucket, until Ctrl-C."""
+    from tickercast.show.tables import entries_table
+
+    service = open_app()
+    say(f"watching {service.store.url}; Ctrl-C ends it")
+    with suppress(KeyboardInterrupt):
+        for sent in service.watch():
+            if isinstance(sent, TickercastError):
+                complain(str(sent))
+                continue
+            entries = service.wait_for_entries(sent.object, sent.generation, service.patience(wait))
+            if entries:
+                print_table(entries_table(entries), soft_wrap=True)
+            else:
+                _complain_of_silence(sent.object, wait)
 
 
 @app.command(epilog="Example: tickercast ingestions --failed")
@@ -223,9 +277,11 @@ def _complain_of(failures: Mapping[str, Permanent]) -> None:
         complain(str(reason) if name in str(reason) else f"{name}: {reason}")
 
 
-def _finish_sent(sent: Iterable[tuple[str, int]], service: "App", wait: float, *, no_wait: bool) -> None:
-    """Show the status of files that were sent again."""
-    from tickercast.show.tables import entries_table
+def _finish_sent(
+    sent: Iterable[tuple[str, int]], service: "App", wait: float, *, no_wait: bool, as_json: bool = False
+) -> None:
+    """Show the status of files that were sent."""
+    from tickercast.show.tables import entries_json, entries_table
 
     if no_wait and not service.delivers_at_once:
         for name, generation in sent:
@@ -234,16 +290,25 @@ def _finish_sent(sent: Iterable[tuple[str, int]], service: "App", wait: float, *
     with _waiting(service, wait) as patience:
         found = [(name, service.wait_for_entries(name, generation, patience)) for name, generation in sent]
     entries = [entry for _, of_file in found for entry in of_file]
-    if entries:
+    if as_json:
+        print(entries_json(entries))
+        for entry in entries:
+            if entry.findings:
+                complain(f"{entry.symbol}: {entry.findings}")
+    elif entries:
         print_table(entries_table(entries), soft_wrap=True)
     for name, of_file in found:
         if not of_file:
-            complain(
-                f"{name} was sent, and {patience.seconds:.0f} s later nothing is stored for it. Check that the "
-                f"function is deployed and what it logs; look later with tickercast ingestions {name}."
-            )
+            _complain_of_silence(name, patience.seconds)
     if any(not of_file or any(entry.status != "forecast" for entry in of_file) for _, of_file in found):
         raise typer.Exit(SOME_FAILED)
+
+
+def _complain_of_silence(name: str, seconds: float) -> None:
+    complain(
+        f"{name} was sent, and {seconds:.0f} s later nothing is stored for it. Check that the function is deployed and "
+        f"what it logs; look later with tickercast ingestions {name}."
+    )
 
 
 def _say_sent(name: str, generation: int) -> None:

@@ -70,6 +70,12 @@ def _headline(symbol: str, fan: pd.DataFrame, bars: pd.DataFrame) -> None:
     first = fan.iloc[0]
     if first["simulated"] or bars["simulated"].any():
         st.error(SIMULATED, icon=":material/science:")
+    odd = state.findings(symbol, first["object"], first["generation"])
+    if odd:
+        st.warning(
+            sentences.doubt(odd, doubtful=bool(first["doubtful"])),
+            icon=":material/report:",
+        )
     st.markdown(
         f"## {symbol}\n"
         f"Forecast from {first['cutoff']:%Y-%m-%d} for the {len(fan)} sessions up to "

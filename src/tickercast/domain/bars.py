@@ -19,10 +19,14 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tickercast.domain.findings import Finding
 from tickercast.errors import NoRecentBars, Permanent
 
 BAR_COLUMNS = ("session_date", "open", "high", "low", "close", "adj_close", "volume")
 """The columns of bars, in this order."""
+
+LOOKBACK = timedelta(days=3 * 365)
+"""The span of the bars for a forecast: the model reads about 320 sessions, charts show more."""
 
 STALE_AFTER = timedelta(days=7)
 """A series whose last bar is older than this before `as_of` cannot be forecast."""
@@ -130,10 +134,14 @@ class Reading(Mapping[str, "Bars"]):
     Attributes:
         bars: the symbols that could be read.
         failures: the reason for each symbol that could not, which is raised when that symbol is asked for.
+        findings: what is odd about the bars, by symbol: what was left out, or widened.
+        others: the symbols in the file that were not asked for.
     """
 
     bars: Mapping[str, Bars] = field(default_factory=dict)
     failures: Mapping[str, Permanent] = field(default_factory=dict)
+    findings: Mapping[str, Sequence[Finding]] = field(default_factory=dict)
+    others: Sequence[str] = ()
 
     def __getitem__(self, symbol: str) -> Bars:
         if symbol in self.failures:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tickercast.domain import spelling
 from tickercast.errors import CalendarError, UsageError
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def parse_day(day: date | str) -> date:
     return found.date() if isinstance(found, datetime) else found
 
 
+@lru_cache(maxsize=4096)
 def calendar_name(symbol: str) -> str:
     """The name of the symbol's exchange calendar.
 
@@ -148,6 +150,11 @@ def calendar_name(symbol: str) -> str:
         return "IEPA" if symbol.removesuffix("=F") in _SOFT_COMMODITIES else "CMES"
     if "-" in symbol and symbol.rpartition("-")[2] in _QUOTE_CURRENCIES.split():
         return ALWAYS_OPEN
+    if symbol not in _CALENDARS and (meant := spelling.advice(symbol)):
+        raise CalendarError(
+            f"{symbol} is not as Yahoo spells symbols, and so its exchange cannot be told: {meant} was probably meant. "
+            "Use that spelling."
+        )
     return _CALENDARS.get(symbol, NEW_YORK)
 
 
@@ -262,11 +269,24 @@ def sessions_between(symbol: str, first: date, last: date) -> tuple[date, ...]:
     return sessions[bisect_left(sessions, first) : bisect_right(sessions, last)]
 
 
+def session_days(symbol: str, first: np.datetime64, last: np.datetime64) -> NDArray[np.datetime64]:
+    """The same sessions as `sessions_between`: datetime64[D], sorted.
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    years = (1970 + int(day.astype("datetime64[Y]").astype(np.int64)) for day in (first, last))
+    days = _of_years(calendar_name(symbol), *years).days
+    return days[np.searchsorted(days, first) : np.searchsorted(days, last, "right")]
+
+
 def _of_suffix(symbol: str) -> str:
     base, _, suffix = symbol.rpartition(".")
     if f".{suffix}" in _CALENDARS:
         return _CALENDARS[f".{suffix}"]
+    known = spelling.in_yahoos_spelling(symbol)
     hint = f", or {base}-{suffix} if it is a share class" if len(suffix) == 1 else ""
+    hint = f", or {known}, as Yahoo spells it" if known != symbol and not hint else hint
     raise CalendarError(
         f"{symbol} ends in .{suffix}, an exchange whose sessions are not known: no suffix (New York) or one such as "
         f".L .PA .DE .T .HK .AX .TO was needed. Name a listing on another exchange{hint}."

@@ -168,6 +168,8 @@ class Forecast:
         role: its role.
         simulated: whether the bars were simulated.
         model_has_seen: whether the model was trained on the cutoff.
+        doubtful: whether a finding about the bars touches the width.
+        findings: what is odd about the bars; empty if nothing is.
         object: the file that it was made from; empty where it is not stored.
         generation: the version of that file.
     """
@@ -181,6 +183,8 @@ class Forecast:
     role: Role = Role.CHAMPION
     simulated: bool = False
     model_has_seen: bool = False
+    doubtful: bool = False
+    findings: str = ""
     object: str = ""
     generation: int = 0
 
@@ -213,6 +217,7 @@ class Prediction:
         role: its role.
         simulated: whether the bars were simulated.
         model_has_seen: whether the model was trained on the cutoff.
+        doubtful: whether a finding about the bars touches the width.
     """
 
     symbol: str
@@ -225,6 +230,7 @@ class Prediction:
     role: Role = Role.CHAMPION
     simulated: bool = False
     model_has_seen: bool = False
+    doubtful: bool = False
 
     def forecast(self) -> Forecast:
         """The same in prices."""
@@ -243,6 +249,7 @@ class Prediction:
             self.role,
             self.simulated,
             self.model_has_seen,
+            self.doubtful,
         )
 
 
@@ -288,6 +295,7 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
             "role": _terms([str(made.role) for made in predictions]),
             "simulated": pa.array([made.simulated for made in predictions], pa.bool_()),
             "model_has_seen": pa.array([made.model_has_seen for made in predictions], pa.bool_()),
+            "doubtful": pa.array([made.doubtful for made in predictions], pa.bool_()),
         }
     )
     steps = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.quality import Finding
+from tickercast.domain.findings import Finding
 from tickercast.errors import NoRecentBars, Permanent
 
 

@@ -1,11 +1,11 @@
 """The names of the objects in the bucket.
 
 >>> parse("ohlc/2023-07-22/MSFT.csv")
-PriceObject(as_of=datetime.date(2023, 7, 22), symbol='MSFT', origin=<Origin.LIVE: 'live'>)
+PriceObject(as_of=datetime.date(2023, 7, 22), name='MSFT', origin=<Origin.LIVE: 'live'>)
 >>> parse("ohlc/2023-07-22/batch-0007.parquet")
-PriceObject(as_of=datetime.date(2023, 7, 22), symbol=None, origin=<Origin.LIVE: 'live'>)
->>> is_prices("models/champion.json"), is_prices("ohlc/2023-07-22/MSFT.csv")
-(False, True)
+PriceObject(as_of=datetime.date(2023, 7, 22), name='', origin=<Origin.LIVE: 'live'>)
+>>> is_prices("models/champion.json"), is_prices("ohlc/2023-07-22/MSFT.csv"), is_prices("ohlc/2023-07-22/")
+(False, True, False)
 >>> str(parse(backfill(date(2023, 7, 21), ["MSFT", "AAPL"])).origin)
 'backfill'
 """
@@ -18,6 +18,7 @@ from datetime import date
 
 from tickercast.domain.forecast import Origin
 from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.text import shown
 from tickercast.errors import UsageError
 
 PRICES = "ohlc/"
@@ -25,8 +26,9 @@ QUARANTINE = "quarantine/"
 
 _BATCH = re.compile(r"batch-\d{4,}")
 _BACKFILL = re.compile(r"backfill-[0-9a-f]{8}")
-_QUARANTINED = re.compile(rf"{QUARANTINE}(.+)\.(\d+)\.(csv|parquet)")
-_FORMAT = re.compile(r"\.(csv|parquet)$")
+_QUARANTINED = re.compile(rf"{QUARANTINE}(.+)\.(\d+)(\.[^./\d][^./]*)?")
+_FORMAT = re.compile(r"\.(csv|csv\.gz|csv\.zip|zip|parquet)$", re.IGNORECASE)
+_ENDING = re.compile(r"\.[^./\d][^./]*$")
 
 
 @dataclass(frozen=True)
@@ -35,18 +37,26 @@ class PriceObject:
 
     Attributes:
         as_of: the date that the user typed.
-        symbol: the one symbol of the file, or None for a batch.
+        name: what the file is called, its symbol where no column names it; empty for a batch.
         origin: whether its forecast is live, or a backfill.
     """
 
     as_of: date
-    symbol: str | None
+    name: str
     origin: Origin = Origin.LIVE
+
+    @property
+    def symbol(self) -> str | None:
+        """The symbol that the name is; None if it is none."""
+        try:
+            return parse_symbol(self.name)
+        except UsageError:
+            return None
 
 
 def is_prices(name: str) -> bool:
-    """Whether an object claims to be a file of prices; any other is ignored."""
-    return name.startswith(PRICES) and _FORMAT.search(name) is not None
+    """Whether an object lies where files of prices do, in whatever case, and is no folder; any other is ignored."""
+    return name.lower().startswith(PRICES) and not name.endswith("/")
 
 
 def parse(name: str) -> PriceObject:
@@ -55,14 +65,16 @@ def parse(name: str) -> PriceObject:
     Raises:
         UsageError: the name is malformed.
     """
-    match _FORMAT.sub("", name.removeprefix(PRICES)).split("/"):
-        case [day, stem] if _is_date(day) and _BACKFILL.fullmatch(stem):
-            return PriceObject(date.fromisoformat(day), None, Origin.BACKFILL)
-        case [day, stem] if _is_date(day):
-            return PriceObject(date.fromisoformat(day), None if _BATCH.fullmatch(stem) else parse_symbol(stem))
+    found = _FORMAT.search(name)
+    if found and name.startswith(PRICES):
+        match name[: found.start()].removeprefix(PRICES).split("/"):
+            case [day, stem] if _is_date(day) and _BACKFILL.fullmatch(stem):
+                return PriceObject(date.fromisoformat(day), "", Origin.BACKFILL)
+            case [day, stem] if _is_date(day) and stem:
+                return PriceObject(date.fromisoformat(day), "" if _BATCH.fullmatch(stem) else stem)
     raise UsageError(
-        f"{name[:80]!r} was seen, and ohlc/YYYY-MM-DD/SYMBOL.csv or .parquet was needed. "
-        "Rename the file and send it again."
+        f"{shown(name, 80)!r} was seen, and ohlc/YYYY-MM-DD/SYMBOL.csv, .csv.gz, .zip or .parquet was needed. "
+        "Rename the file and send it again, or: tickercast upload FILE."
     )
 
 
@@ -76,13 +88,22 @@ def single(as_of: date, symbol: str) -> str:
     return f"{PRICES}{as_of}/{symbol}.csv"
 
 
-def batch(as_of: date, number: int) -> str:
+def batch(as_of: date, number: int, ending: str = ".parquet") -> str:
     """The name for the bars of several symbols.
 
     >>> batch(date(2023, 7, 22), 7)
     'ohlc/2023-07-22/batch-0007.parquet'
     """
-    return f"{batches(as_of)}{number:04d}.parquet"
+    return f"{batches(as_of)}{number:04d}{ending}"
+
+
+def sent(as_of: date, name: str, ending: str) -> str:
+    """The name for a file that a person sends.
+
+    >>> sent(date(2023, 7, 22), "MSFT", ".csv.gz")
+    'ohlc/2023-07-22/MSFT.csv.gz'
+    """
+    return f"{PRICES}{as_of}/{name}{ending}"
 
 
 def batches(as_of: date) -> str:
@@ -121,8 +142,9 @@ def quarantine_name(name: str, generation: int) -> str:
     >>> quarantine_name("ohlc/2023-07-22/MSFT.csv", 1690000000000000)
     'quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv'
     """
-    stem, _, ending = name.rpartition(".")
-    return f"{QUARANTINE}{stem}.{generation}.{ending}"
+    ending = _ENDING.search(name)
+    stem = name[: ending.start()] if ending else name
+    return f"{QUARANTINE}{stem}.{generation}{ending[0] if ending else ''}"
 
 
 def reason_of(name: str) -> str:
@@ -131,7 +153,7 @@ def reason_of(name: str) -> str:
     >>> reason_of("quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv")
     'quarantine/ohlc/2023-07-22/MSFT.1690000000000000.reason.json'
     """
-    return _FORMAT.sub("", name) + ".reason.json"
+    return _ENDING.sub("", name) + ".reason.json"
 
 
 def unquarantined(name: str) -> tuple[str, int] | None:
@@ -141,7 +163,7 @@ def unquarantined(name: str) -> tuple[str, int] | None:
     ('ohlc/2023-07-22/MSFT.csv', 1690000000000000)
     """
     found = _QUARANTINED.fullmatch(name)
-    return (f"{found[1]}.{found[3]}", int(found[2])) if found else None
+    return (f"{found[1]}{found[3] or ''}", int(found[2])) if found else None
 
 
 def _is_date(text: str) -> bool:

@@ -1,61 +1,96 @@
-"""A typed Arrow table of bars, as rows of the contract in `price_rows`, and the table that is written."""
+"""Arrow tables of bars, of texts or numbers, as rows of the contract in `price_rows`; and the table that is written."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tickercast.domain import refusals
 from tickercast.domain.bars import Bars, Reading, bars_of
-from tickercast.domain.price_rows import (
-    PRICES,
-    SIMULATED,
-    TITLES,
-    Numbers,
-    Rows,
-    check_columns,
-    column_name,
-    numbered,
-    read_rows,
-)
-from tickercast.domain.price_tables import parse_dates
+from tickercast.domain.price_dates import of_instants, read_clock, read_stamps, session_moments
+from tickercast.domain.price_numbers import Numbers, read_numbers
+from tickercast.domain.price_rows import SIMULATED, WHOLE, Ints, Rows, Window, read_rows
+from tickercast.domain.price_titles import PRICES, TITLES, Part, layout
+from tickercast.domain.spelling import agree, in_yahoos_spelling, is_word, symbol_in
+from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.text import shown
+from tickercast.errors import UsageError
+
+TERMS = pa.dictionary(pa.int32(), pa.string())
+"""The type of texts that are repeated."""
+
+_TITLES = "header"  # names the symbols where no column does
+_NUMBERS = (*PRICES, "adj_close", "volume")
 
 
-def read_table(table: pa.Table, *, symbol: str | None = None) -> Reading:
+@dataclass(frozen=True)
+class Asked:
+    """What a file is read for.
+
+    Attributes:
+        name: the file's name without its ending, which may be the symbol.
+        symbols: the symbols that are wanted; None: all.
+        window: the bars that are used, and so judged.
+    """
+
+    name: str = ""
+    symbols: Collection[str] | None = None
+    window: Window = WHOLE
+
+    @property
+    def symbol(self) -> str | None:
+        """The symbol that the file's name says."""
+        try:
+            return parse_symbol(self.name)
+        except UsageError:
+            return None
+
+
+def read_frame(frame: pd.DataFrame, *, symbol: str = "", window: Window = WHOLE) -> Reading:
     """Read a table of bars with the CSV's columns; see `price_files.read_prices`.
 
+    Raises:
+        InvalidBars: a column is missing, or there is no row.
+    """
+    plain = frame.set_axis([str(at) for at in range(frame.shape[1])], axis="columns")
+    table = pa.Table.from_pandas(plain, preserve_index=False)
+    return read_columns([(part, table) for part in layout(list(frame.columns))], Asked(symbol, window=window))
+
+
+def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked) -> Reading:
+    """Read the columns of a file, of whatever types.
+
     Args:
-        table: dates are dates or texts, prices and volume are numbers, symbol and source are texts; texts are
-            dictionaries.
-        symbol: the symbol of a table that has no such column.
+        parts: where the columns of all symbols are, or those of each.
+        asked: what is wanted.
 
     Raises:
-        InvalidBars: a column is missing.
+        InvalidBars: there is no row, no symbol, or the file's name says another one than its columns.
     """
-    table = table.rename_columns([column_name(name) for name in table.column_names])
-    check_columns(table.column_names, symbol)
-    codes, spellings = _terms(table["symbol"]) if "symbol" in table.column_names else _one_term(len(table), symbol)
-    numbers, names = numbered(codes, spellings)
-    if (numbers < 0).any():
-        table, numbers = table.filter(pa.array(numbers >= 0)), numbers[numbers >= 0]
-    optional = [name for name in ("adj_close", "volume") if name in table.column_names]
-    columns: dict[str, NDArray[Any]] = {name: table[name].to_numpy() for name in (*PRICES, *optional)}
-    columns["session_date"] = _days(table["session_date"])
-    empty = {name: np.isnan(columns[name]) for name in optional}
-    simulated = np.zeros(len(table), bool)
-    if "source" in table.column_names:
-        sources, words = _terms(table["source"])
-        simulated = np.append(np.array([word == SIMULATED for word in words], bool), False)[sources]
-
-    def cell(name: str, row: int) -> str:
-        if name == "session_date" and not pa.types.is_dictionary(table[name].type):
-            return str(columns[name][row])  # Python's dates end with the year 9999
-        value = table[name][int(row)].as_py()
-        return "" if value is None else str(value)
-
-    return read_rows(Rows(numbers, names, columns, empty, simulated, cell))
+    table, titles = _joined([(part, _selected(part, table)) for part, table in parts])
+    if not len(table):
+        raise refusals.NO_BAR()
+    numbers, names = _symbols(table, asked, titles)
+    read = [asked.symbols is None or name in asked.symbols for name in names]
+    others = tuple(name for name, is_read in zip(names, read, strict=True) if not is_read)
+    wanted = np.append(np.array(read, bool), False)[numbers]
+    if not wanted.all():
+        if others and not wanted.any():
+            return Reading(others=others)
+        table = table.filter(pa.array(wanted))
+        if not len(table):
+            raise refusals.NO_BAR()
+        kept, numbers = np.unique(numbers[wanted], return_inverse=True)
+        names = [names[number] for number in kept]
+    moments = _moments(table, titles, numbers, names)
+    columns = _numbers(table, titles)
+    rows = Rows(numbers, names, moments, columns, _simulated(table), _quoting(table, moments), titles)
+    return replace(read_rows(rows, asked.window), others=others)
 
 
 def as_table(series: Sequence[Bars]) -> pa.Table:
@@ -69,19 +104,146 @@ def as_table(series: Sequence[Bars]) -> pa.Table:
     return table.rename_columns([TITLES[name] for name in table.column_names])
 
 
-def _terms(column: pa.ChunkedArray) -> tuple[Numbers, list[str]]:
+def _selected(part: Part, table: pa.Table) -> pa.Table:
+    return pa.table({name: table.column(at) for name, at in part.columns.items()})
+
+
+def _joined(parts: Sequence[tuple[Part, pa.Table]]) -> tuple[pa.Table, dict[str, str]]:
+    """One table of all parts, with the symbols of their titles in a column."""
+    titles = {name: title for part, _ in parts for name, title in part.titles.items()}
+    if len(parts) == 1 and parts[0][0].symbol is None:
+        return parts[0][1], titles
+    tables = []
+    for part, table in parts:
+        empty = [_is_blank(table[name]) for name in PRICES]
+        table = table.filter(pc.invert(pc.and_(pc.and_(*empty[:2]), pc.and_(*empty[2:]))))  # days of other symbols
+        words = pa.DictionaryArray.from_arrays(np.zeros(len(table), np.int32), [part.symbol])
+        tables.append(table.append_column("symbol", words))
+    return pa.concat_tables(tables, promote_options="permissive").unify_dictionaries(), titles | {"symbol": _TITLES}
+
+
+def _is_blank(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_floating(column.type):
+        return pc.is_null(column, nan_is_null=True)
+    return (
+        pc.is_null(column)
+        if not _is_text(column.type)
+        else pc.equal(pc.utf8_trim_whitespace(column.cast(pa.string())), "")
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_dictionary(kind)
+    )
+
+
+# Symbols.
+
+
+def _symbols(table: pa.Table, asked: Asked, titles: dict[str, str]) -> tuple[Ints, list[str]]:
+    """The number of each row's symbol, −1 for none, and the symbols in the order in which they appear."""
+    symbol = asked.symbol
+    if "symbol" not in table.column_names:
+        if symbol is None:
+            raise refusals.NO_SYMBOL(advice=f"{symbol_in(asked.name) or 'SYMBOL'}.csv")
+        return np.zeros(len(table), np.intp), [symbol]
+    codes, spellings = _terms(table["symbol"])
+    if symbol and titles["symbol"].strip().lower() == "name" and any(not name.isupper() for name in spellings if name):
+        return np.zeros(len(table), np.intp), [symbol]  # the name of a company
+    numbers, names = _numbered(codes, spellings)
+    if symbol and names and symbol not in names and not is_word(asked.name):
+        if len(names) > 1 or not agree(symbol, names[0]):
+            raise refusals.OTHER_SYMBOL(
+                named=symbol,
+                column=titles["symbol"] if titles["symbol"] == _TITLES else f"column {titles['symbol']}",
+                seen=shown(", ".join(names[:3]), 60),
+                advice=f"{shown(names[0], 40)}.csv" if len(names) == 1 else "batch-0001.csv",
+            )
+        names = [symbol]
+    return numbers, names
+
+
+def _numbered(codes: NDArray[np.integer[Any]], spellings: Sequence[str]) -> tuple[Ints, list[str]]:
+    stripped = [spelling.strip() for spelling in spellings]
+    # Upper case changes some letters into others, and one symbol must not become another: mſft is not MSFT.
+    upper = [in_yahoos_spelling(name.upper()) if name.isascii() else name for name in stripped]
+    symbols, names = pd.factorize(np.array(upper, object))
+    numbers, appearing = pd.factorize(np.append(symbols, -1)[codes], use_na_sentinel=False)
+    absent = np.flatnonzero(appearing == -1)
+    if len(absent):  # a gap in the numbers is closed
+        numbers = np.where(numbers == absent[0], -1, numbers - (numbers > absent[0]))
+        appearing = np.delete(appearing, absent)
+    return numbers, [str(names[code]) for code in appearing]
+
+
+def _terms(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
     """The number of each row's text, −1 for none, and the texts."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
     whole = column.unify_dictionaries().combine_chunks()
-    return whole.indices.fill_null(-1).to_numpy(), whole.dictionary.to_pylist()
+    return whole.indices.fill_null(-1).to_numpy(), [text or "" for text in whole.dictionary.to_pylist()]
 
 
-def _one_term(rows: int, text: str | None) -> tuple[Numbers, list[str]]:
-    return np.zeros(rows, np.intp), [str(text)]
+def _simulated(table: pa.Table) -> NDArray[np.bool_]:
+    if "source" not in table.column_names:
+        return np.zeros(len(table), bool)
+    sources, words = _terms(table["source"])
+    return np.append(np.array([word == SIMULATED for word in words], bool), False)[sources]
 
 
-def _days(column: pa.ChunkedArray) -> NDArray[np.datetime64]:
-    if pa.types.is_dictionary(column.type):
-        codes, texts = _terms(column)
-        return np.append(parse_dates(pd.Series(texts, dtype=object)), np.datetime64("NaT", "D"))[codes]
-    days: NDArray[np.datetime64] = column.to_numpy().astype("datetime64[D]")
-    return days
+# Dates.
+
+
+def _moments(table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str]) -> NDArray[np.datetime64]:
+    column, title = table["session_date"], titles["session_date"]
+    moments: NDArray[np.datetime64]
+    kind = column.type
+    if pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None):
+        moments = column.to_numpy().astype("datetime64[s]")
+    elif pa.types.is_timestamp(kind):
+        different, codes = np.unique(column.to_numpy().astype("datetime64[s]"), return_inverse=True)
+        moments = session_moments(of_instants(different, kind.tz), codes, numbers, names)
+    else:
+        codes, texts = _terms(_whole(column))
+        moments = session_moments(read_stamps(texts, title), codes, numbers, names)
+    if "time" in table.column_names:
+        codes, texts = _terms(table["time"])
+        moments = moments + np.append(read_clock(texts), np.timedelta64(0, "s"))[codes]
+    return moments
+
+
+def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers that stand for dates, without a fraction."""
+    return column.cast(pa.int64(), safe=False) if pa.types.is_floating(column.type) else column
+
+
+def _quoting(table: pa.Table, moments: NDArray[np.datetime64]) -> Any:
+    def cell(name: str, row: int) -> str:
+        if name == "session_date" and not _is_text(table[name].type):
+            return str(moments[row].astype("datetime64[D]"))  # Python's dates end with the year 9999
+        value = table[name][int(row)].as_py()
+        return "" if value is None else str(value)
+
+    return cell
+
+
+# Prices and volumes.
+
+
+def _numbers(table: pa.Table, titles: dict[str, str]) -> dict[str, Numbers]:
+    found: dict[str, Numbers] = {}
+    texts: dict[str, pa.ChunkedArray] = {}
+    for name in _NUMBERS:
+        if name not in table.column_names:
+            continue
+        column = table[name]
+        if _is_text(column.type):
+            texts[name] = column
+        else:
+            values = column.cast(pa.float64()).to_numpy()
+            found[name] = Numbers(values, np.isnan(values))
+    return found | read_numbers(texts, titles) if texts else found

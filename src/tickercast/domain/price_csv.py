@@ -1,50 +1,109 @@
 """CSV files of bars, as people have them and as single symbols are sent."""
 
+import csv
+import functools
 import io
-from collections.abc import Mapping, Sequence
-from csv import Error as CsvError
-from csv import reader
-from itertools import islice
-from types import MappingProxyType
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import pandas as pd
 import pyarrow as pa
-from pyarrow import csv
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
 
+from tickercast.domain import refusals
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.price_arrow import as_table, read_table
-from tickercast.domain.price_rows import PRICES, column_name, shown
-from tickercast.domain.price_tables import only, read_frame
+from tickercast.domain.price_arrow import TERMS, Asked, as_table, read_columns
+from tickercast.domain.price_containers import decoded
+from tickercast.domain.price_titles import PRICES, Part, column_of, known, layout, stacked
+from tickercast.domain.text import one_line, shown
 from tickercast.errors import InvalidBars
 
 _MOST_COLUMNS = 1_000
-_TERMS = pa.dictionary(pa.int32(), pa.string())
-_NUMBERS = dict.fromkeys((*PRICES, "adj_close", "volume"), pa.float64())
-_KINDS = {"session_date": _TERMS, "symbol": _TERMS, "source": _TERMS} | _NUMBERS
+_SEPARATORS = (",", ";", "\t", "|")
+_BEFORE = 20  # lines that may stand before the header
+_HEAD = 64_000  # characters in which the header is looked for
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
+_KINDS = dict.fromkeys(("session_date", "symbol", "source"), TERMS) | dict.fromkeys(
+    (*PRICES, "adj_close", "volume"), pa.float64()
+)
+_KLINE = ("open time", "open", "high", "low", "close", "volume", "close time")
+_BARS = ("date", "open", "high", "low", "close", "volume")
+_NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
+_DAY, _EPOCH = re.compile(r"\d{4}[-./]\d\d[-./]\d\d.*|\d{8}"), re.compile(r"\d{10}|\d{13}|\d{16}")
 
 
-def read_csv(data: bytes, *, symbol: str | None = None) -> Reading:
-    """Read a CSV, which may hold many symbols.
+@dataclass(frozen=True)
+class Header:
+    """How a CSV begins.
 
-    The case of header names, and their spaces and underscores, do not matter; extra columns are ignored.
+    Attributes:
+        separator: between its cells.
+        parts: its columns.
+        width: the number of its titles.
+        start: where the first bar begins, in characters.
+    """
 
-    Args:
-        data: the file.
-        symbol: the symbol of a file that has no `Symbol` column.
+    separator: str
+    parts: Sequence[Part]
+    width: int
+    start: int
 
-    Returns:
-        The valid bars by symbol, and the reason for each other symbol.
+
+def read_csv(data: bytes, asked: Asked) -> Reading:
+    """Read a CSV; see `price_files.read_prices`.
 
     Raises:
         InvalidBars: nothing in the file can be used.
     """
-    if b"\x00" in data:
-        raise InvalidBars(
-            "The file is binary: a CSV with the header Date,Open,High,Low,Close was needed. Send it as CSV."
-        )
-    _check_width(data)
-    reading = _faultless(data, symbol)
-    return reading if reading is not None else read_frame(_texts(data), symbol=symbol)
+    reading = _faultless(data, asked)
+    if reading is not None:
+        return reading
+    text = decoded(data)
+    header = read_header(text)
+    table = _body(text[header.start :], header)
+    return read_columns([(part, table) for part in header.parts], asked)
+
+
+def first_symbol(data: bytes) -> str | None:
+    """The first symbol that a CSV names itself, by its beginning; None if it names none.
+
+    Raises:
+        InvalidBars: it has no header of prices.
+    """
+    text = decoded(data[:_HEAD])
+    header = read_header(text)
+    part = header.parts[0]
+    if part.symbol or "symbol" not in part.columns:
+        return part.symbol
+    rows = (_cells(line, header.separator) for line in _LINE.findall(text[header.start :]))
+    return next((row[at].strip() for row in rows if len(row) > (at := part.columns["symbol"])), None)
+
+
+def read_header(text: str) -> Header:
+    """Find the header, the separator and the columns.
+
+    Raises:
+        InvalidBars: a column is missing, or there are two for one.
+    """
+    lines = [line for line in _LINE.findall(text[:_HEAD]) if line]
+    candidates = [
+        (known(_cells(line, mark)), -at, -rank)
+        for at, line in enumerate(lines[:_BEFORE])
+        for rank, mark in enumerate(_SEPARATORS)
+    ]
+    count, at, rank = max(candidates, key=lambda found: (found[0] if found[0] > 1 else 0, *found[1:]))
+    at, separator = -at, _SEPARATORS[-rank]
+    if count > 1:
+        return _titled(lines, at, separator)
+    for mark in _SEPARATORS:
+        first = next((row for row in (_cells(line, mark) for line in lines) if "".join(row).strip()), [])
+        titles = _headerless(first)
+        if titles:
+            return Header(mark, layout(titles), len(titles), 0)
+    cells = max((_cells(lines[0], mark) for mark in _SEPARATORS), key=len)
+    _check_width([cells])
+    return Header(separator, layout(cells), len(cells), len(lines[0]))
 
 
 def to_csv(series: Sequence[Bars]) -> bytes:
@@ -52,86 +111,149 @@ def to_csv(series: Sequence[Bars]) -> bytes:
     table = as_table(series)
     text = io.BytesIO(",".join(table.column_names).encode() + b"\n")
     text.seek(0, io.SEEK_END)
-    plain = [pa.field(one.name, pa.string() if one.type == _TERMS else one.type) for one in table.schema]
-    options = csv.WriteOptions(include_header=False, quoting_style="none")
-    csv.write_csv(table.cast(pa.schema(plain)), text, options)
+    plain = [pa.field(one.name, pa.string() if one.type == TERMS else one.type) for one in table.schema]
+    options = arrow_csv.WriteOptions(include_header=False, quoting_style="none")
+    arrow_csv.write_csv(table.cast(pa.schema(plain)), text, options)
     return text.getvalue()
 
 
-def _faultless(data: bytes, symbol: str | None) -> Reading | None:
-    """Read a file as numbers, which takes a fraction of the time and memory; a faulty file is read as text instead."""
-    table = _plain_table(data, _KINDS)
+# A faultless file is read as numbers, which takes a fraction of the time and memory.
+
+
+def _faultless(data: bytes, asked: Asked) -> Reading | None:
+    """Read a file whose every cell is of its column's type; None if it is none, or if it is refused.
+
+    A refusal quotes the file's own text, and so comes from reading it as text.
+    """
+    table = _plain_table(data)
     if table is None:
         return None
     try:
-        reading = read_table(table, symbol=symbol)
-    except InvalidBars:
+        [part] = layout(table.column_names)
+        reading = read_columns([(part, table)], asked)
+    except (InvalidBars, ValueError):
         return None
     return None if reading.failures else reading
 
 
-def _texts(data: bytes) -> pd.DataFrame:
-    table = _plain_table(data)
-    if table is not None:
-        return _without_blanks(table.to_pandas(split_blocks=True, self_destruct=True))
-    try:
-        frame = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidBars("The file is not UTF-8 text: a CSV was needed. Save it as CSV in UTF-8.") from error
-    except pd.errors.EmptyDataError as error:
-        raise InvalidBars("The file is empty: a header and at least one bar were needed.") from error
-    except (pd.errors.ParserError, ValueError) as error:
-        raise InvalidBars(
-            f"The file does not parse as CSV: {_one_line(error)}. Check its quotes and commas."
-        ) from error
-    return _without_blanks(frame)
-
-
-def _without_blanks(frame: pd.DataFrame) -> pd.DataFrame:
-    return only(frame, (frame != "").any(axis="columns").to_numpy())
-
-
-def _check_width(data: bytes) -> None:
-    """Refuse files that pandas would take minutes for; it takes the number of columns from the first two rows."""
-    lines = reader(io.TextIOWrapper(io.BytesIO(data), encoding="latin-1", newline=""))
-    rows = (line for line in lines if len(line) > 1 or "".join(line).strip())
-    try:
-        widest = max(map(len, islice(rows, 2)), default=0)
-    except CsvError as error:
-        raise InvalidBars(
-            f"The file does not parse as CSV: {_one_line(error)}. Check its quotes and commas."
-        ) from error
-    if widest > _MOST_COLUMNS:
-        raise InvalidBars(
-            f"The file has {widest:,} columns, and at most {_MOST_COLUMNS:,} are read: Date, Open, High, Low, Close "
-            "were needed, one row a symbol and session. Send it so."
-        )
-
-
-def _plain_table(data: bytes, kinds: Mapping[str, pa.DataType] = MappingProxyType({})) -> pa.Table | None:
-    """A CSV without quotes, all of whose rows are as long as its header: Arrow reads those much faster.
-
-    Args:
-        data: the file.
-        kinds: the types of columns other than text; a value that does not fit makes the result None.
-    """
+def _plain_table(data: bytes) -> pa.Table | None:
+    """A CSV without quotes, all of whose rows are as long as its header."""
     if b'"' in data:
         return None
     first_line = data[: data.find(b"\n") + 1 or None].removeprefix(b"\xef\xbb\xbf")
     header = first_line.rstrip(b"\r\n").decode(errors="replace").split(",")
-    if "" in header or len(set(header)) < len(header):
+    if "" in header or len(set(header)) < len(header) or len(header) > _MOST_COLUMNS or known(header) < len(PRICES):
         return None
-    columns = {name: kinds.get(column_name(name), pa.string()) for name in header}
-    options = csv.ConvertOptions(column_types=columns, strings_can_be_null=False, null_values=[""])
-    serially = csv.ReadOptions(use_threads=False)  # several parts of the file at once cost memory, and save little
+    columns = {name: _KINDS.get(column_of(name), pa.string()) for name in header}
+    options = arrow_csv.ConvertOptions(column_types=columns, strings_can_be_null=False, null_values=[""])
+    serially = arrow_csv.ReadOptions(use_threads=False)  # several parts at once cost memory, and save little
     try:
         # Arrow's own pool would keep what is freed.
         pool = pa.system_memory_pool()
-        table = csv.read_csv(pa.BufferReader(data), serially, convert_options=options, memory_pool=pool)
+        table = arrow_csv.read_csv(pa.BufferReader(data), serially, convert_options=options, memory_pool=pool)
         return table if table.column_names == header and table.num_rows else None
     except ValueError:
         return None
 
 
-def _one_line(error: Exception) -> str:
-    return shown(" ".join(str(error).split()), 160)
+# Any other file is read as text.
+
+
+def _titled(lines: Sequence[str], at: int, separator: str) -> Header:
+    """The header in a line, of which the one above and the two below may be part."""
+    for first in (at, at - 1):
+        rows = [_cells(line, separator) for line in lines[max(first, 0) : first + 3]]
+        _check_width(rows)
+        stack = stacked(rows) if first >= 0 else None
+        if stack:
+            titles, count = stack
+            return Header(separator, layout(titles), len(titles), sum(map(len, lines[: first + count])))
+    own = _cells(lines[at], separator)
+    return Header(separator, layout(own), len(own), sum(map(len, lines[: at + 1])))
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line.rstrip("\r\n")], delimiter=separator), [])
+    except csv.Error as error:
+        raise refusals.UNPARSED(seen=one_line(error)) from error
+
+
+def _check_width(rows: Sequence[Sequence[str]]) -> None:
+    widest = max(map(len, rows), default=0)
+    if widest > _MOST_COLUMNS:
+        raise refusals.TOO_WIDE(count=widest, most=_MOST_COLUMNS)
+
+
+def _headerless(cells: Sequence[str]) -> list[object]:
+    """The titles of files that are known to have none: Binance's klines and MetaTrader's bars; empty for any other."""
+    cells = [cell.strip() for cell in cells]
+    if (
+        len(cells) >= len(_KLINE)
+        and _EPOCH.fullmatch(cells[0])
+        and all(re.fullmatch(_NUMBER, cell) for cell in cells[1:6])
+    ):
+        return [*_KLINE, *(f"more {number}" for number in range(len(cells) - len(_KLINE)))]
+    if cells and _DAY.fullmatch(cells[0]):
+        timed = len(cells) > 1 and re.fullmatch(r"\d\d:\d\d(?::\d\d)?", cells[1]) is not None
+        prices = cells[1 + timed :]
+        if len(prices) in (5, 6, 7) and all(re.fullmatch(_NUMBER, cell) for cell in prices[:4]):
+            more = [f"more {number}" for number in range(len(prices) - 5)]
+            return [*_BARS[:1], *(["time"] if timed else []), *_BARS[1:], *more]
+    return []
+
+
+def _body(text: str, header: Header) -> pa.Table:
+    """The rows below the header as texts, one column a title, named by its place."""
+    if text.count('"') % 2:
+        raise refusals.UNPARSED(seen="a quote is opened and not closed")
+    first = next((line for line in _LINE.findall(text[:_HEAD]) if line.strip()), "")
+    cells = _cells(first, header.separator)
+    _check_width([cells])
+    width = len(cells) if not any(cell.strip() for cell in cells[header.width :]) else header.width
+    names = [str(at) for at in range(max(width, header.width))]
+    odd: list[str] = []
+
+    def keep(row: arrow_csv.InvalidRow) -> str:
+        odd.append(row.text)
+        return "skip"
+
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(text.encode()),
+            arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=max(1 << 20, len(first) * 2)),
+            arrow_csv.ParseOptions(delimiter=header.separator, invalid_row_handler=keep),
+            arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
+        )
+    except ValueError as error:
+        if not text.strip():
+            raise refusals.NO_BAR() from error
+        raise refusals.UNPARSED(seen=one_line(error)) from error
+    repaired = [row for row in (_repaired(line, names, header) for line in odd) if row]
+    if repaired:
+        columns = zip(*repaired, strict=True)
+        table = pa.concat_tables([table, pa.table([pa.array(column, pa.string()) for column in columns], names)])
+    table = _without_notes(table)
+    if not len(table):
+        raise refusals.NO_BAR()
+    return table
+
+
+def _repaired(line: str, names: Sequence[str], header: Header) -> list[str] | None:
+    """The cells of a row that is longer or shorter by empty cells; None for a note in one cell.
+
+    Raises:
+        InvalidBars: it has more cells, or fewer, than the header.
+    """
+    cells = _cells(line, header.separator)
+    if sum(bool(cell.strip()) for cell in cells) < 2:
+        return None
+    if len(cells) < header.width or any(cell.strip() for cell in cells[len(names) :]):
+        raise refusals.RAGGED(row=shown(line.strip(), 60), cells=len(cells), titles=header.width)
+    return [*cells, *[""] * len(names)][: len(names)]
+
+
+def _without_notes(table: pa.Table) -> pa.Table:
+    """The rows in which more than one cell has something in it; the others are blank, or notes below the bars."""
+    filled = [pc.not_equal(pc.utf8_trim_whitespace(column), "").cast(pa.int16()) for column in table.columns]
+    return table.filter(pc.greater(functools.reduce(pc.add, filled), 1))

@@ -8,33 +8,89 @@ datetime.date(2023, 7, 21)
 12.0
 """
 
-from tickercast.domain.bars import Reading
-from tickercast.domain.price_csv import read_csv, to_csv
-from tickercast.domain.price_parquet import first_rows, is_parquet, read_parquet, to_parquet
-from tickercast.domain.price_tables import read_frame
+from collections.abc import Collection
 
-__all__ = ["first_lines", "read_csv", "read_frame", "read_prices", "to_csv", "to_parquet"]
+from tickercast.domain import price_csv, price_parquet
+from tickercast.domain.bars import Reading
+from tickercast.domain.price_arrow import Asked, read_frame
+from tickercast.domain.price_containers import decoded, is_parquet, unpacked
+from tickercast.domain.price_csv import to_csv
+from tickercast.domain.price_parquet import to_parquet
+from tickercast.domain.price_rows import WHOLE, Window
+from tickercast.domain.spelling import in_yahoos_spelling
+from tickercast.errors import InvalidBars
+
+__all__ = [
+    "ENDINGS",
+    "OTHER_ENDINGS",
+    "Window",
+    "first_lines",
+    "first_symbol",
+    "name_without_ending",
+    "read_frame",
+    "read_prices",
+    "to_csv",
+    "to_parquet",
+]
+
+ENDINGS = (".csv.gz", ".csv.zip", ".csv", ".parquet", ".zip", ".gz")
+"""The endings of files of prices; what a file is, its content says."""
+
+OTHER_ENDINGS = (".txt", ".tsv", ".xlsx", ".xls")
+"""The endings of files that may be prices, and may be anything else."""
+
 
 _A_LOOK = 4000  # bytes
 
 
-def read_prices(data: bytes, *, symbol: str | None = None) -> Reading:
-    """Read a file, as CSV or Parquet by its first bytes, whatever its name.
+def read_prices(
+    data: bytes, *, symbol: str = "", symbols: Collection[str] | None = None, window: Window = WHOLE
+) -> Reading:
+    """Read a file by its content, whatever its name: CSV, also in gzip or zip, or Parquet.
 
     Args:
         data: the file.
-        symbol: the symbol of a file that has no `Symbol` column.
+        symbol: the file's name without its ending, which is the symbol where no column names it.
+        symbols: the symbols that are wanted; None: all.
+        window: the bars that are used, and so judged; by default three years up to the last bar of each symbol.
 
     Returns:
-        The valid bars by symbol, and the reason for each other symbol.
+        The valid bars by symbol, what is odd about them, and the reason for each other symbol.
 
     Raises:
         InvalidBars: nothing in the file can be used.
     """
-    return (read_parquet if is_parquet(data) else read_csv)(data, symbol=symbol)
+    data = unpacked(data)
+    read = price_parquet.read_parquet if is_parquet(data) else price_csv.read_csv
+    return read(data, Asked(symbol, symbols, window))
+
+
+def first_symbol(data: bytes) -> str | None:
+    """The first symbol that a file names itself, in a column or in its titles; None if it names none.
+
+    Raises:
+        InvalidBars: it is no file of prices.
+    """
+    data = unpacked(data)
+    found = price_parquet.first_symbol(data) if is_parquet(data) else price_csv.first_symbol(data)
+    return in_yahoos_spelling(found.upper()) if found else None
 
 
 def first_lines(data: bytes, count: int) -> list[str]:
     """The first lines of any file, to be looked at; those of Parquet as CSV would have them, none if it is damaged."""
-    text = first_rows(data, count - 1) if is_parquet(data) else data[:_A_LOOK].decode(errors="replace")
+    try:
+        data = unpacked(data)
+        text = price_parquet.first_rows(data, count - 1) if is_parquet(data) else decoded(data)
+    except InvalidBars:
+        text = data[:_A_LOOK].decode(errors="replace")
     return text.splitlines()[:count]
+
+
+def name_without_ending(file_name: str) -> str:
+    """A file's name without its ending.
+
+    >>> name_without_ending("VOD.L.csv.gz"), name_without_ending("VOD.L")
+    ('VOD.L', 'VOD.L')
+    """
+    ending = next((ending for ending in (*ENDINGS, *OTHER_ENDINGS) if file_name.lower().endswith(ending)), "")
+    return file_name[: len(file_name) - len(ending)]

@@ -2,39 +2,57 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tickercast.domain import refusals
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.price_arrow import as_table, read_table
-from tickercast.domain.price_rows import TITLES, check_columns, column_name, shown
+from tickercast.domain.price_arrow import Asked, as_table, read_columns
+from tickercast.domain.price_titles import TITLES, layout
+from tickercast.domain.text import one_line, shown
 from tickercast.errors import InvalidBars
 
-_MAGIC = b"PAR1"
 _MOST_ROWS = 3_000_000
 _LARGEST = 256_000_000  # bytes, uncompressed
-_TERMS = pa.dictionary(pa.int32(), pa.string())
 _TEXTS = ("symbol", "source")
-_ADVICE = "Write it again, or send it as CSV."
 
 
-def is_parquet(data: bytes) -> bool:
-    """Whether a file begins as Parquet does."""
-    return data.startswith(_MAGIC)
-
-
-def read_parquet(data: bytes, *, symbol: str | None = None) -> Reading:
+def read_parquet(data: bytes, asked: Asked) -> Reading:
     """Read a Parquet file; see `price_files.read_prices`. Columns that are not needed are not read.
 
     Raises:
         InvalidBars: it is damaged or too large, or a column has another type than was needed.
     """
     try:
-        return read_table(_table(data, symbol), symbol=symbol)
+        titles = _titles(data)
+        parts = layout(titles)
+        used = sorted({at for part in parts for at in part.columns.values()})
+        table = _table(data, [titles[at] for at in used])
+        places = {at: place for place, at in enumerate(used)}
+        moved = [replace(part, columns={name: places[at] for name, at in part.columns.items()}) for part in parts]
+        return read_columns([(part, table) for part in moved], asked)
     except (pa.ArrowException, OSError, ValueError) as error:
-        seen = shown(" ".join(str(error).split()), 160)
-        raise InvalidBars(f"The file begins as Parquet and cannot be read as such: {seen}. {_ADVICE}") from error
+        raise refusals.DAMAGED_PARQUET(seen=one_line(error)) from error
+
+
+def first_symbol(data: bytes) -> str | None:
+    """The first symbol that a file names itself; None if it names none.
+
+    Raises:
+        InvalidBars: it is damaged, or has no columns of prices.
+    """
+    try:
+        part = layout(titles := _titles(data))[0]
+        if part.symbol or "symbol" not in part.columns:
+            return part.symbol
+        with pq.ParquetFile(pa.BufferReader(data)) as opened:
+            title = titles[part.columns["symbol"]]
+            batch = next(opened.iter_batches(1, columns=[title], use_threads=False))
+    except (StopIteration, pa.ArrowException, OSError, ValueError) as error:
+        raise refusals.DAMAGED_PARQUET(seen=one_line(error)) from error
+    return str(batch.column(0)[0].as_py()).strip()
 
 
 def first_rows(data: bytes, count: int) -> str:
@@ -57,54 +75,49 @@ def to_parquet(series: Sequence[Bars]) -> bytes:
     return file.getvalue()
 
 
-def _table(data: bytes, symbol: str | None) -> pa.Table:
+def _titles(data: bytes) -> list[str]:
     with pq.ParquetFile(pa.BufferReader(data)) as opened:
-        schema, metadata = opened.schema_arrow, opened.metadata
-    check_columns([column_name(title) for title in schema.names], symbol)
-    kinds = {one.name: _kind(one) for one in schema if column_name(one.name) in TITLES}
-    texts = [title for title, kind in kinds.items() if kind == _TERMS]
-    _check_size(metadata)
+        _check_size(opened.metadata)
+        return list(opened.schema_arrow.names)
+
+
+def _table(data: bytes, titles: Sequence[str]) -> pa.Table:
+    with pq.ParquetFile(pa.BufferReader(data)) as opened:
+        kinds = {title: opened.schema_arrow.field(title).type for title in titles}
+    for title, kind in kinds.items():
+        _check_kind(title, kind)
     # Texts stay dictionaries, so that no short file becomes a large table.
+    texts = [title for title, kind in kinds.items() if _is_text(kind)]
     with pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts) as opened:
-        table = opened.read(list(kinds), use_threads=False)
+        table = opened.read(list(titles), use_threads=False)
     table.validate(full=True)
-    return pa.table({title: _cast(table[title], kind) for title, kind in kinds.items()})
+    return pa.table([_typed(table[title]) for title in titles], names=list(titles))
 
 
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if kind != _TERMS:
-        return column.cast(kind)
-    return column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
+def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_null(column.type):
+        return column.cast(pa.float64())
+    if _is_text(column.type) and not pa.types.is_dictionary(column.type):
+        return column.cast(pa.string()).dictionary_encode()
+    return column
 
 
-def _kind(column: pa.Field) -> pa.DataType:
-    """The type that a column is read as.
+def _is_text(kind: pa.DataType) -> bool:
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(values) or pa.types.is_large_string(values) or pa.types.is_string_view(values))
+
+
+def _check_kind(title: str, kind: pa.DataType) -> None:
+    """Refuse a column of a type that holds neither texts nor numbers nor dates.
 
     Raises:
-        InvalidBars: its own type does not fit.
+        InvalidBars: in the words of the file.
     """
-    name, seen = column_name(column.name), column.type
-    is_text = pa.types.is_string(seen) or pa.types.is_large_string(seen)
-    is_text |= pa.types.is_dictionary(seen) and (
-        pa.types.is_string(seen.value_type) or pa.types.is_large_string(seen.value_type)
-    )
-    if name in _TEXTS and (is_text or pa.types.is_null(seen)):
-        return _TERMS
-    if name == "session_date" and is_text:
-        return _TERMS
-    if name == "session_date" and (pa.types.is_date(seen) or (pa.types.is_timestamp(seen) and seen.tz is None)):
-        return seen
-    if name not in (*_TEXTS, "session_date") and _is_number(seen):
-        return pa.float64()
-    needed = "texts" if name in _TEXTS else "numbers" if name != "session_date" else "dates without a time zone"
-    raise InvalidBars(
-        f"The column {shown(column.name, 40)} has the type {shown(seen, 40)}: {needed} were needed. {_ADVICE}"
-    )
-
-
-def _is_number(seen: pa.DataType) -> bool:
     types = pa.types
-    return bool(types.is_integer(seen) or types.is_floating(seen) or types.is_decimal(seen) or types.is_null(seen))
+    plain = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_null(kind)
+    if not (plain or _is_text(kind) or types.is_date(kind) or types.is_timestamp(kind)):
+        needed = "dates, numbers or texts"
+        raise refusals.COLUMN_TYPE(column=shown(title, 40), type=shown(kind, 40), needed=needed)
 
 
 def _check_size(metadata: pq.FileMetaData) -> None:
@@ -112,9 +125,8 @@ def _check_size(metadata: pq.FileMetaData) -> None:
     # Not by column: pyarrow ends the process where the metadata of one are damaged.
     size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     if metadata.num_rows == 0:
-        raise InvalidBars("The file has columns and no bar: at least one row was needed.")
+        raise refusals.NO_BAR()
     if metadata.num_rows > _MOST_ROWS or size > _LARGEST:
-        raise InvalidBars(
-            f"The file has {metadata.num_rows:,} rows, {size / 1e6:,.1f} MB uncompressed, and at most {_MOST_ROWS:,} "
-            f"and {_LARGEST / 1e6:,.0f} MB are read. Split it into several files."
+        raise refusals.TOO_LARGE_PARQUET(
+            rows=metadata.num_rows, size=size / 1e6, most_rows=_MOST_ROWS, most=_LARGEST / 1e6
         )

@@ -1,39 +1,38 @@
-"""The contract of a price file: which rows are bars, and in which words the others are refused.
+"""The contract of a price file: which rows are bars, which are left out, and which make the file unusable.
 
 Files and tables of any kind come here as `Rows`, all symbols at once: a file of hundreds costs little more than the
-longest of its columns.
+longest of its columns. Only the bars of a `Window` are judged, since nothing is forecast from older ones; a faulty row
+outside of it is left out.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
+from tickercast.domain import refusals
+from tickercast.domain.bars import BAR_COLUMNS, LOOKBACK, Bars, Reading
+from tickercast.domain.findings import Finding
+from tickercast.domain.price_checks import SPIKE, UNITS, check_clock, check_sessions, intraday, near_split, spikes
+from tickercast.domain.price_numbers import Numbers
+from tickercast.domain.price_titles import PRICES, TITLES
 from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.text import shown
 from tickercast.errors import InvalidBars, Permanent
 
-Numbers = NDArray[np.intp]
+Ints = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-PRICES = ("open", "high", "low", "close")
+MOST_FAULTY = 0.01
+"""The share of faulty bars beyond which a symbol is refused."""
 
-TITLES = {
-    "session_date": "Date",
-    "open": "Open",
-    "high": "High",
-    "low": "Low",
-    "close": "Close",
-    "adj_close": "Adj Close",
-    "volume": "Volume",
-    "symbol": "Symbol",
-    "source": "Source",
-}
-"""The titles of the columns that are read and written, as Yahoo spells them."""
+NEWEST = 5
+"""The bars at the end of the window of which none may be faulty."""
+
+WIDEST_OVERSHOOT = 0.005
+"""The share by which open or close may lie outside of low and high: these are then widened."""
 
 SIMULATED = "simulated"
 """The word in the column Source of bars that were generated."""
@@ -41,7 +40,28 @@ SIMULATED = "simulated"
 _YEARS = (1900, 2100)
 _FIRST_DAY, _LAST_DAY = np.datetime64(f"{_YEARS[0]}-01-01"), np.datetime64(f"{_YEARS[1]}-12-31")
 _WIDEST = 1e15  # between the lowest and the highest price: more cannot be a series of prices
-_ROUNDING = 1e-4
+_ROUNDING = 1e-9
+_NAMED = 3  # days that a finding names
+_LOOKED_AT = 100  # rows among which one is chosen to be quoted
+
+
+@dataclass(frozen=True)
+class Window:
+    """The bars that are used, and so judged.
+
+    Attributes:
+        first: the first session; three years before the last by default.
+        last: the last session; that of each series by default.
+        now: the time, if bars of days that have not been are to be found.
+    """
+
+    first: date | None = None
+    last: date | None = None
+    now: datetime | None = None
+
+
+WHOLE = Window()
+"""Three years up to the last bar of each series."""
 
 
 @dataclass(frozen=True)
@@ -51,200 +71,409 @@ class Rows:
     Attributes:
         numbers: the number of each row's symbol.
         names: the symbols, numbered from 0 on.
-        columns: `session_date` and prices, and where the file has them `adj_close` and `volume`; a value that cannot be
-            read is NaT or NaN.
-        empty: for the two columns that may be empty, which of their values are.
+        moments: date and time of each row at its exchange; NaT where there is none.
+        columns: prices, and where the file has them `adj_close` and `volume`.
         simulated: the rows that are marked as simulated.
         cell: the text of a value, by its column and row, to be quoted.
+        titles: the file's own titles of the columns.
     """
 
-    numbers: Numbers
+    numbers: Ints
     names: Sequence[str]
-    columns: Mapping[str, NDArray[Any]]
-    empty: Mapping[str, Mask]
+    moments: NDArray[np.datetime64]
+    columns: Mapping[str, Numbers]
     simulated: Mask
     cell: Callable[[str, int], str]
+    titles: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class _Check:
-    """A rule of the contract: the rows that break it, and the message about a symbol and its bad rows."""
+def read_rows(rows: Rows, window: Window = WHOLE) -> Reading:
+    """Read the bars of every symbol, and say what is odd about them.
 
-    bad: Mask
-    say: Callable[[str, Numbers], InvalidBars]
-
-
-def read_rows(rows: Rows) -> Reading:
-    """Read the bars of every symbol; the first rule that a symbol breaks is the reason why it is refused."""
-    columns = _completed(rows)
-    order = _order(rows.numbers, columns["session_date"])
-    with np.errstate(over="ignore", invalid="ignore"):
-        checks = [check for check in _checks(rows, columns, order) if check.bad.any()]
-    if order is not None:
-        columns = {name: values[order] for name, values in columns.items()}
-    count = len(rows.names)
-    ends = np.cumsum(np.bincount(rows.numbers, minlength=count)).tolist()
-    simulated = _having(rows.numbers, rows.simulated, count)
-    broken = np.logical_or.reduce([np.zeros(count, bool), *(_having(rows.numbers, one.bad, count) for one in checks)])
-    series: dict[str, Bars] = {}
-    failures: dict[str, Permanent] = {}
-    for number, (name, start, end) in enumerate(zip(rows.names, [0, *ends], ends, strict=False)):
-        try:
-            symbol = parse_symbol(name)
-            if broken[number]:
-                own_rows = np.arange(start, end) if order is None else np.sort(order[start:end])
-                raise _first_failure(symbol, own_rows, checks)
-        except Permanent as error:
-            failures[shown(name, 40)] = error
-        else:
-            own = {column: values[start:end] for column, values in columns.items()}
-            series[symbol] = Bars(symbol, own, bool(simulated[number]))
-    return Reading(series, failures)
-
-
-def numbered(codes: NDArray[np.integer[Any]], spellings: Iterable[object]) -> tuple[Numbers, list[str]]:
-    """Number the symbols in the order in which they appear: −1 for a row without any, and the symbols.
-
-    Args:
-        codes: the number of each row's spelling, −1 for none.
-        spellings: as the file has them; several may be one symbol.
+    Returns:
+        The bars by symbol, what was left out or changed in `findings`, and the reason for each symbol that is refused.
     """
-    stripped = [str(spelling).strip() for spelling in spellings]
-    # Upper case changes some letters into others, and one symbol must not become another: mſft is not MSFT.
-    symbols, names = pd.factorize(np.array([name.upper() if name.isascii() else name for name in stripped], object))
-    numbers, appearing = pd.factorize(np.append(symbols, -1)[codes], use_na_sentinel=False)
-    absent = np.flatnonzero(appearing == -1)
-    if len(absent):  # a gap in the numbers is closed
-        numbers = np.where(numbers == absent[0], -1, numbers - (numbers > absent[0]))
-        appearing = np.delete(appearing, absent)
-    return numbers, [str(names[code]) for code in appearing]
+    return _Judge(_sorted(rows), window).reading()
 
 
-def column_name(title: object) -> str:
-    """The name of the column with a title, whose case, spaces and underscores do not matter.
-
-    >>> column_name("Adj Close"), column_name("DATE"), column_name("Dividends")
-    ('adj_close', 'session_date', 'dividends')
-    """
-    name = re.sub(r"[ _]+", "_", str(title).strip().lower())
-    return {"date": "session_date", "adjclose": "adj_close"}.get(name, name)
-
-
-def check_columns(names: Sequence[str], symbol: str | None) -> None:
-    """Refuse a file in which a needed column is missing, or one that is read is there twice.
-
-    Raises:
-        InvalidBars: in the titles of the file.
-    """
-    needed = ["session_date", *PRICES] + ([] if symbol else ["symbol"])
-    missing = [TITLES[name] for name in needed if name not in names]
-    if missing:
-        raise InvalidBars(
-            f"The file has no column {', '.join(missing)}{_separator(names)}: Date, Open, High, Low, Close were "
-            "needed, and Symbol unless the object is named SYMBOL.csv. "
-            f"It has {shown(', '.join(names[:12]), 200) or 'none'}."
-        )
-    doubled = [name for number, name in enumerate(names) if name in TITLES and name in names[:number]]
-    if doubled:
-        raise InvalidBars(f"The file has more than one column {TITLES[doubled[0]]}: one was needed.")
+def _sorted(rows: Rows) -> Rows:
+    """The rows by symbol and date."""
+    step = np.diff(rows.numbers)
+    if ((step > 0) | ((step == 0) & (np.diff(rows.moments) >= np.timedelta64(0, "s")))).all():
+        return rows
+    order = np.lexsort((rows.moments, rows.numbers))
+    columns = {name: Numbers(found.values[order], found.empty[order]) for name, found in rows.columns.items()}
+    return replace(
+        rows,
+        numbers=rows.numbers[order],
+        moments=rows.moments[order],
+        columns=columns,
+        simulated=rows.simulated[order],
+        cell=lambda name, row: rows.cell(name, int(order[row])),
+    )
 
 
-def shown(seen: object, longest: int) -> str:
-    """Text from a file, safe to quote: nothing in it moves a terminal's cursor or reverses text."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(seen)[:longest])
+class _Judge:
+    """Judges the rows of a file; each step leaves out rows, or refuses symbols."""
 
+    def __init__(self, rows: Rows, window: Window) -> None:
+        self._rows, self._now = rows, window.now
+        count = len(rows.names)
+        self._ends = np.cumsum(np.bincount(rows.numbers, minlength=count))
+        self._starts = np.append(0, self._ends[:-1])
+        self._days = rows.moments.astype("datetime64[D]")
+        self._kept = np.ones(len(rows.numbers), bool)
+        self._values = {name: rows.columns[name].values for name in PRICES}
+        self._values["adj_close"], self._has_adjusted = self._adjusted()
+        unknown = np.full(len(rows.numbers), np.nan)
+        self._values["volume"] = rows.columns["volume"].values if "volume" in rows.columns else unknown
+        self._failures: dict[int, Permanent] = {}
+        self._findings: dict[int, list[Finding]] = {}
+        self._judged = self._in_window(window)
 
-def _separator(names: Sequence[str]) -> str:
-    title = names[0] if len(names) == 1 else ""
-    seen = next((words for mark, words in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")) if mark in title), None)
-    return f", and seems to be separated by {seen} instead of commas" if seen else ""
+    def reading(self) -> Reading:
+        """Judge the rows."""
+        for number, name in enumerate(self._rows.names):
+            try:
+                parse_symbol(name)
+            except Permanent as error:
+                self._failures[number] = error
+        for step in (
+            self._check_dates,
+            self._check_times,
+            self._leave_out_empty,
+            self._check_clock,
+            self._check_duplicates,
+            self._check_basis,
+            self._judge_values,
+            self._check_calendar,
+        ):
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                step()
+        return self._assembled()
 
+    # What rows there are.
 
-def _completed(rows: Rows) -> dict[str, NDArray[Any]]:
-    """The columns `BAR_COLUMNS`: a symbol without any adjusted close has its close there."""
-    columns = {name: rows.columns[name] for name in ("session_date", *PRICES)}
-    columns["adj_close"] = columns["close"]
-    if "adj_close" in rows.columns:
-        adjusted = rows.columns["adj_close"]
-        has_any = _having(rows.numbers, ~rows.empty["adj_close"], len(rows.names))[rows.numbers]
-        columns["adj_close"] = adjusted if has_any.all() else np.where(has_any, adjusted, columns["close"])
-    columns["volume"] = rows.columns.get("volume", np.full(len(rows.numbers), np.nan))
-    return {name: columns[name] for name in BAR_COLUMNS}
+    def _own(self, number: int) -> slice:
+        return slice(int(self._starts[number]), int(self._ends[number]))
 
+    def _alive(self) -> Mask:
+        """The rows of the symbols that have not been refused, without those that are left out."""
+        if not self._failures:
+            return self._kept
+        refused = np.zeros(len(self._rows.names), bool)
+        refused[list(self._failures)] = True
+        return self._kept & ~refused[self._rows.numbers]
 
-def _order(numbers: Numbers, days: NDArray[np.datetime64]) -> Numbers | None:
-    """The order by symbol and date; None if the rows have it."""
-    step = np.diff(numbers)
-    if ((step > 0) | ((step == 0) & (np.diff(days) >= np.timedelta64(0, "D")))).all():
-        return None
-    return np.lexsort((days, numbers))
+    def _having(self, rows: Mask) -> list[int]:
+        """The numbers of the symbols that have one of some rows."""
+        return [int(number) for number in np.unique(self._rows.numbers[rows])] if rows.any() else []
 
+    def _in_window(self, window: Window) -> Mask:
+        """The rows that are judged: those of the window, or of a series that ends before it the last three years."""
+        own_last = np.fmax.reduceat(self._days, self._starts).repeat(self._ends - self._starts)
+        span = np.timedelta64(LOOKBACK.days, "D")
+        newest = (self._days >= own_last - span) & (self._days <= own_last)
+        if window.last is None:
+            return newest
+        last = np.datetime64(window.last, "D")
+        first = np.datetime64(window.first, "D") if window.first else last - span
+        judged: Mask = (self._days >= first) & (self._days <= last)
+        lacking = ~np.logical_or.reduceat(judged, self._starts)
+        if lacking.any():
+            judged |= newest & lacking.repeat(self._ends - self._starts)
+        return judged
 
-def _having(numbers: Numbers, rows: Mask, count: int) -> Mask:
-    """Which of `count` symbols have any of the rows."""
-    found = np.zeros(count, bool)
-    found[numbers[rows]] = True
-    return found
+    def _adjusted(self) -> tuple[NDArray[np.float64], Mask]:
+        """The adjusted closes, and the symbols that have any: the close stands in where one has none."""
+        close = self._values["close"]
+        if "adj_close" not in self._rows.columns:
+            return close, np.zeros(len(self._rows.names), bool)
+        column = self._rows.columns["adj_close"]
+        has_any = np.logical_or.reduceat(~column.empty, self._starts)
+        lacking = np.repeat(~has_any, self._ends - self._starts)
+        return (np.where(lacking, close, column.values) if lacking.any() else column.values), has_any
 
+    # How something is said.
 
-def _first_failure(symbol: str, own: Numbers, checks: Iterable[_Check]) -> InvalidBars:
-    check = next(check for check in checks if check.bad[own].any())
-    return check.say(symbol, own[check.bad[own]])
+    def _title(self, column: str) -> str:
+        return self._rows.titles.get(column, TITLES[column])
 
+    def _cell(self, column: str, row: int) -> str:
+        return shown(self._rows.cell(column, row), 40)
 
-def _checks(rows: Rows, columns: Mapping[str, NDArray[Any]], order: Numbers | None) -> Iterator[_Check]:
-    """The rules of the contract, in the order in which their breaches are reported."""
-    days, low, high, close = (columns[name] for name in ("session_date", "low", "high", "close"))
+    def _refuse(self, number: int, error: InvalidBars) -> None:
+        self._failures.setdefault(number, error)
 
-    def invalid(column: str, seen: str, needed: str) -> Callable[[str, Numbers], InvalidBars]:
-        def say(symbol: str, bad: Numbers) -> InvalidBars:
-            day = shown(rows.cell("session_date", bad[0]), 20)
-            return InvalidBars(
-                f"{symbol}: {TITLES[column]} {rows.cell(column, bad[0])[:40]!r} of {day} {seen} "
-                f"({len(bad)} such row(s)): {needed}. Correct the file and send it again."
+    def _find(self, number: int, check: str, text: str) -> None:
+        self._findings.setdefault(number, []).append(Finding(self._rows.names[number], check, text))
+
+    def _leave_out(self, rows: Mask, what: str) -> None:
+        """Leave rows out, and say so once a symbol."""
+        for number in self._having(rows):
+            own = self._own(number)
+            days = self._days[own][rows[own]]
+            self._find(number, "left out", f"{len(days)} {what} ({_named(days)})")
+        self._kept &= ~rows
+
+    # The steps.
+
+    def _check_dates(self) -> None:
+        absent = np.isnat(self._days)
+        early = (self._days < _FIRST_DAY) | (self._days > _LAST_DAY)
+        for bad, refusal in ((absent, refusals.NO_DATE), (early, refusals.NO_SUCH_YEAR)):
+            for number in self._having(bad):
+                rows = np.flatnonzero(bad[self._own(number)]) + self._own(number).start
+                row = next((row for row in rows[:_LOOKED_AT] if self._cell("session_date", row)), rows[0])
+                places = {"symbol": self._rows.names[number], "column": self._title("session_date"), "count": len(rows)}
+                seen = self._cell("session_date", row)
+                self._refuse(number, refusal(**places, seen=seen, first=_YEARS[0], last=_YEARS[1]))
+
+    def _check_times(self) -> None:
+        """Refuse symbols with several bars a day, by their times of day."""
+        same_day = self._same_day(slice(None))
+        self._several = bool(same_day.any())
+        if not self._several:
+            return
+        timed = same_day & np.append(False, np.diff(self._rows.moments) != np.timedelta64(0, "s"))
+        for number in self._having(timed & self._judged & self._alive()):
+            own = self._own(number)
+            refused = intraday(self._rows.names[number], self._rows.moments[own][self._judged[own]])
+            if refused:
+                self._refuse(number, refused)
+
+    def _same_day(self, rows: Ints | slice) -> Mask:
+        """The rows, among some, whose symbol has the one before on the same date."""
+        numbers, days = self._rows.numbers[rows], self._days[rows]
+        same = np.zeros(len(days), bool)
+        same[1:] = (days[1:] == days[:-1]) & (numbers[1:] == numbers[:-1])
+        return same
+
+    def _leave_out_empty(self) -> None:
+        empty = np.logical_or.reduce([self._rows.columns[name].empty for name in PRICES])
+        if not empty.any():
+            return
+        prices = self._kept & ~empty
+        for number in self._having(self._alive() & empty):
+            own = self._own(number)
+            if not prices[own].any():
+                columns = ", ".join(self._title(name) for name in PRICES)
+                count = own.stop - own.start
+                self._refuse(number, refusals.NO_PRICES(symbol=self._rows.names[number], count=count, columns=columns))
+        self._leave_out(self._alive() & empty, "row(s) without prices")
+        self._kept &= ~empty
+
+    def _check_calendar(self) -> None:
+        known = self._alive() & self._judged
+        names = self._rows.names
+        refused = check_sessions(names, self._rows.numbers[known], self._days[known], self._known_days(known))
+        for number, error in refused.items():
+            self._refuse(number, error)
+
+    def _known_days(self, priced: Mask) -> Callable[[int], NDArray[np.datetime64]]:
+        """The dates of a symbol's rows in the window, those without prices included: no session is missing there."""
+        return lambda number: self._days[self._own(number)][self._judged[self._own(number)]]
+
+    def _check_clock(self) -> None:
+        if self._now is None:
+            return
+        alive = self._alive()
+        late = alive & (self._days >= np.datetime64(self._now.date(), "D") - 1)
+        if not late.any():
+            return
+        for number in self._having(late):
+            rows = np.flatnonzero(late[self._own(number)]) + self._own(number).start
+            unfinished, refused = check_clock(self._rows.names[number], self._days[rows], self._now)
+            if refused:
+                self._refuse(number, refused)
+            elif unfinished.any():
+                out = np.zeros(len(alive), bool)
+                out[rows[unfinished]] = True
+                self._leave_out(out, "bar(s) of sessions that had not closed")
+
+    def _check_duplicates(self) -> None:
+        if not self._several:
+            return
+        rows = np.flatnonzero(self._alive())
+        again = self._same_day(rows)
+        same = np.ones(len(rows), bool)
+        for values in self._values.values():
+            own = values[rows]
+            with np.errstate(invalid="ignore"):
+                same &= np.append(False, (own[1:] == own[:-1]) | (np.isnan(own[1:]) & np.isnan(own[:-1])))
+        repeats = np.zeros(len(self._kept), bool)
+        repeats[rows[again & same]] = True
+        self._leave_out(repeats, "exact repeat(s)")
+        rows = np.flatnonzero(self._alive())
+        doubled = np.zeros(len(self._kept), bool)
+        doubled[rows[self._same_day(rows)]] = True
+        for number in self._having(doubled & self._judged):
+            days = self._days[self._own(number)][(doubled & self._judged)[self._own(number)]]
+            self._refuse(
+                number, refusals.DUPLICATE_DATES(symbol=self._rows.names[number], count=len(days), day=days[0])
             )
+        for row in np.flatnonzero(doubled):  # which of them counts cannot be told
+            doubled |= (self._rows.numbers == self._rows.numbers[row]) & (self._days == self._days[row])
+        self._leave_out(doubled & self._alive(), "row(s) of doubled dates")
+
+    def _check_basis(self) -> None:
+        """Refuse series that a split, or another unit, has left on two bases."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            opens = self._values["open"] * (self._values["adj_close"] / self._values["close"])
+        can_be = (opens > 0) & (self._values["adj_close"] > 0) & (self._values["close"] > 0)
+        rows = np.flatnonzero(self._alive() & self._judged & can_be)
+        found = near_split(self._rows.numbers[rows], opens[rows], self._values["adj_close"][rows])
+        for at, (ratio, move) in found.items():
+            row = int(rows[at])
+            number = int(self._rows.numbers[row])
+            name, day = self._rows.names[number], self._days[row]
+            if str(UNITS) in ratio:
+                self._refuse(number, self._say_spike(move)(row, 1, len(rows)))
+            elif not self._has_adjusted[number]:
+                times = f"{move:.3g} times the close before"
+                self._refuse(number, refusals.SPLIT(symbol=name, day=day, ratio=ratio, move=times))
+
+    def _judge_values(self) -> None:
+        alive = self._alive()
+        reasons = list(self._faults(alive))
+        bad = np.logical_or.reduce([np.zeros(len(alive), bool), *(mask for mask, _ in reasons)])
+        self._widen(alive & ~bad)
+        found = spikes(self._rows.numbers, self._values["adj_close"], alive & ~bad)
+        for row, factor in found.items():
+            bad[row] = True
+            mask = np.zeros(len(alive), bool)
+            mask[row] = True
+            reasons.append((mask, self._say_spike(factor)))
+        if not bad.any():
+            self._check_scale(alive)
+            return
+        self._refuse_faulty(alive, bad, reasons, found)
+        self._leave_out(bad & self._alive(), "zero or impossible bar(s)")
+        self._check_scale(self._alive())
+
+    def _faults(self, alive: Mask) -> "Iterator[tuple[Mask, Callable[[int, int, int], InvalidBars]]]":
+        """The rows that cannot be bars, and what is said of one, given how many of how many bars are faulty."""
+        with np.errstate(invalid="ignore"):
+            for name in (*PRICES, "adj_close"):
+                values = self._values[name]
+                yield alive & ~((values > 0) & (values < np.inf)), self._say(refusals.NO_PRICE, name)
+            volume = self._values["volume"]
+            if "volume" in self._rows.columns:
+                empty = self._rows.columns["volume"].empty
+                yield alive & ~((volume >= 0) & (volume < np.inf)) & ~empty, self._say(refusals.NO_VOLUME, "volume")
+            low, high = self._values["low"], self._values["high"]
+            lower = np.minimum(self._values["open"], self._values["close"])
+            upper = np.maximum(self._values["open"], self._values["close"])
+            slack = 1 + WIDEST_OVERSHOOT
+            yield alive & ((high * slack < upper) | (high > SPIKE * upper)), self._say(refusals.IMPOSSIBLE, "high")
+            yield alive & ((low > lower * slack) | (low * SPIKE < lower)), self._say(refusals.IMPOSSIBLE, "low")
+
+    def _say(self, refusal: refusals.Refusal, column: str) -> Callable[[int, int, int], InvalidBars]:
+        def say(row: int, bad: int, total: int) -> InvalidBars:
+            places = {"symbol": self._rows.names[self._rows.numbers[row]], "column": self._title(column)}
+            day, seen = str(self._days[row]), self._cell(column, row)
+            return refusal(**places, seen=seen, day=day, bad=bad, total=total)
 
         return say
 
-    def doubled(symbol: str, bad: Numbers) -> InvalidBars:
-        return InvalidBars(
-            f"{symbol} has {len(bad)} duplicate date(s), first {days[bad[0]]}: "
-            "one bar a session was needed. Remove the duplicate rows."
-        )
+    def _say_spike(self, factor: float) -> Callable[[int, int, int], InvalidBars]:
+        def say(row: int, bad: int, total: int) -> InvalidBars:
+            near = _other_unit(factor)
+            refusal = refusals.OTHER_UNIT if near else refusals.SPIKE
+            places = {"symbol": self._rows.names[self._rows.numbers[row]], "column": self._title("close")}
+            times = near or f"{factor:.3g}"
+            day, seen = str(self._days[row]), self._cell("close", row)
+            return refusal(**places, seen=seen, day=day, bad=bad, total=total, factor=times)
 
-    def unscaled(symbol: str, bad: Numbers) -> InvalidBars:
-        return InvalidBars(
-            f"{symbol} ranges from {low[bad].min():g} to {high[bad].max():g}: prices of one scale were needed. "
-            "Correct the file."
-        )
+        return say
 
-    yield _Check(np.isnat(days), invalid("session_date", "is not a date", "YYYY-MM-DD was needed"))
-    years = "a year from {} to {} was needed".format(*_YEARS)
-    yield _Check((days < _FIRST_DAY) | (days > _LAST_DAY), invalid("session_date", "is no session", years))
-    yield _Check(_doubled(rows.numbers, days, order), doubled)
-    for name in (*PRICES, "adj_close"):
-        bad = ~((columns[name] > 0) & (columns[name] < np.inf))
-        yield _Check(bad, invalid(name, "is not a price", "a finite positive number was needed"))
-    if "volume" in rows.columns:
-        volume = columns["volume"]
-        bad = ~((volume >= 0) & (volume < np.inf)) & ~rows.empty["volume"]
-        yield _Check(bad, invalid("volume", "is not a volume", "a number from 0 on, or nothing, was needed"))
-    lowest, highest = np.full(len(rows.names), np.inf), np.zeros(len(rows.names))
-    np.minimum.at(lowest, rows.numbers, low)
-    np.maximum.at(highest, rows.numbers, high)
-    yield _Check((highest > _WIDEST * lowest)[rows.numbers], unscaled)
-    slack = _ROUNDING * close
-    lower, upper = np.minimum(columns["open"], close), np.maximum(columns["open"], close)
-    bad = (low > lower + slack) | (high < upper - slack)
-    yield _Check(bad, invalid("high", "does not fit the bar", "low ≤ open, close ≤ high was needed"))
+    def _refuse_faulty(
+        self,
+        alive: Mask,
+        bad: Mask,
+        reasons: Sequence[tuple[Mask, Callable[[int, int, int], InvalidBars]]],
+        found: Mapping[int, float],
+    ) -> None:
+        """Refuse the symbols that have too many faulty bars, one of the newest, or bars in another unit."""
+        for number in self._having(bad & self._judged):
+            own = self._own(number)
+            rows = np.flatnonzero((alive & self._judged)[own]) + own.start
+            faulty = rows[bad[rows]]
+            in_other_unit = [row for row in faulty if _other_unit(found.get(int(row), 1.0))]
+            newest = [row for row in faulty if row in set(rows[-NEWEST:])]
+            if len(faulty) <= MOST_FAULTY * len(rows) and not newest and not in_other_unit:
+                continue
+            row = int([*in_other_unit, *newest, *faulty][0])
+            say = next(say for mask, say in reasons if mask[row])
+            self._refuse(number, say(row, len(faulty), len(rows)))
+
+    def _widen(self, rows: Mask) -> None:
+        """Widen low and high where open or close overshoot them a little."""
+        lower = np.minimum(self._values["open"], self._values["close"])
+        upper = np.maximum(self._values["open"], self._values["close"])
+        with np.errstate(invalid="ignore"):
+            low = rows & (self._values["low"] > lower)
+            high = rows & (self._values["high"] < upper)
+            said = low & (self._values["low"] > lower * (1 + _ROUNDING))
+            said |= high & (self._values["high"] * (1 + _ROUNDING) < upper)
+        if low.any() or high.any():
+            self._values["low"] = np.where(low, lower, self._values["low"])
+            self._values["high"] = np.where(high, upper, self._values["high"])
+        for number in self._having(said):
+            days = self._days[self._own(number)][said[self._own(number)]]
+            share = f"open or close up to {WIDEST_OVERSHOOT:.1%} outside"
+            names = f"{self._title('low')} and {self._title('high')}"
+            self._find(number, "widened", f"{names} of {len(days)} bar(s) with {share} were widened ({_named(days)})")
+
+    def _check_scale(self, alive: Mask) -> None:
+        lowest = np.minimum.reduceat(np.where(alive, self._values["low"], np.inf), self._starts)
+        highest = np.maximum.reduceat(np.where(alive, self._values["high"], 0.0), self._starts)
+        with np.errstate(over="ignore", invalid="ignore"):
+            unscaled = np.flatnonzero(highest > _WIDEST * lowest)
+        for number in map(int, unscaled):
+            name = self._rows.names[number]
+            self._refuse(number, refusals.UNSCALED(symbol=name, low=lowest[number], high=highest[number]))
+
+    def _assembled(self) -> Reading:
+        series: dict[str, Bars] = {}
+        whole = bool(self._kept.all())
+        for number, name in enumerate(self._rows.names):
+            if number in self._failures:
+                continue
+            own = self._own(number)
+            columns = {"session_date": self._days[own]} | {
+                column: self._values[column][own] for column in BAR_COLUMNS[1:]
+            }
+            if not whole and not self._kept[own].all():
+                columns = {column: values[self._kept[own]] for column, values in columns.items()}
+            if not len(columns["close"]):
+                titles = ", ".join(self._title(one) for one in PRICES)
+                self._refuse(number, refusals.NO_PRICES(symbol=name, count=own.stop - own.start, columns=titles))
+                continue
+            symbol = parse_symbol(name)
+            series[symbol] = Bars(symbol, columns, bool(self._rows.simulated[own].any()))
+        failures = {shown(self._rows.names[number], 40): error for number, error in sorted(self._failures.items())}
+        findings = {
+            self._rows.names[number]: tuple(found)
+            for number, found in self._findings.items()
+            if number not in self._failures
+        }
+        return Reading(series, failures, findings)
 
 
-def _doubled(numbers: Numbers, days: NDArray[np.datetime64], order: Numbers | None) -> Mask:
-    """The rows whose symbol has a row of the same date before."""
-    if order is None:
-        again = (np.diff(numbers) == 0) & (np.diff(days) == np.timedelta64(0, "D"))
-        return np.concatenate([[False], again])
-    doubled = np.zeros(len(numbers), bool)
-    again = (np.diff(numbers[order]) == 0) & (np.diff(days[order]) == np.timedelta64(0, "D"))
-    doubled[order[1:][again]] = True
-    return doubled
+def _other_unit(factor: float) -> str:
+    """How many times, where that is what pounds are to pence; empty otherwise."""
+    for times, text in ((float(UNITS), "100"), (1 / UNITS, "1/100")):
+        if abs(np.log(factor / times)) < np.log(1.25):
+            return text
+    return ""
+
+
+def _named(days: NDArray[np.datetime64]) -> str:
+    """The last of some days.
+
+    >>> _named(np.array(["2023-07-03", "2023-07-05", "2023-07-06", "2023-07-07"], "datetime64[D]"))
+    '2023-07-05, 2023-07-06, 2023-07-07 and 1 before'
+    """
+    more = f" and {len(days) - _NAMED} before" if len(days) > _NAMED else ""
+    return ", ".join(map(str, days[-_NAMED:])) + more

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from tickercast.domain.text import shown
 from tickercast.errors import UsageError
 
 _SYMBOL = re.compile(r"[A-Z0-9^](?:[.=-]?[A-Z0-9^])*")
@@ -21,7 +22,7 @@ def parse_symbol(text: str) -> str:
     symbol = text.strip().upper()
     if not (text.isascii() and len(symbol) <= _LONGEST_SYMBOL and _SYMBOL.fullmatch(symbol)):
         raise UsageError(
-            f"{text[:40]!r} is not a symbol: up to 20 letters, digits and single . - = ^ were needed, "
+            f"{shown(text, 40)!r} is not a symbol: up to 20 letters, digits and single . - = ^ were needed, "
             "as Yahoo spells them (MSFT, BRK-B, VOD.L, ETH-USD)."
         )
     return symbol

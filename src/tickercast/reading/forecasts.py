@@ -26,7 +26,8 @@ def champion_forecasts(ledger: pd.DataFrame, warehouse: Warehouse) -> dict[str, 
     if ledger.empty:
         return {}
     wanted = {"symbol": list(ledger["symbol"]), "cutoff": list(ledger["cutoff"].dt.date.unique())}
-    found = warehouse.read("champion_forecasts", wanted, _COLUMNS).merge(ledger[["symbol", "cutoff", "simulated"]])
+    found = warehouse.read("champion_forecasts", wanted, _COLUMNS)
+    found = found.merge(ledger[["symbol", "cutoff", "simulated", "findings"]])
     return {str(symbol): _forecast(rows.sort_values("step")) for symbol, rows in found.groupby("symbol")}
 
 
@@ -69,6 +70,8 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
         role=Role.CHAMPION,
         simulated=bool(first["simulated"]),
         model_has_seen=bool(first["model_has_seen"]),
+        doubtful=bool(first["doubtful"]),
+        findings=first["findings"] if pd.notna(first.get("findings")) else "",
         object=first["object"],
         generation=int(first["generation"]),
     )

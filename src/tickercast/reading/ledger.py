@@ -1,6 +1,6 @@
 """The ledger: the status of every file that was sent, one entry a symbol."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,6 +14,9 @@ from tickercast.reading.queries import ask
 UNACCOUNTED = "unaccounted"
 """The status of a file that the ledger does not hold: its event is under way, or was lost."""
 
+DROPPED = "dropped"
+"""The status of a file that was copied into the folder of a local bucket: nothing has been told of it."""
+
 _REQUESTS_AT_ONCE = 16
 
 
@@ -25,10 +28,12 @@ class Entry:
         object: the file.
         generation: the version of it.
         symbol: the series; None stands for the whole file.
-        status: as the ledger has it, or `UNACCOUNTED`.
+        status: as the ledger has it, `UNACCOUNTED` or `DROPPED`.
         reason: why it was rejected, or a remark on the forecast.
         cutoff: the forecast origin, where it was forecast.
         received_at: when its event arrived.
+        findings: what is odd about the bars.
+        rows: the bars in the file.
     """
 
     object: str
@@ -38,6 +43,8 @@ class Entry:
     reason: str = ""
     cutoff: date | None = None
     received_at: datetime | None = None
+    findings: str = ""
+    rows: int = 0
 
 
 def entries(ledger: pd.DataFrame) -> list[Entry]:
@@ -64,7 +71,8 @@ def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
     Raises:
         StoreUnavailable, WarehouseUnavailable: try again.
     """
-    names = [name for name in store.names(objects.PRICES) if objects.is_prices(name)]
+    names = [name for prefix in (objects.PRICES, objects.PRICES.upper()) for name in store.names(prefix)]
+    names = [name for name in names if objects.is_prices(name)]
     if not names:
         return []
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
@@ -80,6 +88,15 @@ def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
     ]
 
 
+def dropped(names: Iterable[str]) -> list[Entry]:
+    """The entries of files that were dropped into the folder of a local bucket."""
+    reason = (
+        "It was copied into the bucket's folder, so that no event followed. tickercast replay {!r} sends it, and "
+        "tickercast watch sends whatever is copied there."
+    )
+    return [Entry(name, 0, None, DROPPED, reason.format(name)) for name in names]
+
+
 def _entries(ledger: pd.DataFrame) -> Iterator[Entry]:
     for row in ledger.to_dict("records"):
         yield Entry(
@@ -90,4 +107,6 @@ def _entries(ledger: pd.DataFrame) -> Iterator[Entry]:
             reason=row["reason"] if pd.notna(row["reason"]) else "",
             cutoff=row["cutoff"].date() if pd.notna(row["cutoff"]) else None,
             received_at=row["received_at"].to_pydatetime(),
+            findings=row["findings"] if pd.notna(row["findings"]) else "",
+            rows=int(row["rows"]),
         )

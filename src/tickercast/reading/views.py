@@ -32,6 +32,12 @@ def champion_forecasts(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
     return kept.sort_values(["cutoff", "step"], ignore_index=True)
 
 
+def findings(warehouse: Warehouse, symbol: str, name: str, generation: str) -> str:
+    """What is odd about the bars of a symbol in one file, as the ledger has it; empty if nothing is."""
+    rows = warehouse.read("ingestions", {"object": name, "generation": generation, "symbol": symbol})
+    return "; ".join(rows["findings"].dropna().unique())
+
+
 def random_walk(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
     """The random walk's forecasts of a symbol."""
     return warehouse.read("forecast_history", {"symbol": symbol, "model_name": RANDOM_WALK})

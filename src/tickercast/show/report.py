@@ -26,6 +26,7 @@ class _Section:
     symbol: str
     cutoff: date
     simulated: str
+    doubt: str
     title: str
     summary: str
     wide: str
@@ -78,6 +79,7 @@ def _section(name: str, each: ForecastDetails, bucket: str) -> _Section:
         symbol=made.symbol,
         cutoff=made.cutoff,
         simulated=sentences.SIMULATED if made.simulated else "",
+        doubt=sentences.doubt(made.findings, doubtful=made.doubtful),
         title=f"The {_sessions(each)}",
         summary=_summary(each),
         wide=chart.forecast_svg(each, name=f"{name}-wide", alt=alt),

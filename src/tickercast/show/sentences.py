@@ -59,6 +59,14 @@ def number(value: float | None, form: str) -> str:
 # ---------------------------------------------------------------- a forecast
 
 
+def doubt(findings: str, *, doubtful: bool) -> str:
+    """What is odd about the bars of a forecast, in one line; empty if nothing is."""
+    if not findings:
+        return ""
+    weight = " The width may be wrong, and the forecast does not count in the record." if doubtful else ""
+    return f"Odd bars: {findings}.{weight}"
+
+
 def outcome(made: Forecast, actual: Mapping[date, float]) -> str:
     """How many of the closes that followed were inside each interval."""
     known = [(step, actual[step.target_date]) for step in made.steps if step.target_date in actual]

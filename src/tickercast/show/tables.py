@@ -23,7 +23,7 @@ from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
 from tickercast.reading.ledger import Entry
 from tickercast.reading.quarantine import Quarantined
-from tickercast.show.sentences import SEEN, SIMULATED, interval, outcome, price
+from tickercast.show.sentences import SEEN, SIMULATED, doubt, interval, outcome, price
 
 SUMMARY_FROM = 9
 """From this many symbols on, one line each instead of one a step."""
@@ -48,6 +48,8 @@ def forecast_table(
     lines: list[RenderableType] = [table]
     if made.simulated:
         lines.append(Text(SIMULATED, style="bold red"))
+    if made.doubtful:
+        lines.append(Text(doubt(made.findings, doubtful=made.doubtful), style="yellow"))
     if actual is not None:
         lines.append(Text(outcome(made, actual)))
         if trained_through >= made.steps[0].target_date:
@@ -75,11 +77,16 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
         target, *rest = step_cells(made.steps[-1], made.last_close)
         table.add_row(made.symbol, str(made.cutoff), price(made.last_close), target, *rest)
     notes = [Text(SIMULATED, style="bold red")] if any(made.simulated for made in forecasts) else []
+    notes += [
+        Text(f"{made.symbol}: {doubt(made.findings, doubtful=made.doubtful)}", style="yellow")
+        for made in forecasts
+        if made.doubtful
+    ]
     return Group(table, *notes)
 
 
 def forecasts_json(forecasts: Sequence[Forecast], as_of: date) -> str:
-    """The stable machine-readable form; a simulated forecast carries the further key `simulated`."""
+    """The stable machine-readable form; `simulated`, `findings` and `doubtful` are keys where they say something."""
     return json.dumps([_as_json(made, as_of) for made in forecasts], indent=2)
 
 
@@ -99,7 +106,7 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("received (UTC)", "object#generation", "symbol", "status", "cutoff"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("reason", overflow="fold")
+    table.add_column("reason or findings", overflow="fold")
     for entry in entries:
         table.add_row(
             f"{entry.received_at:%Y-%m-%d %H:%M:%S}" if entry.received_at else "–",
@@ -107,9 +114,19 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
             entry.symbol or "–",
             Text(entry.status, style="green" if entry.status == "forecast" else "red"),
             str(entry.cutoff or "–"),
-            Text(entry.reason),
+            Text("; ".join(filter(None, [entry.reason, entry.findings]))),
         )
     return table
+
+
+def entries_json(entries: Sequence[Entry]) -> str:
+    """The same in a stable machine-readable form."""
+    names = ("symbol", "status", "reason", "findings", "rows", "cutoff", "object", "generation")
+    rows = [{name: getattr(entry, name) for name in names} for entry in entries]
+    for row in rows:
+        row |= {"reason": row["reason"] or None, "findings": row["findings"] or None}
+        row |= {"cutoff": row["cutoff"] and str(row["cutoff"])}
+    return json.dumps(rows, indent=2)
 
 
 def quarantine_table(kept: Sequence[Quarantined]) -> RenderableType:
@@ -329,7 +346,10 @@ def _as_json(made: Forecast, as_of: date) -> dict[str, Any]:
         "object": made.object,
         "generation": made.generation,
         "forecast": list(_json_steps(made)),
-    } | ({"simulated": True} if made.simulated else {})
+        **({"simulated": True} if made.simulated else {}),
+        **({"findings": made.findings} if made.findings else {}),
+        **({"doubtful": True} if made.doubtful else {}),
+    }
 
 
 def _json_steps(made: Forecast) -> Iterator[dict[str, Any]]:

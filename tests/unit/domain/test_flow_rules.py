@@ -1,6 +1,7 @@
 """Probation, the choice of a training, realised losses and oddities of bars: by value."""
 
-from datetime import date
+from datetime import UTC, date, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,10 +9,11 @@ import pytest
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.promotion import PROBATION, Condition, Realised, review, standstill, training
-from tickercast.domain.quality import findings, rebased
+from tickercast.domain.quality import HALTED, findings, rebased
 from tickercast.domain.realised import ratio, realised
 
 WORSE, NO_WORSE = Realised(8, 40, (1.3, 1.1, 1.5)), Realised(8, 400, (1.1, 0.9, 1.3))
+NOW = datetime(2023, 6, 21, tzinfo=UTC)
 NONE = pd.Series(dtype=float, index=pd.DatetimeIndex([]))
 
 
@@ -82,7 +84,7 @@ def test_a_few_dates_are_no_evidence() -> None:
     assert realised(rows, "own", "other") is None
 
 
-def _history(closes: list[float], days: pd.DatetimeIndex, volume: float = 1e6) -> Bars:
+def _history(closes: list[float], days: pd.DatetimeIndex, volume: Any = 1e6) -> Bars:
     close = np.array(closes)
     prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), close)
     return Bars("MSFT", pd.DataFrame({"session_date": days, **prices, "volume": volume}))
@@ -94,7 +96,7 @@ def _days(count: int) -> pd.DatetimeIndex:
 
 def test_a_missing_session_is_a_gap_and_missing_ones_at_the_end_make_a_series_stale() -> None:
     days = _days(12).drop(pd.Timestamp("2023-06-08"))
-    found = {one.check: one.text for one in findings(_history([100.0] * 11, days), date(2023, 6, 20), NONE)}
+    found = {one.check: one.text for one in findings(_history([100.0] * 11, days), date(2023, 6, 20), now=NOW)}
     assert "2023-06-08" in found["gap"]
     assert found["stale"] == "no bar since 2023-06-16: 1 session(s) are missing"  # the 19th is a holiday
 
@@ -102,9 +104,22 @@ def test_a_missing_session_is_a_gap_and_missing_ones_at_the_end_make_a_series_st
 def test_a_move_of_many_sigmas_and_silent_days_are_told() -> None:
     closes = list(100 * np.exp(np.cumsum(np.tile([0.01, -0.01], 40))))
     closes[-1] *= 1.5
-    found = {one.check: one.text for one in findings(_history(closes, _days(80), 0.0), date(2023, 6, 16), NONE)}
-    assert "+48.5% on 2023-06-16" in found["jump"]
-    assert "no volume" in found
+    volume = np.where(np.arange(80) < 78, 1e6, 0.0)
+    found = {one.check: one for one in findings(_history(closes, _days(80), volume), date(2023, 6, 16), now=NOW)}
+    assert "+48.5% on 2023-06-16" in found["jump"].text
+    assert found["jump"].touches_width
+    assert found["no volume"].text.startswith("nothing was traded on 2023-06-15, 2023-06-16 (2 ")
+    assert not found["no volume"].touches_width
+    assert "no volume" not in {
+        one.check for one in findings(_history(closes, _days(80), 0.0), date(2023, 6, 16), now=NOW)
+    }
+
+
+def test_sessions_without_any_move_are_a_halt() -> None:
+    closes = [*np.linspace(90, 100, 20), *[100.0] * HALTED]
+    [found] = findings(_history(closes, _days(20 + HALTED)), date(2023, 6, 16), now=NOW)
+    assert (found.check, found.text) == ("halted", "no move for 3 sessions from 2023-06-14 to 2023-06-16")
+    assert not list(findings(_history(closes[:-1], _days(19 + HALTED)), date(2023, 6, 16), now=NOW))
 
 
 def test_a_dividend_does_not_rebase_a_history_and_a_split_does() -> None:

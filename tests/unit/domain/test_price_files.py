@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nst
 
 from tickercast.domain.bars import BAR_COLUMNS, Bars
-from tickercast.domain.price_files import read_csv, to_csv
+from tickercast.domain.calendar import sessions_between
+from tickercast.domain.price_files import read_prices, to_csv
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, NoRecentBars, UsageError
 
@@ -22,7 +23,7 @@ GOOD = "2023-07-20,10,12,9,11,10.5,100\n2023-07-21,11,13,10,12,11.5,200\n"
 
 
 def only(text: str) -> Bars:
-    return read_csv(text.encode(), symbol="MSFT").bars["MSFT"]
+    return read_prices(text.encode(), symbol="MSFT").bars["MSFT"]
 
 
 # What is read.
@@ -50,7 +51,7 @@ def test_one_bad_symbol_among_good_ones_is_refused_in_the_words_of_the_file() ->
         + GOOD.replace("\n", ",MSFT\n")
         + GOOD.replace(",13,", ",-1,").replace("\n", ",BAD\n")
     )
-    reading = read_csv(lines.encode())
+    reading = read_prices(lines.encode())
     assert list(reading.bars) == ["MSFT"]
     assert "High '-1' of 2023-07-21" in str(reading.failures["BAD"])
 
@@ -100,10 +101,10 @@ def test_a_high_that_misses_the_close_by_rounding_is_accepted() -> None:
     assert len(only(HEADER + "2023-07-20,10,11.9999,9,12,12,100\n")) == 1
 
 
-def test_a_symbol_column_wins_over_the_name_of_the_file() -> None:
+def test_a_symbol_column_names_what_the_file_name_does_not() -> None:
     text = b"Date,Open,High,Low,Close,Symbol\n2023-07-20,10,12,9,11, brk-b\n"
 
-    assert list(read_csv(text, symbol="MSFT").bars) == ["BRK-B"]
+    assert list(read_prices(text).bars) == ["BRK-B"]
 
 
 def test_a_file_of_many_symbols_loses_only_the_bad_one() -> None:
@@ -114,7 +115,7 @@ def test_a_file_of_many_symbols_loses_only_the_bad_one() -> None:
         "AAPL,2023-07-20,1,2,1,2",
     ]
 
-    reading = read_csv("\n".join(["Symbol,Date,Open,High,Low,Close", *rows]).encode())
+    reading = read_prices("\n".join(["Symbol,Date,Open,High,Low,Close", *rows]).encode())
 
     assert {symbol: len(bars) for symbol, bars in reading.bars.items()} == {"AAPL": 2, "VOD.L": 1}
     assert list(reading.failures) == ["MSFT"]
@@ -130,8 +131,10 @@ def test_a_file_of_many_symbols_loses_only_the_bad_one() -> None:
         (b"", ["empty", "header"]),
         (b"\n\n", ["empty"]),
         (HEADER.encode(), ["no bar", "one row"]),
-        (b"PK\x03\x04\x00\x00", ["binary", "CSV"]),
-        (b"\xff\xfeD\xe4te", ["UTF-8"]),
+        (b"PK\x03\x04\x00\x00", ["begins as zip", "CSV"]),
+        (b"\x01\x00\x02", ["binary", "CSV"]),
+        (b"D\xe4te,Open", ["UTF-8"]),
+        (b"\xff\xfeD", ["UTF-16"]),
         (b"Date,Open,High,Low\n2023-07-20,10,12,9\n", ["no column Close", "It has"]),
         (b"Date,Open,High,Low,Close,close\n2023-07-20,10,12,9,11,11\n", ["more than one column Close"]),
         (b'Date,Open,High,Low,Close\n"2023-07-20,10,12,9,11\n', ["does not parse"]),
@@ -140,7 +143,7 @@ def test_a_file_of_many_symbols_loses_only_the_bad_one() -> None:
 )
 def test_a_file_without_any_use_is_refused(data: bytes, words: list[str]) -> None:
     with pytest.raises(InvalidBars) as refused:
-        read_csv(data, symbol="MSFT")
+        read_prices(data, symbol="MSFT")
 
     assert all(word in str(refused.value) for word in words)
     assert "\n" not in str(refused.value)
@@ -148,30 +151,31 @@ def test_a_file_without_any_use_is_refused(data: bytes, words: list[str]) -> Non
 
 def test_a_file_that_names_no_symbol_is_refused() -> None:
     with pytest.raises(InvalidBars, match=r"no column Symbol.*SYMBOL\.csv"):
-        read_csv((HEADER + GOOD).encode())
+        read_prices((HEADER + GOOD).encode())
+    with pytest.raises(InvalidBars, match=r"Rename the file to AAPL\.csv"):
+        read_prices((HEADER + GOOD).encode(), symbol="AAPL_data")
 
 
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
         ("2023-07-20,10,12,9,eleven,11,100", ["Close 'eleven' of 2023-07-20", "finite positive number"]),
-        ("2023-07-20,10,12,9,,11,100", ["Close '' of 2023-07-20"]),
-        ("2023-07-20,10,12,9,nan,11,100", ["Close 'nan'"]),
+        ("2023-07-20,10,12,9,,11,100", ["1 row(s), and none has all of Open, High, Low, Close"]),
+        ("2023-07-20,10,12,9,nan,11,100", ["none has all"]),
         ("2023-07-20,10,inf,9,11,11,100", ["High 'inf'"]),
         ("2023-07-20,-10,12,9,11,11,100", ["Open '-10'"]),
         ("2023-07-20,10,12,0,11,11,100", ["Low '0'"]),
         ("2023-07-20,10,9,12,11,11,100", ["2023-07-20", "does not fit", "low ≤ open, close ≤ high"]),
         ("2023-07-20,10,12,9,11,0,100", ["Adj Close '0'"]),
-        ("20/07/2023,10,12,9,11,11,100", ["Date '20/07/2023'", "YYYY-MM-DD"]),
         ("now,10,12,9,11,11,100", ["Date 'now'"]),
         ("2023-02-30,10,12,9,11,11,100", ["Date '2023-02-30'"]),
         ("2023,10,12,9,11,11,100", ["Date '2023'"]),
-        ("2023-07-20,10,12,9,11,11,100\n" * 2, ["1 duplicate date(s), first 2023-07-20"]),
-        ("2023-07-20,10,12,9,1x,11,100\n2023-07-21,10,12,9,1x,11,100", ["(2 such row(s))"]),
+        ("2023-07-20,10,12,9,11,11,100\n2023-07-20,10,12,9,12,11,1", ["1 duplicate date(s)", "first 2023-07-20"]),
+        ("2023-07-20,10,12,9,1x,11,100\n2023-07-21,10,12,9,1x,11,100", ["2 of the 2 bars"]),
     ],
 )
 def test_a_bad_bar_is_quoted_with_its_date_and_what_was_needed(rows: str, words: list[str]) -> None:
-    reading = read_csv((HEADER + rows).encode(), symbol="MSFT")
+    reading = read_prices((HEADER + rows).encode(), symbol="MSFT")
 
     assert not reading.bars
     assert isinstance(reading.failures["MSFT"], InvalidBars)
@@ -185,7 +189,7 @@ def test_a_symbol_that_could_be_something_else_is_refused(name: str) -> None:
     rows = pd.DataFrame([["2023-07-20", 10, 12, 9, 11, name], ["2023-07-20", 10, 12, 9, 11, "AAPL"]])
     text = rows.to_csv(index=False, header=["Date", "Open", "High", "Low", "Close", "Symbol"])
 
-    reading = read_csv(text.encode())
+    reading = read_prices(text.encode())
 
     assert list(reading.bars) == ["AAPL"]
     [(key, failure)] = reading.failures.items()
@@ -213,24 +217,28 @@ def test_a_symbol_is_spelt_in_upper_case(text: str, symbol: str) -> None:
 # What is written is what is read.
 
 
+LONG = sessions_between("MSFT", date(2015, 1, 1), date(2023, 7, 21))
+
+
 @st.composite
 def series(draw: st.DrawFn) -> Bars:
     count = draw(st.integers(1, 30))
-    days = draw(st.lists(st.dates(date(1970, 1, 1), date(2100, 1, 1)), min_size=count, max_size=count, unique=True))
-    prices = draw(nst.arrays(np.float64, (count, 5), elements=st.floats(1e-4, 1e7)))
-    bars = pd.DataFrame({"session_date": pd.to_datetime(sorted(days)).astype("datetime64[s]")})
-    bars["open"], bars["close"], bars["adj_close"] = prices[:, 0], prices[:, 1], prices[:, 2]
-    bars["high"] = prices.max(axis=1)
-    bars["low"] = prices.min(axis=1)
+    first = draw(st.integers(0, len(LONG) - count))
+    close = 10 ** draw(st.floats(-4, 6)) * np.cumprod(draw(nst.arrays(np.float64, count, elements=st.floats(0.6, 1.6))))
+    bars = pd.DataFrame({"session_date": pd.to_datetime(LONG[first : first + count]).astype("datetime64[s]")})
+    bars["open"] = close * draw(nst.arrays(np.float64, count, elements=st.floats(0.9, 1.1)))
+    bars["close"], bars["adj_close"] = close, close * draw(st.floats(0.5, 1.0))
+    bars["high"] = bars[["open", "close"]].max(axis=1) * 1.01
+    bars["low"] = bars[["open", "close"]].min(axis=1) / 1.01
     bars["volume"] = draw(nst.arrays(np.float64, count, elements=st.sampled_from([0.0, 1.0, 1e12, np.nan])))
-    symbol = draw(st.sampled_from(["MSFT", "BRK-B", "VOD.L", "ETH-USD", "^GSPC", "EURUSD=X", "0700.HK", "NAN", "NULL"]))
+    symbol = draw(st.sampled_from(["MSFT", "BRK-B", "^GSPC", "NAN", "NULL"]))
     return Bars(symbol, bars[list(BAR_COLUMNS)], draw(st.booleans()))
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(series(), min_size=1, max_size=3, unique_by=lambda bars: bars.symbol))
 def test_what_is_written_is_read_again(written: list[Bars]) -> None:
-    reading = read_csv(to_csv(written))
+    reading = read_prices(to_csv(written))
 
     assert not reading.failures
     assert list(reading.bars) == [bars.symbol for bars in written]
@@ -244,7 +252,7 @@ def test_what_is_written_is_read_again(written: list[Bars]) -> None:
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_no_file_whatever_breaks_the_reader(data: bytes) -> None:
     with contextlib.suppress(InvalidBars):
-        reading = read_csv(data, symbol="MSFT")
+        reading = read_prices(data, symbol="MSFT")
         assert reading.bars or reading.failures
 
 
@@ -257,7 +265,7 @@ CELLS = st.sampled_from(
 @given(st.lists(st.lists(CELLS, min_size=4, max_size=7), min_size=1, max_size=5))
 def test_no_row_whatever_breaks_the_reader(rows: list[list[str]]) -> None:
     with contextlib.suppress(InvalidBars):
-        reading = read_csv("\n".join([HEADER.strip(), *map(",".join, rows)]).encode(), symbol="MSFT")
+        reading = read_prices("\n".join([HEADER.strip(), *map(",".join, rows)]).encode(), symbol="MSFT")
         assert reading.bars or reading.failures
 
 
@@ -298,11 +306,11 @@ def mixed_files(draw: st.DrawFn) -> pd.DataFrame:
 @settings(deadline=None, max_examples=150)
 @given(mixed_files())
 def test_a_symbol_is_read_from_among_others_as_it_is_alone(rows: pd.DataFrame) -> None:
-    together = read_csv(rows.to_csv(index=False).encode())
+    together = read_prices(rows.to_csv(index=False).encode())
 
     assert [*together.bars, *together.failures]
     for symbol, alone in rows.groupby(rows["Symbol"].str.strip().str.upper(), sort=False):
-        reading = read_csv(alone.to_csv(index=False).encode())
+        reading = read_prices(alone.to_csv(index=False).encode())
         assert {symbol} == {*reading.bars, *reading.failures}
         if reading.failures:
             assert str(together.failures[str(symbol)]) == str(reading.failures[str(symbol)])
@@ -341,7 +349,7 @@ def test_a_date_without_recent_bars_is_answered_with_one_that_would_do(as_of: da
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared market data is not here")
 def test_every_real_csv_keeps_the_contract() -> None:
     for path in (SHARED / "yahoo_csv").glob("*.csv"):
-        reading = read_csv(path.read_bytes())
+        reading = read_prices(path.read_bytes())
         assert list(reading.bars) == [path.stem]
 
 
@@ -350,47 +358,47 @@ def rows(**changes: str) -> bytes:
     return f"{','.join(bar)}\n{','.join(bar.values())}\n".encode()
 
 
-@pytest.mark.parametrize("volume", ['"33,778,400"', "lots", "inf", "-5", "1e400"])
+@pytest.mark.parametrize("volume", ["lots", "inf", "-5", "1e400"])
 def test_an_unreadable_volume_is_a_reason_and_not_a_silent_gap(volume: str) -> None:
-    failures = read_csv(rows(Volume=volume), symbol="MSFT").failures
+    failures = read_prices(rows(Volume=volume), symbol="MSFT").failures
     assert "is not a volume" in str(failures["MSFT"])
 
 
 @pytest.mark.parametrize("volume", ["", "nan", "NULL"])
 def test_no_volume_is_no_fault(volume: str) -> None:
-    assert read_csv(rows(Volume=volume), symbol="MSFT").bars["MSFT"].frame["volume"].isna().all()
+    assert read_prices(rows(Volume=volume), symbol="MSFT").bars["MSFT"].frame["volume"].isna().all()
 
 
 def test_an_adjusted_close_that_is_empty_throughout_counts_as_absent() -> None:
-    bars = read_csv(rows(**{"Adj Close": ""}), symbol="MSFT").bars["MSFT"].frame
+    bars = read_prices(rows(**{"Adj Close": ""}), symbol="MSFT").bars["MSFT"].frame
     assert list(bars["adj_close"]) == [11.0]
 
 
 @pytest.mark.parametrize(("source", "simulated"), [("Yahoo Finance", False), ("", False), ("simulated", True)])
 def test_only_the_word_simulated_says_that_bars_are_simulated(source: str, simulated: bool) -> None:
-    assert read_csv(rows(Source=source), symbol="MSFT").bars["MSFT"].simulated is simulated
+    assert read_prices(rows(Source=source), symbol="MSFT").bars["MSFT"].simulated is simulated
 
 
 def test_rows_without_any_value_are_passed_over() -> None:
-    reading = read_csv(rows(Symbol="MSFT") + b",,,,,\n")
+    reading = read_prices(rows(Symbol="MSFT") + b",,,,,\n")
     assert list(reading.bars) == ["MSFT"]
     assert not reading.failures
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
 def test_a_year_that_no_market_knows_is_a_reason(day: str) -> None:
-    assert "1900 to 2100" in str(read_csv(rows(Date=day), symbol="MSFT").failures["MSFT"])
+    assert "1900 to 2100" in str(read_prices(rows(Date=day), symbol="MSFT").failures["MSFT"])
 
 
-def test_prices_of_no_one_scale_are_a_reason() -> None:
-    text = b"Date,Open,High,Low,Close\n2023-07-20,1,1,1,1\n2023-07-21,1e300,1e300,1e300,1e300\n"
-    assert "one scale" in str(read_csv(text, symbol="MSFT").failures["MSFT"])
+def test_a_close_that_no_market_makes_is_a_reason() -> None:
+    text = b"Date,Open,High,Low,Close\n2023-07-20,1,1,1,1\n2023-07-21,1,8,1,7.3\n"
+    refused = str(read_prices(text, symbol="MSFT").failures["MSFT"])
+    assert "Close '7.3' of 2023-07-21 is 7.3 times the closes around it" in refused
 
 
-@pytest.mark.parametrize(("mark", "word"), [(";", "semicolons"), ("\t", "tabs")])
-def test_another_separator_is_named(mark: str, word: str) -> None:
-    with pytest.raises(InvalidBars, match=word):
-        read_csv(rows().replace(b",", mark.encode()), symbol="MSFT")
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_the_separator_may_be_another_one(mark: str) -> None:
+    assert read_prices(rows().replace(b",", mark.encode()), symbol="MSFT").bars["MSFT"].last_close == 11.0
 
 
 @pytest.mark.parametrize("text", ["ß", "ﬁ", "A" * 21, "A.B.C.D.E.F.G.H.I.J.K.L"])

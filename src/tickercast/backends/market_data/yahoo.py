@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from types import ModuleType
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -21,7 +21,8 @@ import pandas as pd
 from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
 
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.price_files import read_frame
+from tickercast.domain.findings import Finding
+from tickercast.domain.price_files import Window, read_frame
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, SourceUnavailable, UnknownSymbol, UsageError
 
 _BATCH = 50  # symbols in a download; the progress bar advances after each download
@@ -49,8 +50,14 @@ class Yahoo:
     name = "yahoo"
     simulated = False
 
-    def __init__(self, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._sleep = sleep
+        self._now = now
 
     def symbols(self) -> Sequence[str]:
         """Refuse to list symbols: Yahoo has no list of them.
@@ -74,7 +81,8 @@ class Yahoo:
         unasked = [symbol for symbol in symbols if symbol not in answers]
         if unasked:
             advance(len(unasked))
-        return _reading(answers | dict.fromkeys(unasked, _NoAnswer("it did not answer for the symbols before")))
+        answers |= dict.fromkeys(unasked, _NoAnswer("it did not answer for the symbols before"))
+        return _reading(answers, Window(first, last, self._now()))
 
     def _ask(self, client: "_Client", symbols: Sequence[str]) -> dict[str, _Answer]:
         answers: dict[str, _Answer] = {symbol: _NoAnswer("it was not asked") for symbol in symbols}
@@ -141,7 +149,7 @@ class _Client:
         return NoRecentBars(f"Yahoo has no bar of {symbol} {self._range}: one was needed. Name another date.")
 
 
-def _reading(answers: Mapping[str, _Answer]) -> Reading:
+def _reading(answers: Mapping[str, _Answer], window: Window) -> Reading:
     unanswered = [answer for answer in answers.values() if isinstance(answer, _NoAnswer)]
     if unanswered and len(unanswered) == len(answers):
         raise SourceUnavailable(
@@ -150,16 +158,18 @@ def _reading(answers: Mapping[str, _Answer]) -> Reading:
         )
     series: dict[str, Bars] = {}
     failures: dict[str, Permanent] = {}
+    findings: dict[str, Sequence[Finding]] = {}
     for symbol, answer in answers.items():
         if isinstance(answer, pd.DataFrame):
-            reading = read_frame(answer, symbol=symbol)
+            reading = read_frame(answer, symbol=symbol, window=window)
             series |= reading.bars
             failures |= reading.failures
+            findings |= reading.findings
         elif isinstance(answer, _NoAnswer):
             failures[symbol] = _no_answer(symbol, answer)
         else:
             failures[symbol] = answer
-    return Reading(series, failures)
+    return Reading(series, failures, findings)
 
 
 def _no_answer(symbol: str, missing: _NoAnswer) -> NoRecentBars:
@@ -177,7 +187,8 @@ def _unknown(symbol: str) -> UnknownSymbol:
 
 
 def _complete(rows: pd.DataFrame) -> pd.DataFrame:
-    rows = rows.dropna(subset=["Open", "High", "Low", "Close"]).rename_axis("Date").reset_index()
+    # A day without any price is one of another symbol of the same answer.
+    rows = rows.dropna(subset=["Open", "High", "Low", "Close"], how="all").rename_axis("Date").reset_index()
     return rows.assign(**{"Adj Close": rows["Adj Close"].fillna(rows["Close"])})
 
 

@@ -26,7 +26,9 @@ from filelock import FileLock, Timeout
 from tickercast.backends.object_store import names as object_names
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 
-_GENERATIONS = ".generations"
+GENERATIONS = ".generations"
+"""The folder of all generations, below the bucket's."""
+
 _DELETED = ".deleted"
 _LOCK_PATIENCE_S = 30.0
 _LONGEST_PART = 200
@@ -99,7 +101,7 @@ class LocalObjectStore:
 
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""
-        kept = self._root / _GENERATIONS
+        kept = self._root / GENERATIONS
         with self._translated():
             if kept.exists():
                 next(kept.iterdir(), None)  # fails if unreadable, where rglob would skip it
@@ -168,7 +170,7 @@ class LocalObjectStore:
 
     def _folder(self, name: str) -> Path:
         self._live(name)
-        return self._root / _GENERATIONS / name
+        return self._root / GENERATIONS / name
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

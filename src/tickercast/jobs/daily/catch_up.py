@@ -7,12 +7,12 @@ from datetime import date, datetime, timedelta
 import pandas as pd
 
 from tickercast.domain import objects
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import LOOKBACK, Bars
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import Market
 from tickercast.errors import FunctionUnavailable, UsageError
 from tickercast.jobs.requests.results import NO_PATIENCE, Patience, Results, read_all_results
-from tickercast.jobs.requests.upload import LOOKBACK, Upload, batches, upload
+from tickercast.jobs.requests.upload import Upload, batches, upload
 from tickercast.ports import ObjectStore, Warehouse
 
 _LEDGER = ["symbol", "status", "cutoff", "object", "simulated"]

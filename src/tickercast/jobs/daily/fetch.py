@@ -8,7 +8,7 @@ import pandas as pd
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import is_over
 from tickercast.domain.market import FetchedBars, Market
-from tickercast.domain.quality import RECENT, findings
+from tickercast.domain.quality import RECENT, findings, rebasing
 from tickercast.errors import NoRecentBars, Permanent
 from tickercast.ports import MarketData, Warehouse
 
@@ -54,7 +54,9 @@ def fetch(
             f"{source.name} gave no bars up to {as_of} for any of {len(symbols)} symbols: {first_reason}"
         )
     known = _stored_closes(list(found), as_of, source.simulated, warehouse)
-    odd = [finding for one in found.values() for finding in findings(one, as_of, known.get(one.symbol, _NONE))]
+    odd = [finding for one in found.values() for finding in reading.findings.get(one.symbol, ())]
+    odd += [finding for one in found.values() for finding in findings(one, as_of, now=now)]
+    odd += [finding for one in found.values() for finding in rebasing(one, known.get(one.symbol, _NONE))]
     day = max(bars.cutoff for bars in found.values())
     return Market(FetchedBars(source.name, source.simulated, Reading(found, failures)), day, failures, odd)
 

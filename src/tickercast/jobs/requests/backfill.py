@@ -12,12 +12,13 @@ from datetime import date, datetime
 import pandas as pd
 
 from tickercast.domain import objects
+from tickercast.domain.bars import LOOKBACK
 from tickercast.domain.calendar import newest_closed, sessions_between
 from tickercast.domain.forecast import Origin, Role
 from tickercast.domain.market import FetchedBars
 from tickercast.errors import CalendarError, Permanent, UsageError
 from tickercast.jobs.requests.results import NO_PATIENCE, Patience, wait_for_ledger
-from tickercast.jobs.requests.upload import LOOKBACK, Upload, batches, upload
+from tickercast.jobs.requests.upload import Upload, batches, upload
 from tickercast.ports import MarketData, ObjectStore, Warehouse
 from tickercast.reading.ledger import UNACCOUNTED, entries
 

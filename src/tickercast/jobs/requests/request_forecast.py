@@ -7,7 +7,9 @@ from typing import overload
 
 import pandas as pd
 
+from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.spelling import advice
 from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UnknownSymbol
 from tickercast.jobs.requests.results import Patience, Results, read_all_results
 from tickercast.jobs.requests.resume import forecast_before
@@ -120,8 +122,9 @@ def request_forecast(
     if wait:
         results, lost = read_all_results([*before, *sent], symbols, warehouse=warehouse, patience=patience())
     failures = {name: reason for uploaded in uploads for name, reason in uploaded.failures.items()}
+    found = [found for uploaded in uploads for found in uploaded.findings]
     return Requested(
-        results.forecasts,
+        [_with_findings(made, found) for made in results.forecasts],
         _with_hints({**failures, **results.failures}, warehouse),
         lost,
         sent,
@@ -129,6 +132,12 @@ def request_forecast(
         actual_closes(results.forecasts, source=source) if actual else None,
         trained_through(results.forecasts, models=models) if actual else {},
     )
+
+
+def _with_findings(made: Forecast, found: Sequence[Finding]) -> Forecast:
+    """A forecast with what was odd about its bars at the source, before what the function found in them."""
+    own = sentence(one for one in found if one.symbol == made.symbol)
+    return replace(made, findings="; ".join(filter(None, [own, made.findings]))) if own else made
 
 
 def _upload(
@@ -157,8 +166,10 @@ def _with_hints(failures: Mapping[str, Permanent], warehouse: Warehouse) -> dict
     unknown = [
         name for name, reason in failures.items() if isinstance(reason, UnknownSymbol) and _MEANT not in str(reason)
     ]
-    hints = {
+    spelt = {name: known for name in unknown if (known := advice(name))}
+    hints = {name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}?") for name, known in spelt.items()}
+    hints |= {
         name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}, which was forecast before?")
-        for name, known in suggest(unknown, warehouse=warehouse).items()
+        for name, known in suggest([name for name in unknown if name not in spelt], warehouse=warehouse).items()
     }
     return {**failures, **hints}

@@ -5,22 +5,20 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from tickercast.domain import objects
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import LOOKBACK, Bars
 from tickercast.domain.calendar import is_over
+from tickercast.domain.findings import Finding
 from tickercast.domain.forecast import Origin
 from tickercast.domain.price_files import to_csv, to_parquet
-from tickercast.errors import Permanent, PreconditionFailed
+from tickercast.errors import Permanent
+from tickercast.jobs.requests.send_file import write_batch
 from tickercast.ports import MarketData, ObjectStore
-
-LOOKBACK = timedelta(days=3 * 365)
-"""The span of the bars for a forecast: the model reads about 320 sessions, charts show more."""
 
 BATCH = 500
 """Symbols in one file: their three years are 17 MB of Parquet, which the function forecasts and stores in a second and
 in 400 MB. More symbols in a file would save no time, and need proportionally more memory."""
 
 _ONE_DAY = timedelta(days=1)
-_FREE_NAME_ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
@@ -32,12 +30,14 @@ class Upload:
         generation: the version of the object.
         symbols: those in the file.
         failures: the reason for each other symbol.
+        findings: what is odd about the bars as the source gave them.
     """
 
     object: str = ""
     generation: int = 0
     symbols: tuple[str, ...] = ()
     failures: Mapping[str, Permanent] = field(default_factory=dict)
+    findings: Sequence[Finding] = ()
 
 
 def batches(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -72,25 +72,33 @@ def upload(
         Transient: the source or the store does not answer.
     """
     reading = source.fetch(symbols, as_of - lookback, as_of, advance=advance)
-    current, failures = _current(reading.bars, as_of, now)
+    current, failures, unfinished = _current(reading.bars, as_of, now)
     failures = {**reading.failures, **failures}
     if not current:
         return Upload(failures=failures)
     write = _write_backfill if origin is Origin.BACKFILL else _write
     name, generation = write(store, as_of, current)
-    return Upload(name, generation, tuple(bars.symbol for bars in current), failures)
+    symbols = tuple(bars.symbol for bars in current)
+    found = [found for symbol in symbols for found in reading.findings.get(symbol, ())]
+    return Upload(name, generation, symbols, failures, [*found, *unfinished])
 
 
-def _current(found: Mapping[str, Bars], as_of: date, now: datetime) -> tuple[list[Bars], dict[str, Permanent]]:
+def _current(
+    found: Mapping[str, Bars], as_of: date, now: datetime
+) -> tuple[list[Bars], dict[str, Permanent], list[Finding]]:
     current: list[Bars] = []
     failures: dict[str, Permanent] = {}
+    unfinished: list[Finding] = []
     for symbol, bars in found.items():
         try:
             known = bars.until(as_of)
-            current.append(known if is_over(symbol, known.cutoff, now) else known.until(known.cutoff - _ONE_DAY))
+            if not is_over(symbol, known.cutoff, now):
+                unfinished.append(Finding(symbol, "left out", f"the session of {known.cutoff} had not closed"))
+                known = known.until(known.cutoff - _ONE_DAY)
+            current.append(known)
         except Permanent as error:
             failures[symbol] = error
-    return current, failures
+    return current, failures, unfinished
 
 
 def _write_backfill(store: ObjectStore, as_of: date, series: Sequence[Bars]) -> tuple[str, int]:
@@ -103,13 +111,4 @@ def _write(store: ObjectStore, as_of: date, series: Sequence[Bars]) -> tuple[str
     if len(series) == 1:
         name = objects.single(as_of, series[0].symbol)
         return name, store.write(name, to_csv(series))
-    data = to_parquet(series)
-    existing = store.names(objects.batches(as_of))
-    first = max(map(objects.batch_number, existing), default=0) + 1
-    for number in range(first, first + _FREE_NAME_ATTEMPTS):
-        name = objects.batch(as_of, number)
-        try:
-            return name, store.write(name, data, if_generation=0)
-        except PreconditionFailed:
-            continue  # another run took the name in between
-    raise PreconditionFailed(f"{_FREE_NAME_ATTEMPTS} batch names after {first} were taken. Run the command again.")
+    return write_batch(store, as_of, to_parquet(series))

@@ -16,10 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from tickercast.domain import objects
-from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.bars import LOOKBACK, Bars, Reading
+from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.price_files import read_prices
+from tickercast.domain.price_files import Window, read_prices
+from tickercast.domain.quality import findings
 from tickercast.errors import (
     InvalidBars,
     ObjectNotFound,
@@ -43,6 +45,7 @@ _LEDGER = pa.schema(
         "symbol": pa.string(),
         "status": pa.string(),
         "reason": pa.string(),
+        "findings": pa.string(),
         "simulated": pa.bool_(),
         "rows": pa.int64(),
         "rows_new": pa.int64(),
@@ -73,10 +76,17 @@ class Series:
     Attributes:
         bars: all bars in the file; they are stored.
         known: those up to the cutoff; they are forecast from.
+        findings: what is odd about them.
     """
 
     bars: Bars
     known: Bars
+    findings: Sequence[Finding] = ()
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a finding touches the width of the forecast."""
+        return any(found.touches_width for found in self.findings)
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ def handle_event(
     try:
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
-        outcome = _decide(event, store, served, past, limits.largest_file)
+        outcome = _decide(event, store, served, past, limits.largest_file, received_at)
         if outcome.failures and outcome.status == "rejected":
             _quarantine(event, outcome, store, received_at)
         _append(event, _file(event, store, received_at), outcome, warehouse, received_at, now)
@@ -166,6 +176,7 @@ def _decide(
     served: Callable[[], Sequence[Served]],
     past: Callable[[date], Lineup],
     largest_file: int,
+    now: datetime,
 ) -> Outcome:
     try:
         described = objects.parse(event.name)
@@ -173,7 +184,8 @@ def _decide(
         return Outcome(failures={None: error}, origin=objects.origin_of(event.name))
     lineup, origin = Lineup(served()), described.origin
     try:
-        reading = read_prices(_content(event, store, largest_file), symbol=described.symbol)
+        window = Window(described.as_of - LOOKBACK, described.as_of, now)
+        reading = read_prices(_content(event, store, largest_file), symbol=described.name, window=window)
     except ObjectNotFound as error:
         return Outcome(failures={described.symbol: error}, status="superseded", origin=origin)
     except InvalidBars as error:
@@ -184,7 +196,7 @@ def _decide(
     failures: dict[str | None, Permanent] = dict(reading.failures.items())
     for symbol, bars in reading.bars.items():
         try:
-            found.append(_series(bars, described.as_of, lineup.min_sessions))
+            found.append(_series(bars, described.as_of, lineup.min_sessions, reading.findings.get(symbol, ()), now))
         except Permanent as error:
             failures[symbol] = error
     return Outcome(found, failures, lineup=lineup, origin=origin)
@@ -219,7 +231,7 @@ def _check_size(name: str, size: int, largest: int) -> None:
         )
 
 
-def _series(bars: Bars, as_of: date, min_sessions: int) -> Series:
+def _series(bars: Bars, as_of: date, min_sessions: int, left_out: Sequence[Finding], now: datetime) -> Series:
     known = bars.until(as_of)
     if len(known) < min_sessions:
         raise TooFewSessions(
@@ -227,7 +239,7 @@ def _series(bars: Bars, as_of: date, min_sessions: int) -> Series:
             "Send more sessions."
         )
     DAILY.next_steps(bars.symbol, known.cutoff, DAILY.horizon)  # fails here rather than when all others are predicted
-    return Series(bars, known)
+    return Series(bars, known, [*left_out, *findings(known, as_of, now=now)])
 
 
 def _append(
@@ -284,7 +296,8 @@ def _repeated(value: Any, count: int) -> pa.Array:
 def _predict(outcome: Outcome) -> list[Prediction]:
     made: list[Prediction] = []
     for served in outcome.lineup.models:
-        known = [one.known for one in outcome.series if len(one.known) >= served.model.min_sessions]
+        ready = [one for one in outcome.series if len(one.known) >= served.model.min_sessions]
+        known = [one.known for one in ready]
         made += [
             Prediction(
                 bars.symbol,
@@ -297,8 +310,9 @@ def _predict(outcome: Outcome) -> list[Prediction]:
                 served.role,
                 bars.simulated,
                 served.role is Role.CHAMPION and outcome.lineup.champion_has_seen,
+                one.is_doubtful,
             )
-            for bars, log_returns in zip(known, served.model.predict(known), strict=True)
+            for one, bars, log_returns in zip(ready, known, served.model.predict(known), strict=True)
         ]
     return made
 
@@ -312,6 +326,7 @@ def _forecast_rows(outcome: Outcome, counts: Mapping[str, int]) -> list[dict[str
             "symbol": one.bars.symbol,
             "status": "forecast",
             "reason": outcome.lineup.note or None,
+            "findings": sentence(one.findings) or None,
             "simulated": one.bars.simulated,
             "rows": len(one.bars),
             "rows_new": counts[one.bars.symbol],
@@ -329,6 +344,7 @@ def _failed_rows(outcome: Outcome) -> list[dict[str, Any]]:
             "symbol": symbol,
             "status": outcome.status,
             "reason": str(error),
+            "findings": None,
             "simulated": None,
             "rows": 0,
             "rows_new": 0,

@@ -22,7 +22,8 @@ from tickercast.ports import Between
 
 _PAIR = ("role", "model_name", "cutoff", "step")
 _FORECAST = (
-    *("frequency", "target_date", "last_close", *LEVELS, "model_version", "origin", "model_has_seen", "created_at"),
+    *("frequency", "target_date", "last_close", *LEVELS, "model_version", "origin", "model_has_seen", "doubtful"),
+    "created_at",
     *_PAIR,
 )
 _OUTCOME = ("actual_close", "walk_loss", "scale")
@@ -174,6 +175,7 @@ def _blocks(rows: Rows, outcome: dict[str, NDArray[Any]], sign: int) -> pa.Table
     table = rows.table
     made = addends({name: rows[name] for name in _FORECAST} | {"backfilled": _backfilled(rows)} | outcome)
     counts = ~table["simulated"].to_numpy() & ~table["model_has_seen"].to_numpy()
+    counts &= ~table["doubtful"].to_numpy()
     day, month = days(table["cutoff"].to_numpy()) - _EPOCH, table["target_date"].to_numpy().astype("datetime64[M]")
     keys = ["model_name", "model_version", "role", "symbol", "frequency", "step", "block", "month", "has_scale"]
     table = table.append_column("block", pa.array(day // BLOCK_DAYS))

@@ -1,0 +1,33 @@
+"""A finding: something odd about bars that does not keep them from being forecast."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something odd about the bars of one symbol.
+
+    Attributes:
+        symbol: the series.
+        check: a word or two for its kind, such as `gap`, `jump` or `left out`.
+        text: in words, with the dates.
+        touches_width: whether it may have made the intervals of a forecast from these bars too wide or too narrow.
+    """
+
+    symbol: str
+    check: str
+    text: str
+    touches_width: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.text}"
+
+
+def sentence(found: Iterable[Finding]) -> str:
+    """The findings about one symbol in a line, as the ledger keeps them; empty if there are none.
+
+    >>> sentence([Finding("MSFT", "gap", "no bar of 2023-07-03"), Finding("MSFT", "halted", "no trade for 5 days")])
+    'gap: no bar of 2023-07-03; halted: no trade for 5 days'
+    """
+    return "; ".join(map(str, found))

@@ -1,0 +1,267 @@
+"""Whether bars are what they say: daily, of their exchange's own sessions, of the past, and on one basis.
+
+Measured on real series: a right calendar leaves up to 0.5% of the bars on closed days and, for futures, whose half
+holidays vendors leave out, up to 3.5% of the sessions missing; a wrong one 2.4% or 4.6% and more.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain import refusals
+from tickercast.domain.calendar import ALWAYS_OPEN, calendar_name, is_over, session_days
+from tickercast.errors import CalendarError, InvalidBars
+
+Days = NDArray[np.datetime64]
+Ints = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+SPIKE = 5.0
+"""The factor from which a close that reverts is no move."""
+
+_MOST_CLOSED, _MOST_MISSING = 0.015, 0.04
+_FEWEST_CLOSED, _FEWEST_MISSING = 3, 5  # a single odd bar of a short file is no calendar
+_SOON = timedelta(days=7)  # placeholders of the coming sessions; dates further on are wrong ones
+_AROUND = 5  # bars before and after a spike
+UNITS = 100
+"""The pence of a pound, which some series are mixed of."""
+
+_RATIOS = {"3:2": 1.5} | {f"{ratio}:1": ratio for ratio in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, UNITS)}
+_NEAR_OPEN, _NEAR_CLOSE = 0.04, 0.12  # log-distances of a split's first open and close from its ratio
+_NEAR_LEVEL = 0.3  # and of the closes that follow from those before
+_NEAR_SMALLEST = 0.02  # of the open after a split of 3:2: real gaps of its size are not rare
+_PERIODS = ((350, "year"), (85, "quarter"), (25, "month"), (4.5, "week"))  # days from bar to bar
+_ELSEWHERE = (
+    "SPY",
+    "BTC-USD",
+    "VOD.L",
+    "7203.T",
+    "0700.HK",
+    "SAP.DE",
+    "RELIANCE.NS",
+    "600519.SS",
+    "BHP.AX",
+    "RY.TO",
+    "EURUSD=X",
+)
+
+
+def intraday(symbol: str, moments: NDArray[np.datetime64]) -> InvalidBars | None:
+    """The refusal of bars of which many days have several, with different times of day.
+
+    Args:
+        symbol: the series.
+        moments: `(bars,)`, sorted.
+    """
+    days, counts = np.unique(moments.astype("datetime64[D]"), return_counts=True)
+    several = int((counts > 1).sum())
+    if several < 3 and several * 20 < len(days):
+        return None
+    steps = np.diff(np.unique(moments)).astype(np.int64)
+    apart = int(np.median(steps[steps < 86_400]))
+    return refusals.INTRADAY(symbol=symbol, most=int(counts.max()), apart=_span(apart))
+
+
+def _span(seconds: int) -> str:
+    if seconds % 3600 == 0:
+        return "an hour" if seconds == 3600 else f"{seconds // 3600} hours"
+    return f"{seconds / 60:g} minute(s)"
+
+
+def check_sessions(
+    names: Sequence[str], numbers: Ints, days: Days, known: Callable[[int], Days]
+) -> Mapping[int, InvalidBars]:
+    """Compare bars with the sessions of their exchanges.
+
+    Args:
+        names: the symbols.
+        numbers: `(bars,)`, the number of each bar's symbol, sorted.
+        days: `(bars,)`, sorted by symbol.
+        known: the dates of a symbol's rows, those without prices included.
+
+    Returns:
+        The refusal of each symbol whose bars are not those of its sessions.
+    """
+    refused: dict[int, InvalidBars] = {}
+    starts = np.flatnonzero(np.append(True, np.diff(numbers) != 0)[: len(numbers)])
+    for start, end in zip(starts, [*starts[1:], len(numbers)], strict=False):
+        number = int(numbers[start])
+        try:
+            found = _check_sessions(names[number], days[start:end], known, number)
+        except CalendarError:  # the forecast needs the calendar, and says what is wrong with it
+            continue
+        if found:
+            refused[number] = found
+    return refused
+
+
+def _check_sessions(symbol: str, days: Days, known: Callable[[int], Days], number: int) -> InvalidBars | None:
+    sessions = session_days(symbol, days[0], days[-1])
+    closed, missing = _misfits(days, sessions)
+    if not (closed or missing):
+        return None
+    days, seen = np.unique(days), np.unique(known(number))
+    step = float(np.median(np.diff(days).astype(np.int64))) if len(days) > _FEWEST_CLOSED else 1.0
+    period = next((word for least, word in _PERIODS if step >= least), None)
+    if period:
+        return refusals.SPARSE(symbol=symbol, period=period)
+    odd = days[~np.isin(days, sessions)]
+    if len(odd) >= _FEWEST_CLOSED and len(odd) > _MOST_CLOSED * len(days):
+        return _closed(symbol, days, odd)
+    lacking = sessions[~np.isin(sessions, seen)]
+    if len(lacking) >= _FEWEST_MISSING and len(lacking) > _MOST_MISSING * len(sessions):
+        return refusals.MISSING_SESSIONS(
+            symbol=symbol,
+            count=len(lacking),
+            total=len(sessions),
+            exchange=calendar_name(symbol),
+            first=sessions[0],
+            last=sessions[-1],
+            day=lacking[len(lacking) // 2],
+            fits=_fits(symbol, days),
+        )
+    return None
+
+
+def _misfits(days: Days, sessions: Days) -> tuple[int, int]:
+    """How many bars are of no session, and how many sessions have no bar."""
+    if len(days) == len(sessions) and (days == sessions).all():
+        return 0, 0
+    both = int(np.isin(days, sessions).sum())
+    return len(days) - both, max(len(sessions) - both, 0)
+
+
+def _closed(symbol: str, days: Days, odd: Days) -> InvalidBars:
+    places = {"symbol": symbol, "count": len(odd), "total": len(days), "day": odd[-1]}
+    if _closed_share(symbol, _swapped(days)) < 0.25 * len(odd) / len(days):
+        return refusals.SWAPPED(**places)
+    for by, direction in ((1, "early"), (-1, "late")):
+        if _closed_share(symbol, days + by) <= min(_MOST_CLOSED, 0.25 * len(odd) / len(days)):
+            return refusals.SHIFTED(**places, direction=direction)
+    return refusals.CLOSED_DAYS(**places, exchange=calendar_name(symbol), fits=_fits(symbol, days))
+
+
+def _swapped(days: Days) -> Days:
+    """The same dates with day and month swapped where both are possible."""
+    month = days.astype("datetime64[M]")
+    day, year = (days - month).astype(int) + 1, days.astype("datetime64[Y]")
+    number = (month - year).astype(int) + 1
+    swapped = (year.astype("datetime64[M]") + (day - 1)).astype("datetime64[D]") + (number - 1)
+    return np.where(day <= 12, swapped, days)
+
+
+def _closed_share(symbol: str, days: Days) -> float:
+    sessions = session_days(symbol, days.min(), days.max())
+    return float((~np.isin(days, sessions)).mean())
+
+
+def _fits(symbol: str, days: Days) -> str:
+    """Which exchange the bars are like, in words; empty if they are like none."""
+    shares: dict[str, float] = {}
+    for other in _ELSEWHERE:
+        if calendar_name(other) == calendar_name(symbol):
+            continue
+        try:
+            sessions = session_days(other, days[0], days[-1])
+        except CalendarError:
+            continue
+        closed, missing = _misfits(days, sessions)
+        if closed <= _MOST_CLOSED * len(days) and missing <= _MOST_MISSING * len(sessions):
+            shares[other] = closed / len(days) + missing / len(sessions)
+    if not shares:
+        return ""
+    best = min(shares, key=lambda other: shares[other])
+    kind = "crypto, which trades every day" if calendar_name(best) == ALWAYS_OPEN else calendar_name(best)
+    return f" (they are like those of {kind}, as in {best})"
+
+
+def check_clock(symbol: str, days: Days, now: datetime) -> tuple[Mask, InvalidBars | None]:
+    """Find the bars of sessions that have not closed.
+
+    Args:
+        symbol: the series.
+        days: `(bars,)`, from yesterday on.
+        now: the time.
+
+    Returns:
+        Which of them are of sessions that have not closed, and the refusal if some are of days far ahead.
+    """
+    today = np.datetime64(now.astimezone(UTC).date(), "D")
+    ahead = days > today + _SOON.days
+    if ahead.any():
+        return ahead, refusals.FUTURE(symbol=symbol, count=int((days > today).sum()), day=days[ahead][0], today=today)
+    try:
+        return np.array([day > today or not is_over(symbol, day.item(), now) for day in days], bool), None
+    except CalendarError:
+        return days > today, None
+
+
+def spikes(numbers: Ints, adjusted: NDArray[np.float64], good: Mask) -> dict[int, float]:
+    """Find closes that are no moves: `SPIKE` times those around them, or a fraction, or at the end without a return.
+
+    Args:
+        numbers: `(rows,)`, the number of each row's symbol, sorted.
+        adjusted: `(rows,)`, the closes, adjusted for splits where the file has that.
+        good: `(rows,)`, the rows that can be bars.
+
+    Returns:
+        The factor of each, by its row.
+    """
+    rows: Ints | slice = slice(None) if good.all() else np.flatnonzero(good)
+    prices, owners = adjusted[rows], numbers[rows]
+    larger, smaller = np.maximum(prices[1:], prices[:-1]), np.minimum(prices[1:], prices[:-1])
+    jumps = (larger > SPIKE * smaller) & (owners[1:] == owners[:-1])
+    found: dict[int, float] = {}
+    for number in np.unique(owners[1:][jumps]):
+        own = np.flatnonzero(good & (numbers == number))
+        for at, factor in _spikes_of(np.log(adjusted[own])):
+            found[int(own[at])] = factor
+    return found
+
+
+def _spikes_of(logs: NDArray[np.float64]) -> list[tuple[int, float]]:
+    found = []
+    for at in range(len(logs)):
+        before = np.median(logs[max(at - _AROUND, 0) : at]) if at else None
+        after = np.median(logs[at + 1 : at + 1 + _AROUND]) if at + 1 + (before is None) < len(logs) else None
+        level = before if before is not None else after
+        if before is not None and after is not None and abs(after - before) > np.log(2):
+            is_last = len(logs) - at <= _AROUND
+            level = before if is_last else None  # a level that has shifted is no spike
+        if level is not None and abs(logs[at] - level) > np.log(SPIKE):
+            found.append((at, float(np.exp(logs[at] - level))))
+    return found
+
+
+def near_split(numbers: Ints, opens: NDArray[np.float64], closes: NDArray[np.float64]) -> dict[int, tuple[str, float]]:
+    """Find opens that are to the close before as after a split that was not adjusted for.
+
+    Args:
+        numbers: `(bars,)`, the number of each bar's symbol, sorted.
+        opens: `(bars,)`.
+        closes: `(bars,)`.
+
+    Returns:
+        By the place of the first bar: the split's ratio in words, and the open as a share of the close before.
+    """
+    if len(numbers) < 2:
+        return {}
+    least = min(_RATIOS.values()) * np.exp(-_NEAR_SMALLEST)
+    large = (numbers[1:] == numbers[:-1]) & ((opens[1:] > least * closes[:-1]) | (least * opens[1:] < closes[:-1]))
+    if not large.any():
+        return {}
+    gap, move = np.log(opens[1:] / closes[:-1]), np.log(closes[1:] / closes[:-1])
+    found: dict[int, tuple[str, float]] = {}
+    for at in map(int, np.flatnonzero(large)):
+        own = numbers[max(at - _AROUND + 1, 0) : at + 1 + _AROUND] == numbers[at]
+        levels = np.where(own, closes[max(at - _AROUND + 1, 0) : at + 1 + _AROUND], np.nan)
+        before = min(at + 1, _AROUND)
+        shift = np.log(np.nanmedian(levels[before:]) / np.nanmedian(levels[:before]))
+        for words, ratio in _RATIOS.items():
+            near = (_NEAR_OPEN if ratio >= 2 else _NEAR_SMALLEST), _NEAR_CLOSE, _NEAR_LEVEL
+            for sign, said in ((-1, words), (1, ":".join(reversed(words.split(":"))))):
+                if (np.abs(np.array([gap[at], move[at], shift]) - sign * np.log(ratio)) < near).all():
+                    found[at + 1] = said, float(np.exp(gap[at]))
+    return found

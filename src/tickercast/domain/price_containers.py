@@ -1,0 +1,113 @@
+"""What a file of prices may be wrapped in: gzip, a zip file of one, UTF-8 or UTF-16; and what it is not."""
+
+import io
+import zipfile
+import zlib
+
+from tickercast.domain import refusals
+from tickercast.domain.text import one_line, shown
+from tickercast.errors import InvalidBars
+
+LARGEST = 256_000_000
+"""Bytes of a file, unpacked."""
+
+_GZIP, _ZIP, _OLD_EXCEL, _PARQUET = b"\x1f\x8b", b"PK", b"\xd0\xcf\x11\xe0", b"PAR1"
+_MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_PART = 1 << 20
+
+
+def is_parquet(data: bytes) -> bool:
+    """Whether a file begins as Parquet does."""
+    return data.startswith(_PARQUET)
+
+
+def unpacked(data: bytes) -> bytes:
+    """The file in a gzip or zip file, or the file itself.
+
+    Raises:
+        InvalidBars: it is damaged, too large, not one file, or none of prices.
+    """
+    if data.startswith(_GZIP):
+        data = _gunzipped(data)
+    elif data.startswith(_ZIP):
+        data = _unzipped(data)
+    if data.startswith((_ZIP, _GZIP)):
+        raise refusals.BINARY()
+    return data
+
+
+def decoded(data: bytes) -> str:
+    """The text of a CSV.
+
+    Raises:
+        InvalidBars: it is no text.
+    """
+    start = data[:400].lstrip().lower()
+    if data.startswith(_OLD_EXCEL):
+        raise refusals.EXCEL()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<table")):
+        raise refusals.HTML()
+    if start.startswith((b"{", b"[")):
+        raise refusals.JSON()
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "")
+    if not encoding and b"\x00" in data:
+        raise refusals.BINARY()
+    try:
+        text = data.decode({"": "utf-8", "UTF-8": "utf-8-sig", "UTF-16": "utf-16"}[encoding])
+    except UnicodeDecodeError as error:
+        raise refusals.ENCODING(encoding=encoding or "UTF-8") from error
+    if "\x00" in text:
+        raise refusals.BINARY()
+    if not text.strip():
+        raise refusals.EMPTY()
+    return text
+
+
+def _gunzipped(data: bytes) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while data.startswith(_GZIP):  # a file may be several, one after the other
+        stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            while not stream.eof:
+                part = stream.decompress(data, _PART)
+                if not part and not stream.unconsumed_tail and not stream.eof:
+                    raise refusals.DAMAGED_ARCHIVE(kind="gzip", seen="it ends too early")
+                data, size = stream.unconsumed_tail, size + len(part)
+                _check_size(size)
+                parts.append(part)
+        except zlib.error as error:
+            raise refusals.DAMAGED_ARCHIVE(kind="gzip", seen=one_line(error)) from error
+        data = stream.unused_data
+    return b"".join(parts)
+
+
+def _unzipped(data: bytes) -> bytes:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            files = [file for file in archive.infolist() if not file.is_dir() and not _is_debris(file.filename)]
+            if any(file.filename == "[Content_Types].xml" for file in files):
+                raise refusals.EXCEL()
+            if len(files) != 1:
+                names = ", ".join(shown(file.filename, 40) for file in files[:3]) or "none"
+                raise refusals.SEVERAL_FILES(count=len(files), names=names)
+            if files[0].flag_bits & 1:
+                raise refusals.LOCKED_ARCHIVE()
+            _check_size(files[0].file_size)
+            with archive.open(files[0]) as file:
+                content = file.read(LARGEST + 1)
+    except InvalidBars:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise refusals.DAMAGED_ARCHIVE(kind="zip", seen=one_line(error)) from error
+    _check_size(len(content))
+    return content
+
+
+def _is_debris(name: str) -> bool:
+    return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(".")
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST:
+        raise refusals.INFLATED(size=size / 1e6, most=LARGEST / 1e6)

@@ -1,0 +1,217 @@
+"""Dates as people and vendors write them, and the session that each stands for.
+
+How a column is written is decided for the whole of it: day and month by the days above 12, times of day by what they
+are at the exchange.
+
+>>> stamps = read_stamps(["21/07/2023", "03/07/2023"])
+>>> [str(day) for day in stamps.wall.astype("datetime64[D]")]
+['2023-07-21', '2023-07-03']
+"""
+
+import calendar
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tickercast.domain import refusals
+from tickercast.domain.calendar import time_zone
+from tickercast.domain.text import shown
+from tickercast.errors import CalendarError
+
+Days = NDArray[np.datetime64]
+Seconds = NDArray[np.datetime64]
+
+_TIME = (
+    r"(?:[T ,]+(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,]\d+)?)?(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?)?"
+)
+_ZONE = r"\s*(?P<zone>Z|UTC|GMT|(?:UTC|GMT)?[+-]\d\d(?::?\d\d)?)?"
+_YEAR_FIRST = re.compile(rf"(?P<year>\d{{4}})(?P<mark>[-/.])(?P<month>\d\d?)(?P=mark)(?P<day>\d\d?){_TIME}{_ZONE}")
+_COMPACT = re.compile(
+    r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)(?:[ T](?P<hour>\d\d):?(?P<minute>\d\d):?(?P<second>\d\d)?)?"
+)
+_YEAR_LAST = re.compile(rf"(?P<one>\d\d?)(?P<mark>[-/.])(?P<two>\d\d?)(?P=mark)(?P<year>\d{{4}}|\d\d){_TIME}{_ZONE}")
+_WORDS = (
+    re.compile(rf"(?P<day>\d\d?)[-/ .]*(?P<word>[A-Za-z]{{3,9}})\.?[-/ .,]*(?P<year>\d{{4}}|\d\d){_TIME}{_ZONE}"),
+    re.compile(rf"(?P<word>[A-Za-z]{{3,9}})\.?[-/ ]*(?P<day>\d\d?)[-/ ,]+(?P<year>\d{{4}}){_TIME}{_ZONE}"),
+)
+_WEEKDAY = re.compile(r"(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\.?,?\s+", re.IGNORECASE)
+_EPOCH = re.compile(r"(\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19})(?:\.\d+)?")
+_CLOCK = re.compile(r"(\d{1,2}):?(\d\d):?(\d\d)?(?:\.\d+)?")
+_MONTHS = [name.lower() for name in calendar.month_name[1:]]
+_CENTURY = 69  # two digits from here on are of the twentieth
+_NO_TIME = np.timedelta64(0, "s")
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """What a column says, each different text once.
+
+    Attributes:
+        wall: `(n,)`, date and time as written, NaT where the text is no date.
+        offset: `(n,)`, minutes by which that is before UTC; NaN where no zone is written.
+    """
+
+    wall: Seconds
+    offset: NDArray[np.float64]
+
+
+def read_stamps(texts: Sequence[str], title: str = "Date") -> Stamps:
+    """Read the texts of a column.
+
+    Args:
+        texts: each different text once.
+        title: the file's title of the column.
+
+    Raises:
+        InvalidBars: day and month cannot be told apart.
+    """
+    iso = _iso(texts)
+    if iso is not None:
+        return Stamps(iso, np.full(len(iso), np.nan))
+    found = [_match(text) for text in texts]
+    day_first = _is_day_first(texts, found, title)
+    wall = np.full(len(texts), np.datetime64("NaT", "s"))
+    offset = np.full(len(texts), np.nan)
+    for at, (text, match) in enumerate(zip(texts, found, strict=True)):
+        if match is None:
+            continue
+        if match.re is _EPOCH:
+            wall[at], offset[at] = _moment(text, match[1]), 0.0
+        else:
+            wall[at], offset[at] = _wall(match, day_first), _offset(match)
+    return Stamps(wall, offset)
+
+
+def of_instants(instants: Seconds, zone: str) -> Stamps:
+    """The stamps of instants in UTC that were written in a time zone."""
+    local = pd.DatetimeIndex(instants).tz_localize("UTC").tz_convert(zone).tz_localize(None)
+    wall = local.to_numpy().astype("datetime64[s]")
+    return Stamps(wall, (wall - instants.astype("datetime64[s]")).astype(np.float64) / 60)
+
+
+def session_moments(
+    stamps: Stamps, codes: NDArray[np.integer], numbers: NDArray[np.integer], names: Sequence[str]
+) -> Seconds:
+    """The date and time of each row at its exchange.
+
+    Midnight, in whatever zone, stands for a date. Any other time with a zone is an instant, and the exchange's own day
+    counts: the midnights of Tokyo, written in UTC, are those of the day before.
+
+    Args:
+        stamps: what the column says.
+        codes: `(rows,)`, the stamp of each row, −1 for none.
+        numbers: `(rows,)`, the number of each row's symbol.
+        names: the symbols.
+
+    Returns:
+        `(rows,)`; NaT where there is none.
+    """
+    wall = np.append(stamps.wall, np.datetime64("NaT", "s"))
+    moments: Seconds = wall[codes]
+    timed = np.append((stamps.wall - stamps.wall.astype("datetime64[D]")) != _NO_TIME, False)
+    zoned = np.append(~np.isnan(stamps.offset), False)
+    if not (timed & zoned).any():
+        return moments
+    minutes = np.append(np.nan_to_num(stamps.offset), 0.0)
+    instants = wall - (minutes * 60).astype("timedelta64[s]")
+    for number in np.unique(numbers[(timed & zoned)[codes]]):
+        rows = np.flatnonzero((numbers == number) & zoned[codes])
+        moments[rows] = of_instants(instants[codes[rows]], _zone(names[number])).wall
+    return moments
+
+
+def read_clock(texts: Sequence[str]) -> NDArray[np.timedelta64]:
+    """Times of day beside the dates; whatever is none is midnight."""
+    seconds = []
+    for text in texts:
+        found = _CLOCK.fullmatch(text.strip())
+        seconds.append(int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3] or 0) if found else 0)
+    return np.array(seconds, "timedelta64[s]")
+
+
+def _iso(texts: Sequence[str]) -> Seconds | None:
+    """Read dates that are all written YYYY-MM-DD, as most are; None if one is not."""
+    if not all(len(text) == 10 and text[4] == text[7] == "-" and text.isascii() for text in texts):
+        return None
+    if not all(text.replace("-", "").isdigit() for text in texts):
+        return None
+    try:
+        return np.array(texts, "datetime64[D]").astype("datetime64[s]")
+    except ValueError:
+        return None
+
+
+def _match(text: str) -> re.Match[str] | None:
+    text = _WEEKDAY.sub("", text.strip(), count=1)
+    for pattern in (_YEAR_FIRST, _COMPACT, _YEAR_LAST, *_WORDS, _EPOCH):
+        found = pattern.fullmatch(text)
+        if found:
+            return found
+    return None
+
+
+def _is_day_first(texts: Sequence[str], found: Sequence[re.Match[str] | None], title: str) -> bool:
+    either = [(text, match) for text, match in zip(texts, found, strict=True) if match and match.re is _YEAR_LAST]
+    day_first = next((text for text, match in either if int(match["one"]) > 12), None)
+    month_first = next((text for text, match in either if int(match["two"]) > 12), None)
+    if day_first and month_first:
+        raise refusals.BOTH_ORDERS(column=title, first=shown(day_first, 30), second=shown(month_first, 30))
+    if either and not day_first and not month_first and any(match["mark"] != "." for _, match in either):
+        raise refusals.EITHER_ORDER(column=title, seen=shown(either[0][0], 30))
+    return month_first is None
+
+
+def _wall(match: re.Match[str], day_first: bool) -> np.datetime64:
+    parts = match.groupdict()
+    if match.re is _YEAR_LAST:
+        day, month = (match["one"], match["two"]) if day_first else (match["two"], match["one"])
+    else:
+        day, month = match["day"], parts.get("month") or _month(match["word"])
+    year = int(match["year"])
+    if len(match["year"]) == 2:
+        year += 1900 if year >= _CENTURY else 2000
+    hour = int(parts.get("hour") or 0)
+    if parts.get("half"):
+        hour = hour % 12 + 12 * (match["half"] in "Pp")
+    minute, second = int(parts.get("minute") or 0), int(parts.get("second") or 0)
+    try:
+        return np.datetime64(f"{year:04}-{int(month):02}-{int(day):02}T{hour:02}:{minute:02}:{second:02}", "s")
+    except ValueError:
+        return np.datetime64("NaT", "s")
+
+
+def _month(word: str) -> int:
+    """The number of a month's name, or of its first three letters or more; 0 for any other word."""
+    names = [number for number, name in enumerate(_MONTHS, start=1) if name.startswith(word.lower())]
+    return 9 if word.lower() == "sept" else names[0] if len(names) == 1 else 0
+
+
+def _offset(match: re.Match[str]) -> float:
+    zone = match.groupdict().get("zone")
+    if not zone:
+        return np.nan
+    digits = re.sub(r"\D", "", zone)
+    if not digits:
+        return 0.0
+    minutes = int(digits[:2]) * 60 + int(digits[2:] or 0)
+    return float(-minutes if "-" in zone else minutes)
+
+
+def _moment(text: str, digits: str) -> np.datetime64:
+    """The moment that a number of seconds, milliseconds, microseconds or nanoseconds since 1970 stands for."""
+    scale = {10: 0, 13: 3, 16: 6, 19: 9}[next(length for length in (10, 13, 16, 19) if len(digits) <= length)]
+    return np.datetime64(int(digits) // 10**scale, "s")
+
+
+def _zone(symbol: str) -> str:
+    """The time zone of a symbol's dates; the days of currencies begin in London."""
+    if symbol.endswith("=X"):
+        return "Europe/London"
+    try:
+        return time_zone(symbol)
+    except CalendarError:
+        return "UTC"

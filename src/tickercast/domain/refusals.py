@@ -1,0 +1,204 @@
+"""The sentences by which a price file, or a symbol in it, is refused: what was seen, what was needed, what to do.
+
+`docs/price-files.md` lists them, and is generated from here.
+
+>>> str(EMPTY())
+'The file is empty: a header and at least one bar were needed. Export it again.'
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tickercast.errors import InvalidBars
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A reason why bars are refused; calling it with what was seen gives the error.
+
+    Attributes:
+        seen: what was seen and what was needed, with {places} for what the file says.
+        remedy: what to do.
+    """
+
+    seen: str
+    remedy: str
+
+    def __call__(self, **places: object) -> InvalidBars:
+        """Make the error of one file."""
+        return InvalidBars(f"{self.seen} {self.remedy}".format_map(places))
+
+
+# The file.
+EMPTY = Refusal("The file is empty: a header and at least one bar were needed.", "Export it again.")
+EXCEL = Refusal("The file is an Excel workbook: a CSV or Parquet file was needed.", "Save the sheet as CSV.")
+HTML = Refusal("The file is a web page: a CSV or Parquet file was needed.", "Download the data, not the page.")
+JSON = Refusal(
+    "The file is JSON: a CSV or Parquet file was needed.", "Convert it to CSV, one row a symbol and session."
+)
+BINARY = Refusal(
+    "The file is binary: a CSV with the header Date,Open,High,Low,Close, or Parquet, was needed.", "Send it as CSV."
+)
+ENCODING = Refusal(
+    "The file is not {encoding} text: a CSV in UTF-8, or in UTF-16 with its byte order mark, was needed.",
+    "Save it as CSV in UTF-8.",
+)
+DAMAGED_ARCHIVE = Refusal(
+    "The file begins as {kind} and cannot be unpacked: {seen}.", "Compress it again, or send the CSV."
+)
+LOCKED_ARCHIVE = Refusal("The zip file is encrypted: one that needs no password was needed.", "Send the CSV in it.")
+SEVERAL_FILES = Refusal(
+    "The zip file holds {count} files, such as {names}: one was needed.", "Unpack it, and send each file on its own."
+)
+INFLATED = Refusal(
+    "The file is {size:,.0f} MB uncompressed, and at most {most:,.0f} are read.", "Split it into several files."
+)
+DAMAGED_PARQUET = Refusal(
+    "The file begins as Parquet and cannot be read as such: {seen}.", "Write it again, or send it as CSV."
+)
+TOO_LARGE_PARQUET = Refusal(
+    "The file has {rows:,} rows, {size:,.1f} MB uncompressed, and at most {most_rows:,} and {most:,.0f} MB are read.",
+    "Split it into several files.",
+)
+UNPARSED = Refusal("The file does not parse as CSV: {seen}.", "Check its quotes and separators.")
+TOO_WIDE = Refusal(
+    "The file has {count:,} columns, and at most {most:,} are read: Date, Open, High, Low, Close were "
+    "needed, one row a "
+    "symbol and session.",
+    "Send it so.",
+)
+RAGGED = Refusal(
+    "The row {row!r} has {cells} cells and the header has {titles}: rows as long as the header were needed.",
+    "Put numbers with thousands or decimal commas into quotes, or export it again with semicolons.",
+)
+NO_BAR = Refusal("The file has a header and no bar: at least one row was needed.", "Export it again.")
+
+# Its columns.
+MISSING_COLUMN = Refusal(
+    "The file has no column {missing}: Date, Open, High, Low, Close were needed. It has {seen}.",
+    "Add the missing columns, or rename them.",
+)
+NO_SYMBOL = Refusal(
+    "The file has no column Symbol, and its name is no symbol: one of them was needed.",
+    "Rename the file to {advice}, or add the column.",
+)
+DOUBLED_COLUMN = Refusal(
+    "The file has more than one column {column}: {seen}. One was needed.",
+    "Remove or rename the others; the columns of several tickers need the ticker in their titles.",
+)
+COLUMN_TYPE = Refusal(
+    "The column {column} has the type {type}: {needed} were needed.", "Write it again, or send it as CSV."
+)
+
+# Its symbols.
+OTHER_SYMBOL = Refusal(
+    "The file is named {named} and its {column} says {seen}: one and the same symbol was needed.",
+    "Rename the file to {advice}, or correct the column.",
+)
+
+# Its dates.
+NO_DATE = Refusal(
+    "{symbol}: {column} {seen!r} is not a date ({count} such row(s)): YYYY-MM-DD was needed.",
+    "Correct the file and send it again.",
+)
+EITHER_ORDER = Refusal(
+    "{column} {seen!r} may be day/month or month/day, and so may every other: a day above 12, or YYYY-MM-DD, was "
+    "needed.",
+    "Write the dates as YYYY-MM-DD.",
+)
+BOTH_ORDERS = Refusal(
+    "{column} has {first!r}, which is day/month, and {second!r}, which is month/day: one order was needed.",
+    "Write the dates as YYYY-MM-DD.",
+)
+NO_SUCH_YEAR = Refusal(
+    "{symbol}: {column} {seen!r} is no session ({count} such row(s)): a year from {first} to {last} was needed.",
+    "Correct the file and send it again.",
+)
+FUTURE = Refusal(
+    "{symbol} has {count} bar(s) of days that have not been, the first of {day}: bars up to {today} were needed.",
+    "Remove them, or correct their dates.",
+)
+INTRADAY = Refusal(
+    "{symbol} has up to {most} bars a day, {apart} apart: daily bars were needed.",
+    "Export it with the interval of one day.",
+)
+SPARSE = Refusal("{symbol} has one bar a {period}: daily bars were needed.", "Export it with the interval of one day.")
+SWAPPED = Refusal(
+    "{symbol} has {count} of {total} bars on days when its exchange was closed, such as {day}, and day and month are "
+    "swapped: dates as they are were needed.",
+    "Write the dates again from the original, as YYYY-MM-DD.",
+)
+SHIFTED = Refusal(
+    "{symbol} has {count} of {total} bars on days when its exchange was closed, such as {day}: every date is a day too "
+    "{direction}.",
+    "Write the day at the exchange, without a time zone.",
+)
+CLOSED_DAYS = Refusal(
+    "{symbol} has {count} of {total} bars on days when its exchange {exchange} was closed, such as "
+    "{day}{fits}: bars of "
+    "its own sessions were needed.",
+    "Check the symbol, whose ending names the exchange, and the dates.",
+)
+MISSING_SESSIONS = Refusal(
+    "{symbol} lacks {count} of {total} sessions of its exchange {exchange} from {first} to {last}, such "
+    "as {day}{fits}: one "
+    "bar a session was needed.",
+    "Send the missing bars, or check the symbol, whose ending names the exchange.",
+)
+DUPLICATE_DATES = Refusal(
+    "{symbol} has {count} duplicate date(s) with different prices, first {day}: one bar a session was needed.",
+    "Remove the rows that do not count.",
+)
+
+# Its prices.
+NO_PRICES = Refusal(
+    "{symbol} has {count} row(s), and none has all of {columns}: a bar has them all.",
+    "Export it again with its prices.",
+)
+NO_PRICE = Refusal(
+    "{symbol}: {column} {seen!r} of {day} is not a price ({bad} of the {total} bars judged are faulty): "
+    "a finite positive "
+    "number was needed.",
+    "Correct the file and send it again.",
+)
+NO_VOLUME = Refusal(
+    "{symbol}: {column} {seen!r} of {day} is not a volume ({bad} of the {total} bars judged are faulty): "
+    "a number from 0 "
+    "on, or nothing, was needed.",
+    "Correct the file and send it again.",
+)
+IMPOSSIBLE = Refusal(
+    "{symbol}: {column} {seen!r} of {day} does not fit the bar ({bad} of the {total} bars judged are "
+    "faulty): low ≤ open, "
+    "close ≤ high was needed.",
+    "Correct the file and send it again.",
+)
+SPIKE = Refusal(
+    "{symbol}: {column} {seen!r} of {day} is {factor} times the closes around it ({bad} of the {total} bars judged are "
+    "faulty): prices that can be were needed.",
+    "Correct the file and send it again.",
+)
+OTHER_UNIT = Refusal(
+    "{symbol}: {column} {seen!r} of {day} is {factor} times the closes before it, as if some bars were "
+    "in pounds and some "
+    "in pence: one unit was needed.",
+    "Divide or multiply those bars by 100.",
+)
+UNSCALED = Refusal(
+    "{symbol} ranges from {low:g} to {high:g}: prices of one scale were needed.", "Correct the file and send it again."
+)
+SPLIT = Refusal(
+    "{symbol} opens on {day} at {move}, near a split of {ratio}, and has no adjusted close: prices on one basis were "
+    "needed.",
+    "Send the adjusted closes too, in a column Adj Close, or bars that are adjusted for splits.",
+)
+TWO_COMMAS = Refusal(
+    "{column} {seen!r} may have a decimal comma or a thousands comma, and so may every other number: one reading was "
+    "needed.",
+    "Write the numbers with a decimal point and without separators.",
+)
+
+
+def refusals() -> Mapping[str, Refusal]:
+    """All of them, by name."""
+    return {name: each for name, each in globals().items() if isinstance(each, Refusal)}

@@ -1,0 +1,103 @@
+"""How other vendors spell symbols, and how Yahoo spells the same ones.
+
+>>> in_yahoos_spelling("600519.SH"), in_yahoos_spelling("AAPL.US"), in_yahoos_spelling("BTC/USDT")
+('600519.SS', 'AAPL', 'BTC-USDT')
+>>> advice("BTCUSDT")
+'BTC-USDT or BTC-USD'
+"""
+
+import re
+
+CURRENCIES = frozenset(
+    re.findall(
+        r"\w+",
+        """USD EUR GBP JPY CHF CAD AUD NZD CNY CNH HKD SGD KRW INR TWD IDR THB PHP MYR VND RUB UAH TRY ILS AED SAR ZAR
+        NGN SEK NOK DKK ISK PLN CZK HUF RON BGN BRL MXN ARS CLP COP PEN EGP XAU XAG""",
+    )
+)
+"""Currencies that are quoted against each other."""
+
+_STABLE = ("USDT", "USDC", "BUSD", "FDUSD", "TUSD", "DAI")
+_COINS = frozenset(
+    re.findall(r"\w+", "BTC ETH XRP LTC BCH ADA SOL DOGE DOT AVAX BNB MATIC LINK XLM TRX ETC XMR UNI ATOM SHIB")
+)
+_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "all bars batch book coins crypto daily data export file funds fx hist index input merged my new ohlc ohlcv "
+        "old output price prices quotes raw sample sheet stock stocks table test tickers upload",
+    )
+)
+_LONGEST_PLAIN = 5  # letters of an American symbol
+
+
+def in_yahoos_spelling(symbol: str) -> str:
+    """A symbol in Yahoo's spelling where only one is meant; any other symbol as it is."""
+    if re.fullmatch(r"[A-Z0-9]{2,10}[/_][A-Z]{3,5}", symbol):
+        base, quote = re.split("[/_]", symbol)
+        return f"{base}{quote}=X" if base in CURRENCIES and quote in CURRENCIES else f"{base}-{quote}"
+    if re.fullmatch(r"[A-Z]+\.[A-EK]", symbol):  # share classes: of these letters none is an exchange
+        return symbol.replace(".", "-")
+    if re.fullmatch(r"[A-Z]+(?:-[A-Z])?\.US", symbol):
+        return symbol.removesuffix(".US")
+    return re.sub(r"^(\d{6})\.(?:SH|XSHG)$", r"\1.SS", symbol)
+
+
+def advice(symbol: str) -> str:
+    """The spelling that is probably meant by a symbol that no exchange can be told of; empty if there is none."""
+    known = in_yahoos_spelling(symbol)
+    if known != symbol:
+        return known
+    pair = re.fullmatch(r"([A-Z0-9]{2,10}?)(" + "|".join(_STABLE) + ")", symbol)
+    if pair:
+        return f"{pair[1]}-{pair[2]} or {pair[1]}-USD"
+    if len(symbol) == 6 and symbol[:3] in CURRENCIES and symbol[3:] in CURRENCIES:
+        return f"{symbol}=X"
+    pair = re.fullmatch(r"([A-Z]{3,5})(USD|EUR|GBP|BTC|ETH)", symbol)
+    if pair and pair[1] in _COINS:
+        return f"{pair[1]}-{pair[2]}"
+    if re.fullmatch(r"\d{6}", symbol):
+        return f"{symbol}.SS (Shanghai) or {symbol}.SZ (Shenzhen)" if symbol[0] in "036" else f"{symbol}.KS (Korea)"
+    if re.fullmatch(r"\d{4}", symbol):
+        return f"{symbol}.T (Tokyo), {symbol}.HK (Hong Kong) or {symbol}.TW (Taiwan)"
+    if re.fullmatch(r"\d{1,5}", symbol):
+        return f"{symbol.lstrip('0').zfill(4)}.HK (Hong Kong)"
+    if symbol.isalpha() and len(symbol) > _LONGEST_PLAIN:
+        return f"{symbol}.NS (India) or with the ending of another exchange"
+    return ""
+
+
+def agree(named: str, seen: str) -> bool:
+    """Whether the symbol in a file's name and one in its column may be the same.
+
+    >>> agree("VOD.L", "VOD"), agree("BTC-USDT", "BTCUSDT"), agree("^GSPC", "GSPC"), agree("ZZW", "ZZX")
+    (True, True, True, False)
+    """
+    if named == in_yahoos_spelling(seen):
+        return True
+    plain = [re.sub(r"[^A-Z0-9]", "", text) for text in (named, seen)]
+    return plain[0] == plain[1] or seen in (re.split(r"[.=]", named)[0], named.lstrip("^"))
+
+
+def is_word(name: str) -> bool:
+    """Whether a file's name is a word rather than a symbol, though it is made of the same letters.
+
+    >>> is_word("prices"), is_word("two-of-them"), is_word("BRK-B"), is_word("btc-usd"), is_word("RELIANCE.NS")
+    (True, True, False, False, False)
+    """
+    parts = re.split("[-.=^]", name.lower())
+    long = "." not in name and any(part.isalpha() and len(part) > _LONGEST_PLAIN + 1 for part in parts)
+    last = parts[-1].upper()
+    paired = len(last) == 1 or last in CURRENCIES or last in _STABLE or last in _COINS
+    joined = "-" in name and not paired and (name != name.upper() or len(last) > _LONGEST_PLAIN)
+    return long or joined or not _WORDS.isdisjoint(parts)
+
+
+def symbol_in(name: str) -> str:
+    """The symbol that a file's name begins with; empty if it begins with none.
+
+    >>> symbol_in("AAPL_data"), symbol_in("MSFT (1)"), symbol_in("HistoricalData_1690")
+    ('AAPL', 'MSFT', '')
+    """
+    found = re.match(r"([A-Z0-9^][A-Z0-9^.=-]{0,14})(?=[_ ]|$)", name)
+    return in_yahoos_spelling(found[1]) if found else ""

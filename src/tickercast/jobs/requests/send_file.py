@@ -1,0 +1,85 @@
+"""Send a person's file as it is, under the name that its content and its own name ask for."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from tickercast.domain import objects
+from tickercast.domain.price_files import first_symbol, name_without_ending
+from tickercast.domain.spelling import agree, is_word
+from tickercast.domain.symbols import parse_symbol
+from tickercast.errors import InvalidBars, PreconditionFailed, UsageError
+from tickercast.ports import ObjectStore
+
+_STARTS = {b"PAR1": ".parquet", b"\x1f\x8b": ".csv.gz", b"PK": ".zip"}
+_FREE_NAME_ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file that was sent.
+
+    Attributes:
+        file: what the person calls it.
+        object: the object's name.
+        generation: the version of it.
+    """
+
+    file: str
+    object: str
+    generation: int
+
+
+def send_file(file: str, data: bytes, as_of: date, *, symbol: str = "", store: ObjectStore) -> Sent:
+    """Write a file into the bucket, so that an event follows.
+
+    Args:
+        file: its name, without a folder.
+        data: its content.
+        as_of: the last date wanted.
+        symbol: what it holds; by default what it says itself, or else its name.
+        store: where it goes.
+
+    Raises:
+        UsageError: `symbol` is none.
+        StoreUnavailable: try again.
+    """
+    ending = next((ending for start, ending in _STARTS.items() if data.startswith(start)), ".csv")
+    name = parse_symbol(symbol) if symbol else _name(name_without_ending(file), data)
+    if name:
+        wanted = objects.sent(as_of, name, ending)
+        return Sent(file, wanted, store.write(wanted, data))
+    return Sent(file, *write_batch(store, as_of, data, ending))
+
+
+def write_batch(store: ObjectStore, as_of: date, data: bytes, ending: str = ".parquet") -> tuple[str, int]:
+    """Write a file of several symbols under the next free name, and return that and its generation.
+
+    Raises:
+        PreconditionFailed: other runs took a hundred names meanwhile.
+        StoreUnavailable: try again.
+    """
+    existing = store.names(objects.batches(as_of))
+    first = max(map(objects.batch_number, existing), default=0) + 1
+    for number in range(first, first + _FREE_NAME_ATTEMPTS):
+        name = objects.batch(as_of, number, ending)
+        try:
+            return name, store.write(name, data, if_generation=0)
+        except PreconditionFailed:
+            continue  # another run took the name in between
+    raise PreconditionFailed(f"{_FREE_NAME_ATTEMPTS} batch names after {first} were taken. Run the command again.")
+
+
+def _name(stem: str, data: bytes) -> str:
+    """The name of a file in the bucket; empty for a batch, which names its symbols itself."""
+    stem = stem.replace("/", "_").strip() or "file"
+    try:
+        named = parse_symbol(stem)
+    except UsageError:
+        named = ""
+    try:
+        first = first_symbol(data)
+    except InvalidBars:  # the function says why
+        first = None
+    if first is None:
+        return named or stem
+    return "" if not named or (is_word(stem) and not agree(named, first)) else named

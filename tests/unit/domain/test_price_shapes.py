@@ -1,0 +1,430 @@
+"""One history, written in every shape that people have: read back the same, or refused with the remedy."""
+
+import gzip
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.calendar import session_days
+from tickercast.domain.price_files import WHOLE, Window, read_frame, read_prices
+from tickercast.domain.refusals import refusals
+from tickercast.errors import CalendarError, InvalidBars
+
+DAYS = session_days("MSFT", np.datetime64("2023-03-01"), np.datetime64("2023-07-21"))
+ORDER = ["Open", "High", "Low", "Close", "Volume"]
+
+
+def history(seed: int, days: Sequence[np.datetime64] = DAYS, level: float = 100.0) -> pd.DataFrame:
+    """A walk with prices of two decimals."""
+    random = np.random.default_rng(seed)
+    close = np.round(level * np.exp(np.cumsum(random.normal(0, 0.01, len(days)))), 2)
+    opened = np.round(close * np.exp(random.normal(0, 0.004, len(days))), 2)
+    table = {"Open": opened, "High": np.round(np.maximum(opened, close) * 1.01, 2)}
+    table |= {"Low": np.round(np.minimum(opened, close) * 0.99, 2), "Close": close}
+    table |= {"Volume": random.integers(1_000_000, 9_000_000, len(days))}
+    return pd.DataFrame(table, index=pd.DatetimeIndex(days, name="Date"))
+
+
+DATES: dict[str, Callable[[pd.Timestamp], str]] = {
+    "ISO": lambda day: f"{day:%Y-%m-%d}",
+    "compact": lambda day: f"{day:%Y%m%d}",
+    "dots": lambda day: f"{day:%Y.%m.%d}",
+    "American": lambda day: f"{day:%m/%d/%Y}",
+    "European": lambda day: f"{day:%d.%m.%Y}",
+    "British": lambda day: f"{day:%d/%m/%y}",
+    "words": lambda day: f"{day:%b %d, %Y}",
+    "NSE": lambda day: f"{day:%d-%b-%Y}".upper(),
+    "midnight": lambda day: f"{day:%Y-%m-%d} 00:00:00-04:00",
+    "in UTC": lambda day: f"{day.tz_localize('America/New_York').tz_convert('UTC'):%Y-%m-%dT%H:%M:%SZ}",
+    "seconds": lambda day: str(int(day.timestamp())),
+    "milliseconds": lambda day: str(int(day.timestamp() * 1000)),
+    "microseconds": lambda day: str(int(day.timestamp() * 1_000_000)),
+}
+NUMBERS: dict[str, Callable[[float], str]] = {
+    "plain": str,
+    "thousands": lambda value: f"{value:,}",
+    "dollars": lambda value: f"${value:,}",
+    "comma": lambda value: f"{value:,}".translate(str.maketrans(",.", ".,")),
+    "Swiss": lambda value: f"{value:,}".replace(",", "'"),
+}
+ENCODINGS: dict[str, Callable[[str], bytes]] = {
+    "UTF-8": str.encode,
+    "with a mark": lambda text: text.encode("utf-8-sig"),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "CR LF": lambda text: text.replace("\n", "\r\n").encode(),
+    "gzip": lambda text: gzip.compress(text.encode()),
+    "zip": lambda text: _zipped({"bars.csv": text.encode()}),
+}
+LAYOUTS = (
+    "one symbol",
+    "unnamed dates",
+    "a column",
+    "stacked",
+    "stacked by ticker",
+    "pairs",
+    "R",
+    "comment",
+    "trailing",
+)
+
+
+def _zipped(files: dict[str, bytes]) -> bytes:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return whole.getvalue()
+
+
+def written(bars: pd.DataFrame, layout: str, dates: str, numbers: str, mark: str) -> str:
+    """A CSV of one history."""
+    cells = bars.map(lambda value: NUMBERS[numbers](value.item() if hasattr(value, "item") else value))
+    cells.index = pd.Index([DATES[dates](day) for day in bars.index], name="Date")
+    names = list(cells)
+    match layout:
+        case "unnamed dates":
+            cells.index.name = None
+        case "a column":
+            cells["Ticker"] = "MSFT"
+        case "stacked":
+            cells.columns = pd.MultiIndex.from_product([names, ["MSFT"]], names=["Price", "Ticker"])
+        case "stacked by ticker":
+            cells.columns = pd.MultiIndex.from_product([["MSFT"], names], names=["Ticker", "Price"])
+        case "pairs":
+            cells.columns = pd.Index([str((name, "MSFT")) for name in names])
+        case "R":
+            cells.columns = pd.Index([f"MSFT.{name}" for name in names])
+    text = str(cells.to_csv(sep=mark))
+    if layout == "comment":
+        text = "https://www.example.org/data\n" + text + "Source: somewhere\n"
+    if layout == "trailing":
+        head, _, rows = text.partition("\n")
+        text = head + "\n" + rows.replace("\n", f"{mark}\n")
+    return text
+
+
+def assert_same(reading: Reading, bars: pd.DataFrame, symbol: str = "MSFT") -> None:
+    assert not reading.failures
+    found = reading.bars[symbol]
+    assert found.columns["session_date"].tolist() == [day.date() for day in bars.index]
+    for name in ORDER:
+        np.testing.assert_allclose(found.columns[name.lower()], bars[name].to_numpy(float), rtol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("layout", "dates"), list(product(LAYOUTS, DATES)))
+def test_one_history_is_read_the_same_in_every_shape(layout: str, dates: str) -> None:
+    bars = history(1, level=1500.0)
+    for encoding, numbers, mark in product(ENCODINGS, NUMBERS, ",;\t|"):
+        if numbers == "comma" and mark == ",":
+            continue
+        text = written(bars, layout, dates, numbers, mark)
+        assert_same(read_prices(ENCODINGS[encoding](text), symbol="MSFT"), bars)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.integers(0, 1000),
+    st.sampled_from(LAYOUTS),
+    st.sampled_from(sorted(DATES)),
+    st.sampled_from(sorted(NUMBERS)),
+    st.sampled_from(sorted(ENCODINGS)),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["oldest first", "newest first", "shuffled"]),
+    st.floats(0.5, 50_000),
+    st.permutations(ORDER),
+)
+def test_any_history_is_read_back(
+    seed: int,
+    layout: str,
+    dates: str,
+    numbers: str,
+    encoding: str,
+    mark: str,
+    order: str,
+    level: float,
+    names: list[str],
+) -> None:
+    bars = history(seed, level=max(level, 5.0))
+    rows = bars[names]
+    rows = {"oldest first": rows, "newest first": rows[::-1], "shuffled": rows.sample(frac=1, random_state=seed)}[order]
+    if numbers == "comma" and mark == ",":
+        mark = ";"
+    assert_same(read_prices(ENCODINGS[encoding](written(rows, layout, dates, numbers, mark)), symbol="MSFT"), bars)
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "America/New_York"])
+@pytest.mark.parametrize("layout", ["one symbol", "many tickers", "tickers first", "texts"])
+def test_parquet_is_read_the_same_in_every_shape(unit: str, zone: str | None, layout: str) -> None:
+    bars = history(2)
+    made = bars.copy()
+    made.index = bars.index.tz_localize(zone).as_unit(unit) if zone else bars.index.as_unit(unit)
+    if layout == "many tickers":
+        made.columns = pd.Index([str((name, "MSFT")) for name in made])
+    elif layout == "tickers first":
+        made.columns = pd.Index([str(("MSFT", name)) for name in made])
+    elif layout == "texts":
+        made = made.astype(str)
+    data = io.BytesIO()
+    made.to_parquet(data)
+    assert_same(read_prices(data.getvalue(), symbol="MSFT"), bars)
+    if layout != "tickers first":
+        assert_same(read_frame(made.reset_index(), symbol="MSFT"), bars)
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_several_tickers_are_read_from_titles_in_either_order(swapped: bool) -> None:
+    first, second = history(1), history(2)[5:]
+    wide = pd.concat({"MSFT": first, "META": second}, axis="columns", names=["Ticker", "Price"], sort=True)
+    text = (wide if swapped else wide.swaplevel(axis="columns")).to_csv()
+    reading = read_prices(text.encode())
+    assert_same(reading, first)
+    assert_same(reading, second, "META")
+    assert not reading.findings
+
+
+def test_klines_without_a_header_are_read() -> None:
+    days = np.arange(np.datetime64("2023-02-01"), np.datetime64("2023-07-22"))
+    bars = history(3, days)
+    for scale in (1000, 1_000_000):
+        opened = [int(day.timestamp() * scale) for day in bars.index]
+        more = pd.DataFrame({"closed": opened, "quote": 1.0, "trades": 10, "a": 1.0, "b": 1.0, "ignore": 0})
+        rows = pd.concat([pd.Series(opened), bars.reset_index(drop=True), more], axis="columns")
+        text = rows.to_csv(header=False, index=False)
+        assert_same(read_prices(text.encode(), symbol="BTC-USD"), bars, "BTC-USD")
+
+
+def test_metatrader_has_tick_volume_and_none_other() -> None:
+    bars = history(4)
+    rows = bars.rename(columns=lambda name: f"<{name.upper()}>" if name != "Volume" else "<TICKVOL>")
+    rows = rows.assign(**{"<VOL>": 0, "<SPREAD>": 3}).rename_axis("<DATE>")
+    assert_same(read_prices(rows.to_csv(sep="\t", date_format="%Y.%m.%d").encode(), symbol="MSFT"), bars)
+
+
+def test_volumes_may_be_in_thousands_and_millions() -> None:
+    text = b"Date,Price,Open,High,Low,Vol.\n07/20/2023,11,10,12,9,4.95M\n07/21/2023,11,10,12,9,12K\n"
+    assert read_prices(text, symbol="MSFT").bars["MSFT"].columns["volume"].tolist() == [4_950_000, 12_000]
+
+
+def test_the_midnights_of_tokyo_are_its_own_days_in_whatever_zone() -> None:
+    days = session_days("7203.T", np.datetime64("2023-03-01"), np.datetime64("2023-07-21"))
+    bars = history(5, days)
+    for zone in ("UTC", "Asia/Tokyo", "America/New_York"):
+        made = bars.set_axis(bars.index.tz_localize("Asia/Tokyo").tz_convert(zone).rename("Date"))
+        assert_same(read_prices(made.to_csv().encode(), symbol="7203.T"), bars, "7203.T")
+
+
+# What is refused.
+
+
+def csv(bars: pd.DataFrame, **options: object) -> bytes:
+    return str(bars.to_csv(**options)).encode()  # type: ignore[call-overload]
+
+
+def reason(data: bytes, symbol: str = "MSFT", window: Window = WHOLE) -> str:
+    try:
+        reading = read_prices(data, symbol=symbol, window=window)
+    except InvalidBars as error:
+        return str(error)
+    assert not reading.bars
+    return "; ".join(map(str, reading.failures.values()))
+
+
+def hourly() -> bytes:
+    rows = history(1).loc[lambda bars: bars.index.repeat(7)]
+    hours = np.tile(np.arange(10, 17), len(rows) // 7)
+    return csv(rows.set_axis(rows.index + pd.to_timedelta(hours, "h")).rename_axis("Date"))
+
+
+def swapped() -> bytes:
+    days = session_days("MSFT", np.datetime64("2022-01-01"), np.datetime64("2023-07-21"))
+    bars = history(1, days)
+    texts = [f"{day:%Y-%d-%m}" if day.day <= 12 else f"{day:%Y-%m-%d}" for day in bars.index]
+    return csv(bars.set_axis(pd.Index(texts, name="Date")))
+
+
+def weekly() -> bytes:
+    return csv(history(1, np.arange(np.datetime64("2022-01-07"), np.datetime64("2023-07-22"), 7)))
+
+
+def shifted() -> bytes:
+    bars = history(1)
+    return csv(bars.set_axis((bars.index - pd.Timedelta(days=1)).rename("Date")))
+
+
+def changed(row: int, factor: float) -> bytes:
+    bars = history(1)
+    bars.iloc[row, :4] *= factor
+    return csv(bars)
+
+
+def split(ratio: float) -> bytes:
+    bars = history(1)
+    bars.iloc[:50, :4] *= ratio
+    return csv(bars)
+
+
+REFUSED: dict[str, tuple[Callable[[], bytes], Sequence[str]]] = {
+    "hourly": (hourly, ["up to 7 bars a day", "an hour apart", "daily bars"]),
+    "weekly": (weekly, ["one bar a week", "daily bars"]),
+    "monthly": (lambda: csv(history(1).resample("MS").first()), ["one bar a month", "daily bars"]),
+    "swapped": (swapped, ["closed", "day and month are swapped"]),
+    "a day early": (shifted, ["closed", "a day too early"]),
+    "crypto's": (
+        lambda: csv(history(1, np.arange(np.datetime64("2023-02-01"), np.datetime64("2023-07-22")))),
+        ["closed", "crypto", "BTC-USD"],
+    ),
+    "Tokyo's": (
+        lambda: csv(history(1, session_days("7203.T", np.datetime64("2022-01-01"), np.datetime64("2023-07-21")))),
+        ["XNYS was closed", "as in 7203.T"],
+    ),
+    "half missing": (lambda: csv(history(1)[::2]), ["lacks", "sessions"]),
+    "pence among pounds": (lambda: changed(60, 100), ["Close", str(DAYS[60]), "100 times", "pence"]),
+    "pence, then pounds": (
+        lambda: csv(history(1).mul(np.where(np.arange(len(DAYS)) < 80, 100, 1), axis="index").assign(Volume=1)),
+        [str(DAYS[80]), "1/100 times", "pence"],
+    ),
+    "a bad bar at the end": (lambda: changed(-2, 7), [str(DAYS[-2]), "times the closes around it"]),
+    "a split": (lambda: split(4.0), [str(DAYS[50]), "4:1", "no adjusted close"]),
+    "a small split": (lambda: split(1.5), [str(DAYS[50]), "3:2", "no adjusted close"]),
+    "a reverse split": (lambda: split(0.1), [str(DAYS[50]), "1:10", "no adjusted close"]),
+    "either order": (
+        lambda: csv(history(1).loc["2023-07-03":"2023-07-12"], date_format="%d/%m/%Y"),
+        ["day/month or month/day", "YYYY-MM-DD"],
+    ),
+    "both orders": (
+        lambda: b"Date,Open,High,Low,Close\n07/20/2023,1,1,1,1\n21/07/2023,1,1,1,1\n",
+        ["'21/07/2023'", "'07/20/2023'", "one order"],
+    ),
+    "two candidates": (
+        lambda: b"Date,Open,High,Low,Close,Last\n2023-07-20,1,1,1,1,1\n",
+        ["more than one column Close", "Close and Last"],
+    ),
+    "numbered titles": (
+        lambda: b"Date,Open,High,Low,Close,Open.1,Close.1\n2023-07-20,1,1,1,1,1,1\n",
+        ["more than one column Open"],
+    ),
+    "unquoted thousands": (
+        lambda: b"Date,Open,High,Low,Close\n2023-07-20,1,100,1,200,1,100,1,150\n",
+        ["has 9 cells", "header has 5"],
+    ),
+    "another symbol": (lambda: csv(history(1).assign(Ticker="ZZX")), ["named MSFT", "Ticker says ZZX", "ZZX.csv"]),
+    "two commas": (
+        lambda: b"Date;Open;High;Low;Close\n2023-07-20;1,100;1,200;1,100;1,150\n",
+        ["decimal comma or a thousands comma"],
+    ),
+    "Excel": (
+        lambda: _zipped({"[Content_Types].xml": b"", "xl/workbook.xml": b""}),
+        ["Excel", "Save the sheet as CSV"],
+    ),
+    "two files": (lambda: _zipped({"a.csv": b"x", "b.csv": b"y"}), ["2 files", "a.csv, b.csv"]),
+    "half a gzip file": (lambda: gzip.compress(csv(history(1)))[:200], ["begins as gzip", "ends too early"]),
+    "a page": (lambda: b"<html><body>Too Many Requests</body></html>", ["web page"]),
+    "JSON": (lambda: b'{"Date": []}', ["JSON"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_not_what_it_says_is_refused_with_the_remedy(case: str) -> None:
+    made, words = REFUSED[case]
+    said = reason(made())
+    assert said.isprintable()
+    assert [word for word in words if word not in said] == [], said
+
+
+@pytest.mark.parametrize(
+    ("symbol", "meant"),
+    [
+        ("BTCUSDT", "BTC-USDT or BTC-USD"),
+        ("EURUSD", "EURUSD=X"),
+        ("RELIANCE", "RELIANCE.NS"),
+        ("600519", "600519.SS"),
+        ("AAPL.US", "AAPL"),
+        ("600519.SH", "600519.SS"),
+        ("BRK.B", "BRK-B"),
+        ("7203", "7203.T"),
+    ],
+)
+def test_the_spelling_of_other_vendors_is_answered_with_yahoos(symbol: str, meant: str) -> None:
+    with pytest.raises(CalendarError, match=meant):
+        session_days(symbol, DAYS[0], DAYS[-1])
+
+
+# What is left out, and said.
+
+
+def test_an_old_bad_bar_does_not_matter_and_a_newer_one_is_left_out() -> None:
+    old = history(1, session_days("MSFT", np.datetime64("1999-01-04"), np.datetime64("1999-04-01")))
+    assert len(read_prices(csv(pd.concat([old.assign(Open=0.0), history(2)])), symbol="MSFT")["MSFT"]) == len(DAYS)
+    long = history(3, session_days("MSFT", np.datetime64("2021-01-04"), np.datetime64("2023-07-21")))
+    long.iloc[300, :4] *= 7
+    long.iloc[301, 0] = 0.0
+    reading = read_prices(csv(long), symbol="MSFT")
+    assert len(reading.bars["MSFT"]) == len(long) - 2
+    [found] = reading.findings["MSFT"]
+    assert str(found).startswith("left out: 2 zero or impossible bar(s)")
+
+
+def test_more_faulty_bars_than_one_of_a_hundred_are_too_many() -> None:
+    bars = history(1)
+    bars.iloc[[20, 40], 1] = 1.0
+    assert "2 of the" in reason(csv(bars))
+
+
+@pytest.mark.parametrize("overshoot", [0.0003, 0.004])
+def test_a_close_a_little_above_the_high_widens_the_bar(overshoot: float) -> None:
+    bars = history(1)
+    bars.iloc[30, 1] = bars.iloc[30][["Open", "Close"]].max() * (1 - overshoot)
+    reading = read_prices(csv(bars), symbol="MSFT")
+    found = reading.bars["MSFT"]
+    assert found.columns["high"][30] == max(found.columns["open"][30], found.columns["close"][30])
+    assert [one.check for one in reading.findings["MSFT"]] == ["widened"]
+
+
+def test_rows_without_prices_and_repeats_are_no_bars() -> None:
+    lines = csv(history(1)).decode().splitlines()
+    lines[20] = f"{DAYS[19]},null,null,null,null,null"
+    reading = read_prices("\n".join([*lines, lines[-1]]).encode(), symbol="MSFT")
+    assert len(reading.bars["MSFT"]) == len(DAYS) - 1
+    assert [str(one) for one in reading.findings["MSFT"]] == [
+        f"left out: 1 row(s) without prices ({DAYS[19]})",
+        f"left out: 1 exact repeat(s) ({DAYS[-1]})",
+    ]
+
+
+def test_the_bar_of_an_open_session_is_left_out_and_one_far_ahead_refused() -> None:
+    data = csv(history(1))
+    during, after = datetime(2023, 7, 21, 19, tzinfo=UTC), datetime(2023, 7, 21, 20, tzinfo=UTC)
+    reading = read_prices(data, symbol="MSFT", window=Window(last=date(2023, 7, 21), now=during))
+    assert reading.bars["MSFT"].cutoff == date(2023, 7, 20)
+    assert "had not closed" in str(reading.findings["MSFT"][0]) or "not closed" in str(reading.findings["MSFT"][0])
+    assert read_prices(data, symbol="MSFT", window=Window(now=after)).bars["MSFT"].cutoff == date(2023, 7, 21)
+    far = data + b"2099-07-21,1,1,1,1,1\n"
+    assert "2099-07-21" in reason(far, window=Window(last=date(2023, 7, 22), now=after))
+
+
+def test_an_adjusted_close_shows_that_a_shift_is_a_split() -> None:
+    bars = history(1)
+    bars["Adj Close"] = bars["Close"]
+    bars.iloc[:50, :4] *= 5
+    reading = read_prices(csv(bars), symbol="MSFT")
+    assert not reading.findings
+    found: Bars = reading.bars["MSFT"]
+    assert found.columns["adj_close"][0] == pytest.approx(found.columns["close"][0] / 5)
+
+
+def test_every_refusal_says_what_to_do() -> None:
+    assert len(refusals()) > 30
+    for name, each in refusals().items():
+        assert each.seen.endswith("."), name
+        assert each.remedy.endswith("."), name
