@@ -1,6 +1,6 @@
 """Oddities in daily bars: a person should know of them, and they keep no forecast from being made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import newest_closed, session_days
+from tickercast.domain.calendar import calendar_name, newest_closed, session_days
 from tickercast.domain.findings import Finding
 from tickercast.errors import CalendarError
 
@@ -25,8 +25,10 @@ _SIGMA_WINDOW = 60
 _REBASED = 0.02  # a restated close is a different basis beyond this; dividends and corrections stay below
 _NAMED = 3  # days that a finding names
 
+Days = NDArray[np.datetime64]
 
-def findings(bars: Bars, as_of: date, *, now: datetime) -> Iterator[Finding]:
+
+def findings(bars: Bars, as_of: date, *, now: datetime) -> list[Finding]:
     """Check the newest bars of one symbol.
 
     Args:
@@ -34,10 +36,48 @@ def findings(bars: Bars, as_of: date, *, now: datetime) -> Iterator[Finding]:
         as_of: the date asked for.
         now: the time; sessions that have not closed are not missed.
     """
-    recent = bars.since(as_of - RECENT)
+    [found] = findings_of([bars], as_of, now=now)
+    return found
+
+
+def findings_of(series: Sequence[Bars], as_of: date, *, now: datetime) -> list[list[Finding]]:
+    """The same of many symbols, which are looked over together: most are in order."""
+    first = np.datetime64(as_of - RECENT, "D")
+    missing: dict[tuple[str, bytes], tuple[Days, Days]] = {}  # the symbols of an exchange mostly have the same sessions
+    return [
+        [*_missing(bars, first, as_of, now, missing), *(_oddities(bars, first) if odd else ())]
+        for bars, odd in zip(series, _may_be_odd(series), strict=True)
+    ]
+
+
+def _may_be_odd(series: Sequence[Bars]) -> NDArray[np.bool_]:
+    """Whether `_oddities` may find something: a look over the newest bars of all."""
+    rows = RECENT.days + 1 + _SIGMA_WINDOW + 1
+    columns = {name: np.ones((len(series), rows)) for name in ("close", "adj_close", "high", "low", "volume")}
+    for row, bars in enumerate(series):
+        for name, values in columns.items():
+            newest = bars.columns[name][-rows:]
+            values[row, rows - len(newest) :] = newest
+            if len(newest) < rows:  # a price does not move before the first bar
+                values[row, : rows - len(newest)] = newest[0] if name != "volume" else 1
+    returns = np.diff(np.log(columns["adj_close"]), axis=1)
+    sums = np.cumsum(np.stack([returns, returns**2]), axis=2)
+    before = np.pad(sums, ((0, 0), (0, 0), (1, 0)))[:, :, :-_SIGMA_WINDOW]
+    mean, square = (sums[:, :, _SIGMA_WINDOW - 1 :] - before) / _SIGMA_WINDOW
+    usual = np.sqrt(np.maximum(square - mean**2, 0.0))[:, :-1]
+    jumped = (np.abs(returns[:, _SIGMA_WINDOW:]) > 0.99 * JUMP * usual).any(axis=1)
+    close = columns["close"]
+    still = ((close[:, 1:] == close[:, :-1]) & (columns["high"] == columns["low"])[:, 1:]).any(axis=1)
+    short = np.array([len(bars) < rows for bars in series], bool)
+    odd: NDArray[np.bool_] = short | jumped | still | (columns["volume"] == 0).any(axis=1)
+    return odd
+
+
+def _oddities(bars: Bars, first: np.datetime64) -> Iterator[Finding]:
+    start = int(np.searchsorted(bars.columns["session_date"], first))
+    recent = bars.rows(start, len(bars))
     if len(recent):
-        yield from _missing(recent, as_of, now)
-        yield from _jumps(bars, len(bars) - len(recent))
+        yield from _jumps(bars, start)
         yield from _halted(recent)
         yield from _silent(recent)
 
@@ -70,26 +110,35 @@ def rebasing(bars: Bars, known: pd.Series) -> Iterator[Finding]:
         yield Finding(bars.symbol, "rebased", text)
 
 
-def _missing(recent: Bars, as_of: date, now: datetime) -> Iterator[Finding]:
+def _missing(
+    bars: Bars, first: np.datetime64, as_of: date, now: datetime, known: dict[tuple[str, bytes], tuple[Days, Days]]
+) -> Iterator[Finding]:
     """Find sessions of the exchange without a bar: after the last bar the series is stale, before it there is a gap."""
-    days = recent.columns["session_date"]
+    days = bars.columns["session_date"]
+    days = days[np.searchsorted(days, first) :]
+    if not len(days):
+        return
     try:
-        last = (
-            min(as_of, newest_closed(recent.symbol, now) or as_of) if as_of >= now.date() - timedelta(days=2) else as_of
-        )
-        sessions = session_days(recent.symbol, days[0], np.datetime64(last, "D"))
+        key = calendar_name(bars.symbol), days.tobytes()
+        if key not in known:
+            known[key] = _missing_days(bars.symbol, days, as_of, now)
     except CalendarError:
         return
-    missing = (
-        sessions[~np.isin(sessions, days)] if len(sessions) != len(days) or (sessions != days).any() else sessions[:0]
-    )
-    late, gaps = missing[missing > days[-1]], missing[missing < days[-1]]
+    late, gaps = known[key]
     if len(late):
-        text = f"no bar since {recent.cutoff}: {len(late)} session(s) are missing"
-        yield Finding(recent.symbol, "stale", text)
+        text = f"no bar since {days[-1]}: {len(late)} session(s) are missing"
+        yield Finding(bars.symbol, "stale", text)
     if len(gaps):
         text = f"no bar of {_named(gaps)} ({len(gaps)} in {RECENT.days} days)"
-        yield Finding(recent.symbol, "gap", text, touches_width=True)
+        yield Finding(bars.symbol, "gap", text, touches_width=True)
+
+
+def _missing_days(symbol: str, days: Days, as_of: date, now: datetime) -> tuple[Days, Days]:
+    """The sessions without a bar after the last bar, and before it."""
+    last = min(as_of, newest_closed(symbol, now) or as_of) if as_of >= now.date() - timedelta(days=2) else as_of
+    sessions = session_days(symbol, days[0], np.datetime64(last, "D"))
+    missing = sessions[~np.isin(sessions, days)]
+    return missing[missing > days[-1]], missing[missing < days[-1]]
 
 
 def _jumps(bars: Bars, first: int) -> Iterator[Finding]:

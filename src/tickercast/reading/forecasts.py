@@ -33,7 +33,7 @@ def champion_forecasts(ledger: pd.DataFrame, warehouse: Warehouse) -> dict[str, 
 
 _COLUMNS = [
     *("symbol", "cutoff", "last_close", "step", "target_date", *LEVELS, "model_name", "model_version"),
-    *("simulated", "model_has_seen", "object", "generation"),
+    *("simulated", "model_has_seen", "doubtful", "object", "generation"),
 ]
 
 

@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.price_files import Window, read_prices
-from tickercast.domain.quality import findings
+from tickercast.domain.quality import findings_of
 from tickercast.errors import (
     InvalidBars,
     ObjectNotFound,
@@ -196,10 +196,12 @@ def _decide(
     failures: dict[str | None, Permanent] = dict(reading.failures.items())
     for symbol, bars in reading.bars.items():
         try:
-            found.append(_series(bars, described.as_of, lineup.min_sessions, reading.findings.get(symbol, ()), now))
+            found.append(_series(bars, described.as_of, lineup.min_sessions, reading.findings.get(symbol, ())))
         except Permanent as error:
             failures[symbol] = error
-    return Outcome(found, failures, lineup=lineup, origin=origin)
+    odd = findings_of([one.known for one in found], described.as_of, now=now)
+    looked_over = [replace(one, findings=[*one.findings, *more]) for one, more in zip(found, odd, strict=True)]
+    return Outcome(looked_over, failures, lineup=lineup, origin=origin)
 
 
 def _earliest_cutoff(reading: Reading, as_of: date) -> date:
@@ -231,7 +233,7 @@ def _check_size(name: str, size: int, largest: int) -> None:
         )
 
 
-def _series(bars: Bars, as_of: date, min_sessions: int, left_out: Sequence[Finding], now: datetime) -> Series:
+def _series(bars: Bars, as_of: date, min_sessions: int, left_out: Sequence[Finding]) -> Series:
     known = bars.until(as_of)
     if len(known) < min_sessions:
         raise TooFewSessions(
@@ -239,7 +241,7 @@ def _series(bars: Bars, as_of: date, min_sessions: int, left_out: Sequence[Findi
             "Send more sessions."
         )
     DAILY.next_steps(bars.symbol, known.cutoff, DAILY.horizon)  # fails here rather than when all others are predicted
-    return Series(bars, known, [*left_out, *findings(known, as_of, now=now)])
+    return Series(bars, known, left_out)
 
 
 def _append(
