@@ -225,7 +225,7 @@ def _fared(watch: _Watch, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame
     Returns:
         `loss` and `walk_loss`, in units of the random walk's width, and `inside_80`: means over the steps.
     """
-    recent = _by(watch, card) | {"cutoff": Between(watch.day - _RESOLVED, watch.day)}
+    recent = _by(watch, card) | {"cutoff": Between(watch.day - _RESOLVED, watch.day), "doubtful": False}
     scores = _real(warehouse.read("forecast_scores", recent, _SCORE), watch)
     unseen = scores["cutoff"] > pd.Timestamp(card.trained_through)
     known = scores["target_date"] <= pd.Timestamp(watch.day)
