@@ -39,7 +39,7 @@ LEVELS = {
 """The stored quantiles: column name to probability."""
 
 CLOSE_DIGITS, END_DIGITS = 8, 7
-"""The significant digits of a stored close or median, and of an interval's end: less than half the space of all."""
+"""The significant digits of a stored median, and of an interval's end: less than half the space of all of them."""
 
 _DIGITS = {name: CLOSE_DIGITS if name == "close_median" else END_DIGITS for name in LEVELS}
 _MOMENT = pa.timestamp("us", "UTC")
@@ -289,7 +289,7 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
             "frequency": _terms([DAILY.name] * len(predictions)),
             "cutoff": pa.array(cutoffs),
             "cutoff_at": pa.array(DAILY.closes(symbols, np.arange(len(symbols)), cutoffs), _MOMENT),
-            "last_close": rounded(last_closes),
+            "last_close": last_closes,
             "model_name": _terms([made.model_name for made in predictions]),
             "model_version": _terms([made.model_version for made in predictions]),
             "role": _terms([str(made.role) for made in predictions]),
@@ -303,12 +303,20 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
         "target_date": pa.array(targets),
         "target_at": pa.array(DAILY.closes(symbols, numbers, targets), _MOMENT),
         "quantiles": _lists(log_returns, listed[numbers]),
-        **{name: rounded(values, _DIGITS[name]) for name, values in zip(LEVELS, closes.T.copy(), strict=True)},
+        **_in_digits(closes, last_closes[numbers]),
     }
     table = once.take(numbers)
     for name, values in steps.items():
         table = table.append_column(name, pa.array(values))
     return table
+
+
+def _in_digits(closes: NDArray[np.float64], last_closes: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """The columns `LEVELS` of `(rows, len(LEVELS))`; a median that stays at the last close equals it."""
+    columns = {name: rounded(values, _DIGITS[name]) for name, values in zip(LEVELS, closes.T.copy(), strict=True)}
+    middle = list(LEVELS).index("close_median")
+    stays = closes[:, middle] == last_closes
+    return columns | {"close_median": np.where(stays, last_closes, columns["close_median"])}
 
 
 def _lists(quantiles: NDArray[np.float64], kept: NDArray[np.bool_]) -> pa.Array:

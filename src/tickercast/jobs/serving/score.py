@@ -133,7 +133,7 @@ def _with_moves(forecasts: Rows, stored: Stored) -> tuple[Rows, NDArray[np.float
 def _scored(forecasts: Rows, move: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
     """The columns `_OUTCOME` of the forecasts."""
     levels, last_close = {name: forecasts[name] for name in LEVELS}, forecasts["last_close"]
-    actual = rounded(last_close * np.exp(move))
+    actual = np.where(move == 0, last_close, rounded(last_close * np.exp(move)))
     walk = np.flatnonzero(forecasts["model_name"] == RANDOM_WALK)
     twin = _twins(forecasts)
     walk = walk[np.argsort(twin[walk])]
