@@ -168,7 +168,7 @@ BAD_FILES = {
     "text in a price": (f"{HEADER}2023-07-21,10,12,9,eleven\n".encode(), "'eleven'"),
     "negative price": (f"{HEADER}2023-07-21,10,12,-9,11\n".encode(), "'-9'"),
     "high below low": (f"{HEADER}2023-07-21,10,9,12,11\n".encode(), "low ≤ open, close ≤ high"),
-    "duplicate dates": (f"{HEADER}{ROW}{ROW}".encode(), "duplicate date"),
+    "two bars of a date": (f"{HEADER}{ROW}2023-07-21,10,12,9,10\n".encode(), "duplicate date"),
     "binary": (bytes(range(256)), "binary"),
 }
 
