@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def test_every_question_has_the_same_answer_on_both_engines(
     tmp_path: Path, make_bars: Callable[..., Bars], bigquery_server: BigQueryServer
 ) -> None:
     place = Place(tmp_path)
+    place.now = datetime(2023, 8, 19, tzinfo=UTC)
     bars = make_bars(last=date(2023, 8, 18), sessions=160)
     for day in (date(2023, 7, 14), date(2023, 8, 18)):
         place.handle(place.upload(f"ohlc/{day}/MSFT.csv", to_csv([bars.until(day)])))

@@ -5,11 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from signal import SIGINT
+from signal import SIGINT, SIGTERM, Signals
 
 import pytest
 
@@ -98,8 +98,9 @@ def test_what_the_store_wrote_is_never_taken_for_a_dropped_file(tmp_path: Path) 
     assert drops.names() == ["ohlc/2023-07-22/MSFT.csv"]
 
 
+@pytest.mark.parametrize("ending", [SIGINT, SIGTERM])
 def test_a_file_copied_into_a_watched_bucket_is_forecast_within_moments(
-    app: App, make_bars: MakeBars, workspace: Path
+    app: App, make_bars: MakeBars, workspace: Path, ending: Signals
 ) -> None:
     app.provision()
     environment = os.environ | {
@@ -110,16 +111,18 @@ def test_a_file_copied_into_a_watched_bucket_is_forecast_within_moments(
     command = [sys.executable, "-m", "tickercast", "watch"]
     with subprocess.Popen(command, env=environment, cwd=workspace, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
+        give_up = threading.Timer(60, watching.kill)  # so that no line is waited for in vain
+        give_up.start()
         assert "watching" in watching.stdout.readline()
         folder = workspace / "bucket" / "ohlc" / "2023-07-22"
         folder.mkdir(parents=True)
         (folder / "MSFT.csv").write_bytes(to_csv([make_bars()]))
         shown = ""
-        deadline = time.monotonic() + 30
-        while "forecast" not in shown and time.monotonic() < deadline:
+        while "forecast" not in shown and watching.poll() is None:
             shown += watching.stdout.readline()
-        watching.send_signal(SIGINT)
+        watching.send_signal(ending)
         assert watching.wait(20) == 0
+        give_up.cancel()
     assert "MSFT" in shown
     assert status(app, "ohlc/2023-07-22/MSFT.csv") == [("MSFT", "forecast")]
 

@@ -79,9 +79,9 @@ COMPARE = ["append", *READS]
 STORE = ["append_together", "read_arrow"]
 END = ["append_together", "append", "close"]
 CALLS = {
-    "single": ["read", "generation", "read", *OPEN, *COMPARE, *STORE, *END],
-    "batch": ["read", "generation", "read", "copy", "write", *OPEN, *COMPARE, *STORE, *END],
-    "next": ["read", "generation", "read", *OPEN, *COMPARE, *READS, *STORE, *READS, *END],
+    "single": ["read_arrow", "generation", "read", *OPEN, *COMPARE, *STORE, *END],
+    "batch": ["read_arrow", "generation", "read", "copy", "write", *OPEN, *COMPARE, *STORE, *END],
+    "next": ["read_arrow", "generation", "read", *OPEN, *COMPARE, *READS, *STORE, *READS, *END],
 }
 WRITES = {"copy", "write", "append", "append_together", "close"}
 
@@ -150,7 +150,7 @@ def test_events_in_any_order_doubled_late_early_slow_and_killed_at_any_moment_co
 def test_files_of_one_symbol_in_any_order_through_faults_come_to_one_series_and_its_scores(
     site: Site, send: Sender, make_bars: MakeBars
 ) -> None:
-    bars, chance = make_bars("WINDOW", sessions=150, seed=9), random.Random(2)
+    bars, chance = make_bars("WNDW", sessions=150, seed=9), random.Random(2)
     windows = [send.part(bars, 1, 20, 125), send.part(bars, 2, 22, 127, correction=1.02)]
     windows += [send.part(bars, number, 20 + number, 125 + number, split=0.5) for number in range(3, 13)]
     windows.append(send.part(bars, 13, 0, 128, split=0.5))
@@ -159,9 +159,9 @@ def test_files_of_one_symbol_in_any_order_through_faults_come_to_one_series_and_
     faults[-1].append(Fault(30_000, ALARM))
     site.deliver(shuffled(list(map(Delivery, windows, faults)), doubled=0.5, seed=3))
 
-    closes = site.read("latest_prices").query("symbol == 'WINDOW'").sort_values("session_date")["close"]
+    closes = site.read("latest_prices").query("symbol == 'WNDW'").sort_values("session_date")["close"]
     assert closes.to_numpy() == pytest.approx(bars.frame["close"].iloc[:137].to_numpy() / 2)
-    assert len(site.read("forecast_scores").query("symbol == 'WINDOW'"))
+    assert len(site.read("forecast_scores").query("symbol == 'WNDW'"))
     assert without_a_fault(site)
 
 

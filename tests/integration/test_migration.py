@@ -522,13 +522,17 @@ def test_the_champions_forecasts_are_those_that_were_the_champions(old: Old) -> 
     _assert_same_answer(app.tables.read("champion_forecasts"), history, "champion_forecasts")
 
 
+REDEFINED = ["macd", "macd_signal", "macd_histogram"]
+"""Columns that the first release defined otherwise: they are seeded as TA-Lib seeds them now."""
+
+
 def _assert_same_answer(found: pd.DataFrame, wanted: pd.DataFrame, name: str) -> None:
     assert len(wanted), f"{name} was empty, and so shows nothing"
     kept = found.drop(columns=ADDED, errors="ignore")
     ours, theirs = _sorted(kept[sorted(kept)]), _sorted(_today(wanted))
     assert list(ours) == list(theirs), name
     assert len(ours) == len(theirs), name
-    for column in ours:
+    for column in ours.columns.difference(REDEFINED):
         if pd.api.types.is_float_dtype(kept[column]):
             np.testing.assert_allclose(
                 ours[column].astype(float), theirs[column].astype(float), rtol=1e-9, err_msg=f"{name}.{column}"

@@ -484,7 +484,8 @@ def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
         left_out += [*_FILE, "written_at", "origin"]
     rows = rows.drop(columns=left_out, errors="ignore")
     if "quantiles" in rows:
-        rows = rows.assign(quantiles=rows["quantiles"].map(tuple))
+        lists = [tuple(values) if isinstance(values, (list, np.ndarray)) else () for values in rows["quantiles"]]
+        rows = rows.assign(quantiles=lists)
     numbers = rows.select_dtypes("number").columns
     return rows.sort_values([*rows.columns.difference(numbers, sort=False), *numbers], ignore_index=True)
 

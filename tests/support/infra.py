@@ -9,7 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pulumi
+try:
+    import pulumi
+except ImportError as missing:  # a collector of doctests looks in here, too
+    import pytest
+
+    pytest.skip(str(missing), allow_module_level=True)
 
 PROJECT = Path(__file__).parents[2]
 NUMBER = "123456789012"

@@ -1,5 +1,6 @@
 """Commands about forecasts and the files they are made from."""
 
+import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
@@ -131,6 +132,8 @@ def watch(wait: Wait = 60) -> None:
     """Forecast every file that is copied into the folder of the local bucket, until Ctrl-C."""
     from tickercast.show.tables import entries_table
 
+    for ending in (signal.SIGINT, signal.SIGTERM):  # what starts it in the background has the first ignored
+        signal.signal(ending, signal.default_int_handler)
     service = open_app()
     say(f"watching {service.store.url}; Ctrl-C ends it")
     with suppress(KeyboardInterrupt):
