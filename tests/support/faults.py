@@ -485,7 +485,7 @@ def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
     rows = rows.drop(columns=left_out, errors="ignore")
     if "quantiles" in rows:
         lists = [tuple(values) if isinstance(values, (list, np.ndarray)) else () for values in rows["quantiles"]]
-        rows = rows.assign(quantiles=lists)
+        rows = rows.assign(quantiles=pd.Series(lists, rows.index))
     numbers = rows.select_dtypes("number").columns
     return rows.sort_values([*rows.columns.difference(numbers, sort=False), *numbers], ignore_index=True)
 
