@@ -215,24 +215,34 @@ def spikes(numbers: Ints, adjusted: NDArray[np.float64], good: Mask) -> dict[int
     jumps = (larger > SPIKE * smaller) & (owners[1:] == owners[:-1])
     found: dict[int, float] = {}
     for number in np.unique(owners[1:][jumps]):
-        own = np.flatnonzero(good & (numbers == number))
+        start, end = np.searchsorted(numbers, [number, number + 1])
+        own = np.flatnonzero(good[start:end]) + start
         for at, factor in _spikes_of(np.log(adjusted[own])):
             found[int(own[at])] = factor
     return found
 
 
 def _spikes_of(logs: NDArray[np.float64]) -> list[tuple[int, float]]:
-    found = []
-    for at in range(len(logs)):
-        before = np.median(logs[max(at - _AROUND, 0) : at]) if at else None
-        after = np.median(logs[at + 1 : at + 1 + _AROUND]) if at + 1 + (before is None) < len(logs) else None
-        level = before if before is not None else after
-        if before is not None and after is not None and abs(after - before) > np.log(2):
-            is_last = len(logs) - at <= _AROUND
-            level = before if is_last else None  # a level that has shifted is no spike
-        if level is not None and abs(logs[at] - level) > np.log(SPIKE):
-            found.append((at, float(np.exp(logs[at] - level))))
-    return found
+    before, after = _levels_around(logs)
+    near_end = np.arange(len(logs)) >= len(logs) - _AROUND
+    shifted = np.abs(after - before) > np.log(2)  # a level that has shifted is no spike
+    level = np.where(np.isnan(before), after, np.where(shifted & ~near_end, np.nan, before))
+    away = logs - level
+    return [(int(at), float(np.exp(away[at]))) for at in np.flatnonzero(np.abs(away) > np.log(SPIKE))]
+
+
+def _levels_around(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The medians of the bars before each bar and after it; NaN where there is none, or one alone after the first."""
+    count = len(logs)
+    before, after = np.full(count, np.nan), np.full(count, np.nan)
+    if count > 1:
+        padded = np.concatenate([np.full(_AROUND, np.nan), logs, np.full(_AROUND, np.nan)])
+        windows = np.lib.stride_tricks.sliding_window_view(padded, _AROUND)
+        before[1:] = np.nanmedian(windows[1:count], axis=1)
+        after[:-1] = np.nanmedian(windows[_AROUND + 1 : _AROUND + count], axis=1)
+    if count == 2:
+        after[0] = np.nan
+    return before, after
 
 
 def near_split(numbers: Ints, opens: NDArray[np.float64], closes: NDArray[np.float64]) -> dict[int, tuple[str, float]]:
@@ -252,16 +262,22 @@ def near_split(numbers: Ints, opens: NDArray[np.float64], closes: NDArray[np.flo
     large = (numbers[1:] == numbers[:-1]) & ((opens[1:] > least * closes[:-1]) | (least * opens[1:] < closes[:-1]))
     if not large.any():
         return {}
-    gap, move = np.log(opens[1:] / closes[:-1]), np.log(closes[1:] / closes[:-1])
+    at = np.flatnonzero(large)
+    gap, move = np.log(opens[at + 1] / closes[at]), np.log(closes[at + 1] / closes[at])
     found: dict[int, tuple[str, float]] = {}
-    for at in map(int, np.flatnonzero(large)):
-        own = numbers[max(at - _AROUND + 1, 0) : at + 1 + _AROUND] == numbers[at]
-        levels = np.where(own, closes[max(at - _AROUND + 1, 0) : at + 1 + _AROUND], np.nan)
-        before = min(at + 1, _AROUND)
-        shift = np.log(np.nanmedian(levels[before:]) / np.nanmedian(levels[:before]))
-        for words, ratio in _RATIOS.items():
-            near = (_NEAR_OPEN if ratio >= 2 else _NEAR_SMALLEST), _NEAR_CLOSE, _NEAR_LEVEL
-            for sign, said in ((-1, words), (1, ":".join(reversed(words.split(":"))))):
-                if (np.abs(np.array([gap[at], move[at], shift]) - sign * np.log(ratio)) < near).all():
-                    found[at + 1] = said, float(np.exp(gap[at]))
+    for words, ratio in _RATIOS.items():
+        near = _NEAR_OPEN if ratio >= 2 else _NEAR_SMALLEST
+        for by, said in ((-np.log(ratio), words), (np.log(ratio), ":".join(reversed(words.split(":"))))):
+            for one in np.flatnonzero((np.abs(gap - by) < near) & (np.abs(move - by) < _NEAR_CLOSE)):
+                if abs(_shift(numbers, closes, int(at[one])) - by) < _NEAR_LEVEL:
+                    found[int(at[one]) + 1] = said, float(np.exp(gap[one]))
     return found
+
+
+def _shift(numbers: Ints, closes: NDArray[np.float64], at: int) -> float:
+    """The log-distance of the closes after a bar from those up to it."""
+    first = max(at - _AROUND + 1, 0)
+    own = numbers[first : at + 1 + _AROUND] == numbers[at]
+    levels = np.where(own, closes[first : at + 1 + _AROUND], np.nan)
+    before = at + 1 - first
+    return float(np.log(np.nanmedian(levels[before:]) / np.nanmedian(levels[:before])))

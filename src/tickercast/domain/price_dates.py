@@ -118,9 +118,12 @@ def session_moments(
         return moments
     minutes = np.append(np.nan_to_num(stamps.offset), 0.0)
     instants = wall - (minutes * 60).astype("timedelta64[s]")
-    for number in np.unique(numbers[(timed & zoned)[codes]]):
-        rows = np.flatnonzero((numbers == number) & zoned[codes])
-        moments[rows] = of_instants(instants[codes[rows]], _zone(names[number])).wall
+    has_instants = np.zeros(len(names), bool)
+    has_instants[numbers[(timed & zoned)[codes]]] = True
+    zones, zone = np.unique([_zone(name) for name in names], return_inverse=True)
+    for place, name in enumerate(zones):
+        rows = np.flatnonzero((has_instants & (zone == place))[numbers] & zoned[codes])
+        moments[rows] = of_instants(instants[codes[rows]], str(name)).wall
     return moments
 
 

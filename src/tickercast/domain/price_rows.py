@@ -297,23 +297,22 @@ class _Judge:
         rows = np.flatnonzero(self._alive())
         again = self._same_day(rows)
         same = np.ones(len(rows), bool)
-        for values in self._values.values():
-            own = values[rows]
+        for column in self._values.values():
+            values = column[rows]
             with np.errstate(invalid="ignore"):
-                same &= np.append(False, (own[1:] == own[:-1]) | (np.isnan(own[1:]) & np.isnan(own[:-1])))
+                same &= np.append(False, (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1])))
         repeats = np.zeros(len(self._kept), bool)
         repeats[rows[again & same]] = True
         self._leave_out(repeats, "exact repeat(s)")
         rows = np.flatnonzero(self._alive())
+        same = self._same_day(rows)
         doubled = np.zeros(len(self._kept), bool)
-        doubled[rows[self._same_day(rows)]] = True
+        doubled[rows[same | np.append(same[1:], False)]] = True  # which of them counts cannot be told
         for number in self._having(doubled & self._judged):
-            days = self._days[self._own(number)][(doubled & self._judged)[self._own(number)]]
-            self._refuse(
-                number, refusals.DUPLICATE_DATES(symbol=self._rows.names[number], count=len(days), day=days[0])
-            )
-        for row in np.flatnonzero(doubled):  # which of them counts cannot be told
-            doubled |= (self._rows.numbers == self._rows.numbers[row]) & (self._days == self._days[row])
+            own = self._own(number)
+            days, counts = np.unique(self._days[own][(doubled & self._judged)[own]], return_counts=True)
+            count = int(counts.sum()) - len(days)
+            self._refuse(number, refusals.DUPLICATE_DATES(symbol=self._rows.names[number], count=count, day=days[0]))
         self._leave_out(doubled & self._alive(), "row(s) of doubled dates")
 
     def _check_basis(self) -> None:
@@ -328,7 +327,7 @@ class _Judge:
             number = int(self._rows.numbers[row])
             name, day = self._rows.names[number], self._days[row]
             if str(UNITS) in ratio:
-                self._refuse(number, self._say_spike(move)(row, 1, len(rows)))
+                self._refuse(number, self._say_spike({row: move})(row, 1, len(rows)))
             elif not self._has_adjusted[number]:
                 times = f"{move:.3g} times the close before"
                 self._refuse(number, refusals.SPLIT(symbol=name, day=day, ratio=ratio, move=times))
@@ -339,11 +338,10 @@ class _Judge:
         bad = np.logical_or.reduce([np.zeros(len(alive), bool), *(mask for mask, _ in reasons)])
         self._widen(alive & ~bad)
         found = spikes(self._rows.numbers, self._values["adj_close"], alive & ~bad)
-        for row, factor in found.items():
-            bad[row] = True
-            mask = np.zeros(len(alive), bool)
-            mask[row] = True
-            reasons.append((mask, self._say_spike(factor)))
+        jumped = np.zeros(len(alive), bool)
+        jumped[list(found)] = True
+        bad |= jumped
+        reasons.append((jumped, self._say_spike(found)))
         if not bad.any():
             self._check_scale(alive)
             return
@@ -376,8 +374,9 @@ class _Judge:
 
         return say
 
-    def _say_spike(self, factor: float) -> Callable[[int, int, int], InvalidBars]:
+    def _say_spike(self, factors: Mapping[int, float]) -> Callable[[int, int, int], InvalidBars]:
         def say(row: int, bad: int, total: int) -> InvalidBars:
+            factor = factors[row]
             near = _other_unit(factor)
             refusal = refusals.OTHER_UNIT if near else refusals.SPIKE
             places = {"symbol": self._rows.names[self._rows.numbers[row]], "column": self._title("close")}
@@ -400,7 +399,7 @@ class _Judge:
             rows = np.flatnonzero((alive & self._judged)[own]) + own.start
             faulty = rows[bad[rows]]
             in_other_unit = [row for row in faulty if _other_unit(found.get(int(row), 1.0))]
-            newest = [row for row in faulty if row in set(rows[-NEWEST:])]
+            newest = faulty[faulty >= rows[-NEWEST:][0]].tolist()
             if len(faulty) <= MOST_FAULTY * len(rows) and not newest and not in_other_unit:
                 continue
             row = int([*in_other_unit, *newest, *faulty][0])

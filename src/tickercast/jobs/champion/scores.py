@@ -60,8 +60,8 @@ def read_scores(market: Market, *, models: ModelStore, warehouse: Warehouse) -> 
 
 def _rows(market: Market, warehouse: Warehouse) -> pd.DataFrame:
     cutoffs: list[date] = [day.date() for day in pd.date_range(market.day - WINDOW, market.day)]
-    wanted = {"symbol": sample_symbols(market.symbols), "cutoff": cutoffs, "simulated": market.source.simulated}
-    wanted["doubtful"] = False
+    flags = {"simulated": market.source.simulated, "doubtful": False}
+    wanted = {"symbol": sample_symbols(market.symbols), "cutoff": cutoffs, **flags}
     return warehouse.read("forecast_scores", wanted, _SCORE)
 
 
