@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tickercast.domain.forecast import RANDOM_WALK, Role
+from tickercast.domain.hour_tables import HourTables
 from tickercast.errors import BundleError
 
 MODEL = "tickercast-lstm"
@@ -113,6 +114,7 @@ class ModelCard(BaseModel):
         fingerprint: sha256 of the data, seeds and recipe of the training; empty where it was not taken.
         metrics: measured on dates after `trained_through`.
         reference_sha256: of the reference for the drift check; empty where there is none.
+        hour_tables: of a model of hourly bars; None for any other.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -136,6 +138,7 @@ class ModelCard(BaseModel):
     fingerprint: str = ""
     metrics: dict[str, float]
     reference_sha256: str = ""
+    hour_tables: HourTables | None = Field(default=None, exclude_if=lambda tables: tables is None)
 
 
 @dataclass(frozen=True)
