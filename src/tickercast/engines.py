@@ -251,18 +251,38 @@ def model_registry(settings: Settings) -> "MlflowRegistry | BucketRegistry":
     return MlflowRegistry(settings.mlflow_tracking_uri)
 
 
-def recipe_search(settings: Settings) -> RecipeSearch:
+def recipe_search(settings: Settings) -> "RecipeSearch[Recipe]":
     """Open the studies of recipes, in a file beside MLflow's, or in `.tickercast` if MLflow's is elsewhere.
 
     Raises:
         UsageError: the training extras are not installed.
     """
     require_training()
-    from tickercast.backends.registry.optuna import OptunaSearch
+    from tickercast.backends.registry.optuna import NETWORK, OptunaSearch
 
+    return OptunaSearch(_studies(settings), NETWORK)
+
+
+def boosting_search(settings: Settings, *, usual: bool = False) -> "RecipeSearch[Boosting]":
+    """Open the studies of boosted trees, in the same file.
+
+    Args:
+        settings: where MLflow's file is.
+        usual: search the ranges that are usual; else shallower trees, too.
+
+    Raises:
+        UsageError: Optuna or XGBoost is not installed.
+    """
+    require_boosting()
+    from tickercast.backends.registry.optuna import BOOSTING, BOOSTING_USUAL, OptunaSearch
+
+    return OptunaSearch(_studies(settings), BOOSTING_USUAL if usual else BOOSTING)
+
+
+def _studies(settings: Settings) -> Path:
     url = settings.mlflow_tracking_uri
     folder = Path(url.removeprefix(_SQLITE)).parent if url.startswith(_SQLITE) else Path(".tickercast")
-    return OptunaSearch(folder / "tuning.db")
+    return folder / "tuning.db"
 
 
 def can_train() -> bool:
@@ -278,6 +298,22 @@ def require_training() -> None:
     """
     if not can_train():
         raise UsageError(f"Training needs {', '.join(_TRAINING)}, which are not installed. Run `make setup-dev`.")
+
+
+_BOOSTING = ("mlflow", "onnx", "onnxmltools", "optuna", "xgboost")
+
+
+def require_boosting() -> None:
+    """Check that boosted trees can be trained.
+
+    Raises:
+        UsageError: a library is not installed.
+    """
+    if not all(importlib.util.find_spec(name) for name in _BOOSTING):
+        raise UsageError(
+            f"Training the direction model needs {', '.join(_BOOSTING)}, which are not installed. "
+            "Run `make setup-dev`, or `pip install 'tickercast[train,boost]'`."
+        )
 
 
 def fit() -> "Fit":

@@ -97,9 +97,9 @@ class Models(Ports):
         trials: int,
         source: str | MarketData = "",
         is_over: Callable[[], bool] = lambda: False,
-        on_progress: Callable[[float, StudyResult], None] = nothing,
+        on_progress: Callable[[float, StudyResult[Recipe]], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
-    ) -> StudyResult:
+    ) -> StudyResult[Recipe]:
         """Search for a better recipe for the LSTM; an interrupted search is resumed. See `jobs.training.tune`."""
         from tickercast.jobs.training.tune import tune
 

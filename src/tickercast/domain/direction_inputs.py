@@ -4,6 +4,7 @@ Moving averages over 5 to 20 hours, RSI and MFI over 7 to 21 are the indicators 
 moves over some hours in units of the week's σ, where in its range the last hour closed, and the hourly models' ratios.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,41 @@ class Questions:
         """The hours whose answer was known by `until`, from those that ended at `after` on."""
         answered_at = self.closed_at + np.timedelta64(1, "h")
         return self.only((self.closed_at >= after) & (answered_at <= until))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Direction forecasts, and what followed.
+
+    Attributes:
+        closed_at: `(n,)`, the ends of the hours from which the next one was forecast, UTC.
+        probability: `(n,)`, that it closes higher.
+        move: `(n,)`, its log-return.
+    """
+
+    closed_at: NDArray[np.datetime64]
+    probability: Floats
+    move: Floats
+
+    def __len__(self) -> int:
+        return len(self.move)
+
+    @property
+    def up(self) -> NDArray[np.bool_]:
+        """`(n,)`, whether the next hour closed higher."""
+        return self.move > 0
+
+    @classmethod
+    def of(cls, asked: Questions, probability: Floats) -> "Asked":
+        """The forecasts of some hours."""
+        return cls(asked.closed_at, probability, asked.move)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Asked"]) -> "Asked":
+        """Several as one; none is empty."""
+        empty = cls(np.empty(0, "datetime64[h]"), np.empty(0), np.empty(0))
+        every = [empty, *parts]
+        return cls(*(np.concatenate([getattr(part, name) for part in every]) for name in cls.__dataclass_fields__))
 
 
 def questions(bars: Bars) -> Questions:

@@ -245,6 +245,8 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
 def leak(model: Predictor, bars: Bars, at: Sequence[int] | NDArray[np.intp]) -> float:
     """How much a forecast changes when the bars after its origin are cut off; anything but 0 is a leak.
 
+    Each origin is forecast alone both times, since a network rounds by the number of rows.
+
     Args:
         model: a `RollingPredictor`.
         bars: the series, with bars after the origins.
@@ -258,9 +260,11 @@ def leak(model: Predictor, bars: Bars, at: Sequence[int] | NDArray[np.intp]) -> 
     """
     if not isinstance(model, RollingPredictor):
         raise TypeError(f"{model.name} predicts from the last bar alone, so it cannot look ahead")
-    whole = model.predict_at(bars, np.asarray(at, np.intp))
-    cut = [model.predict_at(bars.rows(0, row + 1), np.array([row])) for row in at]
-    return float(np.abs(whole - np.concatenate(cut)).max(initial=0.0))
+    differences = [
+        np.abs(model.predict_at(bars, np.array([row])) - model.predict_at(bars.rows(0, row + 1), np.array([row]))).max()
+        for row in at
+    ]
+    return float(max(differences, default=0.0))
 
 
 def loss_ratio(
