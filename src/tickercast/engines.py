@@ -31,7 +31,12 @@ from tickercast.ports import (
 if TYPE_CHECKING:
     from tickercast.backends.registry.bucket import BucketRegistry
     from tickercast.backends.registry.mlflow import MlflowRegistry
+    from tickercast.domain.bars import Bars
+    from tickercast.domain.boosting import Boosting
+    from tickercast.domain.recipe import Recipe
     from tickercast.jobs.training.train import Fit
+    from tickercast.jobs.training.train_direction import Boost
+    from tickercast.jobs.training.train_hourly import HourlyModels
     from tickercast.jobs.training.tune import Prepare
 
 _TRAINING = ("tensorflow", "mlflow", "tf2onnx", "optuna")
@@ -228,6 +233,22 @@ def market_data(name: str) -> MarketData:
     return Folder(Path(name).expanduser())
 
 
+def hourly_data(name: str) -> MarketData:
+    """Open the source of hourly bars that a user names: the path of a folder or file.
+
+    Raises:
+        UsageError: there is nothing at that path.
+    """
+    from tickercast.backends.market_data.hourly_folder import HourlyFolder
+
+    if not _exists(Path(name).expanduser()):
+        raise UsageError(
+            f"The source {name[:80]!r} is no folder or file that can be read: hourly bars in Parquet or CSV files, or "
+            "in those of Binance's archive, were needed. Check the path."
+        )
+    return HourlyFolder(Path(name).expanduser())
+
+
 # ---------------------------------------------------------------- training
 
 
@@ -314,6 +335,31 @@ def require_boosting() -> None:
             f"Training the direction model needs {', '.join(_BOOSTING)}, which are not installed. "
             "Run `make setup-dev`, or `pip install 'tickercast[train,boost]'`."
         )
+
+
+def boost() -> "Boost":
+    """The training of the direction model.
+
+    Raises:
+        UsageError: a library is not installed.
+    """
+    require_boosting()
+    from tickercast.models.boosted import training
+
+    return training
+
+
+def hourly_models(series: "Sequence[Bars]") -> "HourlyModels":
+    """The training of the hourly models.
+
+    Raises:
+        UsageError: the training extras are not installed.
+    """
+    require_training()
+    config.set_up_tensorflow()
+    from tickercast.models.lstm.hourly import HourlyTrainer
+
+    return HourlyTrainer.of(series)
 
 
 def fit() -> "Fit":

@@ -456,9 +456,7 @@ class RecipeSearch(Protocol[RecipeT]):
     def url(self) -> str:
         """Where the studies are stored."""
 
-    def run(
-        self, study: str, default: RecipeT, attempt: Attempt[RecipeT], *, trials: int
-    ) -> Iterator[Trial[RecipeT]]:
+    def run(self, study: str, default: RecipeT, attempt: Attempt[RecipeT], *, trials: int) -> Iterator[Trial[RecipeT]]:
         """Yield the finished trials of a study, then run more until there are `trials` of them.
 
         The first trial uses the default recipe. An interrupted trial does not count and is run again, so that an

@@ -79,7 +79,7 @@ def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def bundle() -> Bundle:
     names = ("model.onnx", "model.json", "reference.json")
     onnx, card, reference = ((SHIPPED / name).read_bytes() for name in names)
-    whole = read_bundle(onnx, card, lambda: reference)
+    whole = read_bundle(card, lambda: onnx, lambda: reference)
     return whole.registered(version="", run_id="")
 
 

@@ -60,9 +60,8 @@ class Scores:
         log_loss: mean negative logarithm of the probability of what happened, in nats.
         accuracy: share of right directions, up being forecast from .5 on.
         always_up: share of hours that closed higher: what always saying up would get.
-        calibration_error: mean distance of stated and observed frequency over the groups, weighted by size (the expected
-            calibration error of Naeini, Cooper and Hauskrecht, AAAI 2015). A perfect model shows some, too: see
-            `expected_calibration_error`.
+        calibration_error: mean distance of stated and observed frequency over the groups, weighted by size (Naeini,
+            Cooper and Hauskrecht, AAAI 2015). A perfect model shows some, too: see `expected_calibration_error`.
         reliability: the groups, by stated probability.
     """
 
@@ -138,7 +137,11 @@ def hit_rate_by_size(probability: Floats, up: Bools, size: Floats, edges: Sequen
     group = np.searchsorted(edges, size, side="right")
     hit = right(probability, up)
     return tuple(
-        Bin(int(rows.sum()), float(size[rows].mean()) if rows.any() else 0.0, float(hit[rows].mean()) if rows.any() else 0.0)
+        Bin(
+            int(rows.sum()),
+            float(size[rows].mean()) if rows.any() else 0.0,
+            float(hit[rows].mean()) if rows.any() else 0.0,
+        )
         for rows in (group == number for number in range(len(edges) + 1))
     )
 
@@ -234,8 +237,8 @@ class RetrainBelow:
             rule = cls(0, 0)
         if not (0 < rule.share <= 1 and 0 < rule.last <= 10_000):
             raise UsageError(
-                f"{text[:40]!r} is not a rule for retraining: SHARE/LAST was needed, a share of right directions between "
-                "0 and 1 and a number of forecasts, such as 0.6/24. Correct it."
+                f"{text[:40]!r} is not a rule for retraining: SHARE/LAST was needed, a share of right directions "
+                "between 0 and 1 and a number of forecasts, such as 0.6/24. Correct it."
             )
         return rule
 

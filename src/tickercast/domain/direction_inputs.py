@@ -1,7 +1,8 @@
 """The inputs of the model of the next hour's direction: ten usual indicators, and our own, without units.
 
-Moving averages over 5 to 20 hours, RSI and MFI over 7 to 21 are the indicators that such models are usually given. Ours are
-moves over some hours in units of the week's σ, where in its range the last hour closed, and the hourly models' ratios.
+Moving averages over 5 to 20 hours, RSI and MFI over 7 to 21 are the indicators that such models are usually given. Ours
+are moves over some hours in units of the week's σ, where in its range the last hour closed, and the ratios of the hourly
+models.
 """
 
 from collections.abc import Sequence

@@ -129,7 +129,8 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
         quantiles: `(n, horizon, len(QUANTILES))`, log-returns.
 
     Returns:
-        n·horizon rows, fewer where hours have no bar: symbol, cutoff, step, and the columns `sp`, `w80`, `w95` (divided by σ60·√step), `coverage_80`,
+        n·horizon rows, fewer where hours have no bar: symbol, cutoff, step, and the columns `sp`, `w80`, `w95` (divided
+        by σ60·√step), `coverage_80`,
         `coverage_95` (0 or 1), `error`, `naive_error` (log-return), `direction` (1 where the median's sign was right)
         and `rank` (how many of the quantiles lay below the outcome).
     """
@@ -171,7 +172,7 @@ def rolling_losses(
     """Forecast with every model from the same origins of every symbol, and score the forecasts.
 
     A model of daily bars sees the series as it was at each origin. A model of hourly bars sees it whole, and
-    `leak` checks that it does not look ahead.
+    `jobs.training.leaks` checks that it does not look ahead.
 
     Args:
         models: the models to compare, by name; all of one horizon. Those of hourly bars are `RollingPredictor`s.
@@ -240,31 +241,6 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
         "direction": float(table["direction"].mean()),
         "always_up": float((naive > 0).mean()),
     }
-
-
-def leak(model: Predictor, bars: Bars, at: Sequence[int] | NDArray[np.intp]) -> float:
-    """How much a forecast changes when the bars after its origin are cut off; anything but 0 is a leak.
-
-    Each origin is forecast alone both times, since a network rounds by the number of rows.
-
-    Args:
-        model: a `RollingPredictor`.
-        bars: the series, with bars after the origins.
-        at: `(n,)`, rows of the bars.
-
-    Returns:
-        The largest absolute difference over all steps and quantiles, of log-returns.
-
-    Raises:
-        TypeError: the model cannot predict from the middle of a series.
-    """
-    if not isinstance(model, RollingPredictor):
-        raise TypeError(f"{model.name} predicts from the last bar alone, so it cannot look ahead")
-    differences = [
-        np.abs(model.predict_at(bars, np.array([row])) - model.predict_at(bars.rows(0, row + 1), np.array([row]))).max()
-        for row in at
-    ]
-    return float(max(differences, default=0.0))
 
 
 def loss_ratio(
@@ -378,7 +354,8 @@ def _blocks(cutoffs: pd.Series) -> NDArray[np.intp]:
 def _weeks(cutoffs: pd.Series) -> NDArray[np.intp]:
     """Number the weeks from the first cutoff on, without gaps: `(n,)`."""
     hours = cutoffs.to_numpy().astype("datetime64[h]").astype(np.int64)
-    return pd.factorize((hours - hours.min()) // WEEK)[0]
+    numbers: NDArray[np.intp] = pd.factorize((hours - hours.min()) // WEEK)[0]
+    return numbers
 
 
 def _sums(symbols: NDArray[np.intp], blocks: NDArray[np.intp], loss: pd.Series) -> Floats:

@@ -1,7 +1,7 @@
 """The inputs of the hourly models: variances free of the season, in the series' own units.
 
-The variance of an hour has a season of 168 hours: New York's mornings are wild, Sunday nights calm. Every measure here is
-divided by it first. A missing hour has no measure: means skip it, and an EWMA carries its last value over it. The
+The variance of an hour has a season of 168 hours: New York's mornings are wild, Sunday nights calm. Every measure here
+is divided by it first. A missing hour has no measure: means skip it, and an EWMA carries its last value over it. The
 first return after a gap spans several hours, so it is divided by the season of all of them.
 
 Every value is a function of the bars up to its hour alone.
@@ -168,5 +168,3 @@ def lagged(values: Floats, span: int) -> Floats:
 def _log(variance: Floats) -> Floats:
     found: Floats = np.log(np.maximum(variance, 0) + _FLOOR)
     return found
-
-

@@ -12,6 +12,7 @@ not in rows, so that a missing hour moves no target.
 ['filled: no bar for 2 hours from 2023-07-22 02:00 to 2023-07-22 04:00 UTC']
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,7 +77,7 @@ def hourly_bars(
     late = np.flatnonzero(np.diff(hours) <= np.timedelta64(0, "h"))
     if len(late):
         raise InvalidBars(
-            f"{symbol} has a bar that ends at {_utc(hours[late[0] + 1])} after one that ends at {_utc(hours[late[0]])}: "
+            f"{symbol} has a bar that ends at {_utc(hours[late[0] + 1])} after the one of {_utc(hours[late[0]])}: "
             "one bar an hour, in the order of time, was needed. Sort the bars and leave repeats out."
         )
     for name in PRICES:
@@ -155,7 +156,9 @@ def grid(bars: Bars) -> Grid:
         name: np.where(observed, _laid(bars.columns[name], rows, count), close) for name in ("open", "high", "low")
     }
     volume = np.nan_to_num(_laid(bars.columns["volume"], rows, count))
-    return Grid(hours[0] + np.arange(count), **filled, close=close, volume=volume, observed=observed, since=since, rows=rows)
+    return Grid(
+        hours[0] + np.arange(count), **filled, close=close, volume=volume, observed=observed, since=since, rows=rows
+    )
 
 
 def cells(closed_at: Hours) -> NDArray[np.intp]:
@@ -166,17 +169,19 @@ def cells(closed_at: Hours) -> NDArray[np.intp]:
 
 def next_hours(closed_at: Hours, count: int = HORIZON) -> Hours:
     """The ends of the hours that follow each cutoff: `(n, count)`."""
-    found: Hours = closed_at.astype("datetime64[h]")[:, None] + np.arange(1, count + 1) * _HOUR
+    steps = np.arange(1, count + 1).astype("timedelta64[h]")
+    found: Hours = np.add(closed_at.astype("datetime64[h]")[:, None], steps)
     return found
 
 
 def gaps(bars: Bars) -> Iterator[Finding]:
     """The missing hours of the window that models read: up to `MOST_FILLED` are filled; longer ones touch the width."""
     used = bars.rows(max(len(bars) - WANTED, 0), len(bars)).columns["closed_at"]
-    for before, after in zip(used, used[1:], strict=False):
+    for before, after in itertools.pairwise(used):
         missing = int((after - before) / _HOUR) - 1
         if missing:
-            span = f"no bar for {missing} hour{'s' if missing > 1 else ''} from {_utc(before)} to {_utc(after - _HOUR)} UTC"
+            hours = "hours" if missing > 1 else "hour"
+            span = f"no bar for {missing} {hours} from {_utc(before)} to {_utc(after - _HOUR)} UTC"
             short = missing <= MOST_FILLED
             yield Finding(bars.symbol, "filled" if short else "gap", span, touches_width=not short)
 

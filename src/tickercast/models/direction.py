@@ -8,12 +8,9 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import Bars
 from tickercast.domain.direction_inputs import INPUTS, LEAST, inputs_at
 from tickercast.domain.hours import history
-from tickercast.domain.model_card import Bundle
+from tickercast.domain.model_card import DIRECTION_KIND, Bundle
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models.onnx import open_session
-
-KIND = "direction-xgboost"
-"""The kind of its model cards."""
 
 INPUT, OUTPUT = "inputs", "probabilities"
 """The graph's input, `(n, len(INPUTS))`, and output, `(n, 2)`: the probabilities of a close that is not higher, and of
@@ -30,14 +27,17 @@ class DirectionModel:
             BundleError: the bundle was made for other inputs, or cannot be loaded.
         """
         card = bundle.card
-        if card.kind != KIND or card.features != INPUTS or card.min_sessions < LEAST:
+        if card.kind != DIRECTION_KIND or card.features != INPUTS or card.min_sessions < LEAST:
             raise BundleError(
                 f"{card.name} {card.version} is of kind {card.kind}, with {len(card.features)} inputs, and one of kind "
-                f"{KIND} with the {len(INPUTS)} inputs of this release was needed. Publish a version that it trained."
+                f"{DIRECTION_KIND} with the {len(INPUTS)} inputs of this release was needed. "
+                "Publish a version that it trained."
             )
         self.card = card
         self._session = open_session(bundle)
-        seen = {node.name: tuple(node.shape[1:]) for node in (*self._session.get_inputs(), *self._session.get_outputs())}
+        seen = {
+            node.name: tuple(node.shape[1:]) for node in (*self._session.get_inputs(), *self._session.get_outputs())
+        }
         if seen.get(INPUT) != (len(INPUTS),) or seen.get(OUTPUT) != (2,):
             raise BundleError(
                 f"The graph of {card.name} {card.version} has inputs and outputs {seen}: {INPUT} of {len(INPUTS)} and "
@@ -76,5 +76,3 @@ class DirectionModel:
         """Run the trees: `(n, len(INPUTS))` to `(n,)`."""
         answer: NDArray[np.float32] = self._session.run([OUTPUT], {INPUT: inputs})[0]
         return answer[:, 1].astype(np.float64)
-
-

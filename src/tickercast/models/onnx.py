@@ -86,7 +86,7 @@ class OnnxModel(NetworkModel):
     >>> from pathlib import Path
     >>> from tickercast.domain.model_card import read_bundle
     >>> shipped = Path(features.__file__).parents[1] / "shipped/models/tickercast-lstm/1"
-    >>> model = OnnxModel(read_bundle((shipped / "model.onnx").read_bytes(), (shipped / "model.json").read_bytes()))
+    >>> model = OnnxModel(read_bundle((shipped / "model.json").read_bytes(), (shipped / "model.onnx").read_bytes))
     >>> model.name, model.version, model.min_sessions
     ('tickercast-lstm', '1', 91)
     """

@@ -43,9 +43,7 @@ class OptunaSearch(Generic[RecipeT]):
         """Where the studies are."""
         return f"sqlite:///{self._path}"
 
-    def run(
-        self, study: str, default: RecipeT, attempt: Attempt[RecipeT], *, trials: int
-    ) -> Iterator[Trial[RecipeT]]:
+    def run(self, study: str, default: RecipeT, attempt: Attempt[RecipeT], *, trials: int) -> Iterator[Trial[RecipeT]]:
         """Yield the finished trials of a study, then run more until there are enough; see `RecipeSearch.run`."""
         from optuna.trial import TrialState
 

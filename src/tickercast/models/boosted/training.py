@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from tickercast.domain.boosting import Boosting, Fold, monthly_folds
 from tickercast.domain.direction import COIN, DIRECTION
 from tickercast.domain.direction_inputs import INPUTS, LEAST, Asked, Questions
-from tickercast.domain.model_card import Bundle, ModelCard
+from tickercast.domain.model_card import DIRECTION_KIND, Bundle, ModelCard
 from tickercast.domain.recipe import Epoch
 from tickercast.errors import BundleError, TooFewSessions
-from tickercast.models.direction import INPUT, KIND, DirectionModel
+from tickercast.models.direction import INPUT, DirectionModel
 
 LEAST_HOURS = 1000
 """The fewest hours that trees are grown from."""
@@ -41,7 +41,11 @@ class Boosted:
     card: ModelCard
     parameters: Mapping[str, Any]
     sample: NDArray[np.float32]
-    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    @property
+    def model(self) -> xgboost.Booster:
+        """The trees as XGBoost holds them."""
+        return self.booster
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """The probability that the next hour closes higher: `(n,)`, from `(n, len(INPUTS))`."""
@@ -90,7 +94,7 @@ def fit(series: Sequence[Questions], recipe: Boosting, until: np.datetime64, *, 
     inputs = np.concatenate([one.inputs for one in known])
     last = (until - np.timedelta64(1, "s")).astype("datetime64[D]").item()
     card = ModelCard(
-        kind=KIND,
+        kind=DIRECTION_KIND,
         name=DIRECTION,
         sha256="",
         features=INPUTS,
@@ -146,35 +150,36 @@ def walk_forward(
     return made
 
 
-@dataclass(frozen=True)
-class Study:
-    """What a trial needs: the hours, and the months that it is measured on.
+def brier(
+    series: Sequence[Questions],
+    recipe: Boosting,
+    first: np.datetime64,
+    end: np.datetime64,
+    *,
+    asked: Sequence[str] = (),
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> float:
+    """The Brier score of a recipe on some months; see `walk_forward`.
 
-    Attributes:
-        series: the hours of one or more symbols.
+    Args:
+        series: the hours of one or more symbols, learned from together.
+        recipe: the hyperparameters.
         first: the first month.
         end: the month after the last.
-        asked: the symbols that are forecast; all if empty.
+        asked: the symbols that are forecast; all by default.
+        on_epoch: called after each month; whatever it raises ends the walk.
     """
+    total, count = 0.0, 0
 
-    series: Sequence[Questions]
-    first: np.datetime64
-    end: np.datetime64
-    asked: Sequence[str] = ()
+    def on_month(share: float, month: Asked) -> None:
+        nonlocal total, count
+        total += float(((month.probability - month.up) ** 2).sum())
+        count += len(month)
+        so_far = total / max(count, 1)
+        on_epoch(Epoch(0, 0, share, so_far / COIN, {"brier": so_far}))
 
-    def loss(self, recipe: Boosting, on_epoch: Callable[[Epoch], None]) -> float:
-        """The Brier score of a recipe on the study's months; `on_epoch` is called after each month."""
-        total, count = 0.0, 0
-
-        def on_month(share: float, month: Asked) -> None:
-            nonlocal total, count
-            total += float(((month.probability - month.up) ** 2).sum())
-            count += len(month)
-            brier = total / max(count, 1)
-            on_epoch(Epoch(0, 0, share, brier / COIN, {"brier": brier}))
-
-        walk_forward(self.series, recipe, self.first, self.end, asked=self.asked, on_month=on_month)
-        return total / count
+    walk_forward(series, recipe, first, end, asked=asked, on_month=on_month)
+    return total / count
 
 
 def predict(booster: xgboost.Booster, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -231,9 +236,7 @@ def _export(booster: xgboost.Booster) -> bytes:
         from onnxmltools.convert import convert_xgboost
         from onnxmltools.convert.common.data_types import FloatTensorType
 
-        proto = convert_xgboost(
-            booster, initial_types=[(INPUT, FloatTensorType([None, len(INPUTS)]))], target_opset=15
-        )
+        proto = convert_xgboost(booster, initial_types=[(INPUT, FloatTensorType([None, len(INPUTS)]))], target_opset=15)
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

@@ -17,16 +17,13 @@ from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.hour_features import Floats, Panel, Rows
 from tickercast.domain.hour_tables import HourTables
 from tickercast.domain.hours import HORIZON
-from tickercast.domain.model_card import Bundle, ModelCard
+from tickercast.domain.model_card import Bundle, ModelCard, graph_shapes
 from tickercast.errors import BundleError
 from tickercast.models.hourly.predictors import HourlyPredictor, simple_cone
 from tickercast.models.hourly.volatility import Volatility
 from tickercast.models.onnx import open_session
 
 Floats32 = NDArray[np.float32]
-
-KIND = "lstm-1h"
-"""The kind of the networks' model cards; the plain one has it, too, since its graph is fed alike."""
 
 WINDOW = 72
 """Hours that a network reads one by one."""
@@ -58,7 +55,14 @@ def network_inputs(panel: Panel, rows: Rows) -> tuple[Floats32, Floats32]:
     place = np.where(spread > 0, np.log(made.close / made.low) / np.where(spread > 0, spread, 1), 0.5) - 0.5
     variance = np.log(np.nan_to_num(panel.variance, nan=0.0) + 1e-14) - 2 * np.log(week)
     volume = np.log1p(made.volume) - np.log1p(hour_features.mean(made.volume, hours.WEEK))
-    columns = [move.clip(-8, 8), np.abs(move).clip(0, 8), variance.clip(-6, 6), place, volume.clip(-4, 4), np.log(season)]
+    columns = [
+        move.clip(-8, 8),
+        np.abs(move).clip(0, 8),
+        variance.clip(-6, 6),
+        place,
+        volume.clip(-4, 4),
+        np.log(season),
+    ]
     steps = np.stack(columns, axis=1).astype(np.float32)
     ahead = np.log(panel.season[hours.cells(hours.next_hours(made.closed_at[rows]).reshape(-1))]).reshape(-1, HORIZON)
     statics = np.concatenate([hour_features.inputs(panel, rows), ahead], axis=1).astype(np.float32)
@@ -140,11 +144,7 @@ class OnnxHourly(HourlyNetwork):
             raise BundleError(f"The card of {card.name} {card.version} holds no tables. Publish the version again.")
         session = open_session(bundle)
         seen = {node.name: tuple(node.shape[1:]) for node in (*session.get_inputs(), *session.get_outputs())}
-        shapes = {
-            "steps": (WINDOW, len(STEP_INPUTS)),
-            "statics": (len(STATIC_INPUTS),),
-            OUTPUT: (HORIZON, len(QUANTILES)),
-        }
+        shapes = {name: shape for part in graph_shapes(card) for name, shape in part.items()}
         if seen != shapes:
             raise BundleError(
                 f"The network of {card.name} {card.version} has inputs and outputs {seen}, and {shapes} were needed. "

@@ -6,6 +6,7 @@ All leave the median at the last close and differ in the width of the cone.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from tickercast.domain.forecast import QUANTILES, RollingPredictor
 from tickercast.domain.hour_features import Floats, Panel, Rows
 from tickercast.domain.hour_tables import HourTables
 from tickercast.domain.hours import HORIZON
-from tickercast.domain.model_card import Bundle, ModelCard
+from tickercast.domain.model_card import NO_NETWORK, Bundle, ModelCard
 from tickercast.errors import BundleError
 from tickercast.models.baselines import student5
 from tickercast.models.hourly.volatility import ROOTS, Volatility, fit, simple_sigma
@@ -80,11 +81,13 @@ class EwmaSeason(HourlyPredictor):
 
     Attributes:
         tables: learned from the past; see `volatility.fit`.
+        card: the model card it came with; None for one that was just learned.
     """
 
     tables: HourTables
     name: str = EWMA_SEASON
     version: str = "1"
+    card: ModelCard | None = None
 
     def predict_at(self, bars: Bars, at: Rows) -> Floats:
         """Predict from several bars of one series; see `RollingPredictor.predict_at`."""
@@ -118,13 +121,43 @@ class HarSeason(HourlyPredictor):
         return quantiles
 
 
-def load_har_season(bundle: Bundle) -> RollingPredictor:
-    """The model of a bundle of kind `har-season`.
+def table_bundle(name: str, tables: HourTables, *, trained_on: str, trained_through: date) -> Bundle:
+    """The bundle of a model that is all in its card.
+
+    Args:
+        name: `HAR_SEASON` or `EWMA_SEASON`, which is the kind of the bundle, too.
+        tables: learned from the past.
+        trained_on: in words, which symbols and dates.
+        trained_through: the last date that was used.
+    """
+    card = ModelCard(
+        kind=name,
+        name=name,
+        sha256=NO_NETWORK,
+        features=hour_features.INPUTS,
+        statics=(),
+        window=hours.WANTED,
+        horizon=HORIZON,
+        quantiles=QUANTILES,
+        calibration=1.0,
+        min_sessions=hours.LEAST,
+        trained_on=trained_on,
+        trained_through=trained_through,
+        metrics={},
+        hour_tables=tables,
+    )
+    return Bundle(b"", card)
+
+
+def load_tables(bundle: Bundle) -> RollingPredictor:
+    """The model of a bundle of kind `har-season` or `ewma-season`.
 
     Raises:
-        BundleError: its card holds no tables.
+        BundleError: its card holds no tables, or was made for other inputs.
     """
-    return HarSeason(card_tables(bundle.card), version=bundle.card.version, card=bundle.card)
+    card = bundle.card
+    make = HarSeason if card.kind == HAR_SEASON else EwmaSeason
+    return make(card_tables(card), card.name, card.version, card)
 
 
 def card_tables(card: ModelCard) -> HourTables:
@@ -133,7 +166,7 @@ def card_tables(card: ModelCard) -> HourTables:
     Raises:
         BundleError: it holds none, or was made for other inputs.
     """
-    if card.hour_tables is None or card.features[: len(hour_features.INPUTS)] != hour_features.INPUTS:
+    if card.hour_tables is None or (card.features, card.quantiles) != (hour_features.INPUTS, QUANTILES):
         raise BundleError(
             f"{card.name} {card.version} is of kind {card.kind}, and its card holds no tables for the inputs that this "
             "release computes. Publish the version again, or install the release that trained it."

@@ -90,7 +90,7 @@ _LEVEL = hour_features.INPUTS.index("range_variance_720")
 
 def simple_sigma(panel: Panel, rows: Rows) -> Floats:
     """σ of the return over each number of steps: two moving averages of squared returns, halved, times the season."""
-    level = sum(hour_features.ewma(panel.squared, decay)[rows] for decay in DECAYS) / len(DECAYS)
+    level = np.mean([hour_features.ewma(panel.squared, decay)[rows] for decay in DECAYS], axis=0)
     sigma: Floats = np.sqrt((level + _TINY)[:, None] * panel.ahead(rows))
     return sigma
 
@@ -168,7 +168,8 @@ def _relative_variance(bars: Bars, first: np.datetime64) -> tuple[NDArray[np.int
     inside[half : len(variance) - half] = True
     used = inside & hours.observed & (hours.closed_at > first) & (centred > 0)
     ratio = variance[used] / centred[used]
-    return hours.cell[used], np.minimum(ratio, np.quantile(ratio, _HIGHEST)) if len(ratio) else ratio
+    highest = np.quantile(ratio, _HIGHEST) if len(ratio) else 1.0
+    return hours.cell[used], np.minimum(ratio, highest)
 
 
 def _through(bars: Bars, through: np.datetime64) -> Bars:
@@ -204,8 +205,8 @@ def _ridge(inputs: Floats, targets: Floats) -> Floats:
     known = np.column_stack([np.ones(len(inputs)), inputs])
     penalty = RIDGE * np.eye(known.shape[1])
     penalty[0, 0] = 0
-    weights: Floats = np.linalg.solve(known.T @ known + penalty, known.T @ targets).T
-    return weights
+    weights = np.linalg.solve(known.T @ known + penalty, known.T @ targets).T
+    return np.asarray(weights, np.float64)
 
 
 def _quantiles(moves: Floats, sigma: Floats, unit: Floats) -> tuple[tuple[float, ...], ...]:

@@ -2,8 +2,9 @@
 
     quantile = the regression's quantile · exp(s)·exp(k_side)
 
-s (one a step) and k (one a step and side) start at zero and are bounded, so that an untrained network is the regression,
-and quantiles cannot cross. The twin reads the last hour only; whatever the LSTM gains on it is due to recurrence.
+s (one a step) and k (one a step and side) start at zero and are bounded, so that an untrained network is the
+regression, and quantiles cannot cross. The twin reads the last hour only: whatever the LSTM gains on it is
+due to recurrence.
 """
 
 import hashlib
@@ -22,15 +23,26 @@ from numpy.typing import NDArray
 
 from tickercast.domain import hours
 from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.forecast import QUANTILES, RollingPredictor
 from tickercast.domain.hour_tables import HourTables
-from tickercast.domain.hours import HORIZON
-from tickercast.domain.model_card import Bundle, ModelCard
+from tickercast.domain.hours import HORIZON, WANTED
+from tickercast.domain.model_card import HOURLY_KIND, Bundle, ModelCard
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import BundleError, TooFewSessions
-from tickercast.models.hourly.network import KIND, OUTPUT, STATIC_INPUTS, STEP_INPUTS, WINDOW, HourlyNetwork, OnnxHourly
+from tickercast.models.hourly.network import OUTPUT, STATIC_INPUTS, STEP_INPUTS, WINDOW, HourlyNetwork, OnnxHourly
 from tickercast.models.hourly.network import network_inputs as inputs_of
-from tickercast.models.hourly.volatility import ROOTS, Volatility
+from tickercast.models.hourly.predictors import (
+    EWMA_SEASON,
+    HAR_SEASON,
+    EwmaSeason,
+    HarSeason,
+    HourlyEwmaT,
+    MonthlyTables,
+    Refreshed,
+    table_bundle,
+)
+from tickercast.models.hourly.volatility import LEAST_FIT, ROOTS, YEAR, Volatility
+from tickercast.models.hourly.volatility import fit as fit_tables
 from tickercast.models.lstm.network import (
     INPUTS,
     Tensor,
@@ -92,7 +104,7 @@ def examples(
         TooFewSessions: there is none.
     """
     end = np.datetime64(through, "h") + np.timedelta64(24, "h")
-    parts = []
+    parts: list[HourlyExamples] = []
     for month in np.arange(np.datetime64(first, "M"), end.astype("datetime64[M]") + 1):
         volatility = Volatility(tables(month))
         starts, ends = month.astype("datetime64[h]"), (month + 1).astype("datetime64[h]")
@@ -102,8 +114,8 @@ def examples(
                 parts += _examples(known, volatility, max(starts, np.datetime64(first, "h")), ends)
     if not parts:
         raise TooFewSessions(
-            f"No hour from {first} to {through} has {hours.WANTED} hours before it and {HORIZON} after it: at least one "
-            "was needed to train. Give bars that begin earlier."
+            f"No hour from {first} to {through} has {hours.WANTED} hours before it and {HORIZON} after it: at least "
+            "one was needed to train. Give bars that begin earlier."
         )
     return HourlyExamples(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in HourlyExamples.__dataclass_fields__)
@@ -152,7 +164,8 @@ def core(recipe: Recipe, *, recurrent: bool) -> keras.Model:
     hidden = layers.Dense(recipe.hidden, "silu")(layers.Dropout(recipe.dropout)(joined))
     heads = [layers.Dense(HORIZON, kernel_initializer="zeros")(hidden) for _ in range(3)]
     return keras.Model(
-        [steps, statics], [bounded(head, bound) for head, bound in zip(heads, (recipe.stretch, recipe.skew, recipe.skew), strict=True)]
+        [steps, statics],
+        [bounded(head, bound) for head, bound in zip(heads, (recipe.stretch, recipe.skew, recipe.skew), strict=True)],
     )
 
 
@@ -263,8 +276,8 @@ class TrainedHourly(HourlyNetwork):
         difference = onnx_difference(self, bundle)
         if difference > 1e-5:
             raise BundleError(
-                f"The exported network differs from the trained one by up to {difference:.1e}: at most 1e-5 was needed. "
-                "Report the versions of tensorflow, tf2onnx and onnxruntime."
+                f"The exported network differs from the trained one by up to {difference:.1e}: at most 1e-5 was "
+                "needed. Report the versions of tensorflow, tf2onnx and onnxruntime."
             )
         return bundle
 
@@ -310,7 +323,7 @@ def fit(
     newest = tables(np.datetime64(through, "h") + np.timedelta64(24, "h"))
     symbols = ", ".join(bars.symbol for bars in series)
     card = ModelCard(
-        kind=KIND,
+        kind=HOURLY_KIND,
         name=LSTM if recurrent else PLAIN,
         sha256="",
         features=STEP_INPUTS,
@@ -327,6 +340,58 @@ def fit(
     )
     parameters = asdict(recipe) | {"seeds": ",".join(map(str, seeds)), "examples": len(sample), "recurrent": recurrent}
     return TrainedHourly(model, card, newest, parameters)
+
+
+@dataclass(frozen=True)
+class HourlyTrainer:
+    """The training of all hourly models from some series, for `jobs.training.train_hourly`.
+
+    Attributes:
+        series: hourly bars.
+        months: the tables of each month.
+        first: the first day for which there are tables.
+    """
+
+    series: Sequence[Bars]
+    months: MonthlyTables
+    first: date
+
+    @classmethod
+    def of(cls, series: Sequence[Bars]) -> "HourlyTrainer":
+        """Find the first month for which tables can be learned."""
+        known = [bars.columns["closed_at"] for bars in series]
+        reach = [hours_of[WANTED + LEAST_FIT - 1] for hours_of in known if len(hours_of) >= WANTED + LEAST_FIT]
+        if not reach:
+            raise TooFewSessions(
+                f"No symbol has {WANTED + LEAST_FIT} hours of bars: that many were needed to learn from. "
+                "Give bars that begin earlier."
+            )
+        month = min(reach).astype("datetime64[M]") + 1
+        return cls(series, MonthlyTables(series), month.astype("datetime64[D]").item())
+
+    def tables(self, through: date) -> tuple[Bundle, Bundle]:
+        """The bundles of `har-season` and `ewma-season`, learned from the year up to a date."""
+        learned = fit_tables(self.series, np.datetime64(through, "h") + np.timedelta64(24, "h"))
+        words = f"{', '.join(bars.symbol for bars in self.series)}; the {YEAR // 24} days up to {through}"
+        har, ewma = (
+            table_bundle(name, learned, trained_on=words, trained_through=through) for name in (HAR_SEASON, EWMA_SEASON)
+        )
+        return har, ewma
+
+    def network(self, through: date, *, recurrent: bool, seeds: Sequence[int]) -> TrainedHourly:
+        """The LSTM, or its twin, trained up to a date."""
+        return fit(self.series, self.months, self.first, through, seeds=seeds, recurrent=recurrent)
+
+    def refreshed(self, bundle: Bundle) -> RollingPredictor:
+        """The model of a bundle, with its tables refreshed monthly."""
+        makers = {HAR_SEASON: HarSeason, EWMA_SEASON: EwmaSeason}
+        make = makers.get(bundle.card.kind) or OnnxHourly.load(bundle).refreshed
+        return Refreshed(bundle.card.name, self.months, make, bundle.card.version)
+
+    @property
+    def yardstick(self) -> RollingPredictor:
+        """EWMA-t."""
+        return HourlyEwmaT()
 
 
 def _export(model: keras.Model) -> bytes:
