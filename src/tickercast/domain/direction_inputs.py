@@ -1,8 +1,8 @@
 """The inputs of the model of the next hour's direction: ten usual indicators, and our own, without units.
 
 Moving averages over 5 to 20 hours, RSI and MFI over 7 to 21 are the indicators that such models are usually given. Ours
-are moves over some hours in units of the week's σ, where in its range the last hour closed, and the ratios of the hourly
-models.
+are moves over some hours in units of the week's σ, where in its range the last hour closed, and the ratios of the
+hourly models.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ INPUTS = (
     *INDICATORS,
     *(f"move_{span}" for span in SPANS),
     "place_in_range",
-    *(name for name in hour_features.INPUTS if name != "range_variance_720"),
+    *(name for name in hour_features.INPUTS if name != hour_features.LEVEL),
 )
 """All inputs, in their order."""
 
@@ -133,7 +133,7 @@ def _inputs(panel: hour_features.Panel, rows: Rows) -> NDArray[np.float32]:
     made, sigma = panel.grid, _sigma(panel)
     spread = np.log(made.high / made.low)
     own = hour_features.inputs(panel, rows)
-    kept = [number for number, name in enumerate(hour_features.INPUTS) if name != "range_variance_720"]
+    kept = [number for number, name in enumerate(hour_features.INPUTS) if name != hour_features.LEVEL]
     columns = [
         *(np.log(made.close / _average(made.close, span)) / (sigma * np.sqrt(span)) for span in AVERAGES),
         *(relative_strength(made.close, span) / 100 - 0.5 for span in STRENGTHS),

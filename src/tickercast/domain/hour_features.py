@@ -42,6 +42,9 @@ INPUTS = (
 )
 """The inputs of the regression, in their order."""
 
+LEVEL = "range_variance_720"
+"""The one input that is not in the series' own units: the month's variance, which the others are relative to."""
+
 _FLOOR = 1e-14  # of an hour's variance: a σ of 1e-7
 _VOLUME_SPANS = (1, 3, 6, 24, 168)
 _MONTH = 720

@@ -1,5 +1,6 @@
 """The cards of the hourly models and of the direction model as pages for people."""
 
+import textwrap
 from collections.abc import Mapping
 
 from tickercast.domain.direction import verdict
@@ -47,7 +48,7 @@ def describe_hourly(card: ModelCard) -> str:
     return _PAGE.format(
         title=_title(card),
         card=card,
-        what=_WHAT[card.name if card.name in _WHAT else card.kind],
+        what=textwrap.fill(f"{_WHAT[card.name if card.name in _WHAT else card.kind]} {_FORECASTS}", 120),
         file=f"- sha256 of model.onnx: `{card.sha256}`\n" if card.kind == HOURLY_KIND else "",
         wanted=WANTED,
         simple=SIMPLE,
@@ -62,13 +63,13 @@ def describe_hourly(card: ModelCard) -> str:
 def network_verdict(metrics: Mapping[str, float]) -> str:
     """Whether a network may replace `har-season`, by the half-years on its card."""
     decision = decide_network(*(_interval(metrics, f"{half}_sp_vs_har_season") for half in ("before", "after")))
-    return f"{'Champion' if decision.promote else 'Companion'}: {decision.reason}."
+    return textwrap.fill(f"{'Champion' if decision.promote else 'Companion'}: {decision.reason}.", 120)
 
 
 def direction_verdict(card: ModelCard) -> str:
     """What the scores on a card say."""
     found = verdict(_interval(card.metrics, "brier"), card.metrics["always_up"], _interval(card.metrics, "accuracy"))
-    return f"{found[0].upper()}{found[1:]}."
+    return textwrap.fill(f"{found[0].upper()}{found[1:]}. {_COSTS}", 120)
 
 
 def _title(card: ModelCard) -> str:
@@ -99,10 +100,14 @@ _WHAT = {
     "lstm-1h": "A network that stretches the quantiles of har-season.",
 }
 
+_FORECASTS = (
+    "It forecasts the **distribution** of the closes of the next 24 hours. Its median is the last close: it claims no "
+    "knowledge of the direction."
+)
+
 _PAGE = """# {title}
 
-{what} It forecasts the **distribution** of the closes of the next {card.horizon} hours. Its median is the last close:
-it claims no knowledge of the direction.
+{what}
 
 - trained on: {card.trained_on}
 - last date seen: {card.trained_through}; all measures below are of later dates
@@ -129,10 +134,15 @@ Ratios below 1 are better than the other model; the brackets are 95% intervals, 
 - Horizons beyond {card.horizon} hours; the joint distribution over steps is not modelled.
 """
 
+_COSTS = (
+    "It is right in small moves, which reverse, and not in the large ones: whoever trades on it pays more than it "
+    "earns."
+)
+
 _DIRECTION_PAGE = """# {title}
 
-Boosted trees that say how likely the next hour closes higher, from ten usual indicators and the
-hourly models' measures. They learn from a window of fixed length and are grown again each month.
+Boosted trees that say how likely the next hour closes higher, from ten usual indicators and the measures of the hourly
+models. They learn from a window of fixed length and are grown again each month.
 
 - trained on: {card.trained_on}
 - last date seen: {card.trained_through}; all measures below are of later dates
@@ -149,8 +159,7 @@ The brackets are 95% intervals, drawn over days.
 
 ## Verdict
 
-{verdict} It is right in small moves, which reverse, and not in the large ones: whoever trades on it pays more than it
-earns.
+{verdict}
 
 ## Reproduce
 

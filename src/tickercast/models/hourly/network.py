@@ -31,8 +31,12 @@ WINDOW = 72
 STEP_INPUTS = ("move", "abs_move", "log_variance", "place_in_range", "volume", "season")
 """The inputs of each hour, in their order."""
 
-STATIC_INPUTS = (*hour_features.INPUTS, *(f"season_ahead_{step}" for step in range(1, HORIZON + 1)))
-"""The inputs of each forecast, in their order: those of the regression, and the season that is known to come."""
+STATIC_INPUTS = (
+    *(name for name in hour_features.INPUTS if name != hour_features.LEVEL),
+    *(f"season_ahead_{step}" for step in range(1, HORIZON + 1)),
+)
+"""The inputs of each forecast, in their order: those of the regression but the level, since a network trained on wild
+years would be lost in a calm one, and the season that is known to come."""
 
 OUTPUT = "factors"
 """The network's output: `(n, HORIZON, quantiles)`, what the regression's quantiles are multiplied by."""
@@ -65,7 +69,8 @@ def network_inputs(panel: Panel, rows: Rows) -> tuple[Floats32, Floats32]:
     ]
     steps = np.stack(columns, axis=1).astype(np.float32)
     ahead = np.log(panel.season[hours.cells(hours.next_hours(made.closed_at[rows]).reshape(-1))]).reshape(-1, HORIZON)
-    statics = np.concatenate([hour_features.inputs(panel, rows), ahead], axis=1).astype(np.float32)
+    kept = [number for number, name in enumerate(hour_features.INPUTS) if name != hour_features.LEVEL]
+    statics = np.concatenate([hour_features.inputs(panel, rows)[:, kept], ahead], axis=1).astype(np.float32)
     return steps[rows[:, None] + np.arange(1 - WINDOW, 1)], statics
 
 

@@ -85,7 +85,7 @@ def _log_level(inputs: Floats, scaled: Floats, weights: Floats) -> Floats:
     return total
 
 
-_LEVEL = hour_features.INPUTS.index("range_variance_720")
+_LEVEL = hour_features.INPUTS.index(hour_features.LEVEL)
 
 
 def simple_sigma(panel: Panel, rows: Rows) -> Floats:
