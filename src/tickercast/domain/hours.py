@@ -48,6 +48,7 @@ WEEK = 168
 
 PRICES = ("open", "high", "low", "close")
 
+_ROUNDING = 1e-9  # by which prices that were calculated may overshoot
 _MONDAY = 96  # hours from 1970-01-01, a Thursday, to the first Monday
 _HOUR = np.timedelta64(1, "h")
 
@@ -65,7 +66,7 @@ def hourly_bars(
         simulated: whether the bars were generated.
 
     Raises:
-        InvalidBars: the moments are not full hours, or not in order, or a price is not a positive number.
+        InvalidBars: the moments are not full hours in order, or a price is no positive number or outside of its range.
     """
     hours = closed_at.astype("datetime64[h]")
     if len(hours) and not np.array_equal(hours.astype(closed_at.dtype), closed_at):
@@ -87,6 +88,15 @@ def hourly_bars(
                 f"{symbol} has the {name} {prices[name][wrong[0]]} in the hour that ends at {_utc(hours[wrong[0]])}: "
                 "a number above zero was needed. Correct or leave out that bar."
             )
+    ends = [prices["open"], prices["close"]]
+    above, below = np.maximum(*ends) * (1 - _ROUNDING), np.minimum(*ends) * (1 + _ROUNDING)
+    torn = np.flatnonzero((prices["high"] < above) | (prices["low"] > below))
+    if len(torn):
+        seen = ", ".join(f"{name} {prices[name][torn[0]]:g}" for name in PRICES)
+        raise InvalidBars(
+            f"{symbol} has {seen} in the hour that ends at {_utc(hours[torn[0]])}: open and close between low and high "
+            "were needed. Correct or leave out that bar."
+        )
     columns = {name: np.asarray(prices[name], np.float64) for name in PRICES}
     return Bars(
         symbol,

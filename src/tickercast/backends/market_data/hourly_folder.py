@@ -9,9 +9,11 @@ import io
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,6 +39,17 @@ _MICROSECONDS = 10**14  # a smaller number counts milliseconds, as the archive d
 _FIRST_MOMENT = np.datetime64("1990-01-01", "us")
 
 
+_Part = Mapping[str, NDArray[Any]]  # the columns of a symbol in one file
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """The contents of the files: the parts of each symbol, and why a symbol cannot be read."""
+
+    parts: dict[str, list[_Part]] = field(default_factory=dict)
+    failures: dict[str, InvalidBars] = field(default_factory=dict)
+
+
 class HourlyFolder:
     """The hourly bars in a folder's files; its subfolders are not read."""
 
@@ -56,9 +69,8 @@ class HourlyFolder:
 
         Raises:
             UsageError: the folder does not exist, or holds no such file.
-            InvalidBars: a file cannot be read.
         """
-        return sorted(self._tables)
+        return sorted({*self._contents.parts, *self._contents.failures})
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
         """Read the bars of the symbols, without unfinished hours; see `ports.MarketData`."""
@@ -75,12 +87,14 @@ class HourlyFolder:
         return Reading(series, failures, {symbol: found for symbol, found in findings.items() if found})
 
     def _bars(self, symbol: str, first: date, last: date) -> Bars:
-        if symbol not in self._tables:
+        if symbol in self._contents.failures:
+            raise self._contents.failures[symbol]
+        if symbol not in self._contents.parts:
             raise UnknownSymbol(
                 f"{self._path} does not hold {symbol}: it has {', '.join(self.symbols()[:8])}. Name one of those, "
                 "spelled as in the files."
             )
-        bars = finished(_in_order(symbol, self._tables[symbol]), self._now())
+        bars = finished(_in_order(symbol, self._contents.parts[symbol]), self._now())
         inside = bars.since(first).through(last)
         if not len(inside):
             raise NoRecentBars(
@@ -90,11 +104,16 @@ class HourlyFolder:
         return inside
 
     @cached_property
-    def _tables(self) -> Mapping[str, list[pa.Table]]:
-        found: dict[str, list[pa.Table]] = {}
+    def _contents(self) -> "_Contents":
+        found = _Contents()
         for path in self._files():
-            for symbol, table in _read(path):
-                found.setdefault(symbol, []).append(table)
+            try:
+                for symbol, part in _read(path):
+                    found.parts.setdefault(symbol, []).append(part)
+            except (
+                InvalidBars
+            ) as error:  # the other files may be whole, but not the symbol that this one is called after
+                found.failures[_owner(path)] = error
         return found
 
     def _files(self) -> list[Path]:
@@ -113,20 +132,34 @@ class HourlyFolder:
         return files
 
 
-def _read(path: Path) -> list[tuple[str, pa.Table]]:
-    """The symbols of a file with their columns `opened_at`, prices and volume."""
+def _owner(path: Path) -> str:
+    """The symbol that a file is called after."""
+    owner = re.match(r"[A-Za-z0-9]+", path.name)
+    return owner.group().upper() if owner else path.stem
+
+
+def _read(path: Path) -> list[tuple[str, _Part]]:
+    """The symbols of a file with the columns of each.
+
+    Raises:
+        InvalidBars: it cannot be read.
+    """
     try:
         table = _table(path)
-        owner = re.match(r"[A-Za-z0-9]+", path.name)
         if "symbol" not in table.column_names:
-            return [(owner.group().upper() if owner else path.stem, table.select(_KLINES))]
+            return [(_owner(path), _columns(table))]
         names = pc.unique(table["symbol"]).to_pylist()
-        return [(str(name).upper(), table.filter(pc.equal(table["symbol"], name)).select(_KLINES)) for name in names]
+        return [(str(name).upper(), _columns(table.filter(pc.equal(table["symbol"], name)))) for name in names]
     except (OSError, pa.ArrowException, zipfile.BadZipFile, KeyError, ValueError, IndexError) as error:
         raise InvalidBars(
             f"{path.name} cannot be read as hourly bars: {one_line(error)}. A Parquet or CSV file with open, high, "
             "low, close, volume and the UTC moment at which each hour opens was needed. Correct it, or move it away."
         ) from error
+
+
+def _columns(table: pa.Table) -> _Part:
+    numbers = {name: table[name].cast(pa.float64()).to_numpy() for name in (*PRICES, "volume")}
+    return {"opened_at": _moments(table["opened_at"]), **numbers}
 
 
 def _table(path: Path) -> pa.Table:
@@ -159,17 +192,15 @@ def _named(table: pa.Table) -> pa.Table:
     return table.rename_columns(["opened_at" if name == moment else name for name in table.column_names])
 
 
-def _in_order(symbol: str, tables: Sequence[pa.Table]) -> Bars:
-    """The bars of some tables in the order of time; where two have the same hour, the later table's counts."""
-    opened = np.concatenate([_moments(table["opened_at"]) for table in tables])
-    columns = {
-        name: np.concatenate([table[name].cast(pa.float64()).to_numpy() for table in tables])
-        for name in (*PRICES, "volume")
-    }
+def _in_order(symbol: str, parts: Sequence[_Part]) -> Bars:
+    """The bars of some files in the order of time; where two have the same hour, the later file's counts."""
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in ("opened_at", *PRICES, "volume")}
+    opened = columns["opened_at"]
     _, last = np.unique(opened[::-1], return_index=True)
     order = len(opened) - 1 - last
     closed_at: NDArray[np.datetime64] = np.add(opened[order], _HOUR)
-    return hourly_bars(symbol, closed_at, {name: columns[name][order] for name in PRICES}, columns["volume"][order])
+    prices = {name: columns[name][order] for name in PRICES}
+    return hourly_bars(symbol, closed_at, prices, columns["volume"][order])
 
 
 def _moments(column: pa.ChunkedArray) -> NDArray[np.datetime64]:

@@ -236,7 +236,8 @@ def _export(booster: xgboost.Booster) -> bytes:
         from onnxmltools.convert import convert_xgboost
         from onnxmltools.convert.common.data_types import FloatTensorType
 
-        proto = convert_xgboost(booster, initial_types=[(INPUT, FloatTensorType([None, len(INPUTS)]))], target_opset=15)
+        kind = [(INPUT, FloatTensorType([None, len(INPUTS)]))]
+        proto = convert_xgboost(booster, DIRECTION, initial_types=kind, target_opset=15)  # its own name is random
     try:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

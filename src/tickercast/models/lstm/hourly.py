@@ -8,7 +8,7 @@ due to recurrence.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -41,7 +41,7 @@ from tickercast.models.hourly.predictors import (
     Refreshed,
     table_bundle,
 )
-from tickercast.models.hourly.volatility import LEAST_FIT, ROOTS, YEAR, Volatility
+from tickercast.models.hourly.volatility import ROOTS, YEAR, Volatility
 from tickercast.models.hourly.volatility import fit as fit_tables
 from tickercast.models.lstm.network import (
     INPUTS,
@@ -95,61 +95,40 @@ class HourlyExamples:
         return tuple(getattr(self, name)[chosen] for name in self.__dataclass_fields__)
 
 
-def examples(
-    series: Sequence[Bars], tables: Callable[[np.datetime64], HourTables], first: date, through: date
-) -> HourlyExamples:
-    """Every hour from `first` on whose targets all lie on or before `through`, with the tables of its month.
+def examples(series: Sequence[Bars], tables: HourTables, through: date) -> HourlyExamples:
+    """Every hour with enough history whose targets all lie on or before `through`.
 
     Raises:
         TooFewSessions: there is none.
     """
-    end = np.datetime64(through, "h") + np.timedelta64(24, "h")
-    parts: list[HourlyExamples] = []
-    for month in np.arange(np.datetime64(first, "M"), end.astype("datetime64[M]") + 1):
-        volatility = Volatility(tables(month))
-        starts, ends = month.astype("datetime64[h]"), (month + 1).astype("datetime64[h]")
-        for bars in series:
-            known = bars.rows(0, int(np.searchsorted(bars.columns["closed_at"], end, "right")))
-            if len(known):
-                parts += _examples(known, volatility, max(starts, np.datetime64(first, "h")), ends)
-    if not parts:
+    volatility = Volatility(tables)
+    parts = [_examples(bars, volatility) for bars in (bars.through(through) for bars in series) if len(bars) > WANTED]
+    if not sum(map(len, parts)):
         raise TooFewSessions(
-            f"No hour from {first} to {through} has {hours.WANTED} hours before it and {HORIZON} after it: at least "
-            "one was needed to train. Give bars that begin earlier."
+            f"No hour up to {through} has {WANTED} hours before it and {HORIZON} after it: at least one was needed to "
+            "train. Give bars that begin earlier."
         )
     return HourlyExamples(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in HourlyExamples.__dataclass_fields__)
     )
 
 
-def _examples(
-    bars: Bars, volatility: Volatility, starts: np.datetime64, ends: np.datetime64
-) -> Iterator[HourlyExamples]:
+def _examples(bars: Bars, volatility: Volatility) -> HourlyExamples:
     panel = volatility.panel(bars)
     rows = panel.grid.rows
-    at = panel.grid.closed_at[rows]
-    rows = rows[
-        (rows >= hours.WANTED - 1)
-        & (rows + HORIZON < len(panel.log_close))
-        & (at >= starts)
-        & (at < ends)
-        & (panel.sigma60[rows] > 0)
-    ]
-    if not len(rows):
-        return
+    rows = rows[(rows >= WANTED - 1) & (rows + HORIZON < len(panel.log_close)) & (panel.sigma60[rows] > 0)]
     unit = panel.sigma60[rows, None] * ROOTS
     sigma = volatility.har_sigma(panel, rows)
     moves = panel.moves(rows)
     variance = np.nan_to_num(panel.variance) * panel.season[panel.grid.cell]
     realised = np.cumsum(variance[rows[:, None] + np.arange(1, HORIZON + 1)], axis=1)
-    steps, statics = inputs_of(panel, rows)
     arrays = (
         (sigma / unit)[..., None] * volatility.har_quantiles,
         np.nan_to_num(moves / unit).clip(-25, 25),
         np.isfinite(moves),
         0.5 * np.log(realised / sigma**2 + 1e-4),
     )
-    yield HourlyExamples(steps, statics, *(array.astype(np.float32) for array in arrays))
+    return HourlyExamples(*inputs_of(panel, rows), *(array.astype(np.float32) for array in arrays))
 
 
 # ---------------------------------------------------------------- the network
@@ -295,21 +274,15 @@ def onnx_difference(trained: TrainedHourly, bundle: Bundle) -> float:
 
 
 def fit(
-    series: Sequence[Bars],
-    tables: Callable[[np.datetime64], HourTables],
-    first: date,
-    through: date,
-    *,
-    seeds: Sequence[int],
-    recurrent: bool,
-    recipe: Recipe = RECIPE,
+    series: Sequence[Bars], through: date, *, seeds: Sequence[int], recurrent: bool, recipe: Recipe = RECIPE
 ) -> TrainedHourly:
     """Train the LSTM or its twin.
 
+    It learns on one set of tables from all hours up to `through`. On tables that are refreshed monthly it would learn
+    by how much they lag behind a volatility that fell or rose in those years.
+
     Args:
         series: hourly bars; what ends after `through` is not used.
-        tables: the tables that an hour of a month may use.
-        first: the first day that is learned from.
         through: the last day that is used.
         seeds: one network each, which are averaged.
         recurrent: whether it is the LSTM.
@@ -318,9 +291,12 @@ def fit(
     Raises:
         TooFewSessions: there is too little to learn from.
     """
-    sample = examples(series, tables, first, through)
+    end = np.datetime64(through, "h") + np.timedelta64(24, "h")
+    first = min(bars.columns["closed_at"][0] for bars in series)
+    whole = fit_tables(series, end, hours=int((end - first) / np.timedelta64(1, "h")) + 1)
+    sample = examples(series, whole, through)
     model = train(sample, recipe, seeds, recurrent=recurrent)
-    newest = tables(np.datetime64(through, "h") + np.timedelta64(24, "h"))
+    newest = fit_tables(series, end)
     symbols = ", ".join(bars.symbol for bars in series)
     card = ModelCard(
         kind=HOURLY_KIND,
@@ -333,7 +309,7 @@ def fit(
         quantiles=QUANTILES,
         calibration=1.0,
         min_sessions=hours.LEAST,
-        trained_on=f"{symbols}; every hour from {first} to {through}; {len(sample):,} origins",
+        trained_on=f"{symbols}; {first.astype('datetime64[D]')} to {through}; {len(sample):,} origins",
         trained_through=through,
         metrics={},
         hour_tables=newest,
@@ -348,26 +324,16 @@ class HourlyTrainer:
 
     Attributes:
         series: hourly bars.
-        months: the tables of each month.
-        first: the first day for which there are tables.
+        months: the tables of each month, for the evaluation.
     """
 
     series: Sequence[Bars]
     months: MonthlyTables
-    first: date
 
     @classmethod
     def of(cls, series: Sequence[Bars]) -> "HourlyTrainer":
-        """Find the first month for which tables can be learned."""
-        known = [bars.columns["closed_at"] for bars in series]
-        reach = [hours_of[WANTED + LEAST_FIT - 1] for hours_of in known if len(hours_of) >= WANTED + LEAST_FIT]
-        if not reach:
-            raise TooFewSessions(
-                f"No symbol has {WANTED + LEAST_FIT} hours of bars: that many were needed to learn from. "
-                "Give bars that begin earlier."
-            )
-        month = min(reach).astype("datetime64[M]") + 1
-        return cls(series, MonthlyTables(series), month.astype("datetime64[D]").item())
+        """The training from some series."""
+        return cls(series, MonthlyTables(series))
 
     def tables(self, through: date) -> tuple[Bundle, Bundle]:
         """The bundles of `har-season` and `ewma-season`, learned from the year up to a date."""
@@ -380,7 +346,7 @@ class HourlyTrainer:
 
     def network(self, through: date, *, recurrent: bool, seeds: Sequence[int]) -> TrainedHourly:
         """The LSTM, or its twin, trained up to a date."""
-        return fit(self.series, self.months, self.first, through, seeds=seeds, recurrent=recurrent)
+        return fit(self.series, through, seeds=seeds, recurrent=recurrent)
 
     def refreshed(self, bundle: Bundle) -> RollingPredictor:
         """The model of a bundle, with its tables refreshed monthly."""
