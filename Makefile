@@ -69,10 +69,10 @@ audit: setup-dev ## Check every pinned dependency for known vulnerabilities; nee
 
 champion-1h: setup-dev ## Train the shipped models of hourly bars again from the bars in the folder HOURS (hours)
 	test -d $(HOURS)
-	rm -rf src/tickercast/shipped/models/{har-season,ewma-season,tickercast-lstm-1h,tickercast-plain-1h,xgb-direction}
+	rm -rf $(foreach name,champion-1h.json har-season ewma-season tickercast-lstm-1h tickercast-plain-1h xgb-direction,src/tickercast/shipped/models/$(name))
 	registry=$$(mktemp -d) && export MLFLOW_TRACKING_URI=sqlite:///$$registry/mlflow.db && \
 		$(PYTHON) -m tickercast train --every 1h --source $(HOURS) --through 2022-06-30 --out src/tickercast/shipped && \
-		$(PYTHON) -m tickercast train --every 1h --direction --source $(HOURS) --through 2022-06-30 --out src/tickercast/shipped; \
+		$(PYTHON) -m tickercast train --every 1h --direction --trials 25 --source $(HOURS) --through 2022-06-30 --out src/tickercast/shipped; \
 		status=$$?; rm -rf "$$registry"; exit $$status
 
 champion: setup-dev ## Train the shipped champion again from the bars in the folder DATA (prices)

@@ -316,8 +316,9 @@ def evaluation_report(tables: Mapping[str, pd.DataFrame], frequency: Frequency =
 
 
 def by_group(table: pd.DataFrame, key: str) -> Mapping[str, dict[str, float]]:
-    """The summary for each `year`, `step` or `symbol`."""
-    groups = table["cutoff"].dt.year if key == "year" else table[key]
+    """The summary for each `year`, `quarter`, `step` or `symbol`."""
+    periods = {"year": "Y", "quarter": "Q"}
+    groups = table["cutoff"].dt.to_period(periods[key]) if key in periods else table[key]
     return {str(group): summary(rows) for group, rows in table.groupby(groups)}
 
 
