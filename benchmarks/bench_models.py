@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("hours", type=Path, help="the folder of hourly bars")
     config.silence_telemetry()
     config.set_up_tensorflow()
-    source = engines.hourly_data(str(parser.parse_args().hours))
+    source = engines.hourly_data(str(parser.parse_args().hours), config.load())
     reading = source.fetch(COINS, FIRST, date.today(), advance=lambda _: None)
     if reading.failures:
         sys.exit("\n".join(map(str, reading.failures.values())))

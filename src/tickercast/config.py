@@ -29,6 +29,7 @@ class Settings(BaseSettings):
         model_bucket: the bucket of the published models; empty means the data bucket.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
+        binance_url: where the source `binance` asks for hourly bars.
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means all
             symbols that the source can list.
         function_url: where a local bucket delivers its events; empty means in this process.
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     model_bucket: str = ""
     warehouse: str = "duckdb://.tickercast/warehouse.duckdb"
     source: str = "yahoo"
+    binance_url: str = "https://data-api.binance.vision"
     function_url: str = ""
     watchlist: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")

@@ -233,18 +233,22 @@ def market_data(name: str) -> MarketData:
     return Folder(Path(name).expanduser())
 
 
-def hourly_data(name: str) -> MarketData:
-    """Open the source of hourly bars that a user names: the path of a folder or file.
+def hourly_data(name: str, settings: Settings) -> MarketData:
+    """Open the source of hourly bars that a user names: `binance`, or the path of a folder or file.
 
     Raises:
-        UsageError: there is nothing at that path.
+        UsageError: it is neither.
     """
+    if name == "binance":
+        from tickercast.backends.market_data.binance import Binance
+
+        return Binance(settings.binance_url)
     from tickercast.backends.market_data.hourly_folder import HourlyFolder
 
     if not _exists(Path(name).expanduser()):
         raise UsageError(
-            f"The source {name[:80]!r} is no folder or file that can be read: hourly bars in Parquet or CSV files, or "
-            "in those of Binance's archive, were needed. Check the path."
+            f"The source {name[:80]!r} is neither binance nor a folder or file that can be read: hourly bars in "
+            "Parquet or CSV files, or in those of Binance's archive, were needed. Check the path."
         )
     return HourlyFolder(Path(name).expanduser())
 

@@ -48,7 +48,7 @@ class Hourly(Ports):
         Args:
             symbols: the symbols to train on; empty: all that the source holds.
             through: the last date to train on; later dates measure the models.
-            source: a file or folder of hourly bars.
+            source: `binance`, or a file or folder of hourly bars.
             seeds: one network each, which are averaged.
             on_progress: called with the steps done and their total.
             on_failure: called with each symbol that the source could not give, and why.
@@ -56,7 +56,7 @@ class Hourly(Ports):
         from tickercast.jobs.training.train_hourly import train_hourly
 
         engines.require_training()
-        data = engines.hourly_data(source)
+        data = engines.hourly_data(source, self.settings)
         return train_hourly(
             data,
             symbols or data.symbols(),
@@ -87,7 +87,7 @@ class Hourly(Ports):
         Args:
             symbols: the symbols to learn from; empty: all that the source holds.
             through: the last date to learn from, the last day of a month.
-            source: a file or folder of hourly bars.
+            source: `binance`, or a file or folder of hourly bars.
             trials: recipes to try; 0 trains by the default.
             asked: the symbols whose direction is measured; all by default.
             usual: search the usual ranges alone, without shallow trees.
@@ -97,7 +97,7 @@ class Hourly(Ports):
         from tickercast.domain.boosting import USUAL, Boosting
         from tickercast.jobs.training.train_direction import train_direction
 
-        data = engines.hourly_data(source)
+        data = engines.hourly_data(source, self.settings)
         return train_direction(
             data,
             symbols or data.symbols(),
@@ -134,7 +134,7 @@ class Hourly(Ports):
             models: their names, the judged one first; see `models.catalogue.hourly`.
             first: the first date to forecast from.
             last: the last date to forecast from.
-            source: a file or folder of hourly bars.
+            source: `binance`, or a file or folder of hourly bars.
             symbols: only these; empty: all that the source holds.
             every: hours from one origin to the next.
             windows: how many origins to draw at random; None: all.
@@ -152,7 +152,7 @@ class Hourly(Ports):
             made.extend(self.hourly_models(models, series))
             return made
 
-        data = engines.hourly_data(source)
+        data = engines.hourly_data(source, self.settings)
         tables = evaluate(
             data,
             symbols or data.symbols(),
@@ -192,7 +192,7 @@ class Hourly(Ports):
         """
         from tickercast.jobs.training.leaks import leaks
 
-        data = engines.hourly_data(source)
+        data = engines.hourly_data(source, self.settings)
         return leaks(
             data,
             symbols or data.symbols(),

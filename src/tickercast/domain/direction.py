@@ -168,6 +168,23 @@ def _daily_interval(values: Floats, closed_at: NDArray[np.datetime64], draws: in
     return float(values.mean()), float(low), float(high)
 
 
+def break_even(
+    probability: Floats, move: Floats, closed_at: NDArray[np.datetime64], *, draws: int = DRAWS, seed: int = 0
+) -> Interval:
+    """The fee a side at which trading on the forecasts earns nothing, and its 95% interval, in basis points.
+
+    It holds one unit of the likelier direction for each hour, so that a change of mind trades two. The bootstrap is
+    over days.
+    """
+    side = np.where(probability >= 0.5, 1.0, -1.0)
+    gained, traded = side * move, np.abs(np.diff(side, prepend=0.0))
+    days, day = np.unique((closed_at - np.timedelta64(1, "h")).astype("datetime64[D]"), return_inverse=True)
+    gains, trades = np.bincount(day, gained), np.bincount(day, traded)
+    drawn = np.random.default_rng(seed).multinomial(len(days), np.full(len(days), 1 / len(days)), draws)
+    low, high = np.quantile((drawn @ gains) / np.maximum(drawn @ trades, 1), [0.025, 0.975])
+    return float(1e4 * gained.sum() / traded.sum()), float(1e4 * low), float(1e4 * high)
+
+
 def expected_calibration_error(probability: Floats, *, bins: int = BINS, draws: int = 200, seed: int = 0) -> float:
     """The calibration error that the same probabilities would show if every one of them were right."""
     random = np.random.default_rng(seed)
@@ -287,12 +304,16 @@ def summary(
     """
     measured = scores(probability, up)
     brier, accuracy = brier_interval(probability, up, closed_at), accuracy_interval(probability, up, closed_at)
+    fee = break_even(probability, move, closed_at)
     return {
         **measured.figures(),
         "brier_lo": brier[1],
         "brier_hi": brier[2],
         "accuracy_lo": accuracy[1],
         "accuracy_hi": accuracy[2],
+        "break_even_bps": fee[0],
+        "break_even_bps_lo": fee[1],
+        "break_even_bps_hi": fee[2],
         "calibration_error_of_a_perfect_model": expected_calibration_error(probability),
         "reliability": [asdict(group) for group in measured.reliability],
         "hit_rate_by_size": [asdict(group) for group in hit_rate_by_size(probability, up, np.abs(move), edges)],

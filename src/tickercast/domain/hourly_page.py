@@ -31,6 +31,7 @@ _DIRECTION_MEASURES = {
     "log_loss": "log loss, nats; a coin has .693",
     "accuracy": "right directions",
     "always_up": "… by always saying up",
+    "break_even_bps": "the fee a side at which trading on it earns nothing, in hundredths of a percent",
     "calibration_error": "calibration error",
     "calibration_error_of_a_perfect_model": "… that a perfect model would show on so many hours",
 }
@@ -135,8 +136,8 @@ Ratios below 1 are better than the other model; the brackets are 95% intervals, 
 """
 
 _COSTS = (
-    "It is right in small moves, which reverse, and not in the large ones: whoever trades on it pays more than it "
-    "earns."
+    "It is right in moves of a usual size, which reverse, and not in the largest: whoever trades on it pays more than "
+    "it earns."
 )
 
 _DIRECTION_PAGE = """# {title}

@@ -33,6 +33,7 @@ NO_NETWORK = hashlib.sha256(b"").hexdigest()
 def pointer_object(frequency: Frequency) -> str:
     """The object that points at the served bundle of a frequency.
 
+    >>> from tickercast.domain.frequency import HOURLY
     >>> pointer_object(DAILY), pointer_object(HOURLY)
     ('models/champion.json', 'models/champion-1h.json')
     """

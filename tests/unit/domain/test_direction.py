@@ -8,6 +8,7 @@ from tickercast.domain.boosting import monthly_folds
 from tickercast.domain.direction import (
     RetrainBelow,
     accuracy_interval,
+    break_even,
     brier_interval,
     expected_calibration_error,
     hit_rate_by_size,
@@ -72,6 +73,15 @@ def test_intervals_are_drawn_over_days() -> None:
     assert high - low > 3 * (independent[2] - independent[1])
     accuracy = accuracy_interval(stated, by_day, HOURS)
     assert accuracy[1] < accuracy[0] == by_day.mean() < accuracy[2]
+
+
+def test_the_fee_at_which_trading_earns_nothing() -> None:
+    probability = np.array([0.6, 0.6, 0.4, 0.6] * 300)
+    move = np.array([0.001, 0.001, -0.001, -0.001] * 300)
+    fee, low, high = break_even(probability, move, HOURS)
+    # 0.002 in four hours for four units traded: two to go short, two to go long again
+    assert fee == pytest.approx(5.0, rel=0.01)
+    assert low <= fee <= high
 
 
 @pytest.mark.parametrize(
