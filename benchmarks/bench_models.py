@@ -135,6 +135,7 @@ def _recipe(source: MarketData, usual: bool) -> Boosting:
             on_progress=lambda done, total: _report(f"{done:.0f} of {total}"),
         )
     assert made.study
+    _report(f"found {made.study.best.recipe}")
     return made.study.best.recipe
 
 
