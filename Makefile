@@ -1,6 +1,6 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock champion champion-1h function audit bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-models bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle calendars
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock champion champion-hourly function audit bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-models bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle calendars
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows deploy infra tests benchmarks
@@ -70,7 +70,7 @@ audit: setup-dev ## Check every pinned dependency for known vulnerabilities; nee
 	.tools/bin/uv tool run pip-audit --strict --require-hashes --disable-pip \
 		--requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-uv.txt --requirement requirements-infra.txt
 
-champion-1h: setup-dev ## Train the shipped models of hourly bars again from the bars in the folder HOURS (hours)
+champion-hourly: setup-dev ## Train the shipped models of hourly bars again from the bars in the folder HOURS (hours)
 	test -d $(HOURS)
 	rm -rf $(foreach name,champion-1h.json har-season ewma-season tickercast-lstm-1h tickercast-plain-1h xgb-direction,src/tickercast/shipped/models/$(name))
 	registry=$$(mktemp -d) && export MLFLOW_TRACKING_URI=sqlite:///$$registry/mlflow.db && \
