@@ -234,11 +234,15 @@ def market_data(name: str) -> MarketData:
 
 
 def hourly_data(name: str, settings: Settings) -> MarketData:
-    """Open the source of hourly bars that a user names: `binance`, or the path of a folder or file.
+    """Open the source of hourly bars that a user names: `binance`, `simulated`, or the path of a folder or file.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is none of them.
     """
+    if name == "simulated":
+        from tickercast.backends.market_data.simulated_hours import SimulatedHours
+
+        return SimulatedHours()
     if name == "binance":
         from tickercast.backends.market_data.binance import Binance
 
@@ -247,8 +251,8 @@ def hourly_data(name: str, settings: Settings) -> MarketData:
 
     if not _exists(Path(name).expanduser()):
         raise UsageError(
-            f"The source {name[:80]!r} is neither binance nor a folder or file that can be read: hourly bars in "
-            "Parquet or CSV files, or in those of Binance's archive, were needed. Check the path."
+            f"The source {name[:80]!r} is neither binance, simulated nor a folder or file that can be read: "
+            "hourly bars in Parquet or CSV files, or in those of Binance's archive, were needed. Check the path."
         )
     return HourlyFolder(Path(name).expanduser())
 

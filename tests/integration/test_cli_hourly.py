@@ -69,7 +69,10 @@ def test_daily_models_are_checked_for_leaks_and_compared_by_name(run: Callable[.
     [
         (("backtest", "--every", "hourly", "--source", "hours", *DATES), "or of hours, such as 1h, was needed"),
         (("backtest", "--every", "0", "--source", "hours", *DATES), "or of hours, such as 1h, was needed"),
-        (("backtest", "--every", "1h", "--source", "nowhere", *DATES), "is neither binance nor a folder or file"),
+        (
+            ("backtest", "--every", "1h", "--source", "nowhere", *DATES),
+            "is neither binance, simulated nor a folder",
+        ),
         (("backtest", "--every", "1h", "--source", "hours", "--model", "garch", *DATES), "'garch' is not a model"),
         (
             ("backtest", "--every", "1h", "--source", "hours", "--from", "2022-02-01", "--to", "2022-02-05"),

@@ -152,5 +152,5 @@ def test_a_bad_file_does_not_sink_the_other_symbols(tmp_path: Path, bars: Bars) 
 def test_a_folder_without_such_files_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no file of hourly bars"):
         HourlyFolder(tmp_path).symbols()
-    with pytest.raises(UsageError, match="is neither binance nor a folder or file that can be read"):
+    with pytest.raises(UsageError, match="is neither binance, simulated nor a folder or file that can be read"):
         engines.hourly_data(str(tmp_path / "nowhere"), Settings())

@@ -48,7 +48,7 @@ class Hourly(Ports):
         Args:
             symbols: the symbols to train on; empty: all that the source holds.
             through: the last date to train on; later dates measure the models.
-            source: `binance`, or a file or folder of hourly bars.
+            source: `binance`, `simulated`, or a file or folder of hourly bars.
             seeds: one network each, which are averaged.
             on_progress: called with the steps done and their total.
             on_failure: called with each symbol that the source could not give, and why.
@@ -87,7 +87,7 @@ class Hourly(Ports):
         Args:
             symbols: the symbols to learn from; empty: all that the source holds.
             through: the last date to learn from, the last day of a month.
-            source: `binance`, or a file or folder of hourly bars.
+            source: `binance`, `simulated`, or a file or folder of hourly bars.
             trials: recipes to try; 0 trains by the default.
             asked: the symbols whose direction is measured; all by default.
             usual: search the usual ranges alone, without shallow trees.
@@ -134,7 +134,7 @@ class Hourly(Ports):
             models: their names, the judged one first; see `models.catalogue.hourly`.
             first: the first date to forecast from.
             last: the last date to forecast from.
-            source: `binance`, or a file or folder of hourly bars.
+            source: `binance`, `simulated`, or a file or folder of hourly bars.
             symbols: only these; empty: all that the source holds.
             every: hours from one origin to the next.
             windows: how many origins to draw at random; None: all.
