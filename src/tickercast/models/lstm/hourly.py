@@ -8,9 +8,10 @@ due to recurrence.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -241,8 +242,12 @@ class TrainedHourly(HourlyNetwork):
 
     def answer(self, steps: Floats32, statics: Floats32) -> Floats32:
         """Run the network; see `HourlyNetwork.answer`."""
-        made: Floats32 = compiled(self.model)(steps, statics).numpy()
+        made: Floats32 = self._compiled(steps, statics).numpy()
         return made
+
+    @cached_property
+    def _compiled(self) -> Callable[[Floats32, Floats32], Tensor]:
+        return compiled(self.model)
 
     def bundle(self) -> Bundle:
         """Export the network to ONNX.
