@@ -249,7 +249,7 @@ def hourly_data(name: str, settings: Settings) -> MarketData:
         return Binance(settings.binance_url)
     from tickercast.backends.market_data.hourly_folder import HourlyFolder
 
-    if not _exists(Path(name).expanduser()):
+    if not name or not _exists(Path(name).expanduser()):
         raise UsageError(
             f"The source {name[:80]!r} is neither binance, simulated nor a folder or file that can be read: "
             "hourly bars in Parquet or CSV files, or in those of Binance's archive, were needed. Check the path."

@@ -82,6 +82,11 @@ def test_daily_models_are_checked_for_leaks_and_compared_by_name(run: Callable[.
             ("backtest", "--every", "1h", "--source", "hours", "--from", "2024-01-04", "--to", "2024-01-05"),
             "No origin of",
         ),
+        (
+            ("train", "--every", "1h", "--through", "2022-06-30"),
+            "The source '' is neither binance, simulated nor a folder",
+        ),
+        (("train", "--every", "1h", "--source", "yahoo"), "The source 'yahoo' is neither binance, simulated nor"),
         (("train", "--every", "5m", "--source", "hours"), "1d or 1h was needed"),
         (("train", "--direction", "--source", "hours"), "--direction and --trials need hourly bars"),
         (

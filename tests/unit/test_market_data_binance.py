@@ -141,6 +141,15 @@ def test_a_fault_that_stays_is_a_sentence(server: BinanceServer, fetch: Callable
         fetch()
 
 
+def test_a_network_that_is_down_is_a_sentence(slept: list[float]) -> None:
+    source = Binance("http://127.0.0.1:9", sleep=slept.append)
+    with pytest.raises(
+        SourceUnavailable, match=r"does not answer: no connection \(ConnectionError\)\. Try again later"
+    ):
+        source.fetch(["BTCUSDT"], FIRST, LAST, advance=lambda _: None)
+    assert slept == [1.0, 2.0, 4.0, 8.0]
+
+
 def test_an_unknown_symbol_does_not_sink_the_others(server: BinanceServer, fetch: Callable[..., Reading]) -> None:
     found = fetch("BTC-USD", "NOPEUSDT", "BTCUSDT")
     assert list(found) == ["BTCUSDT"]

@@ -18,7 +18,7 @@ from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.findings import Finding
 from tickercast.domain.hour_features import Floats
 from tickercast.domain.hours import PRICES, finished, gaps, hourly_bars
-from tickercast.domain.text import one_line, shown
+from tickercast.domain.text import shown
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, SourceUnavailable, UnknownSymbol, UsageError
 
 URL = "https://data-api.binance.vision"
@@ -126,8 +126,10 @@ class Binance:
         for attempt in range(_ATTEMPTS):
             try:
                 answer = session.get(f"{self._url}/api/v3/klines", params=parameters, timeout=_TIMEOUT_S)
+            except requests.Timeout:
+                reason, pause = f"no answer within {_TIMEOUT_S[1]:.0f} s", 2.0**attempt
             except requests.RequestException as error:
-                reason, pause = one_line(error), 2.0**attempt
+                reason, pause = f"no connection ({type(error).__name__})", 2.0**attempt
             else:
                 if answer.status_code == HTTPStatus.OK:
                     page = self._page(answer, symbol)
