@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.support.hourly import make_hours
-from tests.unit.test_market_data_hourly_folder import table
+from tests.support.hourly import make_hours, table
 from typer.testing import CliRunner, Result
 
 from tickercast.cli import app

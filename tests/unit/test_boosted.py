@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.hourly import make_hours
-from tests.unit.test_hourly_models import Memory
+from tests.support.hourly import Memory, make_hours
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.boosting import USUAL, Boosting
@@ -146,12 +145,13 @@ class Registry:
 def train(tmp_path: Path) -> Callable[..., Any]:
     def run(trials: int, tracker: Tracker, **options: Any) -> Any:
         coins = [reversing(5500), make_hours("ETHUSDT", hours=5500)]
+        through = options.pop("through", date(2022, 6, 30))
         return train_direction(
             Memory(coins),
             ["REVUSDT", "ETHUSDT"],
             date(2000, 1, 1),
             date(2023, 1, 1),
-            date(2022, 6, 30),
+            through,
             boost=training,
             search=OptunaSearch(tmp_path / "tuning.db", BOOSTING),
             tracker=tracker,
@@ -191,6 +191,12 @@ def test_without_trials_the_default_is_trained(train: Callable[..., Any]) -> Non
     assert made.study is None
     assert not tracker.names
     assert f"the {FAST.days} days up to 2022-06-30" in made.bundle.card.trained_on
+
+
+def test_no_month_that_was_learned_from_measures_the_model(train: Callable[..., Any]) -> None:
+    whole, half = (train(0, Tracker(), through=date(2022, month, day)) for month, day in ((6, 30), (6, 15)))
+    assert half.report["n"] == whole.report["n"]  # from July on
+    assert half.bundle.card.trained_through == date(2022, 6, 15)
 
 
 def test_defaults_lie_in_the_ranges_that_are_searched() -> None:

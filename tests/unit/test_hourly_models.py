@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.hourly import make_hours, without
+from tests.support.hourly import Memory, make_hours, without
 
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import resource
-from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.bars import Bars
 from tickercast.domain.evaluation import loss_ratio, rolling_losses, summary
 from tickercast.domain.forecast import QUANTILES, RollingPredictor
 from tickercast.domain.frequency import HOURLY
@@ -156,21 +156,6 @@ def test_constant_prices_give_a_finite_forecast(tables: HourTables) -> None:
 
 
 # ---------------------------------------------------------------- leaks
-
-
-class Memory:
-    """A source that holds some series."""
-
-    name, simulated = "memory", False
-
-    def __init__(self, series: Sequence[Bars]) -> None:
-        self._series = {bars.symbol: bars for bars in series}
-
-    def symbols(self) -> list[str]:
-        return list(self._series)
-
-    def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: object) -> Reading:
-        return Reading({symbol: self._series[symbol].since(first).through(last) for symbol in symbols})
 
 
 class Wider(HourlyPredictor):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.support.hourly import make_hours, without
+from tests.support.hourly import make_hours, table, without
 
 from tickercast import engines
 from tickercast.backends.market_data.hourly_folder import HourlyFolder
@@ -18,13 +18,6 @@ from tickercast.domain.frequency import HOURLY
 from tickercast.errors import InvalidBars, NoRecentBars, UnknownSymbol, UsageError
 
 FIRST, LAST = date(2022, 1, 1), date(2022, 12, 31)
-
-
-def table(bars: Bars, column: str = "date") -> pd.DataFrame:
-    opened = pd.to_datetime(bars.columns["closed_at"] - np.timedelta64(1, "h")).tz_localize("UTC")
-    return pd.DataFrame(
-        {column: opened, **{name: bars.columns[name] for name in ("open", "high", "low", "close", "volume")}}
-    )
 
 
 def archive(bars: Bars, unit: int = 1000) -> str:

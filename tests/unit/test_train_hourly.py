@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.hourly import make_hours
-from tests.unit.test_hourly_models import Memory
+from tests.support.hourly import Memory, make_hours
 
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import resource

@@ -86,7 +86,7 @@ class Hourly(Ports):
 
         Args:
             symbols: the symbols to learn from; empty: all that the source holds.
-            through: the last date to learn from, the last day of a month.
+            through: the last date to learn from; the months after it measure the model.
             source: `binance`, `simulated`, or a file or folder of hourly bars.
             trials: recipes to try; 0 trains by the default.
             asked: the symbols whose direction is measured; all by default.

@@ -111,7 +111,7 @@ def train_direction(
         symbols: the symbols to learn from, together.
         first: the first date fetched.
         last: the last date fetched.
-        through: the last date that may be learned from: the last day of a month.
+        through: the last date that may be learned from; the months after it measure the model.
         boost: the training.
         search: proposes recipes.
         tracker: shows the study.
@@ -136,7 +136,8 @@ def train_direction(
         chosen = study.best.recipe
     end = np.datetime64(through + timedelta(days=1), "h")
     fitted = boost.fit(asking, chosen, end)
-    made = boost.walk_forward(asking, chosen, end, _last_month(asking), asked=asked)
+    month = (end - np.timedelta64(1, "h")).astype("datetime64[M]") + 1  # the first that was not learned from at all
+    made = boost.walk_forward(asking, chosen, month, _last_month(asking), asked=asked)
     report = summary(made.probability, made.up, made.move, made.closed_at, SIZES)
     metrics = {name: round(value, 5) for name, value in report.items() if isinstance(value, int | float)}
     bundle = fitted.bundle()
