@@ -36,6 +36,10 @@ class Settings(BaseSettings):
         mlflow_tracking_uri: the model registry: `sqlite:///FILE`, `http(s)://…` of an MLflow server, or
             `bucket://FOLDER/NAME.db`, a SQLite file that is kept in the bucket of the models.
         bigquery_emulator_host: the URL of a BigQuery emulator, by the name that Google's client reads.
+        models: the models that forecast every file, separated by commas: `champion`, and any of the models that need no
+            training beside it, such as `ewma-t`, `prophet` or `auto-ets`.
+        companion_deadline_s: seconds that all models beside the champion may take for one file; what they have not
+            forecast by then is left out. The function itself is stopped after 300.
         max_file_mb: the largest file that the function reads, in megabytes. 64 hold three years of a thousand symbols,
             for which the function needs 570 MB, so that it fits into 1 GiB.
         max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
@@ -59,6 +63,8 @@ class Settings(BaseSettings):
     watchlist: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
+    models: str = "champion"
+    companion_deadline_s: float = Field(60, gt=0, le=240)
     max_file_mb: float = Field(64, gt=0, le=10_000)
     max_event_age_h: float = Field(24, gt=0, le=10_000)
     log_format: Literal["auto", "json", "text"] = "auto"

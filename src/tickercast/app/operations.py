@@ -9,12 +9,14 @@ from tickercast import config, engines
 from tickercast.app.models import Models
 from tickercast.app.ports import nothing
 from tickercast.app.symbols import read_symbols
+from tickercast.domain.forecast import Role
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import UsageError
 from tickercast.jobs.operations.doctor import Check, Probe, check_engines
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
+from tickercast.models import catalogue
 from tickercast.ports import ObjectStore
 from tickercast.reading.queries import ask
 
@@ -184,6 +186,7 @@ class Operations(Models):
                 Probe("object store", settings.bucket, self._store_says),
                 Probe("warehouse", settings.warehouse, lambda: f"{len(self.warehouse.read('ingestions'))} ingestions"),
                 Probe("champion", CHAMPION, self._champion_says),
+                Probe("companions", "TICKERCAST_MODELS", self._companions_say),
                 Probe("market data", settings.source, self._source_says),
                 Probe("function", settings.function_url or "in this process", self._function_says),
                 Probe("alerts", "TICKERCAST_ALERT_URLS", self._alerts_say),
@@ -204,6 +207,13 @@ class Operations(Models):
     def _champion_says(self) -> str:
         champion = self.served_models()[0].model
         return f"{champion.name} version {champion.version}"
+
+    def _companions_say(self) -> str:
+        beside = [served.model for served in self.served_models() if served.role is Role.COMPANION]
+        for model in beside:
+            if isinstance(model, catalogue.Unavailable):
+                raise UsageError(model.reason)
+        return ", ".join(model.name for model in beside) or "none: only the champion and the random walk are served"
 
     def _source_says(self) -> str:
         if self.settings.source == "simulated":

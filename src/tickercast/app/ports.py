@@ -43,10 +43,17 @@ class Ports:
     Args:
         settings: where the engines are; those of the environment by default.
         now: the clock.
+
+    Attributes:
+        companions: the models that the settings name beside the champion.
+
+    Raises:
+        UsageError: the settings name a model that is not served.
     """
 
     def __init__(self, settings: Settings | None = None, *, now: Callable[[], datetime] | None = None) -> None:
         self.settings = settings or config.load()
+        self.companions = catalogue.companion_names(self.settings.models)
         self.now = now or (lambda: datetime.now(UTC))
         self._sources: dict[str, MarketData] = {}
 
@@ -155,7 +162,7 @@ class Ports:
 
     def served_models(self) -> list[Served]:
         """The published champion, then the models that are served beside it."""
-        return catalogue.served_models(self.models)
+        return catalogue.served_models(self.models, self.companions)
 
     def evaluation_baselines(self, series: Sequence[Bars], through: date) -> Sequence[Predictor]:
         """The baselines of a training."""

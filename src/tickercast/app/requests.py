@@ -137,7 +137,11 @@ class Requests(Ports):
             served=self._champion_cache,
             past=self._past_models,
             now=self.now,
-            limits=Limits(int(self.settings.max_file_mb * 1e6), timedelta(hours=self.settings.max_event_age_h)),
+            limits=Limits(
+                int(self.settings.max_file_mb * 1e6),
+                timedelta(hours=self.settings.max_event_age_h),
+                timedelta(seconds=self.settings.companion_deadline_s),
+            ),
         )
 
     def set_up_logs(self) -> None:

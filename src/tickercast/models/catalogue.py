@@ -6,12 +6,17 @@ and name the loader in `LOADERS`.
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tickercast import config
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor, Role, RollingPredictor, Served
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.model_card import HOURLY_KIND, Bundle, ModelCard, read_bundle
 from tickercast.errors import BundleError, UsageError
 from tickercast.model_store import ModelStore
@@ -75,8 +80,42 @@ def load_bundle(bundle: Bundle) -> RollingPredictor:
     return LOADERS[card.kind](bundle)
 
 
-def served_models(models: ModelStore) -> list[Served]:
+def companion_names(listed: str) -> tuple[str, ...]:
+    """The models beside the champion that a list names, in its order.
+
+    Args:
+        listed: names with commas between, `champion` among them.
+
+    Raises:
+        UsageError: a name is no model that is served, or the champion is missing.
+
+    >>> companion_names("champion, ewma-t,prophet,ewma-t")
+    ('ewma-t', 'prophet')
+    """
+    names = [word.strip() for word in listed.split(",") if word.strip()]
+    known = (CHAMPION, *BASELINES, *STATISTICAL)
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else "Correct or remove it."
+            raise UsageError(
+                f"TICKERCAST_MODELS names {name[:40]!r}, and models of daily bars are served by the names "
+                f"{', '.join(known)}. {hint}"
+            )
+    if CHAMPION not in names:
+        raise UsageError(
+            f"TICKERCAST_MODELS is {listed[:80]!r}, without the champion, which is always served. Add {CHAMPION} to it."
+        )
+    return tuple(dict.fromkeys(name for name in names if name != CHAMPION))
+
+
+def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Served]:
     """The published champion, then the models that are served beside it.
+
+    Args:
+        models: where the pointer names them.
+        companions: further models that need no bundle; one that the pointer names, too, is served once, in the role
+            that the pointer gives it.
 
     Raises:
         ModelUnavailable: none has been published.
@@ -85,7 +124,43 @@ def served_models(models: ModelStore) -> list[Served]:
     """
     pointer = models.pointer()
     champion = Served(load_bundle(models.read(pointer.name, pointer.version)), Role.CHAMPION)
-    return [champion, *(Served(_served(beside.name, beside.version, models), beside.role) for beside in pointer.served)]
+    beside = [Served(_served(one.name, one.version, models), one.role) for one in pointer.served]
+    named_there = {one.name for one in pointer.served}
+    further = [Served(_companion(name), Role.COMPANION) for name in companions if name not in named_there]
+    return [champion, *beside, *further]
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A companion whose package is not installed: it makes no forecast, and says why.
+
+    Attributes:
+        name: the model.
+        reason: what is missing, and what to do.
+    """
+
+    name: str
+    reason: str
+    version: str = "1"
+    horizon: int = DAILY.horizon
+    min_sessions: int = 0
+
+    def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
+        """Refuse.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(self.reason)
+
+
+def _companion(name: str) -> Predictor:
+    if name in BASELINES:
+        return BASELINES[name]()
+    try:
+        return statistical(name)
+    except UsageError as error:
+        return Unavailable(name, str(error))
 
 
 def _served(name: str, version: str, models: ModelStore) -> Predictor:

@@ -8,12 +8,17 @@ their past the same width, and a year serves each of them best: on 37 American s
 of the loss of EWMA-t with 251 sessions, 1.028 with 500 and 1.055 with 1,000.
 
 A fit that does not converge still gives an answer, which counts as the model's own. A fit that fails, or whose answer
-is not a distribution, raises an error that names symbol and cutoff: leaving it out would flatter the model.
+is not a distribution, raises an error that names symbol and cutoff: leaving it out would flatter the model in a
+backtest.
+
+One fit runs at a time, whatever thread asks for it: warnings, and NumPy's generator, from which two of the packages
+draw, belong to the whole process.
 """
 
 import importlib.util
 import logging
 import tempfile
+import threading
 import warnings
 import zlib
 from abc import ABC, abstractmethod
@@ -36,6 +41,8 @@ from tickercast.models.baselines import log_returns
 Floats = NDArray[np.float64]
 
 _YEAR = 251  # sessions
+_FITTING = threading.Lock()
+_NOISY = ("cmdstanpy", "prophet", "prophet.models", "prophet.plot")  # the packages' loggers
 _LEVELS = np.array(QUANTILES)
 _INTERVALS = [round(abs(200 * level - 100)) for level in QUANTILES]
 """The interval that each quantile bounds, in percent: 95 for 0.025 and 0.975."""
@@ -64,7 +71,8 @@ class _StatisticalModel(ABC):
         self.horizon = horizon
         if importlib.util.find_spec(self.package) is None:
             raise UsageError(
-                f"The model {self.name} needs {self.package}, which this environment lacks. Run `make setup-dev`."
+                f"The model {self.name} needs {self.package}, which this environment lacks. Run `make setup-dev`, or "
+                "install the extra peers."
             )
 
     def predict(self, series: Sequence[Bars]) -> Floats:
@@ -80,7 +88,7 @@ class _StatisticalModel(ABC):
 
     def _checked(self, bars: Bars) -> Floats:
         try:
-            with _silence(), _seeded(_seed(bars)):
+            with _FITTING, _silence(), _seeded(_seed(bars)):
                 quantiles = self._quantiles(bars)
         except Permanent:
             raise
@@ -92,8 +100,8 @@ class _StatisticalModel(ABC):
 
     def _failure(self, bars: Bars, reason: str) -> Permanent:
         return Permanent(
-            f"The model {self.name} cannot be fitted to {bars.symbol} up to {bars.cutoff} ({reason[:200]}), and "
-            "a comparison needs it at every origin. Leave out the symbol or the model."
+            f"The model {self.name} cannot be fitted to {bars.symbol} up to {bars.cutoff} ({reason[:200]}). "
+            "Leave out the symbol or the model."
         )
 
     @abstractmethod
@@ -233,15 +241,18 @@ def _seed(bars: Bars) -> int:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Suppress warnings and logs of a fit: only its answer counts."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+    """Suppress warnings and logs of a fit: only its answer counts. Loggers of others go on."""
+    noisy = [logging.getLogger(name) for name in _NOISY]
+    before = [logger.disabled for logger in noisy]
+    for logger in noisy:
+        logger.disabled = True
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(disabled)
+        for logger, disabled in zip(noisy, before, strict=True):
+            logger.disabled = disabled
 
 
 @contextmanager

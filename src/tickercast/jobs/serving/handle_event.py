@@ -31,6 +31,7 @@ from tickercast.errors import (
     TooFewSessions,
     UsageError,
 )
+from tickercast.jobs.serving.companions import LogReturns, predict_beside
 from tickercast.jobs.serving.past_models import Lineup
 from tickercast.jobs.serving.score import score
 from tickercast.jobs.serving.store_bars import news, spans
@@ -63,10 +64,12 @@ class Limits:
     Attributes:
         largest_file: bytes; a larger file is rejected unread.
         oldest_event: the age, counted from its write, at which an event that fails is given up.
+        companions: how long all companions of one event may take together.
     """
 
     largest_file: int = 64 * _MEGABYTE
     oldest_event: timedelta = timedelta(hours=24)
+    companions: timedelta = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,8 @@ def handle_event(
         outcome = _decide(event, store, served, past, limits.largest_file, received_at)
         if outcome.failures and outcome.status == "rejected":
             _quarantine(event, outcome, store, received_at)
-        _append(event, _file(event, store, received_at), outcome, warehouse, received_at, now)
+        made, outcome = _predict(outcome, limits.companions)
+        _append(event, _file(event, store, received_at), outcome, made, warehouse, received_at, now)
     except Exception as error:  # a bug must not be retried forever either
         if event.written_at is None or received_at - event.written_at <= limits.oldest_event:
             raise
@@ -248,13 +252,14 @@ def _append(
     event: ObjectFinalized,
     file: File,
     outcome: Outcome,
+    made: Sequence[Prediction],
     warehouse: Warehouse,
     received_at: datetime,
     now: Callable[[], datetime],
 ) -> None:
     """Store bars, forecasts, scores and, last, the ledger: everything that the ledger names has been stored."""
     key = f"{event.bucket}/{event.name}#{event.generation}"
-    forecasts = rows(_predict(outcome))
+    forecasts = rows(made)
     with warehouse.session():
         counts = _store(key, file, outcome, forecasts, warehouse, received_at) if outcome.series else {}
         duration_ms = (now() - received_at).total_seconds() * 1000
@@ -295,28 +300,42 @@ def _repeated(value: Any, count: int) -> pa.Array:
     return pa.repeat(value, count)
 
 
-def _predict(outcome: Outcome) -> list[Prediction]:
+def _predict(outcome: Outcome, deadline: timedelta) -> tuple[list[Prediction], Outcome]:
+    """The forecasts of all models, and the outcome with a finding where a companion made none."""
     made: list[Prediction] = []
+    companions = [served for served in outcome.lineup.models if served.role is Role.COMPANION]
     for served in outcome.lineup.models:
+        if served.role is Role.COMPANION:
+            continue
         ready = [one for one in outcome.series if len(one.known) >= served.model.min_sessions]
-        known = [one.known for one in ready]
-        made += [
-            Prediction(
-                bars.symbol,
-                bars.cutoff,
-                bars.last_close,
-                DAILY.next_steps(bars.symbol, bars.cutoff, served.model.horizon),
-                log_returns,
-                served.model.name,
-                served.model.version,
-                served.role,
-                bars.simulated,
-                served.role is Role.CHAMPION and outcome.lineup.champion_has_seen,
-                one.is_doubtful,
-            )
-            for one, bars, log_returns in zip(ready, known, served.model.predict(known), strict=True)
-        ]
-    return made
+        returns = served.model.predict([one.known for one in ready])
+        made += [_prediction(served, one, each, outcome.lineup) for one, each in zip(ready, returns, strict=True)]
+    known = [one.known for one in outcome.series]
+    beside, missing = predict_beside(companions, known, deadline)
+    made += [_prediction(served, outcome.series[place], each, outcome.lineup) for served, place, each in beside]
+    return made, replace(outcome, series=[_with_missing(one, missing) for one in outcome.series])
+
+
+def _prediction(served: Served, one: Series, log_returns: LogReturns, lineup: Lineup) -> Prediction:
+    bars = one.known
+    return Prediction(
+        bars.symbol,
+        bars.cutoff,
+        bars.last_close,
+        DAILY.next_steps(bars.symbol, bars.cutoff, served.model.horizon),
+        log_returns,
+        served.model.name,
+        served.model.version,
+        served.role,
+        bars.simulated,
+        served.role is Role.CHAMPION and lineup.champion_has_seen,
+        one.is_doubtful,
+    )
+
+
+def _with_missing(one: Series, missing: Sequence[Finding]) -> Series:
+    own = [found for found in missing if found.symbol == one.known.symbol]
+    return replace(one, findings=[*one.findings, *own]) if own else one
 
 
 def _forecast_rows(outcome: Outcome, counts: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -404,6 +423,7 @@ def _give_up(
             event,
             File(event.name, str(event.generation), event.written_at or received_at),
             outcome,
+            [],
             warehouse,
             received_at,
             now,
