@@ -4,11 +4,13 @@
 from every hour from July 2022 on, and writes `benchmarks/models.json`. All tables are refreshed monthly from the year
 before, but those of `ewma_season`, which are of the year before the test. `_lo` and `_hi` are the ends of 95%
 intervals: over weeks of both coins for the distribution, over days of Bitcoin for the direction.
+`companions_500_symbols_s` is how long one file of 500 symbols takes when Prophet is served beside the champion.
 """
 
 import argparse
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -57,7 +59,8 @@ def main() -> None:
     series = list(reading.bars.values())
     recipe, usual = (_recipe(source, usual) for usual in (False, True))
     figures = _distribution(series) | _directions(series, recipe, usual)
-    report.write("models", figures | {"onnx_max_abs_diff": _parity(series, recipe)})
+    figures |= {"onnx_max_abs_diff": _parity(series, recipe), "companions_500_symbols_s": companions_seconds()}
+    report.write("models", figures)
 
 
 # ---------------------------------------------------------------- the distribution
@@ -174,6 +177,29 @@ def _parity(series: Sequence[Bars], recipe: Boosting) -> float:
     asking = [questions(bars) for bars in series]
     trees = boosted.fit(asking, recipe, np.datetime64(THROUGH + timedelta(days=1), "h"))
     return max(onnx_difference(network, network.bundle()), boosted.onnx_difference(trees, trees.bundle()))
+
+
+# ---------------------------------------------------------------- companions
+
+
+def companions_seconds(symbols: int = 500) -> float:
+    """The seconds in which a file of simulated daily bars is forecast by the champion and by Prophet, and stored."""
+    _report(f"forecasting {symbols} symbols with Prophet beside the champion")
+    with tempfile.TemporaryDirectory() as folder:
+        settings = config.Settings(
+            bucket=f"file://{folder}/bucket",
+            warehouse=f"duckdb://{folder}/warehouse.duckdb",
+            source="simulated",
+            models="champion,prophet",
+            companion_deadline_s=240,
+        )
+        app, started = App(settings), time.perf_counter()
+        names = [f"T{number:03d}" for number in range(symbols)]
+        made = app.forecast(names, date(2023, 7, 21), model="prophet")
+        took = time.perf_counter() - started
+    if len(made) != symbols:
+        sys.exit(f"Prophet forecast {len(made)} of {symbols} symbols: {next(iter(made.failures.values()), '')}")
+    return took
 
 
 def _report(progress: str) -> None:

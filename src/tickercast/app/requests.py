@@ -1,5 +1,6 @@
 """Use cases about forecasts: request and handle them, and look after the files they are made from."""
 
+import difflib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
@@ -23,6 +24,7 @@ from tickercast.jobs.requests.send_file import Sent, send_file
 from tickercast.jobs.serving.champion_cache import ChampionCache
 from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
 from tickercast.jobs.serving.past_models import PastModels
+from tickercast.models import catalogue
 from tickercast.ports import ObjectFinalized
 from tickercast.reading import ledger, quarantine
 from tickercast.reading.ledger import Entry
@@ -39,6 +41,7 @@ class Requests(Ports):
         as_of: date | str,
         *,
         source: str = "",
+        model: str = "",
         wait: float | None = WAIT_S,
         again: bool = False,
         actual: bool = False,
@@ -53,6 +56,7 @@ class Requests(Ports):
             symbols: one or several, as Yahoo spells them.
             as_of: forecast from the last session on or before this date.
             source: the market data; the configured one by default.
+            model: whose forecasts are returned, of those in `TICKERCAST_MODELS`; the champion's by default.
             wait: seconds to wait for a remote function; None does not wait for its results.
             again: of more than 500 symbols, whether those that an interrupted run has forecast are sent again.
             actual: whether to fetch the closes that followed.
@@ -65,9 +69,10 @@ class Requests(Ports):
             A sequence of `Forecast`, in the order of the symbols, with the reason for each other symbol in `failures`.
 
         Raises:
-            UsageError: the date or source is not valid.
+            UsageError: the date, source or model is not valid.
             Transient: an engine does not answer.
         """
+        shown = self._shown(model)
         valid: dict[str, None] = {}
         refused: dict[str, Permanent] = {}
         for word in [symbols] if isinstance(symbols, str) else symbols:
@@ -87,6 +92,7 @@ class Requests(Ports):
             now=self.now,
             patience=lambda: self.patience(wait or 0.0, on_wait),
             wait=wait is not None,
+            model=shown,
             again=again,
             actual=actual,
             advance=advance,
@@ -94,6 +100,19 @@ class Requests(Ports):
             on_interrupt=on_interrupt,
         )
         return made.refusing(refused)
+
+    def _shown(self, model: str) -> str:
+        """The stored name of a model, empty for the champion; the function may serve more than these settings name."""
+        if model in ("", catalogue.CHAMPION):
+            return ""
+        self.provision()
+        served = [one.name for one in self.models.pointer().served]
+        known = list(dict.fromkeys([catalogue.CHAMPION, *served, *catalogue.BASELINES, *catalogue.STATISTICAL]))
+        if model not in known:
+            close = difflib.get_close_matches(model, known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else "Name one of them."
+            raise UsageError(f"{model[:40]!r} is no model that can be served: {', '.join(known)} can. {hint}")
+        return model
 
     def upload(self, path: str | Path, as_of: date | str | None = None, *, symbol: str = "") -> Sent:
         """Send a file as it is, so that an event forecasts what is in it; see `jobs.requests.send_file`.

@@ -42,6 +42,12 @@ def forecast(
     ] = None,
     symbols_file: SymbolsFile = "",
     source: Source = "",
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Show the forecast of this one of TICKERCAST_MODELS.", show_default="champion"
+        ),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     actual: Annotated[
         bool, typer.Option("--actual", help="Show the closes that followed beside the forecast.")
@@ -67,6 +73,7 @@ def forecast(
             symbols,
             as_of,
             source=source,
+            model=model,
             wait=None if unattended else wait,
             again=again,
             actual=actual,

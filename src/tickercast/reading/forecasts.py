@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from tickercast.domain.forecast import LEVELS, Forecast, Role, Step
+from tickercast.domain.forecast import LEVELS, Forecast, Origin, Role, Step
 from tickercast.ports import MarketData, Warehouse
 
 
-def champion_forecasts(ledger: pd.DataFrame, warehouse: Warehouse) -> dict[str, Forecast]:
-    """Read the champion's forecast of each symbol that rows of the ledger account for.
+def stored_forecasts(ledger: pd.DataFrame, warehouse: Warehouse, *, model: str = "") -> dict[str, Forecast]:
+    """Read the forecast of each symbol that rows of the ledger account for.
 
     If a later run has replaced a forecast with the same cutoff, the newer one is returned, under its own object and
     generation.
@@ -19,6 +19,7 @@ def champion_forecasts(ledger: pd.DataFrame, warehouse: Warehouse) -> dict[str, 
     Args:
         ledger: rows with the status `forecast`, one a symbol.
         warehouse: where the forecasts are.
+        model: by the model of this name; by the champion if it is empty.
 
     Raises:
         WarehouseUnavailable: try again.
@@ -26,7 +27,10 @@ def champion_forecasts(ledger: pd.DataFrame, warehouse: Warehouse) -> dict[str, 
     if ledger.empty:
         return {}
     wanted = {"symbol": list(ledger["symbol"]), "cutoff": list(ledger["cutoff"].dt.date.unique())}
-    found = warehouse.read("champion_forecasts", wanted, _COLUMNS)
+    if model:
+        found = _newest(warehouse.read("forecast_history", {**wanted, "model_name": model}, [*_COLUMNS, *_RANK]))
+    else:
+        found = warehouse.read("champion_forecasts", wanted, _COLUMNS).assign(role=Role.CHAMPION)
     found = found.merge(ledger[["symbol", "cutoff", "simulated", "findings"]])
     return {str(symbol): _forecast(rows.sort_values("step")) for symbol, rows in found.groupby("symbol")}
 
@@ -35,6 +39,14 @@ _COLUMNS = [
     *("symbol", "cutoff", "last_close", "step", "target_date", *LEVELS, "model_name", "model_version"),
     *("simulated", "model_has_seen", "doubtful", "object", "generation"),
 ]
+_RANK = ["role", "origin", "written_at"]
+
+
+def _newest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of a model that had several roles, the newest forecast; what a former champion forecasts as shadow is not one."""
+    rows = rows[rows["role"] != Role.SHADOW].sort_values("written_at")
+    rows = rows.sort_values("origin", key=lambda origin: origin != Origin.BACKFILL, kind="stable")
+    return rows.drop_duplicates(["symbol", "cutoff", "simulated", "step"], keep="last")
 
 
 def actual_closes(forecasts: Sequence[Forecast], *, source: MarketData) -> dict[str, Mapping[date, float]]:
@@ -67,7 +79,7 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
         steps=tuple(_step(row) for row in rows.to_dict("records")),
         model_name=first["model_name"],
         model_version=first["model_version"],
-        role=Role.CHAMPION,
+        role=Role(first["role"]),
         simulated=bool(first["simulated"]),
         model_has_seen=bool(first["model_has_seen"]),
         doubtful=bool(first["doubtful"]),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from tickercast.domain.forecast import Forecast
+from tickercast.domain.forecast import Forecast, Role
 from tickercast.domain.model_card import ModelCard
 from tickercast.model_store import ModelStore
 from tickercast.ports import Between, Warehouse
@@ -65,14 +65,14 @@ class ForecastDetails:
         bars: up to `SESSIONS` rows of the view `indicators` up to the cutoff, oldest first, in the prices of the
             forecast's own file; empty where the warehouse holds no such bars.
         record: the model's record on the symbol; None where the bars are simulated.
-        card: of the model.
+        card: of the model; None of one that is not trained.
         actual: the closes that followed, by date; None where they were not asked for.
     """
 
     made: Forecast
     bars: pd.DataFrame
     record: TrackRecord | None
-    card: ModelCard
+    card: ModelCard | None
     actual: Mapping[date, float] | None = None
 
 
@@ -91,7 +91,7 @@ def details(
         ModelUnavailable, BundleError: the model's version is missing or damaged.
         WarehouseUnavailable, StoreUnavailable: try again.
     """
-    card = models.read(made.model_name, made.model_version).card
+    card = _card(made, models)
     bars, record = bars_before(made, warehouse=warehouse), track_record(made, warehouse=warehouse)
     return ForecastDetails(made, bars, record, card, actual)
 
@@ -138,7 +138,7 @@ def closes_before(made: Forecast, *, warehouse: Warehouse) -> list[float]:
 
 
 def trained_through(forecasts: Sequence[Forecast], *, models: ModelStore) -> dict[str, date]:
-    """The last date that the model of each symbol's forecast was trained on.
+    """The last date that the model of each symbol's forecast was trained on; of a trained model only.
 
     A forecast of dates up to there is no test of the model.
 
@@ -150,9 +150,17 @@ def trained_through(forecasts: Sequence[Forecast], *, models: ModelStore) -> dic
         ModelUnavailable, BundleError: a version is missing or damaged.
         StoreUnavailable: try again.
     """
-    versions = {(made.model_name, made.model_version) for made in forecasts}
-    through = {version: models.read(*version).card.trained_through for version in versions}
-    return {made.symbol: through[made.model_name, made.model_version] for made in forecasts}
+    cards = {(made.model_name, made.model_version): _card(made, models) for made in forecasts}
+    through = {model: card.trained_through for model, card in cards.items() if card}
+    named = {made.symbol: (made.model_name, made.model_version) for made in forecasts}
+    return {symbol: through[model] for symbol, model in named.items() if model in through}
+
+
+def _card(made: Forecast, models: ModelStore) -> ModelCard | None:
+    """The card of a forecast's model; None of a model beside the champion that was never published."""
+    if made.role is not Role.CHAMPION and not models.versions(made.model_name):
+        return None
+    return models.read(made.model_name, made.model_version).card
 
 
 def _since_the_last_gap(bars: pd.DataFrame) -> pd.DataFrame:

@@ -58,12 +58,13 @@ def page(shown: Sequence[ForecastDetails], bucket: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    cards = {(each.card.name, each.card.version): each.card for each in shown}
+    cards = {(each.card.name, each.card.version): each.card for each in shown if each.card}
     symbols = [each.made.symbol for each in shown]
     return environment.get_template("report.html").render(
         title=f"{symbols[0] if len(symbols) == 1 else f'{len(symbols)} symbols'}: {_sessions(shown[0])} ahead",
         sections=[_section(f"s{number}", each, bucket) for number, each in enumerate(shown, start=1)],
         models=[_model(card) for card in cards.values()],
+        untrained=sorted({each.made.model_name for each in shown if each.card is None}),
         colours=chart.COLOURS,
         version=__version__,
         advice=sentences.NOT_ADVICE,
@@ -88,7 +89,7 @@ def _section(name: str, each: ForecastDetails, bucket: str) -> _Section:
         rows=[step_cells(step, made.last_close, actual) for step in made.steps],
         has_actual=actual is not None,
         outcome=sentences.outcome(made, actual) if actual is not None else "",
-        seen=sentences.SEEN.format(each.card.trained_through) if _has_seen(each) else "",
+        seen=_seen(each),
         indicators=_indicators(each.bars),
         record=sentences.record_sentence(made, each.record) if each.record else "",
         record_rows=_record_rows(each),
@@ -96,8 +97,10 @@ def _section(name: str, each: ForecastDetails, bucket: str) -> _Section:
     )
 
 
-def _has_seen(each: ForecastDetails) -> bool:
-    return each.card.trained_through >= each.made.steps[0].target_date
+def _seen(each: ForecastDetails) -> str:
+    if each.card is None or each.card.trained_through < each.made.steps[0].target_date:
+        return ""
+    return sentences.SEEN.format(each.card.trained_through)
 
 
 def _summary(each: ForecastDetails) -> str:

@@ -80,6 +80,7 @@ def request_forecast(
     now: Callable[[], datetime],
     patience: Callable[[], Patience],
     wait: bool = True,
+    model: str = "",
     again: bool = False,
     actual: bool = False,
     advance: Callable[[int], None] = lambda _: None,
@@ -98,6 +99,7 @@ def request_forecast(
         now: the clock.
         patience: starts to wait for the function.
         wait: whether to wait for the results at all.
+        model: whose forecasts are read; the champion's if it is empty.
         again: whether symbols of an interrupted run that were forecast already are sent too.
         actual: whether to fetch the closes that followed.
         advance: called with the number of symbols fetched since the last call.
@@ -120,7 +122,9 @@ def request_forecast(
     sent = [uploaded for uploaded in uploads if uploaded.object]
     results, lost = Results(), list[FunctionUnavailable]()
     if wait:
-        results, lost = read_all_results([*before, *sent], symbols, warehouse=warehouse, patience=patience())
+        results, lost = read_all_results(
+            [*before, *sent], symbols, warehouse=warehouse, patience=patience(), model=model
+        )
     failures = {name: reason for uploaded in uploads for name, reason in uploaded.failures.items()}
     found = [found for uploaded in uploads for found in uploaded.findings]
     return Requested(

@@ -10,7 +10,7 @@ from tickercast.domain.forecast import Forecast
 from tickercast.errors import FunctionUnavailable, Permanent
 from tickercast.jobs.requests.upload import Upload
 from tickercast.ports import Warehouse
-from tickercast.reading.forecasts import champion_forecasts
+from tickercast.reading.forecasts import stored_forecasts
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0
 
@@ -87,13 +87,16 @@ def wait_for_ledger(name: str, generation: int, *, warehouse: Warehouse, patienc
         pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 
 
-def read_results(uploaded: Upload, *, warehouse: Warehouse, patience: Patience = NO_PATIENCE) -> Results:
+def read_results(
+    uploaded: Upload, *, warehouse: Warehouse, patience: Patience = NO_PATIENCE, model: str = ""
+) -> Results:
     """Read the results of one upload.
 
     Args:
         uploaded: what was sent.
         warehouse: where the function stores.
         patience: how long to wait for the function.
+        model: whose forecasts; the champion's if it is empty.
 
     Raises:
         FunctionUnavailable: a symbol of the upload is not accounted for.
@@ -110,12 +113,18 @@ def read_results(uploaded: Upload, *, warehouse: Warehouse, patience: Patience =
             f"deployed and what it logs; look later with tickercast ingestions {uploaded.object}, or send the file "
             f"again with tickercast replay {uploaded.object}."
         )
-    stored = champion_forecasts(done, warehouse)
+    stored = stored_forecasts(done, warehouse, model=model)
+    failures |= _not_forecast(done[~done["symbol"].isin(list(stored))], model) if model else {}
     return Results([stored[symbol] for symbol in uploaded.symbols if symbol in stored], failures)
 
 
 def read_all_results(
-    uploads: Sequence[Upload], symbols: Sequence[str], *, warehouse: Warehouse, patience: Patience = NO_PATIENCE
+    uploads: Sequence[Upload],
+    symbols: Sequence[str],
+    *,
+    warehouse: Warehouse,
+    patience: Patience = NO_PATIENCE,
+    model: str = "",
 ) -> tuple[Results, list[FunctionUnavailable]]:
     """Read the results of several uploads; one that is not accounted for does not fail the others.
 
@@ -124,6 +133,7 @@ def read_all_results(
         symbols: the order of the forecasts.
         warehouse: where the function stores.
         patience: how long to wait for the function, for all together.
+        model: whose forecasts; the champion's if it is empty.
 
     Returns:
         The results, and a reason for each upload that is not accounted for.
@@ -136,7 +146,7 @@ def read_all_results(
     lost: list[FunctionUnavailable] = []
     for uploaded in uploads:
         try:
-            found.append(read_results(uploaded, warehouse=warehouse, patience=patience))
+            found.append(read_results(uploaded, warehouse=warehouse, patience=patience, model=model))
         except FunctionUnavailable as error:
             lost.append(error)
     if lost and not found:
@@ -156,6 +166,21 @@ def _newest_answer(ledger: pd.DataFrame, generation: int) -> pd.DataFrame:
 
 def _is_superseded(rows: pd.DataFrame) -> bool:
     return bool(rows["status"].eq("superseded").all())
+
+
+_NOT_SERVED = (
+    "it was not among the models that forecast the file. Name it in TICKERCAST_MODELS where the function runs, and send "
+    "the file again."
+)
+
+
+def _not_forecast(rows: pd.DataFrame, model: str) -> dict[str, Permanent]:
+    """Why a model forecast none of these symbols, which the champion has forecast."""
+    failures: dict[str, Permanent] = {}
+    for symbol, findings in zip(rows["symbol"], rows["findings"].fillna(""), strict=True):
+        reason = f"{findings}." if f"{model} made no forecast" in findings else _NOT_SERVED
+        failures[symbol] = Permanent(f"{symbol} is forecast by the champion, and not by {model}: {reason}")
+    return failures
 
 
 def _failures(uploaded: Upload, rejected: pd.DataFrame) -> dict[str, Permanent]:
