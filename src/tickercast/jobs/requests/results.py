@@ -169,8 +169,8 @@ def _is_superseded(rows: pd.DataFrame) -> bool:
 
 
 _NOT_SERVED = (
-    "it was not among the models that forecast the file. Name it in TICKERCAST_MODELS where the function runs, and send "
-    "the file again."
+    "it was not among the models that forecast the file. Name it in TICKERCAST_MODELS where the function runs, and "
+    "send the file again."
 )
 
 
