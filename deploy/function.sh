@@ -55,6 +55,7 @@ function_settings() {
 --set-env-vars=GOOGLE_CLOUD_PROJECT=$project
 --set-env-vars=THREADS=$concurrency
 SETTINGS
+  [ "$models" = champion ] || echo "--set-env-vars=^;^TICKERCAST_MODELS=$models" # a list, so that gcloud must not split it
 }
 
 # A trigger must be in the location of its bucket, which may already exist elsewhere.

@@ -4,7 +4,7 @@
 read_options() {
   project='' region='' dry_run='' yes='' data='' channel='' max_file_mb=64 concurrency=4 max_instances=20
   time_zone=America/New_York watchlist='' alert_urls='' day_memory_gib=8 prefect='' budget='' deployer=''
-  with_mlflow='' with_dashboard=''
+  with_mlflow='' with_dashboard='' models=champion
   while [ $# -gt 0 ]; do
     case $1 in
       --project) project=${2-} ;;
@@ -14,6 +14,7 @@ read_options() {
       --concurrency) concurrency=${2-} ;;
       --max-instances) max_instances=${2-} ;;
       --time-zone) time_zone=${2-} ;;
+      --models) models=${2-} ;;
       --watchlist) watchlist=${2-} ;;
       --alert-urls) alert_urls=${2-} ;;
       --day-memory-gib) day_memory_gib=${2-} ;;
@@ -43,6 +44,8 @@ check_options() {
     [[ $number =~ ^[1-9][0-9]{0,3}$ ]] ||
       fail "'$number' was given, and a whole number from 1 to 9999 was needed for --max-file-mb, --concurrency and --max-instances."
   done
+  [[ $models =~ ^champion(,(ewma-t|historical-simulation))*$ ]] ||
+    fail "--models is '$models', and champion, with ewma-t or historical-simulation behind commas, was needed: the function has no packages of others."
   [[ $day_memory_gib =~ ^([1-9]|[12][0-9]|3[0-2])$ ]] ||
     fail "--day-memory-gib is '$day_memory_gib', and a whole number from 1 to 32 was needed."
   [[ -z $budget || $budget =~ ^[1-9][0-9]{0,6}$ ]] ||

@@ -110,6 +110,27 @@ def test_memory_follows_the_largest_files_that_are_handled_at_once() -> None:
     assert "Lower --concurrency or --max-file-mb" in said
 
 
+def served(models: str) -> tuple[int, str]:
+    script = (
+        'fail() { echo "$*" >&2; exit 2; }; state=$(mktemp -d); : >"$state/facts"; memory_mib=2048; '
+        "for part in options cloud function; do source deploy/$part.sh; done; "
+        f"read_options --project my-project --region europe-west3 --models {models}; set_names; "
+        'function_settings; rm -r "$state"'
+    )
+    done = subprocess.run(["bash", "-euc", script], cwd=PROJECT, capture_output=True, text=True)
+    return done.returncode, done.stdout or done.stderr
+
+
+def test_the_function_is_told_which_models_to_serve() -> None:
+    code, said = served("champion,ewma-t,historical-simulation")
+    assert code == 0
+    assert "--set-env-vars=^;^TICKERCAST_MODELS=champion,ewma-t,historical-simulation\n" in said
+    assert "TICKERCAST_MODELS" not in served("champion")[1]
+    code, said = served("champion,prophet")
+    assert code == 2
+    assert said.startswith("--models is 'champion,prophet', and champion, with ewma-t or historical-simulation")
+
+
 def test_all_that_the_containers_copy_is_there_or_made_by_make_bundles() -> None:
     bundles = load("bundle")
     made = {f"dist/{name}" for name in ("function", "worker", "dashboard", "mlflow") if hasattr(bundles, name)}
