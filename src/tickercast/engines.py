@@ -188,36 +188,40 @@ def statement(name: str) -> str:
 # ---------------------------------------------------------------- market data
 
 
-def _yahoo() -> MarketData:
+def _yahoo(settings: Settings) -> MarketData:
     from tickercast.backends.market_data.yahoo import Yahoo
 
-    return Yahoo()
+    return Yahoo(at_once=settings.yahoo_requests, pause_s=settings.yahoo_pause_s)
 
 
-def _sample() -> MarketData:
+def _sample(settings: Settings) -> MarketData:
     from tickercast.backends.market_data.sample import Sample
 
     return Sample()
 
 
-def _simulated() -> MarketData:
+def _simulated(settings: Settings) -> MarketData:
     from tickercast.backends.market_data.simulated import Simulated
 
     return Simulated()
 
 
-SOURCES: Mapping[str, Callable[[], MarketData]] = {"yahoo": _yahoo, "sample": _sample, "simulated": _simulated}
+SOURCES: Mapping[str, Callable[[Settings], MarketData]] = {"yahoo": _yahoo, "sample": _sample, "simulated": _simulated}
 """Market data sources by name; any other word is the path of a folder or file."""
 
 
-def market_data(name: str) -> MarketData:
+def market_data(name: str, settings: Settings | None = None) -> MarketData:
     """Open the source that a user names: one of `SOURCES`, or the path of a folder or file.
+
+    Args:
+        name: as the user gives it.
+        settings: of the source; those of the environment by default.
 
     Raises:
         UsageError: it is neither.
     """
     if name in SOURCES:
-        return SOURCES[name]()
+        return SOURCES[name](settings or config.load())
     if not _exists(Path(name).expanduser()):
         raise UsageError(
             f"The source {name[:80]!r} is neither {', '.join(SOURCES)} nor a folder or file that can be read. "

@@ -43,6 +43,20 @@ def set_up(project: str) -> None:
     log.propagate = False
 
 
+WAITING = "tickercast.waiting"
+"""The logger of what an engine waits for; the terminal shows its lines while a command runs."""
+
+
+def waiting(sentence: str, *values: object) -> None:
+    """Say what is waited for, and how long at most.
+
+    Args:
+        sentence: with `%s` for each value.
+        values: of the sentence.
+    """
+    logging.getLogger(WAITING).info(sentence, *values)
+
+
 @contextmanager
 def fields(**known: object) -> Iterator[None]:
     """Add fields to every line that is logged inside the block, in this thread."""

@@ -109,7 +109,7 @@ class Ports:
         """
         name = source or self.settings.source
         if name not in self._sources:
-            self._sources[name] = engines.market_data(name)
+            self._sources[name] = engines.market_data(name, self.settings)
         return self._sources[name]
 
     @property

@@ -54,7 +54,7 @@ class Requests(Ports):
             as_of: forecast from the last session on or before this date.
             source: the market data; the configured one by default.
             wait: seconds to wait for a remote function; None does not wait for its results.
-            again: of more than 500 symbols, whether those that an interrupted run has forecast are sent again.
+            again: of more than 50 symbols, whether those that an interrupted run has forecast are sent again.
             actual: whether to fetch the closes that followed.
             advance: called with the number of symbols fetched since the last call.
             on_wait: called with the seconds waited so far for a remote function.

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 
+_NAMED = 20  # symbols before a reason that many share
+
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a remote function.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send, and do not wait for a remote function.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As quarantine list shows it.")]
@@ -51,7 +53,7 @@ def forecast(
     wait: Wait = 60,
     no_wait: NoWait = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Of more than 500 symbols, also send those an earlier run has forecast.")
+        bool, typer.Option("--again", help="Of more than 50 symbols, also send those an earlier run has forecast.")
     ] = False,
 ) -> None:
     """Forecast the ten sessions that follow a date, and store the forecast."""
@@ -276,8 +278,13 @@ def _finish(made: "Requested", *, worked: bool) -> None:
 
 
 def _complain_of(failures: Mapping[str, Permanent]) -> None:
+    """Print each reason once, before it the symbols that it does not name itself."""
+    symbols: dict[str, list[str]] = {}
     for name, reason in failures.items():
-        complain(str(reason) if name in str(reason) else f"{name}: {reason}")
+        symbols.setdefault(str(reason), []).extend([] if name in str(reason) else [name])
+    for sentence, names in symbols.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        complain(f"{', '.join(names[:_NAMED])}{more}: {sentence}" if names else sentence)
 
 
 def _finish_sent(
