@@ -8,8 +8,9 @@ It needs no Prefect server; with PREFECT_API_URL set the runs show in its UI. Se
 from collections.abc import Sequence
 from typing import Any
 
-from tickercast import config
+from tickercast import config, start
 
+start.end_on_interrupt()
 config.silence_prefect()
 
 from prefect import flow, task

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
-from tickercast import config
+from tickercast import config, start
 from tickercast.app import App
 
+start.end_on_interrupt()
 config.silence_prefect()
 
 from prefect import artifacts, flow, task

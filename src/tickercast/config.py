@@ -134,6 +134,13 @@ def silence_telemetry() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
+def bound_mlflow() -> None:
+    """Let MLflow give a server up within a minute, rather than in five, unless the user has decided otherwise."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "25")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
+
+
 def silence_prefect() -> None:
     """Turn Prefect's telemetry off, and keep its files in `.tickercast`, unless the user has decided otherwise.
 

@@ -26,7 +26,7 @@ def fault(what: str, error: OSError, otherwise: type[TickercastError]) -> Ticker
         return EngineUnusable(closed(f"{what}{where}"))
     if error.errno == errno.EROFS:
         return EngineUnusable(
-            f"{what} cannot be written{where}: its file system is read-only. Mount it for writing, or name another place."
+            f"{what} cannot be written{where}: its file system is read-only. Mount it for writing, or name another."
         )
     if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP):
         return EngineUnusable(f"{what} cannot be used{where}: {reason(error)}. Name another place.")

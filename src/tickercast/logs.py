@@ -10,7 +10,8 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -44,17 +45,42 @@ def set_up(project: str) -> None:
 
 
 WAITING = "tickercast.waiting"
-"""The logger of what an engine waits for; the terminal shows its lines while a command runs."""
+"""The logger of what an engine waits for."""
+
+_SHOWN: list[Callable[[str], None]] = []
 
 
-def waiting(sentence: str, *values: object) -> None:
-    """Say what is waited for, and how long at most.
+def waiting(sentence: str) -> None:
+    """Say what is waited for, and how long at most; an empty sentence says that it is over."""
+    if sentence:
+        logging.getLogger(WAITING).info("%s", sentence)
+    for show in _SHOWN:
+        show(sentence)
 
-    Args:
-        sentence: with `%s` for each value.
-        values: of the sentence.
-    """
-    logging.getLogger(WAITING).info(sentence, *values)
+
+@contextmanager
+def waiting_for(sentence: str, after_s: float = 1.0) -> Iterator[None]:
+    """Say what is waited for if the block takes longer than a moment."""
+    timer = threading.Timer(after_s, waiting, [sentence])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        waiting("")
+
+
+@contextmanager
+def showing(show: Callable[[str], None]) -> Iterator[None]:
+    """Show people inside the block what is waited for, in place of who showed it before."""
+    before = list(_SHOWN)
+    _SHOWN[:] = [show]
+    try:
+        yield
+    finally:
+        _SHOWN[:] = before
 
 
 @contextmanager

@@ -328,7 +328,7 @@ def test_real_bars_give_the_expected_origin_and_targets(
     ("settings", "sentence"),
     [
         ({"TICKERCAST_BUCKET": "ftp://somewhere"}, "TICKERCAST_BUCKET is 'ftp://somewhere': no engine is known"),
-        ({"TICKERCAST_WAREHOUSE": "duckdb://in-the-way/w.duckdb"}, "cannot be created"),
+        ({"TICKERCAST_WAREHOUSE": "duckdb://in-the-way/w.duckdb"}, "cannot be used"),
         ({"TICKERCAST_BUCKET": f"file://{'x' * 300}"}, "cannot be used"),
         ({"TICKERCAST_SOURCE": "x" * 300}, "is neither yahoo"),
     ],

@@ -26,7 +26,9 @@ with warnings.catch_warnings():
 FIRST, LAST = date(2023, 7, 1), date(2023, 7, 21)
 NOT_FOUND = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
 OUT_OF_RANGE = {"code": "Bad Request", "description": "Data doesn't exist for startDate = 1, endDate = 2"}
-UNAUTHORIZED = json.dumps({"chart": {"result": None, "error": {"code": "Unauthorized", "description": "Invalid Crumb"}}})
+UNAUTHORIZED = json.dumps(
+    {"chart": {"result": None, "error": {"code": "Unauthorized", "description": "Invalid Crumb"}}}
+)
 NO_HOST = requests.exceptions.DNSError(
     "Failed to perform, curl: (6) Could not resolve host: query2.finance.yahoo.com. See https://curl.se/libcurl first."
 )
@@ -42,7 +44,7 @@ def fetch(symbols: Sequence[str], waits: list[float] | None = None) -> Reading:
 
 def table(*closes: float) -> pd.DataFrame:
     dates = pd.DatetimeIndex(["2023-07-20", "2023-07-21"], name="Date", tz="America/New_York")
-    return pd.DataFrame({title: closes for title in ("Adj Close", "Close", "High", "Low", "Open", "Volume")}, dates)
+    return pd.DataFrame(dict.fromkeys(("Adj Close", "Close", "High", "Low", "Open", "Volume"), closes), dates)
 
 
 @pytest.fixture
@@ -310,7 +312,9 @@ def test_nobody_else_is_asked_about_after_twenty_symbols_of_silence(monkeypatch:
     advanced: list[int] = []
 
     with pytest.raises(SourceUnavailable, match="status 500"):
-        Yahoo(at_once=2, sleep=lambda _: None).fetch([f"S{n}" for n in range(300)], FIRST, LAST, advance=advanced.append)
+        Yahoo(at_once=2, sleep=lambda _: None).fetch(
+            [f"S{n}" for n in range(300)], FIRST, LAST, advance=advanced.append
+        )
 
     assert len(set(yahoo.charts())) <= 22  # and those that were under way
     assert sum(advanced) == 300

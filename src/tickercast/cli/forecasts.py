@@ -16,6 +16,7 @@ from tickercast.cli.terminal import (
     bar,
     complain,
     day_of,
+    keep_in_mind,
     open_app,
     print_table,
     say,
@@ -78,7 +79,7 @@ def forecast(
                 f"{done} of {len(symbols)} symbols were forecast for {as_of} before and are not sent again; "
                 "--again sends them too."
             ),
-            on_interrupt=complain,
+            on_interrupt=keep_in_mind,
         )
     if as_json:
         from tickercast.show.tables import forecasts_json

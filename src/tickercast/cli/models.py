@@ -15,6 +15,7 @@ from tickercast.cli.terminal import (
     bar,
     complain,
     day_of,
+    keep_in_mind,
     open_app,
     print_table,
     say,
@@ -260,9 +261,9 @@ def _recipe(path: str) -> "Recipe | None":
 
 @contextmanager
 def _resumable(url: str) -> Iterator[None]:
-    """End with a sentence if the user interrupts a search that can be resumed."""
+    """Say that a search can be resumed if the user interrupts it."""
     try:
         yield
-    except KeyboardInterrupt as stop:
-        complain(f"Stopped. The finished trials are kept in {url}: the same command resumes the search.")
-        raise typer.Exit(SOME_FAILED) from stop
+    except KeyboardInterrupt:
+        keep_in_mind(f"The finished trials are kept in {url}: the same command resumes the search.")
+        raise

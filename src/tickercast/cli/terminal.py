@@ -1,21 +1,25 @@
 """How all commands print, show progress, and read dates and lists of symbols."""
 
 import atexit
+import codecs
 import gc
 import io
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console, RenderableType
 
+from tickercast import disk, logs
 from tickercast.errors import TickercastError, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 
     from tickercast.app import App
 
-SOME_FAILED, NOTHING_WORKED = 1, 2
+SOME_FAILED, NOTHING_WORKED, INTERRUPTED = 1, 2, 130
 
 Source = Annotated[
     str,
@@ -42,6 +46,7 @@ class Bar:
 
     def __init__(self, progress: "Progress", label: str, total: int | None) -> None:
         self._progress = progress
+        self._label = label
         self._task = progress.add_task(label, total=total)
 
     def advance(self, count: int) -> None:
@@ -50,11 +55,17 @@ class Bar:
 
     def say(self, label: str) -> None:
         """Change the label."""
+        self._label = label
         self._progress.update(self._task, description=label)
 
     def set(self, done: float, total: int, label: str | None = None) -> None:
         """Set the position, and the label if one is given."""
+        self._label = label or self._label
         self._progress.update(self._task, completed=done, total=total, description=label)
+
+    def wait(self, sentence: str) -> None:
+        """Show what an engine waits for in place of the label, until it says that this is over."""
+        self._progress.update(self._task, description=sentence or self._label)
 
 
 @contextmanager
@@ -62,12 +73,18 @@ def bar(label: str, total: int | None = None) -> Iterator[Bar]:
     """Show that something is running, and how far it is if there is a total."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-    columns = [SpinnerColumn(), TextColumn("{task.description}")]
+    console = Console(stderr=True)
+    moves = console.is_terminal and not console.is_dumb_terminal
+    columns = [
+        SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),
+        TextColumn("{task.description}"),
+    ]
     if total is not None:
         columns += [BarColumn(), MofNCompleteColumn()]
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield Bar(progress, label, total)
+    with Progress(*columns, console=console, transient=True, disable=not moves) as progress:
+        made = Bar(progress, label, total)
+        with logs.showing(made.wait) if moves else nullcontext():
+            yield made
 
 
 def open_app() -> "App":
@@ -100,24 +117,108 @@ def complain(sentence: str) -> None:
     Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
+def keep_in_mind(sentence: str) -> None:
+    """Print a sentence if an error or Ctrl-C ends the command: what was done until then."""
+    _DONE[:] = [sentence]
+
+
+_DONE: list[str] = []
+
+
 def guarded(command: Callable[[], object]) -> NoReturn:
     """Run a command to the end of the process: whatever goes wrong in it ends in one sentence."""
+    _set_up_streams()
     logging.getLogger("tickercast").addHandler(logging.NullHandler())
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows a question mark
     atexit.register(_mute)
+    code = NOTHING_WORKED
+    try:
+        with logs.showing(_complain_once()):
+            code = _code_of(command)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except TickercastError as error:
+        complain(" ".join([*_DONE, str(error)]))
+    except BrokenPipeError:  # who reads has seen enough
+        code = SOME_FAILED
+        _drop_output()
+    except OSError as error:
+        complain(_of_system(error))
+    except Exception:  # a fault of our own must not end in a traceback on the user's screen
+        complain(f"tickercast failed unexpectedly. {_kept()}")
+    if code == INTERRUPTED:
+        complain(" ".join(["Interrupted.", *_DONE]))
+    sys.exit(code)
+
+
+def _code_of(command: Callable[[], object]) -> int:
+    """Run a command and write out what it printed, since a full disk shows only then; its exit code."""
     try:
         command()
-    except TickercastError as error:
-        complain(str(error))
-    except OSError as error:
-        complain(f"A file or the output cannot be written: {error.strerror}. Check the disk and the permissions.")
-    except Exception:  # a fault of our own must not end in a traceback on the user's screen
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    else:
+        code = 0
+    sys.stdout.flush()
+    return code
+
+
+def _of_system(error: OSError) -> str:
+    """The sentence for an error that no engine has claimed: of the output, or of a file."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+    if error.errno is None:  # that of a connection
+        return f"A connection failed: {disk.reason(error)}. Check the network, then try again."
+    return str(disk.fault("A file or the output", error, UsageError))
+
+
+def _drop_output() -> None:
+    """Let what cannot be printed go: the interpreter would try once more, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _kept() -> str:
+    """Keep the traceback in a file, and say where."""
+    try:
         with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
             traceback.print_exc(file=file)
-        complain(f"tickercast failed unexpectedly. The details are in {file.name}.")
-    sys.exit(NOTHING_WORKED)
+    except OSError:
+        error = sys.exc_info()[1]
+        return f"The details could not be written to a file: {error}."
+    return f"The details are in {file.name}."
+
+
+def _complain_once() -> Callable[[str], None]:
+    """Print each sentence on what is waited for once, where no bar shows it."""
+    said: set[str] = set()
+
+    def show(sentence: str) -> None:
+        if sentence and sentence not in said:
+            complain(sentence)
+        said.add(sentence)
+
+    return show
+
+
+def _set_up_streams() -> None:
+    """Let terminals that lack a letter show a simpler one, and let Ctrl-C interrupt rather than end at once."""
+    codecs.register_error("tickercast", _simpler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="tickercast")
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_SIMPLER = str.maketrans({"…": "..", "─": "-", "━": "-", "│": "|", "–": "-", "—": "-", "×": "x", "≤": "<=", "σ": "s"})
+
+
+def _simpler(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    letters = error.object[error.start : error.end].translate(_SIMPLER)
+    return "".join(letter if letter.isascii() else "?" for letter in letters), error.end
 
 
 def _mute() -> None:

@@ -46,7 +46,8 @@ _REFUSED_FOR = timedelta(minutes=1)
 _ABOUT_THE_REQUEST = (200, 400, 404, 422)
 """Statuses of an answer about the symbol or the dates; any other says that Yahoo cannot or will not answer now."""
 _NOT_THERE = re.compile(
-    r"resolve (host|proxy)|refused|unreachable|failed to (connect|establish)|(couldn't|could not) connect", re.IGNORECASE
+    r"resolve (host|proxy)|refused|unreachable|failed to (connect|establish)|(couldn't|could not) connect",
+    re.IGNORECASE,
 )
 _COOKIE_HOST = "fc.yahoo.com"
 _OTHER_SOURCES = "--source sample, --source FOLDER or --source simulated"

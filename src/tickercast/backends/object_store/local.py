@@ -23,6 +23,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tickercast import disk
 from tickercast.backends.object_store import names as object_names
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 
@@ -189,9 +190,7 @@ class LocalObjectStore:
         try:
             yield
         except OSError as error:
-            raise StoreUnavailable(
-                f"{self.url} cannot be used: {error.strerror}. Check the folder, its permissions and the disk."
-            ) from error
+            raise disk.fault(self.url, error, StoreUnavailable) from error
 
 
 def _highest(listed: Iterable[str]) -> int:

@@ -6,6 +6,7 @@ MLflow takes seconds to import and only training needs it, so it is imported whe
 import functools
 import json
 import logging
+import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tickercast.backends.registry import provenance
+from tickercast import config, logs
+from tickercast.backends.registry import mlflow_errors, provenance
 from tickercast.domain.dataset import Dataset
 from tickercast.domain.model_card import CHALLENGER_ALIAS, Bundle, ModelCard, RegisteredVersion, read_bundle
 from tickercast.errors import BundleError, StoreUnavailable, UsageError
@@ -56,6 +58,7 @@ class MlflowRegistry:
                 "Set MLFLOW_TRACKING_URI."
             )
         self._url, self._kept_in = url, artifacts
+        self._reached = False
 
     @property
     def url(self) -> str:
@@ -161,16 +164,24 @@ class MlflowRegistry:
 
     @contextmanager
     def _client(self) -> Iterator["MlflowClient"]:
-        """Open MLflow's client, create the folder of a SQLite file, and translate MLflow's errors."""
+        """Open MLflow's client, try its file or server once before, and translate the errors of the block."""
         uri = self._url
         if self._url.startswith(_SQLITE):
-            self._file().parent.mkdir(parents=True, exist_ok=True)
+            mlflow_errors.check_file(self._file(), self._url)
             uri = f"{_SQLITE}{self._file().resolve()}"  # MLflow keeps a connection for each spelling of a URI
+        elif not self._reached:
+            with logs.waiting_for(f"waiting for MLflow at {self._url}"):
+                mlflow_errors.check_server(self._url)
+            self._reached = True
+        config.bound_mlflow()
         import mlflow
+        from alembic.util import CommandError
         from mlflow.exceptions import MlflowException
+        from requests import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
 
         for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # it logs tracebacks of what it raises
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         if (urlsplit(uri).hostname or "").endswith(_CLOUD_RUN):
@@ -179,13 +190,8 @@ class MlflowRegistry:
             _send_identity(audience)
         try:
             yield mlflow.MlflowClient()
-        except MlflowException as error:
-            message = " ".join(str(error).split())[:160]
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise BundleError(f"MLflow at {self._url} refuses: {message}. Name a registered version.") from error
-            raise StoreUnavailable(
-                f"MLflow at {self._url} does not answer: {message}. Try again, or set MLFLOW_TRACKING_URI."
-            ) from error
+        except (MlflowException, SQLAlchemyError, CommandError, RequestException, sqlite3.Error, OSError) as error:
+            raise mlflow_errors.translated(error, self._url) from error
 
     @contextmanager
     def _run(self, client: "MlflowClient") -> Iterator[str]:

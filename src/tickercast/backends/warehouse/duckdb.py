@@ -6,7 +6,6 @@ file takes 2 ms, opening an engine 13.
 """
 
 import os
-import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,9 +18,11 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 from filelock import FileLock, Timeout
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from tickercast import disk, logs
 from tickercast.backends.warehouse.duckdb_checkpoints import SETTINGS, Checkpoints
+from tickercast.backends.warehouse.duckdb_errors import WRONG_QUERY, held, holder, is_locked, one_line, translated
 from tickercast.backends.warehouse.sql import (
     BEFORE,
     FINISHED,
@@ -42,7 +43,7 @@ from tickercast.backends.warehouse.sql import (
     to_duckdb,
     what_remains,
 )
-from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
+from tickercast.errors import EngineUnusable, SchemaMismatch, UsageError, WarehouseUnavailable
 from tickercast.ports import Between
 
 Result = TypeVar("Result")
@@ -53,12 +54,8 @@ _LOCKS: dict[Path, threading.RLock] = {}
 _OPEN: "weakref.WeakSet[DuckDBWarehouse]" = weakref.WeakSet()
 """The warehouses with an open engine."""
 
-_WRONG_QUERY = (
-    duckdb.CatalogException,
-    duckdb.BinderException,
-    duckdb.ParserException,
-    duckdb.InvalidInputException,  # a parameter without a value
-)
+_UNNOTICED_S = 0.3
+"""How long another process may hold the file before it is said that it is waited for."""
 
 _INTERNAL_TABLES = """
 CREATE TABLE IF NOT EXISTS _appends (key VARCHAR NOT NULL, appended_at TIMESTAMPTZ DEFAULT now());
@@ -84,6 +81,7 @@ class DuckDBWarehouse:
         self._patience_s = patience_s
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._shared: duckdb.DuckDBPyConnection | None = None
+        self._waited_for = ""
 
     @property
     def url(self) -> str:
@@ -134,8 +132,8 @@ class DuckDBWarehouse:
         try:
             return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
         except (SchemaMismatch, WarehouseUnavailable) as error:
-            if isinstance(error.__cause__, _WRONG_QUERY):
-                message = _one_line(error.__cause__)
+            if isinstance(error.__cause__, WRONG_QUERY):
+                message = one_line(error.__cause__)
                 raise UsageError(f"The query does not fit what {self.url} holds: {message}. Correct it.") from error
             raise
 
@@ -152,7 +150,7 @@ class DuckDBWarehouse:
                 for attempt in self._retrying():
                     with attempt, self._attached(reads=False) as connection:
                         if not self._checkpoints.make(connection, even_if_short=True):  # it would follow the new file
-                            raise WarehouseUnavailable(
+                            raise EngineUnusable(
                                 f"{self.url} cannot be compacted: there is no space for a copy of its log. Free some."
                             )
                         connection.execute(f"ATTACH '{_escaped(fresh)}' AS fresh")
@@ -250,35 +248,31 @@ class DuckDBWarehouse:
 
     def _retrying(self) -> Retrying:
         return Retrying(
-            retry=retry_if_exception(_is_transient),
+            retry=retry_if_exception(is_locked),
             wait=wait_random_exponential(0.01, max=1.0),
             stop=stop_after_delay(self._patience_s),
+            before_sleep=self._say_that_it_waits,
             reraise=True,
         )
+
+    def _say_that_it_waits(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if error and (state.seconds_since_start or 0.0) > _UNNOTICED_S:
+            self._waits_for(holder(error))
+
+    def _waits_for(self, by: str) -> None:
+        if self._waited_for != by:
+            logs.waiting(f"{self.url} is held by {by}; waiting for it, up to {self._patience_s:.0f} s")
+        self._waited_for = by
 
     @contextmanager
     def _translating(self, reads: bool) -> Iterator[None]:
         try:
             yield
-        except duckdb.CatalogException as error:
-            raise WarehouseUnavailable(
-                f"{self.url} has not been set up: {_one_line(error)} Run any forecast."
-            ) from error
         except duckdb.Error as error:
-            if reads and not self._path.exists():
+            if reads and not self._path.exists() and not isinstance(error, duckdb.OutOfMemoryException):
                 raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.") from error
-            raise self._translated(error) from error
-
-    def _translated(self, error: duckdb.Error) -> TickercastError:
-        if isinstance(error, (duckdb.ConstraintException, duckdb.ConversionException, duckdb.BinderException)):
-            return SchemaMismatch(f"The request does not fit the tables of {self.url}: {_one_line(error)}.")
-        if "not a valid DuckDB" in str(error):
-            return UsageError(f"{self._path} is not a DuckDB file: name another in TICKERCAST_WAREHOUSE.")
-        if _is_transient(error):
-            return WarehouseUnavailable(
-                f"{self.url} has been held by another process for {self._patience_s:.0f} s. End that process, or wait."
-            )
-        return WarehouseUnavailable(f"{self.url} does not answer: {_one_line(error)}. Check the disk, then try again.")
+            raise translated(error, self._path, self._patience_s) from error
 
     @contextmanager
     def _transaction(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -297,9 +291,7 @@ class DuckDBWarehouse:
             if not reads:  # reading does not create a warehouse
                 self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise WarehouseUnavailable(
-                f"{self.url} cannot be created: {error.strerror}. Name another file in TICKERCAST_WAREHOUSE."
-            ) from error
+            raise disk.fault(self.url, error, WarehouseUnavailable) from error
         try:
             alone = nullcontext() if reads and not self._checkpoints.kept.exists() else self._only_writer()
             with alone, self._attached(reads) as connection:
@@ -313,33 +305,48 @@ class DuckDBWarehouse:
     @contextmanager
     def _only_writer(self) -> Iterator[None]:
         """Keep other writers out, and restore what an interrupted checkpoint may have damaged."""
-        lock = FileLock(f"{self._path}.lock", timeout=self._patience_s)
+        lock = FileLock(f"{self._path}.lock")
         try:
-            lock.acquire()
-        except Timeout as error:
-            raise WarehouseUnavailable(
-                f"{self.url} has been held by another process for {self._patience_s:.0f} s. End that process, or wait."
-            ) from error
+            self._acquire(lock)
         except OSError as error:
-            raise self._unusable(error) from error
+            raise disk.fault(self.url, error, WarehouseUnavailable) from error
         try:
             try:
                 self._checkpoints.restore()
             except OSError as error:
-                raise self._unusable(error) from error
+                raise disk.fault(self.url, error, WarehouseUnavailable) from error
             yield
         finally:
             lock.release()
 
-    def _unusable(self, error: OSError) -> WarehouseUnavailable:
-        return WarehouseUnavailable(
-            f"{self.url} cannot be written: {error.strerror}. Check the folder, its permissions and the disk."
-        )
+    def _acquire(self, lock: FileLock) -> None:
+        noticed_s = min(_UNNOTICED_S, self._patience_s)
+        try:
+            lock.acquire(timeout=noticed_s)
+        except Timeout:
+            by = self._holder()
+            self._waits_for(by)
+            try:
+                lock.acquire(timeout=self._patience_s - noticed_s)
+            except Timeout as error:
+                raise held(self.url, self._patience_s, by) from error
+
+    def _holder(self) -> str:
+        """The program and process that hold the file; the lock of writers does not name them, but DuckDB does."""
+        try:
+            with duckdb.connect() as engine:
+                engine.execute("ATTACH ? AS held (READ_ONLY)", [str(self._path)])
+        except duckdb.Error as error:
+            return holder(error)
+        return "another process"
 
     @contextmanager
     def _attached(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         engine = self._connect()
         engine.execute(f"ATTACH ? AS warehouse{' (READ_ONLY)' if reads else ''}", [str(self._path)])
+        if self._waited_for:
+            self._waited_for = ""
+            logs.waiting("")
         try:
             with engine.cursor() as connection:
                 connection.execute("USE warehouse")
@@ -435,12 +442,7 @@ def _with_nulls(rows: pa.Table | pd.DataFrame, table: str) -> pa.Table:
     try:
         return pa.Table.from_pandas(rows, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise SchemaMismatch(f"The rows do not fit the table {table}: {_one_line(error)}.") from error
-
-
-def _is_transient(error: BaseException) -> bool:
-    """Whether another process holds the file, and will release it."""
-    return isinstance(error, duckdb.IOException) and re.search("set lock|Conflicting lock", str(error)) is not None
+        raise SchemaMismatch(f"The rows do not fit the table {table}: {one_line(error)}.") from error
 
 
 def _select(name: str, where: Mapping[str, Any] | None, columns: Sequence[str] | None) -> tuple[str, list[Any]]:
@@ -467,7 +469,3 @@ def _escaped(path: Path) -> str:
 
 def _quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
