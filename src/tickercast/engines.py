@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -255,6 +256,12 @@ def model_registry(settings: Settings) -> "MlflowRegistry | BucketRegistry":
     return MlflowRegistry(settings.mlflow_tracking_uri)
 
 
+def registry_is_new(settings: Settings) -> bool:
+    """Whether the registry is a file that is not there yet; MLflow takes some seconds to make it."""
+    url = settings.mlflow_tracking_uri
+    return url.startswith(_SQLITE) and not _exists(Path(url.removeprefix(_SQLITE)))
+
+
 def recipe_search(settings: Settings) -> RecipeSearch:
     """Open the studies of recipes, in a file beside MLflow's, or in `.tickercast` if MLflow's is elsewhere.
 
@@ -308,6 +315,28 @@ def prepare() -> "Prepare":
     from tickercast.models.lstm import training
 
     return training.prepare
+
+
+# ---------------------------------------------------------------- flows
+
+
+def flow_server() -> AbstractContextManager[None]:
+    """Run a Prefect flow inside: its server is tried first, and its errors are raised as ours.
+
+    Raises:
+        FlowUnavailable: the server cannot be reached.
+        UsageError: something else is at its address.
+    """
+    from tickercast.backends import flow_prefect
+
+    return flow_prefect.server()
+
+
+def show_in_flow(logger: str) -> None:
+    """Send the lines of a logger to Prefect's page of the run that they are logged in."""
+    from tickercast.backends import flow_prefect
+
+    flow_prefect.show_lines_of(logger)
 
 
 # ---------------------------------------------------------------- people

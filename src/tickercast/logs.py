@@ -47,21 +47,29 @@ def set_up(project: str) -> None:
 WAITING = "tickercast.waiting"
 """The logger of what an engine waits for."""
 
-_SHOWN: list[Callable[[str], None]] = []
+Show = Callable[[str], None]
+"""Shows people what is waited for; an empty sentence says that it is over."""
+
+_SHOWN: list[Show] = []
+_OF_THREAD = threading.local()
 
 
-def waiting(sentence: str) -> None:
-    """Say what is waited for, and how long at most; an empty sentence says that it is over."""
+def waiting(sentence: str, show: Show | None = None) -> None:
+    """Say what is waited for, and how long at most.
+
+    Args:
+        sentence: what; empty if that is over.
+        show: who shows it; by default who does so for this thread.
+    """
     if sentence:
         logging.getLogger(WAITING).info("%s", sentence)
-    for show in _SHOWN:
-        show(sentence)
+    (show or _shown())(sentence)
 
 
 @contextmanager
 def waiting_for(sentence: str, after_s: float = 1.0) -> Iterator[None]:
     """Say what is waited for if the block takes longer than a moment."""
-    timer = threading.Timer(after_s, waiting, [sentence])
+    timer = threading.Timer(after_s, waiting, [sentence, _shown()])
     timer.daemon = True
     timer.start()
     try:
@@ -73,14 +81,32 @@ def waiting_for(sentence: str, after_s: float = 1.0) -> Iterator[None]:
 
 
 @contextmanager
-def showing(show: Callable[[str], None]) -> Iterator[None]:
-    """Show people inside the block what is waited for, in place of who showed it before."""
+def showing(show: Show, *, in_this_thread: bool = False) -> Iterator[None]:
+    """Show people inside the block what is waited for, in place of who showed it before.
+
+    Args:
+        show: shows it.
+        in_this_thread: whether to show only what is waited for in this thread.
+    """
+    if in_this_thread:
+        _OF_THREAD.show = show
+        try:
+            yield
+        finally:
+            del _OF_THREAD.show
+        return
     before = list(_SHOWN)
     _SHOWN[:] = [show]
     try:
         yield
     finally:
         _SHOWN[:] = before
+
+
+def _shown() -> Show:
+    last = _SHOWN[-1] if _SHOWN else lambda sentence: None
+    found: Show = getattr(_OF_THREAD, "show", last)
+    return found
 
 
 @contextmanager

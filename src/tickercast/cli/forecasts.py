@@ -16,10 +16,10 @@ from tickercast.cli.terminal import (
     bar,
     complain,
     day_of,
-    keep_in_mind,
     open_app,
     print_table,
     say,
+    say_how_far,
 )
 from tickercast.errors import Permanent, TickercastError, UsageError
 
@@ -79,7 +79,7 @@ def forecast(
                 f"{done} of {len(symbols)} symbols were forecast for {as_of} before and are not sent again; "
                 "--again sends them too."
             ),
-            on_interrupt=keep_in_mind,
+            on_interrupt=say_how_far,
         )
     if as_json:
         from tickercast.show.tables import forecasts_json

@@ -15,10 +15,10 @@ from tickercast.cli.terminal import (
     bar,
     complain,
     day_of,
-    keep_in_mind,
     open_app,
     print_table,
     say,
+    say_how_far,
     some_symbols_of,
 )
 from tickercast.errors import UsageError
@@ -265,5 +265,5 @@ def _resumable(url: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        keep_in_mind(f"The finished trials are kept in {url}: the same command resumes the search.")
+        say_how_far(f"The finished trials are kept in {url}: the same command resumes the search.")
         raise

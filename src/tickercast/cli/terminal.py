@@ -117,9 +117,12 @@ def complain(sentence: str) -> None:
     Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
 
 
-def keep_in_mind(sentence: str) -> None:
-    """Print a sentence if an error or Ctrl-C ends the command: what was done until then."""
-    _DONE[:] = [sentence]
+def say_how_far(sentence: str) -> None:
+    """Print what was done before an error; after Ctrl-C it becomes part of the last line."""
+    if sys.exc_info()[0] is KeyboardInterrupt:
+        _DONE[:] = [sentence]
+    else:
+        complain(sentence)
 
 
 _DONE: list[str] = []
@@ -137,7 +140,7 @@ def guarded(command: Callable[[], object]) -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except TickercastError as error:
-        complain(" ".join([*_DONE, str(error)]))
+        complain(str(error))
     except BrokenPipeError:  # who reads has seen enough
         code = SOME_FAILED
         _drop_output()

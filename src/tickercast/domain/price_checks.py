@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import refusals
-from tickercast.domain.calendar import ALWAYS_OPEN, calendar_name, is_over, session_days
+from tickercast.domain.calendar import ALWAYS_OPEN, calendar_name, holidays_known_until, is_over, session_days
 from tickercast.errors import CalendarError, InvalidBars
 
 Days = NDArray[np.datetime64]
@@ -98,6 +98,10 @@ def check_sessions(
 
 
 def _check_sessions(symbol: str, days: Days, known: Callable[[int], Days], number: int) -> InvalidBars | None:
+    known_until = np.datetime64(holidays_known_until(symbol, days[-1].item()), "D")
+    days = days[: np.searchsorted(days, known_until, "right")]  # assumed sessions refuse nothing
+    if not len(days):
+        return None
     sessions = session_days(symbol, days[0], days[-1])
     closed, missing = _misfits(days, sessions)
     if not (closed or missing):
