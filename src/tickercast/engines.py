@@ -386,6 +386,17 @@ def ping_function(url: str) -> str:
 # ---------------------------------------------------------------- events
 
 
+def read_event(headers: Mapping[str, str], body: bytes) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Read the attributes and data of an event from a request: a CloudEvent, or a bucket's Pub/Sub notification.
+
+    Raises:
+        EventUnreadable: it is truncated or damaged, and has to be delivered again.
+    """
+    from tickercast.backends import event_bodies
+
+    return event_bodies.read(headers, body)
+
+
 def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> ObjectFinalized:
     """Read a CloudEvent of type `google.cloud.storage.object.v1.finalized`.
 

@@ -20,6 +20,7 @@
         ├── WarehouseUnavailable the warehouse does not answer, or is locked for too long
         ├── FunctionUnavailable  the forecast function does not answer, or failed
         ├── ModelUnavailable     no model has been published where the function looks
+        ├── EventUnreadable      an event arrived truncated or damaged
         ├── FlowUnavailable      the server of the daily flow does not answer
         └── AlertUnavailable     a receiver did not accept an alert
 
@@ -107,6 +108,10 @@ class FunctionUnavailable(Transient):
 
 class ModelUnavailable(Transient):
     """No model has been published where the function looks for one."""
+
+
+class EventUnreadable(Transient):
+    """An event arrived truncated or damaged: refuse it, so that it is delivered again."""
 
 
 class FlowUnavailable(Transient):
