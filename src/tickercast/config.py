@@ -37,6 +37,8 @@ class Settings(BaseSettings):
         mlflow_tracking_uri: the model registry: `sqlite:///FILE`, `http(s)://…` of an MLflow server, or
             `bucket://FOLDER/NAME.db`, a SQLite file that is kept in the bucket of the models.
         bigquery_emulator_host: the URL of a BigQuery emulator, by the name that Google's client reads.
+        max_query_gb: the gigabytes that one query may be billed for on BigQuery; one that needs more is refused, and
+            nothing is billed. 1,000 cost 6 US dollars.
         max_file_mb: the largest file that the function reads, in megabytes. 64 hold three years of a thousand symbols,
             for which the function needs 570 MB, so that it fits into 1 GiB.
         max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
@@ -61,6 +63,7 @@ class Settings(BaseSettings):
     watchlist: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
+    max_query_gb: float = Field(1000, gt=0)
     max_file_mb: float = Field(64, gt=0, le=10_000)
     max_event_age_h: float = Field(24, gt=0, le=10_000)
     log_format: Literal["auto", "json", "text"] = "auto"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _TRAINING = ("tensorflow", "mlflow", "tf2onnx", "optuna")
 _SQLITE = "sqlite:///"
+_EVENT_QUERY_S = 60.0  # after which an event's query is cancelled, and the event delivered again
 _LARGEST_INT64 = 2**63 - 1
 _LONGEST_NAME = 1024
 
@@ -134,14 +135,14 @@ def _deliver(settings: Settings) -> Deliver:
 # ---------------------------------------------------------------- warehouses
 
 
-def _duckdb(settings: Settings) -> Warehouse:
+def _duckdb(settings: Settings, patient: bool) -> Warehouse:
     from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 
     path = _path(settings.warehouse, "TICKERCAST_WAREHOUSE", "duckdb://PATH or bigquery://PROJECT/DATASET")
     return DuckDBWarehouse(path, sql=config.resource("sql"))
 
 
-def _bigquery(settings: Settings) -> Warehouse:
+def _bigquery(settings: Settings, patient: bool) -> Warehouse:
     named = re.fullmatch(r"bigquery://([a-z0-9.:-]+)/(\w+)(?:\?location=([\w-]+))?", settings.warehouse, re.ASCII)
     if named is None:
         raise UsageError(
@@ -152,22 +153,32 @@ def _bigquery(settings: Settings) -> Warehouse:
 
     project, dataset, location = named.groups(default="")
     return BigQueryWarehouse(
-        project, dataset, config.resource("sql"), location=location, emulator=settings.bigquery_emulator_host
+        project,
+        dataset,
+        config.resource("sql"),
+        location=location,
+        emulator=settings.bigquery_emulator_host,
+        query_patience_s=None if patient else _EVENT_QUERY_S,
+        max_query_gb=settings.max_query_gb,
     )
 
 
-WAREHOUSES: Mapping[str, Callable[[Settings], Warehouse]] = {"duckdb": _duckdb, "bigquery": _bigquery}
+WAREHOUSES: Mapping[str, Callable[[Settings, bool], Warehouse]] = {"duckdb": _duckdb, "bigquery": _bigquery}
 """Warehouses by URL scheme."""
 
 
-def warehouse(settings: Settings) -> Warehouse:
+def warehouse(settings: Settings, *, patient: bool = True) -> Warehouse:
     """Open the tables and views.
+
+    Args:
+        settings: where they are.
+        patient: whether a query may take as long as it needs, as people's and the daily run's do; an event's may not.
 
     Raises:
         UsageError: no engine is known for the URL.
     """
     expected = "duckdb://PATH or bigquery://PROJECT/DATASET"
-    return WAREHOUSES[_scheme(WAREHOUSES, settings.warehouse, "TICKERCAST_WAREHOUSE", expected)](settings)
+    return WAREHOUSES[_scheme(WAREHOUSES, settings.warehouse, "TICKERCAST_WAREHOUSE", expected)](settings, patient)
 
 
 def statement(name: str) -> str:

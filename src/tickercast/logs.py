@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -69,14 +70,21 @@ def waiting(sentence: str, show: Show | None = None) -> None:
 @contextmanager
 def waiting_for(sentence: str, after_s: float = 1.0) -> Iterator[None]:
     """Say what is waited for if the block takes longer than a moment."""
-    timer = threading.Timer(after_s, waiting, [sentence, _shown()])
-    timer.daemon = True
-    timer.start()
+    show, over, started = _shown(), threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        if not over.wait(after_s):
+            waiting(sentence, show)
+        while not over.wait(1.0):
+            show(f"{sentence} ({time.monotonic() - started:.0f} s)")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
     try:
         yield
     finally:
-        timer.cancel()
-        timer.join()
+        over.set()
+        teller.join()
         waiting("")
 
 

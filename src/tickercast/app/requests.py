@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tickercast import config, logs
+from tickercast import config, engines, logs
 from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
@@ -23,7 +23,7 @@ from tickercast.jobs.requests.send_file import Sent, send_file
 from tickercast.jobs.serving.champion_cache import ChampionCache
 from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
 from tickercast.jobs.serving.past_models import PastModels
-from tickercast.ports import ObjectFinalized
+from tickercast.ports import ObjectFinalized, Warehouse
 from tickercast.reading import ledger, quarantine
 from tickercast.reading.ledger import Entry
 from tickercast.reading.quarantine import Quarantined
@@ -133,7 +133,7 @@ class Requests(Ports):
         return handle_event(
             event,
             store=self.silent_store,
-            warehouse=self.tables,
+            warehouse=self._event_tables,
             served=self._champion_cache,
             past=self._past_models,
             now=self.now,
@@ -149,6 +149,11 @@ class Requests(Ports):
     def set_up_memory(self) -> None:
         """Let Arrow take memory from the system: its own pool would keep what a large file needed."""
         pa.set_memory_pool(pa.system_memory_pool())
+
+    @cached_property
+    def _event_tables(self) -> Warehouse:
+        """The warehouse for events, whose queries are given up in time for another delivery."""
+        return engines.warehouse(self.settings, patient=False)
 
     @cached_property
     def _champion_cache(self) -> ChampionCache:

@@ -6,6 +6,7 @@ import gc
 import io
 import logging
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -197,9 +198,10 @@ def _complain_once() -> Callable[[str], None]:
     said: set[str] = set()
 
     def show(sentence: str) -> None:
-        if sentence and sentence not in said:
-            complain(sentence)
-        said.add(sentence)
+        told = re.sub(r" \(\d+ s\)$", "", sentence)  # how long it has been waited for changes with every second
+        if told and told not in said:
+            complain(told)
+        said.add(told)
 
     return show
 

@@ -52,6 +52,13 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
         "symbols each (--symbols-file), and try again then.",
     ),
     (
+        (api.GoogleAPICallError, gbq.GenericGBQException),
+        r"bytesBilledLimitExceeded|exceeded limit for bytes billed",
+        UsageError,
+        "A query of {url} would be billed for more than the limit of {max_query_gb:,g} GB: {message}. Ask for fewer "
+        "symbols, dates or columns, or raise TICKERCAST_MAX_QUERY_GB; nothing was billed.",
+    ),
+    (
         (api.GoogleAPICallError,),
         "^billingNotEnabled:",
         UsageError,
@@ -106,12 +113,13 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
 
 
 @contextmanager
-def translated(url: str, patience_s: float) -> Iterator[None]:
+def translated(url: str, patience_s: float, max_query_gb: float) -> Iterator[None]:
     """Raise the vendor errors of the block as errors of tickercast.
 
     Args:
         url: the warehouse, for the message.
         patience_s: the time limit of a job, for the message.
+        max_query_gb: the gigabytes that a query may be billed for, for the message.
 
     Raises:
         UsageError, SchemaMismatch: trying again cannot help.
@@ -122,7 +130,8 @@ def translated(url: str, patience_s: float) -> Iterator[None]:
     except _VENDOR_ERRORS as error:
         root = _root_cause(error)
         kind, text = _translation(root)
-        raise kind(text.format(url=url, message=one_line(root), patience_s=patience_s)) from error
+        given = {"url": url, "message": one_line(root), "patience_s": patience_s, "max_query_gb": max_query_gb}
+        raise kind(text.format(**given)) from error
 
 
 def is_transient(error: BaseException) -> bool:
