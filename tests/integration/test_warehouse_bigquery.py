@@ -25,7 +25,6 @@ from tests.support.bigquery_server import BigQueryServer
 from tests.support.warehouse_rows import append, price
 
 from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
-from tickercast.backends.warehouse.sql import read_objects
 from tickercast.config import resource
 from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
 from tickercast.logs import WAITING
@@ -403,18 +402,17 @@ def test_a_query_of_a_person_is_waited_for_beyond_the_patience_for_requests(
 
 
 def test_maintenance_is_never_cancelled_and_says_which_month_it_is_at(
-    open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer, caplog: pytest.LogCaptureFixture
+    bigquery_server: BigQueryServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", WAITING)
-    impatient = open_warehouse(patience_s=0.5, query_patience_s=0.5)
+    name, bounds = f"d{uuid.uuid4().hex}", {"patience_s": 0.5, "query_patience_s": 0.5}
+    impatient = BigQueryWarehouse("test-project", name, resource("sql"), emulator=bigquery_server.url, **bounds)
     impatient.provision()
     append(impatient, "prices", [price()], "k")
-    months = len(impatient._months({each.name: each for each in read_objects(impatient._sql)}["prices"]))
-    assert months == 1
-    bigquery_server.fail("job", "", *["1.5s", ""] * 3)
-    assert impatient.compact()["prices"] == 0
+    bigquery_server.fail("job", *["1s"] * 4)
+    assert not any(impatient.compact().values())
     assert bigquery_server.calls["bigquery.jobs.cancel"] == 0
-    assert re.search(r"compacting prices of bigquery://test-project/\w+: 20\d\d-\d\d, 1 of 1", caplog.text)
+    assert re.search(r"compacting \w+ of bigquery://test-project/\w+: 20\d\d-\d\d, 1 of 1", caplog.text)
 
 
 def test_every_query_is_limited_in_the_bytes_that_it_may_be_billed_for(
@@ -428,7 +426,7 @@ def test_every_query_is_limited_in_the_bytes_that_it_may_be_billed_for(
         "read": lambda: limited.read("prices"),
         "read_arrow": lambda: limited.read_arrow("prices"),
         "query": lambda: limited.query("SELECT symbol FROM prices"),
-        "compact": limited.compact,
+        "pages": lambda: limited.query("SELECT * FROM prices ORDER BY symbol"),
     }
     for ask in asked.values():
         with pytest.raises(UsageError, match=r"limit of 2 GB: .*3000000000 or higher.*TICKERCAST_MAX_QUERY_GB"):

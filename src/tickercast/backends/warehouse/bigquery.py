@@ -254,14 +254,14 @@ class BigQueryWarehouse:
     def _maintain(self, statement: str, parameters: Sequence[bigquery.ScalarQueryParameter] = ()) -> RowIterator:
         """Run a statement of maintenance until it ends, however long that takes; interrupted, it is run again."""
         given = bigquery.QueryJobConfig(query_parameters=list(parameters))
-        return self._client.query_and_wait(statement, job_config=given, wait_timeout=None)
+        return self._client.query_and_wait(statement, job_config=given, to_its_end=True)
 
     def _months(self, table: SqlObject) -> list[list[bigquery.ScalarQueryParameter]]:
         """The first and last day of each month that a table has rows of, as parameters."""
         column = month_of(table)
         month = f"CAST(DATE_TRUNC({column}, MONTH) AS DATE)"
         statement = f"SELECT DISTINCT {month} AS month FROM `{self._path}.{table.name}`"  # noqa: S608
-        months = sorted(row["month"] for row in self._client.query_and_wait(statement))
+        months = sorted(row["month"] for row in self._maintain(statement))
         ends = [(month, (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)) for month in months]
         of_type = functools.partial(bigquery.ScalarQueryParameter, type_="DATE")
         return [[of_type("first", value=first), of_type("last", value=last)] for first, last in ends]
@@ -420,14 +420,14 @@ class _Client(bigquery.Client):
     query_patience_s: float | None
     most_bytes: int
 
-    def query_and_wait(self, query: str, **options: Any) -> RowIterator:
+    def query_and_wait(self, query: str, *, to_its_end: bool = False, **options: Any) -> RowIterator:
         retry, timeout = self.patience["retry"], self.patience["timeout"]
-        bounds = {"retry": retry, "job_retry": retry, "api_timeout": timeout}
-        given = {"wait_timeout": self.query_patience_s, **options, **bounds}
-        config = given.get("job_config") or bigquery.QueryJobConfig()
+        wait = None if to_its_end else self.query_patience_s
+        config = options.get("job_config") or bigquery.QueryJobConfig()
         config.maximum_bytes_billed = self.most_bytes
+        bounds = {"retry": retry, "job_retry": retry, "api_timeout": timeout, "wait_timeout": wait}
         with logs.waiting_for(f"waiting for a query of {self.url}"):
-            return super().query_and_wait(query, **{**given, "job_config": config})
+            return super().query_and_wait(query, **options | bounds | {"job_config": config})
 
 
 def _sql_hash(found: SqlObject) -> str:

@@ -92,7 +92,7 @@ class DuckDBWarehouse:
         """Create what is missing, and add columns to tables and replace views whose file has changed."""
         changed = self._attempt(self._provision)
         if changed:
-            with _lock(self._path), self._file(reads=False, even_if_short=True):
+            with _lock(self._path), self._translating(reads=False), self._file(reads=False, even_if_short=True):
                 pass
         return changed
 
@@ -273,6 +273,8 @@ class DuckDBWarehouse:
             if reads and not self._path.exists() and not isinstance(error, duckdb.OutOfMemoryException):
                 raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.") from error
             raise translated(error, self._path, self._patience_s) from error
+        except OSError as error:
+            raise disk.fault(self.url, error, WarehouseUnavailable) from error
 
     @contextmanager
     def _transaction(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -287,11 +289,8 @@ class DuckDBWarehouse:
     @contextmanager
     def _file(self, reads: bool, *, even_if_short: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Attach the file, and make a checkpoint after it where that is due."""
-        try:
-            if not reads:  # reading does not create a warehouse
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise disk.fault(self.url, error, WarehouseUnavailable) from error
+        if not reads:  # reading does not create a warehouse
+            self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             alone = nullcontext() if reads and not self._checkpoints.kept.exists() else self._only_writer()
             with alone, self._attached(reads) as connection:
@@ -306,15 +305,9 @@ class DuckDBWarehouse:
     def _only_writer(self) -> Iterator[None]:
         """Keep other writers out, and restore what an interrupted checkpoint may have damaged."""
         lock = FileLock(f"{self._path}.lock")
+        self._acquire(lock)
         try:
-            self._acquire(lock)
-        except OSError as error:
-            raise disk.fault(self.url, error, WarehouseUnavailable) from error
-        try:
-            try:
-                self._checkpoints.restore()
-            except OSError as error:
-                raise disk.fault(self.url, error, WarehouseUnavailable) from error
+            self._checkpoints.restore()
             yield
         finally:
             lock.release()
