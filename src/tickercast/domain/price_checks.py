@@ -85,11 +85,19 @@ def check_sessions(
         The refusal of each symbol whose bars are not those of its sessions.
     """
     refused: dict[int, InvalidBars] = {}
+    whole: set[tuple[str, bytes]] = set()  # the symbols of an exchange mostly have the same sessions
     starts = np.flatnonzero(np.append(True, np.diff(numbers) != 0)[: len(numbers)])
     for start, end in zip(starts, [*starts[1:], len(numbers)], strict=False):
-        number = int(numbers[start])
+        number, own = int(numbers[start]), days[start:end]
         try:
-            found = _check_sessions(names[number], days[start:end], known, number)
+            key = calendar_name(names[number]), own.tobytes()
+            if key in whole:
+                continue
+            sessions = session_days(names[number], own[0], own[-1])
+            if _misfits(own, sessions) == (0, 0):
+                whole.add(key)
+                continue
+            found = _check_sessions(names[number], own, sessions, known(number))
         except CalendarError:  # the forecast needs the calendar, and says what is wrong with it
             continue
         if found:
@@ -97,16 +105,12 @@ def check_sessions(
     return refused
 
 
-def _check_sessions(symbol: str, days: Days, known: Callable[[int], Days], number: int) -> InvalidBars | None:
-    known_until = np.datetime64(holidays_known_until(symbol, days[-1].item()), "D")
-    days = days[: np.searchsorted(days, known_until, "right")]  # assumed sessions refuse nothing
+def _check_sessions(symbol: str, days: Days, sessions: Days, known: Days) -> InvalidBars | None:
+    until = np.datetime64(holidays_known_until(symbol, days[-1].item()), "D")
+    days, sessions = days[days <= until], sessions[sessions <= until]  # assumed sessions refuse nothing
     if not len(days):
         return None
-    sessions = session_days(symbol, days[0], days[-1])
-    closed, missing = _misfits(days, sessions)
-    if not (closed or missing):
-        return None
-    days, seen = np.unique(days), np.unique(known(number))
+    days, seen = np.unique(days), np.unique(known)
     step = float(np.median(np.diff(days).astype(np.int64))) if len(days) > _FEWEST_CLOSED else 1.0
     period = next((word for least, word in _PERIODS if step >= least), None)
     if period:
