@@ -251,7 +251,11 @@ class BigQueryWarehouse:
                 dropped |= {table: sum(count or 0 for count in counts)} if drops(text) else {}
         return dropped
 
-    def _maintain(self, statement: str, parameters: Sequence[bigquery.ScalarQueryParameter] = ()) -> RowIterator:
+    def _maintain(
+        self,
+        statement: str,
+        parameters: Sequence[bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter] = (),
+    ) -> RowIterator:
         """Run a statement of maintenance until it ends, however long that takes; interrupted, it is run again."""
         given = bigquery.QueryJobConfig(query_parameters=list(parameters))
         return self._client.query_and_wait(statement, job_config=given, to_its_end=True)
