@@ -2,9 +2,9 @@
 
 Every event goes through the real function in processes that are killed between any two of its steps and at arbitrary
 moments, with a bucket and a DuckDB warehouse that refuse, stall or lose their answers; see `tests/support/faults.py`.
-Then all tables and views are compared with those of an undisturbed run. A hundred events more go over Google's clients to
-stand-ins of Cloud Storage and BigQuery that refuse requests, lose answers and fail jobs. Thousands of bad files are read
-as well.
+Then all tables and views are compared with those of an undisturbed run. A hundred more events go over Google's clients
+to stand-ins of Cloud Storage and BigQuery that refuse requests, lose answers and fail jobs. Thousands of bad files are
+read as well.
 """
 
 import random
