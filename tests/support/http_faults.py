@@ -28,8 +28,8 @@ _STORAGE = {
 }
 _WAREHOUSE = {
     "bigquery.jobs.insert": ("backendError", "rateLimitExceeded", "drop", "accessDenied"),
-    "bigquery.jobs.query": ("backendError", "drop"),
-    "bigquery.tables.get": ("internalError", "drop"),
+    "bigquery.jobs.query": ("backendError", "drop", "accessDenied"),
+    "bigquery.tables.get": ("internalError", "drop", "accessDenied"),
     "job": ("backendError", "jobInternalError", "1"),
 }
 _MOST_DELIVERIES = 40
