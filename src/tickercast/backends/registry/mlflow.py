@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,7 +111,7 @@ class MlflowRegistry:
     @contextmanager
     def study(self, name: str, record: RunRecord) -> Iterator[StudyLog]:
         """Open the run of a study, in which its trials are nested; see `StudyTracker.study`."""
-        with _quiet(), self._client() as client:
+        with _quiet(), self._client(at_work=True) as client:
             experiment_id = self._experiment(client)
             run_id = _open_study(client, experiment_id, name, record)
             status = "FAILED"
@@ -163,14 +163,18 @@ class MlflowRegistry:
         return {alias: str(version) for alias, version in found[0].aliases.items()} if found else {}
 
     @contextmanager
-    def _client(self) -> Iterator["MlflowClient"]:
-        """Open MLflow's client, try its file or server once before, and translate the errors of the block."""
+    def _client(self, *, at_work: bool = False) -> Iterator["MlflowClient"]:
+        """Open MLflow's client, try its file or server once before, and translate the errors of the block.
+
+        Args:
+            at_work: whether the block does more than wait for MLflow.
+        """
         uri = self._url
         if self._url.startswith(_SQLITE):
             mlflow_errors.check_file(self._file(), self._url)
             uri = f"{_SQLITE}{self._file().resolve()}"  # MLflow keeps a connection for each spelling of a URI
         elif not self._reached:
-            with logs.waiting_for(f"waiting for MLflow at {self._url}"):
+            with self._waiting():
                 mlflow_errors.check_server(self._url)
             self._reached = True
         config.bound_mlflow()
@@ -189,9 +193,13 @@ class MlflowRegistry:
             _identity(audience)  # MLflow itself would only warn, and send the request without it
             _send_identity(audience)
         try:
-            yield mlflow.MlflowClient()
+            with nullcontext() if at_work or self._url.startswith(_SQLITE) else self._waiting():
+                yield mlflow.MlflowClient()
         except (MlflowException, SQLAlchemyError, CommandError, RequestException, sqlite3.Error, OSError) as error:
             raise mlflow_errors.translated(error, self._url) from error
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        return logs.waiting_for(f"waiting for MLflow at {self._url}")
 
     @contextmanager
     def _run(self, client: "MlflowClient") -> Iterator[str]:

@@ -149,5 +149,7 @@ def _one_line(error: Exception) -> str:
     said = str(getattr(error, "orig", None) or (error.strerror if isinstance(error, OSError) else "") or error)
     if cause := re.search(r"Caused by \w+\(([\"'])(.*)\1\)", said, re.DOTALL):  # of urllib3, within the whole request
         said = cause[2].rpartition("): ")[2]
+    if inner := re.search(r"\w+Error\(-?\d+, ['\"]([^'\"]+)", said):  # of the operating system, within all of that
+        said = inner[1]
     said = re.sub(r"\(Background on this error.*|\[SQL:.*|<[^>]+>", " ", said, flags=re.DOTALL)
     return " ".join(said.split())[:300].rstrip(".") or type(error).__name__

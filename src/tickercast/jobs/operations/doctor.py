@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tickercast import logs
 from tickercast.errors import TickercastError
 
-PATIENCE_S = 10.0
-"""How long an engine may take to answer: one that is slower is of no use to people either."""
+PATIENCE_S = 8.0
+"""How long an engine may take to answer, so that all is said within ten seconds of the command."""
 
 
 @dataclass(frozen=True)
