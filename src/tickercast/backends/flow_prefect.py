@@ -20,17 +20,17 @@ def server() -> Iterator[None]:
         FlowUnavailable: it cannot, or no longer.
         UsageError: something else is at that address.
     """
-    import httpx
-    from prefect.exceptions import PrefectException
+    from prefect.exceptions import PrefectException, PrefectImportError
     from prefect.settings import get_current_settings
 
     url = get_current_settings().api.url or ""
     if url:
         with logs.waiting_for(f"waiting for the Prefect server at {url}, up to {_PATIENCE_S:.0f} s"):
             _check(url)
+    vendors: tuple[type[Exception], ...] = (PrefectException, PrefectImportError, *_of_httpx())
     try:
         yield
-    except (PrefectException, httpx.HTTPError) as error:
+    except vendors as error:
         raise _unavailable(url, error) from error
     except RuntimeError as error:
         if not _OF_THE_SERVER.search(str(error)):
@@ -47,12 +47,18 @@ def show_lines_of(logger: str) -> None:
         log.addHandler(APILogHandler())
 
 
+def _of_httpx() -> tuple[type[Exception], ...]:
+    import httpx
+
+    return httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict
+
+
 def _check(url: str) -> None:
     import httpx
 
     try:
         answer = httpx.get(f"{url}/health", timeout=_PATIENCE_S)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except _of_httpx() as error:
         said = "it does not answer" if isinstance(error, httpx.TimeoutException) else _one_line(error)
         raise FlowUnavailable(
             f"No Prefect server can be reached at {url}: {said}. Start it with `make flow-server`, correct "

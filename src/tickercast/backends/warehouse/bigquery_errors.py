@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pandas_gbq.exceptions as gbq
 import requests
+import urllib3.exceptions
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
@@ -36,9 +37,16 @@ _VENDOR_ERRORS = (
     auth.GoogleAuthError,
     requests.RequestException,
     concurrent.futures.TimeoutError,
+    urllib3.exceptions.HTTPError,
     gbq.AccessDenied,
+    gbq.DatasetCreationError,
     gbq.GenericGBQException,
+    gbq.InvalidColumnOrder,
+    gbq.InvalidIndexColumn,
+    gbq.InvalidPageToken,
+    gbq.InvalidPrivateKeyFormat,
     gbq.InvalidSchema,
+    gbq.NotFoundException,
     gbq.QueryTimeout,
     gbq.TableCreationError,
 )
