@@ -107,9 +107,10 @@ class OnnxModel(NetworkModel):
         try:
             z: NDArray[np.float32] = self._session.run([OUTPUT], {"steps": steps, "statics": statics})[0]
         except Exception as error:  # onnxruntime's errors share no public base class
+            said = " ".join(str(error).split())[:160].rstrip(".")
             raise EngineUnusable(
                 f"onnxruntime {onnxruntime.__version__} cannot run {self.card.name} {self.card.version} on "
-                f"{len(steps)} windows: {' '.join(str(error).split())[:160].rstrip('.')}. Free memory, or publish the version again."
+                f"{len(steps)} windows: {said}. Free memory, or publish the version again."
             ) from error
         return z
 
