@@ -3,6 +3,7 @@
 Each event is delivered until it is acknowledged, as the platform does; then the rows of every event are counted.
 """
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -65,6 +66,7 @@ def run(files: Sequence[tuple[str, bytes, int]], chance: random.Random, *, fault
         chance: decides on the faults.
         faults_an_event: how many are ordered before each delivery, on average.
     """
+    logging.getLogger("tickercast").addHandler(logging.NullHandler())  # refused files are no news
     storage, warehouse = StorageServer(), BigQueryServer()
     try:
         storage.make_bucket("faults")
