@@ -156,11 +156,7 @@ class Reading(Mapping[str, "Bars"]):
 
 
 def below_each_other(series: Sequence[Bars]) -> dict[str, NDArray[Any]]:
-    """The columns of several series below each other, read-only; not copied where they already are, as in a file.
-
-    Raises:
-        ValueError: there is no series.
-    """
+    """The columns of one or more series below each other, read-only; not copied where they already are so."""
     starts = np.array([_address(bars.columns["session_date"]) for bars in series])
     ends = starts + [bars.columns["session_date"].nbytes for bars in series]
     are_neighbours = bool((starts[1:] == ends[:-1]).all())
