@@ -31,6 +31,7 @@ class Settings(BaseSettings):
         source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
         yahoo_requests: the most requests to Yahoo under way at a time.
         yahoo_pause_s: seconds between the starts of two requests to Yahoo, for addresses that it refuses too soon.
+        binance_url: where the source `binance` asks for hourly bars.
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means all
             symbols that the source can list.
         function_url: where a local bucket delivers its events; empty means in this process.
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     source: str = "yahoo"
     yahoo_requests: int = Field(4, ge=1, le=64)
     yahoo_pause_s: float = Field(0, ge=0, le=60)
+    binance_url: str = "https://data-api.binance.vision"
     function_url: str = ""
     watchlist: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
