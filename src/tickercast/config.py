@@ -39,6 +39,8 @@ class Settings(BaseSettings):
             for which the function needs 570 MB, so that it fits into 1 GiB.
         max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
             platform itself keeps events for 24 hours.
+        query_timeout_s: seconds after which a query that somebody typed is ended.
+        query_memory_mb: the megabytes of this machine's memory that such a query, its answer included, may take.
         log_format: `json` for Cloud Logging's fields, `text`, or `auto`: JSON on Cloud Run.
         google_cloud_project: the project of the traces that log lines belong to, by Google's own name.
         storage_emulator_host: the URL of a Cloud Storage emulator, by the name that Google's client reads.
@@ -59,6 +61,8 @@ class Settings(BaseSettings):
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
     max_file_mb: float = Field(64, gt=0, le=10_000)
     max_event_age_h: float = Field(24, gt=0, le=10_000)
+    query_timeout_s: float = Field(60, gt=0, le=86_400)
+    query_memory_mb: int = Field(1024, ge=64, le=1_000_000)
     log_format: Literal["auto", "json", "text"] = "auto"
     google_cloud_project: str = Field("", validation_alias="GOOGLE_CLOUD_PROJECT")
     storage_emulator_host: str = Field("", validation_alias="STORAGE_EMULATOR_HOST")

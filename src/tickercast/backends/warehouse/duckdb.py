@@ -10,7 +10,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from tickercast.backends.warehouse.duckdb_checkpoints import SETTINGS, Checkpoints
+from tickercast.backends.warehouse.duckdb_snapshot import answer, confine, opened, snapshot
 from tickercast.backends.warehouse.sql import (
     BEFORE,
     FINISHED,
@@ -43,7 +44,7 @@ from tickercast.backends.warehouse.sql import (
     what_remains,
 )
 from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
-from tickercast.ports import Between
+from tickercast.ports import Between, QueryLimits
 
 Result = TypeVar("Result")
 
@@ -58,6 +59,8 @@ _WRONG_QUERY = (
     duckdb.BinderException,
     duckdb.ParserException,
     duckdb.InvalidInputException,  # a parameter without a value
+    duckdb.PermissionException,  # files, the network, extensions
+    duckdb.NotImplementedException,
 )
 
 _INTERNAL_TABLES = """
@@ -84,6 +87,7 @@ class DuckDBWarehouse:
         self._patience_s = patience_s
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._shared: duckdb.DuckDBPyConnection | None = None
+        self._fresh = path.with_name(f"{path.name}.fresh")
 
     @property
     def url(self) -> str:
@@ -128,10 +132,14 @@ class DuckDBWarehouse:
         statement, values = _select(name, where, columns)
         return self._attempt(lambda connection: connection.sql(statement, params=values).to_arrow_table(), reads=True)
 
-    def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def query(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
+    ) -> pd.DataFrame:
         """Answer a query in BigQuery's dialect."""
         statement, values = to_duckdb(checked_query(text)), dict(parameters or {})
         try:
+            if limits:
+                return self._answer(statement, values, limits)
             return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
         except (SchemaMismatch, WarehouseUnavailable) as error:
             if isinstance(error.__cause__, _WRONG_QUERY):
@@ -139,13 +147,29 @@ class DuckDBWarehouse:
                 raise UsageError(f"The query does not fit what {self.url} holds: {message}. Correct it.") from error
             raise
 
+    def _answer(self, statement: str, values: Mapping[str, Any], limits: QueryLimits) -> pd.DataFrame:
+        """Answer on a copy of the file, for which writers wait and for nothing else."""
+        with self._translating(reads=True):
+            if not self._path.exists():
+                raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.")
+            with _lock(self._path), self._only_writer():
+                engine = self._copied(limits)
+            with closing(engine):
+                return answer(engine, statement, values, limits)
+
+    def _copied(self, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
+        for attempt in self._retrying():
+            with attempt, self._attached(reads=True), snapshot(self._path) as copy:
+                return opened(copy, limits)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
         return self._attempt(self._pending)
 
     def compact(self, *, until: datetime | None = None) -> dict[str, int]:
         """Write the rows that count to a new file, in order, and put it in the place of the old one."""
-        fresh = self._path.with_name(f"{self._path.name}.fresh")
+        fresh = self._fresh
         fresh.unlink(missing_ok=True)
         with _lock(self._path), self._translating(reads=False), self._only_writer():
             try:
@@ -354,6 +378,7 @@ class DuckDBWarehouse:
         if self._engine is None:
             self._engine = duckdb.connect(config={"temp_directory": f"{self._path}.tmp", **SETTINGS})
             self._engine.execute("SET GLOBAL TimeZone = 'UTC'")
+            confine(self._engine, [self._path, self._fresh])
             _OPEN.add(self)
         return self._engine
 
