@@ -35,8 +35,8 @@ class Settings(BaseSettings):
         mlflow_tracking_uri: the model registry: `sqlite:///FILE`, `http(s)://…` of an MLflow server, or
             `bucket://FOLDER/NAME.db`, a SQLite file that is kept in the bucket of the models.
         bigquery_emulator_host: the URL of a BigQuery emulator, by the name that Google's client reads.
-        max_file_mb: the largest file that the function reads, in megabytes. 64 hold three years of a thousand symbols,
-            for which the function needs 570 MB, so that it fits into 1 GiB.
+        max_file_mb: the largest file that the function reads, in megabytes, unpacked. 64 hold three years of a thousand
+            symbols; whatever such a file holds, the function fits into 1 GiB with it.
         max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
             platform itself keeps events for 24 hours.
         query_timeout_s: seconds after which a query that somebody typed is ended.

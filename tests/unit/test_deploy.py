@@ -102,7 +102,8 @@ def memory(concurrency: int, megabytes: int) -> tuple[int, str]:
 
 def test_memory_follows_the_largest_files_that_are_handled_at_once() -> None:
     assert memory(1, 64) == (0, "1024")
-    assert memory(4, 64) == (0, "2048")
+    assert memory(3, 64) == (0, "2048")
+    assert memory(4, 64) == (0, "4096")
     assert memory(2, 24) == (0, "1024")
     assert memory(1, 10) == (0, "512")
     code, said = memory(80, 64)

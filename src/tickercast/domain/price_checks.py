@@ -25,6 +25,7 @@ _MOST_CLOSED, _MOST_MISSING = 0.015, 0.04
 _FEWEST_CLOSED, _FEWEST_MISSING = 3, 5  # a single odd bar of a short file is no calendar
 _SOON = timedelta(days=7)  # placeholders of the coming sessions; dates further on are wrong ones
 _AROUND = 5  # bars before and after a spike
+_EXPLAINED = 100  # symbols of a file for which other exchanges are tried, which takes 6 ms each
 UNITS = 100
 """The pence of a pound, which some series are mixed of."""
 
@@ -89,7 +90,8 @@ def check_sessions(
     for start, end in zip(starts, [*starts[1:], len(numbers)], strict=False):
         number = int(numbers[start])
         try:
-            found = _check_sessions(names[number], days[start:end], known, number)
+            explained = len(refused) < _EXPLAINED
+            found = _check_sessions(names[number], days[start:end], known, number, explained=explained)
         except CalendarError:  # the forecast needs the calendar, and says what is wrong with it
             continue
         if found:
@@ -97,7 +99,9 @@ def check_sessions(
     return refused
 
 
-def _check_sessions(symbol: str, days: Days, known: Callable[[int], Days], number: int) -> InvalidBars | None:
+def _check_sessions(
+    symbol: str, days: Days, known: Callable[[int], Days], number: int, *, explained: bool
+) -> InvalidBars | None:
     sessions = session_days(symbol, days[0], days[-1])
     closed, missing = _misfits(days, sessions)
     if not (closed or missing):
@@ -109,7 +113,7 @@ def _check_sessions(symbol: str, days: Days, known: Callable[[int], Days], numbe
         return refusals.SPARSE(symbol=symbol, period=period)
     odd = days[~np.isin(days, sessions)]
     if len(odd) >= _FEWEST_CLOSED and len(odd) > _MOST_CLOSED * len(days):
-        return _closed(symbol, days, odd)
+        return _closed(symbol, days, odd, explained=explained)
     lacking = sessions[~np.isin(sessions, seen)]
     if len(lacking) >= _FEWEST_MISSING and len(lacking) > _MOST_MISSING * len(sessions):
         return refusals.MISSING_SESSIONS(
@@ -120,7 +124,7 @@ def _check_sessions(symbol: str, days: Days, known: Callable[[int], Days], numbe
             first=sessions[0],
             last=sessions[-1],
             day=lacking[len(lacking) // 2],
-            fits=_fits(symbol, days),
+            fits=_fits(symbol, days) if explained else "",
         )
     return None
 
@@ -133,8 +137,10 @@ def _misfits(days: Days, sessions: Days) -> tuple[int, int]:
     return len(days) - both, max(len(sessions) - both, 0)
 
 
-def _closed(symbol: str, days: Days, odd: Days) -> InvalidBars:
+def _closed(symbol: str, days: Days, odd: Days, *, explained: bool) -> InvalidBars:
     places = {"symbol": symbol, "count": len(odd), "total": len(days), "day": odd[-1]}
+    if not explained:
+        return refusals.CLOSED_DAYS(**places, exchange=calendar_name(symbol), fits="")
     if _closed_share(symbol, _swapped(days)) < 0.25 * len(odd) / len(days):
         return refusals.SWAPPED(**places)
     for by, direction in ((1, "early"), (-1, "late")):
@@ -192,8 +198,10 @@ def check_clock(symbol: str, days: Days, now: datetime) -> tuple[Mask, InvalidBa
     ahead = days > today + _SOON.days
     if ahead.any():
         return ahead, refusals.FUTURE(symbol=symbol, count=int((days > today).sum()), day=days[ahead][0], today=today)
+    different, places = np.unique(days, return_inverse=True)
     try:
-        return np.array([day > today or not is_over(symbol, day.item(), now) for day in days], bool), None
+        late = [bool(day > today) or not is_over(symbol, day.item(), now) for day in different]
+        return np.array(late, bool)[places], None
     except CalendarError:
         return days > today, None
 

@@ -93,7 +93,8 @@ def read_rows(rows: Rows, window: Window = WHOLE) -> Reading:
     Returns:
         The bars by symbol, what was left out or changed in `findings`, and the reason for each symbol that is refused.
     """
-    return _Judge(_sorted(rows), window).reading()
+    rows = _sorted(rows)  # and lets go of those in the file's order
+    return _Judge(rows, window).reading()
 
 
 def _sorted(rows: Rows) -> Rows:
@@ -103,13 +104,14 @@ def _sorted(rows: Rows) -> Rows:
         return rows
     order = np.lexsort((rows.moments, rows.numbers))
     columns = {name: Numbers(found.values[order], found.empty[order]) for name, found in rows.columns.items()}
+    cell = rows.cell
     return replace(
         rows,
         numbers=rows.numbers[order],
         moments=rows.moments[order],
         columns=columns,
         simulated=rows.simulated[order],
-        cell=lambda name, row: rows.cell(name, int(order[row])),
+        cell=lambda name, row: cell(name, int(order[row])),
     )
 
 

@@ -31,7 +31,9 @@ from tickercast.errors import (
     TooFewSessions,
     UsageError,
 )
+from tickercast.jobs.serving.attempts import EndsItsProcess, noted
 from tickercast.jobs.serving.past_models import Lineup
+from tickercast.jobs.serving.reasons import bounded
 from tickercast.jobs.serving.score import score
 from tickercast.jobs.serving.store_bars import news, spans
 from tickercast.jobs.serving.stored_rows import File, Stored
@@ -61,7 +63,7 @@ class Limits:
     """The limits of what is handled.
 
     Attributes:
-        largest_file: bytes; a larger file is rejected unread.
+        largest_file: bytes, unpacked; a larger file is rejected unread.
         oldest_event: the age, counted from its write, at which an event that fails is given up.
     """
 
@@ -95,7 +97,8 @@ class Outcome:
 
     Attributes:
         series: the symbols that were forecast.
-        failures: the reason for each that was not; the key None stands for the whole file.
+        failures: the reason for each that was not, of at most a hundred; the key None stands for the whole file, or for
+            the rest of it.
         status: the ledger's word for those failures, `rejected` or `superseded`. The ledger holds neither those of an
             event that was `ignored`, nor a second time those of a `duplicate`.
         lineup: the models that forecast.
@@ -145,15 +148,30 @@ def handle_event(
     try:
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
-        outcome = _decide(event, store, served, past, limits.largest_file, received_at)
-        if outcome.failures and outcome.status == "rejected":
-            _quarantine(event, outcome, store, received_at)
-        _append(event, _file(event, store, received_at), outcome, warehouse, received_at, now)
+        with noted(event, store, received_at):
+            outcome = _decide(event, store, served, past, limits.largest_file, received_at)
+            _store_outcome(event, outcome, store, warehouse, received_at, now)
+    except EndsItsProcess as error:
+        outcome = Outcome(failures={None: error}, origin=objects.origin_of(event.name))
+        _store_outcome(event, outcome, store, warehouse, received_at, now)
     except Exception as error:  # a bug must not be retried forever either
         if event.written_at is None or received_at - event.written_at <= limits.oldest_event:
             raise
         return _give_up(event, error, store, warehouse, received_at, now)
     return outcome
+
+
+def _store_outcome(
+    event: ObjectFinalized,
+    outcome: Outcome,
+    store: ObjectStore,
+    warehouse: Warehouse,
+    received_at: datetime,
+    now: Callable[[], datetime],
+) -> None:
+    if outcome.failures and outcome.status == "rejected":
+        _quarantine(event, outcome, store, received_at)
+    _append(event, _file(event, store, received_at), outcome, warehouse, received_at, now)
 
 
 def _is_accounted_for(event: ObjectFinalized, warehouse: Warehouse) -> bool:
@@ -185,7 +203,8 @@ def _decide(
     lineup, origin = Lineup(served()), described.origin
     try:
         window = Window(described.as_of - LOOKBACK, described.as_of, now)
-        reading = read_prices(_content(event, store, largest_file), symbol=described.name, window=window)
+        content = _content(event, store, largest_file)
+        reading = read_prices(content, symbol=described.name, window=window, largest=largest_file)
     except ObjectNotFound as error:
         return Outcome(failures={described.symbol: error}, status="superseded", origin=origin)
     except InvalidBars as error:
@@ -201,7 +220,7 @@ def _decide(
             failures[symbol] = error
     odd = findings_of([one.known for one in found], described.as_of, now=now)
     looked_over = [replace(one, findings=[*one.findings, *more]) for one, more in zip(found, odd, strict=True)]
-    return Outcome(looked_over, failures, lineup=lineup, origin=origin)
+    return Outcome(looked_over, bounded(failures), lineup=lineup, origin=origin)
 
 
 def _earliest_cutoff(reading: Reading, as_of: date) -> date:
