@@ -54,6 +54,8 @@ ENV PREFECT_SERVER_ANALYTICS_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true HOME=/h
 EXPOSE 8081
 # The worker's own check, which fails if it has not polled its pool for a while.
 HEALTHCHECK --start-period=60s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8081/health"]
+# What a server of this image allows: its own pages alone, and writes with a token of its own. compose.yaml adds the login.
+ENV PREFECT_SERVER_CSRF_PROTECTION_ENABLED=true PREFECT_SERVER_CORS_ALLOWED_ORIGINS=http://127.0.0.1:4200
 ENV PREFECT_WORKER_WEBSERVER_HOST=127.0.0.1 PREFECT_WORKER_WEBSERVER_PORT=8081
 CMD ["prefect", "worker", "start", "--pool", "tickercast", "--type", "process", "--with-healthcheck"]
 
