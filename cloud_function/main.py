@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 import functions_framework
 from cloudevents.http import CloudEvent
-from flask import request
+from flask import abort, request
 from werkzeug.exceptions import ServiceUnavailable
 
 from tickercast import engines, logs
-from tickercast.app import App
+from tickercast.app import App, callers
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.serving.handle_event import Outcome
 
@@ -41,6 +41,10 @@ def forecast(event: CloudEvent) -> None:
             app = service()
         except TickercastError as error:
             raise ServiceUnavailable(str(error)) from error
+        refused = callers.refused(request.headers, app.settings)
+        if refused:
+            log.warning("refused: %s", refused)
+            abort(refused.status, str(refused))
         try:
             finalized = engines.object_finalized(event.get_attributes(), event.get_data() or {})
         except UsageError as error:

@@ -29,6 +29,8 @@ class Settings(BaseSettings):
         model_bucket: the bucket of the published models; empty means the data bucket.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
+        function_hosts: further host names by which a function outside Google Cloud is called, separated by commas; it
+            answers to this machine's own names, and to that of `function_url`.
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means all
             symbols that the source can list.
         function_url: where a local bucket delivers its events; empty means in this process.
@@ -56,6 +58,7 @@ class Settings(BaseSettings):
     warehouse: str = "duckdb://.tickercast/warehouse.duckdb"
     source: str = "yahoo"
     function_url: str = ""
+    function_hosts: str = ""
     watchlist: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")

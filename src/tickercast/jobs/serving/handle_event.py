@@ -22,6 +22,7 @@ from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.price_files import Window, read_prices
 from tickercast.domain.quality import findings_of
+from tickercast.domain.text import shown
 from tickercast.errors import (
     InvalidBars,
     ObjectNotFound,
@@ -112,6 +113,10 @@ class Outcome:
     origin: Origin = Origin.LIVE
 
 
+class NeverWritten(Permanent):
+    """An event announces a write that the store knows nothing of."""
+
+
 def handle_event(
     event: ObjectFinalized,
     *,
@@ -148,9 +153,12 @@ def handle_event(
     try:
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
+        live = _live_generation(event, store)
         with noted(event, store, received_at):
-            outcome = _decide(event, store, served, past, limits.largest_file, received_at)
+            outcome = _decide(event, live, store, served, past, limits.largest_file, received_at)
             _store_outcome(event, outcome, store, warehouse, received_at, now)
+    except NeverWritten as error:
+        return Outcome(failures={None: error}, status="ignored")
     except EndsItsProcess as error:
         outcome = Outcome(failures={None: error}, origin=objects.origin_of(event.name))
         _store_outcome(event, outcome, store, warehouse, received_at, now)
@@ -188,8 +196,30 @@ def _file(event: ObjectFinalized, store: ObjectStore, received_at: datetime) -> 
     return File(event.name, str(event.generation), written_at)
 
 
+def _live_generation(event: ObjectFinalized, store: ObjectStore) -> int:
+    """The live generation of the object that an event names.
+
+    Raises:
+        NeverWritten: the store has never had the event's own: a row for it would make the real event a duplicate.
+        StoreUnavailable: try again.
+    """
+    try:
+        live = store.generation(event.name)
+        if live != event.generation:
+            store.written_at(event.name, generation=event.generation)
+    except UsageError:  # a name of which nothing can be asked: no real event of it has another outcome
+        return 0
+    except ObjectNotFound as error:
+        raise NeverWritten(
+            f"{shown(event.name, 80)} at generation {event.generation} is announced, and {store.url} does not hold it: the "
+            "event of a write was needed. Nothing is stored of it. Send the file again if it was deleted."
+        ) from error
+    return live
+
+
 def _decide(
     event: ObjectFinalized,
+    live: int,
     store: ObjectStore,
     served: Callable[[], Sequence[Served]],
     past: Callable[[date], Lineup],
@@ -203,7 +233,7 @@ def _decide(
     lineup, origin = Lineup(served()), described.origin
     try:
         window = Window(described.as_of - LOOKBACK, described.as_of, now)
-        content = _content(event, store, largest_file)
+        content = _content(event, live, store, largest_file)
         reading = read_prices(content, symbol=described.name, window=window, largest=largest_file)
     except ObjectNotFound as error:
         return Outcome(failures={described.symbol: error}, status="superseded", origin=origin)
@@ -231,9 +261,8 @@ def _earliest_cutoff(reading: Reading, as_of: date) -> date:
     return min(cutoffs)
 
 
-def _content(event: ObjectFinalized, store: ObjectStore, largest_file: int) -> bytes:
+def _content(event: ObjectFinalized, live: int, store: ObjectStore, largest_file: int) -> bytes:
     """Read the file, unless the size in the event is too large; its true size is checked after that."""
-    live = store.generation(event.name)
     if live != event.generation:
         became = f"overwritten by generation {live}" if live else "deleted"
         advice = "The newer one counts." if live else "Send it again if it is needed."
@@ -411,6 +440,10 @@ def _give_up(
     with suppress(TickercastError):
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
+    try:
+        _live_generation(event, store)
+    except NeverWritten as never:
+        return Outcome(failures={None: never}, status="ignored")
     message = str(error) if isinstance(error, TickercastError) else f"{type(error).__name__}: {error}."
     reason = Permanent(
         f"{event.name}, written {event.written_at:%Y-%m-%d %H:%M} UTC, failed for so long that it was given up: "
