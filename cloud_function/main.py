@@ -15,7 +15,7 @@ from cloudevents.http import CloudEvent
 from flask import abort, request
 from werkzeug.exceptions import ServiceUnavailable
 
-from tickercast import engines, logs
+from tickercast import config, engines, logs
 from tickercast.app import App, callers
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.serving.handle_event import Outcome
@@ -26,6 +26,7 @@ log = logging.getLogger("tickercast.function")
 @functools.cache
 def service() -> App:
     """The application, opened at the first event; the platform forks after it has loaded this file."""
+    config.keep_files_private()
     app = App()
     app.set_up_logs()
     app.set_up_memory()
@@ -41,7 +42,7 @@ def forecast(event: CloudEvent) -> None:
             app = service()
         except TickercastError as error:
             raise ServiceUnavailable(str(error)) from error
-        refused = callers.refused(request.headers, app.settings)
+        refused = callers.refused(dict(request.headers), app.settings)
         if refused:
             log.warning("refused: %s", refused)
             abort(refused.status, str(refused))

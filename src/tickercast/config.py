@@ -151,7 +151,7 @@ def silence_prefect() -> None:
     if "PREFECT_HOME" not in os.environ:
         home = Path(".tickercast/prefect").resolve()
         with suppress(OSError):  # Prefect reports that itself
-            home.parent.mkdir(exist_ok=True)  # Prefect does not create it
+            private_folder(home.parent)  # Prefect does not create it
         os.environ["PREFECT_HOME"] = str(home)
 
 
@@ -164,6 +164,22 @@ def set_up_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
+def keep_files_private() -> None:
+    """Let this process create files that no other user can read: bars, forecasts, logs and logins."""
+    os.umask(0o077)
+
+
+def private_folder(path: Path) -> None:
+    """Create a folder, and those above it that are missing, for this user alone.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    if not path.is_dir():
+        private_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def resource(name: str) -> Path:

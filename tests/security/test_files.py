@@ -236,7 +236,9 @@ def test_a_damaged_note_is_none(place: Place, note: bytes) -> None:
 def test_a_small_file_that_comes_at_once_costs_no_further_write(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     real = place.store.write
-    monkeypatch.setattr(place.store, "write", lambda name, *given, **more: written.append(name) or real(name, *given, **more))
+    monkeypatch.setattr(
+        place.store, "write", lambda name, *given, **more: written.append(name) or real(name, *given, **more)
+    )
     place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", (TITLES + f"MSFT,{BAR}").encode()))
     assert not [name for name in written if "started" in name]
 

@@ -41,7 +41,11 @@ def api(home: Path) -> Iterator[str]:
     known = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     with (home / "server.log").open("w") as log:
         started = subprocess.Popen(
-            [*words, f"FLOW_PORT={port}", f"FLOW_HOME={home}"], env=known, stdout=log, stderr=log, start_new_session=True
+            [*words, f"FLOW_PORT={port}", f"FLOW_HOME={home}"],
+            env=known,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         for _ in range(600):
@@ -93,7 +97,12 @@ def test_an_order_with_the_browsers_login_and_without_a_token_is_refused(
 
 @slow
 def test_nobody_reads_without_the_login(api: str) -> None:
-    for path in ("/admin/settings", "/csrf-token?client=theirs", "/deployments/name/daily/daily", "/block_types/slug/secret"):
+    for path in (
+        "/admin/settings",
+        "/csrf-token?client=theirs",
+        "/deployments/name/daily/daily",
+        "/block_types/slug/secret",
+    ):
         assert requests.get(f"{api}{path}", timeout=30).status_code == 401, path
 
 
@@ -109,7 +118,9 @@ def test_our_own_client_is_served(api: str, login: tuple[str, str], monkeypatch:
 
 
 @slow
-def test_the_login_is_readable_by_its_owner_alone_and_in_no_process_list(api: str, login: tuple[str, str], home: Path) -> None:
+def test_the_login_is_readable_by_its_owner_alone_and_in_no_process_list(
+    api: str, login: tuple[str, str], home: Path
+) -> None:
     assert (home / "login").stat().st_mode & 0o077 == 0
     assert len(login[1]) >= 24
     listed = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _is_readable(path)]

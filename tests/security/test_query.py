@@ -53,7 +53,7 @@ def test_a_query_reads_no_file_and_no_network(
 ) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("planted,secret\n1,2\n")
-    with pytest.raises(UsageError, match="does not fit|cannot be read") as error:
+    with pytest.raises(UsageError, match=r"does not fit|cannot be read") as error:
         warehouse.query(attack.format(file=secret, folder=tmp_path), limits=limits)
     assert "planted" not in str(error.value)
 
@@ -102,7 +102,7 @@ def test_an_endless_query_ends(warehouse: DuckDBWarehouse) -> None:
     ],
 )
 def test_a_query_does_not_take_all_memory(warehouse: DuckDBWarehouse, attack: str) -> None:
-    with pytest.raises(UsageError, match="more than the 100 MB.*TICKERCAST_QUERY_MEMORY_MB"):
+    with pytest.raises(UsageError, match=r"more than the 100 MB.*TICKERCAST_QUERY_MEMORY_MB"):
         warehouse.query(attack, limits=QueryLimits(seconds=60, memory_mb=100))
 
 

@@ -1,12 +1,13 @@
 """Who may call the function: senders of events, and no page that somebody has open in a browser.
 
-A browser sends a page's posts to any address of this machine, and by a name that the page's owner points there. What it
-cannot do is leave out `Origin` and `Sec-Fetch-Site`, send an event's content type without asking first, or name another host.
+A browser sends a page's posts to any address of this machine, and by a name that the page's owner points there. What
+it cannot do is leave out `Origin` and `Sec-Fetch-Site`, send an event's content type without asking first, or name
+another host.
 
 >>> from tickercast.config import Settings
 >>> refused({"Host": "localhost:8080", "Content-Type": "application/cloudevents+json"}, Settings())
->>> print(refused({"Host": "evil.example", "Content-Type": "application/cloudevents+json"}, Settings()))
-The request is for the host 'evil.example': this machine's own name was needed. Name others in TICKERCAST_FUNCTION_HOSTS.
+>>> refused({"Host": "evil.example", "Content-Type": "application/cloudevents+json"}, Settings()).status
+421
 """
 
 from collections.abc import Mapping
@@ -60,7 +61,9 @@ def refused(headers: Mapping[str, str], settings: Settings) -> Refused | None:
         return None
     if kind.partition(";")[0].strip().lower().partition("+")[0] not in _KINDS:
         return Refused(
-            415, f"The request has the content type {shown(kind, 80)!r}: a CloudEvent's was needed. Send one of {_KINDS[0]}+json."
+            415,
+            f"The request has the content type {shown(kind, 80)!r}: a CloudEvent's was needed. "
+            f"Send one of {_KINDS[0]}+json.",
         )
     return None
 

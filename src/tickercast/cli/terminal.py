@@ -11,12 +11,16 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
+from tickercast import config
 from tickercast.errors import TickercastError, UsageError
+from tickercast.plain import printable, without_secrets
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -35,6 +39,32 @@ SymbolsFile = Annotated[str, typer.Option(metavar="FILE", help="A file of symbol
 
 _TABLE_WIDTH = 140
 _FIRST_YEAR = 1900
+
+
+class Terminal(Console):
+    """The console of all output: what it prints is data, in which no markup is obeyed and no control character stays.
+
+    Args:
+        stderr: whether it is standard error.
+        width: of a line, at least; on a narrower terminal lines wrap, and no digit is lost.
+    """
+
+    def __init__(self, *, stderr: bool = False, width: int = 0) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+        if width > self.width:
+            self.width = width
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Clean a text before its width counts."""
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render something, and clean whatever text comes of it."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield segment._replace(text=printable(segment.text))
 
 
 class Bar:
@@ -62,10 +92,10 @@ def bar(label: str, total: int | None = None) -> Iterator[Bar]:
     """Show that something is running, and how far it is if there is a total."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-    columns = [SpinnerColumn(), TextColumn("{task.description}")]
+    columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
     if total is not None:
         columns += [BarColumn(), MofNCompleteColumn()]
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Bar(progress, label, total)
 
@@ -80,28 +110,29 @@ def open_app() -> "App":
     return App()
 
 
-def terminal(width: int = _TABLE_WIDTH) -> Console:
-    """The console for tables; on a narrower terminal their lines wrap, and no digit is lost."""
-    return Console(width=max(Console().width, width))
-
-
 def print_table(table: RenderableType, width: int = _TABLE_WIDTH, *, soft_wrap: bool = False) -> None:
     """Print a table."""
-    terminal(width).print(table, soft_wrap=soft_wrap)
+    Terminal(width=width).print(table, soft_wrap=soft_wrap)
 
 
 def say(sentence: str) -> None:
     """Print a sentence."""
-    terminal().print(sentence, markup=False, highlight=False, soft_wrap=True)
+    Terminal(width=_TABLE_WIDTH).print(without_secrets(sentence), soft_wrap=True)
 
 
 def complain(sentence: str) -> None:
     """Print a sentence on standard error."""
-    Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+    Terminal(stderr=True).print(without_secrets(sentence), style="red", soft_wrap=True)
+
+
+def print_data(text: str) -> None:
+    """Print JSON, CSV or SQL, as a program reads it."""
+    sys.stdout.write(printable(text))
 
 
 def guarded(command: Callable[[], object]) -> NoReturn:
     """Run a command to the end of the process: whatever goes wrong in it ends in one sentence."""
+    config.keep_files_private()
     logging.getLogger("tickercast").addHandler(logging.NullHandler())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -115,7 +146,7 @@ def guarded(command: Callable[[], object]) -> NoReturn:
         complain(f"A file or the output cannot be written: {error.strerror}. Check the disk and the permissions.")
     except Exception:  # a fault of our own must not end in a traceback on the user's screen
         with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
-            traceback.print_exc(file=file)
+            file.write(without_secrets(traceback.format_exc()))
         complain(f"tickercast failed unexpectedly. The details are in {file.name}.")
     sys.exit(NOTHING_WORKED)
 

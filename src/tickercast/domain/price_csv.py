@@ -26,9 +26,7 @@ _HEAD = 64_000  # bytes in which the header is looked for
 _LONGEST_ROW = 1_000_000  # bytes
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
 _REPEATED = ("session_date", "symbol", "source")
-_KINDS = dict.fromkeys(_REPEATED, TERMS) | dict.fromkeys(
-    (*PRICES, "adj_close", "volume"), pa.float64()
-)
+_KINDS = dict.fromkeys(_REPEATED, TERMS) | dict.fromkeys((*PRICES, "adj_close", "volume"), pa.float64())
 _KLINE = ("open time", "open", "high", "low", "close", "volume", "close time")
 _BARS = ("date", "open", "high", "low", "close", "volume")
 _NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"

@@ -57,7 +57,8 @@ DAMAGED_PARQUET = Refusal(
     "The file begins as Parquet and cannot be read as such: {seen}.", "Write it again, or send it as CSV."
 )
 TOO_MANY_ROWS = Refusal(
-    "The file has {rows:,} rows of {columns:,} columns, and at most {most_rows:,} rows and {most_cells:,} cells are read.",
+    "The file has {rows:,} rows of {columns:,} columns, and at most {most_rows:,} rows and {most_cells:,} cells are "
+    "read.",
     "Split it into several files.",
 )
 TOO_MANY_SYMBOLS = Refusal(
@@ -83,8 +84,8 @@ RAGGED = Refusal(
     "Put numbers with thousands or decimal commas into quotes, or export it again with semicolons.",
 )
 UNEVEN = Refusal(
-    "The file has more than {most:,} rows that are shorter or longer than its header, such as {row!r}: rows as long as the "
-    "header were needed.",
+    "The file has more than {most:,} rows that are shorter or longer than its header, such as {row!r}: rows as long as "
+    "the header were needed.",
     "Export it again.",
 )
 NO_BAR = Refusal("The file has a header and no bar: at least one row was needed.", "Export it again.")

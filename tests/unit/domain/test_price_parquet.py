@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tickercast.domain import price_limits, price_parquet
+from tickercast.domain import price_limits
 from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import first_lines, read_prices, to_csv, to_parquet
 from tickercast.errors import InvalidBars

@@ -24,6 +24,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tickercast.backends.object_store import names as object_names
+from tickercast.config import private_folder
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 
 GENERATIONS = ".generations"
@@ -175,9 +176,9 @@ class LocalObjectStore:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         with self._translated():
-            self._root.mkdir(parents=True, exist_ok=True)
+            private_folder(self._root)
             try:
-                with FileLock(self._root / ".lock", timeout=_LOCK_PATIENCE_S):
+                with FileLock(self._root / ".lock", timeout=_LOCK_PATIENCE_S, mode=0o600):
                     yield
             except Timeout as error:
                 raise StoreUnavailable(
@@ -202,7 +203,7 @@ def _highest(listed: Iterable[str]) -> int:
 
 def _replace(path: Path, data: bytes) -> None:
     """Write a file atomically: it holds the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -256,9 +256,7 @@ class BigQueryWarehouse:
         of_type = functools.partial(bigquery.ScalarQueryParameter, type_="DATE")
         return [[of_type("first", value=first), of_type("last", value=last)] for first, last in ends]
 
-    def _read(
-        self, statement: str, settings: Mapping[str, Any], more: Mapping[str, Any] | None = None
-    ) -> pd.DataFrame:
+    def _read(self, statement: str, settings: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> pd.DataFrame:
         with self._translated():
             read = pandas_gbq.read_gbq(
                 statement,

@@ -43,6 +43,7 @@ from tickercast.backends.warehouse.sql import (
     to_duckdb,
     what_remains,
 )
+from tickercast.config import private_folder
 from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
 from tickercast.ports import Between, QueryLimits
 
@@ -319,7 +320,7 @@ class DuckDBWarehouse:
         """Attach the file, and make a checkpoint after it where that is due."""
         try:
             if not reads:  # reading does not create a warehouse
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+                private_folder(self._path.parent)
         except OSError as error:
             raise WarehouseUnavailable(
                 f"{self.url} cannot be created: {error.strerror}. Name another file in TICKERCAST_WAREHOUSE."
@@ -337,7 +338,7 @@ class DuckDBWarehouse:
     @contextmanager
     def _only_writer(self) -> Iterator[None]:
         """Keep other writers out, and restore what an interrupted checkpoint may have damaged."""
-        lock = FileLock(f"{self._path}.lock", timeout=self._patience_s)
+        lock = FileLock(f"{self._path}.lock", timeout=self._patience_s, mode=0o600)
         try:
             lock.acquire()
         except Timeout as error:

@@ -1,7 +1,7 @@
 """Queries that somebody typed: on a copy of a DuckDB file, within limits, and without a way out of it.
 
-Whoever reads a DuckDB file keeps all writers from it. A query of unknown length therefore reads a copy, which is made while
-no one writes, and which leaves nothing behind: its files are removed as soon as they are open.
+Whoever reads a DuckDB file keeps all writers from it. A query of unknown length therefore reads a copy, which is made
+while no one writes, and which leaves nothing behind: its files are removed as soon as they are open.
 """
 
 import shutil

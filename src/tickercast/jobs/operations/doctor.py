@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from tickercast.errors import TickercastError
+from tickercast.plain import without_secrets
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,6 @@ def check_engines(parts: Iterable[Probe]) -> Iterator[Check]:
     """Ask each engine in turn."""
     for part in parts:
         try:
-            yield Check(part.name, part.where, part.ask(), True)
+            yield Check(part.name, without_secrets(part.where), part.ask(), True)
         except TickercastError as error:
-            yield Check(part.name, part.where, str(error), False)
+            yield Check(part.name, without_secrets(part.where), str(error), False)

@@ -1,9 +1,9 @@
 """Events that end their instance: known by what they leave behind, and given up at the third attempt.
 
-A file that takes all memory, or crashes a library, ends the process before any reason is stored; the platform delivers its
-event again, and each attempt ends whatever else the instance was handling. So an attempt is noted before the work, and
-the note is removed by whoever survives it. A small plain CSV that comes at once is not noted, which saves most events two
-writes; it is when it comes again.
+A file that takes all memory, or crashes a library, ends the process before any reason is stored; the platform delivers
+its event again, and each attempt ends whatever else the instance was handling. So an attempt is noted before the work,
+and the note is removed by whoever survives it. A small plain CSV that comes at once is not noted, which saves most
+events two writes; it is when it comes again.
 """
 
 import hashlib
@@ -56,9 +56,9 @@ def noted(event: ObjectFinalized, store: ObjectStore, now: datetime) -> Iterator
     if before and before.attempts >= MOST_ATTEMPTS and now - before.started_at >= APART:
         store.delete(name, generation=generation)
         raise EndsItsProcess(
-            f"{event.name} was started {before.attempts} times, and each time the function's instance ended before it had "
-            "an answer: it ran out of memory or time, or a library crashed. Split the file or write it anew, or give the "
-            f"function more memory; then: tickercast replay {event.name}."
+            f"{event.name} was started {before.attempts} times, and each time the function's instance ended before it "
+            "had an answer: it ran out of memory or time, or a library crashed. Split the file or write it anew, or "
+            f"give the function more memory; then: tickercast replay {event.name}."
         )
     again = before is not None and now - before.started_at < APART
     attempts = min((before.attempts if before else 0) + (not again), MOST_ATTEMPTS)

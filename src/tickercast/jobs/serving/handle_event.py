@@ -211,8 +211,8 @@ def _live_generation(event: ObjectFinalized, store: ObjectStore) -> int:
         return 0
     except ObjectNotFound as error:
         raise NeverWritten(
-            f"{shown(event.name, 80)} at generation {event.generation} is announced, and {store.url} does not hold it: the "
-            "event of a write was needed. Nothing is stored of it. Send the file again if it was deleted."
+            f"{shown(event.name, 80)} at generation {event.generation} is announced, and {store.url} does not hold it: "
+            "the event of a write was needed. Nothing is stored of it. Send the file again if it was deleted."
         ) from error
     return live
 
