@@ -1,6 +1,6 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock champion function audit bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows deploy infra tests benchmarks
@@ -72,6 +72,9 @@ flow-serve: setup-dev $(FLOW_LOGIN) ## Run the daily flow every trading evening;
 
 lock: ## Pin every dependency again, with hashes
 	./setup.sh lock
+
+calendars: setup-dev ## Write the sessions of all exchanges again, from the pinned exchange_calendars
+	$(PYTHON) -m deploy.calendars
 
 audit: setup-dev ## Check every pinned dependency for known vulnerabilities; needs the network
 	.tools/bin/uv tool run pip-audit --strict --require-hashes --disable-pip \

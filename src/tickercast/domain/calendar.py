@@ -11,7 +11,6 @@ Symbols are spelled as Yahoo spells them, and calendars are named as exchange_ca
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from threading import Lock
@@ -20,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain import spelling
+from tickercast.domain import calendar_file, spelling
+from tickercast.domain.calendar_file import Years
 from tickercast.errors import CalendarError, UsageError
 
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ _YAHOO = {
     "XNZE": ".NZ ^NZ50",
 }
 """Yahoo's suffixes and best-known indices by calendar; an index that is missing is treated as American."""
+
+CALENDARS = (*_YAHOO, NEW_YORK, ALWAYS_OPEN, WEEKDAYS)
+"""The names of all calendars."""
 
 _CALENDARS = {spelling: name for name, spellings in _YAHOO.items() for spelling in spellings.split()}
 
@@ -275,7 +278,7 @@ def session_days(symbol: str, first: np.datetime64, last: np.datetime64) -> NDAr
     Raises:
         CalendarError: the symbol's exchange is not known.
     """
-    years = (1970 + int(day.astype("datetime64[Y]").astype(np.int64)) for day in (first, last))
+    years: tuple[int, ...] = tuple(day.astype(object).year for day in (first, last))
     days = _of_years(calendar_name(symbol), *years).days
     return days[np.searchsorted(days, first) : np.searchsorted(days, last, "right")]
 
@@ -316,45 +319,23 @@ def _unknown_dates(name: str, cutoff: date, count: int) -> CalendarError:
     )
 
 
-@dataclass(frozen=True)
-class _Years:
-    """The sessions of an exchange in whole years.
-
-    Attributes:
-        first_year: the first of the years.
-        last_year: the last.
-        last: the last date whose holidays are known.
-        sessions: the sessions, in order.
-        days: the same as an array.
-        closes: from when their closes are known: datetime64[us], UTC.
-        time_zone: the exchange's.
-    """
-
-    first_year: int
-    last_year: int
-    last: date
-    sessions: tuple[date, ...]
-    days: NDArray[np.datetime64]
-    closes: NDArray[np.datetime64]
-    time_zone: str
-
-
-_BUILT: dict[str, _Years] = {}
+_BUILT: dict[str, Years] = {}
 """The calendars by name; each is built again, for more years, when it is asked for one that it lacks."""
 
 
-def _of_years(name: str, first_year: int, last_year: int) -> _Years:
+def _of_years(name: str, first_year: int, last_year: int) -> Years:
     built = _BUILT.get(name)
     if built is None or first_year < built.first_year or built.last_year < last_year:
         # A year costs hardly more to build than a week, and bars of the years before are likely to follow.
         first, last = first_year - _YEARS_BEFORE, last_year
         if built is not None:
             first, last = min(first, built.first_year), max(last, built.last_year)
-        built = _BUILT[name] = _build(name, first, last)
+        built = _BUILT[name] = calendar_file.read(name, first, last) or build(name, first, last)
     return built
 
 
-def _build(name: str, first_year: int, last_year: int) -> _Years:
+def build(name: str, first_year: int, last_year: int) -> Years:
+    """The sessions of an exchange in some years, as exchange_calendars works them out."""
     first, last = date(first_year, 1, 1), date(last_year, 12, 31)
     try:
         calendar = _calendar(name, first, last)
@@ -363,11 +344,11 @@ def _build(name: str, first_year: int, last_year: int) -> _Years:
         first, last = max(first, lower or first), min(last, upper)
         if first >= last:
             nothing = np.empty(0, "datetime64[D]")
-            return _Years(first_year, last_year, last, (), nothing, nothing.astype("datetime64[us]"), "UTC")
+            return Years(first_year, last_year, last, (), nothing, nothing.astype("datetime64[us]"), "UTC")
         calendar = _calendar(name, first, last)
     sessions = tuple(calendar.sessions.date)
     closes = calendar.closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-    return _Years(first_year, last_year, last, sessions, np.array(sessions, "datetime64[D]"), closes, str(calendar.tz))
+    return Years(first_year, last_year, last, sessions, np.array(sessions, "datetime64[D]"), closes, str(calendar.tz))
 
 
 def _utc(moment: datetime) -> np.datetime64:

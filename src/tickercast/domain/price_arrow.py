@@ -224,7 +224,9 @@ def _moments(table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequ
     column, title = table["session_date"], titles["session_date"]
     moments: NDArray[np.datetime64]
     kind = column.type
-    if pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is None):
+    if pa.types.is_date(kind):
+        moments = column.to_numpy().astype("datetime64[D]", copy=False)
+    elif pa.types.is_timestamp(kind) and kind.tz is None:
         moments = column.to_numpy().astype("datetime64[s]")
     elif pa.types.is_timestamp(kind):
         different, codes = np.unique(column.to_numpy().astype("datetime64[s]"), return_inverse=True)

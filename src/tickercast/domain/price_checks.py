@@ -25,7 +25,9 @@ _MOST_CLOSED, _MOST_MISSING = 0.015, 0.04
 _FEWEST_CLOSED, _FEWEST_MISSING = 3, 5  # a single odd bar of a short file is no calendar
 _SOON = timedelta(days=7)  # placeholders of the coming sessions; dates further on are wrong ones
 _AROUND = 5  # bars before and after a spike
-_EXPLAINED = 100  # symbols of a file for which other exchanges are tried, which takes 6 ms each
+EXPLAINED = 100
+"""Symbols of a file for which other exchanges are tried, which takes 6 ms each."""
+
 UNITS = 100
 """The pence of a pound, which some series are mixed of."""
 
@@ -72,7 +74,7 @@ def _span(seconds: int) -> str:
 
 
 def check_sessions(
-    names: Sequence[str], numbers: Ints, days: Days, known: Callable[[int], Days]
+    names: Sequence[str], numbers: Ints, days: Days, known: Callable[[int], Days], explain: int = EXPLAINED
 ) -> Mapping[int, InvalidBars]:
     """Compare bars with the sessions of their exchanges.
 
@@ -81,17 +83,26 @@ def check_sessions(
         numbers: `(bars,)`, the number of each bar's symbol, sorted.
         days: `(bars,)`, sorted by symbol.
         known: the dates of a symbol's rows, those without prices included.
+        explain: refusals that say which exchange the bars are like.
 
     Returns:
         The refusal of each symbol whose bars are not those of its sessions.
     """
     refused: dict[int, InvalidBars] = {}
+    whole: set[tuple[str, bytes]] = set()  # the symbols of an exchange mostly have the same sessions
     starts = np.flatnonzero(np.append(True, np.diff(numbers) != 0)[: len(numbers)])
     for start, end in zip(starts, [*starts[1:], len(numbers)], strict=False):
-        number = int(numbers[start])
+        number, own = int(numbers[start]), days[start:end]
         try:
-            explained = len(refused) < _EXPLAINED
-            found = _check_sessions(names[number], days[start:end], known, number, explained=explained)
+            key = calendar_name(names[number]), own.tobytes()
+            if key in whole:
+                continue
+            sessions = session_days(names[number], own[0], own[-1])
+            if _misfits(own, sessions) == (0, 0):
+                whole.add(key)
+                continue
+            explained = len(refused) < explain
+            found = _check_sessions(names[number], own, sessions, known(number), explained=explained)
         except CalendarError:  # the forecast needs the calendar, and says what is wrong with it
             continue
         if found:
@@ -99,14 +110,8 @@ def check_sessions(
     return refused
 
 
-def _check_sessions(
-    symbol: str, days: Days, known: Callable[[int], Days], number: int, *, explained: bool
-) -> InvalidBars | None:
-    sessions = session_days(symbol, days[0], days[-1])
-    closed, missing = _misfits(days, sessions)
-    if not (closed or missing):
-        return None
-    days, seen = np.unique(days), np.unique(known(number))
+def _check_sessions(symbol: str, days: Days, sessions: Days, known: Days, *, explained: bool) -> InvalidBars | None:
+    days, seen = np.unique(days), np.unique(known)
     step = float(np.median(np.diff(days).astype(np.int64))) if len(days) > _FEWEST_CLOSED else 1.0
     period = next((word for least, word in _PERIODS if step >= least), None)
     if period:

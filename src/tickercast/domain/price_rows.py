@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from tickercast.domain import refusals
 from tickercast.domain.bars import BAR_COLUMNS, LOOKBACK, Bars, Reading
 from tickercast.domain.findings import Finding
-from tickercast.domain.price_checks import SPIKE, UNITS, check_clock, check_sessions, intraday, near_split, spikes
+from tickercast.domain.price_checks import (
+    EXPLAINED,
+    SPIKE,
+    UNITS,
+    check_clock,
+    check_sessions,
+    intraday,
+    near_split,
+    spikes,
+)
 from tickercast.domain.price_numbers import Numbers
 from tickercast.domain.price_titles import PRICES, TITLES
 from tickercast.domain.symbols import parse_symbol
@@ -43,6 +52,7 @@ _WIDEST = 1e15  # between the lowest and the highest price: more cannot be a ser
 _ROUNDING = 1e-9
 _NAMED = 3  # days that a finding names
 _LOOKED_AT = 100  # rows among which one is chosen to be quoted
+_AT_ONCE = 1 << 15  # rows that are judged together: their columns stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,38 @@ def read_rows(rows: Rows, window: Window = WHOLE) -> Reading:
         The bars by symbol, what was left out or changed in `findings`, and the reason for each symbol that is refused.
     """
     rows = _sorted(rows)  # and lets go of those in the file's order
-    return _Judge(rows, window).reading()
+    readings: list[Reading] = []
+    explain = EXPLAINED
+    for part in _parts(rows):
+        readings.append(_Judge(part, window, explain).reading())
+        explain = max(explain - len(readings[-1].failures), 0)
+    return Reading(
+        {symbol: bars for reading in readings for symbol, bars in reading.bars.items()},
+        {symbol: error for reading in readings for symbol, error in reading.failures.items()},
+        {symbol: found for reading in readings for symbol, found in reading.findings.items()},
+    )
+
+
+def _parts(rows: Rows) -> Iterator[Rows]:
+    """The rows of some symbols at a time."""
+    ends = np.cumsum(np.bincount(rows.numbers, minlength=len(rows.names)))
+    first, start = 0, 0
+    while first < len(rows.names):
+        last = max(int(np.searchsorted(ends, start + _AT_ONCE, "right")), first + 1)
+        yield _part(rows, first, last, slice(start, int(ends[last - 1])))
+        first, start = last, int(ends[last - 1])
+
+
+def _part(rows: Rows, first: int, last: int, own: slice) -> Rows:
+    return Rows(
+        rows.numbers[own] - first,
+        rows.names[first:last],
+        rows.moments[own],
+        {name: Numbers(found.values[own], found.empty[own]) for name, found in rows.columns.items()},
+        rows.simulated[own],
+        lambda name, row: rows.cell(name, row + own.start),
+        rows.titles,
+    )
 
 
 def _sorted(rows: Rows) -> Rows:
@@ -118,17 +159,18 @@ def _sorted(rows: Rows) -> Rows:
 class _Judge:
     """Judges the rows of a file; each step leaves out rows, or refuses symbols."""
 
-    def __init__(self, rows: Rows, window: Window) -> None:
-        self._rows, self._now = rows, window.now
+    def __init__(self, rows: Rows, window: Window, explain: int) -> None:
+        self._rows, self._now, self._explain = rows, window.now, explain
         count = len(rows.names)
         self._ends = np.cumsum(np.bincount(rows.numbers, minlength=count))
         self._starts = np.append(0, self._ends[:-1])
-        self._days = rows.moments.astype("datetime64[D]")
+        self._days = rows.moments.astype("datetime64[D]", copy=False)
         self._kept = np.ones(len(rows.numbers), bool)
         self._values = {name: rows.columns[name].values for name in PRICES}
         self._values["adj_close"], self._has_adjusted = self._adjusted()
         unknown = np.full(len(rows.numbers), np.nan)
         self._values["volume"] = rows.columns["volume"].values if "volume" in rows.columns else unknown
+        self._symbols: dict[int, str] = {}
         self._failures: dict[int, Permanent] = {}
         self._findings: dict[int, list[Finding]] = {}
         self._judged = self._in_window(window)
@@ -137,7 +179,7 @@ class _Judge:
         """Judge the rows."""
         for number, name in enumerate(self._rows.names):
             try:
-                parse_symbol(name)
+                self._symbols[number] = parse_symbol(name)
             except Permanent as error:
                 self._failures[number] = error
         for step in (
@@ -268,7 +310,9 @@ class _Judge:
     def _check_calendar(self) -> None:
         known = self._alive() & self._judged
         names = self._rows.names
-        refused = check_sessions(names, self._rows.numbers[known], self._days[known], self._known_days(known))
+        refused = check_sessions(
+            names, self._rows.numbers[known], self._days[known], self._known_days(known), self._explain
+        )
         for number, error in refused.items():
             self._refuse(number, error)
 
@@ -438,6 +482,7 @@ class _Judge:
     def _assembled(self) -> Reading:
         series: dict[str, Bars] = {}
         whole = bool(self._kept.all())
+        simulated = np.logical_or.reduceat(self._rows.simulated, self._starts)
         for number, name in enumerate(self._rows.names):
             if number in self._failures:
                 continue
@@ -451,8 +496,8 @@ class _Judge:
                 titles = ", ".join(self._title(one) for one in PRICES)
                 self._refuse(number, refusals.NO_PRICES(symbol=name, count=own.stop - own.start, columns=titles))
                 continue
-            symbol = parse_symbol(name)
-            series[symbol] = Bars(symbol, columns, bool(self._rows.simulated[own].any()))
+            symbol = self._symbols[number]
+            series[symbol] = Bars(symbol, columns, bool(simulated[number]))
         failures = {shown(self._rows.names[number], 40): error for number, error in sorted(self._failures.items())}
         findings = {
             self._rows.names[number]: tuple(found)

@@ -33,6 +33,8 @@ _LONGEST_PLAIN = 5  # letters of an American symbol
 
 def in_yahoos_spelling(symbol: str) -> str:
     """A symbol in Yahoo's spelling where only one is meant; any other symbol as it is."""
+    if symbol.isalnum():
+        return symbol
     if re.fullmatch(r"[A-Z0-9]{2,10}[/_][A-Z]{3,5}", symbol):
         base, quote = re.split("[/_]", symbol)
         return f"{base}{quote}=X" if base in CURRENCIES and quote in CURRENCIES else f"{base}-{quote}"

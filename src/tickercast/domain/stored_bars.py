@@ -29,10 +29,29 @@ TOLERANCE = 1e-6
 VALUES = ("open", "high", "low", "close", "factor", "volume")
 """What is compared of a bar."""
 
-_DIGEST_BITS = 30  # of the mantissa's 52 are dropped: 2^-22, finer than the tolerance, so equal digests mean equal bars
-_MIXERS = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_DIGEST_BITS = np.uint64(30)
+"""What is dropped of the mantissa's 52 bits: 2^-22 is finer than the tolerance, so equal digests mean equal bars."""
+
+_HALF = np.uint64(1 << 29)
+_FACTORS = np.array(
+    [
+        0x9E3779B97F4A7C15,
+        0xBF58476D1CE4E5B9,
+        0x94D049BB133111EB,
+        0xFF51AFD7ED558CCD,
+        0xC4CEB9FE1A85EC53,
+        0xC2B2AE3D27D4EB4F,
+        0x165667B19E3779F9,
+    ],
+    np.uint64,
+)
+"""Odd and unrelated, as in SplitMix64, MurmurHash3 and xxHash: changes of two values cannot make up for each other."""
+
+_MIXER = np.uint64(0xD6E8FEB86659FD93)
+_AT_ONCE = 1 << 14  # bars that are hashed together: they stay in the processor's cache
 _EARLIEST = 5  # sessions whose ratios give the factor of a rebase
 _EPOCH = np.datetime64("1900-01-01", "D")  # no bar is older
+_FIRST = _EPOCH.astype(np.int64)
 _DAYS = 1 << 20  # more than there are days
 _MONTHS = 1 << 16  # more than there are months
 
@@ -102,7 +121,7 @@ class Months:
 
 def days(dates: NDArray[np.datetime64]) -> Ints:
     """Dates in days since 1900."""
-    day: Ints = (dates.astype("datetime64[D]") - _EPOCH).astype(np.int64)
+    day: Ints = dates.astype("datetime64[D]", copy=False).view(np.int64) - _FIRST
     return day
 
 
@@ -155,16 +174,28 @@ def digests(bars: Columns) -> Months:
     month = bars.month
     start = np.flatnonzero(np.diff(month, prepend=-1))
     count = np.diff(np.append(start, len(month)))
-    mixed = bars.day.astype(np.uint64) * np.uint64(_MIXERS[0])
-    for name in VALUES:
-        known = np.nan_to_num(bars.values[name], nan=-1.0)
-        rounded = known.view(np.int64)
-        rounded += 1 << (_DIGEST_BITS - 1)
+    hashes = np.empty(len(bars), np.uint64)
+    for first in range(0, len(bars), _AT_ONCE):
+        rows = slice(first, first + _AT_ONCE)
+        hashes[rows] = _hashes(bars.take(rows))
+    return Months(month[start], start, count, np.add.reduceat(hashes, start).view(np.int64))
+
+
+def _hashes(bars: Columns) -> NDArray[np.uint64]:
+    """`(n,)`: a linear form of the session and the values, as they are rounded, and mixed once."""
+    mixed: NDArray[np.uint64] = bars.day.view(np.uint64) * _FACTORS[0]
+    for name, factor in zip(VALUES, _FACTORS[1:], strict=True):
+        values = bars.values[name]
+        if name == "volume":
+            values = np.where(np.isnan(values), -1.0, values)
+        rounded = values.view(np.uint64) + _HALF
         rounded >>= _DIGEST_BITS
-        mixed ^= rounded.view(np.uint64)
-        mixed *= np.uint64(_MIXERS[1])
-        mixed ^= mixed >> np.uint64(29)
-    return Months(month[start], start, count, np.add.reduceat(mixed * np.uint64(_MIXERS[2]), start).view(np.int64))
+        rounded *= factor
+        mixed += rounded
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= _MIXER
+    mixed ^= mixed >> np.uint64(29)
+    return mixed
 
 
 def newest(bars: Columns, rank: Ints) -> tuple[Columns, Ints]:

@@ -1,5 +1,6 @@
 """Exchange calendars: which one a symbol has, its sessions, and when one is over."""
 
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tickercast.domain import calendar
+from tickercast.domain import calendar, calendar_file
 from tickercast.domain.calendar import (
     calendar_name,
     is_over,
@@ -147,9 +148,9 @@ def test_sessions_that_are_not_known_are_refused_in_a_sentence(symbol: str, cuto
 
 
 def test_one_calendar_is_built_for_many_symbols_cutoffs_and_bars(monkeypatch: pytest.MonkeyPatch) -> None:
-    built = []
-    real = calendar._build
-    monkeypatch.setattr(calendar, "_build", lambda *arguments: built.append(arguments) or real(*arguments))
+    read = []
+    real = calendar_file.read
+    monkeypatch.setattr(calendar_file, "read", lambda *arguments: read.append(arguments) or real(*arguments))
     monkeypatch.setattr(calendar, "_BUILT", {})
     calendar._next_sessions.cache_clear()
 
@@ -159,7 +160,7 @@ def test_one_calendar_is_built_for_many_symbols_cutoffs_and_bars(monkeypatch: py
     session_closes("MSFT", np.arange("2020-07-01", "2023-08-10", dtype="datetime64[D]"))
     assert is_over("AAPL", date(2023, 6, 28), datetime(2023, 6, 28, 21, tzinfo=UTC))
 
-    assert built == [("XNYS", 2019, 2023)]
+    assert read == [("XNYS", 2019, 2023)]
 
 
 def test_a_calendar_grows_to_the_years_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +170,43 @@ def test_a_calendar_grows_to_the_years_that_are_asked_for(monkeypatch: pytest.Mo
 
     assert sessions_between("MSFT", date(2022, 12, 30), date(2023, 1, 3)) == (date(2022, 12, 30), date(2023, 1, 3))
     assert calendar._BUILT["XNYS"].first_year == 2001
+
+
+def test_the_file_of_calendars_is_of_the_pinned_library() -> None:
+    assert all(calendar_file.read(name, 2023, 2023) for name in calendar.CALENDARS), "run make calendars"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("XNYS", "XSHG", "XSAU"),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in calendar.CALENDARS
+            if name not in ("XNYS", "XSHG", "XSAU")
+        ),
+    ],
+)
+@pytest.mark.parametrize(("first", "last"), [(2000, 2030), (2024, 2027)])
+def test_the_file_of_calendars_says_what_the_library_does(name: str, first: int, last: int) -> None:
+    read, built = calendar_file.read(name, first, last), calendar.build(name, first, last)
+
+    assert read is not None
+    for part in fields(built):
+        assert np.array_equal(getattr(read, part.name), getattr(built, part.name)), part.name
+
+
+def test_other_years_and_another_release_of_the_library_are_not_read_from_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert calendar_file.read("XNYS", 1999, 2023) is None
+    assert calendar_file.read("XNYS", 2023, 2031) is None
+
+    monkeypatch.setattr(calendar_file, "version", lambda _: "4.99")
+    monkeypatch.setattr(calendar, "_BUILT", {})
+
+    assert calendar_file.read("XNYS", 2023, 2023) is None
+    assert sessions_between("MSFT", date(2023, 7, 3), date(2023, 7, 5)) == (date(2023, 7, 3), date(2023, 7, 5))
 
 
 def test_sessions_between_two_dates_include_both_ends() -> None:

@@ -257,7 +257,7 @@ class DuckDBWarehouse:
     @contextmanager
     def session(self) -> Iterator[None]:
         """Keep the file for several calls of this thread, which saves most of their time; others wait."""
-        with _lock(self._path), self._translating(reads=False), ExitStack() as held:
+        with _lock(self._path), self._translating(reads=False), self._one_thread(), ExitStack() as held:
             for attempt in self._retrying():
                 with attempt:
                     self._shared = held.enter_context(self._file(reads=False))
@@ -265,6 +265,16 @@ class DuckDBWarehouse:
                 yield
             finally:
                 self._shared = None
+
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        """Let the engine work on one core: to share the small pieces of an event costs more than it saves."""
+        self._connect().execute("SET threads = 1")
+        try:
+            yield
+        finally:
+            if self._engine is not None:
+                self._engine.execute("RESET threads")
 
     def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Result], *, reads: bool = False) -> Result:
         with self._translating(reads):
@@ -307,13 +317,12 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _transaction(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        with _lock(self._path):
-            if self._shared is not None:
-                with _committed(self._shared):
-                    yield self._shared
-            else:
-                with self._file(reads) as connection, _committed(connection):
-                    yield connection
+        with ExitStack() as held:
+            held.enter_context(_lock(self._path))
+            connection = self._shared or held.enter_context(self._file(reads))
+            if not reads:
+                held.enter_context(_committed(connection))
+            yield connection
 
     @contextmanager
     def _file(self, reads: bool, *, even_if_short: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:

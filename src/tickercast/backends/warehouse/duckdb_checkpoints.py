@@ -20,6 +20,7 @@ SETTINGS: dict[str, str | int | float | list[str]] = {
     "checkpoint_on_detach": "DISABLED",
     "wal_autocheckpoint": "1TB",
     "auto_checkpoint_skip_wal_threshold": 1 << 40,
+    "max_vacuum_tasks": 0,
 }
 """The engine's settings that leave it to us when a checkpoint is made."""
 

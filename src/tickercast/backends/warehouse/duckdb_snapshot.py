@@ -26,7 +26,7 @@ def confine(engine: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
     """Leave an engine access to these files alone: to no other file, no network, no extension, no variable of Python.
 
     Args:
-        engine: from now on its settings cannot be changed either.
+        engine: from now on none of its settings but the number of threads can be changed either.
         files: the databases; what the engine writes beside them is included.
     """
     paths = [f"{file}{ending}" for file in files for ending in BESIDE]
@@ -35,6 +35,7 @@ def confine(engine: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
     engine.execute("SET GLOBAL autoload_known_extensions = false")
     engine.execute(f"SET GLOBAL allowed_paths = [{', '.join(map(_text, paths))}]")
     engine.execute("SET GLOBAL enable_external_access = false")
+    engine.execute("SET GLOBAL allowed_configs = ['threads']")
     engine.execute("SET GLOBAL lock_configuration = true")
 
 

@@ -124,7 +124,9 @@ class _Comparison:
         """Find the bars that are new or differ, and bring what is stored before or after them to one basis."""
         unlike = self._unlike()
         self._held, newer, backfilled = self._read(unlike)
-        at = places(self._bars.key, self._held.key)
+        at = np.full(len(self._bars), -1)
+        place = places(self._held.key, self._bars.key)
+        at[place[place >= 0]] = np.flatnonzero(place >= 0)
         rows = np.flatnonzero(at >= 0)
         stored = self._held.take(at[rows])
         other = differ(self._bars.take(rows), stored)
