@@ -11,7 +11,7 @@ from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.ports import ObjectStore
 
 _REQUESTS_AT_ONCE = 16
-_UNKNOWN = "No reason is stored beside it."
+_UNKNOWN = "No reason that can be read is stored beside it."
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,15 @@ def find(name: str, store: ObjectStore) -> Quarantined:
     if was is None or not store.generation(name):
         raise UsageError(f"{name[:120]!r} is not in quarantine. tickercast quarantine list names what is.")
     stored = _reason(name, store)
-    texts = [str(reason.get("reason")) for reason in stored.get("reasons", []) if isinstance(reason, dict)]
-    return Quarantined(name, *was, str(stored.get("quarantined_at", "")), texts or [_UNKNOWN])
+    reasons = stored.get("reasons")
+    given = reasons if isinstance(reasons, list) else []
+    texts = [reason["reason"] for reason in given if isinstance(reason, dict) and isinstance(reason.get("reason"), str)]
+    return Quarantined(name, *was, str(stored.get("quarantined_at") or ""), texts or [_UNKNOWN])
 
 
 def _reason(name: str, store: ObjectStore) -> dict[str, Any]:
     try:
         stored = json.loads(store.read(objects.reason_of(name)))
-    except (ObjectNotFound, ValueError):
+    except (ObjectNotFound, ValueError, RecursionError):  # there is none, or it is damaged
         return {}
     return stored if isinstance(stored, dict) else {}
