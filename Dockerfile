@@ -4,7 +4,7 @@
 #   docker build --target worker   --tag tickercast-worker   .     runs the daily flow for a Prefect server
 #   docker build --target mlflow   --tag tickercast-mlflow   .     the MLflow server, which asks for a password
 #   docker build --target dashboard --tag tickercast-dashboard .   the local dashboard
-ARG PYTHON=python:3.11.14-slim-bookworm
+ARG PYTHON=python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 FROM ${PYTHON} AS installer
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]

@@ -123,7 +123,7 @@ def test_all_that_the_containers_copy_is_there_or_made_by_make_bundles() -> None
 def test_no_container_runs_as_root_or_on_a_base_that_moves() -> None:
     stages = dict(re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE))
     assert set(stages) == {"${PYTHON}", "installer", "base"}
-    assert re.search(r"^ARG PYTHON=python:3\.11\.\d+-slim-bookworm$", DOCKERFILE, re.MULTILINE)
+    assert re.search(r"^ARG PYTHON=python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}$", DOCKERFILE, re.MULTILINE)
     for target in ("function", "worker", "mlflow", "dashboard"):
         [stage] = re.findall(rf"^FROM base AS {target}\n(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
         assert "HEALTHCHECK" in stage
