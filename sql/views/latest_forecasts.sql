@@ -1,10 +1,21 @@
 -- The current forecast of each symbol by each model and role, from its newest cutoff. Simulated ones are left out if the
 -- symbol has real ones.
 CREATE OR REPLACE VIEW latest_forecasts AS
+WITH newest AS (
+  SELECT symbol, frequency, role, model_name, simulated, MAX(cutoff) AS cutoff
+  FROM forecasts
+  GROUP BY symbol, frequency, role, model_name, simulated
+  QUALIFY simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol, frequency)
+)
 SELECT
-  symbol, frequency, cutoff, cutoff_at, step, target_date, target_at, last_close,
+  made.symbol, made.frequency, made.cutoff, cutoff_at, step, target_date, target_at, last_close,
   close_median, close_lo_80, close_hi_80, close_lo_95, close_hi_95,
-  model_name, model_version, role, origin, simulated, object, generation, written_at, created_at
-FROM forecast_history
-QUALIFY simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol, frequency)
-  AND cutoff = MAX(cutoff) OVER (PARTITION BY symbol, frequency, role, model_name, simulated)
+  made.model_name, model_version, made.role, origin, made.simulated, object, generation, written_at, created_at
+FROM forecasts AS made
+INNER JOIN newest
+  ON made.symbol = newest.symbol AND made.frequency = newest.frequency AND made.role = newest.role
+    AND made.model_name = newest.model_name AND made.simulated = newest.simulated AND made.cutoff = newest.cutoff
+QUALIFY ROW_NUMBER() OVER (
+  PARTITION BY made.symbol, made.frequency, made.role, made.model_name, made.step
+  ORDER BY origin = 'backfill', written_at DESC, generation DESC, created_at DESC, object
+) = 1

@@ -3,9 +3,12 @@
 CREATE OR REPLACE VIEW predicted_prices AS
 WITH champion AS (
   SELECT *
-  FROM champion_forecasts
-  QUALIFY simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol, frequency)
-    AND cutoff = MAX(cutoff) OVER (PARTITION BY symbol, frequency, simulated)
+  FROM latest_forecasts
+  WHERE role = 'champion'
+  QUALIFY RANK() OVER (
+    PARTITION BY symbol, frequency
+    ORDER BY cutoff DESC, origin = 'backfill', written_at DESC, generation DESC, model_name
+  ) = 1
 ),
 origin AS (
   SELECT DISTINCT symbol, frequency, cutoff, model_name, model_version FROM champion

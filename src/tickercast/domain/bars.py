@@ -155,6 +155,34 @@ class Reading(Mapping[str, "Bars"]):
         return len(self.bars)
 
 
+def below_each_other(series: Sequence[Bars]) -> dict[str, NDArray[Any]]:
+    """The columns of several series below each other, read-only; not copied where they already are, as in a file.
+
+    Raises:
+        ValueError: there is no series.
+    """
+    starts = np.array([_address(bars.columns["session_date"]) for bars in series])
+    ends = starts + [bars.columns["session_date"].nbytes for bars in series]
+    are_neighbours = bool((starts[1:] == ends[:-1]).all())
+    return {name: _joined([bars.columns[name] for bars in series], are_neighbours) for name in BAR_COLUMNS}
+
+
+def _joined(parts: Sequence[NDArray[Any]], are_neighbours: bool) -> NDArray[Any]:
+    first, last = parts[0], parts[-1]
+    size = sum(map(len, parts))
+    span = _address(last) + last.nbytes - _address(first)
+    if are_neighbours and span == size * first.itemsize and all(part.base is first.base for part in parts):
+        return np.lib.stride_tricks.as_strided(first, (size,), (first.itemsize,), writeable=False)
+    whole = np.concatenate(parts)
+    whole.flags.writeable = False
+    return whole
+
+
+def _address(values: NDArray[Any]) -> int:
+    address: int = values.__array_interface__["data"][0]
+    return address
+
+
 def bars_of(series: Sequence[Bars]) -> pa.Table:
     """The bars of one or more symbols below each other.
 
@@ -162,10 +190,7 @@ def bars_of(series: Sequence[Bars]) -> pa.Table:
         Columns `BAR_COLUMNS`, where an unknown volume is null, `symbol` and `simulated`.
     """
     sizes = [len(bars) for bars in series]
-    columns = {
-        name: pa.array(np.concatenate([bars.columns[name] for bars in series]), from_pandas=True)
-        for name in BAR_COLUMNS
-    }
+    columns = {name: pa.array(values, from_pandas=True) for name, values in below_each_other(series).items()}
     numbers = np.repeat(np.arange(len(series), dtype=np.int32), sizes)
     symbols = pa.DictionaryArray.from_arrays(numbers, [bars.symbol for bars in series])
     simulated = np.repeat([bars.simulated for bars in series], sizes)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, below_each_other
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -158,15 +158,11 @@ def joined(parts: Sequence[Columns]) -> Columns:
 
 def columns_of(series: Sequence[Bars]) -> Columns:
     """The bars of a file; a symbol's number is its place in the file."""
-
-    def column(name: str) -> NDArray[Any]:
-        return np.concatenate([bars.columns[name] for bars in series])
-
-    close = column("close")
-    values = {name: column(name) for name in ("open", "high", "low")}
-    values |= {"close": close, "factor": column("adj_close") / close, "volume": column("volume")}
+    columns = below_each_other(series)
+    values = {name: columns[name] for name in ("open", "high", "low", "close", "volume")}
+    values["factor"] = columns["adj_close"] / columns["close"]
     symbol = np.arange(len(series)).repeat([len(bars) for bars in series])
-    return Columns(symbol, days(column("session_date")), values)
+    return Columns(symbol, days(columns["session_date"]), values)
 
 
 def digests(bars: Columns) -> Months:

@@ -14,8 +14,8 @@ from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.model_card import Bundle, ModelCard
 from tickercast.errors import BundleError
 
-BATCH = 512
-"""The series in one call of the network; larger batches cost memory and gain nothing."""
+BATCH = 64
+"""The series in one call of the network; larger batches cost memory and time."""
 
 OUTPUT = "z"
 """The network's output: `(n, horizon, quantiles)`, in units of σEWMA·√step."""
@@ -176,6 +176,7 @@ def _open(bundle: Bundle) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
+    options.enable_cpu_mem_arena = False
     try:
         return onnxruntime.InferenceSession(bundle.onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no public base class

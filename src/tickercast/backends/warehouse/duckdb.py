@@ -5,6 +5,7 @@ another process holds it, so a dashboard and any number of functions can share i
 file takes 2 ms, opening an engine 13.
 """
 
+import ctypes
 import os
 import re
 import threading
@@ -63,6 +64,8 @@ _WRONG_QUERY = (
     duckdb.PermissionException,  # files, the network, extensions
     duckdb.NotImplementedException,
 )
+
+_MANY = 100_000  # rows; to store them takes as much memory as it takes to read a file of them
 
 _INTERNAL_TABLES = """
 CREATE TABLE IF NOT EXISTS _appends (key VARCHAR NOT NULL, appended_at TIMESTAMPTZ DEFAULT now());
@@ -453,9 +456,17 @@ def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | 
     accepted = not connection.execute("SELECT 1 FROM _appends WHERE key = ?", [key]).fetchall()
     if accepted:
         connection.execute("INSERT INTO _appends (key) VALUES (?)", [key])
+        if len(rows) > _MANY:
+            _give_back_memory()
         connection.register("appended_rows", _with_nulls(rows, table))
         connection.execute(f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM appended_rows")  # noqa: S608
     return accepted
+
+
+def _give_back_memory() -> None:
+    """Let the system have what Python has freed, before the engine takes as much; only glibc can."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[Column]:

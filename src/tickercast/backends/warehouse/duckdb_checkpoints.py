@@ -21,6 +21,7 @@ SETTINGS: dict[str, str | int | float | list[str]] = {
     "wal_autocheckpoint": "1TB",
     "auto_checkpoint_skip_wal_threshold": 1 << 40,
     "max_vacuum_tasks": 0,
+    "write_buffer_row_group_count": 1,
 }
 """The engine's settings that leave it to us when a checkpoint is made."""
 

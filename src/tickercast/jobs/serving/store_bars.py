@@ -245,7 +245,9 @@ class _Comparison:
                 "wait for it. Try again."
             )
         for name, values in rebased(self._bars.take(rows), found.inverse).values.items():
-            self._bars.values[name][rows] = values
+            whole = self._bars.values[name].copy()  # the file's bars may share it
+            whole[rows] = values
+            self._bars.values[name] = whole
 
     def _prices(self, bars: Columns) -> pa.Table:
         prices = {name: bars.values[name] for name in ("open", "high", "low", "close")}
@@ -293,7 +295,7 @@ def _terms(numbers: Ints, texts: Sequence[str]) -> pa.Array:
 
 
 def _same(text: str, count: int) -> pa.Array:
-    return _terms(np.zeros(count, np.int32), [text])
+    return pa.DictionaryArray.from_arrays(np.zeros(count, np.int8), [text])
 
 
 def _ranges(found: NDArray[np.datetime64]) -> list[tuple[date, date]]:
