@@ -237,3 +237,8 @@ SHAPES: Mapping[str, Callable[[int], bytes]] = {
     )
 }
 """Each makes a file of about so many bytes, or a smaller one that costs as much."""
+
+SINGLE = frozenset(
+    {"commas", "short_rows", "repeats", "dates", "moments", "parquet_texts", "parquet_columns", "parquet_groups"}
+)
+"""The shapes without a column of symbols, whose name has to be one."""
