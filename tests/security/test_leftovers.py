@@ -103,6 +103,18 @@ def test_damaged_studies_are_a_sentence(tmp_path: Path, content: bytes) -> None:
         assert len(list(trials)) == 1
 
 
+def test_a_full_quarantine_is_listed_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tickercast.reading.quarantine.MOST_LISTED", 3)
+    store = LocalObjectStore(tmp_path / "bucket")
+    for number in range(1, 12):
+        store.write(f"quarantine/ohlc/2023-07-22/A.{number}.csv", b"")
+    read: list[str] = []
+    real = store.read
+    monkeypatch.setattr(store, "read", lambda name, **more: read.append(name) or real(name, **more))
+    assert [kept.generation for kept in quarantined(store)] == [11, 10, 9]
+    assert len(read) == 3
+
+
 # ---------------------------------------------------------------- links
 
 

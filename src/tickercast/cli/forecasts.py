@@ -209,11 +209,14 @@ app.add_typer(quarantine, name="quarantine", epilog="Example: tickercast quarant
 @quarantine.command("list", epilog="Example: tickercast quarantine list")
 def quarantine_list() -> None:
     """List the rejected files that are kept, with their reasons."""
+    from tickercast.reading.quarantine import MOST_LISTED
     from tickercast.show.tables import quarantine_table
 
     kept = open_app().quarantined()
     if kept:
         print_table(quarantine_table(kept), soft_wrap=True)
+        if len(kept) == MOST_LISTED:
+            say(f"The newest {MOST_LISTED:,} are listed; there may be older ones.")
     else:
         say("Nothing is in quarantine.")
 

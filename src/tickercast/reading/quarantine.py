@@ -10,6 +10,9 @@ from tickercast.domain import objects
 from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.ports import ObjectStore
 
+MOST_LISTED = 1_000
+"""The files that are listed: the reason of each takes a request."""
+
 _REQUESTS_AT_ONCE = 16
 _UNKNOWN = "No reason that can be read is stored beside it."
 
@@ -34,12 +37,14 @@ class Quarantined:
 
 
 def quarantined(store: ObjectStore) -> list[Quarantined]:
-    """All files in quarantine, the newest first.
+    """The newest files in quarantine, the newest first, `MOST_LISTED` at most.
 
     Raises:
         StoreUnavailable: try again.
     """
-    names = [name for name in store.names(objects.QUARANTINE) if objects.unquarantined(name)]
+    kept = ((objects.unquarantined(name), name) for name in store.names(objects.QUARANTINE))
+    newest = sorted(((was[1], name) for was, name in kept if was), reverse=True)[:MOST_LISTED]
+    names = [name for _, name in newest]
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         found = list(pool.map(lambda name: find(name, store), names))
     return sorted(found, key=lambda kept: (kept.quarantined_at, kept.generation), reverse=True)
