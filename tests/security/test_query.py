@@ -58,8 +58,10 @@ def test_a_query_reads_no_file_and_no_network(
     assert "planted" not in str(error.value)
 
 
-def test_a_query_reads_no_variable_of_python(warehouse: DuckDBWarehouse) -> None:
-    planted = pd.DataFrame({"secret": ["password"]})  # noqa: F841 it is what the query asks for
+def test_a_query_reads_no_variable_of_python(warehouse: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tickercast.backends.warehouse import duckdb_snapshot
+
+    monkeypatch.setattr(duckdb_snapshot, "planted", pd.DataFrame({"secret": ["password"]}), raising=False)
     with pytest.raises(UsageError):
         warehouse.query("SELECT * FROM planted", limits=LIMITS)
 

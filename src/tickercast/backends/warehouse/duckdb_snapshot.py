@@ -30,7 +30,6 @@ def confine(engine: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
         files: the databases; what the engine writes beside them is included.
     """
     paths = [f"{file}{ending}" for file in files for ending in BESIDE]
-    engine.execute("SET GLOBAL python_enable_replacements = false")
     engine.execute("SET GLOBAL autoinstall_known_extensions = false")
     engine.execute("SET GLOBAL autoload_known_extensions = false")
     engine.execute(f"SET GLOBAL allowed_paths = [{', '.join(map(_text, paths))}]")

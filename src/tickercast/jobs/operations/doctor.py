@@ -42,7 +42,8 @@ class Check:
 def check_engines(parts: Iterable[Probe]) -> Iterator[Check]:
     """Ask each engine in turn."""
     for part in parts:
+        where = without_secrets(part.where)
         try:
-            yield Check(part.name, without_secrets(part.where), part.ask(), True)
+            yield Check(part.name, where, part.ask(), True)
         except TickercastError as error:
-            yield Check(part.name, without_secrets(part.where), str(error), False)
+            yield Check(part.name, where, str(error), False)
