@@ -171,7 +171,8 @@ def _joined(parts: Sequence[NDArray[Any]], are_neighbours: bool) -> NDArray[Any]
     first, last = parts[0], parts[-1]
     size = sum(map(len, parts))
     span = _address(last) + last.nbytes - _address(first)
-    if are_neighbours and span == size * first.itemsize and all(part.base is first.base for part in parts):
+    are_one = all(part.base is first.base and part.flags.c_contiguous for part in parts)
+    if are_neighbours and are_one and span == size * first.itemsize:
         return np.lib.stride_tricks.as_strided(first, (size,), (first.itemsize,), writeable=False)
     whole = np.concatenate(parts)
     whole.flags.writeable = False

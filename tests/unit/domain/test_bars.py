@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tickercast.domain.bars import BAR_COLUMNS, Bars, bars_of
+from tickercast.domain.bars import BAR_COLUMNS, Bars, bars_of, below_each_other
 from tickercast.domain.price_files import read_prices, to_parquet
 
 MakeBars = Callable[..., Bars]
@@ -33,6 +33,8 @@ def series(make_bars: MakeBars) -> list[Bars]:
         lambda bars: [bars[0], bars[1].rows(0, 0), bars[2]],
         lambda bars: [Bars("IBM", bars[1].frame), bars[2]],
         lambda bars: [Bars("X", {name: values[::-1] for name, values in bars[0].columns.items()}), bars[1]],
+        lambda bars: [Bars("X", {name: values[::-1] for name, values in bars[0].columns.items()})],
+        lambda bars: [Bars("X", {name: values[::2] for name, values in bars[0].columns.items()})],
     ],
 )
 def test_bars_below_each_other_are_those_of_each_symbol(
@@ -62,3 +64,13 @@ def test_a_table_of_other_types_becomes_arrays_of_ours(make_bars: MakeBars) -> N
     assert bars.frame.equals(frame)
     assert bars.first == frame["session_date"].iloc[0].date()
     assert len(bars.through(bars.first)) == 1
+
+
+def test_the_columns_of_a_file_are_not_copied(series: list[Bars]) -> None:
+    whole, others = below_each_other(series), below_each_other([series[0], series[2]])
+
+    for name in BAR_COLUMNS:
+        assert np.shares_memory(whole[name], series[1].columns[name])
+        assert not np.shares_memory(others[name], series[0].columns[name])
+        assert not whole[name].flags.writeable
+        assert not others[name].flags.writeable

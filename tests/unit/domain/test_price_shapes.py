@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tickercast.domain import price_rows
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import session_days
 from tickercast.domain.price_files import WHOLE, Window, read_frame, read_prices
@@ -421,6 +422,37 @@ def test_an_adjusted_close_shows_that_a_shift_is_a_split() -> None:
     assert not reading.findings
     found: Bars = reading.bars["MSFT"]
     assert found.columns["adj_close"][0] == pytest.approx(found.columns["close"][0] / 5)
+
+
+@pytest.mark.parametrize("at_once", [1, 300, 2000])
+def test_rows_are_judged_the_same_whatever_part_of_the_file_is_judged_together(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    days = session_days("MSFT", np.datetime64("2020-01-02"), np.datetime64("2023-07-21"))
+    frames = []
+    for seed, name in enumerate(["MSFT", "AAPL", "IBM", "GE", "KO", "VOD.L", "??"]):
+        bars = history(seed, days)
+        if name == "AAPL":
+            bars.iloc[400, bars.columns.get_loc("Close")] = np.nan
+        if name == "IBM":
+            bars = pd.concat([bars, bars.tail(3)])
+        if name == "GE":
+            bars.iloc[-1, bars.columns.get_loc("High")] *= 0.5
+        frames.append(bars.assign(Symbol=name))
+    whole = read_prices(csv(pd.concat(frames)), symbol="batch")
+
+    monkeypatch.setattr(price_rows, "_AT_ONCE", at_once)
+    parts = read_prices(csv(pd.concat(frames)), symbol="batch")
+
+    assert parts.findings == whole.findings
+    assert {name: str(error) for name, error in parts.failures.items()} == {
+        name: str(error) for name, error in whole.failures.items()
+    }
+    assert len(whole.failures) >= 2
+    assert whole.findings
+    assert list(parts.bars) == list(whole.bars)
+    for name, bars in whole.bars.items():
+        pd.testing.assert_frame_equal(parts.bars[name].frame, bars.frame)
 
 
 def test_every_refusal_says_what_to_do() -> None:
