@@ -57,9 +57,9 @@ def shipped() -> list[str]:
 def licence(name: str) -> str:
     """The licence that a package's metadata state; empty if they state none."""
     stated = distribution(name).metadata
-    expression = stated.get("License-Expression") or ""
+    expression = stated["License-Expression"] or ""
     classifiers = [one.split(" :: ")[-1] for one in stated.get_all("Classifier", []) if one.startswith("License ::")]
-    text = stated.get("License") or ""
+    text = stated["License"] or ""
     short = (
         text.strip() if len(text) <= _LONGEST and "UNKNOWN" not in text else text.strip().partition("\n")[0][:_LONGEST]
     )

@@ -1,6 +1,6 @@
 """The reasons of a file's failures, of which a bounded number is kept: one file must not fill a ledger.
 
->>> errors = {f"S{number}": Permanent("It has one bar a week.") for number in range(102)}
+>>> errors = {f"S{number}": Permanent("It has one bar a week.") for number in range(101)}
 >>> kept = bounded(errors | {"[/x]": Permanent("'[/x]' is not a symbol.")})
 >>> len(kept), str(kept[None])
 (100, "3 more reasons: S99: It has one bar a week. S100: It has one bar a week. '[/x]' is not a symbol.")
