@@ -57,9 +57,10 @@ def shipped() -> list[str]:
 def licence(name: str) -> str:
     """The licence that a package's metadata state; empty if they state none."""
     stated = distribution(name).metadata
-    expression = stated["License-Expression"] or ""
+    fields = stated.json
+    expression = str(fields.get("license_expression", ""))
     classifiers = [one.split(" :: ")[-1] for one in stated.get_all("Classifier", []) if one.startswith("License ::")]
-    text = stated["License"] or ""
+    text = str(fields.get("license", ""))
     short = (
         text.strip() if len(text) <= _LONGEST and "UNKNOWN" not in text else text.strip().partition("\n")[0][:_LONGEST]
     )
