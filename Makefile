@@ -1,10 +1,11 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle champion-hourly bench-models
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows deploy infra tests benchmarks
 DATA := prices
+HOURS := hours
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -83,6 +84,14 @@ audit: setup-dev ## Check every pinned dependency for known vulnerabilities; nee
 licences: setup-dev ## List the licences of what is shipped, and fail for the GPL and the AGPL
 	$(PYTHON) deploy/licences.py
 
+champion-hourly: setup-dev ## Train the shipped models of hourly bars again from the bars in the folder HOURS (hours)
+	test -d $(HOURS)
+	rm -rf $(foreach name,champion-1h.json har-season ewma-season tickercast-lstm-1h tickercast-plain-1h xgb-direction,src/tickercast/shipped/models/$(name))
+	registry=$$(mktemp -d) && export MLFLOW_TRACKING_URI=sqlite:///$$registry/mlflow.db && \
+		$(PYTHON) -m tickercast train --every 1h --source $(HOURS) --through 2022-06-30 --out src/tickercast/shipped && \
+		$(PYTHON) -m tickercast train --every 1h --direction --trials 25 --source $(HOURS) --through 2022-06-30 --out src/tickercast/shipped; \
+		status=$$?; rm -rf "$$registry"; exit $$status
+
 champion: setup-dev ## Train the shipped champion again from the bars in the folder DATA (prices)
 	test -d $(DATA)
 	rm -rf src/tickercast/shipped/models
@@ -133,6 +142,9 @@ site: setup-dev ## Build the documentation into site/; warnings are errors
 
 bench-accuracy: setup-dev ## Measure the champion on unseen symbols and dates in the folder DATA (prices)
 	$(PYTHON) -m benchmarks.bench_accuracy $(DATA)
+
+bench-models: setup-dev ## Compare the models of hourly bars, and of their direction, in the folder HOURS (hours)
+	$(PYTHON) -m benchmarks.bench_models $(HOURS)
 
 bench-drift: setup-dev ## Count false drift alarms, and the sessions until March 2020 is detected, in the folder DATA (prices)
 	$(PYTHON) -m benchmarks.bench_drift $(DATA)

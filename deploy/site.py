@@ -13,6 +13,10 @@ ELSEWHERE = {
     "../benchmarks/accuracy.png": "images/accuracy.png",
     "../CHANGELOG.md": "changelog.md",
     "../src/tickercast/shipped/models/tickercast-lstm/1/MODEL_CARD.md": "model-card.md",
+    **{
+        f"../src/tickercast/shipped/models/{name}/1/MODEL_CARD.md": f"{name}.md"
+        for name in ("har-season", "ewma-season", "tickercast-lstm-1h", "tickercast-plain-1h", "xgb-direction")
+    },
 }
 """Links to files outside docs/, and the paths of these files in the site."""
 

@@ -31,6 +31,7 @@ class Settings(BaseSettings):
         source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
         function_hosts: further host names by which a function outside Google Cloud is called, separated by commas; it
             answers to this machine's own names, and to that of `function_url`.
+        binance_url: where the source `binance` asks for hourly bars.
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means all
             symbols that the source can list.
         function_url: where a local bucket delivers its events; empty means in this process.
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     model_bucket: str = ""
     warehouse: str = "duckdb://.tickercast/warehouse.duckdb"
     source: str = "yahoo"
+    binance_url: str = "https://data-api.binance.vision"
     function_url: str = ""
     function_hosts: str = ""
     watchlist: str = ""

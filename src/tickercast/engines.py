@@ -31,7 +31,12 @@ from tickercast.ports import (
 if TYPE_CHECKING:
     from tickercast.backends.registry.bucket import BucketRegistry
     from tickercast.backends.registry.mlflow import MlflowRegistry
+    from tickercast.domain.bars import Bars
+    from tickercast.domain.boosting import Boosting
+    from tickercast.domain.recipe import Recipe
     from tickercast.jobs.training.train import Fit
+    from tickercast.jobs.training.train_direction import Boost
+    from tickercast.jobs.training.train_hourly import HourlyModels
     from tickercast.jobs.training.tune import Prepare
 
 _TRAINING = ("tensorflow", "mlflow", "tf2onnx", "optuna")
@@ -228,6 +233,30 @@ def market_data(name: str) -> MarketData:
     return Folder(Path(name).expanduser())
 
 
+def hourly_data(name: str, settings: Settings) -> MarketData:
+    """Open the source of hourly bars that a user names: `binance`, `simulated`, or the path of a folder or file.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    if name == "simulated":
+        from tickercast.backends.market_data.simulated_hours import SimulatedHours
+
+        return SimulatedHours()
+    if name == "binance":
+        from tickercast.backends.market_data.binance import Binance
+
+        return Binance(settings.binance_url)
+    from tickercast.backends.market_data.hourly_folder import HourlyFolder
+
+    if not name or not _exists(Path(name).expanduser()):
+        raise UsageError(
+            f"The source {name[:80]!r} is neither binance, simulated nor a folder or file that can be read: "
+            "hourly bars in Parquet or CSV files, or in those of Binance's archive, were needed. Check the path."
+        )
+    return HourlyFolder(Path(name).expanduser())
+
+
 # ---------------------------------------------------------------- training
 
 
@@ -251,18 +280,38 @@ def model_registry(settings: Settings) -> "MlflowRegistry | BucketRegistry":
     return MlflowRegistry(settings.mlflow_tracking_uri)
 
 
-def recipe_search(settings: Settings) -> RecipeSearch:
+def recipe_search(settings: Settings) -> "RecipeSearch[Recipe]":
     """Open the studies of recipes, in a file beside MLflow's, or in `.tickercast` if MLflow's is elsewhere.
 
     Raises:
         UsageError: the training extras are not installed.
     """
     require_training()
-    from tickercast.backends.registry.optuna import OptunaSearch
+    from tickercast.backends.registry.optuna import NETWORK, OptunaSearch
 
+    return OptunaSearch(_studies(settings), NETWORK)
+
+
+def boosting_search(settings: Settings, *, usual: bool = False) -> "RecipeSearch[Boosting]":
+    """Open the studies of boosted trees, in the same file.
+
+    Args:
+        settings: where MLflow's file is.
+        usual: search the ranges that are usual; else shallower trees, too.
+
+    Raises:
+        UsageError: Optuna or XGBoost is not installed.
+    """
+    require_boosting()
+    from tickercast.backends.registry.optuna import BOOSTING, BOOSTING_USUAL, OptunaSearch
+
+    return OptunaSearch(_studies(settings), BOOSTING_USUAL if usual else BOOSTING)
+
+
+def _studies(settings: Settings) -> Path:
     url = settings.mlflow_tracking_uri
     folder = Path(url.removeprefix(_SQLITE)).parent if url.startswith(_SQLITE) else Path(".tickercast")
-    return OptunaSearch(folder / "tuning.db")
+    return folder / "tuning.db"
 
 
 def can_train() -> bool:
@@ -278,6 +327,47 @@ def require_training() -> None:
     """
     if not can_train():
         raise UsageError(f"Training needs {', '.join(_TRAINING)}, which are not installed. Run `make setup-dev`.")
+
+
+_BOOSTING = ("mlflow", "onnx", "onnxmltools", "optuna", "xgboost")
+
+
+def require_boosting() -> None:
+    """Check that boosted trees can be trained.
+
+    Raises:
+        UsageError: a library is not installed.
+    """
+    if not all(importlib.util.find_spec(name) for name in _BOOSTING):
+        raise UsageError(
+            f"Training the direction model needs {', '.join(_BOOSTING)}, which are not installed. "
+            "Run `make setup-dev`, or `pip install 'tickercast[train,boost]'`."
+        )
+
+
+def boost() -> "Boost":
+    """The training of the direction model.
+
+    Raises:
+        UsageError: a library is not installed.
+    """
+    require_boosting()
+    from tickercast.models.boosted import training
+
+    return training
+
+
+def hourly_models(series: "Sequence[Bars]") -> "HourlyModels":
+    """The training of the hourly models.
+
+    Raises:
+        UsageError: the training extras are not installed.
+    """
+    require_training()
+    config.set_up_tensorflow()
+    from tickercast.models.lstm.hourly import HourlyTrainer
+
+    return HourlyTrainer.of(series)
 
 
 def fit() -> "Fit":

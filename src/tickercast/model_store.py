@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from tickercast.domain.drift import Reference
 from tickercast.domain.drift import read_reference as parse_reference
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import (
     CHAMPION,
     Bundle,
@@ -19,6 +20,7 @@ from tickercast.domain.model_card import (
     Pointer,
     check_sha256,
     folder,
+    pointer_object,
     read_bundle,
 )
 from tickercast.domain.model_page import describe
@@ -34,11 +36,13 @@ class ModelStore:
     Args:
         store: the bucket; writes to it make no events.
         shipped: the folder with the bundle that is published where none has been.
+        frequency: of the bars, each of which has a pointer of its own.
     """
 
-    def __init__(self, store: ObjectStore, shipped: Path) -> None:
+    def __init__(self, store: ObjectStore, shipped: Path, frequency: Frequency = DAILY) -> None:
         self.store = store
         self._shipped = shipped
+        self._pointer = pointer_object(frequency)
 
     @property
     def url(self) -> str:
@@ -48,19 +52,28 @@ class ModelStore:
     @cached_property
     def shipped(self) -> Bundle:
         """The champion that comes with the package."""
-        pointer = Pointer.model_validate_json((self._shipped / CHAMPION).read_bytes())
-        version = self._shipped / folder(pointer.name, pointer.version)
+        pointer = self.shipped_pointer
+        return self.shipped_bundle(pointer.name, pointer.version)
+
+    @property
+    def shipped_pointer(self) -> Pointer:
+        """The pointer that comes with the package."""
+        return Pointer.model_validate_json((self._shipped / self._pointer).read_bytes())
+
+    def shipped_bundle(self, name: str, version: str) -> Bundle:
+        """A version that comes with the package."""
+        files = self._shipped / folder(name, version)
         return read_bundle(
-            (version / "model.onnx").read_bytes(),
-            (version / "model.json").read_bytes(),
-            (version / "reference.json").read_bytes,
+            (files / "model.json").read_bytes(),
+            (files / "model.onnx").read_bytes,
+            (files / "reference.json").read_bytes,
         )
 
     # ------------------------------------------------------------ the pointer
 
     def generation(self) -> int:
         """The live generation of the pointer, 0 where nothing has been published."""
-        return self.store.generation(CHAMPION)
+        return self.store.generation(self._pointer)
 
     def pointer(self) -> Pointer:
         """Read which models are served.
@@ -70,13 +83,15 @@ class ModelStore:
             ModelUnavailable: no version has been published.
         """
         try:
-            return Pointer.model_validate_json(self.store.read(CHAMPION))
+            return Pointer.model_validate_json(self.store.read(self._pointer))
         except ObjectNotFound as error:
             raise ModelUnavailable(
-                f"{self.url} holds no {CHAMPION}: a published model was needed. Run tickercast provision."
+                f"{self.url} holds no {self._pointer}: a published model was needed. Run tickercast provision."
             ) from error
         except ValidationError as error:
-            raise BundleError(f"{CHAMPION} in {self.url} does not parse. Point it at a published version.") from error
+            raise BundleError(
+                f"{self._pointer} in {self.url} does not parse. Point it at a published version."
+            ) from error
 
     def point(self, pointer: Pointer, *, replacing: int | None = None) -> Bundle:
         """Serve what a pointer names, after reading the champion back whole, and return that.
@@ -93,7 +108,7 @@ class ModelStore:
         bundle = self.read(pointer.name, pointer.version)
         content = pointer.model_copy(update={"nonce": uuid.uuid4().hex}).model_dump_json() + "\n"
         try:
-            self.store.write(CHAMPION, content.encode(), if_generation=replacing)
+            self.store.write(self._pointer, content.encode(), if_generation=replacing)
         except PreconditionFailed as error:
             raise PreconditionFailed(
                 f"Another version has been served from {self.url} since version {pointer.version} was chosen, so "
@@ -146,7 +161,7 @@ class ModelStore:
         """
         where = folder(name, version)
         try:
-            bundle = read_bundle(self.store.read(f"{where}/model.onnx"), self.store.read(f"{where}/model.json"))
+            bundle = read_bundle(self.store.read(f"{where}/model.json"), lambda: self.store.read(f"{where}/model.onnx"))
         except ObjectNotFound as error:
             raise ModelUnavailable(
                 f"{self.url} does not hold {name} {version}: model.onnx and model.json were needed in {where}. "
@@ -235,12 +250,22 @@ def files(bundle: Bundle) -> dict[str, bytes]:
     bundle.check_whole()
     reference = {f"{where}/reference.json": bundle.reference} if bundle.reference else {}
     card = bundle.card.model_dump_json(indent=2) + "\n"
-    return {f"{where}/model.onnx": bundle.onnx, **reference, f"{where}/model.json": card.encode()}
+    network = {f"{where}/model.onnx": bundle.onnx} if bundle.onnx else {}
+    return {**network, **reference, f"{where}/model.json": card.encode()}
 
 
 def publishable(bundle: Bundle) -> dict[str, bytes]:
     """The files that make a bundle the champion of an empty store, by name: its own, a page for people, the pointer."""
+    pointer = Pointer(name=bundle.card.name, version=bundle.card.version)
+    return described(bundle) | {CHAMPION: pointer_json(pointer)}
+
+
+def described(bundle: Bundle) -> dict[str, bytes]:
+    """The files of a bundle by name, with a page for people."""
     card = bundle.card
-    page = {f"{folder(card.name, card.version)}/MODEL_CARD.md": describe(card).encode()}
-    pointer = Pointer(name=card.name, version=card.version).model_dump_json() + "\n"
-    return files(bundle) | page | {CHAMPION: pointer.encode()}
+    return files(bundle) | {f"{folder(card.name, card.version)}/MODEL_CARD.md": describe(card).encode()}
+
+
+def pointer_json(pointer: Pointer) -> bytes:
+    """A pointer as the content of its object."""
+    return (pointer.model_dump_json() + "\n").encode()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -19,7 +19,7 @@ from tickercast.domain.bars import Reading
 from tickercast.domain.dataset import Dataset
 from tickercast.domain.drift import DriftFinding
 from tickercast.domain.model_card import Bundle, RegisteredVersion
-from tickercast.domain.recipe import Epoch, Recipe
+from tickercast.domain.recipe import Epoch
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 """The type of the CloudEvents that announce a finished write."""
@@ -416,8 +416,12 @@ class Pruned(Exception):
     """Ends a trial early because its recipe shows no promise; it is not a failure."""
 
 
+RecipeT = TypeVar("RecipeT")
+"""The hyperparameters that a study varies: `Recipe` or `Boosting`."""
+
+
 @dataclass(frozen=True)
-class Trial:
+class Trial(Generic[RecipeT]):
     """A finished trial of a study.
 
     Attributes:
@@ -427,12 +431,12 @@ class Trial:
     """
 
     number: int
-    recipe: Recipe
+    recipe: RecipeT
     loss: float | None
 
 
 @dataclass(frozen=True)
-class StudyResult:
+class StudyResult(Generic[RecipeT]):
     """The trials of a study that have finished.
 
     Attributes:
@@ -441,15 +445,15 @@ class StudyResult:
     """
 
     study: str
-    trials: Sequence[Trial]
+    trials: Sequence[Trial[RecipeT]]
 
     @property
-    def default(self) -> Trial:
+    def default(self) -> Trial[RecipeT]:
         """The trial of the default recipe."""
         return self.trials[0]
 
     @property
-    def best(self) -> Trial:
+    def best(self) -> Trial[RecipeT]:
         """The trial with the least loss; of equal ones the first, so that nothing changes for nothing."""
         return min(self.trials, key=lambda trial: math.inf if trial.loss is None else trial.loss)
 
@@ -459,18 +463,18 @@ class StudyResult:
         return sum(trial.loss is None for trial in self.trials)
 
 
-Attempt = Callable[[int, Recipe, Callable[[Epoch], None]], float]
+Attempt = Callable[[int, RecipeT, Callable[[Epoch], None]], float]
 """Try a recipe: trial number, recipe and a callback for each epoch (which may raise `Pruned`) give its loss."""
 
 
-class RecipeSearch(Protocol):
+class RecipeSearch(Protocol[RecipeT]):
     """A search for the best recipe, kept in studies that can be resumed."""
 
     @property
     def url(self) -> str:
         """Where the studies are stored."""
 
-    def run(self, study: str, default: Recipe, attempt: Attempt, *, trials: int) -> Iterator[Trial]:
+    def run(self, study: str, default: RecipeT, attempt: Attempt[RecipeT], *, trials: int) -> Iterator[Trial[RecipeT]]:
         """Yield the finished trials of a study, then run more until there are `trials` of them.
 
         The first trial uses the default recipe. An interrupted trial does not count and is run again, so that an

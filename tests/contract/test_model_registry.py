@@ -16,13 +16,16 @@ import pytest
 from tests.support.mlflow_server import CannotStart, create_database, mlflow_server, postgresql
 
 from tickercast import __version__, engines
+from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.registry import provenance
 from tickercast.backends.registry.mlflow import MlflowRegistry
-from tickercast.config import Settings
+from tickercast.config import Settings, resource
 from tickercast.domain import features
 from tickercast.domain.dataset import Dataset
+from tickercast.domain.frequency import HOURLY
 from tickercast.domain.model_card import Bundle, read_bundle
 from tickercast.errors import BundleError, UsageError
+from tickercast.model_store import ModelStore
 from tickercast.ports import RunRecord
 
 pytest.importorskip("mlflow")
@@ -79,7 +82,7 @@ def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def bundle() -> Bundle:
     names = ("model.onnx", "model.json", "reference.json")
     onnx, card, reference = ((SHIPPED / name).read_bytes() for name in names)
-    whole = read_bundle(onnx, card, lambda: reference)
+    whole = read_bundle(card, lambda: onnx, lambda: reference)
     return whole.registered(version="", run_id="")
 
 
@@ -153,6 +156,19 @@ def test_the_next_version_takes_the_alias_challenger_and_leaves_the_champion(
     assert second.card.version == "2"
     assert registry.aliased(bundle.card.name, "challenger") == "2"
     assert registry.aliased(bundle.card.name, "champion") == "1"
+
+
+@pytest.mark.parametrize("name", ["har-season", "xgb-direction"])
+def test_a_model_of_hourly_bars_is_registered_and_read_back(registry: MlflowRegistry, name: str) -> None:
+    store = ModelStore(LocalObjectStore(Path("unused")), resource("shipped"), HOURLY)
+    bundle = store.shipped_bundle(name, "1").registered(version="", run_id="")
+    made = registry.register(bundle, RunRecord())
+    assert made.card.version == "1"
+    again = registry.bundle(name, "1")
+    assert (again.onnx, again.card) == (bundle.onnx, made.card)
+    assert bool(again.onnx) is (name != "har-season")
+    assert registry.aliased(name, "challenger") == "1"
+    assert [version.card.name for version in registry.versions(name)] == [name]
 
 
 def test_the_run_keeps_parameters_metrics_and_files(registry: MlflowRegistry, first: Bundle) -> None:

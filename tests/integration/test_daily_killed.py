@@ -35,7 +35,9 @@ class KeptRegistry(Registry):
         folder.mkdir(exist_ok=True)
         for number in range(1, len(list(folder.glob("*.onnx"))) + 1):
             network, card = self._file(number, "onnx"), self._file(number, "json")
-            self.bundles.append(read_bundle(network, card, functools.partial(self._file, number, "reference")))
+            self.bundles.append(
+                read_bundle(card, functools.partial(bytes, network), functools.partial(self._file, number, "reference"))
+            )
         self.aliases = {file.name: file.read_text() for file in folder.glob("ch*")}
 
     def register(self, bundle: Bundle, record: RunRecord) -> Bundle:

@@ -13,7 +13,7 @@ DOORS = [PROJECT / "src" / "main.py", PROJECT / "cloud_function" / "main.py", *F
 OURS = {"app", "cli", "config", "domain", "engines", "errors", "jobs", "logs", "show"}
 VENDORS = {
     *("apprise", "bokeh_sampledata", "duckdb", "evidently", "google", "keras", "mlflow", "onnxruntime", "optuna"),
-    *("sqlglot", "tensorflow", "tf2onnx", "yfinance"),
+    *("onnxmltools", "sqlglot", "tensorflow", "tf2onnx", "xgboost", "yfinance"),
 }
 LONGEST_FLOW = 80
 

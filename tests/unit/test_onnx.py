@@ -22,7 +22,7 @@ SHIPPED = Path(features.__file__).parents[1] / "shipped/models"
 def bundle() -> Bundle:
     pointer = Pointer.model_validate_json((SHIPPED / "champion.json").read_bytes())
     folder = SHIPPED / pointer.name / pointer.version
-    return read_bundle((folder / "model.onnx").read_bytes(), (folder / "model.json").read_bytes())
+    return read_bundle((folder / "model.json").read_bytes(), (folder / "model.onnx").read_bytes)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_one_corrupted_byte_is_noticed(bundle: Bundle) -> None:
     onnx = bytearray(bundle.onnx)
     onnx[len(onnx) // 2] ^= 1
     with pytest.raises(BundleError, match="sha256"):
-        read_bundle(bytes(onnx), bundle.card.model_dump_json().encode())
+        read_bundle(bundle.card.model_dump_json().encode(), lambda: bytes(onnx))
 
 
 def test_what_is_not_a_network_is_refused(bundle: Bundle) -> None:

@@ -23,7 +23,7 @@ from tickercast.show import tables
 pytest.importorskip("optuna")
 
 from tickercast.backends.registry import optuna as search_optuna
-from tickercast.backends.registry.optuna import OptunaSearch
+from tickercast.backends.registry.optuna import NETWORK, OptunaSearch
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -95,7 +95,7 @@ class Source:
 @pytest.fixture
 def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OptunaSearch:
     monkeypatch.setattr(search_optuna, "RANDOM_TRIALS", 3)
-    return OptunaSearch(tmp_path / "new" / "tuning.db")
+    return OptunaSearch(tmp_path / "new" / "tuning.db", NETWORK)
 
 
 @pytest.fixture

@@ -97,9 +97,9 @@ class Models(Ports):
         trials: int,
         source: str | MarketData = "",
         is_over: Callable[[], bool] = lambda: False,
-        on_progress: Callable[[float, StudyResult], None] = nothing,
+        on_progress: Callable[[float, StudyResult[Recipe]], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
-    ) -> StudyResult:
+    ) -> StudyResult[Recipe]:
         """Search for a better recipe for the LSTM; an interrupted search is resumed. See `jobs.training.tune`."""
         from tickercast.jobs.training.tune import tune
 
@@ -153,7 +153,7 @@ class Models(Ports):
             last: the last date to forecast from.
             source: the market data.
             symbols: only these; empty: all that the source holds.
-            more: statistical models to compare with, too.
+            more: other models to compare with, by name.
             every: sessions from one origin to the next.
             windows: how many origins to draw at random; None: all.
             on_progress: called with the forecasts made and their total.
@@ -165,7 +165,7 @@ class Models(Ports):
         from tickercast.jobs.training.evaluate import evaluate
 
         judged = self.load_model(model)
-        beside = [catalogue.statistical(name) for name in more]
+        beside = [self.load_model(name) for name in more]
         data = self.market_data(source)
         tables = evaluate(
             data,
@@ -180,6 +180,42 @@ class Models(Ports):
             on_failure=on_failure,
         )
         return tables, judged
+
+    def leaks(
+        self,
+        models: Sequence[str],
+        first: date,
+        last: date,
+        *,
+        source: str,
+        symbols: Sequence[str] = (),
+        on_progress: Callable[[int, int], None] = nothing,
+    ) -> Mapping[str, float]:
+        """How much the forecasts change when all bars after their origins are cut off; see `jobs.training.leaks`.
+
+        Args:
+            models: their names; the baselines are checked, too.
+            first: the first date that may be an origin.
+            last: the last date that may be an origin.
+            source: the market data.
+            symbols: only these; empty: all that the source holds.
+            on_progress: called with the origins checked and their total.
+
+        Returns:
+            The largest difference of a log-return by model; 0 where nothing looks ahead.
+        """
+        from tickercast.jobs.training.leaks import leaks
+
+        data, made = self.market_data(source), {name: self.load_model(name) for name in models}
+        before = first - timedelta(days=1)
+        return leaks(
+            data,
+            symbols or data.symbols(),
+            first,
+            last,
+            build=lambda series: [*made.values(), *catalogue.evaluation_baselines(series, before)],
+            on_progress=on_progress,
+        )
 
     def registered_models(self) -> tuple[Sequence[RegisteredVersion], str, list[str]]:
         """The registered versions, the served one, and the published ones."""

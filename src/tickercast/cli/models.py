@@ -1,6 +1,6 @@
 """Commands about models: train, tune, evaluate, and choose which one is served."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from tickercast.cli.terminal import (
 from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
+    from tickercast.app import App
     from tickercast.domain.recipe import Recipe
 
 app = typer.Typer(rich_markup_mode=None)
@@ -63,13 +64,32 @@ def train(
         int,
         typer.Option(metavar="N", min=0, help="Hold out every N-th symbol for evaluation; 0 holds out none."),
     ] = 0,
-    seeds: Annotated[int, typer.Option(metavar="N", min=1, max=99, help="Average N networks.")] = 5,
+    seeds: Annotated[
+        int, typer.Option(metavar="N", min=0, max=99, help="Average N networks; 0: 5, or 3 for hourly bars.")
+    ] = 0,
+    every: Annotated[
+        str, typer.Option(metavar="1d|1h", help="The bars: 1h trains har-season, and networks on top of it.")
+    ] = "1d",
+    direction: Annotated[
+        bool, typer.Option("--direction", help="With --every 1h: train the model of the next hour's direction.")
+    ] = False,
+    trials: Annotated[
+        int, typer.Option(metavar="N", min=0, help="With --direction: recipes to try, including earlier runs.")
+    ] = 0,
     out: Annotated[str, typer.Option(metavar="DIR", help="Also write the registered bundle to DIR.")] = "",
 ) -> None:
     """Train the LSTM, register it in MLflow as the challenger, and write its ONNX bundle."""
     from tickercast.model_store import publishable
     from tickercast.show.tables import card_table
 
+    if _is_hourly(every):
+        if recipe or hold_out:
+            raise UsageError("--recipe and --hold-out are for daily bars: leave them out, or leave --every 1h out.")
+        bundles = _train_hourly(tickers or [], source, through, seeds, direction, trials)
+        _write(bundles, out)
+        return
+    if direction or trials:
+        raise UsageError("--direction and --trials need hourly bars: add --every 1h, or leave them out.")
     service, chosen = open_app(), _recipe(recipe)
     with bar("epochs", total=1) as progress:
         bundle = service.train(
@@ -78,16 +98,70 @@ def train(
             source=source,
             recipe=chosen,
             hold_out=hold_out,
-            seeds=range(1, seeds + 1),
+            seeds=range(1, (seeds or 5) + 1),
             on_progress=progress.set,
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
         )
     print_table(card_table(bundle.card))
+    _write(publishable(bundle), out)
+
+
+def _train_hourly(
+    tickers: list[str], source: str, through: str, seeds: int, direction: bool, trials: int
+) -> dict[str, bytes]:
+    """Train the models of hourly bars, show what they are, and return the files of their bundles."""
+    from tickercast.domain.frequency import HOURLY
+    from tickercast.domain.model_card import pointer_object
+    from tickercast.model_store import described, pointer_json
+    from tickercast.show.tables import card_table
+
+    service = open_app()
+    symbols, last = some_symbols_of(tickers), _through(through, source)
+
+    def on_failure(symbol: str, reason: Exception) -> None:
+        complain(f"{symbol}: {reason}")
+
+    if direction:
+        with bar("trials", total=max(trials, 1)) as progress:
+            made = service.train_direction(
+                symbols,
+                last,
+                source=source,
+                trials=trials,
+                on_progress=lambda done, total: progress.set(done, total),
+                on_failure=on_failure,
+            )
+        print_table(card_table(made.bundle.card))
+        say(f"{made.bundle.card.name} is {made.report['verdict']}")
+        return described(made.bundle)
+    with bar("steps", total=1) as progress:
+        trained = service.train_hourly(
+            symbols,
+            last,
+            source=source,
+            seeds=range(1, (seeds or 3) + 1),
+            on_progress=progress.set,
+            on_failure=on_failure,
+        )
+    for bundle in trained.bundles:
+        print_table(card_table(bundle.card))
+    say(f"{trained.champion.card.name} is the champion: the LSTM is {trained.decision.reason}")
+    files = {path: content for bundle in trained.bundles for path, content in described(bundle).items()}
+    return files | {pointer_object(HOURLY): pointer_json(trained.pointer)}
+
+
+def _write(files: Mapping[str, bytes], out: str) -> None:
     if out:
-        for path, content in publishable(bundle).items():
+        for path, content in files.items():
             (Path(out) / path).parent.mkdir(parents=True, exist_ok=True)
             (Path(out) / path).write_bytes(content)
         say(f"written to {out}")
+
+
+def _is_hourly(every: str) -> bool:
+    if every not in ("1d", "1h"):
+        raise UsageError(f"--every is {every[:20]!r}: 1d or 1h was needed.")
+    return every == "1h"
 
 
 @app.command(epilog="Example: tickercast tune --source sample --trials 20 --out recipe.json")
@@ -127,14 +201,20 @@ def backtest(
     source: Data,
     first: First,
     last: Last,
-    every: Annotated[int, typer.Option(min=1, help="Forecast from every N-th session.")] = 10,
+    every: Annotated[
+        str, typer.Option(metavar="N|Nh", help="Forecast from every N-th session; 1h: from every hour of hourly bars.")
+    ] = "10",
     symbols_file: SymbolsFile = "",
     model: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            help="champion, random-walk, ewma-t, historical-simulation, a statistical model, or a bundle's folder."
+            metavar="NAME",
+            help="champion, random-walk, ewma-t, historical-simulation, a statistical model, or a bundle's folder; of "
+            "hourly bars champion, har-season, ewma-season, ewma-t, tickercast-lstm-1h or tickercast-plain-1h "
+            "(repeatable: others are compared with the first).",
+            show_default="champion",
         ),
-    ] = "champion",
+    ] = None,
     peer: Annotated[
         list[str] | None,
         typer.Option(
@@ -144,29 +224,55 @@ def backtest(
         ),
     ] = None,
     windows: Annotated[int, typer.Option(min=0, metavar="N", help="Draw N origins at random; 0 takes all.")] = 0,
+    check_leaks: Annotated[
+        bool, typer.Option("--check-leaks", help="Only check that no forecast changes when later bars are cut off.")
+    ] = False,
     json_out: Annotated[str, typer.Option("--json", metavar="OUT", help="Write the figures to OUT, as JSON.")] = "",
     chart_out: Annotated[str, typer.Option("--chart", metavar="PNG", help="Draw reliability and loss by step.")] = "",
 ) -> None:
     """Evaluate a model on past sessions, beside the baselines."""
     from tickercast.domain.evaluation import by_group, evaluation_report
+    from tickercast.domain.frequency import DAILY, HOURLY
     from tickercast.models.catalogue import trained_through
     from tickercast.show import sentences, tables
 
-    service = open_app()
+    service, names = open_app(), [*(model or ["champion"]), *(peer or [])]
+    frequency, step = (HOURLY if every.endswith("h") else DAILY), _step(every)
+    begin, end, symbols = day_of(first), day_of(last), some_symbols_of([], symbols_file)
+    if check_leaks:
+        _check_leaks(service, frequency == HOURLY, names, begin, end, source, symbols)
+        return
+
+    def on_failure(symbol: str, reason: Exception) -> None:
+        complain(str(reason))
+
     with bar("forecasts", total=1) as progress:
-        losses, judged = service.evaluate(
-            model,
-            day_of(first),
-            day_of(last),
-            source=source,
-            symbols=some_symbols_of([], symbols_file),
-            more=peer or [],
-            every=every,
-            windows=windows or None,
-            on_progress=progress.set,
-            on_failure=lambda symbol, reason: complain(str(reason)),
-        )
-    report = evaluation_report(losses)
+        if frequency == HOURLY:
+            losses, judged = service.evaluate_hourly(
+                names,
+                begin,
+                end,
+                source=source,
+                symbols=symbols,
+                every=step,
+                windows=windows or None,
+                on_progress=progress.set,
+                on_failure=on_failure,
+            )
+        else:
+            losses, judged = service.evaluate(
+                names[0],
+                begin,
+                end,
+                source=source,
+                symbols=symbols,
+                more=names[1:],
+                every=step,
+                windows=windows or None,
+                on_progress=progress.set,
+                on_failure=on_failure,
+            )
+    report = evaluation_report(losses, frequency)
     through = trained_through(judged)
     if through:
         report["trained_through"] = through.isoformat()
@@ -179,6 +285,31 @@ def backtest(
     print_table(tables.report_table(report))
     if through and through >= day_of(first):
         complain(sentences.SEEN.format(through))
+
+
+def _step(every: str) -> int:
+    """The sessions or hours from one origin to the next."""
+    number = every.removesuffix("h")
+    if not (number.isascii() and number.isdigit() and int(number)):
+        raise UsageError(
+            f"--every is {every[:20]!r}: a number of sessions, such as 10, or of hours, such as 1h, was needed."
+        )
+    return int(number)
+
+
+def _check_leaks(
+    service: "App", hourly: bool, names: Sequence[str], first: date, last: date, source: str, symbols: Sequence[str]
+) -> None:
+    """Print the largest difference of each model, and end with exit code 1 if one is not zero."""
+    check = service.hourly_leaks if hourly else service.leaks
+    with bar("origins", total=1) as progress:
+        worst = check(names, first, last, source=source, symbols=symbols, on_progress=progress.set)
+    for name, difference in worst.items():
+        say(f"{name}: {difference:g}")
+    looked_ahead = [name for name, difference in worst.items() if difference]
+    if looked_ahead:
+        complain(f"{', '.join(looked_ahead)}: a forecast changed when later bars were cut off, so it had seen them.")
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command(epilog="Example: tickercast models")

@@ -1,4 +1,4 @@
-"""The daily bars of one symbol, as columns.
+"""The bars of one symbol, as columns: daily ones, or hourly ones (see `domain.hours`).
 
 >>> days = np.array(["2023-07-20", "2023-07-21"], "datetime64[D]")
 >>> bars = Bars("MSFT", {"session_date": days, "close": np.array([11.0, 12.0])})
@@ -20,6 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickercast.domain.findings import Finding
+from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.errors import NoRecentBars, Permanent
 
 BAR_COLUMNS = ("session_date", "open", "high", "low", "close", "adj_close", "volume")
@@ -34,13 +35,14 @@ STALE_AFTER = timedelta(days=7)
 
 @dataclass(frozen=True, init=False, eq=False)
 class Bars:
-    """The daily bars of one symbol, oldest first, one a session.
+    """The bars of one symbol, oldest first, one a session or hour.
 
     Attributes:
-        symbol: the series, as Yahoo spells it.
-        columns: an array `(sessions,)` for each of `BAR_COLUMNS`, perhaps a slice of one that several symbols share;
+        symbol: the series, as Yahoo or the exchange spells it.
+        columns: an array `(bars,)` for each of `BAR_COLUMNS`, perhaps a slice of one that several symbols share;
             `session_date` is datetime64[D], all others are float64: prices are in the symbol's currency, `adj_close`
-            equals `close` and `volume` is NaN where the source has none.
+            equals `close` and `volume` is NaN where the source has none. Hourly bars have `closed_at`, too, the ends
+            of the hours as datetime64[h], UTC, and `session_date` is the UTC day on which each opens.
         simulated: whether the bars were generated rather than traded.
     """
 
@@ -65,6 +67,11 @@ class Bars:
     def frame(self) -> pd.DataFrame:
         """The bars as a table for people: the columns `BAR_COLUMNS`, `session_date` as pandas' datetime64[s]."""
         return pd.DataFrame(dict(self.columns))
+
+    @property
+    def frequency(self) -> Frequency:
+        """How far the bars lie apart."""
+        return HOURLY if "closed_at" in self.columns else DAILY
 
     @property
     def first(self) -> date:
@@ -156,11 +163,7 @@ class Reading(Mapping[str, "Bars"]):
 
 
 def below_each_other(series: Sequence[Bars]) -> dict[str, NDArray[Any]]:
-    """The columns of several series below each other, read-only; not copied where they already are, as in a file.
-
-    Raises:
-        ValueError: there is no series.
-    """
+    """The columns of one or more series below each other, read-only; not copied where they already are so."""
     starts = np.array([_address(bars.columns["session_date"]) for bars in series])
     ends = starts + [bars.columns["session_date"].nbytes for bars in series]
     are_neighbours = bool((starts[1:] == ends[:-1]).all())

@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain import metrics
+from tickercast.domain import hour_features, metrics
 from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import QUANTILES, Predictor
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.forecast import QUANTILES, Predictor, RollingPredictor
+from tickercast.domain.frequency import DAILY, HOURLY, Frequency
+from tickercast.domain.hours import WEEK
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +46,8 @@ class Origins:
     Attributes:
         bars: all bars of the symbol.
         positions: `(n,)`, the rows of the bars that are origins.
-        actual: `(n, horizon)`, log-returns from the origin's close, free of dividends and spin-offs.
+        actual: `(n, horizon)`, log-returns from the origin's close, free of dividends and spin-offs; NaN where an hour
+            has no bar.
         sigma60: `(n,)`, root mean square of the last sixty log-returns at the origin.
     """
 
@@ -70,22 +72,27 @@ class Origins:
 
     @property
     def cutoffs(self) -> NDArray[np.datetime64]:
-        """`(n,)`, the dates of the origins."""
-        cutoffs: NDArray[np.datetime64] = self.bars.columns["session_date"][self.positions]
+        """`(n,)`, the dates of the origins, or the ends of their hours."""
+        column = "closed_at" if self.bars.frequency == HOURLY else "session_date"
+        cutoffs: NDArray[np.datetime64] = self.bars.columns[column][self.positions]
         return cutoffs
 
 
 def rolling_origins(bars: Bars, first: date, last: date, *, every: int, needed: int, horizon: int) -> Origins:
     """Every `every`-th session from `first` to `last` that has enough bars before it and `horizon` after it.
 
+    Hourly bars are origins at the hours whose number since 1970 is a multiple of `every`.
+
     Args:
         bars: the symbol's bars; they may reach beyond both dates.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
-        every: sessions from one origin to the next.
-        needed: sessions that the models need, the origin included.
+        every: sessions or hours from one origin to the next.
+        needed: sessions or hours that the models need, the origin included.
         horizon: steps that are forecast.
     """
+    if bars.frequency == HOURLY:
+        return _hourly_origins(bars, first, last, every=every, needed=needed, horizon=horizon)
     dates = bars.columns["session_date"]
     start = int(dates.searchsorted(np.datetime64(first)))
     end = min(int(dates.searchsorted(np.datetime64(last), side="right")), len(bars) - horizon)
@@ -99,6 +106,21 @@ def rolling_origins(bars: Bars, first: date, last: date, *, every: int, needed: 
     return Origins(bars, at[moved], actual[moved], sigma60[moved])
 
 
+def _hourly_origins(bars: Bars, first: date, last: date, *, every: int, needed: int, horizon: int) -> Origins:
+    measures = hour_features.panel(bars, np.ones(WEEK))
+    rows, hours = measures.grid.rows, bars.columns["closed_at"]
+    opened = bars.columns["session_date"]
+    at = np.flatnonzero(
+        (opened >= np.datetime64(first))
+        & (opened <= np.datetime64(last))
+        & (hours.astype(np.int64) % every == 0)
+        & (rows >= max(needed, SIGMA_WINDOW + 1) - 1)
+        & (rows + horizon < len(measures.log_close))
+        & (measures.sigma60[rows] > 0)
+    )
+    return Origins(bars, at, measures.moves(rows[at], horizon), measures.sigma60[rows[at]])
+
+
 def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
     """The losses of one model at the origins of one symbol.
 
@@ -107,7 +129,8 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
         quantiles: `(n, horizon, len(QUANTILES))`, log-returns.
 
     Returns:
-        n·horizon rows: symbol, cutoff, step, and the columns `sp`, `w80`, `w95` (divided by σ60·√step), `coverage_80`,
+        n·horizon rows, fewer where hours have no bar: symbol, cutoff, step, and the columns `sp`, `w80`, `w95` (divided
+        by σ60·√step), `coverage_80`,
         `coverage_95` (0 or 1), `error`, `naive_error` (log-return), `direction` (1 where the median's sign was right)
         and `rank` (how many of the quantiles lay below the outcome).
     """
@@ -132,7 +155,8 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
     table.insert(0, "step", np.tile(steps, len(origins.positions)))
     table.insert(0, "cutoff", np.repeat(origins.cutoffs.astype("datetime64[s]"), len(steps)))
     table.insert(0, "symbol", origins.bars.symbol)
-    return table
+    known = np.isfinite(origins.actual).reshape(-1)
+    return table if known.all() else table[known]
 
 
 def rolling_losses(
@@ -147,12 +171,15 @@ def rolling_losses(
 ) -> dict[str, pd.DataFrame]:
     """Forecast with every model from the same origins of every symbol, and score the forecasts.
 
+    A model of daily bars sees the series as it was at each origin. A model of hourly bars sees it whole, and
+    `jobs.training.leaks` checks that it does not look ahead.
+
     Args:
-        models: the models to compare, by name; all of one horizon.
+        models: the models to compare, by name; all of one horizon. Those of hourly bars are `RollingPredictor`s.
         series: the symbols, with bars from well before `first` to the horizon after `last`.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
-        every: sessions from one origin to the next.
+        every: sessions or hours from one origin to the next.
         windows: how many of the origins to forecast from, drawn by `sample`; None means all.
         on_progress: called with the forecasts made and their total, which several models share.
 
@@ -174,10 +201,9 @@ def rolling_losses(
 
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in models}
     for origins in found:
-        known = origins.known()
-        if known:
+        if len(origins.positions):
             for name, model in models.items():
-                parts[name].append(losses(origins, _predict(model, known, report_progress)))
+                parts[name].append(losses(origins, _predict(model, origins, report_progress)))
     return {name: pd.concat(tables, ignore_index=True) if tables else pd.DataFrame() for name, tables in parts.items()}
 
 
@@ -217,13 +243,18 @@ def summary(table: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def loss_ratio(table: pd.DataFrame, other: pd.DataFrame, loss: str) -> tuple[float, float, float]:
+def loss_ratio(
+    table: pd.DataFrame, other: pd.DataFrame, loss: str, *, frequency: Frequency = DAILY
+) -> tuple[float, float, float]:
     """The ratio of a model's loss to another's on the same origins, and its 95% interval.
+
+    The few coins of hourly bars move together, so that weeks of all of them are drawn there.
 
     Args:
         table: the model's losses.
         other: those of the other model, row by row for the same origins and steps.
         loss: the column.
+        frequency: of the bars.
 
     Raises:
         ValueError: the rows are not those of the same origins.
@@ -231,8 +262,9 @@ def loss_ratio(table: pd.DataFrame, other: pd.DataFrame, loss: str) -> tuple[flo
     keys = ["symbol", "cutoff", "step"]
     if not table[keys].equals(other[keys]):
         raise ValueError("two tables of losses can be compared only row by row, and their origins differ")
-    symbols = pd.factorize(table["symbol"])[0]
-    blocks = _blocks(table["cutoff"])
+    hourly = frequency == HOURLY
+    symbols = np.zeros(len(table), np.intp) if hourly else pd.factorize(table["symbol"])[0]
+    blocks = _weeks(table["cutoff"]) if hourly else _blocks(table["cutoff"])
     return ratio_interval(_sums(symbols, blocks, table[loss]), _sums(symbols, blocks, other[loss]))
 
 
@@ -258,8 +290,12 @@ def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int 
     return float(own.sum() / other.sum()), float(low), float(high)
 
 
-def evaluation_report(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def evaluation_report(tables: Mapping[str, pd.DataFrame], frequency: Frequency = DAILY) -> dict[str, Any]:
     """The report on the first model of an evaluation; the others are its baselines.
+
+    Args:
+        tables: the losses of each model.
+        frequency: of the bars.
 
     Returns:
         `model`, `overall`, `ratios` (for each baseline and loss: ratio and 95% interval), `by_year`, `by_step` and
@@ -270,7 +306,7 @@ def evaluation_report(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         "model": name,
         "overall": summary(table),
         "ratios": {
-            baseline: {loss: list(loss_ratio(table, other, loss)) for loss in ("sp", "w95")}
+            baseline: {loss: list(loss_ratio(table, other, loss, frequency=frequency)) for loss in ("sp", "w95")}
             for baseline, other in baselines
         },
         "by_year": by_group(table, "year"),
@@ -280,8 +316,9 @@ def evaluation_report(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
 
 
 def by_group(table: pd.DataFrame, key: str) -> Mapping[str, dict[str, float]]:
-    """The summary for each `year`, `step` or `symbol`."""
-    groups = table["cutoff"].dt.year if key == "year" else table[key]
+    """The summary for each `year`, `quarter`, `step` or `symbol`."""
+    periods = {"year": "Y", "quarter": "Q"}
+    groups = table["cutoff"].dt.to_period(periods[key]) if key in periods else table[key]
     return {str(group): summary(rows) for group, rows in table.groupby(groups)}
 
 
@@ -290,7 +327,13 @@ def reliability(table: pd.DataFrame) -> Floats:
     return np.array([float((table["rank"] <= index).mean()) for index in range(len(QUANTILES))])
 
 
-def _predict(model: Predictor, known: Sequence[Bars], advance: Callable[[int], None]) -> Floats:
+def _predict(model: Predictor, origins: Origins, advance: Callable[[int], None]) -> Floats:
+    if origins.bars.frequency == HOURLY:
+        assert isinstance(model, RollingPredictor), model.name
+        quantiles = model.predict_at(origins.bars, origins.positions)
+        advance(len(quantiles))
+        return quantiles
+    known = origins.known()
     parts: list[Floats] = []
     start, size = 0, _FIRST_BATCH
     while start < len(known):
@@ -307,6 +350,13 @@ def _blocks(cutoffs: pd.Series) -> NDArray[np.intp]:
     """
     dates = cutoffs.to_numpy().astype("datetime64[D]")
     return pd.factorize(np.busday_count(dates.min(), dates) // BLOCK)[0]
+
+
+def _weeks(cutoffs: pd.Series) -> NDArray[np.intp]:
+    """Number the weeks from the first cutoff on, without gaps: `(n,)`."""
+    hours = cutoffs.to_numpy().astype("datetime64[h]").astype(np.int64)
+    numbers: NDArray[np.intp] = pd.factorize((hours - hours.min()) // WEEK)[0]
+    return numbers
 
 
 def _sums(symbols: NDArray[np.intp], blocks: NDArray[np.intp], loss: pd.Series) -> Floats:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -99,6 +99,7 @@ class Predictor(Protocol):
         """
 
 
+@runtime_checkable
 class RollingPredictor(Predictor, Protocol):
     """A model that can also predict from many sessions of one series at once, which is much faster."""
 

@@ -64,3 +64,4 @@ class Frequency:
 
 
 DAILY = Frequency("1d", horizon=10, bars_a_year=252)
+HOURLY = Frequency("1h", horizon=24, bars_a_year=8766)

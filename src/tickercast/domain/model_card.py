@@ -1,9 +1,10 @@
 """A model bundle: the network as ONNX, the card that describes it, and the pointer that names what is served.
 
-models/{name}/{version}/model.onnx     immutable
+models/{name}/{version}/model.onnx     immutable; a model that is all in its card has none
 models/{name}/{version}/reference.json immutable: the `domain.drift.Reference`, which only the drift check reads
 models/{name}/{version}/model.json     immutable: the `ModelCard`
 models/champion.json                   the `Pointer`: the champion, and what is served beside it
+models/champion-1h.json                the same for hourly bars
 """
 
 import hashlib
@@ -12,16 +13,35 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tickercast.domain.forecast import RANDOM_WALK, Role
+from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.hour_tables import HourTables
 from tickercast.errors import BundleError
 
 MODEL = "tickercast-lstm"
 """The name of the registered model."""
 
 CHAMPION = "models/champion.json"
-"""The object that points at the served bundle."""
+"""The object that points at the served bundle of daily bars."""
+
+NO_NETWORK = hashlib.sha256(b"").hexdigest()
+"""The sha256 on the card of a model without a network."""
+
+
+def pointer_object(frequency: Frequency) -> str:
+    """The object that points at the served bundle of a frequency.
+
+    >>> from tickercast.domain.frequency import HOURLY
+    >>> pointer_object(DAILY), pointer_object(HOURLY)
+    ('models/champion.json', 'models/champion-1h.json')
+    """
+    return CHAMPION if frequency == DAILY else f"models/champion-{frequency}.json"
+
+
+HOURLY_KIND, DIRECTION_KIND = "lstm-1h", "direction-xgboost"
+"""The kinds of the networks of hourly bars, and of the model of their direction."""
 
 CHAMPION_ALIAS, CHALLENGER_ALIAS = "champion", "challenger"
 """What the registry calls the version that is served, and the one that was registered last."""
@@ -97,7 +117,7 @@ class ModelCard(BaseModel):
         name: the registered model's name.
         version: the registered version; empty until it is registered.
         run_id: the MLflow run that trained it; empty until it is registered.
-        sha256: of the ONNX file.
+        sha256: of the ONNX file; `NO_NETWORK` where there is none.
         features: the inputs of each step, in their order.
         statics: the inputs of each forecast, in their order.
         window: steps that the network reads, in sessions.
@@ -113,6 +133,7 @@ class ModelCard(BaseModel):
         fingerprint: sha256 of the data, seeds and recipe of the training; empty where it was not taken.
         metrics: measured on dates after `trained_through`.
         reference_sha256: of the reference for the drift check; empty where there is none.
+        hour_tables: of a model of hourly bars; None for any other.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -136,6 +157,7 @@ class ModelCard(BaseModel):
     fingerprint: str = ""
     metrics: dict[str, float]
     reference_sha256: str = ""
+    hour_tables: HourTables | None = Field(default=None, exclude_if=lambda tables: tables is None)
 
 
 @dataclass(frozen=True)
@@ -143,7 +165,7 @@ class Bundle:
     """A network and its card, checked against each other.
 
     Attributes:
-        onnx: the network.
+        onnx: the network; empty for a model that is all in its card.
         card: its description.
         reference: the reference for the drift check; empty where it was not read, or there is none.
     """
@@ -219,6 +241,15 @@ def check_sha256(kind: str, content: bytes, wanted: str, card: ModelCard) -> Non
         )
 
 
+def graph_shapes(card: ModelCard) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """The inputs and outputs of a card's graph by name, without their first dimension, the number of forecasts."""
+    if card.kind == DIRECTION_KIND:
+        return {"inputs": (len(card.features),)}, {"probabilities": (2,)}
+    network = {"steps": (card.window, len(card.features)), "statics": (len(card.statics),)}
+    output = "factors" if card.kind == HOURLY_KIND else "z"
+    return network, {output: (card.horizon, len(card.quantiles))}
+
+
 def trained_before(cards: Iterable[ModelCard], origin: date) -> ModelCard | None:
     """The newest version that was trained before the origin; None if there is none."""
     return max(
@@ -235,12 +266,12 @@ def folder(name: str, version: str) -> str:
     return f"models/{name}/{version}"
 
 
-def read_bundle(onnx: bytes, card: bytes, reference: Callable[[], bytes] = bytes) -> Bundle:
+def read_bundle(card: bytes, network: Callable[[], bytes], reference: Callable[[], bytes] = bytes) -> Bundle:
     """Read a bundle from its files.
 
     Args:
-        onnx: the network.
-        card: its description.
+        card: the description.
+        network: reads the network; called only if the card says that there is one.
         reference: reads the reference, where it is wanted; called only if the card says that there is one.
 
     Raises:
@@ -254,4 +285,5 @@ def read_bundle(onnx: bytes, card: bytes, reference: Callable[[], bytes] = bytes
             f"model.json does not parse: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}. "
             "Publish the version again."
         ) from error
+    onnx = b"" if parsed.sha256 == NO_NETWORK else network()
     return Bundle(onnx, parsed, reference() if parsed.reference_sha256 else b"")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.hourly_page import describe_hourly
 from tickercast.domain.model_card import ModelCard
 
 MEASURES = {
@@ -22,6 +23,8 @@ MEASURES = {
 
 def describe(card: ModelCard) -> str:
     """The card as a page for people, in Markdown."""
+    if card.kind != "lstm":
+        return describe_hourly(card)
     return _PAGE.format(
         title=f"{card.name} {card.version}".strip(),
         card=card,

@@ -32,6 +32,9 @@ MIN_ORIGINS = 100
 MARGIN = 0.01
 """The margin by which a fresher challenger may turn out worse, at the end of the interval."""
 
+NETWORK_MARGIN = 0.002
+"""The margin by which an hourly network may be worse than `har-season` on the half-year before."""
+
 COVERAGE_80 = (0.70, 0.90)
 """Outside this range an 80% interval misleads, whatever its loss."""
 
@@ -123,6 +126,27 @@ def decide(evidence: Evidence) -> Decision:
     if ratio <= 1 and end <= 1 + MARGIN and evidence.fresher_days > 0:
         return Decision(True, f"not worse than the champion and {evidence.fresher_days} days fresher: {against}")
     return Decision(False, f"not shown to be better than the champion: {against}")
+
+
+def decide_network(before: Interval, after: Interval) -> Decision:
+    """Apply the rule by which an hourly network replaces `har-season`.
+
+    It has to be better on the half-year after its training, the whole interval below 1, and not worse on the half-year
+    before, by a network that was trained without it. Blocks held out inside a training promise more than they keep.
+
+    Args:
+        before: the ratio of its loss to the regression's on the half-year before.
+        after: the same on the half-year after.
+
+    >>> decide_network((0.999, 0.992, 1.006), (0.997, 0.993, 1.001)).promote
+    False
+    """
+    seen = f"ratio to har-season {in_words(after)} on the half-year after, {in_words(before)} on the one before"
+    if after[2] >= 1:
+        return Decision(False, f"not shown to be better than har-season: {seen}")
+    if before[0] > 1 + NETWORK_MARGIN:
+        return Decision(False, f"worse than har-season on the half-year before: {seen}")
+    return Decision(True, f"better than har-season: {seen}")
 
 
 def review(realised: Realised | None, sessions: int) -> tuple[Literal["rolled back", "confirmed", "waiting"], str]:

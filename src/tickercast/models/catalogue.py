@@ -12,7 +12,7 @@ from pathlib import Path
 from tickercast import config
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor, Role, RollingPredictor, Served
-from tickercast.domain.model_card import Bundle, ModelCard, read_bundle
+from tickercast.domain.model_card import HOURLY_KIND, Bundle, ModelCard, read_bundle
 from tickercast.errors import BundleError, UsageError
 from tickercast.model_store import ModelStore
 from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation, RandomWalk
@@ -38,7 +38,25 @@ def _lstm(bundle: Bundle) -> RollingPredictor:
     return OnnxModel(bundle)
 
 
-LOADERS: Mapping[str, Callable[[Bundle], RollingPredictor]] = {"lstm": _lstm}
+def _hourly_tables(bundle: Bundle) -> RollingPredictor:
+    from tickercast.models.hourly.predictors import load_tables
+
+    return load_tables(bundle)
+
+
+def _hourly_network(bundle: Bundle) -> RollingPredictor:
+    config.silence_telemetry()
+    from tickercast.models.hourly.network import OnnxHourly
+
+    return OnnxHourly.load(bundle)
+
+
+LOADERS: Mapping[str, Callable[[Bundle], RollingPredictor]] = {
+    "lstm": _lstm,
+    "har-season": _hourly_tables,
+    "ewma-season": _hourly_tables,
+    HOURLY_KIND: _hourly_network,
+}
 """The loaders by the `kind` of a model card."""
 
 
@@ -92,14 +110,57 @@ def named(name: str, models: ModelStore) -> Predictor:
         return BASELINES[name]()
     if name in STATISTICAL:
         return statistical(name)
+    return load_bundle(_in_folder(name, (CHAMPION, *BASELINES, *STATISTICAL)))
+
+
+def _in_folder(name: str, others: Sequence[str]) -> Bundle:
     try:
-        onnx, card = ((Path(name) / file).read_bytes() for file in ("model.onnx", "model.json"))
+        return read_bundle((Path(name) / "model.json").read_bytes(), (Path(name) / "model.onnx").read_bytes)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{name[:80]!r} is not a model: {CHAMPION}, {', '.join([*BASELINES, *STATISTICAL])}, or a folder with "
-            "model.onnx and model.json was needed. Name one of these."
+            f"{name[:80]!r} is not a model: {', '.join(others)}, or a folder with model.onnx and model.json was "
+            "needed. Name one of these."
         ) from error
-    return load_bundle(read_bundle(onnx, card))
+
+
+def hourly(name: str, models: ModelStore, series: Sequence[Bars]) -> RollingPredictor:
+    """The model of hourly bars that a user names, with tables that are refreshed monthly.
+
+    Args:
+        name: `champion`, `har-season`, `ewma-season`, `ewma-t`, a network that is served beside the champion, or the
+            folder of a bundle.
+        models: the models of hourly bars.
+        series: the bars that the tables are learned from, each month from the year before.
+
+    Raises:
+        UsageError: it is none of them.
+        BundleError: the bundle is damaged.
+    """
+    from tickercast.models.hourly import predictors
+
+    tables = predictors.MonthlyTables(series)
+    makers = {predictors.HAR_SEASON: predictors.HarSeason, predictors.EWMA_SEASON: predictors.EwmaSeason}
+    if name == EwmaT.name:
+        return predictors.HourlyEwmaT()
+    if name in makers:
+        return predictors.Refreshed(name, tables, makers[name])
+    networks = {served.name: served.version for served in models.shipped_pointer.served}
+    if name == CHAMPION:
+        bundle = models.champion() if models.generation() else models.shipped
+    elif name in networks:
+        bundle = models.shipped_bundle(name, networks[name])
+    else:
+        bundle = _in_folder(name, (CHAMPION, *makers, EwmaT.name, *sorted(set(networks) - set(makers))))
+    loaded = load_bundle(bundle)
+    if bundle.card.kind in makers:
+        return predictors.Refreshed(bundle.card.name, tables, makers[bundle.card.kind], bundle.card.version)
+    refresh = getattr(loaded, "refreshed", None)
+    if refresh is None:
+        raise UsageError(
+            f"{name[:80]!r} is a model of daily bars ({bundle.card.name} {bundle.card.version}), and one of hourly "
+            f"bars was needed: {', '.join(makers)} or {EwmaT.name}. Name one of these."
+        )
+    return predictors.Refreshed(bundle.card.name, tables, refresh, bundle.card.version)
 
 
 def statistical(name: str) -> Predictor:

@@ -86,7 +86,7 @@ class OnnxModel(NetworkModel):
     >>> from pathlib import Path
     >>> from tickercast.domain.model_card import read_bundle
     >>> shipped = Path(features.__file__).parents[1] / "shipped/models/tickercast-lstm/1"
-    >>> model = OnnxModel(read_bundle((shipped / "model.onnx").read_bytes(), (shipped / "model.json").read_bytes()))
+    >>> model = OnnxModel(read_bundle((shipped / "model.json").read_bytes(), (shipped / "model.onnx").read_bytes))
     >>> model.name, model.version, model.min_sessions
     ('tickercast-lstm', '1', 91)
     """
@@ -99,7 +99,7 @@ class OnnxModel(NetworkModel):
         """
         self.card = bundle.card
         _check_card(bundle.card)
-        self._session = _open(bundle)
+        self._session = open_session(bundle)
         _check_graph(self._session, bundle.card)
 
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -172,7 +172,12 @@ def _near_one(*factors: float) -> bool:
     return all(0.1 < factor < 10 for factor in factors)
 
 
-def _open(bundle: Bundle) -> onnxruntime.InferenceSession:
+def open_session(bundle: Bundle) -> onnxruntime.InferenceSession:
+    """Load the graph of a bundle, to run on one thread.
+
+    Raises:
+        BundleError: it does not load.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4

@@ -261,14 +261,14 @@ def card_table(card: ModelCard) -> RenderableType:
     return table
 
 
-def study_line(study: StudyResult) -> str:
+def study_line(study: StudyResult[Any]) -> str:
     """The label of a study's progress bar."""
     if not study.trials or study.best.loss is None or math.isnan(study.best.loss):
         return "trials"
     return f"trials, best loss {study.best.loss:.5f} ({'default' if study.best is study.default else 'tuned'})"
 
 
-def study_table(study: StudyResult) -> RenderableType:
+def study_table(study: StudyResult[Any]) -> RenderableType:
     """The best trial of a study beside the default: the losses, and the differences of their recipes."""
     best, default = asdict(study.best.recipe), asdict(study.default.recipe)
     title = f"{len(study.trials)} trials, {study.pruned} pruned"

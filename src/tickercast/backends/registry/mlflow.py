@@ -18,7 +18,14 @@ from urllib.parse import urlsplit
 
 from tickercast.backends.registry import provenance
 from tickercast.domain.dataset import Dataset
-from tickercast.domain.model_card import CHALLENGER_ALIAS, Bundle, ModelCard, RegisteredVersion, read_bundle
+from tickercast.domain.model_card import (
+    CHALLENGER_ALIAS,
+    Bundle,
+    ModelCard,
+    RegisteredVersion,
+    graph_shapes,
+    read_bundle,
+)
 from tickercast.errors import BundleError, StoreUnavailable, UsageError
 from tickercast.ports import RunRecord, StudyLog
 
@@ -77,13 +84,16 @@ class MlflowRegistry:
         with _quiet(), self._client() as client, self._run(client) as run_id:
             import mlflow
 
-            model = mlflow.onnx.log_model(
-                _parsed(bundle),
-                name=card.name,
-                signature=_signature(card),
-                pip_requirements=["onnxruntime", "numpy"],
-                save_as_external_data=False,
-            )
+            source, model_id = f"runs:/{run_id}/model.json", None  # of a model that is all in its card
+            if bundle.onnx:
+                model = mlflow.onnx.log_model(
+                    _parsed(bundle),
+                    name=card.name,
+                    signature=_signature(card),
+                    pip_requirements=["onnxruntime", "numpy"],
+                    save_as_external_data=False,
+                )
+                source, model_id = model.model_uri, model.model_id
             if record.network is not None:
                 # A .keras file is a zip of JSON and weights: unlike MLflow's other flavours this one pickles nothing.
                 mlflow.keras.log_model(
@@ -96,12 +106,13 @@ class MlflowRegistry:
             _log(client, run_id, replace(record, parameters=parameters, metrics=metrics))
             _create_if_missing(client, card.name)
             made = client.create_model_version(
-                card.name, model.model_uri, run_id=run_id, model_id=model.model_id, description=card.trained_on
+                card.name, source, run_id=run_id, model_id=model_id, description=card.trained_on
             )
             registered = bundle.registered(version=str(made.version), run_id=run_id)
             reference = {"reference.json": bundle.reference} if bundle.reference else {}
             card_file = {"model.json": registered.card.model_dump_json(indent=2).encode()}
-            _log_files(client, run_id, {"model.onnx": bundle.onnx, **reference, **card_file})
+            network = {"model.onnx": bundle.onnx} if bundle.onnx else {}
+            _log_files(client, run_id, {**network, **reference, **card_file})
             client.set_registered_model_alias(card.name, CHALLENGER_ALIAS, str(made.version))
         return registered
 
@@ -126,8 +137,8 @@ class MlflowRegistry:
         with _quiet(), self._client() as client:
             run_id = client.get_model_version(name, version).run_id
             return read_bundle(
-                _read_file(run_id, "model.onnx"),
                 _read_file(run_id, "model.json"),
+                lambda: _read_file(run_id, "model.onnx"),
                 lambda: _read_file(run_id, "reference.json"),
             )
 
@@ -273,11 +284,15 @@ def _signature(card: ModelCard) -> "ModelSignature":
     from mlflow.types import ColSpec, Schema, TensorSpec
 
     float32 = np.dtype(np.float32)
-    inputs: list[ColSpec | TensorSpec] = [
-        TensorSpec(float32, (-1, card.window, len(card.features)), "steps"),
-        TensorSpec(float32, (-1, len(card.statics)), "statics"),
-    ]
-    return ModelSignature(Schema(inputs), Schema([TensorSpec(float32, (-1, card.horizon, len(card.quantiles)), "z")]))
+
+    def tensors(shapes: Mapping[str, tuple[int, ...]]) -> Schema:
+        specifications: list[ColSpec | TensorSpec] = [
+            TensorSpec(float32, (-1, *shape), name) for name, shape in shapes.items()
+        ]
+        return Schema(specifications)
+
+    inputs, outputs = map(tensors, graph_shapes(card))
+    return ModelSignature(inputs, outputs)
 
 
 def _card_parameters(card: ModelCard) -> dict[str, Any]:

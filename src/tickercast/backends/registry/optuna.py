@@ -5,18 +5,18 @@ the sampler is seeded again, with the number of finished ones.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from filelock import FileLock, Timeout
 
-from tickercast.domain.recipe import Epoch, Recipe
+from tickercast.domain.recipe import Epoch
 from tickercast.errors import UsageError
-from tickercast.ports import Attempt, Pruned, Trial
+from tickercast.ports import Attempt, Pruned, RecipeT, Trial
 
 if TYPE_CHECKING:
     import optuna
@@ -26,23 +26,24 @@ RANDOM_TRIALS = 6
 """Trials drawn at random before the sampler learns from them and before any is pruned."""
 
 
-class OptunaSearch:
+class OptunaSearch(Generic[RecipeT]):
     """Studies in one SQLite file; one process at a time runs them.
 
-    >>> OptunaSearch(Path(".tickercast/tuning.db")).url
+    >>> OptunaSearch(Path(".tickercast/tuning.db"), NETWORK).url
     'sqlite:///.tickercast/tuning.db'
     """
 
-    def __init__(self, path: Path) -> None:
-        """Remember where the studies are; nothing is opened or created yet."""
+    def __init__(self, path: Path, space: "Space") -> None:
+        """Remember where the studies are and which fields they vary; nothing is opened or created yet."""
         self._path = path
+        self._space = space
 
     @property
     def url(self) -> str:
         """Where the studies are."""
         return f"sqlite:///{self._path}"
 
-    def run(self, study: str, default: Recipe, attempt: Attempt, *, trials: int) -> Iterator[Trial]:
+    def run(self, study: str, default: RecipeT, attempt: Attempt[RecipeT], *, trials: int) -> Iterator[Trial[RecipeT]]:
         """Yield the finished trials of a study, then run more until there are enough; see `RecipeSearch.run`."""
         from optuna.trial import TrialState
 
@@ -54,7 +55,7 @@ class OptunaSearch:
             for found in finished:
                 yield _trial(found, default)
             for count in range(len(finished), trials):
-                yield _run_trial(opened, count, default, attempt)
+                yield _run_trial(opened, count, default, attempt, self._space)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -87,16 +88,18 @@ class OptunaSearch:
             ) from error
 
 
-def _run_trial(study: "optuna.Study", count: int, default: Recipe, attempt: Attempt) -> Trial:
+def _run_trial(
+    study: "optuna.Study", count: int, default: RecipeT, attempt: Attempt[RecipeT], space: "Space"
+) -> Trial[RecipeT]:
     """Run one trial, the one after `count` finished ones."""
     import optuna
     from optuna.trial import TrialState
 
     if not count and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        study.enqueue_trial({name: getattr(default, name) for name in SPACE})
+        study.enqueue_trial({name: getattr(default, name) for name in space})
     study.sampler = optuna.samplers.TPESampler(seed=SEED + count, n_startup_trials=RANDOM_TRIALS)
     trial = study.ask()
-    recipe = _proposed(trial, default)
+    recipe = _proposed(trial, default, space)
     try:
         loss = attempt(trial.number, recipe, _pruning_callback(trial))
     except Pruned:
@@ -109,7 +112,10 @@ def _run_trial(study: "optuna.Study", count: int, default: Recipe, attempt: Atte
     return Trial(trial.number, recipe, loss)
 
 
-SPACE: dict[str, Callable[["optuna.Trial", str], Any]] = {
+Space = Mapping[str, Callable[["optuna.Trial", str], Any]]
+"""The fields of a recipe that are varied, and how a value is proposed."""
+
+NETWORK: Space = {
     "units": lambda trial, name: trial.suggest_int(name, 8, 64, step=8),
     "hidden": lambda trial, name: trial.suggest_int(name, 8, 64, step=8),
     "dropout": lambda trial, name: trial.suggest_float(name, 0, 0.5),
@@ -121,15 +127,39 @@ SPACE: dict[str, Callable[["optuna.Trial", str], Any]] = {
     "stretch": lambda trial, name: trial.suggest_float(name, 0.3, 1.5),
     "skew": lambda trial, name: trial.suggest_float(name, 0.1, 0.8),
 }
-"""The fields of a recipe that are varied, and their ranges; every default lies in its range."""
+"""The ranges of the LSTM's recipe; every default lies in its range."""
+
+BOOSTING_USUAL: Space = {
+    "trees": lambda trial, name: trial.suggest_int(name, 50, 500, step=10),
+    "depth": lambda trial, name: trial.suggest_int(name, 3, 10),
+    "rate": lambda trial, name: trial.suggest_float(name, 0.01, 0.3, log=True),
+    "rows": lambda trial, name: trial.suggest_float(name, 0.5, 1),
+    "columns": lambda trial, name: trial.suggest_float(name, 0.5, 1),
+    "least_weight": lambda trial, name: trial.suggest_float(name, 1, 100, log=True),
+    "least_gain": lambda trial, name: trial.suggest_float(name, 0, 5),
+    "l1": lambda trial, name: trial.suggest_float(name, 1e-3, 10, log=True),
+    "l2": lambda trial, name: trial.suggest_float(name, 1e-3, 100, log=True),
+    "days": lambda trial, name: trial.suggest_categorical(name, [90, 180, 365]),
+}
+"""The ranges in which boosted trees are usually tuned."""
+
+BOOSTING: Space = {
+    **BOOSTING_USUAL,
+    "trees": lambda trial, name: trial.suggest_int(name, 20, 500, step=10),
+    "depth": lambda trial, name: trial.suggest_int(name, 1, 10),
+}
+"""The same with depths 1 to 3 and fewer trees; every default lies in its range."""
 
 
-def _proposed(trial: "optuna.Trial", default: Recipe) -> Recipe:
-    return replace(default, **{name: suggest(trial, name) for name, suggest in SPACE.items()})
+def _proposed(trial: "optuna.Trial", default: RecipeT, space: Space) -> RecipeT:
+    proposed = {name: suggest(trial, name) for name, suggest in space.items()}
+    made: RecipeT = replace(default, **proposed)  # type: ignore[type-var]
+    return made
 
 
-def _trial(found: "optuna.trial.FrozenTrial", default: Recipe) -> Trial:
-    return Trial(found.number, replace(default, **found.params), found.value if _complete(found) else None)
+def _trial(found: "optuna.trial.FrozenTrial", default: RecipeT) -> Trial[RecipeT]:
+    recipe: RecipeT = replace(default, **found.params)  # type: ignore[type-var]
+    return Trial(found.number, recipe, found.value if _complete(found) else None)
 
 
 def _complete(found: "optuna.trial.FrozenTrial") -> bool:

@@ -259,8 +259,12 @@ class DuckDBWarehouse:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Keep the file for several calls of this thread, which saves most of their time; others wait."""
-        with _lock(self._path), self._translating(reads=False), self._one_thread(), ExitStack() as held:
+        """Keep the file for several calls of this thread, which saves most of their time; others wait.
+
+        From then on the engine works on one core: to share the small pieces of an event costs more than it saves.
+        """
+        with _lock(self._path), self._translating(reads=False), ExitStack() as held:
+            self._connect().execute("SET threads = 1")
             for attempt in self._retrying():
                 with attempt:
                     self._shared = held.enter_context(self._file(reads=False))
@@ -268,16 +272,6 @@ class DuckDBWarehouse:
                 yield
             finally:
                 self._shared = None
-
-    @contextmanager
-    def _one_thread(self) -> Iterator[None]:
-        """Let the engine work on one core: to share the small pieces of an event costs more than it saves."""
-        self._connect().execute("SET threads = 1")
-        try:
-            yield
-        finally:
-            if self._engine is not None:
-                self._engine.execute("RESET threads")
 
     def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Result], *, reads: bool = False) -> Result:
         with self._translating(reads):

@@ -69,8 +69,8 @@ def evaluate(
         compared = [*models.values(), *others.values()]
         needed = max(one.min_sessions for one in compared)
         raise NoRecentBars(
-            f"No session of the {len(symbols)} symbol(s) from {first} to {last} has "
-            f"{needed} sessions before it and {compared[0].horizon} sessions after it "
+            f"No origin of the {len(symbols)} symbol(s) from {first} to {last} has "
+            f"{needed} bars before it and {compared[0].horizon} after it "
             f"in {source.name}. Name other dates, or data that begins earlier."
         )
     return tables

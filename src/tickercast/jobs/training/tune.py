@@ -49,12 +49,12 @@ def tune(
     *,
     trials: int,
     prepare: Prepare,
-    search: RecipeSearch,
+    search: RecipeSearch[Recipe],
     tracker: StudyTracker,
     is_over: Callable[[], bool] = lambda: False,
-    on_progress: Callable[[float, StudyResult], None] = lambda done, result: None,
+    on_progress: Callable[[float, StudyResult[Recipe]], None] = lambda done, result: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
-) -> StudyResult:
+) -> StudyResult[Recipe]:
     """Run trials until a study has enough finished ones.
 
     The study's name is derived from the data and the last date: the same inputs resume the same study.
@@ -80,7 +80,7 @@ def tune(
     series = training_bars(source, symbols, first, trained_through, on_failure)
     training_set = prepare(series, trained_through=trained_through)
     data = dataset(source.name, series, trained_through)
-    result = StudyResult(study_name(data, trained_through), [])
+    result: StudyResult[Recipe] = StudyResult(study_name(data, trained_through), [])
     common = RunRecord(
         {"seeds": ",".join(map(str, SEEDS)), "trained_through": trained_through}, datasets={"training": data}
     )
@@ -134,7 +134,7 @@ def _attempt(
     return loss
 
 
-def _result(result: StudyResult) -> RunRecord:
+def _result(result: StudyResult[Recipe]) -> RunRecord:
     default, best = result.default.loss, result.best.loss
     losses = {"validation_sp_default": default, "validation_sp": best}
     counts = {

@@ -84,9 +84,9 @@ def core(recipe: Recipe) -> keras.Model:
     skip = layers.Flatten()(layers.Cropping1D((features.WINDOW - 1, 0))(steps))
     joined = layers.Concatenate()([recurrent, skip, statics])
     hidden = layers.Dense(recipe.hidden, "silu")(layers.Dropout(recipe.dropout)(joined))
-    s = _bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.stretch)
-    down = _bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.skew)
-    up = _bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.skew)
+    s = bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.stretch)
+    down = bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.skew)
+    up = bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.skew)
     return keras.Model([steps, statics], [s, down, up])
 
 
@@ -118,7 +118,8 @@ def stretched(s: Tensor, down: Tensor, up: Tensor, below: Tensor, above: Tensor,
     return lower + upper + median
 
 
-def _bounded(values: Tensor, bound: float) -> Tensor:
+def bounded(values: Tensor, bound: float) -> Tensor:
+    """Keep values within ±bound, smoothly."""
     return ops.tanh(values / bound) * bound
 
 

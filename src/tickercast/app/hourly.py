@@ -1,0 +1,203 @@
+"""Use cases about the models of hourly bars: train and evaluate them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tickercast import config, engines
+from tickercast.app.ports import Ports, nothing
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Predictor
+from tickercast.domain.frequency import HOURLY
+from tickercast.errors import Permanent
+from tickercast.model_store import ModelStore
+from tickercast.models import catalogue
+
+if TYPE_CHECKING:
+    from tickercast.jobs.training.train_direction import DirectionTraining
+    from tickercast.jobs.training.train_hourly import HourlyTraining
+
+_FIRST = date(2000, 1, 1)
+_BESIDE = ("har-season", "ewma-season", "ewma-t")
+"""The models that any hourly one is compared with."""
+
+
+class Hourly(Ports):
+    """Trainings and evaluations of hourly models."""
+
+    @cached_property
+    def hourly_store(self) -> ModelStore:
+        """The published models of hourly bars."""
+        return ModelStore(self.models.store, config.resource("shipped"), HOURLY)
+
+    def train_hourly(
+        self,
+        symbols: Sequence[str],
+        through: date,
+        *,
+        source: str,
+        seeds: Sequence[int],
+        on_progress: Callable[[int, int], None] = nothing,
+        on_failure: Callable[[str, Permanent], None] = nothing,
+    ) -> "HourlyTraining":
+        """Train and register the hourly models, and decide which is the champion; see `jobs.training.train_hourly`.
+
+        Args:
+            symbols: the symbols to train on; empty: all that the source holds.
+            through: the last date to train on; later dates measure the models.
+            source: `binance`, `simulated`, or a file or folder of hourly bars.
+            seeds: one network each, which are averaged.
+            on_progress: called with the steps done and their total.
+            on_failure: called with each symbol that the source could not give, and why.
+        """
+        from tickercast.jobs.training.train_hourly import train_hourly
+
+        engines.require_training()
+        data = engines.hourly_data(source, self.settings)
+        return train_hourly(
+            data,
+            symbols or data.symbols(),
+            _FIRST,
+            self.now().date(),
+            through,
+            models=engines.hourly_models,
+            registry=self.registry,
+            seeds=seeds,
+            on_progress=on_progress,
+            on_failure=on_failure,
+        )
+
+    def train_direction(
+        self,
+        symbols: Sequence[str],
+        through: date,
+        *,
+        source: str,
+        trials: int,
+        asked: Sequence[str] = (),
+        usual: bool = False,
+        on_progress: Callable[[float, int], None] = nothing,
+        on_failure: Callable[[str, Permanent], None] = nothing,
+    ) -> "DirectionTraining":
+        """Search for a recipe of the direction model, train and register it; see `jobs.training.train_direction`.
+
+        Args:
+            symbols: the symbols to learn from; empty: all that the source holds.
+            through: the last date to learn from; the months after it measure the model.
+            source: `binance`, `simulated`, or a file or folder of hourly bars.
+            trials: recipes to try; 0 trains by the default.
+            asked: the symbols whose direction is measured; all by default.
+            usual: search the usual ranges alone, without shallow trees.
+            on_progress: called with the trials done and their total.
+            on_failure: called with each symbol that the source could not give, and why.
+        """
+        from tickercast.domain.boosting import USUAL, Boosting
+        from tickercast.jobs.training.train_direction import train_direction
+
+        data = engines.hourly_data(source, self.settings)
+        return train_direction(
+            data,
+            symbols or data.symbols(),
+            _FIRST,
+            self.now().date(),
+            through,
+            boost=engines.boost(),
+            search=engines.boosting_search(self.settings, usual=usual),
+            tracker=engines.model_registry(self.settings),
+            registry=self.registry,
+            trials=trials,
+            recipe=USUAL if usual else Boosting(),
+            asked=asked,
+            on_progress=on_progress,
+            on_failure=on_failure,
+        )
+
+    def evaluate_hourly(
+        self,
+        models: Sequence[str],
+        first: date,
+        last: date,
+        *,
+        source: str,
+        symbols: Sequence[str] = (),
+        every: int = 1,
+        windows: int | None = None,
+        on_progress: Callable[[int, int], None] = nothing,
+        on_failure: Callable[[str, Permanent], None] = nothing,
+    ) -> tuple[Mapping[str, pd.DataFrame], Predictor]:
+        """Evaluate models of hourly bars, with tables that are refreshed monthly, beside the baselines.
+
+        Args:
+            models: their names, the judged one first; see `models.catalogue.hourly`.
+            first: the first date to forecast from.
+            last: the last date to forecast from.
+            source: `binance`, `simulated`, or a file or folder of hourly bars.
+            symbols: only these; empty: all that the source holds.
+            every: hours from one origin to the next.
+            windows: how many origins to draw at random; None: all.
+            on_progress: called with the forecasts made and their total.
+            on_failure: called with each symbol that the source could not give, and why.
+
+        Returns:
+            The losses of each model, the judged one first, and that model.
+        """
+        from tickercast.jobs.training.evaluate import evaluate
+
+        made: list[Predictor] = []
+
+        def beside(series: Sequence[Bars], through: date) -> Sequence[Predictor]:
+            made.extend(self.hourly_models(models, series))
+            return made
+
+        data = engines.hourly_data(source, self.settings)
+        tables = evaluate(
+            data,
+            symbols or data.symbols(),
+            first,
+            last,
+            models={},
+            baselines=beside,
+            every=every,
+            windows=windows,
+            on_progress=on_progress,
+            on_failure=on_failure,
+        )
+        return tables, made[0]
+
+    def hourly_models(self, names: Sequence[str], series: Sequence[Bars]) -> list[Predictor]:
+        """The models of hourly bars that are named, then the baselines, each once."""
+        made: dict[str, Predictor] = {}
+        for name in (*names, *_BESIDE):
+            model = catalogue.hourly(name, self.hourly_store, series)
+            made.setdefault(model.name, model)
+        return list(made.values())
+
+    def hourly_leaks(
+        self,
+        models: Sequence[str],
+        first: date,
+        last: date,
+        *,
+        source: str,
+        symbols: Sequence[str] = (),
+        on_progress: Callable[[int, int], None] = nothing,
+    ) -> Mapping[str, float]:
+        """How much the forecasts change when all bars after their origins are cut off; see `jobs.training.leaks`.
+
+        Returns:
+            The largest difference of a log-return by model; 0 where nothing looks ahead.
+        """
+        from tickercast.jobs.training.leaks import leaks
+
+        data = engines.hourly_data(source, self.settings)
+        return leaks(
+            data,
+            symbols or data.symbols(),
+            first,
+            last,
+            build=lambda series: self.hourly_models(models, series),
+            on_progress=on_progress,
+        )
