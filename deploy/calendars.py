@@ -1,6 +1,7 @@
-"""Write the file of `tickercast.domain.calendar_file` again, from the installed exchange_calendars."""
+"""Write the file of `tickercast.calendar_file` again, from the installed exchange_calendars."""
 
-from tickercast.domain import calendar, calendar_file
+from tickercast import calendar_file
+from tickercast.domain import calendar
 
 
 def main() -> None:

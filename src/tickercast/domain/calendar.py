@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain import calendar_file, spelling
-from tickercast.domain.calendar_file import Years
+from tickercast import calendar_file
+from tickercast.calendar_file import Years
+from tickercast.domain import spelling
 from tickercast.errors import CalendarError, UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tickercast.domain import calendar, calendar_file
+from tickercast import calendar_file
+from tickercast.domain import calendar
 from tickercast.domain.calendar import (
     calendar_name,
     is_over,

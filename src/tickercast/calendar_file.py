@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 FIRST, LAST = date(2000, 1, 1), date(2030, 12, 31)
 """The dates that the file covers."""
 
-FILE = Path(__file__).parents[1] / "shipped" / "calendars.npz"
+FILE = Path(__file__).parent / "shipped" / "calendars.npz"
 
 _LIBRARY = "exchange_calendars"
 _MINUTE = np.timedelta64(1, "m")
