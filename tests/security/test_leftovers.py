@@ -86,7 +86,7 @@ def test_a_damaged_pointer_is_a_sentence(tmp_path: Path, content: bytes) -> None
 @pytest.mark.parametrize("content", [b"", b"not a database" * 100])
 def test_damaged_studies_are_a_sentence(tmp_path: Path, content: bytes) -> None:
     pytest.importorskip("optuna")
-    from tickercast.backends.registry.optuna import OptunaSearch
+    from tickercast.backends.registry.optuna import NETWORK, OptunaSearch
     from tickercast.domain.recipe import Recipe
 
     path = tmp_path / "tuning.db"
@@ -95,7 +95,7 @@ def test_damaged_studies_are_a_sentence(tmp_path: Path, content: bytes) -> None:
     def attempt(*_: object) -> float:
         return 1.0
 
-    trials = OptunaSearch(path).run("study", Recipe(), attempt, trials=1)
+    trials = OptunaSearch(path, NETWORK).run("study", Recipe(), attempt, trials=1)
     if content:
         with pytest.raises(UsageError, match="Move the file away"):
             list(trials)
