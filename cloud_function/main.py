@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import functions_framework
-from flask import Request
+from flask import Request, abort
 from werkzeug.exceptions import BadRequest, MethodNotAllowed, ServiceUnavailable
 
-from tickercast import engines, logs
-from tickercast.app import App
+from tickercast import config, engines, logs
+from tickercast.app import App, callers
 from tickercast.errors import EventUnreadable, TickercastError, UsageError
 from tickercast.jobs.serving.handle_event import Outcome
 
@@ -26,6 +26,7 @@ log = logging.getLogger("tickercast.function")
 @functools.cache
 def service() -> App:
     """The application, opened at the first event; the platform forks after it has loaded this file."""
+    config.keep_files_private()
     app = App()
     app.set_up_logs()
     app.set_up_memory()
@@ -41,6 +42,13 @@ def forecast(request: Request) -> str:
     with logs.fields(trace=logs.trace_id(request.headers)):
         try:
             app = service()
+        except TickercastError as error:
+            raise ServiceUnavailable(str(error)) from error
+        refused = callers.refused(dict(request.headers), app.settings)
+        if refused:
+            log.warning("refused: %s", refused)
+            abort(refused.status, str(refused))
+        try:
             attributes, data = engines.read_event(dict(request.headers), request.get_data())
         except EventUnreadable as error:
             log.error("%s", error)

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
         source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
         yahoo_requests: the most requests to Yahoo under way at a time.
         yahoo_pause_s: seconds between the starts of two requests to Yahoo, for addresses that it refuses too soon.
+        function_hosts: further host names by which a function outside Google Cloud is called, separated by commas; it
+            answers to this machine's own names, and to that of `function_url`.
         binance_url: where the source `binance` asks for hourly bars.
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means all
             symbols that the source can list.
@@ -40,10 +42,12 @@ class Settings(BaseSettings):
         bigquery_emulator_host: the URL of a BigQuery emulator, by the name that Google's client reads.
         max_query_gb: the gigabytes that one query may be billed for on BigQuery; one that needs more is refused, and
             nothing is billed. 1,000 cost 6 US dollars.
-        max_file_mb: the largest file that the function reads, in megabytes. 64 hold three years of a thousand symbols,
-            for which the function needs 570 MB, so that it fits into 1 GiB.
+        max_file_mb: the largest file that the function reads, in megabytes, unpacked. 64 hold three years of a thousand
+            symbols; whatever such a file holds, the function fits into 1 GiB with it.
         max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
             platform itself keeps events for 24 hours.
+        query_timeout_s: seconds after which a query that somebody typed is ended.
+        query_memory_mb: the megabytes of this machine's memory that such a query, its answer included, may take.
         log_format: `json` for Cloud Logging's fields, `text`, or `auto`: JSON on Cloud Run.
         google_cloud_project: the project of the traces that log lines belong to, by Google's own name.
         storage_emulator_host: the URL of a Cloud Storage emulator, by the name that Google's client reads.
@@ -62,12 +66,15 @@ class Settings(BaseSettings):
     yahoo_pause_s: float = Field(0, ge=0, le=60)
     binance_url: str = "https://data-api.binance.vision"
     function_url: str = ""
+    function_hosts: str = ""
     watchlist: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
     max_query_gb: float = Field(1000, gt=0)
     max_file_mb: float = Field(64, gt=0, le=10_000)
     max_event_age_h: float = Field(24, gt=0, le=10_000)
+    query_timeout_s: float = Field(60, gt=0, le=86_400)
+    query_memory_mb: int = Field(1024, ge=64, le=1_000_000)
     log_format: Literal["auto", "json", "text"] = "auto"
     google_cloud_project: str = Field("", validation_alias="GOOGLE_CLOUD_PROJECT")
     storage_emulator_host: str = Field("", validation_alias="STORAGE_EMULATOR_HOST")
@@ -160,7 +167,7 @@ def silence_prefect() -> None:
     if "PREFECT_HOME" not in os.environ:
         home = Path(".tickercast/prefect").resolve()
         with suppress(OSError):  # Prefect reports that itself
-            home.parent.mkdir(exist_ok=True)  # Prefect does not create it
+            private_folder(home.parent)  # Prefect does not create it
         os.environ["PREFECT_HOME"] = str(home)
 
 
@@ -173,6 +180,22 @@ def set_up_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
+def keep_files_private() -> None:
+    """Let this process create files that no other user can read: bars, forecasts, logs and logins."""
+    os.umask(0o077)
+
+
+def private_folder(path: Path) -> None:
+    """Create a folder, and those above it that are missing, for this user alone.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    if not path.is_dir():
+        private_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def resource(name: str) -> Path:

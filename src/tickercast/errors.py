@@ -29,9 +29,14 @@ A message says what was seen, what was needed and what to do, in one or two sent
 
 from typing import Any
 
+from tickercast.plain import without_secrets
+
 
 class TickercastError(Exception):
-    """The base of all errors; `str(error)` is a message for users."""
+    """The base of all errors; `str(error)` is a message for users, in which no URL has a password."""
+
+    def __init__(self, *given: object) -> None:
+        super().__init__(*(without_secrets(each) if isinstance(each, str) else each for each in given))
 
 
 class Permanent(TickercastError):

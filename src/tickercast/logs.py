@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from tickercast.plain import printable, without_secrets
+
 TRACE = "logging.googleapis.com/trace"
 """The field by which Cloud Logging groups the lines of a request."""
 
@@ -156,6 +158,7 @@ class JsonFormatter(logging.Formatter):
         message = record.getMessage()
         if record.exc_info:
             message = f"{message}\n{self.formatException(record.exc_info)}"
+        message = without_secrets(printable(message))
         known = dict(_FIELDS.get({}))
         if self._project and known.get("trace"):
             known[TRACE] = f"projects/{self._project}/traces/{known.pop('trace')}"
@@ -164,6 +167,10 @@ class JsonFormatter(logging.Formatter):
             "message": message,
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "logger": record.name,
-            **{name: value for name, value in known.items() if value not in (None, "")},
+            **{
+                name: printable(value) if isinstance(value, str) else value
+                for name, value in known.items()
+                if value not in (None, "")
+            },
         }
         return json.dumps(line, ensure_ascii=False, default=str)

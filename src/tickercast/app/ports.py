@@ -23,6 +23,7 @@ from tickercast.ports import (
     ModelRegistry,
     Notifier,
     ObjectStore,
+    QueryLimits,
     Warehouse,
 )
 
@@ -130,10 +131,11 @@ class Ports:
         """Answer a query in BigQuery's dialect, whichever engine is configured.
 
         Raises:
-            UsageError: it is not one query, or does not fit the tables.
+            UsageError: it is not one query, does not fit the tables, or exceeds the limits of `settings`.
             WarehouseUnavailable: try again.
         """
-        return self.tables.query(text)
+        limits = QueryLimits(self.settings.query_timeout_s, self.settings.query_memory_mb)
+        return self.tables.query(text, limits=limits)
 
     def provision(self) -> list[str]:
         """Create the tables, views and champion that are missing or changed, and return their names."""

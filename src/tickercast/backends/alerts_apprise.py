@@ -13,6 +13,7 @@ from apprise.utils.parse import parse_urls
 
 from tickercast.domain.alerts import Severity
 from tickercast.errors import AlertUnavailable, UsageError
+from tickercast.plain import without_mentions
 
 _SETTING = "TICKERCAST_ALERT_URLS"
 _KINDS: dict[Severity, apprise.NotifyType] = {
@@ -65,7 +66,10 @@ class AppriseNotifier:
         """Send a message; see `Notifier.notify`."""
         try:
             accepted = self._apprise.notify(
-                body=text, title=title, notify_type=_KINDS[severity], body_format=apprise.NotifyFormat.TEXT
+                body=without_mentions(text),
+                title=without_mentions(title),
+                notify_type=_KINDS[severity],
+                body_format=apprise.NotifyFormat.TEXT,
             )
         except Exception:  # of whatever library the receiver's plug-in uses; its text may hold the URL's secrets
             accepted = False

@@ -17,6 +17,7 @@ from tickercast.cli.terminal import (
     complain,
     day_of,
     open_app,
+    print_data,
     print_table,
     say,
     say_how_far,
@@ -84,7 +85,7 @@ def forecast(
     if as_json:
         from tickercast.show.tables import forecasts_json
 
-        print(forecasts_json(made, as_of))
+        print_data(forecasts_json(made, as_of) + "\n")
     else:
         _show(made, service)
         for uploaded in made.uploads if unattended else ():
@@ -211,11 +212,14 @@ app.add_typer(quarantine, name="quarantine", epilog="Example: tickercast quarant
 @quarantine.command("list", epilog="Example: tickercast quarantine list")
 def quarantine_list() -> None:
     """List the rejected files that are kept, with their reasons."""
+    from tickercast.reading.quarantine import MOST_LISTED
     from tickercast.show.tables import quarantine_table
 
     kept = open_app().quarantined()
     if kept:
         print_table(quarantine_table(kept), soft_wrap=True)
+        if len(kept) == MOST_LISTED:
+            say(f"The newest {MOST_LISTED:,} are listed; there may be older ones.")
     else:
         say("Nothing is in quarantine.")
 
@@ -253,8 +257,9 @@ def _request(words: Sequence[str], symbols_file: str) -> tuple[list[str], date]:
 
 
 def _show(made: "Requested", service: "App") -> None:
+    from rich.text import Text
+
     from tickercast.cli import pictures
-    from tickercast.cli.terminal import terminal
     from tickercast.show import tables
 
     if len(made) >= tables.SUMMARY_FROM:
@@ -267,7 +272,7 @@ def _show(made: "Requested", service: "App") -> None:
             print_table(tables.forecast_table(forecast, closes, service.store.url, through, below), soft_wrap=True)
     if made:
         stored = f"prices and forecasts are in {service.tables.url}"
-        terminal().print(stored, style="dim", highlight=False, soft_wrap=True)
+        print_table(Text(stored, style="dim"), soft_wrap=True)
 
 
 def _finish(made: "Requested", *, worked: bool) -> None:
@@ -302,7 +307,7 @@ def _finish_sent(
         found = [(name, service.wait_for_entries(name, generation, patience)) for name, generation in sent]
     entries = [entry for _, of_file in found for entry in of_file]
     if as_json:
-        print(entries_json(entries))
+        print_data(entries_json(entries) + "\n")
         for entry in entries:
             if entry.findings:
                 complain(f"{entry.symbol}: {entry.findings}")

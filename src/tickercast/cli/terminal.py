@@ -15,13 +15,16 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
-from tickercast import disk, logs
+from tickercast import config, disk, logs
 from tickercast.errors import TickercastError, UsageError
+from tickercast.plain import printable, without_secrets
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -40,6 +43,32 @@ SymbolsFile = Annotated[str, typer.Option(metavar="FILE", help="A file of symbol
 
 _TABLE_WIDTH = 140
 _FIRST_YEAR = 1900
+
+
+class Terminal(Console):
+    """The console of all output: what it prints is data, in which no markup is obeyed and no control character stays.
+
+    Args:
+        stderr: whether it is standard error.
+        width: of a line, at least; on a narrower terminal lines wrap, and no digit is lost.
+    """
+
+    def __init__(self, *, stderr: bool = False, width: int = 0) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+        if width > self.width:
+            self.width = width
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Clean a text before its width counts."""
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render something, and clean whatever text comes of it."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield segment._replace(text=printable(segment.text))
 
 
 class Bar:
@@ -74,11 +103,11 @@ def bar(label: str, total: int | None = None) -> Iterator[Bar]:
     """Show that something is running, and how far it is if there is a total."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     moves = console.is_terminal and not console.is_dumb_terminal
     columns = [
         SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     ]
     if total is not None:
         columns += [BarColumn(), MofNCompleteColumn()]
@@ -98,24 +127,24 @@ def open_app() -> "App":
     return App()
 
 
-def terminal(width: int = _TABLE_WIDTH) -> Console:
-    """The console for tables; on a narrower terminal their lines wrap, and no digit is lost."""
-    return Console(width=max(Console().width, width))
-
-
 def print_table(table: RenderableType, width: int = _TABLE_WIDTH, *, soft_wrap: bool = False) -> None:
     """Print a table."""
-    terminal(width).print(table, soft_wrap=soft_wrap)
+    Terminal(width=width).print(table, soft_wrap=soft_wrap)
 
 
 def say(sentence: str) -> None:
     """Print a sentence."""
-    terminal().print(sentence, markup=False, highlight=False, soft_wrap=True)
+    Terminal(width=_TABLE_WIDTH).print(without_secrets(sentence), soft_wrap=True)
 
 
 def complain(sentence: str) -> None:
     """Print a sentence on standard error."""
-    Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+    Terminal(stderr=True).print(without_secrets(sentence), style="red", soft_wrap=True)
+
+
+def print_data(text: str) -> None:
+    """Print JSON, CSV or SQL, as a program reads it."""
+    sys.stdout.write(printable(text))
 
 
 def say_how_far(sentence: str) -> None:
@@ -132,6 +161,7 @@ _DONE: list[str] = []
 def guarded(command: Callable[[], object]) -> NoReturn:
     """Run a command to the end of the process: whatever goes wrong in it ends in one sentence."""
     _set_up_streams()
+    config.keep_files_private()
     logging.getLogger("tickercast").addHandler(logging.NullHandler())
     atexit.register(_mute)
     code = NOTHING_WORKED
@@ -186,7 +216,7 @@ def _kept() -> str:
     """Keep the traceback in a file, and say where."""
     try:
         with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
-            traceback.print_exc(file=file)
+            file.write(without_secrets(traceback.format_exc()))
     except OSError:
         error = sys.exc_info()[1]
         return f"The details could not be written to a file: {error}."

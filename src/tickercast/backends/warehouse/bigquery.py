@@ -64,7 +64,7 @@ from tickercast.backends.warehouse.sql import (
     read_rewrites,
 )
 from tickercast.errors import SchemaMismatch
-from tickercast.ports import Between
+from tickercast.ports import Between, QueryLimits
 
 _SQL_HASH = "tickercast_sql"
 """The label with the hash of an object's SQL file: a list of the tables shows what has changed."""
@@ -220,11 +220,14 @@ class BigQueryWarehouse:
         wanted = ", ".join(f"`{self._checked(column)}`" for column in columns) if columns else "*"
         return f"SELECT {wanted} FROM `{self._reference(name)}`{condition}", parameters  # noqa: S608
 
-    def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def query(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
+    ) -> pd.DataFrame:
         """Answer a query; plain names refer to the dataset."""
         values = [_parameter(name, value).to_api_repr() for name, value in (parameters or {}).items()]
         named = {"parameterMode": "NAMED", "queryParameters": values} if values else {}
-        return self._read(checked_query(text), {"defaultDataset": self._dataset.to_api_repr(), **named})
+        ends = {"jobTimeoutMs": str(round(limits.seconds * 1000))} if limits else {}
+        return self._read(checked_query(text), {"defaultDataset": self._dataset.to_api_repr(), **named}, ends)
 
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
@@ -270,11 +273,11 @@ class BigQueryWarehouse:
         of_type = functools.partial(bigquery.ScalarQueryParameter, type_="DATE")
         return [[of_type("first", value=first), of_type("last", value=last)] for first, last in ends]
 
-    def _read(self, statement: str, settings: Mapping[str, Any]) -> pd.DataFrame:
+    def _read(self, statement: str, settings: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> pd.DataFrame:
         with self._translated():
             read = pandas_gbq.read_gbq(
                 statement,
-                configuration={"query": dict(settings)},
+                configuration={"query": dict(settings), **(more or {})},
                 location=self._location or None,
                 progress_bar_type=None,
                 bigquery_client=self._client,

@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from tickercast import disk, logs
 from tickercast.backends.warehouse.duckdb_checkpoints import SETTINGS, Checkpoints
 from tickercast.backends.warehouse.duckdb_errors import WRONG_QUERY, held, holder, is_locked, one_line, translated
+from tickercast.backends.warehouse.duckdb_snapshot import answer, confine, opened, snapshot
 from tickercast.backends.warehouse.sql import (
     BEFORE,
     FINISHED,
@@ -44,8 +45,9 @@ from tickercast.backends.warehouse.sql import (
     to_duckdb,
     what_remains,
 )
+from tickercast.config import private_folder
 from tickercast.errors import EngineUnusable, SchemaMismatch, UsageError, WarehouseUnavailable
-from tickercast.ports import Between
+from tickercast.ports import Between, QueryLimits
 
 Result = TypeVar("Result")
 
@@ -85,6 +87,7 @@ class DuckDBWarehouse:
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._shared: duckdb.DuckDBPyConnection | None = None
         self._waited_for = ""
+        self._fresh = path.with_name(f"{path.name}.fresh")
 
     @property
     def url(self) -> str:
@@ -129,10 +132,14 @@ class DuckDBWarehouse:
         statement, values = _select(name, where, columns)
         return self._attempt(lambda connection: connection.sql(statement, params=values).to_arrow_table(), reads=True)
 
-    def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def query(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
+    ) -> pd.DataFrame:
         """Answer a query in BigQuery's dialect."""
         statement, values = to_duckdb(checked_query(text)), dict(parameters or {})
         try:
+            if limits:
+                return self._answer(statement, values, limits)
             return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
         except (SchemaMismatch, WarehouseUnavailable) as error:
             if isinstance(error.__cause__, WRONG_QUERY):
@@ -140,13 +147,29 @@ class DuckDBWarehouse:
                 raise UsageError(f"The query does not fit what {self.url} holds: {message}. Correct it.") from error
             raise
 
+    def _answer(self, statement: str, values: Mapping[str, Any], limits: QueryLimits) -> pd.DataFrame:
+        """Answer on a copy of the file, for which writers wait and for nothing else."""
+        with self._translating(reads=True):
+            if not self._path.exists():
+                raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.")
+            with _lock(self._path), self._only_writer():
+                engine = self._copied(limits)
+            with closing(engine):
+                return answer(engine, statement, values, limits)
+
+    def _copied(self, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
+        for attempt in self._retrying():
+            with attempt, self._attached(reads=True), snapshot(self._path) as copy:
+                return opened(copy, limits)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
         return self._attempt(self._pending)
 
     def compact(self, *, until: datetime | None = None) -> dict[str, int]:
         """Write the rows that count to a new file, in order, and put it in the place of the old one."""
-        fresh = self._path.with_name(f"{self._path.name}.fresh")
+        fresh = self._fresh
         fresh.unlink(missing_ok=True)
         with _lock(self._path), self._translating(reads=False), self._only_writer():
             try:
@@ -296,7 +319,7 @@ class DuckDBWarehouse:
     def _file(self, reads: bool, *, even_if_short: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Attach the file, and make a checkpoint after it where that is due."""
         if not reads:  # reading does not create a warehouse
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self._path.parent)
         try:
             alone = nullcontext() if reads and not self._checkpoints.kept.exists() else self._only_writer()
             with alone, self._attached(reads) as connection:
@@ -310,7 +333,7 @@ class DuckDBWarehouse:
     @contextmanager
     def _only_writer(self) -> Iterator[None]:
         """Keep other writers out, and restore what an interrupted checkpoint may have damaged."""
-        lock = FileLock(f"{self._path}.lock")
+        lock = FileLock(f"{self._path}.lock", mode=0o600)
         self._acquire(lock)
         try:
             self._checkpoints.restore()
@@ -360,6 +383,7 @@ class DuckDBWarehouse:
         if self._engine is None:
             self._engine = duckdb.connect(config={"temp_directory": f"{self._path}.tmp", **SETTINGS})
             self._engine.execute("SET GLOBAL TimeZone = 'UTC'")
+            confine(self._engine, [self._path, self._fresh])
             _OPEN.add(self)
         return self._engine
 

@@ -123,6 +123,8 @@ WRONG_QUERY = (
     duckdb.BinderException,
     duckdb.ParserException,
     duckdb.InvalidInputException,  # a parameter without a value
+    duckdb.PermissionException,  # files, the network, extensions
+    duckdb.NotImplementedException,
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tickercast import logs
 from tickercast.errors import TickercastError
+from tickercast.plain import without_secrets
 
 PATIENCE_S = 8.0
 """How long an engine may take to answer, so that all is said within ten seconds of the command."""
@@ -89,17 +90,22 @@ def check_engines(
             found[number] = check
     timer.cancel()
     for number, probe in enumerate(probes):
-        yield found.get(number) or Check(probe.name, probe.where, _silent(patience_s, waits.get(number, "")), False)
+        yield found.get(number) or _unanswered(probe, patience_s, waits.get(number, ""))
 
 
 _NONE = Check("", "", "", False)
 
 
 def _check(probe: Probe) -> Check:
+    where = without_secrets(probe.where)
     try:
-        return Check(probe.name, probe.where, probe.ask(), True)
+        return Check(probe.name, where, probe.ask(), True)
     except TickercastError as error:
-        return Check(probe.name, probe.where, str(error), False)
+        return Check(probe.name, where, str(error), False)
+
+
+def _unanswered(probe: Probe, patience_s: float, waits: str) -> Check:
+    return Check(probe.name, without_secrets(probe.where), _silent(patience_s, waits), False)
 
 
 def _silent(patience_s: float, waits: str) -> str:
