@@ -4,7 +4,7 @@
 #   docker build --target worker   --tag tickercast-worker   .     runs the daily flow for a Prefect server
 #   docker build --target mlflow   --tag tickercast-mlflow   .     the MLflow server, which asks for a password
 #   docker build --target dashboard --tag tickercast-dashboard .   the local dashboard
-ARG PYTHON=python:3.11.14-slim-bookworm
+ARG PYTHON=python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 FROM ${PYTHON} AS installer
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
@@ -54,6 +54,8 @@ ENV PREFECT_SERVER_ANALYTICS_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true HOME=/h
 EXPOSE 8081
 # The worker's own check, which fails if it has not polled its pool for a while.
 HEALTHCHECK --start-period=60s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8081/health"]
+# What a server of this image allows: its own pages alone, and writes with a token of its own. compose.yaml adds the login.
+ENV PREFECT_SERVER_CSRF_PROTECTION_ENABLED=true PREFECT_SERVER_CORS_ALLOWED_ORIGINS=http://127.0.0.1:4200
 ENV PREFECT_WORKER_WEBSERVER_HOST=127.0.0.1 PREFECT_WORKER_WEBSERVER_PORT=8081
 CMD ["prefect", "worker", "start", "--pool", "tickercast", "--type", "process", "--with-healthcheck"]
 

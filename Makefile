@@ -1,6 +1,6 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock champion champion-hourly function audit bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-models bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle calendars
+.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle champion-hourly bench-models
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows deploy infra tests benchmarks
@@ -54,11 +54,22 @@ $(DEMO)/.champion: | .venv/.dev
 	$(AT_DEMO) .venv/bin/tickercast publish --version 2
 	touch $@
 
-flow-server: setup-dev ## Serve the Prefect UI at http://127.0.0.1:4200, which flow-serve needs
-	PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_HOME=$(CURDIR)/.tickercast/prefect .venv/bin/prefect server start
+FLOW_PORT := 4200
+FLOW_HOME := $(CURDIR)/.tickercast/prefect
+FLOW_LOGIN := $(FLOW_HOME)/login
 
-flow-serve: setup-dev ## Run the daily flow every trading evening; needs flow-server
-	PREFECT_API_URL=http://127.0.0.1:4200/api $(PYTHON) flows/daily.py --serve
+# Whoever may register a deployment runs commands as this user, so the server asks everybody for a login, pages included.
+flow-server: setup-dev $(FLOW_LOGIN) ## Serve the Prefect UI at http://127.0.0.1:4200, which flow-serve needs
+	@echo "Prefect's pages ask for the text in $(FLOW_LOGIN)"
+	@PREFECT_SERVER_API_AUTH_STRING="$$(cat $(FLOW_LOGIN))" PREFECT_SERVER_CSRF_PROTECTION_ENABLED=true \
+		PREFECT_SERVER_CORS_ALLOWED_ORIGINS=http://127.0.0.1:$(FLOW_PORT) PREFECT_SERVER_ANALYTICS_ENABLED=false \
+		PREFECT_HOME=$(FLOW_HOME) .venv/bin/prefect server start --host 127.0.0.1 --port $(FLOW_PORT)
+
+$(FLOW_LOGIN):
+	umask 077 && mkdir -p $(FLOW_HOME) && printf 'admin:%s' "$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(24))')" >$@
+
+flow-serve: setup-dev $(FLOW_LOGIN) ## Run the daily flow every trading evening; needs flow-server
+	@PREFECT_API_URL=http://127.0.0.1:$(FLOW_PORT)/api PREFECT_API_AUTH_STRING="$$(cat $(FLOW_LOGIN))" $(PYTHON) flows/daily.py --serve
 
 lock: ## Pin every dependency again, with hashes
 	./setup.sh lock
@@ -69,6 +80,9 @@ calendars: setup-dev ## Write the sessions of all exchanges again, from the pinn
 audit: setup-dev ## Check every pinned dependency for known vulnerabilities; needs the network
 	.tools/bin/uv tool run pip-audit --strict --require-hashes --disable-pip \
 		--requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-uv.txt --requirement requirements-infra.txt
+
+licences: setup-dev ## List the licences of what is shipped, and fail for the GPL and the AGPL
+	$(PYTHON) deploy/licences.py
 
 champion-hourly: setup-dev ## Train the shipped models of hourly bars again from the bars in the folder HOURS (hours)
 	test -d $(HOURS)

@@ -7,7 +7,7 @@
 #
 #   ./setup.sh cloud --project PROJECT --region REGION      prints the plan and its cost, and carries it out
 #     --dry-run                                             prints every command, and changes nothing; needs no login
-#     --max-file-mb 64 --concurrency 4 --max-instances 20   the load of an instance, which decides its memory
+#     --max-file-mb 64 --concurrency 3 --max-instances 20   the load of an instance, which decides its memory
 #     --models champion,ewma-t                              the models that forecast every file
 #     --notify CHANNEL                                      the notification channel of the alerts
 #     --watchlist FILE                                      the symbols of the day; ten large ones by default

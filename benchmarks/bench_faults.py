@@ -2,7 +2,9 @@
 
 Every event goes through the real function in processes that are killed between any two of its steps and at arbitrary
 moments, with a bucket and a DuckDB warehouse that refuse, stall or lose their answers; see `tests/support/faults.py`.
-Then all tables and views are compared with those of an undisturbed run. Thousands of bad files are read as well.
+Then all tables and views are compared with those of an undisturbed run. A hundred more events go over Google's clients
+to stand-ins of Cloud Storage and BigQuery that refuse requests, lose answers and fail jobs. Thousands of bad files are
+read as well.
 """
 
 import random
@@ -14,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from exchange_calendars import get_calendar
-from tests.support import nasty
+from tests.support import http_faults, nasty
 from tests.support.faults import ALARM, Delivery, Fault, Site
 
 from benchmarks import report
@@ -23,6 +25,7 @@ from tickercast.domain.price_files import read_prices, to_csv
 from tickercast.errors import Permanent
 
 EVENTS, ROUNDS, DOUBLED = 1000, 4, 0.3
+HTTP_EVENTS = 100
 BAD_FILES = 2000
 LAST, SESSIONS = "2023-07-21", 100
 SHARED = 20
@@ -43,6 +46,7 @@ def main() -> None:
             seen += new
         found, tally = site.difference(), site.tally
         site.close()
+    over_http = http_faults.run(list(_http_files(chance)), chance, faults_an_event=1.0)
     report.write(
         "faults",
         {
@@ -55,8 +59,13 @@ def main() -> None:
             "rows_doubled": found.rows_doubled,
             "events_unaccounted": len(found.unaccounted),
             "views_that_differ": len(found.views),
+            "http_events_sent": over_http.events,
+            "http_deliveries": over_http.deliveries,
+            "http_faults_injected": over_http.faults,
+            "http_events_lost": over_http.lost,
+            "http_events_doubled": over_http.doubled,
             "bad_files_tried": BAD_FILES + len(nasty.FILES),
-            "tracebacks": tally.answers[500] - tally.faults["bug"] + _tracebacks(chance),
+            "tracebacks": tally.answers[500] - tally.faults["bug"] + over_http.tracebacks + _tracebacks(chance),
         },
     )
 
@@ -84,6 +93,20 @@ def _file(chance: random.Random) -> tuple[str, bytes]:
             return f"ohlc/{LAST}/batch-{number:04d}.csv", to_csv(pair)
         case _:
             return f"ohlc/{LAST}/S{number}.csv", to_csv([_bars(f"S{number}", chance, SESSIONS)])
+
+
+def _http_files(chance: random.Random) -> Iterator[tuple[str, bytes, int]]:
+    """Files with one symbol, with two, and with nothing good, and how many symbols are forecast from each."""
+    for number in range(HTTP_EVENTS):
+        name = f"ohlc/{LAST}/H{number}.csv"
+        match number % 5:
+            case 0:
+                yield name, b"not,a,price\n1,2,3\n", 0
+            case 1:
+                pair = [_bars(f"H{number}A", chance, SESSIONS), _bars(f"H{number}B", chance, SESSIONS)]
+                yield f"ohlc/{LAST}/batch-{number:04d}.csv", to_csv(pair), 2
+            case _:
+                yield name, to_csv([_bars(f"H{number}", chance, SESSIONS)]), 1
 
 
 def _part(symbol: str, chance: random.Random) -> Bars:

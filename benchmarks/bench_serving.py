@@ -1,10 +1,13 @@
-"""Measure the forecast function as the platform serves it: cold, warm, with 500 symbols, and with thousands.
+"""Measure the forecast function as the platform serves it: cold, warm, with 500 symbols, with thousands, and attacked.
 
 Each function is a separate process under functions-framework, over a local bucket and DuckDB, and answers CloudEvents
 over HTTP. The alternatives are measured in the same run, in turns: the same function with TensorFlow and the Keras
 model that the shipped ONNX file would be exported from, and three statistical models that are fitted to each symbol.
 
-`bench_serving.py quick` runs a tenth of it in a minute, and does not write `serving.json`.
+The attack is a file of the largest size that is read, in each of the shapes of `benchmarks/adversarial.py`: what the
+worst of them takes, a MB of the largest size, is in `attack.json`, and the deployment's memory follows it.
+
+`bench_serving.py quick` runs a tenth of it in a minute and writes nothing; `bench_serving.py attack` runs that alone.
 """
 
 import socket
@@ -22,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import report
+from benchmarks.adversarial import SHAPES, SINGLE
 from tickercast import config, engines
 from tickercast.app import App
 from tickercast.backends import events
@@ -51,15 +55,17 @@ class Size:
         warm: events of one symbol.
         rounds: rounds of 500 symbols in one event, and of fits of the statistical models.
         batch: symbols in the large batch.
+        attack: megabytes of the files that are made to be costly, at most as many as are read.
     """
 
     pairs: int = 7
     warm: int = 200
     rounds: int = 5
     batch: int = 10_000
+    attack: int = 64
 
 
-QUICK = Size(pairs=1, warm=20, rounds=1, batch=4000)
+QUICK = Size(pairs=1, warm=20, rounds=1, batch=4000, attack=6)
 
 
 class Function:
@@ -159,6 +165,16 @@ class Workspace:
             raise RuntimeError(f"{len(stored)} of {len(sent.symbols)} symbols were accounted for")
         return elapsed
 
+    def answered(self, name: str, generation: int, function: Function) -> float:
+        """Send the event of any file, and return the seconds until it ends in forecasts or reasons."""
+        resource = {"bucket": self.store.bucket, "name": name, "generation": str(generation)}
+        started = time.perf_counter()
+        events.over_http(function.url)(resource | {"timeCreated": datetime.now(UTC).isoformat()})
+        elapsed = time.perf_counter() - started
+        if self.warehouse.read("ingestions", {"object": name, "generation": str(generation)}).empty:
+            raise RuntimeError(f"{name} is not accounted for")
+        return elapsed
+
     def visible(self, sent: Upload, function: Function) -> float:
         """Send the event of one symbol, and return the seconds until its row is in the view."""
         [symbol] = sent.symbols
@@ -175,12 +191,17 @@ def main() -> None:
     """Run every part and write `serving.json`."""
     quick = sys.argv[1:] == ["quick"]
     size = QUICK if quick else Size()
+    if sys.argv[1:] == ["attack"]:
+        report.write("attack", _worst(size))
+        return
     with tempfile.TemporaryDirectory() as folder:
         figures = _cold(Path(folder), size) | _warm(size) | _fitted(size) | _batch(size)
+    worst = _worst(size)
     if quick:
-        print({name: round(value, 3) for name, value in figures.items()})
+        print({name: round(value, 3) for name, value in (figures | worst).items()})
     else:
         report.write("serving", figures)
+        report.write("attack", worst)
 
 
 def _cold(folder: Path, size: Size) -> dict[str, float]:
@@ -265,6 +286,29 @@ def _batch(size: Size) -> dict[str, float]:
         "batch_10000_rss_mib": peak,
         "batch_rss_after_5_events_mib": memory[_SETTLED - 1],
         "batch_rss_at_the_end_mib": memory[-1],
+    }
+
+
+def _worst(size: Size) -> dict[str, float]:
+    """Send a file of each costly shape to a function of its own; one that it does not answer ends the measurement."""
+    memory: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    for shape, make in SHAPES.items():
+        with _workspace() as workspace, Function(FUNCTION, workspace.folder) as served:
+            served.wait()
+            workspace.announce(workspace.upload(_prefetched(["MSFT"]), ["MSFT"]), served)
+            before = served.rss_mib("VmRSS")
+            ending = ".parquet" if "parquet" in shape else ".csv"
+            name = f"ohlc/{AS_OF}/{'MSFT' if shape in SINGLE else 'batch-0001'}{ending}"
+            generation = workspace.store.write(name, make(size.attack * 990_000))
+            seconds[shape] = workspace.answered(name, generation, served)
+            memory[shape] = served.rss_mib() - before
+        print(f"{shape:18} {seconds[shape]:6.1f} s {memory[shape]:6.0f} MiB", file=sys.stderr)
+    return {
+        "worst_mib_per_mb": max(memory.values()) / size.attack,
+        "worst_s_per_mb": max(seconds.values()) / size.attack,
+        "worst_mib": max(memory.values()),
+        "worst_s": max(seconds.values()),
     }
 
 

@@ -44,10 +44,10 @@ def recording() -> Iterator[Recording]:
         kept.add(*_selected(name, where, columns))
         return read_arrow(self, name, where, columns)
 
-    def recorded_query(self: Any, text: str, parameters: Mapping[str, Any] | None = None) -> Any:
+    def recorded_query(self: Any, text: str, parameters: Mapping[str, Any] | None = None, **more: Any) -> Any:
         named = {"since": "cutoff", "symbols": "symbol"}
         kept.add(text, {named[name]: value for name, value in (parameters or {}).items() if name in named})
-        return query(self, text, parameters)
+        return query(self, text, parameters, **more)
 
     DuckDBWarehouse.read = recorded_read  # type: ignore[method-assign]
     DuckDBWarehouse.read_arrow = recorded_arrow  # type: ignore[method-assign]

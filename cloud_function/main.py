@@ -1,4 +1,4 @@
-"""The forecast function: a CloudEvent in, acknowledged or to be delivered again.
+"""The forecast function: an event of a bucket in, acknowledged or to be delivered again.
 
 Cloud Run functions and functions-framework on a laptop run this same file. A bad file is an outcome, stored and
 acknowledged; whatever keeps the function from storing it is raised, so that the platform delivers the event again. The
@@ -8,16 +8,16 @@ outcome of each symbol is one line in the log.
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import functions_framework
-from cloudevents.http import CloudEvent
-from flask import request
-from werkzeug.exceptions import ServiceUnavailable
+from flask import Request, abort
+from werkzeug.exceptions import BadRequest, MethodNotAllowed, ServiceUnavailable
 
-from tickercast import engines, logs
-from tickercast.app import App
-from tickercast.errors import TickercastError, UsageError
+from tickercast import config, engines, logs
+from tickercast.app import App, callers
+from tickercast.errors import EventUnreadable, TickercastError, UsageError
 from tickercast.jobs.serving.handle_event import Outcome
 
 log = logging.getLogger("tickercast.function")
@@ -26,28 +26,48 @@ log = logging.getLogger("tickercast.function")
 @functools.cache
 def service() -> App:
     """The application, opened at the first event; the platform forks after it has loaded this file."""
+    config.keep_files_private()
     app = App()
     app.set_up_logs()
     app.set_up_memory()
     return app
 
 
-@functions_framework.cloud_event
-def forecast(event: CloudEvent) -> None:
+@functions_framework.http
+def forecast(request: Request) -> str:
     """Forecast every symbol in the file whose upload the event announces."""
     started = time.perf_counter()
-    with logs.fields(trace=logs.trace_id(request.headers), event_id=event["id"]):
+    if request.method != "POST":
+        raise MethodNotAllowed(["POST"])
+    with logs.fields(trace=logs.trace_id(request.headers)):
         try:
             app = service()
         except TickercastError as error:
             raise ServiceUnavailable(str(error)) from error
+        refused = callers.refused(dict(request.headers), app.settings)
+        if refused:
+            log.warning("refused: %s", refused)
+            abort(refused.status, str(refused))
         try:
-            finalized = engines.object_finalized(event.get_attributes(), event.get_data() or {})
-        except UsageError as error:
+            attributes, data = engines.read_event(dict(request.headers), request.get_data())
+        except EventUnreadable as error:
             log.error("%s", error)
-            return
-        with logs.fields(object=finalized.name, generation=finalized.generation):
-            _answer(functools.partial(app.handle, finalized), started)
+            raise BadRequest(str(error)) from error
+        except TickercastError as error:
+            raise ServiceUnavailable(str(error)) from error
+        with logs.fields(event_id=attributes["id"]):
+            _handle(app, attributes, data, started)
+    return "OK"
+
+
+def _handle(app: App, attributes: Mapping[str, Any], data: Mapping[str, Any], started: float) -> None:
+    try:
+        finalized = engines.object_finalized(attributes, data)
+    except UsageError as error:
+        log.error("%s", error)
+        return
+    with logs.fields(object=finalized.name, generation=finalized.generation):
+        _answer(functools.partial(app.handle, finalized), started)
 
 
 def _answer(handle: Callable[[], Outcome], started: float) -> None:

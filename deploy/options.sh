@@ -2,7 +2,7 @@
 # Sourced by setup.sh: the options of `cloud` and `destroy`, and the names that follow from them.
 
 read_options() {
-  project='' region='' dry_run='' yes='' data='' channel='' max_file_mb=64 concurrency=4 max_instances=20
+  project='' region='' dry_run='' yes='' data='' channel='' max_file_mb=64 concurrency=3 max_instances=20
   time_zone=America/New_York watchlist='' alert_urls='' day_memory_gib=8 prefect='' budget='' deployer=''
   with_mlflow='' with_dashboard='' models=champion
   while [ $# -gt 0 ]; do

@@ -2,7 +2,8 @@
 
 The pool is of type `cloud-run-v2:push` where the API offers it, as Prefect Cloud does, so that no worker has to wait;
 on a server of one's own it is `cloud-run-v2`, which a worker of prefect-gcp serves. The settings are those of the job
-that Cloud Scheduler would start, from standard input, one option a line. `PREFECT_API_KEY` is sent where it is set.
+that Cloud Scheduler would start, from standard input, one option a line. `PREFECT_API_KEY` is sent where it is set, or
+`PREFECT_API_AUTH_STRING`, the USER:PASSWORD of a server of one's own.
 
     python deploy/prefect_pool.py register --url URL --image IMAGE --time-zone ZONE --label LABEL < settings
     python deploy/prefect_pool.py label --url URL
@@ -11,7 +12,9 @@ that Cloud Scheduler would start, from standard input, one option a line. `PREFE
 import argparse
 import os
 import sys
+import uuid
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import requests
@@ -31,8 +34,13 @@ class Api:
 
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        key = os.environ.get("PREFECT_API_KEY")
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        key, login = os.environ.get("PREFECT_API_KEY"), os.environ.get("PREFECT_API_AUTH_STRING")
+        self._session = requests.Session()
+        if key:
+            self._session.headers["Authorization"] = f"Bearer {key}"
+        elif login:
+            user, _, password = login.partition(":")
+            self._session.auth = (user, password)
 
     def get(self, path: str) -> Any:
         """The answer to a question; None if there is no such thing."""
@@ -40,11 +48,21 @@ class Api:
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Create something, or replace it where the API does so."""
+        self._ask_for_token()
         return self._ask("POST", path, body)
+
+    def _ask_for_token(self) -> None:
+        """Get the token that a server with CSRF protection wants beside a write; others have none."""
+        client = str(uuid.uuid4())
+        with suppress(requests.RequestException, ValueError, KeyError):  # what is wrong is said of the write
+            answer = self._session.get(f"{self._url}/csrf-token", params={"client": client}, timeout=_TIMEOUT_S)
+            if answer.ok:
+                token = answer.json()["token"]
+                self._session.headers.update({"Prefect-Csrf-Client": client, "Prefect-Csrf-Token": token})
 
     def _ask(self, verb: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         try:
-            answer = requests.request(verb, f"{self._url}{path}", json=body, headers=self._headers, timeout=_TIMEOUT_S)
+            answer = self._session.request(verb, f"{self._url}{path}", json=body, timeout=_TIMEOUT_S)
         except requests.RequestException as error:
             raise SystemExit(
                 f"{self._url} does not answer ({type(error).__name__}). Check --prefect and the network."
@@ -54,7 +72,7 @@ class Api:
         if not answer.ok:
             raise SystemExit(
                 f"{self._url} answers {verb} {path} with {answer.status_code}: a Prefect 3 API and a key that may make "
-                "pools were needed. Check --prefect and PREFECT_API_KEY."
+                "pools were needed. Check --prefect, and PREFECT_API_KEY or PREFECT_API_AUTH_STRING."
             )
         return answer.json()
 

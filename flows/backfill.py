@@ -8,8 +8,9 @@ It needs no Prefect server; with PREFECT_API_URL set the runs show in its UI. Se
 from collections.abc import Sequence
 from typing import Any
 
-from tickercast import config
+from tickercast import config, engines, start
 
+start.end_on_interrupt()
 config.silence_prefect()
 
 from prefect import flow, task
@@ -68,7 +69,8 @@ def main(
     plan = cli.opened().plan_backfill(symbols, first.date(), last.date(), every=every, source=source)
     done: tuple[list[Backfilled], list[Exception]] = [], []
     if plan.parts:
-        done = backfill.with_options(task_runner=_runner(workers, dask))(plan.parts, source, wait)
+        with engines.flow_server():
+            done = backfill.with_options(task_runner=_runner(workers, dask))(plan.parts, source, wait)
     cli.print_backfill(plan, *done)
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
-from tickercast import config
+from tickercast import config, engines, start
 from tickercast.app import App
 
+start.end_on_interrupt()
 config.silence_prefect()
 
 from prefect import artifacts, flow, task
@@ -35,7 +36,7 @@ def as_task(job: Callable[..., Any], app: App) -> Callable[..., Any]:
 
     @functools.wraps(job)
     def step(*args: Any, **kwargs: Any) -> Any:
-        result = job(*args, **kwargs)
+        result = cli.telling(job)(*args, **kwargs)
         for made in artifacts_of(job.__name__, result, app.models, app.store):
             create = artifacts.create_table_artifact if made.kind == "table" else artifacts.create_markdown_artifact
             create(made.content, key=made.key, description=made.description)
@@ -48,6 +49,8 @@ def as_task(job: Callable[..., Any], app: App) -> Callable[..., Any]:
 @flow
 def daily(symbols: Sequence[str] | None = None, as_of: date | None = None, source: str = "") -> Any:
     """Do the day's work for a watchlist; see `jobs.daily.run_day`."""
+    cli.print_tasks(on_terminal=True)
+    engines.show_in_flow("tickercast.day")
     app = App()
     return app.run_day(symbols or (), as_of, source=source, wrap=functools.partial(as_task, app=app))
 
@@ -69,9 +72,11 @@ def main(
     watched = App().watchlist(cli.some_symbols_of(tickers or [], symbols_file), source)
     if serve:
         given = {"symbols": watched, "source": source}
-        daily.serve("evening", schedule=schedule(watched, cron), parameters=given, limit=1)
+        with engines.flow_server():
+            daily.serve("evening", schedule=schedule(watched, cron), parameters=given, limit=1)
     else:
-        done: Any = daily(watched, cli.day_of(as_of) if as_of else None, source)
+        with engines.flow_server():
+            done: Any = daily(watched, cli.day_of(as_of) if as_of else None, source)
         cli.print_day(done)
 
 

@@ -152,7 +152,7 @@ function = gcp.cloudfunctionsv2.Function(
     service_config={
         "available_memory": "2048Mi",
         "available_cpu": "1",
-        "max_instance_request_concurrency": 4,
+        "max_instance_request_concurrency": 3,
         "max_instance_count": 20,
         "min_instance_count": 0,
         "timeout_seconds": 300,

@@ -2,6 +2,6 @@
 
 import sys
 
-from tickercast.cli import run
+from tickercast.start import run
 
 run(["forecast", *sys.argv[1:]])

@@ -1,5 +1,5 @@
 """`python -m tickercast` is the command `tickercast`."""
 
-from tickercast.cli import run
+from tickercast.start import run
 
 run()

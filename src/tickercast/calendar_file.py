@@ -30,7 +30,8 @@ class Years:
     Attributes:
         first_year: the first of the years.
         last_year: the last.
-        last: the last date whose holidays are known.
+        last: the last date whose sessions are known or assumed.
+        known_until: the last date whose holidays are known.
         sessions: the sessions, in order.
         days: the same as an array.
         closes: from when their closes are known: datetime64[us], UTC.
@@ -40,6 +41,7 @@ class Years:
     first_year: int
     last_year: int
     last: date
+    known_until: date
     sessions: tuple[date, ...]
     days: NDArray[np.datetime64]
     closes: NDArray[np.datetime64]
@@ -53,6 +55,7 @@ def write(calendars: Mapping[str, Years], path: Path = FILE) -> None:
         "names": np.array(list(calendars)),
         "zones": np.array([years.time_zone for years in calendars.values()]),
         "last": np.array([years.last for years in calendars.values()], "datetime64[D]"),
+        "known_until": np.array([years.known_until for years in calendars.values()], "datetime64[D]"),
     }
     for number, years in enumerate(calendars.values()):
         arrays[f"days_{number}"] = np.diff(years.days, prepend=np.datetime64(FIRST, "D")).astype(np.int16)
@@ -70,8 +73,9 @@ def read(name: str, first_year: int, last_year: int) -> Years | None:
             return None
         at = int(number[0])
         days = np.datetime64(FIRST, "D") + np.cumsum(file[f"days_{at}"], dtype=np.int64)
-        minutes, known, zone = file[f"closes_{at}"], file["last"][at], str(file["zones"][at])
+        minutes, zone = file[f"closes_{at}"], str(file["zones"][at])
+        last, known = file["last"][at].item(), file["known_until"][at].item()
     rows = slice(*np.searchsorted(days, [np.datetime64(f"{year}-01-01") for year in (first_year, last_year + 1)]))
     closes = days[rows].astype("datetime64[us]") + minutes[rows] * _MINUTE
-    last = min(date(last_year, 12, 31), known.item())
-    return Years(first_year, last_year, last, tuple(days[rows].tolist()), days[rows], closes, zone)
+    last = min(date(last_year, 12, 31), last)
+    return Years(first_year, last_year, last, min(last, known), tuple(days[rows].tolist()), days[rows], closes, zone)

@@ -29,6 +29,10 @@ class Settings(BaseSettings):
         model_bucket: the bucket of the published models; empty means the data bucket.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
+        yahoo_requests: the most requests to Yahoo under way at a time.
+        yahoo_pause_s: seconds between the starts of two requests to Yahoo, for addresses that it refuses too soon.
+        function_hosts: further host names by which a function outside Google Cloud is called, separated by commas; it
+            answers to this machine's own names, and to that of `function_url`.
         binance_url: where the source `binance` asks for hourly bars.
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means all
             symbols that the source can list.
@@ -40,10 +44,14 @@ class Settings(BaseSettings):
             training beside it, such as `ewma-t`, `prophet` or `auto-ets`.
         companion_deadline_s: seconds that all models beside the champion may take for one file; what they have not
             forecast by then is left out. The function itself is stopped after 300.
-        max_file_mb: the largest file that the function reads, in megabytes. 64 hold three years of a thousand symbols,
-            for which the function needs 570 MB, so that it fits into 1 GiB.
+        max_query_gb: the gigabytes that one query may be billed for on BigQuery; one that needs more is refused, and
+            nothing is billed. 1,000 cost 6 US dollars.
+        max_file_mb: the largest file that the function reads, in megabytes, unpacked. 64 hold three years of a thousand
+            symbols; whatever such a file holds, the function fits into 1 GiB with it.
         max_event_age_h: hours after which an event that still fails is given up and its file quarantined; the
             platform itself keeps events for 24 hours.
+        query_timeout_s: seconds after which a query that somebody typed is ended.
+        query_memory_mb: the megabytes of this machine's memory that such a query, its answer included, may take.
         log_format: `json` for Cloud Logging's fields, `text`, or `auto`: JSON on Cloud Run.
         google_cloud_project: the project of the traces that log lines belong to, by Google's own name.
         storage_emulator_host: the URL of a Cloud Storage emulator, by the name that Google's client reads.
@@ -58,15 +66,21 @@ class Settings(BaseSettings):
     model_bucket: str = ""
     warehouse: str = "duckdb://.tickercast/warehouse.duckdb"
     source: str = "yahoo"
+    yahoo_requests: int = Field(4, ge=1, le=64)
+    yahoo_pause_s: float = Field(0, ge=0, le=60)
     binance_url: str = "https://data-api.binance.vision"
     function_url: str = ""
+    function_hosts: str = ""
     watchlist: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
     models: str = "champion"
     companion_deadline_s: float = Field(60, gt=0, le=240)
+    max_query_gb: float = Field(1000, gt=0)
     max_file_mb: float = Field(64, gt=0, le=10_000)
     max_event_age_h: float = Field(24, gt=0, le=10_000)
+    query_timeout_s: float = Field(60, gt=0, le=86_400)
+    query_memory_mb: int = Field(1024, ge=64, le=1_000_000)
     log_format: Literal["auto", "json", "text"] = "auto"
     google_cloud_project: str = Field("", validation_alias="GOOGLE_CLOUD_PROJECT")
     storage_emulator_host: str = Field("", validation_alias="STORAGE_EMULATOR_HOST")
@@ -138,6 +152,13 @@ def silence_telemetry() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
+def bound_mlflow() -> None:
+    """Let MLflow give a server up within a minute, rather than in five, unless the user has decided otherwise."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "25")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
+
+
 def silence_prefect() -> None:
     """Turn Prefect's telemetry off, and keep its files in `.tickercast`, unless the user has decided otherwise.
 
@@ -152,7 +173,7 @@ def silence_prefect() -> None:
     if "PREFECT_HOME" not in os.environ:
         home = Path(".tickercast/prefect").resolve()
         with suppress(OSError):  # Prefect reports that itself
-            home.parent.mkdir(exist_ok=True)  # Prefect does not create it
+            private_folder(home.parent)  # Prefect does not create it
         os.environ["PREFECT_HOME"] = str(home)
 
 
@@ -165,6 +186,22 @@ def set_up_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
+def keep_files_private() -> None:
+    """Let this process create files that no other user can read: bars, forecasts, logs and logins."""
+    os.umask(0o077)
+
+
+def private_folder(path: Path) -> None:
+    """Create a folder, and those above it that are missing, for this user alone.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    if not path.is_dir():
+        private_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def resource(name: str) -> Path:

@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _TRAINING = ("tensorflow", "mlflow", "tf2onnx", "optuna")
 _SQLITE = "sqlite:///"
+_EVENT_QUERY_S = 60.0  # after which an event's query is cancelled, and the event delivered again
 _LARGEST_INT64 = 2**63 - 1
 _LONGEST_NAME = 1024
 
@@ -138,14 +140,14 @@ def _deliver(settings: Settings) -> Deliver:
 # ---------------------------------------------------------------- warehouses
 
 
-def _duckdb(settings: Settings) -> Warehouse:
+def _duckdb(settings: Settings, patient: bool) -> Warehouse:
     from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 
     path = _path(settings.warehouse, "TICKERCAST_WAREHOUSE", "duckdb://PATH or bigquery://PROJECT/DATASET")
     return DuckDBWarehouse(path, sql=config.resource("sql"))
 
 
-def _bigquery(settings: Settings) -> Warehouse:
+def _bigquery(settings: Settings, patient: bool) -> Warehouse:
     named = re.fullmatch(r"bigquery://([a-z0-9.:-]+)/(\w+)(?:\?location=([\w-]+))?", settings.warehouse, re.ASCII)
     if named is None:
         raise UsageError(
@@ -156,22 +158,32 @@ def _bigquery(settings: Settings) -> Warehouse:
 
     project, dataset, location = named.groups(default="")
     return BigQueryWarehouse(
-        project, dataset, config.resource("sql"), location=location, emulator=settings.bigquery_emulator_host
+        project,
+        dataset,
+        config.resource("sql"),
+        location=location,
+        emulator=settings.bigquery_emulator_host,
+        query_patience_s=None if patient else _EVENT_QUERY_S,
+        max_query_gb=settings.max_query_gb,
     )
 
 
-WAREHOUSES: Mapping[str, Callable[[Settings], Warehouse]] = {"duckdb": _duckdb, "bigquery": _bigquery}
+WAREHOUSES: Mapping[str, Callable[[Settings, bool], Warehouse]] = {"duckdb": _duckdb, "bigquery": _bigquery}
 """Warehouses by URL scheme."""
 
 
-def warehouse(settings: Settings) -> Warehouse:
+def warehouse(settings: Settings, *, patient: bool = True) -> Warehouse:
     """Open the tables and views.
+
+    Args:
+        settings: where they are.
+        patient: whether a query may take as long as it needs, as people's and the daily run's do; an event's may not.
 
     Raises:
         UsageError: no engine is known for the URL.
     """
     expected = "duckdb://PATH or bigquery://PROJECT/DATASET"
-    return WAREHOUSES[_scheme(WAREHOUSES, settings.warehouse, "TICKERCAST_WAREHOUSE", expected)](settings)
+    return WAREHOUSES[_scheme(WAREHOUSES, settings.warehouse, "TICKERCAST_WAREHOUSE", expected)](settings, patient)
 
 
 def statement(name: str) -> str:
@@ -193,36 +205,40 @@ def statement(name: str) -> str:
 # ---------------------------------------------------------------- market data
 
 
-def _yahoo() -> MarketData:
+def _yahoo(settings: Settings) -> MarketData:
     from tickercast.backends.market_data.yahoo import Yahoo
 
-    return Yahoo()
+    return Yahoo(at_once=settings.yahoo_requests, pause_s=settings.yahoo_pause_s)
 
 
-def _sample() -> MarketData:
+def _sample(settings: Settings) -> MarketData:
     from tickercast.backends.market_data.sample import Sample
 
     return Sample()
 
 
-def _simulated() -> MarketData:
+def _simulated(settings: Settings) -> MarketData:
     from tickercast.backends.market_data.simulated import Simulated
 
     return Simulated()
 
 
-SOURCES: Mapping[str, Callable[[], MarketData]] = {"yahoo": _yahoo, "sample": _sample, "simulated": _simulated}
+SOURCES: Mapping[str, Callable[[Settings], MarketData]] = {"yahoo": _yahoo, "sample": _sample, "simulated": _simulated}
 """Market data sources by name; any other word is the path of a folder or file."""
 
 
-def market_data(name: str) -> MarketData:
+def market_data(name: str, settings: Settings | None = None) -> MarketData:
     """Open the source that a user names: one of `SOURCES`, or the path of a folder or file.
+
+    Args:
+        name: as the user gives it.
+        settings: of the source; those of the environment by default.
 
     Raises:
         UsageError: it is neither.
     """
     if name in SOURCES:
-        return SOURCES[name]()
+        return SOURCES[name](settings or config.load())
     if not _exists(Path(name).expanduser()):
         raise UsageError(
             f"The source {name[:80]!r} is neither {', '.join(SOURCES)} nor a folder or file that can be read. "
@@ -278,6 +294,12 @@ def model_registry(settings: Settings) -> "MlflowRegistry | BucketRegistry":
     from tickercast.backends.registry.mlflow import MlflowRegistry
 
     return MlflowRegistry(settings.mlflow_tracking_uri)
+
+
+def registry_is_new(settings: Settings) -> bool:
+    """Whether the registry is a file that is not there yet; MLflow takes some seconds to make it."""
+    url = settings.mlflow_tracking_uri
+    return url.startswith(_SQLITE) and not _exists(Path(url.removeprefix(_SQLITE)))
 
 
 def recipe_search(settings: Settings) -> "RecipeSearch[Recipe]":
@@ -396,6 +418,28 @@ def prepare() -> "Prepare":
     return training.prepare
 
 
+# ---------------------------------------------------------------- flows
+
+
+def flow_server() -> AbstractContextManager[None]:
+    """Run a Prefect flow inside: its server is tried first, and its errors are raised as ours.
+
+    Raises:
+        FlowUnavailable: the server cannot be reached.
+        UsageError: something else is at its address.
+    """
+    from tickercast.backends import flow_prefect
+
+    return flow_prefect.server()
+
+
+def show_in_flow(logger: str) -> None:
+    """Send the lines of a logger to Prefect's page of the run that they are logged in."""
+    from tickercast.backends import flow_prefect
+
+    flow_prefect.show_lines_of(logger)
+
+
 # ---------------------------------------------------------------- people
 
 
@@ -441,6 +485,17 @@ def ping_function(url: str) -> str:
 
 
 # ---------------------------------------------------------------- events
+
+
+def read_event(headers: Mapping[str, str], body: bytes) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Read the attributes and data of an event from a request: a CloudEvent, or a bucket's Pub/Sub notification.
+
+    Raises:
+        EventUnreadable: it is truncated or damaged, and has to be delivered again.
+    """
+    from tickercast.backends import event_bodies
+
+    return event_bodies.read(headers, body)
 
 
 def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> ObjectFinalized:

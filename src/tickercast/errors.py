@@ -11,13 +11,17 @@
     │   ├── ObjectNotFound       the object, or that generation of it, does not exist
     │   ├── PreconditionFailed   another writer wrote the object first
     │   ├── SchemaMismatch       a stored table has another shape than its SQL file
-    │   └── BundleError          a model bundle is corrupt, truncated or mismatched
+    │   ├── BundleError          a model bundle is corrupt, truncated or mismatched
+    │   └── EngineUnusable       an engine is damaged, full, closed or of another version until somebody acts
     └── Transient                the same call may succeed later
         ├── SourceUnavailable    the market data source does not answer
+        │   └── RateLimited      it refuses further requests for some time: not to be retried at once
         ├── StoreUnavailable     the object store does not answer
         ├── WarehouseUnavailable the warehouse does not answer, or is locked for too long
         ├── FunctionUnavailable  the forecast function does not answer, or failed
         ├── ModelUnavailable     no model has been published where the function looks
+        ├── EventUnreadable      an event arrived truncated or damaged
+        ├── FlowUnavailable      the server of the daily flow does not answer
         └── AlertUnavailable     a receiver did not accept an alert
 
 A message says what was seen, what was needed and what to do, in one or two sentences.
@@ -25,9 +29,14 @@ A message says what was seen, what was needed and what to do, in one or two sent
 
 from typing import Any
 
+from tickercast.plain import without_secrets
+
 
 class TickercastError(Exception):
-    """The base of all errors; `str(error)` is a message for users."""
+    """The base of all errors; `str(error)` is a message for users, in which no URL has a password."""
+
+    def __init__(self, *given: object) -> None:
+        super().__init__(*(without_secrets(each) if isinstance(each, str) else each for each in given))
 
 
 class Permanent(TickercastError):
@@ -74,12 +83,20 @@ class BundleError(Permanent):
     """A model bundle is corrupt, truncated or does not match its description."""
 
 
+class EngineUnusable(Permanent):
+    """An engine is damaged, full, closed to us or of another version, and stays so until somebody acts."""
+
+
 class Transient(TickercastError):
     """The same call may succeed later: raise, so that the platform retries."""
 
 
 class SourceUnavailable(Transient):
     """The market data source does not answer."""
+
+
+class RateLimited(SourceUnavailable):
+    """The source refuses further requests for some time; to ask at once again would prolong it."""
 
 
 class StoreUnavailable(Transient):
@@ -98,10 +115,19 @@ class ModelUnavailable(Transient):
     """No model has been published where the function looks for one."""
 
 
+class EventUnreadable(Transient):
+    """An event arrived truncated or damaged: refuse it, so that it is delivered again."""
+
+
+class FlowUnavailable(Transient):
+    """The server of the daily flow does not answer."""
+
+
 class AlertUnavailable(Transient):
     """A receiver did not accept an alert."""
 
 
 def retry_if_transient(task: object, run: object, state: Any) -> bool:
-    """Tell Prefect to retry a task that failed with `Transient`; a `retry_condition_fn`."""
-    return isinstance(state.result(raise_on_failure=False), Transient)
+    """Tell Prefect to retry a task whose error may pass in a minute; a `retry_condition_fn`."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, Transient) and not isinstance(error, RateLimited)

@@ -10,10 +10,14 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+
+from tickercast.plain import printable, without_secrets
 
 TRACE = "logging.googleapis.com/trace"
 """The field by which Cloud Logging groups the lines of a request."""
@@ -41,6 +45,78 @@ def set_up(project: str) -> None:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+WAITING = "tickercast.waiting"
+"""The logger of what an engine waits for."""
+
+Show = Callable[[str], None]
+"""Shows people what is waited for; an empty sentence says that it is over."""
+
+_SHOWN: list[Show] = []
+_OF_THREAD = threading.local()
+
+
+def waiting(sentence: str, show: Show | None = None) -> None:
+    """Say what is waited for, and how long at most.
+
+    Args:
+        sentence: what; empty if that is over.
+        show: who shows it; by default who does so for this thread.
+    """
+    if sentence:
+        logging.getLogger(WAITING).info("%s", sentence)
+    (show or _shown())(sentence)
+
+
+@contextmanager
+def waiting_for(sentence: str, after_s: float = 1.0) -> Iterator[None]:
+    """Say what is waited for if the block takes longer than a moment."""
+    show, over, started = _shown(), threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        if not over.wait(after_s):
+            waiting(sentence, show)
+        while not over.wait(1.0):
+            show(f"{sentence} ({time.monotonic() - started:.0f} s)")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
+        waiting("")
+
+
+@contextmanager
+def showing(show: Show, *, in_this_thread: bool = False) -> Iterator[None]:
+    """Show people inside the block what is waited for, in place of who showed it before.
+
+    Args:
+        show: shows it.
+        in_this_thread: whether to show only what is waited for in this thread.
+    """
+    if in_this_thread:
+        _OF_THREAD.show = show
+        try:
+            yield
+        finally:
+            del _OF_THREAD.show
+        return
+    before = list(_SHOWN)
+    _SHOWN[:] = [show]
+    try:
+        yield
+    finally:
+        _SHOWN[:] = before
+
+
+def _shown() -> Show:
+    last = _SHOWN[-1] if _SHOWN else lambda sentence: None
+    found: Show = getattr(_OF_THREAD, "show", last)
+    return found
 
 
 @contextmanager
@@ -82,6 +158,7 @@ class JsonFormatter(logging.Formatter):
         message = record.getMessage()
         if record.exc_info:
             message = f"{message}\n{self.formatException(record.exc_info)}"
+        message = without_secrets(printable(message))
         known = dict(_FIELDS.get({}))
         if self._project and known.get("trace"):
             known[TRACE] = f"projects/{self._project}/traces/{known.pop('trace')}"
@@ -90,6 +167,10 @@ class JsonFormatter(logging.Formatter):
             "message": message,
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "logger": record.name,
-            **{name: value for name, value in known.items() if value not in (None, "")},
+            **{
+                name: printable(value) if isinstance(value, str) else value
+                for name, value in known.items()
+                if value not in (None, "")
+            },
         }
         return json.dumps(line, ensure_ascii=False, default=str)

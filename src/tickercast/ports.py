@@ -128,6 +128,19 @@ class ObjectStore(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class QueryLimits:
+    """What a query that somebody typed may take.
+
+    Attributes:
+        seconds: after which it is ended.
+        memory_mb: megabytes, where the engine takes them from this machine.
+    """
+
+    seconds: float
+    memory_mb: int
+
+
 class Warehouse(Protocol):
     """Append-only tables, and views over them, all in BigQuery's dialect of SQL."""
 
@@ -195,15 +208,20 @@ class Warehouse(Protocol):
     ) -> pa.Table:
         """The same as an Arrow table, which takes a fraction of the time."""
 
-    def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def query(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
+    ) -> pd.DataFrame:
         """Answer a query in BigQuery's dialect, over tables and views by their plain names.
+
+        It reaches nothing but these: no file, no network.
 
         Args:
             text: the query.
             parameters: the values of its `@name`s; a list is an array.
+            limits: for a text that somebody typed; however long it takes then, no append waits for it.
 
         Raises:
-            UsageError: it is not one query, or does not fit the tables.
+            UsageError: it is not one query, does not fit the tables, or exceeds the limits.
             WarehouseUnavailable: try again.
         """
 

@@ -52,6 +52,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     ports = {name: free_port() for name in ("prefect", "mlflow", "function", "dashboard", "health")}
     (folder / "watchlist.txt").write_text("MSFT AAPL\n")
     given = {"MLFLOW_ADMIN_PASSWORD": PASSWORD, "MLFLOW_SECRET": "a secret", "POSTGRES_PASSWORD": "unused"}
+    given |= {"PREFECT_PASSWORD": PASSWORD}
     given |= {"TICKERCAST_SOURCE": "simulated", "WATCHLIST": str(folder / "watchlist.txt")}
     made = Compose(folder / "machine", given, ports)
     prefect, mlflow, worker = (made.services[name] for name in ("prefect", "mlflow", "worker"))
@@ -81,7 +82,8 @@ def prefect(compose: Compose, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_day_is_deployed_and_runs_on_the_worker(compose: Compose) -> None:
     api = compose.environment("worker")["PREFECT_API_URL"]
-    deployed = requests.get(f"{api}/deployments/name/daily/daily", timeout=30).json()
+    login = ("admin", PASSWORD)
+    deployed = requests.get(f"{api}/deployments/name/daily/daily", auth=login, timeout=30).json()
     assert deployed["work_pool_name"] == "tickercast"
     assert deployed["schedules"][0]["schedule"] == deployed["schedules"][0]["schedule"] | {
         "cron": "30 18 * * 1-5",

@@ -328,7 +328,7 @@ def test_real_bars_give_the_expected_origin_and_targets(
     ("settings", "sentence"),
     [
         ({"TICKERCAST_BUCKET": "ftp://somewhere"}, "TICKERCAST_BUCKET is 'ftp://somewhere': no engine is known"),
-        ({"TICKERCAST_WAREHOUSE": "duckdb://in-the-way/w.duckdb"}, "cannot be created"),
+        ({"TICKERCAST_WAREHOUSE": "duckdb://in-the-way/w.duckdb"}, "cannot be used"),
         ({"TICKERCAST_BUCKET": f"file://{'x' * 300}"}, "cannot be used"),
         ({"TICKERCAST_SOURCE": "x" * 300}, "is neither yahoo"),
     ],
@@ -349,7 +349,7 @@ def test_doctor_says_no_where_an_engine_cannot_answer(run: Run, workspace: Path)
     done = run("doctor", door=("-m", "tickercast"), **broken)
     assert done.returncode == 1
     assert done.stderr == ""
-    assert done.stdout.count(" NO ") == 5  # only the function needs no engine
+    assert done.stdout.count(" NO ") == 4  # the warehouse, the function, alerts and calendars need none of these
 
 
 def test_a_terminal_that_knows_only_ascii_gets_the_table_all_the_same(run: Run) -> None:

@@ -185,3 +185,51 @@ def test_a_report_of_what_is_not_waited_for_is_refused(run: Run) -> None:
     done = run(*DOOR, *SAMPLE, "--no-wait", "--report", "r.html", TICKERCAST_BUCKET="gs://nowhere")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("--no-wait was given, and a report or chart needs the results.")
+
+
+def test_an_ascii_locale_gets_two_dots_for_an_ellipsis(run: Run) -> None:
+    done = run(*DOOR, *SAMPLE, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert " .. " in done.stdout
+    assert "?" not in done.stdout
+
+
+def test_a_dumb_terminal_gets_no_control_sequences(workspace: Path) -> None:
+    shown = on_a_terminal(workspace, *DOOR, *SAMPLE, TERM="dumb", COLUMNS="40")
+    assert "\x1b" not in shown
+    assert "2012-08-29" in shown
+
+
+def test_without_a_home_the_command_works(workspace: Path) -> None:
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    done = subprocess.run([*DOOR, *SAMPLE], cwd=workspace, env=kept, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "import tickercast.start",  # before anything heavy
+        "import typer",  # in the middle of the imports
+        "import duckdb",
+    ],
+)
+def test_ctrl_c_while_everything_is_imported_is_one_line(workspace: Path, stage: str) -> None:
+    module = stage.removeprefix("import ")
+    script = f"""
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r} and "tickercast.start" in sys.modules:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+from tickercast.start import run
+if {module!r} == "tickercast.start":
+    from tickercast import start
+    start.end_on_interrupt()
+    os.kill(os.getpid(), signal.SIGINT)
+run({["forecast", *SAMPLE]!r})
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=workspace, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")

@@ -29,8 +29,8 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The main command with simulated bars for the symbols of a file, three in a batch."""
-    for module in (uploading, requesting):
-        monkeypatch.setattr(module, "BATCH", 3)
+    monkeypatch.setattr(uploading, "BATCH", 3)
+    monkeypatch.setattr(requesting, "MANY", 3)
 
     def call(*words: str, symbols: list[str] = SYMBOLS) -> Result:
         (workspace / "symbols.txt").write_text("\n".join(symbols))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -26,6 +27,7 @@ from tests.support.warehouse_rows import append, price
 from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.config import resource
 from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
+from tickercast.logs import WAITING
 
 INSERT = "bigquery.jobs.insert"
 QUERY = "bigquery.jobs.query"
@@ -379,11 +381,57 @@ def test_a_query_slower_than_the_patience_is_cancelled_and_a_sentence(
     open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer
 ) -> None:
     open_warehouse().provision()
-    impatient = open_warehouse(patience_s=1.0)
+    impatient = open_warehouse(query_patience_s=1.0, patience_s=1.0)
     bigquery_server.fail("job", "1000000")
     with pytest.raises(WarehouseUnavailable, match="has not finished"):
         impatient.read("prices")
     assert bigquery_server.calls["bigquery.jobs.cancel"] == 1
+
+
+def test_a_query_of_a_person_is_waited_for_beyond_the_patience_for_requests(
+    open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", WAITING)
+    open_warehouse().provision()
+    patient = open_warehouse(patience_s=0.5)
+    for ask in (lambda: patient.read("prices"), lambda: patient.query("SELECT symbol FROM prices")):
+        bigquery_server.fail("job", "2s")
+        assert ask().empty
+    assert bigquery_server.calls["bigquery.jobs.cancel"] == 0
+    assert "waiting for a query of bigquery://test-project/" in caplog.text
+
+
+def test_maintenance_is_never_cancelled_and_says_which_month_it_is_at(
+    bigquery_server: BigQueryServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", WAITING)
+    name, bounds = f"d{uuid.uuid4().hex}", {"patience_s": 0.5, "query_patience_s": 0.5}
+    impatient = BigQueryWarehouse("test-project", name, resource("sql"), emulator=bigquery_server.url, **bounds)
+    impatient.provision()
+    append(impatient, "prices", [price()], "k")
+    bigquery_server.fail("job", *["1s"] * 4)
+    assert not any(impatient.compact().values())
+    assert bigquery_server.calls["bigquery.jobs.cancel"] == 0
+    assert re.search(r"compacting \w+ of bigquery://test-project/\w+: 20\d\d-\d\d, 1 of 1", caplog.text)
+
+
+def test_every_query_is_limited_in_the_bytes_that_it_may_be_billed_for(
+    open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer
+) -> None:
+    open_warehouse().provision()
+    limited = open_warehouse(max_query_gb=2)
+    append(limited, "prices", [price()], "k")
+    bigquery_server.engine.query_bytes = 3_000_000_000
+    asked = {
+        "read": lambda: limited.read("prices"),
+        "read_arrow": lambda: limited.read_arrow("prices"),
+        "query": lambda: limited.query("SELECT symbol FROM prices"),
+        "pages": lambda: limited.query("SELECT * FROM prices ORDER BY symbol"),
+    }
+    for ask in asked.values():
+        with pytest.raises(UsageError, match=r"limit of 2 GB: .*3000000000 or higher.*TICKERCAST_MAX_QUERY_GB"):
+            ask()
+    assert len(open_warehouse(max_query_gb=3).read("prices")) == 1
 
 
 def test_a_laptop_imports_nothing_of_google_s(workspace: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +16,13 @@ from tickercast.backends.warehouse import duckdb as engine
 from tickercast.backends.warehouse import duckdb_checkpoints
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
-from tickercast.errors import SchemaMismatch, UsageError, WarehouseUnavailable
+from tickercast.errors import EngineUnusable, SchemaMismatch, TickercastError, WarehouseUnavailable
+from tickercast.logs import WAITING
 
 
 def test_a_file_of_another_kind_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, and long enough to be read as one " * 100)
-    with pytest.raises(UsageError, match="not a DuckDB file"):
+    with pytest.raises(EngineUnusable, match="not a DuckDB file"):
         DuckDBWarehouse(tmp_path / "notes.txt", resource("sql")).provision()
 
 
@@ -50,7 +52,11 @@ def test_processes_that_write_at_the_same_time_wait_for_each_other(tmp_path: Pat
     assert dict(written.groupby("event_id").size()) == {"a": 20, "b": 20, "c": 20}
 
 
-def test_a_file_that_stays_locked_is_a_sentence(tmp_path: Path) -> None:
+def test_a_file_that_stays_locked_is_waited_for_and_its_holder_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_UNNOTICED_S", 0.0)
+    caplog.set_level("INFO", WAITING)
     path = tmp_path / "w.duckdb"
     DuckDBWarehouse(path, resource("sql")).provision()
     script = "import sys, duckdb; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
@@ -60,10 +66,57 @@ def test_a_file_that_stays_locked_is_a_sentence(tmp_path: Path) -> None:
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(WarehouseUnavailable, match="held by another process"):
-            DuckDBWarehouse(path, resource("sql"), patience_s=0.2).read("prices")
+        warehouse = DuckDBWarehouse(path, resource("sql"), patience_s=0.2)
+        program = rf"held by python[\d.]* \(process {holder.pid}\)"
+        for work in (lambda: warehouse.read("prices"), lambda: warehouse.append("prices", PRICE, key="k")):
+            caplog.clear()
+            with pytest.raises(WarehouseUnavailable, match=program):
+                work()
+            assert re.search(rf"{program}; waiting for it, up to 0 s", caplog.messages[0])
         assert holder.stdin is not None
         holder.stdin.close()
+
+
+def test_a_writer_that_waits_for_another_names_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", WAITING)
+    path = tmp_path / "w.duckdb"
+    script = WRITER.replace(
+        "for number", "with warehouse.session():\n  print('held', flush=True); sys.stdin.read()\nfor number"
+    )
+    command = [sys.executable, "-c", script, str(path), str(resource("sql")), "a"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(WarehouseUnavailable, match=rf"held by python[\d.]* \(process {holder.pid}\) for 0 s"):
+            DuckDBWarehouse(path, resource("sql"), patience_s=0.1).append("prices", PRICE, key="k")
+        holder.communicate("")
+    assert f"(process {holder.pid}); waiting for it" in caplog.messages[0]
+
+
+PRICE = pd.DataFrame([price()])
+
+
+def named_exceptions() -> list[type[duckdb.Error]]:
+    found = [each for each in vars(duckdb).values() if isinstance(each, type) and issubclass(each, duckdb.Error)]
+    return sorted(set(found), key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("kind", named_exceptions(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("call", ["provision", "read", "append", "query", "pending", "compact"])
+def test_every_exception_of_duckdb_ends_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[duckdb.Error], call: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise kind(f"{kind.__name__} Error: what DuckDB says\n\nPossible solutions:\n* a setting")
+
+    (tmp_path / "w.duckdb").touch()
+    warehouse = DuckDBWarehouse(tmp_path / "w.duckdb", resource("sql"))
+    monkeypatch.setattr(warehouse, "_connect", fail)
+    arguments = {"read": ["prices"], "append": ["prices", PRICE], "query": ["SELECT 1 AS one"]}.get(call, [])
+    with pytest.raises(TickercastError) as raised:
+        getattr(warehouse, call)(*arguments, **{"key": "k"} if call == "append" else {})
+    assert str(raised.value).endswith(".")
+    assert "Possible solutions" not in str(raised.value)
 
 
 def test_duckdb_gets_each_table_with_the_columns_that_its_file_names(tmp_path: Path) -> None:
@@ -159,7 +212,7 @@ def test_without_space_for_a_copy_the_log_grows_and_nothing_fails(
     monkeypatch.setattr(duckdb_checkpoints, "LONGEST_LOG", 0)
     monkeypatch.setattr(duckdb_checkpoints.shutil, "copyfile", no_space)
     append(warehouse, "prices", [price()], "k")
-    with pytest.raises(WarehouseUnavailable, match=r"cannot be compacted: there is no space .* Free some\."):
+    with pytest.raises(EngineUnusable, match=r"cannot be compacted: there is no space .* Free some\."):
         warehouse.compact()
     assert path.with_name(f"{path.name}.wal").stat().st_size
     assert [file.name for file in tmp_path.glob("*.kept*")] == []
@@ -172,5 +225,5 @@ def no_space(*_: object, **__: object) -> None:
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine.FileLock, "acquire", no_space)
-    with pytest.raises(WarehouseUnavailable, match=r"cannot be written: No space left on device\. Check the folder"):
+    with pytest.raises(EngineUnusable, match=r"cannot be written: the disk is full.*Free space"):
         DuckDBWarehouse(tmp_path / "warehouse.duckdb", resource("sql")).provision()

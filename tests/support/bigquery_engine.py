@@ -7,6 +7,7 @@ one, and read from Parquet only with list inference.
 
 import functools
 import itertools
+import re
 import threading
 import time
 from collections import Counter, deque
@@ -76,13 +77,14 @@ class Job:
 
     resource: dict[str, Any]
     polls: int = 0
+    ready_at: float = 0.0
     failure: Failure | None = None
     answer: pa.Table | int | None = None
 
     def seen(self) -> dict[str, Any]:
         """The resource as the next poll finds it."""
         self.polls -= 1
-        running = self.polls >= 0
+        running = self.polls >= 0 or time.monotonic() < self.ready_at
         status: dict[str, Any] = {"state": "RUNNING" if running else "DONE"}
         if self.failure and not running:
             status |= {"errorResult": self.failure.result(), "errors": [self.failure.result()]}
@@ -94,6 +96,7 @@ class Engine:
     """The state, and a method for each of the API's that the warehouse needs."""
 
     page_rows: int = 5000
+    query_bytes: int = 0
     daily_modifications: int = 1500
     faults: dict[str, deque[str]] = field(default_factory=dict)
     modifications: Counter[str] = field(default_factory=Counter)
@@ -198,6 +201,9 @@ class Engine:
     def jobs_query(self, request: Request) -> dict[str, Any]:
         reference = {"location": request.body.get("location")}
         body = {"jobReference": reference, "configuration": {"query": {"query": request.body["query"]}}}
+        if (most := int(request.body.get("maximumBytesBilled", 0))) < self.query_bytes:
+            refused = f"Query exceeded limit for bytes billed: {most}. {self.query_bytes} or higher required."
+            raise Failure("bytesBilledLimitExceeded", refused)
         answer = self._query(request.body)
         job = self._accepted(request.path["projectId"], body)
         job.answer = answer
@@ -221,7 +227,7 @@ class Engine:
         """Let the next poll find every job done."""
         with self._lock:
             for job in self._jobs.values():
-                job.polls = 0
+                job.polls, job.ready_at = 0, 0.0
 
     # ------------------------------------------------------------ jobs
 
@@ -239,6 +245,9 @@ class Engine:
 
     def _befall(self, job: Job) -> None:
         fault = self.fault("job")
+        if seconds := re.fullmatch(r"([\d.]+)s", fault):
+            job.ready_at = time.monotonic() + float(seconds[1])
+            return
         if fault and not fault.isdigit():
             raise Failure(fault, "The job failed on demand")
         job.polls = int(fault or 0)
@@ -450,7 +459,7 @@ class Engine:
 
     def _page(self, job: Job, query: Mapping[str, str]) -> dict[str, Any]:
         reference = job.resource["jobReference"]
-        if job.polls > 0:
+        if job.polls > 0 or time.monotonic() < job.ready_at:
             return {"jobReference": reference, "jobComplete": False}
         page: dict[str, Any] = {"jobReference": reference, "jobComplete": True, "totalBytesProcessed": "0"}
         if isinstance(job.answer, int):

@@ -41,7 +41,7 @@ class BigQueryServer(StandIn):
         Args:
             where: a method's id, or `job` for what happens to a job after it was accepted.
             faults: for a method a reason code, or `drop`: the answer is lost after the work was done; for a job a
-                reason code, or how often it is found running.
+                reason code, how often it is found running, or how long it runs, as `2s`.
         """
         self.engine.faults.setdefault(where, deque()).extend(faults)
 
@@ -50,6 +50,7 @@ class BigQueryServer(StandIn):
         self.engine.faults.clear()
         self.engine.modifications.clear()
         self.engine.page_rows, self.engine.daily_modifications = 5000, 1500
+        self.engine.query_bytes = 0
         self.calls.clear()
         self.refused.clear()
 

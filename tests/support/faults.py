@@ -207,7 +207,7 @@ def _instance(client: Any, orders: int, answers: int) -> None:
     steps = Steps()
     store, warehouse = engines.object_store, engines.warehouse
     engines.object_store = lambda *given, **named: Stepped(store(*given, **named), steps, StoreUnavailable)
-    engines.warehouse = lambda *given: Stepped(warehouse(*given), steps, WarehouseUnavailable)
+    engines.warehouse = lambda *given, **named: Stepped(warehouse(*given, **named), steps, WarehouseUnavailable)
     with os.fdopen(orders) as lines, os.fdopen(answers, "w") as out:
         for line in lines:
             order = json.loads(line)

@@ -2,19 +2,22 @@
 
 import json
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
+import requests as plain_requests
 from curl_cffi import requests
 
-from tickercast.backends.market_data.yahoo import _PATIENCE, Yahoo, _impatient
+from tickercast.backends.market_data.yahoo import _PATIENCE, Yahoo, _Wire
 from tickercast.domain.bars import Reading
-from tickercast.errors import InvalidBars, NoRecentBars, SourceUnavailable, UnknownSymbol
+from tickercast.errors import InvalidBars, NoRecentBars, Permanent, RateLimited, SourceUnavailable, UnknownSymbol
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -23,6 +26,9 @@ with warnings.catch_warnings():
 FIRST, LAST = date(2023, 7, 1), date(2023, 7, 21)
 NOT_FOUND = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
 OUT_OF_RANGE = {"code": "Bad Request", "description": "Data doesn't exist for startDate = 1, endDate = 2"}
+UNAUTHORIZED = json.dumps(
+    {"chart": {"result": None, "error": {"code": "Unauthorized", "description": "Invalid Crumb"}}}
+)
 NO_HOST = requests.exceptions.DNSError(
     "Failed to perform, curl: (6) Could not resolve host: query2.finance.yahoo.com. See https://curl.se/libcurl first."
 )
@@ -36,69 +42,65 @@ def fetch(symbols: Sequence[str], waits: list[float] | None = None) -> Reading:
 # Faked yfinance: what is asked of it, and what is made of its answer.
 
 
-def table(closes: dict[str, list[float | None]]) -> pd.DataFrame:
-    dates = pd.DatetimeIndex(["2023-07-20", "2023-07-21"], name="Date")
-    titles = ("Adj Close", "Close", "High", "Low", "Open", "Volume")
-    columns = {(title, symbol): values for title in titles for symbol, values in closes.items()}
-    return pd.DataFrame(columns, index=dates, dtype="float64").rename_axis(columns=("Price", "Ticker"))
+def table(*closes: float) -> pd.DataFrame:
+    dates = pd.DatetimeIndex(["2023-07-20", "2023-07-21"], name="Date", tz="America/New_York")
+    return pd.DataFrame(dict.fromkeys(("Adj Close", "Close", "High", "Low", "Open", "Volume"), closes), dates)
 
 
 @pytest.fixture
-def downloads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, Any]]]:
-    """Replace the download by one that knows every symbol, and return its calls."""
-    calls: list[tuple[list[str], dict[str, Any]]] = []
+def histories(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """Replace Yahoo by one that knows every symbol; a negative price for OLD. Returns what was asked for by symbol."""
+    asked: dict[str, dict[str, Any]] = {}
 
-    def download(symbols: list[str], **options: Any) -> pd.DataFrame:
-        calls.append((symbols, options))
-        return table({symbol: [11.0, 12.0] for symbol in symbols})
+    def ticker(symbol: str, **_: Any) -> Any:
+        def history(**options: Any) -> pd.DataFrame:
+            asked[symbol] = options
+            return table(11.0, -12.0 if symbol == "OLD" else 12.0)
 
-    monkeypatch.setattr(yfinance, "download", download)
-    return calls
+        return SimpleNamespace(history=history)
+
+    monkeypatch.setattr(yfinance, "Ticker", ticker)
+    return asked
 
 
-def test_many_symbols_are_one_download_with_an_exclusive_end_and_unadjusted_prices(downloads: list[Any]) -> None:
+def test_each_symbol_is_asked_for_once_with_an_exclusive_end_and_unadjusted_prices(histories: dict[str, Any]) -> None:
     reading = fetch(["MSFT", "AAPL", "BRK-B"])
 
-    [(symbols, options)] = downloads
-    assert symbols == ["MSFT", "AAPL", "BRK-B"]
-    assert (options["start"], options["end"]) == ("2023-07-01", "2023-07-22")
-    assert options["auto_adjust"] is False
-    assert options["progress"] is False
-    assert set(reading.bars) == {"MSFT", "AAPL", "BRK-B"}
+    assert set(histories) == {"MSFT", "AAPL", "BRK-B"} == set(reading.bars)
+    assert all((asked["start"], asked["end"]) == ("2023-07-01", "2023-07-22") for asked in histories.values())
+    assert all(asked["auto_adjust"] is False for asked in histories.values())
     assert reading.bars["AAPL"].cutoff == LAST
 
 
-def test_progress_advances_after_each_download_of_fifty(downloads: list[Any]) -> None:
+def test_progress_advances_with_each_symbol(histories: dict[str, Any]) -> None:
     advanced: list[int] = []
 
-    Yahoo().fetch([f"S{number}" for number in range(120)], FIRST, LAST, advance=advanced.append)
+    Yahoo().fetch([f"S{number}" for number in range(30)], FIRST, LAST, advance=advanced.append)
 
-    assert [len(symbols) for symbols, _ in downloads] == advanced == [50, 50, 20]
+    assert advanced == [1] * 30
 
 
-def test_a_bad_bar_costs_only_its_own_symbol(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = table({"MSFT": [11.0, 12.0], "OLD": [11.0, -12.0]})
-    monkeypatch.setattr(yfinance, "download", lambda *_, **__: broken)
-
+def test_a_bad_bar_costs_only_its_own_symbol(histories: dict[str, Any]) -> None:
     reading = fetch(["MSFT", "OLD"])
 
     assert set(reading.bars) == {"MSFT"}
     assert isinstance(reading.failures["OLD"], InvalidBars)
 
 
-def test_yfinance_is_left_as_it_was(downloads: list[Any]) -> None:
-    hidden, level = yfinance.config.debug.hide_exceptions, logging.getLogger("yfinance").level
+def test_yfinance_is_left_as_it_was(histories: dict[str, Any]) -> None:
+    cache = yfinance.cache
+    before = yfinance.config.debug.hide_exceptions, logging.getLogger("yfinance").level, cache.get_tz_cache()
 
     fetch(["MSFT"])
 
-    assert (yfinance.config.debug.hide_exceptions, logging.getLogger("yfinance").level) == (hidden, level)
+    after = yfinance.config.debug.hide_exceptions, logging.getLogger("yfinance").level, cache.get_tz_cache()
+    assert after == before
 
 
 def test_an_answer_that_yfinance_stumbles_over_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def history(**_: Any) -> pd.DataFrame:
         raise KeyError("currency")
 
-    monkeypatch.setattr(yfinance, "download", lambda *_, **__: table({"MSFT": [None, None]}))
     monkeypatch.setattr(yfinance, "Ticker", lambda *_, **__: SimpleNamespace(history=history))
 
     assert "KeyError: 'currency'" in str(fetch(["MSFT"]).failures["MSFT"])
@@ -142,9 +144,7 @@ Answer = Callable[[], Response]
 @pytest.fixture
 def yahoo_says(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Cans what Yahoo answers for each symbol when asked for a range; it knows the time zone of all but NOPE."""
-    monkeypatch.setattr(yfinance.cache._TzCacheManager, "_tz_cache", yfinance.cache._TzCacheDummy())
-    monkeypatch.setattr(yfinance.cache._CookieCacheManager, "_Cookie_cache", yfinance.cache._CookieCacheDummy())
-    yfinance.data.YfData.cache_get.cache_clear()
+    yfinance.data.SingletonMeta._instances.clear()  # and with it the crumb of another test
 
     def say(**answers: Answer) -> None:
         def request(_session: object, method: str, url: str, **options: Any) -> Response:
@@ -183,8 +183,10 @@ def test_bars_are_read_and_rows_without_prices_dropped(yahoo_says: Callable[...,
         ("GONE", lambda: chart(error=NOT_FOUND), UnknownSymbol, ["does not know GONE"]),
         ("LATE", lambda: chart(error=OUT_OF_RANGE), NoRecentBars, ["no bar of LATE", "2023-07-01", "2023-07-21"]),
         ("FLAT", lambda: chart(None, None), NoRecentBars, ["no bar of FLAT"]),
-        ("BUSY", lambda: Response(429, "Too Many Requests"), NoRecentBars, ["too many requests", "again for BUSY"]),
-        ("HTML", lambda: Response(502, "<html>Bad gateway</html>"), NoRecentBars, ["JSON", "again for HTML"]),
+        ("HTML", lambda: Response(502, "<html>Bad gateway</html>"), NoRecentBars, ["status 502", "again for HTML"]),
+        ("PAGE", lambda: Response(200, "<html>Consent</html>"), NoRecentBars, ["JSON", "again for PAGE"]),
+        ("CRUMB", lambda: Response(401, UNAUTHORIZED), NoRecentBars, ["status 401", "again for CRUMB"]),
+        ("SHUT", lambda: Response(403, "Forbidden"), NoRecentBars, ["status 403", "again for SHUT"]),
     ],
 )
 def test_a_symbol_without_bars_is_told_why_and_costs_no_other(
@@ -200,15 +202,20 @@ def test_a_symbol_without_bars_is_told_why_and_costs_no_other(
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "words", "pauses"),
     [
-        (refuse(NO_HOST), ["(Could not resolve host: query2.finance.yahoo.com)"]),
-        (refuse(TimeoutError("timed out")), ["(timed out)"]),
-        (lambda: Response(429, "Too Many Requests"), ["too many requests"]),
+        (refuse(NO_HOST), ["(Could not resolve host: query2.finance.yahoo.com)"], []),
+        (refuse(ConnectionRefusedError(111, "Connection refused")), ["Connection refused"], []),
+        (refuse(TimeoutError("timed out")), ["(timed out)"], [0.5, 1.0]),
+        (lambda: Response(503, "busy"), ["status 503"], [0.5, 1.0]),
     ],
 )
-def test_silence_is_reported_once_after_two_short_waits_and_nothing_else_is_said(
-    yahoo_says: Callable[..., None], capfd: pytest.CaptureFixture[str], answer: Answer, words: list[str]
+def test_silence_is_reported_once_at_once_if_nobody_is_there_and_else_after_two_short_waits(
+    yahoo_says: Callable[..., None],
+    capfd: pytest.CaptureFixture[str],
+    answer: Answer,
+    words: list[str],
+    pauses: list[float],
 ) -> None:
     yahoo_says(MSFT=answer, AAPL=answer)
     waits: list[float] = []
@@ -217,30 +224,12 @@ def test_silence_is_reported_once_after_two_short_waits_and_nothing_else_is_said
         fetch(["MSFT", "AAPL"], waits)
 
     assert all(word in str(refused.value) for word in [*words, "network", "--source sample", "--source simulated"])
-    assert waits == [0.5, 1.0]
+    assert waits == pauses
     assert capfd.readouterr() == ("", "")
 
 
-def test_nobody_else_is_asked_about_after_fifty_symbols_of_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    def ticker(symbol: str, **_: Any) -> Any:
-        asked.append(symbol)
-        return SimpleNamespace(history=lambda **_: refuse(NO_HOST)())
-
-    monkeypatch.setattr(yfinance, "download", lambda symbols, **_: table({symbol: [None, None] for symbol in symbols}))
-    monkeypatch.setattr(yfinance, "Ticker", ticker)
-    advanced: list[int] = []
-
-    with pytest.raises(SourceUnavailable):
-        Yahoo(sleep=lambda _: None).fetch([f"S{n}" for n in range(500)], FIRST, LAST, advance=advanced.append)
-
-    assert len(asked) == 9  # three probes in each of three attempts
-    assert sum(advanced) == 500
-
-
 def test_what_failed_for_a_passing_reason_is_asked_for_again(yahoo_says: Callable[..., None]) -> None:
-    busy = [Response(429, "Too Many Requests")] * 4  # yfinance itself asks twice, and so does the probe
+    busy = [Response(503, "busy")] * 2  # yfinance itself asks twice
     asked = {"MSFT": 0}
 
     def answer_for_msft() -> Response:
@@ -258,29 +247,234 @@ def test_what_failed_for_a_passing_reason_is_asked_for_again(yahoo_says: Callabl
     assert asked["MSFT"] == 1
 
 
-# The session: a host that hangs must not hold the command up.
+# Requests are counted.
+
+
+class CountingYahoo:
+    """Answers as Yahoo does, and counts: every request, and those for bars."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: Callable[[str, int], Response]) -> None:
+        self.urls: list[str] = []
+        self._answer = answer
+        yfinance.data.SingletonMeta._instances.clear()
+        monkeypatch.setattr(requests.Session, "request", self._request)
+
+    def charts(self) -> list[str]:
+        return [url.rpartition("/")[2] for url in self.urls if "/chart/" in url]
+
+    def _request(self, method: str, url: str, **options: Any) -> Response:
+        self.urls.append(url)
+        if "/chart/" not in url:
+            return Response(200, "crumb") if "crumb" in url else Response(404, "{}")
+        return self._answer(url.rpartition("/")[2], len(self.charts()))
+
+
+SYMBOLS = [f"S{number}" for number in range(50)]
+
+
+def test_fifty_symbols_take_a_request_each_since_their_time_zones_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    yahoo = CountingYahoo(monkeypatch, lambda *_: chart(11.0, 12.0))
+
+    assert len(fetch(SYMBOLS).bars) == 50
+    assert len(yahoo.charts()) == 50
+    assert len(yahoo.urls) == 52  # a cookie and a crumb
+
+
+def test_a_refusal_of_the_first_request_is_the_last_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    yahoo = CountingYahoo(monkeypatch, lambda *_: Response(429, "Too Many Requests"))
+    waits: list[float] = []
+    source = Yahoo(sleep=waits.append)
+
+    for _ in range(2):  # nor does the next batch of the same run ask
+        with pytest.raises(RateLimited, match=r"429 Too Many Requests.*Wait an hour, then run the same command again"):
+            source.fetch(SYMBOLS, FIRST, LAST, advance=lambda _: None)
+
+    assert len(yahoo.charts()) == 1
+    assert len(yahoo.urls) == 3
+    assert waits == []
+
+
+def test_a_refusal_stops_the_run_and_keeps_what_was_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    yahoo = CountingYahoo(
+        monkeypatch, lambda _, number: chart(11.0, 12.0) if number <= 20 else Response(429, "Too Many Requests")
+    )
+
+    reading = fetch(SYMBOLS)
+
+    assert len(reading.bars) == 20
+    assert len(yahoo.charts()) <= 24  # those that were under way
+    assert len({str(reason) for reason in reading.failures.values()}) == 1
+    assert "when 20 of 50 symbols had their answer" in str(reading.failures["S49"])
+
+
+def test_nobody_else_is_asked_about_after_twenty_symbols_of_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    yahoo = CountingYahoo(monkeypatch, lambda *_: Response(500, "<html>Sorry</html>"))
+    advanced: list[int] = []
+
+    with pytest.raises(SourceUnavailable, match="status 500"):
+        Yahoo(at_once=2, sleep=lambda _: None).fetch(
+            [f"S{n}" for n in range(300)], FIRST, LAST, advance=advanced.append
+        )
+
+    assert len(set(yahoo.charts())) <= 22  # and those that were under way
+    assert sum(advanced) == 300
+
+
+def test_a_crumb_that_is_refused_does_not_stop_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    crumbs: list[str] = []
+
+    def request(_session: object, method: str, url: str, **options: Any) -> Response:
+        if "getcrumb" in url:
+            crumbs.append(url)
+            return Response(429, "Too Many Requests")
+        return chart(11.0, 12.0) if "/chart/" in url else Response(404, "{}")
+
+    yfinance.data.SingletonMeta._instances.clear()
+    monkeypatch.setattr(requests.Session, "request", request)
+
+    assert len(fetch(SYMBOLS).bars) == 50
+    assert len(crumbs) == 1
+
+
+def test_pauses_lie_between_requests_where_the_setting_asks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    yahoo = CountingYahoo(monkeypatch, lambda *_: chart(11.0, 12.0))
+    waits: list[float] = []
+
+    Yahoo(pause_s=0.25, sleep=waits.append).fetch(["MSFT", "AAPL"], FIRST, LAST, advance=lambda _: None)
+
+    assert waits == [0.25] * len(yahoo.urls)
+
+
+def test_no_more_requests_are_under_way_than_the_setting_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    barrier, most = threading.Barrier(3, timeout=10), [0]
+    under_way: set[int] = set()
+
+    def answer(symbol: str, number: int) -> Response:
+        under_way.add(threading.get_ident())
+        most[0] = max(most[0], len(under_way))
+        if number > 1:  # the first symbol goes alone
+            barrier.wait()
+        under_way.discard(threading.get_ident())
+        return chart(11.0, 12.0)
+
+    CountingYahoo(monkeypatch, answer)
+    Yahoo(at_once=3).fetch(SYMBOLS[:7], FIRST, LAST, advance=lambda _: None)
+
+    assert most[0] == 3
+
+
+@pytest.mark.parametrize("name", ["tkr-tz.db", "cookies.db", "isin-tkr.db"])
+def test_a_damaged_cache_file_of_yfinance_is_neither_read_nor_mended(
+    yahoo_says: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"no database")
+    for manager in ("_TzDBManager", "_CookieDBManager", "_ISINDBManager"):
+        monkeypatch.setattr(getattr(yfinance.cache, manager), "_cache_dir", str(tmp_path))
+        monkeypatch.setattr(getattr(yfinance.cache, manager), "_db", None)
+    yahoo_says(MSFT=lambda: chart(11.0, 12.0))
+
+    assert set(fetch(["MSFT"]).bars) == {"MSFT"}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {name: b"no database"}
+
+
+# An ISIN is looked up by Yahoo's search.
+
+ISIN = "US5949181045"
+
+
+@pytest.mark.parametrize(
+    ("found", "error", "words"),
+    [
+        (Response(200, "<html>Sorry</html>"), NoRecentBars, "its answer is not JSON"),
+        (Response(502, "<html>Sorry</html>"), NoRecentBars, "status 502"),
+        (Response(200, '{"quotes": []}'), UnknownSymbol, "does not know US5949181045"),
+        (None, NoRecentBars, "Could not resolve host"),
+    ],
+)
+def test_an_isin_that_cannot_be_looked_up_costs_no_symbol_of_the_batch(
+    monkeypatch: pytest.MonkeyPatch, found: Response | None, error: type[Permanent], words: str
+) -> None:
+    def request(_session: object, method: str, url: str, **options: Any) -> Response:
+        if "/chart/" in url:
+            return chart(11.0, 12.0)
+        if "/search" in url:
+            if found is None:
+                raise NO_HOST
+            return found
+        return Response(200, "crumb") if "crumb" in url else Response(404, "{}")
+
+    yfinance.data.SingletonMeta._instances.clear()
+    monkeypatch.setattr(requests.Session, "request", request)
+
+    reading = fetch(["MSFT", ISIN, "AAPL"])
+
+    assert set(reading.bars) == {"MSFT", "AAPL"}
+    assert type(reading.failures[ISIN]) is error
+    assert words in str(reading.failures[ISIN])
+
+
+# Every exception that the two libraries of HTTP and yfinance define ends in a sentence.
+
+
+def exceptions(module: Any) -> list[type[Exception]]:
+    found = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, Exception)]
+    return [each for each in found if not issubclass(each, Warning)]
+
+
+def made(kind: type[Exception]) -> Exception:
+    for arguments in (("seen",), ("MSFT", "seen"), ("MSFT", "seen", "more"), ("seen", "", 0), ()):
+        try:
+            return kind(*arguments)
+        except TypeError:
+            continue
+    raise AssertionError(kind)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *exceptions(requests.exceptions),
+        *exceptions(plain_requests.exceptions),
+        *exceptions(yfinance.exceptions),
+        *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError),
+    ],
+    ids=lambda kind: f"{kind.__module__}.{kind.__name__}",
+)
+def test_every_exception_costs_its_symbol_alone_and_ends_in_a_sentence(
+    yahoo_says: Callable[..., None], kind: type[Exception]
+) -> None:
+    yahoo_says(MSFT=lambda: chart(11.0, 12.0), BAD=refuse(made(kind)))
+
+    reading = fetch(["MSFT", "BAD"])
+
+    assert set(reading.bars) == {"MSFT"}
+    assert str(reading.failures["BAD"]).endswith(".")
+    assert "None" not in str(reading.failures["BAD"])
+
+
+# A host that hangs must not hold the command up.
 
 
 def test_a_host_that_never_answered_is_given_up_after_one_timeout_and_one_that_did_after_four() -> None:
     sent: list[str] = []
-    silent = {"https://dead.com"}
+    silent = {"https://dead.com/v8/"}
 
-    def send(_method: str, url: str, **options: Any) -> str:
+    def send(_method: str, url: str, **options: Any) -> Response:
         sent.append(url)
         assert options["timeout"] == (4.0, 10.0)
         if url in silent:
             raise TimeoutError
-        return "answer"
+        return Response(200, "")
 
-    request = _impatient(send, TimeoutError)
+    request = _Wire(send, TimeoutError, PermissionError, 0.0, lambda _: None)
     for _ in range(3):
         with pytest.raises(TimeoutError):
-            request("GET", "https://dead.com", timeout=30)
-    assert request("GET", "https://alive.com", timeout=30) == "answer"
-    silent.add("https://alive.com")
+            request("GET", "https://dead.com/v8/", timeout=30)
+    assert request("GET", "https://alive.com/v8/", timeout=30).status_code == 200
+    silent.add("https://alive.com/v8/")
     for _ in range(2 * _PATIENCE):
         with pytest.raises(TimeoutError):
-            request("GET", "https://alive.com", timeout=30)
+            request("GET", "https://alive.com/v8/", timeout=30)
 
-    assert sent.count("https://dead.com") == 1
-    assert sent.count("https://alive.com") == 1 + _PATIENCE
+    assert sent.count("https://dead.com/v8/") == 1
+    assert sent.count("https://alive.com/v8/") == 1 + _PATIENCE

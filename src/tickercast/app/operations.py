@@ -9,11 +9,14 @@ from tickercast import config, engines
 from tickercast.app.models import Models
 from tickercast.app.ports import nothing
 from tickercast.app.symbols import read_symbols
+from tickercast.domain.calendar import ending_calendars
 from tickercast.domain.forecast import Role
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.symbols import parse_symbol
-from tickercast.errors import UsageError
+from tickercast.errors import TickercastError, UsageError
+from tickercast.jobs.operations.alerts import CALENDAR_NOTICE
 from tickercast.jobs.operations.doctor import Check, Probe, check_engines
+from tickercast.jobs.operations.provision import publish_shipped
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.models import catalogue
@@ -178,20 +181,26 @@ class Operations(Models):
             patience=Patience(0.0 if self.delivers_at_once else wait),
         )
 
-    def doctor(self) -> Iterator[Check]:
-        """Ask every configured engine whether it answers; tables, views and a champion are created on the way."""
+    def doctor(self, on_wait: Callable[[Sequence[str]], None] = nothing) -> Iterator[Check]:
+        """Ask every configured engine whether it answers; tables, views and a champion are created on the way.
+
+        Args:
+            on_wait: called with the names of those that have not answered yet.
+        """
         settings = self.settings
         return check_engines(
             [
                 Probe("object store", settings.bucket, self._store_says),
-                Probe("warehouse", settings.warehouse, lambda: f"{len(self.warehouse.read('ingestions'))} ingestions"),
+                Probe("warehouse", settings.warehouse, self._warehouse_says),
                 Probe("champion", CHAMPION, self._champion_says),
                 Probe("companions", "TICKERCAST_MODELS", self._companions_say),
                 Probe("market data", settings.source, self._source_says),
                 Probe("function", settings.function_url or "in this process", self._function_says),
                 Probe("alerts", "TICKERCAST_ALERT_URLS", self._alerts_say),
+                Probe("calendars", "exchange_calendars", self._calendars_say),
                 Probe("model registry", settings.mlflow_tracking_uri, self._registry_says),
-            ]
+            ],
+            on_wait=on_wait,
         )
 
     def _store_says(self) -> str:
@@ -204,7 +213,13 @@ class Operations(Models):
             )
         return f"{len(self.store.names(''))} objects"
 
+    def _warehouse_says(self) -> str:
+        self.tables.provision()
+        counted = self.tables.query("SELECT COUNT(*) AS ingestions FROM ingestions")
+        return f"{counted['ingestions'].iloc[0]} ingestions"
+
     def _champion_says(self) -> str:
+        publish_shipped(self.models)
         champion = self.served_models()[0].model
         return f"{champion.name} version {champion.version}"
 
@@ -235,7 +250,26 @@ class Operations(Models):
         services = [notifier.service for notifier in self.notifiers]
         return f"go to {', '.join(services)}" if services else "no receivers, so no alerts are sent"
 
+    def _calendars_say(self) -> str:
+        symbols = [*self._forecast_before(), *read_symbols(self.settings.watchlist, self.settings)]
+        ending = ending_calendars(symbols, self.now().date() + CALENDAR_NOTICE)
+        if not ending:
+            return "know the holidays of every exchange in use for more than a month"
+        named = ", ".join(f"{name} until {until}" for name, until in ending.items())
+        return (
+            f"know the holidays of {named} only: later sessions are weekdays without fixed holidays. Upgrade "
+            "exchange_calendars once a release knows more."
+        )
+
+    def _forecast_before(self) -> list[str]:
+        try:
+            return list(ask(self.tables, "symbols")["symbol"])
+        except TickercastError:  # the warehouse says that itself
+            return []
+
     def _registry_says(self) -> str:
         if not engines.can_train():
             return "not installed: only training needs it (make setup-dev)"
+        if engines.registry_is_new(self.settings):
+            return "no file yet: the first training makes it"
         return f"{len(self.registry.versions(MODEL))} versions of {MODEL}"

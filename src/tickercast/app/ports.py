@@ -23,6 +23,7 @@ from tickercast.ports import (
     ModelRegistry,
     Notifier,
     ObjectStore,
+    QueryLimits,
     Warehouse,
 )
 
@@ -116,7 +117,7 @@ class Ports:
         """
         name = source or self.settings.source
         if name not in self._sources:
-            self._sources[name] = engines.market_data(name)
+            self._sources[name] = engines.market_data(name, self.settings)
         return self._sources[name]
 
     @property
@@ -137,10 +138,11 @@ class Ports:
         """Answer a query in BigQuery's dialect, whichever engine is configured.
 
         Raises:
-            UsageError: it is not one query, or does not fit the tables.
+            UsageError: it is not one query, does not fit the tables, or exceeds the limits of `settings`.
             WarehouseUnavailable: try again.
         """
-        return self.tables.query(text)
+        limits = QueryLimits(self.settings.query_timeout_s, self.settings.query_memory_mb)
+        return self.tables.query(text, limits=limits)
 
     def provision(self) -> list[str]:
         """Create the tables, views and champion that are missing or changed, and return their names."""

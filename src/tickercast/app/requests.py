@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tickercast import config, logs
+from tickercast import config, engines, logs
 from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
@@ -25,7 +25,7 @@ from tickercast.jobs.serving.champion_cache import ChampionCache
 from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
 from tickercast.jobs.serving.past_models import PastModels
 from tickercast.models import catalogue
-from tickercast.ports import ObjectFinalized
+from tickercast.ports import ObjectFinalized, Warehouse
 from tickercast.reading import ledger, quarantine
 from tickercast.reading.ledger import Entry
 from tickercast.reading.quarantine import Quarantined
@@ -58,7 +58,7 @@ class Requests(Ports):
             source: the market data; the configured one by default.
             model: whose forecasts are returned, of those in `TICKERCAST_MODELS`; the champion's by default.
             wait: seconds to wait for a remote function; None does not wait for its results.
-            again: of more than 500 symbols, whether those that an interrupted run has forecast are sent again.
+            again: of more than 50 symbols, whether those that an interrupted run has forecast are sent again.
             actual: whether to fetch the closes that followed.
             advance: called with the number of symbols fetched since the last call.
             on_wait: called with the seconds waited so far for a remote function.
@@ -152,7 +152,7 @@ class Requests(Ports):
         return handle_event(
             event,
             store=self.silent_store,
-            warehouse=self.tables,
+            warehouse=self._event_tables,
             served=self._champion_cache,
             past=self._past_models,
             now=self.now,
@@ -172,6 +172,11 @@ class Requests(Ports):
     def set_up_memory(self) -> None:
         """Let Arrow take memory from the system: its own pool would keep what a large file needed."""
         pa.set_memory_pool(pa.system_memory_pool())
+
+    @cached_property
+    def _event_tables(self) -> Warehouse:
+        """The warehouse for events, whose queries are given up in time for another delivery."""
+        return engines.warehouse(self.settings, patient=False)
 
     @cached_property
     def _champion_cache(self) -> ChampionCache:

@@ -13,6 +13,7 @@ from apprise.utils.parse import parse_urls
 
 from tickercast.domain.alerts import Severity
 from tickercast.errors import AlertUnavailable, UsageError
+from tickercast.plain import without_mentions
 
 _SETTING = "TICKERCAST_ALERT_URLS"
 _KINDS: dict[Severity, apprise.NotifyType] = {
@@ -63,9 +64,15 @@ class AppriseNotifier:
 
     def notify(self, title: str, text: str, severity: Severity) -> None:
         """Send a message; see `Notifier.notify`."""
-        accepted = self._apprise.notify(
-            body=text, title=title, notify_type=_KINDS[severity], body_format=apprise.NotifyFormat.TEXT
-        )
+        try:
+            accepted = self._apprise.notify(
+                body=without_mentions(text),
+                title=without_mentions(title),
+                notify_type=_KINDS[severity],
+                body_format=apprise.NotifyFormat.TEXT,
+            )
+        except Exception:  # of whatever library the receiver's plug-in uses; its text may hold the URL's secrets
+            accepted = False
         if not accepted:
             raise AlertUnavailable(
                 f'{self._described} did not accept the message "{title}". It will be sent again; check the receiver '

@@ -6,12 +6,14 @@ Evidently takes seconds to import, so it is imported only when a report is drawn
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from tickercast.domain.drift import AT_LEAST, DISTANCE, DriftFinding
+from tickercast.errors import EngineUnusable
 from tickercast.ports import DriftReport
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class EvidentlyReporter:
 
     def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[DriftFinding]) -> DriftReport:
         """Draw a report; see `DriftReporter.report`."""
-        with _quiet():
+        with _quiet(), _translated():
             from evidently import DataDefinition, Dataset, Report
 
             columns = DataDefinition(numerical_columns=[finding.name for finding in findings])
@@ -42,6 +44,18 @@ def _metric(finding: DriftFinding) -> "Metric":
         return ValueDrift(column=finding.name, method=_DISTANCE, threshold=finding.threshold)
     bound = tests.gte if finding.method.endswith(AT_LEAST) else tests.lte
     return MeanValue(column=finding.name, tests=[bound(finding.threshold)])
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise whatever Evidently raises, which has no exceptions of its own, as ours: the day goes on without a page."""
+    try:
+        yield
+    except Exception as error:
+        raise EngineUnusable(
+            f"Evidently {version('evidently')} cannot draw the drift report ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:160].rstrip('.')}). Install the release that requirements-dev.txt names."
+        ) from error
 
 
 @contextmanager

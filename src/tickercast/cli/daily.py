@@ -1,7 +1,12 @@
 """The command of the day: fetch, forecast, score, retrain and alert, without Prefect."""
 
+import functools
+import logging
+import sys
+import time
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +25,19 @@ from tickercast.cli.terminal import (
 if TYPE_CHECKING:
     from tickercast.jobs.daily.run_day import Day
 
-__all__ = ["AsOf", "Schedule", "Serve", "Source", "SymbolsFile", "Watchlist", "day_of", "print_day", "some_symbols_of"]
+__all__ = [
+    "AsOf",
+    "Schedule",
+    "Serve",
+    "Source",
+    "SymbolsFile",
+    "Watchlist",
+    "day_of",
+    "print_day",
+    "print_tasks",
+    "some_symbols_of",
+    "telling",
+]
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -49,15 +66,56 @@ def daily(
     A day that was interrupted goes on where it was; a day that is done finds nothing left to do.
     """
     symbols = some_symbols_of(tickers or [], symbols_file)
+    print_tasks()
     with bar("running the day", total=1) as progress:
         done = open_app().run_day(
             symbols,
             day_of(as_of) if as_of else None,
             source=source,
+            wrap=functools.partial(telling, on_start=progress.say),
             patience=timedelta(minutes=wait),
             on_progress=lambda epochs, total: progress.set(epochs, total, "training"),
         )
     print_day(done)
+
+
+def telling(job: Callable[..., Any], on_start: Callable[[str], None] = lambda name: None) -> Callable[..., Any]:
+    """The same job, with a log line on what it did.
+
+    Args:
+        job: of the day.
+        on_start: called with its name when it begins.
+    """
+    from tickercast.show.day import task_line
+
+    @functools.wraps(job)
+    def told(*args: Any, **kwargs: Any) -> Any:
+        on_start(job.__name__.replace("_", " "))
+        started = time.monotonic()
+        try:
+            result = job(*args, **kwargs)
+        except Exception as error:
+            _log.error("%s: %s", job.__name__, error)
+            raise
+        _log.info("%s", task_line(job.__name__, result, time.monotonic() - started))
+        return result
+
+    return told
+
+
+def print_tasks(*, on_terminal: bool = False) -> None:
+    """Print the line of each task on standard error.
+
+    Args:
+        on_terminal: whether to do so on a terminal too, where no bar shows how far the day is.
+    """
+    _log.setLevel(logging.INFO)
+    _log.propagate = False
+    if (on_terminal or not sys.stderr.isatty()) and not _log.handlers:
+        _log.addHandler(logging.StreamHandler())
+
+
+_log = logging.getLogger("tickercast.day")
 
 
 def print_day(day: "Day") -> None:

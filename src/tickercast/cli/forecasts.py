@@ -17,8 +17,10 @@ from tickercast.cli.terminal import (
     complain,
     day_of,
     open_app,
+    print_data,
     print_table,
     say,
+    say_how_far,
 )
 from tickercast.errors import Permanent, TickercastError, UsageError
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from tickercast.jobs.requests.results import Patience
 
 app = typer.Typer(rich_markup_mode=None)
+
+_NAMED = 20  # symbols before a reason that many share
 
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a remote function.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Send, and do not wait for a remote function.")]
@@ -57,7 +61,7 @@ def forecast(
     wait: Wait = 60,
     no_wait: NoWait = False,
     again: Annotated[
-        bool, typer.Option("--again", help="Of more than 500 symbols, also send those an earlier run has forecast.")
+        bool, typer.Option("--again", help="Of more than 50 symbols, also send those an earlier run has forecast.")
     ] = False,
 ) -> None:
     """Forecast the ten sessions that follow a date, and store the forecast."""
@@ -83,12 +87,12 @@ def forecast(
                 f"{done} of {len(symbols)} symbols were forecast for {as_of} before and are not sent again; "
                 "--again sends them too."
             ),
-            on_interrupt=complain,
+            on_interrupt=say_how_far,
         )
     if as_json:
         from tickercast.show.tables import forecasts_json
 
-        print(forecasts_json(made, as_of))
+        print_data(forecasts_json(made, as_of) + "\n")
     else:
         _show(made, service)
         for uploaded in made.uploads if unattended else ():
@@ -215,11 +219,14 @@ app.add_typer(quarantine, name="quarantine", epilog="Example: tickercast quarant
 @quarantine.command("list", epilog="Example: tickercast quarantine list")
 def quarantine_list() -> None:
     """List the rejected files that are kept, with their reasons."""
+    from tickercast.reading.quarantine import MOST_LISTED
     from tickercast.show.tables import quarantine_table
 
     kept = open_app().quarantined()
     if kept:
         print_table(quarantine_table(kept), soft_wrap=True)
+        if len(kept) == MOST_LISTED:
+            say(f"The newest {MOST_LISTED:,} are listed; there may be older ones.")
     else:
         say("Nothing is in quarantine.")
 
@@ -257,8 +264,9 @@ def _request(words: Sequence[str], symbols_file: str) -> tuple[list[str], date]:
 
 
 def _show(made: "Requested", service: "App") -> None:
+    from rich.text import Text
+
     from tickercast.cli import pictures
-    from tickercast.cli.terminal import terminal
     from tickercast.show import tables
 
     if len(made) >= tables.SUMMARY_FROM:
@@ -271,7 +279,7 @@ def _show(made: "Requested", service: "App") -> None:
             print_table(tables.forecast_table(forecast, closes, service.store.url, through, below), soft_wrap=True)
     if made:
         stored = f"prices and forecasts are in {service.tables.url}"
-        terminal().print(stored, style="dim", highlight=False, soft_wrap=True)
+        print_table(Text(stored, style="dim"), soft_wrap=True)
 
 
 def _finish(made: "Requested", *, worked: bool) -> None:
@@ -283,8 +291,13 @@ def _finish(made: "Requested", *, worked: bool) -> None:
 
 
 def _complain_of(failures: Mapping[str, Permanent]) -> None:
+    """Print each reason once, before it the symbols that it does not name itself."""
+    symbols: dict[str, list[str]] = {}
     for name, reason in failures.items():
-        complain(str(reason) if name in str(reason) else f"{name}: {reason}")
+        symbols.setdefault(str(reason), []).extend([] if name in str(reason) else [name])
+    for sentence, names in symbols.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        complain(f"{', '.join(names[:_NAMED])}{more}: {sentence}" if names else sentence)
 
 
 def _finish_sent(
@@ -301,7 +314,7 @@ def _finish_sent(
         found = [(name, service.wait_for_entries(name, generation, patience)) for name, generation in sent]
     entries = [entry for _, of_file in found for entry in of_file]
     if as_json:
-        print(entries_json(entries))
+        print_data(entries_json(entries) + "\n")
         for entry in entries:
             if entry.findings:
                 complain(f"{entry.symbol}: {entry.findings}")

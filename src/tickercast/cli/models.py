@@ -18,6 +18,7 @@ from tickercast.cli.terminal import (
     open_app,
     print_table,
     say,
+    say_how_far,
     some_symbols_of,
 )
 from tickercast.errors import UsageError
@@ -391,9 +392,9 @@ def _recipe(path: str) -> "Recipe | None":
 
 @contextmanager
 def _resumable(url: str) -> Iterator[None]:
-    """End with a sentence if the user interrupts a search that can be resumed."""
+    """Say that a search can be resumed if the user interrupts it."""
     try:
         yield
-    except KeyboardInterrupt as stop:
-        complain(f"Stopped. The finished trials are kept in {url}: the same command resumes the search.")
-        raise typer.Exit(SOME_FAILED) from stop
+    except KeyboardInterrupt:
+        say_how_far(f"The finished trials are kept in {url}: the same command resumes the search.")
+        raise

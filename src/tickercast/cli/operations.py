@@ -19,8 +19,8 @@ def doctor() -> None:
     """List the configured engines, and whether each answers."""
     from tickercast.show.tables import checks_table
 
-    with bar("asking the engines"):
-        checks = list(open_app().doctor())
+    with bar("asking the engines") as progress:
+        checks = list(open_app().doctor(lambda names: progress.say(f"waiting for {', '.join(names)}")))
     print_table(checks_table(checks))
     if not all(check.well for check in checks):
         raise typer.Exit(SOME_FAILED)

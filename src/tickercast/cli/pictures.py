@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
 from tickercast.app import App
-from tickercast.cli.terminal import bar
+from tickercast.cli.terminal import Terminal, bar
 from tickercast.domain.forecast import Forecast
 from tickercast.errors import UsageError
 from tickercast.jobs.requests.request_forecast import Requested
@@ -75,7 +75,7 @@ def write_files(made: Requested, service: App, report_out: str, chart_out: str) 
 
 def below(made: Forecast, actual: Mapping[date, float] | None, service: App) -> list[RenderableType]:
     """The lines under a forecast's table: the fan, if there is room for it, and the track record."""
-    console = Console()
+    console = Terminal()
     lines: list[RenderableType] = []
     if console.is_terminal and console.width >= fan.NARROWEST and console.encoding.startswith("utf"):
         lines.append(fan.fan(made, service.closes_before(made), actual, console.width))

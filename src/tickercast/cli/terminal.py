@@ -1,29 +1,37 @@
 """How all commands print, show progress, and read dates and lists of symbols."""
 
 import atexit
+import codecs
 import gc
 import io
 import logging
 import os
+import re
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
+from tickercast import config, disk, logs
 from tickercast.errors import TickercastError, UsageError
+from tickercast.plain import printable, without_secrets
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from tickercast.app import App
 
-SOME_FAILED, NOTHING_WORKED = 1, 2
+SOME_FAILED, NOTHING_WORKED, INTERRUPTED = 1, 2, 130
 
 Source = Annotated[
     str,
@@ -37,11 +45,38 @@ _TABLE_WIDTH = 140
 _FIRST_YEAR = 1900
 
 
+class Terminal(Console):
+    """The console of all output: what it prints is data, in which no markup is obeyed and no control character stays.
+
+    Args:
+        stderr: whether it is standard error.
+        width: of a line, at least; on a narrower terminal lines wrap, and no digit is lost.
+    """
+
+    def __init__(self, *, stderr: bool = False, width: int = 0) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+        if width > self.width:
+            self.width = width
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Clean a text before its width counts."""
+        return super().render_str(printable(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render something, and clean whatever text comes of it."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                yield segment._replace(text=printable(segment.text))
+
+
 class Bar:
     """A progress bar on a terminal, and nothing on a pipe."""
 
     def __init__(self, progress: "Progress", label: str, total: int | None) -> None:
         self._progress = progress
+        self._label = label
         self._task = progress.add_task(label, total=total)
 
     def advance(self, count: int) -> None:
@@ -50,11 +85,17 @@ class Bar:
 
     def say(self, label: str) -> None:
         """Change the label."""
+        self._label = label
         self._progress.update(self._task, description=label)
 
     def set(self, done: float, total: int, label: str | None = None) -> None:
         """Set the position, and the label if one is given."""
+        self._label = label or self._label
         self._progress.update(self._task, completed=done, total=total, description=label)
+
+    def wait(self, sentence: str) -> None:
+        """Show what an engine waits for in place of the label, until it says that this is over."""
+        self._progress.update(self._task, description=sentence or self._label)
 
 
 @contextmanager
@@ -62,12 +103,18 @@ def bar(label: str, total: int | None = None) -> Iterator[Bar]:
     """Show that something is running, and how far it is if there is a total."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-    columns = [SpinnerColumn(), TextColumn("{task.description}")]
+    console = Terminal(stderr=True)
+    moves = console.is_terminal and not console.is_dumb_terminal
+    columns = [
+        SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),
+        TextColumn("{task.description}", markup=False),
+    ]
     if total is not None:
         columns += [BarColumn(), MofNCompleteColumn()]
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield Bar(progress, label, total)
+    with Progress(*columns, console=console, transient=True, disable=not moves) as progress:
+        made = Bar(progress, label, total)
+        with logs.showing(made.wait) if moves else nullcontext():
+            yield made
 
 
 def open_app() -> "App":
@@ -80,44 +127,133 @@ def open_app() -> "App":
     return App()
 
 
-def terminal(width: int = _TABLE_WIDTH) -> Console:
-    """The console for tables; on a narrower terminal their lines wrap, and no digit is lost."""
-    return Console(width=max(Console().width, width))
-
-
 def print_table(table: RenderableType, width: int = _TABLE_WIDTH, *, soft_wrap: bool = False) -> None:
     """Print a table."""
-    terminal(width).print(table, soft_wrap=soft_wrap)
+    Terminal(width=width).print(table, soft_wrap=soft_wrap)
 
 
 def say(sentence: str) -> None:
     """Print a sentence."""
-    terminal().print(sentence, markup=False, highlight=False, soft_wrap=True)
+    Terminal(width=_TABLE_WIDTH).print(without_secrets(sentence), soft_wrap=True)
 
 
 def complain(sentence: str) -> None:
     """Print a sentence on standard error."""
-    Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+    Terminal(stderr=True).print(without_secrets(sentence), style="red", soft_wrap=True)
+
+
+def print_data(text: str) -> None:
+    """Print JSON, CSV or SQL, as a program reads it."""
+    sys.stdout.write(printable(text))
+
+
+def say_how_far(sentence: str) -> None:
+    """Print what was done before an error; after Ctrl-C it becomes part of the last line."""
+    if sys.exc_info()[0] is KeyboardInterrupt:
+        _DONE[:] = [sentence]
+    else:
+        complain(sentence)
+
+
+_DONE: list[str] = []
 
 
 def guarded(command: Callable[[], object]) -> NoReturn:
     """Run a command to the end of the process: whatever goes wrong in it ends in one sentence."""
+    _set_up_streams()
+    config.keep_files_private()
     logging.getLogger("tickercast").addHandler(logging.NullHandler())
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows a question mark
     atexit.register(_mute)
+    code = NOTHING_WORKED
     try:
-        command()
+        with logs.showing(_complain_once()):
+            code = _code_of(command)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
     except TickercastError as error:
         complain(str(error))
+    except BrokenPipeError:  # who reads has seen enough
+        code = SOME_FAILED
+        _drop_output()
     except OSError as error:
-        complain(f"A file or the output cannot be written: {error.strerror}. Check the disk and the permissions.")
+        complain(_of_system(error))
     except Exception:  # a fault of our own must not end in a traceback on the user's screen
+        complain(f"tickercast failed unexpectedly. {_kept()}")
+    if code == INTERRUPTED:
+        complain(" ".join(["Interrupted.", *_DONE]))
+    sys.exit(code)
+
+
+def _code_of(command: Callable[[], object]) -> int:
+    """Run a command and write out what it printed, since a full disk shows only then; its exit code."""
+    try:
+        command()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    else:
+        code = 0
+    sys.stdout.flush()
+    return code
+
+
+def _of_system(error: OSError) -> str:
+    """The sentence for an error that no engine has claimed: of the output, or of a file."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
+    if error.errno is None:  # that of a connection
+        return f"A connection failed: {disk.reason(error)}. Check the network, then try again."
+    return str(disk.fault("A file or the output", error, UsageError))
+
+
+def _drop_output() -> None:
+    """Let what cannot be printed go: the interpreter would try once more, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _kept() -> str:
+    """Keep the traceback in a file, and say where."""
+    try:
         with tempfile.NamedTemporaryFile("w", prefix="tickercast-", suffix=".log", delete=False) as file:
-            traceback.print_exc(file=file)
-        complain(f"tickercast failed unexpectedly. The details are in {file.name}.")
-    sys.exit(NOTHING_WORKED)
+            file.write(without_secrets(traceback.format_exc()))
+    except OSError:
+        error = sys.exc_info()[1]
+        return f"The details could not be written to a file: {error}."
+    return f"The details are in {file.name}."
+
+
+def _complain_once() -> Callable[[str], None]:
+    """Print each sentence on what is waited for once, where no bar shows it."""
+    said: set[str] = set()
+
+    def show(sentence: str) -> None:
+        told = re.sub(r" \(\d+ s\)$", "", sentence)  # how long it has been waited for changes with every second
+        if told and told not in said:
+            complain(told)
+        said.add(told)
+
+    return show
+
+
+def _set_up_streams() -> None:
+    """Let terminals that lack a letter show a simpler one, and let Ctrl-C interrupt rather than end at once."""
+    codecs.register_error("tickercast", _simpler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="tickercast")
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_SIMPLER = str.maketrans({"…": "..", "─": "-", "━": "-", "│": "|", "–": "-", "—": "-", "×": "x", "≤": "<=", "σ": "s"})
+
+
+def _simpler(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    letters = error.object[error.start : error.end].translate(_SIMPLER)
+    return "".join(letter if letter.isascii() else "?" for letter in letters), error.end
 
 
 def _mute() -> None:

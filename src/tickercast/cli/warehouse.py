@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from tickercast.cli.terminal import SOME_FAILED, bar, open_app, print_table, say
+from tickercast import plain
+from tickercast.cli.terminal import SOME_FAILED, bar, open_app, print_data, print_table, say
 from tickercast.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None)
@@ -16,16 +17,22 @@ _AS_WIDE_AS_NEEDED = 10_000  # a query may ask for any number of columns
 def query(
     text: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT in BigQuery's dialect, over plain names.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.")] = False,
+    as_csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv",
+            help="Print CSV and nothing else; a text that a spreadsheet would take for a formula begins with '.",
+        ),
+    ] = False,
 ) -> None:
     """Query the warehouse, whichever engine is configured."""
     if as_json and as_csv:
         raise UsageError("--json and --csv were given, and one form was needed. Leave one out.")
     found = open_app().query(text)
     if as_json:
-        print(found.to_json(orient="records", date_format="iso", double_precision=15, indent=2))
+        print_data(found.to_json(orient="records", date_format="iso", double_precision=15, indent=2) + "\n")
     elif as_csv:
-        print(found.to_csv(index=False), end="")
+        print_data(plain.csv(found))
     else:
         from tickercast.show.tables import rows_table
 
@@ -100,4 +107,4 @@ def sql_show(name: Annotated[str, typer.Argument(metavar="NAME", help="A table o
     """Print the statement behind a table or view."""
     from tickercast.engines import statement
 
-    print(statement(name), end="")
+    print_data(statement(name))

@@ -6,6 +6,7 @@ import streamlit as st
 
 from tickercast.dashboard import forecast_page, operations_page, record_page, state
 from tickercast.errors import TickercastError
+from tickercast.plain import markdown
 
 PAGES = {"Forecast": forecast_page.show, "Track record": record_page.show, "Operations": operations_page.show}
 _STYLE = """<style>
@@ -41,5 +42,5 @@ title.title(page)
 try:
     PAGES[page]()
 except TickercastError as error:
-    st.error(str(error), icon=":material/error:")
+    st.error(markdown(str(error)), icon=":material/error:")
     state.first_steps()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from tickercast import plain
 from tickercast.dashboard import state
 from tickercast.dashboard.figures import OVERLAYS, PANELS, forecast_figure, histogram_figure
 from tickercast.reading import views
@@ -73,7 +74,7 @@ def _headline(symbol: str, fan: pd.DataFrame, bars: pd.DataFrame) -> None:
     odd = state.findings(symbol, first["object"], first["generation"])
     if odd:
         st.warning(
-            sentences.doubt(odd, doubtful=bool(first["doubtful"])),
+            plain.markdown(sentences.doubt(odd, doubtful=bool(first["doubtful"]))),
             icon=":material/report:",
         )
     st.markdown(
@@ -170,7 +171,7 @@ def _table(symbol: str, fan: pd.DataFrame) -> None:
     st.download_button(
         "Download as CSV",
         _csv(fan),
-        file_name=f"{symbol}-{fan['cutoff'].iloc[0]:%Y-%m-%d}.csv",
+        file_name=plain.file_name(f"{symbol}-{fan['cutoff'].iloc[0]:%Y-%m-%d}.csv"),
         mime="text/csv",
         icon=":material/download:",
         on_click="ignore",
@@ -180,7 +181,7 @@ def _table(symbol: str, fan: pd.DataFrame) -> None:
 def _csv(fan: pd.DataFrame) -> str:
     columns: Sequence[str] = [*_COLUMNS, *_LEVELS, "actual"]
     dates = {name: fan[name].dt.strftime("%Y-%m-%d") for name in ("cutoff", "target_date")}
-    return str(fan.assign(**dates)[columns].to_csv(index=False))
+    return plain.csv(fan.assign(**dates)[columns])
 
 
 def _record(symbol: str, fan: pd.DataFrame) -> None:

@@ -2,12 +2,13 @@
 
 import importlib.util
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from tickercast.errors import UsageError
 
 ADDRESS = "127.0.0.1"
-_APP = Path(__file__).parent / "app.py"
+_SERVER = Path(__file__).parent / "server.py"
 _NEEDED = ("streamlit", "plotly")
 _SETTINGS = {
     "server.address": ADDRESS,
@@ -47,10 +48,15 @@ def require(port: int) -> None:
             ) from error
 
 
-def words(port: int) -> list[str]:
-    """The arguments of Streamlit, which override the user's own settings."""
-    settings = _SETTINGS | {"server.port": str(port)}
-    return ["run", str(_APP), *(f"--{name}={value}" for name, value in settings.items())]
+def words(port: int, hosts: Sequence[str] = ("localhost", ADDRESS)) -> list[str]:
+    """The arguments of Streamlit, which override the user's own settings.
+
+    Args:
+        port: where it listens.
+        hosts: the names by which it is called; `*` is any.
+    """
+    settings = [*_SETTINGS.items(), ("server.port", port), *(("server.allowedHosts", host) for host in hosts)]
+    return ["run", str(_SERVER), *(f"--{name}={value}" for name, value in settings)]
 
 
 def serve(port: int) -> None:

@@ -10,6 +10,7 @@ from tickercast.dashboard import state
 from tickercast.dashboard.charts import coverage_figure, steps_figure, symbols_figure
 from tickercast.domain.forecast import RANDOM_WALK, Role
 from tickercast.errors import TickercastError
+from tickercast.plain import markdown
 from tickercast.show import sentences
 
 _BEST = 8
@@ -149,7 +150,7 @@ def _seen(versions: pd.DataFrame) -> None:
         try:
             through = state.trained_through(row["model_name"], version)
         except TickercastError as error:
-            st.caption(f"The last training date of version {version} is not known: {error}")
+            st.caption(f"The last training date of version {version} is not known: {markdown(str(error))}")
             continue
         if note := sentences.had_seen(version, through, row["first_cutoff"].date()):
             st.warning(note, icon=":material/school:")

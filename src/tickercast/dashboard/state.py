@@ -13,6 +13,7 @@ import streamlit as st
 from tickercast.app import App
 from tickercast.dashboard.palette import DARK, LIGHT, Palette
 from tickercast.errors import TickercastError
+from tickercast.plain import markdown
 from tickercast.ports import Warehouse
 from tickercast.reading import views
 
@@ -108,11 +109,11 @@ def section() -> Iterator[None]:
     try:
         yield
     except TickercastError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(markdown(str(error)), icon=":material/error:")
 
 
 def first_steps() -> None:
     """The first steps, shown while nothing has been forecast."""
     st.info("No forecast yet. Type one of these in a terminal, then press Refresh:", icon=":material/info:")
     st.code("make demo\npython src/main.py MSFT 2023-07-22", language=None)
-    st.caption(f"Warehouse: {_app().settings.warehouse}")
+    st.caption(f"Warehouse: {markdown(_app().settings.warehouse)}")

@@ -146,6 +146,19 @@ class Silence:
 
 
 @dataclass(frozen=True)
+class CalendarEnd:
+    """An exchange whose holidays are known for little longer than a month.
+
+    Attributes:
+        exchange: its calendar's name.
+        until: the last date whose holidays are known.
+    """
+
+    exchange: str
+    until: date
+
+
+@dataclass(frozen=True)
 class Champion:
     """The served champion, and the decision behind it."""
 
@@ -167,6 +180,7 @@ class Facts:
         stale: symbols on the watchlist without a current forecast.
         silent: the trading day on which nothing arrived, if the newest is one.
         champion: the served model; `()` if there is none.
+        calendar: the exchanges of forecast symbols whose known holidays end soon.
     """
 
     flow: str | None = None
@@ -177,6 +191,7 @@ class Facts:
     stale: Sequence[Stale] | None = None
     silent: Sequence[Silence] | None = None
     champion: Sequence[Champion] | None = None
+    calendar: Sequence[CalendarEnd] | None = None
 
     @property
     def checked(self) -> frozenset[str]:
@@ -218,6 +233,7 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
         *(_of_drift(each) for each in facts.drift or () if each.n_drifted),
         *(_of_coverage(each) for each in facts.coverage or () if _misleads(each)),
         *(_of_stale(each) for each in facts.stale or ()),
+        *(_of_calendar(each) for each in facts.calendar or ()),
     ]
     return tuple(sorted(found, key=lambda alert: -_RANK[alert.severity]))
 
@@ -319,6 +335,14 @@ def _of_coverage(found: Coverage) -> Alert:
         f"to {found.last}: {low:.0%} to {high:.0%} was needed."
     )
     return Alert("coverage:80", "warning", f"The champion's 80% intervals are too {side}", text)
+
+
+def _of_calendar(end: CalendarEnd) -> Alert:
+    text = (
+        f"exchange_calendars knows them until {end.until}. Upgrade it once a release knows more; until then weekdays "
+        "without the exchange's fixed holidays are taken, and forecasts that this touches say so."
+    )
+    return Alert(f"calendar:{end.exchange}", "warning", f"The holidays of {end.exchange} are not known for long", text)
 
 
 def _of_stale(symbol: Stale) -> Alert:

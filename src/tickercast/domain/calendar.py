@@ -9,12 +9,14 @@ Symbols are spelled as Yahoo spells them, and calendars are named as exchange_ca
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ from tickercast.errors import CalendarError, UsageError
 
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
+    from pandas import Timestamp
 
 _YEARS = (1900, 2100)
 
@@ -115,6 +118,8 @@ _LONGEST_CLOSURE = timedelta(days=15)
 _YEARS_BEFORE = 4
 _TIME_ZONES = timedelta(days=1)  # a session that is over everywhere
 _LAST_TIMESTAMP = date(2261, 12, 31)  # of pandas, in nanoseconds
+_ASSUMED_YEARS = 2  # beyond the known holidays: what is published each autumn may come late
+_HABIT_YEARS, _OFTEN = 10, 5  # years, and times in them, of a day of the year that is a fixed holiday
 
 
 def parse_day(day: date | str) -> date:
@@ -284,6 +289,29 @@ def session_days(symbol: str, first: np.datetime64, last: np.datetime64) -> NDAr
     return days[np.searchsorted(days, first) : np.searchsorted(days, last, "right")]
 
 
+def holidays_known_until(symbol: str, day: date) -> date:
+    """Up to when the holidays of the symbol's exchange are known, as far as that matters for a date.
+
+    Later sessions are assumed: the exchange's weekdays without its fixed holidays.
+
+    >>> holidays_known_until("MSFT", date(2023, 7, 21)) >= date(2023, 7, 21)
+    True
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    return _of_years(calendar_name(symbol), day.year, day.year).known_until
+
+
+def ending_calendars(symbols: Iterable[str], before: date) -> dict[str, date]:
+    """The exchanges of some symbols whose holidays are known only up to a date before the one given, by name."""
+    names = set()
+    for symbol in symbols:
+        with suppress(CalendarError):
+            names.add(calendar_name(symbol))
+    return {name: until for name in sorted(names) if (until := _bounds(name)[1]) < before}
+
+
 def _of_suffix(symbol: str) -> str:
     base, _, suffix = symbol.rpartition(".")
     if f".{suffix}" in _CALENDARS:
@@ -316,7 +344,7 @@ def _unknown_dates(name: str, cutoff: date, count: int) -> CalendarError:
     known = f"from {lower.year if lower else 'long ago'} to {upper.year}"
     return CalendarError(
         f"The holidays of the exchange {name} are known {known}, and {count} session(s) after {cutoff} were needed. "
-        "Upgrade exchange_calendars, or name an earlier date."
+        f"Those of {_ASSUMED_YEARS} more years are assumed. Upgrade exchange_calendars, or name an earlier date."
     )
 
 
@@ -338,18 +366,53 @@ def _of_years(name: str, first_year: int, last_year: int) -> Years:
 def build(name: str, first_year: int, last_year: int) -> Years:
     """The sessions of an exchange in some years, as exchange_calendars works them out."""
     first, last = date(first_year, 1, 1), date(last_year, 12, 31)
+    known = last
     try:
         calendar = _calendar(name, first, last)
     except ValueError:
         lower, upper = _bounds(name)
-        first, last = max(first, lower or first), min(last, upper)
-        if first >= last:
+        last = min(last, date(min(upper.year + _ASSUMED_YEARS, _LAST_TIMESTAMP.year), 12, 31))
+        first, known = max(first, lower or first), min(last, upper)
+        if first >= known:
             nothing = np.empty(0, "datetime64[D]")
-            return Years(first_year, last_year, last, (), nothing, nothing.astype("datetime64[us]"), "UTC")
-        calendar = _calendar(name, first, last)
+            return Years(first_year, last_year, last, known, (), nothing, nothing.astype("datetime64[us]"), "UTC")
+        calendar = _calendar(name, first, known)
     sessions = tuple(calendar.sessions.date)
     closes = calendar.closes.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-    return Years(first_year, last_year, last, sessions, np.array(sessions, "datetime64[D]"), closes, str(calendar.tz))
+    if known < last:
+        assumed = _assumed_sessions(name, known, last)
+        sessions += assumed
+        closes = np.append(closes, _usual_closes(assumed, calendar.closes.iloc[-1], str(calendar.tz)))
+    days = np.array(sessions, "datetime64[D]")
+    return Years(first_year, last_year, last, known, sessions, days, closes, str(calendar.tz))
+
+
+def _assumed_sessions(name: str, known: date, last: date) -> tuple[date, ...]:
+    """The weekdays of an exchange after the last date whose holidays are known, without its fixed holidays."""
+    weekdays, holidays = _habits(name, known)
+    days = (known + timedelta(days=number) for number in range(1, (last - known).days + 1))
+    return tuple(day for day in days if day.weekday() in weekdays and (day.month, day.day) not in holidays)
+
+
+@lru_cache(maxsize=64)
+def _habits(name: str, until: date) -> tuple[frozenset[int], frozenset[tuple[int, int]]]:
+    """The weekdays with sessions, and the days of the year that never had one, in the last ten years."""
+    lower = _bounds(name)[0] or date.min
+    calendar = _calendar(name, max(date(until.year - _HABIT_YEARS, 1, 1), lower), until)
+    sessions = set(calendar.sessions.date)
+    weekdays = frozenset(number for number, trades in enumerate(calendar.weekmask) if trades == "1")
+    first = calendar.sessions[0].date()
+    days = [first + timedelta(days=number) for number in range((until - first).days + 1)]
+    open_days = {(day.month, day.day) for day in days if day in sessions}
+    closed = Counter((day.month, day.day) for day in days if day.weekday() in weekdays and day not in sessions)
+    return weekdays, frozenset(day for day, times in closed.items() if times >= _OFTEN and day not in open_days)
+
+
+def _usual_closes(sessions: Iterable[date], close: "Timestamp", zone: str) -> NDArray[np.datetime64]:
+    """Closes of sessions at the same time of day as a known one: datetime64[us], UTC."""
+    time = close.tz_convert(zone).time()
+    moments = (datetime.combine(day, time, ZoneInfo(zone)).astimezone(UTC) for day in sessions)
+    return np.array([moment.replace(tzinfo=None) for moment in moments], "datetime64[us]")
 
 
 def _utc(moment: datetime) -> np.datetime64:

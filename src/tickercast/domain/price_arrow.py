@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tickercast.domain import refusals
 from tickercast.domain.bars import Bars, Reading, bars_of
 from tickercast.domain.price_dates import of_instants, read_clock, read_stamps, session_moments
+from tickercast.domain.price_limits import LARGEST, MOST_NAMES, check_dates, check_symbols, check_text
 from tickercast.domain.price_numbers import Numbers, read_numbers
 from tickercast.domain.price_rows import SIMULATED, WHOLE, Ints, Rows, Window, read_rows
 from tickercast.domain.price_titles import PRICES, TITLES, Part, layout
@@ -36,11 +37,13 @@ class Asked:
         name: the file's name without its ending, which may be the symbol.
         symbols: the symbols that are wanted; None: all.
         window: the bars that are used, and so judged.
+        largest: bytes of the largest file, on which other limits depend.
     """
 
     name: str = ""
     symbols: Collection[str] | None = None
     window: Window = WHOLE
+    largest: int = LARGEST
 
     @property
     def symbol(self) -> str | None:
@@ -75,6 +78,7 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked) -> Readin
     table, titles = _joined([(part, _selected(part, table)) for part, table in parts])
     if not len(table):
         raise refusals.NO_BAR()
+    check_text(sum(map(_text_size, table.columns)))
     numbers, names = _symbols(table, asked, titles)
     read = [asked.symbols is None or name in asked.symbols for name in names]
     others = tuple(name for name, is_read in zip(names, read, strict=True) if not is_read)
@@ -87,10 +91,14 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked) -> Readin
             raise refusals.NO_BAR()
         kept, numbers = np.unique(numbers[wanted], return_inverse=True)
         names = [names[number] for number in kept]
+    check_symbols(len(names))
+    return replace(read_rows(_rows(table, titles, numbers, names), asked.window), others=others)
+
+
+def _rows(table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str]) -> Rows:
     moments = _moments(table, titles, numbers, names)
     columns = _numbers(table, titles)
-    rows = Rows(numbers, names, moments, columns, _simulated(table), _quoting(table, moments), titles)
-    return replace(read_rows(rows, asked.window), others=others)
+    return Rows(numbers, names, moments, columns, _simulated(table), _quoting(table, moments), titles)
 
 
 def as_table(series: Sequence[Bars]) -> pa.Table:
@@ -151,7 +159,9 @@ def _symbols(table: pa.Table, asked: Asked, titles: dict[str, str]) -> tuple[Int
         if symbol is None:
             raise refusals.NO_SYMBOL(advice=f"{symbol_in(asked.name) or 'SYMBOL'}.csv")
         return np.zeros(len(table), np.intp), [symbol]
-    codes, spellings = _terms(table["symbol"])
+    column = _dictionary(table["symbol"])
+    check_symbols(len(column.dictionary), MOST_NAMES)
+    codes, spellings = _terms(column)
     if symbol and titles["symbol"].strip().lower() == "name" and any(not name.isupper() for name in spellings if name):
         return np.zeros(len(table), np.intp), [symbol]  # the name of a company
     numbers, names = _numbered(codes, spellings)
@@ -180,11 +190,23 @@ def _numbered(codes: NDArray[np.integer[Any]], spellings: Sequence[str]) -> tupl
     return numbers, [str(names[code]) for code in appearing]
 
 
-def _terms(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:
-    """The number of each row's text, −1 for none, and the texts."""
+def _dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
     if not pa.types.is_dictionary(column.type):
         column = column.cast(pa.string()).dictionary_encode()
-    whole = column.unify_dictionaries().combine_chunks()
+    return column.unify_dictionaries().combine_chunks()
+
+
+def _text_size(column: pa.ChunkedArray) -> int:
+    """The bytes of the texts of all cells, each as often as it is there."""
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes) if _is_text(column.type) else 0
+    sizes = (pc.sum(pc.binary_length(part.dictionary).take(part.indices)).as_py() for part in column.chunks)
+    return sum(size or 0 for size in sizes)
+
+
+def _terms(column: pa.ChunkedArray | pa.DictionaryArray) -> tuple[Ints, list[str]]:
+    """The number of each row's text, −1 for none, and the texts."""
+    whole = column if isinstance(column, pa.DictionaryArray) else _dictionary(column)
     return whole.indices.fill_null(-1).to_numpy(), [text or "" for text in whole.dictionary.to_pylist()]
 
 
@@ -210,10 +232,14 @@ def _moments(table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequ
         different, codes = np.unique(column.to_numpy().astype("datetime64[s]"), return_inverse=True)
         moments = session_moments(of_instants(different, kind.tz), codes, numbers, names)
     else:
-        codes, texts = _terms(_whole(column))
+        dates = _dictionary(_whole(column))
+        check_dates(len(dates.dictionary), title)
+        codes, texts = _terms(dates)
         moments = session_moments(read_stamps(texts, title), codes, numbers, names)
     if "time" in table.column_names:
-        codes, texts = _terms(table["time"])
+        clock = _dictionary(table["time"])
+        check_dates(len(clock.dictionary), titles.get("time", "Time"))
+        codes, texts = _terms(clock)
         moments = moments + np.append(read_clock(texts), np.timedelta64(0, "s"))[codes]
     return moments
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import refusals
-from tickercast.domain.calendar import ALWAYS_OPEN, calendar_name, is_over, session_days
+from tickercast.domain.calendar import ALWAYS_OPEN, calendar_name, holidays_known_until, is_over, session_days
 from tickercast.errors import CalendarError, InvalidBars
 
 Days = NDArray[np.datetime64]
@@ -25,6 +25,9 @@ _MOST_CLOSED, _MOST_MISSING = 0.015, 0.04
 _FEWEST_CLOSED, _FEWEST_MISSING = 3, 5  # a single odd bar of a short file is no calendar
 _SOON = timedelta(days=7)  # placeholders of the coming sessions; dates further on are wrong ones
 _AROUND = 5  # bars before and after a spike
+EXPLAINED = 100
+"""Symbols of a file for which other exchanges are tried, which takes 6 ms each."""
+
 UNITS = 100
 """The pence of a pound, which some series are mixed of."""
 
@@ -71,7 +74,7 @@ def _span(seconds: int) -> str:
 
 
 def check_sessions(
-    names: Sequence[str], numbers: Ints, days: Days, known: Callable[[int], Days]
+    names: Sequence[str], numbers: Ints, days: Days, known: Callable[[int], Days], explain: int = EXPLAINED
 ) -> Mapping[int, InvalidBars]:
     """Compare bars with the sessions of their exchanges.
 
@@ -80,6 +83,7 @@ def check_sessions(
         numbers: `(bars,)`, the number of each bar's symbol, sorted.
         days: `(bars,)`, sorted by symbol.
         known: the dates of a symbol's rows, those without prices included.
+        explain: refusals that say which exchange the bars are like.
 
     Returns:
         The refusal of each symbol whose bars are not those of its sessions.
@@ -97,7 +101,8 @@ def check_sessions(
             if _misfits(own, sessions) == (0, 0):
                 whole.add(key)
                 continue
-            found = _check_sessions(names[number], own, sessions, known(number))
+            explained = len(refused) < explain
+            found = _check_sessions(names[number], own, sessions, known(number), explained=explained)
         except CalendarError:  # the forecast needs the calendar, and says what is wrong with it
             continue
         if found:
@@ -105,7 +110,11 @@ def check_sessions(
     return refused
 
 
-def _check_sessions(symbol: str, days: Days, sessions: Days, known: Days) -> InvalidBars | None:
+def _check_sessions(symbol: str, days: Days, sessions: Days, known: Days, *, explained: bool) -> InvalidBars | None:
+    until = np.datetime64(holidays_known_until(symbol, days[-1].item()), "D")
+    days, sessions = days[days <= until], sessions[sessions <= until]  # assumed sessions refuse nothing
+    if not len(days):
+        return None
     days, seen = np.unique(days), np.unique(known)
     step = float(np.median(np.diff(days).astype(np.int64))) if len(days) > _FEWEST_CLOSED else 1.0
     period = next((word for least, word in _PERIODS if step >= least), None)
@@ -113,7 +122,7 @@ def _check_sessions(symbol: str, days: Days, sessions: Days, known: Days) -> Inv
         return refusals.SPARSE(symbol=symbol, period=period)
     odd = days[~np.isin(days, sessions)]
     if len(odd) >= _FEWEST_CLOSED and len(odd) > _MOST_CLOSED * len(days):
-        return _closed(symbol, days, odd)
+        return _closed(symbol, days, odd, explained=explained)
     lacking = sessions[~np.isin(sessions, seen)]
     if len(lacking) >= _FEWEST_MISSING and len(lacking) > _MOST_MISSING * len(sessions):
         return refusals.MISSING_SESSIONS(
@@ -124,7 +133,7 @@ def _check_sessions(symbol: str, days: Days, sessions: Days, known: Days) -> Inv
             first=sessions[0],
             last=sessions[-1],
             day=lacking[len(lacking) // 2],
-            fits=_fits(symbol, days),
+            fits=_fits(symbol, days) if explained else "",
         )
     return None
 
@@ -137,8 +146,10 @@ def _misfits(days: Days, sessions: Days) -> tuple[int, int]:
     return len(days) - both, max(len(sessions) - both, 0)
 
 
-def _closed(symbol: str, days: Days, odd: Days) -> InvalidBars:
+def _closed(symbol: str, days: Days, odd: Days, *, explained: bool) -> InvalidBars:
     places = {"symbol": symbol, "count": len(odd), "total": len(days), "day": odd[-1]}
+    if not explained:
+        return refusals.CLOSED_DAYS(**places, exchange=calendar_name(symbol), fits="")
     if _closed_share(symbol, _swapped(days)) < 0.25 * len(odd) / len(days):
         return refusals.SWAPPED(**places)
     for by, direction in ((1, "early"), (-1, "late")):
@@ -196,8 +207,10 @@ def check_clock(symbol: str, days: Days, now: datetime) -> tuple[Mask, InvalidBa
     ahead = days > today + _SOON.days
     if ahead.any():
         return ahead, refusals.FUTURE(symbol=symbol, count=int((days > today).sum()), day=days[ahead][0], today=today)
+    different, places = np.unique(days, return_inverse=True)
     try:
-        return np.array([day > today or not is_over(symbol, day.item(), now) for day in days], bool), None
+        late = [bool(day > today) or not is_over(symbol, day.item(), now) for day in different]
+        return np.array(late, bool)[places], None
     except CalendarError:
         return days > today, None
 

@@ -1,15 +1,14 @@
 """What a file of prices may be wrapped in: gzip, a zip file of one, UTF-8 or UTF-16; and what it is not."""
 
+import codecs
 import io
 import zipfile
 import zlib
 
 from tickercast.domain import refusals
+from tickercast.domain.price_limits import LARGEST
 from tickercast.domain.text import one_line, shown
 from tickercast.errors import InvalidBars
-
-LARGEST = 256_000_000
-"""Bytes of a file, unpacked."""
 
 _GZIP, _ZIP, _OLD_EXCEL, _PARQUET = b"\x1f\x8b", b"PK", b"\xd0\xcf\x11\xe0", b"PAR1"
 _MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -21,23 +20,27 @@ def is_parquet(data: bytes) -> bool:
     return data.startswith(_PARQUET)
 
 
-def unpacked(data: bytes) -> bytes:
+def unpacked(data: bytes, largest: int = LARGEST) -> bytes:
     """The file in a gzip or zip file, or the file itself.
+
+    Args:
+        data: the file.
+        largest: bytes that it may have unpacked.
 
     Raises:
         InvalidBars: it is damaged, too large, not one file, or none of prices.
     """
     if data.startswith(_GZIP):
-        data = _gunzipped(data)
+        data = _gunzipped(data, largest)
     elif data.startswith(_ZIP):
-        data = _unzipped(data)
+        data = _unzipped(data, largest)
     if data.startswith((_ZIP, _GZIP)):
         raise refusals.BINARY()
     return data
 
 
-def decoded(data: bytes) -> str:
-    """The text of a CSV.
+def decoded(data: bytes) -> bytes:
+    """The text of a CSV in UTF-8: in Python's own texts, one rare letter makes all others take four bytes.
 
     Raises:
         InvalidBars: it is no text.
@@ -53,17 +56,30 @@ def decoded(data: bytes) -> str:
     if not encoding and b"\x00" in data:
         raise refusals.BINARY()
     try:
-        text = data.decode({"": "utf-8", "UTF-8": "utf-8-sig", "UTF-16": "utf-16"}[encoding])
-    except UnicodeDecodeError as error:
-        raise refusals.ENCODING(encoding=encoding or "UTF-8") from error
-    if "\x00" in text:
+        text = data.decode("utf-16").encode() if encoding == "UTF-16" else data.removeprefix(codecs.BOM_UTF8)
+    except UnicodeError as error:
+        raise refusals.ENCODING(encoding=encoding) from error
+    if not _is_utf_8(text):
+        raise refusals.ENCODING(encoding=encoding or "UTF-8")
+    if b"\x00" in text:
         raise refusals.BINARY()
     if not text.strip():
         raise refusals.EMPTY()
     return text
 
 
-def _gunzipped(data: bytes) -> bytes:
+def _is_utf_8(data: bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), _PART):
+            decoder.decode(data[start : start + _PART])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _gunzipped(data: bytes, largest: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     while data.startswith(_GZIP):  # a file may be several, one after the other
@@ -74,7 +90,7 @@ def _gunzipped(data: bytes) -> bytes:
                 if not part and not stream.unconsumed_tail and not stream.eof:
                     raise refusals.DAMAGED_ARCHIVE(kind="gzip", seen="it ends too early")
                 data, size = stream.unconsumed_tail, size + len(part)
-                _check_size(size)
+                _check_size(size, largest)
                 parts.append(part)
         except zlib.error as error:
             raise refusals.DAMAGED_ARCHIVE(kind="gzip", seen=one_line(error)) from error
@@ -82,7 +98,7 @@ def _gunzipped(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _unzipped(data: bytes) -> bytes:
+def _unzipped(data: bytes, largest: int) -> bytes:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             files = [file for file in archive.infolist() if not file.is_dir() and not _is_debris(file.filename)]
@@ -93,14 +109,14 @@ def _unzipped(data: bytes) -> bytes:
                 raise refusals.SEVERAL_FILES(count=len(files), names=names)
             if files[0].flag_bits & 1:
                 raise refusals.LOCKED_ARCHIVE()
-            _check_size(files[0].file_size)
+            _check_size(files[0].file_size, largest)
             with archive.open(files[0]) as file:
-                content = file.read(LARGEST + 1)
+                content = file.read(largest + 1)
     except InvalidBars:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         raise refusals.DAMAGED_ARCHIVE(kind="zip", seen=one_line(error)) from error
-    _check_size(len(content))
+    _check_size(len(content), largest)
     return content
 
 
@@ -108,6 +124,6 @@ def _is_debris(name: str) -> bool:
     return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(".")
 
 
-def _check_size(size: int) -> None:
-    if size > LARGEST:
-        raise refusals.INFLATED(size=size / 1e6, most=LARGEST / 1e6)
+def _check_size(size: int, largest: int) -> None:
+    if size > largest:
+        raise refusals.INFLATED(size=size / 1e6, most=largest / 1e6)

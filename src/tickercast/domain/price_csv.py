@@ -15,18 +15,18 @@ from tickercast.domain import refusals
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.price_arrow import TERMS, Asked, as_table, read_columns
 from tickercast.domain.price_containers import decoded
+from tickercast.domain.price_limits import MOST_COLUMNS, MOST_UNEVEN, BeyondLimits, check_rows
 from tickercast.domain.price_titles import PRICES, Part, column_of, known, layout, stacked
 from tickercast.domain.text import one_line, shown
 from tickercast.errors import InvalidBars
 
-_MOST_COLUMNS = 1_000
 _SEPARATORS = (",", ";", "\t", "|")
 _BEFORE = 20  # lines that may stand before the header
-_HEAD = 64_000  # characters in which the header is looked for
+_HEAD = 64_000  # bytes in which the header is looked for
+_LONGEST_ROW = 1_000_000  # bytes
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
-_KINDS = dict.fromkeys(("session_date", "symbol", "source"), TERMS) | dict.fromkeys(
-    (*PRICES, "adj_close", "volume"), pa.float64()
-)
+_REPEATED = ("session_date", "symbol", "source")
+_KINDS = dict.fromkeys(_REPEATED, TERMS) | dict.fromkeys((*PRICES, "adj_close", "volume"), pa.float64())
 _KLINE = ("open time", "open", "high", "low", "close", "volume", "close time")
 _BARS = ("date", "open", "high", "low", "close", "volume")
 _NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
@@ -41,7 +41,7 @@ class Header:
         separator: between its cells.
         parts: its columns.
         width: the number of its titles.
-        start: where the first bar begins, in characters.
+        start: where the first bar begins, in bytes.
     """
 
     separator: str
@@ -56,12 +56,15 @@ def read_csv(data: bytes, asked: Asked) -> Reading:
     Raises:
         InvalidBars: nothing in the file can be used.
     """
+    check_rows(_line_count(data), len(PRICES), asked.largest)
     reading = _faultless(data, asked)
     if reading is not None:
         return reading
+    pa.system_memory_pool().release_unused()  # what the first attempt has left
     text = decoded(data)
-    header = read_header(text)
-    table = _body(text[header.start :], header)
+    header = read_header(head(text))
+    table = _body(text, header, asked.largest)
+    pa.system_memory_pool().release_unused()
     return read_columns([(part, table) for part in header.parts], asked)
 
 
@@ -71,12 +74,12 @@ def first_symbol(data: bytes) -> str | None:
     Raises:
         InvalidBars: it has no header of prices.
     """
-    text = decoded(data[:_HEAD])
+    text = head(decoded(data))
     header = read_header(text)
     part = header.parts[0]
     if part.symbol or "symbol" not in part.columns:
         return part.symbol
-    rows = (_cells(line, header.separator) for line in _LINE.findall(text[header.start :]))
+    rows = (_cells(line, header.separator) for line in _LINE.findall(text.encode()[header.start :].decode()))
     return next((row[at].strip() for row in rows if len(row) > (at := part.columns["symbol"])), None)
 
 
@@ -86,7 +89,7 @@ def read_header(text: str) -> Header:
     Raises:
         InvalidBars: a column is missing, or there are two for one.
     """
-    lines = [line for line in _LINE.findall(text[:_HEAD]) if line]
+    lines = [line for line in _LINE.findall(text) if line]
     candidates = [
         (known(_cells(line, mark)), -at, -rank)
         for at, line in enumerate(lines[:_BEFORE])
@@ -103,7 +106,12 @@ def read_header(text: str) -> Header:
             return Header(mark, layout(titles), len(titles), 0)
     cells = max((_cells(lines[0], mark) for mark in _SEPARATORS), key=len)
     _check_width([cells])
-    return Header(separator, layout(cells), len(cells), len(lines[0]))
+    return Header(separator, layout(cells), len(cells), _size(lines[:1]))
+
+
+def head(text: bytes) -> str:
+    """The beginning of a text in UTF-8, up to where a letter ends."""
+    return text[:_HEAD].decode(errors="ignore")
 
 
 def to_csv(series: Sequence[Bars]) -> bytes:
@@ -125,25 +133,28 @@ def _faultless(data: bytes, asked: Asked) -> Reading | None:
 
     A refusal quotes the file's own text, and so comes from reading it as text.
     """
-    table = _plain_table(data)
+    table = _plain_table(data, asked.largest)
     if table is None:
         return None
     try:
         [part] = layout(table.column_names)
         reading = read_columns([(part, table)], asked)
+    except BeyondLimits:
+        raise
     except (InvalidBars, ValueError):
         return None
     return None if reading.failures else reading
 
 
-def _plain_table(data: bytes) -> pa.Table | None:
+def _plain_table(data: bytes, largest: int) -> pa.Table | None:
     """A CSV without quotes, all of whose rows are as long as its header."""
     if b'"' in data:
         return None
     first_line = data[: data.find(b"\n") + 1 or None].removeprefix(b"\xef\xbb\xbf")
     header = first_line.rstrip(b"\r\n").decode(errors="replace").split(",")
-    if "" in header or len(set(header)) < len(header) or len(header) > _MOST_COLUMNS or known(header) < len(PRICES):
+    if "" in header or len(set(header)) < len(header) or len(header) > MOST_COLUMNS or known(header) < len(PRICES):
         return None
+    check_rows(_line_count(data), len(header), largest)
     columns = {name: _KINDS.get(column_of(name), pa.string()) for name in header}
     options = arrow_csv.ConvertOptions(column_types=columns, strings_can_be_null=False, null_values=[""])
     serially = arrow_csv.ReadOptions(use_threads=False)  # several parts at once cost memory, and save little
@@ -167,9 +178,13 @@ def _titled(lines: Sequence[str], at: int, separator: str) -> Header:
         stack = stacked(rows) if first >= 0 else None
         if stack:
             titles, count = stack
-            return Header(separator, layout(titles), len(titles), sum(map(len, lines[: first + count])))
+            return Header(separator, layout(titles), len(titles), _size(lines[: first + count]))
     own = _cells(lines[at], separator)
-    return Header(separator, layout(own), len(own), sum(map(len, lines[: at + 1])))
+    return Header(separator, layout(own), len(own), _size(lines[: at + 1]))
+
+
+def _size(lines: Sequence[str]) -> int:
+    return sum(len(line.encode()) for line in lines)
 
 
 def _cells(line: str, separator: str) -> list[str]:
@@ -181,8 +196,8 @@ def _cells(line: str, separator: str) -> list[str]:
 
 def _check_width(rows: Sequence[Sequence[str]]) -> None:
     widest = max(map(len, rows), default=0)
-    if widest > _MOST_COLUMNS:
-        raise refusals.TOO_WIDE(count=widest, most=_MOST_COLUMNS)
+    if widest > MOST_COLUMNS:
+        raise refusals.TOO_WIDE(count=widest, most=MOST_COLUMNS)
 
 
 def _headerless(cells: Sequence[str]) -> list[object]:
@@ -203,36 +218,47 @@ def _headerless(cells: Sequence[str]) -> list[object]:
     return []
 
 
-def _body(text: str, header: Header) -> pa.Table:
+def _line_count(data: bytes) -> int:
+    return max(data.count(b"\n"), data.count(b"\r"))
+
+
+def _body(text: bytes, header: Header, largest: int) -> pa.Table:
     """The rows below the header as texts, one column a title, named by its place."""
-    if text.count('"') % 2:
+    if text.count(b'"', header.start) % 2:
         raise refusals.UNPARSED(seen="a quote is opened and not closed")
-    first = next((line for line in _LINE.findall(text[:_HEAD]) if line.strip()), "")
+    first = next((line for line in _LINE.findall(head(text[header.start : header.start + _HEAD])) if line.strip()), "")
     cells = _cells(first, header.separator)
     _check_width([cells])
     width = len(cells) if not any(cell.strip() for cell in cells[header.width :]) else header.width
     names = [str(at) for at in range(max(width, header.width))]
+    kinds = dict.fromkeys(names, pa.string()) | {
+        str(at): TERMS for part in header.parts for name, at in part.columns.items() if name in _REPEATED
+    }
+    check_rows(_line_count(text), len(names), largest)
     odd: list[str] = []
 
     def keep(row: arrow_csv.InvalidRow) -> str:
         odd.append(row.text)
-        return "skip"
+        return "skip" if len(odd) <= MOST_UNEVEN and len(row.text) <= _LONGEST_ROW else "error"
 
     try:
         table = arrow_csv.read_csv(
-            pa.BufferReader(text.encode()),
+            pa.BufferReader(pa.py_buffer(text).slice(header.start)),
             arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=max(1 << 20, len(first) * 2)),
             arrow_csv.ParseOptions(delimiter=header.separator, invalid_row_handler=keep),
-            arrow_csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
+            arrow_csv.ConvertOptions(column_types=kinds, strings_can_be_null=False),
         )
     except ValueError as error:
-        if not text.strip():
+        if not text[header.start :].strip():
             raise refusals.NO_BAR() from error
+        if len(odd) > MOST_UNEVEN:
+            raise refusals.UNEVEN(most=MOST_UNEVEN, row=shown(odd[-1].strip(), 60)) from error
         raise refusals.UNPARSED(seen=one_line(error)) from error
     repaired = [row for row in (_repaired(line, names, header) for line in odd) if row]
     if repaired:
         columns = zip(*repaired, strict=True)
-        table = pa.concat_tables([table, pa.table([pa.array(column, pa.string()) for column in columns], names)])
+        more = pa.table([pa.array(column, pa.string()) for column in columns], names).cast(table.schema)
+        table = pa.concat_tables([table, more])
     table = _without_notes(table)
     if not len(table):
         raise refusals.NO_BAR()
@@ -255,5 +281,14 @@ def _repaired(line: str, names: Sequence[str], header: Header) -> list[str] | No
 
 def _without_notes(table: pa.Table) -> pa.Table:
     """The rows in which more than one cell has something in it; the others are blank, or notes below the bars."""
-    filled = [pc.not_equal(pc.utf8_trim_whitespace(column), "").cast(pa.int16()) for column in table.columns]
-    return table.filter(pc.greater(functools.reduce(pc.add, filled), 1))
+    filled = functools.reduce(pc.add, (_filled(column).cast(pa.int16()) for column in table.columns))
+    few = pc.less(filled, 2)
+    return table.filter(pc.invert(few)) if pc.any(few).as_py() else table
+
+
+def _filled(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pa.types.is_dictionary(column.type):
+        return pc.not_equal(pc.utf8_trim_whitespace(column), "")
+    whole = column.unify_dictionaries()
+    parts = [pc.not_equal(pc.utf8_trim_whitespace(part.dictionary), "").take(part.indices) for part in whole.chunks]
+    return pa.chunked_array(parts, pa.bool_())

@@ -14,7 +14,8 @@ from tickercast.domain import price_csv, price_parquet
 from tickercast.domain.bars import Reading
 from tickercast.domain.price_arrow import Asked, read_frame
 from tickercast.domain.price_containers import decoded, is_parquet, unpacked
-from tickercast.domain.price_csv import to_csv
+from tickercast.domain.price_csv import head, to_csv
+from tickercast.domain.price_limits import LARGEST
 from tickercast.domain.price_parquet import to_parquet
 from tickercast.domain.price_rows import WHOLE, Window
 from tickercast.domain.spelling import in_yahoos_spelling
@@ -44,7 +45,12 @@ _A_LOOK = 4000  # bytes
 
 
 def read_prices(
-    data: bytes, *, symbol: str = "", symbols: Collection[str] | None = None, window: Window = WHOLE
+    data: bytes,
+    *,
+    symbol: str = "",
+    symbols: Collection[str] | None = None,
+    window: Window = WHOLE,
+    largest: int = LARGEST,
 ) -> Reading:
     """Read a file by its content, whatever its name: CSV, also in gzip or zip, or Parquet.
 
@@ -53,6 +59,7 @@ def read_prices(
         symbol: the file's name without its ending, which is the symbol where no column names it.
         symbols: the symbols that are wanted; None: all.
         window: the bars that are used, and so judged; by default three years up to the last bar of each symbol.
+        largest: bytes that the file may have unpacked, on which other limits depend; see `price_limits`.
 
     Returns:
         The valid bars by symbol, what is odd about them, and the reason for each other symbol.
@@ -60,9 +67,9 @@ def read_prices(
     Raises:
         InvalidBars: nothing in the file can be used.
     """
-    data = unpacked(data)
+    data = unpacked(data, largest)
     read = price_parquet.read_parquet if is_parquet(data) else price_csv.read_csv
-    return read(data, Asked(symbol, symbols, window))
+    return read(data, Asked(symbol, symbols, window, largest))
 
 
 def first_symbol(data: bytes) -> str | None:
@@ -80,7 +87,7 @@ def first_lines(data: bytes, count: int) -> list[str]:
     """The first lines of any file, to be looked at; those of Parquet as CSV would have them, none if it is damaged."""
     try:
         data = unpacked(data)
-        text = price_parquet.first_rows(data, count - 1) if is_parquet(data) else decoded(data)
+        text = price_parquet.first_rows(data, count - 1) if is_parquet(data) else head(decoded(data))
     except InvalidBars:
         text = data[:_A_LOOK].decode(errors="replace")
     return text.splitlines()[:count]

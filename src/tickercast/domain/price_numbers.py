@@ -3,7 +3,7 @@
 Which of comma and point separates thousands is decided by all numbers of a file together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,18 +48,24 @@ def read_numbers(columns: Mapping[str, pa.ChunkedArray], titles: Mapping[str, st
     Raises:
         InvalidBars: commas may separate thousands as well as decimals.
     """
-    texts = {name: pc.utf8_trim_whitespace(column.cast(pa.string()).fill_null("")) for name, column in columns.items()}
-    empty = {name: pc.is_in(pc.utf8_lower(text), pa.array(BLANKS)) for name, text in texts.items()}
-    texts = {name: pc.if_else(empty[name], pa.scalar(None, pa.string()), text) for name, text in texts.items()}
-    try:
-        found = {name: text.cast(pa.float64()) for name, text in texts.items()}
+    try:  # one by one: the texts of a column are let go before those of the next are made
+        return {name: _numbers(text.cast(pa.float64()), text) for name, text in _each(columns)}
     except pa.ArrowInvalid:
-        plain = {name: _without_signs(text) for name, text in texts.items()}
+        plain = {name: _without_signs(text) for name, text in _each(columns)}
         comma = _has_decimal_comma(plain, titles)
-        found = {name: _cast(text, comma, suffixed=name == "volume") for name, text in plain.items()}
-    return {
-        name: Numbers(values.to_numpy().astype(np.float64), empty[name].to_numpy()) for name, values in found.items()
-    }
+        return {name: _numbers(_cast(text, comma, suffixed=name == "volume"), text) for name, text in plain.items()}
+
+
+def _each(columns: Mapping[str, pa.ChunkedArray]) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """The texts of each column without blanks around them, null where there is none."""
+    for name, column in columns.items():
+        text = pc.utf8_trim_whitespace(column.cast(pa.string()).fill_null(""))
+        blank = pc.is_in(pc.utf8_lower(text), pa.array(BLANKS))
+        yield name, pc.if_else(blank, pa.scalar(None, pa.string()), text)
+
+
+def _numbers(values: pa.ChunkedArray, text: pa.ChunkedArray) -> Numbers:
+    return Numbers(values.to_numpy().astype(np.float64), pc.is_null(text).to_numpy())
 
 
 def _without_signs(text: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 from tickercast.domain import refusals
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.price_arrow import Asked, as_table, read_columns
-from tickercast.domain.price_titles import TITLES, layout
+from tickercast.domain.price_limits import LARGEST, MOST_COLUMNS, check_rows
+from tickercast.domain.price_titles import PRICES, TITLES, layout
 from tickercast.domain.text import one_line, shown
 from tickercast.errors import InvalidBars
 
-_MOST_ROWS = 3_000_000
-_LARGEST = 256_000_000  # bytes, uncompressed
 _TEXTS = ("symbol", "source")
+_INFLATION = 4  # times the largest file that a Parquet file may have uncompressed
+_LARGEST_FOOTER = 16_000_000  # bytes of titles and places
 
 
 def read_parquet(data: bytes, asked: Asked) -> Reading:
@@ -26,7 +27,7 @@ def read_parquet(data: bytes, asked: Asked) -> Reading:
         InvalidBars: it is damaged or too large, or a column has another type than was needed.
     """
     try:
-        titles = _titles(data)
+        titles = _titles(data, asked.largest)
         parts = layout(titles)
         used = sorted({at for part in parts for at in part.columns.values()})
         table = _table(data, [titles[at] for at in used])
@@ -75,9 +76,12 @@ def to_parquet(series: Sequence[Bars]) -> bytes:
     return file.getvalue()
 
 
-def _titles(data: bytes) -> list[str]:
+def _titles(data: bytes, largest: int = LARGEST) -> list[str]:
+    footer = int.from_bytes(data[-8:-4], "little")
+    if footer > _LARGEST_FOOTER:
+        raise refusals.DAMAGED_PARQUET(seen=f"its description has {footer / 1e6:,.0f} MB")
     with pq.ParquetFile(pa.BufferReader(data)) as opened:
-        _check_size(opened.metadata)
+        _check_size(opened.metadata, largest)
         return list(opened.schema_arrow.names)
 
 
@@ -120,13 +124,14 @@ def _check_kind(title: str, kind: pa.DataType) -> None:
         raise refusals.COLUMN_TYPE(column=shown(title, 40), type=shown(kind, 40), needed=needed)
 
 
-def _check_size(metadata: pq.FileMetaData) -> None:
+def _check_size(metadata: pq.FileMetaData, largest: int = LARGEST) -> None:
     """Refuse a file that is small only because it is compressed, before it is read."""
     # Not by column: pyarrow ends the process where the metadata of one are damaged.
     size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     if metadata.num_rows == 0:
         raise refusals.NO_BAR()
-    if metadata.num_rows > _MOST_ROWS or size > _LARGEST:
-        raise refusals.TOO_LARGE_PARQUET(
-            rows=metadata.num_rows, size=size / 1e6, most_rows=_MOST_ROWS, most=_LARGEST / 1e6
-        )
+    if metadata.num_columns > MOST_COLUMNS:
+        raise refusals.TOO_WIDE(count=metadata.num_columns, most=MOST_COLUMNS)
+    check_rows(metadata.num_rows, len(PRICES), largest)
+    if size > (most := min(LARGEST, _INFLATION * largest)):
+        raise refusals.INFLATED(size=size / 1e6, most=most / 1e6)

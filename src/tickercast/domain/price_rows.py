@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from tickercast.domain import refusals
 from tickercast.domain.bars import BAR_COLUMNS, LOOKBACK, Bars, Reading
 from tickercast.domain.findings import Finding
-from tickercast.domain.price_checks import SPIKE, UNITS, check_clock, check_sessions, intraday, near_split, spikes
+from tickercast.domain.price_checks import (
+    EXPLAINED,
+    SPIKE,
+    UNITS,
+    check_clock,
+    check_sessions,
+    intraday,
+    near_split,
+    spikes,
+)
 from tickercast.domain.price_numbers import Numbers
 from tickercast.domain.price_titles import PRICES, TITLES
 from tickercast.domain.symbols import parse_symbol
@@ -94,7 +103,12 @@ def read_rows(rows: Rows, window: Window = WHOLE) -> Reading:
     Returns:
         The bars by symbol, what was left out or changed in `findings`, and the reason for each symbol that is refused.
     """
-    readings = [_Judge(part, window).reading() for part in _parts(_sorted(rows))]
+    rows = _sorted(rows)  # and lets go of those in the file's order
+    readings: list[Reading] = []
+    explain = EXPLAINED
+    for part in _parts(rows):
+        readings.append(_Judge(part, window, explain).reading())
+        explain = max(explain - len(readings[-1].failures), 0)
     return Reading(
         {symbol: bars for reading in readings for symbol, bars in reading.bars.items()},
         {symbol: error for reading in readings for symbol, error in reading.failures.items()},
@@ -131,21 +145,22 @@ def _sorted(rows: Rows) -> Rows:
         return rows
     order = np.lexsort((rows.moments, rows.numbers))
     columns = {name: Numbers(found.values[order], found.empty[order]) for name, found in rows.columns.items()}
+    cell = rows.cell
     return replace(
         rows,
         numbers=rows.numbers[order],
         moments=rows.moments[order],
         columns=columns,
         simulated=rows.simulated[order],
-        cell=lambda name, row: rows.cell(name, int(order[row])),
+        cell=lambda name, row: cell(name, int(order[row])),
     )
 
 
 class _Judge:
     """Judges the rows of a file; each step leaves out rows, or refuses symbols."""
 
-    def __init__(self, rows: Rows, window: Window) -> None:
-        self._rows, self._now = rows, window.now
+    def __init__(self, rows: Rows, window: Window, explain: int) -> None:
+        self._rows, self._now, self._explain = rows, window.now, explain
         count = len(rows.names)
         self._ends = np.cumsum(np.bincount(rows.numbers, minlength=count))
         self._starts = np.append(0, self._ends[:-1])
@@ -295,7 +310,9 @@ class _Judge:
     def _check_calendar(self) -> None:
         known = self._alive() & self._judged
         names = self._rows.names
-        refused = check_sessions(names, self._rows.numbers[known], self._days[known], self._known_days(known))
+        refused = check_sessions(
+            names, self._rows.numbers[known], self._days[known], self._known_days(known), self._explain
+        )
         for number, error in refused.items():
             self._refuse(number, error)
 

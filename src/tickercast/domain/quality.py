@@ -8,8 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import calendar_name, newest_closed, session_days
+from tickercast.domain.calendar import calendar_name, holidays_known_until, newest_closed, next_sessions, session_days
 from tickercast.domain.findings import Finding
+from tickercast.domain.frequency import DAILY
 from tickercast.errors import CalendarError
 
 RECENT = timedelta(days=90)
@@ -45,7 +46,11 @@ def findings_of(series: Sequence[Bars], as_of: date, *, now: datetime) -> list[l
     first = np.datetime64(as_of - RECENT, "D")
     missing: dict[tuple[str, bytes], tuple[Days, Days]] = {}  # the symbols of an exchange mostly have the same sessions
     return [
-        [*_missing(bars, first, as_of, now, missing), *(_oddities(bars, first) if odd else ())]
+        [
+            *_missing(bars, first, as_of, now, missing),
+            *_assumed(bars),
+            *(_oddities(bars, first) if odd else ()),
+        ]
         for bars, odd in zip(series, _may_be_odd(series), strict=True)
     ]
 
@@ -133,12 +138,26 @@ def _missing(
         yield Finding(bars.symbol, "gap", text, touches_width=True)
 
 
+def _assumed(bars: Bars) -> Iterator[Finding]:
+    """Find that dates of a forecast are assumed, since the exchange's holidays are not known so far ahead."""
+    try:
+        last = next_sessions(bars.symbol, bars.cutoff, DAILY.horizon)[-1]
+        known_until = holidays_known_until(bars.symbol, last)
+    except CalendarError:  # the forecast needs the calendar, and says what is wrong with it
+        return
+    if last > known_until:
+        name = calendar_name(bars.symbol)
+        text = f"the holidays of {name} after {known_until} are not known: weekdays without fixed holidays were taken"
+        yield Finding(bars.symbol, "calendar", text)
+
+
 def _missing_days(symbol: str, days: Days, as_of: date, now: datetime) -> tuple[Days, Days]:
     """The sessions without a bar after the last bar, and before it."""
     last = min(as_of, newest_closed(symbol, now) or as_of) if as_of >= now.date() - timedelta(days=2) else as_of
     sessions = session_days(symbol, days[0], np.datetime64(last, "D"))
     missing = sessions[~np.isin(sessions, days)]
-    return missing[missing > days[-1]], missing[missing < days[-1]]
+    known_until = np.datetime64(holidays_known_until(symbol, last), "D")
+    return missing[missing > days[-1]], missing[(missing < days[-1]) & (missing <= known_until)]
 
 
 def _jumps(bars: Bars, first: int) -> Iterator[Finding]:

@@ -56,9 +56,21 @@ INFLATED = Refusal(
 DAMAGED_PARQUET = Refusal(
     "The file begins as Parquet and cannot be read as such: {seen}.", "Write it again, or send it as CSV."
 )
-TOO_LARGE_PARQUET = Refusal(
-    "The file has {rows:,} rows, {size:,.1f} MB uncompressed, and at most {most_rows:,} and {most:,.0f} MB are read.",
+TOO_MANY_ROWS = Refusal(
+    "The file has {rows:,} rows of {columns:,} columns, and at most {most_rows:,} rows and {most_cells:,} cells are "
+    "read.",
     "Split it into several files.",
+)
+TOO_MANY_SYMBOLS = Refusal(
+    "The file has {count:,} symbols, and at most {most:,} are read.", "Split it into several files."
+)
+TOO_MANY_DATES = Refusal(
+    "{column} has {count:,} different dates, and at most {most:,} are read: daily bars were needed.",
+    "Export it again with the interval of one day.",
+)
+TOO_MUCH_TEXT = Refusal(
+    "The file's cells have {size:,.0f} MB of text, and at most {most:,.0f} MB are read.",
+    "Write dates, prices and volumes as such, or split it into several files.",
 )
 UNPARSED = Refusal("The file does not parse as CSV: {seen}.", "Check its quotes and separators.")
 TOO_WIDE = Refusal(
@@ -70,6 +82,11 @@ TOO_WIDE = Refusal(
 RAGGED = Refusal(
     "The row {row!r} has {cells} cells and the header has {titles}: rows as long as the header were needed.",
     "Put numbers with thousands or decimal commas into quotes, or export it again with semicolons.",
+)
+UNEVEN = Refusal(
+    "The file has more than {most:,} rows that are shorter or longer than its header, such as {row!r}: rows as long as "
+    "the header were needed.",
+    "Export it again.",
 )
 NO_BAR = Refusal("The file has a header and no bar: at least one row was needed.", "Export it again.")
 

@@ -20,12 +20,21 @@ def parse_symbol(text: str) -> str:
         UsageError: the text is not a symbol.
     """
     symbol = text.strip().upper()
-    if not (text.isascii() and len(symbol) <= _LONGEST_SYMBOL and _SYMBOL.fullmatch(symbol)):
+    if not (text.isascii() and is_symbol(symbol)):
         raise UsageError(
             f"{shown(text, 40)!r} is not a symbol: up to 20 letters, digits and single . - = ^ were needed, "
             "as Yahoo spells them (MSFT, BRK-B, VOD.L, ETH-USD)."
         )
     return symbol
+
+
+def is_symbol(text: str) -> bool:
+    """Whether a text is a symbol as it is stored.
+
+    >>> is_symbol("BRK-B"), is_symbol("brk-b"), is_symbol("[/x]")
+    (True, False, False)
+    """
+    return len(text) <= _LONGEST_SYMBOL and _SYMBOL.fullmatch(text) is not None
 
 
 MOST_SAMPLED = 500

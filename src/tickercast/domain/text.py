@@ -1,9 +1,11 @@
 """Text from a file or a message, made safe to quote in a sentence."""
 
+from tickercast.plain import printable
+
 
 def shown(seen: object, longest: int) -> str:
     """Text from a file, safe to quote: nothing in it moves a terminal's cursor or reverses text."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(seen)[:longest])
+    return printable(str(seen)[:longest]).replace("\n", "\N{REPLACEMENT CHARACTER}")
 
 
 def one_line(error: Exception, longest: int = 160) -> str:

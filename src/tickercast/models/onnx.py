@@ -12,7 +12,7 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import asset_class
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.model_card import Bundle, ModelCard
-from tickercast.errors import BundleError
+from tickercast.errors import BundleError, EngineUnusable
 
 BATCH = 64
 """The series in one call of the network; larger batches cost memory and time."""
@@ -104,7 +104,14 @@ class OnnxModel(NetworkModel):
 
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network; see `NetworkModel.answer`."""
-        z: NDArray[np.float32] = self._session.run([OUTPUT], {"steps": steps, "statics": statics})[0]
+        try:
+            z: NDArray[np.float32] = self._session.run([OUTPUT], {"steps": steps, "statics": statics})[0]
+        except Exception as error:  # onnxruntime's errors share no public base class
+            said = " ".join(str(error).split())[:160].rstrip(".")
+            raise EngineUnusable(
+                f"onnxruntime {onnxruntime.__version__} cannot run {self.card.name} {self.card.version} on "
+                f"{len(steps)} windows: {said}. Free memory, or publish the version again."
+            ) from error
         return z
 
 

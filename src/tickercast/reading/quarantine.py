@@ -10,8 +10,11 @@ from tickercast.domain import objects
 from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.ports import ObjectStore
 
+MOST_LISTED = 1_000
+"""The files that are listed: the reason of each takes a request."""
+
 _REQUESTS_AT_ONCE = 16
-_UNKNOWN = "No reason is stored beside it."
+_UNKNOWN = "No reason that can be read is stored beside it."
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,14 @@ class Quarantined:
 
 
 def quarantined(store: ObjectStore) -> list[Quarantined]:
-    """All files in quarantine, the newest first.
+    """The newest files in quarantine, the newest first, `MOST_LISTED` at most.
 
     Raises:
         StoreUnavailable: try again.
     """
-    names = [name for name in store.names(objects.QUARANTINE) if objects.unquarantined(name)]
+    kept = ((objects.unquarantined(name), name) for name in store.names(objects.QUARANTINE))
+    newest = sorted(((was[1], name) for was, name in kept if was), reverse=True)[:MOST_LISTED]
+    names = [name for _, name in newest]
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         found = list(pool.map(lambda name: find(name, store), names))
     return sorted(found, key=lambda kept: (kept.quarantined_at, kept.generation), reverse=True)
@@ -61,13 +66,15 @@ def find(name: str, store: ObjectStore) -> Quarantined:
     if was is None or not store.generation(name):
         raise UsageError(f"{name[:120]!r} is not in quarantine. tickercast quarantine list names what is.")
     stored = _reason(name, store)
-    texts = [str(reason.get("reason")) for reason in stored.get("reasons", []) if isinstance(reason, dict)]
-    return Quarantined(name, *was, str(stored.get("quarantined_at", "")), texts or [_UNKNOWN])
+    reasons = stored.get("reasons")
+    given = reasons if isinstance(reasons, list) else []
+    texts = [reason["reason"] for reason in given if isinstance(reason, dict) and isinstance(reason.get("reason"), str)]
+    return Quarantined(name, *was, str(stored.get("quarantined_at") or ""), texts or [_UNKNOWN])
 
 
 def _reason(name: str, store: ObjectStore) -> dict[str, Any]:
     try:
         stored = json.loads(store.read(objects.reason_of(name)))
-    except (ObjectNotFound, ValueError):
+    except (ObjectNotFound, ValueError, RecursionError):  # there is none, or it is damaged
         return {}
     return stored if isinstance(stored, dict) else {}

@@ -11,6 +11,7 @@ from tickercast.jobs.champion.decisions import Decided
 from tickercast.jobs.daily.retrain import Contest
 from tickercast.jobs.operations.drift import DriftCheck
 from tickercast.model_store import ModelStore
+from tickercast.plain import markdown, printable
 from tickercast.ports import ObjectStore
 
 
@@ -28,10 +29,24 @@ class Artifact:
     description: str
     content: Any
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "description", markdown(self.description))
+        if not isinstance(self.content, str):
+            object.__setattr__(self, "content", _plain(self.content))
+
     @property
     def kind(self) -> Literal["table", "markdown"]:
         """How to show it."""
         return "markdown" if isinstance(self.content, str) else "table"
+
+
+def _plain(content: Any) -> Any:
+    """The rows of a table, of which no text is a link."""
+    if isinstance(content, str):
+        return printable(content)
+    if isinstance(content, Mapping):
+        return {name: _plain(value) for name, value in content.items()}
+    return [_plain(value) for value in content] if isinstance(content, list) else content
 
 
 def artifacts_of(job: str, result: Any, models: ModelStore, store: ObjectStore) -> Iterator[Artifact]:

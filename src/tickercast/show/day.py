@@ -1,10 +1,17 @@
-"""The results of a daily run in sentences, a line a step."""
+"""The results of a daily run in sentences, a line a step, and a line for each task while it runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+from tickercast.domain.market import Market
+from tickercast.domain.model_card import Bundle
 from tickercast.errors import AlertUnavailable
 from tickercast.jobs.champion.decisions import Decided
+from tickercast.jobs.champion.scores import Scores
+from tickercast.jobs.daily.catch_up import CaughtUp
+from tickercast.jobs.daily.retrain import Contest, TrainingPlan
 from tickercast.jobs.daily.run_day import Day
+from tickercast.jobs.operations.alerts import SentAlerts
 from tickercast.jobs.operations.drift import DriftCheck
 from tickercast.show.sentences import symbols
 
@@ -18,23 +25,55 @@ def day_lines(day: Day) -> Iterator[str]:
         yield f"            {found.symbol}: {found.check}, {found.text}"
     made = len(day.results.forecasts)
     yield f"forecasts   {f'{made} made' if day.caught_up.uploads else 'none to make: all of that day exist'}"
-    yield f"scores      {_scores(day)}"
+    yield f"scores      {_scores(day.scores)}"
     yield f"probation   {day.probation if isinstance(day.probation, str) else _decided(day.probation)}"
     yield f"drift       {_drift(day.drift)}"
-    training = f"{day.planned.training}: {day.planned.why}" if day.planned.wanted else f"none: {day.planned.why}"
-    yield f"training    {training}"
+    yield f"training    {_planned(day.planned)}"
     yield f"decision    {_decided(day.decided)}"
     if day.reforecast:
         yield f"reforecast  {symbols(day.reforecast)}"
-    yield f"alerts      {_alerts(day)}"
+    yield f"alerts      {_alerts(day.alerts)}"
+
+
+def task_line(job: str, result: Any, seconds: float) -> str:
+    """What a task of the day did.
+
+    Args:
+        job: the name of the job.
+        result: its result.
+        seconds: how long it took.
+    """
+    return f"{job}: {_done(result)} ({seconds:.1f} s)"
+
+
+def _done(result: Any) -> str:
+    said = next((say for kind, say in _SAID.items() if isinstance(result, kind)), str)
+    return said(result)
+
+
+def _fetched(market: Market) -> str:
+    return f"{symbols(len(market.symbols))} up to {market.day}, {len(market.findings)} findings"
+
+
+def _sent(caught_up: CaughtUp) -> str:
+    count = sum(len(upload.symbols) for upload in caught_up.uploads)
+    return f"{symbols(count)} sent in {len(caught_up.uploads)} files" if count else "nothing new to send"
+
+
+def _collected(collected: Any) -> str:
+    results, lost = collected
+    return f"{len(results.forecasts)} forecasts, {len(results.failures)} failures, {len(lost)} lost"
 
 
 def _decided(decided: Decided) -> str:
     return f"{decided.decision}: {decided.reason}"
 
 
-def _scores(day: Day) -> str:
-    scores = day.scores
+def _planned(planned: TrainingPlan) -> str:
+    return f"{planned.training}: {planned.why}" if planned.wanted else f"none: {planned.why}"
+
+
+def _scores(scores: Scores) -> str:
     if scores.vs_walk is None:
         return "too few forecasts have come true on dates that the champion had not seen"
     ratio, low, high = scores.vs_walk.ratio
@@ -51,9 +90,26 @@ def _drift(drift: DriftCheck | str) -> str:
     return f"{found}; report {drift.report}"
 
 
-def _alerts(day: Day) -> str:
-    if isinstance(day.alerts, AlertUnavailable):
-        return str(day.alerts)
-    found = day.alerts.found
+def _alerts(alerts: SentAlerts | AlertUnavailable) -> str:
+    if isinstance(alerts, AlertUnavailable):
+        return str(alerts)
+    found = alerts.found
     more = f"; {len(found) - 3} more" if len(found) > 3 else ""
     return ("; ".join(alert.title for alert in found[:3]) + more) or "none"
+
+
+_SAID: Mapping[type, Callable[[Any], str]] = {
+    Market: _fetched,
+    CaughtUp: _sent,
+    tuple: _collected,
+    Scores: _scores,
+    Decided: _decided,
+    DriftCheck: _drift,
+    TrainingPlan: _planned,
+    Bundle: lambda made: f"{made.card.name} version {made.card.version} is registered",
+    Contest: lambda contest: f"version {contest.challenger.card.version} is compared with the champion",
+    SentAlerts: _alerts,
+    dict: lambda dropped: f"{sum(dropped.values()):,} rows dropped",
+    list: lambda sent: f"{symbols(sum(len(upload.symbols) for upload in sent))} forecast again",
+}
+"""What a task did, by the type of its result."""

@@ -1,5 +1,6 @@
 """Exchange calendars: which one a symbol has, its sessions, and when one is over."""
 
+from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -11,14 +12,20 @@ import pytest
 
 from tickercast import calendar_file
 from tickercast.domain import calendar
+from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import (
     calendar_name,
+    ending_calendars,
+    holidays_known_until,
     is_over,
+    newest_closed,
     next_sessions,
     parse_day,
     session_closes,
     sessions_between,
 )
+from tickercast.domain.price_files import read_prices, to_csv
+from tickercast.domain.quality import findings
 from tickercast.errors import CalendarError, UsageError
 
 
@@ -128,8 +135,7 @@ def test_a_calendar_is_used_up_to_the_last_year_that_is_known() -> None:
 @pytest.mark.parametrize(
     ("symbol", "cutoff", "words"),
     [
-        ("600519.SS", date(2026, 12, 28), ["XSHG", "2026", "exchange_calendars"]),
-        ("0700.HK", date(2049, 12, 28), ["XHKG", "2049", "exchange_calendars"]),
+        ("0700.HK", date(2051, 12, 28), ["XHKG", "2049", "2 more years are assumed", "exchange_calendars"]),
         ("7203.T", date(1990, 1, 4), ["XTKS", "1997"]),
         ("MSFT", date(9999, 12, 31), ["XNYS", "9999-12-31"]),
         ("FOO.XX", date(2023, 7, 21), ["FOO.XX", ".XX", "another exchange"]),
@@ -137,10 +143,6 @@ def test_a_calendar_is_used_up_to_the_last_year_that_is_known() -> None:
     ],
 )
 def test_sessions_that_are_not_known_are_refused_in_a_sentence(symbol: str, cutoff: date, words: list[str]) -> None:
-    if symbol == "600519.SS" and calendar._bounds("XSHG")[1].year > 2026:
-        cutoff = date(calendar._bounds("XSHG")[1].year, 12, 28)  # the library knows more by now
-        words = ["XSHG", str(cutoff.year), "exchange_calendars"]
-
     with pytest.raises(CalendarError) as refused:
         next_sessions(symbol, cutoff, 10)
 
@@ -216,10 +218,102 @@ def test_sessions_between_two_dates_include_both_ends() -> None:
 
 @pytest.mark.parametrize(
     ("symbol", "first", "last"),
-    [("7203.T", date(1990, 1, 1), date(1997, 1, 6)), ("0700.HK", date(2049, 12, 31), date(2060, 1, 1))],
+    [("7203.T", date(1990, 1, 1), date(1997, 1, 6)), ("0700.HK", date(2051, 12, 29), date(2060, 1, 1))],
 )
 def test_sessions_between_two_dates_end_where_the_holidays_are_unknown(symbol: str, first: date, last: date) -> None:
     assert len(sessions_between(symbol, first, last)) == 1
+
+
+@pytest.fixture
+def known_to_2025(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A library that knows the holidays of Shanghai, Mumbai and Singapore to the end of 2025."""
+    whole = calendar._calendar
+
+    def to_2025(name: str, first: date, last: date) -> Any:
+        if last.year > 2025:
+            raise ValueError("the calendar ends in 2025")
+        return whole(name, first, last)
+
+    monkeypatch.setattr(calendar, "_calendar", to_2025)
+    monkeypatch.setattr(calendar_file, "read", lambda *_: None)
+    monkeypatch.setattr(calendar, "_bounds", lambda name: (date(1990, 1, 1), date(2025, 12, 31)))
+    monkeypatch.setattr(calendar, "_BUILT", {})
+    calendar._next_sessions.cache_clear()
+    calendar._habits.cache_clear()
+    yield
+    calendar._next_sessions.cache_clear()
+    calendar._habits.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("symbol", "fixed", "most_missed"),
+    [
+        ("600519.SS", ["2026-01-01", "2026-05-01", "2026-10-01", "2026-10-07"], 12),
+        ("RELIANCE.NS", ["2026-01-26", "2026-05-01", "2026-10-02", "2026-12-25"], 14),
+        ("D05.SI", ["2026-01-01", "2026-05-01", "2026-12-25"], 9),
+    ],
+)
+@pytest.mark.usefixtures("known_to_2025")
+def test_beyond_the_known_holidays_sessions_are_weekdays_without_fixed_ones(
+    symbol: str, fixed: list[str], most_missed: int
+) -> None:
+    assumed = sessions_between(symbol, date(2026, 1, 1), date(2026, 12, 31))
+    assert not {date.fromisoformat(day) for day in fixed} & set(assumed)
+    assert all(day.weekday() < 5 for day in assumed)
+    assert 245 <= len(assumed) <= 261
+    real = exchange_calendars.get_calendar(calendar_name(symbol), start="2026-01-01", end="2026-12-31").sessions.date
+    assert len(set(assumed) - set(real)) <= most_missed  # holidays that move with the moon
+    assert set(real) <= set(assumed) | {date(2026, 5, 4), date(2026, 5, 5)}
+    assert holidays_known_until(symbol, date(2026, 6, 1)) == date(2025, 12, 31)
+
+
+@pytest.mark.usefixtures("known_to_2025")
+def test_assumed_sessions_close_at_the_usual_time_and_follow_a_december_cutoff() -> None:
+    assert next_sessions("600519.SS", date(2025, 12, 30), 3) == (date(2025, 12, 31), date(2026, 1, 2), date(2026, 1, 5))
+    assert is_over("600519.SS", date(2026, 1, 5), datetime(2026, 1, 5, 7, 0, tzinfo=UTC))
+    assert not is_over("600519.SS", date(2026, 1, 5), datetime(2026, 1, 5, 6, 59, tzinfo=UTC))
+    assert newest_closed("600519.SS", datetime(2026, 1, 6, 0, 0, tzinfo=UTC)) == date(2026, 1, 5)
+
+
+@pytest.mark.usefixtures("known_to_2025")
+def test_a_forecast_that_reaches_beyond_the_known_holidays_says_so_and_is_not_doubtful(make_bars: Any) -> None:
+    bars = make_bars("600519.SS", last=date(2025, 12, 30))
+    [found] = [found for found in findings(bars, bars.cutoff, now=NOW) if found.check == "calendar"]
+    assert found.text.startswith("the holidays of XSHG after 2025-12-31 are not known")
+    assert not found.touches_width
+    earlier = make_bars("600519.SS", last=date(2025, 11, 28))
+    assert not [found for found in findings(earlier, earlier.cutoff, now=NOW) if found.check == "calendar"]
+
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.usefixtures("known_to_2025")
+def test_bars_of_a_new_year_are_read_though_a_moving_holiday_is_missing_in_them(make_bars: Any) -> None:
+    bars = make_bars("600519.SS", last=date(2026, 3, 10), sessions=130)
+    new_year = (bars.frame["session_date"] < "2026-02-16") | (bars.frame["session_date"] > "2026-02-23")
+    reading = read_prices(to_csv([Bars("600519.SS", bars.frame[new_year])]), symbol="600519.SS")
+    assert reading.bars["600519.SS"].cutoff == date(2026, 3, 10)
+    assert not [
+        found for found in findings(reading.bars["600519.SS"], date(2026, 3, 10), now=NOW) if found.check == "gap"
+    ]
+
+
+def test_special_sessions_that_the_library_lacks_are_accepted_where_bars_are_there(make_bars: Any) -> None:
+    frame = make_bars("RELIANCE.NS", last=date(2026, 2, 6), sessions=520).frame
+    special = frame.iloc[[-1, -1, -1]].assign(session_date=pd.to_datetime(["2024-03-02", "2024-05-18", "2026-02-01"]))
+    both = pd.concat([frame, special.astype(frame.dtypes)]).sort_values("session_date", ignore_index=True)
+    reading = read_prices(to_csv([Bars("RELIANCE.NS", both)]), symbol="RELIANCE.NS")
+    days = set(reading.bars["RELIANCE.NS"].frame["session_date"].astype(str))
+    assert {"2024-03-02", "2024-05-18", "2026-02-01"} <= days
+    assert not reading.findings.get("RELIANCE.NS")
+
+
+def test_an_exchange_is_named_before_its_known_holidays_end() -> None:
+    last = calendar._bounds("XSHG")[1]
+    symbols = ["MSFT", "600519.SS", "NOPE.NOWHERE"]
+    assert ending_calendars(symbols, last + timedelta(days=1)) == {"XSHG": last}
+    assert ending_calendars(symbols, last) == {}
 
 
 def test_there_are_no_sessions_between_dates_in_the_wrong_order() -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tickercast.domain import price_parquet
+from tickercast.domain import price_limits
 from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import first_lines, read_prices, to_csv, to_parquet
 from tickercast.errors import InvalidBars
@@ -132,13 +132,13 @@ def test_a_file_that_cannot_be_used_is_refused_in_words(columns: Any, words: str
 
 
 def test_a_file_that_is_small_only_because_it_is_compressed_is_refused_unread() -> None:
-    rows = price_parquet._MOST_ROWS + 1
+    rows = price_limits.MOST_ROWS + 1
     same = {name: pa.repeat(values[0], rows) for name, values in (GOOD | {"Volume": [1.0]}).items()}
     bomb = parquet(same, compression="zstd")
     assert len(bomb) < 1_000_000
     assert "3,000,001 rows" in refusal(bomb)
     names = GOOD | {"Symbol": ["M" * 200_000_000, "F" * 100_000_000]}
-    assert "300.0 MB uncompressed" in refusal(parquet(names, compression="zstd", use_dictionary=False))
+    assert "300 MB uncompressed" in refusal(parquet(names, compression="zstd", use_dictionary=False))
 
 
 def test_a_damaged_file_gives_bars_or_is_refused(make_bars: MakeBars) -> None:

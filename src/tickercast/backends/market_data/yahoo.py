@@ -1,12 +1,15 @@
 """Market data from Yahoo Finance, through yfinance.
 
-yfinance reports problems as log lines and empty columns. They are translated here to the errors of
-`tickercast.errors`; nothing else reaches the user's screen.
+yfinance reports problems as exceptions of three libraries, log lines and empty columns. They are translated here to the
+errors of `tickercast.errors`; nothing else reaches the user's screen. yfinance keeps time zones and cookies in files of
+its own, whose damage would fail every later call and of which one is a pickle: none of them is read or written.
 """
 
 import json
 import logging
+import queue
 import re
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,22 +17,39 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from types import ModuleType
-from typing import TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import pandas as pd
-from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_exponential
 
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.calendar import time_zone
 from tickercast.domain.findings import Finding
 from tickercast.domain.price_files import Window, read_frame
-from tickercast.errors import InvalidBars, NoRecentBars, Permanent, SourceUnavailable, UnknownSymbol, UsageError
+from tickercast.errors import (
+    CalendarError,
+    InvalidBars,
+    NoRecentBars,
+    Permanent,
+    RateLimited,
+    SourceUnavailable,
+    UnknownSymbol,
+    UsageError,
+)
 
-_BATCH = 50  # symbols in a download; the progress bar advances after each download
-_ATTEMPTS = 3
-_PROBES = 3  # symbols without an answer that an attempt diagnoses; the rest are given the last reason
-_CONNECT_S, _ANSWER_S = 4.0, 10.0
+_PAUSES_S = 0.5, 1.0  # before what has had no answer is asked for again
+_CONNECT_S, _ANSWER_S, _COOKIE_S = 4.0, 10.0, 3.0
 _PATIENCE, _PATIENCE_WITH_STRANGERS = 4, 1  # consecutive timeouts of a host that has answered before, or never has
+_GIVE_UP = 20
+"""Symbols in a row without an answer after which nothing more is asked."""
+_REFUSED_FOR = timedelta(minutes=1)
+_ABOUT_THE_REQUEST = (200, 400, 404, 422)
+"""Statuses of an answer about the symbol or the dates; any other says that Yahoo cannot or will not answer now."""
+_NOT_THERE = re.compile(
+    r"resolve (host|proxy)|refused|unreachable|failed to (connect|establish)|(couldn't|could not) connect",
+    re.IGNORECASE,
+)
+_COOKIE_HOST = "fc.yahoo.com"
 _OTHER_SOURCES = "--source sample, --source FOLDER or --source simulated"
 
 
@@ -41,11 +61,17 @@ class _NoAnswer:
 
 
 _Answer = pd.DataFrame | Permanent | _NoAnswer
-_Response = TypeVar("_Response")
 
 
 class Yahoo:
-    """Daily bars of Yahoo Finance: adjusted for splits, and `adj_close` for dividends too."""
+    """Daily bars of Yahoo Finance: adjusted for splits, and `adj_close` for dividends too.
+
+    Args:
+        at_once: the most requests under way at a time.
+        pause_s: between the starts of two requests.
+        sleep: waits.
+        now: the clock.
+    """
 
     name = "yahoo"
     simulated = False
@@ -53,11 +79,15 @@ class Yahoo:
     def __init__(
         self,
         *,
+        at_once: int = 4,
+        pause_s: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._at_once, self._pause_s = at_once, pause_s
         self._sleep = sleep
         self._now = now
+        self._refused: tuple[datetime, RateLimited] | None = None
 
     def symbols(self) -> Sequence[str]:
         """Refuse to list symbols: Yahoo has no list of them.
@@ -68,45 +98,58 @@ class Yahoo:
         raise UsageError("The source yahoo cannot list its symbols. Name some, or give a file of symbols.")
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Download the bars, 50 symbols at a time; see `ports.MarketData`."""
-        answers: dict[str, _Answer] = {}
-        with _quiet_yfinance() as yfinance:
-            client = _Client(yfinance, first, last)
-            for start in range(0, len(symbols), _BATCH):
-                batch = symbols[start : start + _BATCH]
-                answers |= self._ask(client, batch)
-                advance(len(batch))
-                if all(isinstance(answers[symbol], _NoAnswer) for symbol in batch):
-                    break  # if a whole batch gets no answer, the others are not asked for
+        """Download the bars; see `ports.MarketData`."""
+        if self._refused and self._now() < self._refused[0] + _REFUSED_FOR:
+            raise self._refused[1]
+        with _quiet_yfinance(_zones(symbols)) as yfinance:
+            client = _Client(yfinance, first, last, self._at_once, self._pause_s, self._sleep)
+            answers = self._ask(client, symbols, advance)
+        try:
+            return _reading(answers, client.wire, Window(first, last, self._now()))
+        except RateLimited as error:
+            self._refused = self._now(), error
+            raise
+
+    def _ask(self, client: "_Client", symbols: Sequence[str], advance: Callable[[int], None]) -> dict[str, _Answer]:
+        answers = client.ask(symbols[:1], advance)  # alone: if nothing answers, or it is a refusal, that was all
+        if not client.wire.closed:
+            answers |= client.ask(symbols[1:], advance)
+        for pause in _PAUSES_S:
+            missing = [symbol for symbol in symbols if isinstance(answers.get(symbol), _NoAnswer)]
+            if not missing or client.wire.closed:
+                break
+            self._sleep(pause)
+            answers |= client.ask(missing, lambda _: None)
         unasked = [symbol for symbol in symbols if symbol not in answers]
         if unasked:
             advance(len(unasked))
-        answers |= dict.fromkeys(unasked, _NoAnswer("it did not answer for the symbols before"))
-        return _reading(answers, Window(first, last, self._now()))
-
-    def _ask(self, client: "_Client", symbols: Sequence[str]) -> dict[str, _Answer]:
-        answers: dict[str, _Answer] = {symbol: _NoAnswer("it was not asked") for symbol in symbols}
-
-        def ask_again() -> bool:
-            answers.update(client.download([symbol for symbol in symbols if isinstance(answers[symbol], _NoAnswer)]))
-            return any(isinstance(answer, _NoAnswer) for answer in answers.values())
-
-        Retrying(
-            retry=retry_if_result(bool),
-            stop=stop_after_attempt(_ATTEMPTS),
-            wait=wait_exponential(multiplier=0.5),
-            sleep=self._sleep,
-            retry_error_callback=lambda _: None,
-        )(ask_again)
-        return answers
+        return answers | dict.fromkeys(unasked, _NoAnswer(client.wire.closed))
 
 
 class _Client:
     """Downloads one range of dates through yfinance."""
 
-    def __init__(self, yfinance: ModuleType, first: date, last: date) -> None:
+    def __init__(
+        self,
+        yfinance: ModuleType,
+        first: date,
+        last: date,
+        at_once: int,
+        pause_s: float,
+        sleep: Callable[[float], None],
+    ) -> None:
         self._yfinance = yfinance
-        self._session = _impatient_session()
+        self._session = yfinance.data.new_session()
+        self.wire = _Wire(
+            self._session.request,
+            yfinance.data.requests.exceptions.Timeout,
+            yfinance.exceptions.YFRateLimitError,
+            pause_s,
+            sleep,
+        )
+        self._session.request = self.wire
+        self._at_once = at_once
+        self._silent = 0
         self._range = f"between {first} and {last}"
         self._options = {
             "start": first.isoformat(),
@@ -116,42 +159,165 @@ class _Client:
             "timeout": _ANSWER_S,
         }
 
-    def download(self, symbols: Sequence[str]) -> dict[str, _Answer]:
-        table = self._yfinance.download(
-            list(symbols), threads=True, progress=False, session=self._session, **self._options
-        )
-        answers: dict[str, _Answer] = {}
-        unanswered: list[_NoAnswer] = []
+    def ask(self, symbols: Sequence[str], advance: Callable[[int], None]) -> dict[str, _Answer]:
+        """Ask for symbols in a few threads, which do not outlive an interrupted process."""
+        self._yfinance.data.YfData.cache_get.cache_clear()  # it keeps failures, too
+        wanted: queue.SimpleQueue[str] = queue.SimpleQueue()
+        found: queue.SimpleQueue[tuple[str, _Answer] | BaseException] = queue.SimpleQueue()
         for symbol in symbols:
-            rows = _complete(table.xs(symbol, axis="columns", level="Ticker"))
-            answer = rows if len(rows) else self._diagnose(symbol) if len(unanswered) < _PROBES else unanswered[-1]
-            unanswered += [answer] if isinstance(answer, _NoAnswer) else []
-            answers[symbol] = answer
+            wanted.put(symbol)
+
+        def work() -> None:
+            try:
+                while True:
+                    symbol = wanted.get_nowait()
+                    answer = self._answer(symbol)
+                    self._count(answer)
+                    found.put((symbol, answer))
+            except queue.Empty:
+                pass
+            except BaseException as error:  # raised again where the answers are awaited
+                found.put(error)
+
+        for _ in range(min(self._at_once, len(symbols))):
+            threading.Thread(target=work, daemon=True).start()
+        answers: dict[str, _Answer] = {}
+        while len(answers) < len(symbols):
+            done = found.get()
+            if isinstance(done, BaseException):
+                raise done
+            answers |= [done]
+            advance(1)
         return answers
 
-    def _diagnose(self, symbol: str) -> _Answer:
+    def _count(self, answer: _Answer) -> None:
+        self._silent = self._silent + 1 if isinstance(answer, _NoAnswer) else 0
+        if self._silent >= _GIVE_UP:
+            self.wire.close("it did not answer for the symbols before")
+
+    def _answer(self, symbol: str) -> _Answer:
         errors = self._yfinance.exceptions
+        self.wire.status = 0
         try:
-            rows = _complete(self._yfinance.Ticker(symbol, session=self._session).history(**self._options))
-        except errors.YFTickerMissingError as error:
+            rows = self._yfinance.Ticker(symbol, session=self._session).history(**self._options)
+        except errors.YFRateLimitError:
+            return _NoAnswer(self.wire.closed or "too many requests from this address")
+        except Exception as error:
+            if self.wire.status not in (0, *_ABOUT_THE_REQUEST):
+                return _NoAnswer(f"it answered with status {self.wire.status}")
+            return self._translated(symbol, error)
+        rows.index = rows.index.tz_localize(None)
+        rows = _complete(rows)
+        return rows if len(rows) else self._no_bars(symbol)
+
+    def _translated(self, symbol: str, error: Exception) -> _Answer:
+        errors = self._yfinance.exceptions
+        if isinstance(error, errors.YFTickerMissingError):
             known = isinstance(error, errors.YFPricesMissingError) and "delisted" not in error.rationale
             return self._no_bars(symbol) if known else _unknown(symbol)
-        except (OSError, json.JSONDecodeError, errors.YFRateLimitError, errors.YFDataException) as error:
-            return _unknown(symbol) if _status(error) == 404 else _NoAnswer(_reason(error))
-        except Exception as error:
-            return InvalidBars(
-                f"Yahoo's answer for {symbol} cannot be read ({type(error).__name__}: {_one_line(error)}). "
-                f"Upgrade yfinance, or name another source: {_OTHER_SOURCES}."
-            )
-        return rows if len(rows) else self._no_bars(symbol)
+        if self.wire.status == 404 or (isinstance(error, ValueError) and "Invalid ISIN" in str(error)):
+            return _unknown(symbol)
+        if isinstance(error, (OSError, json.JSONDecodeError, errors.YFDataException)):
+            reason = _reason(error)
+            if _NOT_THERE.search(reason) and not self.wire.has_answered:
+                self.wire.close(reason)
+            return _NoAnswer(reason)
+        return InvalidBars(
+            f"Yahoo's answer for {symbol} cannot be read ({type(error).__name__}: {_one_line(error)}). "
+            f"Upgrade yfinance, or name another source: {_OTHER_SOURCES}."
+        )
 
     def _no_bars(self, symbol: str) -> NoRecentBars:
         return NoRecentBars(f"Yahoo has no bar of {symbol} {self._range}: one was needed. Name another date.")
 
 
-def _reading(answers: Mapping[str, _Answer], window: Window) -> Reading:
+class _Wire:
+    """Sends every request to Yahoo: bounded in time, with pauses, and none once Yahoo has refused one or is not there.
+
+    Attributes:
+        closed: why nothing more is sent; empty while something is.
+        refused: whether that is because Yahoo has refused us.
+        has_answered: whether Yahoo has answered about any symbol.
+    """
+
+    def __init__(
+        self,
+        send: Callable[..., Any],
+        timed_out: type[Exception],
+        rate_limited: type[Exception],
+        pause_s: float,
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._send, self._timed_out, self._rate_limited = send, timed_out, rate_limited
+        self._pause_s, self._sleep = pause_s, sleep
+        self._starting = threading.Lock()
+        self._patience: dict[str | None, int] = {}
+        self._no_crumb = False
+        self._cookie: Any = None
+        self._of_thread = threading.local()
+        self.closed = ""
+        self.refused = self.has_answered = False
+
+    @property
+    def status(self) -> int:
+        """The status of the last answer about a symbol that this thread got; 0 where it got none."""
+        return getattr(self._of_thread, "status", 0)
+
+    @status.setter
+    def status(self, status: int) -> None:
+        self._of_thread.status = status
+
+    def close(self, reason: str) -> None:
+        """Send nothing more."""
+        self.closed = self.closed or reason
+
+    def __call__(self, method: str, url: str, **options: object) -> Any:
+        parts = urlsplit(url)
+        host, is_crumb = parts.hostname, parts.path.endswith("getcrumb")
+        if self.closed or (is_crumb and self._no_crumb):
+            raise self._rate_limited
+        about_symbols = parts.path.startswith(("/v1/finance/", "/v8/", "/v10/"))
+        if host == _COOKIE_HOST and self._cookie is not None:  # asked for before each symbol, and kept by the session
+            return self._cookie
+        if self._patience.setdefault(host, _PATIENCE_WITH_STRANGERS) <= 0:
+            raise self._timed_out(f"{host} does not answer")
+        limits = (_CONNECT_S, _ANSWER_S) if about_symbols else (_COOKIE_S, _COOKIE_S)
+        self._wait_for_turn()
+        try:
+            response = self._send(method, url, **(options | {"timeout": limits}))
+        except self._timed_out:
+            self._patience[host] -= 1
+            raise
+        self._patience[host] = _PATIENCE
+        if response.status_code == 429:
+            if is_crumb:  # bars may be had without one
+                self._no_crumb = True
+            else:
+                self.refused = True
+                self.close("too many requests from this address")
+            raise self._rate_limited
+        if host == _COOKIE_HOST:
+            self._cookie = response
+        if about_symbols:
+            self.status = response.status_code
+            self.has_answered = self.has_answered or response.status_code in _ABOUT_THE_REQUEST
+        return response
+
+    def _wait_for_turn(self) -> None:
+        if self._pause_s:
+            with self._starting:
+                self._sleep(self._pause_s)
+
+
+def _reading(answers: Mapping[str, _Answer], wire: _Wire, window: Window) -> Reading:
     unanswered = [answer for answer in answers.values() if isinstance(answer, _NoAnswer)]
     if unanswered and len(unanswered) == len(answers):
+        if wire.refused:
+            raise RateLimited(
+                "Yahoo refuses further requests from this address for some time (429 Too Many Requests), and none was "
+                "sent after the refusal. Wait an hour, then run the same command again, or name another source: "
+                f"{_OTHER_SOURCES}."
+            )
         raise SourceUnavailable(
             f"Yahoo does not answer ({unanswered[0].reason}). Check the network and try again later, or name another "
             f"source: {_OTHER_SOURCES}."
@@ -165,6 +331,11 @@ def _reading(answers: Mapping[str, _Answer], window: Window) -> Reading:
             series |= reading.bars
             failures |= reading.failures
             findings |= reading.findings
+        elif isinstance(answer, _NoAnswer) and wire.refused:
+            failures[symbol] = NoRecentBars(
+                f"Yahoo refused further requests (429 Too Many Requests) when {len(answers) - len(unanswered)} of "
+                f"{len(answers)} symbols had their answer. Wait an hour, then run the same command again."
+            )
         elif isinstance(answer, _NoAnswer):
             failures[symbol] = _no_answer(symbol, answer)
         else:
@@ -195,23 +366,46 @@ def _complete(rows: pd.DataFrame) -> pd.DataFrame:
 def _reason(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return "its answer is not JSON"
-    if "Too Many Requests" in str(error):
-        return "too many requests from this address"
     curl = re.search(r"curl: \(\d+\) (.+?)\.? See http", _one_line(error))
     return curl.group(1) if curl else _one_line(error).rstrip(".")
 
 
-def _status(error: Exception) -> int | None:
-    return getattr(getattr(error, "response", None), "status_code", None)
-
-
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _zones(symbols: Sequence[str]) -> dict[str, str]:
+    """The time zones that need not be asked for; Yahoo's own for indices, currencies and futures may differ."""
+    zones: dict[str, str] = {}
+    for symbol in symbols:
+        if not symbol.startswith("^") and "=" not in symbol:
+            try:
+                zones[symbol] = time_zone(symbol)
+            except CalendarError:
+                continue
+    return zones
+
+
+class _Zones:
+    """Takes the place of yfinance's file of time zones.
+
+    Args:
+        known: time zones by symbol.
+    """
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        self._known = dict(known)
+
+    def lookup(self, symbol: str) -> str | None:
+        return self._known.get(symbol)
+
+    def store(self, symbol: str, zone: str | None) -> None:
+        self._known |= {symbol: zone} if zone else {}
 
 
 @contextmanager
-def _quiet_yfinance() -> Iterator[ModuleType]:
-    """Import yfinance, and keep it from logging, warning and hiding exceptions inside the block."""
+def _quiet_yfinance(zones: Mapping[str, str]) -> Iterator[ModuleType]:
+    """Import yfinance, and keep it from logging, warning, hiding exceptions and keeping files inside the block."""
     loggers = [logging.getLogger(name) for name in ("yfinance", "bs4", "peewee")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -219,42 +413,27 @@ def _quiet_yfinance() -> Iterator[ModuleType]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import yfinance  # takes a third of a second
+        from yfinance import cache
 
         warnings.simplefilter("ignore")  # the import has enabled its own warnings
-        hidden = yfinance.config.debug.hide_exceptions
+        before = (
+            yfinance.config.debug.hide_exceptions,
+            cache._TzCacheManager._tz_cache,
+            cache._CookieCacheManager._Cookie_cache,
+            cache._ISINCacheManager._isin_cache,
+        )
         yfinance.config.debug.hide_exceptions = False
+        cache._TzCacheManager._tz_cache = _Zones(zones)
+        cache._CookieCacheManager._Cookie_cache = cache._CookieCacheDummy()
+        cache._ISINCacheManager._isin_cache = cache._ISINCacheDummy()
         try:
             yield yfinance
         finally:
-            yfinance.config.debug.hide_exceptions = hidden
+            (
+                yfinance.config.debug.hide_exceptions,
+                cache._TzCacheManager._tz_cache,
+                cache._CookieCacheManager._Cookie_cache,
+                cache._ISINCacheManager._isin_cache,
+            ) = before
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def _impatient_session() -> object:
-    """Create a session that gives up on a host that never answers; yfinance alone waits 70 s each time."""
-    try:
-        from curl_cffi import requests
-    except ImportError:  # yfinance then uses a session of its own
-        return None
-    session: requests.Session[requests.Response] = requests.Session(impersonate="chrome")
-    session.request = _impatient(session.request, requests.exceptions.Timeout)  # type: ignore[method-assign]
-    return session
-
-
-def _impatient(send: Callable[..., _Response], timed_out: type[Exception]) -> Callable[..., _Response]:
-    patience: dict[str | None, int] = {}
-
-    def request(method: str, url: str, **options: object) -> _Response:
-        host = urlsplit(url).hostname
-        if patience.setdefault(host, _PATIENCE_WITH_STRANGERS) <= 0:
-            raise timed_out(f"{host} does not answer")
-        try:
-            response = send(method, url, **(options | {"timeout": (_CONNECT_S, _ANSWER_S)}))
-        except timed_out:
-            patience[host] -= 1
-            raise
-        patience[host] = _PATIENCE
-        return response
-
-    return request

@@ -34,7 +34,7 @@ class Drops:
             StoreUnavailable: the folder cannot be read.
         """
         try:
-            files = [path for path in self._root.rglob("*") if path.is_file()]
+            files = [path for path in self._root.rglob("*") if path.is_file() and not path.is_symlink()]
         except OSError as error:
             raise StoreUnavailable(f"{self._root} cannot be read: {error.strerror}. Check its permissions.") from error
         return sorted(path.relative_to(self._root).as_posix() for path in files if self._is_dropped(path))

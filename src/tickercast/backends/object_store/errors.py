@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import requests
+import urllib3.exceptions
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
-from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+from google.cloud.storage.exceptions import DataCorruption, InvalidPathError, InvalidResponse
 
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, TickercastError, UsageError
 
@@ -16,8 +17,10 @@ _VENDOR_ERRORS = (
     api.GoogleAPIError,
     auth.GoogleAuthError,
     requests.RequestException,
+    urllib3.exceptions.HTTPError,
     ConnectionError,
     DataCorruption,
+    InvalidPathError,
     InvalidResponse,
 )
 

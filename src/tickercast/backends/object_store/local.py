@@ -23,7 +23,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tickercast import disk
 from tickercast.backends.object_store import names as object_names
+from tickercast.config import private_folder
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 
 GENERATIONS = ".generations"
@@ -78,7 +80,7 @@ class LocalObjectStore:
         wanted = self.generation(name) if generation is None else generation
         with self._translated():
             try:
-                return (self._folder(name) / str(wanted)).read_bytes()
+                return self._inside(self._folder(name) / str(wanted)).read_bytes()
             except FileNotFoundError as error:
                 raise ObjectNotFound(f"{self.url} holds no {name} at generation {wanted}. Send it again.") from error
 
@@ -105,7 +107,7 @@ class LocalObjectStore:
         with self._translated():
             if kept.exists():
                 next(kept.iterdir(), None)  # fails if unreadable, where rglob would skip it
-            numbered = [path for path in kept.rglob("*") if path.name.isdigit() and path.is_file()]
+            numbered = [path for path in kept.rglob("*") if path.name.isdigit() and _is_own_file(path)]
         written = {path.parent.relative_to(kept).as_posix() for path in numbered}
         return sorted(name for name in written if name.startswith(prefix) and self.generation(name))
 
@@ -136,7 +138,7 @@ class LocalObjectStore:
         folder = self._folder(name)
         with self._translated():
             # A folder may be named like a number too: models/tickercast-lstm/1.
-            return {path.name for path in folder.iterdir() if path.is_file()} if folder.is_dir() else set()
+            return {path.name for path in folder.iterdir() if _is_own_file(path)} if folder.is_dir() else set()
 
     def _commit(self, name: str, data: bytes, generation: int, resource: Mapping[str, Any]) -> None:
         folder = self._folder(name)
@@ -166,18 +168,30 @@ class LocalObjectStore:
             raise UsageError(
                 f"{name[:60]!r}… is too long for a file's name: at most {_LONGEST_PART} bytes were needed."
             )
-        return self._root / name
+        return self._inside(self._root / name)
 
     def _folder(self, name: str) -> Path:
         self._live(name)
-        return self._root / GENERATIONS / name
+        return self._inside(self._root / GENERATIONS / name)
+
+    def _inside(self, path: Path) -> Path:
+        """The path, unless a link on its way leads elsewhere."""
+        for part in (path, *path.parents):
+            if part == self._root:
+                return path
+            if part.is_symlink():
+                raise UsageError(
+                    f"{part} is a link, and the folder of a bucket holds files and folders alone: what it leads to may "
+                    "lie outside. Remove the link."
+                )
+        return path
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         with self._translated():
-            self._root.mkdir(parents=True, exist_ok=True)
+            private_folder(self._root)
             try:
-                with FileLock(self._root / ".lock", timeout=_LOCK_PATIENCE_S):
+                with FileLock(self._root / ".lock", timeout=_LOCK_PATIENCE_S, mode=0o600):
                     yield
             except Timeout as error:
                 raise StoreUnavailable(
@@ -189,9 +203,12 @@ class LocalObjectStore:
         try:
             yield
         except OSError as error:
-            raise StoreUnavailable(
-                f"{self.url} cannot be used: {error.strerror}. Check the folder, its permissions and the disk."
-            ) from error
+            raise disk.fault(self.url, error, StoreUnavailable) from error
+
+
+def _is_own_file(path: Path) -> bool:
+    """Whether it is a file of the folder's own, and no link to one that may lie outside."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _highest(listed: Iterable[str]) -> int:
@@ -202,7 +219,7 @@ def _highest(listed: Iterable[str]) -> int:
 
 def _replace(path: Path, data: bytes) -> None:
     """Write a file atomically: it holds the old content or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -18,8 +18,9 @@ def check_name(name: str) -> None:
     Raises:
         UsageError: it does not.
     """
-    if any(part in ("", ".", "..") for part in name.split("/")) or name.startswith("."):
-        raise UsageError(f"{name[:60]!r} is not an object name: a relative path without . or .. was needed.")
+    parts = name.split("/")
+    if any(part in ("", ".", "..") for part in parts) or name.startswith(".") or not name.isprintable():
+        raise UsageError(f"{name[:60]!r} is not an object name: a printable relative path without . or .. was needed.")
 
 
 def content_type(name: str) -> str:

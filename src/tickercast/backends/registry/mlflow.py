@@ -6,17 +6,19 @@ MLflow takes seconds to import and only training needs it, so it is imported whe
 import functools
 import json
 import logging
+import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tickercast.backends.registry import provenance
+from tickercast import config, logs
+from tickercast.backends.registry import mlflow_errors, provenance
 from tickercast.domain.dataset import Dataset
 from tickercast.domain.model_card import (
     CHALLENGER_ALIAS,
@@ -63,6 +65,7 @@ class MlflowRegistry:
                 "Set MLFLOW_TRACKING_URI."
             )
         self._url, self._kept_in = url, artifacts
+        self._reached = False
 
     @property
     def url(self) -> str:
@@ -119,7 +122,7 @@ class MlflowRegistry:
     @contextmanager
     def study(self, name: str, record: RunRecord) -> Iterator[StudyLog]:
         """Open the run of a study, in which its trials are nested; see `StudyTracker.study`."""
-        with _quiet(), self._client() as client:
+        with _quiet(), self._client(at_work=True) as client:
             experiment_id = self._experiment(client)
             run_id = _open_study(client, experiment_id, name, record)
             status = "FAILED"
@@ -171,17 +174,29 @@ class MlflowRegistry:
         return {alias: str(version) for alias, version in found[0].aliases.items()} if found else {}
 
     @contextmanager
-    def _client(self) -> Iterator["MlflowClient"]:
-        """Open MLflow's client, create the folder of a SQLite file, and translate MLflow's errors."""
+    def _client(self, *, at_work: bool = False) -> Iterator["MlflowClient"]:
+        """Open MLflow's client, try its file or server once before, and translate the errors of the block.
+
+        Args:
+            at_work: whether the block does more than wait for MLflow.
+        """
         uri = self._url
         if self._url.startswith(_SQLITE):
-            self._file().parent.mkdir(parents=True, exist_ok=True)
+            mlflow_errors.check_file(self._file(), self._url)
             uri = f"{_SQLITE}{self._file().resolve()}"  # MLflow keeps a connection for each spelling of a URI
+        elif not self._reached:
+            with self._waiting():
+                mlflow_errors.check_server(self._url)
+            self._reached = True
+        config.bound_mlflow()
         import mlflow
+        from alembic.util import CommandError
         from mlflow.exceptions import MlflowException
+        from requests import RequestException
+        from sqlalchemy.exc import SQLAlchemyError
 
         for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # it logs tracebacks of what it raises
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         if (urlsplit(uri).hostname or "").endswith(_CLOUD_RUN):
@@ -189,14 +204,13 @@ class MlflowRegistry:
             _identity(audience)  # MLflow itself would only warn, and send the request without it
             _send_identity(audience)
         try:
-            yield mlflow.MlflowClient()
-        except MlflowException as error:
-            message = " ".join(str(error).split())[:160]
-            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise BundleError(f"MLflow at {self._url} refuses: {message}. Name a registered version.") from error
-            raise StoreUnavailable(
-                f"MLflow at {self._url} does not answer: {message}. Try again, or set MLFLOW_TRACKING_URI."
-            ) from error
+            with nullcontext() if at_work or self._url.startswith(_SQLITE) else self._waiting():
+                yield mlflow.MlflowClient()
+        except (MlflowException, SQLAlchemyError, CommandError, RequestException, sqlite3.Error, OSError) as error:
+            raise mlflow_errors.translated(error, self._url) from error
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        return logs.waiting_for(f"waiting for MLflow at {self._url}")
 
     @contextmanager
     def _run(self, client: "MlflowClient") -> Iterator[str]:

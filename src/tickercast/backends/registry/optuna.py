@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from filelock import FileLock, Timeout
 
+from tickercast import disk
 from tickercast.domain.recipe import Epoch
-from tickercast.errors import UsageError
+from tickercast.errors import StoreUnavailable, UsageError
 from tickercast.ports import Attempt, Pruned, RecipeT, Trial
 
 if TYPE_CHECKING:
@@ -60,14 +61,20 @@ class OptunaSearch(Generic[RecipeT]):
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Hold the lock of the file; the system releases it when a process dies."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{self._path}.lock")
         try:
-            with FileLock(f"{self._path}.lock", timeout=0):
-                yield
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
         except Timeout as error:
             raise UsageError(
                 f"{self.url} is in use by another `tickercast tune`: one at a time was needed. Wait for it or stop it."
             ) from error
+        except OSError as error:
+            raise disk.fault(self.url, error, StoreUnavailable) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _open(self, name: str) -> "optuna.Study":
         import optuna

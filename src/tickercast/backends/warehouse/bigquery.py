@@ -43,6 +43,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.bigquery.table import RowIterator
 
+from tickercast import logs
 from tickercast.backends.warehouse.bigquery_errors import is_transient, one_line, translated
 from tickercast.backends.warehouse.sql import (
     BEFORE,
@@ -63,7 +64,7 @@ from tickercast.backends.warehouse.sql import (
     read_rewrites,
 )
 from tickercast.errors import SchemaMismatch
-from tickercast.ports import Between
+from tickercast.ports import Between, QueryLimits
 
 _SQL_HASH = "tickercast_sql"
 """The label with the hash of an object's SQL file: a list of the tables shows what has changed."""
@@ -106,7 +107,9 @@ class BigQueryWarehouse:
         sql: the folder with `tables/` and `views/`.
         location: where to create the dataset, for example `EU`; empty: BigQuery's default.
         emulator: the URL of a BigQuery emulator, called without credentials; empty: BigQuery itself.
-        patience_s: the time limit of a request with its retries, and of a job.
+        patience_s: the time limit of a request with its retries, and of a load job.
+        query_patience_s: the time after which a query is cancelled; None: never. Maintenance is never cancelled.
+        max_query_gb: the gigabytes that a query may be billed for; one that needs more is refused unpaid.
     """
 
     def __init__(
@@ -118,12 +121,16 @@ class BigQueryWarehouse:
         location: str = "",
         emulator: str = "",
         patience_s: float = 60.0,
+        query_patience_s: float | None = None,
+        max_query_gb: float = 1000.0,
     ) -> None:
         self._dataset = bigquery.DatasetReference(project, dataset)
         self._sql = sql
         self._location = location
         self._emulator = emulator
         self._patience_s = patience_s
+        self._query_patience_s = query_patience_s
+        self._max_query_gb = max_query_gb
         self._retry = Retry(predicate=is_transient, initial=0.25, maximum=20.0, multiplier=2.0, timeout=patience_s)
         self._patience: dict[str, Any] = {"retry": self._retry, "timeout": patience_s}
 
@@ -143,12 +150,12 @@ class BigQueryWarehouse:
             for table in before:
                 added = additions(self._sql, table.removesuffix(BEFORE))
                 adds = ", ".join(f"ADD COLUMN IF NOT EXISTS `{column.name}` {column.kind}" for column in added)
-                self._client.query_and_wait(f"ALTER TABLE `{self._path}.{table}` {adds}")
+                self._maintain(f"ALTER TABLE `{self._path}.{table}` {adds}")
             for each in objects:
                 if each.name in changed:
                     self._apply(each, names, exists=changed[each.name] == "changed", rewrites=bool(before))
             for table in before:
-                self._client.query_and_wait(f"DROP TABLE IF EXISTS `{self._path}.{table}`")
+                self._maintain(f"DROP TABLE IF EXISTS `{self._path}.{table}`")
         return list(changed)
 
     def _set_aside(self, applied: dict[str, str], changed: Collection[str]) -> list[str]:
@@ -156,7 +163,7 @@ class BigQueryWarehouse:
         for table in REWRITTEN:
             older = table in applied and table in changed and f"{table}{BEFORE}" not in applied
             if older and self._is_of_earlier_release(table):
-                self._client.query_and_wait(f"ALTER TABLE `{self._path}.{table}` RENAME TO `{table}{BEFORE}`")
+                self._maintain(f"ALTER TABLE `{self._path}.{table}` RENAME TO `{table}{BEFORE}`")
                 applied[f"{table}{BEFORE}"] = applied.pop(table)
         return [name for name in applied if name.removesuffix(BEFORE) in REWRITTEN and name.endswith(BEFORE)]
 
@@ -213,11 +220,14 @@ class BigQueryWarehouse:
         wanted = ", ".join(f"`{self._checked(column)}`" for column in columns) if columns else "*"
         return f"SELECT {wanted} FROM `{self._reference(name)}`{condition}", parameters  # noqa: S608
 
-    def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def query(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
+    ) -> pd.DataFrame:
         """Answer a query; plain names refer to the dataset."""
         values = [_parameter(name, value).to_api_repr() for name, value in (parameters or {}).items()]
         named = {"parameterMode": "NAMED", "queryParameters": values} if values else {}
-        return self._read(checked_query(text), {"defaultDataset": self._dataset.to_api_repr(), **named})
+        ends = {"jobTimeoutMs": str(round(limits.seconds * 1000))} if limits else {}
+        return self._read(checked_query(text), {"defaultDataset": self._dataset.to_api_repr(), **named}, ends)
 
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
@@ -225,39 +235,49 @@ class BigQueryWarehouse:
             return pending(read_objects(self._sql), self._applied(), _sql_hash)
 
     def compact(self, *, until: datetime | None = None) -> dict[str, int]:
-        """Drop rows with a statement a table and month, which ignores rows appended meanwhile."""
+        """Drop rows with a statement a table and month, which ignores rows appended meanwhile.
+
+        Interrupted, the next call goes on: months that are done have nothing left to drop.
+        """
         objects = {found.name: found for found in read_objects(self._sql)}
         moment = _parameter("until", until or datetime.now(UTC) - FINISHED)
         dropped: dict[str, int] = {}
         with self._translated():
             for table, text in read_compactions(self._sql).items():
-                counts = [
-                    self._client.query_and_wait(
-                        qualified(text, list(objects), self._path),
-                        job_config=bigquery.QueryJobConfig(
-                            query_parameters=[*ends, moment] if "@until" in text else ends
-                        ),
-                    ).num_dml_affected_rows
-                    for ends in self._months(objects[table])
-                ]
+                months = self._months(objects[table])
+                counts = []
+                for number, ends in enumerate(months, start=1):
+                    logs.waiting(f"compacting {table} of {self.url}: {ends[0].value:%Y-%m}, {number} of {len(months)}")
+                    given = [*ends, moment] if "@until" in text else ends
+                    done = self._maintain(qualified(text, list(objects), self._path), given)
+                    counts.append(done.num_dml_affected_rows)
                 dropped |= {table: sum(count or 0 for count in counts)} if drops(text) else {}
         return dropped
+
+    def _maintain(
+        self,
+        statement: str,
+        parameters: Sequence[bigquery.ScalarQueryParameter | bigquery.ArrayQueryParameter] = (),
+    ) -> RowIterator:
+        """Run a statement of maintenance until it ends, however long that takes; interrupted, it is run again."""
+        given = bigquery.QueryJobConfig(query_parameters=list(parameters))
+        return self._client.query_and_wait(statement, job_config=given, to_its_end=True)
 
     def _months(self, table: SqlObject) -> list[list[bigquery.ScalarQueryParameter]]:
         """The first and last day of each month that a table has rows of, as parameters."""
         column = month_of(table)
         month = f"CAST(DATE_TRUNC({column}, MONTH) AS DATE)"
         statement = f"SELECT DISTINCT {month} AS month FROM `{self._path}.{table.name}`"  # noqa: S608
-        months = sorted(row["month"] for row in self._client.query_and_wait(statement))
+        months = sorted(row["month"] for row in self._maintain(statement))
         ends = [(month, (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)) for month in months]
         of_type = functools.partial(bigquery.ScalarQueryParameter, type_="DATE")
         return [[of_type("first", value=first), of_type("last", value=last)] for first, last in ends]
 
-    def _read(self, statement: str, settings: Mapping[str, Any]) -> pd.DataFrame:
+    def _read(self, statement: str, settings: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> pd.DataFrame:
         with self._translated():
             read = pandas_gbq.read_gbq(
                 statement,
-                configuration={"query": dict(settings)},
+                configuration={"query": dict(settings), **(more or {})},
                 location=self._location or None,
                 progress_bar_type=None,
                 bigquery_client=self._client,
@@ -276,7 +296,9 @@ class BigQueryWarehouse:
             credentials=AnonymousCredentials() if self._emulator else None,  # type: ignore[no-untyped-call]
             client_options={"api_endpoint": self._emulator} if self._emulator else None,
         )
-        made.patience = self._patience
+        made.url = self.url
+        made.patience, made.query_patience_s = self._patience, self._query_patience_s
+        made.most_bytes = round(self._max_query_gb * 1e9)
         return made
 
     def _reference(self, name: str) -> bigquery.TableReference:
@@ -308,7 +330,7 @@ class BigQueryWarehouse:
         if found.is_view or not exists:
             rows = read_rewrites(self._sql).get(found.name) if rewrites else None
             text = f"{found.text}AS\n{rows}" if rows else found.text
-            self._client.query_and_wait(qualified(text, names, self._path))
+            self._maintain(qualified(text, names, self._path))
         else:
             changed = self._migrated(found, names)
         changed.labels = {_SQL_HASH: _sql_hash(found)}
@@ -325,10 +347,10 @@ class BigQueryWarehouse:
             table.schema = [*table.schema, *map(_field, missing)]
             table = self._client.update_table(table, ["schema"], **self._patience)
         if migration and migration.applies([column.name for column in stored]):
-            self._client.query_and_wait(qualified(migration.text, names, self._path))
+            self._maintain(qualified(migration.text, names, self._path))
             for name in retired:
                 drop = f"ALTER TABLE `{self._path}.{found.name}` DROP COLUMN IF EXISTS `{name}`"
-                self._client.query_and_wait(drop)
+                self._maintain(drop)
             table = self._client.get_table(self._reference(found.name), **self._patience)
         return table
 
@@ -391,18 +413,28 @@ class BigQueryWarehouse:
             return found
 
     def _translated(self) -> AbstractContextManager[None]:
-        return translated(self.url, self._patience_s)
+        return translated(self.url, self._patience_s, self._max_query_gb)
 
 
 class _Client(bigquery.Client):
-    """Sets a deadline for every query: pandas-gbq sets none, and the library's own are ten and forty minutes."""
+    """Bounds every query, in the time of its requests, its own time and the bytes that it may be billed for.
 
+    pandas-gbq sets no bounds, and the library's own deadlines are ten and forty minutes.
+    """
+
+    url: str
     patience: Mapping[str, Any]
+    query_patience_s: float | None
+    most_bytes: int
 
-    def query_and_wait(self, query: str, **options: Any) -> RowIterator:
+    def query_and_wait(self, query: str, *, to_its_end: bool = False, **options: Any) -> RowIterator:
         retry, timeout = self.patience["retry"], self.patience["timeout"]
-        bounds = {"retry": retry, "job_retry": retry, "api_timeout": timeout, "wait_timeout": timeout}
-        return super().query_and_wait(query, **options | bounds)
+        wait = None if to_its_end else self.query_patience_s
+        config = options.get("job_config") or bigquery.QueryJobConfig()
+        config.maximum_bytes_billed = self.most_bytes
+        bounds = {"retry": retry, "job_retry": retry, "api_timeout": timeout, "wait_timeout": wait}
+        with logs.waiting_for(f"waiting for a query of {self.url}"):
+            return super().query_and_wait(query, **options | bounds | {"job_config": config})
 
 
 def _sql_hash(found: SqlObject) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pandas_gbq.exceptions as gbq
 import requests
+import urllib3.exceptions
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
@@ -36,9 +37,16 @@ _VENDOR_ERRORS = (
     auth.GoogleAuthError,
     requests.RequestException,
     concurrent.futures.TimeoutError,
+    urllib3.exceptions.HTTPError,
     gbq.AccessDenied,
+    gbq.DatasetCreationError,
     gbq.GenericGBQException,
+    gbq.InvalidColumnOrder,
+    gbq.InvalidIndexColumn,
+    gbq.InvalidPageToken,
+    gbq.InvalidPrivateKeyFormat,
     gbq.InvalidSchema,
+    gbq.NotFoundException,
     gbq.QueryTimeout,
     gbq.TableCreationError,
 )
@@ -50,6 +58,13 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
         WarehouseUnavailable,
         "{url} has used up a daily quota: {message}. It fills up again within 24 hours: send fewer files with more "
         "symbols each (--symbols-file), and try again then.",
+    ),
+    (
+        (api.GoogleAPICallError, gbq.GenericGBQException),
+        r"bytesBilledLimitExceeded|exceeded limit for bytes billed",
+        UsageError,
+        "A query of {url} would be billed for more than the limit of {max_query_gb:,g} GB: {message}. Ask for fewer "
+        "symbols, dates or columns, or raise TICKERCAST_MAX_QUERY_GB; nothing was billed.",
     ),
     (
         (api.GoogleAPICallError,),
@@ -106,12 +121,13 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
 
 
 @contextmanager
-def translated(url: str, patience_s: float) -> Iterator[None]:
+def translated(url: str, patience_s: float, max_query_gb: float) -> Iterator[None]:
     """Raise the vendor errors of the block as errors of tickercast.
 
     Args:
         url: the warehouse, for the message.
         patience_s: the time limit of a job, for the message.
+        max_query_gb: the gigabytes that a query may be billed for, for the message.
 
     Raises:
         UsageError, SchemaMismatch: trying again cannot help.
@@ -122,7 +138,8 @@ def translated(url: str, patience_s: float) -> Iterator[None]:
     except _VENDOR_ERRORS as error:
         root = _root_cause(error)
         kind, text = _translation(root)
-        raise kind(text.format(url=url, message=one_line(root), patience_s=patience_s)) from error
+        given = {"url": url, "message": one_line(root), "patience_s": patience_s, "max_query_gb": max_query_gb}
+        raise kind(text.format(**given)) from error
 
 
 def is_transient(error: BaseException) -> bool:

@@ -7,11 +7,10 @@ file takes 2 ms, opening an engine 13.
 
 import ctypes
 import os
-import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,9 +19,12 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 from filelock import FileLock, Timeout
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from tickercast import disk, logs
 from tickercast.backends.warehouse.duckdb_checkpoints import SETTINGS, Checkpoints
+from tickercast.backends.warehouse.duckdb_errors import WRONG_QUERY, held, holder, is_locked, one_line, translated
+from tickercast.backends.warehouse.duckdb_snapshot import answer, confine, opened, snapshot
 from tickercast.backends.warehouse.sql import (
     BEFORE,
     FINISHED,
@@ -43,8 +45,9 @@ from tickercast.backends.warehouse.sql import (
     to_duckdb,
     what_remains,
 )
-from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
-from tickercast.ports import Between
+from tickercast.config import private_folder
+from tickercast.errors import EngineUnusable, SchemaMismatch, UsageError, WarehouseUnavailable
+from tickercast.ports import Between, QueryLimits
 
 Result = TypeVar("Result")
 
@@ -54,12 +57,8 @@ _LOCKS: dict[Path, threading.RLock] = {}
 _OPEN: "weakref.WeakSet[DuckDBWarehouse]" = weakref.WeakSet()
 """The warehouses with an open engine."""
 
-_WRONG_QUERY = (
-    duckdb.CatalogException,
-    duckdb.BinderException,
-    duckdb.ParserException,
-    duckdb.InvalidInputException,  # a parameter without a value
-)
+_UNNOTICED_S = 0.3
+"""How long another process may hold the file before it is said that it is waited for."""
 
 _MANY = 100_000  # rows; to store them takes as much memory as it takes to read a file of them
 
@@ -87,6 +86,8 @@ class DuckDBWarehouse:
         self._patience_s = patience_s
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._shared: duckdb.DuckDBPyConnection | None = None
+        self._waited_for = ""
+        self._fresh = path.with_name(f"{path.name}.fresh")
 
     @property
     def url(self) -> str:
@@ -97,7 +98,7 @@ class DuckDBWarehouse:
         """Create what is missing, and add columns to tables and replace views whose file has changed."""
         changed = self._attempt(self._provision)
         if changed:
-            with _lock(self._path), self._file(reads=False, even_if_short=True):
+            with _lock(self._path), self._translating(reads=False), self._file(reads=False, even_if_short=True):
                 pass
         return changed
 
@@ -131,16 +132,36 @@ class DuckDBWarehouse:
         statement, values = _select(name, where, columns)
         return self._attempt(lambda connection: connection.sql(statement, params=values).to_arrow_table(), reads=True)
 
-    def query(self, text: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def query(
+        self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
+    ) -> pd.DataFrame:
         """Answer a query in BigQuery's dialect."""
         statement, values = to_duckdb(checked_query(text)), dict(parameters or {})
         try:
+            if limits:
+                return self._answer(statement, values, limits)
             return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
         except (SchemaMismatch, WarehouseUnavailable) as error:
-            if isinstance(error.__cause__, _WRONG_QUERY):
-                message = _one_line(error.__cause__)
+            if isinstance(error.__cause__, WRONG_QUERY):
+                message = one_line(error.__cause__)
                 raise UsageError(f"The query does not fit what {self.url} holds: {message}. Correct it.") from error
             raise
+
+    def _answer(self, statement: str, values: Mapping[str, Any], limits: QueryLimits) -> pd.DataFrame:
+        """Answer on a copy of the file, for which writers wait and for nothing else."""
+        with self._translating(reads=True):
+            if not self._path.exists():
+                raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.")
+            with _lock(self._path), self._only_writer():
+                engine = self._copied(limits)
+            with closing(engine):
+                return answer(engine, statement, values, limits)
+
+    def _copied(self, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
+        for attempt in self._retrying():
+            with attempt, self._attached(reads=True), snapshot(self._path) as copy:
+                return opened(copy, limits)
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
@@ -148,14 +169,14 @@ class DuckDBWarehouse:
 
     def compact(self, *, until: datetime | None = None) -> dict[str, int]:
         """Write the rows that count to a new file, in order, and put it in the place of the old one."""
-        fresh = self._path.with_name(f"{self._path.name}.fresh")
+        fresh = self._fresh
         fresh.unlink(missing_ok=True)
         with _lock(self._path), self._translating(reads=False), self._only_writer():
             try:
                 for attempt in self._retrying():
                     with attempt, self._attached(reads=False) as connection:
                         if not self._checkpoints.make(connection, even_if_short=True):  # it would follow the new file
-                            raise WarehouseUnavailable(
+                            raise EngineUnusable(
                                 f"{self.url} cannot be compacted: there is no space for a copy of its log. Free some."
                             )
                         connection.execute(f"ATTACH '{_escaped(fresh)}' AS fresh")
@@ -257,35 +278,33 @@ class DuckDBWarehouse:
 
     def _retrying(self) -> Retrying:
         return Retrying(
-            retry=retry_if_exception(_is_transient),
+            retry=retry_if_exception(is_locked),
             wait=wait_random_exponential(0.01, max=1.0),
             stop=stop_after_delay(self._patience_s),
+            before_sleep=self._say_that_it_waits,
             reraise=True,
         )
+
+    def _say_that_it_waits(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if error and (state.seconds_since_start or 0.0) > _UNNOTICED_S:
+            self._waits_for(holder(error))
+
+    def _waits_for(self, by: str) -> None:
+        if self._waited_for != by:
+            logs.waiting(f"{self.url} is held by {by}; waiting for it, up to {self._patience_s:.0f} s")
+        self._waited_for = by
 
     @contextmanager
     def _translating(self, reads: bool) -> Iterator[None]:
         try:
             yield
-        except duckdb.CatalogException as error:
-            raise WarehouseUnavailable(
-                f"{self.url} has not been set up: {_one_line(error)} Run any forecast."
-            ) from error
         except duckdb.Error as error:
-            if reads and not self._path.exists():
+            if reads and not self._path.exists() and not isinstance(error, duckdb.OutOfMemoryException):
                 raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.") from error
-            raise self._translated(error) from error
-
-    def _translated(self, error: duckdb.Error) -> TickercastError:
-        if isinstance(error, (duckdb.ConstraintException, duckdb.ConversionException, duckdb.BinderException)):
-            return SchemaMismatch(f"The request does not fit the tables of {self.url}: {_one_line(error)}.")
-        if "not a valid DuckDB" in str(error):
-            return UsageError(f"{self._path} is not a DuckDB file: name another in TICKERCAST_WAREHOUSE.")
-        if _is_transient(error):
-            return WarehouseUnavailable(
-                f"{self.url} has been held by another process for {self._patience_s:.0f} s. End that process, or wait."
-            )
-        return WarehouseUnavailable(f"{self.url} does not answer: {_one_line(error)}. Check the disk, then try again.")
+            raise translated(error, self._path, self._patience_s) from error
+        except OSError as error:
+            raise disk.fault(self.url, error, WarehouseUnavailable) from error
 
     @contextmanager
     def _transaction(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -299,13 +318,8 @@ class DuckDBWarehouse:
     @contextmanager
     def _file(self, reads: bool, *, even_if_short: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         """Attach the file, and make a checkpoint after it where that is due."""
-        try:
-            if not reads:  # reading does not create a warehouse
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WarehouseUnavailable(
-                f"{self.url} cannot be created: {error.strerror}. Name another file in TICKERCAST_WAREHOUSE."
-            ) from error
+        if not reads:  # reading does not create a warehouse
+            private_folder(self._path.parent)
         try:
             alone = nullcontext() if reads and not self._checkpoints.kept.exists() else self._only_writer()
             with alone, self._attached(reads) as connection:
@@ -319,33 +333,42 @@ class DuckDBWarehouse:
     @contextmanager
     def _only_writer(self) -> Iterator[None]:
         """Keep other writers out, and restore what an interrupted checkpoint may have damaged."""
-        lock = FileLock(f"{self._path}.lock", timeout=self._patience_s)
+        lock = FileLock(f"{self._path}.lock", mode=0o600)
+        self._acquire(lock)
         try:
-            lock.acquire()
-        except Timeout as error:
-            raise WarehouseUnavailable(
-                f"{self.url} has been held by another process for {self._patience_s:.0f} s. End that process, or wait."
-            ) from error
-        except OSError as error:
-            raise self._unusable(error) from error
-        try:
-            try:
-                self._checkpoints.restore()
-            except OSError as error:
-                raise self._unusable(error) from error
+            self._checkpoints.restore()
             yield
         finally:
             lock.release()
 
-    def _unusable(self, error: OSError) -> WarehouseUnavailable:
-        return WarehouseUnavailable(
-            f"{self.url} cannot be written: {error.strerror}. Check the folder, its permissions and the disk."
-        )
+    def _acquire(self, lock: FileLock) -> None:
+        noticed_s = min(_UNNOTICED_S, self._patience_s)
+        try:
+            lock.acquire(timeout=noticed_s)
+        except Timeout:
+            by = self._holder()
+            self._waits_for(by)
+            try:
+                lock.acquire(timeout=self._patience_s - noticed_s)
+            except Timeout as error:
+                raise held(self.url, self._patience_s, by) from error
+
+    def _holder(self) -> str:
+        """The program and process that hold the file; the lock of writers does not name them, but DuckDB does."""
+        try:
+            with duckdb.connect() as engine:
+                engine.execute("ATTACH ? AS held (READ_ONLY)", [str(self._path)])
+        except duckdb.Error as error:
+            return holder(error)
+        return "another process"
 
     @contextmanager
     def _attached(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         engine = self._connect()
         engine.execute(f"ATTACH ? AS warehouse{' (READ_ONLY)' if reads else ''}", [str(self._path)])
+        if self._waited_for:
+            self._waited_for = ""
+            logs.waiting("")
         try:
             with engine.cursor() as connection:
                 connection.execute("USE warehouse")
@@ -360,6 +383,7 @@ class DuckDBWarehouse:
         if self._engine is None:
             self._engine = duckdb.connect(config={"temp_directory": f"{self._path}.tmp", **SETTINGS})
             self._engine.execute("SET GLOBAL TimeZone = 'UTC'")
+            confine(self._engine, [self._path, self._fresh])
             _OPEN.add(self)
         return self._engine
 
@@ -449,12 +473,7 @@ def _with_nulls(rows: pa.Table | pd.DataFrame, table: str) -> pa.Table:
     try:
         return pa.Table.from_pandas(rows, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise SchemaMismatch(f"The rows do not fit the table {table}: {_one_line(error)}.") from error
-
-
-def _is_transient(error: BaseException) -> bool:
-    """Whether another process holds the file, and will release it."""
-    return isinstance(error, duckdb.IOException) and re.search("set lock|Conflicting lock", str(error)) is not None
+        raise SchemaMismatch(f"The rows do not fit the table {table}: {one_line(error)}.") from error
 
 
 def _select(name: str, where: Mapping[str, Any] | None, columns: Sequence[str] | None) -> tuple[str, list[Any]]:
@@ -481,7 +500,3 @@ def _escaped(path: Path) -> str:
 
 def _quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

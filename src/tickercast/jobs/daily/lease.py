@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from tickercast.errors import ObjectNotFound, PreconditionFailed, TickercastError, UsageError
 from tickercast.ports import ObjectStore
@@ -37,7 +37,7 @@ class Lease(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     machine: str
-    process: int
+    process: int = Field(gt=0, lt=2**31)
     until: AwareDatetime
 
 
@@ -88,7 +88,8 @@ def _take(store: ObjectStore, name: str, work: str, now: Callable[[], datetime])
     live = store.generation(name)
     if live:
         holder = _read(store, name)
-        if holder is not None and holder.until > now() and not _is_gone(holder, name):
+        # One that claims more than a term was written by no run.
+        if holder is not None and now() < holder.until <= now() + 2 * TERM and not _is_gone(holder, name):
             raise LeaseHeld(
                 f"Another run of {work} holds the lock on {holder.machine} (process {holder.process}). Wait for it; if "
                 f"it is gone, the next run can begin at {holder.until:%H:%M} UTC."

@@ -19,6 +19,7 @@ from tickercast.domain.model_card import Bundle
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import (
     AlertUnavailable,
+    EngineUnusable,
     FunctionUnavailable,
     Permanent,
     TickercastError,
@@ -277,7 +278,7 @@ def _drift(step: _Steps, market: Market) -> DriftCheck | str:
     if recorded_decision(services.models, services.models.pointer().name, market.day, "promotion") is not None:
         return f"{market.day} has been checked already"
     found = step(
-        _or_error(check_drift, UsageError, TooFewSessions),
+        _or_error(check_drift, EngineUnusable, UsageError, TooFewSessions),
         market.day,
         market.symbols,
         warehouse=services.warehouse,

@@ -17,14 +17,26 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from tickercast.domain import alerts
-from tickercast.domain.alerts import Alert, Champion, Changes, Coverage, Drift, Facts, Rejected, Silence, Stale
-from tickercast.domain.calendar import newest_closed, sessions_between
+from tickercast.domain.alerts import (
+    Alert,
+    CalendarEnd,
+    Champion,
+    Changes,
+    Coverage,
+    Drift,
+    Facts,
+    Rejected,
+    Silence,
+    Stale,
+)
+from tickercast.domain.calendar import ending_calendars, newest_closed, sessions_between
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import (
     AlertUnavailable,
     BundleError,
     CalendarError,
+    EngineUnusable,
     ModelUnavailable,
     ObjectNotFound,
     PreconditionFailed,
@@ -40,6 +52,9 @@ log = logging.getLogger(__name__)
 
 SENT = "alerts/open.json"
 """The object that holds the alerts that are open for each receiver."""
+
+CALENDAR_NOTICE = timedelta(days=45)
+"""How long before an exchange's known holidays end: a month before forecasts, two weeks ahead, reach beyond them."""
 
 _ONE_DAY = timedelta(days=1)
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
@@ -133,11 +148,14 @@ def gather_facts(
         if watchlist is not None:
             facts["stale"] = stale = _stale(watchlist, current, now)
             facts["silent"] = _silence(watchlist, stale)
+        known = [*(watchlist or ()), *current["symbol"]]
+        ending = ending_calendars(known, now.date() + CALENDAR_NOTICE)
+        facts["calendar"] = [CalendarEnd(*end) for end in ending.items()]
         rejected = ask(warehouse, "alert_rejected")
-        with suppress(StoreUnavailable):
+        with suppress(StoreUnavailable, EngineUnusable):
             facts["rejected"] = _rejected(rejected, store)
             facts["champion"] = _champion(models, warehouse)
-    except WarehouseUnavailable as error:
+    except (WarehouseUnavailable, EngineUnusable, UsageError) as error:
         facts["engine"] = str(error)
     return Facts(**facts)
 
@@ -234,7 +252,7 @@ def _read_sent(store: ObjectStore) -> _Sent:
     """The alerts sent before; none if they cannot be read, since sending twice is better than silence."""
     try:
         return _read(store, store.generation(SENT))
-    except StoreUnavailable as error:
+    except (StoreUnavailable, EngineUnusable) as error:
         log.error("The record of sent alerts cannot be read, so all are sent again: %s", error)
         return {}
 

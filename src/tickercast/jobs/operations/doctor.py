@@ -1,9 +1,16 @@
-"""Ask every configured engine whether it answers."""
+"""Ask every configured engine whether it answers, side by side."""
 
-from collections.abc import Callable, Iterable, Iterator
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tickercast import logs
 from tickercast.errors import TickercastError
+from tickercast.plain import without_secrets
+
+PATIENCE_S = 8.0
+"""How long an engine may take to answer, so that all is said within ten seconds of the command."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +45,73 @@ class Check:
     well: bool
 
 
-def check_engines(parts: Iterable[Probe]) -> Iterator[Check]:
-    """Ask each engine in turn."""
-    for part in parts:
-        try:
-            yield Check(part.name, part.where, part.ask(), True)
-        except TickercastError as error:
-            yield Check(part.name, part.where, str(error), False)
+def check_engines(
+    probes: Sequence[Probe],
+    *,
+    patience_s: float = PATIENCE_S,
+    on_wait: Callable[[Sequence[str]], None] = lambda names: None,
+) -> Iterator[Check]:
+    """Ask all engines at once, and give their answers in the order of the probes.
+
+    Args:
+        probes: the engines.
+        patience_s: how long to wait for an answer, in all.
+        on_wait: called with the names of those that have not answered, whenever that changes.
+    """
+    answered: queue.SimpleQueue[tuple[int, Check | BaseException]] = queue.SimpleQueue()
+
+    waits: dict[int, str] = {}
+
+    def ask(number: int, probe: Probe) -> None:
+        with logs.showing(lambda sentence: waits.update({number: sentence}), in_this_thread=True):
+            try:
+                answered.put((number, _check(probe)))
+            except BaseException as error:  # raised again where the answers are awaited
+                answered.put((number, error))
+
+    for number, probe in enumerate(probes):
+        threading.Thread(target=ask, args=(number, probe), daemon=True).start()
+    found: dict[int, Check] = {}
+    out_of_time = threading.Event()
+
+    def give_up() -> None:
+        out_of_time.set()
+        answered.put((-1, _NONE))
+
+    timer = threading.Timer(patience_s, give_up)
+    timer.daemon = True
+    timer.start()
+    while len(found) < len(probes) and not out_of_time.is_set():
+        on_wait([probe.name for number, probe in enumerate(probes) if number not in found])
+        number, check = answered.get()
+        if isinstance(check, BaseException):
+            raise check
+        if number >= 0:
+            found[number] = check
+    timer.cancel()
+    for number, probe in enumerate(probes):
+        yield found.get(number) or _unanswered(probe, patience_s, waits.get(number, ""))
+
+
+_NONE = Check("", "", "", False)
+
+
+def _check(probe: Probe) -> Check:
+    where = without_secrets(probe.where)
+    try:
+        return Check(probe.name, where, probe.ask(), True)
+    except TickercastError as error:
+        return Check(probe.name, where, str(error), False)
+
+
+def _unanswered(probe: Probe, patience_s: float, waits: str) -> Check:
+    return Check(probe.name, without_secrets(probe.where), _silent(patience_s, waits), False)
+
+
+def _silent(patience_s: float, waits: str) -> str:
+    if waits:
+        return f"It has not answered within {patience_s:.0f} s: {waits}."
+    return (
+        f"It has not answered within {patience_s:.0f} s. Check that it is there and that the network lets it be "
+        "reached; an engine that is used for the first time may need longer: then ask again."
+    )

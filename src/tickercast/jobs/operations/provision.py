@@ -19,13 +19,18 @@ def provision(*, models: ModelStore, warehouse: Warehouse) -> list[str]:
         Transient: try again.
     """
     made = warehouse.provision()
+    return [*made, CHAMPION] if publish_shipped(models) else made
+
+
+def publish_shipped(models: ModelStore) -> bool:
+    """Publish the shipped champion if none has been published; whether that was so."""
     if models.generation():
-        return made
+        return False
     bundle = models.shipped
     models.write(bundle)
     with suppress(PreconditionFailed):  # another first command was faster
         models.point(Pointer(name=bundle.card.name, version=bundle.card.version), replacing=0)
-    return [*made, CHAMPION]
+    return True
 
 
 def pending(*, models: ModelStore, warehouse: Warehouse) -> dict[str, str]:

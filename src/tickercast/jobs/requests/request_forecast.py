@@ -12,9 +12,9 @@ from tickercast.domain.forecast import Forecast
 from tickercast.domain.spelling import advice
 from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UnknownSymbol
 from tickercast.jobs.requests.results import Patience, Results, read_all_results
-from tickercast.jobs.requests.resume import forecast_before
+from tickercast.jobs.requests.resume import MANY, forecast_before
 from tickercast.jobs.requests.suggest import suggest
-from tickercast.jobs.requests.upload import BATCH, Upload, batches, upload
+from tickercast.jobs.requests.upload import Upload, batches, upload
 from tickercast.model_store import ModelStore
 from tickercast.ports import MarketData, ObjectStore, Warehouse
 from tickercast.reading.forecasts import actual_closes
@@ -111,7 +111,7 @@ def request_forecast(
         Transient: an engine does not answer.
     """
     before: list[Upload] = []
-    if len(symbols) > BATCH and not again:
+    if len(symbols) > MANY and not again:
         before = forecast_before(symbols, as_of, warehouse=warehouse, now=now(), simulated=source.simulated)
     done = {symbol for uploaded in before for symbol in uploaded.symbols}
     if done:

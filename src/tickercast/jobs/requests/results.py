@@ -1,7 +1,7 @@
 """Wait for the function, and read the result of an upload: for each symbol the stored forecast, or the reason."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -104,7 +104,7 @@ def read_results(
     """
     ledger = wait_for_ledger(uploaded.object, uploaded.generation, warehouse=warehouse, patience=patience)
     done = ledger[ledger["status"] == "forecast"]
-    failures = _failures(uploaded, ledger[ledger["status"] != "forecast"])
+    failures = _failures(uploaded, ledger[ledger["status"] != "forecast"], set(done["symbol"]))
     missing = set(uploaded.symbols) - set(done["symbol"]) - set(failures)
     if missing:
         raise FunctionUnavailable(
@@ -183,10 +183,11 @@ def _not_forecast(rows: pd.DataFrame, model: str) -> dict[str, Permanent]:
     return failures
 
 
-def _failures(uploaded: Upload, rejected: pd.DataFrame) -> dict[str, Permanent]:
+def _failures(uploaded: Upload, rejected: pd.DataFrame, done: Set[str]) -> dict[str, Permanent]:
+    """The reason for each symbol: its own, or that of the file, which stands for all that have none."""
     failures: dict[str, Permanent] = {}
-    for symbol, reason in zip(rejected["symbol"], rejected["reason"], strict=True):
-        for name in [symbol] if pd.notna(symbol) else uploaded.symbols:
-            if name in uploaded.symbols:
-                failures[name] = Permanent(reason)
-    return failures
+    for reason in rejected.loc[rejected["symbol"].isna(), "reason"]:
+        failures |= {name: Permanent(reason) for name in uploaded.symbols if name not in done}
+    named = rejected[rejected["symbol"].isin(uploaded.symbols)]
+    own = zip(named["symbol"], named["reason"], strict=True)
+    return failures | {symbol: Permanent(reason) for symbol, reason in own}

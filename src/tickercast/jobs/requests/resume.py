@@ -1,6 +1,7 @@
 """Resume an interrupted run: find the symbols that need not be sent again.
 
-An interrupted run leaves whole batches behind and nothing else; the next one sends the rest.
+An interrupted run leaves whole files behind and nothing else; the next one sends the rest. So does one whose source
+refused further requests, so that the same command goes on later.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,9 @@ from tickercast.domain.calendar import is_over, sessions_between
 from tickercast.errors import CalendarError, UsageError
 from tickercast.jobs.requests.upload import Upload
 from tickercast.ports import Warehouse
+
+MANY = 50
+"""A run of more symbols is resumed; fewer are asked for by hand, and are always sent."""
 
 _LONGEST_CLOSURE = timedelta(days=15)
 

@@ -22,6 +22,7 @@ from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.price_files import Window, read_prices
 from tickercast.domain.quality import findings_of
+from tickercast.domain.text import shown
 from tickercast.errors import (
     InvalidBars,
     ObjectNotFound,
@@ -31,8 +32,10 @@ from tickercast.errors import (
     TooFewSessions,
     UsageError,
 )
+from tickercast.jobs.serving.attempts import EndsItsProcess, noted
 from tickercast.jobs.serving.companions import LogReturns, predict_beside
 from tickercast.jobs.serving.past_models import Lineup
+from tickercast.jobs.serving.reasons import bounded
 from tickercast.jobs.serving.score import score
 from tickercast.jobs.serving.store_bars import news, spans
 from tickercast.jobs.serving.stored_rows import File, Stored
@@ -62,7 +65,7 @@ class Limits:
     """The limits of what is handled.
 
     Attributes:
-        largest_file: bytes; a larger file is rejected unread.
+        largest_file: bytes, unpacked; a larger file is rejected unread.
         oldest_event: the age, counted from its write, at which an event that fails is given up.
         companions: how long all companions of one event may take together.
     """
@@ -98,7 +101,8 @@ class Outcome:
 
     Attributes:
         series: the symbols that were forecast.
-        failures: the reason for each that was not; the key None stands for the whole file.
+        failures: the reason for each that was not, of at most a hundred; the key None stands for the whole file, or for
+            the rest of it.
         status: the ledger's word for those failures, `rejected` or `superseded`. The ledger holds neither those of an
             event that was `ignored`, nor a second time those of a `duplicate`.
         lineup: the models that forecast.
@@ -110,6 +114,10 @@ class Outcome:
     status: str = "rejected"
     lineup: Lineup = field(default_factory=lambda: Lineup(()))
     origin: Origin = Origin.LIVE
+
+
+class NeverWritten(Permanent):
+    """An event announces a write that the store knows nothing of."""
 
 
 def handle_event(
@@ -148,16 +156,35 @@ def handle_event(
     try:
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
-        outcome = _decide(event, store, served, past, limits.largest_file, received_at)
-        if outcome.failures and outcome.status == "rejected":
-            _quarantine(event, outcome, store, received_at)
-        made, outcome = _predict(outcome, limits.companions)
-        _append(event, _file(event, store, received_at), outcome, made, warehouse, received_at, now)
+        live = _live_generation(event, store)
+        with noted(event, store, received_at):
+            outcome = _decide(event, live, store, served, past, limits.largest_file, received_at)
+            made, outcome = _predict(outcome, limits.companions)
+            _store_outcome(event, outcome, made, store, warehouse, received_at, now)
+    except NeverWritten as error:
+        return Outcome(failures={None: error}, status="ignored")
+    except EndsItsProcess as error:
+        outcome = Outcome(failures={None: error}, origin=objects.origin_of(event.name))
+        _store_outcome(event, outcome, [], store, warehouse, received_at, now)
     except Exception as error:  # a bug must not be retried forever either
         if event.written_at is None or received_at - event.written_at <= limits.oldest_event:
             raise
         return _give_up(event, error, store, warehouse, received_at, now)
     return outcome
+
+
+def _store_outcome(
+    event: ObjectFinalized,
+    outcome: Outcome,
+    made: Sequence[Prediction],
+    store: ObjectStore,
+    warehouse: Warehouse,
+    received_at: datetime,
+    now: Callable[[], datetime],
+) -> None:
+    if outcome.failures and outcome.status == "rejected":
+        _quarantine(event, outcome, store, received_at)
+    _append(event, _file(event, store, received_at), outcome, made, warehouse, received_at, now)
 
 
 def _is_accounted_for(event: ObjectFinalized, warehouse: Warehouse) -> bool:
@@ -174,8 +201,30 @@ def _file(event: ObjectFinalized, store: ObjectStore, received_at: datetime) -> 
     return File(event.name, str(event.generation), written_at)
 
 
+def _live_generation(event: ObjectFinalized, store: ObjectStore) -> int:
+    """The live generation of the object that an event names.
+
+    Raises:
+        NeverWritten: the store has never had the event's own: a row for it would make the real event a duplicate.
+        StoreUnavailable: try again.
+    """
+    try:
+        live = store.generation(event.name)
+        if live != event.generation:
+            store.written_at(event.name, generation=event.generation)
+    except UsageError:  # a name of which nothing can be asked: no real event of it has another outcome
+        return 0
+    except ObjectNotFound as error:
+        raise NeverWritten(
+            f"{shown(event.name, 80)} at generation {event.generation} is announced, and {store.url} does not hold it: "
+            "the event of a write was needed. Nothing is stored of it. Send the file again if it was deleted."
+        ) from error
+    return live
+
+
 def _decide(
     event: ObjectFinalized,
+    live: int,
     store: ObjectStore,
     served: Callable[[], Sequence[Served]],
     past: Callable[[date], Lineup],
@@ -189,7 +238,8 @@ def _decide(
     lineup, origin = Lineup(served()), described.origin
     try:
         window = Window(described.as_of - LOOKBACK, described.as_of, now)
-        reading = read_prices(_content(event, store, largest_file), symbol=described.name, window=window)
+        content = _content(event, live, store, largest_file)
+        reading = read_prices(content, symbol=described.name, window=window, largest=largest_file)
     except ObjectNotFound as error:
         return Outcome(failures={described.symbol: error}, status="superseded", origin=origin)
     except InvalidBars as error:
@@ -205,7 +255,7 @@ def _decide(
             failures[symbol] = error
     odd = findings_of([one.known for one in found], described.as_of, now=now)
     looked_over = [replace(one, findings=[*one.findings, *more]) for one, more in zip(found, odd, strict=True)]
-    return Outcome(looked_over, failures, lineup=lineup, origin=origin)
+    return Outcome(looked_over, bounded(failures), lineup=lineup, origin=origin)
 
 
 def _earliest_cutoff(reading: Reading, as_of: date) -> date:
@@ -216,9 +266,8 @@ def _earliest_cutoff(reading: Reading, as_of: date) -> date:
     return min(cutoffs)
 
 
-def _content(event: ObjectFinalized, store: ObjectStore, largest_file: int) -> bytes:
+def _content(event: ObjectFinalized, live: int, store: ObjectStore, largest_file: int) -> bytes:
     """Read the file, unless the size in the event is too large; its true size is checked after that."""
-    live = store.generation(event.name)
     if live != event.generation:
         became = f"overwritten by generation {live}" if live else "deleted"
         advice = "The newer one counts." if live else "Send it again if it is needed."
@@ -411,6 +460,10 @@ def _give_up(
     with suppress(TickercastError):
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
+    try:
+        _live_generation(event, store)
+    except NeverWritten as never:
+        return Outcome(failures={None: never}, status="ignored")
     message = str(error) if isinstance(error, TickercastError) else f"{type(error).__name__}: {error}."
     reason = Permanent(
         f"{event.name}, written {event.written_at:%Y-%m-%d %H:%M} UTC, failed for so long that it was given up: "

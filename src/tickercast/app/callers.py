@@ -1,0 +1,86 @@
+"""Who may call the function: senders of events, and no page that somebody has open in a browser.
+
+A browser sends a page's posts to any address of this machine, and by a name that the page's owner points there. What
+it cannot do is leave out `Origin` and `Sec-Fetch-Site`, send an event's content type without asking first, or name
+another host.
+
+>>> from tickercast.config import Settings
+>>> refused({"Host": "localhost:8080", "Content-Type": "application/cloudevents+json"}, Settings())
+>>> refused({"Host": "evil.example", "Content-Type": "application/cloudevents+json"}, Settings()).status
+421
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from tickercast import config
+from tickercast.config import Settings
+from tickercast.domain.text import shown
+
+_OWN = ("localhost", "127.0.0.1", "::1")
+_KINDS = ("application/cloudevents", "application/json")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a request is not handled.
+
+    Attributes:
+        status: of the answer.
+        reason: what was seen, what was needed, what to do.
+    """
+
+    status: int
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def refused(headers: Mapping[str, str], settings: Settings) -> Refused | None:
+    """Why a request is not handled; None if it may be an event.
+
+    Args:
+        headers: of the request.
+        settings: name the hosts; on Cloud Run, which calls by names of its own, any is taken.
+    """
+    origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
+    if origin is not None or site not in (None, "none"):
+        seen = shown(origin or f"Sec-Fetch-Site: {site}", 80)
+        return Refused(403, f"The request comes from a page, {seen!r}: an event was needed. Send it from a program.")
+    host = headers.get("Host", "")
+    if not config.on_cloud_run() and _name(host) not in _hosts(settings):
+        return Refused(
+            421,
+            f"The request is for the host {shown(host, 80)!r}: this machine's own name was needed. "
+            "Name others in TICKERCAST_FUNCTION_HOSTS.",
+        )
+    kind = headers.get("Content-Type", "")
+    if not kind and headers.get("Ce-Id"):  # a browser asks before it sends such a header
+        return None
+    if kind.partition(";")[0].strip().lower().partition("+")[0] not in _KINDS:
+        return Refused(
+            415,
+            f"The request has the content type {shown(kind, 80)!r}: a CloudEvent's was needed. "
+            f"Send one of {_KINDS[0]}+json.",
+        )
+    return None
+
+
+def _hosts(settings: Settings) -> set[str]:
+    named = [urlsplit(settings.function_url).hostname or "", *settings.function_hosts.lower().split(",")]
+    return {*_OWN, *(name.strip() for name in named if name.strip())}
+
+
+def _name(host: str) -> str:
+    """The host without its port.
+
+    >>> _name("127.0.0.1:8080"), _name("[::1]:8080"), _name("a@b")
+    ('127.0.0.1', '::1', '')
+    """
+    try:
+        parts = urlsplit(f"//{host}")
+        return (parts.hostname or "") if "@" not in host and not parts.path else ""
+    except ValueError:
+        return ""

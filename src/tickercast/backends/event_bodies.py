@@ -1,0 +1,100 @@
+"""The requests in which a bucket's events arrive, read as the attributes and data of a CloudEvent.
+
+Eventarc sends CloudEvents, in binary or structured mode; a bucket's own notification comes by Pub/Sub, as a plain push
+or wrapped in a CloudEvent of Pub/Sub. Any of them may be compressed.
+"""
+
+import base64
+import binascii
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from cloudevents.exceptions import GenericException
+from cloudevents.http import from_http
+
+from tickercast.errors import EventUnreadable
+from tickercast.ports import FINALIZED
+
+_LARGEST = 1 << 20  # bytes: an event names an object and does not hold it
+_OF_PUBSUB = "google.cloud.pubsub.topic.v1.messagePublished"
+_TYPES = {"OBJECT_FINALIZE": FINALIZED}
+
+Event = tuple[Mapping[str, Any], Mapping[str, Any]]
+
+
+def read(headers: Mapping[str, str], body: bytes) -> Event:
+    """Read the attributes and the data of an event.
+
+    Args:
+        headers: of the request.
+        body: of the request.
+
+    Returns:
+        Attributes, of which at least `id` and `type` are there, and data, which is empty where there is none.
+
+    Raises:
+        EventUnreadable: the body is empty, truncated or not an event; the sender has to deliver it again.
+    """
+    body = _plain(headers, body)
+    if not body:
+        raise EventUnreadable("An event came without a body: a JSON object was needed. It has to be delivered again.")
+    try:
+        if not any(name.lower() == "ce-type" for name in headers):
+            message = _message(json.loads(body))
+            if message is not None:
+                return _notification(message)
+        event = from_http(dict(headers), body)
+        data = event.get_data()
+        if event["type"] in (FINALIZED, _OF_PUBSUB) and isinstance(data, (bytes, str)):  # JSON that is cut off
+            data = json.loads(data)
+        if event["type"] == _OF_PUBSUB and (message := _message(data)) is not None:
+            return _notification(message)
+    except (GenericException, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise EventUnreadable(
+            f"The body of an event cannot be read ({len(body)} bytes, {type(error).__name__}): the JSON of a "
+            "CloudEvent or of a Pub/Sub push was needed. It has to be delivered again, whole."
+        ) from error
+    return event.get_attributes(), data if isinstance(data, Mapping) else {}
+
+
+def _plain(headers: Mapping[str, str], body: bytes) -> bytes:
+    encoding = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "").lower()
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise EventUnreadable(f"An event came in the encoding {encoding[:20]!r}: none, or gzip, was needed.")
+    try:
+        stream = zlib.decompressobj(wbits=31)
+        plain = stream.decompress(body, _LARGEST)
+    except zlib.error as error:
+        raise EventUnreadable(f"The gzip of an event is damaged ({error}). It has to be delivered again.") from error
+    if not stream.eof:
+        raise EventUnreadable(
+            f"The gzip of an event is truncated, or holds more than {_LARGEST:,} bytes. It has to be delivered again."
+        )
+    return plain
+
+
+def _message(body: Any) -> Mapping[str, Any] | None:
+    """The message of a Pub/Sub push; None if it is none of a bucket's notification."""
+    message = body.get("message") if isinstance(body, Mapping) else None
+    if isinstance(message, Mapping) and "eventType" in (message.get("attributes") or {}):
+        return message
+    return None
+
+
+def _notification(message: Mapping[str, Any]) -> Event:
+    """Read a bucket's notification: its attributes name the object, and its data, if there is any, describes it."""
+    told = message["attributes"]
+    try:
+        described = json.loads(base64.b64decode(message.get("data") or "e30=", validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise EventUnreadable("The data of a Pub/Sub message are truncated. It has to be delivered again.") from error
+    named = {"bucket": told["bucketId"], "name": told["objectId"], "generation": told["objectGeneration"]}
+    event_type = _TYPES.get(told["eventType"], f"notification of {told['eventType']}")
+    attributes = {"id": message.get("messageId") or message.get("message_id") or "", "type": event_type}
+    if moment := told.get("eventTime"):
+        attributes["time"] = moment
+    return attributes, {**(described if isinstance(described, Mapping) else {}), **named}

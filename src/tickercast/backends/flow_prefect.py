@@ -1,0 +1,80 @@
+"""The server behind a Prefect flow: whether it can be reached, and its errors as those of tickercast."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tickercast import logs
+from tickercast.errors import FlowUnavailable, UsageError
+
+_PATIENCE_S = 10.0
+_OF_THE_SERVER = re.compile(r"reach API|API server|ephemeral")
+
+
+@contextmanager
+def server() -> Iterator[None]:
+    """Check that the server of PREFECT_API_URL can be reached, and raise Prefect's errors of the block as ours.
+
+    Raises:
+        FlowUnavailable: it cannot, or no longer.
+        UsageError: something else is at that address.
+    """
+    from prefect.exceptions import PrefectException, PrefectImportError
+    from prefect.settings import get_current_settings
+
+    url = get_current_settings().api.url or ""
+    if url:
+        with logs.waiting_for(f"waiting for the Prefect server at {url}, up to {_PATIENCE_S:.0f} s"):
+            _check(url)
+    vendors: tuple[type[Exception], ...] = (PrefectException, PrefectImportError, *_of_httpx())
+    try:
+        yield
+    except vendors as error:
+        raise _unavailable(url, error) from error
+    except RuntimeError as error:
+        if not _OF_THE_SERVER.search(str(error)):
+            raise
+        raise _unavailable(url, error) from error
+
+
+def show_lines_of(logger: str) -> None:
+    """Send the lines of a logger to the page of the run that they are logged in."""
+    from prefect.logging.handlers import APILogHandler
+
+    log = logging.getLogger(logger)
+    if not any(isinstance(handler, APILogHandler) for handler in log.handlers):
+        log.addHandler(APILogHandler())
+
+
+def _of_httpx() -> tuple[type[Exception], ...]:
+    import httpx
+
+    return httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict
+
+
+def _check(url: str) -> None:
+    import httpx
+
+    try:
+        answer = httpx.get(f"{url}/health", timeout=_PATIENCE_S)
+    except _of_httpx() as error:
+        said = "it does not answer" if isinstance(error, httpx.TimeoutException) else _one_line(error)
+        raise FlowUnavailable(
+            f"No Prefect server can be reached at {url}: {said}. Start it with `make flow-server`, correct "
+            "PREFECT_API_URL, or unset it to run without one."
+        ) from error
+    if answer.status_code == 404 or (answer.is_success and "html" in answer.headers.get("content-type", "")):
+        raise UsageError(f"At {url} is no Prefect server. Correct PREFECT_API_URL, which ends in /api, or unset it.")
+
+
+def _unavailable(url: str, error: Exception) -> FlowUnavailable:
+    where = f"The Prefect server at {url}" if url else "Prefect's own server, which a flow without one starts,"
+    return FlowUnavailable(
+        f"{where} failed: {_one_line(error)}. Look at its log, then run the flow again: what is done is not done twice."
+    )
+
+
+def _one_line(error: Exception) -> str:
+    said = re.sub(r"^\[Errno -?\d+\] ", "", " ".join(str(error).split()))
+    return said[:200].rstrip(".") or type(error).__name__

@@ -1,0 +1,171 @@
+"""Translation of DuckDB's errors to those of tickercast: by type, then by message.
+
+A state of the file that does not pass by itself is `EngineUnusable`, so that nothing is retried, and its sentence says
+the way out. What is in the file and not in the log is safe in all of them, and what is lost with a log or a file is in
+the bucket, from which `tickercast replay --failed` forecasts it again.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from tickercast import disk
+from tickercast.errors import EngineUnusable, SchemaMismatch, TickercastError, WarehouseUnavailable
+
+LOCKED = re.compile(r"set lock|Conflicting lock")
+_HOLDER = re.compile(r"held in (.+?) \(PID (\d+)\)")
+
+_BACK = "`tickercast replay --failed` then forecasts again what only {lost} held, from the files in the bucket."
+
+_TRANSLATIONS: Sequence[tuple[type[Exception], str, type[TickercastError], str]] = (
+    (
+        duckdb.Error,
+        r"storage version number (?P<version>\d+).*between (?P<first>\d+) and (?P<last>\d+).*"
+        r"newer (?:development )?version",
+        EngineUnusable,
+        "{path} was written by a newer DuckDB (storage version {version}; {ours}, which is installed, reads {first} to "
+        "{last}). Upgrade the package duckdb; or open the file with the DuckDB that wrote it, run EXPORT DATABASE "
+        "'folder', and with {ours} IMPORT DATABASE 'folder' into a new file.",
+    ),
+    (
+        duckdb.Error,
+        r"storage version number (?P<version>\d+).*between (?P<first>\d+) and (?P<last>\d+)."
+        r"(?:.*created with (?P<writer>.+?)\. )?",
+        EngineUnusable,
+        "{path} was written by {writer} (storage version {version}; {ours}, which is installed, reads {first} to "
+        "{last}). Open the file with that version, run EXPORT DATABASE 'folder', and with {ours} IMPORT DATABASE "
+        "'folder' into a new file.",
+    ),
+    (
+        duckdb.Error,
+        r"replaying WAL",
+        EngineUnusable,
+        "{path}.wal, the log with the newest rows of the warehouse, is damaged: {message}. Move this file away, and "
+        "keep it; " + _BACK.format(lost="the log"),
+    ),
+    (
+        duckdb.Error,
+        r"is not a valid DuckDB",
+        EngineUnusable,
+        "{path} is not a DuckDB file. Name another in TICKERCAST_WAREHOUSE; or, if it should hold the warehouse, move "
+        "it and {path}.wal away: " + _BACK.format(lost="they"),
+    ),
+    (
+        duckdb.Error,
+        r"Corrupt database file|read enough bytes|invalid magic|Malformed|unserializ|deserializ",
+        EngineUnusable,
+        "{path} is damaged: {message}. Move it and {path}.wal away, and keep both; " + _BACK.format(lost="they"),
+    ),
+    (duckdb.Error, r"No space left|quota exceeded|max_temp_directory_size", EngineUnusable, "{full}"),
+    (
+        duckdb.Error,
+        r"(?i)permission denied|operation not permitted|read-only file system|read-only mode",
+        EngineUnusable,
+        "{closed}",
+    ),
+    (
+        duckdb.Error,
+        r"Is a directory|Not a directory|File name too long|encrypt",
+        EngineUnusable,
+        "{path} cannot be opened: {message}. Name another file in TICKERCAST_WAREHOUSE.",
+    ),
+    (
+        duckdb.OutOfMemoryException,
+        "",
+        EngineUnusable,
+        "{url} needs more memory than there is: {message}. Ask for fewer rows or symbols at a time, or free memory.",
+    ),
+    (
+        duckdb.CatalogException,
+        "",
+        WarehouseUnavailable,
+        "{url} has not been set up: {message}. Run any forecast.",
+    ),
+    (
+        duckdb.OperationalError,
+        r"No such file|does not exist",
+        WarehouseUnavailable,
+        "{url} has not been set up. Run any forecast.",
+    ),
+    *(
+        (kind, "", SchemaMismatch, "The request does not fit the tables of {url}: {message}.")
+        for kind in (
+            duckdb.ConstraintException,
+            duckdb.ConversionException,
+            duckdb.BinderException,
+            duckdb.DataError,
+            duckdb.IntegrityError,
+            duckdb.NotSupportedError,
+            duckdb.ParserException,
+            duckdb.InvalidInputException,
+        )
+    ),
+    (
+        duckdb.InterruptException,
+        "",
+        WarehouseUnavailable,
+        "{url} was interrupted in its work. Nothing is half stored: run the same command again.",
+    ),
+    (
+        duckdb.InternalError,
+        "",
+        WarehouseUnavailable,
+        "{url} hit a fault of {ours} itself: {message}. Run the same command again; if it stays, install another "
+        "release of the package duckdb.",
+    ),
+)
+"""The first match counts: an error's type, a pattern for its message, our error, and its text."""
+
+WRONG_QUERY = (
+    duckdb.CatalogException,
+    duckdb.BinderException,
+    duckdb.ParserException,
+    duckdb.InvalidInputException,  # a parameter without a value
+    duckdb.PermissionException,  # files, the network, extensions
+    duckdb.NotImplementedException,
+)
+
+
+def translated(error: duckdb.Error, path: Path, patience_s: float) -> TickercastError:
+    """The error of tickercast for one of DuckDB.
+
+    Args:
+        error: as it was raised.
+        path: the file.
+        patience_s: how long it was waited for while another process held it.
+    """
+    url, message = f"duckdb://{path}", one_line(error)
+    if is_locked(error):
+        return held(url, patience_s, holder(error))
+    given = {"path": path, "url": url, "message": message, "ours": f"DuckDB {duckdb.__version__}"}
+    given |= {"full": disk.full(url), "closed": disk.closed(str(path))}
+    for kind, pattern, ours, text in _TRANSLATIONS:
+        found = re.search(pattern, " ".join(str(error).split()))
+        if isinstance(error, kind) and found:
+            named = {name: value or "another DuckDB" for name, value in found.groupdict().items()}
+            return ours(text.format(**given, **named))
+    return WarehouseUnavailable(f"{url} does not answer: {message}. Check the disk, then try again.")
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether another process holds the file, and will release it."""
+    return isinstance(error, duckdb.IOException) and LOCKED.search(str(error)) is not None
+
+
+def holder(error: BaseException) -> str:
+    """The program and process that hold the file, as DuckDB names them."""
+    found = _HOLDER.search(str(error))
+    return f"{Path(found[1]).name} (process {found[2]})" if found else "another process"
+
+
+def held(url: str, patience_s: float, by: str) -> WarehouseUnavailable:
+    """The error for a file that another process did not release."""
+    return WarehouseUnavailable(f"{url} has been held by {by} for {patience_s:.0f} s. End that process, or wait.")
+
+
+def one_line(error: Exception) -> str:
+    """What DuckDB says, without its advice on settings and its links."""
+    said = str(error).split("\n\n", maxsplit=1)[0]
+    return re.sub(r"^[\w ]+ Error: ", "", " ".join(said.split()))[:200].rstrip(".!")

@@ -1,0 +1,108 @@
+"""Queries that somebody typed: on a copy of a DuckDB file, within limits, and without a way out of it.
+
+Whoever reads a DuckDB file keeps all writers from it. A query of unknown length therefore reads a copy, which is made
+while no one writes, and which leaves nothing behind: its files are removed as soon as they are open.
+"""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from tickercast.errors import UsageError
+from tickercast.ports import QueryLimits
+
+BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
+"""The endings of a DuckDB file and of those that the engine writes beside it."""
+
+
+def confine(engine: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+    """Leave an engine access to these files alone: to no other file, no network, no extension, no variable of Python.
+
+    Args:
+        engine: from now on none of its settings but the number of threads can be changed either.
+        files: the databases; what the engine writes beside them is included.
+    """
+    paths = [f"{file}{ending}" for file in files for ending in BESIDE]
+    engine.execute("SET GLOBAL autoinstall_known_extensions = false")
+    engine.execute("SET GLOBAL autoload_known_extensions = false")
+    engine.execute(f"SET GLOBAL allowed_paths = [{', '.join(map(_text, paths))}]")
+    engine.execute("SET GLOBAL enable_external_access = false")
+    engine.execute("SET GLOBAL allowed_configs = ['threads']")
+    engine.execute("SET GLOBAL lock_configuration = true")
+
+
+@contextmanager
+def snapshot(path: Path) -> Iterator[Path]:
+    """Copy a file and its log, which nobody may write meanwhile; the copy is removed after the block.
+
+    Raises:
+        UsageError: there is no space for it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        copy = folder / path.name
+        for ending in ("", ".wal"):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(f"{path}{ending}", f"{copy}{ending}")
+        yield copy
+    except OSError as error:
+        raise UsageError(
+            f"A query reads a copy of {path}, which cannot be made in its folder: {error.strerror}. "
+            "Free some space, or check the permissions."
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def opened(copy: Path, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
+    """An engine over a copy, read-only and with nowhere to write."""
+    engine = duckdb.connect(config={"temp_directory": "", "memory_limit": f"{limits.memory_mb}MB"})
+    try:
+        engine.execute("SET GLOBAL TimeZone = 'UTC'")
+        confine(engine, [copy])
+        engine.execute("ATTACH ? AS warehouse (READ_ONLY)", [str(copy)])
+        engine.execute("USE warehouse")
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+def answer(
+    engine: duckdb.DuckDBPyConnection, statement: str, values: Mapping[str, Any], limits: QueryLimits
+) -> pd.DataFrame:
+    """Answer one query.
+
+    Raises:
+        UsageError: it takes longer, or more memory, than the limits allow.
+        duckdb.Error: it does not fit the tables.
+    """
+    timer = threading.Timer(limits.seconds, engine.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        # The answer counts towards the engine's memory only as a table.
+        engine.execute(f"CREATE TEMP TABLE answer AS {statement}", dict(values))
+        return engine.execute("SELECT * FROM temp.answer").df()
+    except duckdb.InterruptException as error:
+        raise UsageError(
+            f"The query was ended after {limits.seconds:g} s. Ask for less, or raise TICKERCAST_QUERY_TIMEOUT_S."
+        ) from error
+    except duckdb.OutOfMemoryException as error:
+        raise UsageError(
+            f"The query needs more than the {limits.memory_mb:,} MB that it may take. Ask for less, "
+            "or raise TICKERCAST_QUERY_MEMORY_MB."
+        ) from error
+    finally:
+        timer.cancel()
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

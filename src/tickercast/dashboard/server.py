@@ -1,0 +1,61 @@
+"""The dashboard's server: it answers to its own names alone, in no frame of others, and its pages load nothing else.
+
+Streamlit checks the host of its connections; here that of every request is checked, since a name that somebody points
+to this machine would make their page and ours one origin.
+"""
+
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from streamlit import config
+from streamlit.starlette import App
+
+POLICY = (
+    "frame-ancestors 'none'; object-src 'none'; base-uri 'self'; form-action 'self'; connect-src 'self'; "
+    "img-src 'self' data: blob:; media-src 'self'; font-src 'self' data:; worker-src 'self' blob:"
+)
+"""What a page may be shown in, send to and load; texts of others may hold addresses of pictures."""
+
+_HEADERS = {
+    "content-security-policy": POLICY,
+    "x-frame-options": "DENY",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+class Policies:
+    """Adds the policies to every answer.
+
+    Args:
+        app: what answers.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Answer one request."""
+
+        async def with_policies(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                own = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+                others = [pair for pair in message["headers"] if pair[0].lower().decode() not in _HEADERS]
+                message["headers"] = [*others, *own]
+            await send(message)
+
+        await self._app(scope, receive, with_policies)
+
+
+app = App(
+    Path(__file__).with_name("app.py"),
+    middleware=[
+        Middleware(Policies),
+        Middleware(
+            TrustedHostMiddleware, allowed_hosts=config.get_option("server.allowedHosts") or ["*"], www_redirect=False
+        ),
+    ],
+)

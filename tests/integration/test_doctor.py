@@ -1,0 +1,61 @@
+"""The doctor asks all engines at once, and an engine that says nothing holds nobody up."""
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from tickercast import logs
+from tickercast.errors import WarehouseUnavailable
+from tickercast.jobs.operations.doctor import Probe, check_engines
+
+
+def refuses() -> str:
+    raise WarehouseUnavailable("It does not answer.")
+
+
+def test_engines_are_asked_side_by_side_and_answer_in_order() -> None:
+    together = threading.Barrier(3, timeout=10)
+
+    def ask() -> str:
+        together.wait()  # nobody passes before all three are asked
+        return "here"
+
+    probes = [Probe("a", "there", ask), Probe("b", "there", ask), Probe("c", "there", ask), Probe("d", "x", refuses)]
+    checks = list(check_engines(probes))
+    assert [(check.name, check.answer, check.well) for check in checks] == [
+        ("a", "here", True),
+        ("b", "here", True),
+        ("c", "here", True),
+        ("d", "It does not answer.", False),
+    ]
+
+
+def test_an_engine_that_says_nothing_is_given_up_and_what_it_waits_for_is_said() -> None:
+    over = threading.Event()
+
+    def waits() -> str:
+        logs.waiting("the file is held by python (process 7)")
+        over.wait()
+        return ""
+
+    def silent() -> str:
+        over.wait()
+        return ""
+
+    missing: list[Sequence[str]] = []
+    probes = [Probe("a", "", waits), Probe("b", "", silent), Probe("c", "", lambda: "here")]
+    checks = list(check_engines(probes, patience_s=0.2, on_wait=missing.append))
+    over.set()
+    assert [check.well for check in checks] == [False, False, True]
+    assert checks[0].answer == "It has not answered within 0 s: the file is held by python (process 7)."
+    assert "Check that it is there" in checks[1].answer
+    assert missing[-1] == ["a", "b"]
+
+
+def test_a_fault_of_our_own_is_not_taken_for_an_answer() -> None:
+    def broken() -> str:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(check_engines([Probe("a", "", broken)]))

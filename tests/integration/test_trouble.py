@@ -1,0 +1,343 @@
+"""Every row of docs/trouble.md: the trouble is made, and the sentence compared."""
+
+import os
+import re
+import signal
+import struct
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from curl_cffi import requests as curl
+from tests.support.bigquery_server import BigQueryServer
+from tests.support.mlflow_server import free_port
+from tests.support.warehouse_rows import append, price
+from tests.unit.test_market_data_yahoo import NO_HOST, UNAUTHORIZED, Response, chart
+from tests.unit.test_mlflow_errors import of_revision
+
+from tickercast import config, engines
+from tickercast.backends.market_data.yahoo import Yahoo
+from tickercast.backends.registry.mlflow import MlflowRegistry
+from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
+from tickercast.domain import calendar
+from tickercast.domain.quality import findings
+from tickercast.errors import TickercastError
+
+PAGE = (Path(__file__).parents[2] / "docs" / "trouble.md").read_text(encoding="utf-8")
+ROWS = {
+    trouble: seen
+    for trouble, seen, _ in re.findall(r"^\| (.+?) \| (.+?) \| (.*?)\|$", PAGE, re.MULTILINE)
+    if seen != "what is seen"
+}
+
+
+def sentence(work: Callable[[], Any]) -> str:
+    with pytest.raises(TickercastError) as raised:
+        work()
+    return str(raised.value)
+
+
+def warehouse(file: Path) -> DuckDBWarehouse:
+    return DuckDBWarehouse(file, config.resource("sql"), patience_s=0.1)
+
+
+# ---------------------------------------------------------------- Yahoo
+
+
+def yahoo(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str, int], Response], *symbols: str) -> Any:
+    import yfinance
+
+    charts: list[str] = []
+
+    def request(_session: object, method: str, url: str, **options: Any) -> Response:
+        if "/search" in url:
+            return Response(200, '{"quotes": []}')
+        if "/chart/" not in url:
+            return Response(200, "crumb") if "crumb" in url else Response(404, "{}")
+        charts.append(url)
+        return answer(url.rpartition("/")[2], len(charts))
+
+    yfinance.data.SingletonMeta._instances.clear()
+    monkeypatch.setattr(curl.Session, "request", request)
+    source = Yahoo(at_once=1, sleep=lambda _: None)
+    return source.fetch(symbols, date(2023, 7, 1), date(2023, 7, 21), advance=lambda _: None)
+
+
+def no_host(*_: Any) -> Response:
+    raise NO_HOST
+
+
+def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return sentence(lambda: yahoo(monkeypatch, no_host, "MSFT", "US5949181045"))
+
+
+def too_many_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return sentence(lambda: yahoo(monkeypatch, lambda *_: Response(429, "Too Many Requests"), "MSFT", "AAPL"))
+
+
+def refused_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    answer = lambda _, count: chart(11.0, 12.0) if count == 1 else Response(429, "")  # noqa: E731
+    return str(yahoo(monkeypatch, answer, "MSFT", "AAPL", "IBM").failures["IBM"])
+
+
+def a_refused_crumb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    answer = lambda symbol, _: Response(401, UNAUTHORIZED) if symbol == "AAPL" else chart(11.0, 12.0)  # noqa: E731
+    return str(yahoo(monkeypatch, answer, "MSFT", "AAPL").failures["AAPL"])
+
+
+def an_isin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return str(yahoo(monkeypatch, lambda *_: chart(11.0, 12.0), "MSFT", "US5949181045").failures["US5949181045"])
+
+
+# ---------------------------------------------------------------- DuckDB
+
+
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    file = tmp_path / "w.duckdb"
+    warehouse(file).provision()
+    script = "import sys, duckdb; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", script, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        said = sentence(lambda: warehouse(file).read("prices"))
+        holder.communicate("")
+    assert f"(process {holder.pid})" in said
+    return said
+
+
+def of_version(file: Path, version: int) -> Path:
+    """A real DuckDB file whose header names another storage version, with the checksum that belongs to it."""
+    with duckdb.connect(file) as made:
+        made.execute("CREATE TABLE numbers AS SELECT * FROM range(1000)")
+    data = bytearray(file.read_bytes())
+    data[12:20] = struct.pack("<Q", version)
+    checksum = 5381
+    for (word,) in struct.iter_unpack("<Q", bytes(data[8:4096])):
+        checksum ^= (word * 0xBF58476D1CE4E5B9) & (2**64 - 1)
+    data[:8] = struct.pack("<Q", checksum)
+    file.write_bytes(data)
+    return file
+
+
+def newer_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return sentence(warehouse(of_version(tmp_path / "w.duckdb", 5000)).provision)
+
+
+def old_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    said = sentence(warehouse(of_version(tmp_path / "w.duckdb", 51)).provision)
+    assert "DuckDB version v0.8.0" in said
+    return said
+
+
+def a_damaged_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    made = warehouse(tmp_path / "w.duckdb")
+    made.provision()
+    append(made, "prices", [price(f"S{number}") for number in range(50)], "k")
+    made.close()
+    log = tmp_path / "w.duckdb.wal"
+    data = bytearray(log.read_bytes())
+    data[len(data) // 2] ^= 255
+    log.write_bytes(data)
+    said = sentence(lambda: warehouse(tmp_path / "w.duckdb").read("prices"))
+    log.rename(tmp_path / "kept.wal")
+    assert warehouse(tmp_path / "w.duckdb").read("prices").empty  # the way out leads out
+    return said
+
+
+def a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    file = tmp_path / "w.duckdb"
+    warehouse(file).provision()
+    data = bytearray(file.read_bytes())
+    data[12288 : 12288 + 4096] = bytes(4096)
+    file.write_bytes(data)
+    return sentence(warehouse(file).provision)
+
+
+def another_kind_of_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "w.duckdb").write_text("a text " * 1000)
+    return sentence(warehouse(tmp_path / "w.duckdb").provision)
+
+
+@contextmanager
+def full_disk(folder: Path) -> Iterator[Path]:
+    """A file system of two megabytes."""
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("only an administrator can mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    with full_disk(tmp_path / "disk") as disk:
+        made = warehouse(disk / "w.duckdb")
+        made.provision()
+        append(made, "prices", [price()], "first")
+        many = [price(uuid.uuid4().hex) for _ in range(20_000)]
+        said = sentence(lambda: append(made, "prices", many, "many"))
+        assert len(made.read("prices")) == 1
+        store = engines.object_store(config.Settings(bucket=f"file://{disk}/bucket"), announce=False)
+        assert "the disk is full" in sentence(lambda: store.write("ohlc/x", bytes(4_000_000)))
+        return said
+
+
+def missing_rights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    file = tmp_path / "w.duckdb"
+    warehouse(file).provision()
+    file.chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            tmp_path.chmod(0o755)
+            os.seteuid(65534)
+        return sentence(lambda: warehouse(file).read("prices"))
+    finally:
+        os.seteuid(user)
+
+
+# ---------------------------------------------------------------- BigQuery
+
+
+@contextmanager
+def bigquery(**options: Any) -> Iterator[tuple[BigQueryWarehouse, BigQueryServer]]:
+    server = BigQueryServer()
+    try:
+        name, sql = f"d{uuid.uuid4().hex}", config.resource("sql")
+        yield BigQueryWarehouse("test-project", name, sql, emulator=server.url, **options), server
+    finally:
+        server.close()
+
+
+def too_dear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    with bigquery(max_query_gb=2.5) as (made, server):
+        server.engine.query_bytes = 3_000_000_000
+        return sentence(lambda: made.query("SELECT 1 AS one"))
+
+
+def slow_query(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    with bigquery(patience_s=1.0, query_patience_s=0.2) as (made, server):
+        server.fail("job", "60s")
+        return sentence(lambda: made.query("SELECT 1 AS one"))
+
+
+# ---------------------------------------------------------------- MLflow and Prefect
+
+
+def no_mlflow_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return sentence(lambda: MlflowRegistry(f"http://127.0.0.1:{free_port()}").versions("m"))
+
+
+def no_mlflow_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "m.db").write_text("a text " * 1000)
+    return sentence(lambda: MlflowRegistry(f"sqlite:///{tmp_path / 'm.db'}").versions("m"))
+
+
+def schema(tmp_path: Path, revision: str) -> str:
+    whole = tmp_path / "whole.db"
+    MlflowRegistry(f"sqlite:///{whole}").versions("m")
+    of_revision(whole, tmp_path / "m.db", revision)
+    return sentence(lambda: MlflowRegistry(f"sqlite:///{tmp_path / 'm.db'}").versions("m"))
+
+
+def older_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return schema(tmp_path, "1bd49d398cd2")
+
+
+def newer_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return schema(tmp_path, "ffffffffffff")
+
+
+def no_prefect_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    pytest.importorskip("prefect")
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{free_port()}/api"}):
+        return sentence(lambda: engines.flow_server().__enter__())
+
+
+# ---------------------------------------------------------------- everything else
+
+
+def unknown_holidays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    from tests.conftest import make_bars
+
+    last = calendar._bounds("XSHG")[1]
+    cutoff = calendar.sessions_between("600519.SS", date(last.year, 12, 20), last)[-2]
+    bars = make_bars.__wrapped__()("600519.SS", last=cutoff)  # type: ignore[attr-defined]
+    [found] = [one for one in findings(bars, cutoff, now=datetime.now(UTC)) if one.check == "calendar"]
+    return found.text
+
+
+def truncated_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    headers = {
+        "ce-id": "1",
+        "ce-type": "google.cloud.storage.object.v1.finalized",
+        "ce-source": "s",
+        "ce-specversion": "1.0",
+    }
+    return sentence(lambda: engines.read_event(headers, b'{"bucket": "b", "na'))
+
+
+def ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    file = tmp_path / "w.duckdb"
+    warehouse(file).provision()
+    command = [sys.executable, "-m", "tickercast", "query", "SELECT 1 AS one"]
+    given = os.environ | {"TICKERCAST_WAREHOUSE": f"duckdb://{file}"}
+    with duckdb.connect(file):  # so that the command waits, and says so
+        meant = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731
+        done = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=given, preexec_fn=meant)
+        assert done.stderr is not None
+        assert f"(process {os.getpid()}); waiting for it, up to 60 s" in done.stderr.readline()
+        done.send_signal(signal.SIGINT)
+        _, said = done.communicate(timeout=60)
+    assert done.returncode == 130
+    return said.strip()
+
+
+MAKERS: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
+    "no network": no_network,
+    "too many requests (429)": too_many_requests,
+    "refused in the middle": refused_in_the_middle,
+    "a refused crumb (401, 403)": a_refused_crumb,
+    "an ISIN that is not found": an_isin,
+    "held by another program": held,
+    "written by a newer DuckDB": newer_duckdb,
+    "written by an old DuckDB": old_duckdb,
+    "a damaged log": a_damaged_log,
+    "a damaged file": a_damaged_file,
+    "another kind of file": another_kind_of_file,
+    "a full disk": a_full_disk,
+    "missing rights": missing_rights,
+    "a query that is too dear": too_dear,
+    "an event's query is slow": slow_query,
+    "no server of MLflow": no_mlflow_server,
+    "no database of MLflow": no_mlflow_database,
+    "the schema of an older MLflow": older_schema,
+    "the schema of a newer MLflow": newer_schema,
+    "no server of Prefect": no_prefect_server,
+    "holidays not known yet": unknown_holidays,
+    "a truncated event": truncated_event,
+    "Ctrl-C": ctrl_c,
+}
+
+
+def test_every_trouble_of_the_page_is_made_here() -> None:
+    assert list(ROWS) == list(MAKERS)
+
+
+@pytest.mark.parametrize("trouble", MAKERS)
+def test_what_is_seen_is_what_the_page_says(workspace: Path, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+    said = MAKERS[trouble](workspace, monkeypatch)
+    pattern = ".+".join(re.escape(part) for part in ROWS[trouble].split("…"))
+    assert re.fullmatch(pattern, said), said
