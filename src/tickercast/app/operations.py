@@ -224,6 +224,7 @@ class Operations(Models):
         return f"{champion.name} version {champion.version}"
 
     def _companions_say(self) -> str:
+        publish_shipped(self.models)
         beside = [served.model for served in self.served_models() if served.role is Role.COMPANION]
         for model in beside:
             if isinstance(model, catalogue.Unavailable):

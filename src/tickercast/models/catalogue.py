@@ -192,9 +192,11 @@ def _in_folder(name: str, others: Sequence[str]) -> Bundle:
     try:
         return read_bundle((Path(name) / "model.json").read_bytes(), (Path(name) / "model.onnx").read_bytes)
     except (OSError, ValueError) as error:
+        close = difflib.get_close_matches(name, others, n=1)
+        hint = f"Did you mean {close[0]}?" if close else "Name one of these."
         raise UsageError(
             f"{name[:80]!r} is not a model: {', '.join(others)}, or a folder with model.onnx and model.json was "
-            "needed. Name one of these."
+            f"needed. {hint}"
         ) from error
 
 
