@@ -1,5 +1,7 @@
 """Companions are stored and scored beside the champion, which neither fails nor waits for them."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -276,3 +278,13 @@ def test_a_list_that_cannot_be_served_is_one_sentence_at_start(
 def test_a_model_that_nobody_serves_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"'profet' is no model that can be served: .* Did you mean prophet\?"):
         open_in(tmp_path, "champion").forecast(["MSFT"], "2012-08-15", model="profet")
+
+
+def test_without_companions_nothing_of_theirs_is_imported(tmp_path: Path) -> None:
+    script = (
+        "import sys; from tickercast.app import App; "
+        "App().forecast(['MSFT'], '2012-08-15', source='sample'); "
+        "print(sorted(sys.modules.keys() & {'prophet', 'statsforecast', 'arch', 'tickercast.models.statistical'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
