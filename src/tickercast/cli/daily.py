@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,6 +17,7 @@ from tickercast.cli.terminal import (
     complain,
     day_of,
     open_app,
+    print_log,
     say,
     some_symbols_of,
 )
@@ -111,8 +111,8 @@ def print_tasks(*, on_terminal: bool = False) -> None:
     """
     _log.setLevel(logging.INFO)
     _log.propagate = False
-    if (on_terminal or not sys.stderr.isatty()) and not _log.handlers:
-        _log.addHandler(logging.StreamHandler())
+    if not _log.handlers:
+        print_log(_log, on_terminal=on_terminal)
 
 
 _log = logging.getLogger("tickercast.day")

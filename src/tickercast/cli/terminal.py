@@ -142,6 +142,24 @@ def complain(sentence: str) -> None:
     Terminal(stderr=True).print(without_secrets(sentence), style="red", soft_wrap=True)
 
 
+class _Lines(logging.Handler):
+    """Prints the lines of a log on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        Terminal(stderr=True).print(without_secrets(self.format(record)), soft_wrap=True)
+
+
+def print_log(log: logging.Logger, *, on_terminal: bool) -> None:
+    """Print the lines of a log on standard error from now on.
+
+    Args:
+        log: the log.
+        on_terminal: whether to do so on a terminal, too.
+    """
+    if on_terminal or not sys.stderr.isatty():
+        log.addHandler(_Lines())
+
+
 def print_data(text: str) -> None:
     """Print JSON, CSV or SQL, as a program reads it."""
     sys.stdout.write(printable(text))

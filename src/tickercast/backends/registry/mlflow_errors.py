@@ -130,7 +130,9 @@ def check_server(url: str) -> None:
     try:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_S).close()
-    except (OSError, ValueError) as error:
+    except ValueError as error:  # its text may hold a part of a password
+        raise UsageError(f"{url} is no address of a server. Correct MLFLOW_TRACKING_URI.") from error
+    except OSError as error:
         said = "nobody answered" if isinstance(error, TimeoutError) else _one_line(error)
         raise StoreUnavailable(
             f"No MLflow server can be reached at {url}: {said}. Start it, or correct MLFLOW_TRACKING_URI."
