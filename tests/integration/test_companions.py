@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
-from tests.support.place import Champion, Place, RandomWalk
+from tests.support.place import AT, Champion, Place, RandomWalk
 
 from tickercast.app import App
 from tickercast.cli import run
@@ -20,6 +21,7 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import QUANTILES, Role, Served
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import UsageError, WarehouseUnavailable
+from tickercast.jobs.serving.attempts import noted
 from tickercast.jobs.serving.handle_event import Limits
 
 MakeBars = Callable[..., Bars]
@@ -192,6 +194,22 @@ def test_an_event_that_failed_halfway_ends_with_one_forecast_of_each_model(
     place.handle(event)
     assert made(place) == {name: {"MSFT"} for name in ("champion", "random-walk", "beside")}
     assert len(place.warehouse.read("ingestions")) == 1
+
+
+def test_a_companion_that_ends_the_process_is_left_out_of_the_next_attempt(place: Place, make_bars: MakeBars) -> None:
+    def crash(bars: Bars) -> NDArray[np.float64]:
+        raise AssertionError("asked again")
+
+    crashing = Beside(crash)
+    serve(place, crashing)
+    event = replace(place.upload(NAME, to_csv([make_bars()])), size=0)
+    attempt = noted(event, place.store, AT)
+    attempt.__enter__()  # the process ends here
+    place.now = AT + timedelta(minutes=1)
+    assert not place.handle(event).failures
+    assert not crashing.asked
+    assert made(place) == {"champion": {"MSFT"}, "random-walk": {"MSFT"}}
+    assert "an earlier attempt at the file has ended the function's instance" in str(findings(place)["MSFT"])
 
 
 # ---------------------------------------------------------------- the setting

@@ -40,8 +40,11 @@ class EndsItsProcess(Permanent):
 
 
 @contextmanager
-def noted(event: ObjectFinalized, store: ObjectStore, now: datetime) -> Iterator[None]:
+def noted(event: ObjectFinalized, store: ObjectStore, now: datetime) -> Iterator[int]:
     """Note that an event was started for as long as the block runs; the note stays if the process ends in it.
+
+    Yields:
+        How many earlier attempts have ended their process, as far as they were noted.
 
     Raises:
         EndsItsProcess: it was started too often, and never came to an end.
@@ -50,7 +53,7 @@ def noted(event: ObjectFinalized, store: ObjectStore, now: datetime) -> Iterator
     name = note_of(event)
     generation = store.generation(name) if _is_new_or_large(event, now) else None
     if generation is None:
-        yield
+        yield 0
         return
     before = _read(name, store, generation) if generation else None
     if before and before.attempts >= MOST_ATTEMPTS and now - before.started_at >= APART:
@@ -68,7 +71,7 @@ def noted(event: ObjectFinalized, store: ObjectStore, now: datetime) -> Iterator
     with suppress(PreconditionFailed):  # another delivery came at the same moment, and has noted it
         generation = store.write(name, data, if_generation=generation)
     try:
-        yield
+        yield before.attempts if before and not again else 0
     except Exception:
         _forget(name, store, generation)
         raise

@@ -27,7 +27,7 @@ _LARGEST = 20.0  # a log-return, a factor of five hundred million
 
 
 def predict_beside(
-    companions: Sequence[Served], series: Sequence[Bars], deadline: timedelta
+    companions: Sequence[Served], series: Sequence[Bars], deadline: timedelta | None
 ) -> tuple[list[tuple[Served, int, LogReturns]], list[Finding]]:
     """Forecast every series with every companion, one after the other, in the order of the companions.
 
@@ -36,13 +36,16 @@ def predict_beside(
     Args:
         companions: the models.
         series: up to the cutoff.
-        deadline: for all of them together.
+        deadline: for all of them together; None leaves them out, because an earlier attempt has ended its process and
+            one of them may have been why.
 
     Returns:
         Each forecast with its model and the number of its series, and a finding for each that is missing.
     """
     if not companions or not series:
         return [], []
+    if deadline is None:
+        return _sorted_out(companions, series, {}, _CRASHED)
     answers: dict[tuple[int, int], LogReturns | str] = {}
     over = threading.Event()
 
@@ -58,7 +61,17 @@ def predict_beside(
     thread.start()
     thread.join(deadline.total_seconds())
     over.set()
-    return _sorted_out(companions, series, dict(answers), deadline)
+    late = (
+        f"it was not ready after {deadline.total_seconds():g} s, which all companions of a file share. Name fewer in "
+        "TICKERCAST_MODELS, or raise TICKERCAST_COMPANION_DEADLINE_S"
+    )
+    return _sorted_out(companions, series, dict(answers), late)
+
+
+_CRASHED = (
+    "an earlier attempt at the file has ended the function's instance, and a companion may have been why. Give the "
+    "function more memory, or name fewer in TICKERCAST_MODELS"
+)
 
 
 def _answer(model: Predictor, bars: Bars) -> LogReturns | str:
@@ -87,17 +100,14 @@ def _sorted_out(
     companions: Sequence[Served],
     series: Sequence[Bars],
     answers: dict[tuple[int, int], LogReturns | str],
-    deadline: timedelta,
+    otherwise: str,
 ) -> tuple[list[tuple[Served, int, LogReturns]], list[Finding]]:
-    late = (
-        f"it was not ready after {deadline.total_seconds():g} s, which all companions of a file share. Name fewer in "
-        "TICKERCAST_MODELS, or raise TICKERCAST_COMPANION_DEADLINE_S"
-    )
+    """The forecasts, and a finding for each that is missing, with a reason for those that have none of their own."""
     made: list[tuple[Served, int, LogReturns]] = []
     missing: list[Finding] = []
     for number, served in enumerate(companions):
         for place, bars in enumerate(series):
-            answer = answers.get((number, place), late)
+            answer = answers.get((number, place), otherwise)
             if not isinstance(answer, str):
                 made.append((served, place, answer))
                 continue
@@ -105,5 +115,5 @@ def _sorted_out(
             missing.append(Finding(bars.symbol, "companion", f"{served.model.name} made no forecast: {reason}"))
         absent = sum((number, place) not in answers for place in range(len(series)))
         if absent:
-            log.warning("%s made no forecast of %d symbols: %s", served.model.name, absent, late)
+            log.warning("%s made no forecast of %d symbols: %s", served.model.name, absent, otherwise)
     return made, missing

@@ -157,9 +157,9 @@ def handle_event(
         if _is_accounted_for(event, warehouse):
             return Outcome(status="duplicate")
         live = _live_generation(event, store)
-        with noted(event, store, received_at):
+        with noted(event, store, received_at) as ended:
             outcome = _decide(event, live, store, served, past, limits.largest_file, received_at)
-            made, outcome = _predict(outcome, limits.companions)
+            made, outcome = _predict(outcome, None if ended else limits.companions)
             _store_outcome(event, outcome, made, store, warehouse, received_at, now)
     except NeverWritten as error:
         return Outcome(failures={None: error}, status="ignored")
@@ -349,7 +349,7 @@ def _repeated(value: Any, count: int) -> pa.Array:
     return pa.repeat(value, count)
 
 
-def _predict(outcome: Outcome, deadline: timedelta) -> tuple[list[Prediction], Outcome]:
+def _predict(outcome: Outcome, deadline: timedelta | None) -> tuple[list[Prediction], Outcome]:
     """The forecasts of all models, and the outcome with a finding where a companion made none."""
     made: list[Prediction] = []
     companions = [served for served in outcome.lineup.models if served.role is Role.COMPANION]
