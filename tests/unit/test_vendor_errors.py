@@ -3,10 +3,12 @@
 import concurrent.futures
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import exchange_calendars
 import google.cloud.storage.exceptions
 import httpx
 import numpy as np
@@ -24,7 +26,8 @@ from tickercast.backends.alerts_apprise import receivers
 from tickercast.backends.object_store import errors as of_storage
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.warehouse import bigquery_errors as of_bigquery
-from tickercast.errors import AlertUnavailable, EngineUnusable, TickercastError
+from tickercast.domain import calendar
+from tickercast.errors import AlertUnavailable, CalendarError, EngineUnusable, TickercastError
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
 
@@ -81,6 +84,23 @@ def test_every_exception_is_a_sentence(port: Port, kind: type[Exception], monkey
 
 
 # Libraries without exceptions of their own: whatever comes out of them.
+
+
+@pytest.mark.parametrize("kind", list(kinds(exchange_calendars.errors)))
+def test_a_calendar_that_cannot_be_worked_out_is_a_sentence(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"__init__": lambda self: None, "__str__": lambda self: "seen"}  # each takes a built calendar
+
+    def refuse(*_: object, **__: object) -> None:
+        raise type(kind.__name__, (kind,), said)()
+
+    monkeypatch.setattr(exchange_calendars, "get_calendar", refuse)
+    monkeypatch.setattr(calendar, "_BUILT", {})
+    calendar._bounds.cache_clear()
+    with pytest.raises(CalendarError, match=r"sessions of XNYS.*Install the release that requirements\.txt names\.$"):
+        calendar.sessions_between("MSFT", date(1995, 7, 3), date(1995, 7, 5))
+
 
 ANY = (RuntimeError, ValueError, KeyError, TypeError, MemoryError, OSError)
 

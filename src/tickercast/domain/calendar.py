@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from tickercast import calendar_file
 from tickercast.calendar_file import Years
 from tickercast.domain import spelling
+from tickercast.domain.text import one_line
 from tickercast.errors import CalendarError, UsageError
 
 if TYPE_CHECKING:
@@ -364,7 +365,25 @@ def _of_years(name: str, first_year: int, last_year: int) -> Years:
 
 
 def build(name: str, first_year: int, last_year: int) -> Years:
-    """The sessions of an exchange in some years, as exchange_calendars works them out."""
+    """The sessions of an exchange in some years, as exchange_calendars works them out.
+
+    Raises:
+        CalendarError: it cannot.
+    """
+    try:
+        return _build(name, first_year, last_year)
+    except ValueError as error:
+        raise _unusable(name, error) from error
+
+
+def _unusable(name: str, error: Exception) -> CalendarError:
+    return CalendarError(
+        f"exchange_calendars cannot work out the sessions of {name}: {one_line(error)}. "
+        "Install the release that requirements.txt names."
+    )
+
+
+def _build(name: str, first_year: int, last_year: int) -> Years:
     first, last = date(first_year, 1, 1), date(last_year, 12, 31)
     known = last
     try:
@@ -431,8 +450,11 @@ def _calendar(name: str, first: date, last: date) -> "ExchangeCalendar":
     import exchange_calendars  # here, since uploads and queries do not need it
 
     with _holidays_of(first.year - 1, last.year + 1):
-        # Without `start` and `end` twenty years are built.
-        return exchange_calendars.get_calendar(name, start=first.isoformat(), end=last.isoformat())
+        try:
+            # Without `start` and `end` twenty years are built.
+            return exchange_calendars.get_calendar(name, start=first.isoformat(), end=last.isoformat())
+        except exchange_calendars.errors.CalendarError as error:
+            raise _unusable(name, error) from error
 
 
 @contextmanager
