@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from tests.support.place import AT, Champion, Place, RandomWalk
 
+from tickercast import calendar_file
+from tickercast.domain import calendar
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Role, Served
 from tickercast.domain.price_files import to_csv, to_parquet
@@ -255,11 +257,20 @@ def test_a_generation_that_is_gone_is_neither_accounted_for_nor_quarantined(plac
     assert place.store.names("quarantine/") == []
 
 
-def test_an_exchange_beyond_its_known_calendar_is_a_reason(place: Place, make_bars: MakeBars) -> None:
+def test_an_exchange_is_forecast_a_little_beyond_its_known_calendar_and_not_far(
+    place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place.now = datetime(2026, 12, 29, tzinfo=UTC)
     bars = make_bars("600519.SS", last=date(2026, 12, 28))
-    outcome = place.handle(place.upload("ohlc/2026-12-28/600519.SS.csv", to_csv([bars])))
-    assert "2026" in str(outcome.failures["600519.SS"])
+    event = place.upload("ohlc/2026-12-28/600519.SS.csv", to_csv([bars]))
+    assert [one.bars.symbol for one in place.handle(event).series] == ["600519.SS"]
+
+    monkeypatch.setattr(calendar, "_ASSUMED_YEARS", 0)
+    monkeypatch.setattr(calendar, "_BUILT", {})
+    monkeypatch.setattr(calendar_file, "FIRST", date(2030, 1, 1))  # other years are worked out
+    calendar._next_sessions.cache_clear()
+    event = place.upload("ohlc/2026-12-28/600519.SS.csv", to_csv([bars]) + b"\n")
+    assert "2026" in str(place.handle(event).failures["600519.SS"])
 
 
 @pytest.mark.parametrize("table", ["spans", "prices", "scores", "ingestions"])

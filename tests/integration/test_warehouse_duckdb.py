@@ -98,7 +98,7 @@ PRICE = pd.DataFrame([price()])
 
 def named_exceptions() -> list[type[duckdb.Error]]:
     found = [each for each in vars(duckdb).values() if isinstance(each, type) and issubclass(each, duckdb.Error)]
-    return sorted(set(found), key=lambda kind: kind.__name__)
+    return sorted(set(found), key=str)
 
 
 @pytest.mark.parametrize("kind", named_exceptions(), ids=lambda kind: kind.__name__)

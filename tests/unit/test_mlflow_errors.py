@@ -23,7 +23,7 @@ from tickercast.errors import BundleError, EngineUnusable, StoreUnavailable, Tic
 
 def kinds(module: Any) -> list[type[Exception]]:
     found = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, Exception)]
-    return sorted({each for each in found if not issubclass(each, Warning)}, key=lambda kind: kind.__name__)
+    return sorted({each for each in found if not issubclass(each, Warning)}, key=str)
 
 
 def made(kind: type[Exception]) -> Exception:

@@ -38,7 +38,7 @@ def kinds(*modules: Any) -> Iterator[type[Exception]]:
         found = [each for each in found if each.__module__.partition(".")[0] == module.__name__.partition(".")[0]]
         unused = "Async", "resumable_media"  # clients that nothing here uses
         found = [each for each in found if not any(word in f"{each.__module__}.{each.__name__}" for word in unused)]
-        yield from sorted({each for each in found if not issubclass(each, Warning)}, key=lambda kind: kind.__name__)
+        yield from sorted({each for each in found if not issubclass(each, Warning)}, key=str)
 
 
 def made(kind: type[Exception]) -> Exception:
