@@ -144,12 +144,19 @@ def a_damaged_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     append(made, "prices", [price(f"S{number}") for number in range(50)], "k")
     made.close()
     log = tmp_path / "w.duckdb.wal"
-    data = bytearray(log.read_bytes())
+    whole = log.read_bytes()
+    log.write_bytes(b"garbage!" + whole[8:])
+    assert "it does not begin as a log" in sentence(lambda: warehouse(tmp_path / "w.duckdb").read("prices"))
+    assert "it does not begin as a log" in sentence(warehouse(tmp_path / "w.duckdb").provision)
+    data = bytearray(whole)
     data[len(data) // 2] ^= 255
     log.write_bytes(data)
     said = sentence(lambda: warehouse(tmp_path / "w.duckdb").read("prices"))
     log.rename(tmp_path / "kept.wal")
     assert warehouse(tmp_path / "w.duckdb").read("prices").empty  # the way out leads out
+    for nothing in (b"", bytes(5000), whole[:3]):  # what a process leaves that is ended before the first entry
+        log.write_bytes(nothing)
+        assert warehouse(tmp_path / "w.duckdb").read("prices").empty
     return said
 
 

@@ -23,7 +23,15 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from tickercast import disk, logs
 from tickercast.backends.warehouse.duckdb_checkpoints import SETTINGS, Checkpoints
-from tickercast.backends.warehouse.duckdb_errors import WRONG_QUERY, held, holder, is_locked, one_line, translated
+from tickercast.backends.warehouse.duckdb_errors import (
+    WRONG_QUERY,
+    check_log,
+    held,
+    holder,
+    is_locked,
+    one_line,
+    translated,
+)
 from tickercast.backends.warehouse.duckdb_snapshot import answer, confine, opened, snapshot
 from tickercast.backends.warehouse.sql import (
     BEFORE,
@@ -365,6 +373,7 @@ class DuckDBWarehouse:
     @contextmanager
     def _attached(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         engine = self._connect()
+        check_log(self._path)
         engine.execute(f"ATTACH ? AS warehouse{' (READ_ONLY)' if reads else ''}", [str(self._path)])
         if self._waited_for:
             self._waited_for = ""

@@ -19,6 +19,15 @@ _HOLDER = re.compile(r"held in (.+?) \(PID (\d+)\)")
 
 _BACK = "`tickercast replay --failed` then forecasts again what only {lost} held, from the files in the bucket."
 
+_DAMAGED_LOG = (
+    "{path}.wal, the log with the newest rows of the warehouse, is damaged: {message}. Move this file away, and "
+    "keep it; "
+) + _BACK.format(lost="the log")
+
+_LOG_BEGINS = b"d\x00be\x00"
+"""The first entry says the version: DuckDB takes a log that begins otherwise for one that was being written, and drops
+it."""
+
 _TRANSLATIONS: Sequence[tuple[type[Exception], str, type[TickercastError], str]] = (
     (
         duckdb.Error,
@@ -42,8 +51,7 @@ _TRANSLATIONS: Sequence[tuple[type[Exception], str, type[TickercastError], str]]
         duckdb.Error,
         r"replaying WAL",
         EngineUnusable,
-        "{path}.wal, the log with the newest rows of the warehouse, is damaged: {message}. Move this file away, and "
-        "keep it; " + _BACK.format(lost="the log"),
+        _DAMAGED_LOG,
     ),
     (
         duckdb.Error,
@@ -147,6 +155,23 @@ def translated(error: duckdb.Error, path: Path, patience_s: float) -> Tickercast
             named = {name: value or "another DuckDB" for name, value in found.groupdict().items()}
             return ours(text.format(**given, **named))
     return WarehouseUnavailable(f"{url} does not answer: {message}. Check the disk, then try again.")
+
+
+def check_log(path: Path) -> None:
+    """Look at the beginning of a file's log, which the engine would drop without a word.
+
+    Raises:
+        EngineUnusable: it is none.
+    """
+    log = path.with_name(f"{path.name}.wal")
+    try:
+        with log.open("rb") as file:
+            found = file.read(len(_LOG_BEGINS))
+            if found == _LOG_BEGINS[: len(found)] or not any(found + file.read()):  # zeros: nothing was written yet
+                return
+    except OSError:  # there is none, or the engine says what is wrong with it
+        return
+    raise EngineUnusable(_DAMAGED_LOG.format(path=path, message="it does not begin as a log"))
 
 
 def is_locked(error: BaseException) -> bool:
