@@ -66,6 +66,10 @@ class ObjectStore(Protocol):
     def bucket(self) -> str:
         """The bucket's name, as its events give it."""
 
+    @property
+    def keeps_generations(self) -> bool:
+        """Whether it still knows a write that another one has replaced."""
+
     def write(
         self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
     ) -> int:

@@ -171,13 +171,13 @@ def test_the_function_is_deployed_as_it_was_measured_and_closed_to_all_but_its_t
     made = body(changes, "cloudfunctions.projects.locations.functions.create")
     service, trigger = made["serviceConfig"], made["eventTrigger"]
     assert service["availableMemory"] == "2048Mi"
-    assert service["maxInstanceRequestConcurrency"] == 4
+    assert service["maxInstanceRequestConcurrency"] == 3
     assert service["maxInstanceCount"] == 20
     assert service["ingressSettings"] == "ALLOW_INTERNAL_ONLY"
     assert service["serviceAccountEmail"] == "tickercast-runtime@my-project.iam.gserviceaccount.com"
     assert service["environmentVariables"] == {
         "GOOGLE_CLOUD_PROJECT": "my-project",
-        "THREADS": "4",
+        "THREADS": "3",
         "TICKERCAST_BUCKET": "gs://my-project-tickercast-data",
         "TICKERCAST_MAX_EVENT_AGE_H": "12",
         "TICKERCAST_MAX_FILE_MB": "64",

@@ -1,9 +1,10 @@
 """Indices, currencies, futures, funds and foreign shares, by canned answers of Yahoo with their real oddities."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 import tickercast
-from tickercast.domain.calendar import session_days
+from tickercast.domain.calendar import session_days, time_zone
 from tickercast.jobs.requests.request_forecast import Requested
 
 with warnings.catch_warnings():
@@ -64,12 +65,13 @@ def with_oddities(symbol: str) -> pd.DataFrame:
 def forecast(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Forecast:
     """Forecasts from canned answers, through the local bucket and the function."""
 
-    def download(symbols: Sequence[str], *, start: str, end: str, **_: Any) -> pd.DataFrame:
-        known = {symbol: with_oddities(symbol).loc[start:end].iloc[:] for symbol in symbols}
-        table = pd.concat(known, axis="columns", sort=True).swaplevel(axis="columns")
-        return table.rename_axis(columns=("Price", "Ticker"))
+    def ticker(symbol: str, **_: Any) -> Any:
+        def history(*, start: str, end: str, **_: Any) -> pd.DataFrame:
+            return with_oddities(symbol).loc[start:end].tz_localize(time_zone(symbol))
 
-    monkeypatch.setattr(yfinance, "download", download)
+        return SimpleNamespace(history=history)
+
+    monkeypatch.setattr(yfinance, "Ticker", ticker)
     app = tickercast.open(bucket=f"file://{workspace}/bucket", warehouse=f"duckdb://{workspace}/w.duckdb")
     return lambda symbols, day: app.forecast(symbols, day, source="yahoo")
 

@@ -187,7 +187,7 @@ def test_a_file_without_a_readable_reason_is_listed_all_the_same(place: Place, r
     place.store.write(name, b"no prices")
     if reason is not None:
         place.store.write("quarantine/ohlc/2023-07-22/MSFT.7.reason.json", reason)
-    assert [kept.reasons for kept in quarantined(place.store)] == [["No reason is stored beside it."]]
+    assert [kept.reasons for kept in quarantined(place.store)] == [["No reason that can be read is stored beside it."]]
     drop(name, place.store)
     drop(name, place.store)
     assert place.store.names("quarantine/") == []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tickercast import engines
+from tickercast import cli, engines
 from tickercast.cli import app
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.recipe import Epoch, Recipe, read_recipe, recipe_json
@@ -265,16 +265,18 @@ def test_a_study_is_shown_as_a_table_of_what_differs() -> None:
 
 
 def test_the_command_tunes_writes_a_recipe_and_resumes_after_ctrl_c(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("mlflow")
     training_set = TrainingSet(interrupted_at=2)
     monkeypatch.setattr(engines, "prepare", lambda: lambda series, trained_through: training_set)
     command = ["tune", "MSFT", "--source", "sample", "--trials", "3", "--out", "made/recipe.json"]
-    stopped = CliRunner().invoke(app, command)
-    assert stopped.exit_code == 1
-    assert "Stopped. The finished trials are kept in sqlite:///.tickercast/tuning.db" in stopped.stderr
-    assert "the same command resumes the search" in stopped.stderr
+    with pytest.raises(SystemExit) as stopped:
+        cli.run(command)
+    assert stopped.value.code == 130
+    said = capsys.readouterr().err
+    assert "Interrupted. The finished trials are kept in sqlite:///.tickercast/tuning.db" in said
+    assert "the same command resumes the search" in said
     assert not Path("made").exists()
     training_set.interrupted_at = 10**6
     finished = CliRunner().invoke(app, command)

@@ -44,6 +44,8 @@ class GcsObjectStore:
         self._emulator = emulator
         self._patience: dict[str, Any] = {"retry": DEFAULT_RETRY.with_timeout(patience_s), "timeout": patience_s}
 
+    keeps_generations = False  # unless somebody has switched versions on
+
     @property
     def url(self) -> str:
         """Where the objects are."""

@@ -48,6 +48,8 @@ class LocalObjectStore:
         self._root = root
         self._announce = announce
 
+    keeps_generations = True
+
     @property
     def url(self) -> str:
         """Where the objects are."""

@@ -308,6 +308,7 @@ class DuckDBWarehouse:
         try:
             yield
         except duckdb.Error as error:
+            self._waited_for = ""  # the next call says it again
             if reads and not self._path.exists() and not isinstance(error, duckdb.OutOfMemoryException):
                 raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.") from error
             raise translated(error, self._path, self._patience_s) from error

@@ -215,6 +215,8 @@ def _live_generation(event: ObjectFinalized, store: ObjectStore) -> int:
     except UsageError:  # a name of which nothing can be asked: no real event of it has another outcome
         return 0
     except ObjectNotFound as error:
+        if live > event.generation and not store.keeps_generations:
+            return live  # the newer write has replaced it, as far as can be told
         raise NeverWritten(
             f"{shown(event.name, 80)} at generation {event.generation} is announced, and {store.url} does not hold it: "
             "the event of a write was needed. Nothing is stored of it. Send the file again if it was deleted."
