@@ -282,7 +282,7 @@ class Engine:
     def _query(self, asked: Mapping[str, Any]) -> pa.Table | int | None:
         """The result of a query: rows, how many an UPDATE or DELETE has changed, or nothing."""
         try:
-            tree = sqlglot.parse_one(asked["query"], read="bigquery")
+            tree: Any = sqlglot.parse_one(asked["query"], read="bigquery")
             text = asked["query"]
             if "defaultDataset" in asked:
                 text = _within(tree, asked["defaultDataset"])
@@ -358,7 +358,7 @@ class Engine:
         lists = [pa.types.is_list(found.type) for found in given.schema]
         names = [f"c{number}" for number in range(len(fields))]
         values = [f"COALESCE({name}, [])" if is_list else name for name, is_list in zip(names, lists, strict=True)]
-        target = _quoted({"tableReference": _reference(tree.find(sql.Table))})
+        target = _quoted({"tableReference": _reference(next(tree.find_all(sql.Table)))})
         self._connection.register("given", given.rename_columns(names))
         self._connection.begin()
         try:

@@ -93,7 +93,7 @@ def _deliver(
     faults_an_event: float,
 ) -> Counted:
     counted = Counted(events=len(files))
-    client = create_app("forecast", str(_SOURCE), "cloudevent").test_client()
+    client = create_app("forecast", str(_SOURCE), "cloudevent").test_client()  # type: ignore[no-untyped-call]
     store = engines.object_store(settings)
     unanswered: set[str] = set()
     for name, data, _ in files:

@@ -83,6 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Listener
 
     def _answer(self) -> None:
+        assert isinstance(self.headers, HTTPMessage)
         content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         answer = self.server.stand_in.answer(self.command, self.path, self.headers, content)
         if answer is None:

@@ -288,7 +288,7 @@ class StorageServer(StandIn):
     def _store(self, request: Request, name: str, kind: str, content: bytes) -> dict[str, Any]:
         self._check_generation(request, name)
         bucket = self._bucket(request.named["bucket"])
-        crc32c = base64.b64encode(google_crc32c.Checksum(content).digest()).decode()
+        crc32c = base64.b64encode(google_crc32c.Checksum(content).digest()).decode()  # type: ignore[no-untyped-call]
         if request.body.get("crc32c", crc32c) != crc32c:
             raise Refusal(
                 400, f'Provided CRC32C "{request.body["crc32c"]}" doesn\'t match calculated CRC32C "{crc32c}".'
