@@ -15,11 +15,11 @@ from tickercast import cli
 from tickercast.backends.market_data.simulated import Parameters, simulate
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.bars import Bars
+from tickercast.domain.distribution import student5
 from tickercast.domain.forecast import Predictor
 from tickercast.errors import Permanent, TooFewSessions, UsageError
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue, statistical
-from tickercast.models.baselines import student5
 
 MakeBars = Callable[..., Bars]
 NU5 = Parameters(mean=0, omega=8e-6, alpha=0.1, gamma=0, beta=0.87)

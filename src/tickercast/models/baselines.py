@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain import features
 from tickercast.domain.bars import Bars
+from tickercast.domain.distribution import student5
 from tickercast.domain.forecast import QUANTILES, RANDOM_WALK
 from tickercast.domain.frequency import DAILY
 from tickercast.errors import TooFewSessions
@@ -133,24 +134,6 @@ class HistoricalSimulation:
 def log_returns(bars: Bars, sessions: int) -> Floats:
     """The log-returns between the last `sessions` closes, dividends and spin-offs taken out: `(sessions − 1,)`."""
     return np.diff(np.log(bars.columns["adj_close"][-sessions:]))
-
-
-def student5(levels: Floats) -> Floats:
-    """Quantiles of Student's t with five degrees of freedom, scaled to unit variance.
-
-    Its distribution function is 1/2 + (θ + sin θ·(cos θ + 2/3·cos³ θ))/π with θ = arctan(t/√5) (Abramowitz and Stegun,
-    26.7.3); it is inverted by bisection over θ.
-
-    >>> student5(np.array([0.1, 0.9, 0.975])).round(3).tolist()
-    [-1.143, 1.143, 1.991]
-    """
-    low, high = np.full(levels.shape, -np.pi / 2), np.full(levels.shape, np.pi / 2)
-    for _ in range(60):
-        angle = (low + high) / 2
-        below = 0.5 + (angle + np.sin(angle) * (np.cos(angle) + 2 / 3 * np.cos(angle) ** 3)) / np.pi < levels
-        low, high = np.where(below, angle, low), np.where(below, high, angle)
-    quantiles: Floats = np.sqrt(5) * np.tan((low + high) / 2) * np.sqrt(3 / 5)
-    return quantiles
 
 
 def _root(horizon: int) -> Floats:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from tickercast.domain import hour_features, hours
 from tickercast.domain.bars import Bars
+from tickercast.domain.distribution import student5
 from tickercast.domain.forecast import QUANTILES, RollingPredictor
 from tickercast.domain.hour_features import Floats, Panel, Rows
 from tickercast.domain.hour_tables import HourTables
 from tickercast.domain.hours import HORIZON
 from tickercast.domain.model_card import NO_NETWORK, Bundle, ModelCard
 from tickercast.errors import BundleError
-from tickercast.models.baselines import student5
 from tickercast.models.hourly.volatility import ROOTS, Volatility, fit, simple_sigma
 
 HAR_SEASON, EWMA_SEASON = "har-season", "ewma-season"

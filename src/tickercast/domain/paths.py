@@ -1,0 +1,204 @@
+"""Joint scenarios of several symbols over all steps, with the stored distribution of each step.
+
+What moves together is taken from the past: a path draws as many past sessions as it has steps, the same for all
+symbols, and cumulates their returns, each over the σ of the session before. That orders the paths of each
+symbol and step, and the stored quantiles are put in their order (the Schaake shuffle: Clark, Gangopadhyay, Hay,
+Rajagopalan and Wilby, Journal of Hydrometeorology 2004). So each step has exactly the stored distribution, and the
+order is that of real markets. The high of a session lies above the higher of both closes by a past session's excess,
+scaled to the width that the forecast gives the step.
+
+>>> from tickercast.domain.distribution import student5
+>>> levels = np.array([[0.01], [0.03]]) * student5(np.array(QUANTILES))
+>>> rng = np.random.default_rng(1)
+>>> past = Past(rng.normal(size=(500, 1)), np.abs(rng.normal(size=(500, 1))), np.abs(rng.normal(size=(500, 1))))
+>>> made = paths(past, levels[None], seed=7)
+>>> made.close.shape, bool((made.high >= made.close).all())
+((1, 2, 1999), True)
+>>> np.allclose(np.quantile(made.close[0, 1], [0.1, 0.5]), quantile(levels[1], np.array([0.1, 0.5])), atol=1e-4)
+True
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain.bars import Bars
+from tickercast.domain.distribution import quantile
+from tickercast.domain.features import EWMA_DECAY
+from tickercast.domain.forecast import QUANTILES
+from tickercast.errors import TooFewSessions
+
+Floats = NDArray[np.float64]
+
+COUNT = 1999
+"""Paths: the n-th lowest of them is the quantile at n/2000, so that each stored one is met exactly."""
+
+SESSIONS = 1250
+"""The past sessions that paths are drawn from; fewer know too little of the tails."""
+
+FEWEST = 250
+"""With fewer sessions in common no paths are made."""
+
+_WARM_UP = 60  # returns from which σ begins
+_CHUNK = 50  # symbols at a time: their paths take 40 MB
+_WIDTH = (QUANTILES.index(0.1), QUANTILES.index(0.9))
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """The standardised sessions of one symbol; each knows only what came before it.
+
+    Attributes:
+        sessions: `(n,)`, dates.
+        close: `(n,)`, the log-return over the σ of the session before, RiskMetrics' with λ 0.94.
+        high: `(n,)`, by how much the session's high lay above the higher of both closes, over the same σ.
+        low: `(n,)`, by how much its low lay below the lower of them.
+    """
+
+    sessions: NDArray[np.datetime64]
+    close: Floats
+    high: Floats
+    low: Floats
+
+
+@dataclass(frozen=True)
+class Past:
+    """The sessions that several symbols have in common, standardised: three arrays `(sessions, symbols)`.
+
+    Attributes:
+        close: as in `Residuals`.
+        high: as there.
+        low: as there.
+    """
+
+    close: Floats
+    high: Floats
+    low: Floats
+
+    def __len__(self) -> int:
+        return len(self.close)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Joint scenarios: log-returns from the last close, float32 arrays `(symbols, steps, paths)`.
+
+    Attributes:
+        close: the closes.
+        high: the session's highs, never below the closes at either end of it.
+        low: the session's lows.
+    """
+
+    close: NDArray[np.float32]
+    high: NDArray[np.float32]
+    low: NDArray[np.float32]
+
+
+def residuals(series: Sequence[Bars]) -> list[Residuals]:
+    """Standardise the sessions of each series, dividends and splits taken out.
+
+    Raises:
+        TooFewSessions: a series has fewer than 62 sessions.
+    """
+    return [_residuals(bars) for bars in series]
+
+
+def _residuals(bars: Bars) -> Residuals:
+    if len(bars) < _WARM_UP + 2:
+        raise TooFewSessions(
+            f"{bars.symbol} has {len(bars)} session(s): at least {_WARM_UP + 2} were needed for paths. "
+            "Give it an earlier first date."
+        )
+    columns = bars.columns
+    scale = np.log(columns["adj_close"] / columns["close"])
+    high, low, close = (np.log(columns[name]) + scale for name in ("high", "low", "close"))
+    returns = np.diff(close)
+    sigma = _ewma(returns)[:-1]  # of the session before
+    upper, lower = np.maximum(close[1:], close[:-1]), np.minimum(close[1:], close[:-1])
+    scaled = [
+        values[_WARM_UP:] / sigma
+        for values in (returns, np.maximum(high[1:] - upper, 0), np.maximum(lower - low[1:], 0))
+    ]
+    return Residuals(columns["session_date"][1 + _WARM_UP :], *scaled)
+
+
+def _ewma(returns: Floats) -> Floats:
+    """σ after each return from the sixtieth on, RiskMetrics': `(n − 59,)`."""
+    variance = float(np.mean(returns[:_WARM_UP] ** 2))
+    found = [variance]
+    for square in (returns[_WARM_UP:] ** 2).tolist():
+        variance = EWMA_DECAY * variance + (1 - EWMA_DECAY) * square
+        found.append(variance)
+    return np.sqrt(np.maximum(found, 1e-12))
+
+
+def past(every: Sequence[Residuals], cutoff: date, sessions: int = SESSIONS) -> Past:
+    """The last sessions up to a cutoff that all symbols have in common.
+
+    Args:
+        every: one a symbol.
+        cutoff: the forecast origin; nothing after it is used.
+        sessions: how many at most.
+
+    Raises:
+        TooFewSessions: there are fewer than `FEWEST`.
+    """
+    common = every[0].sessions
+    for one in every[1:]:
+        common = common if np.array_equal(common, one.sessions) else np.intersect1d(common, one.sessions)
+    common = common[: int(common.searchsorted(np.datetime64(cutoff), side="right"))][-sessions:]
+    if len(common) < FEWEST:
+        raise TooFewSessions(
+            f"{len(common)} sessions up to {cutoff} are known of all {len(every)} symbols: at least {FEWEST} were "
+            "needed, to see how they move together. Leave out the youngest, or load earlier prices."
+        )
+    rows = [one.sessions.searchsorted(common) for one in every]
+    return Past(
+        *(
+            np.stack([getattr(one, name)[at] for one, at in zip(every, rows, strict=True)], axis=1)
+            for name in ("close", "high", "low")
+        )
+    )
+
+
+def seed_of(cutoff: date) -> int:
+    """The seed of the paths from a cutoff, so that the same question has the same answer on any machine."""
+    return int.from_bytes(hashlib.sha256(cutoff.isoformat().encode()).digest()[:8], "big")
+
+
+def paths(known: Past, quantiles: Floats, *, seed: int, count: int = COUNT) -> Paths:
+    """Draw joint scenarios.
+
+    Args:
+        known: the past of n symbols.
+        quantiles: `(n, steps, len(QUANTILES))`, stored log-returns since the last close, the symbols in the same order.
+        seed: of the draw; see `seed_of`.
+        count: the number of paths.
+    """
+    symbols, steps = quantiles.shape[:2]
+    drawn = np.random.default_rng(seed).integers(0, len(known), (steps, count))
+    made = Paths(*(np.empty((symbols, steps, count), np.float32) for _ in range(3)))
+    for start in range(0, symbols, _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        parts = (getattr(known, name)[:, chunk].T[:, drawn] for name in ("close", "high", "low"))
+        made.close[chunk], made.high[chunk], made.low[chunk] = _shuffled(*parts, quantiles[chunk])
+    return made
+
+
+def _shuffled(moves: Floats, above: Floats, below: Floats, quantiles: Floats) -> tuple[Floats, Floats, Floats]:
+    """Closes, highs and lows `(symbols, steps, paths)` from standardised moves and excesses of that shape."""
+    count = moves.shape[-1]
+    cumulated = np.cumsum(moves, axis=1)
+    order = np.argsort(cumulated, axis=-1)
+    close = np.empty(moves.shape)
+    np.put_along_axis(close, order, quantile(quantiles, np.arange(1, count + 1) / (count + 1)), axis=-1)
+    tenths = order[..., [round(level * (count + 1)) - 1 for level in (0.1, 0.9)]]
+    past_width = np.diff(np.take_along_axis(cumulated, tenths, axis=-1), axis=-1)
+    width = quantiles[..., _WIDTH[1]] - quantiles[..., _WIDTH[0]]
+    sigma = np.divide(width[..., None], past_width, out=np.zeros_like(past_width), where=past_width > 0)
+    before = np.concatenate([np.zeros_like(close[:, :1]), close[:, :-1]], axis=1)
+    return close, np.maximum(before, close) + above * sigma, np.minimum(before, close) - below * sigma
