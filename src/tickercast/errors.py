@@ -12,7 +12,11 @@
     │   ├── PreconditionFailed   another writer wrote the object first
     │   ├── SchemaMismatch       a stored table has another shape than its SQL file
     │   ├── BundleError          a model bundle is corrupt, truncated or mismatched
-    │   └── EngineUnusable       an engine is damaged, full, closed or of another version until somebody acts
+    │   ├── EngineUnusable       an engine is damaged, full, closed or of another version until somebody acts
+    │   └── AccessDenied         a caller may not do what it asks for
+    │       ├── Unauthenticated  its token is missing, wrong, expired or revoked
+    │       ├── OutOfScope       its token is for other things
+    │       └── QuotaSpent       its token has no calls left this month
     └── Transient                the same call may succeed later
         ├── SourceUnavailable    the market data source does not answer
         │   └── RateLimited      it refuses further requests for some time: not to be retried at once
@@ -85,6 +89,22 @@ class BundleError(Permanent):
 
 class EngineUnusable(Permanent):
     """An engine is damaged, full, closed to us or of another version, and stays so until somebody acts."""
+
+
+class AccessDenied(Permanent):
+    """A caller may not do what it asks for."""
+
+
+class Unauthenticated(AccessDenied):
+    """A caller's token is missing, wrong, expired or revoked."""
+
+
+class OutOfScope(AccessDenied):
+    """A caller's token is for other things."""
+
+
+class QuotaSpent(AccessDenied):
+    """A caller's token has no calls left this month."""
 
 
 class Transient(TickercastError):

@@ -229,6 +229,13 @@ class Warehouse(Protocol):
             WarehouseUnavailable: try again.
         """
 
+    def revision(self, table: str) -> str:
+        """A text that changes with every append to a table, and is had without reading its rows.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+
     def pending(self) -> dict[str, str]:
         """The tables and views that are `missing` or `changed`, by name.
 

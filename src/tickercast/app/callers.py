@@ -18,7 +18,9 @@ from tickercast import config
 from tickercast.config import Settings
 from tickercast.domain.text import shown
 
-_OWN = ("localhost", "127.0.0.1", "::1")
+OWN = ("localhost", "127.0.0.1", "::1")
+"""The names of this machine, by which nobody else can call it."""
+
 _KINDS = ("application/cloudevents", "application/json")
 
 
@@ -50,7 +52,7 @@ def refused(headers: Mapping[str, str], settings: Settings) -> Refused | None:
         seen = shown(origin or f"Sec-Fetch-Site: {site}", 80)
         return Refused(403, f"The request comes from a page, {seen!r}: an event was needed. Send it from a program.")
     host = headers.get("Host", "")
-    if not config.on_cloud_run() and _name(host) not in _hosts(settings):
+    if not config.on_cloud_run() and host_name(host) not in _hosts(settings):
         return Refused(
             421,
             f"The request is for the host {shown(host, 80)!r}: this machine's own name was needed. "
@@ -70,13 +72,13 @@ def refused(headers: Mapping[str, str], settings: Settings) -> Refused | None:
 
 def _hosts(settings: Settings) -> set[str]:
     named = [urlsplit(settings.function_url).hostname or "", *settings.function_hosts.lower().split(",")]
-    return {*_OWN, *(name.strip() for name in named if name.strip())}
+    return {*OWN, *(name.strip() for name in named if name.strip())}
 
 
-def _name(host: str) -> str:
+def host_name(host: str) -> str:
     """The host without its port.
 
-    >>> _name("127.0.0.1:8080"), _name("[::1]:8080"), _name("a@b")
+    >>> host_name("127.0.0.1:8080"), host_name("[::1]:8080"), host_name("a@b")
     ('127.0.0.1', '::1', '')
     """
     try:

@@ -19,6 +19,7 @@ from tickercast.domain.alerts import Alert
 from tickercast.domain.forecast import LEVELS, Forecast, Step
 from tickercast.domain.model_card import ModelCard, RegisteredVersion
 from tickercast.domain.price_files import first_lines
+from tickercast.domain.tokens import State, Token
 from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
 from tickercast.reading.ledger import Entry
@@ -87,7 +88,7 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
 
 def forecasts_json(forecasts: Sequence[Forecast], as_of: date) -> str:
     """The stable machine-readable form; `simulated`, `findings` and `doubtful` are keys where they say something."""
-    return json.dumps([_as_json(made, as_of) for made in forecasts], indent=2)
+    return json.dumps([forecast_values(made, as_of) for made in forecasts], indent=2)
 
 
 def checks_table(checks: Sequence[Check]) -> RenderableType:
@@ -335,7 +336,8 @@ def forecast_frame(fan: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def _as_json(made: Forecast, as_of: date) -> dict[str, Any]:
+def forecast_values(made: Forecast, as_of: date) -> dict[str, Any]:
+    """A forecast as the JSON of the command line and of the API has it."""
     return {
         "symbol": made.symbol,
         "as_of": as_of.isoformat(),
@@ -359,6 +361,22 @@ def _json_steps(made: Forecast) -> Iterator[dict[str, Any]]:
             "target_date": step.target_date.isoformat(),
             **{name: getattr(step, name) for name in LEVELS},
         }
+
+
+def tokens_table(found: Sequence[tuple[Token, State, int | None]]) -> RenderableType:
+    """One line a token, with its state and the calls of this month that were taken from its quota."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("token", "owner", "scopes", "state", "made", "ends"):
+        table.add_column(heading)
+    for heading in ("calls a month", "taken"):
+        table.add_column(heading, justify="right")
+    for token, state, leased in found:
+        ends = f"{token.expires_at:%Y-%m-%d}" if token.expires_at else "never"
+        limit = f"{token.per_month:,}" if token.per_month else "no limit"
+        taken = "" if leased is None else f"{leased:,}"
+        made = f"{token.created_at:%Y-%m-%d}"
+        table.add_row(token.id, Text(token.owner), ", ".join(token.scopes), state, made, ends, limit, taken)
+    return table
 
 
 def alerts_table(found: Sequence[Alert]) -> RenderableType:

@@ -179,6 +179,12 @@ class BigQueryWarehouse:
             stored = self._client.get_table(self._reference(table), **self._patience)
             return self._load_once(stored, _parquet(rows, stored, self.url), _job_id(stored, key))
 
+    def revision(self, table: str) -> str:
+        """When the table was last modified, by its description, which costs nothing."""
+        with self._translated():
+            stored = self._client.get_table(self._reference(table), **self._patience)
+        return f"{stored.modified:%Y%m%d%H%M%S%f}-{stored.num_rows}"
+
     def session(self) -> AbstractContextManager[None]:
         """Nothing: calls share a client in any case."""
         return nullcontext()

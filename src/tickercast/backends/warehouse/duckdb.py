@@ -96,6 +96,7 @@ class DuckDBWarehouse:
         self._shared: duckdb.DuckDBPyConnection | None = None
         self._waited_for = ""
         self._fresh = path.with_name(f"{path.name}.fresh")
+        self._revisions: dict[str, tuple[tuple[int, ...], str]] = {}
 
     @property
     def url(self) -> str:
@@ -170,6 +171,15 @@ class DuckDBWarehouse:
             with attempt, self._attached(reads=True), snapshot(self._path) as copy:
                 return opened(copy, limits)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def revision(self, table: str) -> str:
+        """The number of the table's rows, counted again where the file or its log has changed."""
+        written = _written(self._path)
+        if self._revisions.get(table, ((), ""))[0] != written:
+            counting = f"SELECT count(*) FROM {_quoted(table)}"  # noqa: S608
+            [[count]] = self._attempt(lambda connection: connection.execute(counting).fetchall(), reads=True)
+            self._revisions[table] = written, str(count)
+        return self._revisions[table][1]
 
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
@@ -402,6 +412,16 @@ class DuckDBWarehouse:
         if self._engine is not None:
             self._engine.close()
         self._engine = None
+
+
+def _written(path: Path) -> tuple[int, ...]:
+    """When the file and its log were last written, and their sizes."""
+    found: list[int] = []
+    for part in (path, path.with_name(f"{path.name}.wal")):
+        with suppress(FileNotFoundError):
+            described = part.stat()
+            found += [described.st_ino, described.st_mtime_ns, described.st_size]
+    return tuple(found)
 
 
 def _lock(path: Path) -> threading.RLock:

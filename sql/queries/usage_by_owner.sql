@@ -1,0 +1,6 @@
+-- The calls of every token since a day.
+SELECT token_id, owner, SUM(calls) AS calls, MAX(last_at) AS last_at
+FROM usage
+WHERE day >= @since
+GROUP BY token_id, owner
+ORDER BY calls DESC, token_id

@@ -1,0 +1,119 @@
+"""What is requested: forecasts on the path of every file, or at once and without a trace."""
+
+import base64
+import binascii
+import csv
+import io
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from tickercast.api import schemas
+from tickercast.api.answers import answer
+from tickercast.api.problems import Problem
+from tickercast.api.schemas import Bar, ForecastRequest
+from tickercast.api.service import Service, service_of
+from tickercast.domain import objects
+from tickercast.errors import StoreUnavailable, UsageError
+from tickercast.show.tables import forecast_values
+
+router = APIRouter(tags=["forecast"])
+
+_COLUMNS = ("Date", "Open", "High", "Low", "Close", "Adj Close", "Volume")
+
+
+@router.post(
+    "/v1/forecasts",
+    status_code=202,
+    response_model=schemas.Ticket,
+    responses={200: {"model": schemas.Forecast, "description": "With `store=false`: the forecast, stored nowhere."}},
+)
+async def request_forecast(
+    request: Request,
+    asked: ForecastRequest,
+    store: Annotated[bool, Query(description="Whether the bars and the forecast are stored.")] = True,
+) -> Response:
+    """Request a forecast. The bars become a file, whose event forecasts them; the ticket says what became of it."""
+    service = service_of(request)
+    data = _csv(asked.bars) if asked.bars else b""
+    if not store:
+        as_of = asked.as_of or service.app.now().date()
+        made = await service.work(service.app.forecast_unstored, data, asked.symbol, as_of)
+        return answer(forecast_values(made, as_of), csv=False)
+    name, generation = await service.work(_send, service, asked, data)
+    service.look_again()
+    ticket = _ticket(name, generation)
+    url = f"/v1/tickets/{ticket}"
+    values = {"ticket": ticket, "url": url, "symbol": asked.symbol, "object": name, "generation": generation}
+    return answer(values, csv=False, status=202, headers={"Location": url, "Retry-After": "1"})
+
+
+@router.get("/v1/tickets/{ticket}", response_model=schemas.TicketState)
+async def ticket(request: Request, ticket: str) -> Response:
+    """What became of a request: `pending` until its event has been handled."""
+    service = service_of(request)
+    name, generation = _named(ticket)
+    entries = await service.work(service.app.entries_of, name, generation)
+    values: dict[str, Any] = {"ticket": ticket, "status": "pending"}
+    if not entries:
+        return answer(values, csv=False, headers={"Retry-After": "1"})
+    service.look_again()
+    one = next((entry for entry in entries if entry.status == "forecast"), entries[0])
+    values |= {
+        "status": one.status,
+        "symbol": one.symbol,
+        "cutoff": one.cutoff,
+        "reason": one.reason,
+        "findings": one.findings,
+        "url": f"/v1/forecasts/{one.symbol}?cutoff={one.cutoff}" if one.status == "forecast" else None,
+    }
+    return answer(values, csv=False)
+
+
+def _send(service: Service, asked: ForecastRequest, data: bytes) -> tuple[str, Any]:
+    app = service.app
+    if data:
+        sent = app.send(data, asked.symbol, asked.as_of)
+        return sent.object, sent.generation
+    made = app.forecast([asked.symbol], asked.as_of or app.now().date(), wait=None)
+    for reason in made.failures.values():
+        raise reason
+    if not made.uploads:
+        raise StoreUnavailable(f"No file of {asked.symbol} was written. Try again.")
+    return made.uploads[0].object, made.uploads[0].generation
+
+
+def _csv(bars: list[Bar]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = _COLUMNS if any(bar.adj_close is not None for bar in bars) else [*_COLUMNS[:5], "Volume"]
+    writer.writerow(columns)
+    for bar in bars:
+        adjusted = [bar.adj_close] if "Adj Close" in columns else []
+        writer.writerow([bar.date, bar.open, bar.high, bar.low, bar.close, *adjusted, bar.volume])
+    return text.getvalue().encode()
+
+
+def _ticket(name: str, generation: object) -> str:
+    """The name and version of a file as one word of an address.
+
+    >>> _named(_ticket("ohlc/2023-07-22/MSFT.csv", 7))
+    ('ohlc/2023-07-22/MSFT.csv', '7')
+    """
+    return base64.urlsafe_b64encode(f"{name}#{generation}".encode()).decode().rstrip("=")
+
+
+def _named(ticket: str) -> tuple[str, str]:
+    unknown = Problem(404, "The ticket is not known: one that POST /v1/forecasts answered was needed. Send it whole.")
+    try:
+        text = base64.b64decode(ticket + "=" * (-len(ticket) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise unknown from error
+    name, _, generation = text.rpartition("#")
+    try:
+        objects.parse(name)
+    except UsageError as error:
+        raise unknown from error
+    if not generation.isascii() or not generation.isdigit() or _ticket(name, generation) != ticket:
+        raise unknown
+    return name, generation

@@ -1,0 +1,68 @@
+"""The start of the API: on the loopback address, or with tokens anywhere."""
+
+import importlib.util
+import socket
+from typing import TYPE_CHECKING
+
+from tickercast import config
+from tickercast.app import App, callers
+from tickercast.errors import UsageError
+
+if TYPE_CHECKING:
+    from tickercast.api.door import Door
+
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client")
+
+
+def require(app: App, host: str, port: int) -> None:
+    """Check that the API can be served.
+
+    Raises:
+        UsageError: its packages are not installed, the port is in use, or anybody could call it.
+        StoreUnavailable: whether there are tokens cannot be told; try again.
+    """
+    missing = [name for name in _NEEDED if not importlib.util.find_spec(name)]
+    if missing:
+        raise UsageError(
+            f"The API needs {', '.join(missing)}, which are not installed. Run `make setup-dev`, or "
+            "`pip install 'tickercast[api]'`."
+        )
+    if host not in callers.OWN and not app.tokens().tokens and not config.on_cloud_run():
+        raise UsageError(
+            f"There are no tokens, so that anybody could call the API at {host}: 127.0.0.1 was needed, or a token. "
+            "Make one first: tickercast tokens create NAME --scopes read,forecast."
+        )
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", "") or str(error)
+            raise UsageError(
+                f"Port {port} of {host} is not available: {reason}. Name another: tickercast serve --port {port + 1}."
+            ) from error
+
+
+def door(app: App, host: str) -> "Door":
+    """The API for a server that listens at an address."""
+    from tickercast.api.server import make
+
+    is_local = host in callers.OWN
+    return make(app, needs_tokens=not is_local, is_local=is_local)
+
+
+def serve(app: App, host: str, port: int) -> None:
+    """Serve the API until the process is stopped."""
+    import uvicorn
+
+    uvicorn.run(
+        door(app, host),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,  # an address may hold a token
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=10,
+        lifespan="on",
+    )

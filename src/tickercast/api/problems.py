@@ -1,0 +1,89 @@
+"""Errors as RFC 9457 has them: `application/problem+json`, whose detail is our own sentence."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from tickercast.domain.text import shown
+from tickercast.errors import (
+    EngineUnusable,
+    ObjectNotFound,
+    OutOfScope,
+    Permanent,
+    QuotaSpent,
+    RateLimited,
+    SchemaMismatch,
+    TickercastError,
+    Transient,
+    Unauthenticated,
+)
+
+MEDIA_TYPE = "application/problem+json"
+"""The content type of an error."""
+
+_STATUS: Mapping[type[TickercastError], int] = {
+    Unauthenticated: 401,
+    OutOfScope: 403,
+    ObjectNotFound: 404,
+    QuotaSpent: 429,
+    EngineUnusable: 503,
+    SchemaMismatch: 503,
+    Permanent: 422,
+    Transient: 503,
+}
+"""The status of each error; that of the nearest class counts."""
+
+_RETRY_AFTER_S, _RETRY_LIMITED_S = 5, 60
+
+
+@dataclass
+class Problem(Exception):
+    """An error as it is answered.
+
+    Attributes:
+        status: of the answer.
+        detail: what was seen, what was needed, what to do.
+        headers: further headers of the answer.
+    """
+
+    status: int
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self, path: str) -> bytes:
+        """The JSON of the answer."""
+        values: dict[str, Any] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": path,
+        }
+        return json.dumps(values, ensure_ascii=False).encode(errors="replace")
+
+
+def of_error(error: TickercastError) -> Problem:
+    """The problem of one of our errors.
+
+    >>> of_error(Unauthenticated("The call has no token.")).headers
+    {'WWW-Authenticate': 'Bearer realm="tickercast"'}
+    """
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
+    headers: dict[str, str] = {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="tickercast"'
+    if isinstance(error, Transient):
+        headers["Retry-After"] = str(_RETRY_LIMITED_S if isinstance(error, RateLimited) else _RETRY_AFTER_S)
+    return Problem(status, str(error), headers)
+
+
+def of_validation(errors: list[Any]) -> Problem:
+    """The problem of a request that does not fit its description."""
+    first = errors[0]
+    where = ".".join(str(part) for part in first["loc"]) or "request"
+    if first["type"] == "json_invalid":
+        return Problem(400, "The body is no JSON: one object was needed. Correct it; /openapi.json describes it.")
+    seen = "missing" if first["type"] == "missing" else repr(shown(first.get("input"), 60))
+    return Problem(422, f"{where} is {seen}: {first['msg']}. Correct it; /openapi.json describes it.")

@@ -1,0 +1,163 @@
+"""What is read: forecasts, records, indicators, odds, and the overview of all symbols."""
+
+import math
+from typing import Annotated, Any
+
+import pandas as pd
+from fastapi import APIRouter, Query, Request, Response
+
+from tickercast.api import schemas
+from tickercast.api.answers import answer, rows_of, wants_csv
+from tickercast.api.problems import Problem
+from tickercast.api.schemas import FREQUENCIES, Day, Symbol
+from tickercast.api.service import service_of
+from tickercast.domain.forecast import Forecast
+from tickercast.errors import ObjectNotFound
+from tickercast.reading import views
+from tickercast.reading.odds import SymbolOdds
+from tickercast.show.tables import forecast_values
+
+router = APIRouter(tags=["read"])
+
+CSV: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+"""The other content type of a route whose answer is rows."""
+
+Format = Annotated[
+    str | None,
+    Query(alias="format", pattern="^(json|csv)$", description="`csv` for programs that send no header Accept."),
+]
+Frequency = Annotated[FREQUENCIES, Query(description="How far the bars lie apart.")]
+Level = Annotated[float | None, Query(gt=0, lt=1e12, description="A price in the symbol's currency.")]
+
+
+def rows(request: Request, found: Any) -> Response:
+    """Answer with rows, as JSON or CSV."""
+    return answer(found, csv=wants_csv(request.headers.get("accept", ""), request.query_params))
+
+
+@router.get("/v1/forecasts/{symbol}", response_model=schemas.Forecast, responses=CSV)
+async def forecast(
+    request: Request,
+    symbol: Symbol,
+    model: Annotated[str, Query(max_length=80, description="The model; the champion by default.")] = "",
+    cutoff: Annotated[Day | None, Query(description="The forecast origin; the newest by default.")] = None,
+    frequency: Frequency = "1d",
+    kind: Format = None,
+) -> Response:
+    """The current forecast of a symbol, or that from a cutoff; as CSV one row a step."""
+    service = service_of(request)
+    found = await service.work(service.app.stored_forecast, symbol, model=model, cutoff=cutoff, frequency=frequency)
+    if wants_csv(request.headers.get("accept", ""), request.query_params):
+        return answer(_frame(found.made), csv=True)
+    return answer(forecast_values(found.made, found.as_of), csv=False)
+
+
+@router.get("/v1/skill/{symbol}", response_model=schemas.SKILL, responses=CSV)
+async def skill(request: Request, symbol: Symbol, frequency: Frequency = "1d", kind: Format = None) -> Response:
+    """The record of every model on a symbol against the random walk's: over all steps (step null), and by step."""
+    service = service_of(request)
+    wanted = {"symbol": symbol, "frequency": frequency}
+    found = await service.work(service.app.tables.read, "forecast_skill", wanted)
+    return rows(request, _whole(found, "step").sort_values(["role", "model_name", "step"], na_position="first"))
+
+
+@router.get("/v1/symbols", response_model=list[schemas.SymbolRow], responses=CSV)
+async def symbols(request: Request, kind: Format = None) -> Response:
+    """The symbols that have been forecast, with the newest cutoff of each."""
+    service = service_of(request)
+    return rows(request, (await service.work(views.freshness, service.app.tables)).sort_values("symbol"))
+
+
+@router.get("/v1/indicators/{symbol}", response_model=schemas.INDICATORS, responses=CSV)
+async def indicators(
+    request: Request,
+    symbol: Symbol,
+    first: Annotated[Day | None, Query(description="The first session wanted.")] = None,
+    last: Annotated[Day | None, Query(description="The last session wanted.")] = None,
+    sessions: Annotated[int, Query(ge=1, le=5000, description="The most sessions, counted from the last.")] = 250,
+    frequency: Frequency = "1d",
+    kind: Format = None,
+) -> Response:
+    """The newest bars of a symbol with their indicators, the oldest first."""
+    service = service_of(request)
+    wanted: dict[str, Any] = {"symbol": symbol, "frequency": frequency}
+    found = await service.work(service.app.tables.read, "indicators", wanted)
+    if found.empty:
+        raise ObjectNotFound(f"{symbol} has no bars at frequency {frequency}: a symbol of /v1/symbols was needed.")
+    found = found.sort_values("session_date")
+    if first is not None:
+        found = found[found["session_date"] >= pd.Timestamp(first)]
+    if last is not None:
+        found = found[found["session_date"] <= pd.Timestamp(last)]
+    return rows(request, found.tail(sessions))
+
+
+@router.get("/v1/odds/{symbol}", response_model=schemas.Odds, responses=CSV)
+async def odds(
+    request: Request, symbol: Symbol, above: Level = None, below: Level = None, kind: Format = None
+) -> Response:
+    """The chance of being above a price, below one, or, with both, between `above` and `below`, by step."""
+    service = service_of(request)
+    if above is None and below is None:
+        raise Problem(422, "No price was named: above=PRICE or below=PRICE was needed, or both for a range. Name one.")
+    if above is not None and below is not None and above >= below:
+        raise Problem(422, f"above={above:g} is not less than below={below:g}: a range was needed. Swap them.")
+    found = await service.work(_chances, service.app.odds, symbol, above, below)
+    if wants_csv(request.headers.get("accept", ""), request.query_params):
+        return answer(pd.DataFrame(found["chances"]), csv=True)
+    return answer(found, csv=False)
+
+
+@router.get("/v1/overview", response_model=list[schemas.Overview], responses=CSV)
+async def overview(request: Request, kind: Format = None) -> Response:
+    """One row a symbol: what its current forecast says, and how far that can be trusted."""
+    service = service_of(request)
+    return rows(request, rows_of(await service.work(service.app.overview)))
+
+
+@router.get("/v1/models", response_model=schemas.MODELS, responses=CSV)
+async def models(request: Request, kind: Format = None) -> Response:
+    """Each version of a model in each role, the newest first."""
+    service = service_of(request)
+    return rows(request, await service.work(views.models, service.app.tables))
+
+
+def _frame(made: Forecast) -> pd.DataFrame:
+    found = made.frame()
+    dates = {name: pd.to_datetime(found[name]) for name in ("cutoff", "target_date")}
+    return found.assign(**dates)
+
+
+def _whole(found: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Rows whose column of whole numbers, some unknown, stays one."""
+    return found.assign(**{column: found[column].astype("Int64")})
+
+
+def _chances(ask: Any, symbol: str, above: float | None, below: float | None) -> dict[str, Any]:
+    found: SymbolOdds = ask(symbol)
+    low, high = (None if price is None else math.log(price / found.last_close) for price in (above, below))
+    if low is not None and high is not None:
+        ways = found.odds.between(low, high)
+    elif low is not None:
+        ways = found.odds.above(low)
+    else:
+        assert high is not None
+        ways = found.odds.below(high)
+    steps = zip(found.target_dates, ways.ends, ways.closes, ways.touches, strict=True)
+    return {
+        "symbol": found.symbol,
+        "cutoff": found.cutoff,
+        "last_close": found.last_close,
+        "model_name": found.model_name,
+        "model_version": found.model_version,
+        "above": above,
+        "below": below,
+        "chances": [
+            {"step": step, "target_date": day.isoformat(), **_rounded(ends=ends, closes=closes, touches=touches)}
+            for step, (day, ends, closes, touches) in enumerate(steps, start=1)
+        ],
+    }
+
+
+def _rounded(**chances: float) -> dict[str, float]:
+    return {name: round(min(1.0, max(0.0, float(chance))), 4) for name, chance in chances.items()}

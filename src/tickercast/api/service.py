@@ -1,0 +1,91 @@
+"""What the routes share: the application, the gate, usage, metrics, and work that may take time."""
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import anyio
+import anyio.to_thread
+from starlette.requests import Request
+
+from tickercast.api.metrics import Metrics
+from tickercast.api.problems import Problem
+from tickercast.app import App
+from tickercast.jobs.access.gate import Gate
+from tickercast.jobs.access.usage import Usage
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+LIMIT_S = 30.0
+"""Seconds that the work for one request may take."""
+
+_REVISION_FOR_S = 0.5  # as long an answer may miss a file that was just handled
+
+
+class Service:
+    """One instance of the API.
+
+    Args:
+        app: the application.
+        gate: decides about each call.
+        usage: counts them.
+        limit_s: seconds that the work for one request may take.
+        clock: seconds, never decreasing.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        gate: Gate,
+        usage: Usage,
+        *,
+        limit_s: float = LIMIT_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.app = app
+        self.gate = gate
+        self.usage = usage
+        self.metrics = Metrics()
+        self.limit_s = limit_s
+        self._clock = clock
+        self._revision = ""
+        self._revised_at = float("-inf")
+        self._revising = asyncio.Lock()
+
+    async def work(
+        self, ask: Callable[Arguments, Result], *arguments: Arguments.args, **options: Arguments.kwargs
+    ) -> Result:
+        """Do what may block in a thread, and give it up where it takes too long.
+
+        Raises:
+            Problem: it took longer than `limit_s`.
+        """
+        with anyio.move_on_after(self.limit_s):
+            return await anyio.to_thread.run_sync(functools.partial(ask, *arguments, **options), abandon_on_cancel=True)
+        raise Problem(
+            503,
+            f"The answer took longer than {self.limit_s:.0f} s, and was given up. Ask for less, or try again.",
+            {"Retry-After": "10"},
+        )
+
+    async def revision(self) -> str:
+        """A text that changes with every file that is handled, looked up twice a second at most."""
+        if self._clock() - self._revised_at > _REVISION_FOR_S:
+            async with self._revising:
+                if self._clock() - self._revised_at > _REVISION_FOR_S:
+                    self._revision = await self.work(self.app.revision)
+                    self._revised_at = self._clock()
+        return f"{self._revision}/{self.app.now().date()}"
+
+    def look_again(self) -> None:
+        """Look the revision up with the next request."""
+        self._revised_at = float("-inf")
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request is for."""
+    service: Service = request.app.state.service
+    return service

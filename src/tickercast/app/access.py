@@ -1,0 +1,227 @@
+"""Use cases of the API: tokens and usage, and what it reads and forecasts that the command line does not."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tickercast.app.requests import Requests
+from tickercast.domain import objects
+from tickercast.domain.calendar import parse_day
+from tickercast.domain.forecast import Forecast, Origin
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.tokens import Scope, Token, TokenList, month_of, new_token
+from tickercast.errors import ObjectNotFound, UsageError
+from tickercast.jobs.access import quota
+from tickercast.jobs.access.gate import Gate
+from tickercast.jobs.access.tokens import add_token, read_tokens, revoke_token
+from tickercast.jobs.access.usage import Usage
+from tickercast.jobs.requests.send_file import Sent, send_file
+from tickercast.reading import ledger, overview
+from tickercast.reading.forecasts import stored_forecasts
+from tickercast.reading.ledger import Entry
+from tickercast.reading.queries import ask
+
+if TYPE_CHECKING:
+    from tickercast.reading.odds import SymbolOdds
+
+
+@dataclass(frozen=True)
+class StoredForecast:
+    """A forecast that is stored, with the date that was asked for.
+
+    Attributes:
+        made: the forecast.
+        as_of: in the name of its file.
+    """
+
+    made: Forecast
+    as_of: date
+
+
+class Access(Requests):
+    """Tokens, usage, and single questions about one symbol."""
+
+    # ------------------------------------------------------------ tokens
+
+    def create_token(
+        self,
+        owner: str,
+        scopes: Sequence[Scope],
+        *,
+        per_month: int | None = None,
+        expires_at: datetime | None = None,
+    ) -> tuple[Token, str]:
+        """Make a token of the API, and its text, which is stored nowhere.
+
+        Raises:
+            UsageError: a word is not valid, or the owner has a token.
+            StoreUnavailable: try again.
+        """
+        token, text = new_token(owner, scopes, now=self.now(), per_month=per_month, expires_at=expires_at)
+        add_token(token, self.models.store)
+        return token, text
+
+    def tokens(self) -> TokenList:
+        """All tokens, without their texts."""
+        return read_tokens(self.models.store)
+
+    def revoke_token(self, name: str) -> Token:
+        """Revoke the valid token of an id or owner.
+
+        Raises:
+            UsageError: there is none.
+            StoreUnavailable: try again.
+        """
+        return revoke_token(name, self.models.store, now=self.now())
+
+    def gate(self, *, needs_tokens: bool) -> Gate:
+        """What decides about each call of the API; see `jobs.access.gate`."""
+        return Gate(self.models.store, needs_tokens=needs_tokens, now=self.now, clock=time.monotonic)
+
+    def usage_log(self) -> Usage:
+        """What counts the calls of the API; see `jobs.access.usage`."""
+        return Usage(self.now)
+
+    def leased_calls(self, token: Token) -> int:
+        """The calls of this month that instances of the API have taken from a token's quota."""
+        return quota.leased_calls(token, month_of(self.now()), self.models.store)
+
+    def usage_of(self, token: str) -> pd.DataFrame:
+        """The calls of a token's id since the beginning of last month: columns month, route, status, calls."""
+        return ask(self.tables, "usage", token=token, since=self._last_month())
+
+    def usage_by_owner(self) -> pd.DataFrame:
+        """The calls of all tokens since the beginning of last month: columns token_id, owner, calls, last_at."""
+        return ask(self.tables, "usage_by_owner", since=self._last_month())
+
+    def _last_month(self) -> date:
+        first = self.now().date().replace(day=1)
+        return date(first.year - (first.month == 1), (first.month - 2) % 12 + 1, 1)
+
+    # ------------------------------------------------------------ one symbol
+
+    def revision(self) -> str:
+        """A text that changes with every file that is handled; what views answer stays the same in between."""
+        return self.tables.revision("ingestions")
+
+    def stored_forecast(
+        self, symbol: str, *, model: str = "", cutoff: date | None = None, frequency: str = DAILY.name
+    ) -> StoredForecast:
+        """Read the current forecast of a symbol, or that from a cutoff.
+
+        Args:
+            symbol: as Yahoo spells it.
+            model: whose; the champion's if it is empty.
+            cutoff: the forecast origin; the newest by default.
+            frequency: of the bars.
+
+        Raises:
+            UsageError: `symbol` is none.
+            ObjectNotFound: there is no such forecast.
+            WarehouseUnavailable: try again.
+        """
+        name = parse_symbol(symbol)
+        rows = self.tables.read("ingestions", {"symbol": name, "status": "forecast", "frequency": frequency})
+        rows = rows[rows["simulated"] == rows["simulated"].all()] if len(rows) else rows
+        if cutoff is not None:
+            rows = rows[rows["cutoff"] == pd.Timestamp(cutoff)]
+        elif len(rows):
+            rows = rows[rows["cutoff"] == rows["cutoff"].max()]
+        newest = rows.assign(later=rows["origin"] != Origin.BACKFILL).sort_values(["later", "written_at"]).tail(1)
+        found = stored_forecasts(newest, self.tables, model=model)
+        if name not in found:
+            at = f" from {cutoff}" if cutoff else ""
+            by = f" by {model}" if model else ""
+            raise ObjectNotFound(
+                f"{name} has no forecast{at}{by} at frequency {frequency}: one was needed. Request it."
+            )
+        made = found[name]
+        return StoredForecast(made, objects.parse(made.object).as_of)
+
+    def overview(self) -> list[overview.Row]:
+        """One row a symbol: what its current forecast says, and how far that can be trusted."""
+        return overview.overview(self.tables, now=self.now())
+
+    def odds(self, symbol: str) -> "SymbolOdds":
+        """The chances of a symbol's prices over the steps of its current forecast.
+
+        Raises:
+            UsageError: `symbol` is none.
+            ObjectNotFound, TooFewSessions: there is nothing to draw paths from.
+            WarehouseUnavailable: try again.
+        """
+        from tickercast.reading.odds import symbol_odds
+
+        return symbol_odds(parse_symbol(symbol), self.tables)
+
+    def send(self, data: bytes, symbol: str, as_of: date | str | None = None) -> Sent:
+        """Send the bars of one symbol, so that an event forecasts them; see `upload`.
+
+        Args:
+            data: a file of prices.
+            symbol: what it holds.
+            as_of: forecast from the last session on or before this date; today by default.
+
+        Raises:
+            UsageError: the date or symbol is not valid.
+            Transient: an engine does not answer.
+        """
+        day = parse_day(as_of) if as_of else self.now().date()
+        self.provision()
+        return send_file(f"{symbol}.csv", data, day, symbol=symbol, store=self.store)
+
+    def entries_of(self, name: str, generation: str) -> list[Entry]:
+        """What became of one write: an entry a symbol, none while its event is under way.
+
+        Raises:
+            ObjectNotFound: there was no such write.
+            StoreUnavailable, WarehouseUnavailable: try again.
+        """
+        found = ledger.entries(self.tables.read("ingestions", {"object": name, "generation": generation}))
+        if not found:
+            self.silent_store.written_at(name, generation=int(generation))
+        return found
+
+    def newest_ingestion(self) -> datetime | None:
+        """When the newest file arrived that is in the ledger; None where there is none."""
+        [newest] = ask(self.tables, "ledger_latest")["received_at"]
+        return None if pd.isna(newest) else newest.to_pydatetime()
+
+    def champion(self) -> tuple[str, str]:
+        """The name and version of the champion that this process forecasts with.
+
+        Raises:
+            ModelUnavailable, BundleError, StoreUnavailable: there is none that can be loaded.
+        """
+        model = self._champion_cache()[0].model
+        return model.name, model.version
+
+    def forecast_unstored(self, data: bytes, symbol: str, as_of: date | str | None = None) -> Forecast:
+        """Forecast a file of one symbol at once, with the champion, and store nothing.
+
+        Args:
+            data: the file of prices; where it is empty, the bars come from the market data.
+            symbol: what it holds.
+            as_of: forecast from the last session on or before this date; today by default.
+
+        Raises:
+            Permanent: the bars cannot be forecast.
+            Transient: an engine does not answer.
+        """
+        from tickercast.domain.bars import LOOKBACK
+        from tickercast.jobs.serving.forecast_unstored import forecast_bars, forecast_file
+
+        day, name = parse_day(as_of) if as_of else self.now().date(), parse_symbol(symbol)
+        if data:
+            return forecast_file(data, name, day, served=self._champion_cache, now=self.now())
+        reading = self.market_data().fetch([name], day - LOOKBACK, day, advance=lambda _: None)
+        if name not in reading.bars and name not in reading.failures:
+            raise UsageError(f"The source has no bars of {name} up to {day}. Name another symbol or date.")
+        return forecast_bars(
+            reading[name], day, served=self._champion_cache, now=self.now(), left_out=reading.findings.get(name, ())
+        )

@@ -1,0 +1,254 @@
+"""Decide about each call of the API: who calls, may it, and has it calls left. Most calls are decided from memory.
+
+The list of tokens is read again when it is five seconds old, and calls are leased some at a time. While the model store
+does not answer, the tokens that are known go on for a minute; what they use meanwhile is taken from the next lease.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tickercast.domain.tokens import Scope, Token, TokenList, month_of
+from tickercast.errors import (
+    OutOfScope,
+    QuotaSpent,
+    StoreUnavailable,
+    TickercastError,
+    Transient,
+    Unauthenticated,
+)
+from tickercast.jobs.access.quota import lease_calls, return_calls
+from tickercast.jobs.access.tokens import read_tokens
+from tickercast.ports import ObjectStore
+
+READ_AFTER_S = 5.0
+"""How old the list of tokens gets before it is read again: as long a revoked token still opens, in seconds."""
+
+KNOWN_FOR_S = 60.0
+"""How long the tokens that are known go on while the model store does not answer, in seconds."""
+
+_SPENT_FOR_S = 60.0  # after which a spent quota is looked at again: another instance may have given calls back
+_FIRST_WAIT_S = 20.0
+_WAIT_S = 2.0  # for the store, where what is known would do
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A call that is let in.
+
+    Attributes:
+        token: the caller's; None where no token is needed.
+        left: the calls that its quota still has, as far as this instance knows; None without a limit.
+    """
+
+    token: Token | None = None
+    left: int | None = None
+
+
+OPEN = Admitted()
+
+
+@dataclass
+class _Held:
+    """The calls of a token's month that this instance has leased and not used; below 0 they are owed."""
+
+    calls: int = 0
+    left: int = 0  # in the quota, after the last lease
+    spent_until: float = float("-inf")
+
+
+class Gate:
+    """The decisions; several threads may ask at once.
+
+    Args:
+        store: the model store.
+        needs_tokens: whether a call without a token is refused even while there are no tokens.
+        now: the clock of expiry and months.
+        clock: seconds, never decreasing.
+    """
+
+    def __init__(self, store: ObjectStore, *, needs_tokens: bool, now: Callable[[], datetime], clock: Clock) -> None:
+        self._store = store
+        self._needs_tokens = needs_tokens
+        self._now = now
+        self._clock = clock
+        self._tokens: TokenList | None = None
+        self._read_at = self._tried_at = float("-inf")
+        self._held: dict[tuple[str, str], _Held] = {}
+        self._failed_at = float("-inf")
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="gate")
+        self._reading: Future[None] | None = None
+        self._leasing: dict[tuple[str, str], Future[None]] = {}
+
+    def is_ready(self) -> bool:
+        """Whether most calls can be decided without asking the store."""
+        now = self._clock()
+        return self._tokens is not None and now - self._tried_at < READ_AFTER_S and now - self._read_at <= KNOWN_FOR_S
+
+    def admit(self, text: str, scope: Scope | None, *, charged: bool = True) -> Admitted:
+        """Let a call in, and take it from its quota.
+
+        Args:
+            text: the token's; empty if there is none.
+            scope: that the call needs; None: any.
+            charged: whether the call counts.
+
+        Raises:
+            Unauthenticated, OutOfScope, QuotaSpent: it is refused.
+            StoreUnavailable: try again.
+        """
+        known = self._known()
+        if not self._needs_tokens and not known.tokens:
+            return OPEN
+        token = self._valid(text, known)
+        if scope is not None and scope not in token.scopes:
+            raise OutOfScope(
+                f"The token of {token.owner} is for {' and '.join(token.scopes)}: the scope {scope} was needed. Use "
+                "another token."
+            )
+        if token.per_month is None:
+            return Admitted(token)
+        return Admitted(token, self._take(token) if charged else self._left(token))
+
+    def needs_store(self, text: str) -> bool:
+        """Whether `admit` would have to ask the store, and so should not be called where nothing may block."""
+        if not self.is_ready():
+            return True
+        token = self._tokens.find(text) if self._tokens else None
+        if token is None or token.per_month is None:
+            return False
+        held = self._held.get((token.id, month_of(self._now())))
+        return held is None or (held.calls <= 0 and held.spent_until <= self._clock())
+
+    def close(self) -> None:
+        """Give back the calls that were leased and not used."""
+        self._pool.shutdown(wait=True)
+        tokens = {token.id: token for token in (self._tokens.tokens if self._tokens else ())}
+        with self._lock:
+            held, self._held = self._held, {}
+        for (number, month), one in held.items():
+            if one.calls and number in tokens:
+                try:
+                    return_calls(tokens[number], month, one.calls, self._store)
+                except TickercastError:  # they stay leased: never more than a lease
+                    continue
+
+    # ------------------------------------------------------------ the list of tokens
+
+    def _known(self) -> TokenList:
+        if not self.is_ready():
+            with self._lock:
+                if self._reading is None or self._reading.done():
+                    self._reading = self._pool.submit(self._read)
+                reading = self._reading
+            wait([reading], _FIRST_WAIT_S if self._tokens is None else _WAIT_S)
+            if self._tokens is None or self._clock() - self._read_at > KNOWN_FOR_S:
+                failed = reading.exception() if reading.done() else None
+                raise failed or StoreUnavailable(
+                    f"{self._store.url} does not answer, so that tokens cannot be checked. Try again."
+                )
+        return self._tokens or TokenList()
+
+    def _read(self) -> None:
+        try:
+            found = read_tokens(self._store)
+            self._tokens, self._read_at = found, self._clock()
+        finally:
+            self._tried_at = self._clock()
+
+    def _valid(self, text: str, known: TokenList) -> Token:
+        if not text:
+            raise Unauthenticated(
+                "The call has no token: a header Authorization: Bearer TOKEN was needed. "
+                "tickercast tokens create makes one."
+            )
+        token = known.find(text)
+        if token is None:
+            raise Unauthenticated("The token is not known: one that tickercast tokens create printed was needed.")
+        state = token.state(self._now())
+        if state != "valid":
+            when = token.revoked_at if state == "revoked" else token.expires_at
+            raise Unauthenticated(
+                f"The token of {token.owner} {'was revoked' if state == 'revoked' else 'ended'} on {when:%Y-%m-%d}: a "
+                "valid one was needed. Ask for another."
+            )
+        return token
+
+    # ------------------------------------------------------------ calls
+
+    def _take(self, token: Token) -> int:
+        key = token.id, month_of(self._now())
+        while True:
+            with self._lock:
+                held = self._held.setdefault(key, _Held())
+                if held.calls > 0:
+                    held.calls -= 1
+                    return held.left + held.calls
+                if held.spent_until > self._clock():
+                    raise self._spent(token)
+            if not self._lease(token, key):  # the store does not answer, and the token is known
+                with self._lock:
+                    held.calls -= 1
+                    return max(0, held.left + held.calls)
+
+    def _lease(self, token: Token, key: tuple[str, str]) -> bool:
+        """Lease calls, and return whether the store answered.
+
+        Raises:
+            EngineUnusable: the quota is damaged.
+            StoreUnavailable: the store has not answered for too long.
+        """
+        is_patient = self._clock() - self._failed_at >= READ_AFTER_S
+        if is_patient:
+            with self._lock:
+                if key not in self._leasing:
+                    self._leasing[key] = self._pool.submit(self._lease_now, token, key)
+                leasing = self._leasing[key]
+            done, _ = wait([leasing], _WAIT_S)
+            error = leasing.exception() if done else None
+            if done and error is None:
+                return True
+            if error is not None and not isinstance(error, Transient):
+                raise error
+            self._failed_at = self._clock()
+        if self._clock() - self._read_at > KNOWN_FOR_S:
+            raise StoreUnavailable(f"{self._store.url} does not answer, so that calls cannot be counted. Try again.")
+        return False
+
+    def _lease_now(self, token: Token, key: tuple[str, str]) -> None:
+        try:
+            taken, left = lease_calls(token, key[1], self._store)
+            with self._lock:
+                held = self._held.setdefault(key, _Held())
+                held.calls, held.left = held.calls + taken, left
+                if not taken:
+                    held.spent_until = self._clock() + _SPENT_FOR_S
+        finally:
+            with self._lock:
+                self._leasing.pop(key, None)
+
+    def _left(self, token: Token) -> int:
+        held = self._held.get((token.id, month_of(self._now())))
+        return max(0, held.left + held.calls) if held else (token.per_month or 0)
+
+    def _spent(self, token: Token) -> QuotaSpent:
+        resets = next_month(self._now())
+        return QuotaSpent(
+            f"{token.owner} has used the {token.per_month:,} calls of {month_of(self._now())}: the next are granted on "
+            f"{resets:%Y-%m-%d}. Wait, or ask for a token with more."
+        )
+
+
+def next_month(now: datetime) -> datetime:
+    """The first moment of the next month, UTC.
+
+    >>> next_month(datetime.fromisoformat("2026-12-31T10:00:00+00:00")).isoformat()
+    '2027-01-01T00:00:00+00:00'
+    """
+    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)

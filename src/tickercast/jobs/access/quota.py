@@ -1,0 +1,111 @@
+"""Lease calls of a token's month from one object, a few at a time: no call writes by itself, no limit is exceeded."""
+
+import random
+import time
+import uuid
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tickercast.domain.tokens import Token, quota_object
+from tickercast.errors import EngineUnusable, ObjectNotFound, PreconditionFailed, StoreUnavailable
+from tickercast.ports import ObjectStore
+
+LEASED_AT_ONCE = 50
+"""The calls that an instance takes at a time; towards the end of a quota fewer, since others may need them too."""
+
+_ATTEMPTS = 50
+_LONGEST_PAUSE_S = 0.05
+
+
+class Quota(BaseModel):
+    """The content of a quota's object.
+
+    Attributes:
+        leased: the calls of the month that instances have taken.
+        nonce: differs with every write.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    leased: int = Field(0, ge=0)
+    nonce: str = ""
+
+
+def lease_calls(
+    token: Token, month: str, store: ObjectStore, *, pause: Callable[[float], None] = time.sleep
+) -> tuple[int, int]:
+    """Take some of a token's calls, none if the quota is spent.
+
+    Args:
+        token: has a limit.
+        month: `YYYY-MM`.
+        store: the model store.
+        pause: waits some seconds after another instance came first.
+
+    Returns:
+        The calls that were taken, and those that are left after them.
+
+    Raises:
+        EngineUnusable: the object is damaged.
+        StoreUnavailable: try again.
+    """
+    assert token.per_month is not None
+    return _swap(token, month, store, lambda left: max(0, min(LEASED_AT_ONCE, (left + 1) // 2)), pause)
+
+
+def return_calls(
+    token: Token, month: str, calls: int, store: ObjectStore, *, pause: Callable[[float], None] = time.sleep
+) -> None:
+    """Give back calls that were taken and not used, so that other instances have them.
+
+    Raises:
+        EngineUnusable: the object is damaged.
+        StoreUnavailable: try again.
+    """
+    _swap(token, month, store, lambda _: -calls, pause)
+
+
+def leased_calls(token: Token, month: str, store: ObjectStore) -> int:
+    """The calls of a month that instances have taken.
+
+    Raises:
+        EngineUnusable: the object is damaged.
+        StoreUnavailable: try again.
+    """
+    try:
+        return _read(store.read(quota_object(token.id, month)), token, store).leased
+    except ObjectNotFound:
+        return 0
+
+
+def _swap(
+    token: Token, month: str, store: ObjectStore, wanted: Callable[[int], int], pause: Callable[[float], None]
+) -> tuple[int, int]:
+    name, limit = quota_object(token.id, month), token.per_month or 0
+    for _ in range(_ATTEMPTS):
+        generation = store.generation(name)
+        try:
+            known = _read(store.read(name, generation=generation), token, store) if generation else Quota()
+        except ObjectNotFound:
+            continue  # it was replaced in between
+        taken = wanted(limit - known.leased)
+        if not taken:
+            return 0, max(0, limit - known.leased)
+        made = Quota(leased=max(0, known.leased + taken), nonce=uuid.uuid4().hex)
+        try:
+            store.write(name, made.model_dump_json().encode(), if_generation=generation)
+        except PreconditionFailed:
+            pause(random.uniform(0, _LONGEST_PAUSE_S))  # noqa: S311  # only to part those that collide
+            continue
+        return taken, max(0, limit - made.leased)
+    raise StoreUnavailable(f"{name} in {store.url} was changed by others {_ATTEMPTS} times meanwhile. Try again.")
+
+
+def _read(data: bytes, token: Token, store: ObjectStore) -> Quota:
+    try:
+        return Quota.model_validate_json(data)
+    except ValidationError as error:
+        raise EngineUnusable(
+            f"The quota of {token.owner} in {store.url} does not parse. Delete {quota_object(token.id, '…')} there."
+        ) from error

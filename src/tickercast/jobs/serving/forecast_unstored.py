@@ -1,0 +1,80 @@
+"""Forecast bars at once, with the champion that events are handled with, and store nothing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date, datetime
+
+from tickercast.domain.bars import LOOKBACK, Bars
+from tickercast.domain.findings import Finding, sentence
+from tickercast.domain.forecast import Forecast, Prediction, Served
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.price_files import Window, read_prices
+from tickercast.domain.quality import findings_of
+from tickercast.errors import TooFewSessions
+
+
+def forecast_file(
+    data: bytes, symbol: str, as_of: date, *, served: Callable[[], Sequence[Served]], now: datetime
+) -> Forecast:
+    """Forecast what a file of one symbol holds, after the checks that an event makes.
+
+    Args:
+        data: the file.
+        symbol: what it holds.
+        as_of: forecast from the last session on or before this date.
+        served: gives the models, the champion first.
+        now: the time.
+
+    Raises:
+        InvalidBars, NoRecentBars, TooFewSessions, CalendarError: the bars cannot be forecast.
+        ModelUnavailable, StoreUnavailable: try again.
+    """
+    reading = read_prices(data, symbol=symbol, window=Window(as_of - LOOKBACK, as_of, now))
+    return forecast_bars(reading[symbol], as_of, served=served, now=now, left_out=reading.findings.get(symbol, ()))
+
+
+def forecast_bars(
+    bars: Bars,
+    as_of: date,
+    *,
+    served: Callable[[], Sequence[Served]],
+    now: datetime,
+    left_out: Sequence[Finding] = (),
+) -> Forecast:
+    """Forecast the bars of one symbol.
+
+    Args:
+        bars: its bars; those after `as_of` are not used.
+        as_of: forecast from the last session on or before this date.
+        served: gives the models, the champion first.
+        now: the time.
+        left_out: what was odd when they were read.
+
+    Raises:
+        NoRecentBars, TooFewSessions, CalendarError: they cannot be forecast.
+        ModelUnavailable, StoreUnavailable: try again.
+    """
+    champion = served()[0]
+    model, known = champion.model, bars.until(as_of)
+    if len(known) < model.min_sessions:
+        raise TooFewSessions(
+            f"{bars.symbol} has {len(known)} sessions up to {known.cutoff}, and the model needs {model.min_sessions}. "
+            "Send more sessions."
+        )
+    [odd] = findings_of([known], as_of, now=now)
+    found = [*left_out, *odd]
+    targets = DAILY.next_steps(known.symbol, known.cutoff, model.horizon)
+    [log_returns] = model.predict([known])
+    made = Prediction(
+        known.symbol,
+        known.cutoff,
+        known.last_close,
+        targets,
+        log_returns,
+        model.name,
+        model.version,
+        champion.role,
+        known.simulated,
+        doubtful=any(one.touches_width for one in found),
+    ).forecast()
+    return replace(made, findings=sentence(found))
