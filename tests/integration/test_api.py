@@ -1,0 +1,349 @@
+"""The API as a program uses it: what is read, what is requested, and what happens when something is down."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import jsonschema
+import pandas as pd
+import pytest
+from tests.support.api_client import Client, client
+
+from tickercast.app import App
+from tickercast.config import Settings
+from tickercast.domain.bars import Bars
+from tickercast.domain.tokens import Scope
+from tickercast.errors import StoreUnavailable
+from tickercast.show.tables import forecasts_json
+
+MakeBars = Callable[..., Bars]
+AT = datetime(2012, 8, 16, 12, tzinfo=UTC)
+
+
+def application(folder: Path) -> App:
+    settings = Settings(
+        bucket=f"file://{folder}/bucket", warehouse=f"duckdb://{folder}/warehouse.duckdb", source="sample"
+    )
+    return App(settings, now=lambda: AT)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    app = application(tmp_path_factory.mktemp("api"))
+    app.forecast(["MSFT", "AAPL"], "2012-08-15")
+    with client(app) as found:
+        yield found
+
+
+@pytest.fixture
+def app(workspace: Path) -> App:
+    return application(workspace)
+
+
+def app_of(found: Client) -> App:
+    service: App = found.door.inside.state.service.app
+    return service
+
+
+# ---------------------------------------------------------------- what is read
+
+
+def test_a_forecast_is_what_the_command_line_prints(served: Client) -> None:
+    answered = served.get("/v1/forecasts/msft")
+    made = app_of(served).stored_forecast("MSFT").made
+    assert answered.json() == json.loads(forecasts_json([made], date(2012, 8, 15)))[0]
+    assert len(answered.json()["forecast"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("path", "needed"),
+    [
+        ("/v1/forecasts/MSFT", {"symbol", "cutoff", "forecast"}),
+        ("/v1/odds/MSFT?above=31", {"chances", "last_close"}),
+    ],
+)
+def test_one_symbol_is_answered_by_one_object(served: Client, path: str, needed: set[str]) -> None:
+    assert needed <= set(served.get(path).json())
+
+
+@pytest.mark.parametrize(
+    ("path", "rows"),
+    [
+        ("/v1/symbols", 2),
+        ("/v1/overview", 2),
+        ("/v1/models", 2),
+        ("/v1/indicators/MSFT?sessions=7", 7),
+        ("/v1/indicators/MSFT?first=2012-08-14&last=2012-08-14", 1),
+        ("/v1/skill/MSFT", 0),
+    ],
+)
+def test_rows_are_json_or_csv(served: Client, path: str, rows: int) -> None:
+    found = served.get(path)
+    assert len(found.json()) == rows
+    for written in (
+        served.get(path, headers={"Accept": "text/csv"}),
+        served.get(f"{path}{'&' if '?' in path else '?'}format=csv"),
+    ):
+        assert written.headers["content-type"] == "text/csv; charset=utf-8"
+        assert len(written.text.splitlines()) == rows + 1
+    if rows:
+        assert written.text.splitlines()[0].split(",") == list(found.json()[0])
+
+
+@pytest.mark.parametrize("path", ["/v1/forecasts/MSFT", "/v1/overview", "/v1/indicators/MSFT", "/v1/models"])
+def test_answers_fit_their_own_description(served: Client, path: str) -> None:
+    described = served.get("/openapi.json").json()
+    route = re.sub("MSFT", "{symbol}", path)
+    schema = described["paths"][route]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    jsonschema.validate(served.get(path).json(), {**schema, "components": described["components"]})
+
+
+def test_the_overview_says_what_the_forecast_says(served: Client) -> None:
+    [_, row] = served.get("/v1/overview").json()
+    made = app_of(served).stored_forecast("MSFT").made
+    last = made.steps[-1]
+    assert (row["symbol"], row["sessions"], row["age_days"]) == ("MSFT", 10, 1)
+    assert (row["close_lo_80"], row["close_hi_80"]) == pytest.approx((last.close_lo_80, last.close_hi_80))
+    assert row["hi_80"] == pytest.approx(last.close_hi_80 / made.last_close - 1)
+    assert row["change"] == pytest.approx(30.2 / 30.13 - 1)
+    assert row["verdict"] == "too early"
+    closes = served.get("/v1/odds/MSFT", params={"above": made.last_close}).json()["chances"]
+    assert row["chance_higher"] == pytest.approx(closes[-1]["ends"], abs=1e-4)
+
+
+def test_odds_agree_with_the_intervals(served: Client) -> None:
+    [*_, last] = app_of(served).stored_forecast("MSFT").made.steps
+    within = {"above": last.close_lo_80, "below": last.close_hi_80}
+    inside = served.get("/v1/odds/MSFT", params=within).json()["chances"][-1]
+    above = served.get("/v1/odds/MSFT", params={"above": last.close_hi_80}).json()["chances"][-1]
+    below = served.get("/v1/odds/MSFT", params={"below": last.close_lo_80}).json()["chances"][-1]
+    assert (inside["ends"], above["ends"], below["ends"]) == pytest.approx((0.8, 0.1, 0.1), abs=1e-3)
+    assert above["ends"] < above["closes"] < above["touches"]
+    assert inside["touches"] < inside["closes"] < inside["ends"]
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+def test_a_copy_is_right_until_another_file_is_handled(app: App) -> None:
+    app.forecast("MSFT", "2012-08-15")
+    with client(app) as found:
+        first = found.get("/v1/symbols")
+        known = {"If-None-Match": first.headers["etag"]}
+        same = found.get("/v1/symbols", headers=known)
+        assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", first.headers["etag"])
+        assert same.headers["cache-control"] == "private, no-cache"
+        found.post("/v1/forecasts", json={"symbol": "AAPL", "as_of": "2012-08-15"})
+        later = found.get("/v1/symbols", headers=known)
+        assert (later.status_code, len(later.json())) == (200, 2)
+
+
+def test_rows_of_usage_do_not_spoil_kept_answers(app: App) -> None:
+    app.forecast("MSFT", "2012-08-15")
+    with client(app) as found:
+        before = app.revision()
+        found.get("/v1/symbols")
+        found.door.inside.state.service.usage.append(app.tables)
+        assert len(app.tables.read("usage")) == 1
+        assert app.revision() == before
+
+
+# ---------------------------------------------------------------- what is requested
+
+
+def test_a_request_is_accepted_and_its_ticket_says_what_became_of_it(app: App) -> None:
+    with client(app) as found:
+        accepted = found.post("/v1/forecasts", json={"symbol": "msft", "as_of": "2012-08-15"})
+        assert accepted.status_code == 202
+        assert accepted.headers["location"] == accepted.json()["url"]
+        state = found.get(accepted.json()["url"]).json()
+        assert (state["status"], state["symbol"], state["cutoff"]) == ("forecast", "MSFT", "2012-08-15")
+        made = found.get(state["url"]).json()
+        assert (made["symbol"], made["object"]) == ("MSFT", accepted.json()["object"])
+
+
+def bars_of(bars: Bars) -> list[dict[str, object]]:
+    frame = bars.frame.assign(date=bars.frame["session_date"].dt.strftime("%Y-%m-%d")).drop(columns="session_date")
+    return frame.to_dict("records")  # type: ignore[return-value]
+
+
+def test_bars_take_the_path_of_every_file(app: App, make_bars: MakeBars) -> None:
+    bars = make_bars("META", last=date(2012, 8, 15))
+    with client(app) as found:
+        sent = found.post("/v1/forecasts", json={"symbol": "META", "as_of": "2012-08-15", "bars": bars_of(bars)})
+        assert found.get(sent.json()["url"]).json()["status"] == "forecast"
+        assert found.get("/v1/forecasts/META").json()["last_close"] == pytest.approx(bars.last_close)
+    assert len(app.tables.read("prices", {"symbol": "META"})) == len(bars)
+
+
+def test_what_is_not_stored_is_the_same_forecast_and_leaves_no_trace(app: App, make_bars: MakeBars) -> None:
+    bars = make_bars("META", last=date(2012, 8, 15))
+    asked = {"symbol": "META", "as_of": "2012-08-15", "bars": bars_of(bars)}
+    with client(app) as found:
+        at_once = found.post("/v1/forecasts?store=false", json=asked).json()
+        assert app.store.names("ohlc/") == []
+        assert app.tables.read("ingestions").empty
+        stored = found.get(found.get(found.post("/v1/forecasts", json=asked).json()["url"]).json()["url"]).json()
+    assert (at_once["object"], at_once["generation"]) == ("", 0)
+    for one, other in zip(at_once["forecast"], stored["forecast"], strict=True):
+        assert one == pytest.approx(other, rel=1e-6) if isinstance(one, float) else one.keys() == other.keys()
+        assert one["close_lo_95"] == pytest.approx(other["close_lo_95"], rel=1e-6)
+
+
+def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None:
+    few = bars_of(make_bars("META", last=date(2012, 8, 15), sessions=5))
+    with client(app) as found:
+        sent = found.post("/v1/forecasts", json={"symbol": "META", "as_of": "2012-08-15", "bars": few})
+        state = found.get(sent.json()["url"]).json()
+        assert (state["status"], state["url"]) == ("rejected", None)
+        assert "META has 5 sessions" in state["reason"]
+        at_once = found.post("/v1/forecasts?store=false", json={"symbol": "META", "as_of": "2012-08-15", "bars": few})
+        assert at_once.status_code == 422
+        assert at_once.json()["detail"] == state["reason"]
+
+
+# ---------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/v1/forecasts/ZZZ", 404, "ZZZ has no forecast"),
+        ("/v1/forecasts/MSFT?cutoff=2001-01-02", 404, "from 2001-01-02"),
+        ("/v1/forecasts/MSFT?model=ewma-t", 404, "by ewma-t"),
+        ("/v1/forecasts/MSFT?cutof=2012-08-15", 422, "'cutof' is no parameter here"),
+        ("/v1/forecasts/MSFT?cutoff=soon", 422, "query.cutoff is 'soon'"),
+        ("/v1/forecasts/MSFT?frequency=5m", 422, "query.frequency is '5m'"),
+        ("/v1/forecasts/%24%24", 422, "'$$' is not a symbol"),
+        ("/v1/indicators/ZZZ", 404, "ZZZ has no bars"),
+        ("/v1/odds/MSFT", 422, "No price was named"),
+        ("/v1/odds/MSFT?above=31&below=29", 422, "Swap them"),
+        ("/v1/odds/MSFT?above=nan", 422, "query.above is 'nan'"),
+        ("/v1/tickets/xyz", 404, "ticket is not known"),
+        ("/v1/tickets/b2hsYy8yMDEyLTA4LTE1L0lCTS5jc3YjNw", 404, "holds no ohlc/2012-08-15/IBM.csv at generation 7"),
+        ("/v1/nothing", 404, "no such address"),
+    ],
+)
+def test_every_error_is_one_sentence_in_the_form_of_rfc_9457(served: Client, path: str, status: int, said: str) -> None:
+    answered = served.get(path)
+    assert (answered.status_code, answered.headers["content-type"]) == (status, "application/problem+json")
+    problem = answered.json()
+    assert problem.keys() == {"type", "title", "status", "detail", "instance"}
+    assert said in problem["detail"]
+    assert answered.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"{", 400, "no JSON"),
+        (b"[]", 422, "body is '[]'"),
+        (b"{}", 422, "body.symbol is missing"),
+        (b'{"symbol": "MSFT", "when": 1}', 422, "body.when is '1'"),
+        (b'{"symbol": "??"}', 422, "'??' is not a symbol"),
+        (b'{"symbol": "QQQQ", "as_of": "2012-08-15"}', 422, "sample does not hold QQQQ"),
+        (b'{"symbol": "MSFT", "bars": []}', 422, "body.bars is '[]'"),
+        (b'{"symbol": "MSFT", "bars": [{"date": "2012-08-15"}]}', 422, "body.bars.0.open is missing"),
+    ],
+)
+def test_a_body_that_does_not_fit_is_refused(served: Client, body: bytes, status: int, said: str) -> None:
+    answered = served.post("/v1/forecasts", content=body, headers={"Content-Type": "application/json"})
+    assert (answered.status_code, said in answered.json()["detail"]) == (status, True), answered.text
+
+
+def test_other_methods_are_named(served: Client) -> None:
+    answered = served.request("DELETE", "/v1/forecasts/MSFT")
+    assert (answered.status_code, answered.headers["allow"]) == (405, "GET")
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(served: Client) -> None:
+    answered = served.post("/v1/forecasts", content=b" " * 8_000_001)
+    assert (answered.status_code, answered.headers["content-type"]) == (413, "application/problem+json")
+
+
+def test_work_that_takes_too_long_is_given_up(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.provision()
+    with client(app) as found:
+        found.door.inside.state.service.limit_s = 0.0
+        answered = found.get("/v1/symbols")
+    assert (answered.status_code, answered.headers["retry-after"]) == (503, "10")
+
+
+def test_an_engine_that_does_not_answer_is_worth_another_try(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down() -> None:
+        raise StoreUnavailable("The bucket does not answer. Try again.")
+
+    with client(app) as found:
+        assert found.get("/readyz").json() == {"status": "ok"}
+        monkeypatch.setattr(app, "tokens", down)
+        answered = found.get("/readyz")
+        assert (answered.status_code, answered.headers["retry-after"]) == (503, "5")
+        assert answered.json()["detail"] == "The bucket does not answer. Try again."
+        assert found.get("/healthz").json() == {"status": "ok"}
+
+
+def test_a_fault_of_our_own_shows_no_traceback(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.provision()
+    monkeypatch.setattr(type(app), "overview", lambda _: 1 / 0)
+    with client(app) as found:
+        answered = found.get("/v1/overview")
+    assert (answered.status_code, answered.headers["content-type"]) == (500, "application/problem+json")
+    assert "division" not in answered.text
+
+
+# ---------------------------------------------------------------- measures and usage
+
+
+def test_prometheus_reads_requests_latency_freshness_and_version(served: Client) -> None:
+    served.get("/v1/forecasts/MSFT")
+    text = served.get("/metrics").text
+    assert 'tickercast_requests_total{method="GET",route="/v1/forecasts/{symbol}",status="200"}' in text
+    assert 'tickercast_request_seconds_count{route="/v1/forecasts/{symbol}"}' in text
+    assert 'tickercast_champion_info{name="tickercast-lstm",version="1"} 1.0' in text
+    newest = app_of(served).tables.read("ingestions")["received_at"].max()
+    [age] = re.findall(r"^tickercast_newest_ingestion_age_seconds (.+)$", text, re.MULTILINE)
+    assert float(age) == pytest.approx((AT - newest).total_seconds())
+
+
+def test_usage_is_appended_in_bundles_and_counted_once(app: App) -> None:
+    _, text = app.create_token("desk", [Scope.READ], per_month=1000)
+    app.forecast("MSFT", "2012-08-15")
+    with client(app) as found:
+        desk = found.using(text)
+        for _ in range(20):
+            desk.get("/v1/forecasts/MSFT")
+        desk.get("/v1/forecasts/ZZZ")
+        before = desk.get("/v1/usage").json()
+        assert (before["calls"], before["not_appended"], before["per_month"]) == ([], 21, 1000)
+        found.door.inside.state.service.usage.append(app.tables)
+        after = desk.get("/v1/usage").json()
+    rows = {(row["route"], row["status"]): row["calls"] for row in after["calls"]}
+    assert rows[("/v1/forecasts/{symbol}", 200)] == 20
+    assert rows[("/v1/forecasts/{symbol}", 404)] == 1
+    stored = app.tables.read("usage")
+    assert stored["calls"].sum() == 23  # with the two questions about usage itself
+    assert len(stored) == 4
+    assert set(stored["owner"]) == {"desk"}
+    assert app.usage_by_owner()["calls"].tolist() == [23]
+
+
+def test_an_old_forecast_can_be_asked_for_by_its_cutoff(app: App) -> None:
+    app.forecast("MSFT", "2012-08-14")
+    app.forecast("MSFT", "2012-08-15")
+    with client(app) as found:
+        assert found.get("/v1/forecasts/MSFT").json()["cutoff"] == "2012-08-15"
+        assert found.get("/v1/forecasts/MSFT?cutoff=2012-08-14").json()["cutoff"] == "2012-08-14"
+        walk = found.get("/v1/forecasts/MSFT?model=random-walk").json()
+    assert walk["model_name"] == "random-walk"
+    assert all(step["close_median"] == walk["last_close"] for step in walk["forecast"])
+
+
+def test_the_change_of_a_day_is_that_of_the_close(app: App) -> None:
+    app.forecast("MSFT", "2012-08-15")
+    [row] = app.overview()
+    closes = app.tables.read("latest_prices", {"symbol": "MSFT"}).sort_values("session_date")["close"]
+    assert row.change == pytest.approx(closes.pct_change().iloc[-1])
+    assert row.cutoff == pd.Timestamp("2012-08-15").date()
+    assert AT.date() - row.cutoff == timedelta(days=row.age_days)
