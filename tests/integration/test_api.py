@@ -216,6 +216,8 @@ def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None
         ("/v1/forecasts/MSFT?cutof=2012-08-15", 422, "'cutof' is no parameter here"),
         ("/v1/forecasts/MSFT?cutoff=soon", 422, "query.cutoff is 'soon'"),
         ("/v1/forecasts/MSFT?frequency=5m", 422, "query.frequency is '5m'"),
+        ("/v1/indicators/MSFT?last=0", 422, "a date written YYYY-MM-DD was needed"),
+        ("/v1/odds/MSFT?below=5e-324", 422, "query.below is '5e-324'"),
         ("/v1/forecasts/%24%24", 422, "'$$' is not a symbol"),
         ("/v1/indicators/ZZZ", 404, "ZZZ has no bars"),
         ("/v1/odds/MSFT", 422, "No price was named"),

@@ -11,6 +11,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
+from fastapi import FastAPI
+
 from tickercast.api import problems
 from tickercast.api.answers import wants_csv
 from tickercast.api.problems import Problem
@@ -26,7 +28,6 @@ log = logging.getLogger(__name__)
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LARGEST_BODY = 8_000_000
 """The bytes that a body may have."""
@@ -61,8 +62,8 @@ class Door:
         is_local: whether the server listens on this machine alone, and so may be open without tokens.
     """
 
-    def __init__(self, inside: Asgi, service: Service, *, is_local: bool) -> None:
-        self._inside = inside
+    def __init__(self, inside: FastAPI, service: Service, *, is_local: bool) -> None:
+        self.inside = inside
         self._service = service
         self._is_local = is_local
         self._kept: OrderedDict[tuple[str, bytes, bool], _Kept] = OrderedDict()
@@ -70,7 +71,7 @@ class Door:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            await self._inside(scope, receive, send)
+            await self.inside(scope, receive, send)
             return
         call = _Call(scope, send)
         try:
@@ -96,7 +97,7 @@ class Door:
         if kept is None or kept.revision != revision:
             body = await _body(call, receive)
             if not keeps:
-                await self._inside(call.scope, _again(body, receive), call.send)
+                await self.inside(call.scope, _again(body, receive), call.send)
                 return
             kept = await self._made(call, key, revision, _again(body, receive))
         if kept:
@@ -132,7 +133,7 @@ class Door:
             else:
                 parts.append(message.get("body", b""))
 
-        await self._inside(call.scope, receive, take)
+        await self.inside(call.scope, receive, take)
         headers, body = dict(head[0]["headers"]), b"".join(parts)
         if head[0]["status"] != HTTPStatus.OK:
             await call.send(head[0])

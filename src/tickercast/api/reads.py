@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from tickercast.api import schemas
 from tickercast.api.answers import answer, rows_of, wants_csv
 from tickercast.api.problems import Problem
-from tickercast.api.schemas import FREQUENCIES, Day, Symbol
+from tickercast.api.schemas import FREQUENCIES, HIGHEST, LOWEST, Day, Symbol
 from tickercast.api.service import service_of
 from tickercast.domain.forecast import Forecast
 from tickercast.errors import ObjectNotFound
@@ -27,7 +27,7 @@ Format = Annotated[
     Query(alias="format", pattern="^(json|csv)$", description="`csv` for programs that send no header Accept."),
 ]
 Frequency = Annotated[FREQUENCIES, Query(description="How far the bars lie apart.")]
-Level = Annotated[float | None, Query(gt=0, lt=1e12, description="A price in the symbol's currency.")]
+Level = Annotated[float | None, Query(ge=LOWEST, le=HIGHEST, description="A price in the symbol's currency.")]
 
 
 def rows(request: Request, found: Any) -> Response:

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from tickercast.domain.symbols import parse_symbol
 
@@ -15,8 +15,19 @@ _SYMBOL = {"minLength": 1, "maxLength": 20, "pattern": r"^[A-Za-z0-9^]([.=\-]?[A
 Symbol = Annotated[str, AfterValidator(parse_symbol), Field(json_schema_extra=dict(_SYMBOL), examples=["MSFT"])]
 """A symbol as Yahoo spells it, in either case."""
 
-Price = Annotated[float, Field(gt=0, lt=1e12, allow_inf_nan=False)]
-Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2200, 1, 1))]
+LOWEST, HIGHEST = 1e-12, 1e12
+"""The prices that are taken, in the symbol's currency."""
+
+
+def _written(value: object) -> object:
+    """Refuse numbers, which pydantic would take for seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and len(value) == len("2023-07-22")):
+        return value
+    raise ValueError("a date written YYYY-MM-DD was needed")
+
+
+Price = Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False, strict=True)]
+Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2200, 1, 1)), BeforeValidator(_written)]
 
 
 class Problem(BaseModel):
@@ -98,7 +109,7 @@ class Bar(BaseModel):
     low: Price
     close: Price
     adj_close: Price | None = None
-    volume: Annotated[float, Field(ge=0, lt=1e18, allow_inf_nan=False)] | None = None
+    volume: Annotated[float, Field(ge=0, le=1e18, allow_inf_nan=False, strict=True)] | None = None
 
 
 class ForecastRequest(BaseModel):
