@@ -4,6 +4,7 @@
 #   docker build --target worker   --tag tickercast-worker   .     runs the daily flow for a Prefect server
 #   docker build --target mlflow   --tag tickercast-mlflow   .     the MLflow server, which asks for a password
 #   docker build --target dashboard --tag tickercast-dashboard .   the local dashboard
+#   docker build --target api      --tag tickercast-api      .     the HTTP API
 ARG PYTHON=python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 FROM ${PYTHON} AS installer
@@ -29,6 +30,10 @@ RUN uv pip install --require-hashes --requirement requirements.txt
 
 FROM installer AS dashboard-build
 COPY dist/dashboard ./
+RUN uv pip install --require-hashes --requirement requirements.txt
+
+FROM installer AS api-build
+COPY dist/api ./
 RUN uv pip install --require-hashes --requirement requirements.txt
 
 FROM ${PYTHON} AS base
@@ -73,3 +78,9 @@ COPY deploy/dashboard.py /opt/dashboard.py
 EXPOSE 8501
 HEALTHCHECK --start-period=30s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8501/_stcore/health"]
 CMD ["python", "/opt/dashboard.py"]
+
+FROM base AS api
+COPY --from=api-build /opt/venv /opt/venv
+EXPOSE 8080
+HEALTHCHECK --start-period=30s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8080/healthz"]
+CMD ["tickercast", "serve", "--host", "0.0.0.0", "--port", "8080"]

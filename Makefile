@@ -1,6 +1,6 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle champion-hourly bench-models
+.PHONY: bench-api flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle champion-hourly bench-models
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows deploy infra tests benchmarks
@@ -129,6 +129,7 @@ function-bundle: setup ## Build dist/function, which Cloud Run installs and runs
 bundles: function-bundle ## Build the bundles for the containers of Dockerfile and compose.yaml
 	$(PYTHON) deploy/bundle.py worker
 	$(PYTHON) deploy/bundle.py dashboard
+	$(PYTHON) deploy/bundle.py api
 	$(PYTHON) deploy/bundle.py mlflow
 
 docs: setup-dev ## Generate the reference pages of docs/ and build the site; recording a deployment needs gcloud
@@ -145,6 +146,9 @@ bench-accuracy: setup-dev ## Measure the champion on unseen symbols and dates in
 
 bench-models: setup-dev ## Compare the models of hourly bars, and of their direction, in the folder HOURS (hours)
 	$(PYTHON) -m benchmarks.bench_models $(HOURS)
+
+bench-api: setup-dev ## Measure the API beside bare FastAPI and the function, and let two servers race for a quota
+	$(PYTHON) -m benchmarks.bench_api
 
 bench-drift: setup-dev ## Count false drift alarms, and the sessions until March 2020 is detected, in the folder DATA (prices)
 	$(PYTHON) -m benchmarks.bench_drift $(DATA)

@@ -16,6 +16,7 @@
 #     --alert-urls FILE                                     the receivers of alerts, kept in Secret Manager
 #     --with-mlflow                                         an MLflow server with Cloud SQL; else the registry is a file
 #     --with-dashboard group:people@example.org             the dashboard behind IAP, for these people
+#     --with-api                                            the HTTP API, whose callers need a token
 #     --prefect URL                                         registers the day with that Prefect API instead of a schedule
 #     --budget 40                                           a budget in US dollars a month, which warns
 #     --deployer serviceAccount:ADDRESS                     lets this account act as the service's accounts, to deploy
@@ -67,7 +68,7 @@ lock() {
   local compile=(.tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
                  --custom-compile-command "make lock")
   "${compile[@]}" --group installer --output-file requirements-uv.txt
-  "${compile[@]}" pyproject.toml --extra train --extra flow --extra dashboard --extra peers --extra boost --group checkout --group dev --output-file requirements-dev.txt
+  "${compile[@]}" pyproject.toml --extra train --extra flow --extra dashboard --extra peers --extra boost --extra api --group checkout --group dev --output-file requirements-dev.txt
   "${compile[@]}" --group infra --output-file requirements-infra.txt
   "${compile[@]}" pyproject.toml --group checkout --constraint requirements-dev.txt --output-file requirements.txt
 }

@@ -1,8 +1,9 @@
-"""Build the bundles that are installed elsewhere: function, worker, dashboard and MLflow server, each in a folder.
+"""Build the bundles that are installed elsewhere: function, worker, dashboard, API and MLflow server, each in a folder.
 
     dist/function/   main.py  tickercast-0.1.0-0g3f8e8c2d0f1a-py3-none-any.whl  requirements.txt
     dist/worker/     flows/  the same wheel  requirements.txt
     dist/dashboard/  the same wheel  requirements.txt
+    dist/api/        the same wheel  requirements.txt
     dist/mlflow/     requirements.txt
     dist/images/worker/  context/, what a build of that image needs, and tag, a digest of it
 
@@ -97,6 +98,11 @@ def dashboard(folder: Path) -> None:
     _requirements(folder, "requirements-dev.txt", roots("dashboard"), wheel(folder))
 
 
+def api(folder: Path) -> None:
+    """Bundle the HTTP API."""
+    _requirements(folder, "requirements-dev.txt", roots("api"), wheel(folder))
+
+
 def mlflow(folder: Path) -> None:
     """Bundle the packages of the MLflow server, without any code of ours."""
     _requirements(folder, "requirements-dev.txt", SERVER)
@@ -127,7 +133,7 @@ def image(folder: Path, target: str) -> None:
     (folder / "tag").write_text(digest.hexdigest()[:16])
 
 
-MAKERS = {make.__name__: make for make in (function, worker, dashboard, mlflow)}
+MAKERS = {make.__name__: make for make in (function, worker, dashboard, api, mlflow)}
 
 
 def _requirements(folder: Path, lock: str, needed: Collection[str], own: Path | None = None) -> None:
@@ -160,7 +166,7 @@ def _normal(name: str) -> str:
 
 
 def main(name: str, target: str = "") -> None:
-    """Build one of the four bundles, or the sources of an image of one."""
+    """Build one of the bundles, or the sources of an image of one."""
     chosen = target if name == "image" else name
     if chosen not in MAKERS or (name != "image" and target):
         raise SystemExit(

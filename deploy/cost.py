@@ -54,6 +54,7 @@ class Plan:
         day_memory_gib: of the day's job.
         with_mlflow: whether MLflow has a server and a database.
         with_dashboard: whether the dashboard runs on Cloud Run.
+        with_api: whether the API does.
     """
 
     symbols: int
@@ -63,6 +64,7 @@ class Plan:
     day_memory_gib: int = 8
     with_mlflow: bool = False
     with_dashboard: bool = False
+    with_api: bool = False
 
     @property
     def files(self) -> int:
@@ -125,7 +127,7 @@ def usage(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
         "queries": queried / _MB_A_TIB,
         "messages": files * 2 * 2048 / 2**40,
         "logs": plan.symbols * values["log_kb_a_symbol"] * 1e3 * _SESSIONS / _GIB,
-        "images": values["image_gb"] * (1 + plan.with_mlflow + plan.with_dashboard),
+        "images": values["image_gb"] * (1 + plan.with_mlflow + plan.with_dashboard + plan.with_api),
         "conditions": 4,
     }
     return used | ({"database": 1.0} if plan.with_mlflow else {})
@@ -180,6 +182,7 @@ if __name__ == "__main__":
     arguments.add_argument("--budget", type=int, default=0)
     arguments.add_argument("--with-mlflow", action="store_true")
     arguments.add_argument("--with-dashboard", action="store_true")
+    arguments.add_argument("--with-api", action="store_true")
     given = arguments.parse_args()
     asked = [
         Plan(
@@ -188,6 +191,7 @@ if __name__ == "__main__":
             day_memory_gib=given.day_memory_gib,
             with_mlflow=given.with_mlflow,
             with_dashboard=given.with_dashboard,
+            with_api=given.with_api,
         )
         for count in SYMBOLS
     ]

@@ -33,9 +33,11 @@ _OPTIONS = {
     "alerts": "`--alert-urls`",
     "mlflow": "`--with-mlflow`",
     "dashboard": "`--with-dashboard`",
+    "api": "`--with-api`",
     "deployer": "`--deployer`",
     "deployer-mlflow": "`--deployer`, `--with-mlflow`",
     "deployer-dashboard": "`--deployer`, `--with-dashboard`",
+    "deployer-api": "`--deployer`, `--with-api`",
 }
 """The options by which permissions are granted, as permissions.tsv names them."""
 
@@ -56,7 +58,14 @@ def configuration() -> str:
 
 def permissions() -> str:
     """The table of permissions."""
-    named = {"-": "", "quarantine": "objects under `quarantine/`", "sources": "buckets `gcf-v2-sources-…`"}
+    named = {
+        "-": "",
+        "quarantine": "objects under `quarantine/`",
+        "sources": "buckets `gcf-v2-sources-…`",
+        "prices": "objects under `ohlc/`",
+        "quotas": "objects under `access/quota/`",
+        "usage": "the table `usage`",
+    }
     rows = [
         (row["who"], f"`{row['role']}`", row["on"], named[row["condition"]], _OPTIONS[row["when"]], row["why"])
         for row in _rows("permissions.tsv")

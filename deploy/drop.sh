@@ -10,7 +10,7 @@ drop_steps() {
       "${g[@]}" scheduler jobs delete "tickercast-$name" "--location=$region"
     drop "job-name tickercast-$name" "job tickercast-$name" "${g[@]}" run jobs delete "tickercast-$name" "--region=$region"
   done
-  for name in mlflow dashboard; do
+  for name in mlflow dashboard api; do
     drop "run tickercast-$name" "server tickercast-$name" "${g[@]}" run services delete "tickercast-$name" "--region=$region"
   done
   drop "function $function" "function $function with its trigger" \
@@ -32,7 +32,7 @@ drop_steps() {
     "${g[@]}" storage rm --recursive "gs://$builds_bucket"
   revoke_all
   stage "accounts"
-  for name in trigger runtime trainer builder scheduler mlflow dashboard; do
+  for name in trigger runtime trainer builder scheduler mlflow dashboard api; do
     drop "account $(account "$name")" "account tickercast-$name" \
       "${g[@]}" iam service-accounts delete "$(account "$name")"
   done

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by setup.sh: what is made only if it is asked for: MLflow with its database, the dashboard, a budget.
+# Sourced by setup.sh: what is made only if it is asked for: MLflow with its database, the dashboard, the API, a budget.
 
 # A database of PostgreSQL that only Cloud Run's own connector reaches; it takes some minutes to make.
 make_database() {
@@ -77,6 +77,32 @@ SETTINGS
 deploy_dashboard() {
   step "server tickercast-dashboard $(settings_label dashboard dashboard_settings)" "dashboard tickercast-dashboard, behind IAP" \
     deploy dashboard dashboard_settings -- beta run deploy tickercast-dashboard
+}
+
+# Anybody may reach it, since its callers' tokens are its own: without a token nothing is answered.
+api_settings() {
+  cat <<SETTINGS
+--region=$region
+--service-account=$(account api)
+--no-allow-unauthenticated
+--port=8080
+--set-env-vars=TICKERCAST_BUCKET=gs://$data_bucket
+--set-env-vars=TICKERCAST_MODEL_BUCKET=gs://$models_bucket
+--set-env-vars=TICKERCAST_WAREHOUSE=bigquery://$project/$dataset?location=$region
+--set-env-vars=GOOGLE_CLOUD_PROJECT=$project
+--cpu=1
+--memory=1Gi
+--concurrency=40
+--min-instances=0
+--max-instances=4
+--cpu-boost
+--timeout=60s
+SETTINGS
+}
+
+deploy_api() {
+  step "server tickercast-api $(settings_label api api_settings)" "API tickercast-api, whose callers need a token" \
+    deploy api api_settings -- run deploy tickercast-api
 }
 
 # A budget warns at half, at all, and when all is foreseen; it stops nothing.

@@ -47,7 +47,7 @@ gather_policies() {
   if known "topic $dead_letter"; then
     list policy-dead-letter "${g[@]}" pubsub topics get-iam-policy "$dead_letter"
   fi
-  for service in function mlflow-service dashboard-service; do
+  for service in function mlflow-service dashboard-service api-service; do
     known "run $(service_of "$service")" || continue
     list "policy-$service" "${g[@]}" run services get-iam-policy "$(service_of "$service")" "--region=$region"
   done
@@ -88,12 +88,12 @@ gather_policies_of_the_day() {
     list "versions-$secret" "${g[@]}" secrets versions list "tickercast-$secret" --filter=state=ENABLED
   done
   if known "repository tickercast"; then
-    for target in worker mlflow dashboard; do
+    for target in worker mlflow dashboard api; do
       list "images-$target" "${g[@]}" artifacts docker images list "$repository/$target" --include-tags
     done
   fi
   [ -n "$deployer" ] || return 0
-  for who in trigger runtime trainer builder scheduler mlflow dashboard; do
+  for who in trigger runtime trainer builder scheduler mlflow dashboard api; do
     known "account $(account "$who")" || continue
     list "policy-$who-account" "${g[@]}" iam service-accounts get-iam-policy "$(account "$who")"
   done

@@ -4,7 +4,7 @@
 read_options() {
   project='' region='' dry_run='' yes='' data='' channel='' max_file_mb=64 concurrency=3 max_instances=20
   time_zone=America/New_York watchlist='' alert_urls='' day_memory_gib=8 prefect='' budget='' deployer=''
-  with_mlflow='' with_dashboard='' models=champion
+  with_mlflow='' with_dashboard='' with_api='' models=champion
   while [ $# -gt 0 ]; do
     case $1 in
       --project) project=${2-} ;;
@@ -23,6 +23,7 @@ read_options() {
       --deployer) deployer=${2-} ;;
       --with-dashboard) with_dashboard=${2-} ;;
       --with-mlflow) with_mlflow=yes; shift; continue ;;
+      --with-api) with_api=yes; shift; continue ;;
       --dry-run) dry_run=yes; shift; continue ;;
       --yes) yes=yes; shift; continue ;;
       --data) data=yes; shift; continue ;;
@@ -79,6 +80,7 @@ set_names() {
   images=(worker)
   if [ -n "$with_mlflow" ]; then services+=(sql-component sqladmin); buckets+=(mlflow); images+=(mlflow); fi
   if [ -n "$with_dashboard" ]; then services+=(iap); images+=(dashboard); fi
+  if [ -n "$with_api" ]; then images+=(api); fi
   if [ -n "$budget" ]; then services+=(billingbudgets cloudbilling); fi
   source_label='' number=PROJECT_NUMBER
 }
@@ -89,12 +91,14 @@ wanted() {
     -) return 0 ;;
     mlflow) [ -n "$with_mlflow" ] ;;
     dashboard) [ -n "$with_dashboard" ] ;;
+    api) [ -n "$with_api" ] ;;
     alerts) has_alert_urls ;;
     schedule) [ -z "$prefect" ] ;;
     budget) [ -n "$budget" ] ;;
     deployer) [ -n "$deployer" ] ;;
     deployer-mlflow) [ -n "$deployer" ] && [ -n "$with_mlflow" ] ;;
     deployer-dashboard) [ -n "$deployer" ] && [ -n "$with_dashboard" ] ;;
+    deployer-api) [ -n "$deployer" ] && [ -n "$with_api" ] ;;
   esac
 }
 
@@ -109,6 +113,7 @@ member() {
     pubsub-agent | iap-agent) echo "serviceAccount:service-$number@gcp-sa-${1%-agent}.iam.gserviceaccount.com" ;;
     deployer) echo "$deployer" ;;
     viewer) echo "$with_dashboard" ;;
+    everyone) echo allUsers ;;
     *) echo "serviceAccount:$(account "$1")" ;;
   esac
 }

@@ -18,7 +18,7 @@ make_steps() {
   step "subscription $dead_letter" "subscription $dead_letter, which keeps what was put aside for a week" \
     "${g[@]}" pubsub subscriptions create "$dead_letter" "--topic=$dead_letter" --message-retention-duration=7d --expiration-period=never
   grant_all project data models builds mlflow dataset dead-letter
-  grant_all trigger-account runtime-account trainer-account builder-account scheduler-account mlflow-account dashboard-account
+  grant_all trigger-account runtime-account trainer-account builder-account scheduler-account mlflow-account dashboard-account api-account
   grant_all alert-urls mlflow-database mlflow-password mlflow-key
   fill_secrets
   step provisioned "tables, views and the shipped champion" tickercast provision
@@ -31,11 +31,12 @@ make_steps() {
   stage "the day's jobs, and servers"
   if wanted mlflow; then deploy_mlflow; fi
   if wanted dashboard; then deploy_dashboard; fi
+  if wanted api; then deploy_api; fi
   deploy_jobs
   stage "what belongs to the function and to the day"
   step "cpu-boost $function" "more CPU while $function starts" \
     "${g[@]}" run services update "$function" "--region=$region" --cpu-boost
-  grant_all function subscription daily watch mlflow-service dashboard-service dashboard-page
+  grant_all function subscription daily watch mlflow-service dashboard-service dashboard-page api-service
   step "dead-letter $(trigger_subscription) $dead_letter" "what fails a hundred times goes to $dead_letter" put_aside
   make_schedules
   make_alert function "tickercast: the function fails"
@@ -70,6 +71,7 @@ builder:-:which builds the function and the images
 scheduler:-:which starts the day
 mlflow:mlflow:which MLflow runs as
 dashboard:dashboard:which the dashboard runs as
+api:api:which the API runs as
 ACCOUNTS
 }
 
@@ -127,7 +129,7 @@ bind() {
     project) "${g[@]}" projects "$how" "$project" "${binding[@]}" "--condition=$(condition "$5")" ;;
     data | models | builds | mlflow)
       "${g[@]}" storage buckets "$how" "gs://$project-tickercast-$on" "${binding[@]}" "--condition=$(condition "$5")" ;;
-    function | mlflow-service | dashboard-service)
+    function | mlflow-service | dashboard-service | api-service)
       "${g[@]}" run services "$how" "$(service_of "$on")" "--region=$region" "${binding[@]}" ;;
     dashboard-page)
       "${g[@]}" beta iap web "$how" --resource-type=cloud-run "--region=$region" --service=tickercast-dashboard \
@@ -152,6 +154,9 @@ bind_dataset() {
 condition() {
   case $1 in
     quarantine) echo "title=quarantine,expression=resource.name.startsWith(\"projects/_/buckets/$data_bucket/objects/quarantine/\")" ;;
+    prices) echo "title=prices,expression=resource.name.startsWith(\"projects/_/buckets/$data_bucket/objects/ohlc/\")" ;;
+    quotas) echo "title=quotas,expression=resource.name.startsWith(\"projects/_/buckets/$models_bucket/objects/access/quota/\")" ;;
+    usage) echo "title=usage,expression=resource.name.startsWith(\"projects/$project/datasets/$dataset/tables/usage\")" ;;
     sources) echo "title=sources,expression=resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-$number-\")" ;;
     -) echo None ;;
   esac

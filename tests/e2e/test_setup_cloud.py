@@ -53,7 +53,7 @@ def resources() -> dict[str, str]:
     """What a word of permissions.tsv is called in Google Cloud."""
     subscription = "eventarc-europe-west3-tickercast-forecast-123456-sub-001"
     here = "projects/my-project/locations/europe-west3"
-    accounts = ("trigger", "runtime", "trainer", "builder", "scheduler", "mlflow", "dashboard")
+    accounts = ("trigger", "runtime", "trainer", "builder", "scheduler", "mlflow", "dashboard", "api")
     secrets = ("alert-urls", "mlflow-database", "mlflow-password", "mlflow-key")
     page = f"projects/{NUMBER}/iap_web/cloud_run-europe-west3/services/tickercast-dashboard"
     return (
@@ -70,6 +70,7 @@ def resources() -> dict[str, str]:
             "mlflow-service": f"{here}/services/tickercast-mlflow",
             "dashboard-service": f"{here}/services/tickercast-dashboard",
             "dashboard-page": page,
+            "api-service": f"{here}/services/tickercast-api",
             "dataset": "/datasets/tickercast",
             "function": f"{here}/services/tickercast-forecast",
             "dead-letter": "projects/my-project/topics/tickercast-dead-letter",
@@ -83,6 +84,8 @@ def email(who: str) -> str:
 
 
 def member(who: str) -> str:
+    if who == "everyone":
+        return "allUsers"
     if who in ("deployer", "viewer"):
         return DEPLOYER if who == "deployer" else VIEWERS
     agents = {"storage-agent": "gs-project-accounts", "pubsub-agent": "gcp-sa-pubsub", "iap-agent": "gcp-sa-iap"}
@@ -286,7 +289,7 @@ def test_the_image_is_built_from_the_checkout_and_signed(project: Deployment, ch
 def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: Path) -> None:
     urls = tmp_path / "urls"
     urls.write_text("json://example.org/alerts\n")
-    options = ["--with-mlflow", "--with-dashboard", VIEWERS, "--budget", "40", "--alert-urls", str(urls)]
+    options = ["--with-mlflow", "--with-dashboard", VIEWERS, "--with-api", "--budget", "40", "--alert-urls", str(urls)]
     options += ["--deployer", DEPLOYER, "--watchlist", "deploy/config/watchlist.txt"]
     (tmp_path / "project").mkdir()
     project = Deployment(tmp_path / "project")

@@ -134,7 +134,7 @@ def test_the_function_is_told_which_models_to_serve() -> None:
 
 def test_all_that_the_containers_copy_is_there_or_made_by_make_bundles() -> None:
     bundles = load("bundle")
-    made = {f"dist/{name}" for name in ("function", "worker", "dashboard", "mlflow") if hasattr(bundles, name)}
+    made = {f"dist/{name}" for name in ("function", "worker", "dashboard", "api", "mlflow") if hasattr(bundles, name)}
     ignored = (PROJECT / ".dockerignore").read_text().split()
     for source in re.findall(r"^COPY (?!--from)(?:--\S+ )?(\S+) ", DOCKERFILE, re.MULTILINE):
         assert (PROJECT / source).exists() or "/".join(source.split("/")[:2]) in made, source
@@ -145,7 +145,7 @@ def test_no_container_runs_as_root_or_on_a_base_that_moves() -> None:
     stages = dict(re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE))
     assert set(stages) == {"${PYTHON}", "installer", "base"}
     assert re.search(r"^ARG PYTHON=python:3\.11\.\d+-slim-bookworm@sha256:[0-9a-f]{64}$", DOCKERFILE, re.MULTILINE)
-    for target in ("function", "worker", "mlflow", "dashboard"):
+    for target in ("function", "worker", "mlflow", "dashboard", "api"):
         [stage] = re.findall(rf"^FROM base AS {target}\n(.*?)(?=^FROM|\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
         assert "HEALTHCHECK" in stage
         assert "USER" not in stage
@@ -154,7 +154,7 @@ def test_no_container_runs_as_root_or_on_a_base_that_moves() -> None:
 
 def test_compose_builds_stages_that_exist_and_opens_ports_on_this_machine_only() -> None:
     services = yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]
-    assert set(services) == {"function", "postgres", "mlflow", "prefect", "deploy", "worker", "dashboard"}
+    assert set(services) == {"function", "postgres", "mlflow", "prefect", "deploy", "worker", "dashboard", "api"}
     for service in services.values():
         if "build" in service:
             assert f"AS {service['build']['target']}\n" in DOCKERFILE
