@@ -16,7 +16,7 @@
 #     --alert-urls FILE                                     the receivers of alerts, kept in Secret Manager
 #     --with-mlflow                                         an MLflow server with Cloud SQL; else the registry is a file
 #     --with-dashboard group:people@example.org             the dashboard behind IAP, for these people
-#     --with-api                                            the HTTP API, whose callers need a token
+#     --with-api allUsers                                   the HTTP API, for these people with a token of its own
 #     --prefect URL                                         registers the day with that Prefect API instead of a schedule
 #     --budget 40                                           a budget in US dollars a month, which warns
 #     --deployer serviceAccount:ADDRESS                     lets this account act as the service's accounts, to deploy

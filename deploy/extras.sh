@@ -79,7 +79,7 @@ deploy_dashboard() {
     deploy dashboard dashboard_settings -- beta run deploy tickercast-dashboard
 }
 
-# Anybody may reach it, since its callers' tokens are its own: without a token nothing is answered.
+# Whoever may reach it needs a token of its own as well.
 api_settings() {
   cat <<SETTINGS
 --region=$region

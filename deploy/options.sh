@@ -22,8 +22,8 @@ read_options() {
       --budget) budget=${2-} ;;
       --deployer) deployer=${2-} ;;
       --with-dashboard) with_dashboard=${2-} ;;
+      --with-api) with_api=${2-} ;;
       --with-mlflow) with_mlflow=yes; shift; continue ;;
-      --with-api) with_api=yes; shift; continue ;;
       --dry-run) dry_run=yes; shift; continue ;;
       --yes) yes=yes; shift; continue ;;
       --data) data=yes; shift; continue ;;
@@ -59,6 +59,8 @@ check_options() {
     fail "--deployer is '$deployer', and who deploys was needed: --deployer serviceAccount:NAME@PROJECT.iam.gserviceaccount.com"
   [[ -z $with_dashboard || $with_dashboard =~ ^((user|group|serviceAccount):[^[:space:]@]+@[^[:space:]@]+|domain:[^[:space:]@]+)$ ]] ||
     fail "--with-dashboard is '$with_dashboard', and who may see it was needed: --with-dashboard group:people@example.org"
+  [[ -z $with_api || $with_api == allUsers || $with_api =~ ^((user|group|serviceAccount):[^[:space:]@]+@[^[:space:]@]+|domain:[^[:space:]@]+)$ ]] ||
+    fail "--with-api is '$with_api', and who may reach it was needed: --with-api allUsers, or --with-api group:people@example.org"
   local file
   for file in "$watchlist" "$alert_urls"; do
     [[ -z $file || ( -r $file && -s $file ) ]] ||
@@ -113,7 +115,7 @@ member() {
     pubsub-agent | iap-agent) echo "serviceAccount:service-$number@gcp-sa-${1%-agent}.iam.gserviceaccount.com" ;;
     deployer) echo "$deployer" ;;
     viewer) echo "$with_dashboard" ;;
-    everyone) echo allUsers ;;
+    caller) echo "$with_api" ;;
     *) echo "serviceAccount:$(account "$1")" ;;
   esac
 }

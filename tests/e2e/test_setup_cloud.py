@@ -23,6 +23,7 @@ from tickercast.config import Settings
 PERMISSIONS = list(csv.DictReader((PROJECT / "deploy" / "permissions.tsv").read_text().splitlines(), delimiter="\t"))
 ALWAYS = ("-", "schedule")
 DEPLOYER, VIEWERS = "serviceAccount:deploy@my-project.iam.gserviceaccount.com", "group:people@example.org"
+CALLERS = "group:programs@example.org"
 BROAD = re.compile(r"allUsers|allAuthenticatedUsers|roles/(owner|editor|viewer)\b|[aA]dmin\b")
 
 pytestmark = pytest.mark.skipif(not HAS_GCLOUD, reason="gcloud and bq are not installed")
@@ -84,10 +85,8 @@ def email(who: str) -> str:
 
 
 def member(who: str) -> str:
-    if who == "everyone":
-        return "allUsers"
-    if who in ("deployer", "viewer"):
-        return DEPLOYER if who == "deployer" else VIEWERS
+    if who in ("deployer", "viewer", "caller"):
+        return {"deployer": DEPLOYER, "viewer": VIEWERS, "caller": CALLERS}[who]
     agents = {"storage-agent": "gs-project-accounts", "pubsub-agent": "gcp-sa-pubsub", "iap-agent": "gcp-sa-iap"}
     if who in agents:
         return f"serviceAccount:service-{NUMBER}@{agents[who]}.iam.gserviceaccount.com"
@@ -289,7 +288,17 @@ def test_the_image_is_built_from_the_checkout_and_signed(project: Deployment, ch
 def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: Path) -> None:
     urls = tmp_path / "urls"
     urls.write_text("json://example.org/alerts\n")
-    options = ["--with-mlflow", "--with-dashboard", VIEWERS, "--with-api", "--budget", "40", "--alert-urls", str(urls)]
+    options = [
+        "--with-mlflow",
+        "--with-dashboard",
+        VIEWERS,
+        "--with-api",
+        CALLERS,
+        "--budget",
+        "40",
+        "--alert-urls",
+        str(urls),
+    ]
     options += ["--deployer", DEPLOYER, "--watchlist", "deploy/config/watchlist.txt"]
     (tmp_path / "project").mkdir()
     project = Deployment(tmp_path / "project")
