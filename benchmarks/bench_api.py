@@ -248,7 +248,7 @@ def main() -> None:
     """Measure everything and write `api.json`."""
     with tempfile.TemporaryDirectory() as folder:
         space = Workspace(Path(folder))
-        headers = space.token("bench", 10**8)
+        headers = space.token("bench", 10**6)
         figures = reads(space, headers) | beside_fastapi(space, headers) | starts(space, headers) | race(space)
     report.write("api", figures)
 

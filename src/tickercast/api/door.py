@@ -40,6 +40,7 @@ _UNKEPT = ("/v1/usage", "/v1/tickets/", "/metrics")
 _BODY_PATIENCE_S = 30.0
 _MOST_KEPT, _LARGEST_KEPT = 1_000, 200_000
 _SAFE = [(b"x-content-type-options", b"nosniff"), (b"vary", b"accept, authorization")]
+_KEPT_HEADERS = [(b"cache-control", b"private, no-cache"), *_SAFE]
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,9 @@ class Door:
         text, gate = call.token(), self._service.gate
         scope = None if call.path == "/metrics" else (Scope.READ if call.method in ("GET", "HEAD") else Scope.FORECAST)
         charged = call.path not in _UNCHARGED
-        if gate.needs_store(text):
+        admitted = gate.admit_from_memory(text, scope, charged=charged)
+        if admitted is None:
             admitted = await asyncio.to_thread(gate.admit, text, scope, charged=charged)
-        else:
-            admitted = gate.admit(text, scope, charged=charged)
         if admitted.token is None:
             _check_caller(call, is_local=self._is_local)
         elif call.token_in_query and tuple(admitted.token.scopes) != (Scope.READ,):
@@ -203,12 +203,12 @@ class _Call:
 
     async def give(self, kept: _Kept) -> None:
         """Send a kept answer, or say that the caller's copy is still right."""
-        known = self.header(b"if-none-match")
-        same = known == "*" or kept.etag.decode() in [each.strip().removeprefix("W/") for each in known.split(",")]
-        self.status = int(HTTPStatus.NOT_MODIFIED if same else HTTPStatus.OK)
-        headers = [(b"etag", kept.etag), (b"cache-control", b"private, no-cache"), *_SAFE, *self._limits()]
+        known = self.headers.get(b"if-none-match", b"")
+        same = known == b"*" or kept.etag in [each.strip().removeprefix(b"W/") for each in known.split(b",")]
+        self.status = 304 if same else 200
+        headers = [(b"etag", kept.etag), *_KEPT_HEADERS, *self._limits()]
         if not same:
-            headers += [(b"content-type", kept.kind), (b"content-length", str(len(kept.body)).encode())]
+            headers += [(b"content-type", kept.kind), (b"content-length", b"%d" % len(kept.body))]
         await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": b"" if same else kept.body})
 

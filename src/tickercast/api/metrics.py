@@ -13,6 +13,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._of: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "tickercast_requests",
             "Requests that were answered.",
@@ -37,8 +38,12 @@ class Metrics:
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = method, route, status
+        if key not in self._of:
+            self._of[key] = self._requests.labels(method, route, str(status)), self._seconds.labels(route)
+        requests, taken = self._of[key]
+        requests.inc()
+        taken.observe(seconds)
 
     def text(self, *, age_s: float | None, champion: tuple[str, str] | None) -> bytes:
         """All measures as Prometheus reads them.

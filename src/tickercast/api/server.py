@@ -58,11 +58,12 @@ def make(app: App, *, needs_tokens: bool, is_local: bool, append_every_s: float 
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(_begin, app)
+        beginning = asyncio.create_task(asyncio.to_thread(_begin, app))
         appending = asyncio.create_task(_append_usage(service, append_every_s))
         try:
             yield
         finally:
+            await beginning
             appending.cancel()
             with suppress(asyncio.CancelledError):
                 await appending
@@ -110,7 +111,7 @@ def description(inside: FastAPI) -> dict[str, Any]:
 
 
 def _begin(app: App) -> None:
-    """Make tables and a champion where they are missing, and load what the first forecast needs."""
+    """Make tables and a champion where they are missing, and load what the first forecast needs; reads need no wait."""
     try:
         app.provision()
         app.champion()

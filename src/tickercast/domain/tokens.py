@@ -158,7 +158,8 @@ def month_of(now: datetime) -> str:
     >>> month_of(datetime(2026, 1, 31, 23, 30, tzinfo=UTC))
     '2026-01'
     """
-    return f"{now.astimezone(UTC):%Y-%m}"
+    there = now if now.tzinfo is UTC else now.astimezone(UTC)
+    return f"{there.year:04}-{there.month:02}"
 
 
 def quota_object(token: str, month: str) -> str:

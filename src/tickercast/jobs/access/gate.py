@@ -102,7 +102,23 @@ class Gate:
             Unauthenticated, OutOfScope, QuotaSpent: it is refused.
             StoreUnavailable: try again.
         """
-        known = self._known()
+        admitted = self._decide(self._known(), text, scope, charged)
+        assert admitted is not None  # it blocks
+        return admitted
+
+    def admit_from_memory(self, text: str, scope: Scope | None, *, charged: bool = True) -> Admitted | None:
+        """The same where the store need not be asked, and so nothing blocks; None where it has to be.
+
+        Raises:
+            Unauthenticated, OutOfScope, QuotaSpent: it is refused.
+        """
+        if self._tokens is None or not self.is_ready():
+            return None
+        return self._decide(self._tokens, text, scope, charged, blocks=False)
+
+    def _decide(
+        self, known: TokenList, text: str, scope: Scope | None, charged: bool, *, blocks: bool = True
+    ) -> Admitted | None:
         if not self._needs_tokens and not known.tokens:
             return OPEN
         token = self._valid(text, known)
@@ -113,17 +129,8 @@ class Gate:
             )
         if token.per_month is None:
             return Admitted(token)
-        return Admitted(token, self._take(token) if charged else self._left(token))
-
-    def needs_store(self, text: str) -> bool:
-        """Whether `admit` would have to ask the store, and so should not be called where nothing may block."""
-        if not self.is_ready():
-            return True
-        token = self._tokens.find(text) if self._tokens else None
-        if token is None or token.per_month is None:
-            return False
-        held = self._held.get((token.id, month_of(self._now())))
-        return held is None or (held.calls <= 0 and held.spent_until <= self._clock())
+        left = self._take(token, blocks=blocks) if charged else self._left(token)
+        return None if left is None else Admitted(token, left)
 
     def close(self) -> None:
         """Give back the calls that were leased and not used."""
@@ -181,7 +188,8 @@ class Gate:
 
     # ------------------------------------------------------------ calls
 
-    def _take(self, token: Token) -> int:
+    def _take(self, token: Token, *, blocks: bool) -> int | None:
+        """Take a call, and return how many are left; None where a lease is needed that must not be waited for."""
         key = token.id, month_of(self._now())
         while True:
             with self._lock:
@@ -191,6 +199,8 @@ class Gate:
                     return held.left + held.calls
                 if held.spent_until > self._clock():
                     raise self._spent(token)
+            if not blocks:
+                return None
             if not self._lease(token, key):  # the store does not answer, and the token is known
                 with self._lock:
                     held.calls -= 1

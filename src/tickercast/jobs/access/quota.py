@@ -14,6 +14,8 @@ from tickercast.ports import ObjectStore
 LEASED_AT_ONCE = 50
 """The calls that an instance takes at a time; towards the end of a quota fewer, since others may need them too."""
 
+_SHARE = 1000  # of a large quota a thousandth, since a bucket takes about one write of an object a second
+
 _ATTEMPTS = 50
 _LONGEST_PAUSE_S = 0.05
 
@@ -51,7 +53,8 @@ def lease_calls(
         StoreUnavailable: try again.
     """
     assert token.per_month is not None
-    return _swap(token, month, store, lambda left: max(0, min(LEASED_AT_ONCE, (left + 1) // 2)), pause)
+    most = max(LEASED_AT_ONCE, token.per_month // _SHARE)
+    return _swap(token, month, store, lambda left: max(0, min(most, (left + 1) // 2)), pause)
 
 
 def return_calls(
