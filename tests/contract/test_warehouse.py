@@ -111,6 +111,17 @@ def test_an_append_with_a_known_key_changes_nothing(warehouse: Warehouse) -> Non
     assert list(warehouse.read("prices")["close"]) == [343.77]
 
 
+def test_a_revision_changes_with_every_append_to_its_table_and_with_no_other(warehouse: Warehouse) -> None:
+    seen = [warehouse.revision("prices")]
+    for day in (20, 21):
+        append(warehouse, "prices", [price(day=day)], f"k{day}")
+        seen.append(warehouse.revision("prices"))
+    assert len(set(seen)) == 3
+    append(warehouse, "prices", [price(day=21)], "k21")
+    ledger = warehouse.revision("ingestions")
+    assert (warehouse.revision("prices"), warehouse.revision("ingestions")) == (seen[-1], ledger)
+
+
 def test_an_append_that_fails_leaves_neither_rows_nor_key(warehouse: Warehouse) -> None:
     with pytest.raises(SchemaMismatch, match="NOT NULL"):
         append(warehouse, "prices", [price(), price(day=20, symbol=None)], "k")

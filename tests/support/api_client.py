@@ -68,6 +68,7 @@ def client(app: App, *, needs_tokens: bool = False, is_local: bool = True) -> It
         stack = AsyncExitStack()
         inside = door.inside
         runner.run(stack.enter_async_context(inside.router.lifespan_context(inside)))
+        runner.run(asyncio.wait_for(inside.state.beginning, 60))
         try:
             yield Client(door, runner)
         finally:

@@ -163,10 +163,17 @@ class Engine:
         return {"tables": listed, "totalItems": len(listed)}
 
     def tables_get(self, request: Request) -> dict[str, Any]:
+        table = self._stored(request)
+        if table["type"] != "TABLE":
+            return table
+        [[rows]] = self._connection.execute(f"SELECT count(*) FROM {_quoted(table)}").fetchall()
+        return {"lastModifiedTime": table["creationTime"], **table, "numRows": str(rows)}
+
+    def _stored(self, request: Request) -> dict[str, Any]:
         return self._table(request.path["projectId"], request.path["datasetId"], request.path["tableId"])
 
     def tables_patch(self, request: Request) -> dict[str, Any]:
-        table = self.tables_get(request)
+        table = self._stored(request)
         if request.etag not in ("", table["etag"]):
             raise Failure("conditionNotMet", "Precondition check failed.")
         for column in request.body.get("schema", {}).get("fields", ()):
@@ -178,7 +185,7 @@ class Engine:
         return table
 
     def tables_delete(self, request: Request) -> dict[str, Any]:
-        table = self.tables_get(request)
+        table = self._stored(request)
         self._connection.execute(f"DROP {table['type']} {_quoted(table)}")
         del self._tables[_key(table)]
         return {}
@@ -275,6 +282,7 @@ class Engine:
         values = "".join(f', COALESCE("{name}", []) AS "{name}"' for name in lists)
         loaded = f"SELECT * EXCLUDE ({', '.join(lists)}){values}" if lists else "SELECT *"
         self._connection.execute(f"INSERT INTO {_quoted(table)} BY NAME {loaded} FROM loaded")
+        table["lastModifiedTime"] = _now()
         self._connection.unregister("loaded")
 
     # ------------------------------------------------------------ queries

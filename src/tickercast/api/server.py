@@ -58,7 +58,7 @@ def make(app: App, *, needs_tokens: bool, is_local: bool, append_every_s: float 
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        beginning = asyncio.create_task(asyncio.to_thread(_begin, app))
+        beginning = inside.state.beginning = asyncio.create_task(asyncio.to_thread(_begin, app))
         appending = asyncio.create_task(_append_usage(service, append_every_s))
         try:
             yield

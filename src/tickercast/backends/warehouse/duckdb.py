@@ -174,12 +174,13 @@ class DuckDBWarehouse:
 
     def revision(self, table: str) -> str:
         """The number of the table's rows, counted again where the file or its log has changed."""
-        written = _written(self._path)
-        if self._revisions.get(table, ((), ""))[0] != written:
+        written, (counted_at, found) = _written(self._path), self._revisions.get(table, (None, ""))
+        if counted_at != written:
             counting = f"SELECT count(*) FROM {_quoted(table)}"  # noqa: S608
             [[count]] = self._attempt(lambda connection: connection.execute(counting).fetchall(), reads=True)
-            self._revisions[table] = written, str(count)
-        return self._revisions[table][1]
+            found = str(count)
+            self._revisions[table] = written, found
+        return found
 
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
