@@ -1,6 +1,6 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: bench-api flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle champion-hourly bench-models
+.PHONY: nixtla bench-api flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle champion-hourly bench-models
 
 PYTHON := .venv/bin/python
 CODE := src cloud_function flows deploy infra tests benchmarks
@@ -79,7 +79,7 @@ calendars: setup-dev ## Write the sessions of all exchanges again, from the pinn
 
 audit: setup-dev ## Check every pinned dependency for known vulnerabilities; needs the network
 	.tools/bin/uv tool run pip-audit --strict --require-hashes --disable-pip \
-		--requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-uv.txt --requirement requirements-infra.txt
+		--requirement requirements.txt --requirement requirements-dev.txt --requirement requirements-uv.txt --requirement requirements-infra.txt --requirement requirements-nixtla.txt
 
 licences: setup-dev ## List the licences of what is shipped, and fail for the GPL and the AGPL
 	$(PYTHON) deploy/licences.py
@@ -185,8 +185,16 @@ infra: .infra/installed setup-dev ## Check that infra/, the same as Pulumi resou
 	.tools/bin/uv pip install --quiet --system-certs --python .infra/bin/python --require-hashes --requirement requirements-infra.txt
 	touch $@
 
+nixtla: .nixtla/installed setup-dev ## Check that Nixtla's own client forecasts through the API
+	$(PYTHON) -m pytest -q tests/e2e/test_nixtla.py
+
+.nixtla/installed: requirements-nixtla.txt | .venv/.light
+	.tools/bin/uv venv --quiet --clear --python .venv/bin/python .nixtla
+	.tools/bin/uv pip install --quiet --system-certs --python .nixtla/bin/python --require-hashes --requirement requirements-nixtla.txt
+	touch $@
+
 bench-cost: setup-dev ## Count the bytes that BigQuery would bill for a day, a page and a track record, and the bill
 	$(PYTHON) -m benchmarks.bench_cost
 
 clean: ## Remove everything that these commands created, including the local bucket and warehouse
-	rm -rf .venv .infra .tools .tickercast dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .infra .nixtla .tools .tickercast dist site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -70,6 +70,7 @@ lock() {
   "${compile[@]}" --group installer --output-file requirements-uv.txt
   "${compile[@]}" pyproject.toml --extra train --extra flow --extra dashboard --extra peers --extra boost --extra api --group checkout --group dev --output-file requirements-dev.txt
   "${compile[@]}" --group infra --output-file requirements-infra.txt
+  "${compile[@]}" --group nixtla --output-file requirements-nixtla.txt
   "${compile[@]}" pyproject.toml --group checkout --constraint requirements-dev.txt --output-file requirements.txt
 }
 

@@ -2,16 +2,15 @@
 
 import importlib.util
 import json
-import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.support.api_server import serving
 
 from tickercast.app import App
 from tickercast.config import Settings
@@ -34,36 +33,8 @@ def server(workspace: Path) -> Iterator[tuple[str, str]]:
     app = App(Settings(**urls))
     app.forecast(["MSFT", "AAPL"], "2012-08-15")
     _, token = app.create_token("made-up", list(Scope))
-    environment = os.environ | {f"TICKERCAST_{name.upper()}": value for name, value in urls.items()}
-    port = free_port()
-    command = [sys.executable, "-m", "tickercast", "serve", "--port", str(port)]
-    with (workspace / "log").open("w") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        try:
-            yield wait_for(f"http://127.0.0.1:{port}", process), token
-        finally:
-            process.terminate()
-            process.wait(30)
-    assert "Traceback" not in (workspace / "log").read_text()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(url: str, process: "subprocess.Popen[bytes]") -> str:
-    until = time.monotonic() + 60
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            httpx.get(f"{url}/healthz")
-            return url
-        except httpx.TransportError:
-            time.sleep(0.05)
-    raise AssertionError("the server did not begin")
+    with serving(workspace, urls) as url:
+        yield url, token
 
 
 def test_no_request_that_is_made_up_finds_a_fault(server: tuple[str, str], workspace: Path) -> None:

@@ -240,6 +240,13 @@ BENCHMARKS = {
     ("warehouse", "bigquery_refresh_mb_most"): "410 MB",
     ("faults", "faults_injected"): "520 faults",
     ("faults", "kills"): "261 of them kills",
+    ("api", "read_p50_ms"): "0.4 ms",
+    ("api", "read_p99_ms"): "16 ms",
+    ("api", "requests_s_vs_bare_fastapi"): "1.6",
+    ("api", "read_fresh_p50_ms"): "151 ms",
+    ("api", "forecast_store_false_p50_ms"): "95 ms",
+    ("api", "start_vs_function"): "1.25",
+    ("api", "quota_granted"): "1000",
     ("training", "train_5_seeds_100_symbols_cpu_s"): "58 s",
 }
 

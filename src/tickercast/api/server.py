@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from tickercast.api import forecasts, health, problems, reads, schemas
+from tickercast.api import forecasts, health, nixtla, problems, reads, schemas
 from tickercast.api.door import PUBLIC, Door
 from tickercast.api.problems import Problem
 from tickercast.api.service import Service
@@ -87,7 +87,7 @@ def make(app: App, *, needs_tokens: bool, is_local: bool, append_every_s: float 
         RequestValidationError, _answered(lambda error: problems.of_validation(error.errors()))
     )
     inside.add_exception_handler(HTTPException, _answered(_of_http))
-    for module in (reads, forecasts, health):
+    for module in (reads, forecasts, health, nixtla):
         inside.include_router(module.router)
     inside.openapi = lambda: description(inside)  # type: ignore[method-assign]
     return Door(inside, service, is_local=is_local)
@@ -99,6 +99,8 @@ def description(inside: FastAPI) -> dict[str, Any]:
         found = FastAPI.openapi(inside)
         parts = found["components"]
         parts["schemas"]["Problem"] = schemas.Problem.model_json_schema()
+        asked = nixtla.NixtlaRequest.model_json_schema(ref_template=nixtla.REFERENCE)
+        parts["schemas"] |= {**asked.pop("$defs"), nixtla.NixtlaRequest.__name__: asked}
         for unused in ("HTTPValidationError", "ValidationError"):
             parts["schemas"].pop(unused, None)
         parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tickercast.app.requests import Requests
 from tickercast.domain import objects
@@ -200,6 +202,23 @@ class Access(Requests):
         """
         model = self._champion_cache()[0].model
         return model.name, model.version
+
+    def forecast_closes(self, closes: Sequence[NDArray[np.float64]], steps: int) -> NDArray[np.float64]:
+        """Forecast series of closes by EWMA-t, the best of the models that need nothing else; nothing is stored.
+
+        Args:
+            closes: one or more series, `(n,)` each, oldest first.
+            steps: how many to forecast.
+
+        Returns:
+            `(series, steps, len(QUANTILES))`: quantiles of the log-return from the last close.
+
+        Raises:
+            TooFewSessions: a series is shorter than the model needs.
+        """
+        from tickercast.jobs.serving.forecast_unstored import forecast_closes
+
+        return forecast_closes(closes, self.load_model("ewma-t"))[:, :steps]
 
     def forecast_unstored(self, data: bytes, symbol: str, as_of: date | str | None = None) -> Forecast:
         """Forecast a file of one symbol at once, with the champion, and store nothing.

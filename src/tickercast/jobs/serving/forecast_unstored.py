@@ -4,9 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tickercast.domain.bars import LOOKBACK, Bars
 from tickercast.domain.findings import Finding, sentence
-from tickercast.domain.forecast import Forecast, Prediction, Served
+from tickercast.domain.forecast import Forecast, Prediction, Predictor, Served
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.price_files import Window, read_prices
 from tickercast.domain.quality import findings_of
@@ -31,6 +34,33 @@ def forecast_file(
     """
     reading = read_prices(data, symbol=symbol, window=Window(as_of - LOOKBACK, as_of, now))
     return forecast_bars(reading[symbol], as_of, served=served, now=now, left_out=reading.findings.get(symbol, ()))
+
+
+def forecast_closes(closes: Sequence[NDArray[np.float64]], model: Predictor) -> NDArray[np.float64]:
+    """Forecast series of closes, by a model that looks at nothing else.
+
+    Args:
+        closes: one or more series, `(n,)` each, oldest first.
+        model: `ewma-t` or another that needs closes alone.
+
+    Returns:
+        As `Predictor.predict`.
+
+    Raises:
+        TooFewSessions: a series is shorter than the model needs.
+    """
+    for number, series in enumerate(closes, start=1):
+        if len(series) < model.min_sessions:
+            raise TooFewSessions(
+                f"Series {number} has {len(series)} closes, and {model.name} needs {model.min_sessions}. Send more."
+            )
+    return model.predict([_bars_of(series) for series in closes])
+
+
+def _bars_of(closes: NDArray[np.float64]) -> Bars:
+    days = np.datetime64("2000-01-03", "D") + np.arange(len(closes))
+    prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), closes)
+    return Bars("SERIES", {"session_date": days, **prices, "volume": np.full(len(closes), np.nan)})
 
 
 def forecast_bars(
