@@ -1,7 +1,7 @@
 -- One row a symbol: the champion's current forecast of the last step, the last two closes, and the record so far.
 WITH made AS (
   SELECT
-    symbol, cutoff, step AS sessions, target_date, last_close, close_median, close_lo_80, close_hi_80, quantiles,
+    symbol, cutoff, step AS sessions, target_date, last_close, close_median, close_lo_80, close_hi_80,
     model_name, model_version, simulated, doubtful, object, generation, written_at
   FROM forecasts
   WHERE role = 'champion' AND frequency = @frequency AND cutoff >= @since
@@ -29,8 +29,8 @@ found AS (
 )
 SELECT
   made.symbol, made.cutoff, made.last_close, moved.change, made.sessions, made.target_date, made.close_median,
-  made.close_lo_80, made.close_hi_80, made.quantiles, made.model_name, made.model_version, made.simulated, made.doubtful,
-  record.coverage_80, record.n, COALESCE(record.verdict, 'too early') AS verdict, found.findings, found.received_at
+  made.close_lo_80, made.close_hi_80, made.model_name, made.model_version, made.simulated, made.doubtful,
+  made.object, made.generation, record.coverage_80, record.n, COALESCE(record.verdict, 'too early') AS verdict, found.findings, found.received_at
 FROM made
 LEFT JOIN moved ON made.symbol = moved.symbol AND made.cutoff = moved.session_date
 LEFT JOIN record ON made.symbol = record.symbol AND made.model_name = record.model_name

@@ -59,6 +59,8 @@ PARAMETERS = {
     "steps": 10,
     "symbols": ["LONG", "A", "B"],
     "day": date(2023, 7, 20),
+    "frequency": "1d",
+    "token": "0a1b2c3d",
 }
 """Values of the queries' parameters, smaller than what there is."""
 AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
@@ -238,8 +240,27 @@ def rows() -> dict[str, pd.DataFrame]:
             "drift": pd.DataFrame(drifts),
             "retrains": pd.DataFrame([decision(number) for number in (1, 2, 3)]),
             "digests": pd.DataFrame(months),
+            "usage": pd.DataFrame([used(number) for number in range(6)]),
         }
     )
+
+
+def used(number: int) -> dict[str, Any]:
+    """A bundle of calls of one of two tokens, in one of two months."""
+    at = datetime(2023, 6 + number % 2, 3, tzinfo=UTC)
+    who = ("0a1b2c3d", "desk") if number < 4 else ("ffffffff", "other")
+    return {
+        "day": at.date(),
+        "token_id": who[0],
+        "owner": who[1],
+        "route": "/v1/symbols",
+        "status": 200,
+        "calls": 10 + number,
+        "seconds": 0.5,
+        "instance": "one",
+        "first_at": at,
+        "last_at": at + timedelta(minutes=number),
+    }
 
 
 def _with_a_correction(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from tickercast.domain.distribution import probability
+from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.ports import Warehouse
+from tickercast.ports import Between, Warehouse
 from tickercast.reading.queries import ask
 
 KEPT_FOR = timedelta(days=100)
@@ -79,7 +80,21 @@ def overview(warehouse: Warehouse, *, now: datetime, frequency: Frequency = DAIL
         return []
     since = newest.date() - KEPT_FOR
     found = ask(warehouse, "overview", frequency=frequency.name, since=since)
-    return [_row(values, now.date()) for values in found.to_dict("records")]
+    wanted = {
+        "symbol": found["symbol"].tolist(),
+        "cutoff": Between(since, None),
+        "object": sorted(set(found["object"])),
+        "step": sorted(set(found["sessions"].tolist())),
+        "role": Role.CHAMPION,
+        "frequency": frequency.name,
+    }
+    lists = warehouse.read("forecasts", wanted, [*_MADE, "quantiles"]).rename(columns={"step": "sessions"})
+    whole = found.merge(lists.drop_duplicates(_KEY), on=_KEY, how="left")
+    return [_row(values, now.date()) for values in whole.to_dict("records")]
+
+
+_KEY = ["symbol", "cutoff", "sessions", "object", "generation", "model_name"]
+_MADE = ["symbol", "cutoff", "step", "object", "generation", "model_name"]
 
 
 def _row(values: dict[Any, Any], today: date) -> Row:
@@ -114,7 +129,7 @@ def _number(value: Any) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def _chance_higher(quantiles: Sequence[float] | None) -> float | None:
-    if quantiles is None or not len(np.atleast_1d(quantiles)) or np.isnan(np.atleast_1d(quantiles)).any():
+def _chance_higher(quantiles: Sequence[float] | float | None) -> float | None:
+    if quantiles is None or isinstance(quantiles, float) or not len(quantiles):
         return None
     return float(1 - probability(np.asarray(quantiles, float), np.zeros(1))[0])
