@@ -508,12 +508,12 @@ def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> 
         made = ObjectFinalized(
             bucket=str(data["bucket"]),
             name=str(data["name"]),
-            generation=int(data["generation"]),
+            generation=_google_generation(data["generation"]),
             size=int(data.get("size", 0)),
             event_id=str(attributes["id"]),
-            written_at=_moment(attributes.get("time")) or _moment(data.get("timeCreated")),
+            written_at=_moment(data.get("timeCreated")) or _moment(attributes.get("time")),
         )
-        if attributes["type"] == FINALIZED and 0 < made.generation <= _LARGEST_INT64 and _is_object_name(made.name):
+        if attributes["type"] == FINALIZED and _is_object_name(made.name):
             return made
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
         pass
@@ -521,6 +521,13 @@ def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> 
         f"The event {str(attributes.get('id'))[:40]!r} is of type {str(attributes.get('type'))[:80]!r}: one of type "
         f"{FINALIZED} with bucket, name and generation was needed. Send the events of a bucket's finalized objects."
     )
+
+
+def _google_generation(given: Any) -> str:
+    number = int(given)
+    if not 0 < number <= _LARGEST_INT64:
+        raise ValueError(number)
+    return str(number)
 
 
 def _is_object_name(name: str) -> bool:

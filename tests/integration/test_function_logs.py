@@ -59,8 +59,8 @@ def warehouse(store: ObjectStore) -> Warehouse:
     return App().warehouse
 
 
-def finalized(generation: int) -> dict[str, str]:
-    return {"bucket": "bucket", "name": NAME, "generation": str(generation), "size": "1"}
+def finalized(generation: str) -> dict[str, str]:
+    return {"bucket": "bucket", "name": NAME, "generation": generation, "size": "1"}
 
 
 @pytest.mark.parametrize(

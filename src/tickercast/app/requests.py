@@ -233,7 +233,7 @@ class Requests(Ports):
             return Replayed(sent.object, sent.generation, sent=True)
         return replay(name, store=self.store, warehouse=self.warehouse)
 
-    def wait_for_entries(self, name: str, generation: int, patience: Patience) -> list[Entry]:
+    def wait_for_entries(self, name: str, generation: str, patience: Patience) -> list[Entry]:
         """Wait for the entries of one write; empty if there are none when the time is up."""
         rows = wait_for_ledger(name, generation, warehouse=self.warehouse, patience=patience)
         return ledger.entries(rows)
@@ -247,7 +247,7 @@ class Requests(Ports):
         found = quarantine.find(name, self.silent_store)
         return found, self.silent_store.read(found.name)
 
-    def release(self, name: str) -> tuple[str, int]:
+    def release(self, name: str) -> tuple[str, str]:
         """Put a file back under its old name, so that it is handled again; its name and generation."""
         self.provision()
         return quarantines.release(name, self.store)

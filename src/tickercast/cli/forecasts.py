@@ -301,7 +301,7 @@ def _complain_of(failures: Mapping[str, Permanent]) -> None:
 
 
 def _finish_sent(
-    sent: Iterable[tuple[str, int]], service: "App", wait: float, *, no_wait: bool, as_json: bool = False
+    sent: Iterable[tuple[str, str]], service: "App", wait: float, *, no_wait: bool, as_json: bool = False
 ) -> None:
     """Show the status of files that were sent."""
     from tickercast.show.tables import entries_json, entries_table
@@ -334,7 +334,7 @@ def _complain_of_silence(name: str, seconds: float) -> None:
     )
 
 
-def _say_sent(name: str, generation: int) -> None:
+def _say_sent(name: str, generation: str) -> None:
     say(f"{name}#{generation} was sent. Look at its status with: tickercast ingestions {name}")
 
 

@@ -69,7 +69,7 @@ class Rejected:
     """
 
     object: str
-    generation: int
+    generation: str
     reasons: Mapping[str, str]
 
 

@@ -187,7 +187,7 @@ class Forecast:
     doubtful: bool = False
     findings: str = ""
     object: str = ""
-    generation: int = 0
+    generation: str = ""
 
     @property
     def horizon(self) -> int:

@@ -85,7 +85,7 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
         doubtful=bool(first["doubtful"]),
         findings=first["findings"] if pd.notna(first.get("findings")) else "",
         object=first["object"],
-        generation=int(first["generation"]),
+        generation=first["generation"],
     )
 
 

@@ -29,7 +29,7 @@ def publish_shipped(models: ModelStore) -> bool:
     bundle = models.shipped
     models.write(bundle)
     with suppress(PreconditionFailed):  # another first command was faster
-        models.point(Pointer(name=bundle.card.name, version=bundle.card.version), replacing=0)
+        models.point(Pointer(name=bundle.card.name, version=bundle.card.version), replacing="")
     return True
 
 

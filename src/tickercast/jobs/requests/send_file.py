@@ -26,7 +26,7 @@ class Sent:
 
     file: str
     object: str
-    generation: int
+    generation: str
 
 
 def send_file(file: str, data: bytes, as_of: date, *, symbol: str = "", store: ObjectStore) -> Sent:
@@ -51,7 +51,7 @@ def send_file(file: str, data: bytes, as_of: date, *, symbol: str = "", store: O
     return Sent(file, *write_batch(store, as_of, data, ending))
 
 
-def write_batch(store: ObjectStore, as_of: date, data: bytes, ending: str = ".parquet") -> tuple[str, int]:
+def write_batch(store: ObjectStore, as_of: date, data: bytes, ending: str = ".parquet") -> tuple[str, str]:
     """Write a file of several symbols under the next free name, and return that and its generation.
 
     Raises:
@@ -63,7 +63,7 @@ def write_batch(store: ObjectStore, as_of: date, data: bytes, ending: str = ".pa
     for number in range(first, first + _FREE_NAME_ATTEMPTS):
         name = objects.batch(as_of, number, ending)
         try:
-            return name, store.write(name, data, if_generation=0)
+            return name, store.write(name, data, if_generation="")
         except PreconditionFailed:
             continue  # another run took the name in between
     raise PreconditionFailed(f"{_FREE_NAME_ATTEMPTS} batch names after {first} were taken. Run the command again.")

@@ -34,7 +34,7 @@ class Upload:
     """
 
     object: str = ""
-    generation: int = 0
+    generation: str = ""
     symbols: tuple[str, ...] = ()
     failures: Mapping[str, Permanent] = field(default_factory=dict)
     findings: Sequence[Finding] = ()
@@ -101,13 +101,13 @@ def _current(
     return current, failures, unfinished
 
 
-def _write_backfill(store: ObjectStore, as_of: date, series: Sequence[Bars]) -> tuple[str, int]:
+def _write_backfill(store: ObjectStore, as_of: date, series: Sequence[Bars]) -> tuple[str, str]:
     """Write a backfill, which replaces itself when it is sent again: a file whose event was lost is superseded."""
     name = objects.backfill(as_of, (bars.symbol for bars in series))
     return name, store.write(name, to_parquet(series))
 
 
-def _write(store: ObjectStore, as_of: date, series: Sequence[Bars]) -> tuple[str, int]:
+def _write(store: ObjectStore, as_of: date, series: Sequence[Bars]) -> tuple[str, str]:
     if len(series) == 1:
         name = objects.single(as_of, series[0].symbol)
         return name, store.write(name, to_csv(series))
