@@ -25,7 +25,8 @@ class Settings(BaseSettings):
     """The settings, with the defaults of a laptop.
 
     Attributes:
-        bucket: the data bucket: `file://FOLDER` or `gs://BUCKET`.
+        bucket: the data bucket: `file://FOLDER`, `gs://BUCKET` or
+            `s3://BUCKET[?endpoint=https://HOST&region=REGION&versioning=none]`.
         model_bucket: the bucket of the published models; empty means the data bucket.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.

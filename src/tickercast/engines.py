@@ -13,10 +13,12 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 from tickercast import config
 from tickercast.config import Settings
 from tickercast.errors import UsageError
+from tickercast.plain import without_secrets
 from tickercast.ports import (
     FINALIZED,
     DriftReporter,
@@ -45,6 +47,7 @@ _SQLITE = "sqlite:///"
 _EVENT_QUERY_S = 60.0  # after which an event's query is cancelled, and the event delivered again
 _LARGEST_INT64 = 2**63 - 1
 _LONGEST_NAME = 1024
+_BUCKETS = "file://PATH, gs://BUCKET or s3://BUCKET"
 
 Deliver = Callable[[Mapping[str, Any]], None]
 """Carries the event of a finished write to the forecast function."""
@@ -56,7 +59,7 @@ Deliver = Callable[[Mapping[str, Any]], None]
 def _local_store(url: str, setting: str, settings: Settings, deliver: Deliver | None) -> ObjectStore:
     from tickercast.backends.object_store.local import LocalObjectStore
 
-    return LocalObjectStore(_path(url, setting, "file://PATH or gs://BUCKET"), deliver)
+    return LocalObjectStore(_path(url, setting, _BUCKETS), deliver)
 
 
 def _gcs(url: str, setting: str, settings: Settings, deliver: Deliver | None) -> ObjectStore:
@@ -72,9 +75,33 @@ def _gcs(url: str, setting: str, settings: Settings, deliver: Deliver | None) ->
     return GcsObjectStore(named[1], emulator=emulator)
 
 
+def _s3(url: str, setting: str, settings: Settings, deliver: Deliver | None) -> ObjectStore:
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    endpoint = options.pop("endpoint", "")
+    region, versioning = options.pop("region", ""), options.pop("versioning", "")
+    named = re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc)
+    if not named or parts.path.strip("/") or options or versioning not in ("", "none"):
+        raise UsageError(
+            f"{setting} is {url!r}: s3://BUCKET was needed, with no folder behind its name, and behind that, where they "
+            "are needed, ?endpoint=https://HOST, &region=REGION and &versioning=none. Correct it."
+        )
+    if endpoint and not re.fullmatch(r"https?://[a-zA-Z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", endpoint):
+        raise UsageError(
+            f"{setting} names the endpoint {without_secrets(endpoint)[:80]!r}: https://HOST or https://HOST:PORT was "
+            "needed; keys belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Correct it."
+        )
+    if not importlib.util.find_spec("botocore"):
+        raise UsageError(f"{setting} is {url!r}, which needs botocore. Run: pip install 'tickercast[aws]'.")
+    from tickercast.backends.object_store.s3 import S3ObjectStore  # 0.25 s that nobody else pays
+
+    return S3ObjectStore(parts.netloc, endpoint=endpoint, region=region, versioned=versioning != "none")
+
+
 OBJECT_STORES: Mapping[str, Callable[[str, str, Settings, Deliver | None], ObjectStore]] = {
     "file": _local_store,
     "gs": _gcs,
+    "s3": _s3,
 }
 """Object stores by URL scheme."""
 
@@ -119,7 +146,7 @@ def delivers_at_once(settings: Settings) -> bool:
 
 
 def _open_store(url: str, setting: str, settings: Settings, *, announce: bool) -> ObjectStore:
-    scheme = _scheme(OBJECT_STORES, url, setting, "file://PATH or gs://BUCKET")
+    scheme = _scheme(OBJECT_STORES, url, setting, _BUCKETS)
     return OBJECT_STORES[scheme](url, setting, settings, _deliver(settings) if announce else None)
 
 

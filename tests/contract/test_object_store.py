@@ -30,7 +30,7 @@ NAME = "ohlc/2023-07-22/MSFT.csv"
 COPY = "quarantine/ohlc/2023-07-22/MSFT.1.csv"
 
 PRECONDITIONS, GENERATIONS = "preconditions", "old generations"
-LACKS = {"gcp-storage-emulator": {PRECONDITIONS, GENERATIONS}}
+LACKS = {"gcp-storage-emulator": {PRECONDITIONS, GENERATIONS}, "S3 without versions": {GENERATIONS}}
 """What an emulator cannot do; another one is asked."""
 
 
@@ -44,22 +44,30 @@ def storage_emulator() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-@pytest.fixture(params=["local", "strict", "gcp-storage-emulator", "another emulator", "Google Cloud"])
+@pytest.fixture(params=["local", "strict", "gcp-storage-emulator", "another emulator", "Google Cloud", "S3", "S3 without versions"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
     """An empty store; a test that asks for what it lacks is skipped."""
     urls = {"strict": "storage_server", "gcp-storage-emulator": "storage_emulator", "another emulator": "other_storage"}
     if request.param == "local":
         yield LocalObjectStore(tmp_path / "bucket")
         return
+    if request.param.startswith("S3"):
+        skip_for_lack(request, LACKS.get(request.param, set()))
+        yield request.getfixturevalue("make_s3_store")(versioned=request.param == "S3")
+        return
     project = request.getfixturevalue("google_project") if request.param == "Google Cloud" else "test-project"
     url = request.getfixturevalue(urls[request.param]) if request.param in urls else ""
     emulator = getattr(url, "url", url)
     with bucket(project, emulator) as made:
         lacks = lacking(made) if request.param == "another emulator" else LACKS.get(request.param, set())
-        for marker in request.node.iter_markers("needs"):
-            if lacks & set(marker.args):
-                pytest.skip(f"{request.param} has no {' and '.join(sorted(lacks & set(marker.args)))}")
+        skip_for_lack(request, lacks)
         yield GcsObjectStore(made.name, emulator=emulator)
+
+
+def skip_for_lack(request: pytest.FixtureRequest, lacks: set[str]) -> None:
+    for marker in request.node.iter_markers("needs"):
+        if lacks & set(marker.args):
+            pytest.skip(f"{request.param} has no {' and '.join(sorted(lacks & set(marker.args)))}")
 
 
 @contextmanager
