@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tests.support.bigquery_server import BigQueryServer
     from tests.support.s3_server import S3Server
     from tests.support.storage_server import StorageServer
-
     from tickercast.backends.object_store.s3 import S3ObjectStore
 
 PROJECT = Path(__file__).parents[1]

@@ -27,13 +27,16 @@ from tickercast.ports import (
     Notifier,
     ObjectFinalized,
     ObjectStore,
+    PolledBucket,
     RecipeSearch,
     Warehouse,
 )
 
 if TYPE_CHECKING:
+    from tickercast.backends.object_store.s3 import S3ObjectStore
     from tickercast.backends.registry.bucket import BucketRegistry
     from tickercast.backends.registry.mlflow import MlflowRegistry
+    from tickercast.backends.s3_events import Message
     from tickercast.domain.bars import Bars
     from tickercast.domain.boosting import Boosting
     from tickercast.domain.recipe import Recipe
@@ -75,7 +78,7 @@ def _gcs(url: str, setting: str, settings: Settings, deliver: Deliver | None) ->
     return GcsObjectStore(named[1], emulator=emulator)
 
 
-def _s3(url: str, setting: str, settings: Settings, deliver: Deliver | None) -> ObjectStore:
+def _s3(url: str, setting: str, settings: Settings, deliver: Deliver | None) -> "S3ObjectStore":
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     endpoint = options.pop("endpoint", "")
@@ -83,8 +86,8 @@ def _s3(url: str, setting: str, settings: Settings, deliver: Deliver | None) -> 
     named = re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc)
     if not named or parts.path.strip("/") or options or versioning not in ("", "none"):
         raise UsageError(
-            f"{setting} is {url!r}: s3://BUCKET was needed, with no folder behind its name, and behind that, where they "
-            "are needed, ?endpoint=https://HOST, &region=REGION and &versioning=none. Correct it."
+            f"{setting} is {url!r}: s3://BUCKET was needed, with no folder behind its name, and behind that, if needed, "
+            "?endpoint=https://HOST, &region=REGION and &versioning=none. Correct it."
         )
     if endpoint and not re.fullmatch(r"https?://[a-zA-Z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", endpoint):
         raise UsageError(
@@ -138,6 +141,17 @@ def drop_folder(settings: Settings) -> DropFolder | None:
     from tickercast.backends.object_store.drops import Drops
 
     return Drops(Path(path))
+
+
+def polled_bucket(settings: Settings) -> PolledBucket | None:
+    """The data bucket, if it may be one that sends no events; None for any other.
+
+    Raises:
+        UsageError: its URL is not valid.
+    """
+    if not settings.bucket.startswith("s3:"):
+        return None
+    return _s3(settings.bucket, "TICKERCAST_BUCKET", settings, None)
 
 
 def delivers_at_once(settings: Settings) -> bool:
@@ -523,6 +537,17 @@ def read_event(headers: Mapping[str, str], body: bytes) -> tuple[Mapping[str, An
     from tickercast.backends import event_bodies
 
     return event_bodies.read(headers, body)
+
+
+def read_s3_event(event: Any) -> "Sequence[Message]":
+    """Read what a call of the function on AWS Lambda announces; nothing for S3's test event.
+
+    Raises:
+        EventUnreadable: it is none of S3's events.
+    """
+    from tickercast.backends import s3_events
+
+    return s3_events.read(event)
 
 
 def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> ObjectFinalized:

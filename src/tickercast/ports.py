@@ -32,8 +32,8 @@ class ObjectFinalized:
     Attributes:
         bucket: the bucket's name.
         name: the object's name, for example `ohlc/2023-07-22/MSFT.csv`.
-        generation: the version of the object that this write made, an opaque text; with bucket and name it is the event's
-            key, since one write may be announced several times under several ids.
+        generation: the version of the object that this write made, an opaque text; with bucket and name it is the
+            event's key, since one write may be announced several times under several ids.
         size: bytes.
         event_id: the CloudEvent's id; for the logs only.
         written_at: when the write was finished, where the event tells.
@@ -277,6 +277,25 @@ class DropFolder(Protocol):
 
     def wait(self) -> Iterator[list[str]]:
         """Yield the names of dropped files, those that are there already first, until Ctrl-C."""
+
+
+class PolledBucket(Protocol):
+    """A bucket that may send no events, and whose promises depend on the store behind it."""
+
+    def arrivals(self, prefix: str) -> Iterator[ObjectFinalized]:
+        """All writes below a prefix that are still there, of one name the newest first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+
+    def check(self) -> None:
+        """Check that of two first writers of a name the second is refused.
+
+        Raises:
+            EngineUnusable: it is not.
+            StoreUnavailable: try again.
+        """
 
 
 class MarketData(Protocol):

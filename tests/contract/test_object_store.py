@@ -44,7 +44,9 @@ def storage_emulator() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-@pytest.fixture(params=["local", "strict", "gcp-storage-emulator", "another emulator", "Google Cloud", "S3", "S3 without versions"])
+@pytest.fixture(
+    params=["local", "strict", "gcp-storage-emulator", "another emulator", "Google Cloud", "S3", "S3 without versions"]
+)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
     """An empty store; a test that asks for what it lacks is skipped."""
     urls = {"strict": "storage_server", "gcp-storage-emulator": "storage_emulator", "another emulator": "other_storage"}

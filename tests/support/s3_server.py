@@ -36,7 +36,8 @@ _CODES = {
 }
 _OURS = {
     "Host": "s3.amazonaws.com",
-    "Authorization": "AWS4-HMAC-SHA256 Credential=AKIASHIM/20230722/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0",
+    "Authorization": "AWS4-HMAC-SHA256 Credential=AKIASHIM/20230722/us-east-1/s3/aws4_request, SignedHeaders=host, "
+    "Signature=0",
 }
 _HOP = {"connection", "content-length", "date", "server", "transfer-encoding"}
 
@@ -119,9 +120,7 @@ class S3Server(StandIn):
             self.trigger(record)
         return _spoilt(done, fault)
 
-    def _refusal(
-        self, operation: str, bucket: str, key: str, headers: HTTPMessage, content: bytes
-    ) -> Answer | None:
+    def _refusal(self, operation: str, bucket: str, key: str, headers: HTTPMessage, content: bytes) -> Answer | None:
         """What S3 would refuse and moto would not."""
         if operation == PUT:
             md5 = base64.b64encode(hashlib.md5(content).digest()).decode()

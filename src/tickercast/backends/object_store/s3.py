@@ -32,6 +32,7 @@ from botocore.exceptions import ClientError
 from tickercast.backends.object_store import names as object_names
 from tickercast.backends.object_store.s3_errors import translated
 from tickercast.errors import EngineUnusable, ObjectNotFound, PreconditionFailed, StoreUnavailable
+from tickercast.ports import ObjectFinalized
 
 _WRITE_ID = "tickercast-write"
 """The metadata key of a write's id: after a lost answer, the writer recognises the version as its own."""
@@ -158,15 +159,31 @@ class S3ObjectStore:
         """When the live objects that start with `prefix` were written, by name."""
         return {found["Key"]: found["LastModified"] for found in self._listed(prefix)}
 
-    def arrivals(self, prefix: str) -> Iterator[tuple[str, str, int, datetime]]:
-        """Name, generation, size and time of all versions below a prefix, or of what is live where there are none."""
+    def arrivals(self, prefix: str) -> Iterator[ObjectFinalized]:
+        """All versions below a prefix, of one name the newest first, or what is live where there are no versions."""
         if self.keeps_generations:
-            for version in self._versions(prefix, exactly=False):
-                yield version.name, version.generation, version.size, version.modified
+            found = self._versions(prefix, exactly=False)
+        else:
+            found = (live for each in self._listed(prefix) if (live := self._live(each["Key"])))
+        for version in found:
+            yield ObjectFinalized(self._name, version.name, version.generation, version.size, "", version.modified)
+
+    def check(self) -> None:
+        """Check that of two first writers of a name the second is refused; some stores ignore preconditions."""
+        name = f"locks/check-{uuid.uuid4().hex}"
+        try:
+            with self._translated(name):
+                for _ in range(2):
+                    self._call("put_object", Key=name, Body=b"", IfNoneMatch="*")
+        except PreconditionFailed:
             return
-        for found in self._listed(prefix):
-            if version := self._live(found["Key"]):
-                yield version.name, version.generation, version.size, version.modified
+        finally:
+            self._remove(name)
+        raise EngineUnusable(
+            f"{self.url} let a second writer replace what a first one had just written: a store that refuses it was "
+            "needed, as Amazon S3 does (If-None-Match), since leases and the champion depend on it. Use another store, "
+            "or a newer release of this one."
+        )
 
     def copy(self, name: str, to: str, *, generation: str) -> str:
         """Copy a generation of an object inside the bucket, without downloading it."""
@@ -235,7 +252,8 @@ class S3ObjectStore:
         for pause in itertools.islice(_pauses(), _ATTEMPTS):
             if if_generation is not None and _generation(replaced) != if_generation:
                 raise PreconditionFailed(
-                    f"{name} is at generation {_generation(replaced) or None}, and {if_generation or None} was expected."
+                    f"{name} is at generation {_generation(replaced) or None}, and "
+                    f"{if_generation or None} was expected."
                 )
             try:
                 with self._translated(name):
@@ -244,7 +262,9 @@ class S3ObjectStore:
                 before, replaced = replaced, self._live(name)
                 if made := ours(replaced):
                     return made
-                if isinstance(error, ObjectNotFound) and replaced == before:  # not what was to be replaced, but a source
+                if (
+                    isinstance(error, ObjectNotFound) and replaced == before
+                ):  # not what was to be replaced, but a source
                     raise
                 if isinstance(error, StoreUnavailable):
                     if time.monotonic() + pause > over:
@@ -339,6 +359,14 @@ class S3ObjectStore:
             if not listed.get("IsTruncated"):
                 return
             after = {"ContinuationToken": listed["NextContinuationToken"]}
+
+    def _remove(self, name: str) -> None:
+        """Remove an object of no other's with all its versions."""
+        versions = [version.generation for version in self._versions(name)] if self.keeps_generations else []
+        for generation in versions:
+            self._delete_version(name, generation)
+        if not self.keeps_generations:
+            self._ask("delete_object", name)
 
     def _delete_version(self, name: str, generation: str) -> None:
         try:
@@ -441,5 +469,5 @@ def _pauses() -> Iterator[float]:
     """Seconds between attempts: they double, and differ among those that failed together."""
     longest = _FIRST_PAUSE_S
     while True:
-        yield longest * random.uniform(0.5, 1)
+        yield longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
         longest = min(2 * longest, _LONGEST_PAUSE_S)

@@ -28,8 +28,8 @@ _CODES: Sequence[tuple[str, type[TickercastError], str]] = (
     (
         "ExpiredToken|InvalidToken|InvalidAccessKeyId|SignatureDoesNotMatch|TokenRefreshRequired|ExpiredTokenException",
         EngineUnusable,
-        "{url} does not accept the credentials: {message}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY anew, or run "
-        "`aws sso login`.",
+        "{url} does not accept the credentials: {message}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY anew, or "
+        "run `aws sso login`.",
     ),
     (
         "RequestTimeTooSkewed",
@@ -97,8 +97,8 @@ _CODES: Sequence[tuple[str, type[TickercastError], str]] = (
 
 _NO_ANSWER = "{url} does not answer: {message}. Check the network, then try again."
 _CREDENTIALS = (
-    "{url} needs valid credentials, and none were found: {message}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run "
-    "`aws configure` or `aws sso login`, or give the function a role."
+    "{url} needs valid credentials, and none were found: {message}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+    "run `aws configure` or `aws sso login`, or give the function a role."
 )
 _CLASSES: Sequence[tuple[tuple[type[BaseException], ...], type[TickercastError], str]] = (
     (

@@ -210,7 +210,7 @@ def _live_generation(event: ObjectFinalized, store: ObjectStore) -> str:
     """
     try:
         live = store.generation(event.name)
-        if live != event.generation:
+        if live != event.generation or not live:
             store.written_at(event.name, generation=event.generation)
     except UsageError:  # a name of which nothing can be asked: no real event of it has another outcome
         return ""
