@@ -86,7 +86,7 @@ def _s3(url: str, setting: str, settings: Settings, deliver: Deliver | None) -> 
     named = re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc)
     if not named or parts.path.strip("/") or options or versioning not in ("", "none"):
         raise UsageError(
-            f"{setting} is {url!r}: s3://BUCKET was needed, with no folder behind its name, and behind that, if needed, "
+            f"{setting} is {url!r}: s3://BUCKET was needed, with no folder behind its name, and if they are needed "
             "?endpoint=https://HOST, &region=REGION and &versioning=none. Correct it."
         )
     if endpoint and not re.fullmatch(r"https?://[a-zA-Z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", endpoint):

@@ -109,7 +109,7 @@ class S3Server(StandIn):
         if fault == "slow":
             time.sleep(1)
         if fault == "spoil" and content:
-            content = b"\0" + content[1:]
+            content, fault = b"\0" + content[1:], ""
         with self._lock:
             refusal = self._refusal(operation, bucket, key, headers, content)
             done = refusal or self._ask(verb, url, dict(headers), content)
@@ -177,6 +177,8 @@ def _operation(verb: str, key: str, query: Mapping[str, str], headers: HTTPMessa
         played = {"PUT": COPY if "x-amz-copy-source" in headers else PUT, "GET": GET, "HEAD": HEAD, "DELETE": DELETE}
         if not set(query) - {"versionId", "x-id"} and verb in played:
             return played[verb]
+    elif verb == "HEAD":  # where a client thinks that the bucket is in another region
+        return "HeadBucket"
     elif verb == "GET":
         for word, operation in (("versions", VERSIONS), ("versioning", VERSIONING), ("list-type", LIST)):
             if word in query:
