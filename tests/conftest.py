@@ -1,6 +1,9 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import re
+import shutil
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).parents[1]
 REAL_PROJECT = os.environ.pop("TICKERCAST_TEST_PROJECT", "")
 """A Google Cloud project that the contract suite may use; out of the environment, since it is no setting of ours."""
+
+REAL_S3 = os.environ.pop("TICKERCAST_TEST_S3", "")
+"""A bucket that the contract suite may empty, as TICKERCAST_BUCKET would name it."""
 
 config.silence_telemetry()  # for the tests that import an engine without bootstrap
 
@@ -94,6 +100,8 @@ def storage_server(one_storage_server: "StorageServer", monkeypatch: pytest.Monk
 
 @pytest.fixture(scope="session")
 def one_s3_server() -> "Iterator[S3Server]":
+    pytest.importorskip("botocore", reason="the extra aws is not installed")
+    pytest.importorskip("moto", reason="moto is not installed")
     from tests.support.s3_server import S3Server
 
     server = S3Server()
@@ -127,6 +135,40 @@ def make_s3_store(s3_server: "S3Server") -> "Callable[..., S3ObjectStore]":
         return S3ObjectStore(name, endpoint=s3_server.url, versioned=versioned, **more)
 
     return make
+
+
+@pytest.fixture
+def s3rver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Iterator[S3ObjectStore]":
+    """A store over an empty bucket of s3rver, which has no versions; without it on the path the test is skipped."""
+    pytest.importorskip("botocore", reason="the extra aws is not installed")
+    from tickercast.backends.object_store.s3 import S3ObjectStore
+
+    if (program := shutil.which("s3rver")) is None:
+        pytest.skip("s3rver is not installed: npm install --global s3rver")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "S3RVER")
+    options = ["--directory", str(tmp_path), "--address", "127.0.0.1", "--port", "0", "--configure-bucket", "bucket"]
+    with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        try:
+            listening = next(line for line in server.stdout if "listening" in line)
+            port = re.findall(r"\d+", listening)[-1]
+            yield S3ObjectStore("bucket", endpoint=f"http://127.0.0.1:{port}", versioned=False)
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def other_s3() -> "S3ObjectStore":
+    """A store over the bucket in TICKERCAST_TEST_S3, emptied; without one the test is skipped."""
+    if not REAL_S3:
+        pytest.skip("TICKERCAST_TEST_S3 names no bucket")
+    from tickercast import engines
+
+    store: Any = engines.polled_bucket(config.Settings(bucket=REAL_S3))
+    for found in list(store.arrivals("")):
+        store.delete(found.name, generation=found.generation)
+    return store
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 Google's own client talks to the strict stand-in of `tests/support/storage_server.py`, to gcp-storage-emulator, and to
 any other emulator that STORAGE_EMULATOR_HOST names; with TICKERCAST_TEST_PROJECT set and credentials at hand the same
-tests run on Google Cloud, in a bucket that is created and deleted for each.
+tests run on Google Cloud, in a bucket that is created and deleted for each. botocore talks to the strict stand-in of
+`tests/support/s3_server.py`, to s3rver, and to the bucket that TICKERCAST_TEST_S3 names, which is emptied.
 """
 
 import re
@@ -30,7 +31,11 @@ NAME = "ohlc/2023-07-22/MSFT.csv"
 COPY = "quarantine/ohlc/2023-07-22/MSFT.1.csv"
 
 PRECONDITIONS, GENERATIONS = "preconditions", "old generations"
-LACKS = {"gcp-storage-emulator": {PRECONDITIONS, GENERATIONS}, "S3 without versions": {GENERATIONS}}
+LACKS = {
+    "gcp-storage-emulator": {PRECONDITIONS, GENERATIONS},
+    "S3 without versions": {GENERATIONS},
+    "s3rver": {GENERATIONS, PRECONDITIONS},
+}
 """What an emulator cannot do; another one is asked."""
 
 
@@ -44,18 +49,25 @@ def storage_emulator() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-@pytest.fixture(
-    params=["local", "strict", "gcp-storage-emulator", "another emulator", "Google Cloud", "S3", "S3 without versions"]
-)
+STORES = [
+    *("local", "strict", "gcp-storage-emulator", "another emulator", "Google Cloud"),
+    *("S3", "S3 without versions", "s3rver", "another S3"),
+]
+
+
+@pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStore]:
     """An empty store; a test that asks for what it lacks is skipped."""
     urls = {"strict": "storage_server", "gcp-storage-emulator": "storage_emulator", "another emulator": "other_storage"}
     if request.param == "local":
         yield LocalObjectStore(tmp_path / "bucket")
         return
-    if request.param.startswith("S3"):
+    if "s3" in request.param.lower():
         skip_for_lack(request, LACKS.get(request.param, set()))
-        yield request.getfixturevalue("make_s3_store")(versioned=request.param == "S3")
+        if request.param.startswith("S3"):
+            yield request.getfixturevalue("make_s3_store")(versioned=request.param == "S3")
+        else:
+            yield request.getfixturevalue("s3rver" if request.param == "s3rver" else "other_s3")
         return
     project = request.getfixturevalue("google_project") if request.param == "Google Cloud" else "test-project"
     url = request.getfixturevalue(urls[request.param]) if request.param in urls else ""
