@@ -127,6 +127,7 @@ function-bundle: setup ## Build dist/function, which Cloud Run installs and runs
 	$(PYTHON) deploy/bundle.py function
 
 bundles: function-bundle ## Build the bundles for the containers of Dockerfile and compose.yaml
+	$(PYTHON) deploy/bundle.py aws
 	$(PYTHON) deploy/bundle.py worker
 	$(PYTHON) deploy/bundle.py dashboard
 	$(PYTHON) deploy/bundle.py mlflow

@@ -22,6 +22,14 @@
 #   ./setup.sh destroy --project PROJECT --region REGION    removes the service; buckets and dataset stay
 #     --dry-run  --yes                                      only prints the plan; does not ask
 #     --data                                                deletes buckets and dataset too
+#
+#   ./setup.sh aws --bucket NAME --region REGION --warehouse URL    the function on AWS Lambda, with a bucket and a queue
+#     --dry-run                                             prints resources and commands, and changes nothing
+#     --google FILE                                         for bigquery://…: the configuration of a workload identity
+#     --access-point ARN --subnets IDS --security-groups IDS    for duckdb:///mnt/warehouse/…: a file system of EFS
+#     --notify ARN                                          the SNS topic that the alarm goes to
+#     --models champion,ewma-t  --max-file-mb 64            as above
+#     --memory-mb 1769 --max-concurrency 5 --stack NAME     memory and number of instances, and the stack's name
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -104,5 +112,9 @@ case $what in
     # shellcheck source=deploy/drop.sh
     source deploy/drop.sh
     "$what" "$@" ;;
-  *) fail "'$what' was given, and nothing, dev, lock, cloud or destroy was needed." ;;
+  aws)
+    # shellcheck source=deploy/aws.sh
+    source deploy/aws.sh
+    deploy_to_aws "$@" ;;
+  *) fail "'$what' was given, and nothing, dev, lock, cloud, destroy or aws was needed." ;;
 esac
