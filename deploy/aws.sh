@@ -103,7 +103,7 @@ deploy_to_aws() {
   cat <<USE
 
 Create the tables and the first champion, then ask every engine:
-  export TICKERCAST_BUCKET=s3://$bucket?region=$region TICKERCAST_WAREHOUSE=$warehouse
+  export TICKERCAST_BUCKET='s3://$bucket?region=$region' TICKERCAST_WAREHOUSE=$warehouse
   tickercast provision && tickercast doctor
 USE
 }
