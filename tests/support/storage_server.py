@@ -302,7 +302,7 @@ class StorageServer(StandIn):
             "id": f"{request.named['bucket']}/{name}/{generation}",
             "bucket": request.named["bucket"],
             "name": name,
-            "generation": generation,
+            "generation": str(generation),
             "metageneration": "1",
             "contentType": kind,
             "size": str(len(content)),

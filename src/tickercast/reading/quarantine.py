@@ -46,7 +46,7 @@ def quarantined(store: ObjectStore) -> list[Quarantined]:
     names = sorted(kept, key=lambda name: (kept[name], name), reverse=True)[:MOST_LISTED]
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         found = list(pool.map(lambda name: find(name, store), names))
-    return sorted(found, key=lambda kept: (kept.quarantined_at, kept.generation), reverse=True)
+    return sorted(found, key=lambda kept: kept.quarantined_at, reverse=True)
 
 
 def find(name: str, store: ObjectStore) -> Quarantined:

@@ -30,7 +30,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tickercast.backends.object_store import names as object_names
-from tickercast.backends.object_store.s3_errors import translated
+from tickercast.backends.object_store.s3_errors import NotOffered, translated
 from tickercast.errors import EngineUnusable, ObjectNotFound, PreconditionFailed, StoreUnavailable
 from tickercast.ports import ObjectFinalized
 
@@ -186,7 +186,7 @@ class S3ObjectStore:
         )
 
     def copy(self, name: str, to: str, *, generation: str) -> str:
-        """Copy a generation of an object inside the bucket, without downloading it."""
+        """Copy a generation of an object inside the bucket, without downloading it where the store lets us."""
         object_names.check_name(to)
         source = self._stat(name, generation)
         where = {"Bucket": self._name, "Key": name} | ({"VersionId": generation} if self.keeps_generations else {})
@@ -206,7 +206,10 @@ class S3ObjectStore:
                 return self.generation(to)
             return self._made(answer["CopyObjectResult"]["ETag"], answer.get("VersionId", ""), "")
 
-        return is_there(self._live(to)) or self._write_once(to, copy, is_there)
+        try:
+            return is_there(self._live(to)) or self._write_once(to, copy, is_there)
+        except NotOffered:  # some stores know preconditions of writes, and none of copies
+            return self.write(to, self.read(name, generation=generation))
 
     def delete(self, name: str, *, generation: str) -> None:
         """Delete a generation of an object; nothing happens if it is gone.

@@ -16,6 +16,11 @@ from tickercast.errors import (
     UsageError,
 )
 
+
+class NotOffered(EngineUnusable):
+    """The store behind the protocol does not know a request, or a header of it."""
+
+
 _VENDOR_ERRORS = (
     boto.BotoCoreError,
     boto.ClientError,
@@ -79,7 +84,7 @@ _CODES: Sequence[tuple[str, type[TickercastError], str]] = (
     ),
     (
         "NotImplemented|501",
-        EngineUnusable,
+        NotOffered,
         "{url} does not offer what is needed for {target}: {message}. Use a store that does: docs/object-stores.md.",
     ),
     (
