@@ -563,7 +563,7 @@ def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> 
             generation=_google_generation(data["generation"]),
             size=int(data.get("size", 0)),
             event_id=str(attributes["id"]),
-            written_at=_moment(attributes.get("time")) or _moment(data.get("timeCreated")),
+            written_at=_moment(data.get("timeCreated")) or _moment(attributes.get("time")),
         )
         if attributes["type"] == FINALIZED and _is_object_name(made.name):
             return made
