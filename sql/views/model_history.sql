@@ -3,11 +3,11 @@
 CREATE OR REPLACE VIEW model_history AS
 WITH pairs AS (
   SELECT
-    symbol, frequency, role, model_name, cutoff,
+    symbol, frequency, role, model_name, cutoff, IF(frequency = '1d', NULL, cutoff_at) AS hour,
     MAX(model_version) AS model_version, MAX(created_at) AS created_at, COUNT(*) AS files
   FROM forecasts
   WHERE NOT simulated AND step = 1
-  GROUP BY symbol, frequency, role, model_name, cutoff
+  GROUP BY symbol, frequency, role, model_name, cutoff, hour
 ),
 -- Most are of one file; to look for the newest among those alone takes a third of the time.
 counted AS (
@@ -18,9 +18,10 @@ counted AS (
   INNER JOIN pairs
     ON made.symbol = pairs.symbol AND made.frequency = pairs.frequency AND made.role = pairs.role
       AND made.model_name = pairs.model_name AND made.cutoff = pairs.cutoff
+      AND (made.frequency = '1d' OR made.cutoff_at = pairs.hour)
   WHERE NOT made.simulated AND made.step = 1 AND pairs.files > 1
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY made.symbol, made.frequency, made.role, made.model_name, made.cutoff
+    PARTITION BY made.symbol, made.frequency, made.role, made.model_name, made.cutoff, pairs.hour
     ORDER BY made.origin = 'backfill', made.written_at DESC, made.generation DESC, made.created_at DESC, made.object
   ) = 1
 ),
