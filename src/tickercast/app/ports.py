@@ -119,13 +119,15 @@ class Ports:
         """The renderer of drift reports."""
         return engines.drift_reporter()
 
-    def market_data(self, source: str = "") -> MarketData:
-        """A source by its name; the configured one by default.
+    def market_data(self, source: str = "", frequency: Frequency = DAILY) -> MarketData:
+        """A source by its name; the configured one by default, and binance where that has no hourly bars.
 
         Raises:
             UsageError: there is no such source.
         """
         name = source or self.settings.source
+        if not frequency.is_daily:
+            return engines.hourly_data(source or engines.hourly_source(self.settings), self.settings)
         if name not in self._sources:
             self._sources[name] = engines.market_data(name, self.settings)
         return self._sources[name]

@@ -102,6 +102,14 @@ def parts(data: bytes, owner: str, *, largest: int = LARGEST) -> list[tuple[str,
         ) from error
 
 
+def names_symbols(data: bytes) -> bool:
+    """Whether a file has a column of symbols; one that cannot be read has none, and the function says why."""
+    try:
+        return "symbol" in _table(unpacked(data)).column_names
+    except (InvalidBars, pa.ArrowException, KeyError, ValueError, IndexError):
+        return False
+
+
 def owner_of(stem: str) -> str:
     """The symbol that a file is called after.
 

@@ -17,7 +17,6 @@ from tickercast.domain.hours import (
     finished,
     gaps,
     grid,
-    history,
     hourly_bars,
     next_hours,
     short_history,
