@@ -119,15 +119,23 @@ class Ports:
         """The renderer of drift reports."""
         return engines.drift_reporter()
 
-    def market_data(self, source: str = "", frequency: Frequency = DAILY) -> MarketData:
-        """A source by its name; the configured one by default, and binance where that has no hourly bars.
+    def source_of(self, source: str, frequency: Frequency) -> MarketData:
+        """A source of bars of a frequency; the configured one by default, and binance where that has no hourly bars.
+
+        Raises:
+            UsageError: there is no such source.
+        """
+        if frequency.is_daily:
+            return self.market_data(source)
+        return engines.hourly_data(source or engines.hourly_source(self.settings), self.settings)
+
+    def market_data(self, source: str = "") -> MarketData:
+        """A source of daily bars by its name; the configured one by default.
 
         Raises:
             UsageError: there is no such source.
         """
         name = source or self.settings.source
-        if not frequency.is_daily:
-            return engines.hourly_data(source or engines.hourly_source(self.settings), self.settings)
         if name not in self._sources:
             self._sources[name] = engines.market_data(name, self.settings)
         return self._sources[name]

@@ -89,7 +89,7 @@ class Requests(Ports):
         made = request_forecast(
             list(valid),
             frequency.parse(as_of),
-            source=self.market_data(source, frequency),
+            source=self.source_of(source, frequency),
             store=self.store,
             warehouse=self.warehouse,
             models=self.store_of(frequency),

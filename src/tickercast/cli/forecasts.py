@@ -12,9 +12,9 @@ import typer
 from tickercast.cli.terminal import (
     NOTHING_WORKED,
     SOME_FAILED,
+    Every,
     Source,
     SymbolsFile,
-    Every,
     bar,
     complain,
     moment_of,
@@ -82,7 +82,7 @@ def forecast(
     from tickercast.cli import pictures
 
     pictures.check_files(report, chart, len(symbols), unattended=unattended)
-    label = f"forecasting with bars from {service.market_data(source, frequency).name}"
+    label = f"forecasting with bars from {service.source_of(source, frequency).name}"
     with bar(label, len(symbols) if len(symbols) > 1 else None) as progress:
         made = service.forecast(
             symbols,

@@ -315,12 +315,14 @@ def moment_of(word: str, frequency: "Frequency", now: datetime | None = None) ->
     """
     if frequency.is_daily:
         return day_of(word)
+    from tickercast.domain.frequency import stamp
+
     newest = frequency.parse(now or datetime.now(UTC))
     as_of = frequency.parse(word)
-    if as_of > newest and frequency.parse(newest.date()) == as_of:  # the date of today means all of it so far
+    if as_of > newest and frequency.parse(stamp(newest)[:10]) == as_of:  # the date of today means all of it so far
         return newest
     if as_of.year < _FIRST_YEAR or as_of > newest:
-        raise UsageError(f"{word[:40]} is out of range: a moment up to {newest:%Y-%m-%d %H:%M}, UTC, was needed.")
+        raise UsageError(f"{word[:40]} is out of range: a moment up to {stamp(newest)}, UTC, was needed.")
     return as_of
 
 

@@ -127,9 +127,7 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
     beside = [Served(_served(one.name, one.version, models), one.role) for one in pointer.served]
     named_there = {one.name for one in pointer.served}
     known = companions if models.frequency.is_daily else [name for name in companions if name in _hourly_baselines()]
-    further = [
-        Served(_companion(name, models.frequency), Role.COMPANION) for name in known if name not in named_there
-    ]
+    further = [Served(_companion(name, models.frequency), Role.COMPANION) for name in known if name not in named_there]
     return [champion, *beside, *further]
 
 

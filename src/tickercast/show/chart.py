@@ -34,6 +34,7 @@ COLOURS = {
 _TALL, _WIDE, _NARROW = 4.4, 9.6, 4.2  # inches
 _NARROW_SESSIONS = 40
 _DPI = 150
+_DATES, _HOURS = ("%Y-%m-%d", "%m-%d"), ("%m-%d %H:%M", "%d %H:%M")  # of ticks
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class _Positions:
     steps: "np.ndarray[Any, np.dtype[np.int64]]"
     dates: Mapping[int, date]
     form: str
+    short_form: str
 
 
 def forecast_png(shown: Sequence[ForecastDetails]) -> bytes:
@@ -59,7 +61,7 @@ def forecast_png(shown: Sequence[ForecastDetails]) -> bytes:
             axes.set_title(
                 f"{made.symbol}, {made.horizon} {made.frequency.noun}s from {moment(made)}{simulated}",
                 loc="left",
-                fontsize=11,
+                fontsize=11 if made.frequency.is_daily else 9.5,  # the legend stands beside it
             )
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=4, borderaxespad=0)
         return _saved(figure, format="png", dpi=_DPI)
@@ -110,7 +112,7 @@ def _positions(bars: pd.DataFrame, each: ForecastDetails) -> _Positions:
     ends = bars["session_date"].dt.date if daily else bars["closed_at"]
     dates = {int(position): end for position, end in zip(left, ends, strict=True)}
     ahead = {int(position): step.end for position, step in zip(right, each.made.steps, strict=True)}
-    return _Positions(left, right, {0: each.made.end} | dates | ahead, "%Y-%m-%d" if daily else "%m-%d %H:%M")
+    return _Positions(left, right, {0: each.made.end} | dates | ahead, *(_DATES if daily else _HOURS))
 
 
 def _draw_bars(axes: "Axes", bars: pd.DataFrame, positions: _Positions) -> None:
@@ -173,7 +175,7 @@ def _draw_actual(axes: "Axes", each: ForecastDetails, positions: _Positions) -> 
 
 def _label_dates(axes: "Axes", positions: _Positions, sessions: int) -> None:
     first, last = min(positions.dates), max(positions.dates)
-    every, form = (20, positions.form) if sessions > _NARROW_SESSIONS else (15, "%m-%d" if positions.form == "%Y-%m-%d" else "%d %H:%M")
+    every, form = (20, positions.form) if sessions > _NARROW_SESSIONS else (15, positions.short_form)
     ticks = [at for at in range(0, first - 1, -every) if at - first >= every / 3 or at == 0] + [last]
     axes.set_xticks(ticks, [f"{positions.dates[at]:{form}}" for at in ticks])
 

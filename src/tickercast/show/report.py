@@ -121,7 +121,8 @@ _WORDS = {10: "ten"}
 
 def _alt(each: ForecastDetails) -> str:
     made = each.made
-    bars = f"candles of up to {len(each.bars)} {made.frequency.noun}s up to {sentences.moment(made)}, then " if len(each.bars) else ""
+    count = f"{len(each.bars)} {made.frequency.noun}s"
+    bars = f"candles of up to {count} up to {sentences.moment(made)}, then " if len(each.bars) else ""
     followed = ", and diamonds for the closes that followed" if each.actual else ""
     return (
         f"{made.symbol}: {bars}the fan of the forecast, its 80% and 95% intervals around the median, widening over "

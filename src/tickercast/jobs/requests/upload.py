@@ -109,9 +109,7 @@ def _day(moment: date) -> date:
     return moment.date() if isinstance(moment, datetime) else moment
 
 
-def _write_backfill(
-    store: ObjectStore, as_of: date, series: Sequence[Bars], frequency: Frequency
-) -> tuple[str, int]:
+def _write_backfill(store: ObjectStore, as_of: date, series: Sequence[Bars], frequency: Frequency) -> tuple[str, int]:
     """Write a backfill, which replaces itself when it is sent again: a file whose event was lost is superseded."""
     name = objects.backfill(as_of, (bars.symbol for bars in series), frequency)
     return name, store.write(name, _parquet(series, frequency))
