@@ -132,7 +132,7 @@ def request_forecast(
     found = [found for uploaded in uploads for found in uploaded.findings]
     return Requested(
         [_with_findings(made, found) for made in results.forecasts],
-        _with_hints({**failures, **results.failures}, warehouse),
+        _with_hints({**failures, **results.failures}, warehouse, frequency),
         lost,
         sent,
         len(done),
@@ -171,15 +171,18 @@ def _upload(
     return uploads
 
 
-def _with_hints(failures: Mapping[str, Permanent], warehouse: Warehouse) -> dict[str, Permanent]:
+def _with_hints(
+    failures: Mapping[str, Permanent], warehouse: Warehouse, frequency: Frequency
+) -> dict[str, Permanent]:
     """Add the symbol that was probably meant by one that the source does not know, unless the source says so itself."""
     unknown = [
         name for name, reason in failures.items() if isinstance(reason, UnknownSymbol) and _MEANT not in str(reason)
     ]
     spelt = {name: known for name in unknown if (known := advice(name))}
     hints = {name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}?") for name, known in spelt.items()}
+    rest = [name for name in unknown if name not in spelt]
     hints |= {
         name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}, which was forecast before?")
-        for name, known in suggest([name for name in unknown if name not in spelt], warehouse=warehouse).items()
+        for name, known in suggest(rest, warehouse=warehouse, frequency=frequency).items()
     }
     return {**failures, **hints}
