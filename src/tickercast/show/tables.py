@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -342,7 +342,7 @@ def forecast_frame(fan: pd.DataFrame, frequency: Frequency = DAILY) -> pd.DataFr
 def _as_json(made: Forecast, as_of: date) -> dict[str, Any]:
     return {
         "symbol": made.symbol,
-        "as_of": as_of.isoformat(),
+        "as_of": (as_of.replace(tzinfo=UTC) if isinstance(as_of, datetime) else as_of).isoformat(),
         **({} if made.frequency.is_daily else {"frequency": made.frequency.name}),
         "cutoff": made.cutoff.isoformat(),
         **({"cutoff_at": made.cutoff_at.isoformat()} if made.cutoff_at else {}),
