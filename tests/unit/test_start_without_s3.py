@@ -12,7 +12,8 @@ from tickercast.app import App, answers, callers
 from tickercast.config import Settings
 store = engines.object_store(Settings(bucket={bucket!r}), announce=False)
 store.url, engines.polled_bucket(Settings(bucket={bucket!r}))
-print(sorted(name for name in sys.modules if "s3" in name.split(".")[-1] or name.startswith(("boto", "aws"))))
+ours = [name for name in sys.modules if name.startswith("tickercast.backends.") and "s3" in name]
+print(sorted([*ours, *(name for name in sys.modules if name.startswith(("boto", "aws")))]))
 """
 
 
