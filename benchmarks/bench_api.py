@@ -206,11 +206,11 @@ def starts(space: Workspace, headers: Mapping[str, str]) -> dict[str, float]:
     }
 
 
-def described(space: Workspace, name: str, generation: int, size: int) -> dict[str, Any]:
+def described(space: Workspace, name: str, generation: str, size: int) -> dict[str, Any]:
     """The object of an event, as a bucket announces it."""
     bucket = space.app.store.bucket
     written = {"timeCreated": datetime.now(UTC).isoformat()}
-    return {"bucket": bucket, "name": name, "generation": str(generation), "size": str(size), **written}
+    return {"bucket": bucket, "name": name, "generation": generation, "size": str(size), **written}
 
 
 def race(space: Workspace) -> dict[str, float]:

@@ -133,6 +133,7 @@ estimate() {
   [ -z "$with_mlflow" ] || words+=(--with-mlflow)
   [ -z "$with_dashboard" ] || words+=(--with-dashboard)
   [ -z "$with_api" ] || words+=(--with-api)
+  [ -z "$hourly" ] || words+=("--hourly=$hourly")
   [ -z "$budget" ] || words+=(--budget "$budget")
   "$1" deploy/cost.py "${words[@]}"
   echo

@@ -55,6 +55,7 @@ class Plan:
         with_mlflow: whether MLflow has a server and a database.
         with_dashboard: whether the dashboard runs on Cloud Run.
         with_api: whether the API does.
+        coins: forecast every hour, in one file.
     """
 
     symbols: int
@@ -65,11 +66,17 @@ class Plan:
     with_mlflow: bool = False
     with_dashboard: bool = False
     with_api: bool = False
+    coins: int = 0
 
     @property
     def files(self) -> int:
         """The files of a session."""
         return math.ceil(self.symbols / _BATCH)
+
+    @property
+    def hours(self) -> int:
+        """The hours of a month that are forecast from."""
+        return 24 * _DAYS * bool(self.coins)
 
 
 def read() -> dict[str, Figure]:
@@ -101,8 +108,9 @@ def scanned(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
 def usage(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
     """The usage of a month in the units of the prices, a year after the start."""
     values = {name: figure.value for name, figure in figures.items()}
-    files = plan.files * _SESSIONS
+    files = plan.files * _SESSIONS + plan.hours
     seconds = files * values["load_s_a_file"] + plan.symbols * _SESSIONS / values["symbols_a_second"]
+    hourly = plan.hours * values["hour_s"]
     day = _SESSIONS * (values["day_s"] + values["day_s_a_symbol"] * plan.symbols)
     watch = 2 * _DAYS * values["watch_s"]
     cpus = 2 if plan.day_memory_gib <= 8 else 4 if plan.day_memory_gib <= 16 else 8
@@ -110,20 +118,20 @@ def usage(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
     records = values["track_records_a_day"] if plan.track_records is None else plan.track_records
     mb = scanned(plan, figures)
     queried = _DAYS * (refreshes * mb["refresh"] + records * mb["track_record"])
-    queried += _SESSIONS * (mb["flow"] + mb["events"]) + _WEEKS * mb["compact"]
+    queried += _SESSIONS * (mb["flow"] + mb["events"]) + _WEEKS * mb["compact"] + plan.hours * values["hour_mb"]
     used = {
         "cpu": seconds,
         "memory": seconds * plan.memory_mib / 1024,
         "requests": files,
-        "job_cpu": day * cpus + watch,
-        "job_memory": day * plan.day_memory_gib + watch,
-        "schedules": 2,
+        "job_cpu": day * cpus + watch + hourly,
+        "job_memory": day * plan.day_memory_gib + watch + 2 * hourly,
+        "schedules": 2 + bool(plan.coins),
         "secrets": 5 if plan.with_mlflow else 1,
         "builds": 60,
         "objects": plan.symbols * values["parquet_kb_a_symbol"] * 1e3 * _KEPT_DAYS * _SESSIONS / _DAYS / _GB,
         "writes": files * 3,
         "reads": files * 4,
-        "tables": plan.symbols * values["table_mb_a_symbol"] * 1e6 / _GIB,
+        "tables": (plan.symbols * values["table_mb_a_symbol"] + plan.coins * values["hour_mb_a_coin"]) * 1e6 / _GIB,
         "queries": queried / _MB_A_TIB,
         "messages": files * 2 * 2048 / 2**40,
         "logs": plan.symbols * values["log_kb_a_symbol"] * 1e3 * _SESSIONS / _GIB,
@@ -183,6 +191,7 @@ if __name__ == "__main__":
     arguments.add_argument("--with-mlflow", action="store_true")
     arguments.add_argument("--with-dashboard", action="store_true")
     arguments.add_argument("--with-api", action="store_true")
+    arguments.add_argument("--hourly", default="", help="coins, with commas between")
     given = arguments.parse_args()
     asked = [
         Plan(
@@ -192,6 +201,7 @@ if __name__ == "__main__":
             with_mlflow=given.with_mlflow,
             with_dashboard=given.with_dashboard,
             with_api=given.with_api,
+            coins=len([coin for coin in given.hourly.split(",") if coin]),
         )
         for count in SYMBOLS
     ]

@@ -34,6 +34,7 @@ _OPTIONS = {
     "mlflow": "`--with-mlflow`",
     "dashboard": "`--with-dashboard`",
     "api": "`--with-api`",
+    "hourly": "`--hourly`",
     "deployer": "`--deployer`",
     "deployer-mlflow": "`--deployer`, `--with-mlflow`",
     "deployer-dashboard": "`--deployer`, `--with-dashboard`",

@@ -53,13 +53,13 @@ CHARTS = dict(
     )
 )
 PARAMETERS = {
+    "frequency": "1d",
     "origins": 3,
     "rows": 4,
     "since": date(2000, 1, 1),
     "steps": 10,
     "symbols": ["LONG", "A", "B"],
     "day": date(2023, 7, 20),
-    "frequency": "1d",
     "token": "0a1b2c3d",
 }
 """Values of the queries' parameters, smaller than what there is."""

@@ -114,6 +114,6 @@ def _named(ticket: str) -> tuple[str, str]:
         objects.parse(name)
     except UsageError as error:
         raise unknown from error
-    if not generation.isascii() or not generation.isdigit() or _ticket(name, generation) != ticket:
+    if not generation.isprintable() or not generation or _ticket(name, generation) != ticket:
         raise unknown
     return name, generation

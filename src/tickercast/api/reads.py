@@ -116,10 +116,10 @@ async def overview(request: Request, kind: Format = None) -> Response:
 
 
 @router.get("/v1/models", response_model=schemas.MODELS, responses=CSV)
-async def models(request: Request, kind: Format = None) -> Response:
+async def models(request: Request, frequency: Frequency = "1d", kind: Format = None) -> Response:
     """Each version of a model in each role, the newest first."""
     service = service_of(request)
-    return rows(request, await service.work(views.models, service.app.tables))
+    return rows(request, await service.work(views.models, service.app.tables, frequency))
 
 
 def _frame(made: Forecast) -> pd.DataFrame:

@@ -48,6 +48,7 @@ class Step(BaseModel):
 
     step: int
     target_date: date
+    target_at: datetime | None = Field(None, description="Of hourly bars: the end of the bar forecast.")
     close_median: float
     close_lo_80: float
     close_hi_80: float
@@ -56,17 +57,19 @@ class Step(BaseModel):
 
 
 class Forecast(BaseModel):
-    """A forecast; the last three keys are there where they say something."""
+    """A forecast; those with a default are there where they say something."""
 
     symbol: str
-    as_of: date
+    as_of: date | datetime
     cutoff: date
     last_close: float
     model_name: str
     model_version: str
     object: str = Field(description="The file it was made from; empty where nothing was stored.")
-    generation: int | str
+    generation: str
     forecast: list[Step]
+    frequency: str = "1d"
+    cutoff_at: datetime | None = Field(None, description="Of hourly bars: the end of the last one.")
     simulated: bool = False
     findings: str = ""
     doubtful: bool = False
@@ -81,7 +84,7 @@ class Forecast(BaseModel):
                 "model_name": "tickercast-lstm",
                 "model_version": "1",
                 "object": "ohlc/2023-07-22/MSFT.csv",
-                "generation": 1690000000000000,
+                "generation": "1690000000000000",
                 "forecast": [
                     {
                         "step": 1,
@@ -143,7 +146,7 @@ class Ticket(BaseModel):
     )
     symbol: str
     object: str
-    generation: int | str
+    generation: str
 
 
 class TicketState(BaseModel):
@@ -162,7 +165,9 @@ class SymbolRow(BaseModel):
     """A symbol that was forecast."""
 
     symbol: str
+    frequency: str
     cutoff: date
+    cutoff_at: datetime | None
     received_at: datetime
 
 

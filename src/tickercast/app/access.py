@@ -14,7 +14,7 @@ from tickercast.app.requests import Requests
 from tickercast.domain import objects
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast, Origin
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, frequency_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.tokens import Scope, Token, TokenList, month_of, new_token
 from tickercast.errors import ObjectNotFound, UsageError
@@ -132,8 +132,8 @@ class Access(Requests):
         rows = rows[rows["simulated"] == rows["simulated"].all()] if len(rows) else rows
         if cutoff is not None:
             rows = rows[rows["cutoff"] == pd.Timestamp(cutoff)]
-        elif len(rows):
-            rows = rows[rows["cutoff"] == rows["cutoff"].max()]
+        key = frequency_of(frequency).key("cutoff")
+        rows = rows[rows[key] == rows[key].max()]
         newest = rows.assign(later=rows["origin"] != Origin.BACKFILL).sort_values(["later", "written_at"]).tail(1)
         found = stored_forecasts(newest, self.tables, model=model)
         if name not in found:
@@ -186,7 +186,7 @@ class Access(Requests):
         """
         found = ledger.entries(self.tables.read("ingestions", {"object": name, "generation": generation}))
         if not found:
-            self.silent_store.written_at(name, generation=int(generation))
+            self.silent_store.written_at(name, generation=generation)
         return found
 
     def newest_ingestion(self) -> datetime | None:
@@ -200,7 +200,7 @@ class Access(Requests):
         Raises:
             ModelUnavailable, BundleError, StoreUnavailable: there is none that can be loaded.
         """
-        model = self._champion_cache()[0].model
+        model = self._champion_cache(DAILY)()[0].model
         return model.name, model.version
 
     def forecast_closes(self, closes: Sequence[NDArray[np.float64]], steps: int) -> NDArray[np.float64]:
@@ -237,10 +237,14 @@ class Access(Requests):
 
         day, name = parse_day(as_of) if as_of else self.now().date(), parse_symbol(symbol)
         if data:
-            return forecast_file(data, name, day, served=self._champion_cache, now=self.now())
+            return forecast_file(data, name, day, served=self._champion_cache(DAILY), now=self.now())
         reading = self.market_data().fetch([name], day - LOOKBACK, day, advance=lambda _: None)
         if name not in reading.bars and name not in reading.failures:
             raise UsageError(f"The source has no bars of {name} up to {day}. Name another symbol or date.")
         return forecast_bars(
-            reading[name], day, served=self._champion_cache, now=self.now(), left_out=reading.findings.get(name, ())
+            reading[name],
+            day,
+            served=self._champion_cache(DAILY),
+            now=self.now(),
+            left_out=reading.findings.get(name, ()),
         )

@@ -11,6 +11,7 @@ from tickercast.app.ports import nothing
 from tickercast.app.symbols import read_symbols
 from tickercast.domain.calendar import ending_calendars
 from tickercast.domain.forecast import Role
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import TickercastError, UsageError
@@ -106,7 +107,7 @@ class Operations(Models):
         from tickercast.jobs.operations.drift import check_drift
 
         reporter = self.drift_reporter
-        watched = list(symbols) or list(ask(self.warehouse, "symbols")["symbol"])
+        watched = list(symbols) or list(ask(self.warehouse, "symbols", frequency=DAILY.name)["symbol"])
         if not watched:
             raise UsageError("No symbol has been forecast yet. Name some, after tickercast forecast MSFT 2023-07-22.")
         return check_drift(
@@ -153,9 +154,16 @@ class Operations(Models):
         )
 
     def plan_backfill(
-        self, symbols: Sequence[str], first: date, last: date, *, every: int = 1, source: str = ""
+        self,
+        symbols: Sequence[str],
+        first: date,
+        last: date,
+        *,
+        every: int = 1,
+        source: str = "",
+        frequency: Frequency = DAILY,
     ) -> "BackfillPlan":
-        """Find the past sessions that have not been forecast from; see `jobs.requests.backfill`."""
+        """Find the past sessions or hours that have not been forecast from; see `jobs.requests.backfill`."""
         from tickercast.jobs.requests.backfill import plan_backfill
 
         return plan_backfill(
@@ -165,7 +173,8 @@ class Operations(Models):
             every=every,
             warehouse=self.warehouse,
             now=self.now(),
-            simulated=self.market_data(source).simulated,
+            simulated=self.source_of(source, frequency).simulated,
+            frequency=frequency,
         )
 
     def backfill_part(self, part: "Part", *, source: str = "", wait: float = 0.0) -> "list[Backfilled]":
@@ -174,7 +183,7 @@ class Operations(Models):
 
         return send_part(
             part,
-            source=self.market_data(source),
+            source=self.source_of(source, part.frequency),
             store=self.store,
             warehouse=self.warehouse,
             now=self.now(),
@@ -211,6 +220,8 @@ class Operations(Models):
                 f"{named} was copied into the folder, so that no event followed. tickercast replay --failed sends it, "
                 "and tickercast watch sends whatever is copied there."
             )
+        if self.polled:
+            self.polled.check()
         return f"{len(self.store.names(''))} objects"
 
     def _warehouse_says(self) -> str:
@@ -243,6 +254,8 @@ class Operations(Models):
         return f"SPY up to {reading.bars['SPY'].cutoff}"
 
     def _function_says(self) -> str:
+        if self.polled:
+            return "called by the bucket's notifications on AWS; tickercast watch handles files where there are none"
         if not self.settings.function_url:
             return f"runs {config.resource('cloud_function') / 'main.py'}"
         return engines.ping_function(self.settings.function_url)
@@ -264,7 +277,7 @@ class Operations(Models):
 
     def _forecast_before(self) -> list[str]:
         try:
-            return list(ask(self.tables, "symbols")["symbol"])
+            return list(ask(self.tables, "symbols", frequency=DAILY.name)["symbol"])
         except TickercastError:  # the warehouse says that itself
             return []
 

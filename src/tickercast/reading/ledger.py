@@ -1,13 +1,15 @@
 """The ledger: the status of every file that was sent, one entry a symbol."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import pandas as pd
 
 from tickercast.domain import objects
+from tickercast.domain.frequency import DAILY
 from tickercast.ports import ObjectStore, Warehouse
 from tickercast.reading.queries import ask
 
@@ -30,14 +32,14 @@ class Entry:
         symbol: the series; None stands for the whole file.
         status: as the ledger has it, `UNACCOUNTED` or `DROPPED`.
         reason: why it was rejected, or a remark on the forecast.
-        cutoff: the forecast origin, where it was forecast.
+        cutoff: the forecast origin, where it was forecast: a session, or the end of an hour, UTC.
         received_at: when its event arrived.
         findings: what is odd about the bars.
         rows: the bars in the file.
     """
 
     object: str
-    generation: int
+    generation: str
     symbol: str | None
     status: str
     reason: str = ""
@@ -76,13 +78,13 @@ def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
     if not names:
         return []
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        live = pd.DataFrame({"object": names, "generation": list(map(str, pool.map(store.generation, names)))})
+        live = pd.DataFrame({"object": names, "generation": list(pool.map(store.generation, names))})
     held = live.merge(warehouse.read("ingestions", {"object": names}), on=["object", "generation"], how="left")
     lost = held[held["status"].isna()]
     return [
         *entries(held[held["status"].notna() & held["status"].ne("forecast")]),
         *(
-            Entry(name, int(generation), None, UNACCOUNTED)
+            Entry(name, generation, None, UNACCOUNTED)
             for name, generation in zip(lost["object"], lost["generation"], strict=True)
         ),
     ]
@@ -94,19 +96,26 @@ def dropped(names: Iterable[str]) -> list[Entry]:
         "It was copied into the bucket's folder, so that no event followed. tickercast replay {!r} sends it, and "
         "tickercast watch sends whatever is copied there."
     )
-    return [Entry(name, 0, None, DROPPED, reason.format(name)) for name in names]
+    return [Entry(name, "", None, DROPPED, reason.format(name)) for name in names]
 
 
 def _entries(ledger: pd.DataFrame) -> Iterator[Entry]:
     for row in ledger.to_dict("records"):
         yield Entry(
             object=row["object"],
-            generation=int(row["generation"]),
+            generation=row["generation"],
             symbol=row["symbol"] if pd.notna(row["symbol"]) else None,
             status=row["status"],
             reason=row["reason"] if pd.notna(row["reason"]) else "",
-            cutoff=row["cutoff"].date() if pd.notna(row["cutoff"]) else None,
+            cutoff=_cutoff(row),
             received_at=row["received_at"].to_pydatetime(),
             findings=row["findings"] if pd.notna(row["findings"]) else "",
             rows=int(row["rows"]),
         )
+
+
+def _cutoff(row: Mapping[Any, Any]) -> date | None:
+    if pd.isna(row["cutoff"]):
+        return None
+    found: date = row["cutoff"].date() if row["frequency"] == DAILY.name else row["cutoff_at"].to_pydatetime()
+    return found

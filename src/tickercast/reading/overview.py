@@ -80,6 +80,8 @@ def overview(warehouse: Warehouse, *, now: datetime, frequency: Frequency = DAIL
         return []
     since = newest.date() - KEPT_FOR
     found = ask(warehouse, "overview", frequency=frequency.name, since=since)
+    if found.empty:
+        return []
     wanted = {
         "symbol": found["symbol"].tolist(),
         "cutoff": Between(since, None),

@@ -1,5 +1,6 @@
 """Make the newest forecasts again after the champion has changed."""
 
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import Market
 from tickercast.jobs.requests.upload import Upload
 from tickercast.ports import ObjectStore, Warehouse
@@ -28,16 +29,17 @@ def reforecast(market: Market, version: str, *, store: ObjectStore, warehouse: W
     ]
 
 
-def outdated_files(market: Market, version: str, warehouse: Warehouse) -> dict[tuple[str, int], tuple[str, ...]]:
+def outdated_files(market: Market, version: str, warehouse: Warehouse) -> dict[tuple[str, str], tuple[str, ...]]:
     """The files whose forecasts are the newest of their symbols, by another version: object and generation to symbols.
 
     Raises:
         WarehouseUnavailable: try again.
     """
-    ledger = warehouse.read("ingestions", {"symbol": market.symbols, "status": "forecast"}, _LEDGER)
+    where = {"symbol": market.symbols, "frequency": DAILY.name, "status": "forecast"}
+    ledger = warehouse.read("ingestions", where, _LEDGER)
     newest = ledger.sort_values(["cutoff", "written_at", "generation"]).groupby("symbol").tail(1)
     old = newest[newest["model_version"] != version]
-    files: dict[tuple[str, int], tuple[str, ...]] = {}
+    files: dict[tuple[str, str], tuple[str, ...]] = {}
     for symbol, name, generation in zip(old["symbol"], old["object"], old["generation"], strict=True):
-        files[name, int(generation)] = (*files.get((name, int(generation)), ()), symbol)
+        files[name, generation] = (*files.get((name, generation), ()), symbol)
     return files
