@@ -102,7 +102,7 @@ async def odds(
         raise Problem(422, "No price was named: above=PRICE or below=PRICE was needed, or both for a range. Name one.")
     if above is not None and below is not None and above >= below:
         raise Problem(422, f"above={above:g} is not less than below={below:g}: a range was needed. Swap them.")
-    found = await service.work(_chances, service.app.odds, symbol, above, below)
+    found = await service.work(_chances, service.app.stored_odds, symbol, above, below)
     if wants_csv(request.headers.get("accept", ""), request.query_params):
         return answer(pd.DataFrame(found["chances"]), csv=True)
     return answer(found, csv=False)

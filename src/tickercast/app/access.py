@@ -149,7 +149,7 @@ class Access(Requests):
         """One row a symbol: what its current forecast says, and how far that can be trusted."""
         return overview.overview(self.tables, now=self.now())
 
-    def odds(self, symbol: str) -> "SymbolOdds":
+    def stored_odds(self, symbol: str) -> "SymbolOdds":
         """The chances of a symbol's prices over the steps of its current forecast.
 
         Raises:
