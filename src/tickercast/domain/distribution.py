@@ -84,7 +84,9 @@ def probability(quantiles: Floats, values: Floats) -> Floats:
     width = knots[right] - knots[right - 1]
     share = np.clip(np.divide(values - knots[right - 1], width, out=np.ones_like(values), where=width > 0), 0, 1)
     scores = _SCORES[right - 1] * (1 - share) + _SCORES[right] * share
-    return _below(np.arctan(scores * np.sqrt(5 / 3) / np.sqrt(5)))
+    below = _below(np.arctan(scores * np.sqrt(5 / 3) / np.sqrt(5)))
+    chance: Floats = np.where(values < knots[0], 0.0, below)
+    return chance
 
 
 def _with_tails(quantiles: Floats) -> Floats:

@@ -1,16 +1,18 @@
 """Joint scenarios of several symbols over all steps, with the stored distribution of each step.
 
 What moves together is taken from the past: a path draws as many past sessions as it has steps, the same for all
-symbols, and cumulates their returns, each over the σ of the session before. That orders the paths of each
-symbol and step, and the stored quantiles are put in their order (the Schaake shuffle: Clark, Gangopadhyay, Hay,
-Rajagopalan and Wilby, Journal of Hydrometeorology 2004). So each step has exactly the stored distribution, and the
-order is that of real markets. The high of a session lies above the higher of both closes by a past session's excess,
-scaled to the width that the forecast gives the step.
+symbols, and cumulates their returns, each over the σ of the session before. That orders the paths of each symbol and
+step, and the stored quantiles are put in their order (the Schaake shuffle: Clark, Gangopadhyay, Hay, Rajagopalan and
+Wilby, Journal of Hydrometeorology 2004). So each step has exactly the stored distribution, and the order is that of
+real markets. Sessions before which markets were about as volatile as they are now are drawn more often, since markets
+move together more when they move much. The high of a session lies above the higher of both closes by a past session's
+excess, scaled to the width that the forecast gives the step.
 
 >>> from tickercast.domain.distribution import student5
 >>> levels = np.array([[0.01], [0.03]]) * student5(np.array(QUANTILES))
 >>> rng = np.random.default_rng(1)
->>> past = Past(rng.normal(size=(500, 1)), np.abs(rng.normal(size=(500, 1))), np.abs(rng.normal(size=(500, 1))))
+>>> excess = np.abs(rng.normal(size=(500, 1)))
+>>> past = Past(rng.normal(size=(500, 1)), excess, excess, np.full(500, 1 / 500))
 >>> made = paths(past, levels[None], seed=7)
 >>> made.close.shape, bool((made.high >= made.close).all())
 ((1, 2, 1999), True)
@@ -43,6 +45,8 @@ SESSIONS = 1250
 FEWEST = 250
 """With fewer sessions in common no paths are made."""
 
+_ALIKE = 0.35  # the difference of log σ at which a session is drawn .6 times as often
+_FLOOR = 1e-3
 _WARM_UP = 60  # returns from which σ begins
 _CHUNK = 50  # symbols at a time: their paths take 40 MB
 _WIDTH = (QUANTILES.index(0.1), QUANTILES.index(0.9))
@@ -57,27 +61,31 @@ class Residuals:
         close: `(n,)`, the log-return over the σ of the session before, RiskMetrics' with λ 0.94.
         high: `(n,)`, by how much the session's high lay above the higher of both closes, over the same σ.
         low: `(n,)`, by how much its low lay below the lower of them.
+        sigma: `(n,)`, σ after the session.
     """
 
     sessions: NDArray[np.datetime64]
     close: Floats
     high: Floats
     low: Floats
+    sigma: Floats
 
 
 @dataclass(frozen=True)
 class Past:
-    """The sessions that several symbols have in common, standardised: three arrays `(sessions, symbols)`.
+    """The sessions that several symbols have in common, standardised.
 
     Attributes:
-        close: as in `Residuals`.
+        close: `(sessions, symbols)`, as in `Residuals`.
         high: as there.
         low: as there.
+        weight: `(sessions,)`, the chance that each is drawn; they add up to 1.
     """
 
     close: Floats
     high: Floats
     low: Floats
+    weight: Floats
 
     def __len__(self) -> int:
         return len(self.close)
@@ -117,13 +125,11 @@ def _residuals(bars: Bars) -> Residuals:
     scale = np.log(columns["adj_close"] / columns["close"])
     high, low, close = (np.log(columns[name]) + scale for name in ("high", "low", "close"))
     returns = np.diff(close)
-    sigma = _ewma(returns)[:-1]  # of the session before
+    sigma = _ewma(returns)
     upper, lower = np.maximum(close[1:], close[:-1]), np.minimum(close[1:], close[:-1])
-    scaled = [
-        values[_WARM_UP:] / sigma
-        for values in (returns, np.maximum(high[1:] - upper, 0), np.maximum(lower - low[1:], 0))
-    ]
-    return Residuals(columns["session_date"][1 + _WARM_UP :], *scaled)
+    high, low = np.maximum(high[1:] - upper, 0), np.maximum(lower - low[1:], 0)
+    close, high, low = (values[_WARM_UP:] / sigma[:-1] for values in (returns, high, low))
+    return Residuals(columns["session_date"][1 + _WARM_UP :], close, high, low, sigma[1:])
 
 
 def _ewma(returns: Floats) -> Floats:
@@ -157,12 +163,13 @@ def past(every: Sequence[Residuals], cutoff: date, sessions: int = SESSIONS) -> 
             "needed, to see how they move together. Leave out the youngest, or load earlier prices."
         )
     rows = [one.sessions.searchsorted(common) for one in every]
-    return Past(
-        *(
-            np.stack([getattr(one, name)[at] for one, at in zip(every, rows, strict=True)], axis=1)
-            for name in ("close", "high", "low")
-        )
+    level = np.mean([np.log(one.sigma[at]) for one, at in zip(every, rows, strict=True)], axis=0)
+    weight = _FLOOR + np.exp(-0.5 * ((np.append(level[:1], level[:-1]) - level[-1]) / _ALIKE) ** 2)
+    close, high, low = (
+        np.stack([getattr(one, name)[at] for one, at in zip(every, rows, strict=True)], axis=1)
+        for name in ("close", "high", "low")
     )
+    return Past(close, high, low, weight / weight.sum())
 
 
 def seed_of(cutoff: date) -> int:
@@ -180,12 +187,14 @@ def paths(known: Past, quantiles: Floats, *, seed: int, count: int = COUNT) -> P
         count: the number of paths.
     """
     symbols, steps = quantiles.shape[:2]
-    drawn = np.random.default_rng(seed).integers(0, len(known), (steps, count))
+    rng = np.random.default_rng(seed)
+    each = np.searchsorted(known.weight.cumsum(), (np.arange(count) + 0.5) / count).clip(max=len(known) - 1)
+    drawn = np.stack([rng.permutation(each) for _ in range(steps)])
     made = Paths(*(np.empty((symbols, steps, count), np.float32) for _ in range(3)))
     for start in range(0, symbols, _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        parts = (getattr(known, name)[:, chunk].T[:, drawn] for name in ("close", "high", "low"))
-        made.close[chunk], made.high[chunk], made.low[chunk] = _shuffled(*parts, quantiles[chunk])
+        moves, above, below = (getattr(known, name)[:, chunk].T[:, drawn] for name in ("close", "high", "low"))
+        made.close[chunk], made.high[chunk], made.low[chunk] = _shuffled(moves, above, below, quantiles[chunk])
     return made
 
 
