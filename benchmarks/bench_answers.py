@@ -30,7 +30,6 @@ from tickercast.domain.distribution import probability, quantile, student5
 from tickercast.domain.forecast import QUANTILES, RollingPredictor
 from tickercast.domain.odds import Odds
 from tickercast.domain.paths import COUNT, SESSIONS, Past, Residuals, past, paths, residuals, seed_of
-from tickercast.domain.portfolio import gains
 from tickercast.jobs.training.train import evaluation_groups, held_out
 from tickercast.models import catalogue
 
@@ -262,10 +261,11 @@ def _valued(data: Data, weights: Sequence[tuple[str, Floats]], steps: int, every
         made = paths(data.past(row), data.quantiles[number][:, :steps], seed=seed_of(data.date(row)))
         close = data.log["close"]
         came = np.expm1(close[row + steps] - close[row])
-        alone = _independent(made, steps)
+        together = np.expm1(made.close[:, steps - 1].astype(np.float64))
+        alone = np.random.default_rng(1).permuted(together, axis=1)  # as if nothing moved together
         rows = []
         for kind, held in weights:
-            value = gains(made, held)[steps - 1]
+            value = held @ together
             daily = moves[:row] @ held
             rivals = {
                 "filtered": _filtered(daily, steps, data.date(row)),
@@ -283,12 +283,6 @@ def _valued(data: Data, weights: Sequence[tuple[str, Floats]], steps: int, every
         yield pd.DataFrame(rows)
         if done % 50 == 0:
             _report(f"portfolios of {steps} sessions at {done} of {len(chosen)} origins")
-
-
-def _independent(made: Any, steps: int) -> Floats:
-    """The same closes in an order of their own for each symbol, as if nothing moved together."""
-    close = np.expm1(made.close[:, steps - 1].astype(np.float64))
-    return np.random.default_rng(1).permuted(close, axis=1)
 
 
 def _filtered(daily: Floats, steps: int, cutoff: date) -> Floats:

@@ -4,6 +4,7 @@ The command line, the forecast function, the flows and the dashboard call an `Ap
 notebook, through `tickercast.open`.
 """
 
+from tickercast.app.answers import Answers
 from tickercast.app.hourly import Hourly
 from tickercast.app.operations import Operations
 from tickercast.app.requests import Requests
@@ -12,5 +13,5 @@ from tickercast.app.symbols import read_symbols
 __all__ = ["App", "read_symbols"]
 
 
-class App(Requests, Operations, Hourly):
+class App(Requests, Operations, Hourly, Answers):
     """The use cases over the configured engines; each engine is opened when it is first needed."""

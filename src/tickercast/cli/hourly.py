@@ -23,9 +23,7 @@ Coins = Annotated[
 ]
 HourlySource = Annotated[
     str,
-    typer.Option(
-        "--source", help="binance, simulated, or a folder of files of hourly bars.", show_default="binance"
-    ),
+    typer.Option("--source", help="binance, simulated, or a folder of files of hourly bars.", show_default="binance"),
 ]
 Serve = Annotated[bool, typer.Option("--serve", help="Run every hour, under a Prefect server.")]
 

@@ -1,12 +1,9 @@
 """The distribution of a portfolio's value, from joint paths of its holdings.
 
->>> made = Paths(*(np.log(np.array([[[0.9, 1.0, 1.1, 1.2]], [[1.2, 1.1, 1.0, 0.9]]])) for _ in range(3)))
->>> values = gains(made, np.array([100.0, -50.0]))
->>> values.round(6).tolist()
-[[-20.0, -5.0, 10.0, 25.0]]
->>> found = risk(values[0], 0.5)
->>> round(found.value_at_risk, 6), found.expected_shortfall
-(-2.5, 12.5)
+>>> parts = np.array([[-10.0, 0.0, 10.0, 20.0], [-10.0, -5.0, 0.0, 5.0]])
+>>> found = risk(parts.sum(axis=0), 0.5)
+>>> found.value_at_risk, found.expected_shortfall, shares(parts, found.worst).tolist()
+(-2.5, 12.5, [5.0, 7.5])
 >>> round(kupiec(18, 250, 0.05), 3), round(kupiec(30, 250, 0.05), 5)
 (0.133, 1e-05)
 """
@@ -40,20 +37,6 @@ class Risk:
     worst: NDArray[np.intp]
 
 
-def gains(made: Paths, exposures: Floats) -> Floats:
-    """Gains over the value at the cutoff, in currency.
-
-    Args:
-        made: of n holdings.
-        exposures: `(n,)`, shares × last close × exchange rate; negative for a short position.
-
-    Returns:
-        `(steps, paths)`.
-    """
-    found: Floats = np.einsum("n,nsp->sp", exposures, np.expm1(made.close.astype(np.float64)))
-    return found
-
-
 def risk(values: Floats, level: float) -> Risk:
     """Value at risk and expected shortfall of the gains `(paths,)` of one step."""
     order = np.argsort(values)
@@ -61,11 +44,18 @@ def risk(values: Floats, level: float) -> Risk:
     return Risk(level, -float(np.quantile(values, 1 - level)), -float(values[tail].mean()), tail)
 
 
-def shares(made: Paths, exposures: Floats, step: int, tail: NDArray[np.intp]) -> Floats:
-    """The part of each holding in the expected shortfall, `(n,)`, in currency; they add up to it (Euler's rule)."""
-    moves = np.expm1(made.close[:, step - 1, tail].astype(np.float64))
-    parts: Floats = -exposures * moves.mean(axis=1)
-    return parts
+def shares(parts: Floats, tail: NDArray[np.intp]) -> Floats:
+    """The part of each holding in the expected shortfall; they add up to it (Euler's rule).
+
+    Args:
+        parts: `(n, paths)`, the gains of each holding at one step, in currency.
+        tail: the worst paths.
+
+    Returns:
+        `(n,)`, in currency.
+    """
+    found: Floats = -parts[:, tail].mean(axis=1)
+    return found
 
 
 def correlation(made: Paths, step: int) -> Floats:

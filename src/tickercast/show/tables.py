@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickercast.domain.alerts import Alert
-from tickercast.domain.forecast import LEVELS, Forecast, Step
+from tickercast.domain.forecast import LEVELS, QUANTILES, Forecast, Step
 from tickercast.domain.frequency import stamp
 from tickercast.domain.model_card import ModelCard, RegisteredVersion
 from tickercast.domain.price_files import first_lines
@@ -363,6 +363,7 @@ def _json_steps(made: Forecast) -> Iterator[dict[str, Any]]:
             "target_date": step.target_date.isoformat(),
             **({"target_at": step.target_at.isoformat()} if step.target_at else {}),
             **{name: getattr(step, name) for name in LEVELS},
+            **({"quantiles": dict(zip(map(str, QUANTILES), step.quantiles, strict=True))} if step.quantiles else {}),
         }
 
 

@@ -11,7 +11,7 @@ from tickercast.domain.distribution import probability, quantile, student5
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.odds import Odds
 from tickercast.domain.paths import COUNT, FEWEST, Past, past, paths, residuals, seed_of
-from tickercast.domain.portfolio import christoffersen, correlation, gains, kupiec, risk, shares
+from tickercast.domain.portfolio import christoffersen, correlation, kupiec, risk, shares
 from tickercast.errors import TooFewSessions
 
 LEVELS = np.array(QUANTILES)
@@ -168,18 +168,18 @@ class TestOdds:
 class TestPortfolio:
     def test_the_shares_add_up_to_the_shortfall(self, watched, quantiles):
         made = paths(past(residuals(watched), watched[0].cutoff), quantiles, seed=1)
-        exposures = np.array([100.0, 50.0, -80.0, 20.0])
+        parts = np.array([100.0, 50.0, -80.0, 20.0])[:, None] * np.expm1(made.close[:, 4].astype(float))
 
-        found = risk(gains(made, exposures)[4], 0.95)
+        found = risk(parts.sum(axis=0), 0.95)
 
-        assert shares(made, exposures, 5, found.worst).sum() == pytest.approx(found.expected_shortfall)
+        assert shares(parts, found.worst).sum() == pytest.approx(found.expected_shortfall)
         assert found.expected_shortfall > found.value_at_risk > 0
         assert len(found.worst) == 100
 
     def test_one_holding_has_the_risk_of_its_distribution(self, watched, quantiles):
         made = paths(past(residuals(watched[:1]), watched[0].cutoff), quantiles[:1], seed=1)
 
-        found = risk(gains(made, np.array([1000.0]))[0], 0.975)
+        found = risk(1000 * np.expm1(made.close[0, 0].astype(float)), 0.975)
 
         assert found.value_at_risk == pytest.approx(-1000 * np.expm1(quantiles[0, 0, 0]), rel=0.01)
 

@@ -40,9 +40,7 @@ class Refreshed:
     versions: Sequence[str] = ()
 
 
-def refresh(
-    symbols: Sequence[str], *, source: MarketData, models: ModelStore, fit: Fit, now: datetime
-) -> Refreshed:
+def refresh(symbols: Sequence[str], *, source: MarketData, models: ModelStore, fit: Fit, now: datetime) -> Refreshed:
     """Publish new tables if a month has begun since those that are served.
 
     Args:

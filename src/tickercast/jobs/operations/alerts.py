@@ -195,7 +195,13 @@ def _drift(warehouse: Warehouse) -> list[Drift]:
 
 
 def _resolved(warehouse: Warehouse, since: date, symbols: Sequence[str]) -> pd.DataFrame:
-    given = {"since": since, "symbols": symbols, "steps": DAILY.horizon, "frequency": DAILY.name, "origins": alerts.ORIGINS}
+    given = {
+        "since": since,
+        "symbols": symbols,
+        "steps": DAILY.horizon,
+        "frequency": DAILY.name,
+        "origins": alerts.ORIGINS,
+    }
     return ask(warehouse, "alert_coverage", **given)
 
 

@@ -151,7 +151,9 @@ def check_drift(
 
 def _recent(warehouse: Warehouse, symbols: Sequence[str], day: date, needed: int) -> pd.DataFrame:
     """The newest bars, as many as the features look back."""
-    newest = ask(warehouse, "newest_session", symbols=list(symbols), day=day, frequency=DAILY.name)["session_date"].iloc[0]
+    newest = ask(warehouse, "newest_session", symbols=list(symbols), day=day, frequency=DAILY.name)[
+        "session_date"
+    ].iloc[0]
     last = day if pd.isna(newest) else pd.Timestamp(newest).date()
     first = last - max(_LOOK_BACK, needed * _DAYS_A_SESSION)
     where = {"symbol": list(symbols), "frequency": DAILY.name, "session_date": Between(first, last)}

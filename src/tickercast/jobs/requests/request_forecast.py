@@ -171,9 +171,7 @@ def _upload(
     return uploads
 
 
-def _with_hints(
-    failures: Mapping[str, Permanent], warehouse: Warehouse, frequency: Frequency
-) -> dict[str, Permanent]:
+def _with_hints(failures: Mapping[str, Permanent], warehouse: Warehouse, frequency: Frequency) -> dict[str, Permanent]:
     """Add the symbol that was probably meant by one that the source does not know, unless the source says so itself."""
     unknown = [
         name for name, reason in failures.items() if isinstance(reason, UnknownSymbol) and _MEANT not in str(reason)
