@@ -142,7 +142,7 @@ def views() -> str:
     parts = [_VIEWS, "## Views\n", listed, ""]
     kinds, describe = _kinds(objects), _descriptions(stored)
     for found in by_name(made):
-        described = [(f"`{name}`", kind, describe(found.name, name)) for name, kind in kinds[found.name]]
+        described = [(f"`{name}`", _column_type(kind), describe(found.name, name)) for name, kind in kinds[found.name]]
         head = ("column", "type", "description")
         parts += [f"### {found.name}\n", f"{_comment(found)}\n", table(head, described), ""]
     parts += ["## Tables\n"]
