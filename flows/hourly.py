@@ -49,7 +49,7 @@ def main(
     symbols_file: cli.SymbolsFile = "",
     serve: cli.Serve = False,
 ) -> None:
-    """Run the hour: refresh tables when a month begins, forecast the hour that has just ended, and score what came true."""
+    """Run the hour: refresh tables when a month begins, forecast the hour that has just ended, score what came true."""
     words = [*(symbols or []), *read_symbols(symbols_file)]
     if serve:
         with engines.flow_server():

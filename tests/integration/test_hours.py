@@ -121,9 +121,9 @@ def test_a_correction_of_an_hour_scores_again_and_of_no_other(place: Place) -> N
 
 
 def test_hours_and_days_of_one_symbol_are_two_series(place: Place, make_bars: Callable[..., Bars]) -> None:
+    from tickercast.domain.forecast import Role, Served
     from tickercast.domain.price_files import to_csv
     from tickercast.models.baselines import EwmaT, RandomWalk
-    from tickercast.domain.forecast import Role, Served
 
     send(place, make_hours("BTC-USD", hours=HOURS))
     place.served = lambda: [Served(EwmaT(), Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
@@ -163,9 +163,7 @@ def test_a_short_history_is_forecast_by_the_simple_model_and_said(
 def test_less_than_a_week_is_refused_with_a_sentence(place: Place) -> None:
     outcome = send(place, make_hours(hours=HOURS).rows(HOURS - 167, HOURS))
     [reason] = outcome.failures.values()
-    assert str(reason) == (
-        "BTCUSDT has 167 hours up to 2022-02-05 08:00, and the model needs 168. Send more hours."
-    )
+    assert str(reason) == ("BTCUSDT has 167 hours up to 2022-02-05 08:00, and the model needs 168. Send more hours.")
     assert place.counts()["forecasts"] == 0
 
 
@@ -279,3 +277,33 @@ def test_compaction_keeps_every_hour_and_changes_no_view(place: Place) -> None:
         )
     where = {"frequency": "1h", "session_date": Between(date(2022, 1, 1), date(2022, 12, 31))}
     assert len(place.warehouse.read("prices", where)) == HOURS + 3
+
+
+def test_a_backfill_of_hours_goes_on_where_it_was_and_replaces_nothing_live(tmp_path: Path) -> None:
+    from tests.support.hourly import Memory
+
+    from tickercast.app import App
+    from tickercast.config import Settings
+
+    bars = make_hours(hours=HOURS + 48)
+    settings = Settings(bucket=f"file://{tmp_path}/bucket", warehouse=f"duckdb://{tmp_path}/w.duckdb")
+
+    class Site(App):
+        def source_of(self, source: str, frequency: object) -> Memory:
+            return Memory([bars])
+
+    app = Site(settings, now=lambda: AT + timedelta(days=3))
+    day = date(2022, 2, 6)
+    plan = app.plan_backfill(["BTCUSDT"], day, day, every=6, frequency=HOURLY)
+    assert [f"{end:%dT%H}" for end, _ in plan.parts[0].origins] == ["06T01", "06T07", "06T13", "06T19"]
+    made = app.backfill_part(plan.parts[0])
+    assert {each.status for each in made} == {"forecast"}
+    assert {each.model_has_seen for each in made} == {True}, "the shipped tables were learned from later hours"
+    again = app.plan_backfill(["BTCUSDT"], day, day, every=6, frequency=HOURLY)
+    assert (len(again.parts), again.forecast_before) == (0, 4)
+    rest = app.plan_backfill(["BTCUSDT"], day, day, every=3, frequency=HOURLY)
+    assert len(rest.parts[0]) == 4
+    scores = app.tables.read("forecast_scores", {"role": "champion"})
+    assert len(scores)
+    assert scores["backfilled"].all()
+    assert set(app.tables.read("prices")["origin"]) == {"backfill"}

@@ -1,1 +1,1 @@
-"""The hourly run: refresh the models' tables at the beginning of a month, then forecast the hour that has just ended."""
+"""The hourly run: refresh the models' tables when a month begins, then forecast the hour that has just ended."""
