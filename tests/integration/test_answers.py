@@ -90,6 +90,19 @@ def test_paths_as_parquet_have_the_stored_quantiles(forecast: Path) -> None:
     assert (table["high"] >= table["close"]).all()
 
 
+def test_why_an_interval_is_so_wide_is_a_product(workspace: Path) -> None:
+    words = ("forecast", "MSFT", "2010-06-30", "--source", "sample", "--why")
+
+    said = run(*words).stdout
+    [found] = json.loads(run(*words, "--json").stdout)
+
+    why, last = found["why"], found["forecast"][-1]
+    assert why["usual"] * why["now"] * why["model"] == pytest.approx(why["width"])
+    assert why["width"] == pytest.approx(np.log(last["close_hi_80"] / last["close_lo_80"]))
+    assert f"MSFT now moves {why['sigma']:.2%} a session, {why['now'] - 1:.0%} more than in its year" in said
+    assert f"{why['now']:.2f} times as wide as usual" in said
+
+
 def test_a_portfolio_of_two_currencies(forecast: Path) -> None:
     Path("two.csv").write_text("symbol,shares\nMSFT,100\nVOD.L,10\n")
 

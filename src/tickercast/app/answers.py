@@ -1,15 +1,18 @@
 """Use cases that answer from stored forecasts: odds, joint paths and the risk of a portfolio."""
 
+import math
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 from tickercast.app.ports import Ports
 from tickercast.domain.calendar import parse_day
+from tickercast.domain.forecast import Forecast
 from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.width import Width, width_of
 from tickercast.errors import UsageError
 from tickercast.reading.holdings import PortfolioOutlook, read_holdings, valued
-from tickercast.reading.outlook import Outlook, SymbolOdds, odds_of, outlook
+from tickercast.reading.outlook import Outlook, SymbolOdds, odds_of, outlook, stored_bars
 
 
 class Answers(Ports):
@@ -58,3 +61,19 @@ class Answers(Ports):
             raise UsageError(f"{path} cannot be read: {reason}. Name a file of symbol,shares.") from error
         held = read_holdings(text, path.name)
         return valued(held, self.paths(held.symbols, as_of))
+
+    def why(self, made: Forecast) -> Width:
+        """Why the 80% interval of a daily forecast's last step is as wide as it is; see `domain.width`.
+
+        Raises:
+            UsageError: the forecast is of hours.
+            TooFewSessions: too few of the symbol's bars are stored.
+            Transient: an engine does not answer.
+        """
+        if not made.frequency.is_daily:
+            raise UsageError(
+                f"The forecast of {made.symbol} is of hours, and --why explains one of days. Leave it out."
+            )
+        step = made.steps[-1]
+        width = math.log(step.close_hi_80 / step.close_lo_80)
+        return width_of(stored_bars([made], self.tables)[0], width, step=step.step)

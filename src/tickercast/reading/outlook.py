@@ -122,7 +122,7 @@ def outlook(symbols: Sequence[str], as_of: date | None, *, warehouse: Warehouse)
     """
     forecasts = _forecasts(symbols, as_of, warehouse)
     cutoff = forecasts[0].cutoff
-    known = past(residuals(_bars(forecasts, warehouse)), cutoff)
+    known = past(residuals(stored_bars(forecasts, warehouse)), cutoff)
     return Outlook(forecasts, paths(known, _log_returns(forecasts), seed=seed_of(cutoff)), len(known))
 
 
@@ -156,7 +156,8 @@ def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse)
     return [found[symbol] for symbol in symbols]
 
 
-def _bars(forecasts: Sequence[Forecast], warehouse: Warehouse) -> list[Bars]:
+def stored_bars(forecasts: Sequence[Forecast], warehouse: Warehouse) -> list[Bars]:
+    """The stored daily bars of each symbol up to the forecasts' common cutoff, six years of them at most."""
     cutoff = forecasts[0].cutoff
     where = {"symbol": [made.symbol for made in forecasts], "frequency": DAILY.name}
     held = warehouse.read("latest_prices", {**where, "session_date": Between(cutoff - _YEARS, cutoff)})

@@ -144,7 +144,7 @@ def _notes(found: Outlook, simulated: bool) -> Iterator[Text]:
         yield Text(SIMULATED, style="bold red")
     if found.sessions < SESSIONS:
         yield Text(
-            f"Drawn from {found.sessions:,} past sessions, and {SESSIONS:,} were wanted: rare moves are less well known.",
+            f"Drawn from {found.sessions:,} past sessions, and {SESSIONS:,} were wanted: rare moves are less certain.",
             style="yellow",
         )
 

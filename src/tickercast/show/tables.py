@@ -20,6 +20,7 @@ from tickercast.domain.forecast import LEVELS, QUANTILES, Forecast, Step
 from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.model_card import ModelCard, RegisteredVersion
 from tickercast.domain.price_files import first_lines
+from tickercast.domain.width import Width
 from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
 from tickercast.reading.ledger import Entry
@@ -87,9 +88,21 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
     return Group(table, *notes)
 
 
-def forecasts_json(forecasts: Sequence[Forecast], as_of: date) -> str:
-    """The stable machine-readable form; `simulated`, `findings` and `doubtful` are keys where they say something."""
-    return json.dumps([_as_json(made, as_of) for made in forecasts], indent=2)
+def forecasts_json(forecasts: Sequence[Forecast], as_of: date, widths: Mapping[str, Width] | None = None) -> str:
+    """The stable machine-readable form; `simulated`, `findings` and `doubtful` are keys where they say something.
+
+    Args:
+        forecasts: one a symbol.
+        as_of: the date that was asked for.
+        widths: why the interval of each is so wide, by symbol, where that was asked for.
+    """
+    made = [_as_json(each, as_of) for each in forecasts]
+    for each in made if widths else ():
+        found = widths[each["symbol"]]
+        each["why"] = {
+            name: getattr(found, name) for name in ("step", "width", "usual", "now", "model", "sigma", "rank")
+        }
+    return json.dumps(made, indent=2)
 
 
 def checks_table(checks: Sequence[Check]) -> RenderableType:
