@@ -97,11 +97,11 @@ def forecasts_json(forecasts: Sequence[Forecast], as_of: date, widths: Mapping[s
         widths: why the interval of each is so wide, by symbol, where that was asked for.
     """
     made = [_as_json(each, as_of) for each in forecasts]
-    for each in made if widths else ():
-        found = widths[each["symbol"]]
-        each["why"] = {
-            name: getattr(found, name) for name in ("step", "width", "usual", "now", "model", "sigma", "rank")
-        }
+    for each in made:
+        found = (widths or {}).get(each["symbol"])
+        if found:
+            names = ("step", "width", "usual", "now", "model", "sigma", "rank")
+            each["why"] = {name: getattr(found, name) for name in names}
     return json.dumps(made, indent=2)
 
 
