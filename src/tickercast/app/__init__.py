@@ -4,14 +4,14 @@ The command line, the forecast function, the flows and the dashboard call an `Ap
 notebook, through `tickercast.open`.
 """
 
-from tickercast.app.answers import Answers
 from tickercast.app.hourly import Hourly
 from tickercast.app.operations import Operations
+from tickercast.app.outlooks import Outlooks
 from tickercast.app.requests import Requests
 from tickercast.app.symbols import read_symbols
 
 __all__ = ["App", "read_symbols"]
 
 
-class App(Requests, Operations, Hourly, Answers):
+class App(Requests, Operations, Hourly, Outlooks):
     """The use cases over the configured engines; each engine is opened when it is first needed."""
