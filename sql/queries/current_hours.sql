@@ -4,5 +4,5 @@ FROM ingestions
 WHERE frequency = @frequency AND status = 'forecast' AND symbol IS NOT NULL AND NOT simulated AND origin = 'live'
   AND received_at >= TIMESTAMP(@since)
 GROUP BY symbol
-HAVING COUNT(*) >= @origins
+HAVING COUNT(*) >= @least
 ORDER BY symbol

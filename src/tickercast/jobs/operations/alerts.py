@@ -236,7 +236,7 @@ def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime) -> li
 
 def _missed_hours(warehouse: Warehouse, now: datetime) -> list[MissedHours]:
     """The coins that were forecast hour by hour within a week; who stops for longer has stopped on purpose."""
-    hourly = {"frequency": HOURLY.name, "origins": HOURLY.horizon}
+    hourly = {"frequency": HOURLY.name, "least": HOURLY.horizon}
     rows = ask(warehouse, "current_hours", since=now.date() - _HOURLY_SINCE, **hourly).to_dict("records")
     newest = [(row["symbol"], row["cutoff_at"].to_pydatetime()) for row in rows]
     return [MissedHours(symbol, cutoff_at, (now - cutoff_at) // timedelta(hours=1)) for symbol, cutoff_at in newest]
