@@ -214,8 +214,8 @@ def hourly(name: str, models: ModelStore, series: Sequence[Bars]) -> RollingPred
     """The model of hourly bars that a user names, with tables that are refreshed monthly.
 
     Args:
-        name: `champion`, `har-season`, `ewma-season`, `ewma-t`, a network that is served beside the champion, or the
-            folder of a bundle.
+        name: `champion`, `har-season`, `ewma-season`, `ewma-t`, `random-walk`, a network that is served beside the
+            champion, or the folder of a bundle.
         models: the models of hourly bars.
         series: the bars that the tables are learned from, each month from the year before.
 
@@ -227,17 +227,18 @@ def hourly(name: str, models: ModelStore, series: Sequence[Bars]) -> RollingPred
 
     tables = predictors.MonthlyTables(series)
     makers = {predictors.HAR_SEASON: predictors.HarSeason, predictors.EWMA_SEASON: predictors.EwmaSeason}
-    if name == EwmaT.name:
-        return predictors.HourlyEwmaT()
+    if name in predictors.BASELINES:
+        return predictors.BASELINES[name]()
     if name in makers:
         return predictors.Refreshed(name, tables, makers[name])
-    networks = {served.name: served.version for served in models.shipped_pointer.served}
+    beside = models.shipped_pointer.served
+    networks = {served.name: served.version for served in beside if served.name not in predictors.BASELINES}
     if name == CHAMPION:
         bundle = models.champion() if models.generation() else models.shipped
     elif name in networks:
         bundle = models.shipped_bundle(name, networks[name])
     else:
-        bundle = _in_folder(name, (CHAMPION, *makers, EwmaT.name, *sorted(set(networks) - set(makers))))
+        bundle = _in_folder(name, (CHAMPION, *makers, *predictors.BASELINES, *sorted(set(networks) - set(makers))))
     loaded = load_bundle(bundle)
     if bundle.card.kind in makers:
         return predictors.Refreshed(bundle.card.name, tables, makers[bundle.card.kind], bundle.card.version)
@@ -245,7 +246,7 @@ def hourly(name: str, models: ModelStore, series: Sequence[Bars]) -> RollingPred
     if refresh is None:
         raise UsageError(
             f"{name[:80]!r} is a model of daily bars ({bundle.card.name} {bundle.card.version}), and one of hourly "
-            f"bars was needed: {', '.join(makers)} or {EwmaT.name}. Name one of these."
+            f"bars was needed: {', '.join(makers)} or {', '.join(predictors.BASELINES)}. Name one of these."
         )
     return predictors.Refreshed(bundle.card.name, tables, refresh, bundle.card.version)
 
