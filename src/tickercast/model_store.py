@@ -120,7 +120,8 @@ class ModelStore:
         """Serve an older version again, after reading it back whole, and return it.
 
         Args:
-            to: the version; by default the one published before the champion.
+            to: the version; by default the one published before the champion, or the champion itself where a baseline
+                is served in its place.
 
         Raises:
             UsageError: there is no such version.
@@ -132,7 +133,8 @@ class ModelStore:
         pointer = self.pointer()
         published = self.versions(pointer.name)
         older = [version for version in published if int(version) < int(pointer.version)]
-        wanted = to or (older[-1] if older else None)
+        before = pointer.version if pointer.baseline else older[-1] if older else None
+        wanted = to or before
         if wanted is None or wanted not in published:
             raise UsageError(
                 f"{self.url} holds {pointer.name} {', '.join(published)}, of which {pointer.version} is served: "
@@ -143,7 +145,7 @@ class ModelStore:
     # ------------------------------------------------------------ bundles
 
     def champion(self) -> Bundle:
-        """Read the served champion.
+        """Read the champion, which a baseline may stand in for; see `Pointer.baseline`.
 
         Raises:
             BundleError: the pointer or the files it names are corrupt.

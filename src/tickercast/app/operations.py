@@ -220,7 +220,10 @@ class Operations(Models):
 
     def _champion_says(self) -> str:
         publish_shipped(self.models)
-        champion = self.served_models()[0].model
+        champion, pointer = self.served_models()[0].model, self.models.pointer()
+        if pointer.baseline:
+            worse = f"{pointer.name} version {pointer.version}, which was shown to be worse"
+            return f"{champion.name}, a baseline, is served in the place of {worse}"
         return f"{champion.name} version {champion.version}"
 
     def _companions_say(self) -> str:

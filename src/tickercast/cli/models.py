@@ -331,9 +331,10 @@ def promote(
     version: Annotated[str, typer.Option(help="The challenger.", show_default="the one registered last")] = "",
     symbols_file: SymbolsFile = "",
 ) -> None:
-    """Compare a challenger with the champion on past sessions, and serve it if it is measurably better.
+    """Compare a challenger with what is served on past sessions, and serve it if it is measurably better.
 
-    Exit code 1 means that the champion stays.
+    A champion that is shown to be worse than a baseline makes place for that. Exit code 1 means that the challenger is
+    not served.
     """
     with bar("forecasts", total=1) as progress:
         decision, challenger = open_app().promote(
@@ -344,8 +345,9 @@ def promote(
             symbols=some_symbols_of([], symbols_file),
             on_progress=progress.set,
         )
-    verdict = "promoted" if decision.promote else "kept the champion"
-    say(f"{verdict}: version {challenger.card.version} is {decision.reason}")
+    subject = "" if decision.action == "demoted" else f"version {challenger.card.version} is "
+    verdict = {"promoted": "promoted", "kept": "kept what is served", "demoted": "demoted"}[decision.action]
+    say(f"{verdict}: {subject}{decision.reason}")
     if not decision.promote:
         raise typer.Exit(SOME_FAILED)
 
@@ -364,7 +366,7 @@ def publish(
 def rollback(
     to: Annotated[str, typer.Option(help="The published version.", show_default="the one before")] = "",
 ) -> None:
-    """Serve an older published version again; needs neither TensorFlow nor MLflow."""
+    """Serve an older published version again, or the champion after a baseline; needs neither TensorFlow nor MLflow."""
     service = open_app()
     bundle = service.rollback(to or None)
     say(f"version {bundle.card.version} is served from {service.models.url}")

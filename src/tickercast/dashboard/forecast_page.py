@@ -71,6 +71,7 @@ def _headline(symbol: str, fan: pd.DataFrame, bars: pd.DataFrame) -> None:
     first = fan.iloc[0]
     if first["simulated"] or bars["simulated"].any():
         st.error(SIMULATED, icon=":material/science:")
+    state.stands_in(str(first["model_name"]))
     odd = state.findings(symbol, first["object"], first["generation"])
     if odd:
         st.warning(

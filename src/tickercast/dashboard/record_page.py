@@ -152,7 +152,7 @@ def _seen(versions: pd.DataFrame) -> None:
         except TickercastError as error:
             st.caption(f"The last training date of version {version} is not known: {markdown(str(error))}")
             continue
-        if note := sentences.had_seen(version, through, row["first_cutoff"].date()):
+        if through and (note := sentences.had_seen(version, through, row["first_cutoff"].date())):
             st.warning(note, icon=":material/school:")
 
 

@@ -16,6 +16,8 @@ from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 from tickercast.ports import Warehouse
 from tickercast.reading import views
+from tickercast.reading.track_record import demotion
+from tickercast.show import sentences
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -71,14 +73,15 @@ def report(name: str) -> bytes:
 
 
 @st.cache_data(ttl=_LONG_S, show_spinner=False)
-def trained_through(name: str, version: str) -> date:
-    """The last date that a published version was trained on.
+def trained_through(name: str, version: str) -> date | None:
+    """The last date that a published version was trained on; None of a model that was never published, a baseline.
 
     Raises:
         ModelUnavailable, BundleError: it does not exist, or is damaged.
         StoreUnavailable: try again.
     """
-    return _app().models.read(name, version).card.trained_through
+    models = _app().models
+    return models.read(name, version).card.trained_through if models.versions(name) else None
 
 
 def palette() -> Palette:
@@ -110,6 +113,14 @@ def section() -> Iterator[None]:
         yield
     except TickercastError as error:
         st.error(markdown(str(error)), icon=":material/error:")
+
+
+def stands_in(model: str) -> None:
+    """Say so if a model that forecast in the champion's role is a baseline, and why."""
+    with section():
+        by = demotion(model, decisions())
+        if by is not None:
+            st.warning(markdown(sentences.stands_in(by)), icon=":material/swap_vert:")
 
 
 def first_steps() -> None:

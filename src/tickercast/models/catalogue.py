@@ -112,6 +112,9 @@ def companion_names(listed: str) -> tuple[str, ...]:
 def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Served]:
     """The published champion, then the models that are served beside it.
 
+    Where a baseline has taken the champion's place, it comes first in the champion's role, and the champion goes on as
+    a companion, so that its record does.
+
     Args:
         models: where the pointer names them.
         companions: further models that need no bundle; one that the pointer names, too, is served once, in the role
@@ -123,11 +126,22 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
         StoreUnavailable: try again.
     """
     pointer = models.pointer()
-    champion = Served(load_bundle(models.read(pointer.name, pointer.version)), Role.CHAMPION)
+    trained = load_bundle(models.read(pointer.name, pointer.version))
+    champion = Served(_standing_in(pointer.baseline) if pointer.baseline else trained, Role.CHAMPION)
+    demoted = [Served(trained, Role.COMPANION)] if pointer.baseline else []
     beside = [Served(_served(one.name, one.version, models), one.role) for one in pointer.served]
-    named_there = {one.name for one in pointer.served}
+    named_there = {one.name for one in pointer.served} | {pointer.baseline}
     further = [Served(_companion(name), Role.COMPANION) for name in companions if name not in named_there]
-    return [champion, *beside, *further]
+    return [champion, *beside, *demoted, *further]
+
+
+def _standing_in(name: str) -> Predictor:
+    if name not in BASELINES:
+        raise BundleError(
+            f"The pointer names {name[:40]!r} in the champion's place, and one of the baselines {', '.join(BASELINES)} "
+            "was needed. Run tickercast rollback, which serves the champion again."
+        )
+    return BASELINES[name]()
 
 
 @dataclass(frozen=True)
@@ -180,7 +194,8 @@ def named(name: str, models: ModelStore) -> Predictor:
         ModelUnavailable: no champion has been published.
     """
     if name == CHAMPION:
-        return load_bundle(models.champion())
+        served = models.pointer()
+        return _standing_in(served.baseline) if served.baseline else load_bundle(models.champion())
     if name in BASELINES:
         return BASELINES[name]()
     if name in STATISTICAL:
@@ -264,8 +279,8 @@ def evaluation_baselines(
 
 
 def promotion_baselines(series: Sequence[Bars], through: date) -> Sequence[Predictor]:
-    """The one baseline that a promotion asks for; it learns from nothing, so both arguments are ignored."""
-    return [RandomWalk()]
+    """The random walk, and the baselines that can be served; they learn from nothing, so both arguments are ignored."""
+    return [make() for make in BASELINES.values()]
 
 
 def trained_through(model: Predictor) -> date | None:
