@@ -2,18 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tickercast import config, engines
+from tickercast import engines
 from tickercast.app.ports import Ports, nothing
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor
-from tickercast.domain.frequency import HOURLY
 from tickercast.errors import Permanent
-from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
 
 if TYPE_CHECKING:
@@ -27,11 +24,6 @@ _BESIDE = ("har-season", "ewma-season", "ewma-t")
 
 class Hourly(Ports):
     """Trainings and evaluations of hourly models."""
-
-    @cached_property
-    def hourly_store(self) -> ModelStore:
-        """The published models of hourly bars."""
-        return ModelStore(self.models.store, config.resource("shipped"), HOURLY)
 
     def train_hourly(
         self,

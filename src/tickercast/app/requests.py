@@ -13,6 +13,7 @@ from tickercast import config, engines, logs
 from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.frequency import Frequency
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent, TickercastError, UsageError
 from tickercast.jobs.requests import quarantine as quarantines
@@ -153,8 +154,8 @@ class Requests(Ports):
             event,
             store=self.silent_store,
             warehouse=self._event_tables,
-            served=self._champion_cache,
-            past=self._past_models,
+            served=lambda frequency: self._champion_cache(frequency)(),
+            past=lambda frequency, cutoff: self._past_models(frequency)(cutoff),
             now=self.now,
             limits=Limits(
                 int(self.settings.max_file_mb * 1e6),
@@ -178,13 +179,22 @@ class Requests(Ports):
         """The warehouse for events, whose queries are given up in time for another delivery."""
         return engines.warehouse(self.settings, patient=False)
 
-    @cached_property
-    def _champion_cache(self) -> ChampionCache:
-        return ChampionCache(self.models, self.served_models, time.monotonic)
+    def _champion_cache(self, frequency: Frequency) -> ChampionCache:
+        models = self.store_of(frequency)
+        made = ChampionCache(models, lambda: self.served_models(frequency), time.monotonic)
+        return self._champions.setdefault(frequency, made)
+
+    def _past_models(self, frequency: Frequency) -> PastModels:
+        made = PastModels(self.store_of(frequency), self._champion_cache(frequency), self.load_bundle)
+        return self._pasts.setdefault(frequency, made)
 
     @cached_property
-    def _past_models(self) -> PastModels:
-        return PastModels(self.models, self._champion_cache, self.load_bundle)
+    def _champions(self) -> dict[Frequency, ChampionCache]:
+        return {}
+
+    @cached_property
+    def _pasts(self) -> dict[Frequency, PastModels]:
+        return {}
 
     def ingestions(self, name: str = "", *, limit: int = 50) -> tuple[list[Entry], int]:
         """The newest entries of the ledger, or those of one file, and how many there are."""
