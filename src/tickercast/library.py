@@ -114,13 +114,14 @@ class Model:
         made = [
             Prediction(
                 one.symbol,
-                one.cutoff,
+                one.end,
                 one.last_close,
-                DAILY.next_steps(one.symbol, one.cutoff, self.predictor.horizon),
+                one.frequency.next_steps(one.symbol, one.end, self.predictor.horizon),
                 log_returns,
                 self.name,
                 self.version,
                 simulated=one.simulated,
+                frequency=one.frequency,
             ).forecast()
             for one, log_returns in zip(series, self.predictor.predict(series), strict=True)
         ]

@@ -11,6 +11,7 @@ from tickercast.app.ports import nothing
 from tickercast.app.symbols import read_symbols
 from tickercast.domain.calendar import ending_calendars
 from tickercast.domain.forecast import Role
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import TickercastError, UsageError
@@ -106,7 +107,7 @@ class Operations(Models):
         from tickercast.jobs.operations.drift import check_drift
 
         reporter = self.drift_reporter
-        watched = list(symbols) or list(ask(self.warehouse, "symbols")["symbol"])
+        watched = list(symbols) or list(ask(self.warehouse, "symbols", frequency=DAILY.name)["symbol"])
         if not watched:
             raise UsageError("No symbol has been forecast yet. Name some, after tickercast forecast MSFT 2023-07-22.")
         return check_drift(
@@ -267,7 +268,7 @@ class Operations(Models):
 
     def _forecast_before(self) -> list[str]:
         try:
-            return list(ask(self.tables, "symbols")["symbol"])
+            return list(ask(self.tables, "symbols", frequency=DAILY.name)["symbol"])
         except TickercastError:  # the warehouse says that itself
             return []
 

@@ -119,8 +119,18 @@ class Ports:
         """The renderer of drift reports."""
         return engines.drift_reporter()
 
+    def source_of(self, source: str, frequency: Frequency) -> MarketData:
+        """A source of bars of a frequency; the configured one by default, and binance where that has no hourly bars.
+
+        Raises:
+            UsageError: there is no such source.
+        """
+        if frequency.is_daily:
+            return self.market_data(source)
+        return engines.hourly_data(source or engines.hourly_source(self.settings), self.settings)
+
     def market_data(self, source: str = "") -> MarketData:
-        """A source by its name; the configured one by default.
+        """A source of daily bars by its name; the configured one by default.
 
         Raises:
             UsageError: there is no such source.

@@ -265,7 +265,7 @@ class Prediction:
         cutoff, *dates = self.frequency.dates(ends).tolist()
         cutoff_at, *moments = (_utc(end) for end in (self.cutoff, *self.targets))
         steps = tuple(
-            Step(number, day, *map(float, row), at)
+            Step(number, day, **dict(zip(LEVELS, map(float, row), strict=True)), target_at=at)
             for number, (day, row, at) in enumerate(zip(dates, closes, moments, strict=True), start=1)
         )
         return Forecast(

@@ -133,7 +133,7 @@ class Frequency:
         """The dates of bars by their ends: an hour's is the UTC day on which it opens."""
         if self.is_daily:
             return ends.astype("datetime64[D]", copy=False)
-        opened: NDArray[np.datetime64] = ends.astype("datetime64[h]") - _HOUR
+        opened: NDArray[np.datetime64] = np.subtract(ends.astype("datetime64[h]"), _HOUR)
         return opened.astype("datetime64[D]")
 
     def date_of(self, number: int) -> date:

@@ -70,8 +70,8 @@ def read_hours(data: bytes, *, symbol: str = "", now: datetime | None = None, la
         except Permanent as error:
             failures[name] = error
     if not series and len(failures) == 1:
-        [error] = failures.values()
-        raise InvalidBars(str(error)) from error
+        [reason] = failures.values()
+        raise InvalidBars(str(reason)) from reason
     return Reading(series, failures, {name: found for name, found in findings.items() if found})
 
 
@@ -100,6 +100,14 @@ def parts(data: bytes, owner: str, *, largest: int = LARGEST) -> list[tuple[str,
             f"The file is no table of hourly bars: {one_line(error)}. A Parquet or CSV file with open, "
             "high, low, close, volume and the UTC moment at which each hour opens was needed. Correct it."
         ) from error
+
+
+def names_symbols(data: bytes) -> bool:
+    """Whether a file has a column of symbols; one that cannot be read has none, and the function says why."""
+    try:
+        return "symbol" in _table(unpacked(data)).column_names
+    except (InvalidBars, pa.ArrowException, KeyError, ValueError, IndexError):
+        return False
 
 
 def owner_of(stem: str) -> str:
@@ -191,10 +199,10 @@ def _named(table: pa.Table) -> pa.Table:
     table = table.rename_columns(lower)
     moment = next((name for name in _OPENED_AT if name in lower), None)
     if moment is None:
-        raise KeyError(f"no column of moments among {', '.join(lower)[:80]}")
+        raise ValueError(f"no column of moments among {', '.join(lower)[:80]}")
     lacking = [name for name in PRICES if name not in lower]
     if lacking:
-        raise KeyError(f"no column {', '.join(lacking)} among {', '.join(lower)[:80]}")
+        raise ValueError(f"no column {', '.join(lacking)} among {', '.join(lower)[:80]}")
     if "volume" not in lower:
         table = table.append_column("volume", pa.nulls(len(table), pa.float64()))
     return table.rename_columns(["opened_at" if name == moment else name for name in table.column_names])
@@ -210,7 +218,8 @@ def _columns(table: pa.Table) -> Part:
 
 def _floats(column: pa.ChunkedArray, name: str) -> NDArray[np.float64]:
     try:
-        return column.cast(pa.float64()).to_numpy()
+        values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy()
+        return values
     except pa.ArrowInvalid as error:
         raise ValueError(f"the column {name} holds {one_line(error)}, where numbers were needed") from error
 

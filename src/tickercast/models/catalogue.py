@@ -127,24 +127,22 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
     """
     pointer = models.pointer()
     trained = load_bundle(models.read(pointer.name, pointer.version))
-    champion = Served(_standing_in(pointer.baseline) if pointer.baseline else trained, Role.CHAMPION)
+    champion = Served(_standing_in(pointer.baseline, models.frequency) if pointer.baseline else trained, Role.CHAMPION)
     demoted = [Served(trained, Role.COMPANION)] if pointer.baseline else []
     beside = [Served(_served(one.name, one.version, models), one.role) for one in pointer.served]
     named_there = {one.name for one in pointer.served} | {pointer.baseline}
     known = companions if models.frequency.is_daily else [name for name in companions if name in _hourly_baselines()]
-    further = [
-        Served(_companion(name, models.frequency), Role.COMPANION) for name in known if name not in named_there
-    ]
+    further = [Served(_companion(name, models.frequency), Role.COMPANION) for name in known if name not in named_there]
     return [champion, *beside, *demoted, *further]
 
 
-def _standing_in(name: str) -> Predictor:
+def _standing_in(name: str, frequency: Frequency) -> Predictor:
     if name not in BASELINES:
         raise BundleError(
             f"The pointer names {name[:40]!r} in the champion's place, and one of the baselines {', '.join(BASELINES)} "
             "was needed. Run tickercast rollback, which serves the champion again."
         )
-    return BASELINES[name]()
+    return _baseline(name, frequency)
 
 
 @dataclass(frozen=True)
@@ -208,7 +206,7 @@ def named(name: str, models: ModelStore) -> Predictor:
     """
     if name == CHAMPION:
         served = models.pointer()
-        return _standing_in(served.baseline) if served.baseline else load_bundle(models.champion())
+        return _standing_in(served.baseline, models.frequency) if served.baseline else load_bundle(models.champion())
     if name in BASELINES:
         return BASELINES[name]()
     if name in STATISTICAL:

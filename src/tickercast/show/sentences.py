@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.frequency import stamp
 from tickercast.reading.track_record import BLOCKS, TOO_EARLY, TrackRecord
 
 SEEN = "The model was trained on dates up to {}: its forecasts of those dates show how it works, not how good it is."
@@ -59,6 +60,11 @@ def number(value: float | None, form: str) -> str:
 # ---------------------------------------------------------------- a forecast
 
 
+def moment(made: Forecast) -> str:
+    """The forecast origin: its session, or the end of its hour."""
+    return stamp(made.end) + ("" if made.frequency.is_daily else " UTC")
+
+
 def doubt(findings: str, *, doubtful: bool) -> str:
     """What is odd about the bars of a forecast, in one line; empty if nothing is."""
     if not findings:
@@ -69,9 +75,9 @@ def doubt(findings: str, *, doubtful: bool) -> str:
 
 def outcome(made: Forecast, actual: Mapping[date, float]) -> str:
     """How many of the closes that followed were inside each interval."""
-    known = [(step, actual[step.target_date]) for step in made.steps if step.target_date in actual]
+    known = [(step, actual[step.end]) for step in made.steps if step.end in actual]
     inside = (sum(step.covers(close, level) for step, close in known) for level in (80, 95))
-    return _hits(len(known), *inside) or "The source does not hold the sessions that followed."
+    return _hits(len(known), *inside) or f"The source does not hold the {made.frequency.noun}s that followed."
 
 
 def came_true(vintages: pd.DataFrame) -> str:

@@ -17,13 +17,14 @@ from rich.text import Text
 
 from tickercast.domain.alerts import Alert
 from tickercast.domain.forecast import LEVELS, Forecast, Step
+from tickercast.domain.frequency import stamp
 from tickercast.domain.model_card import ModelCard, Pointer, RegisteredVersion
 from tickercast.domain.price_files import first_lines
 from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
 from tickercast.reading.ledger import Entry
 from tickercast.reading.quarantine import Quarantined
-from tickercast.show.sentences import SEEN, SIMULATED, doubt, interval, outcome, price
+from tickercast.show.sentences import SEEN, SIMULATED, doubt, interval, moment, outcome, price
 
 SUMMARY_FROM = 9
 """From this many symbols on, one line each instead of one a step."""
@@ -38,8 +39,9 @@ def forecast_table(
 ) -> RenderableType:
     """One forecast: a row a step, with the closes that followed if given; then further lines, and the stored file."""
     table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=_title(made), pad_edge=False)
-    for heading in ("date", "median", "change", "80% interval", "95% interval"):
-        table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
+    ends = "date" if made.frequency.is_daily else "UTC"
+    for heading in (ends, "median", "change", "80% interval", "95% interval"):
+        table.add_column(heading, justify="left" if heading == ends else "right", no_wrap=True)
     if actual is not None:
         table.add_column("actual", justify="right", no_wrap=True)
         table.add_column("inside", no_wrap=True)
@@ -75,7 +77,7 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
         table.add_column(heading, justify="left" if heading == "symbol" else "right", no_wrap=True)
     for made in forecasts:
         target, *rest = step_cells(made.steps[-1], made.last_close)
-        table.add_row(made.symbol, str(made.cutoff), price(made.last_close), target, *rest)
+        table.add_row(made.symbol, stamp(made.end), price(made.last_close), target, *rest)
     notes = [Text(SIMULATED, style="bold red")] if any(made.simulated for made in forecasts) else []
     notes += [
         Text(f"{made.symbol}: {doubt(made.findings, doubtful=made.doubtful)}", style="yellow")
@@ -113,7 +115,7 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
             Text(f"{entry.object}#{entry.generation}"),
             entry.symbol or "–",
             Text(entry.status, style="green" if entry.status == "forecast" else "red"),
-            str(entry.cutoff or "–"),
+            stamp(entry.cutoff) if entry.cutoff else "–",
             Text("; ".join(filter(None, [entry.reason, entry.findings]))),
         )
     return table
@@ -125,7 +127,7 @@ def entries_json(entries: Sequence[Entry]) -> str:
     rows = [{name: getattr(entry, name) for name in names} for entry in entries]
     for row in rows:
         row |= {"reason": row["reason"] or None, "findings": row["findings"] or None}
-        row |= {"cutoff": row["cutoff"] and str(row["cutoff"])}
+        row |= {"cutoff": row["cutoff"] and stamp(row["cutoff"])}
     return json.dumps(rows, indent=2)
 
 
@@ -291,7 +293,7 @@ def study_table(study: StudyResult[Any]) -> RenderableType:
 def _title(made: Forecast) -> Text:
     return Text.assemble(
         (made.symbol, "bold"),
-        f"  cutoff {made.cutoff}, last close {price(made.last_close)}, "
+        f"  cutoff {moment(made)}, last close {price(made.last_close)}, "
         f"model {made.model_name} version {made.model_version}",
     )
 
@@ -299,7 +301,7 @@ def _title(made: Forecast) -> Text:
 def step_cells(step: Step, last_close: float, actual: Mapping[date, float] | None = None) -> tuple[str, ...]:
     """One step of a forecast: date, median, change, both intervals; then the close that followed, if given."""
     cells = (
-        str(step.target_date),
+        stamp(step.end),
         price(step.close_median),
         f"{step.close_median / last_close - 1:+.2%}",
         interval(*step.interval(80)),
@@ -309,7 +311,7 @@ def step_cells(step: Step, last_close: float, actual: Mapping[date, float] | Non
 
 
 def _actual_cells(step: Step, actual: Mapping[date, float]) -> tuple[str, str]:
-    close = actual.get(step.target_date)
+    close = actual.get(step.end)
     if close is None:
         return "–", ""
     return price(close), next((f"{level}%" for level in (80, 95) if step.covers(close, level)), "outside")
@@ -343,7 +345,9 @@ def _as_json(made: Forecast, as_of: date) -> dict[str, Any]:
     return {
         "symbol": made.symbol,
         "as_of": as_of.isoformat(),
+        **({} if made.frequency.is_daily else {"frequency": made.frequency.name}),
         "cutoff": made.cutoff.isoformat(),
+        **({"cutoff_at": made.cutoff_at.isoformat()} if made.cutoff_at else {}),
         "last_close": made.last_close,
         "model_name": made.model_name,
         "model_version": made.model_version,
@@ -361,6 +365,7 @@ def _json_steps(made: Forecast) -> Iterator[dict[str, Any]]:
         yield {
             "step": step.step,
             "target_date": step.target_date.isoformat(),
+            **({"target_at": step.target_at.isoformat()} if step.target_at else {}),
             **{name: getattr(step, name) for name in LEVELS},
         }
 

@@ -1,6 +1,7 @@
 """Make the newest forecasts again after the champion has changed."""
 
 from tickercast.domain.forecast import Role
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import Market
 from tickercast.domain.model_card import Pointer
 from tickercast.jobs.requests.upload import Upload
@@ -39,12 +40,13 @@ def outdated_files(market: Market, pointer: Pointer, warehouse: Warehouse) -> di
     Raises:
         WarehouseUnavailable: try again.
     """
-    ledger = warehouse.read("ingestions", {"symbol": market.symbols, "status": "forecast"}, _LEDGER)
+    where = {"symbol": market.symbols, "frequency": DAILY.name, "status": "forecast"}
+    ledger = warehouse.read("ingestions", where, _LEDGER)
     newest = ledger.sort_values(["cutoff", "written_at", "generation"]).groupby("symbol").tail(1)
     if newest.empty:
         return {}
     wanted = {"symbol": list(newest["symbol"]), "cutoff": list(newest["cutoff"].dt.date.unique())}
-    made = warehouse.read("forecasts", {**wanted, "role": Role.CHAMPION, "step": 1}, _MADE)
+    made = warehouse.read("forecasts", {**wanted, "frequency": DAILY.name, "role": Role.CHAMPION, "step": 1}, _MADE)
     made = newest.merge(made, on=["symbol", "object", "generation"])
     is_current = made["model_name"] == (pointer.baseline or pointer.name)
     if not pointer.baseline:

@@ -143,7 +143,7 @@ def gather_facts(
     try:
         warehouse.provision()
         facts["drift"] = _drift(warehouse)
-        current = ask(warehouse, "current_forecasts")
+        current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
         facts["coverage"] = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
         if watchlist is not None:
             facts["stale"] = stale = _stale(watchlist, current, now)
@@ -195,7 +195,13 @@ def _drift(warehouse: Warehouse) -> list[Drift]:
 
 
 def _resolved(warehouse: Warehouse, since: date, symbols: Sequence[str]) -> pd.DataFrame:
-    given = {"since": since, "symbols": symbols, "steps": DAILY.horizon, "origins": alerts.ORIGINS}
+    given = {
+        "since": since,
+        "symbols": symbols,
+        "steps": DAILY.horizon,
+        "frequency": DAILY.name,
+        "origins": alerts.ORIGINS,
+    }
     return ask(warehouse, "alert_coverage", **given)
 
 

@@ -157,8 +157,7 @@ def _scored(forecasts: Rows, move: NDArray[np.float64], frequency: Frequency) ->
 def _before(file: File, forecasts: Rows, stored: Stored) -> Rows:
     """The newest score of each pair in the order of their keys, without those that this file's event has stored."""
     where = {
-        name: Between(_day(forecasts[name].min()), _day(forecasts[name].max()))
-        for name in ("cutoff", "target_date")
+        name: Between(_day(forecasts[name].min()), _day(forecasts[name].max())) for name in ("cutoff", "target_date")
     }
     symbols = [stored.symbols[number] for number in np.unique(forecasts.number)]
     found = stored.read("scores", symbols, _names(_SCORE, stored.frequency), with_own=True, **where)

@@ -110,14 +110,15 @@ class Stored:
     def bars(
         self, numbers: Ints, first: date | None, last: date | None, *, with_own: bool = False
     ) -> tuple[Columns, Mask, Mask]:
-        """The bars of some dates that count; whether they are of newer files than the one compared, and whether of a backfill."""
+        """The bars of some dates that count; whether they are of newer files than this, and whether of a backfill."""
         key = self.frequency.key("session_date")
         names = [key, "open", "high", "low", "close", "adj_close", "volume"]
         symbols = [self.symbols[number] for number in numbers]
         rows = self.read("prices", symbols, names, with_own=with_own, session_date=Between(first, last))
         values = {name: rows[name].astype(np.float64) for name in ("open", "high", "low", "close", "volume")}
         values["factor"] = rows["adj_close"] / values["close"]
-        kept, order = newest(Columns(rows.number, self.frequency.numbers(rows[key]), values, self.frequency), rows.order)
+        held = Columns(rows.number, self.frequency.numbers(rows[key]), values, self.frequency)
+        kept, order = newest(held, rows.order)
         return kept, order > rows.own, order < rows.live
 
     def read(
