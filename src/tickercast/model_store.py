@@ -38,13 +38,14 @@ class ModelStore:
         store: the bucket; writes to it make no events.
         shipped: the folder with the bundle that is published where none has been.
         frequency: of the bars, each of which has a pointer of its own.
+        pointer: the object that is the pointer; by default that of the frequency's champion.
     """
 
-    def __init__(self, store: ObjectStore, shipped: Path, frequency: Frequency = DAILY) -> None:
+    def __init__(self, store: ObjectStore, shipped: Path, frequency: Frequency = DAILY, *, pointer: str = "") -> None:
         self.store = store
         self._shipped = shipped
         self.frequency = frequency
-        self._pointer = pointer_object(frequency)
+        self._pointer = pointer or pointer_object(frequency)
 
     @property
     def url(self) -> str:

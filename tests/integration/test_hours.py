@@ -121,9 +121,9 @@ def test_a_correction_of_an_hour_scores_again_and_of_no_other(place: Place) -> N
 
 
 def test_hours_and_days_of_one_symbol_are_two_series(place: Place, make_bars: Callable[..., Bars]) -> None:
+    from tickercast.domain.forecast import Role, Served
     from tickercast.domain.price_files import to_csv
     from tickercast.models.baselines import EwmaT, RandomWalk
-    from tickercast.domain.forecast import Role, Served
 
     send(place, make_hours("BTC-USD", hours=HOURS))
     place.served = lambda: [Served(EwmaT(), Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
@@ -163,9 +163,7 @@ def test_a_short_history_is_forecast_by_the_simple_model_and_said(
 def test_less_than_a_week_is_refused_with_a_sentence(place: Place) -> None:
     outcome = send(place, make_hours(hours=HOURS).rows(HOURS - 167, HOURS))
     [reason] = outcome.failures.values()
-    assert str(reason) == (
-        "BTCUSDT has 167 hours up to 2022-02-05 08:00, and the model needs 168. Send more hours."
-    )
+    assert str(reason) == ("BTCUSDT has 167 hours up to 2022-02-05 08:00, and the model needs 168. Send more hours.")
     assert place.counts()["forecasts"] == 0
 
 

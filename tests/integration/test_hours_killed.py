@@ -53,5 +53,7 @@ def test_a_day_of_24_hours_on_two_coins_killed_at_each_step_ends_with_the_same_t
 
 def test_the_hours_of_a_day_in_any_order_and_twice_come_to_the_same(site: Site) -> None:
     faults = [[Fault(7, "kill", after=True)], [Fault(11, "unavailable")], []]
-    site.deliver(shuffled([Delivery(event, faults[n % 3]) for n, event in enumerate(events(site))], doubled=0.3, seed=5))
+    site.deliver(
+        shuffled([Delivery(event, faults[n % 3]) for n, event in enumerate(events(site))], doubled=0.3, seed=5)
+    )
     assert site.difference() == Difference()

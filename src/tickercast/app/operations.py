@@ -233,7 +233,12 @@ class Operations(Models):
         for model in beside:
             if isinstance(model, catalogue.Unavailable):
                 raise UsageError(model.reason)
-        return ", ".join(model.name for model in beside) or "none: only the champion and the random walk are served"
+        names = [model.name for model in beside]
+        if self.serves_direction:
+            publish_shipped(self.direction_store)
+            direction = catalogue.direction_model(self.direction_store)
+            names.append(f"{direction.name} version {direction.version}")
+        return ", ".join(names) or "none: only the champion and the random walk are served"
 
     def _source_says(self) -> str:
         if self.settings.source == "simulated":

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tickercast import config, engines, logs
 from tickercast.app.ports import WAIT_S, Ports, nothing
-from tickercast.domain.forecast import Forecast
+from tickercast.domain.forecast import Forecast, Served
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent, TickercastError, UsageError
@@ -22,6 +22,7 @@ from tickercast.jobs.requests.results import Patience, wait_for_ledger
 from tickercast.jobs.requests.send_drop import send_drop
 from tickercast.jobs.requests.send_file import Sent, send_file
 from tickercast.jobs.serving.champion_cache import ChampionCache
+from tickercast.jobs.serving.directions import DirectionPredictor, ServedDirection
 from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
 from tickercast.jobs.serving.past_models import PastModels
 from tickercast.models import catalogue
@@ -173,7 +174,21 @@ class Requests(Ports):
                 timedelta(hours=self.settings.max_event_age_h),
                 timedelta(seconds=self.settings.companion_deadline_s),
             ),
+            direction=self._direction,
         )
+
+    def _direction(self, frequency: Frequency) -> DirectionPredictor | None:
+        """The served model of directions of a frequency."""
+        if frequency.is_daily or not self.serves_direction:
+            return None
+        return self._direction_cache()[0].model
+
+    @cached_property
+    def _direction_cache(self) -> ChampionCache[ServedDirection]:
+        def load() -> Sequence[ServedDirection]:
+            return [ServedDirection(catalogue.direction_model(self.direction_store))]
+
+        return ChampionCache(self.direction_store, load, time.monotonic)
 
     def set_up_logs(self) -> None:
         """Send log lines to standard output as JSON, if the settings or Cloud Run ask for that."""
@@ -190,7 +205,7 @@ class Requests(Ports):
         """The warehouse for events, whose queries are given up in time for another delivery."""
         return engines.warehouse(self.settings, patient=False)
 
-    def _champion_cache(self, frequency: Frequency) -> ChampionCache:
+    def _champion_cache(self, frequency: Frequency) -> ChampionCache[Served]:
         models = self.store_of(frequency)
         made = ChampionCache(models, lambda: self.served_models(frequency), time.monotonic)
         return self._champions.setdefault(frequency, made)
@@ -200,7 +215,7 @@ class Requests(Ports):
         return self._pasts.setdefault(frequency, made)
 
     @cached_property
-    def _champions(self) -> dict[Frequency, ChampionCache]:
+    def _champions(self) -> dict[Frequency, ChampionCache[Served]]:
         return {}
 
     @cached_property

@@ -5,6 +5,7 @@ models/{name}/{version}/reference.json immutable: the `domain.drift.Reference`, 
 models/{name}/{version}/model.json     immutable: the `ModelCard`
 models/champion.json                   the `Pointer`: the champion, and what is served beside it
 models/champion-1h.json                the same for hourly bars
+models/direction-1h.json               the same for the direction of the next hour
 """
 
 import hashlib
@@ -39,6 +40,9 @@ def pointer_object(frequency: Frequency) -> str:
     """
     return CHAMPION if frequency == DAILY else f"models/champion-{frequency}.json"
 
+
+DIRECTION = "models/direction-1h.json"
+"""The object that points at the served model of the next hour's direction."""
 
 HOURLY_KIND, DIRECTION_KIND = "lstm-1h", "direction-xgboost"
 """The kinds of the networks of hourly bars, and of the model of their direction."""

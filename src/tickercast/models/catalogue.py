@@ -9,18 +9,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tickercast import config
 from tickercast.domain.bars import Bars
+from tickercast.domain.direction import DIRECTION
 from tickercast.domain.forecast import Predictor, Role, RollingPredictor, Served
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import HOURLY_KIND, Bundle, ModelCard, read_bundle
 from tickercast.errors import BundleError, UsageError
 from tickercast.model_store import ModelStore
 from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation, RandomWalk
+
+if TYPE_CHECKING:
+    from tickercast.models.direction import DirectionModel
 
 CHAMPION = "champion"
 """The name under which users ask for the champion, whichever model that is."""
@@ -81,7 +86,7 @@ def load_bundle(bundle: Bundle) -> RollingPredictor:
 
 
 def companion_names(listed: str) -> tuple[str, ...]:
-    """The models beside the champion that a list names, in its order.
+    """The models beside the champion that a list names, in its order, that of directions among them.
 
     Args:
         listed: names with commas between, `champion` among them.
@@ -93,14 +98,13 @@ def companion_names(listed: str) -> tuple[str, ...]:
     ('ewma-t', 'prophet')
     """
     names = [word.strip() for word in listed.split(",") if word.strip()]
-    known = (CHAMPION, *BASELINES, *STATISTICAL)
+    known = (CHAMPION, *BASELINES, *STATISTICAL, DIRECTION)
     for name in names:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {close[0]}?" if close else "Correct or remove it."
             raise UsageError(
-                f"TICKERCAST_MODELS names {name[:40]!r}, and models of daily bars are served by the names "
-                f"{', '.join(known)}. {hint}"
+                f"TICKERCAST_MODELS names {name[:40]!r}, and models are served by the names {', '.join(known)}. {hint}"
             )
     if CHAMPION not in names:
         raise UsageError(
@@ -143,6 +147,23 @@ def _standing_in(name: str, frequency: Frequency) -> Predictor:
             "was needed. Run tickercast rollback, which serves the champion again."
         )
     return _baseline(name, frequency)
+
+
+def direction_model(models: ModelStore) -> "DirectionModel":
+    """The published model of directions.
+
+    Args:
+        models: where the pointer names it.
+
+    Raises:
+        ModelUnavailable: none has been published.
+        BundleError: it is damaged, or no model of directions.
+        StoreUnavailable: try again.
+    """
+    config.silence_telemetry()
+    from tickercast.models.direction import DirectionModel  # a function without hourly files does not need it
+
+    return DirectionModel(models.champion())
 
 
 @dataclass(frozen=True)
