@@ -29,6 +29,7 @@ from tickercast.models import catalogue
 from tickercast.models.baselines import EwmaT
 from tickercast.ports import ObjectFinalized, Warehouse
 from tickercast.reading import ledger, quarantine
+from tickercast.reading.directions import Directions, directions
 from tickercast.reading.ledger import Entry
 from tickercast.reading.quarantine import Quarantined
 from tickercast.reading.track_record import ForecastDetails, TrackRecord, closes_before, details, track_record
@@ -189,6 +190,14 @@ class Requests(Ports):
             return [ServedDirection(catalogue.direction_model(self.direction_store))]
 
         return ChampionCache(self.direction_store, load, time.monotonic)
+
+    def directions(self, symbols: Sequence[str] = ()) -> Directions:
+        """How likely the next hour closes higher, and how such forecasts have scored; see `reading.directions`.
+
+        Args:
+            symbols: only these; empty: all.
+        """
+        return directions(self.warehouse, symbols)
 
     def set_up_logs(self) -> None:
         """Send log lines to standard output as JSON, if the settings or Cloud Run ask for that."""

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tickercast.cli import daily, dashboard, forecasts, models, operations, warehouse
+from tickercast.cli import daily, dashboard, directions, forecasts, models, operations, warehouse
 from tickercast.cli.terminal import guarded, say
 from tickercast.version import __version__
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
-for group in (forecasts, models, warehouse, daily, operations, dashboard):
+for group in (forecasts, directions, models, warehouse, daily, operations, dashboard):
     app.add_typer(group.app)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tickercast.dashboard import state
+from tickercast.dashboard import direction_section, state
 from tickercast.dashboard.charts import coverage_figure, steps_figure, symbols_figure
 from tickercast.domain.forecast import RANDOM_WALK, Role
 from tickercast.errors import TickercastError
@@ -21,6 +21,12 @@ def show() -> None:
     if not state.symbols():
         state.first_steps()
         return
+    _forecasts()
+    with state.section():
+        direction_section.show()
+
+
+def _forecasts() -> None:
     found = state.skill()
     overall = found[found["symbol"].isna() & found["step"].isna()]
     if overall.empty:

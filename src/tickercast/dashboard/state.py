@@ -15,6 +15,7 @@ from tickercast.dashboard.palette import DARK, LIGHT, Palette
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 from tickercast.ports import Warehouse
+from tickercast.reading import directions as directions_of
 from tickercast.reading import views
 from tickercast.reading.track_record import demotion
 from tickercast.show import sentences
@@ -58,6 +59,7 @@ health = _cached(views.health, _SHORT_S, "Reading the ledger …")
 not_forecast = _cached(views.not_forecast, _SHORT_S, "Reading the ledger …")
 freshness = _cached(views.freshness, _SHORT_S, "Reading the ledger …")
 decisions = _cached(views.decisions, _SHORT_S, "Reading decisions …")
+directions = _cached(directions_of.directions, _LONG_S, "Scoring directions …")
 drift = _cached(views.drift, _SHORT_S, "Reading drift …")
 
 
