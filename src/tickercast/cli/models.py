@@ -77,6 +77,9 @@ def train(
     trials: Annotated[
         int, typer.Option(metavar="N", min=0, help="With --direction: recipes to try, including earlier runs.")
     ] = 0,
+    when_due: Annotated[
+        bool, typer.Option("--when-due", help="With --direction: only if a month has begun, or by the rule; serve it.")
+    ] = False,
     out: Annotated[str, typer.Option(metavar="DIR", help="Also write the registered bundle to DIR.")] = "",
 ) -> None:
     """Train the LSTM, register it in MLflow as the challenger, and write its ONNX bundle."""
@@ -86,11 +89,14 @@ def train(
     if _is_hourly(every):
         if recipe or hold_out:
             raise UsageError("--recipe and --hold-out are for daily bars: leave them out, or leave --every 1h out.")
+        if when_due:
+            _refit_direction(tickers or [], source, direction)
+            return
         bundles = _train_hourly(tickers or [], source, through, seeds, direction, trials)
         _write(bundles, out)
         return
-    if direction or trials:
-        raise UsageError("--direction and --trials need hourly bars: add --every 1h, or leave them out.")
+    if direction or trials or when_due:
+        raise UsageError("--direction, --trials and --when-due need hourly bars: add --every 1h, or leave them out.")
     service, chosen = open_app(), _recipe(recipe)
     with bar("epochs", total=1) as progress:
         bundle = service.train(
@@ -105,6 +111,20 @@ def train(
         )
     print_table(card_table(bundle.card))
     _write(publishable(bundle), out)
+
+
+def _refit_direction(tickers: list[str], source: str, direction: bool) -> None:
+    """Grow the trees of the direction model again if that is due, and say what came of it."""
+    if not direction:
+        raise UsageError("--when-due is for the direction model: add --direction, or leave it out.")
+    with bar("growing trees"):
+        done = open_app().refit_direction(some_symbols_of(tickers), source=source)
+    say(f"xgb-direction: {done.reason}")
+    if done.comparison:
+        say(done.comparison)
+        say(
+            f"version {done.version} {'is served now' if done.is_new else 'stays: the new trees are shown to be worse'}"
+        )
 
 
 def _train_hourly(
