@@ -277,3 +277,33 @@ def test_compaction_keeps_every_hour_and_changes_no_view(place: Place) -> None:
         )
     where = {"frequency": "1h", "session_date": Between(date(2022, 1, 1), date(2022, 12, 31))}
     assert len(place.warehouse.read("prices", where)) == HOURS + 3
+
+
+def test_a_backfill_of_hours_goes_on_where_it_was_and_replaces_nothing_live(tmp_path: Path) -> None:
+    from tests.support.hourly import Memory
+
+    from tickercast.app import App
+    from tickercast.config import Settings
+
+    bars = make_hours(hours=HOURS + 48)
+    settings = Settings(bucket=f"file://{tmp_path}/bucket", warehouse=f"duckdb://{tmp_path}/w.duckdb")
+
+    class Site(App):
+        def source_of(self, source: str, frequency: object) -> Memory:
+            return Memory([bars])
+
+    app = Site(settings, now=lambda: AT + timedelta(days=3))
+    day = date(2022, 2, 6)
+    plan = app.plan_backfill(["BTCUSDT"], day, day, every=6, frequency=HOURLY)
+    assert [f"{end:%dT%H}" for end, _ in plan.parts[0].origins] == ["06T01", "06T07", "06T13", "06T19"]
+    made = app.backfill_part(plan.parts[0])
+    assert {each.status for each in made} == {"forecast"}
+    assert {each.model_has_seen for each in made} == {True}, "the shipped tables were learned from later hours"
+    again = app.plan_backfill(["BTCUSDT"], day, day, every=6, frequency=HOURLY)
+    assert (len(again.parts), again.forecast_before) == (0, 4)
+    rest = app.plan_backfill(["BTCUSDT"], day, day, every=3, frequency=HOURLY)
+    assert len(rest.parts[0]) == 4
+    scores = app.tables.read("forecast_scores", {"role": "champion"})
+    assert len(scores)
+    assert scores["backfilled"].all()
+    assert set(app.tables.read("prices")["origin"]) == {"backfill"}

@@ -11,7 +11,7 @@ from tickercast.app.ports import nothing
 from tickercast.app.symbols import read_symbols
 from tickercast.domain.calendar import ending_calendars
 from tickercast.domain.forecast import Role
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import TickercastError, UsageError
@@ -154,9 +154,16 @@ class Operations(Models):
         )
 
     def plan_backfill(
-        self, symbols: Sequence[str], first: date, last: date, *, every: int = 1, source: str = ""
+        self,
+        symbols: Sequence[str],
+        first: date,
+        last: date,
+        *,
+        every: int = 1,
+        source: str = "",
+        frequency: Frequency = DAILY,
     ) -> "BackfillPlan":
-        """Find the past sessions that have not been forecast from; see `jobs.requests.backfill`."""
+        """Find the past sessions or hours that have not been forecast from; see `jobs.requests.backfill`."""
         from tickercast.jobs.requests.backfill import plan_backfill
 
         return plan_backfill(
@@ -166,7 +173,8 @@ class Operations(Models):
             every=every,
             warehouse=self.warehouse,
             now=self.now(),
-            simulated=self.market_data(source).simulated,
+            simulated=self.source_of(source, frequency).simulated,
+            frequency=frequency,
         )
 
     def backfill_part(self, part: "Part", *, source: str = "", wait: float = 0.0) -> "list[Backfilled]":
@@ -175,7 +183,7 @@ class Operations(Models):
 
         return send_part(
             part,
-            source=self.market_data(source),
+            source=self.source_of(source, part.frequency),
             store=self.store,
             warehouse=self.warehouse,
             now=self.now(),

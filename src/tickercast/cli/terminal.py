@@ -326,6 +326,22 @@ def moment_of(word: str, frequency: "Frequency", now: datetime | None = None) ->
     return as_of
 
 
+def step_of(every: str) -> tuple["Frequency", int]:
+    """Read how far origins lie apart: `10` sessions, or `6h`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from tickercast.domain.frequency import DAILY, HOURLY
+
+    number = every.removesuffix("h")
+    if not (number.isascii() and number.isdigit() and int(number)):
+        raise UsageError(
+            f"--every is {every[:20]!r}: a number of sessions, such as 10, or of hours, such as 1h, was needed."
+        )
+    return HOURLY if every.endswith("h") else DAILY, int(number)
+
+
 def symbols_of(words: Sequence[str], symbols_file: str = "") -> list[str]:
     """Read symbols, each once, from words and from a file.
 

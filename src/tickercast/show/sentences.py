@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tickercast.domain.forecast import Forecast
-from tickercast.domain.frequency import stamp
+from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.reading.track_record import BLOCKS, TOO_EARLY, TrackRecord
 
 SEEN = "The model was trained on dates up to {}: its forecasts of those dates show how it works, not how good it is."
@@ -181,12 +181,14 @@ def had_seen(version: str, through: date, first_cutoff: date) -> str:
     return f"Version {version} has forecast from {first_cutoff} on. {SEEN.format(through)}"
 
 
-def up_to_date(cutoffs: pd.Series) -> str:
-    """How many symbols were forecast from the newest session of any of them."""
+def up_to_date(cutoffs: pd.Series, frequency: Frequency = DAILY) -> str:
+    """How many symbols were forecast from the newest bar of any of them."""
     newest = cutoffs.max()
     fresh = int((cutoffs == newest).sum())
+    form = "%Y-%m-%d" if frequency.is_daily else "%Y-%m-%d %H:%M UTC"
     behind = len(cutoffs) - fresh
-    text = f"{fresh:,} of {symbols(len(cutoffs))} were last forecast from {newest:%Y-%m-%d}, the newest session here"
+    of = f"{fresh:,} of {symbols(len(cutoffs))}"
+    text = f"{of} were last forecast from {newest:{form}}, the newest {frequency.noun} here"
     return f"{text}; {behind:,} lag behind." if behind else f"{text}."
 
 

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from rich.text import Text
 
 from tickercast.domain.alerts import Alert
 from tickercast.domain.forecast import LEVELS, Forecast, Step
-from tickercast.domain.frequency import stamp
+from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.model_card import ModelCard, Pointer, RegisteredVersion
 from tickercast.domain.price_files import first_lines
 from tickercast.jobs.operations.doctor import Check
@@ -317,14 +317,16 @@ def _actual_cells(step: Step, actual: Mapping[date, float]) -> tuple[str, str]:
     return price(close), next((f"{level}%" for level in (80, 95) if step.covers(close, level)), "outside")
 
 
-def forecast_frame(fan: pd.DataFrame) -> pd.DataFrame:
-    """A forecast as text, one row a session, for a page.
+def forecast_frame(fan: pd.DataFrame, frequency: Frequency = DAILY) -> pd.DataFrame:
+    """A forecast as text, one row a session or hour, for a page.
 
     Args:
         fan: from `reading.views.with_actuals`.
+        frequency: of the bars.
     """
+    heading, form = ("session", "%a %Y-%m-%d") if frequency.is_daily else ("UTC", "%a %Y-%m-%d %H:%M")
     table = {
-        "session": [f"{day:%a %Y-%m-%d}" for day in fan["target_date"]],
+        heading: [f"{end:{form}}" for end in fan["target_date"]],
         "median": [price(close) for close in fan["close_median"]],
         "change": [f"{ratio - 1:+.2%}" for ratio in fan["close_median"] / fan["last_close"]],
         **{
@@ -344,7 +346,7 @@ def forecast_frame(fan: pd.DataFrame) -> pd.DataFrame:
 def _as_json(made: Forecast, as_of: date) -> dict[str, Any]:
     return {
         "symbol": made.symbol,
-        "as_of": as_of.isoformat(),
+        "as_of": (as_of.replace(tzinfo=UTC) if isinstance(as_of, datetime) else as_of).isoformat(),
         **({} if made.frequency.is_daily else {"frequency": made.frequency.name}),
         "cutoff": made.cutoff.isoformat(),
         **({"cutoff_at": made.cutoff_at.isoformat()} if made.cutoff_at else {}),
