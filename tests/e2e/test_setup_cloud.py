@@ -320,7 +320,7 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         assert started["headers"]["Content-Type"] == "application/json"
         assert started["oauthToken"]["serviceAccountEmail"] == email("trainer")
         wanted = ai_forecast.job("my-project", "tickercast", "europe-west3")
-        assert json.loads(base64.b64decode(started["body"])) == wanted
+        assert json.loads(base64.urlsafe_b64decode(started["body"])) == wanted
         before = len(project.cloud.changes)
         again = project.run("cloud", *WHERE, *options)
         assert "nothing to do" in again.stdout, again.stderr

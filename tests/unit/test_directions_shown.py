@@ -63,7 +63,10 @@ def test_where_none_is_stored_the_command_says_what_to_do(workspace: Path) -> No
 
 
 def test_the_dashboard_shows_them(stored: App) -> None:
+    streamlit = pytest.importorskip("streamlit")
     testing = pytest.importorskip("streamlit.testing.v1")
+    streamlit.cache_data.clear()
+    streamlit.cache_resource.clear()
 
     def page() -> None:
         from tickercast.dashboard import direction_section
