@@ -37,7 +37,7 @@ _MOMENTS = {
 _MIDNIGHT = timedelta(days=1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Frequency:
     """A bar interval.
 
@@ -63,6 +63,9 @@ class Frequency:
 
     def __str__(self) -> str:
         return self.name
+
+    def __repr__(self) -> str:
+        return f"Frequency({self.name!r})"
 
     @property
     def is_daily(self) -> bool:
