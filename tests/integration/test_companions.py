@@ -312,7 +312,7 @@ def test_doctor_lists_the_companions(tmp_path: Path, listed: str, said: str) -> 
     [
         (
             "champion,profet",
-            "TICKERCAST_MODELS names 'profet', and models of daily bars are served by the names champion",
+            "TICKERCAST_MODELS names 'profet', and models are served by the names champion",
         ),
         ("ewma-t", "TICKERCAST_MODELS is 'ewma-t', without the champion, which is always served. Add champion to it."),
     ],

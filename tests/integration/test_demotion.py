@@ -12,6 +12,7 @@ from tests.support.trading import SYMBOLS, Evening
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Role
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Pointer
 from tickercast.errors import BundleError, UsageError
 from tickercast.jobs.champion.decisions import Decided, carry_out
@@ -96,7 +97,7 @@ def test_everybody_is_told(demoted: Evening) -> None:
 
 
 def test_a_backfill_is_forecast_by_the_baseline(demoted: Evening) -> None:
-    lineup = demoted.app._past_models(date(2020, 1, 2))
+    lineup = demoted.app._past_models(DAILY)(date(2020, 1, 2))
     assert [(one.model.name, one.role) for one in lineup.models] == [
         ("ewma-t", Role.CHAMPION),
         ("random-walk", Role.BASELINE),
