@@ -1,5 +1,7 @@
 """Files of hourly bars, from the bucket to the tables."""
 
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -307,3 +309,12 @@ def test_a_backfill_of_hours_goes_on_where_it_was_and_replaces_nothing_live(tmp_
     assert len(scores)
     assert scores["backfilled"].all()
     assert set(app.tables.read("prices")["origin"]) == {"backfill"}
+
+
+def test_a_daily_file_needs_nothing_of_the_hours(tmp_path: Path) -> None:
+    script = (
+        "import sys; from tickercast.app import App; App().forecast(['MSFT'], '2012-08-15', source='sample'); "
+        "print(sys.modules.keys() & {'tickercast.models.hourly', 'tickercast.domain.hour_files'})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -194,11 +194,12 @@ class Ports:
         """Load a bundle, ready to predict; see `models.catalogue`."""
         return catalogue.load_bundle(bundle)
 
-    def load_model(self, name: str = catalogue.CHAMPION) -> Predictor:
+    def load_model(self, name: str = catalogue.CHAMPION, frequency: Frequency = DAILY) -> Predictor:
         """Load the model behind a name; see `models.catalogue.named`."""
-        if name == catalogue.CHAMPION and not self.models.generation():
-            return self.load_bundle(self.models.shipped)
-        return catalogue.named(name, self.models)
+        models = self.store_of(frequency)
+        if name == catalogue.CHAMPION and not models.generation():
+            return self.load_bundle(models.shipped)
+        return catalogue.named(name, models)
 
     def served_models(self, frequency: Frequency = DAILY) -> list[Served]:
         """The published champion of a frequency, then the models that are served beside it."""

@@ -199,7 +199,7 @@ def below_each_other(series: Sequence[Bars]) -> dict[str, NDArray[Any]]:
 
 
 def _names(series: Sequence[Bars]) -> tuple[str, ...]:
-    return BAR_COLUMNS if series[0].frequency.is_daily else (*BAR_COLUMNS, "closed_at")
+    return BAR_COLUMNS if next(iter(series)).frequency.is_daily else (*BAR_COLUMNS, "closed_at")
 
 
 def _joined(parts: Sequence[NDArray[Any]], are_neighbours: bool) -> NDArray[Any]:

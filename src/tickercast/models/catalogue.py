@@ -228,11 +228,10 @@ def named(name: str, models: ModelStore) -> Predictor:
     if name == CHAMPION:
         served = models.pointer()
         return _standing_in(served.baseline, models.frequency) if served.baseline else load_bundle(models.champion())
-    if name in BASELINES:
-        return BASELINES[name]()
-    if name in STATISTICAL:
-        return statistical(name)
-    return load_bundle(_in_folder(name, (CHAMPION, *BASELINES, *STATISTICAL)))
+    known = (*BASELINES, *STATISTICAL) if models.frequency.is_daily else tuple(_hourly_baselines())
+    if name not in known:
+        return load_bundle(_in_folder(name, (CHAMPION, *known)))
+    return _baseline(name, models.frequency) if name in BASELINES else statistical(name)
 
 
 def _in_folder(name: str, others: Sequence[str]) -> Bundle:
@@ -308,6 +307,11 @@ def evaluation_baselines(
 ) -> Sequence[Predictor]:
     """The baselines that any model is compared with; they learn from nothing after `through`."""
     return [EwmaT(), EwmaFhs.fit(series, through), HistoricalSimulation(), RandomWalk(), *more]
+
+
+def hourly_baselines() -> Sequence[Predictor]:
+    """The baselines of hourly bars that learn from nothing."""
+    return [make() for make in _hourly_baselines().values()]
 
 
 def promotion_baselines(series: Sequence[Bars], through: date) -> Sequence[Predictor]:
