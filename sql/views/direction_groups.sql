@@ -24,17 +24,11 @@ placed AS (
   FROM with_all_symbols
 )
 SELECT
-  model_name, role, symbol, frequency, 'probability' AS grouped_by, tenth AS place,
+  model_name, role, symbol, frequency, grouped_by,
+  IF(grouped_by = 'move', bracket, tenth) AS place,
   COUNT(*) AS n,
-  AVG(prob_up) AS stated,
-  COUNTIF(went_up) / COUNT(*) AS observed
+  AVG(IF(grouped_by = 'move', size, prob_up)) AS stated,
+  COUNTIF(IF(grouped_by = 'move', is_right, went_up)) / COUNT(*) AS observed
 FROM placed
-GROUP BY model_name, role, symbol, frequency, tenth
-UNION ALL
-SELECT
-  model_name, role, symbol, frequency, 'move' AS grouped_by, bracket AS place,
-  COUNT(*) AS n,
-  AVG(size) AS stated,
-  COUNTIF(is_right) / COUNT(*) AS observed
-FROM placed
-GROUP BY model_name, role, symbol, frequency, bracket
+CROSS JOIN UNNEST(['probability', 'move']) AS grouped_by
+GROUP BY 1, 2, 3, 4, 5, 6

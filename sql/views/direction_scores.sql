@@ -6,7 +6,7 @@ WITH made AS (
   SELECT *
   FROM directions
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY symbol, frequency, model_name, role, cutoff_at, step, simulated
+    PARTITION BY symbol, frequency, cutoff, cutoff_at, step, model_name, role, simulated
     ORDER BY origin = 'backfill', written_at DESC, generation DESC, created_at DESC, object
   ) = 1
 ),
