@@ -35,7 +35,7 @@ def told(
         "3",
         simulated=simulated,
         object=f"ohlc/2023-07-22/{symbol}.csv",
-        generation=5,
+        generation="5",
     )
     card = shipped_bundle().card
     card = card.model_copy(update={"trained_on": trained_on or card.trained_on})

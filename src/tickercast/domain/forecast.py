@@ -196,7 +196,7 @@ class Forecast:
     doubtful: bool = False
     findings: str = ""
     object: str = ""
-    generation: int = 0
+    generation: str = ""
     frequency: Frequency = DAILY
     cutoff_at: datetime | None = None
 

@@ -105,7 +105,7 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
         doubtful=bool(first["doubtful"]),
         findings=first["findings"] if pd.notna(first.get("findings")) else "",
         object=first["object"],
-        generation=int(first["generation"]),
+        generation=first["generation"],
         frequency=frequency,
         cutoff_at=_moment(first.to_dict(), "cutoff_at", frequency),
     )

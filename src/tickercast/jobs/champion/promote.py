@@ -145,7 +145,7 @@ def _best_baseline(tables: Mapping[str, pd.DataFrame]) -> str:
     return min(names, key=lambda name: float(tables[name]["sp"].mean()), default="")
 
 
-def publish(bundle: Bundle, *, models: ModelStore, registry: ModelRegistry, replacing: int | None = None) -> None:
+def publish(bundle: Bundle, *, models: ModelStore, registry: ModelRegistry, replacing: str | None = None) -> None:
     """Serve a registered version; the switch is one write of the pointer.
 
     Args:

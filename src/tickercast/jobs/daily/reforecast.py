@@ -32,7 +32,7 @@ def reforecast(market: Market, pointer: Pointer, *, store: ObjectStore, warehous
     ]
 
 
-def outdated_files(market: Market, pointer: Pointer, warehouse: Warehouse) -> dict[tuple[str, int], tuple[str, ...]]:
+def outdated_files(market: Market, pointer: Pointer, warehouse: Warehouse) -> dict[tuple[str, str], tuple[str, ...]]:
     """The files whose forecasts are the newest of their symbols, by another model: object and generation to symbols.
 
     The ledger knows versions alone, and a baseline has one, too; so the forecasts say which model made them.
@@ -52,7 +52,7 @@ def outdated_files(market: Market, pointer: Pointer, warehouse: Warehouse) -> di
     if not pointer.baseline:
         is_current &= made["model_version"] == pointer.version
     old = made[~is_current]
-    files: dict[tuple[str, int], tuple[str, ...]] = {}
+    files: dict[tuple[str, str], tuple[str, ...]] = {}
     for symbol, name, generation in zip(old["symbol"], old["object"], old["generation"], strict=True):
-        files[name, int(generation)] = (*files.get((name, int(generation)), ()), symbol)
+        files[name, generation] = (*files.get((name, generation), ()), symbol)
     return files

@@ -55,7 +55,7 @@ class ChampionCache(Generic[M]):
         self._clock = clock
         self._lock = threading.Lock()
         self._models: Sequence[M] = ()
-        self._generation = 0
+        self._generation = ""
         self._checked_at = 0.0
 
     def __call__(self) -> Sequence[M]:
