@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tickercast.cli import answers, daily, dashboard, forecasts, hourly, models, operations, warehouse
+from tickercast.cli import answers, daily, dashboard, directions, forecasts, hourly, models, operations, warehouse
 from tickercast.cli.terminal import guarded, say
 from tickercast.version import __version__
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
-for group in (forecasts, answers, models, warehouse, daily, hourly, operations, dashboard):
+for group in (forecasts, answers, directions, models, warehouse, daily, hourly, operations, dashboard):
     app.add_typer(group.app)
 
 

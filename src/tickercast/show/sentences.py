@@ -100,6 +100,19 @@ def _hits(known: int, in_80: int, in_95: int) -> str:
     )
 
 
+def stands_in(demotion: Mapping[str, Any]) -> str:
+    """That a baseline is served, and why.
+
+    Args:
+        demotion: the row of `retrains` that decided it.
+    """
+    model, baseline = f"{demotion['model_name']} version {demotion['champion_version']}", demotion["candidate_version"]
+    return (
+        f"A baseline is served: {model} was shown to be worse than {baseline} on {demotion['day']:%Y-%m-%d}, by "
+        f"{demotion['pinball_ratio'] - 1:.1%} of its loss over {demotion['origins']} origins."
+    )
+
+
 # ---------------------------------------------------------------- the track record
 
 

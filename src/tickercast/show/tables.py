@@ -18,7 +18,7 @@ from rich.text import Text
 from tickercast.domain.alerts import Alert
 from tickercast.domain.forecast import LEVELS, QUANTILES, Forecast, Step
 from tickercast.domain.frequency import DAILY, Frequency, stamp
-from tickercast.domain.model_card import ModelCard, RegisteredVersion
+from tickercast.domain.model_card import ModelCard, Pointer, RegisteredVersion
 from tickercast.domain.price_files import first_lines
 from tickercast.domain.width import Width
 from tickercast.jobs.operations.doctor import Check
@@ -244,21 +244,25 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
     return Group(measured, ratios)
 
 
-def models_table(versions: Sequence[RegisteredVersion], served: str, published: Sequence[str]) -> RenderableType:
+def models_table(versions: Sequence[RegisteredVersion], pointer: Pointer, published: Sequence[str]) -> RenderableType:
     """The registered versions, newest first, with their aliases and whether they are published or served."""
+    served, stands_served = pointer.version, "demoted" if pointer.baseline else "served"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("version", "registered", "trained through", "sp / ewma-t", "coverage 80", "95", "alias", "stands"):
         table.add_column(heading)
     for version in versions:
         card = version.card
         measured = [f"{card.metrics[name]:.4f}" if name in card.metrics else "–" for name in _LISTED]
-        stands = "served" if card.version == served else "published" if card.version in published else "registered"
+        stands = "published" if card.version in published else "registered"
+        stands = stands_served if card.version == served else stands
         registered = f"{version.registered_at:%Y-%m-%d %H:%M}"
         table.add_row(
             card.version, registered, str(card.trained_through), *measured, ", ".join(version.aliases), stands
         )
-    note = "" if served in {version.card.version for version in versions} else f"served: version {served}, shipped"
-    return Group(table, *([Text(note)] if note else []))
+    notes = [] if served in {version.card.version for version in versions} else [f"served: version {served}, shipped"]
+    if pointer.baseline:
+        notes = [f"served: {pointer.baseline}, a baseline, in the place of {pointer.name} version {served}"]
+    return Group(table, *map(Text, notes))
 
 
 _LISTED = ("sp_vs_ewma_t", "coverage_80", "coverage_95")

@@ -254,10 +254,11 @@ def _champion(models: ModelStore, warehouse: Warehouse) -> list[Champion]:
     except (ModelUnavailable, BundleError) as error:
         log.warning("No champion is served: %s", error)
         return []
-    decided = warehouse.read("retrains", {"model_name": pointer.name, "candidate_version": pointer.version})
-    decided = decided[decided["decision"].isin(["promoted", "rolled back"])].sort_values("created_at")
+    decided = warehouse.read("retrains", {"model_name": pointer.name, "candidate_version": pointer.serving})
+    kinds = ["demoted"] if pointer.baseline else ["promoted", "rolled back"]
+    decided = decided[decided["decision"].isin(kinds)].sort_values("created_at")
     why = f"{decided['decision'].iloc[-1]}: {decided['reason'].iloc[-1]}" if len(decided) else "No flow decided it."
-    return [Champion(pointer.name, pointer.version, why)]
+    return [Champion(pointer.name, pointer.version, why, pointer.baseline)]
 
 
 def _deliver(notifier: Notifier, news: Changes) -> None:
