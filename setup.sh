@@ -16,6 +16,7 @@
 #     --day-memory-gib 8                                    memory of the day's job
 #     --alert-urls FILE                                     the receivers of alerts, kept in Secret Manager
 #     --with-mlflow                                         an MLflow server with Cloud SQL; else the registry is a file
+#     --with-ai-forecast                                    a query each evening that forecasts with BigQuery's AI.FORECAST
 #     --with-dashboard group:people@example.org             the dashboard behind IAP, for these people
 #     --with-api allUsers                                   the HTTP API, for these people with a token of its own
 #     --prefect URL                                         registers the day with that Prefect API instead of a schedule

@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder that the champion was trained from")
     config.silence_telemetry()
     config.set_up_tensorflow()
-    series = _read(str(parser.parse_args().data))
+    series = read(str(parser.parse_args().data))
     champion = App().models.shipped
     through = champion.card.trained_through
     model = catalogue.load_bundle(champion)
@@ -56,7 +56,8 @@ def main() -> None:
     report.write("accuracy", figures | _simulated())
 
 
-def _read(data: str) -> Sequence[Bars]:
+def read(data: str) -> Sequence[Bars]:
+    """Read the bars of a folder, or exit with the reasons why not."""
     _report(f"reading {data}")
     source = engines.market_data(data)
     reading = source.fetch(source.symbols(), FIRST, date.today(), advance=lambda _: None)

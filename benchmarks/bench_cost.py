@@ -56,7 +56,8 @@ def pages(folder: Path) -> tuple[list[Query], list[Query]]:
     warehouse.provision()
     one = SYMBOLS[0]
     with recording() as page:
-        for ask in (views.bars, views.champion_forecasts, views.random_walk, views.histogram, views.champion_skill):
+        asked = (views.bars, views.champion_forecasts, views.companion_forecasts, views.random_walk, views.histogram)
+        for ask in (*asked, views.champion_skill):
             ask(warehouse, one)
         views.symbols(warehouse)
     with recording() as record:

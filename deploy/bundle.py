@@ -10,12 +10,13 @@
 
 The wheel's build tag holds the commit, and a digest of its content if files differ from the commit: under a constant
 name the buildpack's cache might serve an older wheel. `requirements.txt` holds pins and hashes from the lock files, but
-only of the packages that are needed.
+only of the packages that are needed: the function's also those of the models in `TICKERCAST_MODELS`.
 
     python deploy/bundle.py function
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -83,7 +84,21 @@ def wheel(folder: Path) -> Path:
 def function(folder: Path) -> None:
     """Bundle the Cloud Run function; its container holds the same files."""
     shutil.copy(PROJECT / "cloud_function" / "main.py", folder)
-    _requirements(folder, "requirements.txt", roots(), wheel(folder))
+    packages = peer_packages(os.environ.get("TICKERCAST_MODELS", ""))
+    lock = "requirements-dev.txt" if packages else "requirements.txt"
+    _requirements(folder, lock, [*roots(), *packages], wheel(folder))
+
+
+def peer_packages(models: str) -> list[str]:
+    """The packages that the models of a list need and the function does not have by itself.
+
+    >>> peer_packages("champion,ewma-t,prophet,auto-ets,auto-theta")
+    ['prophet', 'statsforecast']
+    """
+    from tickercast.models.statistical import ALL
+
+    listed = {name.strip() for name in models.split(",")}
+    return sorted({model.package for model in ALL if model.name in listed})
 
 
 def aws(folder: Path) -> None:

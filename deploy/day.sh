@@ -116,6 +116,31 @@ make_schedules() {
   if wanted schedule; then make_schedule daily "30 18 * * 1-5"; else register_with_prefect; fi
   make_schedule watch "0 3,6 * * *"
   if wanted hourly; then make_schedule hourly "2 * * * *" UTC; fi
+  if wanted ai-forecast; then make_ai_forecast; fi
+}
+
+# Cloud Scheduler starts the query itself. A newer query is told from the description, since a list has no bodies.
+make_ai_forecast() {
+  local how=create headers=--headers label
+  label=$(ai_forecast | sha256 | cut -c 1-16)
+  if known "schedule-job tickercast-ai-forecast"; then how=update headers=--update-headers; fi
+  step "schedule tickercast-ai-forecast $late_evening $time_zone $label" \
+    "schedule of the query AI.FORECAST: '$late_evening' in $time_zone" schedule_query "$how" "$headers" "$label"
+}
+
+# Some hours after the day, and before the next session closes.
+late_evening="30 22 * * 1-5"
+
+ai_forecast() { .venv/bin/python deploy/ai_forecast.py "$project" "$dataset" "$region"; }
+
+schedule_query() {
+  local how=$1 headers=$2 label=$3
+  [ "$mode" = plan ] || ai_forecast >dist/ai-forecast.json || return 1
+  "${g[@]}" scheduler jobs "$how" http tickercast-ai-forecast "--location=$region" "--schedule=$late_evening" \
+    "--time-zone=$time_zone" "--description=$label" \
+    "--uri=https://bigquery.googleapis.com/bigquery/v2/projects/$project/jobs" --http-method=POST \
+    "$headers=Content-Type=application/json" --message-body-from-file=dist/ai-forecast.json \
+    "--oauth-service-account-email=$(account trainer)" --max-retry-attempts=3
 }
 
 # make_schedule JOB CRON [TIME_ZONE]: by default that of the exchange.

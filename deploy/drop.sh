@@ -10,6 +10,8 @@ drop_steps() {
       "${g[@]}" scheduler jobs delete "tickercast-$name" "--location=$region"
     drop "job-name tickercast-$name" "job tickercast-$name" "${g[@]}" run jobs delete "tickercast-$name" "--region=$region"
   done
+  drop "schedule-job tickercast-ai-forecast" "schedule of the query AI.FORECAST" \
+    "${g[@]}" scheduler jobs delete tickercast-ai-forecast "--location=$region"
   for name in mlflow dashboard api; do
     drop "run tickercast-$name" "server tickercast-$name" "${g[@]}" run services delete "tickercast-$name" "--region=$region"
   done

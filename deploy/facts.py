@@ -67,7 +67,7 @@ def _day(listed: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"repository {_last(one['name'])}" for one in listed.get("repositories", ()))
     for one in listed.get("schedules", ()):
         yield f"schedule-job {_last(one['name'])}"
-        yield f"schedule {_last(one['name'])} {one['schedule']} {one['timeZone']}"
+        yield f"schedule {_last(one['name'])} {one['schedule']} {one['timeZone']} {one.get('description', '')}".rstrip()
     yield from (f"secret {_last(one['name'])}" for one in listed.get("secrets", ()))
     for one in listed.get("objects", ()):
         yield f"object {one['name']}"

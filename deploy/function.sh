@@ -4,7 +4,7 @@
 # Build the bundles, and the labels that identify them together with their settings.
 bundle() {
   local target
-  .venv/bin/python deploy/bundle.py function
+  TICKERCAST_MODELS=$models .venv/bin/python deploy/bundle.py function
   for target in "${images[@]}"; do .venv/bin/python deploy/bundle.py image "$target"; done
   memory_mib=$(memory_for "$concurrency" "$max_file_mb")
   source_label=$({ cat dist/function/main.py dist/function/requirements.txt; function_settings; } | sha256 | cut -c 1-16)
@@ -13,9 +13,10 @@ bundle() {
 sha256() { .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
 
 # Measured by `make bench-serving`: 200 MiB, and at most 9.5 MiB for each MB of the files that are handled at once, whatever they
-# hold.
+# hold; and 220 MiB for the packages of all statistical models.
 memory_for() {
   local needed=$((200 + $1 * $2 * 19 / 2)) size
+  [[ ! ${models-} =~ garch|auto-|prophet ]] || needed=$((needed + 250))
   for size in 512 1024 2048 4096 8192 16384; do
     if [ "$needed" -le "$size" ]; then echo "$size"; return; fi
   done

@@ -147,6 +147,6 @@ read_json() {
 }
 
 tickercast() {
-  TICKERCAST_BUCKET=gs://$data_bucket TICKERCAST_MODEL_BUCKET=gs://$models_bucket \
+  TICKERCAST_BUCKET=gs://$data_bucket TICKERCAST_MODEL_BUCKET=gs://$models_bucket TICKERCAST_MODELS=$models \
     TICKERCAST_WAREHOUSE="bigquery://$project/$dataset?location=$region" .venv/bin/tickercast "$@"
 }

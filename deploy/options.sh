@@ -4,7 +4,7 @@
 read_options() {
   project='' region='' dry_run='' yes='' data='' channel='' max_file_mb=64 concurrency=3 max_instances=20
   time_zone=America/New_York watchlist='' alert_urls='' day_memory_gib=8 prefect='' budget='' deployer=''
-  with_mlflow='' with_dashboard='' with_api='' models=champion hourly=''
+  with_mlflow='' with_dashboard='' with_api='' with_ai_forecast='' models=champion hourly=''
   while [ $# -gt 0 ]; do
     case $1 in
       --project) project=${2-} ;;
@@ -25,6 +25,7 @@ read_options() {
       --with-dashboard) with_dashboard=${2-} ;;
       --with-api) with_api=${2-} ;;
       --with-mlflow) with_mlflow=yes; shift; continue ;;
+      --with-ai-forecast) with_ai_forecast=yes; shift; continue ;;
       --dry-run) dry_run=yes; shift; continue ;;
       --yes) yes=yes; shift; continue ;;
       --data) data=yes; shift; continue ;;
@@ -46,8 +47,9 @@ check_options() {
     [[ $number =~ ^[1-9][0-9]{0,3}$ ]] ||
       fail "'$number' was given, and a whole number from 1 to 9999 was needed for --max-file-mb, --concurrency and --max-instances."
   done
-  [[ $models =~ ^champion(,(ewma-t|historical-simulation))*$ ]] ||
-    fail "--models is '$models', and champion, with ewma-t or historical-simulation behind commas, was needed: the function has no packages of others."
+  local others='ewma-t|historical-simulation|garch|auto-arima|auto-ets|auto-theta|prophet|xgb-direction'
+  [[ $models =~ ^champion(,($others))*$ ]] ||
+    fail "--models is '$models', and champion was needed, with any of ${others//|/, } behind commas."
   [[ -z $hourly || $hourly =~ ^[A-Z0-9]{2,20}(,[A-Z0-9]{2,20})*$ ]] ||
     fail "--hourly is '$hourly', and coins as Binance spells them were needed, with commas between: --hourly BTCUSDT,ETHUSDT"
   [[ $day_memory_gib =~ ^([1-9]|[12][0-9]|3[0-2])$ ]] ||
@@ -101,6 +103,7 @@ wanted() {
     alerts) has_alert_urls ;;
     schedule) [ -z "$prefect" ] ;;
     budget) [ -n "$budget" ] ;;
+    ai-forecast) [ -n "$with_ai_forecast" ] ;;
     deployer) [ -n "$deployer" ] ;;
     deployer-mlflow) [ -n "$deployer" ] && [ -n "$with_mlflow" ] ;;
     deployer-dashboard) [ -n "$deployer" ] && [ -n "$with_dashboard" ] ;;

@@ -142,7 +142,7 @@ def views() -> str:
     parts = [_VIEWS, "## Views\n", listed, ""]
     kinds, describe = _kinds(objects), _descriptions(stored)
     for found in by_name(made):
-        described = [(f"`{name}`", kind, describe(found.name, name)) for name, kind in kinds[found.name]]
+        described = [(f"`{name}`", _column_type(kind), describe(found.name, name)) for name, kind in kinds[found.name]]
         head = ("column", "type", "description")
         parts += [f"### {found.name}\n", f"{_comment(found)}\n", table(head, described), ""]
     parts += ["## Tables\n"]
@@ -207,8 +207,9 @@ def _descriptions(stored: Iterable[SqlObject]) -> Any:
     of_table = {found.name: {column.name: column.description for column in columns(found)} for found in stored}
 
     def describe(view: str, column: str) -> str:
-        text = own.get((view, column)) or own.get(("*", column)) or of_table["forecasts"].get(column)
-        text = text or of_table["prices"].get(column)
+        tables = ("directions",) if "direction" in view else ("forecasts", "prices")
+        text = own.get((view, column)) or own.get(("*", column))
+        text = text or next((of_table[table][column] for table in tables if column in of_table[table]), None)
         if not text:
             raise KeyError(f"{view}.{column} has no description. Add it to deploy/columns.tsv.")
         return _tidy(text)

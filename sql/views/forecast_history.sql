@@ -3,7 +3,7 @@
 CREATE OR REPLACE VIEW forecast_history AS
 SELECT
   symbol, frequency, cutoff, cutoff_at, step, target_date, target_at, last_close,
-  close_median, close_lo_80, close_hi_80, close_lo_95, close_hi_95,
+  close_median, close_lo_80, close_hi_80, close_lo_95, close_hi_95, quantiles,
   model_name, model_version, role, origin, simulated, model_has_seen, doubtful, object, generation, written_at, created_at
 FROM forecasts
 QUALIFY ROW_NUMBER() OVER (

@@ -11,7 +11,7 @@ WITH newest AS (
 )
 SELECT
   made.symbol, made.frequency, made.cutoff, cutoff_at, step, target_date, target_at, last_close,
-  close_median, close_lo_80, close_hi_80, close_lo_95, close_hi_95,
+  close_median, close_lo_80, close_hi_80, close_lo_95, close_hi_95, quantiles,
   made.model_name, model_version, made.role, origin, made.simulated, object, generation, written_at, created_at
 FROM forecasts AS made
 INNER JOIN newest

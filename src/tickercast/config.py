@@ -46,6 +46,9 @@ class Settings(BaseSettings):
             training beside it, such as `ewma-t`, `prophet` or `auto-ets`.
         companion_deadline_s: seconds that all models beside the champion may take for one file; what they have not
             forecast by then is left out. The function itself is stopped after 300.
+        retrain_below: `SHARE/LAST`, such as 0.6/24: grow the trees of the direction model again when a smaller share of
+            the last directions was right. Empty: when they are shown to be worse than a coin. In any case they grow
+            again each month.
         max_query_gb: the gigabytes that one query may be billed for on BigQuery; one that needs more is refused, and
             nothing is billed. 1,000 cost 6 US dollars.
         max_file_mb: the largest file that the function reads, in megabytes, unpacked. 64 hold three years of a thousand
@@ -79,6 +82,7 @@ class Settings(BaseSettings):
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
     models: str = "champion"
     companion_deadline_s: float = Field(60, gt=0, le=240)
+    retrain_below: str = ""
     max_query_gb: float = Field(1000, gt=0)
     max_file_mb: float = Field(64, gt=0, le=10_000)
     max_event_age_h: float = Field(24, gt=0, le=10_000)

@@ -38,13 +38,14 @@ class ModelStore:
         store: the bucket; writes to it make no events.
         shipped: the folder with the bundle that is published where none has been.
         frequency: of the bars, each of which has a pointer of its own.
+        pointer: the object that is the pointer; by default that of the frequency's champion.
     """
 
-    def __init__(self, store: ObjectStore, shipped: Path, frequency: Frequency = DAILY) -> None:
+    def __init__(self, store: ObjectStore, shipped: Path, frequency: Frequency = DAILY, *, pointer: str = "") -> None:
         self.store = store
         self._shipped = shipped
         self.frequency = frequency
-        self._pointer = pointer_object(frequency)
+        self._pointer = pointer or pointer_object(frequency)
 
     @property
     def url(self) -> str:
@@ -134,7 +135,8 @@ class ModelStore:
         """Serve an older version again, after reading it back whole, and return it.
 
         Args:
-            to: the version; by default the one published before the champion.
+            to: the version; by default the one published before the champion, or the champion itself where a baseline
+                is served in its place.
 
         Raises:
             UsageError: there is no such version.
@@ -146,7 +148,8 @@ class ModelStore:
         pointer = self.pointer()
         published = self.versions(pointer.name)
         older = [version for version in published if int(version) < int(pointer.version)]
-        wanted = to or (older[-1] if older else None)
+        before = pointer.version if pointer.baseline else older[-1] if older else None
+        wanted = to or before
         if wanted is None or wanted not in published:
             raise UsageError(
                 f"{self.url} holds {pointer.name} {', '.join(published)}, of which {pointer.version} is served: "
@@ -157,7 +160,7 @@ class ModelStore:
     # ------------------------------------------------------------ bundles
 
     def champion(self) -> Bundle:
-        """Read the served champion.
+        """Read the champion, which a baseline may stand in for; see `Pointer.baseline`.
 
         Raises:
             BundleError: the pointer or the files it names are corrupt.

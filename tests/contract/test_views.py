@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import sqlglot
 from sqlglot import expressions
+from tests.support import directions
 
 from tickercast import engines
 from tickercast.backends.warehouse import sql
@@ -54,6 +55,7 @@ CHARTS = dict(
 )
 PARAMETERS = {
     "frequency": "1d",
+    "least": 1,
     "origins": 3,
     "rows": 4,
     "since": date(2000, 1, 1),
@@ -231,10 +233,12 @@ def rows() -> dict[str, pd.DataFrame]:
         drift("sigma", 0.9, simulated=True, kind="prediction"),
         drift("sigma", 0.3, day=date(2023, 7, 20)),
     ]
+    hourly = directions.hours()
     months = [digest(1, 5), digest(1), digest(2), digest(3), digest(4, simulated=True), digest(2, symbol="GAPS")]
     return _with_a_correction(
         {
-            "prices": pd.concat(prices).sample(frac=1, random_state=1),
+            "prices": pd.concat([*prices, hourly["prices"]]).sample(frac=1, random_state=1),
+            "directions": hourly["directions"].sample(frac=1, random_state=1),
             "forecasts": pd.concat(made).sample(frac=1, random_state=1),
             "ingestions": pd.DataFrame(health),
             "drift": pd.DataFrame(drifts),
@@ -722,6 +726,10 @@ OFFERED = {
     "forecast_skill": ("skill_blocks", ("symbol", "frequency")),
     "coverage": ("skill_blocks", ("symbol", "frequency", "month")),
     "model_history": ("forecasts", ("frequency",)),
+    "direction_scores": ("directions", ("symbol", "frequency", "cutoff")),
+    "direction_skill": ("directions", ("symbol", "frequency")),
+    "direction_groups": ("directions", ("symbol", "frequency")),
+    "latest_directions": ("directions", ("symbol", "frequency")),
 }
 """The table that each view reads from, and the columns whose filters should reach its scan."""
 
@@ -743,11 +751,14 @@ def test_a_filter_of_a_view_reaches_the_scan_of_its_table(view: str) -> None:
 def of_two_frequencies() -> dict[str, pd.DataFrame]:
     """The rows and some of another frequency, or DuckDB would know that a filter on it changes nothing."""
     return {
-        name: pd.concat([table, table.head(20).assign(frequency="1h")]) if "frequency" in table else table
+        name: pd.concat([table, table.head(20).assign(**_OTHER.get(name, {"frequency": "1h"}))])
+        if "frequency" in table
+        else table
         for name, table in rows().items()
     }
 
 
+_OTHER = {"directions": {"frequency": "1d", "symbol": "LONG"}}
 _SOME_DAYS = "BETWEEN DATE '2023-05-01' AND DATE '2023-06-01'"
 
 

@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deploy import ai_forecast
 from tests.support.cloud_server import NUMBER, Call
 from tests.support.deployment import HAS_GCLOUD, PROJECT, WHERE, Deployment
 from tests.support.deployment_page import page
@@ -301,6 +303,7 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         str(urls),
     ]
     options += ["--hourly", "BTCUSDT,ETHUSDT", "--deployer", DEPLOYER, "--watchlist", "deploy/config/watchlist.txt"]
+    options += ["--with-ai-forecast"]
     (tmp_path / "project").mkdir()
     project = Deployment(tmp_path / "project")
     try:
@@ -333,6 +336,14 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         }
         assert environment["MLFLOW_TRACKING_URI"] == f"https://tickercast-mlflow-{NUMBER}.europe-west3.run.app"
         assert environment["TICKERCAST_ALERT_URLS"] == "tickercast-alert-urls"
+        bodies = [call.body for call in project.cloud.changes if isinstance(call.body, Mapping)]
+        [query] = [found for found in bodies if str(found.get("name")).endswith("jobs/tickercast-ai-forecast")]
+        started = query["httpTarget"]
+        assert started["uri"] == "https://bigquery.googleapis.com/bigquery/v2/projects/my-project/jobs"
+        assert started["headers"]["Content-Type"] == "application/json"
+        assert started["oauthToken"]["serviceAccountEmail"] == email("trainer")
+        wanted = ai_forecast.job("my-project", "tickercast", "europe-west3")
+        assert json.loads(base64.urlsafe_b64decode(started["body"])) == wanted
         before = len(project.cloud.changes)
         again = project.run("cloud", *WHERE, *options)
         assert "nothing to do" in again.stdout, again.stderr

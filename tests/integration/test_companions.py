@@ -3,10 +3,11 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -196,6 +197,40 @@ def test_an_event_that_failed_halfway_ends_with_one_forecast_of_each_model(
     assert len(place.warehouse.read("ingestions")) == 1
 
 
+@pytest.mark.parametrize("interrupted", ["scores", "ingestions"])
+def test_an_event_that_comes_again_halfway_under_another_list_scores_what_was_stored(
+    place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch, interrupted: str
+) -> None:
+    serve(place, Beside())
+    event = place.upload("ohlc/2023-06-15/batch-0001.csv", to_csv([make_bars()]))  # whose closes are in the file
+    together, append, broken = place.warehouse.append_together, place.warehouse.append, [True]
+
+    def fail_once(tables: Collection[str]) -> None:
+        if interrupted in tables and broken:
+            broken.clear()
+            raise WarehouseUnavailable("gone")
+
+    def append_together(rows: Any, *, key: str) -> None:
+        fail_once(rows)
+        together(rows, key=key)
+
+    def append_one(table: str, rows: Any, *, key: str) -> bool:
+        fail_once([table])
+        return append(table, rows, key=key)
+
+    monkeypatch.setattr(place.warehouse, "append_together", append_together)
+    monkeypatch.setattr(place.warehouse, "append", append_one)
+    with pytest.raises(WarehouseUnavailable):
+        place.handle(event)
+    other = Beside()
+    other.name = "other"
+    serve(place, other)
+    place.handle(event)
+    assert set(made(place)) == {"champion", "random-walk", "beside"}
+    scored = place.warehouse.read("forecast_scores").groupby("model_name").size()
+    assert scored.to_dict() == {"champion": 10, "random-walk": 10, "beside": 10}
+
+
 def test_a_companion_that_ends_the_process_is_left_out_of_the_next_attempt(place: Place, make_bars: MakeBars) -> None:
     def crash(bars: Bars) -> NDArray[np.float64]:
         raise AssertionError("asked again")
@@ -277,7 +312,7 @@ def test_doctor_lists_the_companions(tmp_path: Path, listed: str, said: str) -> 
     [
         (
             "champion,profet",
-            "TICKERCAST_MODELS names 'profet', and models of daily bars are served by the names champion",
+            "TICKERCAST_MODELS names 'profet', and models are served by the names champion",
         ),
         ("ewma-t", "TICKERCAST_MODELS is 'ewma-t', without the champion, which is always served. Add champion to it."),
     ],

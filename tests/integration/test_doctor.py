@@ -59,3 +59,14 @@ def test_a_fault_of_our_own_is_not_taken_for_an_answer() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(check_engines([Probe("a", "", broken)]))
+
+
+def test_an_error_that_parts_of_an_engine_share_is_said_once() -> None:
+    probes = [Probe("store", "s", refuses), Probe("champion", "c", refuses), Probe("source", "x", lambda: "here")]
+    checks = list(check_engines([*probes, Probe("companions", "d", refuses)]))
+    assert [(check.answer, check.well) for check in checks] == [
+        ("It does not answer.", False),
+        ("the same as store", False),
+        ("here", True),
+        ("the same as store", False),
+    ]

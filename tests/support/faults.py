@@ -343,7 +343,7 @@ class Site:
         self.store = LocalObjectStore(faulty / "bucket")
         App(_settings(faulty)).provision()
         shutil.copytree(faulty, self._folders["clean"])
-        self.written: list[tuple[int, str]] = []
+        self.written: list[tuple[str, str]] = []
 
     @functools.cached_property
     def platforms(self) -> dict[str, Platform]:

@@ -6,7 +6,7 @@ Each event is delivered until it is acknowledged, as the platform does; then the
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,7 +119,7 @@ def _deliver(
     return counted
 
 
-def order(known: dict[str, tuple[str, ...]], fail: Callable[..., None], chance: random.Random, share: float) -> int:
+def order(known: Mapping[str, tuple[str, ...]], fail: Callable[..., None], chance: random.Random, share: float) -> int:
     """Order one of the known faults, or none, and return how many were ordered."""
     if chance.random() >= share:
         return 0

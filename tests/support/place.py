@@ -14,6 +14,8 @@ from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import QUANTILES, Role, Served
+from tickercast.domain.frequency import Frequency
+from tickercast.jobs.serving.directions import DirectionPredictor
 from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
 from tickercast.jobs.serving.past_models import Lineup
 from tickercast.ports import ObjectFinalized
@@ -53,6 +55,7 @@ class Place:
         (folder / "w.duckdb").write_bytes(empty_warehouse())
         self.warehouse = DuckDBWarehouse(folder / "w.duckdb", resource("sql"))
         self.limits = Limits()
+        self.direction: Callable[[Frequency], DirectionPredictor | None] = lambda frequency: None
         self.now = AT
         self.served: Callable[[], Sequence[Served]] = lambda: [
             Served(Champion(), Role.CHAMPION),
@@ -72,6 +75,7 @@ class Place:
             past=lambda _, cutoff: self.past(cutoff),
             now=lambda: self.now,
             limits=self.limits,
+            direction=self.direction,
         )
 
     def arrived(self, name: str) -> ObjectFinalized:

@@ -18,7 +18,7 @@ from http.client import HTTPMessage
 from typing import Any
 from urllib.parse import parse_qs, quote_plus, unquote, urlsplit
 
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from tests.support.stand_in import Answer, StandIn
 from werkzeug.test import Client
 
@@ -61,7 +61,7 @@ class S3Server(StandIn):
         self._faults: dict[str, deque[str]] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
-        self._moto = Client(DomainDispatcherApplication(create_backend_app))  # type: ignore[no-untyped-call]
+        self._moto = Client(DomainDispatcherApplication(create_backend_app))
 
     def make_bucket(self, name: str, *, versioning: str = "Enabled") -> None:
         """Make an empty bucket; `versioning` is S3's word for its state, empty where it was never switched on."""

@@ -26,6 +26,7 @@ from tickercast.jobs.daily.run_day import Day, Wrap
 from tickercast.jobs.requests.results import NO_PATIENCE, Patience
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
+from tickercast.models.baselines import RandomWalk
 from tickercast.ports import DriftReport, ModelRegistry, Notifier, ObjectFinalized, RunRecord
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF", "GGG", "HHH")
@@ -185,7 +186,10 @@ class EveningApp(App):
         return self.evening.exchange
 
     def evaluation_baselines(self, series: Sequence[Bars], through: date) -> Any:
-        return catalogue.promotion_baselines(series, through)
+        return [RandomWalk()]
+
+    def promotion_baselines(self, series: Sequence[Bars], through: date) -> Any:
+        return catalogue.promotion_baselines(series, through) if self.evening.may_demote else [RandomWalk()]
 
     def draw_evaluation(self, report: Any, baselines: Any) -> bytes:
         return b"png"
@@ -209,6 +213,7 @@ class Evening:
         folder: where bucket and warehouse are.
         registry: where trainings are registered.
         storm: see `Exchange`.
+        may_demote: whether a champion is compared with the baselines that can be served.
     """
 
     folder: Path
@@ -218,6 +223,7 @@ class Evening:
     calibration: float = 1.0
     tuned: list[date] = field(default_factory=list)
     notifiers: list[Notifier] = field(default_factory=list)
+    may_demote: bool = False
 
     def __post_init__(self) -> None:
         self.exchange = Exchange(self.storm)

@@ -84,9 +84,12 @@ def test_only_a_trained_model_has_seen_a_date() -> None:
     assert [catalogue.trained_through(make()) for make in catalogue.BASELINES.values()] == [None] * 3
 
 
-def test_an_evaluation_has_all_baselines_and_a_promotion_the_random_walk(make_bars: Callable[..., Bars]) -> None:
+def test_an_evaluation_has_all_baselines_and_a_promotion_those_that_can_be_served(
+    make_bars: Callable[..., Bars],
+) -> None:
     bars, through = [make_bars()], date(2023, 1, 31)
     every = [model.name for model in catalogue.evaluation_baselines(bars, through)]
     assert every == ["ewma-t", "ewma-fhs", "historical-simulation", "random-walk"]
-    assert [model.name for model in catalogue.promotion_baselines(bars, through)] == ["random-walk"]
+    promotion = [model.name for model in catalogue.promotion_baselines(bars, through)]
+    assert promotion == ["random-walk", "ewma-t", "historical-simulation"]
     assert {model.horizon for model in catalogue.evaluation_baselines(bars, through)} == {10}

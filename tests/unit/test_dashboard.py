@@ -15,6 +15,7 @@ import pytest
 from tests.support.place import Place
 from typer.testing import CliRunner
 
+from tickercast.app import App
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
 from tickercast.config import resource
@@ -422,3 +423,56 @@ def test_forecasts_that_nothing_has_followed_yet_are_too_early_for_a_record(
     assert not shown.exception
     assert shown.selectbox[0].options == ["MSFT"]
     assert any("come true yet" in said.value for said in shown.markdown)
+
+
+@pytest.fixture
+def testing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Streamlit's own runner of pages, in an empty folder and without answers of other tests."""
+    streamlit = pytest.importorskip("streamlit")
+    streamlit.cache_data.clear()
+    streamlit.cache_resource.clear()
+    monkeypatch.chdir(tmp_path)
+    return pytest.importorskip("streamlit.testing.v1")
+
+
+def test_a_companion_can_be_picked(testing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKERCAST_MODELS", "champion,ewma-t")
+    App().forecast(["MSFT"], "2012-08-15", source="sample")
+
+    def page() -> None:
+        from tickercast.dashboard import forecast_page
+
+        forecast_page.show()
+
+    shown = testing.AppTest.from_function(page).run(timeout=60)
+    assert not shown.exception
+    [model] = [box for box in shown.selectbox if box.label == "Model"]
+    assert model.options == ["champion", "ewma-t"]
+    assert "by tickercast-lstm version 1" in " ".join(element.value for element in shown.markdown)
+    picked = model.select("ewma-t").run(timeout=60)
+    assert not picked.exception
+    assert "by ewma-t version 1" in " ".join(element.value for element in picked.markdown)
+
+
+def test_that_a_baseline_is_served_is_said(testing: Any) -> None:
+    app = App()
+    app.provision()
+    app.models.point(app.models.pointer().demoted("ewma-t"))
+    decided = {
+        "day": [date(2012, 8, 14)], "kind": ["promotion"], "decision": ["demoted"], "reason": ["worse"],
+        "model_name": ["tickercast-lstm"], "champion_version": ["1"], "candidate_version": ["ewma-t"], "origins": [500],
+        "pinball_ratio": [1.05], "created_at": [datetime(2012, 8, 14, tzinfo=UTC)],
+    }  # fmt: skip
+    app.tables.append("retrains", pd.DataFrame(decided), key="retrains/1")
+    app.forecast(["MSFT"], "2012-08-15", source="sample")
+
+    def page() -> None:
+        from tickercast.dashboard import forecast_page
+
+        forecast_page.show()
+
+    shown = testing.AppTest.from_function(page).run(timeout=60)
+    assert not shown.exception
+    [warning] = shown.warning
+    said = "A baseline is served: tickercast-lstm version 1 was shown to be worse than ewma-t on 2012-08-14, by 5.0%"
+    assert warning.value.replace("\\", "").startswith(said)

@@ -17,6 +17,8 @@ from tests.support.deployment import keep_from_the_network
 
 from tickercast import config
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
+from tickercast.domain.direction import DIRECTION
+from tickercast.models import catalogue
 
 PROJECT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -94,8 +96,11 @@ def test_a_wrong_word_is_one_sentence_and_changes_nothing(words: list[str], said
     assert done.stdout == ""
 
 
-def memory(concurrency: int, megabytes: int) -> tuple[int, str]:
-    script = f'fail() {{ echo "$*" >&2; exit 2; }}; source deploy/function.sh; memory_for {concurrency} {megabytes}'
+def memory(concurrency: int, megabytes: int, models: str = "champion") -> tuple[int, str]:
+    script = (
+        f'fail() {{ echo "$*" >&2; exit 2; }}; models={models}; source deploy/function.sh; '
+        f"memory_for {concurrency} {megabytes}"
+    )
     done = subprocess.run(["bash", "-euc", script], cwd=PROJECT, capture_output=True, text=True)
     return done.returncode, done.stdout.strip() or done.stderr
 
@@ -106,6 +111,8 @@ def test_memory_follows_the_largest_files_that_are_handled_at_once() -> None:
     assert memory(4, 64) == (0, "4096")
     assert memory(2, 24) == (0, "1024")
     assert memory(1, 10) == (0, "512")
+    assert memory(1, 64, "champion,prophet") == memory(1, 64, "champion,auto-ets") == (0, "2048")
+    assert memory(1, 64, "champion,ewma-t,xgb-direction") == (0, "1024")
     code, said = memory(80, 64)
     assert code == 2
     assert "Lower --concurrency or --max-file-mb" in said
@@ -127,9 +134,35 @@ def test_the_function_is_told_which_models_to_serve() -> None:
     assert code == 0
     assert "--set-env-vars=^;^TICKERCAST_MODELS=champion,ewma-t,historical-simulation\n" in said
     assert "TICKERCAST_MODELS" not in served("champion")[1]
-    code, said = served("champion,prophet")
+    assert "TICKERCAST_MODELS=champion,prophet,xgb-direction\n" in served("champion,prophet,xgb-direction")[1]
+    code, said = served("champion,profet")
     assert code == 2
-    assert said.startswith("--models is 'champion,prophet', and champion, with ewma-t or historical-simulation")
+    assert said.startswith("--models is 'champion,profet', and champion was needed, with any of ewma-t, ")
+
+
+def test_every_model_that_can_be_served_can_be_deployed() -> None:
+    names = sorted({*catalogue.BASELINES, *catalogue.STATISTICAL, DIRECTION} - {"random-walk"})
+    code, said = served(",".join(["champion", *names]))
+    assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    ("models", "packages"),
+    [("champion", set()), ("champion,garch", {"arch"}), ("champion,prophet, auto-ets", {"prophet", "statsforecast"})],
+)
+def test_the_bundle_of_the_function_has_the_packages_of_the_listed_models(
+    models: str, packages: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundles = load("bundle")
+    monkeypatch.setenv("TICKERCAST_MODELS", models)
+    wheel = tmp_path / "w.whl"
+    wheel.touch()
+    monkeypatch.setattr(bundles, "wheel", lambda folder: wheel)
+    bundles.function(tmp_path)
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", (tmp_path / "requirements.txt").read_text(), re.MULTILINE))
+    assert pinned & {"arch", "prophet", "statsforecast"} == packages
+    assert not pinned & {"tensorflow", "tensorflow-cpu", "mlflow", "xgboost-cpu", "streamlit"}
+    assert {"onnxruntime", "numpy", "pandas"} <= pinned
 
 
 def test_all_that_the_containers_copy_is_there_or_made_by_make_bundles() -> None:

@@ -14,7 +14,7 @@ from tickercast.api.service import service_of
 from tickercast.domain.forecast import Forecast
 from tickercast.errors import ObjectNotFound
 from tickercast.reading import views
-from tickercast.reading.odds import SymbolOdds
+from tickercast.reading.outlook import SymbolOdds
 from tickercast.show.tables import forecast_values
 
 router = APIRouter(tags=["read"])
@@ -102,7 +102,7 @@ async def odds(
         raise Problem(422, "No price was named: above=PRICE or below=PRICE was needed, or both for a range. Name one.")
     if above is not None and below is not None and above >= below:
         raise Problem(422, f"above={above:g} is not less than below={below:g}: a range was needed. Swap them.")
-    found = await service.work(_chances, service.app.stored_odds, symbol, above, below)
+    found = await service.work(_chances, service.app.odds, symbol, above, below)
     if wants_csv(request.headers.get("accept", ""), request.query_params):
         return answer(pd.DataFrame(found["chances"]), csv=True)
     return answer(found, csv=False)
@@ -135,7 +135,8 @@ def _whole(found: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _chances(ask: Any, symbol: str, above: float | None, below: float | None) -> dict[str, Any]:
     found: SymbolOdds = ask(symbol)
-    low, high = (None if price is None else math.log(price / found.last_close) for price in (above, below))
+    made = found.made
+    low, high = (None if price is None else math.log(price / made.last_close) for price in (above, below))
     if low is not None and high is not None:
         ways = found.odds.between(low, high)
     elif low is not None:
@@ -143,13 +144,14 @@ def _chances(ask: Any, symbol: str, above: float | None, below: float | None) ->
     else:
         assert high is not None
         ways = found.odds.below(high)
-    steps = zip(found.target_dates, ways.ends, ways.closes, ways.touches, strict=True)
+    dates = [step.target_date for step in made.steps]
+    steps = zip(dates, ways.ends, ways.closes, ways.touches, strict=True)
     return {
-        "symbol": found.symbol,
-        "cutoff": found.cutoff,
-        "last_close": found.last_close,
-        "model_name": found.model_name,
-        "model_version": found.model_version,
+        "symbol": made.symbol,
+        "cutoff": made.cutoff,
+        "last_close": made.last_close,
+        "model_name": made.model_name,
+        "model_version": made.model_version,
         "above": above,
         "below": below,
         "chances": [

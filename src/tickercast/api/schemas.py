@@ -54,6 +54,7 @@ class Step(BaseModel):
     close_hi_80: float
     close_lo_95: float
     close_hi_95: float
+    quantiles: dict[str, float] | None = Field(None, description="Thirteen by level, where they are stored.")
 
 
 class Forecast(BaseModel):

@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -27,9 +26,6 @@ from tickercast.reading import ledger, overview
 from tickercast.reading.forecasts import stored_forecasts
 from tickercast.reading.ledger import Entry
 from tickercast.reading.queries import ask
-
-if TYPE_CHECKING:
-    from tickercast.reading.odds import SymbolOdds
 
 
 @dataclass(frozen=True)
@@ -148,18 +144,6 @@ class Access(Requests):
     def overview(self) -> list[overview.Row]:
         """One row a symbol: what its current forecast says, and how far that can be trusted."""
         return overview.overview(self.tables, now=self.now())
-
-    def stored_odds(self, symbol: str) -> "SymbolOdds":
-        """The chances of a symbol's prices over the steps of its current forecast.
-
-        Raises:
-            UsageError: `symbol` is none.
-            ObjectNotFound, TooFewSessions: there is nothing to draw paths from.
-            WarehouseUnavailable: try again.
-        """
-        from tickercast.reading.odds import symbol_odds
-
-        return symbol_odds(parse_symbol(symbol), self.tables)
 
     def send(self, data: bytes, symbol: str, as_of: date | str | None = None) -> Sent:
         """Send the bars of one symbol, so that an event forecasts them; see `upload`.

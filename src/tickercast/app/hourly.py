@@ -18,6 +18,7 @@ from tickercast.models import catalogue
 
 if TYPE_CHECKING:
     from tickercast.jobs.hourly.run_hour import Hour
+    from tickercast.jobs.training.refit_direction import Refit
     from tickercast.jobs.training.train_direction import DirectionTraining
     from tickercast.jobs.training.train_hourly import HourlyTraining
 
@@ -141,6 +142,41 @@ class Hourly(Ports):
             asked=asked,
             on_progress=on_progress,
             on_failure=on_failure,
+        )
+
+    def refit_direction(
+        self,
+        symbols: Sequence[str],
+        *,
+        source: str,
+    ) -> "Refit":
+        """Grow the trees of the direction model again if that is due; see `jobs.training.refit_direction`.
+
+        Args:
+            symbols: the symbols to learn from; empty: all that the source holds.
+            source: `binance`, or a file or folder of hourly bars.
+        """
+        from tickercast.domain.boosting import Boosting
+        from tickercast.domain.direction import RetrainBelow
+        from tickercast.jobs.operations.provision import publish_shipped
+        from tickercast.jobs.training.refit_direction import refit_direction
+        from tickercast.models.direction import DirectionModel
+
+        below = self.settings.retrain_below
+        rule = RetrainBelow.parse(below) if below else None
+        data, boost = engines.hourly_data(source, self.settings), engines.boost()
+        publish_shipped(self.direction_store)
+        return refit_direction(
+            symbols or data.symbols(),
+            source=data,
+            boost=boost,
+            load=DirectionModel,
+            models=self.direction_store,
+            registry=self.registry,
+            warehouse=self.warehouse,
+            now=self.now(),
+            rule=rule,
+            recipe=Boosting(),
         )
 
     def evaluate_hourly(

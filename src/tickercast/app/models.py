@@ -10,7 +10,15 @@ from tickercast import config, engines
 from tickercast.app.ports import Ports, nothing
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.model_card import CHALLENGER_ALIAS, CHAMPION, CHAMPION_ALIAS, MODEL, Bundle, RegisteredVersion
+from tickercast.domain.model_card import (
+    CHALLENGER_ALIAS,
+    CHAMPION,
+    CHAMPION_ALIAS,
+    MODEL,
+    Bundle,
+    Pointer,
+    RegisteredVersion,
+)
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import Permanent, UsageError
 from tickercast.models import catalogue
@@ -217,10 +225,10 @@ class Models(Ports):
             on_progress=on_progress,
         )
 
-    def registered_models(self) -> tuple[Sequence[RegisteredVersion], str, list[str]]:
-        """The registered versions, the served one, and the published ones."""
+    def registered_models(self) -> tuple[Sequence[RegisteredVersion], Pointer, list[str]]:
+        """The registered versions, the pointer at what is served, and the published versions."""
         self.provision()
-        return self.registry.versions(MODEL), self.models.pointer().version, self.models.versions(MODEL)
+        return self.registry.versions(MODEL), self.models.pointer(), self.models.versions(MODEL)
 
     def promote(
         self,
@@ -232,7 +240,7 @@ class Models(Ports):
         symbols: Sequence[str] = (),
         on_progress: Callable[[int, int], None] = nothing,
     ) -> "tuple[Decision, Bundle]":
-        """Compare a challenger with the champion, and serve it if it is measurably better; see `jobs.champion.promote`.
+        """Compare a challenger with what is served, and serve it if it is better; see `jobs.champion.promote`.
 
         Args:
             first: the first date to forecast from; neither model may have seen it.
@@ -270,7 +278,7 @@ class Models(Ports):
         publish(self.registry.bundle(MODEL, version), models=self.models, registry=self.registry)
 
     def rollback(self, to: str | None = None) -> Bundle:
-        """Serve an older published version again, and return it."""
+        """Serve an older published version again, or the champion in a baseline's place, and return it."""
         return self.models.rollback(to)
 
     def seed_registry(self) -> None:

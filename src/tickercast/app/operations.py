@@ -231,7 +231,10 @@ class Operations(Models):
 
     def _champion_says(self) -> str:
         publish_shipped(self.models)
-        champion = self.served_models()[0].model
+        champion, pointer = self.served_models()[0].model, self.models.pointer()
+        if pointer.baseline:
+            worse = f"{pointer.name} version {pointer.version}, which was shown to be worse"
+            return f"{champion.name}, a baseline, is served in the place of {worse}"
         return f"{champion.name} version {champion.version}"
 
     def _companions_say(self) -> str:
@@ -240,7 +243,12 @@ class Operations(Models):
         for model in beside:
             if isinstance(model, catalogue.Unavailable):
                 raise UsageError(model.reason)
-        return ", ".join(model.name for model in beside) or "none: only the champion and the random walk are served"
+        names = [model.name for model in beside]
+        if self.serves_direction:
+            publish_shipped(self.direction_store)
+            direction = catalogue.direction_model(self.direction_store)
+            names.append(f"{direction.name} version {direction.version}")
+        return ", ".join(names) or "none: only the champion and the random walk are served"
 
     def _source_says(self) -> str:
         if self.settings.source == "simulated":

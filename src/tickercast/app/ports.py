@@ -10,8 +10,10 @@ import pandas as pd
 from tickercast import config, engines
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
+from tickercast.domain.direction import DIRECTION
 from tickercast.domain.forecast import Predictor, RollingPredictor, Served
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
+from tickercast.domain.model_card import DIRECTION as DIRECTION_POINTER
 from tickercast.domain.model_card import Bundle
 from tickercast.jobs.operations import provision as provisioning
 from tickercast.jobs.requests.results import Patience
@@ -49,6 +51,7 @@ class Ports:
 
     Attributes:
         companions: the models that the settings name beside the champion.
+        serves_direction: whether they name the model of directions, too.
 
     Raises:
         UsageError: the settings name a model that is not served.
@@ -56,7 +59,9 @@ class Ports:
 
     def __init__(self, settings: Settings | None = None, *, now: Callable[[], datetime] | None = None) -> None:
         self.settings = settings or config.load()
-        self.companions = catalogue.companion_names(self.settings.models)
+        named = catalogue.companion_names(self.settings.models)
+        self.companions = tuple(name for name in named if name != DIRECTION)
+        self.serves_direction = DIRECTION in named
         self.now = now or (lambda: datetime.now(UTC))
         self._sources: dict[str, MarketData] = {}
 
@@ -88,6 +93,11 @@ class Ports:
     def models(self) -> ModelStore:
         """The model store."""
         return self.models_of(DAILY)
+
+    @cached_property
+    def direction_store(self) -> ModelStore:
+        """The model store of directions."""
+        return ModelStore(self.models.store, config.resource("shipped"), HOURLY, pointer=DIRECTION_POINTER)
 
     @cached_property
     def hourly_store(self) -> ModelStore:
@@ -180,7 +190,7 @@ class Ports:
 
     @property
     def _every_store(self) -> Sequence[ModelStore]:
-        return [self.models, self.hourly_store]
+        return [self.models, self.hourly_store, *([self.direction_store] if self.serves_direction else [])]
 
     def store_of(self, frequency: Frequency) -> ModelStore:
         """The model store of a frequency."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tickercast import config, engines, logs
 from tickercast.app.ports import WAIT_S, Ports, nothing
-from tickercast.domain.forecast import Forecast
+from tickercast.domain.forecast import Forecast, Served
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent, TickercastError, UsageError
@@ -24,12 +24,14 @@ from tickercast.jobs.requests.results import Patience, wait_for_ledger
 from tickercast.jobs.requests.send_drop import send_drop
 from tickercast.jobs.requests.send_file import Sent, send_file
 from tickercast.jobs.serving.champion_cache import ChampionCache
+from tickercast.jobs.serving.directions import DirectionPredictor, ServedDirection
 from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
 from tickercast.jobs.serving.past_models import PastModels
 from tickercast.models import catalogue
 from tickercast.models.baselines import EwmaT
 from tickercast.ports import ObjectFinalized, PolledBucket, Warehouse
 from tickercast.reading import ledger, quarantine
+from tickercast.reading.directions import Directions, directions
 from tickercast.reading.ledger import Entry
 from tickercast.reading.quarantine import Quarantined
 from tickercast.reading.track_record import ForecastDetails, TrackRecord, closes_before, details, track_record
@@ -177,7 +179,29 @@ class Requests(Ports):
                 timedelta(hours=self.settings.max_event_age_h),
                 timedelta(seconds=self.settings.companion_deadline_s),
             ),
+            direction=self._direction,
         )
+
+    def _direction(self, frequency: Frequency) -> DirectionPredictor | None:
+        """The served model of directions of a frequency."""
+        if frequency.is_daily or not self.serves_direction:
+            return None
+        return self._direction_cache()[0].model
+
+    @cached_property
+    def _direction_cache(self) -> ChampionCache[ServedDirection]:
+        def load() -> Sequence[ServedDirection]:
+            return [ServedDirection(catalogue.direction_model(self.direction_store))]
+
+        return ChampionCache(self.direction_store, load, time.monotonic)
+
+    def directions(self, symbols: Sequence[str] = ()) -> Directions:
+        """How likely the next hour closes higher, and how such forecasts have scored; see `reading.directions`.
+
+        Args:
+            symbols: only these; empty: all.
+        """
+        return directions(self.warehouse, symbols)
 
     def set_up_logs(self) -> None:
         """Send log lines to standard output as JSON, if the settings, Cloud Run or AWS Lambda ask for that."""
@@ -194,7 +218,7 @@ class Requests(Ports):
         """The warehouse for events, whose queries are given up in time for another delivery."""
         return engines.warehouse(self.settings, patient=False)
 
-    def _champion_cache(self, frequency: Frequency) -> ChampionCache:
+    def _champion_cache(self, frequency: Frequency) -> ChampionCache[Served]:
         models = self.store_of(frequency)
         made = ChampionCache(models, lambda: self.served_models(frequency), time.monotonic)
         return self._champions.setdefault(frequency, made)
@@ -204,7 +228,7 @@ class Requests(Ports):
         return self._pasts.setdefault(frequency, made)
 
     @cached_property
-    def _champions(self) -> dict[Frequency, ChampionCache]:
+    def _champions(self) -> dict[Frequency, ChampionCache[Served]]:
         return {}
 
     @cached_property

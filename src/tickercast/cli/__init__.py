@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tickercast.cli import api, daily, dashboard, forecasts, hourly, models, operations, warehouse
+from tickercast.cli import answers, api, daily, dashboard, directions, forecasts, hourly, models, operations, warehouse
 from tickercast.cli.terminal import guarded, say
 from tickercast.version import __version__
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
-for group in (forecasts, models, warehouse, daily, hourly, operations, dashboard, api):
+for group in (forecasts, answers, directions, models, warehouse, daily, hourly, operations, dashboard, api):
     app.add_typer(group.app)
 
 

@@ -64,6 +64,7 @@ def forecast(
     actual: Annotated[
         bool, typer.Option("--actual", help="Show the closes that followed beside the forecast.")
     ] = False,
+    why: Annotated[bool, typer.Option("--why", help="Say why the interval is as wide as it is.")] = False,
     report: Annotated[str, typer.Option(metavar="FILE", help="Write a report to FILE, one HTML page.")] = "",
     chart: Annotated[str, typer.Option(metavar="FILE", help="Draw the forecast to FILE, a PNG.")] = "",
     wait: Wait = 60,
@@ -104,9 +105,10 @@ def forecast(
     if as_json:
         from tickercast.show.tables import forecasts_json
 
-        print_data(forecasts_json(made, as_of) + "\n")
+        widths = {one.symbol: service.why(one) for one in made} if why else {}
+        print_data(forecasts_json(made, as_of, widths) + "\n")
     else:
-        _show(made, service)
+        _show(made, service, why=why)
         for uploaded in made.uploads if unattended else ():
             _say_sent(uploaded.object, uploaded.generation)
     for one in made:
@@ -304,7 +306,7 @@ def _with_moment(words: Sequence[str]) -> Sequence[str]:
     return words if not words or re.match(r"\d{4}-", words[-1]) else [*words, f"{datetime.now(UTC):%Y-%m-%d %H:%M}"]
 
 
-def _show(made: "Requested", service: "App") -> None:
+def _show(made: "Requested", service: "App", *, why: bool) -> None:
     from rich.text import Text
 
     from tickercast.cli import pictures
@@ -312,11 +314,13 @@ def _show(made: "Requested", service: "App") -> None:
 
     if len(made) >= tables.SUMMARY_FROM:
         print_table(tables.summary_table(made.forecasts))
+        for forecast in made if why else ():
+            print_table(pictures.why_sentence(forecast, service), soft_wrap=True)
     else:
         for forecast in made:
             closes = made.actual.get(forecast.symbol, {}) if made.actual is not None else None
             through = made.trained_through.get(forecast.symbol, date.min)
-            below = pictures.below(forecast, closes, service)
+            below = pictures.below(forecast, closes, service, why=why)
             print_table(tables.forecast_table(forecast, closes, service.store.url, through, below), soft_wrap=True)
     if made:
         stored = f"prices and forecasts are in {service.tables.url}"

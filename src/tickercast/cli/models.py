@@ -78,6 +78,9 @@ def train(
     trials: Annotated[
         int, typer.Option(metavar="N", min=0, help="With --direction: recipes to try, including earlier runs.")
     ] = 0,
+    when_due: Annotated[
+        bool, typer.Option("--when-due", help="With --direction: only if a month has begun, or by the rule; serve it.")
+    ] = False,
     out: Annotated[str, typer.Option(metavar="DIR", help="Also write the registered bundle to DIR.")] = "",
 ) -> None:
     """Train the LSTM, register it in MLflow as the challenger, and write its ONNX bundle."""
@@ -88,11 +91,14 @@ def train(
     if not frequency_of(every).is_daily:
         if recipe or hold_out:
             raise UsageError("--recipe and --hold-out are for daily bars: leave them out, or leave --every 1h out.")
+        if when_due:
+            _refit_direction(tickers or [], source, direction)
+            return
         bundles = _train_hourly(tickers or [], source, through, seeds, direction, trials)
         _write(bundles, out)
         return
-    if direction or trials:
-        raise UsageError("--direction and --trials need hourly bars: add --every 1h, or leave them out.")
+    if direction or trials or when_due:
+        raise UsageError("--direction, --trials and --when-due need hourly bars: add --every 1h, or leave them out.")
     service, chosen = open_app(), _recipe(recipe)
     with bar("epochs", total=1) as progress:
         bundle = service.train(
@@ -107,6 +113,20 @@ def train(
         )
     print_table(card_table(bundle.card))
     _write(publishable(bundle), out)
+
+
+def _refit_direction(tickers: list[str], source: str, direction: bool) -> None:
+    """Grow the trees of the direction model again if that is due, and say what came of it."""
+    if not direction:
+        raise UsageError("--when-due is for the direction model: add --direction, or leave it out.")
+    with bar("growing trees"):
+        done = open_app().refit_direction(some_symbols_of(tickers), source=source)
+    say(f"xgb-direction: {done.reason}")
+    if done.comparison:
+        say(done.comparison)
+        say(
+            f"version {done.version} {'is served now' if done.is_new else 'stays: the new trees are shown to be worse'}"
+        )
 
 
 def _train_hourly(
@@ -317,9 +337,10 @@ def promote(
     version: Annotated[str, typer.Option(help="The challenger.", show_default="the one registered last")] = "",
     symbols_file: SymbolsFile = "",
 ) -> None:
-    """Compare a challenger with the champion on past sessions, and serve it if it is measurably better.
+    """Compare a challenger with what is served on past sessions, and serve it if it is measurably better.
 
-    Exit code 1 means that the champion stays.
+    A champion that is shown to be worse than a baseline makes place for that. Exit code 1 means that the challenger is
+    not served.
     """
     with bar("forecasts", total=1) as progress:
         decision, challenger = open_app().promote(
@@ -330,8 +351,9 @@ def promote(
             symbols=some_symbols_of([], symbols_file),
             on_progress=progress.set,
         )
-    verdict = "promoted" if decision.promote else "kept the champion"
-    say(f"{verdict}: version {challenger.card.version} is {decision.reason}")
+    subject = "" if decision.action == "demoted" else f"version {challenger.card.version} is "
+    verdict = {"promoted": "promoted", "kept": "kept what is served", "demoted": "demoted"}[decision.action]
+    say(f"{verdict}: {subject}{decision.reason}")
     if not decision.promote:
         raise typer.Exit(SOME_FAILED)
 
@@ -350,7 +372,7 @@ def publish(
 def rollback(
     to: Annotated[str, typer.Option(help="The published version.", show_default="the one before")] = "",
 ) -> None:
-    """Serve an older published version again; needs neither TensorFlow nor MLflow."""
+    """Serve an older published version again, or the champion after a baseline; needs neither TensorFlow nor MLflow."""
     service = open_app()
     bundle = service.rollback(to or None)
     say(f"version {bundle.card.version} is served from {service.models.url}")

@@ -73,16 +73,26 @@ def write_files(made: Requested, service: App, report_out: str, chart_out: str) 
     return written
 
 
-def below(made: Forecast, actual: Mapping[date, float] | None, service: App) -> list[RenderableType]:
-    """The lines under a forecast's table: the fan, if there is room for it, and the track record."""
+def below(
+    made: Forecast, actual: Mapping[date, float] | None, service: App, *, why: bool = False
+) -> list[RenderableType]:
+    """The lines under a forecast's table: the fan, if there is room for it, why it is so wide, and the track record."""
     console = Terminal()
     lines: list[RenderableType] = []
     if console.is_terminal and console.width >= fan.NARROWEST and console.encoding.startswith("utf"):
         lines.append(fan.fan(made, service.closes_before(made), actual, console.width))
+    if why:
+        lines.append(why_sentence(made, service))
     record = service.track_record(made)
     if record:
         lines.append(Text.assemble(("track record  ", "bold"), sentences.record_sentence(made, record)))
     return lines
+
+
+def why_sentence(made: Forecast, service: App) -> Text:
+    """One sentence about the width of a forecast, after a picture of a year's volatility."""
+    found = service.why(made)
+    return Text.assemble((f"{made.symbol} ", "bold"), fan.spark(found.sigmas), " ", sentences.why(made, found))
 
 
 def _closes(made: Requested, forecast: Forecast) -> Mapping[date, float] | None:

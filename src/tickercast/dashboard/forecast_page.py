@@ -20,6 +20,7 @@ RANGES = {"1M": 1, "3M": 3, "6M": 6, "1Y": 12, "5Y": 60, "All": 1200}
 HOURLY_RANGES = {"1D": 1, "3D": 3, "1W": 7, "1M": 31, "All": 36500}
 """The days before the cutoff that a chart of hours shows."""
 
+CHAMPION = "champion"
 _NEWEST = "newest"
 _FILE_FORMS = {"1d": "%Y-%m-%d", "1h": "1h-%Y-%m-%dT%H"}
 _COLUMNS = ["symbol", "cutoff", "step", "target_date", "last_close", "close_median"]
@@ -43,12 +44,19 @@ def show() -> None:
         )
         back = _back(frequency)
         bars = state.bars(symbol, every)
-        vintages = views.with_actuals(state.champion_forecasts(symbol, every), bars)
+        made = state.champion_forecasts(symbol, every)
+        companions = state.companion_forecasts(symbol, every)
+        model = _model(companions, frequency)
+        if model != CHAMPION:
+            made = companions[companions["model_name"] == model]
+        vintages = views.with_actuals(made, bars)
         if vintages.empty:
             st.info(f"{symbol} has no forecast by a champion. Forecast it again: python src/main.py {symbol} DATE")
             return
         cutoff = _cutoff(vintages, symbol, frequency)
     fan = vintages[vintages["cutoff"] == cutoff].reset_index(drop=True)
+    if model == CHAMPION:
+        state.stands_in(str(fan["model_name"].iloc[0]))
     _headline(symbol, fan, bars, frequency)
     _scorecards(fan, bars, frequency)
     _chart(symbol, fan, vintages, bars, cutoff - back, frequency)
@@ -56,7 +64,7 @@ def show() -> None:
     with left:
         _table(symbol, fan, frequency)
     with right:
-        _record(symbol, fan, frequency)
+        _record(symbol, fan, frequency, is_champion=model == CHAMPION)
         _histogram(symbol, fan, frequency)
     st.caption(NOT_ADVICE)
 
@@ -69,6 +77,22 @@ def _back(frequency: Frequency) -> pd.DateOffset:
         str(st.segmented_control("Range", list(ranges), default=usual, required=True, key=key, persist_state="session"))
     ]
     return pd.DateOffset(months=chosen) if frequency.is_daily else pd.DateOffset(days=chosen)
+
+
+def _model(companions: pd.DataFrame, frequency: Frequency) -> str:
+    """Whose forecast is shown: there is a choice where models beside the champion have forecast the symbol."""
+    names = [CHAMPION, *sorted(companions["model_name"].unique())]
+    if len(names) == 1:
+        return CHAMPION
+    chosen = st.selectbox(
+        "Model",
+        names,
+        key=f"model-{frequency}",
+        persist_state="session",
+        width=200,
+        help="The champion's forecast is the one that counts; the others are made beside it, and scored.",
+    )
+    return str(chosen)
 
 
 def _cutoff(vintages: pd.DataFrame, symbol: str, frequency: Frequency) -> pd.Timestamp:
@@ -217,10 +241,10 @@ def _csv(fan: pd.DataFrame, frequency: Frequency) -> str:
     return plain.csv(fan.assign(**dates)[columns])
 
 
-def _record(symbol: str, fan: pd.DataFrame, frequency: Frequency) -> None:
+def _record(symbol: str, fan: pd.DataFrame, frequency: Frequency, *, is_champion: bool) -> None:
     st.markdown("### Track record")
     with state.section():
-        found = state.champion_skill(symbol, frequency.name)
+        found = (state.champion_skill if is_champion else state.companion_skill)(symbol, frequency.name)
         rows = found[found["step"].isna() & (found["model_name"] == fan["model_name"].iloc[0])]
         if rows.empty:
             st.markdown("No forecast of this symbol has come true yet.")

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from tickercast.dashboard import state
+from tickercast.dashboard import direction_section, state
 from tickercast.dashboard.charts import coverage_figure, steps_figure, symbols_figure
 from tickercast.domain.forecast import RANDOM_WALK, Role
 from tickercast.domain.frequency import Frequency, frequency_of
@@ -23,6 +23,13 @@ def show() -> None:
         state.first_steps()
         return
     frequency = frequency_of(state.every())
+    _forecasts(frequency)
+    if not frequency.is_daily:
+        with state.section():
+            direction_section.show()
+
+
+def _forecasts(frequency: Frequency) -> None:
     found = state.skill(frequency.name)
     overall = found[found["symbol"].isna() & found["step"].isna()]
     if overall.empty:
@@ -156,7 +163,7 @@ def _seen(versions: pd.DataFrame) -> None:
         except TickercastError as error:
             st.caption(f"The last training date of version {version} is not known: {markdown(str(error))}")
             continue
-        if note := sentences.had_seen(version, through, row["first_cutoff"].date()):
+        if through and (note := sentences.had_seen(version, through, row["first_cutoff"].date())):
             st.warning(note, icon=":material/school:")
 
 

@@ -16,7 +16,10 @@ from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 from tickercast.ports import Warehouse
+from tickercast.reading import directions as directions_of
 from tickercast.reading import views
+from tickercast.reading.track_record import demotion
+from tickercast.show import sentences
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -47,10 +50,12 @@ frequencies = _cached(views.frequencies, _SHORT_S, "Looking for symbols …")
 symbols = _cached(views.symbols, _SHORT_S, "Looking for symbols …")
 bars = _cached(views.bars, _SHORT_S, "Reading prices and indicators …")
 champion_forecasts = _cached(views.champion_forecasts, _SHORT_S, "Reading forecasts …")
+companion_forecasts = _cached(views.companion_forecasts, _SHORT_S, "Reading forecasts …")
 findings = _cached(views.findings, _SHORT_S, "Reading the ledger …")
 random_walk = _cached(views.random_walk, _SHORT_S, "Reading forecasts …")
 histogram = _cached(views.histogram, _SHORT_S, "Counting closes …")
 champion_skill = _cached(views.champion_skill, _SHORT_S, "Scoring the symbol's forecasts …")
+companion_skill = _cached(views.companion_skill, _SHORT_S, "Scoring the symbol's forecasts …")
 skill = _cached(views.skill, _LONG_S, "Scoring every forecast …")
 coverage = _cached(views.coverage, _LONG_S, "Measuring coverage …")
 models = _cached(views.models, _LONG_S, "Looking at every version's forecasts …")
@@ -58,6 +63,7 @@ health = _cached(views.health, _SHORT_S, "Reading the ledger …")
 not_forecast = _cached(views.not_forecast, _SHORT_S, "Reading the ledger …")
 freshness = _cached(views.freshness, _SHORT_S, "Reading the ledger …")
 decisions = _cached(views.decisions, _SHORT_S, "Reading decisions …")
+directions = _cached(directions_of.directions, _LONG_S, "Scoring directions …")
 drift = _cached(views.drift, _SHORT_S, "Reading drift …")
 
 
@@ -73,14 +79,15 @@ def report(name: str) -> bytes:
 
 
 @st.cache_data(ttl=_LONG_S, show_spinner=False)
-def trained_through(name: str, version: str) -> date:
-    """The last date that a published version was trained on.
+def trained_through(name: str, version: str) -> date | None:
+    """The last date that a published version was trained on; None of a model that was never published, a baseline.
 
     Raises:
         ModelUnavailable, BundleError: it does not exist, or is damaged.
         StoreUnavailable: try again.
     """
-    return _app().models.read(name, version).card.trained_through
+    models = _app().models
+    return models.read(name, version).card.trained_through if models.versions(name) else None
 
 
 EVERY = {DAILY.name: "Daily", HOURLY.name: "Hourly"}
@@ -127,6 +134,14 @@ def section() -> Iterator[None]:
         yield
     except TickercastError as error:
         st.error(markdown(str(error)), icon=":material/error:")
+
+
+def stands_in(model: str) -> None:
+    """Say so if a model that forecast in the champion's role is a baseline, and why."""
+    with section():
+        by = demotion(model, decisions())
+        if by is not None:
+            st.warning(markdown(sentences.stands_in(by)), icon=":material/swap_vert:")
 
 
 def first_steps() -> None:

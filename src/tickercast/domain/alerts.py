@@ -178,11 +178,19 @@ class CalendarEnd:
 
 @dataclass(frozen=True)
 class Champion:
-    """The served champion, and the decision behind it."""
+    """The champion, and the decision behind what is served.
+
+    Attributes:
+        name: the champion.
+        version: its version.
+        reason: the decision.
+        baseline: what is served in its place, because it was shown to be worse; empty while it is served itself.
+    """
 
     name: str
     version: str
     reason: str
+    baseline: str = ""
 
 
 @dataclass(frozen=True)
@@ -323,6 +331,9 @@ def _of_silence(day: Silence) -> Alert:
 
 
 def _of_champion(champion: Champion) -> Alert:
+    if champion.baseline:
+        title = f"The baseline {champion.baseline} is served in the place of {champion.name} {champion.version}"
+        return Alert("champion:served", "warning", title, champion.reason)
     return Alert("champion:served", "info", f"{champion.name} {champion.version} is served", champion.reason)
 
 

@@ -160,6 +160,13 @@ def accuracy_interval(
     return _daily_interval(right(probability, up).astype(np.float64), closed_at, draws, seed)
 
 
+def brier_difference(
+    own: Floats, other: Floats, up: Bools, closed_at: NDArray[np.datetime64], *, draws: int = DRAWS, seed: int = 0
+) -> Interval:
+    """How much higher, worse, one model's Brier score is than another's, and its 95% interval over days."""
+    return _daily_interval((own - up) ** 2 - (other - up) ** 2, closed_at, draws, seed)
+
+
 def _daily_interval(values: Floats, closed_at: NDArray[np.datetime64], draws: int, seed: int) -> Interval:
     days, day = np.unique((closed_at - np.timedelta64(1, "h")).astype("datetime64[D]"), return_inverse=True)
     sums, counts = np.bincount(day, values), np.bincount(day)

@@ -136,6 +136,7 @@ class Step:
         close_lo_95: the lower end of the 95% interval.
         close_hi_95: its upper end.
         target_at: the moment (UTC) at which the hour forecast ends; None where a session is.
+        quantiles: the closes at the probabilities `QUANTILES`; empty where only the intervals are stored.
     """
 
     step: int
@@ -146,6 +147,7 @@ class Step:
     close_lo_95: float
     close_hi_95: float
     target_at: datetime | None = None
+    quantiles: tuple[float, ...] = ()
 
     @property
     def end(self) -> date:
@@ -215,7 +217,7 @@ class Forecast:
 
         Of hourly bars it has `cutoff_at` and `target_at`, too.
         """
-        frame = pd.DataFrame([asdict(step) for step in self.steps])
+        frame = pd.DataFrame([asdict(step) for step in self.steps]).drop(columns="quantiles")
         frame.insert(0, "symbol", self.symbol)
         frame.insert(1, "cutoff", self.cutoff)
         frame.insert(2, "last_close", self.last_close)
@@ -260,13 +262,19 @@ class Prediction:
 
     def forecast(self) -> Forecast:
         """The same in prices."""
-        closes = self.last_close * np.exp(stored(self.log_returns))
+        whole = self.last_close * np.exp(self.log_returns)
         ends = self.frequency.ends([self.cutoff, *self.targets])
         cutoff, *dates = self.frequency.dates(ends).tolist()
         cutoff_at, *moments = (_utc(end) for end in (self.cutoff, *self.targets))
         steps = tuple(
-            Step(number, day, **dict(zip(LEVELS, map(float, row), strict=True)), target_at=at)
-            for number, (day, row, at) in enumerate(zip(dates, closes, moments, strict=True), start=1)
+            Step(
+                number,
+                day,
+                **dict(zip(LEVELS, map(float, stored(row)), strict=True)),
+                target_at=at,
+                quantiles=() if self.model_name == RANDOM_WALK else tuple(map(float, row)),
+            )
+            for number, (day, row, at) in enumerate(zip(dates, whole, moments, strict=True), start=1)
         )
         return Forecast(
             self.symbol,

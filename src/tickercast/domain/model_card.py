@@ -5,6 +5,7 @@ models/{name}/{version}/reference.json immutable: the `domain.drift.Reference`, 
 models/{name}/{version}/model.json     immutable: the `ModelCard`
 models/champion.json                   the `Pointer`: the champion, and what is served beside it
 models/champion-1h.json                the same for hourly bars
+models/direction-1h.json               the same for the direction of the next hour
 """
 
 import hashlib
@@ -40,6 +41,9 @@ def pointer_object(frequency: Frequency) -> str:
     return CHAMPION if frequency == DAILY else f"models/champion-{frequency}.json"
 
 
+DIRECTION = "models/direction-1h.json"
+"""The object that points at the served model of the next hour's direction."""
+
 HOURLY_KIND, DIRECTION_KIND = "lstm-1h", "direction-xgboost"
 """The kinds of the networks of hourly bars, and of the model of their direction."""
 
@@ -73,6 +77,8 @@ class Pointer(BaseModel):
         name: the champion's registered name.
         version: its version.
         served: the models beside it; the random walk is always among them, since skill is measured against it.
+        baseline: the baseline that is served in the champion's place, because the champion was shown to be worse; empty
+            while the champion is served itself.
         nonce: makes each write of the pointer unique, so that a store that compares contents notices every change.
     """
 
@@ -81,6 +87,7 @@ class Pointer(BaseModel):
     name: str
     version: str
     served: tuple[ServedModel, ...] = (BASELINE,)
+    baseline: str = Field(default="", exclude_if=lambda name: not name)
     nonce: str = ""
 
     @model_validator(mode="before")
@@ -98,8 +105,17 @@ class Pointer(BaseModel):
         """The version of the former champion that still forecasts, while it may come back; else empty."""
         return next((served.version for served in self.served if served.role is Role.SHADOW), "")
 
+    @property
+    def serving(self) -> str:
+        """The champion's version while it is served, or the name of the baseline in its place."""
+        return self.baseline or self.version
+
+    def demoted(self, baseline: str) -> "Pointer":
+        """The same pointer with a baseline in the champion's place; whoever is on probation has no way back."""
+        return self.pointing(self.version).model_copy(update={"baseline": baseline})
+
     def pointing(self, version: str, *, shadow: str = "") -> "Pointer":
-        """The same pointer at another version of the model, with the companions kept and the shadow replaced."""
+        """Point at another version, served itself, with the companions kept and the shadow replaced."""
         kept = [served for served in self.served if served.role is not Role.SHADOW]
         former = [ServedModel(name=self.name, version=shadow, role=Role.SHADOW)] if shadow else []
         return Pointer(name=self.name, version=version, served=(*kept, *former))

@@ -7,6 +7,9 @@
 3. it is better than the champion, the whole 95% interval of the ratio of their losses below 1; or it is not
    worse, the ratio at most 1 and the interval's end at most `1 + MARGIN`, and it has seen later dates.
 
+**Demotion**, from the same backtest. A champion that is shown to be worse than the best baseline, the whole interval of
+the ratio above 1, is served no longer: the baseline takes its place, until a challenger is shown to be better than it.
+
 **Probation**, from the closes that came true. The former champion goes on forecasting as the shadow for `PROBATION`
 sessions. The new one is rolled back as soon as its realised loss is significantly above the shadow's, and confirmed if
 that has not happened by then. Nothing is promoted during a probation, nor for `COOLING` sessions after a rollback.
@@ -18,12 +21,15 @@ drifted.
 'better than the champion: ratio 0.980 [0.970, 0.990] over 500 origins'
 >>> decide(Evidence(500, (1.01, 0.99, 1.03), (0.97, 0.95, 0.99), 0.79, 30)).promote
 False
+>>> same, worse = (1.0, 0.99, 1.02), (1.1, 1.05, 1.2)
+>>> decide(Evidence(500, same, (0.97, 0.95, 0.99), 0.79, 0, "ewma-t", same, champion_vs_baseline=worse)).action
+'demoted'
 >>> review(Realised(8, 40, (1.3, 1.1, 1.5)), sessions=8)[0]
 'rolled back'
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 MIN_ORIGINS = 100
@@ -57,10 +63,13 @@ class Evidence:
 
     Attributes:
         origins: how many, all after the training dates of both models.
-        vs_champion: the ratio of the challenger's loss to the champion's.
+        vs_champion: the ratio of the challenger's loss to that of what is served.
         vs_random_walk: the ratio of the challenger's loss to the random walk's.
         coverage_80: of the challenger's 80% intervals.
-        fresher_days: by which the challenger's training data reach further.
+        fresher_days: by which the challenger's training data reach further; 0 where a baseline is served.
+        baseline: the best baseline that can be served; the served one where one is; empty if none was evaluated.
+        vs_baseline: the ratio of the challenger's loss to its loss.
+        champion_vs_baseline: the ratio of the champion's loss to its loss; None where it is served already.
     """
 
     origins: int
@@ -68,14 +77,22 @@ class Evidence:
     vs_random_walk: Interval
     coverage_80: float
     fresher_days: int
+    baseline: str = ""
+    vs_baseline: Interval | None = None
+    champion_vs_baseline: Interval | None = None
 
 
 @dataclass(frozen=True)
 class Decision:
     """A decision, and its reason in words with the numbers."""
 
-    promote: bool
+    action: Literal["promoted", "kept", "demoted"]
     reason: str
+
+    @property
+    def promote(self) -> bool:
+        """Whether the challenger is served."""
+        return self.action == "promoted"
 
 
 @dataclass(frozen=True)
@@ -109,23 +126,37 @@ class Condition:
 
 
 def decide(evidence: Evidence) -> Decision:
-    """Apply the rule of promotion."""
-    low, high = COVERAGE_80
-    ratio, _, end = evidence.vs_champion
-    against = f"ratio {in_words(evidence.vs_champion)} over {evidence.origins} origins"
+    """Apply the rules of promotion and demotion."""
     if evidence.origins < MIN_ORIGINS:
-        return Decision(False, f"too few origins: {evidence.origins}, and at least {MIN_ORIGINS} were needed")
+        return Decision("kept", f"too few origins: {evidence.origins}, and at least {MIN_ORIGINS} were needed")
+    naive, rival = evidence.champion_vs_baseline, evidence.vs_baseline
+    if naive is None or rival is None or naive[1] <= 1:
+        is_served = naive is None and evidence.baseline
+        return _challenge(evidence, evidence.baseline if is_served else "the champion", evidence.vs_champion)
+    challenged = _challenge(replace(evidence, fresher_days=0), evidence.baseline, rival)
+    if challenged.promote:
+        return challenged
+    shown = f"ratio {in_words(naive)} over {evidence.origins} origins"
+    return Decision(
+        "demoted",
+        f"the champion is shown to be worse than {evidence.baseline}: {shown}; the challenger is {challenged.reason}",
+    )
+
+
+def _challenge(evidence: Evidence, rival: str, ratio: Interval) -> Decision:
+    """Whether the challenger takes the place of what it is compared with."""
+    low, high = COVERAGE_80
+    against = f"ratio {in_words(ratio)} over {evidence.origins} origins"
     if evidence.vs_random_walk[0] >= 1:
-        return Decision(False, f"no better than the random walk: ratio {in_words(evidence.vs_random_walk)}")
+        return Decision("kept", f"no better than the random walk: ratio {in_words(evidence.vs_random_walk)}")
     if not low <= evidence.coverage_80 <= high:
-        return Decision(
-            False, f"its 80% intervals cover {evidence.coverage_80:.1%}: {low:.0%} to {high:.0%} was needed"
-        )
-    if end < 1:
-        return Decision(True, f"better than the champion: {against}")
-    if ratio <= 1 and end <= 1 + MARGIN and evidence.fresher_days > 0:
-        return Decision(True, f"not worse than the champion and {evidence.fresher_days} days fresher: {against}")
-    return Decision(False, f"not shown to be better than the champion: {against}")
+        covered = f"its 80% intervals cover {evidence.coverage_80:.1%}: {low:.0%} to {high:.0%} was needed"
+        return Decision("kept", covered)
+    if ratio[2] < 1:
+        return Decision("promoted", f"better than {rival}: {against}")
+    if ratio[0] <= 1 and ratio[2] <= 1 + MARGIN and evidence.fresher_days > 0:
+        return Decision("promoted", f"not worse than {rival} and {evidence.fresher_days} days fresher: {against}")
+    return Decision("kept", f"not shown to be better than {rival}: {against}")
 
 
 def decide_network(before: Interval, after: Interval) -> Decision:
@@ -143,10 +174,10 @@ def decide_network(before: Interval, after: Interval) -> Decision:
     """
     seen = f"ratio to har-season {in_words(after)} on the half-year after, {in_words(before)} on the one before"
     if after[2] >= 1:
-        return Decision(False, f"not shown to be better than har-season: {seen}")
+        return Decision("kept", f"not shown to be better than har-season: {seen}")
     if before[0] > 1 + NETWORK_MARGIN:
-        return Decision(False, f"worse than har-season on the half-year before: {seen}")
-    return Decision(True, f"better than har-season: {seen}")
+        return Decision("kept", f"worse than har-season on the half-year before: {seen}")
+    return Decision("promoted", f"better than har-season: {seen}")
 
 
 def review(realised: Realised | None, sessions: int) -> tuple[Literal["rolled back", "confirmed", "waiting"], str]:

@@ -9,18 +9,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tickercast import config
 from tickercast.domain.bars import Bars
+from tickercast.domain.direction import DIRECTION
 from tickercast.domain.forecast import Predictor, Role, RollingPredictor, Served
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import HOURLY_KIND, Bundle, ModelCard, read_bundle
 from tickercast.errors import BundleError, UsageError
 from tickercast.model_store import ModelStore
 from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation, RandomWalk
+
+if TYPE_CHECKING:
+    from tickercast.models.direction import DirectionModel
 
 CHAMPION = "champion"
 """The name under which users ask for the champion, whichever model that is."""
@@ -81,7 +86,7 @@ def load_bundle(bundle: Bundle) -> RollingPredictor:
 
 
 def companion_names(listed: str) -> tuple[str, ...]:
-    """The models beside the champion that a list names, in its order.
+    """The models beside the champion that a list names, in its order, that of directions among them.
 
     Args:
         listed: names with commas between, `champion` among them.
@@ -93,14 +98,13 @@ def companion_names(listed: str) -> tuple[str, ...]:
     ('ewma-t', 'prophet')
     """
     names = [word.strip() for word in listed.split(",") if word.strip()]
-    known = (CHAMPION, *BASELINES, *STATISTICAL)
+    known = (CHAMPION, *BASELINES, *STATISTICAL, DIRECTION)
     for name in names:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {close[0]}?" if close else "Correct or remove it."
             raise UsageError(
-                f"TICKERCAST_MODELS names {name[:40]!r}, and models of daily bars are served by the names "
-                f"{', '.join(known)}. {hint}"
+                f"TICKERCAST_MODELS names {name[:40]!r}, and models are served by the names {', '.join(known)}. {hint}"
             )
     if CHAMPION not in names:
         raise UsageError(
@@ -111,6 +115,9 @@ def companion_names(listed: str) -> tuple[str, ...]:
 
 def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Served]:
     """The published champion, then the models that are served beside it.
+
+    Where a baseline has taken the champion's place, it comes first in the champion's role, and the champion goes on as
+    a companion, so that its record does.
 
     Args:
         models: where the pointer names them.
@@ -123,12 +130,40 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
         StoreUnavailable: try again.
     """
     pointer = models.pointer()
-    champion = Served(load_bundle(models.read(pointer.name, pointer.version)), Role.CHAMPION)
+    trained = load_bundle(models.read(pointer.name, pointer.version))
+    champion = Served(_standing_in(pointer.baseline, models.frequency) if pointer.baseline else trained, Role.CHAMPION)
+    demoted = [Served(trained, Role.COMPANION)] if pointer.baseline else []
     beside = [Served(_served(one.name, one.version, models), one.role) for one in pointer.served]
-    named_there = {one.name for one in pointer.served}
+    named_there = {one.name for one in pointer.served} | {pointer.baseline}
     known = companions if models.frequency.is_daily else [name for name in companions if name in _hourly_baselines()]
     further = [Served(_companion(name, models.frequency), Role.COMPANION) for name in known if name not in named_there]
-    return [champion, *beside, *further]
+    return [champion, *beside, *demoted, *further]
+
+
+def _standing_in(name: str, frequency: Frequency) -> Predictor:
+    if name not in BASELINES:
+        raise BundleError(
+            f"The pointer names {name[:40]!r} in the champion's place, and one of the baselines {', '.join(BASELINES)} "
+            "was needed. Run tickercast rollback, which serves the champion again."
+        )
+    return _baseline(name, frequency)
+
+
+def direction_model(models: ModelStore) -> "DirectionModel":
+    """The published model of directions.
+
+    Args:
+        models: where the pointer names it.
+
+    Raises:
+        ModelUnavailable: none has been published.
+        BundleError: it is damaged, or no model of directions.
+        StoreUnavailable: try again.
+    """
+    config.silence_telemetry()
+    from tickercast.models.direction import DirectionModel  # a function without hourly files does not need it
+
+    return DirectionModel(models.champion())
 
 
 @dataclass(frozen=True)
@@ -191,7 +226,8 @@ def named(name: str, models: ModelStore) -> Predictor:
         ModelUnavailable: no champion has been published.
     """
     if name == CHAMPION:
-        return load_bundle(models.champion())
+        served = models.pointer()
+        return _standing_in(served.baseline, models.frequency) if served.baseline else load_bundle(models.champion())
     known = (*BASELINES, *STATISTICAL) if models.frequency.is_daily else tuple(_hourly_baselines())
     if name not in known:
         return load_bundle(_in_folder(name, (CHAMPION, *known)))
@@ -214,8 +250,8 @@ def hourly(name: str, models: ModelStore, series: Sequence[Bars]) -> RollingPred
     """The model of hourly bars that a user names, with tables that are refreshed monthly.
 
     Args:
-        name: `champion`, `har-season`, `ewma-season`, `ewma-t`, a network that is served beside the champion, or the
-            folder of a bundle.
+        name: `champion`, `har-season`, `ewma-season`, `ewma-t`, `random-walk`, a network that is served beside the
+            champion, or the folder of a bundle.
         models: the models of hourly bars.
         series: the bars that the tables are learned from, each month from the year before.
 
@@ -227,17 +263,18 @@ def hourly(name: str, models: ModelStore, series: Sequence[Bars]) -> RollingPred
 
     tables = predictors.MonthlyTables(series)
     makers = {predictors.HAR_SEASON: predictors.HarSeason, predictors.EWMA_SEASON: predictors.EwmaSeason}
-    if name == EwmaT.name:
-        return predictors.HourlyEwmaT()
+    if name in predictors.BASELINES:
+        return predictors.BASELINES[name]()
     if name in makers:
         return predictors.Refreshed(name, tables, makers[name])
-    networks = {served.name: served.version for served in models.shipped_pointer.served}
+    beside = models.shipped_pointer.served
+    networks = {served.name: served.version for served in beside if served.name not in predictors.BASELINES}
     if name == CHAMPION:
         bundle = models.champion() if models.generation() else models.shipped
     elif name in networks:
         bundle = models.shipped_bundle(name, networks[name])
     else:
-        bundle = _in_folder(name, (CHAMPION, *makers, EwmaT.name, *sorted(set(networks) - set(makers))))
+        bundle = _in_folder(name, (CHAMPION, *makers, *predictors.BASELINES, *sorted(set(networks) - set(makers))))
     loaded = load_bundle(bundle)
     if bundle.card.kind in makers:
         return predictors.Refreshed(bundle.card.name, tables, makers[bundle.card.kind], bundle.card.version)
@@ -245,7 +282,7 @@ def hourly(name: str, models: ModelStore, series: Sequence[Bars]) -> RollingPred
     if refresh is None:
         raise UsageError(
             f"{name[:80]!r} is a model of daily bars ({bundle.card.name} {bundle.card.version}), and one of hourly "
-            f"bars was needed: {', '.join(makers)} or {EwmaT.name}. Name one of these."
+            f"bars was needed: {', '.join(makers)} or {', '.join(predictors.BASELINES)}. Name one of these."
         )
     return predictors.Refreshed(bundle.card.name, tables, refresh, bundle.card.version)
 
@@ -279,8 +316,8 @@ def hourly_baselines() -> Sequence[Predictor]:
 
 
 def promotion_baselines(series: Sequence[Bars], through: date) -> Sequence[Predictor]:
-    """The one baseline that a promotion asks for; it learns from nothing, so both arguments are ignored."""
-    return [RandomWalk()]
+    """The random walk, and the baselines that can be served; they learn from nothing, so both arguments are ignored."""
+    return [make() for make in BASELINES.values()]
 
 
 def trained_through(model: Predictor) -> date | None:

@@ -1,6 +1,7 @@
 """The direction model as it is served: boosted trees as ONNX, run by onnxruntime without XGBoost."""
 
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,11 @@ class DirectionModel:
     def version(self) -> str:
         """The registered version; empty if it is not registered."""
         return self.card.version
+
+    @property
+    def trained_through(self) -> date:
+        """The last date that it has learned from."""
+        return self.card.trained_through
 
     def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
         """The probability that the hour after the last bar closes higher: `(series,)`.

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tickercast.domain.bars import Bars
@@ -31,21 +32,28 @@ def stored_forecasts(ledger: pd.DataFrame, warehouse: Warehouse, *, model: str =
     frequency = frequency_of(str(ledger["frequency"].iloc[0]))
     days = list(ledger["cutoff"].dt.date.unique())
     wanted = {"symbol": list(ledger["symbol"]), "frequency": frequency.name, "cutoff": days}
-    columns = [*_COLUMNS, *([] if frequency.is_daily else ["cutoff_at", "target_at"])]
+    columns = [*COLUMNS, *([] if frequency.is_daily else ["cutoff_at", "target_at"])]
     key = frequency.key("cutoff")
     if model:
         read = warehouse.read("forecast_history", {**wanted, "model_name": model}, [*columns, *_RANK])
         found = _newest(read, key)
     else:
-        found = warehouse.read("champion_forecasts", wanted, columns).assign(role=Role.CHAMPION)
+        found = warehouse.read("champion_forecasts", wanted, columns)
     found = found.merge(ledger[["symbol", "frequency", key, "simulated", "findings"]])
-    return {str(symbol): _forecast(rows.sort_values("step")) for symbol, rows in found.groupby("symbol")}
+    return forecasts_of(found)
 
 
-_COLUMNS = [
-    *("symbol", "frequency", "cutoff", "last_close", "step", "target_date", *LEVELS, "model_name", "model_version"),
-    *("simulated", "model_has_seen", "doubtful", "object", "generation"),
+def forecasts_of(rows: pd.DataFrame) -> dict[str, Forecast]:
+    """The forecast of each symbol from rows with `COLUMNS`, one forecast a symbol."""
+    return {str(symbol): _forecast(steps.sort_values("step")) for symbol, steps in rows.groupby("symbol")}
+
+
+COLUMNS = [
+    *("symbol", "frequency", "cutoff", "last_close", "step", "target_date", *LEVELS, "quantiles"),
+    *("model_name", "model_version", "simulated", "model_has_seen", "doubtful", "object", "generation"),
 ]
+"""The columns of a champion's forecast that make a `Forecast`; of hours `cutoff_at` and `target_at`, too."""
+
 _RANK = ["role", "origin", "written_at"]
 
 
@@ -99,7 +107,7 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
         steps=tuple(_step(row, frequency) for row in rows.to_dict("records")),
         model_name=first["model_name"],
         model_version=first["model_version"],
-        role=Role(first["role"]),
+        role=Role(first.get("role", Role.CHAMPION)),
         simulated=bool(first["simulated"]),
         model_has_seen=bool(first["model_has_seen"]),
         doubtful=bool(first["doubtful"]),
@@ -114,4 +122,7 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
 def _step(row: Mapping[Any, Any], frequency: Frequency) -> Step:
     levels = {name: float(row[name]) for name in LEVELS}
     target_at = _moment(row, "target_at", frequency)
-    return Step(int(row["step"]), row["target_date"].date(), **levels, target_at=target_at)
+    log_returns = row["quantiles"]
+    listed = () if log_returns is None or np.ndim(log_returns) == 0 else np.asarray(log_returns, np.float64)
+    quantiles = tuple(float(close) for close in row["last_close"] * np.exp(listed))
+    return Step(int(row["step"]), row["target_date"].date(), **levels, target_at=target_at, quantiles=quantiles)

@@ -67,6 +67,7 @@ class ForecastDetails:
         record: the model's record on the symbol; None where the bars are simulated.
         card: of the model; None of one that is not trained.
         actual: the closes that followed, by date or end of the hour; None where they were not asked for.
+        demotion: the row of `retrains` by which the model, a baseline, came into the champion's place; None of another.
     """
 
     made: Forecast
@@ -74,6 +75,7 @@ class ForecastDetails:
     record: TrackRecord | None
     card: ModelCard | None
     actual: Mapping[date, float] | None = None
+    demotion: Mapping[str, Any] | None = None
 
 
 def details(
@@ -93,7 +95,23 @@ def details(
     """
     card = _card(made, models)
     bars, record = bars_before(made, warehouse=warehouse), track_record(made, warehouse=warehouse)
-    return ForecastDetails(made, bars, record, card, actual)
+    is_baseline = card is None and made.role is Role.CHAMPION
+    by = demotion(made.model_name, warehouse.read("retrains", {"decision": "demoted"})) if is_baseline else None
+    return ForecastDetails(made, bars, record, card, actual, by)
+
+
+def demotion(model: str, decisions: pd.DataFrame) -> Mapping[str, Any] | None:
+    """The newest decision by which a baseline came into the champion's place; None of any other model.
+
+    Args:
+        model: whose forecast in the champion's role is shown.
+        decisions: rows of `retrains`.
+    """
+    found = decisions[(decisions["decision"] == "demoted") & (decisions["candidate_version"] == model)]
+    if found.empty:
+        return None
+    newest = found.sort_values(["day", "created_at"]).iloc[-1]
+    return {str(name): value for name, value in newest.items()}
 
 
 def track_record(made: Forecast, *, warehouse: Warehouse) -> TrackRecord | None:
@@ -164,8 +182,9 @@ def trained_through(forecasts: Sequence[Forecast], *, models: ModelStore) -> dic
 
 
 def _card(made: Forecast, models: ModelStore) -> ModelCard | None:
-    """The card of a forecast's model; None of a model beside the champion that was never published."""
-    if made.role is not Role.CHAMPION and not models.versions(made.model_name):
+    """The card of a forecast's model; None of a baseline, or a model beside the champion that was never published."""
+    is_published = made.role is Role.CHAMPION and made.model_name == models.pointer().name
+    if not is_published and not models.versions(made.model_name):
         return None
     return models.read(made.model_name, made.model_version).card
 

@@ -40,6 +40,14 @@ def champion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.nam
     return kept.sort_values(["cutoff", "step"], ignore_index=True)
 
 
+def companion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
+    """The forecasts of a symbol by the models beside the champion, the oldest cutoff first, likewise."""
+    where = {"symbol": symbol, "frequency": every, "role": Role.COMPANION}
+    found = _by_ends(warehouse.read("forecast_history", where), every)
+    kept = found[found["simulated"] == found["simulated"].all()]
+    return kept.sort_values(["model_name", "cutoff", "step"], ignore_index=True)
+
+
 def findings(warehouse: Warehouse, symbol: str, name: str, generation: str) -> str:
     """What is odd about the bars of a symbol in one file, as the ledger has it; empty if nothing is."""
     rows = warehouse.read("ingestions", {"object": name, "generation": generation, "symbol": symbol})
@@ -61,6 +69,11 @@ def histogram(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.
 def champion_skill(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
     """The champion's rows of `forecast_skill` for one symbol."""
     return warehouse.read("forecast_skill", {"symbol": symbol, "frequency": every, "role": Role.CHAMPION})
+
+
+def companion_skill(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
+    """The rows of `forecast_skill` for one symbol by the models beside the champion."""
+    return warehouse.read("forecast_skill", {"symbol": symbol, "frequency": every, "role": Role.COMPANION})
 
 
 def skill(warehouse: Warehouse, every: str = DAILY.name) -> pd.DataFrame:

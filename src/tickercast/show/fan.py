@@ -5,8 +5,9 @@ A character holds two closes side by side and four dots above each other, so the
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
+from statistics import fmean
 
 from rich.text import Text
 
@@ -120,3 +121,20 @@ def _axis(made: Forecast, at: int, legend: str) -> str:
     beside = f"{legend if fits else ''}  ".rjust(start)
     dates = f"{beside}{cutoff}".ljust(at + 1 + _per_step(made) * len(made.steps) - len(last)) + last
     return dates if fits else f"{dates}\n{legend}"
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def spark(values: Sequence[float], width: int = 20) -> str:
+    """Means of equal parts of a series as bars, from its lowest to its highest.
+
+    >>> spark([1, 1, 2, 2, 5, 5], 3)
+    '▁▃█'
+    """
+    parts = min(width, len(values))
+    edges = [len(values) * number // parts for number in range(parts + 1)]
+    means = [fmean(values[start:end]) for start, end in pairwise(edges)]
+    low, high = min(means), max(means)
+    span = (high - low) or 1.0
+    return "".join(_BARS[round((mean - low) / span * (len(_BARS) - 1))] for mean in means)

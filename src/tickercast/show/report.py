@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import stamp
 from tickercast.domain.model_card import ModelCard
 from tickercast.domain.model_page import MEASURES, weaknesses
@@ -27,6 +28,7 @@ class _Section:
     cutoff: str
     simulated: str
     doubt: str
+    stands_in: str
     title: str
     summary: str
     wide: str
@@ -64,7 +66,7 @@ def page(shown: Sequence[ForecastDetails], bucket: str) -> str:
         title=f"{symbols[0] if len(symbols) == 1 else f'{len(symbols)} symbols'}: {_sessions(shown[0])} ahead",
         sections=[_section(f"s{number}", each, bucket) for number, each in enumerate(shown, start=1)],
         models=[_model(card) for card in cards.values()],
-        untrained=sorted({each.made.model_name for each in shown if each.card is None}),
+        untrained=sorted({(each.made.model_name, _place(each)) for each in shown if each.card is None}),
         colours=chart.COLOURS,
         version=__version__,
         advice=sentences.NOT_ADVICE,
@@ -81,6 +83,7 @@ def _section(name: str, each: ForecastDetails, bucket: str) -> _Section:
         cutoff=sentences.moment(made),
         simulated=sentences.SIMULATED if made.simulated else "",
         doubt=sentences.doubt(made.findings, doubtful=made.doubtful),
+        stands_in=sentences.stands_in(each.demotion) if each.demotion else "",
         title=f"The {_sessions(each)}",
         summary=_summary(each),
         wide=chart.forecast_svg(each, name=f"{name}-wide", alt=alt),
@@ -95,6 +98,10 @@ def _section(name: str, each: ForecastDetails, bucket: str) -> _Section:
         record_rows=_record_rows(each),
         origin=f"{bucket}/{made.object}#{made.generation}",
     )
+
+
+def _place(each: ForecastDetails) -> str:
+    return "in the champion's place" if each.made.role is Role.CHAMPION else "beside the champion"
 
 
 def _seen(each: ForecastDetails) -> str:

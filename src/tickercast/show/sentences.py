@@ -8,6 +8,7 @@ import pandas as pd
 
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, Frequency, stamp
+from tickercast.domain.width import Width
 from tickercast.reading.track_record import BLOCKS, TOO_EARLY, TrackRecord
 
 SEEN = "The model was trained on dates up to {}: its forecasts of those dates show how it works, not how good it is."
@@ -99,6 +100,19 @@ def _hits(known: int, in_80: int, in_95: int) -> str:
     )
 
 
+def stands_in(demotion: Mapping[str, Any]) -> str:
+    """That a baseline is served, and why.
+
+    Args:
+        demotion: the row of `retrains` that decided it.
+    """
+    model, baseline = f"{demotion['model_name']} version {demotion['champion_version']}", demotion["candidate_version"]
+    return (
+        f"A baseline is served: {model} was shown to be worse than {baseline} on {demotion['day']:%Y-%m-%d}, by "
+        f"{demotion['pinball_ratio'] - 1:.1%} of its loss over {demotion['origins']} origins."
+    )
+
+
 # ---------------------------------------------------------------- the track record
 
 
@@ -182,3 +196,19 @@ def up_to_date(cutoffs: pd.Series, frequency: Frequency = DAILY) -> str:
 def symbols(count: int) -> str:
     """A number of symbols."""
     return f"{count:,} symbol{'s' * (count != 1)}"
+
+
+# ---------------------------------------------------------------- width
+
+
+def why(made: Forecast, found: Width) -> str:
+    """Why the 80% interval of the last step is as wide as it is: factors whose product is its width."""
+    step = made.steps[-1]
+    low, high = (each / made.last_close - 1 for each in step.interval(80))
+    now = f"{abs(found.now - 1):.0%} {'more' if found.now >= 1 else 'less'} than in its year"
+    model = f"{abs(found.model - 1):.0%} {'wider' if found.model >= 1 else 'narrower'}"
+    return (
+        f"The 80% interval of {found.step} sessions reaches from {low:+.1%} to {high:+.1%}. {made.symbol} now moves "
+        f"{found.sigma:.2%} a session, {now} and more than on {found.rank:.0%} of its days, which makes the interval "
+        f"{found.now:.2f} times as wide as usual; the model makes it {model}."
+    )

@@ -16,11 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tickercast.domain.alerts import Alert
-from tickercast.domain.forecast import LEVELS, Forecast, Step
+from tickercast.domain.forecast import LEVELS, QUANTILES, Forecast, Step
 from tickercast.domain.frequency import DAILY, Frequency, stamp
-from tickercast.domain.model_card import ModelCard, RegisteredVersion
+from tickercast.domain.model_card import ModelCard, Pointer, RegisteredVersion
 from tickercast.domain.price_files import first_lines
 from tickercast.domain.tokens import State, Token
+from tickercast.domain.width import Width
 from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
 from tickercast.reading.ledger import Entry
@@ -88,9 +89,21 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
     return Group(table, *notes)
 
 
-def forecasts_json(forecasts: Sequence[Forecast], as_of: date) -> str:
-    """The stable machine-readable form; `simulated`, `findings` and `doubtful` are keys where they say something."""
-    return json.dumps([forecast_values(made, as_of) for made in forecasts], indent=2)
+def forecasts_json(forecasts: Sequence[Forecast], as_of: date, widths: Mapping[str, Width] | None = None) -> str:
+    """The stable machine-readable form; `simulated`, `findings` and `doubtful` are keys where they say something.
+
+    Args:
+        forecasts: one a symbol.
+        as_of: the date that was asked for.
+        widths: why the interval of each is so wide, by symbol, where that was asked for.
+    """
+    made = [forecast_values(each, as_of) for each in forecasts]
+    for each in made:
+        found = (widths or {}).get(each["symbol"])
+        if found:
+            names = ("step", "width", "usual", "now", "model", "sigma", "rank")
+            each["why"] = {name: getattr(found, name) for name in names}
+    return json.dumps(made, indent=2)
 
 
 def checks_table(checks: Sequence[Check]) -> RenderableType:
@@ -232,21 +245,25 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
     return Group(measured, ratios)
 
 
-def models_table(versions: Sequence[RegisteredVersion], served: str, published: Sequence[str]) -> RenderableType:
+def models_table(versions: Sequence[RegisteredVersion], pointer: Pointer, published: Sequence[str]) -> RenderableType:
     """The registered versions, newest first, with their aliases and whether they are published or served."""
+    served, stands_served = pointer.version, "demoted" if pointer.baseline else "served"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("version", "registered", "trained through", "sp / ewma-t", "coverage 80", "95", "alias", "stands"):
         table.add_column(heading)
     for version in versions:
         card = version.card
         measured = [f"{card.metrics[name]:.4f}" if name in card.metrics else "–" for name in _LISTED]
-        stands = "served" if card.version == served else "published" if card.version in published else "registered"
+        stands = "published" if card.version in published else "registered"
+        stands = stands_served if card.version == served else stands
         registered = f"{version.registered_at:%Y-%m-%d %H:%M}"
         table.add_row(
             card.version, registered, str(card.trained_through), *measured, ", ".join(version.aliases), stands
         )
-    note = "" if served in {version.card.version for version in versions} else f"served: version {served}, shipped"
-    return Group(table, *([Text(note)] if note else []))
+    notes = [] if served in {version.card.version for version in versions} else [f"served: version {served}, shipped"]
+    if pointer.baseline:
+        notes = [f"served: {pointer.baseline}, a baseline, in the place of {pointer.name} version {served}"]
+    return Group(table, *map(Text, notes))
 
 
 _LISTED = ("sp_vs_ewma_t", "coverage_80", "coverage_95")
@@ -367,6 +384,7 @@ def _json_steps(made: Forecast) -> Iterator[dict[str, Any]]:
             "target_date": step.target_date.isoformat(),
             **({"target_at": step.target_at.isoformat()} if step.target_at else {}),
             **{name: getattr(step, name) for name in LEVELS},
+            **({"quantiles": dict(zip(map(str, QUANTILES), step.quantiles, strict=True))} if step.quantiles else {}),
         }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tickercast.domain.promotion import Evidence, decide
+from tickercast.domain.promotion import Evidence, Interval, decide
 
 BETTER, ALIKE, WORSE = (0.98, 0.97, 0.99), (1.0, 0.992, 1.008), (1.02, 1.01, 1.03)
 UNSURE = (0.99, 0.95, 1.03)
@@ -37,3 +37,41 @@ def test_the_rule_case_by_case(
     decision = decide(Evidence(origins, vs_champion, vs_random_walk, coverage_80, fresher_days))
     assert decision.promote is promote
     assert why in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("origins", "vs_champion", "vs_baseline", "champion_vs_baseline", "action", "why"),
+    [
+        (
+            500,
+            ALIKE,
+            ALIKE,
+            WORSE,
+            "demoted",
+            "the champion is shown to be worse than ewma-t: ratio 1.020 [1.010, 1.030]",
+        ),
+        (500, BETTER, ALIKE, WORSE, "demoted", "the challenger is not shown to be better than ewma-t"),
+        (500, BETTER, BETTER, WORSE, "promoted", "better than ewma-t"),
+        (500, BETTER, ALIKE, ALIKE, "promoted", "better than the champion"),
+        (500, ALIKE, ALIKE, (1.01, 1.0, 1.02), "kept", "not shown to be better than the champion"),
+        (99, ALIKE, ALIKE, WORSE, "kept", "too few origins: 99"),
+        (500, BETTER, BETTER, None, "promoted", "better than ewma-t"),
+        (500, ALIKE, ALIKE, None, "kept", "not shown to be better than ewma-t"),
+    ],
+)
+def test_a_champion_that_is_shown_to_be_worse_than_a_baseline_makes_place_for_it(
+    origins: int,
+    vs_champion: Interval,
+    vs_baseline: Interval,
+    champion_vs_baseline: Interval | None,
+    action: str,
+    why: str,
+) -> None:
+    """None: the baseline is served already, and the challenger is compared with it."""
+    decision = decide(Evidence(origins, vs_champion, BETTER, 0.8, 0, "ewma-t", vs_baseline, champion_vs_baseline))
+    assert decision.action == action
+    assert why in decision.reason
+
+
+def test_fresher_data_do_not_win_against_a_baseline() -> None:
+    assert decide(Evidence(500, ALIKE, BETTER, 0.8, 30, "ewma-t", ALIKE, WORSE)).action == "demoted"

@@ -26,7 +26,7 @@ class Decided(BaseModel):
 
     day: date
     kind: Kind
-    decision: Literal["promoted", "kept", "rolled back", "confirmed"]
+    decision: Literal["promoted", "kept", "demoted", "rolled back", "confirmed"]
     reason: str
     training: str | None = None
     cause: str | None = None
@@ -59,7 +59,10 @@ class Decided(BaseModel):
         """
         match self.decision:
             case "promoted":
-                return served.pointing(self.candidate_version or "", shadow=self.champion_version)
+                former = self.champion_version if self.champion_version.isdigit() else ""  # a baseline needs no shadow
+                return served.pointing(self.candidate_version or "", shadow=former)
+            case "demoted":
+                return served.demoted(self.candidate_version or "")
             case "rolled back":
                 return served.pointing(self.candidate_version or "")
             case _:
@@ -119,11 +122,11 @@ def decisions(warehouse: Warehouse, name: str) -> pd.DataFrame:
 def _move_pointer(decided: Decided, models: ModelStore, registry: ModelRegistry) -> None:
     live, served = models.generation(), models.pointer()
     wanted = decided.pointer(served)
-    if served.version == decided.champion_version and not served.same_as(wanted):
+    if served.serving == decided.champion_version and not served.same_as(wanted):
         models.point(wanted, replacing=live)
     elif not served.same_as(wanted):
         raise PreconditionFailed(
-            f"{decided.model_name} {served.version} has been served since {decided.champion_version} was "
+            f"{decided.model_name} {served.serving} has been served since {decided.champion_version} was "
             f"{decided.decision} on {decided.day}, and stays. Look at tickercast models; the next daily run decides "
             "again."
         )

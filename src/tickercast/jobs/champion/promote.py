@@ -30,17 +30,20 @@ def promote(
     registry: ModelRegistry,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Decision:
-    """Compare both on the same origins, decide by `domain.promotion`, and publish the challenger if it won.
+    """Compare both on the same origins, decide by `domain.promotion`, and serve the challenger if it won.
+
+    A champion that is shown to be worse than a baseline makes place for that, and a challenger is compared with a
+    baseline that is served already.
 
     Args:
         challenger: a registered version.
-        champion: the version that is served.
+        champion: the version that is served, or whose place a baseline has taken.
         source: where the bars come from.
         symbols: the symbols to forecast.
         first: the first date that may be an origin; neither model may have seen it.
         last: the last date that may be an origin.
         load: loads a bundle.
-        baselines: the random walk among them.
+        baselines: the random walk among them, and those that can be served.
         models: where the champion is published.
         registry: where the alias `champion` follows.
         on_progress: called with the forecasts made and their total.
@@ -50,24 +53,35 @@ def promote(
         PreconditionFailed: another version is served by now.
         Transient: try again.
     """
-    _check(challenger, champion, first)
-    compared_with = models.generation()
+    compared_with, served = models.generation(), models.pointer()
+    _check(challenger, champion, first, served.baseline)
     comparison = compare(
-        challenger, champion, source, symbols, first, last, load=load, baselines=baselines, on_progress=on_progress
+        challenger,
+        champion,
+        source,
+        symbols,
+        first,
+        last,
+        load=load,
+        baselines=baselines,
+        served_baseline=served.baseline,
+        on_progress=on_progress,
     )
     decision = decide(comparison.evidence)
     if decision.promote:
         publish(challenger, models=models, registry=registry, replacing=compared_with)
+    elif decision.action == "demoted":
+        models.point(served.demoted(comparison.evidence.baseline), replacing=compared_with)
     return decision
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A challenger beside the champion.
+    """A challenger beside what is served.
 
     Attributes:
         evidence: the result.
-        tables: the losses of `challenger`, `champion` and the baselines.
+        tables: the losses of `challenger`, of `champion` unless a baseline is served, and of the baselines.
     """
 
     evidence: Evidence
@@ -84,26 +98,51 @@ def compare(
     *,
     load: Callable[[Bundle], Predictor],
     baselines: Baselines,
+    served_baseline: str = "",
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
     """Evaluate both on the same origins; see `promote`.
+
+    Args:
+        challenger: a registered version.
+        champion: the version that is served, or whose place a baseline has taken.
+        source: where the bars come from.
+        symbols: the symbols to forecast.
+        first: the first date that may be an origin.
+        last: the last date that may be an origin.
+        load: loads a bundle.
+        baselines: the random walk among them, and those that can be served.
+        served_baseline: the baseline in the champion's place, with which the challenger is compared then.
+        on_progress: called with the forecasts made and their total.
 
     Raises:
         NoRecentBars: there is no origin.
         Transient: try again.
     """
-    pair = {"challenger": load(challenger), "champion": load(champion)}
+    bundles = {"challenger": challenger} if served_baseline else {"challenger": challenger, "champion": champion}
+    pair = {name: load(bundle) for name, bundle in bundles.items()}
     tables = evaluate(source, symbols, first, last, models=pair, baselines=baselines, on_progress=on_progress)
-    own = tables["challenger"]
+    own, served = tables["challenger"], tables[served_baseline or "champion"]
+    baseline = served_baseline or _best_baseline(tables)
     measured = summary(own)
+    fresher = challenger.card.trained_through - champion.card.trained_through
     evidence = Evidence(
         origins=round(measured["n"]),
-        vs_champion=loss_ratio(own, tables["champion"], "sp"),
+        vs_champion=loss_ratio(own, served, "sp"),
         vs_random_walk=loss_ratio(own, tables[RANDOM_WALK], "sp"),
         coverage_80=measured["coverage_80"],
-        fresher_days=(challenger.card.trained_through - champion.card.trained_through).days,
+        fresher_days=0 if served_baseline else fresher.days,
+        baseline=baseline,
+        vs_baseline=loss_ratio(own, tables[baseline], "sp") if baseline else None,
+        champion_vs_baseline=loss_ratio(served, tables[baseline], "sp") if baseline and not served_baseline else None,
     )
     return Comparison(evidence, tables)
+
+
+def _best_baseline(tables: Mapping[str, pd.DataFrame]) -> str:
+    """The baseline with the least loss, without the random walk, which everything is measured against; else empty."""
+    names = [name for name in tables if name not in ("challenger", "champion", RANDOM_WALK)]
+    return min(names, key=lambda name: float(tables[name]["sp"].mean()), default="")
 
 
 def publish(bundle: Bundle, *, models: ModelStore, registry: ModelRegistry, replacing: str | None = None) -> None:
@@ -130,10 +169,11 @@ def publish(bundle: Bundle, *, models: ModelStore, registry: ModelRegistry, repl
     registry.set_alias(card.name, CHAMPION_ALIAS, card.version)
 
 
-def _check(challenger: Bundle, champion: Bundle, first: date) -> None:
-    if challenger.card.version == champion.card.version:
+def _check(challenger: Bundle, champion: Bundle, first: date, served_baseline: str) -> None:
+    if challenger.card.version == champion.card.version and not served_baseline:
         raise UsageError(f"Version {challenger.card.version} is served already. Train another, or name one.")
-    for role, bundle in (("challenger", challenger), ("champion", champion)):
+    pair = (("challenger", challenger), *(() if served_baseline else (("champion", champion),)))
+    for role, bundle in pair:
         if first <= bundle.card.trained_through:
             raise UsageError(
                 f"The {role} was trained through {bundle.card.trained_through}, and {first} is not after that: dates "

@@ -40,18 +40,21 @@ class Scores:
 def read_scores(market: Market, *, models: ModelStore, warehouse: Warehouse) -> Scores:
     """Read the scores of the watchlist's forecasts that have come true, of a sample if the watchlist is long.
 
-    Forecasts from dates on which the champion was trained do not count.
+    They are of what is served: of the champion, whose forecasts from dates that it was trained on do not count, or of
+    the baseline in its place.
 
     Raises:
         ModelUnavailable, BundleError: there is no champion, or it is damaged.
         Transient: the store or the warehouse does not answer.
     """
-    pointer, champion = models.pointer(), models.champion()
+    pointer = models.pointer()
+    name = pointer.baseline or pointer.name
     rows = _rows(market, warehouse)
     rows = rows[(rows["scale"] > 0) & (rows["target_date"] <= pd.Timestamp(market.day))]
     rows = rows.assign(own=rows["loss"] / rows["scale"], walk=rows["walk_loss"] / rows["scale"])
-    own = rows[(rows["role"] == Role.CHAMPION) & (rows["model_name"] == pointer.name)]
-    unseen = own[own["cutoff"] > pd.Timestamp(champion.card.trained_through)]
+    own = rows[(rows["role"] == Role.CHAMPION) & (rows["model_name"] == name)]
+    seen = None if pointer.baseline else pd.Timestamp(models.champion().card.trained_through)
+    unseen = own if seen is None else own[own["cutoff"] > seen]
     return Scores(
         realised(unseen, "own", "walk"),
         float(unseen["inside_80"].astype(float).mean()),

@@ -1,15 +1,18 @@
 """Make the newest forecasts again after the champion has changed."""
 
+from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import Market
+from tickercast.domain.model_card import Pointer
 from tickercast.jobs.requests.upload import Upload
 from tickercast.ports import ObjectStore, Warehouse
 
-_LEDGER = ["symbol", "cutoff", "written_at", "generation", "model_version", "object"]
+_LEDGER = ["symbol", "cutoff", "written_at", "generation", "object"]
+_MADE = ["symbol", "object", "generation", "model_name", "model_version"]
 
 
-def reforecast(market: Market, version: str, *, store: ObjectStore, warehouse: Warehouse) -> list[Upload]:
-    """Write the files of the newest forecasts again if they were made by another version than the served one.
+def reforecast(market: Market, pointer: Pointer, *, store: ObjectStore, warehouse: Warehouse) -> list[Upload]:
+    """Write the files of the newest forecasts again if they were made by another model than the served one.
 
     The function serves a new champion within a minute, and the old one until then. So call this when that minute has
     passed.
@@ -21,7 +24,7 @@ def reforecast(market: Market, version: str, *, store: ObjectStore, warehouse: W
         PreconditionFailed: another writer changed a file at the same moment.
         Transient: the store or the warehouse does not answer.
     """
-    files = outdated_files(market, version, warehouse)
+    files = outdated_files(market, pointer, warehouse)
     return [
         Upload(name, store.write(name, store.read(name, generation=generation), if_generation=generation), symbols)
         for (name, generation), symbols in files.items()
@@ -29,8 +32,10 @@ def reforecast(market: Market, version: str, *, store: ObjectStore, warehouse: W
     ]
 
 
-def outdated_files(market: Market, version: str, warehouse: Warehouse) -> dict[tuple[str, str], tuple[str, ...]]:
-    """The files whose forecasts are the newest of their symbols, by another version: object and generation to symbols.
+def outdated_files(market: Market, pointer: Pointer, warehouse: Warehouse) -> dict[tuple[str, str], tuple[str, ...]]:
+    """The files whose forecasts are the newest of their symbols, by another model: object and generation to symbols.
+
+    The ledger knows versions alone, and a baseline has one, too; so the forecasts say which model made them.
 
     Raises:
         WarehouseUnavailable: try again.
@@ -38,7 +43,15 @@ def outdated_files(market: Market, version: str, warehouse: Warehouse) -> dict[t
     where = {"symbol": market.symbols, "frequency": DAILY.name, "status": "forecast"}
     ledger = warehouse.read("ingestions", where, _LEDGER)
     newest = ledger.sort_values(["cutoff", "written_at", "generation"]).groupby("symbol").tail(1)
-    old = newest[newest["model_version"] != version]
+    if newest.empty:
+        return {}
+    wanted = {"symbol": list(newest["symbol"]), "cutoff": list(newest["cutoff"].dt.date.unique())}
+    made = warehouse.read("forecasts", {**wanted, "frequency": DAILY.name, "role": Role.CHAMPION, "step": 1}, _MADE)
+    made = newest.merge(made, on=["symbol", "object", "generation"])
+    is_current = made["model_name"] == (pointer.baseline or pointer.name)
+    if not pointer.baseline:
+        is_current &= made["model_version"] == pointer.version
+    old = made[~is_current]
     files: dict[tuple[str, str], tuple[str, ...]] = {}
     for symbol, name, generation in zip(old["symbol"], old["object"], old["generation"], strict=True):
         files[name, generation] = (*files.get((name, generation), ()), symbol)

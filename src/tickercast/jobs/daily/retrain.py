@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from tickercast.domain.evaluation import by_group, evaluation_report
-from tickercast.domain.forecast import Predictor
+from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, summary
+from tickercast.domain.forecast import RANDOM_WALK, Predictor
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import Market
 from tickercast.domain.model_card import MODEL, Bundle
-from tickercast.domain.promotion import MIN_ORIGINS, Condition, decide, standstill, training
+from tickercast.domain.promotion import MIN_ORIGINS, Condition, Interval, decide, standstill, training
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import NoRecentBars, Permanent, PreconditionFailed
 from tickercast.jobs.champion.decisions import Decided, carry_out, recorded_decision
@@ -94,12 +94,13 @@ def plan_training(
     )
     if idle:
         return TrainingPlan(False, idle)
-    trained = models.champion().card.trained_through
-    if trained >= market.day:
+    how, why = training(condition)
+    if pointer.baseline:
+        how, why = "tuned", f"{pointer.baseline} is served, since version {pointer.version} was shown to be worse"
+    elif (trained := models.champion().card.trained_through) >= market.day:
         return TrainingPlan(
             False, f"the champion was trained through {trained}, and no session up to {market.day} can evaluate it"
         )
-    how, why = training(condition)
     long = [bars for bars in market.source.reading.bars.values() if len(bars) >= _LONGEST_HOLD_OUT]
     return TrainingPlan(True, why, how, market.day - held_out_days(max(len(long), 1), enough))
 
@@ -166,14 +167,15 @@ def evaluate_challenger(
     picture: Picture,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Contest:
-    """Evaluate the challenger beside the champion on dates that neither was trained on, and keep the report.
+    """Evaluate the challenger beside what is served on dates that neither was trained on, and keep the report.
 
     Raises:
         ModelUnavailable, BundleError: there is no champion, or it is damaged.
         Transient: try again.
     """
-    champion = models.champion()
-    first = max(champion.card.trained_through, challenger.card.trained_through) + timedelta(days=1)
+    champion, baseline = models.champion(), models.pointer().baseline
+    seen = [challenger.card.trained_through, *(() if baseline else (champion.card.trained_through,))]
+    first = max(seen) + timedelta(days=1)
     if first >= market.day:
         return Contest(challenger, None)
     try:
@@ -186,6 +188,7 @@ def evaluate_challenger(
             market.day,
             load=load,
             baselines=baselines,
+            served_baseline=baseline,
             on_progress=on_progress,
         )
     except NoRecentBars:
@@ -203,7 +206,7 @@ def decide_promotion(
     warehouse: Warehouse,
     now: datetime,
 ) -> Decided:
-    """Decide by `domain.promotion`, publish the challenger if it won, and record the decision.
+    """Decide by `domain.promotion`, serve the challenger if it won, or a baseline, and record the decision.
 
     Args:
         market: the bars.
@@ -220,7 +223,7 @@ def decide_promotion(
     """
     pointer = models.pointer()
     decided = recorded_decision(models, pointer.name, market.day, "promotion") or _decided(
-        market.day, planned, contest, pointer.name, pointer.version, models
+        market.day, planned, contest, pointer.name, pointer.serving, models
     )
     if decided.decision == "promoted":
         models.write(registry.bundle(decided.model_name, str(decided.candidate_version)))
@@ -247,22 +250,29 @@ def _decided(
         return kept.model_copy(update={**trained, "reason": reason})
     evidence = contest.comparison.evidence
     decision = decide(evidence)
-    ratio, low, high = evidence.vs_champion
-    return Decided.model_validate(
-        kept.model_dump()
-        | trained
-        | {
-            "decision": "promoted" if decision.promote else "kept",
-            "reason": decision.reason,
-            "origins": evidence.origins,
-            "pinball_ratio": ratio,
-            "pinball_ratio_lo": low,
-            "pinball_ratio_hi": high,
-            "walk_ratio": evidence.vs_random_walk[0],
-            "coverage_80": evidence.coverage_80,
-            "report": contest.report,
-        }
+    decided = kept.model_dump() | trained | {"decision": decision.action, "reason": decision.reason}
+    measured = {"origins": evidence.origins, "report": contest.report} | (
+        _champion_figures(contest.comparison)
+        if decision.action == "demoted"
+        else _figures(evidence.vs_champion, evidence.vs_random_walk, evidence.coverage_80)
     )
+    return Decided.model_validate(decided | measured)
+
+
+def _champion_figures(comparison: Comparison) -> dict[str, Any]:
+    """The figures of a demotion: of the champion, beside the baseline that takes its place."""
+    evidence, own = comparison.evidence, comparison.tables["champion"]
+    vs_walk = loss_ratio(own, comparison.tables[RANDOM_WALK], "sp")
+    found = _figures(evidence.champion_vs_baseline or (1.0, 1.0, 1.0), vs_walk, summary(own)["coverage_80"])
+    return found | {"candidate_version": evidence.baseline}
+
+
+def _figures(ratio: Interval, vs_walk: Interval, coverage_80: float) -> dict[str, Any]:
+    return {
+        **dict(zip(("pinball_ratio", "pinball_ratio_lo", "pinball_ratio_hi"), ratio, strict=True)),
+        "walk_ratio": vs_walk[0],
+        "coverage_80": coverage_80,
+    }
 
 
 def _keep(models: ModelStore, day: date, challenger: Bundle, comparison: Comparison, picture: Picture) -> str:

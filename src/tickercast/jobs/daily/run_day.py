@@ -320,9 +320,9 @@ def _contest(step: _Steps, market: Market, planned: TrainingPlan, on_progress: C
 
 
 def _reforecast(step: _Steps, market: Market) -> int:
-    """Make the newest forecasts again if another version made them; the number of symbols."""
+    """Make the newest forecasts again if another model made them; the number of symbols."""
     services = step.services
-    served = services.models.pointer().version
+    served = services.models.pointer()
     if not outdated_files(market, served, services.warehouse):
         return 0
     store = services.store_with_new_champion()

@@ -31,7 +31,7 @@ from tickercast.domain.alerts import (
     Stale,
 )
 from tickercast.domain.calendar import ending_calendars, newest_closed, sessions_between
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import (
     AlertUnavailable,
@@ -236,7 +236,8 @@ def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime) -> li
 
 def _missed_hours(warehouse: Warehouse, now: datetime) -> list[MissedHours]:
     """The coins that were forecast hour by hour within a week; who stops for longer has stopped on purpose."""
-    rows = ask(warehouse, "current_hours", since=now.date() - _HOURLY_SINCE).to_dict("records")
+    hourly = {"frequency": HOURLY.name, "least": HOURLY.horizon}
+    rows = ask(warehouse, "current_hours", since=now.date() - _HOURLY_SINCE, **hourly).to_dict("records")
     newest = [(row["symbol"], row["cutoff_at"].to_pydatetime()) for row in rows]
     return [MissedHours(symbol, cutoff_at, (now - cutoff_at) // timedelta(hours=1)) for symbol, cutoff_at in newest]
 
@@ -253,10 +254,11 @@ def _champion(models: ModelStore, warehouse: Warehouse) -> list[Champion]:
     except (ModelUnavailable, BundleError) as error:
         log.warning("No champion is served: %s", error)
         return []
-    decided = warehouse.read("retrains", {"model_name": pointer.name, "candidate_version": pointer.version})
-    decided = decided[decided["decision"].isin(["promoted", "rolled back"])].sort_values("created_at")
+    decided = warehouse.read("retrains", {"model_name": pointer.name, "candidate_version": pointer.serving})
+    kinds = ["demoted"] if pointer.baseline else ["promoted", "rolled back"]
+    decided = decided[decided["decision"].isin(kinds)].sort_values("created_at")
     why = f"{decided['decision'].iloc[-1]}: {decided['reason'].iloc[-1]}" if len(decided) else "No flow decided it."
-    return [Champion(pointer.name, pointer.version, why)]
+    return [Champion(pointer.name, pointer.version, why, pointer.baseline)]
 
 
 def _deliver(notifier: Notifier, news: Changes) -> None:

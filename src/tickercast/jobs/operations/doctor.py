@@ -2,8 +2,8 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from tickercast import logs
 from tickercast.errors import TickercastError
@@ -89,8 +89,20 @@ def check_engines(
         if number >= 0:
             found[number] = check
     timer.cancel()
-    for number, probe in enumerate(probes):
-        yield found.get(number) or _unanswered(probe, patience_s, waits.get(number, ""))
+    yield from _each_once(
+        found.get(number) or _unanswered(probe, patience_s, waits.get(number, ""))
+        for number, probe in enumerate(probes)
+    )
+
+
+def _each_once(checks: Iterable[Check]) -> Iterator[Check]:
+    """Say an error once: parts of one engine fail for the same reason."""
+    said: dict[str, str] = {}
+    for check in checks:
+        if check.well or said.setdefault(check.answer, check.name) == check.name:
+            yield check
+        else:
+            yield replace(check, answer=f"the same as {said[check.answer]}")
 
 
 _NONE = Check("", "", "", False)

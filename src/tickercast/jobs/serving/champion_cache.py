@@ -3,18 +3,41 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
-from tickercast.domain.forecast import Served
 from tickercast.errors import Permanent, TickercastError
 from tickercast.model_store import ModelStore
 
 log = logging.getLogger(__name__)
 
+
+class Model(Protocol):
+    """What the log says of a model."""
+
+    @property
+    def name(self) -> str:
+        """The registered model's name."""
+
+    @property
+    def version(self) -> str:
+        """The registered version."""
+
+
+class Loaded(Protocol):
+    """A model that is ready, in whatever it is served as."""
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+
+
+M = TypeVar("M", bound=Loaded)
+
 REFRESH_AFTER_S = 60.0
 """How long a champion is served before the pointer is checked again, in seconds."""
 
 
-class ChampionCache:
+class ChampionCache(Generic[M]):
     """The models that are served; several threads may ask at once.
 
     The pointer's generation is checked at most once a minute. If the check fails, or the pointer names models that
@@ -26,16 +49,16 @@ class ChampionCache:
         clock: seconds, never decreasing.
     """
 
-    def __init__(self, models: ModelStore, load: Callable[[], Sequence[Served]], clock: Callable[[], float]) -> None:
+    def __init__(self, models: ModelStore, load: Callable[[], Sequence[M]], clock: Callable[[], float]) -> None:
         self._store = models
         self._load = load
         self._clock = clock
         self._lock = threading.Lock()
-        self._models: Sequence[Served] = ()
+        self._models: Sequence[M] = ()
         self._generation = ""
         self._checked_at = 0.0
 
-    def __call__(self) -> Sequence[Served]:
+    def __call__(self) -> Sequence[M]:
         """The models, the champion first.
 
         Raises:

@@ -25,6 +25,7 @@ from tickercast.domain.quality import findings_of
 from tickercast.domain.text import shown
 from tickercast.errors import (
     InvalidBars,
+    ModelUnavailable,
     ObjectNotFound,
     Permanent,
     PreconditionFailed,
@@ -34,6 +35,7 @@ from tickercast.errors import (
 )
 from tickercast.jobs.serving.attempts import EndsItsProcess, noted
 from tickercast.jobs.serving.companions import LogReturns, predict_beside
+from tickercast.jobs.serving.directions import Asked, DirectionPredictor, predict_directions
 from tickercast.jobs.serving.past_models import Lineup
 from tickercast.jobs.serving.reasons import bounded
 from tickercast.jobs.serving.score import score
@@ -131,6 +133,7 @@ def handle_event(
     past: Callable[[Frequency, date], Lineup],
     now: Callable[[], datetime],
     limits: Limits = Limits(),
+    direction: Callable[[Frequency], DirectionPredictor | None] = lambda frequency: None,
 ) -> Outcome:
     """Handle one event; handled again, it changes nothing.
 
@@ -142,6 +145,7 @@ def handle_event(
         past: gives the models for a backfill, by its frequency and cutoff.
         now: the clock.
         limits: what is refused.
+        direction: gives the model of directions for bars of a frequency; None if none is served.
 
     Returns:
         The outcome for each symbol: a bad file is an outcome, not an error.
@@ -162,7 +166,8 @@ def handle_event(
         with noted(event, store, received_at) as ended:
             outcome = _decide(event, live, store, served, past, limits.largest_file, received_at)
             made, outcome = _predict(outcome, None if ended else limits.companions)
-            _store_outcome(event, outcome, made, store, warehouse, received_at, now)
+            directions, outcome = _directions(outcome, direction)
+            _store_outcome(event, outcome, made, store, warehouse, received_at, now, directions)
     except NeverWritten as error:
         return Outcome(failures={None: error}, status="ignored")
     except EndsItsProcess as error:
@@ -183,10 +188,11 @@ def _store_outcome(
     warehouse: Warehouse,
     received_at: datetime,
     now: Callable[[], datetime],
+    directions: pa.Table | None = None,
 ) -> None:
     if outcome.failures and outcome.status == "rejected":
         _quarantine(event, outcome, store, received_at)
-    _append(event, _file(event, store, received_at), outcome, made, warehouse, received_at, now)
+    _append(event, _file(event, store, received_at), outcome, made, warehouse, received_at, now, directions)
 
 
 def _is_accounted_for(event: ObjectFinalized, warehouse: Warehouse) -> bool:
@@ -342,10 +348,13 @@ def _append(
     warehouse: Warehouse,
     received_at: datetime,
     now: Callable[[], datetime],
+    directions: pa.Table | None = None,
 ) -> None:
     """Store bars, forecasts, scores and, last, the ledger: everything that the ledger names has been stored."""
     key = f"{event.bucket}/{event.name}#{event.generation}"
-    forecasts = rows(made)
+    forecasts = {"forecasts": rows(made)} | (
+        {"directions": directions} if directions is not None and len(directions) else {}
+    )
     with warehouse.session():
         counts = _store(key, file, outcome, forecasts, warehouse, received_at) if outcome.series else {}
         duration_ms = (now() - received_at).total_seconds() * 1000
@@ -356,7 +365,12 @@ def _append(
 
 
 def _store(
-    key: str, file: File, outcome: Outcome, forecasts: pa.Table, warehouse: Warehouse, received_at: datetime
+    key: str,
+    file: File,
+    outcome: Outcome,
+    forecasts: Mapping[str, pa.Table],
+    warehouse: Warehouse,
+    received_at: datetime,
 ) -> Mapping[str, int]:
     """Store all but the ledger, and return how many bars were new, by symbol."""
     series = [one.bars for one in outcome.series]
@@ -366,10 +380,12 @@ def _store(
     made = {
         "prices": _named(found.prices, file, ingested_at=received_at),
         "digests": _named(found.digests, file),
-        "forecasts": _named(forecasts, file, origin=str(outcome.origin), created_at=received_at),
+    } | {
+        table: _named(forecast, file, origin=str(outcome.origin), created_at=received_at)
+        for table, forecast in forecasts.items()
     }
     warehouse.append_together(made, key=key)
-    warehouse.append_together(score(file, found, stored.numbered(forecasts), stored), key=key)
+    warehouse.append_together(score(file, found, stored.numbered(forecasts["forecasts"]), stored), key=key)
     return found.counts
 
 
@@ -399,6 +415,25 @@ def _predict(outcome: Outcome, deadline: timedelta | None) -> tuple[list[Predict
     known = [one.known for one in outcome.series]
     beside, missing = predict_beside(companions, known, deadline)
     made += [_prediction(served, outcome.series[place], each, outcome.lineup) for served, place, each in beside]
+    return made, replace(outcome, series=[_with_missing(one, missing) for one in outcome.series])
+
+
+def _directions(
+    outcome: Outcome, direction: Callable[[Frequency], DirectionPredictor | None]
+) -> tuple[pa.Table | None, Outcome]:
+    """The forecasts of directions, and the outcome with a finding where there is none."""
+    if not outcome.series:
+        return None, outcome
+    try:
+        model = direction(outcome.frequency)
+    except (Permanent, ModelUnavailable) as error:
+        missing = [
+            Finding(one.bars.symbol, "companion", f"no direction is forecast: {error}") for one in outcome.series
+        ]
+        return None, replace(outcome, series=[_with_missing(one, missing) for one in outcome.series])
+    if model is None:
+        return None, outcome
+    made, missing = predict_directions(model, [Asked(one.known, one.is_doubtful) for one in outcome.series])
     return made, replace(outcome, series=[_with_missing(one, missing) for one in outcome.series])
 
 

@@ -63,6 +63,10 @@ class PastModels:
         champion, *others = self._served()
         beside = [served for served in others if served.role is Role.BASELINE]
         cards = self._published(champion.model.name)
+        if not cards:
+            return Lineup(
+                [champion, *beside], note=f"backfilled: {champion.model.name} is a baseline, and has seen nothing"
+            )
         card = trained_before(cards.values(), cutoff)
         if card is None:
             card = cards[champion.model.version]

@@ -1,0 +1,115 @@
+"""Commands that answer from stored forecasts: odds, paths and the risk of a portfolio."""
+
+import json
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from tickercast.cli.terminal import SymbolsFile, bar, day_of, open_app, print_data, print_table, say, symbols_of
+from tickercast.errors import UsageError
+
+app = typer.Typer(rich_markup_mode=None)
+
+AsOf = Annotated[
+    str, typer.Option(metavar="DATE", help="The last cutoff of the forecast.", show_default="the newest stored")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+@app.command(epilog="Example: tickercast odds MSFT 360 --by 2023-08-04")
+def odds(
+    symbol: Annotated[str, typer.Argument(metavar="TICKER", help="The symbol, as Yahoo spells it.")],
+    level: Annotated[float | None, typer.Argument(metavar="[PRICE]", help="The price to end above or touch.")] = None,
+    by: Annotated[
+        str, typer.Option(metavar="DATE", help="The last date that counts.", show_default="the whole horizon")
+    ] = "",
+    below: Annotated[bool, typer.Option("--below", help="Ask for prices below PRICE.")] = False,
+    between: Annotated[
+        tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Ask whether prices stay between two.")
+    ] = None,
+    chance: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Ask for the prices that have this chance, such as 0.1."),
+    ] = None,
+    as_of: AsOf = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show the chance of a price, day by day: to end beyond it, to close beyond it once, to touch it once."""
+    from tickercast.show import answers
+
+    if sum(each is not None for each in (level, between, chance)) != 1:
+        raise UsageError(
+            "One question was needed: a PRICE, --between LOW HIGH, or --chance SHARE; as in tickercast odds MSFT 360."
+        )
+    if below and between:
+        raise UsageError("--below and --between were given, and one of them was needed.")
+    if chance is not None and not 0 < chance < 1:
+        raise UsageError(f"--chance {chance} is no share: a number between 0 and 1 was needed, such as 0.1 for 10%.")
+    for price in [each for each in (level, *(between or ())) if each is not None]:
+        if not price > 0:
+            raise UsageError(f"{price} is no price: a number above 0 was needed.")
+    if between and not between[0] < between[1]:
+        raise UsageError(f"--between {between[0]} {between[1]} is no range: the lower price was needed first.")
+    last = day_of(by) if by else None
+    asked = answers.Question(level, between, chance, below=below)
+    with bar("drawing paths"):
+        found = open_app().odds(symbol, day_of(as_of) if as_of else None)
+    steps = _steps(found.outlook.targets, last, symbol)
+    rows = answers.odds_rows(found, asked, steps)
+    if as_json:
+        print_data(json.dumps(answers.odds_json(found, asked, rows), indent=2) + "\n")
+    else:
+        print_table(answers.odds_table(found, asked, rows), soft_wrap=True)
+
+
+@app.command(epilog="Example: tickercast paths MSFT AAPL --parquet paths.parquet")
+def paths(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="TICKER...", help="Symbols with stored forecasts.")
+    ] = None,
+    parquet: Annotated[
+        str, typer.Option(metavar="FILE", help="Write every path to FILE, a row a symbol and step.")
+    ] = "",
+    symbols_file: SymbolsFile = "",
+    as_of: AsOf = "",
+) -> None:
+    """Draw joint paths of several symbols, each step with exactly the stored distribution."""
+    from tickercast.show import answers
+
+    symbols = symbols_of(words or [], symbols_file)
+    with bar("drawing paths"):
+        found = open_app().paths(symbols, day_of(as_of) if as_of else None)
+    print_table(answers.paths_table(found))
+    if parquet:
+        answers.write_parquet(found, parquet)
+        say(f"written: {parquet}")
+
+
+@app.command(epilog="Example: tickercast portfolio holdings.csv")
+def portfolio(
+    holdings: Annotated[str, typer.Argument(metavar="FILE", help="A CSV file of symbol,shares.", show_default=False)],
+    as_of: AsOf = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what a portfolio can gain and lose, step by step, and what each holding adds to it."""
+    from tickercast.show import answers
+
+    with bar("drawing paths"):
+        found = open_app().portfolio(holdings, day_of(as_of) if as_of else None)
+    if as_json:
+        print_data(json.dumps(answers.portfolio_json(found), indent=2) + "\n")
+    else:
+        print_table(answers.portfolio_table(found), soft_wrap=True)
+
+
+def _steps(targets: list[date], last: date | None, symbol: str) -> int:
+    """How many of the steps lie on or before a date."""
+    if last is None:
+        return len(targets)
+    if not targets[0] <= last <= targets[-1]:
+        raise UsageError(
+            f"--by {last} is outside the forecast of {symbol}, which reaches from {targets[0]} to {targets[-1]}: a "
+            "date between them was needed."
+        )
+    return sum(target <= last for target in targets)

@@ -1,0 +1,36 @@
+"""The command that shows directions of the next hour."""
+
+from typing import Annotated
+
+import typer
+
+from tickercast.cli.terminal import SOME_FAILED, complain, open_app, print_data, print_table
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(epilog="Example: tickercast directions BTCUSDT")
+def directions(
+    tickers: Annotated[
+        list[str] | None, typer.Argument(metavar="TICKER", help="Only these.", show_default="all that have one")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+) -> None:
+    """Show how likely the next hour closes higher, and how such forecasts have scored.
+
+    They are made with each hourly file where TICKERCAST_MODELS names xgb-direction. Exit code 1 means that there is
+    none.
+    """
+    from tickercast.show.directions import directions_json, directions_table
+
+    found = open_app().directions([ticker.upper() for ticker in tickers or ()])
+    if as_json:
+        print_data(directions_json(found) + "\n")
+    elif len(found.newest):
+        print_table(directions_table(found), soft_wrap=True)
+    if found.newest.empty:
+        complain(
+            "No direction is stored. Set TICKERCAST_MODELS=champion,xgb-direction where the function runs, then: "
+            "tickercast forecast BTCUSDT --every 1h."
+        )
+        raise typer.Exit(SOME_FAILED)

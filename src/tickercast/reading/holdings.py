@@ -1,0 +1,174 @@
+r"""A portfolio as a file: symbols, shares, and where it holds other currencies, the series of their rates.
+
+>>> made = read_holdings("symbol,shares,fx\nMSFT,100,\nVOD.L,-2000,GBPUSD=X\n", "holdings.csv")
+>>> made.currency, [(held.symbol, held.shares, held.fx) for held in made.holdings]
+('USD', [('MSFT', 100.0, ''), ('VOD.L', -2000.0, 'GBPUSD=X')])
+>>> made.symbols
+['MSFT', 'VOD.L', 'GBPUSD=X']
+"""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain.currency import base_of, currency_of, units_of
+from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.text import shown
+from tickercast.errors import UsageError
+from tickercast.reading.outlook import Outlook
+
+Floats = NDArray[np.float64]
+
+MOST = 500
+"""Holdings of a portfolio, at most."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """One line of a portfolio.
+
+    Attributes:
+        symbol: the series.
+        shares: how many; negative for a short position.
+        fx: the rate from the symbol's currency into the portfolio's; empty where they are the same.
+        unit: how much of the rate's currency the symbol's is: 0.01 for pence.
+    """
+
+    symbol: str
+    shares: float
+    fx: str = ""
+    unit: float = 1.0
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """A portfolio.
+
+    Attributes:
+        holdings: at least one, each symbol once.
+        currency: the one in which it is valued.
+    """
+
+    holdings: Sequence[Holding]
+    currency: str
+
+    @property
+    def symbols(self) -> list[str]:
+        """The series that value it: holdings, then rates, each once."""
+        rates = [held.fx for held in self.holdings if held.fx]
+        return list(dict.fromkeys([*(held.symbol for held in self.holdings), *rates]))
+
+
+@dataclass(frozen=True)
+class PortfolioOutlook:
+    """The distribution of a portfolio's value.
+
+    Attributes:
+        held: what it holds.
+        outlook: the paths of its holdings and rates.
+        exposures: `(holdings,)`, the value of each at the cutoff, in the portfolio's currency; negative if short.
+        parts: `(holdings, steps, paths)`, the gain of each, in that currency.
+    """
+
+    held: Holdings
+    outlook: Outlook
+    exposures: Floats
+    parts: Floats
+
+    @property
+    def gains(self) -> Floats:
+        """`(steps, paths)`, of the whole."""
+        found: Floats = self.parts.sum(axis=0)
+        return found
+
+
+def valued(held: Holdings, found: Outlook) -> PortfolioOutlook:
+    """Value a portfolio on each path.
+
+    Args:
+        held: the portfolio.
+        found: joint paths of all its `symbols`.
+    """
+    place = {made.symbol: number for number, made in enumerate(found.forecasts)}
+    closes = np.array([made.last_close for made in found.forecasts])
+    grown = np.exp(found.paths.close.astype(np.float64))
+    exposures, parts = [], []
+    for each in held.holdings:
+        worth, growth = each.shares * each.unit * closes[place[each.symbol]], grown[place[each.symbol]]
+        if each.fx:
+            worth, growth = worth * closes[place[each.fx]], growth * grown[place[each.fx]]
+        exposures.append(worth)
+        parts.append(worth * (growth - 1))
+    return PortfolioOutlook(held, found, np.array(exposures), np.array(parts))
+
+
+def read_holdings(text: str, name: str) -> Holdings:
+    """Read `symbol,shares[,fx]`, one holding a line, the titles in the first.
+
+    Args:
+        text: the file's.
+        name: the file, for errors.
+
+    Raises:
+        UsageError: it is no such file, or holds several currencies without a rate.
+    """
+    reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), skipinitialspace=True)
+    titles = [title.strip().lower() for title in reader.fieldnames or []]
+    if not {"symbol", "shares"} <= set(titles):
+        raise UsageError(
+            f"{name} begins with {shown(text.splitlines()[0], 60) if text.strip() else 'nothing'}: the titles "
+            "symbol,shares were needed, and fx where it holds several currencies."
+        )
+    reader.fieldnames = titles
+    found: dict[str, Holding] = {}
+    for line in reader:
+        held = _holding(line, f"{name}, line {reader.line_num}")
+        if held.symbol in found:
+            raise UsageError(f"{name} has {held.symbol} twice, and once was needed. Add the shares up.")
+        found[held.symbol] = held
+    if not 0 < len(found) <= MOST:
+        raise UsageError(f"{name} has {len(found):,} holdings: one to {MOST} were needed.")
+    return Holdings(list(found.values()), _currency(list(found.values()), name))
+
+
+def _holding(line: Mapping[str, str], where: str) -> Holding:
+    symbol, fx = parse_symbol((line["symbol"] or "").strip()), (line.get("fx") or "").strip()
+    word = (line["shares"] or "").strip()
+    try:
+        shares = float(word.replace("_", "x"))
+    except ValueError:
+        shares = math.nan
+    if not math.isfinite(shares) or shares == 0:
+        raise UsageError(
+            f"{where}: {shown(word, 20) or 'nothing'} is no number of shares: one was needed, such as 100, or -100 for "
+            "a short position."
+        )
+    if not fx:
+        return Holding(symbol, shares)
+    unit, factor = units_of(currency_of(symbol))
+    rate = parse_symbol(fx)
+    if base_of(rate) != unit:
+        raise UsageError(
+            f"{where}: {rate} is the price of {base_of(rate) or 'no currency'}, and {symbol} is quoted in "
+            f"{currency_of(symbol) or 'no currency that is known'}: a rate such as {unit or 'EUR'}USD=X was needed."
+        )
+    return Holding(symbol, shares, rate, factor)
+
+
+def _currency(holdings: Sequence[Holding], name: str) -> str:
+    """The one currency of all holdings, or of their rates."""
+    by_currency: dict[str, str] = {}
+    for held in holdings:
+        by_currency.setdefault(currency_of(held.fx or held.symbol), held.symbol)
+    if len(by_currency) > 1:
+        several = ", ".join(f"{symbol} in {currency or 'an unknown one'}" for currency, symbol in by_currency.items())
+        raise UsageError(
+            f"{name} holds several currencies ({several}): one was needed. Name the rate in a column fx, such as "
+            "GBPUSD=X beside VOD.L, and forecast that rate, too."
+        )
+    return next(iter(by_currency))

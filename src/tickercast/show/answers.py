@@ -1,0 +1,277 @@
+"""Odds, paths and portfolios as tables and JSON."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tickercast.domain.odds import Ways
+from tickercast.domain.paths import SESSIONS
+from tickercast.domain.portfolio import correlation, risk, shares
+from tickercast.errors import UsageError
+from tickercast.reading.holdings import PortfolioOutlook
+from tickercast.reading.outlook import Outlook, SymbolOdds
+from tickercast.show.sentences import SIMULATED, price
+
+MEASURED = {"closes": 3.8, "touches": 2.4}
+"""By how many points stated chances were off at worst, in tenths of them: `benchmarks/answers.json`, in percent."""
+
+CONFIDENCES = (0.95, 0.99)
+"""Of value at risk and expected shortfall."""
+
+EXTRAPOLATED = "99% lies beyond the stored quantiles, which end at 97.5%: it is extrapolated."
+"""Said beside every figure of 99%."""
+
+_LONGEST = 12  # holdings in the table of correlations
+
+
+# ---------------------------------------------------------------- odds
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about prices; one of the first three is set.
+
+    Attributes:
+        level: the chance to be beyond this price.
+        between: the chance to stay between these two.
+        chance: the prices that have this chance.
+        below: whether beyond means below.
+    """
+
+    level: float | None = None
+    between: tuple[float, float] | None = None
+    chance: float | None = None
+    below: bool = False
+
+    @property
+    def titles(self) -> Ways[str]:
+        """The titles of the three answers."""
+        if self.between:
+            return Ways("ends between", "all closes between", "all prices between")
+        if self.below:
+            return Ways("ends below", "some close below", "some low touches")
+        return Ways("ends above", "some close above", "some high touches")
+
+
+def odds_rows(found: SymbolOdds, asked: Question, steps: int) -> list[Ways[float]]:
+    """The answers up to each of the first steps: shares, or prices where a chance was given."""
+    if asked.chance is not None:
+        levels = [found.odds.level(asked.chance, step=step, below=asked.below) for step in range(1, steps + 1)]
+        return [Ways(*map(found.price, (each.ends, each.closes, each.touches))) for each in levels]
+    if asked.between:
+        chances = found.odds.between(*map(found.log_return, asked.between))
+    else:
+        at = found.log_return(asked.level or found.made.last_close)
+        chances = found.odds.below(at) if asked.below else found.odds.above(at)
+    each = zip(chances.ends[:steps], chances.closes[:steps], chances.touches[:steps], strict=True)
+    return [Ways(float(ends), float(closes), float(touches)) for ends, closes, touches in each]
+
+
+def odds_table(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) -> RenderableType:
+    """One row a session; then what the chances were measured to be worth."""
+    made, titles = found.made, asked.titles
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=_title(found, asked), pad_edge=False)
+    table.add_column("up to", no_wrap=True)
+    for heading in (titles.ends, titles.closes, titles.touches):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for day, row in zip(found.outlook.targets, rows, strict=False):
+        cells = (row.ends, row.closes, row.touches)
+        table.add_row(str(day), *(price(each) if asked.chance is not None else percent(each) for each in cells))
+    return Group(table, *_notes(found.outlook, made.simulated), Text(measured(), style="dim"))
+
+
+def measured() -> str:
+    """What stated chances were measured to be worth."""
+    return (
+        f"On symbols and dates that the model was not trained on, stated chances were off by at most "
+        f"{MEASURED['closes']:g} points for a close and {MEASURED['touches']:g} for a high or low, in tenths of them."
+    )
+
+
+def percent(share: float) -> str:
+    """A chance, with a decimal where it is small or near to certain.
+
+    >>> percent(0.314), percent(0.0123), percent(0.0004), percent(0.9999)
+    ('31%', '1.2%', '< 0.1%', '> 99.9%')
+    """
+    if not 0.001 <= share <= 0.999:
+        return "< 0.1%" if share < 0.5 else "> 99.9%"
+    return f"{share:.0%}" if 0.05 <= share <= 0.95 else f"{share:.1%}"
+
+
+def odds_json(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) -> dict[str, Any]:
+    """The same, in a stable machine-readable form."""
+    days = zip(found.outlook.targets, rows, strict=False)
+    question = {"above": None, "below": None, "between": asked.between, "chance": asked.chance}
+    question["below" if asked.below else "above"] = asked.level
+    return {
+        "symbol": found.made.symbol,
+        "cutoff": str(found.outlook.cutoff),
+        "last_close": found.made.last_close,
+        "model_name": found.made.model_name,
+        "model_version": found.made.model_version,
+        **({"simulated": True} if found.made.simulated else {}),
+        "past_sessions": found.outlook.sessions,
+        "question": {name: value for name, value in question.items() if value is not None}
+        | ({"side": "below"} if asked.below and asked.chance is not None else {}),
+        "answers": [
+            {"step": step, "target_date": str(day), "ends": row.ends, "closes": row.closes, "touches": row.touches}
+            for step, (day, row) in enumerate(days, start=1)
+        ],
+    }
+
+
+def _title(found: SymbolOdds, asked: Question) -> Text:
+    made = found.made
+    if asked.between:
+        question = f"between {price(asked.between[0])} and {price(asked.between[1])}"
+    elif asked.chance is not None:
+        question = f"{'lows' if asked.below else 'highs'} with a chance of {percent(asked.chance)}"
+    else:
+        question = f"{'below' if asked.below else 'above'} {price(asked.level or made.last_close)}"
+    return Text(f"{made.symbol} {question}, from {price(made.last_close)} on {made.cutoff}")
+
+
+def _notes(found: Outlook, simulated: bool) -> Iterator[Text]:
+    if simulated:
+        yield Text(SIMULATED, style="bold red")
+    if found.sessions < SESSIONS:
+        yield Text(
+            f"Drawn from {found.sessions:,} past sessions, and {SESSIONS:,} were wanted: rare moves are less certain.",
+            style="yellow",
+        )
+
+
+# ---------------------------------------------------------------- paths
+
+
+def paths_table(found: Outlook) -> RenderableType:
+    """One row a symbol: the range of its paths at the last step, and of their highs and lows."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("symbol", "last close", "last session", "80% of closes", "80% of lows", "80% of highs"):
+        table.add_column(heading, justify="left" if heading == "symbol" else "right", no_wrap=True)
+    for number, made in enumerate(found.forecasts):
+        ends = [
+            made.last_close * np.exp(np.quantile(values, [0.1, 0.9]))
+            for values in (
+                found.paths.close[number, -1],
+                found.paths.low[number].min(axis=0),
+                found.paths.high[number].max(axis=0),
+            )
+        ]
+        ranges = [f"{price(low)} – {price(high)}" for low, high in ends]
+        table.add_row(made.symbol, price(made.last_close), str(made.steps[-1].target_date), *ranges)
+    count = found.paths.close.shape[-1]
+    line = Text(f"{count:,} paths from {found.cutoff}, drawn from {found.sessions:,} past sessions", style="dim")
+    return Group(table, *_notes(found, any(made.simulated for made in found.forecasts)), line)
+
+
+def write_parquet(found: Outlook, path: str) -> None:
+    """Write every path, a row a symbol, path and step.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    try:
+        found.frame().to_parquet(Path(path), index=False)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}. Name another file.") from error
+
+
+# ---------------------------------------------------------------- portfolio
+
+
+def portfolio_table(found: PortfolioOutlook) -> RenderableType:
+    """Gains and risks by step, the part of each holding, the worst path, and how the holdings move together."""
+    currency, worth = found.held.currency, found.exposures.sum()
+    title = Text(f"{len(found.exposures)} holdings worth {price(abs(worth))} {currency} on {found.outlook.cutoff}")
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for heading in ("date", "median", "80% interval", "VaR 95%", "ES 95%", "VaR 99%", "ES 99%"):
+        table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
+    for day, row in zip(found.outlook.targets, _risks(found), strict=True):
+        losses = (_money(-row[f"{name}_{level}"]) for level in (95, 99) for name in ("var", "es"))
+        table.add_row(str(day), _money(row["median"]), f"{_money(row['lo_80'])} … {_money(row['hi_80'])}", *losses)
+    simulated = any(made.simulated for made in found.outlook.forecasts)
+    return Group(
+        table,
+        _holdings_table(found),
+        *([_correlations(found)] if 1 < len(found.exposures) <= _LONGEST else []),
+        *_notes(found.outlook, simulated),
+        Text(f"Gains and losses in {currency} over the value at the cutoff. {EXTRAPOLATED}", style="dim"),
+    )
+
+
+def portfolio_json(found: PortfolioOutlook) -> dict[str, Any]:
+    """The same, in a stable machine-readable form."""
+    tail = risk(found.gains[-1], 0.95)
+    parts = shares(found.parts[:, -1], tail.worst)
+    holdings = zip(found.held.holdings, found.exposures, parts, strict=True)
+    steps = zip(found.outlook.targets, _risks(found), strict=True)
+    return {
+        "cutoff": str(found.outlook.cutoff),
+        "currency": found.held.currency,
+        "value": float(found.exposures.sum()),
+        "past_sessions": found.outlook.sessions,
+        "steps": [{"step": step, "target_date": str(day), **row} for step, (day, row) in enumerate(steps, start=1)],
+        "holdings": [
+            {
+                "symbol": held.symbol,
+                "shares": held.shares,
+                **({"fx": held.fx} if held.fx else {}),
+                "value": float(worth),
+                "es_95_part": float(part),
+            }
+            for held, worth, part in holdings
+        ],
+    }
+
+
+def _risks(found: PortfolioOutlook) -> list[dict[str, float]]:
+    rows = []
+    for values in found.gains:
+        low, median, high = np.quantile(values, [0.1, 0.5, 0.9])
+        row = {"median": float(median), "lo_80": float(low), "hi_80": float(high)}
+        for level in CONFIDENCES:
+            each = risk(values, level)
+            row |= {f"var_{level:.0%}"[:-1]: each.value_at_risk, f"es_{level:.0%}"[:-1]: each.expected_shortfall}
+        rows.append(row)
+    return rows
+
+
+def _holdings_table(found: PortfolioOutlook) -> Table:
+    tail = risk(found.gains[-1], 0.95)
+    parts = shares(found.parts[:, -1], tail.worst)
+    worst = found.parts[:, -1, tail.worst[0]]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("holding", "shares", "value", "part of ES 95%", "share", "in the worst path"):
+        table.add_column(heading, justify="left" if heading == "holding" else "right", no_wrap=True)
+    for number in np.argsort(-parts):
+        held = found.held.holdings[number]
+        share = f"{parts[number] / tail.expected_shortfall:.0%}" if tail.expected_shortfall > 0 else "–"
+        cells = (found.exposures[number], -parts[number])
+        table.add_row(held.symbol, f"{held.shares:,g}", *map(_money, cells), share, _money(worst[number]))
+    return table
+
+
+def _correlations(found: PortfolioOutlook) -> Table:
+    symbols = [held.symbol for held in found.held.holdings]
+    place = {made.symbol: number for number, made in enumerate(found.outlook.forecasts)}
+    rows = [place[symbol] for symbol in symbols]
+    matrix = correlation(found.outlook.paths, 1)[np.ix_(rows, rows)]
+    table = Table(box=box.SIMPLE_HEAD, title=Text("correlation of one session"), title_justify="left", pad_edge=False)
+    for heading in ("", *symbols):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for symbol, row in zip(symbols, matrix, strict=True):
+        table.add_row(symbol, *(f"{value:.2f}" for value in row))
+    return table
+
+
+def _money(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.2f}"

@@ -1,0 +1,75 @@
+"""The view of unusual closes, recomputed from the rows that it reads."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
+from tickercast.config import resource
+
+MOMENT = datetime(2023, 7, 25, tzinfo=UTC)
+
+
+def score(symbol: str, actual: float, **changed: Any) -> dict[str, Any]:
+    interval = {"close_lo_80": 97.0, "close_hi_80": 103.0, "close_lo_95": 95.0, "close_hi_95": 105.0}
+    file = {"object": f"ohlc/1d/2023-07-24/{symbol}.csv", "generation": "1", "written_at": MOMENT, "created_at": MOMENT}
+    model = {"model_name": "tickercast-lstm", "model_version": "2", "role": "champion", "origin": "live"}
+    flags = {"simulated": False, "model_has_seen": False, "doubtful": False}
+    return {
+        **{"symbol": symbol, "frequency": "1d", "cutoff": date(2023, 7, 24), "step": 1},
+        **{"target_date": date(2023, 7, 25), "last_close": 100.0, "close_median": 100.0, "actual_close": actual},
+        **{**interval, **file, **model, **flags, "revision": 1, "basis": "a#1", "scored_at": MOMENT},
+        **changed,
+    }
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> DuckDBWarehouse:
+    made = DuckDBWarehouse(tmp_path / "warehouse.duckdb", resource("sql"))
+    made.provision()
+    return made
+
+
+def test_unusual_closes_and_the_market_without_them(warehouse: DuckDBWarehouse) -> None:
+    rows = [
+        score("FALLS", 93.0),
+        score("CALM", 100.5),
+        score("LOW", 96.0),
+        score("FALLS", 99.0, target_date=date(2023, 7, 26), cutoff=date(2023, 7, 25)),
+        score("FALLS", 80.0, step=2, target_date=date(2023, 7, 26)),
+        score("FALLS", 80.0, role="baseline", model_name="random-walk"),
+        score("MADEUP", 80.0, simulated=True),
+    ]
+    warehouse.append("scores", pd.DataFrame(rows), key="scores/one")
+
+    found = warehouse.read("anomalies")
+
+    sigma = np.log(103 / 97) / 2.5631
+    others = np.mean(np.log([1.005, 0.96])) / sigma
+    assert found[["symbol", "actual_close"]].values.tolist() == [["FALLS", 93.0]]
+    assert found["sigmas"][0] == pytest.approx(np.log(0.93) / sigma)
+    assert found["market_sigmas"][0] == pytest.approx(others)
+    assert found["own_sigmas"][0] == pytest.approx(np.log(0.93) / sigma - others)
+
+
+def test_a_corrected_close_is_judged_as_corrected(warehouse: DuckDBWarehouse) -> None:
+    rows = [score("FIXED", 93.0), score("FIXED", 99.0, revision=2), score("BROKEN", 99.0)]
+    warehouse.append("scores", pd.DataFrame([*rows, score("BROKEN", 107.0, revision=2)]), key="scores/one")
+
+    found = warehouse.read("anomalies")
+
+    assert found["symbol"].tolist() == ["BROKEN"]
+    assert found["market_sigmas"][0] == pytest.approx(np.log(0.99) / (np.log(103 / 97) / 2.5631))
+
+
+def test_alone_a_symbol_has_no_market(warehouse: DuckDBWarehouse) -> None:
+    warehouse.append("scores", pd.DataFrame([score("ALONE", 107.0)]), key="scores/one")
+
+    [found] = warehouse.read("anomalies").to_dict("records")
+
+    assert np.isnan(found["market_sigmas"])
+    assert found["own_sigmas"] == found["sigmas"] > 2

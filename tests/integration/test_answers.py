@@ -1,0 +1,164 @@
+"""Odds, paths and portfolios through the command line, and the examples of their pages."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import Result
+from tests.conftest import PROJECT
+from typer.testing import CliRunner
+
+from tickercast.cli import app
+from tickercast.domain.forecast import QUANTILES
+from tickercast.errors import UsageError
+from tickercast.show.answers import MEASURED
+
+HOLDINGS = "symbol,shares\nMSFT,100\nAAPL,-10\nIBM,20\n"
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def refused(*words: str) -> str:
+    made = run(*words)
+    assert isinstance(made.exception, UsageError), made.output
+    return str(made.exception)
+
+
+@pytest.fixture
+def forecast(workspace: Path) -> Path:
+    made = run("forecast", "MSFT", "AAPL", "IBM", "2010-06-30", "--source", "sample")
+    assert made.exit_code == 0, made.output
+    return workspace
+
+
+@pytest.mark.parametrize("page", ["odds", "portfolio"])
+def test_the_examples_of_the_page_are_what_is_printed(page: str, forecast: Path) -> None:
+    (forecast / "holdings.csv").write_text(HOLDINGS)
+    text = (PROJECT / "docs" / f"{page}.md").read_text()
+    examples = re.findall(r"^\$ tickercast ((?:odds|portfolio) .*)\n((?:(?!\$|```).*\n)+)", text, re.MULTILINE)
+    assert examples
+    for command, expected in examples:
+        printed = run(*command.split()).output
+        assert [line.rstrip() for line in printed.splitlines() if line.strip()] == [
+            line.rstrip() for line in expected.splitlines() if line.strip()
+        ]
+
+
+def test_the_record_that_is_stated_is_the_measured_one() -> None:
+    figures = json.loads((PROJECT / "benchmarks" / "answers.json").read_text())["figures"]
+    assert MEASURED["closes"] == round(100 * figures["close_max_error"], 1)
+    assert MEASURED["touches"] == round(100 * figures["touch_max_error"], 1)
+
+
+def test_the_whole_distribution_is_in_the_json_of_a_forecast(workspace: Path) -> None:
+    made = run("forecast", "MSFT", "2010-06-30", "--source", "sample", "--json")
+
+    [forecast] = json.loads(made.stdout)
+    for step in forecast["forecast"]:
+        closes = [step["quantiles"][str(level)] for level in QUANTILES]
+        assert closes == sorted(closes)
+        assert step["quantiles"]["0.1"] == pytest.approx(step["close_lo_80"], rel=1e-5)
+
+
+def test_odds_as_json_agree_with_the_stored_forecast(forecast: Path) -> None:
+    stored = json.loads(run("forecast", "MSFT", "2010-06-30", "--source", "sample", "--json").stdout)
+    level = stored[0]["forecast"][4]["close_hi_80"]
+
+    found = json.loads(run("odds", "MSFT", str(level), "--json").stdout)
+
+    answer = found["answers"][4]
+    assert answer["ends"] == pytest.approx(0.1, abs=0.001)
+    assert answer["ends"] < answer["closes"] < answer["touches"] < 0.4
+
+
+def test_paths_as_parquet_have_the_stored_quantiles(forecast: Path) -> None:
+    made = run("paths", "MSFT", "IBM", "--parquet", "paths.parquet")
+
+    table = pd.read_parquet("paths.parquet")
+    stored = json.loads(run("forecast", "IBM", "2010-06-30", "--source", "sample", "--json").stdout)
+    closes = table[(table["symbol"] == "IBM") & (table["step"] == 7)]["close"]
+    assert "written: paths.parquet" in made.output
+    assert len(table) == 2 * 10 * 1999
+    np.testing.assert_allclose(
+        np.sort(closes)[round(0.9 * 2000) - 1], stored[0]["forecast"][6]["close_hi_80"], rtol=1e-4
+    )
+    assert (table["high"] >= table["close"]).all()
+
+
+def test_why_an_interval_is_so_wide_is_a_product(workspace: Path) -> None:
+    words = ("forecast", "MSFT", "2010-06-30", "--source", "sample", "--why")
+
+    said = run(*words).stdout
+    [found] = json.loads(run(*words, "--json").stdout)
+
+    why, last = found["why"], found["forecast"][-1]
+    assert why["usual"] * why["now"] * why["model"] == pytest.approx(why["width"])
+    assert why["width"] == pytest.approx(np.log(last["close_hi_80"] / last["close_lo_80"]))
+    assert f"MSFT now moves {why['sigma']:.2%} a session, {why['now'] - 1:.0%} more than in its year" in said
+    assert f"{why['now']:.2f} times as wide as usual" in said
+
+
+def test_a_portfolio_of_two_currencies(forecast: Path) -> None:
+    Path("two.csv").write_text("symbol,shares\nMSFT,100\nVOD.L,10\n")
+
+    assert refused("portfolio", "two.csv") == (
+        "two.csv holds several currencies (MSFT in USD, VOD.L in GBp): one was needed. Name the rate in a column fx, "
+        "such as GBPUSD=X beside VOD.L, and forecast that rate, too."
+    )
+
+
+def test_a_rate_is_one_more_thing_that_moves(workspace: Path) -> None:
+    words = ("VOD.L", "GBPUSD=X", "MSFT", "2023-07-21", "--source", "simulated")
+    assert run("forecast", *words).exit_code == 0
+    Path("two.csv").write_text("symbol,shares,fx\nMSFT,1,\nVOD.L,100,GBPUSD=X\n")
+
+    found = json.loads(run("portfolio", "two.csv", "--json").stdout)
+
+    prices = {made["symbol"]: made["last_close"] for made in json.loads(run("forecast", *words, "--json").stdout)}
+    assert found["currency"] == "USD"
+    assert found["holdings"][1]["value"] == pytest.approx(prices["VOD.L"] * prices["GBPUSD=X"])
+    assert found["value"] == pytest.approx(found["holdings"][1]["value"] + prices["MSFT"])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["odds", "MSFT"], "One question was needed"),
+        (["odds", "MSFT", "24", "--chance", "0.1"], "One question was needed"),
+        (["odds", "MSFT", "--chance", "10"], "is no share: a number between 0 and 1 was needed"),
+        (["odds", "MSFT", "0"], "is no price: a number above 0 was needed"),
+        (["odds", "MSFT", "--between", "24", "22"], "the lower price was needed first"),
+        (["odds", "MSFT", "24", "--by", "2023-01-02"], "reaches from 2010-07-01 to 2010-07-15"),
+        (["odds", "ORCL", "24"], "ORCL has no stored forecast of days: one was needed"),
+        (["odds", "MSFT", "24", "--as-of", "2010-01-04"], "no forecasts from one cutoff between 2009-12-25 and"),
+        (["paths"], "No symbol was given"),
+        (["paths", "MSFT", "--parquet", "nowhere/p.parquet"], "nowhere/p.parquet cannot be written"),
+        (["portfolio", "none.csv"], "none.csv cannot be read: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_answered_is_said(words: list[str], sentence: str, forecast: Path) -> None:
+    assert sentence in refused(*words)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "h.csv begins with nothing: the titles symbol,shares were needed"),
+        ("ticker;n\n", "h.csv begins with ticker;n: the titles symbol,shares were needed"),
+        ("symbol,shares\n", "h.csv has 0 holdings"),
+        ("symbol,shares\nMSFT,many\n", "h.csv, line 2: many is no number of shares"),
+        ("symbol,shares\nMSFT,0\n", "h.csv, line 2: 0 is no number of shares"),
+        ("symbol,shares\nMSFT\n", "h.csv, line 2: nothing is no number of shares"),
+        ("symbol,shares\nMSFT,1\nMSFT,2\n", "h.csv has MSFT twice"),
+        ("symbol,shares,fx\nVOD.L,1,EURUSD=X\n", "EURUSD=X is the price of EUR, and VOD.L is quoted in GBp"),
+    ],
+)
+def test_a_file_that_is_no_portfolio(text: str, sentence: str, workspace: Path) -> None:
+    Path("h.csv").write_text(text)
+
+    assert sentence in refused("portfolio", "h.csv")

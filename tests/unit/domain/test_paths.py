@@ -1,0 +1,209 @@
+"""Joint paths, the odds and the portfolios made of them, and the distribution between stored quantiles."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tickercast.domain.bars import Bars
+from tickercast.domain.distribution import probability, quantile, student5
+from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.odds import Odds
+from tickercast.domain.paths import COUNT, FEWEST, Past, past, paths, residuals, seed_of
+from tickercast.domain.portfolio import christoffersen, correlation, kupiec, risk, shares
+from tickercast.errors import TooFewSessions
+
+LEVELS = np.array(QUANTILES)
+STEPS = 10
+
+
+def series(symbol: str, sessions: int, seed: int, market: np.ndarray) -> Bars:
+    rng = np.random.default_rng(seed)
+    close = 50 * np.exp(np.cumsum(0.01 * (market[-sessions:] + 0.5 * rng.normal(size=sessions))))
+    opened = close * np.exp(0.002 * rng.normal(size=sessions))
+    high = np.maximum(opened, close) * np.exp(0.004 * rng.exponential(size=sessions))
+    low = np.minimum(opened, close) * np.exp(-0.004 * rng.exponential(size=sessions))
+    days = np.busday_offset("2015-01-01", np.arange(1600), roll="forward")[-sessions:]
+    columns = {"open": opened, "high": high, "low": low, "close": close, "adj_close": close}
+    return Bars(symbol, {"session_date": days, **columns, "volume": np.full(sessions, 1e6)})
+
+
+@pytest.fixture(scope="module")
+def watched() -> list[Bars]:
+    market = np.random.default_rng(0).normal(size=1600)
+    return [series(f"S{seed}", 1600 - 20 * seed, seed, market) for seed in range(1, 5)]
+
+
+@pytest.fixture(scope="module")
+def quantiles() -> np.ndarray:
+    sigma = np.array([0.01, 0.012, 0.02, 0.03])[:, None, None] * np.sqrt(np.arange(1, STEPS + 1))[:, None]
+    return sigma * student5(LEVELS) + 0.001
+
+
+class TestPaths:
+    def test_each_step_has_exactly_the_stored_distribution(self, watched, quantiles):
+        made = paths(past(residuals(watched), watched[0].cutoff), quantiles, seed=1)
+
+        ordered = np.sort(made.close, axis=-1)
+        at = np.round(LEVELS * (COUNT + 1)).astype(int) - 1
+        assert np.abs(ordered[..., at] - quantiles).max() < 1e-6
+
+    def test_nothing_after_the_cutoff_has_an_influence(self, watched, quantiles):
+        cutoff = watched[0].columns["session_date"][-101].astype(date)
+        changed = [
+            Bars(bars.symbol, {**bars.columns, "close": np.where(_after(bars, cutoff), 7.0, bars.columns["close"])})
+            for bars in watched
+        ]
+        cut = [bars.through(cutoff) for bars in watched]
+
+        made = [paths(past(residuals(each), cutoff), quantiles, seed=1) for each in (watched, changed, cut)]
+
+        for other in made[1:]:
+            np.testing.assert_array_equal(made[0].close, other.close)
+            np.testing.assert_array_equal(made[0].high, other.high)
+
+    def test_symbols_move_together_as_they_did(self, watched, quantiles):
+        known = past(residuals(watched), watched[0].cutoff)
+
+        together = correlation(paths(known, quantiles, seed=1), 1)
+        apart = correlation(paths(_shuffled_by_symbol(known), quantiles, seed=1), 1)
+
+        was = np.corrcoef(known.close.T)
+        assert np.abs(together - was).max() < 0.08  # ranks, not moves, are kept
+        assert np.abs(apart - np.eye(4)).max() < 0.1
+
+    def test_highs_and_lows_enclose_the_closes_of_their_session(self, watched, quantiles):
+        made = paths(past(residuals(watched), watched[0].cutoff), quantiles, seed=1)
+
+        before = np.concatenate([np.zeros_like(made.close[:, :1]), made.close[:, :-1]], axis=1)
+        assert (made.high >= np.maximum(before, made.close)).all()
+        assert (made.low <= np.minimum(before, made.close)).all()
+
+    def test_the_same_question_has_the_same_answer(self, watched, quantiles):
+        known = past(residuals(watched), watched[0].cutoff)
+
+        first, again = (paths(known, quantiles, seed=seed_of(date(2023, 7, 21))) for _ in range(2))
+
+        np.testing.assert_array_equal(first.low, again.low)
+        assert seed_of(date(2023, 7, 21)) != seed_of(date(2023, 7, 24))
+
+    def test_more_symbols_than_are_drawn_at_a_time(self):
+        rng = np.random.default_rng(1)
+        moves = rng.normal(size=(300, 1)).repeat(120, axis=1)
+        known = Past(moves, np.abs(moves), np.abs(moves), np.full(300, 1 / 300))
+
+        made = paths(known, np.tile(0.02 * student5(LEVELS), (120, 2, 1)), seed=3)
+
+        np.testing.assert_array_equal(made.close[0], made.close[119])
+
+    def test_sessions_of_a_like_volatility_are_drawn_more_often(self, watched):
+        every = residuals(watched)
+        known = past(every, watched[0].cutoff)
+
+        level = np.log(np.stack([one.sigma[-len(known) :] for one in every])).mean(axis=0)
+        distance = np.abs(level[:-1] - level[-1])
+        assert known.weight[1:][distance < 0.05].min() > known.weight[1:][distance > 0.3].max()
+        assert known.weight.sum() == pytest.approx(1)
+
+    def test_symbols_with_too_little_in_common_are_refused(self, watched):
+        young = watched[0].rows(len(watched[0]) - 200, len(watched[0]))
+
+        with pytest.raises(TooFewSessions, match=rf"139 sessions up to .* of all 2 .* at least {FEWEST} were needed"):
+            past(residuals([watched[1], young]), young.cutoff)
+        with pytest.raises(TooFewSessions, match="S1 has 40 session"):
+            residuals([watched[0].rows(0, 40)])
+
+
+class TestDistribution:
+    @pytest.mark.parametrize("level", [0.0005, 0.025, 0.07, 0.5, 0.83, 0.975, 0.999])
+    def test_quantile_and_probability_are_inverse(self, level, quantiles):
+        value = quantile(quantiles[2, 4], np.array([level]))
+
+        assert probability(quantiles[2, 4], value) == pytest.approx(level, rel=1e-9)
+
+    def test_a_student_is_met_between_its_quantiles_and_beyond(self):
+        levels = np.array([0.001, 0.01, 0.33, 0.99, 0.9999])
+
+        expected = stats.t.ppf(levels, 5) * np.sqrt(3 / 5)
+        np.testing.assert_allclose(quantile(student5(LEVELS), levels), expected, rtol=1e-9)
+
+    def test_a_price_that_never_moves(self):
+        flat = np.zeros(len(LEVELS))
+
+        assert probability(flat, np.array([-1e-9, 0.0, 1e-9])).round(6).tolist() == [0.0, 1.0, 1.0]
+        assert quantile(flat, np.array([0.01, 0.6])).tolist() == [0.0, 0.0]
+
+
+@pytest.fixture(scope="module")
+def odds(watched, quantiles) -> Odds:
+    made = paths(past(residuals(watched[:1]), watched[0].cutoff), quantiles[:1], seed=1)
+    return Odds(made, quantiles[0])
+
+
+class TestOdds:
+    def test_chances_grow_with_time_and_with_the_ways(self, odds):
+        found = odds.above(0.02)
+
+        for chances in (found.closes, found.touches):
+            assert (np.diff(chances) >= 0).all()
+        assert (found.closes >= found.ends - 1 / COUNT).all()
+        assert (found.touches >= found.closes).all()
+
+    def test_above_and_below_are_what_is_not_between(self, odds):
+        between, above, below = odds.between(-0.01, 0.02), odds.above(0.02), odds.below(-0.01)
+
+        np.testing.assert_allclose(between.ends, 1 - above.ends - below.ends, atol=1e-12)
+        assert (between.closes <= 1 - np.maximum(above.closes, below.closes) + 1e-9).all()
+
+    @pytest.mark.parametrize("below", [False, True])
+    @pytest.mark.parametrize("way", ["ends", "closes", "touches"])
+    def test_the_level_of_a_chance_has_that_chance(self, odds, way, below):
+        level = getattr(odds.level(0.1, step=7, below=below), way)
+
+        chance = getattr(odds.below(level) if below else odds.above(level), way)[6]
+        assert chance == pytest.approx(0.1, abs=1 / COUNT)
+
+
+class TestPortfolio:
+    def test_the_shares_add_up_to_the_shortfall(self, watched, quantiles):
+        made = paths(past(residuals(watched), watched[0].cutoff), quantiles, seed=1)
+        parts = np.array([100.0, 50.0, -80.0, 20.0])[:, None] * np.expm1(made.close[:, 4].astype(float))
+
+        found = risk(parts.sum(axis=0), 0.95)
+
+        assert shares(parts, found.worst).sum() == pytest.approx(found.expected_shortfall)
+        assert found.expected_shortfall > found.value_at_risk > 0
+        assert len(found.worst) == 100
+
+    def test_one_holding_has_the_risk_of_its_distribution(self, watched, quantiles):
+        made = paths(past(residuals(watched[:1]), watched[0].cutoff), quantiles[:1], seed=1)
+
+        found = risk(1000 * np.expm1(made.close[0, 0].astype(float)), 0.975)
+
+        assert found.value_at_risk == pytest.approx(-1000 * np.expm1(quantiles[0, 0, 0]), rel=0.01)
+
+    @pytest.mark.parametrize(("breaches", "days"), [(0, 100), (5, 100), (20, 100), (100, 100)])
+    def test_kupiec_is_the_likelihood_ratio(self, breaches, days):
+        def log(chance: float) -> float:
+            return float(stats.binom.logpmf(breaches, days, chance))
+
+        expected = stats.chi2.sf(2 * (log(breaches / days) - log(0.05)), 1)
+        assert kupiec(breaches, days, 0.05) == pytest.approx(expected)
+
+    def test_breaches_in_a_row_are_noticed(self):
+        apart, together = np.zeros(400, bool), np.zeros(400, bool)
+        apart[::20], together[100:120] = True, True
+
+        assert christoffersen(together) < 0.001
+        assert christoffersen(apart) > 0.1
+        assert christoffersen(np.zeros(400, bool)) == 1
+
+
+def _after(bars: Bars, cutoff: date) -> np.ndarray:
+    return bars.columns["session_date"] > np.datetime64(cutoff)
+
+
+def _shuffled_by_symbol(known: Past) -> Past:
+    rng = np.random.default_rng(9)
+    return Past(rng.permuted(known.close, axis=0), known.high, known.low, known.weight)
