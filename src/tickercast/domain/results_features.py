@@ -90,7 +90,7 @@ def results_features(bars: Bars, at: Rows, sigma60: Floats, sigma_ewma: Floats, 
             np.ones(len(at)),
         ]
     )
-    is_known = (past.count >= _LEAST) & (known.knowledge != NOTHING).any(axis=1)
+    is_known = (past.days >= _LEAST) & (known.knowledge != NOTHING).any(axis=1)
     return np.where(is_known[:, None], made, 0.0).astype(np.float32)
 
 
@@ -98,7 +98,7 @@ class _Past(NamedTuple):
     """The last results days of n origins, and how the price answered; `(n,)` each.
 
     Attributes:
-        count: of the days.
+        days: their number.
         mean: move over the σ60 before it.
         largest: the same.
         variance: the mean square less 1, not below 0.
@@ -106,7 +106,7 @@ class _Past(NamedTuple):
         recent: the part of σEWMA² that is the answer to the last one.
     """
 
-    count: Rows
+    days: Rows
     mean: Floats
     largest: Floats
     variance: Floats

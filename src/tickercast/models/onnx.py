@@ -118,7 +118,7 @@ class NetworkModel(ABC):
     def _log_returns(
         self, z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], symbols: Sequence[str]
     ) -> NDArray[np.float64]:
-        return stretched(to_log_returns(z, sigma_ewma, symbols, self.card), self.widths.factors(symbols))
+        return stretched(to_log_returns(z, sigma_ewma, symbols, self.card), self.widths.factors(symbols, self.horizon))
 
     def _batched(
         self, count: int, inputs: Callable[[slice], tuple[NDArray[np.float32], NDArray[np.float32]]]

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from tickercast.domain.bars import Bars
 from tickercast.domain.asset_classes import asset_class, is_stock
+from tickercast.domain.bars import Bars
 from tickercast.domain.dataset import dataset
 from tickercast.domain.drift import reference_json
 from tickercast.domain.evaluation import by_group, evaluation_report, rolling_losses
