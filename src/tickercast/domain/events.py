@@ -202,6 +202,20 @@ class ResultsDays:
             last,
         )
 
+    def came_within(self, sessions: Days, origins: NDArray[np.intp], horizon: int) -> Mask:
+        """Whether results came within the horizon of each origin, told from the reports alone.
+
+        Args:
+            sessions: the sessions of the symbol's bars, in order.
+            origins: `(n,)`, the origins' places among them.
+            horizon: steps.
+        """
+        reported = self.known_at.astype("datetime64[D]") >= self.dates
+        dates, after = self.dates[reported], self.sessions[reported] == AFTER
+        effect = np.where(after, np.searchsorted(sessions, dates, "right"), np.searchsorted(sessions, dates, "left"))
+        apart = effect - np.asarray(origins)[:, None]
+        return np.asarray(((apart > 0) & (apart <= horizon)).any(axis=1))
+
     def _calendar(self, cutoffs: Days) -> Days:
         back, ahead = _REACH_DAYS
         return session_days(self.symbol, cutoffs.min() - back, cutoffs.max() + ahead)

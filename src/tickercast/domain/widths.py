@@ -2,7 +2,7 @@
 
 A forecast that has come due says by how much its 80% interval would have had to be stretched to end at the close. Four
 in five of these factors lie below the one that would have held 80%. A class takes it from the last year of all its
-symbols, halfway; a symbol from its own last two years, the nearer the more of them there are.
+symbols, up to halfway; a symbol from its own last two years, the nearer the more of them there are.
 
 >>> widths = Widths(date(2023, 7, 21), {"fx": (0.9, 0.8)}, {"EURUSD=X": 0.5})
 >>> widths.factors(["EURUSD=X", "JPY=X", "MSFT"], 2).tolist()
@@ -31,8 +31,8 @@ EVERY = 5
 
 _LEVEL = 0.8
 _LOW, _MEDIAN, _HIGH = (QUANTILES.index(level) for level in (0.1, 0.5, 0.9))
-_CLASS_SHARE = 0.5
-_OWN_SHARE = 0.6
+_CLASS_SHARE, _FEW = 0.5, 4  # symbols at which a class's factor counts for half of that: few say little of a class
+_OWN_SHARE = 0.5
 _DOUBTFUL = 60  # sessions of its own at which a symbol's factor counts for half of what it may
 _LEAST = 20  # forecasts of a class
 _BOUNDS = 0.5, 2.0
@@ -121,7 +121,8 @@ def class_factors(due: Sequence[Due], day: np.datetime64, horizon: int) -> Float
     best = np.log(np.quantile(np.concatenate(found), _LEVEL, axis=0).clip(*_BOUNDS))
     steps = np.log(np.arange(1, horizon + 1))
     slope, level = np.polyfit(steps, best, 1)
-    factors: Floats = np.exp(_CLASS_SHARE * (level + slope * steps))
+    share = _CLASS_SHARE * len(due) / (len(due) + _FEW)
+    factors: Floats = np.exp(share * (level + slope * steps))
     return factors
 
 

@@ -81,6 +81,11 @@ class NetworkModel(ABC):
         return made
 
     @property
+    def adapts(self) -> bool:
+        """Whether its intervals follow what earlier ones held; see `domain.widths`."""
+        return self.card.adapts
+
+    @property
     def reads_results(self) -> bool:
         """Whether the network reads results days."""
         return len(self.card.statics) > len(features.STATIC_FEATURES)

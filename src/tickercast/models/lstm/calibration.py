@@ -105,13 +105,13 @@ def calibrated(model: keras.Model, series: Sequence[Bars], trained_through: date
 
 
 def shrunk_drift(sample: Examples) -> float:
-    """Half of the median log-return a session, at the last step; 0 where it fell.
+    """Two thirds of the median log-return a session, at the last step; 0 where it fell.
 
     What is traded today has survived, and so its past rose more than its future will. In units of its own volatility
     the drift would be the larger the wilder a symbol is, which no later years have shown.
     """
     moved = np.median(sample.returns[:, -1] * sample.sigma) / np.sqrt(HORIZON)
-    return round(max(float(moved) / 2, 0.0), 6)
+    return round(max(float(moved) * _DRIFT_SHARE, 0.0), 6)
 
 
 def _smoothed(best: Floats, typical: Floats) -> Floats:
@@ -159,6 +159,7 @@ def _best_factors(z: Floats, sample: Examples, drift: float) -> tuple[Floats, Fl
 
 
 _YEARS, _SYMBOLS = 6, 2
+_DRIFT_SHARE = 2 / 3
 _MIN_EXAMPLES = 1000  # some years, to fit the four coefficients behind 130 factors
 
 
