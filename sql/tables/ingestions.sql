@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS ingestions (
   written_at TIMESTAMP NOT NULL OPTIONS (description = 'When that file was written'),
   symbol STRING OPTIONS (description = 'The series; NULL if the file could not be read that far'),
   frequency STRING NOT NULL OPTIONS (description = '1d, daily bars'),
-  status STRING NOT NULL OPTIONS (description = 'forecast, rejected or superseded'),
+  status STRING NOT NULL OPTIONS (description = 'forecast, rejected or superseded; stored: a file of events'),
   reason STRING OPTIONS (description = 'Why it was rejected, or a remark on the forecast'),
   findings STRING OPTIONS (description = 'What is odd about the bars; NULL if nothing is'),
   origin STRING NOT NULL OPTIONS (description = 'live, or backfill: requested for a date long past'),

@@ -304,6 +304,7 @@ def _finish_sent(
     sent: Iterable[tuple[str, int]], service: "App", wait: float, *, no_wait: bool, as_json: bool = False
 ) -> None:
     """Show the status of files that were sent."""
+    from tickercast.reading.ledger import DONE
     from tickercast.show.tables import entries_json, entries_table
 
     if no_wait and not service.delivers_at_once:
@@ -323,7 +324,7 @@ def _finish_sent(
     for name, of_file in found:
         if not of_file:
             _complain_of_silence(name, patience.seconds)
-    if any(not of_file or any(entry.status != "forecast" for entry in of_file) for _, of_file in found):
+    if any(not of_file or any(entry.status not in DONE for entry in of_file) for _, of_file in found):
         raise typer.Exit(SOME_FAILED)
 
 

@@ -40,11 +40,14 @@ FARTHEST = 20
 LAST = 5
 """The past results days whose moves the network reads."""
 
+SAME_RESULTS = 30
+"""Days: two results days that are closer tell of the same results, moved."""
+
 NOTHING, PREDICTED, KNOWN = 0, 1, 2
 """What is known of the results day that is nearest to a step."""
 
 _YEAR = np.timedelta64(364, "D")
-_QUARTER_APART = np.timedelta64(30, "D")  # two days that are closer tell of the same results
+_QUARTER_APART = np.timedelta64(SAME_RESULTS, "D")
 _SAME_REPORT = np.timedelta64(5, "D")  # a filing may follow the news by some days
 _OVERDUE = 10  # sessions for which a predicted day still counts, when no results have come
 _NOWHERE = np.int32(1 << 30)

@@ -21,7 +21,7 @@ from tickercast.domain.model_card import ModelCard, RegisteredVersion
 from tickercast.domain.price_files import first_lines
 from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
-from tickercast.reading.ledger import Entry
+from tickercast.reading.ledger import DONE, Entry
 from tickercast.reading.quarantine import Quarantined
 from tickercast.show.sentences import SEEN, SIMULATED, doubt, interval, outcome, price
 
@@ -112,7 +112,7 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
             f"{entry.received_at:%Y-%m-%d %H:%M:%S}" if entry.received_at else "–",
             Text(f"{entry.object}#{entry.generation}"),
             entry.symbol or "–",
-            Text(entry.status, style="green" if entry.status == "forecast" else "red"),
+            Text(entry.status, style="green" if entry.status in DONE else "red"),
             str(entry.cutoff or "–"),
             Text("; ".join(filter(None, [entry.reason, entry.findings]))),
         )

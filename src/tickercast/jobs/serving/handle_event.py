@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from tickercast.domain import objects
 from tickercast.domain.bars import LOOKBACK, Bars, Reading
+from tickercast.domain.event_files import read_events
 from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
 from tickercast.domain.frequency import DAILY
@@ -38,6 +39,7 @@ from tickercast.jobs.serving.past_models import Lineup
 from tickercast.jobs.serving.reasons import bounded
 from tickercast.jobs.serving.score import score
 from tickercast.jobs.serving.store_bars import news, spans
+from tickercast.jobs.serving.store_events import new_events
 from tickercast.jobs.serving.stored_rows import File, Stored
 from tickercast.ports import ObjectFinalized, ObjectStore, Warehouse
 
@@ -97,7 +99,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of an event; both are empty if the object is not a file of prices.
+    """The outcome of an event; all are empty if the object is no file that is handled.
 
     Attributes:
         series: the symbols that were forecast.
@@ -107,6 +109,7 @@ class Outcome:
             event that was `ignored`, nor a second time those of a `duplicate`.
         lineup: the models that forecast.
         origin: what the forecasts were requested for.
+        events: of a file of events, its rows.
     """
 
     series: Sequence[Series] = ()
@@ -114,6 +117,7 @@ class Outcome:
     status: str = "rejected"
     lineup: Lineup = field(default_factory=lambda: Lineup(()))
     origin: Origin = Origin.LIVE
+    events: pa.Table | None = None
 
 
 class NeverWritten(Permanent):
@@ -151,7 +155,7 @@ def handle_event(
     if event.bucket != store.bucket:
         reason = UsageError(f"{event.name} is in the bucket {event.bucket}, and this function reads {store.bucket}.")
         return Outcome(failures={None: reason}, status="ignored")
-    if not objects.is_prices(event.name):
+    if not objects.is_upload(event.name):
         return Outcome()
     try:
         if _is_accounted_for(event, warehouse):
@@ -233,6 +237,8 @@ def _decide(
     largest_file: int,
     now: datetime,
 ) -> Outcome:
+    if objects.is_events(event.name):
+        return _read_events(event, live, store, largest_file, now)
     try:
         described = objects.parse(event.name)
     except UsageError as error:
@@ -258,6 +264,17 @@ def _decide(
     odd = findings_of([one.known for one in found], described.as_of, now=now)
     looked_over = [replace(one, findings=[*one.findings, *more]) for one, more in zip(found, odd, strict=True)]
     return Outcome(looked_over, bounded(failures), lineup=lineup, origin=origin)
+
+
+def _read_events(event: ObjectFinalized, live: int, store: ObjectStore, largest_file: int, now: datetime) -> Outcome:
+    try:
+        objects.check_events(event.name)
+        content = _content(event, live, store, largest_file)
+        return Outcome(events=read_events(content, event.name, _file(event, store, now).written_at))
+    except ObjectNotFound as error:
+        return Outcome(failures={None: error}, status="superseded")
+    except (UsageError, InvalidBars) as error:
+        return Outcome(failures={None: error})
 
 
 def _earliest_cutoff(reading: Reading, as_of: date) -> date:
@@ -314,7 +331,8 @@ def _append(
     with warehouse.session():
         counts = _store(key, file, outcome, forecasts, warehouse, received_at) if outcome.series else {}
         duration_ms = (now() - received_at).total_seconds() * 1000
-        ledger = pa.Table.from_pylist([*_forecast_rows(outcome, counts), *_failed_rows(outcome)], _LEDGER)
+        stored = _stored_rows(key, file, outcome.events, warehouse) if outcome.events is not None else []
+        ledger = pa.Table.from_pylist([*_forecast_rows(outcome, counts), *stored, *_failed_rows(outcome)], _LEDGER)
         arrival = {"event_id": event.event_id, "received_at": received_at, "duration_ms": duration_ms}
         whole = _named(ledger, file, frequency=DAILY.name, origin=str(outcome.origin), **arrival)
         warehouse.append("ingestions", whole, key=f"ingestions/{key}")
@@ -336,6 +354,13 @@ def _store(
     warehouse.append_together(made, key=key)
     warehouse.append_together(score(file, found, stored.numbered(forecasts), stored), key=key)
     return found.counts
+
+
+def _stored_rows(key: str, file: File, events: pa.Table, warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Store what is new of a file of events, and account for the file."""
+    found = new_events(file, events, warehouse)
+    warehouse.append("events", _named(found, file), key=f"events/{key}")
+    return [{"status": "stored", "reason": f"{len(events)} events, {len(found)} of them new", "rows": 0, "rows_new": 0}]
 
 
 def _named(made: pa.Table, file: File, **same: Any) -> pa.Table:

@@ -1,0 +1,96 @@
+"""Files of events: stored once, as far as they say something new, or refused with a reason."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from tests.support.place import Place
+
+from tickercast.errors import WarehouseUnavailable
+from tickercast.reading.events import results_days
+
+NAME = "events/MSFT.csv"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def send(place: Place, text: str, name: str = NAME):
+    return place.handle(place.upload(name, text.encode()))
+
+
+def entry(place: Place, name: str = NAME):
+    return place.warehouse.read("ingestions", {"object": name}).sort_values("written_at").to_dict("records")[-1]
+
+
+def stored(place: Place):
+    rows = place.warehouse.read("events").sort_values(["date", "known_at"])
+    return [f"{row.date:%m-%d} {row.session}" for row in rows.itertuples()]
+
+
+def test_a_file_of_events_becomes_rows_and_an_entry_in_the_ledger(place: Place) -> None:
+    outcome = send(place, "date,session\n2023-04-25,after\n2023-07-25,after\n")
+    assert not outcome.failures
+    assert (entry(place)["status"], entry(place)["reason"]) == ("stored", "2 events, 2 of them new")
+    known = results_days(["MSFT", "AAPL"], date(2023, 7, 21), date(2023, 7, 21), warehouse=place.warehouse)
+    assert list(known) == ["MSFT"]
+    assert known["MSFT"].dates.astype(str).tolist() == ["2023-04-25", "2023-07-25"]
+
+
+def test_an_event_that_comes_again_changes_nothing_even_after_a_crash(place: Place, monkeypatch) -> None:
+    event = place.upload(NAME, b"date\n2023-04-25\n")
+    append = place.warehouse.append
+
+    def fails_at_the_ledger(table, rows, *, key):
+        if table == "ingestions":
+            raise WarehouseUnavailable("The power is off.")
+        return append(table, rows, key=key)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place.warehouse, "append", fails_at_the_ledger)
+        with pytest.raises(WarehouseUnavailable):
+            place.handle(event)
+    for _ in range(2):
+        place.handle(event)
+    assert stored(place) == ["04-25 unknown"]
+    assert len(place.warehouse.read("ingestions")) == 1
+    assert entry(place)["reason"] == "1 events, 1 of them new"
+
+
+def test_a_file_that_says_the_same_adds_nothing_and_a_day_that_moves_back_is_new_again(place: Place) -> None:
+    header = "symbol,date,session,known_at\n"
+    send(place, f"{header}MSFT,2023-07-25,after,2023-07-01\n")
+    send(place, f"{header}MSFT,2023-07-25,after,2023-07-02\n", "events/again.csv")
+    assert entry(place, "events/again.csv")["reason"] == "1 events, 0 of them new"
+    send(place, f"{header}MSFT,2023-08-01,after,2023-07-03\n")
+    send(place, f"{header}MSFT,2023-07-25,after,2023-07-04\n")
+    assert stored(place) == ["07-25 after", "07-25 after", "08-01 after"]
+    [days] = results_days(["MSFT"], date(2023, 7, 21), date(2023, 7, 21), warehouse=place.warehouse).values()
+    coming = days.as_known(place.now).coming
+    assert [day.day for day in coming] == [date(2023, 7, 25)]
+
+
+def test_a_bad_file_is_kept_in_quarantine_and_can_be_mended(place: Place) -> None:
+    outcome = send(place, "date,session\n2023-07-25,noon\n")
+    assert outcome.status == "rejected"
+    assert entry(place)["status"] == "rejected"
+    assert "before, after or unknown was needed" in entry(place)["reason"]
+    assert [name for name in place.store.names("quarantine/") if name.endswith(".csv")]
+    send(place, "date,session\n2023-07-25,after\n")
+    assert entry(place)["status"] == "stored"
+
+
+@pytest.mark.parametrize("name", ["events/MSFT.parquet", "Events/MSFT.csv", "events/MSFT"])
+def test_whatever_lies_under_events_is_accounted_for(place: Place, name: str) -> None:
+    send(place, "date\n2023-07-25\n", name)
+    assert entry(place, name)["status"] == "rejected"
+    assert "events/NAME.csv was needed" in entry(place, name)["reason"]
+
+
+def test_a_file_that_was_replaced_before_it_was_read_is_superseded(place: Place) -> None:
+    first = place.upload(NAME, b"date\n2023-07-25\n")
+    place.upload(NAME, b"date\n2023-07-26\n")
+    assert place.handle(first).status == "superseded"
+    assert not len(place.warehouse.read("events"))
