@@ -1,13 +1,16 @@
 """Files of events: stored once, as far as they say something new, or refused with a reason."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from tests.support.place import Place
 
+from tickercast.domain import objects
+from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import WarehouseUnavailable
 from tickercast.reading.events import results_days
+from tickercast.reading.forecasts import stored_forecasts
 
 NAME = "events/MSFT.csv"
 
@@ -94,3 +97,41 @@ def test_a_file_that_was_replaced_before_it_was_read_is_superseded(place: Place)
     place.upload(NAME, b"date\n2023-07-26\n")
     assert place.handle(first).status == "superseded"
     assert not len(place.warehouse.read("events"))
+
+
+def test_a_forecast_says_which_results_day_was_known_at_its_cutoff(place: Place, make_bars) -> None:
+    known = "date,session,known_at\n2022-07-26,after,2022-07-26T20:05Z\n2023-07-27,before,2023-07-21T20:00:01Z\n"
+    send(place, known)
+    send(place, known, "events/AAPL.csv")
+    send(place, "date,session,known_at\n2023-07-27,before,2023-07-21T19:59Z\n", "events/MMM.csv")
+    send(place, "date,known_at\n2023-07-25,2023-07-01\n", "events/BTC-USD.csv")
+    bars = [make_bars(symbol) for symbol in ("MSFT", "MMM", "IBM")] + [make_bars("BTC-USD", sessions=450)]
+    outcome = place.handle(place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv(bars)))
+    assert {one.bars.symbol: str(one.results) for one in outcome.series} == {
+        "MSFT": "2023-07-25 (after the close; predicted from its own past dates)",  # the other was known a second late
+        "MMM": "2023-07-27 (before the open)",
+        "IBM": "None",
+        "BTC-USD": "None",
+    }
+    ledger = place.warehouse.read("ingestions", {"status": "forecast"}).set_index("symbol")
+    assert ledger["results_predicted"].astype(str).to_dict() == {
+        "MSFT": "True",
+        "MMM": "False",
+        "IBM": "<NA>",
+        "BTC-USD": "<NA>",
+    }
+    made = stored_forecasts(ledger.reset_index(), place.warehouse)
+    assert str(made["MMM"].results) == "2023-07-27 (before the open)"
+    assert made["MMM"].results.effect == date(2023, 7, 27)
+    assert made["IBM"].results is None
+
+
+def test_a_backfill_uses_what_was_known_at_its_cutoff_and_nothing_later(place: Place, make_bars) -> None:
+    send(place, "date,session,known_at\n2023-07-27,before,2023-07-21T20:00:01Z\n")
+    name = objects.backfill(date(2023, 7, 21), ["MSFT"])
+    assert place.handle(place.upload(name, to_parquet([make_bars()]))).series[0].results is None
+    later = make_bars(last=date(2023, 7, 24))
+    name = objects.backfill(date(2023, 7, 24), ["MSFT"])
+    place.now = datetime(2023, 7, 25, 12, tzinfo=UTC)
+    [one] = place.handle(place.upload(name, to_parquet([later]))).series
+    assert str(one.results) == "2023-07-27 (before the open)"

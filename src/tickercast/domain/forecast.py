@@ -21,6 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.frequency import DAILY
 
 RANDOM_WALK = "random-walk"
@@ -171,6 +172,7 @@ class Forecast:
         model_has_seen: whether the model was trained on the cutoff.
         doubtful: whether a finding about the bars touches the width.
         findings: what is odd about the bars; empty if nothing is.
+        results: the results day inside the horizon, as it was known at the cutoff; None if none was.
         object: the file that it was made from; empty where it is not stored.
         generation: the version of that file.
     """
@@ -186,6 +188,7 @@ class Forecast:
     model_has_seen: bool = False
     doubtful: bool = False
     findings: str = ""
+    results: ResultsDay | None = None
     object: str = ""
     generation: int = 0
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from tickercast.domain import objects
 from tickercast.domain.bars import LOOKBACK, Bars, Reading
 from tickercast.domain.event_files import read_events
+from tickercast.domain.events import ResultsDay, ResultsDays, expected
 from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
 from tickercast.domain.frequency import DAILY
@@ -35,6 +36,7 @@ from tickercast.errors import (
 )
 from tickercast.jobs.serving.attempts import EndsItsProcess, noted
 from tickercast.jobs.serving.companions import LogReturns, predict_beside
+from tickercast.jobs.serving.known_results import known_results
 from tickercast.jobs.serving.past_models import Lineup
 from tickercast.jobs.serving.reasons import bounded
 from tickercast.jobs.serving.score import score
@@ -58,6 +60,9 @@ _LEDGER = pa.schema(
         "cutoff": pa.date32(),
         "cutoff_at": pa.timestamp("us", "UTC"),
         "model_version": pa.string(),
+        "results_date": pa.date32(),
+        "results_session": pa.string(),
+        "results_predicted": pa.bool_(),
     }
 )
 
@@ -85,11 +90,13 @@ class Series:
         bars: all bars in the file; they are stored.
         known: those up to the cutoff; they are forecast from.
         findings: what is odd about them.
+        results: the results day inside the horizon, as far as it was known at the cutoff.
     """
 
     bars: Bars
     known: Bars
     findings: Sequence[Finding] = ()
+    results: ResultsDay | None = None
 
     @property
     def is_doubtful(self) -> bool:
@@ -163,7 +170,7 @@ def handle_event(
         live = _live_generation(event, store)
         with noted(event, store, received_at) as ended:
             outcome = _decide(event, live, store, served, past, limits.largest_file, received_at)
-            made, outcome = _predict(outcome, None if ended else limits.companions)
+            made, outcome = _predict(outcome, None if ended else limits.companions, warehouse)
             _store_outcome(event, outcome, made, store, warehouse, received_at, now)
     except NeverWritten as error:
         return Outcome(failures={None: error}, status="ignored")
@@ -376,9 +383,10 @@ def _repeated(value: Any, count: int) -> pa.Array:
     return pa.repeat(value, count)
 
 
-def _predict(outcome: Outcome, deadline: timedelta | None) -> tuple[list[Prediction], Outcome]:
-    """The forecasts of all models, and the outcome with a finding where a companion made none."""
+def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse) -> tuple[list[Prediction], Outcome]:
+    """The forecasts of all models, and the outcome with results days, and a finding where a companion made none."""
     made: list[Prediction] = []
+    outcome, _ = _with_results(outcome, warehouse)
     companions = [served for served in outcome.lineup.models if served.role is Role.COMPANION]
     for served in outcome.lineup.models:
         if served.role is Role.COMPANION:
@@ -409,6 +417,19 @@ def _prediction(served: Served, one: Series, log_returns: LogReturns, lineup: Li
     )
 
 
+def _with_results(outcome: Outcome, warehouse: Warehouse) -> tuple[Outcome, Mapping[str, ResultsDays]]:
+    """The outcome with the results day that each forecast expects, and all results days by symbol."""
+    series = [one.known for one in outcome.series]
+    results = known_results(series, warehouse)
+    if not results:
+        return outcome, results
+    cutoffs = np.array([bars.cutoff for bars in series], "datetime64[D]")
+    closes = DAILY.closes([bars.symbol for bars in series], np.arange(len(series)), cutoffs)
+    days = expected([results.get(bars.symbol) for bars in series], cutoffs, closes)
+    known = [replace(one, results=day) for one, day in zip(outcome.series, days, strict=True)]
+    return replace(outcome, series=known), results
+
+
 def _with_missing(one: Series, missing: Sequence[Finding]) -> Series:
     own = [found for found in missing if found.symbol == one.known.symbol]
     return replace(one, findings=[*one.findings, *own]) if own else one
@@ -430,9 +451,20 @@ def _forecast_rows(outcome: Outcome, counts: Mapping[str, int]) -> list[dict[str
             "cutoff": one.known.cutoff,
             "cutoff_at": cutoff_at,
             "model_version": outcome.lineup.models[0].model.version,
+            **_results_columns(one.results),
         }
         for one, cutoff_at in zip(outcome.series, closes, strict=True)
     ]
+
+
+def _results_columns(results: ResultsDay | None) -> dict[str, Any]:
+    if results is None:
+        return {}
+    return {
+        "results_date": results.day,
+        "results_session": results.session,
+        "results_predicted": results.is_predicted,
+    }
 
 
 def _failed_rows(outcome: Outcome) -> list[dict[str, Any]]:
