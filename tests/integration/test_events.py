@@ -1,14 +1,21 @@
 """Files of events: stored once, as far as they say something new, or refused with a reason."""
 
+import json
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from tests.support.place import Place
+from tests.support.sec_server import SecServer
+from typer.testing import CliRunner
 
+from tickercast.app import App
+from tickercast.cli import app as cli
 from tickercast.domain import objects
 from tickercast.domain.price_files import to_csv, to_parquet
-from tickercast.errors import WarehouseUnavailable
+from tickercast.errors import UsageError, WarehouseUnavailable
 from tickercast.reading.events import results_days
 from tickercast.reading.forecasts import stored_forecasts
 
@@ -114,7 +121,7 @@ def test_a_forecast_says_which_results_day_was_known_at_its_cutoff(place: Place,
         "BTC-USD": "None",
     }
     ledger = place.warehouse.read("ingestions", {"status": "forecast"}).set_index("symbol")
-    assert ledger["results_predicted"].astype(str).to_dict() == {
+    assert ledger["results_predicted"].map(str, na_action=None).to_dict() == {
         "MSFT": "True",
         "MMM": "False",
         "IBM": "<NA>",
@@ -135,3 +142,74 @@ def test_a_backfill_uses_what_was_known_at_its_cutoff_and_nothing_later(place: P
     place.now = datetime(2023, 7, 25, 12, tzinfo=UTC)
     [one] = place.handle(place.upload(name, to_parquet([later]))).series
     assert str(one.results) == "2023-07-27 (before the open)"
+
+
+# ---------------------------------------------------------------- fetching
+
+
+@pytest.fixture
+def sec(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecServer]:
+    server = SecServer()
+    server.companies = {
+        "MSFT": [
+            ("2012-07-19", "2012-07-19T20:05:00.000Z", "8-K", "2.02"),
+            ("2011-08-18", "2011-08-18T20:05:00.000Z", "8-K", "2.02"),
+            ("2012-07-05", "2012-07-06T00:31:07.000Z", "4", ""),
+        ]
+    }
+    monkeypatch.setenv("TICKERCAST_SEC_URL", server.url)
+    monkeypatch.setenv("TICKERCAST_SEC_DATA_URL", server.url)
+    monkeypatch.setenv("TICKERCAST_SEC_USER_AGENT", "Jane Doe jane@example.com")
+    yield server
+    server.close()
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(cli, list(words))
+
+
+def test_results_days_are_fetched_listed_and_said_by_the_next_forecast(workspace: Path, sec: SecServer) -> None:
+    assert "No results day is stored yet" in run("events", "list").stderr
+    fetched = run("events", "fetch", "MSFT", "VOD.L", "--source", "sec", "--since", "2011-01-01")
+    assert fetched.exit_code == 1
+    assert "2 events, 2 of them new" in fetched.stdout
+    assert "The SEC lists no company VOD.L" in fetched.stderr
+    again = run("events", "fetch", "MSFT", "--source", "sec", "--since", "2011-01-01")
+    assert again.exit_code == 0
+    assert "2 events, 0 of them new" in again.stdout
+    listed = run("events", "list", "msft")
+    assert listed.exit_code == 0
+    assert listed.stdout.count("after") == 2
+    said = run("forecast", "MSFT", "2012-08-15", "--source", "sample")
+    expected = "results expected 2012-08-16 (after the close; predicted from its own past dates), inside this horizon"
+    assert expected in said.stdout
+    as_json = json.loads(run("forecast", "MSFT", "2012-08-15", "--source", "sample", "--json").stdout)
+    assert as_json[0]["results"]["target_date"] == "2012-08-17"
+
+
+def test_a_file_of_one_s_own_is_a_source_too(workspace: Path) -> None:
+    (workspace / "mine.csv").write_text("symbol,date\nMSFT,2012-08-16\n")
+    assert run("events", "fetch", "MSFT", "--source", "mine.csv", "--since", "2012-01-01").exit_code == 0
+    assert "events/" in run("events", "list").stdout
+
+
+def test_a_source_that_gives_nothing_is_said(workspace: Path, sec: SecServer, monkeypatch) -> None:
+    nothing = run("events", "fetch", "VOD.L", "--source", "sec")
+    assert nothing.exit_code == 2
+    assert "The SEC lists no company VOD.L" in nothing.stderr
+    monkeypatch.delenv("TICKERCAST_SEC_USER_AGENT")
+    unset = run("events", "fetch", "MSFT", "--source", "sec")
+    assert unset.exit_code != 0
+    assert isinstance(unset.exception, UsageError)
+    monkeypatch.setenv("TICKERCAST_SOURCE", "sample")
+    none = run("events", "fetch", "MSFT")
+    assert "No source of results days is configured" in str(none.exception)
+
+
+def test_the_library_fetches_and_lists_results_days(workspace: Path, sec: SecServer) -> None:
+    app = App()
+    fetched = app.fetch_events("MSFT", source="sec", since="2011-01-01")
+    assert (list(fetched.symbols), fetched.failures) == (["MSFT"], {})
+    rows, count = app.events(["MSFT"], limit=1)
+    assert (len(rows), count) == (1, 2)
+    assert [str(day) for day in app.known_results("MSFT").past] == []  # the clock says 2026: long ago

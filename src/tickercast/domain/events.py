@@ -14,13 +14,14 @@ past days: last year's plus 364 days, so that the weekday stays.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.calendar import asset_class, calendar_name, session_closes, session_days
+from tickercast.domain.calendar import asset_class, calendar_name, session_closes, session_days, time_zone
 from tickercast.domain.features import HORIZON
 
 Days = NDArray[np.datetime64]
@@ -49,6 +50,7 @@ _YEAR = np.timedelta64(364, "D")
 _QUARTER_APART = np.timedelta64(SAME_RESULTS, "D")
 _SAME_REPORT = np.timedelta64(5, "D")  # a filing may follow the news by some days
 _OVERDUE = 10  # sessions for which a predicted day still counts, when no results have come
+_EARLIEST_OPEN = time(9, 0)  # no exchange in use opens earlier
 _NOWHERE = np.int32(1 << 30)
 _REACH = 500, 300  # sessions back from an origin, and ahead, within which days count
 _REACH_DAYS = np.timedelta64(800, "D"), np.timedelta64(500, "D")  # longer than these
@@ -238,6 +240,27 @@ def may_report(symbol: str) -> bool:
     [True, True, False, False, False, False]
     """
     return not (symbol.startswith("^") or "=" in symbol or asset_class(symbol) == "crypto")
+
+
+def session_of(symbol: str, moment: datetime) -> tuple[date, str]:
+    """The day of a moment at the symbol's exchange, and whether that was before its open, after its close, or unknown.
+
+    >>> session_of("MSFT", datetime(2023, 7, 25, 20, 5, tzinfo=UTC))
+    (datetime.date(2023, 7, 25), 'after')
+    >>> session_of("MMM", datetime(2023, 7, 25, 10, 30, tzinfo=UTC))
+    (datetime.date(2023, 7, 25), 'before')
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    local = moment.astimezone(ZoneInfo(time_zone(symbol)))
+    day = local.date()
+    [close] = session_closes(symbol, np.array([day], "datetime64[D]"))
+    if not len(session_days(symbol, np.datetime64(day), np.datetime64(day))):
+        return day, UNKNOWN
+    if local.time() < _EARLIEST_OPEN:
+        return day, BEFORE
+    return day, AFTER if np.datetime64(moment.astimezone(UTC).replace(tzinfo=None)) >= close else UNKNOWN
 
 
 def _sessions_around(symbol: str, cutoffs: Days) -> Days:

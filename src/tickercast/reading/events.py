@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from tickercast.domain.events import RESULTS, ResultsDays
@@ -22,6 +23,16 @@ def results_days(symbols: Sequence[str], first: date, last: date, *, warehouse: 
         return {}
     where = {"symbol": list(symbols), "kind": RESULTS, "date": Between(first - _BEFORE, last + _AFTER)}
     return of_rows(warehouse.read_arrow("events", where, ["symbol", "date", "session", "known_at"]))
+
+
+def listed(symbols: Sequence[str], *, warehouse: Warehouse) -> pd.DataFrame:
+    """The rows of the table `events` of some symbols, or all, the latest dates first.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    found = warehouse.read("events", {"symbol": list(symbols)} if symbols else None)
+    return found.sort_values(["date", "symbol", "known_at"], ascending=[False, True, False], ignore_index=True)
 
 
 def of_rows(rows: pa.Table) -> dict[str, ResultsDays]:

@@ -123,6 +123,17 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
     return table
 
 
+def events_table(rows: pd.DataFrame) -> RenderableType:
+    """Results days as they became known: one row each time that something new was known of one."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("symbol", "date", "session", "known from (UTC)", "source", "object#generation"):
+        table.add_column(heading, no_wrap=True)
+    for row in rows.to_dict("records"):
+        known_at, file = f"{row['known_at']:%Y-%m-%d %H:%M:%S}", Text(f"{row['object']}#{row['generation']}")
+        table.add_row(row["symbol"], f"{row['date']:%Y-%m-%d}", row["session"], known_at, Text(row["source"]), file)
+    return table
+
+
 def entries_json(entries: Sequence[Entry]) -> str:
     """The same in a stable machine-readable form."""
     names = ("symbol", "status", "reason", "findings", "rows", "cutoff", "object", "generation")
