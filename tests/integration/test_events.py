@@ -152,7 +152,7 @@ def sec(monkeypatch: pytest.MonkeyPatch) -> Iterator[SecServer]:
     server = SecServer()
     server.companies = {
         "MSFT": [
-            ("2012-07-19", "2012-07-19T20:05:00.000Z", "8-K", "2.02"),
+            ("2012-05-17", "2012-05-17T20:05:00.000Z", "8-K", "2.02"),
             ("2011-08-18", "2011-08-18T20:05:00.000Z", "8-K", "2.02"),
             ("2012-07-05", "2012-07-06T00:31:07.000Z", "4", ""),
         ]
@@ -169,7 +169,7 @@ def run(*words: str) -> Result:
 
 
 def test_results_days_are_fetched_listed_and_said_by_the_next_forecast(workspace: Path, sec: SecServer) -> None:
-    assert "No results day is stored yet" in run("events", "list").stderr
+    assert "No results day is stored yet" in run("events", "list").output
     fetched = run("events", "fetch", "MSFT", "VOD.L", "--source", "sec", "--since", "2011-01-01")
     assert fetched.exit_code == 1
     assert "2 events, 2 of them new" in fetched.stdout
