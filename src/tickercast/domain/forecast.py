@@ -9,11 +9,11 @@
 {'step': [1, 2], 'close_lo_80': [335.92, 335.92], 'close_hi_80': [335.92, 335.92]}
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,10 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.frequency import DAILY
+
+if TYPE_CHECKING:
+    from tickercast.domain.events import ResultsDays
+    from tickercast.domain.widths import Widths
 
 RANDOM_WALK = "random-walk"
 """The name of the model that every other one is measured against."""
@@ -114,6 +118,22 @@ class RollingPredictor(Predictor, Protocol):
         Returns:
             `(n, horizon, len(QUANTILES))`, as `predict` gives them.
         """
+
+
+@runtime_checkable
+class InformedPredictor(RollingPredictor, Protocol):
+    """A model that can use more than the bars."""
+
+    def informed(self, results: Mapping[str, "ResultsDays"], widths: "Widths | None" = None) -> "InformedPredictor":
+        """The same model with results days by symbol, and with factors around the median.
+
+        Each forecast uses only the results days that were known by its cutoff.
+        """
+
+
+def informed(model: Predictor, results: Mapping[str, "ResultsDays"], widths: "Widths | None" = None) -> Predictor:
+    """A model with what it may know beside the bars; the same model where it uses nothing else."""
+    return model.informed(results, widths) if isinstance(model, InformedPredictor) else model
 
 
 @dataclass(frozen=True)

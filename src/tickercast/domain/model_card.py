@@ -126,6 +126,9 @@ class ModelCard(BaseModel):
         calibration: the pooled factor round the median, applied to every quantile.
         calibrations: for asset classes that were calibrated apart, such as `crypto`, the factor of each step and
             quantile instead: `(horizon, quantiles)`.
+        drift: the median log-return a session by asset class, 0 for a class that is not named; empty where the median is
+            the network's own.
+        adapts: whether its intervals follow what earlier ones held; see `domain.widths`.
         min_sessions: the shortest series that it accepts, in sessions.
         trained_on: in words, which symbols and dates.
         trained_through: the last date that training or validation saw.
@@ -150,6 +153,8 @@ class ModelCard(BaseModel):
     quantiles: tuple[float, ...]
     calibration: float
     calibrations: Mapping[str, tuple[tuple[float, ...], ...]] = {}
+    drift: Mapping[str, float] = {}
+    adapts: bool = False
     min_sessions: int
     trained_on: str
     trained_through: date

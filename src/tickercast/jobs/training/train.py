@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import asset_class
+from tickercast.domain.asset_classes import asset_class, is_stock
 from tickercast.domain.dataset import dataset
 from tickercast.domain.drift import reference_json
 from tickercast.domain.evaluation import by_group, evaluation_report, rolling_losses
@@ -216,12 +216,12 @@ def with_reference(bundle: Bundle, model: RollingPredictor, learned: Sequence[Ba
 
 
 def held_out(symbols: Iterable[str], every: int) -> frozenset[str]:
-    """Every N-th symbol in alphabetical order, of those with closing hours; none if `every` is 0.
+    """Every N-th symbol in alphabetical order, of the stocks; none if `every` is 0.
 
     >>> sorted(held_out(["A", "B", "BTC-USD", "C", "D"], 2))
     ['B', 'D']
     """
-    ordered = sorted(symbol for symbol in symbols if not asset_class(symbol))
+    ordered = sorted(symbol for symbol in symbols if is_stock(symbol))
     return frozenset(ordered[every - 1 :: every] if every else [])
 
 
@@ -237,9 +237,10 @@ def evaluation_groups(series: Sequence[Bars], held: Collection[str]) -> dict[str
     """
     groups: dict[str, list[Bars]] = {}
     for bars in series:
-        name = asset_class(bars.symbol)
-        if name or not held or bars.symbol in held:
-            groups.setdefault(f"{name}_" if name else "", []).append(bars)
+        if not is_stock(bars.symbol):
+            groups.setdefault(f"{asset_class(bars.symbol)}_", []).append(bars)
+        elif not held or bars.symbol in held:
+            groups.setdefault("", []).append(bars)
     return groups if "" in groups else {"": list(series)}
 
 

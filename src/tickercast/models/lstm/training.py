@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tickercast.domain import features
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import asset_class
+from tickercast.domain.asset_classes import WITHOUT_DRIFT, asset_class, is_stock
 from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.model_card import MODEL, ModelCard

@@ -1,0 +1,171 @@
+"""The network's inputs about results days: how far away the next one is, and how much the last ones moved the price.
+
+A source that gives only the day leaves open whether the results came before the open or after the close, so that the
+close of that session or of the next one answers. The symbol's own last results days say which is likelier.
+
+>>> len(RESULTS_FEATURES)
+15
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain.bars import Bars
+from tickercast.domain.calendar import session_closes
+from tickercast.domain.events import FARTHEST, KNOWN, NOTHING, PREDICTED, ResultsDays, ResultsInputs
+from tickercast.domain.features import EWMA_DECAY, HORIZON, rolling_sums
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+Rows = NDArray[np.intp]
+
+RESULTS_FEATURES = (
+    *(f"results_by_{step}" for step in range(1, HORIZON + 1)),
+    "results_mean_move",
+    "results_largest_move",
+    "results_recent",
+    "results_predicted",
+    "results_known",
+)
+"""The static inputs about results days, in their order; all are 0 where nothing is known.
+
+With J² the mean square of the last five results days' moves over σ60, `results_by_3` is the logarithm of the volatility
+up to step 3 over its usual one, ½·log(1 + F·(J² − 1)·(σ60/σEWMA)²/3), where F is the chance that the price will have
+answered to the next results by then. The next two are the mean and the largest of those moves, `results_recent` the
+share of σEWMA² that is the answer to the last results, `results_predicted` 1 where the coming day is predicted, and
+`results_known` 1 where there is anything to go by.
+"""
+
+TAIL = 450
+"""Sessions that decide these inputs at the last one; older ones change nothing."""
+
+_SIGMA = 60
+_LARGEST_MOVE = 12.0
+_USUAL_SHARE, _USUAL_WEIGHT = 0.58, 2.0  # of results days whose move came on the day itself; as much as two days
+_LEAST = 2  # past results days
+_FIRST_MISS = -6
+_MISSES = np.array(
+    [0.038, 0.016, 0.011, 0.015, 0.023, 0.061, 0.454, 0.094, 0.066, 0.052, 0.03, 0.084, 0.014, 0.009, 0.033]
+)
+"""How many sessions later than last year's day plus 364 days results come: the shares of −6 … 8, stocks up to 2018."""
+
+_LEAST_CHANCE = 0.02  # below it a predicted day is given up
+_NEVER = 1 << 20
+_SIGMA_FLOOR = 1e-6
+
+
+def results_features(bars: Bars, at: Rows, sigma60: Floats, sigma_ewma: Floats, days: ResultsDays | None) -> Floats32:
+    """Compute the inputs about results days at some sessions of a series; each sees only what was known at its close.
+
+    Args:
+        bars: the series.
+        at: `(n,)`, rows of the bars, none before the 61st.
+        sigma60: `(n,)`, root mean square of sixty log-returns there; see `features.Panel`.
+        sigma_ewma: `(n,)`, RiskMetrics σ there.
+        days: the results days of the symbol; None where there are none.
+
+    Returns:
+        `(n, len(RESULTS_FEATURES))`.
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    if days is None or not len(days) or not len(at):
+        return np.zeros((len(at), len(RESULTS_FEATURES)), np.float32)
+    cutoffs = bars.columns["session_date"][at]
+    known = days.inputs(cutoffs, session_closes(bars.symbol, cutoffs))
+    start, end = max(int(at.min()) + 1 - TAIL, 0), int(at.max()) + 1
+    past = _past(bars.rows(start, end), at - start, known.last)
+    variance = past.variance * (sigma60 / sigma_ewma) ** 2
+    answered = _answered(known, past.same_day)
+    made = np.column_stack(
+        [
+            0.5 * np.log1p(answered * variance[:, None] / np.arange(1, HORIZON + 1)),
+            past.mean,
+            past.largest,
+            np.minimum(past.recent / sigma_ewma**2, 1.0),
+            (known.knowledge == PREDICTED).any(axis=1),
+            np.ones(len(at)),
+        ]
+    )
+    is_known = (past.count >= _LEAST) & (known.knowledge != NOTHING).any(axis=1)
+    return np.where(is_known[:, None], made, 0.0).astype(np.float32)
+
+
+class _Past(NamedTuple):
+    """The last results days of n origins, and how the price answered; `(n,)` each.
+
+    Attributes:
+        count: of the days.
+        mean: move over the σ60 before it.
+        largest: the same.
+        variance: the mean square less 1, not below 0.
+        same_day: the chance that the price answers on the day itself, not on the next one.
+        recent: the part of σEWMA² that is the answer to the last one.
+    """
+
+    count: Rows
+    mean: Floats
+    largest: Floats
+    variance: Floats
+    same_day: Floats
+    recent: Floats
+
+
+def _past(bars: Bars, at: Rows, last: NDArray[np.datetime64]) -> _Past:
+    log_close = np.log(bars.columns["adj_close"])
+    squares = np.diff(log_close, prepend=log_close[:1]) ** 2
+    sigma60 = np.sqrt(np.maximum(rolling_sums(squares, _SIGMA) / _SIGMA, _SIGMA_FLOOR**2))
+    moves = np.minimum(np.sqrt(squares) / np.concatenate([[np.inf], sigma60[:-1]]), _LARGEST_MOVE)
+    rows = np.where(np.isnat(last), -1, np.searchsorted(bars.columns["session_date"], last))
+    counted = (rows > _SIGMA) & (rows <= at[:, None]) & (rows > at[:, None] - (TAIL - _SIGMA - 2))
+    rows = np.where(counted, rows, 0)
+    settled = counted & (rows < at[:, None])
+    following = np.where(settled, rows + 1, 0)
+    on_day, next_day = moves[rows], moves[following]
+    size = np.where(counted, np.maximum(on_day, next_day), 0.0)
+    count = counted.sum(axis=1)
+    divisor = np.maximum(count, 1)
+    seen = (settled & (on_day > next_day)).sum(axis=1)
+    same_day = (_USUAL_SHARE * _USUAL_WEIGHT + seen) / (_USUAL_WEIGHT + settled.sum(axis=1))
+    age = at - rows[:, 0]
+    answer = same_day * EWMA_DECAY**age * squares[rows[:, 0]]
+    answer += np.where(settled[:, 0], (1 - same_day) * EWMA_DECAY ** (age - 1) * squares[following[:, 0]], 0.0)
+    return _Past(
+        count,
+        size.sum(axis=1) / divisor,
+        size.max(axis=1),
+        np.maximum((size**2).sum(axis=1) / divisor - 1, 0.0),
+        same_day,
+        np.where(counted[:, 0], (1 - EWMA_DECAY) * answer, 0.0),
+    )
+
+
+def _answered(known: ResultsInputs, same_day: Floats) -> Floats:
+    """The chance that the price will have answered to the next results, by each step: `(n, HORIZON)`."""
+    steps = np.arange(1, HORIZON + 1)
+    place = steps + known.offsets
+    near = (np.abs(known.offsets) < FARTHEST) & (known.knowledge == KNOWN)
+    next_one = np.where(near & (place >= 0), place, _NEVER).min(axis=1)[:, None]
+    sure = _by_step(steps - next_one, same_day)
+    sure = np.where(next_one == 0, (1 - same_day)[:, None], sure)  # of results on the origin, if the next day answers
+    predicted = known.knowledge[:, -1] == PREDICTED
+    if not predicted.any():
+        return sure
+    misses = np.arange(_FIRST_MISS, _FIRST_MISS + len(_MISSES))
+    expected = place[:, -1, None] + misses
+    weight = np.where(expected > 0, _MISSES, 0.0)
+    late = steps[None, :, None] - expected[:, None, :]
+    total = weight.sum(axis=1)
+    chance = np.einsum("nm,nsm->ns", weight, _by_step(late, same_day[:, None]))
+    is_due = predicted & (np.abs(known.offsets[:, -1]) < FARTHEST) & (total > _LEAST_CHANCE)
+    unsure = np.where(is_due[:, None], chance / np.maximum(total, _LEAST_CHANCE)[:, None], 0.0)
+    return np.where(predicted[:, None], np.maximum(sure, unsure), sure)
+
+
+def _by_step(late: NDArray[np.int64], same_day: Floats) -> Floats:
+    """The chance of an answer a number of sessions after the results: the day itself is session 0."""
+    chance: Floats = np.where(late < 0, 0.0, np.where(late == 0, same_day[:, None], 1.0))
+    return chance
