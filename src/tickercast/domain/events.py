@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.calendar import asset_class, calendar_name, session_closes, session_days, time_zone
+from tickercast.domain.calendar import calendar_name, session_closes, session_days, time_zone
 from tickercast.domain.features import HORIZON
 
 Days = NDArray[np.datetime64]
@@ -231,15 +231,6 @@ def expected(known: Sequence[ResultsDays | None], cutoffs: Days, cutoffs_at: Day
         for place, coming in zip(places, view._replace(ahead=near).coming(days, origin), strict=True):
             found[place] = next(iter(coming), None)
     return found
-
-
-def may_report(symbol: str) -> bool:
-    """Whether a symbol may be a company's, so that it has results days: no index, currency, future or crypto.
-
-    >>> [may_report(symbol) for symbol in ("MSFT", "VOD.L", "^GSPC", "EURUSD=X", "CL=F", "BTC-USD")]
-    [True, True, False, False, False, False]
-    """
-    return not (symbol.startswith("^") or "=" in symbol or asset_class(symbol) == "crypto")
 
 
 def session_of(symbol: str, moment: datetime) -> tuple[date, str]:

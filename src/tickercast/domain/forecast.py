@@ -21,11 +21,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.events import ResultsDay
+from tickercast.domain.events import ResultsDay, ResultsDays
 from tickercast.domain.frequency import DAILY
 
 if TYPE_CHECKING:
-    from tickercast.domain.events import ResultsDays
     from tickercast.domain.widths import Widths
 
 RANDOM_WALK = "random-walk"
@@ -124,14 +123,14 @@ class RollingPredictor(Predictor, Protocol):
 class InformedPredictor(RollingPredictor, Protocol):
     """A model that can use more than the bars."""
 
-    def informed(self, results: Mapping[str, "ResultsDays"], widths: "Widths | None" = None) -> "InformedPredictor":
+    def informed(self, results: Mapping[str, ResultsDays], widths: "Widths | None" = None) -> "InformedPredictor":
         """The same model with results days by symbol, and with factors around the median.
 
         Each forecast uses only the results days that were known by its cutoff.
         """
 
 
-def informed(model: Predictor, results: Mapping[str, "ResultsDays"], widths: "Widths | None" = None) -> Predictor:
+def informed(model: Predictor, results: Mapping[str, ResultsDays], widths: "Widths | None" = None) -> Predictor:
     """A model with what it may know beside the bars; the same model where it uses nothing else."""
     return model.informed(results, widths) if isinstance(model, InformedPredictor) else model
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import Bars
-from tickercast.domain.events import may_report
 from tickercast.domain.forecast import Predictor, RollingPredictor
 from tickercast.domain.market import Market
 from tickercast.domain.model_card import Bundle
@@ -293,7 +293,7 @@ def _events(step: _Steps, market: Market, as_of: date) -> FetchedEvents | str:
     services = step.services
     if as_of < services.now().date():
         return f"none are fetched for {as_of}: a source tells what is known today"
-    symbols = [symbol for symbol in market.symbols if may_report(symbol)]
+    symbols = [symbol for symbol in market.symbols if is_stock(symbol)]
     try:
         source = services.results_source(bars=market.source.name)
     except TickercastError as error:

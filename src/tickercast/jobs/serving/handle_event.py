@@ -20,7 +20,7 @@ from tickercast.domain.bars import LOOKBACK, Bars, Reading
 from tickercast.domain.event_files import read_events
 from tickercast.domain.events import ResultsDay, ResultsDays, expected
 from tickercast.domain.findings import Finding, sentence
-from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
+from tickercast.domain.forecast import Origin, Prediction, Role, Served, informed, rows
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.price_files import Window, read_prices
 from tickercast.domain.quality import findings_of
@@ -386,9 +386,10 @@ def _repeated(value: Any, count: int) -> pa.Array:
 def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse) -> tuple[list[Prediction], Outcome]:
     """The forecasts of all models, and the outcome with results days, and a finding where a companion made none."""
     made: list[Prediction] = []
-    outcome, _ = _with_results(outcome, warehouse)
-    companions = [served for served in outcome.lineup.models if served.role is Role.COMPANION]
-    for served in outcome.lineup.models:
+    outcome, results = _with_results(outcome, warehouse)
+    models = [replace(served, model=informed(served.model, results)) for served in outcome.lineup.models]
+    companions = [served for served in models if served.role is Role.COMPANION]
+    for served in models:
         if served.role is Role.COMPANION:
             continue
         ready = [one for one in outcome.series if len(one.known) >= served.model.min_sessions]

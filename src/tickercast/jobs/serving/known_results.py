@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import Bars
-from tickercast.domain.events import ResultsDays, may_report
+from tickercast.domain.events import ResultsDays
 from tickercast.ports import Warehouse
 from tickercast.reading.events import results_days
 
@@ -20,7 +21,7 @@ def known_results(series: Sequence[Bars], warehouse: Warehouse) -> Mapping[str, 
     Raises:
         WarehouseUnavailable: try again.
     """
-    asked = [bars for bars in series if may_report(bars.symbol) and not bars.simulated]
+    asked = [bars for bars in series if is_stock(bars.symbol) and not bars.simulated]
     cutoffs = [bars.cutoff for bars in asked]
     symbols = [bars.symbol for bars in asked]
     return results_days(symbols, min(cutoffs), max(cutoffs), warehouse=warehouse) if asked else {}
