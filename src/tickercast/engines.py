@@ -26,6 +26,7 @@ from tickercast.ports import (
     ObjectFinalized,
     ObjectStore,
     RecipeSearch,
+    ResultsSource,
     Warehouse,
 )
 
@@ -271,6 +272,43 @@ def hourly_data(name: str, settings: Settings) -> MarketData:
             "hourly bars in Parquet or CSV files, or in those of Binance's archive, were needed. Check the path."
         )
     return HourlyFolder(Path(name).expanduser())
+
+
+# ---------------------------------------------------------------- results days
+
+
+def _sec(settings: Settings) -> ResultsSource:
+    from tickercast.backends.results_days.sec import Sec
+
+    return Sec(settings.sec_user_agent, url=settings.sec_url, data_url=settings.sec_data_url)
+
+
+def _yahoo_results(settings: Settings) -> ResultsSource:
+    from tickercast.backends.results_days.yahoo import YahooResults
+
+    return YahooResults(at_once=settings.yahoo_requests, pause_s=settings.yahoo_pause_s)
+
+
+RESULTS_SOURCES: Mapping[str, Callable[[Settings], ResultsSource]] = {"sec": _sec, "yahoo": _yahoo_results}
+"""Sources of results days by name; any other word is the path of a file."""
+
+
+def results_source(name: str, settings: Settings) -> ResultsSource:
+    """Open the source of results days that a user names: one of `RESULTS_SOURCES`, or the path of a CSV file.
+
+    Raises:
+        UsageError: it is neither, or a setting is missing.
+    """
+    if name in RESULTS_SOURCES:
+        return RESULTS_SOURCES[name](settings)
+    if not _exists(Path(name).expanduser()):
+        raise UsageError(
+            f"The source {name[:80]!r} is neither {', '.join(RESULTS_SOURCES)} nor a file that can be read: CSV with "
+            "symbol and date was needed. Name one of them."
+        )
+    from tickercast.backends.results_days.file import ResultsFile
+
+    return ResultsFile(Path(name).expanduser())
 
 
 # ---------------------------------------------------------------- training

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.support.place import Place
+from tests.support.warehouse_rows import ingestion
 from typer.testing import CliRunner
 
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
@@ -21,6 +22,7 @@ from tickercast.config import resource
 from tickercast.dashboard import charts, figures, launch
 from tickercast.dashboard.palette import DARK, LIGHT
 from tickercast.domain.bars import Bars
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Role
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import UsageError, WarehouseUnavailable
@@ -185,6 +187,27 @@ def test_the_fan_begins_at_the_last_close_and_holds_both_intervals() -> None:
     assert max(y for y in traces["95% interval"].y if y) == pytest.approx(120)
     assert min(y for y in traces["80% interval"].y if y) == pytest.approx(90)
     assert "earlier medians" not in traces
+
+
+def test_the_session_on_which_results_act_is_marked() -> None:
+    none = vintage().iloc[:0]
+    expected = ResultsDay(date(2023, 7, 25), "after", date(2023, 7, 26), is_predicted=True)
+    [line] = figures.forecast_figure(bars(), vintage(), none, LIGHT, panels=[], results=expected).layout.shapes
+    assert (line.x0, line.x1) == ("2023-07-26", "2023-07-26")
+    marked = figures.forecast_figure(bars(), vintage(), none, LIGHT, panels=[], results=expected)
+    assert [note.text for note in marked.layout.annotations] == ["results 2023-07-25, predicted"]
+
+
+def test_what_the_ledger_says_about_a_forecast_is_its_findings_and_its_results_day(place: Place) -> None:
+    targets = [pd.Timestamp(day) for day in ("2023-07-24", "2023-07-25", "2023-07-26")]
+    assert views.remarks(place.warehouse, "MSFT", "none", "1", targets) == views.Remarks("", None)
+    row = ingestion(
+        symbol="MSFT", findings="odd", results_date=date(2023, 7, 25), results_session="before", results_predicted=False
+    )
+    place.warehouse.append("ingestions", pd.DataFrame([row]), key="a remark")
+    said = views.remarks(place.warehouse, row["symbol"], row["object"], row["generation"], targets)
+    assert said.findings == "odd"
+    assert str(said.results) == "2023-07-25 (before the open)"
 
 
 def test_ghosts_and_what_came_true_are_told_apart_by_shape() -> None:

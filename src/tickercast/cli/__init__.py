@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tickercast.cli import daily, dashboard, forecasts, models, operations, warehouse
+from tickercast.cli import daily, dashboard, events, forecasts, models, operations, warehouse
 from tickercast.cli.terminal import guarded, say
 from tickercast.version import __version__
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 for group in (forecasts, models, warehouse, daily, operations, dashboard):
     app.add_typer(group.app)
+app.add_typer(events.app, name="events", epilog="Example: tickercast events list MSFT")
 
 
 def _version(wanted: bool) -> None:

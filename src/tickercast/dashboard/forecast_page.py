@@ -8,6 +8,7 @@ import streamlit as st
 from tickercast import plain
 from tickercast.dashboard import state
 from tickercast.dashboard.figures import OVERLAYS, PANELS, forecast_figure, histogram_figure
+from tickercast.domain.events import ResultsDay
 from tickercast.reading import views
 from tickercast.show import sentences
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, price
@@ -39,9 +40,11 @@ def show() -> None:
             return
         cutoff = _cutoff(vintages, symbol)
     fan = vintages[vintages["cutoff"] == cutoff].reset_index(drop=True)
-    _headline(symbol, fan, bars)
+    first = fan.iloc[0]
+    said = state.remarks(symbol, first["object"], first["generation"], list(fan["target_date"]))
+    _headline(symbol, fan, bars, said)
     _scorecards(fan, bars)
-    _chart(symbol, fan, vintages, bars, RANGES[str(months)])
+    _chart(symbol, fan, vintages, bars, RANGES[str(months)], said.results)
     left, right = st.columns([3, 2], gap="large")
     with left:
         _table(symbol, fan)
@@ -67,16 +70,17 @@ def _cutoff(vintages: pd.DataFrame, symbol: str) -> pd.Timestamp:
     return pd.Timestamp(newest if chosen == _NEWEST else chosen)
 
 
-def _headline(symbol: str, fan: pd.DataFrame, bars: pd.DataFrame) -> None:
+def _headline(symbol: str, fan: pd.DataFrame, bars: pd.DataFrame, said: views.Remarks) -> None:
     first = fan.iloc[0]
     if first["simulated"] or bars["simulated"].any():
         st.error(SIMULATED, icon=":material/science:")
-    odd = state.findings(symbol, first["object"], first["generation"])
-    if odd:
+    if said.findings:
         st.warning(
-            plain.markdown(sentences.doubt(odd, doubtful=bool(first["doubtful"]))),
+            plain.markdown(sentences.doubt(said.findings, doubtful=bool(first["doubtful"]))),
             icon=":material/report:",
         )
+    if said.results:
+        st.info(f"{sentences.results(said.results).capitalize()}.", icon=":material/event:")
     st.markdown(
         f"## {symbol}\n"
         f"Forecast from {first['cutoff']:%Y-%m-%d} for the {len(fan)} sessions up to "
@@ -103,7 +107,14 @@ def _scorecards(fan: pd.DataFrame, bars: pd.DataFrame) -> None:
             st.metric(label, value, help=meaning, border=True, width="content")
 
 
-def _chart(symbol: str, fan: pd.DataFrame, vintages: pd.DataFrame, bars: pd.DataFrame, months: int) -> None:
+def _chart(
+    symbol: str,
+    fan: pd.DataFrame,
+    vintages: pd.DataFrame,
+    bars: pd.DataFrame,
+    months: int,
+    results: ResultsDay | None,
+) -> None:
     cutoff = fan["cutoff"].iloc[0]
     with st.container(horizontal=True):
         overlays = st.pills(
@@ -130,8 +141,9 @@ def _chart(symbol: str, fan: pd.DataFrame, vintages: pd.DataFrame, bars: pd.Data
         walk=_walk(symbol, cutoff, bars) if "Random walk" in overlays else None,
         overlays=overlays,
         panels=panels,
+        results=results,
     )
-    state.picture(figure, key="chart", alt=_alt(symbol, fan, shown))
+    state.picture(figure, key="chart", alt=_alt(symbol, fan, shown, results))
     _captions(fan, shown_ghosts)
 
 
@@ -145,13 +157,14 @@ def _end(fan: pd.DataFrame, bars: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Time
     return fan["target_date"].max() if cutoff < bars["session_date"].max() else cutoff
 
 
-def _alt(symbol: str, fan: pd.DataFrame, shown: pd.DataFrame) -> str:
+def _alt(symbol: str, fan: pd.DataFrame, shown: pd.DataFrame, results: ResultsDay | None) -> str:
     target = fan.iloc[-1]
+    mark = f" A dotted line stands at {results.effect}, where results act." if results else ""
     return (
         f"{symbol}: {len(shown)} sessions up to a close of {price(target['last_close'])}, then the forecast's fan. "
         f"At the last session its median is {price(target['close_median'])}, its 80% interval "
         f"{sentences.interval(target['close_lo_80'], target['close_hi_80'])} and its 95% interval "
-        f"{sentences.interval(target['close_lo_95'], target['close_hi_95'])}."
+        f"{sentences.interval(target['close_lo_95'], target['close_hi_95'])}.{mark}"
     )
 
 

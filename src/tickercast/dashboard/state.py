@@ -45,7 +45,7 @@ def _cached(
 symbols = _cached(views.symbols, _SHORT_S, "Looking for symbols …")
 bars = _cached(views.bars, _SHORT_S, "Reading prices and indicators …")
 champion_forecasts = _cached(views.champion_forecasts, _SHORT_S, "Reading forecasts …")
-findings = _cached(views.findings, _SHORT_S, "Reading the ledger …")
+remarks = _cached(views.remarks, _SHORT_S, "Reading the ledger …")
 random_walk = _cached(views.random_walk, _SHORT_S, "Reading forecasts …")
 histogram = _cached(views.histogram, _SHORT_S, "Counting closes …")
 champion_skill = _cached(views.champion_skill, _SHORT_S, "Scoring the symbol's forecasts …")

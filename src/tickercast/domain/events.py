@@ -12,16 +12,16 @@ past days: last year's plus 364 days, so that the weekday stays.
 ['2023-07-25 (after the close)']
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from functools import cached_property
+from datetime import UTC, date, datetime, time
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.calendar import session_closes, session_days
+from tickercast.domain.calendar import calendar_name, session_closes, session_days, time_zone
 from tickercast.domain.features import HORIZON
 
 Days = NDArray[np.datetime64]
@@ -40,13 +40,17 @@ FARTHEST = 20
 LAST = 5
 """The past results days whose moves the network reads."""
 
+SAME_RESULTS = 30
+"""Days: two results days that are closer tell of the same results, moved."""
+
 NOTHING, PREDICTED, KNOWN = 0, 1, 2
 """What is known of the results day that is nearest to a step."""
 
 _YEAR = np.timedelta64(364, "D")
-_QUARTER_APART = np.timedelta64(30, "D")  # two days that are closer tell of the same results
+_QUARTER_APART = np.timedelta64(SAME_RESULTS, "D")
 _SAME_REPORT = np.timedelta64(5, "D")  # a filing may follow the news by some days
 _OVERDUE = 10  # sessions for which a predicted day still counts, when no results have come
+_EARLIEST_OPEN = time(9, 0)  # no exchange in use opens earlier
 _NOWHERE = np.int32(1 << 30)
 _REACH = 500, 300  # sessions back from an origin, and ahead, within which days count
 _REACH_DAYS = np.timedelta64(800, "D"), np.timedelta64(500, "D")  # longer than these
@@ -67,6 +71,17 @@ class ResultsDay:
     session: str
     effect: date
     is_predicted: bool
+
+    @classmethod
+    def among(cls, targets: Sequence[date], day: date, session: str, *, is_predicted: bool) -> "ResultsDay | None":
+        """A day that acts on one of the sessions of a forecast, `targets`; None if it acts on none.
+
+        >>> targets = [date(2023, 7, 24), date(2023, 7, 25), date(2023, 7, 26)]
+        >>> ResultsDay.among(targets, date(2023, 7, 25), "after", is_predicted=False).effect
+        datetime.date(2023, 7, 26)
+        """
+        acts_on = [target for target in targets if target > day or (target == day and session != AFTER)]
+        return cls(day, session, acts_on[0], is_predicted) if acts_on else None
 
     def __str__(self) -> str:
         when = {BEFORE: "before the open", AFTER: "after the close", UNKNOWN: ""}[self.session]
@@ -154,21 +169,11 @@ class ResultsDays:
             CalendarError: the symbol's exchange is not known.
         """
         at = np.array([cutoff_at.astimezone(UTC).replace(tzinfo=None)], "datetime64[us]")
-        days = self._calendar(at.astype("datetime64[D]"))
+        days = _sessions_around(self.symbol, at.astype("datetime64[D]"))
         origin = np.searchsorted(session_closes(self.symbol, days), at, side="right") - 1
-        view = self._view(days, origin, at)
-        past = np.unique(view.dates[view.behind[0]])
-        rows = np.flatnonzero(view.ahead[0] & (view.effect > origin[0]))
-        coming = {
-            ResultsDay(
-                view.dates[row].item(),
-                str(view.sessions[row]),
-                days[view.effect[row]].item(),
-                bool(view.is_predicted[row]),
-            )
-            for row in rows
-        }
-        return Known(tuple(past.tolist()), tuple(sorted(coming, key=lambda day: (day.effect, day.day))))
+        view = _View.of(days, _Rows.of([self]), origin[None], at[None])
+        past = np.unique(view.dates[0][view.behind[0, 0]])
+        return Known(tuple(past.tolist()), tuple(view.coming(days, origin)[0]))
 
     def inputs(self, cutoffs: Days, cutoffs_at: Days) -> ResultsInputs:
         """What a network reads at several origins, each of which sees only what was known by its cutoff.
@@ -180,27 +185,13 @@ class ResultsDays:
         Raises:
             CalendarError: the symbol's exchange is not known.
         """
-        cutoffs = cutoffs.astype("datetime64[D]")
         if not len(self) or not len(cutoffs):
             return nothing_known(len(cutoffs))
-        days = self._calendar(cutoffs)
+        cutoffs = cutoffs.astype("datetime64[D]")
+        days = _sessions_around(self.symbol, cutoffs)
         origin = np.searchsorted(days, cutoffs, side="right") - 1
-        view = self._view(days, origin, cutoffs_at)
-        seen, effect = view.behind | view.ahead, view.effect.astype(np.int32)
-        steps = origin[:, None].astype(np.int32) + np.arange(1, HORIZON + 1, dtype=np.int32)
-        apart = effect - steps[:, :, None]
-        nearest = np.where(seen[:, None], np.abs(apart), _NOWHERE).argmin(axis=2)
-        near = np.take_along_axis(apart, nearest[:, :, None], axis=2)[:, :, 0]
-        known = np.where(view.is_predicted, PREDICTED, KNOWN)[nearest]
-        found = seen.any(axis=1, keepdims=True)
-        newest = -np.sort(-np.where(view.behind, view.effect, -1), axis=1)[:, :LAST]
-        last = np.full((len(cutoffs), LAST), np.datetime64("NaT"), "datetime64[D]")
-        last[:, : newest.shape[1]][newest >= 0] = days[newest[newest >= 0]]
-        return ResultsInputs(
-            np.where(found, np.minimum(np.maximum(near, -FARTHEST), FARTHEST), FARTHEST).astype(np.int8),
-            np.where(found, known, NOTHING).astype(np.int8),
-            last,
-        )
+        made = _View.of(days, _Rows.of([self]), origin[None], cutoffs_at[None]).inputs(days, origin[None])
+        return ResultsInputs(*(values[0] for values in made))
 
     def came_within(self, sessions: Days, origins: NDArray[np.intp], horizon: int) -> Mask:
         """Whether results came within the horizon of each origin, told from the reports alone.
@@ -216,74 +207,143 @@ class ResultsDays:
         apart = effect - np.asarray(origins)[:, None]
         return np.asarray(((apart > 0) & (apart <= horizon)).any(axis=1))
 
-    def _calendar(self, cutoffs: Days) -> Days:
-        back, ahead = _REACH_DAYS
-        return session_days(self.symbol, cutoffs.min() - back, cutoffs.max() + ahead)
 
-    def _view(self, days: Days, origin: Ints, at: Days) -> "_View":
-        """What each origin sees: the days as they were known, then those that are predicted from them."""
-        known, predicted = self._effects(days, self.dates), self._effects(days, self._next_year(days))
-        visible = self.known_at <= at[:, None]
-        apart = known.effect - origin[:, None]
-        within = (known.effect >= 0) & (apart > -_REACH[0]) & (apart < _REACH[1])
-        visible = visible & ~_any(visible, self._superseding) & within
-        is_ahead = apart > 0
-        ahead, behind = visible & is_ahead, visible & ~is_ahead
-        # What was reported some weeks before a predicted day were the results that it predicts.
-        came = self.dates[:, None] > predicted.dates - _QUARTER_APART
-        expected = behind & (predicted.effect > origin[:, None] - _OVERDUE) & ~ahead.any(axis=1, keepdims=True)
-        expected &= ~_any(behind, came)
-        return _View(
-            np.concatenate([known.dates, predicted.dates]),
-            np.concatenate([self.sessions, self.sessions]),
-            np.concatenate([known.effect, predicted.effect]),
-            np.repeat([False, True], len(self)),
-            np.concatenate([behind, np.zeros_like(behind)], axis=1),
-            np.concatenate([ahead, expected], axis=1),
+def latest_inputs(known: Sequence[ResultsDays | None], cutoffs: Days, cutoffs_at: Days) -> ResultsInputs:
+    """What a network reads of several symbols, each at one origin; the same numbers as `ResultsDays.inputs` gives.
+
+    Args:
+        known: n of them; None where nothing is known of a symbol.
+        cutoffs: `(n,)`, datetime64[D], the origins' sessions.
+        cutoffs_at: `(n,)`, datetime64[us], UTC, the closes of these sessions.
+
+    Raises:
+        CalendarError: a symbol's exchange is not known.
+    """
+    found = nothing_known(len(known))
+    for days, rows, places, origin in _by_exchange(known, cutoffs):
+        view = _View.of(days, rows, origin[:, None], cutoffs_at[places][:, None])
+        for into, values in zip(found, view.inputs(days, origin[:, None]), strict=True):
+            into[places] = values[:, 0]
+    return found
+
+
+def expected(known: Sequence[ResultsDays | None], cutoffs: Days, cutoffs_at: Days) -> list[ResultsDay | None]:
+    """The next results day inside the horizon of several symbols, each at one origin, as it was known there.
+
+    Args:
+        known: n of them; None where nothing is known of a symbol.
+        cutoffs: `(n,)`, datetime64[D], the origins' sessions.
+        cutoffs_at: `(n,)`, datetime64[us], UTC, the closes of these sessions.
+
+    Raises:
+        CalendarError: a symbol's exchange is not known.
+    """
+    found: list[ResultsDay | None] = [None] * len(known)
+    for days, rows, places, origin in _by_exchange(known, cutoffs):
+        view = _View.of(days, rows, origin[:, None], cutoffs_at[places][:, None])
+        near = (view.effect - origin[:, None] <= HORIZON)[:, None] & view.ahead
+        for place, coming in zip(places, view._replace(ahead=near).coming(days, origin), strict=True):
+            found[place] = next(iter(coming), None)
+    return found
+
+
+def session_of(symbol: str, moment: datetime) -> tuple[date, str]:
+    """The day of a moment at the symbol's exchange, and whether that was before its open, after its close, or unknown.
+
+    >>> session_of("MSFT", datetime(2023, 7, 25, 20, 5, tzinfo=UTC))
+    (datetime.date(2023, 7, 25), 'after')
+    >>> session_of("MMM", datetime(2023, 7, 25, 10, 30, tzinfo=UTC))
+    (datetime.date(2023, 7, 25), 'before')
+
+    Raises:
+        CalendarError: the symbol's exchange is not known.
+    """
+    local = moment.astimezone(ZoneInfo(time_zone(symbol)))
+    day = local.date()
+    [close] = session_closes(symbol, np.array([day], "datetime64[D]"))
+    if not len(session_days(symbol, np.datetime64(day), np.datetime64(day))):
+        return day, UNKNOWN
+    if local.time() < _EARLIEST_OPEN:
+        return day, BEFORE
+    return day, AFTER if np.datetime64(moment.astimezone(UTC).replace(tzinfo=None)) >= close else UNKNOWN
+
+
+def _sessions_around(symbol: str, cutoffs: Days) -> Days:
+    back, ahead = _REACH_DAYS
+    return session_days(symbol, cutoffs.min() - back, cutoffs.max() + ahead)
+
+
+def _by_exchange(
+    known: Sequence[ResultsDays | None], cutoffs: Days
+) -> Iterator[tuple[Days, "_Rows", NDArray[np.intp], Ints]]:
+    """The sessions, rows, places and origins of the symbols of each exchange, those without rows left out."""
+    groups: dict[str, list[int]] = {}
+    for place, days in enumerate(known):
+        if days is not None and len(days):
+            groups.setdefault(calendar_name(days.symbol), []).append(place)
+    for group in groups.values():
+        rows = [days for place in group if (days := known[place]) is not None]
+        places = np.array(group, np.intp)
+        of_these = cutoffs[places].astype("datetime64[D]")
+        sessions = _sessions_around(rows[0].symbol, of_these)
+        yield sessions, _Rows.of(rows), places, np.searchsorted(sessions, of_these, side="right") - 1
+
+
+class _Rows(NamedTuple):
+    """The rows of g symbols of one exchange, `(g, m)`; those of a symbol that has fewer are filled up with NaT."""
+
+    dates: Days
+    sessions: NDArray[np.str_]
+    known_at: Days
+
+    @classmethod
+    def of(cls, known: Sequence[ResultsDays]) -> "_Rows":
+        size = max(map(len, known))
+        filled = cls(
+            np.zeros((len(known), size), "datetime64[D]"),
+            np.full((len(known), size), UNKNOWN, "U7"),
+            np.full((len(known), size), np.datetime64("NaT"), "datetime64[us]"),
         )
+        for number, days in enumerate(known):
+            filled.dates[number, : len(days)] = days.dates
+            filled.sessions[number, : len(days)] = days.sessions
+            filled.known_at[number, : len(days)] = days.known_at
+        return filled
 
-    def _next_year(self, days: Days) -> Days:
-        """The same days a year later, each moved to a session."""
-        later = self.dates + _YEAR
-        at = np.searchsorted(days, later)
-        return np.where(at < len(days), days[np.minimum(at, len(days) - 1)], later) if len(days) else later
-
-    def _effects(self, days: Days, dates: Days) -> "_Effects":
-        """Each day's effect session, as its place among the sessions; −1 where those are not known."""
-        after = self.sessions == AFTER
-        effect = np.where(after, np.searchsorted(days, dates, "right"), np.searchsorted(days, dates, "left"))
-        is_known = (effect < len(days)) & (dates >= days[0]) if len(days) else np.zeros(len(dates), bool)
-        return _Effects(dates, np.where(is_known, effect, -1))
-
-    @cached_property
-    def _superseding(self) -> Mask:
-        """`(n, n)`: whether the first row replaces the second one, once it is known.
+    def superseding(self) -> Mask:
+        """`(g, m, m)`: whether the first row replaces the second one, once it is known.
 
         Of rows of one date, that with the session counts, else the newest; an announcement yields to a later one of
         the same results, and to their report; of reports a few days apart the first counts.
         """
-        order = np.lexsort([np.arange(len(self)), self.known_at, self.sessions != UNKNOWN])
-        rank = np.empty(len(self), np.int64)
-        rank[order] = np.arange(len(self))
-        apart = np.abs(self.dates[:, None] - self.dates)
-        later = self.known_at[:, None] > self.known_at
+        groups, size = self.dates.shape
+        order = np.lexsort([np.broadcast_to(np.arange(size), (groups, size)), self.known_at, self.sessions != UNKNOWN])
+        rank = np.empty((groups, size), np.int64)
+        np.put_along_axis(rank, order, np.broadcast_to(np.arange(size), (groups, size)), axis=1)
+        apart = np.abs(self.dates[:, :, None] - self.dates[:, None])
+        later = self.known_at[:, :, None] > self.known_at[:, None]
         announced = self.known_at.astype("datetime64[D]") < self.dates
-        both, neither = announced[:, None] & announced, ~announced[:, None] & ~announced
-        same_date = (apart == np.timedelta64(0)) & (rank[:, None] > rank)
-        moved = both & later & (apart < _QUARTER_APART)
-        reported = ~announced[:, None] & announced & later & (apart < _SAME_REPORT)
-        first = neither & (apart < _SAME_REPORT) & (self.dates[:, None] < self.dates)
-        superseding: Mask = same_date | ((apart > np.timedelta64(0)) & (moved | reported | first))
-        return superseding
-
-
-class _Effects(NamedTuple):
-    dates: Days
-    effect: Ints
+        first_announced, second_announced = announced[:, :, None], announced[:, None]
+        same_date = (apart == np.timedelta64(0)) & (rank[:, :, None] > rank[:, None])
+        moved = first_announced & second_announced & later & (apart < _QUARTER_APART)
+        reported = ~first_announced & second_announced & later & (apart < _SAME_REPORT)
+        earlier = self.dates[:, :, None] < self.dates[:, None]
+        first = ~first_announced & ~second_announced & (apart < _SAME_REPORT) & earlier
+        found: Mask = same_date | ((apart > np.timedelta64(0)) & (moved | reported | first))
+        return found
 
 
 class _View(NamedTuple):
-    """The known and the predicted days, m in all, and which of them n origins see behind and ahead: `(n, m)`."""
+    """What n origins of each of g symbols see: the rows as they were known, then the days predicted from them.
+
+    Attributes:
+        dates: `(g, 2·m)`.
+        sessions: `(g, 2·m)`.
+        effect: `(g, 2·m)`, the place of the effect session among the exchange's; −1 where it is not known.
+        is_predicted: `(2·m,)`.
+        behind: `(g, n, 2·m)`, whether an origin sees the day, and its effect session lies behind.
+        ahead: `(g, n, 2·m)`, whether an origin sees the day, and it is to come or overdue.
+    """
 
     dates: Days
     sessions: NDArray[np.str_]
@@ -292,8 +352,72 @@ class _View(NamedTuple):
     behind: Mask
     ahead: Mask
 
+    @classmethod
+    def of(cls, days: Days, rows: _Rows, origin: Ints, at: Days) -> "_View":
+        """The view from origins, `(g, n)` places among the sessions `days`, at the moments `at`, `(g, n)`."""
+        next_year = _moved_to_session(days, rows.dates + _YEAR)
+        effect, next_effect = (_effect(days, dates, rows.sessions) for dates in (rows.dates, next_year))
+        apart = effect[:, None] - origin[:, :, None]
+        visible = rows.known_at[:, None] <= at[:, :, None]
+        visible &= ~_any(visible, rows.superseding())
+        visible &= (effect >= 0)[:, None] & (apart > -_REACH[0]) & (apart < _REACH[1])
+        ahead, behind = visible & (apart > 0), visible & (apart <= 0)
+        # What was reported some weeks before a predicted day were the results that it predicts.
+        came = rows.dates[:, :, None] > next_year[:, None] - _QUARTER_APART
+        coming = behind & (next_effect[:, None] > origin[:, :, None] - _OVERDUE) & ~ahead.any(axis=2, keepdims=True)
+        coming &= ~_any(behind, came)
+        return cls(
+            np.concatenate([rows.dates, next_year], axis=1),
+            np.concatenate([rows.sessions, rows.sessions], axis=1),
+            np.concatenate([effect, next_effect], axis=1),
+            np.repeat([False, True], effect.shape[1]),
+            np.concatenate([behind, np.zeros_like(behind)], axis=2),
+            np.concatenate([ahead, coming], axis=2),
+        )
+
+    def inputs(self, days: Days, origin: Ints) -> ResultsInputs:
+        """The inputs of each origin, with two leading axes: symbols and origins."""
+        seen, effect = self.behind | self.ahead, self.effect.astype(np.int32)
+        steps = origin[:, :, None].astype(np.int32) + np.arange(1, HORIZON + 1, dtype=np.int32)
+        apart = effect[:, None, None] - steps[..., None]
+        nearest = np.where(seen[:, :, None], np.abs(apart), _NOWHERE).argmin(axis=3)
+        near = np.take_along_axis(apart, nearest[..., None], axis=3)[..., 0]
+        found = seen.any(axis=2, keepdims=True)
+        newest = -np.sort(-np.where(self.behind, self.effect[:, None], -1), axis=2)[:, :, :LAST]
+        last = np.full((*origin.shape, LAST), np.datetime64("NaT"), "datetime64[D]")
+        last[..., : newest.shape[2]][newest >= 0] = days[newest[newest >= 0]]
+        return ResultsInputs(
+            np.where(found, np.minimum(np.maximum(near, -FARTHEST), FARTHEST), FARTHEST).astype(np.int8),
+            np.where(found, np.where(self.is_predicted, PREDICTED, KNOWN)[nearest], NOTHING).astype(np.int8),
+            last,
+        )
+
+    def coming(self, days: Days, origin: Ints) -> list[list[ResultsDay]]:
+        """By symbol, the days that its first origin sees ahead, in order, each once."""
+        found: list[list[ResultsDay]] = [[] for _ in origin]
+        ahead = self.ahead[:, 0] & (self.effect > origin[:, None])
+        for group, row in zip(*np.nonzero(ahead), strict=True):
+            effect: date = days[self.effect[group, row]].item()
+            day: date = self.dates[group, row].item()
+            found[group].append(ResultsDay(day, str(self.sessions[group, row]), effect, bool(self.is_predicted[row])))
+        return [sorted(set(each), key=lambda one: (one.effect, one.day)) for each in found]
+
+
+def _moved_to_session(days: Days, dates: Days) -> Days:
+    at = np.searchsorted(days, dates)
+    return np.where(at < len(days), days[np.minimum(at, len(days) - 1)], dates) if len(days) else dates
+
+
+def _effect(days: Days, dates: Days, sessions: NDArray[np.str_]) -> Ints:
+    """The place of each day's effect session; −1 where the sessions around it are not among `days`."""
+    if not len(days):
+        return np.full(dates.shape, -1)
+    after = np.searchsorted(days, dates, "right")
+    effect = np.where(sessions == AFTER, after, np.searchsorted(days, dates, "left"))
+    return np.where((effect < len(days)) & (dates >= days[0]), effect, -1)
+
 
 def _any(seen: Mask, table: Mask) -> Mask:
-    """`(n, m)`: whether any row that an origin sees says so of a day."""
+    """`(g, n, m)`: whether any row that an origin sees says so of a day."""
     found: Mask = seen.astype(np.float32) @ table.astype(np.float32) > 0
     return found

@@ -21,10 +21,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
+from tickercast.domain.events import ResultsDay, ResultsDays
 from tickercast.domain.frequency import DAILY
 
 if TYPE_CHECKING:
-    from tickercast.domain.events import ResultsDays
     from tickercast.domain.widths import Widths
 
 RANDOM_WALK = "random-walk"
@@ -127,14 +127,14 @@ class InformedPredictor(RollingPredictor, Protocol):
     def adapts(self) -> bool:
         """Whether its intervals follow what earlier ones held; see `domain.widths`."""
 
-    def informed(self, results: Mapping[str, "ResultsDays"], widths: "Widths | None" = None) -> "InformedPredictor":
+    def informed(self, results: Mapping[str, ResultsDays], widths: "Widths | None" = None) -> "InformedPredictor":
         """The same model with results days by symbol, and with factors around the median.
 
         Each forecast uses only the results days that were known by its cutoff.
         """
 
 
-def informed(model: Predictor, results: Mapping[str, "ResultsDays"], widths: "Widths | None" = None) -> Predictor:
+def informed(model: Predictor, results: Mapping[str, ResultsDays], widths: "Widths | None" = None) -> Predictor:
     """A model with what it may know beside the bars; the same model where it uses nothing else."""
     return model.informed(results, widths) if isinstance(model, InformedPredictor) else model
 
@@ -195,6 +195,7 @@ class Forecast:
         model_has_seen: whether the model was trained on the cutoff.
         doubtful: whether a finding about the bars touches the width.
         findings: what is odd about the bars; empty if nothing is.
+        results: the results day inside the horizon, as it was known at the cutoff; None if none was.
         object: the file that it was made from; empty where it is not stored.
         generation: the version of that file.
     """
@@ -210,6 +211,7 @@ class Forecast:
     model_has_seen: bool = False
     doubtful: bool = False
     findings: str = ""
+    results: ResultsDay | None = None
     object: str = ""
     generation: int = 0
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, Forecast, Origin, Role, Step
 from tickercast.ports import MarketData, Warehouse
 
@@ -31,9 +32,12 @@ def stored_forecasts(ledger: pd.DataFrame, warehouse: Warehouse, *, model: str =
         found = _newest(warehouse.read("forecast_history", {**wanted, "model_name": model}, [*_COLUMNS, *_RANK]))
     else:
         found = warehouse.read("champion_forecasts", wanted, _COLUMNS).assign(role=Role.CHAMPION)
-    found = found.merge(ledger[["symbol", "cutoff", "simulated", "findings"]])
+    found = found.merge(ledger[["symbol", "cutoff", "simulated", "findings", *RESULTS_COLUMNS]])
     return {str(symbol): _forecast(rows.sort_values("step")) for symbol, rows in found.groupby("symbol")}
 
+
+RESULTS_COLUMNS = ("results_date", "results_session", "results_predicted")
+"""The columns of the ledger that say which results day a forecast expected."""
 
 _COLUMNS = [
     *("symbol", "cutoff", "last_close", "step", "target_date", *LEVELS, "model_name", "model_version"),
@@ -84,9 +88,23 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
         model_has_seen=bool(first["model_has_seen"]),
         doubtful=bool(first["doubtful"]),
         findings=first["findings"] if pd.notna(first.get("findings")) else "",
+        results=expected_results(first, [day.date() for day in rows["target_date"]]),
         object=first["object"],
         generation=int(first["generation"]),
     )
+
+
+def expected_results(row: Mapping[Any, Any] | pd.Series, targets: Sequence[date]) -> ResultsDay | None:
+    """The results day that a row of the ledger says, among the target dates of its forecast; None if it says none.
+
+    Args:
+        row: with `RESULTS_COLUMNS`.
+        targets: in order.
+    """
+    day, session, is_predicted = (row[name] for name in RESULTS_COLUMNS)
+    if pd.isna(day):
+        return None
+    return ResultsDay.among(targets, day.date(), str(session), is_predicted=bool(is_predicted))
 
 
 def _step(row: Mapping[Any, Any]) -> Step:

@@ -28,6 +28,7 @@ COLOURS = {
     "band-80": "#9cc3e4",
     "median": "#0b5394",
     "actual": "#b4460f",
+    "results": "#7a3e9d",
 }
 """The colours of a chart by part; on a page each becomes the CSS variable of that name."""
 
@@ -58,7 +59,7 @@ def forecast_png(shown: Sequence[ForecastDetails]) -> bytes:
             axes.set_title(
                 f"{made.symbol}, {made.horizon} sessions from {made.cutoff}{simulated}", loc="left", fontsize=11
             )
-            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=4, borderaxespad=0)
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=5, borderaxespad=0)
         return _saved(figure, format="png", dpi=_DPI)
 
 
@@ -89,6 +90,7 @@ def _draw(axes: "Axes", each: ForecastDetails, sessions: int) -> None:
     _draw_bars(axes, bars, positions)
     _draw_fan(axes, each, positions)
     _draw_actual(axes, each, positions)
+    _draw_results(axes, each)
     axes.axvline(0, color=COLOURS["muted"], linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
     axes.set_facecolor(COLOURS["paper"])
     axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
@@ -164,6 +166,15 @@ def _draw_actual(axes: "Axes", each: ForecastDetails, positions: _Positions) -> 
             zorder=6,
             label="actual",
         )
+
+
+def _draw_results(axes: "Axes", each: ForecastDetails) -> None:
+    """Mark the session on which results act."""
+    expected = each.made.results
+    steps = [step.step for step in each.made.steps if expected and step.target_date == expected.effect]
+    for step in steps:
+        colour = COLOURS["results"]
+        axes.axvline(step, color=colour, linewidth=1.2, linestyle=(0, (1, 2)), zorder=2, label="results")
 
 
 def _label_dates(axes: "Axes", positions: _Positions, sessions: int) -> None:

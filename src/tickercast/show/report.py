@@ -27,6 +27,7 @@ class _Section:
     cutoff: date
     simulated: str
     doubt: str
+    results: str
     title: str
     summary: str
     wide: str
@@ -81,6 +82,7 @@ def _section(name: str, each: ForecastDetails, bucket: str) -> _Section:
         cutoff=made.cutoff,
         simulated=sentences.SIMULATED if made.simulated else "",
         doubt=sentences.doubt(made.findings, doubtful=made.doubtful),
+        results=sentences.results(made.results).capitalize(),
         title=f"The {_sessions(each)}",
         summary=_summary(each),
         wide=chart.forecast_svg(each, name=f"{name}-wide", alt=alt),
@@ -122,10 +124,11 @@ _WORDS = {10: "ten"}
 def _alt(each: ForecastDetails) -> str:
     made = each.made
     bars = f"candles of up to {len(each.bars)} sessions up to {made.cutoff}, then " if len(each.bars) else ""
+    results = f", a dotted line at {made.results.effect}, where results act" if made.results else ""
     followed = ", and diamonds for the closes that followed" if each.actual else ""
     return (
         f"{made.symbol}: {bars}the fan of the forecast, its 80% and 95% intervals around the median, widening over "
-        f"{_sessions(each)}{followed}. The table below gives its numbers."
+        f"{_sessions(each)}{results}{followed}. The table below gives its numbers."
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Forecast
 from tickercast.reading.track_record import BLOCKS, TOO_EARLY, TrackRecord
 
@@ -65,6 +66,15 @@ def doubt(findings: str, *, doubtful: bool) -> str:
         return ""
     weight = " The width may be wrong, and the forecast does not count in the record." if doubtful else ""
     return f"Odd bars: {findings}.{weight}"
+
+
+def results(expected: ResultsDay | None) -> str:
+    """The results day inside a forecast's horizon, in a sentence; empty if none was known.
+
+    >>> results(ResultsDay(date(2023, 7, 25), "after", date(2023, 7, 26), is_predicted=False))
+    'results expected 2023-07-25 (after the close), inside this horizon'
+    """
+    return f"results expected {expected}, inside this horizon" if expected else ""
 
 
 def outcome(made: Forecast, actual: Mapping[date, float]) -> str:

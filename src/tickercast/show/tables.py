@@ -16,14 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from tickercast.domain.alerts import Alert
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, Forecast, Step
 from tickercast.domain.model_card import ModelCard, RegisteredVersion
 from tickercast.domain.price_files import first_lines
 from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
-from tickercast.reading.ledger import Entry
+from tickercast.reading.ledger import DONE, Entry
 from tickercast.reading.quarantine import Quarantined
-from tickercast.show.sentences import SEEN, SIMULATED, doubt, interval, outcome, price
+from tickercast.show.sentences import SEEN, SIMULATED, doubt, interval, outcome, price, results
 
 SUMMARY_FROM = 9
 """From this many symbols on, one line each instead of one a step."""
@@ -48,6 +49,8 @@ def forecast_table(
     lines: list[RenderableType] = [table]
     if made.simulated:
         lines.append(Text(SIMULATED, style="bold red"))
+    if made.results:
+        lines.append(Text(results(made.results), style="magenta"))
     if made.doubtful:
         lines.append(Text(doubt(made.findings, doubtful=made.doubtful), style="yellow"))
     if actual is not None:
@@ -77,6 +80,7 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
         target, *rest = step_cells(made.steps[-1], made.last_close)
         table.add_row(made.symbol, str(made.cutoff), price(made.last_close), target, *rest)
     notes = [Text(SIMULATED, style="bold red")] if any(made.simulated for made in forecasts) else []
+    notes += [Text(f"{made.symbol}: {results(made.results)}", style="magenta") for made in forecasts if made.results]
     notes += [
         Text(f"{made.symbol}: {doubt(made.findings, doubtful=made.doubtful)}", style="yellow")
         for made in forecasts
@@ -86,7 +90,7 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
 
 
 def forecasts_json(forecasts: Sequence[Forecast], as_of: date) -> str:
-    """The stable machine-readable form; `simulated`, `findings` and `doubtful` are keys where they say something."""
+    """The stable machine-readable form; `simulated`, `findings`, `doubtful`, `results` are there where one applies."""
     return json.dumps([_as_json(made, as_of) for made in forecasts], indent=2)
 
 
@@ -112,10 +116,21 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
             f"{entry.received_at:%Y-%m-%d %H:%M:%S}" if entry.received_at else "–",
             Text(f"{entry.object}#{entry.generation}"),
             entry.symbol or "–",
-            Text(entry.status, style="green" if entry.status == "forecast" else "red"),
+            Text(entry.status, style="green" if entry.status in DONE else "red"),
             str(entry.cutoff or "–"),
             Text("; ".join(filter(None, [entry.reason, entry.findings]))),
         )
+    return table
+
+
+def events_table(rows: pd.DataFrame) -> RenderableType:
+    """Results days as they became known: one row each time that something new was known of one."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("symbol", "date", "session", "known from (UTC)", "source", "object#generation"):
+        table.add_column(heading, no_wrap=True)
+    for row in rows.to_dict("records"):
+        known_at, file = f"{row['known_at']:%Y-%m-%d %H:%M:%S}", Text(f"{row['object']}#{row['generation']}")
+        table.add_row(row["symbol"], f"{row['date']:%Y-%m-%d}", row["session"], known_at, Text(row["source"]), file)
     return table
 
 
@@ -349,6 +364,16 @@ def _as_json(made: Forecast, as_of: date) -> dict[str, Any]:
         **({"simulated": True} if made.simulated else {}),
         **({"findings": made.findings} if made.findings else {}),
         **({"doubtful": True} if made.doubtful else {}),
+        **({"results": _results_json(made.results)} if made.results else {}),
+    }
+
+
+def _results_json(expected: ResultsDay) -> dict[str, Any]:
+    return {
+        "date": expected.day.isoformat(),
+        "session": expected.session,
+        "target_date": expected.effect.isoformat(),
+        "predicted": expected.is_predicted,
     }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tickercast.domain.calendar import session_closes, session_days
-from tickercast.domain.events import FARTHEST, KNOWN, NOTHING, PREDICTED, ResultsDays
+from tickercast.domain.events import FARTHEST, KNOWN, NOTHING, PREDICTED, ResultsDays, expected, latest_inputs
 
 QUARTERS = [
     ("2022-01-25", "after", "2022-01-25T21:05"),
@@ -164,6 +164,41 @@ def test_nothing_that_became_known_after_the_cutoff_has_any_influence(seed):
 def days_of_last_session(moment):
     sessions = session_days("MSFT", np.datetime64(moment.date() - timedelta(days=9)), np.datetime64(moment.date()))
     return sessions[session_closes("MSFT", sessions) <= np.datetime64(moment.replace(tzinfo=None))][-1]
+
+
+def test_many_symbols_at_once_read_what_each_reads_alone():
+    announced = ("2023-07-27", "before", "2023-07-06T12:00")
+    known = [
+        ResultsDays.of("MSFT", QUARTERS),
+        None,
+        ResultsDays.of("MMM", [*QUARTERS, announced]),
+        ResultsDays.of("VOD.L", [announced]),
+        ResultsDays.of("AAPL", []),
+    ]
+    cutoffs = np.array(["2023-07-21", "2023-07-21", "2023-07-20", "2023-06-01", "2023-07-21"], "datetime64[D]")
+    closes = np.concatenate([session_closes("MSFT", cutoffs[:3]), session_closes("VOD.L", cutoffs[3:])])
+    together = latest_inputs(known, cutoffs, closes)
+    for number, days in enumerate(known):
+        alone = (days or ResultsDays.of("MSFT", [])).inputs(cutoffs[[number]], closes[[number]])
+        for seen, needed in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(seen[number], needed[0])
+    days = [None if day is None else str(day) for day in expected(known, cutoffs, closes)]
+    assert days == [
+        "2023-07-25 (after the close; predicted from its own past dates)",
+        None,
+        "2023-07-27 (before the open)",
+        None,
+        None,
+    ]
+
+
+def test_results_that_act_after_the_horizon_are_not_inside_it():
+    days = ResultsDays.of("MSFT", [("2023-08-04", "after", "2023-07-01T12:00")])  # the last of the ten sessions
+    cutoffs = np.array(["2023-07-21"], "datetime64[D]")
+    closes = session_closes("MSFT", cutoffs)
+    assert expected([days], cutoffs, closes) == [None]
+    before = ResultsDays.of("MSFT", [("2023-08-04", "before", "2023-07-01T12:00")])
+    assert str(expected([before], cutoffs, closes)[0]) == "2023-08-04 (before the open)"
 
 
 def test_two_years_of_real_reports_are_predicted_to_a_session():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor, RollingPredictor
 from tickercast.domain.market import Market
@@ -44,10 +45,19 @@ from tickercast.jobs.daily.retrain import (
 )
 from tickercast.jobs.operations.alerts import SentAlerts, send_alerts
 from tickercast.jobs.operations.drift import DriftCheck, check_drift
+from tickercast.jobs.requests.fetch_events import FetchedEvents, fetch_events
 from tickercast.jobs.requests.results import Patience, Results
 from tickercast.jobs.training.train import Fit
 from tickercast.model_store import ModelStore
-from tickercast.ports import DriftReporter, MarketData, ModelRegistry, Notifier, ObjectStore, Warehouse
+from tickercast.ports import (
+    DriftReporter,
+    MarketData,
+    ModelRegistry,
+    Notifier,
+    ObjectStore,
+    ResultsSource,
+    Warehouse,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -112,6 +122,9 @@ class Services(Protocol):
     def promotion_baselines(self, series: Sequence[Bars], through: date) -> Sequence[Predictor]:
         """The baselines of a promotion; see `models.catalogue`."""
 
+    def results_source(self, name: str = "", bars: str = "") -> ResultsSource | None:
+        """Where results days come from, by default as bars from a source ask for; None where none is asked."""
+
     def draw_evaluation(self, report: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> bytes:
         """Draw an evaluation as PNG."""
 
@@ -122,6 +135,7 @@ class Day:
 
     Attributes:
         market: the bars.
+        events: the results days that were fetched, or why none were.
         caught_up: the uploads.
         results: the forecasts that followed, and the reason for each other symbol.
         lost: a reason for each upload that is not accounted for.
@@ -135,6 +149,7 @@ class Day:
     """
 
     market: Market
+    events: FetchedEvents | str
     caught_up: CaughtUp
     results: Results
     lost: Sequence[FunctionUnavailable]
@@ -246,6 +261,7 @@ def _run(
     services = step.services
     store, models, warehouse, registry = services.store, services.models, services.warehouse, services.registry
     market = step(fetch, symbols, FIRST, as_of, source=source, warehouse=warehouse, now=services.now())
+    events = _events(step, market, as_of)
     caught_up = step(catch_up, market, store=store, warehouse=warehouse, now=services.now())
     results, lost = step(collect_results, caught_up, market, warehouse=warehouse, patience=services.patience())
     scores = step(read_scores, market, models=models, warehouse=warehouse)
@@ -269,7 +285,23 @@ def _run(
     renewed = _reforecast(step, market)
     if is_due(market.day):
         step(compact_warehouse, warehouse=warehouse)
-    return Day(market, caught_up, results, lost, scores, probation, drift, planned, decided, renewed)
+    return Day(market, events, caught_up, results, lost, scores, probation, drift, planned, decided, renewed)
+
+
+def _events(step: _Steps, market: Market, as_of: date) -> FetchedEvents | str:
+    """Keep the results days of the watchlist; whatever fails there is said, and never stops the day."""
+    services = step.services
+    if as_of < services.now().date():
+        return f"none are fetched for {as_of}: a source tells what is known today"
+    symbols = [symbol for symbol in market.symbols if is_stock(symbol)]
+    try:
+        source = services.results_source(bars=market.source.name)
+    except TickercastError as error:
+        return str(error)
+    if source is None or not symbols:
+        return "none: no source of them is configured" if symbols else "none: no symbol is a company's"
+    found = step(_or_error(fetch_events, Exception), symbols, source=source, store=services.store, now=services.now())
+    return found if isinstance(found, FetchedEvents) else str(found) or type(found).__name__
 
 
 def _drift(step: _Steps, market: Market) -> DriftCheck | str:
