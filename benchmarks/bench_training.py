@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks import report
 from tickercast import config, engines
 from tickercast.app import App
-from tickercast.domain.bars import Bars
 from tickercast.domain.asset_classes import is_stock
+from tickercast.domain.bars import Bars
 from tickercast.models.onnx import OnnxModel
 
 FIRST = date(2000, 1, 1)

@@ -59,8 +59,6 @@ _FIELDS = tuple(Examples.__dataclass_fields__)
 VIEWS = PREDICTED, ANNOUNCED = range(2)
 """What an example may know of the coming results day: predicted from past ones, or announced beforehand."""
 
-_ANNOUNCED_BEFORE = np.timedelta64(28, "D")
-
 
 def examples(
     series: Sequence[Bars], trained_through: date, results: Mapping[str, ResultsDays] | None = None
@@ -113,24 +111,8 @@ def _results(bars: Bars, panel: features.Panel, origins: NDArray[np.intp], days:
 
 
 def _views(days: ResultsDays | None) -> list[ResultsDays | None]:
-    """The results days as `VIEWS` knows them: without announcements, and with one of each reported day.
-
-    Few sources keep when a past day was announced, so that the day that was reported stands for it.
-    """
-    if days is None:
-        return [None] * len(VIEWS)
-    reported = days.dates <= days.known_at.astype("datetime64[D]")
-    dates, sessions, known_at = days.dates[reported], days.sessions[reported], days.known_at[reported]
-    announced = (dates - _ANNOUNCED_BEFORE).astype("datetime64[us]")
-    return [
-        ResultsDays(days.symbol, dates, sessions, known_at),
-        ResultsDays(
-            days.symbol,
-            np.concatenate([dates, dates]),
-            np.concatenate([sessions, sessions]),
-            np.concatenate([announced, known_at]),
-        ),
-    ]
+    """The results days as `VIEWS` knows them."""
+    return [None] * len(VIEWS) if days is None else [days.reported(), days.announced()]
 
 
 def split(day: NDArray[np.intp], fold: int, recipe: Recipe) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

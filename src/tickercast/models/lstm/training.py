@@ -140,7 +140,8 @@ def fit(
     Raises:
         TooFewSessions: the series are too short, or too few.
     """
-    training_set = prepare(series, trained_through=trained_through, results=results)
+    known = {symbol: days.known_by(trained_through) for symbol, days in (results or {}).items()}
+    training_set = prepare(series, trained_through=trained_through, results=known)
     chosen = recipe or training_set.default
 
     def tick(epoch: Epoch) -> None:
