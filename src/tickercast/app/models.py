@@ -17,6 +17,7 @@ from tickercast.models import catalogue
 from tickercast.ports import MarketData, RunRecord, StudyResult
 
 if TYPE_CHECKING:
+    from tickercast.domain.events import ResultsDays
     from tickercast.domain.market import Market
     from tickercast.domain.promotion import Decision
     from tickercast.jobs.training.train import Fit
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 FIRST_TRAINED = date(2000, 1, 1)
 """The first date that is trained on."""
+
+STORED = "stored"
+"""The name of the results days in the warehouse."""
 
 _TUNING_TRIALS, _TUNING_TIME = 8, timedelta(minutes=30)
 
@@ -51,6 +55,7 @@ class Models(Ports):
         source: str = "",
         recipe: Recipe | None = None,
         hold_out: int = 0,
+        events: str = "",
         seeds: Sequence[int] = (1, 2, 3, 4, 5),
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
@@ -63,6 +68,7 @@ class Models(Ports):
             source: the market data; the configured one by default.
             recipe: the hyperparameters; by default those that suit the data.
             hold_out: hold out every N-th symbol for evaluation; 0 holds out none.
+            events: results days to learn from; see `results_of`.
             seeds: one network each, which are averaged.
             on_progress: called with the epochs done and their total.
             on_failure: called with each symbol that the source could not give, and why.
@@ -85,6 +91,7 @@ class Models(Ports):
             seeds=seeds,
             recipe=recipe,
             hold_out=hold_out,
+            results=self.results_of(events, symbols, FIRST_TRAINED),
             on_progress=on_progress,
             on_failure=on_failure,
         )
@@ -142,6 +149,7 @@ class Models(Ports):
         more: Sequence[str] = (),
         every: int = DAILY.horizon,
         windows: int | None = None,
+        events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
     ) -> tuple[Mapping[str, pd.DataFrame], Predictor]:
@@ -156,6 +164,7 @@ class Models(Ports):
             more: other models to compare with, by name.
             every: sessions from one origin to the next.
             windows: how many origins to draw at random; None: all.
+            events: results days that the models may read; see `results_of`.
             on_progress: called with the forecasts made and their total.
             on_failure: called with each symbol that the source could not give, and why.
 
@@ -167,19 +176,42 @@ class Models(Ports):
         judged = self.load_model(model)
         beside = [self.load_model(name) for name in more]
         data = self.market_data(source)
+        chosen = symbols or data.symbols()
         tables = evaluate(
             data,
-            symbols or data.symbols(),
+            chosen,
             first,
             last,
             models={judged.name: judged},
             baselines=lambda series, through: catalogue.evaluation_baselines(series, through, more=beside),
             every=every,
             windows=windows,
+            results=self.results_of(events, chosen, first),
             on_progress=on_progress,
             on_failure=on_failure,
         )
         return tables, judged
+
+    def results_of(self, events: str, symbols: Sequence[str], first: date) -> "Mapping[str, ResultsDays]":
+        """The results days of some symbols.
+
+        Args:
+            events: the path of a CSV file of them, `stored` for those in the warehouse; empty for none.
+            symbols: as Yahoo spells them.
+            first: the first date that is forecast from.
+
+        Raises:
+            UsageError: the file does not exist, or cannot be read.
+            WarehouseUnavailable: try again.
+        """
+        from tickercast.reading.events import of_rows, results_days
+
+        if not events:
+            return {}
+        if events == STORED:
+            return results_days(symbols, first, self.now().date(), warehouse=self.warehouse)
+        source = engines.results_source(events, self.settings)
+        return of_rows(source.fetch(symbols, FIRST_TRAINED, advance=nothing).rows)
 
     def leaks(
         self,
@@ -230,6 +262,7 @@ class Models(Ports):
         source: str,
         version: str = "",
         symbols: Sequence[str] = (),
+        events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
     ) -> "tuple[Decision, Bundle]":
         """Compare a challenger with the champion, and serve it if it is measurably better; see `jobs.champion.promote`.
@@ -240,6 +273,7 @@ class Models(Ports):
             source: the market data.
             version: the challenger; the version registered last by default.
             symbols: only these; empty: all that the source holds.
+            events: results days that the models may read; see `results_of`.
             on_progress: called with the forecasts made and their total.
         """
         from tickercast.jobs.champion.promote import promote
@@ -247,17 +281,19 @@ class Models(Ports):
         self.provision()
         challenger = self.registry.bundle(MODEL, version or self._aliased(CHALLENGER_ALIAS))
         data = self.market_data(source)
+        chosen = symbols or data.symbols()
         decision = promote(
             challenger,
             self.models.champion(),
             data,
-            symbols or data.symbols(),
+            chosen,
             first,
             last,
             load=self.load_bundle,
             baselines=catalogue.promotion_baselines,
             models=self.models,
             registry=self.registry,
+            results=self.results_of(events, chosen, first),
             on_progress=on_progress,
         )
         return decision, challenger

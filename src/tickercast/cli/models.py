@@ -41,6 +41,12 @@ Data = Annotated[
 ]
 First = Annotated[str, typer.Option("--from", metavar="DATE", help="The first date to forecast from.")]
 Last = Annotated[str, typer.Option("--to", metavar="DATE", help="The last date to forecast from.")]
+Events = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE|stored", help="Results days: a CSV file with symbol and date, or those in the warehouse."
+    ),
+]
 
 
 @app.command(epilog="Example: tickercast train --source sample --through 2010-12-31 --out DIR")
@@ -65,6 +71,7 @@ def train(
         int,
         typer.Option(metavar="N", min=0, help="Hold out every N-th symbol for evaluation; 0 holds out none."),
     ] = 0,
+    events: Events = "",
     seeds: Annotated[
         int, typer.Option(metavar="N", min=0, max=99, help="Average N networks; 0: 5, or 3 for hourly bars.")
     ] = 0,
@@ -84,8 +91,10 @@ def train(
     from tickercast.show.tables import card_table
 
     if _is_hourly(every):
-        if recipe or hold_out:
-            raise UsageError("--recipe and --hold-out are for daily bars: leave them out, or leave --every 1h out.")
+        if recipe or hold_out or events:
+            raise UsageError(
+                "--recipe, --hold-out and --events are for daily bars: leave them out, or leave --every 1h out."
+            )
         bundles = _train_hourly(tickers or [], source, through, seeds, direction, trials)
         _write(bundles, out)
         return
@@ -99,6 +108,7 @@ def train(
             source=source,
             recipe=chosen,
             hold_out=hold_out,
+            events=events,
             seeds=range(1, (seeds or 5) + 1),
             on_progress=progress.set,
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
@@ -225,6 +235,7 @@ def backtest(
         ),
     ] = None,
     windows: Annotated[int, typer.Option(min=0, metavar="N", help="Draw N origins at random; 0 takes all.")] = 0,
+    events: Events = "",
     check_leaks: Annotated[
         bool, typer.Option("--check-leaks", help="Only check that no forecast changes when later bars are cut off.")
     ] = False,
@@ -270,6 +281,7 @@ def backtest(
                 more=names[1:],
                 every=step,
                 windows=windows or None,
+                events=events,
                 on_progress=progress.set,
                 on_failure=on_failure,
             )
@@ -330,6 +342,7 @@ def promote(
     last: Last,
     version: Annotated[str, typer.Option(help="The challenger.", show_default="the one registered last")] = "",
     symbols_file: SymbolsFile = "",
+    events: Events = "",
 ) -> None:
     """Compare a challenger with the champion on past sessions, and serve it if it is measurably better.
 
@@ -342,6 +355,7 @@ def promote(
             source=source,
             version=version,
             symbols=some_symbols_of([], symbols_file),
+            events=events,
             on_progress=progress.set,
         )
     verdict = "promoted" if decision.promote else "kept the champion"

@@ -12,9 +12,10 @@ past days: last year's plus 364 days, so that the weekday stays.
 ['2023-07-25 (after the close)']
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -46,6 +47,7 @@ SAME_RESULTS = 30
 NOTHING, PREDICTED, KNOWN = 0, 1, 2
 """What is known of the results day that is nearest to a step."""
 
+_ANNOUNCED_BEFORE = np.timedelta64(28, "D")
 _YEAR = np.timedelta64(364, "D")
 _QUARTER_APART = np.timedelta64(SAME_RESULTS, "D")
 _SAME_REPORT = np.timedelta64(5, "D")  # a filing may follow the news by some days
@@ -192,6 +194,49 @@ class ResultsDays:
         origin = np.searchsorted(days, cutoffs, side="right") - 1
         made = _View.of(days, _Rows.of([self]), origin[None], cutoffs_at[None]).inputs(days, origin[None])
         return ResultsInputs(*(values[0] for values in made))
+
+    def reported(self) -> "ResultsDays":
+        """The reports alone: without announcements, the next day can only be predicted."""
+        rows = self.dates <= self.known_at.astype("datetime64[D]")
+        return ResultsDays(self.symbol, self.dates[rows], self.sessions[rows], self.known_at[rows])
+
+    def announced(self) -> "ResultsDays":
+        """The reports, and four weeks before each an announcement of its day.
+
+        Few sources keep when a past day was announced, so that the day that was reported stands for it.
+        """
+        told = self.reported()
+        return ResultsDays(
+            self.symbol,
+            np.concatenate([told.dates, told.dates]),
+            np.concatenate([told.sessions, told.sessions]),
+            np.concatenate([(told.dates - _ANNOUNCED_BEFORE).astype("datetime64[us]"), told.known_at]),
+        )
+
+    def known_by(self, day: date) -> "ResultsDays":
+        """Those that were known at the end of a day, UTC."""
+        rows = self.known_at < np.datetime64(day + timedelta(days=1), "us")
+        return ResultsDays(self.symbol, self.dates[rows], self.sessions[rows], self.known_at[rows])
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the days, in whatever order they came."""
+        rows = sorted(zip(self.dates.astype(str), self.sessions.tolist(), self.known_at.astype(str), strict=True))
+        return hashlib.sha256(repr((self.symbol, rows)).encode()).hexdigest()
+
+    def came_within(self, sessions: Days, origins: NDArray[np.intp], horizon: int) -> Mask:
+        """Whether results came within the horizon of each origin, told from the reports alone.
+
+        Args:
+            sessions: the sessions of the symbol's bars, in order.
+            origins: `(n,)`, the origins' places among them.
+            horizon: steps.
+        """
+        reported = self.known_at.astype("datetime64[D]") >= self.dates
+        dates, after = self.dates[reported], self.sessions[reported] == AFTER
+        effect = np.where(after, np.searchsorted(sessions, dates, "right"), np.searchsorted(sessions, dates, "left"))
+        apart = effect - np.asarray(origins)[:, None]
+        return np.asarray(((apart > 0) & (apart <= horizon)).any(axis=1))
 
 
 def latest_inputs(known: Sequence[ResultsDays | None], cutoffs: Days, cutoffs_at: Days) -> ResultsInputs:

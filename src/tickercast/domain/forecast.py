@@ -123,6 +123,10 @@ class RollingPredictor(Predictor, Protocol):
 class InformedPredictor(RollingPredictor, Protocol):
     """A model that can use more than the bars."""
 
+    @property
+    def adapts(self) -> bool:
+        """Whether its intervals follow what earlier ones held; see `domain.widths`."""
+
     def informed(self, results: Mapping[str, ResultsDays], widths: "Widths | None" = None) -> "InformedPredictor":
         """The same model with results days by symbol, and with factors around the median.
 

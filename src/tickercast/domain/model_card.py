@@ -126,8 +126,8 @@ class ModelCard(BaseModel):
         calibration: the pooled factor round the median, applied to every quantile.
         calibrations: for asset classes that were calibrated apart, such as `crypto`, the factor of each step and
             quantile instead: `(horizon, quantiles)`.
-        drift: the median log-return a session by asset class, 0 for a class that is not named; empty where the median is
-            the network's own.
+        drift: the median log-return a session by asset class, 0 for a class that is not named; empty where the median
+            is the network's own.
         adapts: whether its intervals follow what earlier ones held; see `domain.widths`.
         min_sessions: the shortest series that it accepts, in sessions.
         trained_on: in words, which symbols and dates.

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import features
-from tickercast.domain.bars import STALE_AFTER, Bars
 from tickercast.domain.asset_classes import is_stock
+from tickercast.domain.bars import STALE_AFTER, Bars
 from tickercast.domain.drift import COLUMNS, MARGINS, ORIGINS, WINDOW, Floats, Reference, distances
 from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import LEVELS, QUANTILES, RollingPredictor, stored

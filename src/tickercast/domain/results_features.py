@@ -7,6 +7,7 @@ close of that session or of the next one answers. The symbol's own last results 
 15
 """
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import session_closes
-from tickercast.domain.events import FARTHEST, KNOWN, NOTHING, PREDICTED, ResultsDays, ResultsInputs
+from tickercast.domain.events import FARTHEST, KNOWN, NOTHING, PREDICTED, ResultsDays, ResultsInputs, latest_inputs
 from tickercast.domain.features import EWMA_DECAY, HORIZON, rolling_sums
+from tickercast.domain.frequency import DAILY
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -75,7 +77,43 @@ def results_features(bars: Bars, at: Rows, sigma60: Floats, sigma_ewma: Floats, 
     if days is None or not len(days) or not len(at):
         return np.zeros((len(at), len(RESULTS_FEATURES)), np.float32)
     cutoffs = bars.columns["session_date"][at]
-    known = days.inputs(cutoffs, session_closes(bars.symbol, cutoffs))
+    return _features(bars, at, sigma60, sigma_ewma, days.inputs(cutoffs, session_closes(bars.symbol, cutoffs)))
+
+
+def latest_results_features(
+    series: Sequence[Bars], sigma60: Floats, sigma_ewma: Floats, results: Mapping[str, ResultsDays]
+) -> Floats32:
+    """Compute the inputs at the last session of each series, the same numbers as `results_features` gives there.
+
+    Args:
+        series: n of them.
+        sigma60: `(n,)`, as in `results_features`.
+        sigma_ewma: `(n,)`.
+        results: the results days by symbol.
+
+    Returns:
+        `(n, len(RESULTS_FEATURES))`.
+
+    Raises:
+        CalendarError: the exchange of a symbol with results days is not known.
+    """
+    made = np.zeros((len(series), len(RESULTS_FEATURES)), np.float32)
+    places = [place for place, bars in enumerate(series) if len(results.get(bars.symbol, ()))] if results else []
+    if not places:
+        return made
+    chosen = [series[place] for place in places]
+    cutoffs = np.array([bars.cutoff for bars in chosen], "datetime64[D]")
+    symbols = [bars.symbol for bars in chosen]
+    closes = DAILY.closes(symbols, np.arange(len(symbols)), cutoffs)
+    known = latest_inputs([results[symbol] for symbol in symbols], cutoffs, closes)
+    for number, (place, bars) in enumerate(zip(places, chosen, strict=True)):
+        here, row = slice(place, place + 1), slice(number, number + 1)
+        own = ResultsInputs(known.offsets[row], known.knowledge[row], known.last[row])
+        made[here] = _features(bars, np.array([len(bars) - 1]), sigma60[here], sigma_ewma[here], own)
+    return made
+
+
+def _features(bars: Bars, at: Rows, sigma60: Floats, sigma_ewma: Floats, known: ResultsInputs) -> Floats32:
     start, end = max(int(at.min()) + 1 - TAIL, 0), int(at.max()) + 1
     past = _past(bars.rows(start, end), at - start, known.last)
     variance = past.variance * (sigma60 / sigma_ewma) ** 2
@@ -90,7 +128,7 @@ def results_features(bars: Bars, at: Rows, sigma60: Floats, sigma_ewma: Floats, 
             np.ones(len(at)),
         ]
     )
-    is_known = (past.count >= _LEAST) & (known.knowledge != NOTHING).any(axis=1)
+    is_known = (past.days >= _LEAST) & (known.knowledge != NOTHING).any(axis=1)
     return np.where(is_known[:, None], made, 0.0).astype(np.float32)
 
 
@@ -98,7 +136,7 @@ class _Past(NamedTuple):
     """The last results days of n origins, and how the price answered; `(n,)` each.
 
     Attributes:
-        count: of the days.
+        days: their number.
         mean: move over the σ60 before it.
         largest: the same.
         variance: the mean square less 1, not below 0.
@@ -106,7 +144,7 @@ class _Past(NamedTuple):
         recent: the part of σEWMA² that is the answer to the last one.
     """
 
-    count: Rows
+    days: Rows
     mean: Floats
     largest: Floats
     variance: Floats

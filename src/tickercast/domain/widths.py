@@ -2,10 +2,11 @@
 
 A forecast that has come due says by how much its 80% interval would have had to be stretched to end at the close. Four
 in five of these factors lie below the one that would have held 80%. A class takes it from the last year of all its
-symbols, halfway; a symbol from its own last two years, the nearer the more of them there are.
+symbols, up to halfway; a symbol from its own last two years, the nearer the more of them there are.
 
->>> Widths(date(2023, 7, 21), {"fx": 0.9}, {"EURUSD=X": 0.85}).factors(["EURUSD=X", "JPY=X", "MSFT"]).tolist()
-[0.85, 0.9, 1.0]
+>>> widths = Widths(date(2023, 7, 21), {"fx": (0.9, 0.8)}, {"EURUSD=X": 0.5})
+>>> widths.factors(["EURUSD=X", "JPY=X", "MSFT"], 2).tolist()
+[[0.45, 0.4], [0.9, 0.8], [1.0, 1.0]]
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +31,8 @@ EVERY = 5
 
 _LEVEL = 0.8
 _LOW, _MEDIAN, _HIGH = (QUANTILES.index(level) for level in (0.1, 0.5, 0.9))
-_CLASS_SHARE = 0.5
-_OWN_SHARE = 0.6
+_CLASS_SHARE, _FEW = 0.5, 4  # symbols at which a class's factor counts for half of that: few say little of a class
+_OWN_SHARE = 0.5
 _DOUBTFUL = 60  # sessions of its own at which a symbol's factor counts for half of what it may
 _LEAST = 20  # forecasts of a class
 _BOUNDS = 0.5, 2.0
@@ -44,19 +45,22 @@ class Widths:
 
     Attributes:
         through: the date of the last close they were learned from; None where nothing was learned.
-        classes: by asset class.
-        symbols: by symbol; they include that of the class.
+        classes: by asset class, for each step.
+        symbols: by symbol, on top of that of its class.
     """
 
     through: date | None = None
-    classes: Mapping[str, float] = field(default_factory=dict)
+    classes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     symbols: Mapping[str, float] = field(default_factory=dict)
 
-    def factors(self, symbols: Sequence[str]) -> Floats:
-        """The factor of each symbol: `(n,)`."""
-        if not self.classes and not self.symbols:
-            return np.ones(len(symbols))
-        return np.array([self.symbols.get(one) or self.classes.get(asset_class(one), 1.0) for one in symbols])
+    def factors(self, symbols: Sequence[str], horizon: int) -> Floats:
+        """The factor of each symbol and step: `(n, horizon)`."""
+        if not self.classes:
+            return np.ones((len(symbols), horizon))
+        unknown = (1.0,) * horizon
+        of_class = np.array([self.classes.get(asset_class(one), unknown) for one in symbols]).reshape(-1, horizon)
+        factors: Floats = of_class * np.array([self.symbols.get(one, 1.0) for one in symbols]).reshape(-1, 1)
+        return factors
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,9 @@ class Due:
     rows: Rows
     known_on: NDArray[np.datetime64]
     stretch: Floats
+
+
+_NOTHING_DUE = Due(np.empty(0, np.intp), np.empty(0, "datetime64[D]"), np.empty((0, 1)))
 
 
 def forecasts_due(model: RollingPredictor, bars: Bars, first: int, last: int) -> Due:
@@ -95,31 +102,45 @@ def forecasts_due(model: RollingPredictor, bars: Bars, first: int, last: int) ->
     return Due(rows, dates[rows + model.horizon].astype("datetime64[D]"), np.abs(moved) / reach)
 
 
-def class_factor(due: Sequence[Due], day: np.datetime64) -> float:
-    """The factor of a class on a day, from what its forecasts of the year before have come to."""
+def class_factors(due: Sequence[Due], day: np.datetime64, horizon: int) -> Floats:
+    """The factor of each step of a class on a day, from what its forecasts of the year before have come to.
+
+    Their logarithm is a line in the logarithm of the step, since factors fitted to each step alone are noisy.
+
+    Args:
+        due: the forecasts of its symbols.
+        day: only closes up to it are known.
+        horizon: steps of a forecast.
+
+    Returns:
+        `(horizon,)`.
+    """
     found = [one.stretch[(one.known_on <= day) & (one.known_on > day - _YEAR)] for one in due]
-    pooled = np.concatenate([part.ravel() for part in found]) if found else np.empty(0)
     if sum(map(len, found)) < _LEAST:
-        return 1.0
-    return float(np.clip(np.quantile(pooled, _LEVEL), *_BOUNDS) ** _CLASS_SHARE)
+        return np.ones(horizon)
+    best = np.log(np.quantile(np.concatenate(found), _LEVEL, axis=0).clip(*_BOUNDS))
+    steps = np.log(np.arange(1, horizon + 1))
+    slope, level = np.polyfit(steps, best, 1)
+    share = _CLASS_SHARE * len(due) / (len(due) + _FEW)
+    factors: Floats = np.exp(share * (level + slope * steps))
+    return factors
 
 
-def symbol_factor(due: Due, row: int, of_class: float, horizon: int) -> float:
-    """The factor of a symbol at a row of its bars, from its own forecasts up to there.
+def symbol_factor(due: Due, row: int, of_class: Floats) -> float:
+    """The factor of a symbol at a row of its bars on top of that of its class, from its own forecasts up to there.
 
     Args:
         due: its forecasts.
         row: only closes up to it are known.
-        of_class: the factor of its class, which it starts from.
-        horizon: steps of a forecast.
+        of_class: `(horizon,)`, the factors of its class.
     """
+    horizon = len(of_class)
     start, end = np.searchsorted(due.rows, [row - horizon - OWN_SESSIONS, row - horizon], side="right")
     if start == end:
-        return of_class
-    own = float(np.clip(np.quantile(due.stretch[start:end], _LEVEL), *_BOUNDS))
+        return 1.0
+    own = np.quantile(due.stretch[start:end] / of_class, _LEVEL).clip(*_BOUNDS)
     sessions = (end - start) * EVERY
-    share = _OWN_SHARE * sessions / (sessions + _DOUBTFUL)
-    return float(of_class ** (1 - share) * own**share)
+    return float(own ** (_OWN_SHARE * sessions / (sessions + _DOUBTFUL)))
 
 
 def measure_widths(model: RollingPredictor, series: Sequence[Bars]) -> Widths:
@@ -127,25 +148,26 @@ def measure_widths(model: RollingPredictor, series: Sequence[Bars]) -> Widths:
 
     Args:
         model: the champion, without factors.
-        series: bars of some three years or more; those that are too short are left out.
+        series: bars of some three years or more; of shorter ones less is learned.
     """
     due = {bars.symbol: forecasts_due(model, bars, len(bars) - OWN_SESSIONS, len(bars) - 1) for bars in series}
     if not due:
         return Widths()
-    through = max(bars.cutoff for bars in series)
+    through, horizon = max(bars.cutoff for bars in series), model.horizon
     groups: dict[str, list[Due]] = {}
     for symbol, one in due.items():
         groups.setdefault(asset_class(symbol), []).append(one)
-    classes = {name: round(class_factor(group, np.datetime64(through)), 4) for name, group in groups.items()}
+    day = np.datetime64(through)
+    classes = {name: class_factors(group, day, horizon).round(4) for name, group in groups.items()}
     own = {
-        bars.symbol: symbol_factor(due[bars.symbol], len(bars) - 1, classes[asset_class(bars.symbol)], model.horizon)
+        bars.symbol: round(symbol_factor(due[bars.symbol], len(bars) - 1, classes[asset_class(bars.symbol)]), 4)
         for bars in series
     }
-    return Widths(through, classes, {symbol: round(factor, 4) for symbol, factor in own.items()})
+    return Widths(through, {name: tuple(factors.tolist()) for name, factors in classes.items()}, own)
 
 
 def rolling_factors(model: RollingPredictor, series: Sequence[Bars], at: Sequence[Rows]) -> list[Floats]:
-    """The factor of each origin of several series, from what was known there; class factors are renewed monthly.
+    """The factors at each origin of several series, from what was known there; those of classes are renewed monthly.
 
     Args:
         model: the champion, without factors.
@@ -153,38 +175,34 @@ def rolling_factors(model: RollingPredictor, series: Sequence[Bars], at: Sequenc
         at: the rows of the origins of each series, in order.
 
     Returns:
-        `(n,)` for each series.
+        `(n, horizon)` for each series.
     """
     due = [
-        forecasts_due(model, bars, int(rows[0]) - OWN_SESSIONS, int(rows[-1])) if len(rows) else None
+        forecasts_due(model, bars, int(rows[0]) - OWN_SESSIONS, int(rows[-1])) if len(rows) else _NOTHING_DUE
         for bars, rows in zip(series, at, strict=True)
     ]
     groups: dict[str, list[Due]] = {}
     for bars, one in zip(series, due, strict=True):
-        if one is not None:
-            groups.setdefault(asset_class(bars.symbol), []).append(one)
-    monthly: dict[tuple[str, np.datetime64], float] = {}
+        groups.setdefault(asset_class(bars.symbol), []).append(one)
+    monthly: dict[tuple[str, np.datetime64], Floats] = {}
 
-    def of_class(name: str, day: np.datetime64) -> float:
+    def of_class(name: str, day: np.datetime64) -> Floats:
         month = day.astype("datetime64[M]")
         if (name, month) not in monthly:
-            monthly[name, month] = class_factor(groups[name], month.astype("datetime64[D]") - 1)
+            known = month.astype("datetime64[D]") - np.timedelta64(1, "D")
+            monthly[name, month] = class_factors([one for one in groups[name] if len(one.rows)], known, model.horizon)
         return monthly[name, month]
 
-    return [
-        np.array(
-            [
-                symbol_factor(one, int(row), of_class(asset_class(bars.symbol), day), model.horizon)
-                for row, day in zip(rows, bars.columns["session_date"][rows], strict=True)
-            ]
-            if one is not None
-            else []
-        )
-        for bars, rows, one in zip(series, at, due, strict=True)
-    ]
+    found = []
+    for bars, rows, one in zip(series, at, due, strict=True):
+        days = bars.columns["session_date"][rows]
+        shared = np.array([of_class(asset_class(bars.symbol), day) for day in days]).reshape(-1, model.horizon)
+        own = [symbol_factor(one, int(row), each) for row, each in zip(rows, shared, strict=True)]
+        found.append(shared * np.array(own).reshape(-1, 1))
+    return found
 
 
 def stretched(quantiles: Floats, factors: Floats) -> Floats:
-    """Stretch quantiles around their median: `(n, horizon, quantiles)` by `(n,)`."""
+    """Stretch quantiles around their median: `(n, horizon, quantiles)` by `(n, horizon)`."""
     median = quantiles[..., _MEDIAN, None]
-    return median + factors[:, None, None] * (quantiles - median)
+    return median + factors[..., None] * (quantiles - median)

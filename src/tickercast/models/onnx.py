@@ -15,7 +15,7 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.model_card import Bundle, ModelCard
-from tickercast.domain.results_features import RESULTS_FEATURES, results_features
+from tickercast.domain.results_features import RESULTS_FEATURES, latest_results_features, results_features
 from tickercast.domain.widths import Widths, stretched
 from tickercast.errors import BundleError, EngineUnusable
 
@@ -81,6 +81,11 @@ class NetworkModel(ABC):
         return made
 
     @property
+    def adapts(self) -> bool:
+        """Whether its intervals follow what earlier ones held; see `domain.widths`."""
+        return self.card.adapts
+
+    @property
     def reads_results(self) -> bool:
         """Whether the network reads results days."""
         return len(self.card.statics) > len(features.STATIC_FEATURES)
@@ -95,13 +100,8 @@ class NetworkModel(ABC):
         inputs = features.latest(series)
         statics = inputs.statics
         if self.reads_results:
-            statics = np.zeros((len(series), len(self.card.statics)), np.float32)
-            statics[:, : inputs.statics.shape[1]] = inputs.statics
-            for row, bars in enumerate(series if self.results else ()):
-                if days := self.results.get(bars.symbol):
-                    last, here = np.array([len(bars) - 1]), slice(row, row + 1)
-                    made = results_features(bars, last, inputs.sigma60[here], inputs.sigma_ewma[here], days)
-                    statics[here, inputs.statics.shape[1] :] = made
+            known = latest_results_features(series, inputs.sigma60, inputs.sigma_ewma, self.results)
+            statics = np.concatenate([statics, known], axis=1)
         z = self._batched(len(series), lambda rows: (inputs.steps[rows], statics[rows]))
         return self._log_returns(z, inputs.sigma_ewma, [bars.symbol for bars in series])
 
@@ -118,7 +118,7 @@ class NetworkModel(ABC):
     def _log_returns(
         self, z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], symbols: Sequence[str]
     ) -> NDArray[np.float64]:
-        return stretched(to_log_returns(z, sigma_ewma, symbols, self.card), self.widths.factors(symbols))
+        return stretched(to_log_returns(z, sigma_ewma, symbols, self.card), self.widths.factors(symbols, self.horizon))
 
     def _batched(
         self, count: int, inputs: Callable[[slice], tuple[NDArray[np.float32], NDArray[np.float32]]]

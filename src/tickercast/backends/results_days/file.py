@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from tickercast.domain.event_files import read_events
@@ -27,8 +28,8 @@ class ResultsFile:
         """What the file is called."""
         return str(self._path)
 
-    def fetch(self, symbols: Sequence[str], since: date, *, advance: Callable[[int], None]) -> ResultsReading:
-        """Read the rows of some symbols; see `ports.ResultsSource`.
+    def all_rows(self) -> pa.Table:
+        """Read the rows of all symbols; columns as `domain.event_files.SCHEMA` has them.
 
         Raises:
             UsageError: the file cannot be read.
@@ -38,7 +39,16 @@ class ResultsFile:
             data = self._path.read_bytes()
         except OSError as error:
             raise UsageError(f"{self._path} cannot be read: {error.strerror}. Name another file.") from error
-        rows = read_events(data, self._path.name, self._now())
+        return read_events(data, self._path.name, self._now())
+
+    def fetch(self, symbols: Sequence[str], since: date, *, advance: Callable[[int], None]) -> ResultsReading:
+        """Read the rows of some symbols; see `ports.ResultsSource`.
+
+        Raises:
+            UsageError: the file cannot be read.
+            InvalidBars: it cannot be understood.
+        """
+        rows = self.all_rows()
         rows = rows.filter(pc.is_in(rows["symbol"], pc.cast(list(symbols), rows.schema.field("symbol").type)))
         rows = rows.filter(pc.greater_equal(rows["date"], since))
         held = set(rows["symbol"].to_pylist())

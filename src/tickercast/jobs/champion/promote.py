@@ -7,6 +7,7 @@ from datetime import date
 import pandas as pd
 
 from tickercast.domain.evaluation import loss_ratio, summary
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import RANDOM_WALK, Predictor
 from tickercast.domain.model_card import CHAMPION_ALIAS, Bundle, Pointer
 from tickercast.domain.promotion import Decision, Evidence, decide
@@ -28,6 +29,7 @@ def promote(
     baselines: Baselines,
     models: ModelStore,
     registry: ModelRegistry,
+    results: Mapping[str, ResultsDays] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Decision:
     """Compare both on the same origins, decide by `domain.promotion`, and publish the challenger if it won.
@@ -43,6 +45,7 @@ def promote(
         baselines: the random walk among them.
         models: where the champion is published.
         registry: where the alias `champion` follows.
+        results: the results days by symbol; each model reads those that it can.
         on_progress: called with the forecasts made and their total.
 
     Raises:
@@ -53,7 +56,16 @@ def promote(
     _check(challenger, champion, first)
     compared_with = models.generation()
     comparison = compare(
-        challenger, champion, source, symbols, first, last, load=load, baselines=baselines, on_progress=on_progress
+        challenger,
+        champion,
+        source,
+        symbols,
+        first,
+        last,
+        load=load,
+        baselines=baselines,
+        results=results,
+        on_progress=on_progress,
     )
     decision = decide(comparison.evidence)
     if decision.promote:
@@ -84,6 +96,7 @@ def compare(
     *,
     load: Callable[[Bundle], Predictor],
     baselines: Baselines,
+    results: Mapping[str, ResultsDays] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
     """Evaluate both on the same origins; see `promote`.
@@ -93,7 +106,9 @@ def compare(
         Transient: try again.
     """
     pair = {"challenger": load(challenger), "champion": load(champion)}
-    tables = evaluate(source, symbols, first, last, models=pair, baselines=baselines, on_progress=on_progress)
+    tables = evaluate(
+        source, symbols, first, last, models=pair, baselines=baselines, results=results, on_progress=on_progress
+    )
     own = tables["challenger"]
     measured = summary(own)
     evidence = Evidence(

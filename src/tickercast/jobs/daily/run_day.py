@@ -333,6 +333,7 @@ def _contest(step: _Steps, market: Market, planned: TrainingPlan, on_progress: C
         fit=services.fit,
         tuning=services.tuned_recipe,
         baselines=services.evaluation_baselines,
+        warehouse=services.warehouse,
         registry=services.registry,
         picture=services.draw_evaluation,
         seeds=services.seeds,
@@ -347,6 +348,7 @@ def _contest(step: _Steps, market: Market, planned: TrainingPlan, on_progress: C
         models=services.models,
         load=services.load_bundle,
         baselines=services.promotion_baselines,
+        warehouse=services.warehouse,
         picture=services.draw_evaluation,
     )
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from tickercast.domain import objects
-from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.domain.asset_classes import is_stock
+from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.domain.drift import (
     COLUMNS,
     COVERAGE,

@@ -7,6 +7,7 @@ import pandas as pd
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.evaluation import rolling_losses
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY
 from tickercast.errors import NoRecentBars, Permanent
@@ -29,6 +30,7 @@ def evaluate(
     baselines: Baselines,
     every: int = DAILY.horizon,
     windows: int | None = None,
+    results: Mapping[str, ResultsDays] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Mapping[str, pd.DataFrame]:
@@ -43,6 +45,7 @@ def evaluate(
         baselines: the models that they are compared with.
         every: sessions from one origin to the next.
         windows: how many origins to draw at random, the same for all models; None means all.
+        results: the results days by symbol; see `domain.evaluation.rolling_losses`.
         on_progress: called with the forecasts made and their total.
         on_failure: called with each symbol that the source could not give, and why.
 
@@ -63,6 +66,7 @@ def evaluate(
         last,
         every=every,
         windows=windows,
+        results=results,
         on_progress=on_progress,
     )
     if any(table.empty for table in tables.values()):
