@@ -15,9 +15,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tickercast.domain.asset_classes import ASSET_CLASSES, STOCK, asset_class
 from tickercast.domain.forecast import RANDOM_WALK, Role
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.hour_tables import HourTables
+from tickercast.domain.widths import Widths
 from tickercast.errors import BundleError
 
 MODEL = "tickercast-lstm"
@@ -73,6 +75,7 @@ class Pointer(BaseModel):
         name: the champion's registered name.
         version: its version.
         served: the models beside it; the random walk is always among them, since skill is measured against it.
+        widths: the factors of the champion's intervals that the daily flow has learned; a new champion has none yet.
         nonce: makes each write of the pointer unique, so that a store that compares contents notices every change.
     """
 
@@ -81,6 +84,7 @@ class Pointer(BaseModel):
     name: str
     version: str
     served: tuple[ServedModel, ...] = (_BASELINE,)
+    widths: Widths = Field(default_factory=Widths, exclude_if=lambda widths: widths == Widths())
     nonce: str = ""
 
     @model_validator(mode="before")
@@ -105,8 +109,9 @@ class Pointer(BaseModel):
         return Pointer(name=self.name, version=version, served=(*kept, *former))
 
     def same_as(self, other: "Pointer") -> bool:
-        """Whether both serve the same models; the nonce does not matter."""
-        return self.model_copy(update={"nonce": ""}) == other.model_copy(update={"nonce": ""})
+        """Whether both serve the same models; widths and nonce do not matter."""
+        models = {"widths": Widths(), "nonce": ""}
+        return self.model_copy(update=models) == other.model_copy(update=models)
 
 
 class ModelCard(BaseModel):
@@ -163,6 +168,17 @@ class ModelCard(BaseModel):
     metrics: dict[str, float]
     reference_sha256: str = ""
     hour_tables: HourTables | None = Field(default=None, exclude_if=lambda tables: tables is None)
+
+
+def unmeasured(card: ModelCard, symbol: str) -> str:
+    """Why a symbol's intervals may not hold what they promise: its asset class was not measured. Empty if it was."""
+    name = asset_class(symbol)
+    if name == STOCK or f"{name}_n" in card.metrics:
+        return ""
+    return (
+        f"not measured for this class: {symbol} counts as {name}, and {card.name} {card.version} was measured on "
+        f"{', '.join([STOCK, *(other for other in ASSET_CLASSES if f'{other}_n' in card.metrics)])} alone"
+    )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tickercast import config
 from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import Predictor, Role, RollingPredictor, Served
+from tickercast.domain.forecast import Predictor, Role, RollingPredictor, Served, informed
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.model_card import HOURLY_KIND, Bundle, ModelCard, read_bundle
 from tickercast.errors import BundleError, UsageError
@@ -123,7 +123,8 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
         StoreUnavailable: try again.
     """
     pointer = models.pointer()
-    champion = Served(load_bundle(models.read(pointer.name, pointer.version)), Role.CHAMPION)
+    loaded = load_bundle(models.read(pointer.name, pointer.version))
+    champion = Served(informed(loaded, {}, pointer.widths), Role.CHAMPION)
     beside = [Served(_served(one.name, one.version, models), one.role) for one in pointer.served]
     named_there = {one.name for one in pointer.served}
     further = [Served(_companion(name), Role.COMPANION) for name in companions if name not in named_there]

@@ -29,6 +29,7 @@ from tickercast.errors import (
 )
 from tickercast.jobs.champion.decisions import Decided, recorded_decision
 from tickercast.jobs.champion.probation import review_probation
+from tickercast.jobs.champion.refresh_widths import refresh_widths
 from tickercast.jobs.champion.scores import Scores, read_scores
 from tickercast.jobs.daily.catch_up import CaughtUp, catch_up, collect_results
 from tickercast.jobs.daily.compact import compact_warehouse, is_due
@@ -282,6 +283,7 @@ def _run(
         warehouse=warehouse,
         now=services.now(),
     )
+    step(refresh_widths, market, models=models, load=services.load_bundle, warehouse=warehouse)
     renewed = _reforecast(step, market)
     if is_due(market.day):
         step(compact_warehouse, warehouse=warehouse)

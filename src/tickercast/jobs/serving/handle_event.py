@@ -22,6 +22,7 @@ from tickercast.domain.events import ResultsDay, ResultsDays, expected
 from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Origin, Prediction, Role, Served, informed, rows
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.model_card import ModelCard, unmeasured
 from tickercast.domain.price_files import Window, read_prices
 from tickercast.domain.quality import findings_of
 from tickercast.domain.text import shown
@@ -386,6 +387,7 @@ def _repeated(value: Any, count: int) -> pa.Array:
 def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse) -> tuple[list[Prediction], Outcome]:
     """The forecasts of all models, and the outcome with results days, and a finding where a companion made none."""
     made: list[Prediction] = []
+    outcome = replace(outcome, series=[_with_class(one, outcome.lineup) for one in outcome.series])
     outcome, results = _with_results(outcome, warehouse)
     models = [replace(served, model=informed(served.model, results)) for served in outcome.lineup.models]
     companions = [served for served in models if served.role is Role.COMPANION]
@@ -429,6 +431,13 @@ def _with_results(outcome: Outcome, warehouse: Warehouse) -> tuple[Outcome, Mapp
     days = expected([results.get(bars.symbol) for bars in series], cutoffs, closes)
     known = [replace(one, results=day) for one, day in zip(outcome.series, days, strict=True)]
     return replace(outcome, series=known), results
+
+
+def _with_class(one: Series, lineup: Lineup) -> Series:
+    card = getattr(lineup.models[0].model, "card", None)
+    why = unmeasured(card, one.known.symbol) if isinstance(card, ModelCard) else ""
+    check, _, text = why.partition(": ")
+    return replace(one, findings=[*one.findings, Finding(one.known.symbol, check, text)]) if why else one
 
 
 def _with_missing(one: Series, missing: Sequence[Finding]) -> Series:

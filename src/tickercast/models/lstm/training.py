@@ -209,6 +209,8 @@ def _by_class(series: Sequence[Bars]) -> tuple[Sequence[Bars], Mapping[str, Sequ
     for bars in series:
         groups.setdefault("" if is_stock(bars.symbol) else asset_class(bars.symbol), []).append(bars)
     training_bars = groups.pop("", [])
+    if funds := [*groups.get(ETF, []), *groups.get(INDEX, [])]:
+        groups |= {ETF: funds, INDEX: funds}  # an index moves as the funds that hold it
     return (training_bars, groups) if training_bars else (series, {})
 
 
