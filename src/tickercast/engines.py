@@ -9,7 +9,7 @@ import functools
 import importlib.util
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tickercast.backends.registry.mlflow import MlflowRegistry
     from tickercast.domain.bars import Bars
     from tickercast.domain.boosting import Boosting
+    from tickercast.domain.evaluation import Spread
     from tickercast.domain.recipe import Recipe
     from tickercast.jobs.training.train import Fit
     from tickercast.jobs.training.train_direction import Boost
@@ -454,6 +455,27 @@ def prepare() -> "Prepare":
     from tickercast.models.lstm import training
 
     return training.prepare
+
+
+# ---------------------------------------------------------------- clusters
+
+
+def spread(dask: str) -> "AbstractContextManager[Spread | None]":
+    """Spread the forecasts of an evaluation over processes of this machine, or over a Dask cluster.
+
+    Args:
+        dask: the number of processes, or the address of a scheduler; empty: all are made in this process.
+
+    Raises:
+        UsageError: Dask is not installed, or no scheduler answers at that address.
+    """
+    if not dask:
+        return nullcontext()
+    if not importlib.util.find_spec("distributed"):
+        raise UsageError("--dask needs distributed, which is not installed. Run `make setup-dev`.")
+    from tickercast.backends import spread_dask
+
+    return spread_dask.spread(dask)
 
 
 # ---------------------------------------------------------------- flows

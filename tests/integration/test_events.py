@@ -1,25 +1,40 @@
 """Files of events: stored once, as far as they say something new, or refused with a reason."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import Result
 from tests.support.place import Place
 from tests.support.sec_server import SecServer
+from tests.support.trading import SYMBOLS, Evening, Registry
 from typer.testing import CliRunner
 
 from tickercast.app import App
+from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.cli import app as cli
+from tickercast.config import resource
 from tickercast.domain import objects
 from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import UsageError, WarehouseUnavailable
+from tickercast.jobs.daily.run_day import _events, _Steps
 from tickercast.reading.events import results_days
 from tickercast.reading.forecasts import stored_forecasts
+from tickercast.show.day import day_lines
 
 NAME = "events/MSFT.csv"
+
+
+class Frozen(datetime):
+    """The clock of the evening that is played."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return datetime(2024, 6, 11, 22, 30, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -213,3 +228,74 @@ def test_the_library_fetches_and_lists_results_days(workspace: Path, sec: SecSer
     rows, count = app.events(["MSFT"], limit=1)
     assert (len(rows), count) == (1, 2)
     assert [str(day) for day in app.known_results("MSFT").past] == []  # the clock says 2026: long ago
+
+
+# ---------------------------------------------------------------- the daily run
+
+
+def evening(folder: Path) -> Evening:
+    made = Evening(folder, Registry(), day=date(2024, 6, 11), calibration=1.0)
+    made.begin(1.0)
+    return made
+
+
+def test_the_daily_run_keeps_the_results_days_of_the_watchlist(workspace: Path, monkeypatch) -> None:
+    (workspace / "mine.csv").write_text(f"symbol,date,session\n{SYMBOLS[0]},2024-06-18,after\n")
+    monkeypatch.setenv("TICKERCAST_EVENTS_SOURCE", str(workspace / "mine.csv"))
+    monkeypatch.setattr("tickercast.backends.results_days.file.datetime", Frozen)
+    today = evening(workspace)
+    day = today.run()
+    assert list(day.events.symbols) == [SYMBOLS[0]]
+    assert f"events      results days of 1 symbol; none of {len(SYMBOLS) - 1} symbols" in list(day_lines(day))
+    assert today.warehouse.read("events")["symbol"].tolist() == [SYMBOLS[0]]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("nowhere.csv", "nor a file that can be read"),
+        ("sec", "TICKERCAST_SEC_USER_AGENT is not set"),
+        ("none", "no source of them is configured"),
+    ],
+)
+def test_results_days_that_cannot_be_had_never_stop_the_day(workspace: Path, monkeypatch, source, said) -> None:
+    monkeypatch.setenv("TICKERCAST_EVENTS_SOURCE", source)
+    services = App()
+    market = SimpleNamespace(symbols=["MSFT"], source=SimpleNamespace(name="yahoo"))
+    steps = _Steps(services, lambda job: job)
+    assert said in _events(steps, market, services.now().date())
+    assert "a source tells what is known today" in _events(steps, market, date(2020, 1, 2))
+
+
+def test_a_fault_of_the_source_itself_never_stops_the_day(workspace: Path, monkeypatch) -> None:
+    class Broken:
+        name = "broken"
+
+        def fetch(self, symbols, since, *, advance):
+            raise ZeroDivisionError("a bug")
+
+    services = App()
+    monkeypatch.setattr(services, "results_source", lambda **_: Broken())
+    market = SimpleNamespace(symbols=["MSFT"], source=SimpleNamespace(name="yahoo"))
+    assert _events(_Steps(services, lambda job: job), market, services.now().date()) == "a bug"
+
+
+# ---------------------------------------------------------------- BigQuery
+
+
+def test_events_are_stored_and_read_on_bigquery_too(tmp_path: Path, bigquery_server, make_bars) -> None:
+    place = Place(tmp_path)
+    emulator, dataset = bigquery_server.url, f"d{uuid.uuid4().hex}"
+    place.warehouse = BigQueryWarehouse("test-project", dataset, resource("sql"), emulator=emulator)
+    place.warehouse.provision()
+    event = place.upload(
+        NAME, b"date,session,known_at\n2023-07-27,before,2023-07-06\n2022-07-26,after,2022-07-26T20:05Z\n"
+    )
+    for _ in range(2):
+        place.handle(event)
+    assert len(place.warehouse.read("events")) == 2
+    assert place.warehouse.read("ingestions")["reason"].tolist() == ["2 events, 2 of them new"]
+    [one] = place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()]))).series
+    assert str(one.results) == "2023-07-27 (before the open)"
+    known = results_days(["MSFT"], date(2023, 7, 21), date(2023, 7, 21), warehouse=place.warehouse)
+    assert sorted(known["MSFT"].sessions.tolist()) == ["after", "before"]

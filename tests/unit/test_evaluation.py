@@ -1,5 +1,6 @@
 """Rolling origins: what a model sees, how it is scored, and how two are compared."""
 
+import pickle
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -229,6 +230,8 @@ def test_the_report_has_the_keys_of_its_contract(make_bars: MakeBars) -> None:
     models = {"judged": Fixed(np.linspace(-0.1, 0.1, 13)), "random-walk": RandomWalk(), "ewma-t": EwmaT()}
     made = evaluation_report(rolling_losses(models, [make_bars()], FIRST, LAST))
     assert made["model"] == "judged"
+    assert made["symbols"] == ["MSFT"]
+    assert made["first_cutoff"] < made["last_cutoff"]
     overall = {"n", "sp", "w80", "w95", "coverage_80", "coverage_95", "mae_vs_naive", "rmse_vs_naive"}
     assert overall <= set(made["overall"])
     assert {baseline: set(losses) for baseline, losses in made["ratios"].items()} == {
@@ -326,3 +329,23 @@ def test_a_range_without_an_origin_is_a_sentence(tmp_path: Path, price_folder: C
             models={"random-walk": RandomWalk()},
             baselines=catalogue.evaluation_baselines,
         )
+
+
+def test_forecasts_that_are_made_elsewhere_are_the_same(make_bars: MakeBars) -> None:
+    series = [make_bars("MSFT"), make_bars("AAPL", seed=3)]
+    models = {"random-walk": RandomWalk(), "ewma-t": EwmaT()}
+    sent: list[tuple[str, str]] = []
+    seen: list[tuple[int, int]] = []
+
+    def elsewhere(work, models, found):
+        for origins in found:
+            for model in models:
+                sent.append((model.name, origins.bars.symbol))
+                yield pickle.loads(pickle.dumps(work(*pickle.loads(pickle.dumps((model, origins))))))
+
+    here = rolling_losses(models, series, FIRST, LAST)
+    there = rolling_losses(models, series, FIRST, LAST, spread=elsewhere, on_progress=lambda *done: seen.append(done))
+    assert len(sent) == 4
+    assert seen[-1][0] == seen[-1][1] > 0
+    for name in models:
+        pd.testing.assert_frame_equal(here[name], there[name])

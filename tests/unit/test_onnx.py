@@ -1,5 +1,6 @@
 """The shipped bundle predicts; one that does not fit is refused."""
 
+import pickle
 from collections.abc import Callable
 from datetime import date
 from hashlib import sha256
@@ -10,6 +11,7 @@ import pytest
 
 from tickercast.domain import features
 from tickercast.domain.bars import Bars
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import stored
 from tickercast.domain.model_card import Bundle, Pointer, read_bundle
 from tickercast.domain.model_page import describe
@@ -186,3 +188,16 @@ def test_the_shipped_model_beats_its_baselines_on_dates_it_has_not_seen(bundle: 
     assert bundle.card.metrics["n"] > 200
     assert bundle.card.metrics["sp_vs_ewma_t"] < 1
     assert bundle.card.metrics["sp_vs_random_walk"] < 1
+
+
+def test_a_model_can_be_sent_to_another_process_and_be_informed_without_loading_again(
+    model: OnnxModel, make_bars: Callable[..., Bars], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = [make_bars()]
+    sent = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(sent.predict(series), model.predict(series))
+    monkeypatch.setattr("tickercast.models.onnx.open_session", None)
+    told = model.informed({"MSFT": ResultsDays.of("MSFT", [])})
+    assert list(told.results) == ["MSFT"]
+    assert not model.results
+    np.testing.assert_array_equal(told.predict(series), model.predict(series))

@@ -17,6 +17,7 @@ from tickercast.models import catalogue
 from tickercast.ports import MarketData, RunRecord, StudyResult
 
 if TYPE_CHECKING:
+    from tickercast.domain.bars import Bars
     from tickercast.domain.events import ResultsDays
     from tickercast.domain.market import Market
     from tickercast.domain.promotion import Decision
@@ -150,9 +151,10 @@ class Models(Ports):
         every: int = DAILY.horizon,
         windows: int | None = None,
         events: str = "",
+        dask: str = "",
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
-    ) -> tuple[Mapping[str, pd.DataFrame], Predictor]:
+    ) -> tuple[Mapping[str, pd.DataFrame], Sequence[Predictor]]:
         """Evaluate a model on past sessions, beside the baselines; see `jobs.training.evaluate`.
 
         Args:
@@ -165,32 +167,41 @@ class Models(Ports):
             every: sessions from one origin to the next.
             windows: how many origins to draw at random; None: all.
             events: results days that the models may read; see `results_of`.
+            dask: the processes to spread the forecasts over, or the address of a Dask scheduler; by default this one.
             on_progress: called with the forecasts made and their total.
-            on_failure: called with each symbol that the source could not give, and why.
+            on_failure: called with each symbol that is left out, and why.
 
         Returns:
-            The losses of each model, the judged one first, and that model.
+            The losses of each model, and these models, the judged one first.
         """
         from tickercast.jobs.training.evaluate import evaluate
 
         judged = self.load_model(model)
         beside = [self.load_model(name) for name in more]
         data = self.market_data(source)
-        chosen = symbols or data.symbols()
-        tables = evaluate(
-            data,
-            chosen,
-            first,
-            last,
-            models={judged.name: judged},
-            baselines=lambda series, through: catalogue.evaluation_baselines(series, through, more=beside),
-            every=every,
-            windows=windows,
-            results=self.results_of(events, chosen, first),
-            on_progress=on_progress,
-            on_failure=on_failure,
-        )
-        return tables, judged
+        chosen, compared = symbols or data.symbols(), [judged]
+
+        def baselines(series: "Sequence[Bars]", through: date) -> Sequence[Predictor]:
+            made = catalogue.evaluation_baselines(series, through, more=beside)
+            compared.extend(one for one in made if one.name != judged.name)
+            return made
+
+        with engines.spread(dask) as spread:
+            tables = evaluate(
+                data,
+                chosen,
+                first,
+                last,
+                models={judged.name: judged},
+                baselines=baselines,
+                every=every,
+                windows=windows,
+                results=self.results_of(events, chosen, first),
+                spread=spread,
+                on_progress=on_progress,
+                on_failure=on_failure,
+            )
+        return tables, compared
 
     def results_of(self, events: str, symbols: Sequence[str], first: date) -> "Mapping[str, ResultsDays]":
         """The results days of some symbols.

@@ -236,6 +236,12 @@ def backtest(
     ] = None,
     windows: Annotated[int, typer.Option(min=0, metavar="N", help="Draw N origins at random; 0 takes all.")] = 0,
     events: Events = "",
+    dask: Annotated[
+        str,
+        typer.Option(
+            metavar="N|ADDRESS", help="Spread the forecasts over N processes, or over the cluster of a Dask scheduler."
+        ),
+    ] = "",
     check_leaks: Annotated[
         bool, typer.Option("--check-leaks", help="Only check that no forecast changes when later bars are cut off.")
     ] = False,
@@ -255,12 +261,16 @@ def backtest(
         _check_leaks(service, frequency == HOURLY, names, begin, end, source, symbols)
         return
 
+    if frequency == HOURLY and (dask or events):
+        raise UsageError("--dask and --events are for daily bars. Leave them out, or leave out --every 1h.")
+    left_out: dict[str, str] = {}
+
     def on_failure(symbol: str, reason: Exception) -> None:
-        complain(str(reason))
+        left_out[symbol] = str(reason)
 
     with bar("forecasts", total=1) as progress:
         if frequency == HOURLY:
-            losses, judged = service.evaluate_hourly(
+            losses, compared = service.evaluate_hourly(
                 names,
                 begin,
                 end,
@@ -272,7 +282,7 @@ def backtest(
                 on_failure=on_failure,
             )
         else:
-            losses, judged = service.evaluate(
+            losses, compared = service.evaluate(
                 names[0],
                 begin,
                 end,
@@ -282,11 +292,14 @@ def backtest(
                 every=step,
                 windows=windows or None,
                 events=events,
+                dask=dask,
                 on_progress=progress.set,
                 on_failure=on_failure,
             )
     report = evaluation_report(losses, frequency)
-    through = trained_through(judged)
+    report["versions"] = {one.name: one.version for one in compared}
+    report["left_out"] = left_out
+    through = trained_through(compared[0])
     if through:
         report["trained_through"] = through.isoformat()
     if json_out:

@@ -8,7 +8,7 @@ its session and nothing else: series are cut there before a model sees them.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -176,6 +176,10 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
     return table if known.all() else table[known]
 
 
+Spread = Callable[[Callable[[Predictor, Origins], Floats], Sequence[Predictor], Sequence[Origins]], Iterator[Floats]]
+"""Calls a function with every model for the origins of each symbol, symbol by symbol, and yields the results."""
+
+
 def rolling_losses(
     models: Mapping[str, Predictor],
     series: Sequence[Bars],
@@ -185,6 +189,7 @@ def rolling_losses(
     every: int = DAILY.horizon,
     windows: int | None = None,
     results: Mapping[str, ResultsDays] | None = None,
+    spread: Spread | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, pd.DataFrame]:
     """Forecast with every model from the same origins of every symbol, and score the forecasts.
@@ -201,6 +206,7 @@ def rolling_losses(
         every: sessions or hours from one origin to the next.
         windows: how many of the origins to forecast from, drawn by `sample`; None means all.
         results: the results days by symbol; a model that reads them sees at each origin those that were known there.
+        spread: makes the forecasts of each model and symbol elsewhere; None makes them here, one after the other.
         on_progress: called with the forecasts made and their total, which several models share.
 
     Returns:
@@ -226,12 +232,27 @@ def rolling_losses(
     found = [origins for origins in found if len(origins.positions)]
     marks = [_marks(origins, known.get(origins.bars.symbol)) for origins in found]
     factors = {name: _factors(model, found) for name, model in told.items()}
+    made = _predictions(list(told.values()), found, spread, report_progress)
     for number, (origins, marked) in enumerate(zip(found, marks, strict=True)):
-        for name, model in told.items():
-            quantiles = stretched(_predict(model, origins, report_progress), factors[name][number])
+        for name in told:
+            quantiles = stretched(next(made), factors[name][number])
             scored = losses(origins, quantiles)
             parts[name].append(scored.assign(**{key: values[scored.index] for key, values in marked.items()}))
     return {name: pd.concat(tables, ignore_index=True) if tables else pd.DataFrame() for name, tables in parts.items()}
+
+
+def _predictions(
+    models: Sequence[Predictor], found: Sequence[Origins], spread: Spread | None, advance: Callable[[int], None]
+) -> Iterator[Floats]:
+    """The quantiles of every model at the origins of each symbol, symbol by symbol."""
+    if spread is None:
+        for origins in found:
+            for model in models:
+                yield _predict(model, origins, advance)
+        return
+    for quantiles in spread(_predict, models, found):
+        advance(len(quantiles))
+        yield quantiles
 
 
 def _factors(model: Predictor, found: Sequence[Origins]) -> list[Floats]:
@@ -345,12 +366,16 @@ def evaluation_report(tables: Mapping[str, pd.DataFrame], frequency: Frequency =
         frequency: of the bars.
 
     Returns:
-        `model`, `overall`, `ratios` (for each baseline and loss: ratio and 95% interval), `by_year`, `by_step`,
-        `by_class`, `results_window` where results days are known, and `reliability`.
+        `model`, `symbols`, `first_cutoff` and `last_cutoff`, `overall`, `ratios` (for each baseline and
+        loss: ratio and 95% interval), `by_year`, `by_step`, `by_class`, `results_window` where results days are known,
+        and `reliability`.
     """
     (name, table), *baselines = tables.items()
     return {
         "model": name,
+        "symbols": sorted(table["symbol"].unique()),
+        "first_cutoff": str(table["cutoff"].min().date()),
+        "last_cutoff": str(table["cutoff"].max().date()),
         "overall": summary(table),
         "ratios": {
             baseline: {loss: list(loss_ratio(table, other, loss, frequency=frequency)) for loss in ("sp", "w95")}
@@ -393,7 +418,7 @@ def reliability(table: pd.DataFrame) -> Floats:
     return np.array([float((table["rank"] <= index).mean()) for index in range(len(QUANTILES))])
 
 
-def _predict(model: Predictor, origins: Origins, advance: Callable[[int], None]) -> Floats:
+def _predict(model: Predictor, origins: Origins, advance: Callable[[int], None] = lambda count: None) -> Floats:
     if origins.bars.frequency == HOURLY:
         assert isinstance(model, RollingPredictor), model.name
         quantiles = model.predict_at(origins.bars, origins.positions)

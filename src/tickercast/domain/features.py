@@ -318,12 +318,6 @@ class _Sums:
         return values if self._decay == 1 else self._decay**sessions * values
 
 
-def rolling_sums(values: Floats, window: int) -> Floats:
-    """Sums over the last `window` values up to each, `(n,)`; an entry has the same bits wherever the values begin."""
-    sums: Floats = _Sums(values[None]).over(window, len(values))[0]
-    return sums
-
-
 def _lagged(values: Floats, sessions: int, fill: float = 0.0, last: int | None = None) -> Floats:
     """The values of a number of sessions ago, at all or the `last` sessions, and `fill` before the first."""
     length = values.shape[1]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import session_closes
 from tickercast.domain.events import FARTHEST, KNOWN, NOTHING, PREDICTED, ResultsDays, ResultsInputs, latest_inputs
-from tickercast.domain.features import EWMA_DECAY, HORIZON, rolling_sums
+from tickercast.domain.features import EWMA_DECAY, HORIZON
 from tickercast.domain.frequency import DAILY
 
 Floats = NDArray[np.float64]
@@ -77,7 +77,8 @@ def results_features(bars: Bars, at: Rows, sigma60: Floats, sigma_ewma: Floats, 
     if days is None or not len(days) or not len(at):
         return np.zeros((len(at), len(RESULTS_FEATURES)), np.float32)
     cutoffs = bars.columns["session_date"][at]
-    return _features(bars, at, sigma60, sigma_ewma, days.inputs(cutoffs, session_closes(bars.symbol, cutoffs)))
+    known = days.inputs(cutoffs, session_closes(bars.symbol, cutoffs))
+    return _features(_past(_answers(bars, at, known.last)), sigma60, sigma_ewma, known)
 
 
 def latest_results_features(
@@ -106,16 +107,15 @@ def latest_results_features(
     symbols = [bars.symbol for bars in chosen]
     closes = DAILY.closes(symbols, np.arange(len(symbols)), cutoffs)
     known = latest_inputs([results[symbol] for symbol in symbols], cutoffs, closes)
-    for number, (place, bars) in enumerate(zip(places, chosen, strict=True)):
-        here, row = slice(place, place + 1), slice(number, number + 1)
-        own = ResultsInputs(known.offsets[row], known.knowledge[row], known.last[row])
-        made[here] = _features(bars, np.array([len(bars) - 1]), sigma60[here], sigma_ewma[here], own)
+    answers = [
+        _answers(bars, np.array([len(bars) - 1]), known.last[number : number + 1]) for number, bars in enumerate(chosen)
+    ]
+    past = _past(_Answers(*map(np.concatenate, zip(*answers, strict=True))))
+    made[places] = _features(past, sigma60[places], sigma_ewma[places], known)
     return made
 
 
-def _features(bars: Bars, at: Rows, sigma60: Floats, sigma_ewma: Floats, known: ResultsInputs) -> Floats32:
-    start, end = max(int(at.min()) + 1 - TAIL, 0), int(at.max()) + 1
-    past = _past(bars.rows(start, end), at - start, known.last)
+def _features(past: "_Past", sigma60: Floats, sigma_ewma: Floats, known: ResultsInputs) -> Floats32:
     variance = past.variance * (sigma60 / sigma_ewma) ** 2
     answered = _answered(known, past.same_day)
     made = np.column_stack(
@@ -125,11 +125,62 @@ def _features(bars: Bars, at: Rows, sigma60: Floats, sigma_ewma: Floats, known: 
             past.largest,
             np.minimum(past.recent / sigma_ewma**2, 1.0),
             (known.knowledge == PREDICTED).any(axis=1),
-            np.ones(len(at)),
+            np.ones(len(variance)),
         ]
     )
     is_known = (past.days >= _LEAST) & (known.knowledge != NOTHING).any(axis=1)
     return np.where(is_known[:, None], made, 0.0).astype(np.float32)
+
+
+class _Answers(NamedTuple):
+    """How the price answered to the last results days of n origins, newest first; `(n, LAST)` each, `age` `(n,)`.
+
+    Attributes:
+        counted: whether the day counts.
+        settled: whether the session after it is known, too.
+        on_day: the move of its session over the σ60 before.
+        next_day: that of the session after; that of the series' first, where it is not settled.
+        square: the squared log-return of its session.
+        next_square: that of the session after.
+        age: the sessions since the newest one.
+    """
+
+    counted: NDArray[np.bool_]
+    settled: NDArray[np.bool_]
+    on_day: Floats
+    next_day: Floats
+    square: Floats
+    next_square: Floats
+    age: Rows
+
+
+def _answers(bars: Bars, at: Rows, last: NDArray[np.datetime64]) -> _Answers:
+    start, end = max(int(at.min()) + 1 - TAIL, 0), int(at.max()) + 1
+    log_close, at = np.log(bars.columns["adj_close"][start:end]), at - start
+    squares = np.empty(len(log_close))
+    squares[0], squares[1:] = 0.0, (log_close[1:] - log_close[:-1]) ** 2
+    rows = np.where(np.isnat(last), -1, np.searchsorted(bars.columns["session_date"][start:end], last))
+    counted = (rows > _SIGMA) & (rows <= at[:, None]) & (rows > at[:, None] - (TAIL - _SIGMA - 2))
+    rows = np.where(counted, rows, 0)
+    settled = counted & (rows < at[:, None])
+    following = np.where(settled, rows + 1, 0)
+    square, next_square = squares[rows], squares[following]
+    return _Answers(
+        counted,
+        settled,
+        _move(squares, rows, square),
+        _move(squares, following, next_square),
+        square,
+        next_square,
+        at - rows[:, 0],
+    )
+
+
+def _move(squares: Floats, rows: Rows, square: Floats) -> Floats:
+    """The moves at some rows over the σ60 before each; 0 at rows before which there is none."""
+    before = np.maximum(rows[..., None] + np.arange(-_SIGMA, 0), 0)
+    sigma60 = np.sqrt(np.maximum(squares[before].sum(axis=-1) / _SIGMA, _SIGMA_FLOOR**2))
+    return np.where(rows >= _SIGMA, np.minimum(np.sqrt(square) / sigma60, _LARGEST_MOVE), 0.0)
 
 
 class _Past(NamedTuple):
@@ -152,25 +203,16 @@ class _Past(NamedTuple):
     recent: Floats
 
 
-def _past(bars: Bars, at: Rows, last: NDArray[np.datetime64]) -> _Past:
-    log_close = np.log(bars.columns["adj_close"])
-    squares = np.diff(log_close, prepend=log_close[:1]) ** 2
-    sigma60 = np.sqrt(np.maximum(rolling_sums(squares, _SIGMA) / _SIGMA, _SIGMA_FLOOR**2))
-    moves = np.minimum(np.sqrt(squares) / np.concatenate([[np.inf], sigma60[:-1]]), _LARGEST_MOVE)
-    rows = np.where(np.isnat(last), -1, np.searchsorted(bars.columns["session_date"], last))
-    counted = (rows > _SIGMA) & (rows <= at[:, None]) & (rows > at[:, None] - (TAIL - _SIGMA - 2))
-    rows = np.where(counted, rows, 0)
-    settled = counted & (rows < at[:, None])
-    following = np.where(settled, rows + 1, 0)
-    on_day, next_day = moves[rows], moves[following]
+def _past(answers: _Answers) -> _Past:
+    counted, settled, on_day, next_day = answers[:4]
     size = np.where(counted, np.maximum(on_day, next_day), 0.0)
     count = counted.sum(axis=1)
     divisor = np.maximum(count, 1)
     seen = (settled & (on_day > next_day)).sum(axis=1)
     same_day = (_USUAL_SHARE * _USUAL_WEIGHT + seen) / (_USUAL_WEIGHT + settled.sum(axis=1))
-    age = at - rows[:, 0]
-    answer = same_day * EWMA_DECAY**age * squares[rows[:, 0]]
-    answer += np.where(settled[:, 0], (1 - same_day) * EWMA_DECAY ** (age - 1) * squares[following[:, 0]], 0.0)
+    answer = same_day * EWMA_DECAY**answers.age * answers.square[:, 0]
+    later = (1 - same_day) * EWMA_DECAY ** (answers.age - 1) * answers.next_square[:, 0]
+    answer += np.where(settled[:, 0], later, 0.0)
     return _Past(
         count,
         size.sum(axis=1) / divisor,

@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import onnxruntime
@@ -150,9 +150,23 @@ class OnnxModel(NetworkModel):
             BundleError: the bundle was made for other inputs, or the network cannot be loaded.
         """
         self.card = bundle.card
+        self._bundle = bundle
         _check_card(bundle.card)
         self._session = open_session(bundle)
         _check_graph(self._session, bundle.card)
+
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the loaded network, which another process loads anew."""
+        return {name: value for name, value in vars(self).items() if name != "_session"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._session = open_session(self._bundle)
 
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network; see `NetworkModel.answer`."""

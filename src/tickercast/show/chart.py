@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tickercast.reading.track_record import ForecastDetails
-from tickercast.show.sentences import SIMULATED
+from tickercast.show.sentences import SIMULATED, evaluated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -237,6 +237,7 @@ def evaluation_png(report: Mapping[str, Any], baselines: Mapping[str, Mapping[st
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    figure.suptitle(evaluated(report), x=0.01, ha="left", fontsize=11)
     levels = np.array([float(level) for level in report["reliability"]])
     left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     left.plot(levels, list(report["reliability"].values()), marker="o", color="#0072b2", label=report["model"])

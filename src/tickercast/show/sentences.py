@@ -184,3 +184,16 @@ def up_to_date(cutoffs: pd.Series) -> str:
 def symbols(count: int) -> str:
     """A number of symbols."""
     return f"{count:,} symbol{'s' * (count != 1)}"
+
+
+def evaluated(report: Mapping[str, Any]) -> str:
+    """What an evaluation is about: the model and its version, and how many origins of how many symbols when.
+
+    Args:
+        report: from `domain.evaluation.evaluation_report`, with `versions` where they are known.
+    """
+    version = report.get("versions", {}).get(report["model"], "")
+    return (
+        f"{report['model']}{f' version {version}' if version else ''}, {report['overall']['n']:,.0f} origins of "
+        f"{symbols(len(report['symbols']))}, {report['first_cutoff']} to {report['last_cutoff']}"
+    )

@@ -24,7 +24,7 @@ from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
 from tickercast.reading.ledger import DONE, Entry
 from tickercast.reading.quarantine import Quarantined
-from tickercast.show.sentences import SEEN, SIMULATED, doubt, interval, outcome, price, results
+from tickercast.show.sentences import SEEN, SIMULATED, doubt, evaluated, interval, outcome, price, results
 
 SUMMARY_FROM = 9
 """From this many symbols on, one line each instead of one a step."""
@@ -226,14 +226,14 @@ def report_json(report: Mapping[str, Any]) -> str:
 
 
 def report_table(report: Mapping[str, Any]) -> RenderableType:
-    """An evaluation: overall and by year, and the ratios to each baseline with their 95% intervals."""
-    title = Text(f"{report['model']}, {report['overall']['n']:,.0f} origins", style="bold")
+    """An evaluation: overall, by year, class and results window, the ratios to each baseline, and its origins."""
+    title = Text(evaluated(report), style="bold")
     measured = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     names = ("n", "sp", "w80", "w95", "coverage_80", "coverage_95", "mae_vs_naive", "rmse_vs_naive")
     measured.add_column("")
     for name in (*names, "direction"):
         measured.add_column(name, justify="right")
-    for label, rows in (("overall", report["overall"]), *report["by_year"].items()):
+    for label, rows in _report_rows(report):
         up = f"{rows['direction']:.3f} (up {rows['always_up']:.3f})"
         measured.add_row(label, f"{rows['n']:,.0f}", *(f"{rows[name]:.4f}" for name in names[1:]), up)
     ratios = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="ratio to (below 1 is better)", title_justify="left")
@@ -241,7 +241,31 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
         ratios.add_column(heading)
     for baseline, losses in report["ratios"].items():
         ratios.add_row(baseline, *("{:.4f} [{:.4f}, {:.4f}]".format(*losses[loss]) for loss in ("sp", "w95")))
-    return Group(measured, ratios)
+    return Group(measured, ratios, *map(Text, _made_of(report)))
+
+
+def _report_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:
+    yield "overall", report["overall"]
+    yield from report["by_year"].items()
+    if len(report["by_class"]) > 1:
+        yield from report["by_class"].items()
+    for window, rows in report["results_window"].items():
+        yield f"results {window}", rows
+
+
+def _made_of(report: Mapping[str, Any]) -> Iterator[str]:
+    """The symbols and versions of an evaluation, and each symbol that was left out, with the reason."""
+    named = report["symbols"]
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    yield f"symbols   {', '.join(named[:_NAMED])}{more}"
+    yield f"versions  {', '.join(f'{name} {version}' for name, version in report.get('versions', {}).items())}"
+    left_out = report.get("left_out", {})
+    yield f"left out  {len(left_out) or 'none'}"
+    for symbol, reason in left_out.items():
+        yield f"          {reason if symbol in reason else f'{symbol}: {reason}'}"
+
+
+_NAMED = 20
 
 
 def models_table(versions: Sequence[RegisteredVersion], served: str, published: Sequence[str]) -> RenderableType:

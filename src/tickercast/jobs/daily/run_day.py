@@ -60,6 +60,8 @@ from tickercast.ports import (
     Warehouse,
 )
 
+_RECENT_RESULTS = timedelta(days=500)  # the last five results days, and those of a year ago
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -302,7 +304,9 @@ def _events(step: _Steps, market: Market, as_of: date) -> FetchedEvents | str:
         return str(error)
     if source is None or not symbols:
         return "none: no source of them is configured" if symbols else "none: no symbol is a company's"
-    found = step(_or_error(fetch_events, Exception), symbols, source=source, store=services.store, now=services.now())
+    since = as_of - _RECENT_RESULTS
+    fetching = _or_error(fetch_events, Exception)
+    found = step(fetching, symbols, source=source, store=services.store, now=services.now(), since=since)
     return found if isinstance(found, FetchedEvents) else str(found) or type(found).__name__
 
 
