@@ -209,7 +209,7 @@ def test_a_model_alone_takes_results_days_and_its_forecast_says_them(tmp_path: P
     told: list[Any] = []
 
     class Listener:
-        name, version, horizon, min_sessions = "listener", "1", 10, 91
+        name, version, horizon, min_sessions, adapts = "listener", "1", 10, 91, False
 
         def informed(self, results: Any, widths: Any = None) -> "Listener":
             told.append(results)
@@ -224,7 +224,8 @@ def test_a_model_alone_takes_results_days_and_its_forecast_says_them(tmp_path: P
     model = library.Model(Listener())
     model.predict(series, results=results)
     tickercast.evaluate(model, series, "2023-05-01", "2023-06-01", results=results)
-    assert told == [results, results]
+    assert all(each is results for each in told)
+    assert len(told) >= 2
 
 
 @pytest.mark.usefixtures("workspace")
