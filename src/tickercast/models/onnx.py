@@ -22,6 +22,9 @@ from tickercast.errors import BundleError, EngineUnusable
 BATCH = 64
 """The series in one call of the network; larger batches cost memory and time."""
 
+_LARGEST_DRIFT = 0.05
+_STEADIEST = 0.2
+
 OUTPUT = "z"
 """The network's output: `(n, horizon, quantiles)`, in units of σEWMA·√step."""
 
@@ -183,7 +186,8 @@ def to_log_returns(
 ) -> NDArray[np.float64]:
     """Turn the network's output into log-returns: median + calibration·σEWMA·√step·(z − z50).
 
-    The median is the drift of the asset class, step by step; on a card that names none, the network's own z50.
+    The median is the drift of the asset class, step by step, and at most `_STEADIEST`·σEWMA·√step, so that what hardly
+    moves, as a peg, is not forecast to rise. On a card that names no drift it is the network's own z50.
 
     Args:
         z: `(n, horizon, quantiles)`.
@@ -200,7 +204,7 @@ def to_log_returns(
     if not card.drift:
         return scale * own + spread
     drift = np.array([card.drift.get(name, 0.0) for name in classes])
-    return drift[:, None, None] * steps[:, None] + spread
+    return np.minimum(drift[:, None, None] * steps[:, None], _STEADIEST * scale) + spread
 
 
 def _factors(classes: Sequence[str], card: ModelCard) -> NDArray[np.float64]:
@@ -231,6 +235,11 @@ def _check_card(card: ModelCard) -> None:
         raise BundleError(
             f"{card.name} {card.version} says min_sessions {card.min_sessions} and calibration {card.calibration}: at "
             f"least {features.MIN_SESSIONS} and a factor near 1 were needed. Publish the version again."
+        )
+    if not all(abs(drift) < _LARGEST_DRIFT for drift in card.drift.values()):
+        raise BundleError(
+            f"{card.name} {card.version} has a drift of {_short(dict(card.drift))} a session: log-returns below "
+            f"{_LARGEST_DRIFT} were needed. Publish the version again."
         )
     for name, table in card.calibrations.items():
         if (
