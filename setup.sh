@@ -11,6 +11,7 @@
 #     --models champion,ewma-t                              the models that forecast every file
 #     --notify CHANNEL                                      the notification channel of the alerts
 #     --watchlist FILE                                      the symbols of the day; ten large ones by default
+#     --hourly BTCUSDT,ETHUSDT                              coins that are forecast every hour, from Binance
 #     --time-zone America/New_York                          of the exchange: the day runs at 18:30 there
 #     --day-memory-gib 8                                    memory of the day's job
 #     --alert-urls FILE                                     the receivers of alerts, kept in Secret Manager

@@ -132,6 +132,7 @@ estimate() {
   local words=(--memory-mib "$memory_mib" --day-memory-gib "$day_memory_gib")
   [ -z "$with_mlflow" ] || words+=(--with-mlflow)
   [ -z "$with_dashboard" ] || words+=(--with-dashboard)
+  [ -z "$hourly" ] || words+=("--hourly=$hourly")
   [ -z "$budget" ] || words+=(--budget "$budget")
   "$1" deploy/cost.py "${words[@]}"
   echo

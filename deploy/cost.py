@@ -54,6 +54,7 @@ class Plan:
         day_memory_gib: of the day's job.
         with_mlflow: whether MLflow has a server and a database.
         with_dashboard: whether the dashboard runs on Cloud Run.
+        coins: forecast every hour, in one file.
     """
 
     symbols: int
@@ -63,11 +64,17 @@ class Plan:
     day_memory_gib: int = 8
     with_mlflow: bool = False
     with_dashboard: bool = False
+    coins: int = 0
 
     @property
     def files(self) -> int:
         """The files of a session."""
         return math.ceil(self.symbols / _BATCH)
+
+    @property
+    def hours(self) -> int:
+        """The hours of a month that are forecast from."""
+        return 24 * _DAYS * bool(self.coins)
 
 
 def read() -> dict[str, Figure]:
@@ -99,8 +106,9 @@ def scanned(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
 def usage(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
     """The usage of a month in the units of the prices, a year after the start."""
     values = {name: figure.value for name, figure in figures.items()}
-    files = plan.files * _SESSIONS
+    files = plan.files * _SESSIONS + plan.hours
     seconds = files * values["load_s_a_file"] + plan.symbols * _SESSIONS / values["symbols_a_second"]
+    hourly = plan.hours * values["hour_s"]
     day = _SESSIONS * (values["day_s"] + values["day_s_a_symbol"] * plan.symbols)
     watch = 2 * _DAYS * values["watch_s"]
     cpus = 2 if plan.day_memory_gib <= 8 else 4 if plan.day_memory_gib <= 16 else 8
@@ -108,20 +116,20 @@ def usage(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
     records = values["track_records_a_day"] if plan.track_records is None else plan.track_records
     mb = scanned(plan, figures)
     queried = _DAYS * (refreshes * mb["refresh"] + records * mb["track_record"])
-    queried += _SESSIONS * (mb["flow"] + mb["events"]) + _WEEKS * mb["compact"]
+    queried += _SESSIONS * (mb["flow"] + mb["events"]) + _WEEKS * mb["compact"] + plan.hours * values["hour_mb"]
     used = {
         "cpu": seconds,
         "memory": seconds * plan.memory_mib / 1024,
         "requests": files,
-        "job_cpu": day * cpus + watch,
-        "job_memory": day * plan.day_memory_gib + watch,
-        "schedules": 2,
+        "job_cpu": day * cpus + watch + hourly,
+        "job_memory": day * plan.day_memory_gib + watch + 2 * hourly,
+        "schedules": 2 + bool(plan.coins),
         "secrets": 5 if plan.with_mlflow else 1,
         "builds": 60,
         "objects": plan.symbols * values["parquet_kb_a_symbol"] * 1e3 * _KEPT_DAYS * _SESSIONS / _DAYS / _GB,
         "writes": files * 3,
         "reads": files * 4,
-        "tables": plan.symbols * values["table_mb_a_symbol"] * 1e6 / _GIB,
+        "tables": (plan.symbols * values["table_mb_a_symbol"] + plan.coins * values["hour_mb_a_coin"]) * 1e6 / _GIB,
         "queries": queried / _MB_A_TIB,
         "messages": files * 2 * 2048 / 2**40,
         "logs": plan.symbols * values["log_kb_a_symbol"] * 1e3 * _SESSIONS / _GIB,
@@ -180,6 +188,7 @@ if __name__ == "__main__":
     arguments.add_argument("--budget", type=int, default=0)
     arguments.add_argument("--with-mlflow", action="store_true")
     arguments.add_argument("--with-dashboard", action="store_true")
+    arguments.add_argument("--hourly", default="", help="coins, with commas between")
     given = arguments.parse_args()
     asked = [
         Plan(
@@ -188,6 +197,7 @@ if __name__ == "__main__":
             day_memory_gib=given.day_memory_gib,
             with_mlflow=given.with_mlflow,
             with_dashboard=given.with_dashboard,
+            coins=len([coin for coin in given.hourly.split(",") if coin]),
         )
         for count in SYMBOLS
     ]

@@ -59,6 +59,7 @@ SETTINGS
     daily) printf '%s\n' --args=daily,--wait=20 "--cpu=$cpu" "--memory=${day_memory_gib}Gi" --task-timeout=6h --max-retries=2 ;;
     watch) printf '%s\n' "--args=alerts,--watchlist=gs://$data_bucket/watchlist.txt,--failures-only$(sends)" --cpu=1 \
       --memory=1Gi --task-timeout=15m --max-retries=1 ;;
+    hourly) printf '%s\n' "--args=hourly,$hourly,--wait=120" --cpu=1 --memory=2Gi --task-timeout=20m --max-retries=1 ;;
   esac
   if has_alert_urls; then echo --set-secrets=TICKERCAST_ALERT_URLS=tickercast-alert-urls:latest; fi
   if wanted mlflow; then
@@ -75,13 +76,17 @@ registry_url() {
 
 deploy_jobs() {
   local job
-  for job in daily watch; do
+  for job in $(jobs); do
     step "job tickercast-$job $(settings_label worker job_settings "$job")" "job tickercast-$job, $(purpose "$job")" deploy_job "$job"
   done
 }
 
 purpose() {
-  if [ "$1" = daily ]; then echo "which runs the day"; else echo "which looks twice a night whether the day arrived"; fi
+  case $1 in
+    daily) echo "which runs the day" ;;
+    watch) echo "which looks twice a night whether the day arrived" ;;
+    hourly) echo "which runs the hour: $hourly" ;;
+  esac
 }
 
 # settings_label IMAGE COMMAND...: a label that stands for an image and the settings that a command prints.
@@ -110,13 +115,15 @@ deploy() {
 make_schedules() {
   if wanted schedule; then make_schedule daily "30 18 * * 1-5"; else register_with_prefect; fi
   make_schedule watch "0 3,6 * * *"
+  if wanted hourly; then make_schedule hourly "2 * * * *" UTC; fi
 }
 
+# make_schedule JOB CRON [TIME_ZONE]: by default that of the exchange.
 make_schedule() {
-  local how=create
+  local how=create zone=${3-$time_zone}
   ! known "schedule-job tickercast-$1" || how=update
-  step "schedule tickercast-$1 $2 $time_zone" "schedule of tickercast-$1: '$2' in $time_zone" \
-    "${g[@]}" scheduler jobs "$how" http "tickercast-$1" "--location=$region" "--schedule=$2" "--time-zone=$time_zone" \
+  step "schedule tickercast-$1 $2 $zone" "schedule of tickercast-$1: '$2' in $zone" \
+    "${g[@]}" scheduler jobs "$how" http "tickercast-$1" "--location=$region" "--schedule=$2" "--time-zone=$zone" \
     "--uri=https://run.googleapis.com/v2/projects/$project/locations/$region/jobs/tickercast-$1:run" --http-method=POST \
     "--oauth-service-account-email=$(account scheduler)" --max-retry-attempts=3
 }

@@ -33,6 +33,7 @@ _OPTIONS = {
     "alerts": "`--alert-urls`",
     "mlflow": "`--with-mlflow`",
     "dashboard": "`--with-dashboard`",
+    "hourly": "`--hourly`",
     "deployer": "`--deployer`",
     "deployer-mlflow": "`--deployer`, `--with-mlflow`",
     "deployer-dashboard": "`--deployer`, `--with-dashboard`",

@@ -5,7 +5,7 @@
 drop_steps() {
   local name
   stage "schedules, jobs, servers, function and alerts"
-  for name in daily watch; do
+  for name in daily watch hourly; do
     drop "schedule-job tickercast-$name" "schedule of tickercast-$name" \
       "${g[@]}" scheduler jobs delete "tickercast-$name" "--location=$region"
     drop "job-name tickercast-$name" "job tickercast-$name" "${g[@]}" run jobs delete "tickercast-$name" "--region=$region"

@@ -78,7 +78,7 @@ gather_policies() {
 
 gather_policies_of_the_day() {
   local job secret who target
-  for job in daily watch; do
+  for job in daily watch hourly; do
     known "job-name tickercast-$job" || continue
     list "policy-$job" "${g[@]}" run jobs get-iam-policy "tickercast-$job" "--region=$region"
   done

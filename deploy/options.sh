@@ -4,7 +4,7 @@
 read_options() {
   project='' region='' dry_run='' yes='' data='' channel='' max_file_mb=64 concurrency=3 max_instances=20
   time_zone=America/New_York watchlist='' alert_urls='' day_memory_gib=8 prefect='' budget='' deployer=''
-  with_mlflow='' with_dashboard='' models=champion
+  with_mlflow='' with_dashboard='' models=champion hourly=''
   while [ $# -gt 0 ]; do
     case $1 in
       --project) project=${2-} ;;
@@ -16,6 +16,7 @@ read_options() {
       --time-zone) time_zone=${2-} ;;
       --models) models=${2-} ;;
       --watchlist) watchlist=${2-} ;;
+      --hourly) hourly=${2-} ;;
       --alert-urls) alert_urls=${2-} ;;
       --day-memory-gib) day_memory_gib=${2-} ;;
       --prefect) prefect=${2-} ;;
@@ -46,6 +47,8 @@ check_options() {
   done
   [[ $models =~ ^champion(,(ewma-t|historical-simulation))*$ ]] ||
     fail "--models is '$models', and champion, with ewma-t or historical-simulation behind commas, was needed: the function has no packages of others."
+  [[ -z $hourly || $hourly =~ ^[A-Z0-9]{2,20}(,[A-Z0-9]{2,20})*$ ]] ||
+    fail "--hourly is '$hourly', and coins as Binance spells them were needed, with commas between: --hourly BTCUSDT,ETHUSDT"
   [[ $day_memory_gib =~ ^([1-9]|[12][0-9]|3[0-2])$ ]] ||
     fail "--day-memory-gib is '$day_memory_gib', and a whole number from 1 to 32 was needed."
   [[ -z $budget || $budget =~ ^[1-9][0-9]{0,6}$ ]] ||
@@ -89,6 +92,7 @@ wanted() {
     -) return 0 ;;
     mlflow) [ -n "$with_mlflow" ] ;;
     dashboard) [ -n "$with_dashboard" ] ;;
+    hourly) [ -n "$hourly" ] ;;
     alerts) has_alert_urls ;;
     schedule) [ -z "$prefect" ] ;;
     budget) [ -n "$budget" ] ;;
@@ -97,6 +101,9 @@ wanted() {
     deployer-dashboard) [ -n "$deployer" ] && [ -n "$with_dashboard" ] ;;
   esac
 }
+
+# The jobs that are wanted.
+jobs() { echo daily watch; if wanted hourly; then echo hourly; fi; }
 
 has_alert_urls() { [ -n "$alert_urls" ] || known "secret tickercast-alert-urls"; }
 

@@ -61,7 +61,7 @@ def cli() -> str:
     """Render docs/cli.md."""
     parts = [_CLI, *_commands(typer.main.get_command(app), "tickercast")]
     parts += [_FLOWS]
-    for name in ("daily", "backfill"):
+    for name in ("daily", "hourly", "backfill"):
         [example] = re.findall(
             r'single_command\(main, "(.+?)"\)', (PROJECT / "flows" / f"{name}.py").read_text(encoding="utf-8")
         )

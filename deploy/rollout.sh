@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$project" ] && [ -n "$region" ] || { echo "rollout.sh: --project and --region were needed: see the head of this file." >&2; exit 2; }
 g=(gcloud --project "$project" --quiet)
-jobs=(tickercast-daily tickercast-watch)
+jobs=(tickercast-daily tickercast-watch tickercast-hourly)
 
 # Nothing is printed for what is not there yet: before a first deployment.
 revision() { "${g[@]}" run services describe tickercast-forecast "--region=$region" "--format=value($1)" 2>/dev/null || true; }
@@ -42,13 +42,13 @@ back() {
   if [ -n "$before" ]; then
     "${g[@]}" run services update-traffic tickercast-forecast "--to-revisions=$before=100" "--region=$region"
   fi
-  for number in 0 1; do
+  for number in "${!jobs[@]}"; do
     [ -z "${images[number]}" ] || "${g[@]}" run jobs update "${jobs[number]}" "--image=${images[number]}" "--region=$region"
   done
 }
 
 before=$(revision status.latestReadyRevisionName)
-images=("$(image "${jobs[0]}")" "$(image "${jobs[1]}")")
+images=("$(image "${jobs[0]}")" "$(image "${jobs[1]}")" "$(image "${jobs[2]}")")
 if ./setup.sh cloud "${arguments[@]}" && check; then
   echo "rollout.sh: the new version serves"
   exit

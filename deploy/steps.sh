@@ -35,7 +35,7 @@ make_steps() {
   stage "what belongs to the function and to the day"
   step "cpu-boost $function" "more CPU while $function starts" \
     "${g[@]}" run services update "$function" "--region=$region" --cpu-boost
-  grant_all function subscription daily watch mlflow-service dashboard-service dashboard-page
+  grant_all function subscription daily watch hourly mlflow-service dashboard-service dashboard-page
   step "dead-letter $(trigger_subscription) $dead_letter" "what fails a hundred times goes to $dead_letter" put_aside
   make_schedules
   make_alert function "tickercast: the function fails"
@@ -132,7 +132,7 @@ bind() {
     dashboard-page)
       "${g[@]}" beta iap web "$how" --resource-type=cloud-run "--region=$region" --service=tickercast-dashboard \
         "${binding[@]}" --condition=None ;;
-    daily | watch) "${g[@]}" run jobs "$how" "tickercast-$on" "--region=$region" "${binding[@]}" ;;
+    daily | watch | hourly) "${g[@]}" run jobs "$how" "tickercast-$on" "--region=$region" "${binding[@]}" ;;
     *-account) "${g[@]}" iam service-accounts "$how" "$(account "${on%-account}")" "${binding[@]}" --condition=None ;;
     alert-urls | mlflow-*) "${g[@]}" secrets "$how" "tickercast-$on" "${binding[@]}" --condition=None ;;
     dead-letter) "${g[@]}" pubsub topics "$how" "$dead_letter" "${binding[@]}" ;;

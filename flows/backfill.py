@@ -1,6 +1,7 @@
 """A backfill as a Prefect flow: parts side by side in threads, or on the workers of a Dask cluster.
 
     python flows/backfill.py MSFT AAPL --from 2012-01-01 --to 2012-12-31 --every 5 --source sample
+    python flows/backfill.py BTCUSDT --from 2023-07-01 --to 2023-07-22 --every 1h
 
 It needs no Prefect server; with PREFECT_API_URL set the runs show in its UI. See `jobs.requests.backfill`.
 """
@@ -58,15 +59,18 @@ def main(
     last: cli.Last,
     tickers: cli.Tickers = None,
     symbols_file: cli.SymbolsFile = "",
-    every: cli.Every = 1,
+    every: cli.Every = "1",
     source: cli.Source = "",
     workers: cli.Workers = 2,
     dask: cli.Dask = False,
     wait: cli.Wait = 300,
 ) -> None:
-    """Forecast from past sessions as it would have been done then, and store the forecasts."""
+    """Forecast from past sessions, or hours, as it would have been done then, and store the forecasts."""
     symbols = cli.symbols_of(tickers or [], symbols_file)
-    plan = cli.opened().plan_backfill(symbols, first.date(), last.date(), every=every, source=source)
+    frequency, step = cli.step_of(every)
+    plan = cli.opened().plan_backfill(
+        symbols, first.date(), last.date(), every=step, source=source, frequency=frequency
+    )
     done: tuple[list[Backfilled], list[Exception]] = [], []
     if plan.parts:
         with engines.flow_server():

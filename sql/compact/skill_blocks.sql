@@ -23,7 +23,7 @@ USING (
     WHERE cutoff BETWEEN DATE_SUB(@first, INTERVAL 45 DAY) AND @last AND target_date BETWEEN @first AND @last
       AND scored_at <= @until
     QUALIFY ROW_NUMBER() OVER (
-      PARTITION BY symbol, frequency, role, model_name, cutoff, step, simulated
+      PARTITION BY symbol, frequency, role, model_name, cutoff, cutoff_at, step, simulated
       ORDER BY revision DESC, scored_at DESC, basis
     ) = 1
   )

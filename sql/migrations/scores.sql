@@ -35,7 +35,8 @@ lost AS (
   FROM missed
 )
 SELECT
-  symbol, frequency, cutoff, step, target_date, model_name, model_version, role, last_close,
+  symbol, frequency, cutoff, CAST(NULL AS TIMESTAMP) AS cutoff_at, step,
+  target_date, CAST(NULL AS TIMESTAMP) AS target_at, model_name, model_version, role, last_close,
   close_median, close_lo_80, close_hi_80, close_lo_95, close_hi_95, actual_close,
   IF(model_name != 'random-walk', MAX(IF(model_name = 'random-walk', loss, NULL)) OVER twins, NULL) AS walk_loss,
   IF(

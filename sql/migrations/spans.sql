@@ -4,6 +4,8 @@ SELECT
   '1d' AS frequency,
   MIN(session_date) AS first_session,
   MAX(session_date) AS last_session,
+  CAST(NULL AS TIMESTAMP) AS first_closed_at,
+  CAST(NULL AS TIMESTAMP) AS last_closed_at,
   COALESCE(LOGICAL_OR(COALESCE(price.simulated, ledger.reason = 'simulated')), FALSE) AS simulated,
   price.object,
   CAST(price.generation AS STRING) AS generation,

@@ -1,6 +1,6 @@
 -- The newest cutoff of each symbol, and when it arrived; the stalest first.
-SELECT symbol, MAX(cutoff) AS cutoff, MAX(received_at) AS received_at
+SELECT symbol, frequency, MAX(cutoff) AS cutoff, MAX(cutoff_at) AS cutoff_at, MAX(received_at) AS received_at
 FROM ingestions
 WHERE status = 'forecast' AND symbol IS NOT NULL
-GROUP BY symbol
-ORDER BY cutoff, received_at, symbol
+GROUP BY symbol, frequency
+ORDER BY cutoff, received_at, symbol, frequency

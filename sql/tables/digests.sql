@@ -1,6 +1,6 @@
 CREATE TABLE IF NOT EXISTS digests (
   symbol STRING NOT NULL OPTIONS (description = 'The series'),
-  frequency STRING NOT NULL OPTIONS (description = '1d, daily bars'),
+  frequency STRING NOT NULL OPTIONS (description = '1d, daily bars, or 1h, hourly ones'),
   month DATE NOT NULL OPTIONS (description = 'The first day of the month'),
   simulated BOOL NOT NULL OPTIONS (description = 'Whether the bars were simulated'),
   bars INT64 NOT NULL OPTIONS (description = 'The bars of the month'),

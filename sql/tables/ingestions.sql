@@ -3,7 +3,7 @@ CREATE TABLE IF NOT EXISTS ingestions (
   generation STRING NOT NULL OPTIONS (description = 'The version of that file'),
   written_at TIMESTAMP NOT NULL OPTIONS (description = 'When that file was written'),
   symbol STRING OPTIONS (description = 'The series; NULL if the file could not be read that far'),
-  frequency STRING NOT NULL OPTIONS (description = '1d, daily bars'),
+  frequency STRING NOT NULL OPTIONS (description = '1d, daily bars, or 1h, hourly ones'),
   status STRING NOT NULL OPTIONS (description = 'forecast, rejected or superseded; stored: a file of events'),
   reason STRING OPTIONS (description = 'Why it was rejected, or a remark on the forecast'),
   findings STRING OPTIONS (description = 'What is odd about the bars; NULL if nothing is'),

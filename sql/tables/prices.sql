@@ -1,8 +1,8 @@
 CREATE TABLE IF NOT EXISTS prices (
   symbol STRING NOT NULL OPTIONS (description = 'The series, as Yahoo spells it'),
-  frequency STRING NOT NULL OPTIONS (description = '1d, daily bars'),
-  session_date DATE NOT NULL OPTIONS (description = 'The date of the bar at its exchange'),
-  closed_at TIMESTAMP OPTIONS (description = 'From when the close was known; NULL in rows of an earlier release'),
+  frequency STRING NOT NULL OPTIONS (description = '1d, daily bars, or 1h, hourly ones'),
+  session_date DATE NOT NULL OPTIONS (description = 'The date of the bar at its exchange; of an hourly bar the UTC day on which it opens'),
+  closed_at TIMESTAMP OPTIONS (description = 'From when the close was known, of an hourly bar its end; NULL in daily rows of an earlier release'),
   open FLOAT64 NOT NULL OPTIONS (description = "Open, in the symbol's currency, split-adjusted"),
   high FLOAT64 NOT NULL OPTIONS (description = "High, in the symbol's currency, split-adjusted"),
   low FLOAT64 NOT NULL OPTIONS (description = "Low, in the symbol's currency, split-adjusted"),

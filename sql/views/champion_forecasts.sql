@@ -5,6 +5,6 @@ SELECT * EXCEPT (role)
 FROM forecast_history
 WHERE role = 'champion'
 QUALIFY RANK() OVER (
-  PARTITION BY symbol, frequency, cutoff, simulated
+  PARTITION BY symbol, frequency, cutoff, IF(frequency = '1d', NULL, cutoff_at), simulated
   ORDER BY origin = 'backfill', written_at DESC, generation DESC, model_name
 ) = 1

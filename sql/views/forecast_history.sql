@@ -7,6 +7,6 @@ SELECT
   model_name, model_version, role, origin, simulated, model_has_seen, doubtful, object, generation, written_at, created_at
 FROM forecasts
 QUALIFY ROW_NUMBER() OVER (
-  PARTITION BY symbol, frequency, role, model_name, cutoff, step, simulated
+  PARTITION BY symbol, frequency, role, model_name, cutoff, IF(frequency = '1d', NULL, cutoff_at), step, simulated
   ORDER BY origin = 'backfill', written_at DESC, generation DESC, created_at DESC, object
 ) = 1

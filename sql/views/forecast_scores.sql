@@ -9,6 +9,6 @@ CREATE OR REPLACE VIEW forecast_scores AS
 SELECT * EXCEPT (close_lo_80, close_hi_80, close_lo_95, close_hi_95, revision, basis)
 FROM score_revisions
 QUALIFY ROW_NUMBER() OVER (
-  PARTITION BY symbol, frequency, role, model_name, cutoff, step, simulated
+  PARTITION BY symbol, frequency, role, model_name, cutoff, cutoff_at, step, simulated
   ORDER BY revision DESC, scored_at DESC, basis
 ) = 1

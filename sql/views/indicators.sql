@@ -21,14 +21,14 @@ stretches AS (
 ),
 numbered AS (
   SELECT
-    symbol, frequency, stretch, session_date, open, high, low, close, volume, simulated,
+    symbol, frequency, stretch, session_date, closed_at, open, high, low, close, volume, simulated,
     ROW_NUMBER() OVER history AS n,
     close - LAG(close) OVER history AS change,
     LN(close / LAG(close) OVER history) AS log_return,
     GREATEST(high, LAG(close) OVER history) - LEAST(low, LAG(close) OVER history) AS true_range,
     MAX(close) OVER history AS highest
   FROM stretches
-  WINDOW history AS (PARTITION BY symbol, frequency, stretch ORDER BY session_date)
+  WINDOW history AS (PARTITION BY symbol, frequency, stretch ORDER BY session_date, closed_at)
 ),
 plain AS (
   SELECT
@@ -51,7 +51,7 @@ plain AS (
     CASE WHEN n < 15 THEN 0 WHEN n = 15 THEN AVG(true_range) OVER w14 ELSE true_range / 14 END AS v_range
   FROM numbered
   WINDOW
-    history AS (PARTITION BY symbol, frequency, stretch ORDER BY session_date),
+    history AS (PARTITION BY symbol, frequency, stretch ORDER BY n),
     w5 AS (history ROWS BETWEEN 4 PRECEDING AND CURRENT ROW),
     w12 AS (history ROWS BETWEEN 11 PRECEDING AND CURRENT ROW),
     w14 AS (history ROWS BETWEEN 13 PRECEDING AND CURRENT ROW),
@@ -70,7 +70,7 @@ summed AS (
     POW(13 / 14, place) * SUM(v_loss * POW(14 / 13, place)) OVER so_far AS s_loss,
     POW(13 / 14, place) * SUM(v_range * POW(14 / 13, place)) OVER so_far AS s_range
   FROM plain
-  WINDOW so_far AS (PARTITION BY symbol, frequency, stretch, block ORDER BY session_date ROWS UNBOUNDED PRECEDING)
+  WINDOW so_far AS (PARTITION BY symbol, frequency, stretch, block ORDER BY n ROWS UNBOUNDED PRECEDING)
 ),
 carried AS (
   SELECT
@@ -89,11 +89,11 @@ signalled AS (
     *,
     POW(8 / 10, place) * SUM(
       CASE WHEN n < 34 THEN 0 WHEN n = 34 THEN first_macd ELSE (fast - e26) * 2 / 10 END * POW(10 / 8, place)
-    ) OVER (PARTITION BY symbol, frequency, stretch, block ORDER BY session_date ROWS UNBOUNDED PRECEDING) AS s9
+    ) OVER (PARTITION BY symbol, frequency, stretch, block ORDER BY n ROWS UNBOUNDED PRECEDING) AS s9
   FROM (
     SELECT
       *,
-      AVG(fast - e26) OVER (PARTITION BY symbol, frequency, stretch ORDER BY session_date ROWS BETWEEN 8 PRECEDING AND CURRENT ROW)
+      AVG(fast - e26) OVER (PARTITION BY symbol, frequency, stretch ORDER BY n ROWS BETWEEN 8 PRECEDING AND CURRENT ROW)
         AS first_macd
     FROM carried
   )
@@ -108,7 +108,7 @@ finished AS (
   WINDOW block_before AS (PARTITION BY symbol, frequency, stretch ORDER BY block RANGE BETWEEN 1 PRECEDING AND 1 PRECEDING)
 )
 SELECT
-  symbol, frequency, session_date, open, high, low, close, volume, sma_5, sma_15, sma_20, sma_50,
+  symbol, frequency, session_date, closed_at, open, high, low, close, volume, sma_5, sma_15, sma_20, sma_50,
   IF(n >= 12, e12, NULL) AS ema_12,
   IF(n >= 26, e26, NULL) AS ema_26,
   macd,
@@ -118,7 +118,7 @@ SELECT
   sma_20 - 2 * deviation_20 AS bollinger_lower,
   sma_20 + 2 * deviation_20 AS bollinger_upper,
   IF(n >= 15, range_mean, NULL) AS atr_14,
-  volatility * SQRT(252) AS volatility_20,
+  volatility * SQRT(IF(frequency = '1d', 252, 8766)) AS volatility_20,
   close / highest - 1 AS drawdown,
   simulated
 FROM finished

@@ -2,7 +2,9 @@
 -- symbol has real ones.
 CREATE OR REPLACE VIEW latest_forecasts AS
 WITH newest AS (
-  SELECT symbol, frequency, role, model_name, simulated, MAX(cutoff) AS cutoff
+  SELECT
+    symbol, frequency, role, model_name, simulated, MAX(cutoff) AS cutoff,
+    MAX(IF(frequency = '1d', NULL, cutoff_at)) AS hour
   FROM forecasts
   GROUP BY symbol, frequency, role, model_name, simulated
   QUALIFY simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol, frequency)
@@ -15,6 +17,7 @@ FROM forecasts AS made
 INNER JOIN newest
   ON made.symbol = newest.symbol AND made.frequency = newest.frequency AND made.role = newest.role
     AND made.model_name = newest.model_name AND made.simulated = newest.simulated AND made.cutoff = newest.cutoff
+    AND (made.frequency = '1d' OR made.cutoff_at = newest.hour)
 QUALIFY ROW_NUMBER() OVER (
   PARTITION BY made.symbol, made.frequency, made.role, made.model_name, made.step
   ORDER BY origin = 'backfill', written_at DESC, generation DESC, created_at DESC, object

@@ -1,4 +1,4 @@
--- One row a symbol and session: the bar of the newest file, one from a backfill only if there is no other. Simulated bars
+-- One row a symbol and session or hour: the bar of the newest file, one from a backfill only if there is no other. Simulated bars
 -- are left out if the symbol has real ones.
 CREATE OR REPLACE VIEW latest_prices AS
 WITH known AS (
@@ -11,6 +11,6 @@ FROM prices AS price
 INNER JOIN known
   ON price.symbol = known.symbol AND price.frequency = known.frequency AND price.simulated = known.simulated
 QUALIFY ROW_NUMBER() OVER (
-  PARTITION BY price.symbol, price.frequency, session_date
+  PARTITION BY price.symbol, price.frequency, session_date, IF(price.frequency = '1d', NULL, closed_at)
   ORDER BY origin = 'backfill', written_at DESC, generation DESC, object
 ) = 1

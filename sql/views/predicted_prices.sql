@@ -1,4 +1,4 @@
--- For a chart, one row a symbol and date: the last 90 sessions up to the cutoff with their indicators, then the champion's
+-- For a chart, one row a symbol and date or hour: the last 90 up to the cutoff with their indicators, then the champion's
 -- newest forecast.
 CREATE OR REPLACE VIEW predicted_prices AS
 WITH champion AS (
@@ -7,23 +7,27 @@ WITH champion AS (
   WHERE role = 'champion'
   QUALIFY RANK() OVER (
     PARTITION BY symbol, frequency
-    ORDER BY cutoff DESC, origin = 'backfill', written_at DESC, generation DESC, model_name
+    ORDER BY cutoff DESC, IF(frequency = '1d', NULL, cutoff_at) DESC, origin = 'backfill', written_at DESC, generation DESC, model_name
   ) = 1
 ),
 origin AS (
-  SELECT DISTINCT symbol, frequency, cutoff, model_name, model_version FROM champion
+  SELECT DISTINCT symbol, frequency, cutoff, cutoff_at, model_name, model_version FROM champion
 ),
 history AS (
-  SELECT indicator.*, origin.cutoff, origin.model_name, origin.model_version
+  SELECT indicator.*, origin.cutoff, origin.cutoff_at, origin.model_name, origin.model_version
   FROM indicators AS indicator
   INNER JOIN origin ON indicator.symbol = origin.symbol AND indicator.frequency = origin.frequency
       AND indicator.session_date <= origin.cutoff
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY indicator.symbol, indicator.frequency ORDER BY indicator.session_date DESC) <= 90
+      AND (indicator.frequency = '1d' OR indicator.closed_at <= origin.cutoff_at)
+  QUALIFY ROW_NUMBER() OVER (
+    PARTITION BY indicator.symbol, indicator.frequency ORDER BY indicator.session_date DESC, indicator.closed_at DESC
+  ) <= 90
 )
 SELECT
   symbol,
   frequency,
   session_date AS date,
+  closed_at,
   FALSE AS is_forecast,
   open, high, low, close, volume,
   CAST(NULL AS FLOAT64) AS close_median,
@@ -33,13 +37,14 @@ SELECT
   CAST(NULL AS FLOAT64) AS close_hi_95,
   sma_5, sma_15, sma_20, sma_50, ema_12, ema_26, macd, macd_signal,
   macd_histogram, rsi_14, bollinger_lower, bollinger_upper, atr_14, volatility_20, drawdown,
-  cutoff, model_name, model_version, simulated
+  cutoff, cutoff_at, model_name, model_version, simulated
 FROM history
 UNION ALL
 SELECT
   symbol,
   frequency,
   target_date AS date,
+  target_at AS closed_at,
   TRUE AS is_forecast,
   CAST(NULL AS FLOAT64) AS open,
   CAST(NULL AS FLOAT64) AS high,
@@ -62,5 +67,5 @@ SELECT
   CAST(NULL AS FLOAT64) AS atr_14,
   CAST(NULL AS FLOAT64) AS volatility_20,
   CAST(NULL AS FLOAT64) AS drawdown,
-  cutoff, model_name, model_version, simulated
+  cutoff, cutoff_at, model_name, model_version, simulated
 FROM champion

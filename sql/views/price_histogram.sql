@@ -3,7 +3,7 @@ CREATE OR REPLACE VIEW price_histogram AS
 WITH recent AS (
   SELECT symbol, frequency, close, simulated
   FROM latest_prices
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY symbol, frequency ORDER BY session_date DESC) <= 250
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY symbol, frequency ORDER BY session_date DESC, closed_at DESC) <= 250
 ),
 spread AS (
   SELECT

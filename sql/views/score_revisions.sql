@@ -24,7 +24,7 @@ averaged AS (
   SELECT *, (pinball_025 + pinball_100 + pinball_500 + pinball_900 + pinball_975) / 5 AS loss FROM lost
 )
 SELECT
-  symbol, frequency, cutoff, step, target_date, model_name, model_version, role, last_close, close_median, close_lo_80,
+  symbol, frequency, cutoff, cutoff_at, step, target_date, target_at, model_name, model_version, role, last_close, close_median, close_lo_80,
   close_hi_80, close_lo_95, close_hi_95, actual_close,
   ABS(actual_close - close_median) AS absolute_error,
   ABS(actual_close - last_close) AS walk_error,
@@ -34,6 +34,6 @@ SELECT
   actual_close BETWEEN close_lo_80 AND close_hi_80 AS inside_80,
   actual_close BETWEEN close_lo_95 AND close_hi_95 AS inside_95,
   SIGN(close_median - last_close) = SIGN(actual_close - last_close) AS direction_right,
-  DATE(created_at) > target_date AS backfilled,
+  IF(frequency = '1d', DATE(created_at) > target_date, created_at > target_at) AS backfilled,
   object, generation, written_at, created_at, origin, simulated, model_has_seen, doubtful, revision, basis, scored_at
 FROM averaged

@@ -251,6 +251,11 @@ def market_data(name: str, settings: Settings | None = None) -> MarketData:
     return Folder(Path(name).expanduser())
 
 
+def hourly_source(settings: Settings) -> str:
+    """The source of hourly bars where none is named: the configured one, or binance if that has daily bars alone."""
+    return "binance" if settings.source in ("yahoo", "sample") else settings.source
+
+
 def hourly_data(name: str, settings: Settings) -> MarketData:
     """Open the source of hourly bars that a user names: `binance`, `simulated`, or the path of a folder or file.
 

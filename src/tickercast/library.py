@@ -17,10 +17,10 @@ from tickercast.domain.calendar import parse_day
 from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, rolling_losses, summary
 from tickercast.domain.events import ResultsDay, ResultsDays, expected
 from tickercast.domain.forecast import Forecast, Prediction, Predictor, informed
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.price_files import Window, name_without_ending, read_prices
 from tickercast.errors import NoRecentBars, UsageError
-from tickercast.models.catalogue import evaluation_baselines
+from tickercast.models.catalogue import evaluation_baselines, hourly_baselines
 from tickercast.reading.events import of_rows
 
 __all__ = [
@@ -59,8 +59,8 @@ def open(**settings: Any) -> App:  # noqa: A001  # as gzip.open and others
     return App(config.changed(config.load(), settings))
 
 
-def read_csv(path: str | Path, *, symbol: str | None = None) -> Reading:
-    r"""Read a file of daily bars, which may hold many symbols: a CSV, also in gzip or zip, or Parquet.
+def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.name) -> Reading:
+    r"""Read a file of daily or hourly bars, which may hold many symbols: a CSV, also in gzip or zip, or Parquet.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "MSFT.csv"
@@ -73,6 +73,7 @@ def read_csv(path: str | Path, *, symbol: str | None = None) -> Reading:
         path: the file; its columns are Date, Open, High, Low, Close and, if there are any, Adj Close, Volume, Symbol,
             in any of the spellings that docs/price-files.md lists.
         symbol: the symbol of a file without a column Symbol; by default the name of the file.
+        every: the frequency of the bars: `1d`, or `1h`, whose columns docs/hourly.md lists.
 
     Returns:
         A mapping of symbols to `Bars`; the reason for each symbol that could not be read is in `failures`, and is
@@ -87,8 +88,12 @@ def read_csv(path: str | Path, *, symbol: str | None = None) -> Reading:
         content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
-    window = Window(now=datetime.now(UTC))
-    return read_prices(content, symbol=symbol or name_without_ending(file.name), window=window)
+    name, now = symbol or name_without_ending(file.name), datetime.now(UTC)
+    if not frequency_of(every).is_daily:
+        from tickercast.domain.hour_files import read_hours
+
+        return read_hours(content, symbol=name, now=now)
+    return read_prices(content, symbol=name, window=Window(now=now))
 
 
 def read_events(path: str | Path) -> dict[str, ResultsDays]:
@@ -163,13 +168,14 @@ class Model:
         made = [
             Prediction(
                 one.symbol,
-                one.cutoff,
+                one.end,
                 one.last_close,
-                DAILY.next_steps(one.symbol, one.cutoff, self.predictor.horizon),
+                one.frequency.next_steps(one.symbol, one.end, self.predictor.horizon),
                 log_returns,
                 self.name,
                 self.version,
                 simulated=one.simulated,
+                frequency=one.frequency,
             ).forecast()
             for one, log_returns in zip(series, predictor.predict(series), strict=True)
         ]
@@ -178,21 +184,22 @@ class Model:
         return made[0] if isinstance(bars, Bars) else made
 
 
-def load_model(name: str = "champion") -> Model:
+def load_model(name: str = "champion", *, every: str = DAILY.name) -> Model:
     """Load a model by its name.
 
-    >>> load_model("ewma-t").name, load_model().name
-    ('ewma-t', 'tickercast-lstm')
+    >>> load_model("ewma-t").name, load_model().name, load_model(every="1h").name
+    ('ewma-t', 'tickercast-lstm', 'har-season')
 
     Args:
         name: `champion` is the published one, or the one that comes with the package if none has been published;
             otherwise a baseline, a statistical model, or the folder of a bundle; see `models.catalogue`.
+        every: the frequency of the bars that it forecasts: `1d` or `1h`.
 
     Raises:
         UsageError: there is no such model, or its package is not installed.
         BundleError: the bundle is damaged.
     """
-    return Model(App().load_model(name))
+    return Model(App().load_model(name, frequency_of(every)))
 
 
 @dataclass(frozen=True)
@@ -201,9 +208,11 @@ class Evaluation:
 
     Attributes:
         losses: the losses of each model, the judged one first; see `domain.evaluation.losses`.
+        frequency: of the bars.
     """
 
     losses: Mapping[str, pd.DataFrame]
+    frequency: Frequency = DAILY
 
     def frame(self) -> pd.DataFrame:
         """One row a model: origins `n`, scaled pinball loss `sp`, coverage, and errors relative to the last close."""
@@ -212,7 +221,7 @@ class Evaluation:
     def ratios(self) -> pd.DataFrame:
         """One row a baseline: the ratio of the model's loss to it (below 1 is better), with its 95% interval."""
         (_, own), *others = self.losses.items()
-        rows = {name: loss_ratio(own, table, "sp") for name, table in others}
+        rows = {name: loss_ratio(own, table, "sp", frequency=self.frequency) for name, table in others}
         return pd.DataFrame(rows, index=["ratio", "lo", "hi"]).T
 
     def by_step(self) -> pd.DataFrame:
@@ -222,7 +231,7 @@ class Evaluation:
 
     def report(self) -> dict[str, Any]:
         """The report as plain values; see `domain.evaluation.evaluation_report`."""
-        return evaluation_report(self.losses)
+        return evaluation_report(self.losses, self.frequency)
 
 
 def evaluate(
@@ -231,35 +240,37 @@ def evaluate(
     first: date | str,
     last: date | str,
     *,
-    every: int = DAILY.horizon,
+    every: int | None = None,
     results: Results | None = None,
 ) -> Evaluation:
-    """Evaluate a model on past sessions, beside the baselines.
+    """Evaluate a model on past sessions or hours, beside the baselines.
 
     Args:
         model: a model, or its name.
-        bars: the bars of one or more symbols, from well before `first` to ten sessions after `last`.
+        bars: the bars of one or more symbols, from well before `first` to a horizon after `last`.
         first: the first date to forecast from.
         last: the last date to forecast from.
-        every: sessions from one origin to the next.
+        every: sessions or hours from one origin to the next; a horizon by default, so that horizons do not overlap.
         results: results days by symbol, as `read_events` gives them; each origin sees those that were known by then.
 
     Raises:
         UsageError: a date or the model is not valid.
         NoRecentBars: no session in that range has enough bars before and after it.
     """
-    judged = load_model(model) if isinstance(model, str) else model
     begin, end = parse_day(first), parse_day(last)
     series = _series(bars)
-    models: dict[str, Predictor] = {judged.name: informed(judged.predictor, results or {})}
-    models |= {baseline.name: baseline for baseline in evaluation_baselines(series, begin - timedelta(days=1))}
-    tables = rolling_losses(models, series, begin, end, every=every)
+    frequency = series[0].frequency if series else DAILY
+    judged = load_model(model, every=frequency.name) if isinstance(model, str) else model
+    models = {judged.name: judged.predictor}
+    baselines = evaluation_baselines(series, begin - timedelta(days=1)) if frequency.is_daily else hourly_baselines()
+    models |= {baseline.name: baseline for baseline in baselines}
+    tables = rolling_losses(models, series, begin, end, every=every or frequency.horizon, results=results)
     if any(table.empty for table in tables.values()):
         raise NoRecentBars(
-            f"No session from {begin} to {end} has enough bars before it and {judged.predictor.horizon} after it. "
-            "Name other dates, or give more bars."
+            f"No {frequency.noun} from {begin} to {end} has enough bars before it and {judged.predictor.horizon} after "
+            "it. Name other dates, or give more bars."
         )
-    return Evaluation(tables)
+    return Evaluation(tables, frequency)
 
 
 def _expected(series: Sequence[Bars], results: Results) -> list[ResultsDay | None]:

@@ -5,6 +5,7 @@ is to point at an older version.
 """
 
 import uuid
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class ModelStore:
     def __init__(self, store: ObjectStore, shipped: Path, frequency: Frequency = DAILY) -> None:
         self.store = store
         self._shipped = shipped
+        self.frequency = frequency
         self._pointer = pointer_object(frequency)
 
     @property
@@ -68,6 +70,18 @@ class ModelStore:
             (files / "model.onnx").read_bytes,
             (files / "reference.json").read_bytes,
         )
+
+    def shipped_bundles(self) -> Iterator[Bundle]:
+        """The champion that comes with the package, and the models beside it that have bundles."""
+        yield self.shipped
+        for served in self.shipped_pointer.served:
+            if (self._shipped / folder(served.name, served.version)).exists():
+                yield self.shipped_bundle(served.name, served.version)
+
+    @property
+    def pointer_name(self) -> str:
+        """The object that is the pointer."""
+        return self._pointer
 
     # ------------------------------------------------------------ the pointer
 

@@ -53,6 +53,7 @@ CHARTS = dict(
     )
 )
 PARAMETERS = {
+    "frequency": "1d",
     "origins": 3,
     "rows": 4,
     "since": date(2000, 1, 1),

@@ -253,8 +253,8 @@ def test_the_page_keeps_answering_while_two_hundred_events_are_written(
         handle_event,
         store=store,
         warehouse=warehouse,
-        served=lambda: served,
-        past=lambda _: Lineup(served),
+        served=lambda _: served,
+        past=lambda _, cutoff: Lineup(served),
         now=lambda: datetime.now(UTC),
     )
     bars = to_csv([make_bars("STORM", sessions=110)])

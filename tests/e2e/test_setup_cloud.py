@@ -67,6 +67,7 @@ def resources() -> dict[str, str]:
             "mlflow": "my-project-tickercast-mlflow",
             "daily": f"{here}/jobs/tickercast-daily",
             "watch": f"{here}/jobs/tickercast-watch",
+            "hourly": f"{here}/jobs/tickercast-hourly",
             "mlflow-service": f"{here}/services/tickercast-mlflow",
             "dashboard-service": f"{here}/services/tickercast-dashboard",
             "dashboard-page": page,
@@ -287,7 +288,7 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
     urls = tmp_path / "urls"
     urls.write_text("json://example.org/alerts\n")
     options = ["--with-mlflow", "--with-dashboard", VIEWERS, "--budget", "40", "--alert-urls", str(urls)]
-    options += ["--deployer", DEPLOYER, "--watchlist", "deploy/config/watchlist.txt"]
+    options += ["--hourly", "BTCUSDT,ETHUSDT", "--deployer", DEPLOYER, "--watchlist", "deploy/config/watchlist.txt"]
     (tmp_path / "project").mkdir()
     project = Deployment(tmp_path / "project")
     try:
@@ -306,6 +307,15 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         assert urls_kept == urls.read_bytes()
         assert said[1] not in done.stdout
         [container] = job(project.cloud.changes, "tickercast-daily")["containers"]
+        [hour] = job(project.cloud.changes, "tickercast-hourly")["containers"]
+        assert hour["args"] == ["hourly", "BTCUSDT", "ETHUSDT", "--wait=120"]
+        schedules = "cloudscheduler.projects.locations.jobs.create"
+        [each] = [
+            call.body
+            for call in project.cloud.changes
+            if call.method == schedules and call.body["name"].endswith("/tickercast-hourly")
+        ]
+        assert (each["schedule"], each["timeZone"]) == ("2 * * * *", "UTC")
         environment = {
             one["name"]: one.get("value") or one["valueFrom"]["secretKeyRef"]["name"] for one in container["env"]
         }

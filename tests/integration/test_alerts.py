@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from tests.support.place import AT, Champion, Place
 from tests.support.stand_in import Answer, StandIn
+from tests.support.warehouse_rows import append, ingestion
 from typer.testing import CliRunner
 
 from tickercast import engines
@@ -369,3 +370,23 @@ def test_the_command_lists_and_sends(workspace: Path, receiver: Receiver, monkey
     assert "Nothing is new" in again.output
     assert len(receiver.messages) == 1
     assert CliRunner().invoke(app, ["alerts"]).exit_code == 0
+
+
+def test_a_coin_that_was_forecast_every_hour_and_is_no_more_opens_an_alert(place: Place) -> None:
+    hour = {"symbol": "BTCUSDT", "frequency": "1h", "status": "forecast", "simulated": False}
+    ends = [AT - timedelta(hours=back) for back in range(5, 29)]
+    rows = [
+        ingestion(str(number), **hour, object=f"o{number}", cutoff=end.date(), cutoff_at=end, received_at=end)
+        for number, end in enumerate(ends)
+    ]
+    once = ingestion("99", **hour | {"symbol": "ETHUSDT"}, cutoff=AT.date(), cutoff_at=ends[-1], received_at=ends[-1])
+    append(place.warehouse, "ingestions", [*rows, once], "ingestions/1")
+    models = ModelStore(place.store, resource("shipped"))
+    facts = alert_jobs.gather_facts(store=place.store, models=models, warehouse=place.warehouse, now=AT)
+    assert facts.hours
+    [coin] = facts.hours
+    assert (coin.symbol, coin.cutoff_at, coin.missed) == ("BTCUSDT", ends[0], 5)
+    later = alert_jobs.gather_facts(
+        store=place.store, models=models, warehouse=place.warehouse, now=AT + timedelta(days=9)
+    )
+    assert later.hours == [], "it was stopped on purpose"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pandas as pd
 import pytest
 from tests.support.hourly import make_hours, table
@@ -21,7 +22,7 @@ def run(workspace: Path) -> Callable[..., Result]:
     coins = [make_hours(hours=4000), make_hours("ETHUSDT", hours=4000, seed=8)]
     (workspace / "hours").mkdir()
     pd.concat([table(one).assign(symbol=one.symbol) for one in coins]).to_parquet("hours/coins.parquet")
-    return lambda *words: CliRunner().invoke(app, words)
+    return lambda *words, catch=True: CliRunner().invoke(app, words, catch_exceptions=catch)
 
 
 def test_models_of_hourly_bars_are_compared_on_the_same_hours(run: Callable[..., Result]) -> None:
@@ -98,3 +99,81 @@ def test_what_makes_no_sense_is_a_sentence(run: Callable[..., Result], words: tu
     done = run(*words)
     assert isinstance(done.exception, UsageError | Exception)
     assert message in " ".join(f"{done.output} {done.exception}".split())
+
+
+# ---------------------------------------------------------------- forecasts
+
+
+def test_a_coin_is_forecast_24_hours_ahead_and_shown(run: Callable[..., Result]) -> None:
+    done = run("forecast", "BTCUSDT", "2022-05-02 14:00", "--every", "1h", "--source", "hours", "--actual")
+    assert done.exit_code == 0, done.output
+    assert "BTCUSDT  cutoff 2022-05-02 14:00 UTC" in done.output
+    assert "2022-05-03 14:00" in done.output
+    assert "Of the 24 closes that followed" in done.output
+    assert "ohlc/1h/2022-05-02T14/BTCUSDT.csv#" in done.output
+
+
+def test_the_json_of_hours_has_moments_and_fits_its_schema(run: Callable[..., Result]) -> None:
+    words = ("forecast", "BTCUSDT", "ETHUSDT", "2022-05-02", "14:00", "--every", "1h", "--source", "hours", "--json")
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout)
+    assert [each["symbol"] for each in made] == ["BTCUSDT", "ETHUSDT"]
+    assert made[0]["cutoff_at"] == "2022-05-02T14:00:00+00:00"
+    assert made[0]["forecast"][23]["target_at"] == "2022-05-03T14:00:00+00:00"
+    schema = json.loads((Path(__file__).parents[2] / "docs" / "forecast.schema.json").read_text())
+    jsonschema.validate(made, schema)
+
+
+def test_a_date_alone_means_all_of_its_hours(run: Callable[..., Result]) -> None:
+    done = run("forecast", "ETHUSDT", "2022-05-02", "--every", "1h", "--source", "hours")
+    assert done.exit_code == 0, done.output
+    assert "cutoff 2022-05-03 00:00 UTC" in done.output
+
+
+def test_another_model_of_hours_is_shown_and_one_of_days_refused(run: Callable[..., Result]) -> None:
+    words = ("forecast", "BTCUSDT", "2022-05-02 14:00", "--every", "1h", "--source", "hours")
+    done = run(*words, "--model", "tickercast-lstm-1h")
+    assert done.exit_code == 0, done.output
+    assert "model tickercast-lstm-1h version 1" in done.output
+    with pytest.raises(UsageError, match=r"'garch' is no model that can be served: champion, random-walk"):
+        run(*words, "--model", "garch", catch=False)
+
+
+def test_a_file_of_hours_is_sent_and_its_status_shown(run: Callable[..., Result]) -> None:
+    table(make_hours("SOLUSDT", hours=800)).to_csv("SOLUSDT.csv", index=False)
+    done = run("upload", "SOLUSDT.csv", "--every", "1h", "--as-of", "2022-02-05 08:00")
+    assert done.exit_code == 0, done.output
+    assert "ohlc/1h/2022-02-05T08/SOLUSDT.csv" in done.output
+    assert "2022-02-05 08:00" in done.output
+    assert "forecast" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("BTCUSDT", "2022-05-02 25:00", "--every", "1h"), r"'2022-05-02 25:00' is no moment: YYYY-MM-DD HH:MM"),
+        (("BTCUSDT", "2099-01-01 10:00", "--every", "1h"), "is out of range: a moment up to"),
+        (("BTCUSDT", "2022-05-02", "--every", "5m"), "The frequency '5m' is not known: 1d or 1h was needed"),
+        (("2022-05-02 10:00", "--every", "1h"), "A date and no ticker was given"),
+    ],
+)
+def test_what_cannot_be_read_is_a_sentence(run: Callable[..., Result], words: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        run("forecast", *words, "--source", "hours", catch=False)
+
+
+def test_a_report_and_a_chart_of_hours_are_drawn(run: Callable[..., Result]) -> None:
+    words = ("forecast", "BTCUSDT", "2022-05-02 14:00", "--every", "1h", "--source", "hours")
+    done = run(*words, "--report", "r.html", "--chart", "c.png")
+    assert done.exit_code == 0, done.output
+    page = Path("r.html").read_text()
+    assert "BTCUSDT from 2022-05-02 14:00 UTC" in page
+    assert "After 24 hours, on 2022-05-03 14:00, the close lies between" in page
+    assert Path("c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_hour_is_run_by_one_command(run: Callable[..., Result]) -> None:
+    done = run("hourly", "BTCUSDT", "--source", "simulated")
+    assert done.exit_code == 0, done.output
+    assert "BTCUSDT is forecast from" in done.output

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import Result
-from tests.support.place import Place
+from tests.support.place import Champion, Place
 from tests.support.sec_server import SecServer
 from tests.support.trading import SYMBOLS, Evening, Registry
 from typer.testing import CliRunner
@@ -19,6 +20,8 @@ from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.cli import app as cli
 from tickercast.config import resource
 from tickercast.domain import objects
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Role, Served
 from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import UsageError, WarehouseUnavailable
 from tickercast.jobs.daily.run_day import _events, _Steps
@@ -157,6 +160,32 @@ def test_a_backfill_uses_what_was_known_at_its_cutoff_and_nothing_later(place: P
     place.now = datetime(2023, 7, 25, 12, tzinfo=UTC)
     [one] = place.handle(place.upload(name, to_parquet([later]))).series
     assert str(one.results) == "2023-07-27 (before the open)"
+
+
+class Listener(Champion):
+    """A champion that reads results days, and keeps what it is told."""
+
+    adapts = False
+
+    def __init__(self, told: list[Any]) -> None:
+        self.told = told
+
+    def informed(self, results: Any, widths: Any = None) -> "Listener":
+        self.told.append({symbol: days.dates.astype(str).tolist() for symbol, days in results.items()})
+        return self
+
+    def predict_at(self, bars: Bars, at: Any) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("name", ["ohlc/2023-07-22/batch-0001.parquet", objects.backfill(date(2023, 7, 21), ["MSFT"])])
+def test_a_model_that_reads_results_days_is_told_those_of_its_symbols(place: Place, make_bars, name: str) -> None:
+    told: list[Any] = []
+    place.served = lambda: [Served(Listener(told), Role.CHAMPION)]
+    send(place, "date\n2023-04-25\n2023-07-25\n")
+    send(place, "date\n2023-04-26\n", "events/AAPL.csv")
+    place.handle(place.upload(name, to_parquet([make_bars("MSFT"), make_bars("IBM")])))
+    assert told[-1] == {"MSFT": ["2023-04-25", "2023-07-25"]}
 
 
 # ---------------------------------------------------------------- fetching

@@ -24,7 +24,7 @@ def test_provision_lists_what_is_missing_creates_it_and_then_has_nothing_to_do(
         capsys.readouterr().out.splitlines()
     )
     assert tickercast("provision") == 0
-    assert f", {CHAMPION}\n" in capsys.readouterr().out
+    assert f", {CHAMPION}, models/champion-1h.json\n" in capsys.readouterr().out
     for words in (["provision"], ["provision", "--check"]):
         assert tickercast(*words) == 0
         assert "have everything that a forecast needs" in capsys.readouterr().out

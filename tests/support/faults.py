@@ -48,10 +48,10 @@ ALARM = "alarm"
 """A kill that is not at a step: the instance dies so many seconds after the delivery, whatever it does then."""
 
 _FILE = ["object", "generation"]
-_PAIR = ["symbol", "role", "model_name", "cutoff", "step", "simulated"]
+_PAIR = ["symbol", "role", "model_name", "cutoff", "cutoff_at", "step", "simulated"]
 _ONCE = {
     "spans": [*_FILE, "symbol"],
-    "prices": [*_FILE, "symbol", "session_date"],
+    "prices": [*_FILE, "symbol", "session_date", "closed_at"],
     "digests": [*_FILE, "symbol", "month"],
     "forecasts": [*_FILE, "symbol", "role", "model_name", "step"],
     "scores": ["basis", *_PAIR],
@@ -61,7 +61,7 @@ _ONCE = {
 
 _COUNTS = {
     "spans": _ONCE["spans"],
-    "prices": ["symbol", "session_date", "simulated"],
+    "prices": ["symbol", "session_date", "closed_at", "simulated"],
     "forecasts": _ONCE["forecasts"],
     "scores": _PAIR,
     "skill_blocks": ["model_name", "model_version", "role", "symbol", "step", "block", "month", "has_scale"],

@@ -68,8 +68,8 @@ class Place:
             event,
             store=self.store,
             warehouse=self.warehouse,
-            served=self.served,
-            past=self.past,
+            served=lambda _: self.served(),
+            past=lambda _, cutoff: self.past(cutoff),
             now=lambda: self.now,
             limits=self.limits,
         )

@@ -233,7 +233,7 @@ def test_panels_take_rows_of_their_own_and_none_where_there_is_no_volume() -> No
 
 
 def test_years_are_drawn_as_weeks() -> None:
-    week = figures.by_week(bars(SESSIONS[-5:], high=[1.0, 9, 2, 3, 4], low=[5.0, 1, 2, 3, 4]))
+    week = figures.aggregated(bars(SESSIONS[-5:], high=[1.0, 9, 2, 3, 4], low=[5.0, 1, 2, 3, 4]))
     assert week[["open", "high", "low", "close", "volume"]].to_numpy().tolist() == [[100.0, 9.0, 1.0, 104.0, 5e6]]
     many = bars(pd.bdate_range(end="2023-07-21", periods=figures.WEEKLY_FROM))
     figure = figures.forecast_figure(many, vintage(), vintage().iloc[:0], LIGHT, panels=[])

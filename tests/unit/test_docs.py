@@ -270,7 +270,9 @@ def test_the_layers_are_those_that_are_checked() -> None:
     assert shown == [layer.replace("tickercast.", "") for layer in contracts[0]["layers"]]
 
 
-@pytest.mark.parametrize("alert", ["rejected", "stale", "silent", "drift", "coverage", "engine", "flow", "champion"])
+@pytest.mark.parametrize(
+    "alert", ["rejected", "stale", "hours", "silent", "drift", "coverage", "engine", "flow", "champion"]
+)
 def test_every_kind_of_alert_is_listed(alert: str) -> None:
     listed = PAGES["operations"].split("## Alerts")[1].split("## ")[0]
     assert f"`{alert}`" in listed

@@ -192,7 +192,7 @@ def test_a_network_needs_two_half_years(before: Any, after: Any, promoted: bool)
 # ---------------------------------------------------------------- what is shipped
 
 STORE = ModelStore(LocalObjectStore(Path("unused")), resource("shipped"), HOURLY)
-SHIPPED = [STORE.shipped_pointer.name, *(served.name for served in STORE.shipped_pointer.served), "xgb-direction"]
+SHIPPED = [*(bundle.card.name for bundle in STORE.shipped_bundles()), "xgb-direction"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -2,21 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tickercast import config, engines
-from tickercast.app.ports import Ports, nothing
+from tickercast import engines
+from tickercast.app.ports import WAIT_S, Ports, nothing
+from tickercast.app.symbols import read_symbols
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import HOURLY
-from tickercast.errors import Permanent
-from tickercast.model_store import ModelStore
+from tickercast.domain.symbols import parse_symbol
+from tickercast.errors import Permanent, UsageError
 from tickercast.models import catalogue
 
 if TYPE_CHECKING:
+    from tickercast.jobs.hourly.run_hour import Hour
     from tickercast.jobs.training.train_direction import DirectionTraining
     from tickercast.jobs.training.train_hourly import HourlyTraining
 
@@ -28,10 +29,37 @@ _BESIDE = ("har-season", "ewma-season", "ewma-t")
 class Hourly(Ports):
     """Trainings and evaluations of hourly models."""
 
-    @cached_property
-    def hourly_store(self) -> ModelStore:
-        """The published models of hourly bars."""
-        return ModelStore(self.models.store, config.resource("shipped"), HOURLY)
+    def run_hour(self, symbols: Sequence[str], *, source: str = "", wait: float = WAIT_S) -> "Hour":
+        """Do an hour's work for some symbols; see `jobs.hourly.run_hour`.
+
+        Args:
+            symbols: the coins; those of `TICKERCAST_HOURLY_WATCHLIST` by default.
+            source: `binance`, `simulated`, or a file or folder of hourly bars.
+            wait: seconds to wait for a remote function.
+
+        Raises:
+            UsageError: no symbol is named, or the source is not valid.
+            Transient: an engine does not answer; the next hour catches up.
+        """
+        from tickercast.jobs.hourly.run_hour import run_hour
+        from tickercast.models.hourly.volatility import fit
+
+        words = list(symbols) or read_symbols(self.settings.hourly_watchlist, self.settings)
+        if not words:
+            raise UsageError(
+                "No symbol was named, and TICKERCAST_HOURLY_WATCHLIST names no file: at least one coin was needed. "
+                "Name some, such as BTCUSDT."
+            )
+        return run_hour(
+            list(dict.fromkeys(parse_symbol(word) for word in words)),
+            source=self.source_of(source, HOURLY),
+            store=self.store,
+            warehouse=self.warehouse,
+            models=self.hourly_store,
+            fit=fit,
+            now=self.now,
+            patience=lambda: self.patience(wait),
+        )
 
     def train_hourly(
         self,

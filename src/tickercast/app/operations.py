@@ -12,6 +12,7 @@ from tickercast.app.ports import nothing
 from tickercast.app.symbols import read_symbols
 from tickercast.domain.calendar import ending_calendars
 from tickercast.domain.forecast import Role
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import TickercastError, UsageError
@@ -107,7 +108,7 @@ class Operations(Models, Events):
         from tickercast.jobs.operations.drift import check_drift
 
         reporter = self.drift_reporter
-        watched = list(symbols) or list(ask(self.warehouse, "symbols")["symbol"])
+        watched = list(symbols) or list(ask(self.warehouse, "symbols", frequency=DAILY.name)["symbol"])
         if not watched:
             raise UsageError("No symbol has been forecast yet. Name some, after tickercast forecast MSFT 2023-07-22.")
         return check_drift(
@@ -154,9 +155,16 @@ class Operations(Models, Events):
         )
 
     def plan_backfill(
-        self, symbols: Sequence[str], first: date, last: date, *, every: int = 1, source: str = ""
+        self,
+        symbols: Sequence[str],
+        first: date,
+        last: date,
+        *,
+        every: int = 1,
+        source: str = "",
+        frequency: Frequency = DAILY,
     ) -> "BackfillPlan":
-        """Find the past sessions that have not been forecast from; see `jobs.requests.backfill`."""
+        """Find the past sessions or hours that have not been forecast from; see `jobs.requests.backfill`."""
         from tickercast.jobs.requests.backfill import plan_backfill
 
         return plan_backfill(
@@ -166,7 +174,8 @@ class Operations(Models, Events):
             every=every,
             warehouse=self.warehouse,
             now=self.now(),
-            simulated=self.market_data(source).simulated,
+            simulated=self.source_of(source, frequency).simulated,
+            frequency=frequency,
         )
 
     def backfill_part(self, part: "Part", *, source: str = "", wait: float = 0.0) -> "list[Backfilled]":
@@ -175,7 +184,7 @@ class Operations(Models, Events):
 
         return send_part(
             part,
-            source=self.market_data(source),
+            source=self.source_of(source, part.frequency),
             store=self.store,
             warehouse=self.warehouse,
             now=self.now(),
@@ -265,7 +274,7 @@ class Operations(Models, Events):
 
     def _forecast_before(self) -> list[str]:
         try:
-            return list(ask(self.tables, "symbols")["symbol"])
+            return list(ask(self.tables, "symbols", frequency=DAILY.name)["symbol"])
         except TickercastError:  # the warehouse says that itself
             return []
 

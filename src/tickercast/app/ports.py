@@ -11,6 +11,7 @@ from tickercast import config, engines
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor, RollingPredictor, Served
+from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.model_card import Bundle
 from tickercast.jobs.operations import provision as provisioning
 from tickercast.jobs.requests.results import Patience
@@ -80,8 +81,17 @@ class Ports:
     @cached_property
     def models(self) -> ModelStore:
         """The model store."""
+        return self.models_of(DAILY)
+
+    @cached_property
+    def hourly_store(self) -> ModelStore:
+        """The model store of hourly bars."""
+        return self.models_of(HOURLY)
+
+    def models_of(self, frequency: Frequency) -> ModelStore:
+        """The model store, whose pointer is that of a frequency."""
         bucket = engines.model_bucket(self.settings) if self.settings.model_bucket else self.silent_store
-        return ModelStore(bucket, config.resource("shipped"))
+        return ModelStore(bucket, config.resource("shipped"), frequency)
 
     @cached_property
     def tables(self) -> Warehouse:
@@ -109,8 +119,18 @@ class Ports:
         """The renderer of drift reports."""
         return engines.drift_reporter()
 
+    def source_of(self, source: str, frequency: Frequency) -> MarketData:
+        """A source of bars of a frequency; the configured one by default, and binance where that has no hourly bars.
+
+        Raises:
+            UsageError: there is no such source.
+        """
+        if frequency.is_daily:
+            return self.market_data(source)
+        return engines.hourly_data(source or engines.hourly_source(self.settings), self.settings)
+
     def market_data(self, source: str = "") -> MarketData:
-        """A source by its name; the configured one by default.
+        """A source of daily bars by its name; the configured one by default.
 
         Raises:
             UsageError: there is no such source.
@@ -145,26 +165,35 @@ class Ports:
         return self.tables.query(text, limits=limits)
 
     def provision(self) -> list[str]:
-        """Create the tables, views and champion that are missing or changed, and return their names."""
-        return provisioning.provision(models=self.models, warehouse=self.tables)
+        """Create the tables, views and champions that are missing or changed, and return their names."""
+        return provisioning.provision(models=self._every_store, warehouse=self.tables)
 
     def pending(self) -> dict[str, str]:
         """Everything that `provision` would create or change: `missing` or `changed`, by name."""
-        return provisioning.pending(models=self.models, warehouse=self.tables)
+        return provisioning.pending(models=self._every_store, warehouse=self.tables)
+
+    @property
+    def _every_store(self) -> Sequence[ModelStore]:
+        return [self.models, self.hourly_store]
+
+    def store_of(self, frequency: Frequency) -> ModelStore:
+        """The model store of a frequency."""
+        return self.models if frequency.is_daily else self.hourly_store
 
     def load_bundle(self, bundle: Bundle) -> RollingPredictor:
         """Load a bundle, ready to predict; see `models.catalogue`."""
         return catalogue.load_bundle(bundle)
 
-    def load_model(self, name: str = catalogue.CHAMPION) -> Predictor:
+    def load_model(self, name: str = catalogue.CHAMPION, frequency: Frequency = DAILY) -> Predictor:
         """Load the model behind a name; see `models.catalogue.named`."""
-        if name == catalogue.CHAMPION and not self.models.generation():
-            return self.load_bundle(self.models.shipped)
-        return catalogue.named(name, self.models)
+        models = self.store_of(frequency)
+        if name == catalogue.CHAMPION and not models.generation():
+            return self.load_bundle(models.shipped)
+        return catalogue.named(name, models)
 
-    def served_models(self) -> list[Served]:
-        """The published champion, then the models that are served beside it."""
-        return catalogue.served_models(self.models, self.companions)
+    def served_models(self, frequency: Frequency = DAILY) -> list[Served]:
+        """The published champion of a frequency, then the models that are served beside it."""
+        return catalogue.served_models(self.store_of(frequency), self.companions)
 
     def evaluation_baselines(self, series: Sequence[Bars], through: date) -> Sequence[Predictor]:
         """The baselines of a training."""

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from tickercast import config, engines, logs
 from tickercast.app.ports import WAIT_S, Ports, nothing
-from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent, TickercastError, UsageError
 from tickercast.jobs.requests import quarantine as quarantines
@@ -25,6 +25,7 @@ from tickercast.jobs.serving.champion_cache import ChampionCache
 from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
 from tickercast.jobs.serving.past_models import PastModels
 from tickercast.models import catalogue
+from tickercast.models.baselines import EwmaT
 from tickercast.ports import ObjectFinalized, Warehouse
 from tickercast.reading import ledger, quarantine
 from tickercast.reading.ledger import Entry
@@ -45,21 +46,23 @@ class Requests(Ports):
         wait: float | None = WAIT_S,
         again: bool = False,
         actual: bool = False,
+        every: str = DAILY.name,
         advance: Callable[[int], None] = nothing,
         on_wait: Callable[[float], None] = nothing,
         on_resume: Callable[[int], None] = nothing,
         on_interrupt: Callable[[str], None] = nothing,
     ) -> Requested:
-        """Forecast the sessions that follow a date, and store the forecasts.
+        """Forecast the sessions that follow a date, or the hours that follow a moment, and store the forecasts.
 
         Args:
-            symbols: one or several, as Yahoo spells them.
-            as_of: forecast from the last session on or before this date.
-            source: the market data; the configured one by default.
+            symbols: one or several, as Yahoo spells them, or as the exchange does where bars are hourly.
+            as_of: forecast from the last bar on or before this date, or of hourly bars this moment, UTC.
+            source: the market data; the configured one by default, and binance for hourly bars.
             model: whose forecasts are returned, of those in `TICKERCAST_MODELS`; the champion's by default.
             wait: seconds to wait for a remote function; None does not wait for its results.
             again: of more than 50 symbols, whether those that an interrupted run has forecast are sent again.
             actual: whether to fetch the closes that followed.
+            every: the frequency of the bars: `1d` or `1h`.
             advance: called with the number of symbols fetched since the last call.
             on_wait: called with the seconds waited so far for a remote function.
             on_resume: called with the number of symbols that an interrupted run has forecast.
@@ -72,7 +75,8 @@ class Requests(Ports):
             UsageError: the date, source or model is not valid.
             Transient: an engine does not answer.
         """
-        shown = self._shown(model)
+        frequency = frequency_of(every)
+        shown = self._shown(model, frequency)
         valid: dict[str, None] = {}
         refused: dict[str, Permanent] = {}
         for word in [symbols] if isinstance(symbols, str) else symbols:
@@ -84,12 +88,13 @@ class Requests(Ports):
             return Requested(failures=refused)
         made = request_forecast(
             list(valid),
-            parse_day(as_of),
-            source=self.market_data(source),
+            frequency.parse(as_of),
+            source=self.source_of(source, frequency),
             store=self.store,
             warehouse=self.warehouse,
-            models=self.models,
+            models=self.store_of(frequency),
             now=self.now,
+            frequency=frequency,
             patience=lambda: self.patience(wait or 0.0, on_wait),
             wait=wait is not None,
             model=shown,
@@ -101,39 +106,46 @@ class Requests(Ports):
         )
         return made.refusing(refused)
 
-    def _shown(self, model: str) -> str:
+    def _shown(self, model: str, frequency: Frequency) -> str:
         """The stored name of a model, empty for the champion; the function may serve more than these settings name."""
         if model in ("", catalogue.CHAMPION):
             return ""
         self.provision()
-        served = [one.name for one in self.models.pointer().served]
-        known = list(dict.fromkeys([catalogue.CHAMPION, *served, *catalogue.BASELINES, *catalogue.STATISTICAL]))
+        served = [one.name for one in self.store_of(frequency).pointer().served]
+        further = [*catalogue.BASELINES, *catalogue.STATISTICAL] if frequency.is_daily else [EwmaT.name]
+        known = list(dict.fromkeys([catalogue.CHAMPION, *served, *further]))
         if model not in known:
             close = difflib.get_close_matches(model, known, n=1)
             hint = f"Did you mean {close[0]}?" if close else "Name one of them."
             raise UsageError(f"{model[:40]!r} is no model that can be served: {', '.join(known)} can. {hint}")
         return model
 
-    def upload(self, path: str | Path, as_of: date | str | None = None, *, symbol: str = "") -> Sent:
+    def upload(
+        self, path: str | Path, as_of: date | str | None = None, *, symbol: str = "", every: str = DAILY.name
+    ) -> Sent:
         """Send a file as it is, so that an event forecasts what is in it; see `jobs.requests.send_file`.
 
         Args:
             path: the file: CSV, also in gzip or zip, or Parquet.
-            as_of: forecast from the last session on or before this date; today by default.
+            as_of: forecast from the last bar on or before this date, or of hourly bars this moment, UTC; today or the
+                hour that has just ended by default.
             symbol: what it holds; by default what it says itself, or else its name.
+            every: the frequency of the bars: `1d` or `1h`.
 
         Raises:
             UsageError: the file cannot be read, or the date or symbol is not valid.
             Transient: an engine does not answer.
         """
-        file = Path(path)
+        file, frequency = Path(path), frequency_of(every)
         try:
             data = file.read_bytes()
         except OSError as error:
             raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
-        day = parse_day(as_of) if as_of else self.now().date()
+        newest = self.now() if not frequency.is_daily else self.now().date()
         self.provision()
-        return send_file(file.name, data, day, symbol=symbol, store=self.store)
+        return send_file(
+            file.name, data, frequency.parse(as_of or newest), symbol=symbol, store=self.store, frequency=frequency
+        )
 
     def details(self, made: Forecast, actual: Mapping[date, float] | None = None) -> ForecastDetails:
         """Everything that a report shows beside a forecast; see `reading.track_record.details`."""
@@ -153,8 +165,8 @@ class Requests(Ports):
             event,
             store=self.silent_store,
             warehouse=self._event_tables,
-            served=self._champion_cache,
-            past=self._past_models,
+            served=lambda frequency: self._champion_cache(frequency)(),
+            past=lambda frequency, cutoff: self._past_models(frequency)(cutoff),
             now=self.now,
             limits=Limits(
                 int(self.settings.max_file_mb * 1e6),
@@ -178,13 +190,22 @@ class Requests(Ports):
         """The warehouse for events, whose queries are given up in time for another delivery."""
         return engines.warehouse(self.settings, patient=False)
 
-    @cached_property
-    def _champion_cache(self) -> ChampionCache:
-        return ChampionCache(self.models, self.served_models, time.monotonic)
+    def _champion_cache(self, frequency: Frequency) -> ChampionCache:
+        models = self.store_of(frequency)
+        made = ChampionCache(models, lambda: self.served_models(frequency), time.monotonic)
+        return self._champions.setdefault(frequency, made)
+
+    def _past_models(self, frequency: Frequency) -> PastModels:
+        made = PastModels(self.store_of(frequency), self._champion_cache(frequency), self.load_bundle)
+        return self._pasts.setdefault(frequency, made)
 
     @cached_property
-    def _past_models(self) -> PastModels:
-        return PastModels(self.models, self._champion_cache, self.load_bundle)
+    def _champions(self) -> dict[Frequency, ChampionCache]:
+        return {}
+
+    @cached_property
+    def _pasts(self) -> dict[Frequency, PastModels]:
+        return {}
 
     def ingestions(self, name: str = "", *, limit: int = 50) -> tuple[list[Entry], int]:
         """The newest entries of the ledger, or those of one file, and how many there are."""

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tickercast.cli import daily, dashboard, events, forecasts, models, operations, warehouse
+from tickercast.cli import daily, dashboard, events, forecasts, hourly, models, operations, warehouse
 from tickercast.cli.terminal import guarded, say
 from tickercast.version import __version__
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
-for group in (forecasts, models, warehouse, daily, operations, dashboard):
+for group in (forecasts, models, warehouse, daily, hourly, operations, dashboard):
     app.add_typer(group.app)
 app.add_typer(events.app, name="events", epilog="Example: tickercast events list MSFT")
 
@@ -35,7 +35,7 @@ def main(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Calibrated forecasts of the next ten trading sessions."""
+    """Calibrated forecasts of the next ten trading sessions, or of the next 24 hours of coins."""
 
 
 def single_command(command: Callable[..., None], example: str) -> typer.Typer:

@@ -16,8 +16,10 @@ from tickercast.cli.terminal import (
     SymbolsFile,
     complain,
     say,
+    step_of,
     symbols_of,
 )
+from tickercast.domain.frequency import stamp
 from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan
 
 __all__ = [
@@ -32,13 +34,16 @@ __all__ = [
     "Workers",
     "opened",
     "print_backfill",
+    "step_of",
     "symbols_of",
 ]
 
 First = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first date.")]
 Last = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last date, inclusive.")]
 Tickers = Annotated[list[str] | None, typer.Argument(metavar="TICKER...", help="Symbols as Yahoo spells them.")]
-Every = Annotated[int, typer.Option(min=1, help="Forecast from every N-th session.")]
+Every = Annotated[
+    str, typer.Option(metavar="N|Nh", help="Forecast from every N-th session; 1h: from every hour of hourly bars.")
+]
 Workers = Annotated[int, typer.Option(min=1, help="The number of parts at a time.")]
 Dask = Annotated[bool, typer.Option("--dask", help="Use processes of a Dask cluster instead of threads.")]
 Wait = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long a part waits for a remote function.")]
@@ -65,7 +70,7 @@ def print_backfill(plan: BackfillPlan, results: Sequence[Backfilled], failures: 
     """
     if plan.forecast_before or plan.rejected_before:
         say(
-            f"{plan.forecast_before} forecasts existed, and {plan.rejected_before} sessions had been rejected; none of "
+            f"{plan.forecast_before} forecasts existed, and {plan.rejected_before} origins had been rejected; none of "
             "them was sent again."
         )
     forecast = [each for each in results if each.status == "forecast"]
@@ -80,7 +85,7 @@ def print_backfill(plan: BackfillPlan, results: Sequence[Backfilled], failures: 
         )
     others = [each for each in results if each.status != "forecast"]
     for each in others[:_LISTED]:
-        complain(f"{each.symbol} {each.as_of} {each.status}: {each.reason}")
+        complain(f"{each.symbol} {stamp(each.as_of)} {each.status}: {each.reason}")
     if len(others) > _LISTED:
         complain(f"… and {len(others) - _LISTED} more.")
     for reason in (*plan.failures.values(), *failures):

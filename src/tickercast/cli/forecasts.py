@@ -1,9 +1,10 @@
 """Commands about forecasts and the files they are made from."""
 
+import re
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,11 +12,12 @@ import typer
 from tickercast.cli.terminal import (
     NOTHING_WORKED,
     SOME_FAILED,
+    Every,
     Source,
     SymbolsFile,
     bar,
     complain,
-    day_of,
+    moment_of,
     open_app,
     print_data,
     print_table,
@@ -26,6 +28,7 @@ from tickercast.errors import Permanent, TickercastError, UsageError
 
 if TYPE_CHECKING:
     from tickercast.app import App
+    from tickercast.domain.frequency import Frequency
     from tickercast.jobs.requests.request_forecast import Requested
     from tickercast.jobs.requests.results import Patience
 
@@ -42,10 +45,15 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As quarantine list sh
 def forecast(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TICKER... DATE", help="Symbols as Yahoo spells them, then YYYY-MM-DD."),
+        typer.Argument(
+            metavar="TICKER... DATE",
+            help="Symbols as Yahoo spells them, then YYYY-MM-DD; with --every 1h coins such as BTCUSDT, then "
+            "'YYYY-MM-DD HH:MM', UTC, or nothing for the hour that has just ended.",
+        ),
     ] = None,
     symbols_file: SymbolsFile = "",
     source: Source = "",
+    every: Every = "1d",
     model: Annotated[
         str,
         typer.Option(
@@ -64,14 +72,17 @@ def forecast(
         bool, typer.Option("--again", help="Of more than 50 symbols, also send those an earlier run has forecast.")
     ] = False,
 ) -> None:
-    """Forecast the ten sessions that follow a date, and store the forecast."""
-    symbols, as_of = _request(words or [], symbols_file)
+    """Forecast the ten sessions that follow a date, or 24 hours, and store the forecast."""
+    from tickercast.domain.frequency import frequency_of
+
+    frequency = frequency_of(every)
+    symbols, as_of = _request(words or [], symbols_file, frequency)
     service = open_app()
     unattended = no_wait and not service.delivers_at_once
     from tickercast.cli import pictures
 
     pictures.check_files(report, chart, len(symbols), unattended=unattended)
-    label = f"forecasting with bars from {service.market_data(source).name}"
+    label = f"forecasting with bars from {service.source_of(source, frequency).name}"
     with bar(label, len(symbols) if len(symbols) > 1 else None) as progress:
         made = service.forecast(
             symbols,
@@ -81,6 +92,7 @@ def forecast(
             wait=None if unattended else wait,
             again=again,
             actual=actual,
+            every=every,
             advance=progress.advance,
             on_wait=lambda waited: progress.say(f"waiting for the function: {waited:.0f} s of {wait:.0f} s"),
             on_resume=lambda done: complain(
@@ -112,8 +124,12 @@ def upload(
         list[str], typer.Argument(metavar="FILE...", help="CSV, also in gzip or zip, or Parquet.", show_default=False)
     ],
     as_of: Annotated[
-        str, typer.Option(metavar="DATE", help="The last date to forecast from.", show_default="today")
+        str,
+        typer.Option(
+            metavar="DATE", help="The last date to forecast from; of hours 'YYYY-MM-DD HH:MM'.", show_default="today"
+        ),
     ] = "",
+    every: Every = "1d",
     symbol: Annotated[
         str,
         typer.Option(metavar="SYMBOL", help="What the file holds.", show_default="what it says itself, or its name"),
@@ -123,7 +139,10 @@ def upload(
     no_wait: NoWait = False,
 ) -> None:
     """Send files of your own into the bucket, and show what became of each symbol."""
-    day = day_of(as_of) if as_of else None
+    from tickercast.domain.frequency import frequency_of
+
+    frequency = frequency_of(every)
+    last = moment_of(as_of, frequency) if as_of else None
     if symbol and len(files) > 1:
         raise UsageError(
             f"--symbol {symbol} was given for {len(files)} files, and one was needed. Send them one by one."
@@ -132,7 +151,7 @@ def upload(
     sent = []
     with bar("sending", len(files) if len(files) > 1 else None) as progress:
         for file in files:
-            done = service.upload(file, day, symbol=symbol)
+            done = service.upload(file, last, symbol=symbol, every=every)
             sent.append((done.object, done.generation))
             progress.advance(1)
     finish_sent(sent, service, wait, no_wait=no_wait, as_json=as_json)
@@ -250,17 +269,26 @@ def quarantine_release(name: Name, wait: Wait = 60, no_wait: NoWait = False) -> 
     finish_sent([service.release(name)], service, wait, no_wait=no_wait)
 
 
-def _request(words: Sequence[str], symbols_file: str) -> tuple[list[str], date]:
+def _request(words: Sequence[str], symbols_file: str, frequency: "Frequency") -> tuple[list[str], date]:
     """Read TICKER... DATE; whether each is a symbol is checked later, so that one does not sink the others."""
     from tickercast.app import read_symbols
 
+    if not frequency.is_daily:
+        words = _with_moment(words)
     if not words:
         raise UsageError("No ticker and no date were given, and both are needed: tickercast forecast MSFT 2023-07-22.")
-    as_of = day_of(words[-1])
+    as_of = moment_of(words[-1], frequency)
     symbols = list(dict.fromkeys([*words[:-1], *read_symbols(symbols_file)]))
     if not symbols:
         raise UsageError(f"A date and no ticker was given: tickercast forecast MSFT {as_of}.")
     return symbols, as_of
+
+
+def _with_moment(words: Sequence[str]) -> Sequence[str]:
+    """The words with the moment as the last one: date and time may be two words, and without them it is now."""
+    if len(words) > 1 and re.match(r"\d{4}-", words[-2]) and re.match(r"\d\d?:", words[-1]):
+        return [*words[:-2], f"{words[-2]} {words[-1]}"]
+    return words if not words or re.match(r"\d{4}-", words[-1]) else [*words, f"{datetime.now(UTC):%Y-%m-%d %H:%M}"]
 
 
 def _show(made: "Requested", service: "App") -> None:

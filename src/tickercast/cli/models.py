@@ -20,6 +20,7 @@ from tickercast.cli.terminal import (
     say,
     say_how_far,
     some_symbols_of,
+    step_of,
 )
 from tickercast.errors import UsageError
 
@@ -87,10 +88,11 @@ def train(
     out: Annotated[str, typer.Option(metavar="DIR", help="Also write the registered bundle to DIR.")] = "",
 ) -> None:
     """Train the LSTM, register it in MLflow as the challenger, and write its ONNX bundle."""
+    from tickercast.domain.frequency import frequency_of
     from tickercast.model_store import publishable
     from tickercast.show.tables import card_table
 
-    if _is_hourly(every):
+    if not frequency_of(every).is_daily:
         if recipe or hold_out or events:
             raise UsageError(
                 "--recipe, --hold-out and --events are for daily bars: leave them out, or leave --every 1h out."
@@ -169,12 +171,6 @@ def _write(files: Mapping[str, bytes], out: str) -> None:
         say(f"written to {out}")
 
 
-def _is_hourly(every: str) -> bool:
-    if every not in ("1d", "1h"):
-        raise UsageError(f"--every is {every[:20]!r}: 1d or 1h was needed.")
-    return every == "1h"
-
-
 @app.command(epilog="Example: tickercast tune --source sample --trials 20 --out recipe.json")
 def tune(
     tickers: Tickers = None,
@@ -250,12 +246,12 @@ def backtest(
 ) -> None:
     """Evaluate a model on past sessions, beside the baselines."""
     from tickercast.domain.evaluation import by_group, evaluation_report
-    from tickercast.domain.frequency import DAILY, HOURLY
+    from tickercast.domain.frequency import HOURLY
     from tickercast.models.catalogue import trained_through
     from tickercast.show import sentences, tables
 
     service, names = open_app(), [*(model or ["champion"]), *(peer or [])]
-    frequency, step = (HOURLY if every.endswith("h") else DAILY), _step(every)
+    frequency, step = step_of(every)
     begin, end, symbols = day_of(first), day_of(last), some_symbols_of([], symbols_file)
     if check_leaks:
         _check_leaks(service, frequency == HOURLY, names, begin, end, source, symbols)
@@ -311,16 +307,6 @@ def backtest(
     print_table(tables.report_table(report))
     if through and through >= day_of(first):
         complain(sentences.SEEN.format(through))
-
-
-def _step(every: str) -> int:
-    """The sessions or hours from one origin to the next."""
-    number = every.removesuffix("h")
-    if not (number.isascii() and number.isdigit() and int(number)):
-        raise UsageError(
-            f"--every is {every[:20]!r}: a number of sessions, such as 10, or of hours, such as 1h, was needed."
-        )
-    return int(number)
 
 
 def _check_leaks(

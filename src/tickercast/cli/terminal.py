@@ -14,7 +14,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from tickercast.app import App
+    from tickercast.domain.frequency import Frequency
 
 SOME_FAILED, NOTHING_WORKED, INTERRUPTED = 1, 2, 130
 
@@ -38,6 +39,9 @@ Source = Annotated[
     typer.Option(
         "--source", help="yahoo, sample, simulated, or a folder of CSV or Parquet files.", show_default="yahoo"
     ),
+]
+Every = Annotated[
+    str, typer.Option("--every", metavar="1d|1h", help="The bars: of sessions, or of the hours of coins, UTC.")
 ]
 SymbolsFile = Annotated[str, typer.Option(metavar="FILE", help="A file of symbols, one a line.")]
 
@@ -296,6 +300,46 @@ def day_of(word: str) -> date:
     if as_of.year < _FIRST_YEAR or as_of > date.today():
         raise UsageError(f"{as_of} is out of range: a date from {_FIRST_YEAR} up to today, {date.today()}, was needed.")
     return as_of
+
+
+def moment_of(word: str, frequency: "Frequency", now: datetime | None = None) -> date:
+    """Read a date up to today, or for hours a moment up to now, UTC and naive.
+
+    Args:
+        word: as the user typed it.
+        frequency: of the bars.
+        now: the time.
+
+    Raises:
+        UsageError: it is none, or out of range.
+    """
+    if frequency.is_daily:
+        return day_of(word)
+    from tickercast.domain.frequency import stamp
+
+    newest = frequency.parse(now or datetime.now(UTC))
+    as_of = frequency.parse(word)
+    if as_of > newest and frequency.parse(stamp(newest)[:10]) == as_of:  # the date of today means all of it so far
+        return newest
+    if as_of.year < _FIRST_YEAR or as_of > newest:
+        raise UsageError(f"{word[:40]} is out of range: a moment up to {stamp(newest)}, UTC, was needed.")
+    return as_of
+
+
+def step_of(every: str) -> tuple["Frequency", int]:
+    """Read how far origins lie apart: `10` sessions, or `6h`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from tickercast.domain.frequency import DAILY, HOURLY
+
+    number = every.removesuffix("h")
+    if not (number.isascii() and number.isdigit() and int(number)):
+        raise UsageError(
+            f"--every is {every[:20]!r}: a number of sessions, such as 10, or of hours, such as 1h, was needed."
+        )
+    return HOURLY if every.endswith("h") else DAILY, int(number)
 
 
 def symbols_of(words: Sequence[str], symbols_file: str = "") -> list[str]:

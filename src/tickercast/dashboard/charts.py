@@ -38,12 +38,13 @@ def coverage_figure(coverage: pd.DataFrame, model: str, palette: Palette) -> go.
     return _laid_out(figure)
 
 
-def steps_figure(skill: pd.DataFrame, palette: Palette) -> go.Figure:
+def steps_figure(skill: pd.DataFrame, palette: Palette, noun: str = "session") -> go.Figure:
     """Draw each model's loss by step relative to the random walk's, with 95% intervals.
 
     Args:
         skill: rows of `forecast_skill` with a step and no symbol.
         palette: the colours.
+        noun: what a step is.
     """
     figure = go.Figure()
     figure.add_hline(
@@ -64,7 +65,7 @@ def steps_figure(skill: pd.DataFrame, palette: Palette) -> go.Figure:
             marker={"symbol": shape, "size": 8},
             hovertemplate="%{y:.4f}",
         )
-    figure.update_xaxes(title="sessions ahead", dtick=1)
+    figure.update_xaxes(title=f"{noun}s ahead", dtick=1 if noun == "session" else 3)
     figure.update_yaxes(title="loss / random walk's", tickformat=".3f")
     return _laid_out(figure)
 

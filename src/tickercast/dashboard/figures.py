@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 
 from tickercast.dashboard.palette import Palette, faded
 from tickercast.domain.events import ResultsDay
+from tickercast.domain.frequency import DAILY, Frequency
 
 OVERLAYS = {
     "SMA 20": ("sma_20",),
@@ -23,7 +24,7 @@ PANELS = ("Volume", "RSI", "MACD")
 """The panels below the candles."""
 
 WEEKLY_FROM = 550
-"""From this many sessions on, a candle is a week: a screen has too few columns of pixels for more days."""
+"""From this many bars on, a candle is a week of sessions or a day of hours: a screen has too few columns for more."""
 
 _PRICE, _PANEL = 400, 120
 _SYMBOLS = {"80%": "circle", "95%": "diamond", "outside": "x"}
@@ -39,6 +40,7 @@ def forecast_figure(
     overlays: Sequence[str] = (),
     panels: Sequence[str] = PANELS,
     results: ResultsDay | None = None,
+    frequency: Frequency = DAILY,
 ) -> go.Figure:
     """Draw a forecast at the end of the bars.
 
@@ -51,20 +53,22 @@ def forecast_figure(
         overlays: names of `OVERLAYS`.
         panels: names of `PANELS`.
         results: the results day that the forecast expected, to mark the session on which it acts.
+        frequency: of the bars.
     """
     shown = [panel for panel in PANELS if panel in panels and (panel != "Volume" or bars["volume"].notna().any())]
     heights = [_PRICE, *[_PANEL] * len(shown)]
     figure = make_subplots(rows=len(heights), cols=1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.03)
-    weekly = len(bars) >= WEEKLY_FROM
-    candles = by_week(bars) if weekly else bars
+    many = len(bars) >= WEEKLY_FROM
+    unit, longer = ("week", "W") if frequency.is_daily else ("day", "D")
+    candles = aggregated(bars, longer) if many else bars
     figure.add_traces([*_earlier(ghosts, palette), *_fan(fan, palette), *_walk(walk, palette)])
-    figure.add_trace(_candles(candles, palette, "week" if weekly else "session"))
+    figure.add_trace(_candles(candles, palette, unit if many else frequency.noun))
     figure.add_traces([*_overlays(candles, overlays, palette), *_followed(pd.concat([fan, ghosts]), palette)])
     if results:
         _mark_results(figure, results, palette)
     for row, panel in enumerate(shown, start=2):
         _PANELS[panel](figure, row, candles, palette)
-    if not weekly:
+    if not many and frequency.is_daily:
         figure.update_xaxes(rangebreaks=_breaks(bars, fan))
     figure.update_xaxes(rangeslider_visible=False, showgrid=False)
     figure.update_yaxes(side="right", automargin=True)
@@ -79,11 +83,17 @@ def _mark_results(figure: go.Figure, results: ResultsDay, palette: Palette) -> N
     figure.add_annotation(xref="x", yref="y domain", x=at, y=1, text=text, showarrow=False, yanchor="bottom")
 
 
-def by_week(bars: pd.DataFrame) -> pd.DataFrame:
-    """Aggregate bars to weeks: first open, last close, highest high, lowest low; indicators of the last session."""
-    week = bars["session_date"].dt.to_period("W")
+def aggregated(bars: pd.DataFrame, period: str = "W") -> pd.DataFrame:
+    """Aggregate bars to weeks or days: first open, last close, highest high, lowest low; indicators of the last bar.
+
+    Args:
+        bars: from `views.bars`.
+        period: `W` for weeks, `D` for days.
+    """
+    named = bars["session_date"] - pd.Timedelta(hours=1 if period == "D" else 0)  # an hour is named by its end
+    span = named.dt.to_period(period)
     aggregations = dict.fromkeys(bars.columns, "last") | {"open": "first", "high": "max", "low": "min", "volume": "sum"}
-    return bars.groupby(week).agg(aggregations).reset_index(drop=True)
+    return bars.groupby(span).agg(aggregations).reset_index(drop=True)
 
 
 def histogram_figure(bins: pd.DataFrame, fan: pd.DataFrame, palette: Palette) -> go.Figure:
@@ -95,13 +105,13 @@ def histogram_figure(bins: pd.DataFrame, fan: pd.DataFrame, palette: Palette) ->
             width=bins["close_to"] - bins["close_from"],
             marker={"color": palette.ghost, "line": {"width": 0}},
             customdata=bins[["close_from", "close_to"]],
-            hovertemplate="%{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y} sessions<extra></extra>",
+            hovertemplate="%{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y} closes<extra></extra>",
         )
     )
     last = fan.iloc[-1]
     figure.add_vrect(x0=last["close_lo_80"], x1=last["close_hi_80"], fillcolor=faded(palette.model, 0.25), line_width=0)
     figure.add_vline(x=last["last_close"], line={"color": palette.model, "width": 2})
-    figure.update_yaxes(title="sessions")
+    figure.update_yaxes(title="closes")
     figure.update_layout(bargap=0.05, showlegend=False)
     return _laid_out(figure, 300)
 
@@ -255,7 +265,9 @@ def _outline(rows: pd.DataFrame, level: int) -> tuple[list[str], list[float]]:
 
 
 def _days(dates: Iterable[pd.Timestamp]) -> list[str]:
-    return [f"{day:%Y-%m-%d}" for day in dates]
+    return [
+        f"{end:%Y-%m-%d}" if end == end.normalize() else f"{end:%Y-%m-%d %H:%M}" for end in map(pd.Timestamp, dates)
+    ]
 
 
 def _breaks(bars: pd.DataFrame, fan: pd.DataFrame) -> list[dict[str, object]]:

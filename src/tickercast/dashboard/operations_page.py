@@ -5,6 +5,7 @@ import streamlit as st
 
 from tickercast.dashboard import state
 from tickercast.dashboard.charts import drift_figure, health_figure
+from tickercast.domain.frequency import frequency_of
 from tickercast.reading.views import LISTED
 from tickercast.show import sentences
 
@@ -73,8 +74,10 @@ def _rejected() -> None:
 def _freshness() -> None:
     st.markdown("### Freshness")
     found = state.freshness()
-    st.markdown(sentences.up_to_date(found["cutoff"]))
-    newest = found["cutoff"].max()
+    for name, rows in found.groupby("frequency"):
+        frequency = frequency_of(str(name))
+        st.markdown(sentences.up_to_date(rows[frequency.key("cutoff")], frequency))
+    newest = found.groupby("frequency")["cutoff"].transform("max")
     table = pd.DataFrame(
         {
             "symbol": found["symbol"],

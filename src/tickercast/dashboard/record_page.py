@@ -9,6 +9,7 @@ import streamlit as st
 from tickercast.dashboard import state
 from tickercast.dashboard.charts import coverage_figure, steps_figure, symbols_figure
 from tickercast.domain.forecast import RANDOM_WALK, Role
+from tickercast.domain.frequency import Frequency, frequency_of
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 from tickercast.show import sentences
@@ -18,10 +19,11 @@ _BEST = 8
 
 def show() -> None:
     """Draw the page."""
-    if not state.symbols():
+    if not state.frequencies():
         state.first_steps()
         return
-    found = state.skill()
+    frequency = frequency_of(state.every())
+    found = state.skill(frequency.name)
     overall = found[found["symbol"].isna() & found["step"].isna()]
     if overall.empty:
         st.info(
@@ -40,7 +42,7 @@ def show() -> None:
     warnings = st.container()
     left, right = st.columns(2, gap="large")
     with right:
-        _steps(found[found["symbol"].isna() & found["step"].notna()])
+        _steps(found[found["symbol"].isna() & found["step"].notna()], frequency)
     _leaderboard(overall)
     _symbols(
         found[
@@ -51,9 +53,9 @@ def show() -> None:
         ]
     )
     with left:  # last, since these score every forecast: the rest can be read meanwhile
-        _coverage(model)
+        _coverage(model, frequency)
     with state.section():
-        versions = state.models()
+        versions = state.models(frequency.name)
         _versions(versions)
         with warnings:
             _seen(versions)
@@ -77,19 +79,21 @@ def _verdict(row: Mapping[Any, Any]) -> None:
         st.caption(note)
 
 
-def _coverage(model: str) -> None:
+def _coverage(model: str, frequency: Frequency) -> None:
     st.markdown("### Coverage over time")
     with state.section():
-        monthly = state.coverage()
+        monthly = state.coverage(frequency.name)
         figure = coverage_figure(monthly[monthly["role"] == Role.CHAMPION], model, state.palette())
         state.picture(figure, key="coverage", alt="Coverage of the 80% and 95% intervals, by month")
-        st.caption("By month of the target session. Dotted: the nominal coverage.")
+        st.caption(f"By month of the target {frequency.noun}. Dotted: the nominal coverage.")
 
 
-def _steps(rows: pd.DataFrame) -> None:
+def _steps(rows: pd.DataFrame, frequency: Frequency) -> None:
     st.markdown("### Loss by step")
     state.picture(
-        steps_figure(rows, state.palette()), key="steps", alt="Loss relative to the random walk's, by sessions ahead"
+        steps_figure(rows, state.palette(), frequency.noun),
+        key="steps",
+        alt=f"Loss relative to the random walk's, by {frequency.noun}s ahead",
     )
     st.caption("Below the line is better than the random walk. Bars: 95% intervals.")
 

@@ -12,6 +12,7 @@ import streamlit as st
 
 from tickercast.app import App
 from tickercast.dashboard.palette import DARK, LIGHT, Palette
+from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 from tickercast.ports import Warehouse
@@ -42,6 +43,7 @@ def _cached(
     return cached
 
 
+frequencies = _cached(views.frequencies, _SHORT_S, "Looking for symbols …")
 symbols = _cached(views.symbols, _SHORT_S, "Looking for symbols …")
 bars = _cached(views.bars, _SHORT_S, "Reading prices and indicators …")
 champion_forecasts = _cached(views.champion_forecasts, _SHORT_S, "Reading forecasts …")
@@ -79,6 +81,21 @@ def trained_through(name: str, version: str) -> date:
         StoreUnavailable: try again.
     """
     return _app().models.read(name, version).card.trained_through
+
+
+EVERY = {DAILY.name: "Daily", HOURLY.name: "Hourly"}
+"""The frequencies, as the pages call them."""
+
+
+def every() -> str:
+    """The frequency that a page shows: there is a choice where more than one has been forecast."""
+    known = frequencies()
+    if len(known) < 2:
+        return known[0] if known else DAILY.name
+    chosen = st.segmented_control(
+        "Bars", known, format_func=EVERY.__getitem__, default=known[0], required=True, key="every", bind="query-params"
+    )
+    return str(chosen)
 
 
 def palette() -> Palette:

@@ -17,7 +17,7 @@ True
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 
 from tickercast.domain.promotion import COVERAGE_80, MIN_ORIGINS
@@ -30,6 +30,9 @@ ORIGINS = 250
 
 LONG_STALE = 5
 """Sessions without a forecast after which staleness is a failure rather than a warning."""
+
+MISSED_HOURS = 3
+"""Hours without a forecast from which on a coin that is forecast every hour is stale."""
 
 _MOST_LINES = 20
 _LONGEST_TEXT = 300
@@ -133,6 +136,21 @@ class Stale:
 
 
 @dataclass(frozen=True)
+class MissedHours:
+    """A coin that is forecast hour by hour, and was not in the last hours.
+
+    Attributes:
+        symbol: the series.
+        cutoff_at: the end of the hour of its newest forecast, UTC.
+        missed: hours that have ended since then.
+    """
+
+    symbol: str
+    cutoff_at: datetime
+    missed: int
+
+
+@dataclass(frozen=True)
 class Silence:
     """A trading day on which nothing arrived: no symbol of the watchlist has a forecast from its newest session.
 
@@ -178,6 +196,7 @@ class Facts:
         drift: the newest report, one entry a kind.
         coverage: of the champion; `()` if nothing has been resolved.
         stale: symbols on the watchlist without a current forecast.
+        hours: coins that are forecast hour by hour, and were not in the last hours.
         silent: the trading day on which nothing arrived, if the newest is one.
         champion: the served model; `()` if there is none.
         calendar: the exchanges of forecast symbols whose known holidays end soon.
@@ -189,6 +208,7 @@ class Facts:
     drift: Sequence[Drift] | None = None
     coverage: Sequence[Coverage] | None = None
     stale: Sequence[Stale] | None = None
+    hours: Sequence[MissedHours] | None = None
     silent: Sequence[Silence] | None = None
     champion: Sequence[Champion] | None = None
     calendar: Sequence[CalendarEnd] | None = None
@@ -233,6 +253,7 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
         *(_of_drift(each) for each in facts.drift or () if each.n_drifted),
         *(_of_coverage(each) for each in facts.coverage or () if _misleads(each)),
         *(_of_stale(each) for each in facts.stale or ()),
+        *(_of_hours(each) for each in facts.hours or () if each.missed >= MISSED_HOURS),
         *(_of_calendar(each) for each in facts.calendar or ()),
     ]
     return tuple(sorted(found, key=lambda alert: -_RANK[alert.severity]))
@@ -343,6 +364,19 @@ def _of_calendar(end: CalendarEnd) -> Alert:
         "without the exchange's fixed holidays are taken, and forecasts that this touches say so."
     )
     return Alert(f"calendar:{end.exchange}", "warning", f"The holidays of {end.exchange} are not known for long", text)
+
+
+def _of_hours(coin: MissedHours) -> Alert:
+    is_long = coin.missed >= _A_DAY
+    text = (
+        f"It was forecast every hour, last from {coin.cutoff_at:%Y-%m-%d %H:%M} UTC, and {coin.missed} hours have "
+        f"ended since. Look at tickercast ingestions --failed, then run tickercast hourly {coin.symbol}."
+    )
+    title = f"{coin.symbol} has {'had no hourly forecast for a day' if is_long else 'no current hourly forecast'}"
+    return Alert(f"hours:{coin.symbol}", "failure" if is_long else "warning", title, text)
+
+
+_A_DAY = 24  # hours
 
 
 def _of_stale(symbol: Stale) -> Alert:

@@ -10,7 +10,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime
 from functools import cached_property
 from typing import Any, Literal
 
@@ -20,17 +20,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickercast.domain.findings import Finding
-from tickercast.domain.frequency import DAILY, HOURLY, Frequency
+from tickercast.domain.frequency import DAILY, HOURLY, Ends, Frequency, stamp
 from tickercast.errors import NoRecentBars, Permanent
 
 BAR_COLUMNS = ("session_date", "open", "high", "low", "close", "adj_close", "volume")
 """The columns of bars, in this order."""
 
-LOOKBACK = timedelta(days=3 * 365)
-"""The span of the bars for a forecast: the model reads about 320 sessions, charts show more."""
+LOOKBACK = DAILY.lookback
+"""The span of daily bars for a forecast."""
 
-STALE_AFTER = timedelta(days=7)
-"""A series whose last bar is older than this before `as_of` cannot be forecast."""
+STALE_AFTER = DAILY.stale_after
+"""A series whose last session is older than this before `as_of` cannot be forecast."""
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -83,32 +83,54 @@ class Bars:
         """The last session: the forecast origin."""
         return self._session(-1)
 
+    @property
+    def ends(self) -> Ends:
+        """`(bars,)`, what names each bar: its session, or the end of its hour."""
+        return self.columns[self.frequency.key("session_date")]
+
+    @property
+    def end(self) -> date:
+        """The end of the last bar: its session, or a moment, UTC and naive."""
+        end: date = self.ends[-1].item()
+        return end
+
+    @property
+    def span(self) -> int:
+        """How long the history is: in sessions, or in hours from the first to the last, missing ones included."""
+        if self.frequency.is_daily or not len(self):
+            return len(self)
+        numbers = self.frequency.numbers(self.ends[[0, -1]])
+        return int(numbers[1] - numbers[0]) + 1
+
     @cached_property
     def last_close(self) -> float:
         """The close at the cutoff, in the symbol's currency."""
         return float(self.columns["close"][-1])
 
     def until(self, as_of: date) -> "Bars":
-        """The same bars without those after `as_of`.
+        """The same bars without those after `as_of`, a date, or a moment (UTC, naive) where they are hourly.
 
         Raises:
-            NoRecentBars: nothing remains, or the last bar is older than `STALE_AFTER`.
+            NoRecentBars: nothing remains, or the last bar is older than the frequency's `stale_after`.
         """
-        known = self if len(self) and self.cutoff <= as_of else self.through(as_of)
+        known = self if len(self) and self.end <= as_of else self.through(as_of)
         if not len(known):
+            first = stamp(self.ends[0].item()) if len(self) else "none"
             raise NoRecentBars(
-                f"{self.symbol} has no bar on or before {as_of}: its first is of {self.first}. Name a later date."
+                f"{self.symbol} has no bar on or before {stamp(as_of)}: its first is of {first}. Name a later date."
             )
-        if as_of - known.cutoff > STALE_AFTER:
+        stale_after = self.frequency.stale_after
+        if as_of - known.end > stale_after:
+            days = f"{stale_after.days} days" if stale_after.days > 1 else "day"
             raise NoRecentBars(
-                f"{self.symbol} is stale: its last bar before {as_of} is of {known.cutoff}, and one of the "
-                f"{STALE_AFTER.days} days before was needed. Name a date up to {known.cutoff + STALE_AFTER}, "
+                f"{self.symbol} is stale: its last bar before {stamp(as_of)} is of {stamp(known.end)}, and one of the "
+                f"{days} before was needed. Name a date up to {stamp(known.end + stale_after)}, "
                 "or a source with newer bars."
             )
         return known
 
     def through(self, last: date) -> "Bars":
-        """The same bars without those after `last`; there may be none."""
+        """The same bars without those after `last`, a date or a moment (UTC, naive); there may be none."""
         return self.rows(0, self._count_before(last, "right"))
 
     def since(self, first: date) -> "Bars":
@@ -125,6 +147,8 @@ class Bars:
         return day
 
     def _count_before(self, day: date, side: Literal["left", "right"] = "left") -> int:
+        if isinstance(day, datetime):
+            return int(np.searchsorted(self.ends, np.datetime64(day, "us"), side))
         return int(np.searchsorted(self.columns["session_date"], np.datetime64(day, "D"), side))
 
 
@@ -163,11 +187,19 @@ class Reading(Mapping[str, "Bars"]):
 
 
 def below_each_other(series: Sequence[Bars]) -> dict[str, NDArray[Any]]:
-    """The columns of one or more series below each other, read-only; not copied where they already are so."""
+    """The columns of one or more series below each other, read-only; not copied where they already are so.
+
+    Args:
+        series: of one frequency.
+    """
     starts = np.array([_address(bars.columns["session_date"]) for bars in series])
     ends = starts + [bars.columns["session_date"].nbytes for bars in series]
     are_neighbours = bool((starts[1:] == ends[:-1]).all())
-    return {name: _joined([bars.columns[name] for bars in series], are_neighbours) for name in BAR_COLUMNS}
+    return {name: _joined([bars.columns[name] for bars in series], are_neighbours) for name in _names(series)}
+
+
+def _names(series: Sequence[Bars]) -> tuple[str, ...]:
+    return BAR_COLUMNS if next(iter(series)).frequency.is_daily else (*BAR_COLUMNS, "closed_at")
 
 
 def _joined(parts: Sequence[NDArray[Any]], are_neighbours: bool) -> NDArray[Any]:

@@ -39,6 +39,7 @@ COLUMNS = tuple(SCHEMA.names)
 
 _SESSIONS = {BEFORE: BEFORE, AFTER: AFTER, UNKNOWN: UNKNOWN, "": UNKNOWN, "bmo": BEFORE, "amc": AFTER, "dmh": UNKNOWN}
 _LONGEST_SOURCE = 40
+_MOST_LINES = 200_000  # what the function's memory holds
 _NEEDED = "a header with symbol and date, and perhaps session, known_at, kind and source, was needed"
 _YEARS = (1900, 2100)
 _DAY = timedelta(days=1)
@@ -56,8 +57,13 @@ def read_events(data: bytes, name: str, written_at: datetime) -> pa.Table:
         Rows of `SCHEMA`, without duplicates, in the file's order.
 
     Raises:
-        InvalidBars: a line cannot be read; the message names the first.
+        InvalidBars: a line cannot be read, the message names the first; or there are too many.
     """
+    count = max(data.count(b"\n"), data.count(b"\r"))
+    if count > _MOST_LINES:
+        raise InvalidBars(
+            f"{name} has {count:,} lines, and at most {_MOST_LINES:,} are read. Split it into several files."
+        )
     lines = csv.reader(io.StringIO(_text(data, name), newline=""), strict=True)
     try:
         header = [title.strip().lower() for title in next(lines, [])]

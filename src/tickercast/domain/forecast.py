@@ -11,7 +11,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay, ResultsDays
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, Frequency
 
 if TYPE_CHECKING:
     from tickercast.domain.widths import Widths
@@ -159,6 +159,7 @@ class Step:
         close_hi_80: its upper end.
         close_lo_95: the lower end of the 95% interval.
         close_hi_95: its upper end.
+        target_at: the moment (UTC) at which the hour forecast ends; None where a session is.
     """
 
     step: int
@@ -168,6 +169,12 @@ class Step:
     close_hi_80: float
     close_lo_95: float
     close_hi_95: float
+    target_at: datetime | None = None
+
+    @property
+    def end(self) -> date:
+        """What is forecast: a session, or the end of an hour."""
+        return self.target_at or self.target_date
 
     def interval(self, level: int) -> tuple[float, float]:
         """Both ends of the 80 or 95% interval."""
@@ -198,6 +205,8 @@ class Forecast:
         results: the results day inside the horizon, as it was known at the cutoff; None if none was.
         object: the file that it was made from; empty where it is not stored.
         generation: the version of that file.
+        frequency: of the bars.
+        cutoff_at: the moment (UTC) at which the hour of the origin ended; None where it is a session.
     """
 
     symbol: str
@@ -214,6 +223,13 @@ class Forecast:
     results: ResultsDay | None = None
     object: str = ""
     generation: int = 0
+    frequency: Frequency = DAILY
+    cutoff_at: datetime | None = None
+
+    @property
+    def end(self) -> date:
+        """The forecast origin: a session, or the end of an hour."""
+        return self.cutoff_at or self.cutoff
 
     @property
     def horizon(self) -> int:
@@ -221,11 +237,18 @@ class Forecast:
         return len(self.steps)
 
     def frame(self) -> pd.DataFrame:
-        """One row a step: symbol, cutoff, last_close, the columns of `Step`, model_name, model_version."""
+        """One row a step: symbol, cutoff, last_close, the columns of `Step`, model_name, model_version.
+
+        Of hourly bars it has `cutoff_at` and `target_at`, too.
+        """
         frame = pd.DataFrame([asdict(step) for step in self.steps])
         frame.insert(0, "symbol", self.symbol)
         frame.insert(1, "cutoff", self.cutoff)
         frame.insert(2, "last_close", self.last_close)
+        if self.frequency.is_daily:
+            frame = frame.drop(columns="target_at")
+        else:
+            frame.insert(2, "cutoff_at", pd.Timestamp(self.end))
         return frame.assign(model_name=self.model_name, model_version=self.model_version)
 
 
@@ -235,9 +258,9 @@ class Prediction:
 
     Attributes:
         symbol: the series.
-        cutoff: the forecast origin.
+        cutoff: the forecast origin: a session, or the end of an hour, UTC and naive.
         last_close: the close there, in the symbol's currency.
-        target_dates: `horizon` of them.
+        targets: `horizon` of them, as the cutoff is.
         log_returns: `(horizon, len(QUANTILES))`, quantiles in the order of `QUANTILES`.
         model_name: the model.
         model_version: its version.
@@ -245,12 +268,13 @@ class Prediction:
         simulated: whether the bars were simulated.
         model_has_seen: whether the model was trained on the cutoff.
         doubtful: whether a finding about the bars touches the width.
+        frequency: of the bars.
     """
 
     symbol: str
     cutoff: date
     last_close: float
-    target_dates: tuple[date, ...]
+    targets: tuple[date, ...]
     log_returns: NDArray[np.float64]
     model_name: str
     model_version: str
@@ -258,17 +282,21 @@ class Prediction:
     simulated: bool = False
     model_has_seen: bool = False
     doubtful: bool = False
+    frequency: Frequency = DAILY
 
     def forecast(self) -> Forecast:
         """The same in prices."""
         closes = self.last_close * np.exp(stored(self.log_returns))
+        ends = self.frequency.ends([self.cutoff, *self.targets])
+        cutoff, *dates = self.frequency.dates(ends).tolist()
+        cutoff_at, *moments = (_utc(end) for end in (self.cutoff, *self.targets))
         steps = tuple(
-            Step(number, day, **dict(zip(LEVELS, map(float, row), strict=True)))
-            for number, (day, row) in enumerate(zip(self.target_dates, closes, strict=True), start=1)
+            Step(number, day, **dict(zip(LEVELS, map(float, row), strict=True)), target_at=at)
+            for number, (day, row, at) in enumerate(zip(dates, closes, moments, strict=True), start=1)
         )
         return Forecast(
             self.symbol,
-            self.cutoff,
+            cutoff,
             self.last_close,
             steps,
             self.model_name,
@@ -277,7 +305,13 @@ class Prediction:
             self.simulated,
             self.model_has_seen,
             self.doubtful,
+            frequency=self.frequency,
+            cutoff_at=cutoff_at,
         )
+
+
+def _utc(end: date) -> datetime | None:
+    return end.replace(tzinfo=UTC) if isinstance(end, datetime) else None
 
 
 def stored(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -299,23 +333,28 @@ def rounded(prices: NDArray[np.float64], digits: int = CLOSE_DIGITS) -> NDArray[
 
 
 def rows(predictions: Sequence[Prediction]) -> pa.Table:
-    """The rows of the table `forecasts`: one a prediction and step, in that order, with the table's column names."""
-    horizons = np.array([len(made.target_dates) for made in predictions], np.intp)
+    """The rows of the table `forecasts`: one a prediction and step, in that order, with the table's column names.
+
+    Args:
+        predictions: of one frequency.
+    """
+    frequency = predictions[0].frequency if predictions else DAILY
+    horizons = np.array([len(made.targets) for made in predictions], np.intp)
     numbers = np.repeat(np.arange(len(predictions)), horizons)
     last_closes = np.array([made.last_close for made in predictions])
     log_returns = np.concatenate([np.empty((0, len(QUANTILES))), *(made.log_returns for made in predictions)])
     closes = last_closes[numbers, None] * np.exp(stored(log_returns))
     symbols = [made.symbol for made in predictions]
-    cutoffs = np.array([made.cutoff for made in predictions], "datetime64[D]")
-    dates = {days: np.array(days, "datetime64[D]") for days in {made.target_dates for made in predictions}}
-    targets = np.concatenate([np.empty(0, "datetime64[D]"), *(dates[made.target_dates] for made in predictions)])
+    cutoffs = frequency.ends([made.cutoff for made in predictions])
+    different = {targets: frequency.ends(targets) for targets in {made.targets for made in predictions}}
+    targets = np.concatenate([frequency.ends([]), *(different[made.targets] for made in predictions)])
     listed = np.array([made.model_name != RANDOM_WALK for made in predictions], bool)
     once = pa.table(
         {
             "symbol": _terms(symbols),
-            "frequency": _terms([DAILY.name] * len(predictions)),
-            "cutoff": pa.array(cutoffs),
-            "cutoff_at": pa.array(DAILY.closes(symbols, np.arange(len(symbols)), cutoffs), _MOMENT),
+            "frequency": _terms([frequency.name] * len(predictions)),
+            "cutoff": pa.array(frequency.dates(cutoffs)),
+            "cutoff_at": pa.array(frequency.closes(symbols, np.arange(len(symbols)), cutoffs), _MOMENT),
             "last_close": last_closes,
             "model_name": _terms([made.model_name for made in predictions]),
             "model_version": _terms([made.model_version for made in predictions]),
@@ -327,8 +366,8 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
     )
     steps = {
         "step": np.concatenate([np.empty(0, np.intp), *(np.arange(1, horizon + 1) for horizon in horizons)]),
-        "target_date": pa.array(targets),
-        "target_at": pa.array(DAILY.closes(symbols, numbers, targets), _MOMENT),
+        "target_date": pa.array(frequency.dates(targets)),
+        "target_at": pa.array(frequency.closes(symbols, numbers, targets), _MOMENT),
         "quantiles": _lists(log_returns, listed[numbers]),
         **_in_digits(closes, last_closes[numbers]),
     }

@@ -203,26 +203,36 @@ def check_history(series: Sequence[Bars]) -> None:
         TooFewSessions: one does; the message names the first.
     """
     for bars in series:
-        if history(bars) < LEAST:
+        if bars.span < LEAST:
             raise TooFewSessions(
-                f"{bars.symbol} has {history(bars)} hours of bars: at least {LEAST} were needed, and {WANTED} are "
+                f"{bars.symbol} has {bars.span} hours of bars: at least {LEAST} were needed, and {WANTED} are "
                 "needed for the full model. Give bars that begin earlier."
             )
 
 
-def history(bars: Bars) -> int:
-    """The hours from the first bar's opening to the last bar's end, missing ones included; 0 without bars."""
-    hours = bars.columns["closed_at"]
-    return int((hours[-1] - hours[0]) / _HOUR) + 1 if len(hours) else 0
-
-
 def short_history(bars: Bars) -> Finding | None:
     """The finding about a history that is too short for the full model; None if it is long enough."""
-    hours = history(bars)
+    hours = bars.span
     if hours >= WANTED:
         return None
     text = f"{hours} hours of bars, and {WANTED} were wanted: forecast by the simple model"
     return Finding(bars.symbol, "short history", text, touches_width=hours < SIMPLE)
+
+
+def oddities(known: Bars, as_of: datetime) -> list[Finding]:
+    """What a person should know of the hours that a forecast is made from.
+
+    Args:
+        known: the bars up to the cutoff.
+        as_of: the last moment that was asked for, no later than now, UTC and naive.
+    """
+    return [*_stale(known, as_of), *gaps(known), *filter(None, [short_history(known)])]
+
+
+def _stale(known: Bars, as_of: datetime) -> Iterator[Finding]:
+    missing = int((np.datetime64(as_of, "h") - known.ends[-1]) / _HOUR)
+    if missing > 0:
+        yield Finding(known.symbol, "stale", f"no bar since {_utc(known.ends[-1])} UTC: {missing} hour(s) are missing")
 
 
 def _laid(values: Floats, rows: NDArray[np.intp], count: int) -> Floats:

@@ -65,7 +65,7 @@ class ServedModel(BaseModel):
     role: Role
 
 
-_BASELINE = ServedModel(name=RANDOM_WALK, version="1", role=Role.BASELINE)
+BASELINE = ServedModel(name=RANDOM_WALK, version="1", role=Role.BASELINE)
 
 
 class Pointer(BaseModel):
@@ -83,7 +83,7 @@ class Pointer(BaseModel):
 
     name: str
     version: str
-    served: tuple[ServedModel, ...] = (_BASELINE,)
+    served: tuple[ServedModel, ...] = (BASELINE,)
     widths: Widths = Field(default_factory=Widths, exclude_if=lambda widths: widths == Widths())
     nonce: str = ""
 
@@ -95,7 +95,7 @@ class Pointer(BaseModel):
             return content
         rest = {key: value for key, value in content.items() if key != "shadow"}
         shadow = {"name": content.get("name"), "version": content["shadow"], "role": Role.SHADOW}
-        return rest | {"served": [_BASELINE, *([shadow] if content["shadow"] else [])]}
+        return rest | {"served": [BASELINE, *([shadow] if content["shadow"] else [])]}
 
     @property
     def shadow(self) -> str:

@@ -1,9 +1,13 @@
 """The names of the objects in the bucket.
 
->>> parse("ohlc/2023-07-22/MSFT.csv")
-PriceObject(as_of=datetime.date(2023, 7, 22), name='MSFT', origin=<Origin.LIVE: 'live'>)
->>> parse("ohlc/2023-07-22/batch-0007.parquet")
-PriceObject(as_of=datetime.date(2023, 7, 22), name='', origin=<Origin.LIVE: 'live'>)
+Prices lie in `ohlc/YYYY-MM-DD/`, hourly ones in `ohlc/1h/YYYY-MM-DDTHH/`: the last bar that may be used, UTC.
+
+>>> found = parse("ohlc/2023-07-22/MSFT.csv")
+>>> str(found.as_of), found.name, str(found.origin), str(found.frequency)
+('2023-07-22', 'MSFT', 'live', '1d')
+>>> found = parse("ohlc/1h/2023-07-22T14/batch-0007.parquet")
+>>> str(found.as_of), found.name, str(found.frequency)
+('2023-07-22 14:00:00', '', '1h')
 >>> is_prices("models/champion.json"), is_prices("ohlc/2023-07-22/MSFT.csv"), is_prices("ohlc/2023-07-22/")
 (False, True, False)
 >>> str(parse(backfill(date(2023, 7, 21), ["MSFT", "AAPL"])).origin)
@@ -12,11 +16,12 @@ PriceObject(as_of=datetime.date(2023, 7, 22), name='', origin=<Origin.LIVE: 'liv
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from tickercast.domain.forecast import Origin
+from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
 from tickercast.errors import UsageError
@@ -37,14 +42,16 @@ class PriceObject:
     """The parts of an uploaded file's name.
 
     Attributes:
-        as_of: the date that the user typed.
+        as_of: the date that the user typed; a moment, UTC and naive, where bars are hourly.
         name: what the file is called, its symbol where no column names it; empty for a batch.
         origin: whether its forecast is live, or a backfill.
+        frequency: of the bars.
     """
 
     as_of: date
     name: str
     origin: Origin = Origin.LIVE
+    frequency: Frequency = DAILY
 
     @property
     def symbol(self) -> str | None:
@@ -103,15 +110,23 @@ def parse(name: str) -> PriceObject:
     """
     found = _FORMAT.search(name)
     if found and name.startswith(PRICES):
-        match name[: found.start()].removeprefix(PRICES).split("/"):
-            case [day, stem] if _is_date(day) and _BACKFILL.fullmatch(stem):
-                return PriceObject(date.fromisoformat(day), "", Origin.BACKFILL)
-            case [day, stem] if _is_date(day) and stem:
-                return PriceObject(date.fromisoformat(day), "" if _BATCH.fullmatch(stem) else stem)
+        *folders, stem = name[: found.start()].removeprefix(PRICES).split("/")
+        frequency = frequency_of(name)
+        as_of = _as_of(folders, frequency)
+        if as_of and _BACKFILL.fullmatch(stem):
+            return PriceObject(as_of, "", Origin.BACKFILL, frequency)
+        if as_of and stem:
+            return PriceObject(as_of, "" if _BATCH.fullmatch(stem) else stem, frequency=frequency)
     raise UsageError(
-        f"{shown(name, 80)!r} was seen, and ohlc/YYYY-MM-DD/SYMBOL.csv, .csv.gz, .zip or .parquet was needed. "
+        f"{shown(name, 80)!r} was seen, and ohlc/YYYY-MM-DD/SYMBOL.csv, .csv.gz, .zip or .parquet was needed, or "
+        "ohlc/1h/YYYY-MM-DDTHH/SYMBOL.csv for hourly bars. "
         "Rename the file and send it again, or: tickercast upload FILE."
     )
+
+
+def frequency_of(name: str) -> Frequency:
+    """The frequency that a name states, even a malformed one."""
+    return HOURLY if name.startswith(f"{PRICES}{HOURLY}/") else DAILY
 
 
 def origin_of(name: str) -> Origin:
@@ -119,42 +134,44 @@ def origin_of(name: str) -> Origin:
     return Origin.BACKFILL if _BACKFILL.match(name.rpartition("/")[2]) else Origin.LIVE
 
 
-def single(as_of: date, symbol: str) -> str:
+def single(as_of: date, symbol: str, frequency: Frequency = DAILY) -> str:
     """The name for the bars of one symbol, which people can read."""
-    return f"{PRICES}{as_of}/{symbol}.csv"
+    return sent(as_of, symbol, ".csv", frequency)
 
 
-def batch(as_of: date, number: int, ending: str = ".parquet") -> str:
+def batch(as_of: date, number: int, ending: str = ".parquet", frequency: Frequency = DAILY) -> str:
     """The name for the bars of several symbols.
 
     >>> batch(date(2023, 7, 22), 7)
     'ohlc/2023-07-22/batch-0007.parquet'
     """
-    return f"{batches(as_of)}{number:04d}{ending}"
+    return f"{batches(as_of, frequency)}{number:04d}{ending}"
 
 
-def sent(as_of: date, name: str, ending: str) -> str:
+def sent(as_of: date, name: str, ending: str, frequency: Frequency = DAILY) -> str:
     """The name for a file that a person sends.
 
     >>> sent(date(2023, 7, 22), "MSFT", ".csv.gz")
     'ohlc/2023-07-22/MSFT.csv.gz'
+    >>> sent(datetime(2023, 7, 22, 14), "BTCUSDT", ".csv", HOURLY)
+    'ohlc/1h/2023-07-22T14/BTCUSDT.csv'
     """
-    return f"{PRICES}{as_of}/{name}{ending}"
+    return f"{PRICES}{frequency.folder(as_of)}/{name}{ending}"
 
 
-def batches(as_of: date) -> str:
-    """The beginning of the names of a day's batches."""
-    return f"{PRICES}{as_of}/batch-"
+def batches(as_of: date, frequency: Frequency = DAILY) -> str:
+    """The beginning of the names of the batches of a day or hour."""
+    return sent(as_of, "batch-", "", frequency)
 
 
-def backfill(as_of: date, symbols: Iterable[str]) -> str:
+def backfill(as_of: date, symbols: Iterable[str], frequency: Frequency = DAILY) -> str:
     """The name for the bars of a backfill; the same symbols have the same name.
 
     >>> backfill(date(2023, 7, 21), ["MSFT", "AAPL"])
     'ohlc/2023-07-21/backfill-455ff68c.parquet'
     """
     digest = hashlib.sha256(" ".join(sorted(symbols)).encode()).hexdigest()
-    return f"{PRICES}{as_of}/backfill-{digest[:8]}.parquet"
+    return sent(as_of, f"backfill-{digest[:8]}", ".parquet", frequency)
 
 
 def batch_number(name: str) -> int:
@@ -202,8 +219,19 @@ def unquarantined(name: str) -> tuple[str, int] | None:
     return (f"{found[1]}{found[3] or ''}", int(found[2])) if found else None
 
 
-def _is_date(text: str) -> bool:
+def _as_of(folders: Sequence[str], frequency: Frequency) -> date | None:
+    """What the folders between `ohlc/` and the file's own name say; None if they are malformed."""
+    match folders:
+        case [day] | ["1d", day] if frequency.is_daily:
+            return _parsed(day, date.fromisoformat, DAILY)
+        case [_, moment]:
+            return _parsed(f"1h/{moment}", lambda text: datetime.fromisoformat(text[3:]), HOURLY)
+    return None
+
+
+def _parsed(text: str, parse: Callable[[str], date], frequency: Frequency) -> date | None:
     try:
-        return date.fromisoformat(text).isoformat() == text
+        found = parse(text)
     except ValueError:
-        return False
+        return None
+    return found if frequency.folder(found) == text else None

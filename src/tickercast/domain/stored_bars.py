@@ -1,7 +1,7 @@
 """Which bars of a file are stored: those that are new, and those that differ from what is stored already.
 
 A file of three years repeats what the file before it held, but for its last bar. A digest for each symbol and month
-tells which months may differ; only their stored bars are read and compared. Of several bars of a session the newest
+tells which months may differ; only their stored bars are read and compared. Of several bars of a time the newest
 file's counts, and a backfill's only if there is no other: so a late file adds what newer ones lack, and changes nothing
 else.
 
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars, below_each_other
+from tickercast.domain.frequency import Frequency
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -50,15 +51,16 @@ _FACTORS = np.array(
 _MIXER = np.uint64(0xD6E8FEB86659FD93)
 _AT_ONCE = 1 << 14  # bars that are hashed together: they stay in the processor's cache
 _EARLIEST = 5  # sessions whose ratios give the factor of a rebase
-_EPOCH = np.datetime64("1900-01-01", "D")  # no bar is older
-_FIRST = _EPOCH.astype(np.int64)
-_DAYS = 1 << 20  # more than there are days
+_EPOCH = np.datetime64("1900-01-01", "M")  # no bar is older
+MOST = 1 << 20
+"""More than there are bars of a series, by their numbers: days since 1900, or hours since 1970."""
+
 _MONTHS = 1 << 16  # more than there are months
 
 
 @dataclass(frozen=True, order=True)
 class Rank:
-    """The order of files: of two bars of a session, that of the higher one counts."""
+    """The order of files: of two bars of a time, that of the higher one counts."""
 
     live: bool
     written_at: datetime
@@ -67,39 +69,47 @@ class Rank:
 
 @dataclass(frozen=True)
 class Columns:
-    """Bars of several symbols below each other, by symbol and session.
+    """Bars of several symbols below each other, by symbol and time.
 
     Attributes:
         symbol: `(n,)`, the number of each bar's symbol.
-        day: `(n,)`, the session in days since 1900.
+        number: `(n,)`, the number of each bar; see `Frequency.numbers`.
         values: an array `(n,)` for each of `VALUES`.
+        frequency: of the bars.
     """
 
     symbol: Ints
-    day: Ints
+    number: Ints
     values: dict[str, Floats]
+    frequency: Frequency
 
     def __len__(self) -> int:
-        return len(self.day)
+        return len(self.number)
 
     @property
     def key(self) -> Ints:
-        """`(n,)`, a number for symbol and session, in their order."""
-        return self.symbol * _DAYS + self.day
+        """`(n,)`, a number for symbol and bar, in their order."""
+        return self.symbol * MOST + self.number
 
     @property
     def month(self) -> Ints:
         """`(n,)`, a number for symbol and month, in their order."""
-        return month_keys(self.symbol, sessions(self.day))
+        return month_keys(self.symbol, self.dates)
 
     @property
-    def sessions(self) -> NDArray[np.datetime64]:
-        """`(n,)`, the session as datetime64[D]."""
-        return sessions(self.day)
+    def ends(self) -> NDArray[np.datetime64]:
+        """`(n,)`, the end of each bar."""
+        return self.frequency.ends_of(self.number)
+
+    @property
+    def dates(self) -> NDArray[np.datetime64]:
+        """`(n,)`, the date of each bar as datetime64[D]."""
+        return self.frequency.dates(self.ends)
 
     def take(self, rows: Any) -> "Columns":
         """The bars of some rows."""
-        return Columns(self.symbol[rows], self.day[rows], {name: values[rows] for name, values in self.values.items()})
+        values = {name: values[rows] for name, values in self.values.items()}
+        return Columns(self.symbol[rows], self.number[rows], values, self.frequency)
 
 
 @dataclass(frozen=True)
@@ -119,50 +129,39 @@ class Months:
     digest: Ints
 
 
-def days(dates: NDArray[np.datetime64]) -> Ints:
-    """Dates in days since 1900."""
-    day: Ints = dates.astype("datetime64[D]", copy=False).view(np.int64) - _FIRST
-    return day
-
-
-def sessions(day: Ints) -> NDArray[np.datetime64]:
-    """The dates of days since 1900."""
-    return _EPOCH + day
-
-
 def month_keys(symbol: Ints, dates: NDArray[np.datetime64]) -> Ints:
     """A number for symbol and month, in their order."""
     if not len(dates):
         return np.empty(0, np.int64)
-    day = days(dates)
-    first = int(day.min())
-    every = sessions(np.arange(first, int(day.max()) + 1)).astype("datetime64[M]")  # many bars share a date
-    month = (every - _EPOCH.astype("datetime64[M]")).astype(np.int64)
-    keys: Ints = symbol * _MONTHS + month[day - first]
+    day = dates.astype("datetime64[D]", copy=False)
+    first = day.min()
+    every = np.arange(first, day.max() + 1).astype("datetime64[M]")  # many bars share a date
+    month = (every - _EPOCH).astype(np.int64)
+    keys: Ints = symbol * _MONTHS + month[(day - first).view(np.int64)]
     return keys
 
 
 def of_month_keys(keys: Ints) -> tuple[Ints, NDArray[np.datetime64]]:
     """The symbols and months, as datetime64[M], of such numbers."""
-    return keys // _MONTHS, _EPOCH.astype("datetime64[M]") + keys % _MONTHS
+    return keys // _MONTHS, _EPOCH + keys % _MONTHS
 
 
 def joined(parts: Sequence[Columns]) -> Columns:
     """Several columns below each other, sorted."""
     values = {name: np.concatenate([part.values[name] for part in parts]) for name in VALUES}
-    whole = Columns(
-        np.concatenate([part.symbol for part in parts]), np.concatenate([part.day for part in parts]), values
-    )
+    symbol, number = (np.concatenate([getattr(part, name) for part in parts]) for name in ("symbol", "number"))
+    whole = Columns(symbol, number, values, parts[0].frequency)
     return whole.take(np.argsort(whole.key))
 
 
 def columns_of(series: Sequence[Bars]) -> Columns:
     """The bars of a file; a symbol's number is its place in the file."""
+    frequency = series[0].frequency
     columns = below_each_other(series)
     values = {name: columns[name] for name in ("open", "high", "low", "close", "volume")}
     values["factor"] = columns["adj_close"] / columns["close"]
     symbol = np.arange(len(series)).repeat([len(bars) for bars in series])
-    return Columns(symbol, days(columns["session_date"]), values)
+    return Columns(symbol, frequency.numbers(columns[frequency.key("session_date")]), values, frequency)
 
 
 def digests(bars: Columns) -> Months:
@@ -178,8 +177,8 @@ def digests(bars: Columns) -> Months:
 
 
 def _hashes(bars: Columns) -> NDArray[np.uint64]:
-    """`(n,)`: a linear form of the session and the values, as they are rounded, and mixed once."""
-    mixed: NDArray[np.uint64] = bars.day.view(np.uint64) * _FACTORS[0]
+    """`(n,)`: a linear form of the number and the values, as they are rounded, and mixed once."""
+    mixed: NDArray[np.uint64] = bars.number.view(np.uint64) * _FACTORS[0]
     for name, factor in zip(VALUES, _FACTORS[1:], strict=True):
         values = bars.values[name]
         if name == "volume":
@@ -195,7 +194,7 @@ def _hashes(bars: Columns) -> NDArray[np.uint64]:
 
 
 def newest(bars: Columns, rank: Ints) -> tuple[Columns, Ints]:
-    """One bar a symbol and session, that of the highest rank, and its rank.
+    """One bar a symbol and time, that of the highest rank, and its rank.
 
     Args:
         bars: in any order.
@@ -265,4 +264,5 @@ def basis(bars: Columns, stored: Columns) -> Basis:
 def rebased(bars: Columns, to: Basis) -> Columns:
     """Bars on another basis."""
     by = {"factor": to.factor, "volume": to.volume}
-    return Columns(bars.symbol, bars.day, {name: bars.values[name] * by.get(name, to.price) for name in VALUES})
+    values = {name: bars.values[name] * by.get(name, to.price) for name in VALUES}
+    return Columns(bars.symbol, bars.number, values, bars.frequency)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tickercast import config
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor, Role, RollingPredictor, Served, informed
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import HOURLY_KIND, Bundle, ModelCard, read_bundle
 from tickercast.errors import BundleError, UsageError
 from tickercast.model_store import ModelStore
@@ -115,7 +115,7 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
     Args:
         models: where the pointer names them.
         companions: further models that need no bundle; one that the pointer names, too, is served once, in the role
-            that the pointer gives it.
+            that the pointer gives it. Of hourly bars only those are served that there are for these.
 
     Raises:
         ModelUnavailable: none has been published.
@@ -127,7 +127,8 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
     champion = Served(informed(loaded, {}, pointer.widths), Role.CHAMPION)
     beside = [Served(_served(one.name, one.version, models), one.role) for one in pointer.served]
     named_there = {one.name for one in pointer.served}
-    further = [Served(_companion(name), Role.COMPANION) for name in companions if name not in named_there]
+    known = companions if models.frequency.is_daily else [name for name in companions if name in _hourly_baselines()]
+    further = [Served(_companion(name, models.frequency), Role.COMPANION) for name in known if name not in named_there]
     return [champion, *beside, *further]
 
 
@@ -155,9 +156,19 @@ class Unavailable:
         raise UsageError(self.reason)
 
 
-def _companion(name: str) -> Predictor:
+def _baseline(name: str, frequency: Frequency) -> Predictor:
+    return BASELINES[name]() if frequency.is_daily else _hourly_baselines()[name]()
+
+
+def _hourly_baselines() -> Mapping[str, Callable[[], Predictor]]:
+    from tickercast.models.hourly import predictors  # a function without hourly files does not need them
+
+    return predictors.BASELINES
+
+
+def _companion(name: str, frequency: Frequency) -> Predictor:
     if name in BASELINES:
-        return BASELINES[name]()
+        return _baseline(name, frequency)
     try:
         return statistical(name)
     except UsageError as error:
@@ -166,7 +177,7 @@ def _companion(name: str) -> Predictor:
 
 def _served(name: str, version: str, models: ModelStore) -> Predictor:
     if name in BASELINES:
-        return BASELINES[name]()
+        return _baseline(name, models.frequency)
     if name in STATISTICAL:
         return statistical(name)
     return load_bundle(models.read(name, version))
@@ -182,11 +193,10 @@ def named(name: str, models: ModelStore) -> Predictor:
     """
     if name == CHAMPION:
         return load_bundle(models.champion())
-    if name in BASELINES:
-        return BASELINES[name]()
-    if name in STATISTICAL:
-        return statistical(name)
-    return load_bundle(_in_folder(name, (CHAMPION, *BASELINES, *STATISTICAL)))
+    known = (*BASELINES, *STATISTICAL) if models.frequency.is_daily else tuple(_hourly_baselines())
+    if name not in known:
+        return load_bundle(_in_folder(name, (CHAMPION, *known)))
+    return _baseline(name, models.frequency) if name in BASELINES else statistical(name)
 
 
 def _in_folder(name: str, others: Sequence[str]) -> Bundle:
@@ -262,6 +272,11 @@ def evaluation_baselines(
 ) -> Sequence[Predictor]:
     """The baselines that any model is compared with; they learn from nothing after `through`."""
     return [EwmaT(), EwmaFhs.fit(series, through), HistoricalSimulation(), RandomWalk(), *more]
+
+
+def hourly_baselines() -> Sequence[Predictor]:
+    """The baselines of hourly bars that learn from nothing."""
+    return [make() for make in _hourly_baselines().values()]
 
 
 def promotion_baselines(series: Sequence[Bars], through: date) -> Sequence[Predictor]:

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.direction_inputs import INPUTS, LEAST, inputs_at
-from tickercast.domain.hours import history
 from tickercast.domain.model_card import DIRECTION_KIND, Bundle
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models.onnx import open_session
@@ -61,9 +60,9 @@ class DirectionModel:
             TooFewSessions: a series is shorter than `LEAST` hours.
         """
         for bars in series:
-            if history(bars) < LEAST:
+            if bars.span < LEAST:
                 raise TooFewSessions(
-                    f"{bars.symbol} has {history(bars)} hours of bars: {LEAST} were needed to forecast a direction. "
+                    f"{bars.symbol} has {bars.span} hours of bars: {LEAST} were needed to forecast a direction. "
                     "Give bars that begin earlier."
                 )
         return np.array([self.predict_at(bars, np.array([len(bars) - 1]))[0] for bars in series], np.float64)

@@ -1,13 +1,15 @@
 """Stored forecasts, as typed values."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pandas as pd
 
+from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, Forecast, Origin, Role, Step
+from tickercast.domain.frequency import Frequency, frequency_of
 from tickercast.ports import MarketData, Warehouse
 
 
@@ -18,7 +20,7 @@ def stored_forecasts(ledger: pd.DataFrame, warehouse: Warehouse, *, model: str =
     generation.
 
     Args:
-        ledger: rows with the status `forecast`, one a symbol.
+        ledger: rows with the status `forecast`, one a symbol, of one frequency.
         warehouse: where the forecasts are.
         model: by the model of this name; by the champion if it is empty.
 
@@ -27,12 +29,17 @@ def stored_forecasts(ledger: pd.DataFrame, warehouse: Warehouse, *, model: str =
     """
     if ledger.empty:
         return {}
-    wanted = {"symbol": list(ledger["symbol"]), "cutoff": list(ledger["cutoff"].dt.date.unique())}
+    frequency = frequency_of(str(ledger["frequency"].iloc[0]))
+    days = list(ledger["cutoff"].dt.date.unique())
+    wanted = {"symbol": list(ledger["symbol"]), "frequency": frequency.name, "cutoff": days}
+    columns = [*_COLUMNS, *([] if frequency.is_daily else ["cutoff_at", "target_at"])]
+    key = frequency.key("cutoff")
     if model:
-        found = _newest(warehouse.read("forecast_history", {**wanted, "model_name": model}, [*_COLUMNS, *_RANK]))
+        read = warehouse.read("forecast_history", {**wanted, "model_name": model}, [*columns, *_RANK])
+        found = _newest(read, key)
     else:
-        found = warehouse.read("champion_forecasts", wanted, _COLUMNS).assign(role=Role.CHAMPION)
-    found = found.merge(ledger[["symbol", "cutoff", "simulated", "findings", *RESULTS_COLUMNS]])
+        found = warehouse.read("champion_forecasts", wanted, columns).assign(role=Role.CHAMPION)
+    found = found.merge(ledger[["symbol", "frequency", key, "simulated", "findings", *RESULTS_COLUMNS]])
     return {str(symbol): _forecast(rows.sort_values("step")) for symbol, rows in found.groupby("symbol")}
 
 
@@ -40,21 +47,21 @@ RESULTS_COLUMNS = ("results_date", "results_session", "results_predicted")
 """The columns of the ledger that say which results day a forecast expected."""
 
 _COLUMNS = [
-    *("symbol", "cutoff", "last_close", "step", "target_date", *LEVELS, "model_name", "model_version"),
+    *("symbol", "frequency", "cutoff", "last_close", "step", "target_date", *LEVELS, "model_name", "model_version"),
     *("simulated", "model_has_seen", "doubtful", "object", "generation"),
 ]
 _RANK = ["role", "origin", "written_at"]
 
 
-def _newest(rows: pd.DataFrame) -> pd.DataFrame:
+def _newest(rows: pd.DataFrame, cutoff: str) -> pd.DataFrame:
     """Of a model that had several roles, the newest forecast; what a former champion forecasts as shadow is not one."""
     rows = rows[rows["role"] != Role.SHADOW].sort_values("written_at")
     rows = rows.sort_values("origin", key=lambda origin: origin != Origin.BACKFILL, kind="stable")
-    return rows.drop_duplicates(["symbol", "cutoff", "simulated", "step"], keep="last")
+    return rows.drop_duplicates(["symbol", cutoff, "simulated", "step"], keep="last")
 
 
 def actual_closes(forecasts: Sequence[Forecast], *, source: MarketData) -> dict[str, Mapping[date, float]]:
-    """Fetch the closes of the target dates, for each symbol as far as the source has them.
+    """Fetch the closes of the target dates, or hours, for each symbol as far as the source has them.
 
     Args:
         forecasts: one a symbol.
@@ -69,18 +76,31 @@ def actual_closes(forecasts: Sequence[Forecast], *, source: MarketData) -> dict[
     last = max(made.steps[-1].target_date for made in forecasts)
     reading = source.fetch([made.symbol for made in forecasts], first, last, advance=lambda _: None)
     return {
-        symbol: dict(zip(bars.columns["session_date"].tolist(), bars.columns["close"].tolist(), strict=True))
+        symbol: dict(zip(_ends(bars), bars.columns["close"].tolist(), strict=True))
         for symbol, bars in reading.bars.items()
     }
 
 
+def _ends(bars: Bars) -> list[date]:
+    ends: list[date] = bars.ends.tolist()
+    return ends if bars.frequency.is_daily else [end.replace(tzinfo=UTC) for end in bars.ends.tolist()]
+
+
+def _moment(row: Mapping[Any, Any], column: str, frequency: Frequency) -> datetime | None:
+    if frequency.is_daily:
+        return None
+    moment: datetime = row[column].to_pydatetime()
+    return moment.astimezone(UTC)
+
+
 def _forecast(rows: pd.DataFrame) -> Forecast:
     first = rows.iloc[0]
+    frequency = frequency_of(first["frequency"])
     return Forecast(
         symbol=first["symbol"],
         cutoff=first["cutoff"].date(),
         last_close=float(first["last_close"]),
-        steps=tuple(_step(row) for row in rows.to_dict("records")),
+        steps=tuple(_step(row, frequency) for row in rows.to_dict("records")),
         model_name=first["model_name"],
         model_version=first["model_version"],
         role=Role(first["role"]),
@@ -91,6 +111,8 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
         results=expected_results(first, [day.date() for day in rows["target_date"]]),
         object=first["object"],
         generation=int(first["generation"]),
+        frequency=frequency,
+        cutoff_at=_moment(first.to_dict(), "cutoff_at", frequency),
     )
 
 
@@ -107,5 +129,7 @@ def expected_results(row: Mapping[Any, Any] | pd.Series, targets: Sequence[date]
     return ResultsDay.among(targets, day.date(), str(session), is_predicted=bool(is_predicted))
 
 
-def _step(row: Mapping[Any, Any]) -> Step:
-    return Step(int(row["step"]), row["target_date"].date(), **{name: float(row[name]) for name in LEVELS})
+def _step(row: Mapping[Any, Any], frequency: Frequency) -> Step:
+    levels = {name: float(row[name]) for name in LEVELS}
+    target_at = _moment(row, "target_at", frequency)
+    return Step(int(row["step"]), row["target_date"].date(), **levels, target_at=target_at)

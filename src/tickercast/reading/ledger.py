@@ -1,13 +1,15 @@
 """The ledger: the status of every file that was sent, one entry a symbol."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import pandas as pd
 
 from tickercast.domain import objects
+from tickercast.domain.frequency import DAILY
 from tickercast.ports import ObjectStore, Warehouse
 from tickercast.reading.queries import ask
 
@@ -34,7 +36,7 @@ class Entry:
         symbol: the series; None stands for the whole file.
         status: as the ledger has it, `UNACCOUNTED` or `DROPPED`.
         reason: why it was rejected, or a remark on the forecast.
-        cutoff: the forecast origin, where it was forecast.
+        cutoff: the forecast origin, where it was forecast: a session, or the end of an hour, UTC.
         received_at: when its event arrived.
         findings: what is odd about the bars.
         rows: the bars in the file.
@@ -109,8 +111,15 @@ def _entries(ledger: pd.DataFrame) -> Iterator[Entry]:
             symbol=row["symbol"] if pd.notna(row["symbol"]) else None,
             status=row["status"],
             reason=row["reason"] if pd.notna(row["reason"]) else "",
-            cutoff=row["cutoff"].date() if pd.notna(row["cutoff"]) else None,
+            cutoff=_cutoff(row),
             received_at=row["received_at"].to_pydatetime(),
             findings=row["findings"] if pd.notna(row["findings"]) else "",
             rows=int(row["rows"]),
         )
+
+
+def _cutoff(row: Mapping[Any, Any]) -> date | None:
+    if pd.isna(row["cutoff"]):
+        return None
+    found: date = row["cutoff"].date() if row["frequency"] == DAILY.name else row["cutoff_at"].to_pydatetime()
+    return found

@@ -66,7 +66,7 @@ class ForecastDetails:
             forecast's own file; empty where the warehouse holds no such bars.
         record: the model's record on the symbol; None where the bars are simulated.
         card: of the model; None of one that is not trained.
-        actual: the closes that followed, by date; None where they were not asked for.
+        actual: the closes that followed, by date or end of the hour; None where they were not asked for.
     """
 
     made: Forecast
@@ -104,7 +104,8 @@ def track_record(made: Forecast, *, warehouse: Warehouse) -> TrackRecord | None:
     """
     if made.simulated:
         return None
-    skill = warehouse.read("forecast_skill", {"symbol": made.symbol, "model_name": made.model_name, "role": made.role})
+    where = {"symbol": made.symbol, "frequency": made.frequency.name, "model_name": made.model_name, "role": made.role}
+    skill = warehouse.read("forecast_skill", where)
     rows = skill[skill["step"].isna()].to_dict("records")
     return _record({str(name): value for name, value in rows[0].items()}) if rows else TrackRecord()
 
@@ -117,10 +118,10 @@ def bars_before(made: Forecast, *, warehouse: Warehouse) -> pd.DataFrame:
     Raises:
         WarehouseUnavailable: try again.
     """
-    held = warehouse.read("indicators", {"symbol": made.symbol})
-    known = held[(held["session_date"].dt.date <= made.cutoff) & (held["simulated"] == made.simulated)]
-    bars = _since_the_last_gap(known.sort_values("session_date")).tail(SESSIONS).reset_index(drop=True)
-    if not bars.empty and bars["session_date"].iloc[-1].date() == made.cutoff:
+    held = warehouse.read("indicators", {"symbol": made.symbol, "frequency": made.frequency.name})
+    known = held[_known(held, made) & (held["simulated"] == made.simulated)]
+    bars = _since_the_last_gap(known.sort_values(_ORDER)).tail(SESSIONS).reset_index(drop=True)
+    if not bars.empty and _ends(bars, made).iloc[-1] == made.end:
         names = list(_IN_CURRENCY)
         bars[names] = bars[names] * (made.last_close / bars["close"].iloc[-1])
     return bars
@@ -132,8 +133,14 @@ def closes_before(made: Forecast, *, warehouse: Warehouse) -> list[float]:
     Raises:
         WarehouseUnavailable: try again.
     """
-    where = {"symbol": made.symbol, "simulated": made.simulated, "session_date": Between(None, made.cutoff)}
-    closes = warehouse.read("latest_prices", where).sort_values("session_date")["close"].tail(SESSIONS).to_numpy(float)
+    where = {
+        "symbol": made.symbol,
+        "frequency": made.frequency.name,
+        "simulated": made.simulated,
+        "session_date": Between(None, made.cutoff),
+    }
+    held = warehouse.read("latest_prices", where)
+    closes = held[_known(held, made)].sort_values(_ORDER)["close"].tail(SESSIONS).to_numpy(float)
     return [float(close) for close in closes * (made.last_close / closes[-1])] if len(closes) else []
 
 
@@ -161,6 +168,19 @@ def _card(made: Forecast, models: ModelStore) -> ModelCard | None:
     if made.role is not Role.CHAMPION and not models.versions(made.model_name):
         return None
     return models.read(made.model_name, made.model_version).card
+
+
+def _ends(bars: pd.DataFrame, made: Forecast) -> pd.Series:
+    return bars["session_date"].dt.date if made.frequency.is_daily else bars["closed_at"]
+
+
+def _known(bars: pd.DataFrame, made: Forecast) -> pd.Series:
+    """The bars up to the cutoff."""
+    known: pd.Series = _ends(bars, made) <= made.end
+    return known
+
+
+_ORDER = ["session_date", "closed_at"]
 
 
 def _since_the_last_gap(bars: pd.DataFrame) -> pd.DataFrame:

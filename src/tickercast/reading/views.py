@@ -1,7 +1,8 @@
 """The questions that the dashboard asks: one a function, each answered by a frame.
 
 Most read a view as it is. A question about one symbol stays fast with hundreds of symbols, since every view that it
-reads can be filtered by symbol.
+reads can be filtered by symbol. `every` is the frequency of the bars; those of hours have the moments at which they end
+(UTC, naive) where those of sessions have dates.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import pandas as pd
 
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, RANDOM_WALK, Role
+from tickercast.domain.frequency import DAILY, frequency_of
 from tickercast.ports import Warehouse
 from tickercast.reading.forecasts import expected_results
 from tickercast.reading.queries import ask
@@ -20,19 +22,25 @@ LISTED = 500
 """The rows of the ledger that are read; `tickercast ingestions` lists all."""
 
 
-def symbols(warehouse: Warehouse) -> list[str]:
+def frequencies(warehouse: Warehouse) -> list[str]:
+    """The frequencies of which something has been forecast: `1d`, `1h`."""
+    return list(ask(warehouse, "frequencies")["frequency"])
+
+
+def symbols(warehouse: Warehouse, every: str = DAILY.name) -> list[str]:
     """The symbols that have been forecast, by name."""
-    return list(ask(warehouse, "symbols")["symbol"])
+    return list(ask(warehouse, "symbols", frequency=every)["symbol"])
 
 
-def bars(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
-    """All sessions of a symbol with their indicators, the oldest first; see the view `indicators`."""
-    return warehouse.read("indicators", {"symbol": symbol}).sort_values("session_date", ignore_index=True)
+def bars(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
+    """All bars of a symbol with their indicators, the oldest first; see the view `indicators`."""
+    found = _by_ends(warehouse.read("indicators", {"symbol": symbol, "frequency": every}), every)
+    return found.sort_values("session_date", ignore_index=True)
 
 
-def champion_forecasts(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
+def champion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
     """The champion's forecasts of a symbol, the oldest cutoff first; simulated ones only if there are no others."""
-    found = warehouse.read("champion_forecasts", {"symbol": symbol})
+    found = _by_ends(warehouse.read("champion_forecasts", {"symbol": symbol, "frequency": every}), every)
     kept = found[found["simulated"] == found["simulated"].all()]
     return kept.sort_values(["cutoff", "step"], ignore_index=True)
 
@@ -58,34 +66,36 @@ def remarks(warehouse: Warehouse, symbol: str, name: str, generation: str, targe
     return Remarks("; ".join(rows["findings"].dropna().unique()), next(filter(None, expected), None))
 
 
-def random_walk(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
+def random_walk(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
     """The random walk's forecasts of a symbol."""
-    return warehouse.read("forecast_history", {"symbol": symbol, "model_name": RANDOM_WALK})
+    where = {"symbol": symbol, "frequency": every, "model_name": RANDOM_WALK}
+    return _by_ends(warehouse.read("forecast_history", where), every)
 
 
-def histogram(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
+def histogram(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
     """The distribution of the last 250 closes of a symbol."""
-    return warehouse.read("price_histogram", {"symbol": symbol}).sort_values("bin", ignore_index=True)
+    found = warehouse.read("price_histogram", {"symbol": symbol, "frequency": every})
+    return found.sort_values("bin", ignore_index=True)
 
 
-def champion_skill(warehouse: Warehouse, symbol: str) -> pd.DataFrame:
+def champion_skill(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
     """The champion's rows of `forecast_skill` for one symbol."""
-    return warehouse.read("forecast_skill", {"symbol": symbol, "role": Role.CHAMPION})
+    return warehouse.read("forecast_skill", {"symbol": symbol, "frequency": every, "role": Role.CHAMPION})
 
 
-def skill(warehouse: Warehouse) -> pd.DataFrame:
+def skill(warehouse: Warehouse, every: str = DAILY.name) -> pd.DataFrame:
     """The skill of every model, over all and by symbol or by step, not by both."""
-    return ask(warehouse, "skill")
+    return ask(warehouse, "skill", frequency=every)
 
 
-def coverage(warehouse: Warehouse) -> pd.DataFrame:
+def coverage(warehouse: Warehouse, every: str = DAILY.name) -> pd.DataFrame:
     """The coverage of each model's intervals by month, over all symbols."""
-    return ask(warehouse, "coverage")
+    return ask(warehouse, "coverage", frequency=every)
 
 
-def models(warehouse: Warehouse) -> pd.DataFrame:
+def models(warehouse: Warehouse, every: str = DAILY.name) -> pd.DataFrame:
     """Each version of a model in each role, the newest first."""
-    found = warehouse.read("model_history")
+    found = warehouse.read("model_history", {"frequency": every})
     return found.sort_values(["last_made_at", "model_name"], ascending=[False, True], ignore_index=True)
 
 
@@ -100,7 +110,7 @@ def not_forecast(warehouse: Warehouse) -> pd.DataFrame:
 
 
 def freshness(warehouse: Warehouse) -> pd.DataFrame:
-    """The newest cutoff of each symbol, and when it arrived; the stalest first."""
+    """The newest cutoff of each symbol and frequency, and when it arrived; the stalest first."""
     return ask(warehouse, "freshness")
 
 
@@ -115,6 +125,15 @@ def drift(warehouse: Warehouse) -> pd.DataFrame:
     return warehouse.read("drift_daily").sort_values(["day", "kind"], ignore_index=True)
 
 
+def _by_ends(rows: pd.DataFrame, every: str) -> pd.DataFrame:
+    """The rows with the ends of bars in place of their dates, where dates do not name them."""
+    frequency = frequency_of(every)
+    if frequency.is_daily:
+        return rows
+    named = {name: frequency.key(name) for name in ("session_date", "cutoff", "target_date") if name in rows}
+    return rows.assign(**{name: rows[key].dt.tz_convert(None).astype("datetime64[us]") for name, key in named.items()})
+
+
 def with_actuals(vintages: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """Join forecasts with the closes that followed, on today's basis.
 
@@ -122,7 +141,7 @@ def with_actuals(vintages: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         vintages: forecasts of one symbol.
-        known: its sessions, from `bars`.
+        known: its bars, from `bars`.
 
     Returns:
         The same rows with `actual`, NaN where it is not known yet, and `inside`: `80%`, `95%`, `outside` or empty.

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tickercast.reading.track_record import ForecastDetails
-from tickercast.show.sentences import SIMULATED, evaluated
+from tickercast.show.sentences import SIMULATED, evaluated, moment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +35,7 @@ COLOURS = {
 _TALL, _WIDE, _NARROW = 4.4, 9.6, 4.2  # inches
 _NARROW_SESSIONS = 40
 _DPI = 150
+_DATES, _HOURS = ("%Y-%m-%d", "%m-%d"), ("%m-%d %H:%M", "%d %H:%M")  # of ticks
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class _Positions:
     bars: "np.ndarray[Any, np.dtype[np.int64]]"
     steps: "np.ndarray[Any, np.dtype[np.int64]]"
     dates: Mapping[int, date]
+    form: str
+    short_form: str
 
 
 def forecast_png(shown: Sequence[ForecastDetails]) -> bytes:
@@ -57,7 +60,9 @@ def forecast_png(shown: Sequence[ForecastDetails]) -> bytes:
             made = each.made
             simulated = f" ({SIMULATED.partition(':')[0]})" if made.simulated else ""
             axes.set_title(
-                f"{made.symbol}, {made.horizon} sessions from {made.cutoff}{simulated}", loc="left", fontsize=11
+                f"{made.symbol}, {made.horizon} {made.frequency.noun}s from {moment(made)}{simulated}",
+                loc="left",
+                fontsize=11 if made.frequency.is_daily else 9.5,  # the legend stands beside it
             )
             axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=5, borderaxespad=0)
         return _saved(figure, format="png", dpi=_DPI)
@@ -105,9 +110,11 @@ def _draw(axes: "Axes", each: ForecastDetails, sessions: int) -> None:
 def _positions(bars: pd.DataFrame, each: ForecastDetails) -> _Positions:
     left = np.arange(len(bars)) - (len(bars) - 1)
     right = np.array([step.step for step in each.made.steps])
-    dates = {int(position): day.date() for position, day in zip(left, bars["session_date"], strict=True)}
-    ahead = {int(position): step.target_date for position, step in zip(right, each.made.steps, strict=True)}
-    return _Positions(left, right, {0: each.made.cutoff} | dates | ahead)
+    daily = each.made.frequency.is_daily
+    ends = bars["session_date"].dt.date if daily else bars["closed_at"]
+    dates = {int(position): end for position, end in zip(left, ends, strict=True)}
+    ahead = {int(position): step.end for position, step in zip(right, each.made.steps, strict=True)}
+    return _Positions(left, right, {0: each.made.end} | dates | ahead, *(_DATES if daily else _HOURS))
 
 
 def _draw_bars(axes: "Axes", bars: pd.DataFrame, positions: _Positions) -> None:
@@ -149,9 +156,9 @@ def _draw_fan(axes: "Axes", each: ForecastDetails, positions: _Positions) -> Non
 def _draw_actual(axes: "Axes", each: ForecastDetails, positions: _Positions) -> None:
     followed = each.actual or {}
     known = [
-        (int(position), followed[step.target_date])
+        (int(position), followed[step.end])
         for position, step in zip(positions.steps, each.made.steps, strict=True)
-        if step.target_date in followed
+        if step.end in followed
     ]
     if known:
         x, closes = zip(*known, strict=True)
@@ -179,7 +186,7 @@ def _draw_results(axes: "Axes", each: ForecastDetails) -> None:
 
 def _label_dates(axes: "Axes", positions: _Positions, sessions: int) -> None:
     first, last = min(positions.dates), max(positions.dates)
-    every, form = (20, "%Y-%m-%d") if sessions > _NARROW_SESSIONS else (15, "%m-%d")
+    every, form = (20, positions.form) if sessions > _NARROW_SESSIONS else (15, positions.short_form)
     ticks = [at for at in range(0, first - 1, -every) if at - first >= every / 3 or at == 0] + [last]
     axes.set_xticks(ticks, [f"{positions.dates[at]:{form}}" for at in ticks])
 

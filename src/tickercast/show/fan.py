@@ -16,7 +16,7 @@ from tickercast.show.sentences import price
 NARROWEST = 72
 """The narrowest terminal that a fan fits on, in characters."""
 
-_ROWS, _DOTS, _PER_STEP, _MOST_COLUMNS = 9, 4, 3, 45
+_ROWS, _DOTS, _PER_STEP, _MOST_FAN, _MOST_COLUMNS = 9, 4, 3, 36, 45
 _BLANK = 0x2800  # of Unicode's Braille patterns, in which each dot is a bit
 _LEFT, _RIGHT = (0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80)
 _SHADES = {95: ("░", "cyan"), 80: ("▒", "cyan")}
@@ -30,15 +30,15 @@ def fan(made: Forecast, closes: Sequence[float], actual: Mapping[date, float] | 
     Args:
         made: the forecast.
         closes: the closes up to the cutoff, oldest first; none leaves the left side empty.
-        actual: the closes that followed, as far as they are known, by date.
+        actual: the closes that followed, as far as they are known, by the ends of their bars.
         width: the width of the terminal, in characters; at least `NARROWEST`.
     """
-    followed = [(actual or {}).get(step.target_date) for step in made.steps]
+    followed = [(actual or {}).get(step.end) for step in made.steps]
     shown = closes[-2 * _MOST_COLUMNS :]
     scale = _Scale([*shown, *_bounds(made), *(close for close in followed if close is not None)])
     labels = {row: price(scale.value(row)) for row in (0, _ROWS // 2, _ROWS - 1)}
     gutter = max(map(len, labels.values()))
-    room = width - gutter - 2 - _PER_STEP * len(made.steps)
+    room = width - gutter - 2 - _per_step(made) * len(made.steps)
     left = [row[-room:] for row in _dots(shown, scale)]
     right = _fan(made, followed, scale)
     text = Text(no_wrap=True, overflow="crop")
@@ -50,6 +50,11 @@ def fan(made: Forecast, closes: Sequence[float], actual: Mapping[date, float] | 
     legend = "━ median  ▒ 80%  ░ 95%" + "  ◆ actual" * any(followed)
     text.append(_axis(made, gutter + 1 + len(left[0]), legend), style="dim")
     return text
+
+
+def _per_step(made: Forecast) -> int:
+    """The columns of a step: three, or fewer so that the fan of many steps leaves room for the closes."""
+    return max(_MOST_FAN // len(made.steps), 1) if len(made.steps) * _PER_STEP > _MOST_FAN else _PER_STEP
 
 
 class _Scale:
@@ -85,12 +90,12 @@ def _dots(closes: Sequence[float], scale: _Scale) -> Grid:
 
 def _fan(made: Forecast, followed: Sequence[float | None], scale: _Scale) -> Grid:
     columns: list[list[tuple[str, str]]] = []
-    before = dict.fromkeys(LEVELS, made.last_close)
+    before, parts = dict.fromkeys(LEVELS, made.last_close), _per_step(made)
     for step, close in zip(made.steps, followed, strict=True):
         levels = {name: float(getattr(step, name)) for name in LEVELS}
-        for part in range(1, _PER_STEP + 1):
-            between = {name: before[name] + (levels[name] - before[name]) * part / _PER_STEP for name in LEVELS}
-            columns.append(_column(between, scale, close if part == _PER_STEP else None))
+        for part in range(1, parts + 1):
+            between = {name: before[name] + (levels[name] - before[name]) * part / parts for name in LEVELS}
+            columns.append(_column(between, scale, close if part == parts else None))
         before = levels
     return [[column[row] for column in columns] for row in range(_ROWS)]
 
@@ -108,9 +113,10 @@ def _column(levels: Mapping[str, float], scale: _Scale, close: float | None) -> 
 
 def _axis(made: Forecast, at: int, legend: str) -> str:
     """The cutoff under its line, the last session under the fan, and the legend beside them or, without room, below."""
-    cutoff, last = f"{made.cutoff:%m-%d}", f"{made.steps[-1].target_date:%m-%d}"
+    form = "%m-%d" if made.frequency.is_daily else "%m-%d %H:%M"
+    cutoff, last = f"{made.end:{form}}", f"{made.steps[-1].end:{form}}"
     start = max(at - len(cutoff) // 2, 0)
     fits = len(legend) + 2 <= start
     beside = f"{legend if fits else ''}  ".rjust(start)
-    dates = f"{beside}{cutoff}".ljust(at + 1 + _PER_STEP * len(made.steps) - len(last)) + last
+    dates = f"{beside}{cutoff}".ljust(at + 1 + _per_step(made) * len(made.steps) - len(last)) + last
     return dates if fits else f"{dates}\n{legend}"

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from tickercast.domain.frequency import stamp
 from tickercast.domain.model_card import ModelCard
 from tickercast.domain.model_page import MEASURES, weaknesses
 from tickercast.reading.track_record import ForecastDetails
@@ -24,7 +24,7 @@ class _Section:
 
     id: str
     symbol: str
-    cutoff: date
+    cutoff: str
     simulated: str
     doubt: str
     results: str
@@ -79,7 +79,7 @@ def _section(name: str, each: ForecastDetails, bucket: str) -> _Section:
     return _Section(
         id=name,
         symbol=made.symbol,
-        cutoff=made.cutoff,
+        cutoff=sentences.moment(made),
         simulated=sentences.SIMULATED if made.simulated else "",
         doubt=sentences.doubt(made.findings, doubtful=made.doubtful),
         results=sentences.results(made.results).capitalize(),
@@ -108,14 +108,14 @@ def _seen(each: ForecastDetails) -> str:
 def _summary(each: ForecastDetails) -> str:
     made, last = each.made, each.made.steps[-1]
     return (
-        f"The last close, of {made.cutoff}, was {price(made.last_close)}. After {_sessions(each)}, on "
-        f"{last.target_date}, the close lies between {' and '.join(map(price, last.interval(80)))} with a probability "
+        f"The last close, of {sentences.moment(made)}, was {price(made.last_close)}. After {_sessions(each)}, on "
+        f"{stamp(last.end)}, the close lies between {' and '.join(map(price, last.interval(80)))} with a probability "
         f"of 80%, and between {' and '.join(map(price, last.interval(95)))} with a probability of 95%."
     )
 
 
 def _sessions(each: ForecastDetails) -> str:
-    return f"{_WORDS.get(each.made.horizon, each.made.horizon)} sessions"
+    return f"{_WORDS.get(each.made.horizon, each.made.horizon)} {each.made.frequency.noun}s"
 
 
 _WORDS = {10: "ten"}
@@ -123,7 +123,8 @@ _WORDS = {10: "ten"}
 
 def _alt(each: ForecastDetails) -> str:
     made = each.made
-    bars = f"candles of up to {len(each.bars)} sessions up to {made.cutoff}, then " if len(each.bars) else ""
+    count = f"{len(each.bars)} {made.frequency.noun}s"
+    bars = f"candles of up to {count} up to {sentences.moment(made)}, then " if len(each.bars) else ""
     results = f", a dotted line at {made.results.effect}, where results act" if made.results else ""
     followed = ", and diamonds for the closes that followed" if each.actual else ""
     return (

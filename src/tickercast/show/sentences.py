@@ -8,6 +8,7 @@ import pandas as pd
 
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.reading.track_record import BLOCKS, TOO_EARLY, TrackRecord
 
 SEEN = "The model was trained on dates up to {}: its forecasts of those dates show how it works, not how good it is."
@@ -60,6 +61,11 @@ def number(value: float | None, form: str) -> str:
 # ---------------------------------------------------------------- a forecast
 
 
+def moment(made: Forecast) -> str:
+    """The forecast origin: its session, or the end of its hour."""
+    return stamp(made.end) + ("" if made.frequency.is_daily else " UTC")
+
+
 def doubt(findings: str, *, doubtful: bool) -> str:
     """What is odd about the bars of a forecast, in one line; empty if nothing is."""
     if not findings:
@@ -79,9 +85,9 @@ def results(expected: ResultsDay | None) -> str:
 
 def outcome(made: Forecast, actual: Mapping[date, float]) -> str:
     """How many of the closes that followed were inside each interval."""
-    known = [(step, actual[step.target_date]) for step in made.steps if step.target_date in actual]
+    known = [(step, actual[step.end]) for step in made.steps if step.end in actual]
     inside = (sum(step.covers(close, level) for step, close in known) for level in (80, 95))
-    return _hits(len(known), *inside) or "The source does not hold the sessions that followed."
+    return _hits(len(known), *inside) or f"The source does not hold the {made.frequency.noun}s that followed."
 
 
 def came_true(vintages: pd.DataFrame) -> str:
@@ -172,12 +178,14 @@ def had_seen(version: str, through: date, first_cutoff: date) -> str:
     return f"Version {version} has forecast from {first_cutoff} on. {SEEN.format(through)}"
 
 
-def up_to_date(cutoffs: pd.Series) -> str:
-    """How many symbols were forecast from the newest session of any of them."""
+def up_to_date(cutoffs: pd.Series, frequency: Frequency = DAILY) -> str:
+    """How many symbols were forecast from the newest bar of any of them."""
     newest = cutoffs.max()
     fresh = int((cutoffs == newest).sum())
+    form = "%Y-%m-%d" if frequency.is_daily else "%Y-%m-%d %H:%M UTC"
     behind = len(cutoffs) - fresh
-    text = f"{fresh:,} of {symbols(len(cutoffs))} were last forecast from {newest:%Y-%m-%d}, the newest session here"
+    of = f"{fresh:,} of {symbols(len(cutoffs))}"
+    text = f"{of} were last forecast from {newest:{form}}, the newest {frequency.noun} here"
     return f"{text}; {behind:,} lag behind." if behind else f"{text}."
 
 

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,14 @@ from rich.text import Text
 from tickercast.domain.alerts import Alert
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, Forecast, Step
+from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.model_card import ModelCard, RegisteredVersion
 from tickercast.domain.price_files import first_lines
 from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
 from tickercast.reading.ledger import DONE, Entry
 from tickercast.reading.quarantine import Quarantined
-from tickercast.show.sentences import SEEN, SIMULATED, doubt, evaluated, interval, outcome, price, results
+from tickercast.show.sentences import SEEN, SIMULATED, doubt, evaluated, interval, moment, outcome, price, results
 
 SUMMARY_FROM = 9
 """From this many symbols on, one line each instead of one a step."""
@@ -39,8 +40,9 @@ def forecast_table(
 ) -> RenderableType:
     """One forecast: a row a step, with the closes that followed if given; then further lines, and the stored file."""
     table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=_title(made), pad_edge=False)
-    for heading in ("date", "median", "change", "80% interval", "95% interval"):
-        table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
+    ends = "date" if made.frequency.is_daily else "UTC"
+    for heading in (ends, "median", "change", "80% interval", "95% interval"):
+        table.add_column(heading, justify="left" if heading == ends else "right", no_wrap=True)
     if actual is not None:
         table.add_column("actual", justify="right", no_wrap=True)
         table.add_column("inside", no_wrap=True)
@@ -78,7 +80,7 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
         table.add_column(heading, justify="left" if heading == "symbol" else "right", no_wrap=True)
     for made in forecasts:
         target, *rest = step_cells(made.steps[-1], made.last_close)
-        table.add_row(made.symbol, str(made.cutoff), price(made.last_close), target, *rest)
+        table.add_row(made.symbol, stamp(made.end), price(made.last_close), target, *rest)
     notes = [Text(SIMULATED, style="bold red")] if any(made.simulated for made in forecasts) else []
     notes += [Text(f"{made.symbol}: {results(made.results)}", style="magenta") for made in forecasts if made.results]
     notes += [
@@ -117,7 +119,7 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
             Text(f"{entry.object}#{entry.generation}"),
             entry.symbol or "–",
             Text(entry.status, style="green" if entry.status in DONE else "red"),
-            str(entry.cutoff or "–"),
+            stamp(entry.cutoff) if entry.cutoff else "–",
             Text("; ".join(filter(None, [entry.reason, entry.findings]))),
         )
     return table
@@ -140,7 +142,7 @@ def entries_json(entries: Sequence[Entry]) -> str:
     rows = [{name: getattr(entry, name) for name in names} for entry in entries]
     for row in rows:
         row |= {"reason": row["reason"] or None, "findings": row["findings"] or None}
-        row |= {"cutoff": row["cutoff"] and str(row["cutoff"])}
+        row |= {"cutoff": row["cutoff"] and stamp(row["cutoff"])}
     return json.dumps(rows, indent=2)
 
 
@@ -326,7 +328,7 @@ def study_table(study: StudyResult[Any]) -> RenderableType:
 def _title(made: Forecast) -> Text:
     return Text.assemble(
         (made.symbol, "bold"),
-        f"  cutoff {made.cutoff}, last close {price(made.last_close)}, "
+        f"  cutoff {moment(made)}, last close {price(made.last_close)}, "
         f"model {made.model_name} version {made.model_version}",
     )
 
@@ -334,7 +336,7 @@ def _title(made: Forecast) -> Text:
 def step_cells(step: Step, last_close: float, actual: Mapping[date, float] | None = None) -> tuple[str, ...]:
     """One step of a forecast: date, median, change, both intervals; then the close that followed, if given."""
     cells = (
-        str(step.target_date),
+        stamp(step.end),
         price(step.close_median),
         f"{step.close_median / last_close - 1:+.2%}",
         interval(*step.interval(80)),
@@ -344,20 +346,22 @@ def step_cells(step: Step, last_close: float, actual: Mapping[date, float] | Non
 
 
 def _actual_cells(step: Step, actual: Mapping[date, float]) -> tuple[str, str]:
-    close = actual.get(step.target_date)
+    close = actual.get(step.end)
     if close is None:
         return "–", ""
     return price(close), next((f"{level}%" for level in (80, 95) if step.covers(close, level)), "outside")
 
 
-def forecast_frame(fan: pd.DataFrame) -> pd.DataFrame:
-    """A forecast as text, one row a session, for a page.
+def forecast_frame(fan: pd.DataFrame, frequency: Frequency = DAILY) -> pd.DataFrame:
+    """A forecast as text, one row a session or hour, for a page.
 
     Args:
         fan: from `reading.views.with_actuals`.
+        frequency: of the bars.
     """
+    heading, form = ("session", "%a %Y-%m-%d") if frequency.is_daily else ("UTC", "%a %Y-%m-%d %H:%M")
     table = {
-        "session": [f"{day:%a %Y-%m-%d}" for day in fan["target_date"]],
+        heading: [f"{end:{form}}" for end in fan["target_date"]],
         "median": [price(close) for close in fan["close_median"]],
         "change": [f"{ratio - 1:+.2%}" for ratio in fan["close_median"] / fan["last_close"]],
         **{
@@ -377,8 +381,10 @@ def forecast_frame(fan: pd.DataFrame) -> pd.DataFrame:
 def _as_json(made: Forecast, as_of: date) -> dict[str, Any]:
     return {
         "symbol": made.symbol,
-        "as_of": as_of.isoformat(),
+        "as_of": (as_of.replace(tzinfo=UTC) if isinstance(as_of, datetime) else as_of).isoformat(),
+        **({} if made.frequency.is_daily else {"frequency": made.frequency.name}),
         "cutoff": made.cutoff.isoformat(),
+        **({"cutoff_at": made.cutoff_at.isoformat()} if made.cutoff_at else {}),
         "last_close": made.last_close,
         "model_name": made.model_name,
         "model_version": made.model_version,
@@ -406,6 +412,7 @@ def _json_steps(made: Forecast) -> Iterator[dict[str, Any]]:
         yield {
             "step": step.step,
             "target_date": step.target_date.isoformat(),
+            **({"target_at": step.target_at.isoformat()} if step.target_at else {}),
             **{name: getattr(step, name) for name in LEVELS},
         }
 

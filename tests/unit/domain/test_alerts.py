@@ -1,7 +1,7 @@
 """What is open follows from the facts, and what is sent from what is open."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -11,6 +11,7 @@ from tickercast.domain.alerts import (
     Coverage,
     Drift,
     Facts,
+    MissedHours,
     Rejected,
     Silence,
     Stale,
@@ -137,3 +138,19 @@ def test_a_message_stays_short_however_much_is_wrong() -> None:
     made = message(changes(open_alerts(Facts(rejected=long)), {}, {"rejected"}))
     assert made.text.endswith("… and 480 more: tickercast alerts lists what is open.")
     assert len(made.text) < 10_000
+
+
+@pytest.mark.parametrize(
+    ("missed", "severity", "title"),
+    [
+        (2, None, ""),
+        (3, "warning", "BTCUSDT has no current hourly forecast"),
+        (24, "failure", "BTCUSDT has had no hourly forecast for a day"),
+    ],
+)
+def test_a_coin_is_stale_from_three_hours_on_and_a_failure_from_a_day(
+    missed: int, severity: str | None, title: str
+) -> None:
+    coin = MissedHours("BTCUSDT", datetime(2023, 7, 22, 14, tzinfo=UTC), missed)
+    found = [(alert.severity, alert.title) for alert in open_alerts(Facts(hours=[coin]))]
+    assert found == ([(severity, title)] if severity else [])

@@ -81,6 +81,11 @@ def test_a_bad_file_is_refused_in_one_sentence(text, said):
     assert "\n" not in str(error.value)
 
 
+def test_a_file_of_more_lines_than_memory_holds_is_refused_unread():
+    with pytest.raises(InvalidBars, match="has 200,002 lines, and at most 200,000 are read"):
+        read("symbol,date\n" + "\n" * 200_001)
+
+
 def test_what_is_no_text_is_refused():
     with pytest.raises(InvalidBars, match="not text in UTF-8"):
         read_events(b"\xff\xfe\x00", "events/x.csv", WRITTEN)

@@ -17,7 +17,6 @@ from tickercast.domain.hours import (
     finished,
     gaps,
     grid,
-    history,
     hourly_bars,
     next_hours,
     short_history,
@@ -132,7 +131,7 @@ def test_the_first_return_after_a_gap_is_scaled_by_the_season_of_its_hours() -> 
 
 
 def test_the_history_counts_hours_not_rows() -> None:
-    assert history(without(make_hours(hours=170), 50, 60)) == 170
+    assert without(make_hours(hours=170), 50, 60).span == 170
     check_history([make_hours(hours=168)])
     with pytest.raises(TooFewSessions, match="has 167 hours of bars: at least 168 were needed"):
         check_history([make_hours(hours=167)])

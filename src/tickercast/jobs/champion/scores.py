@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from tickercast.domain.forecast import Role
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import Market
 from tickercast.domain.promotion import Condition, Realised
 from tickercast.domain.realised import realised
@@ -61,7 +62,7 @@ def read_scores(market: Market, *, models: ModelStore, warehouse: Warehouse) -> 
 def _rows(market: Market, warehouse: Warehouse) -> pd.DataFrame:
     cutoffs: list[date] = [day.date() for day in pd.date_range(market.day - WINDOW, market.day)]
     flags = {"simulated": market.source.simulated, "doubtful": False}
-    wanted = {"symbol": sample_symbols(market.symbols), "cutoff": cutoffs, **flags}
+    wanted = {"symbol": sample_symbols(market.symbols), "frequency": DAILY.name, "cutoff": cutoffs, **flags}
     return warehouse.read("forecast_scores", wanted, _SCORE)
 
 

@@ -69,7 +69,7 @@ def collect_results(
 
 def _wanted(market: Market, warehouse: Warehouse) -> dict[date, list[str]]:
     """The symbols to send, by the session that is forecast from."""
-    ledger = warehouse.read("ingestions", {"symbol": market.symbols}, _LEDGER)
+    ledger = warehouse.read("ingestions", {"symbol": market.symbols, "frequency": DAILY.name}, _LEDGER)
     answered = _newest(ledger[ledger["simulated"].eq(market.source.simulated)])
     refused = _refused(ledger)
     rebased = market.rebased()

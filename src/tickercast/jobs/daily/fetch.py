@@ -7,6 +7,7 @@ import pandas as pd
 
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import is_over
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import FetchedBars, Market
 from tickercast.domain.quality import RECENT, findings, rebasing
 from tickercast.errors import NoRecentBars, Permanent
@@ -70,6 +71,6 @@ def _closed(bars: Bars, now: datetime) -> Bars:
 
 def _stored_closes(symbols: Sequence[str], as_of: date, simulated: bool, warehouse: Warehouse) -> dict[str, pd.Series]:
     days = [day.date() for day in pd.date_range(as_of - RECENT, as_of)]
-    where = {"symbol": list(symbols), "session_date": days, "simulated": simulated}
+    where = {"symbol": list(symbols), "frequency": DAILY.name, "session_date": days, "simulated": simulated}
     rows = warehouse.read("latest_prices", where, ["symbol", "session_date", "close"])
     return {str(symbol): of.set_index("session_date")["close"] for symbol, of in rows.groupby("symbol")}

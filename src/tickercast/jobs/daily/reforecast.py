@@ -1,5 +1,6 @@
 """Make the newest forecasts again after the champion has changed."""
 
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import Market
 from tickercast.jobs.requests.upload import Upload
 from tickercast.ports import ObjectStore, Warehouse
@@ -34,7 +35,8 @@ def outdated_files(market: Market, version: str, warehouse: Warehouse) -> dict[t
     Raises:
         WarehouseUnavailable: try again.
     """
-    ledger = warehouse.read("ingestions", {"symbol": market.symbols, "status": "forecast"}, _LEDGER)
+    where = {"symbol": market.symbols, "frequency": DAILY.name, "status": "forecast"}
+    ledger = warehouse.read("ingestions", where, _LEDGER)
     newest = ledger.sort_values(["cutoff", "written_at", "generation"]).groupby("symbol").tail(1)
     old = newest[newest["model_version"] != version]
     files: dict[tuple[str, int], tuple[str, ...]] = {}

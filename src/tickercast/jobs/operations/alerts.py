@@ -25,6 +25,7 @@ from tickercast.domain.alerts import (
     Coverage,
     Drift,
     Facts,
+    MissedHours,
     Rejected,
     Silence,
     Stale,
@@ -57,6 +58,7 @@ CALENDAR_NOTICE = timedelta(days=45)
 """How long before an exchange's known holidays end: a month before forecasts, two weeks ahead, reach beyond them."""
 
 _ONE_DAY = timedelta(days=1)
+_HOURLY_SINCE = timedelta(days=7)
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _ATTEMPTS = 20
 _REQUESTS_AT_ONCE = 16
@@ -143,7 +145,7 @@ def gather_facts(
     try:
         warehouse.provision()
         facts["drift"] = _drift(warehouse)
-        current = ask(warehouse, "current_forecasts")
+        current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
         facts["coverage"] = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
         if watchlist is not None:
             facts["stale"] = stale = _stale(watchlist, current, now)
@@ -151,6 +153,7 @@ def gather_facts(
         known = [*(watchlist or ()), *current["symbol"]]
         ending = ending_calendars(known, now.date() + CALENDAR_NOTICE)
         facts["calendar"] = [CalendarEnd(*end) for end in ending.items()]
+        facts["hours"] = _missed_hours(warehouse, now)
         rejected = ask(warehouse, "alert_rejected")
         with suppress(StoreUnavailable, EngineUnusable):
             facts["rejected"] = _rejected(rejected, store)
@@ -195,7 +198,13 @@ def _drift(warehouse: Warehouse) -> list[Drift]:
 
 
 def _resolved(warehouse: Warehouse, since: date, symbols: Sequence[str]) -> pd.DataFrame:
-    given = {"since": since, "symbols": symbols, "steps": DAILY.horizon, "origins": alerts.ORIGINS}
+    given = {
+        "since": since,
+        "symbols": symbols,
+        "steps": DAILY.horizon,
+        "frequency": DAILY.name,
+        "origins": alerts.ORIGINS,
+    }
     return ask(warehouse, "alert_coverage", **given)
 
 
@@ -223,6 +232,13 @@ def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime) -> li
         if newest and (missed or cutoff is None):
             found.append(Stale(symbol, newest, cutoff, len(missed)))
     return found
+
+
+def _missed_hours(warehouse: Warehouse, now: datetime) -> list[MissedHours]:
+    """The coins that were forecast hour by hour within a week; who stops for longer has stopped on purpose."""
+    rows = ask(warehouse, "current_hours", since=now.date() - _HOURLY_SINCE).to_dict("records")
+    newest = [(row["symbol"], row["cutoff_at"].to_pydatetime()) for row in rows]
+    return [MissedHours(symbol, cutoff_at, (now - cutoff_at) // timedelta(hours=1)) for symbol, cutoff_at in newest]
 
 
 def _silence(watchlist: Sequence[str], stale: Sequence[Stale]) -> list[Silence]:

@@ -29,6 +29,7 @@ from tickercast.domain.drift import (
     reasons,
 )
 from tickercast.domain.forecast import Role, RollingPredictor
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.model_card import Bundle, ModelCard
 from tickercast.domain.reference import observe
 from tickercast.domain.symbols import sample_symbols
@@ -150,10 +151,12 @@ def check_drift(
 
 def _recent(warehouse: Warehouse, symbols: Sequence[str], day: date, needed: int) -> pd.DataFrame:
     """The newest bars, as many as the features look back."""
-    newest = ask(warehouse, "newest_session", symbols=list(symbols), day=day)["session_date"].iloc[0]
+    newest = ask(warehouse, "newest_session", symbols=list(symbols), day=day, frequency=DAILY.name)[
+        "session_date"
+    ].iloc[0]
     last = day if pd.isna(newest) else pd.Timestamp(newest).date()
     first = last - max(_LOOK_BACK, needed * _DAYS_A_SESSION)
-    where = {"symbol": list(symbols), "session_date": Between(first, last)}
+    where = {"symbol": list(symbols), "frequency": DAILY.name, "session_date": Between(first, last)}
     return warehouse.read("latest_prices", where, ["symbol", "simulated", *BAR_COLUMNS])
 
 
@@ -239,7 +242,7 @@ def _fared(watch: _Watch, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame
 
 def _by(watch: _Watch, card: ModelCard) -> dict[str, object]:
     model = {"model_name": card.name, "model_version": card.version, "role": Role.CHAMPION}
-    return {"symbol": watch.symbols, **model}
+    return {"symbol": watch.symbols, "frequency": DAILY.name, **model}
 
 
 def _real(rows: pd.DataFrame, watch: _Watch) -> pd.DataFrame:

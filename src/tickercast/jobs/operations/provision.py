@@ -1,15 +1,19 @@
 """Provision: create the tables, views and published champion that a forecast needs. Safe to repeat."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
-from tickercast.domain.model_card import CHAMPION, Pointer
 from tickercast.errors import PreconditionFailed
 from tickercast.model_store import ModelStore
 from tickercast.ports import Warehouse
 
 
-def provision(*, models: ModelStore, warehouse: Warehouse) -> list[str]:
-    """Create what is missing, and publish the shipped champion if none has been published.
+def provision(*, models: Sequence[ModelStore], warehouse: Warehouse) -> list[str]:
+    """Create what is missing, and publish the shipped champion of each frequency if none has been published.
+
+    Args:
+        models: the published models, by frequency.
+        warehouse: where tables and views are created.
 
     Returns:
         The names of everything that was created or changed.
@@ -19,25 +23,25 @@ def provision(*, models: ModelStore, warehouse: Warehouse) -> list[str]:
         Transient: try again.
     """
     made = warehouse.provision()
-    return [*made, CHAMPION] if publish_shipped(models) else made
+    return [*made, *(each.pointer_name for each in models if publish_shipped(each))]
 
 
 def publish_shipped(models: ModelStore) -> bool:
-    """Publish the shipped champion if none has been published; whether that was so."""
+    """Publish the shipped champion and the models beside it if none has been published; whether that was so."""
     if models.generation():
         return False
-    bundle = models.shipped
-    models.write(bundle)
+    for bundle in models.shipped_bundles():
+        models.write(bundle)
     with suppress(PreconditionFailed):  # another first command was faster
-        models.point(Pointer(name=bundle.card.name, version=bundle.card.version), replacing=0)
+        models.point(models.shipped_pointer, replacing=0)
     return True
 
 
-def pending(*, models: ModelStore, warehouse: Warehouse) -> dict[str, str]:
+def pending(*, models: Sequence[ModelStore], warehouse: Warehouse) -> dict[str, str]:
     """Everything that `provision` would create or change: `missing` or `changed`, by name.
 
     Raises:
         Transient: try again.
     """
-    lacking = {} if models.generation() else {CHAMPION: "missing"}
+    lacking = {each.pointer_name: "missing" for each in models if not each.generation()}
     return warehouse.pending() | lacking

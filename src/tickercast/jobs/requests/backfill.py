@@ -1,20 +1,20 @@
-"""Backfill: make the forecasts that would have been made on past sessions.
+"""Backfill: make the forecasts that would have been made on past sessions, or hours.
 
-Each session is a file of its own and follows the path of every other file; its name tells the function that it is a
-backfill, for which the function chooses a model that has not seen the date (see `jobs.serving.past_models`). Sessions
+Each origin is a file of its own and follows the path of every other file; its name tells the function that it is a
+backfill, for which the function chooses a model that has not seen the date (see `jobs.serving.past_models`). Origins
 in the ledger are not sent again, so that the same command resumes an interrupted backfill.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 
 from tickercast.domain import objects
-from tickercast.domain.bars import LOOKBACK
 from tickercast.domain.calendar import newest_closed, sessions_between
 from tickercast.domain.forecast import Origin, Role
+from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.market import FetchedBars
 from tickercast.errors import CalendarError, Permanent, UsageError
 from tickercast.jobs.requests.results import NO_PATIENCE, Patience, wait_for_ledger
@@ -22,27 +22,29 @@ from tickercast.jobs.requests.upload import Upload, batches, upload
 from tickercast.ports import MarketData, ObjectStore, Warehouse
 from tickercast.reading.ledger import UNACCOUNTED, entries
 
-ORIGINS_A_PART = 20
-"""Files of a part, whose bars are fetched at once: they share all but a month of their three years."""
+ORIGINS_A_PART = {"1d": 20, "1h": 168}
+"""Files of a part, whose bars are fetched at once: they share all but a month of their three years, or a week."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Sessions whose bars one worker fetches at once and sends in files of one session each.
+    """Origins whose bars one worker fetches at once and sends in files of one origin each.
 
     Attributes:
         symbols: all symbols of the part, up to 500.
-        origins: the sessions, oldest first, each with the symbols that are sent.
+        origins: the sessions, or the ends of hours (UTC, naive), oldest first, each with the symbols that are sent.
+        frequency: of the bars.
     """
 
     symbols: tuple[str, ...]
     origins: tuple[tuple[date, tuple[str, ...]], ...]
+    frequency: Frequency = DAILY
 
     def __len__(self) -> int:
         return len(self.origins)
 
     def __str__(self) -> str:
-        return f"{self.origins[0][0]} to {self.origins[-1][0]}, {len(self.symbols)} symbols"
+        return f"{stamp(self.origins[0][0])} to {stamp(self.origins[-1][0])}, {len(self.symbols)} symbols"
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class BackfillPlan:
     """The work of a backfill.
 
     Attributes:
-        parts: the sessions to send.
-        forecast_before: pairs of symbol and session that the ledger holds a forecast of.
+        parts: the origins to send.
+        forecast_before: pairs of symbol and origin that the ledger holds a forecast of.
         rejected_before: pairs that an earlier backfill sent and the function rejected.
         failures: the reason for each symbol that cannot be backfilled at all.
     """
@@ -64,14 +66,14 @@ class BackfillPlan:
 
 @dataclass(frozen=True)
 class Backfilled:
-    """The result of one symbol at one session.
+    """The result of one symbol at one origin.
 
     Attributes:
         symbol: the series.
-        as_of: the session.
+        as_of: the session, or the end of the hour.
         status: as the ledger has it, `failed` if there were no bars to send, or `unaccounted`.
         reason: why it is not forecast, or a remark on the forecast.
-        model_has_seen: whether the model was trained on the session.
+        model_has_seen: whether the model was trained on the date.
     """
 
     symbol: str
@@ -90,17 +92,19 @@ def plan_backfill(
     warehouse: Warehouse,
     now: datetime,
     simulated: bool = False,
+    frequency: Frequency = DAILY,
 ) -> BackfillPlan:
-    """Find the sessions of each symbol's exchange that have not been forecast from.
+    """Find the sessions of each symbol's exchange, or the hours, that have not been forecast from.
 
     Args:
         symbols: as Yahoo spells them, without duplicates.
         first: the first date, inclusive.
         last: the last date, inclusive.
-        every: forecast from every N-th session, beginning with the first.
+        every: forecast from every N-th session or hour, beginning with the first.
         warehouse: where the ledger is.
-        now: the time; a session that has not closed is left out.
+        now: the time; a session or hour that has not closed is left out.
         simulated: whether the bars are simulated; then forecasts of real ones do not count, and the reverse.
+        frequency: of the bars.
 
     Raises:
         UsageError: the dates are in the wrong order.
@@ -108,8 +112,8 @@ def plan_backfill(
     """
     if first > last:
         raise UsageError(f"{first} is after {last}: the first date must not be after the last. Swap them.")
-    ledger = warehouse.read("ingestions", {"symbol": list(symbols)})
-    forecast, rejected = _forecast(ledger, simulated), _rejected(ledger)
+    ledger = warehouse.read("ingestions", {"symbol": list(symbols), "frequency": frequency.name})
+    forecast, rejected = _forecast(ledger, simulated, frequency), _rejected(ledger)
     parts: list[Part] = []
     wanted: set[tuple[str, date]] = set()
     failures: dict[str, Permanent] = {}
@@ -117,8 +121,7 @@ def plan_backfill(
         pending: dict[date, list[str]] = {}
         for symbol in batch:
             try:
-                newest = newest_closed(symbol, now) or date.min
-                origins = sessions_between(symbol, first, min(last, newest))[::every]
+                origins = _origins(symbol, first, last, now, frequency)[::every]
             except CalendarError as error:
                 failures[symbol] = error
                 continue
@@ -126,8 +129,17 @@ def plan_backfill(
             for day in origins:
                 if (symbol, day) not in forecast | rejected:
                     pending.setdefault(day, []).append(symbol)
-        parts += _parts(pending)
+        parts += _parts(pending, frequency)
     return BackfillPlan(tuple(parts), len(wanted & forecast), len(wanted & rejected - forecast), failures)
+
+
+def _origins(symbol: str, first: date, last: date, now: datetime, frequency: Frequency) -> Sequence[date]:
+    """The origins of a symbol: its sessions that have closed, or the ends of the hours that open on these dates."""
+    if frequency.is_daily:
+        return sessions_between(symbol, first, min(last, newest_closed(symbol, now) or date.min))
+    begin = datetime.combine(first, datetime.min.time())
+    end = min(datetime.combine(last, datetime.min.time()) + timedelta(days=1), now.astimezone(UTC).replace(tzinfo=None))
+    return [begin + timedelta(hours=hour) for hour in range(1, (end - begin) // timedelta(hours=1) + 1)]
 
 
 def send_part(
@@ -155,11 +167,13 @@ def send_part(
         Transient: try again; files that were sent are in the ledger.
     """
     (first, _), (last, _) = part.origins[0], part.origins[-1]
-    reading = source.fetch(part.symbols, first - LOOKBACK, last, advance=lambda _: None)
+    frequency = part.frequency
+    reading = source.fetch(part.symbols, _day(first - frequency.lookback), _day(last), advance=lambda _: None)
     held = FetchedBars(source.name, source.simulated, reading)
     sent: list[tuple[date, Upload]] = []
     for day, symbols in part.origins:
-        sent.append((day, upload(symbols, day, source=held, store=store, now=now, origin=Origin.BACKFILL)))
+        made = upload(symbols, day, source=held, store=store, now=now, origin=Origin.BACKFILL, frequency=frequency)
+        sent.append((day, made))
         advance(1)
     return [made for day, uploaded in sent for made in _results(day, uploaded, warehouse, patience)]
 
@@ -182,18 +196,22 @@ def _results(day: date, uploaded: Upload, warehouse: Warehouse, patience: Patien
             yield Backfilled(symbol, day, UNACCOUNTED)
 
 
-def _parts(pending: Mapping[date, Sequence[str]]) -> Iterator[Part]:
-    days = sorted(pending)
-    for start in range(0, len(days), ORIGINS_A_PART):
-        origins = tuple((day, tuple(pending[day])) for day in days[start : start + ORIGINS_A_PART])
-        yield Part(tuple(dict.fromkeys(symbol for _, symbols in origins for symbol in symbols)), origins)
+def _day(moment: date) -> date:
+    return moment.date() if isinstance(moment, datetime) else moment
 
 
-def _forecast(ledger: pd.DataFrame, simulated: bool) -> set[tuple[str, date]]:
-    """The sessions that were forecast from, and those in the file's name, in case the source had no bar of that day."""
+def _parts(pending: Mapping[date, Sequence[str]], frequency: Frequency) -> Iterator[Part]:
+    ends, count = sorted(pending), ORIGINS_A_PART[frequency.name]
+    for start in range(0, len(ends), count):
+        origins = tuple((end, tuple(pending[end])) for end in ends[start : start + count])
+        yield Part(tuple(dict.fromkeys(symbol for _, symbols in origins for symbol in symbols)), origins, frequency)
+
+
+def _forecast(ledger: pd.DataFrame, simulated: bool, frequency: Frequency) -> set[tuple[str, date]]:
+    """The origins that were forecast from, and those in the file's name, in case the source had no such bar."""
     done = ledger[ledger["status"].eq("forecast") & ledger["simulated"].eq(simulated)]
-    cutoffs = {(symbol, cutoff.date()) for symbol, cutoff in zip(done["symbol"], done["cutoff"], strict=True)}
-    return cutoffs | _backfilled(done)
+    cutoffs = done["cutoff"].dt.date if frequency.is_daily else done["cutoff_at"].dt.tz_convert(None).dt.to_pydatetime()
+    return set(zip(done["symbol"], cutoffs, strict=True)) | _backfilled(done)
 
 
 def _rejected(ledger: pd.DataFrame) -> set[tuple[str, date]]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.spelling import advice
 from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UnknownSymbol
 from tickercast.jobs.requests.results import Patience, Results, read_all_results
@@ -33,7 +34,7 @@ class Requested(Sequence[Forecast]):
         lost: a reason for each upload that is not accounted for.
         uploads: the files that were sent now.
         forecast_before: how many of the symbols were forecast by an earlier run and not sent again.
-        actual: the closes that followed, by symbol and date; None where they were not asked for.
+        actual: the closes that followed, by symbol and date, or end of the hour; None where they were not asked for.
         trained_through: the last date each forecast's model was trained on, by symbol, where `actual` is known.
     """
 
@@ -83,6 +84,7 @@ def request_forecast(
     model: str = "",
     again: bool = False,
     actual: bool = False,
+    frequency: Frequency = DAILY,
     advance: Callable[[int], None] = lambda _: None,
     on_resume: Callable[[int], None] = lambda _: None,
     on_interrupt: Callable[[str], None] = lambda _: None,
@@ -91,7 +93,7 @@ def request_forecast(
 
     Args:
         symbols: as Yahoo spells them, without duplicates.
-        as_of: forecast from the last session on or before this date.
+        as_of: forecast from the last bar on or before this date, or moment (UTC, naive) of hourly bars.
         source: where the bars come from.
         store: where the files go.
         warehouse: where the function stores.
@@ -102,6 +104,7 @@ def request_forecast(
         model: whose forecasts are read; the champion's if it is empty.
         again: whether symbols of an interrupted run that were forecast already are sent too.
         actual: whether to fetch the closes that followed.
+        frequency: of the bars; a run of hourly ones is never resumed.
         advance: called with the number of symbols fetched since the last call.
         on_resume: called with the number of symbols that an earlier run has forecast, if there are any.
         on_interrupt: called with a sentence if an error or Ctrl-C ends the upload when some files were sent.
@@ -111,14 +114,14 @@ def request_forecast(
         Transient: an engine does not answer.
     """
     before: list[Upload] = []
-    if len(symbols) > MANY and not again:
+    if len(symbols) > MANY and not again and frequency.is_daily:
         before = forecast_before(symbols, as_of, warehouse=warehouse, now=now(), simulated=source.simulated)
     done = {symbol for uploaded in before for symbol in uploaded.symbols}
     if done:
         on_resume(len(done))
         advance(len(done))
     rest = [symbol for symbol in symbols if symbol not in done]
-    uploads = _upload(rest, as_of, source, store, now, advance, on_interrupt)
+    uploads = _upload(rest, as_of, source, store, now, frequency, advance, on_interrupt)
     sent = [uploaded for uploaded in uploads if uploaded.object]
     results, lost = Results(), list[FunctionUnavailable]()
     if wait:
@@ -129,7 +132,7 @@ def request_forecast(
     found = [found for uploaded in uploads for found in uploaded.findings]
     return Requested(
         [_with_findings(made, found) for made in results.forecasts],
-        _with_hints({**failures, **results.failures}, warehouse),
+        _with_hints({**failures, **results.failures}, warehouse, frequency),
         lost,
         sent,
         len(done),
@@ -150,13 +153,16 @@ def _upload(
     source: MarketData,
     store: ObjectStore,
     now: Callable[[], datetime],
+    frequency: Frequency,
     advance: Callable[[int], None],
     on_interrupt: Callable[[str], None],
 ) -> list[Upload]:
     uploads: list[Upload] = []
     try:
         for batch in batches(symbols):
-            uploads.append(upload(batch, as_of, source=source, store=store, now=now(), advance=advance))
+            uploads.append(
+                upload(batch, as_of, source=source, store=store, now=now(), frequency=frequency, advance=advance)
+            )
     except (TickercastError, KeyboardInterrupt):
         if uploads:
             sent = sum(len(uploaded.symbols) for uploaded in uploads)
@@ -165,15 +171,16 @@ def _upload(
     return uploads
 
 
-def _with_hints(failures: Mapping[str, Permanent], warehouse: Warehouse) -> dict[str, Permanent]:
+def _with_hints(failures: Mapping[str, Permanent], warehouse: Warehouse, frequency: Frequency) -> dict[str, Permanent]:
     """Add the symbol that was probably meant by one that the source does not know, unless the source says so itself."""
     unknown = [
         name for name, reason in failures.items() if isinstance(reason, UnknownSymbol) and _MEANT not in str(reason)
     ]
     spelt = {name: known for name in unknown if (known := advice(name))}
     hints = {name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}?") for name, known in spelt.items()}
+    rest = [name for name in unknown if name not in spelt]
     hints |= {
         name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}, which was forecast before?")
-        for name, known in suggest([name for name in unknown if name not in spelt], warehouse=warehouse).items()
+        for name, known in suggest(rest, warehouse=warehouse, frequency=frequency).items()
     }
     return {**failures, **hints}

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 
 from tickercast.domain import objects
 from tickercast.domain.calendar import is_over, sessions_between
+from tickercast.domain.frequency import DAILY
 from tickercast.errors import CalendarError, UsageError
 from tickercast.jobs.requests.upload import Upload
 from tickercast.ports import Warehouse
@@ -40,7 +41,8 @@ def forecast_before(
     Raises:
         WarehouseUnavailable: try again.
     """
-    ledger = warehouse.read("ingestions", {"symbol": list(symbols), "status": "forecast", "simulated": simulated})
+    where = {"symbol": list(symbols), "frequency": DAILY.name, "status": "forecast", "simulated": simulated}
+    ledger = warehouse.read("ingestions", where)
     ledger = ledger.sort_values(["written_at", "generation"])
     found: dict[str, tuple[str, int]] = {}
     columns = (ledger[name] for name in ("symbol", "object", "generation", "received_at"))

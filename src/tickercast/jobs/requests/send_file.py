@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from tickercast.domain import objects
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.price_files import first_symbol, name_without_ending
 from tickercast.domain.spelling import agree, is_word
 from tickercast.domain.symbols import parse_symbol
@@ -29,39 +30,44 @@ class Sent:
     generation: int
 
 
-def send_file(file: str, data: bytes, as_of: date, *, symbol: str = "", store: ObjectStore) -> Sent:
+def send_file(
+    file: str, data: bytes, as_of: date, *, symbol: str = "", store: ObjectStore, frequency: Frequency = DAILY
+) -> Sent:
     """Write a file into the bucket, so that an event follows.
 
     Args:
         file: its name, without a folder.
         data: its content.
-        as_of: the last date wanted.
+        as_of: the last date wanted, or moment (UTC, naive) of hourly bars.
         symbol: what it holds; by default what it says itself, or else its name.
         store: where it goes.
+        frequency: of the bars in it.
 
     Raises:
         UsageError: `symbol` is none.
         StoreUnavailable: try again.
     """
     ending = next((ending for start, ending in _STARTS.items() if data.startswith(start)), ".csv")
-    name = parse_symbol(symbol) if symbol else _name(name_without_ending(file), data)
+    name = parse_symbol(symbol) if symbol else _name(name_without_ending(file), data, frequency)
     if name:
-        wanted = objects.sent(as_of, name, ending)
+        wanted = objects.sent(as_of, name, ending, frequency)
         return Sent(file, wanted, store.write(wanted, data))
-    return Sent(file, *write_batch(store, as_of, data, ending))
+    return Sent(file, *write_batch(store, as_of, data, ending, frequency))
 
 
-def write_batch(store: ObjectStore, as_of: date, data: bytes, ending: str = ".parquet") -> tuple[str, int]:
+def write_batch(
+    store: ObjectStore, as_of: date, data: bytes, ending: str = ".parquet", frequency: Frequency = DAILY
+) -> tuple[str, int]:
     """Write a file of several symbols under the next free name, and return that and its generation.
 
     Raises:
         PreconditionFailed: other runs took a hundred names meanwhile.
         StoreUnavailable: try again.
     """
-    existing = store.names(objects.batches(as_of))
+    existing = store.names(objects.batches(as_of, frequency))
     first = max(map(objects.batch_number, existing), default=0) + 1
     for number in range(first, first + _FREE_NAME_ATTEMPTS):
-        name = objects.batch(as_of, number, ending)
+        name = objects.batch(as_of, number, ending, frequency)
         try:
             return name, store.write(name, data, if_generation=0)
         except PreconditionFailed:
@@ -69,8 +75,12 @@ def write_batch(store: ObjectStore, as_of: date, data: bytes, ending: str = ".pa
     raise PreconditionFailed(f"{_FREE_NAME_ATTEMPTS} batch names after {first} were taken. Run the command again.")
 
 
-def _name(stem: str, data: bytes) -> str:
+def _name(stem: str, data: bytes, frequency: Frequency) -> str:
     """The name of a file in the bucket; empty for a batch, which names its symbols itself."""
+    if not frequency.is_daily:
+        from tickercast.domain.hour_files import names_symbols, owner_of
+
+        return "" if names_symbols(data) else owner_of(stem.replace("/", "_").strip() or "file")
     stem = stem.replace("/", "_").strip() or "file"
     try:
         named = parse_symbol(stem)

@@ -3,11 +3,12 @@
 import difflib
 from collections.abc import Iterable
 
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.ports import Warehouse
 from tickercast.reading.queries import ask
 
 
-def suggest(symbols: Iterable[str], *, warehouse: Warehouse) -> dict[str, str]:
+def suggest(symbols: Iterable[str], *, warehouse: Warehouse, frequency: Frequency = DAILY) -> dict[str, str]:
     """For each symbol the most similar one that has been forecast before, if there is one.
 
     Raises:
@@ -16,6 +17,6 @@ def suggest(symbols: Iterable[str], *, warehouse: Warehouse) -> dict[str, str]:
     wanted = list(symbols)
     if not wanted:
         return {}
-    known = list(ask(warehouse, "symbols")["symbol"])
+    known = list(ask(warehouse, "symbols", frequency=frequency.name)["symbol"])
     found = {symbol: difflib.get_close_matches(symbol, known, n=1) for symbol in wanted}
     return {symbol: close[0] for symbol, close in found.items() if close}

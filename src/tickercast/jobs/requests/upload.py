@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from tickercast.domain import objects
-from tickercast.domain.bars import LOOKBACK, Bars
+from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import is_over
 from tickercast.domain.findings import Finding
 from tickercast.domain.forecast import Origin
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import Permanent
 from tickercast.jobs.requests.send_file import write_batch
@@ -52,7 +53,8 @@ def upload(
     source: MarketData,
     store: ObjectStore,
     now: datetime,
-    lookback: timedelta = LOOKBACK,
+    lookback: timedelta | None = None,
+    frequency: Frequency = DAILY,
     advance: Callable[[int], None] = lambda _: None,
     origin: Origin = Origin.LIVE,
 ) -> Upload:
@@ -60,24 +62,26 @@ def upload(
 
     Args:
         symbols: as Yahoo spells them, without duplicates.
-        as_of: the last date wanted.
+        as_of: the last date wanted, or moment (UTC, naive) of hourly bars.
         source: where the bars come from.
         store: where the file goes.
-        now: the time; the bar of a session that has not closed yet is left out.
-        lookback: the span of the bars to send.
+        now: the time; the bar of a session or hour that has not closed yet is left out.
+        lookback: the span of the bars to send; that of the frequency by default.
+        frequency: of the bars.
         advance: called with the number of symbols fetched since the last call.
         origin: whether the request is live or a backfill; the object's name shows it.
 
     Raises:
         Transient: the source or the store does not answer.
     """
-    reading = source.fetch(symbols, as_of - lookback, as_of, advance=advance)
+    first = as_of - (lookback or frequency.lookback)
+    reading = source.fetch(symbols, _day(first), _day(as_of), advance=advance)
     current, failures, unfinished = _current(reading.bars, as_of, now)
     failures = {**reading.failures, **failures}
     if not current:
         return Upload(failures=failures)
     write = _write_backfill if origin is Origin.BACKFILL else _write
-    name, generation = write(store, as_of, current)
+    name, generation = write(store, as_of, current, frequency)
     symbols = tuple(bars.symbol for bars in current)
     found = [found for symbol in symbols for found in reading.findings.get(symbol, ())]
     return Upload(name, generation, symbols, failures, [*found, *unfinished])
@@ -92,7 +96,7 @@ def _current(
     for symbol, bars in found.items():
         try:
             known = bars.until(as_of)
-            if not is_over(symbol, known.cutoff, now):
+            if bars.frequency.is_daily and not is_over(symbol, known.cutoff, now):  # sources drop unfinished hours
                 unfinished.append(Finding(symbol, "left out", f"the session of {known.cutoff} had not closed"))
                 known = known.until(known.cutoff - _ONE_DAY)
             current.append(known)
@@ -101,14 +105,34 @@ def _current(
     return current, failures, unfinished
 
 
-def _write_backfill(store: ObjectStore, as_of: date, series: Sequence[Bars]) -> tuple[str, int]:
+def _day(moment: date) -> date:
+    return moment.date() if isinstance(moment, datetime) else moment
+
+
+def _write_backfill(store: ObjectStore, as_of: date, series: Sequence[Bars], frequency: Frequency) -> tuple[str, int]:
     """Write a backfill, which replaces itself when it is sent again: a file whose event was lost is superseded."""
-    name = objects.backfill(as_of, (bars.symbol for bars in series))
-    return name, store.write(name, to_parquet(series))
+    name = objects.backfill(as_of, (bars.symbol for bars in series), frequency)
+    return name, store.write(name, _parquet(series, frequency))
 
 
-def _write(store: ObjectStore, as_of: date, series: Sequence[Bars]) -> tuple[str, int]:
+def _write(store: ObjectStore, as_of: date, series: Sequence[Bars], frequency: Frequency) -> tuple[str, int]:
     if len(series) == 1:
-        name = objects.single(as_of, series[0].symbol)
-        return name, store.write(name, to_csv(series))
-    return write_batch(store, as_of, to_parquet(series))
+        name = objects.single(as_of, series[0].symbol, frequency)
+        return name, store.write(name, _csv(series, frequency))
+    return write_batch(store, as_of, _parquet(series, frequency), frequency=frequency)
+
+
+def _csv(series: Sequence[Bars], frequency: Frequency) -> bytes:
+    if frequency.is_daily:
+        return to_csv(series)
+    from tickercast.domain.hour_files import hours_csv
+
+    return hours_csv(series)
+
+
+def _parquet(series: Sequence[Bars], frequency: Frequency) -> bytes:
+    if frequency.is_daily:
+        return to_parquet(series)
+    from tickercast.domain.hour_files import hours_parquet
+
+    return hours_parquet(series)

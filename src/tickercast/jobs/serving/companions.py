@@ -76,8 +76,8 @@ _CRASHED = (
 
 def _answer(model: Predictor, bars: Bars) -> LogReturns | str:
     """A forecast, or why there is none."""
-    if len(bars) < model.min_sessions:
-        return f"it needs {model.min_sessions} sessions, and {len(bars)} were sent"
+    if bars.span < model.min_sessions:
+        return f"it needs {model.min_sessions} {bars.frequency.noun}s, and {bars.span} were sent"
     try:
         return _checked(model.predict([bars])[0], model.horizon)
     except Permanent as error:

@@ -9,19 +9,19 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tickercast.domain import objects
-from tickercast.domain.bars import LOOKBACK, Bars, Reading
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.event_files import read_events
 from tickercast.domain.events import ResultsDay, ResultsDays, expected
 from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Origin, Prediction, Role, Served, informed, rows
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.model_card import ModelCard, unmeasured
 from tickercast.domain.price_files import Window, read_prices
 from tickercast.domain.quality import findings_of
@@ -118,6 +118,7 @@ class Outcome:
         lineup: the models that forecast.
         origin: what the forecasts were requested for.
         events: of a file of events, its rows.
+        frequency: of the bars.
     """
 
     series: Sequence[Series] = ()
@@ -126,6 +127,7 @@ class Outcome:
     lineup: Lineup = field(default_factory=lambda: Lineup(()))
     origin: Origin = Origin.LIVE
     events: pa.Table | None = None
+    frequency: Frequency = DAILY
 
 
 class NeverWritten(Permanent):
@@ -137,8 +139,8 @@ def handle_event(
     *,
     store: ObjectStore,
     warehouse: Warehouse,
-    served: Callable[[], Sequence[Served]],
-    past: Callable[[date], Lineup],
+    served: Callable[[Frequency], Sequence[Served]],
+    past: Callable[[Frequency, date], Lineup],
     now: Callable[[], datetime],
     limits: Limits = Limits(),
 ) -> Outcome:
@@ -148,8 +150,8 @@ def handle_event(
         event: the finished write.
         store: where the file is, and where a rejected one is kept in quarantine.
         warehouse: where prices, forecasts and the ledger go.
-        served: gives the models, the champion first.
-        past: gives the models for a backfill, by its cutoff.
+        served: gives the models for bars of a frequency, the champion first.
+        past: gives the models for a backfill, by its frequency and cutoff.
         now: the clock.
         limits: what is refused.
 
@@ -176,7 +178,7 @@ def handle_event(
     except NeverWritten as error:
         return Outcome(failures={None: error}, status="ignored")
     except EndsItsProcess as error:
-        outcome = Outcome(failures={None: error}, origin=objects.origin_of(event.name))
+        outcome = _failed(event, error)
         _store_outcome(event, outcome, [], store, warehouse, received_at, now)
     except Exception as error:  # a bug must not be retried forever either
         if event.written_at is None or received_at - event.written_at <= limits.oldest_event:
@@ -240,8 +242,8 @@ def _decide(
     event: ObjectFinalized,
     live: int,
     store: ObjectStore,
-    served: Callable[[], Sequence[Served]],
-    past: Callable[[date], Lineup],
+    served: Callable[[Frequency], Sequence[Served]],
+    past: Callable[[Frequency, date], Lineup],
     largest_file: int,
     now: datetime,
 ) -> Outcome:
@@ -250,18 +252,17 @@ def _decide(
     try:
         described = objects.parse(event.name)
     except UsageError as error:
-        return Outcome(failures={None: error}, origin=objects.origin_of(event.name))
-    lineup, origin = Lineup(served()), described.origin
+        return _failed(event, error)
+    frequency, origin = described.frequency, described.origin
+    lineup = Lineup(served(frequency))
     try:
-        window = Window(described.as_of - LOOKBACK, described.as_of, now)
-        content = _content(event, live, store, largest_file)
-        reading = read_prices(content, symbol=described.name, window=window, largest=largest_file)
+        reading = _read(_content(event, live, store, largest_file), described, largest_file, now)
     except ObjectNotFound as error:
-        return Outcome(failures={described.symbol: error}, status="superseded", origin=origin)
+        return Outcome(failures={described.symbol: error}, status="superseded", origin=origin, frequency=frequency)
     except InvalidBars as error:
-        return Outcome(failures={described.symbol: error}, origin=origin)
+        return Outcome(failures={described.symbol: error}, origin=origin, frequency=frequency)
     if origin is Origin.BACKFILL:
-        lineup = past(_earliest_cutoff(reading, described.as_of))
+        lineup = past(frequency, _earliest_cutoff(reading, described.as_of))
     found: list[Series] = []
     failures: dict[str | None, Permanent] = dict(reading.failures.items())
     for symbol, bars in reading.bars.items():
@@ -269,9 +270,34 @@ def _decide(
             found.append(_series(bars, described.as_of, lineup.min_sessions, reading.findings.get(symbol, ())))
         except Permanent as error:
             failures[symbol] = error
-    odd = findings_of([one.known for one in found], described.as_of, now=now)
+    odd = _oddities([one.known for one in found], described, now)
     looked_over = [replace(one, findings=[*one.findings, *more]) for one, more in zip(found, odd, strict=True)]
-    return Outcome(looked_over, bounded(failures), lineup=lineup, origin=origin)
+    return Outcome(looked_over, bounded(failures), lineup=lineup, origin=origin, frequency=frequency)
+
+
+def _failed(event: ObjectFinalized, error: Permanent) -> Outcome:
+    """The outcome of a file of which nothing could be read."""
+    name = event.name
+    return Outcome(failures={None: error}, origin=objects.origin_of(name), frequency=objects.frequency_of(name))
+
+
+def _read(content: bytes, described: objects.PriceObject, largest_file: int, now: datetime) -> Reading:
+    as_of, frequency = described.as_of, described.frequency
+    if frequency.is_daily:
+        window = Window(as_of - frequency.lookback, as_of, now)
+        return read_prices(content, symbol=described.name, window=window, largest=largest_file)
+    from tickercast.domain.hour_files import read_hours  # a function without hourly files does not need it
+
+    return read_hours(content, symbol=described.name, now=now, largest=largest_file)
+
+
+def _oddities(series: Sequence[Bars], described: objects.PriceObject, now: datetime) -> Sequence[Sequence[Finding]]:
+    as_of = described.as_of
+    if not isinstance(as_of, datetime):
+        return findings_of(series, as_of, now=now)
+    from tickercast.domain.hours import oddities
+
+    return [oddities(bars, min(as_of, now.astimezone(UTC).replace(tzinfo=None))) for bars in series]
 
 
 def _read_events(event: ObjectFinalized, live: int, store: ObjectStore, largest_file: int, now: datetime) -> Outcome:
@@ -286,7 +312,7 @@ def _read_events(event: ObjectFinalized, live: int, store: ObjectStore, largest_
 
 
 def _earliest_cutoff(reading: Reading, as_of: date) -> date:
-    cutoffs = [as_of]
+    cutoffs = [as_of.date() if isinstance(as_of, datetime) else as_of]
     for bars in reading.bars.values():
         with suppress(Permanent):
             cutoffs.append(bars.until(as_of).cutoff)
@@ -314,13 +340,13 @@ def _check_size(name: str, size: int, largest: int) -> None:
 
 
 def _series(bars: Bars, as_of: date, min_sessions: int, left_out: Sequence[Finding]) -> Series:
-    known = bars.until(as_of)
-    if len(known) < min_sessions:
+    known, frequency = bars.until(as_of), bars.frequency
+    if known.span < min_sessions:
         raise TooFewSessions(
-            f"{bars.symbol} has {len(known)} sessions up to {known.cutoff}, and the model needs {min_sessions}. "
-            "Send more sessions."
+            f"{bars.symbol} has {known.span} {frequency.noun}s up to {stamp(known.end)}, and the model needs "
+            f"{min_sessions}. Send more {frequency.noun}s."
         )
-    DAILY.next_steps(bars.symbol, known.cutoff, DAILY.horizon)  # fails here rather than when all others are predicted
+    frequency.next_steps(bars.symbol, known.end, frequency.horizon)  # fails before all others are predicted
     return Series(bars, known, left_out)
 
 
@@ -342,7 +368,7 @@ def _append(
         stored = _stored_rows(key, file, outcome.events, warehouse) if outcome.events is not None else []
         ledger = pa.Table.from_pylist([*_forecast_rows(outcome, counts), *stored, *_failed_rows(outcome)], _LEDGER)
         arrival = {"event_id": event.event_id, "received_at": received_at, "duration_ms": duration_ms}
-        whole = _named(ledger, file, frequency=DAILY.name, origin=str(outcome.origin), **arrival)
+        whole = _named(ledger, file, frequency=outcome.frequency.name, origin=str(outcome.origin), **arrival)
         warehouse.append("ingestions", whole, key=f"ingestions/{key}")
 
 
@@ -394,7 +420,7 @@ def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse)
     for served in models:
         if served.role is Role.COMPANION:
             continue
-        ready = [one for one in outcome.series if len(one.known) >= served.model.min_sessions]
+        ready = [one for one in outcome.series if one.known.span >= served.model.min_sessions]
         returns = served.model.predict([one.known for one in ready])
         made += [_prediction(served, one, each, outcome.lineup) for one, each in zip(ready, returns, strict=True)]
     known = [one.known for one in outcome.series]
@@ -407,9 +433,9 @@ def _prediction(served: Served, one: Series, log_returns: LogReturns, lineup: Li
     bars = one.known
     return Prediction(
         bars.symbol,
-        bars.cutoff,
+        bars.end,
         bars.last_close,
-        DAILY.next_steps(bars.symbol, bars.cutoff, served.model.horizon),
+        bars.frequency.next_steps(bars.symbol, bars.end, served.model.horizon),
         log_returns,
         served.model.name,
         served.model.version,
@@ -417,13 +443,14 @@ def _prediction(served: Served, one: Series, log_returns: LogReturns, lineup: Li
         bars.simulated,
         served.role is Role.CHAMPION and lineup.champion_has_seen,
         one.is_doubtful,
+        bars.frequency,
     )
 
 
 def _with_results(outcome: Outcome, warehouse: Warehouse) -> tuple[Outcome, Mapping[str, ResultsDays]]:
     """The outcome with the results day that each forecast expects, and all results days by symbol."""
     series = [one.known for one in outcome.series]
-    results = known_results(series, warehouse)
+    results = known_results(series, warehouse) if outcome.frequency.is_daily else {}
     if not results:
         return outcome, results
     cutoffs = np.array([bars.cutoff for bars in series], "datetime64[D]")
@@ -446,9 +473,10 @@ def _with_missing(one: Series, missing: Sequence[Finding]) -> Series:
 
 
 def _forecast_rows(outcome: Outcome, counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    cutoffs = np.array([one.known.cutoff for one in outcome.series], "datetime64[D]")
+    cutoffs = outcome.frequency.ends([one.known.end for one in outcome.series])
     symbols = [one.bars.symbol for one in outcome.series]
-    closes = pa.array(DAILY.closes(symbols, np.arange(len(symbols)), cutoffs), pa.timestamp("us", "UTC")).to_pylist()
+    closed_at = outcome.frequency.closes(symbols, np.arange(len(symbols)), cutoffs)
+    closes = pa.array(closed_at, pa.timestamp("us", "UTC")).to_pylist()
     return [
         {
             "symbol": one.bars.symbol,
@@ -538,7 +566,7 @@ def _give_up(
         f"{event.name}, written {event.written_at:%Y-%m-%d %H:%M} UTC, failed for so long that it was given up: "
         f"{' '.join(message.split())} When that is fixed: tickercast replay {event.name}."
     )
-    outcome = Outcome(failures={None: reason}, origin=objects.origin_of(event.name))
+    outcome = _failed(event, reason)
     _quarantine(event, outcome, store, received_at)
     try:
         _append(

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tickercast.domain.forecast import LEVELS, RANDOM_WALK, rounded
+from tickercast.domain.frequency import Frequency
 from tickercast.domain.scores import BLOCK_DAYS, SUMS, addends, errors
-from tickercast.domain.stored_bars import TOLERANCE, Ints, Mask, days, places, sessions
+from tickercast.domain.stored_bars import MOST, TOLERANCE, Ints, Mask, places
 from tickercast.jobs.serving.store_bars import News
 from tickercast.jobs.serving.stored_rows import File, Rows, Stored
 from tickercast.ports import Between
@@ -30,8 +31,6 @@ _OUTCOME = ("actual_close", "walk_loss", "scale")
 _DECIMALS = 9  # of log-returns
 _SCORE = (*_FORECAST, *_OUTCOME, "revision", "basis")
 _KEPT = ("symbol", "simulated", "object", "generation", "written_at")
-_LONGEST_HORIZON = 45  # days of ten sessions, with the longest closure of an exchange
-_EPOCH = 25567  # 1970, in days since 1900
 
 
 def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Table]:
@@ -40,7 +39,7 @@ def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Tab
     Args:
         file: the event's file; scores that an earlier delivery of it stored do not count as stored.
         news: what the file added.
-        own: `cutoff` and `target_date` of the event's own forecasts.
+        own: the event's own forecasts, as they were stored.
         stored: what is stored about the symbols.
 
     Raises:
@@ -49,12 +48,13 @@ def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Tab
     forecasts = _candidates(news, own, stored)
     if not len(forecasts.table):
         return {}
-    forecasts, move = _with_moves(_newest(forecasts), stored)
+    frequency = stored.frequency
+    forecasts, move = _with_moves(_newest(forecasts, frequency), stored)
     if not len(forecasts.table):
         return {}
-    scored = _scored(forecasts, move)
+    scored = _scored(forecasts, move, frequency)
     before = _before(file, forecasts, stored)
-    at = places(_keys(forecasts), _keys(before))
+    at = places(_keys(forecasts, frequency), _keys(before, frequency))
     seen = at >= 0
     same = seen.copy()
     same[seen] = _is_same(forecasts, scored, before, at, seen)
@@ -65,11 +65,11 @@ def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Tab
     revision[seen] = before["revision"][at[seen]] + 1
     replaced = at[seen & ~same]
     basis = {"basis": f"{file.object}#{file.generation}", "scored_at": file.written_at}
-    added = _table(forecasts, scored | {"revision": revision}, new)
+    added = _table(forecasts, scored | {"revision": revision}, new, frequency)
     old = _take(before, replaced)
     sums = [
-        _blocks(_take(forecasts, new), {name: values[new] for name, values in scored.items()}, 1),
-        _blocks(old, {name: old[name] for name in _OUTCOME}, -1),
+        _blocks(_take(forecasts, new), {name: values[new] for name, values in scored.items()}, 1, frequency),
+        _blocks(old, {name: old[name] for name in _OUTCOME}, -1, frequency),
     ]
     return {
         "scores": _with(added, basis),
@@ -79,21 +79,22 @@ def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Tab
 
 def _candidates(news: News, own: Rows, stored: Stored) -> Rows:
     """The stored forecasts whose target or cutoff has changed, and the event's own if their closes may be known."""
-    at_once, known, parts = stored.at_once(), news.known.copy(), []
+    at_once, known, parts, frequency = stored.at_once(), news.known.copy(), [], stored.frequency
     known[at_once] = True
     scored = known[news.changed.symbol]
     changed = news.changed.take(scored)
     if len(changed):
         corrected = changed.key[news.corrected[scored]]
-        last = int(changed.day.max()) + _LONGEST_HORIZON * bool(len(corrected))
-        found = _forecasts(np.unique(changed.symbol), int(changed.day.min()), last, stored)
-        wanted = np.isin(_session(found, "target_date"), changed.key)
-        parts.append(_take(found, wanted | np.isin(_session(found, "cutoff"), corrected)))
-    late = np.isin(own.number, np.concatenate([news.later, at_once])) | (days(own["cutoff"]) < news.last[own.number])
+        last = int(changed.number.max()) + frequency.longest_horizon * bool(len(corrected))
+        found = _forecasts(np.unique(changed.symbol), int(changed.number.min()), last, stored)
+        wanted = np.isin(_bar(found, "target_date", frequency), changed.key)
+        parts.append(_take(found, wanted | np.isin(_bar(found, "cutoff", frequency), corrected)))
+    ends = {name: frequency.numbers(own[frequency.key(name)]) for name in ("cutoff", "target_date")}
+    late = np.isin(own.number, np.concatenate([news.later, at_once])) | (ends["cutoff"] < news.last[own.number])
     if late.any():
-        target = days(own["target_date"][late])
+        target = ends["target_date"][late]
         found = _forecasts(np.unique(own.number[late]), int(target.min()), int(target.max()), stored)
-        parts.append(_take(found, np.isin(_session(found, "cutoff"), _session(own, "cutoff")[late])))
+        parts.append(_take(found, np.isin(_bar(found, "cutoff", frequency), _bar(own, "cutoff", frequency)[late])))
     if not parts:
         return _take(own, np.zeros(len(own.number), bool))
     joined = [np.concatenate(arrays) for arrays in zip(*((part.number, part.order) for part in parts), strict=True)]
@@ -101,16 +102,23 @@ def _candidates(news: News, own: Rows, stored: Stored) -> Rows:
 
 
 def _forecasts(numbers: Ints, first: int, last: int, stored: Stored) -> Rows:
+    frequency = stored.frequency
     where = {
-        "cutoff": Between(_date(first - _LONGEST_HORIZON), _date(last)),
-        "target_date": Between(_date(first), _date(last)),
+        "cutoff": Between(frequency.date_of(first - frequency.longest_horizon), frequency.date_of(last)),
+        "target_date": Between(frequency.date_of(first), frequency.date_of(last)),
     }
-    return stored.read("forecasts", [stored.symbols[number] for number in numbers], _FORECAST, with_own=True, **where)
+    symbols = [stored.symbols[number] for number in numbers]
+    return stored.read("forecasts", symbols, _names(_FORECAST, frequency), with_own=True, **where)
 
 
-def _newest(forecasts: Rows) -> Rows:
+def _names(columns: tuple[str, ...], frequency: Frequency) -> tuple[str, ...]:
+    """The columns, and those that name bars where dates do not."""
+    return columns if frequency.is_daily else (*columns, "cutoff_at", "target_at")
+
+
+def _newest(forecasts: Rows, frequency: Frequency) -> Rows:
     """One forecast a symbol, role, model, cutoff and step, as the view `forecast_history` chooses it."""
-    keys, made = _keys(forecasts), forecasts["created_at"]
+    keys, made = _keys(forecasts, frequency), forecasts["created_at"]
     at = pc.rank(forecasts.table["written_at"], tiebreaker="dense").to_numpy()
     live = forecasts["origin"] == "live"
     text = pc.rank(forecasts.table["generation"], tiebreaker="dense").to_numpy()
@@ -121,21 +129,20 @@ def _newest(forecasts: Rows) -> Rows:
 
 def _with_moves(forecasts: Rows, stored: Stored) -> tuple[Rows, NDArray[np.float64]]:
     """The forecasts whose cutoff and target are stored, and the log-returns between them."""
-    cutoff, target = days(forecasts["cutoff"]), days(forecasts["target_date"])
-    between = _date(int(cutoff.min())), _date(int(target.max()))
+    between = _day(forecasts["cutoff"].min()), _day(forecasts["target_date"].max())
     closes, *_ = stored.bars(np.unique(forecasts.number), *between, with_own=True)
-    ends = [places(_session(forecasts, name), closes.key) for name in ("target_date", "cutoff")]
+    ends = [places(_bar(forecasts, name, stored.frequency), closes.key) for name in ("target_date", "cutoff")]
     kept = np.flatnonzero((ends[0] >= 0) & (ends[1] >= 0))
     close = closes.values["close"]
     return _take(forecasts, kept), np.log(close[ends[0][kept]] / close[ends[1][kept]])
 
 
-def _scored(forecasts: Rows, move: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+def _scored(forecasts: Rows, move: NDArray[np.float64], frequency: Frequency) -> dict[str, NDArray[Any]]:
     """The columns `_OUTCOME` of the forecasts."""
     levels, last_close = {name: forecasts[name] for name in LEVELS}, forecasts["last_close"]
     actual = np.where(move == 0, last_close, rounded(last_close * np.exp(move)))
     walk = np.flatnonzero(forecasts["model_name"] == RANDOM_WALK)
-    twin = _twins(forecasts)
+    twin = _twins(forecasts, frequency)
     walk = walk[np.argsort(twin[walk])]
     at = places(twin, twin[walk])
     walks, has_twin = {name: values[walk] for name, values in levels.items()}, at >= 0
@@ -150,13 +157,12 @@ def _scored(forecasts: Rows, move: NDArray[np.float64]) -> dict[str, NDArray[Any
 def _before(file: File, forecasts: Rows, stored: Stored) -> Rows:
     """The newest score of each pair in the order of their keys, without those that this file's event has stored."""
     where = {
-        name: Between(_date(int(days(forecasts[name]).min())), _date(int(days(forecasts[name]).max())))
-        for name in ("cutoff", "target_date")
+        name: Between(_day(forecasts[name].min()), _day(forecasts[name].max())) for name in ("cutoff", "target_date")
     }
     symbols = [stored.symbols[number] for number in np.unique(forecasts.number)]
-    found = stored.read("scores", symbols, _SCORE, with_own=True, **where)
+    found = stored.read("scores", symbols, _names(_SCORE, stored.frequency), with_own=True, **where)
     found = _take(found, found["basis"] != f"{file.object}#{file.generation}")
-    keys = _keys(found)
+    keys = _keys(found, stored.frequency)
     order = np.lexsort((found["revision"], keys))
     return _take(found, order[np.append(keys[order][1:] != keys[order][:-1], True)[: len(keys)]])
 
@@ -170,13 +176,14 @@ def _is_same(forecasts: Rows, scored: dict[str, NDArray[Any]], before: Rows, at:
     return same
 
 
-def _blocks(rows: Rows, outcome: dict[str, NDArray[Any]], sign: int) -> pa.Table:
+def _blocks(rows: Rows, outcome: dict[str, NDArray[Any]], sign: int, frequency: Frequency) -> pa.Table:
     """The rows of `skill_blocks` that some scores add, or take back."""
     table = rows.table
-    made = addends({name: rows[name] for name in _FORECAST} | {"backfilled": _backfilled(rows)} | outcome)
+    made = addends({name: rows[name] for name in _FORECAST} | {"backfilled": _backfilled(rows, frequency)} | outcome)
     counts = ~table["simulated"].to_numpy() & ~table["model_has_seen"].to_numpy()
     counts &= ~table["doubtful"].to_numpy()
-    day, month = days(table["cutoff"].to_numpy()) - _EPOCH, table["target_date"].to_numpy().astype("datetime64[M]")
+    day = table["cutoff"].to_numpy().astype("datetime64[D]").astype(np.int64)
+    month = table["target_date"].to_numpy().astype("datetime64[M]")
     keys = ["model_name", "model_version", "role", "symbol", "frequency", "step", "block", "month", "has_scale"]
     table = table.append_column("block", pa.array(day // BLOCK_DAYS))
     table = table.append_column("month", pa.array(month.astype("datetime64[D]")))
@@ -189,13 +196,14 @@ def _blocks(rows: Rows, outcome: dict[str, NDArray[Any]], sign: int) -> pa.Table
     return summed.rename_columns({f"{name}_sum": name for name in SUMS}).select([*keys, *SUMS])
 
 
-def _backfilled(rows: Rows) -> Mask:
-    made: Mask = rows["created_at"].astype("datetime64[D]") > rows["target_date"].astype("datetime64[D]")
+def _backfilled(rows: Rows, frequency: Frequency) -> Mask:
+    unit = "datetime64[D]" if frequency.is_daily else "datetime64[us]"
+    made: Mask = rows["created_at"].astype(unit) > rows[frequency.key("target_date")].astype(unit)
     return made
 
 
-def _table(forecasts: Rows, scored: dict[str, NDArray[Any]], kept: Ints) -> pa.Table:
-    table = forecasts.table.take(kept).select([*_KEPT, *_FORECAST])
+def _table(forecasts: Rows, scored: dict[str, NDArray[Any]], kept: Ints, frequency: Frequency) -> pa.Table:
+    table = forecasts.table.take(kept).select([*_KEPT, *_names(_FORECAST, frequency)])
     for name, values in scored.items():
         table = table.append_column(name, pa.array(values[kept], from_pandas=True))
     return table
@@ -212,21 +220,22 @@ def _take(rows: Rows, kept: NDArray[Any]) -> Rows:
     return Rows(rows.table.take(wanted), rows.number[wanted], rows.order[wanted], rows.own, rows.live)
 
 
-def _session(rows: Rows, column: str) -> Ints:
-    return rows.number * (1 << 20) + days(rows[column])
+def _bar(rows: Rows, column: str, frequency: Frequency) -> Ints:
+    """A number for symbol and bar, in their order, by a column with the bar's date."""
+    return rows.number * MOST + frequency.numbers(rows[frequency.key(column)])
 
 
-def _twins(rows: Rows) -> Ints:
-    twins: Ints = _session(rows, "cutoff") * 64 + rows["step"]
+def _twins(rows: Rows, frequency: Frequency) -> Ints:
+    twins: Ints = _bar(rows, "cutoff", frequency) * 64 + rows["step"]
     return twins
 
 
-def _keys(rows: Rows) -> Ints:
+def _keys(rows: Rows, frequency: Frequency) -> Ints:
     """A number for symbol, cutoff, step, role and model."""
     named: Ints = np.zeros(len(rows.number), np.int64)
     for name in ("role", "model_name"):
         named = named * 1024 + _codes(rows.table[name])
-    keys: Ints = _twins(rows) * (1 << 20) + named
+    keys: Ints = _twins(rows, frequency) * (1 << 20) + named
     return keys
 
 
@@ -246,6 +255,6 @@ def _number(text: str) -> int:
     return _NUMBERS.setdefault(text, next(_NEXT)) if found is None else found  # two threads never get the same
 
 
-def _date(day: int) -> date:
-    found: date = sessions(np.array([day]))[0].item()
+def _day(day: np.datetime64) -> date:
+    found: date = day.astype("datetime64[D]").item()
     return found

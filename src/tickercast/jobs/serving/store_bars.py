@@ -1,6 +1,6 @@
 """Find the bars of a file that the warehouse lacks; see `domain.stored_bars`.
 
-Events of a symbol may be handled at once and in any order. Each file is announced, with its first and last session,
+Events of a symbol may be handled at once and in any order. Each file is announced, with its first and last bar,
 before anything is compared. So of two files at once at least one sees the other: a newer file stores all that it shares
 with an older one that is not finished, and an older one stores nothing that a newer one holds.
 """
@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import Frequency
 from tickercast.domain.objects import origin_of
 from tickercast.domain.stored_bars import (
     Basis,
@@ -23,14 +23,12 @@ from tickercast.domain.stored_bars import (
     Mask,
     basis,
     columns_of,
-    days,
     differ,
     digests,
     joined,
     of_month_keys,
     places,
     rebased,
-    sessions,
 )
 from tickercast.errors import WarehouseUnavailable
 from tickercast.jobs.serving.stored_rows import File, Stored
@@ -47,10 +45,10 @@ class News:
         prices: rows of the table `prices`.
         digests: rows of the table `digests`.
         counts: the number of the file's own bars among them, by symbol.
-        changed: the sessions of the file's bars that are new or corrected, and not only on another basis.
+        changed: the file's bars that are new or corrected, and not only on another basis.
         corrected: `(changed,)`, whether each was stored before.
         known: `(symbols,)`, whether anything was stored about each symbol: a new one has no forecasts to score.
-        last: the file's last session of each symbol, in days since 1900.
+        last: the number of the file's last bar of each symbol.
         later: the numbers of the symbols that may have stored bars after it.
     """
 
@@ -66,15 +64,23 @@ class News:
 
 def spans(series: Sequence[Bars]) -> pa.Table:
     """The rows of the table `spans` that announce a file, without the columns that name it."""
+    frequency = series[0].frequency
+    ends = {name: np.array([bars.ends[row] for bars in series]) for name, row in _SPAN.items()}
+    dates = {name: pa.array(frequency.dates(values)) for name, values in ends.items()}
+    moments = {frequency.key(name): pa.array(values.astype("datetime64[us]"), _MOMENT) for name, values in ends.items()}
     return pa.table(
         {
             "symbol": _terms(np.arange(len(series)), [bars.symbol for bars in series]),
-            "frequency": _same(DAILY.name, len(series)),
-            "first_session": pa.array([bars.first for bars in series], pa.date32()),
-            "last_session": pa.array([bars.cutoff for bars in series], pa.date32()),
+            "frequency": _same(frequency.name, len(series)),
+            **({} if frequency.is_daily else moments),
+            **dates,
             "simulated": pa.array([bars.simulated for bars in series], pa.bool_()),
         }
     )
+
+
+_SPAN = {"first_session": 0, "last_session": -1}
+_MOMENT = pa.timestamp("us", "UTC")
 
 
 def news(file: File, series: Sequence[Bars], stored: Stored, *, now: datetime) -> News:
@@ -100,6 +106,7 @@ class _Comparison:
         self._file, self._stored = file, stored
         self._simulated = np.array([bars.simulated for bars in series], bool)
         self._bars = columns_of(series)
+        self._frequency: Frequency = stored.frequency
         self._months = digests(self._bars)
         self._rows = np.cumsum([0, *(len(bars) for bars in series)])
         self._superseded = np.zeros(len(self._bars), bool)  # a newer file holds them
@@ -112,7 +119,7 @@ class _Comparison:
         others, finished = self._stored.spans(min(self._file.written_at, now - _UNFINISHED))
         newer = others.order > others.own
         matter = np.flatnonzero(newer | ~finished)
-        first, last = (days(others[name][matter]) for name in ("first_session", "last_session"))
+        first, last = (self._frequency.numbers(others[self._frequency.key(name)][matter]) for name in _SPAN)
         for row, start, end in zip(matter, first, last, strict=True):
             number = int(others.number[row])
             rows = self._between(number, start, end)
@@ -161,10 +168,10 @@ class _Comparison:
             self._prices(joined([added, *self._followed]) if self._followed else added),
             self._digests(),
             dict(zip(self._stored.symbols, map(int, counts), strict=True)),
-            Columns(self._bars.symbol[changed], self._bars.day[changed], {}),
+            Columns(self._bars.symbol[changed], self._bars.number[changed], {}, self._frequency),
             ~self._fresh[changed],
             self._is_known(),
-            self._bars.day[self._rows[1:] - 1],
+            self._bars.number[self._rows[1:] - 1],
             self._later(),
         )
 
@@ -180,7 +187,7 @@ class _Comparison:
         last = self._bars.take(self._rows[1:] - 1)
         later = np.zeros(len(last), bool)
         held = self._held
-        later[held.symbol[held.day > last.day[held.symbol]]] = True
+        later[held.symbol[held.number > last.number[held.symbol]]] = True
         number, month = self._known_number, self._known
         later[number[month > last.month[number]]] = True
         unknown = np.setdiff1d(np.unique(held.symbol), number)  # rows of an earlier release have no digests
@@ -189,7 +196,7 @@ class _Comparison:
 
     def _between(self, number: int, first: int, last: int) -> slice:
         start, end = self._rows[number], self._rows[number + 1]
-        left, right = np.searchsorted(self._bars.day[start:end], [first, last + 1])
+        left, right = np.searchsorted(self._bars.number[start:end], [first, last + 1])
         return slice(start + left, start + right)
 
     def _unlike(self) -> Mask:
@@ -210,7 +217,7 @@ class _Comparison:
         if not rows.any():
             return self._bars.take([]), np.empty(0, bool), np.empty(0, bool)
         numbers = np.unique(self._bars.symbol[rows])
-        parts = [self._stored.bars(numbers, *between) for between in _ranges(self._bars.sessions[rows])]
+        parts = [self._stored.bars(numbers, *between) for between in _ranges(self._bars.dates[rows])]
         bars, newer, backfilled = zip(*parts, strict=True)
         order = np.argsort(np.concatenate([part.key for part in bars]))
         return joined(bars), np.concatenate(newer)[order], np.concatenate(backfilled)[order]
@@ -224,11 +231,11 @@ class _Comparison:
         if not changed:
             return
         numbers = np.array(sorted(changed), np.int64)
-        first, last = self._bars.day[self._rows[numbers]], self._bars.day[self._rows[numbers + 1] - 1]
-        older, *_ = self._stored.bars(numbers, None, _date(first.max() - 1))
-        later, *_ = self._stored.bars(numbers, _date(last.min() + 1), None)
+        first, last = self._bars.number[self._rows[numbers]], self._bars.number[self._rows[numbers + 1] - 1]
+        older, *_ = self._stored.bars(numbers, None, self._frequency.date_of(int(first.max()) - 1))
+        later, *_ = self._stored.bars(numbers, self._frequency.date_of(int(last.min()) + 1), None)
         for number, start, end in zip(numbers, first, last, strict=True):
-            for stored, beyond in ((older, older.day < start), (later, later.day > end)):
+            for stored, beyond in ((older, older.number < start), (later, later.number > end)):
                 rows = np.flatnonzero((stored.symbol == number) & beyond)
                 if len(rows):
                     self._followed.append(rebased(stored.take(rows), changed[int(number)]))
@@ -250,16 +257,16 @@ class _Comparison:
             self._bars.values[name] = whole
 
     def _prices(self, bars: Columns) -> pa.Table:
-        years = bars.sessions.astype("datetime64[Y]")
+        years = bars.dates.astype("datetime64[Y]")
         bars = bars.take(np.argsort(years, kind="stable"))  # a query for few months then reads few years
         prices = {name: bars.values[name] for name in ("open", "high", "low", "close")}
-        closed_at = DAILY.closes(self._stored.symbols, bars.symbol, bars.sessions)
+        closed_at = self._frequency.closes(self._stored.symbols, bars.symbol, bars.ends)
         return pa.table(
             {
                 "symbol": _terms(bars.symbol, self._stored.symbols),
-                "frequency": _same(DAILY.name, len(bars)),
-                "session_date": pa.array(bars.sessions),
-                "closed_at": pa.array(closed_at, pa.timestamp("us", "UTC")),
+                "frequency": _same(self._frequency.name, len(bars)),
+                "session_date": pa.array(bars.dates),
+                "closed_at": pa.array(closed_at, _MOMENT),
                 **prices,
                 "adj_close": prices["close"] * bars.values["factor"],
                 "volume": pa.array(bars.values["volume"], from_pandas=True),
@@ -283,7 +290,7 @@ class _Comparison:
         return pa.table(
             {
                 "symbol": _terms(numbers, self._stored.symbols),
-                "frequency": _same(DAILY.name, len(key)),
+                "frequency": _same(self._frequency.name, len(key)),
                 "month": pa.array(month.astype("datetime64[D]")),
                 "simulated": self._simulated[numbers],
                 "bars": np.concatenate([mine.count[changed], bars[behind]]).astype(np.int64),
@@ -309,8 +316,3 @@ def _ranges(found: NDArray[np.datetime64]) -> list[tuple[date, date]]:
     return [
         (part[0].astype("datetime64[D]").item(), ((part[-1] + 1).astype("datetime64[D]") - 1).item()) for part in parts
     ]
-
-
-def _date(day: np.int64) -> date:
-    found: date = sessions(np.array([day]))[0].item()
-    return found

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Origin
-from tickercast.domain.frequency import DAILY
 from tickercast.domain.objects import origin_of
-from tickercast.domain.stored_bars import Columns, Ints, Mask, Rank, days, month_keys, newest
+from tickercast.domain.stored_bars import Columns, Ints, Mask, Rank, month_keys, newest
 from tickercast.ports import Between, Warehouse
 
 _ENTRY = ("object", "generation", "symbol")
@@ -69,11 +68,12 @@ class Rows:
 
 
 class Stored:
-    """What is stored about the symbols of a file."""
+    """What is stored about the symbols of a file, in the frequency of its bars."""
 
     def __init__(self, file: File, series: Sequence[Bars], warehouse: Warehouse) -> None:
         self._file, self._warehouse = file, warehouse
         self.symbols = [bars.symbol for bars in series]
+        self.frequency = series[0].frequency
         self._simulated = np.array([bars.simulated for bars in series], bool)
         self._finished: pa.ChunkedArray = pa.chunked_array([], pa.string())
 
@@ -85,7 +85,8 @@ class Stored:
     def spans(self, since: datetime) -> tuple[Rows, Mask]:
         """The other files written from a moment on, one row a symbol, and which of them are in the ledger."""
         self._since = since
-        others = self.read("spans", self.symbols, ["first_session", "last_session"], written_at=Between(since, None))
+        names = self.frequency.keys("first_session", "last_session")
+        others = self.read("spans", self.symbols, names, written_at=Between(since, None))
         if not len(others.table):
             return others, np.empty(0, bool)
         objects = pc.unique(others.table["object"]).to_pylist()
@@ -109,13 +110,15 @@ class Stored:
     def bars(
         self, numbers: Ints, first: date | None, last: date | None, *, with_own: bool = False
     ) -> tuple[Columns, Mask, Mask]:
-        """The bars that count; whether they are of newer files than the one compared, and whether of a backfill."""
-        names = ["session_date", "open", "high", "low", "close", "adj_close", "volume"]
+        """The bars of some dates that count; whether they are of newer files than this, and whether of a backfill."""
+        key = self.frequency.key("session_date")
+        names = [key, "open", "high", "low", "close", "adj_close", "volume"]
         symbols = [self.symbols[number] for number in numbers]
         rows = self.read("prices", symbols, names, with_own=with_own, session_date=Between(first, last))
         values = {name: rows[name].astype(np.float64) for name in ("open", "high", "low", "close", "volume")}
         values["factor"] = rows["adj_close"] / values["close"]
-        kept, order = newest(Columns(rows.number, days(rows["session_date"]), values), rows.order)
+        held = Columns(rows.number, self.frequency.numbers(rows[key]), values, self.frequency)
+        kept, order = newest(held, rows.order)
         return kept, order > rows.own, order < rows.live
 
     def read(
@@ -127,7 +130,7 @@ class Stored:
             WarehouseUnavailable: try again.
         """
         names = ["symbol", "simulated", "object", "generation", "written_at"]
-        where = {"symbol": list(symbols), "frequency": DAILY.name, **where}
+        where = {"symbol": list(symbols), "frequency": self.frequency.name, **where}
         rows = self._warehouse.read_arrow(table, where, [*names, *columns])
         number = pc.index_in(rows["symbol"], pa.array(self.symbols)).to_numpy().astype(np.int64)
         file, files = _files(rows)

@@ -12,7 +12,7 @@ from tickercast.domain.dataset import Dataset, dataset
 from tickercast.domain.evaluation import by_group, loss_ratio, rolling_losses, summary
 from tickercast.domain.forecast import Role, RollingPredictor
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.model_card import Bundle, Pointer, ServedModel
+from tickercast.domain.model_card import BASELINE, Bundle, Pointer, ServedModel
 from tickercast.domain.model_page import describe
 from tickercast.domain.promotion import Decision, decide_network
 from tickercast.errors import Permanent, TooFewSessions
@@ -84,7 +84,7 @@ class HourlyTraining:
         served = tuple(
             ServedModel(name=bundle.card.name, version=bundle.card.version, role=role) for bundle, role in self.others
         )
-        return Pointer(name=self.champion.card.name, version=self.champion.card.version, served=served)
+        return Pointer(name=self.champion.card.name, version=self.champion.card.version, served=(BASELINE, *served))
 
 
 @dataclass

@@ -7,13 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import hour_features, hours
 from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import QUANTILES, RollingPredictor
+from tickercast.domain.forecast import QUANTILES, RANDOM_WALK, RollingPredictor
 from tickercast.domain.hour_features import Floats, Panel, Rows
 from tickercast.domain.hour_tables import HourTables
 from tickercast.domain.hours import HORIZON
@@ -73,6 +74,25 @@ class HourlyEwmaT(HourlyPredictor):
         sigma = np.sqrt(hour_features.ewma(panel.squared, 0.94))[panel.grid.rows[at]]
         cone: Floats = (sigma[:, None] * ROOTS)[..., None] * student5(np.array(QUANTILES))
         return cone
+
+
+@dataclass(frozen=True)
+class HourlyRandomWalk(HourlyPredictor):
+    """Hourly log-returns are Gaussian with mean 0 and σ60·√step: what skill is measured against."""
+
+    name: str = RANDOM_WALK
+    version: str = "1"
+
+    def predict_at(self, bars: Bars, at: Rows) -> Floats:
+        """Predict from several bars of one series; see `RollingPredictor.predict_at`."""
+        panel = hour_features.panel(bars, np.ones(hours.WEEK))
+        gaussian = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
+        cone: Floats = (panel.sigma60[panel.grid.rows[at]][:, None] * ROOTS)[..., None] * gaussian
+        return cone
+
+
+BASELINES = {model.name: model for model in (HourlyRandomWalk, HourlyEwmaT)}
+"""The models that need neither a bundle nor a fit."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,66 @@
+"""The command of the hour: refresh the tables when a month begins, forecast, and score what has come true."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, SymbolsFile, bar, complain, open_app, say
+
+if TYPE_CHECKING:
+    from tickercast.jobs.hourly.run_hour import Hour
+
+__all__ = ["Coins", "HourlySource", "Serve", "SymbolsFile", "print_hour"]
+
+app = typer.Typer(rich_markup_mode=None)
+
+Coins = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SYMBOL]...",
+        help="Coins as the exchange spells them, such as BTCUSDT.",
+        show_default="TICKERCAST_HOURLY_WATCHLIST",
+    ),
+]
+HourlySource = Annotated[
+    str,
+    typer.Option("--source", help="binance, simulated, or a folder of files of hourly bars.", show_default="binance"),
+]
+Serve = Annotated[bool, typer.Option("--serve", help="Run every hour, under a Prefect server.")]
+
+
+@app.command(epilog="Example: tickercast hourly BTCUSDT ETHUSDT --source simulated")
+def hourly(
+    symbols: Coins = None,
+    source: HourlySource = "",
+    symbols_file: SymbolsFile = "",
+    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a remote function.")] = 60,
+) -> None:
+    """Run the hour: refresh tables when a month begins, forecast the hour that has just ended, score what came true.
+
+    An hour that was missed is not lost: the next one's file brings its bars, and its scores.
+    """
+    from tickercast.app import read_symbols
+
+    words = [*(symbols or []), *read_symbols(symbols_file)]
+    with bar("running the hour"):
+        done = open_app().run_hour(words, source=source, wait=wait)
+    print_hour(done)
+
+
+def print_hour(hour: "Hour") -> None:
+    """Print the results of an hour, and exit with 1 if something could not be done."""
+    made = hour.made
+    if hour.refreshed and hour.refreshed.versions:
+        say(f"tables learned up to {hour.refreshed.through} are served: {', '.join(hour.refreshed.versions)}")
+    if hour.remark:
+        complain(f"The tables were not refreshed: {hour.remark}")
+    for forecast in made:
+        say(f"{forecast.symbol} is forecast from {forecast.end:%Y-%m-%d %H:%M} UTC by {forecast.model_name}")
+        if forecast.findings:
+            complain(f"{forecast.symbol}: {forecast.findings}")
+    for name, reason in made.failures.items():
+        complain(str(reason) if name in str(reason) else f"{name}: {reason}")
+    for gone in made.lost:
+        complain(str(gone))
+    if made.failures or made.lost:
+        raise typer.Exit(SOME_FAILED if made else NOTHING_WORKED)

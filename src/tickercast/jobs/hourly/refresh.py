@@ -1,0 +1,102 @@
+"""Refresh the tables of the hourly models at the beginning of each month, from the year before.
+
+A refresh is a new version of each served model: the tables are new, the network is the one of the version before. The
+pointer moves to all of them in one write.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Role
+from tickercast.domain.hour_tables import HourTables
+from tickercast.domain.model_card import Bundle, ModelCard, Pointer, ServedModel
+from tickercast.errors import PreconditionFailed
+from tickercast.jobs.training.train import training_bars
+from tickercast.model_store import ModelStore
+from tickercast.ports import MarketData
+
+YEAR = timedelta(days=365 + 32)
+"""The span that is fetched: the year that tables are learned from, and the history before its first hour."""
+
+Fit = Callable[[Sequence[Bars], np.datetime64], HourTables]
+"""Learns tables from hours that end by a moment: `models.hourly.volatility.fit`."""
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """The result of a refresh.
+
+    Attributes:
+        through: the last date that the served tables were learned from.
+        versions: the models that are served with new tables, with their versions; empty if nothing was due.
+    """
+
+    through: date
+    versions: Sequence[str] = ()
+
+
+def refresh(symbols: Sequence[str], *, source: MarketData, models: ModelStore, fit: Fit, now: datetime) -> Refreshed:
+    """Publish new tables if a month has begun since those that are served.
+
+    Args:
+        symbols: whose bars the tables are learned from.
+        source: where they come from; simulated ones are not learned from.
+        models: the published models of hourly bars.
+        fit: learns the tables.
+        now: the time.
+
+    Raises:
+        TooFewSessions: the source does not reach back far enough; the earlier tables stay.
+        ModelUnavailable, BundleError: nothing is published, or it is damaged.
+        Transient: try again.
+    """
+    moment = now.astimezone(UTC).replace(tzinfo=None)
+    month = np.datetime64(moment, "M")
+    through: date = (month.astype("datetime64[D]") - np.timedelta64(1, "D")).item()
+    generation, pointer = models.generation(), models.pointer()
+    served = [ServedModel(name=pointer.name, version=pointer.version, role=Role.CHAMPION), *pointer.served]
+    cards = [models.read(one.name, one.version) for one in served if one.name not in _UNPUBLISHED]
+    stale = [bundle for bundle in cards if bundle.card.hour_tables and bundle.card.trained_through < through]
+    if not stale or source.simulated:
+        return Refreshed(min((bundle.card.trained_through for bundle in cards), default=through))
+    series = training_bars(source, symbols, through - YEAR, through, lambda *_: None)
+    tables = fit(series, month.astype("datetime64[h]"))
+    made = {}
+    for bundle in stale:
+        version = str(max(map(int, models.versions(bundle.card.name)), default=0) + 1)
+        made[bundle.card.name] = renewed(bundle, version, tables, through)
+        models.write(made[bundle.card.name])
+    with suppress(PreconditionFailed):  # another run was faster, or somebody has chosen another champion
+        models.point(_pointing(pointer, made), replacing=generation)
+    return Refreshed(through, [f"{name} {bundle.card.version}" for name, bundle in made.items()])
+
+
+_UNPUBLISHED = ("random-walk", "ewma-t")
+
+
+def renewed(bundle: Bundle, version: str, tables: HourTables, through: date) -> Bundle:
+    """The same model with newer tables, as a version of its own.
+
+    Args:
+        bundle: the version before.
+        version: of the new one.
+        tables: the new tables.
+        through: the last date that they were learned from.
+    """
+    card: ModelCard = bundle.card.model_copy(
+        update={"version": version, "run_id": "", "hour_tables": tables, "trained_through": through}
+    )
+    return Bundle(bundle.onnx, card, bundle.reference)
+
+
+def _pointing(pointer: Pointer, made: dict[str, Bundle]) -> Pointer:
+    def version(name: str, before: str) -> str:
+        return made[name].card.version if name in made else before
+
+    served = tuple(one.model_copy(update={"version": version(one.name, one.version)}) for one in pointer.served)
+    return Pointer(name=pointer.name, version=version(pointer.name, pointer.version), served=served)
