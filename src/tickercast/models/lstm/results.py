@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tickercast.domain.features import HORIZON
 from tickercast.domain.recipe import Recipe
@@ -23,7 +24,7 @@ _ROWS = 4096
 
 def train_results(
     learned: keras.Model, training: Examples, constants: Constants, recipe: Recipe, seed: int
-) -> tuple[keras.Model, Floats32] | None:
+) -> tuple[keras.Model, Floats32]:
     """Learn what results days add to the answers of a core, which stays as it is.
 
     In each pass an example knows the coming results day as announced or as predicted, at random.
@@ -36,11 +37,10 @@ def train_results(
         seed: of the first weights and of the draws.
 
     Returns:
-        The results core and the moments of its inputs; None where no example knows of results.
+        The results core and the moments of its inputs; it adds nothing where no example knows of results.
     """
-    training = training[np.flatnonzero(training.results[:, :, -1].all(axis=1))]
-    if len(training) < recipe.batch:
-        return None
+    training = training[knowing(training)]
+    batch = min(recipe.batch, max(len(training), 1))
     keras.utils.set_random_seed(seed)
     random = np.random.default_rng(seed)
     moments = moments_of(training.results.reshape(-1, training.results.shape[-1]))
@@ -63,16 +63,21 @@ def train_results(
         optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
 
     count, done = len(training), 0
-    steps = recipe.results_epochs * (count // recipe.batch)
+    steps = recipe.results_epochs * (count // batch)
     for _ in range(recipe.results_epochs):
         order = random.permutation(count)
         known = inputs[np.arange(count), random.integers(len(VIEWS), size=count)]
-        for rows in batches(count // recipe.batch * recipe.batch, recipe.batch):
+        for rows in batches(count // batch * batch, batch):
             at = order[rows]
             rate = np.float32(recipe.rate * (1 + np.cos(np.pi * done / steps)) / 2)
             step(known[at], base[at], training.returns[at], training.weight[at], tf.constant(rate))
             done += 1
     return branch, moments
+
+
+def knowing(sample: Examples) -> NDArray[np.intp]:
+    """The numbers of the examples that know of results days."""
+    return np.flatnonzero(sample.results[:, :, -1].all(axis=1))
 
 
 def _answers(learned: keras.Model, sample: Examples, constants: Constants) -> Floats32:

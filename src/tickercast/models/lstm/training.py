@@ -31,7 +31,7 @@ from tickercast.models.lstm.calibration import calibration as calibrate
 from tickercast.models.lstm.examples import ANNOUNCED, NEEDED, PREDICTED, Examples, examples, split
 from tickercast.models.lstm.export import Trained
 from tickercast.models.lstm.network import Constants, ensemble, network
-from tickercast.models.lstm.results import train_results
+from tickercast.models.lstm.results import knowing, train_results
 from tickercast.models.lstm.trainer import Pass, Trainer
 from tickercast.models.onnx import STATICS
 
@@ -239,7 +239,8 @@ def train_one(trainer: Trainer, examples: Examples, fold: int, seed: int, on_epo
             break
     assert best
     learned.set_weights(best.weights)
-    results = train_results(learned, training, constants, recipe, seed)
+    # All networks of an ensemble have the same inputs, so that a fold of which no example knows results reads them too.
+    results = train_results(learned, training, constants, recipe, seed) if len(knowing(examples)) else None
     return Fold(network(learned, constants, results), best.z.astype(np.float64), untrained, validation, curves)
 
 
