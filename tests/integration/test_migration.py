@@ -365,7 +365,7 @@ def _expected(before: Rows) -> dict[str, pd.DataFrame]:
     )
     return {
         "prices": rewritten(newest.drop(columns="live"), closed_at=None, origin=origins(newest)),
-        "spans": rewritten(files),
+        "spans": rewritten(files, first_closed_at=None, last_closed_at=None),
         "forecasts": rewritten(
             forecasts,
             cutoff_at=None,
