@@ -365,7 +365,7 @@ def _expected(before: Rows) -> dict[str, pd.DataFrame]:
     )
     return {
         "prices": rewritten(newest.drop(columns="live"), closed_at=None, origin=origins(newest)),
-        "spans": rewritten(files),
+        "spans": rewritten(files, first_closed_at=None, last_closed_at=None),
         "forecasts": rewritten(
             forecasts,
             cutoff_at=None,
@@ -385,6 +385,9 @@ def _expected(before: Rows) -> dict[str, pd.DataFrame]:
             simulated=(ledger["reason"] == "simulated").where(ledger["status"] == "forecast", None),
             rows_new=ledger["rows"],
             cutoff_at=None,
+            results_date=None,
+            results_session=None,
+            results_predicted=None,
         ),
         "drift": drift.drop(columns="note").assign(simulated=drift["note"] == "simulated"),
         "retrains": before["retrains"].rename(columns={"challenger_version": "candidate_version"}),

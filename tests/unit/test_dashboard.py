@@ -450,6 +450,7 @@ def test_forecasts_that_nothing_has_followed_yet_are_too_early_for_a_record(
 def test_the_page_of_a_forecast_says_and_marks_its_results_day(
     workspace: Path, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import streamlit
     from streamlit.testing.v1 import AppTest
 
     from tickercast.dashboard import state
@@ -459,7 +460,9 @@ def test_the_page_of_a_forecast_says_and_marks_its_results_day(
     place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", f"duckdb://{workspace}/w.duckdb")
     state._app.clear()
+    streamlit.cache_data.clear()  # of tests before
     page = AppTest.from_file(str(Path(state.__file__).with_name("app.py")), default_timeout=60).run()
     assert not page.exception
     assert [said.value for said in page.info] == ["Results expected 2023-07-27 (before the open), inside this horizon."]
     state._app.clear()
+    streamlit.cache_data.clear()

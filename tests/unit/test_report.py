@@ -158,4 +158,4 @@ def test_a_results_day_inside_the_horizon_is_said_and_marked() -> None:
     assert "Results expected 2023-07-25 (after the close), inside this horizon." in page.text
     assert "results act on this session" in page.text
     assert "a dotted line at 2023-07-26, where results act" in report.page([told(results=RESULTS)], "file://bucket")
-    assert "esults" not in read(told()).text
+    assert "Results expected" not in read(told()).text
