@@ -1,6 +1,7 @@
 # Containers of the same bundles that are deployed and tested elsewhere. Build the bundles first: make bundles
 #
 #   docker build --target function --tag tickercast-function .     the forecast function, for Cloud Run
+#   docker build --target aws      --tag tickercast-aws      .     the forecast function, for AWS Lambda
 #   docker build --target worker   --tag tickercast-worker   .     runs the daily flow for a Prefect server
 #   docker build --target mlflow   --tag tickercast-mlflow   .     the MLflow server, which asks for a password
 #   docker build --target dashboard --tag tickercast-dashboard .   the local dashboard
@@ -17,6 +18,10 @@ ENV VIRTUAL_ENV=/opt/venv UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1
 
 FROM installer AS function-build
 COPY dist/function ./
+RUN uv pip install --require-hashes --requirement requirements.txt
+
+FROM installer AS aws-build
+COPY dist/aws ./
 RUN uv pip install --require-hashes --requirement requirements.txt
 
 FROM installer AS worker-build
@@ -45,6 +50,14 @@ ENV PORT=8080 FUNCTION_TARGET=forecast FUNCTION_SIGNATURE_TYPE=cloudevent
 EXPOSE 8080
 HEALTHCHECK --start-period=30s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8080/"]
 CMD ["functions-framework"]
+
+# Lambda runs it as a user of its own, on a read-only disk.
+FROM base AS aws
+COPY --from=aws-build /opt/venv /opt/venv
+WORKDIR /opt/function
+COPY dist/aws/main.py dist/aws/google.jso[n] ./
+ENTRYPOINT ["python", "-m", "awslambdaric"]
+CMD ["main.handler"]
 
 FROM base AS worker
 COPY --from=worker-build /opt/venv /opt/venv

@@ -3,7 +3,7 @@
 .PHONY: flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle champion-hourly bench-models
 
 PYTHON := .venv/bin/python
-CODE := src cloud_function flows deploy infra tests benchmarks
+CODE := src aws_function cloud_function flows deploy infra tests benchmarks
 DATA := prices
 HOURS := hours
 
@@ -128,6 +128,7 @@ function-bundle: setup ## Build dist/function, which Cloud Run installs and runs
 	$(PYTHON) deploy/bundle.py function
 
 bundles: function-bundle ## Build the bundles for the containers of Dockerfile and compose.yaml
+	$(PYTHON) deploy/bundle.py aws
 	$(PYTHON) deploy/bundle.py worker
 	$(PYTHON) deploy/bundle.py dashboard
 	$(PYTHON) deploy/bundle.py mlflow

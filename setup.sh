@@ -23,6 +23,14 @@
 #   ./setup.sh destroy --project PROJECT --region REGION    removes the service; buckets and dataset stay
 #     --dry-run  --yes                                      only prints the plan; does not ask
 #     --data                                                deletes buckets and dataset too
+#
+#   ./setup.sh aws --bucket NAME --region REGION --warehouse URL    the function on AWS Lambda, with a bucket and a queue
+#     --dry-run                                             prints resources and commands, and changes nothing
+#     --google FILE                                         for bigquery://…: the configuration of a workload identity
+#     --access-point ARN --subnets IDS --security-groups IDS    for duckdb:///mnt/warehouse/…: a file system of EFS
+#     --notify ARN                                          the SNS topic that the alarm goes to
+#     --models champion,ewma-t  --max-file-mb 64            as above
+#     --memory-mb 1769 --max-concurrency 5 --stack NAME     memory and number of instances, and the stack's name
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -68,7 +76,7 @@ lock() {
   local compile=(.tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
                  --custom-compile-command "make lock")
   "${compile[@]}" --group installer --output-file requirements-uv.txt
-  "${compile[@]}" pyproject.toml --extra train --extra flow --extra dashboard --extra peers --extra boost --group checkout --group dev --output-file requirements-dev.txt
+  "${compile[@]}" pyproject.toml --extra train --extra flow --extra dashboard --extra peers --extra boost --extra aws --group checkout --group dev --output-file requirements-dev.txt
   "${compile[@]}" --group infra --output-file requirements-infra.txt
   "${compile[@]}" pyproject.toml --group checkout --constraint requirements-dev.txt --output-file requirements.txt
 }
@@ -105,5 +113,9 @@ case $what in
     # shellcheck source=deploy/drop.sh
     source deploy/drop.sh
     "$what" "$@" ;;
-  *) fail "'$what' was given, and nothing, dev, lock, cloud or destroy was needed." ;;
+  aws)
+    # shellcheck source=deploy/aws.sh
+    source deploy/aws.sh
+    deploy_to_aws "$@" ;;
+  *) fail "'$what' was given, and nothing, dev, lock, cloud, destroy or aws was needed." ;;
 esac

@@ -3,8 +3,8 @@
 Every event goes through the real function in processes that are killed between any two of its steps and at arbitrary
 moments, with a bucket and a DuckDB warehouse that refuse, stall or lose their answers; see `tests/support/faults.py`.
 Then all tables and views are compared with those of an undisturbed run. A hundred more events go over Google's clients
-to stand-ins of Cloud Storage and BigQuery that refuse requests, lose answers and fail jobs. Thousands of bad files are
-read as well.
+to stand-ins of Cloud Storage and BigQuery that refuse requests, lose answers and fail jobs, and a hundred over botocore
+to a stand-in of S3 and the function on AWS Lambda. Thousands of bad files are read as well.
 """
 
 import random
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from exchange_calendars import get_calendar
-from tests.support import http_faults, nasty
+from tests.support import http_faults, nasty, s3_faults
 from tests.support.faults import ALARM, Delivery, Fault, Site
 
 from benchmarks import report
@@ -47,6 +47,7 @@ def main() -> None:
         found, tally = site.difference(), site.tally
         site.close()
     over_http = http_faults.run(list(_http_files(chance)), chance, faults_an_event=1.0)
+    over_s3 = s3_faults.run(list(_http_files(chance)), chance, faults_an_event=0.5)
     report.write(
         "faults",
         {
@@ -64,6 +65,11 @@ def main() -> None:
             "http_faults_injected": over_http.faults,
             "http_events_lost": over_http.lost,
             "http_events_doubled": over_http.doubled,
+            "s3_events_sent": over_s3.events,
+            "s3_deliveries": over_s3.deliveries,
+            "s3_faults_injected": over_s3.faults,
+            "s3_events_lost": over_s3.lost,
+            "s3_events_doubled": over_s3.doubled,
             "bad_files_tried": BAD_FILES + len(nasty.FILES),
             "tracebacks": tally.answers[500] - tally.faults["bug"] + over_http.tracebacks + _tracebacks(chance),
         },

@@ -153,25 +153,25 @@ class Workspace:
         resource = {
             "bucket": self.store.bucket,
             "name": sent.object,
-            "generation": str(sent.generation),
+            "generation": sent.generation,
             "timeCreated": datetime.now(UTC).isoformat(),
         }
         deliver = events.over_http(function.url)
         started = time.perf_counter()
         deliver(resource)
         elapsed = time.perf_counter() - started
-        stored = self.warehouse.read("ingestions", {"object": sent.object, "generation": str(sent.generation)})
+        stored = self.warehouse.read("ingestions", {"object": sent.object, "generation": sent.generation})
         if list(stored["status"]) != ["forecast"] * len(sent.symbols):
             raise RuntimeError(f"{len(stored)} of {len(sent.symbols)} symbols were accounted for")
         return elapsed
 
-    def answered(self, name: str, generation: int, function: Function) -> float:
+    def answered(self, name: str, generation: str, function: Function) -> float:
         """Send the event of any file, and return the seconds until it ends in forecasts or reasons."""
-        resource = {"bucket": self.store.bucket, "name": name, "generation": str(generation)}
+        resource = {"bucket": self.store.bucket, "name": name, "generation": generation}
         started = time.perf_counter()
         events.over_http(function.url)(resource | {"timeCreated": datetime.now(UTC).isoformat()})
         elapsed = time.perf_counter() - started
-        if self.warehouse.read("ingestions", {"object": name, "generation": str(generation)}).empty:
+        if self.warehouse.read("ingestions", {"object": name, "generation": generation}).empty:
             raise RuntimeError(f"{name} is not accounted for")
         return elapsed
 
@@ -182,7 +182,7 @@ class Workspace:
         started = time.perf_counter()
         rows = self.warehouse.read("latest_forecasts", {"symbol": symbol})
         elapsed = time.perf_counter() - started
-        if set(rows["generation"]) != {str(sent.generation)}:
+        if set(rows["generation"]) != {sent.generation}:
             raise RuntimeError(f"the forecast of {sent.object}#{sent.generation} is not visible")
         return answered + elapsed
 

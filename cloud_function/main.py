@@ -8,7 +8,7 @@ outcome of each symbol is one line in the log.
 import functools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import functions_framework
@@ -16,9 +16,8 @@ from flask import Request, abort
 from werkzeug.exceptions import BadRequest, MethodNotAllowed, ServiceUnavailable
 
 from tickercast import config, engines, logs
-from tickercast.app import App, callers
+from tickercast.app import App, answers, callers
 from tickercast.errors import EventUnreadable, TickercastError, UsageError
-from tickercast.jobs.serving.handle_event import Outcome
 
 log = logging.getLogger("tickercast.function")
 
@@ -66,38 +65,7 @@ def _handle(app: App, attributes: Mapping[str, Any], data: Mapping[str, Any], st
     except UsageError as error:
         log.error("%s", error)
         return
-    with logs.fields(object=finalized.name, generation=finalized.generation):
-        _answer(functools.partial(app.handle, finalized), started)
-
-
-def _answer(handle: Callable[[], Outcome], started: float) -> None:
     try:
-        outcome = handle()
-    except Exception as error:
-        ours = isinstance(error, TickercastError)
-        with logs.fields(status="retry", duration_ms=_ms_since(started)):
-            log.error("%s", error, exc_info=not ours)
-        if ours:
-            raise ServiceUnavailable(str(error)) from error
-        raise
-    with logs.fields(duration_ms=_ms_since(started)):
-        _log(outcome)
-
-
-def _log(outcome: Outcome) -> None:
-    if outcome.status == "duplicate":
-        with logs.fields(status=outcome.status):
-            log.info("the ledger accounts for this event already")
-    for series in outcome.series:
-        with logs.fields(symbol=series.bars.symbol, status="forecast"):
-            log.info("%s is forecast from %s", series.bars.symbol, series.known.cutoff)
-    if outcome.events is not None:
-        with logs.fields(status="stored"):
-            log.info("%d events are stored", len(outcome.events))
-    for symbol, reason in outcome.failures.items():
-        with logs.fields(symbol=symbol, status=outcome.status):
-            log.warning("%s: %s", outcome.status, reason)
-
-
-def _ms_since(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 1)
+        answers.answer(app, finalized, started)
+    except TickercastError as error:
+        raise ServiceUnavailable(str(error)) from error

@@ -1,6 +1,7 @@
-"""Build the bundles that are installed elsewhere: function, worker, dashboard and MLflow server, each in a folder.
+"""Build the bundles that are installed elsewhere: functions, worker, dashboard and MLflow server, each in a folder.
 
     dist/function/   main.py  tickercast-0.1.0-0g3f8e8c2d0f1a-py3-none-any.whl  requirements.txt
+    dist/aws/        main.py  the same wheel  requirements.txt
     dist/worker/     flows/  the same wheel  requirements.txt
     dist/dashboard/  the same wheel  requirements.txt
     dist/mlflow/     requirements.txt
@@ -24,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 PROJECT = Path(__file__).parents[1]
-SOURCES = ("src", "sql", "cloud_function", "pyproject.toml", "requirements.txt", "README.md")
+SOURCES = ("src", "sql", "aws_function", "cloud_function", "pyproject.toml", "requirements.txt", "README.md")
 """The sources of a bundle; README.md is part of the wheel's metadata."""
 
 _REQUIRED_BY = re.compile(r"^    #(?: via)? +([a-z0-9][a-z0-9._-]*)$", re.MULTILINE)
@@ -84,6 +85,12 @@ def function(folder: Path) -> None:
     _requirements(folder, "requirements.txt", roots(), wheel(folder))
 
 
+def aws(folder: Path) -> None:
+    """Bundle the function on AWS Lambda."""
+    shutil.copy(PROJECT / "aws_function" / "main.py", folder)
+    _requirements(folder, "requirements-dev.txt", roots("aws"), wheel(folder))
+
+
 def worker(folder: Path) -> None:
     """Bundle the flows, their deployments, and the packages for training and monitoring."""
     if (PROJECT / "prefect.yaml").exists():
@@ -127,7 +134,7 @@ def image(folder: Path, target: str) -> None:
     (folder / "tag").write_text(digest.hexdigest()[:16])
 
 
-MAKERS = {make.__name__: make for make in (function, worker, dashboard, mlflow)}
+MAKERS = {make.__name__: make for make in (function, aws, worker, dashboard, mlflow)}
 
 
 def _requirements(folder: Path, lock: str, needed: Collection[str], own: Path | None = None) -> None:
@@ -160,7 +167,7 @@ def _normal(name: str) -> str:
 
 
 def main(name: str, target: str = "") -> None:
-    """Build one of the four bundles, or the sources of an image of one."""
+    """Build one of the bundles, or the sources of an image of one."""
     chosen = target if name == "image" else name
     if chosen not in MAKERS or (name != "image" and target):
         raise SystemExit(

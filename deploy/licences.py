@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[1]
-SHIPPED = ("train", "flow", "dashboard")
+SHIPPED = ("train", "flow", "dashboard", "aws")
 """The extras of the bundles and images; the function has none."""
 
 _REFUSED = re.compile(

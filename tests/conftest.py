@@ -1,10 +1,14 @@
 """Fixtures that several folders of tests share."""
 
 import os
+import re
+import shutil
+import subprocess
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,11 +20,16 @@ from tickercast.domain.calendar import sessions_between
 
 if TYPE_CHECKING:
     from tests.support.bigquery_server import BigQueryServer
+    from tests.support.s3_server import S3Server
     from tests.support.storage_server import StorageServer
+    from tickercast.backends.object_store.s3 import S3ObjectStore
 
 PROJECT = Path(__file__).parents[1]
 REAL_PROJECT = os.environ.pop("TICKERCAST_TEST_PROJECT", "")
 """A Google Cloud project that the contract suite may use; out of the environment, since it is no setting of ours."""
+
+REAL_S3 = os.environ.pop("TICKERCAST_TEST_S3", "")
+"""A bucket that the contract suite may empty, as TICKERCAST_BUCKET would name it."""
 
 config.silence_telemetry()  # for the tests that import an engine without bootstrap
 
@@ -87,6 +96,79 @@ def storage_server(one_storage_server: "StorageServer", monkeypatch: pytest.Monk
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", one_storage_server.url)
     yield one_storage_server
     assert one_storage_server.refused == []
+
+
+@pytest.fixture(scope="session")
+def one_s3_server() -> "Iterator[S3Server]":
+    pytest.importorskip("botocore", reason="the extra aws is not installed")
+    pytest.importorskip("moto", reason="moto is not installed")
+    from tests.support.s3_server import S3Server
+
+    server = S3Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3_server(one_s3_server: "S3Server", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Iterator[S3Server]":
+    """A strict stand-in for S3, with keys in the environment; a request that it does not play fails."""
+    one_s3_server.reset()
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATICKERCASTTEST00")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-that-nothing-may-show")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    yield one_s3_server
+    assert one_s3_server.refused == []
+
+
+@pytest.fixture
+def make_s3_store(s3_server: "S3Server") -> "Callable[..., S3ObjectStore]":
+    """Makes a store over an empty bucket of the stand-in."""
+    from tickercast.backends.object_store.s3 import S3ObjectStore
+
+    def make(*, versioned: bool = True, **more: Any) -> S3ObjectStore:
+        name = f"tickercast-test-{uuid.uuid4().hex}"
+        s3_server.make_bucket(name, versioning="Enabled" if versioned else "")
+        return S3ObjectStore(name, endpoint=s3_server.url, versioned=versioned, **more)
+
+    return make
+
+
+@pytest.fixture
+def s3rver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Iterator[S3ObjectStore]":
+    """A store over an empty bucket of s3rver, which has no versions; without it on the path the test is skipped."""
+    pytest.importorskip("botocore", reason="the extra aws is not installed")
+    from tickercast.backends.object_store.s3 import S3ObjectStore
+
+    if (program := shutil.which("s3rver")) is None:
+        pytest.skip("s3rver is not installed: npm install --global s3rver")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "S3RVER")
+    options = ["--directory", str(tmp_path), "--address", "127.0.0.1", "--port", "0", "--configure-bucket", "bucket"]
+    with subprocess.Popen([program, *options], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        try:
+            listening = next(line for line in server.stdout if "listening" in line)
+            port = re.findall(r"\d+", listening)[-1]
+            yield S3ObjectStore("bucket", endpoint=f"http://127.0.0.1:{port}", versioned=False)
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def other_s3() -> "S3ObjectStore":
+    """A store over the bucket in TICKERCAST_TEST_S3, emptied; without one the test is skipped."""
+    if not REAL_S3:
+        pytest.skip("TICKERCAST_TEST_S3 names no bucket")
+    from tickercast import engines
+
+    store: Any = engines.polled_bucket(config.Settings(bucket=REAL_S3))
+    for found in list(store.arrivals("")):
+        store.delete(found.name, generation=found.generation)
+    return store
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ class Settings(BaseSettings):
     """The settings, with the defaults of a laptop.
 
     Attributes:
-        bucket: the data bucket: `file://FOLDER` or `gs://BUCKET`.
+        bucket: the data bucket: `file://FOLDER`, `gs://BUCKET` or
+            `s3://BUCKET[?endpoint=https://HOST&region=REGION&versioning=none]`.
         model_bucket: the bucket of the published models; empty means the data bucket.
         warehouse: the tables and views: `duckdb://FILE` or `bigquery://PROJECT/DATASET`.
         source: the market data: `yahoo`, `sample`, `simulated`, or a folder of CSV or Parquet files.
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
             platform itself keeps events for 24 hours.
         query_timeout_s: seconds after which a query that somebody typed is ended.
         query_memory_mb: the megabytes of this machine's memory that such a query, its answer included, may take.
-        log_format: `json` for Cloud Logging's fields, `text`, or `auto`: JSON on Cloud Run.
+        log_format: `json` for Cloud Logging's fields, `text`, or `auto`: JSON on Cloud Run and AWS Lambda.
         google_cloud_project: the project of the traces that log lines belong to, by Google's own name.
         storage_emulator_host: the URL of a Cloud Storage emulator, by the name that Google's client reads.
         alert_urls: Apprise URLs of the receivers of alerts; secret, since they contain passwords and tokens.
@@ -150,6 +151,11 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
 def on_cloud_run() -> bool:
     """Whether this process runs on Cloud Run, which names its service or job in the environment."""
     return "K_SERVICE" in os.environ or "CLOUD_RUN_JOB" in os.environ
+
+
+def on_lambda() -> bool:
+    """Whether this process runs on AWS Lambda, which names its function in the environment."""
+    return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
 
 def silence_telemetry() -> None:

@@ -85,8 +85,8 @@ class ModelStore:
 
     # ------------------------------------------------------------ the pointer
 
-    def generation(self) -> int:
-        """The live generation of the pointer, 0 where nothing has been published."""
+    def generation(self) -> str:
+        """The live generation of the pointer, empty where nothing has been published."""
         return self.store.generation(self._pointer)
 
     def pointer(self) -> Pointer:
@@ -107,12 +107,12 @@ class ModelStore:
                 f"{self._pointer} in {self.url} does not parse. Point it at a published version."
             ) from error
 
-    def point(self, pointer: Pointer, *, replacing: int | None = None) -> Bundle:
+    def point(self, pointer: Pointer, *, replacing: str | None = None) -> Bundle:
         """Serve what a pointer names, after reading the champion back whole, and return that.
 
         Args:
             pointer: the champion and the models beside it.
-            replacing: the pointer's generation when this was decided, 0 if there was none; None replaces any.
+            replacing: the pointer's generation when this was decided, empty if there was none; None replaces any.
 
         Raises:
             BundleError: the version's files are corrupt or belong to another version.
@@ -248,7 +248,7 @@ class ModelStore:
 
     def _write_once(self, name: str, content: bytes) -> None:
         try:
-            self.store.write(name, content, if_generation=0)
+            self.store.write(name, content, if_generation="")
         except PreconditionFailed:
             if self.store.read(name) != content:
                 raise self._taken(name) from None

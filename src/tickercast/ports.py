@@ -33,8 +33,8 @@ class ObjectFinalized:
     Attributes:
         bucket: the bucket's name.
         name: the object's name, for example `ohlc/2023-07-22/MSFT.csv`.
-        generation: the version of the object that this write made; with bucket and name it is the event's key, since
-            one write may be announced several times under several ids.
+        generation: the version of the object that this write made, an opaque text; with bucket and name it is the
+            event's key, since one write may be announced several times under several ids.
         size: bytes.
         event_id: the CloudEvent's id; for the logs only.
         written_at: when the write was finished, where the event tells.
@@ -42,7 +42,7 @@ class ObjectFinalized:
 
     bucket: str
     name: str
-    generation: int
+    generation: str
     size: int = 0
     event_id: str = ""
     written_at: datetime | None = None
@@ -57,7 +57,10 @@ class Between:
 
 
 class ObjectStore(Protocol):
-    """A bucket: named objects, each write a new generation."""
+    """A bucket: named objects, each write a new generation.
+
+    A generation is an opaque text, and only equality counts: `written_at` says which of two came later.
+    """
 
     @property
     def url(self) -> str:
@@ -72,8 +75,8 @@ class ObjectStore(Protocol):
         """Whether it still knows a write that another one has replaced."""
 
     def write(
-        self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
-    ) -> int:
+        self, name: str, data: bytes, *, if_generation: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> str:
         """Write a whole object and return its generation.
 
         On return a local store has delivered its event; on Google Cloud the bucket's trigger does so soon after.
@@ -81,7 +84,7 @@ class ObjectStore(Protocol):
         Args:
             name: the object's name.
             data: its content.
-            if_generation: write only if this is the live generation; 0 means that there is none.
+            if_generation: write only if this is the live generation; an empty text means that there is none.
             metadata: custom metadata, text only.
 
         Raises:
@@ -90,7 +93,7 @@ class ObjectStore(Protocol):
             StoreUnavailable, FunctionUnavailable: try again.
         """
 
-    def read(self, name: str, *, generation: int | None = None) -> bytes:
+    def read(self, name: str, *, generation: str | None = None) -> bytes:
         """Read an object, or an older generation of it.
 
         Raises:
@@ -98,11 +101,11 @@ class ObjectStore(Protocol):
             StoreUnavailable: try again.
         """
 
-    def generation(self, name: str) -> int:
-        """The live generation of an object, 0 where it does not exist."""
+    def generation(self, name: str) -> str:
+        """The live generation of an object, empty where it does not exist."""
 
-    def written_at(self, name: str, *, generation: int) -> datetime:
-        """When a generation of an object was written, by the store's own clock.
+    def written_at(self, name: str, *, generation: str) -> datetime:
+        """When a generation of an object was written, by the store's own clock; later ones of it have later times.
 
         Raises:
             ObjectNotFound: there is no such generation any more.
@@ -113,7 +116,10 @@ class ObjectStore(Protocol):
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""
 
-    def copy(self, name: str, to: str, *, generation: int) -> int:
+    def times(self, prefix: str) -> dict[str, datetime]:
+        """When the live objects whose names start with `prefix` were written, by name."""
+
+    def copy(self, name: str, to: str, *, generation: str) -> str:
         """Copy a generation of an object to another name; nothing happens if the same content is there.
 
         Returns:
@@ -125,7 +131,7 @@ class ObjectStore(Protocol):
             StoreUnavailable, FunctionUnavailable: try again.
         """
 
-    def delete(self, name: str, *, generation: int) -> None:
+    def delete(self, name: str, *, generation: str) -> None:
         """Delete one generation of an object; nothing happens if it is gone.
 
         Raises:
@@ -272,6 +278,25 @@ class DropFolder(Protocol):
 
     def wait(self) -> Iterator[list[str]]:
         """Yield the names of dropped files, those that are there already first, until Ctrl-C."""
+
+
+class PolledBucket(Protocol):
+    """A bucket that may send no events, and whose promises depend on the store behind it."""
+
+    def arrivals(self, prefix: str) -> Iterator[ObjectFinalized]:
+        """All writes below a prefix that are still there, of one name the newest first.
+
+        Raises:
+            StoreUnavailable: try again.
+        """
+
+    def check(self) -> None:
+        """Check that of two first writers of a name the second is refused.
+
+        Raises:
+            EngineUnusable: it is not.
+            StoreUnavailable: try again.
+        """
 
 
 class MarketData(Protocol):

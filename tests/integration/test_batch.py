@@ -143,7 +143,7 @@ def test_what_was_forecast_for_the_date_is_found_in_its_newest_file(tmp_path: Pa
     place = Place(tmp_path)
     for generation in (1, 3, 2):
         answered(place, generation=generation)
-    assert found(place) == [Upload("ohlc/2023-07-21/batch-0001.csv", 3, ("MSFT",))]
+    assert found(place) == [Upload("ohlc/2023-07-21/batch-0001.csv", "3", ("MSFT",))]
 
 
 @pytest.mark.parametrize(
@@ -168,13 +168,13 @@ def test_where_simulated_bars_are_wanted_only_those_count(tmp_path: Path) -> Non
     place = Place(tmp_path)
     answered(place, generation=1, simulated=True)
     answered(place, generation=2)
-    assert [upload.generation for upload in found(place, simulated=True)] == [1]
+    assert [upload.generation for upload in found(place, simulated=True)] == ["1"]
 
 
 def test_an_upload_that_is_not_accounted_for_does_not_sink_the_others(run: Run) -> None:
     run(symbols=SYMBOLS[:3])
     [(name, generation)] = set(zip(ledger()["object"], ledger()["generation"], strict=True))
-    there, lost = Upload(name, int(generation), tuple(SYMBOLS[:3])), Upload("ohlc/2023-07-22/X.csv", 1, ("X",))
+    there, lost = Upload(name, generation, tuple(SYMBOLS[:3])), Upload("ohlc/2023-07-22/X.csv", "1", ("X",))
     warehouse = engines.warehouse(config.load())
     results, reasons = read_all_results([lost, there], ["S2", "X", "S0", "S1"], warehouse=warehouse)
     assert [made.symbol for made in results.forecasts] == ["S2", "S0", "S1"]

@@ -227,7 +227,7 @@ def test_on_cloud_storage_a_file_is_forecast_rejected_replayed_and_released(
         replayed = run("replay", NAME)
         assert "no column High" in replayed.stdout, replayed.output
         [kept] = re.findall(r"quarantine/\S+\.csv", run("quarantine", "list").stdout)
-        assert str(generation) not in kept
+        assert generation not in kept
         released = run("quarantine", "release", kept)
         assert (released.exit_code, "rejected" in released.stdout) == (1, True)
     assert len(run("ingestions", "--failed").stdout.split("rejected")) == 2

@@ -130,12 +130,12 @@ def test_the_installed_bundle_forecasts_what_an_event_announces(
     app = App()
     warehouse = app.warehouse
     generation = app.store.write(NAME, to_csv([make_bars()]))
-    data = {"bucket": "bundle-data", "name": NAME, "generation": str(generation), "size": "1"}
+    data = {"bucket": "bundle-data", "name": NAME, "generation": generation, "size": "1"}
     headers, body = to_binary(CloudEvent({"id": "1", "type": FINALIZED, "source": "//storage.googleapis.com"}, data))
     trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
     answer = requests.post(function, headers=dict(headers) | trace, data=body, timeout=300)
     assert answer.status_code == 200
-    stored = warehouse.read("forecasts", {"generation": str(generation)})
+    stored = warehouse.read("forecasts", {"generation": generation})
     assert stored.groupby("role").size().to_dict() == {"baseline": 10, "champion": 10}
     [line] = [json.loads(line) for line in (bundle.parent / "log").read_text().splitlines() if '"symbol"' in line]
     assert line["status"] == "forecast"

@@ -59,8 +59,8 @@ def warehouse(store: ObjectStore) -> Warehouse:
     return App().warehouse
 
 
-def finalized(generation: int) -> dict[str, str]:
-    return {"bucket": "bucket", "name": NAME, "generation": str(generation), "size": "1"}
+def finalized(generation: str) -> dict[str, str]:
+    return {"bucket": "bucket", "name": NAME, "generation": generation, "size": "1"}
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_a_wrong_setting_loses_no_event(send: Send, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("attributes", "data", "written_at"),
     [
-        ({"time": "2023-07-22T10:00:00Z"}, {"timeCreated": "2020-01-01T00:00:00Z"}, "2023-07-22T10:00:00+00:00"),
-        ({"time": "nonsense"}, {"timeCreated": "2023-07-22T10:00:00.123Z"}, "2023-07-22T10:00:00.123000+00:00"),
+        ({"time": "2023-07-22T10:00:00Z"}, {"timeCreated": "2023-07-22T09:59:59Z"}, "2023-07-22T09:59:59+00:00"),
+        ({"time": "2023-07-22T10:00:00.123Z"}, {"timeCreated": "nonsense"}, "2023-07-22T10:00:00.123000+00:00"),
         ({}, {"timeCreated": "2023-07-22T10:00:00"}, "2023-07-22T10:00:00+00:00"),
         ({}, {}, None),
     ],

@@ -84,7 +84,7 @@ def test_a_second_file_adds_only_what_is_new_or_differs(place: Place, make_bars:
     longer.loc[300, "close"] = longer.loc[300, "low"]
     event = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([Bars("MSFT", longer)]))
     place.handle(event)
-    added = place.warehouse.read("prices", {"generation": str(event.generation)}).sort_values("session_date")
+    added = place.warehouse.read("prices", {"generation": event.generation}).sort_values("session_date")
     assert added["close"].tolist() == pytest.approx(longer["close"].loc[[300, 400, 401]].tolist())
     assert place.warehouse.read("ingestions", {"object": event.name})["rows_new"].item() == 3
     latest = place.warehouse.read("latest_prices").sort_values("session_date")
@@ -100,7 +100,7 @@ def test_after_a_split_the_bars_are_stored_once_more_and_older_ones_follow(place
     place.handle(event)
     ledger = place.warehouse.read("ingestions", {"object": event.name})
     assert ledger[["rows", "rows_new"]].to_numpy().tolist() == [[300, 300]]
-    assert len(place.warehouse.read("prices", {"generation": str(event.generation)})) == 402
+    assert len(place.warehouse.read("prices", {"generation": event.generation})) == 402
     latest = place.warehouse.read("latest_prices").sort_values("session_date", ignore_index=True)
     pd.testing.assert_frame_equal(latest[[*prices, "volume"]], halved[[*prices, "volume"]], rtol=1e-6)
 
@@ -110,11 +110,11 @@ def test_events_in_the_wrong_order_leave_the_newer_file_on_top(place: Place, mak
     newer = place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars(seed=2)]))
     place.handle(newer)
     place.handle(older)
-    assert set(place.warehouse.read("latest_prices")["generation"]) == {str(newer.generation)}
-    assert set(place.warehouse.read("latest_forecasts")["generation"]) == {str(newer.generation)}
+    assert set(place.warehouse.read("latest_prices")["generation"]) == {newer.generation}
+    assert set(place.warehouse.read("latest_forecasts")["generation"]) == {newer.generation}
     ledger = place.warehouse.read("ingestions").set_index("generation")
-    assert dict(ledger["status"]) == {str(newer.generation): "forecast", str(older.generation): "superseded"}
-    assert f"overwritten by generation {newer.generation}" in ledger.loc[str(older.generation), "reason"]
+    assert dict(ledger["status"]) == {newer.generation: "forecast", older.generation: "superseded"}
+    assert f"overwritten by generation {newer.generation}" in ledger.loc[older.generation, "reason"]
     assert place.store.names("quarantine/") == []
 
 
@@ -200,14 +200,14 @@ def test_a_bad_file_ends_in_one_reason_and_not_one_row(place: Place, case: str) 
 
 @pytest.mark.parametrize("name", ["models/champion.json", "quarantine/ohlc/2023-07-22/MSFT.1.csv", "ohlc/2023-07-22/"])
 def test_an_object_that_is_not_a_file_of_prices_is_ignored(place: Place, name: str) -> None:
-    assert place.handle(ObjectFinalized("bucket", name, 1, 0, "event-1", AT)) == Outcome()
+    assert place.handle(ObjectFinalized("bucket", name, "1", 0, "event-1", AT)) == Outcome()
     assert place.warehouse.read("ingestions").empty
 
 
 @pytest.mark.parametrize("name", ["MSFT.xlsx", "MSFT.csv ", "MSFT", "notes.txt", "../MSFT.CSV.bak"])
 def test_whatever_lies_where_files_of_prices_do_is_accounted_for(place: Place, name: str) -> None:
     for folder in ("ohlc/2023-07-22", "OHLC/2023-07-22"):
-        unwritten = ObjectFinalized("bucket", f"{folder}/{name}", 1, 0, "event-1", AT)
+        unwritten = ObjectFinalized("bucket", f"{folder}/{name}", "1", 0, "event-1", AT)
         place.handle(unwritten if name.startswith("..") else place.upload(f"{folder}/{name}", b"anything"))
         [row] = place.warehouse.read("ingestions", {"object": f"{folder}/{name}"}).to_dict("records")
         assert row["status"] == "rejected"
@@ -331,7 +331,7 @@ def test_simulated_bars_are_shown_and_marked_where_there_are_no_others(place: Pl
     ],
 )
 def test_a_name_of_which_nothing_can_be_asked_is_still_accounted_for(place: Place, name: str) -> None:
-    place.handle(ObjectFinalized("bucket", name, 1))
+    place.handle(ObjectFinalized("bucket", name, "1"))
     [row] = place.warehouse.read("ingestions").to_dict("records")
     assert row["status"] == "rejected"
     assert place.store.names("quarantine/") == []

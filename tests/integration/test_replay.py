@@ -62,7 +62,7 @@ def test_a_replay_of_what_was_rejected_gives_a_forecast_once_the_cause_is_gone(
     assert sent
     assert generation > event.generation
     ledger = place.warehouse.read("ingestions").set_index("generation")["status"]
-    assert dict(ledger) == {str(event.generation): "rejected", str(generation): "forecast"}
+    assert dict(ledger) == {event.generation: "rejected", generation: "forecast"}
     assert len(place.warehouse.read("latest_forecasts")) == 20
     assert failed(place.store, place.warehouse) == []
     assert quarantined(place.store) == []
@@ -81,10 +81,10 @@ def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_bars: MakeBa
     generation, sent = again(place)
     assert sent
     place.handle(event)  # the lost event comes after all
-    assert set(place.warehouse.read("latest_forecasts")["generation"]) == {str(generation)}
+    assert set(place.warehouse.read("latest_forecasts")["generation"]) == {generation}
     assert dict(place.warehouse.read("ingestions").set_index("generation")["status"]) == {
-        str(generation): "forecast",
-        str(event.generation): "superseded",
+        generation: "forecast",
+        event.generation: "superseded",
     }
 
 
@@ -111,7 +111,7 @@ def test_a_file_that_is_overwritten_during_its_replay_is_left_alone(
     newer = to_csv([make_bars()])
     read = place.store.read
 
-    def read_slowly(name: str, *, generation: int | None = None) -> bytes:
+    def read_slowly(name: str, *, generation: str | None = None) -> bytes:
         data = read(name, generation=generation)
         place.store.write(name, newer)
         return data

@@ -31,7 +31,7 @@ def warehouse(workspace: Path) -> Warehouse:
 def event(warehouse: Warehouse, make_bars: Callable[..., Bars]) -> CloudEvent:
     generation = engines.object_store(config.load(), announce=False).write(NAME, to_csv([make_bars()]))
     attributes = {"type": "google.cloud.storage.object.v1.finalized", "source": "//storage.googleapis.com/x", "id": "1"}
-    return CloudEvent(attributes, {"bucket": "bucket", "name": NAME, "generation": str(generation)})
+    return CloudEvent(attributes, {"bucket": "bucket", "name": NAME, "generation": generation})
 
 
 def post(event: CloudEvent, more: dict[str, str], encode: Callable[..., Any] = to_structured) -> Any:
@@ -98,7 +98,8 @@ def test_cloud_run_calls_by_its_own_names(event: CloudEvent, monkeypatch: pytest
 def test_a_write_that_never_was_is_not_accounted_for(tmp_path: Path, make_bars: Callable[..., Bars], name: str) -> None:
     place = Place(tmp_path)
     real = place.upload(NAME, to_csv([make_bars()]))
-    for generation in (1, real.generation - 1, real.generation + 1, 2**62):
+    number = int(real.generation)
+    for generation in map(str, (1, number - 1, number + 1, 2**62, "v/../x")):
         outcome = place.handle(ObjectFinalized("bucket", name, generation, 1, "1", AT))
         assert outcome.status == "ignored"
         assert "Nothing is stored of it" in str(outcome.failures[None])
@@ -109,7 +110,7 @@ def test_a_write_that_never_was_is_not_accounted_for(tmp_path: Path, make_bars: 
 def test_the_real_event_is_handled_after_a_forged_one(tmp_path: Path, make_bars: Callable[..., Bars]) -> None:
     place = Place(tmp_path)
     first = place.upload(NAME, to_csv([make_bars()]))
-    place.handle(ObjectFinalized("bucket", NAME, first.generation + 1_000_000, 1, "1", AT))
+    place.handle(ObjectFinalized("bucket", NAME, str(int(first.generation) + 1_000_000), 1, "1", AT))
     assert [one.bars.symbol for one in place.handle(first).series] == ["MSFT"]
 
 
@@ -120,7 +121,7 @@ def test_a_forged_event_that_fails_for_a_day_is_not_accounted_for_either(
     old = AT.replace(year=2020)
     with monkeypatch.context() as patch:
         patch.setattr(place.warehouse, "read_arrow", lambda *_: (_ for _ in ()).throw(WarehouseUnavailable("down")))
-        outcome = place.handle(ObjectFinalized("bucket", NAME, 7, 1, "1", old))
+        outcome = place.handle(ObjectFinalized("bucket", NAME, "7", 1, "1", old))
     assert outcome.status == "ignored"
     assert place.warehouse.read("ingestions").empty
 

@@ -48,7 +48,7 @@ def send(store: ObjectStore, symbols: Sequence[str], as_of: date, source: Market
     return _event(store, sent.object, sent.generation)
 
 
-def _event(store: ObjectStore, name: str, generation: int) -> ObjectFinalized:
+def _event(store: ObjectStore, name: str, generation: str) -> ObjectFinalized:
     return ObjectFinalized(store.bucket, name, generation, written_at=datetime.now(UTC))
 
 

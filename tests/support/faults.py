@@ -343,7 +343,7 @@ class Site:
         self.store = LocalObjectStore(faulty / "bucket")
         App(_settings(faulty)).provision()
         shutil.copytree(faulty, self._folders["clean"])
-        self.written: list[tuple[int, str]] = []
+        self.written: list[tuple[str, str]] = []
 
     @functools.cached_property
     def platforms(self) -> dict[str, Platform]:
@@ -362,7 +362,7 @@ class Site:
     def upload(self, name: str, data: bytes, *, skew: timedelta = timedelta()) -> dict[str, Any]:
         """Writes a file and returns its event, whose sender's clock is wrong by so much."""
         generation = self.store.write(name, data)
-        described = {"bucket": "bucket", "name": name, "generation": str(generation), "size": str(len(data))}
+        described = {"bucket": "bucket", "name": name, "generation": generation, "size": str(len(data))}
         event = {"headers": {"ce-time": (datetime.now(UTC) + skew).isoformat()}, "data": described}
         self.written.append((generation, name))
         return event
@@ -397,7 +397,7 @@ class Site:
             rows_lost=sum(lost for lost, _ in unlike),
             rows_doubled=sum(added for _, added in unlike) + repeated,
             rows_unasked=sum(_unasked(faulty[table], faulty["ingestions"]) for table in ("prices", "forecasts")),
-            unaccounted=tuple(sorted(name for generation, name in self.written if (str(generation), name) not in held)),
+            unaccounted=tuple(sorted(name for generation, name in self.written if (generation, name) not in held)),
             views=tuple(view for view in views if _differs(_comparable(faulty[view]), _comparable(clean[view]))),
         )
 
@@ -440,8 +440,8 @@ def _warehouse(folder: Path) -> DuckDBWarehouse:
     return DuckDBWarehouse(folder / "warehouse.duckdb", config.resource("sql"))
 
 
-def _written(event: Mapping[str, Any]) -> tuple[int, str]:
-    return int(event["data"]["generation"]), event["data"]["name"]
+def _written(event: Mapping[str, Any]) -> tuple[str, str]:
+    return event["data"]["generation"], event["data"]["name"]
 
 
 def _all(platform: Platform, deliveries: Iterable[Delivery]) -> None:

@@ -33,7 +33,7 @@ _WAREHOUSE = {
     "bigquery.tables.get": ("internalError", "drop", "accessDenied"),
     "job": ("backendError", "jobInternalError", "1"),
 }
-_MOST_DELIVERIES = 40
+MOST_DELIVERIES = 40
 
 
 @dataclass
@@ -100,9 +100,9 @@ def _deliver(
         storage.finalized.clear()
         store.write(name, data)
         event = storage.finalized[0]
-        for _ in range(_MOST_DELIVERIES):
-            counted.faults += _order(_STORAGE, storage.fail, chance, faults_an_event / 2)
-            counted.faults += _order(_WAREHOUSE, warehouse.fail, chance, faults_an_event / 2)
+        for _ in range(MOST_DELIVERIES):
+            counted.faults += order(_STORAGE, storage.fail, chance, faults_an_event / 2)
+            counted.faults += order(_WAREHOUSE, warehouse.fail, chance, faults_an_event / 2)
             attributes = {"id": "1", "type": FINALIZED, "source": "//storage.googleapis.com/faults"}
             headers, body = to_binary(CloudEvent(attributes, dict(event)))
             status = client.post("/", headers=headers, data=body).status_code
@@ -115,11 +115,12 @@ def _deliver(
             unanswered.add(name)
     storage.reset()
     warehouse.reset()
-    _compare(files, unanswered, settings, counted)
+    compare(files, unanswered, settings, counted)
     return counted
 
 
-def _order(known: dict[str, tuple[str, ...]], fail: Callable[..., None], chance: random.Random, share: float) -> int:
+def order(known: dict[str, tuple[str, ...]], fail: Callable[..., None], chance: random.Random, share: float) -> int:
+    """Order one of the known faults, or none, and return how many were ordered."""
     if chance.random() >= share:
         return 0
     where = chance.choice(sorted(known))
@@ -127,9 +128,10 @@ def _order(known: dict[str, tuple[str, ...]], fail: Callable[..., None], chance:
     return 1
 
 
-def _compare(
+def compare(
     files: Sequence[tuple[str, bytes, int]], unanswered: set[str], settings: Settings, counted: Counted
 ) -> None:
+    """Count the events of which rows are missing, or of which there are too many."""
     tables = engines.warehouse(settings)
     ledger = _rows(tables.read("ingestions", columns=["object", "symbol"]))
     forecasts = _rows(tables.read("forecasts", columns=["object", "symbol"]))

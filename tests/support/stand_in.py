@@ -93,6 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in ({"Content-Length": str(len(answer.content))} | answer.headers).items():
             self.send_header(name, value)
         self.end_headers()
+        if self.command == "HEAD":
+            return
         self.wfile.write(answer.content)
         if "Content-Length" in answer.headers:
             self.wfile.flush()
@@ -111,6 +113,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection = self.server.stand_in.tls.wrap_socket(self.connection, server_side=True)
             self.setup_files()
 
+    def handle_expect_100(self) -> bool:
+        """Clients wait a second for this answer before they send the content anyway."""
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return going_on
+
     def finish(self) -> None:
         super().finish()
         self.connection.close()
@@ -119,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile = self.connection.makefile("rb", self.rbufsize)
         self.wfile = self.connection.makefile("wb", self.wbufsize)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
     def log_message(self, *args: Any) -> None:
         """Log nothing."""

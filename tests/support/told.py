@@ -39,7 +39,7 @@ def told(
         simulated=simulated,
         results=results,
         object=f"ohlc/2023-07-22/{symbol}.csv",
-        generation=5,
+        generation="5",
     )
     card = shipped_bundle().card
     card = card.model_copy(update={"trained_on": trained_on or card.trained_on})

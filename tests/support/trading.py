@@ -254,7 +254,7 @@ class Evening:
         return Fitted(trained_through, self.calibration)
 
     def deliver(self, described: Mapping[str, Any]) -> None:
-        name, generation = described["name"], int(described["generation"])
+        name, generation = described["name"], described["generation"]
         function = EveningApp(self)  # which has no champion in its cache
         function.handle(ObjectFinalized(described["bucket"], name, generation, event_id="event", written_at=self.now()))
 

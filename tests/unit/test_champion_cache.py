@@ -28,7 +28,7 @@ class Scene:
         self.fault: Exception | None = None
         self.served = ChampionCache(self, self.load, lambda: self.now)  # type: ignore[arg-type]
 
-    def generation(self) -> int:
+    def generation(self) -> str:
         self.checks += 1
         return self.store.generation(CHAMPION)
 

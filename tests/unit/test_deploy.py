@@ -70,7 +70,7 @@ def test_the_dockerfile_is_clean() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["clowd"], "'clowd' was given, and nothing, dev, lock, cloud or destroy was needed"),
+        (["clowd"], "'clowd' was given, and nothing, dev, lock, cloud, destroy or aws was needed"),
         (["cloud"], "--project is '', and a project's id was needed"),
         (["cloud", "--project"], "--project was given without a value"),
         (["cloud", "--project", "My Project", "--region", "europe-west3"], "a project's id was needed"),
@@ -134,7 +134,7 @@ def test_the_function_is_told_which_models_to_serve() -> None:
 
 def test_all_that_the_containers_copy_is_there_or_made_by_make_bundles() -> None:
     bundles = load("bundle")
-    made = {f"dist/{name}" for name in ("function", "worker", "dashboard", "mlflow") if hasattr(bundles, name)}
+    made = {f"dist/{name}" for name in ("function", "aws", "worker", "dashboard", "mlflow") if hasattr(bundles, name)}
     ignored = (PROJECT / ".dockerignore").read_text().split()
     for source in re.findall(r"^COPY (?!--from)(?:--\S+ )?(\S+) ", DOCKERFILE, re.MULTILINE):
         assert (PROJECT / source).exists() or "/".join(source.split("/")[:2]) in made, source
@@ -214,13 +214,14 @@ def test_every_column_of_the_reports_is_one_of_its_view(tmp_path: Path) -> None:
 
 
 def test_every_command_that_the_pages_name_is_one() -> None:
+    scripts = {"cloud": "options", "destroy": "options", "aws": "aws"}
     for text in PAGES.values():
-        for line in re.findall(r"^(\./setup\.sh .+?)(?: +#.*)?$", text, re.MULTILINE):
+        for line in re.findall(r"^(\./setup\.sh .+?)(?: +#.*)?$", text.replace("\\\n", " "), re.MULTILINE):
             script, what, *options = shlex.split(line)
             assert (PROJECT / script).exists()
-            assert what in ("cloud", "destroy")
+            known = (PROJECT / "deploy" / f"{scripts[what]}.sh").read_text()
             for option in options:
-                assert not option.startswith("--") or f"{option})" in (PROJECT / "deploy" / "options.sh").read_text()
+                assert not option.startswith("--") or f"{option})" in known
 
 
 @pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")

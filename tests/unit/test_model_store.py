@@ -23,20 +23,20 @@ class MemoryStore:
         self.objects: dict[str, list[bytes]] = {}
 
     def write(
-        self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
-    ) -> int:
+        self, name: str, data: bytes, *, if_generation: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> str:
         if if_generation is not None and if_generation != self.generation(name):
             raise PreconditionFailed(name)
         self.objects.setdefault(name, []).append(data)
         return self.generation(name)
 
-    def read(self, name: str, *, generation: int | None = None) -> bytes:
+    def read(self, name: str, *, generation: str | None = None) -> bytes:
         if name not in self.objects:
             raise ObjectNotFound(name)
-        return self.objects[name][-1 if generation is None else generation - 1]
+        return self.objects[name][-1 if generation is None else int(generation) - 1]
 
-    def generation(self, name: str) -> int:
-        return len(self.objects.get(name, []))
+    def generation(self, name: str) -> str:
+        return str(len(self.objects[name])) if name in self.objects else ""
 
     def names(self, prefix: str) -> list[str]:
         return sorted(name for name in self.objects if name.startswith(prefix))
@@ -129,7 +129,7 @@ def test_a_bundle_whose_reference_was_not_read_is_not_published(models: ModelSto
 def test_publishing_twice_changes_nothing(models: ModelStore, store: MemoryStore) -> None:
     models.write(make_bundle())
     models.write(make_bundle())
-    assert {name: store.generation(name) for name in store.objects} == dict.fromkeys(store.objects, 1)
+    assert {name: store.generation(name) for name in store.objects} == dict.fromkeys(store.objects, "1")
 
 
 def test_a_published_version_is_never_changed(models: ModelStore, store: MemoryStore) -> None:

@@ -35,7 +35,7 @@ def made(symbol: str = "MSFT", *, simulated: bool = False) -> Forecast:
         "3",
         simulated=simulated,
         object=f"ohlc/2023-07-22/{symbol}.csv",
-        generation=5,
+        generation="5",
     )
 
 

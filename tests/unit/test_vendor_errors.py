@@ -23,7 +23,7 @@ from google.auth import exceptions as auth
 from tickercast import config
 from tickercast.backends import drift_evidently, flow_prefect
 from tickercast.backends.alerts_apprise import receivers
-from tickercast.backends.object_store import errors as of_storage
+from tickercast.backends.object_store import gcs_errors as of_storage
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.warehouse import bigquery_errors as of_bigquery
 from tickercast.domain import calendar

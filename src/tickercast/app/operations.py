@@ -221,6 +221,8 @@ class Operations(Models, Events):
                 f"{named} was copied into the folder, so that no event followed. tickercast replay --failed sends it, "
                 "and tickercast watch sends whatever is copied there."
             )
+        if self.polled:
+            self.polled.check()
         return f"{len(self.store.names(''))} objects"
 
     def _warehouse_says(self) -> str:
@@ -253,6 +255,8 @@ class Operations(Models, Events):
         return f"SPY up to {reading.bars['SPY'].cutoff}"
 
     def _function_says(self) -> str:
+        if self.polled:
+            return "called by the bucket's notifications on AWS; tickercast watch handles files where there are none"
         if not self.settings.function_url:
             return f"runs {config.resource('cloud_function') / 'main.py'}"
         return engines.ping_function(self.settings.function_url)

@@ -24,6 +24,7 @@ from tickercast.ports import (
     ModelRegistry,
     Notifier,
     ObjectStore,
+    PolledBucket,
     QueryLimits,
     Warehouse,
 )
@@ -73,6 +74,11 @@ class Ports:
     def drops(self) -> DropFolder | None:
         """The folder of a local bucket, where people drop files; None for another bucket."""
         return engines.drop_folder(self.settings)
+
+    @cached_property
+    def polled(self) -> PolledBucket | None:
+        """The data bucket, if it may be one that sends no events; None for any other."""
+        return engines.polled_bucket(self.settings)
 
     def dropped(self) -> list[str]:
         """The files that were copied into the folder of a local bucket and not sent yet."""

@@ -3,6 +3,7 @@
 import difflib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent, TickercastError, UsageError
 from tickercast.jobs.requests import quarantine as quarantines
+from tickercast.jobs.requests.poll import poll
 from tickercast.jobs.requests.replay import Replayed, replay
 from tickercast.jobs.requests.request_forecast import Requested, request_forecast
 from tickercast.jobs.requests.results import Patience, wait_for_ledger
@@ -26,7 +28,7 @@ from tickercast.jobs.serving.handle_event import Limits, Outcome, handle_event
 from tickercast.jobs.serving.past_models import PastModels
 from tickercast.models import catalogue
 from tickercast.models.baselines import EwmaT
-from tickercast.ports import ObjectFinalized, Warehouse
+from tickercast.ports import ObjectFinalized, PolledBucket, Warehouse
 from tickercast.reading import ledger, quarantine
 from tickercast.reading.ledger import Entry
 from tickercast.reading.quarantine import Quarantined
@@ -161,6 +163,8 @@ class Requests(Ports):
 
     def handle(self, event: ObjectFinalized) -> Outcome:
         """Handle the event of an uploaded file; see `jobs.serving.handle_event`."""
+        if not event.generation:  # some stores announce a write without its version
+            event = replace(event, generation=self.silent_store.generation(event.name))
         return handle_event(
             event,
             store=self.silent_store,
@@ -176,9 +180,9 @@ class Requests(Ports):
         )
 
     def set_up_logs(self) -> None:
-        """Send log lines to standard output as JSON, if the settings or Cloud Run ask for that."""
+        """Send log lines to standard output as JSON, if the settings, Cloud Run or AWS Lambda ask for that."""
         chosen = self.settings.log_format
-        if chosen == "json" or (chosen == "auto" and config.on_cloud_run()):
+        if chosen == "json" or (chosen == "auto" and (config.on_cloud_run() or config.on_lambda())):
             logs.set_up(self.settings.google_cloud_project)
 
     def set_up_memory(self) -> None:
@@ -226,19 +230,29 @@ class Requests(Ports):
         self.provision()
         return send_drop(name, drops=self.drops, store=self.store, today=self.now().date())
 
-    def watch(self) -> Iterator[Sent | TickercastError]:
-        """Send every file that is copied into the folder of a local bucket, until Ctrl-C.
+    def watch(
+        self, every_s: float = 10.0, *, pause: Callable[[float], None] = time.sleep
+    ) -> Iterator[Sent | TickercastError]:
+        """Handle every file that is written into an S3 bucket or copied into the folder of a local one, until Ctrl-C.
+
+        Args:
+            every_s: seconds between two looks into an S3 bucket; a folder reports its changes.
+            pause: waits so many seconds.
 
         Yields:
             What was sent, or why a file could not be.
 
         Raises:
-            UsageError: the bucket is no folder.
+            UsageError: the bucket is neither.
+            EngineUnusable: an S3 bucket is closed to us.
         """
+        if self.polled is not None:
+            yield from self._poll(self.polled, every_s, pause)
+            return
         if self.drops is None:
             raise UsageError(
-                f"TICKERCAST_BUCKET is {self.settings.bucket}, which announces its files itself: file://FOLDER was "
-                "needed. There is nothing to watch."
+                f"TICKERCAST_BUCKET is {self.settings.bucket}, which announces its files itself: file://FOLDER or "
+                "s3://BUCKET was needed. There is nothing to watch."
             )
         for names in self.drops.wait():
             for name in names:
@@ -247,6 +261,13 @@ class Requests(Ports):
                 except TickercastError as error:
                     yield error
 
+    def _poll(
+        self, bucket: PolledBucket, every_s: float, pause: Callable[[float], None]
+    ) -> Iterator[Sent | TickercastError]:
+        self.provision()
+        for found in poll(bucket, warehouse=self.tables, handle=self.handle, every_s=every_s, pause=pause):
+            yield found if isinstance(found, TickercastError) else Sent(found.name, found.name, found.generation)
+
     def replay(self, name: str) -> Replayed:
         """Send a file again, unless all of it has been forecast; see `jobs.requests.replay`."""
         if name in self.dropped():
@@ -254,7 +275,7 @@ class Requests(Ports):
             return Replayed(sent.object, sent.generation, sent=True)
         return replay(name, store=self.store, warehouse=self.warehouse)
 
-    def wait_for_entries(self, name: str, generation: int, patience: Patience) -> list[Entry]:
+    def wait_for_entries(self, name: str, generation: str, patience: Patience) -> list[Entry]:
         """Wait for the entries of one write; empty if there are none when the time is up."""
         rows = wait_for_ledger(name, generation, warehouse=self.warehouse, patience=patience)
         return ledger.entries(rows)
@@ -268,7 +289,7 @@ class Requests(Ports):
         found = quarantine.find(name, self.silent_store)
         return found, self.silent_store.read(found.name)
 
-    def release(self, name: str) -> tuple[str, int]:
+    def release(self, name: str) -> tuple[str, str]:
         """Put a file back under its old name, so that it is handled again; its name and generation."""
         self.provision()
         return quarantines.release(name, self.store)

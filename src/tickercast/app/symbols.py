@@ -32,7 +32,7 @@ def read_symbols(path: str, settings: Settings | None = None) -> list[str]:
 
 
 def _object(url: str, settings: Settings) -> bytes:
-    bucket = f"{settings.bucket.rstrip('/')}/"
+    bucket = f"{settings.bucket.partition('?')[0].rstrip('/')}/"
     if not url.startswith(bucket):
         raise UsageError(f"{url} is not in the data bucket: {bucket}NAME or the path of a file was needed. Correct it.")
     store = engines.object_store(settings, announce=False)

@@ -157,17 +157,30 @@ def upload(
     finish_sent(sent, service, wait, no_wait=no_wait, as_json=as_json)
 
 
-@app.command(epilog="Example: tickercast watch")
-def watch(wait: Wait = 60) -> None:
-    """Forecast every file that is copied into the folder of the local bucket, until Ctrl-C."""
+@app.command(epilog="Example: tickercast watch 's3://bars?endpoint=https://s3.example.org'")
+def watch(
+    bucket: Annotated[
+        str,
+        typer.Argument(metavar="[BUCKET]", help="file://FOLDER or s3://BUCKET.", show_default="TICKERCAST_BUCKET"),
+    ] = "",
+    every: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=1, max=3600, help="Between two looks into an S3 bucket."),
+    ] = 10,
+    wait: Wait = 60,
+) -> None:
+    """Forecast every file that is copied into a local bucket's folder, or written to an S3 bucket, until Ctrl-C.
+
+    An S3 bucket is listed again and again: for stores that send no events. What is in the ledger is not handled again.
+    """
     from tickercast.show.tables import entries_table
 
     for ending in (signal.SIGINT, signal.SIGTERM):  # what starts it in the background has the first ignored
         signal.signal(ending, signal.default_int_handler)
-    service = open_app()
+    service = open_app(bucket)
     say(f"watching {service.store.url}; Ctrl-C ends it")
     with suppress(KeyboardInterrupt):
-        for sent in service.watch():
+        for sent in service.watch(every):
             if isinstance(sent, TickercastError):
                 complain(str(sent))
                 continue
@@ -329,7 +342,7 @@ def complain_of(failures: Mapping[str, Permanent]) -> None:
 
 
 def finish_sent(
-    sent: Iterable[tuple[str, int]], service: "App", wait: float, *, no_wait: bool, as_json: bool = False
+    sent: Iterable[tuple[str, str]], service: "App", wait: float, *, no_wait: bool, as_json: bool = False
 ) -> None:
     """Show the status of files that were sent."""
     from tickercast.reading.ledger import DONE
@@ -363,7 +376,7 @@ def _complain_of_silence(name: str, seconds: float) -> None:
     )
 
 
-def _say_sent(name: str, generation: int) -> None:
+def _say_sent(name: str, generation: str) -> None:
     say(f"{name}#{generation} was sent. Look at its status with: tickercast ingestions {name}")
 
 

@@ -121,14 +121,14 @@ def bar(label: str, total: int | None = None) -> Iterator[Bar]:
             yield made
 
 
-def open_app() -> "App":
-    """The application over the settings of the environment."""
+def open_app(bucket: str = "") -> "App":
+    """The application over the settings of the environment, but for another data bucket if one is named."""
     from tickercast.app import App  # half a second of imports that `--help` does not need
 
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
-    return App()
+    return App(config.changed(config.load(), {"bucket": bucket})) if bucket else App()
 
 
 def print_table(table: RenderableType, width: int = _TABLE_WIDTH, *, soft_wrap: bool = False) -> None:

@@ -72,7 +72,7 @@ class Rejected:
     """
 
     object: str
-    generation: int
+    generation: str
     reasons: Mapping[str, str]
 
 

@@ -222,7 +222,7 @@ class Forecast:
     findings: str = ""
     results: ResultsDay | None = None
     object: str = ""
-    generation: int = 0
+    generation: str = ""
     frequency: Frequency = DAILY
     cutoff_at: datetime | None = None
 

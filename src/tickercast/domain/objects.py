@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from urllib.parse import quote, unquote
 
 from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
@@ -32,9 +33,10 @@ QUARANTINE = "quarantine/"
 
 _BATCH = re.compile(r"batch-\d{4,}")
 _BACKFILL = re.compile(r"backfill-[0-9a-f]{8}")
-_QUARANTINED = re.compile(rf"{QUARANTINE}(.+)\.(\d+)(\.[^./\d][^./]*)?")
+_QUARANTINED = re.compile(rf"{QUARANTINE}(.+)\.(\d+|v-[^./]+)(\.(?!v-)[^./\d][^./]*)?")
+_NUMBER = re.compile(r"\d+", re.ASCII)
 _FORMAT = re.compile(r"\.(csv|csv\.gz|csv\.zip|zip|parquet)$", re.IGNORECASE)
-_ENDING = re.compile(r"\.[^./\d][^./]*$")
+_ENDING = re.compile(r"\.(?!v-)[^./\d][^./]*$")
 
 
 @dataclass(frozen=True)
@@ -189,15 +191,18 @@ def drift_report(day: date, name: str, version: str, digest: str) -> str:
     return f"reports/drift/{day}/{name}-{version}-{digest}.html"
 
 
-def quarantine_name(name: str, generation: int) -> str:
+def quarantine_name(name: str, generation: str) -> str:
     """The name under which a rejected file is kept; its reason lies beside it, ending in `.reason.json`.
 
-    >>> quarantine_name("ohlc/2023-07-22/MSFT.csv", 1690000000000000)
+    >>> quarantine_name("ohlc/2023-07-22/MSFT.csv", "1690000000000000")
     'quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv'
+    >>> quarantine_name("ohlc/2023-07-22/MSFT.csv", "Kf.3/x")
+    'quarantine/ohlc/2023-07-22/MSFT.v-Kf%2E3%2Fx.csv'
     """
     ending = _ENDING.search(name)
     stem = name[: ending.start()] if ending else name
-    return f"{QUARANTINE}{stem}.{generation}{ending[0] if ending else ''}"
+    text = generation if _NUMBER.fullmatch(generation) else "v-" + quote(generation, safe="").replace(".", "%2E")
+    return f"{QUARANTINE}{stem}.{text}{ending[0] if ending else ''}"
 
 
 def reason_of(name: str) -> str:
@@ -209,14 +214,16 @@ def reason_of(name: str) -> str:
     return _ENDING.sub("", name) + ".reason.json"
 
 
-def unquarantined(name: str) -> tuple[str, int] | None:
+def unquarantined(name: str) -> tuple[str, str] | None:
     """The name and generation that a quarantined file had; None for any other name.
 
     >>> unquarantined("quarantine/ohlc/2023-07-22/MSFT.1690000000000000.csv")
-    ('ohlc/2023-07-22/MSFT.csv', 1690000000000000)
+    ('ohlc/2023-07-22/MSFT.csv', '1690000000000000')
+    >>> unquarantined("quarantine/ohlc/2023-07-22/MSFT.v-Kf%2E3%2Fx.csv")
+    ('ohlc/2023-07-22/MSFT.csv', 'Kf.3/x')
     """
     found = _QUARANTINED.fullmatch(name)
-    return (f"{found[1]}{found[3] or ''}", int(found[2])) if found else None
+    return (f"{found[1]}{found[3] or ''}", unquote(found[2].removeprefix("v-"))) if found else None
 
 
 def _as_of(folders: Sequence[str], frequency: Frequency) -> date | None:

@@ -110,7 +110,7 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
         findings=first["findings"] if pd.notna(first.get("findings")) else "",
         results=expected_results(first, [day.date() for day in rows["target_date"]]),
         object=first["object"],
-        generation=int(first["generation"]),
+        generation=first["generation"],
         frequency=frequency,
         cutoff_at=_moment(first.to_dict(), "cutoff_at", frequency),
     )

@@ -43,7 +43,7 @@ class Entry:
     """
 
     object: str
-    generation: int
+    generation: str
     symbol: str | None
     status: str
     reason: str = ""
@@ -82,13 +82,13 @@ def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
     if not names:
         return []
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-        live = pd.DataFrame({"object": names, "generation": list(map(str, pool.map(store.generation, names)))})
+        live = pd.DataFrame({"object": names, "generation": list(pool.map(store.generation, names))})
     held = live.merge(warehouse.read("ingestions", {"object": names}), on=["object", "generation"], how="left")
     lost = held[held["status"].isna()]
     return [
         *entries(held[held["status"].notna() & ~held["status"].isin(DONE)]),
         *(
-            Entry(name, int(generation), None, UNACCOUNTED)
+            Entry(name, generation, None, UNACCOUNTED)
             for name, generation in zip(lost["object"], lost["generation"], strict=True)
         ),
     ]
@@ -100,14 +100,14 @@ def dropped(names: Iterable[str]) -> list[Entry]:
         "It was copied into the bucket's folder, so that no event followed. tickercast replay {!r} sends it, and "
         "tickercast watch sends whatever is copied there."
     )
-    return [Entry(name, 0, None, DROPPED, reason.format(name)) for name in names]
+    return [Entry(name, "", None, DROPPED, reason.format(name)) for name in names]
 
 
 def _entries(ledger: pd.DataFrame) -> Iterator[Entry]:
     for row in ledger.to_dict("records"):
         yield Entry(
             object=row["object"],
-            generation=int(row["generation"]),
+            generation=row["generation"],
             symbol=row["symbol"] if pd.notna(row["symbol"]) else None,
             status=row["status"],
             reason=row["reason"] if pd.notna(row["reason"]) else "",

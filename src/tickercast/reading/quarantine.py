@@ -31,7 +31,7 @@ class Quarantined:
 
     name: str
     object: str
-    generation: int
+    generation: str
     quarantined_at: str
     reasons: Sequence[str]
 
@@ -42,12 +42,11 @@ def quarantined(store: ObjectStore) -> list[Quarantined]:
     Raises:
         StoreUnavailable: try again.
     """
-    kept = ((objects.unquarantined(name), name) for name in store.names(objects.QUARANTINE))
-    newest = sorted(((was[1], name) for was, name in kept if was), reverse=True)[:MOST_LISTED]
-    names = [name for _, name in newest]
+    kept = {name: at for name, at in store.times(objects.QUARANTINE).items() if objects.unquarantined(name)}
+    names = sorted(kept, key=lambda name: (kept[name], name), reverse=True)[:MOST_LISTED]
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         found = list(pool.map(lambda name: find(name, store), names))
-    return sorted(found, key=lambda kept: (kept.quarantined_at, kept.generation), reverse=True)
+    return sorted(found, key=lambda kept: kept.quarantined_at, reverse=True)
 
 
 def find(name: str, store: ObjectStore) -> Quarantined:

@@ -20,12 +20,13 @@ from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from tickercast.backends.object_store import names as object_names
-from tickercast.backends.object_store.errors import translated
+from tickercast.backends.object_store.gcs_errors import translated
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable
 
 _WRITE_ID = "tickercast-write"
 """The metadata key of a write's id: after a lost answer, the writer recognises the generation as its own."""
 
+_DIGITS = 20  # of a larger number than any generation's
 _ATTEMPTS = 20
 """How often other writers may come first before an unconditional write gives up."""
 
@@ -57,8 +58,8 @@ class GcsObjectStore:
         return self._name
 
     def write(
-        self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
-    ) -> int:
+        self, name: str, data: bytes, *, if_generation: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> str:
         """Write a whole object and return its generation; the bucket announces it."""
         write_id = uuid.uuid4().hex
 
@@ -78,7 +79,7 @@ class GcsObjectStore:
             name, upload, lambda live: (live.metadata or {}).get(_WRITE_ID) == write_id, if_generation
         )
 
-    def read(self, name: str, *, generation: int | None = None) -> bytes:
+    def read(self, name: str, *, generation: str | None = None) -> bytes:
         """Read an object, or an older generation of it."""
         with self._translated(name, generation):
             content: bytes = self._blob(name, generation).download_as_bytes(
@@ -86,25 +87,29 @@ class GcsObjectStore:
             )
             return content
 
-    def generation(self, name: str) -> int:
-        """The live generation of an object, 0 where it does not exist."""
-        live = self._live(name)
-        return int(live.generation) if live else 0
+    def generation(self, name: str) -> str:
+        """The live generation of an object, empty where it does not exist."""
+        return _generation(self._live(name))
 
-    def written_at(self, name: str, *, generation: int) -> datetime:
+    def written_at(self, name: str, *, generation: str) -> datetime:
         """When a generation of an object was written."""
         written: datetime = self._stat(name, generation).time_created
         return written
 
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""
-        with self._translated(f"{prefix}*"):
-            listed = self._client.list_blobs(
-                self._name, prefix=prefix, fields="items(name),nextPageToken", **self._patience
-            )
-            return sorted(blob.name for blob in listed)
+        return sorted(blob.name for blob in self._listed(prefix, "name"))
 
-    def copy(self, name: str, to: str, *, generation: int) -> int:
+    def times(self, prefix: str) -> dict[str, datetime]:
+        """When the live objects that start with `prefix` were written, by name."""
+        return {blob.name: blob.time_created for blob in self._listed(prefix, "name,timeCreated")}
+
+    def _listed(self, prefix: str, fields: str) -> list[storage.Blob]:
+        with self._translated(f"{prefix}*"):
+            wanted = f"items({fields}),nextPageToken"
+            return list(self._client.list_blobs(self._name, prefix=prefix, fields=wanted, **self._patience))
+
+    def copy(self, name: str, to: str, *, generation: str) -> str:
         """Copy a generation of an object inside the bucket, without downloading it."""
         source = self._stat(name, generation)
 
@@ -113,14 +118,14 @@ class GcsObjectStore:
                 source,
                 self._bucket,
                 self._blob(to).name,
-                source_generation=generation,
+                source_generation=source.generation,
                 if_generation_match=replaced,
                 **self._patience,
             )
 
         return self._write_once(to, copy, lambda live: (live.crc32c, live.size) == (source.crc32c, source.size))
 
-    def delete(self, name: str, *, generation: int) -> None:
+    def delete(self, name: str, *, generation: str) -> None:
         """Delete a generation of an object; nothing happens if it is gone."""
         with suppress(ObjectNotFound), self._translated(name, generation):
             self._blob(name, generation).delete(**self._patience)
@@ -130,22 +135,22 @@ class GcsObjectStore:
         name: str,
         write: Callable[[int], storage.Blob],
         is_ours: Callable[[storage.Blob], bool],
-        if_generation: int | None = None,
-    ) -> int:
+        if_generation: str | None = None,
+    ) -> str:
         """Create a generation in place of another; a refusal may mean that an earlier request has succeeded."""
-        replaced = if_generation or 0
+        replaced = if_generation or ""
         for _ in range(_ATTEMPTS):
             try:
                 with self._translated(name):
-                    return int(write(replaced).generation)
+                    return _generation(write(_number(replaced)))
             except PreconditionFailed as refusal:
                 live = self._live(name)
+                current = _generation(live)
                 if live and is_ours(live):
-                    return int(live.generation)
-                current = int(live.generation) if live else 0
+                    return current
                 if if_generation is not None:
                     raise PreconditionFailed(
-                        f"{name} is at generation {current}, and {if_generation} was expected."
+                        f"{name} is at generation {current or None}, and {if_generation or None} was expected."
                     ) from refusal
                 replaced = current
         raise StoreUnavailable(f"{name} in {self.url} was replaced by other writers {_ATTEMPTS} times. Try again.")
@@ -156,15 +161,15 @@ class GcsObjectStore:
         except ObjectNotFound:
             return None
 
-    def _stat(self, name: str, generation: int | None = None) -> storage.Blob:
+    def _stat(self, name: str, generation: str | None = None) -> storage.Blob:
         with self._translated(name, generation):
             blob = self._blob(name, generation)
             blob.reload(**self._patience)
             return blob
 
-    def _blob(self, name: str, generation: int | None = None) -> storage.Blob:
+    def _blob(self, name: str, generation: str | None = None) -> storage.Blob:
         object_names.check_name(name)
-        return self._bucket.blob(name, generation=generation)
+        return self._bucket.blob(name, generation=None if generation is None else _number(generation))
 
     @functools.cached_property
     def _bucket(self) -> storage.Bucket:
@@ -178,5 +183,17 @@ class GcsObjectStore:
             client_options={"api_endpoint": self._emulator} if self._emulator else None,
         )
 
-    def _translated(self, name: str, generation: int | None = None) -> AbstractContextManager[None]:
+    def _translated(self, name: str, generation: str | None = None) -> AbstractContextManager[None]:
         return translated(self.url, name if generation is None else f"{name} at generation {generation}")
+
+
+def _generation(blob: storage.Blob | None) -> str:
+    return str(blob.generation) if blob else ""
+
+
+def _number(generation: str) -> int:
+    """The number that Cloud Storage calls a generation by; any other text is that of no object, as -1 is."""
+    if not generation:
+        return 0
+    number = int(generation) if generation.isdecimal() and len(generation) < _DIGITS else -1
+    return number or -1

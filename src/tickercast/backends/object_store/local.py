@@ -5,8 +5,8 @@
     {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.json      and its metadata: a StorageObjectData
     {root}/.generations/ohlc/2023-07-22/MSFT.csv/{n}.deleted   in place of both, after a delete
 
-A generation exists once its whole content has been renamed into place. Numbers are microseconds since 1970, as
-Cloud Storage's are, and never repeat or decrease.
+A generation exists once its whole content has been renamed into place. Its text is the number of microseconds since
+1970, as Cloud Storage's is, and numbers never repeat or decrease.
 """
 
 import base64
@@ -17,7 +17,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ GENERATIONS = ".generations"
 """The folder of all generations, below the bucket's."""
 
 _DELETED = ".deleted"
+_EPOCH = datetime.fromtimestamp(0, UTC)
 _LOCK_PATIENCE_S = 30.0
 _LONGEST_PART = 200
 
@@ -61,15 +62,17 @@ class LocalObjectStore:
         return self._root.resolve().name
 
     def write(
-        self, name: str, data: bytes, *, if_generation: int | None = None, metadata: Mapping[str, str] | None = None
-    ) -> int:
+        self, name: str, data: bytes, *, if_generation: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> str:
         """Write a whole object, announce it, and return its generation."""
         live = self._live(name)
         with self._locked():
             current = self.generation(name)
             if if_generation not in (None, current):
-                raise PreconditionFailed(f"{name} is at generation {current}, and {if_generation} was expected.")
-            generation = max(time.time_ns() // 1000, _highest(self._listed(name)) + 1)
+                raise PreconditionFailed(
+                    f"{name} is at generation {current or None}, and {if_generation or None} was expected."
+                )
+            generation = str(max(time.time_ns() // 1000, _highest(self._listed(name)) + 1))
             resource = self._resource(name, data, generation, metadata or {})
             self._commit(name, data, generation, resource)
             _replace(live, data)
@@ -77,26 +80,27 @@ class LocalObjectStore:
             self._announce(resource)
         return generation
 
-    def read(self, name: str, *, generation: int | None = None) -> bytes:
+    def read(self, name: str, *, generation: str | None = None) -> bytes:
         """Read an object, or an older generation of it."""
         wanted = self.generation(name) if generation is None else generation
         with self._translated():
             try:
-                return self._inside(self._folder(name) / str(wanted)).read_bytes()
+                return self._inside(self._numbered(name, wanted)).read_bytes()
             except FileNotFoundError as error:
-                raise ObjectNotFound(f"{self.url} holds no {name} at generation {wanted}. Send it again.") from error
+                at = f" at generation {wanted}" if wanted else ""
+                raise ObjectNotFound(f"{self.url} holds no {name}{at}. Send it again.") from error
 
-    def generation(self, name: str) -> int:
-        """The live generation of an object, 0 where it does not exist."""
+    def generation(self, name: str) -> str:
+        """The live generation of an object, empty where it does not exist."""
         listed = self._listed(name)
-        highest = _highest(listed)
-        return 0 if f"{highest}{_DELETED}" in listed else highest
+        highest = str(_highest(listed))
+        return highest if highest in listed else ""
 
-    def written_at(self, name: str, *, generation: int) -> datetime:
+    def written_at(self, name: str, *, generation: str) -> datetime:
         """When a generation of an object was written."""
         with self._translated():
             try:
-                described = json.loads((self._folder(name) / f"{generation}.json").read_bytes())
+                described = json.loads(self._numbered(name, generation, ".json").read_bytes())
             except FileNotFoundError as error:
                 raise ObjectNotFound(
                     f"{self.url} holds no {name} at generation {generation}. Send it again."
@@ -113,7 +117,15 @@ class LocalObjectStore:
         written = {path.parent.relative_to(kept).as_posix() for path in numbered}
         return sorted(name for name in written if name.startswith(prefix) and self.generation(name))
 
-    def copy(self, name: str, to: str, *, generation: int) -> int:
+    def times(self, prefix: str) -> dict[str, datetime]:
+        """When the live objects that start with `prefix` were written, by name."""
+        found = {}
+        for name in self.names(prefix):
+            with contextlib.suppress(ObjectNotFound):  # deleted in between
+                found[name] = self.written_at(name, generation=self.generation(name))
+        return found
+
+    def copy(self, name: str, to: str, *, generation: str) -> str:
         """Copy a generation of an object inside the folder."""
         data = self.read(name, generation=generation)
         current = self.generation(to)
@@ -124,11 +136,11 @@ class LocalObjectStore:
         except PreconditionFailed:  # another writer came first, perhaps with the same content
             return self.copy(name, to, generation=generation)
 
-    def delete(self, name: str, *, generation: int) -> None:
+    def delete(self, name: str, *, generation: str) -> None:
         """Delete a generation of an object; nothing happens if it is gone."""
-        content = self._folder(name) / str(generation)
+        content = self._numbered(name, generation)
         with self._locked():
-            if not content.exists():
+            if not content.is_file():
                 return
             if generation == self.generation(name):
                 self._live(name).unlink(missing_ok=True)
@@ -142,19 +154,19 @@ class LocalObjectStore:
             # A folder may be named like a number too: models/tickercast-lstm/1.
             return {path.name for path in folder.iterdir() if _is_own_file(path)} if folder.is_dir() else set()
 
-    def _commit(self, name: str, data: bytes, generation: int, resource: Mapping[str, Any]) -> None:
+    def _commit(self, name: str, data: bytes, generation: str, resource: Mapping[str, Any]) -> None:
         folder = self._folder(name)
         _replace(folder / f"{generation}.json", json.dumps(resource).encode())
-        _replace(folder / str(generation), data)
+        _replace(folder / generation, data)
 
-    def _resource(self, name: str, data: bytes, generation: int, metadata: Mapping[str, str]) -> dict[str, Any]:
-        bucket, written = self._root.name, datetime.now(UTC).isoformat()
+    def _resource(self, name: str, data: bytes, generation: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+        bucket, written = self._root.name, (_EPOCH + timedelta(microseconds=int(generation))).isoformat()
         return {
             "kind": "storage#object",
             "id": f"{bucket}/{name}/{generation}",
             "bucket": bucket,
             "name": name,
-            "generation": str(generation),
+            "generation": generation,
             "metageneration": "1",
             "contentType": object_names.content_type(name),
             "size": str(len(data)),
@@ -175,6 +187,10 @@ class LocalObjectStore:
     def _folder(self, name: str) -> Path:
         self._live(name)
         return self._inside(self._root / GENERATIONS / name)
+
+    def _numbered(self, name: str, generation: str, ending: str = "") -> Path:
+        """The file of a generation; a text that is no number names one that is not there."""
+        return self._folder(name) / f"{generation if generation.isdecimal() else 0}{ending}"
 
     def _inside(self, path: Path) -> Path:
         """The path, unless a link on its way leads elsewhere."""

@@ -46,7 +46,7 @@ class BucketRegistry:
         self._close = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._copies = 0
         self._held: MlflowRegistry | None = None
-        self._copied: tuple[int, bytes, MlflowRegistry] | None = None
+        self._copied: tuple[str, bytes, MlflowRegistry] | None = None
 
     @property
     def url(self) -> str:
@@ -101,7 +101,7 @@ class BucketRegistry:
                     generation = self._replace(after, generation)
                 self._copied = generation, after, registry
 
-    def _replace(self, content: bytes, generation: int) -> int:
+    def _replace(self, content: bytes, generation: str) -> str:
         try:
             return self._store.write(self._name, content, if_generation=generation)
         except PreconditionFailed as error:
@@ -119,7 +119,7 @@ class BucketRegistry:
             self._copied = self._copy(live)
         return self._copied[2]
 
-    def _copy(self, generation: int) -> tuple[int, bytes, MlflowRegistry]:
+    def _copy(self, generation: str) -> tuple[str, bytes, MlflowRegistry]:
         """Copy into a new folder: MLflow keeps connections to a file that it has opened."""
         shutil.rmtree(self._file().parent, ignore_errors=True)
         self._copies += 1

@@ -93,7 +93,7 @@ def carry_out(
     """
     try:
         content = decided.model_dump_json(indent=2).encode() + b"\n"
-        models.store.write(_object(decided.model_name, decided.day, decided.kind), content, if_generation=0)
+        models.store.write(_object(decided.model_name, decided.day, decided.kind), content, if_generation="")
     except PreconditionFailed:
         decided = recorded_decision(models, decided.model_name, decided.day, decided.kind) or decided
     earlier = decisions(warehouse, decided.model_name)

@@ -121,7 +121,7 @@ def compare(
     return Comparison(evidence, tables)
 
 
-def publish(bundle: Bundle, *, models: ModelStore, registry: ModelRegistry, replacing: int | None = None) -> None:
+def publish(bundle: Bundle, *, models: ModelStore, registry: ModelRegistry, replacing: str | None = None) -> None:
     """Serve a registered version; the switch is one write of the pointer.
 
     Args:

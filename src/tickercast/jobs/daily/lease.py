@@ -73,7 +73,7 @@ def lease(
             store.delete(name, generation=store.generation(name))
 
 
-def _take_patiently(store: ObjectStore, name: str, work: str, now: Callable[[], datetime], patience: timedelta) -> int:
+def _take_patiently(store: ObjectStore, name: str, work: str, now: Callable[[], datetime], patience: timedelta) -> str:
     until = now() + patience
     while True:
         try:
@@ -84,7 +84,7 @@ def _take_patiently(store: ObjectStore, name: str, work: str, now: Callable[[], 
             time.sleep(min(_PAUSE_S, max((until - now()).total_seconds(), 0)))
 
 
-def _take(store: ObjectStore, name: str, work: str, now: Callable[[], datetime]) -> int:
+def _take(store: ObjectStore, name: str, work: str, now: Callable[[], datetime]) -> str:
     live = store.generation(name)
     if live:
         holder = _read(store, name)
@@ -100,7 +100,7 @@ def _take(store: ObjectStore, name: str, work: str, now: Callable[[], datetime])
         raise LeaseHeld(f"Another run of {work} began at the same moment. Wait for it.") from error
 
 
-def _keep(store: ObjectStore, name: str, held: int, now: Callable[[], datetime], over: threading.Event) -> None:
+def _keep(store: ObjectStore, name: str, held: str, now: Callable[[], datetime], over: threading.Event) -> None:
     while not over.wait(TERM.total_seconds() / _RENEWALS):
         with contextlib.suppress(TickercastError):  # tried again a quarter of a term later
             held = store.write(name, _ours(now()), if_generation=held)

@@ -29,7 +29,7 @@ def reforecast(market: Market, version: str, *, store: ObjectStore, warehouse: W
     ]
 
 
-def outdated_files(market: Market, version: str, warehouse: Warehouse) -> dict[tuple[str, int], tuple[str, ...]]:
+def outdated_files(market: Market, version: str, warehouse: Warehouse) -> dict[tuple[str, str], tuple[str, ...]]:
     """The files whose forecasts are the newest of their symbols, by another version: object and generation to symbols.
 
     Raises:
@@ -39,7 +39,7 @@ def outdated_files(market: Market, version: str, warehouse: Warehouse) -> dict[t
     ledger = warehouse.read("ingestions", where, _LEDGER)
     newest = ledger.sort_values(["cutoff", "written_at", "generation"]).groupby("symbol").tail(1)
     old = newest[newest["model_version"] != version]
-    files: dict[tuple[str, int], tuple[str, ...]] = {}
+    files: dict[tuple[str, str], tuple[str, ...]] = {}
     for symbol, name, generation in zip(old["symbol"], old["object"], old["generation"], strict=True):
-        files[name, int(generation)] = (*files.get((name, int(generation)), ()), symbol)
+        files[name, generation] = (*files.get((name, generation), ()), symbol)
     return files

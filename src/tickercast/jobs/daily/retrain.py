@@ -282,5 +282,5 @@ def _keep(models: ModelStore, day: date, challenger: Bundle, comparison: Compari
         f"{where}.json": json.dumps(report, indent=2).encode(),
     }.items():
         with suppress(PreconditionFailed):  # an earlier run got this far
-            models.store.write(name, content, if_generation=0)
+            models.store.write(name, content, if_generation="")
     return f"{where}.json"

@@ -165,16 +165,16 @@ def gather_facts(
 
 def _rejected(ledger: pd.DataFrame, store: ObjectStore) -> list[Rejected]:
     """The rejected files that are still there unchanged; files that were replaced or deleted are settled."""
-    reasons: dict[tuple[str, int], dict[str, str]] = {}
+    reasons: dict[tuple[str, str], dict[str, str]] = {}
     for row in ledger.to_dict("records"):
         symbol = row["symbol"] if pd.notna(row["symbol"]) else ""
-        reasons.setdefault((row["object"], int(row["generation"])), {})[symbol] = row["reason"]
+        reasons.setdefault((row["object"], row["generation"]), {})[symbol] = row["reason"]
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         live = list(pool.map(lambda file: _is_live(file[0], file[1], store), reasons))
     return [Rejected(*file, why) for (file, why), there in zip(reasons.items(), live, strict=True) if there]
 
 
-def _is_live(name: str, generation: int, store: ObjectStore) -> bool:
+def _is_live(name: str, generation: str, store: ObjectStore) -> bool:
     try:
         return store.generation(name) == generation
     except UsageError:  # the event named what the bucket cannot hold
@@ -273,7 +273,7 @@ def _read_sent(store: ObjectStore) -> _Sent:
         return {}
 
 
-def _read(store: ObjectStore, generation: int) -> _Sent:
+def _read(store: ObjectStore, generation: str) -> _Sent:
     try:
         return _SENT.validate_json(store.read(SENT, generation=generation)) if generation else {}
     except ObjectNotFound:  # replaced in between, which the write will notice

@@ -287,7 +287,7 @@ def _draw(store: ObjectStore, name: str, drawn: DriftReport) -> None:
     """Write the report, unless one of the same findings exists."""
     for path, content in ((name, drawn.html), (name.removesuffix(".html") + ".json", drawn.json)):
         with suppress(PreconditionFailed):
-            store.write(path, content, if_generation=0)
+            store.write(path, content, if_generation="")
 
 
 def _named(card: ModelCard, watch: _Watch, findings: Sequence[DriftFinding]) -> str:

@@ -33,7 +33,7 @@ def publish_shipped(models: ModelStore) -> bool:
     for bundle in models.shipped_bundles():
         models.write(bundle)
     with suppress(PreconditionFailed):  # another first command was faster
-        models.point(models.shipped_pointer, replacing=0)
+        models.point(models.shipped_pointer, replacing="")
     return True
 
 

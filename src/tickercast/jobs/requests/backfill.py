@@ -183,7 +183,7 @@ def _results(day: date, uploaded: Upload, warehouse: Warehouse, patience: Patien
         yield Backfilled(symbol, day, "failed", str(why))
     if not uploaded.object:
         return
-    file = {"object": uploaded.object, "generation": str(uploaded.generation)}
+    file = {"object": uploaded.object, "generation": uploaded.generation}
     found = entries(wait_for_ledger(uploaded.object, uploaded.generation, warehouse=warehouse, patience=patience))
     stored = {entry.symbol: entry for entry in found}
     champions = warehouse.read("forecasts", {**file, "role": Role.CHAMPION, "step": 1})

@@ -28,7 +28,7 @@ class FetchedEvents:
     symbols: Sequence[str] = ()
     failures: Mapping[str, Permanent] = field(default_factory=dict)
     object: str = ""
-    generation: int = 0
+    generation: str = ""
 
 
 def fetch_events(

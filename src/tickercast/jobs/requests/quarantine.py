@@ -6,7 +6,7 @@ from tickercast.ports import ObjectStore
 from tickercast.reading.quarantine import find
 
 
-def release(name: str, store: ObjectStore) -> tuple[str, int]:
+def release(name: str, store: ObjectStore) -> tuple[str, str]:
     """Put a file back under its old name, as a new generation, and remove it from quarantine.
 
     Doing so again after an interruption writes nothing twice.
@@ -25,7 +25,7 @@ def release(name: str, store: ObjectStore) -> tuple[str, int]:
     """
     kept = find(name, store)
     data, live = store.read(kept.name), store.generation(kept.object)
-    if live in (0, kept.generation):
+    if live in ("", kept.generation):
         live = store.write(kept.object, data, if_generation=live)
     elif store.read(kept.object, generation=live) != data:
         raise UsageError(

@@ -25,7 +25,7 @@ class Replayed:
     """
 
     object: str
-    generation: int
+    generation: str
     sent: bool
 
 
@@ -43,7 +43,7 @@ def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse) -> Replayed
         Transient: try again.
     """
     name, generation = _live(wanted, store)
-    ledger = warehouse.read("ingestions", {"object": name, "generation": str(generation)})
+    ledger = warehouse.read("ingestions", {"object": name, "generation": generation})
     if not ledger.empty and ledger["status"].isin(DONE).all():
         return Replayed(name, generation, sent=False)
     sent = store.write(name, store.read(name, generation=generation), if_generation=generation)
@@ -51,7 +51,7 @@ def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse) -> Replayed
     return Replayed(name, sent, sent=True)
 
 
-def _live(wanted: str, store: ObjectStore) -> tuple[str, int]:
+def _live(wanted: str, store: ObjectStore) -> tuple[str, str]:
     name, _, generation = wanted.partition("#")
     if not objects.is_upload(name):
         raise UsageError(

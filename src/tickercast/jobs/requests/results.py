@@ -64,7 +64,7 @@ class Results:
     failures: Mapping[str, Permanent] = field(default_factory=dict)
 
 
-def wait_for_ledger(name: str, generation: int, *, warehouse: Warehouse, patience: Patience) -> pd.DataFrame:
+def wait_for_ledger(name: str, generation: str, *, warehouse: Warehouse, patience: Patience) -> pd.DataFrame:
     """Read the ledger's rows of one write, waiting for them.
 
     A superseded write is followed to the newest one that was not.
@@ -156,8 +156,8 @@ def read_all_results(
     return Results(forecasts, {name: why for each in found for name, why in each.failures.items()}), lost
 
 
-def _newest_answer(ledger: pd.DataFrame, generation: int) -> pd.DataFrame:
-    rows = ledger[ledger["generation"] == str(generation)]
+def _newest_answer(ledger: pd.DataFrame, generation: str) -> pd.DataFrame:
+    rows = ledger[ledger["generation"] == generation]
     if rows.empty or not _is_superseded(rows):
         return rows
     later = ledger[(ledger["written_at"] > rows["written_at"].max()) & ledger["status"].ne("superseded")]

@@ -44,12 +44,12 @@ def forecast_before(
     where = {"symbol": list(symbols), "frequency": DAILY.name, "status": "forecast", "simulated": simulated}
     ledger = warehouse.read("ingestions", where)
     ledger = ledger.sort_values(["written_at", "generation"])
-    found: dict[str, tuple[str, int]] = {}
+    found: dict[str, tuple[str, str]] = {}
     columns = (ledger[name] for name in ("symbol", "object", "generation", "received_at"))
     for symbol, name, generation, received_at in zip(*columns, strict=True):
         if _is_of(name, as_of) and not _has_closed_since(symbol, as_of, received_at.to_pydatetime(), now):
-            found[symbol] = name, int(generation)
-    files: dict[tuple[str, int], list[str]] = {}
+            found[symbol] = name, generation
+    files: dict[tuple[str, str], list[str]] = {}
     for symbol in symbols:
         if symbol in found:
             files.setdefault(found[symbol], []).append(symbol)

@@ -27,7 +27,7 @@ class Sent:
 
     file: str
     object: str
-    generation: int
+    generation: str
 
 
 def send_file(
@@ -57,7 +57,7 @@ def send_file(
 
 def write_batch(
     store: ObjectStore, as_of: date, data: bytes, ending: str = ".parquet", frequency: Frequency = DAILY
-) -> tuple[str, int]:
+) -> tuple[str, str]:
     """Write a file of several symbols under the next free name, and return that and its generation.
 
     Raises:
@@ -69,7 +69,7 @@ def write_batch(
     for number in range(first, first + _FREE_NAME_ATTEMPTS):
         name = objects.batch(as_of, number, ending, frequency)
         try:
-            return name, store.write(name, data, if_generation=0)
+            return name, store.write(name, data, if_generation="")
         except PreconditionFailed:
             continue  # another run took the name in between
     raise PreconditionFailed(f"{_FREE_NAME_ATTEMPTS} batch names after {first} were taken. Run the command again.")

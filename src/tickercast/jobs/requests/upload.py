@@ -35,7 +35,7 @@ class Upload:
     """
 
     object: str = ""
-    generation: int = 0
+    generation: str = ""
     symbols: tuple[str, ...] = ()
     failures: Mapping[str, Permanent] = field(default_factory=dict)
     findings: Sequence[Finding] = ()
@@ -109,13 +109,13 @@ def _day(moment: date) -> date:
     return moment.date() if isinstance(moment, datetime) else moment
 
 
-def _write_backfill(store: ObjectStore, as_of: date, series: Sequence[Bars], frequency: Frequency) -> tuple[str, int]:
+def _write_backfill(store: ObjectStore, as_of: date, series: Sequence[Bars], frequency: Frequency) -> tuple[str, str]:
     """Write a backfill, which replaces itself when it is sent again: a file whose event was lost is superseded."""
     name = objects.backfill(as_of, (bars.symbol for bars in series), frequency)
     return name, store.write(name, _parquet(series, frequency))
 
 
-def _write(store: ObjectStore, as_of: date, series: Sequence[Bars], frequency: Frequency) -> tuple[str, int]:
+def _write(store: ObjectStore, as_of: date, series: Sequence[Bars], frequency: Frequency) -> tuple[str, str]:
     if len(series) == 1:
         name = objects.single(as_of, series[0].symbol, frequency)
         return name, store.write(name, _csv(series, frequency))

@@ -89,7 +89,7 @@ def _is_new_or_large(event: ObjectFinalized, now: datetime) -> bool:
     return not plain or event.written_at is None or now - event.written_at >= APART
 
 
-def _read(name: str, store: ObjectStore, generation: int) -> _Note | None:
+def _read(name: str, store: ObjectStore, generation: str) -> _Note | None:
     try:
         stored = json.loads(store.read(name, generation=generation))
         return _Note(int(stored["attempts"]), datetime.fromisoformat(stored["started_at"]))
@@ -97,7 +97,7 @@ def _read(name: str, store: ObjectStore, generation: int) -> _Note | None:
         return None
 
 
-def _forget(name: str, store: ObjectStore, generation: int) -> None:
+def _forget(name: str, store: ObjectStore, generation: str) -> None:
     try:
         store.delete(name, generation=generation)
     except TickercastError as error:  # the work is done; a note that stays is counted once too often

@@ -32,7 +32,7 @@ class ChampionCache:
         self._clock = clock
         self._lock = threading.Lock()
         self._models: Sequence[Served] = ()
-        self._generation = 0
+        self._generation = ""
         self._checked_at = 0.0
 
     def __call__(self) -> Sequence[Served]:

@@ -202,7 +202,7 @@ def _store_outcome(
 
 
 def _is_accounted_for(event: ObjectFinalized, warehouse: Warehouse) -> bool:
-    entry = {"object": event.name, "generation": str(event.generation)}
+    entry = {"object": event.name, "generation": event.generation}
     return bool(len(warehouse.read_arrow("ingestions", entry, ["status"])))
 
 
@@ -212,10 +212,10 @@ def _file(event: ObjectFinalized, store: ObjectStore, received_at: datetime) -> 
         written_at = store.written_at(event.name, generation=event.generation)
     except (ObjectNotFound, UsageError):  # it is gone, or has a name that no object has
         written_at = event.written_at or received_at
-    return File(event.name, str(event.generation), written_at)
+    return File(event.name, event.generation, written_at)
 
 
-def _live_generation(event: ObjectFinalized, store: ObjectStore) -> int:
+def _live_generation(event: ObjectFinalized, store: ObjectStore) -> str:
     """The live generation of the object that an event names.
 
     Raises:
@@ -224,12 +224,12 @@ def _live_generation(event: ObjectFinalized, store: ObjectStore) -> int:
     """
     try:
         live = store.generation(event.name)
-        if live != event.generation:
+        if live != event.generation or not live:
             store.written_at(event.name, generation=event.generation)
     except UsageError:  # a name of which nothing can be asked: no real event of it has another outcome
-        return 0
+        return ""
     except ObjectNotFound as error:
-        if live > event.generation and not store.keeps_generations:
+        if live and not store.keeps_generations and _is_later(live, event, store):
             return live  # the newer write has replaced it, as far as can be told
         raise NeverWritten(
             f"{shown(event.name, 80)} at generation {event.generation} is announced, and {store.url} does not hold it: "
@@ -238,9 +238,18 @@ def _live_generation(event: ObjectFinalized, store: ObjectStore) -> int:
     return live
 
 
+def _is_later(live: str, event: ObjectFinalized, store: ObjectStore) -> bool:
+    """Whether a live generation was written after the moment that an event gives."""
+    try:
+        at = store.written_at(event.name, generation=live)
+    except ObjectNotFound:  # replaced or deleted meanwhile
+        return False
+    return event.written_at is not None and at > event.written_at
+
+
 def _decide(
     event: ObjectFinalized,
-    live: int,
+    live: str,
     store: ObjectStore,
     served: Callable[[Frequency], Sequence[Served]],
     past: Callable[[Frequency, date], Lineup],
@@ -319,7 +328,7 @@ def _earliest_cutoff(reading: Reading, as_of: date) -> date:
     return min(cutoffs)
 
 
-def _content(event: ObjectFinalized, live: int, store: ObjectStore, largest_file: int) -> bytes:
+def _content(event: ObjectFinalized, live: str, store: ObjectStore, largest_file: int) -> bytes:
     """Read the file, unless the size in the event is too large; its true size is checked after that."""
     if live != event.generation:
         became = f"overwritten by generation {live}" if live else "deleted"
@@ -538,7 +547,7 @@ def _quarantine(event: ObjectFinalized, outcome: Outcome, store: ObjectStore, re
         log.warning("%s cannot be kept in quarantine: %s", event.name, error)
         return
     with suppress(PreconditionFailed):  # an earlier delivery got this far
-        store.write(objects.reason_of(name), json.dumps(reason, indent=2).encode(), if_generation=0)
+        store.write(objects.reason_of(name), json.dumps(reason, indent=2).encode(), if_generation="")
 
 
 def _give_up(
@@ -571,7 +580,7 @@ def _give_up(
     try:
         _append(
             event,
-            File(event.name, str(event.generation), event.written_at or received_at),
+            File(event.name, event.generation, event.written_at or received_at),
             outcome,
             [],
             warehouse,

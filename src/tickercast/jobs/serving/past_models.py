@@ -49,7 +49,7 @@ class PastModels:
         self._models = models
         self._served = served
         self._load = load
-        self._seen_generation = 0
+        self._seen_generation = ""
         self._cards: dict[str, ModelCard] = {}
         self._loaded: dict[str, Predictor] = {}
 
