@@ -309,7 +309,7 @@ def _oddities(series: Sequence[Bars], described: objects.PriceObject, now: datet
     return [oddities(bars, min(as_of, now.astimezone(UTC).replace(tzinfo=None))) for bars in series]
 
 
-def _read_events(event: ObjectFinalized, live: int, store: ObjectStore, largest_file: int, now: datetime) -> Outcome:
+def _read_events(event: ObjectFinalized, live: str, store: ObjectStore, largest_file: int, now: datetime) -> Outcome:
     try:
         objects.check_events(event.name)
         content = _content(event, live, store, largest_file)
