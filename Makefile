@@ -92,12 +92,13 @@ champion-hourly: setup-dev ## Train the shipped models of hourly bars again from
 		$(PYTHON) -m tickercast train --every 1h --direction --trials 25 --source $(HOURS) --through 2022-06-30 --out src/tickercast/shipped; \
 		status=$$?; rm -rf "$$registry"; exit $$status
 
-champion: setup-dev ## Train the shipped champion again from the bars in the folder DATA (prices)
+champion: setup-dev ## Train the shipped champion again from the bars and results days in the folder DATA (prices)
 	test -d $(DATA)
-	rm -rf src/tickercast/shipped/models
+	rm -rf src/tickercast/shipped/models/champion.json src/tickercast/shipped/models/tickercast-lstm
 	registry=$$(mktemp -d) && MLFLOW_TRACKING_URI=sqlite:///$$registry/mlflow.db \
-		$(PYTHON) -m tickercast train --source $(DATA) --through 2018-12-31 --hold-out 3 --out src/tickercast/shipped; \
-		rm -rf "$$registry"
+		$(PYTHON) -m tickercast train --source $(DATA) --events $(DATA)/events/results.csv --through 2018-12-31 --hold-out 3 \
+			--out src/tickercast/shipped; \
+		status=$$?; rm -rf "$$registry"; exit $$status
 
 function: setup ## Serve the forecast function on localhost:8080
 	.venv/bin/functions-framework --source cloud_function/main.py --target forecast \

@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks import report
 from tickercast import config, engines
 from tickercast.app import App
+from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import asset_class
 from tickercast.models.onnx import OnnxModel
 
 FIRST = date(2000, 1, 1)
@@ -34,7 +34,7 @@ def main() -> None:
     config.silence_telemetry()
     config.set_up_tensorflow()
     source = engines.market_data(data)
-    stocks = [symbol for symbol in source.symbols() if not asset_class(symbol)][:SYMBOLS]
+    stocks = [symbol for symbol in source.symbols() if is_stock(symbol)][:SYMBOLS]
     through = App().models.shipped.card.trained_through
     reading = source.fetch(stocks, FIRST, through, advance=lambda _: None)
     if reading.failures:

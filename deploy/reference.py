@@ -224,6 +224,9 @@ _USE_CASES = (
     *("forecast", "details", "track_record", "query", "ingestions", "failed_ingestions", "replay", "quarantined"),
     *("quarantined_file", "release", "provision", "pending", "load_model", "served_models", "train", "tune"),
     *(
+        "fetch_events",
+        "events",
+        "known_results",
         "evaluate",
         "registered_models",
         "promote",
@@ -241,7 +244,7 @@ _USE_CASES = (
 
 def api() -> str:
     """Render the reference of the library, for docs/library.md."""
-    functions = [library.open, library.read_csv, library.load_model, library.evaluate]
+    functions = [library.open, library.read_csv, library.read_events, library.load_model, library.evaluate]
     values = [library.Forecast, Step, library.Bars, Reading, Requested, library.Model, library.Evaluation]
     parts = [text for made in functions for text in (f"### tickercast.{made.__name__}\n", *_function(made))]
     used = [row for row in _methods(library.App) if re.split(r"[`(]", row[0])[1] in _USE_CASES]

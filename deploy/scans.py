@@ -56,13 +56,14 @@ class Sizes:
             "skill_blocks": 2 * 10 * 2 * self.sessions / 21,
             "ingestions": self.sessions,
             "digests": self.bars / 21 + self.sessions,
+            "events": (self.bars + 2 * self.sessions) / 63,  # four reports a year, from now on announced before
         }
         alone = {"drift": 40 * self.sessions, "retrains": self.sessions}
         return alone[table] if table in alone else a_symbol[table] * self.symbols
 
     def months(self, table: str) -> float:
         """The months that a table's partitions cover."""
-        sessions = self.bars + self.sessions if table in ("prices", "digests") else self.sessions
+        sessions = self.bars + self.sessions if table in ("prices", "digests", "events") else self.sessions
         return max(1.0, sessions / 21)
 
 

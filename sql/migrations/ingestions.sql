@@ -16,5 +16,9 @@ SELECT
   `rows` AS rows_new,
   cutoff,
   CAST(NULL AS TIMESTAMP) AS cutoff_at,
-  model_version, event_id, received_at, duration_ms
+  model_version,
+  CAST(NULL AS DATE) AS results_date,
+  CAST(NULL AS STRING) AS results_session,
+  CAST(NULL AS BOOL) AS results_predicted,
+  event_id, received_at, duration_ms
 FROM ingestions_before AS ledger

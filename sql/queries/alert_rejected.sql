@@ -3,7 +3,7 @@ WITH marked AS (
   SELECT
     object, generation, written_at, symbol, status, reason, origin,
     MAX(IF(status = 'forecast', written_at, NULL)) OVER (PARTITION BY symbol, frequency) AS symbol_forecast,
-    MAX(IF(status = 'forecast', written_at, NULL)) OVER (PARTITION BY object) AS object_forecast,
+    MAX(IF(status IN ('forecast', 'stored'), written_at, NULL)) OVER (PARTITION BY object) AS object_forecast,
     MAX(written_at) OVER (PARTITION BY object) AS newest
   FROM ingestions
 )

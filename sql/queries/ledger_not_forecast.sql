@@ -1,6 +1,6 @@
--- The newest rows of the ledger that are not forecasts, with their reasons.
+-- The newest rows of the ledger that were not handled whole, with their reasons.
 SELECT received_at, object, generation, symbol, status, reason
 FROM ingestions
-WHERE status != 'forecast'
+WHERE status NOT IN ('forecast', 'stored')
 ORDER BY received_at DESC, object, symbol
 LIMIT @rows

@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS ingestions (
   written_at TIMESTAMP NOT NULL OPTIONS (description = 'When that file was written'),
   symbol STRING OPTIONS (description = 'The series; NULL if the file could not be read that far'),
   frequency STRING NOT NULL OPTIONS (description = '1d, daily bars, or 1h, hourly ones'),
-  status STRING NOT NULL OPTIONS (description = 'forecast, rejected or superseded'),
+  status STRING NOT NULL OPTIONS (description = 'forecast, rejected or superseded; stored: a file of events'),
   reason STRING OPTIONS (description = 'Why it was rejected, or a remark on the forecast'),
   findings STRING OPTIONS (description = 'What is odd about the bars; NULL if nothing is'),
   origin STRING NOT NULL OPTIONS (description = 'live, or backfill: requested for a date long past'),
@@ -14,6 +14,9 @@ CREATE TABLE IF NOT EXISTS ingestions (
   cutoff DATE OPTIONS (description = 'The forecast origin; NULL if nothing was forecast'),
   cutoff_at TIMESTAMP OPTIONS (description = 'From when the close at the cutoff was known'),
   model_version STRING OPTIONS (description = "The champion's version; NULL if nothing was forecast"),
+  results_date DATE OPTIONS (description = 'The results day inside the horizon, as far as it was known at the cutoff; NULL if none was'),
+  results_session STRING OPTIONS (description = 'before the open, after the close, or unknown'),
+  results_predicted BOOL OPTIONS (description = "Whether that day was predicted from the symbol's own past dates"),
   event_id STRING OPTIONS (description = 'The first event that was handled for the file'),
   received_at TIMESTAMP NOT NULL OPTIONS (description = 'When that event arrived'),
   duration_ms FLOAT64 NOT NULL OPTIONS (description = "Milliseconds from the event's arrival to this row")

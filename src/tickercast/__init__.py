@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from tickercast.version import __version__ as __version__
 
-__all__ = ["Bars", "Forecast", "evaluate", "load_model", "open", "read_csv"]
+__all__ = ["Bars", "Forecast", "evaluate", "load_model", "open", "read_csv", "read_events"]
 
 if TYPE_CHECKING:
-    from tickercast.library import Bars, Forecast, evaluate, load_model, open, read_csv  # noqa: A004
+    from tickercast.library import Bars, Forecast, evaluate, load_model, open, read_csv, read_events  # noqa: A004
 
 
 def __getattr__(name: str) -> Any:

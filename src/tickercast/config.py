@@ -35,6 +35,11 @@ class Settings(BaseSettings):
         function_hosts: further host names by which a function outside Google Cloud is called, separated by commas; it
             answers to this machine's own names, and to that of `function_url`.
         binance_url: where the source `binance` asks for hourly bars.
+        events_source: where the daily flow asks for results days: `sec`, `yahoo`, a CSV file or `none`; empty means
+            `yahoo` where the bars are Yahoo's, too, and `none` for other bars.
+        sec_user_agent: who asks the SEC, which wants a name and an e-mail address: `Jane Doe jane@example.com`.
+        sec_url: where the SEC's list of companies is.
+        sec_data_url: where the SEC's lists of filings are.
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means all
             symbols that the source can list.
         hourly_watchlist: a file of the coins of the hourly flow, or an object of the data bucket by its URL.
@@ -74,6 +79,10 @@ class Settings(BaseSettings):
     yahoo_requests: int = Field(4, ge=1, le=64)
     yahoo_pause_s: float = Field(0, ge=0, le=60)
     binance_url: str = "https://data-api.binance.vision"
+    events_source: str = ""
+    sec_user_agent: str = ""
+    sec_url: str = "https://www.sec.gov"
+    sec_data_url: str = "https://data.sec.gov"
     function_url: str = ""
     function_hosts: str = ""
     watchlist: str = ""

@@ -9,7 +9,7 @@ import functools
 import importlib.util
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from tickercast.ports import (
     ObjectStore,
     PolledBucket,
     RecipeSearch,
+    ResultsSource,
     Warehouse,
 )
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from tickercast.backends.s3_events import Message
     from tickercast.domain.bars import Bars
     from tickercast.domain.boosting import Boosting
+    from tickercast.domain.evaluation import Spread
     from tickercast.domain.recipe import Recipe
     from tickercast.jobs.training.train import Fit
     from tickercast.jobs.training.train_direction import Boost
@@ -319,6 +321,43 @@ def hourly_data(name: str, settings: Settings) -> MarketData:
     return HourlyFolder(Path(name).expanduser())
 
 
+# ---------------------------------------------------------------- results days
+
+
+def _sec(settings: Settings) -> ResultsSource:
+    from tickercast.backends.results_days.sec import Sec
+
+    return Sec(settings.sec_user_agent, url=settings.sec_url, data_url=settings.sec_data_url)
+
+
+def _yahoo_results(settings: Settings) -> ResultsSource:
+    from tickercast.backends.results_days.yahoo import YahooResults
+
+    return YahooResults(at_once=settings.yahoo_requests, pause_s=settings.yahoo_pause_s)
+
+
+RESULTS_SOURCES: Mapping[str, Callable[[Settings], ResultsSource]] = {"sec": _sec, "yahoo": _yahoo_results}
+"""Sources of results days by name; any other word is the path of a file."""
+
+
+def results_source(name: str, settings: Settings) -> ResultsSource:
+    """Open the source of results days that a user names: one of `RESULTS_SOURCES`, or the path of a CSV file.
+
+    Raises:
+        UsageError: it is neither, or a setting is missing.
+    """
+    if name in RESULTS_SOURCES:
+        return RESULTS_SOURCES[name](settings)
+    if not _exists(Path(name).expanduser()):
+        raise UsageError(
+            f"The source {name[:80]!r} is neither {', '.join(RESULTS_SOURCES)} nor a file that can be read: CSV with "
+            "symbol and date was needed. Name one of them."
+        )
+    from tickercast.backends.results_days.file import ResultsFile
+
+    return ResultsFile(Path(name).expanduser())
+
+
 # ---------------------------------------------------------------- training
 
 
@@ -462,6 +501,27 @@ def prepare() -> "Prepare":
     from tickercast.models.lstm import training
 
     return training.prepare
+
+
+# ---------------------------------------------------------------- clusters
+
+
+def spread(dask: str) -> "AbstractContextManager[Spread | None]":
+    """Spread the forecasts of an evaluation over processes of this machine, or over a Dask cluster.
+
+    Args:
+        dask: the number of processes, or the address of a scheduler; empty: all are made in this process.
+
+    Raises:
+        UsageError: Dask is not installed, or no scheduler answers at that address.
+    """
+    if not dask:
+        return nullcontext()
+    if not importlib.util.find_spec("distributed"):
+        raise UsageError("--dask needs distributed, which is not installed. Run `make setup-dev`.")
+    from tickercast.backends import spread_dask
+
+    return spread_dask.spread(dask)
 
 
 # ---------------------------------------------------------------- flows

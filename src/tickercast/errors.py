@@ -4,6 +4,7 @@
     ├── Permanent                trying again cannot help
     │   ├── UsageError           an argument or a setting is wrong
     │   ├── UnknownSymbol        the market data source does not know the symbol
+    │   ├── NoResults            a source has no results day of the symbol
     │   ├── NoRecentBars         no bar, or no recent one, on or before `as_of`
     │   ├── InvalidBars          a file or its prices break the CSV contract
     │   ├── TooFewSessions       the series is shorter than the model needs
@@ -53,6 +54,10 @@ class UsageError(Permanent):
 
 class UnknownSymbol(Permanent):
     """The market data source does not know the symbol."""
+
+
+class NoResults(Permanent):
+    """The source has no results day of the symbol."""
 
 
 class NoRecentBars(Permanent):

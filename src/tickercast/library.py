@@ -1,25 +1,45 @@
 """The library: what `import tickercast` offers a notebook or another program."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import pandas as pd
 
 from tickercast import config
 from tickercast.app import App
+from tickercast.domain import event_files
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, rolling_losses, summary
-from tickercast.domain.forecast import Forecast, Prediction, Predictor
+from tickercast.domain.events import ResultsDay, ResultsDays, expected
+from tickercast.domain.forecast import Forecast, Prediction, Predictor, informed
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.price_files import Window, name_without_ending, read_prices
 from tickercast.errors import NoRecentBars, UsageError
 from tickercast.models.catalogue import evaluation_baselines, hourly_baselines
+from tickercast.reading.events import of_rows
 
-__all__ = ["App", "Bars", "Evaluation", "Forecast", "Model", "evaluate", "load_model", "open", "read_csv"]
+__all__ = [
+    "App",
+    "Bars",
+    "Evaluation",
+    "Forecast",
+    "Model",
+    "ResultsDays",
+    "evaluate",
+    "load_model",
+    "open",
+    "read_csv",
+    "read_events",
+]
+
+
+Results = Mapping[str, ResultsDays]
+"""Results days by symbol."""
 
 
 def open(**settings: Any) -> App:  # noqa: A001  # as gzip.open and others
@@ -76,6 +96,31 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
     return read_prices(content, symbol=name, window=Window(now=now))
 
 
+def read_events(path: str | Path) -> dict[str, ResultsDays]:
+    r"""Read a CSV file of results days, by symbol.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "MSFT.csv"
+    >>> _ = file.write_text("date,session,known_at\n2023-07-25,after,2023-07-06\n")
+    >>> read_events(file)["MSFT"].dates.tolist()
+    [datetime.date(2023, 7, 25)]
+
+    Args:
+        path: the file; its columns are date, symbol (or the file is named after it), session (`before`, `after` or
+            `unknown`) and known_at (UTC); see docs/events.md.
+
+    Raises:
+        UsageError: the file cannot be read.
+        InvalidBars: a line of it cannot be understood.
+    """
+    file = Path(path)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
+    return of_rows(event_files.read_events(content, file.name, datetime.now(UTC)))
+
+
 @dataclass(frozen=True)
 class Model:
     """A model that is ready to predict.
@@ -97,16 +142,20 @@ class Model:
         return self.predictor.version
 
     @overload
-    def predict(self, bars: Bars) -> Forecast: ...
+    def predict(self, bars: Bars, results: Results | None = None) -> Forecast: ...
 
     @overload
-    def predict(self, bars: Reading | Iterable[Bars]) -> list[Forecast]: ...
+    def predict(self, bars: Reading | Iterable[Bars], results: Results | None = None) -> list[Forecast]: ...
 
-    def predict(self, bars: Bars | Reading | Iterable[Bars]) -> Forecast | list[Forecast]:
+    def predict(
+        self, bars: Bars | Reading | Iterable[Bars], results: Results | None = None
+    ) -> Forecast | list[Forecast]:
         """Forecast the sessions that follow the last bar.
 
         Args:
             bars: the bars of one symbol, or of several.
+            results: results days by symbol, as `read_events` gives them; a forecast uses those that were known by its
+                last bar.
 
         Returns:
             One forecast a symbol; a single one for the bars of one symbol.
@@ -115,7 +164,7 @@ class Model:
             TooFewSessions: a series is shorter than the model needs.
             CalendarError: the sessions of a symbol's exchange are not known.
         """
-        series = _series(bars)
+        series, predictor = _series(bars), informed(self.predictor, results or {})
         made = [
             Prediction(
                 one.symbol,
@@ -128,8 +177,10 @@ class Model:
                 simulated=one.simulated,
                 frequency=one.frequency,
             ).forecast()
-            for one, log_returns in zip(series, self.predictor.predict(series), strict=True)
+            for one, log_returns in zip(series, predictor.predict(series), strict=True)
         ]
+        if results:
+            made = [replace(one, results=day) for one, day in zip(made, _expected(series, results), strict=True)]
         return made[0] if isinstance(bars, Bars) else made
 
 
@@ -190,6 +241,7 @@ def evaluate(
     last: date | str,
     *,
     every: int | None = None,
+    results: Results | None = None,
 ) -> Evaluation:
     """Evaluate a model on past sessions or hours, beside the baselines.
 
@@ -199,6 +251,7 @@ def evaluate(
         first: the first date to forecast from.
         last: the last date to forecast from.
         every: sessions or hours from one origin to the next; a horizon by default, so that horizons do not overlap.
+        results: results days by symbol, as `read_events` gives them; each origin sees those that were known by then.
 
     Raises:
         UsageError: a date or the model is not valid.
@@ -211,13 +264,19 @@ def evaluate(
     models = {judged.name: judged.predictor}
     baselines = evaluation_baselines(series, begin - timedelta(days=1)) if frequency.is_daily else hourly_baselines()
     models |= {baseline.name: baseline for baseline in baselines}
-    tables = rolling_losses(models, series, begin, end, every=every or frequency.horizon)
+    tables = rolling_losses(models, series, begin, end, every=every or frequency.horizon, results=results)
     if any(table.empty for table in tables.values()):
         raise NoRecentBars(
             f"No {frequency.noun} from {begin} to {end} has enough bars before it and {judged.predictor.horizon} after "
             "it. Name other dates, or give more bars."
         )
     return Evaluation(tables, frequency)
+
+
+def _expected(series: Sequence[Bars], results: Results) -> list[ResultsDay | None]:
+    cutoffs = np.array([bars.cutoff for bars in series], "datetime64[D]")
+    closes = DAILY.closes([bars.symbol for bars in series], np.arange(len(series)), cutoffs)
+    return expected([results.get(bars.symbol) for bars in series], cutoffs, closes)
 
 
 def _series(bars: Bars | Reading | Iterable[Bars]) -> Sequence[Bars]:

@@ -20,6 +20,7 @@ from tickercast.domain.dataset import Dataset
 from tickercast.domain.drift import DriftFinding
 from tickercast.domain.model_card import Bundle, RegisteredVersion
 from tickercast.domain.recipe import Epoch
+from tickercast.errors import Permanent
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 """The type of the CloudEvents that announce a finished write."""
@@ -334,6 +335,40 @@ class MarketData(Protocol):
 
         Returns:
             The bars of each symbol that has any in the range, and the reason for each other symbol.
+
+        Raises:
+            SourceUnavailable: the source as a whole does not answer.
+            UsageError: the source as a whole cannot be read.
+        """
+
+
+@dataclass(frozen=True)
+class ResultsReading:
+    """What a source knows of the results days of some symbols.
+
+    Attributes:
+        rows: columns as `domain.event_files.SCHEMA` has them.
+        failures: the reason for each symbol of which it could not be asked, or knows nothing.
+    """
+
+    rows: pa.Table
+    failures: Mapping[str, Permanent]
+
+
+class ResultsSource(Protocol):
+    """A source of results days."""
+
+    @property
+    def name(self) -> str:
+        """The source as the user names it: `sec`, `yahoo` or a file."""
+
+    def fetch(self, symbols: Sequence[str], since: date, *, advance: Callable[[int], None]) -> ResultsReading:
+        """Ask for the results days of several symbols.
+
+        Args:
+            symbols: as Yahoo spells them, without duplicates.
+            since: the first date wanted, where the source has a past at all.
+            advance: called with the number of symbols done since the last call, for a progress bar.
 
         Raises:
             SourceUnavailable: the source as a whole does not answer.

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 from tests.support.trading import shipped_bundle
 
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Forecast, Step
 from tickercast.reading.track_record import ForecastDetails, TrackRecord
 
 CUTOFF = date(2023, 7, 21)
+RESULTS = ResultsDay(date(2023, 7, 25), "after", date(2023, 7, 26), is_predicted=False)
 RECORD = TrackRecord("no edge", 1200, 300, 12, 0.987, 0.951, 1.023, 0.812, 0.949)
 
 
@@ -22,6 +24,7 @@ def told(
     actual: dict[date, float] | None = None,
     record: TrackRecord | None = RECORD,
     trained_on: str = "",
+    results: ResultsDay | None = None,
 ) -> ForecastDetails:
     """The forecast of a symbol at 100, with intervals that are ±5 and ±10, after `sessions` bars."""
     targets = [day.date() for day in pd.bdate_range("2023-07-24", periods=10)]
@@ -34,6 +37,7 @@ def told(
         "lstm",
         "3",
         simulated=simulated,
+        results=results,
         object=f"ohlc/2023-07-22/{symbol}.csv",
         generation="5",
     )

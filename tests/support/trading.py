@@ -19,6 +19,7 @@ from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.config import Settings, resource
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.model_card import CHALLENGER_ALIAS, CHAMPION_ALIAS, Bundle, Pointer, RegisteredVersion
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import BundleError, UnknownSymbol
@@ -254,6 +255,7 @@ class Evening:
         seeds: Sequence[int],
         on_progress: Callable[[int, int], None],
         recipe: Recipe | None = None,
+        results: Mapping[str, ResultsDays] | None = None,
     ) -> Fitted:
         return Fitted(trained_through, self.calibration)
 

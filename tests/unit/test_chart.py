@@ -5,7 +5,7 @@ from datetime import date
 from xml.etree import ElementTree
 
 import pytest
-from tests.support.told import told
+from tests.support.told import RESULTS, told
 
 from tickercast.show import chart
 
@@ -46,3 +46,9 @@ def test_what_followed_is_drawn_only_where_it_is_known() -> None:
 def test_a_symbol_is_never_read_as_a_formula() -> None:
     assert chart.forecast_png([told("$x_1$")]).startswith(PNG)
     assert chart.forecast_png([told("$")]).startswith(PNG)
+
+
+def test_the_session_on_which_results_act_is_marked() -> None:
+    drawn = [chart.forecast_svg(told(results=results), name="a", alt="x") for results in (None, RESULTS)]
+    assert ["var(--results)" in each for each in drawn] == [False, True]
+    assert chart.forecast_png([told(results=RESULTS)]) != chart.forecast_png([told()])

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.support.place import Place
+from tests.support.warehouse_rows import ingestion
 from typer.testing import CliRunner
 
 from tickercast.app import App
@@ -22,6 +23,7 @@ from tickercast.config import resource
 from tickercast.dashboard import charts, figures, launch
 from tickercast.dashboard.palette import DARK, LIGHT
 from tickercast.domain.bars import Bars
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Role
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import UsageError, WarehouseUnavailable
@@ -186,6 +188,27 @@ def test_the_fan_begins_at_the_last_close_and_holds_both_intervals() -> None:
     assert max(y for y in traces["95% interval"].y if y) == pytest.approx(120)
     assert min(y for y in traces["80% interval"].y if y) == pytest.approx(90)
     assert "earlier medians" not in traces
+
+
+def test_the_session_on_which_results_act_is_marked() -> None:
+    none = vintage().iloc[:0]
+    expected = ResultsDay(date(2023, 7, 25), "after", date(2023, 7, 26), is_predicted=True)
+    [line] = figures.forecast_figure(bars(), vintage(), none, LIGHT, panels=[], results=expected).layout.shapes
+    assert (line.x0, line.x1) == ("2023-07-26", "2023-07-26")
+    marked = figures.forecast_figure(bars(), vintage(), none, LIGHT, panels=[], results=expected)
+    assert [note.text for note in marked.layout.annotations] == ["results 2023-07-25, predicted"]
+
+
+def test_what_the_ledger_says_about_a_forecast_is_its_findings_and_its_results_day(place: Place) -> None:
+    targets = [pd.Timestamp(day) for day in ("2023-07-24", "2023-07-25", "2023-07-26")]
+    assert views.remarks(place.warehouse, "MSFT", "none", "1", targets) == views.Remarks("", None)
+    row = ingestion(
+        symbol="MSFT", findings="odd", results_date=date(2023, 7, 25), results_session="before", results_predicted=False
+    )
+    place.warehouse.append("ingestions", pd.DataFrame([row]), key="a remark")
+    said = views.remarks(place.warehouse, row["symbol"], row["object"], row["generation"], targets)
+    assert said.findings == "odd"
+    assert str(said.results) == "2023-07-25 (before the open)"
 
 
 def test_ghosts_and_what_came_true_are_told_apart_by_shape() -> None:
@@ -476,3 +499,24 @@ def test_that_a_baseline_is_served_is_said(testing: Any) -> None:
     [warning] = shown.warning
     said = "A baseline is served: tickercast-lstm version 1 was shown to be worse than ewma-t on 2012-08-14, by 5.0%"
     assert warning.value.replace("\\", "").startswith(said)
+
+
+def test_the_page_of_a_forecast_says_and_marks_its_results_day(
+    workspace: Path, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import streamlit
+    from streamlit.testing.v1 import AppTest
+
+    from tickercast.dashboard import state
+
+    place = Place(workspace)
+    place.handle(place.upload("events/MSFT.csv", b"date,session,known_at\n2023-07-27,before,2023-07-06\n"))
+    place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", f"duckdb://{workspace}/w.duckdb")
+    state._app.clear()
+    streamlit.cache_data.clear()  # of tests before
+    page = AppTest.from_file(str(Path(state.__file__).with_name("app.py")), default_timeout=60).run()
+    assert not page.exception
+    assert [said.value for said in page.info] == ["Results expected 2023-07-27 (before the open), inside this horizon."]
+    state._app.clear()
+    streamlit.cache_data.clear()

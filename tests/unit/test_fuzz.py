@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from tests.support import nasty
 from tickercast import config
 from tickercast.app import App
 from tickercast.domain.bars import Reading
+from tickercast.domain.event_files import read_events
 from tickercast.domain.price_files import read_prices
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent
 from tickercast.ports import FINALIZED, Warehouse
 
 LONGEST_SENTENCE = 600
+WRITTEN = datetime(2023, 7, 22, tzinfo=UTC)
 
 
 def read(data: bytes, symbol: str | None) -> Reading:
@@ -67,6 +70,31 @@ def test_a_mutated_file_gives_bars_that_keep_the_contract_or_a_sentence(
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: f"Date,Open,High,Low,Close\n{text}".encode()))
 def test_bytes_of_any_kind_give_bars_that_keep_the_contract_or_a_sentence(data: bytes) -> None:
     assert keeps_the_contract(read(data, "MSFT"))
+
+
+_WORDS = st.sampled_from(
+    ["symbol", "date", "session", "known_at", "MSFT", "2023-07-25", "after", "", ",", "\n", '"', "\r"]
+)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.binary(max_size=200) | st.lists(_WORDS | st.text(max_size=5), max_size=30).map(lambda t: "".join(t).encode()))
+def test_a_file_of_events_gives_events_or_a_sentence(data: bytes) -> None:
+    for content in (data, b"symbol,date,session,known_at\nMSFT,2023-07-25,after,\n" + data):
+        rows, refused = read_or_refuse(content)
+        if refused:
+            assert 20 < len(refused) < LONGEST_SENTENCE
+            assert refused.isprintable(), refused
+        else:
+            assert rows
+            assert all(row["symbol"] == parse_symbol(row["symbol"]) and row["known_at"] <= WRITTEN for row in rows)
+
+
+def read_or_refuse(content: bytes) -> tuple[list[dict[str, Any]], str]:
+    try:
+        return read_events(content, "events/mine.csv", WRITTEN).to_pylist(), ""
+    except Permanent as error:
+        return [], str(error)
 
 
 @pytest.mark.parametrize("column", [0, 4, 5, 6, 7])

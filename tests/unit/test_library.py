@@ -29,7 +29,7 @@ from tickercast.errors import (
 )
 
 MakeBars = Callable[..., Bars]
-PUBLIC = ["Bars", "Forecast", "evaluate", "load_model", "open", "read_csv"]
+PUBLIC = ["Bars", "Forecast", "evaluate", "load_model", "open", "read_csv", "read_events"]
 
 
 def open_in(folder: Path, name: str = "app") -> App:
@@ -197,6 +197,36 @@ def test_several_series_are_predicted_as_each_alone(make_bars: MakeBars, price_f
     assert model.predict(series) == [model.predict(one) for one in series]
     assert [made.symbol for made in model.predict(tickercast.read_csv(price_file))] == ["MSFT"]
     assert model.predict([]) == []
+
+
+def test_a_model_alone_takes_results_days_and_its_forecast_says_them(tmp_path: Path, make_bars: MakeBars) -> None:
+    (tmp_path / "mine.csv").write_text(
+        "symbol,date,session,known_at\nMSFT,2023-07-25,after,2023-07-06\nMSFT,2022-07-26,after,\nMMM,2023-07-25,,\n"
+    )
+    results = tickercast.read_events(tmp_path / "mine.csv")
+    series = [make_bars("MSFT"), make_bars("MMM"), make_bars("IBM")]
+    made = tickercast.load_model("ewma-t").predict(series, results=results)
+    assert [str(one.results) for one in made] == ["2023-07-25 (after the close)", "None", "None"]
+    told: list[Any] = []
+
+    class Listener:
+        name, version, horizon, min_sessions, adapts = "listener", "1", 10, 91, False
+
+        def informed(self, results: Any, widths: Any = None) -> "Listener":
+            told.append(results)
+            return self
+
+        def predict(self, series: Any) -> Any:
+            return np.zeros((len(series), 10, len(QUANTILES)))
+
+        def predict_at(self, bars: Bars, at: Any) -> Any:
+            return np.zeros((len(at), 10, len(QUANTILES)))
+
+    model = library.Model(Listener())
+    model.predict(series, results=results)
+    tickercast.evaluate(model, series, "2023-05-01", "2023-06-01", results=results)
+    assert all(each is results for each in told)
+    assert len(told) >= 2
 
 
 @pytest.mark.usefixtures("workspace")

@@ -14,13 +14,14 @@ from tickercast.domain import features
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.dataset import dataset
 from tickercast.domain.drift import COLUMNS, read_reference
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.recipe import Recipe
 from tickercast.domain.reference import observe
 from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol, UsageError
 from tickercast.jobs.training.train import evaluate_unseen, measures, train
 from tickercast.models.baselines import EwmaT
-from tickercast.models.onnx import OnnxModel
+from tickercast.models.onnx import STATICS, OnnxModel
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 
@@ -35,6 +36,7 @@ from tickercast.models.lstm.calibration import (  # noqa: E402
     calibration,
     example_losses,
     scaled_pinball,
+    shrunk_drift,
 )
 from tickercast.models.lstm.examples import Examples, examples, split  # noqa: E402
 from tickercast.models.lstm.export import check_parity, load_keras  # noqa: E402
@@ -274,11 +276,11 @@ def test_crypto_sets_its_calibration_and_leaves_the_network_alone(
 
 def test_calibration_of_a_class_uses_nothing_after_the_last_date(trained: Any, crypto: list[Bars]) -> None:
     cut = [Bars(h.symbol, h.frame[h.frame["session_date"] <= np.datetime64(THROUGH)]) for h in crypto]
-    assert calibrated(trained.model, crypto, THROUGH) == calibrated(trained.model, cut, THROUGH) != ()
+    assert calibrated(trained.model, crypto, THROUGH) == calibrated(trained.model, cut, THROUGH) is not None
 
 
 def test_a_class_with_few_sessions_keeps_the_common_calibration(trained: Any, crypto: list[Bars]) -> None:
-    assert calibrated(trained.model, crypto, date(2021, 6, 30)) == ()
+    assert calibrated(trained.model, crypto, date(2021, 6, 30)) is None
 
 
 def test_only_crypto_trains_on_crypto(crypto: list[Bars]) -> None:
@@ -291,10 +293,76 @@ def test_calibration_of_a_class_finds_the_factor_that_makes_it_exact(crypto: lis
     levels = np.array(QUANTILES)
     some = examples(crypto, THROUGH)
     wide = np.broadcast_to(2 * np.quantile(some.returns, levels, axis=0).T, (len(some), 10, 13))
-    centred = wide - wide[:, :, 6:7] + np.median(some.returns, axis=0)[:, None]
-    best, typical = _best_factors(centred, replace(some, weight=np.ones(len(some), np.float32)))
+    around = replace(some, returns=some.returns - np.median(some.returns, axis=0))
+    centred = wide - wide[:, :, 6:7]
+    best, typical = _best_factors(centred, replace(around, weight=np.ones(len(some), np.float32)), 0.0)
     np.testing.assert_allclose(np.delete(best, 6, axis=1), 0.5, atol=0.02)
     assert (typical[:, 6] == 0).all()
+
+
+def test_the_drift_is_the_same_for_calm_and_wild_stocks_and_none_for_currencies(
+    series: list[Bars], crypto: list[Bars]
+) -> None:
+    currencies = [Bars(name, bars.frame) for name, bars in zip(("EURUSD=X", "JPY=X"), crypto, strict=True)]
+    model = fit([*series, *currencies], trained_through=THROUGH, seeds=[1], recipe=TINY)
+    assert model.card.drift["stock"] == shrunk_drift(examples(series, THROUGH))
+    assert model.card.drift["fx"] == 0
+    steps = np.arange(1, 11)
+    for bars, made in zip(series, model.predict(series), strict=True):
+        np.testing.assert_allclose(made[:, 6], model.card.drift["stock"] * steps, atol=1e-12, err_msg=bars.symbol)
+    assert not model.predict(currencies)[:, :, 6].any()
+
+
+def test_an_index_is_calibrated_with_the_funds_that_hold_it(series: list[Bars], crypto: list[Bars]) -> None:
+    funds = [Bars(name, bars.frame) for name, bars in zip(("SPY", "^GSPC"), crypto, strict=True)]
+    card = fit([*series, *funds], trained_through=THROUGH, seeds=[1], recipe=TINY).card
+    assert card.calibrations["etf"] == card.calibrations["index"]
+
+
+@pytest.fixture(scope="module")
+def results(series: list[Bars]) -> dict[str, ResultsDays]:
+    days = {bars.symbol: bars.columns["session_date"][90::63].tolist() for bars in series}
+    return {name: ResultsDays.of(name, [(d, "after", f"{d}T21:00") for d in found]) for name, found in days.items()}
+
+
+@pytest.fixture(scope="module")
+def aware(series: list[Bars], results: dict[str, ResultsDays]) -> Any:
+    return fit(series, trained_through=THROUGH, seeds=[1, 2], recipe=TINY, results=results)
+
+
+def test_results_days_leave_what_knows_of_none_as_it_was(
+    trained: Any, aware: Any, series: list[Bars], results: dict[str, ResultsDays]
+) -> None:
+    assert aware.card.statics == STATICS
+    assert trained.card.statics == features.STATIC_FEATURES
+    np.testing.assert_allclose(aware.predict(series), trained.predict(series), rtol=1e-5, atol=1e-8)
+    informed, unaware = (model.predict(series)[..., 0] for model in (aware.informed(results), aware))
+    assert np.abs(informed / unaware - 1).max() > 1e-4
+    np.testing.assert_array_equal(trained.informed(results).predict(series), trained.predict(series))
+
+
+def test_results_days_survive_the_way_to_onnx(aware: Any, series: list[Bars], results: dict[str, ResultsDays]) -> None:
+    served = OnnxModel(aware.bundle()).informed(results)
+    np.testing.assert_allclose(served.predict(series), aware.informed(results).predict(series), atol=1e-6)
+    at = np.array([300, 400, len(series[0]) - 1])
+    np.testing.assert_allclose(served.predict_at(series[0], at)[-1], served.predict(series[:1])[0], atol=1e-9)
+
+
+def test_results_days_after_the_last_date_teach_nothing(
+    series: list[Bars], results: dict[str, ResultsDays], aware: Any
+) -> None:
+    later = {
+        name: ResultsDays.of(
+            name,
+            [
+                *zip(days.dates.tolist(), days.sessions.tolist(), days.known_at.tolist(), strict=True),
+                ("2022-12-20", "after", "2023-01-03T21:00"),
+            ],
+        )
+        for name, days in results.items()
+    }
+    again = fit(series, trained_through=THROUGH, seeds=[1, 2], recipe=TINY, results=later)
+    assert again.parameters == aware.parameters
 
 
 def test_smoothed_factors_never_let_quantiles_cross() -> None:

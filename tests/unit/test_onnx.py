@@ -1,6 +1,8 @@
 """The shipped bundle predicts; one that does not fit is refused."""
 
+import pickle
 from collections.abc import Callable
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,9 +11,11 @@ import pytest
 
 from tickercast.domain import features
 from tickercast.domain.bars import Bars
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import stored
 from tickercast.domain.model_card import Bundle, Pointer, read_bundle
 from tickercast.domain.model_page import describe
+from tickercast.domain.widths import Widths
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models.onnx import BATCH, OnnxModel
 
@@ -112,6 +116,27 @@ def test_an_asset_class_has_its_own_calibration(bundle: Bundle, make_bars: Calla
     np.testing.assert_allclose(bitcoin - bitcoin[:, 6:7], np.array(table) * (stock - stock[:, 6:7]))
 
 
+def test_a_card_without_drift_keeps_the_networks_median(bundle: Bundle, make_bars: Callable[..., Bars]) -> None:
+    drift = {"stock": 0.0003}
+    series = [Bars(name, make_bars().frame) for name in ("MSFT", "EURUSD=X")]
+    own = OnnxModel(with_card(bundle, drift={}, calibrations={})).predict(series)
+    stock, currency = OnnxModel(with_card(bundle, drift=drift, calibrations={})).predict(series)
+    assert own[0, 9, 6] > 0
+    np.testing.assert_allclose(stock[:, 6], 0.0003 * np.arange(1, 11))
+    assert not currency[:, 6].any()
+    np.testing.assert_allclose(stock - stock[:, 6:7], own[0] - own[0][:, 6:7], atol=1e-12)
+
+
+def test_widths_stretch_what_they_name(model: OnnxModel, make_bars: Callable[..., Bars]) -> None:
+    series = [Bars(name, make_bars().frame) for name in ("MSFT", "AAPL", "EURUSD=X")]
+    widths = Widths(date(2023, 7, 21), {"stock": (1.1,) * 10}, {"AAPL": 1.2})
+    before, after = (
+        each - each[..., 6:7] for each in (model.predict(series), model.informed({}, widths).predict(series))
+    )
+    for row, factor in enumerate((1.1, 1.1 * 1.2, 1.0)):
+        np.testing.assert_allclose(after[row], factor * before[row], atol=1e-12)
+
+
 def test_the_shipped_model_gives_crypto_ordered_quantiles(model: OnnxModel, make_bars: Callable[..., Bars]) -> None:
     bars = [make_bars(seed=seed, sessions=91 + 30 * seed).frame for seed in range(20)]
     assert (np.diff(model.predict([Bars("BTC-USD", rows) for rows in bars]), axis=2) > 0).all()
@@ -144,6 +169,8 @@ def test_what_is_not_a_network_is_refused(bundle: Bundle) -> None:
         ({"calibration": 0.0}, "calibration 0.0"),
         ({"calibrations": {"crypto": ((1.0,) * 13,) * 9}}, "calibrations for crypto"),
         ({"calibrations": {"crypto": ((1.0,) * 12,) * 10}}, "calibrations for crypto"),
+        ({"drift": {"stock": float("nan")}}, "drift"),
+        ({"drift": {"stock": 0.3}}, "drift"),
         ({"calibrations": {"crypto": ((0.0,) * 13,) * 10}}, "calibrations for crypto"),
     ],
 )
@@ -161,3 +188,16 @@ def test_the_shipped_model_beats_its_baselines_on_dates_it_has_not_seen(bundle: 
     assert bundle.card.metrics["n"] > 200
     assert bundle.card.metrics["sp_vs_ewma_t"] < 1
     assert bundle.card.metrics["sp_vs_random_walk"] < 1
+
+
+def test_a_model_can_be_sent_to_another_process_and_be_informed_without_loading_again(
+    model: OnnxModel, make_bars: Callable[..., Bars], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = [make_bars()]
+    sent = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(sent.predict(series), model.predict(series))
+    monkeypatch.setattr("tickercast.models.onnx.open_session", None)
+    told = model.informed({"MSFT": ResultsDays.of("MSFT", [])})
+    assert list(told.results) == ["MSFT"]
+    assert not model.results
+    np.testing.assert_array_equal(told.predict(series), model.predict(series))

@@ -6,7 +6,7 @@ from datetime import date
 from html.parser import HTMLParser
 
 import pytest
-from tests.support.told import CUTOFF, told
+from tests.support.told import CUTOFF, RESULTS, told
 
 from tickercast.reading.track_record import ForecastDetails, TrackRecord
 from tickercast.show import report, sentences
@@ -151,3 +151,11 @@ def test_each_verdict_is_a_sentence() -> None:
     assert sentences.record_sentence(made, TrackRecord("worse", 900, 0, 9, 1.2, 1.1, 1.3, 0.8, 0.9)).startswith(
         "worse than"
     )
+
+
+def test_a_results_day_inside_the_horizon_is_said_and_marked() -> None:
+    page = read(told(results=RESULTS))
+    assert "Results expected 2023-07-25 (after the close), inside this horizon." in page.text
+    assert "results act on this session" in page.text
+    assert "a dotted line at 2023-07-26, where results act" in report.page([told(results=RESULTS)], "file://bucket")
+    assert "Results expected" not in read(told()).text

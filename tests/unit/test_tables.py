@@ -1,9 +1,11 @@
 """The tables of a forecast: values in, text out."""
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 
 from rich.console import Console, RenderableType
+from tests.support.told import RESULTS
 
 from tickercast.domain.forecast import Forecast, Step
 from tickercast.show import sentences, tables
@@ -83,3 +85,18 @@ def test_what_the_model_has_seen_is_no_test_of_it() -> None:
     assert "trained on dates up to" not in shown(tables.forecast_table(made(), actual, "file://bucket", CUTOFF))
     later = CUTOFF + timedelta(days=1)
     assert f"trained on dates up to {later}" in shown(tables.forecast_table(made(), actual, "file://bucket", later))
+
+
+def test_a_results_day_inside_the_horizon_is_said_and_is_in_the_json() -> None:
+    predicted = replace(made(), results=replace(RESULTS, is_predicted=True))
+    said = "results expected 2023-07-25 (after the close; predicted from its own past dates), inside this horizon"
+    assert said in shown(tables.forecast_table(predicted, None, "file://bucket"))
+    assert f"MSFT: {said}" in shown(tables.summary_table([predicted, made("AAPL")]))
+    with_results, without = json.loads(tables.forecasts_json([replace(made(), results=RESULTS), made()], CUTOFF))
+    assert with_results["results"] == {
+        "date": "2023-07-25",
+        "session": "after",
+        "target_date": "2023-07-26",
+        "predicted": False,
+    }
+    assert "results" not in without

@@ -42,6 +42,9 @@ def _log(outcome: Outcome) -> None:
     for series in outcome.series:
         with logs.fields(symbol=series.bars.symbol, status="forecast"):
             log.info("%s is forecast from %s", series.bars.symbol, series.known.cutoff)
+    if outcome.events is not None:
+        with logs.fields(status="stored"):
+            log.info("%d events are stored", len(outcome.events))
     for symbol, reason in outcome.failures.items():
         with logs.fields(symbol=symbol, status=outcome.status):
             log.warning("%s: %s", outcome.status, reason)

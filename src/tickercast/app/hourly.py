@@ -191,7 +191,7 @@ class Hourly(Ports):
         windows: int | None = None,
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
-    ) -> tuple[Mapping[str, pd.DataFrame], Predictor]:
+    ) -> tuple[Mapping[str, pd.DataFrame], Sequence[Predictor]]:
         """Evaluate models of hourly bars, with tables that are refreshed monthly, beside the baselines.
 
         Args:
@@ -203,10 +203,10 @@ class Hourly(Ports):
             every: hours from one origin to the next.
             windows: how many origins to draw at random; None: all.
             on_progress: called with the forecasts made and their total.
-            on_failure: called with each symbol that the source could not give, and why.
+            on_failure: called with each symbol that is left out, and why.
 
         Returns:
-            The losses of each model, the judged one first, and that model.
+            The losses of each model, and these models, the judged one first.
         """
         from tickercast.jobs.training.evaluate import evaluate
 
@@ -229,7 +229,7 @@ class Hourly(Ports):
             on_progress=on_progress,
             on_failure=on_failure,
         )
-        return tables, made[0]
+        return tables, made
 
     def hourly_models(self, names: Sequence[str], series: Sequence[Bars]) -> list[Predictor]:
         """The models of hourly bars that are named, then the baselines, each once."""

@@ -25,6 +25,8 @@ from tickercast.models import catalogue
 from tickercast.ports import MarketData, RunRecord, StudyResult
 
 if TYPE_CHECKING:
+    from tickercast.domain.bars import Bars
+    from tickercast.domain.events import ResultsDays
     from tickercast.domain.market import Market
     from tickercast.domain.promotion import Decision
     from tickercast.jobs.training.train import Fit
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 FIRST_TRAINED = date(2000, 1, 1)
 """The first date that is trained on."""
+
+STORED = "stored"
+"""The name of the results days in the warehouse."""
 
 _TUNING_TRIALS, _TUNING_TIME = 8, timedelta(minutes=30)
 
@@ -59,6 +64,7 @@ class Models(Ports):
         source: str = "",
         recipe: Recipe | None = None,
         hold_out: int = 0,
+        events: str = "",
         seeds: Sequence[int] = (1, 2, 3, 4, 5),
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
@@ -71,6 +77,7 @@ class Models(Ports):
             source: the market data; the configured one by default.
             recipe: the hyperparameters; by default those that suit the data.
             hold_out: hold out every N-th symbol for evaluation; 0 holds out none.
+            events: results days to learn from; see `results_of`.
             seeds: one network each, which are averaged.
             on_progress: called with the epochs done and their total.
             on_failure: called with each symbol that the source could not give, and why.
@@ -93,6 +100,7 @@ class Models(Ports):
             seeds=seeds,
             recipe=recipe,
             hold_out=hold_out,
+            results=self.results_of(events, symbols, FIRST_TRAINED),
             on_progress=on_progress,
             on_failure=on_failure,
         )
@@ -150,9 +158,11 @@ class Models(Ports):
         more: Sequence[str] = (),
         every: int = DAILY.horizon,
         windows: int | None = None,
+        events: str = "",
+        dask: str = "",
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
-    ) -> tuple[Mapping[str, pd.DataFrame], Predictor]:
+    ) -> tuple[Mapping[str, pd.DataFrame], Sequence[Predictor]]:
         """Evaluate a model on past sessions, beside the baselines; see `jobs.training.evaluate`.
 
         Args:
@@ -164,30 +174,63 @@ class Models(Ports):
             more: other models to compare with, by name.
             every: sessions from one origin to the next.
             windows: how many origins to draw at random; None: all.
+            events: results days that the models may read; see `results_of`.
+            dask: the processes to spread the forecasts over, or the address of a Dask scheduler; by default this one.
             on_progress: called with the forecasts made and their total.
-            on_failure: called with each symbol that the source could not give, and why.
+            on_failure: called with each symbol that is left out, and why.
 
         Returns:
-            The losses of each model, the judged one first, and that model.
+            The losses of each model, and these models, the judged one first.
         """
         from tickercast.jobs.training.evaluate import evaluate
 
         judged = self.load_model(model)
         beside = [self.load_model(name) for name in more]
         data = self.market_data(source)
-        tables = evaluate(
-            data,
-            symbols or data.symbols(),
-            first,
-            last,
-            models={judged.name: judged},
-            baselines=lambda series, through: catalogue.evaluation_baselines(series, through, more=beside),
-            every=every,
-            windows=windows,
-            on_progress=on_progress,
-            on_failure=on_failure,
-        )
-        return tables, judged
+        chosen, compared = symbols or data.symbols(), [judged]
+
+        def baselines(series: "Sequence[Bars]", through: date) -> Sequence[Predictor]:
+            made = catalogue.evaluation_baselines(series, through, more=beside)
+            compared.extend(one for one in made if one.name != judged.name)
+            return made
+
+        with engines.spread(dask) as spread:
+            tables = evaluate(
+                data,
+                chosen,
+                first,
+                last,
+                models={judged.name: judged},
+                baselines=baselines,
+                every=every,
+                windows=windows,
+                results=self.results_of(events, chosen, first),
+                spread=spread,
+                on_progress=on_progress,
+                on_failure=on_failure,
+            )
+        return tables, compared
+
+    def results_of(self, events: str, symbols: Sequence[str], first: date) -> "Mapping[str, ResultsDays]":
+        """The results days of some symbols.
+
+        Args:
+            events: the path of a CSV file of them, `stored` for those in the warehouse; empty for none.
+            symbols: as Yahoo spells them.
+            first: the first date that is forecast from.
+
+        Raises:
+            UsageError: the file does not exist, or cannot be read.
+            WarehouseUnavailable: try again.
+        """
+        from tickercast.reading.events import of_rows, results_days
+
+        if not events:
+            return {}
+        if events == STORED:
+            return results_days(symbols, first, self.now().date(), warehouse=self.warehouse)
+        source = engines.results_source(events, self.settings)
+        return of_rows(source.fetch(symbols, FIRST_TRAINED, advance=nothing).rows)
 
     def leaks(
         self,
@@ -238,6 +281,7 @@ class Models(Ports):
         source: str,
         version: str = "",
         symbols: Sequence[str] = (),
+        events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
     ) -> "tuple[Decision, Bundle]":
         """Compare a challenger with what is served, and serve it if it is better; see `jobs.champion.promote`.
@@ -248,6 +292,7 @@ class Models(Ports):
             source: the market data.
             version: the challenger; the version registered last by default.
             symbols: only these; empty: all that the source holds.
+            events: results days that the models may read; see `results_of`.
             on_progress: called with the forecasts made and their total.
         """
         from tickercast.jobs.champion.promote import promote
@@ -255,17 +300,19 @@ class Models(Ports):
         self.provision()
         challenger = self.registry.bundle(MODEL, version or self._aliased(CHALLENGER_ALIAS))
         data = self.market_data(source)
+        chosen = symbols or data.symbols()
         decision = promote(
             challenger,
             self.models.champion(),
             data,
-            symbols or data.symbols(),
+            chosen,
             first,
             last,
             load=self.load_bundle,
             baselines=catalogue.promotion_baselines,
             models=self.models,
             registry=self.registry,
+            results=self.results_of(events, chosen, first),
             on_progress=on_progress,
         )
         return decision, challenger

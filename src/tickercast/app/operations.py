@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tickercast import config, engines
+from tickercast.app.events import Events
 from tickercast.app.models import Models
 from tickercast.app.ports import nothing
 from tickercast.app.symbols import read_symbols
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
 
 
-class Operations(Models):
+class Operations(Models, Events):
     """The daily run, and everything around it."""
 
     def run_day(

@@ -9,7 +9,19 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from tickercast.cli import answers, api, daily, dashboard, directions, forecasts, hourly, models, operations, warehouse
+from tickercast.cli import (
+    answers,
+    api,
+    daily,
+    dashboard,
+    directions,
+    events,
+    forecasts,
+    hourly,
+    models,
+    operations,
+    warehouse,
+)
 from tickercast.cli.terminal import guarded, say
 from tickercast.version import __version__
 
@@ -20,6 +32,7 @@ app = typer.Typer(
 )
 for group in (forecasts, answers, directions, models, warehouse, daily, hourly, operations, dashboard, api):
     app.add_typer(group.app)
+app.add_typer(events.app, name="events", epilog="Example: tickercast events list MSFT")
 
 
 def _version(wanted: bool) -> None:

@@ -156,7 +156,7 @@ def upload(
             done = service.upload(file, last, symbol=symbol, every=every)
             sent.append((done.object, done.generation))
             progress.advance(1)
-    _finish_sent(sent, service, wait, no_wait=no_wait, as_json=as_json)
+    finish_sent(sent, service, wait, no_wait=no_wait, as_json=as_json)
 
 
 @app.command(epilog="Example: tickercast watch 's3://bars?endpoint=https://s3.example.org'")
@@ -243,7 +243,7 @@ def replay(
         if not replayed.sent:
             say(f"{replayed.object}#{replayed.generation} has been forecast; nothing was sent.")
     sent = [(replayed.object, replayed.generation) for replayed in done if replayed.sent]
-    _finish_sent(sent, service, wait, no_wait=no_wait)
+    finish_sent(sent, service, wait, no_wait=no_wait)
 
 
 quarantine = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List, show and release rejected files.")
@@ -281,7 +281,7 @@ def quarantine_show(name: Name) -> None:
 def quarantine_release(name: Name, wait: Wait = 60, no_wait: NoWait = False) -> None:
     """Put a file back under its old name, so that it is handled again."""
     service = open_app()
-    _finish_sent([service.release(name)], service, wait, no_wait=no_wait)
+    finish_sent([service.release(name)], service, wait, no_wait=no_wait)
 
 
 def _request(words: Sequence[str], symbols_file: str, frequency: "Frequency") -> tuple[list[str], date]:
@@ -330,12 +330,12 @@ def _show(made: "Requested", service: "App", *, why: bool) -> None:
 def _finish(made: "Requested", *, worked: bool) -> None:
     for gone in made.lost:
         complain(str(gone))
-    _complain_of(made.failures)
+    complain_of(made.failures)
     if made.failures or made.lost:
         raise typer.Exit(SOME_FAILED if worked else NOTHING_WORKED)
 
 
-def _complain_of(failures: Mapping[str, Permanent]) -> None:
+def complain_of(failures: Mapping[str, Permanent]) -> None:
     """Print each reason once, before it the symbols that it does not name itself."""
     symbols: dict[str, list[str]] = {}
     for name, reason in failures.items():
@@ -345,10 +345,11 @@ def _complain_of(failures: Mapping[str, Permanent]) -> None:
         complain(f"{', '.join(names[:_NAMED])}{more}: {sentence}" if names else sentence)
 
 
-def _finish_sent(
+def finish_sent(
     sent: Iterable[tuple[str, str]], service: "App", wait: float, *, no_wait: bool, as_json: bool = False
 ) -> None:
     """Show the status of files that were sent."""
+    from tickercast.reading.ledger import DONE
     from tickercast.show.tables import entries_json, entries_table
 
     if no_wait and not service.delivers_at_once:
@@ -368,7 +369,7 @@ def _finish_sent(
     for name, of_file in found:
         if not of_file:
             _complain_of_silence(name, patience.seconds)
-    if any(not of_file or any(entry.status != "forecast" for entry in of_file) for _, of_file in found):
+    if any(not of_file or any(entry.status not in DONE for entry in of_file) for _, of_file in found):
         raise typer.Exit(SOME_FAILED)
 
 

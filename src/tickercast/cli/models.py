@@ -42,6 +42,12 @@ Data = Annotated[
 ]
 First = Annotated[str, typer.Option("--from", metavar="DATE", help="The first date to forecast from.")]
 Last = Annotated[str, typer.Option("--to", metavar="DATE", help="The last date to forecast from.")]
+Events = Annotated[
+    str,
+    typer.Option(
+        metavar="FILE|stored", help="Results days: a CSV file with symbol and date, or those in the warehouse."
+    ),
+]
 
 
 @app.command(epilog="Example: tickercast train --source sample --through 2010-12-31 --out DIR")
@@ -66,6 +72,7 @@ def train(
         int,
         typer.Option(metavar="N", min=0, help="Hold out every N-th symbol for evaluation; 0 holds out none."),
     ] = 0,
+    events: Events = "",
     seeds: Annotated[
         int, typer.Option(metavar="N", min=0, max=99, help="Average N networks; 0: 5, or 3 for hourly bars.")
     ] = 0,
@@ -89,8 +96,10 @@ def train(
     from tickercast.show.tables import card_table
 
     if not frequency_of(every).is_daily:
-        if recipe or hold_out:
-            raise UsageError("--recipe and --hold-out are for daily bars: leave them out, or leave --every 1h out.")
+        if recipe or hold_out or events:
+            raise UsageError(
+                "--recipe, --hold-out and --events are for daily bars: leave them out, or leave --every 1h out."
+            )
         if when_due:
             _refit_direction(tickers or [], source, direction)
             return
@@ -107,6 +116,7 @@ def train(
             source=source,
             recipe=chosen,
             hold_out=hold_out,
+            events=events,
             seeds=range(1, (seeds or 5) + 1),
             on_progress=progress.set,
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
@@ -241,6 +251,13 @@ def backtest(
         ),
     ] = None,
     windows: Annotated[int, typer.Option(min=0, metavar="N", help="Draw N origins at random; 0 takes all.")] = 0,
+    events: Events = "",
+    dask: Annotated[
+        str,
+        typer.Option(
+            metavar="N|ADDRESS", help="Spread the forecasts over N processes, or over the cluster of a Dask scheduler."
+        ),
+    ] = "",
     check_leaks: Annotated[
         bool, typer.Option("--check-leaks", help="Only check that no forecast changes when later bars are cut off.")
     ] = False,
@@ -260,12 +277,16 @@ def backtest(
         _check_leaks(service, frequency == HOURLY, names, begin, end, source, symbols)
         return
 
+    if frequency == HOURLY and (dask or events):
+        raise UsageError("--dask and --events are for daily bars. Leave them out, or leave out --every 1h.")
+    left_out: dict[str, str] = {}
+
     def on_failure(symbol: str, reason: Exception) -> None:
-        complain(str(reason))
+        left_out[symbol] = str(reason)
 
     with bar("forecasts", total=1) as progress:
         if frequency == HOURLY:
-            losses, judged = service.evaluate_hourly(
+            losses, compared = service.evaluate_hourly(
                 names,
                 begin,
                 end,
@@ -277,7 +298,7 @@ def backtest(
                 on_failure=on_failure,
             )
         else:
-            losses, judged = service.evaluate(
+            losses, compared = service.evaluate(
                 names[0],
                 begin,
                 end,
@@ -286,11 +307,15 @@ def backtest(
                 more=names[1:],
                 every=step,
                 windows=windows or None,
+                events=events,
+                dask=dask,
                 on_progress=progress.set,
                 on_failure=on_failure,
             )
     report = evaluation_report(losses, frequency)
-    through = trained_through(judged)
+    report["versions"] = {one.name: one.version for one in compared}
+    report["left_out"] = left_out
+    through = trained_through(compared[0])
     if through:
         report["trained_through"] = through.isoformat()
     if json_out:
@@ -336,6 +361,7 @@ def promote(
     last: Last,
     version: Annotated[str, typer.Option(help="The challenger.", show_default="the one registered last")] = "",
     symbols_file: SymbolsFile = "",
+    events: Events = "",
 ) -> None:
     """Compare a challenger with what is served on past sessions, and serve it if it is measurably better.
 
@@ -349,6 +375,7 @@ def promote(
             source=source,
             version=version,
             symbols=some_symbols_of([], symbols_file),
+            events=events,
             on_progress=progress.set,
         )
     subject = "" if decision.action == "demoted" else f"version {challenger.card.version} is "

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from tickercast.dashboard.palette import Palette, faded
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.frequency import DAILY, Frequency
 
 OVERLAYS = {
@@ -38,6 +39,7 @@ def forecast_figure(
     walk: pd.DataFrame | None = None,
     overlays: Sequence[str] = (),
     panels: Sequence[str] = PANELS,
+    results: ResultsDay | None = None,
     frequency: Frequency = DAILY,
 ) -> go.Figure:
     """Draw a forecast at the end of the bars.
@@ -50,6 +52,7 @@ def forecast_figure(
         walk: the random walk's ten rows, to draw its interval too.
         overlays: names of `OVERLAYS`.
         panels: names of `PANELS`.
+        results: the results day that the forecast expected, to mark the session on which it acts.
         frequency: of the bars.
     """
     shown = [panel for panel in PANELS if panel in panels and (panel != "Volume" or bars["volume"].notna().any())]
@@ -61,6 +64,8 @@ def forecast_figure(
     figure.add_traces([*_earlier(ghosts, palette), *_fan(fan, palette), *_walk(walk, palette)])
     figure.add_trace(_candles(candles, palette, unit if many else frequency.noun))
     figure.add_traces([*_overlays(candles, overlays, palette), *_followed(pd.concat([fan, ghosts]), palette)])
+    if results:
+        _mark_results(figure, results, palette)
     for row, panel in enumerate(shown, start=2):
         _PANELS[panel](figure, row, candles, palette)
     if not many and frequency.is_daily:
@@ -68,6 +73,14 @@ def forecast_figure(
     figure.update_xaxes(rangeslider_visible=False, showgrid=False)
     figure.update_yaxes(side="right", automargin=True)
     return _laid_out(figure, sum(heights))
+
+
+def _mark_results(figure: go.Figure, results: ResultsDay, palette: Palette) -> None:
+    at = results.effect.isoformat()
+    line = {"color": palette.walk, "width": 1.5, "dash": "dot"}
+    figure.add_shape(type="line", xref="x", yref="y domain", x0=at, x1=at, y0=0, y1=1, line=line)
+    text = f"results {results.day}{', predicted' if results.is_predicted else ''}"
+    figure.add_annotation(xref="x", yref="y domain", x=at, y=1, text=text, showarrow=False, yanchor="bottom")
 
 
 def aggregated(bars: pd.DataFrame, period: str = "W") -> pd.DataFrame:

@@ -8,6 +8,7 @@ import streamlit as st
 from tickercast import plain
 from tickercast.dashboard import state
 from tickercast.dashboard.figures import OVERLAYS, PANELS, forecast_figure, histogram_figure
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.frequency import Frequency, frequency_of
 from tickercast.reading import views
 from tickercast.show import sentences
@@ -57,9 +58,11 @@ def show() -> None:
     fan = vintages[vintages["cutoff"] == cutoff].reset_index(drop=True)
     if model == CHAMPION:
         state.stands_in(str(fan["model_name"].iloc[0]))
-    _headline(symbol, fan, bars, frequency)
+    first = fan.iloc[0]
+    said = state.remarks(symbol, first["object"], first["generation"], list(fan["target_date"]))
+    _headline(symbol, fan, bars, said, frequency)
     _scorecards(fan, bars, frequency)
-    _chart(symbol, fan, vintages, bars, cutoff - back, frequency)
+    _chart(symbol, fan, vintages, bars, cutoff - back, said.results, frequency)
     left, right = st.columns([3, 2], gap="large")
     with left:
         _table(symbol, fan, frequency)
@@ -116,16 +119,17 @@ def _form(frequency: Frequency) -> str:
     return "%Y-%m-%d" if frequency.is_daily else "%Y-%m-%d %H:%M"
 
 
-def _headline(symbol: str, fan: pd.DataFrame, bars: pd.DataFrame, frequency: Frequency) -> None:
+def _headline(symbol: str, fan: pd.DataFrame, bars: pd.DataFrame, said: views.Remarks, frequency: Frequency) -> None:
     first = fan.iloc[0]
     if first["simulated"] or bars["simulated"].any():
         st.error(SIMULATED, icon=":material/science:")
-    odd = state.findings(symbol, first["object"], first["generation"])
-    if odd:
+    if said.findings:
         st.warning(
-            plain.markdown(sentences.doubt(odd, doubtful=bool(first["doubtful"]))),
+            plain.markdown(sentences.doubt(said.findings, doubtful=bool(first["doubtful"]))),
             icon=":material/report:",
         )
+    if said.results:
+        st.info(f"{sentences.results(said.results).capitalize()}.", icon=":material/event:")
     form, zone = _form(frequency), "" if frequency.is_daily else " UTC"
     st.markdown(
         f"## {symbol}\n"
@@ -159,6 +163,7 @@ def _chart(
     vintages: pd.DataFrame,
     bars: pd.DataFrame,
     first: pd.Timestamp,
+    results: ResultsDay | None,
     frequency: Frequency,
 ) -> None:
     cutoff = fan["cutoff"].iloc[0]
@@ -186,9 +191,10 @@ def _chart(
         walk=_walk(symbol, cutoff, bars, frequency) if "Random walk" in overlays else None,
         overlays=overlays,
         panels=panels,
+        results=results,
         frequency=frequency,
     )
-    state.picture(figure, key="chart", alt=_alt(symbol, fan, shown, frequency))
+    state.picture(figure, key="chart", alt=_alt(symbol, fan, shown, results, frequency))
     _captions(fan, shown_ghosts)
 
 
@@ -202,13 +208,14 @@ def _end(fan: pd.DataFrame, bars: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Time
     return fan["target_date"].max() if cutoff < bars["session_date"].max() else cutoff
 
 
-def _alt(symbol: str, fan: pd.DataFrame, shown: pd.DataFrame, frequency: Frequency) -> str:
+def _alt(symbol: str, fan: pd.DataFrame, shown: pd.DataFrame, results: ResultsDay | None, frequency: Frequency) -> str:
     target = fan.iloc[-1]
+    mark = f" A dotted line stands at {results.effect}, where results act." if results else ""
     return (
         f"{symbol}: {len(shown)} {frequency.noun}s up to a close of {price(target['last_close'])}, then the fan. "
         f"At the last {frequency.noun} its median is {price(target['close_median'])}, its 80% interval "
         f"{sentences.interval(target['close_lo_80'], target['close_hi_80'])} and its 95% interval "
-        f"{sentences.interval(target['close_lo_95'], target['close_hi_95'])}."
+        f"{sentences.interval(target['close_lo_95'], target['close_hi_95'])}.{mark}"
     )
 
 

@@ -168,18 +168,6 @@ def calendar_name(symbol: str) -> str:
     return _CALENDARS.get(symbol, NEW_YORK)
 
 
-def asset_class(symbol: str) -> str:
-    """The group that a symbol is calibrated with: `crypto`, or `` for everything with closing hours.
-
-    >>> asset_class("BTC-USD"), asset_class("BRK-B"), asset_class("VOD.UNKNOWN")
-    ('crypto', '', '')
-    """
-    try:
-        return "crypto" if calendar_name(symbol) == ALWAYS_OPEN else ""
-    except CalendarError:
-        return ""
-
-
 def next_sessions(symbol: str, cutoff: date, count: int) -> tuple[date, ...]:
     """The first `count` sessions of the symbol's exchange strictly after `cutoff`; early closes are sessions.
 

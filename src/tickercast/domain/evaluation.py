@@ -7,7 +7,8 @@ its session and nothing else: series are cut there before a model sees them.
 (0.5, 0.5, 0.5)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -17,10 +18,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain import hour_features, metrics
+from tickercast.domain.asset_classes import asset_class
 from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import QUANTILES, Predictor, RollingPredictor
+from tickercast.domain.events import ResultsDays
+from tickercast.domain.forecast import QUANTILES, InformedPredictor, Predictor, RollingPredictor, informed
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.hours import WEEK
+from tickercast.domain.widths import Widths, rolling_factors, stretched
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +36,9 @@ BLOCK = 30
 
 DRAWS = 1000
 """Of the bootstrap."""
+
+INSIDE, OUTSIDE, NOT_KNOWN = "inside", "outside", "not known"
+"""Whether results came within the horizon of an origin; not known where no results day of the symbol is."""
 
 _FIRST_BATCH = 8  # origins of a symbol forecast at a time, then twice as many and so on: a slow model shows progress
 
@@ -87,7 +94,8 @@ def rolling_origins(bars: Bars, first: date, last: date, *, every: int, needed: 
         bars: the symbol's bars; they may reach beyond both dates.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
-        every: sessions or hours from one origin to the next.
+        every: sessions or hours from one origin to the next; daily origins begin at another of them for each symbol, so
+            that the measures of a year do not hang on which dates were drawn.
         needed: sessions or hours that the models need, the origin included.
         horizon: steps that are forecast.
     """
@@ -96,7 +104,7 @@ def rolling_origins(bars: Bars, first: date, last: date, *, every: int, needed: 
     dates = bars.columns["session_date"]
     start = int(dates.searchsorted(np.datetime64(first)))
     end = min(int(dates.searchsorted(np.datetime64(last), side="right")), len(bars) - horizon)
-    at = np.arange(start, max(start, end), every)
+    at = np.arange(start + _phase(bars.symbol, min(every, max(end - start, 1))), max(start, end), every)
     at = at[at >= max(needed, SIGMA_WINDOW + 1) - 1]
     log_close = np.log(bars.columns["adj_close"])
     actual = log_close[at[:, None] + np.arange(1, horizon + 1)] - log_close[at, None]
@@ -104,6 +112,15 @@ def rolling_origins(bars: Bars, first: date, last: date, *, every: int, needed: 
     sigma60 = np.array([np.sqrt(np.mean(returns[row - SIGMA_WINDOW : row] ** 2)) for row in at])
     moved = sigma60 > 0  # constant prices can be neither scaled nor forecast
     return Origins(bars, at[moved], actual[moved], sigma60[moved])
+
+
+def _phase(symbol: str, every: int) -> int:
+    """The first origin of a symbol among the first `every` sessions; the same at any time and place.
+
+    >>> _phase("MSFT", 10), _phase("AAPL", 10), _phase("MSFT", 1)
+    (7, 9, 0)
+    """
+    return int.from_bytes(hashlib.sha256(symbol.encode()).digest()[:8]) % every
 
 
 def _hourly_origins(bars: Bars, first: date, last: date, *, every: int, needed: int, horizon: int) -> Origins:
@@ -159,6 +176,10 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
     return table if known.all() else table[known]
 
 
+Spread = Callable[[Callable[[Predictor, Origins], Floats], Sequence[Predictor], Sequence[Origins]], Iterator[Floats]]
+"""Calls a function with every model for the origins of each symbol, symbol by symbol, and yields the results."""
+
+
 def rolling_losses(
     models: Mapping[str, Predictor],
     series: Sequence[Bars],
@@ -167,11 +188,14 @@ def rolling_losses(
     *,
     every: int = DAILY.horizon,
     windows: int | None = None,
+    results: Mapping[str, ResultsDays] | None = None,
+    spread: Spread | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, pd.DataFrame]:
     """Forecast with every model from the same origins of every symbol, and score the forecasts.
 
-    A model of daily bars sees the series as it was at each origin. A model of hourly bars sees it whole, and
+    A model of daily bars sees the series as it was at each origin; one whose intervals follow what earlier ones held
+    sees the forecasts that had come due there. A model of hourly bars sees the series whole, and
     `jobs.training.leaks` checks that it does not look ahead.
 
     Args:
@@ -181,11 +205,16 @@ def rolling_losses(
         last: the last date that may be an origin.
         every: sessions or hours from one origin to the next.
         windows: how many of the origins to forecast from, drawn by `sample`; None means all.
+        results: the results days by symbol; a model that reads them sees at each origin those that were known there.
+        spread: makes the forecasts of each model and symbol elsewhere; None makes them here, one after the other.
         on_progress: called with the forecasts made and their total, which several models share.
 
     Returns:
-        For each name its `losses`, row by row for the same origins; empty tables where there is no origin.
+        For each name its `losses`, row by row for the same origins, with the columns `class` (the asset class) and
+        `results` (`inside`, `outside` or `not known`); empty tables where there is no origin.
     """
+    known = results or {}
+    told = {name: informed(model, known, Widths()) for name, model in models.items()}
     needed = max(model.min_sessions for model in models.values())
     [horizon] = {model.horizon for model in models.values()}
     found = [rolling_origins(bars, first, last, every=every, needed=needed, horizon=horizon) for bars in series]
@@ -200,11 +229,50 @@ def rolling_losses(
         on_progress(done, total)
 
     parts: dict[str, list[pd.DataFrame]] = {name: [] for name in models}
-    for origins in found:
-        if len(origins.positions):
-            for name, model in models.items():
-                parts[name].append(losses(origins, _predict(model, origins, report_progress)))
+    found = [origins for origins in found if len(origins.positions)]
+    marks = [_marks(origins, known.get(origins.bars.symbol)) for origins in found]
+    factors = {name: _factors(model, found) for name, model in told.items()}
+    made = _predictions(list(told.values()), found, spread, report_progress)
+    for number, (origins, marked) in enumerate(zip(found, marks, strict=True)):
+        for name in told:
+            quantiles = stretched(next(made), factors[name][number])
+            scored = losses(origins, quantiles)
+            parts[name].append(scored.assign(**{key: values[scored.index] for key, values in marked.items()}))
     return {name: pd.concat(tables, ignore_index=True) if tables else pd.DataFrame() for name, tables in parts.items()}
+
+
+def _predictions(
+    models: Sequence[Predictor], found: Sequence[Origins], spread: Spread | None, advance: Callable[[int], None]
+) -> Iterator[Floats]:
+    """The quantiles of every model at the origins of each symbol, symbol by symbol."""
+    if spread is None:
+        for origins in found:
+            for model in models:
+                yield _predict(model, origins, advance)
+        return
+    for quantiles in spread(_predict, models, found):
+        advance(len(quantiles))
+        yield quantiles
+
+
+def _factors(model: Predictor, found: Sequence[Origins]) -> list[Floats]:
+    """What the intervals of a model are stretched by, at each origin of each symbol and for each step."""
+    if isinstance(model, InformedPredictor) and model.adapts:
+        return rolling_factors(model, [one.bars for one in found], [one.positions for one in found])
+    return [np.ones((len(one.positions), one.horizon)) for one in found]
+
+
+def _marks(origins: Origins, days: ResultsDays | None) -> dict[str, NDArray[Any]]:
+    """The class and the results window of each row of `losses`."""
+    count = len(origins.positions)
+    place = np.full(count, NOT_KNOWN, dtype=object)
+    if days is not None and len(days):
+        inside = days.came_within(origins.bars.columns["session_date"], origins.positions, origins.horizon)
+        place = np.where(inside, INSIDE, OUTSIDE).astype(object)
+    return {
+        "class": np.full(count * origins.horizon, asset_class(origins.bars.symbol), dtype=object),
+        "results": np.repeat(place, origins.horizon),
+    }
 
 
 def sample(found: Sequence[Origins], windows: int, *, seed: int = 0) -> list[Origins]:
@@ -298,12 +366,16 @@ def evaluation_report(tables: Mapping[str, pd.DataFrame], frequency: Frequency =
         frequency: of the bars.
 
     Returns:
-        `model`, `overall`, `ratios` (for each baseline and loss: ratio and 95% interval), `by_year`, `by_step` and
-        `reliability`.
+        `model`, `symbols`, `first_cutoff` and `last_cutoff`, `overall`, `ratios` (for each baseline and
+        loss: ratio and 95% interval), `by_year`, `by_step`, `by_class`, `results_window` where results days are known,
+        and `reliability`.
     """
     (name, table), *baselines = tables.items()
     return {
         "model": name,
+        "symbols": sorted(table["symbol"].unique()),
+        "first_cutoff": str(table["cutoff"].min().date()),
+        "last_cutoff": str(table["cutoff"].max().date()),
         "overall": summary(table),
         "ratios": {
             baseline: {loss: list(loss_ratio(table, other, loss, frequency=frequency)) for loss in ("sp", "w95")}
@@ -311,12 +383,31 @@ def evaluation_report(tables: Mapping[str, pd.DataFrame], frequency: Frequency =
         },
         "by_year": by_group(table, "year"),
         "by_step": by_group(table, "step"),
+        "by_class": _rows(tables, "class", frequency),
+        "results_window": {
+            window: row for window, row in _rows(tables, "results", frequency).items() if window != NOT_KNOWN
+        },
         "reliability": dict(zip(map(str, QUANTILES), reliability(table).tolist(), strict=True)),
     }
 
 
+def _rows(tables: Mapping[str, pd.DataFrame], key: str, frequency: Frequency) -> dict[str, dict[str, Any]]:
+    """The summary of each group, with the ratio of the pinball loss to each baseline's and its 95% interval."""
+    (_, table), *baselines = tables.items()
+    rows: dict[str, dict[str, Any]] = {}
+    for group, measured in by_group(table, key).items():
+        own = table[key] == group
+        rows[group] = measured | {
+            f"sp_vs_{baseline.replace('-', '_')}": list(
+                loss_ratio(table[own], other[own.to_numpy()], "sp", frequency=frequency)
+            )
+            for baseline, other in baselines
+        }
+    return rows
+
+
 def by_group(table: pd.DataFrame, key: str) -> Mapping[str, dict[str, float]]:
-    """The summary for each `year`, `quarter`, `step` or `symbol`."""
+    """The summary for each `year`, `quarter`, `step`, `symbol`, `class` or `results`."""
     periods = {"year": "Y", "quarter": "Q"}
     groups = table["cutoff"].dt.to_period(periods[key]) if key in periods else table[key]
     return {str(group): summary(rows) for group, rows in table.groupby(groups)}
@@ -327,7 +418,7 @@ def reliability(table: pd.DataFrame) -> Floats:
     return np.array([float((table["rank"] <= index).mean()) for index in range(len(QUANTILES))])
 
 
-def _predict(model: Predictor, origins: Origins, advance: Callable[[int], None]) -> Floats:
+def _predict(model: Predictor, origins: Origins, advance: Callable[[int], None] = lambda count: None) -> Floats:
     if origins.bars.frequency == HOURLY:
         assert isinstance(model, RollingPredictor), model.name
         quantiles = model.predict_at(origins.bars, origins.positions)

@@ -9,11 +9,11 @@
 {'step': [1, 2], 'close_lo_80': [335.92, 335.92], 'close_hi_80': [335.92, 335.92]}
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
+from tickercast.domain.events import ResultsDay, ResultsDays
 from tickercast.domain.frequency import DAILY, Frequency
+
+if TYPE_CHECKING:
+    from tickercast.domain.widths import Widths
 
 RANDOM_WALK = "random-walk"
 """The name of the model that every other one is measured against."""
@@ -115,6 +119,26 @@ class RollingPredictor(Predictor, Protocol):
         """
 
 
+@runtime_checkable
+class InformedPredictor(RollingPredictor, Protocol):
+    """A model that can use more than the bars."""
+
+    @property
+    def adapts(self) -> bool:
+        """Whether its intervals follow what earlier ones held; see `domain.widths`."""
+
+    def informed(self, results: Mapping[str, ResultsDays], widths: "Widths | None" = None) -> "InformedPredictor":
+        """The same model with results days by symbol, and with factors around the median.
+
+        Each forecast uses only the results days that were known by its cutoff.
+        """
+
+
+def informed(model: Predictor, results: Mapping[str, ResultsDays], widths: "Widths | None" = None) -> Predictor:
+    """A model with what it may know beside the bars; the same model where it uses nothing else."""
+    return model.informed(results, widths) if isinstance(model, InformedPredictor) else model
+
+
 @dataclass(frozen=True)
 class Served:
     """A model that is served, in its role."""
@@ -180,6 +204,7 @@ class Forecast:
         model_has_seen: whether the model was trained on the cutoff.
         doubtful: whether a finding about the bars touches the width.
         findings: what is odd about the bars; empty if nothing is.
+        results: the results day inside the horizon, as it was known at the cutoff; None if none was.
         object: the file that it was made from; empty where it is not stored.
         generation: the version of that file.
         frequency: of the bars.
@@ -197,6 +222,7 @@ class Forecast:
     model_has_seen: bool = False
     doubtful: bool = False
     findings: str = ""
+    results: ResultsDay | None = None
     object: str = ""
     generation: str = ""
     frequency: Frequency = DAILY

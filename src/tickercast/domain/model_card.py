@@ -16,9 +16,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tickercast.domain.asset_classes import ASSET_CLASSES, STOCK, asset_class
 from tickercast.domain.forecast import RANDOM_WALK, Role
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.hour_tables import HourTables
+from tickercast.domain.widths import Widths
 from tickercast.errors import BundleError
 
 MODEL = "tickercast-lstm"
@@ -79,6 +81,7 @@ class Pointer(BaseModel):
         served: the models beside it; the random walk is always among them, since skill is measured against it.
         baseline: the baseline that is served in the champion's place, because the champion was shown to be worse; empty
             while the champion is served itself.
+        widths: the factors of the champion's intervals that the daily flow has learned; a new champion has none yet.
         nonce: makes each write of the pointer unique, so that a store that compares contents notices every change.
     """
 
@@ -88,6 +91,7 @@ class Pointer(BaseModel):
     version: str
     served: tuple[ServedModel, ...] = (BASELINE,)
     baseline: str = Field(default="", exclude_if=lambda name: not name)
+    widths: Widths = Field(default_factory=Widths, exclude_if=lambda widths: widths == Widths())
     nonce: str = ""
 
     @model_validator(mode="before")
@@ -121,8 +125,9 @@ class Pointer(BaseModel):
         return Pointer(name=self.name, version=version, served=(*kept, *former))
 
     def same_as(self, other: "Pointer") -> bool:
-        """Whether both serve the same models; the nonce does not matter."""
-        return self.model_copy(update={"nonce": ""}) == other.model_copy(update={"nonce": ""})
+        """Whether both serve the same models; widths and nonce do not matter."""
+        models = {"widths": Widths(), "nonce": ""}
+        return self.model_copy(update=models) == other.model_copy(update=models)
 
 
 class ModelCard(BaseModel):
@@ -142,6 +147,9 @@ class ModelCard(BaseModel):
         calibration: the pooled factor round the median, applied to every quantile.
         calibrations: for asset classes that were calibrated apart, such as `crypto`, the factor of each step and
             quantile instead: `(horizon, quantiles)`.
+        drift: the median log-return a session by asset class, 0 for a class that is not named; empty where the median
+            is the network's own.
+        adapts: whether its intervals follow what earlier ones held; see `domain.widths`.
         min_sessions: the shortest series that it accepts, in sessions.
         trained_on: in words, which symbols and dates.
         trained_through: the last date that training or validation saw.
@@ -166,6 +174,8 @@ class ModelCard(BaseModel):
     quantiles: tuple[float, ...]
     calibration: float
     calibrations: Mapping[str, tuple[tuple[float, ...], ...]] = {}
+    drift: Mapping[str, float] = {}
+    adapts: bool = False
     min_sessions: int
     trained_on: str
     trained_through: date
@@ -174,6 +184,17 @@ class ModelCard(BaseModel):
     metrics: dict[str, float]
     reference_sha256: str = ""
     hour_tables: HourTables | None = Field(default=None, exclude_if=lambda tables: tables is None)
+
+
+def unmeasured(card: ModelCard, symbol: str) -> str:
+    """Why a symbol's intervals may not hold what they promise: its asset class was not measured. Empty if it was."""
+    name = asset_class(symbol)
+    if name == STOCK or f"{name}_n" in card.metrics:
+        return ""
+    return (
+        f"not measured for this class: {symbol} counts as {name}, and {card.name} {card.version} was measured on "
+        f"{', '.join([STOCK, *(other for other in ASSET_CLASSES if f'{other}_n' in card.metrics)])} alone"
+    )
 
 
 @dataclass(frozen=True)

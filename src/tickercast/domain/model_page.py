@@ -20,6 +20,24 @@ MEASURES = {
 }
 """The measures of a card that people are shown, in words."""
 
+_RESULTS_MEASURES = {
+    "results_inside_n": "origins with results inside the horizon",
+    "results_inside_coverage_80": "… coverage of the 80% interval",
+    "results_inside_coverage_95": "… coverage of the 95% interval",
+    "results_outside_coverage_80": "coverage of the 80% interval at other origins of the same symbols",
+}
+"""The measures of a model that was evaluated with results days."""
+
+_CLASSES = {
+    "etf": "American funds (ETFs)",
+    "index": "indices",
+    "fx": "currencies",
+    "futures": "futures",
+    "crypto": "crypto",
+    "foreign-stock": "stocks of other exchanges",
+}
+"""The classes that a card may have measures of, in words."""
+
 
 def describe(card: ModelCard) -> str:
     """The card as a page for people, in Markdown."""
@@ -29,7 +47,15 @@ def describe(card: ModelCard) -> str:
         title=f"{card.name} {card.version}".strip(),
         card=card,
         rows=_rows(card.metrics, ""),
-        others="".join(_OTHERS.format(name=name, rows=_rows(card.metrics, f"{name}_")) for name in card.calibrations),
+        results=_results(card.metrics),
+        others="".join(
+            _OTHERS.format(name=words, rows=_rows(card.metrics, f"{name}_"))
+            for name, words in _CLASSES.items()
+            if f"{name}_n" in card.metrics
+        ),
+        median=_median(card),
+        reading=_READS_RESULTS if any(name.startswith("results_") for name in card.statics) else "",
+        adapting=_ADAPTS if card.adapts else "",
         symbols=" and symbols that it was not trained on" if card.hold_out else "",
         hold_out=f" --hold-out {card.hold_out}" if card.hold_out else "",
         weaknesses="\n".join(f"- {sentence}" for sentence in weaknesses(card)),
@@ -42,8 +68,27 @@ def describe(card: ModelCard) -> str:
 
 def weaknesses(card: ModelCard) -> list[str]:
     """The limits of a model, one sentence each."""
-    classes = _CALIBRATED.format(" and ".join(card.calibrations)) if card.calibrations else _UNCALIBRATED
+    others = ", ".join(_CLASSES.get(name, name) for name in card.calibrations)
+    classes = _CALIBRATED.format(others) if card.calibrations else _UNCALIBRATED
     return [*(sentence.format(card=card) for sentence in _WEAKNESSES), classes]
+
+
+def _results(measures: Mapping[str, float]) -> str:
+    rows = [
+        f"| {words} | {_measured(measures, name)} |" for name, words in _RESULTS_MEASURES.items() if name in measures
+    ]
+    return "".join(f"\n{row}" for row in rows)
+
+
+def _median(card: ModelCard) -> str:
+    if not card.drift:
+        return "Its median is the last close plus the training drift"
+    year = {name: f"{drift * DAILY.bars_a_year:.0%}" for name, drift in card.drift.items()}
+    rising = ", ".join(f"{name} {share}" for name, share in year.items() if card.drift[name])
+    return (
+        "Its median is the last close plus two thirds of the drift of the asset class in training, the same for calm "
+        f"and wild symbols (a year: {rising}; none for others)"
+    )
 
 
 def _rows(measures: Mapping[str, float], prefix: str) -> str:
@@ -57,8 +102,15 @@ def _measured(measures: Mapping[str, float], name: str) -> str:
     return f"{measures[name]:g}{interval}"
 
 
+_READS_RESULTS = """ Where it knows of a
+company's results days, it widens the steps that follow the next one and narrows the others; a day that nobody announced
+is predicted from last year's."""
+
+_ADAPTS = """ The daily flow
+lets the intervals follow what earlier ones held: each class by its last year, each symbol by its own last two."""
+
 _OTHERS = """
-| {name}: the network of the other symbols, with its own calibration | |
+| {name}: the network of the stocks, with a calibration of their own | |
 |---|---|
 {rows}
 """
@@ -67,11 +119,11 @@ _WEAKNESSES = (
     "Saying whether a price will rise or fall, or trading on the median.",
     "Horizons beyond {card.horizon} sessions, intraday bars, or options: the joint distribution over steps is not "
     "modelled.",
-    "Events announced in advance, splits or halts that the bars do not show yet.",
+    "Splits, halts, or announced events other than results, which the bars do not show yet.",
 )
 
 _CALIBRATED = (
-    "Assets unlike its training: thinly traded names, and classes other than stocks and {}, whose few symbols leave "
+    "Assets unlike its training: thinly traded names, and classes other than stocks, {}, whose few symbols leave "
     "the calibration of their tails uncertain."
 )
 
@@ -81,8 +133,8 @@ _PAGE = """# {title}
 
 A small LSTM ensemble that forecasts the **distribution** of the next {card.horizon} sessions' closes of one symbol.
 It reads {count} ratios of each of the last {card.window} sessions and {statics} static inputs, all in the series' own
-units, and stretches the quantiles of its training returns around today's EWMA volatility. Its median is the last close
-plus the training drift: it claims no knowledge of the direction.
+units, and stretches the quantiles of its training returns around today's EWMA volatility.{reading}{adapting} {median}:
+it claims no knowledge of the direction.
 
 - trained on: {card.trained_on}
 - last date seen: {card.trained_through}; all measures below are of later dates
@@ -94,7 +146,7 @@ plus the training drift: it claims no knowledge of the direction.
 
 | on dates after {card.trained_through}{symbols} | |
 |---|---|
-{rows}
+{rows}{results}
 {others}
 Ratios below 1 are better than the baseline; the brackets are 95% intervals, drawn over symbols and blocks of sessions.
 

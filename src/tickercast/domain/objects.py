@@ -28,6 +28,7 @@ from tickercast.domain.text import shown
 from tickercast.errors import UsageError
 
 PRICES = "ohlc/"
+EVENTS = "events/"
 QUARANTINE = "quarantine/"
 
 _BATCH = re.compile(r"batch-\d{4,}")
@@ -66,6 +67,41 @@ class PriceObject:
 def is_prices(name: str) -> bool:
     """Whether an object lies where files of prices do, in whatever case, and is no folder; any other is ignored."""
     return name.lower().startswith(PRICES) and not name.endswith("/")
+
+
+def is_events(name: str) -> bool:
+    """Whether an object lies where files of events do, in whatever case, and is no folder."""
+    return name.lower().startswith(EVENTS) and not name.endswith("/")
+
+
+def is_upload(name: str) -> bool:
+    """Whether an object is a file that the function handles: of prices, or of events.
+
+    >>> is_upload("ohlc/2023-07-22/MSFT.csv"), is_upload("events/MSFT.csv"), is_upload("models/champion.json")
+    (True, True, False)
+    """
+    return is_prices(name) or is_events(name)
+
+
+def check_events(name: str) -> None:
+    """Check the name of a file of events.
+
+    Raises:
+        UsageError: it is malformed.
+    """
+    if not (name.startswith(EVENTS) and name.endswith(".csv")):
+        raise UsageError(
+            f"{shown(name, 80)!r} was seen, and {EVENTS}NAME.csv was needed. Rename the file and send it again."
+        )
+
+
+def events_of(day: date, source: str, content: bytes) -> str:
+    """The name for events that were fetched; the same ones of a day have the same name.
+
+    >>> events_of(date(2023, 7, 22), "sec", b"symbol,date")
+    'events/2023-07-22/sec-eded9380.csv'
+    """
+    return f"{EVENTS}{day}/{source}-{hashlib.sha256(content).hexdigest()[:8]}.csv"
 
 
 def parse(name: str) -> PriceObject:

@@ -41,6 +41,8 @@ class Recipe:
         skew: bound of k.
         folds: every N-th block of `block` sessions is held out for validation, other blocks for other seeds.
         block: sessions of a validation block.
+        results_hidden: units of the dense layer that reads results days.
+        results_epochs: passes over the examples that teach it.
     """
 
     units: Annotated[int, Field(ge=1, le=512)] = 32
@@ -57,6 +59,8 @@ class Recipe:
     skew: Annotated[float, Field(gt=0, le=3)] = 0.3
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     block: Annotated[int, Field(ge=20, le=1000)] = 63
+    results_hidden: Annotated[int, Field(ge=1, le=512)] = 32
+    results_epochs: Annotated[int, Field(ge=1, le=200)] = 4
 
     @classmethod
     def of_size(cls, examples: int) -> "Recipe":

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import features
+from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import STALE_AFTER, Bars
-from tickercast.domain.calendar import asset_class
 from tickercast.domain.drift import COLUMNS, MARGINS, ORIGINS, WINDOW, Floats, Reference, distances
 from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import LEVELS, QUANTILES, RollingPredictor, stored
@@ -50,13 +50,13 @@ _LOSS, _WALK, _INSIDE = range(3)
 
 
 def learners(symbols: Iterable[str]) -> list[str]:
-    """The symbols that train a network: those with closing hours, or all if there are none.
+    """The symbols that train a network: stocks, or all if there are none.
 
     >>> learners(["MSFT", "BTC-USD"]), learners(["BTC-USD"])
     (['MSFT'], ['BTC-USD'])
     """
     given = list(symbols)
-    return [symbol for symbol in given if not asset_class(symbol)] or given
+    return [symbol for symbol in given if is_stock(symbol)] or given
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tickercast import config
 from tickercast.domain.bars import Bars
 from tickercast.domain.direction import DIRECTION
-from tickercast.domain.forecast import Predictor, Role, RollingPredictor, Served
+from tickercast.domain.forecast import Predictor, Role, RollingPredictor, Served, informed
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import HOURLY_KIND, Bundle, ModelCard, read_bundle
 from tickercast.errors import BundleError, UsageError
@@ -131,7 +131,10 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
     """
     pointer = models.pointer()
     trained = load_bundle(models.read(pointer.name, pointer.version))
-    champion = Served(_standing_in(pointer.baseline, models.frequency) if pointer.baseline else trained, Role.CHAMPION)
+    if pointer.baseline:
+        champion = Served(_standing_in(pointer.baseline, models.frequency), Role.CHAMPION)
+    else:
+        champion = Served(informed(trained, {}, pointer.widths), Role.CHAMPION)
     demoted = [Served(trained, Role.COMPANION)] if pointer.baseline else []
     beside = [Served(_served(one.name, one.version, models), one.role) for one in pointer.served]
     named_there = {one.name for one in pointer.served} | {pointer.baseline}

@@ -1,24 +1,36 @@
 """The published network, run by onnxruntime: neither TensorFlow nor MLflow is needed, and nothing is unpickled."""
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from tickercast.domain import features
+from tickercast.domain.asset_classes import asset_class
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import asset_class
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.model_card import Bundle, ModelCard
+from tickercast.domain.results_features import RESULTS_FEATURES, latest_results_features, results_features
+from tickercast.domain.widths import Widths, stretched
 from tickercast.errors import BundleError, EngineUnusable
 
 BATCH = 64
 """The series in one call of the network; larger batches cost memory and time."""
 
+_LARGEST_DRIFT = 0.05
+_STEADIEST = 0.2
+
 OUTPUT = "z"
 """The network's output: `(n, horizon, quantiles)`, in units of σEWMA·√step."""
+
+
+STATICS = (*features.STATIC_FEATURES, *RESULTS_FEATURES)
+"""The static inputs of a network that reads results days; earlier ones take `features.STATIC_FEATURES` alone."""
 
 
 class NetworkModel(ABC):
@@ -26,9 +38,13 @@ class NetworkModel(ABC):
 
     Attributes:
         card: the model card.
+        results: the results days that it knows of, by symbol; see `informed`.
+        widths: the factors of classes and symbols; see `informed`.
     """
 
     card: ModelCard
+    results: Mapping[str, ResultsDays] = {}
+    widths: Widths = Widths()
 
     @abstractmethod
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -54,6 +70,29 @@ class NetworkModel(ABC):
         """The shortest series that it accepts, in sessions."""
         return self.card.min_sessions
 
+    def informed(self, results: Mapping[str, ResultsDays], widths: Widths | None = None) -> Self:
+        """The same model with what it may know beside the bars; each forecast uses what was known by its cutoff.
+
+        Args:
+            results: the results days by symbol; a network that does not read them ignores them.
+            widths: factors around the median that were learned up to a date before the forecasts; None keeps those
+                that it has.
+        """
+        made = copy.copy(self)
+        for name, value in (("results", results), ("widths", self.widths if widths is None else widths)):
+            object.__setattr__(made, name, value)
+        return made
+
+    @property
+    def adapts(self) -> bool:
+        """Whether its intervals follow what earlier ones held; see `domain.widths`."""
+        return self.card.adapts
+
+    @property
+    def reads_results(self) -> bool:
+        """Whether the network reads results days."""
+        return len(self.card.statics) > len(features.STATIC_FEATURES)
+
     def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
         """Predict every series from its last bar; see `Predictor.predict`.
 
@@ -62,14 +101,27 @@ class NetworkModel(ABC):
         """
         features.check_length(series, self.min_sessions)
         inputs = features.latest(series)
-        z = self._batched(len(series), lambda rows: (inputs.steps[rows], inputs.statics[rows]))
-        return to_log_returns(z, inputs.sigma_ewma, [bars.symbol for bars in series], self.card)
+        statics = inputs.statics
+        if self.reads_results:
+            known = latest_results_features(series, inputs.sigma60, inputs.sigma_ewma, self.results)
+            statics = np.concatenate([statics, known], axis=1)
+        z = self._batched(len(series), lambda rows: (inputs.steps[rows], statics[rows]))
+        return self._log_returns(z, inputs.sigma_ewma, [bars.symbol for bars in series])
 
     def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
         """Predict from several sessions of one series; see `RollingPredictor.predict_at`."""
         panel = features.panel(bars)
-        z = self._batched(len(at), lambda rows: (panel.windows(at[rows]), panel.statics[at[rows]]))
-        return to_log_returns(z, panel.sigma_ewma[at], [bars.symbol] * len(at), self.card)
+        statics, sigma_ewma = panel.statics[at], panel.sigma_ewma[at]
+        if self.reads_results:
+            days = self.results.get(bars.symbol)
+            statics = np.concatenate([statics, results_features(bars, at, panel.sigma60[at], sigma_ewma, days)], axis=1)
+        z = self._batched(len(at), lambda rows: (panel.windows(at[rows]), statics[rows]))
+        return self._log_returns(z, sigma_ewma, [bars.symbol] * len(at))
+
+    def _log_returns(
+        self, z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], symbols: Sequence[str]
+    ) -> NDArray[np.float64]:
+        return stretched(to_log_returns(z, sigma_ewma, symbols, self.card), self.widths.factors(symbols, self.horizon))
 
     def _batched(
         self, count: int, inputs: Callable[[slice], tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -98,9 +150,23 @@ class OnnxModel(NetworkModel):
             BundleError: the bundle was made for other inputs, or the network cannot be loaded.
         """
         self.card = bundle.card
+        self._bundle = bundle
         _check_card(bundle.card)
         self._session = open_session(bundle)
         _check_graph(self._session, bundle.card)
+
+    def __copy__(self) -> Self:
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the loaded network, which another process loads anew."""
+        return {name: value for name, value in vars(self).items() if name != "_session"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._session = open_session(self._bundle)
 
     def answer(self, steps: NDArray[np.float32], statics: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network; see `NetworkModel.answer`."""
@@ -118,35 +184,42 @@ class OnnxModel(NetworkModel):
 def to_log_returns(
     z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], symbols: Sequence[str], card: ModelCard
 ) -> NDArray[np.float64]:
-    """Turn the network's output into log-returns: σEWMA·√step·(z50 + calibration·(z − z50)).
+    """Turn the network's output into log-returns: median + calibration·σEWMA·√step·(z − z50).
+
+    The median is the drift of the asset class, step by step, and at most `_STEADIEST`·σEWMA·√step, so that what hardly
+    moves, as a peg, is not forecast to rise. On a card that names no drift it is the network's own z50.
 
     Args:
         z: `(n, horizon, quantiles)`.
         sigma_ewma: `(n,)`.
-        symbols: n symbols, whose asset classes choose the calibration.
-        card: the model card, for its quantiles and calibration.
+        symbols: n symbols, whose asset classes choose drift and calibration.
+        card: the model card, for its quantiles, drift and calibration.
     """
+    steps = np.arange(1, card.horizon + 1)
     middle = card.quantiles.index(0.5)
-    median = z[:, :, middle : middle + 1].astype(np.float64)
-    scale = sigma_ewma[:, None] * np.sqrt(np.arange(1, card.horizon + 1))
-    spread: NDArray[np.float64] = median + _factors(symbols, card) * (z - median)
-    return scale[:, :, None] * spread
+    own = z[:, :, middle : middle + 1].astype(np.float64)
+    scale = (sigma_ewma[:, None] * np.sqrt(steps))[:, :, None]
+    classes = [asset_class(symbol) for symbol in symbols]
+    spread: NDArray[np.float64] = scale * _factors(classes, card) * (z - own)
+    if not card.drift:
+        return scale * own + spread
+    drift = np.array([card.drift.get(name, 0.0) for name in classes])
+    return np.minimum(drift[:, None, None] * steps[:, None], _STEADIEST * scale) + spread
 
 
-def _factors(symbols: Sequence[str], card: ModelCard) -> NDArray[np.float64]:
-    """The factor around the median of each symbol, step and quantile: `(n, horizon, quantiles)`."""
+def _factors(classes: Sequence[str], card: ModelCard) -> NDArray[np.float64]:
+    """The factor around the median of each symbol's class, step and quantile: `(n, horizon, quantiles)`."""
     usual = np.full((card.horizon, len(card.quantiles)), card.calibration)
     tables = np.array([usual, *card.calibrations.values()])
     numbers = {name: number for number, name in enumerate(card.calibrations, start=1)}
-    chosen = np.array([numbers.get(asset_class(symbol), 0) for symbol in symbols], np.intp)
-    factors: NDArray[np.float64] = tables[chosen]
+    factors: NDArray[np.float64] = tables[np.array([numbers.get(name, 0) for name in classes], np.intp)]
     return factors
 
 
 def _check_card(card: ModelCard) -> None:
     needed = {
         "features": features.STEP_FEATURES,
-        "statics": features.STATIC_FEATURES,
+        "statics": STATICS if len(card.statics) > len(features.STATIC_FEATURES) else features.STATIC_FEATURES,
         "window": features.WINDOW,
         "horizon": features.HORIZON,
         "quantiles": QUANTILES,
@@ -162,6 +235,11 @@ def _check_card(card: ModelCard) -> None:
         raise BundleError(
             f"{card.name} {card.version} says min_sessions {card.min_sessions} and calibration {card.calibration}: at "
             f"least {features.MIN_SESSIONS} and a factor near 1 were needed. Publish the version again."
+        )
+    if not all(abs(drift) < _LARGEST_DRIFT for drift in card.drift.values()):
+        raise BundleError(
+            f"{card.name} {card.version} has a drift of {_short(dict(card.drift))} a session: log-returns below "
+            f"{_LARGEST_DRIFT} were needed. Publish the version again."
         )
     for name, table in card.calibrations.items():
         if (

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tickercast.domain.bars import Bars
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, Forecast, Origin, Role, Step
 from tickercast.domain.frequency import Frequency, frequency_of
 from tickercast.ports import MarketData, Warehouse
@@ -39,7 +40,7 @@ def stored_forecasts(ledger: pd.DataFrame, warehouse: Warehouse, *, model: str =
         found = _newest(read, key)
     else:
         found = warehouse.read("champion_forecasts", wanted, columns)
-    found = found.merge(ledger[["symbol", "frequency", key, "simulated", "findings"]])
+    found = found.merge(ledger[["symbol", "frequency", key, "simulated", "findings", *RESULTS_COLUMNS]])
     return forecasts_of(found)
 
 
@@ -47,6 +48,9 @@ def forecasts_of(rows: pd.DataFrame) -> dict[str, Forecast]:
     """The forecast of each symbol from rows with `COLUMNS`, one forecast a symbol."""
     return {str(symbol): _forecast(steps.sort_values("step")) for symbol, steps in rows.groupby("symbol")}
 
+
+RESULTS_COLUMNS = ("results_date", "results_session", "results_predicted")
+"""The columns of the ledger that say which results day a forecast expected."""
 
 COLUMNS = [
     *("symbol", "frequency", "cutoff", "last_close", "step", "target_date", *LEVELS, "quantiles"),
@@ -112,11 +116,25 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
         model_has_seen=bool(first["model_has_seen"]),
         doubtful=bool(first["doubtful"]),
         findings=first["findings"] if pd.notna(first.get("findings")) else "",
+        results=expected_results(first, [day.date() for day in rows["target_date"]]),
         object=first["object"],
         generation=first["generation"],
         frequency=frequency,
         cutoff_at=_moment(first.to_dict(), "cutoff_at", frequency),
     )
+
+
+def expected_results(row: Mapping[Any, Any] | pd.Series, targets: Sequence[date]) -> ResultsDay | None:
+    """The results day that a row of the ledger says, among the target dates of its forecast; None if it says none.
+
+    Args:
+        row: with `RESULTS_COLUMNS`.
+        targets: in order.
+    """
+    day, session, is_predicted = (row[name] for name in RESULTS_COLUMNS)
+    if pd.isna(day):
+        return None
+    return ResultsDay.among(targets, day.date(), str(session), is_predicted=bool(is_predicted))
 
 
 def _step(row: Mapping[Any, Any], frequency: Frequency) -> Step:

@@ -13,6 +13,9 @@ from tickercast.domain.frequency import DAILY
 from tickercast.ports import ObjectStore, Warehouse
 from tickercast.reading.queries import ask
 
+DONE = ("forecast", "stored")
+"""The statuses of what was handled whole: of prices, and of events."""
+
 UNACCOUNTED = "unaccounted"
 """The status of a file that the ledger does not hold: its event is under way, or was lost."""
 
@@ -20,6 +23,7 @@ DROPPED = "dropped"
 """The status of a file that was copied into the folder of a local bucket: nothing has been told of it."""
 
 _REQUESTS_AT_ONCE = 16
+_PREFIXES = [each for prefix in (objects.PRICES, objects.EVENTS) for each in (prefix, prefix.upper())]
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,13 @@ def newest(warehouse: Warehouse, limit: int, name: str = "") -> tuple[list[Entry
 
 
 def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
-    """The live files of prices that were not forecast whole: rejected, or not accounted for.
+    """The live files that were not handled whole: rejected, or not accounted for.
 
     Raises:
         StoreUnavailable, WarehouseUnavailable: try again.
     """
-    names = [name for prefix in (objects.PRICES, objects.PRICES.upper()) for name in store.names(prefix)]
-    names = [name for name in names if objects.is_prices(name)]
+    names = [name for prefix in _PREFIXES for name in store.names(prefix)]
+    names = [name for name in names if objects.is_upload(name)]
     if not names:
         return []
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
@@ -82,7 +86,7 @@ def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
     held = live.merge(warehouse.read("ingestions", {"object": names}), on=["object", "generation"], how="left")
     lost = held[held["status"].isna()]
     return [
-        *entries(held[held["status"].notna() & held["status"].ne("forecast")]),
+        *entries(held[held["status"].notna() & ~held["status"].isin(DONE)]),
         *(
             Entry(name, generation, None, UNACCOUNTED)
             for name, generation in zip(lost["object"], lost["generation"], strict=True)

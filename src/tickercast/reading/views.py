@@ -5,12 +5,17 @@ reads can be filtered by symbol. `every` is the frequency of the bars; those of 
 (UTC, naive) where those of sessions have dates.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, RANDOM_WALK, Role
 from tickercast.domain.frequency import DAILY, frequency_of
 from tickercast.ports import Warehouse
+from tickercast.reading.forecasts import expected_results
 from tickercast.reading.queries import ask
 
 LISTED = 500
@@ -48,10 +53,25 @@ def companion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.na
     return kept.sort_values(["model_name", "cutoff", "step"], ignore_index=True)
 
 
-def findings(warehouse: Warehouse, symbol: str, name: str, generation: str) -> str:
-    """What is odd about the bars of a symbol in one file, as the ledger has it; empty if nothing is."""
+@dataclass(frozen=True)
+class Remarks:
+    """What the ledger says about a symbol in one file.
+
+    Attributes:
+        findings: what is odd about the bars; empty if nothing is.
+        results: the results day that the forecast expected; None if it expected none.
+    """
+
+    findings: str
+    results: ResultsDay | None
+
+
+def remarks(warehouse: Warehouse, symbol: str, name: str, generation: str, targets: Sequence[pd.Timestamp]) -> Remarks:
+    """What the ledger says about a forecast of a symbol: the file that it was made from, and its target dates."""
     rows = warehouse.read("ingestions", {"object": name, "generation": generation, "symbol": symbol})
-    return "; ".join(rows["findings"].dropna().unique())
+    days = [day.date() for day in targets]
+    expected = [expected_results(row, days) for row in rows.to_dict("records")]
+    return Remarks("; ".join(rows["findings"].dropna().unique()), next(filter(None, expected), None))
 
 
 def random_walk(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tickercast.reading.track_record import ForecastDetails
-from tickercast.show.sentences import SIMULATED, moment
+from tickercast.show.sentences import SIMULATED, evaluated, moment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +28,7 @@ COLOURS = {
     "band-80": "#9cc3e4",
     "median": "#0b5394",
     "actual": "#b4460f",
+    "results": "#7a3e9d",
 }
 """The colours of a chart by part; on a page each becomes the CSS variable of that name."""
 
@@ -63,7 +64,7 @@ def forecast_png(shown: Sequence[ForecastDetails]) -> bytes:
                 loc="left",
                 fontsize=11 if made.frequency.is_daily else 9.5,  # the legend stands beside it
             )
-            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=4, borderaxespad=0)
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False, ncols=5, borderaxespad=0)
         return _saved(figure, format="png", dpi=_DPI)
 
 
@@ -94,6 +95,7 @@ def _draw(axes: "Axes", each: ForecastDetails, sessions: int) -> None:
     _draw_bars(axes, bars, positions)
     _draw_fan(axes, each, positions)
     _draw_actual(axes, each, positions)
+    _draw_results(axes, each)
     axes.axvline(0, color=COLOURS["muted"], linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
     axes.set_facecolor(COLOURS["paper"])
     axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
@@ -173,6 +175,15 @@ def _draw_actual(axes: "Axes", each: ForecastDetails, positions: _Positions) -> 
         )
 
 
+def _draw_results(axes: "Axes", each: ForecastDetails) -> None:
+    """Mark the session on which results act."""
+    expected = each.made.results
+    steps = [step.step for step in each.made.steps if expected and step.target_date == expected.effect]
+    for step in steps:
+        colour = COLOURS["results"]
+        axes.axvline(step, color=colour, linewidth=1.2, linestyle=(0, (1, 2)), zorder=2, label="results")
+
+
 def _label_dates(axes: "Axes", positions: _Positions, sessions: int) -> None:
     first, last = min(positions.dates), max(positions.dates)
     every, form = (20, positions.form) if sessions > _NARROW_SESSIONS else (15, positions.short_form)
@@ -233,6 +244,7 @@ def evaluation_png(report: Mapping[str, Any], baselines: Mapping[str, Mapping[st
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    figure.suptitle(evaluated(report), x=0.01, ha="left", fontsize=11)
     levels = np.array([float(level) for level in report["reliability"]])
     left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
     left.plot(levels, list(report["reliability"].values()), marker="o", color="#0072b2", label=report["model"])

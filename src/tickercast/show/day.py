@@ -13,6 +13,7 @@ from tickercast.jobs.daily.retrain import Contest, TrainingPlan
 from tickercast.jobs.daily.run_day import Day
 from tickercast.jobs.operations.alerts import SentAlerts
 from tickercast.jobs.operations.drift import DriftCheck
+from tickercast.jobs.requests.fetch_events import FetchedEvents
 from tickercast.show.sentences import symbols
 
 
@@ -23,6 +24,7 @@ def day_lines(day: Day) -> Iterator[str]:
     yield f"fetch       {len(market.symbols)} symbols up to {market.day}, {len(market.findings)} findings{caught_up}"
     for found in market.findings:
         yield f"            {found.symbol}: {found.check}, {found.text}"
+    yield f"events      {day.events if isinstance(day.events, str) else _events(day.events)}"
     made = len(day.results.forecasts)
     yield f"forecasts   {f'{made} made' if day.caught_up.uploads else 'none to make: all of that day exist'}"
     yield f"scores      {_scores(day.scores)}"
@@ -53,6 +55,11 @@ def _done(result: Any) -> str:
 
 def _fetched(market: Market) -> str:
     return f"{symbols(len(market.symbols))} up to {market.day}, {len(market.findings)} findings"
+
+
+def _events(fetched: FetchedEvents) -> str:
+    missing = f"; none of {symbols(len(fetched.failures))}" if fetched.failures else ""
+    return f"results days of {symbols(len(fetched.symbols))}{missing}"
 
 
 def _sent(caught_up: CaughtUp) -> str:
@@ -100,6 +107,7 @@ def _alerts(alerts: SentAlerts | AlertUnavailable) -> str:
 
 _SAID: Mapping[type, Callable[[Any], str]] = {
     Market: _fetched,
+    FetchedEvents: _events,
     CaughtUp: _sent,
     tuple: _collected,
     Scores: _scores,

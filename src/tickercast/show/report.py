@@ -29,6 +29,7 @@ class _Section:
     simulated: str
     doubt: str
     stands_in: str
+    results: str
     title: str
     summary: str
     wide: str
@@ -84,6 +85,7 @@ def _section(name: str, each: ForecastDetails, bucket: str) -> _Section:
         simulated=sentences.SIMULATED if made.simulated else "",
         doubt=sentences.doubt(made.findings, doubtful=made.doubtful),
         stands_in=sentences.stands_in(each.demotion) if each.demotion else "",
+        results=sentences.results(made.results).capitalize(),
         title=f"The {_sessions(each)}",
         summary=_summary(each),
         wide=chart.forecast_svg(each, name=f"{name}-wide", alt=alt),
@@ -130,10 +132,11 @@ def _alt(each: ForecastDetails) -> str:
     made = each.made
     count = f"{len(each.bars)} {made.frequency.noun}s"
     bars = f"candles of up to {count} up to {sentences.moment(made)}, then " if len(each.bars) else ""
+    results = f", a dotted line at {made.results.effect}, where results act" if made.results else ""
     followed = ", and diamonds for the closes that followed" if each.actual else ""
     return (
         f"{made.symbol}: {bars}the fan of the forecast, its 80% and 95% intervals around the median, widening over "
-        f"{_sessions(each)}{followed}. The table below gives its numbers."
+        f"{_sessions(each)}{results}{followed}. The table below gives its numbers."
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.width import Width
@@ -72,6 +73,15 @@ def doubt(findings: str, *, doubtful: bool) -> str:
         return ""
     weight = " The width may be wrong, and the forecast does not count in the record." if doubtful else ""
     return f"Odd bars: {findings}.{weight}"
+
+
+def results(expected: ResultsDay | None) -> str:
+    """The results day inside a forecast's horizon, in a sentence; empty if none was known.
+
+    >>> results(ResultsDay(date(2023, 7, 25), "after", date(2023, 7, 26), is_predicted=False))
+    'results expected 2023-07-25 (after the close), inside this horizon'
+    """
+    return f"results expected {expected}, inside this horizon" if expected else ""
 
 
 def outcome(made: Forecast, actual: Mapping[date, float]) -> str:
@@ -211,4 +221,17 @@ def why(made: Forecast, found: Width) -> str:
         f"The 80% interval of {found.step} sessions reaches from {low:+.1%} to {high:+.1%}. {made.symbol} now moves "
         f"{found.sigma:.2%} a session, {now} and more than on {found.rank:.0%} of its days, which makes the interval "
         f"{found.now:.2f} times as wide as usual; the model makes it {model}."
+    )
+
+
+def evaluated(report: Mapping[str, Any]) -> str:
+    """What an evaluation is about: the model and its version, and how many origins of how many symbols when.
+
+    Args:
+        report: from `domain.evaluation.evaluation_report`, with `versions` where they are known.
+    """
+    version = report.get("versions", {}).get(report["model"], "")
+    return (
+        f"{report['model']}{f' version {version}' if version else ''}, {report['overall']['n']:,.0f} origins of "
+        f"{symbols(len(report['symbols']))}, {report['first_cutoff']} to {report['last_cutoff']}"
     )

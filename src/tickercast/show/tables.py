@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tickercast.domain.alerts import Alert
+from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, QUANTILES, Forecast, Step
 from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.model_card import ModelCard, Pointer, RegisteredVersion
@@ -24,9 +25,9 @@ from tickercast.domain.tokens import State, Token
 from tickercast.domain.width import Width
 from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
-from tickercast.reading.ledger import Entry
+from tickercast.reading.ledger import DONE, Entry
 from tickercast.reading.quarantine import Quarantined
-from tickercast.show.sentences import SEEN, SIMULATED, doubt, interval, moment, outcome, price
+from tickercast.show.sentences import SEEN, SIMULATED, doubt, evaluated, interval, moment, outcome, price, results
 
 SUMMARY_FROM = 9
 """From this many symbols on, one line each instead of one a step."""
@@ -52,6 +53,8 @@ def forecast_table(
     lines: list[RenderableType] = [table]
     if made.simulated:
         lines.append(Text(SIMULATED, style="bold red"))
+    if made.results:
+        lines.append(Text(results(made.results), style="magenta"))
     if made.doubtful:
         lines.append(Text(doubt(made.findings, doubtful=made.doubtful), style="yellow"))
     if actual is not None:
@@ -81,6 +84,7 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
         target, *rest = step_cells(made.steps[-1], made.last_close)
         table.add_row(made.symbol, stamp(made.end), price(made.last_close), target, *rest)
     notes = [Text(SIMULATED, style="bold red")] if any(made.simulated for made in forecasts) else []
+    notes += [Text(f"{made.symbol}: {results(made.results)}", style="magenta") for made in forecasts if made.results]
     notes += [
         Text(f"{made.symbol}: {doubt(made.findings, doubtful=made.doubtful)}", style="yellow")
         for made in forecasts
@@ -90,7 +94,7 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
 
 
 def forecasts_json(forecasts: Sequence[Forecast], as_of: date, widths: Mapping[str, Width] | None = None) -> str:
-    """The stable machine-readable form; `simulated`, `findings` and `doubtful` are keys where they say something.
+    """The stable machine-readable form; `simulated`, `findings`, `doubtful`, `results` are there where one applies.
 
     Args:
         forecasts: one a symbol.
@@ -128,10 +132,21 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
             f"{entry.received_at:%Y-%m-%d %H:%M:%S}" if entry.received_at else "–",
             Text(f"{entry.object}#{entry.generation}"),
             entry.symbol or "–",
-            Text(entry.status, style="green" if entry.status == "forecast" else "red"),
+            Text(entry.status, style="green" if entry.status in DONE else "red"),
             stamp(entry.cutoff) if entry.cutoff else "–",
             Text("; ".join(filter(None, [entry.reason, entry.findings]))),
         )
+    return table
+
+
+def events_table(rows: pd.DataFrame) -> RenderableType:
+    """Results days as they became known: one row each time that something new was known of one."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("symbol", "date", "session", "known from (UTC)", "source", "object#generation"):
+        table.add_column(heading, no_wrap=True)
+    for row in rows.to_dict("records"):
+        known_at, file = f"{row['known_at']:%Y-%m-%d %H:%M:%S}", Text(f"{row['object']}#{row['generation']}")
+        table.add_row(row["symbol"], f"{row['date']:%Y-%m-%d}", row["session"], known_at, Text(row["source"]), file)
     return table
 
 
@@ -227,14 +242,14 @@ def report_json(report: Mapping[str, Any]) -> str:
 
 
 def report_table(report: Mapping[str, Any]) -> RenderableType:
-    """An evaluation: overall and by year, and the ratios to each baseline with their 95% intervals."""
-    title = Text(f"{report['model']}, {report['overall']['n']:,.0f} origins", style="bold")
+    """An evaluation: overall, by year, class and results window, the ratios to each baseline, and its origins."""
+    title = Text(evaluated(report), style="bold")
     measured = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     names = ("n", "sp", "w80", "w95", "coverage_80", "coverage_95", "mae_vs_naive", "rmse_vs_naive")
     measured.add_column("")
     for name in (*names, "direction"):
         measured.add_column(name, justify="right")
-    for label, rows in (("overall", report["overall"]), *report["by_year"].items()):
+    for label, rows in _report_rows(report):
         up = f"{rows['direction']:.3f} (up {rows['always_up']:.3f})"
         measured.add_row(label, f"{rows['n']:,.0f}", *(f"{rows[name]:.4f}" for name in names[1:]), up)
     ratios = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="ratio to (below 1 is better)", title_justify="left")
@@ -242,7 +257,31 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
         ratios.add_column(heading)
     for baseline, losses in report["ratios"].items():
         ratios.add_row(baseline, *("{:.4f} [{:.4f}, {:.4f}]".format(*losses[loss]) for loss in ("sp", "w95")))
-    return Group(measured, ratios)
+    return Group(measured, ratios, *map(Text, _made_of(report)))
+
+
+def _report_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:
+    yield "overall", report["overall"]
+    yield from report["by_year"].items()
+    if len(report["by_class"]) > 1:
+        yield from report["by_class"].items()
+    for window, rows in report["results_window"].items():
+        yield f"results {window}", rows
+
+
+def _made_of(report: Mapping[str, Any]) -> Iterator[str]:
+    """The symbols and versions of an evaluation, and each symbol that was left out, with the reason."""
+    named = report["symbols"]
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    yield f"symbols   {', '.join(named[:_NAMED])}{more}"
+    yield f"versions  {', '.join(f'{name} {version}' for name, version in report.get('versions', {}).items())}"
+    left_out = report.get("left_out", {})
+    yield f"left out  {len(left_out) or 'none'}"
+    for symbol, reason in left_out.items():
+        yield f"          {reason if symbol in reason else f'{symbol}: {reason}'}"
+
+
+_NAMED = 20
 
 
 def models_table(versions: Sequence[RegisteredVersion], pointer: Pointer, published: Sequence[str]) -> RenderableType:
@@ -374,6 +413,16 @@ def forecast_values(made: Forecast, as_of: date) -> dict[str, Any]:
         **({"simulated": True} if made.simulated else {}),
         **({"findings": made.findings} if made.findings else {}),
         **({"doubtful": True} if made.doubtful else {}),
+        **({"results": _results_json(made.results)} if made.results else {}),
+    }
+
+
+def _results_json(expected: ResultsDay) -> dict[str, Any]:
+    return {
+        "date": expected.day.isoformat(),
+        "session": expected.session,
+        "target_date": expected.effect.isoformat(),
+        "predicted": expected.is_predicted,
     }
 
 

@@ -12,12 +12,13 @@ import re
 import threading
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from types import ModuleType
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -54,13 +55,15 @@ _OTHER_SOURCES = "--source sample, --source FOLDER or --source simulated"
 
 
 @dataclass(frozen=True)
-class _NoAnswer:
+class NoAnswer:
     """The reason for a missing answer, where asking again may help."""
 
     reason: str
 
 
-_Answer = pd.DataFrame | Permanent | _NoAnswer
+T = TypeVar("T")
+
+_Answer = pd.DataFrame | Permanent | NoAnswer
 
 
 class Yahoo:
@@ -101,8 +104,8 @@ class Yahoo:
         """Download the bars; see `ports.MarketData`."""
         if self._refused and self._now() < self._refused[0] + _REFUSED_FOR:
             raise self._refused[1]
-        with _quiet_yfinance(_zones(symbols)) as yfinance:
-            client = _Client(yfinance, first, last, self._at_once, self._pause_s, self._sleep)
+        with quiet_yfinance(time_zones(symbols)) as yfinance:
+            client = _Downloads(yfinance, first, last, self._at_once, self._pause_s, self._sleep)
             answers = self._ask(client, symbols, advance)
         try:
             return _reading(answers, client.wire, Window(first, last, self._now()))
@@ -110,12 +113,12 @@ class Yahoo:
             self._refused = self._now(), error
             raise
 
-    def _ask(self, client: "_Client", symbols: Sequence[str], advance: Callable[[int], None]) -> dict[str, _Answer]:
+    def _ask(self, client: "_Downloads", symbols: Sequence[str], advance: Callable[[int], None]) -> dict[str, _Answer]:
         answers = client.ask(symbols[:1], advance)  # alone: if nothing answers, or it is a refusal, that was all
         if not client.wire.closed:
             answers |= client.ask(symbols[1:], advance)
         for pause in _PAUSES_S:
-            missing = [symbol for symbol in symbols if isinstance(answers.get(symbol), _NoAnswer)]
+            missing = [symbol for symbol in symbols if isinstance(answers.get(symbol), NoAnswer)]
             if not missing or client.wire.closed:
                 break
             self._sleep(pause)
@@ -123,21 +126,17 @@ class Yahoo:
         unasked = [symbol for symbol in symbols if symbol not in answers]
         if unasked:
             advance(len(unasked))
-        return answers | dict.fromkeys(unasked, _NoAnswer(client.wire.closed))
+        return answers | dict.fromkeys(unasked, NoAnswer(client.wire.closed))
 
 
-class _Client:
-    """Downloads one range of dates through yfinance."""
+class Client(ABC, Generic[T]):
+    """Asks Yahoo about symbols through yfinance; a subclass says what.
 
-    def __init__(
-        self,
-        yfinance: ModuleType,
-        first: date,
-        last: date,
-        at_once: int,
-        pause_s: float,
-        sleep: Callable[[float], None],
-    ) -> None:
+    Attributes:
+        wire: what sends the requests.
+    """
+
+    def __init__(self, yfinance: ModuleType, at_once: int, pause_s: float, sleep: Callable[[float], None]) -> None:
         self._yfinance = yfinance
         self._session = yfinance.data.new_session()
         self.wire = _Wire(
@@ -150,20 +149,20 @@ class _Client:
         self._session.request = self.wire
         self._at_once = at_once
         self._silent = 0
-        self._range = f"between {first} and {last}"
-        self._options = {
-            "start": first.isoformat(),
-            "end": (last + timedelta(days=1)).isoformat(),  # exclusive at Yahoo
-            "auto_adjust": False,
-            "actions": False,
-            "timeout": _ANSWER_S,
-        }
 
-    def ask(self, symbols: Sequence[str], advance: Callable[[int], None]) -> dict[str, _Answer]:
+    @abstractmethod
+    def ask_for(self, symbol: str) -> T | Permanent:
+        """Ask for one symbol; whatever yfinance raises is translated."""
+
+    @abstractmethod
+    def missing(self, symbol: str, *, is_known: bool) -> Permanent:
+        """Say that Yahoo has nothing about a symbol, which it knows or perhaps not."""
+
+    def ask(self, symbols: Sequence[str], advance: Callable[[int], None]) -> "dict[str, T | Permanent | NoAnswer]":
         """Ask for symbols in a few threads, which do not outlive an interrupted process."""
         self._yfinance.data.YfData.cache_get.cache_clear()  # it keeps failures, too
         wanted: queue.SimpleQueue[str] = queue.SimpleQueue()
-        found: queue.SimpleQueue[tuple[str, _Answer] | BaseException] = queue.SimpleQueue()
+        found: queue.SimpleQueue[tuple[str, T | Permanent | NoAnswer] | BaseException] = queue.SimpleQueue()
         for symbol in symbols:
             wanted.put(symbol)
 
@@ -181,7 +180,7 @@ class _Client:
 
         for _ in range(min(self._at_once, len(symbols))):
             threading.Thread(target=work, daemon=True).start()
-        answers: dict[str, _Answer] = {}
+        answers: dict[str, T | Permanent | NoAnswer] = {}
         while len(answers) < len(symbols):
             done = found.get()
             if isinstance(done, BaseException):
@@ -190,44 +189,74 @@ class _Client:
             advance(1)
         return answers
 
-    def _count(self, answer: _Answer) -> None:
-        self._silent = self._silent + 1 if isinstance(answer, _NoAnswer) else 0
+    def _count(self, answer: T | Permanent | NoAnswer) -> None:
+        self._silent = self._silent + 1 if isinstance(answer, NoAnswer) else 0
         if self._silent >= _GIVE_UP:
             self.wire.close("it did not answer for the symbols before")
 
-    def _answer(self, symbol: str) -> _Answer:
+    def _answer(self, symbol: str) -> T | Permanent | NoAnswer:
         errors = self._yfinance.exceptions
         self.wire.status = 0
         try:
-            rows = self._yfinance.Ticker(symbol, session=self._session).history(**self._options)
+            return self.ask_for(symbol)
         except errors.YFRateLimitError:
-            return _NoAnswer(self.wire.closed or "too many requests from this address")
+            return NoAnswer(self.wire.closed or "too many requests from this address")
         except Exception as error:
             if self.wire.status not in (0, *_ABOUT_THE_REQUEST):
-                return _NoAnswer(f"it answered with status {self.wire.status}")
+                return NoAnswer(f"it answered with status {self.wire.status}")
             return self._translated(symbol, error)
-        rows.index = rows.index.tz_localize(None)
-        rows = _complete(rows)
-        return rows if len(rows) else self._no_bars(symbol)
 
-    def _translated(self, symbol: str, error: Exception) -> _Answer:
+    def _translated(self, symbol: str, error: Exception) -> Permanent | NoAnswer:
         errors = self._yfinance.exceptions
         if isinstance(error, errors.YFTickerMissingError):
             known = isinstance(error, errors.YFPricesMissingError) and "delisted" not in error.rationale
-            return self._no_bars(symbol) if known else _unknown(symbol)
+            return self.missing(symbol, is_known=known)
         if self.wire.status == 404 or (isinstance(error, ValueError) and "Invalid ISIN" in str(error)):
-            return _unknown(symbol)
+            return self.missing(symbol, is_known=False)
         if isinstance(error, (OSError, json.JSONDecodeError, errors.YFDataException)):
             reason = _reason(error)
             if _NOT_THERE.search(reason) and not self.wire.has_answered:
                 self.wire.close(reason)
-            return _NoAnswer(reason)
+            return NoAnswer(reason)
         return InvalidBars(
             f"Yahoo's answer for {symbol} cannot be read ({type(error).__name__}: {_one_line(error)}). "
             f"Upgrade yfinance, or name another source: {_OTHER_SOURCES}."
         )
 
-    def _no_bars(self, symbol: str) -> NoRecentBars:
+
+class _Downloads(Client[pd.DataFrame]):
+    """Downloads the bars of one range of dates."""
+
+    def __init__(
+        self,
+        yfinance: ModuleType,
+        first: date,
+        last: date,
+        at_once: int,
+        pause_s: float,
+        sleep: Callable[[float], None],
+    ) -> None:
+        super().__init__(yfinance, at_once, pause_s, sleep)
+        self._range = f"between {first} and {last}"
+        self._options = {
+            "start": first.isoformat(),
+            "end": (last + timedelta(days=1)).isoformat(),  # exclusive at Yahoo
+            "auto_adjust": False,
+            "actions": False,
+            "timeout": _ANSWER_S,
+        }
+
+    def ask_for(self, symbol: str) -> pd.DataFrame | Permanent:
+        """The bars of one symbol."""
+        rows = self._yfinance.Ticker(symbol, session=self._session).history(**self._options)
+        rows.index = rows.index.tz_localize(None)
+        rows = _complete(rows)
+        return rows if len(rows) else self.missing(symbol, is_known=True)
+
+    def missing(self, symbol: str, *, is_known: bool) -> Permanent:
+        """Say that there are no bars."""
+        if not is_known:
+            return _unknown(symbol)
         return NoRecentBars(f"Yahoo has no bar of {symbol} {self._range}: one was needed. Name another date.")
 
 
@@ -310,7 +339,7 @@ class _Wire:
 
 
 def _reading(answers: Mapping[str, _Answer], wire: _Wire, window: Window) -> Reading:
-    unanswered = [answer for answer in answers.values() if isinstance(answer, _NoAnswer)]
+    unanswered = [answer for answer in answers.values() if isinstance(answer, NoAnswer)]
     if unanswered and len(unanswered) == len(answers):
         if wire.refused:
             raise RateLimited(
@@ -331,19 +360,19 @@ def _reading(answers: Mapping[str, _Answer], wire: _Wire, window: Window) -> Rea
             series |= reading.bars
             failures |= reading.failures
             findings |= reading.findings
-        elif isinstance(answer, _NoAnswer) and wire.refused:
+        elif isinstance(answer, NoAnswer) and wire.refused:
             failures[symbol] = NoRecentBars(
                 f"Yahoo refused further requests (429 Too Many Requests) when {len(answers) - len(unanswered)} of "
                 f"{len(answers)} symbols had their answer. Wait an hour, then run the same command again."
             )
-        elif isinstance(answer, _NoAnswer):
+        elif isinstance(answer, NoAnswer):
             failures[symbol] = _no_answer(symbol, answer)
         else:
             failures[symbol] = answer
     return Reading(series, failures, findings)
 
 
-def _no_answer(symbol: str, missing: _NoAnswer) -> NoRecentBars:
+def _no_answer(symbol: str, missing: NoAnswer) -> NoRecentBars:
     return NoRecentBars(
         f"Yahoo gave no bar of {symbol} ({missing.reason}) although it answered for others. "
         f"Run the command again for {symbol}."
@@ -374,7 +403,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _zones(symbols: Sequence[str]) -> dict[str, str]:
+def time_zones(symbols: Sequence[str]) -> dict[str, str]:
     """The time zones that need not be asked for; Yahoo's own for indices, currencies and futures may differ."""
     zones: dict[str, str] = {}
     for symbol in symbols:
@@ -404,7 +433,7 @@ class _Zones:
 
 
 @contextmanager
-def _quiet_yfinance(zones: Mapping[str, str]) -> Iterator[ModuleType]:
+def quiet_yfinance(zones: Mapping[str, str]) -> Iterator[ModuleType]:
     """Import yfinance, and keep it from logging, warning, hiding exceptions and keeping files inside the block."""
     loggers = [logging.getLogger(name) for name in ("yfinance", "bs4", "peewee")]
     levels = [logger.level for logger in loggers]

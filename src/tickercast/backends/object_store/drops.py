@@ -83,7 +83,7 @@ class Drops:
         name = "/".join(parts)
         if parts[0] in _OWN or any(part.startswith(".") for part in parts):
             return False
-        if not (objects.is_prices(name) or name.lower().endswith(ENDINGS)):
+        if not (objects.is_upload(name) or name.lower().endswith(ENDINGS)):
             return False
         kept = [file for file in (self._root / GENERATIONS / name).glob("*") if file.name.isdigit()]
         return not any(_is_copy(path, file) for file in kept)

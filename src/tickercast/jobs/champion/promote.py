@@ -7,6 +7,7 @@ from datetime import date
 import pandas as pd
 
 from tickercast.domain.evaluation import loss_ratio, summary
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import RANDOM_WALK, Predictor
 from tickercast.domain.model_card import CHAMPION_ALIAS, Bundle, Pointer
 from tickercast.domain.promotion import Decision, Evidence, decide
@@ -28,6 +29,7 @@ def promote(
     baselines: Baselines,
     models: ModelStore,
     registry: ModelRegistry,
+    results: Mapping[str, ResultsDays] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Decision:
     """Compare both on the same origins, decide by `domain.promotion`, and serve the challenger if it won.
@@ -46,6 +48,7 @@ def promote(
         baselines: the random walk among them, and those that can be served.
         models: where the champion is published.
         registry: where the alias `champion` follows.
+        results: the results days by symbol; each model reads those that it can.
         on_progress: called with the forecasts made and their total.
 
     Raises:
@@ -65,6 +68,7 @@ def promote(
         load=load,
         baselines=baselines,
         served_baseline=served.baseline,
+        results=results,
         on_progress=on_progress,
     )
     decision = decide(comparison.evidence)
@@ -99,6 +103,7 @@ def compare(
     load: Callable[[Bundle], Predictor],
     baselines: Baselines,
     served_baseline: str = "",
+    results: Mapping[str, ResultsDays] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
     """Evaluate both on the same origins; see `promote`.
@@ -113,6 +118,7 @@ def compare(
         load: loads a bundle.
         baselines: the random walk among them, and those that can be served.
         served_baseline: the baseline in the champion's place, with which the challenger is compared then.
+        results: the results days of the symbols, as they were known at each time.
         on_progress: called with the forecasts made and their total.
 
     Raises:
@@ -121,7 +127,9 @@ def compare(
     """
     bundles = {"challenger": challenger} if served_baseline else {"challenger": challenger, "champion": champion}
     pair = {name: load(bundle) for name, bundle in bundles.items()}
-    tables = evaluate(source, symbols, first, last, models=pair, baselines=baselines, on_progress=on_progress)
+    tables = evaluate(
+        source, symbols, first, last, models=pair, baselines=baselines, results=results, on_progress=on_progress
+    )
     own, served = tables["challenger"], tables[served_baseline or "champion"]
     baseline = served_baseline or _best_baseline(tables)
     measured = summary(own)

@@ -26,6 +26,7 @@ from tickercast.jobs.training.evaluate import Baselines
 from tickercast.jobs.training.train import Fit, Picture, fingerprint, train
 from tickercast.model_store import ModelStore
 from tickercast.ports import ModelRegistry, Warehouse
+from tickercast.reading.events import results_days
 
 SEEDS = (1, 2, 3, 4, 5)
 FIRST = date(2000, 1, 1)
@@ -124,20 +125,24 @@ def train_challenger(
     tuning: Tuning,
     baselines: Baselines,
     registry: ModelRegistry,
+    warehouse: Warehouse,
     picture: Picture,
     seeds: Sequence[int] = SEEDS,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Bundle:
     """Train and register a challenger, or find the one that was registered from the same training.
 
+    It learns from the results days that are stored, too.
+
     Raises:
         TooFewSessions: there are too few sessions to train on.
         BundleError: the trained network cannot be exported.
-        StoreUnavailable: the registry does not answer.
+        StoreUnavailable, WarehouseUnavailable: the registry or the warehouse does not answer.
     """
     recipe = tuning(market, planned.through) if planned.training == "tuned" else None
     series = list(market.source.reading.bars.values())
-    digest = fingerprint(market.source.name, series, planned.through, seeds, recipe)
+    results = results_days(market.symbols, FIRST, market.day, warehouse=warehouse)
+    digest = fingerprint(market.source.name, series, planned.through, seeds, recipe, results)
     for version in registry.versions(MODEL):
         if version.card.fingerprint == digest:
             return registry.bundle(MODEL, version.card.version)
@@ -153,6 +158,7 @@ def train_challenger(
         picture=picture,
         seeds=seeds,
         recipe=recipe,
+        results=results,
         on_progress=on_progress,
     )
 
@@ -164,6 +170,7 @@ def evaluate_challenger(
     models: ModelStore,
     load: Callable[[Bundle], Predictor],
     baselines: Baselines,
+    warehouse: Warehouse,
     picture: Picture,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Contest:
@@ -189,6 +196,7 @@ def evaluate_challenger(
             load=load,
             baselines=baselines,
             served_baseline=baseline,
+            results=results_days(market.symbols, first, market.day, warehouse=warehouse),
             on_progress=on_progress,
         )
     except NoRecentBars:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor, RollingPredictor
 from tickercast.domain.market import Market
@@ -28,6 +29,7 @@ from tickercast.errors import (
 )
 from tickercast.jobs.champion.decisions import Decided, recorded_decision
 from tickercast.jobs.champion.probation import review_probation
+from tickercast.jobs.champion.refresh_widths import refresh_widths
 from tickercast.jobs.champion.scores import Scores, read_scores
 from tickercast.jobs.daily.catch_up import CaughtUp, catch_up, collect_results
 from tickercast.jobs.daily.compact import compact_warehouse, is_due
@@ -44,10 +46,21 @@ from tickercast.jobs.daily.retrain import (
 )
 from tickercast.jobs.operations.alerts import SentAlerts, send_alerts
 from tickercast.jobs.operations.drift import DriftCheck, check_drift
+from tickercast.jobs.requests.fetch_events import FetchedEvents, fetch_events
 from tickercast.jobs.requests.results import Patience, Results
 from tickercast.jobs.training.train import Fit
 from tickercast.model_store import ModelStore
-from tickercast.ports import DriftReporter, MarketData, ModelRegistry, Notifier, ObjectStore, Warehouse
+from tickercast.ports import (
+    DriftReporter,
+    MarketData,
+    ModelRegistry,
+    Notifier,
+    ObjectStore,
+    ResultsSource,
+    Warehouse,
+)
+
+_RECENT_RESULTS = timedelta(days=500)  # the last five results days, and those of a year ago
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -112,6 +125,9 @@ class Services(Protocol):
     def promotion_baselines(self, series: Sequence[Bars], through: date) -> Sequence[Predictor]:
         """The baselines of a promotion; see `models.catalogue`."""
 
+    def results_source(self, name: str = "", bars: str = "") -> ResultsSource | None:
+        """Where results days come from, by default as bars from a source ask for; None where none is asked."""
+
     def draw_evaluation(self, report: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> bytes:
         """Draw an evaluation as PNG."""
 
@@ -122,6 +138,7 @@ class Day:
 
     Attributes:
         market: the bars.
+        events: the results days that were fetched, or why none were.
         caught_up: the uploads.
         results: the forecasts that followed, and the reason for each other symbol.
         lost: a reason for each upload that is not accounted for.
@@ -135,6 +152,7 @@ class Day:
     """
 
     market: Market
+    events: FetchedEvents | str
     caught_up: CaughtUp
     results: Results
     lost: Sequence[FunctionUnavailable]
@@ -246,6 +264,7 @@ def _run(
     services = step.services
     store, models, warehouse, registry = services.store, services.models, services.warehouse, services.registry
     market = step(fetch, symbols, FIRST, as_of, source=source, warehouse=warehouse, now=services.now())
+    events = _events(step, market, as_of)
     caught_up = step(catch_up, market, store=store, warehouse=warehouse, now=services.now())
     results, lost = step(collect_results, caught_up, market, warehouse=warehouse, patience=services.patience())
     scores = step(read_scores, market, models=models, warehouse=warehouse)
@@ -266,10 +285,29 @@ def _run(
         warehouse=warehouse,
         now=services.now(),
     )
+    step(refresh_widths, market, models=models, load=services.load_bundle, warehouse=warehouse)
     renewed = _reforecast(step, market)
     if is_due(market.day):
         step(compact_warehouse, warehouse=warehouse)
-    return Day(market, caught_up, results, lost, scores, probation, drift, planned, decided, renewed)
+    return Day(market, events, caught_up, results, lost, scores, probation, drift, planned, decided, renewed)
+
+
+def _events(step: _Steps, market: Market, as_of: date) -> FetchedEvents | str:
+    """Keep the results days of the watchlist; whatever fails there is said, and never stops the day."""
+    services = step.services
+    if as_of < services.now().date():
+        return f"none are fetched for {as_of}: a source tells what is known today"
+    symbols = [symbol for symbol in market.symbols if is_stock(symbol)]
+    try:
+        source = services.results_source(bars=market.source.name)
+    except TickercastError as error:
+        return str(error)
+    if source is None or not symbols:
+        return "none: no source of them is configured" if symbols else "none: no symbol is a company's"
+    since = as_of - _RECENT_RESULTS
+    fetching = _or_error(fetch_events, Exception)
+    found = step(fetching, symbols, source=source, store=services.store, now=services.now(), since=since)
+    return found if isinstance(found, FetchedEvents) else str(found) or type(found).__name__
 
 
 def _drift(step: _Steps, market: Market) -> DriftCheck | str:
@@ -301,6 +339,7 @@ def _contest(step: _Steps, market: Market, planned: TrainingPlan, on_progress: C
         fit=services.fit,
         tuning=services.tuned_recipe,
         baselines=services.evaluation_baselines,
+        warehouse=services.warehouse,
         registry=services.registry,
         picture=services.draw_evaluation,
         seeds=services.seeds,
@@ -315,6 +354,7 @@ def _contest(step: _Steps, market: Market, planned: TrainingPlan, on_progress: C
         models=services.models,
         load=services.load_bundle,
         baselines=services.promotion_baselines,
+        warehouse=services.warehouse,
         picture=services.draw_evaluation,
     )
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from tickercast.domain import objects
+from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import BAR_COLUMNS, Bars
-from tickercast.domain.calendar import asset_class
 from tickercast.domain.drift import (
     COLUMNS,
     COVERAGE,
@@ -164,13 +164,13 @@ def _watch(bars: pd.DataFrame, symbols: Sequence[str], reference: Reference, day
     simulated = bool(len(bars)) and bool(bars["simulated"].all())
     bars = bars[(bars["simulated"] == simulated) & (bars["session_date"] <= pd.Timestamp(day))]
     newest = bars["session_date"].max().date() if len(bars) else day
-    classes = {asset_class(symbol) for symbol in reference.symbols}
+    of_stocks = any(map(is_stock, reference.symbols))
     found = {str(symbol): _bars(str(symbol), rows) for symbol, rows in bars.groupby("symbol")}
     series: list[Bars] = []
     skipped: dict[str, str] = {}
     for symbol in dict.fromkeys(symbols):
         try:
-            series.append(_usable(symbol, found, classes, newest, needed))
+            series.append(_usable(symbol, found, of_stocks, newest, needed))
         except Permanent as error:
             skipped[symbol] = str(error)
     if not series:
@@ -186,8 +186,8 @@ def _bars(symbol: str, rows: pd.DataFrame) -> Bars:
     return Bars(symbol, bars.astype({"session_date": "datetime64[s]"} | dict.fromkeys(BAR_COLUMNS[1:], float)))
 
 
-def _usable(symbol: str, found: Mapping[str, Bars], classes: set[str], day: date, needed: int) -> Bars:
-    if asset_class(symbol) not in classes:
+def _usable(symbol: str, found: Mapping[str, Bars], of_stocks: bool, day: date, needed: int) -> Bars:
+    if is_stock(symbol) != of_stocks:
         raise UsageError(f"{symbol} is of another asset class than the champion's training.")
     if symbol not in found:
         raise TooFewSessions(f"{symbol} has no bars in the warehouse.")

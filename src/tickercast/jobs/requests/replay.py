@@ -11,6 +11,7 @@ from tickercast.domain import objects
 from tickercast.errors import UsageError
 from tickercast.jobs.requests.quarantine import drop
 from tickercast.ports import ObjectStore, Warehouse
+from tickercast.reading.ledger import DONE
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse) -> Replayed
     """
     name, generation = _live(wanted, store)
     ledger = warehouse.read("ingestions", {"object": name, "generation": generation})
-    if not ledger.empty and ledger["status"].eq("forecast").all():
+    if not ledger.empty and ledger["status"].isin(DONE).all():
         return Replayed(name, generation, sent=False)
     sent = store.write(name, store.read(name, generation=generation), if_generation=generation)
     drop(objects.quarantine_name(name, generation), store)
@@ -52,7 +53,7 @@ def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse) -> Replayed
 
 def _live(wanted: str, store: ObjectStore) -> tuple[str, str]:
     name, _, generation = wanted.partition("#")
-    if not objects.is_prices(name):
+    if not objects.is_upload(name):
         raise UsageError(
             f"{name[:80]!r} is not a file of prices: {objects.PRICES}YYYY-MM-DD/SYMBOL.csv or .parquet was needed. "
             "tickercast ingestions lists them."

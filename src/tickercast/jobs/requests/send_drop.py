@@ -10,7 +10,8 @@ from tickercast.ports import DropFolder, ObjectStore
 def send_drop(name: str, *, drops: DropFolder, store: ObjectStore, today: date) -> Sent:
     """Write a dropped file as an object, so that an event follows.
 
-    A file under `ohlc/` keeps its name, which says its date. Any other is sent for today, and removed from there.
+    A file under `ohlc/` keeps its name, which says its date, and so does one under `events/`. Any other is sent for
+    today, and removed from there.
 
     Args:
         name: its path in the folder.
@@ -23,7 +24,7 @@ def send_drop(name: str, *, drops: DropFolder, store: ObjectStore, today: date) 
         StoreUnavailable: try again.
     """
     data = drops.read(name)
-    if objects.is_prices(name):
+    if objects.is_upload(name):
         return Sent(name, name, store.write(name, data))
     sent = send_file(name.rpartition("/")[2], data, today, store=store)
     drops.remove(name)

@@ -17,9 +17,12 @@ import pyarrow as pa
 
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.event_files import read_events
+from tickercast.domain.events import ResultsDay, ResultsDays, expected
 from tickercast.domain.findings import Finding, sentence
-from tickercast.domain.forecast import Origin, Prediction, Role, Served, rows
+from tickercast.domain.forecast import Origin, Prediction, Role, Served, informed, rows
 from tickercast.domain.frequency import DAILY, Frequency, stamp
+from tickercast.domain.model_card import ModelCard, unmeasured
 from tickercast.domain.price_files import Window, read_prices
 from tickercast.domain.quality import findings_of
 from tickercast.domain.text import shown
@@ -36,10 +39,12 @@ from tickercast.errors import (
 from tickercast.jobs.serving.attempts import EndsItsProcess, noted
 from tickercast.jobs.serving.companions import LogReturns, predict_beside
 from tickercast.jobs.serving.directions import Asked, DirectionPredictor, predict_directions
+from tickercast.jobs.serving.known_results import known_results
 from tickercast.jobs.serving.past_models import Lineup
 from tickercast.jobs.serving.reasons import bounded
 from tickercast.jobs.serving.score import score
 from tickercast.jobs.serving.store_bars import news, spans
+from tickercast.jobs.serving.store_events import new_events
 from tickercast.jobs.serving.stored_rows import File, Stored
 from tickercast.ports import ObjectFinalized, ObjectStore, Warehouse
 
@@ -58,6 +63,9 @@ _LEDGER = pa.schema(
         "cutoff": pa.date32(),
         "cutoff_at": pa.timestamp("us", "UTC"),
         "model_version": pa.string(),
+        "results_date": pa.date32(),
+        "results_session": pa.string(),
+        "results_predicted": pa.bool_(),
     }
 )
 
@@ -85,11 +93,13 @@ class Series:
         bars: all bars in the file; they are stored.
         known: those up to the cutoff; they are forecast from.
         findings: what is odd about them.
+        results: the results day inside the horizon, as far as it was known at the cutoff.
     """
 
     bars: Bars
     known: Bars
     findings: Sequence[Finding] = ()
+    results: ResultsDay | None = None
 
     @property
     def is_doubtful(self) -> bool:
@@ -99,7 +109,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of an event; both are empty if the object is not a file of prices.
+    """The outcome of an event; all are empty if the object is no file that is handled.
 
     Attributes:
         series: the symbols that were forecast.
@@ -109,6 +119,7 @@ class Outcome:
             event that was `ignored`, nor a second time those of a `duplicate`.
         lineup: the models that forecast.
         origin: what the forecasts were requested for.
+        events: of a file of events, its rows.
         frequency: of the bars.
     """
 
@@ -117,6 +128,7 @@ class Outcome:
     status: str = "rejected"
     lineup: Lineup = field(default_factory=lambda: Lineup(()))
     origin: Origin = Origin.LIVE
+    events: pa.Table | None = None
     frequency: Frequency = DAILY
 
 
@@ -157,7 +169,7 @@ def handle_event(
     if event.bucket != store.bucket:
         reason = UsageError(f"{event.name} is in the bucket {event.bucket}, and this function reads {store.bucket}.")
         return Outcome(failures={None: reason}, status="ignored")
-    if not objects.is_prices(event.name):
+    if not objects.is_upload(event.name):
         return Outcome()
     try:
         if _is_accounted_for(event, warehouse):
@@ -165,7 +177,7 @@ def handle_event(
         live = _live_generation(event, store)
         with noted(event, store, received_at) as ended:
             outcome = _decide(event, live, store, served, past, limits.largest_file, received_at)
-            made, outcome = _predict(outcome, None if ended else limits.companions)
+            made, outcome = _predict(outcome, None if ended else limits.companions, warehouse)
             directions, outcome = _directions(outcome, direction)
             _store_outcome(event, outcome, made, store, warehouse, received_at, now, directions)
     except NeverWritten as error:
@@ -250,6 +262,8 @@ def _decide(
     largest_file: int,
     now: datetime,
 ) -> Outcome:
+    if objects.is_events(event.name):
+        return _read_events(event, live, store, largest_file, now)
     try:
         described = objects.parse(event.name)
     except UsageError as error:
@@ -299,6 +313,17 @@ def _oddities(series: Sequence[Bars], described: objects.PriceObject, now: datet
     from tickercast.domain.hours import oddities
 
     return [oddities(bars, min(as_of, now.astimezone(UTC).replace(tzinfo=None))) for bars in series]
+
+
+def _read_events(event: ObjectFinalized, live: str, store: ObjectStore, largest_file: int, now: datetime) -> Outcome:
+    try:
+        objects.check_events(event.name)
+        content = _content(event, live, store, largest_file)
+        return Outcome(events=read_events(content, event.name, _file(event, store, now).written_at))
+    except ObjectNotFound as error:
+        return Outcome(failures={None: error}, status="superseded")
+    except (UsageError, InvalidBars) as error:
+        return Outcome(failures={None: error})
 
 
 def _earliest_cutoff(reading: Reading, as_of: date) -> date:
@@ -358,7 +383,8 @@ def _append(
     with warehouse.session():
         counts = _store(key, file, outcome, forecasts, warehouse, received_at) if outcome.series else {}
         duration_ms = (now() - received_at).total_seconds() * 1000
-        ledger = pa.Table.from_pylist([*_forecast_rows(outcome, counts), *_failed_rows(outcome)], _LEDGER)
+        stored = _stored_rows(key, file, outcome.events, warehouse) if outcome.events is not None else []
+        ledger = pa.Table.from_pylist([*_forecast_rows(outcome, counts), *stored, *_failed_rows(outcome)], _LEDGER)
         arrival = {"event_id": event.event_id, "received_at": received_at, "duration_ms": duration_ms}
         whole = _named(ledger, file, frequency=outcome.frequency.name, origin=str(outcome.origin), **arrival)
         warehouse.append("ingestions", whole, key=f"ingestions/{key}")
@@ -389,6 +415,13 @@ def _store(
     return found.counts
 
 
+def _stored_rows(key: str, file: File, events: pa.Table, warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Store what is new of a file of events, and account for the file."""
+    found = new_events(file, events, warehouse)
+    warehouse.append("events", _named(found, file), key=f"events/{key}")
+    return [{"status": "stored", "reason": f"{len(events)} events, {len(found)} of them new", "rows": 0, "rows_new": 0}]
+
+
 def _named(made: pa.Table, file: File, **same: Any) -> pa.Table:
     """Rows with the columns that name the file, and others that have one value."""
     for name, value in {**same, **file.columns}.items():
@@ -402,11 +435,14 @@ def _repeated(value: Any, count: int) -> pa.Array:
     return pa.repeat(value, count)
 
 
-def _predict(outcome: Outcome, deadline: timedelta | None) -> tuple[list[Prediction], Outcome]:
-    """The forecasts of all models, and the outcome with a finding where a companion made none."""
+def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse) -> tuple[list[Prediction], Outcome]:
+    """The forecasts of all models, and the outcome with results days, and a finding where a companion made none."""
     made: list[Prediction] = []
-    companions = [served for served in outcome.lineup.models if served.role is Role.COMPANION]
-    for served in outcome.lineup.models:
+    outcome = replace(outcome, series=[_with_class(one, outcome.lineup) for one in outcome.series])
+    outcome, results = _with_results(outcome, warehouse)
+    models = [replace(served, model=informed(served.model, results)) for served in outcome.lineup.models]
+    companions = [served for served in models if served.role is Role.COMPANION]
+    for served in models:
         if served.role is Role.COMPANION:
             continue
         ready = [one for one in outcome.series if one.known.span >= served.model.min_sessions]
@@ -455,6 +491,26 @@ def _prediction(served: Served, one: Series, log_returns: LogReturns, lineup: Li
     )
 
 
+def _with_results(outcome: Outcome, warehouse: Warehouse) -> tuple[Outcome, Mapping[str, ResultsDays]]:
+    """The outcome with the results day that each forecast expects, and all results days by symbol."""
+    series = [one.known for one in outcome.series]
+    results = known_results(series, warehouse) if outcome.frequency.is_daily else {}
+    if not results:
+        return outcome, results
+    cutoffs = np.array([bars.cutoff for bars in series], "datetime64[D]")
+    closes = DAILY.closes([bars.symbol for bars in series], np.arange(len(series)), cutoffs)
+    days = expected([results.get(bars.symbol) for bars in series], cutoffs, closes)
+    known = [replace(one, results=day) for one, day in zip(outcome.series, days, strict=True)]
+    return replace(outcome, series=known), results
+
+
+def _with_class(one: Series, lineup: Lineup) -> Series:
+    card = getattr(lineup.models[0].model, "card", None)
+    why = unmeasured(card, one.known.symbol) if isinstance(card, ModelCard) else ""
+    check, _, text = why.partition(": ")
+    return replace(one, findings=[*one.findings, Finding(one.known.symbol, check, text)]) if why else one
+
+
 def _with_missing(one: Series, missing: Sequence[Finding]) -> Series:
     own = [found for found in missing if found.symbol == one.known.symbol]
     return replace(one, findings=[*one.findings, *own]) if own else one
@@ -477,9 +533,20 @@ def _forecast_rows(outcome: Outcome, counts: Mapping[str, int]) -> list[dict[str
             "cutoff": one.known.cutoff,
             "cutoff_at": cutoff_at,
             "model_version": outcome.lineup.models[0].model.version,
+            **_results_columns(one.results),
         }
         for one, cutoff_at in zip(outcome.series, closes, strict=True)
     ]
+
+
+def _results_columns(results: ResultsDay | None) -> dict[str, Any]:
+    if results is None:
+        return {}
+    return {
+        "results_date": results.day,
+        "results_session": results.session,
+        "results_predicted": results.is_predicted,
+    }
 
 
 def _failed_rows(outcome: Outcome) -> list[dict[str, Any]]:

@@ -5,11 +5,12 @@ was trained before the cutoff takes its place; if there is none, the champion fo
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
-from tickercast.domain.forecast import Predictor, Role, Served
+from tickercast.domain.forecast import Predictor, Role, Served, informed
 from tickercast.domain.model_card import Bundle, ModelCard, trained_before
+from tickercast.domain.widths import Widths
 from tickercast.model_store import ModelStore
 
 
@@ -61,6 +62,8 @@ class PastModels:
             StoreUnavailable: try again.
         """
         champion, *others = self._served()
+        # Its widths were learned from what followed the cutoff.
+        champion = replace(champion, model=informed(champion.model, {}, Widths()))
         beside = [served for served in others if served.role is Role.BASELINE]
         cards = self._published(champion.model.name)
         if not cards:
@@ -71,7 +74,11 @@ class PastModels:
         if card is None:
             card = cards[champion.model.version]
             note = f"the model has seen this date: {card.name} {card.version} was trained through"
-            return Lineup([champion, *beside], True, f"{note} {card.trained_through}")
+            return Lineup(
+                [champion, *beside],
+                True,
+                f"{note} {card.trained_through}",
+            )
         chosen = champion.model if card.version == champion.model.version else self._version(card)
         note = f"backfilled: {card.name} {card.version} was trained through {card.trained_through}"
         return Lineup([Served(chosen, Role.CHAMPION), *beside], note=note)

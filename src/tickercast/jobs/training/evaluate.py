@@ -6,7 +6,8 @@ from datetime import date, timedelta
 import pandas as pd
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.evaluation import rolling_losses
+from tickercast.domain.evaluation import Spread, rolling_losses
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY
 from tickercast.errors import NoRecentBars, Permanent
@@ -29,6 +30,8 @@ def evaluate(
     baselines: Baselines,
     every: int = DAILY.horizon,
     windows: int | None = None,
+    results: Mapping[str, ResultsDays] | None = None,
+    spread: Spread | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Mapping[str, pd.DataFrame]:
@@ -43,8 +46,10 @@ def evaluate(
         baselines: the models that they are compared with.
         every: sessions from one origin to the next.
         windows: how many origins to draw at random, the same for all models; None means all.
+        results: the results days by symbol; see `domain.evaluation.rolling_losses`.
+        spread: makes the forecasts elsewhere; see `domain.evaluation.rolling_losses`.
         on_progress: called with the forecasts made and their total.
-        on_failure: called with each symbol that the source could not give, and why.
+        on_failure: called with each symbol that is left out, and why.
 
     Raises:
         NoRecentBars: no symbol can be forecast in that range.
@@ -63,14 +68,25 @@ def evaluate(
         last,
         every=every,
         windows=windows,
+        results=results,
+        spread=spread,
         on_progress=on_progress,
     )
+    compared = [*models.values(), *others.values()]
+    needed = max(one.min_sessions for one in compared)
     if any(table.empty for table in tables.values()):
-        compared = [*models.values(), *others.values()]
-        needed = max(one.min_sessions for one in compared)
         raise NoRecentBars(
             f"No origin of the {len(symbols)} symbol(s) from {first} to {last} has "
             f"{needed} bars before it and {compared[0].horizon} after it "
             f"in {source.name}. Name other dates, or data that begins earlier."
         )
+    evaluated = set(next(iter(tables.values()))["symbol"])
+    for bars in series:
+        if bars.symbol not in evaluated:
+            drawn = " that was drawn" if windows is not None else ""
+            why = (
+                f"{bars.symbol} has {len(bars)} bars from {bars.first} to {bars.cutoff}, and no origin{drawn} from "
+                f"{first} to {last} with {needed} bars before it and {compared[0].horizon} after it. Name other dates."
+            )
+            on_failure(bars.symbol, NoRecentBars(why))
     return tables

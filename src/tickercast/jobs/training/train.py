@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from tickercast.domain.asset_classes import asset_class, is_stock
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import asset_class
 from tickercast.domain.dataset import dataset
 from tickercast.domain.drift import reference_json
 from tickercast.domain.evaluation import by_group, evaluation_report, rolling_losses
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor, RollingPredictor
 from tickercast.domain.model_card import Bundle
 from tickercast.domain.model_page import describe
@@ -57,8 +58,9 @@ class Fit(Protocol):
         seeds: Sequence[int],
         on_progress: Callable[[int, int], None],
         recipe: Recipe | None = None,
+        results: Mapping[str, ResultsDays] | None = None,
     ) -> Fitted:
-        """Learn from the bars on or before `trained_through`, by a recipe or by one that suits the data."""
+        """Learn from the bars and results days on or before `trained_through`, by a recipe or one that suits them."""
 
 
 def train(
@@ -75,6 +77,7 @@ def train(
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
     recipe: Recipe | None = None,
     hold_out: int = 0,
+    results: Mapping[str, ResultsDays] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Bundle:
@@ -93,6 +96,7 @@ def train(
         seeds: of the networks that are averaged.
         recipe: how they are trained; None leaves the choice to `fit`.
         hold_out: hold out every N-th symbol for evaluation; with 0 the later dates of all symbols evaluate the model.
+        results: the results days by symbol, to learn from and to evaluate with; None for a network that reads none.
         on_progress: called with the epochs done and their total.
         on_failure: called with each symbol that the source could not give, and why.
 
@@ -113,11 +117,14 @@ def train(
             "on, and both were needed. Name more symbols, or another number."
         )
     learned = [bars for bars in series if bars.symbol not in held]
-    digest = fingerprint(source.name, learned, trained_through, seeds, recipe)
-    fitted = fit(learned, trained_through=trained_through, seeds=seeds, on_progress=on_progress, recipe=recipe)
+    known = results or {}
+    digest = fingerprint(source.name, learned, trained_through, seeds, recipe, known)
+    fitted = fit(
+        learned, trained_through=trained_through, seeds=seeds, on_progress=on_progress, recipe=recipe, results=known
+    )
     bundle = fitted.bundle()
     tables = {
-        prefix: evaluate_unseen(fitted, baselines(group, trained_through), group, trained_through, last)
+        prefix: evaluate_unseen(fitted, baselines(group, trained_through), group, trained_through, last, known)
         for prefix, group in evaluation_groups(series, held).items()
     }
     described = bundle.card.model_copy(
@@ -148,7 +155,12 @@ def train(
 
 
 def fingerprint(
-    source: str, learned: Sequence[Bars], through: date, seeds: Sequence[int], recipe: Recipe | None
+    source: str,
+    learned: Sequence[Bars],
+    through: date,
+    seeds: Sequence[int],
+    recipe: Recipe | None,
+    results: Mapping[str, ResultsDays],
 ) -> str:
     """The SHA-256 of the inputs of a training, so that the same training is not done twice.
 
@@ -158,12 +170,20 @@ def fingerprint(
         through: the last date learned from.
         seeds: of the networks.
         recipe: as it was given, None for the default.
+        results: the results days by symbol; those that were known after `through` make no difference.
 
     Raises:
         TooFewSessions: there is nothing to learn from.
     """
     data = dataset(source, learned, through).sha256
-    parts = [data, str(through), ",".join(map(str, seeds)), recipe_json(recipe) if recipe else ""]
+    days = [results[bars.symbol].known_by(through) for bars in learned if bars.symbol in results]
+    parts = [
+        *(day.digest for day in days if len(day)),
+        data,
+        str(through),
+        ",".join(map(str, seeds)),
+        recipe_json(recipe) if recipe else "",
+    ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -216,12 +236,12 @@ def with_reference(bundle: Bundle, model: RollingPredictor, learned: Sequence[Ba
 
 
 def held_out(symbols: Iterable[str], every: int) -> frozenset[str]:
-    """Every N-th symbol in alphabetical order, of those with closing hours; none if `every` is 0.
+    """Every N-th symbol in alphabetical order, of the stocks; none if `every` is 0.
 
     >>> sorted(held_out(["A", "B", "BTC-USD", "C", "D"], 2))
     ['B', 'D']
     """
-    ordered = sorted(symbol for symbol in symbols if not asset_class(symbol))
+    ordered = sorted(symbol for symbol in symbols if is_stock(symbol))
     return frozenset(ordered[every - 1 :: every] if every else [])
 
 
@@ -237,14 +257,20 @@ def evaluation_groups(series: Sequence[Bars], held: Collection[str]) -> dict[str
     """
     groups: dict[str, list[Bars]] = {}
     for bars in series:
-        name = asset_class(bars.symbol)
-        if name or not held or bars.symbol in held:
-            groups.setdefault(f"{name}_" if name else "", []).append(bars)
+        if not is_stock(bars.symbol):
+            groups.setdefault(f"{asset_class(bars.symbol)}_", []).append(bars)
+        elif not held or bars.symbol in held:
+            groups.setdefault("", []).append(bars)
     return groups if "" in groups else {"": list(series)}
 
 
 def evaluate_unseen(
-    model: Predictor, baselines: Sequence[Predictor], series: Sequence[Bars], after: date, last: date
+    model: Predictor,
+    baselines: Sequence[Predictor],
+    series: Sequence[Bars],
+    after: date,
+    last: date,
+    results: Mapping[str, ResultsDays] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Forecast from origins that the model has not seen, with the baselines beside it.
 
@@ -254,12 +280,13 @@ def evaluate_unseen(
         series: they may begin at any date.
         after: the last date that the model has seen.
         last: the last date that may be an origin.
+        results: the results days by symbol.
 
     Returns:
         Their tables of losses, the model's first; empty if there is no origin.
     """
     models = {model.name: model, **{baseline.name: baseline for baseline in baselines}}
-    return rolling_losses(models, series, after + timedelta(days=1), last)
+    return rolling_losses(models, series, after + timedelta(days=1), last, results=results)
 
 
 def measures(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
@@ -273,6 +300,8 @@ def measures(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
         return {"n": 0.0}
     report = evaluation_report(tables)
     measured = dict(report["overall"])
+    for window, row in report["results_window"].items():
+        measured |= {f"results_{window}_{name}": row[name] for name in ("n", "coverage_80", "coverage_95")}
     for baseline, ratios in report["ratios"].items():
         for loss, values in ratios.items():
             name = f"{loss}_vs_{baseline.replace('-', '_')}"

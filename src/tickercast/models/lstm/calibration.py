@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TypeAlias
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tickercast.domain.asset_classes import WITHOUT_DRIFT, asset_class
 from tickercast.domain.bars import Bars
 from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES
@@ -39,10 +40,19 @@ class Fold:
     curves: Mapping[str, Sequence[float]]
 
 
-def answer(model: keras.Model, sample: Examples) -> Floats:
-    """Compute the network's z, `(n, HORIZON, quantiles)`."""
-    run = compiled(model)
-    parts = [run(sample.steps[rows], sample.statics[rows]) for rows in batches(len(sample), 1024)]
+def answer(model: keras.Model, sample: Examples, view: int | None = None) -> Floats:
+    """Compute the network's z, `(n, HORIZON, quantiles)`.
+
+    Args:
+        model: the network.
+        sample: n examples.
+        view: which of `examples.VIEWS` of results days it has; None for none.
+    """
+    run, statics = compiled(model), sample.statics
+    if model.inputs[1].shape[1] > statics.shape[1]:
+        known = np.zeros_like(sample.results[:, 0]) if view is None else sample.results[:, view]
+        statics = np.concatenate([statics, known], axis=1)
+    parts = [run(sample.steps[rows], statics[rows]) for rows in batches(len(sample), 1024)]
     return np.concatenate(parts).astype(np.float64)
 
 
@@ -60,20 +70,48 @@ def calibration(folds: Sequence[Fold]) -> float:
     return round(float(1 + (factors[low] - 1) / 2), 4)
 
 
-def calibrated(model: keras.Model, series: Sequence[Bars], trained_through: date) -> Table:
-    """The calibration of an asset class: the factor around the median for each step and quantile.
+@dataclass(frozen=True)
+class ClassCalibration:
+    """What an asset class has of its own.
 
-    The smoothed factors are shrunk halfway to 1, like the pooled factor: tails change from one market to the next
-    (crypto's grew thinner after 2020).
+    Attributes:
+        factors: `(HORIZON, quantiles)`, around the median.
+        drift: the median log-return a session.
+    """
+
+    factors: Table
+    drift: float
+
+
+def calibrated(model: keras.Model, series: Sequence[Bars], trained_through: date) -> ClassCalibration | None:
+    """The calibration of an asset class, from its last `_YEARS` years.
+
+    The smoothed factors are shrunk towards 1: tails change from one market to the next (crypto's grew thinner after
+    2020), the less can be told the fewer symbols there are.
 
     Returns:
-        `(HORIZON, quantiles)`; empty with fewer than `_MIN_EXAMPLES` examples.
+        None with fewer than `_MIN_EXAMPLES` examples.
     """
-    if sum(max(len(bars.through(trained_through)) - NEEDED + 1, 0) for bars in series) < _MIN_EXAMPLES:
-        return ()
-    sample = examples(series, trained_through)
-    factors = _smoothed(*_best_factors(answer(model, sample), sample))
-    return tuple(tuple(row) for row in (1 + (factors - 1) / 2).round(4).tolist())
+    start = trained_through - _YEARS * timedelta(days=365)
+    recent = [bars.since(start) for bars in series]
+    if sum(max(len(bars.through(trained_through)) - NEEDED + 1, 0) for bars in recent) < _MIN_EXAMPLES:
+        return None
+    sample = examples(recent, trained_through)
+    has_drift = asset_class(series[0].symbol) not in WITHOUT_DRIFT
+    drift = shrunk_drift(examples(series, trained_through)) if has_drift else 0.0
+    factors = _smoothed(*_best_factors(answer(model, sample), sample, drift))
+    share = len(series) / (len(series) + _SYMBOLS)
+    return ClassCalibration(tuple(tuple(row) for row in (1 + (factors - 1) * share).round(4).tolist()), drift)
+
+
+def shrunk_drift(sample: Examples) -> float:
+    """Two thirds of the median log-return a session, at the last step; 0 where it fell.
+
+    What is traded today has survived, and so its past rose more than its future will. In units of its own volatility
+    the drift would be the larger the wilder a symbol is, which no later years have shown.
+    """
+    moved = np.median(sample.returns[:, -1] * sample.sigma) / np.sqrt(HORIZON)
+    return round(max(float(moved) * _DRIFT_SHARE, 0.0), 6)
 
 
 def _smoothed(best: Floats, typical: Floats) -> Floats:
@@ -99,7 +137,7 @@ def _smoothed(best: Floats, typical: Floats) -> Floats:
     return factors
 
 
-def _best_factors(z: Floats, sample: Examples) -> tuple[Floats, Floats]:
+def _best_factors(z: Floats, sample: Examples, drift: float) -> tuple[Floats, Floats]:
     """The factor of each step and quantile that minimises its loss, and the mean distance that it scales.
 
     Let u be the distance of the actual return from the median, in units of the quantile's own distance. The loss is a
@@ -107,7 +145,7 @@ def _best_factors(z: Floats, sample: Examples) -> tuple[Floats, Floats]:
     """
     middle = QUANTILES.index(0.5)
     distance = np.abs(z - z[:, :, middle, None])
-    moved = sample.returns - z[:, :, middle]
+    moved = sample.returns - drift * np.sqrt(np.arange(1, HORIZON + 1)) / sample.sigma[:, None]
     best = np.ones(z.shape[1:])
     for step, index in np.ndindex(best.shape):
         if index != middle:
@@ -120,6 +158,8 @@ def _best_factors(z: Floats, sample: Examples) -> tuple[Floats, Floats]:
     return best, distance.mean(axis=0)
 
 
+_YEARS, _SYMBOLS = 6, 2
+_DRIFT_SHARE = 2 / 3
 _MIN_EXAMPLES = 1000  # some years, to fit the four coefficients behind 130 factors
 
 

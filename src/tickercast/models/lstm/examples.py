@@ -1,6 +1,6 @@
 """The examples that a network learns from: origins with their inputs and the returns that followed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from tickercast.domain import features
 from tickercast.domain.bars import Bars
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.features import HORIZON
 from tickercast.domain.recipe import Recipe
+from tickercast.domain.results_features import results_features
 from tickercast.errors import TooFewSessions
 
 Floats32 = NDArray[np.float32]
@@ -27,6 +29,8 @@ class Examples:
     Attributes:
         steps: `(n, WINDOW, features)`.
         statics: `(n, statics)`.
+        results: `(n, len(VIEWS), results features)`; see `VIEWS`.
+        sigma: `(n,)`, σEWMA, RiskMetrics σ of a session's log-return.
         returns: `(n, HORIZON)`, the log-returns that followed, in units of σEWMA·√step.
         volatility: `(n, HORIZON)`, log of the range volatility up to each step over σEWMA.
         weight: `(n,)`, σEWMA/σ60: turns the loss into the scaled pinball of `domain.metrics`.
@@ -35,6 +39,8 @@ class Examples:
 
     steps: Floats32
     statics: Floats32
+    results: Floats32
+    sigma: NDArray[np.float64]
     returns: Floats32
     volatility: Floats32
     weight: Floats32
@@ -50,8 +56,19 @@ class Examples:
 _FIELDS = tuple(Examples.__dataclass_fields__)
 
 
-def examples(series: Sequence[Bars], trained_through: date) -> Examples:
+VIEWS = PREDICTED, ANNOUNCED = range(2)
+"""What an example may know of the coming results day: predicted from past ones, or announced beforehand."""
+
+
+def examples(
+    series: Sequence[Bars], trained_through: date, results: Mapping[str, ResultsDays] | None = None
+) -> Examples:
     """Cut every series into examples whose ten targets all lie on or before `trained_through`.
+
+    Args:
+        series: the series.
+        trained_through: the last date that is used.
+        results: the results days by symbol.
 
     Raises:
         TooFewSessions: no series is long enough.
@@ -64,12 +81,12 @@ def examples(series: Sequence[Bars], trained_through: date) -> Examples:
             "was needed to train. Give earlier dates or other symbols."
         )
     calendar = np.unique(np.concatenate([bars.columns["session_date"] for bars in known]))
-    parts = [_examples(bars, calendar) for bars in known]
+    parts = [_examples(bars, calendar, (results or {}).get(bars.symbol)) for bars in known]
     joined = Examples(*(np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS))
     return replace(joined, day=joined.day - joined.day.min())
 
 
-def _examples(bars: Bars, calendar: NDArray[np.datetime64]) -> Examples:
+def _examples(bars: Bars, calendar: NDArray[np.datetime64], days: ResultsDays | None) -> Examples:
     panel = features.panel(bars)
     origins = np.arange(features.MIN_SESSIONS - 1, len(bars) - HORIZON)
     steps = np.arange(1, HORIZON + 1)
@@ -80,11 +97,22 @@ def _examples(bars: Bars, calendar: NDArray[np.datetime64]) -> Examples:
     return Examples(
         panel.windows(origins),
         panel.statics[origins],
+        np.stack([_results(bars, panel, origins, view) for view in _views(days)], axis=1),
+        panel.sigma_ewma[origins],
         (moves / (sigma * np.sqrt(steps))).clip(-25, 25).astype(np.float32),
         (0.5 * np.log(variance / sigma**2 + 1e-4)).astype(np.float32),
         (panel.sigma_ewma / panel.sigma60)[origins].astype(np.float32),
         np.searchsorted(calendar, bars.columns["session_date"])[origins],
     )
+
+
+def _results(bars: Bars, panel: features.Panel, origins: NDArray[np.intp], days: ResultsDays | None) -> Floats32:
+    return results_features(bars, origins, panel.sigma60[origins], panel.sigma_ewma[origins], days)
+
+
+def _views(days: ResultsDays | None) -> list[ResultsDays | None]:
+    """The results days as `VIEWS` knows them."""
+    return [None] * len(VIEWS) if days is None else [days.reported(), days.announced()]
 
 
 def split(day: NDArray[np.intp], fold: int, recipe: Recipe) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -8,6 +8,9 @@ times the quantiles c of the standardised returns in training, and learns by how
 s (one a step) and k (one a step and side) start at zero and are bounded; so quantiles cannot cross and the worst case
 stays close to the baseline. The median is the training drift: the network does not forecast direction (see
 docs/reading-intervals.md).
+
+Where results days are known, a second part adds to s and k. It is trained on the frozen first part, so that a series of
+which nothing is known is forecast exactly as by a network that never heard of results.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,10 +27,13 @@ from tickercast.domain import features
 from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.recipe import Recipe
+from tickercast.domain.results_features import RESULTS_FEATURES
 from tickercast.models.lstm.examples import Examples
 
 Floats32 = NDArray[np.float32]
 Tensor: TypeAlias = Any  # a Keras tensor, symbolic or eager
+
+_RESULTS_DROPOUT = 0.1
 
 INPUTS = ("steps", "statics")
 """The names of the network's inputs, in order."""
@@ -59,8 +65,8 @@ class Constants:
         c = np.quantile(training.returns, QUANTILES, axis=0).T.astype(np.float32)
         median = c[:, QUANTILES.index(0.5), None]
         return cls(
-            _moments(training.steps.reshape(-1, training.steps.shape[-1])),
-            _moments(training.statics),
+            moments_of(training.steps.reshape(-1, training.steps.shape[-1])),
+            moments_of(training.statics),
             np.minimum(c - median, 0),
             np.maximum(c - median, 0),
             median,
@@ -72,7 +78,8 @@ class Constants:
         return self.below + self.above + self.median
 
 
-def _moments(seen: Floats32) -> Floats32:
+def moments_of(seen: Floats32) -> Floats32:
+    """The means of inputs `(n, features)`, and the factors that scale them: `(2, features)`."""
     mean, deviation = seen.mean(axis=0, dtype=np.float64), seen.std(axis=0, dtype=np.float64)
     return np.stack([mean, 1 / np.maximum(deviation, 0.05)]).astype(np.float32)
 
@@ -90,12 +97,40 @@ def core(recipe: Recipe) -> keras.Model:
     return keras.Model([steps, statics], [s, down, up])
 
 
-def network(learned: keras.Model, constants: Constants) -> keras.Model:
-    """Build the network around its core: (steps, statics) to z, `(n, HORIZON, quantiles)`."""
+def network(
+    learned: keras.Model, constants: Constants, results: tuple[keras.Model, Floats32] | None = None
+) -> keras.Model:
+    """Build the network around its core: (steps, statics) to z, `(n, HORIZON, quantiles)`.
+
+    Args:
+        learned: the core.
+        constants: of its training.
+        results: the results core and the moments of its inputs; with them the statics end with `RESULTS_FEATURES`.
+    """
     steps, statics = _inputs()
-    s, down, up = learned([standardised(steps, constants.steps), standardised(statics, constants.statics)])
+    given = statics if results is None else keras.Input((statics.shape[1] + len(RESULTS_FEATURES),), name="statics")
+    echoes = given[:, : statics.shape[1]]
+    s, down, up = learned([standardised(steps, constants.steps), standardised(echoes, constants.statics)])
+    if results:
+        branch, moments = results
+        known = given[:, statics.shape[1] :]
+        added = branch(standardised(known, moments)) * known[:, -1:]
+        s, down, up = (
+            base + added[:, part * HORIZON : (part + 1) * HORIZON] for part, base in enumerate((s, down, up))
+        )
     z = stretched(s, down, up, constants.below, constants.above, constants.median)
-    return keras.Model([steps, statics], layers.Identity(name="z")(z))
+    return keras.Model([steps, given], layers.Identity(name="z")(z))
+
+
+def results_core(recipe: Recipe) -> keras.Model:
+    """Build the part that reads results days: standardised `(n, RESULTS_FEATURES)` to what it adds to s, k and k.
+
+    Returns:
+        `(n, 3·HORIZON)`, bounded as s is, and zero at the start.
+    """
+    known = keras.Input((len(RESULTS_FEATURES),))
+    hidden = layers.Dense(recipe.results_hidden, "silu")(layers.Dropout(_RESULTS_DROPOUT)(known))
+    return keras.Model(known, bounded(layers.Dense(3 * HORIZON, kernel_initializer="zeros")(hidden), recipe.stretch))
 
 
 def _inputs() -> tuple[Tensor, Tensor]:

@@ -9,26 +9,31 @@ import numpy as np
 import tensorflow as tf
 
 from tickercast.domain import features
+from tickercast.domain.asset_classes import ETF, FOREIGN_STOCK, INDEX, STOCK, asset_class, is_stock
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import asset_class
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.model_card import MODEL, ModelCard
 from tickercast.domain.recipe import Epoch, Recipe
 from tickercast.errors import TooFewSessions
 from tickercast.models.lstm.calibration import (
+    ClassCalibration,
     Fold,
-    Table,
+    answer,
     calibrated,
     example_losses,
     scaled_pinball,
+    shrunk_drift,
     untrained_pinball,
 )
 from tickercast.models.lstm.calibration import calibration as calibrate
-from tickercast.models.lstm.examples import NEEDED, Examples, examples, split
+from tickercast.models.lstm.examples import ANNOUNCED, NEEDED, PREDICTED, Examples, examples, split
 from tickercast.models.lstm.export import Trained
 from tickercast.models.lstm.network import Constants, ensemble, network
+from tickercast.models.lstm.results import knowing, train_results
 from tickercast.models.lstm.trainer import Pass, Trainer
+from tickercast.models.onnx import STATICS
 
 
 @dataclass(frozen=True)
@@ -92,21 +97,25 @@ class TrainingSet:
         return scaled_pinball(folds, calibrate(folds))
 
 
-def prepare(series: Sequence[Bars], *, trained_through: date) -> TrainingSet:
+def prepare(
+    series: Sequence[Bars], *, trained_through: date, results: Mapping[str, ResultsDays] | None = None
+) -> TrainingSet:
     """Cut the series into examples.
 
-    Assets that trade round the clock do not train the networks if there are others: they only set the calibration of
-    their class.
+    Where there are stocks, only these train the networks: other assets set the calibration of their class.
 
     Args:
         series: the series to learn from; bars after `trained_through` are ignored.
         trained_through: the last date that is used.
+        results: the results days by symbol.
 
     Raises:
         TooFewSessions: the series are too short.
     """
     training_bars, calibration_bars = _by_class(series)
-    return TrainingSet(training_bars, calibration_bars, examples(training_bars, trained_through), trained_through)
+    return TrainingSet(
+        training_bars, calibration_bars, examples(training_bars, trained_through, results), trained_through
+    )
 
 
 def fit(
@@ -116,6 +125,7 @@ def fit(
     seeds: Sequence[int],
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     recipe: Recipe | None = None,
+    results: Mapping[str, ResultsDays] | None = None,
 ) -> Trained:
     """Train one network a seed and average them. The same data and seeds give the same model.
 
@@ -125,11 +135,13 @@ def fit(
         seeds: one or more; five are a good ensemble.
         on_progress: called with the epochs done and their total.
         recipe: the hyperparameters; by default those that suit the number of examples.
+        results: the results days by symbol; without any the networks do not read them.
 
     Raises:
         TooFewSessions: the series are too short, or too few.
     """
-    training_set = prepare(series, trained_through=trained_through)
+    known = {symbol: days.known_by(trained_through) for symbol, days in (results or {}).items()}
+    training_set = prepare(series, trained_through=trained_through, results=known)
     chosen = recipe or training_set.default
 
     def tick(epoch: Epoch) -> None:
@@ -138,20 +150,23 @@ def fit(
     folds = training_set.train(chosen, seeds, tick)
     model = ensemble([fold.model for fold in folds])
     calibration = calibrate(folds)
-    calibrations = {
-        name: calibrated(model, group, trained_through) for name, group in training_set.calibration_bars.items()
-    }
+    found = {name: calibrated(model, group, trained_through) for name, group in training_set.calibration_bars.items()}
+    calibrations = {name: one for name, one in found.items() if one}
+    drift = shrunk_drift(training_set.examples)
+    reads_results = model.inputs[1].shape[1] > len(features.STATIC_FEATURES)
     count = len(training_set.sampled(chosen))
     card = ModelCard(
         name=MODEL,
         sha256="",
         features=features.STEP_FEATURES,
-        statics=features.STATIC_FEATURES,
+        statics=STATICS if reads_results else features.STATIC_FEATURES,
         window=features.WINDOW,
         horizon=HORIZON,
         quantiles=QUANTILES,
         calibration=calibration,
-        calibrations={name: table for name, table in calibrations.items() if table},
+        calibrations={name: one.factors for name, one in calibrations.items()},
+        drift=dict.fromkeys(_STOCK_LIKE, drift) | {name: one.drift for name, one in calibrations.items()},
+        adapts=True,
         min_sessions=features.MIN_SESSIONS,
         trained_on=_in_words(training_set.training_bars, trained_through, count)
         + _calibrated_on(training_set.calibration_bars, calibrations),
@@ -163,8 +178,21 @@ def fit(
         "examples": count,
         "validation_sp": round(scaled_pinball(folds, calibration), 6),
         "validation_sp_untrained": round(untrained_pinball(folds), 6),
+        **(_results_pinball(folds) if reads_results else {}),
     }
     return Trained(model, card, parameters, _curves(seeds, folds))
+
+
+def _results_pinball(folds: Sequence[Fold]) -> dict[str, float]:
+    """Scaled pinball loss on the validation blocks with results days that are predicted, and with announced ones."""
+    views = {"predicted": PREDICTED, "announced": ANNOUNCED}
+    losses = {
+        name: [example_losses(answer(fold.model, fold.validation, view), fold.validation) for fold in folds]
+        for name, view in views.items()
+    }
+    return {
+        f"validation_sp_results_{name}": round(float(np.concatenate(all_).mean()), 6) for name, all_ in losses.items()
+    }
 
 
 def _curves(seeds: Sequence[int], folds: Sequence[Fold]) -> dict[str, Sequence[float]]:
@@ -179,8 +207,10 @@ def _by_class(series: Sequence[Bars]) -> tuple[Sequence[Bars], Mapping[str, Sequ
     """Split the series into those that train the networks and those of the other asset classes, by class."""
     groups: dict[str, list[Bars]] = {}
     for bars in series:
-        groups.setdefault(asset_class(bars.symbol), []).append(bars)
+        groups.setdefault("" if is_stock(bars.symbol) else asset_class(bars.symbol), []).append(bars)
     training_bars = groups.pop("", [])
+    if funds := [*groups.get(ETF, []), *groups.get(INDEX, [])]:
+        groups |= {ETF: funds, INDEX: funds}  # an index moves as the funds that hold it
     return (training_bars, groups) if training_bars else (series, {})
 
 
@@ -209,9 +239,12 @@ def train_one(trainer: Trainer, examples: Examples, fold: int, seed: int, on_epo
             break
     assert best
     learned.set_weights(best.weights)
-    return Fold(network(learned, constants), best.z.astype(np.float64), untrained, validation, curves)
+    # All networks of an ensemble have the same inputs, so that a fold of which no example knows results reads them too.
+    results = train_results(learned, training, constants, recipe, seed) if len(knowing(examples)) else None
+    return Fold(network(learned, constants, results), best.z.astype(np.float64), untrained, validation, curves)
 
 
+_STOCK_LIKE = (STOCK, FOREIGN_STOCK, ETF, INDEX)  # what has the drift of stocks unless it has been given its own
 _NAMED = 100  # symbols listed on a card
 
 
@@ -222,10 +255,10 @@ def _in_words(series: Sequence[Bars], trained_through: date, count: int) -> str:
     return f"{names}; {first:%Y-%m-%d} to {trained_through}; {count:,} origins"
 
 
-def _calibrated_on(calibration_bars: Mapping[str, Sequence[Bars]], calibrations: Mapping[str, Table]) -> str:
+def _calibrated_on(calibration_bars: Mapping[str, Sequence[Bars]], calibrations: Mapping[str, ClassCalibration]) -> str:
     parts = [
         f"; {name} intervals calibrated on {', '.join(bars.symbol for bars in group)} up to the same date"
         for name, group in calibration_bars.items()
-        if calibrations[name]
+        if name in calibrations
     ]
     return "".join(parts)

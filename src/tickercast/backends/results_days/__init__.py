@@ -1,0 +1,1 @@
+"""Sources of results days, behind the port `ports.ResultsSource`."""

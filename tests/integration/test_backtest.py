@@ -1,0 +1,90 @@
+"""The command backtest for daily bars: what it was made of, who was left out, and forecasts on Dask."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from tickercast.cli import app
+
+WORDS = ("backtest", "--source", "sample", "--from", "2011-01-01", "--to", "2012-06-28", "--model", "ewma-t")
+
+
+def run(*more: str) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [*WORDS, *more])
+
+
+@pytest.fixture
+def symbols(workspace: Path) -> Path:
+    (workspace / "symbols.txt").write_text("AAPL MSFT FB NOPE\n")
+    return workspace / "symbols.txt"
+
+
+def test_symbols_dates_versions_and_everybody_left_out_are_printed_with_the_reason(symbols: Path) -> None:
+    done = run("--symbols-file", "symbols.txt", "--json", "out.json", "--chart", "out.png", "--every", "20")
+    assert done.exit_code == 0, done.output
+    report = json.loads(Path("out.json").read_text())
+    first, last, count = report["first_cutoff"], report["last_cutoff"], f"{report['overall']['n']:.0f}"
+    assert f"ewma-t version 1, {count} origins of 2 symbols, {first} to {last}" in done.stdout
+    assert "symbols   AAPL, MSFT" in done.stdout
+    assert "versions  ewma-t 1, ewma-fhs 1, historical-simulation 1, random-walk 1" in done.stdout
+    assert "left out  2" in done.stdout
+    assert "The sample does not hold NOPE" in done.stdout
+    assert "FB has 56 bars from 2012-05-18 to 2012-08-07, and no origin from 2011-01-01 to 2012-06-28" in done.stdout
+    assert report["symbols"] == ["AAPL", "MSFT"]
+    assert report["versions"]["ewma-fhs"] == "1"
+    assert set(report["left_out"]) == {"FB", "NOPE"}
+
+
+def test_results_windows_are_further_rows(symbols: Path) -> None:
+    Path("mine.csv").write_text("symbol,date\n" + "".join(f"AAPL,2011-{month:02d}-19\n" for month in (1, 4, 7, 10)))
+    done = run("--symbols-file", "symbols.txt", "--events", "mine.csv")
+    assert done.exit_code == 0, done.output
+    assert "results inside" in done.stdout
+    assert "results outside" in done.stdout
+
+
+def test_the_chart_says_what_it_shows(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.figure import Figure
+
+    titles: list[str] = []
+    original = Figure.suptitle
+    monkeypatch.setattr(
+        Figure, "suptitle", lambda self, text, **how: (titles.append(text), original(self, text, **how))
+    )
+    assert run("--windows", "8", "--chart", "out.png").exit_code == 0
+    assert [title.startswith("ewma-t version 1, 8 origins of") for title in titles] == [True]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--dask", "many"), "--dask is 'many': a number of processes"),
+        (("--dask", "0"), "--dask is '0'"),
+        (("--every", "1h", "--dask", "2"), "--dask and --events are for daily bars"),
+    ],
+)
+def test_a_cluster_that_is_none_is_refused(workspace: Path, words: tuple[str, ...], said: str) -> None:
+    done = run(*words)
+    assert done.exit_code != 0
+    assert said in str(done.exception)
+
+
+def test_processes_of_dask_give_the_same_figures(symbols: Path) -> None:
+    words = [*WORDS, "--symbols-file", "symbols.txt", "--model", "champion", "--every", "30"]
+    reports = []
+    for more in ([], ["--dask", "2"]):
+        command = [sys.executable, "-m", "tickercast", *words, *more, "--json", "out.json"]
+        done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=240)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        reports.append(json.loads(Path("out.json").read_text()))
+    here, there = reports
+    assert there["versions"] == here["versions"]
+    assert there["overall"] == pytest.approx(here["overall"])
+    assert there["by_step"]["10"] == pytest.approx(here["by_step"]["10"])

@@ -1,0 +1,105 @@
+"""Intervals follow what earlier ones held, from nothing that was not known by then."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.widths import (
+    EVERY,
+    OWN_SESSIONS,
+    class_factors,
+    forecasts_due,
+    measure_widths,
+    rolling_factors,
+    stretched,
+    symbol_factor,
+)
+from tickercast.models.baselines import RandomWalk
+
+MakeBars = Callable[..., Bars]
+
+
+class Fixed:
+    """A model whose intervals are `times` those that hold 80% of a walk with σ .015."""
+
+    name, version, horizon, min_sessions = "fixed", "1", 10, 61
+
+    def __init__(self, times: float) -> None:
+        steps = np.sqrt(np.arange(1, 11))[:, None]
+        self._quantiles = times * 0.015 * steps * 1.2816 * np.linspace(-1.5, 1.5, 13)
+        self._quantiles[:, [2, 10]] = times * 0.015 * steps * 1.2816 * np.array([-1, 1])
+
+    def predict(self, series: Sequence[Bars]) -> np.ndarray:
+        return np.broadcast_to(self._quantiles, (len(series), 10, 13))
+
+    def predict_at(self, bars: Bars, at: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(self._quantiles, (len(at), 10, 13))
+
+
+@pytest.mark.parametrize("times", [0.7, 1.0, 1.4])
+def test_a_symbol_is_brought_nearer_to_what_holds(make_bars: MakeBars, times: float) -> None:
+    series = [make_bars(symbol, sessions=900, seed=seed) for seed, symbol in enumerate(["MSFT", "AAPL", "IBM", "GE"])]
+    widths = measure_widths(Fixed(times), series)
+    for factor in widths.factors([bars.symbol for bars in series], 10).mean(axis=1):
+        assert abs(times * factor - 1) < abs(times - 1) + 0.12
+        assert (factor - 1) * (1 - times) >= 0 or abs(factor - 1) < 0.1
+
+
+def test_few_forecasts_of_its_own_leave_a_symbol_with_its_class(make_bars: MakeBars) -> None:
+    bars = make_bars(sessions=900)
+    due = forecasts_due(Fixed(0.5), bars, 61, len(bars) - 1)
+    of_class = np.ones(10)
+    few, many = (symbol_factor(due, row, of_class) for row in (90, 890))
+    assert 1 < few < many
+    assert symbol_factor(due, 61, of_class) == 1
+
+
+def test_only_what_had_come_due_counts(make_bars: MakeBars) -> None:
+    bars = make_bars(sessions=900)
+    frame = bars.frame.copy()
+    frame.loc[701:, ["open", "high", "low", "close", "adj_close"]] *= 1.5
+    model, at = RandomWalk(), [np.array([600, 700])]
+    factors, others = (rolling_factors(_Rolling(model), [one], at)[0] for one in (bars, Bars(bars.symbol, frame)))
+    np.testing.assert_array_equal(factors, others)
+    assert (factors[0] != factors[1]).any()
+
+
+class _Rolling:
+    def __init__(self, model: RandomWalk) -> None:
+        self._model = model
+        self.name, self.version, self.horizon, self.min_sessions = "walk", "1", model.horizon, model.min_sessions
+
+    def predict(self, series: Sequence[Bars]) -> np.ndarray:
+        return self._model.predict(series)
+
+    def predict_at(self, bars: Bars, at: np.ndarray) -> np.ndarray:
+        return self._model.predict([bars.rows(0, row + 1) for row in at])
+
+
+def test_the_daily_flow_learns_what_a_backtest_does(make_bars: MakeBars) -> None:
+    bars = make_bars(sessions=900)
+    learned = measure_widths(Fixed(0.8), [bars]).symbols["MSFT"]
+    due = forecasts_due(Fixed(0.8), bars, len(bars) - 1 - OWN_SESSIONS, len(bars) - 1)
+    of_class = class_factors([due], bars.columns["session_date"][-1], 10).round(4)
+    assert learned == pytest.approx(symbol_factor(due, len(bars) - 1, of_class), abs=0.01)
+
+
+def test_forecasts_due_are_those_whose_last_close_is_known(make_bars: MakeBars) -> None:
+    bars = make_bars(sessions=400)
+    due = forecasts_due(Fixed(1.0), bars, 100, 399)
+    assert set(np.diff(due.rows)) == {EVERY}
+    assert due.rows[0] >= 100
+    assert due.rows[-1] + 10 <= 399
+    move = np.log(bars.columns["adj_close"][due.rows[0] + 3] / bars.columns["adj_close"][due.rows[0]])
+    assert due.stretch[0, 2] == pytest.approx(abs(move) / (0.015 * np.sqrt(3) * 1.2816))
+
+
+def test_a_stretch_leaves_the_median(make_bars: MakeBars) -> None:
+    quantiles = Fixed(1.0).predict([make_bars()]) + 0.01
+    wide = stretched(quantiles, np.full((1, 10), 2.0))
+    middle = QUANTILES.index(0.5)
+    np.testing.assert_array_equal(wide[..., middle], quantiles[..., middle])
+    np.testing.assert_allclose(wide[..., 0] - wide[..., middle], 2 * (quantiles[..., 0] - quantiles[..., middle]))
