@@ -128,11 +128,11 @@ def expected_results(row: Mapping[Any, Any] | pd.Series, targets: Sequence[date]
     """The results day that a row of the ledger says, among the target dates of its forecast; None if it says none.
 
     Args:
-        row: with `RESULTS_COLUMNS`.
+        row: with `RESULTS_COLUMNS`; one that was not joined with the ledger has none of them, and says none.
         targets: in order.
     """
-    day, session, is_predicted = (row[name] for name in RESULTS_COLUMNS)
-    if pd.isna(day):
+    day, session, is_predicted = (row.get(name) for name in RESULTS_COLUMNS)
+    if day is None or pd.isna(day):
         return None
     return ResultsDay.among(targets, day.date(), str(session), is_predicted=bool(is_predicted))
 
