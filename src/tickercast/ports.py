@@ -362,6 +362,10 @@ class ResultsSource(Protocol):
     def name(self) -> str:
         """The source as the user names it: `sec`, `yahoo` or a file."""
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a person's own file, of which everything is wanted."""
+
     def fetch(self, symbols: Sequence[str], since: date, *, advance: Callable[[int], None]) -> ResultsReading:
         """Ask for the results days of several symbols.
 

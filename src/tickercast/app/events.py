@@ -49,7 +49,7 @@ class Events(Ports):
         Args:
             symbols: one or several, as Yahoo spells them.
             source: `sec`, `yahoo` or the path of a CSV file; the configured one by default.
-            since: the first date wanted; three years back by default.
+            since: the first date wanted; three years back by default, and all that a file has.
             advance: called with the number of symbols done since the last call.
 
         Raises:

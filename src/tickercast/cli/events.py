@@ -29,7 +29,7 @@ def events_fetch(
         ),
     ] = "",
     since: Annotated[
-        str, typer.Option(metavar="DATE", help="The first date wanted.", show_default="three years ago")
+        str, typer.Option(metavar="DATE", help="The first date wanted.", show_default="three years ago; all of a file")
     ] = "",
     symbols_file: SymbolsFile = "",
     wait: Wait = 60,

@@ -23,6 +23,8 @@ class ResultsFile:
     def __init__(self, path: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._path, self._now = path, now
 
+    is_file = True
+
     @property
     def name(self) -> str:
         """What the file is called."""
@@ -52,8 +54,9 @@ class ResultsFile:
         rows = rows.filter(pc.is_in(rows["symbol"], pc.cast(list(symbols), rows.schema.field("symbol").type)))
         rows = rows.filter(pc.greater_equal(rows["date"], since))
         held = set(rows["symbol"].to_pylist())
+        when = f" since {since}" if since > date.min else ""
         missing: dict[str, Permanent] = {
-            symbol: NoResults(f"{self._path} has no results day of {symbol} since {since}. Add some, or name another.")
+            symbol: NoResults(f"{self._path} has no results day of {symbol}{when}. Add some, or name another.")
             for symbol in symbols
             if symbol not in held
         }

@@ -53,6 +53,7 @@ class Sec:
     """
 
     name = "sec"
+    is_file = False
 
     def __init__(
         self,

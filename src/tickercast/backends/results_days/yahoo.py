@@ -31,6 +31,7 @@ class YahooResults:
     """
 
     name = "yahoo"
+    is_file = False
 
     def __init__(
         self,

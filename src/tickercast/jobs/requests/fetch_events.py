@@ -11,7 +11,7 @@ from tickercast.errors import Permanent
 from tickercast.ports import ObjectStore, ResultsSource
 
 PAST = timedelta(days=3 * 365)
-"""How far back is asked, unless a date is given: a prediction needs one year, and five past days a little more."""
+"""How far back a service is asked, unless a date is given: a prediction needs a year, five past days a little more."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def fetch_events(
         source: the source.
         store: where the file goes.
         now: the time.
-        since: the first date wanted; three years back by default.
+        since: the first date wanted; three years back by default, and all that a file has.
         advance: called with the number of symbols done since the last call.
 
     Raises:
@@ -55,7 +55,8 @@ def fetch_events(
         UsageError, InvalidBars: it cannot be read.
         StoreUnavailable: try again.
     """
-    reading = source.fetch(symbols, since or now.date() - PAST, advance=advance)
+    usual = date.min if source.is_file else now.date() - PAST
+    reading = source.fetch(symbols, since or usual, advance=advance)
     if not len(reading.rows):
         return FetchedEvents(failures=reading.failures)
     data = write_events(reading.rows)
