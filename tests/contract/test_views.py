@@ -69,6 +69,7 @@ AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "us_daily_2000_2022.parquet"
 DUCKDB_TYPES = {
+    "DOUBLE[]": "TYPE_ARRAY",
     "VARCHAR": "TYPE_STRING",
     "BIGINT": "TYPE_INT64",
     "DOUBLE": "TYPE_DOUBLE",
