@@ -19,7 +19,10 @@ from tickercast.config import resource
 
 PROJECT = Path(__file__).parents[2]
 SHARED = PROJECT.parent / "shared" / "data" / "yahoo_csv"
-STEP_KEYS = {"step", "target_date", "close_median", "close_lo_80", "close_hi_80", "close_lo_95", "close_hi_95"}
+STEP_KEYS = {
+    *("step", "target_date", "close_median", "close_lo_80", "close_hi_80", "close_lo_95", "close_hi_95"),
+    "quantiles",
+}
 FORECAST_KEYS = {
     "symbol",
     "as_of",

@@ -29,6 +29,7 @@ from tickercast.domain.price_files import to_csv
 from tickercast.errors import UsageError, WarehouseUnavailable
 from tickercast.reading import views
 from tickercast.show import sentences
+from tickercast.show.answers import percent
 from tickercast.show.looker import report_urls
 from tickercast.show.tables import forecast_frame
 
@@ -475,6 +476,49 @@ def test_a_companion_can_be_picked(testing: Any, monkeypatch: pytest.MonkeyPatch
     picked = model.select("ewma-t").run(timeout=60)
     assert not picked.exception
     assert "by ewma-t version 1" in " ".join(element.value for element in picked.markdown)
+
+
+def test_the_chance_of_a_price_is_that_of_the_command(testing: Any) -> None:
+    app = App()
+    app.forecast(["MSFT"], "2012-08-15", source="sample")
+
+    def page() -> None:
+        from tickercast.dashboard import forecast_page
+
+        forecast_page.show()
+
+    shown = testing.AppTest.from_function(page).run(timeout=60)
+    assert not shown.exception
+    [price] = shown.number_input
+    lower = price.set_value(29.0).run(timeout=60)
+    assert not lower.exception
+    odds = app.odds("MSFT")
+    chances = odds.odds.below(odds.log_return(29.0))
+    said = " ".join(element.value for element in lower.caption)
+    assert (
+        f"By 2012-08-29: some low touches 29 with a chance of {percent(chances.touches[-1])}, some close lies below it "
+        f"with {percent(chances.closes[-1])}, and the last one with {percent(chances.ends[-1])}."
+    ) in said
+
+
+def test_the_portfolio_page_values_what_is_typed(testing: Any) -> None:
+    App().forecast(["MSFT", "IBM"], "2012-08-15", source="sample")
+
+    def page() -> None:
+        from tickercast.dashboard import portfolio_page
+
+        portfolio_page.show()
+
+    shown = testing.AppTest.from_function(page).run(timeout=60)
+    assert not shown.exception
+    [holdings] = shown.text_area
+    assert holdings.value == "symbol,shares\nIBM,100\nMSFT,100"
+    typed = holdings.set_value("symbol,shares\nMSFT,100").run(timeout=60)
+    assert "## 1 holding worth 3,020.00 USD on 2012-08-15" in [element.value for element in typed.markdown]
+    assert typed.metric[0].label == "Loss exceeded in 5% of sessions"
+    wrong = holdings.set_value("symbol,shares\nORCL,1").run(timeout=60)
+    [error] = wrong.error
+    assert "ORCL has no stored forecast of days" in error.value
 
 
 def test_that_a_baseline_is_served_is_said(testing: Any) -> None:

@@ -32,7 +32,7 @@ class Outlooks(Ports):
         """
         words = [symbols] if isinstance(symbols, str) else symbols
         wanted = list(dict.fromkeys(parse_symbol(word) for word in words))
-        return outlook(wanted, parse_day(as_of) if as_of else None, warehouse=self.warehouse)
+        return outlook(wanted, parse_day(as_of) if as_of else None, warehouse=self.tables)
 
     def odds(self, symbol: str, as_of: date | str | None = None) -> SymbolOdds:
         """The chances of a symbol's prices, from its stored forecast; see `domain.odds`.
@@ -59,7 +59,15 @@ class Outlooks(Ports):
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
             raise UsageError(f"{path} cannot be read: {reason}. Name a file of symbol,shares.") from error
-        held = read_holdings(text, path.name)
+        return self.portfolio_of(text, path.name, as_of)
+
+    def portfolio_of(self, text: str, name: str, as_of: date | str | None = None) -> PortfolioOutlook:
+        """The same for the content of a file.
+
+        Raises:
+            UsageError, TooFewSessions, Transient: as `portfolio`.
+        """
+        held = read_holdings(text, name)
         return valued(held, self.paths(held.symbols, as_of))
 
     def why(self, made: Forecast) -> Width:

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from tickercast.dashboard import forecast_page, operations_page, record_page, state
+from tickercast.dashboard import forecast_page, operations_page, portfolio_page, record_page, state
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 
-PAGES = {"Forecast": forecast_page.show, "Track record": record_page.show, "Operations": operations_page.show}
+PAGES = {
+    "Forecast": forecast_page.show,
+    "Portfolio": portfolio_page.show,
+    "Track record": record_page.show,
+    "Operations": operations_page.show,
+}
 _STYLE = """<style>
 .stMainBlockContainer {padding: 3.2rem 2rem 2rem}
 [data-testid="stCaptionContainer"] {color: inherit; opacity: 0.8}

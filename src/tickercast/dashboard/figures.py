@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 from tickercast.dashboard.palette import Palette, faded
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.odds import Ways
 
 OVERLAYS = {
     "SMA 20": ("sma_20",),
@@ -114,6 +115,55 @@ def histogram_figure(bins: pd.DataFrame, fan: pd.DataFrame, palette: Palette) ->
     figure.update_yaxes(title="closes")
     figure.update_layout(bargap=0.05, showlegend=False)
     return _laid_out(figure, 300)
+
+
+def odds_figure(chances: pd.DataFrame, titles: Ways[str], palette: Palette) -> go.Figure:
+    """Draw the chances of a price by session.
+
+    Args:
+        chances: `target_date`, and `ends`, `closes` and `touches`, shares.
+        titles: what each of the three is called.
+        palette: the colours.
+    """
+    figure = go.Figure()
+    styles = {"touches": (palette.down, "dot"), "closes": (palette.model, "solid"), "ends": (palette.ghost, "dash")}
+    for name, (colour, dash) in styles.items():
+        figure.add_scatter(
+            x=_days(chances["target_date"]),
+            y=chances[name],
+            name=getattr(titles, name),
+            mode="lines+markers",
+            line={"color": colour, "width": 2, "dash": dash},
+            hovertemplate="%{y:.1%}",
+        )
+    figure.update_yaxes(title="chance", tickformat=".0%", rangemode="tozero")
+    figure.update_xaxes(type="category", tickangle=0, nticks=6)
+    return _laid_out(figure, 300)
+
+
+def gains_figure(gains: pd.DataFrame, currency: str, palette: Palette) -> go.Figure:
+    """Draw the distribution of a portfolio's gain by session.
+
+    Args:
+        gains: `target_date`, `median`, and `lo_80`, `hi_80`, `var_95`, `var_99`, in currency.
+        currency: of the values.
+        palette: the colours.
+    """
+    days = _days(gains["target_date"])
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[*days, *days[::-1]], y=[*gains["hi_80"], *gains["lo_80"][::-1]], fill="toself", mode="lines",
+        fillcolor=faded(palette.model, 0.3), line={"width": 0}, name="80% interval", hoverinfo="skip",
+    )  # fmt: skip
+    lines = {"median": (gains["median"], palette.model), "95% loss": (-gains["var_95"], palette.down)}
+    lines |= {"99% loss, extrapolated": (-gains["var_99"], palette.ghost)}
+    for name, (values, colour) in lines.items():
+        figure.add_scatter(
+            x=days, y=values, name=name, mode="lines", line={"color": colour, "width": 2}, hovertemplate="%{y:,.0f}"
+        )
+    figure.update_yaxes(title=f"gain, {currency}", tickformat=",.0f")
+    figure.update_xaxes(type="category", tickangle=0, nticks=6)
+    return _laid_out(figure, 420)
 
 
 def _candles(bars: pd.DataFrame, palette: Palette, unit: str) -> go.Candlestick:

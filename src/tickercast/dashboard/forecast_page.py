@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from tickercast import plain
-from tickercast.dashboard import state
+from tickercast.dashboard import odds_section, state
 from tickercast.dashboard.figures import OVERLAYS, PANELS, forecast_figure, histogram_figure
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.frequency import Frequency, frequency_of
@@ -66,6 +66,8 @@ def show() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         _table(symbol, fan, frequency)
+        if frequency.is_daily and model == CHAMPION:
+            odds_section.show(symbol, fan)
     with right:
         _record(symbol, fan, frequency, is_champion=model == CHAMPION)
         _histogram(symbol, fan, frequency)

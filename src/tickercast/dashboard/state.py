@@ -18,8 +18,10 @@ from tickercast.plain import markdown
 from tickercast.ports import Warehouse
 from tickercast.reading import directions as directions_of
 from tickercast.reading import views
+from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.track_record import demotion
 from tickercast.show import sentences
+from tickercast.show.answers import Question, odds_rows
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -88,6 +90,26 @@ def trained_through(name: str, version: str) -> date | None:
     """
     models = _app().models
     return models.read(name, version).card.trained_through if models.versions(name) else None
+
+
+@st.cache_data(ttl=_SHORT_S, show_spinner="Drawing paths …", max_entries=64)
+def odds(symbol: str, cutoff: date, level: float) -> pd.DataFrame:
+    """The chances that a symbol reaches a price: `target_date`, `ends`, `closes`, `touches`.
+
+    Raises:
+        UsageError, TooFewSessions: they cannot be answered from what is stored.
+        Transient: an engine does not answer.
+    """
+    found = _app().odds(symbol, cutoff)
+    rows = odds_rows(found, Question(level=level, below=level < found.made.last_close), len(found.outlook.targets))
+    names = ["ends", "closes", "touches"]
+    chances = pd.DataFrame([(each.ends, each.closes, each.touches) for each in rows], columns=names)
+    return chances.assign(target_date=pd.to_datetime(found.outlook.targets))
+
+
+def portfolio(text: str, name: str) -> PortfolioOutlook:
+    """The distribution of a portfolio's value, from the content of a file; see `App.portfolio`."""
+    return _app().portfolio_of(text, name)
 
 
 EVERY = {DAILY.name: "Daily", HOURLY.name: "Hourly"}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -188,14 +189,20 @@ def write_parquet(found: Outlook, path: str) -> None:
 # ---------------------------------------------------------------- portfolio
 
 
+def portfolio_title(found: PortfolioOutlook) -> str:
+    """What is held, and what it is worth."""
+    count, worth = len(found.exposures), float(found.exposures.sum())
+    holdings = f"{count} holding{'' if count == 1 else 's'}"
+    return f"{holdings} worth {worth:,.2f} {found.held.currency} on {found.outlook.cutoff}"
+
+
 def portfolio_table(found: PortfolioOutlook) -> RenderableType:
     """Gains and risks by step, the part of each holding, the worst path, and how the holdings move together."""
-    currency, worth = found.held.currency, found.exposures.sum()
-    title = Text(f"{len(found.exposures)} holdings worth {price(abs(worth))} {currency} on {found.outlook.cutoff}")
+    currency, title = found.held.currency, Text(portfolio_title(found))
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for heading in ("date", "median", "80% interval", "VaR 95%", "ES 95%", "VaR 99%", "ES 99%"):
         table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
-    for day, row in zip(found.outlook.targets, _risks(found), strict=True):
+    for day, row in zip(found.outlook.targets, risks(found), strict=True):
         losses = (_money(-row[f"{name}_{level}"]) for level in (95, 99) for name in ("var", "es"))
         table.add_row(str(day), _money(row["median"]), f"{_money(row['lo_80'])} … {_money(row['hi_80'])}", *losses)
     simulated = any(made.simulated for made in found.outlook.forecasts)
@@ -213,7 +220,7 @@ def portfolio_json(found: PortfolioOutlook) -> dict[str, Any]:
     tail = risk(found.gains[-1], 0.95)
     parts = shares(found.parts[:, -1], tail.worst)
     holdings = zip(found.held.holdings, found.exposures, parts, strict=True)
-    steps = zip(found.outlook.targets, _risks(found), strict=True)
+    steps = zip(found.outlook.targets, risks(found), strict=True)
     return {
         "cutoff": str(found.outlook.cutoff),
         "currency": found.held.currency,
@@ -233,7 +240,8 @@ def portfolio_json(found: PortfolioOutlook) -> dict[str, Any]:
     }
 
 
-def _risks(found: PortfolioOutlook) -> list[dict[str, float]]:
+def risks(found: PortfolioOutlook) -> list[dict[str, float]]:
+    """The median gain, the 80% interval, and value at risk and expected shortfall of each step, in currency."""
     rows = []
     for values in found.gains:
         low, median, high = np.quantile(values, [0.1, 0.5, 0.9])
@@ -245,18 +253,28 @@ def _risks(found: PortfolioOutlook) -> list[dict[str, float]]:
     return rows
 
 
-def _holdings_table(found: PortfolioOutlook) -> Table:
+def holdings_frame(found: PortfolioOutlook) -> pd.DataFrame:
+    """What each holding adds to the expected shortfall of the last step, as text, the riskiest first."""
     tail = risk(found.gains[-1], 0.95)
     parts = shares(found.parts[:, -1], tail.worst)
     worst = found.parts[:, -1, tail.worst[0]]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("holding", "shares", "value", "part of ES 95%", "share", "in the worst path"):
-        table.add_column(heading, justify="left" if heading == "holding" else "right", no_wrap=True)
+    rows = []
     for number in np.argsort(-parts):
         held = found.held.holdings[number]
         share = f"{parts[number] / tail.expected_shortfall:.0%}" if tail.expected_shortfall > 0 else "–"
         cells = (found.exposures[number], -parts[number])
-        table.add_row(held.symbol, f"{held.shares:,g}", *map(_money, cells), share, _money(worst[number]))
+        rows.append((held.symbol, f"{held.shares:,g}", *map(_money, cells), share, _money(worst[number])))
+    titles = ["holding", "shares", "value", "part of ES 95%", "share", "in the worst path"]
+    return pd.DataFrame(rows, columns=titles)
+
+
+def _holdings_table(found: PortfolioOutlook) -> Table:
+    rows = holdings_frame(found)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in rows.columns:
+        table.add_column(heading, justify="left" if heading == "holding" else "right", no_wrap=True)
+    for row in rows.itertuples(index=False):
+        table.add_row(*map(str, row))
     return table
 
 

@@ -1,0 +1,46 @@
+"""The part of the forecast page that answers how likely a price is."""
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from tickercast.dashboard import state
+from tickercast.dashboard.figures import odds_figure
+from tickercast.show.answers import Question, measured, percent
+
+_USUAL = 1.03  # of the last close: the price that is asked for at first
+
+
+def show(symbol: str, fan: pd.DataFrame) -> None:
+    """Ask for a price, and draw its chances by session.
+
+    Args:
+        symbol: the series.
+        fan: its forecast by the champion, a row a step.
+    """
+    st.markdown("### The chance of a price")
+    last = float(fan["last_close"].iloc[0])
+    level = st.number_input(
+        "Price",
+        min_value=last / 10,
+        max_value=last * 10,
+        value=float(f"{last * _USUAL:.4g}"),
+        format="%.4g" if last < 1 else "%.2f",
+        key=f"level-{symbol}-{last}",
+        width=200,
+    )
+    asked = Question(level=level, below=level < last)
+    with state.section():
+        found = state.odds(symbol, fan["cutoff"].iloc[0].date(), level)
+        state.picture(_figure(found, asked), key="odds", alt=f"Chances by session that {symbol} reaches {level:,.4g}")
+        side, touched = ("below", "low") if asked.below else ("above", "high")
+        end = found.iloc[-1]
+        st.caption(
+            f"By {end['target_date']:%Y-%m-%d}: some {touched} touches {level:,.4g} with a chance of "
+            f"{percent(end['touches'])}, some close lies {side} it with {percent(end['closes'])}, and the last one "
+            f"with {percent(end['ends'])}. {measured()}"
+        )
+
+
+def _figure(found: pd.DataFrame, asked: Question) -> go.Figure:
+    return odds_figure(found, asked.titles, state.palette())
