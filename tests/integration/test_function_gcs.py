@@ -128,7 +128,7 @@ def test_of_two_first_commands_the_slower_leaves_the_champion_of_the_faster_alon
 def test_doctor_asks_the_bucket(store: ObjectStore, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TICKERCAST_SOURCE", "simulated")
     checks = {check.name: (check.answer, check.well) for check in App().doctor()}
-    assert checks["object store"] == ("4 objects", True)
+    assert checks["object store"] == ("11 objects", True)
     assert checks["champion"] == ("tickercast-lstm version 1", True)
 
 

@@ -78,7 +78,7 @@ _CLOCKS = [
     *("last_received_at", "first_made_at", "last_made_at"),
 ]
 _CLOCK_PREFIX = "duration_ms_"
-_MOST_DELIVERIES = 40
+_MOST_DELIVERIES = 60
 _SLOW_S = 0.05
 _TOLERANCE = 1e-9
 

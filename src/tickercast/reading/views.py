@@ -21,6 +21,13 @@ from tickercast.reading.queries import ask
 LISTED = 500
 """The rows of the ledger that are read; `tickercast ingestions` lists all."""
 
+FORECAST = (
+    *("symbol", "frequency", "cutoff", "cutoff_at", "step", "target_date", "target_at", "last_close", *LEVELS),
+    *("model_name", "model_version", "origin", "simulated", "model_has_seen", "doubtful"),
+    *("object", "generation", "written_at", "created_at"),
+)
+"""The columns of a forecast that pages show; the whole distribution would be most of its bytes."""
+
 
 def frequencies(warehouse: Warehouse) -> list[str]:
     """The frequencies of which something has been forecast: `1d`, `1h`."""
@@ -40,7 +47,7 @@ def bars(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataF
 
 def champion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
     """The champion's forecasts of a symbol, the oldest cutoff first; simulated ones only if there are no others."""
-    found = _by_ends(warehouse.read("champion_forecasts", {"symbol": symbol, "frequency": every}), every)
+    found = _by_ends(warehouse.read("champion_forecasts", {"symbol": symbol, "frequency": every}, FORECAST), every)
     kept = found[found["simulated"] == found["simulated"].all()]
     return kept.sort_values(["cutoff", "step"], ignore_index=True)
 
@@ -48,7 +55,7 @@ def champion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.nam
 def companion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
     """The forecasts of a symbol by the models beside the champion, the oldest cutoff first, likewise."""
     where = {"symbol": symbol, "frequency": every, "role": Role.COMPANION}
-    found = _by_ends(warehouse.read("forecast_history", where), every)
+    found = _by_ends(warehouse.read("forecast_history", where, [*FORECAST, "role"]), every)
     kept = found[found["simulated"] == found["simulated"].all()]
     return kept.sort_values(["model_name", "cutoff", "step"], ignore_index=True)
 
@@ -77,7 +84,7 @@ def remarks(warehouse: Warehouse, symbol: str, name: str, generation: str, targe
 def random_walk(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
     """The random walk's forecasts of a symbol."""
     where = {"symbol": symbol, "frequency": every, "model_name": RANDOM_WALK}
-    return _by_ends(warehouse.read("forecast_history", where), every)
+    return _by_ends(warehouse.read("forecast_history", where, [*FORECAST, "role"]), every)
 
 
 def histogram(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
