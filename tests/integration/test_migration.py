@@ -495,7 +495,18 @@ def test_the_keys_of_the_first_edition_are_still_known_in_a_file(
 
 UNCHANGED = ("latest_prices", "indicators", "price_histogram", "predicted_prices", "ingestion_health", "drift_daily")
 BY_ROLE = ("forecast_history", "latest_forecasts", "forecast_scores", "forecast_skill", "coverage", "model_history")
-ADDED = ["role", "origin", "frequency", "written_at", "closed_at", "cutoff_at", "target_at", "bars_new", "scored_at"]
+ADDED = [
+    "quantiles",
+    "role",
+    "origin",
+    "frequency",
+    "written_at",
+    "closed_at",
+    "cutoff_at",
+    "target_at",
+    "bars_new",
+    "scored_at",
+]
 ADDED += ["doubtful"]
 
 

@@ -164,7 +164,7 @@ class Engine:
 
     def tables_get(self, request: Request) -> dict[str, Any]:
         table = self._stored(request)
-        if table["type"] != "TABLE":
+        if table.get("type") != "TABLE":  # a view, or the anonymous table of a result
             return table
         [[rows]] = self._connection.execute(f"SELECT count(*) FROM {_quoted(table)}").fetchall()
         return {"lastModifiedTime": table["creationTime"], **table, "numRows": str(rows)}
@@ -440,7 +440,7 @@ class Engine:
     def _modify(self, tree: sql.Update | sql.Delete | sql.Merge, text: str, given: Mapping[str, Any]) -> int:
         """The number of rows that an UPDATE, DELETE or MERGE has changed."""
         table = self._named(tree.this)
-        if table["type"] != "TABLE":
+        if table.get("type") != "TABLE":  # a view, or the anonymous table of a result
             raise Failure("invalidQuery", f"{table['id']} is not a table, and its rows cannot be changed")
         if not isinstance(tree, sql.Merge) and not tree.args.get("where"):
             raise Failure("invalidQuery", f"{tree.key.upper()} must have a WHERE clause")
