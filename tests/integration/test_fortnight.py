@@ -77,7 +77,7 @@ def test_a_session_is_forecast_again_only_where_another_version_came_to_be_serve
     assert set(twice["cutoff"].dt.date) == _changes(tables)
 
 
-def test_the_decisions_are_a_refusal_a_promotion_and_a_rollback_after_which_challengers_are_judged_again(tables: dict[str, Any]) -> None:
+def test_after_a_refusal_a_promotion_and_a_rollback_challengers_are_judged_again(tables: dict[str, Any]) -> None:
     decided = tables["retrains"].sort_values(["day", "created_at"])
     first = decided.iloc[0]
     assert (first["day"].date(), first["decision"]) == (JUNE[0], "kept")
