@@ -88,10 +88,10 @@ def test_daily_models_are_checked_for_leaks_and_compared_by_name(run: Callable[.
         ),
         (("train", "--every", "1h", "--source", "yahoo"), "The source 'yahoo' is neither binance, simulated nor"),
         (("train", "--every", "5m", "--source", "hours"), "1d or 1h was needed"),
-        (("train", "--direction", "--source", "hours"), "--direction and --trials need hourly bars"),
+        (("train", "--direction", "--source", "hours"), "--direction, --trials and --when-due need hourly bars"),
         (
             ("train", "--every", "1h", "--hold-out", "3", "--source", "hours"),
-            "--recipe and --hold-out are for daily bars",
+            "--recipe, --hold-out and --events are for daily bars",
         ),
     ],
 )

@@ -71,7 +71,8 @@ def _tables(folder: Path) -> dict[str, Any]:
     plain = {name: rows.drop(columns=CLOCKS, errors="ignore") for name, rows in read.items()}
     pointer = evening.app.models.pointer().model_copy(update={"nonce": ""})
     served = pointer, evening.registry.aliased(MODEL, CHAMPION_ALIAS)
-    return {name: rows.sort_values(list(rows.columns), ignore_index=True) for name, rows in plain.items()} | {
+    ordered = {name: list(rows.columns.difference(["quantiles"], sort=False)) for name, rows in plain.items()}
+    return {name: rows.sort_values(ordered[name], ignore_index=True) for name, rows in plain.items()} | {
         "served": served,
         "registered": len(evening.registry.versions(MODEL)),
         "locks": evening.store.names("locks/"),

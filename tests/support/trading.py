@@ -102,6 +102,7 @@ class Fitted:
     def __init__(self, trained_through: date, calibration: float) -> None:
         shipped = shipped_bundle()
         changes = {"version": "", "run_id": "", "trained_through": trained_through, "calibration": calibration}
+        changes |= {"adapts": False}  # or widths that follow would make good what the calibration spoils
         self._bundle = replace(shipped, card=shipped.card.model_copy(update=changes))
         self._model = catalogue.load_bundle(self._bundle)
         self.name, self.version = "tickercast-lstm", ""
