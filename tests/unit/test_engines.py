@@ -64,9 +64,9 @@ def test_a_storage_url_that_names_no_bucket_is_a_sentence(url: str) -> None:
         engines.object_store(Settings(bucket=url))
 
 
-@pytest.mark.parametrize("url", ["s3://bucket", "file://", "bucket"])
+@pytest.mark.parametrize("url", ["ftp://bucket", "file://", "bucket"])
 def test_another_store_is_answered_with_those_that_there_are(url: str) -> None:
-    with pytest.raises(UsageError, match="file://PATH or gs://BUCKET was needed"):
+    with pytest.raises(UsageError, match="file://PATH, gs://BUCKET or s3://BUCKET was needed"):
         engines.object_store(Settings(bucket=url))
 
 

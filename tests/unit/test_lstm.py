@@ -411,7 +411,7 @@ def test_the_job_trains_measures_on_later_dates_and_reports_failures(series: lis
     assert failed == ["NONE"]
     tables = evaluate_unseen(trained, [EwmaT()], series, THROUGH, date(2023, 12, 31))
     assert bundle.card.metrics == measures(tables)
-    assert bundle.card.metrics["n"] == 2 * 14
+    assert bundle.card.metrics["n"] == 2 * 13
     assert 0.5 < bundle.card.metrics["sp_vs_ewma_t"] < 1.5
 
 
@@ -476,7 +476,7 @@ def test_the_job_registers_data_curves_figures_and_the_network(series: list[Bars
     assert record.artifacts["backtest.png"] == b"a picture"
     assert drawn == [("tickercast-lstm", ["ewma-t"])]
     report = json.loads(record.artifacts["backtest.json"])
-    assert report["overall"]["n"] == 28
+    assert report["overall"]["n"] == 26
     assert set(report["by_symbol"]) == {"AAA", "BBB"}
 
 
@@ -518,7 +518,7 @@ def test_symbols_held_out_evaluate_the_model_and_crypto_is_evaluated_apart(
     assert learned == ["AAA", *(bars.symbol for bars in crypto)]
     assert bundle.card.hold_out == 2
     assert "held out for evaluation: BBB" in bundle.card.trained_on
-    assert bundle.card.metrics["n"] == 14
+    assert bundle.card.metrics["n"] == 13
     own = evaluate_unseen(trained, [EwmaT()], crypto, THROUGH, date(2023, 12, 31))
     assert bundle.card.metrics["crypto_sp"] == measures(own)["sp"]
 

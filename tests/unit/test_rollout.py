@@ -67,10 +67,11 @@ def test_one_that_does_not_is_taken_back(tmp_path: Path, fault: dict[str, int]) 
     assert done.returncode == 1
     assert done.stderr.endswith("rollout.sh: the check failed, and old serves as before\n") or "broken" in fault
     kept = "old"
-    assert calls[-3:] == [
+    assert calls[-4:] == [
         f"run services update-traffic tickercast-forecast --to-revisions={kept}=100 --region=europe-west3",
         "run jobs update tickercast-daily --image=here/worker@sha256:old --region=europe-west3",
         "run jobs update tickercast-watch --image=here/worker@sha256:old --region=europe-west3",
+        "run jobs update tickercast-hourly --image=here/worker@sha256:old --region=europe-west3",
     ]
 
 
