@@ -36,7 +36,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 COMMANDS = {" ".join(path): command for path, command in commands(typer.main.get_command(app))}
-SERVERS = {"dashboard", "watch"}  # these run until they are stopped
+SERVERS = {"dashboard", "serve", "watch"}  # these run until they are stopped
 
 
 @pytest.fixture
