@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tickercast.backends.object_store.s3 import S3ObjectStore
 
 PROJECT = Path(__file__).parents[1]
+collect_ignore = ["support/nixtla_calls.py"]
+"""Runs in an environment of its own, as a script: the one that holds Nixtla's client."""
+
 REAL_PROJECT = os.environ.pop("TICKERCAST_TEST_PROJECT", "")
 """A Google Cloud project that the contract suite may use; out of the environment, since it is no setting of ours."""
 
