@@ -11,8 +11,11 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from tickercast.app import App
+from tickercast.dashboard import address
 from tickercast.dashboard.palette import DARK, LIGHT, Palette
+from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.width import Width
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 from tickercast.ports import Warehouse
@@ -53,6 +56,7 @@ symbols = _cached(views.symbols, _SHORT_S, "Looking for symbols …")
 bars = _cached(views.bars, _SHORT_S, "Reading prices and indicators …")
 champion_forecasts = _cached(views.champion_forecasts, _SHORT_S, "Reading forecasts …")
 companion_forecasts = _cached(views.companion_forecasts, _SHORT_S, "Reading forecasts …")
+quantiles = _cached(views.quantiles, _SHORT_S, "Reading forecasts …")
 remarks = _cached(views.remarks, _SHORT_S, "Reading the ledger …")
 random_walk = _cached(views.random_walk, _SHORT_S, "Reading forecasts …")
 histogram = _cached(views.histogram, _SHORT_S, "Counting closes …")
@@ -107,6 +111,19 @@ def odds(symbol: str, cutoff: date, level: float) -> pd.DataFrame:
     return chances.assign(target_date=pd.to_datetime(found.outlook.targets))
 
 
+@st.cache_data(ttl=_LONG_S, show_spinner="Explaining the width …", max_entries=64)
+def why(symbol: str, cutoff: date, model: str) -> tuple[Forecast, Width]:
+    """A stored forecast, the champion's if no model is named, and why it is as wide as it is.
+
+    Raises:
+        ObjectNotFound: there is no such forecast.
+        TooFewSessions: too few of the symbol's bars are stored.
+        Transient: an engine does not answer.
+    """
+    made = _app().stored_forecast(symbol, model=model, cutoff=cutoff).made
+    return made, _app().why(made)
+
+
 def portfolio(text: str, name: str) -> PortfolioOutlook:
     """The distribution of a portfolio's value, from the content of a file; see `App.portfolio`."""
     return _app().portfolio_of(text, name)
@@ -119,12 +136,14 @@ EVERY = {DAILY.name: "Daily", HOURLY.name: "Hourly"}
 def every() -> str:
     """The frequency that a page shows: there is a choice where more than one has been forecast."""
     known = frequencies()
-    if len(known) < 2:
-        return known[0] if known else DAILY.name
-    chosen = st.segmented_control(
-        "Bars", known, format_func=EVERY.__getitem__, default=known[0], required=True, key="every", bind="query-params"
-    )
-    return str(chosen)
+    if not known:
+        return DAILY.name
+    asked = st.query_params.get("symbol", "")
+    usual = next((each for each in known if address.among(symbols(each), asked)), known[0])
+    bound = address.bound("every", known, usual, drops=["cutoff"])
+    if len(known) == 1:
+        return known[0]
+    return str(st.segmented_control("Bars", known, format_func=EVERY.__getitem__, required=True, **bound))
 
 
 def palette() -> Palette:
