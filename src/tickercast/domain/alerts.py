@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from tickercast.domain.freshness import STALE_HOURS
 from tickercast.domain.promotion import COVERAGE_80, MIN_ORIGINS
 
 Severity = Literal["info", "success", "warning", "failure"]
@@ -30,9 +31,6 @@ ORIGINS = 250
 
 LONG_STALE = 5
 """Sessions without a forecast after which staleness is a failure rather than a warning."""
-
-MISSED_HOURS = 3
-"""Hours without a forecast from which on a coin that is forecast every hour is stale."""
 
 _MOST_LINES = 20
 _LONGEST_TEXT = 300
@@ -120,7 +118,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Stale:
-    """A symbol on the watchlist without a forecast for its newest session.
+    """A symbol on the watchlist whose newest forecast is stale or has expired, or that has none.
 
     Attributes:
         symbol: the series.
@@ -261,7 +259,7 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
         *(_of_drift(each) for each in facts.drift or () if each.n_drifted),
         *(_of_coverage(each) for each in facts.coverage or () if _misleads(each)),
         *(_of_stale(each) for each in facts.stale or ()),
-        *(_of_hours(each) for each in facts.hours or () if each.missed >= MISSED_HOURS),
+        *(_of_hours(each) for each in facts.hours or () if each.missed >= STALE_HOURS),
         *(_of_calendar(each) for each in facts.calendar or ()),
     ]
     return tuple(sorted(found, key=lambda alert: -_RANK[alert.severity]))

@@ -30,8 +30,9 @@ from tickercast.domain.alerts import (
     Silence,
     Stale,
 )
-from tickercast.domain.calendar import ending_calendars, newest_closed, sessions_between
+from tickercast.domain.calendar import ending_calendars, newest_closed
 from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.freshness import GRACE, freshness
 from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import (
     AlertUnavailable,
@@ -57,7 +58,6 @@ SENT = "alerts/open.json"
 CALENDAR_NOTICE = timedelta(days=45)
 """How long before an exchange's known holidays end: a month before forecasts, two weeks ahead, reach beyond them."""
 
-_ONE_DAY = timedelta(days=1)
 _HOURLY_SINCE = timedelta(days=7)
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _ATTEMPTS = 20
@@ -89,6 +89,7 @@ def send_alerts(
     now: datetime,
     watchlist: Sequence[str] | None = None,
     flow_failure: str | None = None,
+    grace: timedelta = GRACE,
 ) -> SentAlerts:
     """Check, and send each receiver what is new to it, has changed or is over.
 
@@ -100,6 +101,7 @@ def send_alerts(
         now: the time.
         watchlist: the symbols that need a current forecast; None: not checked.
         flow_failure: why the daily flow failed, empty if it succeeded; None: not known.
+        grace: how long the forecast of a session may be under way; nothing is, once a run has ended.
 
     Raises:
         AlertUnavailable: a receiver did not accept its message; all others have theirs, and it gets it at the next
@@ -107,7 +109,13 @@ def send_alerts(
         StoreUnavailable: the sent alerts cannot be recorded; they are sent again at the next check.
     """
     facts = gather_facts(
-        store=store, models=models, warehouse=warehouse, now=now, watchlist=watchlist, flow_failure=flow_failure
+        store=store,
+        models=models,
+        warehouse=warehouse,
+        now=now,
+        watchlist=watchlist,
+        flow_failure=flow_failure,
+        grace=grace,
     )
     found = alerts.open_alerts(facts)
     sent = _read_sent(store) if notifiers else {}
@@ -136,6 +144,7 @@ def gather_facts(
     now: datetime,
     watchlist: Sequence[str] | None = None,
     flow_failure: str | None = None,
+    grace: timedelta = GRACE,
 ) -> Facts:
     """Gather the facts that alerts follow from; see `send_alerts`.
 
@@ -148,7 +157,7 @@ def gather_facts(
         current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
         facts["coverage"] = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
         if watchlist is not None:
-            facts["stale"] = stale = _stale(watchlist, current, now)
+            facts["stale"] = stale = _stale(watchlist, current, now, grace)
             facts["silent"] = _silence(watchlist, stale)
         known = [*(watchlist or ()), *current["symbol"]]
         ending = ending_calendars(known, now.date() + CALENDAR_NOTICE)
@@ -218,19 +227,19 @@ def _coverage(warehouse: Warehouse, now: datetime, symbols: Sequence[str]) -> li
     return [Coverage(len(resolved), float(resolved["coverage_80"].mean()), days.min(), days.max())]
 
 
-def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime) -> list[Stale]:
+def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime, grace: timedelta) -> list[Stale]:
     cutoffs = dict(zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True))
     found: list[Stale] = []
     for symbol in watchlist:
+        cutoff = cutoffs.get(symbol)
         try:
             newest = newest_closed(symbol, now)
-            cutoff = cutoffs.get(symbol)
-            missed = sessions_between(symbol, cutoff + _ONE_DAY, newest) if cutoff and newest else ()
         except CalendarError as error:
             log.warning("Whether %s has a current forecast is not known: %s", symbol, error)
             continue
-        if newest and (missed or cutoff is None):
-            found.append(Stale(symbol, newest, cutoff, len(missed)))
+        age = freshness(symbol, cutoff, now, grace=grace) if cutoff else None
+        if newest and (age is None or age.is_missing):
+            found.append(Stale(symbol, newest, cutoff, age.missed if age else 0))
     return found
 
 
