@@ -106,15 +106,20 @@ def say_unknown() -> None:
         st.warning(markdown(said), icon=":material/link_off:")
 
 
-def to_symbol(symbol: str) -> None:
-    """Go to the page of a symbol, in one entry of the browser's history."""
-    kept = {
-        name: value for name, value in st.query_params.items() if name not in ("page", "every", "cutoff", "compare")
-    }
-    st.query_params.from_dict(kept | {"symbol": symbol})
+def to_symbol(symbol: str, every: str = "") -> None:
+    """Go to the page of a symbol, in one entry of the browser's history.
+
+    Args:
+        symbol: the series.
+        every: the frequency of its bars; that in which it is known by default.
+    """
+    left = ("page", "every", "cutoff", "compare")
+    kept = {name: value for name, value in st.query_params.items() if name not in left}
+    st.query_params.from_dict(kept | {"symbol": symbol} | ({"every": every} if every else {}))
 
 
-def _write(name: str, value: str, usual: str | None) -> None:
+def write(name: str, value: str, usual: str) -> None:
+    """Write a choice to the address, unless it is the usual one."""
     if value == usual:
         st.query_params.pop(name, None)
     else:
@@ -128,8 +133,8 @@ def _chosen(name: str, usual: str | None, drops: Sequence[str]) -> None:
 
 
 def _several_chosen(name: str, usual: Sequence[str]) -> None:
-    _write(name, ",".join(st.session_state[name]) or _NONE, ",".join(usual) or _NONE)
+    write(name, ",".join(st.session_state[name]) or _NONE, ",".join(usual) or _NONE)
 
 
 def _switched(name: str, usual: bool) -> None:
-    _write(name, "on" if st.session_state[name] else "off", "on" if usual else "off")
+    write(name, "on" if st.session_state[name] else "off", "on" if usual else "off")

@@ -6,6 +6,7 @@ import streamlit as st
 
 from tickercast.dashboard import (
     address,
+    banner,
     forecast_page,
     operations_page,
     overview_page,
@@ -25,7 +26,8 @@ PAGES = {
 }
 _STYLE = """<style>
 .stMainBlockContainer {padding: 3.8rem 2rem 2rem}
-.st-key-top h1, .st-key-headline h2 {padding: 0}
+.st-key-top h1, .st-key-headline h2 {padding: 0; line-height: 1.2}
+.st-key-top h1 {position: relative; top: -0.5rem}
 [data-testid="stCaptionContainer"] {color: inherit; opacity: 0.8}
 div.rows {overflow-x: auto}
 table.rows {width: 100%; border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums}
@@ -37,7 +39,12 @@ table.rows td:first-child {white-space: nowrap}
 @media (max-width: 640px) {
   .stMainBlockContainer {padding: 4.2rem 1rem 2rem}
   .st-key-top h1 {position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)}
-  .st-key-top {gap: 0}
+  .st-key-top {gap: 0.5rem 0}
+  .st-key-top > :first-child {position: absolute}
+  div:has(> .st-key-banner) {order: 1}
+  .st-key-banner [data-testid="stMarkdownContainer"] {font-size: 0.8rem}
+  .st-key-banner {gap: 0.5rem}
+  .st-key-banner button {min-height: 1.8rem; padding: 0 0.5rem}
   .st-key-page button {padding: 0 0.45rem; min-height: 2.2rem}
   .st-key-page button p {font-size: 0.78rem}
   .st-key-refresh {position: fixed; top: 0.7rem; right: 3.5rem; z-index: 999991}
@@ -55,7 +62,8 @@ st.html(_STYLE)
 with st.container(horizontal=True, vertical_alignment="center", key="top"):
     # Not `st.navigation`: a page with its own path makes the browser look for the server below that path first, and
     # each attempt logs an error in its console.
-    title = st.container(width="stretch")
+    title = st.container(width="content")
+    banner_at = st.container(horizontal=True, vertical_alignment="center", width="stretch", key="banner")
     usual = "Forecast" if "symbol" in st.query_params else "Overview"
     bound = address.bound("page", list(PAGES), usual)
     page = str(st.segmented_control("Page", list(PAGES), required=True, label_visibility="collapsed", **bound))
@@ -65,6 +73,8 @@ title.title(page, anchor=False)
 notices = st.container()
 try:
     PAGES[page]()
+    with banner_at:
+        banner.show()
 except TickercastError as error:
     st.error(markdown(str(error)), icon=":material/error:")
     state.first_steps()

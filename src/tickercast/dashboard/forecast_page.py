@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from tickercast import plain
-from tickercast.dashboard import address, odds_section, state, width_section
+from tickercast.dashboard import address, banner, odds_section, state, width_section
 from tickercast.dashboard.figures import OVERLAYS, PANELS, Beside, as_change, forecast_figure, histogram_figure
 from tickercast.domain.distribution import expected_move
 from tickercast.domain.forecast import RANDOM_WALK
@@ -80,7 +80,12 @@ def _first() -> _Shown | None:
         known = state.symbols(frequency.name)
         bound = address.bound_symbol(known)
         symbol = st.selectbox(
-            "Symbol", known, index=None, placeholder="Pick a symbol", required=True, width=200, **bound
+            "Symbol",
+            known,
+            index=0 if st.session_state["symbol"] else None,
+            placeholder="Pick a symbol",
+            width=200,
+            **bound,
         )
         with st.container(horizontal=True, vertical_alignment="bottom", key="controls"):
             span = st.container(width="content")
@@ -195,16 +200,18 @@ def _headline(shown: _Shown) -> None:
     """The symbol with what its forecast says, in one line, and what stands against it."""
     first, last = shown.fan.iloc[0], shown.fan.iloc[-1]
     low, high = (last[name] / last["last_close"] - 1 for name in ("close_lo_80", "close_hi_80"))
+    range_80 = sentences.interval(last["close_lo_80"], last["close_hi_80"])
     parts = [
         f"last close **{price(last['last_close'])}**",
-        f"80% in {len(shown.fan)} {shown.frequency.noun}s **{sentences.interval(last['close_lo_80'], last['close_hi_80'])}** "
-        f"({low:+.1%} to {high:+.1%})",
+        f"80% in {len(shown.fan)} {shown.frequency.noun}s **{range_80}** ({low:+.1%} to {high:+.1%})",
     ]
     if last["quantiles"] is not None:
         moves = np.log(last["quantiles"] / last["last_close"])
         parts.append(f"expected move **±{float(expected_move(moves)):.1%}**")
-    with st.container(key="headline"):
-        st.markdown(f"## {shown.symbol}\n{' · '.join(parts)}")
+    with st.container(key="headline", horizontal=True, vertical_alignment="bottom"):
+        st.markdown(f"## {shown.symbol}\n{' · '.join(parts)}", width="content")
+        if current := state.current(shown.symbol, shown.frequency.name):
+            banner.badge(current["sentence"].rstrip("."), current["state"])
     if first["simulated"] or shown.bars["simulated"].any():
         st.error(SIMULATED, icon=":material/science:")
     if shown.said.findings:

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from tickercast.dashboard import state
+from tickercast.dashboard import banner, state
 from tickercast.dashboard.figures import gains_figure
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.show.answers import EXTRAPOLATED, holdings_frame, portfolio_title, risks
@@ -36,6 +36,10 @@ def _portfolio(found: PortfolioOutlook) -> None:
     if any(made.simulated for made in found.outlook.forecasts):
         st.error(SIMULATED, icon=":material/science:")
     st.markdown(f"## {portfolio_title(found)}")
+    for made in found.outlook.forecasts:
+        current = state.current(made.symbol, made.frequency.name)
+        if current and current["state"] not in ("fresh", "due"):
+            banner.badge(f"{made.symbol}: {current['sentence'].rstrip('.')}", current["state"])
     first, last, currency = rows.iloc[0], rows.iloc[-1], found.held.currency
     figures = {
         "Loss exceeded in 5% of sessions": first["var_95"],

@@ -1,10 +1,10 @@
 """State shared by the pages: cached answers of the warehouse, the theme, and messages instead of charts."""
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
-from typing import Concatenate, ParamSpec, TypeVar
+from datetime import UTC, date, datetime
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,8 +13,11 @@ import streamlit as st
 from tickercast.app import App
 from tickercast.dashboard import address
 from tickercast.dashboard.palette import DARK, LIGHT, Palette
+from tickercast.domain import freshness as domain
+from tickercast.domain.alerts import Alert
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.freshness import Freshness
 from tickercast.domain.width import Width
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
@@ -22,6 +25,7 @@ from tickercast.ports import Warehouse
 from tickercast.reading import directions as directions_of
 from tickercast.reading import views
 from tickercast.reading.holdings import PortfolioOutlook
+from tickercast.reading.overview import Row
 from tickercast.reading.track_record import demotion
 from tickercast.show import sentences
 from tickercast.show.answers import Question, odds_rows
@@ -29,8 +33,8 @@ from tickercast.show.answers import Question, odds_rows
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-_SHORT_S, _LONG_S = 10, 300
-"""Seconds for which an answer is cached: one about a symbol, and one that scores every forecast."""
+_SHORT_S, _MEDIUM_S, _LONG_S = 10, 60, 300
+"""Seconds for which an answer is cached: about a symbol, about all symbols, and one that scores every forecast."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -67,7 +71,6 @@ coverage = _cached(views.coverage, _LONG_S, "Measuring coverage …")
 models = _cached(views.models, _LONG_S, "Looking at every version's forecasts …")
 health = _cached(views.health, _SHORT_S, "Reading the ledger …")
 not_forecast = _cached(views.not_forecast, _SHORT_S, "Reading the ledger …")
-freshness = _cached(views.freshness, _SHORT_S, "Reading the ledger …")
 decisions = _cached(views.decisions, _SHORT_S, "Reading decisions …")
 directions = _cached(directions_of.directions, _LONG_S, "Scoring directions …")
 drift = _cached(views.drift, _SHORT_S, "Reading drift …")
@@ -109,6 +112,40 @@ def odds(symbol: str, cutoff: date, level: float) -> pd.DataFrame:
     names = ["ends", "closes", "touches"]
     chances = pd.DataFrame([(each.ends, each.closes, each.touches) for each in rows], columns=names)
     return chances.assign(target_date=pd.to_datetime(found.outlook.targets))
+
+
+@st.cache_data(ttl=_MEDIUM_S, show_spinner="Reading every symbol's forecast …")
+def overview() -> list[Row]:
+    """One row a symbol; see `reading.overview`."""
+    return _app().overview()
+
+
+@st.cache_data(ttl=_MEDIUM_S, show_spinner=False)
+def alerts() -> list[Alert]:
+    """The open alerts, the most urgent first, by the rules by which they are sent."""
+    return list(_app().open_alerts())
+
+
+@st.cache_data(ttl=_MEDIUM_S, show_spinner=False)
+def currency() -> pd.DataFrame:
+    """How current each symbol's newest forecast is: `views.freshness` with `state`, `missed` and `sentence`."""
+    found = views.freshness(_app().tables)
+    now = _app().now()
+    each = [_current(row, now) for row in found.to_dict("records")]
+    return found.assign(**{name: [getattr(one, name) for one in each] for name in ("state", "missed", "sentence")})
+
+
+def _current(row: Mapping[Any, Any], now: datetime) -> Freshness:
+    if row["frequency"] == DAILY.name:
+        return domain.freshness(row["symbol"], row["cutoff"].date(), now)
+    return domain.hourly_freshness(row["cutoff_at"].to_pydatetime().astimezone(UTC), now)
+
+
+def current(symbol: str, every: str) -> Mapping[str, Any] | None:
+    """The row of `currency` of a symbol; None where it is not known."""
+    found = currency()
+    rows = found[(found["symbol"] == symbol) & (found["frequency"] == every)].to_dict("records")
+    return {str(name): value for name, value in rows[0].items()} if rows else None
 
 
 @st.cache_data(ttl=_LONG_S, show_spinner="Explaining the width …", max_entries=64)

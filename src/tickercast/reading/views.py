@@ -64,7 +64,7 @@ def companion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.na
 def quantiles(
     warehouse: Warehouse, symbol: str, made: tuple[str, str, str], near: date, every: str = DAILY.name
 ) -> pd.DataFrame:
-    """The thirteen quantiles of one forecast by step, as log-returns: `step`, `quantiles`; none from before they were stored.
+    """The quantiles of one forecast as log-returns: `step`, `quantiles`; no row where an earlier release stored none.
 
     Args:
         warehouse: where the tables are.

@@ -212,15 +212,21 @@ def had_seen(version: str, through: date, first_cutoff: date) -> str:
     return f"Version {version} has forecast from {first_cutoff} on. {SEEN.format(through)}"
 
 
-def up_to_date(cutoffs: pd.Series, frequency: Frequency = DAILY) -> str:
-    """How many symbols were forecast from the newest bar of any of them."""
-    newest = cutoffs.max()
-    fresh = int((cutoffs == newest).sum())
-    form = "%Y-%m-%d" if frequency.is_daily else "%Y-%m-%d %H:%M UTC"
-    behind = len(cutoffs) - fresh
-    of = f"{fresh:,} of {symbols(len(cutoffs))}"
-    text = f"{of} were last forecast from {newest:{form}}, the newest {frequency.noun} here"
-    return f"{text}; {behind:,} lag behind." if behind else f"{text}."
+def currency(states: Sequence[str]) -> str:
+    """How many forecasts are current, and what the others are.
+
+    >>> currency(["fresh", "due", "expired", "stale"]), currency(["fresh"])
+    ('2 of 4 forecasts current: 1 stale, 1 expired', 'The forecast is current')
+
+    Args:
+        states: of `domain.freshness`.
+    """
+    current = sum(each in ("fresh", "due") for each in states)
+    others = {name: list(states).count(name) for name in ("stale", "expired", "unknown")}
+    listed = ", ".join(f"{count:,} {name}" for name, count in others.items() if count)
+    if len(states) == 1:
+        return f"The forecast is {'current' if current else states[0]}"
+    return f"{current:,} of {len(states):,} forecasts current{': ' * bool(listed)}{listed}"
 
 
 def symbols(count: int) -> str:
