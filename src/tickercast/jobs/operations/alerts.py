@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from tickercast.domain import alerts
 from tickercast.domain.alerts import (
     Alert,
+    Anomaly,
     CalendarEnd,
     Champion,
     Changes,
@@ -47,7 +48,8 @@ from tickercast.errors import (
     WarehouseUnavailable,
 )
 from tickercast.model_store import ModelStore
-from tickercast.ports import Notifier, ObjectStore, Warehouse
+from tickercast.ports import Between, Notifier, ObjectStore, Warehouse
+from tickercast.reading.calibration import calibrations
 from tickercast.reading.queries import ask
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ CALENDAR_NOTICE = timedelta(days=45)
 """How long before an exchange's known holidays end: a month before forecasts, two weeks ahead, reach beyond them."""
 
 _HOURLY_SINCE = timedelta(days=7)
+_GIVEN_UP = timedelta(days=100)  # without a forecast, beside others that have some
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _ATTEMPTS = 20
 _REQUESTS_AT_ONCE = 16
@@ -155,6 +158,9 @@ def gather_facts(
         warehouse.provision()
         facts["drift"] = _drift(warehouse)
         current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
+        shown = _still_forecast(current) if watchlist is None else list(watchlist)
+        facts["calibration"] = calibrations(warehouse, shown)
+        facts["anomaly"] = anomalies_of_the_last_session(warehouse, current[current["symbol"].isin(shown)])
         facts["coverage"] = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
         if watchlist is not None:
             facts["stale"] = stale = _stale(watchlist, current, now, grace)
@@ -225,6 +231,43 @@ def _coverage(warehouse: Warehouse, now: datetime, symbols: Sequence[str]) -> li
         return []
     days = pd.to_datetime(resolved["cutoff"]).dt.date
     return [Coverage(len(resolved), float(resolved["coverage_80"].mean()), days.min(), days.max())]
+
+
+def _still_forecast(current: pd.DataFrame) -> list[str]:
+    """The symbols whose newest forecast is not much older than the newest of all."""
+    cutoffs = pd.to_datetime(current["cutoff"])
+    return list(current["symbol"][cutoffs > cutoffs.max() - _GIVEN_UP])
+
+
+def anomalies_of_the_last_session(warehouse: Warehouse, current: pd.DataFrame) -> list[Anomaly]:
+    """The closes that yesterday's forecasts did not expect, of the symbols whose last session they are.
+
+    Args:
+        warehouse: where the view `anomalies` is.
+        current: `symbol` and `cutoff`, the session of its newest forecast.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    if current.empty:
+        return []
+    last = dict(zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True))
+    where = {"frequency": DAILY.name, "target_date": Between(min(last.values()), max(last.values()))}
+    found = warehouse.read("anomalies", where).sort_values(["symbol", "model_name"]).to_dict("records")
+    return [
+        Anomaly(
+            symbol=row["symbol"],
+            day=row["target_date"].date(),
+            last_close=float(row["last_close"]),
+            close=float(row["actual_close"]),
+            low=float(row["close_lo_95"]),
+            high=float(row["close_hi_95"]),
+            sigmas=float(row["sigmas"]),
+            market_sigmas=None if pd.isna(row["market_sigmas"]) else float(row["market_sigmas"]),
+        )
+        for row in found
+        if last.get(row["symbol"]) == row["target_date"].date() and pd.notna(row["sigmas"])
+    ]
 
 
 def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime, grace: timedelta) -> list[Stale]:
