@@ -16,7 +16,7 @@ from tickercast.domain.frequency import Frequency, frequency_of
 from tickercast.domain.symbols import is_symbol
 from tickercast.plain import markdown
 from tickercast.reading import views
-from tickercast.show import sentences
+from tickercast.show import calibration, sentences
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, price
 from tickercast.show.tables import forecast_frame
 
@@ -212,6 +212,8 @@ def _headline(shown: _Shown) -> None:
         st.markdown(f"## {shown.symbol}\n{' · '.join(parts)}", width="content")
         if current := state.current(shown.symbol, shown.frequency.name):
             banner.badge(current["sentence"].rstrip("."), current["state"])
+        if shown.is_champion:
+            _calibration(shown)
     if first["simulated"] or shown.bars["simulated"].any():
         st.error(SIMULATED, icon=":material/science:")
     if shown.said.findings:
@@ -221,6 +223,15 @@ def _headline(shown: _Shown) -> None:
         )
     if shown.said.results:
         st.info(f"{sentences.results(shown.said.results).capitalize()}.", icon=":material/event:")
+
+
+def _calibration(shown: _Shown) -> None:
+    """Flag intervals that have not held what they state."""
+    with state.section():
+        for found in state.calibrations([shown.symbol], shown.frequency):
+            if found.flagged:
+                said = calibration.sentence(found)
+                st.badge(said[0].upper() + said[1:], icon=":material/straighten:", color="orange")
 
 
 def _chart(shown: _Shown, options: st.delta_generator.DeltaGenerator, span: st.delta_generator.DeltaGenerator) -> None:

@@ -1,6 +1,6 @@
 """The overview: one row a symbol, with what its forecast says, how far that can be trusted, and how current it is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,6 +8,7 @@ import streamlit as st
 
 from tickercast import plain
 from tickercast.dashboard import address, state
+from tickercast.domain.calibration import NARROW, TOO_EARLY, WIDE, Calibration
 from tickercast.domain.frequency import DAILY
 from tickercast.reading.overview import Row, frame
 from tickercast.show import sentences
@@ -25,6 +26,7 @@ _HELP = {
     "wider than": "The share of its year's sessions that gave a narrower interval",
     "higher": "The chance that the close then lies above the last one",
     "held 80%": "The share of closes that came true inside their 80% interval; 80% is right",
+    "intervals": "Whether the 80% intervals have held what they state, over three years; see the verdict's page",
     "closes": "How many closes have come true",
     "verdict": "Against the random walk",
     "findings": "What is odd about the bars",
@@ -50,13 +52,16 @@ def show() -> None:
 def _overview(rows: Sequence[Row]) -> None:
     if all(row.simulated for row in rows):
         st.error(SIMULATED, icon=":material/science:")
-    found = _filtered(rows)
+    intervals: dict[str, Calibration] = {}
+    with state.section():
+        intervals = {each.symbol: each for each in state.calibrations()}
+    found = _filtered(rows, {symbol for symbol, each in intervals.items() if each.flagged})
     st.markdown(f"{len(found):,} of {sentences.symbols(len(rows))}. A symbol opens its page, a title sorts.")
     if not found:
         st.info("No symbol is left: take a filter away.", icon=":material/filter_alt_off:")
         return
     st.dataframe(
-        _styled(found),
+        _styled(found, intervals),
         hide_index=True,
         height=min(_HEADER + _ROW * len(found), _TALLEST),
         row_height=_ROW,
@@ -75,7 +80,7 @@ def _overview(rows: Sequence[Row]) -> None:
     )
 
 
-def _filtered(rows: Sequence[Row]) -> list[Row]:
+def _filtered(rows: Sequence[Row], flagged: Collection[str]) -> list[Row]:
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
         st.session_state["find"] = st.query_params.get("find", "")
         text = st.text_input("Find", key="find", placeholder="MSF, BRK …", width=180, on_change=_to_address)
@@ -84,7 +89,7 @@ def _filtered(rows: Sequence[Row]) -> list[Row]:
         )
         needs = st.toggle(
             _NEEDS,
-            help="Forecasts that are not current, bars that are odd, and records that are worse than the random walk",
+            help="What is not current, or has odd bars, intervals that do not hold, or a record that is worse",
             **address.bound_switch("look", usual=False),
         )
     return [
@@ -92,7 +97,7 @@ def _filtered(rows: Sequence[Row]) -> list[Row]:
         for row in rows
         if text.strip().upper() in row.symbol
         and (not verdicts or row.verdict in verdicts)
-        and (not needs or _needs_a_look(row))
+        and (not needs or row.symbol in flagged or _needs_a_look(row))
     ]
 
 
@@ -104,8 +109,9 @@ def _needs_a_look(row: Row) -> bool:
     return bool(row.findings) or row.state in ("stale", "expired") or row.verdict == "worse"
 
 
-def _table(rows: Sequence[Row]) -> pd.DataFrame:
+def _table(rows: Sequence[Row], intervals: Mapping[str, Calibration]) -> pd.DataFrame:
     """The rows as they are shown, with numbers that can be sorted."""
+    held = {symbol: each.calibration for symbol, each in intervals.items()}
     return pd.DataFrame(
         {
             "symbol": [row.symbol for row in rows],
@@ -120,6 +126,7 @@ def _table(rows: Sequence[Row]) -> pd.DataFrame:
             "wider than": [row.width_rank for row in rows],
             "higher": [row.chance_higher for row in rows],
             "held 80%": [row.coverage_80 for row in rows],
+            "intervals": [held.get(row.symbol, TOO_EARLY) for row in rows],
             "closes": [row.n for row in rows],
             "verdict": [row.verdict for row in rows],
             "findings": [_findings(row) for row in rows],
@@ -132,7 +139,7 @@ def _findings(row: Row) -> str:
     return "; ".join(filter(None, ("simulated" if row.simulated else "", row.findings))) or "–"
 
 
-def _styled(rows: Sequence[Row]) -> Any:
+def _styled(rows: Sequence[Row], intervals: Mapping[str, Calibration]) -> Any:
     def form(spec: str) -> Any:
         return lambda value: sentences.number(value, spec)
 
@@ -140,11 +147,14 @@ def _styled(rows: Sequence[Row]) -> Any:
     signed = dict.fromkeys(("day", "from %", "to %"), form("+.1%"))
     shares = dict.fromkeys(("wider than", "higher", "held 80%"), form(".0%"))
     palette = state.palette()
-    colours = {"fresh": palette.up, "stale": palette.down, "expired": palette.down}
-    table = _table(rows)
-    return table.style.format(
-        prices | signed | shares | {"day": form("+.2%"), "closes": form(","), "missed": form(",")}
-    ).map(lambda each: f"color: {colours.get(each, palette.text)}; font-weight: 600", subset=["state"])
+    styles = {"fresh": f"color: {palette.up}"}
+    styles |= dict.fromkeys(("stale", "expired", NARROW, WIDE, "worse"), f"color: {palette.down}; font-weight: 600")
+    forms = prices | signed | shares | {"day": form("+.2%"), "closes": form(","), "missed": form(",")}
+    return (
+        _table(rows, intervals)
+        .style.format(forms)
+        .map(lambda word: styles.get(word, ""), subset=["state", "intervals", "verdict"])
+    )
 
 
 def _columns() -> dict[str, Any]:

@@ -22,8 +22,8 @@ from tickercast.domain.width import Width
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 from tickercast.ports import Warehouse
+from tickercast.reading import calibration, views
 from tickercast.reading import directions as directions_of
-from tickercast.reading import views
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import Row
 from tickercast.reading.track_record import demotion
@@ -69,6 +69,7 @@ companion_skill = _cached(views.companion_skill, _SHORT_S, "Scoring the symbol's
 skill = _cached(views.skill, _LONG_S, "Scoring every forecast …")
 coverage = _cached(views.coverage, _LONG_S, "Measuring coverage …")
 models = _cached(views.models, _LONG_S, "Looking at every version's forecasts …")
+calibrations = _cached(calibration.calibrations, _MEDIUM_S, "Reading how intervals have held …")
 health = _cached(views.health, _SHORT_S, "Reading the ledger …")
 not_forecast = _cached(views.not_forecast, _SHORT_S, "Reading the ledger …")
 decisions = _cached(views.decisions, _SHORT_S, "Reading decisions …")

@@ -67,7 +67,7 @@ def moment(made: Forecast) -> str:
     return stamp(made.end) + ("" if made.frequency.is_daily else " UTC")
 
 
-def close_in_words(row: Mapping[str, Any], frequency: Frequency = DAILY, form: Callable[[float], str] = price) -> str:
+def close_in_words(row: Mapping[Any, Any], frequency: Frequency = DAILY, form: Callable[[float], str] = price) -> str:
     """What a step says about its close, in words.
 
     Args:
