@@ -524,6 +524,27 @@ def testing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return pytest.importorskip("streamlit.testing.v1")
 
 
+def test_the_banner_reads_alerts_and_changes_nothing(
+    opened: Callable[..., Any], tmp_path: Path, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Place(tmp_path)
+    made.handle(made.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
+    made.handle(made.upload("ohlc/2023-07-22/TORN.csv", b"Date,Open\n"))
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", made.warehouse.url)
+    monkeypatch.setenv("TICKERCAST_BUCKET", made.store.url)
+
+    def refused(*_: Any) -> list[str]:
+        raise AssertionError("a page of the dashboard created tables or views")
+
+    monkeypatch.setattr(DuckDBWarehouse, "provision", refused)
+    for page in ("Overview", "Forecast", "Track record", "Operations"):
+        shown = opened(page)
+        assert not shown.exception
+        said = " ".join(each.value for each in shown.markdown)
+        assert "ohlc/2023" in said, "the rejected file is an open alert"
+        assert "The forecast has expired" in said
+
+
 def test_a_companion_can_be_picked(testing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TICKERCAST_MODELS", "champion,ewma-t")
     App().forecast(["MSFT"], "2012-08-15", source="sample")

@@ -124,7 +124,7 @@ def overview() -> list[Row]:
 @st.cache_data(ttl=_MEDIUM_S, show_spinner=False)
 def alerts() -> list[Alert]:
     """The open alerts, the most urgent first, by the rules by which they are sent."""
-    return list(_app().open_alerts())
+    return list(_app().open_alerts(only_reads=True))
 
 
 @st.cache_data(ttl=_MEDIUM_S, show_spinner=False)

@@ -225,7 +225,11 @@ def currency(states: Sequence[str]) -> str:
     others = {name: list(states).count(name) for name in ("stale", "expired", "unknown")}
     listed = ", ".join(f"{count:,} {name}" for name, count in others.items() if count)
     if len(states) == 1:
-        return f"The forecast is {'current' if current else states[0]}"
+        return (
+            "The forecast has expired"
+            if states[0] == "expired"
+            else f"The forecast is {'current' if current else states[0]}"
+        )
     return f"{current:,} of {len(states):,} forecasts current{': ' * bool(listed)}{listed}"
 
 
