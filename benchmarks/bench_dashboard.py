@@ -1,8 +1,8 @@
 """Time the dashboard in a browser over 500 symbols × 20 years and a million forecasts.
 
 The first chart is timed from an empty browser, from opening the page's address until the candles are drawn; a change of
-symbol from the key press that selects it until other candles are drawn. The heavy pages read or score every forecast when
-they are first opened, and cache the result for one minute, or for five.
+symbol from the key press that selects it until other candles are drawn. The heavy pages read or score every forecast
+when they are first opened, and cache the result for one minute, or for five.
 """
 
 import statistics

@@ -14,6 +14,7 @@ from tickercast.dashboard import (
     record_page,
     state,
 )
+from tickercast.domain.symbols import is_symbol
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 
@@ -70,6 +71,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="top"):
     if st.button("Refresh", icon=":material/refresh:", key="refresh", help="Read the warehouse again"):
         st.cache_data.clear()
 title.title(page, anchor=False)
+shown = st.query_params.get("symbol", "").strip().upper()
+st.set_page_config(page_title=f"{shown if page == 'Forecast' and is_symbol(shown) else page} · tickercast")
 notices = st.container()
 try:
     PAGES[page]()
