@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is no
 
 PAGES = ("Overview", "Forecast", "Portfolio", "Track record", "Operations")
 EVENTS = 200
-CUT = """[...document.querySelectorAll('.stMetric *, .st-key-headline *, .st-key-banner *, .st-key-page *')]
+CUT = """[...document.querySelectorAll('.stMetric *, .st-key-headline *, .st-key-page *, .stMarkdownBadge')]
     .filter(one => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX === 'hidden')
     .map(one => one.textContent)"""
 """The texts that their place is too narrow for."""

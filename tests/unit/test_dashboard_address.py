@@ -115,7 +115,7 @@ def test_an_address_brings_its_choices_back(opened: Open) -> None:
         "Symbol": "MSFT", "Forecast made from": "2023-07-07", "Compare with": "AAPL",
     }  # fmt: skip
     assert not page.warning
-    assert any("Both symbols are in percent from their closes on 2023-07-07" in said.value for said in page.caption)
+    assert any("Both symbols in percent from their closes on 2023-07-07" in said.value for said in page.caption)
 
 
 @pytest.mark.parametrize(

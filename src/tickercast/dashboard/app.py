@@ -46,6 +46,7 @@ table.rows td:first-child {white-space: nowrap}
   .st-key-banner [data-testid="stMarkdownContainer"] {font-size: 0.8rem}
   .st-key-banner {gap: 0.5rem}
   .st-key-banner button {min-height: 1.8rem; padding: 0 0.5rem}
+  .stMarkdownBadge {white-space: normal !important}
   .st-key-page button {padding: 0 0.45rem; min-height: 2.2rem}
   .st-key-page button p {font-size: 0.78rem}
   .st-key-refresh {position: fixed; top: 0.7rem; right: 3.5rem; z-index: 999991}

@@ -185,7 +185,7 @@ def odds_figure(chances: pd.DataFrame, titles: Ways[str], palette: Palette) -> g
     styles = {"touches": (palette.down, "dot"), "closes": (palette.model, "solid"), "ends": (palette.ghost, "dash")}
     for name, (colour, dash) in styles.items():
         figure.add_scatter(
-            x=_days(chances["target_date"]),
+            x=_short(chances["target_date"]),
             y=chances[name],
             name=getattr(titles, name),
             mode="lines+markers",
@@ -211,7 +211,8 @@ def width_figure(found: Width, palette: Palette) -> go.Figure:
             orientation="h",
             marker={"color": [palette.ghost, palette.walk, palette.model]},
             text=[f"{width:.1%}" for width in parts.values()],
-            textposition="auto",
+            textposition="inside",
+            insidetextfont={"color": palette.page},
             hoverinfo="skip",
         )
     )
@@ -229,7 +230,7 @@ def gains_figure(gains: pd.DataFrame, currency: str, palette: Palette) -> go.Fig
         currency: of the values.
         palette: the colours.
     """
-    days = _days(gains["target_date"])
+    days = _short(gains["target_date"])
     figure = go.Figure()
     figure.add_scatter(
         x=[*days, *days[::-1]], y=[*gains["hi_80"], *gains["lo_80"][::-1]], fill="toself", mode="lines",
@@ -439,6 +440,11 @@ def _days(dates: Iterable[pd.Timestamp]) -> list[str]:
     return [
         f"{end:%Y-%m-%d}" if end == end.normalize() else f"{end:%Y-%m-%d %H:%M}" for end in map(pd.Timestamp, dates)
     ]
+
+
+def _short(dates: Iterable[pd.Timestamp]) -> list[str]:
+    """Sessions as categories of a narrow axis."""
+    return [f"{end.day} {end:%b}" for end in map(pd.Timestamp, dates)]
 
 
 def _breaks(bars: pd.DataFrame, fan: pd.DataFrame) -> list[dict[str, object]]:

@@ -99,8 +99,10 @@ def _first() -> _Shown | None:
         return None
     if shown.is_champion:
         state.stands_in(str(shown.fan["model_name"].iloc[0]))
-    _headline(shown)
+    flags = _headline(shown)
     _chart(shown, options, span)
+    with flags:
+        _flags(shown)
     return shown
 
 
@@ -196,8 +198,8 @@ def _form(frequency: Frequency) -> str:
     return "%Y-%m-%d" if frequency.is_daily else "%Y-%m-%d %H:%M"
 
 
-def _headline(shown: _Shown) -> None:
-    """The symbol with what its forecast says, in one line, and what stands against it."""
+def _headline(shown: _Shown) -> st.delta_generator.DeltaGenerator:
+    """The symbol with what its forecast says, in one line, and what stands against it; the place for its flags."""
     first, last = shown.fan.iloc[0], shown.fan.iloc[-1]
     low, high = (last[name] / last["last_close"] - 1 for name in ("close_lo_80", "close_hi_80"))
     range_80 = sentences.interval(last["close_lo_80"], last["close_hi_80"])
@@ -210,10 +212,7 @@ def _headline(shown: _Shown) -> None:
         parts.append(f"expected move **±{float(expected_move(moves)):.1%}**")
     with st.container(key="headline", horizontal=True, vertical_alignment="bottom"):
         st.markdown(f"## {shown.symbol}\n{' · '.join(parts)}", width="content")
-        if current := state.current(shown.symbol, shown.frequency.name):
-            banner.badge(current["sentence"].rstrip("."), current["state"])
-        if shown.is_champion:
-            _calibration(shown)
+        flags = st.container(horizontal=True, width="content")
     if first["simulated"] or shown.bars["simulated"].any():
         st.error(SIMULATED, icon=":material/science:")
     if shown.said.findings:
@@ -223,12 +222,15 @@ def _headline(shown: _Shown) -> None:
         )
     if shown.said.results:
         st.info(f"{sentences.results(shown.said.results).capitalize()}.", icon=":material/event:")
+    return flags
 
 
-def _calibration(shown: _Shown) -> None:
-    """Flag intervals that have not held what they state."""
+def _flags(shown: _Shown) -> None:
+    """How current the newest forecast is, and whether intervals have not held what they state."""
     with state.section():
-        for found in state.calibrations([shown.symbol], shown.frequency):
+        if current := state.current(shown.symbol, shown.frequency.name):
+            banner.badge(current["sentence"].rstrip("."), current["state"])
+        for found in state.calibrations([shown.symbol], shown.frequency) if shown.is_champion else ():
             if found.flagged:
                 said = calibration.sentence(found)
                 st.badge(said[0].upper() + said[1:], icon=":material/straighten:", color="orange")
@@ -353,9 +355,9 @@ def _captions(shown: _Shown, ghosts: pd.DataFrame, beside: Beside | None) -> Non
         f"made {first['created_at']:%Y-%m-%d %H:%M} UTC."
     )
     if beside and beside.bars is not None:
-        made = f"; its forecast is from {beside.fan['cutoff'].iloc[0]:{form}}" if len(beside.fan) else ""
+        made = f" Its forecast, dashed, is from {beside.fan['cutoff'].iloc[0]:{form}}." if len(beside.fan) else ""
         st.caption(
-            f"Both symbols are in percent from their closes on {first['cutoff']:{form}}: {beside.name} dashed{made}."
+            f"Both symbols in percent from their closes on {first['cutoff']:{form}}; {beside.name} as a line.{made}"
         )
     captions = (
         ("", sentences.came_true(shown.fan)),

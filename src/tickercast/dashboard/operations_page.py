@@ -10,6 +10,7 @@ from tickercast.show import sentences
 
 _LISTED = 20
 _DAYS = 90
+_MISSED = "Sessions or hours that are over since the newest forecast was made"
 
 
 def show() -> None:
@@ -82,10 +83,15 @@ def _freshness() -> None:
             "missed": found["missed"],
             "last session": found["cutoff"].dt.strftime("%Y-%m-%d"),
             "received (UTC)": found["received_at"].dt.strftime("%Y-%m-%d %H:%M"),
-            "that is": found["sentence"],
         }
     )
-    st.dataframe(table, hide_index=True, height=360, alt="Symbols, the stalest first")
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=min(38 + 35 * len(table), 360),
+        column_config={"missed": st.column_config.NumberColumn(help=_MISSED, format="localized")},
+        alt="Symbols, the stalest first",
+    )
 
 
 def _decisions() -> None:
