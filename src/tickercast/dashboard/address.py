@@ -79,7 +79,7 @@ def among(options: Sequence[str], asked: str) -> str | None:
 def alike(options: Sequence[str], asked: str) -> list[str]:
     """The options that are spelt most like a text, the nearest first.
 
-    >>> alike(["AAPL", "MSFT", "MSTR"], "mstf")
+    >>> alike(["AAPL", "MSFT", "MSTR"], "msft1")
     ['MSFT', 'MSTR']
     """
     folded = {option.casefold(): option for option in options}
