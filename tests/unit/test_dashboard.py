@@ -400,16 +400,6 @@ def test_the_table_shows_the_actual_closes_only_where_there_are_any() -> None:
     assert table["80% interval"].iloc[0] == "90.00 … 110.00"
 
 
-def test_symbols_that_lag_behind_are_counted() -> None:
-    cutoffs = pd.Series(pd.to_datetime(["2023-07-20", "2023-07-21", "2023-07-21"]))
-    assert sentences.up_to_date(cutoffs) == (
-        "2 of 3 symbols were last forecast from 2023-07-21, the newest session here; 1 lag behind."
-    )
-
-
-# ---------------------------------------------------------------- the start
-
-
 def test_the_server_is_bound_to_this_machine_and_phones_nobody() -> None:
     assert {
         "--server.address=127.0.0.1",
