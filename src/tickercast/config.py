@@ -43,6 +43,8 @@ class Settings(BaseSettings):
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means all
             symbols that the source can list.
         hourly_watchlist: a file of the coins of the hourly flow, or an object of the data bucket by its URL.
+        portfolios: files of holdings whose record the daily flow keeps, or objects of the data bucket by their URLs,
+            separated by commas.
         function_url: where a local bucket delivers its events; empty means in this process.
         mlflow_tracking_uri: the model registry: `sqlite:///FILE`, `http(s)://…` of an MLflow server, or
             `bucket://FOLDER/NAME.db`, a SQLite file that is kept in the bucket of the models.
@@ -87,6 +89,7 @@ class Settings(BaseSettings):
     function_hosts: str = ""
     watchlist: str = ""
     hourly_watchlist: str = ""
+    portfolios: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
     models: str = "champion"

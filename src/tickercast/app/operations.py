@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tickercast import config, engines
 from tickercast.app.events import Events
 from tickercast.app.models import Models
+from tickercast.app.outlooks import Outlooks
 from tickercast.app.ports import nothing
 from tickercast.app.symbols import read_symbols
 from tickercast.domain.calendar import ending_calendars
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
 
 
-class Operations(Models, Events):
+class Operations(Models, Events, Outlooks):
     """The daily run, and everything around it."""
 
     def run_day(
