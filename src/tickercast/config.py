@@ -165,6 +165,15 @@ def on_lambda() -> bool:
     return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
 
 
+def memory_mib() -> int | None:
+    """The memory of this instance of a function in MiB; None outside of Cloud Run and AWS Lambda."""
+    if on_lambda():
+        return int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0")) or None
+    if on_cloud_run():
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    return None
+
+
 def silence_telemetry() -> None:
     """Turn the telemetry of libraries off, and keep MLflow quiet, unless the user has decided otherwise."""
     os.environ.setdefault("DO_NOT_TRACK", "true")

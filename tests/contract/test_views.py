@@ -247,9 +247,26 @@ def rows() -> dict[str, pd.DataFrame]:
             "retrains": pd.DataFrame([decision(number) for number in (1, 2, 3)]),
             "digests": pd.DataFrame(months),
             "usage": pd.DataFrame([used(number) for number in range(6)]),
+            "list_prices": pd.DataFrame([listed(name, month) for name in PRICED for month in (1, 2)]),
             "portfolio_scores": pd.DataFrame([portfolio_score(number) for number in range(6)]),
         }
     )
+
+
+PRICED = ("cpu", "memory", "requests", "queries", "tables")
+
+
+def listed(name: str, month: int) -> dict[str, Any]:
+    """A list price, twice as high in the second month."""
+    return {
+        "name": name,
+        "value": (PRICED.index(name) + 1) * month / 100,
+        "free": 0.0,
+        "unit": "USD",
+        "source": "a page",
+        "date": f"2026-0{month}",
+        "listed_at": datetime(2026, month, 1, tzinfo=UTC),
+    }
 
 
 def portfolio_score(number: int) -> dict[str, Any]:

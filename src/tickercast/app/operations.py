@@ -19,7 +19,7 @@ from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.operations.alerts import CALENDAR_NOTICE
 from tickercast.jobs.operations.doctor import Check, Probe, check_engines
-from tickercast.jobs.operations.provision import publish_shipped
+from tickercast.jobs.operations.provision import publish_prices, publish_shipped
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.models import catalogue
@@ -27,6 +27,8 @@ from tickercast.ports import ObjectStore
 from tickercast.reading.queries import ask
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tickercast.domain.alerts import Alert
     from tickercast.jobs.daily.run_day import Day, Wrap
     from tickercast.jobs.operations.alerts import SentAlerts
@@ -89,6 +91,22 @@ class Operations(Models, Events, Outlooks):
                     "set TICKERCAST_WATCHLIST to a file of symbols."
                 ) from error
         return list(dict.fromkeys(parse_symbol(word) for word in words))
+
+    def costs(self, since: date) -> "pd.DataFrame":
+        """What forecasts cost at list prices, by the day on which their files arrived.
+
+        Args:
+            since: the first day, UTC.
+
+        Returns:
+            `day, files, forecasts, duration_ms_p50, duration_ms_p95, usd_compute, usd_queries, usd_storage, usd,
+            estimated`, the oldest first; amounts in US dollars.
+
+        Raises:
+            Transient: an engine does not answer.
+        """
+        publish_prices(self.warehouse)
+        return ask(self.warehouse, "costs", since=since)
 
     def store_with_new_champion(self) -> ObjectStore:
         """The data bucket, once the function serves a champion that was just published.
