@@ -400,6 +400,9 @@ def test_the_table_shows_the_actual_closes_only_where_there_are_any() -> None:
     assert table["80% interval"].iloc[0] == "90.00 … 110.00"
 
 
+# ---------------------------------------------------------------- the start
+
+
 def test_the_server_is_bound_to_this_machine_and_phones_nobody() -> None:
     assert {
         "--server.address=127.0.0.1",

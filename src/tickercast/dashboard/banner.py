@@ -1,5 +1,7 @@
 """What is on every page: the open alerts, and how many forecasts are current."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from tickercast.dashboard import state
@@ -25,10 +27,14 @@ def show() -> None:
                     st.markdown(f"{_SEVERITIES[alert.severity]} **{markdown(alert.title)}.** {markdown(alert.text)}")
         else:
             badge("No open alert", "fresh")
-        states = list(state.currency()["state"])
-        if states:
-            worst = next(each for each in ("expired", "stale", "unknown", "due", "fresh") if each in states)
-            badge(sentences.currency(states), worst)
+        currency(list(state.currency()["state"]))
+
+
+def currency(states: Sequence[str]) -> None:
+    """Say how many of some forecasts are current, by their states of `domain.freshness`, in the colour of the oldest."""
+    if states:
+        oldest = next(each for each in ("expired", "stale", "unknown", "due", "fresh") if each in states)
+        badge(sentences.currency(states), oldest)
 
 
 def badge(text: str, current: str) -> None:
