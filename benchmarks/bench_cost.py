@@ -63,7 +63,7 @@ def pages(folder: Path) -> tuple[list[Query], list[Query]]:
         views.quantiles(
             warehouse, one, ("ohlc/1d/2023-07-22/batch-0001.csv", "1", "tickercast-lstm"), date(2023, 7, 21)
         )
-        calibrations(warehouse, [one])
+        calibrations(warehouse)
         views.symbols(warehouse)
         views.freshness(warehouse)
     with recording() as record:

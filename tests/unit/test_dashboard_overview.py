@@ -104,7 +104,7 @@ def test_intervals_that_have_not_held_are_flagged(opened: Open, monkeypatch: pyt
     from tickercast.dashboard import state
 
     flagged = Calibration("MSFT", 7430, 0.69, 0.64, 0.74, 39, date(2021, 1, 4), date(2023, 12, 31), NARROW)
-    monkeypatch.setattr(state, "calibrations", lambda symbols=None, *_: [flagged] if symbols != ["AAPL"] else [])
+    monkeypatch.setattr(state, "calibrations", lambda *_: [flagged])
     shown = opened(look="on").dataframe[0].value
     assert shown[["symbol", "intervals"]].to_numpy().tolist() == [["MSFT", "too narrow"]]
     assert "Too narrow: the 80% intervals held 69% (64% to 74%) of 7,430 closes" in said(opened(symbol="MSFT"))

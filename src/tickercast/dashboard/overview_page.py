@@ -54,7 +54,7 @@ def _overview(rows: Sequence[Row]) -> None:
         st.error(SIMULATED, icon=":material/science:")
     intervals: dict[str, Calibration] = {}
     with state.section():
-        intervals = {each.symbol: each for each in state.calibrations()}
+        intervals = {each.symbol: each for each in state.calibrations(None, DAILY)}
     found = _filtered(rows, {symbol for symbol, each in intervals.items() if each.flagged})
     st.markdown(f"{len(found):,} of {sentences.symbols(len(rows))}. A symbol opens its page, a title sorts.")
     if not found:

@@ -37,6 +37,9 @@ Result = TypeVar("Result")
 _SHORT_S, _MEDIUM_S, _LONG_S = 10, 60, 300
 """Seconds for which an answer is cached: about a symbol, about all symbols, and one that scores every forecast."""
 
+_ALERTS_S = 900
+"""Seconds for which the open alerts are cached: they read more than a page does, and last for days."""
+
 
 @st.cache_resource(show_spinner=False)
 def _app() -> App:
@@ -70,7 +73,7 @@ companion_skill = _cached(views.companion_skill, _SHORT_S, "Scoring the symbol's
 skill = _cached(views.skill, _LONG_S, "Scoring every forecast …")
 coverage = _cached(views.coverage, _LONG_S, "Measuring coverage …")
 models = _cached(views.models, _LONG_S, "Looking at every version's forecasts …")
-calibrations = _cached(calibration.calibrations, _MEDIUM_S, "Reading how intervals have held …")
+calibrations = _cached(calibration.calibrations, _LONG_S, "Reading how intervals have held …")
 health = _cached(views.health, _SHORT_S, "Reading the ledger …")
 not_forecast = _cached(views.not_forecast, _SHORT_S, "Reading the ledger …")
 decisions = _cached(views.decisions, _SHORT_S, "Reading decisions …")
@@ -122,7 +125,7 @@ def overview() -> list[Row]:
     return _app().overview()
 
 
-@st.cache_data(ttl=_MEDIUM_S, show_spinner=False)
+@st.cache_data(ttl=_ALERTS_S, show_spinner=False)
 def alerts() -> list[Alert]:
     """The open alerts, the most urgent first, by the rules by which they are sent."""
     return list(_app().open_alerts(only_reads=True))
