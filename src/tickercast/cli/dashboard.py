@@ -16,7 +16,7 @@ def dashboard(
         bool, typer.Option("--looker", help="Print links that open the views in Looker Studio, and serve nothing.")
     ] = False,
 ) -> None:
-    """Serve the dashboard on this machine: overview, forecasts, record and operations, over its warehouse."""
+    """Serve the dashboard on this machine: forecast, track record and operations, over the configured warehouse."""
     from tickercast.dashboard import launch
     from tickercast.show.looker import report_urls
 
