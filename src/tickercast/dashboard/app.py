@@ -68,7 +68,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="top"):
     banner_at = st.container(horizontal=True, vertical_alignment="center", width="stretch", key="banner")
     usual = "Forecast" if "symbol" in st.query_params else "Overview"
     bound = address.bound("page", list(PAGES), usual)
-    chosen = st.segmented_control("Page", list(PAGES), required=True, label_visibility="collapsed", **bound)
+    chosen = st.segmented_control("Page", list(PAGES), required=True, wrap=True, label_visibility="collapsed", **bound)
     page = str(chosen or usual)  # nothing is chosen where the script is imported, without a browser
     if st.button("Refresh", icon=":material/refresh:", key="refresh", help="Read the warehouse again"):
         st.cache_data.clear()
