@@ -29,6 +29,7 @@ HOURLY_RANGES = {"1D": 1, "3D": 3, "1W": 7, "1M": 31, "All": 36500}
 CHAMPION = "champion"
 _NEWEST = "newest"
 _NOTHING = "nothing"
+_OFFERED = 8
 _FILE_FORMS = {"1d": "%Y-%m-%d", "1h": "1h-%Y-%m-%dT%H"}
 _COLUMNS = ["symbol", "cutoff", "step", "target_date", "last_close", "close_median"]
 _LEVELS = ["close_lo_80", "close_hi_80", "close_lo_95", "close_hi_95", "model_name", "model_version", "simulated"]
@@ -108,20 +109,18 @@ def _first() -> _Shown | None:
 
 def _not_here(asked: str, known: Sequence[str], frequency: Frequency) -> None:
     """Say that a symbol has no forecast, and offer those that are spelt like it."""
-    name = asked.strip().upper()
+    name, every = asked.strip().upper(), "" if frequency.is_daily else frequency.name
     if is_symbol(name):
-        every = "" if frequency.is_daily else " --every 1h"
         said = f"{name} has no {state.EVERY[frequency.name].lower()} forecast here. Pick another symbol, or run: "
-        said += f"tickercast forecast {name}{every}"
+        said += f"tickercast forecast {name}{f' --every {every}' if every else ''}"
     else:
         said = f"{plain.printable(asked[:40])!r} is not a symbol. Pick one from the list."
     st.warning(markdown(said), icon=":material/search_off:")
     near = address.alike(known, asked)
-    if near:
-        st.markdown("Did you mean one of these?")
-        with st.container(horizontal=True):
-            for symbol in near:
-                st.button(symbol, key=f"near-{symbol}", on_click=address.to_symbol, args=(symbol,))
+    st.markdown("Did you mean one of these?" if near else "Some that have one:")
+    with st.container(horizontal=True):
+        for symbol in near or known[:_OFFERED]:
+            st.button(symbol, key=f"near-{symbol}", on_click=address.to_symbol, args=(symbol, every))
 
 
 def _shown(symbol: str, frequency: Frequency) -> _Shown | None:
