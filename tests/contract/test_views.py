@@ -54,6 +54,8 @@ CHARTS = dict(
     )
 )
 PARAMETERS = {
+    "every": False,
+    "first_bar": date(2000, 1, 1),
     "frequency": "1d",
     "least": 1,
     "origins": 3,
@@ -63,6 +65,7 @@ PARAMETERS = {
     "symbols": ["LONG", "A", "B"],
     "day": date(2023, 7, 20),
     "token": "0a1b2c3d",
+    "until": date(2100, 1, 1),
 }
 """Values of the queries' parameters, smaller than what there is."""
 AT = datetime(2023, 7, 22, 12, tzinfo=UTC)

@@ -128,7 +128,8 @@ class Operations(Models, Events):
         """The open alerts, the most urgent first.
 
         Args:
-            watchlist: the symbols that need a current forecast; None: not checked.
+            watchlist: the symbols that need a current forecast; those of `TICKERCAST_WATCHLIST` by default, and none
+                where it is empty.
         """
         from tickercast.domain.alerts import open_alerts
         from tickercast.jobs.operations.alerts import gather_facts
@@ -139,7 +140,7 @@ class Operations(Models, Events):
                 models=self.models,
                 warehouse=self.tables,
                 now=self.now(),
-                watchlist=watchlist,
+                watchlist=self._watched(watchlist),
             )
         )
 
@@ -153,7 +154,7 @@ class Operations(Models, Events):
             warehouse=self.tables,
             notifiers=self.notifiers,
             now=self.now(),
-            watchlist=watchlist,
+            watchlist=self._watched(watchlist),
         )
 
     def calibrations(
@@ -166,6 +167,10 @@ class Operations(Models, Events):
             frequency: of their bars.
         """
         return calibrations(self.warehouse, symbols, frequency)
+
+    def _watched(self, watchlist: Sequence[str] | None) -> Sequence[str] | None:
+        words = read_symbols(self.settings.watchlist, self.settings) if watchlist is None else watchlist
+        return [parse_symbol(word) for word in words] or None
 
     def plan_backfill(
         self,

@@ -104,8 +104,9 @@ def alerts(
         str,
         typer.Option(
             metavar="FILE",
-            help="Alert when one of these symbols has no forecast for its latest session; a file, or an object of the "
-            "data bucket by its URL.",
+            help="Alert when the forecast of one of these symbols is stale; a file, or an object of the data bucket by "
+            "its URL.",
+            show_default="TICKERCAST_WATCHLIST",
         ),
     ] = "",
     send: Annotated[

@@ -21,6 +21,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from tickercast.domain.calibration import NARROW, Calibration
+from tickercast.domain.freshness import STALE_HOURS
 from tickercast.domain.promotion import COVERAGE_80, MIN_ORIGINS
 
 Severity = Literal["info", "success", "warning", "failure"]
@@ -31,9 +32,6 @@ ORIGINS = 250
 
 LONG_STALE = 5
 """Sessions without a forecast after which staleness is a failure rather than a warning."""
-
-MISSED_HOURS = 3
-"""Hours without a forecast from which on a coin that is forecast every hour is stale."""
 
 UNUSUAL = 3.0
 """Standard deviations, without the market's part, from which on a close outside its 95% interval is an alert."""
@@ -154,7 +152,7 @@ class Anomaly:
 
 @dataclass(frozen=True)
 class Stale:
-    """A symbol on the watchlist without a forecast for its newest session.
+    """A symbol on the watchlist whose newest forecast is stale or has expired, or that has none.
 
     Attributes:
         symbol: the series.
@@ -306,7 +304,7 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
         *(_of_calibration(each) for each in facts.calibration or () if each.flagged),
         *(_of_anomaly(each) for each in facts.anomaly or () if is_unusual(each)),
         *(_of_stale(each) for each in facts.stale or ()),
-        *(_of_hours(each) for each in facts.hours or () if each.missed >= MISSED_HOURS),
+        *(_of_hours(each) for each in facts.hours or () if each.missed >= STALE_HOURS),
         *(_of_calendar(each) for each in facts.calendar or ()),
     ]
     return tuple(sorted(found, key=lambda alert: -_RANK[alert.severity]))

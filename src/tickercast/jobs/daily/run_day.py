@@ -239,6 +239,7 @@ class _Steps:
             now=self.services.now(),
             watchlist=watchlist,
             flow_failure=failure,
+            grace=timedelta(0),
         )
 
 

@@ -6,7 +6,7 @@ lost. A receiver that does not accept its message gets it at the next check; the
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +19,6 @@ from pydantic import TypeAdapter, ValidationError
 from tickercast.domain import alerts
 from tickercast.domain.alerts import (
     Alert,
-    Anomaly,
     CalendarEnd,
     Champion,
     Changes,
@@ -31,8 +30,9 @@ from tickercast.domain.alerts import (
     Silence,
     Stale,
 )
-from tickercast.domain.calendar import ending_calendars, newest_closed, sessions_between
+from tickercast.domain.calendar import ending_calendars, newest_closed
 from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.freshness import GRACE, freshness
 from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import (
     AlertUnavailable,
@@ -47,7 +47,8 @@ from tickercast.errors import (
     WarehouseUnavailable,
 )
 from tickercast.model_store import ModelStore
-from tickercast.ports import Between, Notifier, ObjectStore, Warehouse
+from tickercast.ports import Notifier, ObjectStore, Warehouse
+from tickercast.reading.anomalies import anomalies
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.queries import ask
 
@@ -59,7 +60,6 @@ SENT = "alerts/open.json"
 CALENDAR_NOTICE = timedelta(days=45)
 """How long before an exchange's known holidays end: a month before forecasts, two weeks ahead, reach beyond them."""
 
-_ONE_DAY = timedelta(days=1)
 _HOURLY_SINCE = timedelta(days=7)
 _GIVEN_UP = timedelta(days=100)  # without a forecast, beside others that have some
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
@@ -92,6 +92,7 @@ def send_alerts(
     now: datetime,
     watchlist: Sequence[str] | None = None,
     flow_failure: str | None = None,
+    grace: timedelta = GRACE,
 ) -> SentAlerts:
     """Check, and send each receiver what is new to it, has changed or is over.
 
@@ -103,6 +104,7 @@ def send_alerts(
         now: the time.
         watchlist: the symbols that need a current forecast; None: not checked.
         flow_failure: why the daily flow failed, empty if it succeeded; None: not known.
+        grace: how long the forecast of a session may be under way; nothing is, once a run has ended.
 
     Raises:
         AlertUnavailable: a receiver did not accept its message; all others have theirs, and it gets it at the next
@@ -110,7 +112,13 @@ def send_alerts(
         StoreUnavailable: the sent alerts cannot be recorded; they are sent again at the next check.
     """
     facts = gather_facts(
-        store=store, models=models, warehouse=warehouse, now=now, watchlist=watchlist, flow_failure=flow_failure
+        store=store,
+        models=models,
+        warehouse=warehouse,
+        now=now,
+        watchlist=watchlist,
+        flow_failure=flow_failure,
+        grace=grace,
     )
     found = alerts.open_alerts(facts)
     sent = _read_sent(store) if notifiers else {}
@@ -139,6 +147,7 @@ def gather_facts(
     now: datetime,
     watchlist: Sequence[str] | None = None,
     flow_failure: str | None = None,
+    grace: timedelta = GRACE,
 ) -> Facts:
     """Gather the facts that alerts follow from; see `send_alerts`.
 
@@ -151,10 +160,10 @@ def gather_facts(
         current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
         shown = _still_forecast(current) if watchlist is None else list(watchlist)
         facts["calibration"] = calibrations(warehouse, shown)
-        facts["anomaly"] = anomalies_of_the_last_session(warehouse, current[current["symbol"].isin(shown)])
+        facts["anomaly"] = anomalies(warehouse, _cutoffs(current, shown))
         facts["coverage"] = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
         if watchlist is not None:
-            facts["stale"] = stale = _stale(watchlist, current, now)
+            facts["stale"] = stale = _stale(watchlist, current, now, grace)
             facts["silent"] = _silence(watchlist, stale)
         known = [*(watchlist or ()), *current["symbol"]]
         ending = ending_calendars(known, now.date() + CALENDAR_NOTICE)
@@ -230,50 +239,24 @@ def _still_forecast(current: pd.DataFrame) -> list[str]:
     return list(current["symbol"][cutoffs > cutoffs.max() - _GIVEN_UP])
 
 
-def anomalies_of_the_last_session(warehouse: Warehouse, current: pd.DataFrame) -> list[Anomaly]:
-    """The closes that yesterday's forecasts did not expect, of the symbols whose last session they are.
-
-    Args:
-        warehouse: where the view `anomalies` is.
-        current: `symbol` and `cutoff`, the session of its newest forecast.
-
-    Raises:
-        WarehouseUnavailable: try again.
-    """
-    if current.empty:
-        return []
-    last = dict(zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True))
-    where = {"frequency": DAILY.name, "target_date": Between(min(last.values()), max(last.values()))}
-    found = warehouse.read("anomalies", where).sort_values(["symbol", "model_name"]).to_dict("records")
-    return [
-        Anomaly(
-            symbol=row["symbol"],
-            day=row["target_date"].date(),
-            last_close=float(row["last_close"]),
-            close=float(row["actual_close"]),
-            low=float(row["close_lo_95"]),
-            high=float(row["close_hi_95"]),
-            sigmas=float(row["sigmas"]),
-            market_sigmas=None if pd.isna(row["market_sigmas"]) else float(row["market_sigmas"]),
-        )
-        for row in found
-        if last.get(row["symbol"]) == row["target_date"].date() and pd.notna(row["sigmas"])
-    ]
+def _cutoffs(current: pd.DataFrame, symbols: Collection[str]) -> dict[str, date]:
+    days = zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True)
+    return {symbol: day for symbol, day in days if symbol in symbols}
 
 
-def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime) -> list[Stale]:
+def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime, grace: timedelta) -> list[Stale]:
     cutoffs = dict(zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True))
     found: list[Stale] = []
     for symbol in watchlist:
+        cutoff = cutoffs.get(symbol)
         try:
             newest = newest_closed(symbol, now)
-            cutoff = cutoffs.get(symbol)
-            missed = sessions_between(symbol, cutoff + _ONE_DAY, newest) if cutoff and newest else ()
         except CalendarError as error:
             log.warning("Whether %s has a current forecast is not known: %s", symbol, error)
             continue
-        if newest and (missed or cutoff is None):
-            found.append(Stale(symbol, newest, cutoff, len(missed)))
+        age = freshness(symbol, cutoff, now, grace=grace) if cutoff else None
+        if newest and (age is None or age.is_missing):
+            found.append(Stale(symbol, newest, cutoff, age.missed if age else 0))
     return found
 
 
