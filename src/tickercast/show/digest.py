@@ -98,7 +98,7 @@ def _lines(values: Mapping[str, Any]) -> Iterator[str]:
     for row in values["rows"]:
         rank = f", wider than {row.rank} of its year" if row.spark else ""
         held = f", earlier ones held {row.held} closes" if row.n else ""
-        notes = f" ({'; '.join(row.notes)})" if row.notes else ""
+        notes = f" ({'; '.join(filter(None, [row.flag, *row.notes]))})" if row.notes else ""
         where = f"80% in {row.interval} ({row.ends}){rank}"
         yield f"- {row.symbol} {row.close} ({row.day}): {where}, higher {row.higher}{held}{notes}"
     if values["left_out"]:

@@ -25,7 +25,8 @@ class Cells:
         higher: the chance of ending above the last close.
         held: the share of closes that earlier 80% intervals held; a dash where none has come true.
         n: closes that have come true.
-        notes: what is to be said about the symbol: verdict, calibration, findings, age.
+        flag: that its intervals are too narrow or too wide; empty if that is not shown.
+        notes: what else is to be said about the symbol: verdict, findings, age.
     """
 
     symbol: str
@@ -39,6 +40,7 @@ class Cells:
     higher: str
     held: str
     n: int
+    flag: str
     notes: Sequence[str]
 
 
@@ -55,7 +57,6 @@ def cells(rows: Sequence[Row], calibration: Mapping[str, str]) -> list[Cells]:
 def _cells(row: Row, calibration: str) -> Cells:
     notes = [
         "simulated bars" if row.simulated else VERDICTS[row.verdict],
-        f"80% intervals {calibration}" if calibration else "",
         ("doubtful: " if row.doubtful else "odd bars: ") + row.findings if row.findings else "",
         "" if row.state == "fresh" else row.freshness.rstrip("."),
     ]
@@ -67,16 +68,17 @@ def _cells(row: Row, calibration: str) -> Cells:
         interval=interval(row.close_lo_80, row.close_hi_80),
         ends=f"{row.lo_80:+.1%} … {row.hi_80:+.1%}",
         rank=number(row.width_rank, ".0%"),
-        spark=_spark(row.widths),
+        spark=spark(row.widths),
         higher=number(row.chance_higher, ".0%"),
         held=number(row.coverage_80, ".0%") + (f" of {row.n:,}" if row.n else ""),
         n=row.n,
+        flag=f"80% intervals {calibration}" if calibration else "",
         notes=[note for note in notes if note],
     )
 
 
-def _spark(widths: Sequence[float]) -> str:
-    """The widths as bars, the last one, which is the forecast's own, in another colour."""
+def spark(widths: Sequence[float]) -> str:
+    """A year as bars, the last one, which is today's, in another colour; empty if nothing is known."""
     if not widths:
         return ""
     heights = [_TALL * width / max(widths) for width in widths]
