@@ -251,6 +251,23 @@ def test_a_mail_is_a_page_with_the_picture_and_a_chat_gets_text(
     assert parts["image/png"].startswith(b"\x89PNG")
 
 
+def test_a_close_is_told_once_where_other_exchanges_go_on(tmp_path: Path, make_bars: Any, receiver: Receiver) -> None:
+    desk = Desk(tmp_path, receiver.apprise_url)
+    saturday, sunday = date(2023, 7, 22), date(2023, 7, 23)
+    stock, coin = make_bars("MSFT", last=FRIDAY), make_bars("BTC-USD", last=sunday)
+    for day in (THURSDAY, FRIDAY):
+        desk.arrive(stock, day)
+    for day in (FRIDAY, saturday):  # a coin's day has closed with the next one's beginning
+        desk.arrive(coin, day)
+    desk.app.send_digest()
+    desk.arrive(coin, sunday)
+    desk.app.send_digest()
+    friday, weekend = (message["message"] for message in receiver.messages)
+    assert "of the 2 closes forecast the session before" in friday
+    assert "of the 1 close forecast the session before" in weekend
+    assert "MSFT" in weekend  # whose forecast is still there
+
+
 def test_findings_from_files_call_nobody_and_are_no_markup(
     tmp_path: Path, series: dict[str, Bars], receiver: Receiver
 ) -> None:

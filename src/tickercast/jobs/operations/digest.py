@@ -41,8 +41,8 @@ class Digest:
     Attributes:
         day: the newest session.
         rows: the overview.
-        outcomes: the closes of each symbol's last session beside their forecasts.
-        anomalies: those that hardly anybody could expect.
+        outcomes: the closes that are new since the digest of the day before, beside their forecasts.
+        anomalies: those of them that hardly anybody could expect.
         news: the alerts that opened, changed or ended since the digest of the day before.
         open: all open alerts, the most urgent first.
     """
@@ -70,19 +70,28 @@ class SentDigest:
     refusals: tuple[str, ...] = ()
 
 
+class _Known(BaseModel):
+    """What the receivers of a digest know: the alerts that were open, and the last session of each symbol."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    open: Mapping[str, Alert] = Field(default_factory=dict)
+    sessions: Mapping[str, date] = Field(default_factory=dict)
+
+
 class _Record(BaseModel):
-    """The content of the object `SENT`; `before` are the alerts that were open at the digest of the day before."""
+    """The content of the object `SENT`: what is known with the digest of a day, and what was known before it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     day: date = date.min
-    open: Mapping[str, Alert] = Field(default_factory=dict)
-    before: Mapping[str, Alert] = Field(default_factory=dict)
+    known: _Known = _Known()
+    before: _Known = _Known()
     receivers: Sequence[str] = ()
 
-    def base(self, day: date) -> Mapping[str, Alert]:
-        """The open alerts that a day's digest is compared with."""
-        return self.before if day == self.day else self.open
+    def base(self, day: date) -> _Known:
+        """What a day's digest is compared with."""
+        return self.before if day == self.day else self.known
 
 
 def read_digest(
@@ -110,14 +119,15 @@ def read_digest(
     rows = overview(warehouse, now=now, symbols=symbols, as_of=day)
     if not rows:
         return None
-    last = {row.symbol: row.cutoff for row in rows}
-    session = day or max(last.values())
+    session = day or max(row.cutoff for row in rows)
+    base = _read(store, store.generation(SENT)).base(session)
+    last = {row.symbol: row.cutoff for row in rows if row.cutoff > base.sessions.get(row.symbol, date.min)}
     return Digest(
         day=session,
         rows=rows,
         outcomes=outcomes(warehouse, last),
         anomalies=anomalies(warehouse, last),
-        news=alerts.changes(checked.found, _read(store, store.generation(SENT)).base(session), checked.checked),
+        news=alerts.changes(checked.found, base.open, checked.checked),
         open=checked.found,
     )
 
@@ -158,8 +168,10 @@ def send_digest(
         if found.day < record.day:
             return SentDigest(found.day)
         if found.day > record.day:
-            record = _Record(day=found.day, before=record.open)
-        record = record.model_copy(update={"open": alerts.after(record.before, found.news)})
+            record = _Record(day=found.day, before=record.known)
+        sessions = {**record.before.sessions, **{row.symbol: row.cutoff for row in found.rows}}
+        known = _Known(open=alerts.after(record.before.open, found.news), sessions=sessions)
+        record = record.model_copy(update={"known": known})
         waiting = [each for each in receivers if each.key not in record.receivers]
         if not waiting:
             return SentDigest(found.day)
