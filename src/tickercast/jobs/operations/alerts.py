@@ -6,7 +6,7 @@ lost. A receiver that does not accept its message gets it at the next check; the
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +19,6 @@ from pydantic import TypeAdapter, ValidationError
 from tickercast.domain import alerts
 from tickercast.domain.alerts import (
     Alert,
-    Anomaly,
     CalendarEnd,
     Champion,
     Changes,
@@ -48,7 +47,8 @@ from tickercast.errors import (
     WarehouseUnavailable,
 )
 from tickercast.model_store import ModelStore
-from tickercast.ports import Between, Notifier, ObjectStore, Warehouse
+from tickercast.ports import Notifier, ObjectStore, Warehouse
+from tickercast.reading.anomalies import anomalies
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.queries import ask
 
@@ -77,10 +77,12 @@ class SentAlerts:
     Attributes:
         found: the open alerts, the most urgent first.
         news: what was sent to each receiver, with its service; receivers for whom nothing was new are left out.
+        checked: the kinds of alerts that were checked.
     """
 
     found: tuple[Alert, ...]
     news: Sequence[tuple[str, Changes]] = ()
+    checked: frozenset[str] = frozenset()
 
 
 def send_alerts(
@@ -136,7 +138,7 @@ def send_alerts(
         _record(store, {key: news[key] for key in delivered})
     if refusals:
         raise AlertUnavailable(" ".join(refusals))
-    return SentAlerts(found, [(notifier.service, news[key]) for key, notifier in delivered.items()])
+    return SentAlerts(found, [(notifier.service, news[key]) for key, notifier in delivered.items()], facts.checked)
 
 
 def gather_facts(
@@ -163,7 +165,7 @@ def gather_facts(
         current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
         shown = _still_forecast(current) if watchlist is None else list(watchlist)
         facts["calibration"] = calibrations(warehouse, shown)
-        facts["anomaly"] = anomalies_of_the_last_session(warehouse, current[current["symbol"].isin(shown)])
+        facts["anomaly"] = anomalies(warehouse, _cutoffs(current, shown))
         facts["coverage"] = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
         if watchlist is not None:
             facts["stale"] = stale = _stale(watchlist, current, now, grace)
@@ -242,35 +244,9 @@ def _still_forecast(current: pd.DataFrame) -> list[str]:
     return list(current["symbol"][cutoffs > cutoffs.max() - _GIVEN_UP])
 
 
-def anomalies_of_the_last_session(warehouse: Warehouse, current: pd.DataFrame) -> list[Anomaly]:
-    """The closes that yesterday's forecasts did not expect, of the symbols whose last session they are.
-
-    Args:
-        warehouse: where the view `anomalies` is.
-        current: `symbol` and `cutoff`, the session of its newest forecast.
-
-    Raises:
-        WarehouseUnavailable: try again.
-    """
-    if current.empty:
-        return []
-    last = dict(zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True))
-    where = {"frequency": DAILY.name, "target_date": Between(min(last.values()), max(last.values()))}
-    found = warehouse.read("anomalies", where).sort_values(["symbol", "model_name"]).to_dict("records")
-    return [
-        Anomaly(
-            symbol=row["symbol"],
-            day=row["target_date"].date(),
-            last_close=float(row["last_close"]),
-            close=float(row["actual_close"]),
-            low=float(row["close_lo_95"]),
-            high=float(row["close_hi_95"]),
-            sigmas=float(row["sigmas"]),
-            market_sigmas=None if pd.isna(row["market_sigmas"]) else float(row["market_sigmas"]),
-        )
-        for row in found
-        if last.get(row["symbol"]) == row["target_date"].date() and pd.notna(row["sigmas"])
-    ]
+def _cutoffs(current: pd.DataFrame, symbols: Collection[str]) -> dict[str, date]:
+    days = zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True)
+    return {symbol: day for symbol, day in days if symbol in symbols}
 
 
 def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime, grace: timedelta) -> list[Stale]:
