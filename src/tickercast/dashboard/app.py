@@ -1,14 +1,16 @@
 """The script that Streamlit runs for every view of a page; `tickercast dashboard` starts it."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
-from tickercast.dashboard import forecast_page, operations_page, portfolio_page, record_page, state
+from tickercast.dashboard import access_page, forecast_page, gate, operations_page, portfolio_page, record_page, state
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 
-PAGES = {
+PAGES: dict[str, Callable[[], None]] = {
     "Forecast": forecast_page.show,
     "Portfolio": portfolio_page.show,
     "Track record": record_page.show,
@@ -33,6 +35,13 @@ table.rows td:first-child {white-space: nowrap}
 
 st.set_page_config(page_title="tickercast", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
 st.html(_STYLE)
+try:
+    visitor = gate.visitor()
+except TickercastError as error:
+    st.error(markdown(str(error)), icon=":material/block:")
+    st.stop()
+if visitor is not None:
+    PAGES = {**PAGES, "Access": partial(access_page.show, visitor)}
 with st.container(horizontal=True, vertical_alignment="center", key="top"):
     # Not `st.navigation`: a page with its own path makes the browser look for the server below that path first, and
     # each attempt logs an error in its console.
@@ -43,6 +52,9 @@ with st.container(horizontal=True, vertical_alignment="center", key="top"):
     ))  # fmt: skip
     if st.button("Refresh", icon=":material/refresh:", help="Read the warehouse again"):
         st.cache_data.clear()
+    if visitor is not None:
+        st.text(f"{visitor.name} ({visitor.role})", width="content")
+        gate.sign_out()
 title.title(page)
 try:
     PAGES[page]()

@@ -31,7 +31,8 @@ _SHORT_S, _LONG_S = 10, 300
 
 
 @st.cache_resource(show_spinner=False)
-def _app() -> App:
+def application() -> App:
+    """The application over the settings, one for all users."""
     return App()
 
 
@@ -41,7 +42,7 @@ def _cached(
     """Cache the answers to a question, for all users; failures are not cached."""
 
     def ask(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
-        return question(_app().tables, *arguments, **options)
+        return question(application().tables, *arguments, **options)
 
     ask.__qualname__ = question.__qualname__  # the cache tells functions apart by this name
     cached: Callable[Arguments, Result] = st.cache_data(ttl=seconds, show_spinner=wait, max_entries=64)(ask)
@@ -77,7 +78,7 @@ def report(name: str) -> bytes:
         ObjectNotFound: it does not exist.
         StoreUnavailable: try again.
     """
-    return _app().silent_store.read(name)
+    return application().silent_store.read(name)
 
 
 @st.cache_data(ttl=_LONG_S, show_spinner=False)
@@ -88,7 +89,7 @@ def trained_through(name: str, version: str) -> date | None:
         ModelUnavailable, BundleError: it does not exist, or is damaged.
         StoreUnavailable: try again.
     """
-    models = _app().models
+    models = application().models
     return models.read(name, version).card.trained_through if models.versions(name) else None
 
 
@@ -100,7 +101,7 @@ def odds(symbol: str, cutoff: date, level: float) -> pd.DataFrame:
         UsageError, TooFewSessions: they cannot be answered from what is stored.
         Transient: an engine does not answer.
     """
-    found = _app().odds(symbol, cutoff)
+    found = application().odds(symbol, cutoff)
     rows = odds_rows(found, Question(level=level, below=level < found.made.last_close), len(found.outlook.targets))
     names = ["ends", "closes", "touches"]
     chances = pd.DataFrame([(each.ends, each.closes, each.touches) for each in rows], columns=names)
@@ -109,7 +110,7 @@ def odds(symbol: str, cutoff: date, level: float) -> pd.DataFrame:
 
 def portfolio(text: str, name: str) -> PortfolioOutlook:
     """The distribution of a portfolio's value, from the content of a file; see `App.portfolio`."""
-    return _app().portfolio_of(text, name)
+    return application().portfolio_of(text, name)
 
 
 EVERY = {DAILY.name: "Daily", HOURLY.name: "Hourly"}
@@ -170,4 +171,4 @@ def first_steps() -> None:
     """The first steps, shown while nothing has been forecast."""
     st.info("No forecast yet. Type one of these in a terminal, then press Refresh:", icon=":material/info:")
     st.code("make demo\npython src/main.py MSFT 2023-07-22", language=None)
-    st.caption(f"Warehouse: {markdown(_app().settings.warehouse)}")
+    st.caption(f"Warehouse: {markdown(application().settings.warehouse)}")
