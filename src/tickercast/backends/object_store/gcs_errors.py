@@ -11,7 +11,14 @@ from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption, InvalidPathError, InvalidResponse
 
-from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, TickercastError, UsageError
+from tickercast.errors import (
+    EngineUnusable,
+    ObjectNotFound,
+    PreconditionFailed,
+    StoreUnavailable,
+    TickercastError,
+    UsageError,
+)
 
 _VENDOR_ERRORS = (
     api.GoogleAPIError,
@@ -28,14 +35,14 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
     (
         (auth.DefaultCredentialsError, auth.RefreshError, api.Unauthorized),
         "",
-        UsageError,
+        EngineUnusable,
         "{url} needs valid credentials, and none were found: {message}. Run `gcloud auth application-default login`, "
         "or give the function a service account.",
     ),
     (
         (api.Forbidden,),
         "(?i)billing",
-        UsageError,
+        EngineUnusable,
         "{url} belongs to a project without billing: {message}. Enable it there.",
     ),
     (
@@ -47,13 +54,13 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
     (
         (api.Forbidden,),
         "",
-        UsageError,
+        EngineUnusable,
         "{url} refuses access to {target}: {message}. Grant the role Storage Object User on the bucket.",
     ),
     (
         (api.NotFound,),
         "(?i)bucket does not exist",
-        UsageError,
+        EngineUnusable,
         "{url} was not found: {message}. Create the bucket, or correct TICKERCAST_BUCKET.",
     ),
     (
@@ -93,6 +100,7 @@ def translated(url: str, target: str) -> Iterator[None]:
         target: the object, for the message.
 
     Raises:
+        EngineUnusable: the bucket is closed to us, until somebody acts.
         ObjectNotFound, PreconditionFailed, UsageError: trying again cannot help.
         StoreUnavailable: it may.
     """

@@ -516,6 +516,8 @@ def _select(name: str, where: Mapping[str, Any] | None, columns: Sequence[str] |
 
 
 def _term(column: str, value: Any) -> tuple[str, list[Any]]:
+    if isinstance(value, list) and len(value) == 1:  # to be found by statistics of blocks, in half the time
+        return f"{_quoted(column)} = ?", value
     if isinstance(value, list):
         return f"{_quoted(column)} IN (SELECT unnest(?))", [value]
     if isinstance(value, Between):
