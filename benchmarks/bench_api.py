@@ -4,8 +4,9 @@ The server runs under uvicorn over a local bucket and DuckDB, with tokens and a 
 measured in the same run, in turns: the same server with a constant answer from FastAPI, by processor time a request,
 and the forecast function, from the start of the process to its first answer.
 
-Reads are 50 symbols' forecasts, records and indicators, the overview and the list of symbols, after one of each; the
-`fresh` ones are each the first after another file was handled.
+Reads are 50 symbols' forecasts, records and indicators, the overview and the list of symbols, after one of each. Then
+ten more files are handled, one at a time: `fresh` are all first reads after each, and `changed` those of them whose
+answer the file changes, so that it is worked out again.
 """
 
 import http.client
@@ -35,6 +36,7 @@ from tickercast.domain.tokens import Scope
 
 AS_OF = date(2023, 7, 21)
 SYMBOLS = [f"SYM{number}" for number in range(50)]
+FILES = 10
 READS, FORECASTS, ROUNDS, ROUND, STARTS = 5_000, 300, 5, 2_000, 5
 LIMIT, CALLS = 1_000, 800  # of a quota, and of each of the two that race for it
 
@@ -135,15 +137,21 @@ def reads(space: Workspace, headers: Mapping[str, str]) -> dict[str, float]:
         to = server.connect()
         timed_ms(to, paths, headers)
         warm = timed_ms(to, [paths[number % len(paths)] for number in range(READS)], headers)
-        space.app.forecast(SYMBOLS[0], AS_OF)
-        time.sleep(1)  # the revision is looked up twice a second
-        fresh = timed_ms(to, paths, headers)
+        fresh, changed = list[float](), list[float]()
+        for symbol in SYMBOLS[:FILES]:
+            space.app.forecast(symbol, AS_OF)
+            time.sleep(1)  # the revision is looked up twice a second
+            taken = dict(zip(paths, timed_ms(to, paths, headers), strict=True))
+            fresh += taken.values()
+            changed += [taken[path] for path in paths if path.endswith((f"/{symbol}", "/overview", "/symbols"))]
         made = forecasts(space, to, headers)
     return {
         "read_p50_ms": statistics.median(warm),
         "read_p99_ms": percentile(warm, 99),
         "read_fresh_p50_ms": statistics.median(fresh),
         "read_fresh_p99_ms": percentile(fresh, 99),
+        "read_changed_p50_ms": statistics.median(changed),
+        "read_changed_p99_ms": percentile(changed, 99),
         "forecast_store_false_p50_ms": statistics.median(made),
         "forecast_store_false_p99_ms": percentile(made, 99),
     }

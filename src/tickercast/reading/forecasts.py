@@ -52,6 +52,12 @@ def forecasts_of(rows: pd.DataFrame) -> dict[str, Forecast]:
 RESULTS_COLUMNS = ("results_date", "results_session", "results_predicted")
 """The columns of the ledger that say which results day a forecast expected."""
 
+LEDGER_COLUMNS = (
+    *("symbol", "frequency", "cutoff", "cutoff_at", "simulated", "findings", "origin", "written_at"),
+    *RESULTS_COLUMNS,
+)
+"""The columns of the ledger by which a symbol's forecast is found."""
+
 COLUMNS = [
     *("symbol", "frequency", "cutoff", "last_close", "step", "target_date", *LEVELS, "quantiles"),
     *("model_name", "model_version", "simulated", "model_has_seen", "doubtful", "object", "generation"),
