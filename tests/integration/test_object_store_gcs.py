@@ -57,7 +57,7 @@ def store(open_store: Callable[..., GcsObjectStore]) -> GcsObjectStore:
 
 def generations(server: StorageServer) -> list[str]:
     """The finished generations, each of which is an event."""
-    return [made["generation"] for made in server.finalized]
+    return [made["generation"] for made in server.announced]
 
 
 # ---------------------------------------------------------------- one write, one generation
@@ -71,7 +71,7 @@ def test_a_new_object_is_one_request(store: GcsObjectStore, storage_server: Stor
 def test_an_event_says_what_was_written(store: GcsObjectStore, storage_server: StorageServer) -> None:
     store.write(NAME, b"bars", metadata={"as_of": "2023-07-22"})
     store.write("models/champion.json", b"{}")
-    bars, pointer = storage_server.finalized
+    bars, pointer = storage_server.announced
     assert (bars["bucket"], bars["name"], bars["size"]) == (store.bucket, NAME, "4")
     assert bars["metadata"]["as_of"] == "2023-07-22"
     assert (bars["contentType"], pointer["contentType"]) == ("text/csv", "application/json")
@@ -191,8 +191,8 @@ def test_a_copy_that_is_asked_for_again_makes_one_generation(
     storage_server.fail(COPY, fault)
     copied = store.copy(NAME, KEPT, generation=generation)
     assert generations(storage_server) == [generation, copied]
-    assert storage_server.finalized[1]["contentType"] == "text/csv"
-    assert storage_server.finalized[1]["metadata"]["as_of"] == "2023-07-22"
+    assert storage_server.announced[1]["contentType"] == "text/csv"
+    assert storage_server.announced[1]["metadata"]["as_of"] == "2023-07-22"
 
 
 def test_a_delete_that_is_asked_for_again_is_done(store: GcsObjectStore, storage_server: StorageServer) -> None:

@@ -57,7 +57,7 @@ def test_a_write_that_meets_a_passing_fault_makes_one_version(
 ) -> None:
     s3_server.fail(PUT, fault, fault if fault != "drop" else "")
     made = store.write(NAME, b"bars", if_generation=if_generation)
-    assert len(s3_server.records) == 1
+    assert len(s3_server.announced) == 1
     assert store.generation(NAME) == made
     assert store.read(NAME, generation=made) == b"bars"
 
@@ -70,7 +70,7 @@ def test_a_lost_answer_to_a_write_of_the_same_content_makes_no_second_version(
     s3_server.fail(PUT, *faults)
     second = store.write(NAME, b"bars", if_generation=first)
     assert first != second == store.generation(NAME)
-    assert [record["s3"]["object"]["key"] for record in s3_server.records].count(NAME) == 2
+    assert [record["s3"]["object"]["key"] for record in s3_server.announced].count(NAME) == 2
 
 
 def test_a_write_whose_answer_was_lost_is_found_below_a_newer_one(make_s3_store: Make, s3_server: S3Server) -> None:
@@ -86,7 +86,7 @@ def test_a_write_whose_answer_was_lost_is_found_below_a_newer_one(make_s3_store:
     mine = store.write(NAME, b"mine")
     assert store.read(NAME, generation=mine) == b"mine"
     assert store.generation(NAME) == newer[0]
-    assert len(s3_server.records) == 2
+    assert len(s3_server.announced) == 2
 
 
 def test_another_s_write_is_never_taken_for_one_s_own(store: S3ObjectStore, s3_server: S3Server) -> None:
@@ -101,7 +101,7 @@ def test_many_writers_through_a_bad_network_end_with_a_version_each(make_s3_stor
     s3_server.fail(PUT, *["drop", "", "503", "409"] * 3)
     with ThreadPoolExecutor(3) as pool:
         made = list(pool.map(lambda number: store.write(NAME, str(number).encode()), range(6)))
-    announced = [record["s3"]["object"]["versionId"] for record in s3_server.records]
+    announced = [record["s3"]["object"]["versionId"] for record in s3_server.announced]
     assert sorted(made) == sorted(announced)
 
 
@@ -137,10 +137,10 @@ def test_of_two_that_replace_a_content_by_its_equal_one_is_refused(
     store: S3ObjectStore, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = store.write(NAME, b"bars")
-    before = len(s3_server.records)
+    before = len(s3_server.announced)
     became = rivals(store, monkeypatch, first)
     assert sorted(type(one).__name__ for one in became) == ["PreconditionFailed", "str"]
-    written = [record["s3"]["object"]["key"] for record in s3_server.records[before:]]
+    written = [record["s3"]["object"]["key"] for record in s3_server.announced[before:]]
     assert written.count(NAME) == 1
     assert store.names("locks/") == []
 
@@ -219,7 +219,7 @@ def test_a_copy_that_is_asked_for_again_makes_one_version(
     copied = store.copy(NAME, KEPT, generation=generation)
     assert store.generation(KEPT) == copied
     assert store.read(KEPT) == b"bars"
-    assert len(s3_server.records) == 2
+    assert len(s3_server.announced) == 2
 
 
 def test_many_names_come_in_pages(make_s3_store: Make, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -490,10 +490,10 @@ class S3Site(Site):
 
     def upload(self, name: str, data: bytes, *, skew: timedelta = timedelta()) -> dict[str, Any]:
         """Writes a file and returns its event; a clock that is wrong is the bucket's own, and so is left right."""
-        before = len(self._server.records)
+        before = len(self._server.announced)
         generation = self.store.write(name, data)
         self.written.append((generation, name))
-        [record] = [one for one in self._server.records[before:] if one["s3"]["object"]["versionId"] == generation]
+        [record] = [one for one in self._server.announced[before:] if one["s3"]["object"]["versionId"] == generation]
         return {"headers": {}, "data": record}
 
     def deliver(self, deliveries: Iterable[Delivery]) -> None:
@@ -509,7 +509,7 @@ class S3Site(Site):
 
     def doubled_writes(self) -> int:
         """How many writes below `ohlc/` the bucket has announced beyond those that were made."""
-        announced = [one["s3"]["object"]["key"] for one in self._server.records]
+        announced = [one["s3"]["object"]["key"] for one in self._server.announced]
         return len([name for name in announced if name.startswith("ohlc/")]) - len(self.written)
 
     def close(self) -> None:

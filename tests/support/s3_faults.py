@@ -82,9 +82,9 @@ def _deliver(
     sent: list[dict[str, Any]] = []
     for name, data, _ in files:
         counted.faults += order(_WRITES, server.fail, chance, faults_an_event)
-        before = len(server.records)
+        before = len(server.announced)
         store.write(name, data)
-        sent += server.records[before:]
+        sent += server.announced[before:]
         pending = {"new": sent[-1], "again": chance.choice(sent)}
         for _ in range(MOST_DELIVERIES):
             counted.faults += order(_ANYTHING, server.fail, chance, faults_an_event)
@@ -96,7 +96,7 @@ def _deliver(
                 break
         else:
             unanswered.add(name)
-    announced = [record for record in server.records if record["s3"]["object"]["key"].startswith("ohlc/")]
+    announced = [record for record in server.announced if record["s3"]["object"]["key"].startswith("ohlc/")]
     counted.doubled += len(announced) - len(files)  # writes that were made twice
     server.reset()
     compare(files, unanswered, settings, counted)

@@ -11,6 +11,7 @@ from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption, InvalidPathError, InvalidResponse
 
+from tickercast.backends.object_store import sentences as said
 from tickercast.errors import (
     EngineUnusable,
     ObjectNotFound,
@@ -49,7 +50,7 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
         (api.Forbidden,),
         "(?i)rate ?limit",
         StoreUnavailable,
-        "{url} limits the rate of requests: {message}. Wait a minute, then try again.",
+        said.TOO_MANY,
     ),
     (
         (api.Forbidden,),
@@ -61,31 +62,31 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
         (api.NotFound,),
         "(?i)bucket does not exist",
         EngineUnusable,
-        "{url} was not found: {message}. Create the bucket, or correct TICKERCAST_BUCKET.",
+        said.NO_BUCKET,
     ),
     (
         (api.NotFound,),
         "",
         ObjectNotFound,
-        "{url} holds no {target}. Send it again.",
+        said.NOT_THERE,
     ),
     (
         (api.PreconditionFailed,),
         "",
         PreconditionFailed,
-        "{url} has another generation of {target}: {message}. Read it, then decide again.",
+        said.ANOTHER_GENERATION,
     ),
     (
         (api.BadRequest, DataCorruption),
         "(?i)crc32c|checksum",
         StoreUnavailable,
-        "{target} was damaged between here and {url}: its checksum differs. Try again.",
+        said.DAMAGED,
     ),
     (
         (api.BadRequest,),
         "",
         UsageError,
-        "{url} does not accept {target}: {message}. Correct the name, or TICKERCAST_BUCKET.",
+        said.NOT_ACCEPTED,
     ),
 )
 """The first match counts: error types, a pattern for their message, our error, and its text."""
@@ -117,7 +118,7 @@ def _translation(error: BaseException, message: str) -> tuple[type[TickercastErr
     for types, pattern, kind, text in _TRANSLATIONS:
         if isinstance(error, types) and re.search(pattern, message):
             return kind, text
-    return StoreUnavailable, "{url} does not answer: {message}. Check the network, then try again."
+    return StoreUnavailable, said.NO_ANSWER
 
 
 def _message(error: BaseException) -> str:
