@@ -109,9 +109,7 @@ class Access(Requests):
 
     def revisions(self) -> dict[str, str]:
         """A text for each symbol that changes with every file that holds it; until then its views answer the same."""
-        found = ask(self.tables, "ledger_by_symbol")
-        rows = zip(found["symbol"], found["files"], found["newest"], strict=True)
-        return {str(symbol): f"{files}/{newest.isoformat()}" for symbol, files, newest in rows}
+        return self.tables.revisions("ingestions", by="symbol")
 
     def stored_forecast(
         self, symbol: str, *, model: str = "", cutoff: date | None = None, frequency: str = DAILY.name

@@ -182,6 +182,13 @@ class DuckDBWarehouse:
             self._revisions[table] = written, found
         return found
 
+    def revisions(self, table: str, *, by: str) -> dict[str, str]:
+        """The number of the table's rows for each value of a column."""
+        column = _quoted(by)
+        counting = f"SELECT {column}, count(*) FROM {_quoted(table)} WHERE {column} IS NOT NULL GROUP BY ALL"  # noqa: S608
+        found = self._attempt(lambda connection: connection.execute(counting).fetchall(), reads=True)
+        return {str(value): str(count) for value, count in found}
+
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
         return self._attempt(self._pending)
