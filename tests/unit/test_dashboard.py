@@ -557,10 +557,10 @@ def test_the_page_of_a_forecast_says_and_marks_its_results_day(
     place.handle(place.upload("events/MSFT.csv", b"date,session,known_at\n2023-07-27,before,2023-07-06\n"))
     place.handle(place.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", f"duckdb://{workspace}/w.duckdb")
-    state.application.clear()
+    state._app.clear()
     streamlit.cache_data.clear()  # of tests before
     page = AppTest.from_file(str(Path(state.__file__).with_name("app.py")), default_timeout=60).run()
     assert not page.exception
     assert [said.value for said in page.info] == ["Results expected 2023-07-27 (before the open), inside this horizon."]
-    state.application.clear()
+    state._app.clear()
     streamlit.cache_data.clear()

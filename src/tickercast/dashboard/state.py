@@ -32,9 +32,13 @@ _SHORT_S, _LONG_S = 10, 300
 
 
 @st.cache_resource(show_spinner=False)
+def _app() -> App:
+    return App()
+
+
 def application() -> App:
     """The application over the settings, one for all users."""
-    return App()
+    return _app()
 
 
 def _cached(
@@ -43,7 +47,7 @@ def _cached(
     """Cache the answers to a question, for all users; failures are not cached."""
 
     def ask(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
-        return question(application().tables, *arguments, **options)
+        return question(_app().tables, *arguments, **options)
 
     ask.__qualname__ = question.__qualname__  # the cache tells functions apart by this name
     cached: Callable[Arguments, Result] = st.cache_data(ttl=seconds, show_spinner=wait, max_entries=64)(ask)
@@ -79,7 +83,7 @@ def report(name: str) -> bytes:
         ObjectNotFound: it does not exist.
         StoreUnavailable: try again.
     """
-    return application().silent_store.read(name)
+    return _app().silent_store.read(name)
 
 
 @st.cache_data(ttl=_LONG_S, show_spinner=False)
@@ -90,7 +94,7 @@ def trained_through(name: str, version: str) -> date | None:
         ModelUnavailable, BundleError: it does not exist, or is damaged.
         StoreUnavailable: try again.
     """
-    models = application().models
+    models = _app().models
     return models.read(name, version).card.trained_through if models.versions(name) else None
 
 
@@ -102,7 +106,7 @@ def odds(symbol: str, cutoff: date, level: float) -> pd.DataFrame:
         UsageError, TooFewSessions: they cannot be answered from what is stored.
         Transient: an engine does not answer.
     """
-    found = application().odds(symbol, cutoff)
+    found = _app().odds(symbol, cutoff)
     rows = odds_rows(found, Question(level=level, below=level < found.made.last_close), len(found.outlook.targets))
     names = ["ends", "closes", "touches"]
     chances = pd.DataFrame([(each.ends, each.closes, each.touches) for each in rows], columns=names)
@@ -111,7 +115,7 @@ def odds(symbol: str, cutoff: date, level: float) -> pd.DataFrame:
 
 def portfolio(text: str, name: str) -> PortfolioOutlook:
     """The distribution of a portfolio's value, from the content of a file; see `App.portfolio`."""
-    return application().portfolio_of(text, name)
+    return _app().portfolio_of(text, name)
 
 
 def portfolio_record(text: str, name: str) -> PortfolioRecord:
@@ -177,4 +181,4 @@ def first_steps() -> None:
     """The first steps, shown while nothing has been forecast."""
     st.info("No forecast yet. Type one of these in a terminal, then press Refresh:", icon=":material/info:")
     st.code("make demo\npython src/main.py MSFT 2023-07-22", language=None)
-    st.caption(f"Warehouse: {markdown(application().settings.warehouse)}")
+    st.caption(f"Warehouse: {markdown(_app().settings.warehouse)}")
