@@ -24,7 +24,11 @@ def show(visitor: Visitor) -> None:
     Args:
         visitor: who looks at it.
     """
-    app = state.application()
+    with state.section():
+        _show(state.application(), visitor)
+
+
+def _show(app: App, visitor: Visitor) -> None:
     is_operator = visitor.role is Role.OPERATOR
     tokens = [one for one in app.tokens().tokens if is_operator or one.owner.lower() == visitor.address != ""]
     if is_operator:
