@@ -6,7 +6,8 @@ and the forecast function, from the start of the process to its first answer.
 
 Reads are 50 symbols' forecasts, records and indicators, the overview and the list of symbols, after one of each. Then
 ten more files are handled, one at a time: `fresh` are all first reads after each, and `changed` those of them whose
-answer the file changes, so that it is worked out again.
+answer the file changes, so that it is worked out again; their processor time is compared with that of the questions
+themselves, asked without the API.
 """
 
 import http.client
@@ -33,6 +34,7 @@ from tickercast.backends import events
 from tickercast.config import Settings
 from tickercast.domain.bars import LOOKBACK
 from tickercast.domain.tokens import Scope
+from tickercast.reading import views
 
 AS_OF = date(2023, 7, 21)
 SYMBOLS = [f"SYM{number}" for number in range(50)]
@@ -137,13 +139,16 @@ def reads(space: Workspace, headers: Mapping[str, str]) -> dict[str, float]:
         to = server.connect()
         timed_ms(to, paths, headers)
         warm = timed_ms(to, [paths[number % len(paths)] for number in range(READS)], headers)
-        fresh, changed = list[float](), list[float]()
+        fresh, changed, processor_s = list[float](), list[float](), 0.0
         for symbol in SYMBOLS[:FILES]:
             space.app.forecast(symbol, AS_OF)
             time.sleep(1)  # the revision is looked up twice a second
-            taken = dict(zip(paths, timed_ms(to, paths, headers), strict=True))
-            fresh += taken.values()
-            changed += [taken[path] for path in paths if path.endswith((f"/{symbol}", "/overview", "/symbols"))]
+            own = [path for path in paths if path.endswith((f"/{symbol}", "/overview", "/symbols"))]
+            before = server.processor_s()
+            taken = timed_ms(to, own, headers)
+            processor_s += server.processor_s() - before
+            changed += taken
+            fresh += taken + timed_ms(to, [path for path in paths if path not in own], headers)
         made = forecasts(space, to, headers)
     return {
         "read_p50_ms": statistics.median(warm),
@@ -152,9 +157,26 @@ def reads(space: Workspace, headers: Mapping[str, str]) -> dict[str, float]:
         "read_fresh_p99_ms": percentile(fresh, 99),
         "read_changed_p50_ms": statistics.median(changed),
         "read_changed_p99_ms": percentile(changed, 99),
+        "read_changed_processor_ms": processor_s * 1e3 / len(changed),
+        "questions_processor_ms": questions_ms(space.app),
         "forecast_store_false_p50_ms": statistics.median(made),
         "forecast_store_false_p99_ms": percentile(made, 99),
     }
+
+
+def questions_ms(app: App) -> float:
+    """The mean processor time of the questions behind the answers that a file changes, in milliseconds."""
+    taken = list[float]()
+    for symbol in SYMBOLS[: FILES + 1]:
+        wanted = {"symbol": symbol, "frequency": "1d"}
+        begin = time.process_time()
+        app.stored_forecast(symbol)
+        app.tables.read("forecast_skill", wanted)
+        app.tables.read("indicators", wanted)
+        app.overview()
+        views.freshness(app.tables)
+        taken.append((time.process_time() - begin) * 1e3 / 5)
+    return statistics.mean(taken[1:])  # the first imports
 
 
 def forecasts(space: Workspace, to: http.client.HTTPConnection, headers: Mapping[str, str]) -> list[float]:
