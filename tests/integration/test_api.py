@@ -141,6 +141,16 @@ def test_a_copy_is_right_until_another_file_is_handled(app: App) -> None:
         assert (later.status_code, len(later.json())) == (200, 2)
 
 
+def test_an_overview_is_as_current_as_the_clock(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.forecast("MSFT", "2012-08-15")
+    with client(app) as found:
+        first = found.get("/v1/overview").json()
+        monkeypatch.setattr(app, "now", lambda: AT + timedelta(hours=11))
+        later = found.get("/v1/overview").json()
+    assert (first[0]["symbol"], later[0]["symbol"]) == ("MSFT", "MSFT")
+    assert first != later
+
+
 @pytest.mark.parametrize("kind", ["forecasts", "skill", "indicators"])
 def test_an_answer_about_a_symbol_is_worked_out_again_for_its_own_files_alone(
     app: App, monkeypatch: pytest.MonkeyPatch, kind: str

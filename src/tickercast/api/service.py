@@ -88,8 +88,10 @@ class Service:
                     self._revised_at = self._clock()
                 if symbol and self._of_symbols is None:
                     self._of_symbols = await self.work(self.app.revisions)
-        known = (self._of_symbols or {}).get(symbol, "") if symbol else self._revision
-        return f"{known}/{self.app.now().date()}"
+        now = self.app.now()
+        if symbol:
+            return f"{(self._of_symbols or {}).get(symbol, '')}/{now.date()}"
+        return f"{self._revision}/{now:%Y-%m-%dT%H:%M}"  # the overview says how current forecasts are by the clock
 
     def look_again(self) -> None:
         """Look the revision up with the next request."""
