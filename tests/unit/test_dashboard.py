@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from tickercast.app import App
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
-from tickercast.config import resource
+from tickercast.config import Settings, resource
 from tickercast.dashboard import charts, figures, launch
 from tickercast.dashboard.palette import DARK, LIGHT
 from tickercast.domain.bars import Bars
@@ -411,13 +411,13 @@ def test_the_server_is_bound_to_this_machine_and_phones_nobody() -> None:
         "--browser.gatherUsageStats=false",
         "--server.fileWatcherType=none",
         "--server.showEmailPrompt=false",
-    } <= set(launch.words(8600))
+    } <= set(launch.words(launch.Place(port=8600)))
 
 
 def test_a_light_environment_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="make setup-dev"):
-        launch.require(8501)
+        launch.require(Settings(), "127.0.0.1", 8501)
 
 
 def test_a_port_that_is_taken_is_a_sentence() -> None:
@@ -426,17 +426,17 @@ def test_a_port_that_is_taken_is_a_sentence() -> None:
         holder.listen()
         port = holder.getsockname()[1]
         with pytest.raises(UsageError, match=f"--port {port + 1}"):
-            launch.require(port)
+            launch.require(Settings(), "127.0.0.1", port)
 
 
 def test_the_command_says_where_it_serves_and_becomes_the_server(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served: list[int] = []
-    monkeypatch.setattr(launch, "require", lambda port: None)
+    served: list[launch.Place] = []
+    monkeypatch.setattr(launch, "require", lambda settings, host, port: launch.Place(host, port))
     monkeypatch.setattr(launch, "serve", served.append)
     done = CliRunner().invoke(app, ["dashboard", "--port", "8600"])
-    assert (done.exit_code, served) == (0, [8600])
+    assert (done.exit_code, served) == (0, [launch.Place("127.0.0.1", 8600)])
     assert "at http://127.0.0.1:8600" in done.stdout
     assert list(workspace.iterdir()) == []
 

@@ -1,13 +1,17 @@
 """The script that Streamlit runs for every view of a page; `tickercast dashboard` starts it."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
 from tickercast.dashboard import (
+    access_page,
     address,
     banner,
     forecast_page,
+    gate,
     operations_page,
     overview_page,
     portfolio_page,
@@ -18,7 +22,7 @@ from tickercast.domain.symbols import is_symbol
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 
-PAGES = {
+PAGES: dict[str, Callable[[], None]] = {
     "Overview": overview_page.show,
     "Forecast": forecast_page.show,
     "Portfolio": portfolio_page.show,
@@ -61,6 +65,13 @@ table.rows td:first-child {white-space: nowrap}
 
 st.set_page_config(page_title="tickercast", page_icon=str(Path(__file__).parent / "icon.svg"), layout="wide")
 st.html(_STYLE)
+try:
+    visitor = gate.visitor()
+except TickercastError as error:
+    st.error(markdown(str(error)), icon=":material/block:")
+    st.stop()
+if visitor is not None:
+    PAGES = {**PAGES, "Access": partial(access_page.show, visitor)}
 with st.container(horizontal=True, vertical_alignment="center", key="top"):
     # Not `st.navigation`: a page with its own path makes the browser look for the server below that path first, and
     # each attempt logs an error in its console.
@@ -72,6 +83,9 @@ with st.container(horizontal=True, vertical_alignment="center", key="top"):
     page = str(chosen or usual)  # nothing is chosen where the script is imported, without a browser
     if st.button("Refresh", icon=":material/refresh:", key="refresh", help="Read the warehouse again"):
         st.cache_data.clear()
+    if visitor is not None:
+        st.text(f"{visitor.name} ({visitor.role})", width="content")
+        gate.sign_out()
 title.title(page, anchor=False)
 shown = st.query_params.get("symbol", "").strip().upper()
 st.set_page_config(page_title=f"{shown if page == 'Forecast' and is_symbol(shown) else page} · tickercast")

@@ -46,6 +46,11 @@ def _app() -> App:
     return App()
 
 
+def application() -> App:
+    """The application over the settings, one for all users."""
+    return _app()
+
+
 def _cached(
     question: Callable[Concatenate[Warehouse, Arguments], Result], seconds: int, wait: str
 ) -> Callable[Arguments, Result]:

@@ -39,6 +39,7 @@ from tickercast.errors import (
     BundleError,
     CalendarError,
     EngineUnusable,
+    InvalidName,
     ModelUnavailable,
     ObjectNotFound,
     PreconditionFailed,
@@ -197,7 +198,7 @@ def _rejected(ledger: pd.DataFrame, store: ObjectStore) -> list[Rejected]:
 def _is_live(name: str, generation: str, store: ObjectStore) -> bool:
     try:
         return store.generation(name) == generation
-    except UsageError:  # the event named what the bucket cannot hold
+    except InvalidName:  # the event named what the bucket cannot hold
         return False
 
 
