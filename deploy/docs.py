@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from deploy.reference import api, cli, table, views
+from pydantic.fields import FieldInfo
 
 from tickercast.config import PREFIX, Settings
 from tickercast.domain.price_titles import ALIASES, TITLES, WEAKER
@@ -51,10 +52,15 @@ def configuration() -> str:
         )
     )
     rows = [
-        (f"`{variable(name)}`", f"`{field.default}`" if field.default else "", " ".join(described[name].split()))
+        (f"`{variable(name)}`", _default(field), " ".join(described[name].split()))
         for name, field in Settings.model_fields.items()
     ]
     return _CONFIGURATION + table(("setting", "default", "meaning"), rows) + "\n"
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.default_factory.format("$TICKERCAST_HOME") if field.default_factory else field.default
+    return f"`{default}`" if default else ""
 
 
 def permissions() -> str:
