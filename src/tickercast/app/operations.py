@@ -3,16 +3,17 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickercast import config, engines
 from tickercast.app.events import Events
 from tickercast.app.models import Models
 from tickercast.app.ports import nothing
-from tickercast.app.symbols import read_symbols
+from tickercast.app.symbols import WatchlistFile, read_symbols
 from tickercast.domain.calendar import ending_calendars
 from tickercast.domain.forecast import Role
-from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import TickercastError, UsageError
@@ -22,7 +23,7 @@ from tickercast.jobs.operations.provision import publish_shipped
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.models import catalogue
-from tickercast.ports import ObjectStore
+from tickercast.ports import ObjectStore, QueryLimits
 from tickercast.reading.queries import ask
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tickercast.jobs.daily.run_day import Day, Wrap
     from tickercast.jobs.operations.alerts import SentAlerts
     from tickercast.jobs.operations.drift import DriftCheck
+    from tickercast.jobs.operations.export import Exported
     from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
 
 
@@ -78,7 +80,7 @@ class Operations(Models, Events):
         Raises:
             UsageError: there are none, or one is not valid.
         """
-        words = list(symbols) or read_symbols(self.settings.watchlist, self.settings)
+        words = list(symbols) or read_symbols(self.settings.watchlist_file, self.settings)
         if not words:
             try:
                 words = list(self.market_data(source).symbols())
@@ -89,6 +91,12 @@ class Operations(Models, Events):
                 ) from error
         return list(dict.fromkeys(parse_symbol(word) for word in words))
 
+    @property
+    def watchlist_file(self) -> WatchlistFile:
+        """The file of the watchlist: the configured one, or `watchlist.txt` of the home."""
+        kept = self.settings.watchlist_file or str(self.settings.home_folder / "watchlist.txt")
+        return WatchlistFile(kept, self.settings)
+
     def store_with_new_champion(self) -> ObjectStore:
         """The data bucket, once the function serves a champion that was just published.
 
@@ -97,6 +105,47 @@ class Operations(Models, Events):
         if self.settings.function_url or not self.delivers_at_once:
             time.sleep(REFRESH_AFTER_S + 5)
         return engines.object_store(self.settings)
+
+    def export(
+        self,
+        kind: str,
+        path: str | Path,
+        *,
+        first: date | None = None,
+        last: date | None = None,
+        symbols: Sequence[str] = (),
+        every: str = "",
+        advance: Callable[[int], None] = nothing,
+    ) -> "Exported":
+        """Write forecasts, prices or scores to a Parquet file; see `jobs.operations.export`.
+
+        Args:
+            kind: `forecasts`, `prices` or `scores`.
+            path: the file; one that exists is replaced once the new one is whole.
+            first: the first cutoff or session wanted.
+            last: the last one wanted.
+            symbols: those wanted; all by default.
+            every: the frequency wanted, `1d` or `1h`; both by default.
+            advance: called with the number of rows written so far.
+
+        Raises:
+            UsageError: there is no such kind, or the file cannot be written.
+            WarehouseUnavailable: try again.
+        """
+        from tickercast.jobs.operations.export import export
+
+        limits = QueryLimits(self.settings.query_timeout_s, self.settings.query_memory_mb)
+        return export(
+            kind,
+            Path(path).expanduser(),
+            first=first,
+            last=last,
+            symbols=[parse_symbol(word) for word in symbols],
+            frequency=frequency_of(every) if every else None,
+            warehouse=self.tables,
+            limits=limits,
+            advance=advance,
+        )
 
     def check_drift(self, symbols: Sequence[str] = (), day: date | None = None) -> "DriftCheck":
         """Compare the newest sessions with the champion's training; see `jobs.operations.drift`.
@@ -156,7 +205,7 @@ class Operations(Models, Events):
         )
 
     def _watched(self, watchlist: Sequence[str] | None) -> Sequence[str] | None:
-        words = read_symbols(self.settings.watchlist, self.settings) if watchlist is None else watchlist
+        words = read_symbols(self.settings.watchlist_file, self.settings) if watchlist is None else watchlist
         return [parse_symbol(word) for word in words] or None
 
     def plan_backfill(
@@ -279,7 +328,7 @@ class Operations(Models, Events):
         return f"go to {', '.join(services)}" if services else "no receivers, so no alerts are sent"
 
     def _calendars_say(self) -> str:
-        symbols = [*self._forecast_before(), *read_symbols(self.settings.watchlist, self.settings)]
+        symbols = [*self._forecast_before(), *read_symbols(self.settings.watchlist_file, self.settings)]
         ending = ending_calendars(symbols, self.now().date() + CALENDAR_NOTICE)
         if not ending:
             return "know the holidays of every exchange in use for more than a month"
