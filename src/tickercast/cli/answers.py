@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tickercast.cli import completion
 from tickercast.cli.terminal import SymbolsFile, bar, day_of, open_app, print_data, print_table, say, symbols_of
 from tickercast.errors import UsageError
 
@@ -19,7 +20,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing els
 
 @app.command(epilog="Example: tickercast odds MSFT 360 --by 2023-08-04")
 def odds(
-    symbol: Annotated[str, typer.Argument(metavar="TICKER", help="The symbol, as Yahoo spells it.")],
+    symbol: Annotated[
+        str, typer.Argument(autocompletion=completion.symbols, metavar="TICKER", help="The symbol, as Yahoo spells it.")
+    ],
     level: Annotated[float | None, typer.Argument(metavar="[PRICE]", help="The price to end above or touch.")] = None,
     by: Annotated[
         str, typer.Option(metavar="DATE", help="The last date that counts.", show_default="the whole horizon")
@@ -35,7 +38,10 @@ def odds(
     as_of: AsOf = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show the chance of a price, day by day: to end beyond it, to close beyond it once, to touch it once."""
+    """Show the chance of a price, day by day.
+
+    To end beyond it, to close beyond it once, to touch it once.
+    """
     from tickercast.show import answers
 
     if sum(each is not None for each in (level, between, chance)) != 1:
@@ -66,7 +72,8 @@ def odds(
 @app.command(epilog="Example: tickercast paths MSFT AAPL --parquet paths.parquet")
 def paths(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="TICKER...", help="Symbols with stored forecasts.")
+        list[str] | None,
+        typer.Argument(autocompletion=completion.symbols, metavar="TICKER...", help="Symbols with stored forecasts."),
     ] = None,
     parquet: Annotated[
         str, typer.Option(metavar="FILE", help="Write every path to FILE, a row a symbol and step.")
@@ -74,7 +81,10 @@ def paths(
     symbols_file: SymbolsFile = "",
     as_of: AsOf = "",
 ) -> None:
-    """Draw joint paths of several symbols, each step with exactly the stored distribution."""
+    """Draw joint paths of several symbols.
+
+    Each step has exactly the stored distribution.
+    """
     from tickercast.show import answers
 
     symbols = symbols_of(words or [], symbols_file)
@@ -92,7 +102,10 @@ def portfolio(
     as_of: AsOf = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what a portfolio can gain and lose, step by step, and what each holding adds to it."""
+    """Show what a portfolio can gain and lose, step by step.
+
+    With what each holding adds to it.
+    """
     from tickercast.show import answers
 
     with bar("drawing paths"):

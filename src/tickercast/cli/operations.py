@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickercast.cli import completion
 from tickercast.cli.terminal import SOME_FAILED, bar, complain, day_of, open_app, print_table, say, symbols_of
 from tickercast.errors import UsageError
 
@@ -30,15 +31,20 @@ def doctor() -> None:
 def drift(
     tickers: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TICKER", help="The watchlist.", show_default="all that have been forecast"),
+        typer.Argument(
+            autocompletion=completion.symbols,
+            metavar="TICKER",
+            help="The watchlist.",
+            show_default="all that have been forecast",
+        ),
     ] = None,
     day: Annotated[
         str, typer.Option(metavar="DATE", help="The last date to check.", show_default="the newest session")
     ] = "",
 ) -> None:
-    """Compare the newest sessions with the champion's training, and name the report.
+    """Compare the newest sessions with the champion's training.
 
-    Exit code 1 means drift. A day that was checked before is shown again and not changed.
+    Its report has the figures. Exit code 1 means drift. A day that was checked before is shown again and not changed.
     """
     from tickercast.show.tables import drift_table
 

@@ -1,6 +1,6 @@
 """The pictures of the command `forecast`: on the terminal, and in the files that are asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -10,9 +10,11 @@ from rich.text import Text
 from tickercast.app import App
 from tickercast.cli.terminal import Terminal, bar
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.freshness import freshness_of
 from tickercast.errors import UsageError
 from tickercast.jobs.requests.request_forecast import Requested
-from tickercast.show import fan, sentences
+from tickercast.show import fan, sentences, tables
+from tickercast.show.overview import STATES, overview_table
 
 LARGEST = 50
 """Symbols in one report or chart at most; a browser gets slow with more."""
@@ -83,10 +85,33 @@ def below(
         lines.append(fan.fan(made, service.closes_before(made), actual, console.width))
     if why:
         lines.append(why_sentence(made, service))
+    current = freshness_of(made, service.now())
+    if current.state != "fresh" and actual is None:
+        lines.append(Text(current.sentence, style=STATES[current.state]))
     record = service.track_record(made)
     if record:
         lines.append(Text.assemble(("track record  ", "bold"), sentences.record_sentence(made, record)))
     return lines
+
+
+def overview(forecasts: Sequence[Forecast], service: App, as_of: date, *, is_champion: bool = True) -> RenderableType:
+    """One row a symbol: the overview, or of hours, other models and what the overview has not, its last step."""
+    if is_champion and all(made.frequency.is_daily for made in forecasts):
+        rows = {row.symbol: row for row in service.overview([made.symbol for made in forecasts], as_of)}
+        known = {(made.symbol, made.cutoff, made.simulated) for made in forecasts}
+        if known == {(row.symbol, row.cutoff, row.simulated) for row in rows.values()}:
+            return overview_table([rows[made.symbol] for made in forecasts])
+    return tables.summary_table(forecasts)
+
+
+def about(
+    made: Forecast, actual: Mapping[str, Mapping[date, float]] | None, service: App, *, why: bool
+) -> Iterator[RenderableType]:
+    """The sentences about one of several forecasts that were asked for."""
+    if actual is not None:
+        yield Text.assemble((f"{made.symbol}  ", "bold"), sentences.outcome(made, actual.get(made.symbol, {})))
+    if why:
+        yield why_sentence(made, service)
 
 
 def why_sentence(made: Forecast, service: App) -> Text:
