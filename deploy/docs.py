@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.reference import api, cli, table, views
 from pydantic.fields import FieldInfo
 
-from tickercast.config import PREFIX, Settings
+from tickercast.config import PREFIX, InHome, Settings
 from tickercast.domain.price_titles import ALIASES, TITLES, WEAKER
 from tickercast.domain.refusals import refusals as all_refusals
 
@@ -59,7 +59,8 @@ def configuration() -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    default = field.default_factory.format("$TICKERCAST_HOME") if field.default_factory else field.default
+    made = field.default_factory
+    default = made.format("$TICKERCAST_HOME") if isinstance(made, InHome) else field.default
     return f"`{default}`" if default else ""
 
 

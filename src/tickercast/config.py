@@ -23,10 +23,11 @@ DEFAULT_HOME = ".tickercast"
 _ACTIVE: ContextVar["Settings | None"] = ContextVar("tickercast_settings", default=None)
 
 
-class _InHome(str):
+class InHome(str):
     """A URL with the home as `{}`; called with the settings before it, the default of a setting."""
 
     def __call__(self, before: dict[str, Any]) -> str:
+        """The URL, for the settings that are read before it."""
         return self.format(Path(before["home"]).expanduser().absolute())
 
 
@@ -85,9 +86,9 @@ class Settings(BaseSettings):
     )
 
     home: str = DEFAULT_HOME
-    bucket: str = Field(default_factory=_InHome("file://{}/bucket"))
+    bucket: str = Field(default_factory=InHome("file://{}/bucket"))
     model_bucket: str = ""
-    warehouse: str = Field(default_factory=_InHome("duckdb://{}/warehouse.duckdb"))
+    warehouse: str = Field(default_factory=InHome("duckdb://{}/warehouse.duckdb"))
     source: str = "yahoo"
     yahoo_requests: int = Field(4, ge=1, le=64)
     yahoo_pause_s: float = Field(0, ge=0, le=60)
@@ -101,7 +102,7 @@ class Settings(BaseSettings):
     watchlist: str = ""
     hourly_watchlist: str = ""
     mlflow_tracking_uri: str = Field(
-        default_factory=_InHome("sqlite:///{}/mlflow.db"), validation_alias="MLFLOW_TRACKING_URI"
+        default_factory=InHome("sqlite:///{}/mlflow.db"), validation_alias="MLFLOW_TRACKING_URI"
     )
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
     models: str = "champion"

@@ -5,9 +5,8 @@ Exit codes: 0 everything succeeded, 1 something failed, 2 wrong usage or nothing
 
 import gc
 from collections.abc import Callable, Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -40,7 +39,7 @@ SECTIONS = {
 
 
 class _Grouped(TyperGroup):
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands by section, each with the first sentence of its help."""
         for title, names in SECTIONS.items():
             with formatter.section(title):

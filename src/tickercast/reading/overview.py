@@ -89,6 +89,10 @@ class Row:
     freshness: str
 
 
+COLUMNS = [name for name in Row.__dataclass_fields__ if name != "widths"]
+"""The columns of `frame`: all but the series of widths."""
+
+
 def overview(
     warehouse: Warehouse, *, now: datetime, symbols: Sequence[str] = (), as_of: date | None = None
 ) -> list[Row]:
@@ -121,8 +125,7 @@ def overview(
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
     """The overview as one row a symbol, without the series of widths, for CSV and JSON."""
-    names = [name for name in Row.__dataclass_fields__ if name != "widths"]
-    return pd.DataFrame([{name: getattr(row, name) for name in names} for row in rows], columns=names)
+    return pd.DataFrame([{name: getattr(row, name) for name in COLUMNS} for row in rows], columns=COLUMNS)
 
 
 def ordered(rows: Sequence[Row], column: str) -> list[Row]:
@@ -131,10 +134,10 @@ def ordered(rows: Sequence[Row], column: str) -> list[Row]:
     Raises:
         UsageError: there is no such column.
     """
-    name, columns = column.removeprefix("-"), list(frame([]))
-    if name not in columns:
-        close = difflib.get_close_matches(name, columns, n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(columns)}."
+    name = column.removeprefix("-")
+    if name not in COLUMNS:
+        close = difflib.get_close_matches(name, COLUMNS, n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(COLUMNS)}."
         raise UsageError(f"The overview has no column {name[:40]!r} to sort by. {hint}")
     known = sorted((row for row in rows if getattr(row, name) is not None), key=lambda row: row.symbol)
     known.sort(key=lambda row: getattr(row, name), reverse=column.startswith("-"))

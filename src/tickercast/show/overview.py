@@ -29,7 +29,8 @@ _NARROWER = [_LESS_AND_LESS[:count] for count in range(len(_LESS_AND_LESS) + 1)]
 def overview_table(rows: Sequence[Row]) -> RenderableType:
     """One row a symbol, as wide as the terminal lets it be; then what has to be said about some of them."""
     cells = [_cells(row) for row in rows]
-    tables = [_table(cells, [name for name in _COLUMNS if name not in left_out]) for left_out in _NARROWER]
+    columns = [name for name in _COLUMNS if name != "findings" or any(row.findings for row in rows)]
+    tables = [_table(cells, [name for name in columns if name not in left_out]) for left_out in _NARROWER]
     notes = [Text(SIMULATED, style="bold red")] if any(row.simulated for row in rows) else []
     return Group(Widest(tables), *notes, *_doubts(rows), *_states(rows))
 

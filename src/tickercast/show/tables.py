@@ -116,10 +116,10 @@ def forecasts_json(
         actual: the closes that followed, by symbol and date or end of the hour, where they were asked for.
     """
     made = [forecast_values(each, as_of) for each in forecasts]
-    for values, each in zip(made, forecasts, strict=True) if actual is not None else ():
-        closes = (actual or {}).get(each.symbol, {})
-        for step, found in zip(each.steps, values["forecast"], strict=True):
-            found["close_actual"] = closes.get(step.end)
+    for values, forecast in zip(made, forecasts, strict=True) if actual is not None else ():
+        closes = (actual or {}).get(forecast.symbol, {})
+        for step, stated in zip(forecast.steps, values["forecast"], strict=True):
+            stated["close_actual"] = closes.get(step.end)
     for each in made:
         found = (widths or {}).get(each["symbol"])
         if found:
