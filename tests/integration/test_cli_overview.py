@@ -344,3 +344,18 @@ def test_the_help_groups_every_command_on_a_line_of_its_own() -> None:
     assert max(map(len, lines)) <= 80
     for name in listed:
         assert CliRunner().invoke(cli.app, [name, "-h"]).exit_code == 0
+
+
+# ---------------------------------------------------------------- a new user
+
+
+def test_eight_symbols_from_nothing_are_fresh_with_one_command(workspace: Path) -> None:
+    symbols = ["AAPL", "AMZN", "GOOG", "META", "MSFT", "NVDA", "TSLA", "ETH-USD"]
+    done = CliRunner().invoke(cli.app, ["forecast", ",".join(symbols), "--source", "simulated"])
+    assert done.exit_code == 0, done.output
+    rows = {line.split()[0]: line.split()[-1] for line in done.stdout.splitlines() if " … " in line}
+    assert list(rows) == symbols
+    assert set(rows.values()) <= {"fresh", "due"}
+    again = CliRunner().invoke(cli.app, ["overview", "--csv"]).stdout
+    assert [row["symbol"] for row in csv.DictReader(again.splitlines())] == sorted(symbols)
+    assert (workspace / ".tickercast" / "warehouse.duckdb").exists()
