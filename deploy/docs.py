@@ -52,16 +52,17 @@ def configuration() -> str:
         )
     )
     rows = [
-        (f"`{variable(name)}`", _default(field), " ".join(described[name].split()))
+        (f"`{variable(name)}`", default(field), " ".join(described[name].split()))
         for name, field in Settings.model_fields.items()
     ]
     return _CONFIGURATION + table(("setting", "default", "meaning"), rows) + "\n"
 
 
-def _default(field: FieldInfo) -> str:
+def default(field: FieldInfo) -> str:
+    """The default of a setting, as its page shows it."""
     made = field.default_factory
-    default = made.format("$TICKERCAST_HOME") if isinstance(made, InHome) else field.default
-    return f"`{default}`" if default else ""
+    shown = made.format("$TICKERCAST_HOME") if isinstance(made, InHome) else field.default
+    return f"`{shown}`" if shown else ""
 
 
 def permissions() -> str:

@@ -139,9 +139,9 @@ def test_without_urls_nobody_receives_alerts() -> None:
     ("uri", "url"),
     [
         ("sqlite:///some/mlflow.db", "sqlite:///some/tuning.db"),
-        ("http://localhost:5000", "sqlite:///.tickercast/tuning.db"),
+        ("http://localhost:5000", "sqlite:////home/tuning.db"),
     ],
 )
-def test_studies_are_kept_beside_the_registry_or_here(uri: str, url: str) -> None:
+def test_studies_are_kept_beside_the_registry_or_in_the_home(uri: str, url: str) -> None:
     pytest.importorskip("optuna")
-    assert engines.recipe_search(Settings(mlflow_tracking_uri=uri)).url == url
+    assert engines.recipe_search(Settings(mlflow_tracking_uri=uri, home="/home")).url == url
