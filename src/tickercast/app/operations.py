@@ -259,7 +259,7 @@ class Operations(Models, Events):
                 Probe("champion", CHAMPION, self._champion_says),
                 Probe("companions", "TICKERCAST_MODELS", self._companions_say),
                 Probe("market data", settings.source, self._source_says),
-                Probe("function", settings.function_url or "in this process", self._function_says),
+                Probe("function", settings.function_url or self._function_place, self._function_says),
                 Probe("alerts", "TICKERCAST_ALERT_URLS", self._alerts_say),
                 Probe("calendars", "exchange_calendars", self._calendars_say),
                 Probe("model registry", settings.mlflow_tracking_uri, self._registry_says),
@@ -316,9 +316,17 @@ class Operations(Models, Events):
             raise reason
         return f"SPY up to {reading.bars['SPY'].cutoff}"
 
+    @property
+    def _function_place(self) -> str:
+        return "in this process" if self.delivers_at_once else self.settings.bucket
+
     def _function_says(self) -> str:
         if self.polled:
             return "called by the bucket's notifications on AWS; tickercast watch handles files where there are none"
+        if not self.settings.function_url and not self.delivers_at_once:
+            return (
+                "called by the bucket's notifications on Google Cloud; whether it answers, tickercast ingestions shows"
+            )
         if not self.settings.function_url:
             return f"runs {config.resource('cloud_function') / 'main.py'}"
         return engines.ping_function(self.settings.function_url)
