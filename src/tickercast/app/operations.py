@@ -24,10 +24,12 @@ from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.models import catalogue
 from tickercast.ports import ObjectStore, QueryLimits
+from tickercast.reading.calibration import calibrations
 from tickercast.reading.queries import ask
 
 if TYPE_CHECKING:
     from tickercast.domain.alerts import Alert
+    from tickercast.domain.calibration import Calibration
     from tickercast.jobs.daily.run_day import Day, Wrap
     from tickercast.jobs.operations.alerts import SentAlerts
     from tickercast.jobs.operations.drift import DriftCheck
@@ -203,6 +205,17 @@ class Operations(Models, Events):
             now=self.now(),
             watchlist=self._watched(watchlist),
         )
+
+    def calibrations(
+        self, symbols: Sequence[str] | None = None, frequency: Frequency = DAILY
+    ) -> "Sequence[Calibration]":
+        """How the champion's 80% intervals have held, a row a symbol; see the view `calibration`.
+
+        Args:
+            symbols: those wanted; None: all.
+            frequency: of their bars.
+        """
+        return calibrations(self.warehouse, symbols, frequency)
 
     def _watched(self, watchlist: Sequence[str] | None) -> Sequence[str] | None:
         words = read_symbols(self.settings.watchlist_file, self.settings) if watchlist is None else watchlist

@@ -31,7 +31,7 @@ from tickercast.version import __version__
 SECTIONS = {
     "Forecasts": "forecast overview watchlist odds paths portfolio directions",
     "Files": "upload watch ingestions replay quarantine events export",
-    "Every day": "daily hourly alerts drift",
+    "Every day": "daily hourly alerts drift calibration",
     "Models": "train tune backtest promote models publish rollback",
     "Service": "dashboard serve tokens query sql provision compact doctor",
 }

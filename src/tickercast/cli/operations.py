@@ -1,12 +1,24 @@
 """Commands for running the service: check engines and drift, list and send alerts."""
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tickercast.cli import completion
-from tickercast.cli.terminal import SOME_FAILED, bar, complain, day_of, open_app, print_table, say, symbols_of
+from tickercast.cli.terminal import (
+    SOME_FAILED,
+    Every,
+    bar,
+    complain,
+    day_of,
+    open_app,
+    print_data,
+    print_table,
+    say,
+    symbols_of,
+)
 from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +77,41 @@ def drift(
         raise typer.Exit(SOME_FAILED)
 
 
+@app.command(epilog="Example: tickercast calibration NVDA MSFT")
+def calibration(
+    tickers: Annotated[
+        list[str] | None,
+        typer.Argument(
+            autocompletion=completion.symbols,
+            metavar="[TICKER]...",
+            help="Symbols.",
+            show_default="all that have a record",
+        ),
+    ] = None,
+    every: Every = "1d",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Show how the 80% intervals of each symbol have held.
+
+    Over three years; those that were too narrow or too wide are flagged.
+    """
+    from tickercast.domain.frequency import frequency_of
+    from tickercast.show.calibration import calibration_json, calibration_table
+
+    symbols = symbols_of(tickers) if tickers else None
+    found = open_app().calibrations(symbols, frequency_of(every))
+    for symbol in sorted(set(symbols or ()) - {row.symbol for row in found}):
+        complain(f"{symbol} has no record: none of its forecasts has come true on dates that the model had not seen.")
+    if as_json:
+        print_data(json.dumps(calibration_json(found), indent=2) + "\n")
+    elif found:
+        print_table(calibration_table(found))
+    elif symbols is None:
+        say("There is no record yet: no forecast has come true on dates that the model had not seen.")
+    if symbols and not found:
+        raise typer.Exit(SOME_FAILED)
+
+
 @app.command(epilog="Example: tickercast alerts --watchlist watchlist.txt --send")
 def alerts(
     watchlist: Annotated[
@@ -109,5 +156,5 @@ def alerts(
 
 
 def _counted(changes: "Changes") -> str:
-    counts = {"new": changes.new, "changed": changes.changed, "over": changes.resolved}
+    counts = {"new": changes.new, "changed": changes.changed, "over": changes.over}
     return ", ".join(f"{len(alerts)} {what}" for what, alerts in counts.items() if alerts)

@@ -80,7 +80,7 @@ def overview(
     elif as_csv:
         print_data(plain.csv(frame(rows)))
     elif rows:
-        print_table(overview_table(rows))
+        print_table(overview_table(rows, service.calibrations([row.symbol for row in rows])))
     elif not found:
         say(f"Nothing is forecast yet: tickercast forecast {' '.join(symbols) or 'MSFT AAPL'}.")
     else:

@@ -100,7 +100,7 @@ def overview(forecasts: Sequence[Forecast], service: App, as_of: date, *, is_cha
         rows = {row.symbol: row for row in service.overview([made.symbol for made in forecasts], as_of)}
         known = {(made.symbol, made.cutoff, made.simulated) for made in forecasts}
         if known == {(row.symbol, row.cutoff, row.simulated) for row in rows.values()}:
-            return overview_table([rows[made.symbol] for made in forecasts])
+            return overview_table([rows[made.symbol] for made in forecasts], service.calibrations(list(rows)))
     return tables.summary_table(forecasts)
 
 

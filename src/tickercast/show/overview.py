@@ -8,8 +8,10 @@ from datetime import date
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tickercast.domain.calibration import Calibration
 from tickercast.domain.freshness import State
 from tickercast.reading.overview import Row
+from tickercast.show.calibration import sentence
 from tickercast.show.fan import spark
 from tickercast.show.fitting import Table, Widest
 from tickercast.show.sentences import SIMULATED, doubt, interval, number, price
@@ -26,13 +28,19 @@ _NARROWER = [_LESS_AND_LESS[:count] for count in range(len(_LESS_AND_LESS) + 1)]
 """What is left out, the narrower the terminal is."""
 
 
-def overview_table(rows: Sequence[Row]) -> RenderableType:
-    """One row a symbol, as wide as the terminal lets it be; then what has to be said about some of them."""
-    cells = [_cells(row) for row in rows]
+def overview_table(rows: Sequence[Row], calibrations: Sequence[Calibration] = ()) -> RenderableType:
+    """One row a symbol, as wide as the terminal lets it be; then what has to be said about some of them.
+
+    Args:
+        rows: from `reading.overview`.
+        calibrations: how the intervals of their symbols have held; those that are flagged are said.
+    """
+    flagged = {found.symbol: found for found in calibrations if found.flagged}
+    cells = [_cells(row, is_flagged=row.symbol in flagged) for row in rows]
     columns = [name for name in _COLUMNS if name != "findings" or any(row.findings for row in rows)]
     tables = [_table(cells, [name for name in columns if name not in left_out]) for left_out in _NARROWER]
     notes = [Text(SIMULATED, style="bold red")] if any(row.simulated for row in rows) else []
-    return Group(Widest(tables), *notes, *_doubts(rows), *_states(rows))
+    return Group(Widest(tables), *notes, *_doubts(rows), *_flags(rows, flagged), *_states(rows))
 
 
 def overview_json(rows: Sequence[Row]) -> str:
@@ -50,7 +58,7 @@ def _table(rows: Sequence[Mapping[str, Text]], names: Sequence[str]) -> Table:
     return table
 
 
-def _cells(row: Row) -> dict[str, Text]:
+def _cells(row: Row, *, is_flagged: bool) -> dict[str, Text]:
     rank = (
         Text.assemble(spark(row.widths, _BARS), f" {row.width_rank:.0%}") if row.width_rank is not None else Text("–")
     )
@@ -64,7 +72,7 @@ def _cells(row: Row) -> dict[str, Text]:
         "±": Text(f"{(row.hi_80 - row.lo_80) / 2:.1%}"),
         "higher": Text(number(row.chance_higher, ".0%")),
         "width in its year": rank,
-        "held 80%": Text(held),
+        "held 80%": Text(held, style="yellow" if is_flagged else ""),
         "verdict": Text(row.verdict),
         "findings": Text("doubtful" if row.doubtful else "odd bars" if row.findings else "", style="yellow"),
         "state": Text(row.state, style=STATES[row.state]),
@@ -79,6 +87,11 @@ def _doubts(rows: Sequence[Row]) -> list[Text]:
     ]
 
 
+def _flags(rows: Sequence[Row], flagged: Mapping[str, Calibration]) -> list[Text]:
+    shown = (flagged[row.symbol] for row in rows if row.symbol in flagged)
+    return [Text(f"{found.symbol}: {sentence(found)}", style="yellow") for found in shown]
+
+
 def _states(rows: Sequence[Row]) -> list[Text]:
     """Why forecasts are not fresh, each sentence once."""
     symbols: dict[str, list[Row]] = {}
@@ -86,8 +99,8 @@ def _states(rows: Sequence[Row]) -> list[Text]:
         if row.state != "fresh":
             symbols.setdefault(row.freshness, []).append(row)
     return [
-        Text(f"{_named([row.symbol for row in found], len(rows))}: {sentence}", style=STATES[found[0].state])
-        for sentence, found in symbols.items()
+        Text(f"{_named([row.symbol for row in found], len(rows))}: {why}", style=STATES[found[0].state])
+        for why, found in symbols.items()
     ]
 
 

@@ -6,7 +6,7 @@ lost. A receiver that does not accept its message gets it at the next check; the
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,6 +48,8 @@ from tickercast.errors import (
 )
 from tickercast.model_store import ModelStore
 from tickercast.ports import Notifier, ObjectStore, Warehouse
+from tickercast.reading.anomalies import anomalies
+from tickercast.reading.calibration import calibrations
 from tickercast.reading.queries import ask
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,7 @@ CALENDAR_NOTICE = timedelta(days=45)
 """How long before an exchange's known holidays end: a month before forecasts, two weeks ahead, reach beyond them."""
 
 _HOURLY_SINCE = timedelta(days=7)
+_GIVEN_UP = timedelta(days=100)  # without a forecast, beside others that have some
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _ATTEMPTS = 20
 _REQUESTS_AT_ONCE = 16
@@ -155,6 +158,9 @@ def gather_facts(
         warehouse.provision()
         facts["drift"] = _drift(warehouse)
         current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
+        shown = _still_forecast(current) if watchlist is None else list(watchlist)
+        facts["calibration"] = calibrations(warehouse, shown)
+        facts["anomaly"] = anomalies(warehouse, _cutoffs(current, shown))
         facts["coverage"] = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
         if watchlist is not None:
             facts["stale"] = stale = _stale(watchlist, current, now, grace)
@@ -225,6 +231,17 @@ def _coverage(warehouse: Warehouse, now: datetime, symbols: Sequence[str]) -> li
         return []
     days = pd.to_datetime(resolved["cutoff"]).dt.date
     return [Coverage(len(resolved), float(resolved["coverage_80"].mean()), days.min(), days.max())]
+
+
+def _still_forecast(current: pd.DataFrame) -> list[str]:
+    """The symbols whose newest forecast is not much older than the newest of all."""
+    cutoffs = pd.to_datetime(current["cutoff"])
+    return list(current["symbol"][cutoffs > cutoffs.max() - _GIVEN_UP])
+
+
+def _cutoffs(current: pd.DataFrame, symbols: Collection[str]) -> dict[str, date]:
+    days = zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True)
+    return {symbol: day for symbol, day in days if symbol in symbols}
 
 
 def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime, grace: timedelta) -> list[Stale]:
