@@ -12,6 +12,7 @@ from rich.text import Text
 from tests.unit.test_tables import CUTOFF, made
 
 from tickercast.domain.alerts import Alert
+from tickercast.domain.calibration import Calibration
 from tickercast.domain.forecast import Forecast
 from tickercast.jobs.operations.doctor import Check
 from tickercast.reading.ledger import Entry
@@ -124,6 +125,15 @@ def test_the_overview_keeps_symbol_close_and_state_on_the_narrowest() -> None:
     assert "30,123.45" in phone
     assert "stale" in phone
     assert "1 session is over" in " ".join(phone.split())
+
+
+def test_the_overview_says_whose_intervals_have_not_held() -> None:
+    ends = date(2021, 1, 4), date(2023, 12, 31)
+    narrow = Calibration("MSFT", 7_430, 0.69, 0.64, 0.74, 39, *ends, "too narrow")
+    right = Calibration("ETH-USD", 7_430, 0.79, 0.76, 0.82, 39, *ends, "holds")
+    text = "\n".join(printed(overview_table([row("ETH-USD"), row("MSFT")], [narrow, right]), 150))
+    assert "MSFT: too narrow: the 80% intervals held 69% (64% to 74%) of 7,430 closes since 2021-01-04" in text
+    assert "ETH-USD: holds" not in text
 
 
 def test_a_row_that_does_not_fit_is_a_block_of_lines() -> None:
