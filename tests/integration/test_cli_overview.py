@@ -2,7 +2,10 @@
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -63,6 +66,7 @@ def test_what_followed_several_symbols_is_a_sentence_each(command: Command) -> N
     shown = command("forecast", "MSFT", "AAPL", "2012-08-15", "--actual").stdout
     assert "MSFT  Of the 10 closes that followed, 8 (80%) were inside the 80% interval" in shown
     assert "AAPL  Of the 10 closes that followed" in shown
+    assert shown.count("The model was trained on dates up to 2018-12-31") == 1
 
 
 def test_an_expired_forecast_says_so_unless_what_followed_is_shown(command: Command) -> None:
@@ -216,6 +220,14 @@ def test_a_csv_file_is_imported_by_its_column(
     assert "a list of symbols was needed to change it" in str(command("watchlist", "add", "IBM", code=1).exception)
 
 
+def test_commands_at_once_lose_nothing(workspace: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKERCAST_WATCHLIST", str(workspace / "mine.txt"))
+    kept = App().watchlist_file
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda number: kept.add([f"S{number}"]), range(24))) == [[f"S{n}"] for n in range(24)]
+    assert sorted(kept.symbols()) == sorted(f"S{number}" for number in range(24))
+
+
 def test_a_watchlist_in_the_bucket_is_kept_there(
     workspace: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,3 +371,13 @@ def test_eight_symbols_from_nothing_are_fresh_with_one_command(workspace: Path) 
     again = CliRunner().invoke(cli.app, ["overview", "--csv"]).stdout
     assert [row["symbol"] for row in csv.DictReader(again.splitlines())] == sorted(symbols)
     assert (workspace / ".tickercast" / "warehouse.duckdb").exists()
+
+
+def test_the_help_needs_no_library_of_numbers() -> None:
+    script = (
+        "import sys; from typer.testing import CliRunner; from tickercast import cli;"
+        "assert 'overview' in CliRunner().invoke(cli.app, ['-h']).stdout;"
+        "print({'pandas', 'numpy', 'pyarrow', 'duckdb'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

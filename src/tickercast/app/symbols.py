@@ -2,10 +2,12 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from tickercast import config, disk, engines
 from tickercast.config import Settings
@@ -13,7 +15,7 @@ from tickercast.domain import watchlist
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 
-_ATTEMPTS = 5
+_ATTEMPTS, _PATIENCE_S = 5, 10.0
 
 
 def read_symbols(path: str, settings: Settings | None = None) -> list[str]:
@@ -77,6 +79,20 @@ class WatchlistFile:
 
     def _change(self, symbols: Sequence[str], change: Callable[[str, Sequence[str]], str]) -> list[str]:
         wanted = list(dict.fromkeys(parse_symbol(word) for word in symbols))
+        with self._alone():
+            return self._changed(wanted, change)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other commands of this machine from changing the list meanwhile."""
+        config.private_folder(self.settings.home_folder)
+        try:
+            with FileLock(self.settings.home_folder / "watchlist.lock", timeout=_PATIENCE_S, mode=0o600):
+                yield
+        except Timeout as error:
+            raise StoreUnavailable(f"Another command has been changing {self.path}. Try again.") from error
+
+    def _changed(self, wanted: Sequence[str], change: Callable[[str, Sequence[str]], str]) -> list[str]:
         for _ in range(_ATTEMPTS):
             text, generation = self._read()
             if watchlist.is_table(text):
@@ -107,14 +123,15 @@ class WatchlistFile:
         path = Path(self.path).resolve()  # a link stays one
         try:
             config.private_folder(path.parent)
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            made = Path(file.name)
-            if path.exists():
-                made.chmod(path.stat().st_mode)
-            made.replace(path)
+            with tempfile.TemporaryDirectory(prefix=".watchlist-", dir=path.parent) as folder:
+                made = Path(folder) / path.name
+                with made.open("w", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if path.exists():
+                    made.chmod(path.stat().st_mode)
+                made.replace(path)
         except OSError as error:
             raise disk.fault(str(path), error, UsageError) from error
 

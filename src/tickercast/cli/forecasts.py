@@ -348,12 +348,15 @@ def _show(made: "Requested", service: "App", as_of: date, *, why: bool, full: bo
 
     from tickercast.cli import pictures
     from tickercast.show import tables
+    from tickercast.show.sentences import SEEN
 
     if len(made) > 1:
         print_table(pictures.overview(made.forecasts, service, as_of, is_champion=is_champion))
         for forecast in made if not full else ():
             for sentence in pictures.about(forecast, made.actual, service, why=why):
                 print_table(sentence, soft_wrap=True)
+        for through in pictures.seen(made) if not full else ():
+            print_table(Text(SEEN.format(through), style="yellow"), soft_wrap=True)
     if len(made) == 1 or full:
         for forecast in made:
             closes = made.actual.get(forecast.symbol, {}) if made.actual is not None else None
