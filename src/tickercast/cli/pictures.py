@@ -118,7 +118,9 @@ def seen(made: Requested) -> list[date]:
     """The last days of training of models whose forecasts are compared with dates that they were trained on."""
     if made.actual is None:
         return []
-    through = [(made.trained_through.get(forecast.symbol, date.min), forecast.steps[0].target_date) for forecast in made]
+    through = [
+        (made.trained_through.get(forecast.symbol, date.min), forecast.steps[0].target_date) for forecast in made
+    ]
     return sorted({day for day, first in through if day >= first})
 
 
