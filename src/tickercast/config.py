@@ -56,6 +56,8 @@ class Settings(BaseSettings):
             `watchlist.txt` of the home, which `tickercast watchlist` keeps, and without one all symbols that the source
             can list.
         hourly_watchlist: a file of the coins of the hourly flow, or an object of the data bucket by its URL.
+        portfolios: files of holdings whose record the daily flow keeps, or objects of the data bucket by their URLs,
+            separated by commas.
         function_url: where a local bucket delivers its events; empty means in this process.
         mlflow_tracking_uri: the model registry: `sqlite:///FILE`, `http(s)://…` of an MLflow server, or
             `bucket://FOLDER/NAME.db`, a SQLite file that is kept in the bucket of the models.
@@ -101,6 +103,7 @@ class Settings(BaseSettings):
     function_hosts: str = ""
     watchlist: str = ""
     hourly_watchlist: str = ""
+    portfolios: str = ""
     mlflow_tracking_uri: str = Field(
         default_factory=InHome("sqlite:///{}/mlflow.db"), validation_alias="MLFLOW_TRACKING_URI"
     )
@@ -200,6 +203,15 @@ def on_cloud_run() -> bool:
 def on_lambda() -> bool:
     """Whether this process runs on AWS Lambda, which names its function in the environment."""
     return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+
+
+def memory_mib() -> int | None:
+    """The memory of this instance of a function in MiB; None outside of Cloud Run and AWS Lambda."""
+    if on_lambda():
+        return int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0")) or None
+    if on_cloud_run():
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    return None
 
 
 def silence_telemetry() -> None:

@@ -1,4 +1,4 @@
-"""Files of symbols, on this machine or in the data bucket."""
+"""Files of symbols and of holdings, on this machine or in the data bucket."""
 
 import os
 import tempfile
@@ -33,7 +33,7 @@ def read_symbols(path: str, settings: Settings | None = None) -> list[str]:
     """
     if not path:
         return []
-    words = watchlist.symbols_in(_text(path, settings or config.load())[0])
+    words = watchlist.symbols_in(read_text(path, "symbols", settings))
     if not words:
         raise UsageError(f"{path} holds no symbol: one a line was needed.")
     return words
@@ -113,7 +113,7 @@ class WatchlistFile:
     def _read(self) -> tuple[str, str]:
         if "://" not in self.path and not Path(self.path).exists():
             return "", ""
-        return _text(self.path, self.settings, may_lack=True)
+        return _read(self.path, "symbols", self.settings, may_lack=True)
 
     def _write(self, text: str, generation: str) -> None:
         if "://" in self.path:
@@ -136,7 +136,22 @@ class WatchlistFile:
             raise disk.fault(str(path), error, UsageError) from error
 
 
-def _text(path: str, settings: Settings, *, may_lack: bool = False) -> tuple[str, str]:
+def read_text(path: str, what: str, settings: Settings | None = None) -> str:
+    """Read a text file, without its byte order mark.
+
+    Args:
+        path: of a file, or the URL of an object in the data bucket.
+        what: the file holds, for errors.
+        settings: where the data bucket is; those of the environment by default.
+
+    Raises:
+        UsageError: it cannot be read.
+        StoreUnavailable: try again.
+    """
+    return _read(path, what, settings or config.load())[0]
+
+
+def _read(path: str, what: str, settings: Settings, *, may_lack: bool = False) -> tuple[str, str]:
     """The text of a file, and its generation if it is an object."""
     try:
         if "://" not in path:
@@ -147,9 +162,12 @@ def _text(path: str, settings: Settings, *, may_lack: bool = False) -> tuple[str
             return "", ""
         return store.read(name, generation=generation or None).decode("utf-8-sig"), generation
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as a text file of symbols: {error}. Name another.") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise UsageError(f"{path} cannot be read: {reason}. A text file of {what} was needed; name one.") from error
     except ObjectNotFound as error:
-        raise UsageError(f"There is no watchlist {path}. Write one there, a symbol a line, or name another.") from error
+        raise UsageError(
+            f"There is no {path}: a text file of {what} was needed. Write it there, or name another."
+        ) from error
 
 
 def _name(url: str, settings: Settings) -> str:

@@ -33,7 +33,7 @@ SECTIONS = {
     "Files": "upload watch ingestions replay quarantine events export",
     "Every day": "daily hourly alerts drift calibration",
     "Models": "train tune backtest promote models publish rollback",
-    "Service": "dashboard serve tokens query sql provision compact doctor",
+    "Service": "dashboard serve tokens query sql provision compact costs doctor",
 }
 """The commands, as the help groups them."""
 

@@ -15,8 +15,10 @@ _FOLDED = 20  # letters of a line that is folded
 class Table(RichTable):
     """A table without a frame; on a terminal that is too narrow for it, each row becomes a block of lines."""
 
-    def __init__(self, *, title: Text | str | None = None) -> None:
-        super().__init__(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    def __init__(self, *, title: Text | str | None = None, show_footer: bool = False) -> None:
+        super().__init__(
+            box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left", show_footer=show_footer
+        )
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render as a table or as blocks."""
@@ -43,7 +45,7 @@ def _needed(table: RichTable, console: Console, options: ConsoleOptions) -> int:
     wide = options.update(max_width=_UNBOUNDED, no_wrap=False)
     widths = 0
     for column in table.columns:
-        cells = [Measurement.get(console, wide, cell) for cell in (column.header, *column.cells)]
+        cells = [Measurement.get(console, wide, cell) for cell in (column.header, *column.cells, column.footer)]
         needed = max(cell.maximum if column.no_wrap else cell.minimum for cell in cells)
         widths += min(needed, _FOLDED) if column.overflow == "fold" and not column.no_wrap else needed
     return widths + 3 * len(table.columns) - 1
@@ -54,7 +56,8 @@ def _blocks(table: RichTable) -> RenderResult:
         yield Text("")
         yield table.title
     names = [column.header for column in table.columns]
-    for cells in zip(*(column.cells for column in table.columns), strict=True):
+    rows = list(zip(*(column.cells for column in table.columns), strict=True))
+    for cells in [*rows, [column.footer for column in table.columns]] if table.show_footer else rows:
         block = RichTable.grid(padding=(0, 2, 0, 0))
         block.add_column(style="dim", no_wrap=True)
         block.add_column(overflow="fold")
