@@ -1,7 +1,7 @@
 -- Closes outside the 95% interval that the champion gave them one session or hour before, and how unusual they were.
 --
 -- `sigmas` is the surprise, the log-return from the median, over the standard deviation that the 80% interval states.
--- `market_sigmas` is the mean of that over all other symbols scored for the same session or hour, NULL where there are
+-- `market_sigmas` is the mean of that over all other symbols scored over the same session or hour, NULL where there are
 -- none, and `own_sigmas` is what remains without it: small where the whole market moved. Simulated bars are left out.
 CREATE OR REPLACE VIEW anomalies AS
 WITH counted AS (
@@ -23,7 +23,7 @@ beside AS (
       SUM(sigmas) OVER market - COALESCE(sigmas, 0), COUNT(sigmas) OVER market - IF(sigmas IS NULL, 0, 1)
     ) AS market_sigmas
   FROM counted
-  WINDOW market AS (PARTITION BY frequency, target_date, IF(frequency = '1d', NULL, target_at))
+  WINDOW market AS (PARTITION BY frequency, cutoff, target_date, IF(frequency = '1d', NULL, target_at))
 )
 SELECT
   symbol, frequency, cutoff, cutoff_at, target_date, target_at, model_name, model_version,

@@ -774,7 +774,7 @@ OFFERED = {
     "forecast_skill": ("skill_blocks", ("symbol", "frequency")),
     "coverage": ("skill_blocks", ("symbol", "frequency", "month")),
     "calibration": ("skill_blocks", ("symbol", "frequency")),
-    "anomalies": ("scores", ("frequency", "target_date")),
+    "anomalies": ("scores", ("frequency", "cutoff", "target_date")),
     "model_history": ("forecasts", ("frequency",)),
     "direction_scores": ("directions", ("symbol", "frequency", "cutoff")),
     "direction_skill": ("directions", ("symbol", "frequency")),

@@ -1,13 +1,19 @@
 """The closes that the forecasts of the session before did not expect."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 
 from tickercast.domain.alerts import Anomaly
 from tickercast.domain.frequency import DAILY
 from tickercast.ports import Between, Warehouse
+
+_LONGEST_BREAK = timedelta(days=45)  # between two sessions
+_COLUMNS = (
+    *("symbol", "target_date", "model_name", "last_close", "actual_close", "close_lo_95", "close_hi_95", "sigmas"),
+    "market_sigmas",
+)
 
 
 def anomalies(warehouse: Warehouse, last: Mapping[str, date]) -> list[Anomaly]:
@@ -22,8 +28,13 @@ def anomalies(warehouse: Warehouse, last: Mapping[str, date]) -> list[Anomaly]:
     """
     if not last:
         return []
-    where = {"frequency": DAILY.name, "target_date": Between(min(last.values()), max(last.values()))}
-    found = warehouse.read("anomalies", where).sort_values(["symbol", "model_name"])
+    first, newest = min(last.values()), max(last.values())
+    where = {
+        "frequency": DAILY.name,
+        "target_date": Between(first, newest),
+        "cutoff": Between(first - _LONGEST_BREAK, newest),  # by which the scores are partitioned
+    }
+    found = warehouse.read("anomalies", where, _COLUMNS).sort_values(["symbol", "model_name"])
     rows = found.drop_duplicates(["symbol", "target_date"], keep="last").to_dict("records")
     return [
         Anomaly(
