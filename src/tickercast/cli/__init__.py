@@ -29,9 +29,9 @@ from tickercast.cli.terminal import guarded, say
 from tickercast.version import __version__
 
 SECTIONS = {
-    "Forecasts": "forecast overview watchlist odds paths portfolio directions",
+    "Forecasts": "forecast overview watchlist report odds paths portfolio directions",
     "Files": "upload watch ingestions replay quarantine events export",
-    "Every day": "daily hourly alerts drift calibration",
+    "Every day": "daily hourly digest alerts drift calibration",
     "Models": "train tune backtest promote models publish rollback",
     "Service": "dashboard serve tokens query sql provision compact costs doctor",
 }

@@ -77,10 +77,12 @@ class SentAlerts:
     Attributes:
         found: the open alerts, the most urgent first.
         news: what was sent to each receiver, with its service; receivers for whom nothing was new are left out.
+        checked: the kinds of alerts that were checked.
     """
 
     found: tuple[Alert, ...]
     news: Sequence[tuple[str, Changes]] = ()
+    checked: frozenset[str] = frozenset()
 
 
 def send_alerts(
@@ -136,7 +138,7 @@ def send_alerts(
         _record(store, {key: news[key] for key in delivered})
     if refusals:
         raise AlertUnavailable(" ".join(refusals))
-    return SentAlerts(found, [(notifier.service, news[key]) for key, notifier in delivered.items()])
+    return SentAlerts(found, [(notifier.service, news[key]) for key, notifier in delivered.items()], facts.checked)
 
 
 def gather_facts(
