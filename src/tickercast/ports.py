@@ -219,6 +219,21 @@ class Warehouse(Protocol):
     ) -> pa.Table:
         """The same as an Arrow table, which takes a fraction of the time."""
 
+    def stream(
+        self, name: str, where: Mapping[str, Any] | None = None, *, limits: QueryLimits
+    ) -> AbstractContextManager[pa.RecordBatchReader]:
+        """The same batch by batch, in no order, so that memory does not grow with the rows; no writer waits meanwhile.
+
+        Args:
+            name: the table or view.
+            where: as in `read`.
+            limits: the memory that the engine may take; its seconds do not count.
+
+        Raises:
+            UsageError: it needs more.
+            WarehouseUnavailable: try again.
+        """
+
     def query(
         self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
     ) -> pd.DataFrame:

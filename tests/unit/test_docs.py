@@ -114,8 +114,9 @@ def test_the_generated_parts_of_a_page_are_up_to_date(name: str) -> None:
 
 @pytest.mark.parametrize("field", Settings.model_fields)
 def test_every_setting_is_on_its_page_with_its_default(field: str) -> None:
-    default = Settings.model_fields[field].default
-    assert f"| `{docs.variable(field)}` | {f'`{default}`' if default else ''}".rstrip() in PAGES["configuration"]
+    default = docs.default(Settings.model_fields[field])
+    assert "Undefined" not in default
+    assert f"| `{docs.variable(field)}` | {default}".rstrip() in PAGES["configuration"]
 
 
 def commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:

@@ -20,7 +20,10 @@ def dashboard(
         bool, typer.Option("--looker", help="Print links that open the views in Looker Studio, and serve nothing.")
     ] = False,
 ) -> None:
-    """Serve the dashboard: forecast, track record and operations, over the configured warehouse."""
+    """Serve the dashboard.
+
+    It shows forecasts, track records and operations of the configured warehouse.
+    """
     from tickercast.dashboard import launch
     from tickercast.show.looker import report_urls
 

@@ -32,7 +32,7 @@ from tickercast.backends.warehouse.duckdb_errors import (
     one_line,
     translated,
 )
-from tickercast.backends.warehouse.duckdb_snapshot import answer, confine, opened, snapshot
+from tickercast.backends.warehouse.duckdb_snapshot import answer, confine, memory_bounded, opened, snapshot
 from tickercast.backends.warehouse.sql import (
     BEFORE,
     FINISHED,
@@ -66,6 +66,7 @@ _OPEN: "weakref.WeakSet[DuckDBWarehouse]" = weakref.WeakSet()
 """The warehouses with an open engine."""
 
 _UNNOTICED_S = 0.3
+_BATCH_ROWS = 100_000
 """How long another process may hold the file before it is said that it is waited for."""
 
 _MANY = 100_000  # rows; to store them takes as much memory as it takes to read a file of them
@@ -144,6 +145,15 @@ class DuckDBWarehouse:
         statement, values = _select(name, where, columns)
         return self._attempt(lambda connection: connection.sql(statement, params=values).to_arrow_table(), reads=True)
 
+    @contextmanager
+    def stream(
+        self, name: str, where: Mapping[str, Any] | None = None, *, limits: QueryLimits
+    ) -> Iterator[pa.RecordBatchReader]:
+        """Read the rows of a table or view batch by batch, from a copy of the file."""
+        statement, values = _select(name, where, None)
+        with self._on_a_copy(limits) as engine, memory_bounded(limits):
+            yield engine.sql(statement, params=values).to_arrow_reader(_BATCH_ROWS)
+
     def query(
         self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
     ) -> pd.DataFrame:
@@ -160,14 +170,19 @@ class DuckDBWarehouse:
             raise
 
     def _answer(self, statement: str, values: Mapping[str, Any], limits: QueryLimits) -> pd.DataFrame:
-        """Answer on a copy of the file, for which writers wait and for nothing else."""
+        with self._on_a_copy(limits) as engine:
+            return answer(engine, statement, values, limits)
+
+    @contextmanager
+    def _on_a_copy(self, limits: QueryLimits) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Work on a copy of the file, for which writers wait and for nothing else."""
         with self._translating(reads=True):
             if not self._path.exists():
                 raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.")
             with _lock(self._path), self._only_writer():
                 engine = self._copied(limits)
             with closing(engine):
-                return answer(engine, statement, values, limits)
+                yield engine
 
     def _copied(self, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
         for attempt in self._retrying():
