@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from tickercast.errors import Permanent, UsageError
 from tickercast.models import catalogue
 
 if TYPE_CHECKING:
-    from tickercast.jobs.hourly.run_hour import Hour
+    from tickercast.jobs.hourly.run_hour import Hour, Wrap
     from tickercast.jobs.training.refit_direction import Refit
     from tickercast.jobs.training.train_direction import DirectionTraining
     from tickercast.jobs.training.train_hourly import HourlyTraining
@@ -30,37 +30,59 @@ _BESIDE = ("har-season", "ewma-season", "ewma-t")
 class Hourly(Ports):
     """Trainings and evaluations of hourly models."""
 
-    def run_hour(self, symbols: Sequence[str], *, source: str = "", wait: float = WAIT_S) -> "Hour":
+    def run_hour(
+        self, symbols: Sequence[str], *, source: str = "", wait: float = WAIT_S, wrap: "Wrap | None" = None
+    ) -> "Hour":
         """Do an hour's work for some symbols; see `jobs.hourly.run_hour`.
 
         Args:
             symbols: the coins; those of `TICKERCAST_HOURLY_WATCHLIST` by default.
             source: `binance`, `simulated`, or a file or folder of hourly bars.
             wait: seconds to wait for a remote function.
+            wrap: makes of each job the step that is called instead.
 
         Raises:
             UsageError: no symbol is named, or the source is not valid.
             Transient: an engine does not answer; the next hour catches up.
         """
-        from tickercast.jobs.hourly.run_hour import run_hour
+        from tickercast.jobs.hourly.run_hour import Learning, run_hour
         from tickercast.models.hourly.volatility import fit
 
+        data, coins, _ = self.source_of(source, HOURLY), self.hourly_watchlist(symbols), self.warehouse
+        learning = Learning(
+            fit=fit,
+            evaluated=catalogue.hourly_evaluation,
+            train=lambda named, through: self.train_hourly(named, through, source=source),
+            refit=lambda named: self.refit_direction(named, source=source),
+        )
+        steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
+        return run_hour(
+            coins,
+            source=data,
+            services=self,
+            learning=learning,
+            patience=lambda: self.patience(wait),
+            **steps,
+        )
+
+    def hourly_watchlist(self, symbols: Sequence[str] = ()) -> list[str]:
+        """The coins that were named, or those of `TICKERCAST_HOURLY_WATCHLIST`.
+
+        Raises:
+            UsageError: there are none, or one is not valid.
+        """
         words = list(symbols) or read_symbols(self.settings.hourly_watchlist, self.settings)
         if not words:
             raise UsageError(
                 "No symbol was named, and TICKERCAST_HOURLY_WATCHLIST names no file: at least one coin was needed. "
                 "Name some, such as BTCUSDT."
             )
-        return run_hour(
-            list(dict.fromkeys(parse_symbol(word) for word in words)),
-            source=self.source_of(source, HOURLY),
-            store=self.store,
-            warehouse=self.warehouse,
-            models=self.hourly_store,
-            fit=fit,
-            now=self.now,
-            patience=lambda: self.patience(wait),
-        )
+        return list(dict.fromkeys(parse_symbol(word) for word in words))
+
+    @property
+    def retrains_by_rule(self) -> bool:
+        """Whether the settings name a rule by which the direction model is trained again."""
+        return bool(self.settings.retrain_below)
 
     def train_hourly(
         self,
@@ -68,7 +90,7 @@ class Hourly(Ports):
         through: date,
         *,
         source: str,
-        seeds: Sequence[int],
+        seeds: Sequence[int] = (1, 2, 3),
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
     ) -> "HourlyTraining":
@@ -85,7 +107,7 @@ class Hourly(Ports):
         from tickercast.jobs.training.train_hourly import train_hourly
 
         engines.require_training()
-        data = engines.hourly_data(source, self.settings)
+        data = self.source_of(source, HOURLY)
         return train_hourly(
             data,
             symbols or data.symbols(),
@@ -126,7 +148,7 @@ class Hourly(Ports):
         from tickercast.domain.boosting import USUAL, Boosting
         from tickercast.jobs.training.train_direction import train_direction
 
-        data = engines.hourly_data(source, self.settings)
+        data = self.source_of(source, HOURLY)
         return train_direction(
             data,
             symbols or data.symbols(),
@@ -164,7 +186,7 @@ class Hourly(Ports):
 
         below = self.settings.retrain_below
         rule = RetrainBelow.parse(below) if below else None
-        data, boost = engines.hourly_data(source, self.settings), engines.boost()
+        data, boost = self.source_of(source, HOURLY), engines.boost()
         publish_shipped(self.direction_store)
         return refit_direction(
             symbols or data.symbols(),
@@ -216,7 +238,7 @@ class Hourly(Ports):
             made.extend(self.hourly_models(models, series))
             return made
 
-        data = engines.hourly_data(source, self.settings)
+        data = self.source_of(source, HOURLY)
         tables = evaluate(
             data,
             symbols or data.symbols(),
@@ -256,7 +278,7 @@ class Hourly(Ports):
         """
         from tickercast.jobs.training.leaks import leaks
 
-        data = engines.hourly_data(source, self.settings)
+        data = self.source_of(source, HOURLY)
         return leaks(
             data,
             symbols or data.symbols(),
