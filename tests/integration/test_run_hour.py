@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.support.hourly import Memory, make_hours
-from tests.support.warehouse_rows import append, score
+from tests.support.warehouse_rows import append, ingestion, score
 
 from tickercast.app import App
 from tickercast.config import Settings
@@ -111,10 +111,15 @@ def test_performance_of_hours_is_that_of_the_last_week_of_all_versions(looked_af
     stored = app.tables.read("forecast_scores", {"model_version": "2", "role": "champion", "cutoff_at": ends})
     own, walk = ((stored[name] / stored["scale"]).mean() for name in ("loss", "walk_loss"))
     assert by_name.loc["loss_to_walk", "score"] == pytest.approx(own / walk, rel=0.01)  # one hour was forecast, too
-    assert by_name.loc["coverage_80", "score"] == pytest.approx(0.5)
+    assert by_name.loc["coverage_80", "score"] == pytest.approx(0.5, abs=0.01)
     assert found.drifted
+    forecast = {"symbol": "BTCUSDT", "frequency": "1h", "status": "forecast", "origin": "live", "simulated": False}
+    hours = [ingestion(str(number), **forecast, received_at=NOW, cutoff_at=ends[number]) for number in range(24)]
+    append(app.tables, "ingestions", hours, "hours")
     alerts = {alert.key: alert for alert in app.open_alerts()}
     assert alerts["drift:performance-1h"].title == "The hourly performance has drifted"
+    assert alerts["champion:served-1h"].title == "har-season 3 is served for hours"
+    assert "coverage:80-1h" not in alerts, "a week is too short"
 
 
 def test_a_month_of_hours_is_decided_once_and_said(looked_after: tuple[Site, Hour]) -> None:

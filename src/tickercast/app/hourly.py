@@ -49,11 +49,15 @@ class Hourly(Ports):
         from tickercast.models.hourly.volatility import fit
 
         data, coins, _ = self.source_of(source, HOURLY), self.hourly_watchlist(symbols), self.warehouse
+
+        def refit_direction(named: Sequence[str]) -> "Refit":
+            return self.refit_direction(named, source=source)
+
         learning = Learning(
             fit=fit,
             evaluated=catalogue.hourly_evaluation,
             train=lambda named, through: self.train_hourly(named, through, source=source),
-            refit=lambda named: self.refit_direction(named, source=source),
+            refit=refit_direction,
         )
         steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
         return run_hour(
