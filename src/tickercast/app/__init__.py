@@ -7,11 +7,10 @@ notebook, through `tickercast.open`.
 from tickercast.app.access import Access
 from tickercast.app.hourly import Hourly
 from tickercast.app.operations import Operations
-from tickercast.app.outlooks import Outlooks
 from tickercast.app.symbols import read_symbols
 
 __all__ = ["App", "read_symbols"]
 
 
-class App(Access, Operations, Hourly, Outlooks):
+class App(Access, Operations, Hourly):
     """The use cases over the configured engines; each engine is opened when it is first needed."""
