@@ -17,7 +17,7 @@ from tickercast.domain.evaluation import loss_ratio, rolling_losses, summary
 from tickercast.jobs.training.train import evaluation_groups, held_out
 from tickercast.models import catalogue
 
-SAMPLE = 500  # origins
+SAMPLE = 100  # origins
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ The figures are those of the benchmark files and of the cards of shipped models,
 """
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,10 @@ _STOCKS = (
     "On stocks that the champion was not trained on, on dates after its training; see [accuracy](../accuracy.md). A "
     "ratio below 1 says that the champion is better."
 )
-_PEERS = "A ratio below 1 says that the champion is better. On a sample of [the same origins](../accuracy.md)."
+_PEERS = (
+    "On {n:,.0f} of [the origins of unseen stocks](../accuracy.md), measured on {date} beside the champion of that day. "
+    "A ratio below 1 says that the champion is better."
+)
 _COINS = "BTCUSDT and ETHUSDT, every hour from July 2022 to August 2023; see [hourly models](../hourly.md)."
 
 
@@ -93,7 +97,7 @@ def _peer(name: str) -> tuple[Measure, ...]:
 
 def _of_card(*figures: str) -> tuple[Measure, ...]:
     return tuple(
-        Measure(hourly_page.MEASURES[name].removeprefix("… "), "card", name, name.startswith("coverage"))
+        Measure(hourly_page.MEASURES[name].replace("… ", "pinball loss "), "card", name, name.startswith("coverage"))
         for name in figures
     )
 
@@ -358,14 +362,20 @@ PAGES = (
 def page(model: ModelPage) -> str:
     """The page of a model."""
     card = _card(model)
-    rows = "\n".join(f"| {one.words} | {_value(one, card)} |" for one in model.record)
-    table = f"| | |\n|---|---|\n{rows}\n\n" if rows else ""
-    more = f"\nAll measures, and what it is not good for: [its card](../{_path(model)}).\n" if model.has_card else ""
-    return (
-        f"# {model.title}\n\n{model.what}\n\n```sh\n{model.run}\n```\n\n## Record\n\n{table}{model.caveat}\n{more}\n"
-        f"## Verdict\n\n{verdict(model, card)}\n\n"
-        "This page is generated from the benchmarks and cards by `make docs`. [All models](../models.md).\n"
+    rows = "\n".join(f"| {one.words} | {_value(one, card)} |" for one in model.record if _is_measured(one, card))
+    parts = (
+        f"# {model.title}",
+        _lines(model.what),
+        f"```sh\n{model.run}\n```",
+        "## Record",
+        f"| | |\n|---|---|\n{rows}" if rows else "",
+        _lines(_caveat(model)),
+        f"All measures, and what it is not good for: [its card](../{_path(model)})." if model.has_card else "",
+        "## Verdict",
+        _lines(verdict(model, card)),
+        "This page is generated from the benchmarks and cards by `make docs`. [All models](../models.md).",
     )
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def verdict(model: ModelPage, card: ModelCard | None) -> str:
@@ -389,8 +399,28 @@ def index() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _lines(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _caveat(model: ModelPage) -> str:
+    if model.caveat is not _PEERS:
+        return model.caveat
+    told = json.loads((PROJECT / "benchmarks" / "peers.json").read_text())
+    return model.caveat.format(n=told["figures"]["n"], date=told["date"])
+
+
+def _is_measured(measure: Measure, card: ModelCard | None) -> bool:
+    return measure.figure in (card.metrics if measure.file == "card" and card else _figures(measure.file))
+
+
 def _headline(model: ModelPage) -> Measure | None:
-    return next((one for one in model.record if not one.figure.endswith(("_n", "n"))), None)
+    card = _card(model)
+    measured = [one for one in model.record if one.figure not in _COUNTS and _is_measured(one, card)]
+    return measured[0] if measured else None
+
+
+_COUNTS = ("n", "hourly_n", "direction_n")
 
 
 def _card(model: ModelPage) -> ModelCard | None:

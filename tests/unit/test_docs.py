@@ -111,6 +111,15 @@ def test_a_generated_page_is_up_to_date(name: str) -> None:
     assert PAGES[name] == docs.PAGES[name](), "run `make docs`"
 
 
+def test_every_model_has_a_page() -> None:
+    from tickercast.domain.direction import DIRECTION
+    from tickercast.models import catalogue
+
+    named = {DIRECTION, "timesfm", "ewma-fhs", *catalogue.BASELINES, *catalogue.STATISTICAL}
+    named |= {path.name for path in (PROJECT / "src/tickercast/shipped/models").iterdir() if path.is_dir()}
+    assert {f"models/{name}" for name in named} <= set(PAGES)
+
+
 @pytest.mark.parametrize("name", [name for name, text in PAGES.items() if "<!--" in text])
 def test_the_generated_parts_of_a_page_are_up_to_date(name: str) -> None:
     assert PAGES[name] == docs.filled(PAGES[name]), "run `make docs`"
