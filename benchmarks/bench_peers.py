@@ -17,15 +17,15 @@ from tickercast.domain.evaluation import loss_ratio, rolling_losses, summary
 from tickercast.jobs.training.train import evaluation_groups, held_out
 from tickercast.models import catalogue
 
-SAMPLE = 100  # origins
-
 
 def main() -> None:
     """Measure, and write `peers.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder that the champion was trained from")
+    parser.add_argument("--origins", type=int, default=500, help="how many to forecast from")
     config.silence_telemetry()
-    series = read(str(parser.parse_args().data))
+    given = parser.parse_args()
+    series = read(str(given.data))
     champion = App().models.shipped
     through = champion.card.trained_through
     model = catalogue.load_bundle(champion)
@@ -33,7 +33,7 @@ def main() -> None:
     peers = [catalogue.statistical(name) for name in catalogue.STATISTICAL]
     models = {one.name: one for one in (model, *catalogue.evaluation_baselines(unseen, through), *peers)}
     last = max(bars.cutoff for bars in unseen)
-    tables = rolling_losses(models, unseen, through, last, windows=SAMPLE)
+    tables = rolling_losses(models, unseen, through, last, windows=given.origins)
     own = tables.pop(model.name)
     figures = {"n": summary(own)["n"]}
     for name, table in tables.items():

@@ -73,7 +73,7 @@ _STOCKS = (
     "ratio below 1 says that the champion is better."
 )
 _PEERS = (
-    "On {n:,.0f} of [the origins of unseen stocks](../accuracy.md), measured on {date} beside the champion of that day. "
+    "On {n:,.0f} of [the origins of unseen stocks](../accuracy.md), measured on {date} beside that day's champion. "
     "A ratio below 1 says that the champion is better."
 )
 _COINS = "BTCUSDT and ETHUSDT, every hour from July 2022 to August 2023; see [hourly models](../hourly.md)."
