@@ -1,16 +1,12 @@
-"""Use cases about the models of hourly bars: train and evaluate them."""
+"""Use cases about the models of hourly bars: run the hour, and train them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from tickercast import engines
 from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.app.symbols import read_symbols
-from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent, UsageError
@@ -23,12 +19,10 @@ if TYPE_CHECKING:
     from tickercast.jobs.training.train_hourly import HourlyTraining
 
 _FIRST = date(2000, 1, 1)
-_BESIDE = ("har-season", "ewma-season", "ewma-t")
-"""The models that any hourly one is compared with."""
 
 
 class Hourly(Ports):
-    """Trainings and evaluations of hourly models."""
+    """The hourly run, and trainings of hourly models."""
 
     def run_hour(
         self, symbols: Sequence[str], *, source: str = "", wait: float = WAIT_S, wrap: "Wrap | None" = None
@@ -203,91 +197,4 @@ class Hourly(Ports):
             now=self.now(),
             rule=rule,
             recipe=Boosting(),
-        )
-
-    def evaluate_hourly(
-        self,
-        models: Sequence[str],
-        first: date,
-        last: date,
-        *,
-        source: str,
-        symbols: Sequence[str] = (),
-        every: int = 1,
-        windows: int | None = None,
-        on_progress: Callable[[int, int], None] = nothing,
-        on_failure: Callable[[str, Permanent], None] = nothing,
-    ) -> tuple[Mapping[str, pd.DataFrame], Sequence[Predictor]]:
-        """Evaluate models of hourly bars, with tables that are refreshed monthly, beside the baselines.
-
-        Args:
-            models: their names, the judged one first; see `models.catalogue.hourly`.
-            first: the first date to forecast from.
-            last: the last date to forecast from.
-            source: `binance`, `simulated`, or a file or folder of hourly bars.
-            symbols: only these; empty: all that the source holds.
-            every: hours from one origin to the next.
-            windows: how many origins to draw at random; None: all.
-            on_progress: called with the forecasts made and their total.
-            on_failure: called with each symbol that is left out, and why.
-
-        Returns:
-            The losses of each model, and these models, the judged one first.
-        """
-        from tickercast.jobs.training.evaluate import evaluate
-
-        made: list[Predictor] = []
-
-        def beside(series: Sequence[Bars], through: date) -> Sequence[Predictor]:
-            made.extend(self.hourly_models(models, series))
-            return made
-
-        data = self.source_of(source, HOURLY)
-        tables = evaluate(
-            data,
-            symbols or data.symbols(),
-            first,
-            last,
-            models={},
-            baselines=beside,
-            every=every,
-            windows=windows,
-            on_progress=on_progress,
-            on_failure=on_failure,
-        )
-        return tables, made
-
-    def hourly_models(self, names: Sequence[str], series: Sequence[Bars]) -> list[Predictor]:
-        """The models of hourly bars that are named, then the baselines, each once."""
-        made: dict[str, Predictor] = {}
-        for name in (*names, *_BESIDE):
-            model = catalogue.hourly(name, self.hourly_store, series)
-            made.setdefault(model.name, model)
-        return list(made.values())
-
-    def hourly_leaks(
-        self,
-        models: Sequence[str],
-        first: date,
-        last: date,
-        *,
-        source: str,
-        symbols: Sequence[str] = (),
-        on_progress: Callable[[int, int], None] = nothing,
-    ) -> Mapping[str, float]:
-        """How much the forecasts change when all bars after their origins are cut off; see `jobs.training.leaks`.
-
-        Returns:
-            The largest difference of a log-return by model; 0 where nothing looks ahead.
-        """
-        from tickercast.jobs.training.leaks import leaks
-
-        data = self.source_of(source, HOURLY)
-        return leaks(
-            data,
-            symbols or data.symbols(),
-            first,
-            last,
-            build=lambda series: self.hourly_models(models, series),
-            on_progress=on_progress,
         )
