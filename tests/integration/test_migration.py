@@ -389,8 +389,10 @@ def _expected(before: Rows) -> dict[str, pd.DataFrame]:
             results_session=None,
             results_predicted=None,
         ),
-        "drift": drift.drop(columns="note").assign(simulated=drift["note"] == "simulated"),
-        "retrains": before["retrains"].rename(columns={"challenger_version": "candidate_version"}),
+        "drift": drift.drop(columns="note").assign(simulated=drift["note"] == "simulated", frequency=None),
+        "retrains": before["retrains"]
+        .rename(columns={"challenger_version": "candidate_version"})
+        .assign(frequency=None),
     }
 
 

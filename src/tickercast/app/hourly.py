@@ -43,14 +43,15 @@ class Hourly(Ports):
         from tickercast.models.hourly.volatility import fit
 
         data, coins, _ = self.source_of(source, HOURLY), self.hourly_watchlist(symbols), self.warehouse
+        name = source or engines.hourly_source(self.settings)
 
         def refit_direction(named: Sequence[str]) -> "Refit":
-            return self.refit_direction(named, source=source)
+            return self.refit_direction(named, source=name)
 
         learning = Learning(
             fit=fit,
             evaluated=catalogue.hourly_evaluation,
-            train=lambda named, through: self.train_hourly(named, through, source=source),
+            train=lambda named, through: self.train_hourly(named, through, source=name),
             refit=refit_direction,
         )
         steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
@@ -105,7 +106,7 @@ class Hourly(Ports):
         from tickercast.jobs.training.train_hourly import train_hourly
 
         engines.require_training()
-        data = self.source_of(source, HOURLY)
+        data = engines.hourly_data(source, self.settings)
         return train_hourly(
             data,
             symbols or data.symbols(),
@@ -146,7 +147,7 @@ class Hourly(Ports):
         from tickercast.domain.boosting import USUAL, Boosting
         from tickercast.jobs.training.train_direction import train_direction
 
-        data = self.source_of(source, HOURLY)
+        data = engines.hourly_data(source, self.settings)
         return train_direction(
             data,
             symbols or data.symbols(),
@@ -184,7 +185,7 @@ class Hourly(Ports):
 
         below = self.settings.retrain_below
         rule = RetrainBelow.parse(below) if below else None
-        data, boost = self.source_of(source, HOURLY), engines.boost()
+        data, boost = engines.hourly_data(source, self.settings), engines.boost()
         publish_shipped(self.direction_store)
         return refit_direction(
             symbols or data.symbols(),

@@ -185,15 +185,15 @@ def _look_after(
         first = not models.store.generation(marker)
     done = Upkeep()
     if services.serves_direction and (first or services.retrains_by_rule):
-        done = replace(done, refit=_or_reason(wrap(learning.refit))(symbols))
+        done = replace(done, refit=_or_reason(learning.refit, wrap)(symbols))
     if not first:
         return done
-    done = replace(done, drift=_or_reason(_check_drift)(yesterday, symbols, services, wrap))
+    done = replace(done, drift=_checked(yesterday, symbols, services, wrap))
     if recorded_decision(models, HOURLY_RECORD, month_before(services.now()), "promotion") is None:
         done = replace(done, trained=_trained(symbols, source, services, learning, wrap))
     done = replace(
         done,
-        decided=_or_reason(wrap(review_champion))(
+        decided=_or_reason(review_champion, wrap)(
             symbols,
             source=source,
             models=models,
@@ -202,34 +202,44 @@ def _look_after(
             now=services.now(),
         ),
     )
-    done = replace(done, alerts=_or_reason(_alert)(services, wrap))
+    done = replace(done, alerts=_alerted(services, wrap))
     with suppress(PreconditionFailed, Transient):  # another run was faster; or the next hour does it again
         models.store.write(marker, json.dumps({"day": str(yesterday)}).encode(), if_generation="")
     return done
 
 
-def _or_reason(job: Callable[P, R]) -> Callable[P, R | str]:
-    """The same job, with the errors of engines and models as their reasons: the forecasts are made."""
+def _or_reason(job: Callable[P, R], wrap: Wrap) -> Callable[P, R | str]:
+    """The step of a job, with errors as their reasons: the forecasts are made. What may pass is tried again before."""
 
     @functools.wraps(job)
     def attempt(*args: P.args, **kwargs: P.kwargs) -> R | str:
         try:
             return job(*args, **kwargs)
-        except (Permanent, Transient) as error:
+        except Permanent as error:
             return str(error)
 
-    return attempt
+    def step(*args: P.args, **kwargs: P.kwargs) -> R | str:
+        try:
+            return wrap(attempt)(*args, **kwargs)  # type: ignore[no-any-return]
+        except Transient as error:
+            return str(error)
+
+    return step
 
 
-def _check_drift(day: date, symbols: Sequence[str], services: Services, wrap: Wrap) -> DriftCheck:
-    return wrap(check_drift)(  # type: ignore[no-any-return]
+def _checked(day: date, symbols: Sequence[str], services: Services, wrap: Wrap) -> DriftCheck | str:
+    try:
+        reporter = services.drift_reporter
+    except Permanent as error:  # it is not installed
+        return str(error)
+    return _or_reason(check_drift, wrap)(
         day,
         symbols,
         warehouse=services.warehouse,
         store=services.store,
         models=services.store_of(HOURLY),
         load=services.load_bundle,
-        reporter=services.drift_reporter,
+        reporter=reporter,
         now=services.now(),
     )
 
@@ -238,11 +248,11 @@ def _trained(symbols: Sequence[str], source: MarketData, services: Services, lea
     if source.simulated:
         return "the networks do not learn from simulated bars"
     models = services.store_of(HOURLY)
-    return _or_reason(wrap(retrain_networks))(symbols, train=learning.train, models=models, now=services.now())
+    return _or_reason(retrain_networks, wrap)(symbols, train=learning.train, models=models, now=services.now())
 
 
-def _alert(services: Services, wrap: Wrap) -> SentAlerts:
-    return wrap(send_alerts)(  # type: ignore[no-any-return]
+def _alerted(services: Services, wrap: Wrap) -> SentAlerts | str:
+    return _or_reason(send_alerts, wrap)(
         store=services.store,
         models=services.store_of(DAILY),
         warehouse=services.warehouse,
