@@ -5,7 +5,7 @@ import streamlit as st
 
 from tickercast.dashboard import state
 from tickercast.dashboard.charts import drift_figure, health_figure
-from tickercast.domain.frequency import frequency_of
+from tickercast.domain.frequency import DAILY, HOURLY, frequency_of
 from tickercast.reading.views import LISTED
 from tickercast.show import sentences
 
