@@ -5,9 +5,9 @@
 >>> made.days, made.breaches, made.verdict.value
 (250, 13, 'as stated')
 >>> record(np.arange(250) % 8 == 0, 0.95, step=1).verdict.value
-'breached too often'
+'too often'
 >>> record(np.arange(250) // 8 == 3, 0.95, step=1).verdict.value
-'breaches come together'
+'in clusters'
 >>> record(breached[:60], 0.95, step=1).verdict.value
 'too few to tell'
 """
@@ -30,9 +30,9 @@ class Verdict(StrEnum):
     """What the tests say."""
 
     TOO_FEW = "too few to tell"
-    TOO_OFTEN = "breached too often"
-    TOO_SELDOM = "breached too seldom"
-    TOGETHER = "breaches come together"
+    TOO_OFTEN = "too often"
+    TOO_SELDOM = "too seldom"
+    TOGETHER = "in clusters"
     HOLDS = "as stated"
 
 

@@ -259,15 +259,13 @@ def record_line(made: PortfolioRecord) -> str:
 
 def record_frame(made: PortfolioRecord) -> pd.DataFrame:
     """The record as text: one row a holding period and confidence."""
-    titles = ["held", "level", "periods", "breaches", "share", "stated", "Kupiec p", "Christoffersen p", "verdict"]
+    titles = ["sessions", "level", "periods", "breaches", "Kupiec p", "Christoffersen p", "verdict"]
     rows = [
         (
-            f"{each.step} session{'' if each.step == 1 else 's'}",
+            str(each.step),
             f"{each.level:.0%}",
             f"{each.days:,}",
-            f"{each.breaches:,}",
-            f"{each.share:.1%}",
-            f"{1 - each.level:.0%}",
+            f"{each.breaches:,} ({each.share:.1%})",
             f"{each.kupiec:.2f}",
             f"{each.christoffersen:.2f}",
             each.verdict.value,
@@ -285,7 +283,7 @@ def record_table(made: PortfolioRecord, name: str) -> RenderableType:
     first, last = made.rows["cutoff"].min(), made.rows["cutoff"].max()
     table = Table(box=box.SIMPLE_HEAD, title=Text(f"{name}, {first:%Y-%m-%d} to {last:%Y-%m-%d}"), title_justify="left")
     for heading in rows.columns:
-        table.add_column(heading, justify="left" if heading in ("held", "verdict") else "right", no_wrap=True)
+        table.add_column(heading, justify="left" if heading == "verdict" else "right", no_wrap=True)
     for row in rows.itertuples(index=False):
         table.add_row(*map(str, row))
     return Group(table, *([Text(SIMULATED, style="bold red")] if made.simulated else []), Text(COUNTED, style="dim"))
