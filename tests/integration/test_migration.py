@@ -388,6 +388,9 @@ def _expected(before: Rows) -> dict[str, pd.DataFrame]:
             results_date=None,
             results_session=None,
             results_predicted=None,
+            bytes_loaded=None,
+            bytes_queried=None,
+            memory_mib=None,
         ),
         "drift": drift.drop(columns="note").assign(simulated=drift["note"] == "simulated", frequency=None),
         "retrains": before["retrains"]
