@@ -18,6 +18,9 @@ from tickercast.errors import UsageError
 
 PREFIX = "TICKERCAST_"
 
+SECRETS = Path("/run/secrets")
+"""Where containers keep secrets as files, each named as its setting in small letters."""
+
 _ACTIVE: ContextVar["Settings | None"] = ContextVar("tickercast_settings", default=None)
 
 
@@ -69,6 +72,18 @@ class Settings(BaseSettings):
         storage_emulator_host: the URL of a Cloud Storage emulator, by the name that Google's client reads.
         alert_urls: Apprise URLs of the receivers of alerts; secret, since they contain passwords and tokens.
         digest_urls: Apprise URLs of the receivers of the daily flow's digest, one message a day; secret, too.
+        oidc_issuer: the OpenID Connect provider by which people sign in to the dashboard, such as
+            `https://accounts.google.com`.
+        oidc_client_id: by which that provider knows the dashboard.
+        oidc_client_secret: the provider's secret for it; like every setting, it may also be a file of its name in small
+            letters in `/run/secrets`: `tickercast_oidc_client_secret`.
+        dashboard_url: the address at which people open the dashboard, such as `https://forecasts.example.org`; empty
+            means this machine's. The provider has to know it with `/oauth2callback` at its end.
+        dashboard_viewers: who may open the dashboard once there is a login: addresses, `@example.org`, a claim such as
+            `groups=desk`, or `*` for whoever can sign in, separated by commas.
+        dashboard_operators: who may, beyond that, make and revoke tokens; in the same words, without `*`.
+        iap_audience: instead of a provider, the audience of Google's IAP in front of the dashboard:
+            `/projects/NUMBER/locations/REGION/services/NAME`.
     """
 
     model_config = SettingsConfigDict(
@@ -106,6 +121,13 @@ class Settings(BaseSettings):
     storage_emulator_host: str = Field("", validation_alias="STORAGE_EMULATOR_HOST")
     alert_urls: SecretStr = SecretStr("")
     digest_urls: SecretStr = SecretStr("")
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr = SecretStr("")
+    dashboard_url: str = ""
+    dashboard_viewers: str = ""
+    dashboard_operators: str = ""
+    iap_audience: str = ""
 
 
 @contextmanager
@@ -136,7 +158,7 @@ def _from_environment() -> Settings:
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}."
             raise UsageError(f"{name} is set and is not a setting: {hint} Unset it or correct its name.")
     try:
-        return Settings()
+        return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])

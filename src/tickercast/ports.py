@@ -243,6 +243,17 @@ class Warehouse(Protocol):
             WarehouseUnavailable: try again.
         """
 
+    def revisions(self, table: str, *, by: str) -> dict[str, str]:
+        """For each value of a column a text that changes with every append of a row that holds it.
+
+        Args:
+            table: one that is never compacted.
+            by: the column; rows without a value are left out.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+
     def pending(self) -> dict[str, str]:
         """The tables and views that are `missing` or `changed`, by name.
 

@@ -122,6 +122,16 @@ def test_a_revision_changes_with_every_append_to_its_table_and_with_no_other(war
     assert (warehouse.revision("prices"), warehouse.revision("ingestions")) == (seen[-1], ledger)
 
 
+def test_a_revision_of_a_value_changes_with_the_appends_of_its_rows_alone(warehouse: Warehouse) -> None:
+    assert warehouse.revisions("prices", by="symbol") == {}
+    append(warehouse, "prices", [price(symbol="MSFT"), price(symbol="AAPL")], "k1")
+    before = warehouse.revisions("prices", by="symbol")
+    append(warehouse, "prices", [price(symbol="MSFT", day=20)], "k2")
+    after = warehouse.revisions("prices", by="symbol")
+    assert set(before) == set(after) == {"MSFT", "AAPL"}
+    assert (before["AAPL"] == after["AAPL"], before["MSFT"] == after["MSFT"]) == (True, False)
+
+
 def test_an_append_that_fails_leaves_neither_rows_nor_key(warehouse: Warehouse) -> None:
     with pytest.raises(SchemaMismatch, match="NOT NULL"):
         append(warehouse, "prices", [price(), price(day=20, symbol=None)], "k")

@@ -156,12 +156,13 @@ class Operations(Models, Events, Outlooks):
             now=self.now(),
         )
 
-    def open_alerts(self, watchlist: Sequence[str] | None = None) -> "Sequence[Alert]":
+    def open_alerts(self, watchlist: Sequence[str] | None = None, *, only_reads: bool = False) -> "Sequence[Alert]":
         """The open alerts, the most urgent first.
 
         Args:
             watchlist: the symbols that need a current forecast; those of `TICKERCAST_WATCHLIST` by default, and none
                 where it is empty.
+            only_reads: take the warehouse as it is, where otherwise missing views are created.
         """
         from tickercast.domain.alerts import open_alerts
         from tickercast.jobs.operations.alerts import gather_facts
@@ -173,6 +174,7 @@ class Operations(Models, Events, Outlooks):
                 warehouse=self.tables,
                 now=self.now(),
                 watchlist=self._watched(watchlist),
+                only_reads=only_reads,
             )
         )
 

@@ -186,6 +186,13 @@ class BigQueryWarehouse:
             stored = self._client.get_table(self._reference(table), **self._patience)
         return f"{stored.modified:%Y%m%d%H%M%S%f}-{stored.num_rows}"
 
+    def revisions(self, table: str, *, by: str) -> dict[str, str]:
+        """The number of the table's rows for each value of a column, of which alone the bytes are billed."""
+        column = f"`{self._checked(by)}`"
+        counting = f"SELECT {column} AS value, COUNT(*) AS n FROM `{self._reference(table)}`"  # noqa: S608
+        found = self.query(f"{counting} WHERE {column} IS NOT NULL GROUP BY 1")
+        return {str(value): str(count) for value, count in zip(found["value"], found["n"], strict=True)}
+
     def session(self) -> AbstractContextManager[None]:
         """Nothing: calls share a client in any case."""
         return nullcontext()

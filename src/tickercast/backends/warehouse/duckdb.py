@@ -185,6 +185,13 @@ class DuckDBWarehouse:
             self._revisions[table] = written, found
         return found
 
+    def revisions(self, table: str, *, by: str) -> dict[str, str]:
+        """The number of the table's rows for each value of a column."""
+        column = _quoted(by)
+        counting = f"SELECT {column}, count(*) FROM {_quoted(table)} WHERE {column} IS NOT NULL GROUP BY ALL"  # noqa: S608
+        found = self._attempt(lambda connection: connection.execute(counting).fetchall(), reads=True)
+        return {str(value): str(count) for value, count in found}
+
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
         return self._attempt(self._pending)
@@ -521,6 +528,8 @@ def _select(name: str, where: Mapping[str, Any] | None, columns: Sequence[str] |
 
 
 def _term(column: str, value: Any) -> tuple[str, list[Any]]:
+    if isinstance(value, list) and len(value) == 1:  # to be found by statistics of blocks, in half the time
+        return f"{_quoted(column)} = ?", value
     if isinstance(value, list):
         return f"{_quoted(column)} IN (SELECT unnest(?))", [value]
     if isinstance(value, Between):
