@@ -135,7 +135,7 @@ def test_a_viewer_sees_the_pages_and_nobody_elses_tokens(signed_in: Callable[[st
     App(demo.settings_of(folder)).create_token("somebody else", [Scope.READ])
     page = signed_in("cleo")
     page.get_by_role("heading", name="Overview", level=1).wait_for()
-    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    page.get_by_text("A symbol opens its page").wait_for()
     access(page)
     page.get_by_text("No token was made for cleo@elsewhere.example. Ask an operator for one.").wait_for()
     assert "somebody else" not in page.content()

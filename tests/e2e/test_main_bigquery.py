@@ -31,5 +31,5 @@ def forecast(folder: Path, **settings: str) -> Any:
 def test_the_main_command_prints_the_same_on_both_engines(workspace: Path, bigquery_server: BigQueryServer) -> None:
     url = f"bigquery://test-project/d{uuid.uuid4().hex}"
     assert forecast(workspace / "cloud", TICKERCAST_WAREHOUSE=url) == forecast(workspace / "laptop")
-    stored = ("spans", "prices", "digests", "forecasts", "ingestions")
+    stored = ("list_prices", "spans", "prices", "digests", "forecasts", "ingestions")
     assert bigquery_server.engine.modifications == dict.fromkeys(stored, 1)
