@@ -8,10 +8,11 @@ from tickercast.app.access import Access
 from tickercast.app.hourly import Hourly
 from tickercast.app.operations import Operations
 from tickercast.app.outlooks import Outlooks
+from tickercast.app.strategies import Strategies, variants_of
 from tickercast.app.symbols import read_symbols
 
-__all__ = ["App", "read_symbols"]
+__all__ = ["App", "read_symbols", "variants_of"]
 
 
-class App(Access, Operations, Hourly, Outlooks):
+class App(Access, Operations, Hourly, Outlooks, Strategies):
     """The use cases over the configured engines; each engine is opened when it is first needed."""

@@ -20,6 +20,7 @@ from tickercast.cli import (
     hourly,
     models,
     operations,
+    strategies,
     warehouse,
 )
 from tickercast.cli.terminal import guarded, say
@@ -30,8 +31,9 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
-for group in (forecasts, answers, directions, models, warehouse, daily, hourly, operations, dashboard, api):
+for group in (forecasts, answers, directions, models, warehouse, daily, hourly, operations, strategies, dashboard, api):
     app.add_typer(group.app)
+app.add_typer(strategies.strategy, name="strategy", epilog="Example: tickercast strategy list")
 app.add_typer(events.app, name="events", epilog="Example: tickercast events list MSFT")
 
 
