@@ -13,6 +13,7 @@ next bar closes higher, and Prophet's median. A strategy sees one moment at a ti
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +128,7 @@ class Panel:
     def __len__(self) -> int:
         return len(self.ends)
 
-    @property
+    @cached_property
     def bars_a_year(self) -> float:
         """To annualise by: 365 days where every symbol trades every day."""
         always_open = self.frequency.is_daily and all(asset_class(symbol) == CRYPTO for symbol in self.symbols)
@@ -193,6 +194,7 @@ def panel(series: Sequence[Bars], signals: Sequence[Signals] = (), member: Mappi
                 found[name][rows, column] = one.values[name][known]
             flags["seen"][rows, column], flags["backfilled"][rows, column] = one.seen[known], one.backfilled[known]
     steps, age = _carried(found["steps"])
+    members = _still(members, prices["close"], ends, np.timedelta64(series[0].frequency.stale_after))
     return Panel(
         [bars.symbol for bars in series],
         series[0].frequency,
@@ -219,6 +221,16 @@ def last_steps(quantiles: Floats) -> dict[str, Floats]:
         "low": last[:, _LOW],
         "high": last[:, _HIGH],
     }
+
+
+def _still(member: Bools, close: Floats, ends: Ends, stale_after: np.timedelta64) -> Bools:
+    """Whether a symbol is a member where it has no bar: as at its newest one, while that is recent."""
+    rows = np.arange(len(close))[:, None]
+    newest = np.maximum.accumulate(np.where(np.isfinite(close), rows, -1), axis=0)
+    last = np.maximum(newest, 0)
+    recent = (newest >= 0) & (ends[:, None] - ends[last] <= stale_after)
+    found: Bools = np.take_along_axis(member, last, axis=0) & recent
+    return found
 
 
 def _carried(steps: Floats) -> tuple[Floats, Floats]:

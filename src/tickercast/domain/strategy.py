@@ -1,8 +1,8 @@
 """Strategies: pure functions from what is known at a moment to target weights, each with its reason.
 
 A weight is a share of equity: 0.5 holds half of it, −0.5 is short by half. NaN leaves a position as it is. Long and
-short positions together are never worth more than the equity. A variant is a strategy with its parameters; its hash
-names both, so that two results can be told apart.
+short positions together are worth at most the equity: what is bought beside others is cut to the room that they leave.
+A variant is a strategy with its parameters; its hash names both, so that two results can be told apart.
 
 >>> parse("direction:margin=0.02").name, parse("direction").hash == parse("direction:margin=0").hash
 ('direction:margin=0.02', True)
@@ -225,8 +225,7 @@ class Variant:
             UsageError: it is no decision about these symbols.
         """
         made = self.decide(known, **self.parameters)
-        weights = _checked(made, known, self.name)
-        weights = np.where(known.member, weights, 0.0)
+        weights = _within(_checked(made, known, self.name), known.held)
         return Decision(weights, lambda n: made.reason(n) if known.member[n] else "no member of the universe")
 
 
@@ -245,12 +244,13 @@ class Targets:
 
 def _checked(made: Any, known: Known, name: str) -> Floats:
     count = len(known.symbols)
-    weights = np.asarray(getattr(made, "weights", None), np.float64) if isinstance(made, Decision) else np.empty(0)
+    weights = np.asarray(made.weights, np.float64) if isinstance(made, Decision) else np.empty(0)
     if weights.shape != (count,):
         raise UsageError(
             f"The strategy {shown(name, 60)} returned {type(made).__name__} for {count} symbols: a Decision with "
             f"{count} weights was needed. Correct it."
         )
+    weights = np.where(known.member, weights, 0.0)
     total = float(np.nansum(np.abs(weights)))
     if np.isinf(weights).any() or total > 1 + 1e-9:
         raise UsageError(
@@ -258,6 +258,13 @@ def _checked(made: Any, known: Known, name: str) -> Floats:
             "long and short together, was needed. Lower its weights."
         )
     return weights
+
+
+def _within(weights: Floats, held: Floats) -> Floats:
+    """Cut weights to the room that positions leave which stay as they are."""
+    kept = np.isnan(weights)
+    wanted, room = float(np.nansum(np.abs(weights))), max(1 - float(np.abs(held[kept]).sum()), 0.0)
+    return weights * min(1.0, room / wanted) if wanted else weights
 
 
 def parse(text: str) -> Variant:

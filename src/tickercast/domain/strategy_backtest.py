@@ -327,7 +327,8 @@ def _judged(
         def weigh(row: int, held: Floats, one: Variant = one) -> Floats:
             return one(panel.known(row, held)).weights
 
-        net, gross = (simulate(panel, weigh, each, start=start, every=every) for each in (costs, costs.none))
+        net = simulate(panel, weigh, costs, start=start, every=every)
+        gross = net if costs == costs.none else simulate(panel, weigh, costs.none, start=start, every=every)
         runs.append((net, gross))
     returns = [growth(net.equity) for net, _ in runs]
     spread = float(np.std([_ratio(each) for each in returns], ddof=1)) if len(returns) > 1 else 0.0
