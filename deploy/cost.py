@@ -1,7 +1,7 @@
-"""Estimate the monthly cost of 10, 500 and 8,000 symbols a day, from the figures of one table.
+"""Estimate the monthly cost of 10, 500 and 8,000 symbols a day, from a table of prices and one of usage.
 
-Prices are list prices on the date in the table, in US dollars, before taxes. The bytes that queries read are those of
-`benchmarks/cost.json`, which counts them in recorded queries by BigQuery's rules; the table marks estimates.
+Prices are list prices on the date in their table, in US dollars, before taxes. The bytes that queries read are those of
+`benchmarks/cost.json`, which counts them in recorded queries by BigQuery's rules; the table of usage marks estimates.
 
     python deploy/cost.py --memory-mib 2048
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FIGURES = Path(__file__).parent / "figures.tsv"
+PRICES = Path(__file__).parents[1] / "sql" / "list_prices.tsv"
 SYMBOLS = (10, 500, 8000)
 _DAYS, _SESSIONS, _WEEKS, _BATCH, _SAMPLE, _KEPT_DAYS = 30, 21, 4.3, 500, 500, 400
 _GB, _GIB, _MB_A_TIB = 1e9, 2**30, 2**40 / 1e6
@@ -21,7 +22,7 @@ _GB, _GIB, _MB_A_TIB = 1e9, 2**30, 2**40 / 1e6
 
 @dataclass(frozen=True)
 class Figure:
-    """A row of the table.
+    """A row of a table.
 
     Attributes:
         name: its name in this module.
@@ -80,15 +81,19 @@ class Plan:
 
 
 def read() -> dict[str, Figure]:
-    """Read the figures of the table, by name."""
-    with FIGURES.open() as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
+    """Read the figures of both tables, by name."""
+    rows = [*_rows(PRICES, kind="list price"), *_rows(FIGURES, free="0")]
     return {
         row["name"]: Figure(
             row["name"], float(row["value"]), float(row["free"]), row["unit"], row["kind"], row["source"], row["date"]
         )
         for row in rows
     }
+
+
+def _rows(path: Path, **same: str) -> list[dict[str, str]]:
+    with path.open() as lines:
+        return [row | same for row in csv.DictReader(lines, delimiter="\t")]
 
 
 def scanned(plan: Plan, figures: Mapping[str, Figure]) -> dict[str, float]:
@@ -171,7 +176,7 @@ def table(plans: list[Plan], budget: int = 0) -> str:
         f"  List prices of {', '.join(dates)} less what is free, a year after the start, with the day, its jobs and",
         f"  {figures['refreshes_a_day'].value:.0f} refreshes and {figures['track_records_a_day'].value:.0f} track "
         "records a day. Usage is partly estimated. Every figure with its",
-        "  source: deploy/figures.tsv, docs/cost.md.",
+        "  source: docs/cost.md.",
     ]
     beyond = [
         plan.symbols for plan, month in zip(plans, months, strict=True) if budget and sum(month.values()) > budget

@@ -75,18 +75,11 @@ def permissions() -> str:
 
 
 def figures() -> str:
-    """The table of prices and usage."""
+    """The tables of prices and usage, as one."""
+    prices = [{**row, "kind": "list price"} for row in _rows("../sql/list_prices.tsv")]
     rows = [
-        (
-            row["name"],
-            row["value"],
-            row["free"] if row["kind"] == "list price" else "",
-            row["unit"],
-            row["kind"],
-            row["source"],
-            row["date"],
-        )
-        for row in _rows("figures.tsv")
+        (row["name"], row["value"], row.get("free", ""), row["unit"], row["kind"], row["source"], row["date"])
+        for row in [*prices, *_rows("figures.tsv")]
     ]
     return table(("figure", "value", "free a month", "unit", "kind", "source", "date"), rows)
 

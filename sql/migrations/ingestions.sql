@@ -20,5 +20,8 @@ SELECT
   CAST(NULL AS DATE) AS results_date,
   CAST(NULL AS STRING) AS results_session,
   CAST(NULL AS BOOL) AS results_predicted,
-  event_id, received_at, duration_ms
+  event_id, received_at, duration_ms,
+  CAST(NULL AS INT64) AS memory_mib,
+  CAST(NULL AS INT64) AS bytes_loaded,
+  CAST(NULL AS INT64) AS bytes_queried
 FROM ingestions_before AS ledger

@@ -19,7 +19,10 @@ CREATE TABLE IF NOT EXISTS ingestions (
   results_predicted BOOL OPTIONS (description = "Whether that day was predicted from the symbol's own past dates"),
   event_id STRING OPTIONS (description = 'The first event that was handled for the file'),
   received_at TIMESTAMP NOT NULL OPTIONS (description = 'When that event arrived'),
-  duration_ms FLOAT64 NOT NULL OPTIONS (description = "Milliseconds from the event's arrival to this row")
+  duration_ms FLOAT64 NOT NULL OPTIONS (description = "Milliseconds from the event's arrival to this row"),
+  memory_mib INT64 OPTIONS (description = 'Of the instance that handled the file, in MiB; NULL outside of a cloud'),
+  bytes_loaded INT64 OPTIONS (description = 'Bytes that were stored for the file before this row'),
+  bytes_queried INT64 OPTIONS (description = 'Bytes that its queries were billed for')
 )
 PARTITION BY TIMESTAMP_TRUNC(received_at, MONTH)
 CLUSTER BY object

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means all
             symbols that the source can list.
         hourly_watchlist: a file of the coins of the hourly flow, or an object of the data bucket by its URL.
+        portfolios: files of holdings whose record the daily flow keeps, or objects of the data bucket by their URLs,
+            separated by commas.
         function_url: where a local bucket delivers its events; empty means in this process.
         mlflow_tracking_uri: the model registry: `sqlite:///FILE`, `http(s)://…` of an MLflow server, or
             `bucket://FOLDER/NAME.db`, a SQLite file that is kept in the bucket of the models.
@@ -87,6 +89,7 @@ class Settings(BaseSettings):
     function_hosts: str = ""
     watchlist: str = ""
     hourly_watchlist: str = ""
+    portfolios: str = ""
     mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
     models: str = "champion"
@@ -160,6 +163,15 @@ def on_cloud_run() -> bool:
 def on_lambda() -> bool:
     """Whether this process runs on AWS Lambda, which names its function in the environment."""
     return "AWS_LAMBDA_FUNCTION_NAME" in os.environ
+
+
+def memory_mib() -> int | None:
+    """The memory of this instance of a function in MiB; None outside of Cloud Run and AWS Lambda."""
+    if on_lambda():
+        return int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0")) or None
+    if on_cloud_run():
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    return None
 
 
 def silence_telemetry() -> None:

@@ -63,6 +63,7 @@ PARAMETERS = {
     "symbols": ["LONG", "A", "B"],
     "day": date(2023, 7, 20),
     "token": "0a1b2c3d",
+    "portfolio": "0a1b2c3d4e5f6071",
 }
 """Values of the queries' parameters, smaller than what there is."""
 AT = datetime(2023, 7, 22, 12, tzinfo=UTC)
@@ -246,8 +247,47 @@ def rows() -> dict[str, pd.DataFrame]:
             "retrains": pd.DataFrame([decision(number) for number in (1, 2, 3)]),
             "digests": pd.DataFrame(months),
             "usage": pd.DataFrame([used(number) for number in range(6)]),
+            "list_prices": pd.DataFrame([listed(name, month) for name in PRICED for month in (1, 2)]),
+            "portfolio_scores": pd.DataFrame([portfolio_score(number) for number in range(6)]),
         }
     )
+
+
+PRICED = ("cpu", "memory", "requests", "queries", "tables")
+
+
+def listed(name: str, month: int) -> dict[str, Any]:
+    """A list price, twice as high in the second month."""
+    return {
+        "name": name,
+        "value": (PRICED.index(name) + 1) * month / 100,
+        "free": 0.0,
+        "unit": "USD",
+        "source": "a page",
+        "date": f"2026-0{month}",
+        "listed_at": datetime(2026, month, 1, tzinfo=UTC),
+    }
+
+
+def portfolio_score(number: int) -> dict[str, Any]:
+    """A score of one of two portfolios; two runs scored the last cutoff of the first."""
+    cutoff = date(2023, 6, 1 + min(number % 4, 2))
+    return {
+        "portfolio": "0a1b2c3d4e5f6071" if number < 4 else "ffffffffffffffff",
+        "name": "holdings.csv",
+        "cutoff": cutoff,
+        "step": 1,
+        "target_date": cutoff + timedelta(days=1),
+        "currency": "USD",
+        "value": 1000.0,
+        "value_at_risk_95": 20.0 + number,
+        "value_at_risk_99": 30.0,
+        "expected_shortfall_95": 25.0,
+        "gain": -22.0,
+        "simulated": False,
+        "counts": True,
+        "scored_at": datetime(2023, 7, 1, number, tzinfo=UTC),
+    }
 
 
 def used(number: int) -> dict[str, Any]:

@@ -43,6 +43,10 @@ _STATUS = {
 """The others answer 400."""
 
 
+_PROCESSED = "20971520"
+"""Bytes that every query reads: 20 MiB."""
+
+
 class Failure(Exception):
     """An answer that is an error, with BigQuery's reason code."""
 
@@ -195,7 +199,8 @@ class Engine:
         try:
             self._befall(job)
             if "load" in request.body["configuration"]:
-                self._load(request.body["configuration"]["load"], request.data)
+                loaded = self._load(request.body["configuration"]["load"], request.data)
+                job.resource["statistics"]["load"] = {"outputBytes": str(loaded)}
             else:
                 job.answer = self._query(request.body["configuration"]["query"])
         except Failure as failure:
@@ -265,7 +270,8 @@ class Engine:
             raise Failure("notFound", f"Not found: Job {request.path['projectId']}:{request.path['jobId']}")
         return job
 
-    def _load(self, config: Mapping[str, Any], data: bytes) -> None:
+    def _load(self, config: Mapping[str, Any], data: bytes) -> int:
+        """Append the rows of a file, and return their size."""
         named = config["destinationTable"]
         table = self._table(named["projectId"], named["datasetId"], named["tableId"])
         self.modifications[named["tableId"]] += 1
@@ -284,6 +290,7 @@ class Engine:
         self._connection.execute(f"INSERT INTO {_quoted(table)} BY NAME {loaded} FROM loaded")
         table["lastModifiedTime"] = _now()
         self._connection.unregister("loaded")
+        return int(rows.nbytes)
 
     # ------------------------------------------------------------ queries
 
@@ -469,7 +476,7 @@ class Engine:
         reference = job.resource["jobReference"]
         if job.polls > 0 or time.monotonic() < job.ready_at:
             return {"jobReference": reference, "jobComplete": False}
-        page: dict[str, Any] = {"jobReference": reference, "jobComplete": True, "totalBytesProcessed": "0"}
+        page: dict[str, Any] = {"jobReference": reference, "jobComplete": True, "totalBytesProcessed": _PROCESSED}
         if isinstance(job.answer, int):
             return page | {"numDmlAffectedRows": str(job.answer)}
         if job.answer is None:

@@ -19,10 +19,10 @@ def test_a_watchlist_in_the_bucket_is_read_by_its_url(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("bucket/none.txt", "There is no watchlist .*none.txt. Write one there, a symbol a line"),
+        ("bucket/none.txt", "There is no file:.*none.txt: a text file of symbols was needed. Write it there"),
         ("elsewhere/watchlist.txt", "is not in the data bucket: file://.*bucket/NAME or the path of a file"),
         ("bucket/empty.txt", "holds no symbol: one a line was needed"),
-        ("bucket/binary.txt", "cannot be read as a text file of symbols"),
+        ("bucket/binary.txt", "cannot be read: it is no UTF-8 text. A text file of symbols was needed"),
     ],
 )
 def test_what_is_no_watchlist_is_one_sentence(tmp_path: Path, name: str, said: str) -> None:

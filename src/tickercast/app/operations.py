@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tickercast import config, engines
 from tickercast.app.events import Events
 from tickercast.app.models import Models
+from tickercast.app.outlooks import Outlooks
 from tickercast.app.ports import nothing
 from tickercast.app.symbols import read_symbols
 from tickercast.domain.calendar import ending_calendars
@@ -18,7 +19,7 @@ from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.operations.alerts import CALENDAR_NOTICE
 from tickercast.jobs.operations.doctor import Check, Probe, check_engines
-from tickercast.jobs.operations.provision import publish_shipped
+from tickercast.jobs.operations.provision import publish_prices, publish_shipped
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.models import catalogue
@@ -26,6 +27,8 @@ from tickercast.ports import ObjectStore
 from tickercast.reading.queries import ask
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tickercast.domain.alerts import Alert
     from tickercast.jobs.daily.run_day import Day, Wrap
     from tickercast.jobs.operations.alerts import SentAlerts
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
 
 
-class Operations(Models, Events):
+class Operations(Models, Events, Outlooks):
     """The daily run, and everything around it."""
 
     def run_day(
@@ -88,6 +91,22 @@ class Operations(Models, Events):
                     "set TICKERCAST_WATCHLIST to a file of symbols."
                 ) from error
         return list(dict.fromkeys(parse_symbol(word) for word in words))
+
+    def costs(self, since: date) -> "pd.DataFrame":
+        """What forecasts cost at list prices, by the day on which their files arrived.
+
+        Args:
+            since: the first day, UTC.
+
+        Returns:
+            `day, files, forecasts, duration_ms_p50, duration_ms_p95, usd_compute, usd_queries, usd_storage, usd,
+            estimated`, the oldest first; amounts in US dollars.
+
+        Raises:
+            Transient: an engine does not answer.
+        """
+        publish_prices(self.warehouse)
+        return ask(self.warehouse, "costs", since=since)
 
     def store_with_new_champion(self) -> ObjectStore:
         """The data bucket, once the function serves a champion that was just published.

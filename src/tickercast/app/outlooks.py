@@ -1,18 +1,21 @@
 """Use cases that answer from stored forecasts: odds, joint paths and the risk of a portfolio."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
-from tickercast.app.ports import Ports
+from tickercast.app.ports import Ports, nothing
+from tickercast.app.symbols import read_text
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.width import Width, width_of
 from tickercast.errors import UsageError
-from tickercast.reading.holdings import PortfolioOutlook, read_holdings, valued
+from tickercast.jobs.operations.score_portfolio import EARLIEST, score_portfolio
+from tickercast.reading.holdings import Holdings, PortfolioOutlook, read_holdings, valued
 from tickercast.reading.outlook import Outlook, SymbolOdds, odds_of, outlook, stored_bars
+from tickercast.reading.portfolio_record import PortfolioRecord, portfolio_record
 
 
 class Outlooks(Ports):
@@ -53,13 +56,7 @@ class Outlooks(Ports):
             UsageError: the file is no portfolio, or no forecasts from one cutoff are stored of all holdings.
             TooFewSessions, Transient: as `paths`.
         """
-        path = Path(file)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-            raise UsageError(f"{path} cannot be read: {reason}. Name a file of symbol,shares.") from error
-        return self.portfolio_of(text, path.name, as_of)
+        return self.portfolio_of(read_text(str(file), "holdings", self.settings), Path(file).name, as_of)
 
     def portfolio_of(self, text: str, name: str, as_of: date | str | None = None) -> PortfolioOutlook:
         """The same for the content of a file.
@@ -69,6 +66,52 @@ class Outlooks(Ports):
         """
         held = read_holdings(text, name)
         return valued(held, self.paths(held.symbols, as_of))
+
+    def score_portfolio(
+        self,
+        file: str | Path,
+        first: date = EARLIEST,
+        last: date = date.max,
+        *,
+        on_progress: Callable[[int, int], None] = nothing,
+    ) -> PortfolioRecord:
+        """Count how often a portfolio lost more than was said; see `jobs.operations.score_portfolio`.
+
+        Args:
+            file: the same.
+            first: the first cutoff wanted.
+            last: the last.
+            on_progress: called with the cutoffs done and their total.
+
+        Raises:
+            UsageError, TooFewSessions, Transient: as `portfolio`.
+        """
+        [(name, held)] = self._holdings([str(file)])
+        return score_portfolio(
+            held, name, first, last, warehouse=self.warehouse, now=self.now(), on_progress=on_progress
+        )
+
+    def portfolio_record_of(self, text: str, name: str) -> PortfolioRecord:
+        """The record of a portfolio as far as it is stored.
+
+        Raises:
+            UsageError: the text is no portfolio.
+            Transient: an engine does not answer.
+        """
+        return portfolio_record(read_holdings(text, name), warehouse=self.tables)
+
+    def portfolios(self) -> Sequence[tuple[str, Holdings]]:
+        """The portfolios of `TICKERCAST_PORTFOLIOS`, by the names of their files.
+
+        Raises:
+            UsageError: one cannot be read.
+            Transient: an engine does not answer.
+        """
+        return self._holdings([word.strip() for word in self.settings.portfolios.split(",") if word.strip()])
+
+    def _holdings(self, files: Sequence[str]) -> list[tuple[str, Holdings]]:
+        named = [(file, file.rpartition("/")[2]) for file in files]
+        return [(name, read_holdings(read_text(file, "holdings", self.settings), name)) for file, name in named]
 
     def why(self, made: Forecast) -> Width:
         """Why the 80% interval of a daily forecast's last step is as wide as it is; see `domain.width`.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tickercast.app.ports import Ports, nothing
+from tickercast.app.symbols import read_text
 from tickercast.config import silence_telemetry
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.direction_inputs import LEAST
@@ -68,7 +69,14 @@ class Strategies(Ports):
             Transient: an engine does not answer.
         """
         members, day = self.members(file), as_of or self.now().date()
-        held = [one.symbol for one in read_holdings(_text(keep), Path(keep).name).holdings] if str(keep) else []
+        held = (
+            [
+                one.symbol
+                for one in read_holdings(read_text(str(keep), "holdings", self.settings), Path(keep).name).holdings
+            ]
+            if str(keep)
+            else []
+        )
         symbols = list(dict.fromkeys([*members.on(day), *held]))
         if not symbols:
             raise UsageError(f"{file} has no member on {day}: at least one was needed. Name another date with --as-of.")
@@ -87,7 +95,7 @@ class Strategies(Ports):
 
     def members(self, file: str | Path) -> Members:
         """Read a file of members; see `domain.universe.read_members`."""
-        return read_members(_text(file), Path(file).name)
+        return read_members(read_text(str(file), "members", self.settings), Path(file).name)
 
     def strategy_targets(
         self,
@@ -275,7 +283,7 @@ def _own(text: str) -> Variant:
             ":parameter=value behind it."
         )
     file = Path(f"{path}.py")
-    source = _text(file)
+    source = read_text(str(file), "Python")
     spec = importlib.util.spec_from_file_location(f"strategy_{file.stem}", file)
     assert spec is not None, "it ends in .py"
     assert spec.loader is not None, "it is read from a file"
@@ -290,11 +298,3 @@ def _own(text: str) -> Variant:
     if not callable(decide):
         raise UsageError(f"{file} has no function {name}: def {name}(known) was needed. Correct the name.")
     return variant(f"{file.stem}.{name}", decide, words, source=source)
-
-
-def _text(file: str | Path) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise UsageError(f"{file} cannot be read: {reason}. Name another file.") from error

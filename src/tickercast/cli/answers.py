@@ -2,6 +2,7 @@
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -90,17 +91,46 @@ def paths(
 def portfolio(
     holdings: Annotated[str, typer.Argument(metavar="FILE", help="A CSV file of symbol,shares.", show_default=False)],
     as_of: AsOf = "",
+    record: Annotated[
+        bool, typer.Option("--record", help="Show instead how often it lost more than was said, after counting.")
+    ] = False,
+    first: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="DATE", help="The first cutoff that is counted.", show_default="the first stored"
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what a portfolio can gain and lose, step by step, and what each holding adds to it."""
     from tickercast.show import answers
 
+    if first and not record:
+        raise UsageError("--from was given without --record, which it belongs to. Give both, or --as-of DATE.")
+    if record:
+        _record(holdings, first, as_of, as_json=as_json)
+        return
     with bar("drawing paths"):
         found = open_app().portfolio(holdings, day_of(as_of) if as_of else None)
     if as_json:
         print_data(json.dumps(answers.portfolio_json(found), indent=2) + "\n")
     else:
         print_table(answers.portfolio_table(found), soft_wrap=True)
+
+
+def _record(holdings: str, first: str, last: str, *, as_json: bool) -> None:
+    from tickercast.show import answers
+
+    limits = {"first": day_of(first)} if first else {}
+    limits |= {"last": day_of(last)} if last else {}
+    with bar("counting", total=1) as progress:
+        found = open_app().score_portfolio(
+            holdings, **limits, on_progress=lambda done, total: progress.set(done, total)
+        )
+    if as_json:
+        print_data(json.dumps(answers.record_json(found), indent=2) + "\n")
+    else:
+        print_table(answers.record_table(found, Path(holdings).name), soft_wrap=True)
 
 
 def _steps(targets: list[date], last: date | None, symbol: str) -> int:

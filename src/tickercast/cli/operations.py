@@ -1,11 +1,22 @@
 """Commands for running the service: check engines and drift, list and send alerts."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tickercast.cli.terminal import SOME_FAILED, bar, complain, day_of, open_app, print_table, say, symbols_of
+from tickercast.cli.terminal import (
+    SOME_FAILED,
+    bar,
+    complain,
+    day_of,
+    open_app,
+    print_data,
+    print_table,
+    say,
+    symbols_of,
+)
 from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +35,23 @@ def doctor() -> None:
     print_table(checks_table(checks))
     if not all(check.well for check in checks):
         raise typer.Exit(SOME_FAILED)
+
+
+@app.command(epilog="Example: tickercast costs --days 7")
+def costs(
+    days: Annotated[int, typer.Option(metavar="N", min=1, max=3650, help="The last days, UTC.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Show what forecasts cost at Google Cloud's list prices, and how long they took, day by day."""
+    from tickercast.show.costs import costs_json, costs_table
+
+    service = open_app()
+    with bar("adding up"):
+        rows = service.costs(service.now().date() - timedelta(days=days - 1))
+    if as_json:
+        print_data(costs_json(rows))
+    else:
+        print_table(costs_table(rows, days))
 
 
 @app.command(epilog="Example: tickercast drift MSFT AAPL --day 2012-08-15")

@@ -166,6 +166,31 @@ def gains_figure(gains: pd.DataFrame, currency: str, palette: Palette) -> go.Fig
     return _laid_out(figure, 420)
 
 
+def record_figure(rows: pd.DataFrame, palette: Palette) -> go.Figure:
+    """Draw what a portfolio gained in single sessions, and what it was said to lose at most in 95% of them.
+
+    Args:
+        rows: `step`, `target_date`, `currency`, `gain`, `value_at_risk_95`.
+        palette: the colours.
+    """
+    rows = rows[rows["step"] == 1].sort_values("target_date")
+    days = np.array(_days(rows["target_date"]))
+    breached = (rows["gain"] < -rows["value_at_risk_95"]).to_numpy(bool)
+    figure = go.Figure()
+    figure.add_bar(x=days, y=rows["gain"], name="gain", marker_color=faded(palette.model, 0.6))
+    figure.add_scatter(
+        x=days, y=-rows["value_at_risk_95"], name="95% loss", mode="lines", line={"color": palette.down, "width": 2}
+    )
+    figure.add_scatter(
+        x=days[breached], y=rows["gain"][breached], name="exceeded", mode="markers",
+        marker={"color": palette.down, "symbol": "x", "size": 9},
+    )  # fmt: skip
+    figure.update_traces(hovertemplate="%{y:,.0f}")
+    figure.update_yaxes(title=f"gain, {rows['currency'].iloc[0]}", tickformat=",.0f")
+    figure.update_xaxes(type="category", tickangle=0, nticks=6)
+    return _laid_out(figure, 360)
+
+
 def _candles(bars: pd.DataFrame, palette: Palette, unit: str) -> go.Candlestick:
     return go.Candlestick(
         x=_days(bars["session_date"]),

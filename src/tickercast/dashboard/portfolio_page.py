@@ -4,9 +4,18 @@ import pandas as pd
 import streamlit as st
 
 from tickercast.dashboard import state
-from tickercast.dashboard.figures import gains_figure
+from tickercast.dashboard.figures import gains_figure, record_figure
 from tickercast.reading.holdings import PortfolioOutlook
-from tickercast.show.answers import EXTRAPOLATED, holdings_frame, portfolio_title, risks
+from tickercast.reading.portfolio_record import PortfolioRecord
+from tickercast.show.answers import (
+    COUNTED,
+    EXTRAPOLATED,
+    holdings_frame,
+    portfolio_title,
+    record_frame,
+    record_line,
+    risks,
+)
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED
 
 
@@ -28,6 +37,7 @@ def show() -> None:
     text, name = (file.getvalue().decode("utf-8", "replace"), file.name) if file else (typed, "the holdings")
     with right, state.section():
         _portfolio(state.portfolio(text, name))
+        _record(state.portfolio_record(text, name))
     st.caption(NOT_ADVICE)
 
 
@@ -49,3 +59,15 @@ def _portfolio(found: PortfolioOutlook) -> None:
     st.markdown("### What each holding adds to it")
     state.table(holdings_frame(found), "Holdings and their part of the expected shortfall")
     st.caption(f"Over {len(rows)} sessions, from {found.outlook.sessions:,} past sessions. {EXTRAPOLATED}")
+
+
+def _record(made: PortfolioRecord) -> None:
+    st.markdown("### Its record")
+    rows = record_frame(made)
+    if rows.empty:
+        st.caption("None is stored. `tickercast portfolio FILE --record` counts it, and so does the daily flow.")
+        return
+    st.markdown(f"Since {made.rows['cutoff'].min():%Y-%m-%d}: {record_line(made)}.")
+    state.picture(record_figure(made.rows, state.palette()), key="record", alt=record_line(made))
+    state.table(rows, "How often the portfolio lost more than was said")
+    st.caption(COUNTED)

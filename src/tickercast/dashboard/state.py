@@ -19,6 +19,7 @@ from tickercast.ports import Warehouse
 from tickercast.reading import directions as directions_of
 from tickercast.reading import views
 from tickercast.reading.holdings import PortfolioOutlook
+from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.reading.track_record import demotion
 from tickercast.show import sentences
 from tickercast.show.answers import Question, odds_rows
@@ -110,6 +111,11 @@ def odds(symbol: str, cutoff: date, level: float) -> pd.DataFrame:
 def portfolio(text: str, name: str) -> PortfolioOutlook:
     """The distribution of a portfolio's value, from the content of a file; see `App.portfolio`."""
     return _app().portfolio_of(text, name)
+
+
+def portfolio_record(text: str, name: str) -> PortfolioRecord:
+    """The record of a portfolio, as far as it is stored; see `App.portfolio_record_of`."""
+    return _app().portfolio_record_of(text, name)
 
 
 EVERY = {DAILY.name: "Daily", HOURLY.name: "Hourly"}

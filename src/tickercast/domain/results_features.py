@@ -56,6 +56,7 @@ _MISSES = np.array(
 _LEAST_CHANCE = 0.02  # below it a predicted day is given up
 _NEVER = 1 << 20
 _SIGMA_FLOOR = 1e-6
+_LONG_AGO = np.datetime64("0001-01-01")
 
 
 def results_features(bars: Bars, at: Rows, sigma60: Floats, sigma_ewma: Floats, days: ResultsDays | None) -> Floats32:
@@ -78,7 +79,11 @@ def results_features(bars: Bars, at: Rows, sigma60: Floats, sigma_ewma: Floats, 
         return np.zeros((len(at), len(RESULTS_FEATURES)), np.float32)
     cutoffs = bars.columns["session_date"][at]
     known = days.inputs(cutoffs, session_closes(bars.symbol, cutoffs))
-    return _features(_past(_answers(bars, at, known.last)), sigma60, sigma_ewma, known)
+    start, end = max(int(at.min()) + 1 - TAIL, 0), int(at.max()) + 1
+    squares = _squares(bars.columns["adj_close"][None, start:end])
+    rows = np.searchsorted(bars.columns["session_date"][start:end], known.last)
+    only = np.zeros(len(at), np.intp)
+    return _features(_past(_answers(squares, only, known.last, rows, at - start, only)), sigma60, sigma_ewma, known)
 
 
 def latest_results_features(
@@ -107,12 +112,31 @@ def latest_results_features(
     symbols = [bars.symbol for bars in chosen]
     closes = DAILY.closes(symbols, np.arange(len(symbols)), cutoffs)
     known = latest_inputs([results[symbol] for symbol in symbols], cutoffs, closes)
-    answers = [
-        _answers(bars, np.array([len(bars) - 1]), known.last[number : number + 1]) for number, bars in enumerate(chosen)
-    ]
-    past = _past(_Answers(*map(np.concatenate, zip(*answers, strict=True))))
+    prices, sessions, first = _tails(chosen)
+    rows = (sessions[:, None, :] < known.last[:, :, None]).sum(axis=-1)
+    at = np.full(len(chosen), TAIL - 1)
+    past = _past(_answers(_squares(prices), np.arange(len(chosen)), known.last, rows, at, first))
     made[places] = _features(past, sigma60[places], sigma_ewma[places], known)
     return made
+
+
+def _tails(series: Sequence[Bars]) -> tuple[Floats, NDArray[np.datetime64], Rows]:
+    """The last `TAIL` adjusted closes and sessions of each series, and where a shorter one begins: flat before."""
+    closes, sessions = np.empty((len(series), TAIL)), np.empty((len(series), TAIL), "datetime64[D]")
+    first = np.array([max(TAIL - len(bars), 0) for bars in series])
+    for number, (bars, start) in enumerate(zip(series, first, strict=True)):
+        tail = bars.columns["adj_close"][-TAIL:]
+        closes[number, :start], closes[number, start:] = tail[0], tail
+        sessions[number, :start], sessions[number, start:] = _LONG_AGO, bars.columns["session_date"][-TAIL:]
+    return closes, sessions, first
+
+
+def _squares(closes: Floats) -> Floats:
+    """The squared log-returns of closes `(k, length)`; the first of each series is 0."""
+    log_close = np.log(closes)
+    squares = np.zeros(log_close.shape)
+    squares[:, 1:] = (log_close[:, 1:] - log_close[:, :-1]) ** 2
+    return squares
 
 
 def _features(past: "_Past", sigma60: Floats, sigma_ewma: Floats, known: ResultsInputs) -> Floats32:
@@ -154,33 +178,40 @@ class _Answers(NamedTuple):
     age: Rows
 
 
-def _answers(bars: Bars, at: Rows, last: NDArray[np.datetime64]) -> _Answers:
-    start, end = max(int(at.min()) + 1 - TAIL, 0), int(at.max()) + 1
-    log_close, at = np.log(bars.columns["adj_close"][start:end]), at - start
-    squares = np.empty(len(log_close))
-    squares[0], squares[1:] = 0.0, (log_close[1:] - log_close[:-1]) ** 2
-    rows = np.where(np.isnat(last), -1, np.searchsorted(bars.columns["session_date"][start:end], last))
-    counted = (rows > _SIGMA) & (rows <= at[:, None]) & (rows > at[:, None] - (TAIL - _SIGMA - 2))
+def _answers(squares: Floats, of: Rows, last: NDArray[np.datetime64], rows: Rows, at: Rows, first: Rows) -> _Answers:
+    """How the price answered at n origins.
+
+    Args:
+        squares: `(k, length)`, the squared log-returns of k series.
+        of: `(n,)`, which of them each origin is of.
+        last: `(n, LAST)`, the last results days there, NaT where there are fewer.
+        rows: `(n, LAST)`, their sessions, or the sessions that follow.
+        at: `(n,)`, the origins' sessions.
+        first: `(n,)`, where the series begin.
+    """
+    at, first, of = at[:, None], first[:, None], of[:, None]
+    rows = np.where(np.isnat(last), -1, rows)
+    counted = (rows > first + _SIGMA) & (rows <= at) & (rows > at - (TAIL - _SIGMA - 2))
     rows = np.where(counted, rows, 0)
-    settled = counted & (rows < at[:, None])
+    settled = counted & (rows < at)
     following = np.where(settled, rows + 1, 0)
-    square, next_square = squares[rows], squares[following]
+    square, next_square = squares[of, rows], squares[of, following]
     return _Answers(
         counted,
         settled,
-        _move(squares, rows, square),
-        _move(squares, following, next_square),
+        _move(squares, of, rows, first, square),
+        _move(squares, of, following, first, next_square),
         square,
         next_square,
-        at - rows[:, 0],
+        (at - rows)[:, 0],
     )
 
 
-def _move(squares: Floats, rows: Rows, square: Floats) -> Floats:
+def _move(squares: Floats, of: Rows, rows: Rows, first: Rows, square: Floats) -> Floats:
     """The moves at some rows over the σ60 before each; 0 at rows before which there is none."""
     before = np.maximum(rows[..., None] + np.arange(-_SIGMA, 0), 0)
-    sigma60 = np.sqrt(np.maximum(squares[before].sum(axis=-1) / _SIGMA, _SIGMA_FLOOR**2))
-    return np.where(rows >= _SIGMA, np.minimum(np.sqrt(square) / sigma60, _LARGEST_MOVE), 0.0)
+    sigma60 = np.sqrt(np.maximum(squares[of[..., None], before].sum(axis=-1) / _SIGMA, _SIGMA_FLOOR**2))
+    return np.where(rows >= first + _SIGMA, np.minimum(np.sqrt(square) / sigma60, _LARGEST_MOVE), 0.0)
 
 
 class _Past(NamedTuple):

@@ -86,25 +86,40 @@ class PortfolioOutlook:
         found: Floats = self.parts.sum(axis=0)
         return found
 
+    def gain(self, growth: Floats) -> float:
+        """The gain of the whole where each symbol has grown so: `growth` is `(symbols,)`, close over close."""
+        return float(_parts(self.held, self.outlook, self.exposures, growth).sum())
 
-def valued(held: Holdings, found: Outlook) -> PortfolioOutlook:
+
+def valued(held: Holdings, found: Outlook, closes: Floats | None = None) -> PortfolioOutlook:
     """Value a portfolio on each path.
 
     Args:
         held: the portfolio.
         found: joint paths of all its `symbols`.
+        closes: `(symbols,)` at the cutoff; None: those of the forecasts, which a later split does not change.
     """
-    place = {made.symbol: number for number, made in enumerate(found.forecasts)}
-    closes = np.array([made.last_close for made in found.forecasts])
+    place = _places(found)
+    closes = np.array([made.last_close for made in found.forecasts]) if closes is None else closes
+    exposures = np.array(
+        [
+            each.shares * each.unit * closes[place[each.symbol]] * (closes[place[each.fx]] if each.fx else 1.0)
+            for each in held.holdings
+        ]
+    )
     grown = np.exp(found.paths.close.astype(np.float64))
-    exposures, parts = [], []
-    for each in held.holdings:
-        worth, growth = each.shares * each.unit * closes[place[each.symbol]], grown[place[each.symbol]]
-        if each.fx:
-            worth, growth = worth * closes[place[each.fx]], growth * grown[place[each.fx]]
-        exposures.append(worth)
-        parts.append(worth * (growth - 1))
-    return PortfolioOutlook(held, found, np.array(exposures), np.array(parts))
+    return PortfolioOutlook(held, found, exposures, _parts(held, found, exposures, grown))
+
+
+def _places(found: Outlook) -> dict[str, int]:
+    return {made.symbol: number for number, made in enumerate(found.forecasts)}
+
+
+def _parts(held: Holdings, found: Outlook, exposures: Floats, grown: Floats) -> Floats:
+    """The gain of each holding, `(holdings, …)`, where the symbols have grown by `grown`, `(symbols, …)`."""
+    place = _places(found)
+    growth = [grown[place[each.symbol]] * (grown[place[each.fx]] if each.fx else 1.0) for each in held.holdings]
+    return np.stack([worth * (grew - 1) for worth, grew in zip(exposures, growth, strict=True)])
 
 
 def read_holdings(text: str, name: str) -> Holdings:

@@ -17,7 +17,7 @@ from tickercast.errors import UsageError
 from tickercast.ports import Between, Warehouse
 from tickercast.reading.forecasts import COLUMNS, forecasts_of
 
-_YEARS = timedelta(days=6 * 365)
+YEARS = timedelta(days=6 * 365)
 """The span of the bars that are read: 1,250 sessions, and those before from which σ begins."""
 
 _STALE = timedelta(days=10)
@@ -51,7 +51,7 @@ class Outlook:
     @property
     def log_returns(self) -> NDArray[np.float64]:
         """`(symbols, steps, len(QUANTILES))`, the stored quantiles."""
-        return _log_returns(self.forecasts)
+        return log_returns(self.forecasts)
 
     def step_of(self, day: date) -> int:
         """The last step on or before a date; 0 if there is none."""
@@ -123,7 +123,7 @@ def outlook(symbols: Sequence[str], as_of: date | None, *, warehouse: Warehouse)
     forecasts = _forecasts(symbols, as_of, warehouse)
     cutoff = forecasts[0].cutoff
     known = past(residuals(stored_bars(forecasts, warehouse)), cutoff)
-    return Outlook(forecasts, paths(known, _log_returns(forecasts), seed=seed_of(cutoff)), len(known))
+    return Outlook(forecasts, paths(known, log_returns(forecasts), seed=seed_of(cutoff)), len(known))
 
 
 def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse) -> list[Forecast]:
@@ -160,14 +160,15 @@ def stored_bars(forecasts: Sequence[Forecast], warehouse: Warehouse) -> list[Bar
     """The stored daily bars of each symbol up to the forecasts' common cutoff, six years of them at most."""
     cutoff = forecasts[0].cutoff
     where = {"symbol": [made.symbol for made in forecasts], "frequency": DAILY.name}
-    held = warehouse.read("latest_prices", {**where, "session_date": Between(cutoff - _YEARS, cutoff)})
+    held = warehouse.read("latest_prices", {**where, "session_date": Between(cutoff - YEARS, cutoff)})
     by_symbol = {str(symbol): rows.sort_values("session_date") for symbol, rows in held.groupby("symbol")}
     return [
         Bars(made.symbol, by_symbol[made.symbol][list(BAR_COLUMNS)], simulated=made.simulated) for made in forecasts
     ]
 
 
-def _log_returns(forecasts: Sequence[Forecast]) -> NDArray[np.float64]:
+def log_returns(forecasts: Sequence[Forecast]) -> NDArray[np.float64]:
+    """The stored quantiles of several forecasts, as log-returns from the last close: `(symbols, steps, levels)`."""
     closes = np.array([[step.quantiles for step in made.steps] for made in forecasts])
     found: NDArray[np.float64] = np.log(closes / np.array([made.last_close for made in forecasts])[:, None, None])
     return found

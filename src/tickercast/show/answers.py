@@ -1,5 +1,6 @@
 """Odds, paths and portfolios as tables and JSON."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from tickercast.domain.portfolio import correlation, risk, shares
 from tickercast.errors import UsageError
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.outlook import Outlook, SymbolOdds
+from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.show.sentences import SIMULATED, price
 
 MEASURED = {"closes": 3.5, "touches": 2.6}
@@ -236,6 +238,72 @@ def portfolio_json(found: PortfolioOutlook) -> dict[str, Any]:
                 "es_95_part": float(part),
             }
             for held, worth, part in holdings
+        ],
+    }
+
+
+def record_line(made: PortfolioRecord) -> str:
+    """The record of one session at 95% in a sentence."""
+    first = next((each for each in made.records if each.step == 1), None)
+    if first is None:
+        if made.rows.empty:
+            return "no session that its forecasts reach has ended"
+        return f"{len(made.rows):,} periods have ended, and none counts: the model had seen them, or they are doubtful"
+    times = "time" if first.breaches == 1 else "times"
+    share = f"{first.share:.1%}" if first.days else "–"
+    return (
+        f"in {first.days:,} sessions the VaR of 95% was exceeded {first.breaches} {times}, {share}: "
+        f"{first.verdict.value}"
+    )
+
+
+def record_frame(made: PortfolioRecord) -> pd.DataFrame:
+    """The record as text: one row a holding period and confidence."""
+    titles = ["sessions", "level", "periods", "breaches", "Kupiec p", "Christoffersen p", "verdict"]
+    rows = [
+        (
+            str(each.step),
+            f"{each.level:.0%}",
+            f"{each.days:,}",
+            f"{each.breaches:,} ({each.share:.1%})",
+            f"{each.kupiec:.2f}",
+            f"{each.christoffersen:.2f}",
+            each.verdict.value,
+        )
+        for each in made.records
+    ]
+    return pd.DataFrame(rows, columns=titles)
+
+
+def record_table(made: PortfolioRecord, name: str) -> RenderableType:
+    """The same for a terminal, and what was counted."""
+    rows = record_frame(made)
+    if rows.empty:
+        return Text(f"{name}: {record_line(made)}.")
+    first, last = made.rows["cutoff"].min(), made.rows["cutoff"].max()
+    table = Table(box=box.SIMPLE_HEAD, title=Text(f"{name}, {first:%Y-%m-%d} to {last:%Y-%m-%d}"), title_justify="left")
+    for heading in rows.columns:
+        table.add_column(heading, justify="left" if heading == "verdict" else "right", no_wrap=True)
+    for row in rows.itertuples(index=False):
+        table.add_row(*map(str, row))
+    return Group(table, *([Text(SIMULATED, style="bold red")] if made.simulated else []), Text(COUNTED, style="dim"))
+
+
+COUNTED = (
+    "The holdings are those of today. Periods do not overlap. Forecasts that a model had seen, or that are doubtful, "
+    "do not count."
+)
+"""What a record of a portfolio counts."""
+
+
+def record_json(made: PortfolioRecord) -> dict[str, Any]:
+    """The same, in a stable machine-readable form."""
+    return {
+        **({"simulated": True} if made.simulated else {}),
+        "records": [{**dataclasses.asdict(each), "share": each.share if each.days else None} for each in made.records],
+        "periods": [
+            {**row, "cutoff": str(row["cutoff"].date()), "target_date": str(row["target_date"].date())}
+            for row in made.rows.to_dict("records")
         ],
     }
 

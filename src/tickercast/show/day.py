@@ -14,6 +14,8 @@ from tickercast.jobs.daily.run_day import Day
 from tickercast.jobs.operations.alerts import SentAlerts
 from tickercast.jobs.operations.drift import DriftCheck
 from tickercast.jobs.requests.fetch_events import FetchedEvents
+from tickercast.reading.portfolio_record import PortfolioRecord
+from tickercast.show.answers import record_line
 from tickercast.show.sentences import symbols
 
 
@@ -28,6 +30,8 @@ def day_lines(day: Day) -> Iterator[str]:
     made = len(day.results.forecasts)
     yield f"forecasts   {f'{made} made' if day.caught_up.uploads else 'none to make: all of that day exist'}"
     yield f"scores      {_scores(day.scores)}"
+    for name, kept in day.portfolios.items():
+        yield f"portfolio   {f'{name}: ' if name else ''}{kept if isinstance(kept, str) else record_line(kept)}"
     yield f"probation   {day.probation if isinstance(day.probation, str) else _decided(day.probation)}"
     yield f"drift       {_drift(day.drift)}"
     yield f"training    {_planned(day.planned)}"
@@ -111,6 +115,7 @@ _SAID: Mapping[type, Callable[[Any], str]] = {
     CaughtUp: _sent,
     tuple: _collected,
     Scores: _scores,
+    PortfolioRecord: record_line,
     Decided: _decided,
     DriftCheck: _drift,
     TrainingPlan: _planned,

@@ -17,6 +17,7 @@ Limits, from Google's documentation, and what happens beyond them:
   Provisioning changes only what differs; appends and reads change no definition.
 """
 
+import contextvars
 import functools
 import hashlib
 import io
@@ -43,7 +44,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from google.cloud.bigquery.table import RowIterator
 
-from tickercast import logs
+from tickercast import logs, traffic
 from tickercast.backends.warehouse.bigquery_errors import is_transient, one_line, translated
 from tickercast.backends.warehouse.sql import (
     BEFORE,
@@ -192,7 +193,10 @@ class BigQueryWarehouse:
     def append_together(self, rows: Mapping[str, pa.Table | pd.DataFrame], *, key: str) -> None:
         """Append rows to several tables, with a load job each that run at once."""
         with ThreadPoolExecutor(len(rows) or 1) as pool:
-            jobs = [pool.submit(self.append, table, added, key=f"{table}/{key}") for table, added in rows.items()]
+            jobs = [
+                pool.submit(contextvars.copy_context().run, self.append, table, added, key=f"{table}/{key}")
+                for table, added in rows.items()
+            ]
         for job in jobs:
             job.result()
 
@@ -370,6 +374,7 @@ class BigQueryWarehouse:
             ours = bool(job.labels.get(_SENDER_ID) == sender_id)
             try:
                 job.result(**self._patience)
+                traffic.loaded(int(job.output_bytes or 0) if ours else 0)
                 return ours
             except api.GoogleAPICallError as error:
                 if not job.error_result:
@@ -422,6 +427,10 @@ class BigQueryWarehouse:
         return translated(self.url, self._patience_s, self._max_query_gb)
 
 
+_LEAST_BILLED = 10 * 2**20
+"""Bytes that a query is billed for at least, if it reads any."""
+
+
 class _Client(bigquery.Client):
     """Bounds every query, in the time of its requests, its own time and the bytes that it may be billed for.
 
@@ -440,7 +449,10 @@ class _Client(bigquery.Client):
         config.maximum_bytes_billed = self.most_bytes
         bounds = {"retry": retry, "job_retry": retry, "api_timeout": timeout, "wait_timeout": wait}
         with logs.waiting_for(f"waiting for a query of {self.url}"):
-            return super().query_and_wait(query, **options | bounds | {"job_config": config})
+            rows = super().query_and_wait(query, **options | bounds | {"job_config": config})
+        processed = int(rows.total_bytes_processed or 0)
+        traffic.queried(max(processed, _LEAST_BILLED) if processed else 0)
+        return rows
 
 
 def _sql_hash(found: SqlObject) -> str:

@@ -21,7 +21,7 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from tickercast import disk, logs
+from tickercast import disk, logs, traffic
 from tickercast.backends.warehouse.duckdb_checkpoints import SETTINGS, Checkpoints
 from tickercast.backends.warehouse.duckdb_errors import (
     WRONG_QUERY,
@@ -115,17 +115,20 @@ class DuckDBWarehouse:
         """Append rows and their key in one transaction; nothing happens if the key is known."""
         if not len(rows):
             return False
-        return self._attempt(lambda connection: _append(connection, table, rows, key))
+        size = self._attempt(lambda connection: _append(connection, table, rows, key))
+        traffic.loaded(size)
+        return bool(size)
 
     def append_together(self, rows: Mapping[str, pa.Table | pd.DataFrame], *, key: str) -> None:
         """Append rows to several tables in one transaction."""
         given = {table: added for table, added in rows.items() if len(added)}
         if given:
-            self._attempt(
+            sizes = self._attempt(
                 lambda connection: [
                     _append(connection, table, added, f"{table}/{key}") for table, added in given.items()
                 ]
             )
+            traffic.loaded(sum(sizes))
 
     def read(
         self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
@@ -475,15 +478,17 @@ def _drop_primary_keys(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"DROP TABLE {table}_keyed")
 
 
-def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | pd.DataFrame, key: str) -> bool:
-    accepted = not connection.execute("SELECT 1 FROM _appends WHERE key = ?", [key]).fetchall()
-    if accepted:
-        connection.execute("INSERT INTO _appends (key) VALUES (?)", [key])
-        if len(rows) > _MANY:
-            _give_back_memory()
-        connection.register("appended_rows", _with_nulls(rows, table))
-        connection.execute(f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM appended_rows")  # noqa: S608
-    return accepted
+def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | pd.DataFrame, key: str) -> int:
+    """Append rows and their key; returns the bytes that were appended, 0 if the key is known."""
+    if connection.execute("SELECT 1 FROM _appends WHERE key = ?", [key]).fetchall():
+        return 0
+    connection.execute("INSERT INTO _appends (key) VALUES (?)", [key])
+    if len(rows) > _MANY:
+        _give_back_memory()
+    added = _with_nulls(rows, table)
+    connection.register("appended_rows", added)
+    connection.execute(f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM appended_rows")  # noqa: S608
+    return max(int(added.nbytes), 1)
 
 
 def _give_back_memory() -> None:

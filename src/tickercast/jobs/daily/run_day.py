@@ -46,6 +46,7 @@ from tickercast.jobs.daily.retrain import (
 )
 from tickercast.jobs.operations.alerts import SentAlerts, send_alerts
 from tickercast.jobs.operations.drift import DriftCheck, check_drift
+from tickercast.jobs.operations.score_portfolio import score_portfolio
 from tickercast.jobs.requests.fetch_events import FetchedEvents, fetch_events
 from tickercast.jobs.requests.results import Patience, Results
 from tickercast.jobs.training.train import Fit
@@ -59,6 +60,8 @@ from tickercast.ports import (
     ResultsSource,
     Warehouse,
 )
+from tickercast.reading.holdings import Holdings
+from tickercast.reading.portfolio_record import PortfolioRecord
 
 _RECENT_RESULTS = timedelta(days=500)  # the last five results days, and those of a year ago
 
@@ -125,6 +128,9 @@ class Services(Protocol):
     def promotion_baselines(self, series: Sequence[Bars], through: date) -> Sequence[Predictor]:
         """The baselines of a promotion; see `models.catalogue`."""
 
+    def portfolios(self) -> Sequence[tuple[str, Holdings]]:
+        """The portfolios whose record is kept, by name."""
+
     def results_source(self, name: str = "", bars: str = "") -> ResultsSource | None:
         """Where results days come from, by default as bars from a source ask for; None where none is asked."""
 
@@ -143,6 +149,7 @@ class Day:
         results: the forecasts that followed, and the reason for each other symbol.
         lost: a reason for each upload that is not accounted for.
         scores: of the champion.
+        portfolios: the record of each, or why there is none, by name.
         probation: the decision, or why there was none.
         drift: the drift check, or why there was none.
         planned: whether and how a challenger was trained.
@@ -157,6 +164,7 @@ class Day:
     results: Results
     lost: Sequence[FunctionUnavailable]
     scores: Scores
+    portfolios: Mapping[str, PortfolioRecord | str]
     probation: Decided | str
     drift: DriftCheck | str
     planned: TrainingPlan
@@ -268,6 +276,7 @@ def _run(
     caught_up = step(catch_up, market, store=store, warehouse=warehouse, now=services.now())
     results, lost = step(collect_results, caught_up, market, warehouse=warehouse, patience=services.patience())
     scores = step(read_scores, market, models=models, warehouse=warehouse)
+    portfolios = _portfolios(step)
     probation = step(
         review_probation, market, scores, models=models, registry=registry, warehouse=warehouse, now=services.now()
     )
@@ -289,7 +298,9 @@ def _run(
     renewed = _reforecast(step, market)
     if is_due(market.day):
         step(compact_warehouse, warehouse=warehouse)
-    return Day(market, events, caught_up, results, lost, scores, probation, drift, planned, decided, renewed)
+    return Day(
+        market, events, caught_up, results, lost, scores, portfolios, probation, drift, planned, decided, renewed
+    )
 
 
 def _events(step: _Steps, market: Market, as_of: date) -> FetchedEvents | str:
@@ -308,6 +319,19 @@ def _events(step: _Steps, market: Market, as_of: date) -> FetchedEvents | str:
     fetching = _or_error(fetch_events, Exception)
     found = step(fetching, symbols, source=source, store=services.store, now=services.now(), since=since)
     return found if isinstance(found, FetchedEvents) else str(found) or type(found).__name__
+
+
+def _portfolios(step: _Steps) -> dict[str, PortfolioRecord | str]:
+    """Score the portfolios that the settings name; whatever fails there is said, and never stops the day."""
+    services = step.services
+    try:
+        held = services.portfolios()
+    except TickercastError as error:
+        return {"": str(error)}
+    scoring = _or_error(score_portfolio, TickercastError)
+    now = services.now()
+    found = {name: step(scoring, each, name, warehouse=services.warehouse, now=now) for name, each in held}
+    return {name: made if isinstance(made, PortfolioRecord) else str(made) for name, made in found.items()}
 
 
 def _drift(step: _Steps, market: Market) -> DriftCheck | str:

@@ -1,8 +1,14 @@
 """Provision: create the tables, views and published champion that a forecast needs. Safe to repeat."""
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from tickercast.config import resource
 from tickercast.errors import PreconditionFailed
 from tickercast.model_store import ModelStore
 from tickercast.ports import Warehouse
@@ -23,7 +29,29 @@ def provision(*, models: Sequence[ModelStore], warehouse: Warehouse) -> list[str
         Transient: try again.
     """
     made = warehouse.provision()
+    if made:
+        publish_prices(warehouse)
     return [*made, *(each.pointer_name for each in models if publish_shipped(each))]
+
+
+def publish_prices(warehouse: Warehouse) -> None:
+    """Store the list prices that this release knows, once.
+
+    Raises:
+        Transient: try again.
+    """
+    content = (resource("sql") / "list_prices.tsv").read_bytes()
+    rows = pa_csv.read_csv(
+        pa.BufferReader(content),
+        parse_options=pa_csv.ParseOptions(delimiter="\t"),
+        convert_options=pa_csv.ConvertOptions(
+            column_types={"value": pa.float64(), "free": pa.float64(), "date": pa.string()},
+        ),
+    )
+    listed = rows.append_column(
+        "listed_at", pa.repeat(pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC")), len(rows))
+    )
+    warehouse.append("list_prices", listed, key=f"list_prices/{hashlib.sha256(content).hexdigest()[:16]}")
 
 
 def publish_shipped(models: ModelStore) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tickercast import config, traffic
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.event_files import read_events
@@ -136,6 +137,7 @@ class NeverWritten(Permanent):
     """An event announces a write that the store knows nothing of."""
 
 
+@traffic.counted()
 def handle_event(
     event: ObjectFinalized,
     *,
@@ -385,7 +387,12 @@ def _append(
         duration_ms = (now() - received_at).total_seconds() * 1000
         stored = _stored_rows(key, file, outcome.events, warehouse) if outcome.events is not None else []
         ledger = pa.Table.from_pylist([*_forecast_rows(outcome, counts), *stored, *_failed_rows(outcome)], _LEDGER)
-        arrival = {"event_id": event.event_id, "received_at": received_at, "duration_ms": duration_ms}
+        used = traffic.so_far()
+        arrival = {
+            **{"event_id": event.event_id, "received_at": received_at, "duration_ms": duration_ms},
+            "memory_mib": pa.scalar(config.memory_mib(), pa.int64()),
+            **{"bytes_loaded": used.loaded, "bytes_queried": used.queried},
+        }
         whole = _named(ledger, file, frequency=outcome.frequency.name, origin=str(outcome.origin), **arrival)
         warehouse.append("ingestions", whole, key=f"ingestions/{key}")
 

@@ -1,0 +1,197 @@
+"""What a portfolio was said to lose, and what came: stored forecasts of the past valued by today's holdings."""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tickercast.domain.bars import BAR_COLUMNS, Bars
+from tickercast.domain.forecast import Forecast
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.paths import Residuals, past, paths, residuals, seed_of
+from tickercast.domain.portfolio import risk
+from tickercast.domain.risk_record import Record, record
+from tickercast.errors import TooFewSessions
+from tickercast.ports import Between, Warehouse
+from tickercast.reading.forecasts import COLUMNS, forecasts_of
+from tickercast.reading.holdings import Holdings, valued
+from tickercast.reading.outlook import YEARS, Outlook, log_returns
+from tickercast.reading.queries import ask
+
+LEVELS = (0.95, 0.99)
+"""The confidences of the values at risk that are recorded."""
+
+_AFTER = timedelta(days=40)
+"""Ten sessions lie within so many days."""
+
+
+@dataclass(frozen=True)
+class PortfolioRecord:
+    """The record of a portfolio.
+
+    Attributes:
+        rows: one a cutoff and step: `cutoff, step, target_date, currency, value, value_at_risk_95, value_at_risk_99,
+            expected_shortfall_95, gain, simulated, counts`.
+        records: by step and confidence; empty if nothing counts.
+    """
+
+    rows: pd.DataFrame
+    records: Sequence[Record]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a row was made from simulated bars."""
+        return bool(self.rows["simulated"].any())
+
+
+def digest_of(held: Holdings) -> str:
+    """The name of the same holdings in any order: 16 hexadecimal digits."""
+    lines = sorted(f"{each.symbol},{each.shares!r},{each.fx}" for each in held.holdings)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def portfolio_record(held: Holdings, *, warehouse: Warehouse) -> PortfolioRecord:
+    """Read the record of a portfolio as far as it is stored.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    rows = ask(warehouse, "portfolio_scores", portfolio=digest_of(held))
+    counted = rows[rows["counts"]]
+    steps = sorted(set(counted["step"].astype(int)))
+    return PortfolioRecord(
+        rows, [_record(counted[counted["step"] == step], step, level) for step in steps for level in LEVELS]
+    )
+
+
+def _record(rows: pd.DataFrame, step: int, level: float) -> Record:
+    """The record of periods that do not overlap: each begins when the one before has ended."""
+    kept, end = [], date.min
+    for number, (cutoff, target) in enumerate(zip(rows["cutoff"].dt.date, rows["target_date"].dt.date, strict=True)):
+        if cutoff >= end:
+            kept.append(number)
+            end = target
+    chosen = rows.iloc[kept]
+    breached = chosen["gain"] < -chosen[f"value_at_risk_{level:.0%}".removesuffix("%")]
+    return record(breached.to_numpy(bool), level, step=step)
+
+
+@dataclass(frozen=True)
+class Past:
+    """The stored forecasts of a portfolio's symbols, and the prices around them.
+
+    Attributes:
+        held: the portfolio.
+        cutoffs: those from which all symbols have a forecast, and that are not done, the oldest first.
+        rows: the forecasts, by cutoff.
+        bars: of each symbol, in the order of `held.symbols`.
+        known: what paths are drawn from, in the same order.
+    """
+
+    held: Holdings
+    cutoffs: Sequence[date]
+    rows: Mapping[date, pd.DataFrame]
+    bars: Sequence[Bars]
+    known: Sequence[Residuals]
+
+
+def read_past(
+    held: Holdings, first: date, last: date, done: Collection[tuple[date, int]], *, warehouse: Warehouse
+) -> Past:
+    """Read what the scores of a portfolio are made from.
+
+    Args:
+        held: the portfolio.
+        first: the first cutoff wanted.
+        last: the last.
+        done: the cutoffs and steps that are scored already.
+        warehouse: where forecasts and prices are.
+
+    Raises:
+        TooFewSessions: too little is known of how the symbols move.
+        WarehouseUnavailable: try again.
+    """
+    where: dict[str, Any] = {"symbol": held.symbols, "frequency": DAILY.name}
+    found = warehouse.read("champion_forecasts", {**where, "cutoff": Between(first, last)}, COLUMNS)
+    found = found[np.array([np.ndim(listed) == 1 for listed in found["quantiles"]], bool)]
+    found = found[found["simulated"] == found.groupby("symbol")["simulated"].transform("min")]
+    by_cutoff: dict[date, pd.DataFrame] = dict(iter(found.groupby(found["cutoff"].dt.date)))
+    steps = {cutoff: int(rows["step"].max()) for cutoff, rows in by_cutoff.items()}
+    cutoffs = sorted(
+        cutoff
+        for cutoff, rows in by_cutoff.items()
+        if rows["symbol"].nunique() == len(held.symbols) and not {(cutoff, 1), (cutoff, steps[cutoff])} <= set(done)
+    )
+    if not cutoffs:
+        return Past(held, (), {}, (), ())
+    span = Between(cutoffs[0] - YEARS, cutoffs[-1] + _AFTER)
+    prices = dict(iter(warehouse.read("latest_prices", {**where, "session_date": span}).groupby("symbol")))
+    bars = [
+        Bars(symbol, prices[symbol].sort_values("session_date")[list(BAR_COLUMNS)], simulated=False)
+        for symbol in held.symbols
+    ]
+    return Past(held, cutoffs, by_cutoff, bars, residuals(bars))
+
+
+def scores(found: Past, done: Collection[tuple[date, int]], advance: Callable[[], None]) -> Iterator[dict[str, Any]]:
+    """Score each period that has ended: one row a cutoff and step, without the columns of the portfolio.
+
+    Args:
+        found: what was read.
+        done: the cutoffs and steps that are scored already.
+        advance: called after each cutoff.
+    """
+    ends = [dict(zip(bars.ends.tolist(), bars.columns["close"].tolist(), strict=True)) for bars in found.bars]
+    for cutoff in found.cutoffs:
+        made = forecasts_of(found.rows[cutoff])
+        forecasts = [made[symbol] for symbol in found.held.symbols]
+        with suppress(TooFewSessions):  # the young symbols of a portfolio leave out its first years
+            yield from _of_cutoff(found, forecasts, ends, done)
+        advance()
+
+
+def _of_cutoff(
+    found: Past, forecasts: Sequence[Forecast], ends: Sequence[Mapping[date, float]], done: Collection[tuple[date, int]]
+) -> Iterator[dict[str, Any]]:
+    cutoff, horizon = forecasts[0].cutoff, min(len(made.steps) for made in forecasts)
+    came = {step: _came(forecasts, ends, step) for step in (1, horizon) if (cutoff, step) not in done}
+    if all(moves is None for moves in came.values()):
+        return
+    known = past(found.known, cutoff)
+    outlook = Outlook(forecasts, paths(known, log_returns(forecasts), seed=seed_of(cutoff)), len(known))
+    closes = np.array([by_day[cutoff] for by_day in ends])
+    said = valued(found.held, outlook, closes)
+    for step, moves in came.items():
+        if moves is None:
+            continue
+        gains = said.gains[step - 1]
+        usual, rare = (risk(gains, level) for level in LEVELS)
+        yield {
+            "cutoff": cutoff,
+            "step": step,
+            "target_date": max(made.steps[step - 1].target_date for made in forecasts),
+            "currency": found.held.currency,
+            "value": float(said.exposures.sum()),
+            "value_at_risk_95": usual.value_at_risk,
+            "value_at_risk_99": rare.value_at_risk,
+            "expected_shortfall_95": usual.expected_shortfall,
+            "gain": float(said.gain(moves)),
+            "simulated": any(made.simulated for made in forecasts),
+            "counts": not any(made.model_has_seen or made.doubtful for made in forecasts),
+        }
+
+
+def _came(forecasts: Sequence[Forecast], ends: Sequence[Mapping[date, float]], step: int) -> NDArray[np.float64] | None:
+    """The growth of each symbol from its cutoff to a step, `(symbols,)`; None while a close is missing."""
+    pairs = [
+        (by_day.get(made.cutoff), by_day.get(made.steps[step - 1].target_date))
+        for made, by_day in zip(forecasts, ends, strict=True)
+    ]
+    known = [(start, end) for start, end in pairs if start is not None and end is not None]
+    return np.array([end / start for start, end in known]) if len(known) == len(pairs) else None
