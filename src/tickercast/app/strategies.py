@@ -69,14 +69,7 @@ class Strategies(Ports):
             Transient: an engine does not answer.
         """
         members, day = self.members(file), as_of or self.now().date()
-        held = (
-            [
-                one.symbol
-                for one in read_holdings(read_text(str(keep), "holdings", self.settings), Path(keep).name).holdings
-            ]
-            if str(keep)
-            else []
-        )
+        held = self._held(keep)
         symbols = list(dict.fromkeys([*members.on(day), *held]))
         if not symbols:
             raise UsageError(f"{file} has no member on {day}: at least one was needed. Name another date with --as-of.")
@@ -92,6 +85,13 @@ class Strategies(Ports):
             warehouse=self.warehouse,
             now=self.now(),
         )
+
+    def _held(self, file: str | Path) -> list[str]:
+        """The symbols of a file of holdings; none without a file."""
+        if not str(file):
+            return []
+        held = read_holdings(read_text(str(file), "holdings", self.settings), Path(file).name)
+        return [one.symbol for one in held.holdings]
 
     def members(self, file: str | Path) -> Members:
         """Read a file of members; see `domain.universe.read_members`."""

@@ -25,7 +25,7 @@ COLUMNS = {
 }
 """The columns of the view `signals`, by the names that strategies know."""
 
-_PRICES = ["symbol", *BAR_COLUMNS, "simulated"]
+_MOST_NAMED = 500  # symbols of a query; of more, all are read, and some kept
 _FLAGS = ("origin", "simulated", "model_has_seen", "doubtful")
 
 
@@ -84,23 +84,31 @@ def stored_series(
     Raises:
         WarehouseUnavailable: try again.
     """
-    where = {"frequency": frequency.name, "symbol": list(symbols), "session_date": Between(first, last)}
-    held = warehouse.read("latest_prices", where, [*_PRICES, *([] if frequency.is_daily else ["closed_at"])])
-    return [_bars(str(symbol), found, frequency) for symbol, found in held.groupby("symbol")]
+    where: dict[str, Any] = {"frequency": frequency.name, "session_date": Between(first, last)}
+    if len(symbols) <= _MOST_NAMED:
+        where["symbol"] = list(symbols)
+    key = frequency.key("session_date")
+    names = ["symbol", *BAR_COLUMNS, "simulated", *([] if frequency.is_daily else [key])]
+    held = warehouse.read_arrow("latest_prices", where, names)
+    codes = held["symbol"].combine_chunks().dictionary_encode()
+    columns = {name: held[name].to_numpy() for name in names[1:]}
+    columns[key] = columns[key].astype(f"datetime64[{frequency.unit}]")
+    columns["session_date"] = columns["session_date"].astype("datetime64[D]")
+    order = np.lexsort((columns[key], codes.indices.to_numpy()))
+    columns = {name: values[order] for name, values in columns.items()}
+    starts = np.flatnonzero(np.diff(codes.indices.to_numpy()[order], prepend=-1))
+    simulated = columns.pop("simulated")
+    series = [
+        Bars(symbol, {name: values[start:end] for name, values in columns.items()}, bool(simulated[start]))
+        for symbol, start, end in zip(codes.dictionary.to_pylist(), starts, [*starts[1:], len(order)], strict=True)
+    ]
+    wanted = set(symbols)
+    return sorted((bars for bars in series if bars.symbol in wanted), key=lambda bars: bars.symbol)
 
 
 def membership(series: Sequence[Bars], members: Members | None) -> Mapping[str, Any]:
     """By symbol, whether each of its bars is one of a member."""
     return {bars.symbol: members.when(bars.symbol, bars.ends) for bars in series} if members else {}
-
-
-def _bars(symbol: str, rows: pd.DataFrame, frequency: Frequency) -> Bars:
-    rows = rows.sort_values(frequency.key("session_date"))
-    columns = {name: rows[name].to_numpy(np.float64, na_value=np.nan) for name in BAR_COLUMNS[1:]}
-    found: dict[str, Any] = {"session_date": rows["session_date"].to_numpy().astype("datetime64[D]"), **columns}
-    if not frequency.is_daily:
-        found["closed_at"] = _ends(rows["closed_at"], frequency)
-    return Bars(symbol, found, simulated=bool(rows["simulated"].all()))
 
 
 def _signals(rows: pd.DataFrame, bars: Bars, key: str, frequency: Frequency) -> Signals:
