@@ -15,6 +15,7 @@
 #     --time-zone America/New_York                          of the exchange: the day runs at 18:30 there
 #     --day-memory-gib 8                                    memory of the day's job
 #     --alert-urls FILE                                     the receivers of alerts, kept in Secret Manager
+#     --digest-urls FILE                                    the receivers of the day's digest, likewise
 #     --with-mlflow                                         an MLflow server with Cloud SQL; else the registry is a file
 #     --with-ai-forecast                                    a query each evening that forecasts with BigQuery's AI.FORECAST
 #     --with-dashboard group:people@example.org             the dashboard behind IAP, for these people

@@ -108,6 +108,7 @@ SELECT
   origin.close * exp(-0.04 * width * sqrt(step)) AS close_lo_95,
   origin.close * exp(0.04 * width * sqrt(step)) AS close_hi_95,
   model_name, '1' AS model_version, role, 'live' AS origin, FALSE AS simulated, FALSE AS model_has_seen,
+  FALSE AS doubtful,
   origin.object, '1' AS generation, origin.written_at, origin.ingested_at AS created_at
 FROM numbered AS origin
 CROSS JOIN (VALUES ('tickercast-lstm', 'champion', 1.0), ('random-walk', 'baseline', 1.05))

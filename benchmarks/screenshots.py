@@ -1,11 +1,14 @@
-"""Take the screenshots in `docs/images` from the dashboard, over the bundled sample."""
+"""Take the screenshots in `docs/images`: the dashboard, a report and a digest, over the bundled sample."""
 
 import tempfile
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 from tests.support import demo
 from tests.support.dashboard_server import CHROMIUM, Dashboard, serving
+
+from tickercast.app import App
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
@@ -29,7 +32,27 @@ def main() -> None:
             for name in SCREENSHOTS:
                 _take(browser, dashboard, name)
                 print(IMAGES / f"{name}.png")
+            _take_pages(browser, Path(folder))
             browser.close()
+
+
+def _take_pages(browser: Browser, folder: Path) -> None:
+    """Take the tops of the pages that the commands `report` and `digest` write."""
+    app = App(demo.settings_of(folder), now=lambda: datetime.combine(demo.LAST, time(22), UTC))
+    holdings = folder / "holdings.csv"
+    holdings.write_text("symbol,shares\nAAPL,10\nIBM,20\nMSFT,-50\n", encoding="utf-8")
+    digest = app.digest(demo.SYMBOLS)
+    assert digest
+    pages = {
+        "report": (app.stored_report(holdings=holdings), 1100, 1050),
+        "digest": (app.write_digest(digest).html, 760, 900),
+    }
+    for name, (page, width, height) in pages.items():
+        opened = browser.new_page(viewport={"width": width, "height": height})
+        opened.set_content(page)
+        opened.screenshot(path=IMAGES / f"{name}.png")
+        opened.close()
+        print(IMAGES / f"{name}.png")
 
 
 def _take(browser: Browser, dashboard: Dashboard, name: str) -> None:

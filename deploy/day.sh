@@ -62,6 +62,7 @@ SETTINGS
     hourly) printf '%s\n' "--args=hourly,$hourly,--wait=120" --cpu=1 --memory=2Gi --task-timeout=20m --max-retries=1 ;;
   esac
   if has_alert_urls; then echo --set-secrets=TICKERCAST_ALERT_URLS=tickercast-alert-urls:latest; fi
+  if [ "$1" = daily ] && has_digest_urls; then echo --set-secrets=TICKERCAST_DIGEST_URLS=tickercast-digest-urls:latest; fi
   if wanted mlflow; then
     echo --set-env-vars=MLFLOW_TRACKING_USERNAME=admin
     echo --set-secrets=MLFLOW_TRACKING_PASSWORD=tickercast-mlflow-password:latest
@@ -178,6 +179,7 @@ md5() { .venv/bin/python -c 'import base64, hashlib, sys; print(base64.b64encode
 
 make_secrets() {
   if [ -n "$alert_urls" ]; then make_secret alert-urls "the receivers of alerts"; fi
+  if [ -n "$digest_urls" ]; then make_secret digest-urls "the receivers of the digest"; fi
   if wanted mlflow; then
     make_secret mlflow-password "the password of MLflow's administrator"
     make_secret mlflow-key "the key of MLflow's forms"
@@ -193,6 +195,7 @@ make_secret() {
 # A secret that has a content keeps it.
 fill_secrets() {
   if [ -n "$alert_urls" ]; then fill_secret alert-urls cat "$alert_urls"; fi
+  if [ -n "$digest_urls" ]; then fill_secret digest-urls cat "$digest_urls"; fi
   if wanted mlflow; then
     fill_secret mlflow-password random_text
     fill_secret mlflow-key random_text

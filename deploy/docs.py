@@ -31,6 +31,7 @@ _OPTIONS = {
     "-": "",
     "schedule": "unless `--prefect`",
     "alerts": "`--alert-urls`",
+    "digest": "`--digest-urls`",
     "mlflow": "`--with-mlflow`",
     "dashboard": "`--with-dashboard`",
     "api": "`--with-api`",

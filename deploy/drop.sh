@@ -27,7 +27,7 @@ drop_steps() {
   drop "topic $dead_letter" "topic $dead_letter" "${g[@]}" pubsub topics delete "$dead_letter"
   drop "repository tickercast" "repository tickercast with its images" \
     "${g[@]}" artifacts repositories delete tickercast "--location=$region"
-  for name in alert-urls mlflow-database mlflow-password mlflow-key; do
+  for name in alert-urls digest-urls mlflow-database mlflow-password mlflow-key; do
     drop "secret tickercast-$name" "secret tickercast-$name" "${g[@]}" secrets delete "tickercast-$name"
   done
   drop "bucket $builds_bucket" "bucket $builds_bucket, which holds uploaded sources" \

@@ -82,7 +82,7 @@ gather_policies_of_the_day() {
     known "job-name tickercast-$job" || continue
     list "policy-$job" "${g[@]}" run jobs get-iam-policy "tickercast-$job" "--region=$region"
   done
-  for secret in alert-urls mlflow-database mlflow-password mlflow-key; do
+  for secret in alert-urls digest-urls mlflow-database mlflow-password mlflow-key; do
     known "secret tickercast-$secret" || continue
     list "policy-$secret" "${g[@]}" secrets get-iam-policy "tickercast-$secret"
     list "versions-$secret" "${g[@]}" secrets versions list "tickercast-$secret" --filter=state=ENABLED

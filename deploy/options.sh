@@ -3,7 +3,7 @@
 
 read_options() {
   project='' region='' dry_run='' yes='' data='' channel='' max_file_mb=64 concurrency=3 max_instances=20
-  time_zone=America/New_York watchlist='' alert_urls='' day_memory_gib=8 prefect='' budget='' deployer=''
+  time_zone=America/New_York watchlist='' alert_urls='' digest_urls='' day_memory_gib=8 prefect='' budget='' deployer=''
   with_mlflow='' with_dashboard='' with_api='' with_ai_forecast='' models=champion hourly=''
   while [ $# -gt 0 ]; do
     case $1 in
@@ -18,6 +18,7 @@ read_options() {
       --watchlist) watchlist=${2-} ;;
       --hourly) hourly=${2-} ;;
       --alert-urls) alert_urls=${2-} ;;
+      --digest-urls) digest_urls=${2-} ;;
       --day-memory-gib) day_memory_gib=${2-} ;;
       --prefect) prefect=${2-} ;;
       --budget) budget=${2-} ;;
@@ -67,9 +68,9 @@ check_options() {
   [[ -z $with_api || $with_api == allUsers || $with_api =~ ^((user|group|serviceAccount):[^[:space:]@]+@[^[:space:]@]+|domain:[^[:space:]@]+)$ ]] ||
     fail "--with-api is '$with_api', and who may reach it was needed: --with-api allUsers, or --with-api group:people@example.org"
   local file
-  for file in "$watchlist" "$alert_urls"; do
+  for file in "$watchlist" "$alert_urls" "$digest_urls"; do
     [[ -z $file || ( -r $file && -s $file ) ]] ||
-      fail "'$file' was given, and a file that can be read and holds something was needed for --watchlist and --alert-urls."
+      fail "'$file' was given, and a file that can be read and holds something was needed for --watchlist, --alert-urls and --digest-urls."
   done
 }
 
@@ -101,6 +102,7 @@ wanted() {
     api) [ -n "$with_api" ] ;;
     hourly) [ -n "$hourly" ] ;;
     alerts) has_alert_urls ;;
+    digest) has_digest_urls ;;
     schedule) [ -z "$prefect" ] ;;
     budget) [ -n "$budget" ] ;;
     ai-forecast) [ -n "$with_ai_forecast" ] ;;
@@ -115,6 +117,8 @@ wanted() {
 jobs() { echo daily watch; if wanted hourly; then echo hourly; fi; }
 
 has_alert_urls() { [ -n "$alert_urls" ] || known "secret tickercast-alert-urls"; }
+
+has_digest_urls() { [ -n "$digest_urls" ] || known "secret tickercast-digest-urls"; }
 
 account() { echo "tickercast-$1@$project.iam.gserviceaccount.com"; }
 

@@ -19,7 +19,7 @@ make_steps() {
     "${g[@]}" pubsub subscriptions create "$dead_letter" "--topic=$dead_letter" --message-retention-duration=7d --expiration-period=never
   grant_all project data models builds mlflow dataset dead-letter
   grant_all trigger-account runtime-account trainer-account builder-account scheduler-account mlflow-account dashboard-account api-account
-  grant_all alert-urls mlflow-database mlflow-password mlflow-key
+  grant_all alert-urls digest-urls mlflow-database mlflow-password mlflow-key
   fill_secrets
   step provisioned "tables, views and the shipped champion" tickercast provision
   put_watchlist
@@ -136,7 +136,7 @@ bind() {
         "${binding[@]}" --condition=None ;;
     daily | watch | hourly) "${g[@]}" run jobs "$how" "tickercast-$on" "--region=$region" "${binding[@]}" ;;
     *-account) "${g[@]}" iam service-accounts "$how" "$(account "${on%-account}")" "${binding[@]}" --condition=None ;;
-    alert-urls | mlflow-*) "${g[@]}" secrets "$how" "tickercast-$on" "${binding[@]}" --condition=None ;;
+    alert-urls | digest-urls | mlflow-*) "${g[@]}" secrets "$how" "tickercast-$on" "${binding[@]}" --condition=None ;;
     dead-letter) "${g[@]}" pubsub topics "$how" "$dead_letter" "${binding[@]}" ;;
     subscription) "${g[@]}" pubsub subscriptions "$how" "$(trigger_subscription)" "${binding[@]}" ;;
     dataset) bind_dataset "$1" "$role" "$who" ;;

@@ -1,38 +1,49 @@
--- One row a symbol: the champion's current forecast of the last step, the last two closes, and the record so far.
+-- One row a symbol: the champion's newest forecast of its last step up to a date, the closes of the year before it, and the
+-- record so far.
 WITH made AS (
   SELECT
-    symbol, cutoff, step AS sessions, target_date, last_close, close_median, close_lo_80, close_hi_80,
-    model_name, model_version, simulated, doubtful, object, generation, written_at
+    symbol, cutoff, step AS sessions, target_date, last_close, close_median, close_lo_80, close_hi_80, quantiles,
+    model_name, model_version, simulated, doubtful, object, generation
   FROM forecasts
-  WHERE role = 'champion' AND frequency = @frequency AND cutoff >= @since
+  WHERE role = 'champion' AND frequency = '1d' AND cutoff BETWEEN @since AND @until
+    AND (@every OR symbol IN UNNEST(@symbols))
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY symbol ORDER BY simulated, cutoff DESC, origin = 'backfill', written_at DESC, generation DESC, step DESC
   ) = 1
 ),
-moved AS (
+bars AS (
   SELECT
-    symbol, session_date,
+    symbol, session_date, adj_close,
     close / LAG(close) OVER (PARTITION BY symbol ORDER BY session_date) - 1 AS change
   FROM latest_prices
-  WHERE frequency = @frequency AND session_date >= @since
+  WHERE frequency = '1d' AND session_date BETWEEN @first_bar AND @until AND (@every OR symbol IN UNNEST(@symbols))
+),
+year AS (
+  SELECT
+    bars.symbol,
+    ARRAY_AGG(bars.adj_close ORDER BY bars.session_date) AS closes,
+    MAX(IF(bars.session_date = made.cutoff, bars.change, NULL)) AS change
+  FROM bars
+  INNER JOIN made ON bars.symbol = made.symbol AND bars.session_date <= made.cutoff
+  GROUP BY bars.symbol
 ),
 record AS (
   SELECT model_name, symbol, n, coverage_80, verdict
   FROM forecast_skill
-  WHERE role = 'champion' AND frequency = @frequency AND step IS NULL
+  WHERE role = 'champion' AND frequency = '1d' AND step IS NULL AND (@every OR symbol IN UNNEST(@symbols))
 ),
 found AS (
-  SELECT symbol, object, generation, MAX(findings) AS findings, MAX(received_at) AS received_at
+  SELECT symbol, object, generation, MAX(findings) AS findings
   FROM ingestions
-  WHERE status = 'forecast' AND frequency = @frequency
+  WHERE status = 'forecast' AND frequency = '1d' AND cutoff BETWEEN @since AND @until
   GROUP BY symbol, object, generation
 )
 SELECT
-  made.symbol, made.cutoff, made.last_close, moved.change, made.sessions, made.target_date, made.close_median,
-  made.close_lo_80, made.close_hi_80, made.model_name, made.model_version, made.simulated, made.doubtful,
-  made.object, made.generation, record.coverage_80, record.n, COALESCE(record.verdict, 'too early') AS verdict, found.findings, found.received_at
+  made.symbol, made.cutoff, made.last_close, year.change, made.sessions, made.target_date, made.close_median,
+  made.close_lo_80, made.close_hi_80, made.quantiles, made.model_name, made.model_version, made.simulated, made.doubtful,
+  year.closes, record.coverage_80, record.n, COALESCE(record.verdict, 'too early') AS verdict, found.findings
 FROM made
-LEFT JOIN moved ON made.symbol = moved.symbol AND made.cutoff = moved.session_date
+LEFT JOIN year ON made.symbol = year.symbol
 LEFT JOIN record ON made.symbol = record.symbol AND made.model_name = record.model_name
 LEFT JOIN found ON made.symbol = found.symbol AND made.object = found.object AND made.generation = found.generation
 ORDER BY made.symbol

@@ -1,7 +1,7 @@
 -- Closes outside the 95% interval that the champion gave them one session or hour before, and how unusual they were.
 --
 -- `sigmas` is the surprise, the log-return from the median, over the standard deviation that the 80% interval states.
--- `market_sigmas` is the mean of that over all other symbols scored for the same session or hour, NULL where there are
+-- `market_sigmas` is the mean of that over all other symbols scored over the same session or hour, NULL where there are
 -- none, and `own_sigmas` is what remains without it: small where the whole market moved. Simulated bars are left out.
 CREATE OR REPLACE VIEW anomalies AS
 WITH counted AS (
@@ -12,26 +12,22 @@ WITH counted AS (
   FROM scores
   WHERE step = 1 AND role = 'champion' AND NOT simulated
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY symbol, frequency, model_name, cutoff, cutoff_at ORDER BY revision DESC, scored_at DESC, basis
+    PARTITION BY symbol, frequency, model_name, cutoff, cutoff_at, target_date
+    ORDER BY revision DESC, scored_at DESC, basis
   ) = 1
-),
-market AS (
-  SELECT frequency, target_date, target_at, SUM(sigmas) AS sigmas, COUNT(sigmas) AS symbols
-  FROM counted
-  GROUP BY frequency, target_date, target_at
 ),
 beside AS (
   SELECT
-    counted.*,
-    SAFE_DIVIDE(market.sigmas - counted.sigmas, market.symbols - 1) AS market_sigmas
+    *,
+    SAFE_DIVIDE(
+      SUM(sigmas) OVER market - COALESCE(sigmas, 0), COUNT(sigmas) OVER market - IF(sigmas IS NULL, 0, 1)
+    ) AS market_sigmas
   FROM counted
-  INNER JOIN market
-    ON counted.frequency = market.frequency AND counted.target_date = market.target_date
-      AND (counted.frequency = '1d' OR counted.target_at = market.target_at)
-  WHERE counted.actual_close < counted.close_lo_95 OR counted.actual_close > counted.close_hi_95
+  WINDOW market AS (PARTITION BY frequency, cutoff, target_date, IF(frequency = '1d', NULL, target_at))
 )
 SELECT
   symbol, frequency, cutoff, cutoff_at, target_date, target_at, model_name, model_version,
   last_close, close_median, close_lo_95, close_hi_95, actual_close,
   sigmas, market_sigmas, sigmas - COALESCE(market_sigmas, 0) AS own_sigmas
 FROM beside
+WHERE actual_close < close_lo_95 OR actual_close > close_hi_95

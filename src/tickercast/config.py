@@ -68,6 +68,7 @@ class Settings(BaseSettings):
         google_cloud_project: the project of the traces that log lines belong to, by Google's own name.
         storage_emulator_host: the URL of a Cloud Storage emulator, by the name that Google's client reads.
         alert_urls: Apprise URLs of the receivers of alerts; secret, since they contain passwords and tokens.
+        digest_urls: Apprise URLs of the receivers of the daily flow's digest, one message a day; secret, too.
     """
 
     model_config = SettingsConfigDict(
@@ -104,6 +105,7 @@ class Settings(BaseSettings):
     google_cloud_project: str = Field("", validation_alias="GOOGLE_CLOUD_PROJECT")
     storage_emulator_host: str = Field("", validation_alias="STORAGE_EMULATOR_HOST")
     alert_urls: SecretStr = SecretStr("")
+    digest_urls: SecretStr = SecretStr("")
 
 
 @contextmanager

@@ -569,14 +569,26 @@ def notifiers(settings: Settings) -> Sequence[Notifier]:
     Raises:
         UsageError: a URL is not one that Apprise knows, or Apprise is not installed.
     """
-    urls = settings.alert_urls.get_secret_value()
+    return _receivers(settings.alert_urls.get_secret_value(), "TICKERCAST_ALERT_URLS")
+
+
+def digest_receivers(settings: Settings) -> Sequence[Notifier]:
+    """The receivers of the digest; none if `TICKERCAST_DIGEST_URLS` is not set.
+
+    Raises:
+        UsageError: as `notifiers`.
+    """
+    return _receivers(settings.digest_urls.get_secret_value(), "TICKERCAST_DIGEST_URLS")
+
+
+def _receivers(urls: str, setting: str) -> Sequence[Notifier]:
     if not urls:
         return []
     if not importlib.util.find_spec("apprise"):
         raise UsageError("Alerts need apprise, which is not installed. Run `make setup-dev`.")
     from tickercast.backends.alerts_apprise import receivers
 
-    return receivers(urls)
+    return receivers(urls, setting)
 
 
 def ping_function(url: str) -> str:

@@ -602,8 +602,25 @@ class StudyTracker(Protocol):
 # ---------------------------------------------------------------- alerts
 
 
+@dataclass(frozen=True)
+class Letter:
+    """A message that is more than a few lines: each receiver gets the form that it can show.
+
+    Attributes:
+        title: in a few words.
+        text: plain text, which reads in any typeface.
+        html: the same as a page that loads nothing.
+        picture: a PNG for receivers that take one; empty if there is none.
+    """
+
+    title: str
+    text: str
+    html: str
+    picture: bytes = b""
+
+
 class Notifier(Protocol):
-    """A receiver of alerts."""
+    """A receiver of alerts, or of the digest."""
 
     @property
     def key(self) -> str:
@@ -620,6 +637,13 @@ class Notifier(Protocol):
             title: in a few words.
             text: plain text, one line an alert.
             severity: of the most urgent alert.
+
+        Raises:
+            AlertUnavailable: the receiver did not accept it; try again.
+        """
+
+    def send(self, letter: Letter) -> None:
+        """Send a letter, as a page with its picture where the receiver shows them.
 
         Raises:
             AlertUnavailable: the receiver did not accept it; try again.

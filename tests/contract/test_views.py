@@ -54,6 +54,8 @@ CHARTS = dict(
     )
 )
 PARAMETERS = {
+    "every": False,
+    "first_bar": date(2000, 1, 1),
     "frequency": "1d",
     "least": 1,
     "origins": 3,
@@ -63,6 +65,7 @@ PARAMETERS = {
     "symbols": ["LONG", "A", "B"],
     "day": date(2023, 7, 20),
     "token": "0a1b2c3d",
+    "until": date(2100, 1, 1),
     "portfolio": "0a1b2c3d4e5f6071",
 }
 """Values of the queries' parameters, smaller than what there is."""
@@ -728,7 +731,7 @@ def test_merging_the_sums_of_blocks_changes_no_view(until: datetime) -> None:
     some = rows()
     merged = in_duckdb(what_remains(COMPACTIONS["skill_blocks"]), some, {"until": until})
     twice = some | {"skill_blocks": pd.concat([some["skill_blocks"], undone(some), some["skill_blocks"].iloc[:3]])}
-    for view in ("forecast_skill", "coverage", "model_history"):
+    for view in ("forecast_skill", "coverage", "calibration", "model_history"):
         same(answers(some | {"skill_blocks": merged})[view], answers(some)[view])
     again = in_duckdb(what_remains(COMPACTIONS["skill_blocks"]), twice, {"until": NEVER})
     same(again, in_duckdb(what_remains(COMPACTIONS["skill_blocks"]), some, {"until": NEVER}))
@@ -766,6 +769,8 @@ OFFERED = {
     "predicted_prices": ("forecasts", ("symbol", "frequency")),
     "forecast_skill": ("skill_blocks", ("symbol", "frequency")),
     "coverage": ("skill_blocks", ("symbol", "frequency", "month")),
+    "calibration": ("skill_blocks", ("symbol", "frequency")),
+    "anomalies": ("scores", ("frequency", "cutoff", "target_date")),
     "model_history": ("forecasts", ("frequency",)),
     "direction_scores": ("directions", ("symbol", "frequency", "cutoff")),
     "direction_skill": ("directions", ("symbol", "frequency")),
@@ -1045,20 +1050,89 @@ def test_skill_is_given_by_symbol_by_step_by_both_and_overall() -> None:
     assert set(found["model_name"]) == {"lstm"}
 
 
+# ---------------------------------------------------------------- calibration
+
+
+def calibration_of(width: float, blocks: int, **more: Any) -> Any:
+    """The row of a symbol whose intervals are `width` times as wide as is right."""
+    tables = history_of(width, blocks, **more)
+    [row] = in_duckdb("SELECT * FROM calibration WHERE symbol = 'A' AND model_name = 'lstm'", tables).itertuples()
+    return row
+
+
+def test_intervals_that_held_seven_in_ten_over_three_years_are_too_narrow() -> None:
+    row = calibration_of(0.8, blocks=39)
+    assert row.coverage_80 == pytest.approx(0.69, abs=0.02)
+    assert row.coverage_80_lo < row.coverage_80 < row.coverage_80_hi < 0.8
+    assert (row.calibration, row.blocks) == ("too narrow", 39)
+    assert row.inside_80 / row.n == row.coverage_80
+    assert (row.through - row.since).days == 39 * 28 - 1
+
+
+def test_intervals_that_held_nine_in_ten_are_too_wide_and_the_right_ones_as_stated() -> None:
+    assert calibration_of(1.4, blocks=39).calibration == "too wide"
+    assert [calibration_of(1.0, blocks=39, seed=seed).calibration for seed in range(10)].count("as stated") >= 9
+
+
+def test_a_few_weeks_are_too_early_for_a_calibration() -> None:
+    row = calibration_of(0.5, blocks=5)
+    assert row.calibration == "too early"
+    assert row.coverage_80 < 0.6
+    assert pd.isna(row.coverage_80_lo)
+    assert pd.isna(row.coverage_80_hi)
+
+
+def test_every_close_inside_gives_no_interval_of_no_width() -> None:
+    row = calibration_of(9.0, blocks=9)
+    assert row.coverage_80 == row.coverage_80_hi == 1.0
+    assert 0.85 < row.coverage_80_lo < 1.0
+
+
+def test_the_error_of_a_calibration_is_that_of_a_ratio_over_neighbouring_blocks() -> None:
+    tables = history_of(1.1, blocks=12)
+    row = in_duckdb("SELECT * FROM calibration WHERE symbol = 'A' AND model_name = 'lstm'", tables).iloc[0]
+    scores = in_duckdb("SELECT * FROM forecast_scores WHERE symbol = 'A' AND model_name = 'lstm'", tables)
+    days = scores["cutoff"].to_numpy().astype("datetime64[D]").astype(int)
+    sums = scores.assign(block=days // 28).groupby("block")["inside_80"].agg(["sum", "size"])
+    share = sums["sum"].sum() / sums["size"].sum()
+    residual = (sums["sum"] - share * sums["size"]).to_numpy()
+    count = len(sums)
+    total = (residual**2).sum() + (residual[1:] * residual[:-1]).sum()
+    error = np.sqrt(count / (count - 1) * total) / sums["size"].sum()
+    independent = min(share * (1 - share) / error**2, sums["size"].sum() / 10)
+    t = {12: 2.201, 13: 2.179, 14: 2.160}[count]
+    # Wilson: the shares whose distance to the one seen is t of their own errors
+    ends = np.roots([1 + t**2 / independent, -(2 * share + t**2 / independent), share**2])
+    assert row["coverage_80"] == pytest.approx(share)
+    assert [row["coverage_80_lo"], row["coverage_80_hi"]] == pytest.approx(sorted(ends), abs=1e-3)
+
+
+def test_only_the_last_three_years_of_a_symbol_say_how_its_intervals_hold_now() -> None:
+    tables = history_of(1.4, blocks=60)
+    later = tables["forecasts"]["cutoff"] > tables["forecasts"]["cutoff"].max() - pd.Timedelta(days=39 * 28)
+    found = in_duckdb(
+        "SELECT * FROM calibration WHERE model_name = 'lstm'",
+        tables | {"forecasts": tables["forecasts"][later]},
+    )
+    whole = in_duckdb("SELECT * FROM calibration WHERE model_name = 'lstm'", tables)
+    assert set(whole["blocks"]) == {39}
+    assert whole["n"].tolist() == pytest.approx(found["n"].tolist(), rel=0.03)
+
+
 # ---------------------------------------------------------------- the rest
 
 
 def test_sums_that_were_taken_back_leave_those_of_the_scores_that_count() -> None:
     assert (rows()["skill_blocks"]["n"] < 0).any()
     summed = rows() | {"skill_blocks": in_duckdb(to_duckdb(REWRITES["skill_blocks"]), rows())}
-    for view in ("forecast_skill", "coverage", "model_history"):
+    for view in ("forecast_skill", "coverage", "calibration", "model_history"):
         same(in_duckdb(f"SELECT * FROM {view}", rows()), in_duckdb(f"SELECT * FROM {view}", summed))
 
 
 def test_simulated_bars_count_for_no_skill_and_no_coverage() -> None:
     tables = history_of(1.0, blocks=9)
     marked = {name: table.assign(simulated=True) for name, table in tables.items()}
-    for view in ("forecast_skill", "coverage", "model_history"):
+    for view in ("forecast_skill", "coverage", "calibration", "model_history"):
         assert len(in_duckdb(f"SELECT * FROM {view}", tables))
         assert in_duckdb(f"SELECT * FROM {view}", marked).empty
     assert in_duckdb("SELECT * FROM forecast_scores", marked)["simulated"].all()
@@ -1068,7 +1142,7 @@ def test_dates_that_a_model_has_seen_count_for_no_skill_and_no_coverage() -> Non
     tables = history_of(1.0, blocks=9)
     seen = tables["forecasts"].assign(model_has_seen=tables["forecasts"]["model_name"] == "lstm")
     marked = tables | {"forecasts": seen}
-    for view in ("forecast_skill", "coverage"):
+    for view in ("forecast_skill", "coverage", "calibration"):
         assert "lstm" not in set(in_duckdb(f"SELECT * FROM {view}", marked)["model_name"])
     history = in_duckdb("SELECT * FROM model_history", marked).set_index("model_name")
     assert (history["forecasts"] > 0).all()
@@ -1165,7 +1239,7 @@ def test_skill_coverage_and_history_tell_a_champion_from_its_shadow() -> None:
     beside = own.assign(role="shadow", model_version="0", close_lo_80=1.0, close_hi_80=2.0)
     both = tables | {"forecasts": pd.concat([tables["forecasts"], beside])}
     alone = tables | {"forecasts": tables["forecasts"]}
-    for view in ("forecast_skill", "coverage", "model_history"):
+    for view in ("forecast_skill", "coverage", "calibration", "model_history"):
         champion = f"SELECT * FROM {view} WHERE role = 'champion'"
         same(in_duckdb(champion, both), in_duckdb(champion, alone))
         shadow = in_duckdb(f"SELECT * FROM {view} WHERE role = 'shadow'", both)

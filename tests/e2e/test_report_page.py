@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.told import told
+from tests.support.told import outlook_of_two, overview_row, told
 
+from tickercast.domain.calibration import Calibration
+from tickercast.domain.width import Width
 from tickercast.show import report
 
 if TYPE_CHECKING:
@@ -32,7 +34,12 @@ def browser() -> "Iterator[Browser]":
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "report.html"
     details = [told(actual={FIRST: 107.0}), told("ETH-USD", simulated=True, record=None), told("IBM", sessions=0)]
-    path.write_text(report.page(details, "file://bucket"), encoding="utf-8")
+    dear = dict.fromkeys(("last_close", "close_median", "close_lo_80", "close_hi_80"), 29512.34)
+    rows = [overview_row("MSFT"), overview_row("ETH-USD", simulated=True), overview_row("IBM", **dear)]
+    width = Width(10, 0.1, 0.1, 0.9, 1.1, 0.012, tuple(0.01 + 0.0001 * day for day in range(250)))
+    held = Calibration("MSFT", 1200, 0.69, 0.62, 0.76, 12, FIRST, FIRST, "too narrow")
+    beside = report.Beside(rows, {"MSFT": width}, {"MSFT": held}, outlook_of_two())
+    path.write_text(report.page(details, "file://bucket", beside), encoding="utf-8")
     return path
 
 
@@ -54,6 +61,12 @@ def page(request: pytest.FixtureRequest, browser: "Browser", file: Path) -> "Ite
 def test_the_page_fits_its_width_and_shows_one_picture_a_symbol(page: "Page") -> None:
     wide = page.viewport_size["width"]  # type: ignore[index]
     assert page.evaluate("document.documentElement.scrollWidth") == wide
+    assert page.evaluate("[...document.querySelectorAll('body *')].filter(e => e.scrollWidth > innerWidth).length") == 0
+    sideways = "/auto|scroll/.test(getComputedStyle(e).overflowX)"
+    assert page.evaluate(f"[...document.querySelectorAll('*')].filter(e => {sideways}).length") == 0
+    assert page.locator("table.overview tr.first").first.locator("td:visible").count() == (3 if wide == 390 else 5)
+    steps = page.locator("section.symbol table.steps").first
+    assert all(end in steps.inner_text() for end in ("95.00 … 105.00", "90.00 … 110.00"))  # no interval is left out
     pictures = page.get_by_role("img")
     assert pictures.count() == 3
     for number in range(3):

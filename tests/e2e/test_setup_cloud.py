@@ -57,7 +57,7 @@ def resources() -> dict[str, str]:
     subscription = "eventarc-europe-west3-tickercast-forecast-123456-sub-001"
     here = "projects/my-project/locations/europe-west3"
     accounts = ("trigger", "runtime", "trainer", "builder", "scheduler", "mlflow", "dashboard", "api")
-    secrets = ("alert-urls", "mlflow-database", "mlflow-password", "mlflow-key")
+    secrets = ("alert-urls", "digest-urls", "mlflow-database", "mlflow-password", "mlflow-key")
     page = f"projects/{NUMBER}/iap_web/cloud_run-europe-west3/services/tickercast-dashboard"
     return (
         {f"{who}-account": f"projects/my-project/serviceAccounts/{email(who)}" for who in accounts}
@@ -301,6 +301,8 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         "40",
         "--alert-urls",
         str(urls),
+        "--digest-urls",
+        str(urls),
     ]
     options += ["--hourly", "BTCUSDT,ETHUSDT", "--deployer", DEPLOYER, "--watchlist", "deploy/config/watchlist.txt"]
     options += ["--with-ai-forecast"]
@@ -336,6 +338,8 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         }
         assert environment["MLFLOW_TRACKING_URI"] == f"https://tickercast-mlflow-{NUMBER}.europe-west3.run.app"
         assert environment["TICKERCAST_ALERT_URLS"] == "tickercast-alert-urls"
+        assert environment["TICKERCAST_DIGEST_URLS"] == "tickercast-digest-urls"
+        assert "TICKERCAST_DIGEST_URLS" not in {one["name"] for one in hour["env"]}
         bodies = [call.body for call in project.cloud.changes if isinstance(call.body, Mapping)]
         [query] = [found for found in bodies if str(found.get("name")).endswith("jobs/tickercast-ai-forecast")]
         started = query["httpTarget"]

@@ -25,6 +25,7 @@ from tickercast.config import Settings, resource
 from tickercast.domain.bars import Bars
 from tickercast.domain.features import HORIZON
 from tickercast.domain.forecast import QUANTILES, Role, Served
+from tickercast.domain.freshness import GRACE
 from tickercast.domain.model_card import CHAMPION
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import AlertUnavailable, StoreUnavailable, UsageError
@@ -181,12 +182,15 @@ def test_one_bad_symbol_of_a_batch_is_open_until_that_symbol_is_forecast(
     assert titles(check(place)) == ["tickercast-lstm 1 is served"]
 
 
-def test_a_symbol_is_stale_from_the_close_of_a_session_that_was_not_forecast(place: Place, make_bars: Any) -> None:
+def test_a_symbol_is_stale_once_a_run_had_time_to_forecast_the_session(place: Place, make_bars: Any) -> None:
     forecast(place, make_bars("MSFT"))  # from Friday
-    monday = datetime(2023, 7, 24, 19, 59, tzinfo=UTC)
-    assert titles(check(place, now=monday, watchlist=["MSFT"])) == ["tickercast-lstm 1 is served"]
-    closed = check(place, now=monday + timedelta(minutes=1), watchlist=["MSFT", "ETH-USD"])
-    assert titles(closed)[1:3] == ["MSFT has no current forecast", "ETH-USD has no current forecast"]
+    monday = datetime(2023, 7, 24, 20, tzinfo=UTC)
+    for moment in (monday - timedelta(minutes=1), monday, monday + GRACE - timedelta(minutes=1)):
+        assert titles(check(place, now=moment, watchlist=["MSFT"])) == ["tickercast-lstm 1 is served"]
+    missing = check(place, now=monday + GRACE, watchlist=["MSFT", "ETH-USD"])
+    assert titles(missing)[1:3] == ["MSFT has no current forecast", "ETH-USD has no current forecast"]
+    after_a_run = check(place, now=monday, watchlist=["MSFT", "ETH-USD"], grace=timedelta(0))
+    assert titles(after_a_run) == titles(missing)
     later = check(place, now=monday + timedelta(days=7), watchlist=["MSFT"]).found[1]
     assert (later.severity, later.title) == ("failure", "MSFT has had no forecast for a week")
 
@@ -197,12 +201,13 @@ def test_a_trading_day_on_which_nothing_arrived_is_a_failure_and_one_file_ends_i
         forecast(place, make_bars(symbol))  # from Friday
     sunday, monday = datetime(2023, 7, 23, 20, tzinfo=UTC), datetime(2023, 7, 24, 20, tzinfo=UTC)
     assert titles(check(place, now=sunday, watchlist=watched)) == ["tickercast-lstm 1 is served"]
-    silent = check(place, now=monday, watchlist=watched).found[0]
+    late = monday + GRACE
+    silent = check(place, now=late, watchlist=watched).found[0]
     assert (silent.severity, silent.title) == ("failure", "Nothing arrived on a trading day")
     assert silent.text == "None of 2 symbols of the watchlist has a forecast from its newest session, 2023-07-24."
     place.now = monday
     place.handle(place.upload("ohlc/2023-07-24/MSFT.csv", to_csv([make_bars("MSFT", last=monday.date())])))
-    assert titles(check(place, now=monday, watchlist=watched))[0] == "AAPL has no current forecast"
+    assert titles(check(place, now=late, watchlist=watched))[0] == "AAPL has no current forecast"
 
 
 def test_a_failed_flow_stays_open_until_one_is_known_to_have_gone_well(place: Place, receiver: Receiver) -> None:

@@ -73,3 +73,18 @@ def test_alone_a_symbol_has_no_market(warehouse: DuckDBWarehouse) -> None:
 
     assert np.isnan(found["market_sigmas"])
     assert found["own_sigmas"] == found["sigmas"] > 2
+
+
+def test_of_exchanges_that_close_at_different_times_each_session_is_one_market(warehouse: DuckDBWarehouse) -> None:
+    closes = {"FALLS": (93.0, 20), "VOD.L": (100.0, 16), "MSFT": (96.0, 20)}
+    rows = [
+        score(symbol, close, target_at=datetime(2023, 7, 25, hour, tzinfo=UTC))
+        for symbol, (close, hour) in closes.items()
+    ]
+    warehouse.append("scores", pd.DataFrame(rows), key="scores/one")
+
+    [found] = warehouse.read("anomalies").to_dict("records")
+
+    sigma = np.log(103 / 97) / 2.5631
+    assert found["symbol"] == "FALLS"
+    assert found["market_sigmas"] == pytest.approx(np.log(0.96) / 2 / sigma)

@@ -46,6 +46,7 @@ def planted(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TICKERCAST_FUNCTION_URL", url)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{url}/?token={PLANTED}")
     monkeypatch.setenv("TICKERCAST_ALERT_URLS", f"json://user:{PLANTED}@127.0.0.1:9")
+    monkeypatch.setenv("TICKERCAST_DIGEST_URLS", f"json://user:{PLANTED}@127.0.0.1:9/digest")
     monkeypatch.setenv("TICKERCAST_SOURCE", "sample")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
@@ -71,6 +72,7 @@ def test_no_command_prints_a_password(planted: None, name: str) -> None:
         ("MLFLOW_TRACKING_URI", f"ftp://user:{PLANTED}@host/db"),
         ("TICKERCAST_MAX_FILE_MB", f"http://user:{PLANTED}@host/db"),
         ("TICKERCAST_ALERT_URLS", f"nonsense://user:{PLANTED}@host"),
+        ("TICKERCAST_DIGEST_URLS", f"nonsense://user:{PLANTED}@host"),
     ],
 )
 def test_a_wrong_setting_is_named_without_its_password(

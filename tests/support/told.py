@@ -9,6 +9,10 @@ from tests.support.trading import shipped_bundle
 
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Forecast, Step
+from tickercast.domain.paths import Paths
+from tickercast.reading.holdings import PortfolioOutlook, read_holdings, valued
+from tickercast.reading.outlook import Outlook
+from tickercast.reading.overview import Row
 from tickercast.reading.track_record import ForecastDetails, TrackRecord
 
 CUTOFF = date(2023, 7, 21)
@@ -66,3 +70,24 @@ def bars(sessions: int) -> pd.DataFrame:
         **dict.fromkeys(("sma_20", "sma_50", "ema_12", "ema_26", "bollinger_lower", "bollinger_upper"), 99.5),
         atr_14=None,
     )
+
+
+def overview_row(symbol: str, **changed: Any) -> Row:
+    """The row of the overview that goes with `told`."""
+    values: dict[str, Any] = {
+        **{"symbol": symbol, "cutoff": CUTOFF, "last_close": 100.0, "change": -0.012, "sessions": 10},
+        **{"target_date": date(2023, 8, 4), "close_median": 101.0, "close_lo_80": 95.0, "close_hi_80": 105.0},
+        **{"lo_80": -0.05, "hi_80": 0.05, "width_rank": 0.82, "widths": (0.08, 0.09, 0.1), "chance_higher": 0.54},
+        **{"coverage_80": 0.69, "n": 1200, "verdict": "no edge", "findings": "", "doubtful": False},
+        **{"simulated": False, "model_name": "lstm", "model_version": "3", "age_days": 1},
+        **{"state": "fresh", "missed": 0, "freshness": "No session is over since 2023-07-21."},
+    }
+    return Row(**values | changed)
+
+
+def outlook_of_two() -> PortfolioOutlook:
+    """A portfolio of two holdings at 100, one of them short, whose paths are walks of 1% a session."""
+    moves = np.random.default_rng(1).normal(0, 0.01, (2, 10, 1999)).cumsum(axis=1)
+    made = [told("MSFT").made, told("IBM").made]
+    held = read_holdings("symbol,shares\nMSFT,1500\nIBM,-200\n", "holdings.csv")
+    return valued(held, Outlook(made, Paths(moves, moves + 0.005, moves - 0.005), sessions=1000))

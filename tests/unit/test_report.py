@@ -6,10 +6,12 @@ from datetime import date
 from html.parser import HTMLParser
 
 import pytest
-from tests.support.told import CUTOFF, RESULTS, told
+from tests.support.told import CUTOFF, RESULTS, outlook_of_two, overview_row, told
 
+from tickercast.domain.calibration import Calibration
+from tickercast.domain.width import Width
 from tickercast.reading.track_record import ForecastDetails, TrackRecord
-from tickercast.show import report, sentences
+from tickercast.show import answers, report, sentences
 
 FIRST = date(2023, 7, 24)
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -159,3 +161,44 @@ def test_a_results_day_inside_the_horizon_is_said_and_marked() -> None:
     assert "results act on this session" in page.text
     assert "a dotted line at 2023-07-26, where results act" in report.page([told(results=RESULTS)], "file://bucket")
     assert "Results expected" not in read(told()).text
+
+
+WIDTH = Width(10, 0.1, 0.1, 0.9, 1.1, 0.012, tuple(0.01 + 0.0001 * day for day in range(250)))
+HELD = Calibration("MSFT", 1200, 0.69, 0.62, 0.76, 12, date(2022, 8, 1), date(2023, 7, 23), "too narrow")
+
+
+def test_several_symbols_begin_with_the_overview_whose_rows_lead_to_them() -> None:
+    beside = report.Beside(
+        [overview_row("AAPL"), overview_row("MSFT", findings="jump: +9%", doubtful=True)], calibration={"MSFT": HELD}
+    )
+    text = report.page([told("MSFT"), told("AAPL")], "file://bucket", beside)
+    page = Page(text)
+    assert page.open == []
+    assert page.text.index("Overview") < page.text.index("MSFT from 2023-07-21")
+    assert "AAPL 100.00 -1.2% 95.00 … 105.00 -5.0% … +5.0% 54% 82% 69% of 1,200" in page.text
+    assert "80% intervals too narrow ; no edge over the random walk; doubtful: jump: +9%" in page.text
+    assert '<a href="#s1">MSFT</a>' in text
+    assert '<a href="#s2">AAPL</a>' in text
+    assert len(page.ids) == len(set(page.ids))
+    assert "Overview" not in read(told()).text
+
+
+def test_a_symbol_says_why_its_interval_is_so_wide_and_how_earlier_ones_have_held() -> None:
+    beside = report.Beside(widths={"MSFT": WIDTH}, calibration={"MSFT": HELD})
+    text = Page(report.page([told()], "file://bucket", beside)).text
+    assert sentences.why(told().made, WIDTH) in text
+    assert "Too narrow: the 80% intervals held 69% (62% to 76%) of 1,200 closes since 2022-08-01." in text
+    assert "Why the interval" not in read(told()).text
+
+
+def test_a_portfolio_stands_before_its_symbols_with_the_risk_of_each_session_and_holding() -> None:
+    found = outlook_of_two()
+    page = Page(report.page([told("MSFT"), told("IBM")], "file://bucket", report.Beside(portfolio=found)))
+    assert page.open == []
+    assert "2 holdings worth 130,000.00 USD on 2023-07-21." in page.text
+    for row in answers.risks(found):
+        assert f"{answers.money(-row['var_95'])} {answers.money(-row['es_95'])}" in page.text
+    for cells in answers.holdings_frame(found).to_numpy().tolist():
+        assert " ".join(cells) in page.text
+    assert "Drawn from 1,000 past sessions" in page.text
+    assert page.text.index("Portfolio") < page.text.index("MSFT from 2023-07-21")

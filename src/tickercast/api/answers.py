@@ -1,8 +1,7 @@
 """Answers as JSON or as CSV: dates as ISO 8601, unknown values as null or an empty cell."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -31,11 +30,6 @@ def _plain(values: "pd.Series[Any]") -> list[Any]:
     if values.dtype.kind == "M":
         return [None if pd.isna(one) else one.date().isoformat() for one in values]
     return [None if one is pd.NA or one != one else one for one in values.tolist()]  # NaN
-
-
-def rows_of(values: Iterable[Any]) -> pd.DataFrame:
-    """Dataclasses as rows."""
-    return pd.DataFrame([asdict(one) for one in values])
 
 
 def answer(found: Any, *, csv: bool, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -7,12 +7,13 @@ import pandas as pd
 from fastapi import APIRouter, Query, Request, Response
 
 from tickercast.api import schemas
-from tickercast.api.answers import answer, rows_of, wants_csv
+from tickercast.api.answers import answer, wants_csv
 from tickercast.api.problems import Problem
 from tickercast.api.schemas import FREQUENCIES, HIGHEST, LOWEST, Day, Symbol
 from tickercast.api.service import service_of
 from tickercast.domain.forecast import Forecast
 from tickercast.errors import ObjectNotFound
+from tickercast.reading import overview as overviews
 from tickercast.reading import views
 from tickercast.reading.outlook import SymbolOdds
 from tickercast.show.tables import forecast_values
@@ -112,7 +113,7 @@ async def odds(
 async def overview(request: Request, kind: Format = None) -> Response:
     """One row a symbol: what its current forecast says, and how far that can be trusted."""
     service = service_of(request)
-    return rows(request, rows_of(await service.work(service.app.overview)))
+    return rows(request, overviews.frame(await service.work(service.app.overview)))
 
 
 @router.get("/v1/models", response_model=schemas.MODELS, responses=CSV)

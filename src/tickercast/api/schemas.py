@@ -187,6 +187,9 @@ class Overview(BaseModel):
     close_hi_80: float
     lo_80: float = Field(description="The lower end relative to the last close, as a share.")
     hi_80: float
+    width_rank: float | None = Field(
+        description="The share of the year's sessions whose volatility gave a narrower interval."
+    )
     chance_higher: float | None = Field(description="That the close then lies above the last close.")
     coverage_80: float | None = Field(description="The share of past closes inside the 80% interval.")
     n: int = Field(description="Closes that have come true.")
@@ -197,6 +200,11 @@ class Overview(BaseModel):
     model_name: str
     model_version: str
     age_days: int = Field(description="Days since the cutoff.")
+    state: Literal["fresh", "due", "stale", "expired", "unknown"] = Field(
+        description="Whether the forecast is current, by its exchange's calendar."
+    )
+    missed: int = Field(description="Sessions that are over since the cutoff.")
+    freshness: str = Field(description="The state in a sentence.")
 
 
 class Chances(BaseModel):

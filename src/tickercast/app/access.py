@@ -141,9 +141,20 @@ class Access(Requests):
         made = found[name]
         return StoredForecast(made, objects.parse(made.object).as_of)
 
-    def overview(self) -> list[overview.Row]:
-        """One row a symbol: what its current forecast says, and how far that can be trusted."""
-        return overview.overview(self.tables, now=self.now())
+    def overview(self, symbols: Sequence[str] = (), as_of: date | str | None = None) -> list[overview.Row]:
+        """One row a symbol: what its current forecast says, and how far that can be trusted.
+
+        Args:
+            symbols: those wanted, as Yahoo spells them; all that are still forecast by default.
+            as_of: the last cutoff that counts; the newest by default.
+
+        Raises:
+            UsageError: a symbol or the date is not valid.
+            WarehouseUnavailable: try again.
+        """
+        wanted = [parse_symbol(word) for word in symbols]
+        day = parse_day(as_of) if as_of else None
+        return overview.overview(self.tables, now=self.now(), symbols=wanted, as_of=day)
 
     def send(self, data: bytes, symbol: str, as_of: date | str | None = None) -> Sent:
         """Send the bars of one symbol, so that an event forecasts them; see `upload`.

@@ -1,5 +1,6 @@
 """Use cases of running the service: the day, drift, alerts, backfills and the doctor."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
@@ -23,17 +24,24 @@ from tickercast.jobs.operations.provision import publish_prices, publish_shipped
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.models import catalogue
-from tickercast.ports import ObjectStore
+from tickercast.ports import Letter, ObjectStore
+from tickercast.reading.calibration import calibrations
+from tickercast.reading.forecasts import champion_forecasts
 from tickercast.reading.queries import ask
+from tickercast.reading.track_record import details
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tickercast.domain.alerts import Alert
+    from tickercast.domain.calibration import Calibration
     from tickercast.jobs.daily.run_day import Day, Wrap
     from tickercast.jobs.operations.alerts import SentAlerts
+    from tickercast.jobs.operations.digest import Digest, SentDigest
     from tickercast.jobs.operations.drift import DriftCheck
     from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
+
+log = logging.getLogger(__name__)
 
 
 class Operations(Models, Events, Outlooks):
@@ -62,7 +70,8 @@ class Operations(Models, Events, Outlooks):
         from tickercast.jobs.daily.run_day import run_day
 
         watched = self.watchlist(symbols, source)
-        _ = self.fit, self.drift_reporter, self.notifiers, self.warehouse  # whatever is missing is said first
+        # whatever is missing is said first
+        _ = self.fit, self.drift_reporter, self.notifiers, self.digest_receivers, self.warehouse
         self.seed_registry()
         steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
         return run_day(
@@ -145,7 +154,8 @@ class Operations(Models, Events, Outlooks):
         """The open alerts, the most urgent first.
 
         Args:
-            watchlist: the symbols that need a current forecast; None: not checked.
+            watchlist: the symbols that need a current forecast; those of `TICKERCAST_WATCHLIST` by default, and none
+                where it is empty.
         """
         from tickercast.domain.alerts import open_alerts
         from tickercast.jobs.operations.alerts import gather_facts
@@ -156,7 +166,7 @@ class Operations(Models, Events, Outlooks):
                 models=self.models,
                 warehouse=self.tables,
                 now=self.now(),
-                watchlist=watchlist,
+                watchlist=self._watched(watchlist),
             )
         )
 
@@ -170,8 +180,88 @@ class Operations(Models, Events, Outlooks):
             warehouse=self.tables,
             notifiers=self.notifiers,
             now=self.now(),
+            watchlist=self._watched(watchlist),
+        )
+
+    def calibrations(
+        self, symbols: Sequence[str] | None = None, frequency: Frequency = DAILY
+    ) -> "Sequence[Calibration]":
+        """How the champion's 80% intervals have held, a row a symbol; see the view `calibration`.
+
+        Args:
+            symbols: those wanted; None: all.
+            frequency: of their bars.
+        """
+        return calibrations(self.warehouse, symbols, frequency)
+
+    def digest(self, watchlist: Sequence[str] | None = None) -> "Digest | None":
+        """What the digest of the newest session says; None if nothing has been forecast.
+
+        Args:
+            watchlist: the symbols; those of `TICKERCAST_WATCHLIST` by default, or all that are still forecast.
+
+        Raises:
+            WarehouseUnavailable, StoreUnavailable: try again.
+        """
+        from tickercast.jobs.operations.digest import read_digest
+
+        watched = self._watched(watchlist)
+        return read_digest(
+            None,
+            watched or (),
+            self._checked(watched),
+            store=self.silent_store,
+            warehouse=self.warehouse,
+            now=self.now(),
+        )
+
+    def send_digest(self, watchlist: Sequence[str] | None = None) -> "SentDigest | None":
+        """Send it to those receivers that have not got it; see `jobs.operations.digest`."""
+        from tickercast.jobs.operations.digest import send_digest
+
+        watched = self._watched(watchlist)
+        return send_digest(
+            None,
+            watched or (),
+            self._checked(watched),
+            store=self.silent_store,
+            warehouse=self.warehouse,
+            receivers=self.digest_receivers,
+            write=self.write_digest,
+            now=self.now,
+        )
+
+    def write_digest(self, found: "Digest") -> Letter:
+        """Write a digest as text and page, with a picture of the forecasts of its most notable symbols."""
+        from tickercast.show import chart
+        from tickercast.show.digest import PICTURED, letter, notable
+
+        cutoffs = {row.symbol: row.cutoff for row in found.rows}
+        wanted = notable(found)[:PICTURED]
+        try:
+            made = champion_forecasts({symbol: cutoffs[symbol] for symbol in wanted}, self.tables)
+            shown = [details(made[symbol], None, warehouse=self.tables, models=self.models) for symbol in wanted]
+            return letter(found, chart.forecast_png(shown))
+        except TickercastError as error:  # such as a model that is published no more
+            log.warning("The digest goes without its picture: %s", error)
+            return letter(found)
+
+    def _checked(self, watchlist: Sequence[str] | None) -> "SentAlerts":
+        """The open alerts, which are sent to nobody."""
+        from tickercast.jobs.operations.alerts import send_alerts
+
+        return send_alerts(
+            store=self.silent_store,
+            models=self.models,
+            warehouse=self.tables,
+            notifiers=(),
+            now=self.now(),
             watchlist=watchlist,
         )
+
+    def _watched(self, watchlist: Sequence[str] | None) -> Sequence[str] | None:
+        words = read_symbols(self.settings.watchlist, self.settings) if watchlist is None else watchlist
+        return [parse_symbol(word) for word in words] or None
 
     def plan_backfill(
         self,
@@ -226,6 +316,7 @@ class Operations(Models, Events, Outlooks):
                 Probe("market data", settings.source, self._source_says),
                 Probe("function", settings.function_url or "in this process", self._function_says),
                 Probe("alerts", "TICKERCAST_ALERT_URLS", self._alerts_say),
+                Probe("digest", "TICKERCAST_DIGEST_URLS", self._digest_says),
                 Probe("calendars", "exchange_calendars", self._calendars_say),
                 Probe("model registry", settings.mlflow_tracking_uri, self._registry_says),
             ],
@@ -291,6 +382,10 @@ class Operations(Models, Events, Outlooks):
     def _alerts_say(self) -> str:
         services = [notifier.service for notifier in self.notifiers]
         return f"go to {', '.join(services)}" if services else "no receivers, so no alerts are sent"
+
+    def _digest_says(self) -> str:
+        services = [receiver.service for receiver in self.digest_receivers]
+        return f"goes to {', '.join(services)}" if services else "no receivers, so the daily flow sends none"
 
     def _calendars_say(self) -> str:
         symbols = [*self._forecast_before(), *read_symbols(self.settings.watchlist, self.settings)]

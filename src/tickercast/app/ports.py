@@ -131,6 +131,11 @@ class Ports:
         return engines.notifiers(self.settings)
 
     @cached_property
+    def digest_receivers(self) -> Sequence[Notifier]:
+        """The receivers of the digest; empty if none are configured."""
+        return engines.digest_receivers(self.settings)
+
+    @cached_property
     def drift_reporter(self) -> DriftReporter:
         """The renderer of drift reports."""
         return engines.drift_reporter()

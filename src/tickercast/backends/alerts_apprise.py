@@ -1,4 +1,4 @@
-"""Alerts through Apprise: one URL is one receiver.
+"""Alerts and digests through Apprise: one URL is one receiver.
 
 The URLs hold passwords and tokens, so neither they nor Apprise's log lines about them ever reach our messages: a
 receiver is named by its position in the setting and by its service.
@@ -7,15 +7,18 @@ receiver is named by its position in the setting and by its service.
 import hashlib
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import apprise
+from apprise.attachment.memory import AttachMemory
 from apprise.utils.parse import parse_urls
 
 from tickercast.domain.alerts import Severity
 from tickercast.errors import AlertUnavailable, UsageError
 from tickercast.plain import without_mentions
+from tickercast.ports import Letter
 
-_SETTING = "TICKERCAST_ALERT_URLS"
+_ROOM_OF_A_PAGE = 10_000  # characters: chat services with less call HTML what knows no table
 _KINDS: dict[Severity, apprise.NotifyType] = {
     "info": apprise.NotifyType.INFO,
     "success": apprise.NotifyType.SUCCESS,
@@ -29,6 +32,7 @@ class AppriseNotifier:
 
     Args:
         url: the receiver's URL.
+        setting: the setting that names it.
         position: its position in the setting, from 1 on.
         duplicates: how many earlier receivers look the same without their secrets.
 
@@ -36,20 +40,20 @@ class AppriseNotifier:
         UsageError: Apprise does not recognise the URL.
     """
 
-    def __init__(self, url: str, position: int, duplicates: int = 0) -> None:
+    def __init__(self, url: str, setting: str, position: int, duplicates: int = 0) -> None:
         self.duplicates = duplicates
         self._apprise = apprise.Apprise(asset=apprise.AppriseAsset(secure_logging=True))
         logging.getLogger("apprise").setLevel(logging.CRITICAL)
         if "://" not in url or not self._apprise.add(url):
             scheme = url.partition("://")[0] if "://" in url else ""
             raise UsageError(
-                f"Entry {position} of {_SETTING}{f', a {scheme[:20]}:// URL,' if scheme else ''} is not a receiver "
+                f"Entry {position} of {setting}{f', a {scheme[:20]}:// URL,' if scheme else ''} is not a receiver "
                 "that Apprise knows: URLs such as mailto://… or slack://… were needed, separated by blanks. Correct it."
             )
         self._server = self._apprise[0]
         if self._server.overflow_mode == apprise.OverflowMode.UPSTREAM:  # unless the URL sets another mode
             self._server.overflow_mode = apprise.OverflowMode.SPLIT
-        self._described = f"{self._server.service_name} (entry {position} of {_SETTING})"
+        self._described = f"{self._server.service_name} (entry {position} of {setting})"
 
     @property
     def key(self) -> str:
@@ -64,13 +68,29 @@ class AppriseNotifier:
 
     def notify(self, title: str, text: str, severity: Severity) -> None:
         """Send a message; see `Notifier.notify`."""
+        self._send(
+            title,
+            body=without_mentions(text),
+            notify_type=_KINDS[severity],
+            body_format=apprise.NotifyFormat.TEXT,
+        )
+
+    def send(self, letter: Letter) -> None:
+        """Send a letter; see `Notifier.send`."""
+        room = self._server.body_maxlen
+        shows_pages = self._server.notify_format == apprise.NotifyFormat.HTML and room >= _ROOM_OF_A_PAGE
+        as_page = shows_pages and len(letter.html) <= room
+        self._send(
+            letter.title,
+            body=letter.html if as_page else without_mentions(letter.text),
+            notify_type=apprise.NotifyType.INFO,
+            body_format=apprise.NotifyFormat.HTML if as_page else apprise.NotifyFormat.TEXT,
+            attach=_attached(letter.picture) if letter.picture and self._server.attachment_support else None,
+        )
+
+    def _send(self, title: str, **message: Any) -> None:
         try:
-            accepted = self._apprise.notify(
-                body=without_mentions(text),
-                title=without_mentions(title),
-                notify_type=_KINDS[severity],
-                body_format=apprise.NotifyFormat.TEXT,
-            )
+            accepted = self._apprise.notify(title=without_mentions(title), **message)
         except Exception:  # of whatever library the receiver's plug-in uses; its text may hold the URL's secrets
             accepted = False
         if not accepted:
@@ -80,8 +100,16 @@ class AppriseNotifier:
             )
 
 
-def receivers(urls: str) -> Sequence[AppriseNotifier]:
+def _attached(picture: bytes) -> AttachMemory:
+    return AttachMemory(picture, name="forecasts.png", mimetype="image/png")  # type: ignore[no-untyped-call]
+
+
+def receivers(urls: str, setting: str) -> Sequence[AppriseNotifier]:
     """The receivers in a list of URLs, separated by blanks or commas; duplicates are dropped.
+
+    Args:
+        urls: the list.
+        setting: where it stands, for messages.
 
     Raises:
         UsageError: an entry is not a receiver.
@@ -89,10 +117,10 @@ def receivers(urls: str) -> Sequence[AppriseNotifier]:
     words = dict.fromkeys(word for part in urls.split() for word in _split(part.strip(",")))
     made: list[AppriseNotifier] = []
     for position, url in enumerate(words, start=1):
-        notifier = AppriseNotifier(url, position)
+        notifier = AppriseNotifier(url, setting, position)
         keys = [earlier.key for earlier in made]
         while notifier.key in keys:
-            notifier = AppriseNotifier(url, position, notifier.duplicates + 1)
+            notifier = AppriseNotifier(url, setting, position, notifier.duplicates + 1)
         made.append(notifier)
     return made
 

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from tickercast.cli.terminal import SymbolsFile, bar, day_of, open_app, print_data, print_table, say, symbols_of
+from tickercast.cli.terminal import (
+    SymbolsFile,
+    bar,
+    day_of,
+    open_app,
+    print_data,
+    print_table,
+    say,
+    some_symbols_of,
+    symbols_of,
+)
 from tickercast.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None)
@@ -116,6 +126,33 @@ def portfolio(
         print_data(json.dumps(answers.portfolio_json(found), indent=2) + "\n")
     else:
         print_table(answers.portfolio_table(found), soft_wrap=True)
+
+
+@app.command(epilog="Example: tickercast report MSFT AAPL --holdings holdings.csv")
+def report(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TICKER]...", help="Symbols.", show_default="those that are held, or all that are still forecast"
+        ),
+    ] = None,
+    out: Annotated[str, typer.Option(metavar="FILE", help="The file, one HTML page.")] = "report.html",
+    holdings: Annotated[
+        str, typer.Option(metavar="FILE", help="Show the risk of this portfolio too, a CSV file of symbol,shares.")
+    ] = "",
+    symbols_file: SymbolsFile = "",
+    as_of: AsOf = "",
+) -> None:
+    """Write a report of stored forecasts: overview, portfolio, and for each symbol chart, width, record, indicators."""
+    from tickercast.cli import pictures
+
+    symbols = some_symbols_of(words or [], symbols_file)
+    pictures.check_file("--out", out)
+    with bar("drawing"):
+        page = open_app().stored_report(symbols, day_of(as_of) if as_of else None, holdings=holdings)
+    path = Path(out).expanduser()
+    path.write_text(page, encoding="utf-8")
+    say(f"written: {path.resolve()}")
 
 
 def _record(holdings: str, first: str, last: str, *, as_json: bool) -> None:

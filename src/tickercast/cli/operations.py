@@ -1,13 +1,16 @@
 """Commands for running the service: check engines and drift, list and send alerts."""
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tickercast.cli.terminal import (
     SOME_FAILED,
+    Every,
     bar,
     complain,
     day_of,
@@ -20,6 +23,7 @@ from tickercast.cli.terminal import (
 from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
+    from tickercast.app import App
     from tickercast.domain.alerts import Alert, Changes
 
 app = typer.Typer(rich_markup_mode=None)
@@ -87,14 +91,42 @@ def drift(
         raise typer.Exit(SOME_FAILED)
 
 
+@app.command(epilog="Example: tickercast calibration NVDA MSFT")
+def calibration(
+    tickers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TICKER]...", help="Symbols.", show_default="all that have a record"),
+    ] = None,
+    every: Every = "1d",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Show how the 80% intervals of each symbol have held over three years, and flag those too narrow or too wide."""
+    from tickercast.domain.frequency import frequency_of
+    from tickercast.show.calibration import calibration_json, calibration_table
+
+    symbols = symbols_of(tickers) if tickers else None
+    found = open_app().calibrations(symbols, frequency_of(every))
+    for symbol in sorted(set(symbols or ()) - {row.symbol for row in found}):
+        complain(f"{symbol} has no record: none of its forecasts has come true on dates that the model had not seen.")
+    if as_json:
+        print_data(json.dumps(calibration_json(found), indent=2) + "\n")
+    elif found:
+        print_table(calibration_table(found))
+    elif symbols is None:
+        say("There is no record yet: no forecast has come true on dates that the model had not seen.")
+    if symbols and not found:
+        raise typer.Exit(SOME_FAILED)
+
+
 @app.command(epilog="Example: tickercast alerts --watchlist watchlist.txt --send")
 def alerts(
     watchlist: Annotated[
         str,
         typer.Option(
             metavar="FILE",
-            help="Alert when one of these symbols has no forecast for its latest session; a file, or an object of the "
-            "data bucket by its URL.",
+            help="Alert when the forecast of one of these symbols is stale; a file, or an object of the data bucket by "
+            "its URL.",
+            show_default="TICKERCAST_WATCHLIST",
         ),
     ] = "",
     send: Annotated[
@@ -129,6 +161,69 @@ def alerts(
         raise typer.Exit(SOME_FAILED)
 
 
+@app.command(epilog="Example: tickercast digest --print")
+def digest(
+    print_: Annotated[bool, typer.Option("--print", help="Print the text, and send nothing.")] = False,
+    html: Annotated[str, typer.Option(metavar="FILE", help="Write the page to FILE, and send nothing.")] = "",
+    png: Annotated[str, typer.Option(metavar="FILE", help="Write the picture to FILE, and send nothing.")] = "",
+    watchlist: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Its symbols; a file, or an object of the data bucket.",
+            show_default="all still forecast",
+        ),
+    ] = "",
+) -> None:
+    """Send the digest of the newest session to those of TICKERCAST_DIGEST_URLS that have not got it, or show it.
+
+    It has the overview, what became of yesterday's forecasts, and what has changed since the digest before.
+    """
+    service = open_app()
+    only_show = bool(print_ or html or png)
+    if not only_show and not service.digest_receivers:
+        raise UsageError(
+            "TICKERCAST_DIGEST_URLS is empty: set it to one or more Apprise URLs, or add --print to see the digest."
+        )
+    symbols = symbols_of([], watchlist) if watchlist else None
+    if only_show:
+        _show_digest(service, symbols, html, png, as_text=print_)
+    else:
+        _send_digest(service, symbols)
+
+
+def _show_digest(service: "App", symbols: Sequence[str] | None, html: str, png: str, *, as_text: bool) -> None:
+    with bar("reading"):
+        found = service.digest(symbols)
+        letter = service.write_digest(found) if found else None
+    if letter is None:
+        raise UsageError(_NOTHING)
+    if as_text:
+        print_data(f"{letter.title}\n\n{letter.text}\n")
+    if png and not letter.picture:
+        raise UsageError("There is no picture: the model of the newest forecasts cannot be read. Leave --png out.")
+    for file, content in ((html, letter.html.encode()), (png, letter.picture)):
+        if file:
+            path = Path(file).expanduser()
+            path.write_bytes(content)
+            say(f"written: {path.resolve()}")
+
+
+def _send_digest(service: "App", symbols: Sequence[str] | None) -> None:
+    from tickercast.show.day import sent_digest
+
+    with bar("sending"):
+        sent = service.send_digest(symbols)
+    if sent is None:
+        raise UsageError(_NOTHING)
+    say(f"digest {sent_digest(sent)}")
+    if sent.refusals:
+        raise typer.Exit(SOME_FAILED)
+
+
+_NOTHING = "Nothing has been forecast yet. Run tickercast daily, or tickercast forecast MSFT 2023-07-22."
+
+
 def _counted(changes: "Changes") -> str:
-    counts = {"new": changes.new, "changed": changes.changed, "over": changes.resolved}
+    counts = {"new": changes.new, "changed": changes.changed, "over": changes.over}
     return ", ".join(f"{len(alerts)} {what}" for what, alerts in counts.items() if alerts)

@@ -8,14 +8,12 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from tickercast.app import App
+from tickercast.app.reports import LARGEST
 from tickercast.cli.terminal import Terminal, bar
 from tickercast.domain.forecast import Forecast
 from tickercast.errors import UsageError
 from tickercast.jobs.requests.request_forecast import Requested
 from tickercast.show import fan, sentences
-
-LARGEST = 50
-"""Symbols in one report or chart at most; a browser gets slow with more."""
 
 
 def check_files(report_out: str, chart_out: str, symbols: int, *, unattended: bool) -> None:
@@ -35,12 +33,23 @@ def check_files(report_out: str, chart_out: str, symbols: int, *, unattended: bo
         raise UsageError("--no-wait was given, and a report or chart needs the results. Leave one of them out.")
     for option, name in (("--report", report_out), ("--chart", chart_out)):
         if name:
-            _check_file(option, Path(name).expanduser(), symbols)
+            check_file(option, name)
+            if symbols > LARGEST:
+                raise UsageError(
+                    f"{option} was given with {symbols} symbols, and one file takes {LARGEST}. Name fewer symbols, or "
+                    "leave it out."
+                )
     if chart_out and Path(chart_out).suffix.lower() != ".png":
         raise UsageError(f"--chart {chart_out[:80]!r} does not end in .png, and the chart is a PNG. Name it NAME.png.")
 
 
-def _check_file(option: str, path: Path, symbols: int) -> None:
+def check_file(option: str, name: str) -> None:
+    """Refuse a file that could not be written.
+
+    Raises:
+        UsageError: there is no such folder, or something that is not a file is in the way.
+    """
+    path = Path(name).expanduser()
     try:
         if not path.parent.is_dir():
             raise UsageError(f"{option} {path}: there is no folder {path.parent}. Create it, or name another.")
@@ -48,26 +57,21 @@ def _check_file(option: str, path: Path, symbols: int) -> None:
             raise UsageError(f"{option} {path} exists and is not a file, and a file was needed. Name another.")
     except OSError as error:
         raise UsageError(f"{option} {str(path)[:80]!r} cannot be a file: {error.strerror}. Name another.") from error
-    if symbols > LARGEST:
-        raise UsageError(
-            f"{option} was given with {symbols} symbols, and one file takes {LARGEST}. Name fewer symbols, or leave it "
-            "out."
-        )
 
 
 def write_files(made: Requested, service: App, report_out: str, chart_out: str) -> list[Path]:
     """Write the report and the chart that were asked for; neither if nothing was forecast."""
     if not made or not (report_out or chart_out):
         return []
-    from tickercast.show import chart, report
+    from tickercast.show import chart
 
     with bar("drawing"):
-        found = [service.details(forecast, _closes(made, forecast)) for forecast in made]
         written: list[Path] = []
         if report_out:
             written.append(Path(report_out).expanduser())
-            written[-1].write_text(report.page(found, service.store.url), encoding="utf-8")
+            written[-1].write_text(service.report(list(made), made.actual), encoding="utf-8")
         if chart_out:
+            found = [service.details(forecast, _closes(made, forecast)) for forecast in made]
             written.append(Path(chart_out).expanduser())
             written[-1].write_bytes(chart.forecast_png(found))
     return written

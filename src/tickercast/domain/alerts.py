@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from tickercast.domain.calibration import NARROW, Calibration
+from tickercast.domain.freshness import STALE_HOURS
 from tickercast.domain.promotion import COVERAGE_80, MIN_ORIGINS
 
 Severity = Literal["info", "success", "warning", "failure"]
@@ -31,8 +33,8 @@ ORIGINS = 250
 LONG_STALE = 5
 """Sessions without a forecast after which staleness is a failure rather than a warning."""
 
-MISSED_HOURS = 3
-"""Hours without a forecast from which on a coin that is forecast every hour is stale."""
+UNUSUAL = 3.0
+"""Standard deviations, without the market's part, from which on a close outside its 95% interval is an alert."""
 
 _MOST_LINES = 20
 _LONGEST_TEXT = 300
@@ -119,8 +121,38 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Anomaly:
+    """A close outside the 95% interval of the day before, from the view `anomalies`.
+
+    Attributes:
+        symbol: the series.
+        day: its session.
+        last_close: the close of the session before.
+        close: the close.
+        low: the lower end of the 95% interval.
+        high: its upper end.
+        sigmas: the surprise in standard deviations of the forecast.
+        market_sigmas: the mean of it over all other symbols of the day; None where there are none.
+    """
+
+    symbol: str
+    day: date
+    last_close: float
+    close: float
+    low: float
+    high: float
+    sigmas: float
+    market_sigmas: float | None
+
+    @property
+    def own_sigmas(self) -> float:
+        """What remains of the surprise without the market's."""
+        return self.sigmas - (self.market_sigmas or 0.0)
+
+
+@dataclass(frozen=True)
 class Stale:
-    """A symbol on the watchlist without a forecast for its newest session.
+    """A symbol on the watchlist whose newest forecast is stale or has expired, or that has none.
 
     Attributes:
         symbol: the series.
@@ -203,6 +235,8 @@ class Facts:
         rejected: the rejected files.
         drift: the newest report, one entry a kind.
         coverage: of the champion; `()` if nothing has been resolved.
+        calibration: how the intervals of each symbol have held.
+        anomaly: the closes of the last session that the forecasts did not expect.
         stale: symbols on the watchlist without a current forecast.
         hours: coins that are forecast hour by hour, and were not in the last hours.
         silent: the trading day on which nothing arrived, if the newest is one.
@@ -215,6 +249,8 @@ class Facts:
     rejected: Sequence[Rejected] | None = None
     drift: Sequence[Drift] | None = None
     coverage: Sequence[Coverage] | None = None
+    calibration: Sequence[Calibration] | None = None
+    anomaly: Sequence[Anomaly] | None = None
     stale: Sequence[Stale] | None = None
     hours: Sequence[MissedHours] | None = None
     silent: Sequence[Silence] | None = None
@@ -236,9 +272,14 @@ class Changes:
     resolved: tuple[Alert, ...] = ()
 
     @property
+    def over(self) -> tuple[Alert, ...]:
+        """Those that are resolved and whose end is news; that a close was unusual on an earlier day is none."""
+        return tuple(alert for alert in self.resolved if alert.kind != "anomaly")
+
+    @property
     def is_quiet(self) -> bool:
-        """Whether there is nothing."""
-        return not (self.new or self.changed or self.resolved)
+        """Whether there is nothing to send."""
+        return not (self.new or self.changed or self.over)
 
 
 @dataclass(frozen=True)
@@ -260,8 +301,10 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
         *(_of_rejected(each) for each in facts.rejected or ()),
         *(_of_drift(each) for each in facts.drift or () if each.n_drifted),
         *(_of_coverage(each) for each in facts.coverage or () if _misleads(each)),
+        *(_of_calibration(each) for each in facts.calibration or () if each.flagged),
+        *(_of_anomaly(each) for each in facts.anomaly or () if is_unusual(each)),
         *(_of_stale(each) for each in facts.stale or ()),
-        *(_of_hours(each) for each in facts.hours or () if each.missed >= MISSED_HOURS),
+        *(_of_hours(each) for each in facts.hours or () if each.missed >= STALE_HOURS),
         *(_of_calendar(each) for each in facts.calendar or ()),
     ]
     return tuple(sorted(found, key=lambda alert: -_RANK[alert.severity]))
@@ -294,9 +337,9 @@ def after(sent: Mapping[str, Alert], news: Changes) -> dict[str, Alert]:
 def message(news: Changes) -> Message:
     """Put all changes into one message, with the highest severity among them."""
     lasting = sorted((*news.new, *news.changed), key=lambda alert: -_RANK[alert.severity])
-    counts = {"new": len(news.new), "changed": len(news.changed), "over": len(news.resolved)}
+    counts = {"new": len(news.new), "changed": len(news.changed), "over": len(news.over)}
     lines = [f"{alert.severity}: {alert.title}. {_cut(alert.text)}" for alert in lasting]
-    lines += [f"over: {alert.title}." for alert in news.resolved]
+    lines += [f"over: {alert.title}." for alert in news.over]
     if len(lines) > _MOST_LINES:
         lines[_MOST_LINES:] = [f"… and {len(lines) - _MOST_LINES} more: tickercast alerts lists what is open."]
     return Message(
@@ -367,6 +410,34 @@ def _of_coverage(found: Coverage) -> Alert:
         f"to {found.last}: {low:.0%} to {high:.0%} was needed."
     )
     return Alert("coverage:80", "warning", f"The champion's 80% intervals are too {side}", text)
+
+
+def _of_calibration(found: Calibration) -> Alert:
+    is_narrow = found.calibration == NARROW
+    text = (
+        f"Since {found.since} they held {found.coverage_80:.0%} ({found.coverage_80_lo:.0%} to "
+        f"{found.coverage_80_hi:.0%}) of {found.n:,} closes, and 80% was stated. Read them as {found.coverage_80:.0%} "
+        f"intervals; the daily run {'widens' if is_narrow else 'narrows'} later ones by what earlier ones held. "
+        f"tickercast calibration {found.symbol} shows it."
+    )
+    title = f"The 80% intervals of {found.symbol} are {found.calibration}"
+    return Alert(f"calibration:{found.symbol}", "warning", title, text)
+
+
+def is_unusual(found: Anomaly) -> bool:
+    """Whether a close outside its interval is unusual without the market's part, and so is news of the symbol alone."""
+    return abs(found.own_sigmas) >= UNUSUAL
+
+
+def _of_anomaly(found: Anomaly) -> Alert:
+    beside = "" if found.market_sigmas is None else f", {found.own_sigmas:+.1f} of them without the market's"
+    text = (
+        f"{found.close / found.last_close - 1:+.1%} to {found.close:,.5g}; the day before, {found.low:,.5g} to "
+        f"{found.high:,.5g} was expected. {found.sigmas:+.1f} standard deviations{beside}. Look for news, a split or a "
+        "wrong bar."
+    )
+    title = f"{found.symbol} closed outside its 95% interval on {found.day}"
+    return Alert(f"anomaly:{found.symbol}:{found.day}", "info", title, text)
 
 
 def _of_calendar(end: CalendarEnd) -> Alert:

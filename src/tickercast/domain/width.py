@@ -11,6 +11,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.distribution import student5
@@ -70,10 +71,38 @@ def width_of(bars: Bars, width: float, *, step: int) -> Width:
             f"{bars.symbol} has {len(bars)} session(s) that are stored: at least {_FEWEST} that move were needed to "
             "say why its interval is so wide."
         )
+    sigmas = _sigmas(returns)
+    usual = 2 * _TENTH * year * step**0.5
+    now = sigmas[-1] / year
+    return Width(step, width, usual, now, width / (usual * now), sigmas[-1], tuple(sigmas[-YEAR:]))
+
+
+def usual_widths(closes: NDArray[np.float64], *, step: int) -> NDArray[np.float64]:
+    """The width of the 80% interval that each session's volatility gave, by RiskMetrics, Student's t and √step.
+
+    >>> usual_widths(100 * np.exp(np.cumsum(0.01 * np.where(np.arange(300) % 2, 1.0, -1.0))), step=10)[-1].round(4)
+    np.float64(0.0723)
+
+    Args:
+        closes: `(n,)`, adjusted, the oldest first.
+        step: how many sessions ahead the interval lies.
+
+    Returns:
+        Shares of the close, from end to end, of up to `YEAR` sessions; none where fewer than 61 are known, or the
+        series never moves.
+    """
+    returns = np.diff(np.log(closes))
+    if len(returns) < _FEWEST - 1 or not returns[-YEAR:].any():
+        return np.empty(0)
+    sigmas = np.array(_sigmas(returns)[_FEWEST - 2 :][-YEAR:])
+    widths: NDArray[np.float64] = 2 * np.sinh(_TENTH * sigmas * step**0.5)
+    return widths
+
+
+def _sigmas(returns: NDArray[np.float64]) -> list[float]:
+    """RiskMetrics' volatility of each session, in log-returns."""
     variance, sigmas = float(np.mean(returns[: _FEWEST - 1] ** 2)), []
     for square in (returns**2).tolist():
         variance = EWMA_DECAY * variance + (1 - EWMA_DECAY) * square
         sigmas.append(variance**0.5)
-    usual = 2 * _TENTH * year * step**0.5
-    now = sigmas[-1] / year
-    return Width(step, width, usual, now, width / (usual * now), sigmas[-1], tuple(sigmas[-YEAR:]))
+    return sigmas

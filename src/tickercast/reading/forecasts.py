@@ -10,8 +10,8 @@ import pandas as pd
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, Forecast, Origin, Role, Step
-from tickercast.domain.frequency import Frequency, frequency_of
-from tickercast.ports import MarketData, Warehouse
+from tickercast.domain.frequency import DAILY, Frequency, frequency_of
+from tickercast.ports import Between, MarketData, Warehouse
 
 
 def stored_forecasts(ledger: pd.DataFrame, warehouse: Warehouse, *, model: str = "") -> dict[str, Forecast]:
@@ -47,6 +47,29 @@ def stored_forecasts(ledger: pd.DataFrame, warehouse: Warehouse, *, model: str =
 def forecasts_of(rows: pd.DataFrame) -> dict[str, Forecast]:
     """The forecast of each symbol from rows with `COLUMNS`, one forecast a symbol."""
     return {str(symbol): _forecast(steps.sort_values("step")) for symbol, steps in rows.groupby("symbol")}
+
+
+def champion_forecasts(cutoffs: Mapping[str, date], warehouse: Warehouse) -> dict[str, Forecast]:
+    """The champion's daily forecast of each symbol from its cutoff; a simulated one only if there is no other.
+
+    Args:
+        cutoffs: the forecast origins, by symbol.
+        warehouse: where the forecasts are.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    if not cutoffs:
+        return {}
+    where = {
+        "symbol": sorted(cutoffs),
+        "frequency": DAILY.name,
+        "cutoff": Between(min(cutoffs.values()), max(cutoffs.values())),
+    }
+    rows = warehouse.read("champion_forecasts", where, COLUMNS)
+    rows = rows[rows["cutoff"] == pd.to_datetime(rows["symbol"].map(cutoffs))]
+    simulated = rows.groupby("symbol")["simulated"].transform("all")
+    return forecasts_of(rows[rows["simulated"] == simulated])
 
 
 RESULTS_COLUMNS = ("results_date", "results_session", "results_predicted")

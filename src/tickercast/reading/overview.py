@@ -1,21 +1,26 @@
 """The overview: one row a symbol, with what its current forecast says and how far that can be trusted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tickercast.domain.distribution import probability
-from tickercast.domain.forecast import Role
-from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.ports import Between, Warehouse
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.freshness import State, freshness
+from tickercast.domain.width import usual_widths
+from tickercast.ports import Warehouse
 from tickercast.reading.queries import ask
 
 KEPT_FOR = timedelta(days=100)
 """A symbol whose newest forecast is older than the newest of all by more is left out."""
+
+_A_YEAR_OF_BARS = timedelta(days=460)  # 250 sessions, and 60 from which the first volatility is known
+_SPARK_EVERY = 5  # sessions
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,10 @@ class Row:
         close_hi_80: its upper end.
         lo_80: the lower end relative to the last close, as a share.
         hi_80: the upper end.
+        width_rank: the share of the year's sessions whose volatility gave a narrower interval than this one; None where
+            fewer than 61 sessions are stored.
+        widths: those intervals of the year by RiskMetrics, as shares of the close from end to end: one a week, the
+            oldest first; then the forecast's own. Empty where `width_rank` is None.
         chance_higher: that the close then lies above the last close; None where thirteen quantiles are not stored.
         coverage_80: the share of past closes inside the 80% interval; None where none has come true.
         n: closes that have come true.
@@ -44,6 +53,9 @@ class Row:
         model_name: the champion.
         model_version: its version.
         age_days: days from the cutoff to the day of asking.
+        state: `fresh`, `due`, `stale` or `expired`; see `domain.freshness`.
+        missed: the sessions that are over since the cutoff.
+        freshness: the state in a sentence.
     """
 
     symbol: str
@@ -57,6 +69,8 @@ class Row:
     close_hi_80: float
     lo_80: float
     hi_80: float
+    width_rank: float | None
+    widths: tuple[float, ...]
     chance_higher: float | None
     coverage_80: float | None
     n: int
@@ -67,54 +81,74 @@ class Row:
     model_name: str
     model_version: str
     age_days: int
+    state: State
+    missed: int
+    freshness: str
 
 
-def overview(warehouse: Warehouse, *, now: datetime, frequency: Frequency = DAILY) -> list[Row]:
+def overview(
+    warehouse: Warehouse, *, now: datetime, symbols: Sequence[str] = (), as_of: date | None = None
+) -> list[Row]:
     """One row a symbol that is still forecast, by name.
+
+    Args:
+        warehouse: where forecasts and prices are.
+        now: the time.
+        symbols: those wanted; all by default.
+        as_of: the last cutoff that counts; the newest of all symbols by default.
 
     Raises:
         WarehouseUnavailable: try again.
     """
-    [newest] = ask(warehouse, "newest_cutoff", frequency=frequency.name)["cutoff"]
-    if pd.isna(newest):
+    until = as_of or _newest_cutoff(warehouse)
+    if until is None:
         return []
-    since = newest.date() - KEPT_FOR
-    found = ask(warehouse, "overview", frequency=frequency.name, since=since)
-    if found.empty:
-        return []
-    wanted = {
-        "symbol": found["symbol"].tolist(),
-        "cutoff": Between(since, None),
-        "object": sorted(set(found["object"])),
-        "step": sorted(set(found["sessions"].tolist())),
-        "role": Role.CHAMPION,
-        "frequency": frequency.name,
-    }
-    lists = warehouse.read("forecasts", wanted, [*_MADE, "quantiles"]).rename(columns={"step": "sessions"})
-    whole = found.merge(lists.drop_duplicates(_KEY), on=_KEY, how="left")
-    return [_row(values, now.date()) for values in whole.to_dict("records")]
+    since = until - KEPT_FOR
+    found = ask(
+        warehouse,
+        "overview",
+        since=since,
+        until=until,
+        first_bar=since - _A_YEAR_OF_BARS,
+        every=not symbols,
+        symbols=list(symbols) or [""],  # BigQuery reads the type of a parameter off its values
+    )
+    return [_row(values, now) for values in found.to_dict("records")]
 
 
-_KEY = ["symbol", "cutoff", "sessions", "object", "generation", "model_name"]
-_MADE = ["symbol", "cutoff", "step", "object", "generation", "model_name"]
+def frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """The overview as one row a symbol, without the series of widths, for CSV and JSON."""
+    names = [name for name in Row.__dataclass_fields__ if name != "widths"]
+    return pd.DataFrame([{name: getattr(row, name) for name in names} for row in rows], columns=names)
 
 
-def _row(values: dict[Any, Any], today: date) -> Row:
+def _newest_cutoff(warehouse: Warehouse) -> date | None:
+    [newest] = ask(warehouse, "newest_cutoff", frequency=DAILY.name)["cutoff"]
+    return None if pd.isna(newest) else newest.date()
+
+
+def _row(values: Mapping[Any, Any], now: datetime) -> Row:
     last, cutoff = float(values["last_close"]), values["cutoff"].date()
     low, high = float(values["close_lo_80"]), float(values["close_hi_80"])
+    sessions = int(values["sessions"])
+    usual = usual_widths(_numbers(values["closes"]), step=sessions)
+    width = (high - low) / last
+    current = freshness(values["symbol"], cutoff, now, sessions=sessions)
     return Row(
         symbol=values["symbol"],
         cutoff=cutoff,
         last_close=last,
         change=_number(values["change"]),
-        sessions=int(values["sessions"]),
+        sessions=sessions,
         target_date=values["target_date"].date(),
         close_median=float(values["close_median"]),
         close_lo_80=low,
         close_hi_80=high,
         lo_80=low / last - 1,
         hi_80=high / last - 1,
-        chance_higher=_chance_higher(values["quantiles"]),
+        width_rank=float(np.mean(usual < width)) if len(usual) else None,
+        widths=(*usual[::-_SPARK_EVERY][::-1].tolist(), width) if len(usual) else (),
+        chance_higher=_chance_higher(_numbers(values["quantiles"])),
         coverage_80=_number(values["coverage_80"]),
         n=int(_number(values["n"]) or 0),
         verdict=values["verdict"],
@@ -123,7 +157,10 @@ def _row(values: dict[Any, Any], today: date) -> Row:
         simulated=bool(values["simulated"]),
         model_name=values["model_name"],
         model_version=values["model_version"],
-        age_days=(today - cutoff).days,
+        age_days=(now.date() - cutoff).days,
+        state=current.state,
+        missed=current.missed,
+        freshness=current.sentence,
     )
 
 
@@ -131,7 +168,10 @@ def _number(value: Any) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def _chance_higher(quantiles: Sequence[float] | float | None) -> float | None:
-    if quantiles is None or isinstance(quantiles, float) or not len(quantiles):
-        return None
-    return float(1 - probability(np.asarray(quantiles, float), np.zeros(1))[0])
+def _numbers(value: Any) -> NDArray[np.float64]:
+    """An array of a table; engines disagree on how they spell one that is missing."""
+    return np.empty(0) if value is None or np.ndim(value) == 0 else np.asarray(value, np.float64)
+
+
+def _chance_higher(quantiles: NDArray[np.float64]) -> float | None:
+    return float(1 - probability(quantiles, np.zeros(1))[0]) if len(quantiles) else None

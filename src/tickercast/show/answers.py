@@ -87,7 +87,7 @@ def odds_table(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) 
     for day, row in zip(found.outlook.targets, rows, strict=False):
         cells = (row.ends, row.closes, row.touches)
         table.add_row(str(day), *(price(each) if asked.chance is not None else percent(each) for each in cells))
-    return Group(table, *_notes(found.outlook, made.simulated), Text(measured(), style="dim"))
+    return Group(table, *notes(found.outlook, made.simulated), Text(measured(), style="dim"))
 
 
 def measured() -> str:
@@ -142,7 +142,8 @@ def _title(found: SymbolOdds, asked: Question) -> Text:
     return Text(f"{made.symbol} {question}, from {price(made.last_close)} on {made.cutoff}")
 
 
-def _notes(found: Outlook, simulated: bool) -> Iterator[Text]:
+def notes(found: Outlook, simulated: bool) -> Iterator[Text]:
+    """What has to be said beside figures drawn from paths."""
     if simulated:
         yield Text(SIMULATED, style="bold red")
     if found.sessions < SESSIONS:
@@ -173,7 +174,7 @@ def paths_table(found: Outlook) -> RenderableType:
         table.add_row(made.symbol, price(made.last_close), str(made.steps[-1].target_date), *ranges)
     count = found.paths.close.shape[-1]
     line = Text(f"{count:,} paths from {found.cutoff}, drawn from {found.sessions:,} past sessions", style="dim")
-    return Group(table, *_notes(found, any(made.simulated for made in found.forecasts)), line)
+    return Group(table, *notes(found, any(made.simulated for made in found.forecasts)), line)
 
 
 def write_parquet(found: Outlook, path: str) -> None:
@@ -205,14 +206,14 @@ def portfolio_table(found: PortfolioOutlook) -> RenderableType:
     for heading in ("date", "median", "80% interval", "VaR 95%", "ES 95%", "VaR 99%", "ES 99%"):
         table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
     for day, row in zip(found.outlook.targets, risks(found), strict=True):
-        losses = (_money(-row[f"{name}_{level}"]) for level in (95, 99) for name in ("var", "es"))
-        table.add_row(str(day), _money(row["median"]), f"{_money(row['lo_80'])} … {_money(row['hi_80'])}", *losses)
+        losses = (money(-row[f"{name}_{level}"]) for level in (95, 99) for name in ("var", "es"))
+        table.add_row(str(day), money(row["median"]), f"{money(row['lo_80'])} … {money(row['hi_80'])}", *losses)
     simulated = any(made.simulated for made in found.outlook.forecasts)
     return Group(
         table,
         _holdings_table(found),
         *([_correlations(found)] if 1 < len(found.exposures) <= _LONGEST else []),
-        *_notes(found.outlook, simulated),
+        *notes(found.outlook, simulated),
         Text(f"Gains and losses in {currency} over the value at the cutoff. {EXTRAPOLATED}", style="dim"),
     )
 
@@ -331,7 +332,7 @@ def holdings_frame(found: PortfolioOutlook) -> pd.DataFrame:
         held = found.held.holdings[number]
         share = f"{parts[number] / tail.expected_shortfall:.0%}" if tail.expected_shortfall > 0 else "–"
         cells = (found.exposures[number], -parts[number])
-        rows.append((held.symbol, f"{held.shares:,g}", *map(_money, cells), share, _money(worst[number])))
+        rows.append((held.symbol, f"{held.shares:,g}", *map(money, cells), share, money(worst[number])))
     titles = ["holding", "shares", "value", "part of ES 95%", "share", "in the worst path"]
     return pd.DataFrame(rows, columns=titles)
 
@@ -359,5 +360,10 @@ def _correlations(found: PortfolioOutlook) -> Table:
     return table
 
 
-def _money(value: float) -> str:
+def money(value: float) -> str:
+    """An amount, without decimals where it is large.
+
+    >>> money(-1234.5), money(12.345)
+    ('-1,234', '12.35')
+    """
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.2f}"

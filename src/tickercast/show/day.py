@@ -12,6 +12,7 @@ from tickercast.jobs.daily.catch_up import CaughtUp
 from tickercast.jobs.daily.retrain import Contest, TrainingPlan
 from tickercast.jobs.daily.run_day import Day
 from tickercast.jobs.operations.alerts import SentAlerts
+from tickercast.jobs.operations.digest import SentDigest
 from tickercast.jobs.operations.drift import DriftCheck
 from tickercast.jobs.requests.fetch_events import FetchedEvents
 from tickercast.reading.portfolio_record import PortfolioRecord
@@ -39,6 +40,8 @@ def day_lines(day: Day) -> Iterator[str]:
     if day.reforecast:
         yield f"reforecast  {symbols(day.reforecast)}"
     yield f"alerts      {_alerts(day.alerts)}"
+    if day.digest:
+        yield f"digest      {day.digest if isinstance(day.digest, str) else sent_digest(day.digest)}"
 
 
 def task_line(job: str, result: Any, seconds: float) -> str:
@@ -109,6 +112,12 @@ def _alerts(alerts: SentAlerts | AlertUnavailable) -> str:
     return ("; ".join(alert.title for alert in found[:3]) + more) or "none"
 
 
+def sent_digest(sent: SentDigest) -> str:
+    """Who has got a digest, and why others have not."""
+    given = f"of {sent.day} sent to {', '.join(sent.services)}" if sent.services else ""
+    return "; ".join(filter(None, [given, *sent.refusals])) or f"of {sent.day} had been sent before"
+
+
 _SAID: Mapping[type, Callable[[Any], str]] = {
     Market: _fetched,
     FetchedEvents: _events,
@@ -122,6 +131,7 @@ _SAID: Mapping[type, Callable[[Any], str]] = {
     Bundle: lambda made: f"{made.card.name} version {made.card.version} is registered",
     Contest: lambda contest: f"version {contest.challenger.card.version} is compared with the champion",
     SentAlerts: _alerts,
+    SentDigest: sent_digest,
     dict: lambda dropped: f"{sum(dropped.values()):,} rows dropped",
     list: lambda sent: f"{symbols(sum(len(upload.symbols) for upload in sent))} forecast again",
 }

@@ -2,21 +2,45 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from tickercast.domain.calibration import Calibration
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import stamp
 from tickercast.domain.model_card import ModelCard
 from tickercast.domain.model_page import MEASURES, weaknesses
+from tickercast.domain.width import Width
+from tickercast.reading.holdings import PortfolioOutlook
+from tickercast.reading.overview import Row
 from tickercast.reading.track_record import ForecastDetails
 from tickercast.show import chart, sentences
+from tickercast.show.answers import EXTRAPOLATED, holdings_frame, money, notes, portfolio_title, risks
+from tickercast.show.calibration import sentence as calibration_sentence
+from tickercast.show.overview_page import cells, spark
 from tickercast.show.sentences import price
 from tickercast.show.tables import step_cells
 from tickercast.version import __version__
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a report shows beside the forecasts themselves.
+
+    Attributes:
+        overview: the rows of several symbols, with which it begins.
+        widths: why the interval of a symbol is as wide as it is.
+        calibration: how the intervals of a symbol have held.
+        portfolio: what holdings of these symbols can gain and lose.
+    """
+
+    overview: Sequence[Row] = ()
+    widths: Mapping[str, Width] = field(default_factory=dict)
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    portfolio: PortfolioOutlook | None = None
 
 
 @dataclass(frozen=True)
@@ -40,17 +64,22 @@ class _Section:
     outcome: str
     seen: str
     indicators: Sequence[tuple[str, str, str]]
+    why: str
+    volatility: str
     record: str
+    calibration: str
+    flagged: bool
     record_rows: Sequence[tuple[str, str]]
     origin: str
 
 
-def page(shown: Sequence[ForecastDetails], bucket: str) -> str:
+def page(shown: Sequence[ForecastDetails], bucket: str, beside: Beside = Beside()) -> str:
     """Render the report as HTML.
 
     Args:
         shown: the forecasts, one a symbol; at least one.
         bucket: the bucket of the files that the forecasts were made from.
+        beside: what else it shows.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -65,7 +94,10 @@ def page(shown: Sequence[ForecastDetails], bucket: str) -> str:
     symbols = [each.made.symbol for each in shown]
     return environment.get_template("report.html").render(
         title=f"{symbols[0] if len(symbols) == 1 else f'{len(symbols)} symbols'}: {_sessions(shown[0])} ahead",
-        sections=[_section(f"s{number}", each, bucket) for number, each in enumerate(shown, start=1)],
+        sections=[_section(f"s{number}", each, bucket, beside) for number, each in enumerate(shown, start=1)],
+        overview=cells(beside.overview, _flags(beside)),
+        places={symbol: f"s{number}" for number, symbol in enumerate(symbols, start=1)},
+        portfolio=_portfolio(beside.portfolio) if beside.portfolio else None,
         models=[_model(card) for card in cards.values()],
         untrained=sorted({(each.made.model_name, _place(each)) for each in shown if each.card is None}),
         colours=chart.COLOURS,
@@ -74,8 +106,9 @@ def page(shown: Sequence[ForecastDetails], bucket: str) -> str:
     )
 
 
-def _section(name: str, each: ForecastDetails, bucket: str) -> _Section:
+def _section(name: str, each: ForecastDetails, bucket: str, beside: Beside) -> _Section:
     made = each.made
+    width, held = beside.widths.get(made.symbol), beside.calibration.get(made.symbol)
     actual = each.actual
     alt = _alt(each)
     return _Section(
@@ -96,10 +129,38 @@ def _section(name: str, each: ForecastDetails, bucket: str) -> _Section:
         outcome=sentences.outcome(made, actual) if actual is not None else "",
         seen=_seen(each),
         indicators=_indicators(each.bars),
+        why=sentences.why(made, width) if width else "",
+        volatility=spark(width.sigmas[::-_SPARK_EVERY][::-1]) if width else "",
         record=sentences.record_sentence(made, each.record) if each.record else "",
+        calibration=calibration_sentence(held).capitalize() if held and each.record else "",
+        flagged=bool(held and held.flagged),
         record_rows=_record_rows(each),
         origin=f"{bucket}/{made.object}#{made.generation}",
     )
+
+
+def _flags(beside: Beside) -> dict[str, str]:
+    return {symbol: held.calibration for symbol, held in beside.calibration.items() if held.flagged}
+
+
+def _portfolio(found: PortfolioOutlook) -> dict[str, Any]:
+    """The risk of the holdings, as cells: by step, and by holding."""
+    return {
+        "title": portfolio_title(found),
+        "steps": [
+            (
+                str(day),
+                money(row["median"]),
+                f"{money(row['lo_80'])} … {money(row['hi_80'])}",
+                *(money(-row[name]) for name in ("var_95", "es_95", "var_99", "es_99")),
+            )
+            for day, row in zip(found.outlook.targets, risks(found), strict=True)
+        ],
+        "holdings": holdings_frame(found).to_numpy().tolist(),
+        "notes": [str(note) for note in notes(found.outlook, any(made.simulated for made in found.outlook.forecasts))],
+        "currency": found.held.currency,
+        "extrapolated": EXTRAPOLATED,
+    }
 
 
 def _place(each: ForecastDetails) -> str:
@@ -126,6 +187,7 @@ def _sessions(each: ForecastDetails) -> str:
 
 
 _WORDS = {10: "ten"}
+_SPARK_EVERY = 5  # sessions
 
 
 def _alt(each: ForecastDetails) -> str:

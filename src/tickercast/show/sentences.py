@@ -18,7 +18,7 @@ SIMULATED = "SIMULATED: these bars are generated, not traded, and so is every fo
 
 NOT_ADVICE = "Not investment advice: the forecast claims no edge on direction, only a well-measured width."
 
-_VERDICTS = {
+VERDICTS = {
     "better": "better than the random walk",
     "no edge": "no edge over the random walk",
     "worse": "worse than the random walk",
@@ -135,7 +135,7 @@ def record_sentence(made: Forecast, record: TrackRecord) -> str:
     if record.verdict == TOO_EARLY:
         return f"too early: {closes} in {record.blocks} of the {BLOCKS} blocks of 28 days that a verdict needs{known}"
     return (
-        f"{_VERDICTS.get(record.verdict, record.verdict)}: {record.pinball_ratio:.3f} of its loss "
+        f"{VERDICTS.get(record.verdict, record.verdict)}: {record.pinball_ratio:.3f} of its loss "
         f"({record.pinball_ratio_lo:.3f} to {record.pinball_ratio_hi:.3f}) over {closes}, {record.coverage_80:.0%} of "
         f"them inside the 80% interval{known}"
     )
@@ -143,7 +143,7 @@ def record_sentence(made: Forecast, record: TrackRecord) -> str:
 
 def headline(row: Mapping[str, Any]) -> str:
     """The verdict of a row of `forecast_skill`, as a headline."""
-    return _VERDICTS[row["verdict"]].capitalize()
+    return VERDICTS[row["verdict"]].capitalize()
 
 
 def verdict(row: Mapping[str, Any]) -> str:
@@ -163,7 +163,7 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 def among(verdicts: Sequence[str]) -> str:
     """How many symbols have which verdict, and how many would have one by chance alone."""
-    counts = {name: sum(seen == name for seen in verdicts) for name in _VERDICTS}
+    counts = {name: sum(seen == name for seen in verdicts) for name in VERDICTS}
     listed = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
     judged = len(verdicts) - counts[TOO_EARLY]
     if not judged:

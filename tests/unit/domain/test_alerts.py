@@ -7,6 +7,7 @@ import pytest
 
 from tickercast.domain.alerts import (
     Alert,
+    Anomaly,
     Champion,
     Coverage,
     Drift,
@@ -20,10 +21,13 @@ from tickercast.domain.alerts import (
     message,
     open_alerts,
 )
+from tickercast.domain.calibration import Calibration
 
 DAY = date(2023, 7, 21)
 DRIFT = Drift("input", DAY, n=10, n_drifted=5, furthest="sigma_20", score=0.3, threshold=0.1, report="drift/x.html")
 COVERAGE = Coverage(100, 0.69, date(2023, 1, 3), DAY)
+NARROW = Calibration("NVDA", 7_430, 0.69, 0.64, 0.74, 39, date(2020, 7, 27), DAY, "too narrow")
+ANOMALY = Anomaly("MSFT", DAY, 100.0, 91.0, 96.0, 104.0, -4.4, -1.2)
 STALE = Stale("MSFT", DAY, date(2023, 7, 20), 1)
 EVERYTHING = Facts(
     flow="train raised",
@@ -31,6 +35,8 @@ EVERYTHING = Facts(
     rejected=[Rejected("ohlc/2023-07-21/MSFT.csv", 7, {"MSFT": "MSFT has 3 sessions."})],
     drift=[DRIFT],
     coverage=[COVERAGE],
+    calibration=[NARROW],
+    anomaly=[ANOMALY],
     stale=[STALE],
     silent=[Silence(1, DAY)],
     champion=[Champion("tickercast-lstm", "2", "promoted: better")],
@@ -48,8 +54,10 @@ def test_every_kind_of_fact_opens_an_alert_and_failures_come_first() -> None:
         "rejected:ohlc/2023-07-21/MSFT.csv",
         "drift:input",
         "coverage:80",
+        "calibration:NVDA",
         "stale:MSFT",
         "champion:served",
+        "anomaly:MSFT:2023-07-21",
     ]
     assert keys(Facts(engine="locked")) == ["engine:warehouse"]
 
@@ -62,6 +70,32 @@ def test_a_key_begins_with_the_field_that_it_follows_from() -> None:
 def test_nothing_wrong_opens_nothing() -> None:
     assert keys(Facts("", "", [], [], [], [])) == []
     assert keys(Facts()) == []
+
+
+def test_a_symbol_whose_intervals_held_too_little_says_since_when_and_what_to_do() -> None:
+    [alert] = open_alerts(Facts(calibration=[NARROW, replace(NARROW, symbol="MSFT", calibration="as stated")]))
+    assert alert.title == "The 80% intervals of NVDA are too narrow"
+    assert alert.text.startswith(
+        "Since 2020-07-27 they held 69% (64% to 74%) of 7,430 closes, and 80% was stated. Read "
+    )
+    assert "tickercast calibration NVDA" in message(changes([alert], {}, {"calibration"})).text
+
+
+@pytest.mark.parametrize(("sigmas", "market", "is_open"), [(-4.4, -1.2, True), (-4.4, -2.0, False), (3.1, None, True)])
+def test_an_unusual_close_is_an_alert_where_the_market_does_not_explain_it(
+    sigmas: float, market: float | None, is_open: bool
+) -> None:
+    found = open_alerts(Facts(anomaly=[replace(ANOMALY, sigmas=sigmas, market_sigmas=market)]))
+    assert bool(found) is is_open
+
+
+def test_that_a_close_is_no_longer_the_last_one_is_no_news() -> None:
+    [alert] = open_alerts(Facts(anomaly=[ANOMALY]))
+    assert changes([], {alert.key: alert}, {"anomaly"}).is_quiet
+    later = replace(ANOMALY, day=date(2023, 7, 24))
+    news = changes(open_alerts(Facts(anomaly=[later])), {alert.key: alert}, {"anomaly"})
+    assert message(news).title == "tickercast: 1 new"
+    assert list(after({alert.key: alert}, news)) == ["anomaly:MSFT:2023-07-24"]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +162,7 @@ def test_a_message_is_as_urgent_as_its_worst_alert_and_says_what_is_over() -> No
     news = changes(open_alerts(replace(EVERYTHING, flow="")), {over.key: over}, {"stale"})
     made = message(news)
     assert made.severity == "failure"
-    assert made.title == "tickercast: 6 new, 1 over"
+    assert made.title == "tickercast: 8 new, 1 over"
     assert made.text.splitlines()[-1] == "over: AAPL has no current forecast."
     assert message(changes([], {over.key: over}, {"stale"})).severity == "success"
 

@@ -45,6 +45,7 @@ from tickercast.jobs.daily.retrain import (
     train_challenger,
 )
 from tickercast.jobs.operations.alerts import SentAlerts, send_alerts
+from tickercast.jobs.operations.digest import Digest, SentDigest, send_digest
 from tickercast.jobs.operations.drift import DriftCheck, check_drift
 from tickercast.jobs.operations.score_portfolio import score_portfolio
 from tickercast.jobs.requests.fetch_events import FetchedEvents, fetch_events
@@ -53,6 +54,7 @@ from tickercast.jobs.training.train import Fit
 from tickercast.model_store import ModelStore
 from tickercast.ports import (
     DriftReporter,
+    Letter,
     MarketData,
     ModelRegistry,
     Notifier,
@@ -96,6 +98,10 @@ class Services(Protocol):
         """The receivers of alerts; empty if none are configured."""
 
     @property
+    def digest_receivers(self) -> Sequence[Notifier]:
+        """The receivers of the digest; empty if none are configured."""
+
+    @property
     def drift_reporter(self) -> DriftReporter:
         """Draw drift reports."""
 
@@ -134,6 +140,9 @@ class Services(Protocol):
     def results_source(self, name: str = "", bars: str = "") -> ResultsSource | None:
         """Where results days come from, by default as bars from a source ask for; None where none is asked."""
 
+    def write_digest(self, found: Digest) -> Letter:
+        """Write a digest as text and page, with a picture."""
+
     def draw_evaluation(self, report: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> bytes:
         """Draw an evaluation as PNG."""
 
@@ -156,6 +165,7 @@ class Day:
         decided: the decision on the champion.
         reforecast: symbols whose newest forecast was made again by another champion.
         alerts: the open alerts, or why a receiver did not accept them.
+        digest: who has got the digest, or why nobody has; None if nobody asked for it.
     """
 
     market: Market
@@ -171,6 +181,7 @@ class Day:
     decided: Decided
     reforecast: int
     alerts: SentAlerts | AlertUnavailable = field(default_factory=lambda: SentAlerts(()))
+    digest: SentDigest | str | None = None
 
     @property
     def failures(self) -> dict[str, str]:
@@ -224,6 +235,7 @@ def run_day(
                 steps.alert(current, str(error) or type(error).__name__)
             raise
         day.alerts = steps.alert(current, "")
+        day.digest = steps.digest(day, symbols, current)
     return day
 
 
@@ -247,6 +259,41 @@ class _Steps:
             now=self.services.now(),
             watchlist=watchlist,
             flow_failure=failure,
+            grace=timedelta(0),
+        )
+
+    def digest(self, day: Day, symbols: Sequence[str], watchlist: Sequence[str] | None) -> SentDigest | str | None:
+        """Send the day's digest to those who asked for it; whatever fails there is said, and never fails the day."""
+        services = self.services
+        if not services.digest_receivers:
+            return None
+        try:
+            checked = day.alerts if isinstance(day.alerts, SentAlerts) else self._check(watchlist)
+            return self(
+                send_digest,
+                day.market.day,
+                symbols,
+                checked,
+                store=services.store,
+                warehouse=services.warehouse,
+                receivers=services.digest_receivers,
+                write=services.write_digest,
+                now=services.now,
+            )
+        except Exception as error:  # the day is done
+            return str(error) or type(error).__name__
+
+    def _check(self, watchlist: Sequence[str] | None) -> SentAlerts:
+        """The open alerts, which are sent to nobody."""
+        services = self.services
+        return send_alerts(
+            store=services.store,
+            models=services.models,
+            warehouse=services.warehouse,
+            notifiers=(),
+            now=services.now(),
+            watchlist=watchlist,
+            grace=timedelta(0),
         )
 
 

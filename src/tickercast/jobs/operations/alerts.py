@@ -6,7 +6,7 @@ lost. A receiver that does not accept its message gets it at the next check; the
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,8 +30,9 @@ from tickercast.domain.alerts import (
     Silence,
     Stale,
 )
-from tickercast.domain.calendar import ending_calendars, newest_closed, sessions_between
+from tickercast.domain.calendar import ending_calendars, newest_closed
 from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.freshness import GRACE, freshness
 from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import (
     AlertUnavailable,
@@ -47,6 +48,8 @@ from tickercast.errors import (
 )
 from tickercast.model_store import ModelStore
 from tickercast.ports import Notifier, ObjectStore, Warehouse
+from tickercast.reading.anomalies import anomalies
+from tickercast.reading.calibration import calibrations
 from tickercast.reading.queries import ask
 
 log = logging.getLogger(__name__)
@@ -57,8 +60,8 @@ SENT = "alerts/open.json"
 CALENDAR_NOTICE = timedelta(days=45)
 """How long before an exchange's known holidays end: a month before forecasts, two weeks ahead, reach beyond them."""
 
-_ONE_DAY = timedelta(days=1)
 _HOURLY_SINCE = timedelta(days=7)
+_GIVEN_UP = timedelta(days=100)  # without a forecast, beside others that have some
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _ATTEMPTS = 20
 _REQUESTS_AT_ONCE = 16
@@ -74,10 +77,12 @@ class SentAlerts:
     Attributes:
         found: the open alerts, the most urgent first.
         news: what was sent to each receiver, with its service; receivers for whom nothing was new are left out.
+        checked: the kinds of alerts that were checked.
     """
 
     found: tuple[Alert, ...]
     news: Sequence[tuple[str, Changes]] = ()
+    checked: frozenset[str] = frozenset()
 
 
 def send_alerts(
@@ -89,6 +94,7 @@ def send_alerts(
     now: datetime,
     watchlist: Sequence[str] | None = None,
     flow_failure: str | None = None,
+    grace: timedelta = GRACE,
 ) -> SentAlerts:
     """Check, and send each receiver what is new to it, has changed or is over.
 
@@ -100,6 +106,7 @@ def send_alerts(
         now: the time.
         watchlist: the symbols that need a current forecast; None: not checked.
         flow_failure: why the daily flow failed, empty if it succeeded; None: not known.
+        grace: how long the forecast of a session may be under way; nothing is, once a run has ended.
 
     Raises:
         AlertUnavailable: a receiver did not accept its message; all others have theirs, and it gets it at the next
@@ -107,7 +114,13 @@ def send_alerts(
         StoreUnavailable: the sent alerts cannot be recorded; they are sent again at the next check.
     """
     facts = gather_facts(
-        store=store, models=models, warehouse=warehouse, now=now, watchlist=watchlist, flow_failure=flow_failure
+        store=store,
+        models=models,
+        warehouse=warehouse,
+        now=now,
+        watchlist=watchlist,
+        flow_failure=flow_failure,
+        grace=grace,
     )
     found = alerts.open_alerts(facts)
     sent = _read_sent(store) if notifiers else {}
@@ -125,7 +138,7 @@ def send_alerts(
         _record(store, {key: news[key] for key in delivered})
     if refusals:
         raise AlertUnavailable(" ".join(refusals))
-    return SentAlerts(found, [(notifier.service, news[key]) for key, notifier in delivered.items()])
+    return SentAlerts(found, [(notifier.service, news[key]) for key, notifier in delivered.items()], facts.checked)
 
 
 def gather_facts(
@@ -136,6 +149,7 @@ def gather_facts(
     now: datetime,
     watchlist: Sequence[str] | None = None,
     flow_failure: str | None = None,
+    grace: timedelta = GRACE,
 ) -> Facts:
     """Gather the facts that alerts follow from; see `send_alerts`.
 
@@ -146,9 +160,12 @@ def gather_facts(
         warehouse.provision()
         facts["drift"] = _drift(warehouse)
         current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
+        shown = _still_forecast(current) if watchlist is None else list(watchlist)
+        facts["calibration"] = calibrations(warehouse, shown)
+        facts["anomaly"] = anomalies(warehouse, _cutoffs(current, shown))
         facts["coverage"] = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
         if watchlist is not None:
-            facts["stale"] = stale = _stale(watchlist, current, now)
+            facts["stale"] = stale = _stale(watchlist, current, now, grace)
             facts["silent"] = _silence(watchlist, stale)
         known = [*(watchlist or ()), *current["symbol"]]
         ending = ending_calendars(known, now.date() + CALENDAR_NOTICE)
@@ -218,19 +235,30 @@ def _coverage(warehouse: Warehouse, now: datetime, symbols: Sequence[str]) -> li
     return [Coverage(len(resolved), float(resolved["coverage_80"].mean()), days.min(), days.max())]
 
 
-def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime) -> list[Stale]:
+def _still_forecast(current: pd.DataFrame) -> list[str]:
+    """The symbols whose newest forecast is not much older than the newest of all."""
+    cutoffs = pd.to_datetime(current["cutoff"])
+    return list(current["symbol"][cutoffs > cutoffs.max() - _GIVEN_UP])
+
+
+def _cutoffs(current: pd.DataFrame, symbols: Collection[str]) -> dict[str, date]:
+    days = zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True)
+    return {symbol: day for symbol, day in days if symbol in symbols}
+
+
+def _stale(watchlist: Sequence[str], current: pd.DataFrame, now: datetime, grace: timedelta) -> list[Stale]:
     cutoffs = dict(zip(current["symbol"], pd.to_datetime(current["cutoff"]).dt.date, strict=True))
     found: list[Stale] = []
     for symbol in watchlist:
+        cutoff = cutoffs.get(symbol)
         try:
             newest = newest_closed(symbol, now)
-            cutoff = cutoffs.get(symbol)
-            missed = sessions_between(symbol, cutoff + _ONE_DAY, newest) if cutoff and newest else ()
         except CalendarError as error:
             log.warning("Whether %s has a current forecast is not known: %s", symbol, error)
             continue
-        if newest and (missed or cutoff is None):
-            found.append(Stale(symbol, newest, cutoff, len(missed)))
+        age = freshness(symbol, cutoff, now, grace=grace) if cutoff else None
+        if newest and (age is None or age.is_missing):
+            found.append(Stale(symbol, newest, cutoff, age.missed if age else 0))
     return found
 
 

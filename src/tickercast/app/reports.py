@@ -1,0 +1,98 @@
+"""Use cases that make a report: of forecasts that were just made, or of those that are stored."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+from tickercast.app.access import Access
+from tickercast.app.outlooks import Outlooks
+from tickercast.domain.calendar import parse_day
+from tickercast.domain.forecast import Forecast, Role
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.width import Width
+from tickercast.errors import TooFewSessions, UsageError
+from tickercast.reading.calibration import calibrations
+from tickercast.reading.forecasts import champion_forecasts
+
+LARGEST = 50
+"""Symbols in one report or chart at most; a browser gets slow with more."""
+
+
+class Reports(Access, Outlooks):
+    """Reports, as HTML pages that load nothing."""
+
+    def report(
+        self,
+        made: Sequence[Forecast],
+        actual: Mapping[str, Mapping[date, float]] | None = None,
+        *,
+        holdings: str | Path = "",
+    ) -> str:
+        """Write the report of some forecasts.
+
+        Args:
+            made: the forecasts, one a symbol; at least one.
+            actual: the closes that followed, by symbol; None: not asked for.
+            holdings: a file of holdings of these symbols, whose risk is shown too.
+
+        Raises:
+            UsageError: the file is no portfolio, or holds another symbol.
+            TooFewSessions: too little is known of how the holdings move.
+            Transient: an engine does not answer.
+        """
+        from tickercast.show import report
+
+        symbols = [each.symbol for each in made]
+        cutoff = max(each.cutoff for each in made)
+        current = all(each.role is Role.CHAMPION and each.frequency.is_daily for each in made)
+        shown = [self.details(each, None if actual is None else actual.get(each.symbol, {})) for each in made]
+        beside = report.Beside(
+            overview=self.overview(symbols, cutoff) if len(made) > 1 and current else (),
+            widths=self._widths(made),
+            calibration={row.symbol: row for row in calibrations(self.tables, symbols)} if current else {},
+            portfolio=self.portfolio(holdings, cutoff) if holdings else None,
+        )
+        return report.page(shown, self.store.url, beside)
+
+    def stored_report(
+        self, symbols: Sequence[str] = (), as_of: date | str | None = None, *, holdings: str | Path = ""
+    ) -> str:
+        """Write the report of stored forecasts by the champion.
+
+        Args:
+            symbols: those wanted; those that are held by default, or all that are still forecast.
+            as_of: the last cutoff wanted; the newest by default.
+            holdings: a file of holdings, whose risk is shown too.
+
+        Raises:
+            UsageError: nothing is stored of a symbol, or there are too many; or as `report`.
+            TooFewSessions, Transient: as `report`.
+        """
+        held = self.portfolio(holdings, as_of) if holdings else None
+        asked = list(symbols) or ([each.symbol for each in held.held.holdings] if held else [])
+        wanted = list(dict.fromkeys(parse_symbol(word) for word in asked))
+        cutoff = held.outlook.cutoff if held else parse_day(as_of) if as_of else None
+        rows = {row.symbol: row.cutoff for row in self.overview(wanted, cutoff)}
+        missing = [symbol for symbol in wanted if symbol not in rows]
+        if missing or not rows:
+            named = ", ".join(missing) or "any symbol"
+            raise UsageError(
+                f"No forecast of {named} is stored{f' up to {cutoff}' if cutoff else ''}, and a report needs one. Run "
+                "tickercast forecast first."
+            )
+        if len(rows) > LARGEST:
+            raise UsageError(f"{len(rows)} symbols are forecast, and one report takes {LARGEST}. Name fewer symbols.")
+        made = champion_forecasts(rows, self.tables)
+        return self.report([made[symbol] for symbol in wanted or sorted(made)], holdings=holdings)
+
+    def _widths(self, made: Sequence[Forecast]) -> dict[str, Width]:
+        """Why each daily interval is so wide, where enough bars are stored."""
+        found: dict[str, Width] = {}
+        for each in made:
+            if each.frequency == DAILY:
+                try:
+                    found[each.symbol] = self.why(each)
+                except TooFewSessions:
+                    continue
+        return found

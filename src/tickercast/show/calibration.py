@@ -1,0 +1,65 @@
+"""How intervals have held, symbol by symbol, as sentences, a table and JSON."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tickercast.domain.calibration import TOO_EARLY, Calibration
+from tickercast.show.sentences import symbols
+
+_BY_CHANCE = 0.06  # of symbols whose intervals are right, that are flagged after a year, and fewer later: simulated
+
+
+def sentence(found: Calibration) -> str:
+    """How the 80% intervals of a symbol have held.
+
+    >>> from datetime import date
+    >>> ends = date(2021, 1, 4), date(2023, 12, 31)
+    >>> sentence(Calibration("NVDA", 7_430, 0.69, 0.64, 0.74, 39, *ends, "too narrow"))
+    'too narrow: the 80% intervals held 69% (64% to 74%) of 7,430 closes since 2021-01-04'
+    """
+    held = f"the 80% intervals held {found.coverage_80:.0%}{_ends(found)} of {found.n:,} closes since {found.since}"
+    return f"{found.calibration}: {held}"
+
+
+def calibration_table(rows: Sequence[Calibration]) -> RenderableType:
+    """One row a symbol, those that are flagged first; then how many chance alone would flag."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("symbol", "held", "95% interval", "closes", "since", "80% intervals"):
+        left = heading in ("symbol", "80% intervals")
+        table.add_column(heading, justify="left" if left else "right", no_wrap=True)
+    for row in sorted(rows, key=lambda row: (not row.flagged, row.symbol)):
+        verdict = Text(row.calibration, style="yellow" if row.flagged else "")
+        ends = _ends(row).strip(" ()") or "–"
+        table.add_row(row.symbol, f"{row.coverage_80:.0%}", ends, f"{row.n:,}", str(row.since), verdict)
+    return Group(table, Text(among(rows)))
+
+
+def among(rows: Sequence[Calibration]) -> str:
+    """How many symbols are flagged, and how many would be by chance alone."""
+    judged = sum(row.calibration != TOO_EARLY for row in rows)
+    flagged = sum(row.flagged for row in rows)
+    told = f"{flagged:,} of {symbols(len(rows))} flagged; chance alone would flag up to {_BY_CHANCE * judged:.1f}."
+    return told if judged else f"Too early to judge {symbols(len(rows))}."
+
+
+def calibration_json(rows: Sequence[Calibration]) -> list[dict[str, Any]]:
+    """The same, in a stable machine-readable form: shares are null where it is too early for an interval."""
+    return [
+        {
+            name: value.isoformat() if name in ("since", "through") else None if value != value else value
+            for name, value in asdict(row).items()
+        }
+        for row in rows
+    ]
+
+
+def _ends(found: Calibration) -> str:
+    if found.calibration == TOO_EARLY:
+        return ""
+    return f" ({found.coverage_80_lo:.0%} to {found.coverage_80_hi:.0%})"

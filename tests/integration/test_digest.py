@@ -1,0 +1,349 @@
+"""The digest, from a real warehouse through the real Apprise to receivers on this machine: once a day, and complete."""
+
+import base64
+import json
+import smtplib
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from email import message_from_bytes
+from http.client import HTTPMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.stand_in import Answer, StandIn
+from tests.support.trading import Evening
+from typer.testing import CliRunner
+
+from tickercast import engines
+from tickercast.app import App
+from tickercast.cli import app as cli
+from tickercast.config import Settings
+from tickercast.domain.bars import Bars
+from tickercast.domain.price_files import to_csv
+from tickercast.errors import StoreUnavailable
+from tickercast.jobs.operations import digest as digests
+from tickercast.jobs.operations.digest import SENT, SentDigest
+from tickercast.ports import Letter, ObjectFinalized
+from tickercast.show.day import day_lines, sent_digest
+from tickercast.show.digest import letter
+
+pytest.importorskip("apprise")
+
+THURSDAY, FRIDAY, MONDAY = date(2023, 7, 20), date(2023, 7, 21), date(2023, 7, 24)
+SECRET = "hunter2hunter2"
+
+
+class Receiver(StandIn):
+    """Takes Apprise's JSON messages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status = 200
+        self.asked = 0
+        self.messages: list[dict[str, Any]] = []
+
+    def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
+        self.asked += 1
+        if self.status == 200:
+            self.messages.append(json.loads(content))
+        return Answer(self.status)
+
+    @property
+    def apprise_url(self) -> str:
+        return self.url.replace("http://", f"json://user:{SECRET}@")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    server = Receiver()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "PAUSES_S", (0.0, 0.0))
+
+
+class Desk:
+    """An application whose clock a test sets, with bars of three symbols."""
+
+    def __init__(self, folder: Path, *urls: str) -> None:
+        settings = Settings(
+            bucket=f"file://{folder}/bucket", warehouse=f"duckdb://{folder}/w.duckdb", digest_urls=" ".join(urls)
+        )
+        self.moment = datetime(2023, 7, 21, 23, tzinfo=UTC)
+        self.app = App(settings, now=lambda: self.moment)
+        self.app.provision()
+
+    def arrive(self, bars: Bars, day: date) -> None:
+        self.moment = datetime(day.year, day.month, day.day, 23, tzinfo=UTC)
+        name = f"ohlc/{day}/{bars.symbol}.csv"
+        self.app.silent_store.write(name, to_csv([bars.until(day)]))
+        generation = self.app.silent_store.generation(name)
+        self.app.handle(ObjectFinalized("bucket", name, generation, written_at=self.moment))
+
+
+@pytest.fixture
+def series(make_bars: Any) -> dict[str, Bars]:
+    """Three symbols up to Monday; on Friday one of them falls by a fifth, and the market does not."""
+    made = {
+        symbol: make_bars(symbol, last=MONDAY, seed=number) for number, symbol in enumerate(("AAPL", "MSFT", "IBM"))
+    }
+    crashed = made["IBM"].frame.copy()
+    later = crashed["session_date"].dt.date >= FRIDAY
+    for name in ("open", "high", "low", "close", "adj_close"):
+        crashed.loc[later, name] *= 0.8
+    crashed.loc[crashed["session_date"].dt.date == FRIDAY, ["high"]] /= 0.75
+    return made | {"IBM": Bars("IBM", crashed)}
+
+
+def desk_of(folder: Path, series: dict[str, Bars], *urls: str, through: date = FRIDAY) -> Desk:
+    desk = Desk(folder, *urls)
+    for day in (THURSDAY, FRIDAY, MONDAY):
+        for bars in series.values() if day <= through else ():
+            desk.arrive(bars, day)
+    return desk
+
+
+def test_the_digest_says_what_was_hit_and_missed_what_changed_and_what_is_next(
+    tmp_path: Path, series: dict[str, Bars], receiver: Receiver
+) -> None:
+    desk = desk_of(tmp_path, series, receiver.apprise_url)
+    assert desk.app.send_digest(["AAPL", "MSFT", "IBM"]) == SentDigest(FRIDAY, ("JSON",))
+    [message] = receiver.messages
+    scores = desk.app.tables.read("forecast_scores", {"role": "champion", "step": 1})
+    inside = int(scores["inside_80"].sum())
+    assert message["title"] == f"tickercast 2023-07-21: 3 symbols, {inside} of 3 closes inside 80%"
+    text = message["message"]
+    assert f"{inside} of the 3 closes forecast the session before were inside the 80% interval" in text
+    fell = series["IBM"].frame.set_index("session_date")["close"]
+    change = fell[str(FRIDAY)] / fell[str(THURSDAY)] - 1
+    assert f"- IBM closed at {fell[str(FRIDAY)]:.2f} ({change:+.1%}), below its 80% interval, " in text
+    assert "Hardly expected\n- IBM" in text
+    assert "- info: IBM closed outside its 95% interval on 2023-07-21. " in text
+    assert "tickercast-lstm 1 is served" in text
+    for row in desk.app.overview(["AAPL", "MSFT", "IBM"]):
+        assert f"- {row.symbol} {row.last_close:,.2f} ({row.change:+.1%}): 80% in {row.close_lo_80:,.2f} … " in text
+        assert f"higher {row.chance_higher:.0%}" in text
+    [picture] = message["attachments"]
+    assert base64.b64decode(picture["base64"]).startswith(b"\x89PNG")
+    assert SECRET not in desk.app.silent_store.read(SENT).decode()
+
+
+def test_a_day_is_sent_once_and_the_next_day_says_only_what_is_new(
+    tmp_path: Path, series: dict[str, Bars], receiver: Receiver
+) -> None:
+    desk = desk_of(tmp_path, series, receiver.apprise_url)
+    for _ in range(3):
+        desk.app.send_digest()
+    assert len(receiver.messages) == 1
+    again = desk.app.send_digest()
+    assert again == SentDigest(FRIDAY)
+    assert sent_digest(again) == "of 2023-07-21 had been sent before"
+    for bars in series.values():
+        desk.arrive(bars, MONDAY)
+    desk.app.send_digest()
+    desk.app.send_digest()
+    [_, monday] = receiver.messages
+    assert monday["title"].startswith("tickercast 2023-07-24: ")
+    assert "is served" not in monday["message"]
+    assert "What changed\n- nothing" in monday["message"]
+
+
+def test_a_receiver_that_fails_is_tried_again_and_the_other_gets_it_once(
+    tmp_path: Path, series: dict[str, Bars], receiver: Receiver
+) -> None:
+    deaf = Receiver()
+    deaf.status = 500
+    try:
+        desk = desk_of(tmp_path, series, receiver.apprise_url, deaf.apprise_url)
+        sent = desk.app.send_digest()
+        assert sent is not None
+        assert sent.services == ("JSON",)
+        [refusal] = sent.refusals
+        assert "(entry 2 of TICKERCAST_DIGEST_URLS) did not accept" in refusal
+        assert SECRET not in refusal
+        assert deaf.asked == 3
+        deaf.status = 200
+        assert desk.app.send_digest() == SentDigest(FRIDAY, ("JSON",))
+        assert desk.app.send_digest() == SentDigest(FRIDAY)
+        assert [len(each.messages) for each in (receiver, deaf)] == [1, 1]
+        assert receiver.messages[0]["message"] == deaf.messages[0]["message"]
+    finally:
+        deaf.close()
+
+
+def test_an_earlier_day_is_not_sent_after_a_later_one(
+    tmp_path: Path, series: dict[str, Bars], receiver: Receiver
+) -> None:
+    desk = desk_of(tmp_path, series, receiver.apprise_url, through=MONDAY)
+    desk.app.send_digest()
+    checked = desk.app._checked(None)
+    past = digests.send_digest(
+        FRIDAY,
+        (),
+        checked,
+        store=desk.app.silent_store,
+        warehouse=desk.app.tables,
+        receivers=desk.app.digest_receivers,
+        write=desk.app.write_digest,
+        now=desk.app.now,
+    )
+    assert past == SentDigest(FRIDAY)
+    assert len(receiver.messages) == 1
+
+
+def test_a_run_that_dies_after_a_delivery_sends_the_rest_and_nothing_twice(
+    tmp_path: Path, series: dict[str, Bars], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = Receiver()
+    try:
+        desk = desk_of(tmp_path, series, receiver.apprise_url, second.apprise_url)
+        store = desk.app.silent_store
+        write, written = store.write, [0]
+
+        def dies(name: str, *given: Any, **more: Any) -> str:
+            written[0] += name == SENT
+            if written[0] == 3:
+                raise StoreUnavailable("killed")
+            return write(name, *given, **more)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "write", dies)
+            with pytest.raises(StoreUnavailable):
+                desk.app.send_digest()
+        assert [len(each.messages) for each in (receiver, second)] == [1, 1]
+        desk.app.send_digest()
+        assert [len(each.messages) for each in (receiver, second)] == [1, 2]  # its delivery was not recorded
+    finally:
+        second.close()
+
+
+def test_a_mail_is_a_page_with_the_picture_and_a_chat_gets_text(
+    tmp_path: Path, series: dict[str, Bars], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+
+    class Mailer:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            self.esmtp_features: dict[str, str] = {}
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_, **__: None
+
+        def sendmail(self, source: str, targets: Any, content: Any, *_: Any) -> dict[str, Any]:
+            sent.append(content.encode() if isinstance(content, str) else content)
+            return {}
+
+    monkeypatch.setattr(smtplib, "SMTP", Mailer)
+    monkeypatch.setattr(smtplib, "SMTP_SSL", Mailer)
+    desk = desk_of(tmp_path, series, f"mailtos://user:{SECRET}@example.org?to=a@example.org")
+    assert desk.app.send_digest() == SentDigest(FRIDAY, ("E-Mail",))
+    [mail] = [message_from_bytes(content) for content in sent]
+    parts = {part.get_content_type(): part.get_payload(decode=True) for part in mail.walk() if not part.is_multipart()}
+    page = parts["text/html"].decode()
+    assert "<table>" in page
+    assert all(f"<b>{symbol}</b>" in page for symbol in series)
+    assert "http" not in page.replace("http-equiv", "")
+    assert parts["image/png"].startswith(b"\x89PNG")
+
+
+def test_a_close_is_told_once_where_other_exchanges_go_on(tmp_path: Path, make_bars: Any, receiver: Receiver) -> None:
+    desk = Desk(tmp_path, receiver.apprise_url)
+    saturday, sunday = date(2023, 7, 22), date(2023, 7, 23)
+    stock, coin = make_bars("MSFT", last=FRIDAY), make_bars("BTC-USD", last=sunday)
+    for day in (THURSDAY, FRIDAY):
+        desk.arrive(stock, day)
+    for day in (FRIDAY, saturday):  # a coin's day has closed with the next one's beginning
+        desk.arrive(coin, day)
+    desk.app.send_digest()
+    desk.arrive(coin, sunday)
+    desk.app.send_digest()
+    friday, weekend = (message["message"] for message in receiver.messages)
+    assert "of the 2 closes forecast the session before" in friday
+    assert "of the 1 close forecast the session before" in weekend
+    assert "MSFT" in weekend  # whose forecast is still there
+
+
+def test_findings_from_files_call_nobody_and_are_no_markup(
+    tmp_path: Path, series: dict[str, Bars], receiver: Receiver
+) -> None:
+    desk = desk_of(tmp_path, series)
+    found = desk.app.digest()
+    assert found is not None
+    odd = replace(found.rows[0], findings="<img src=x> @everyone")
+    made = letter(replace(found, rows=[odd, *found.rows[1:]]))
+    assert "&lt;img src=x&gt; ＠everyone" in made.html
+    [notifier] = engines.digest_receivers(Settings(digest_urls=receiver.apprise_url))
+    notifier.send(Letter(made.title, made.text, made.html))
+    assert "@everyone" not in receiver.messages[0]["message"]
+    assert "attachments" not in receiver.messages[0] or not receiver.messages[0]["attachments"]
+
+
+def test_the_command_prints_and_sends(
+    tmp_path: Path, series: dict[str, Bars], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TICKERCAST_BUCKET", f"file://{tmp_path}/bucket")
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", f"duckdb://{tmp_path}/w.duckdb")
+    empty = CliRunner().invoke(cli, ["digest", "--print"])
+    assert "Nothing has been forecast yet" in str(empty.exception)
+    desk_of(tmp_path, series)
+    nobody = CliRunner().invoke(cli, ["digest"])
+    assert "TICKERCAST_DIGEST_URLS is empty" in str(nobody.exception)
+    shown = CliRunner().invoke(cli, ["digest", "--print", "--html", "d.html", "--png", "d.png"])
+    assert shown.exit_code == 0
+    assert "Yesterday's forecasts" in shown.output
+    assert (tmp_path / "d.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "d.png").read_bytes().startswith(b"\x89PNG")
+    monkeypatch.setenv("TICKERCAST_DIGEST_URLS", receiver.apprise_url)
+    sent = CliRunner().invoke(cli, ["digest"])
+    assert "digest of 2023-07-21 sent to JSON" in sent.output
+    again = CliRunner().invoke(cli, ["digest"])
+    assert "digest of 2023-07-21 had been sent before" in again.output
+    assert len(receiver.messages) == 1
+
+
+def test_the_day_sends_its_digest_once_and_fails_for_no_receiver(tmp_path: Path, receiver: Receiver) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    evening.app.__dict__["digest_receivers"] = engines.digest_receivers(Settings(digest_urls=receiver.apprise_url))
+    receiver.status = 500
+    first = evening.run()
+    assert not first.failures
+    assert isinstance(first.digest, SentDigest)
+    assert first.digest.refusals
+    [line] = [line for line in day_lines(first) if line.startswith("digest")]
+    assert "(entry 1 of TICKERCAST_DIGEST_URLS) did not accept" in line
+    receiver.status = 200
+    assert evening.run().digest == SentDigest(first.market.day, ("JSON",))
+    assert evening.run().digest == SentDigest(first.market.day)
+    assert [message["title"][:21] for message in receiver.messages] == [f"tickercast {first.market.day}"]
+
+
+def test_a_day_whose_digest_cannot_be_written_is_done(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    evening.app.__dict__["digest_receivers"] = engines.digest_receivers(Settings(digest_urls=receiver.apprise_url))
+
+    def fails(_: Any) -> Letter:
+        raise ValueError("no pen")
+
+    monkeypatch.setattr(evening.app, "write_digest", fails)
+    day = evening.run()
+    assert (day.digest, day.failures) == ("no pen", {})
+    assert "digest      no pen" in list(day_lines(day))
+
+
+def test_nobody_asked_and_nothing_is_sent_or_said(tmp_path: Path) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    day = evening.run()
+    assert day.digest is None
+    assert not [line for line in day_lines(day) if line.startswith("digest")]
+    assert not evening.store.generation(SENT)

@@ -1,0 +1,59 @@
+"""Reports of forecasts that were just made, and of those that are stored, through the command line."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tickercast.cli import app
+from tickercast.errors import UsageError
+
+CUTOFF = "2012-08-15"
+
+
+def run(*words: str) -> str:
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.fixture
+def made(workspace: Path) -> Path:
+    run("forecast", "MSFT", "AAPL", CUTOFF, "--source", "sample", "--report", "made.html")
+    return workspace
+
+
+def test_the_report_of_several_symbols_has_overview_and_widths(made: Path) -> None:
+    page = (made / "made.html").read_text()
+    assert page.index("<h2>Overview</h2>") < page.index("MSFT from 2012-08-15")
+    assert page.count("Why the interval is so wide") == 2
+    assert "Portfolio" not in page
+
+
+def test_stored_forecasts_make_a_report_with_the_risk_of_holdings(made: Path) -> None:
+    (made / "holdings.csv").write_text("symbol,shares\nAAPL,10\nMSFT,-5\n")
+    said = run("report", "--holdings", "holdings.csv", "--out", "r.html")
+    assert f"written: {made / 'r.html'}" in said
+    page = (made / "r.html").read_text()
+    assert "2 holdings worth" in page
+    assert page.index("AAPL from 2012-08-15") < page.index("MSFT from 2012-08-15")
+    run("report", "MSFT", "--out", "one.html")
+    one = (made / "one.html").read_text()
+    assert "MSFT from 2012-08-15" in one
+    assert "Overview" not in one
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["report", "IBM"], "No forecast of IBM is stored, and a report needs one. Run tickercast forecast first."),
+        (["report", "--as-of", "2012-01-03"], "No forecast of any symbol is stored up to 2012-01-03"),
+        (["report", "--out", "nowhere/r.html"], "there is no folder nowhere"),
+        (["report", "--holdings", "none.csv"], "none.csv cannot be read"),
+    ],
+)
+def test_what_cannot_be_reported_is_a_sentence(made: Path, words: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, UsageError)
+    assert said in str(done.exception)
+    assert not (made / "report.html").exists()
