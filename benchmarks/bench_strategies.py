@@ -145,7 +145,12 @@ def _fill(app: App, names: list[str], days: tuple[date, ...]) -> None:
     count = len(days)
     close = np.exp(np.cumsum(0.02 * np.random.default_rng(1).standard_normal((len(names), count)), axis=1)).ravel()
     now = pd.Timestamp("2022-12-31", tz="UTC")
-    file = {"object": "ohlc/2022-12-30/all.parquet", "generation": "1", "written_at": now, "simulated": False}
+    file: dict[str, Any] = {
+        "object": "ohlc/2022-12-30/all.parquet",
+        "generation": "1",
+        "written_at": now,
+        "simulated": False,
+    }
     rows = pd.DataFrame({"symbol": np.repeat(names, count), "session_date": pd.to_datetime(list(days) * len(names))})
     prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), close)
     rows = rows.assign(**prices, volume=1e6, frequency="1d", origin="live", ingested_at=now, **file)

@@ -40,7 +40,7 @@ SCENARIOS: dict[str, dict[str, float]] = {
     "long-and-short": {"symbols": 4, "fees_bps": 10, "slippage_bps": 5, "capacity": 1, "short": 1},
     "little-volume": {"symbols": 3, "fees_bps": 10, "slippage_bps": 5, "capacity": 0.01, "short": 1},
 }
-SPEED = {"symbols": 50, "fees_bps": 10, "slippage_bps": 5, "capacity": 1, "short": 1}
+SPEED: dict[str, float] = {"symbols": 50, "fees_bps": 10, "slippage_bps": 5, "capacity": 1, "short": 1}
 
 
 class NextOpen(SlippageModel):  # type: ignore[misc]

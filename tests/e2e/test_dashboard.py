@@ -26,7 +26,7 @@ from tickercast.show import sentences
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed")
 
-PAGES = ("Forecast", "Portfolio", "Track record", "Operations")
+PAGES = ("Forecast", "Portfolio", "Strategies", "Track record", "Operations")
 EVENTS = 200
 PATIENCE_MS = 60_000
 

@@ -12,7 +12,7 @@ import numpy as np
 from tickercast.app.ports import Ports, nothing
 from tickercast.app.symbols import read_text
 from tickercast.config import silence_telemetry
-from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
 from tickercast.domain.direction_inputs import LEAST
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.signals import Panel, panel
@@ -21,7 +21,7 @@ from tickercast.domain.strategy_backtest import Backtest, Costs, backtest
 from tickercast.domain.text import shown
 from tickercast.domain.universe import Members, Universe, read_members
 from tickercast.errors import Permanent, UsageError
-from tickercast.jobs.daily.choose_universe import choose_universe, span
+from tickercast.jobs.daily.choose_universe import RANKED_BY, choose_universe, span
 from tickercast.jobs.training.walk_signals import walk_signals
 from tickercast.models import catalogue
 from tickercast.reading.holdings import read_holdings
@@ -73,7 +73,7 @@ class Strategies(Ports):
         symbols = list(dict.fromkeys([*members.on(day), *held]))
         if not symbols:
             raise UsageError(f"{file} has no member on {day}: at least one was needed. Name another date with --as-of.")
-        reading = Reading() if by == "skill" else self._bars(symbols, day - span(over), day, source, DAILY)
+        reading = Reading() if by == "skill" else self._bars(symbols, day - span(over), day, source, DAILY, RANKED_BY)
         return choose_universe(
             members,
             day,
@@ -246,10 +246,18 @@ class Strategies(Ports):
         store = self.direction_store
         return DirectionModel(store.champion() if store.generation() else store.shipped)
 
-    def _bars(self, symbols: Sequence[str], first: date, last: date, source: str, every: Frequency) -> Reading:
-        """Bars of a source, or those that are stored."""
+    def _bars(
+        self,
+        symbols: Sequence[str],
+        first: date,
+        last: date,
+        source: str,
+        every: Frequency,
+        columns: Sequence[str] = BAR_COLUMNS,
+    ) -> Reading:
+        """Bars of a source, or those that are stored, with the columns that are needed."""
         if source == STORED:
-            bars = stored_series(symbols, first, last, every, warehouse=self.warehouse)
+            bars = stored_series(symbols, first, last, every, warehouse=self.warehouse, columns=columns)
             return Reading({one.symbol: one for one in bars})
         data = self.source_of(source, every)
         return data.fetch(symbols or list(data.symbols()), first, last, advance=nothing)

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from tickercast.dashboard import forecast_page, operations_page, portfolio_page, record_page, state
+from tickercast.dashboard import forecast_page, operations_page, portfolio_page, record_page, state, strategies_page
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 
 PAGES = {
     "Forecast": forecast_page.show,
     "Portfolio": portfolio_page.show,
+    "Strategies": strategies_page.show,
     "Track record": record_page.show,
     "Operations": operations_page.show,
 }

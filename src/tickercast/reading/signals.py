@@ -77,9 +77,23 @@ def stored_panel(
 
 
 def stored_series(
-    symbols: Sequence[str], first: date, last: date, frequency: Frequency, *, warehouse: Warehouse
+    symbols: Sequence[str],
+    first: date,
+    last: date,
+    frequency: Frequency,
+    *,
+    warehouse: Warehouse,
+    columns: Sequence[str] = BAR_COLUMNS,
 ) -> list[Bars]:
     """Read the bars of some symbols between two dates; of those that have any, by name.
+
+    Args:
+        symbols: the series.
+        first: the first date.
+        last: the last date.
+        frequency: of the bars.
+        warehouse: where they are.
+        columns: those of `BAR_COLUMNS` that are needed, `session_date` among them.
 
     Raises:
         WarehouseUnavailable: try again.
@@ -88,18 +102,18 @@ def stored_series(
     if len(symbols) <= _MOST_NAMED:
         where["symbol"] = list(symbols)
     key = frequency.key("session_date")
-    names = ["symbol", *BAR_COLUMNS, "simulated", *([] if frequency.is_daily else [key])]
+    names = ["symbol", *columns, "simulated", *([] if frequency.is_daily else [key])]
     held = warehouse.read_arrow("latest_prices", where, names)
     codes = held["symbol"].combine_chunks().dictionary_encode()
-    columns = {name: held[name].to_numpy() for name in names[1:]}
-    columns[key] = columns[key].astype(f"datetime64[{frequency.unit}]")
-    columns["session_date"] = columns["session_date"].astype("datetime64[D]")
-    order = np.lexsort((columns[key], codes.indices.to_numpy()))
-    columns = {name: values[order] for name, values in columns.items()}
+    found = {name: held[name].to_numpy() for name in names[1:]}
+    found[key] = found[key].astype(f"datetime64[{frequency.unit}]")
+    found["session_date"] = found["session_date"].astype("datetime64[D]")
+    order = np.lexsort((found[key], codes.indices.to_numpy()))
+    found = {name: values[order] for name, values in found.items()}
     starts = np.flatnonzero(np.diff(codes.indices.to_numpy()[order], prepend=-1))
-    simulated = columns.pop("simulated")
+    simulated = found.pop("simulated")
     series = [
-        Bars(symbol, {name: values[start:end] for name, values in columns.items()}, bool(simulated[start]))
+        Bars(symbol, {name: values[start:end] for name, values in found.items()}, bool(simulated[start]))
         for symbol, start, end in zip(codes.dictionary.to_pylist(), starts, [*starts[1:], len(order)], strict=True)
     ]
     wanted = set(symbols)

@@ -13,6 +13,9 @@ from tickercast.errors import Permanent, UsageError
 from tickercast.ports import Warehouse
 from tickercast.reading.queries import ask
 
+RANKED_BY = ("session_date", "close", "adj_close", "volume")
+"""The columns of bars that members are ranked by."""
+
 _A_WEEK_OF_FIVE = 1.45  # calendar days a session, and some holidays
 _HOLIDAYS = timedelta(days=20)
 
