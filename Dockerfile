@@ -4,7 +4,7 @@
 #   docker build --target aws      --tag tickercast-aws      .     the forecast function, for AWS Lambda
 #   docker build --target worker   --tag tickercast-worker   .     runs the daily flow for a Prefect server
 #   docker build --target mlflow   --tag tickercast-mlflow   .     the MLflow server, which asks for a password
-#   docker build --target dashboard --tag tickercast-dashboard .   the local dashboard
+#   docker build --target dashboard --tag tickercast-dashboard .   the dashboard, behind a login
 #   docker build --target api      --tag tickercast-api      .     the HTTP API
 ARG PYTHON=python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
@@ -87,10 +87,9 @@ CMD ["/opt/mlflow-server.sh"]
 
 FROM base AS dashboard
 COPY --from=dashboard-build /opt/venv /opt/venv
-COPY deploy/dashboard.py /opt/dashboard.py
 EXPOSE 8501
 HEALTHCHECK --start-period=30s CMD ["python", "/opt/healthy.py", "http://127.0.0.1:8501/_stcore/health"]
-CMD ["python", "/opt/dashboard.py"]
+CMD ["tickercast", "dashboard", "--host", "0.0.0.0", "--port", "8501"]
 
 FROM base AS api
 COPY --from=api-build /opt/venv /opt/venv

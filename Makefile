@@ -6,6 +6,7 @@ PYTHON := .venv/bin/python
 CODE := src aws_function cloud_function flows deploy infra tests benchmarks
 DATA := prices
 HOURS := hours
+STATE := $(abspath $(or $(TICKERCAST_HOME),.tickercast))
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
@@ -55,7 +56,7 @@ $(DEMO)/.champion: | .venv/.dev
 	touch $@
 
 FLOW_PORT := 4200
-FLOW_HOME := $(CURDIR)/.tickercast/prefect
+FLOW_HOME := $(STATE)/prefect
 FLOW_LOGIN := $(FLOW_HOME)/login
 
 # Whoever may register a deployment runs commands as this user, so the server asks everybody for a login, pages included.
@@ -108,9 +109,9 @@ function: setup ## Serve the forecast function on localhost:8080
 MLFLOW := MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv/bin/mlflow server
 
 mlflow-ui: setup-dev ## Browse trainings and models at http://127.0.0.1:5000
-	mkdir -p .tickercast
+	mkdir -p $(STATE)
 	$(MLFLOW) --host 127.0.0.1 --port 5000 --workers 1 \
-		--backend-store-uri sqlite:///.tickercast/mlflow.db --artifacts-destination .tickercast/mlartifacts
+		--backend-store-uri sqlite:///$(STATE)/mlflow.db --artifacts-destination $(STATE)/mlartifacts
 
 mlflow-server: setup-dev ## Serve MLflow from MLFLOW_BACKEND_STORE_URI and MLFLOW_ARTIFACTS_DESTINATION
 	@test -n "$$MLFLOW_BACKEND_STORE_URI" -a -n "$$MLFLOW_ARTIFACTS_DESTINATION" || { \

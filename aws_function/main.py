@@ -9,24 +9,17 @@ import logging
 import time
 from typing import Any
 
-from tickercast import config, engines, logs
+from tickercast import engines, logs
 from tickercast.app import App, answers
 from tickercast.errors import EventUnreadable, TickercastError
 
 log = logging.getLogger("tickercast.function")
 
+service = functools.cache(answers.service)
+"""The application, opened at the first event: the platform may fork after it has loaded this file."""
+
 _RESERVE_MS = 60_000
 """Time that a message may need; with less left, the rest of a batch is delivered again rather than cut off."""
-
-
-@functools.cache
-def service() -> App:
-    """The application, opened at the first event."""
-    config.keep_files_private()
-    app = App()
-    app.set_up_logs()
-    app.set_up_memory()
-    return app
 
 
 def handler(event: Any, context: Any) -> dict[str, list[dict[str, str]]]:

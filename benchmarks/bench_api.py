@@ -4,8 +4,10 @@ The server runs under uvicorn over a local bucket and DuckDB, with tokens and a 
 measured in the same run, in turns: the same server with a constant answer from FastAPI, by processor time a request,
 and the forecast function, from the start of the process to its first answer.
 
-Reads are 50 symbols' forecasts, records and indicators, the overview and the list of symbols, after one of each; the
-`fresh` ones are each the first after another file was handled.
+Reads are 50 symbols' forecasts, records and indicators, the overview and the list of symbols, after one of each. Then
+ten more files are handled, one at a time: `fresh` are all first reads after each, and `changed` those of them whose
+answer the file changes, so that it is worked out again; their processor time is compared with that of the questions
+themselves, asked without the API.
 """
 
 import http.client
@@ -32,9 +34,11 @@ from tickercast.backends import events
 from tickercast.config import Settings
 from tickercast.domain.bars import LOOKBACK
 from tickercast.domain.tokens import Scope
+from tickercast.reading import views
 
 AS_OF = date(2023, 7, 21)
 SYMBOLS = [f"SYM{number}" for number in range(50)]
+FILES = 10
 READS, FORECASTS, ROUNDS, ROUND, STARTS = 5_000, 300, 5, 2_000, 5
 LIMIT, CALLS = 1_000, 800  # of a quota, and of each of the two that race for it
 
@@ -135,18 +139,44 @@ def reads(space: Workspace, headers: Mapping[str, str]) -> dict[str, float]:
         to = server.connect()
         timed_ms(to, paths, headers)
         warm = timed_ms(to, [paths[number % len(paths)] for number in range(READS)], headers)
-        space.app.forecast(SYMBOLS[0], AS_OF)
-        time.sleep(1)  # the revision is looked up twice a second
-        fresh = timed_ms(to, paths, headers)
+        fresh, changed, processor_s = list[float](), list[float](), 0.0
+        for symbol in SYMBOLS[:FILES]:
+            space.app.forecast(symbol, AS_OF)
+            time.sleep(1)  # the revision is looked up twice a second
+            own = [path for path in paths if path.endswith((f"/{symbol}", "/overview", "/symbols"))]
+            before = server.processor_s()
+            taken = timed_ms(to, own, headers)
+            processor_s += server.processor_s() - before
+            changed += taken
+            fresh += taken + timed_ms(to, [path for path in paths if path not in own], headers)
         made = forecasts(space, to, headers)
     return {
         "read_p50_ms": statistics.median(warm),
         "read_p99_ms": percentile(warm, 99),
         "read_fresh_p50_ms": statistics.median(fresh),
         "read_fresh_p99_ms": percentile(fresh, 99),
+        "read_changed_p50_ms": statistics.median(changed),
+        "read_changed_p99_ms": percentile(changed, 99),
+        "read_changed_processor_ms": processor_s * 1e3 / len(changed),
+        "questions_processor_ms": questions_ms(space.app),
         "forecast_store_false_p50_ms": statistics.median(made),
         "forecast_store_false_p99_ms": percentile(made, 99),
     }
+
+
+def questions_ms(app: App) -> float:
+    """The mean processor time of the questions behind the answers that a file changes, in milliseconds."""
+    taken = list[float]()
+    for symbol in SYMBOLS[: FILES + 1]:
+        wanted = {"symbol": symbol, "frequency": "1d"}
+        begin = time.process_time()
+        app.stored_forecast(symbol)
+        app.tables.read("forecast_skill", wanted)
+        app.tables.read("indicators", wanted)
+        app.overview()
+        views.freshness(app.tables)
+        taken.append((time.process_time() - begin) * 1e3 / 5)
+    return statistics.mean(taken[1:])  # the first imports
 
 
 def forecasts(space: Workspace, to: http.client.HTTPConnection, headers: Mapping[str, str]) -> list[float]:

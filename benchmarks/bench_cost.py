@@ -20,6 +20,7 @@ from benchmarks.recorded_queries import Recording, recording
 from tickercast.domain.symbols import MOST_SAMPLED
 from tickercast.jobs.requests.upload import BATCH
 from tickercast.reading import views
+from tickercast.reading.calibration import calibrations
 
 _SAMPLED = ("FROM forecast_scores", "FROM forecast_history", "open, high, low", "FROM prices WHERE symbol IN")
 """How queries look that ask about a sample of the symbols."""
@@ -56,10 +57,15 @@ def pages(folder: Path) -> tuple[list[Query], list[Query]]:
     warehouse.provision()
     one = SYMBOLS[0]
     with recording() as page:
-        asked = (views.bars, views.champion_forecasts, views.companion_forecasts, views.random_walk, views.histogram)
-        for ask in (*asked, views.champion_skill):
+        asked = (views.bars, views.champion_forecasts, views.companion_forecasts, views.histogram, views.champion_skill)
+        for ask in asked:
             ask(warehouse, one)
+        views.quantiles(
+            warehouse, one, ("ohlc/1d/2023-07-22/batch-0001.csv", "1", "tickercast-lstm"), date(2023, 7, 21)
+        )
+        calibrations(warehouse)
         views.symbols(warehouse)
+        views.freshness(warehouse)
     with recording() as record:
         for every in (views.skill, views.coverage, views.models):
             every(warehouse)

@@ -2,14 +2,15 @@
 
 Every event goes through the real function in processes that are killed between any two of its steps and at arbitrary
 moments, with a bucket and a DuckDB warehouse that refuse, stall or lose their answers; see `tests/support/faults.py`.
-Then all tables and views are compared with those of an undisturbed run. A hundred more events go over Google's clients
-to stand-ins of Cloud Storage and BigQuery that refuse requests, lose answers and fail jobs, and a hundred over botocore
-to a stand-in of S3 and the function on AWS Lambda. Thousands of bad files are read as well.
+Then all tables and views are compared with those of an undisturbed run. Two hundred go the same way through the
+function on AWS Lambda, with a bucket on a stand-in of S3. A hundred more events go over Google's clients to stand-ins
+of Cloud Storage and BigQuery that refuse requests, lose answers and fail jobs, and a hundred over botocore to the
+stand-in of S3. Thousands of bad files are read as well.
 """
 
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 from exchange_calendars import get_calendar
 from tests.support import http_faults, nasty, s3_faults
-from tests.support.faults import ALARM, Delivery, Fault, Site
+from tests.support.faults import ALARM, Delivery, Difference, Fault, S3Site, Site, Tally
 
 from benchmarks import report
 from tickercast.domain.bars import Bars
@@ -25,7 +26,7 @@ from tickercast.domain.price_files import read_prices, to_csv
 from tickercast.errors import Permanent
 
 EVENTS, ROUNDS, DOUBLED = 1000, 4, 0.3
-HTTP_EVENTS = 100
+S3_EVENTS, HTTP_EVENTS = 200, 100
 BAD_FILES = 2000
 LAST, SESSIONS = "2023-07-21", 100
 SHARED = 20
@@ -36,23 +37,16 @@ SKEW = (timedelta(), timedelta(), timedelta(hours=-20), timedelta(days=300))
 def main() -> None:
     """Send the events in rounds, each with newer files of some names, and write `faults.json`."""
     chance = random.Random(0)  # noqa: S311 - no secret
-    with tempfile.TemporaryDirectory() as folder:
-        site = Site(Path(folder))
-        seen: list[Delivery] = []
-        for _ in range(ROUNDS):
-            new = list(_deliveries(site, chance, EVENTS // ROUNDS))
-            again = [Delivery(delivery.event) for delivery in chance.sample([*seen, *new], round(DOUBLED * len(new)))]
-            site.deliver(chance.sample([*new, *again], len(new) + len(again)))
-            seen += new
-        found, tally = site.difference(), site.tally
-        site.close()
+    found, tally = _killed(Site, chance, EVENTS, _faults)
+    with s3_faults.keys():
+        on_s3, s3_tally = _killed(S3Site, chance, S3_EVENTS, _s3_faults)
     over_http = http_faults.run(list(_http_files(chance)), chance, faults_an_event=1.0)
     over_s3 = s3_faults.run(list(_http_files(chance)), chance, faults_an_event=0.5)
     report.write(
         "faults",
         {
-            "events_sent": len(seen),
-            "events_doubled": round(DOUBLED * len(seen)),
+            "events_sent": EVENTS,
+            "events_doubled": round(DOUBLED * EVENTS),
             "deliveries": tally.deliveries,
             "kills": tally.kills,
             "faults_injected": tally.faults.total(),
@@ -60,6 +54,14 @@ def main() -> None:
             "rows_doubled": found.rows_doubled,
             "events_unaccounted": len(found.unaccounted),
             "views_that_differ": len(found.views),
+            "s3_killed_events_sent": S3_EVENTS,
+            "s3_killed_deliveries": s3_tally.deliveries,
+            "s3_kills": s3_tally.kills,
+            "s3_killed_faults_injected": s3_tally.faults.total(),
+            "s3_rows_lost": on_s3.rows_lost,
+            "s3_rows_doubled": on_s3.rows_doubled,
+            "s3_events_unaccounted": len(on_s3.unaccounted),
+            "s3_views_that_differ": len(on_s3.views),
             "http_events_sent": over_http.events,
             "http_deliveries": over_http.deliveries,
             "http_faults_injected": over_http.faults,
@@ -76,10 +78,29 @@ def main() -> None:
     )
 
 
-def _deliveries(site: Site, chance: random.Random, count: int) -> Iterator[Delivery]:
+def _killed(
+    make: Callable[[Path], Site], chance: random.Random, events: int, faults: Callable[[random.Random], Iterator[Fault]]
+) -> tuple[Difference, Tally]:
+    """Send events to a site in rounds, some twice, and compare what it ends with."""
+    with tempfile.TemporaryDirectory() as folder:
+        site, seen = make(Path(folder)), list[Delivery]()
+        for _ in range(ROUNDS):
+            new = list(_deliveries(site, chance, events // ROUNDS, faults))
+            again = [Delivery(delivery.event) for delivery in chance.sample([*seen, *new], round(DOUBLED * len(new)))]
+            site.deliver(chance.sample([*new, *again], len(new) + len(again)))
+            seen += new
+        try:
+            return site.difference(), site.tally
+        finally:
+            site.close()
+
+
+def _deliveries(
+    site: Site, chance: random.Random, count: int, faults: Callable[[random.Random], Iterator[Fault]]
+) -> Iterator[Delivery]:
     for _ in range(count):
         name, data = _file(chance)
-        yield Delivery(site.upload(name, data, skew=chance.choice(SKEW)), list(_faults(chance)))
+        yield Delivery(site.upload(name, data, skew=chance.choice(SKEW)), list(faults(chance)))
 
 
 def _file(chance: random.Random) -> tuple[str, bytes]:
@@ -131,11 +152,16 @@ def _bars(symbol: str, chance: random.Random, sessions: int) -> Bars:
     return Bars(symbol, pd.DataFrame(bars | {"adj_close": close, "volume": 1e6}))
 
 
-def _faults(chance: random.Random) -> Iterator[Fault]:
+def _s3_faults(chance: random.Random) -> Iterator[Fault]:
+    """The same for the function on AWS Lambda, whose calls of the store take longer."""
+    return _faults(chance, longest_us=600_000)
+
+
+def _faults(chance: random.Random, *, longest_us: int = 200_000) -> Iterator[Fault]:
     """One fault for each of an event's first deliveries; a killed instance that starts again takes four more steps."""
     while chance.random() < 0.4:
         kind = chance.choice(("kill", "kill", "unavailable", "bug", "slow", ALARM))
-        step = chance.randrange(200_000) if kind == ALARM else chance.randrange(CALLS)
+        step = chance.randrange(longest_us) if kind == ALARM else chance.randrange(CALLS)
         yield Fault(step, kind, after=chance.random() < 0.5)
 
 

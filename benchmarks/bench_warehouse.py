@@ -58,18 +58,18 @@ def main() -> None:
     report.write("warehouse", figures)
 
 
-def filled(path: Path, symbols: int) -> DuckDBWarehouse:
-    """Create a warehouse of symbols with twenty years of bars and a hundred forecasts each."""
+def filled(path: Path, symbols: int, sessions: int = SESSIONS, cutoffs: int = CUTOFFS) -> DuckDBWarehouse:
+    """Create a warehouse of symbols, by default with twenty years of bars and a hundred forecasts each."""
     warehouse = DuckDBWarehouse(path, config.resource("sql"))
     warehouse.provision()
     random = np.random.default_rng(0)
-    sessions = pd.bdate_range(end=LAST, periods=SESSIONS)
+    days = pd.bdate_range(end=LAST, periods=sessions)
     with duckdb.connect(path) as connection:
         for first in range(0, symbols, 50):
             names = [f"S{number}" for number in range(first, min(first + 50, symbols))]
-            connection.register("bars", _bars(random, names, sessions))
+            connection.register("bars", _bars(random, names, days))
             connection.execute("INSERT INTO prices BY NAME SELECT * FROM bars")
-            connection.execute(_FORECASTS, [CUTOFFS])
+            connection.execute(_FORECASTS, [cutoffs])
         connection.execute("INSERT INTO ingestions BY NAME " + _LEDGER)
         connection.execute("INSERT INTO spans BY NAME " + _SPANS)
         for table in ("scores", "skill_blocks"):

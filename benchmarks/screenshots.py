@@ -13,9 +13,10 @@ from tickercast.app import App
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
 SCREENSHOTS = {
-    "dashboard": ("?symbol=MSFT", 1440, 1450, "light"),
-    "dashboard-dark": ("?symbol=MSFT", 1440, 1450, "dark"),
-    "dashboard-phone": ("?symbol=MSFT", 390, 1500, "dark"),
+    "overview": ("", 1440, 620, "light"),
+    "dashboard": ("?symbol=MSFT", 1440, 900, "light"),
+    "dashboard-dark": ("?symbol=MSFT&compare=AAPL&range=1Y", 1440, 1450, "dark"),
+    "dashboard-phone": ("?symbol=MSFT", 390, 1100, "dark"),
     "track-record": ("?page=Track+record", 1440, 1050, "light"),
     "operations": ("?page=Operations", 1440, 1350, "light"),
 }
@@ -62,7 +63,7 @@ def _take(browser: Browser, dashboard: Dashboard, name: str) -> None:
     ).new_page()
     page.set_default_timeout(120_000)
     page.goto(f"{dashboard.url}/{query}")
-    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    page.locator(".js-plotly-plot .main-svg, [data-testid=stDataFrame]").first.wait_for()
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     page.wait_for_timeout(1500)  # until animations have ended
     page.screenshot(path=IMAGES / f"{name}.png")

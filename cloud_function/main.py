@@ -15,21 +15,14 @@ import functions_framework
 from flask import Request, abort
 from werkzeug.exceptions import BadRequest, MethodNotAllowed, ServiceUnavailable
 
-from tickercast import config, engines, logs
+from tickercast import engines, logs
 from tickercast.app import App, answers, callers
 from tickercast.errors import EventUnreadable, TickercastError, UsageError
 
 log = logging.getLogger("tickercast.function")
 
-
-@functools.cache
-def service() -> App:
-    """The application, opened at the first event; the platform forks after it has loaded this file."""
-    config.keep_files_private()
-    app = App()
-    app.set_up_logs()
-    app.set_up_memory()
-    return app
+service = functools.cache(answers.service)
+"""The application, opened at the first event: the platform may fork after it has loaded this file."""
 
 
 @functions_framework.http

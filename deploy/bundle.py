@@ -133,7 +133,6 @@ def mlflow(folder: Path) -> None:
 IMAGE_FILES = (
     "Dockerfile",
     "requirements-uv.txt",
-    "deploy/dashboard.py",
     "deploy/healthy.py",
     "deploy/mlflow-server.sh",
 )

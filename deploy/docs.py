@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 from deploy.reference import api, cli, table, views
+from pydantic.fields import FieldInfo
 
-from tickercast.config import PREFIX, Settings
+from tickercast.config import PREFIX, InHome, Settings
 from tickercast.domain.price_titles import ALIASES, TITLES, WEAKER
 from tickercast.domain.refusals import refusals as all_refusals
 
@@ -52,10 +53,17 @@ def configuration() -> str:
         )
     )
     rows = [
-        (f"`{variable(name)}`", f"`{field.default}`" if field.default else "", " ".join(described[name].split()))
+        (f"`{variable(name)}`", default(field), " ".join(described[name].split()))
         for name, field in Settings.model_fields.items()
     ]
     return _CONFIGURATION + table(("setting", "default", "meaning"), rows) + "\n"
+
+
+def default(field: FieldInfo) -> str:
+    """The default of a setting, as its page shows it."""
+    made = field.default_factory
+    shown = made.format("$TICKERCAST_HOME") if isinstance(made, InHome) else field.default
+    return f"`{shown}`" if shown else ""
 
 
 def permissions() -> str:

@@ -54,6 +54,7 @@ deploy_mlflow() {
     deploy mlflow mlflow_settings -- run deploy tickercast-mlflow
 }
 
+# IAP lets in whom --with-dashboard names, and the dashboard checks its signature.
 dashboard_settings() {
   cat <<SETTINGS
 --region=$region
@@ -65,6 +66,8 @@ dashboard_settings() {
 --set-env-vars=TICKERCAST_MODEL_BUCKET=gs://$models_bucket
 --set-env-vars=TICKERCAST_WAREHOUSE=bigquery://$project/$dataset?location=$region
 --set-env-vars=GOOGLE_CLOUD_PROJECT=$project
+--set-env-vars=TICKERCAST_IAP_AUDIENCE=/projects/$number/locations/$region/services/tickercast-dashboard
+--set-env-vars=TICKERCAST_DASHBOARD_VIEWERS=*
 --cpu=1
 --memory=1Gi
 --min-instances=0

@@ -14,8 +14,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[1]
-SHIPPED = ("train", "flow", "dashboard", "api", "aws")
-"""The extras of the bundles and images; the function has none."""
+SHIPPED = ("train", "flow", "dashboard", "peers", "api", "boost", "aws")
+"""Every extra: bundles and images have them, or `pip install` does."""
 
 _REFUSED = re.compile(
     r"(?<![A-Z])A?GPL|AFFERO|(?<!LESSER )(?<!LIBRARY OR LESSER )GENERAL PUBLIC LICENSE", re.IGNORECASE

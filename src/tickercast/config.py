@@ -18,13 +18,28 @@ from tickercast.errors import UsageError
 
 PREFIX = "TICKERCAST_"
 
+DEFAULT_HOME = ".tickercast"
+
+SECRETS = Path("/run/secrets")
+"""Where containers keep secrets as files, each named as its setting in small letters."""
+
 _ACTIVE: ContextVar["Settings | None"] = ContextVar("tickercast_settings", default=None)
+
+
+class InHome(str):
+    """A URL with the home as `{}`; called with the settings before it, the default of a setting."""
+
+    def __call__(self, before: dict[str, Any]) -> str:
+        """The URL, for the settings that are read before it."""
+        return self.format(Path(before["home"]).expanduser().absolute())
 
 
 class Settings(BaseSettings):
     """The settings, with the defaults of a laptop.
 
     Attributes:
+        home: the folder of everything that is kept on this machine; by default `.tickercast` in the current folder.
+            Name one to find the same bucket, warehouse and registry from any folder.
         bucket: the data bucket: `file://FOLDER`, `gs://BUCKET` or
             `s3://BUCKET[?endpoint=https://HOST&region=REGION&versioning=none]`.
         model_bucket: the bucket of the published models; empty means the data bucket.
@@ -40,8 +55,9 @@ class Settings(BaseSettings):
         sec_user_agent: who asks the SEC, which wants a name and an e-mail address: `Jane Doe jane@example.com`.
         sec_url: where the SEC's list of companies is.
         sec_data_url: where the SEC's lists of filings are.
-        watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means all
-            symbols that the source can list.
+        watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means
+            `watchlist.txt` of the home, which `tickercast watchlist` keeps, and without one all symbols that the source
+            can list.
         hourly_watchlist: a file of the coins of the hourly flow, or an object of the data bucket by its URL.
         portfolios: files of holdings whose record the daily flow keeps, or objects of the data bucket by their URLs,
             separated by commas.
@@ -69,15 +85,28 @@ class Settings(BaseSettings):
         storage_emulator_host: the URL of a Cloud Storage emulator, by the name that Google's client reads.
         alert_urls: Apprise URLs of the receivers of alerts; secret, since they contain passwords and tokens.
         digest_urls: Apprise URLs of the receivers of the daily flow's digest, one message a day; secret, too.
+        oidc_issuer: the OpenID Connect provider by which people sign in to the dashboard, such as
+            `https://accounts.google.com`.
+        oidc_client_id: by which that provider knows the dashboard.
+        oidc_client_secret: the provider's secret for it; like every setting, it may also be a file of its name in small
+            letters in `/run/secrets`: `tickercast_oidc_client_secret`.
+        dashboard_url: the address at which people open the dashboard, such as `https://forecasts.example.org`; empty
+            means this machine's. The provider has to know it with `/oauth2callback` at its end.
+        dashboard_viewers: who may open the dashboard once there is a login: addresses, `@example.org`, a claim such as
+            `groups=desk`, or `*` for whoever can sign in, separated by commas.
+        dashboard_operators: who may, beyond that, make and revoke tokens; in the same words, without `*`.
+        iap_audience: instead of a provider, the audience of Google's IAP in front of the dashboard:
+            `/projects/NUMBER/locations/REGION/services/NAME`.
     """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", populate_by_name=True
     )
 
-    bucket: str = "file://.tickercast/bucket"
+    home: str = DEFAULT_HOME
+    bucket: str = Field(default_factory=InHome("file://{}/bucket"))
     model_bucket: str = ""
-    warehouse: str = "duckdb://.tickercast/warehouse.duckdb"
+    warehouse: str = Field(default_factory=InHome("duckdb://{}/warehouse.duckdb"))
     source: str = "yahoo"
     yahoo_requests: int = Field(4, ge=1, le=64)
     yahoo_pause_s: float = Field(0, ge=0, le=60)
@@ -91,7 +120,9 @@ class Settings(BaseSettings):
     watchlist: str = ""
     hourly_watchlist: str = ""
     portfolios: str = ""
-    mlflow_tracking_uri: str = Field("sqlite:///.tickercast/mlflow.db", validation_alias="MLFLOW_TRACKING_URI")
+    mlflow_tracking_uri: str = Field(
+        default_factory=InHome("sqlite:///{}/mlflow.db"), validation_alias="MLFLOW_TRACKING_URI"
+    )
     bigquery_emulator_host: str = Field("", validation_alias="BIGQUERY_EMULATOR_HOST")
     models: str = "champion"
     companion_deadline_s: float = Field(60, gt=0, le=240)
@@ -106,6 +137,34 @@ class Settings(BaseSettings):
     storage_emulator_host: str = Field("", validation_alias="STORAGE_EMULATOR_HOST")
     alert_urls: SecretStr = SecretStr("")
     digest_urls: SecretStr = SecretStr("")
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr = SecretStr("")
+    dashboard_url: str = ""
+    dashboard_viewers: str = ""
+    dashboard_operators: str = ""
+    iap_audience: str = ""
+
+    @property
+    def home_folder(self) -> Path:
+        """The home, as an absolute path."""
+        return Path(self.home).expanduser().absolute()
+
+    @property
+    def watchlist_file(self) -> str:
+        """The file of the watchlist, or its URL; empty where there is none."""
+        kept = self.home_folder / "watchlist.txt"
+        return self.watchlist or (str(kept) if kept.is_file() else "")
+
+    @property
+    def other_home(self) -> Path | None:
+        """The nearest `.tickercast` in the current folder or above, where the home is another one and in use."""
+        if not any(str(self.home_folder) in url for url in (self.bucket, self.warehouse)):
+            return None
+        here = Path.cwd()
+        kept = (folder / DEFAULT_HOME for folder in (here, *here.parents))
+        nearest = next((each for each in kept if each.is_dir()), None)
+        return None if nearest is None or nearest.resolve() == self.home_folder.resolve() else nearest
 
 
 @contextmanager
@@ -136,7 +195,7 @@ def _from_environment() -> Settings:
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}."
             raise UsageError(f"{name} is set and is not a setting: {hint} Unset it or correct its name.")
     try:
-        return Settings()
+        return Settings(_secrets_dir=SECRETS if SECRETS.is_dir() else None)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
@@ -151,7 +210,10 @@ def changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
         UsageError: a changed one is not valid.
     """
     try:
-        return Settings(**{**dict(settings), **changes})
+        kept = dict(settings)
+        if "home" in changes:
+            kept = {name: value for name, value in kept.items() if name in settings.model_fields_set}
+        return Settings(**{**kept, **changes})
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{first['loc'][0]} is {first['input']!r}: {first['msg']}. Correct it.") from error
@@ -195,7 +257,7 @@ def bound_mlflow() -> None:
 
 
 def silence_prefect() -> None:
-    """Turn Prefect's telemetry off, and keep its files in `.tickercast`, unless the user has decided otherwise.
+    """Turn Prefect's telemetry off, and keep its files in the home, unless the user has decided otherwise.
 
     Prefect and Dask read these variables when they are imported.
     """
@@ -206,7 +268,7 @@ def silence_prefect() -> None:
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
     if "PREFECT_HOME" not in os.environ:
-        home = Path(".tickercast/prefect").resolve()
+        home = Path(os.environ.get(f"{PREFIX}HOME") or DEFAULT_HOME).expanduser().absolute() / "prefect"
         with suppress(OSError):  # Prefect reports that itself
             private_folder(home.parent)  # Prefect does not create it
         os.environ["PREFECT_HOME"] = str(home)

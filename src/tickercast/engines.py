@@ -229,6 +229,23 @@ def warehouse(settings: Settings, *, patient: bool = True) -> Warehouse:
     return WAREHOUSES[_scheme(WAREHOUSES, settings.warehouse, "TICKERCAST_WAREHOUSE", expected)](settings, patient)
 
 
+def stored_symbols(settings: Settings) -> list[str]:
+    """The symbols that have been forecast, where the warehouse is a file that can be read within a second.
+
+    Raises:
+        WarehouseUnavailable: it cannot.
+    """
+    if not settings.warehouse.startswith("duckdb://"):
+        return []
+    from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
+    from tickercast.domain.frequency import DAILY
+    from tickercast.reading.queries import ask
+
+    path = _path(settings.warehouse, "TICKERCAST_WAREHOUSE", "duckdb://PATH")
+    held = DuckDBWarehouse(path, sql=config.resource("sql"), patience_s=1.0)
+    return list(ask(held, "symbols", frequency=DAILY.name)["symbol"])
+
+
 def statement(name: str) -> str:
     """The statement that creates a table or view, in BigQuery's dialect.
 
@@ -388,7 +405,7 @@ def registry_is_new(settings: Settings) -> bool:
 
 
 def recipe_search(settings: Settings) -> "RecipeSearch[Recipe]":
-    """Open the studies of recipes, in a file beside MLflow's, or in `.tickercast` if MLflow's is elsewhere.
+    """Open the studies of recipes, in a file beside MLflow's, or in the home if MLflow's is elsewhere.
 
     Raises:
         UsageError: the training extras are not installed.
@@ -417,7 +434,7 @@ def boosting_search(settings: Settings, *, usual: bool = False) -> "RecipeSearch
 
 def _studies(settings: Settings) -> Path:
     url = settings.mlflow_tracking_uri
-    folder = Path(url.removeprefix(_SQLITE)).parent if url.startswith(_SQLITE) else Path(".tickercast")
+    folder = Path(url.removeprefix(_SQLITE)).parent if url.startswith(_SQLITE) else settings.home_folder
     return folder / "tuning.db"
 
 
@@ -696,4 +713,4 @@ def _path(url: str, setting: str, expected: str) -> Path:
     _, separator, path = url.partition("://")
     if not separator or not path:
         raise _unknown(url, setting, expected)
-    return Path(path).expanduser()
+    return Path(path).expanduser().absolute()

@@ -3,6 +3,7 @@
     TickercastError
     ├── Permanent                trying again cannot help
     │   ├── UsageError           an argument or a setting is wrong
+    │   │   └── InvalidName      an object of this name cannot exist
     │   ├── UnknownSymbol        the market data source does not know the symbol
     │   ├── NoResults            a source has no results day of the symbol
     │   ├── NoRecentBars         no bar, or no recent one, on or before `as_of`
@@ -50,6 +51,10 @@ class Permanent(TickercastError):
 
 class UsageError(Permanent):
     """An argument or a setting is wrong."""
+
+
+class InvalidName(UsageError):
+    """An object of this name cannot exist in any store."""
 
 
 class UnknownSymbol(Permanent):

@@ -219,6 +219,21 @@ class Warehouse(Protocol):
     ) -> pa.Table:
         """The same as an Arrow table, which takes a fraction of the time."""
 
+    def stream(
+        self, name: str, where: Mapping[str, Any] | None = None, *, limits: QueryLimits
+    ) -> AbstractContextManager[pa.RecordBatchReader]:
+        """The same batch by batch, in no order, so that memory does not grow with the rows; no writer waits meanwhile.
+
+        Args:
+            name: the table or view.
+            where: as in `read`.
+            limits: the memory that the engine may take; its seconds do not count.
+
+        Raises:
+            UsageError: it needs more.
+            WarehouseUnavailable: try again.
+        """
+
     def query(
         self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
     ) -> pd.DataFrame:
@@ -238,6 +253,17 @@ class Warehouse(Protocol):
 
     def revision(self, table: str) -> str:
         """A text that changes with every append to a table, and is had without reading its rows.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+
+    def revisions(self, table: str, *, by: str) -> dict[str, str]:
+        """For each value of a column a text that changes with every append of a row that holds it.
+
+        Args:
+            table: one that is never compacted.
+            by: the column; rows without a value are left out.
 
         Raises:
             WarehouseUnavailable: try again.

@@ -505,7 +505,11 @@ def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
                 ours[known].astype(float), theirs[known].astype(float), rtol=1e-9, atol=1e-12, err_msg=name
             )
         else:
-            assert list(ours[known]) == list(theirs[known]), name
+            assert [*map(_listed, ours[known])] == [*map(_listed, theirs[known])], name
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, np.ndarray) else value
 
 
 def _rank(value: Any) -> str:

@@ -25,7 +25,7 @@ from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
 from tickercast.errors import Permanent, SchemaMismatch, UsageError, WarehouseUnavailable
-from tickercast.ports import Between, Warehouse
+from tickercast.ports import Between, QueryLimits, Warehouse
 
 FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_edition"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -120,6 +120,16 @@ def test_a_revision_changes_with_every_append_to_its_table_and_with_no_other(war
     append(warehouse, "prices", [price(day=21)], "k21")
     ledger = warehouse.revision("ingestions")
     assert (warehouse.revision("prices"), warehouse.revision("ingestions")) == (seen[-1], ledger)
+
+
+def test_a_revision_of_a_value_changes_with_the_appends_of_its_rows_alone(warehouse: Warehouse) -> None:
+    assert warehouse.revisions("prices", by="symbol") == {}
+    append(warehouse, "prices", [price(symbol="MSFT"), price(symbol="AAPL")], "k1")
+    before = warehouse.revisions("prices", by="symbol")
+    append(warehouse, "prices", [price(symbol="MSFT", day=20)], "k2")
+    after = warehouse.revisions("prices", by="symbol")
+    assert set(before) == set(after) == {"MSFT", "AAPL"}
+    assert (before["AAPL"] == after["AAPL"], before["MSFT"] == after["MSFT"]) == (True, False)
 
 
 def test_an_append_that_fails_leaves_neither_rows_nor_key(warehouse: Warehouse) -> None:
@@ -246,6 +256,39 @@ def test_every_engine_gives_the_same_dtypes_even_where_nothing_is_found(warehous
         **dict.fromkeys(("simulated", "model_has_seen", "doubtful"), "bool"),
         **dict.fromkeys(("cutoff_at", "target_at", "written_at", "created_at"), "datetime64[us, UTC]"),
     }
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_stream_has_the_rows_and_types_of_a_whole_reading(warehouse: Warehouse, rows: int) -> None:
+    given = [forecast(step=step, quantiles=[0.1, step / 7]) for step in range(1, rows + 1)]
+    append(warehouse, "forecasts", [*given, forecast("META")], "k")
+    limits, where = QueryLimits(60, 256), {"symbol": "MSFT", "cutoff": Between(None, date(2023, 7, 21))}
+    with warehouse.stream("forecasts", where, limits=limits) as reader:
+        assert {
+            field.name: str(field.type).replace("element", "l").replace("item", "l") for field in reader.schema
+        } == {
+            **dict.fromkeys(("symbol", "frequency", "model_name", "model_version", "role", "origin"), "string"),
+            **dict.fromkeys(("object", "generation"), "string"),
+            **dict.fromkeys(("cutoff", "target_date"), "date32[day]"),
+            "step": "int64",
+            **dict.fromkeys(("last_close", "close_median", "close_lo_80", "close_hi_80"), "double"),
+            **dict.fromkeys(("close_lo_95", "close_hi_95"), "double"),
+            "quantiles": "list<l: double>",
+            **dict.fromkeys(("simulated", "model_has_seen", "doubtful"), "bool"),
+            **dict.fromkeys(("cutoff_at", "target_at", "written_at", "created_at"), "timestamp[us, tz=UTC]"),
+        }
+        found = reader.read_all()
+    whole = warehouse.read_arrow("forecasts", where)
+    assert found.num_rows == whole.num_rows == rows
+    assert found.sort_by("step").to_pylist() == whole.sort_by("step").to_pylist()
+
+
+def test_a_writer_does_not_wait_for_a_stream(warehouse: Warehouse) -> None:
+    append(warehouse, "prices", [price()], "one")
+    with warehouse.stream("prices", limits=QueryLimits(60, 256)) as reader:
+        append(warehouse, "prices", [price("META")], "two")
+        assert reader.read_all().num_rows == 1
+    assert len(warehouse.read("prices")) == 2
 
 
 def test_what_is_missing_is_null(warehouse: Warehouse) -> None:

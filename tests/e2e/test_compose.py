@@ -49,7 +49,7 @@ def running(compose: Compose, name: str, url: str) -> Iterator[None]:
 def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """The servers of compose.yaml, up to the worker."""
     folder = tmp_path_factory.mktemp("compose")
-    ports = {name: free_port() for name in ("prefect", "mlflow", "function", "dashboard", "health")}
+    ports = {name: free_port() for name in ("prefect", "mlflow", "function", "health")}
     (folder / "watchlist.txt").write_text("MSFT AAPL\n")
     given = {"MLFLOW_ADMIN_PASSWORD": PASSWORD, "MLFLOW_SECRET": "a secret", "POSTGRES_PASSWORD": "unused"}
     given |= {"PREFECT_PASSWORD": PASSWORD}
@@ -97,12 +97,10 @@ def test_the_day_is_deployed_and_runs_on_the_worker(compose: Compose) -> None:
     assert found.stdout.split() == ["symbol", "AAPL", "MSFT"], found.stderr
 
 
-def test_function_and_dashboard_answer_as_their_images_start_them(compose: Compose) -> None:
+def test_the_function_answers_as_its_image_starts_it(compose: Compose) -> None:
     port = free_port()
     compose.services["function"]["environment"]["PORT"] = str(port)
     with running(compose, "function", f"http://127.0.0.1:{port}/"):
-        pass
-    with running(compose, "dashboard", "http://127.0.0.1:8501/_stcore/health"):
         pass
 
 

@@ -8,26 +8,34 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd
 import pytest
+from benchmarks.bench_warehouse import filled
 from tests.support import demo
 from tests.support.dashboard_server import CHROMIUM, Dashboard, serving
 from tests.support.place import Champion, RandomWalk
 
 from tickercast import engines
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
+from tickercast.config import resource
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import LEVELS, Role, Served
 from tickercast.domain.price_files import to_csv
 from tickercast.jobs.serving.handle_event import handle_event
 from tickercast.jobs.serving.past_models import Lineup
-from tickercast.ports import ObjectFinalized
+from tickercast.ports import ObjectFinalized, Warehouse
 from tickercast.show import sentences
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed")
 
-PAGES = ("Forecast", "Portfolio", "Strategies", "Track record", "Operations")
+PAGES = ("Overview", "Forecast", "Portfolio", "Strategies", "Track record", "Operations")
 EVENTS = 200
+CUT = """[...document.querySelectorAll('.stMetric *, .st-key-headline *, .st-key-page *, .stMarkdownBadge')]
+    .filter(one => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX === 'hidden')
+    .map(one => one.textContent)"""
+"""The texts that their place is too narrow for."""
 PATIENCE_MS = 60_000
 
 
@@ -42,6 +50,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def dashboard(folder: Path) -> Iterator[Dashboard]:
     with serving(folder) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    made = tmp_path_factory.mktemp("many")
+    filled(made / "warehouse.duckdb", 500, sessions=300, cutoffs=4)
+    with serving(made) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +83,7 @@ class Look:
         page.on("request", self._asked)
 
     def open(self, name: str = "Forecast", **more: str) -> Any:
-        self.page.goto(f"{self._dashboard.url}/?" + "&".join(f"{key}={value}" for key, value in more.items()))
-        if name != "Forecast":
-            self.page.get_by_role("radio", name=name).click()
+        self.page.goto(f"{self._dashboard.url}/?{urlencode({'page': name} | more)}")
         self.page.get_by_role("heading", name=name, level=1).wait_for()
         self.settle()
         return self.page
@@ -77,7 +91,7 @@ class Look:
     def settle(self) -> None:
         """Wait until the page is drawn."""
         self.page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-        self.page.locator(".js-plotly-plot .main-svg").first.wait_for()
+        self.page.locator(".js-plotly-plot .main-svg, [data-testid=stDataFrame]").first.wait_for()
         self.page.wait_for_function("!document.querySelector('[data-stale=true]')")
 
     def pick(self, symbol: str) -> None:
@@ -100,8 +114,8 @@ def look(browser: Any, dashboard: Dashboard) -> Iterator[Callable[..., Look]]:
     """Opens a window of the browser; afterwards no page may have a fault."""
     contexts, looks = [], []
 
-    def opened(width: int = 1440, theme: str = "light") -> Look:
-        context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=theme)
+    def opened(width: int = 1440, theme: str = "light", height: int = 1000, dashboard: Dashboard = dashboard) -> Look:
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
         contexts.append(context)
         looks.append(Look(context.new_page(), dashboard))
         return looks[-1]
@@ -165,24 +179,41 @@ def test_the_numbers_on_the_page_and_in_its_download_are_those_of_the_views(
 def test_every_page_fits_is_accessible_and_asks_no_other_server(
     look: Callable[..., Look], width: int, theme: str, tmp_path: Path
 ) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     for name in PAGES:
         seen = look(width, theme)
         page = seen.open(name)
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        found = Axe().run(page).response["violations"]
-        assert [
-            (fault["id"], [node["html"] + node["failureSummary"] for node in fault["nodes"]])
-            for fault in found
-            if fault["impact"] in ("serious", "critical")
-        ] == []
+        assert page.evaluate(CUT) == []
+        assert violations(page) == []
         page.screenshot(path=tmp_path / f"{name}-{width}-{theme}.png")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_opens_is_accessible(look: Callable[..., Look], theme: str) -> None:
+    page = look(390, theme).open(symbol="MSFT")
+    for button in (page.get_by_role("button", name="Options"), page.get_by_role("button", name="open alert")):
+        button.click()
+        page.get_by_test_id("stPopoverBody").wait_for()
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+        page.get_by_test_id("stPopoverBody").wait_for(state="detached")
+
+
+def violations(page: Any) -> list[tuple[str, list[str]]]:
+    """What axe-core finds on a page that is serious or critical."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return [
+        (fault["id"], [node["html"] + node["failureSummary"] for node in fault["nodes"]])
+        for fault in Axe().run(page).response["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ]
 
 
 def test_an_earlier_forecast_is_shown_with_the_closes_that_followed(look: Callable[..., Look]) -> None:
     seen = look()
     page = seen.open(symbol="IBM")
+    page.get_by_role("button", name="Options").click()
     page.get_by_role("combobox", name="Forecast made from").focus()
     page.keyboard.type("2012-11-16")
     page.keyboard.press("Enter")
@@ -200,12 +231,117 @@ def test_ranges_overlays_and_panels_change_the_picture(look: Callable[..., Look]
     seen = look()
     page = seen.open(symbol="MSFT")
     page.get_by_role("radio", name="All").click()
+    page.get_by_role("button", name="Options").click()
     page.get_by_role("button", name="Bollinger").click()
-    page.get_by_role("button", name="RSI", exact=True).click()
     page.locator(".js-plotly-plot", has_text="Bollinger").wait_for()
-    page.wait_for_function("!document.querySelector('.js-plotly-plot').textContent.includes('RSI')")
+    page.get_by_role("button", name="Volume", exact=True).click()
+    page.wait_for_function("!document.querySelector('.js-plotly-plot').textContent.includes('Volume')")
+    page.get_by_role("button", name="MACD", exact=True).click()
+    page.locator(".js-plotly-plot", has_text="MACD").first.wait_for()
     seen.settle()
-    assert page.locator(".js-plotly-plot").first.get_by_text("MACD").is_visible()
+
+
+def test_back_and_forward_go_through_symbols_ranges_and_pages(look: Callable[..., Look]) -> None:
+    seen = look()
+    page = seen.open(symbol="ibm")
+    page.get_by_role("heading", name="IBM", level=2).wait_for()
+    seen.pick("GOOG")
+    page.get_by_role("radio", name="1Y").click()
+    seen.settle()
+    page.get_by_role("radio", name="Operations").click()
+    page.get_by_role("heading", name="Operations", level=1).wait_for()
+    seen.settle()
+    page.go_back()
+    page.get_by_role("heading", name="GOOG", level=2).wait_for()
+    seen.settle()
+    assert page.get_by_role("radio", name="1Y").is_checked()
+    page.go_back()
+    seen.settle()
+    page.wait_for_function("!location.search.includes('range')")
+    page.go_back()
+    page.get_by_role("heading", name="IBM", level=2).wait_for()
+    seen.settle()
+    page.go_forward()
+    page.get_by_role("heading", name="GOOG", level=2).wait_for()
+    seen.settle()
+
+
+def test_the_chart_is_above_the_fold_and_says_in_words_where_the_close_may_lie(look: Callable[..., Look]) -> None:
+    seen = look(height=900)
+    page = seen.open(symbol="MSFT")
+    chart = page.locator(".js-plotly-plot").first.bounding_box()
+    assert chart["y"] + chart["height"] <= 900
+    page.mouse.move(chart["x"] + chart["width"] * 0.88, chart["y"] + chart["height"] * 0.45)
+    said = page.locator(".hoverlayer", has_text="Close on")
+    said.wait_for()
+    assert "80% between" in str(said.text_content())
+
+
+def test_on_a_phone_the_chart_comes_before_its_controls(look: Callable[..., Look]) -> None:
+    page = look(390).open(symbol="MSFT")
+    chart = page.locator(".js-plotly-plot").first.bounding_box()
+    assert chart["y"] < 450
+    for control in (page.get_by_role("radio", name="1Y"), page.get_by_role("button", name="Options")):
+        assert control.bounding_box()["y"] > chart["y"] + chart["height"]
+
+
+def test_the_overview_holds_the_numbers_of_the_views_and_opens_a_symbol(
+    look: Callable[..., Look], folder: Path
+) -> None:
+    warehouse = engines.warehouse(demo.settings_of(folder))
+    seen = look()
+    page = seen.open("Overview")
+    csv = downloaded(page)
+    assert csv["symbol"].tolist() == sorted([*demo.SYMBOLS, demo.SIMULATED])
+    check(csv, warehouse)
+    assert set(csv["state"]) == {"expired"}
+    assert page.get_by_text("0 of 5 forecasts current: 5 expired").is_visible()
+    page.get_by_label("Find").fill("goo")
+    page.keyboard.press("Enter")
+    page.get_by_text("1 of 5 symbols.").wait_for()
+    seen.settle()
+    table = page.get_by_test_id("stDataFrame").bounding_box()
+    page.mouse.click(table["x"] + 40, table["y"] + 55)
+    page.get_by_role("heading", name="GOOG", level=2).wait_for()
+    seen.settle()
+    page.go_back()
+    page.get_by_text("1 of 5 symbols.").wait_for()
+    seen.settle()
+
+
+def test_the_overview_of_five_hundred_symbols_holds_the_numbers_of_the_views(
+    look: Callable[..., Look], many: Dashboard
+) -> None:
+    seen = look(dashboard=many)
+    page = seen.open("Overview")
+    csv = downloaded(page)
+    assert len(csv) == 500
+    check(csv, DuckDBWarehouse(many.log.parent / "warehouse.duckdb", resource("sql")))
+
+
+def downloaded(page: Any) -> pd.DataFrame:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV", exact=True).click()
+    return pd.read_csv(io.BytesIO(Path(download.value.path()).read_bytes()))
+
+
+def check(overview: pd.DataFrame, warehouse: Warehouse) -> None:
+    """Compare an overview with the views, symbol by symbol."""
+    made = warehouse.read("latest_forecasts", {"role": "champion"})
+    last = made.sort_values("step").drop_duplicates("symbol", keep="last").set_index("symbol")
+    skill = warehouse.read("forecast_skill", {"role": "champion"})
+    held = skill[skill["step"].isna() & skill["symbol"].notna()].set_index("symbol")
+    found = overview.set_index("symbol")
+    for name in ("last_close", "close_median", "close_lo_80", "close_hi_80"):
+        pd.testing.assert_series_equal(found[name], last[name].loc[found.index], check_names=False, rtol=1e-9)
+    counted = found[found["n"] > 0]
+    assert counted["n"].tolist() == held.loc[counted.index, "n"].tolist()
+    assert counted["verdict"].tolist() == held.loc[counted.index, "verdict"].tolist()
+    assert counted["coverage_80"].tolist() == pytest.approx(held.loc[counted.index, "coverage_80"].tolist())
+    prices = warehouse.read("latest_prices", {"frequency": "1d"}).sort_values("session_date")
+    known = prices[prices["session_date"] <= prices["symbol"].map(last["cutoff"])]
+    day = known.groupby("symbol")["close"].apply(lambda close: close.iloc[-1] / close.iloc[-2] - 1)
+    assert found["change"].tolist() == pytest.approx(day.loc[found.index].tolist())
 
 
 def test_choices_survive_a_visit_to_another_page(look: Callable[..., Look]) -> None:
@@ -213,7 +349,7 @@ def test_choices_survive_a_visit_to_another_page(look: Callable[..., Look]) -> N
     page = seen.open(symbol="GOOG")
     page.get_by_role("radio", name="1Y").click()
     seen.settle()
-    for name in ("Operations", "Forecast"):
+    for name in ("Operations", "Overview", "Forecast"):
         page.get_by_role("radio", name=name).click()
         page.get_by_role("heading", name=name, level=1).wait_for()
         seen.settle()

@@ -44,6 +44,6 @@ def test_the_main_command_prints_the_same_with_its_bucket_on_cloud_storage(
     with ThreadPoolExecutor(1) as trigger:
         storage_server.trigger = lambda made: trigger.submit(deliver, made)
         assert main() == on_the_laptop
-    assert [made["name"] for made in storage_server.finalized if made["name"].startswith("ohlc/")] == [
+    assert [made["name"] for made in storage_server.announced if made["name"].startswith("ohlc/")] == [
         "ohlc/2012-08-15/batch-0001.parquet"
     ]

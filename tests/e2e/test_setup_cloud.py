@@ -221,7 +221,7 @@ def test_what_fails_a_hundred_times_is_put_aside(project: Deployment, set_up: st
 
 
 def test_tables_views_and_the_champion_are_there(project: Deployment, set_up: str) -> None:
-    assert "models/champion.json" in [made["name"] for made in project.store.finalized]
+    assert "models/champion.json" in [made["name"] for made in project.store.announced]
     settings = Settings(
         warehouse="bigquery://my-project/tickercast?location=europe-west3", bigquery_emulator_host=project.warehouse.url
     )

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pandas as pd
@@ -138,6 +139,42 @@ def test_a_copy_is_right_until_another_file_is_handled(app: App) -> None:
         found.post("/v1/forecasts", json={"symbol": "AAPL", "as_of": "2012-08-15"})
         later = found.get("/v1/symbols", headers=known)
         assert (later.status_code, len(later.json())) == (200, 2)
+
+
+def test_an_overview_is_as_current_as_the_clock(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    app.forecast("MSFT", "2012-08-15")
+    with client(app) as found:
+        first = found.get("/v1/overview").json()
+        monkeypatch.setattr(app, "now", lambda: AT + timedelta(hours=11))
+        later = found.get("/v1/overview").json()
+    assert (first[0]["symbol"], later[0]["symbol"]) == ("MSFT", "MSFT")
+    assert first != later
+
+
+@pytest.mark.parametrize("kind", ["forecasts", "skill", "indicators"])
+def test_an_answer_about_a_symbol_is_worked_out_again_for_its_own_files_alone(
+    app: App, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    app.forecast(["MSFT", "AAPL"], "2012-08-14")
+    asked: list[str] = []
+    read = app.tables.read
+
+    def noting(name: str, where: Any = None, columns: Any = None) -> Any:
+        asked.append(name)
+        return read(name, where, columns)
+
+    with client(app) as found:
+        monkeypatch.setattr(app.tables, "read", noting)
+        service = found.door.inside.state.service
+        etag = found.get(f"/v1/{kind}/MSFT").headers["etag"]
+        app.forecast("AAPL", "2012-08-15")
+        service.look_again()
+        asked.clear()
+        assert (found.get(f"/v1/{kind}/MSFT").headers["etag"], asked) == (etag, [])
+        app.forecast("MSFT", "2012-08-15")
+        service.look_again()
+        assert found.get(f"/v1/{kind}/MSFT").status_code == 200
+        assert asked
 
 
 def test_rows_of_usage_do_not_spoil_kept_answers(app: App) -> None:

@@ -41,9 +41,9 @@ class Place:
 
     def upload(self, name: str, data: bytes) -> dict[str, Any]:
         """Write a file, and return S3's record of it."""
-        before = len(self.server.records)
+        before = len(self.server.announced)
         self.store.write(name, data)
-        return self.server.records[before]
+        return self.server.announced[before]
 
     def ledger(self) -> dict[str, list[str]]:
         rows = engines.warehouse(self.app.settings).read("ingestions")

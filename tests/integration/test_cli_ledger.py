@@ -199,7 +199,7 @@ def trigger(server: "StorageServer") -> Iterator[None]:
     def work() -> None:
         done = 0
         while not over.wait(0.05):
-            for described in server.finalized[done:]:
+            for described in server.announced[done:]:
                 deliver(described)
                 done += 1
 

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tickercast.domain.price_files import to_csv
 from tickercast.errors import WarehouseUnavailable
 from tickercast.ports import Warehouse
 from tickercast.reading import views
+from tickercast.reading.calibration import calibrations
 
 Ask = Callable[[Warehouse], pd.DataFrame]
 
@@ -27,6 +29,8 @@ QUESTIONS: dict[str, Ask] = {
     "champion_forecasts": lambda one: views.champion_forecasts(one, "MSFT"),
     "random_walk": lambda one: views.random_walk(one, "MSFT"),
     "histogram": lambda one: views.histogram(one, "MSFT"),
+    "quantiles": lambda one: _quantiles(one),
+    "calibrations": lambda one: pd.DataFrame(map(asdict, calibrations(one))),
     "champion_skill": lambda one: views.champion_skill(one, "MSFT"),
     "skill": views.skill,
     "coverage": views.coverage,
@@ -37,6 +41,14 @@ QUESTIONS: dict[str, Ask] = {
     "decisions": views.decisions,
     "drift": views.drift,
 }
+
+
+def _quantiles(one: Warehouse) -> pd.DataFrame:
+    first = views.champion_forecasts(one, "MSFT").iloc[-1]
+    made = (first["object"], first["generation"], first["model_name"])
+    found = views.quantiles(one, "MSFT", made, first["cutoff"].date())
+    assert len(found) == 10
+    return found.assign(quantiles=found["quantiles"].map(list))
 
 
 def on_bigquery(server: BigQueryServer) -> Warehouse:

@@ -2,12 +2,19 @@
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tickercast import logs
+from tickercast.app import App
+from tickercast.config import Settings
 from tickercast.errors import WarehouseUnavailable
 from tickercast.jobs.operations.doctor import Probe, check_engines
+
+if TYPE_CHECKING:
+    from tests.support.storage_server import StorageServer
 
 
 def refuses() -> str:
@@ -70,3 +77,10 @@ def test_an_error_that_parts_of_an_engine_share_is_said_once() -> None:
         ("here", True),
         ("the same as store", False),
     ]
+
+
+def test_a_bucket_elsewhere_calls_a_function_elsewhere(workspace: Path, storage_server: "StorageServer") -> None:
+    settings = Settings(bucket="gs://bars", source="sample", storage_emulator_host=storage_server.url)
+    [found] = [check for check in App(settings).doctor() if check.name == "function"]
+    assert (found.where, found.well) == ("gs://bars", True)
+    assert found.answer.startswith("called by the bucket's notifications on Google Cloud")

@@ -52,11 +52,11 @@ def send(store: ObjectStore) -> Send:
 def test_what_was_uploaded_through_a_bad_network_is_one_event_and_one_forecast(
     store: ObjectStore, warehouse: Warehouse, storage_server: StorageServer, send: Send
 ) -> None:
-    storage_server.finalized.clear()
+    storage_server.announced.clear()
     storage_server.fail(INSERT, "drop")
     source = engines.market_data("sample")
     uploaded = upload(["MSFT", "IBM"], date(2012, 8, 15), source=source, store=store, now=datetime.now(UTC))
-    [event] = storage_server.finalized
+    [event] = storage_server.announced
     assert (event["name"], event["generation"]) == (uploaded.object, uploaded.generation)
     for _ in range(2):
         assert send(event) == 200
@@ -69,7 +69,7 @@ def test_a_bad_file_is_quarantined_and_what_that_writes_is_ignored(
 ) -> None:
     generation = store.write(NAME, b"not,a,price\n1,2,3\n")
     storage_server.fail(COPY, "drop")
-    for event in storage_server.finalized:  # grows while the function answers
+    for event in storage_server.announced:  # grows while the function answers
         assert send(event) == 200
     assert storage_server.calls[COPY] == 2
     kept, reason = store.names("quarantine/")
@@ -85,10 +85,10 @@ def test_the_event_of_a_file_that_was_replaced_is_superseded(
     send: Send,
     make_bars: Callable[..., Bars],
 ) -> None:
-    storage_server.finalized.clear()
+    storage_server.announced.clear()
     store.write(NAME, b"not,a,price\n1,2,3\n")
     store.write(NAME, to_csv([make_bars()]))
-    assert [send(event) for event in storage_server.finalized] == [200, 200]
+    assert [send(event) for event in storage_server.announced] == [200, 200]
     assert sorted(warehouse.read("ingestions")["status"]) == ["forecast", "superseded"]
 
 
@@ -101,16 +101,16 @@ def test_while_the_bucket_does_not_answer_the_event_is_to_be_delivered_again(
 ) -> None:
     store.write(NAME, to_csv([make_bars()]))
     storage_server.fail(GET, "409")
-    assert send(storage_server.finalized[-1]) == 503
+    assert send(storage_server.announced[-1]) == 503
     assert warehouse.read("ingestions").empty
-    assert send(storage_server.finalized[-1]) == 200
+    assert send(storage_server.announced[-1]) == 200
     assert list(warehouse.read("ingestions")["status"]) == ["forecast"]
 
 
 def test_provisioning_publishes_the_shipped_champion_once(store: ObjectStore, storage_server: StorageServer) -> None:
     for _ in range(2):
         App().provision()
-    assert [made["name"] for made in storage_server.finalized].count(CHAMPION) == 1
+    assert [made["name"] for made in storage_server.announced].count(CHAMPION) == 1
 
 
 def test_of_two_first_commands_the_slower_leaves_the_champion_of_the_faster_alone(
@@ -122,7 +122,7 @@ def test_of_two_first_commands_the_slower_leaves_the_champion_of_the_faster_alon
 
     storage_server.trigger = overtake
     App().provision()
-    assert [made["name"] for made in storage_server.finalized].count(CHAMPION) == 1
+    assert [made["name"] for made in storage_server.announced].count(CHAMPION) == 1
 
 
 def test_doctor_asks_the_bucket(store: ObjectStore, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,14 @@ from tests.support.storage_server import CHUNK, COPY, DELETE, GET, INSERT, LIST,
 from tickercast import engines
 from tickercast.backends.object_store.gcs import GcsObjectStore
 from tickercast.config import Settings
-from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, TickercastError, UsageError
+from tickercast.errors import (
+    EngineUnusable,
+    ObjectNotFound,
+    PreconditionFailed,
+    StoreUnavailable,
+    TickercastError,
+    UsageError,
+)
 
 NAME = "ohlc/2023-07-22/MSFT.csv"
 KEPT = "quarantine/ohlc/2023-07-22/MSFT.1.csv"
@@ -50,7 +57,7 @@ def store(open_store: Callable[..., GcsObjectStore]) -> GcsObjectStore:
 
 def generations(server: StorageServer) -> list[str]:
     """The finished generations, each of which is an event."""
-    return [made["generation"] for made in server.finalized]
+    return [made["generation"] for made in server.announced]
 
 
 # ---------------------------------------------------------------- one write, one generation
@@ -64,7 +71,7 @@ def test_a_new_object_is_one_request(store: GcsObjectStore, storage_server: Stor
 def test_an_event_says_what_was_written(store: GcsObjectStore, storage_server: StorageServer) -> None:
     store.write(NAME, b"bars", metadata={"as_of": "2023-07-22"})
     store.write("models/champion.json", b"{}")
-    bars, pointer = storage_server.finalized
+    bars, pointer = storage_server.announced
     assert (bars["bucket"], bars["name"], bars["size"]) == (store.bucket, NAME, "4")
     assert bars["metadata"]["as_of"] == "2023-07-22"
     assert (bars["contentType"], pointer["contentType"]) == ("text/csv", "application/json")
@@ -184,8 +191,8 @@ def test_a_copy_that_is_asked_for_again_makes_one_generation(
     storage_server.fail(COPY, fault)
     copied = store.copy(NAME, KEPT, generation=generation)
     assert generations(storage_server) == [generation, copied]
-    assert storage_server.finalized[1]["contentType"] == "text/csv"
-    assert storage_server.finalized[1]["metadata"]["as_of"] == "2023-07-22"
+    assert storage_server.announced[1]["contentType"] == "text/csv"
+    assert storage_server.announced[1]["metadata"]["as_of"] == "2023-07-22"
 
 
 def test_a_delete_that_is_asked_for_again_is_done(store: GcsObjectStore, storage_server: StorageServer) -> None:
@@ -213,11 +220,11 @@ def test_many_names_come_in_pages_and_a_page_that_failed_is_asked_for_again(
     ("fault", "kind", "sentence"),
     [
         ("400", UsageError, "does not accept .*MSFT.csv"),
-        ("401", UsageError, "valid credentials.*gcloud auth application-default login"),
-        ("403", UsageError, "refuses access.*Storage Object User"),
-        ("403 The billing account is disabled", UsageError, "without billing.*Enable"),
+        ("401", EngineUnusable, "valid credentials.*gcloud auth application-default login"),
+        ("403", EngineUnusable, "refuses access.*Storage Object User"),
+        ("403 The billing account is disabled", EngineUnusable, "without billing.*Enable"),
         ("403 Rate limit exceeded", StoreUnavailable, "limits the rate"),
-        ("404 The specified bucket does not exist.", UsageError, "not found.*TICKERCAST_BUCKET"),
+        ("404 The specified bucket does not exist.", EngineUnusable, "not found.*TICKERCAST_BUCKET"),
         ("409", StoreUnavailable, "does not answer: .*Check the network"),
         ("412", StoreUnavailable, "replaced by other writers"),
     ],
@@ -243,7 +250,7 @@ def test_a_missing_bucket_is_a_sentence(storage_server: StorageServer, ask: str)
         "copy": lambda: store.copy(NAME, KEPT, generation="1"),
         "delete": lambda: store.delete(NAME, generation="1"),
     }
-    with pytest.raises(UsageError, match=r"gs://nowhere was not found.*Create the bucket, or correct TICKERCAST"):
+    with pytest.raises(EngineUnusable, match=r"gs://nowhere was not found.*Create the bucket, or correct TICKERCAST"):
         calls[ask]()
 
 
@@ -272,7 +279,7 @@ def test_nobody_listening_is_reported_within_the_patience() -> None:
 
 def test_no_credentials_are_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
-    with pytest.raises(UsageError, match="gcloud auth application-default login"):
+    with pytest.raises(EngineUnusable, match="gcloud auth application-default login"):
         GcsObjectStore("bucket").names("")
 
 

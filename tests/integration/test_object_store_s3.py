@@ -3,8 +3,10 @@
 import inspect
 import re
 import socket
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
@@ -55,19 +57,20 @@ def test_a_write_that_meets_a_passing_fault_makes_one_version(
 ) -> None:
     s3_server.fail(PUT, fault, fault if fault != "drop" else "")
     made = store.write(NAME, b"bars", if_generation=if_generation)
-    assert len(s3_server.records) == 1
+    assert len(s3_server.announced) == 1
     assert store.generation(NAME) == made
     assert store.read(NAME, generation=made) == b"bars"
 
 
+@pytest.mark.parametrize("faults", [["drop"], ["", "drop"]], ids=["of its lock", "of itself"])
 def test_a_lost_answer_to_a_write_of_the_same_content_makes_no_second_version(
-    store: S3ObjectStore, s3_server: S3Server
+    store: S3ObjectStore, s3_server: S3Server, faults: list[str]
 ) -> None:
     first = store.write(NAME, b"bars")
-    s3_server.fail(PUT, "drop")
+    s3_server.fail(PUT, *faults)
     second = store.write(NAME, b"bars", if_generation=first)
     assert first != second == store.generation(NAME)
-    assert len(s3_server.records) == 2
+    assert [record["s3"]["object"]["key"] for record in s3_server.announced].count(NAME) == 2
 
 
 def test_a_write_whose_answer_was_lost_is_found_below_a_newer_one(make_s3_store: Make, s3_server: S3Server) -> None:
@@ -83,7 +86,7 @@ def test_a_write_whose_answer_was_lost_is_found_below_a_newer_one(make_s3_store:
     mine = store.write(NAME, b"mine")
     assert store.read(NAME, generation=mine) == b"mine"
     assert store.generation(NAME) == newer[0]
-    assert len(s3_server.records) == 2
+    assert len(s3_server.announced) == 2
 
 
 def test_another_s_write_is_never_taken_for_one_s_own(store: S3ObjectStore, s3_server: S3Server) -> None:
@@ -98,7 +101,7 @@ def test_many_writers_through_a_bad_network_end_with_a_version_each(make_s3_stor
     s3_server.fail(PUT, *["drop", "", "503", "409"] * 3)
     with ThreadPoolExecutor(3) as pool:
         made = list(pool.map(lambda number: store.write(NAME, str(number).encode()), range(6)))
-    announced = [record["s3"]["object"]["versionId"] for record in s3_server.records]
+    announced = [record["s3"]["object"]["versionId"] for record in s3_server.announced]
     assert sorted(made) == sorted(announced)
 
 
@@ -108,6 +111,59 @@ def test_versions_of_one_second_have_times_in_their_order(make_s3_store: Make) -
     times = [store.written_at(NAME, generation=generation) for generation in made]
     assert times == sorted(set(times))
     assert {found.generation for found in store.arrivals("ohlc/")} == set(made)
+
+
+def rivals(store: S3ObjectStore, monkeypatch: pytest.MonkeyPatch, generation: str) -> list[str | Exception]:
+    """What becomes of two that replace one generation by its equal, where both have looked before either writes."""
+    both, look = threading.Barrier(2), store._has_equal
+
+    def seen(name: str, md5: str) -> bool:
+        found = look(name, md5)
+        both.wait(timeout=30)
+        return found
+
+    def replace(_: int) -> str | Exception:
+        try:
+            return store.write(NAME, b"bars", if_generation=generation)
+        except PreconditionFailed as refused:
+            return refused
+
+    monkeypatch.setattr(store, "_has_equal", seen)
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(replace, range(2)))
+
+
+def test_of_two_that_replace_a_content_by_its_equal_one_is_refused(
+    store: S3ObjectStore, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store.write(NAME, b"bars")
+    before = len(s3_server.announced)
+    became = rivals(store, monkeypatch, first)
+    assert sorted(type(one).__name__ for one in became) == ["PreconditionFailed", "str"]
+    written = [record["s3"]["object"]["key"] for record in s3_server.announced[before:]]
+    assert written.count(NAME) == 1
+    assert store.names("locks/") == []
+
+
+def test_the_lock_of_a_writer_that_died_is_taken_over_and_of_one_that_lives_is_not(
+    make_s3_store: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_s3_store(patience_s=0.3)
+    first = store.write(NAME, b"bars")
+    locked = store._alone(NAME)
+    locked.__enter__()  # and never left
+    with pytest.raises(StoreUnavailable, match="is being replaced by another writer"):
+        store.write(NAME, b"bars", if_generation=first)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(minutes=6)
+
+    monkeypatch.setattr(s3, "datetime", Later)
+    assert store.generation(NAME) == first
+    assert store.write(NAME, b"bars", if_generation=first) == store.generation(NAME) != first
+    assert store.names("locks/") == []
 
 
 def test_a_name_that_others_go_on_replacing_is_given_up(store: S3ObjectStore, s3_server: S3Server) -> None:
@@ -163,7 +219,7 @@ def test_a_copy_that_is_asked_for_again_makes_one_version(
     copied = store.copy(NAME, KEPT, generation=generation)
     assert store.generation(KEPT) == copied
     assert store.read(KEPT) == b"bars"
-    assert len(s3_server.records) == 2
+    assert len(s3_server.announced) == 2
 
 
 def test_many_names_come_in_pages(make_s3_store: Make, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

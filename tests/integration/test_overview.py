@@ -1,11 +1,14 @@
 """The overview: its numbers are those of the views, and its states those of the alerts."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from tickercast.app import App
@@ -13,6 +16,9 @@ from tickercast.config import Settings
 from tickercast.domain.features import EWMA_DECAY
 from tickercast.errors import UsageError
 from tickercast.reading.overview import Row, frame
+
+if TYPE_CHECKING:
+    from tests.support.bigquery_server import BigQueryServer
 
 SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]
 THURSDAY = datetime(2012, 8, 16, 12, tzinfo=UTC)
@@ -127,3 +133,29 @@ def test_an_empty_warehouse_has_an_empty_overview(tmp_path: Path) -> None:
     assert app.overview() == []
     assert app.overview(["MSFT"], "2012-08-15") == []
     assert isinstance(frame([]), pd.DataFrame)
+
+
+def test_both_engines_have_the_same_overview_and_the_same_export(
+    at: Callable[[datetime], App], tmp_path: Path, bigquery_server: "BigQueryServer"
+) -> None:
+    elsewhere = Settings(
+        bucket=f"file://{tmp_path}/bucket",
+        warehouse="bigquery://test-project/overview",
+        bigquery_emulator_host=bigquery_server.url,
+        source="sample",
+    )
+    app, local = App(elsewhere, now=lambda: THURSDAY), at(THURSDAY)
+    app.forecast(SYMBOLS[:2], "2012-08-15")
+    for found, expected in zip(app.overview(SYMBOLS[:2]), local.overview(SYMBOLS[:2]), strict=True):
+        for name, value in asdict(expected).items():
+            wanted = pytest.approx(value) if isinstance(value, float | tuple) else value
+            assert name in ("coverage_80", "n") or getattr(found, name) == wanted, name  # no earlier forecasts there
+    written = []
+    for number, each in enumerate((app, local)):
+        path = tmp_path / f"{number}.parquet"
+        each.export("forecasts", path, first=date(2012, 8, 15), symbols=["AAPL"])
+        table = pq.read_table(path).drop_columns(["object", "generation", "written_at", "created_at"])
+        rows = table.sort_by([("model_name", "ascending"), ("step", "ascending")]).to_pylist()
+        written.append([row | {"quantiles": row["quantiles"] or []} for row in rows])  # BigQuery has no missing lists
+    assert written[0] == written[1]
+    assert len(written[0]) == 20

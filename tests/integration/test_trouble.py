@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,6 +18,8 @@ import pytest
 from curl_cffi import requests as curl
 from tests.support.bigquery_server import BigQueryServer
 from tests.support.mlflow_server import free_port
+from tests.support.sec_server import SecServer
+from tests.support.stand_in import Answer
 from tests.support.warehouse_rows import append, price
 from tests.unit.test_market_data_yahoo import NO_HOST, UNAUTHORIZED, Response, chart
 from tests.unit.test_mlflow_errors import of_revision
@@ -25,6 +27,7 @@ from tests.unit.test_mlflow_errors import of_revision
 from tickercast import config, engines
 from tickercast.backends.market_data.yahoo import Yahoo
 from tickercast.backends.registry.mlflow import MlflowRegistry
+from tickercast.backends.results_days.sec import Sec
 from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.domain import calendar
@@ -95,6 +98,36 @@ def a_refused_crumb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def an_isin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(yahoo(monkeypatch, lambda *_: chart(11.0, 12.0), "MSFT", "US5949181045").failures["US5949181045"])
+
+
+# ---------------------------------------------------------------- the SEC
+
+
+def sec(*symbols: str, agent: str = "Jane Doe jane@example.com", answers: Sequence[Answer | None] = ()) -> Any:
+    server = SecServer()
+    try:
+        server.companies = {"MSFT": [("2023-07-25", "2023-07-25T20:05:00.000Z", "8-K", "2.02,9.01")]}
+        server.failures = list(answers)
+        source = Sec(agent, url=server.url, data_url=server.url, sleep=lambda _: None)
+        return source.fetch(symbols, date(2023, 1, 1), advance=lambda _: None)
+    finally:
+        server.close()
+
+
+def no_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return sentence(lambda: sec("MSFT", agent=""))
+
+
+def refused_by_the_sec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return sentence(lambda: sec("MSFT", answers=[Answer(403, b"Undeclared Automated Tool")]))
+
+
+def no_answer_of_the_sec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return sentence(lambda: sec("MSFT", answers=[Answer(503)] * 10))
+
+
+def no_american_company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return str(sec("MSFT", "VOD.L").failures["VOD.L"])
 
 
 # ---------------------------------------------------------------- DuckDB
@@ -318,6 +351,10 @@ MAKERS: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "refused in the middle": refused_in_the_middle,
     "a refused crumb (401, 403)": a_refused_crumb,
     "an ISIN that is not found": an_isin,
+    "the SEC does not know who asks": no_agent,
+    "the SEC refuses (403, 429)": refused_by_the_sec,
+    "the SEC does not answer": no_answer_of_the_sec,
+    "a company that the SEC does not list": no_american_company,
     "held by another program": held,
     "written by a newer DuckDB": newer_duckdb,
     "written by an old DuckDB": old_duckdb,

@@ -26,7 +26,7 @@ from tests.support.warehouse_rows import append, price
 
 from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.config import resource
-from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
+from tickercast.errors import EngineUnusable, SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
 from tickercast.logs import WAITING
 
 INSERT = "bigquery.jobs.insert"
@@ -139,7 +139,7 @@ def test_provisioning_that_was_cut_off_is_finished_by_the_next(
     open_warehouse: Callable[..., BigQueryWarehouse], bigquery_server: BigQueryServer
 ) -> None:
     bigquery_server.fail("bigquery.tables.patch", "accessDenied")
-    with pytest.raises(UsageError):
+    with pytest.raises(EngineUnusable):
         open_warehouse().provision()
     assert open_warehouse().provision() == ["prices", "dear"]
     assert open_warehouse().provision() == []
@@ -312,8 +312,8 @@ def test_beyond_the_daily_quota_the_event_has_to_come_again(
 @pytest.mark.parametrize(
     ("fault", "kind", "sentence"),
     [
-        ("accessDenied", UsageError, "refuses access: .*Grant the roles BigQuery Data Editor"),
-        ("billingNotEnabled", UsageError, "without billing"),
+        ("accessDenied", EngineUnusable, "refuses access: .*Grant the roles BigQuery Data Editor"),
+        ("billingNotEnabled", EngineUnusable, "without billing"),
         ("notFound", WarehouseUnavailable, "has not been set up, or lies in another location"),
         ("invalidQuery", SchemaMismatch, "does not fit the tables"),
         ("quotaExceeded", WarehouseUnavailable, "used up a daily quota"),
@@ -353,7 +353,7 @@ def test_nobody_listening_is_reported_within_the_patience(sql: Path) -> None:
 
 def test_no_credentials_are_a_sentence(sql: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
-    with pytest.raises(UsageError, match="gcloud auth application-default login"):
+    with pytest.raises(EngineUnusable, match="gcloud auth application-default login"):
         BigQueryWarehouse("test-project", "d", sql).provision()
 
 

@@ -34,7 +34,7 @@ class Compose:
         shutil.copytree(PROJECT / "flows", home / "flows", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(PROJECT / "prefect.yaml", home)
         shutil.copy(PROJECT / "cloud_function/main.py", home)
-        for name in ("healthy.py", "mlflow-server.sh", "dashboard.py"):
+        for name in ("healthy.py", "mlflow-server.sh"):
             shutil.copy(PROJECT / "deploy" / name, folder / "opt")
         for mount in self.services["worker"]["volumes"]:
             source, _, inside = self._filled(mount).removesuffix(":ro").rpartition(":")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,17 +30,23 @@ class Dashboard:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Dashboard]:
-    """Serve the dashboard over the bucket and the warehouse in a folder, until the block is left."""
+def serving(folder: Path, more: Mapping[str, str] | None = None) -> Iterator[Dashboard]:
+    """Serve the dashboard over the bucket and the warehouse in a folder, until the block is left.
+
+    Args:
+        folder: of a demonstration.
+        more: further settings, such as those of a login, which people use by the name `localhost`.
+    """
     settings = demo.settings_of(folder)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TICKERCAST_")}
     environment |= {"TICKERCAST_BUCKET": settings.bucket, "TICKERCAST_WAREHOUSE": settings.warehouse}
-    port, log = _free_port(), folder / "dashboard.log"
+    environment |= more or {}
+    port, log = free_port(), folder / "dashboard.log"
     command = [sys.executable, "-m", "tickercast", "dashboard", "--port", str(port)]
     with log.open("wb") as printed:
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=printed, stderr=subprocess.STDOUT)
         try:
-            made = Dashboard(f"http://127.0.0.1:{port}", log)
+            made = Dashboard(f"http://{'localhost' if more else '127.0.0.1'}:{port}", log)
             _wait(made, process)
             yield made
         finally:
@@ -48,7 +54,8 @@ def serving(folder: Path) -> Iterator[Dashboard]:
             process.wait(timeout=30)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens at."""
     with socket.socket() as any_port:
         any_port.bind(("127.0.0.1", 0))
         return int(any_port.getsockname()[1])

@@ -9,12 +9,15 @@ a reason of its own or be held up. A delivery that is not acknowledged is made a
     event = site.upload("ohlc/2023-07-22/MSFT.csv", data)
     site.deliver([Delivery(event, [Fault(3, "kill")]), Delivery(event)])
     site.difference() == Difference()
+
+`S3Site` is the same over a stand-in of S3 and aws_function/main.py, which is given each record as a message of a queue.
 """
 
 import functools
 import json
 import os
 import random
+import runpy
 import shutil
 import signal
 import subprocess
@@ -39,7 +42,7 @@ from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.domain.scores import SUMS
 from tickercast.errors import StoreUnavailable, WarehouseUnavailable
-from tickercast.ports import FINALIZED
+from tickercast.ports import FINALIZED, ObjectStore
 
 KINDS = ("kill", "unavailable", "bug", "slow")
 """What can happen at a step; the first three keep the event from being acknowledged."""
@@ -205,7 +208,11 @@ class Stepped:
         return self._steps.take(call, f"{kind}.{name}", self._refusal)
 
 
-def _instance(client: Any, orders: int, answers: int) -> None:
+Post = Callable[[Mapping[str, Any]], int]
+"""Delivers an event to the function, and returns the status of its answer."""
+
+
+def _instance(post: Post, orders: int, answers: int) -> None:
     """Answers deliveries until it dies or there are no more."""
     steps = Steps()
     store, warehouse = engines.object_store, engines.warehouse
@@ -218,16 +225,34 @@ def _instance(client: Any, orders: int, answers: int) -> None:
             steps.begin(faults)
             for alarm in (fault for fault in faults if fault.kind == ALARM):
                 signal.setitimer(signal.ITIMER_REAL, alarm.step / 1e6)  # undisposed, it kills at once
-            status = _post(client, order["event"])
+            status = post(order["event"])
             signal.setitimer(signal.ITIMER_REAL, 0)
             said = {"status": status, "steps": steps.calls, "happened": steps.happened}
             print(json.dumps(said), file=out, flush=True)
 
 
 def _post(client: Any, event: Mapping[str, Any]) -> int:
+    """Deliver an event to the function on Cloud Run."""
     attributes = {"ce-id": "1", "ce-source": "//storage.googleapis.com/b", "ce-specversion": "1.0"}
     headers = attributes | {"ce-type": FINALIZED, "content-type": "application/json"} | event["headers"]
     return int(client.post("/", headers=headers, data=json.dumps(event["data"])).status_code)
+
+
+class LambdaContext:
+    """What Lambda tells of a call."""
+
+    aws_request_id = "1"
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 300_000
+
+
+def _queued(handler: Any, event: Mapping[str, Any]) -> int:
+    """Deliver an event to the function on AWS Lambda, as the message of a queue."""
+    body = json.dumps({"Records": [event["data"]]})
+    failed = handler({"Records": [{"messageId": "1", "eventSource": "aws:sqs", "body": body}]}, LambdaContext())
+    return 503 if failed["batchItemFailures"] else 200
 
 
 # ---------------------------------------------------------------- the platform
@@ -236,14 +261,14 @@ def _post(client: Any, event: Mapping[str, Any]) -> int:
 class _Forked:
     """An instance in a process of its own."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, post: Post) -> None:
         (orders, to), (back, answers) = os.pipe(), os.pipe()
         self._pid = os.fork()
         if not self._pid:
             os.close(to)
             os.close(back)
             try:
-                _instance(client, orders, answers)
+                _instance(post, orders, answers)
             finally:
                 os._exit(0)
         os.close(orders)
@@ -265,18 +290,31 @@ class _Forked:
         os.waitpid(self._pid, 0)
 
 
-def _platform() -> None:
-    """Reads orders from standard input; it imports all that an instance needs, and opens nothing itself."""
+def _on_google() -> Post:
     from functions_framework import create_app
-
-    import tickercast.backends.warehouse.duckdb
-    import tickercast.models.onnx  # noqa: F401
 
     source = str(config.resource("cloud_function") / "main.py")
     client = create_app("forecast", source, "cloudevent").test_client()  # type: ignore[no-untyped-call]
+    return functools.partial(_post, client)
+
+
+def _on_aws() -> Post:
+    import tickercast.backends.object_store.s3  # noqa: F401
+
+    return functools.partial(
+        _queued, runpy.run_path(str(Path(__file__).parents[2] / "aws_function/main.py"))["handler"]
+    )
+
+
+def _platform(where: str) -> None:
+    """Reads orders from standard input; it imports all that an instance needs, and opens nothing itself."""
+    import tickercast.backends.warehouse.duckdb
+    import tickercast.models.onnx  # noqa: F401
+
+    post = {"google": _on_google, "aws": _on_aws}[where]()
     instance: _Forked | None = None
     for order in sys.stdin:
-        instance = instance or _Forked(client)
+        instance = instance or _Forked(post)
         said = instance.answer(order)
         instance = instance if said else None
         sys.stdout.write(said or "{}\n")
@@ -286,21 +324,27 @@ def _platform() -> None:
 
 
 class Platform:
-    """Delivers events to the function, each until it is acknowledged."""
+    """Delivers events to the function, each until it is acknowledged.
 
-    def __init__(self, bucket: Path, warehouse: Path) -> None:
+    Args:
+        settings: name bucket and warehouse.
+        log: where the function's log goes.
+        where: `google` or `aws`, whose function it is.
+    """
+
+    def __init__(self, settings: config.Settings, log: Path, where: str = "google") -> None:
         others = {name: value for name, value in os.environ.items() if not name.startswith("TICKERCAST_")}
-        settings = {"TICKERCAST_BUCKET": f"file://{bucket}", "TICKERCAST_WAREHOUSE": f"duckdb://{warehouse}"}
+        named = {"TICKERCAST_BUCKET": settings.bucket, "TICKERCAST_WAREHOUSE": settings.warehouse}
         paths = os.pathsep.join(str(Path(__file__).parents[2] / folder) for folder in ("src", "."))
-        self.log = bucket.parent / f"{bucket.name}.log"
+        self.log = log
         with self.log.open("w") as said:
             self._process = subprocess.Popen(
-                [sys.executable, __file__],
+                [sys.executable, __file__, where],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
                 text=True,
-                env=others | settings | {"PYTHONPATH": paths},
+                env=others | named | {"PYTHONPATH": paths},
             )
         self.tally = Tally()
 
@@ -340,7 +384,7 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self._folders = {name: folder / name for name in ("faulty", "clean")}
         faulty = self._folders["faulty"]
-        self.store = LocalObjectStore(faulty / "bucket")
+        self.store: ObjectStore = LocalObjectStore(faulty / "bucket")
         App(_settings(faulty)).provision()
         shutil.copytree(faulty, self._folders["clean"])
         self.written: list[tuple[str, str]] = []
@@ -348,7 +392,7 @@ class Site:
     @functools.cached_property
     def platforms(self) -> dict[str, Platform]:
         """A platform for each of the two."""
-        return {name: Platform(path / "bucket", path / "warehouse.duckdb") for name, path in self._folders.items()}
+        return {name: Platform(_settings(path), path / "bucket.log") for name, path in self._folders.items()}
 
     @property
     def tally(self) -> Tally:
@@ -418,6 +462,66 @@ class Site:
                 platform.close()
 
 
+class S3Site(Site):
+    """A bucket on the stand-in of S3, and two warehouses; the one without faults is filled after the other.
+
+    Both are filled from the same versions, since times of writing, which S3 gives, are compared. What the function puts
+    in quarantine is in that bucket, too.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from tests.support.s3_server import S3Server
+
+        from tickercast.backends.object_store.s3 import S3ObjectStore
+
+        self._folders = {name: folder / name for name in ("faulty", "clean")}
+        self._server = S3Server()
+        self._server.make_bucket("faults")
+        self.store = S3ObjectStore("faults", endpoint=self._server.url)
+        for path in self._folders.values():
+            path.mkdir(parents=True)
+            App(self._settings(path)).provision()
+        self.written = []
+
+    @functools.cached_property
+    def platforms(self) -> dict[str, Platform]:
+        """A platform for each of the two."""
+        return {name: Platform(self._settings(path), path / "log", "aws") for name, path in self._folders.items()}
+
+    def upload(self, name: str, data: bytes, *, skew: timedelta = timedelta()) -> dict[str, Any]:
+        """Writes a file and returns its event; a clock that is wrong is the bucket's own, and so is left right."""
+        before = len(self._server.announced)
+        generation = self.store.write(name, data)
+        self.written.append((generation, name))
+        [record] = [one for one in self._server.announced[before:] if one["s3"]["object"]["versionId"] == generation]
+        return {"headers": {}, "data": record}
+
+    def deliver(self, deliveries: Iterable[Delivery]) -> None:
+        """Delivers in this order to the site with faults, then each event once, as they were written, to the other."""
+        planned = list(deliveries)
+        known = {_of_record(delivery.event): Delivery(delivery.event) for delivery in planned}
+        _all(self.platforms["faulty"], planned)
+        _all(self.platforms["clean"], [known[written] for written in sorted(known)])
+
+    def quarantined(self, site: str = "faulty") -> list[str]:
+        """What is kept of rejected files."""
+        return self.store.names("quarantine/")
+
+    def doubled_writes(self) -> int:
+        """How many writes below `ohlc/` the bucket has announced beyond those that were made."""
+        announced = [one["s3"]["object"]["key"] for one in self._server.announced]
+        return len([name for name in announced if name.startswith("ohlc/")]) - len(self.written)
+
+    def close(self) -> None:
+        """Ends both platforms, and the stand-in."""
+        super().close()
+        self._server.close()
+
+    def _settings(self, folder: Path) -> config.Settings:
+        bucket = f"s3://faults?endpoint={self._server.url}"
+        return config.Settings(bucket=bucket, warehouse=f"duckdb://{folder}/warehouse.duckdb")
+
+
 def shuffled(deliveries: Sequence[Delivery], *, doubled: float, seed: int) -> list[Delivery]:
     """The deliveries with a share of them a second time, undisturbed, all in any order."""
     chance = random.Random(seed)
@@ -442,6 +546,10 @@ def _warehouse(folder: Path) -> DuckDBWarehouse:
 
 def _written(event: Mapping[str, Any]) -> tuple[str, str]:
     return event["data"]["generation"], event["data"]["name"]
+
+
+def _of_record(event: Mapping[str, Any]) -> str:
+    return str(event["data"]["s3"]["object"]["sequencer"])
 
 
 def _all(platform: Platform, deliveries: Iterable[Delivery]) -> None:
@@ -509,4 +617,4 @@ def _differs(seen: pd.DataFrame, wanted: pd.DataFrame) -> bool:
 
 
 if __name__ == "__main__":
-    _platform()
+    _platform(sys.argv[1])

@@ -97,9 +97,9 @@ def _deliver(
     store = engines.object_store(settings)
     unanswered: set[str] = set()
     for name, data, _ in files:
-        storage.finalized.clear()
+        storage.announced.clear()
         store.write(name, data)
-        event = storage.finalized[0]
+        event = storage.announced[0]
         for _ in range(MOST_DELIVERIES):
             counted.faults += order(_STORAGE, storage.fail, chance, faults_an_event / 2)
             counted.faults += order(_WAREHOUSE, warehouse.fail, chance, faults_an_event / 2)

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.support.faults import LambdaContext
 from tests.support.http_faults import MOST_DELIVERIES, Counted, compare, order
 from tests.support.s3_server import COPY, DELETE, GET, PUT, VERSIONS, S3Server
 
@@ -44,7 +45,7 @@ def run(files: Sequence[tuple[str, bytes, int]], chance: random.Random, *, fault
     server = S3Server()
     try:
         server.make_bucket("faults")
-        with TemporaryDirectory() as folder, _keys():
+        with TemporaryDirectory() as folder, keys():
             bucket = f"s3://faults?endpoint={server.url}"
             settings = Settings(bucket=bucket, warehouse=f"duckdb://{folder}/warehouse.duckdb")
             with config.using(settings):
@@ -55,7 +56,7 @@ def run(files: Sequence[tuple[str, bytes, int]], chance: random.Random, *, fault
 
 
 @contextmanager
-def _keys() -> Iterator[None]:
+def keys() -> Iterator[None]:
     """Keys for the stand-in, in place of any of this machine."""
     ours = {"AWS_ACCESS_KEY_ID": "AKIATICKERCASTTEST00", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
     before = {name: os.environ[name] for name in ours if name in os.environ}
@@ -81,9 +82,9 @@ def _deliver(
     sent: list[dict[str, Any]] = []
     for name, data, _ in files:
         counted.faults += order(_WRITES, server.fail, chance, faults_an_event)
-        before = len(server.records)
+        before = len(server.announced)
         store.write(name, data)
-        sent += server.records[before:]
+        sent += server.announced[before:]
         pending = {"new": sent[-1], "again": chance.choice(sent)}
         for _ in range(MOST_DELIVERIES):
             counted.faults += order(_ANYTHING, server.fail, chance, faults_an_event)
@@ -95,22 +96,14 @@ def _deliver(
                 break
         else:
             unanswered.add(name)
-    announced = [record for record in server.records if record["s3"]["object"]["key"].startswith("ohlc/")]
+    announced = [record for record in server.announced if record["s3"]["object"]["key"].startswith("ohlc/")]
     counted.doubled += len(announced) - len(files)  # writes that were made twice
     server.reset()
     compare(files, unanswered, settings, counted)
     return counted
 
 
-class _Context:
-    aws_request_id = "1"
-
-    @staticmethod
-    def get_remaining_time_in_millis() -> int:
-        return 300_000
-
-
 def _failed(handler: Any, pending: dict[str, dict[str, Any]]) -> set[str]:
     bodies = {item: json.dumps({"Records": [record]}) for item, record in pending.items()}
     batch = [{"messageId": item, "eventSource": "aws:sqs", "body": body} for item, body in bodies.items()]
-    return {each["itemIdentifier"] for each in handler({"Records": batch}, _Context())["batchItemFailures"]}
+    return {each["itemIdentifier"] for each in handler({"Records": batch}, LambdaContext())["batchItemFailures"]}

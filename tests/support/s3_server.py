@@ -10,16 +10,14 @@ import hashlib
 import itertools
 import re
 import threading
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http.client import HTTPMessage
 from typing import Any
 from urllib.parse import parse_qs, quote_plus, unquote, urlsplit
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from tests.support.stand_in import Answer, StandIn
+from tests.support.stand_in import Answer, StoreStandIn, spoilt
 from werkzeug.test import Client
 
 PUT, COPY, GET, HEAD, DELETE = "PutObject", "CopyObject", "GetObject", "HeadObject", "DeleteObject"
@@ -42,23 +40,14 @@ _OURS = {
 _HOP = {"connection", "content-length", "date", "server", "transfer-encoding"}
 
 
-class S3Server(StandIn):
-    """The stand-in, listening on a free port of this machine until it is closed.
+class S3Server(StoreStandIn):
+    """The stand-in, listening on a free port of this machine until it is closed; it announces S3's records.
 
-    Attributes:
-        refused: what it does not play.
-        calls: how often each operation was called, by S3's name for it.
-        records: S3's record of each finished write, in order.
-        trigger: what is called with each of them, before the write is answered.
+    A fault's text begins with a code: `403 AccessDenied No.`
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.refused: list[str] = []
-        self.calls: Counter[str] = Counter()
-        self.records: list[dict[str, Any]] = []
-        self.trigger: Callable[[Mapping[str, Any]], None] = lambda _: None
-        self._faults: dict[str, deque[str]] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
         self._moto = Client(DomainDispatcherApplication(create_backend_app))
@@ -69,25 +58,6 @@ class S3Server(StandIn):
         if versioning:
             body = f"<VersioningConfiguration><Status>{versioning}</Status></VersioningConfiguration>"
             self._ask("PUT", f"/{name}?versioning", data=body.encode())
-
-    def fail(self, operation: str, *faults: str) -> None:
-        """Order faults, one for each of the next calls of an operation.
-
-        Args:
-            operation: S3's name for it.
-            faults: a status, with a code and a message behind it or not (`403 AccessDenied No.`); `drop`: the work is
-                done and the answer lost; `cut`: half of the content is sent; `spoil`: a byte of the content is another
-                on its way here or there; `slow`: the answer takes a second.
-        """
-        self._faults.setdefault(operation, deque()).extend(faults)
-
-    def reset(self) -> None:
-        """Forget what was ordered and counted; buckets stay."""
-        self._faults.clear()
-        self.calls.clear()
-        self.refused.clear()
-        self.records.clear()
-        self.trigger = lambda _: None
 
     def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
         """The answer to a request; none at all is a lost connection."""
@@ -101,24 +71,19 @@ class S3Server(StandIn):
             return _error(501)
         if not headers.get("Authorization", "").startswith("AWS4-HMAC-SHA256 Credential="):
             return _error(403, "AccessDenied", "Anonymous access is forbidden.")
-        ordered = self._faults.get(operation)
-        fault = ordered.popleft() if ordered else ""
+        fault = self.fault(operation)
         if fault[:1].isdigit():
             status, code, message = [*fault.split(" ", 2), "", ""][:3]
             return _error(int(status), code, message, bodiless=verb == "HEAD")
-        if fault == "slow":
-            time.sleep(1)
         if fault == "spoil" and content:
             content, fault = b"\0" + content[1:], ""
         with self._lock:
             refusal = self._refusal(operation, bucket, key, headers, content)
             done = refusal or self._ask(verb, url, dict(headers), content)
             record = self._record(operation, bucket, key, done) if done.status < 300 else None
-            if record:
-                self.records.append(record)
         if record:
-            self.trigger(record)
-        return _spoilt(done, fault)
+            self.announce(record)
+        return spoilt(done, fault)
 
     def _refusal(self, operation: str, bucket: str, key: str, headers: HTTPMessage, content: bytes) -> Answer | None:
         """What S3 would refuse and moto would not."""
@@ -190,15 +155,3 @@ def _error(status: int, code: str = "", message: str = "", *, bodiless: bool = F
     code = code or _CODES.get(status, "InternalError" if status >= 500 else "InvalidRequest")
     body = f"<Error><Code>{code}</Code><Message>{message or 'It failed on demand'}</Message></Error>"
     return Answer(status, b"" if bodiless else body.encode(), {"Content-Type": "application/xml"})
-
-
-def _spoilt(done: Answer, fault: str) -> Answer | None:
-    match fault:
-        case "drop":
-            return None
-        case "cut":
-            length = {"Content-Length": str(len(done.content))}
-            return Answer(done.status, done.content[: len(done.content) // 2], done.headers | length)
-        case "spoil":
-            return Answer(done.status, b"\0" + done.content[1:], done.headers)
-    return done

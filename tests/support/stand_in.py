@@ -4,7 +4,9 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,6 +52,70 @@ class StandIn:
     def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
         """The answer to a request; none at all is a lost connection."""
         raise NotImplementedError
+
+
+class StoreStandIn(StandIn):
+    """A stand-in of an object store, which announces its writes and fails on demand.
+
+    Attributes:
+        refused: what it does not play.
+        calls: how often each operation was called.
+        announced: what the store says of each finished write, in order.
+        trigger: what is called with each of them, before the write is answered.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: list[str] = []
+        self.calls: Counter[str] = Counter()
+        self.announced: list[dict[str, Any]] = []
+        self.trigger: Callable[[Mapping[str, Any]], None] = lambda _: None
+        self._faults: dict[str, deque[str]] = {}
+
+    def fail(self, operation: str, *faults: str) -> None:
+        """Order faults, one for each of the next calls of an operation.
+
+        Args:
+            operation: the store's name for it.
+            faults: a status, with a text behind it or not (`403 Rate limit exceeded`); `drop`: the work is done and the
+                answer lost; `cut`: half of the content is sent; `spoil`: a byte of the content is another on its way
+                here or there; `slow`: the answer takes a second; empty: none.
+        """
+        self._faults.setdefault(operation, deque()).extend(faults)
+
+    def reset(self) -> None:
+        """Forget what was ordered and counted; buckets stay."""
+        self._faults.clear()
+        self.calls.clear()
+        self.refused.clear()
+        self.announced.clear()
+        self.trigger = lambda _: None
+
+    def fault(self, operation: str) -> str:
+        """The fault that was ordered for a call of an operation."""
+        ordered = self._faults.get(operation)
+        fault = ordered.popleft() if ordered else ""
+        if fault == "slow":
+            time.sleep(1)
+        return fault
+
+    def announce(self, made: dict[str, Any]) -> None:
+        """Say that a write is finished."""
+        self.announced.append(made)
+        self.trigger(made)
+
+
+def spoilt(done: Answer, fault: str) -> Answer | None:
+    """What a fault leaves of an answer; nothing of one that is lost."""
+    match fault:
+        case "drop":
+            return None
+        case "cut":
+            length = {"Content-Length": str(len(done.content))}
+            return Answer(done.status, done.content[: len(done.content) // 2], done.headers | length)
+        case "spoil":
+            return Answer(done.status, b"\0" + done.content[1:], done.headers)
+    return done
 
 
 def as_json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

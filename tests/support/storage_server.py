@@ -10,8 +10,7 @@ import itertools
 import re
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPMessage
@@ -20,7 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import google_crc32c
 from tests.support.discovery import Discovery, Unpublished
-from tests.support.stand_in import Answer, StandIn, as_json, split
+from tests.support.stand_in import Answer, StoreStandIn, as_json, split, spoilt
 
 GET, INSERT, LIST, COPY, DELETE = (f"storage.objects.{verb}" for verb in ("get", "insert", "list", "copy", "delete"))
 CHUNK = f"{INSERT} chunk"
@@ -76,27 +75,18 @@ class Bucket:
     kept: dict[tuple[str, int], Stored] = field(default_factory=dict)
 
 
-class StorageServer(StandIn):
-    """The stand-in, listening on a free port of this machine until it is closed.
+class StorageServer(StoreStandIn):
+    """The stand-in, listening on a free port of this machine until it is closed; it announces a StorageObjectData.
 
     Attributes:
-        refused: what the discovery document does not know.
-        calls: how often each method was called, by its id.
-        finalized: a StorageObjectData for each finished write, in order.
-        trigger: what is called with each of them, before the write is answered.
         page: how many names one page of a list holds.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.refused: list[str] = []
-        self.calls: Counter[str] = Counter()
-        self.finalized: list[dict[str, Any]] = []
-        self.trigger: Callable[[Mapping[str, Any]], None] = lambda _: None
         self.page = 2
         self._buckets: dict[str, Bucket] = {}
         self._sessions: dict[str, Request | Answer] = {}
-        self._faults: dict[str, deque[str]] = {}
         self._numbers = itertools.count(1)
         self._generations = itertools.count(time.time_ns() // 1000)
         self._lock = threading.Lock()
@@ -104,25 +94,6 @@ class StorageServer(StandIn):
 
     def make_bucket(self, name: str, *, versioned: bool = False) -> None:
         self._buckets[name] = Bucket(versioned)
-
-    def fail(self, method: str, *faults: str) -> None:
-        """Order faults, one for each of the next calls of a method.
-
-        Args:
-            method: the method's id, or `CHUNK`.
-            faults: a status, with a message behind it or not (`403 Rate limit exceeded`); `drop`: the work is done and
-                the answer lost; `cut`: half of the content is sent; `spoil`: a byte of the content is another on
-                its way here or there; `slow`: the answer takes a second.
-        """
-        self._faults.setdefault(method, deque()).extend(faults)
-
-    def reset(self) -> None:
-        """Forget what was ordered and counted; buckets stay."""
-        self._faults.clear()
-        self.calls.clear()
-        self.refused.clear()
-        self.finalized.clear()
-        self.trigger = lambda _: None
 
     def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
         """The answer to a request; none at all is a lost connection."""
@@ -132,7 +103,7 @@ class StorageServer(StandIn):
             self.refused.append(str(refusal))
             return Refusal(400, str(refusal)).answer(as_text=False)
         self.calls[request.method] += 1
-        fault = self._fault(request.method)
+        fault = self.fault(request.method)
         try:
             if fault[:1].isdigit():
                 raise Refusal(int(fault[:3]), fault[4:] or "It failed on demand")
@@ -144,7 +115,7 @@ class StorageServer(StandIn):
         except Exception as error:  # a fault of this stand-in: the test has to fail
             self.refused.append(repr(error))
             raise
-        return _spoilt(done, fault)
+        return spoilt(done, fault)
 
     def _understood(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Request:
         parts = urlsplit(url)
@@ -156,13 +127,6 @@ class StorageServer(StandIn):
         if session:
             return Request(CHUNK, {"session": session}, query, body, headers, data)
         return Request(method["id"], named, query, body, headers, data, kind)
-
-    def _fault(self, method: str) -> str:
-        ordered = self._faults.get(method)
-        fault = ordered.popleft() if ordered else ""
-        if fault == "slow":
-            time.sleep(1)
-        return fault
 
     def _handle(self, request: Request) -> Answer:
         handlers: dict[str, Callable[[Request], Answer]] = {
@@ -241,7 +205,7 @@ class StorageServer(StandIn):
                 self._check_generation(request, name)
                 return self._begin(request)
             made = self._store(request, name, request.content_type, request.data)
-        self._announce(made)
+        self.announce(made)
         return as_json(made)
 
     def _begin(self, request: Request) -> Answer:
@@ -261,7 +225,7 @@ class StorageServer(StandIn):
             kind = begun.headers["X-Upload-Content-Type"]
             made = self._store(begun, begun.body["name"], kind, request.data)
             self._sessions[request.named["session"]] = as_json(made)
-        self._announce(made)
+        self.announce(made)
         return as_json(made)
 
     def _copy(self, request: Request) -> Answer:
@@ -271,7 +235,7 @@ class StorageServer(StandIn):
             request.named = {"bucket": named["destinationBucket"]}
             request.body = {"metadata": source.resource["metadata"]}
             made = self._store(request, named["destinationObject"], source.resource["contentType"], source.content)
-        self._announce(made)
+        self.announce(made)
         return as_json(made)
 
     def _delete(self, request: Request) -> Answer:
@@ -315,10 +279,6 @@ class StorageServer(StandIn):
         bucket.live[name] = generation
         return resource
 
-    def _announce(self, made: dict[str, Any]) -> None:
-        self.finalized.append(made)
-        self.trigger(made)
-
     def _check_generation(self, request: Request, name: str) -> None:
         wanted = request.query.get("ifGenerationMatch")
         if wanted is not None and int(wanted) != self._bucket(request.named["bucket"]).live.get(name, 0):
@@ -335,15 +295,3 @@ class StorageServer(StandIn):
         if name not in self._buckets:
             raise Refusal(404, "The specified bucket does not exist.")
         return self._buckets[name]
-
-
-def _spoilt(done: Answer, fault: str) -> Answer | None:
-    match fault:
-        case "drop":
-            return None
-        case "cut":
-            length = {"Content-Length": str(len(done.content))}
-            return Answer(done.status, done.content[: len(done.content) // 2], done.headers | length)
-        case "spoil":
-            return Answer(done.status, b"\0" + done.content[1:], done.headers)
-    return done

@@ -12,10 +12,51 @@ from tickercast.errors import UsageError
 
 def test_a_laptop_needs_no_settings(workspace: Path) -> None:
     settings = config.load()
-    assert settings.bucket == "file://.tickercast/bucket"
-    assert settings.warehouse == "duckdb://.tickercast/warehouse.duckdb"
+    home = workspace / ".tickercast"
+    assert settings.home_folder == home
+    assert settings.bucket == f"file://{home}/bucket"
+    assert settings.warehouse == f"duckdb://{home}/warehouse.duckdb"
     assert settings.source == "yahoo"
-    assert settings.mlflow_tracking_uri == "sqlite:///.tickercast/mlflow.db"
+    assert settings.mlflow_tracking_uri == f"sqlite:///{home}/mlflow.db"
+
+
+def test_one_home_is_found_from_any_folder(
+    workspace: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.setenv("TICKERCAST_HOME", str(home))
+    here = config.load()
+    monkeypatch.chdir(elsewhere)
+    assert config.load() == here
+    assert here.bucket == f"file://{home}/bucket"
+    assert config.changed(here, {"home": str(workspace)}).bucket == f"file://{workspace}/bucket"
+    assert config.changed(here, {"source": "sample"}).bucket == here.bucket
+
+
+def test_an_older_home_in_this_folder_or_above_is_known(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config.load().other_home is None
+    (workspace / ".tickercast").mkdir()
+    assert config.load().other_home is None
+    (workspace / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(workspace / "deep" / "er")
+    assert config.load().other_home == workspace / ".tickercast"
+    monkeypatch.setenv("TICKERCAST_HOME", str(workspace / ".tickercast"))
+    assert config.load().other_home is None
+    monkeypatch.setenv("TICKERCAST_HOME", str(workspace / "new"))
+    assert config.load().other_home == workspace / ".tickercast"
+    monkeypatch.setenv("TICKERCAST_BUCKET", "gs://bars")
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", "bigquery://project/dataset")
+    assert config.load().other_home is None
+
+
+def test_the_watchlist_of_the_home_is_the_default(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert config.load().watchlist_file == ""
+    kept = workspace / ".tickercast" / "watchlist.txt"
+    kept.parent.mkdir()
+    kept.write_text("MSFT\n")
+    assert config.load().watchlist_file == str(kept)
+    monkeypatch.setenv("TICKERCAST_WATCHLIST", "gs://bars/watchlist.txt")
+    assert config.load().watchlist_file == "gs://bars/watchlist.txt"
 
 
 def test_the_environment_is_read(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,13 +19,14 @@ from typer.testing import CliRunner
 from tickercast.app import App
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.cli import app
-from tickercast.config import resource
+from tickercast.config import Settings, resource
 from tickercast.dashboard import charts, figures, launch
 from tickercast.dashboard.palette import DARK, LIGHT
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import Role
 from tickercast.domain.price_files import to_csv
+from tickercast.domain.width import Width
 from tickercast.errors import UsageError, WarehouseUnavailable
 from tickercast.reading import views
 from tickercast.show import sentences
@@ -230,8 +231,8 @@ def test_each_overlay_is_drawn_when_asked_for(overlay: str) -> None:
 def test_panels_take_rows_of_their_own_and_none_where_there_is_no_volume() -> None:
     none = vintage().iloc[:0]
     assert len(figures.forecast_figure(bars(), vintage(), none, LIGHT).layout.shapes) == 2, "RSI's 30 and 70"
-    assert figures.forecast_figure(bars(), vintage(), none, LIGHT, panels=[]).layout.height == 400
-    assert figures.forecast_figure(bars(volume=np.nan), vintage(), none, LIGHT, panels=["Volume"]).layout.height == 400
+    assert figures.forecast_figure(bars(), vintage(), none, LIGHT, panels=[]).layout.height == 450
+    assert figures.forecast_figure(bars(volume=np.nan), vintage(), none, LIGHT, panels=["Volume"]).layout.height == 450
 
 
 def test_years_are_drawn_as_weeks() -> None:
@@ -253,8 +254,72 @@ def test_the_axis_leaves_out_days_without_sessions_except_where_it_trades_on_all
 
 
 def test_the_random_walk_is_drawn_beside_when_asked_for() -> None:
-    figure = figures.forecast_figure(bars(), vintage(), vintage().iloc[:0], LIGHT, walk=vintage())
-    assert "random walk, 80%" in names(figure)
+    beside = figures.Beside("random-walk", vintage())
+    figure = figures.forecast_figure(bars(), vintage(), vintage().iloc[:0], LIGHT, beside=beside)
+    assert {"random-walk, 80%", "random-walk, median"} <= set(names(figure))
+
+
+def test_a_miss_has_a_shape_a_size_and_a_colour_that_nothing_else_has() -> None:
+    followed = vintage(inside=["80%", "95%", "outside", *["80%"] * 7], actual=100.0)
+    for palette in (LIGHT, DARK):
+        figure = figures.forecast_figure(bars(), followed, vintage().iloc[:0], palette)
+        marks = {trace.name: trace.marker for trace in figure.data if str(trace.name).startswith("actual, ")}
+        miss = marks.pop("actual, outside both intervals")
+        assert miss.color not in {palette.up, palette.down, *palette.lines, *(mark.color for mark in marks.values())}
+        assert miss.symbol not in {mark.symbol for mark in marks.values()}
+        assert miss.size > max(mark.size for mark in marks.values())
+        assert (miss.line.color, miss.line.width) == (palette.page, 1.5), "set off from a candle of its own colour"
+
+
+def test_on_weekly_candles_one_close_a_week_is_marked_and_no_miss_is_lost() -> None:
+    earlier = vintage("2023-06-02", inside=["80%", "outside", "95%", "80%", "80%", *["80%"] * 5], actual=100.0)
+    thin = figures.thinned(earlier)
+    assert thin["inside"].tolist() == ["outside", "80%"]
+    many = bars(pd.bdate_range(end="2023-07-21", periods=figures.WEEKLY_FROM))
+    figure = figures.forecast_figure(many, vintage(actual=np.nan), earlier, LIGHT, panels=[])
+    marks = [day for trace in figure.data if str(trace.name).startswith("actual, ") for day in trace.x]
+    assert sorted(marks) == ["2023-06-06", "2023-06-12"]
+
+
+def test_thirteen_quantiles_are_shaded_where_they_are_stored() -> None:
+    closes = [100 * np.exp(0.01 * np.arange(-6, 7)) for _ in range(10)]
+    none = vintage().iloc[:0]
+    shaded = figures.forecast_figure(bars(), vintage(quantiles=pd.Series(closes)), none, LIGHT, panels=[])
+    bands = [trace for trace in shaded.data if trace.type == "scatter" and trace.fill == "toself"]
+    assert len(bands) == 6
+    assert [trace.name for trace in bands if trace.showlegend] == ["95% interval", "80% interval"]
+    assert [max(trace.y) for trace in bands] == pytest.approx(
+        [100 * np.exp(0.01 * step) for step in (6, 5, 4, 3, 2, 1)]
+    )
+
+
+def test_the_fan_says_in_words_where_the_close_may_lie() -> None:
+    figure = figures.forecast_figure(bars(), vintage(), vintage().iloc[:0], LIGHT, panels=[])
+    [median] = [trace for trace in figure.data if trace.name == "median"]
+    assert median.text[1] == (
+        "Close on Mon 24 Jul: 80% between 90.00 and 110.00<br>95% between 80.00 and 120.00<br>even odds at 100.00"
+    )
+
+
+def test_two_symbols_are_compared_in_percent() -> None:
+    fan, other = figures.as_change(vintage(), 100.0), figures.as_change(vintage(last_close=50.0), 50.0)
+    history = figures.as_change(bars(close=50.0), 50.0)
+    beside = figures.Beside("AAPL", other, history)
+    drawn = figures.forecast_figure(
+        figures.as_change(bars(), 100.0), fan, fan.iloc[:0], LIGHT, beside=beside, panels=[], is_change=True
+    )
+    traces = {trace.name: trace for trace in drawn.data}
+    assert max(traces["95% interval"].y[:-1]) == pytest.approx(0.2)
+    assert max(traces["AAPL, 80%"].y) == pytest.approx(0.1)
+    assert traces["AAPL"].y[0] == 0
+    assert drawn.layout.yaxis.tickformat == "+.0%"
+    assert "between -10.0% and +10.0%" in traces["median"].text[1]
+
+
+def test_the_factors_of_a_width_are_drawn_one_after_the_other() -> None:
+    drawn = figures.width_figure(Width(10, 0.12, 0.1, 0.8, 1.5, 0.01, (0.01,)), DARK)
+    assert list(drawn.data[0].x) == pytest.approx([0.1, 0.08, 0.12])
+    assert list(drawn.data[0].y) == ["usual for its year", "now: × 0.80", "the model: × 1.50"]
 
 
 def skill(**more: Any) -> dict[str, Any]:
@@ -335,13 +400,6 @@ def test_the_table_shows_the_actual_closes_only_where_there_are_any() -> None:
     assert table["80% interval"].iloc[0] == "90.00 … 110.00"
 
 
-def test_symbols_that_lag_behind_are_counted() -> None:
-    cutoffs = pd.Series(pd.to_datetime(["2023-07-20", "2023-07-21", "2023-07-21"]))
-    assert sentences.up_to_date(cutoffs) == (
-        "2 of 3 symbols were last forecast from 2023-07-21, the newest session here; 1 lag behind."
-    )
-
-
 # ---------------------------------------------------------------- the start
 
 
@@ -353,13 +411,13 @@ def test_the_server_is_bound_to_this_machine_and_phones_nobody() -> None:
         "--browser.gatherUsageStats=false",
         "--server.fileWatcherType=none",
         "--server.showEmailPrompt=false",
-    } <= set(launch.words(8600))
+    } <= set(launch.words(launch.Place(port=8600)))
 
 
 def test_a_light_environment_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="make setup-dev"):
-        launch.require(8501)
+        launch.require(Settings(), "127.0.0.1", 8501)
 
 
 def test_a_port_that_is_taken_is_a_sentence() -> None:
@@ -368,17 +426,17 @@ def test_a_port_that_is_taken_is_a_sentence() -> None:
         holder.listen()
         port = holder.getsockname()[1]
         with pytest.raises(UsageError, match=f"--port {port + 1}"):
-            launch.require(port)
+            launch.require(Settings(), "127.0.0.1", port)
 
 
 def test_the_command_says_where_it_serves_and_becomes_the_server(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    served: list[int] = []
-    monkeypatch.setattr(launch, "require", lambda port: None)
+    served: list[launch.Place] = []
+    monkeypatch.setattr(launch, "require", lambda settings, host, port: launch.Place(host, port))
     monkeypatch.setattr(launch, "serve", served.append)
     done = CliRunner().invoke(app, ["dashboard", "--port", "8600"])
-    assert (done.exit_code, served) == (0, [8600])
+    assert (done.exit_code, served) == (0, [launch.Place("127.0.0.1", 8600)])
     assert "at http://127.0.0.1:8600" in done.stdout
     assert list(workspace.iterdir()) == []
 
@@ -412,7 +470,7 @@ def opened(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., An
         st.cache_data.clear()
         st.cache_resource.clear()
         made = AppTest.from_file(str(Path(launch.__file__).parent / "app.py"), default_timeout=60)
-        made.session_state["page"] = page
+        made.query_params["page"] = page
         return made.run()
 
     return run
@@ -459,6 +517,27 @@ def testing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return pytest.importorskip("streamlit.testing.v1")
 
 
+def test_the_banner_reads_alerts_and_changes_nothing(
+    opened: Callable[..., Any], tmp_path: Path, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Place(tmp_path)
+    made.handle(made.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
+    made.handle(made.upload("ohlc/2023-07-22/TORN.csv", b"Date,Open\n"))
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", made.warehouse.url)
+    monkeypatch.setenv("TICKERCAST_BUCKET", made.store.url)
+
+    def refused(*_: Any) -> list[str]:
+        raise AssertionError("a page of the dashboard created tables or views")
+
+    monkeypatch.setattr(DuckDBWarehouse, "provision", refused)
+    for page in ("Overview", "Forecast", "Track record", "Operations"):
+        shown = opened(page)
+        assert not shown.exception
+        said = " ".join(each.value for each in shown.markdown)
+        assert "ohlc/2023" in said, "the rejected file is an open alert"
+        assert "The forecast has expired" in said
+
+
 def test_a_companion_can_be_picked(testing: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TICKERCAST_MODELS", "champion,ewma-t")
     App().forecast(["MSFT"], "2012-08-15", source="sample")
@@ -472,10 +551,10 @@ def test_a_companion_can_be_picked(testing: Any, monkeypatch: pytest.MonkeyPatch
     assert not shown.exception
     [model] = [box for box in shown.selectbox if box.label == "Model"]
     assert model.options == ["champion", "ewma-t"]
-    assert "by tickercast-lstm version 1" in " ".join(element.value for element in shown.markdown)
+    assert "by tickercast-lstm version 1" in " ".join(element.value for element in shown.caption)
     picked = model.select("ewma-t").run(timeout=60)
     assert not picked.exception
-    assert "by ewma-t version 1" in " ".join(element.value for element in picked.markdown)
+    assert "by ewma-t version 1" in " ".join(element.value for element in picked.caption)
 
 
 def test_the_chance_of_a_price_is_that_of_the_command(testing: Any) -> None:
@@ -559,7 +638,9 @@ def test_the_page_of_a_forecast_says_and_marks_its_results_day(
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", f"duckdb://{workspace}/w.duckdb")
     state._app.clear()
     streamlit.cache_data.clear()  # of tests before
-    page = AppTest.from_file(str(Path(state.__file__).with_name("app.py")), default_timeout=60).run()
+    page = AppTest.from_file(str(Path(state.__file__).with_name("app.py")), default_timeout=60)
+    page.query_params["symbol"] = "MSFT"
+    page.run()
     assert not page.exception
     assert [said.value for said in page.info] == ["Results expected 2023-07-27 (before the open), inside this horizon."]
     state._app.clear()

@@ -17,7 +17,7 @@ from tickercast.errors import UsageError
     [
         ("bigquery://my-project/forecasts", "bigquery://my-project/forecasts"),
         ("bigquery://example.com:my-project/f_1?location=europe-west3", "bigquery://example.com:my-project/f_1"),
-        ("duckdb://some/where.duckdb", "duckdb://some/where.duckdb"),
+        ("duckdb:///some/where.duckdb", "duckdb:///some/where.duckdb"),
     ],
 )
 def test_a_url_opens_the_engine_that_it_names_and_connects_to_nothing(url: str, opened: str) -> None:
@@ -49,7 +49,7 @@ def test_a_bigquery_url_that_names_no_dataset_is_a_sentence(url: str) -> None:
     [
         ("gs://my-bucket", "gs://my-bucket"),
         ("gs://my_bucket.example.com/", "gs://my_bucket.example.com"),
-        ("file://some/where", "file://some/where"),
+        ("file:///some/where", "file:///some/where"),
     ],
 )
 def test_a_url_opens_the_store_that_it_names_and_connects_to_nothing(url: str, opened: str) -> None:
@@ -77,7 +77,7 @@ def test_another_url_is_answered_with_those_that_there_are(url: str, workspace: 
 
 
 def test_models_lie_in_the_data_bucket_unless_another_is_set() -> None:
-    assert engines.model_bucket(Settings(bucket="file://data")).url == "file://data"
+    assert engines.model_bucket(Settings(bucket="file:///data")).url == "file:///data"
     assert engines.model_bucket(Settings(bucket="file://data", model_bucket="gs://models")).url == "gs://models"
     with pytest.raises(UsageError, match="TICKERCAST_MODEL_BUCKET is 'models'"):
         engines.model_bucket(Settings(model_bucket="models"))
@@ -139,9 +139,9 @@ def test_without_urls_nobody_receives_alerts() -> None:
     ("uri", "url"),
     [
         ("sqlite:///some/mlflow.db", "sqlite:///some/tuning.db"),
-        ("http://localhost:5000", "sqlite:///.tickercast/tuning.db"),
+        ("http://localhost:5000", "sqlite:////home/tuning.db"),
     ],
 )
-def test_studies_are_kept_beside_the_registry_or_here(uri: str, url: str) -> None:
+def test_studies_are_kept_beside_the_registry_or_in_the_home(uri: str, url: str) -> None:
     pytest.importorskip("optuna")
-    assert engines.recipe_search(Settings(mlflow_tracking_uri=uri)).url == url
+    assert engines.recipe_search(Settings(mlflow_tracking_uri=uri, home="/home")).url == url

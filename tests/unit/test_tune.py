@@ -275,7 +275,8 @@ def test_the_command_tunes_writes_a_recipe_and_resumes_after_ctrl_c(
         cli.run(command)
     assert stopped.value.code == 130
     said = capsys.readouterr().err
-    assert "Interrupted. The finished trials are kept in sqlite:///.tickercast/tuning.db" in said
+    kept = Path(".tickercast/tuning.db").absolute()
+    assert f"Interrupted. The finished trials are kept in sqlite:///{kept}" in said
     assert "the same command resumes the search" in said
     assert not Path("made").exists()
     training_set.interrupted_at = 10**6

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -18,9 +19,10 @@ from tickercast.api.answers import wants_csv
 from tickercast.api.problems import Problem
 from tickercast.api.service import Service
 from tickercast.app import callers
+from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
 from tickercast.domain.tokens import Scope
-from tickercast.errors import QuotaSpent, TickercastError
+from tickercast.errors import QuotaSpent, TickercastError, UsageError
 from tickercast.jobs.access.gate import OPEN, Admitted, next_month
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})
 """What is answered without a token: it says nothing of symbols, forecasts or people."""
 
 _UNCHARGED = frozenset({"/metrics", "/v1/usage", "/validate_api_key"})
+_OF_SYMBOL = frozenset({"/v1/forecasts", "/v1/indicators", "/v1/odds", "/v1/skill"})
 _UNKEPT = ("/v1/usage", "/v1/tickets/", "/metrics")
 _BODY_PATIENCE_S = 30.0
 _MOST_KEPT, _LARGEST_KEPT = 1_000, 200_000
@@ -93,7 +96,7 @@ class Door:
         call.scope["tickercast.admitted"] = call.admitted
         key = call.path, call.query, call.wants_csv
         keeps = call.method == "GET" and call.path.startswith("/v1/") and not call.path.startswith(_UNKEPT)
-        revision = await self._service.revision() if keeps else ""
+        revision = await self._service.revision(_symbol_of(call.path)) if keeps else ""
         kept = self._kept.get(key) if keeps else None
         if kept is None or kept.revision != revision:
             body = await _body(call, receive)
@@ -227,6 +230,20 @@ class _Call:
         if token is None or left is None:
             return []
         return [(b"ratelimit-limit", b"%d" % (token.per_month or 0)), (b"ratelimit-remaining", b"%d" % left)]
+
+
+def _symbol_of(path: str) -> str:
+    """The symbol on whose files alone an answer depends; empty if it depends on others', too.
+
+    >>> _symbol_of("/v1/skill/brk-b"), _symbol_of("/v1/overview"), _symbol_of("/v1/skill/"), _symbol_of("/v1/tickets/X")
+    ('BRK-B', '', '', '')
+    """
+    head, _, last = path.rpartition("/")
+    if head not in _OF_SYMBOL:
+        return ""
+    with suppress(UsageError):
+        return parse_symbol(last)
+    return ""
 
 
 def _check_caller(call: _Call, *, is_local: bool) -> None:

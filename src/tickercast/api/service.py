@@ -52,6 +52,7 @@ class Service:
         self.limit_s = limit_s
         self._clock = clock
         self._revision = ""
+        self._of_symbols: dict[str, str] | None = None
         self._revised_at = float("-inf")
         self._revising = asyncio.Lock()
 
@@ -71,14 +72,26 @@ class Service:
             {"Retry-After": "10"},
         )
 
-    async def revision(self) -> str:
-        """A text that changes with every file that is handled, looked up twice a second at most."""
-        if self._clock() - self._revised_at > _REVISION_FOR_S:
+    async def revision(self, symbol: str = "") -> str:
+        """A text that changes with every file that is handled, looked up twice a second at most.
+
+        Args:
+            symbol: only files that hold it count; empty: all.
+        """
+        is_old = self._clock() - self._revised_at > _REVISION_FOR_S
+        if is_old or (symbol and self._of_symbols is None):
             async with self._revising:
                 if self._clock() - self._revised_at > _REVISION_FOR_S:
-                    self._revision = await self.work(self.app.revision)
+                    found = await self.work(self.app.revision)
+                    if found != self._revision:
+                        self._revision, self._of_symbols = found, None
                     self._revised_at = self._clock()
-        return f"{self._revision}/{self.app.now().date()}"
+                if symbol and self._of_symbols is None:
+                    self._of_symbols = await self.work(self.app.revisions)
+        now = self.app.now()
+        if symbol:
+            return f"{(self._of_symbols or {}).get(symbol, '')}/{now.date()}"
+        return f"{self._revision}/{now:%Y-%m-%dT%H:%M}"  # the overview says how current forecasts are by the clock
 
     def look_again(self) -> None:
         """Look the revision up with the next request."""

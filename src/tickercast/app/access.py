@@ -23,7 +23,7 @@ from tickercast.jobs.access.tokens import add_token, read_tokens, revoke_token
 from tickercast.jobs.access.usage import Usage
 from tickercast.jobs.requests.send_file import Sent, send_file
 from tickercast.reading import ledger, overview
-from tickercast.reading.forecasts import stored_forecasts
+from tickercast.reading.forecasts import LEDGER_COLUMNS, stored_forecasts
 from tickercast.reading.ledger import Entry
 from tickercast.reading.queries import ask
 
@@ -107,6 +107,10 @@ class Access(Requests):
         """A text that changes with every file that is handled; what views answer stays the same in between."""
         return self.tables.revision("ingestions")
 
+    def revisions(self) -> dict[str, str]:
+        """A text for each symbol that changes with every file that holds it; until then its views answer the same."""
+        return self.tables.revisions("ingestions", by="symbol")
+
     def stored_forecast(
         self, symbol: str, *, model: str = "", cutoff: date | None = None, frequency: str = DAILY.name
     ) -> StoredForecast:
@@ -124,7 +128,8 @@ class Access(Requests):
             WarehouseUnavailable: try again.
         """
         name = parse_symbol(symbol)
-        rows = self.tables.read("ingestions", {"symbol": name, "status": "forecast", "frequency": frequency})
+        wanted = {"symbol": name, "status": "forecast", "frequency": frequency}
+        rows = self.tables.read("ingestions", wanted, LEDGER_COLUMNS)
         rows = rows[rows["simulated"] == rows["simulated"].all()] if len(rows) else rows
         if cutoff is not None:
             rows = rows[rows["cutoff"] == pd.Timestamp(cutoff)]

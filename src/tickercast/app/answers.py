@@ -1,15 +1,24 @@
-"""The handling of one event with its lines in the log, the same on every platform."""
+"""The start of the function, and its handling of one event with its lines in the log: the same on every platform."""
 
 import logging
 import time
 
-from tickercast import logs
+from tickercast import config, logs
 from tickercast.app import App
 from tickercast.errors import TickercastError
 from tickercast.jobs.serving.handle_event import Outcome
 from tickercast.ports import ObjectFinalized
 
 log = logging.getLogger("tickercast.function")
+
+
+def service() -> App:
+    """Open the application of a process that answers events."""
+    config.keep_files_private()
+    app = App()
+    app.set_up_logs()
+    app.set_up_memory()
+    return app
 
 
 def answer(app: App, event: ObjectFinalized, started: float) -> Outcome:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickercast import config, engines
@@ -11,10 +12,10 @@ from tickercast.app.events import Events
 from tickercast.app.models import Models
 from tickercast.app.outlooks import Outlooks
 from tickercast.app.ports import nothing
-from tickercast.app.symbols import read_symbols
+from tickercast.app.symbols import WatchlistFile, read_symbols
 from tickercast.domain.calendar import ending_calendars
 from tickercast.domain.forecast import Role
-from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import TickercastError, UsageError
@@ -24,7 +25,7 @@ from tickercast.jobs.operations.provision import publish_prices, publish_shipped
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.models import catalogue
-from tickercast.ports import Letter, ObjectStore
+from tickercast.ports import Letter, ObjectStore, QueryLimits
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.forecasts import champion_forecasts
 from tickercast.reading.queries import ask
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from tickercast.jobs.operations.alerts import SentAlerts
     from tickercast.jobs.operations.digest import Digest, SentDigest
     from tickercast.jobs.operations.drift import DriftCheck
+    from tickercast.jobs.operations.export import Exported
     from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
 
 log = logging.getLogger(__name__)
@@ -90,7 +92,7 @@ class Operations(Models, Events, Outlooks):
         Raises:
             UsageError: there are none, or one is not valid.
         """
-        words = list(symbols) or read_symbols(self.settings.watchlist, self.settings)
+        words = list(symbols) or read_symbols(self.settings.watchlist_file, self.settings)
         if not words:
             try:
                 words = list(self.market_data(source).symbols())
@@ -100,6 +102,12 @@ class Operations(Models, Events, Outlooks):
                     "set TICKERCAST_WATCHLIST to a file of symbols."
                 ) from error
         return list(dict.fromkeys(parse_symbol(word) for word in words))
+
+    @property
+    def watchlist_file(self) -> WatchlistFile:
+        """The file of the watchlist: the configured one, or `watchlist.txt` of the home."""
+        kept = self.settings.watchlist_file or str(self.settings.home_folder / "watchlist.txt")
+        return WatchlistFile(kept, self.settings)
 
     def costs(self, since: date) -> "pd.DataFrame":
         """What forecasts cost at list prices, by the day on which their files arrived.
@@ -126,6 +134,47 @@ class Operations(Models, Events, Outlooks):
             time.sleep(REFRESH_AFTER_S + 5)
         return engines.object_store(self.settings)
 
+    def export(
+        self,
+        kind: str,
+        path: str | Path,
+        *,
+        first: date | None = None,
+        last: date | None = None,
+        symbols: Sequence[str] = (),
+        every: str = "",
+        advance: Callable[[int], None] = nothing,
+    ) -> "Exported":
+        """Write forecasts, prices or scores to a Parquet file; see `jobs.operations.export`.
+
+        Args:
+            kind: `forecasts`, `prices` or `scores`.
+            path: the file; one that exists is replaced once the new one is whole.
+            first: the first cutoff or session wanted.
+            last: the last one wanted.
+            symbols: those wanted; all by default.
+            every: the frequency wanted, `1d` or `1h`; both by default.
+            advance: called with the number of rows written so far.
+
+        Raises:
+            UsageError: there is no such kind, or the file cannot be written.
+            WarehouseUnavailable: try again.
+        """
+        from tickercast.jobs.operations.export import export
+
+        limits = QueryLimits(self.settings.query_timeout_s, self.settings.query_memory_mb)
+        return export(
+            kind,
+            Path(path).expanduser(),
+            first=first,
+            last=last,
+            symbols=[parse_symbol(word) for word in symbols],
+            frequency=frequency_of(every) if every else None,
+            warehouse=self.tables,
+            limits=limits,
+            advance=advance,
+        )
+
     def check_drift(self, symbols: Sequence[str] = (), day: date | None = None) -> "DriftCheck":
         """Compare the newest sessions with the champion's training; see `jobs.operations.drift`.
 
@@ -150,12 +199,13 @@ class Operations(Models, Events, Outlooks):
             now=self.now(),
         )
 
-    def open_alerts(self, watchlist: Sequence[str] | None = None) -> "Sequence[Alert]":
+    def open_alerts(self, watchlist: Sequence[str] | None = None, *, only_reads: bool = False) -> "Sequence[Alert]":
         """The open alerts, the most urgent first.
 
         Args:
             watchlist: the symbols that need a current forecast; those of `TICKERCAST_WATCHLIST` by default, and none
                 where it is empty.
+            only_reads: take the warehouse as it is, where otherwise missing views are created.
         """
         from tickercast.domain.alerts import open_alerts
         from tickercast.jobs.operations.alerts import gather_facts
@@ -167,6 +217,7 @@ class Operations(Models, Events, Outlooks):
                 warehouse=self.tables,
                 now=self.now(),
                 watchlist=self._watched(watchlist),
+                only_reads=only_reads,
             )
         )
 
@@ -260,7 +311,7 @@ class Operations(Models, Events, Outlooks):
         )
 
     def _watched(self, watchlist: Sequence[str] | None) -> Sequence[str] | None:
-        words = read_symbols(self.settings.watchlist, self.settings) if watchlist is None else watchlist
+        words = read_symbols(self.settings.watchlist_file, self.settings) if watchlist is None else watchlist
         return [parse_symbol(word) for word in words] or None
 
     def plan_backfill(
@@ -314,7 +365,7 @@ class Operations(Models, Events, Outlooks):
                 Probe("champion", CHAMPION, self._champion_says),
                 Probe("companions", "TICKERCAST_MODELS", self._companions_say),
                 Probe("market data", settings.source, self._source_says),
-                Probe("function", settings.function_url or "in this process", self._function_says),
+                Probe("function", settings.function_url or self._function_place, self._function_says),
                 Probe("alerts", "TICKERCAST_ALERT_URLS", self._alerts_say),
                 Probe("digest", "TICKERCAST_DIGEST_URLS", self._digest_says),
                 Probe("calendars", "exchange_calendars", self._calendars_say),
@@ -372,9 +423,17 @@ class Operations(Models, Events, Outlooks):
             raise reason
         return f"SPY up to {reading.bars['SPY'].cutoff}"
 
+    @property
+    def _function_place(self) -> str:
+        return "in this process" if self.delivers_at_once else self.settings.bucket
+
     def _function_says(self) -> str:
         if self.polled:
             return "called by the bucket's notifications on AWS; tickercast watch handles files where there are none"
+        if not self.settings.function_url and not self.delivers_at_once:
+            return (
+                "called by the bucket's notifications on Google Cloud; whether it answers, tickercast ingestions shows"
+            )
         if not self.settings.function_url:
             return f"runs {config.resource('cloud_function') / 'main.py'}"
         return engines.ping_function(self.settings.function_url)
@@ -388,7 +447,7 @@ class Operations(Models, Events, Outlooks):
         return f"goes to {', '.join(services)}" if services else "no receivers, so the daily flow sends none"
 
     def _calendars_say(self) -> str:
-        symbols = [*self._forecast_before(), *read_symbols(self.settings.watchlist, self.settings)]
+        symbols = [*self._forecast_before(), *read_symbols(self.settings.watchlist_file, self.settings)]
         ending = ending_calendars(symbols, self.now().date() + CALENDAR_NOTICE)
         if not ending:
             return "know the holidays of every exchange in use for more than a month"

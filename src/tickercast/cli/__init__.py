@@ -5,9 +5,10 @@ Exit codes: 0 everything succeeded, 1 something failed, 2 wrong usage or nothing
 
 import gc
 from collections.abc import Callable, Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from tickercast.cli import (
     answers,
@@ -16,22 +17,65 @@ from tickercast.cli import (
     dashboard,
     directions,
     events,
+    exports,
     forecasts,
     hourly,
     models,
     operations,
+    overview,
     strategies,
     warehouse,
 )
 from tickercast.cli.terminal import guarded, say
 from tickercast.version import __version__
 
+SECTIONS = {
+    "Forecasts": "forecast overview watchlist report odds paths portfolio directions",
+    "Files": "upload watch ingestions replay quarantine events export",
+    "Every day": "daily hourly digest alerts drift calibration",
+    "On paper": "universe strategy",
+    "Models": "train tune backtest promote models publish rollback",
+    "Service": "dashboard serve tokens query sql provision compact costs doctor",
+}
+"""The commands, as the help groups them."""
+
+
+class _Grouped(TyperGroup):
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands by section, each with the first sentence of its help."""
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, self.commands[name].get_short_help_str(formatter.width)) for name in names.split()],
+                    col_max=_NAME_WIDTH,
+                )
+
+
+_NAME_WIDTH = 12
+_HELP = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
+    cls=_Grouped,
+    context_settings=_HELP,
     rich_markup_mode=None,
     no_args_is_help=True,
     epilog="Example: tickercast forecast MSFT 2023-07-22",
 )
-for group in (forecasts, answers, directions, models, warehouse, daily, hourly, operations, strategies, dashboard, api):
+for group in (
+    forecasts,
+    overview,
+    exports,
+    answers,
+    directions,
+    models,
+    warehouse,
+    daily,
+    hourly,
+    operations,
+    strategies,
+    dashboard,
+    api,
+):
     app.add_typer(group.app)
 app.add_typer(strategies.strategy, name="strategy", epilog="Example: tickercast strategy list")
 app.add_typer(events.app, name="events", epilog="Example: tickercast events list MSFT")
@@ -59,7 +103,7 @@ def single_command(command: Callable[..., None], example: str) -> typer.Typer:
         command: the command.
         example: the last line of its help.
     """
-    made = typer.Typer(rich_markup_mode=None, add_completion=False)
+    made = typer.Typer(rich_markup_mode=None, add_completion=False, context_settings=_HELP)
     made.command(epilog=f"Example: {example}")(command)
     return made
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tickercast.cli import completion
 from tickercast.cli.terminal import (
     SymbolsFile,
     bar,
@@ -30,7 +31,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing els
 
 @app.command(epilog="Example: tickercast odds MSFT 360 --by 2023-08-04")
 def odds(
-    symbol: Annotated[str, typer.Argument(metavar="TICKER", help="The symbol, as Yahoo spells it.")],
+    symbol: Annotated[
+        str, typer.Argument(autocompletion=completion.symbols, metavar="TICKER", help="The symbol, as Yahoo spells it.")
+    ],
     level: Annotated[float | None, typer.Argument(metavar="[PRICE]", help="The price to end above or touch.")] = None,
     by: Annotated[
         str, typer.Option(metavar="DATE", help="The last date that counts.", show_default="the whole horizon")
@@ -46,7 +49,10 @@ def odds(
     as_of: AsOf = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show the chance of a price, day by day: to end beyond it, to close beyond it once, to touch it once."""
+    """Show the chance of a price, day by day.
+
+    To end beyond it, to close beyond it once, to touch it once.
+    """
     from tickercast.show import answers
 
     if sum(each is not None for each in (level, between, chance)) != 1:
@@ -77,7 +83,8 @@ def odds(
 @app.command(epilog="Example: tickercast paths MSFT AAPL --parquet paths.parquet")
 def paths(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="TICKER...", help="Symbols with stored forecasts.")
+        list[str] | None,
+        typer.Argument(autocompletion=completion.symbols, metavar="TICKER...", help="Symbols with stored forecasts."),
     ] = None,
     parquet: Annotated[
         str, typer.Option(metavar="FILE", help="Write every path to FILE, a row a symbol and step.")
@@ -85,7 +92,10 @@ def paths(
     symbols_file: SymbolsFile = "",
     as_of: AsOf = "",
 ) -> None:
-    """Draw joint paths of several symbols, each step with exactly the stored distribution."""
+    """Draw joint paths of several symbols.
+
+    Each step has exactly the stored distribution.
+    """
     from tickercast.show import answers
 
     symbols = symbols_of(words or [], symbols_file)
@@ -112,7 +122,10 @@ def portfolio(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what a portfolio can gain and lose, step by step, and what each holding adds to it."""
+    """Show what a portfolio can gain and lose, step by step.
+
+    With what each holding adds to it.
+    """
     from tickercast.show import answers
 
     if first and not record:
@@ -133,7 +146,10 @@ def report(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TICKER]...", help="Symbols.", show_default="those that are held, or all that are still forecast"
+            autocompletion=completion.symbols,
+            metavar="[TICKER]...",
+            help="Symbols.",
+            show_default="those that are held, or all that are still forecast",
         ),
     ] = None,
     out: Annotated[str, typer.Option(metavar="FILE", help="The file, one HTML page.")] = "report.html",
@@ -143,7 +159,10 @@ def report(
     symbols_file: SymbolsFile = "",
     as_of: AsOf = "",
 ) -> None:
-    """Write a report of stored forecasts: overview, portfolio, and for each symbol chart, width, record, indicators."""
+    """Write a report of stored forecasts.
+
+    Overview, portfolio, and for each symbol chart, width, record and indicators.
+    """
     from tickercast.cli import pictures
 
     symbols = some_symbols_of(words or [], symbols_file)

@@ -20,7 +20,10 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8700,
 ) -> None:
-    """Serve forecasts, records and odds over HTTP, described at /openapi.json."""
+    """Serve forecasts, records and odds over HTTP.
+
+    The routes are described at /openapi.json.
+    """
     from tickercast.api import launch
 
     service = open_app()
@@ -41,7 +44,10 @@ def create(
         str, typer.Option(metavar="DATE", help="The first day on which it is refused.", show_default="never")
     ] = "",
 ) -> None:
-    """Make a token and print it; it is shown this once, and only its SHA-256 is stored."""
+    """Make a token, and print it this once.
+
+    Only its SHA-256 is stored.
+    """
     from tickercast.domain.calendar import parse_day
     from tickercast.domain.tokens import parse_scopes
 
@@ -53,7 +59,10 @@ def create(
 
 @tokens.command("list", epilog="Example: tickercast tokens list")
 def list_tokens() -> None:
-    """List all tokens, with the calls of this month that were taken from each quota."""
+    """List all tokens, with the calls of this month.
+
+    Of each quota, those are counted that servers have taken from it.
+    """
     from tickercast.show.tables import tokens_table
 
     service = open_app()

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from tickercast.app import App
+from tickercast.cli import completion
 from tickercast.cli.terminal import (
     NOTHING_WORKED,
     SOME_FAILED,
@@ -40,7 +41,10 @@ __all__ = [
 
 First = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first date.")]
 Last = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last date, inclusive.")]
-Tickers = Annotated[list[str] | None, typer.Argument(metavar="TICKER...", help="Symbols as Yahoo spells them.")]
+Tickers = Annotated[
+    list[str] | None,
+    typer.Argument(autocompletion=completion.symbols, metavar="TICKER...", help="Symbols as Yahoo spells them."),
+]
 Every = Annotated[
     str, typer.Option(metavar="N|Nh", help="Forecast from every N-th session; 1h: from every hour of hourly bars.")
 ]

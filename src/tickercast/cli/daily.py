@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tickercast.cli import completion
 from tickercast.cli.terminal import (
     SOME_FAILED,
     Source,
@@ -43,7 +44,12 @@ app = typer.Typer(rich_markup_mode=None)
 
 Watchlist = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[TICKER]...", help="The watchlist.", show_default="TICKERCAST_WATCHLIST"),
+    typer.Argument(
+        autocompletion=completion.symbols,
+        metavar="[TICKER]...",
+        help="The watchlist.",
+        show_default="TICKERCAST_WATCHLIST",
+    ),
 ]
 AsOf = Annotated[str, typer.Option(metavar="DATE", help="The last date to forecast from.", show_default="today")]
 
@@ -61,9 +67,10 @@ def daily(
         int, typer.Option(metavar="MINUTES", min=0, help="Wait up to that long for another run to end.")
     ] = 0,
 ) -> None:
-    """Run the day: fetch bars, forecast, score, check drift, retrain, promote what is better, and send alerts.
+    """Run the day: fetch, forecast, score, retrain, alert.
 
-    A day that was interrupted goes on where it was; a day that is done finds nothing left to do.
+    It checks drift, too, and promotes what is better. A day that was interrupted goes on where it was; a day that is
+    done finds nothing left to do.
     """
     symbols = some_symbols_of(tickers or [], symbols_file)
     print_tasks()

@@ -11,12 +11,19 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command(epilog="Example: tickercast dashboard --port 8600")
 def dashboard(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port, on this machine alone.")] = 8501,
+    host: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Where to listen; any other address than this machine's needs a login."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8501,
     looker: Annotated[
         bool, typer.Option("--looker", help="Print links that open the views in Looker Studio, and serve nothing.")
     ] = False,
 ) -> None:
-    """Serve the dashboard on this machine: forecast, track record and operations, over the configured warehouse."""
+    """Serve the dashboard.
+
+    It shows forecasts, track records and operations of the configured warehouse.
+    """
     from tickercast.dashboard import launch
     from tickercast.show.looker import report_urls
 
@@ -26,6 +33,7 @@ def dashboard(
             say(f"{view}  {url}")
         return
     url = service.tables.url  # a wrong setting is refused here, and not on the page
-    launch.require(port)
-    say(f"dashboard of {url} at http://{launch.ADDRESS}:{port}; press Ctrl-C to stop")
-    launch.serve(port)
+    place = launch.require(service.settings, host, port)
+    service.set_up_logs()
+    say(f"dashboard of {url} at {place.url}; press Ctrl-C to stop")
+    launch.serve(place)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from tickercast.cli import completion
 from tickercast.cli.terminal import SOME_FAILED, complain, open_app, print_data, print_table
 
 app = typer.Typer(rich_markup_mode=None)
@@ -12,11 +13,14 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command(epilog="Example: tickercast directions BTCUSDT")
 def directions(
     tickers: Annotated[
-        list[str] | None, typer.Argument(metavar="TICKER", help="Only these.", show_default="all that have one")
+        list[str] | None,
+        typer.Argument(
+            autocompletion=completion.symbols, metavar="TICKER", help="Only these.", show_default="all that have one"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
-    """Show how likely the next hour closes higher, and how such forecasts have scored.
+    """Show how likely the next hour closes higher, with its record.
 
     They are made with each hourly file where TICKERCAST_MODELS names xgb-direction. Exit code 1 means that there is
     none.

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from tickercast.cli import completion
 from tickercast.cli.forecasts import NoWait, Wait, complain_of, finish_sent
 from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, SymbolsFile, bar, open_app, print_table, say
 from tickercast.errors import UsageError
@@ -13,7 +14,10 @@ app = typer.Typer(
 )
 
 Symbols = Annotated[
-    list[str] | None, typer.Argument(metavar="TICKER...", help="Symbols as Yahoo spells them.", show_default=False)
+    list[str] | None,
+    typer.Argument(
+        autocompletion=completion.symbols, metavar="TICKER...", help="Symbols as Yahoo spells them.", show_default=False
+    ),
 ]
 
 
@@ -58,7 +62,7 @@ def events_list(
     words: Symbols = None,
     limit: Annotated[int, typer.Option(min=1, help="The number of lines, latest dates first.")] = 50,
 ) -> None:
-    """List the results days that are stored, and those that are predicted from them."""
+    """List the results days that are stored, or predicted from those."""
     from tickercast.show.tables import events_table
 
     service = open_app()

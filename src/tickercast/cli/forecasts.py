@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickercast.cli import completion
 from tickercast.cli.terminal import (
     NOTHING_WORKED,
     SOME_FAILED,
@@ -23,8 +24,9 @@ from tickercast.cli.terminal import (
     print_table,
     say,
     say_how_far,
+    split,
 )
-from tickercast.errors import Permanent, TickercastError, UsageError
+from tickercast.errors import CalendarError, Permanent, TickercastError, UsageError
 
 if TYPE_CHECKING:
     from tickercast.app import App
@@ -46,9 +48,11 @@ def forecast(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="TICKER... DATE",
-            help="Symbols as Yahoo spells them, then YYYY-MM-DD; with --every 1h coins such as BTCUSDT, then "
-            "'YYYY-MM-DD HH:MM', UTC, or nothing for the hour that has just ended.",
+            metavar="TICKER... [DATE]",
+            help="Symbols as Yahoo spells them, then YYYY-MM-DD, today, or nothing for the last session that has "
+            "closed; with --every 1h coins such as BTCUSDT, then 'YYYY-MM-DD HH:MM', UTC, or nothing for the hour that "
+            "has just ended.",
+            autocompletion=completion.symbols,
         ),
     ] = None,
     symbols_file: SymbolsFile = "",
@@ -57,12 +61,18 @@ def forecast(
     model: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Show the forecast of this one of TICKERCAST_MODELS.", show_default="champion"
+            metavar="NAME",
+            help="Show the forecast of this one of TICKERCAST_MODELS.",
+            show_default="champion",
+            autocompletion=completion.models,
         ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     actual: Annotated[
         bool, typer.Option("--actual", help="Show the closes that followed beside the forecast.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Of several symbols, also show a table each, a row a session.")
     ] = False,
     why: Annotated[bool, typer.Option("--why", help="Say why the interval is as wide as it is.")] = False,
     report: Annotated[str, typer.Option(metavar="FILE", help="Write a report to FILE, one HTML page.")] = "",
@@ -73,7 +83,10 @@ def forecast(
         bool, typer.Option("--again", help="Of more than 50 symbols, also send those an earlier run has forecast.")
     ] = False,
 ) -> None:
-    """Forecast the ten sessions that follow a date, or 24 hours, and store the forecast."""
+    """Forecast the sessions after a date, or 24 hours.
+
+    Of one symbol the table has a row a session; of several it is the overview, a row a symbol.
+    """
     from tickercast.domain.frequency import frequency_of
 
     frequency = frequency_of(every)
@@ -106,9 +119,9 @@ def forecast(
         from tickercast.show.tables import forecasts_json
 
         widths = {one.symbol: service.why(one) for one in made} if why else {}
-        print_data(forecasts_json(made, as_of, widths) + "\n")
+        print_data(forecasts_json(made, as_of, widths, made.actual) + "\n")
     else:
-        _show(made, service, why=why)
+        _show(made, service, as_of, why=why, full=full, is_champion=not model)
         for uploaded in made.uploads if unattended else ():
             _say_sent(uploaded.object, uploaded.generation)
     for one in made:
@@ -140,7 +153,7 @@ def upload(
     wait: Wait = 60,
     no_wait: NoWait = False,
 ) -> None:
-    """Send files of your own into the bucket, and show what became of each symbol."""
+    """Send files of your own, and show what became of each symbol."""
     from tickercast.domain.frequency import frequency_of
 
     frequency = frequency_of(every)
@@ -171,9 +184,10 @@ def watch(
     ] = 10,
     wait: Wait = 60,
 ) -> None:
-    """Forecast every file that is copied into a local bucket's folder, or written to an S3 bucket, until Ctrl-C.
+    """Forecast every file that arrives in a bucket, until Ctrl-C.
 
-    An S3 bucket is listed again and again: for stores that send no events. What is in the ledger is not handled again.
+    The bucket is a local folder or on S3. An S3 bucket is listed again and again: for stores that send no events. What
+    is in the ledger is not handled again.
     """
     from tickercast.show.tables import entries_table
 
@@ -227,7 +241,10 @@ def replay(
     wait: Wait = 60,
     no_wait: NoWait = False,
 ) -> None:
-    """Send a file again that was rejected or lost; a file that has been forecast is not sent."""
+    """Send a file again that was rejected or lost.
+
+    A file that has been forecast is not sent.
+    """
     if bool(name) == all_failed:
         raise UsageError("One thing to replay was needed: tickercast replay OBJECT, or tickercast replay --failed.")
     service = open_app()
@@ -288,35 +305,59 @@ def _request(words: Sequence[str], symbols_file: str, frequency: "Frequency") ->
     """Read TICKER... DATE; whether each is a symbol is checked later, so that one does not sink the others."""
     from tickercast.app import read_symbols
 
-    if not frequency.is_daily:
-        words = _with_moment(words)
-    if not words:
-        raise UsageError("No ticker and no date were given, and both are needed: tickercast forecast MSFT 2023-07-22.")
-    as_of = moment_of(words[-1], frequency)
-    symbols = list(dict.fromkeys([*words[:-1], *read_symbols(symbols_file)]))
+    words = _with_moment(split(words))
+    dates = [word for word in words if _DATE.match(word)]
+    if len(dates) > 1:
+        raise UsageError(f"{dates[0]} and {dates[1]} were given, and one date was needed. Leave one out.")
+    symbols = list(dict.fromkeys([*(word for word in words if word not in dates), *read_symbols(symbols_file)]))
+    as_of = moment_of(dates[0], frequency) if dates else None
     if not symbols:
-        raise UsageError(f"A date and no ticker was given: tickercast forecast MSFT {as_of}.")
-    return symbols, as_of
+        given = f"A date and no ticker was given: tickercast forecast MSFT {as_of}." if as_of else _NO_TICKER
+        raise UsageError(given)
+    return symbols, as_of or _newest(symbols, frequency)
+
+
+_DATE = re.compile(r"today$|\d+$|\d+[-/.]\d+[-/.]\d", re.IGNORECASE)
+_NO_TICKER = "No ticker was given, and at least one was needed: tickercast forecast MSFT, or MSFT 2023-07-22."
 
 
 def _with_moment(words: Sequence[str]) -> Sequence[str]:
-    """The words with the moment as the last one: date and time may be two words, and without them it is now."""
+    """The words with the moment as one: date and time may be two."""
     if len(words) > 1 and re.match(r"\d{4}-", words[-2]) and re.match(r"\d\d?:", words[-1]):
         return [*words[:-2], f"{words[-2]} {words[-1]}"]
-    return words if not words or re.match(r"\d{4}-", words[-1]) else [*words, f"{datetime.now(UTC):%Y-%m-%d %H:%M}"]
+    return words
 
 
-def _show(made: "Requested", service: "App", *, why: bool) -> None:
+def _newest(symbols: Sequence[str], frequency: "Frequency") -> date:
+    """The last session of any of the symbols that has closed, or the hour that has just ended."""
+    from tickercast.domain.calendar import newest_closed
+    from tickercast.domain.symbols import parse_symbol
+
+    now = datetime.now(UTC)
+    if not frequency.is_daily:
+        return frequency.parse(now)
+    closed: list[date] = []
+    for symbol in symbols:
+        with suppress(UsageError, CalendarError):  # what is wrong with it is said with its forecast
+            closed += filter(None, [newest_closed(parse_symbol(symbol), now)])
+    return max(closed, default=date.today())
+
+
+def _show(made: "Requested", service: "App", as_of: date, *, why: bool, full: bool, is_champion: bool) -> None:
     from rich.text import Text
 
     from tickercast.cli import pictures
     from tickercast.show import tables
+    from tickercast.show.sentences import SEEN
 
-    if len(made) >= tables.SUMMARY_FROM:
-        print_table(tables.summary_table(made.forecasts))
-        for forecast in made if why else ():
-            print_table(pictures.why_sentence(forecast, service), soft_wrap=True)
-    else:
+    if len(made) > 1:
+        print_table(pictures.overview(made.forecasts, service, as_of, is_champion=is_champion))
+        for forecast in made if not full else ():
+            for sentence in pictures.about(forecast, made.actual, service, why=why):
+                print_table(sentence, soft_wrap=True)
+        for through in pictures.seen(made) if not full else ():
+            print_table(Text(SEEN.format(through), style="yellow"), soft_wrap=True)
+    if len(made) == 1 or full:
         for forecast in made:
             closes = made.actual.get(forecast.symbol, {}) if made.actual is not None else None
             through = made.trained_through.get(forecast.symbol, date.min)

@@ -35,9 +35,10 @@ def hourly(
     symbols_file: SymbolsFile = "",
     wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for a remote function.")] = 60,
 ) -> None:
-    """Run the hour: refresh tables when a month begins, forecast the hour that has just ended, score what came true.
+    """Run the hour: forecast from it, and score what came true.
 
-    An hour that was missed is not lost: the next one's file brings its bars, and its scores.
+    Tables are refreshed when a month begins. An hour that was missed is not lost: the next one's file brings its bars,
+    and its scores.
     """
     from tickercast.app import read_symbols
 

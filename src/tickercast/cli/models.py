@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickercast.cli import completion
 from tickercast.cli.terminal import (
     SOME_FAILED,
     Source,
@@ -35,7 +36,12 @@ _DEFAULT_THROUGH = f"two years ago; {_SAMPLE_THROUGH} for the sample"
 
 Tickers = Annotated[
     list[str] | None,
-    typer.Argument(metavar="TICKER", help="The symbols to train on.", show_default="all that the source holds"),
+    typer.Argument(
+        autocompletion=completion.symbols,
+        metavar="TICKER",
+        help="The symbols to train on.",
+        show_default="all that the source holds",
+    ),
 ]
 Data = Annotated[
     str, typer.Option("--source", help="A Parquet or CSV file, a folder of them, sample, simulated or yahoo.")
@@ -90,7 +96,10 @@ def train(
     ] = False,
     out: Annotated[str, typer.Option(metavar="DIR", help="Also write the registered bundle to DIR.")] = "",
 ) -> None:
-    """Train the LSTM, register it in MLflow as the challenger, and write its ONNX bundle."""
+    """Train the LSTM, and register it as the challenger.
+
+    It is registered in MLflow; --out writes its ONNX bundle.
+    """
     from tickercast.domain.frequency import frequency_of
     from tickercast.model_store import publishable
     from tickercast.show.tables import card_table
@@ -201,7 +210,10 @@ def tune(
     ] = "",
     out: Annotated[str, typer.Option(metavar="FILE", help="Write the best recipe to FILE, for train.")] = "recipe.json",
 ) -> None:
-    """Search for a better recipe for the LSTM; an interrupted search is resumed."""
+    """Search for a better recipe for the LSTM.
+
+    An interrupted search is resumed.
+    """
     from tickercast.domain.recipe import recipe_json
     from tickercast.show.tables import study_line, study_table
 
@@ -240,6 +252,7 @@ def backtest(
             "hourly bars champion, har-season, ewma-season, ewma-t, tickercast-lstm-1h or tickercast-plain-1h "
             "(repeatable: others are compared with the first).",
             show_default="champion",
+            autocompletion=completion.models,
         ),
     ] = None,
     peer: Annotated[
@@ -248,6 +261,7 @@ def backtest(
             metavar="NAME",
             help="Also compare with a statistical model: garch, auto-arima, auto-ets, auto-theta or prophet "
             "(repeatable).",
+            autocompletion=completion.peers,
         ),
     ] = None,
     windows: Annotated[int, typer.Option(min=0, metavar="N", help="Draw N origins at random; 0 takes all.")] = 0,
@@ -363,10 +377,10 @@ def promote(
     symbols_file: SymbolsFile = "",
     events: Events = "",
 ) -> None:
-    """Compare a challenger with what is served on past sessions, and serve it if it is measurably better.
+    """Serve a challenger if it is measurably better.
 
-    A champion that is shown to be worse than a baseline makes place for that. Exit code 1 means that the challenger is
-    not served.
+    It is compared with what is served on past sessions. A champion that is shown to be worse than a baseline makes
+    place for that. Exit code 1 means that the challenger is not served.
     """
     with bar("forecasts", total=1) as progress:
         decision, challenger = open_app().promote(
@@ -399,7 +413,10 @@ def publish(
 def rollback(
     to: Annotated[str, typer.Option(help="The published version.", show_default="the one before")] = "",
 ) -> None:
-    """Serve an older published version again, or the champion after a baseline; needs neither TensorFlow nor MLflow."""
+    """Serve an older version again, or the champion after a baseline.
+
+    The version was published; neither TensorFlow nor MLflow is needed.
+    """
     service = open_app()
     bundle = service.rollback(to or None)
     say(f"version {bundle.card.version} is served from {service.models.url}")

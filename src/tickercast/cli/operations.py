@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickercast.cli import completion
 from tickercast.cli.terminal import (
     SOME_FAILED,
     Every,
@@ -46,7 +47,10 @@ def costs(
     days: Annotated[int, typer.Option(metavar="N", min=1, max=3650, help="The last days, UTC.")] = 30,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
-    """Show what forecasts cost at Google Cloud's list prices, and how long they took, day by day."""
+    """Show what forecasts cost at list prices, day by day.
+
+    The prices are Google Cloud's; beside them stands how long the forecasts took.
+    """
     from tickercast.show.costs import costs_json, costs_table
 
     service = open_app()
@@ -62,15 +66,20 @@ def costs(
 def drift(
     tickers: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TICKER", help="The watchlist.", show_default="all that have been forecast"),
+        typer.Argument(
+            autocompletion=completion.symbols,
+            metavar="TICKER",
+            help="The watchlist.",
+            show_default="all that have been forecast",
+        ),
     ] = None,
     day: Annotated[
         str, typer.Option(metavar="DATE", help="The last date to check.", show_default="the newest session")
     ] = "",
 ) -> None:
-    """Compare the newest sessions with the champion's training, and name the report.
+    """Compare the newest sessions with the champion's training.
 
-    Exit code 1 means drift. A day that was checked before is shown again and not changed.
+    Its report has the figures. Exit code 1 means drift. A day that was checked before is shown again and not changed.
     """
     from tickercast.show.tables import drift_table
 
@@ -95,12 +104,20 @@ def drift(
 def calibration(
     tickers: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TICKER]...", help="Symbols.", show_default="all that have a record"),
+        typer.Argument(
+            autocompletion=completion.symbols,
+            metavar="[TICKER]...",
+            help="Symbols.",
+            show_default="all that have a record",
+        ),
     ] = None,
     every: Every = "1d",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
-    """Show how the 80% intervals of each symbol have held over three years, and flag those too narrow or too wide."""
+    """Show how the 80% intervals of each symbol have held.
+
+    Over three years; those that were too narrow or too wide are flagged.
+    """
     from tickercast.domain.frequency import frequency_of
     from tickercast.show.calibration import calibration_json, calibration_table
 
@@ -175,7 +192,9 @@ def digest(
         ),
     ] = "",
 ) -> None:
-    """Send the digest of the newest session to those of TICKERCAST_DIGEST_URLS that have not got it, or show it.
+    """Send the digest of the newest session, or show it.
+
+    It is sent to those of TICKERCAST_DIGEST_URLS that have not got it.
 
     It has the overview, what became of yesterday's forecasts, and what has changed since the digest before.
     """

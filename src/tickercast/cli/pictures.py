@@ -1,6 +1,6 @@
 """The pictures of the command `forecast`: on the terminal, and in the files that are asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from tickercast.app import App
 from tickercast.app.reports import LARGEST
 from tickercast.cli.terminal import Terminal, bar
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.freshness import freshness_of
 from tickercast.errors import UsageError
 from tickercast.jobs.requests.request_forecast import Requested
-from tickercast.show import fan, sentences
+from tickercast.show import fan, sentences, tables
+from tickercast.show.overview import STATES, overview_table
 
 
 def check_files(report_out: str, chart_out: str, symbols: int, *, unattended: bool) -> None:
@@ -87,10 +89,43 @@ def below(
         lines.append(fan.fan(made, service.closes_before(made), actual, console.width))
     if why:
         lines.append(why_sentence(made, service))
+    current = freshness_of(made, service.now())
+    if current.state != "fresh" and actual is None:
+        lines.append(Text(current.sentence, style=STATES[current.state]))
     record = service.track_record(made)
     if record:
         lines.append(Text.assemble(("track record  ", "bold"), sentences.record_sentence(made, record)))
     return lines
+
+
+def overview(forecasts: Sequence[Forecast], service: App, as_of: date, *, is_champion: bool = True) -> RenderableType:
+    """One row a symbol: the overview, or of hours, other models and what the overview has not, its last step."""
+    if is_champion and all(made.frequency.is_daily for made in forecasts):
+        rows = {row.symbol: row for row in service.overview([made.symbol for made in forecasts], as_of)}
+        known = {(made.symbol, made.cutoff, made.simulated) for made in forecasts}
+        if known == {(row.symbol, row.cutoff, row.simulated) for row in rows.values()}:
+            return overview_table([rows[made.symbol] for made in forecasts], service.calibrations(list(rows)))
+    return tables.summary_table(forecasts)
+
+
+def about(
+    made: Forecast, actual: Mapping[str, Mapping[date, float]] | None, service: App, *, why: bool
+) -> Iterator[RenderableType]:
+    """The sentences about one of several forecasts that were asked for."""
+    if actual is not None:
+        yield Text.assemble((f"{made.symbol}  ", "bold"), sentences.outcome(made, actual.get(made.symbol, {})))
+    if why:
+        yield why_sentence(made, service)
+
+
+def seen(made: Requested) -> list[date]:
+    """The last days of training of models whose forecasts are compared with dates that they were trained on."""
+    if made.actual is None:
+        return []
+    through = [
+        (made.trained_through.get(forecast.symbol, date.min), forecast.steps[0].target_date) for forecast in made
+    ]
+    return sorted({day for day, first in through if day >= first})
 
 
 def why_sentence(made: Forecast, service: App) -> Text:

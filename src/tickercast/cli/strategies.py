@@ -66,7 +66,11 @@ def universe(
     out: Annotated[str, typer.Option(metavar="FILE", help="Where the watchlist is written.")] = "watchlist.txt",
     as_json: AsJson = False,
 ) -> None:
-    """Choose a watchlist from members: write it to a file that the daily flow takes, and store it in `universes`."""
+    """Choose a watchlist from members by return, volatility, volume or skill.
+
+    It is written to a file that the daily run takes, and stored in the table `universes`. Nothing after the date is
+    looked at.
+    """
     from tickercast.domain.universe import RULES
     from tickercast.show import strategies as show
 
@@ -107,7 +111,7 @@ def signals(
     every: EveryBar = "1d",
     as_json: AsJson = False,
 ) -> None:
-    """Show what strategies want to hold now, and why, from stored forecasts and directions."""
+    """Show what strategies want to hold now, and why."""
     from tickercast.domain.frequency import frequency_of
     from tickercast.show import strategies as show
 
@@ -168,7 +172,10 @@ def backtest(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Backtest strategies side by side: decide on a close, fill at the next open, pay for it."""
+    """Backtest strategies side by side, after costs.
+
+    They decide on a close, and fill at the next open. A sentence says of each whether there is an edge after costs.
+    """
     from tickercast.domain.strategy_backtest import Costs
     from tickercast.show import strategies as show
 

@@ -23,6 +23,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from tickercast import config, disk, logs
+from tickercast.cli import completion
 from tickercast.errors import TickercastError, UsageError
 from tickercast.plain import printable, without_secrets
 
@@ -37,7 +38,10 @@ SOME_FAILED, NOTHING_WORKED, INTERRUPTED = 1, 2, 130
 Source = Annotated[
     str,
     typer.Option(
-        "--source", help="yahoo, sample, simulated, or a folder of CSV or Parquet files.", show_default="yahoo"
+        "--source",
+        help="yahoo, sample, simulated, or a folder of CSV or Parquet files.",
+        show_default="yahoo",
+        autocompletion=completion.sources,
     ),
 ]
 Every = Annotated[
@@ -54,12 +58,12 @@ class Terminal(Console):
 
     Args:
         stderr: whether it is standard error.
-        width: of a line, at least; on a narrower terminal lines wrap, and no digit is lost.
+        width: of a line, at least, where it is no terminal.
     """
 
     def __init__(self, *, stderr: bool = False, width: int = 0) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
-        if width > self.width:
+        if width > self.width and not self.is_terminal:
             self.width = width
 
     def render_str(self, text: str, **options: Any) -> Text:
@@ -128,11 +132,16 @@ def open_app(bucket: str = "") -> "App":
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
-    return App(config.changed(config.load(), {"bucket": bucket})) if bucket else App()
+    settings = config.changed(config.load(), {"bucket": bucket}) if bucket else config.load()
+    if other := settings.other_home:
+        complain(
+            f"{other} is not used, since the home is {settings.home_folder}: TICKERCAST_HOME={other} would use it."
+        )
+    return App(settings)
 
 
 def print_table(table: RenderableType, width: int = _TABLE_WIDTH, *, soft_wrap: bool = False) -> None:
-    """Print a table."""
+    """Print a table; on a terminal it fits, see `show.fitting`."""
     Terminal(width=width).print(table, soft_wrap=soft_wrap)
 
 
@@ -269,7 +278,10 @@ def _set_up_streams() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-_SIMPLER = str.maketrans({"…": "..", "─": "-", "━": "-", "│": "|", "–": "-", "—": "-", "×": "x", "≤": "<=", "σ": "s"})
+_SIMPLER = str.maketrans(
+    {"…": "..", "─": "-", "━": "-", "│": "|", "–": "-", "—": "-", "×": "x", "≤": "<=", "σ": "s"}
+    | dict(zip("▁▂▃▄▅▆▇█", "_.-:=+*#", strict=True))
+)
 
 
 def _simpler(error: UnicodeError) -> tuple[str, int]:
@@ -285,17 +297,18 @@ def _mute() -> None:
 
 
 def day_of(word: str) -> date:
-    """Read a date up to today.
+    """Read a date up to today, or `today`.
 
     Raises:
         UsageError: it is not a date, or out of range.
     """
+    if word.lower() == "today":
+        return date.today()
     try:
         as_of = date.fromisoformat(word)
     except ValueError as error:
         raise UsageError(
-            f"{word[:40]!r} is not a date: one was needed as the last word, written YYYY-MM-DD, "
-            "as in tickercast forecast MSFT 2023-07-22."
+            f"{word[:40]!r} is not a date: YYYY-MM-DD or today was needed, as in tickercast forecast MSFT 2023-07-22."
         ) from error
     if as_of.year < _FIRST_YEAR or as_of > date.today():
         raise UsageError(f"{as_of} is out of range: a date from {_FIRST_YEAR} up to today, {date.today()}, was needed.")
@@ -318,7 +331,7 @@ def moment_of(word: str, frequency: "Frequency", now: datetime | None = None) ->
     from tickercast.domain.frequency import stamp
 
     newest = frequency.parse(now or datetime.now(UTC))
-    as_of = frequency.parse(word)
+    as_of = newest if word.lower() == "today" else frequency.parse(word)
     if as_of > newest and frequency.parse(stamp(newest)[:10]) == as_of:  # the date of today means all of it so far
         return newest
     if as_of.year < _FIRST_YEAR or as_of > newest:
@@ -342,8 +355,17 @@ def step_of(every: str) -> tuple["Frequency", int]:
     return HOURLY if every.endswith("h") else DAILY, int(number)
 
 
+def split(words: Sequence[str]) -> list[str]:
+    """The words between blanks and commas.
+
+    >>> split(["MSFT,AAPL", "NVDA,", "IBM"])
+    ['MSFT', 'AAPL', 'NVDA', 'IBM']
+    """
+    return [part for word in words for part in word.split(",") if part]
+
+
 def symbols_of(words: Sequence[str], symbols_file: str = "") -> list[str]:
-    """Read symbols, each once, from words and from a file.
+    """Read symbols, each once, from words, also with commas between them, and from a file.
 
     Raises:
         UsageError: one of them is not a symbol, or there are none.
@@ -351,7 +373,7 @@ def symbols_of(words: Sequence[str], symbols_file: str = "") -> list[str]:
     from tickercast.app import read_symbols
     from tickercast.domain.symbols import parse_symbol
 
-    symbols = list(dict.fromkeys(parse_symbol(word) for word in [*words, *read_symbols(symbols_file)]))
+    symbols = list(dict.fromkeys(parse_symbol(word) for word in [*split(words), *read_symbols(symbols_file)]))
     if not symbols:
         raise UsageError("No symbol was given, and at least one was needed, such as MSFT.")
     return symbols

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tickercast import plain
+from tickercast.cli import completion
 from tickercast.cli.terminal import SOME_FAILED, bar, open_app, print_data, print_table, say
 from tickercast.errors import UsageError
 
@@ -45,7 +46,10 @@ def provision(
         bool, typer.Option("--check", help="Only list what is missing; exit code 1 if anything is.")
     ] = False,
 ) -> None:
-    """Create the tables, views and champion that a forecast needs, and migrate those of an earlier version."""
+    """Create the tables, views and champion that a forecast needs.
+
+    Those of an earlier version are migrated.
+    """
     service = open_app()
     where = f"{service.tables.url} and {service.models.url}"
     if check:
@@ -63,7 +67,10 @@ def provision(
 
 @app.command(epilog="Example: tickercast compact")
 def compact() -> None:
-    """Drop the rows that newer files have replaced; no view changes, and events may arrive meanwhile."""
+    """Drop the rows that newer files have replaced.
+
+    No view changes, and events may arrive meanwhile.
+    """
     service = open_app()
     with bar(f"compacting {service.tables.url}"):
         dropped = service.tables.compact()
@@ -78,12 +85,15 @@ app.add_typer(sql_app)
 
 @sql_app.callback()
 def sql() -> None:
-    """Look at the tables and views, and apply changes of their files to the warehouse."""
+    """Look at the tables and views, and apply changes of their files."""
 
 
 @sql_app.command("diff", epilog="Example: tickercast sql diff")
 def sql_diff() -> None:
-    """List the tables and views that are missing or have changed; exit code 1 if there are any."""
+    """List the tables and views that are missing or have changed.
+
+    Exit code 1 if there are any.
+    """
     tables = open_app().tables
     pending = tables.pending()
     for name, how in pending.items():
@@ -95,7 +105,10 @@ def sql_diff() -> None:
 
 @sql_app.command("apply", epilog="Example: tickercast sql apply")
 def sql_apply() -> None:
-    """Create what is missing, and replace views whose file has changed; no row is lost."""
+    """Create what is missing, and replace views that have changed.
+
+    No row is lost.
+    """
     tables = open_app().tables
     with bar(f"applying sql to {tables.url}"):
         applied = tables.provision()
@@ -103,7 +116,9 @@ def sql_apply() -> None:
 
 
 @sql_app.command("show", epilog="Example: tickercast sql show indicators")
-def sql_show(name: Annotated[str, typer.Argument(metavar="NAME", help="A table or view.")]) -> None:
+def sql_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A table or view.", autocompletion=completion.views)],
+) -> None:
     """Print the statement behind a table or view."""
     from tickercast.engines import statement
 

@@ -1,6 +1,7 @@
 """The chart of a forecast: candles, the fan, earlier forecasts as ghosts, and indicators; frames in, figures out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,11 @@ from plotly.subplots import make_subplots
 
 from tickercast.dashboard.palette import Palette, faded
 from tickercast.domain.events import ResultsDay
+from tickercast.domain.forecast import LEVELS
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.odds import Ways
+from tickercast.domain.width import Width
+from tickercast.show import sentences
 
 OVERLAYS = {
     "SMA 20": ("sma_20",),
@@ -27,8 +31,32 @@ PANELS = ("Volume", "RSI", "MACD")
 WEEKLY_FROM = 550
 """From this many bars on, a candle is a week of sessions or a day of hours: a screen has too few columns for more."""
 
-_PRICE, _PANEL = 400, 120
-_SYMBOLS = {"80%": "circle", "95%": "diamond", "outside": "x"}
+_PRICE, _PANEL = 400, 90
+_MARKS = {"80%": ("circle", 5), "95%": ("diamond", 7), "outside": ("x", 11)}
+"""The shape and the size of a close that followed, by where it lay; the last is seen on any candle."""
+
+_PRICES = ("open", "high", "low", "close", "last_close", "actual", *LEVELS, *sum(OVERLAYS.values(), ()))
+"""The columns that are prices; those of indicators' panels are not."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is compared with the forecast, on the same chart.
+
+    Attributes:
+        name: of the model or of the symbol.
+        fan: its forecast, from `views.with_actuals`.
+        bars: the closes of another symbol, from `views.bars`; None for a model.
+    """
+
+    name: str
+    fan: pd.DataFrame
+    bars: pd.DataFrame | None = None
+
+
+def as_change(rows: pd.DataFrame, base: float) -> pd.DataFrame:
+    """Bars or forecasts whose prices are changes from a price, as shares."""
+    return rows.assign(**{name: rows[name] / base - 1 for name in _PRICES if name in rows})
 
 
 def forecast_figure(
@@ -37,24 +65,26 @@ def forecast_figure(
     ghosts: pd.DataFrame,
     palette: Palette,
     *,
-    walk: pd.DataFrame | None = None,
+    beside: Beside | None = None,
     overlays: Sequence[str] = (),
     panels: Sequence[str] = PANELS,
     results: ResultsDay | None = None,
     frequency: Frequency = DAILY,
+    is_change: bool = False,
 ) -> go.Figure:
     """Draw a forecast at the end of the bars.
 
     Args:
         bars: the sessions to show, from `views.bars`.
-        fan: the ten rows of the forecast, from `views.with_actuals`.
+        fan: the ten rows of the forecast, from `views.with_actuals`; with a column `quantiles`, all of them are shaded.
         ghosts: earlier forecasts in the same form, which must not overlap; empty for none.
         palette: the colours.
-        walk: the random walk's ten rows, to draw its interval too.
+        beside: another model, or another symbol, to draw with it.
         overlays: names of `OVERLAYS`.
         panels: names of `PANELS`.
         results: the results day that the forecast expected, to mark the session on which it acts.
         frequency: of the bars.
+        is_change: whether prices are changes, from `as_change`.
     """
     shown = [panel for panel in PANELS if panel in panels and (panel != "Volume" or bars["volume"].notna().any())]
     heights = [_PRICE, *[_PANEL] * len(shown)]
@@ -62,9 +92,12 @@ def forecast_figure(
     many = len(bars) >= WEEKLY_FROM
     unit, longer = ("week", "W") if frequency.is_daily else ("day", "D")
     candles = aggregated(bars, longer) if many else bars
-    figure.add_traces([*_earlier(ghosts, palette), *_fan(fan, palette), *_walk(walk, palette)])
+    followed = pd.concat([fan, ghosts])
+    form = _change if is_change else sentences.price
+    figure.add_traces([*_earlier(ghosts, palette), *_fan(fan, palette, frequency, form), *_beside(beside, palette)])
     figure.add_trace(_candles(candles, palette, unit if many else frequency.noun))
-    figure.add_traces([*_overlays(candles, overlays, palette), *_followed(pd.concat([fan, ghosts]), palette)])
+    figure.add_traces([*_overlays(candles, overlays, palette)])
+    figure.add_traces([*_followed(thinned(followed, longer) if many else followed, palette, form)])
     if results:
         _mark_results(figure, results, palette)
     for row, panel in enumerate(shown, start=2):
@@ -73,7 +106,30 @@ def forecast_figure(
         figure.update_xaxes(rangebreaks=_breaks(bars, fan))
     figure.update_xaxes(rangeslider_visible=False, showgrid=False)
     figure.update_yaxes(side="right", automargin=True)
-    return _laid_out(figure, sum(heights))
+    figure.update_yaxes(tickformat="+.0%" if is_change else None, row=1, col=1)
+    _laid_out(figure, sum(heights) + _LEGEND)
+    legend = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "xanchor": "left", "x": 0}
+    return figure.update_layout(legend=legend, margin={"b": 30 + _LEGEND})
+
+
+_LEGEND = 50  # pixels below the axis
+
+
+def thinned(followed: pd.DataFrame, period: str = "W") -> pd.DataFrame:
+    """The closes that followed, one a week or day: the one that was furthest out, so that no miss is lost.
+
+    Args:
+        followed: from `views.with_actuals`.
+        period: `W` for weeks, `D` for days.
+    """
+    order = {"outside": 0, "95%": 1, "80%": 2, "": 3}
+    ordered = followed.iloc[followed["inside"].map(order).argsort(kind="stable")]
+    named = ordered["target_date"] - pd.Timedelta(hours=1 if period == "D" else 0)
+    return ordered[~named.dt.to_period(period).duplicated()].sort_values("target_date")
+
+
+def _change(share: float) -> str:
+    return f"{share:+.1%}"
 
 
 def _mark_results(figure: go.Figure, results: ResultsDay, palette: Palette) -> None:
@@ -129,7 +185,7 @@ def odds_figure(chances: pd.DataFrame, titles: Ways[str], palette: Palette) -> g
     styles = {"touches": (palette.down, "dot"), "closes": (palette.model, "solid"), "ends": (palette.ghost, "dash")}
     for name, (colour, dash) in styles.items():
         figure.add_scatter(
-            x=_days(chances["target_date"]),
+            x=_short(chances["target_date"]),
             y=chances[name],
             name=getattr(titles, name),
             mode="lines+markers",
@@ -141,6 +197,31 @@ def odds_figure(chances: pd.DataFrame, titles: Ways[str], palette: Palette) -> g
     return _laid_out(figure, 300)
 
 
+def width_figure(found: Width, palette: Palette) -> go.Figure:
+    """Draw the factors of an interval's width: what is usual, what the symbol does now, and what the model adds."""
+    parts = {
+        "usual for its year": found.usual,
+        f"now: × {found.now:.2f}": found.usual * found.now,
+        f"the model: × {found.model:.2f}": found.width,
+    }
+    figure = go.Figure(
+        go.Bar(
+            x=list(parts.values()),
+            y=list(parts),
+            orientation="h",
+            marker={"color": [palette.ghost, palette.walk, palette.model]},
+            text=[f"{width:.1%}" for width in parts.values()],
+            textposition="inside",
+            insidetextfont={"color": palette.page},
+            hoverinfo="skip",
+        )
+    )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(visible=False, rangemode="tozero")
+    figure.update_layout(bargap=0.25, showlegend=False)
+    return _laid_out(figure, 150)
+
+
 def gains_figure(gains: pd.DataFrame, currency: str, palette: Palette) -> go.Figure:
     """Draw the distribution of a portfolio's gain by session.
 
@@ -149,7 +230,7 @@ def gains_figure(gains: pd.DataFrame, currency: str, palette: Palette) -> go.Fig
         currency: of the values.
         palette: the colours.
     """
-    days = _days(gains["target_date"])
+    days = _short(gains["target_date"])
     figure = go.Figure()
     figure.add_scatter(
         x=[*days, *days[::-1]], y=[*gains["hi_80"], *gains["lo_80"][::-1]], fill="toself", mode="lines",
@@ -202,31 +283,64 @@ def _candles(bars: pd.DataFrame, palette: Palette, unit: str) -> go.Candlestick:
     )
 
 
-def _fan(fan: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
-    for level, opacity in ((95, 0.16), (80, 0.3)):
-        yield _band([fan], level, palette.model, opacity, f"{level}% interval")
+def _fan(
+    fan: pd.DataFrame, palette: Palette, frequency: Frequency, form: Callable[[float], str]
+) -> Iterator[go.Scatter]:
+    yield from _shades(fan, palette)
     start = fan.iloc[0]
-    columns = ["close_lo_80", "close_hi_80", "close_lo_95", "close_hi_95"]
+    words = [sentences.close_in_words(row, frequency, form) for row in fan.to_dict("records")]
     yield go.Scatter(
         x=_days([start["cutoff"], *fan["target_date"]]),
         y=np.array([start["last_close"], *fan["close_median"]]),
-        customdata=np.vstack([[start["last_close"]] * 4, fan[columns].to_numpy()]),
+        text=[f"Last close {form(start['last_close'])}", *(text.replace("; ", "<br>") for text in words)],
         name="median",
         mode="lines",
         line={"color": palette.model, "width": 2.5},
-        hovertemplate=(
-            "%{y:,.2f}<br>80%: %{customdata[0]:,.2f} … %{customdata[1]:,.2f}"
-            "<br>95%: %{customdata[2]:,.2f} … %{customdata[3]:,.2f}"
-        ),
+        hovertemplate="%{text}<extra></extra>",
     )
 
 
-def _walk(walk: pd.DataFrame | None, palette: Palette) -> Iterator[go.Scatter]:
-    if walk is None or walk.empty:
+def _shades(fan: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
+    """The fan, darker where the close is likelier: two intervals, or six where thirteen quantiles are stored."""
+    named = {(0, 12): "95% interval", (2, 10): "80% interval"}
+    if "quantiles" not in fan or fan["quantiles"].isna().any():
+        for level, opacity in ((95, 0.16), (80, 0.3)):
+            yield _band([fan], level, palette.model, opacity, f"{level}% interval")
         return
-    x, y = _outline(walk, 80)
+    closes = np.stack([np.asarray(each, float) for each in fan["quantiles"]])
+    start = fan.iloc[0]
+    for low in range(closes.shape[1] // 2):
+        high = closes.shape[1] - 1 - low
+        edges = fan.assign(low=closes[:, low], high=closes[:, high])
+        days, outline = _outline_of(edges, "low", "high", start)
+        name = named.get((low, high), "")
+        line = {"color": palette.model, "width": 1 if name else 0, "dash": "dot" if low == 0 else "solid"}
+        yield go.Scatter(
+            x=days, y=outline, fill="toself", fillcolor=faded(palette.model, 0.11), line=line, mode="lines",
+            name=name or f"quantile {low}", showlegend=bool(name), legendgroup=name or "80% interval",
+            hoverinfo="skip",
+        )  # fmt: skip
+
+
+def _beside(beside: Beside | None, palette: Palette) -> Iterator[go.Scatter]:
+    if beside is None or beside.fan.empty:
+        return
+    days, outline = _outline(beside.fan, 80)
     line = {"color": palette.walk, "width": 1.5, "dash": "dash"}
-    yield go.Scatter(x=x, y=y, name="random walk, 80%", mode="lines", line=line, hoverinfo="skip")
+    yield go.Scatter(
+        x=days, y=outline, name=f"{beside.name}, 80%", mode="lines", line=line, hoverinfo="skip", legendgroup="beside"
+    )
+    start = beside.fan.iloc[0]
+    history = beside.bars if beside.bars is not None else beside.fan.iloc[:0].assign(session_date=None, close=None)
+    yield go.Scatter(
+        x=_days([*history["session_date"], start["cutoff"], *beside.fan["target_date"]]),
+        y=np.array([*history["close"], start["last_close"], *beside.fan["close_median"]], float),
+        name=beside.name if beside.bars is not None else f"{beside.name}, median",
+        mode="lines",
+        line={"color": palette.walk, "width": 1.5},
+        legendgroup="beside",
+        hovertemplate="%{y:+.1%}" if beside.bars is not None else "%{y:,.2f}",
+    )
 
 
 def _earlier(ghosts: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
@@ -240,23 +354,28 @@ def _earlier(ghosts: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
         x += [*_days([rows["cutoff"].iloc[0], *rows["target_date"]]), None]
         y += [rows["last_close"].iloc[0], *rows["close_median"], None]
     line = {"color": palette.ghost, "width": 1.5, "dash": "dot"}
-    yield go.Scatter(x=x, y=y, name="earlier medians", mode="lines", line=line, legendgroup="ghosts", hoverinfo="skip")
+    yield go.Scatter(
+        x=x, y=y, name="earlier medians", mode="lines", line=line, legendgroup="ghosts", showlegend=False,
+        hoverinfo="skip",
+    )  # fmt: skip
 
 
-def _followed(vintages: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
-    """The closes that followed, by interval; each has its own marker, for readers who cannot tell colours apart."""
-    colours = {"80%": palette.up, "95%": palette.model, "outside": palette.down}
-    for where, symbol in _SYMBOLS.items():
+def _followed(vintages: pd.DataFrame, palette: Palette, form: Callable[[float], str]) -> Iterator[go.Scatter]:
+    """The closes that followed, by interval, each with a shape, a size and a colour of its own; a miss stands out."""
+    colours = {"80%": palette.up, "95%": palette.model, "outside": palette.miss}
+    for where, (symbol, size) in _MARKS.items():
         rows = vintages[vintages["inside"] == where]
         if len(rows):
             label = "outside both intervals" if where == "outside" else f"inside {where}"
+            line = {"color": palette.page, "width": 1.5 if where == "outside" else 0}
             yield go.Scatter(
                 x=_days(rows["target_date"]),
                 y=rows["actual"].to_numpy(),
+                text=[form(close) for close in rows["actual"]],
                 name=f"actual, {label}",
                 mode="markers",
-                marker={"symbol": symbol, "size": 5, "color": colours[where]},
-                hovertemplate=f"actual, {label}<extra></extra>",
+                marker={"symbol": symbol, "size": size, "color": colours[where], "line": line},
+                hovertemplate=f"actual %{{text}}, {label}<extra></extra>",
             )
 
 
@@ -331,11 +450,14 @@ def _band(
 
 
 def _outline(rows: pd.DataFrame, level: int) -> tuple[list[str], list[float]]:
+    return _outline_of(rows, f"close_lo_{level}", f"close_hi_{level}", rows.iloc[0])
+
+
+def _outline_of(rows: pd.DataFrame, low: str, high: str, start: pd.Series) -> tuple[list[str], list[float]]:
     """The outline of an interval: from the last close along its upper end, and back along its lower end."""
-    start = rows.iloc[0]
     days = _days([start["cutoff"], *rows["target_date"]])
-    upper = [start["last_close"], *rows[f"close_hi_{level}"]]
-    lower = [start["last_close"], *rows[f"close_lo_{level}"]]
+    upper = [start["last_close"], *rows[high]]
+    lower = [start["last_close"], *rows[low]]
     return [*days, *days[::-1]], [*upper, *lower[::-1]]
 
 
@@ -343,6 +465,11 @@ def _days(dates: Iterable[pd.Timestamp]) -> list[str]:
     return [
         f"{end:%Y-%m-%d}" if end == end.normalize() else f"{end:%Y-%m-%d %H:%M}" for end in map(pd.Timestamp, dates)
     ]
+
+
+def _short(dates: Iterable[pd.Timestamp]) -> list[str]:
+    """Sessions as categories of a narrow axis."""
+    return [f"{end.day} {end:%b}" for end in map(pd.Timestamp, dates)]
 
 
 def _breaks(bars: pd.DataFrame, fan: pd.DataFrame) -> list[dict[str, object]]:

@@ -1,17 +1,22 @@
 """The forecast page: one symbol, its forecast, and the record behind it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from tickercast import plain
-from tickercast.dashboard import odds_section, state
-from tickercast.dashboard.figures import OVERLAYS, PANELS, forecast_figure, histogram_figure
-from tickercast.domain.events import ResultsDay
+from tickercast.dashboard import address, banner, odds_section, state, width_section
+from tickercast.dashboard.figures import OVERLAYS, PANELS, Beside, as_change, forecast_figure, histogram_figure
+from tickercast.domain.distribution import expected_move
+from tickercast.domain.forecast import RANDOM_WALK
 from tickercast.domain.frequency import Frequency, frequency_of
+from tickercast.domain.symbols import is_symbol
+from tickercast.plain import markdown
 from tickercast.reading import views
-from tickercast.show import sentences
+from tickercast.show import calibration, sentences
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, price
 from tickercast.show.tables import forecast_frame
 
@@ -23,9 +28,39 @@ HOURLY_RANGES = {"1D": 1, "3D": 3, "1W": 7, "1M": 31, "All": 36500}
 
 CHAMPION = "champion"
 _NEWEST = "newest"
+_NOTHING = "nothing"
+_OFFERED = 8
 _FILE_FORMS = {"1d": "%Y-%m-%d", "1h": "1h-%Y-%m-%dT%H"}
 _COLUMNS = ["symbol", "cutoff", "step", "target_date", "last_close", "close_median"]
 _LEVELS = ["close_lo_80", "close_hi_80", "close_lo_95", "close_hi_95", "model_name", "model_version", "simulated"]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What the page shows.
+
+    Attributes:
+        symbol: the series.
+        frequency: of the bars.
+        bars: all of its bars, from `views.bars`.
+        vintages: the model's forecasts, from `views.with_actuals`.
+        fan: the one that is shown.
+        said: what the ledger says about it.
+        is_champion: whether the model is the champion.
+    """
+
+    symbol: str
+    frequency: Frequency
+    bars: pd.DataFrame
+    vintages: pd.DataFrame
+    fan: pd.DataFrame
+    said: views.Remarks
+    is_champion: bool
+
+    @property
+    def cutoff(self) -> pd.Timestamp:
+        """The forecast origin."""
+        return pd.Timestamp(self.fan["cutoff"].iloc[0])
 
 
 def show() -> None:
@@ -33,86 +68,127 @@ def show() -> None:
     if not state.frequencies():
         state.first_steps()
         return
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(key="first"):
+        shown = _first()
+    if shown:
+        _details(shown)
+
+
+def _first() -> _Shown | None:
+    """Draw what is seen first: the symbol, what its forecast says, the chart. On a phone, controls follow the chart."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="pick"):
         frequency = frequency_of(state.every())
-        every = frequency.name
+        known = state.symbols(frequency.name)
+        bound = address.bound_symbol(known)
         symbol = st.selectbox(
             "Symbol",
-            state.symbols(every),
-            key="symbol" if frequency.is_daily else "coin",
-            bind="query-params",
-            width=220,
+            known,
+            index=0 if st.session_state["symbol"] else None,
+            placeholder="Pick a symbol",
+            width=200,
+            **bound,
         )
-        back = _back(frequency)
-        bars = state.bars(symbol, every)
-        made = state.champion_forecasts(symbol, every)
-        companions = state.companion_forecasts(symbol, every)
-        model = _model(companions, frequency)
-        if model != CHAMPION:
-            made = companions[companions["model_name"] == model]
-        vintages = views.with_actuals(made, bars)
-        if vintages.empty:
-            st.info(f"{symbol} has no forecast by a champion. Forecast it again: python src/main.py {symbol} DATE")
-            return
-        cutoff = _cutoff(vintages, symbol, frequency)
+        with st.container(horizontal=True, vertical_alignment="bottom", key="controls"):
+            span = st.container(width="content")
+            options = st.popover("Options", icon=":material/tune:")
+    if symbol is None:
+        _not_here(st.query_params["symbol"], known, frequency)
+        return None
+    with options:
+        shown = _shown(symbol, frequency)
+    if shown is None:
+        return None
+    if shown.is_champion:
+        state.stands_in(str(shown.fan["model_name"].iloc[0]))
+    flags = _headline(shown)
+    _chart(shown, options, span)
+    with flags:
+        _flags(shown)
+    return shown
+
+
+def _not_here(asked: str, known: Sequence[str], frequency: Frequency) -> None:
+    """Say that a symbol has no forecast, and offer those that are spelt like it."""
+    name, every = asked.strip().upper(), "" if frequency.is_daily else frequency.name
+    if is_symbol(name):
+        said = f"{name} has no {state.EVERY[frequency.name].lower()} forecast here. Pick another symbol, or run: "
+        said += f"tickercast forecast {name}{f' --every {every}' if every else ''}"
+    else:
+        said = f"{plain.printable(asked[:40])!r} is not a symbol. Pick one from the list."
+    st.warning(markdown(said), icon=":material/search_off:")
+    near = address.alike(known, asked)
+    st.markdown("Did you mean one of these?" if near else "Some that have one:")
+    with st.container(horizontal=True):
+        for symbol in near or known[:_OFFERED]:
+            st.button(symbol, key=f"near-{symbol}", on_click=address.to_symbol, args=(symbol, every))
+
+
+def _shown(symbol: str, frequency: Frequency) -> _Shown | None:
+    """Read what the address asks for; None, with a sentence, if there is nothing to show."""
+    every = frequency.name
+    bars = state.bars(symbol, every)
+    made = state.champion_forecasts(symbol, every)
+    companions = state.companion_forecasts(symbol, every)
+    model = _model(companions)
+    if model != CHAMPION:
+        made = companions[companions["model_name"] == model]
+    vintages = views.with_actuals(made, bars)
+    if vintages.empty:
+        st.info(f"{symbol} has no forecast by a champion. Forecast it again: python src/main.py {symbol} DATE")
+        return None
+    cutoff = _cutoff(vintages, frequency)
     fan = vintages[vintages["cutoff"] == cutoff].reset_index(drop=True)
-    if model == CHAMPION:
-        state.stands_in(str(fan["model_name"].iloc[0]))
     first = fan.iloc[0]
     said = state.remarks(symbol, first["object"], first["generation"], list(fan["target_date"]))
-    _headline(symbol, fan, bars, said, frequency)
-    _scorecards(fan, bars, frequency)
-    _chart(symbol, fan, vintages, bars, cutoff - back, said.results, frequency)
-    left, right = st.columns([3, 2], gap="large")
-    with left:
-        _table(symbol, fan, frequency)
-        if frequency.is_daily and model == CHAMPION:
-            odds_section.show(symbol, fan)
-    with right:
-        _record(symbol, fan, frequency, is_champion=model == CHAMPION)
-        _histogram(symbol, fan, frequency)
-    st.caption(NOT_ADVICE)
+    return _Shown(symbol, frequency, bars, vintages, _with_quantiles(symbol, fan, every), said, model == CHAMPION)
 
 
-def _back(frequency: Frequency) -> pd.DateOffset:
+def _with_quantiles(symbol: str, fan: pd.DataFrame, every: str) -> pd.DataFrame:
+    """The forecast with a column `quantiles`, thirteen prices a step; None where they were not stored."""
+    first = fan.iloc[0]
+    made = (str(first["object"]), str(first["generation"]), str(first["model_name"]))
+    found = state.quantiles(symbol, made, first["cutoff"].date(), every).set_index("step")["quantiles"]
+    moves = {step: np.asarray(each, float) for step, each in found.items()}
+    closes = [first["last_close"] * np.exp(moves[step]) if step in moves else None for step in fan["step"]]
+    return fan.assign(quantiles=pd.Series(closes, index=fan.index, dtype=object))
+
+
+def _span(frequency: Frequency) -> pd.DateOffset:
     """How far before the cutoff the chart begins."""
-    ranges, usual = (RANGES, "3M") if frequency.is_daily else (HOURLY_RANGES, "3D")
-    key = "range" if frequency.is_daily else "hours"
-    chosen = ranges[
-        str(st.segmented_control("Range", list(ranges), default=usual, required=True, key=key, persist_state="session"))
-    ]
+    ranges, usual, name = (RANGES, "3M", "range") if frequency.is_daily else (HOURLY_RANGES, "3D", "hours")
+    bound = address.bound(name, list(ranges), usual)
+    chosen = ranges[str(st.segmented_control("Range", list(ranges), required=True, **bound))]
     return pd.DateOffset(months=chosen) if frequency.is_daily else pd.DateOffset(days=chosen)
 
 
-def _model(companions: pd.DataFrame, frequency: Frequency) -> str:
+def _model(companions: pd.DataFrame) -> str:
     """Whose forecast is shown: there is a choice where models beside the champion have forecast the symbol."""
     names = [CHAMPION, *sorted(companions["model_name"].unique())]
+    bound = address.bound("model", names, CHAMPION, drops=["cutoff"])
     if len(names) == 1:
         return CHAMPION
     chosen = st.selectbox(
         "Model",
         names,
-        key=f"model-{frequency}",
-        persist_state="session",
-        width=200,
         help="The champion's forecast is the one that counts; the others are made beside it, and scored.",
+        **bound,
     )
     return str(chosen)
 
 
-def _cutoff(vintages: pd.DataFrame, symbol: str, frequency: Frequency) -> pd.Timestamp:
+def _cutoff(vintages: pd.DataFrame, frequency: Frequency) -> pd.Timestamp:
     """The newest cutoff, unless an earlier one is chosen; an open page follows new forecasts."""
     newest, *earlier = sorted(vintages["cutoff"].unique(), reverse=True)
     form = _form(frequency)
     labels = {_NEWEST: f"{newest:{form}}, the newest"} | {f"{end:{form}}": f"{end:{form}}" for end in earlier}
+    if st.query_params.get("cutoff") == f"{newest:{form}}":
+        labels |= {f"{newest:{form}}": f"{newest:{form}}"}  # an address that was kept while it was the newest
     chosen = st.selectbox(
         "Forecast made from",
         list(labels),
         format_func=labels.__getitem__,
-        key=f"cutoff-{symbol}-{frequency}",
-        persist_state="session",
-        width=230,
         help=f"The last {frequency.noun} that the forecast knew. An earlier one is shown with what followed.",
+        **address.bound("cutoff", list(labels), _NEWEST),
     )
     return pd.Timestamp(newest if chosen == _NEWEST else chosen)
 
@@ -121,114 +197,206 @@ def _form(frequency: Frequency) -> str:
     return "%Y-%m-%d" if frequency.is_daily else "%Y-%m-%d %H:%M"
 
 
-def _headline(symbol: str, fan: pd.DataFrame, bars: pd.DataFrame, said: views.Remarks, frequency: Frequency) -> None:
-    first = fan.iloc[0]
-    if first["simulated"] or bars["simulated"].any():
+def _headline(shown: _Shown) -> st.delta_generator.DeltaGenerator:
+    """The symbol with what its forecast says, in one line, and what stands against it; the place for its flags."""
+    first, last = shown.fan.iloc[0], shown.fan.iloc[-1]
+    low, high = (last[name] / last["last_close"] - 1 for name in ("close_lo_80", "close_hi_80"))
+    range_80 = sentences.interval(last["close_lo_80"], last["close_hi_80"])
+    parts = [
+        f"last close **{price(last['last_close'])}**",
+        f"80% in {len(shown.fan)} {shown.frequency.noun}s **{range_80}** ({low:+.1%} to {high:+.1%})",
+    ]
+    if last["quantiles"] is not None:
+        moves = np.log(last["quantiles"] / last["last_close"])
+        parts.append(f"expected move **±{float(expected_move(moves)):.1%}**")
+    with st.container(key="headline", horizontal=True, vertical_alignment="bottom"):
+        st.markdown(f"## {shown.symbol}\n{' · '.join(parts)}", width="content")
+        flags = st.container(horizontal=True, width="content")
+    if first["simulated"] or shown.bars["simulated"].any():
         st.error(SIMULATED, icon=":material/science:")
-    if said.findings:
+    if shown.said.findings:
         st.warning(
-            plain.markdown(sentences.doubt(said.findings, doubtful=bool(first["doubtful"]))),
+            plain.markdown(sentences.doubt(shown.said.findings, doubtful=bool(first["doubtful"]))),
             icon=":material/report:",
         )
-    if said.results:
-        st.info(f"{sentences.results(said.results).capitalize()}.", icon=":material/event:")
-    form, zone = _form(frequency), "" if frequency.is_daily else " UTC"
-    st.markdown(
-        f"## {symbol}\n"
-        f"Forecast from {first['cutoff']:{form}} for the {len(fan)} {frequency.noun}s up to "
-        f"{fan['target_date'].iloc[-1]:{form}}{zone}, "
-        f"by {first['model_name']} version {first['model_version']}, made {first['created_at']:%Y-%m-%d %H:%M} UTC."
-    )
+    if shown.said.results:
+        st.info(f"{sentences.results(shown.said.results).capitalize()}.", icon=":material/event:")
+    return flags
 
 
-def _scorecards(fan: pd.DataFrame, bars: pd.DataFrame, frequency: Frequency) -> None:
-    last, target = bars[bars["session_date"] <= fan["cutoff"].iloc[0]].iloc[-1], fan.iloc[-1]
-    cards = {
-        "Last close": (price(target["last_close"]), f"Close of the last {frequency.noun} that the forecast knew"),
-        f"In {len(fan)} {frequency.noun}s, 80%": (
-            sentences.interval(target["close_lo_80"], target["close_hi_80"]),
-            "Four of five closes should lie between these",
-        ),
-        "RSI-14": (sentences.number(last["rsi_14"], ".1f"), "Above 70 is called overbought, below 30 oversold"),
-        "MACD": (sentences.number(last["macd"], "+.3g"), "EMA 12 less EMA 26"),
-        "Volatility a year": (sentences.number(last["volatility_20"], ".1%"), f"Of 20 {frequency.noun}s' log-returns"),
-        "Drawdown": (sentences.number(last["drawdown"], ".1%"), "Below the highest close that is known"),
-    }  # fmt: skip
-    with st.container(horizontal=True, key="scorecards"):
-        for label, (value, meaning) in cards.items():
-            st.metric(label, value, help=meaning, border=True, width="content")
+def _flags(shown: _Shown) -> None:
+    """How current the newest forecast is, and whether intervals have not held what they state."""
+    with state.section():
+        if current := state.current(shown.symbol, shown.frequency.name):
+            banner.badge(current["sentence"].rstrip("."), current["state"])
+        # Of all symbols, since one costs as much: the overview reads them too.
+        for found in state.calibrations(None, shown.frequency) if shown.is_champion else ():
+            if found.symbol == shown.symbol and found.flagged:
+                said = calibration.sentence(found)
+                st.badge(said[0].upper() + said[1:], icon=":material/straighten:", color="orange")
 
 
-def _chart(
-    symbol: str,
-    fan: pd.DataFrame,
-    vintages: pd.DataFrame,
-    bars: pd.DataFrame,
-    first: pd.Timestamp,
-    results: ResultsDay | None,
-    frequency: Frequency,
-) -> None:
-    cutoff = fan["cutoff"].iloc[0]
-    with st.container(horizontal=True):
+def _chart(shown: _Shown, options: st.delta_generator.DeltaGenerator, span: st.delta_generator.DeltaGenerator) -> None:
+    with span:
+        first = shown.cutoff - _span(shown.frequency)
+    with options:
+        beside = _beside(shown)
         overlays = st.pills(
             "Overlays",
-            [*OVERLAYS, "Random walk"],
+            list(OVERLAYS),
             selection_mode="multi",
-            default=["SMA 20"],
-            key="overlays",
-            persist_state="session",
+            **address.bound_several("overlays", list(OVERLAYS), ["SMA 20"]),
         )
         panels = st.pills(
-            "Panels", list(PANELS), selection_mode="multi", default=list(PANELS), key="panels", persist_state="session"
+            "Panels", list(PANELS), selection_mode="multi", **address.bound_several("panels", list(PANELS), ["Volume"])
         )
-        ghosts = st.toggle("Earlier forecasts", value=True, key="ghosts", persist_state="session")
-    shown = bars[(bars["session_date"] >= first) & (bars["session_date"] <= _end(fan, bars, cutoff))]
-    earlier = vintages[(vintages["cutoff"] < cutoff) & (vintages["cutoff"] >= first)]
-    shown_ghosts = views.apart(earlier, cutoff) if ghosts else earlier.iloc[:0]
+        ghosts = st.toggle("Earlier forecasts", **address.bound_switch("ghosts", usual=True))
+    bars = shown.bars
+    bars = bars[(bars["session_date"] >= first) & (bars["session_date"] <= _end(shown))]
+    vintages = shown.vintages
+    earlier = vintages[(vintages["cutoff"] < shown.cutoff) & (vintages["cutoff"] >= first)]
+    earlier = views.apart(earlier, shown.cutoff) if ghosts else earlier.iloc[:0]
+    fan, other = shown.fan, beside
+    if beside and beside.bars is not None:
+        fan, bars, earlier, other = _as_changes(shown, bars, earlier, beside)
     figure = forecast_figure(
-        shown,
+        bars,
         fan,
-        shown_ghosts,
+        earlier,
         state.palette(),
-        walk=_walk(symbol, cutoff, bars, frequency) if "Random walk" in overlays else None,
+        beside=other,
         overlays=overlays,
         panels=panels,
-        results=results,
-        frequency=frequency,
+        results=shown.said.results,
+        frequency=shown.frequency,
+        is_change=bool(beside and beside.bars is not None),
     )
-    state.picture(figure, key="chart", alt=_alt(symbol, fan, shown, results, frequency))
-    _captions(fan, shown_ghosts)
+    state.picture(figure, key="chart", alt=_alt(shown, len(bars), beside))
+    _captions(shown, earlier, beside)
 
 
-def _walk(symbol: str, cutoff: pd.Timestamp, bars: pd.DataFrame, frequency: Frequency) -> pd.DataFrame:
-    found = state.random_walk(symbol, frequency.name)
-    return views.with_actuals(found[found["cutoff"] == cutoff].sort_values("step"), bars)
+def _beside(shown: _Shown) -> Beside | None:
+    """What is compared: another model's forecast from the same cutoff, or another symbol."""
+    every = shown.frequency.name
+    companions = state.companion_forecasts(shown.symbol, every)
+    own = str(shown.fan["model_name"].iloc[0])
+    models = [name for name in (RANDOM_WALK, CHAMPION, *sorted(companions["model_name"].unique())) if name != own]
+    models = [name for name in models if not (name == CHAMPION and shown.is_champion)]
+    others = [symbol for symbol in state.symbols(every) if symbol != shown.symbol]
+    chosen = st.selectbox(
+        "Compare with",
+        [_NOTHING, *models, *others],
+        help="Another model's forecast from the same cutoff, or another symbol, both in percent from that day.",
+        **address.bound("compare", [_NOTHING, *models, *others], _NOTHING),
+    )
+    if chosen == _NOTHING:
+        return None
+    if chosen in others:
+        return _other_symbol(chosen, shown)
+    found = {RANDOM_WALK: state.random_walk, CHAMPION: state.champion_forecasts}.get(chosen, state.companion_forecasts)
+    rows = found(shown.symbol, every)
+    rows = rows[(rows["cutoff"] == shown.cutoff) & (rows["model_name"].eq(chosen) | (chosen == CHAMPION))]
+    if rows.empty:
+        st.info(f"{chosen} has no forecast of {shown.symbol} from {shown.cutoff:{_form(shown.frequency)}}.")
+    return Beside(chosen, views.with_actuals(rows.sort_values("step"), shown.bars))
 
 
-def _end(fan: pd.DataFrame, bars: pd.DataFrame, cutoff: pd.Timestamp) -> pd.Timestamp:
+def _other_symbol(symbol: str, shown: _Shown) -> Beside | None:
+    """Another symbol with its last forecast up to the cutoff."""
+    every = shown.frequency.name
+    bars = state.bars(symbol, every)
+    made = views.with_actuals(state.champion_forecasts(symbol, every), bars)
+    made = made[made["cutoff"] <= shown.cutoff]
+    bars = bars[bars["session_date"] <= shown.cutoff]
+    if bars.empty:
+        st.info(f"{symbol} has no bars up to {shown.cutoff:{_form(shown.frequency)}} to compare.")
+        return None
+    return Beside(symbol, made[made["cutoff"] == made["cutoff"].max()], bars)
+
+
+def _as_changes(
+    shown: _Shown, bars: pd.DataFrame, earlier: pd.DataFrame, beside: Beside
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Beside]:
+    """Everything in changes from the close at the cutoff: that of the symbol, and that of the one beside it."""
+    base = float(shown.fan["last_close"].iloc[0])
+    closes = shown.fan["quantiles"].map(lambda each: None if each is None else each / base - 1)
+    fan = as_change(shown.fan, base).assign(quantiles=closes)
+    history = beside.bars if beside.bars is not None else shown.bars
+    other = float(history["close"].iloc[-1])
+    history = history[history["session_date"] >= bars["session_date"].min()]
+    drawn = Beside(beside.name, as_change(beside.fan, other), as_change(history, other))
+    return fan, as_change(bars, base), as_change(earlier, base), drawn
+
+
+def _end(shown: _Shown) -> pd.Timestamp:
     """The end of the chart: an earlier forecast is shown with the closes of its own sessions, no later ones."""
-    return fan["target_date"].max() if cutoff < bars["session_date"].max() else cutoff
+    is_earlier = shown.cutoff < shown.bars["session_date"].max()
+    return shown.fan["target_date"].max() if is_earlier else shown.cutoff
 
 
-def _alt(symbol: str, fan: pd.DataFrame, shown: pd.DataFrame, results: ResultsDay | None, frequency: Frequency) -> str:
-    target = fan.iloc[-1]
+def _alt(shown: _Shown, count: int, beside: Beside | None) -> str:
+    target, noun, results = shown.fan.iloc[-1], shown.frequency.noun, shown.said.results
     mark = f" A dotted line stands at {results.effect}, where results act." if results else ""
+    compared = f" {beside.name} is drawn beside it." if beside else ""
     return (
-        f"{symbol}: {len(shown)} {frequency.noun}s up to a close of {price(target['last_close'])}, then the fan. "
-        f"At the last {frequency.noun} its median is {price(target['close_median'])}, its 80% interval "
+        f"{shown.symbol}: {count} {noun}s up to a close of {price(target['last_close'])}, then the fan. "
+        f"At the last {noun} its median is {price(target['close_median'])}, its 80% interval "
         f"{sentences.interval(target['close_lo_80'], target['close_hi_80'])} and its 95% interval "
-        f"{sentences.interval(target['close_lo_95'], target['close_hi_95'])}.{mark}"
+        f"{sentences.interval(target['close_lo_95'], target['close_hi_95'])}.{mark}{compared}"
     )
 
 
-def _captions(fan: pd.DataFrame, ghosts: pd.DataFrame) -> None:
+def _captions(shown: _Shown, ghosts: pd.DataFrame, beside: Beside | None) -> None:
+    first, frequency = shown.fan.iloc[0], shown.frequency
+    form, zone = _form(frequency), "" if frequency.is_daily else " UTC"
+    st.caption(
+        f"Forecast from {first['cutoff']:{form}} for the {len(shown.fan)} {frequency.noun}s up to "
+        f"{shown.fan['target_date'].iloc[-1]:{form}}{zone}, by {first['model_name']} version {first['model_version']}, "
+        f"made {first['created_at']:%Y-%m-%d %H:%M} UTC."
+    )
+    if beside and beside.bars is not None:
+        made = f" Its forecast, dashed, is from {beside.fan['cutoff'].iloc[0]:{form}}." if len(beside.fan) else ""
+        st.caption(
+            f"Both symbols in percent from their closes on {first['cutoff']:{form}}; {beside.name} as a line.{made}"
+        )
     captions = (
-        ("", sentences.came_true(fan)),
+        ("", sentences.came_true(shown.fan)),
         ("Earlier forecasts in this range, one after the other: ", sentences.came_true(ghosts)),
     )
     for prefix, sentence in captions:
         if sentence:
             st.caption(f"{prefix}{sentence}")
+
+
+def _details(shown: _Shown) -> None:
+    symbol, fan, frequency = shown.symbol, shown.fan, shown.frequency
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _table(symbol, fan, frequency)
+        if frequency.is_daily and shown.is_champion:
+            odds_section.show(symbol, fan)
+    with right:
+        _record(symbol, fan, frequency, is_champion=shown.is_champion)
+        if frequency.is_daily:
+            width_section.show(symbol, fan, is_champion=shown.is_champion)
+        _histogram(symbol, fan, frequency)
+    _scorecards(fan, shown.bars, frequency)
+    st.caption(NOT_ADVICE)
+
+
+def _scorecards(fan: pd.DataFrame, bars: pd.DataFrame, frequency: Frequency) -> None:
+    last = bars[bars["session_date"] <= fan["cutoff"].iloc[0]].iloc[-1]
+    cards = {
+        "Last close": (price(fan["last_close"].iloc[0]), f"Close of the last {frequency.noun} that the forecast knew"),
+        "RSI-14": (sentences.number(last["rsi_14"], ".1f"), "Above 70 is called overbought, below 30 oversold"),
+        "MACD": (sentences.number(last["macd"], "+.3g"), "EMA 12 less EMA 26"),
+        "Volatility a year": (sentences.number(last["volatility_20"], ".1%"), f"Of 20 {frequency.noun}s' log-returns"),
+        "Drawdown": (sentences.number(last["drawdown"], ".1%"), "Below the highest close that is known"),
+    }  # fmt: skip
+    st.markdown("### Indicators")
+    with st.container(horizontal=True, key="scorecards"):
+        for label, (value, meaning) in cards.items():
+            st.metric(label, value, help=meaning, border=True, width="content")
 
 
 def _table(symbol: str, fan: pd.DataFrame, frequency: Frequency) -> None:

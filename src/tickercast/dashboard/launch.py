@@ -1,22 +1,32 @@
-"""The start of the dashboard: Streamlit on the loopback address, with settings that keep it from connecting out."""
+"""The start of the dashboard: Streamlit on the loopback address, or behind a login anywhere.
+
+Its settings keep it from connecting out, but for the provider of the login.
+"""
 
 import importlib.util
+import signal
 import socket
+import sys
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
+from tickercast.app import callers
+from tickercast.config import Settings
+from tickercast.dashboard.sign_in import SignIn, check_people, sign_in_of
 from tickercast.errors import UsageError
 
 ADDRESS = "127.0.0.1"
 _SERVER = Path(__file__).parent / "server.py"
 _NEEDED = ("streamlit", "plotly")
 _SETTINGS = {
-    "server.address": ADDRESS,
     "server.headless": "true",
     "server.fileWatcherType": "none",
     "server.showEmailPrompt": "false",
     "browser.gatherUsageStats": "false",
-    "browser.serverAddress": ADDRESS,
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "none",
     "client.showErrorLinks": "false",
@@ -29,38 +39,106 @@ _SETTINGS = {
 }
 
 
-def require(port: int) -> None:
-    """Check that the dashboard can be started.
+@dataclass(frozen=True)
+class Place:
+    """Where the dashboard is served, and by which login.
+
+    Attributes:
+        host: the address at which it listens.
+        port: of that address.
+        sign_in: the provider; None without one.
+        is_behind_iap: whether Google's IAP is in front of it.
+    """
+
+    host: str = ADDRESS
+    port: int = 8501
+    sign_in: SignIn | None = None
+    is_behind_iap: bool = False
+
+    @property
+    def url(self) -> str:
+        """The address at which people open it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.sign_in.url if self.sign_in else f"http://{host}:{self.port}"
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names by which it is called; `*` is any."""
+        named = [urlsplit(self.sign_in.url).hostname or ""] if self.sign_in else []
+        return ["*"] if self.is_behind_iap else list(dict.fromkeys([*named, "localhost", ADDRESS]))
+
+
+def require(settings: Settings, host: str, port: int) -> Place:
+    """Check that the dashboard can be started, and tell where.
+
+    Args:
+        settings: name the login.
+        host: the address at which it shall listen; any other than this machine's needs a login.
+        port: of that address.
 
     Raises:
-        UsageError: its packages are not installed, or the port is in use.
+        UsageError: its packages are not installed, the login is not valid, anybody could open it, or the port is in
+            use.
     """
     if not all(importlib.util.find_spec(name) for name in _NEEDED):
         raise UsageError(f"The dashboard needs {' and '.join(_NEEDED)}, which are not installed. Run `make setup-dev`.")
-    with socket.socket() as probe:
+    place = Place(host, port, sign_in_of(settings, port), bool(settings.iap_audience))
+    if place.sign_in and place.is_behind_iap:
+        raise UsageError(
+            "TICKERCAST_OIDC_ISSUER and TICKERCAST_IAP_AUDIENCE are both set: one login was needed. Unset one of them."
+        )
+    if place.sign_in or place.is_behind_iap:
+        check_people(settings)
+    elif host not in callers.OWN:
+        raise UsageError(
+            f"There is no login, so that anybody could open the dashboard at {host}: {ADDRESS} was needed, or a "
+            "provider of logins. Set TICKERCAST_OIDC_ISSUER, TICKERCAST_OIDC_CLIENT_ID and "
+            "TICKERCAST_OIDC_CLIENT_SECRET."
+        )
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((ADDRESS, port))
-        except OSError as error:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", "") or str(error)
             raise UsageError(
-                f"Port {port} of {ADDRESS} is not available: {error.strerror}. Name another: tickercast dashboard "
+                f"Port {port} of {host} is not available: {reason}. Name another: tickercast dashboard "
                 f"--port {port + 1}."
             ) from error
+    if place.sign_in:
+        place.sign_in.check_provider()
+    return place
 
 
-def words(port: int, hosts: Sequence[str] = ("localhost", ADDRESS)) -> list[str]:
+def words(place: Place, secrets: Sequence[Path] = ()) -> list[str]:
     """The arguments of Streamlit, which override the user's own settings.
 
     Args:
-        port: where it listens.
-        hosts: the names by which it is called; `*` is any.
+        place: where it is served.
+        secrets: Streamlit's files of secrets.
     """
-    settings = [*_SETTINGS.items(), ("server.port", port), *(("server.allowedHosts", host) for host in hosts)]
+    settings = [
+        *_SETTINGS.items(),
+        ("server.address", place.host),
+        ("server.port", place.port),
+        ("browser.serverAddress", urlsplit(place.url).hostname),
+        *(("server.allowedHosts", host) for host in place.hosts),
+        *(("secrets.files", path) for path in secrets),
+    ]
     return ["run", str(_SERVER), *(f"--{name}={value}" for name, value in settings)]
 
 
-def serve(port: int) -> None:
+def serve(place: Place) -> None:
     """Serve the dashboard until the process is stopped."""
     from streamlit.web import cli
 
-    cli.main(words(port), prog_name="streamlit")
+    if place.sign_in:
+        from authlib.deprecate import AuthlibDeprecationWarning
+
+        warnings.simplefilter("ignore", AuthlibDeprecationWarning)  # of calls that are not ours
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the secrets are removed
+    with TemporaryDirectory(prefix="tickercast-dashboard-") as folder:  # for this user alone
+        secrets = Path(folder) / "secrets.toml"
+        if place.sign_in:
+            secrets.write_text(place.sign_in.secrets())
+        cli.main(words(place, [secrets] if place.sign_in else []), prog_name="streamlit")

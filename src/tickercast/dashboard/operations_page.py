@@ -5,12 +5,12 @@ import streamlit as st
 
 from tickercast.dashboard import state
 from tickercast.dashboard.charts import drift_figure, health_figure
-from tickercast.domain.frequency import frequency_of
 from tickercast.reading.views import LISTED
 from tickercast.show import sentences
 
 _LISTED = 20
 _DAYS = 90
+_MISSED = "Sessions or hours that are over since the newest forecast was made"
 
 
 def show() -> None:
@@ -73,20 +73,25 @@ def _rejected() -> None:
 
 def _freshness() -> None:
     st.markdown("### Freshness")
-    found = state.freshness()
+    found = state.currency().sort_values(["missed", "symbol"], ascending=[False, True])
     for name, rows in found.groupby("frequency"):
-        frequency = frequency_of(str(name))
-        st.markdown(sentences.up_to_date(rows[frequency.key("cutoff")], frequency))
-    newest = found.groupby("frequency")["cutoff"].transform("max")
+        st.markdown(f"{state.EVERY[str(name)]}: {sentences.currency(list(rows['state']))}.")
     table = pd.DataFrame(
         {
             "symbol": found["symbol"],
+            "state": found["state"],
+            "missed": found["missed"],
             "last session": found["cutoff"].dt.strftime("%Y-%m-%d"),
-            "days behind": (newest - found["cutoff"]).dt.days,
             "received (UTC)": found["received_at"].dt.strftime("%Y-%m-%d %H:%M"),
         }
     )
-    st.dataframe(table, hide_index=True, height=360, alt="Symbols, the stalest first")
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=min(38 + 35 * len(table), 360),
+        column_config={"missed": st.column_config.NumberColumn(help=_MISSED, format="localized")},
+        alt="Symbols, the stalest first",
+    )
 
 
 def _decisions() -> None:

@@ -21,7 +21,9 @@ class Palette:
         up: sessions that closed above their open, and good results.
         down: sessions that closed below, and bad results.
         model: the champion and its intervals.
-        walk: the random walk.
+        walk: the random walk, and whatever else is beside the champion.
+        miss: closes outside both intervals, which nothing else may be taken for.
+        page: what a figure lies on, around marks on candles.
         ghost: earlier forecasts.
         rule: reference lines.
         text: text in a figure.
@@ -32,6 +34,8 @@ class Palette:
     down: str = _VERMILION
     model: str = _BLUE
     walk: str = "#A34D7F"  # purple, darkened for a white page
+    miss: str = "#111111"
+    page: str = "#FFFFFF"
     ghost: str = "#6B7280"
     rule: str = "#6B7280"
     text: str = "#2F2D2B"
@@ -44,10 +48,12 @@ DARK = Palette(
     down="#F0803C",
     model=_SKY,
     walk=_PURPLE,
+    miss=_YELLOW,
+    page="#0E1117",
     ghost="#9CA3AF",
     rule="#9CA3AF",
     text="#EDEBE8",
-    lines=(_ORANGE, "#F0803C", "#2BC79A", _PURPLE, _YELLOW, "#D1D5DB"),
+    lines=(_ORANGE, "#F0803C", "#2BC79A", _PURPLE, _SKY, "#D1D5DB"),
 )
 
 

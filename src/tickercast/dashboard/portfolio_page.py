@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from tickercast.dashboard import state
+from tickercast.dashboard import banner, state
 from tickercast.dashboard.figures import gains_figure, record_figure
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.portfolio_record import PortfolioRecord
@@ -46,6 +46,8 @@ def _portfolio(found: PortfolioOutlook) -> None:
     if any(made.simulated for made in found.outlook.forecasts):
         st.error(SIMULATED, icon=":material/science:")
     st.markdown(f"## {portfolio_title(found)}")
+    held = [state.current(made.symbol, made.frequency.name) for made in found.outlook.forecasts]
+    banner.currency([current["state"] for current in held if current])
     first, last, currency = rows.iloc[0], rows.iloc[-1], found.held.currency
     figures = {
         "Loss exceeded in 5% of sessions": first["var_95"],

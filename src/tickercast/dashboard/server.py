@@ -13,6 +13,8 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from streamlit import config
 from streamlit.starlette import App
 
+from tickercast.config import load
+
 POLICY = (
     "frame-ancestors 'none'; object-src 'none'; base-uri 'self'; form-action 'self'; connect-src 'self'; "
     "img-src 'self' data: blob:; media-src 'self'; font-src 'self' data:; worker-src 'self' blob:"
@@ -25,6 +27,8 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
+
+_IS_HTTPS = load().dashboard_url.startswith("https:")
 
 
 class Policies:
@@ -44,10 +48,16 @@ class Policies:
             if message["type"] == "http.response.start":
                 own = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
                 others = [pair for pair in message["headers"] if pair[0].lower().decode() not in _HEADERS]
-                message["headers"] = [*others, *own]
+                message["headers"] = [*(_secured(*pair) for pair in others), *own]
             await send(message)
 
         await self._app(scope, receive, with_policies)
+
+
+def _secured(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A header of an answer: where people come by https, their cookies go by nothing else."""
+    is_cookie = name.lower() == b"set-cookie" and b"secure" not in value.lower()
+    return name, value + b"; Secure" if is_cookie and _IS_HTTPS else value
 
 
 app = App(

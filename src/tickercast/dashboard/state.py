@@ -1,25 +1,32 @@
 """State shared by the pages: cached answers of the warehouse, the theme, and messages instead of charts."""
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, timedelta
-from typing import Concatenate, ParamSpec, TypeVar
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from tickercast.app import App, variants_of
+from tickercast.dashboard import address
 from tickercast.dashboard.palette import DARK, LIGHT, Palette
+from tickercast.domain import freshness as domain
+from tickercast.domain.alerts import Alert
+from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY, HOURLY, frequency_of
+from tickercast.domain.freshness import Freshness
 from tickercast.domain.strategy_backtest import Backtest, Costs
+from tickercast.domain.width import Width
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
 from tickercast.ports import Warehouse
+from tickercast.reading import calibration, views
 from tickercast.reading import directions as directions_of
-from tickercast.reading import views
 from tickercast.reading.holdings import PortfolioOutlook
+from tickercast.reading.overview import Row
 from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.reading.queries import ask
 from tickercast.reading.track_record import demotion
@@ -30,13 +37,21 @@ from tickercast.show.strategies import target_rows
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-_SHORT_S, _LONG_S = 10, 300
-"""Seconds for which an answer is cached: one about a symbol, and one that scores every forecast."""
+_SHORT_S, _MEDIUM_S, _LONG_S = 10, 60, 300
+"""Seconds for which an answer is cached: about a symbol, about all symbols, and one that scores every forecast."""
+
+_ALERTS_S = 900
+"""Seconds for which the open alerts are cached: they read more than a page does, and last for days."""
 
 
 @st.cache_resource(show_spinner=False)
 def _app() -> App:
     return App()
+
+
+def application() -> App:
+    """The application over the settings, one for all users."""
+    return _app()
 
 
 def _cached(
@@ -57,6 +72,7 @@ symbols = _cached(views.symbols, _SHORT_S, "Looking for symbols …")
 bars = _cached(views.bars, _SHORT_S, "Reading prices and indicators …")
 champion_forecasts = _cached(views.champion_forecasts, _SHORT_S, "Reading forecasts …")
 companion_forecasts = _cached(views.companion_forecasts, _SHORT_S, "Reading forecasts …")
+quantiles = _cached(views.quantiles, _SHORT_S, "Reading forecasts …")
 remarks = _cached(views.remarks, _SHORT_S, "Reading the ledger …")
 random_walk = _cached(views.random_walk, _SHORT_S, "Reading forecasts …")
 histogram = _cached(views.histogram, _SHORT_S, "Counting closes …")
@@ -65,9 +81,9 @@ companion_skill = _cached(views.companion_skill, _SHORT_S, "Scoring the symbol's
 skill = _cached(views.skill, _LONG_S, "Scoring every forecast …")
 coverage = _cached(views.coverage, _LONG_S, "Measuring coverage …")
 models = _cached(views.models, _LONG_S, "Looking at every version's forecasts …")
+calibrations = _cached(calibration.calibrations, _LONG_S, "Reading how intervals have held …")
 health = _cached(views.health, _SHORT_S, "Reading the ledger …")
 not_forecast = _cached(views.not_forecast, _SHORT_S, "Reading the ledger …")
-freshness = _cached(views.freshness, _SHORT_S, "Reading the ledger …")
 decisions = _cached(views.decisions, _SHORT_S, "Reading decisions …")
 directions = _cached(directions_of.directions, _LONG_S, "Scoring directions …")
 drift = _cached(views.drift, _SHORT_S, "Reading drift …")
@@ -109,6 +125,53 @@ def odds(symbol: str, cutoff: date, level: float) -> pd.DataFrame:
     names = ["ends", "closes", "touches"]
     chances = pd.DataFrame([(each.ends, each.closes, each.touches) for each in rows], columns=names)
     return chances.assign(target_date=pd.to_datetime(found.outlook.targets))
+
+
+@st.cache_data(ttl=_MEDIUM_S, show_spinner="Reading every symbol's forecast …")
+def overview() -> list[Row]:
+    """One row a symbol; see `reading.overview`."""
+    return _app().overview()
+
+
+@st.cache_data(ttl=_ALERTS_S, show_spinner=False)
+def alerts() -> list[Alert]:
+    """The open alerts, the most urgent first, by the rules by which they are sent."""
+    return list(_app().open_alerts(only_reads=True))
+
+
+@st.cache_data(ttl=_MEDIUM_S, show_spinner=False)
+def currency() -> pd.DataFrame:
+    """How current each symbol's newest forecast is: `views.freshness` with `state`, `missed` and `sentence`."""
+    found = views.freshness(_app().tables)
+    now = _app().now()
+    each = [_current(row, now) for row in found.to_dict("records")]
+    return found.assign(**{name: [getattr(one, name) for one in each] for name in ("state", "missed", "sentence")})
+
+
+def _current(row: Mapping[Any, Any], now: datetime) -> Freshness:
+    if row["frequency"] == DAILY.name:
+        return domain.freshness(row["symbol"], row["cutoff"].date(), now)
+    return domain.hourly_freshness(row["cutoff_at"].to_pydatetime().astimezone(UTC), now)
+
+
+def current(symbol: str, every: str) -> Mapping[str, Any] | None:
+    """The row of `currency` of a symbol; None where it is not known."""
+    found = currency()
+    rows = found[(found["symbol"] == symbol) & (found["frequency"] == every)].to_dict("records")
+    return {str(name): value for name, value in rows[0].items()} if rows else None
+
+
+@st.cache_data(ttl=_LONG_S, show_spinner="Explaining the width …", max_entries=64)
+def why(symbol: str, cutoff: date, model: str) -> tuple[Forecast, Width]:
+    """A stored forecast, the champion's if no model is named, and why it is as wide as it is.
+
+    Raises:
+        ObjectNotFound: there is no such forecast.
+        TooFewSessions: too few of the symbol's bars are stored.
+        Transient: an engine does not answer.
+    """
+    made = _app().stored_forecast(symbol, model=model, cutoff=cutoff).made
+    return made, _app().why(made)
 
 
 def portfolio(text: str, name: str) -> PortfolioOutlook:
@@ -164,12 +227,14 @@ EVERY = {DAILY.name: "Daily", HOURLY.name: "Hourly"}
 def every() -> str:
     """The frequency that a page shows: there is a choice where more than one has been forecast."""
     known = frequencies()
-    if len(known) < 2:
-        return known[0] if known else DAILY.name
-    chosen = st.segmented_control(
-        "Bars", known, format_func=EVERY.__getitem__, default=known[0], required=True, key="every", bind="query-params"
-    )
-    return str(chosen)
+    if not known:
+        return DAILY.name
+    asked = st.query_params.get("symbol", "")
+    usual = next((each for each in known if address.among(symbols(each), asked)), known[0])
+    bound = address.bound("every", known, usual, drops=["cutoff"])
+    if len(known) == 1:
+        return known[0]
+    return str(st.segmented_control("Bars", known, format_func=EVERY.__getitem__, required=True, **bound))
 
 
 def palette() -> Palette:

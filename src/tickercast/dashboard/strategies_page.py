@@ -5,7 +5,7 @@ from datetime import date
 import pandas as pd
 import streamlit as st
 
-from tickercast.dashboard import state
+from tickercast.dashboard import address, state
 from tickercast.dashboard.strategy_figures import drawdown_figure, equity_figure, positions_figure
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.strategy import STRATEGIES
@@ -26,8 +26,10 @@ def show() -> None:
     known = state.symbols(every)
     left, middle, right = st.columns([2, 2, 1], gap="large")
     usual = ["direction"] if every == HOURLY.name else _USUAL
-    chosen = left.multiselect("Strategies", list(STRATEGIES), usual, key="strategies")
-    symbols = middle.multiselect("Symbols", known, known[:5], key="strategy_symbols")
+    chosen = left.multiselect(
+        "Strategies", list(STRATEGIES), **address.bound_several("strategies", list(STRATEGIES), usual)
+    )
+    symbols = middle.multiselect("Symbols", known, **address.bound_several("among", known, known[:5]))
     fees = right.number_input("Fees, basis points", 0.0, 1000.0, 10.0, 1.0, key="fees")
     slippage = right.number_input("Slippage, basis points", 0.0, 1000.0, 5.0, 1.0, key="slippage")
     days = middle.date_input("From, to", state.forecast_span(every), key="strategy_days")

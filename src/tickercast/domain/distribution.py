@@ -89,6 +89,26 @@ def probability(quantiles: Floats, values: Floats) -> Floats:
     return chance
 
 
+def expected_move(quantiles: Floats) -> Floats:
+    """The mean size of the move, up or down, as a share of the last close.
+
+    >>> bell = 0.03 * student5(np.array(QUANTILES))
+    >>> round(float(expected_move(bell)), 4)
+    0.022
+
+    Args:
+        quantiles: `(..., len(QUANTILES))`, log-returns, ascending.
+
+    Returns:
+        `(...)`.
+    """
+    found: Floats = np.abs(np.expm1(quantile(quantiles, _EVEN))).mean(axis=-1)
+    return found
+
+
+_EVEN = (np.arange(1000) + 0.5) / 1000
+
+
 def _with_tails(quantiles: Floats) -> Floats:
     """The quantiles with one more at each end, far out: `(..., len(QUANTILES) + 2)`."""
     tails = []

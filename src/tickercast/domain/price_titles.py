@@ -157,9 +157,14 @@ def stacked(rows: Sequence[Sequence[str]]) -> tuple[list[object], int] | None:
 
 def _check_missing(columns: Mapping[str, int], titles: Sequence[object]) -> None:
     missing = [TITLES[name] for name in ("session_date", *PRICES) if name not in columns]
+    if missing == [TITLES[name] for name in PRICES] and {str(title).strip().lower() for title in titles} <= _OF_RESULTS:
+        raise refusals.RESULTS_DAYS()
     if missing:
         seen = ", ".join(str(title).strip() for title in titles[:12] if str(title).strip())
         raise refusals.MISSING_COLUMN(missing=", ".join(missing), seen=shown(seen, 200) or "none")
+
+
+_OF_RESULTS = frozenset({"symbol", "date", "session", "known_at", "kind", "source"})  # as in `event_files`
 
 
 def _is_ticker(text: str) -> bool:

@@ -95,6 +95,10 @@ MISSING_COLUMN = Refusal(
     "The file has no column {missing}: Date, Open, High, Low, Close were needed. It has {seen}.",
     "Add the missing columns, or rename them.",
 )
+RESULTS_DAYS = Refusal(
+    "The file holds results days and no prices: Date, Open, High, Low, Close were needed.",
+    "Store it with: tickercast events fetch TICKER... --source FILE.",
+)
 NO_SYMBOL = Refusal(
     "The file has no column Symbol, and its name is no symbol: one of them was needed.",
     "Rename the file to {advice}, or add the column.",

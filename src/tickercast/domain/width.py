@@ -71,7 +71,7 @@ def width_of(bars: Bars, width: float, *, step: int) -> Width:
             f"{bars.symbol} has {len(bars)} session(s) that are stored: at least {_FEWEST} that move were needed to "
             "say why its interval is so wide."
         )
-    sigmas = _sigmas(returns)
+    sigmas = _sigmas(returns).tolist()
     usual = 2 * _TENTH * year * step**0.5
     now = sigmas[-1] / year
     return Width(step, width, usual, now, width / (usual * now), sigmas[-1], tuple(sigmas[-YEAR:]))
@@ -91,18 +91,17 @@ def usual_widths(closes: NDArray[np.float64], *, step: int) -> NDArray[np.float6
         Shares of the close, from end to end, of up to `YEAR` sessions; none where fewer than 61 are known, or the
         series never moves.
     """
-    returns = np.diff(np.log(closes))
+    returns = np.diff(np.log(closes[-4 * YEAR :]))
     if len(returns) < _FEWEST - 1 or not returns[-YEAR:].any():
         return np.empty(0)
-    sigmas = np.array(_sigmas(returns)[_FEWEST - 2 :][-YEAR:])
+    sigmas = _sigmas(returns)[_FEWEST - 2 :][-YEAR:]
     widths: NDArray[np.float64] = 2 * np.sinh(_TENTH * sigmas * step**0.5)
     return widths
 
 
-def _sigmas(returns: NDArray[np.float64]) -> list[float]:
-    """RiskMetrics' volatility of each session, in log-returns."""
-    variance, sigmas = float(np.mean(returns[: _FEWEST - 1] ** 2)), []
-    for square in (returns**2).tolist():
-        variance = EWMA_DECAY * variance + (1 - EWMA_DECAY) * square
-        sigmas.append(variance**0.5)
+def _sigmas(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """RiskMetrics' volatility of each of at most some thousand sessions, in log-returns."""
+    squares, weights = returns**2, EWMA_DECAY ** np.arange(1, len(returns) + 1)
+    variance = weights * (np.mean(squares[: _FEWEST - 1]) + (1 - EWMA_DECAY) * np.cumsum(squares / weights))
+    sigmas: NDArray[np.float64] = np.sqrt(variance)
     return sigmas

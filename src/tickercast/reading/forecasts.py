@@ -75,6 +75,12 @@ def champion_forecasts(cutoffs: Mapping[str, date], warehouse: Warehouse) -> dic
 RESULTS_COLUMNS = ("results_date", "results_session", "results_predicted")
 """The columns of the ledger that say which results day a forecast expected."""
 
+LEDGER_COLUMNS = (
+    *("symbol", "frequency", "cutoff", "cutoff_at", "simulated", "findings", "origin", "written_at"),
+    *RESULTS_COLUMNS,
+)
+"""The columns of the ledger by which a symbol's forecast is found."""
+
 COLUMNS = [
     *("symbol", "frequency", "cutoff", "last_close", "step", "target_date", *LEVELS, "quantiles"),
     *("model_name", "model_version", "simulated", "model_has_seen", "doubtful", "object", "generation"),

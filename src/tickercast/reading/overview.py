@@ -1,5 +1,6 @@
 """The overview: one row a symbol, with what its current forecast says and how far that can be trusted."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -13,14 +14,16 @@ from tickercast.domain.distribution import probability
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.freshness import State, freshness
 from tickercast.domain.width import usual_widths
+from tickercast.errors import UsageError
 from tickercast.ports import Warehouse
 from tickercast.reading.queries import ask
 
 KEPT_FOR = timedelta(days=100)
-"""A symbol whose newest forecast is older than the newest of all by more is left out."""
+"""A symbol whose newest forecast is older than the newest of all, or than the date asked for, by more is left out."""
 
 _A_YEAR_OF_BARS = timedelta(days=460)  # 250 sessions, and 60 from which the first volatility is known
 _SPARK_EVERY = 5  # sessions
+_LONG_AGO = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,10 @@ class Row:
     freshness: str
 
 
+COLUMNS = [name for name in Row.__dataclass_fields__ if name != "widths"]
+"""The columns of `frame`: all but the series of widths."""
+
+
 def overview(
     warehouse: Warehouse, *, now: datetime, symbols: Sequence[str] = (), as_of: date | None = None
 ) -> list[Row]:
@@ -94,7 +101,7 @@ def overview(
     Args:
         warehouse: where forecasts and prices are.
         now: the time.
-        symbols: those wanted; all by default.
+        symbols: those wanted, however old their forecasts are; all that are still forecast by default.
         as_of: the last cutoff that counts; the newest of all symbols by default.
 
     Raises:
@@ -103,7 +110,7 @@ def overview(
     until = as_of or _newest_cutoff(warehouse)
     if until is None:
         return []
-    since = until - KEPT_FOR
+    since = _LONG_AGO if symbols and not as_of else until - KEPT_FOR
     found = ask(
         warehouse,
         "overview",
@@ -118,8 +125,23 @@ def overview(
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
     """The overview as one row a symbol, without the series of widths, for CSV and JSON."""
-    names = [name for name in Row.__dataclass_fields__ if name != "widths"]
-    return pd.DataFrame([{name: getattr(row, name) for name in names} for row in rows], columns=names)
+    return pd.DataFrame([{name: getattr(row, name) for name in COLUMNS} for row in rows], columns=COLUMNS)
+
+
+def ordered(rows: Sequence[Row], column: str) -> list[Row]:
+    """The rows by a column of `frame`, in descending order if its name begins with `-`; unknown values come last.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    name = column.removeprefix("-")
+    if name not in COLUMNS:
+        close = difflib.get_close_matches(name, COLUMNS, n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"It has {', '.join(COLUMNS)}."
+        raise UsageError(f"The overview has no column {name[:40]!r} to sort by. {hint}")
+    known = sorted((row for row in rows if getattr(row, name) is not None), key=lambda row: row.symbol)
+    known.sort(key=lambda row: getattr(row, name), reverse=column.startswith("-"))
+    return [*known, *(row for row in rows if getattr(row, name) is None)]
 
 
 def _newest_cutoff(warehouse: Warehouse) -> date | None:

@@ -7,6 +7,7 @@ reads can be filtered by symbol. `every` is the frequency of the bars; those of 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pandas as pd
 from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, RANDOM_WALK, Role
 from tickercast.domain.frequency import DAILY, frequency_of
-from tickercast.ports import Warehouse
+from tickercast.ports import Between, Warehouse
 from tickercast.reading.forecasts import expected_results
 from tickercast.reading.queries import ask
 
@@ -58,6 +59,25 @@ def companion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.na
     found = _by_ends(warehouse.read("forecast_history", where, [*FORECAST, "role"]), every)
     kept = found[found["simulated"] == found["simulated"].all()]
     return kept.sort_values(["model_name", "cutoff", "step"], ignore_index=True)
+
+
+def quantiles(
+    warehouse: Warehouse, symbol: str, made: tuple[str, str, str], near: date, every: str = DAILY.name
+) -> pd.DataFrame:
+    """The quantiles of one forecast as log-returns: `step`, `quantiles`; no row where an earlier release stored none.
+
+    Args:
+        warehouse: where the tables are.
+        symbol: the series.
+        made: the file, its generation, and the model.
+        near: the date of the cutoff, give or take a day.
+        every: the frequency of the bars.
+    """
+    name, generation, model = made
+    where = {"symbol": symbol, "frequency": every, "object": name, "generation": generation, "model_name": model}
+    day = timedelta(days=1)
+    rows = warehouse.read("forecasts", {**where, "cutoff": Between(near - day, near + day)}, ["step", "quantiles"])
+    return rows.dropna(subset="quantiles").drop_duplicates("step")
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from tickercast.domain.odds import Ways
@@ -20,6 +18,7 @@ from tickercast.errors import UsageError
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.outlook import Outlook, SymbolOdds
 from tickercast.reading.portfolio_record import PortfolioRecord
+from tickercast.show.fitting import Table
 from tickercast.show.sentences import SIMULATED, price
 
 MEASURED = {"closes": 3.5, "touches": 2.6}
@@ -80,7 +79,7 @@ def odds_rows(found: SymbolOdds, asked: Question, steps: int) -> list[Ways[float
 def odds_table(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) -> RenderableType:
     """One row a session; then what the chances were measured to be worth."""
     made, titles = found.made, asked.titles
-    table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=_title(found, asked), pad_edge=False)
+    table = Table(title=_title(found, asked))
     table.add_column("up to", no_wrap=True)
     for heading in (titles.ends, titles.closes, titles.touches):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -158,7 +157,7 @@ def notes(found: Outlook, simulated: bool) -> Iterator[Text]:
 
 def paths_table(found: Outlook) -> RenderableType:
     """One row a symbol: the range of its paths at the last step, and of their highs and lows."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in ("symbol", "last close", "last session", "80% of closes", "80% of lows", "80% of highs"):
         table.add_column(heading, justify="left" if heading == "symbol" else "right", no_wrap=True)
     for number, made in enumerate(found.forecasts):
@@ -202,7 +201,7 @@ def portfolio_title(found: PortfolioOutlook) -> str:
 def portfolio_table(found: PortfolioOutlook) -> RenderableType:
     """Gains and risks by step, the part of each holding, the worst path, and how the holdings move together."""
     currency, title = found.held.currency, Text(portfolio_title(found))
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table = Table(title=title)
     for heading in ("date", "median", "80% interval", "VaR 95%", "ES 95%", "VaR 99%", "ES 99%"):
         table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
     for day, row in zip(found.outlook.targets, risks(found), strict=True):
@@ -282,7 +281,7 @@ def record_table(made: PortfolioRecord, name: str) -> RenderableType:
     if rows.empty:
         return Text(f"{name}: {record_line(made)}.")
     first, last = made.rows["cutoff"].min(), made.rows["cutoff"].max()
-    table = Table(box=box.SIMPLE_HEAD, title=Text(f"{name}, {first:%Y-%m-%d} to {last:%Y-%m-%d}"), title_justify="left")
+    table = Table(title=Text(f"{name}, {first:%Y-%m-%d} to {last:%Y-%m-%d}"))
     for heading in rows.columns:
         table.add_column(heading, justify="left" if heading == "verdict" else "right", no_wrap=True)
     for row in rows.itertuples(index=False):
@@ -339,7 +338,7 @@ def holdings_frame(found: PortfolioOutlook) -> pd.DataFrame:
 
 def _holdings_table(found: PortfolioOutlook) -> Table:
     rows = holdings_frame(found)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in rows.columns:
         table.add_column(heading, justify="left" if heading == "holding" else "right", no_wrap=True)
     for row in rows.itertuples(index=False):
@@ -352,7 +351,7 @@ def _correlations(found: PortfolioOutlook) -> Table:
     place = {made.symbol: number for number, made in enumerate(found.outlook.forecasts)}
     rows = [place[symbol] for symbol in symbols]
     matrix = correlation(found.outlook.paths, 1)[np.ix_(rows, rows)]
-    table = Table(box=box.SIMPLE_HEAD, title=Text("correlation of one session"), title_justify="left", pad_edge=False)
+    table = Table(title=Text("correlation of one session"))
     for heading in ("", *symbols):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for symbol, row in zip(symbols, matrix, strict=True):

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from tickercast.domain.calibration import TOO_EARLY, Calibration
+from tickercast.show.fitting import Table
 from tickercast.show.sentences import symbols
 
 _BY_CHANCE = 0.06  # of symbols whose intervals are right, that are flagged after a year, and fewer later: simulated
@@ -29,7 +28,7 @@ def sentence(found: Calibration) -> str:
 
 def calibration_table(rows: Sequence[Calibration]) -> RenderableType:
     """One row a symbol, those that are flagged first; then how many chance alone would flag."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in ("symbol", "held", "95% interval", "closes", "since", "80% intervals"):
         left = heading in ("symbol", "80% intervals")
         table.add_column(heading, justify="left" if left else "right", no_wrap=True)

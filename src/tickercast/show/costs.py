@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pandas as pd
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
+
+from tickercast.show.fitting import Table
 
 _AMOUNTS = ("usd_compute", "usd_queries", "usd_storage", "usd")
 _TITLES = ("day", "files", "forecasts", "median ms", "95% ms", "USD", "USD for 1,000")
@@ -22,7 +22,7 @@ def costs_table(rows: pd.DataFrame, days: int) -> RenderableType:
     """
     if rows.empty:
         return Text(f"No file was forecast from in the last {days} days. Name more: --days N.")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
+    table = Table(show_footer=True)
     sums = rows[["files", "forecasts", *_AMOUNTS]].sum()
     footer = ("together", *_counts(sums), "", "", *_paid(sums))
     for title, below in zip(_TITLES, footer, strict=True):

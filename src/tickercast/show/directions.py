@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from tickercast.reading.directions import Directions
+from tickercast.show.fitting import Table
 from tickercast.show.sentences import SIMULATED, price
 
 NO_MONEY = (
@@ -99,7 +98,7 @@ def _record(found: Directions) -> Iterator[str]:
 
 
 def _table(rows: list[dict[str, str]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for name in rows[0] if rows else ():
         table.add_column(name)
     for row in rows:

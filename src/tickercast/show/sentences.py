@@ -1,6 +1,6 @@
 """The sentences of the output, each written once: verdicts, hit counts and warnings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -65,6 +65,26 @@ def number(value: float | None, form: str) -> str:
 def moment(made: Forecast) -> str:
     """The forecast origin: its session, or the end of its hour."""
     return stamp(made.end) + ("" if made.frequency.is_daily else " UTC")
+
+
+def close_in_words(row: Mapping[Any, Any], frequency: Frequency = DAILY, form: Callable[[float], str] = price) -> str:
+    """What a step says about its close, in words.
+
+    Args:
+        row: a forecast's step, with `target_date` and the columns of its intervals.
+        frequency: of the bars.
+        form: how a price is written.
+
+    >>> days = {"target_date": date(2023, 8, 4), "close_median": 341.0}
+    >>> close_in_words(days | {"close_lo_80": 330, "close_hi_80": 351, "close_lo_95": 322, "close_hi_95": 360})
+    'Close on Fri 4 Aug: 80% between 330.00 and 351.00; 95% between 322.00 and 360.00; even odds at 341.00'
+    """
+    end = row["target_date"]
+    when = f"on {end:%a} {end.day} {end:%b}" if frequency.is_daily else f"at {end:%a %H:%M} UTC"
+    levels = (
+        f"{level}% between {form(row[f'close_lo_{level}'])} and {form(row[f'close_hi_{level}'])}" for level in (80, 95)
+    )
+    return f"Close {when}: {'; '.join(levels)}; even odds at {form(row['close_median'])}"
 
 
 def doubt(findings: str, *, doubtful: bool) -> str:
@@ -192,15 +212,25 @@ def had_seen(version: str, through: date, first_cutoff: date) -> str:
     return f"Version {version} has forecast from {first_cutoff} on. {SEEN.format(through)}"
 
 
-def up_to_date(cutoffs: pd.Series, frequency: Frequency = DAILY) -> str:
-    """How many symbols were forecast from the newest bar of any of them."""
-    newest = cutoffs.max()
-    fresh = int((cutoffs == newest).sum())
-    form = "%Y-%m-%d" if frequency.is_daily else "%Y-%m-%d %H:%M UTC"
-    behind = len(cutoffs) - fresh
-    of = f"{fresh:,} of {symbols(len(cutoffs))}"
-    text = f"{of} were last forecast from {newest:{form}}, the newest {frequency.noun} here"
-    return f"{text}; {behind:,} lag behind." if behind else f"{text}."
+def currency(states: Sequence[str]) -> str:
+    """How many forecasts are current, and what the others are.
+
+    >>> currency(["fresh", "due", "expired", "stale"]), currency(["fresh"])
+    ('2 of 4 forecasts current: 1 stale, 1 expired', 'The forecast is current')
+
+    Args:
+        states: of `domain.freshness`.
+    """
+    current = sum(each in ("fresh", "due") for each in states)
+    others = {name: list(states).count(name) for name in ("stale", "expired", "unknown")}
+    listed = ", ".join(f"{count:,} {name}" for name, count in others.items() if count)
+    if len(states) == 1:
+        return (
+            "The forecast has expired"
+            if states[0] == "expired"
+            else f"The forecast is {'current' if current else states[0]}"
+        )
+    return f"{current:,} of {len(states):,} forecasts current{': ' * bool(listed)}{listed}"
 
 
 def symbols(count: int) -> str:

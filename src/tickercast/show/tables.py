@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from tickercast.domain.alerts import Alert
@@ -27,10 +25,8 @@ from tickercast.jobs.operations.doctor import Check
 from tickercast.ports import StudyResult
 from tickercast.reading.ledger import DONE, Entry
 from tickercast.reading.quarantine import Quarantined
+from tickercast.show.fitting import Table, Widest
 from tickercast.show.sentences import SEEN, SIMULATED, doubt, evaluated, interval, moment, outcome, price, results
-
-SUMMARY_FROM = 9
-"""From this many symbols on, one line each instead of one a step."""
 
 
 def forecast_table(
@@ -41,16 +37,7 @@ def forecast_table(
     below: Sequence[RenderableType] = (),
 ) -> RenderableType:
     """One forecast: a row a step, with the closes that followed if given; then further lines, and the stored file."""
-    table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=_title(made), pad_edge=False)
-    ends = "date" if made.frequency.is_daily else "UTC"
-    for heading in (ends, "median", "change", "80% interval", "95% interval"):
-        table.add_column(heading, justify="left" if heading == ends else "right", no_wrap=True)
-    if actual is not None:
-        table.add_column("actual", justify="right", no_wrap=True)
-        table.add_column("inside", no_wrap=True)
-    for step in made.steps:
-        table.add_row(*step_cells(step, made.last_close, actual))
-    lines: list[RenderableType] = [table]
+    lines: list[RenderableType] = [Widest([_steps_table(made, actual, left_out) for left_out in _NARROWER])]
     if made.simulated:
         lines.append(Text(SIMULATED, style="bold red"))
     if made.results:
@@ -66,9 +53,30 @@ def forecast_table(
     return Group(*lines)
 
 
+_NARROWER = ((), ("95% interval",), ("95% interval", "change"), ("95% interval", "change", "year", "inside"))
+"""What is left out of a forecast's table, the narrower the terminal is."""
+
+
+def _steps_table(made: Forecast, actual: Mapping[date, float] | None, left_out: Collection[str]) -> Table:
+    """A forecast, a row a step, without some columns, and without the year of its dates."""
+    table = Table(title=_title(made))
+    ends = "date" if made.frequency.is_daily else "UTC"
+    headings = [ends, "median", "change", "80% interval", "95% interval"]
+    headings += ["actual", "inside"] if actual is not None else []
+    kept = [number for number, heading in enumerate(headings) if heading not in left_out]
+    for number in kept:
+        left = headings[number] in (ends, "inside")
+        table.add_column(headings[number], justify="left" if left else "right", no_wrap=True)
+    for step in made.steps:
+        cells = step_cells(step, made.last_close, actual)
+        cells = (cells[0][len("2023-") :], *cells[1:]) if "year" in left_out else cells
+        table.add_row(*(cells[number] for number in kept))
+    return table
+
+
 def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
     """The forecasts of many symbols: one row each, for the last step."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in (
         "symbol",
         "cutoff",
@@ -93,15 +101,25 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
     return Group(table, *notes)
 
 
-def forecasts_json(forecasts: Sequence[Forecast], as_of: date, widths: Mapping[str, Width] | None = None) -> str:
+def forecasts_json(
+    forecasts: Sequence[Forecast],
+    as_of: date,
+    widths: Mapping[str, Width] | None = None,
+    actual: Mapping[str, Mapping[date, float]] | None = None,
+) -> str:
     """The stable machine-readable form; `simulated`, `findings`, `doubtful`, `results` are there where one applies.
 
     Args:
         forecasts: one a symbol.
         as_of: the date that was asked for.
         widths: why the interval of each is so wide, by symbol, where that was asked for.
+        actual: the closes that followed, by symbol and date or end of the hour, where they were asked for.
     """
     made = [forecast_values(each, as_of) for each in forecasts]
+    for values, forecast in zip(made, forecasts, strict=True) if actual is not None else ():
+        closes = (actual or {}).get(forecast.symbol, {})
+        for step, stated in zip(forecast.steps, values["forecast"], strict=True):
+            stated["close_actual"] = closes.get(step.end)
     for each in made:
         found = (widths or {}).get(each["symbol"])
         if found:
@@ -112,7 +130,7 @@ def forecasts_json(forecasts: Sequence[Forecast], as_of: date, widths: Mapping[s
 
 def checks_table(checks: Sequence[Check]) -> RenderableType:
     """The answers of the engines: one row each."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in ("", "part", "where", "says"):
         table.add_column(heading, overflow="fold")
     for each in checks:
@@ -123,7 +141,7 @@ def checks_table(checks: Sequence[Check]) -> RenderableType:
 
 def entries_table(entries: Sequence[Entry]) -> RenderableType:
     """The status of files: one row a symbol."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in ("received (UTC)", "object#generation", "symbol", "status", "cutoff"):
         table.add_column(heading, no_wrap=True)
     table.add_column("reason or findings", overflow="fold")
@@ -141,7 +159,7 @@ def entries_table(entries: Sequence[Entry]) -> RenderableType:
 
 def events_table(rows: pd.DataFrame) -> RenderableType:
     """Results days as they became known: one row each time that something new was known of one."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in ("symbol", "date", "session", "known from (UTC)", "source", "object#generation"):
         table.add_column(heading, no_wrap=True)
     for row in rows.to_dict("records"):
@@ -162,7 +180,7 @@ def entries_json(entries: Sequence[Entry]) -> str:
 
 def quarantine_table(kept: Sequence[Quarantined]) -> RenderableType:
     """The files in quarantine: one row each."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in ("since (UTC)", "name"):
         table.add_column(heading, no_wrap=True)
     table.add_column("reason", overflow="fold")
@@ -195,7 +213,7 @@ def _to_second(moment: str) -> str:
 
 def drift_table(rows: pd.DataFrame, most: int = 10) -> RenderableType:
     """The drift findings: every drifted measure, then those nearest to their thresholds."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in ("kind", "name"):
         table.add_column(heading, no_wrap=True)
     for heading in ("score", "threshold"):
@@ -211,7 +229,7 @@ def drift_table(rows: pd.DataFrame, most: int = 10) -> RenderableType:
 
 def rows_table(rows: pd.DataFrame) -> RenderableType:
     """The rows of a query; the first ones if there are many, and their count."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for name in rows.columns:
         table.add_column(str(name), justify="right" if is_numeric_dtype(rows[name]) else "left")
     for row in rows.head(_ROWS_SHOWN).itertuples(index=False):
@@ -244,7 +262,7 @@ def report_json(report: Mapping[str, Any]) -> str:
 def report_table(report: Mapping[str, Any]) -> RenderableType:
     """An evaluation: overall, by year, class and results window, the ratios to each baseline, and its origins."""
     title = Text(evaluated(report), style="bold")
-    measured = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    measured = Table(title=title)
     names = ("n", "sp", "w80", "w95", "coverage_80", "coverage_95", "mae_vs_naive", "rmse_vs_naive")
     measured.add_column("")
     for name in (*names, "direction"):
@@ -252,7 +270,7 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
     for label, rows in _report_rows(report):
         up = f"{rows['direction']:.3f} (up {rows['always_up']:.3f})"
         measured.add_row(label, f"{rows['n']:,.0f}", *(f"{rows[name]:.4f}" for name in names[1:]), up)
-    ratios = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="ratio to (below 1 is better)", title_justify="left")
+    ratios = Table(title="ratio to (below 1 is better)")
     for heading in ("baseline", "sp", "w95"):
         ratios.add_column(heading)
     for baseline, losses in report["ratios"].items():
@@ -287,7 +305,7 @@ _NAMED = 20
 def models_table(versions: Sequence[RegisteredVersion], pointer: Pointer, published: Sequence[str]) -> RenderableType:
     """The registered versions, newest first, with their aliases and whether they are published or served."""
     served, stands_served = pointer.version, "demoted" if pointer.baseline else "served"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in ("version", "registered", "trained through", "sp / ewma-t", "coverage 80", "95", "alias", "stands"):
         table.add_column(heading)
     for version in versions:
@@ -310,9 +328,7 @@ _LISTED = ("sp_vs_ewma_t", "coverage_80", "coverage_95")
 
 def card_table(card: ModelCard) -> RenderableType:
     """A trained model, and its measures on later dates."""
-    table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, title=f"{card.name} version {card.version}", title_justify="left"
-    )
+    table = Table(title=f"{card.name} version {card.version}")
     table.add_column(f"after {card.trained_through}")
     table.add_column("measured", justify="right")
     for name, value in card.metrics.items():
@@ -331,7 +347,7 @@ def study_table(study: StudyResult[Any]) -> RenderableType:
     """The best trial of a study beside the default: the losses, and the differences of their recipes."""
     best, default = asdict(study.best.recipe), asdict(study.default.recipe)
     title = f"{len(study.trials)} trials, {study.pruned} pruned"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    table = Table(title=title)
     table.add_column("")
     table.add_column("default", justify="right")
     table.add_column(f"best, trial {study.best.number}", justify="right")
@@ -439,7 +455,7 @@ def _json_steps(made: Forecast) -> Iterator[dict[str, Any]]:
 
 def tokens_table(found: Sequence[tuple[Token, State, int | None]]) -> RenderableType:
     """One line a token, with its state and the calls of this month that were taken from its quota."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in ("token", "owner", "scopes", "state", "made", "ends"):
         table.add_column(heading)
     for heading in ("calls a month", "taken"):
@@ -455,7 +471,7 @@ def tokens_table(found: Sequence[tuple[Token, State, int | None]]) -> Renderable
 
 def alerts_table(found: Sequence[Alert]) -> RenderableType:
     """One line an alert, the most urgent first."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table()
     for heading in ("severity", "what", "details"):
         table.add_column(heading)
     for alert in found:

@@ -139,6 +139,8 @@ def test_a_file_of_many_symbols_loses_only_the_bad_one() -> None:
         (b"Date,Open,High,Low,Close,close\n2023-07-20,10,12,9,11,11\n", ["more than one column Close"]),
         (b'Date,Open,High,Low,Close\n"2023-07-20,10,12,9,11\n', ["does not parse"]),
         (b"hello\n", ["no column Date, Open, High, Low, Close"]),
+        (b"symbol,date,session\nMSFT,2023-07-25,after\n", ["results days", "tickercast events fetch"]),
+        (b"Date,Volume\n2023-07-25,5\n", ["no column Open, High, Low, Close"]),
     ],
 )
 def test_a_file_without_any_use_is_refused(data: bytes, words: list[str]) -> None:

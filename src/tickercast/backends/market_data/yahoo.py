@@ -106,27 +106,12 @@ class Yahoo:
             raise self._refused[1]
         with quiet_yfinance(time_zones(symbols)) as yfinance:
             client = _Downloads(yfinance, first, last, self._at_once, self._pause_s, self._sleep)
-            answers = self._ask(client, symbols, advance)
+            answers = client.ask_all(symbols, advance)
         try:
             return _reading(answers, client.wire, Window(first, last, self._now()))
         except RateLimited as error:
             self._refused = self._now(), error
             raise
-
-    def _ask(self, client: "_Downloads", symbols: Sequence[str], advance: Callable[[int], None]) -> dict[str, _Answer]:
-        answers = client.ask(symbols[:1], advance)  # alone: if nothing answers, or it is a refusal, that was all
-        if not client.wire.closed:
-            answers |= client.ask(symbols[1:], advance)
-        for pause in _PAUSES_S:
-            missing = [symbol for symbol in symbols if isinstance(answers.get(symbol), NoAnswer)]
-            if not missing or client.wire.closed:
-                break
-            self._sleep(pause)
-            answers |= client.ask(missing, lambda _: None)
-        unasked = [symbol for symbol in symbols if symbol not in answers]
-        if unasked:
-            advance(len(unasked))
-        return answers | dict.fromkeys(unasked, NoAnswer(client.wire.closed))
 
 
 class Client(ABC, Generic[T]):
@@ -148,6 +133,7 @@ class Client(ABC, Generic[T]):
         )
         self._session.request = self.wire
         self._at_once = at_once
+        self._sleep = sleep
         self._silent = 0
 
     @abstractmethod
@@ -157,6 +143,22 @@ class Client(ABC, Generic[T]):
     @abstractmethod
     def missing(self, symbol: str, *, is_known: bool) -> Permanent:
         """Say that Yahoo has nothing about a symbol, which it knows or perhaps not."""
+
+    def ask_all(self, symbols: Sequence[str], advance: Callable[[int], None]) -> "dict[str, T | Permanent | NoAnswer]":
+        """Ask for symbols, and again for those without an answer, until Yahoo refuses or is given up."""
+        answers = self.ask(symbols[:1], advance)  # alone: if nothing answers, or it is a refusal, that was all
+        if not self.wire.closed:
+            answers |= self.ask(symbols[1:], advance)
+        for pause in _PAUSES_S:
+            missing = [symbol for symbol in symbols if isinstance(answers.get(symbol), NoAnswer)]
+            if not missing or self.wire.closed:
+                break
+            self._sleep(pause)
+            answers |= self.ask(missing, lambda _: None)
+        unasked = [symbol for symbol in symbols if symbol not in answers]
+        if unasked:
+            advance(len(unasked))
+        return answers | dict.fromkeys(unasked, NoAnswer(self.wire.closed))
 
     def ask(self, symbols: Sequence[str], advance: Callable[[int], None]) -> "dict[str, T | Permanent | NoAnswer]":
         """Ask for symbols in a few threads, which do not outlive an interrupted process."""

@@ -11,7 +11,15 @@ from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption, InvalidPathError, InvalidResponse
 
-from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, TickercastError, UsageError
+from tickercast.backends.object_store import sentences as said
+from tickercast.errors import (
+    EngineUnusable,
+    ObjectNotFound,
+    PreconditionFailed,
+    StoreUnavailable,
+    TickercastError,
+    UsageError,
+)
 
 _VENDOR_ERRORS = (
     api.GoogleAPIError,
@@ -28,57 +36,57 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
     (
         (auth.DefaultCredentialsError, auth.RefreshError, api.Unauthorized),
         "",
-        UsageError,
+        EngineUnusable,
         "{url} needs valid credentials, and none were found: {message}. Run `gcloud auth application-default login`, "
         "or give the function a service account.",
     ),
     (
         (api.Forbidden,),
         "(?i)billing",
-        UsageError,
+        EngineUnusable,
         "{url} belongs to a project without billing: {message}. Enable it there.",
     ),
     (
         (api.Forbidden,),
         "(?i)rate ?limit",
         StoreUnavailable,
-        "{url} limits the rate of requests: {message}. Wait a minute, then try again.",
+        said.TOO_MANY,
     ),
     (
         (api.Forbidden,),
         "",
-        UsageError,
+        EngineUnusable,
         "{url} refuses access to {target}: {message}. Grant the role Storage Object User on the bucket.",
     ),
     (
         (api.NotFound,),
         "(?i)bucket does not exist",
-        UsageError,
-        "{url} was not found: {message}. Create the bucket, or correct TICKERCAST_BUCKET.",
+        EngineUnusable,
+        said.NO_BUCKET,
     ),
     (
         (api.NotFound,),
         "",
         ObjectNotFound,
-        "{url} holds no {target}. Send it again.",
+        said.NOT_THERE,
     ),
     (
         (api.PreconditionFailed,),
         "",
         PreconditionFailed,
-        "{url} has another generation of {target}: {message}. Read it, then decide again.",
+        said.ANOTHER_GENERATION,
     ),
     (
         (api.BadRequest, DataCorruption),
         "(?i)crc32c|checksum",
         StoreUnavailable,
-        "{target} was damaged between here and {url}: its checksum differs. Try again.",
+        said.DAMAGED,
     ),
     (
         (api.BadRequest,),
         "",
         UsageError,
-        "{url} does not accept {target}: {message}. Correct the name, or TICKERCAST_BUCKET.",
+        said.NOT_ACCEPTED,
     ),
 )
 """The first match counts: error types, a pattern for their message, our error, and its text."""
@@ -93,6 +101,7 @@ def translated(url: str, target: str) -> Iterator[None]:
         target: the object, for the message.
 
     Raises:
+        EngineUnusable: the bucket is closed to us, until somebody acts.
         ObjectNotFound, PreconditionFailed, UsageError: trying again cannot help.
         StoreUnavailable: it may.
     """
@@ -109,7 +118,7 @@ def _translation(error: BaseException, message: str) -> tuple[type[TickercastErr
     for types, pattern, kind, text in _TRANSLATIONS:
         if isinstance(error, types) and re.search(pattern, message):
             return kind, text
-    return StoreUnavailable, "{url} does not answer: {message}. Check the network, then try again."
+    return StoreUnavailable, said.NO_ANSWER
 
 
 def _message(error: BaseException) -> str:

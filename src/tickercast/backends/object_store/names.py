@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from tickercast.errors import UsageError
+from tickercast.errors import InvalidName
 
 _CONTENT_TYPES = {
     ".csv": "text/csv",
@@ -16,11 +16,11 @@ def check_name(name: str) -> None:
     """Check that a name stays inside the bucket: in the local store, names are paths.
 
     Raises:
-        UsageError: it does not.
+        InvalidName: it does not.
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or name.startswith(".") or not name.isprintable():
-        raise UsageError(f"{name[:60]!r} is not an object name: a printable relative path without . or .. was needed.")
+        raise InvalidName(f"{name[:60]!r} is not an object name: a printable relative path without . or .. was needed.")
 
 
 def content_type(name: str) -> str:

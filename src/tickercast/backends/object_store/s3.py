@@ -5,7 +5,8 @@ second, which is all that S3's clock tells apart, have times that differ by a mi
 
 Preconditions compare ETags, which equal contents share. So a write asks which version is live before it names the ETag
 that it replaces, and carries an id of its own: where an answer is lost, the writer finds its version by that id
-before it tries again, since a repeated request could be accepted a second time.
+before it tries again, since a repeated request could be accepted a second time. A content that is to replace its equal
+cannot be told from it at all: such a write, a replay's, is made by one writer at a time, who holds a lock.
 
 A store without versions, such as Cloudflare R2 or Garage, is used with `?versioning=none`: a generation is made of ETag
 and write id there, and what is replaced is gone.
@@ -20,7 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -43,6 +44,7 @@ _MD5 = "tickercast-md5"
 _ATTEMPTS = 40
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
+_LOCKED_FOR = timedelta(minutes=5)
 _PAGE = 100
 _MARKED = 10  # versions among which a writer looks for its own
 _REGION = "us-east-1"  # of a store that has no regions, or of no other
@@ -112,7 +114,13 @@ class S3ObjectStore:
             )
             return self._made(answer["ETag"], answer.get("VersionId", ""), write_id)
 
-        return self._write_once(name, put, lambda _: self._written_by(name, write_id), if_generation)
+        def made(_: _Version | None) -> str:
+            return self._written_by(name, write_id)
+
+        if if_generation and self._has_equal(name, md5.hex()):
+            with self._alone(name):
+                return self._write_once(name, put, made, if_generation)
+        return self._write_once(name, put, made, if_generation)
 
     def read(self, name: str, *, generation: str | None = None) -> bytes:
         """Read an object, or an older generation of it."""
@@ -275,6 +283,39 @@ class S3ObjectStore:
                     time.sleep(pause)
         raise StoreUnavailable(f"{name} in {self.url} was replaced by other writers {_ATTEMPTS} times. Try again.")
 
+    def _has_equal(self, name: str, md5: str) -> bool:
+        live = self._live(name)
+        return live is not None and live.etag.strip('"') == md5
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[None]:
+        """Hold the lock of a name; one that is older than any request may last is nobody's any more."""
+        lock = f"locks/replace-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        over = time.monotonic() + self._patience_s
+        for pause in _pauses():
+            try:
+                held = self.write(lock, b"", if_generation="")
+                break
+            except PreconditionFailed:
+                holder = self._live(lock)
+            if holder and datetime.now(UTC) - holder.modified > _LOCKED_FOR:
+                self._let_go(lock, holder.generation)
+            elif time.monotonic() + pause > over:
+                raise StoreUnavailable(f"{name} in {self.url} is being replaced by another writer. Try again.")
+            else:
+                time.sleep(pause)
+        try:
+            yield
+        finally:
+            with suppress(StoreUnavailable):  # it expires
+                self._let_go(lock, held)
+
+    def _let_go(self, lock: str, generation: str) -> None:
+        if self.keeps_generations:
+            self._delete_version(lock, generation)
+        else:
+            self._ask("delete_object", lock)
+
     def _made(self, etag: str, generation: str, write_id: str) -> str:
         if not self.keeps_generations:
             return _own_generation(etag, write_id)
@@ -288,9 +329,10 @@ class S3ObjectStore:
             live = self._live(name)
             return live.generation if live and live.write_id == write_id else ""
         for version in itertools.islice(self._versions(name), _MARKED):
-            head = self._ask("head_object", name, VersionId=version.generation)
-            if head["Metadata"].get(_WRITE_ID) == write_id:
-                return version.generation
+            with suppress(ObjectNotFound):  # it was deleted meanwhile
+                head = self._ask("head_object", name, VersionId=version.generation)
+                if head["Metadata"].get(_WRITE_ID) == write_id:
+                    return version.generation
         return ""
 
     # ---------------------------------------------------------------- what is there

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import urllib3.exceptions
 from botocore import exceptions as boto
 
+from tickercast.backends.object_store import sentences as said
 from tickercast.errors import (
     EngineUnusable,
     ObjectNotFound,
@@ -44,7 +45,7 @@ _CODES: Sequence[tuple[str, type[TickercastError], str]] = (
     (
         "NoSuchBucket|InvalidBucketName",
         EngineUnusable,
-        "{url} was not found: {message}. Create the bucket, or correct TICKERCAST_BUCKET.",
+        said.NO_BUCKET,
     ),
     (
         "PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException|301",
@@ -54,12 +55,12 @@ _CODES: Sequence[tuple[str, type[TickercastError], str]] = (
     (
         "NoSuchKey|NoSuchVersion|404|405|MethodNotAllowed",
         ObjectNotFound,
-        "{url} holds no {target}. Send it again.",
+        said.NOT_THERE,
     ),
     (
         "PreconditionFailed|412",
         PreconditionFailed,
-        "{url} has another generation of {target}: {message}. Read it, then decide again.",
+        said.ANOTHER_GENERATION,
     ),
     (
         "ConditionalRequestConflict|OperationAborted|409",
@@ -69,12 +70,12 @@ _CODES: Sequence[tuple[str, type[TickercastError], str]] = (
     (
         "SlowDown|Throttling|ThrottlingException|RequestLimitExceeded|TooManyRequests|429",
         StoreUnavailable,
-        "{url} limits the rate of requests: {message}. Wait a minute, then try again.",
+        said.TOO_MANY,
     ),
     (
         "BadDigest|InvalidDigest|XAmzContentSHA256Mismatch|XAmzContentChecksumMismatch|IncompleteBody",
         StoreUnavailable,
-        "{target} was damaged between here and {url}: its checksum differs. Try again.",
+        said.DAMAGED,
     ),
     (
         "AccessDenied|AllAccessDisabled|AccountProblem|Forbidden|403|401",
@@ -90,17 +91,16 @@ _CODES: Sequence[tuple[str, type[TickercastError], str]] = (
     (
         "RequestTimeout|5..|.*Unavailable|InternalError|InternalServerError",
         StoreUnavailable,
-        "{url} does not answer: {message}. Check the network, then try again.",
+        said.NO_ANSWER,
     ),
     (
         ".*",
         UsageError,
-        "{url} does not accept {target}: {message}. Correct the name, or TICKERCAST_BUCKET.",
+        said.NOT_ACCEPTED,
     ),
 )
 """By the code of S3's answer, or its status where it has none; the first match counts: our error, and its text."""
 
-_NO_ANSWER = "{url} does not answer: {message}. Check the network, then try again."
 _CREDENTIALS = (
     "{url} needs valid credentials, and none were found: {message}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
     "run `aws configure` or `aws sso login`, or give the function a role."
@@ -136,7 +136,7 @@ _CLASSES: Sequence[tuple[tuple[type[BaseException], ...], type[TickercastError],
             boto.FlexibleChecksumError,
         ),
         StoreUnavailable,
-        "{target} was damaged between here and {url}: its checksum differs. Try again.",
+        said.DAMAGED,
     ),
     (
         (
@@ -150,12 +150,12 @@ _CLASSES: Sequence[tuple[tuple[type[BaseException], ...], type[TickercastError],
             TimeoutError,
         ),
         StoreUnavailable,
-        _NO_ANSWER,
+        said.NO_ANSWER,
     ),
     (
         (boto.ParamValidationError, boto.ValidationError, boto.UnsupportedS3ControlArnError),
         UsageError,
-        "{url} does not accept {target}: {message}. Correct the name, or TICKERCAST_BUCKET.",
+        said.NOT_ACCEPTED,
     ),
     (
         (boto.BotoCoreError,),
@@ -206,6 +206,6 @@ def _message(error: BaseException) -> str:
     """The message of an error in one line, without the query of an address."""
     text = str(error)
     if isinstance(error, boto.ClientError):
-        said = error.response.get("Error", {})
-        text = said.get("Message") or said.get("Code") or text
+        found = error.response.get("Error", {})
+        text = found.get("Message") or found.get("Code") or text
     return re.sub(r"\?[^\s\"']*", "", " ".join(str(text).split()))[:300].rstrip(". ")

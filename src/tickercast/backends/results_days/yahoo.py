@@ -48,12 +48,7 @@ class YahooResults:
         now = self._now()
         with quiet_yfinance(time_zones(symbols)) as yfinance:
             client = _Calendar(yfinance, self._at_once, self._pause_s, self._sleep)
-            answers = client.ask(symbols[:1], advance)  # alone: if it is a refusal, that was all
-            if not client.wire.closed:
-                answers |= client.ask(symbols[1:], advance)
-        unasked = [symbol for symbol in symbols if symbol not in answers]
-        advance(len(unasked))
-        answers |= dict.fromkeys(unasked, NoAnswer(client.wire.closed))
+            answers = client.ask_all(symbols, advance)
         silent = [answer for answer in answers.values() if isinstance(answer, NoAnswer)]
         if silent and len(silent) == len(answers):
             kind = RateLimited if client.wire.refused else SourceUnavailable

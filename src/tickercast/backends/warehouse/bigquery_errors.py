@@ -13,7 +13,7 @@ import urllib3.exceptions
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
-from tickercast.errors import SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
+from tickercast.errors import EngineUnusable, SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
 
 _TRANSIENT_REASONS = {
     "rateLimitExceeded",
@@ -69,26 +69,26 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
     (
         (api.GoogleAPICallError,),
         "^billingNotEnabled:",
-        UsageError,
+        EngineUnusable,
         "{url} belongs to a project without billing: {message}. Enable it there.",
     ),
     (
         (auth.DefaultCredentialsError, auth.RefreshError, api.Unauthorized, gbq.AccessDenied),
         "",
-        UsageError,
+        EngineUnusable,
         "{url} needs valid credentials, and none were found: {message}. Run `gcloud auth application-default login`, "
         "or give the function a service account.",
     ),
     (
         (api.Forbidden,),
         "",
-        UsageError,
+        EngineUnusable,
         "{url} refuses access: {message}. Grant the roles BigQuery Data Editor and BigQuery Job User on the project.",
     ),
     (
         (api.NotFound,),
         "(?i)not found: project",
-        UsageError,
+        EngineUnusable,
         "{url} is in a project that was not found: {message}. Correct TICKERCAST_WAREHOUSE.",
     ),
     (
@@ -130,6 +130,7 @@ def translated(url: str, patience_s: float, max_query_gb: float) -> Iterator[Non
         max_query_gb: the gigabytes that a query may be billed for, for the message.
 
     Raises:
+        EngineUnusable: the warehouse is closed to us, until somebody acts.
         UsageError, SchemaMismatch: trying again cannot help.
         WarehouseUnavailable: it may.
     """

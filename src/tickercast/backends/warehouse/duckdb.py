@@ -32,7 +32,7 @@ from tickercast.backends.warehouse.duckdb_errors import (
     one_line,
     translated,
 )
-from tickercast.backends.warehouse.duckdb_snapshot import answer, confine, opened, snapshot
+from tickercast.backends.warehouse.duckdb_snapshot import answer, confine, memory_bounded, opened, snapshot
 from tickercast.backends.warehouse.sql import (
     BEFORE,
     FINISHED,
@@ -66,6 +66,7 @@ _OPEN: "weakref.WeakSet[DuckDBWarehouse]" = weakref.WeakSet()
 """The warehouses with an open engine."""
 
 _UNNOTICED_S = 0.3
+_BATCH_ROWS = 100_000
 """How long another process may hold the file before it is said that it is waited for."""
 
 _MANY = 100_000  # rows; to store them takes as much memory as it takes to read a file of them
@@ -144,6 +145,15 @@ class DuckDBWarehouse:
         statement, values = _select(name, where, columns)
         return self._attempt(lambda connection: connection.sql(statement, params=values).to_arrow_table(), reads=True)
 
+    @contextmanager
+    def stream(
+        self, name: str, where: Mapping[str, Any] | None = None, *, limits: QueryLimits
+    ) -> Iterator[pa.RecordBatchReader]:
+        """Read the rows of a table or view batch by batch, from a copy of the file."""
+        statement, values = _select(name, where, None)
+        with self._on_a_copy(limits) as engine, memory_bounded(limits):
+            yield engine.sql(statement, params=values).to_arrow_reader(_BATCH_ROWS)
+
     def query(
         self, text: str, parameters: Mapping[str, Any] | None = None, *, limits: QueryLimits | None = None
     ) -> pd.DataFrame:
@@ -160,14 +170,19 @@ class DuckDBWarehouse:
             raise
 
     def _answer(self, statement: str, values: Mapping[str, Any], limits: QueryLimits) -> pd.DataFrame:
-        """Answer on a copy of the file, for which writers wait and for nothing else."""
+        with self._on_a_copy(limits) as engine:
+            return answer(engine, statement, values, limits)
+
+    @contextmanager
+    def _on_a_copy(self, limits: QueryLimits) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Work on a copy of the file, for which writers wait and for nothing else."""
         with self._translating(reads=True):
             if not self._path.exists():
                 raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.")
             with _lock(self._path), self._only_writer():
                 engine = self._copied(limits)
             with closing(engine):
-                return answer(engine, statement, values, limits)
+                yield engine
 
     def _copied(self, limits: QueryLimits) -> duckdb.DuckDBPyConnection:
         for attempt in self._retrying():
@@ -184,6 +199,13 @@ class DuckDBWarehouse:
             found = str(count)
             self._revisions[table] = written, found
         return found
+
+    def revisions(self, table: str, *, by: str) -> dict[str, str]:
+        """The number of the table's rows for each value of a column."""
+        column = _quoted(by)
+        counting = f"SELECT {column}, count(*) FROM {_quoted(table)} WHERE {column} IS NOT NULL GROUP BY ALL"  # noqa: S608
+        found = self._attempt(lambda connection: connection.execute(counting).fetchall(), reads=True)
+        return {str(value): str(count) for value, count in found}
 
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
@@ -521,6 +543,8 @@ def _select(name: str, where: Mapping[str, Any] | None, columns: Sequence[str] |
 
 
 def _term(column: str, value: Any) -> tuple[str, list[Any]]:
+    if isinstance(value, list) and len(value) == 1:  # to be found by statistics of blocks, in half the time
+        return f"{_quoted(column)} = ?", value
     if isinstance(value, list):
         return f"{_quoted(column)} IN (SELECT unnest(?))", [value]
     if isinstance(value, Between):

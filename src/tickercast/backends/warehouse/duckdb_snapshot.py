@@ -88,20 +88,31 @@ def answer(
     timer.daemon = True
     timer.start()
     try:
-        # The answer counts towards the engine's memory only as a table.
-        engine.execute(f"CREATE TEMP TABLE answer AS {statement}", dict(values))
-        return engine.execute("SELECT * FROM temp.answer").df()
+        with memory_bounded(limits):  # the answer counts towards the engine's memory only as a table
+            engine.execute(f"CREATE TEMP TABLE answer AS {statement}", dict(values))
+            return engine.execute("SELECT * FROM temp.answer").df()
     except duckdb.InterruptException as error:
         raise UsageError(
             f"The query was ended after {limits.seconds:g} s. Ask for less, or raise TICKERCAST_QUERY_TIMEOUT_S."
         ) from error
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def memory_bounded(limits: QueryLimits) -> Iterator[None]:
+    """Say in a sentence that a query needs more memory than it may take.
+
+    Raises:
+        UsageError: it does.
+    """
+    try:
+        yield
     except duckdb.OutOfMemoryException as error:
         raise UsageError(
             f"The query needs more than the {limits.memory_mb:,} MB that it may take. Ask for less, "
             "or raise TICKERCAST_QUERY_MEMORY_MB."
         ) from error
-    finally:
-        timer.cancel()
 
 
 def _text(value: str) -> str:

@@ -39,6 +39,7 @@ from tickercast.errors import (
     BundleError,
     CalendarError,
     EngineUnusable,
+    InvalidName,
     ModelUnavailable,
     ObjectNotFound,
     PreconditionFailed,
@@ -150,14 +151,17 @@ def gather_facts(
     watchlist: Sequence[str] | None = None,
     flow_failure: str | None = None,
     grace: timedelta = GRACE,
+    only_reads: bool = False,
 ) -> Facts:
     """Gather the facts that alerts follow from; see `send_alerts`.
 
-    An engine that does not answer is a fact itself; the facts that only it knows are left out.
+    An engine that does not answer is a fact itself; the facts that only it knows are left out. With `only_reads` the
+    warehouse is taken as it is, where otherwise missing views are created.
     """
     facts: dict[str, Any] = {"flow": flow_failure, "engine": ""}
     try:
-        warehouse.provision()
+        if not only_reads:
+            warehouse.provision()
         facts["drift"] = _drift(warehouse)
         current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
         shown = _still_forecast(current) if watchlist is None else list(watchlist)
@@ -194,7 +198,7 @@ def _rejected(ledger: pd.DataFrame, store: ObjectStore) -> list[Rejected]:
 def _is_live(name: str, generation: str, store: ObjectStore) -> bool:
     try:
         return store.generation(name) == generation
-    except UsageError:  # the event named what the bucket cannot hold
+    except InvalidName:  # the event named what the bucket cannot hold
         return False
 
 

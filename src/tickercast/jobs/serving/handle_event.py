@@ -29,6 +29,7 @@ from tickercast.domain.quality import findings_of
 from tickercast.domain.text import shown
 from tickercast.errors import (
     InvalidBars,
+    InvalidName,
     ModelUnavailable,
     ObjectNotFound,
     Permanent,
@@ -218,7 +219,7 @@ def _file(event: ObjectFinalized, store: ObjectStore, received_at: datetime) -> 
     """Name the file; its time is the store's, since that in the event is of another clock."""
     try:
         written_at = store.written_at(event.name, generation=event.generation)
-    except (ObjectNotFound, UsageError):  # it is gone, or has a name that no object has
+    except (ObjectNotFound, InvalidName):  # it is gone, or has a name that no object has
         written_at = event.written_at or received_at
     return File(event.name, event.generation, written_at)
 
@@ -228,13 +229,13 @@ def _live_generation(event: ObjectFinalized, store: ObjectStore) -> str:
 
     Raises:
         NeverWritten: the store has never had the event's own: a row for it would make the real event a duplicate.
-        StoreUnavailable: try again.
+        EngineUnusable, StoreUnavailable: what it holds cannot be told; deliver the event again.
     """
     try:
         live = store.generation(event.name)
         if live != event.generation or not live:
             store.written_at(event.name, generation=event.generation)
-    except UsageError:  # a name of which nothing can be asked: no real event of it has another outcome
+    except InvalidName:  # nothing can be asked of it: no real event of it has another outcome
         return ""
     except ObjectNotFound as error:
         if live and not store.keeps_generations and _is_later(live, event, store):
@@ -320,11 +321,14 @@ def _oddities(series: Sequence[Bars], described: objects.PriceObject, now: datet
 def _read_events(event: ObjectFinalized, live: str, store: ObjectStore, largest_file: int, now: datetime) -> Outcome:
     try:
         objects.check_events(event.name)
+    except UsageError as error:
+        return _failed(event, error)
+    try:
         content = _content(event, live, store, largest_file)
         return Outcome(events=read_events(content, event.name, _file(event, store, now).written_at))
     except ObjectNotFound as error:
         return Outcome(failures={None: error}, status="superseded")
-    except (UsageError, InvalidBars) as error:
+    except InvalidBars as error:
         return Outcome(failures={None: error})
 
 
@@ -585,7 +589,7 @@ def _quarantine(event: ObjectFinalized, outcome: Outcome, store: ObjectStore, re
     }
     try:
         store.copy(event.name, name, generation=event.generation)
-    except (ObjectNotFound, UsageError) as error:  # the ledger still has the reason
+    except (ObjectNotFound, InvalidName) as error:  # the ledger still has the reason
         log.warning("%s cannot be kept in quarantine: %s", event.name, error)
         return
     with suppress(PreconditionFailed):  # an earlier delivery got this far

@@ -1,0 +1,77 @@
+"""The door of the dashboard: who is there, and what shows while nobody has signed in."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from tickercast import config
+from tickercast.config import Settings
+from tickercast.dashboard import iap
+from tickercast.dashboard.sign_in import people_of
+from tickercast.domain.roles import Visitor, name_of
+from tickercast.plain import markdown
+
+SIGNED_IN_FOR_S = 12 * 3600
+"""How long a login is taken, in seconds; then the provider is asked again, which may know that somebody has left."""
+
+_VISITOR = "visitor"
+
+
+def visitor() -> Visitor | None:
+    """Who is there; None without a login, on this machine. Whoever has no role sees why, and nothing else.
+
+    Raises:
+        AccessDenied: IAP has not let them in.
+        Transient: its keys cannot be read; try again.
+    """
+    settings = config.load()
+    if settings.iap_audience:
+        return _admitted(settings, _iap_claims(settings.iap_audience))
+    if not settings.oidc_issuer:
+        return None
+    claims: Mapping[str, Any] = st.user.to_dict()
+    if not claims.get("is_logged_in") or time.time() - float(claims.get("iat") or 0) > SIGNED_IN_FOR_S:
+        _ask_to_sign_in(settings, ended=bool(claims.get("is_logged_in")))
+    return _admitted(settings, claims)
+
+
+def _admitted(settings: Settings, claims: Mapping[str, Any]) -> Visitor:
+    found = people_of(settings).visitor(claims)
+    if found is None:
+        st.title("tickercast")
+        st.error(
+            markdown(
+                f"{name_of(claims)} may not open this dashboard: an address or claim that "
+                "TICKERCAST_DASHBOARD_VIEWERS or TICKERCAST_DASHBOARD_OPERATORS names was needed, and an address that "
+                "the provider has verified. Ask an operator, or sign in as somebody else."
+            ),
+            icon=":material/block:",
+        )
+        sign_out()
+        st.stop()
+    return found
+
+
+def sign_out() -> None:
+    """A button that ends the session here and at the provider; behind IAP there is none."""
+    if not config.load().iap_audience and st.button("Sign out", icon=":material/logout:"):
+        st.logout()
+
+
+def _ask_to_sign_in(settings: Settings, *, ended: bool) -> None:
+    st.title("tickercast")
+    st.write("Your session has ended. Sign in again." if ended else "Sign in to see the forecasts.")
+    if st.button("Sign in", type="primary", icon=":material/login:"):
+        st.login()
+    st.caption(markdown(f"Your account at {settings.oidc_issuer} is asked for; no password is kept here."))
+    st.stop()
+
+
+def _iap_claims(audience: str) -> Mapping[str, Any]:
+    """What IAP says of this connection, whose signature ends while a page is open."""
+    if _VISITOR not in st.session_state:
+        st.session_state[_VISITOR] = iap.claims(st.context.headers.get(iap.HEADER) or "", audience)
+    held: Mapping[str, Any] = st.session_state[_VISITOR]
+    return held

@@ -1,0 +1,167 @@
+"""How people sign in to the dashboard: by OpenID Connect, by Google's IAP, or, on this machine, not at all.
+
+The provider checks who somebody is; no password is kept here. Streamlit reads what it needs from a secrets file, which
+is written at start, for this user alone, and removed when the server stops.
+"""
+
+import hashlib
+import hmac
+import importlib.util
+import json
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import requests
+
+from tickercast.app import callers
+from tickercast.config import Settings
+from tickercast.domain.roles import People, parse_rules
+from tickercast.domain.text import one_line, shown
+from tickercast.errors import UsageError
+
+CALLBACK = "/oauth2callback"
+"""Where the provider sends people back to; it has to know the whole address."""
+
+_METADATA = "/.well-known/openid-configuration"
+_NEEDED_OF_PROVIDER = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """The settings of a provider.
+
+    Attributes:
+        issuer: its address.
+        client_id: by which it knows the dashboard.
+        client_secret: what the dashboard proves that with.
+        url: the address at which people open the dashboard.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    url: str
+
+    @property
+    def metadata_url(self) -> str:
+        """Where the provider describes itself."""
+        return self.issuer + _METADATA
+
+    def secrets(self) -> str:
+        """The content of Streamlit's secrets file.
+
+        The key that signs cookies is derived from the client's secret: every instance of a service has the same one,
+        and a new secret ends all sessions.
+        """
+        key = hmac.new(self.client_secret.encode(), b"cookies of the dashboard", hashlib.sha256).hexdigest()
+        values = {
+            "redirect_uri": self.url + CALLBACK,
+            "cookie_secret": key,
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "server_metadata_url": self.metadata_url,
+        }
+        lines = (f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in values.items())
+        return "\n".join(["[auth]", *lines, ""])
+
+    def check_provider(self) -> None:
+        """Check that the provider is there and is the one that was named.
+
+        Raises:
+            UsageError: it does not answer, or says something else.
+        """
+        needed = "the address of an OpenID Connect provider was needed. Correct TICKERCAST_OIDC_ISSUER"
+        try:
+            answer = requests.get(self.metadata_url, timeout=_TIMEOUT_S)
+            answer.raise_for_status()
+            found = answer.json()
+        except requests.RequestException as error:
+            raise UsageError(
+                f"{self.metadata_url} does not answer ({one_line(error)}): {needed}, or try again."
+            ) from error
+        named = found.get("issuer") if isinstance(found, dict) else None
+        if not isinstance(named, str) or named.rstrip("/") != self.issuer:
+            raise UsageError(f"{self.metadata_url} names the issuer {shown(named, 120)!r}: {needed}.")
+        missing = [name for name in _NEEDED_OF_PROVIDER if not found.get(name)]
+        if missing:
+            raise UsageError(f"{self.metadata_url} has no {', '.join(missing)}: {needed}.")
+
+
+def sign_in_of(settings: Settings, port: int) -> SignIn | None:
+    """What the settings say of a provider; None if they name none.
+
+    Args:
+        settings: those with `oidc` and `dashboard` in their names.
+        port: of the dashboard, for the address that it has on this machine.
+
+    Raises:
+        UsageError: one is missing, or not valid.
+    """
+    secret = settings.oidc_client_secret.get_secret_value()
+    given = {
+        "TICKERCAST_OIDC_ISSUER": settings.oidc_issuer,
+        "TICKERCAST_OIDC_CLIENT_ID": settings.oidc_client_id,
+        "TICKERCAST_OIDC_CLIENT_SECRET": secret,
+    }
+    if not any(given.values()):
+        return None
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        raise UsageError(f"{' and '.join(missing)} is empty: a login needs {', '.join(given)}. Set all three, or none.")
+    if not all(value.isprintable() for value in given.values()):
+        raise UsageError(
+            "The login's settings hold letters that cannot be printed: plain text was needed. Correct them."
+        )
+    url = settings.dashboard_url.rstrip("/") or f"http://localhost:{port}"
+    for name, value in (("TICKERCAST_OIDC_ISSUER", settings.oidc_issuer), ("TICKERCAST_DASHBOARD_URL", url)):
+        _check(name, value)
+    if urlsplit(url).path:
+        raise UsageError(
+            f"TICKERCAST_DASHBOARD_URL is {url}: an address without a path was needed, such as https://HOST."
+        )
+    if not importlib.util.find_spec("authlib"):
+        raise UsageError(
+            "A login needs authlib, which is not installed. Run `make setup-dev`, or `pip install "
+            "'tickercast[dashboard]'`."
+        )
+    issuer = settings.oidc_issuer.removesuffix(_METADATA).rstrip("/")
+    return SignIn(issuer, settings.oidc_client_id, secret, url)
+
+
+def people_of(settings: Settings) -> People:
+    """Who has which role, by the settings.
+
+    Raises:
+        UsageError: a list does not parse, or makes everybody an operator.
+    """
+    operators = parse_rules(settings.dashboard_operators)
+    if any(rule.text == "*" for rule in operators):
+        raise UsageError(
+            "TICKERCAST_DASHBOARD_OPERATORS holds *, so that whoever signs in could make tokens: addresses or "
+            "claims were needed. Name them."
+        )
+    return People(parse_rules(settings.dashboard_viewers), operators)
+
+
+def check_people(settings: Settings) -> None:
+    """Check that there is somebody who may come in.
+
+    Raises:
+        UsageError: both lists are empty, or one is not valid.
+    """
+    people = people_of(settings)
+    if not people.viewers and not people.operators:
+        raise UsageError(
+            "Nobody may open the dashboard: TICKERCAST_DASHBOARD_VIEWERS or TICKERCAST_DASHBOARD_OPERATORS was needed. "
+            "Name addresses, such as ann@example.org or @example.org, or a claim, such as groups=desk."
+        )
+
+
+def _check(name: str, value: str) -> None:
+    parts = urlsplit(value)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in callers.OWN):
+        raise UsageError(
+            f"{name} is {value}: https://HOST was needed, or http:// on this machine, since others could read and "
+            "change what is sent. Correct it."
+        )

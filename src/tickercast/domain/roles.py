@@ -1,0 +1,127 @@
+"""Who may open the dashboard, and who may make tokens there: roles from what an identity provider says of a person.
+
+>>> people = People(viewers=parse_rules("@example.org"), operators=parse_rules("ann@example.org, groups=desk"))
+>>> people.visitor({"sub": "1", "email": "Ann@example.org", "email_verified": True}).role
+<Role.OPERATOR: 'operator'>
+>>> people.visitor({"sub": "2", "email": "bob@example.org", "email_verified": True}).role
+<Role.VIEWER: 'viewer'>
+>>> people.visitor({"sub": "3", "groups": ["desk", "all"]}).role
+<Role.OPERATOR: 'operator'>
+>>> people.visitor({"sub": "4", "email": "bob@example.org"}) is None  # the provider did not check the address
+True
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from tickercast.domain.text import shown
+from tickercast.errors import UsageError
+
+_RULE = re.compile(r"\*|[^\s@=,]*@[^\s@=,]+|[^\s@=,]+=[^\s,].*")
+_LONGEST_NAME = 80
+
+
+class Role(StrEnum):
+    """What a person may do on the dashboard."""
+
+    VIEWER = "viewer"
+    """See every page, and the usage of tokens that were made for their own address."""
+    OPERATOR = "operator"
+    """Make and revoke tokens as well, and see everybody's usage."""
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A person who has signed in.
+
+    Attributes:
+        name: to show.
+        address: their e-mail address in small letters, if the provider has checked it; else empty.
+        role: what they may do.
+    """
+
+    name: str
+    address: str
+    role: Role
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Whom a word of a list of people means; see `parse_rules`.
+
+    Attributes:
+        text: the word.
+    """
+
+    text: str
+
+    def admits(self, claims: Mapping[str, Any]) -> bool:
+        """Whether it means the person of some claims."""
+        if self.text == "*":
+            return True
+        name, is_claim, value = self.text.partition("=")
+        if is_claim:
+            held = claims.get(name)
+            return value in [str(one) for one in (held if isinstance(held, list | tuple) else [held])]
+        address = verified_address(claims)
+        return address == self.text.lower() or (self.text[0] == "@" and address.endswith(self.text.lower()))
+
+
+@dataclass(frozen=True)
+class People:
+    """Who has which role; who is in neither list may not come in.
+
+    Attributes:
+        viewers: whom `TICKERCAST_DASHBOARD_VIEWERS` means.
+        operators: whom `TICKERCAST_DASHBOARD_OPERATORS` means.
+    """
+
+    viewers: tuple[Rule, ...]
+    operators: tuple[Rule, ...]
+
+    def visitor(self, claims: Mapping[str, Any]) -> Visitor | None:
+        """The person of some claims; None if they have no role."""
+        if any(rule.admits(claims) for rule in self.operators):
+            role = Role.OPERATOR
+        elif any(rule.admits(claims) for rule in self.viewers):
+            role = Role.VIEWER
+        else:
+            return None
+        return Visitor(name_of(claims), verified_address(claims), role)
+
+
+def parse_rules(text: str) -> tuple[Rule, ...]:
+    """Read a list of people, separated by commas.
+
+    A word is an address (`ann@example.org`), all addresses of a domain (`@example.org`), a claim with a value
+    (`groups=desk`, which also means a list that holds it), or `*`: whoever the provider lets in.
+
+    >>> [rule.text for rule in parse_rules("ann@example.org, @example.net, groups=night desk,*")]
+    ['ann@example.org', '@example.net', 'groups=night desk', '*']
+
+    Raises:
+        UsageError: a word is none of these.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    for word in words:
+        if not _RULE.fullmatch(word) or word.lower().startswith("email="):
+            raise UsageError(
+                f"{shown(word, 80)!r} names nobody: an address such as ann@example.org, @example.org, a claim such as "
+                "groups=desk, or * was needed."
+            )
+    return tuple(Rule(word) for word in words)
+
+
+def verified_address(claims: Mapping[str, Any]) -> str:
+    """The e-mail address of some claims, in small letters; empty where the provider has not checked it."""
+    is_verified = str(claims.get("email_verified")).lower() == "true"
+    return str(claims.get("email") or "").strip().lower() if is_verified else ""
+
+
+def name_of(claims: Mapping[str, Any]) -> str:
+    """What to call the person of some claims."""
+    names = (claims.get(name) for name in ("email", "preferred_username", "name", "sub"))
+    return shown(next((str(name) for name in names if name), "somebody"), _LONGEST_NAME)

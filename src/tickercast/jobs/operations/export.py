@@ -1,0 +1,113 @@
+"""Export what is stored: rows of a view in a Parquet file, batch by batch."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tickercast import disk
+from tickercast.domain.frequency import Frequency
+from tickercast.errors import UsageError
+from tickercast.ports import Between, QueryLimits, Warehouse
+
+VIEWS: Mapping[str, tuple[str, str]] = {
+    "forecasts": ("forecast_history", "cutoff"),
+    "prices": ("latest_prices", "session_date"),
+    "scores": ("forecast_scores", "cutoff"),
+}
+"""The view of each kind, and the column of its dates."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        path: where it is, absolute.
+        view: what it holds rows of.
+        rows: how many.
+    """
+
+    path: Path
+    view: str
+    rows: int
+
+
+def export(
+    kind: str,
+    path: Path,
+    *,
+    first: date | None,
+    last: date | None,
+    symbols: Sequence[str],
+    frequency: Frequency | None,
+    warehouse: Warehouse,
+    limits: QueryLimits,
+    advance: Callable[[int], None],
+) -> Exported:
+    """Write the rows of a range of dates; the file is there once it is whole.
+
+    Args:
+        kind: a key of `VIEWS`.
+        path: the file.
+        first: the first cutoff or session; None: the oldest.
+        last: the last one; None: the newest.
+        symbols: those wanted; all if there are none.
+        frequency: of the bars; None: any.
+        warehouse: where the rows are.
+        limits: the memory that the engine may take.
+        advance: called with the number of rows written so far.
+
+    Raises:
+        UsageError: there is no such kind, or the file cannot be written.
+        WarehouseUnavailable: try again.
+    """
+    if kind not in VIEWS:
+        raise UsageError(f"{kind[:40]!r} cannot be exported: {', '.join(VIEWS)} can. Name one of them.")
+    if first and last and first > last:
+        raise UsageError(f"The first date, {first}, is after the last, {last}. Swap them.")
+    view, dates = VIEWS[kind]
+    where: dict[str, Any] = {"frequency": frequency.name} if frequency else {}
+    where |= {dates: Between(first, last)} if first or last else {}
+    where |= {"symbol": list(symbols)} if symbols else {}
+    rows = 0
+    with warehouse.stream(view, where, limits=limits) as reader, _whole(path, reader.schema) as write:
+        for batch in reader:
+            write(batch)
+            rows += batch.num_rows
+            advance(rows)
+    return Exported(path.absolute(), view, rows)
+
+
+@contextmanager
+def _whole(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    """Write batches beside a file, which the new one replaces at the end of the block; an error leaves no trace."""
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} exists and is not a file, and a file was needed. Name another.")
+    with _said(path), tempfile.TemporaryDirectory(prefix=".export-", dir=path.parent) as folder:
+        part = Path(folder) / path.name
+        writer = pq.ParquetWriter(part, schema, compression="zstd")
+
+        def write(batch: pa.RecordBatch) -> None:
+            with _said(path):
+                writer.write_batch(batch)
+
+        try:
+            yield write
+        finally:
+            writer.close()
+        part.replace(path)
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise disk.fault(str(path), error, UsageError) from error

@@ -1,0 +1,114 @@
+"""The overview as tables for a terminal, and as JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import date
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tickercast.domain.calibration import Calibration
+from tickercast.domain.freshness import State
+from tickercast.reading.overview import Row
+from tickercast.show.calibration import sentence
+from tickercast.show.fan import spark
+from tickercast.show.fitting import Table, Widest
+from tickercast.show.sentences import SIMULATED, doubt, interval, number, price
+
+STATES: Mapping[State, str] = {"fresh": "green", "due": "cyan", "stale": "yellow", "expired": "red", "unknown": "red"}
+"""The colours of the states."""
+
+_COLUMNS = (
+    *("symbol", "cutoff", "close", "day", "80% range", "±", "higher", "width in its year"),
+    *("held 80%", "verdict", "findings", "state"),
+)
+_LESS_AND_LESS = ("cutoff", "width in its year", "verdict", "findings", "held 80%", "higher", "80% range", "day")
+_NARROWER = [_LESS_AND_LESS[:count] for count in range(len(_LESS_AND_LESS) + 1)]
+"""What is left out, the narrower the terminal is."""
+
+
+def overview_table(rows: Sequence[Row], calibrations: Sequence[Calibration] = ()) -> RenderableType:
+    """One row a symbol, as wide as the terminal lets it be; then what has to be said about some of them.
+
+    Args:
+        rows: from `reading.overview`.
+        calibrations: how the intervals of their symbols have held; those that are flagged are said.
+    """
+    flagged = {found.symbol: found for found in calibrations if found.flagged}
+    cells = [_cells(row, is_flagged=row.symbol in flagged) for row in rows]
+    columns = [name for name in _COLUMNS if name != "findings" or any(row.findings for row in rows)]
+    tables = [_table(cells, [name for name in columns if name not in left_out]) for left_out in _NARROWER]
+    notes = [Text(SIMULATED, style="bold red")] if any(row.simulated for row in rows) else []
+    return Group(Widest(tables), *notes, *_doubts(rows), *_flags(rows, flagged), *_states(rows))
+
+
+def overview_json(rows: Sequence[Row]) -> str:
+    """The same rows in full, with the widths of the year."""
+    return json.dumps([asdict(row) for row in rows], indent=2, default=date.isoformat)
+
+
+def _table(rows: Sequence[Mapping[str, Text]], names: Sequence[str]) -> Table:
+    table = Table()
+    for name in names:
+        left = name in ("symbol", "cutoff", "width in its year", "verdict", "findings", "state")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    for cells in rows:
+        table.add_row(*(cells[name] for name in names))
+    return table
+
+
+def _cells(row: Row, *, is_flagged: bool) -> dict[str, Text]:
+    rank = (
+        Text.assemble(spark(row.widths, _BARS), f" {row.width_rank:.0%}") if row.width_rank is not None else Text("–")
+    )
+    held = f"{row.coverage_80:.0%} of {row.n:,}" if row.coverage_80 is not None else "–"
+    return {
+        "symbol": Text(row.symbol, style="bold"),
+        "cutoff": Text(f"{row.cutoff}"),
+        "close": Text(price(row.last_close)),
+        "day": Text(number(row.change, "+.1%")),
+        "80% range": Text(interval(row.close_lo_80, row.close_hi_80)),
+        "±": Text(f"{(row.hi_80 - row.lo_80) / 2:.1%}"),
+        "higher": Text(number(row.chance_higher, ".0%")),
+        "width in its year": rank,
+        "held 80%": Text(held, style="yellow" if is_flagged else ""),
+        "verdict": Text(row.verdict),
+        "findings": Text("doubtful" if row.doubtful else "odd bars" if row.findings else "", style="yellow"),
+        "state": Text(row.state, style=STATES[row.state]),
+    }
+
+
+def _doubts(rows: Sequence[Row]) -> list[Text]:
+    return [
+        Text(f"{row.symbol}: {doubt(row.findings, doubtful=row.doubtful)}", style="yellow")
+        for row in rows
+        if row.findings
+    ]
+
+
+def _flags(rows: Sequence[Row], flagged: Mapping[str, Calibration]) -> list[Text]:
+    shown = (flagged[row.symbol] for row in rows if row.symbol in flagged)
+    return [Text(f"{found.symbol}: {sentence(found)}", style="yellow") for found in shown]
+
+
+def _states(rows: Sequence[Row]) -> list[Text]:
+    """Why forecasts are not fresh, each sentence once."""
+    symbols: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.state != "fresh":
+            symbols.setdefault(row.freshness, []).append(row)
+    return [
+        Text(f"{_named([row.symbol for row in found], len(rows))}: {why}", style=STATES[found[0].state])
+        for why, found in symbols.items()
+    ]
+
+
+def _named(symbols: Sequence[str], count: int) -> str:
+    if len(symbols) == count and count > 1:
+        return "All"
+    more = f" and {len(symbols) - _MOST_NAMED} more" if len(symbols) > _MOST_NAMED else ""
+    return f"{', '.join(symbols[:_MOST_NAMED])}{more}"
+
+
+_MOST_NAMED, _BARS = 8, 12

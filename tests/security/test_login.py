@@ -1,0 +1,103 @@
+"""The dashboard behind a login: whoever has not signed in, or has no role, sees nothing; no cookie can be forged."""
+
+import importlib.util
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+pytest.importorskip("streamlit")
+if not importlib.util.find_spec("oidc_provider_mock"):
+    pytest.skip("oidc-provider-mock is not installed: make setup-dev", allow_module_level=True)
+
+from tests.support.dashboard_server import Dashboard, serving
+from tests.support.login_provider import CLIENT, PEOPLE, Person, forged, provider
+
+from tickercast.dashboard.gate import SIGNED_IN_FOR_S
+from tickercast.dashboard.sign_in import SignIn
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    folder = tmp_path_factory.mktemp("dashboard")
+    with provider() as settings, serving(folder, settings) as served:
+        yield served
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_without_a_login_nothing_but_the_login_is_shown(dashboard: Dashboard) -> None:
+    seen = Person(dashboard.url).sees()
+    assert "Sign in to see the forecasts" in seen
+    assert "warehouse" not in seen
+
+
+@pytest.mark.parametrize(
+    ("name", "role"), [("ann", "operator"), ("bob", "viewer"), ("cleo", "viewer"), ("dora", ""), ("eve", "")]
+)
+def test_the_provider_says_who_somebody_is_and_the_settings_what_they_may_do(
+    dashboard: Dashboard, name: str, role: str
+) -> None:
+    person = Person(dashboard.url)
+    assert person.sign_in(name).url == f"{dashboard.url}/"
+    seen = person.sees()
+    address = PEOPLE[name]["email"]
+    if role:
+        assert f"{address} ({role})" in seen
+        assert "warehouse" in seen
+    else:
+        assert "may not open this dashboard" in seen
+        assert "warehouse" not in seen
+
+
+def key_of(dashboard: Dashboard) -> str:
+    signed = SignIn("", CLIENT["TICKERCAST_OIDC_CLIENT_ID"], CLIENT["TICKERCAST_OIDC_CLIENT_SECRET"], dashboard.url)
+    return signed.secrets().partition('cookie_secret = "')[2].partition('"')[0]
+
+
+@pytest.mark.parametrize(
+    ("own_key", "age_s", "is_in"), [(True, 0, True), (False, 0, False), (True, SIGNED_IN_FOR_S + 60, False)]
+)
+def test_a_cookie_of_another_key_or_of_yesterday_opens_nothing(
+    dashboard: Dashboard, own_key: bool, age_s: float, is_in: bool
+) -> None:
+    person = Person(dashboard.url)
+    claims = PEOPLE["ann"] | {"sub": "ann", "iat": time.time() - age_s}
+    person.web.cookies.set("_streamlit_user", forged(key_of(dashboard) if own_key else "", dashboard.url, claims))
+    seen = person.sees()
+    assert ("(operator)" in seen) is is_in
+    assert ("Sign in" in seen) is not is_in
+
+
+def test_a_login_by_another_name_of_the_machine_ends_at_the_named_one(dashboard: Dashboard) -> None:
+    answer = requests.get(f"{dashboard.url}/oauth2callback?state=x&code=y", allow_redirects=False, timeout=30)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    assert "_streamlit_user" not in answer.cookies
+
+
+def test_another_host_is_refused(dashboard: Dashboard) -> None:
+    assert requests.get(dashboard.url, headers={"Host": "evil.example"}, timeout=30).status_code == 400
+
+
+def test_the_secrets_are_in_no_page_and_no_log_and_their_file_is_private(dashboard: Dashboard) -> None:
+    person = Person(dashboard.url)
+    person.sign_in("bob")
+    secret = CLIENT["TICKERCAST_OIDC_CLIENT_SECRET"]
+    for text in (person.sees(), dashboard.log.read_text()):
+        assert secret not in text
+        assert key_of(dashboard) not in text
+
+
+def test_the_secrets_file_is_for_this_user_alone_and_goes_with_the_server(
+    tmp_path: Path,
+) -> None:
+    with provider() as settings:
+        with serving(tmp_path, settings | {"TMPDIR": str(tmp_path)}) as served:
+            [secrets] = tmp_path.glob("tickercast-dashboard-*/secrets.toml")
+            assert (secrets.stat().st_mode & 0o777, secrets.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+            assert served.log.read_text().count("\n") == 1  # where it is served
+        assert not secrets.exists()

@@ -1,0 +1,47 @@
+"""Who may open the dashboard: addresses that the provider has verified, domains, and claims."""
+
+from typing import Any
+
+import pytest
+
+from tickercast.domain.roles import People, Role, parse_rules
+from tickercast.errors import UsageError
+
+PEOPLE = People(parse_rules("@example.org, groups=desk"), parse_rules("ann@example.org, roles=night shift"))
+
+
+@pytest.mark.parametrize(
+    ("claims", "role"),
+    [
+        ({"email": "ann@example.org", "email_verified": True}, Role.OPERATOR),
+        ({"email": "ANN@Example.org", "email_verified": "true"}, Role.OPERATOR),
+        ({"email": "bob@example.org", "email_verified": True}, Role.VIEWER),
+        ({"roles": "night shift"}, Role.OPERATOR),
+        ({"groups": ["all", "desk"]}, Role.VIEWER),
+        ({"groups": "desk"}, Role.VIEWER),
+        ({"groups": ["desk-2"]}, None),
+        ({"email": "ann@example.org"}, None),
+        ({"email": "ann@example.org", "email_verified": False}, None),
+        ({"email": "ann@example.org.evil.example", "email_verified": True}, None),
+        ({"email": "ann@sub.example.org", "email_verified": True}, None),
+        ({"email_verified": True}, None),
+        ({}, None),
+    ],
+)
+def test_a_role_needs_a_verified_address_or_a_claim(claims: dict[str, Any], role: Role | None) -> None:
+    found = PEOPLE.visitor({"sub": "1", **claims})
+    assert (found.role if found else None) == role
+
+
+def test_everybody_may_look_where_the_list_says_so() -> None:
+    found = People(parse_rules("*"), ()).visitor({"sub": "17", "email": "bob@example.org", "email_verified": False})
+    assert found
+    assert (found.role, found.name, found.address) == (Role.VIEWER, "bob@example.org", "")
+
+
+@pytest.mark.parametrize(
+    "text", ["ann", "ann@", "@", "a b@example.org", "=desk", "groups=", "ann@@example.org", "email=x@y.org"]
+)
+def test_a_word_that_names_nobody_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"names nobody: .*was needed"):
+        parse_rules(f"bob@example.org, {text}")

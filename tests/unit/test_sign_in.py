@@ -1,0 +1,216 @@
+"""The login of the dashboard: what the settings must say, what Streamlit is given, and what IAP's signature proves."""
+
+import time
+import tomllib
+from collections.abc import Iterator
+from http.client import HTTPMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.dashboard_server import free_port
+from tests.support.stand_in import Answer, StandIn, as_json
+from typer.testing import CliRunner
+
+from tickercast import config
+from tickercast.cli import app
+from tickercast.config import Settings
+from tickercast.dashboard import launch
+from tickercast.dashboard.sign_in import SignIn
+from tickercast.errors import AccessDenied, Transient, UsageError
+
+pytest.importorskip("streamlit")
+
+LOGIN = {
+    "oidc_issuer": "https://login.example",
+    "oidc_client_id": "dashboard",
+    "oidc_client_secret": 'a "secret"',
+    "dashboard_url": "https://forecasts.example.org/",
+    "dashboard_viewers": "@example.org",
+}
+AUDIENCE = "/projects/1/locations/europe-west3/services/tickercast-dashboard"
+
+
+class Provider(StandIn):
+    """Says of itself what it is told to."""
+
+    says: Any = None
+    status = 200
+
+    def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
+        return as_json(self.says, self.status)
+
+
+@pytest.fixture
+def stand_in() -> Iterator[Provider]:
+    made = Provider()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::"])
+def test_an_address_that_others_reach_needs_a_login(workspace: Path, host: str) -> None:
+    done = CliRunner().invoke(app, ["dashboard", "--host", host])
+    assert isinstance(done.exception, UsageError)
+    said = str(done.exception)
+    assert f"anybody could open the dashboard at {host}: 127.0.0.1 was needed, or a provider of logins" in said
+    assert "Set TICKERCAST_OIDC_ISSUER" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"oidc_client_secret": ""}, "TICKERCAST_OIDC_CLIENT_SECRET is empty"),
+        ({"oidc_issuer": ""}, "TICKERCAST_OIDC_ISSUER is empty"),
+        ({"oidc_issuer": "http://login.example"}, "https://HOST was needed"),
+        ({"dashboard_url": "http://forecasts.example.org"}, "https://HOST was needed"),
+        ({"dashboard_url": "https://example.org/forecasts"}, "without a path was needed"),
+        ({"dashboard_viewers": ""}, "Nobody may open the dashboard"),
+        ({"dashboard_viewers": "bob"}, "'bob' names nobody"),
+        ({"dashboard_operators": "*"}, "whoever signs in could make tokens"),
+        ({"oidc_client_id": "a\nb"}, "cannot be printed"),
+        ({"iap_audience": AUDIENCE}, "one login was needed"),
+    ],
+)
+def test_a_login_that_is_half_set_is_refused_before_the_port_is_opened(changes: dict[str, str], said: str) -> None:
+    pytest.importorskip("authlib")
+    with pytest.raises(UsageError, match=said):
+        launch.require(Settings(**{**LOGIN, **changes}), "0.0.0.0", free_port())
+
+
+def test_a_login_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "authlib" else name)
+    with pytest.raises(UsageError, match="needs authlib, which is not installed"):
+        launch.require(Settings(**LOGIN), "0.0.0.0", free_port())
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "said"),
+    [
+        ({}, 404, "does not answer .404.*Correct TICKERCAST_OIDC_ISSUER"),
+        ([], 200, "names the issuer 'None'"),
+        ({"issuer": "https://other.example"}, 200, "names the issuer 'https://other.example'"),
+        ("own", 200, "has no token_endpoint, jwks_uri"),
+    ],
+)
+def test_another_server_than_the_provider_is_told_apart(stand_in: Provider, says: Any, status: int, said: str) -> None:
+    own = {"issuer": stand_in.url + "/", "authorization_endpoint": "x"}
+    stand_in.says, stand_in.status = own if says == "own" else says, status
+    with pytest.raises(UsageError, match=said):
+        SignIn(stand_in.url, "dashboard", "secret", "http://localhost:8501").check_provider()
+
+
+def test_streamlit_is_told_everything_and_the_key_of_its_cookies_follows_the_secret() -> None:
+    made = SignIn("https://login.example", "dashboard", 'a "secret" \\ ü', "https://forecasts.example.org")
+    told = tomllib.loads(made.secrets())["auth"]
+    assert len(told.pop("cookie_secret")) == 64
+    assert told == {
+        "redirect_uri": "https://forecasts.example.org/oauth2callback",
+        "client_id": "dashboard",
+        "client_secret": 'a "secret" \\ ü',
+        "server_metadata_url": "https://login.example/.well-known/openid-configuration",
+    }
+    other = SignIn("https://login.example", "dashboard", "another", "https://forecasts.example.org")
+    keys = [tomllib.loads(one.secrets())["auth"]["cookie_secret"] for one in (made, made, other)]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_with_a_login_the_dashboard_answers_to_its_own_name() -> None:
+    place = launch.Place("0.0.0.0", 8501, SignIn("", "", "", "https://forecasts.example.org"))
+    told = launch.words(place, [Path("/x/secrets.toml")])
+    assert "--server.allowedHosts=forecasts.example.org" in told
+    assert "--secrets.files=/x/secrets.toml" in told
+    assert "--server.allowedHosts=*" not in told
+
+
+def test_a_setting_may_be_a_file_of_secrets(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (workspace / "tickercast_oidc_client_secret").write_text("from a file\n")
+    monkeypatch.setattr(config, "SECRETS", workspace)
+    assert config.load().oidc_client_secret.get_secret_value() == "from a file"
+    assert "from a file" not in repr(config.load())
+
+
+# ---------------------------------------------------------------- behind IAP
+
+
+class Google:
+    """Signs as IAP does."""
+
+    def __init__(self, stand_in: Provider) -> None:
+        from joserfc.jwk import ECKey
+
+        self.key = ECKey.generate_key("P-256", {"kid": "one", "alg": "ES256", "use": "sig"})
+        stand_in.says = {"keys": [self.key.as_dict(private=False)]}
+
+    def sign(self, **changes: Any) -> str:
+        from joserfc import jwt
+
+        now = int(time.time())
+        claims = {"iss": "https://cloud.google.com/iap", "aud": AUDIENCE, "iat": now, "exp": now + 600, "sub": "1"}
+        claims |= {"email": "Bob@example.org", **changes}
+        return jwt.encode({"alg": "ES256", "kid": "one"}, claims, self.key)
+
+
+@pytest.fixture
+def google(stand_in: Provider, monkeypatch: pytest.MonkeyPatch) -> Google:
+    pytest.importorskip("joserfc")
+    from tickercast.dashboard import iap
+
+    monkeypatch.setattr(iap, "KEYS_URL", stand_in.url)
+    iap._keys.cache_clear()
+    return Google(stand_in)
+
+
+def test_what_iap_has_signed_says_who_is_there(google: Google) -> None:
+    from tickercast.dashboard import iap
+
+    found = iap.claims(google.sign(), AUDIENCE)
+    assert (found["email"], found["email_verified"]) == ("Bob@example.org", True)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"aud": AUDIENCE + "-2"}, {"iss": "https://evil.example"}, {"exp": 1_000}, {"iat": 4_000_000_000}, {"aud": None}],
+)
+def test_a_signature_for_something_else_opens_nothing(google: Google, changes: dict[str, Any]) -> None:
+    from tickercast.dashboard import iap
+
+    with pytest.raises(AccessDenied, match="is not valid"):
+        iap.claims(google.sign(**changes), AUDIENCE)
+
+
+def test_no_signature_and_a_forged_one_open_nothing(google: Google, stand_in: Provider) -> None:
+    from joserfc import jwt
+    from joserfc.jwk import OctKey
+
+    from tickercast.dashboard import iap
+
+    claims = {"iss": "https://cloud.google.com/iap", "aud": AUDIENCE, "iat": 1, "exp": 4_000_000_000}
+    shared = jwt.encode({"alg": "HS256", "kid": "one"}, claims, OctKey.import_key("x" * 32), algorithms=["HS256"])
+    published, stranger = stand_in.says, Google(stand_in)
+    stand_in.says = published
+    unsigned = "eyJhbGciOiJub25lIiwia2lkIjoib25lIn0.e30."
+    for text in ("x", shared, unsigned, google.sign()[:-4] + "AAAA", stranger.sign()):
+        with pytest.raises(AccessDenied, match="is not valid"):
+            iap.claims(text, AUDIENCE)
+    with pytest.raises(AccessDenied, match="has not passed Google's IAP"):
+        iap.claims("", AUDIENCE)
+
+
+def test_new_keys_of_google_are_fetched_and_none_is_to_be_tried_again(google: Google, stand_in: Provider) -> None:
+    from tickercast.dashboard import iap
+
+    iap.claims(google.sign(), AUDIENCE)
+    google.key = type(google.key).generate_key("P-256", {"kid": "two", "alg": "ES256"})
+    stand_in.says = {"keys": [google.key.as_dict(private=False)]}
+    from joserfc import jwt
+
+    now = int(time.time())
+    claims = {"iss": "https://cloud.google.com/iap", "aud": AUDIENCE, "iat": now, "exp": now + 600}
+    assert iap.claims(jwt.encode({"alg": "ES256", "kid": "two"}, claims, google.key), AUDIENCE)["aud"] == AUDIENCE
+    iap._keys.cache_clear()
+    stand_in.status = 503
+    with pytest.raises(Transient, match="nobody can be let in"):
+        iap.claims(google.sign(), AUDIENCE)
