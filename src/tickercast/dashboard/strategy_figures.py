@@ -53,7 +53,7 @@ def positions_figure(accounts: pd.DataFrame, palette: Palette) -> go.Figure:
 
 
 def _laid_out(figure: go.Figure, unit: str, height: int) -> go.Figure:
-    figure.update_yaxes(title=unit, tickformat=".0%")
+    figure.update_yaxes(title=unit, tickformat=".1%")
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 30},
