@@ -27,6 +27,7 @@ from tickercast.jobs.daily.choose_universe import choose_universe
 from tickercast.jobs.training.walk_signals import walk_signals
 from tickercast.models.baselines import EwmaT
 from tickercast.show.sentences import NOT_ADVICE
+from tickercast.show.strategies import months
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "strategies.md").read_text(encoding="utf-8")
@@ -221,6 +222,31 @@ def test_every_result_ends_with_a_sentence_and_no_advice(workspace: Path) -> Non
     lines = Path("account.csv").read_text().splitlines()
     assert lines[0] == "strategy,hash,bar,equity,gross_equity,drawdown,weight_MSFT,weight_IBM"
     assert len(lines) == 1 + 2 * 124
+
+
+def test_a_page_holds_the_verdict_the_accounts_and_their_months(workspace: Path) -> None:
+    Path("my.py").write_text(
+        "import numpy as np\nfrom tickercast.domain.strategy import Decision\n"
+        "def decide(known):\n    return Decision(np.full(len(known.symbols), 0.4), lambda n: '<b>')\n"
+    )
+    words = ("--from", "2010-01-04", "--to", "2012-06-28", "--source", "sample", "--symbols", "MSFT,IBM")
+    done = run("strategy", "backtest", "always-flat", "--from-file", "my.py:decide", *words, "--report", "page.html")
+    assert done.exit_code == 0, done.output
+    page = Path("page.html").read_text()
+    assert "always-flat, my.decide: no edge after costs</h1>" in page
+    assert "always-flat: no edge after costs. It never traded." in page
+    assert NOT_ADVICE in page
+    assert page.count("<svg") == 1
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    found = App().strategy_backtest(
+        variants_of([], ["my.py:decide"]), date(2010, 1, 4), date(2012, 6, 28), source="sample", symbols=["MSFT", "IBM"]
+    )
+    [result] = found.results
+    shown = months(result)
+    assert list(shown[""]) == [2010, 2011, 2012]
+    assert shown.loc[2, "Jul"] == "–"
+    years = [1 + float(each.rstrip("%")) / 100 for each in shown["year"]]
+    assert np.prod(years) - 1 == pytest.approx(result.net_return, abs=3e-3)
 
 
 def test_costs_are_the_users_and_free_trading_is_the_gross_result(workspace: Path) -> None:

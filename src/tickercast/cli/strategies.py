@@ -170,6 +170,9 @@ def backtest(
     out: Annotated[
         str, typer.Option(metavar="FILE", help="Write equity, drawdown and weights by bar to a CSV file.")
     ] = "",
+    report: Annotated[
+        str, typer.Option(metavar="FILE", help="Write a page with the accounts and their months as HTML.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Backtest strategies side by side, after costs.
@@ -200,12 +203,14 @@ def backtest(
         )
     if out:
         _write(out, show.accounts(found).to_csv(index=False))
+    if report:
+        _write(report, show.page(found))
     if as_json:
         print_data(json.dumps(show.backtest_json(found), indent=2) + "\n")
         return
     print_table(show.backtest_table(found), soft_wrap=True)
-    if out:
-        say(f"written: {out}")
+    for written in filter(None, (out, report)):
+        say(f"written: {written}")
 
 
 def _variants(names: list[str] | None, from_file: list[str] | None) -> "list[Variant]":

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from tickercast.domain.frequency import stamp
 from tickercast.domain.strategy import STRATEGIES, Targets
 from tickercast.domain.strategy_backtest import LEAST_BLOCKS, Backtest, Result, block_of
 from tickercast.domain.universe import SURVIVORS, Universe
+from tickercast.show import chart
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, number, symbols
+from tickercast.version import __version__
 
 _SIDES = "long and short positions together are worth at most the equity"
 
@@ -195,6 +198,56 @@ def accounts(found: Backtest) -> pd.DataFrame:
         weights = pd.DataFrame(net.weights, columns=[f"weight_{symbol}" for symbol in found.panel.symbols])
         parts.append(pd.concat([part, weights], axis=1))
     return pd.concat(parts, ignore_index=True)
+
+
+def months(result: Result) -> pd.DataFrame:
+    """The returns of a variant after costs, one row a year, one column a month, and the whole year, as text."""
+    ends = pd.DatetimeIndex(result.net.ends.astype("datetime64[s]"))
+    equity = pd.Series(result.net.equity, ends)
+    last = equity.groupby([ends.year, ends.month]).last()
+    monthly = (last / last.shift(fill_value=equity.iloc[0]) - 1).unstack().reindex(columns=range(1, 13))
+    yearly = (1 + monthly.fillna(0)).prod(axis=1) - 1
+    cells = monthly.assign(year=yearly).map(lambda value: number(value, "+.1%"))
+    cells.columns = [*_MONTHS, "year"]
+    return cells.rename_axis("").reset_index()
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def page(found: Backtest) -> str:
+    """Render a backtest as one self-contained page, which loads nothing from elsewhere."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = [result.variant.name for result in found.results]
+    table = rows(found)
+    return environment.get_template("strategies.html").render(
+        title=f"{', '.join(names)}: {'an edge' if _claims(found) else 'no edge'} after costs",
+        about=title(found),
+        verdicts=[verdict(found, result) for result in found.results],
+        notes=list(notes(found)),
+        heads=list(table.columns),
+        rows=table.to_numpy().tolist(),
+        chart=chart.accounts_svg(
+            accounts(found), name="accounts", alt=f"Equity and drawdown of {', '.join(names)}. {title(found)}"
+        ),
+        months=[(result.variant.name, months(result)) for result in found.results],
+        colours=chart.COLOURS,
+        version=__version__,
+        advice=NOT_ADVICE,
+    )
+
+
+def _claims(found: Backtest) -> bool:
+    """Whether any verdict claims an edge."""
+    return any(result.has_edge and not seen_by(found, result) for result in found.results)
 
 
 def strategies_table() -> RenderableType:
