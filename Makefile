@@ -1,6 +1,6 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: nixtla bench-api flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle champion-hourly bench-models bench-answers bench-strategies
+.PHONY: nixtla bench-api flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle champion-hourly bench-models bench-peers bench-answers bench-strategies
 
 PYTHON := .venv/bin/python
 CODE := src aws_function cloud_function flows deploy infra tests benchmarks
@@ -149,6 +149,9 @@ bench-accuracy: setup-dev ## Measure the champion on unseen symbols and dates in
 
 bench-answers: setup-dev ## Measure odds, paths and portfolios on unseen symbols and dates in the folder DATA (prices)
 	$(PYTHON) -m benchmarks.bench_answers $(DATA)
+
+bench-peers: setup-dev ## Measure the statistical models beside the champion on unseen stocks in the folder DATA (prices)
+	$(PYTHON) -m benchmarks.bench_peers $(DATA)
 
 bench-models: setup-dev ## Compare the models of hourly bars, and of their direction, in the folder HOURS (hours)
 	$(PYTHON) -m benchmarks.bench_models $(HOURS)

@@ -4,11 +4,14 @@ python -m deploy.docs
 """
 
 import csv
+import functools
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from deploy import model_pages
 from deploy.reference import api, cli, table, views
 from pydantic.fields import FieldInfo
 
@@ -121,13 +124,23 @@ def _escaped(text: str) -> str:
     return re.sub(r"\{(\w+)[^}]*\}", r"*\1*", text).replace("|", r"\|")
 
 
-PAGES = {"configuration": configuration, "cli": cli, "views": views}
+def models() -> str:
+    """The table of models."""
+    return model_pages.index()
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "configuration": configuration,
+    "cli": cli,
+    "views": views,
+    **{f"models/{model.name}": functools.partial(model_pages.page, model) for model in model_pages.PAGES},
+}
 """The pages that are generated whole, by name."""
 
 
 def filled(text: str) -> str:
     """A page with its generated parts, each of which stands between two comments that name it."""
-    for part in (permissions, figures, estimate, api, titles, refusals):
+    for part in (permissions, figures, estimate, api, titles, refusals, models):
         mark = f"<!-- {part.__name__} -->"
         if mark in text:
             before, _, after = text.split(mark)
@@ -151,6 +164,7 @@ def _rows(name: str) -> list[dict[str, str]]:
 
 def main() -> None:
     """Write them all."""
+    (DOCS / "models").mkdir(exist_ok=True)
     for name, made in PAGES.items():
         (DOCS / f"{name}.md").write_text(made(), encoding="utf-8")
     for page in DOCS.glob("*.md"):

@@ -29,8 +29,9 @@ def on_files(files: Files, *, config: Any) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Point the links at the files in the site."""
+    up = "../" * page.file.src_uri.count("/")
     for link, place in ELSEWHERE.items():
-        markdown = markdown.replace(f"]({link}", f"]({place}")
+        markdown = markdown.replace(f"]({up}{link}", f"]({up}{place}")
     return markdown

@@ -15,16 +15,18 @@ from tickercast.app import App
 start.end_on_interrupt()
 config.silence_prefect()
 
-from prefect import artifacts, flow, task
+from prefect import artifacts, flow, tags, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 from prefect.schedules import Cron, Schedule
 from prefect.tasks import exponential_backoff
 
 from tickercast.cli import daily as cli
 from tickercast.cli import run, single_command
 from tickercast.domain.calendar import time_zone
+from tickercast.domain.frequency import DAILY
 from tickercast.errors import retry_if_transient
-from tickercast.show.artifacts import artifacts_of
+from tickercast.show.artifacts import artifacts_of, run_name, run_tags
 
 EVENING = "30 18 * * 1-5"  # in the exchange's time: Yahoo has the day's bars by then
 
@@ -46,7 +48,12 @@ def as_task(job: Callable[..., Any], app: App) -> Callable[..., Any]:
     return task(name=job.__name__, cache_policy=NO_CACHE, retry_condition_fn=retry_if_transient, **retries)(step)
 
 
-@flow
+def _name() -> str:
+    given = flow_run.parameters
+    return run_name("daily", given.get("as_of") or flow_run.scheduled_start_time.date(), given.get("symbols") or ())
+
+
+@flow(flow_run_name=_name)
 def daily(symbols: Sequence[str] | None = None, as_of: date | None = None, source: str = "") -> Any:
     """Do the day's work for a watchlist; see `jobs.daily.run_day`."""
     cli.print_tasks(on_terminal=True)
@@ -69,13 +76,15 @@ def main(
     cron: cli.Schedule = EVENING,
 ) -> None:
     """Run the day: fetch bars, forecast, score, check drift, retrain, promote what is better, and send alerts."""
-    watched = App().watchlist(cli.some_symbols_of(tickers or [], symbols_file), source)
+    app = App()
+    watched = app.watchlist(cli.some_symbols_of(tickers or [], symbols_file), source)
+    tagged = run_tags(DAILY, source or app.settings.source, app.settings.warehouse)
     if serve:
         given = {"symbols": watched, "source": source}
         with engines.flow_server():
-            daily.serve("evening", schedule=schedule(watched, cron), parameters=given, limit=1)
+            daily.serve("evening", schedule=schedule(watched, cron), parameters=given, limit=1, tags=tagged)
     else:
-        with engines.flow_server():
+        with engines.flow_server(), tags(*tagged):
             done: Any = daily(watched, cli.day_of(as_of) if as_of else None, source)
         cli.print_day(done)
 

@@ -1,10 +1,10 @@
-"""The hourly run as a Prefect flow; what it does is `jobs.hourly.run_hour`.
+"""The hourly run as a Prefect flow: each job of `jobs.hourly.run_hour` is a task of the same name.
 
 python flows/hourly.py BTCUSDT ETHUSDT            once, now; no server is needed
 python flows/hourly.py BTCUSDT ETHUSDT --serve    every hour, under a Prefect server
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tickercast import config, engines, start
@@ -13,34 +13,38 @@ from tickercast.app import App, read_symbols
 start.end_on_interrupt()
 config.silence_prefect()
 
-from prefect import flow, task
+from prefect import flow, tags, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 from prefect.schedules import Cron
 from prefect.tasks import exponential_backoff
 
 from tickercast.cli import hourly as cli
 from tickercast.cli import run, single_command
+from tickercast.domain.frequency import HOURLY
 from tickercast.errors import retry_if_transient
+from tickercast.show.artifacts import run_name, run_tags
 
 EVERY_HOUR = "2 * * * *"  # a bar is there some seconds after its hour has ended
 
-
-@task(
-    retries=3,
-    retry_delay_seconds=exponential_backoff(10),
-    retry_jitter_factor=0.5,
-    retry_condition_fn=retry_if_transient,
-    cache_policy=NO_CACHE,
-)
-def run_hour(symbols: Sequence[str], source: str) -> Any:
-    """Refresh, forecast and score."""
-    return App().run_hour(symbols, source=source)
+RETRIES: dict[str, Any] = {"retries": 3, "retry_delay_seconds": exponential_backoff(10), "retry_jitter_factor": 0.5}
 
 
-@flow
+def as_task(job: Callable[..., Any]) -> Callable[..., Any]:
+    """A Prefect task around a job; a training is not retried."""
+    retries = {} if job.__name__ == "retrain_networks" else RETRIES
+    return task(name=job.__name__, cache_policy=NO_CACHE, retry_condition_fn=retry_if_transient, **retries)(job)
+
+
+def _name() -> str:
+    given, moment = flow_run.parameters, flow_run.scheduled_start_time
+    return run_name("hourly", HOURLY.parse(moment), given.get("symbols") or ())
+
+
+@flow(flow_run_name=_name)
 def hourly(symbols: Sequence[str] | None = None, source: str = "") -> Any:
     """Do an hour's work for some coins; see `jobs.hourly.run_hour`."""
-    return run_hour(symbols or (), source)
+    return App().run_hour(symbols or (), source=source, wrap=as_task)
 
 
 def main(
@@ -50,12 +54,15 @@ def main(
     serve: cli.Serve = False,
 ) -> None:
     """Run the hour: refresh tables when a month begins, forecast the hour that has just ended, score what came true."""
-    words = [*(symbols or []), *read_symbols(symbols_file)]
+    app = App()
+    words = app.hourly_watchlist([*(symbols or []), *read_symbols(symbols_file)])
+    tagged = run_tags(HOURLY, source or engines.hourly_source(app.settings), app.settings.warehouse)
     if serve:
+        given = {"symbols": words, "source": source}
         with engines.flow_server():
-            hourly.serve("hour", schedule=Cron(EVERY_HOUR), parameters={"symbols": words, "source": source}, limit=1)
+            hourly.serve("hour", schedule=Cron(EVERY_HOUR), parameters=given, limit=1, tags=tagged)
     else:
-        with engines.flow_server():
+        with engines.flow_server(), tags(*tagged):
             done: Any = hourly(words, source)
         cli.print_hour(done)
 

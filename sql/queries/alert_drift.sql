@@ -1,5 +1,6 @@
--- The newest day of the drift report, one row a kind.
+-- The newest day of the drift report of a frequency, one row a kind.
 SELECT day, kind, n, n_drifted, furthest, furthest_score, furthest_threshold, report
 FROM drift_daily
+WHERE frequency = @frequency
 QUALIFY day = MAX(day) OVER ()
 ORDER BY kind

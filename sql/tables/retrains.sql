@@ -1,5 +1,5 @@
 CREATE TABLE IF NOT EXISTS retrains (
-  day DATE NOT NULL OPTIONS (description = 'The newest session at the time of the decision'),
+  day DATE NOT NULL OPTIONS (description = 'The newest session at the time of the decision, or the last UTC day of hours'),
   kind STRING NOT NULL OPTIONS (description = 'promotion: a challenger against the champion; rollback: the champion against the one it replaced'),
   decision STRING NOT NULL OPTIONS (description = "promoted, kept, or demoted: a baseline takes the champion's place; rolled back, or confirmed: the champion stays for good"),
   reason STRING NOT NULL OPTIONS (description = 'The reason, with its numbers'),
@@ -16,8 +16,9 @@ CREATE TABLE IF NOT EXISTS retrains (
   coverage_80 FLOAT64 OPTIONS (description = 'Share of closes inside the 80% intervals of the same version'),
   report STRING OPTIONS (description = 'The object that holds the comparison'),
   run_id STRING OPTIONS (description = 'The MLflow run that trained the challenger'),
-  created_at TIMESTAMP NOT NULL OPTIONS (description = 'When the row was stored')
+  created_at TIMESTAMP NOT NULL OPTIONS (description = 'When the row was stored'),
+  frequency STRING OPTIONS (description = '1d or 1h; NULL in rows of earlier releases, which are of 1d')
 )
 PARTITION BY DATE_TRUNC(day, MONTH)
 CLUSTER BY model_name
-OPTIONS (description = 'Decisions of the daily flow about the served model, with their numbers; append-only')
+OPTIONS (description = 'Decisions of the flows about the served model, with their numbers; append-only')

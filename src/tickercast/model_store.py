@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tickercast.domain.drift import Reference
+from tickercast.domain.drift import Reference, watched
 from tickercast.domain.drift import read_reference as parse_reference
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import (
@@ -51,6 +51,10 @@ class ModelStore:
     def url(self) -> str:
         """Where the models are, as the user configured it."""
         return self.store.url
+
+    def of(self, frequency: Frequency) -> "ModelStore":
+        """The published models of a frequency in the same bucket."""
+        return ModelStore(self.store, self._shipped, frequency)
 
     @cached_property
     def shipped(self) -> Bundle:
@@ -211,7 +215,7 @@ class ModelStore:
                 f"{self.url} holds no {name}, and its card names one. Publish the version again."
             ) from error
         check_sha256("reference", content, card.reference_sha256, card)
-        return parse_reference(content)
+        return parse_reference(content, watched(self.frequency))
 
     def versions(self, name: str) -> list[str]:
         """The published versions of a model, oldest first."""

@@ -4,8 +4,9 @@ Neither engine knows the function itself, so a table with the columns that Googl
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -16,9 +17,13 @@ import sqlglot
 from deploy.ai_forecast import job
 from sqlglot import expressions
 from tests.contract.test_views import bars, completed, fill, forecasts, same, zeta
+from tests.support.place import Place
 
 from tickercast.backends.warehouse.sql import to_duckdb
 from tickercast.config import resource
+from tickercast.dashboard import record_page
+from tickercast.domain.bars import Bars
+from tickercast.domain.price_files import to_csv
 
 __all__ = ["zeta"]
 
@@ -151,3 +156,32 @@ def test_the_job_is_one_that_bigquery_takes() -> None:
     assert query["useLegacySql"] is False
     assert int(query["maximumBytesBilled"]) > 0
     assert made["jobReference"] == {"projectId": "my-project", "location": "europe-west3"}
+
+
+def test_its_rows_are_scored_by_the_same_views_and_stand_on_the_leaderboard(
+    tmp_path: Path, make_bars: Callable[..., Bars]
+) -> None:
+    place = Place(tmp_path)
+    whole = make_bars(last=date(2023, 8, 4), sessions=410)
+    place.handle(place.upload("ohlc/2023-07-21/MSFT.csv", to_csv([whole.rows(0, 400)])))
+    with duckdb.connect(tmp_path / "w.duckdb") as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(to_duckdb(stood_in()))
+    latest = place.warehouse.read("latest_forecasts", {"model_name": "timesfm"})
+    assert (set(latest["role"]), set(latest["step"])) == ({"companion"}, set(range(1, 11)))
+
+    place.now = datetime(2023, 8, 5, 12, tzinfo=UTC)
+    place.handle(place.upload("ohlc/2023-08-04/MSFT.csv", to_csv([whole])))
+    names = {"timesfm", "champion", "random-walk"}
+    scores = place.warehouse.read("forecast_scores", {"cutoff": [date(2023, 7, 21)]})
+    assert scores.groupby("model_name").size().to_dict() == dict.fromkeys(names, 10)
+    ours, champion = (scores[scores["model_name"] == name].sort_values("step") for name in ("timesfm", "champion"))
+    for name in ("step", "target_date", "actual_close", "walk_loss", "scale"):
+        assert list(ours[name]) == list(champion[name]), name
+    assert not ours["loss"].isna().any()
+    skill = place.warehouse.read("forecast_skill")
+    overall = skill[skill["symbol"].isna() & skill["step"].isna()]
+    board = record_page._leaders(overall)
+    assert set(board["model"]) == names
+    [row] = board[board["model"] == "timesfm"].to_dict("records")
+    assert (row["role"], row["closes"]) == ("companion", "10")

@@ -20,7 +20,7 @@ from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.registry import provenance
 from tickercast.backends.registry.mlflow import MlflowRegistry
 from tickercast.config import Settings, resource
-from tickercast.domain import features
+from tickercast.domain import features, model_page
 from tickercast.domain.dataset import Dataset
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.model_card import Bundle, read_bundle
@@ -178,6 +178,35 @@ def test_the_run_keeps_parameters_metrics_and_files(registry: MlflowRegistry, fi
     assert run.data.metrics == pytest.approx(first.card.metrics | {"seed_1/val_z_loss": 0.3})
     assert json.loads(artifact(first.card.run_id, "model.json"))["run_id"] == first.card.run_id
     assert artifact(first.card.run_id, "MODEL_CARD.md") == b"# a card\n"
+
+
+def test_run_and_version_show_the_card_and_have_tags_to_filter_by(registry: MlflowRegistry, first: Bundle) -> None:
+    client = client_of(registry)
+    version = client.get_model_version(first.card.name, first.card.version)
+    run = client.get_run(first.card.run_id)
+    experiment = client.get_experiment(run.info.experiment_id)
+    page = model_page.describe(first.card)
+    assert version.description.startswith(f"# {first.card.name}")
+    assert run.data.tags["mlflow.note.content"] == page[:5000]
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    last = str(first.card.trained_through)
+    told = {"frequency": "1d", "verdict": model_page.verdict(first.card), "data_last": last}
+    assert told.items() <= version.tags.items()
+    assert told.items() <= run.data.tags.items()
+    assert run.data.tags["version"] == f"{first.card.name} {first.card.version}"
+
+
+def test_the_role_of_a_version_follows_its_alias(registry: MlflowRegistry, bundle: Bundle) -> None:
+    one, other = (registry.register(bundle, RunRecord()).card for _ in range(2))
+
+    def roles() -> list[str]:
+        client = client_of(registry)
+        return [client.get_model_version(one.name, made.version).tags["role"] for made in (one, other)]
+
+    assert roles() == ["former challenger", "challenger"]
+    registry.set_alias(one.name, "champion", one.version)
+    registry.set_alias(one.name, "champion", other.version)
+    assert roles() == ["former champion", "champion"]
 
 
 def test_the_run_keeps_losses_by_epoch(registry: MlflowRegistry, first: Bundle) -> None:

@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,27 @@ def test_a_companion_is_stored_with_its_role(place: Place, make_bars: MakeBars) 
     rows = place.warehouse.read("latest_forecasts", {"model_name": "beside"})
     assert set(rows["role"]) == {"companion"}
     assert place.warehouse.read("ingestions")["findings"].isna().all()
+
+
+def test_the_current_forecasts_hold_one_champion_and_each_model_in_the_role_that_it_has_now(
+    place: Place, make_bars: MakeBars
+) -> None:
+    serve(place, Beside())
+    send(place, make_bars, "MSFT")
+    champion, walk, beside = place.served()
+    swapped = [replace(beside, role=Role.CHAMPION), walk, replace(champion, role=Role.COMPANION)]
+
+    def current() -> dict[str, set[str]]:
+        rows = place.warehouse.read("latest_forecasts")
+        assert len(rows) == 30
+        return {str(role): set(found["model_name"]) for role, found in rows.groupby("role")}
+
+    assert current() == {"champion": {"champion"}, "companion": {"beside"}, "baseline": {"random-walk"}}
+    place.served = lambda: swapped
+    bars = make_bars(symbol="MSFT", last=date(2023, 7, 24), sessions=401)
+    place.now += timedelta(days=3)
+    place.handle(place.upload("ohlc/2023-07-24/MSFT.csv", to_csv([bars])))
+    assert current() == {"champion": {"beside"}, "companion": {"champion"}, "baseline": {"random-walk"}}
 
 
 def test_a_companion_that_fails_on_a_symbol_leaves_a_finding_there_and_no_doubt(

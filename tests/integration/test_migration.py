@@ -388,9 +388,14 @@ def _expected(before: Rows) -> dict[str, pd.DataFrame]:
             results_date=None,
             results_session=None,
             results_predicted=None,
+            bytes_loaded=None,
+            bytes_queried=None,
+            memory_mib=None,
         ),
-        "drift": drift.drop(columns="note").assign(simulated=drift["note"] == "simulated"),
-        "retrains": before["retrains"].rename(columns={"challenger_version": "candidate_version"}),
+        "drift": drift.drop(columns="note").assign(simulated=drift["note"] == "simulated", frequency=None),
+        "retrains": before["retrains"]
+        .rename(columns={"challenger_version": "candidate_version"})
+        .assign(frequency=None),
     }
 
 

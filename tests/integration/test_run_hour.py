@@ -1,17 +1,27 @@
 """The hourly run: tables of the month, the newest hour's forecast, and what came true."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.support.hourly import Memory, make_hours
+from tests.support.warehouse_rows import append, ingestion, score
 
 from tickercast.app import App
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
+from tickercast.domain.drift import OF_HOURS, DriftFinding
 from tickercast.domain.forecast import Role
+from tickercast.domain.frequency import HOURLY
 from tickercast.errors import SourceUnavailable, UsageError
+from tickercast.jobs.champion.decisions import Decided
+from tickercast.jobs.hourly.run_hour import Hour, Upkeep
+from tickercast.jobs.operations.drift import DriftCheck
+from tickercast.ports import DriftReport
+from tickercast.show.day import upkeep_lines
 
 YEAR = 24 * 420
 """Hours from 2022-01-03 on: a year and the history before it."""
@@ -38,7 +48,91 @@ def coins() -> list[Bars]:
 
 @pytest.fixture
 def app(tmp_path: Path, coins: list[Bars]) -> Site:
-    return Site(tmp_path, coins)
+    """An application whose models have been looked after today."""
+    site = Site(tmp_path, coins)
+    site.models.store.write("decisions/hourly/2023-02-02/upkeep.json", b"{}")
+    return site
+
+
+class Plain:
+    """A reporter that draws nothing."""
+
+    def report(self, seen: pd.DataFrame, sample: pd.DataFrame, findings: Sequence[DriftFinding]) -> DriftReport:
+        assert set(seen.columns) == set(sample.columns) == {finding.name for finding in findings}
+        return DriftReport(b"<html>", b"{}")
+
+
+@pytest.fixture(scope="module")
+def looked_after(tmp_path_factory: pytest.TempPathFactory, coins: list[Bars]) -> tuple[Site, Hour]:
+    """An application that ran in an hour of January and in one of February, and the latter."""
+    site = Site(tmp_path_factory.mktemp("hours"), coins)
+    site.__dict__["drift_reporter"] = Plain()
+    site.models.store.write("decisions/hourly/2023-01-25/upkeep.json", b"{}")
+    site.moment = NOW - timedelta(days=8)
+    site.run_hour(["BTCUSDT", "ETHUSDT"])
+    site.moment = NOW
+    return site, site.run_hour(["BTCUSDT", "ETHUSDT"])
+
+
+def test_a_day_of_hours_is_checked_for_drift_once(looked_after: tuple[Site, Hour]) -> None:
+    app, hour = looked_after
+    found = hour.upkeep.drift
+    assert isinstance(found, DriftCheck)
+    assert (found.day, found.model_name, found.model_version) == (date(2023, 2, 2), "har-season", "3")
+    rows = app.tables.read("drift")
+    assert set(rows["frequency"]) == {"1h"}
+    assert set(rows["name"]) == set(OF_HOURS.columns)
+    assert not found.reasons, "the coins are simulated by the process that was learned from"
+    daily = app.tables.read("drift_daily", {"frequency": "1h"})
+    assert dict(zip(daily["kind"], daily["n"], strict=True)) == {"input": 18, "prediction": 4}
+    again = app.check_drift(["BTCUSDT", "ETHUSDT"], frequency=HOURLY)
+    assert not again.new
+    assert again.rows.equals(found.rows)
+    hour = app.run_hour(["BTCUSDT", "ETHUSDT"])
+    assert hour.upkeep == Upkeep()
+
+
+def test_performance_of_hours_is_that_of_the_last_week_of_all_versions(looked_after: tuple[Site, Hour]) -> None:
+    app, _ = looked_after
+    ends = [datetime(2023, 2, 1, tzinfo=UTC) - timedelta(hours=number) for number in range(168)]
+    of = {"frequency": "1h", "role": "champion", "model_name": "har-season", "model_version": "2", "simulated": False}
+    of |= {"origin": "live", "model_has_seen": False, "doubtful": False}
+    rows = [
+        score("BTCUSDT", **of, cutoff=end.date(), cutoff_at=end, step=step, target_date=end.date())
+        | {"target_at": end + timedelta(hours=step), "actual_close": 100.0 if step % 2 else 200.0}
+        for end in ends
+        for step in range(1, 25)
+    ]
+    append(app.tables, "scores", rows, "scores")
+    app.moment += timedelta(days=1)
+    found = app.check_drift(["BTCUSDT"], frequency=HOURLY)
+    app.moment = NOW
+    by_name = found.rows.set_index("name")
+    stored = app.tables.read("forecast_scores", {"model_version": "2", "role": "champion", "cutoff_at": ends})
+    own, walk = ((stored[name] / stored["scale"]).mean() for name in ("loss", "walk_loss"))
+    assert by_name.loc["loss_to_walk", "score"] == pytest.approx(own / walk, rel=0.01)  # one hour was forecast, too
+    assert by_name.loc["coverage_80", "score"] == pytest.approx(0.5, abs=0.01)
+    assert found.drifted
+    forecast = {"symbol": "BTCUSDT", "frequency": "1h", "status": "forecast", "origin": "live", "simulated": False}
+    hours = [ingestion(str(number), **forecast, received_at=NOW, cutoff_at=ends[number]) for number in range(24)]
+    append(app.tables, "ingestions", hours, "hours")
+    alerts = {alert.key: alert for alert in app.open_alerts()}
+    assert alerts["drift:performance-1h"].title == "The hourly performance has drifted"
+    assert alerts["champion:served-1h"].title == "har-season 3 is served for hours"
+    assert "coverage:80-1h" not in alerts, "a week is too short"
+
+
+def test_a_month_of_hours_is_decided_once_and_said(looked_after: tuple[Site, Hour]) -> None:
+    app, hour = looked_after
+    decided = hour.upkeep.decided
+    assert isinstance(decided, Decided)
+    assert (decided.decision, decided.day, decided.champion_version) == ("kept", date(2023, 1, 31), "3")
+    assert decided.origins > 1000
+    [row] = app.tables.read("retrains").to_dict("records")
+    assert (row["frequency"], row["model_name"]) == ("1h", "har-season")
+    assert hour.upkeep.trained == "the networks learned up to 2022-06-30: nothing was due"
+    lines = list(upkeep_lines(hour.upkeep))
+    assert [line.split()[0] for line in lines] == ["drift", "training", "decision", "alerts"]
 
 
 def test_the_first_hour_of_a_month_serves_tables_of_the_year_before_it(app: Site) -> None:

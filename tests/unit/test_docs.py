@@ -35,7 +35,11 @@ from tickercast.models import baselines
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((PROJECT / "docs").glob("*.md"))}
+DOCS = PROJECT / "docs"
+PAGES = {
+    str(path.relative_to(DOCS).with_suffix("")): path.read_text(encoding="utf-8")
+    for path in sorted([*DOCS.glob("*.md"), *DOCS.glob("models/*.md")])
+}
 WRITTEN = {"README": README, **{name: text for name, text in PAGES.items() if name != "deployment"}}
 """Everything but the recorded run of a deployment, which shows other programs' words."""
 
@@ -79,9 +83,9 @@ def test_the_readme_shows_what_the_demo_prints(workspace: Path) -> None:
 
 @pytest.mark.parametrize("name", WRITTEN)
 def test_every_link_leads_to_a_file_and_a_heading(name: str) -> None:
-    text, folder = WRITTEN[name], PROJECT if name == "README" else PROJECT / "docs"
+    text, folder = WRITTEN[name], PROJECT if name == "README" else (DOCS / name).parent
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
-        path = (folder / target) if target else folder / f"{name}.md"
+        path = (folder / target) if target else (PROJECT if name == "README" else DOCS) / f"{name}.md"
         assert path.exists(), target
         if anchor:
             headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
@@ -105,6 +109,15 @@ def test_percentages_and_quotes_are_english(name: str) -> None:
 @pytest.mark.parametrize("name", docs.PAGES)
 def test_a_generated_page_is_up_to_date(name: str) -> None:
     assert PAGES[name] == docs.PAGES[name](), "run `make docs`"
+
+
+def test_every_model_has_a_page() -> None:
+    from tickercast.domain.direction import DIRECTION
+    from tickercast.models import catalogue
+
+    named = {DIRECTION, "timesfm", "ewma-fhs", *catalogue.BASELINES, *catalogue.STATISTICAL}
+    named |= {path.name for path in (PROJECT / "src/tickercast/shipped/models").iterdir() if path.is_dir()}
+    assert {f"models/{name}" for name in named} <= set(PAGES)
 
 
 @pytest.mark.parametrize("name", [name for name, text in PAGES.items() if "<!--" in text])

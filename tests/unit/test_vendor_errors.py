@@ -126,7 +126,7 @@ def test_a_report_that_cannot_be_drawn_is_a_sentence(kind: type[Exception], monk
 def test_a_receiver_that_fails_is_a_sentence_without_its_secrets(
     kind: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [receiver] = receivers("json://user:secret@127.0.0.1")
+    [receiver] = receivers("json://user:secret@127.0.0.1", "TICKERCAST_ALERT_URLS")
     monkeypatch.setattr(receiver._apprise, "notify", fails(kind))
     with pytest.raises(AlertUnavailable, match="did not accept the message") as raised:
         receiver.notify("title", "text", "warning")

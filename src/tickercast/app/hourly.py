@@ -1,66 +1,87 @@
-"""Use cases about the models of hourly bars: train and evaluate them."""
+"""Use cases about the models of hourly bars: run the hour, and train them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from tickercast import engines
 from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.app.symbols import read_symbols
-from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent, UsageError
 from tickercast.models import catalogue
 
 if TYPE_CHECKING:
-    from tickercast.jobs.hourly.run_hour import Hour
+    from tickercast.jobs.hourly.run_hour import Hour, Wrap
     from tickercast.jobs.training.refit_direction import Refit
     from tickercast.jobs.training.train_direction import DirectionTraining
     from tickercast.jobs.training.train_hourly import HourlyTraining
 
 _FIRST = date(2000, 1, 1)
-_BESIDE = ("har-season", "ewma-season", "ewma-t")
-"""The models that any hourly one is compared with."""
 
 
 class Hourly(Ports):
-    """Trainings and evaluations of hourly models."""
+    """The hourly run, and trainings of hourly models."""
 
-    def run_hour(self, symbols: Sequence[str], *, source: str = "", wait: float = WAIT_S) -> "Hour":
+    def run_hour(
+        self, symbols: Sequence[str], *, source: str = "", wait: float = WAIT_S, wrap: "Wrap | None" = None
+    ) -> "Hour":
         """Do an hour's work for some symbols; see `jobs.hourly.run_hour`.
 
         Args:
             symbols: the coins; those of `TICKERCAST_HOURLY_WATCHLIST` by default.
             source: `binance`, `simulated`, or a file or folder of hourly bars.
             wait: seconds to wait for a remote function.
+            wrap: makes of each job the step that is called instead.
 
         Raises:
             UsageError: no symbol is named, or the source is not valid.
             Transient: an engine does not answer; the next hour catches up.
         """
-        from tickercast.jobs.hourly.run_hour import run_hour
+        from tickercast.jobs.hourly.run_hour import Learning, run_hour
         from tickercast.models.hourly.volatility import fit
 
+        data, coins, _ = self.source_of(source, HOURLY), self.hourly_watchlist(symbols), self.warehouse
+        name = source or engines.hourly_source(self.settings)
+
+        def refit_direction(named: Sequence[str]) -> "Refit":
+            return self.refit_direction(named, source=name)
+
+        learning = Learning(
+            fit=fit,
+            evaluated=catalogue.hourly_evaluation,
+            train=lambda named, through: self.train_hourly(named, through, source=name),
+            refit=refit_direction,
+        )
+        steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
+        return run_hour(
+            coins,
+            source=data,
+            services=self,
+            learning=learning,
+            patience=lambda: self.patience(wait),
+            **steps,
+        )
+
+    def hourly_watchlist(self, symbols: Sequence[str] = ()) -> list[str]:
+        """The coins that were named, or those of `TICKERCAST_HOURLY_WATCHLIST`.
+
+        Raises:
+            UsageError: there are none, or one is not valid.
+        """
         words = list(symbols) or read_symbols(self.settings.hourly_watchlist, self.settings)
         if not words:
             raise UsageError(
                 "No symbol was named, and TICKERCAST_HOURLY_WATCHLIST names no file: at least one coin was needed. "
                 "Name some, such as BTCUSDT."
             )
-        return run_hour(
-            list(dict.fromkeys(parse_symbol(word) for word in words)),
-            source=self.source_of(source, HOURLY),
-            store=self.store,
-            warehouse=self.warehouse,
-            models=self.hourly_store,
-            fit=fit,
-            now=self.now,
-            patience=lambda: self.patience(wait),
-        )
+        return list(dict.fromkeys(parse_symbol(word) for word in words))
+
+    @property
+    def retrains_by_rule(self) -> bool:
+        """Whether the settings name a rule by which the direction model is trained again."""
+        return bool(self.settings.retrain_below)
 
     def train_hourly(
         self,
@@ -68,7 +89,7 @@ class Hourly(Ports):
         through: date,
         *,
         source: str,
-        seeds: Sequence[int],
+        seeds: Sequence[int] = (1, 2, 3),
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
     ) -> "HourlyTraining":
@@ -177,91 +198,4 @@ class Hourly(Ports):
             now=self.now(),
             rule=rule,
             recipe=Boosting(),
-        )
-
-    def evaluate_hourly(
-        self,
-        models: Sequence[str],
-        first: date,
-        last: date,
-        *,
-        source: str,
-        symbols: Sequence[str] = (),
-        every: int = 1,
-        windows: int | None = None,
-        on_progress: Callable[[int, int], None] = nothing,
-        on_failure: Callable[[str, Permanent], None] = nothing,
-    ) -> tuple[Mapping[str, pd.DataFrame], Sequence[Predictor]]:
-        """Evaluate models of hourly bars, with tables that are refreshed monthly, beside the baselines.
-
-        Args:
-            models: their names, the judged one first; see `models.catalogue.hourly`.
-            first: the first date to forecast from.
-            last: the last date to forecast from.
-            source: `binance`, `simulated`, or a file or folder of hourly bars.
-            symbols: only these; empty: all that the source holds.
-            every: hours from one origin to the next.
-            windows: how many origins to draw at random; None: all.
-            on_progress: called with the forecasts made and their total.
-            on_failure: called with each symbol that is left out, and why.
-
-        Returns:
-            The losses of each model, and these models, the judged one first.
-        """
-        from tickercast.jobs.training.evaluate import evaluate
-
-        made: list[Predictor] = []
-
-        def beside(series: Sequence[Bars], through: date) -> Sequence[Predictor]:
-            made.extend(self.hourly_models(models, series))
-            return made
-
-        data = engines.hourly_data(source, self.settings)
-        tables = evaluate(
-            data,
-            symbols or data.symbols(),
-            first,
-            last,
-            models={},
-            baselines=beside,
-            every=every,
-            windows=windows,
-            on_progress=on_progress,
-            on_failure=on_failure,
-        )
-        return tables, made
-
-    def hourly_models(self, names: Sequence[str], series: Sequence[Bars]) -> list[Predictor]:
-        """The models of hourly bars that are named, then the baselines, each once."""
-        made: dict[str, Predictor] = {}
-        for name in (*names, *_BESIDE):
-            model = catalogue.hourly(name, self.hourly_store, series)
-            made.setdefault(model.name, model)
-        return list(made.values())
-
-    def hourly_leaks(
-        self,
-        models: Sequence[str],
-        first: date,
-        last: date,
-        *,
-        source: str,
-        symbols: Sequence[str] = (),
-        on_progress: Callable[[int, int], None] = nothing,
-    ) -> Mapping[str, float]:
-        """How much the forecasts change when all bars after their origins are cut off; see `jobs.training.leaks`.
-
-        Returns:
-            The largest difference of a log-return by model; 0 where nothing looks ahead.
-        """
-        from tickercast.jobs.training.leaks import leaks
-
-        data = engines.hourly_data(source, self.settings)
-        return leaks(
-            data,
-            symbols or data.symbols(),
-            first,
-            last,
-            build=lambda series: self.hourly_models(models, series),
-            on_progress=on_progress,
         )

@@ -1,6 +1,6 @@
 """Use cases about models: train, tune, evaluate, and choose which one is served."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,7 @@ import pandas as pd
 from tickercast import config, engines
 from tickercast.app.ports import Ports, nothing
 from tickercast.domain.forecast import Predictor
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import (
     CHALLENGER_ALIAS,
     CHAMPION,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tickercast.domain.events import ResultsDays
     from tickercast.domain.market import Market
     from tickercast.domain.promotion import Decision
+    from tickercast.jobs.training.evaluate import Baselines
     from tickercast.jobs.training.train import Fit
 
 
@@ -37,6 +38,9 @@ FIRST_TRAINED = date(2000, 1, 1)
 
 STORED = "stored"
 """The name of the results days in the warehouse."""
+
+_HOURLY_BASELINES = ("har-season", "ewma-season", "ewma-t")
+"""The models that any hourly one is compared with."""
 
 _TUNING_TRIALS, _TUNING_TIME = 8, timedelta(minutes=30)
 
@@ -149,30 +153,32 @@ class Models(Ports):
 
     def evaluate(
         self,
-        model: str,
+        models: Sequence[str],
         first: date,
         last: date,
         *,
         source: str,
         symbols: Sequence[str] = (),
-        more: Sequence[str] = (),
-        every: int = DAILY.horizon,
+        frequency: Frequency = DAILY,
+        every: int | None = None,
         windows: int | None = None,
         events: str = "",
         dask: str = "",
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
     ) -> tuple[Mapping[str, pd.DataFrame], Sequence[Predictor]]:
-        """Evaluate a model on past sessions, beside the baselines; see `jobs.training.evaluate`.
+        """Evaluate models on past bars, beside the baselines; see `jobs.training.evaluate`.
+
+        Tables of hourly models are refreshed monthly.
 
         Args:
-            model: its name; see `models.catalogue.named`.
+            models: their names, the judged one first; see `models.catalogue.named`, or `hourly` for hours.
             first: the first date to forecast from.
             last: the last date to forecast from.
             source: the market data.
             symbols: only these; empty: all that the source holds.
-            more: other models to compare with, by name.
-            every: sessions from one origin to the next.
+            frequency: of the bars.
+            every: bars from one origin to the next; by default a horizon of sessions, or each hour.
             windows: how many origins to draw at random; None: all.
             events: results days that the models may read; see `results_of`.
             dask: the processes to spread the forecasts over, or the address of a Dask scheduler; by default this one.
@@ -184,15 +190,13 @@ class Models(Ports):
         """
         from tickercast.jobs.training.evaluate import evaluate
 
-        judged = self.load_model(model)
-        beside = [self.load_model(name) for name in more]
-        data = self.market_data(source)
-        chosen, compared = symbols or data.symbols(), [judged]
+        build = self._compared(models, frequency)
+        data = self.source_of(source, frequency)
+        chosen, compared = symbols or data.symbols(), list[Predictor]()
 
-        def baselines(series: "Sequence[Bars]", through: date) -> Sequence[Predictor]:
-            made = catalogue.evaluation_baselines(series, through, more=beside)
-            compared.extend(one for one in made if one.name != judged.name)
-            return made
+        def beside(series: "Sequence[Bars]", through: date) -> Sequence[Predictor]:
+            compared.extend(build(series, through))
+            return compared
 
         with engines.spread(dask) as spread:
             tables = evaluate(
@@ -200,9 +204,9 @@ class Models(Ports):
                 chosen,
                 first,
                 last,
-                models={judged.name: judged},
-                baselines=baselines,
-                every=every,
+                models={},
+                baselines=beside,
+                every=every or (DAILY.horizon if frequency.is_daily else 1),
                 windows=windows,
                 results=self.results_of(events, chosen, first),
                 spread=spread,
@@ -210,6 +214,15 @@ class Models(Ports):
                 on_failure=on_failure,
             )
         return tables, compared
+
+    def _compared(self, names: Sequence[str], frequency: Frequency) -> "Baselines":
+        """Make the named models, the judged one first, then the baselines of a frequency, each once."""
+        if not frequency.is_daily:
+            return lambda series, _: _once(
+                catalogue.hourly(name, self.hourly_store, series) for name in (*names, *_HOURLY_BASELINES)
+            )
+        judged, *more = (self.load_model(name) for name in names)
+        return lambda series, through: _once([judged, *catalogue.evaluation_baselines(series, through, more=more)])
 
     def results_of(self, events: str, symbols: Sequence[str], first: date) -> "Mapping[str, ResultsDays]":
         """The results days of some symbols.
@@ -240,6 +253,7 @@ class Models(Ports):
         *,
         source: str,
         symbols: Sequence[str] = (),
+        frequency: Frequency = DAILY,
         on_progress: Callable[[int, int], None] = nothing,
     ) -> Mapping[str, float]:
         """How much the forecasts change when all bars after their origins are cut off; see `jobs.training.leaks`.
@@ -250,6 +264,7 @@ class Models(Ports):
             last: the last date that may be an origin.
             source: the market data.
             symbols: only these; empty: all that the source holds.
+            frequency: of the bars.
             on_progress: called with the origins checked and their total.
 
         Returns:
@@ -257,14 +272,13 @@ class Models(Ports):
         """
         from tickercast.jobs.training.leaks import leaks
 
-        data, made = self.market_data(source), {name: self.load_model(name) for name in models}
-        before = first - timedelta(days=1)
+        build, data = self._compared(models, frequency), self.source_of(source, frequency)
         return leaks(
             data,
             symbols or data.symbols(),
             first,
             last,
-            build=lambda series: [*made.values(), *catalogue.evaluation_baselines(series, before)],
+            build=lambda series: list(build(series, first - timedelta(days=1))),
             on_progress=on_progress,
         )
 
@@ -343,3 +357,10 @@ class Models(Ports):
                 f"{self.registry.url} has no {alias} of {MODEL}. Train one: tickercast train --source sample."
             )
         return version
+
+
+def _once(models: Iterable[Predictor]) -> list[Predictor]:
+    made: dict[str, Predictor] = {}
+    for model in models:
+        made.setdefault(model.name, model)
+    return list(made.values())

@@ -175,25 +175,31 @@ class Operations(Models, Events, Outlooks):
             advance=advance,
         )
 
-    def check_drift(self, symbols: Sequence[str] = (), day: date | None = None) -> "DriftCheck":
-        """Compare the newest sessions with the champion's training; see `jobs.operations.drift`.
+    def check_drift(
+        self, symbols: Sequence[str] = (), day: date | None = None, *, frequency: Frequency = DAILY
+    ) -> "DriftCheck":
+        """Compare the newest bars with the champion's training; see `jobs.operations.drift`.
 
         Args:
             symbols: the watchlist; all that have been forecast by default.
-            day: the last date to check; today by default.
+            day: the last date to check; today by default, or of hours yesterday.
+            frequency: of the bars.
         """
         from tickercast.jobs.operations.drift import check_drift
 
         reporter = self.drift_reporter
-        watched = list(symbols) or list(ask(self.warehouse, "symbols", frequency=DAILY.name)["symbol"])
+        watched = list(symbols) or list(ask(self.warehouse, "symbols", frequency=frequency.name)["symbol"])
         if not watched:
-            raise UsageError("No symbol has been forecast yet. Name some, after tickercast forecast MSFT 2023-07-22.")
+            example = "MSFT 2023-07-22" if frequency.is_daily else f"BTCUSDT 2023-07-22 --every {frequency}"
+            raise UsageError(f"No symbol has been forecast yet. Name some, after tickercast forecast {example}.")
+        today = self.now().date()
+        whole = day or today if frequency.is_daily else min(day or today, today - timedelta(days=1))
         return check_drift(
-            day or self.now().date(),
+            whole,
             watched,
             warehouse=self.warehouse,
             store=self.store,
-            models=self.models,
+            models=self.store_of(frequency),
             load=self.load_bundle,
             reporter=reporter,
             now=self.now(),

@@ -1,6 +1,6 @@
 """Commands about models: train, tune, evaluate, and choose which one is served."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -26,7 +26,6 @@ from tickercast.cli.terminal import (
 from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
-    from tickercast.app import App
     from tickercast.domain.recipe import Recipe
 
 app = typer.Typer(rich_markup_mode=None)
@@ -288,7 +287,11 @@ def backtest(
     frequency, step = step_of(every)
     begin, end, symbols = day_of(first), day_of(last), some_symbols_of([], symbols_file)
     if check_leaks:
-        _check_leaks(service, frequency == HOURLY, names, begin, end, source, symbols)
+        with bar("origins", total=1) as progress:
+            worst = service.leaks(
+                names, begin, end, source=source, symbols=symbols, frequency=frequency, on_progress=progress.set
+            )
+        _print_leaks(worst)
         return
 
     if frequency == HOURLY and (dask or events):
@@ -299,33 +302,20 @@ def backtest(
         left_out[symbol] = str(reason)
 
     with bar("forecasts", total=1) as progress:
-        if frequency == HOURLY:
-            losses, compared = service.evaluate_hourly(
-                names,
-                begin,
-                end,
-                source=source,
-                symbols=symbols,
-                every=step,
-                windows=windows or None,
-                on_progress=progress.set,
-                on_failure=on_failure,
-            )
-        else:
-            losses, compared = service.evaluate(
-                names[0],
-                begin,
-                end,
-                source=source,
-                symbols=symbols,
-                more=names[1:],
-                every=step,
-                windows=windows or None,
-                events=events,
-                dask=dask,
-                on_progress=progress.set,
-                on_failure=on_failure,
-            )
+        losses, compared = service.evaluate(
+            names,
+            begin,
+            end,
+            source=source,
+            symbols=symbols,
+            frequency=frequency,
+            every=step,
+            windows=windows or None,
+            events=events,
+            dask=dask,
+            on_progress=progress.set,
+            on_failure=on_failure,
+        )
     report = evaluation_report(losses, frequency)
     report["versions"] = {one.name: one.version for one in compared}
     report["left_out"] = left_out
@@ -343,13 +333,8 @@ def backtest(
         complain(sentences.SEEN.format(through))
 
 
-def _check_leaks(
-    service: "App", hourly: bool, names: Sequence[str], first: date, last: date, source: str, symbols: Sequence[str]
-) -> None:
+def _print_leaks(worst: Mapping[str, float]) -> None:
     """Print the largest difference of each model, and end with exit code 1 if one is not zero."""
-    check = service.hourly_leaks if hourly else service.leaks
-    with bar("origins", total=1) as progress:
-        worst = check(names, first, last, source=source, symbols=symbols, on_progress=progress.set)
     for name, difference in worst.items():
         say(f"{name}: {difference:g}")
     looked_ahead = [name for name, difference in worst.items() if difference]

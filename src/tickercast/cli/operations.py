@@ -76,17 +76,21 @@ def drift(
     day: Annotated[
         str, typer.Option(metavar="DATE", help="The last date to check.", show_default="the newest session")
     ] = "",
+    every: Annotated[
+        str, typer.Option(metavar="1d|1h", help="The bars: days, or hours up to the end of a day.")
+    ] = "1d",
 ) -> None:
-    """Compare the newest sessions with the champion's training.
+    """Compare the newest bars with the champion's training.
 
     Its report has the figures. Exit code 1 means drift. A day that was checked before is shown again and not changed.
     """
+    from tickercast.domain.frequency import frequency_of
     from tickercast.show.tables import drift_table
 
-    service = open_app()
+    frequency, service = frequency_of(every), open_app()
     symbols = symbols_of(tickers) if tickers else []
     with bar("comparing"):
-        found = service.check_drift(symbols, day_of(day) if day else None)
+        found = service.check_drift(symbols, day_of(day) if day else None, frequency=frequency)
     for reason in found.skipped.values():
         complain(f"left out: {reason}")
     print_table(drift_table(found.rows))
@@ -94,7 +98,8 @@ def drift(
         say(reason)
     simulated = ", on simulated bars" if found.simulated else ""
     verdict = f"{len(found.reasons)} of {len(found.rows)} measures have drifted" if found.drifted else "no drift"
-    say(f"{found.day}: {verdict} from {found.model_name} version {found.model_version}{simulated}")
+    served = "" if found.served == found.model_name else f"; performance is that of {found.served}, which is served"
+    say(f"{found.day}: {verdict} from {found.model_name} version {found.model_version}{simulated}{served}")
     say(f"report: {found.report} in {service.store.url}" + ("" if found.new else ", from an earlier run"))
     if found.drifted:
         raise typer.Exit(SOME_FAILED)

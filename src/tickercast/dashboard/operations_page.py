@@ -5,6 +5,7 @@ import streamlit as st
 
 from tickercast.dashboard import state
 from tickercast.dashboard.charts import drift_figure, health_figure
+from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.reading.views import LISTED
 from tickercast.show import sentences
 
@@ -106,6 +107,7 @@ def _decisions() -> None:
     table = pd.DataFrame(
         {
             "day": found["day"].dt.strftime("%Y-%m-%d"),
+            "bars": found["frequency"].fillna(DAILY.name),
             "decision": found["decision"],
             "champion": found["champion_version"],
             "candidate": found["candidate_version"].fillna("–"),
@@ -123,6 +125,11 @@ def _drift() -> None:
     if found.empty:
         st.info("No measurement yet: the daily flow checks for drift every day.", icon=":material/info:")
         return
+    bars = sorted(set(found["frequency"]))
+    if len(bars) > 1:
+        daily = DAILY.name
+        chosen = st.segmented_control("Bars", [daily, HOURLY.name], default=daily, key="drift-bars") or daily
+        found = found[found["frequency"] == chosen]
     figure = drift_figure(found[found["day"] >= found["day"].max() - pd.Timedelta(days=_DAYS)], state.palette())
     state.picture(figure, key="drift", alt="Share of inputs, predictions and measures that drifted, by day")
     newest = found[found["day"] == found["day"].max()]

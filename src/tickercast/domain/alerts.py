@@ -21,6 +21,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from tickercast.domain.calibration import NARROW, Calibration
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.freshness import STALE_HOURS
 from tickercast.domain.promotion import COVERAGE_80, MIN_ORIGINS
 
@@ -29,6 +30,11 @@ Severity = Literal["info", "success", "warning", "failure"]
 
 ORIGINS = 250
 """The newest resolved forecasts whose intervals are checked."""
+
+COVERED_DAYS = 28
+"""The days of hourly forecasts whose intervals are checked: over fewer, their coverage varies by itself."""
+
+_LEAST_HOURS = 504  # three of those four weeks
 
 LONG_STALE = 5
 """Sessions without a forecast after which staleness is a failure rather than a warning."""
@@ -91,6 +97,7 @@ class Drift:
         score: its value.
         threshold: where drift begins.
         report: the object that holds the whole report, or empty.
+        frequency: of the bars.
     """
 
     kind: str
@@ -101,6 +108,7 @@ class Drift:
     score: float
     threshold: float
     report: str
+    frequency: Frequency = DAILY
 
 
 @dataclass(frozen=True)
@@ -112,12 +120,14 @@ class Coverage:
         coverage_80: the share of closes inside.
         first: the earliest cutoff.
         last: the latest cutoff.
+        frequency: of the bars.
     """
 
     origins: int
     coverage_80: float
     first: date
     last: date
+    frequency: Frequency = DAILY
 
 
 @dataclass(frozen=True)
@@ -217,12 +227,14 @@ class Champion:
         version: its version.
         reason: the decision.
         baseline: what is served in its place, because it was shown to be worse; empty while it is served itself.
+        frequency: of the bars.
     """
 
     name: str
     version: str
     reason: str
     baseline: str = ""
+    frequency: Frequency = DAILY
 
 
 @dataclass(frozen=True)
@@ -374,10 +386,16 @@ def _of_silence(day: Silence) -> Alert:
 
 
 def _of_champion(champion: Champion) -> Alert:
+    key, hourly = f"champion:served{_apart(champion.frequency)}", "" if champion.frequency.is_daily else " for hours"
     if champion.baseline:
-        title = f"The baseline {champion.baseline} is served in the place of {champion.name} {champion.version}"
-        return Alert("champion:served", "warning", title, champion.reason)
-    return Alert("champion:served", "info", f"{champion.name} {champion.version} is served", champion.reason)
+        title = f"The baseline {champion.baseline} is served{hourly} in the place of {champion.name} {champion.version}"
+        return Alert(key, "warning", title, champion.reason)
+    return Alert(key, "info", f"{champion.name} {champion.version} is served{hourly}", champion.reason)
+
+
+def _apart(frequency: Frequency) -> str:
+    """The end of a key, so that an alert of hours is not one of days."""
+    return "" if frequency.is_daily else f"-{frequency}"
 
 
 def _of_rejected(file: Rejected) -> Alert:
@@ -388,28 +406,34 @@ def _of_rejected(file: Rejected) -> Alert:
 
 
 def _of_drift(found: Drift) -> Alert:
-    subject = {"input": "The inputs have", "prediction": "The forecasts have", "performance": "The performance has"}
+    the = "The" if found.frequency.is_daily else "The hourly"
+    subject = {"input": f"{the} inputs have", "prediction": f"{the} forecasts have"}
+    subject |= {"performance": f"{the} performance has"}
     text = (
         f"{found.day}: {found.n_drifted} of {found.n} are beyond their threshold, {found.furthest} furthest "
         f"with {found.score:.3g} of {found.threshold:.3g}."
     )
     report = f" The report is {found.report}." if found.report else ""
-    return Alert(f"drift:{found.kind}", "warning", f"{subject.get(found.kind, found.kind)} drifted", text + report)
+    key = f"drift:{found.kind}{_apart(found.frequency)}"
+    return Alert(key, "warning", f"{subject.get(found.kind, found.kind)} drifted", text + report)
 
 
 def _misleads(found: Coverage) -> bool:
     low, high = COVERAGE_80
-    return found.origins >= MIN_ORIGINS and not low <= found.coverage_80 <= high
+    enough = MIN_ORIGINS if found.frequency.is_daily else _LEAST_HOURS
+    return found.origins >= enough and not low <= found.coverage_80 <= high
 
 
 def _of_coverage(found: Coverage) -> Alert:
     low, high = COVERAGE_80
     side = "narrow" if found.coverage_80 < low else "wide"
+    daily = found.frequency.is_daily
     text = (
-        f"They covered {found.coverage_80:.1%} of the closes after the {found.origins} newest origins, {found.first} "
-        f"to {found.last}: {low:.0%} to {high:.0%} was needed."
+        f"They covered {found.coverage_80:.1%} of the closes after the {found.origins} newest "
+        f"{'origins' if daily else 'hours'}, {found.first} to {found.last}: {low:.0%} to {high:.0%} was needed."
     )
-    return Alert("coverage:80", "warning", f"The champion's 80% intervals are too {side}", text)
+    champion = "The champion's" if daily else "The hourly champion's"
+    return Alert(f"coverage:80{_apart(found.frequency)}", "warning", f"{champion} 80% intervals are too {side}", text)
 
 
 def _of_calibration(found: Calibration) -> Alert:

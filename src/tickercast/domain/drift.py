@@ -19,7 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tickercast.domain import hour_features
 from tickercast.domain.features import HORIZON, STATIC_FEATURES, STEP_FEATURES
+from tickercast.domain.frequency import HOURLY, Frequency
 from tickercast.errors import BundleError
 
 Floats = NDArray[np.float64]
@@ -38,6 +40,59 @@ WIDTHS = tuple(f"width_{step}" for step in range(1, HORIZON + 1))
 
 COLUMNS = (*INPUTS, *WIDTHS)
 """The columns that are compared by distance, in this order."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is compared of models of one frequency, and over how many bars.
+
+    Attributes:
+        inputs: the model's inputs.
+        widths: measures of the 95% interval, by step.
+        steps: the steps of these.
+        window: the last bars of each symbol that are compared with the training.
+        origins: the last forecast origins, all their closes known, that performance is measured on.
+        horizon: the steps of a forecast.
+        every: bars from one window of the training to the next, where limits are found.
+        margin: the factor by which windows after a training may lie further from it than windows inside it.
+    """
+
+    inputs: tuple[str, ...]
+    widths: tuple[str, ...]
+    steps: tuple[int, ...]
+    window: int
+    origins: int
+    horizon: int
+    every: int
+    margin: float = 1.0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are compared by distance, in this order."""
+        return (*self.inputs, *self.widths)
+
+
+OF_DAYS = Watched(INPUTS, WIDTHS, tuple(range(1, HORIZON + 1)), WINDOW, ORIGINS, HORIZON, every=5)
+
+_HOUR_STEPS = (1, 6, 12, 24)
+OF_HOURS = Watched(
+    inputs=tuple(name for name in hour_features.INPUTS if name != hour_features.LEVEL),
+    widths=tuple(f"relative_width_{step}" for step in _HOUR_STEPS),
+    steps=_HOUR_STEPS,
+    window=168,
+    origins=168,
+    horizon=HOURLY.horizon,
+    every=24,
+    margin=1.25,
+)
+"""A week, so that each hour of it counts as much. The month's variance is left out, and widths are relative to it: the
+models are, too, so that a calm month is no drift. A year of training holds but fifty weeks, hence the margin."""
+
+
+def watched(frequency: Frequency) -> Watched:
+    """What is compared of models of a frequency."""
+    return OF_DAYS if frequency.is_daily else OF_HOURS
+
 
 LOSS, COVERAGE = "loss_to_walk", "coverage_80"
 """Its performance: its loss over the random walk's, and the share of closes inside the 80% interval."""
@@ -62,11 +117,11 @@ class Reference(BaseModel):
 
     Attributes:
         symbols: of the sampled rows.
-        session_dates: of the sampled rows.
-        columns: the values of each of `COLUMNS` in the sampled rows.
+        session_dates: of the sampled rows; of an hour the date on which it ends.
+        columns: the values of each of `Watched.columns` in the sampled rows.
         walk_ratio: the model's loss over the random walk's in training.
         coverage_80: the share of closes inside the 80% interval in training.
-        limits: the limit of each of `COLUMNS` and `MARGINS`, by the number of watched symbols.
+        limits: the limit of each of these columns and of `MARGINS`, by the number of watched symbols.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,13 +133,13 @@ class Reference(BaseModel):
     coverage_80: float
     limits: Mapping[int, Mapping[str, float]]
 
-    def values(self) -> Floats:
-        """The sample: `(rows, len(COLUMNS))`."""
-        return np.array([self.columns[name] for name in COLUMNS]).T
+    def values(self, of: Watched = OF_DAYS) -> Floats:
+        """The sample: `(rows, len(of.columns))`."""
+        return np.array([self.columns[name] for name in of.columns]).T
 
-    def limits_for(self, watched: int) -> Mapping[str, float]:
+    def limits_for(self, count: int) -> Mapping[str, float]:
         """The limits for a number of symbols: those of the next smaller number, which are wider."""
-        return self.limits[max((size for size in self.limits if size <= watched), default=min(self.limits))]
+        return self.limits[max((size for size in self.limits if size <= count), default=min(self.limits))]
 
 
 def reference_json(reference: Reference) -> bytes:
@@ -92,8 +147,12 @@ def reference_json(reference: Reference) -> bytes:
     return reference.model_dump_json().encode() + b"\n"
 
 
-def read_reference(data: bytes) -> Reference:
-    """Read what `to_json` wrote.
+def read_reference(data: bytes, of: Watched = OF_DAYS) -> Reference:
+    """Read what `reference_json` wrote.
+
+    Args:
+        data: the content.
+        of: what the model is compared by.
 
     Raises:
         BundleError: it does not parse, or was made for other columns.
@@ -107,8 +166,8 @@ def read_reference(data: bytes) -> Reference:
             "Publish the version again."
         ) from error
     rows = {len(read.symbols), len(read.session_dates), *map(len, read.columns.values())}
-    needed = {*COLUMNS, *MARGINS}
-    if set(read.columns) != set(COLUMNS) or len(rows) != 1 or any(set(one) != needed for one in read.limits.values()):
+    columns, limits = set(of.columns), {*of.columns, *MARGINS}
+    if set(read.columns) != columns or len(rows) != 1 or any(set(one) != limits for one in read.limits.values()):
         raise BundleError(
             "reference.json was made for other inputs than this tickercast computes. Train a version with this "
             "release, or install the release that trained it."
@@ -148,21 +207,24 @@ class DriftFinding:
         return f"{self.name} is {self.score:.2f} deviations from its training, and drift begins at {self.threshold:.2f}"
 
 
-def judge_distances(reference: Reference, seen: Floats, watched: int) -> list[DriftFinding]:
-    """Compare the inputs and forecasts of the last sessions with the training.
+def judge_distances(reference: Reference, seen: Floats, count: int, of: Watched = OF_DAYS) -> list[DriftFinding]:
+    """Compare the inputs and forecasts of the last bars with the training.
 
     Args:
         reference: of the version.
-        seen: `(rows, len(COLUMNS))`, the last sessions of all symbols.
-        watched: the number of symbols.
+        seen: `(rows, len(of.columns))`, the last bars of all symbols.
+        count: the number of symbols.
+        of: what is compared.
 
     Returns:
-        A finding for each of `COLUMNS`, in their order.
+        A finding for each of `of.columns`, in their order.
     """
-    limits, found = reference.limits_for(watched), map(significant, distances(seen, reference.values()).tolist())
+    limits, found = reference.limits_for(count), map(significant, distances(seen, reference.values(of)).tolist())
     return [
-        DriftFinding(_kind(name), name, DISTANCE, score, limits[name], score >= limits[name])
-        for name, score in zip(COLUMNS, found, strict=True)
+        DriftFinding(
+            "input" if name in of.inputs else "prediction", name, DISTANCE, score, limits[name], score >= limits[name]
+        )
+        for name, score in zip(of.columns, found, strict=True)
     ]
 
 
@@ -175,12 +237,8 @@ def significant(value: float) -> float:
     return float(f"{value:.9g}")
 
 
-def _kind(name: str) -> str:
-    return "input" if name in INPUTS else "prediction"
-
-
 def judge_performance(
-    reference: Reference, ratio: float, coverage: float, watched: int, backtest: float | None = None
+    reference: Reference, ratio: float, coverage: float, count: int, backtest: float | None = None
 ) -> list[DriftFinding]:
     """Compare the realised performance with the backtest.
 
@@ -188,11 +246,11 @@ def judge_performance(
         reference: of the version.
         ratio: the sum of the forecasts' losses over that of the random walk's.
         coverage: the share of closes inside the 80% intervals.
-        watched: the number of symbols.
-        backtest: the ratio to the random walk that the card states; without one that of the training counts.
+        count: the number of symbols.
+        backtest: the ratio to the random walk that a backtest found; without one that of the training counts.
     """
     ratio, coverage = significant(ratio), significant(coverage)
-    limits = reference.limits_for(watched)
+    limits = reference.limits_for(count)
     below, above = (limits[name] for name in MARGINS[1:])
     low, high = NOMINAL - below, NOMINAL + above
     most = (reference.walk_ratio if backtest is None else backtest) * (1 + limits[LOSS])

@@ -49,6 +49,9 @@ DIRECTION = "models/direction-1h.json"
 HOURLY_KIND, DIRECTION_KIND = "lstm-1h", "direction-xgboost"
 """The kinds of the networks of hourly bars, and of the model of their direction."""
 
+HAR_SEASON, HOURLY_NETWORK = "har-season", "tickercast-lstm-1h"
+"""The models of hourly bars that challenge each other."""
+
 CHAMPION_ALIAS, CHALLENGER_ALIAS = "champion", "challenger"
 """What the registry calls the version that is served, and the one that was registered last."""
 
@@ -124,6 +127,16 @@ class Pointer(BaseModel):
         former = [ServedModel(name=self.name, version=shadow, role=Role.SHADOW)] if shadow else []
         return Pointer(name=self.name, version=version, served=(*kept, *former))
 
+    def exchanged(self, name: str) -> "Pointer":
+        """Another of the served models as the champion, and the champion as a companion; itself, without a baseline."""
+        plain = self.pointing(self.version)
+        if name == self.name:
+            return plain
+        [chosen] = [one for one in plain.served if one.name == name]
+        former = ServedModel(name=self.name, version=self.version, role=Role.COMPANION)
+        beside = tuple(former if one is chosen else one for one in plain.served)
+        return plain.model_copy(update={"name": name, "version": chosen.version, "served": beside})
+
     def same_as(self, other: "Pointer") -> bool:
         """Whether both serve the same models; widths and nonce do not matter."""
         models = {"widths": Widths(), "nonce": ""}
@@ -152,7 +165,8 @@ class ModelCard(BaseModel):
         adapts: whether its intervals follow what earlier ones held; see `domain.widths`.
         min_sessions: the shortest series that it accepts, in sessions.
         trained_on: in words, which symbols and dates.
-        trained_through: the last date that training or validation saw.
+        trained_through: the last date that training or validation saw, or that newer tables were learned from.
+        network_through: the last date that the network learned from, where its tables are newer; None for any other.
         hold_out: every N-th symbol was held out of the training and used for evaluation; 0 where none was.
         fingerprint: sha256 of the data, seeds and recipe of the training; empty where it was not taken.
         metrics: measured on dates after `trained_through`.
@@ -179,6 +193,7 @@ class ModelCard(BaseModel):
     min_sessions: int
     trained_on: str
     trained_through: date
+    network_through: date | None = Field(default=None, exclude_if=lambda through: through is None)
     hold_out: int = 0
     fingerprint: str = ""
     metrics: dict[str, float]
@@ -195,6 +210,11 @@ def unmeasured(card: ModelCard, symbol: str) -> str:
         f"not measured for this class: {symbol} counts as {name}, and {card.name} {card.version} was measured on "
         f"{', '.join([STOCK, *(other for other in ASSET_CLASSES if f'{other}_n' in card.metrics)])} alone"
     )
+
+
+def learned_through(card: ModelCard) -> date:
+    """The last date that a model's network or, without one, its tables were learned from."""
+    return card.network_through or card.trained_through
 
 
 @dataclass(frozen=True)

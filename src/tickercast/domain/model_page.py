@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.hourly_page import describe_hourly
-from tickercast.domain.model_card import ModelCard
+from tickercast.domain.model_card import DIRECTION_KIND, ModelCard
 
 MEASURES = {
     "n": f"origins, every {DAILY.horizon} sessions of each symbol",
@@ -161,3 +161,16 @@ simulation; every seed holds out other blocks of sessions for validation, purged
 
 {weaknesses}
 """
+
+
+def verdict(card: ModelCard) -> str:
+    """What the measures of a card say in a word or two, for lists of versions.
+
+    It is `better`, `worse` or `no edge`, by the whole 95% interval: of the loss against EWMA-t or, of the direction of
+    the next hour, of the Brier score against a coin's; `not measured` without one.
+    """
+    name, limit = ("brier", 0.25) if card.kind == DIRECTION_KIND else ("sp_vs_ewma_t", 1.0)
+    if f"{name}_hi" not in card.metrics:
+        return "not measured"
+    low, high = card.metrics[f"{name}_lo"], card.metrics[f"{name}_hi"]
+    return "better" if high < limit else "worse" if low > limit else "no edge"

@@ -180,6 +180,29 @@ def decide_network(before: Interval, after: Interval) -> Decision:
     return Decision("promoted", f"better than har-season: {seen}")
 
 
+def decide_demotion(name: str, baseline: str, ratio: Interval) -> Decision:
+    """Whether a champion of hourly bars is shown to be worse than the best baseline.
+
+    Args:
+        name: the champion.
+        baseline: the best baseline.
+        ratio: the champion's loss over the baseline's.
+
+    >>> decide_demotion("har-season", "ewma-t", (1.02, 1.01, 1.03)).reason
+    'har-season is shown to be worse than ewma-t: ratio 1.020 [1.010, 1.030]'
+    """
+    is_worse = ratio[1] > 1
+    shown = f"{name} is {'' if is_worse else 'not '}shown to be worse than {baseline}: ratio {in_words(ratio)}"
+    return Decision("demoted" if is_worse else "kept", shown)
+
+
+def decide_rival(name: str, champion: str, ratio: Interval) -> Decision:
+    """Whether a model of hourly bars takes the champion's place: the whole interval of the ratio has to be below 1."""
+    better = ratio[2] < 1
+    shown = f"{'' if better else 'not shown to be '}better than {champion}: ratio {in_words(ratio)}"
+    return Decision("promoted" if better else "kept", f"{name} is {shown}")
+
+
 def review(realised: Realised | None, sessions: int) -> tuple[Literal["rolled back", "confirmed", "waiting"], str]:
     """Apply the rule of probation.
 

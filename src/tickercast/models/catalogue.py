@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 from tickercast import config
 from tickercast.domain.bars import Bars
 from tickercast.domain.direction import DIRECTION
-from tickercast.domain.forecast import Predictor, Role, RollingPredictor, Served, informed
+from tickercast.domain.forecast import RANDOM_WALK, Predictor, Role, RollingPredictor, Served, informed
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.model_card import HOURLY_KIND, Bundle, ModelCard, read_bundle
+from tickercast.domain.model_card import HAR_SEASON, HOURLY_KIND, Bundle, ModelCard, Pointer, read_bundle
 from tickercast.errors import BundleError, UsageError
 from tickercast.model_store import ModelStore
 from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation, RandomWalk
 
 if TYPE_CHECKING:
+    from tickercast.domain.hour_tables import HourTables
     from tickercast.models.direction import DirectionModel
+    from tickercast.models.hourly.predictors import MonthlyTables
 
 CHAMPION = "champion"
 """The name under which users ask for the champion, whichever model that is."""
@@ -132,24 +134,30 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
     pointer = models.pointer()
     trained = load_bundle(models.read(pointer.name, pointer.version))
     if pointer.baseline:
-        champion = Served(_standing_in(pointer.baseline, models.frequency), Role.CHAMPION)
+        champion = Served(_standing_in(pointer, models), Role.CHAMPION)
     else:
         champion = Served(informed(trained, {}, pointer.widths), Role.CHAMPION)
     demoted = [Served(trained, Role.COMPANION)] if pointer.baseline else []
-    beside = [Served(_served(one.name, one.version, models), one.role) for one in pointer.served]
+    others = [one for one in pointer.served if one.name != pointer.baseline or one.name == RANDOM_WALK]
+    beside = [Served(_served(one.name, one.version, models), one.role) for one in others]
     named_there = {one.name for one in pointer.served} | {pointer.baseline}
     known = companions if models.frequency.is_daily else [name for name in companions if name in _hourly_baselines()]
     further = [Served(_companion(name, models.frequency), Role.COMPANION) for name in known if name not in named_there]
     return [champion, *beside, *demoted, *further]
 
 
-def _standing_in(name: str, frequency: Frequency) -> Predictor:
-    if name not in BASELINES:
-        raise BundleError(
-            f"The pointer names {name[:40]!r} in the champion's place, and one of the baselines {', '.join(BASELINES)} "
-            "was needed. Run tickercast rollback, which serves the champion again."
-        )
-    return _baseline(name, frequency)
+def _standing_in(pointer: Pointer, models: ModelStore) -> Predictor:
+    """The baseline in the champion's place: one that needs no bundle, or one that is served from a bundle."""
+    name, published = pointer.baseline, {one.name: one.version for one in pointer.served if one.role is Role.BASELINE}
+    known = BASELINES if models.frequency.is_daily else _hourly_baselines()
+    if name in known:
+        return _baseline(name, models.frequency)
+    if name in published:
+        return load_bundle(models.read(name, published[name]))
+    raise BundleError(
+        f"The pointer names {name[:40]!r} in the champion's place, and one of the baselines {', '.join(known)} "
+        "was needed. Run tickercast rollback, which serves the champion again."
+    )
 
 
 def direction_model(models: ModelStore) -> "DirectionModel":
@@ -230,7 +238,7 @@ def named(name: str, models: ModelStore) -> Predictor:
     """
     if name == CHAMPION:
         served = models.pointer()
-        return _standing_in(served.baseline, models.frequency) if served.baseline else load_bundle(models.champion())
+        return _standing_in(served, models) if served.baseline else load_bundle(models.champion())
     known = (*BASELINES, *STATISTICAL) if models.frequency.is_daily else tuple(_hourly_baselines())
     if name not in known:
         return load_bundle(_in_folder(name, (CHAMPION, *known)))
@@ -265,7 +273,7 @@ def hourly(name: str, models: ModelStore, series: Sequence[Bars]) -> RollingPred
     from tickercast.models.hourly import predictors
 
     tables = predictors.MonthlyTables(series)
-    makers = {predictors.HAR_SEASON: predictors.HarSeason, predictors.EWMA_SEASON: predictors.EwmaSeason}
+    makers = _table_makers()
     if name in predictors.BASELINES:
         return predictors.BASELINES[name]()
     if name in makers:
@@ -278,16 +286,45 @@ def hourly(name: str, models: ModelStore, series: Sequence[Bars]) -> RollingPred
         bundle = models.shipped_bundle(name, networks[name])
     else:
         bundle = _in_folder(name, (CHAMPION, *makers, *predictors.BASELINES, *sorted(set(networks) - set(makers))))
-    loaded = load_bundle(bundle)
-    if bundle.card.kind in makers:
-        return predictors.Refreshed(bundle.card.name, tables, makers[bundle.card.kind], bundle.card.version)
-    refresh = getattr(loaded, "refreshed", None)
-    if refresh is None:
+    return _refreshed(bundle, tables)
+
+
+def hourly_evaluation(bundles: Sequence[Bundle], series: Sequence[Bars]) -> Sequence[RollingPredictor]:
+    """The models of some bundles of hourly bars with tables of each month, and the baselines that need none.
+
+    Args:
+        bundles: what is served.
+        series: the bars that the tables are learned from, each month from the year before.
+
+    Raises:
+        UsageError: one is a model of daily bars.
+    """
+    from tickercast.models.hourly import predictors
+
+    tables = predictors.MonthlyTables(series)
+    return [
+        *(_refreshed(bundle, tables) for bundle in bundles),
+        *(make() for make in predictors.BASELINES.values()),
+    ]
+
+
+def _table_makers() -> "Mapping[str, Callable[[HourTables], RollingPredictor]]":
+    from tickercast.models.hourly import predictors
+
+    return {HAR_SEASON: predictors.HarSeason, predictors.EWMA_SEASON: predictors.EwmaSeason}
+
+
+def _refreshed(bundle: Bundle, tables: "MonthlyTables") -> RollingPredictor:
+    from tickercast.models.hourly import predictors
+
+    card, makers = bundle.card, _table_makers()
+    make = makers.get(card.kind) or getattr(load_bundle(bundle), "refreshed", None)
+    if make is None:
         raise UsageError(
-            f"{name[:80]!r} is a model of daily bars ({bundle.card.name} {bundle.card.version}), and one of hourly "
-            f"bars was needed: {', '.join(makers)} or {', '.join(predictors.BASELINES)}. Name one of these."
+            f"{card.name} {card.version} is a model of daily bars, and one of hourly bars was needed: "
+            f"{', '.join(makers)} or {', '.join(predictors.BASELINES)}. Name one of these."
         )
-    return predictors.Refreshed(bundle.card.name, tables, refresh, bundle.card.version)
+    return predictors.Refreshed(card.name, tables, make, card.version)
 
 
 def statistical(name: str) -> Predictor:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tickercast.domain.forecast import Forecast, Role
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.model_card import ModelCard
 from tickercast.model_store import ModelStore
 from tickercast.ports import Between, Warehouse
@@ -95,8 +96,12 @@ def details(
     """
     card = _card(made, models)
     bars, record = bars_before(made, warehouse=warehouse), track_record(made, warehouse=warehouse)
-    is_baseline = card is None and made.role is Role.CHAMPION
-    by = demotion(made.model_name, warehouse.read("retrains", {"decision": "demoted"})) if is_baseline else None
+    daily = made.frequency.is_daily
+    is_baseline = made.role is Role.CHAMPION and (card is None or not daily)
+    by = None
+    if is_baseline:
+        decided = warehouse.read("retrains", {"decision": "demoted"})
+        by = demotion(made.model_name, decided[decided["frequency"].fillna(DAILY.name) == made.frequency.name])
     return ForecastDetails(made, bars, record, card, actual, by)
 
 

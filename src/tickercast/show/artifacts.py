@@ -1,12 +1,16 @@
-"""The artifacts that Prefect shows beside a task: tables and a chart, made from the job's result."""
+"""What Prefect shows: the names and tags of runs, and artifacts beside a task, made from the job's result."""
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
+from urllib.parse import quote
 
+from tickercast.domain.frequency import Frequency, stamp
 from tickercast.domain.market import Market
+from tickercast.domain.promotion import in_words
 from tickercast.jobs.champion.decisions import Decided
 from tickercast.jobs.daily.retrain import Contest
 from tickercast.jobs.operations.drift import DriftCheck
@@ -23,14 +27,17 @@ class Artifact:
         key: its name.
         description: a line about it.
         content: the rows of a table, or a text in Markdown.
+        link: an absolute URL that opens in a browser; empty for none.
     """
 
     key: str
     description: str
     content: Any
+    link: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "description", markdown(self.description))
+        link = f" [Open the report]({self.link})" if self.link else ""
+        object.__setattr__(self, "description", markdown(self.description) + link)
         if not isinstance(self.content, str):
             object.__setattr__(self, "content", _plain(self.content))
 
@@ -62,15 +69,61 @@ def artifacts_of(job: str, result: Any, models: ModelStore, store: ObjectStore) 
         case Market():
             yield _quality(result)
         case DriftCheck():
-            columns = ["kind", "name", "score", "threshold", "drifted"]
-            table = [columns, *result.rows[columns].values.tolist()]
-            yield Artifact("drift", f"{store.url}/{result.report}", table)
+            yield _drift(result, store)
         case Contest() if result.report:
             yield from _contest(result, models)
         case Decided() if job == "decide_promotion":
             values = {name: value for name, value in result.model_dump().items() if value is not None}
-            rows = [{"": name, "value": str(value)} for name, value in values.items()]
+            rows = [{"": name, "value": _rounded(value)} for name, value in values.items()]
             yield Artifact("decision", f"{result.decision}: {result.reason}", rows)
+
+
+def run_name(flow: str, day: date, symbols: Sequence[str]) -> str:
+    """The name of a flow's run.
+
+    >>> run_name("daily", date(2023, 7, 24), ["MSFT", "AAPL"]), run_name("daily", date(2023, 7, 24), [])
+    ('daily 2023-07-24 · 2 symbols', 'daily 2023-07-24 · watchlist')
+    """
+    count = len(symbols)
+    named = f"{count} symbol{'s' * (count != 1)}" if count else "watchlist"
+    return f"{flow} {stamp(day)} · {named}"
+
+
+def run_tags(frequency: Frequency, source: str, warehouse: str) -> list[str]:
+    """The tags of a flow's run, by which people filter: frequency, environment and source.
+
+    Args:
+        frequency: of the bars.
+        source: the market data; a path is shortened to the last part of it.
+        warehouse: its URL.
+
+    >>> from tickercast.domain.frequency import DAILY
+    >>> run_tags(DAILY, "/data/prices", "bigquery://my-project/tickercast")
+    ['1d', 'bigquery', 'prices']
+    """
+    return [frequency.name, warehouse.partition(":")[0], printable(source.rstrip("/").rpartition("/")[2])]
+
+
+def opened(url: str, name: str) -> str:
+    """The address at which a browser opens an object; empty where there is none.
+
+    >>> opened("gs://bucket", "reports/a b.html"), opened("file:///tmp/bucket", "a.html")
+    ('https://storage.cloud.google.com/bucket/reports/a%20b.html', '')
+    """
+    scheme, _, bucket = url.partition("://")
+    return f"https://storage.cloud.google.com/{quote(f'{bucket}/{name}')}" if scheme == "gs" else ""
+
+
+def _rounded(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _drift(found: DriftCheck, store: ObjectStore) -> Artifact:
+    columns = ["kind", "name", "score", "threshold", "drifted"]
+    table = [columns, *found.rows[columns].round(4).values.tolist()]
+    verdict = "; ".join(found.reasons) or "no drift"
+    said = f"{found.day}: {verdict}. {store.url}/{found.report}"
+    return Artifact("drift", said, table, link=opened(store.url, found.report))
 
 
 def _quality(market: Market) -> Artifact:
@@ -87,7 +140,11 @@ def _contest(contest: Contest, models: ModelStore) -> Iterator[Artifact]:
         for loss, (ratio, low, high) in losses.items()
     ]
     version = contest.challenger.card.version
-    yield Artifact("comparison", f"Challenger {version}", rows)
+    said = f"Challenger {version}"
+    if contest.comparison:
+        evidence = contest.comparison.evidence
+        said += f": ratio {in_words(evidence.vs_champion)} to what is served, over {evidence.origins} origins"
+    yield Artifact("comparison", said, rows, link=opened(models.url, contest.report))
     picture = base64.b64encode(models.store.read(contest.report.removesuffix("json") + "png")).decode()
     text = f"![Reliability, and loss by step](data:image/png;base64,{picture})\n\n`{models.url}/{contest.report}`"
     yield Artifact("comparison-picture", f"Challenger {version}", text)

@@ -11,6 +11,7 @@ from tickercast.jobs.champion.scores import Scores
 from tickercast.jobs.daily.catch_up import CaughtUp
 from tickercast.jobs.daily.retrain import Contest, TrainingPlan
 from tickercast.jobs.daily.run_day import Day
+from tickercast.jobs.hourly.run_hour import Upkeep
 from tickercast.jobs.operations.alerts import SentAlerts
 from tickercast.jobs.operations.digest import SentDigest
 from tickercast.jobs.operations.drift import DriftCheck
@@ -42,6 +43,18 @@ def day_lines(day: Day) -> Iterator[str]:
     yield f"alerts      {_alerts(day.alerts)}"
     if day.digest:
         yield f"digest      {day.digest if isinstance(day.digest, str) else sent_digest(day.digest)}"
+
+
+def upkeep_lines(upkeep: Upkeep) -> Iterator[str]:
+    """What an hour did for the models, a line a step; nothing for those whose turn it was not."""
+    parts = {
+        "directions": upkeep.refit if isinstance(upkeep.refit, str) else upkeep.refit.reason,
+        "drift": _drift(upkeep.drift),
+        "training": upkeep.trained,
+        "decision": upkeep.decided if isinstance(upkeep.decided, str) else _decided(upkeep.decided),
+        "alerts": upkeep.alerts if isinstance(upkeep.alerts, str) else _alerts(upkeep.alerts),
+    }
+    return (f"{name:<12}{said}" for name, said in parts.items() if said)
 
 
 def task_line(job: str, result: Any, seconds: float) -> str:

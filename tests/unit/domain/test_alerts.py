@@ -22,6 +22,7 @@ from tickercast.domain.alerts import (
     open_alerts,
 )
 from tickercast.domain.calibration import Calibration
+from tickercast.domain.frequency import HOURLY
 
 DAY = date(2023, 7, 21)
 DRIFT = Drift("input", DAY, n=10, n_drifted=5, furthest="sigma_20", score=0.3, threshold=0.1, report="drift/x.html")
@@ -121,6 +122,24 @@ def test_coverage_outside_its_band_counts_from_a_hundred_origins_on(
 ) -> None:
     found = replace(COVERAGE, origins=origins, coverage_80=coverage)
     assert bool(keys(Facts(coverage=[found]))) is is_open
+
+
+@pytest.mark.parametrize(
+    ("hours", "coverage", "is_open"), [(503, 0.5, False), (504, 0.69, True), (672, 0.85, False), (672, 0.91, True)]
+)
+def test_coverage_of_hours_counts_from_three_weeks_on(hours: int, coverage: float, is_open: bool) -> None:
+    found = replace(COVERAGE, origins=hours, coverage_80=coverage, frequency=HOURLY)
+    assert keys(Facts(coverage=[found])) == (["coverage:80-1h"] if is_open else [])
+
+
+def test_alerts_of_hours_have_keys_and_titles_of_their_own() -> None:
+    drift = Drift("performance", DAY, 2, 1, "loss_to_walk", 1.1, 1.0, "", HOURLY)
+    served = Champion("har-season", "3", "No flow decided it.", "ewma-season", HOURLY)
+    found = {alert.key: alert.title for alert in open_alerts(Facts(drift=[drift], champion=[served]))}
+    assert found == {
+        "drift:performance-1h": "The hourly performance has drifted",
+        "champion:served-1h": "The baseline ewma-season is served for hours in the place of har-season 3",
+    }
 
 
 def test_staleness_becomes_a_failure_after_five_sessions() -> None:

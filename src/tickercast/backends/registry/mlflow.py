@@ -20,14 +20,17 @@ from urllib.parse import urlsplit
 from tickercast import config, logs
 from tickercast.backends.registry import mlflow_errors, provenance
 from tickercast.domain.dataset import Dataset
+from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.model_card import (
     CHALLENGER_ALIAS,
+    DIRECTION_KIND,
     Bundle,
     ModelCard,
     RegisteredVersion,
     graph_shapes,
     read_bundle,
 )
+from tickercast.domain.model_page import describe, verdict
 from tickercast.errors import BundleError, StoreUnavailable, UsageError
 from tickercast.ports import RunRecord, StudyLog
 
@@ -109,14 +112,20 @@ class MlflowRegistry:
             _log(client, run_id, replace(record, parameters=parameters, metrics=metrics))
             _create_if_missing(client, card.name)
             made = client.create_model_version(
-                card.name, source, run_id=run_id, model_id=model_id, description=card.trained_on
+                card.name,
+                source,
+                tags=_filters(card),
+                run_id=run_id,
+                model_id=model_id,
+                description=describe(card)[:_DESCRIPTION],
             )
             registered = bundle.registered(version=str(made.version), run_id=run_id)
+            _describe(client, run_id, registered.card)
             reference = {"reference.json": bundle.reference} if bundle.reference else {}
             card_file = {"model.json": registered.card.model_dump_json(indent=2).encode()}
             network = {"model.onnx": bundle.onnx} if bundle.onnx else {}
             _log_files(client, run_id, {**network, **reference, **card_file})
-            client.set_registered_model_alias(card.name, CHALLENGER_ALIAS, str(made.version))
+            self._point(client, card.name, CHALLENGER_ALIAS, str(made.version))
         return registered
 
     @contextmanager
@@ -167,7 +176,15 @@ class MlflowRegistry:
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Point an alias at a version."""
         with _quiet(), self._client() as client:
-            client.set_registered_model_alias(name, alias, version)
+            self._point(client, name, alias, version)
+
+    def _point(self, client: "MlflowClient", name: str, alias: str, version: str) -> None:
+        """Point an alias at a version, and let the roles follow: that of the version, and of the one before."""
+        before = self._aliases(client, name).get(alias, version)
+        client.set_registered_model_alias(name, alias, version)
+        client.set_model_version_tag(name, version, _ROLE, alias)
+        if before != version and client.get_model_version(name, before).tags.get(_ROLE) == alias:
+            client.set_model_version_tag(name, before, _ROLE, f"former {alias}")
 
     def _aliases(self, client: "MlflowClient", name: str) -> dict[str, str]:
         found = client.search_registered_models(f"name = '{name}'")  # versions come without their aliases
@@ -222,7 +239,10 @@ class MlflowRegistry:
 
     def _experiment(self, client: "MlflowClient") -> str:
         found = client.get_experiment_by_name(EXPERIMENT)
-        return str(found.experiment_id if found else client.create_experiment(EXPERIMENT, self._artifacts()))
+        made = str(found.experiment_id if found else client.create_experiment(EXPERIMENT, self._artifacts()))
+        if not found or found.tags.get(_KIND) != _MODEL_TRAINING:
+            client.set_experiment_tag(made, _KIND, _MODEL_TRAINING)
+        return made
 
     def _artifacts(self) -> str | None:
         """The place of a SQLite file's artifacts; None for a server, which has its own."""
@@ -316,6 +336,24 @@ def _card_parameters(card: ModelCard) -> dict[str, Any]:
         "trained_on": card.trained_on,
         "trained_through": card.trained_through,
     }
+
+
+_KIND, _MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
+_NOTE, _DESCRIPTION, _ROLE = "mlflow.note.content", 5000, "role"
+
+
+def _filters(card: ModelCard) -> dict[str, str]:
+    """The tags of a version that people filter by; its role follows its alias."""
+    frequency = HOURLY if card.kind == DIRECTION_KIND or card.hour_tables else DAILY
+    return {"frequency": frequency.name, "verdict": verdict(card), "data_last": str(card.trained_through)}
+
+
+def _describe(client: "MlflowClient", run_id: str, card: ModelCard) -> None:
+    """Show the card with the run, and tag the run with what people filter by."""
+    from mlflow.entities import RunTag
+
+    tags = {_NOTE: describe(card)[:_DESCRIPTION], "version": f"{card.name} {card.version}", **_filters(card)}
+    client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
 
 
 def _create_if_missing(client: "MlflowClient", name: str) -> None:

@@ -11,12 +11,16 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.model_card import CHAMPION_ALIAS, Pointer
 from tickercast.errors import ObjectNotFound, PreconditionFailed
 from tickercast.model_store import ModelStore
 from tickercast.ports import ModelRegistry, Warehouse
 
 Kind = Literal["promotion", "rollback"]
+
+HOURLY_RECORD = "hourly"
+"""The name under which decisions on the models of hourly bars are recorded."""
 
 
 class Decided(BaseModel):
@@ -41,6 +45,7 @@ class Decided(BaseModel):
     coverage_80: float | None = None
     report: str | None = None
     run_id: str | None = None
+    frequency: Literal["1d", "1h"] = "1d"
 
     @model_validator(mode="before")
     @classmethod
@@ -51,6 +56,11 @@ class Decided(BaseModel):
         rest = {key: value for key, value in content.items() if key != "challenger_version"}
         return rest | {"candidate_version": content["challenger_version"]}
 
+    @property
+    def record(self) -> str:
+        """Where such decisions are recorded: by model; those of hours together, since their champion changes."""
+        return self.model_name if self.frequency == DAILY.name else HOURLY_RECORD
+
     def pointer(self, served: Pointer) -> Pointer:
         """The pointer that follows from the decision.
 
@@ -58,6 +68,8 @@ class Decided(BaseModel):
             served: the pointer now; the companions that it names stay.
         """
         match self.decision:
+            case "promoted" if self.frequency != DAILY.name:
+                return served.exchanged(self.candidate_version or "")
             case "promoted":
                 former = self.champion_version if self.champion_version.isdigit() else ""  # a baseline needs no shadow
                 return served.pointing(self.candidate_version or "", shadow=former)
@@ -82,9 +94,11 @@ def recorded_decision(models: ModelStore, name: str, day: date, kind: Kind) -> D
 
 
 def carry_out(
-    decided: Decided, *, models: ModelStore, registry: ModelRegistry, warehouse: Warehouse, now: datetime
+    decided: Decided, *, models: ModelStore, registry: ModelRegistry | None, warehouse: Warehouse, now: datetime
 ) -> Decided:
     """Record a decision, move the pointer and append the row; a repeated call changes nothing.
+
+    The registry's alias follows where there is a registry: hourly versions, which each month brings, are not in it.
 
     Returns:
         The decision, or the one that an earlier run recorded for that day.
@@ -96,9 +110,9 @@ def carry_out(
     """
     try:
         content = decided.model_dump_json(indent=2).encode() + b"\n"
-        models.store.write(_object(decided.model_name, decided.day, decided.kind), content, if_generation="")
+        models.store.write(_object(decided.record, decided.day, decided.kind), content, if_generation="")
     except PreconditionFailed:
-        decided = recorded_decision(models, decided.model_name, decided.day, decided.kind) or decided
+        decided = recorded_decision(models, decided.record, decided.day, decided.kind) or decided
     earlier = decisions(warehouse, decided.model_name)
     done = (earlier["day"] == pd.Timestamp(decided.day)) & (earlier["kind"] == decided.kind)
     if done.any():
@@ -119,7 +133,7 @@ def decisions(warehouse: Warehouse, name: str) -> pd.DataFrame:
     return warehouse.read("retrains", {"model_name": name}).sort_values(["day", "created_at"], ignore_index=True)
 
 
-def _move_pointer(decided: Decided, models: ModelStore, registry: ModelRegistry) -> None:
+def _move_pointer(decided: Decided, models: ModelStore, registry: ModelRegistry | None) -> None:
     live, served = models.generation(), models.pointer()
     wanted = decided.pointer(served)
     if served.serving == decided.champion_version and not served.same_as(wanted):
@@ -130,7 +144,7 @@ def _move_pointer(decided: Decided, models: ModelStore, registry: ModelRegistry)
             f"{decided.decision} on {decided.day}, and stays. Look at tickercast models; the next daily run decides "
             "again."
         )
-    if registry.aliased(wanted.name, CHAMPION_ALIAS) != wanted.version:
+    if registry and registry.aliased(wanted.name, CHAMPION_ALIAS) != wanted.version:
         registry.set_alias(wanted.name, CHAMPION_ALIAS, wanted.version)
 
 

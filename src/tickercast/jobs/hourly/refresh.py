@@ -1,7 +1,7 @@
 """Refresh the tables of the hourly models at the beginning of each month, from the year before.
 
 A refresh is a new version of each served model: the tables are new, the network is the one of the version before. The
-pointer moves to all of them in one write.
+champion has a reference for the drift check, from the same year. The pointer moves to all of them in one write.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,10 +12,12 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.forecast import Role
+from tickercast.domain.drift import OF_HOURS, reference_json
+from tickercast.domain.forecast import Role, RollingPredictor
 from tickercast.domain.hour_tables import HourTables
-from tickercast.domain.model_card import Bundle, ModelCard, Pointer, ServedModel
-from tickercast.errors import PreconditionFailed
+from tickercast.domain.model_card import HOURLY_KIND, Bundle, Pointer, ServedModel, learned_through
+from tickercast.domain.reference import make_reference, observe_hours
+from tickercast.errors import PreconditionFailed, TooFewSessions
 from tickercast.jobs.training.train import training_bars
 from tickercast.model_store import ModelStore
 from tickercast.ports import MarketData
@@ -40,7 +42,15 @@ class Refreshed:
     versions: Sequence[str] = ()
 
 
-def refresh(symbols: Sequence[str], *, source: MarketData, models: ModelStore, fit: Fit, now: datetime) -> Refreshed:
+def refresh(
+    symbols: Sequence[str],
+    *,
+    source: MarketData,
+    models: ModelStore,
+    fit: Fit,
+    load: Callable[[Bundle], RollingPredictor],
+    now: datetime,
+) -> Refreshed:
     """Publish new tables if a month has begun since those that are served.
 
     Args:
@@ -48,6 +58,7 @@ def refresh(symbols: Sequence[str], *, source: MarketData, models: ModelStore, f
         source: where they come from; simulated ones are not learned from.
         models: the published models of hourly bars.
         fit: learns the tables.
+        load: loads a bundle.
         now: the time.
 
     Raises:
@@ -68,11 +79,11 @@ def refresh(symbols: Sequence[str], *, source: MarketData, models: ModelStore, f
     tables = fit(series, month.astype("datetime64[h]"))
     made = {}
     for bundle in stale:
-        version = str(max(map(int, models.versions(bundle.card.name)), default=0) + 1)
-        made[bundle.card.name] = renewed(bundle, version, tables, through)
+        new = renewed(bundle, next_version(models, bundle.card.name), tables, through)
+        made[bundle.card.name] = _referred(new, series, load) if bundle.card.name == pointer.name else new
         models.write(made[bundle.card.name])
     with suppress(PreconditionFailed):  # another run was faster, or somebody has chosen another champion
-        models.point(_pointing(pointer, made), replacing=generation)
+        models.point(repointed(pointer, made), replacing=generation)
     return Refreshed(through, [f"{name} {bundle.card.version}" for name, bundle in made.items()])
 
 
@@ -88,15 +99,38 @@ def renewed(bundle: Bundle, version: str, tables: HourTables, through: date) -> 
         tables: the new tables.
         through: the last date that they were learned from.
     """
-    card: ModelCard = bundle.card.model_copy(
-        update={"version": version, "run_id": "", "hour_tables": tables, "trained_through": through}
-    )
-    return Bundle(bundle.onnx, card, bundle.reference)
+    has_network = bundle.card.kind == HOURLY_KIND
+    newer = {"version": version, "hour_tables": tables, "trained_through": through, "reference_sha256": ""}
+    learned = {"network_through": learned_through(bundle.card)} if has_network else {"run_id": ""}
+    return Bundle(bundle.onnx, bundle.card.model_copy(update=newer | learned))
 
 
-def _pointing(pointer: Pointer, made: dict[str, Bundle]) -> Pointer:
+def next_version(models: ModelStore, name: str) -> str:
+    """The version that a new bundle of a model gets."""
+    return str(max(map(int, models.versions(name)), default=0) + 1)
+
+
+def _referred(bundle: Bundle, series: Sequence[Bars], load: Callable[[Bundle], RollingPredictor]) -> Bundle:
+    """The bundle with a reference of the year that its tables were learned from; without, where that is too short."""
+    tables, model = bundle.card.hour_tables, load(bundle)
+    assert tables, "it was given tables"
+    try:
+        observed = [observe_hours(bars, model, np.array(tables.season)) for bars in series]
+        return bundle.referred(reference_json(make_reference(observed, of=OF_HOURS)))
+    except TooFewSessions:
+        return bundle
+
+
+def repointed(pointer: Pointer, made: dict[str, Bundle]) -> Pointer:
+    """The pointer at newer versions of the same models, in the same roles.
+
+    Args:
+        pointer: the pointer.
+        made: the newer versions by name; the others stay.
+    """
+
     def version(name: str, before: str) -> str:
         return made[name].card.version if name in made else before
 
     served = tuple(one.model_copy(update={"version": version(one.name, one.version)}) for one in pointer.served)
-    return Pointer(name=pointer.name, version=version(pointer.name, pointer.version), served=served)
+    return pointer.model_copy(update={"version": version(pointer.name, pointer.version), "served": served})

@@ -1,19 +1,115 @@
-"""Run an hour: refresh what is due, then forecast the hour that has just ended, which scores earlier forecasts.
+"""Run an hour: refresh what is due, forecast the hour that has just ended, and look after the models once a day.
 
-An hour that fails is not lost: the next one's file brings its bars and its scores.
+An hour that fails is not lost: the next one's file brings its bars and its scores. The forecasts come first; what takes
+longer, and whatever of it fails, leaves them as they are.
 """
 
+import functools
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ParamSpec, Protocol, TypeVar
 
-from tickercast.domain.frequency import HOURLY
-from tickercast.errors import Permanent
+from tickercast.domain.forecast import RollingPredictor
+from tickercast.domain.frequency import DAILY, HOURLY, Frequency
+from tickercast.domain.model_card import Bundle
+from tickercast.errors import Permanent, PreconditionFailed, Transient
+from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, recorded_decision
 from tickercast.jobs.hourly.refresh import Fit, Refreshed, refresh
+from tickercast.jobs.hourly.retrain import Train, retrain_networks
+from tickercast.jobs.hourly.review import Evaluated, month_before, review_champion
+from tickercast.jobs.operations.alerts import SentAlerts, send_alerts
+from tickercast.jobs.operations.drift import DriftCheck, check_drift
 from tickercast.jobs.requests.request_forecast import Requested, request_forecast
 from tickercast.jobs.requests.results import Patience
+from tickercast.jobs.training.refit_direction import Refit
 from tickercast.model_store import ModelStore
-from tickercast.ports import MarketData, ObjectStore, Warehouse
+from tickercast.ports import DriftReporter, MarketData, Notifier, ObjectStore, Warehouse
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Turns a job into the step that is called instead."""
+
+
+class Services(Protocol):
+    """Everything one hourly run needs; `tickercast.app.App` offers it."""
+
+    @property
+    def store(self) -> ObjectStore:
+        """The data bucket; a write is followed by its event."""
+
+    @property
+    def models(self) -> ModelStore:
+        """The published models of daily bars."""
+
+    @property
+    def warehouse(self) -> Warehouse:
+        """The tables and views, ready for use."""
+
+    @property
+    def notifiers(self) -> Sequence[Notifier]:
+        """The receivers of alerts; empty if none are configured."""
+
+    @property
+    def drift_reporter(self) -> DriftReporter:
+        """Draw drift reports."""
+
+    @property
+    def serves_direction(self) -> bool:
+        """Whether directions are forecast, too."""
+
+    @property
+    def retrains_by_rule(self) -> bool:
+        """Whether the model of directions is to be looked at each hour, by the rule that the settings name."""
+
+    def store_of(self, frequency: Frequency) -> ModelStore:
+        """The published models of a frequency."""
+
+    def now(self) -> datetime:
+        """The time."""
+
+    def load_bundle(self, bundle: Bundle) -> RollingPredictor:
+        """Load a bundle, ready to predict."""
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How models of hourly bars learn, from one source.
+
+    Attributes:
+        fit: learns tables.
+        evaluated: makes models of bundles, with tables of each month.
+        train: trains the networks.
+        refit: grows the trees of the direction model again if that is due.
+    """
+
+    fit: Fit
+    evaluated: Evaluated
+    train: Train
+    refit: Callable[[Sequence[str]], Refit]
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """What was done for the models; each part is its result, or why there is none. Empty: it was not its turn.
+
+    Attributes:
+        refit: the trees of the direction model, each day, or each hour by a rule.
+        drift: the check, each day.
+        trained: the networks, each half-year.
+        decided: what is served, each month.
+        alerts: the open alerts, each day.
+    """
+
+    refit: Refit | str = ""
+    drift: DriftCheck | str = ""
+    trained: str = ""
+    decided: Decided | str = ""
+    alerts: SentAlerts | str = ""
 
 
 @dataclass(frozen=True)
@@ -25,56 +121,141 @@ class Hour:
         made: the forecasts, and the reason for each symbol without one.
         refreshed: the tables that are served; None if they could not be refreshed.
         remark: why the tables are not newer; empty where nothing was due, or they are.
+        upkeep: what was done for the models.
     """
 
     moment: datetime
     made: Requested
     refreshed: Refreshed | None = None
     remark: str = ""
+    upkeep: Upkeep = field(default_factory=Upkeep)
 
 
 def run_hour(
     symbols: Sequence[str],
     *,
     source: MarketData,
-    store: ObjectStore,
-    warehouse: Warehouse,
-    models: ModelStore,
-    fit: Fit,
-    now: Callable[[], datetime],
+    services: Services,
+    learning: Learning,
     patience: Callable[[], Patience],
+    wrap: Wrap = lambda job: job,
 ) -> Hour:
     """Do an hour's work for some symbols.
 
     Args:
         symbols: as the exchange spells them.
         source: where the bars come from.
-        store: where the files go.
-        warehouse: where the function stores.
-        models: the published models of hourly bars.
-        fit: learns tables; see `refresh.Fit`.
-        now: the clock.
+        services: everything else.
+        learning: how models learn from that source.
         patience: starts to wait for the function.
+        wrap: turns each job into the step that is called instead.
 
     Raises:
         Transient: an engine does not answer; the next hour catches up.
     """
-    refreshed, remark = None, ""
+    refreshed, remark, models = None, "", services.store_of(HOURLY)
     try:
-        refreshed = refresh(symbols, source=source, models=models, fit=fit, now=now())
+        refreshed = wrap(refresh)(
+            symbols, source=source, models=models, fit=learning.fit, load=services.load_bundle, now=services.now()
+        )
     except Permanent as error:  # the earlier tables serve on
         remark = str(error)
-    moment = HOURLY.parse(now().astimezone(UTC))
+    moment = HOURLY.parse(services.now().astimezone(UTC))
     assert isinstance(moment, datetime), "hours end at moments"
-    made = request_forecast(
+    made = wrap(request_forecast)(
         symbols,
         moment,
         source=source,
-        store=store,
-        warehouse=warehouse,
+        store=services.store,
+        warehouse=services.warehouse,
         models=models,
-        now=now,
+        now=services.now,
         patience=patience,
         frequency=HOURLY,
     )
-    return Hour(moment, made, refreshed, remark)
+    return Hour(moment, made, refreshed, remark, _look_after(symbols, source, services, learning, wrap))
+
+
+def _look_after(
+    symbols: Sequence[str], source: MarketData, services: Services, learning: Learning, wrap: Wrap
+) -> Upkeep:
+    models, yesterday = services.store_of(HOURLY), services.now().astimezone(UTC).date() - timedelta(days=1)
+    marker, first = f"decisions/{HOURLY_RECORD}/{yesterday}/upkeep.json", False
+    with suppress(Transient):
+        first = not models.store.generation(marker)
+    done = Upkeep()
+    if services.serves_direction and (first or services.retrains_by_rule):
+        done = replace(done, refit=_or_reason(learning.refit, wrap)(symbols))
+    if not first:
+        return done
+    done = replace(done, drift=_checked(yesterday, symbols, services, wrap))
+    if recorded_decision(models, HOURLY_RECORD, month_before(services.now()), "promotion") is None:
+        done = replace(done, trained=_trained(symbols, source, services, learning, wrap))
+    done = replace(
+        done,
+        decided=_or_reason(review_champion, wrap)(
+            symbols,
+            source=source,
+            models=models,
+            warehouse=services.warehouse,
+            evaluated=learning.evaluated,
+            now=services.now(),
+        ),
+    )
+    done = replace(done, alerts=_alerted(services, wrap))
+    with suppress(PreconditionFailed, Transient):  # another run was faster; or the next hour does it again
+        models.store.write(marker, json.dumps({"day": str(yesterday)}).encode(), if_generation="")
+    return done
+
+
+def _or_reason(job: Callable[P, R], wrap: Wrap) -> Callable[P, R | str]:
+    """The step of a job, with errors as their reasons: the forecasts are made. What may pass is tried again before."""
+
+    @functools.wraps(job)
+    def attempt(*args: P.args, **kwargs: P.kwargs) -> R | str:
+        try:
+            return job(*args, **kwargs)
+        except Permanent as error:
+            return str(error)
+
+    def step(*args: P.args, **kwargs: P.kwargs) -> R | str:
+        try:
+            return wrap(attempt)(*args, **kwargs)  # type: ignore[no-any-return]
+        except Transient as error:
+            return str(error)
+
+    return step
+
+
+def _checked(day: date, symbols: Sequence[str], services: Services, wrap: Wrap) -> DriftCheck | str:
+    try:
+        reporter = services.drift_reporter
+    except Permanent as error:  # it is not installed
+        return str(error)
+    return _or_reason(check_drift, wrap)(
+        day,
+        symbols,
+        warehouse=services.warehouse,
+        store=services.store,
+        models=services.store_of(HOURLY),
+        load=services.load_bundle,
+        reporter=reporter,
+        now=services.now(),
+    )
+
+
+def _trained(symbols: Sequence[str], source: MarketData, services: Services, learning: Learning, wrap: Wrap) -> str:
+    if source.simulated:
+        return "the networks do not learn from simulated bars"
+    models = services.store_of(HOURLY)
+    return _or_reason(retrain_networks, wrap)(symbols, train=learning.train, models=models, now=services.now())
+
+
+def _alerted(services: Services, wrap: Wrap) -> SentAlerts | str:
+    return _or_reason(send_alerts, wrap)(
+        store=services.store,
+        models=services.store_of(DAILY),
+        warehouse=services.warehouse,
+        notifiers=services.notifiers,
+        now=services.now(),
+    )

@@ -31,7 +31,7 @@ from tickercast.domain.alerts import (
     Stale,
 )
 from tickercast.domain.calendar import ending_calendars, newest_closed
-from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.freshness import GRACE, freshness
 from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import (
@@ -101,7 +101,7 @@ def send_alerts(
 
     Args:
         store: where the sent alerts are recorded.
-        models: where the champion is published.
+        models: where the champions are published.
         warehouse: where the facts are; if it does not answer, that is an alert too.
         notifiers: the receivers.
         now: the time.
@@ -162,23 +162,26 @@ def gather_facts(
     try:
         if not only_reads:
             warehouse.provision()
-        facts["drift"] = _drift(warehouse)
         current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
+        facts["hours"] = hours = _missed_hours(warehouse, now)
+        coins = [coin.symbol for coin in hours]
+        facts["drift"] = [*_drift(warehouse, DAILY), *(_drift(warehouse, HOURLY) if coins else ())]
+        covered = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
+        facts["coverage"] = [*covered, *(_hours_covered(warehouse, now, coins) if coins else ())]
         shown = _still_forecast(current) if watchlist is None else list(watchlist)
         facts["calibration"] = calibrations(warehouse, shown)
         facts["anomaly"] = anomalies(warehouse, _cutoffs(current, shown))
-        facts["coverage"] = _coverage(warehouse, now, sample_symbols(list(current["symbol"])))
         if watchlist is not None:
             facts["stale"] = stale = _stale(watchlist, current, now, grace)
             facts["silent"] = _silence(watchlist, stale)
         known = [*(watchlist or ()), *current["symbol"]]
         ending = ending_calendars(known, now.date() + CALENDAR_NOTICE)
         facts["calendar"] = [CalendarEnd(*end) for end in ending.items()]
-        facts["hours"] = _missed_hours(warehouse, now)
         rejected = ask(warehouse, "alert_rejected")
         with suppress(StoreUnavailable, EngineUnusable):
             facts["rejected"] = _rejected(rejected, store)
-            facts["champion"] = _champion(models, warehouse)
+            served = [models, *([models.of(HOURLY)] if coins else [])]
+            facts["champion"] = [found for one in served for found in _champion(one, warehouse)]
     except (WarehouseUnavailable, EngineUnusable, UsageError) as error:
         facts["engine"] = str(error)
     return Facts(**facts)
@@ -202,7 +205,7 @@ def _is_live(name: str, generation: str, store: ObjectStore) -> bool:
         return False
 
 
-def _drift(warehouse: Warehouse) -> list[Drift]:
+def _drift(warehouse: Warehouse, frequency: Frequency) -> list[Drift]:
     return [
         Drift(
             kind=row["kind"],
@@ -213,8 +216,9 @@ def _drift(warehouse: Warehouse) -> list[Drift]:
             score=float(row["furthest_score"]),
             threshold=float(row["furthest_threshold"]),
             report=row["report"] if pd.notna(row["report"]) else "",
+            frequency=frequency,
         )
-        for row in ask(warehouse, "alert_drift").to_dict("records")
+        for row in ask(warehouse, "alert_drift", frequency=frequency.name).to_dict("records")
     ]
 
 
@@ -237,6 +241,15 @@ def _coverage(warehouse: Warehouse, now: datetime, symbols: Sequence[str]) -> li
         return []
     days = pd.to_datetime(resolved["cutoff"]).dt.date
     return [Coverage(len(resolved), float(resolved["coverage_80"].mean()), days.min(), days.max())]
+
+
+def _hours_covered(warehouse: Warehouse, now: datetime, coins: Sequence[str]) -> list[Coverage]:
+    since = now.date() - timedelta(days=alerts.COVERED_DAYS)
+    given = {"since": since, "symbols": sample_symbols(coins), "frequency": HOURLY.name}
+    return [
+        Coverage(int(row["hours"]), float(row["coverage_80"]), row["first"].date(), row["last"].date(), HOURLY)
+        for row in ask(warehouse, "alert_coverage_hours", **given).to_dict("records")
+    ]
 
 
 def _still_forecast(current: pd.DataFrame) -> list[str]:
@@ -286,11 +299,12 @@ def _champion(models: ModelStore, warehouse: Warehouse) -> list[Champion]:
     except (ModelUnavailable, BundleError) as error:
         log.warning("No champion is served: %s", error)
         return []
-    decided = warehouse.read("retrains", {"model_name": pointer.name, "candidate_version": pointer.serving})
+    where = {"model_name": pointer.name, "candidate_version": pointer.serving}
+    decided = warehouse.read("retrains", where)
     kinds = ["demoted"] if pointer.baseline else ["promoted", "rolled back"]
     decided = decided[decided["decision"].isin(kinds)].sort_values("created_at")
     why = f"{decided['decision'].iloc[-1]}: {decided['reason'].iloc[-1]}" if len(decided) else "No flow decided it."
-    return [Champion(pointer.name, pointer.version, why, pointer.baseline)]
+    return [Champion(pointer.name, pointer.version, why, pointer.baseline, models.frequency)]
 
 
 def _deliver(notifier: Notifier, news: Changes) -> None:

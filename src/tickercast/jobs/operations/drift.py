@@ -1,4 +1,7 @@
-"""Check for drift: compare the newest sessions with the champion's training, store the findings, and draw a report."""
+"""Check for drift: compare the newest bars with the champion's training, store the findings, and draw a report.
+
+Performance is that of what is served: of the champion, or of the baseline in its place.
+"""
 
 import hashlib
 import json
@@ -14,33 +17,36 @@ from tickercast.domain import objects
 from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.domain.drift import (
-    COLUMNS,
     COVERAGE,
     LOSS,
     NOMINAL,
-    ORIGINS,
-    WINDOW,
     DriftFinding,
     Reference,
+    Watched,
     fared_columns,
     furthest_first,
     judge_distances,
     judge_performance,
     reasons,
+    watched,
 )
 from tickercast.domain.forecast import Role, RollingPredictor
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import Frequency
+from tickercast.domain.hours import PRICES, WANTED, hourly_bars
 from tickercast.domain.model_card import Bundle, ModelCard
-from tickercast.domain.reference import observe
+from tickercast.domain.reference import Observed, observe, observe_hours
 from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import Permanent, PreconditionFailed, TooFewSessions, UsageError
+from tickercast.jobs.champion.decisions import decisions
 from tickercast.model_store import ModelStore
 from tickercast.ports import Between, DriftReport, DriftReporter, ObjectStore, Warehouse
 from tickercast.reading.queries import ask
 
 _DAYS_A_SESSION = timedelta(days=2)  # at least, holidays included
 _LOOK_BACK = timedelta(days=550)  # the volatility's weights reach 256 sessions back
+_LOOK_BACK_HOURS = timedelta(days=60)  # 912 hours, and gaps
 _RESOLVED = timedelta(days=60)  # twenty origins a session apart, and the ten sessions after them
+_RESOLVED_HOURS = timedelta(days=14)
 _WIDTH = ["symbol", "cutoff", "step", "close_lo_95", "close_hi_95", "simulated"]
 _SCORE = ["symbol", "cutoff", "target_date", "loss", "walk_loss", "scale", "inside_80", "simulated"]
 
@@ -53,9 +59,10 @@ class DriftCheck:
     """The result of a day.
 
     Attributes:
-        day: the newest session that was checked.
+        day: the newest session that was checked, or the UTC day of hours.
         model_name: the registered name of the champion.
         model_version: the version whose training was the reference.
+        served: whose performance was measured: the champion, or the baseline in its place.
         drifted: whether any measure is beyond its threshold.
         reasons: a sentence with numbers for each such measure, the furthest first.
         report: the object that holds the page; the same figures are beside it, ending in `.json`.
@@ -68,6 +75,7 @@ class DriftCheck:
     day: date
     model_name: str
     model_version: str
+    served: str
     drifted: bool
     reasons: Sequence[str]
     report: str
@@ -85,10 +93,34 @@ class _Watch:
     series: Sequence[Bars]
     skipped: Mapping[str, str]
     simulated: bool
+    frequency: Frequency
 
     @property
     def symbols(self) -> list[str]:
         return [bars.symbol for bars in self.series]
+
+    @property
+    def measures(self) -> Watched:
+        return watched(self.frequency)
+
+
+@dataclass(frozen=True)
+class _Served:
+    """What is served, and what a backtest found of it.
+
+    Attributes:
+        card: of the champion, whose training is the reference.
+        baseline: what is served in its place; empty while it is served itself.
+        backtest: the loss over the random walk's in a backtest; None where none is known.
+    """
+
+    card: ModelCard
+    baseline: str
+    backtest: float | None
+
+    @property
+    def name(self) -> str:
+        return self.baseline or self.card.name
 
 
 def check_drift(
@@ -107,14 +139,16 @@ def check_drift(
     If a run was interrupted between the report and the rows, the next one draws the report again under the same name,
     or under another if the figures have changed meanwhile; the rows name the report that holds them.
 
+    Hourly bars are compared over the last week, up to the end of a UTC day.
+
     Args:
-        day: the last date to check.
+        day: the last date to check; of hours one that is over.
         symbols: the watchlist, of which a sample is checked if it is long.
             Symbols of other asset classes than the network's training are left out, and simulated
             bars too, unless there are no others.
         warehouse: where bars, forecasts and scores are read, and findings stored.
         store: where the report goes.
-        models: where the champion is published.
+        models: where the champion is published; its frequency is that of the bars.
         load: loads the champion.
         reporter: draws the report.
         now: the time.
@@ -125,47 +159,53 @@ def check_drift(
         BundleError, ModelUnavailable: the champion cannot be read.
         Transient: try again.
     """
-    champion = models.champion()
-    reference = models.reference(champion.card)
-    needed = champion.card.min_sessions + WINDOW - 1
+    champion, baseline = models.champion(), models.pointer().baseline
+    card, frequency = champion.card, models.frequency
+    reference = models.reference(card)
+    needed = (card.min_sessions if frequency.is_daily else WANTED) + watched(frequency).window - 1
     checked = sample_symbols(symbols)
-    bars = _recent(warehouse, checked, day, needed)
-    watch = _watch(bars, checked, reference, day, needed)
-    stored = _stored(warehouse, champion.card, watch)
+    bars = _recent(warehouse, checked, day, needed, frequency)
+    watch = _watch(bars, checked, reference, day, needed, frequency)
+    stored = _stored(warehouse, card, watch)
     new = stored.empty
     if new:
-        seen = _seen(watch, load(champion), warehouse, champion.card)
-        fared = _fared(watch, warehouse, champion.card)
-        findings = _judge(reference, seen, fared, watch, champion.card)
-        sample = _sample(reference, fared, champion.card)
-        report = _named(champion.card, watch, findings)
+        served = _Served(card, baseline, _backtest(card, baseline, warehouse))
+        seen = _seen(watch, load(champion), warehouse, card)
+        fared = _fared(watch, warehouse, served)
+        findings = _judge(reference, seen, fared, watch, served)
+        sample = _sample(reference, fared, served, watch.measures)
+        report = _named(card, watch, findings)
         _draw(store, report, reporter.report(_together(seen, fared), sample, furthest_first(findings)))
-        rows = _rows(findings, champion.card, watch, report, now)
-        new = warehouse.append("drift", rows, key=_key(champion.card, watch))
-        stored = _stored(warehouse, champion.card, watch)
-    return _result(stored, watch, new)
+        rows = _rows(findings, served, watch, report, now)
+        new = warehouse.append("drift", rows, key=_key(card, watch))
+        stored = _stored(warehouse, card, watch)
+    return _result(stored, watch, card, new)
 
 
 # ---------------------------------------------------------------- gather
 
 
-def _recent(warehouse: Warehouse, symbols: Sequence[str], day: date, needed: int) -> pd.DataFrame:
+def _recent(warehouse: Warehouse, symbols: Sequence[str], day: date, needed: int, frequency: Frequency) -> pd.DataFrame:
     """The newest bars, as many as the features look back."""
-    newest = ask(warehouse, "newest_session", symbols=list(symbols), day=day, frequency=DAILY.name)[
+    newest = ask(warehouse, "newest_session", symbols=list(symbols), day=day, frequency=frequency.name)[
         "session_date"
     ].iloc[0]
     last = day if pd.isna(newest) else pd.Timestamp(newest).date()
-    first = last - max(_LOOK_BACK, needed * _DAYS_A_SESSION)
-    where = {"symbol": list(symbols), "frequency": DAILY.name, "session_date": Between(first, last)}
-    return warehouse.read("latest_prices", where, ["symbol", "simulated", *BAR_COLUMNS])
+    first = last - (max(_LOOK_BACK, needed * _DAYS_A_SESSION) if frequency.is_daily else _LOOK_BACK_HOURS)
+    where = {"symbol": list(symbols), "frequency": frequency.name, "session_date": Between(first, last)}
+    ends = [] if frequency.is_daily else ["closed_at"]
+    return warehouse.read("latest_prices", where, ["symbol", "simulated", *ends, *BAR_COLUMNS])
 
 
-def _watch(bars: pd.DataFrame, symbols: Sequence[str], reference: Reference, day: date, needed: int) -> _Watch:
+def _watch(
+    bars: pd.DataFrame, symbols: Sequence[str], reference: Reference, day: date, needed: int, frequency: Frequency
+) -> _Watch:
     simulated = bool(len(bars)) and bool(bars["simulated"].all())
     bars = bars[(bars["simulated"] == simulated) & (bars["session_date"] <= pd.Timestamp(day))]
     newest = bars["session_date"].max().date() if len(bars) else day
     of_stocks = any(map(is_stock, reference.symbols))
-    found = {str(symbol): _bars(str(symbol), rows) for symbol, rows in bars.groupby("symbol")}
+    made = _bars if frequency.is_daily else _hours
+    found = {str(symbol): made(str(symbol), rows) for symbol, rows in bars.groupby("symbol")}
     series: list[Bars] = []
     skipped: dict[str, str] = {}
     for symbol in dict.fromkeys(symbols):
@@ -178,7 +218,7 @@ def _watch(bars: pd.DataFrame, symbols: Sequence[str], reference: Reference, day
             f"No symbol of {len(skipped)} can be checked on {newest}"
             f"{': ' + next(iter(skipped.values())) if skipped else '.'} Forecast some symbols first, or name others."
         )
-    return _Watch(newest, series, skipped, simulated)
+    return _Watch(newest, series, skipped, simulated, frequency)
 
 
 def _bars(symbol: str, rows: pd.DataFrame) -> Bars:
@@ -186,34 +226,66 @@ def _bars(symbol: str, rows: pd.DataFrame) -> Bars:
     return Bars(symbol, bars.astype({"session_date": "datetime64[s]"} | dict.fromkeys(BAR_COLUMNS[1:], float)))
 
 
+def _hours(symbol: str, rows: pd.DataFrame) -> Bars:
+    rows = rows.sort_values("closed_at", ignore_index=True)
+    closed_at = rows["closed_at"].dt.tz_convert(None).to_numpy().astype("datetime64[h]")
+    prices = {name: rows[name].to_numpy(float) for name in PRICES}
+    return hourly_bars(symbol, closed_at, prices, rows["volume"].to_numpy(float))
+
+
 def _usable(symbol: str, found: Mapping[str, Bars], of_stocks: bool, day: date, needed: int) -> Bars:
     if is_stock(symbol) != of_stocks:
         raise UsageError(f"{symbol} is of another asset class than the champion's training.")
     if symbol not in found:
         raise TooFewSessions(f"{symbol} has no bars in the warehouse.")
-    bars = found[symbol].until(day)
+    bars = found[symbol]
+    bars = bars.until(bars.frequency.parse(day))
     if len(bars) < needed:
-        raise TooFewSessions(f"{symbol} has {len(bars)} session(s) up to {day}: at least {needed} were needed.")
+        noun = f"{bars.frequency.noun}(s)"
+        raise TooFewSessions(f"{symbol} has {len(bars)} {noun} up to {day}: at least {needed} were needed.")
     return bars
 
 
-def _seen(watch: _Watch, model: RollingPredictor, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame:
-    """The last sessions of every symbol, one row each: `COLUMNS`, by symbol and session.
+def _backtest(card: ModelCard, baseline: str, warehouse: Warehouse) -> float | None:
+    """The loss of what is served over the random walk's: by the card, or by the decision that served the baseline."""
+    if not baseline:
+        return card.metrics.get(BACKTEST_RATIO)
+    decided = decisions(warehouse, card.name)
+    decided = decided[(decided["decision"] == "demoted") & (decided["candidate_version"] == baseline)]
+    if decided.empty:
+        return None
+    [ratios] = decided[["walk_ratio", "pinball_ratio"]].tail(1).to_numpy(float)
+    return float(ratios[0] / ratios[1])
 
-    The widths are those of the stored forecasts; where there are none, those that the champion would have made.
+
+def _observed(bars: Bars, model: RollingPredictor, card: ModelCard) -> Observed:
+    window = watched(bars.frequency).window
+    if bars.frequency.is_daily:
+        return observe(bars, model, window)
+    assert card.hour_tables, "every model of hourly bars has tables"
+    return observe_hours(bars, model, np.array(card.hour_tables.season), window)
+
+
+def _seen(watch: _Watch, model: RollingPredictor, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame:
+    """The last bars of every symbol, one row each: the columns of `Watched`, by symbol and end.
+
+    The widths of days are those of the stored forecasts; where there are none, and of hours, those that the champion
+    would have made.
     """
-    observed = [observe(bars, model, WINDOW) for bars in watch.series]
+    observed = [_observed(bars, model, card) for bars in watch.series]
     parts = [
         pd.DataFrame(
             one.values,
-            columns=list(COLUMNS),
+            columns=list(watch.measures.columns),
             index=pd.MultiIndex.from_product([[one.symbol], one.session_dates.astype("datetime64[s]")]),
         )
         for one in observed
     ]
     seen = pd.concat(parts)
+    if not watch.frequency.is_daily:
+        return seen
     first = min(one.session_dates[0] for one in observed).astype("datetime64[D]").item()
-    made = _by(watch, card) | {"cutoff": Between(first, watch.day)}
+    made = _by(watch, card.name, card.version) | {"cutoff": Between(first, watch.day)}
     stored = _real(warehouse.read("forecast_history", made, _WIDTH), watch)
     if len(stored):
         width = np.log(stored["close_hi_95"] / stored["close_lo_95"])
@@ -222,27 +294,38 @@ def _seen(watch: _Watch, model: RollingPredictor, warehouse: Warehouse, card: Mo
     return seen
 
 
-def _fared(watch: _Watch, warehouse: Warehouse, card: ModelCard) -> pd.DataFrame:
-    """The last `ORIGINS` resolved origins that the model had not seen, one row a forecast; empty if there are fewer.
+def _fared(watch: _Watch, warehouse: Warehouse, served: _Served) -> pd.DataFrame:
+    """The last resolved origins that the model had not seen, one row a forecast; empty if there are too few.
+
+    Of hours all versions of a model count, since each month brings one.
 
     Returns:
         `loss` and `walk_loss`, in units of the random walk's width, and `inside_80`: means over the steps.
     """
-    recent = _by(watch, card) | {"cutoff": Between(watch.day - _RESOLVED, watch.day), "doubtful": False}
-    scores = _real(warehouse.read("forecast_scores", recent, _SCORE), watch)
-    unseen = scores["cutoff"] > pd.Timestamp(card.trained_through)
-    known = scores["target_date"] <= pd.Timestamp(watch.day)
-    scores = scores[unseen & known & (scores["scale"] > 0)]
+    card, daily, origins = served.card, watch.frequency.is_daily, watch.measures.origins
+    version = card.version if daily and not served.baseline else ""
+    span = Between(watch.day - (_RESOLVED if daily else _RESOLVED_HOURS), watch.day)
+    recent = _by(watch, served.name, version) | {"cutoff": span, "doubtful": False}
+    key = watch.frequency.key("cutoff")
+    columns = _SCORE if daily else [*_SCORE, key]
+    scores = _real(warehouse.read("forecast_scores", recent | ({} if daily else _UNSEEN), columns), watch)
+    known = (scores["target_date"] <= pd.Timestamp(watch.day)) & (scores["scale"] > 0)
+    if daily and not served.baseline:
+        known &= scores["cutoff"] > pd.Timestamp(card.trained_through)
+    scores = scores[known]
     scaled = scores.assign(loss=scores["loss"] / scores["scale"], walk_loss=scores["walk_loss"] / scores["scale"])
-    forecasts = scaled.groupby(["symbol", "cutoff"])[["loss", "walk_loss", "inside_80"]]
+    forecasts = scaled.groupby(["symbol", key])[["loss", "walk_loss", "inside_80"]]
     fared = forecasts.mean()[forecasts.size() == card.horizon].astype(float)
-    cutoffs = fared.index.get_level_values("cutoff").unique().sort_values()[-ORIGINS:]
-    return fared[fared.index.get_level_values("cutoff").isin(cutoffs if len(cutoffs) == ORIGINS else [])]
+    cutoffs = fared.index.get_level_values(key).unique().sort_values()[-origins:]
+    return fared[fared.index.get_level_values(key).isin(cutoffs if len(cutoffs) == origins else [])]
 
 
-def _by(watch: _Watch, card: ModelCard) -> dict[str, object]:
-    model = {"model_name": card.name, "model_version": card.version, "role": Role.CHAMPION}
-    return {"symbol": watch.symbols, "frequency": DAILY.name, **model}
+_UNSEEN = {"model_has_seen": False}
+
+
+def _by(watch: _Watch, name: str, version: str) -> dict[str, object]:
+    model = {"model_name": name, "role": Role.CHAMPION} | ({"model_version": version} if version else {})
+    return {"symbol": watch.symbols, "frequency": watch.frequency.name, **model}
 
 
 def _real(rows: pd.DataFrame, watch: _Watch) -> pd.DataFrame:
@@ -250,34 +333,36 @@ def _real(rows: pd.DataFrame, watch: _Watch) -> pd.DataFrame:
 
 
 def _stored(warehouse: Warehouse, card: ModelCard, watch: _Watch) -> pd.DataFrame:
-    key = {"day": watch.day, "model_name": card.name, "model_version": card.version}
-    return warehouse.read("drift", {**key, "simulated": watch.simulated})
+    """The rows of the day and version, those of the performance of a baseline in its place among them."""
+    rows = warehouse.read("drift", {"day": watch.day, "simulated": watch.simulated})
+    own = rows[(rows["model_name"] == card.name) & (rows["model_version"] == card.version)]
+    return rows[rows["report"].isin(own["report"])]
 
 
 # ---------------------------------------------------------------- decide
 
 
 def _judge(
-    reference: Reference, seen: pd.DataFrame, fared: pd.DataFrame, watch: _Watch, card: ModelCard
+    reference: Reference, seen: pd.DataFrame, fared: pd.DataFrame, watch: _Watch, served: _Served
 ) -> list[DriftFinding]:
-    found = judge_distances(reference, seen.to_numpy(), len(watch.series))
+    found = judge_distances(reference, seen.to_numpy(), len(watch.series), watch.measures)
     if fared.empty:
         return found
     ratio, coverage = fared_columns(fared).mean()
-    watched = max(len(fared) // ORIGINS, 1)
-    return found + judge_performance(reference, ratio, coverage, watched, card.metrics.get(BACKTEST_RATIO))
+    count = max(len(fared) // watch.measures.origins, 1)
+    return found + judge_performance(reference, ratio, coverage, count, served.backtest)
 
 
 def _together(seen: pd.DataFrame, fared: pd.DataFrame) -> pd.DataFrame:
-    """A column for each finding: first the sessions, then the forecasts."""
+    """A column for each finding: first the bars, then the forecasts."""
     return pd.concat([seen, fared_columns(fared)] if len(fared) else [seen]).reset_index(drop=True)
 
 
-def _sample(reference: Reference, fared: pd.DataFrame, card: ModelCard) -> pd.DataFrame:
+def _sample(reference: Reference, fared: pd.DataFrame, served: _Served, of: Watched) -> pd.DataFrame:
     """The same columns of the training; for performance, the values that it is compared with."""
-    sample = pd.DataFrame(reference.values(), columns=list(COLUMNS))
-    due = {LOSS: card.metrics.get(BACKTEST_RATIO, reference.walk_ratio), COVERAGE: NOMINAL}
-    return sample.assign(**due) if len(fared) else sample
+    sample = pd.DataFrame(reference.values(of), columns=list(of.columns))
+    expected = reference.walk_ratio if served.backtest is None else served.backtest
+    return sample.assign(**{LOSS: expected, COVERAGE: NOMINAL}) if len(fared) else sample
 
 
 # ---------------------------------------------------------------- apply
@@ -300,29 +385,37 @@ def _key(card: ModelCard, watch: _Watch) -> str:
     return f"drift/{card.name}/{card.version}/{watch.day}" + ("/simulated" if watch.simulated else "")
 
 
-def _rows(findings: Sequence[DriftFinding], card: ModelCard, watch: _Watch, report: str, now: datetime) -> pd.DataFrame:
+def _rows(findings: Sequence[DriftFinding], served: _Served, watch: _Watch, report: str, now: datetime) -> pd.DataFrame:
+    card, stands_in = served.card, served.baseline
     rows = pd.DataFrame([asdict(finding) for finding in findings])
+    of_baseline = (rows["kind"] == "performance") & bool(stands_in)
     rows.insert(0, "day", watch.day)
     return rows.assign(
-        model_name=card.name,
-        model_version=card.version,
+        frequency=watch.frequency.name,
+        model_name=np.where(of_baseline, stands_in, card.name),
+        model_version=np.where(of_baseline, BASELINE_VERSION, card.version),
         report=report,
         created_at=now,
         simulated=watch.simulated,
     )
 
 
-def _result(rows: pd.DataFrame, watch: _Watch, new: bool) -> DriftCheck:
+BASELINE_VERSION = "1"
+"""The version of whatever learns from each series alone."""
+
+
+def _result(rows: pd.DataFrame, watch: _Watch, card: ModelCard, new: bool) -> DriftCheck:
     names = [field.name for field in fields(DriftFinding)]
     findings = [DriftFinding(**dict(zip(names, row, strict=True))) for row in rows[names].itertuples(index=False)]
-    first = rows.iloc[0]
+    performed = rows.loc[rows["kind"] == "performance", "model_name"]
     return DriftCheck(
         day=watch.day,
-        model_name=first["model_name"],
-        model_version=first["model_version"],
+        model_name=card.name,
+        model_version=card.version,
+        served=performed.iloc[0] if len(performed) else card.name,
         drifted=any(finding.drifted for finding in findings),
         reasons=reasons(findings),
-        report=first["report"],
+        report=rows["report"].iloc[0],
         rows=rows.reset_index(drop=True),
         new=new,
         skipped=watch.skipped,

@@ -19,12 +19,12 @@ from tickercast.domain.forecast import QUANTILES, RANDOM_WALK, RollingPredictor
 from tickercast.domain.hour_features import Floats, Panel, Rows
 from tickercast.domain.hour_tables import HourTables
 from tickercast.domain.hours import HORIZON
-from tickercast.domain.model_card import NO_NETWORK, Bundle, ModelCard
+from tickercast.domain.model_card import HAR_SEASON, NO_NETWORK, Bundle, ModelCard
 from tickercast.errors import BundleError
 from tickercast.models.hourly.volatility import ROOTS, Volatility, fit, simple_sigma
 
-HAR_SEASON, EWMA_SEASON = "har-season", "ewma-season"
-"""The names of the models with a season."""
+EWMA_SEASON = "ewma-season"
+"""The simple model with a season."""
 
 Months = Callable[[np.datetime64], HourTables]
 """Gives the tables that a forecast at a moment may use."""

@@ -27,14 +27,13 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import QUANTILES, RollingPredictor
 from tickercast.domain.hour_tables import HourTables
 from tickercast.domain.hours import HORIZON, WANTED
-from tickercast.domain.model_card import HOURLY_KIND, Bundle, ModelCard
+from tickercast.domain.model_card import HAR_SEASON, HOURLY_KIND, HOURLY_NETWORK, Bundle, ModelCard
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import BundleError, TooFewSessions
 from tickercast.models.hourly.network import OUTPUT, STATIC_INPUTS, STEP_INPUTS, WINDOW, HourlyNetwork, OnnxHourly
 from tickercast.models.hourly.network import network_inputs as inputs_of
 from tickercast.models.hourly.predictors import (
     EWMA_SEASON,
-    HAR_SEASON,
     EwmaSeason,
     HarSeason,
     HourlyEwmaT,
@@ -57,7 +56,7 @@ from tickercast.models.lstm.network import (
 
 Floats32 = NDArray[np.float32]
 
-LSTM, PLAIN = "tickercast-lstm-1h", "tickercast-plain-1h"
+LSTM, PLAIN = HOURLY_NETWORK, "tickercast-plain-1h"
 """The registered names of the LSTM and of its twin."""
 
 RECIPE = Recipe(batch=256, epochs=3, stretch=0.5, skew=0.2)
