@@ -136,6 +136,10 @@ def test_the_watchlist_is_taken_by_the_daily_run_and_survivors_are_named(workspa
     assert len(symbols) == 3
     assert {"IBM", "GOOG"} <= set(symbols)
     assert App(Settings(watchlist="mine.txt")).watchlist() == symbols
+    Path("own.txt").write_text("MSFT\n")
+    refused = run("universe", "--from", "members.csv", *words, "--out", "own.txt")
+    assert "own.txt exists, and is no watchlist that tickercast universe has written" in str(refused.exception)
+    assert Path("own.txt").read_text() == "MSFT\n"
     held = App().tables.read("universes").set_index("symbol")["is_held"]
     assert held["IBM"]
 
@@ -305,3 +309,34 @@ def test_the_shipped_direction_is_walked_hour_by_hour_and_earns_nothing_after_co
     assert found.start >= LEAST
     assert set(np.sign(result.net.weights[1:, 0]).tolist()) <= {-1.0, 1.0}
     assert not result.has_edge
+
+
+# ---------------------------------------------------------------- what is served beside the champion
+
+
+def test_directions_and_prophet_are_signals_where_they_are_served(workspace: Path) -> None:
+    app = App(Settings(models="champion,xgb-direction,prophet", source="simulated"))
+    app.forecast(["MSFT"], "2023-07-21")
+    app.forecast(["BTCUSDT"], "2023-07-21 14:00", every=HOURLY.name)
+    rows = app.query("SELECT * FROM signals").set_index("symbol")
+    assert list(rows["steps"].loc[["MSFT", "BTCUSDT"]]) == [10, 24]
+    made = app.query("SELECT * FROM forecast_history WHERE (frequency = '1d' AND step = 10) OR step = 24")
+    for symbol, role, column, price in (
+        ("MSFT", "champion", "expected_return", "close_median"),
+        ("MSFT", "champion", "return_lo_80", "close_lo_80"),
+        ("BTCUSDT", "champion", "return_hi_80", "close_hi_80"),
+        ("MSFT", "companion", "prophet_return", "close_median"),
+    ):
+        [row] = made[(made["symbol"] == symbol) & (made["role"] == role)].to_dict("records")
+        assert rows.loc[symbol, column] == pytest.approx(np.log(row[price] / row["last_close"]))
+    stated = app.tables.read("directions")["prob_up"].item()
+    assert rows.loc["BTCUSDT", "prob_up"] == stated
+    assert np.isnan(rows.loc["MSFT", "prob_up"])
+    [(_, [(weight, reason)])] = app.strategy_targets(
+        variants_of(["direction"]), as_of=date(2023, 7, 21), every=HOURLY
+    ).wanted
+    assert weight == (1 if stated >= 0.5 else -1)
+    assert f"{stated:.1%}" in reason
+    [(_, [(weight, reason)])] = app.strategy_targets(variants_of(["prophet-trend"]), as_of=date(2023, 7, 21)).wanted
+    assert weight == float(rows.loc["MSFT", "prophet_return"] > 0)
+    assert reason.startswith("Prophet's line is")

@@ -76,6 +76,7 @@ def universe(
 
     if by not in RULES:
         raise UsageError(f"--by is {by[:20]!r}: {', '.join(RULES)} was needed.")
+    _spare(out)
     with bar("ranking members"):
         found = open_app().universe(
             members, day_of(as_of) if as_of else None, by=by, over=over, top=top, keep=keep, source=source
@@ -217,6 +218,21 @@ def _variants(names: list[str] | None, from_file: list[str] | None) -> "list[Var
     from tickercast.app import variants_of
 
     return variants_of(names or [], from_file or [])
+
+
+def _spare(path: str) -> None:
+    """Refuse to replace a file that `universe` has not written."""
+    try:
+        begins = Path(path).read_text(encoding="utf-8", errors="replace")[: len(_FIRST_LINE)]
+    except OSError:
+        return
+    if begins != _FIRST_LINE:
+        raise UsageError(
+            f"{path} exists, and is no watchlist that tickercast universe has written. Name another file with --out."
+        )
+
+
+_FIRST_LINE = "# top "  # with which a written watchlist begins
 
 
 def _write(path: str, text: str) -> None:
