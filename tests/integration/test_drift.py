@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from tickercast import config, engines
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.sql import read_rewrites
 from tickercast.cli import app
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
@@ -34,7 +35,7 @@ from tickercast.domain.forecast import Prediction, Role
 from tickercast.domain.forecast import rows as forecast_rows
 from tickercast.domain.model_card import Bundle, Pointer
 from tickercast.errors import StoreUnavailable, TooFewSessions, UsageError, WarehouseUnavailable
-from tickercast.jobs.operations.drift import DriftCheck, check_drift
+from tickercast.jobs.operations.drift import BACKTEST_RATIO, DriftCheck, check_drift
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
 from tickercast.models.baselines import RandomWalk
@@ -183,6 +184,42 @@ def test_without_enough_resolved_forecasts_nothing_is_said_of_performance(place:
     found = run(place)
     assert found.model_version == "2"
     assert set(found.rows["kind"]) == {"input", "prediction"}
+
+
+def test_while_a_baseline_is_served_the_performance_is_the_baselines(place: tuple[Any, Any]) -> None:
+    store, warehouse = place
+    of_champion = run(place, day=date(2012, 8, 14)).rows.set_index("name")
+    demoted = {
+        "day": DAY, "kind": "promotion", "decision": "demoted", "reason": "worse", "model_name": "tickercast-lstm",
+        "champion_version": "1", "candidate_version": "ewma-t", "origins": 500, "pinball_ratio": 1.25,
+        "walk_ratio": 1.0, "created_at": NOW, "frequency": "1d",
+    }  # fmt: skip
+    append(warehouse, "retrains", [demoted], "demoted")
+    champions = warehouse.read("forecasts", {"model_name": "tickercast-lstm"})
+    wide = champions.assign(
+        generation="2",
+        written_at=NOW + timedelta(hours=1),
+        model_name="ewma-t",
+        close_lo_80=champions["close_lo_80"] * 0.9,
+        close_hi_80=champions["close_hi_80"] * 1.1,
+    )
+    warehouse.append("forecasts", wide, key="of the baseline")
+    again = warehouse.query(read_rewrites(config.resource("sql"))["scores"])
+    warehouse.append("scores", again[again["model_name"] == "ewma-t"], key="its scores")
+    models_of(store).point(Pointer(name="tickercast-lstm", version="1", baseline="ewma-t"))
+
+    found = run(place).rows.set_index("name")
+
+    last = warehouse.read("forecast_scores", {"model_name": "ewma-t"})
+    last = last.groupby(["symbol", "cutoff"]).filter(lambda group: len(group) == HORIZON)
+    last = last[last["cutoff"].isin(np.sort(last["cutoff"].unique())[-ORIGINS:])]
+    ratio = (last["loss"] / last["scale"]).sum() / (last["walk_loss"] / last["scale"]).sum()
+    assert set(found.loc[[LOSS, COVERAGE], "model_name"]) == {"ewma-t"}
+    assert set(found.drop([LOSS, COVERAGE])["model_name"]) == {"tickercast-lstm"}
+    assert found.loc[LOSS, "score"] == pytest.approx(ratio)
+    assert found.loc[COVERAGE, "score"] == pytest.approx(last["inside_80"].mean())
+    margin = of_champion.loc[LOSS, "threshold"] / bundle().card.metrics[BACKTEST_RATIO]
+    assert found.loc[LOSS, "threshold"] == pytest.approx(1.0 / 1.25 * margin)
 
 
 def test_the_inputs_are_those_of_the_last_ten_sessions(place: tuple[Any, Any]) -> None:

@@ -41,6 +41,12 @@ def test_stored_forecasts_make_a_report_with_the_risk_of_holdings(made: Path) ->
     one = (made / "one.html").read_text()
     assert "MSFT from 2012-08-15" in one
     assert "Overview" not in one
+    assert "sessions are over: this forecast has expired." in one
+
+
+def test_a_report_of_what_came_true_does_not_call_the_forecast_old(workspace: Path) -> None:
+    run("forecast", "MSFT", CUTOFF, "--source", "sample", "--actual", "--report", "made.html")
+    assert "has expired" not in (workspace / "made.html").read_text()
 
 
 @pytest.mark.parametrize(

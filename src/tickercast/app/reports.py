@@ -9,6 +9,7 @@ from tickercast.app.outlooks import Outlooks
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast, Role
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.freshness import freshness_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.width import Width
 from tickercast.errors import TooFewSessions, UsageError
@@ -45,6 +46,7 @@ class Reports(Access, Outlooks):
 
         symbols = [each.symbol for each in made]
         cutoff = max(each.cutoff for each in made)
+        ages = {each.symbol: freshness_of(each, self.now()) for each in made} if actual is None else {}
         current = all(each.role is Role.CHAMPION and each.frequency.is_daily for each in made)
         shown = [self.details(each, None if actual is None else actual.get(each.symbol, {})) for each in made]
         beside = report.Beside(
@@ -52,6 +54,7 @@ class Reports(Access, Outlooks):
             widths=self._widths(made),
             calibration={row.symbol: row for row in calibrations(self.tables, symbols)} if current else {},
             portfolio=self.portfolio(holdings, cutoff) if holdings else None,
+            freshness={symbol: age.sentence for symbol, age in ages.items() if age.state != "fresh"},
         )
         return report.page(shown, self.store.url, beside)
 

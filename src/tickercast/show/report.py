@@ -35,12 +35,14 @@ class Beside:
         widths: why the interval of a symbol is as wide as it is.
         calibration: how the intervals of a symbol have held.
         portfolio: what holdings of these symbols can gain and lose.
+        freshness: why the forecast of a symbol is not current, of those that are not.
     """
 
     overview: Sequence[Row] = ()
     widths: Mapping[str, Width] = field(default_factory=dict)
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     portfolio: PortfolioOutlook | None = None
+    freshness: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class _Section:
     simulated: str
     doubt: str
     stands_in: str
+    freshness: str
     results: str
     title: str
     summary: str
@@ -118,6 +121,7 @@ def _section(name: str, each: ForecastDetails, bucket: str, beside: Beside) -> _
         simulated=sentences.SIMULATED if made.simulated else "",
         doubt=sentences.doubt(made.findings, doubtful=made.doubtful),
         stands_in=sentences.stands_in(each.demotion) if each.demotion else "",
+        freshness=beside.freshness.get(made.symbol, ""),
         results=sentences.results(made.results).capitalize(),
         title=f"The {_sessions(each)}",
         summary=_summary(each),
