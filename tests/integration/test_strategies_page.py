@@ -42,7 +42,7 @@ def test_the_page_shows_verdicts_accounts_and_what_is_wanted_now(stored: App) ->
     }
     assert any("survivors only" in each.value for each in shown.caption)
     assert any("Not investment advice" in each.value for each in shown.caption)
-    shown.multiselect(key="strategies").set_value([]).run()
+    shown.text_input(key="strategy_symbols").set_value("").run()
     assert [each.value for each in shown.info] == ["Choose a strategy, a symbol, and two dates."]
 
 

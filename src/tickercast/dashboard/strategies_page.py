@@ -10,6 +10,7 @@ from tickercast.dashboard.strategy_figures import drawdown_figure, equity_figure
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.strategy import STRATEGIES
 from tickercast.domain.strategy_backtest import Backtest
+from tickercast.domain.symbols import parse_symbol
 from tickercast.plain import markdown
 from tickercast.show import strategies as show_strategies
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED
@@ -26,10 +27,10 @@ def show() -> None:
     known = state.symbols(every)
     left, middle, right = st.columns([2, 2, 1], gap="large")
     usual = ["direction"] if every == HOURLY.name else _USUAL
-    chosen = left.multiselect(
-        "Strategies", list(STRATEGIES), **address.bound_several("strategies", list(STRATEGIES), usual)
-    )
-    symbols = middle.multiselect("Symbols", known, **address.bound_several("among", known, known[:5]))
+    bound = address.bound_several("strategies", list(STRATEGIES), usual)
+    chosen = left.pills("Strategies", list(STRATEGIES), selection_mode="multi", **bound)
+    typed = middle.text_input("Symbols, with commas between", ", ".join(known[:5]), key="strategy_symbols")
+    symbols = list(dict.fromkeys(parse_symbol(word) for word in typed.replace(",", " ").split()))
     fees = right.number_input("Fees, basis points", 0.0, 1000.0, 10.0, 1.0, key="fees")
     slippage = right.number_input("Slippage, basis points", 0.0, 1000.0, 5.0, 1.0, key="slippage")
     days = middle.date_input("From, to", state.forecast_span(every), key="strategy_days")
