@@ -30,7 +30,9 @@ def show() -> None:
     bound = address.bound_several("strategies", list(STRATEGIES), usual)
     chosen = left.pills("Strategies", list(STRATEGIES), selection_mode="multi", **bound)
     typed = middle.text_input("Symbols, with commas between", ", ".join(known[:5]), key="strategy_symbols")
-    symbols = list(dict.fromkeys(parse_symbol(word) for word in typed.replace(",", " ").split()))
+    symbols: list[str] = []
+    with state.section():
+        symbols = list(dict.fromkeys(parse_symbol(word) for word in typed.replace(",", " ").split()))
     fees = right.number_input("Fees, basis points", 0.0, 1000.0, 10.0, 1.0, key="fees")
     slippage = right.number_input("Slippage, basis points", 0.0, 1000.0, 5.0, 1.0, key="slippage")
     days = middle.date_input("From, to", state.forecast_span(every), key="strategy_days")
