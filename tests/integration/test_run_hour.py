@@ -18,6 +18,7 @@ from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import HOURLY
 from tickercast.errors import SourceUnavailable, UsageError
 from tickercast.jobs.champion.decisions import Decided
+from tickercast.jobs.hourly import run_hour as run_hour_module
 from tickercast.jobs.hourly.run_hour import Hour, Upkeep
 from tickercast.jobs.operations.drift import DriftCheck
 from tickercast.ports import DriftReport
@@ -120,6 +121,17 @@ def test_performance_of_hours_is_that_of_the_last_week_of_all_versions(looked_af
     assert alerts["drift:performance-1h"].title == "The hourly performance has drifted"
     assert alerts["champion:served-1h"].title == "har-season 3 is served for hours"
     assert "coverage:80-1h" not in alerts, "a week is too short"
+
+
+def test_the_alerts_of_an_hour_are_those_of_the_watchlist(
+    looked_after: tuple[Site, Hour], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, _ = looked_after
+    asked: list[object] = []
+    monkeypatch.setattr(run_hour_module, "send_alerts", lambda **given: asked.append(given["watchlist"]))
+    monkeypatch.setattr(app, "watched", lambda: ["MSFT"])
+    run_hour_module._alerted(app, lambda job: job)
+    assert asked == [["MSFT"]]
 
 
 def test_a_month_of_hours_is_decided_once_and_said(looked_after: tuple[Site, Hour]) -> None:

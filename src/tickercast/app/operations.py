@@ -222,7 +222,7 @@ class Operations(Models, Events, Outlooks):
                 models=self.models,
                 warehouse=self.tables,
                 now=self.now(),
-                watchlist=self._watched(watchlist),
+                watchlist=self.watched(watchlist),
                 only_reads=only_reads,
             )
         )
@@ -237,7 +237,7 @@ class Operations(Models, Events, Outlooks):
             warehouse=self.tables,
             notifiers=self.notifiers,
             now=self.now(),
-            watchlist=self._watched(watchlist),
+            watchlist=self.watched(watchlist),
         )
 
     def calibrations(
@@ -262,7 +262,7 @@ class Operations(Models, Events, Outlooks):
         """
         from tickercast.jobs.operations.digest import read_digest
 
-        watched = self._watched(watchlist)
+        watched = self.watched(watchlist)
         return read_digest(
             None,
             watched or (),
@@ -276,7 +276,7 @@ class Operations(Models, Events, Outlooks):
         """Send it to those receivers that have not got it; see `jobs.operations.digest`."""
         from tickercast.jobs.operations.digest import send_digest
 
-        watched = self._watched(watchlist)
+        watched = self.watched(watchlist)
         return send_digest(
             None,
             watched or (),
@@ -315,10 +315,6 @@ class Operations(Models, Events, Outlooks):
             now=self.now(),
             watchlist=watchlist,
         )
-
-    def _watched(self, watchlist: Sequence[str] | None) -> Sequence[str] | None:
-        words = read_symbols(self.settings.watchlist_file, self.settings) if watchlist is None else watchlist
-        return [parse_symbol(word) for word in words] or None
 
     def plan_backfill(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tickercast import config, engines
+from tickercast.app.symbols import read_symbols
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.direction import DIRECTION
@@ -15,6 +16,7 @@ from tickercast.domain.forecast import Predictor, RollingPredictor, Served
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.model_card import DIRECTION as DIRECTION_POINTER
 from tickercast.domain.model_card import Bundle
+from tickercast.domain.symbols import parse_symbol
 from tickercast.jobs.operations import provision as provisioning
 from tickercast.jobs.requests.results import Patience
 from tickercast.model_store import ModelStore
@@ -184,6 +186,11 @@ class Ports:
         """
         limits = QueryLimits(self.settings.query_timeout_s, self.settings.query_memory_mb)
         return self.tables.query(text, limits=limits)
+
+    def watched(self, symbols: Sequence[str] | None = None) -> Sequence[str] | None:
+        """The symbols that alerts are about: those named, or of `TICKERCAST_WATCHLIST`; None if there are none."""
+        words = read_symbols(self.settings.watchlist_file, self.settings) if symbols is None else symbols
+        return [parse_symbol(word) for word in words] or None
 
     def provision(self) -> list[str]:
         """Create the tables, views and champions that are missing or changed, and return their names."""

@@ -69,6 +69,9 @@ class Services(Protocol):
     def store_of(self, frequency: Frequency) -> ModelStore:
         """The published models of a frequency."""
 
+    def watched(self) -> Sequence[str] | None:
+        """The symbols of the daily flow, which its alerts are about; None: all that are forecast."""
+
     def now(self) -> datetime:
         """The time."""
 
@@ -258,4 +261,5 @@ def _alerted(services: Services, wrap: Wrap) -> SentAlerts | str:
         warehouse=services.warehouse,
         notifiers=services.notifiers,
         now=services.now(),
+        watchlist=services.watched(),
     )
