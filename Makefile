@@ -1,6 +1,6 @@
 # The commands that people, hooks and CI use; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: nixtla bench-api flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle champion-hourly bench-models bench-peers bench-answers
+.PHONY: nixtla bench-api flow-demo flow-server flow-serve help setup setup-dev demo test quick lint check lock calendars champion function audit licences bench-accuracy bench-drift bench-event bench-faults bench-growth bench-main bench-serving bench-training bench-warehouse bench-cost infra clean mlflow-ui mlflow-server dashboard screenshots bench-dashboard bundles docs site function-bundle champion-hourly bench-models bench-peers bench-answers bench-strategies
 
 PYTHON := .venv/bin/python
 CODE := src aws_function cloud_function flows deploy infra tests benchmarks
@@ -176,6 +176,9 @@ bench-serving: setup-dev ## Measure the function, cold, warm and in batches, aga
 
 bench-training: setup-dev ## Time the training of five networks on the first 100 stocks in the folder DATA (prices)
 	$(PYTHON) -m benchmarks.bench_training $(DATA)
+
+bench-strategies: setup-dev ## Measure strategies after costs, beside zipline, and the direction of Bitcoin in the folder HOURS (hours)
+	$(PYTHON) -m benchmarks.bench_strategies $(HOURS)
 
 bench-warehouse: setup-dev ## Time the views on DuckDB with 500 symbols × 20 years and a million forecasts
 	$(PYTHON) -m benchmarks.bench_warehouse

@@ -780,6 +780,7 @@ OFFERED = {
     "direction_skill": ("directions", ("symbol", "frequency")),
     "direction_groups": ("directions", ("symbol", "frequency")),
     "latest_directions": ("directions", ("symbol", "frequency")),
+    "signals": ("forecasts", ("symbol", "frequency", "cutoff")),
 }
 """The table that each view reads from, and the columns whose filters should reach its scan."""
 

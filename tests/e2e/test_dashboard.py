@@ -30,7 +30,7 @@ from tickercast.show import sentences
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed")
 
-PAGES = ("Overview", "Forecast", "Portfolio", "Track record", "Operations")
+PAGES = ("Overview", "Forecast", "Portfolio", "Strategies", "Track record", "Operations")
 EVENTS = 200
 CUT = """[...document.querySelectorAll('.stMetric *, .st-key-headline *, .st-key-page *, .stMarkdownBadge')]
     .filter(one => one.scrollWidth > one.clientWidth + 1 && getComputedStyle(one).overflowX === 'hidden')

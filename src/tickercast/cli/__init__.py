@@ -23,6 +23,7 @@ from tickercast.cli import (
     models,
     operations,
     overview,
+    strategies,
     warehouse,
 )
 from tickercast.cli.terminal import guarded, say
@@ -32,6 +33,7 @@ SECTIONS = {
     "Forecasts": "forecast overview watchlist report odds paths portfolio directions",
     "Files": "upload watch ingestions replay quarantine events export",
     "Every day": "daily hourly digest alerts drift calibration",
+    "On paper": "universe strategy",
     "Models": "train tune backtest promote models publish rollback",
     "Service": "dashboard serve tokens query sql provision compact costs doctor",
 }
@@ -70,10 +72,12 @@ for group in (
     daily,
     hourly,
     operations,
+    strategies,
     dashboard,
     api,
 ):
     app.add_typer(group.app)
+app.add_typer(strategies.strategy, name="strategy", epilog="Example: tickercast strategy list")
 app.add_typer(events.app, name="events", epilog="Example: tickercast events list MSFT")
 
 

@@ -17,6 +17,7 @@ from tickercast.dashboard import (
     portfolio_page,
     record_page,
     state,
+    strategies_page,
 )
 from tickercast.domain.symbols import is_symbol
 from tickercast.errors import TickercastError
@@ -26,6 +27,7 @@ PAGES: dict[str, Callable[[], None]] = {
     "Overview": overview_page.show,
     "Forecast": forecast_page.show,
     "Portfolio": portfolio_page.show,
+    "Strategies": strategies_page.show,
     "Track record": record_page.show,
     "Operations": operations_page.show,
 }

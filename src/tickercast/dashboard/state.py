@@ -3,21 +3,22 @@
 import html
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from tickercast.app import App
+from tickercast.app import App, variants_of
 from tickercast.dashboard import address
 from tickercast.dashboard.palette import DARK, LIGHT, Palette
 from tickercast.domain import freshness as domain
 from tickercast.domain.alerts import Alert
 from tickercast.domain.forecast import Forecast
-from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.frequency import DAILY, HOURLY, frequency_of
 from tickercast.domain.freshness import Freshness
+from tickercast.domain.strategy_backtest import Backtest, Costs
 from tickercast.domain.width import Width
 from tickercast.errors import TickercastError
 from tickercast.plain import markdown
@@ -27,9 +28,11 @@ from tickercast.reading import directions as directions_of
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import Row
 from tickercast.reading.portfolio_record import PortfolioRecord
+from tickercast.reading.queries import ask
 from tickercast.reading.track_record import demotion
 from tickercast.show import sentences
 from tickercast.show.answers import Question, odds_rows
+from tickercast.show.strategies import target_rows
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -179,6 +182,42 @@ def portfolio(text: str, name: str) -> PortfolioOutlook:
 def portfolio_record(text: str, name: str) -> PortfolioRecord:
     """The record of a portfolio, as far as it is stored; see `App.portfolio_record_of`."""
     return _app().portfolio_record_of(text, name)
+
+
+@st.cache_data(ttl=_LONG_S, show_spinner=False)
+def forecast_span(every: str) -> tuple[date, date]:
+    """The first and last cutoff of the champion's forecasts, two years of them at most."""
+    found = ask(_app().tables, "forecast_span", frequency=every)
+    first, last = (found[name].item().date() for name in ("first_cutoff", "last_cutoff"))
+    return max(first, last - timedelta(days=730)), last
+
+
+@st.cache_data(ttl=_LONG_S, show_spinner="Trading on paper …", max_entries=16)
+def strategy_backtest(
+    names: tuple[str, ...], symbols: tuple[str, ...], first: date, last: date, every: str, fees: float, slippage: float
+) -> Backtest:
+    """Built-in strategies on stored forecasts; see `App.strategy_backtest`.
+
+    Raises:
+        UsageError: nothing is stored then.
+        WarehouseUnavailable: try again.
+    """
+    costs = Costs(fees_bps=fees, slippage_bps=slippage)
+    return _app().strategy_backtest(
+        variants_of(names), first, last, symbols=symbols, every=frequency_of(every), costs=costs
+    )
+
+
+@st.cache_data(ttl=_SHORT_S, show_spinner="Reading signals …", max_entries=16)
+def strategy_targets(names: tuple[str, ...], symbols: tuple[str, ...], every: str) -> pd.DataFrame:
+    """What built-in strategies want to hold after the newest forecasts, as text; see `App.strategy_targets`.
+
+    Raises:
+        UsageError: nothing is stored.
+        WarehouseUnavailable: try again.
+    """
+    last = forecast_span(every)[1]
+    return target_rows(_app().strategy_targets(variants_of(names), symbols, last, every=frequency_of(every)))
 
 
 EVERY = {DAILY.name: "Daily", HOURLY.name: "Hourly"}

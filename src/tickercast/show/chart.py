@@ -89,6 +89,47 @@ def forecast_svg(each: ForecastDetails, *, name: str, alt: str, narrow: bool = F
     return _element(drawn.decode(), name, alt)
 
 
+def accounts_svg(accounts: pd.DataFrame, *, name: str, alt: str) -> str:
+    """Draw equity after costs, dotted before them, and drawdown of simulated accounts as an element for a page.
+
+    Args:
+        accounts: from `show.strategies.accounts`; four strategies have colours of their own.
+        name: a prefix for its ids.
+        alt: the alternative text.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import PercentFormatter
+
+    with _style():
+        figure = Figure(figsize=(_WIDE, _TALL * 1.4), layout="constrained")
+        upper, lower = figure.subplots(2, sharex=True, height_ratios=(2, 1))
+        for number, (strategy, rows) in enumerate(accounts.groupby("strategy", sort=False)):
+            colour = COLOURS[_ACCOUNTS[number % len(_ACCOUNTS)]]
+            first = rows["equity"].iloc[0]
+            upper.plot(
+                rows["bar"], 100 * (rows["equity"] / first - 1), color=colour, linewidth=1.4, label=str(strategy)
+            )
+            upper.plot(
+                rows["bar"], 100 * (rows["gross_equity"] / first - 1), color=colour, linewidth=0.9, linestyle=":"
+            )
+            lower.plot(rows["bar"], -100 * rows["drawdown"], color=colour, linewidth=1.2)
+        for axes in (upper, lower):
+            axes.grid(axis="y", color=COLOURS["grid"], linewidth=0.8)
+            axes.spines[["top", "right", "left"]].set_visible(False)
+            axes.spines["bottom"].set_color(COLOURS["grid"])
+            axes.tick_params(length=0)
+            axes.yaxis.tick_right()
+            axes.yaxis.set_major_formatter(PercentFormatter())
+            axes.patch.set_visible(False)
+        upper.legend(loc="upper left", frameon=False)
+        figure.patch.set_visible(False)
+        drawn = _saved(figure, format="svg", metadata={"Date": None, "Creator": None})
+    return _element(drawn.decode(), name, alt)
+
+
+_ACCOUNTS = ("median", "actual", "results", "muted")  # the colours of strategies, in their order
+
+
 def _draw(axes: "Axes", each: ForecastDetails, sessions: int) -> None:
     bars = each.bars.tail(sessions)
     positions = _positions(bars, each)

@@ -1,0 +1,308 @@
+"""Use cases of trading on paper: universes, live signals and backtests of strategies."""
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tickercast.app.ports import Ports, nothing
+from tickercast.app.symbols import read_text
+from tickercast.config import silence_telemetry
+from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
+from tickercast.domain.direction_inputs import LEAST
+from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.signals import Panel, panel
+from tickercast.domain.strategy import DIRECTION, FORECAST, PROPHET, Targets, Variant, parse, variant
+from tickercast.domain.strategy_backtest import Backtest, Costs, backtest
+from tickercast.domain.text import shown
+from tickercast.domain.universe import Members, Universe, read_members
+from tickercast.errors import Permanent, UsageError
+from tickercast.jobs.daily.choose_universe import RANKED_BY, choose_universe, span
+from tickercast.jobs.training.walk_signals import walk_signals
+from tickercast.models import catalogue
+from tickercast.reading.holdings import read_holdings
+from tickercast.reading.signals import membership, stored_panel, stored_series
+
+if TYPE_CHECKING:
+    from tickercast.models.direction import DirectionModel
+
+STORED = "stored"
+"""The source whose bars are those of the warehouse."""
+
+_NEWEST = {
+    True: timedelta(days=10),
+    False: timedelta(days=1),
+}  # how old a live signal may be, by whether bars are daily
+
+
+class Strategies(Ports):
+    """Universes, signals and strategies."""
+
+    def universe(
+        self,
+        file: str | Path,
+        as_of: date | None = None,
+        *,
+        by: str = "return",
+        over: int = 60,
+        top: int = 20,
+        keep: str | Path = "",
+        source: str = "",
+    ) -> Universe:
+        """Choose a watchlist from members, and store it in `universes`; see `domain.universe`.
+
+        Args:
+            file: `symbol[,from,to]`, who was a member when.
+            as_of: the last date whose bars may be used; today by default.
+            by: `return`, `volatility`, `volume` or `skill`.
+            over: the sessions that are looked at.
+            top: how many are taken.
+            keep: `symbol,shares`: what is held stays, whatever its rank.
+            source: the market data, or `stored`; the configured one by default.
+
+        Raises:
+            UsageError: a file or a word is not valid, or nobody can be ranked.
+            Transient: an engine does not answer.
+        """
+        members, day = self.members(file), as_of or self.now().date()
+        held = self._held(keep)
+        symbols = list(dict.fromkeys([*members.on(day), *held]))
+        if not symbols:
+            raise UsageError(f"{file} has no member on {day}: at least one was needed. Name another date with --as-of.")
+        reading = Reading() if by == "skill" else self._bars(symbols, day - span(over), day, source, DAILY, RANKED_BY)
+        return choose_universe(
+            members,
+            day,
+            reading=reading,
+            by=by,
+            over=over,
+            top=top,
+            held=held,
+            warehouse=self.warehouse,
+            now=self.now(),
+        )
+
+    def _held(self, file: str | Path) -> list[str]:
+        """The symbols of a file of holdings; none without a file."""
+        if not str(file):
+            return []
+        held = read_holdings(read_text(str(file), "holdings", self.settings), Path(file).name)
+        return [one.symbol for one in held.holdings]
+
+    def members(self, file: str | Path) -> Members:
+        """Read a file of members; see `domain.universe.read_members`."""
+        return read_members(read_text(str(file), "members", self.settings), Path(file).name)
+
+    def strategy_targets(
+        self,
+        variants: Sequence[Variant],
+        symbols: Sequence[str] = (),
+        as_of: date | None = None,
+        *,
+        every: Frequency = DAILY,
+        members: Members | None = None,
+    ) -> Targets:
+        """What variants want to hold after the newest stored bar, from nothing held; see `domain.strategy`.
+
+        Args:
+            variants: the strategies with their parameters.
+            symbols: the series; all that have signals by default.
+            as_of: the last date wanted; today by default.
+            every: of the bars.
+            members: who is in the universe; all of the symbols by default.
+
+        Raises:
+            UsageError: nothing is stored, or a strategy decides what cannot be.
+            WarehouseUnavailable: try again.
+        """
+        last = as_of or self.now().date()
+        made = stored_panel(
+            symbols, last - _NEWEST[every.is_daily], last, every, warehouse=self.warehouse, members=members
+        )
+        known = made.known(len(made) - 1, np.zeros(len(made.symbols)))
+        wanted = []
+        for one in variants:
+            found = one(known)
+            wanted.append((one, [(float(weight), found.reason(n)) for n, weight in enumerate(found.weights)]))
+        return Targets(made, wanted)
+
+    def strategy_backtest(
+        self,
+        variants: Sequence[Variant],
+        first: date,
+        last: date,
+        *,
+        symbols: Sequence[str] = (),
+        members: Members | None = None,
+        source: str = "",
+        every: Frequency = DAILY,
+        step: int = 1,
+        costs: Costs | None = None,
+        tried: int = 0,
+        on_progress: Callable[[int, int], None] = nothing,
+    ) -> Backtest:
+        """Backtest variants side by side, from stored forecasts or walked forward; see `domain.strategy_backtest`.
+
+        Args:
+            variants: the strategies with their parameters.
+            first: the first date of a decision.
+            last: the last date.
+            symbols: the series; by default all members, all that have signals, or all that the source holds.
+            members: who was in the universe when; all of the symbols, always, by default.
+            source: the market data to walk forward through; empty: stored forecasts are read.
+            every: of the bars.
+            step: bars from one decision to the next.
+            costs: what trading costs.
+            tried: how many variants were tried in all.
+            on_progress: called with the signals made and their total.
+
+        Raises:
+            UsageError: there are no bars or signals then, or a strategy decides what cannot be.
+            Transient: an engine does not answer.
+        """
+        named = list(symbols) or (members.symbols if members else [])
+        failures: Mapping[str, Permanent] = {}
+        if source:
+            made, failures = self._walked(variants, named, first, last, source, every, step, members, on_progress)
+        else:
+            made = stored_panel(named, first, last, every, warehouse=self.warehouse, members=members)
+        start = int(np.searchsorted(every.dates(made.ends), np.datetime64(first, "D")))
+        if len(made) - start < 2:
+            raise UsageError(
+                f"There are {len(made) - start} bars from {first} to {last}, and at least two were needed: one to "
+                "decide on, and one to trade in. Name other dates."
+            )
+        return backtest(
+            made,
+            variants,
+            costs or Costs(),
+            start=start,
+            every=step,
+            tried=tried,
+            point_in_time=bool(members and members.point_in_time),
+            failures=failures,
+        )
+
+    def _walked(
+        self,
+        variants: Sequence[Variant],
+        symbols: Sequence[str],
+        first: date,
+        last: date,
+        source: str,
+        every: Frequency,
+        step: int,
+        members: Members | None,
+        on_progress: Callable[[int, int], None],
+    ) -> tuple[Panel, Mapping[str, Permanent]]:
+        reads = {each for one in variants for each in one.reads}
+        if every.is_daily and any(one.reads == (DIRECTION,) for one in variants):
+            raise UsageError("Directions are of hours: direction was named with daily bars. Add --every 1h.")
+        if not every.is_daily and PROPHET in reads:
+            raise UsageError("Prophet forecasts days here: prophet-trend was named with hours. Leave --every out.")
+        reading = self._bars(symbols, first - _HISTORY[every.is_daily], last, source, every)
+        series = list(reading.bars.values())
+        if not series:
+            raise next(iter(reading.failures.values()), UsageError(f"{source} holds no symbol. Name another source."))
+        ends = np.unique(np.concatenate([bars.ends for bars in series]))
+        origins = ends[every.dates(ends) >= np.datetime64(first, "D")][::step]
+        walk = self._walk(reads, series, every)
+        total, done = len(origins) * len(series) * max(len(reads & {FORECAST, PROPHET}), 1), 0
+
+        def report(count: int) -> None:
+            nonlocal done
+            done += count
+            on_progress(done, total)
+
+        signals = [walk(bars, origins, on_progress=report) for bars in series] if reads else []
+        return panel(series, signals, membership(series, members)), reading.failures
+
+    def _walk(self, reads: set[str], series: Sequence[Bars], every: Frequency) -> Callable[..., Any]:
+        """How a signal is made from bars, with the models that strategies read."""
+        model = trend = None
+        seen = []
+        given: dict[str, Any] = {}
+        if FORECAST in reads:
+            hourly = not every.is_daily
+            model = catalogue.hourly(catalogue.CHAMPION, self.hourly_store, series) if hourly else self.load_model()
+            seen.append(catalogue.trained_through(model))
+        if PROPHET in reads:
+            trend = catalogue.statistical("prophet")
+        if DIRECTION in reads and not every.is_daily:
+            trees = self._trees()
+            seen.append(trees.trained_through)
+            given = {"chance": trees.predict_at, "least": LEAST}
+        through = max((day for day in seen if day), default=None)
+        return partial(walk_signals, model=model, trend=trend, seen_through=through, **given)
+
+    def _trees(self) -> "DirectionModel":
+        silence_telemetry()  # onnxruntime reads it when it is imported
+        from tickercast.models.direction import DirectionModel
+
+        store = self.direction_store
+        return DirectionModel(store.champion() if store.generation() else store.shipped)
+
+    def _bars(
+        self,
+        symbols: Sequence[str],
+        first: date,
+        last: date,
+        source: str,
+        every: Frequency,
+        columns: Sequence[str] = BAR_COLUMNS,
+    ) -> Reading:
+        """Bars of a source, or those that are stored, with the columns that are needed."""
+        if source == STORED:
+            bars = stored_series(symbols, first, last, every, warehouse=self.warehouse, columns=columns)
+            return Reading({one.symbol: one for one in bars})
+        data = self.source_of(source, every)
+        return data.fetch(symbols or list(data.symbols()), first, last, advance=nothing)
+
+
+_HISTORY = {True: timedelta(days=3 * 365), False: timedelta(days=400)}  # before the first decision, for models
+
+
+def variants_of(words: Sequence[str], files: Sequence[str] = ()) -> list[Variant]:
+    """The variants that a user names: of built-in strategies, and of functions in files.
+
+    Args:
+        words: `NAME` or `NAME:parameter=value,…`.
+        files: `FILE.py:FUNCTION` or `FILE.py:FUNCTION:parameter=value,…`.
+
+    Raises:
+        UsageError: one of them is none, or there is none.
+    """
+    made = [*map(parse, words), *map(_own, files)]
+    if not made:
+        raise UsageError("No strategy was named, and at least one was needed, such as volatility-target.")
+    return list({one.hash: one for one in made}.values())
+
+
+def _own(text: str) -> Variant:
+    path, _, rest = text.partition(".py:")
+    name, _, words = rest.partition(":")
+    if not name.isidentifier():
+        raise UsageError(
+            f"--from-file is {shown(text, 60)!r}: FILE.py:FUNCTION was needed, such as my.py:decide, and perhaps "
+            ":parameter=value behind it."
+        )
+    file = Path(f"{path}.py")
+    source = read_text(str(file), "Python")
+    spec = importlib.util.spec_from_file_location(f"strategy_{file.stem}", file)
+    assert spec is not None, "it ends in .py"
+    assert spec.loader is not None, "it is read from a file"
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the file raises
+        raise UsageError(
+            f"{file} cannot be run: {type(error).__name__}: {shown(str(error), 200)}. Correct it."
+        ) from error
+    decide = getattr(module, name, None)
+    if not callable(decide):
+        raise UsageError(f"{file} has no function {name}: def {name}(known) was needed. Correct the name.")
+    return variant(f"{file.stem}.{name}", decide, words, source=source)

@@ -1,0 +1,242 @@
+"""What strategies read: the bars and signals of several symbols on one axis of time.
+
+A signal is what a forecast said at its origin: the median and the 80% interval of its last step, the chance that the
+next bar closes higher, and Prophet's median. A strategy sees one moment at a time, and nothing after it.
+
+>>> days = np.array(["2023-07-20", "2023-07-21"], "datetime64[D]")
+>>> bars = Bars("MSFT", {"session_date": days, **{name: np.array([11.0, 12.0]) for name in _PRICES}})
+>>> made = panel([bars])
+>>> made.known(1, np.zeros(1)).closes.tolist(), made.known(0, np.zeros(1)).closes.tolist()
+([[11.0, 12.0]], [[11.0]])
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain.asset_classes import CRYPTO, asset_class
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.frequency import Ends, Frequency
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+FIELDS = ("steps", "expected", "low", "high", "prob_up", "trend")
+"""The numbers of a signal: steps of the forecast; log-returns up to its last step, of the median and of both ends of
+the 80% interval; the chance that the next bar closes higher; the log-return of Prophet's median."""
+
+_PRICES = ("open", "high", "low", "close", "adj_close", "volume")
+_LOW, _MEDIAN, _HIGH = (QUANTILES.index(level) for level in (0.1, 0.5, 0.9))
+
+
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """The signals of one symbol, the oldest first.
+
+    Attributes:
+        symbol: the series.
+        ends: `(k,)`, the forecast origins: sessions, or the ends of hours.
+        values: `(k,)` for each of `FIELDS`; NaN where it is not known.
+        seen: `(k,)`, whether the model was trained on the origin.
+        backfilled: `(k,)`, whether the forecast was made when its future was known.
+    """
+
+    symbol: str
+    ends: Ends
+    values: Mapping[str, Floats]
+    seen: Bools
+    backfilled: Bools
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a strategy may read at one moment, of n symbols.
+
+    Attributes:
+        symbols: n of them.
+        cutoff: the last session, or the end of the last hour, UTC.
+        closes: `(n, bars)`, closes up to that one, adjusted for dividends; NaN where there is no bar.
+        steps: `(n,)`, the horizon of the newest forecast, in bars; NaN where there is no forecast.
+        age: `(n,)`, bars since that forecast was made.
+        expected: `(n,)`, log-return of its median up to its last step; NaN but where it was made at this moment.
+        low: `(n,)`, that of the lower end of its 80% interval, likewise.
+        high: `(n,)`, that of the upper end.
+        prob_up: `(n,)`, the chance that the next bar closes higher, likewise.
+        trend: `(n,)`, log-return of Prophet's median up to its last step, likewise.
+        member: `(n,)`, whether the symbol is in the universe.
+        held: `(n,)`, the weights that are held, in shares of equity; negative for short positions.
+        bars_a_year: to annualise by.
+    """
+
+    symbols: Sequence[str]
+    cutoff: date
+    closes: Floats
+    steps: Floats
+    age: Floats
+    expected: Floats
+    low: Floats
+    high: Floats
+    prob_up: Floats
+    trend: Floats
+    member: Bools
+    held: Floats
+    bars_a_year: float
+
+    @property
+    def share(self) -> float:
+        """The weight of each member, if all weigh alike."""
+        return 1 / max(int(self.member.sum()), 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Bars and signals of n symbols at T moments; NaN where a symbol has none.
+
+    Attributes:
+        symbols: n of them.
+        frequency: of the bars.
+        ends: `(T,)`, what names each bar.
+        open: `(T, n)`, adjusted for dividends and splits as `close` is.
+        close: `(T, n)`.
+        value: `(T, n)`, what was traded in the bar, in currency; NaN where the volume is not known.
+        signals: `(T, n)` for each of `FIELDS`.
+        age: `(T, n)`, bars since the newest forecast; infinite before the first.
+        member: `(T, n)`, whether the symbol was in the universe.
+        seen: `(T, n)`, whether a signal is of a date that its model was trained on.
+        backfilled: `(T, n)`, whether it was made when its future was known.
+        simulated: whether any bars were generated.
+    """
+
+    symbols: Sequence[str]
+    frequency: Frequency
+    ends: Ends
+    open: Floats
+    close: Floats
+    value: Floats
+    signals: Mapping[str, Floats]
+    age: Floats
+    member: Bools
+    seen: Bools = field(repr=False)
+    backfilled: Bools = field(repr=False)
+    simulated: bool = False
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @cached_property
+    def bars_a_year(self) -> float:
+        """To annualise by: 365 days where every symbol trades every day."""
+        always_open = self.frequency.is_daily and all(asset_class(symbol) == CRYPTO for symbol in self.symbols)
+        return 365.0 if always_open else self.frequency.bars_a_year
+
+    @property
+    def made(self) -> Bools:
+        """`(T, n)`, where there is any signal."""
+        found: Bools = np.isfinite(self.signals["expected"]) | np.isfinite(self.signals["prob_up"])
+        return found | np.isfinite(self.signals["trend"])
+
+    def known(self, row: int, held: Floats) -> Known:
+        """What is known once a bar has closed."""
+        at = {name: values[row] for name, values in self.signals.items()}
+        end: date = self.ends[row].item()
+        return Known(
+            self.symbols,
+            end,
+            self.close[: row + 1].T,
+            **at,
+            age=self.age[row],
+            member=self.member[row],
+            held=held,
+            bars_a_year=self.bars_a_year,
+        )
+
+    def rows(self, start: int, end: int) -> "Panel":
+        """The moments from row `start` to before row `end`."""
+        cut = {
+            name: getattr(self, name)[start:end]
+            for name in ("ends", "open", "close", "value", "age", "member", "seen", "backfilled")
+        }
+        return replace(self, **cut, signals={name: values[start:end] for name, values in self.signals.items()})
+
+
+def panel(series: Sequence[Bars], signals: Sequence[Signals] = (), member: Mapping[str, Bools] | None = None) -> Panel:
+    """Put bars and signals on one axis.
+
+    Args:
+        series: of one frequency, one a symbol.
+        signals: of any of these symbols.
+        member: by symbol `(bars,)`, whether each of its bars is one of a member; a symbol without any is always one.
+    """
+    ends = np.unique(np.concatenate([bars.ends for bars in series]))
+    shape = (len(ends), len(series))
+    prices = {name: np.full(shape, np.nan) for name in ("open", "close", "value")}
+    found = {name: np.full(shape, np.nan) for name in FIELDS}
+    members = np.zeros(shape, bool)
+    flags = {name: np.zeros(shape, bool) for name in ("seen", "backfilled")}
+    by_symbol = {one.symbol: one for one in signals}
+    for column, bars in enumerate(series):
+        rows = ends.searchsorted(bars.ends)
+        factor = bars.columns["adj_close"] / bars.columns["close"]
+        prices["open"][rows, column] = bars.columns["open"] * factor
+        prices["close"][rows, column] = bars.columns["adj_close"]
+        prices["value"][rows, column] = bars.columns["volume"] * bars.columns["close"]
+        members[rows, column] = (member or {}).get(bars.symbol, True)
+        if bars.symbol in by_symbol:
+            one = by_symbol[bars.symbol]
+            [known] = np.nonzero(np.isin(one.ends, bars.ends))
+            rows = ends.searchsorted(one.ends[known])
+            for name in FIELDS:
+                found[name][rows, column] = one.values[name][known]
+            flags["seen"][rows, column], flags["backfilled"][rows, column] = one.seen[known], one.backfilled[known]
+    steps, age = _carried(found["steps"])
+    members = _still(members, prices["close"], ends, np.timedelta64(series[0].frequency.stale_after))
+    return Panel(
+        [bars.symbol for bars in series],
+        series[0].frequency,
+        ends,
+        **prices,
+        signals={**found, "steps": steps},
+        age=age,
+        member=members,
+        **flags,
+        simulated=any(bars.simulated for bars in series),
+    )
+
+
+def last_steps(quantiles: Floats) -> dict[str, Floats]:
+    """The signals of some forecasts.
+
+    Args:
+        quantiles: `(k, horizon, len(QUANTILES))`, log-returns.
+    """
+    last = quantiles[:, -1]
+    return {
+        "steps": np.full(len(last), float(quantiles.shape[1])),
+        "expected": last[:, _MEDIAN],
+        "low": last[:, _LOW],
+        "high": last[:, _HIGH],
+    }
+
+
+def _still(member: Bools, close: Floats, ends: Ends, stale_after: np.timedelta64) -> Bools:
+    """Whether a symbol is a member where it has no bar: as at its newest one, while that is recent."""
+    rows = np.arange(len(close))[:, None]
+    newest = np.maximum.accumulate(np.where(np.isfinite(close), rows, -1), axis=0)
+    last = np.maximum(newest, 0)
+    recent = (newest >= 0) & (ends[:, None] - ends[last] <= stale_after)
+    found: Bools = np.take_along_axis(member, last, axis=0) & recent
+    return found
+
+
+def _carried(steps: Floats) -> tuple[Floats, Floats]:
+    """The horizon of the newest forecast at each moment, and the bars since it was made."""
+    rows = np.arange(len(steps))[:, None]
+    newest = np.maximum.accumulate(np.where(np.isfinite(steps), rows, -1), axis=0)
+    carried = np.take_along_axis(steps, np.maximum(newest, 0), axis=0)
+    age = np.where(newest >= 0, (rows - newest).astype(np.float64), np.inf)
+    return np.where(newest >= 0, carried, np.nan), age

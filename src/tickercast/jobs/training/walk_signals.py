@@ -1,0 +1,78 @@
+"""Walk strategies forward over bars that were never forecast: make each signal from the bars up to its origin."""
+
+from collections.abc import Callable
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Predictor, RollingPredictor
+from tickercast.domain.frequency import Ends
+from tickercast.domain.signals import FIELDS, Floats, Signals, last_steps
+
+Rows = NDArray[np.intp]
+
+Chance = Callable[[Bars, Rows], Floats]
+"""The chance that the bar after each of some rows closes higher: `(rows,)`."""
+
+
+def walk_signals(
+    bars: Bars,
+    origins: Ends,
+    *,
+    model: Predictor | None = None,
+    trend: Predictor | None = None,
+    chance: Chance | None = None,
+    least: int = 0,
+    seen_through: date | None = None,
+    on_progress: Callable[[int], None] = lambda count: None,
+) -> Signals:
+    """Make the signals of one symbol at some moments.
+
+    Args:
+        bars: the symbol's, from well before the first of them.
+        origins: what names the bars after which strategies decide; the symbol may lack some.
+        model: forecasts the distribution; None: there is none.
+        trend: the model whose median is the trend line; None: there is none.
+        chance: says how likely the next bar closes higher; None: nobody does.
+        least: the bars that `chance` needs.
+        seen_through: the last date that any of them was trained on.
+        on_progress: called with the signals made since the last call.
+    """
+    [at] = np.nonzero(np.isin(bars.ends, origins))
+    needed = max([least, *(each.min_sessions for each in (model, trend) if each)])
+    at = at[_spans(bars, at) >= needed]
+    values = {name: np.full(len(at), np.nan) for name in FIELDS}
+    if trend is not None and len(at):
+        made = last_steps(_quantiles(trend, bars, at, on_progress))
+        values |= {"trend": made["expected"], "steps": made["steps"]}
+    if model is not None and len(at):
+        values |= last_steps(_quantiles(model, bars, at, on_progress))
+    if chance is not None and len(at):
+        values["prob_up"] = chance(bars, at)
+    days = bars.columns["session_date"][at]
+    seen = days <= np.datetime64(seen_through, "D") if seen_through else np.zeros(len(at), bool)
+    return Signals(bars.symbol, bars.ends[at], values, seen, np.ones(len(at), bool))
+
+
+def _quantiles(model: Predictor, bars: Bars, at: Rows, on_progress: Callable[[int], None]) -> Floats:
+    parts = []
+    for some in np.array_split(at, max(len(at) // 256, 1)):
+        if isinstance(model, RollingPredictor):
+            parts.append(model.predict_at(bars, some))
+            on_progress(len(some))
+        else:
+            for row in some:
+                parts.append(model.predict([bars.rows(0, int(row) + 1)]))
+                on_progress(1)
+    return np.concatenate(parts)
+
+
+def _spans(bars: Bars, at: Rows) -> NDArray[np.int64]:
+    """How long the history of each row is, as `Bars.span` counts it."""
+    if bars.frequency.is_daily:
+        return np.asarray(at, np.int64) + 1
+    numbers = bars.frequency.numbers(bars.ends)
+    spans: NDArray[np.int64] = numbers[at] - numbers[0] + 1
+    return spans

@@ -1,0 +1,137 @@
+"""Stored bars and signals, as strategies read them: a backtest reads two dates, a live signal the newest."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tickercast.domain.bars import BAR_COLUMNS, Bars
+from tickercast.domain.forecast import Origin
+from tickercast.domain.frequency import Frequency
+from tickercast.domain.signals import Panel, Signals, panel
+from tickercast.domain.universe import Members
+from tickercast.errors import UsageError
+from tickercast.ports import Between, Warehouse
+
+COLUMNS = {
+    "steps": "steps",
+    "expected": "expected_return",
+    "low": "return_lo_80",
+    "high": "return_hi_80",
+    "prob_up": "prob_up",
+    "trend": "prophet_return",
+}
+"""The columns of the view `signals`, by the names that strategies know."""
+
+_MOST_NAMED = 500  # symbols of a query; of more, all are read, and some kept
+_FLAGS = ("origin", "simulated", "model_has_seen", "doubtful")
+
+
+def before(frequency: Frequency) -> timedelta:
+    """How far before the first decision bars are read, for strategies that look back: about 250 sessions or hours."""
+    return timedelta(days=370) if frequency.is_daily else timedelta(hours=250)
+
+
+def stored_panel(
+    symbols: Sequence[str],
+    first: date,
+    last: date,
+    frequency: Frequency,
+    *,
+    warehouse: Warehouse,
+    members: Members | None = None,
+) -> Panel:
+    """Read the bars and signals of some symbols.
+
+    Args:
+        symbols: the series; empty: all that have signals.
+        first: the first date of a decision; bars of a year before it, or of 250 hours, are read, too.
+        last: the last date.
+        frequency: of the bars.
+        warehouse: where they are.
+        members: who was in the universe when; None: all of the symbols, always.
+
+    Raises:
+        UsageError: none of them has bars and signals there.
+        WarehouseUnavailable: try again.
+    """
+    where: dict[str, Any] = {"frequency": frequency.name}
+    if symbols:
+        where["symbol"] = list(symbols)
+    key = frequency.key("cutoff")
+    rows = warehouse.read(
+        "signals", {**where, "cutoff": Between(first, last)}, ["symbol", "cutoff", key, *COLUMNS.values(), *_FLAGS]
+    )
+    rows = rows.loc[:, ~rows.columns.duplicated()]
+    if rows.empty:
+        raise UsageError(
+            f"No signal of {', '.join(symbols[:8]) or 'any symbol'} is stored from {first} to {last}, and at least one "
+            "was needed. Run: tickercast forecast TICKER DATE; or name bars to walk through with --source."
+        )
+    series = stored_series(sorted(set(rows["symbol"])), first - before(frequency), last, frequency, warehouse=warehouse)
+    by_symbol = dict(iter(rows.groupby("symbol")))
+    signals = [_signals(by_symbol[bars.symbol], bars, key, frequency) for bars in series]
+    return panel(series, signals, membership(series, members))
+
+
+def stored_series(
+    symbols: Sequence[str],
+    first: date,
+    last: date,
+    frequency: Frequency,
+    *,
+    warehouse: Warehouse,
+    columns: Sequence[str] = BAR_COLUMNS,
+) -> list[Bars]:
+    """Read the bars of some symbols between two dates; of those that have any, by name.
+
+    Args:
+        symbols: the series.
+        first: the first date.
+        last: the last date.
+        frequency: of the bars.
+        warehouse: where they are.
+        columns: those of `BAR_COLUMNS` that are needed, `session_date` among them.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    where: dict[str, Any] = {"frequency": frequency.name, "session_date": Between(first, last)}
+    if len(symbols) <= _MOST_NAMED:
+        where["symbol"] = list(symbols)
+    key = frequency.key("session_date")
+    names = ["symbol", *columns, "simulated", *([] if frequency.is_daily else [key])]
+    held = warehouse.read_arrow("latest_prices", where, names)
+    codes = held["symbol"].combine_chunks().dictionary_encode()
+    found = {name: held[name].to_numpy() for name in names[1:]}
+    found[key] = found[key].astype(f"datetime64[{frequency.unit}]")
+    found["session_date"] = found["session_date"].astype("datetime64[D]")
+    order = np.lexsort((found[key], codes.indices.to_numpy()))
+    found = {name: values[order] for name, values in found.items()}
+    starts = np.flatnonzero(np.diff(codes.indices.to_numpy()[order], prepend=-1))
+    simulated = found.pop("simulated")
+    series = [
+        Bars(symbol, {name: values[start:end] for name, values in found.items()}, bool(simulated[start]))
+        for symbol, start, end in zip(codes.dictionary.to_pylist(), starts, [*starts[1:], len(order)], strict=True)
+    ]
+    wanted = set(symbols)
+    return sorted((bars for bars in series if bars.symbol in wanted), key=lambda bars: bars.symbol)
+
+
+def membership(series: Sequence[Bars], members: Members | None) -> Mapping[str, Any]:
+    """By symbol, whether each of its bars is one of a member."""
+    return {bars.symbol: members.when(bars.symbol, bars.ends) for bars in series} if members else {}
+
+
+def _signals(rows: pd.DataFrame, bars: Bars, key: str, frequency: Frequency) -> Signals:
+    rows = rows[(rows["simulated"] == bars.simulated) & ~rows["doubtful"]].sort_values(key)
+    values = {name: rows[column].to_numpy(np.float64, na_value=np.nan) for name, column in COLUMNS.items()}
+    flags = rows["model_has_seen"].to_numpy(bool), (rows["origin"] == Origin.BACKFILL).to_numpy(bool)
+    return Signals(bars.symbol, _ends(rows[key], frequency), values, *flags)
+
+
+def _ends(values: "pd.Series[Any]", frequency: Frequency) -> Any:
+    moments = values.dt.tz_convert(None) if getattr(values.dt, "tz", None) is not None else values
+    return moments.to_numpy().astype(f"datetime64[{frequency.unit}]")

@@ -1,0 +1,380 @@
+"""Universes, signals and backtests of strategies as tables, sentences and JSON."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tickercast.domain.frequency import stamp
+from tickercast.domain.strategy import STRATEGIES, Targets
+from tickercast.domain.strategy_backtest import LEAST_BLOCKS, Backtest, Result, block_of
+from tickercast.domain.universe import SURVIVORS, Universe
+from tickercast.show import chart
+from tickercast.show.sentences import NOT_ADVICE, SIMULATED, number, symbols
+from tickercast.version import __version__
+
+_SIDES = "long and short positions together are worth at most the equity"
+
+# ---------------------------------------------------------------- the verdict
+
+
+def verdict(found: Backtest, result: Result) -> str:
+    """What a backtest shows of one variant, and no more than its interval allows."""
+    name, sharpe = result.variant.name, result.deflated
+    if not result.net.orders:
+        return f"{name}: no edge after costs. It never traded."
+    if math.isnan(sharpe.low):
+        least = (LEAST_BLOCKS * block_of(found.panel)) + 1
+        return (
+            f"{name}: no edge after costs. {len(result.net.ends):,} bars are too few for an interval, which needs "
+            f"{least:,}."
+        )
+    among = f"deflated for {found.tried} variant{'s' * (found.tried != 1)} tried"
+    ends = f"{sharpe.value:.2f} [{sharpe.low:.2f}, {sharpe.high:.2f}]"
+    if not result.has_edge:
+        return f"{name}: no edge after costs. Its Sharpe ratio, {among}, is {ends}: not wholly above 0."
+    if seen_by(found, result):
+        return (
+            f"{name}: no edge after costs is shown. Its Sharpe ratio, {among}, is {ends}, but a model that it reads "
+            "was trained on some of these dates."
+        )
+    return f"{name}: above cash after costs. Its Sharpe ratio, {among}, is {ends}. The past is no promise."
+
+
+def seen_by(found: Backtest, result: Result) -> int:
+    """How many of the signals that a variant reads are of dates that a model was trained on."""
+    return int(found.panel.seen[found.start :].sum()) if result.variant.reads else 0
+
+
+def notes(found: Backtest) -> Iterator[str]:
+    """What has to be known to read a backtest."""
+    panel = found.panel
+    if panel.simulated:
+        yield SIMULATED
+    if not found.point_in_time:
+        yield SURVIVORS
+    yield from _known_later(found)
+    yield from _cut_short(found)
+    if not np.isfinite(panel.value[found.start :]).any():
+        yield "The source has no volumes: no order was cut."
+    for symbol, reason in found.failures.items():
+        yield f"{symbol} was left out. {reason}"
+
+
+def _known_later(found: Backtest) -> Iterator[str]:
+    made, panel = found.panel.made[found.start :], found.panel
+    if any(result.variant.reads for result in found.results):
+        signals = int(made.sum())
+        seen = int((panel.seen[found.start :] & made).sum())
+        after = int((panel.backfilled[found.start :] & made).sum())
+        if seen:
+            yield f"Of {signals:,} signals, {seen:,} are of dates that the model was trained on."
+        if after:
+            yield f"Of {signals:,} signals, {after:,} were made when their future was known, from the bars before them."
+
+
+def _cut_short(found: Backtest) -> Iterator[str]:
+    for result in found.results:
+        if result.net.delisted:
+            yield (
+                f"{result.variant.name} held {', '.join(result.net.delisted[:8])} when trading ended, and lost "
+                f"{found.costs.delisting_loss:.0%} of what was long."
+            )
+        if result.net.capped:
+            yield (
+                f"{result.net.capped:,} of {result.net.orders:,} orders of {result.variant.name} were cut to "
+                f"{found.costs.capacity:.1%} of the bar's volume."
+            )
+
+
+def title(found: Backtest) -> str:
+    """What was backtested, when, and at which costs."""
+    ends, costs = found.panel.ends, found.costs
+    step = f"every {found.every} bars" if found.every > 1 else f"every {found.panel.frequency.noun}"
+    return (
+        f"{symbols(len(found.panel.symbols))}, {stamp(ends[found.start].item())} to {stamp(ends[-1].item())}, decided "
+        f"{step}, filled at the next open; fees {costs.fees_bps:g}, slippage {costs.slippage_bps:g} bps a side, borrow "
+        f"{costs.borrow_bps:g} bps a year"
+    )
+
+
+# ---------------------------------------------------------------- tables
+
+
+def rows(found: Backtest) -> pd.DataFrame:
+    """One row a variant, as text."""
+    return pd.DataFrame([_cells(found, result) for result in found.results])
+
+
+def _cells(found: Backtest, result: Result) -> dict[str, str]:
+    sharpe, deflated = result.sharpe, result.deflated
+    return {
+        "strategy": result.variant.name,
+        "hash": result.variant.hash,
+        "net": f"{result.net_return:+.1%}",
+        "gross": f"{result.gross_return:+.1%}",
+        "break-even": f"{number(result.break_even_bps, '.2f')} bps",
+        "turnover a year": f"{result.turnover:,.1f} ×",
+        "drawdown": f"{result.drawdown:.1%}",
+        "Sharpe": f"{sharpe.value:.2f}",
+        "95% interval": f"{number(sharpe.low, '.2f')} … {number(sharpe.high, '.2f')}",
+        "deflated": f"{number(deflated.low, '.2f')} … {number(deflated.high, '.2f')}",
+    }
+
+
+def backtest_table(found: Backtest) -> RenderableType:
+    """The variants side by side, a sentence on each, and what has to be known."""
+    table = _table(rows(found), left=("strategy", "hash"), title=title(found))
+    said = [Text(verdict(found, result)) for result in found.results]
+    remarks = [Text(note, style="yellow") for note in notes(found)]
+    return Group(table, *said, *remarks, Text(NOT_ADVICE, style="dim"))
+
+
+def backtest_json(found: Backtest) -> dict[str, Any]:
+    """The same, in a stable machine-readable form."""
+    ends = found.panel.ends
+    return {
+        "symbols": list(found.panel.symbols),
+        "frequency": found.panel.frequency.name,
+        "first": stamp(ends[found.start].item()),
+        "last": stamp(ends[-1].item()),
+        "every": found.every,
+        "tried": found.tried,
+        "point_in_time": found.point_in_time,
+        "costs": vars(found.costs),
+        "strategies": [
+            {
+                "strategy": result.variant.strategy,
+                "parameters": dict(result.variant.parameters),
+                "hash": result.variant.hash,
+                "net_return": result.net_return,
+                "gross_return": result.gross_return,
+                "break_even_bps": _finite(result.break_even_bps),
+                "turnover_a_year": result.turnover,
+                "drawdown": result.drawdown,
+                "orders": result.net.orders,
+                "sharpe": _ends(result.sharpe),
+                "sharpe_deflated": _ends(result.deflated),
+                "haircut": result.haircut,
+                "deflated_sharpe_ratio": result.probability,
+                "verdict": verdict(found, result),
+            }
+            for result in found.results
+        ],
+        "notes": [*notes(found), NOT_ADVICE],
+    }
+
+
+def _ends(found: Any) -> dict[str, float | None]:
+    return {name: _finite(value) for name, value in vars(found).items()}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def accounts(found: Backtest) -> pd.DataFrame:
+    """One row a variant and bar: equity after and before costs, drawdown, and the weight of each symbol."""
+    parts = []
+    for result in found.results:
+        net = result.net
+        part = pd.DataFrame(
+            {
+                "strategy": result.variant.name,
+                "hash": result.variant.hash,
+                "bar": net.ends.astype("datetime64[s]"),
+                "equity": net.equity,
+                "gross_equity": result.gross.equity,
+                "drawdown": 1 - net.equity / np.maximum.accumulate(net.equity),
+            }
+        )
+        weights = pd.DataFrame(net.weights, columns=[f"weight_{symbol}" for symbol in found.panel.symbols])
+        parts.append(pd.concat([part, weights], axis=1))
+    return pd.concat(parts, ignore_index=True)
+
+
+def months(result: Result) -> pd.DataFrame:
+    """The returns of a variant after costs, one row a year, one column a month, and the whole year, as text."""
+    ends = pd.DatetimeIndex(result.net.ends.astype("datetime64[s]"))
+    equity = pd.Series(result.net.equity, ends)
+    last = equity.groupby([ends.year, ends.month]).last()
+    monthly = (last / last.shift(fill_value=equity.iloc[0]) - 1).unstack().reindex(columns=range(1, 13))
+    yearly = (1 + monthly.fillna(0)).prod(axis=1) - 1
+    cells = monthly.assign(year=yearly).map(lambda value: number(value, "+.1%"))
+    cells.columns = [*_MONTHS, "year"]
+    return cells.rename_axis("").reset_index()
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def page(found: Backtest) -> str:
+    """Render a backtest as one self-contained page, which loads nothing from elsewhere."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = [result.variant.name for result in found.results]
+    table = rows(found)
+    return environment.get_template("strategies.html").render(
+        title=f"{', '.join(names)}: {'an edge' if _claims(found) else 'no edge'} after costs",
+        about=title(found),
+        verdicts=[verdict(found, result) for result in found.results],
+        notes=list(notes(found)),
+        heads=list(table.columns),
+        rows=table.to_numpy().tolist(),
+        chart=chart.accounts_svg(
+            accounts(found), name="accounts", alt=f"Equity and drawdown of {', '.join(names)}. {title(found)}"
+        ),
+        months=[(result.variant.name, months(result)) for result in found.results],
+        colours=chart.COLOURS,
+        version=__version__,
+        advice=NOT_ADVICE,
+    )
+
+
+def _claims(found: Backtest) -> bool:
+    """Whether any verdict claims an edge."""
+    return any(result.has_edge and not seen_by(found, result) for result in found.results)
+
+
+def strategies_table() -> RenderableType:
+    """The strategies that are built in."""
+    from tickercast.domain.strategy import parse
+
+    made = [parse(name) for name in STRATEGIES]
+    cells = [
+        {
+            "strategy": one.strategy,
+            "hash": one.hash,
+            "parameters": ", ".join(f"{key}={value:g}" for key, value in one.parameters.items()),
+            "what it does": STRATEGIES[one.strategy].summary,
+        }
+        for one in made
+    ]
+    return _table(pd.DataFrame(cells), left=("strategy", "hash", "parameters", "what it does"))
+
+
+def target_rows(found: Targets) -> pd.DataFrame:
+    """One row a variant and symbol: the weight that is wanted, and why."""
+    cells = [
+        {
+            "strategy": one.name,
+            "hash": one.hash,
+            "symbol": symbol,
+            "weight": number(weight, "+.1%"),
+            "reason": reason,
+        }
+        for one, each in found.wanted
+        for symbol, (weight, reason) in zip(found.panel.symbols, each, strict=True)
+    ]
+    return pd.DataFrame(cells)
+
+
+def targets_table(found: Targets) -> RenderableType:
+    """What variants want to hold, side by side."""
+    end = stamp(found.panel.ends[-1].item())
+    table = _table(
+        target_rows(found),
+        left=("strategy", "hash", "symbol", "reason"),
+        title=f"from {end}, in shares of equity; {_SIDES}",
+    )
+    warned = [Text(SIMULATED, style="bold red")] if found.panel.simulated else []
+    return Group(table, *warned, Text(NOT_ADVICE, style="dim"))
+
+
+def targets_json(found: Targets) -> dict[str, Any]:
+    """The same, in a stable machine-readable form."""
+    return {
+        "cutoff": stamp(found.panel.ends[-1].item()),
+        **({"simulated": True} if found.panel.simulated else {}),
+        "strategies": [
+            {
+                "strategy": one.strategy,
+                "parameters": dict(one.parameters),
+                "hash": one.hash,
+                "targets": [
+                    {"symbol": symbol, "weight": _finite(weight), "reason": reason}
+                    for symbol, (weight, reason) in zip(found.panel.symbols, each, strict=True)
+                ],
+            }
+            for one, each in found.wanted
+        ],
+    }
+
+
+# ---------------------------------------------------------------- universes
+
+
+def universe_title(found: Universe) -> str:
+    """How a watchlist was chosen."""
+    return f"{found.rule}, of {found.members:,} members, as of {found.as_of}"
+
+
+def universe_table(found: Universe) -> RenderableType:
+    """One row a symbol, and what has to be known."""
+    cells = [
+        {
+            "rank": f"{row.rank:,}",
+            "symbol": row.symbol,
+            "score": f"{row.score:,.4g}",
+            "": "held" if row.is_held else "",
+        }
+        for row in found.rows
+    ]
+    table = _table(pd.DataFrame(cells), left=("symbol", ""), title=universe_title(found))
+    return Group(table, *(Text(note, style="yellow") for note in universe_notes(found)), Text(NOT_ADVICE, style="dim"))
+
+
+def universe_notes(found: Universe) -> Iterator[str]:
+    """Who was left out, and whether only survivors were ranked."""
+    if not found.point_in_time:
+        yield SURVIVORS
+    if found.failures:
+        first = next(iter(found.failures.values()))
+        yield f"{symbols(len(found.failures))} could not be ranked. The first: {first}"
+
+
+def universe_json(found: Universe) -> dict[str, Any]:
+    """The same, in a stable machine-readable form."""
+    return {
+        "as_of": str(found.as_of),
+        "rule": found.rule,
+        "members": found.members,
+        "point_in_time": found.point_in_time,
+        "watchlist": [vars(row) for row in found.rows],
+        "left_out": dict(found.failures),
+        "notes": [SURVIVORS] if not found.point_in_time else [],
+    }
+
+
+def watchlist(found: Universe) -> str:
+    """A file of symbols that the daily flow takes as it is."""
+    lines = [f"# {universe_title(found)}"]
+    if not found.point_in_time:
+        lines.append(f"# {SURVIVORS}")
+    return "\n".join([*lines, *(row.symbol for row in found.rows)]) + "\n"
+
+
+def _table(cells: pd.DataFrame, *, left: tuple[str, ...], title: str = "") -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
+    for heading in cells.columns:
+        if heading in ("reason", "what it does"):
+            table.add_column(heading)
+        else:
+            table.add_column(heading, justify="left" if heading in left else "right", no_wrap=True)
+    for row in cells.itertuples(index=False):
+        table.add_row(*map(str, row))
+    return table

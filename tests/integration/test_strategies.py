@@ -1,0 +1,342 @@
+"""Universes, signals and backtests from start to end: the page's own commands, no look-ahead, and zipline's equity."""
+
+import json
+import re
+import shlex
+import subprocess
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from benchmarks.bench_strategies import difference
+from click.testing import Result
+from typer.testing import CliRunner
+
+from tickercast.app import App, read_symbols, variants_of
+from tickercast.cli import app as cli
+from tickercast.config import Settings
+from tickercast.domain.bars import Reading
+from tickercast.domain.direction_inputs import LEAST
+from tickercast.domain.frequency import HOURLY
+from tickercast.domain.strategy_backtest import Costs
+from tickercast.domain.universe import SURVIVORS, Members, read_members
+from tickercast.errors import Permanent
+from tickercast.jobs.daily.choose_universe import choose_universe
+from tickercast.jobs.training.walk_signals import walk_signals
+from tickercast.models.baselines import EwmaT
+from tickercast.show.sentences import NOT_ADVICE
+from tickercast.show.strategies import months
+
+PROJECT = Path(__file__).parents[2]
+PAGE = (PROJECT / "docs" / "strategies.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def run(*words: str) -> Result:
+    return CliRunner(env={"COLUMNS": "120"}).invoke(cli, list(words))
+
+
+def test_the_page_runs_offline_from_start_to_end(workspace: Path) -> None:
+    for kind, body in BLOCK.findall(PAGE):
+        if kind == "python":
+            Path("my.py").write_text(body)
+            continue
+        shown: list[str] = []
+        for line in body.splitlines():
+            if not line.startswith("$ "):
+                assert line in shown
+                continue
+            command = line.removeprefix("$ ").removesuffix(" > /dev/null")
+            if command.startswith("tickercast "):
+                done = run(*shlex.split(command)[1:])
+                assert done.exit_code == 0, done.output
+                shown = [each.rstrip() for each in done.stdout.splitlines()]
+            else:
+                subprocess.run(["sh", "-c", command], check=True)
+
+
+def test_the_account_is_that_of_zipline() -> None:
+    kept = json.loads((PROJECT / "benchmarks" / "zipline.json").read_text())
+    assert len(kept["scenarios"]) == 5
+    assert all(len(each["equity"]) == 90 for each in kept["scenarios"].values())
+    assert difference(kept) <= 1e-9
+
+
+# ---------------------------------------------------------------- the universe
+
+
+def chosen(service: App, members: Members, as_of: date, reading: Reading, by: str = "return", **more: Any) -> Any:
+    given: dict[str, Any] = {"over": 60, "top": 2, "held": [], **more}
+    return choose_universe(
+        members, as_of, reading=reading, by=by, warehouse=service.warehouse, now=service.now(), **given
+    )
+
+
+EVERYBODY = read_members("symbol,from,to\nMSFT,,\nAAPL,,\nGOOG,,\nIBM,,2010-12-31\nFB,2012-05-18,\n", "members.csv")
+
+
+@pytest.mark.parametrize("by", ["return", "volatility", "volume"])
+def test_a_universe_looks_at_no_bar_after_its_date(workspace: Path, by: str) -> None:
+    service, day = App(), date(2010, 6, 30)
+    data = service.market_data("sample")
+    until, after = (
+        data.fetch(EVERYBODY.symbols[:4], date(2009, 1, 1), last, advance=lambda _: None)
+        for last in (day, date(2012, 1, 1))
+    )
+    made, again = (chosen(service, EVERYBODY, day, reading, by).rows for reading in (until, after))
+    assert made == again
+    assert [row.rank for row in made] == [1, 2]
+    bars = {symbol: until[symbol].rows(len(until[symbol]) - 61, len(until[symbol])) for symbol in until}
+    returns = {symbol: np.diff(np.log(each.columns["adj_close"])) for symbol, each in bars.items()}
+    expected = {
+        "return": {symbol: each.sum() for symbol, each in returns.items()},
+        "volatility": {symbol: each.std(ddof=1) for symbol, each in returns.items()},
+        "volume": {
+            symbol: (each.columns["close"] * each.columns["volume"])[1:].mean() for symbol, each in bars.items()
+        },
+    }[by]
+    best = sorted(expected, key=lambda symbol: -expected[symbol])[:2]
+    assert [row.symbol for row in made] == best
+    assert [row.score for row in made] == pytest.approx([expected[symbol] for symbol in best])
+
+
+def test_a_universe_is_stored_once_and_who_was_no_member_then_is_not_in_it(workspace: Path) -> None:
+    Path("members.csv").write_text("symbol,from,to\nMSFT,,\nAAPL,,\nIBM,,2010-12-31\nFB,2012-05-18,\n")
+    words = ("universe", "--from", "members.csv", "--top", "3", "--as-of", "2012-06-29", "--source", "sample")
+    assert run(*words).exit_code == run(*words).exit_code == 0
+    rows = App().tables.read("universes")
+    assert sorted(rows["symbol"]) == ["AAPL", "MSFT"]
+    assert set(rows["rule"]) == {"top 3 by return over 60 sessions"}
+    assert rows["point_in_time"].all()
+    assert set(rows["members"]) == {2}
+
+
+def test_the_watchlist_is_taken_by_the_daily_run_and_survivors_are_named(workspace: Path) -> None:
+    Path("members.csv").write_text("symbol\nMSFT\nAAPL\nGOOG\nFB\n")
+    Path("holdings.csv").write_text("symbol,shares\nIBM,10\nGOOG,5\n")
+    words = (
+        "--top",
+        "1",
+        "--by",
+        "volatility",
+        "--as-of",
+        "2012-06-29",
+        "--source",
+        "sample",
+        "--keep",
+        "holdings.csv",
+    )
+    done = run("universe", "--from", "members.csv", *words, "--out", "mine.txt")
+    assert done.exit_code == 0, done.output
+    assert SURVIVORS in done.stdout
+    assert "FB has 30 bars up to 2012-06-29: 61 were needed" in done.stdout
+    symbols = read_symbols("mine.txt")
+    assert len(symbols) == 3
+    assert {"IBM", "GOOG"} <= set(symbols)
+    assert App(Settings(watchlist="mine.txt")).watchlist() == symbols
+    Path("own.txt").write_text("MSFT\n")
+    refused = run("universe", "--from", "members.csv", *words, "--out", "own.txt")
+    assert "own.txt exists, and is no watchlist that tickercast universe has written" in str(refused.exception)
+    assert Path("own.txt").read_text() == "MSFT\n"
+    held = App().tables.read("universes").set_index("symbol")["is_held"]
+    assert held["IBM"]
+
+
+def test_members_are_ranked_by_skill_from_scores_that_had_come_true(workspace: Path) -> None:
+    app = App()
+    app.forecast(["MSFT", "AAPL"], "2012-06-29", source="sample")
+    app.forecast(["MSFT", "AAPL"], "2012-07-31", source="sample")
+    Path("members.csv").write_text("symbol\nMSFT\nAAPL\n")
+    scores = app.query("SELECT symbol, model_has_seen FROM forecast_scores WHERE role = 'champion'")
+    assert set(scores["symbol"]) == {"MSFT", "AAPL"}
+    found = app.universe("members.csv", date(2012, 7, 31), by="skill")
+    assert {row.symbol for row in found.rows} == {"MSFT", "AAPL"}
+    early = run("universe", "--from", "members.csv", "--by", "skill", "--as-of", "2012-07-01")
+    assert isinstance(early.exception, Permanent)
+    assert "No forecast of MSFT came true between" in str(early.exception)
+
+
+# ---------------------------------------------------------------- signals
+
+
+@pytest.fixture
+def stored(workspace: Path) -> App:
+    app = App()
+    for day in ("2012-07-26", "2012-07-27", "2012-07-30", "2012-07-31", "2012-08-01"):
+        app.forecast(["MSFT", "AAPL"], day, source="sample")
+    return app
+
+
+def test_a_live_signal_is_what_the_backtest_of_stored_forecasts_decides_there(stored: App) -> None:
+    variants = variants_of(["volatility-target", "interval-momentum:threshold=0.1"])
+    decided: dict[str, Any] = {}
+
+    def spy(one: Any) -> Any:
+        def decide(known: Any, **parameters: float) -> Any:
+            made = one.decide(known, **parameters)
+            decided[one.name] = known.cutoff, made.weights
+            return made
+
+        return decide
+
+    from dataclasses import replace
+
+    spied = [replace(one, decide=spy(one)) for one in variants]
+    found = stored.strategy_backtest(spied, date(2012, 7, 26), date(2012, 8, 1))
+    live = stored.strategy_targets(variants, as_of=date(2012, 8, 1))
+    assert found.panel.symbols == live.panel.symbols == ["AAPL", "MSFT"]
+    for one, each in live.wanted:
+        cutoff, weights = decided[one.name]
+        assert cutoff == date(2012, 8, 1)
+        assert [weight for weight, _ in each] == weights.tolist()
+
+
+def test_a_symbol_without_a_signal_or_a_universe_without_members_says_what_is_missing(stored: App) -> None:
+    none = run("strategy", "signals", "volatility-target", "--symbols", "IBM", "--as-of", "2012-08-01")
+    assert isinstance(none.exception, Permanent)
+    assert "No signal of IBM is stored from 2012-07-22 to 2012-08-01" in str(none.exception)
+    Path("members.csv").write_text("symbol,from,to\nMSFT,,\nAAPL,,2012-07-27\n")
+    done = run(
+        *("strategy", "signals", "volatility-target", "--universe", "members.csv", "--as-of", "2012-08-01", "--json")
+    )
+    [targets] = [each["targets"] for each in json.loads(done.stdout)["strategies"]]
+    assert targets[0] == {"symbol": "AAPL", "weight": 0.0, "reason": "no member of the universe"}
+    assert targets[1]["weight"] > 0
+
+
+# ---------------------------------------------------------------- backtests
+
+
+WORDS = ("--from", "2012-01-03", "--to", "2012-06-28", "--source", "sample", "--symbols", "MSFT,IBM")
+
+
+def test_every_result_ends_with_a_sentence_and_no_advice(workspace: Path) -> None:
+    done = run("strategy", "backtest", "volatility-target", "always-flat", *WORDS, "--out", "account.csv", "--json")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    held, flat = report["strategies"]
+    assert flat["verdict"] == "always-flat: no edge after costs. It never traded."
+    assert held["verdict"].startswith("volatility-target: no edge after costs. 124 bars are too few")
+    assert held["net_return"] < held["gross_return"]
+    assert report["notes"][-1] == NOT_ADVICE
+    assert SURVIVORS in report["notes"]
+    assert report["tried"] == 2
+    lines = Path("account.csv").read_text().splitlines()
+    assert lines[0] == "strategy,hash,bar,equity,gross_equity,drawdown,weight_MSFT,weight_IBM"
+    assert len(lines) == 1 + 2 * 124
+
+
+def test_a_page_holds_the_verdict_the_accounts_and_their_months(workspace: Path) -> None:
+    Path("my.py").write_text(
+        "import numpy as np\nfrom tickercast.domain.strategy import Decision\n"
+        "def decide(known):\n    return Decision(np.full(len(known.symbols), 0.4), lambda n: '<b>')\n"
+    )
+    words = ("--from", "2010-01-04", "--to", "2012-06-28", "--source", "sample", "--symbols", "MSFT,IBM")
+    done = run("strategy", "backtest", "always-flat", "--from-file", "my.py:decide", *words, "--report", "page.html")
+    assert done.exit_code == 0, done.output
+    page = Path("page.html").read_text()
+    assert "always-flat, my.decide: no edge after costs</h1>" in page
+    assert "always-flat: no edge after costs. It never traded." in page
+    assert NOT_ADVICE in page
+    assert page.count("<svg") == 1
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    found = App().strategy_backtest(
+        variants_of([], ["my.py:decide"]), date(2010, 1, 4), date(2012, 6, 28), source="sample", symbols=["MSFT", "IBM"]
+    )
+    [result] = found.results
+    shown = months(result)
+    assert list(shown[""]) == [2010, 2011, 2012]
+    assert shown.loc[2, "Jul"] == "–"
+    years = [1 + float(each.rstrip("%")) / 100 for each in shown["year"]]
+    assert np.prod(years) - 1 == pytest.approx(result.net_return, abs=3e-3)
+
+
+def test_costs_are_the_users_and_free_trading_is_the_gross_result(workspace: Path) -> None:
+    app, variants = App(), variants_of(["buy-and-hold"])
+    given: dict[str, Any] = {"source": "sample", "symbols": ["MSFT"]}
+    free = app.strategy_backtest(variants, date(2012, 1, 3), date(2012, 6, 28), costs=Costs(0, 0, 0), **given)
+    paid = app.strategy_backtest(variants, date(2012, 1, 3), date(2012, 6, 28), **given)
+    assert free.results[0].net_return == free.results[0].gross_return == paid.results[0].gross_return
+    assert paid.results[0].net_return < paid.results[0].gross_return
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("momentum",), "'momentum' is no strategy"),
+        ((), "No strategy was named"),
+        (("direction",), "Directions are of hours: direction was named with daily bars. Add --every 1h."),
+        (("--from-file", "nothing.py:decide"), "nothing.py cannot be read"),
+        (("--from-file", "broken.py:decide"), "broken.py cannot be run: NameError"),
+        (("--from-file", "broken.py"), "FILE.py:FUNCTION was needed"),
+        (("buy-and-hold", "--symbols", "NOPE"), "The sample does not hold NOPE"),
+    ],
+)
+def test_what_cannot_be_backtested_ends_in_a_sentence(workspace: Path, words: tuple[str, ...], sentence: str) -> None:
+    Path("broken.py").write_text("nonsense\n")
+    done = run("strategy", "backtest", *WORDS, *words)
+    assert isinstance(done.exception, Permanent)
+    assert sentence in str(done.exception)
+
+
+def test_signals_that_are_walked_see_no_later_bar() -> None:
+    bars = (
+        App().market_data("sample").fetch(["MSFT"], date(2010, 1, 1), date(2012, 1, 1), advance=lambda _: None)["MSFT"]
+    )
+    origins = bars.ends[300:320]
+    whole, cut = (walk_signals(each, origins, model=EwmaT()) for each in (bars, bars.rows(0, 320)))
+    assert len(whole.ends) == 20
+    for name, values in whole.values.items():
+        np.testing.assert_array_equal(values, cut.values[name])
+
+
+def test_the_shipped_direction_is_walked_hour_by_hour_and_earns_nothing_after_costs(workspace: Path) -> None:
+    app = App(Settings(source="simulated"))
+    found = app.strategy_backtest(
+        variants_of(["direction"]),
+        date(2023, 7, 1),
+        date(2023, 7, 4),
+        symbols=["BTCUSDT"],
+        source="simulated",
+        every=HOURLY,
+    )
+    [result] = found.results
+    assert found.panel.simulated
+    assert len(result.net.ends) == 96
+    assert np.isfinite(found.panel.signals["prob_up"][found.start :]).all()
+    assert found.start >= LEAST
+    assert set(np.sign(result.net.weights[1:, 0]).tolist()) <= {-1.0, 1.0}
+    assert not result.has_edge
+
+
+# ---------------------------------------------------------------- what is served beside the champion
+
+
+def test_directions_and_prophet_are_signals_where_they_are_served(workspace: Path) -> None:
+    app = App(Settings(models="champion,xgb-direction,prophet", source="simulated"))
+    app.forecast(["MSFT"], "2023-07-21")
+    app.forecast(["BTCUSDT"], "2023-07-21 14:00", every=HOURLY.name)
+    rows = app.query("SELECT * FROM signals").set_index("symbol")
+    assert list(rows["steps"].loc[["MSFT", "BTCUSDT"]]) == [10, 24]
+    made = app.query("SELECT * FROM forecast_history WHERE (frequency = '1d' AND step = 10) OR step = 24")
+    for symbol, role, column, price in (
+        ("MSFT", "champion", "expected_return", "close_median"),
+        ("MSFT", "champion", "return_lo_80", "close_lo_80"),
+        ("BTCUSDT", "champion", "return_hi_80", "close_hi_80"),
+        ("MSFT", "companion", "prophet_return", "close_median"),
+    ):
+        [row] = made[(made["symbol"] == symbol) & (made["role"] == role)].to_dict("records")
+        assert rows.loc[symbol, column] == pytest.approx(np.log(row[price] / row["last_close"]))
+    stated = app.tables.read("directions")["prob_up"].item()
+    assert rows.loc["BTCUSDT", "prob_up"] == stated
+    assert np.isnan(rows.loc["MSFT", "prob_up"])
+    [(_, [(weight, reason)])] = app.strategy_targets(
+        variants_of(["direction"]), as_of=date(2023, 7, 21), every=HOURLY
+    ).wanted
+    assert weight == (1 if stated >= 0.5 else -1)
+    assert f"{stated:.1%}" in reason
+    [(_, [(weight, reason)])] = app.strategy_targets(variants_of(["prophet-trend"]), as_of=date(2023, 7, 21)).wanted
+    assert weight == float(rows.loc["MSFT", "prophet_return"] > 0)
+    assert reason.startswith("Prophet's line is")

@@ -1,0 +1,67 @@
+"""The dashboard's page of strategies, run by Streamlit's own test without a browser, and its figures."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tickercast.app import App, variants_of
+from tickercast.dashboard import state
+from tickercast.dashboard.palette import DARK, LIGHT
+from tickercast.dashboard.strategy_figures import drawdown_figure, equity_figure, positions_figure
+from tickercast.domain.strategy_backtest import Costs
+from tickercast.show.strategies import accounts
+
+
+def page() -> None:
+    from tickercast.dashboard import strategies_page
+
+    strategies_page.show()
+
+
+@pytest.fixture
+def stored(workspace: Path) -> App:
+    state.st.cache_data.clear()
+    state.st.cache_resource.clear()
+    app = App()
+    for day in ("2012-07-26", "2012-07-30", "2012-08-01"):
+        app.forecast(["MSFT", "AAPL"], day, source="sample")
+    return app
+
+
+def test_the_page_shows_verdicts_accounts_and_what_is_wanted_now(stored: App) -> None:
+    shown = AppTest.from_function(page, default_timeout=60).run()
+    assert not shown.exception
+    assert not shown.error
+    told = " ".join(each.value for each in shown.markdown)
+    assert "volatility-target: no edge after costs" in told
+    assert {"### Equity", "### Drawdown", "### Positions", "### What they want to hold now"} <= {
+        each.value for each in shown.markdown
+    }
+    assert any("survivors only" in each.value for each in shown.caption)
+    assert any("Not investment advice" in each.value for each in shown.caption)
+    shown.text_input(key="strategy_symbols").set_value("").run()
+    assert [each.value for each in shown.info] == ["Choose a strategy, a symbol, and two dates."]
+
+
+def test_the_figures_are_the_accounts() -> None:
+    found = App().strategy_backtest(
+        variants_of(["buy-and-hold", "always-flat"]),
+        date(2012, 1, 3),
+        date(2012, 6, 28),
+        source="sample",
+        symbols=["MSFT", "IBM"],
+        costs=Costs(),
+    )
+    rows, net = accounts(found), found.results[0].net
+    equity, before, *_ = equity_figure(rows, LIGHT).data
+    np.testing.assert_allclose(equity.y, net.equity / net.equity[0] - 1)
+    np.testing.assert_allclose(before.y, found.results[0].gross.equity / net.equity[0] - 1)
+    [lost, flat] = drawdown_figure(rows, DARK).data
+    assert -min(lost.y) == pytest.approx(found.results[0].drawdown)
+    assert set(flat.y) == {0}
+    held = positions_figure(rows, LIGHT).data
+    assert [each.name for each in held] == ["buy-and-hold, long", "always-flat, long"]
+    np.testing.assert_allclose(held[0].y, net.weights.sum(axis=1))

@@ -1,0 +1,333 @@
+"""The account of a backtest, worked by hand; its measures; and what strategies decide."""
+
+import math
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tickercast.domain.bars import Bars
+from tickercast.domain.signals import FIELDS, Known, Panel, Signals, panel
+from tickercast.domain.strategy import STRATEGIES, Decision, Variant, parse, variant
+from tickercast.domain.strategy_backtest import (
+    Backtest,
+    Costs,
+    Result,
+    backtest,
+    break_even_bps,
+    error_of,
+    growth,
+    haircut,
+    sharpe_interval,
+    simulate,
+)
+from tickercast.domain.universe import Members, read_members
+from tickercast.errors import UsageError
+
+FREE = Costs(fees_bps=0, slippage_bps=0, borrow_bps=0, capacity=1, delisting_loss=0, band=0)
+FIRST = np.datetime64("2021-01-04", "D")
+
+
+def bars(symbol: str, opens: Any, closes: Any, *, first: int = 0, volume: float = 1e9) -> Bars:
+    opens, closes = np.asarray(opens, float), np.asarray(closes, float)
+    days = FIRST + first + np.arange(len(closes))
+    ends = np.maximum(opens, closes), np.minimum(opens, closes)
+    columns = {"session_date": days, "open": opens, "high": ends[0], "low": ends[1], "close": closes}
+    return Bars(symbol, {**columns, "adj_close": closes, "volume": np.full(len(closes), volume)})
+
+
+def random_panel(symbols: int = 3, count: int = 120, *, seed: int = 1) -> Panel:
+    random, series, signals = np.random.default_rng(seed), [], []
+    for number in range(symbols):
+        closes = 50 * np.exp(np.cumsum(0.02 * random.standard_normal(count)))
+        made = bars(f"S{number}", closes * np.exp(0.005 * random.standard_normal(count)), closes, first=number)
+        values = {name: random.standard_normal(count) for name in FIELDS} | {"steps": np.full(count, 5.0)}
+        width = 0.02 + 0.05 * random.random(count)
+        values |= {"low": -width, "high": width, "prob_up": random.random(count)}
+        kept = np.flatnonzero(random.random(count) < 0.8)
+        flags = np.zeros(len(kept), bool)
+        known = {name: each[kept] for name, each in values.items()}
+        signals.append(Signals(made.symbol, made.ends[kept], known, flags, flags))
+        series.append(made)
+    return panel(series, signals)
+
+
+def held_at(*weights: float) -> Any:
+    return lambda row, held: np.array([weights[min(row, len(weights) - 1)]])
+
+
+# ---------------------------------------------------------------- the account
+
+
+def test_a_close_decides_and_the_next_open_fills_with_fees_and_slippage_on_both_sides() -> None:
+    made = panel([bars("A", [10, 11, 12], [10, 12, 13])])
+    costs = replace(FREE, fees_bps=10, slippage_bps=5)
+    run = simulate(made, held_at(1.0, 0.0, 0.0), costs, capital=1000.0)
+    bought, sold = 100 * 11 * 1.0005, 100 * 12 * 0.9995
+    after_buying = 1000 - bought * 1.001
+    assert run.equity.tolist() == pytest.approx([1000, after_buying + 100 * 12, after_buying + sold * 0.999], rel=1e-12)
+    assert run.traded.tolist() == pytest.approx([0, bought / 1000, sold / run.equity[1]], rel=1e-12)
+    assert run.weights[1, 0] == pytest.approx(1200 / run.equity[1])
+    assert run.orders == 2
+
+
+def test_a_short_position_gains_from_a_fall_and_pays_for_what_it_borrows() -> None:
+    made = panel([bars("A", [10, 10, 8], [10, 10, 8])])
+    run = simulate(made, held_at(-1.0, math.nan, math.nan), FREE, capital=1000.0)
+    assert run.equity.tolist() == [1000, 1000, 1200]
+    paid = simulate(made, held_at(-1.0, math.nan), replace(FREE, borrow_bps=252), capital=1000.0)
+    assert paid.equity[1] == pytest.approx(1000 - 1000 * 0.0252 / 252)
+
+
+def test_at_most_a_share_of_the_volume_is_filled_and_the_rest_is_decided_again() -> None:
+    made = panel([bars("A", [10] * 4, [10] * 4, volume=2000)])
+    run = simulate(made, held_at(1.0), replace(FREE, capacity=0.01), capital=1000.0)
+    assert (run.weights[:, 0] * 100).round(9).tolist() == [0, 20, 40, 60]
+    assert run.capped == 3
+
+
+def test_whoever_holds_a_symbol_that_stops_trading_loses_a_part_once_that_is_known() -> None:
+    made = panel([bars("A", [10] * 3, [10] * 3), bars("B", [10] * 30, [10] * 30)])
+
+    def half(row: int, held: Any) -> Any:
+        return np.array([0.5, math.nan])
+
+    run = simulate(made, half, replace(FREE, delisting_loss=0.3), capital=1000.0)
+    assert run.equity[9] == 1000  # seven days after its last bar nobody knows yet
+    assert run.equity[10:].tolist() == [850.0] * 20
+    assert run.delisted == ["A"]
+
+
+def test_an_account_without_anything_left_trades_no_more() -> None:
+    made = panel([bars("A", [10, 10, 25, 10], [10, 10, 25, 10])])
+    run = simulate(made, held_at(-1.0, math.nan), FREE, capital=1000.0)
+    assert run.equity.tolist() == [1000, 1000, 0, 0]
+    assert growth(run.equity).tolist() == [0, -1, 0]
+
+
+def test_small_changes_are_not_traded_but_positions_are_closed() -> None:
+    made = panel([bars("A", [10] * 4, [10] * 4)])
+    run = simulate(made, held_at(0.5, 0.505, 0.0), replace(FREE, band=0.01), capital=1000.0)
+    assert run.weights[:, 0].tolist() == [0, 0.5, 0.5, 0]
+    assert run.orders == 2
+
+
+# ---------------------------------------------------------------- no look-ahead
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("end", [40, 77])
+def test_cutting_the_future_off_changes_nothing_before(name: str, end: int) -> None:
+    whole = random_panel()
+    one, costs = parse(name), Costs(band=0)
+    full, cut = (backtest(each, [one], costs, start=20, every=2).results[0] for each in (whole, whole.rows(0, end)))
+    assert cut.net.equity.tolist() == full.net.equity[: end - 20].tolist()
+    assert cut.net.weights.tolist() == full.net.weights[: end - 20].tolist()
+
+
+def test_a_panel_of_cut_bars_is_the_beginning_of_the_whole_one() -> None:
+    long, short = bars("A", [10] * 40, [10] * 40), bars("B", [5] * 12, [5] * 12)
+    later = panel([long, short])
+    for end in (10, 13, 18, 25):
+        day = (FIRST + end - 1).item()
+        made = panel([long.through(day), short.through(day)])
+        assert made.member.tolist() == later.member[:end].tolist()
+    assert later.member[:, 1].tolist() == [True] * 19 + [False] * 21
+
+
+def test_a_strategy_sees_no_bar_after_its_moment() -> None:
+    seen = []
+
+    def spy(known: Known) -> Decision:
+        seen.append((known.closes.shape[1], known.cutoff))
+        return Decision(np.zeros(3), lambda n: "")
+
+    made = random_panel()
+    backtest(made, [variant("spy", spy)], FREE, start=5)
+    assert seen == [(row + 1, made.ends[row].item()) for row in range(5, len(made))]
+
+
+# ---------------------------------------------------------------- strategies
+
+
+def known(**more: Any) -> Known:
+    nan = np.full(2, math.nan)
+    usual: dict[str, Any] = dict.fromkeys(("steps", "expected", "low", "high", "prob_up", "trend"), nan)
+    usual |= {"age": np.full(2, math.inf), "member": np.ones(2, bool), "held": np.zeros(2), "bars_a_year": 252.0}
+    return Known(("A", "B"), date(2023, 7, 21), **{**usual, "closes": np.full((2, 30), 10.0), **more})
+
+
+def test_a_direction_is_long_short_or_flat() -> None:
+    found = parse("direction")(known(prob_up=np.array([0.53, math.nan])))
+    assert found.weights.tolist() == [0.5, 0]
+    assert [found.reason(n) for n in (0, 1)] == [
+        "the next bar closes higher with a chance of 53.0%",
+        "no direction is known",
+    ]
+    assert parse("direction")(known(prob_up=np.array([0.5, 0.49]))).weights.tolist() == [0.5, -0.5]
+    assert parse("direction:margin=0.02,short=0")(known(prob_up=np.array([0.51, 0.4]))).weights.tolist() == [0, 0]
+
+
+def test_a_wide_interval_is_held_less_of() -> None:
+    now = {"steps": np.full(2, 10.0), "age": np.zeros(2)}
+    half = np.array([0.3, 0.6]) / math.sqrt(252) * math.sqrt(10) * 1.2815515655446004
+    found = parse("volatility-target:target=0.15")(known(low=-half, high=half, **now))
+    assert found.weights.tolist() == pytest.approx([0.25, 0.125])
+    assert found.reason(0) == "its forecast interval means 30% volatility a year"
+
+
+def test_a_move_counts_in_half_widths_of_its_own_interval() -> None:
+    closes = np.full((2, 30), 10.0)
+    closes[:, -1] = 10 * math.exp(0.05), 10 * math.exp(-0.05)
+    now = {"steps": np.full(2, 10.0), "age": np.zeros(2), "low": np.full(2, -0.04), "high": np.full(2, 0.04)}
+    assert parse("interval-momentum")(known(closes=closes, **now)).weights.tolist() == [0.5, 0]
+    assert parse("interval-momentum:short=1")(known(closes=closes, **now)).weights.tolist() == [0.5, -0.5]
+    assert parse("interval-momentum:threshold=2")(known(closes=closes, **now)).weights.tolist() == [0, 0]
+
+
+def test_what_lies_below_prophets_line_is_held() -> None:
+    now = {"steps": np.full(2, 10.0), "age": np.zeros(2), "trend": np.array([0.02, -0.02])}
+    found = parse("prophet-trend")(known(**now))
+    assert found.weights.tolist() == [0.5, 0]
+    assert found.reason(0) == "Prophet's line is +2.0% away"
+
+
+@pytest.mark.parametrize(
+    ("age", "weight", "reason"),
+    [
+        (3.0, math.nan, "no new forecast: left as it is"),
+        (10.0, 0.0, "its newest forecast has ended"),
+        (math.inf, 0.0, "no forecast is known"),
+    ],
+)
+def test_between_forecasts_positions_stay_and_after_the_last_they_end(age: float, weight: float, reason: str) -> None:
+    found = parse("volatility-target")(known(steps=np.full(2, 10.0), age=np.full(2, age)))
+    assert np.array_equal(found.weights, [weight, weight], equal_nan=True)
+    assert found.reason(0) == reason
+
+
+def test_a_member_that_left_is_sold() -> None:
+    found = parse("buy-and-hold")(known(member=np.array([True, False]), held=np.array([0.5, 0.5])))
+    assert np.array_equal(found.weights, [math.nan, 0], equal_nan=True)
+    assert found.reason(1) == "no member of the universe"
+
+
+def test_a_purchase_is_cut_to_the_room_that_positions_leave() -> None:
+    found = parse("buy-and-hold")(known(held=np.array([0.8, 0.0])))
+    assert np.array_equal(found.weights.round(12), [math.nan, 0.2], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence"),
+    [
+        ([0.8, 0.7], "wants positions of 150% of equity on 2023-07-21: 100% at most"),
+        ([1.0], "returned Decision for 2 symbols: a Decision with 2 weights was needed"),
+        ([math.inf, 0], "100% at most"),
+    ],
+)
+def test_what_cannot_be_held_is_refused(weights: list[float], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        variant("mine", lambda known: Decision(np.array(weights), lambda n: ""))(known())
+
+
+def test_variants_have_names_and_hashes_of_their_parameters() -> None:
+    assert parse("direction:margin=0.02").hash != parse("direction").hash
+    assert parse("direction:margin=0").name == "direction"
+    ours = [variant("my.decide", lambda known: Decision(np.zeros(2), str), source=text) for text in ("a", "b")]
+    assert ours[0].hash != ours[1].hash
+    for text, sentence in {
+        "momentum": "'momentum' is no strategy: .* Did you mean interval-momentum?",
+        "direction:edge=1": "'edge=1' is no parameter of direction: NAME=NUMBER was needed, and it has margin=0",
+        "direction:margin=x": "'margin=x' is no parameter",
+    }.items():
+        with pytest.raises(UsageError, match=sentence):
+            parse(text)
+    with pytest.raises(UsageError, match="The parameter size of mine has no number for its default"):
+        variant("mine", lambda known, *, size: Decision(np.zeros(2), str))
+
+
+# ---------------------------------------------------------------- measures
+
+
+def test_at_the_break_even_cost_nothing_is_earned() -> None:
+    made = random_panel(1, 400)
+    flips = np.sign(np.random.default_rng(3).standard_normal(400))
+    limits = replace(FREE, band=0.0)
+    gross = simulate(made, lambda row, held: flips[row : row + 1], limits)
+    net = simulate(made, lambda row, held: flips[row : row + 1], replace(limits, fees_bps=break_even_bps(gross)))
+    assert abs(math.log(net.equity[-1] / net.equity[0])) < 0.05 * abs(math.log(gross.equity[-1] / gross.equity[0]))
+    assert math.isnan(break_even_bps(simulate(made, held_at(0.0), FREE)))
+
+
+def test_the_interval_of_a_sharpe_ratio_is_as_wide_as_its_theory() -> None:
+    returns = 0.01 * np.random.default_rng(5).standard_normal(21 * 150) + 0.0005
+    found = sharpe_interval(returns, 21, draws=5000)
+    assert found.value == pytest.approx(returns.mean() / returns.std())
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error_of(returns), rel=0.15)
+    assert found.low < found.value < found.high
+    assert math.isnan(sharpe_interval(returns[: 21 * 7], 21).low)
+
+
+def test_the_haircut_is_the_best_of_so_many_without_skill() -> None:
+    drawn = np.random.default_rng(2).standard_normal((20_000, 30)).max(axis=1)
+    assert haircut(30, 1.0) == pytest.approx(drawn.mean(), abs=0.03)
+
+
+def coin(panel: Panel, seed: int) -> Result:
+    random = np.random.default_rng(seed)
+    sides = np.sign(random.standard_normal((len(panel), 1)))
+    made = variant("coin", lambda known: Decision(sides[known.closes.shape[1] - 1], lambda n: "a coin"))
+    return backtest(panel, [made], FREE).results[0]
+
+
+def test_a_coin_seldom_has_an_edge_even_without_costs() -> None:
+    made = random_panel(1, 190)
+    assert sum(coin(made, seed).has_edge for seed in range(40)) <= 2
+
+
+def test_more_trials_need_a_better_result() -> None:
+    made = random_panel(count=400)
+    one, many = (backtest(made, [parse("buy-and-hold")], FREE, tried=tried).results[0] for tried in (1, 1000))
+    assert one.deflated.low == one.sharpe.low
+    assert many.deflated.low < one.deflated.low
+    assert many.probability < one.probability
+
+
+def test_variants_side_by_side_count_as_tried() -> None:
+    found: Backtest = backtest(random_panel(), [parse("buy-and-hold"), parse("always-flat")], FREE)
+    assert found.tried == 2
+    assert found.results[0].haircut > 0
+    flat = found.results[1]
+    assert (flat.net_return, flat.turnover, flat.sharpe.value, flat.has_edge) == (0, 0, 0, False)
+    assert isinstance(flat.variant, Variant)
+
+
+# ---------------------------------------------------------------- members
+
+
+def test_members_come_and_go() -> None:
+    found: Members = read_members("symbol, from, to\nA,2021-01-05,2021-01-06\nA,2021-01-08,\nB,,\n", "m.csv")
+    assert found.when("A", FIRST + np.arange(6)).tolist() == [False, True, True, False, True, True]
+    assert found.on(date(2021, 1, 7)) == ["B"]
+    assert found.point_in_time
+    assert not read_members("symbol\nA\n", "m.csv").point_in_time
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "m.csv begins with nothing: the title symbol was needed"),
+        ("ticker\nA\n", "begins with ticker"),
+        ("symbol,from\nA,2020-01-01\n", "from,to beside it"),
+        ("symbol\n", "m.csv has no member"),
+        ("symbol,from,to\nA,2020-13-01,\n", "m.csv, line 2: '2020-13-01' is no date"),
+        ("symbol,from,to\nA,2020-02-01,2020-01-01\n", "the member left on 2020-01-01, before it came"),
+        ("symbol\n$$\n", "is not a symbol"),
+    ],
+)
+def test_a_file_of_no_members_is_refused(text: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as error:
+        read_members(text, "m.csv")
+    assert sentence in str(error.value)
