@@ -148,7 +148,7 @@ def test_an_alert_calls_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
     sent: list[dict[str, str]] = []
     monkeypatch.setattr(apprise.Apprise, "notify", lambda self, **given: sent.append(given) or True)
-    [receiver] = receivers("json://localhost")
+    [receiver] = receivers("json://localhost", "TICKERCAST_ALERT_URLS")
     receiver.notify("@here", "@everyone <!channel> <@U123> <#C1> \x1b[31m", "failure")
     text = sent[0]["title"] + sent[0]["body"]
     assert "@" not in text
