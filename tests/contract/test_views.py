@@ -54,6 +54,9 @@ CHARTS = dict(
     )
 )
 PARAMETERS = {
+    "earliest": date(2000, 1, 1),
+    "first": date(2000, 1, 1),
+    "last": date(2100, 1, 1),
     "every": False,
     "first_bar": date(2000, 1, 1),
     "frequency": "1d",
