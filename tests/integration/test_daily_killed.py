@@ -24,6 +24,7 @@ BOUNDARIES = [*(f"before {step}" for step in STEPS), "after send_alerts"]
 WITHIN = [f"{when} {call}" for call in ("store.write", "warehouse.append", "set_alias") for when in ("before", "after")]
 
 CLOCKS = ["created_at", "received_at", "ingested_at", "duration_ms", "event_id", "generation", "written_at"]
+CLOCKS += ["bytes_loaded", "bytes_queried"]  # of the last attempt
 
 
 class KeptRegistry(Registry):

@@ -22,6 +22,7 @@ from tickercast.reading import views
 HOURS = 200
 TABLES = ("prices", "forecasts", "scores", "skill_blocks", "ingestions", "digests", "spans")
 CLOCKS = ["ingested_at", "created_at", "announced_at", "received_at", "duration_ms", "written_at", "scored_at"]
+CLOCKS += ["bytes_loaded", "bytes_queried"]  # each engine counts in its own way
 CLOCKS += ["generation", "basis"]
 VIEWS: dict[str, Callable[[Warehouse], pd.DataFrame]] = {
     "bars": lambda one: views.bars(one, "BTCUSDT", "1h"),

@@ -78,9 +78,9 @@ _EVERY_REVISION = "score_revisions"
 _BY_ORDER = ["rows_new", "bars_new", "revision", "basis", "scored_at"]
 _CLOCKS = [
     *("ingested_at", "created_at", "received_at", "announced_at", "duration_ms", "event_id", "day", "backfilled"),
-    *("last_received_at", "first_made_at", "last_made_at"),
+    *("last_received_at", "first_made_at", "last_made_at", "bytes_loaded", "bytes_queried"),
 ]
-_CLOCK_PREFIX = "duration_ms_"
+_CLOCK_PREFIXES = ("duration_ms_", "usd")
 _MOST_DELIVERIES = 60
 _SLOW_S = 0.05
 _TOLERANCE = 1e-9
@@ -591,7 +591,7 @@ def _near(a: pd.Series, b: pd.Series) -> Any:
 def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows in a fixed order, without what differs from run to run or with the order of events."""
     names = [str(name) for name in rows.columns]
-    left_out = [name for name in names if name in (*_CLOCKS, *_BY_ORDER) or name.startswith(_CLOCK_PREFIX)]
+    left_out = [name for name in names if name in (*_CLOCKS, *_BY_ORDER) or name.startswith(_CLOCK_PREFIXES)]
     if {"session_date", "ingested_at"} <= set(names):  # a bar that several files hold is stored from any of them
         left_out += [*_FILE, "written_at", "origin"]
     rows = rows.drop(columns=left_out, errors="ignore")

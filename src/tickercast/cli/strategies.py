@@ -66,7 +66,7 @@ def universe(
     out: Annotated[str, typer.Option(metavar="FILE", help="Where the watchlist is written.")] = "watchlist.txt",
     as_json: AsJson = False,
 ) -> None:
-    """Choose a watchlist from members by return, volatility, volume or skill.
+    """Choose a watchlist from members by a rule.
 
     It is written to a file that the daily run takes, and stored in the table `universes`. Nothing after the date is
     looked at.

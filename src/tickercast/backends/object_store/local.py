@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from tickercast import disk
 from tickercast.backends.object_store import names as object_names
 from tickercast.config import private_folder
-from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
+from tickercast.errors import InvalidName, ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 
 GENERATIONS = ".generations"
 """The folder of all generations, below the bucket's."""
@@ -179,7 +179,7 @@ class LocalObjectStore:
     def _live(self, name: str) -> Path:
         object_names.check_name(name)
         if any(len(part.encode()) > _LONGEST_PART for part in name.split("/")):
-            raise UsageError(
+            raise InvalidName(
                 f"{name[:60]!r}… is too long for a file's name: at most {_LONGEST_PART} bytes were needed."
             )
         return self._inside(self._root / name)
