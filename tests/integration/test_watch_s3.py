@@ -163,6 +163,7 @@ def test_the_doctor_asks_the_bucket(watched: Watched, s3_server: S3Server, monke
     monkeypatch.setenv("TICKERCAST_BUCKET", watched.bucket)
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", watched.warehouse)
     monkeypatch.setenv("TICKERCAST_SOURCE", "simulated")
+    monkeypatch.setenv("COLUMNS", "400")  # no sentence is broken
     watched.store.write("note", b"")
     said = CliRunner().invoke(cli, ["doctor"]).output
     assert re.search(r"object store.*objects", said)

@@ -100,7 +100,9 @@ def test_a_report_escapes_what_it_is_told() -> None:
     text = (PROJECT / "src/tickercast/show/report.py").read_text()
     assert "autoescape=True" in text
     pages = "".join(path.read_text() for path in (PROJECT / "src/tickercast/show").rglob("*.html"))
-    assert set(re.findall(r"{{ (\S+) \| safe }}", pages)) <= {"section.wide", "section.narrow"}  # drawn by matplotlib
+    drawn = {"section.wide", "section.narrow", "chart"}  # by matplotlib
+    drawn |= {"section.volatility", "row.spark"}  # of numbers alone
+    assert set(re.findall(r"{{ (\S+) \| safe }}", pages)) <= drawn
 
 
 def test_a_bomb_is_unpacked_up_to_the_limit_only() -> None:
