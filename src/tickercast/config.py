@@ -233,9 +233,17 @@ def memory_mib() -> int | None:
     """The memory of this instance of a function in MiB; None outside of Cloud Run and AWS Lambda."""
     if on_lambda():
         return int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0")) or None
-    if on_cloud_run():
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
-    return None
+    if not on_cloud_run():
+        return None
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([machine, *_memory_limits()]) // 2**20
+
+
+def _memory_limits() -> Iterator[int]:
+    """The limits in bytes that this container was given, by either version of control groups."""
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # `max` stands for none
+            yield int(Path("/sys/fs/cgroup", name).read_text())
 
 
 def silence_telemetry() -> None:

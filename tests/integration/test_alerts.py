@@ -1,10 +1,8 @@
 """Alerts from a real warehouse through the real Apprise to a receiver on this machine."""
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from http.client import HTTPMessage
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -12,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.support.alert_receiver import SECRET, Receiver
 from tests.support.place import AT, Champion, Place
-from tests.support.stand_in import Answer, StandIn
 from tests.support.warehouse_rows import append, ingestion
 from typer.testing import CliRunner
 
@@ -37,25 +35,6 @@ from tickercast.ports import Notifier
 pytest.importorskip("apprise")
 
 NEW_YORK_CLOSED = datetime(2023, 7, 21, 22, tzinfo=UTC)
-SECRET = "hunter2hunter2"
-
-
-class Receiver(StandIn):
-    """Takes Apprise's JSON messages."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.status = 200
-        self.messages: list[dict[str, Any]] = []
-
-    def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
-        if self.status == 200:
-            self.messages.append(json.loads(content))
-        return Answer(self.status)
-
-    @property
-    def apprise_url(self) -> str:
-        return self.url.replace("http://", f"json://user:{SECRET}@")
 
 
 @pytest.fixture

@@ -1,18 +1,16 @@
 """The digest, from a real warehouse through the real Apprise to receivers on this machine: once a day, and complete."""
 
 import base64
-import json
 import smtplib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from email import message_from_bytes
-from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.stand_in import Answer, StandIn
+from tests.support.alert_receiver import SECRET, Receiver
 from tests.support.trading import Evening
 from typer.testing import CliRunner
 
@@ -32,27 +30,6 @@ from tickercast.show.digest import letter
 pytest.importorskip("apprise")
 
 THURSDAY, FRIDAY, MONDAY = date(2023, 7, 20), date(2023, 7, 21), date(2023, 7, 24)
-SECRET = "hunter2hunter2"
-
-
-class Receiver(StandIn):
-    """Takes Apprise's JSON messages."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.status = 200
-        self.asked = 0
-        self.messages: list[dict[str, Any]] = []
-
-    def answer(self, verb: str, url: str, headers: HTTPMessage, content: bytes) -> Answer | None:
-        self.asked += 1
-        if self.status == 200:
-            self.messages.append(json.loads(content))
-        return Answer(self.status)
-
-    @property
-    def apprise_url(self) -> str:
-        return self.url.replace("http://", f"json://user:{SECRET}@")
 
 
 @pytest.fixture

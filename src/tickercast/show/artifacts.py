@@ -107,7 +107,7 @@ def run_tags(frequency: Frequency, source: str, warehouse: str) -> list[str]:
 def opened(url: str, name: str) -> str:
     """The address at which a browser opens an object; empty where there is none.
 
-    >>> opened("gs://bucket", "reports/a b.html"), opened("file:///tmp/bucket", "a.html")
+    >>> opened("gs://bucket", "reports/a b.html"), opened("file://FOLDER/bucket", "a.html")
     ('https://storage.cloud.google.com/bucket/reports/a%20b.html', '')
     """
     scheme, _, bucket = url.partition("://")

@@ -6,7 +6,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 
 from tickercast.config import resource
 from tickercast.errors import PreconditionFailed
@@ -40,6 +39,8 @@ def publish_prices(warehouse: Warehouse) -> None:
     Raises:
         Transient: try again.
     """
+    import pyarrow.csv as pa_csv  # not needed to serve
+
     content = (resource("sql") / "list_prices.tsv").read_bytes()
     rows = pa_csv.read_csv(
         pa.BufferReader(content),
