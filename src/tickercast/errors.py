@@ -15,6 +15,7 @@
     │   ├── SchemaMismatch       a stored table has another shape than its SQL file
     │   ├── BundleError          a model bundle is corrupt, truncated or mismatched
     │   ├── EngineUnusable       an engine is damaged, full, closed or of another version until somebody acts
+    │   ├── OrderRefused         a venue will not take an order
     │   └── AccessDenied         a caller may not do what it asks for
     │       ├── Unauthenticated  its token is missing, wrong, expired or revoked
     │       ├── OutOfScope       its token is for other things
@@ -28,6 +29,8 @@
         ├── ModelUnavailable     no model has been published where the function looks
         ├── EventUnreadable      an event arrived truncated or damaged
         ├── FlowUnavailable      the server of the daily flow does not answer
+        ├── BrokerUnavailable    a venue does not answer
+        │   └── StatusUnknown    whether an order has arrived there is not known: ask before anything else
         └── AlertUnavailable     a receiver did not accept an alert
 
 A message says what was seen, what was needed and what to do, in one or two sentences.
@@ -101,6 +104,10 @@ class EngineUnusable(Permanent):
     """An engine is damaged, full, closed to us or of another version, and stays so until somebody acts."""
 
 
+class OrderRefused(Permanent):
+    """A venue will not take an order, and has not taken it."""
+
+
 class AccessDenied(Permanent):
     """A caller may not do what it asks for."""
 
@@ -151,6 +158,14 @@ class EventUnreadable(Transient):
 
 class FlowUnavailable(Transient):
     """The server of the daily flow does not answer."""
+
+
+class BrokerUnavailable(Transient):
+    """A venue does not answer."""
+
+
+class StatusUnknown(BrokerUnavailable):
+    """Whether an order has arrived at the venue is not known: ask for it by its client id before anything else."""
 
 
 class AlertUnavailable(Transient):

@@ -19,6 +19,7 @@ from tickercast.domain.bars import Reading
 from tickercast.domain.dataset import Dataset
 from tickercast.domain.drift import DriftFinding
 from tickercast.domain.model_card import Bundle, RegisteredVersion
+from tickercast.domain.orders import Account, Clock, Order, OrderReport, Position, Rules
 from tickercast.domain.recipe import Epoch
 from tickercast.errors import Permanent
 
@@ -365,6 +366,78 @@ class MarketData(Protocol):
         Raises:
             SourceUnavailable: the source as a whole does not answer.
             UsageError: the source as a whole cannot be read.
+        """
+
+
+class Broker(Protocol):
+    """A venue where paper is traded: no live one has an engine here."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, as the user configured it, without its secrets."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the exchange is ours, on stored bars."""
+
+    def account(self) -> Account:
+        """The account as it is now.
+
+        Raises:
+            Unauthenticated: the venue refuses the keys.
+            BrokerUnavailable: try again.
+        """
+
+    def positions(self) -> Sequence[Position]:
+        """All that is held, sorted by symbol.
+
+        Raises:
+            As `account`.
+        """
+
+    def open_orders(self) -> Sequence[OrderReport]:
+        """The orders that may still be filled, the oldest first, with those of other programs.
+
+        Raises:
+            As `account`.
+        """
+
+    def submit(self, order: Order) -> OrderReport:
+        """Order once: it is never sent again by itself.
+
+        Raises:
+            OrderRefused: the venue says that it will not take it, and has not.
+            StatusUnknown: the answer is lost, late, a duplicate's or of a broken server: `order` says what happened.
+            Unauthenticated: the venue refuses the keys.
+            BrokerUnavailable: it was not sent, or refused before it was looked at, as by a limit of calls.
+        """
+
+    def order(self, client_id: str) -> OrderReport | None:
+        """What the venue knows of an order, ended ones too; None where it never got it.
+
+        Raises:
+            As `account`.
+        """
+
+    def cancel(self, client_id: str) -> None:
+        """Take an order back; nothing happens where it has ended.
+
+        Raises:
+            As `account`.
+        """
+
+    def clock(self) -> Clock:
+        """The venue's time and session.
+
+        Raises:
+            As `account`.
+        """
+
+    def rules(self, symbols: Sequence[str]) -> Mapping[str, Rules]:
+        """What the venue demands of orders, by symbol; a symbol that it does not know is left out.
+
+        Raises:
+            As `account`.
         """
 
 

@@ -1,0 +1,213 @@
+"""Orders, and what a venue says of them: values that trading and every broker share.
+
+Prices, quantities and cash are decimals, as venues give them; times are UTC.
+
+>>> rules = Rules("BTCUSDT", lot=Decimal("0.00001"), tick=Decimal("0.01"), least_value=Decimal(5))
+>>> rules.quantity(Decimal("0.123456789")), rules.price(Decimal("64123.4567"))
+(Decimal('0.12345'), Decimal('64123.45'))
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_DOWN, Decimal
+from enum import StrEnum
+
+ZERO = Decimal(0)
+
+
+class Side(StrEnum):
+    """Which way an order goes."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+
+class Status(StrEnum):
+    """How far an order is at the venue."""
+
+    ACCEPTED = "accepted"
+    """The venue has it, and nothing is filled."""
+
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    """By us or by the venue; what was filled before stays filled."""
+
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+    @property
+    def open(self) -> bool:
+        """Whether the venue may still fill it."""
+        return self in (Status.ACCEPTED, Status.PARTIALLY_FILLED)
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Exits that go with an entry, as parts of its price, both positive; the first that is met cancels the other.
+
+    Attributes:
+        stop: how far against the entry the stop starts, such as .02.
+        limit: how far against it the stop still fills, such as .03.
+        take: how far in favour of it the profit is taken, such as .40.
+    """
+
+    stop: Decimal
+    limit: Decimal
+    take: Decimal
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order at the market, to be filled once.
+
+    Attributes:
+        client_id: our own id, at most 36 letters, digits and hyphens: the venue takes it once.
+        symbol: as it is stored here, such as `MSFT` or `BTC-USD`; a broker spells it as its venue does.
+        side: buy or sell.
+        quantity: shares or coins, positive, within the venue's rules.
+        bracket: exits that go with it; None where there are none.
+    """
+
+    client_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    bracket: Bracket | None = None
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A part of an order that was filled.
+
+    Attributes:
+        fill_id: the venue's id of it; where it has none, the client id and the quantity filled up to then.
+        quantity: positive.
+        price: what was paid or got for one.
+        fee: in the account's currency; 0 where the venue takes none.
+        filled_at: the venue's time.
+    """
+
+    fill_id: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    filled_at: datetime
+
+
+@dataclass(frozen=True)
+class OrderReport:
+    """What a venue says of an order.
+
+    Attributes:
+        client_id: the order's.
+        venue_id: the venue's own id.
+        symbol: as it is stored here.
+        side: buy or sell.
+        quantity: what was ordered.
+        filled: what is filled by now.
+        status: how far it is.
+        reason: why it was rejected, in the venue's words; else empty.
+        fills: the parts, the oldest first.
+        reported_at: the venue's time of this state.
+    """
+
+    client_id: str
+    venue_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    filled: Decimal
+    status: Status
+    reason: str
+    fills: Sequence[Fill]
+    reported_at: datetime
+
+
+@dataclass(frozen=True)
+class Position:
+    """What is held of a symbol.
+
+    Attributes:
+        symbol: as it is stored here.
+        quantity: negative for a short position, never 0.
+        average_price: what was paid for one on average; None where the venue does not say.
+        price: the venue's last price.
+    """
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal | None
+    price: Decimal
+
+
+@dataclass(frozen=True)
+class Account:
+    """The account at a venue.
+
+    Attributes:
+        account_id: which one it is, as far as may be shown.
+        currency: of all amounts, such as `USD`.
+        cash: what is not invested; negative where it is borrowed.
+        equity: cash and positions.
+        buying_power: what may be bought now.
+    """
+
+    account_id: str
+    currency: str
+    cash: Decimal
+    equity: Decimal
+    buying_power: Decimal
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A venue's time and session.
+
+    Attributes:
+        now: the venue's own time.
+        open: whether it trades now.
+        next_open: when it opens next; the time itself where it never closes.
+    """
+
+    now: datetime
+    open: bool
+    next_open: datetime
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a venue demands of orders in a symbol.
+
+    Attributes:
+        symbol: as it is stored here.
+        lot: quantities are multiples of it.
+        tick: prices are multiples of it.
+        least_quantity: the smallest quantity.
+        least_value: the smallest quantity times price.
+        most_quantity: the largest quantity of one order; 0 where there is no bound.
+        tradable: whether it trades there at all.
+        shortable: whether short positions are allowed.
+    """
+
+    symbol: str
+    lot: Decimal = Decimal(1)
+    tick: Decimal = Decimal("0.01")
+    least_quantity: Decimal = ZERO
+    least_value: Decimal = ZERO
+    most_quantity: Decimal = ZERO
+    tradable: bool = True
+    shortable: bool = True
+
+    def quantity(self, wanted: Decimal) -> Decimal:
+        """Cut a positive quantity to whole lots."""
+        return _cut(wanted, self.lot)
+
+    def price(self, wanted: Decimal) -> Decimal:
+        """Cut a price to whole ticks."""
+        return _cut(wanted, self.tick)
+
+
+def _cut(value: Decimal, step: Decimal) -> Decimal:
+    return (value / step).to_integral_value(ROUND_DOWN) * step if step else value
