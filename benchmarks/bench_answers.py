@@ -2,10 +2,11 @@
 
     python -m benchmarks.bench_answers DATA
 
-DATA is the folder that the champion was trained from, with the results days in `events/results.csv`. The symbols that the
-training held out are forecast after the last date that the champion has seen, as the service does: with the results days
-that were announced, and with the widths that were learned by then. Odds are asked of every tenth session, for levels of half to two ten-session σ
-above and below the last close; portfolios of one session are valued every second session, those of ten every fourth. `…_unannounced` are of forecasts without any results day.
+DATA is the folder that the champion was trained from, with the results days in `events/results.csv`. The symbols that
+the training held out are forecast after the last date that the champion has seen, as the service does it: with the
+results days that were announced and the widths that were learned by then. Odds are asked of every tenth session, for
+levels of half to two ten-session σ above and below the last close; portfolios of one session are valued every second
+session, those of ten every fourth. `…_unannounced` is of forecasts without any results day.
 """
 
 import argparse

@@ -140,13 +140,15 @@ def _residuals(bars: Bars) -> Residuals:
 
 def _sigma(squares: Floats, start: float | Floats) -> Floats:
     """σ before each session and after the last, RiskMetrics': `(n + 1, symbols)` from squares `(n, symbols)`."""
-    return np.sqrt(np.maximum(_decayed(squares, start, EWMA_DECAY), 1e-12))
+    found: Floats = np.sqrt(np.maximum(_decayed(squares, start, EWMA_DECAY), 1e-12))
+    return found
 
 
 def _decayed(values: Floats, start: float | Floats, decay: float) -> Floats:
     """The exponentially weighted mean before each of `(n, symbols)` and after the last: `(n + 1, symbols)`."""
     begun = np.vstack([np.broadcast_to(start, values.shape[1:]), values])
-    return pd.DataFrame(begun).ewm(alpha=1 - decay, adjust=False).mean().to_numpy()
+    found: Floats = pd.DataFrame(begun).ewm(alpha=1 - decay, adjust=False).mean().to_numpy()
+    return found
 
 
 def past(every: Sequence[Residuals], cutoff: date, sessions: int = SESSIONS) -> Past:
@@ -189,8 +191,8 @@ def _as_now(close: Floats) -> Floats:
     parts = (market, close - beta[:-1] * market)
     sigma = [_sigma(part**2, (part[:_WARM_UP] ** 2).mean(axis=0)) for part in parts]
     common, own = (part / before[:-1] * before[-1] for part, before in zip(parts, sigma, strict=True))
-    moved: Floats = beta[-1] * common + own
-    return moved / np.sqrt((beta[-1] * sigma[0][-1]) ** 2 + sigma[1][-1] ** 2)
+    now: Floats = (beta[-1] * common + own) / np.sqrt((beta[-1] * sigma[0][-1]) ** 2 + sigma[1][-1] ** 2)
+    return now
 
 
 def seed_of(cutoff: date) -> int:
