@@ -2,9 +2,8 @@
 
 A forecast that has come due says by how much its 80% interval would have had to be stretched to end at the close. Four
 in five of these factors lie below the one that would have held 80%. A class takes it from the last year of all its
-symbols, up to halfway; funds and indices are one class here. A symbol takes it from its own last two years, compared
-with those of its class, the nearer the more of them there are: a calm or wild year of the whole class says nothing of
-the symbol.
+symbols, up to halfway, and funds and indices are one class here; a symbol from its own last two years, the nearer the
+more of them there are.
 
 >>> widths = Widths(date(2023, 7, 21), {"fx": (0.9, 0.8)}, {"EURUSD=X": 0.5})
 >>> widths.factors(["EURUSD=X", "JPY=X", "MSFT"], 2).tolist()
@@ -38,7 +37,7 @@ _OWN_SHARE = 0.5
 _DOUBTFUL = 60  # sessions of its own at which a symbol's factor counts for half of what it may
 _LEAST = 20  # forecasts of a class
 _BOUNDS = 0.5, 2.0
-_YEAR, _OWN_YEARS = np.timedelta64(365, "D"), np.timedelta64(730, "D")
+_YEAR = np.timedelta64(365, "D")
 
 
 @dataclass(frozen=True)
@@ -128,35 +127,19 @@ def class_factors(due: Sequence[Due], day: np.datetime64, horizon: int) -> Float
     return factors
 
 
-def class_level(due: Sequence[Due], day: np.datetime64) -> float:
-    """What would have held 80% of the forecasts of a class in the two years before a day, as one factor.
-
-    It is drawn towards 1, since a class of one symbol cannot tell the symbol's own years from those of the class.
-
-    Args:
-        due: the forecasts of its symbols.
-        day: only closes up to it are known.
-    """
-    found = [one.stretch[(one.known_on <= day) & (one.known_on > day - _OWN_YEARS)] for one in due]
-    if sum(map(len, found)) < _LEAST:
-        return 1.0
-    level = np.quantile(np.concatenate(found), _LEVEL).clip(*_BOUNDS)
-    return float(level ** (len(due) / (len(due) + 1)))
-
-
-def symbol_factor(due: Due, row: int, level: float, horizon: int) -> float:
+def symbol_factor(due: Due, row: int, of_class: Floats) -> float:
     """The factor of a symbol at a row of its bars on top of that of its class, from its own forecasts up to there.
 
     Args:
         due: its forecasts.
         row: only closes up to it are known.
-        level: of its class; see `class_level`.
-        horizon: steps of a forecast.
+        of_class: `(horizon,)`, the factors of its class.
     """
+    horizon = len(of_class)
     start, end = np.searchsorted(due.rows, [row - horizon - OWN_SESSIONS, row - horizon], side="right")
     if start == end:
         return 1.0
-    own = (np.quantile(due.stretch[start:end], _LEVEL) / level).clip(*_BOUNDS)
+    own = np.quantile(due.stretch[start:end] / of_class, _LEVEL).clip(*_BOUNDS)
     sessions = (end - start) * EVERY
     return float(own ** (_OWN_SHARE * sessions / (sessions + _DOUBTFUL)))
 
@@ -177,9 +160,8 @@ def measure_widths(model: RollingPredictor, series: Sequence[Bars]) -> Widths:
         groups.setdefault(width_class(symbol), []).append(one)
     day = np.datetime64(through)
     classes = {name: class_factors(group, day, horizon).round(4) for name, group in groups.items()}
-    levels = {name: class_level(group, day) for name, group in groups.items()}
     own = {
-        bars.symbol: round(symbol_factor(due[bars.symbol], len(bars) - 1, levels[width_class(bars.symbol)], horizon), 4)
+        bars.symbol: round(symbol_factor(due[bars.symbol], len(bars) - 1, classes[width_class(bars.symbol)]), 4)
         for bars in series
     }
     return Widths(through, {name: tuple(factors.tolist()) for name, factors in classes.items()}, own)
@@ -203,23 +185,21 @@ def rolling_factors(model: RollingPredictor, series: Sequence[Bars], at: Sequenc
     groups: dict[str, list[Due]] = {}
     for bars, one in zip(series, due, strict=True):
         groups.setdefault(width_class(bars.symbol), []).append(one)
-    monthly: dict[tuple[str, np.datetime64], tuple[Floats, float]] = {}
+    monthly: dict[tuple[str, np.datetime64], Floats] = {}
 
-    def of_class(name: str, day: np.datetime64) -> tuple[Floats, float]:
+    def of_class(name: str, day: np.datetime64) -> Floats:
         month = day.astype("datetime64[M]")
         if (name, month) not in monthly:
             known = month.astype("datetime64[D]") - np.timedelta64(1, "D")
-            group = [one for one in groups[name] if len(one.rows)]
-            monthly[name, month] = class_factors(group, known, model.horizon), class_level(group, known)
+            monthly[name, month] = class_factors([one for one in groups[name] if len(one.rows)], known, model.horizon)
         return monthly[name, month]
 
     found = []
     for bars, rows, one in zip(series, at, due, strict=True):
-        factors = np.ones((len(rows), model.horizon))
-        for number, (row, day) in enumerate(zip(rows, bars.columns["session_date"][rows], strict=True)):
-            shared, level = of_class(width_class(bars.symbol), day)
-            factors[number] = shared * symbol_factor(one, int(row), level, model.horizon)
-        found.append(factors)
+        days = bars.columns["session_date"][rows]
+        shared = np.array([of_class(width_class(bars.symbol), day) for day in days]).reshape(-1, model.horizon)
+        own = [symbol_factor(one, int(row), each) for row, each in zip(rows, shared, strict=True)]
+        found.append(shared * np.array(own).reshape(-1, 1))
     return found
 
 

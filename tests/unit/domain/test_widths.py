@@ -10,7 +10,7 @@ from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.widths import (
     EVERY,
     OWN_SESSIONS,
-    class_level,
+    class_factors,
     forecasts_due,
     measure_widths,
     rolling_factors,
@@ -51,21 +51,10 @@ def test_a_symbol_is_brought_nearer_to_what_holds(make_bars: MakeBars, times: fl
 def test_few_forecasts_of_its_own_leave_a_symbol_with_its_class(make_bars: MakeBars) -> None:
     bars = make_bars(sessions=900)
     due = forecasts_due(Fixed(0.5), bars, 61, len(bars) - 1)
-    few, many = (symbol_factor(due, row, 1.0, 10) for row in (90, 890))
+    of_class = np.ones(10)
+    few, many = (symbol_factor(due, row, of_class) for row in (90, 890))
     assert 1 < few < many
-    assert symbol_factor(due, 61, 1.0, 10) == 1
-
-
-def test_what_a_whole_class_saw_is_no_trait_of_a_symbol(make_bars: MakeBars) -> None:
-    names = [f"S{number}" for number in range(12)]
-    series = [make_bars(name, sessions=900, seed=seed) for seed, name in enumerate(names)]
-    due = [forecasts_due(Fixed(times), bars, 300, 899) for times, bars in zip([0.4, *[0.8] * 11], series, strict=True)]
-    days = series[0].columns["session_date"]
-    level = class_level(due, days[-1])
-    odd, *others = (symbol_factor(each, 899, level, 10) for each in due)
-    assert odd > 1.15
-    assert np.mean(others) == pytest.approx(1, abs=0.05)
-    assert class_level(due, days[310]) == 1
+    assert symbol_factor(due, 61, of_class) == 1
 
 
 def test_an_index_follows_the_funds_that_hold_it(make_bars: MakeBars) -> None:
@@ -103,8 +92,8 @@ def test_the_daily_flow_learns_what_a_backtest_does(make_bars: MakeBars) -> None
     bars = make_bars(sessions=900)
     learned = measure_widths(Fixed(0.8), [bars]).symbols["MSFT"]
     due = forecasts_due(Fixed(0.8), bars, len(bars) - 1 - OWN_SESSIONS, len(bars) - 1)
-    level = class_level([due], bars.columns["session_date"][-1])
-    assert learned == pytest.approx(symbol_factor(due, len(bars) - 1, level, 10), abs=0.01)
+    of_class = class_factors([due], bars.columns["session_date"][-1], 10).round(4)
+    assert learned == pytest.approx(symbol_factor(due, len(bars) - 1, of_class), abs=0.01)
 
 
 def test_forecasts_due_are_those_whose_last_close_is_known(make_bars: MakeBars) -> None:
