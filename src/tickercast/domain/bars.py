@@ -68,7 +68,7 @@ class Bars:
         """The bars as a table for people: the columns `BAR_COLUMNS`, `session_date` as pandas' datetime64[s]."""
         return pd.DataFrame(dict(self.columns))
 
-    @property
+    @cached_property
     def frequency(self) -> Frequency:
         """How far the bars lie apart."""
         return HOURLY if "closed_at" in self.columns else DAILY
@@ -83,12 +83,12 @@ class Bars:
         """The last session: the forecast origin."""
         return self._session(-1)
 
-    @property
+    @cached_property
     def ends(self) -> Ends:
         """`(bars,)`, what names each bar: its session, or the end of its hour."""
         return self.columns[self.frequency.key("session_date")]
 
-    @property
+    @cached_property
     def end(self) -> date:
         """The end of the last bar: its session, or a moment, UTC and naive."""
         end: date = self.ends[-1].item()
@@ -196,6 +196,22 @@ def below_each_other(series: Sequence[Bars]) -> dict[str, NDArray[Any]]:
     ends = starts + [bars.columns["session_date"].nbytes for bars in series]
     are_neighbours = bool((starts[1:] == ends[:-1]).all())
     return {name: _joined([bars.columns[name] for bars in series], are_neighbours) for name in _names(series)}
+
+
+def tails(series: Sequence[Bars], names: Sequence[str], length: int) -> dict[str, NDArray[Any]]:
+    """The last `length` bars of each series: `(n, length)` for each named column.
+
+    A shorter series begins with its first bar, repeated.
+    """
+    if not series:
+        return {name: np.empty((0, length)) for name in names}
+    columns = {name: np.concatenate([bars.columns[name][-length:] for bars in series]) for name in names}
+    sizes = np.array([min(len(bars), length) for bars in series])
+    if (sizes == length).all():
+        return {name: values.reshape(len(series), length) for name, values in columns.items()}
+    ends = np.cumsum(sizes)[:, None]
+    rows = np.maximum(ends - length + np.arange(length), ends - sizes[:, None])
+    return {name: values[rows] for name, values in columns.items()}
 
 
 def _names(series: Sequence[Bars]) -> tuple[str, ...]:

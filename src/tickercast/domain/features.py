@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, tails
 from tickercast.errors import TooFewSessions
 
 Floats = NDArray[np.float64]
@@ -172,16 +172,11 @@ def check_length(series: Sequence[Bars], needed: int) -> None:
 
 def _stack(series: Sequence[Bars], length: int) -> dict[str, Floats]:
     """The last `length` bars of each series, `(n, length)` a column; before its first bar a flat price."""
-    columns = {name: np.empty((len(series), length)) for name in _COLUMNS}
-    for row, bars in enumerate(series):
-        first = max(length - len(bars), 0)
-        flat = dict.fromkeys(_COLUMNS, bars.columns["close"][0]) | {
-            "adj_close": bars.columns["adj_close"][0],
-            "volume": 0,
-        }
-        for name, values in columns.items():
-            values[row, :first] = flat[name]
-            values[row, first:] = bars.columns[name][-length:]
+    columns = tails(series, _COLUMNS, length)
+    before = np.arange(length) < length - np.array([len(bars) for bars in series])[:, None]
+    if before.any():
+        flat = dict.fromkeys(("open", "high", "low"), columns["close"]) | {"volume": np.zeros(before.shape)}
+        columns |= {name: np.where(before, values, columns[name]) for name, values in flat.items()}
     settled = np.array([float(bars.symbol.endswith(_SETTLED)) for bars in series])
     return columns | {"factor": columns["adj_close"] / columns["close"], "settled": settled}
 
@@ -309,8 +304,9 @@ class _Sums:
         """The sums over 2^power sessions."""
         while len(self._parts) <= power:
             part, size = self._parts[-1], 1 << len(self._parts) - 1
-            whole = part.copy()
-            whole[:, size:] += self._decayed(part[:, :-size], size)
+            whole = np.empty_like(part)
+            whole[:, :size] = part[:, :size]
+            np.add(part[:, size:], self._decayed(part[:, :-size], size), out=whole[:, size:])
             self._parts.append(whole)
         return self._parts[power]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, tails
 from tickercast.domain.calendar import calendar_name, holidays_known_until, newest_closed, next_sessions, session_days
 from tickercast.domain.findings import Finding
 from tickercast.domain.frequency import DAILY
@@ -58,13 +58,7 @@ def findings_of(series: Sequence[Bars], as_of: date, *, now: datetime) -> list[l
 def _may_be_odd(series: Sequence[Bars]) -> NDArray[np.bool_]:
     """Whether `_oddities` may find something: a look over the newest bars of all."""
     rows = RECENT.days + 1 + _SIGMA_WINDOW + 1
-    columns = {name: np.ones((len(series), rows)) for name in ("close", "adj_close", "high", "low", "volume")}
-    for row, bars in enumerate(series):
-        for name, values in columns.items():
-            newest = bars.columns[name][-rows:]
-            values[row, rows - len(newest) :] = newest
-            if len(newest) < rows:  # a price does not move before the first bar
-                values[row, : rows - len(newest)] = newest[0] if name != "volume" else 1
+    columns = tails(series, ("close", "adj_close", "high", "low", "volume"), rows)
     returns = np.diff(np.log(columns["adj_close"]), axis=1)
     sums = np.cumsum(np.stack([returns, returns**2]), axis=2)
     before = np.pad(sums, ((0, 0), (0, 0), (1, 0)))[:, :, :-_SIGMA_WINDOW]
@@ -119,19 +113,18 @@ def _missing(
     bars: Bars, first: np.datetime64, as_of: date, now: datetime, known: dict[tuple[str, bytes], tuple[Days, Days]]
 ) -> Iterator[Finding]:
     """Find sessions of the exchange without a bar: after the last bar the series is stale, before it there is a gap."""
-    days = bars.columns["session_date"]
-    days = days[np.searchsorted(days, first) :]
-    if not len(days):
+    newest = bars.columns["session_date"][-RECENT.days - 1 :]
+    if not len(newest) or newest[-1] < first:
         return
     try:
-        key = calendar_name(bars.symbol), days.tobytes()
+        key = calendar_name(bars.symbol), newest.tobytes()
         if key not in known:
-            known[key] = _missing_days(bars.symbol, days, as_of, now)
+            known[key] = _missing_days(bars.symbol, newest[newest >= first], as_of, now)
     except CalendarError:
         return
     late, gaps = known[key]
     if len(late):
-        text = f"no bar since {days[-1]}: {len(late)} session(s) are missing"
+        text = f"no bar since {newest[-1]}: {len(late)} session(s) are missing"
         yield Finding(bars.symbol, "stale", text)
     if len(gaps):
         text = f"no bar of {_named(gaps)} ({len(gaps)} in {RECENT.days} days)"
