@@ -66,11 +66,10 @@ def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Tab
     replaced = at[seen & ~same]
     basis = {"basis": f"{file.object}#{file.generation}", "scored_at": file.written_at}
     added = _table(forecasts, scored | {"revision": revision}, new, frequency)
-    old = _take(before, replaced)
-    sums = [
-        _blocks(_take(forecasts, new), {name: values[new] for name, values in scored.items()}, 1, frequency),
-        _blocks(old, {name: old[name] for name in _OUTCOME}, -1, frequency),
-    ]
+    sums = [_blocks(_take(forecasts, new), {name: values[new] for name, values in scored.items()}, 1, frequency)]
+    if len(replaced):
+        old = _take(before, replaced)
+        sums.append(_blocks(old, {name: old[name] for name in _OUTCOME}, -1, frequency))
     return {
         "scores": _with(added, basis),
         "skill_blocks": _with(pa.concat_tables(sums), {"scored_at": file.written_at}),
@@ -129,8 +128,8 @@ def _newest(forecasts: Rows, frequency: Frequency) -> Rows:
 
 def _with_moves(forecasts: Rows, stored: Stored) -> tuple[Rows, NDArray[np.float64]]:
     """The forecasts whose cutoff and target are stored, and the log-returns between them."""
-    between = _day(forecasts["cutoff"].min()), _day(forecasts["target_date"].max())
-    closes, *_ = stored.bars(np.unique(forecasts.number), *between, with_own=True)
+    between = Between(_day(forecasts["cutoff"].min()), _day(forecasts["target_date"].max()))
+    closes, *_ = stored.bars(np.unique(forecasts.number), between, with_own=True)
     ends = [places(_bar(forecasts, name, stored.frequency), closes.key) for name in ("target_date", "cutoff")]
     kept = np.flatnonzero((ends[0] >= 0) & (ends[1] >= 0))
     close = closes.values["close"]
