@@ -553,7 +553,7 @@ def _term(column: str, value: Any) -> tuple[str, list[Any]]:
     if isinstance(value, list) and value and isinstance(value[0], Between):
         terms = [_term(column, each) for each in value]
         return f"({' OR '.join(term for term, _ in terms)})", [one for _, given in terms for one in given]
-    if isinstance(value, list) and all(isinstance(one, str) and _BREAK not in one for one in value):
+    if isinstance(value, list) and {*map(type, value)} == {str} and not any(_BREAK in one for one in value):
         return f"{_quoted(column)} IN (SELECT unnest(string_split(?, '{_BREAK}')))", [_BREAK.join(value)]
     if isinstance(value, list):
         return f"{_quoted(column)} IN (SELECT unnest(?))", [value]
