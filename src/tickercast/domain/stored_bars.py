@@ -49,7 +49,7 @@ _FACTORS = np.array(
 """Odd and unrelated, as in SplitMix64, MurmurHash3 and xxHash: changes of two values cannot make up for each other."""
 
 _MIXER = np.uint64(0xD6E8FEB86659FD93)
-_AT_ONCE = 1 << 14  # bars that are hashed together: they stay in the processor's cache
+_AT_ONCE = 1 << 15  # bars that are hashed together: they stay in the processor's cache
 _EARLIEST = 5  # sessions whose ratios give the factor of a rebase
 _EPOCH = np.datetime64("1900-01-01", "M")  # no bar is older
 MOST = 1 << 20

@@ -6,7 +6,7 @@ the code or the model has changed since. A replay is a new write, and so another
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -289,7 +289,9 @@ def _decide(
         except Permanent as error:
             failures[symbol] = error
     odd = _oddities([one.known for one in found], described, now)
-    looked_over = [replace(one, findings=[*one.findings, *more]) for one, more in zip(found, odd, strict=True)]
+    looked_over = [
+        replace(one, findings=[*one.findings, *more]) if more else one for one, more in zip(found, odd, strict=True)
+    ]
     return Outcome(looked_over, bounded(failures), lineup=lineup, origin=origin, frequency=frequency)
 
 
@@ -460,10 +462,11 @@ def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse)
             continue
         ready = [one for one in outcome.series if one.known.span >= served.model.min_sessions]
         returns = served.model.predict([one.known for one in ready])
-        made += [_prediction(served, one, each, outcome.lineup) for one, each in zip(ready, returns, strict=True)]
+        made += _predictions(served, ready, returns, outcome.lineup)
     known = [one.known for one in outcome.series]
     beside, missing = predict_beside(companions, known, deadline)
-    made += [_prediction(served, outcome.series[place], each, outcome.lineup) for served, place, each in beside]
+    for served, place, each in beside:
+        made += _predictions(served, [outcome.series[place]], [each], outcome.lineup)
     return made, replace(outcome, series=[_with_missing(one, missing) for one in outcome.series])
 
 
@@ -486,22 +489,29 @@ def _directions(
     return made, replace(outcome, series=[_with_missing(one, missing) for one in outcome.series])
 
 
-def _prediction(served: Served, one: Series, log_returns: LogReturns, lineup: Lineup) -> Prediction:
-    bars = one.known
-    return Prediction(
-        bars.symbol,
-        bars.end,
-        bars.last_close,
-        bars.frequency.next_steps(bars.symbol, bars.end, served.model.horizon),
-        log_returns,
-        served.model.name,
-        served.model.version,
-        served.role,
-        bars.simulated,
-        served.role is Role.CHAMPION and lineup.champion_has_seen,
-        one.is_doubtful,
-        bars.frequency,
-    )
+def _predictions(
+    served: Served, series: Sequence[Series], log_returns: Iterable[LogReturns], lineup: Lineup
+) -> list[Prediction]:
+    model, role = served.model, served.role
+    name, version, horizon = model.name, model.version, model.horizon
+    has_seen = role is Role.CHAMPION and lineup.champion_has_seen
+    return [
+        Prediction(
+            bars.symbol,
+            bars.end,
+            bars.last_close,
+            bars.frequency.next_steps(bars.symbol, bars.end, horizon),
+            each,
+            name,
+            version,
+            role,
+            bars.simulated,
+            has_seen,
+            one.is_doubtful,
+            bars.frequency,
+        )
+        for one, bars, each in zip(series, [one.known for one in series], log_returns, strict=True)
+    ]
 
 
 def _with_results(outcome: Outcome, warehouse: Warehouse) -> tuple[Outcome, Mapping[str, ResultsDays]]:
