@@ -254,7 +254,8 @@ def session_closes(symbol: str, sessions: NDArray[np.datetime64]) -> NDArray[np.
     closes = (days + 1).astype("datetime64[us]")
     known = slice(*np.searchsorted(years.days, [days[0], days[-1] + 1]))
     closes[(years.days[known] - days[0]).astype(np.int64)] = years.closes[known]
-    return closes[numbers - first]
+    found: NDArray[np.datetime64] = closes[numbers - first]
+    return found
 
 
 def sessions_between(symbol: str, first: date, last: date) -> tuple[date, ...]:

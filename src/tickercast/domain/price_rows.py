@@ -271,7 +271,7 @@ class _Judge:
     # The steps.
 
     def _check_dates(self) -> None:
-        if _within(self._numbers, _FIRST_DAY.astype(np.int64), _LAST_DAY.astype(np.int64)):
+        if _within(self._numbers, int(_FIRST_DAY.astype(np.int64)), int(_LAST_DAY.astype(np.int64))):
             return
         absent = np.isnat(self._days)
         early = (self._days < _FIRST_DAY) | (self._days > _LAST_DAY)

@@ -559,8 +559,8 @@ def _term(column: str, value: Any) -> tuple[str, list[Any]]:
         return f"{_quoted(column)} IN (SELECT unnest(?))", [value]
     if isinstance(value, Between):
         ends = [(">=", value.first), ("<=", value.last)]
-        terms = [f"{_quoted(column)} {sign} ?" for sign, end in ends if end is not None]
-        return " AND ".join(terms) or "TRUE", [end for _, end in ends if end is not None]
+        limits = [f"{_quoted(column)} {sign} ?" for sign, end in ends if end is not None]
+        return " AND ".join(limits) or "TRUE", [end for _, end in ends if end is not None]
     return f"{_quoted(column)} = ?", [value]
 
 
