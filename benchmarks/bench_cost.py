@@ -63,7 +63,7 @@ def pages(folder: Path) -> tuple[list[Query], list[Query]]:
         views.quantiles(
             warehouse, one, ("ohlc/1d/2023-07-22/batch-0001.csv", "1", "tickercast-lstm"), date(2023, 7, 21)
         )
-        calibrations(warehouse)
+        calibrations(warehouse, [one])
         views.symbols(warehouse)
         views.freshness(warehouse)
     with recording() as record:
@@ -101,7 +101,7 @@ def measure() -> dict[str, float]:
     sizes = Sizes(8000, last=last)
     bills = {symbols: cost.total(cost.Plan(symbols)) for symbols in cost.SYMBOLS}
     return {f"usd_month_{symbols}": bill for symbols, bill in bills.items()} | {
-        "bytes_refresh_one_symbol_8000_year": sum(billed(query, sizes) for query in page),
+        "bytes_refresh_one_symbol_8000_year": sum(billed(replace(query, share=1 / 8000), sizes) for query in page),
         "bytes_track_record_8000_year": sum(billed(query, sizes) for query in record),
         "bytes_daily_flow_8000_year": flow_bytes(kept, sizes),
         "bytes_events_8000_year": event_bytes(kept, sizes),
