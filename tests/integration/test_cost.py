@@ -92,6 +92,9 @@ def test_partitions_that_a_filter_leaves_out_are_not_billed() -> None:
     whole = billed(Query("SELECT * FROM prices", {}), sizes)
     month = billed(Query("SELECT * FROM prices", {"session_date": [date(2026, 11, 1), None]}), sizes)
     assert whole / 30 < month < whole / 20
+    ranges = [[date(2026, 11, 1), date(2026, 11, 25)], [date(2023, 11, 1), date(2023, 11, 25)]]
+    two = billed(Query("SELECT * FROM prices", {"session_date": ranges}), sizes)
+    assert two == pytest.approx(2 * month)
 
 
 def test_a_table_costs_ten_megabytes_at_least() -> None:
