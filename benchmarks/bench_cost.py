@@ -7,6 +7,7 @@ year. The bill of `deploy/cost.py` is made of the same numbers.
 
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -72,6 +73,11 @@ def pages(folder: Path) -> tuple[list[Query], list[Query]]:
     return page.queries, record.queries
 
 
+def page_bytes(page: Sequence[Query], sizes: Sizes) -> float:
+    """What a refresh of one symbol's page reads."""
+    return sum(billed(replace(query, share=1 / sizes.symbols), sizes) for query in page)
+
+
 def flow_bytes(kept: Recording, sizes: Sizes) -> float:
     """What the day itself reads: queries about one file are asked for each file."""
     files, batch = math.ceil(sizes.symbols / BATCH), min(1.0, BATCH / sizes.symbols)
@@ -101,7 +107,7 @@ def measure() -> dict[str, float]:
     sizes = Sizes(8000, last=last)
     bills = {symbols: cost.total(cost.Plan(symbols)) for symbols in cost.SYMBOLS}
     return {f"usd_month_{symbols}": bill for symbols, bill in bills.items()} | {
-        "bytes_refresh_one_symbol_8000_year": sum(billed(replace(query, share=1 / 8000), sizes) for query in page),
+        "bytes_refresh_one_symbol_8000_year": page_bytes(page, sizes),
         "bytes_track_record_8000_year": sum(billed(query, sizes) for query in record),
         "bytes_daily_flow_8000_year": flow_bytes(kept, sizes),
         "bytes_events_8000_year": event_bytes(kept, sizes),
