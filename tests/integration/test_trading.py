@@ -9,17 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import Result
+from tests.support.trading import SYMBOLS as SYMBOLS_OF_EVENING
+from tests.support.trading import Evening
 from typer.testing import CliRunner
 
 from tickercast import engines
 from tickercast.app import App, variants_of
 from tickercast.cli import app as cli
-from tickercast.config import Settings
+from tickercast.config import Settings, changed
 from tickercast.domain.calendar import sessions_between
+from tickercast.domain.promotion import Condition, training
 from tickercast.domain.signals import Known
 from tickercast.domain.strategy import Decision, Variant, variant
 from tickercast.domain.strategy_backtest import Costs
 from tickercast.errors import UsageError
+from tickercast.show.day import traded_lines
 from tickercast.show.sentences import NOT_ADVICE
 
 SYMBOLS = ["MSFT", "AAPL"]
@@ -187,3 +191,44 @@ def test_what_left_the_universe_is_sold(service: App) -> None:
     assert (sold.planned.leg, sold.planned.reason) == ("exit", "no member of the universe")
     service.trade(held, symbols=["MSFT"], as_of=DAYS[2])
     assert list(service.tables.read("positions")["symbol"]) == ["MSFT"]
+
+
+def test_the_daily_run_trades_what_the_settings_name_and_reads_results_on_paper(tmp_path: Path) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    changes = {"trade": "buy-and-hold@paper:// volatility-target:target=0.1@paper://calm", "retrain_on_losses": "1/1"}
+    evening.app.settings = changed(evening.app.settings, changes)
+    first, again = evening.run(), evening.run()
+    lines = list(traded_lines(first.traded))
+    assert lines[0] == "on paper    paper://buy-and-hold: buy-and-hold, 8 orders, equity 100,000.00 USD"
+    assert lines[1].startswith("on paper    paper://calm: volatility-target:target=0.1, ")
+    assert all(", 0 orders, " in line for line in traded_lines(again.traded))
+    evening.day = date(2024, 6, 11)
+    evening.run()
+    assert len(evening.warehouse.read("positions", {"account": "paper://buy-and-hold"})) == 8
+    equity = evening.warehouse.read("equity", {"account": "paper://buy-and-hold"}).sort_values("cutoff")
+    loses = equity["gain"].iloc[-1] <= 0
+    said = "buy-and-hold gained in 0 of its last 1 results"
+    assert (said in evening.app.trading_losses()) == loses
+    digest = evening.app.digest(SYMBOLS_OF_EVENING)
+    assert digest is not None
+    letter = evening.app.write_digest(digest)
+    assert f"paper://buy-and-hold, buy-and-hold: {equity['equity'].iloc[-1]:,.2f} USD" in letter.text
+    assert "<h2>On paper</h2>" in letter.html
+    past = evening.app.run_day(SYMBOLS_OF_EVENING, date(2024, 6, 10), source="exchange")
+    assert list(traded_lines(past.traded)) == [
+        "on paper    nothing is ordered for 2024-06-10: orders are for the next session"
+    ]
+
+
+def test_a_wrong_setting_is_said_and_never_stops_the_day(tmp_path: Path) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    evening.app.settings = changed(evening.app.settings, {"trade": "buy-and-hold"})
+    [line] = traded_lines(evening.run().traded)
+    assert "TICKERCAST_TRADE names 'buy-and-hold': STRATEGY@BROKER was needed" in line
+
+
+def test_a_fall_on_paper_has_the_next_challenger_tuned() -> None:
+    how, why = training(Condition(None, float("nan"), losses=["buy-and-hold gained in 3 of its last 20 results"]))
+    assert (how, why) == ("tuned", "on paper: buy-and-hold gained in 3 of its last 20 results")

@@ -184,8 +184,8 @@ def read_held(account: str, warehouse: Warehouse) -> pd.DataFrame:
     keys = ["strategy", "frequency", "symbol"]
     rows = warehouse.read("fills", {"account": account}, [*keys, "side", "quantity", "basis", "basis_at"])
     signed = rows["quantity"].where(rows["side"] == "buy", -rows["quantity"])
-    held = rows.assign(quantity=signed * _factors(rows, warehouse)).groupby(keys, as_index=False)["quantity"].sum()
-    return held[held["quantity"].abs() > _LEAST].reset_index(drop=True)
+    summed = rows.assign(quantity=signed * _factors(rows, warehouse)).groupby(keys)["quantity"].sum()
+    return summed[summed.abs() > _LEAST].reset_index()
 
 
 def _factors(rows: pd.DataFrame, warehouse: Warehouse) -> "pd.Series[float]":
@@ -198,7 +198,8 @@ def _factors(rows: pd.DataFrame, warehouse: Warehouse) -> "pd.Series[float]":
     bars = warehouse.read("latest_prices", where, ["symbol", "closed_at", "adj_close"])
     now = bars.set_index(["symbol", "closed_at"])["adj_close"]
     at = pd.MultiIndex.from_frame(rows[["symbol", "basis_at"]])
-    return (rows["basis"] / now.reindex(at).to_numpy()).fillna(1.0)
+    factors: pd.Series[float] = (rows["basis"] / now.reindex(at).to_numpy()).fillna(1.0)
+    return factors
 
 
 _A_DAY = timedelta(days=1)
