@@ -3,10 +3,13 @@
 import uuid
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
-from tests.support.trading_faults import ACCOUNT, DAYS, Venue, World, disturbed, signalled
+from tests.support.trading_faults import ACCOUNT, DAYS, Venue, World, compare, disturbed, signalled
 
+from tickercast import engines
+from tickercast.config import Settings
 from tickercast.domain.orders import OrderReport, Side, Status
 from tickercast.errors import UsageError
 from tickercast.jobs.trading import trade as job
@@ -25,6 +28,27 @@ def test_an_id_that_is_no_hash_of_the_decision_would_be_noticed(
 ) -> None:
     monkeypatch.setattr(job, "client_id", lambda *parts: uuid.uuid4().hex[:28] if len(parts) > 1 else "lock" * 3)
     assert disturbed(tmp_path, 2, seed=1, stride=11).doubled > 0
+
+
+def test_two_runs_at_the_same_time_order_once(tmp_path: Path) -> None:
+    for name in ("one", "twin", "calm"):
+        (tmp_path / name).mkdir()
+    world, calm = World(tmp_path / "one"), World(tmp_path / "calm")
+    twin = World(tmp_path / "twin", world.venue)  # whose lock is another's
+    twin.warehouse = world.warehouse
+    for number, day in enumerate(DAYS[:8]):
+        for one in (world, calm):
+            one.venue.open_session(day)
+        world.trade(13 * number, twin.trade)
+        calm.trade()
+    found = compare(world, calm)
+    assert (found.doubled, found.lost, found.differs) == (0, 0, 0)
+
+
+def test_a_run_keeps_another_one_of_its_account_out(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with pytest.raises(UsageError, match=r"Another run of trading-.* holds the lock"):
+        world.trade(20, world.trade)
 
 
 def test_a_process_that_is_killed_by_a_signal_orders_once(tmp_path: Path) -> None:
@@ -94,3 +118,18 @@ class _Deaf(dict[str, OrderReport]):
 
     def __setitem__(self, name: str, report: OrderReport) -> None:
         raise job.StatusUnknown("The answer is lost.")
+
+
+@pytest.mark.usefixtures("bigquery_server")
+def test_the_same_holds_on_bigquery(tmp_path: Path) -> None:
+    (tmp_path / "calm").mkdir()
+    world, calm = World(tmp_path, Venue(Random(1))), World(tmp_path / "calm")
+    world.warehouse = engines.warehouse(Settings(warehouse="bigquery://project/trading"))
+    world.warehouse.provision()
+    for number, day in enumerate(DAYS[:3]):
+        for one in (world, calm):
+            one.venue.open_session(day)
+            one.insist(10 + number if one is world else -1, 30)
+    found = compare(world, calm)
+    assert found.kills >= 3
+    assert (found.doubled, found.lost, found.differs) == (0, 0, 0)

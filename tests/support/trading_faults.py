@@ -10,6 +10,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -45,6 +46,7 @@ from tickercast.domain.strategy import Decision, Targets, Variant, variant
 from tickercast.errors import BrokerUnavailable, OrderRefused, StatusUnknown, Transient
 from tickercast.jobs.trading.halt import adopt_positions, resume_trading
 from tickercast.jobs.trading.trade import Traded, trade
+from tickercast.ports import Warehouse
 from tickercast.reading.trading import read_held, read_venues
 
 SYMBOLS = ("AAPL", "IBM", "MSFT")
@@ -167,7 +169,7 @@ class Steps:
         die: what ends it.
     """
 
-    def __init__(self, wrapped: Any, shared: dict[str, int], die: Callable[[], None]) -> None:
+    def __init__(self, wrapped: Any, shared: dict[str, int], die: Callable[[], object]) -> None:
         self._wrapped = wrapped
         self._shared = shared
         self._die = die
@@ -229,7 +231,7 @@ class World:
 
     def __post_init__(self) -> None:
         (self.folder / "w.duckdb").write_bytes(empty_warehouse())
-        self.warehouse = DuckDBWarehouse(self.folder / "w.duckdb", resource("sql"))
+        self.warehouse: Warehouse = DuckDBWarehouse(self.folder / "w.duckdb", resource("sql"))
         self.store = LocalObjectStore(self.folder / "bucket")
 
     def panel(self) -> Panel:
@@ -249,15 +251,15 @@ class World:
         found = VARIANT(known)
         return Targets(made, [(VARIANT, [(float(each), found.reason(n)) for n, each in enumerate(found.weights)])])
 
-    def trade(self, kill: int = -1) -> Traded:
-        """One run, killed before or after a call."""
+    def trade(self, kill: int = -1, die: Callable[[], object] = _raise) -> Traded:
+        """One run, which is killed before or after a call, or something else happens then."""
         shared = {"calls": 0, "kill": kill}
-        with self.warehouse.session():
+        with self.warehouse.session() if die is _raise else nullcontext():  # another run needs the file meanwhile
             return trade(
                 VARIANT,
                 self.decide,
-                broker=Steps(self.venue, shared, _raise),
-                warehouse=Steps(self.warehouse, shared, _raise),
+                broker=Steps(self.venue, shared, die),
+                warehouse=Steps(self.warehouse, shared, die),
                 store=self.store,
                 every=DAILY,
                 limits=Limits(stop=0.9, turnover=100, orders=10_000),
