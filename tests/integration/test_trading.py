@@ -15,7 +15,6 @@ from tests.support.trading import SYMBOLS as SYMBOLS_OF_EVENING
 from tests.support.trading import Evening
 from typer.testing import CliRunner
 
-from tickercast import engines
 from tickercast.app import App, variants_of
 from tickercast.cli import app as cli
 from tickercast.config import Settings, changed
@@ -109,6 +108,8 @@ def test_a_person_halts_and_resumes(service: App) -> None:
     assert "HALTED, volatility-target" in run("trade", "status").stdout
     other = run("trade", "--strategy", "buy-and-hold", "--symbols", "MSFT", "--as-of", str(DAYS[0]))
     assert other.exit_code == 0, other.output
+    misplaced = run("trade", "--strategy", "volatility-target", "resume")
+    assert "Run: tickercast trade resume --strategy volatility-target." in str(misplaced.exception)
     assert run("trade", "resume", "--strategy", "volatility-target").exit_code == 0
     assert run(*words, str(DAYS[0])).exit_code == 0
     assert len(service.tables.read("orders")) == 3
@@ -156,26 +157,6 @@ def test_a_bracket_is_met_and_the_position_is_gone(service: App) -> None:
     assert exits["price"].iloc[0] <= entry["price"] * 0.98
     assert exits["price"].iloc[0] >= entry["price"] * 0.97
     assert bars["low"].min() <= exits["price"].iloc[0]
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "alpaca://api.alpaca.markets",
-        "https://api.alpaca.markets",
-        "binance://api.binance.com",
-        "https://api.binance.com/api/v3",
-        "paper://account/folder",
-        "paper://?fees=3",
-        "paper://?capital=-1",
-        "paper",
-        "",
-    ],
-)
-def test_no_live_venue_can_be_named(workspace: Path, url: str) -> None:
-    service = App()
-    with pytest.raises(UsageError, match="was needed"):
-        engines.broker(url, service.settings, engines.Bench(service.tables, service.now()))
 
 
 def test_an_account_is_one_strategys_and_time_does_not_run_back(service: App) -> None:

@@ -48,6 +48,12 @@ def trade(
     An account is reconciled first. A run that was killed, or that runs twice, orders nothing twice.
     """
     if context.invoked_subcommand is not None:
+        if strategy or from_file:
+            word = context.invoked_subcommand
+            raise UsageError(
+                f"--strategy stands before {word}, and was needed behind it. Run: tickercast trade {word} --strategy "
+                f"{strategy or 'NAME'}."
+            )
         return
     from tickercast.app import variants_of
     from tickercast.domain.frequency import frequency_of
