@@ -59,6 +59,7 @@ class Paper:
     frequency: Frequency = DAILY
     terms: Terms = field(default_factory=Terms)
     simulated: bool = True
+    _seen: Exchange | None = field(default=None, init=False, repr=False)
 
     def account(self) -> Account:
         """The account, at the newest closes."""
@@ -137,8 +138,15 @@ class Paper:
         }
         key = f"paper_orders/{self.account_id}/{client_id}/{action}"
         self.warehouse.append("paper_orders", pd.DataFrame([row]), key=key)
+        self._seen = None
 
     def _exchange(self) -> Exchange:
+        """The exchange at this moment: only an order changes it, since the bars of a moment are what they are."""
+        if self._seen is None:
+            self._seen = self._read()
+        return self._seen
+
+    def _read(self) -> Exchange:
         with self.warehouse.session():
             rows = self.warehouse.read("paper_orders", {"account": self.account_id, "frequency": self.frequency.name})
             sent = self._sent(rows) if len(rows) else []
