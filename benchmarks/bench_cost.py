@@ -7,6 +7,7 @@ year. The bill of `deploy/cost.py` is made of the same numbers.
 
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -63,13 +64,18 @@ def pages(folder: Path) -> tuple[list[Query], list[Query]]:
         views.quantiles(
             warehouse, one, ("ohlc/1d/2023-07-22/batch-0001.csv", "1", "tickercast-lstm"), date(2023, 7, 21)
         )
-        calibrations(warehouse)
+        calibrations(warehouse, [one])
         views.symbols(warehouse)
         views.freshness(warehouse)
     with recording() as record:
         for every in (views.skill, views.coverage, views.models):
             every(warehouse)
     return page.queries, record.queries
+
+
+def page_bytes(page: Sequence[Query], sizes: Sizes) -> float:
+    """What a refresh of one symbol's page reads."""
+    return sum(billed(replace(query, share=1 / sizes.symbols), sizes) for query in page)
 
 
 def flow_bytes(kept: Recording, sizes: Sizes) -> float:
@@ -101,7 +107,7 @@ def measure() -> dict[str, float]:
     sizes = Sizes(8000, last=last)
     bills = {symbols: cost.total(cost.Plan(symbols)) for symbols in cost.SYMBOLS}
     return {f"usd_month_{symbols}": bill for symbols, bill in bills.items()} | {
-        "bytes_refresh_one_symbol_8000_year": sum(billed(query, sizes) for query in page),
+        "bytes_refresh_one_symbol_8000_year": page_bytes(page, sizes),
         "bytes_track_record_8000_year": sum(billed(query, sizes) for query in record),
         "bytes_daily_flow_8000_year": flow_bytes(kept, sizes),
         "bytes_events_8000_year": event_bytes(kept, sizes),

@@ -31,7 +31,7 @@ from tickercast.domain import objects
 from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_parquet
 from tickercast.ports import ObjectFinalized
-from tickercast.reading.queries import ask
+from tickercast.reading.views import coverage, models, skill
 
 SESSIONS = 756
 RUNS = 5
@@ -120,9 +120,9 @@ def _days(symbols: int, days: int) -> Iterator[list[Bars]]:
 
 def _timed(warehouse: DuckDBWarehouse, day: int) -> dict[str, float]:
     def track_record() -> None:
-        ask(warehouse, "skill")
-        ask(warehouse, "coverage")
-        warehouse.read("model_history")
+        skill(warehouse)
+        coverage(warehouse)
+        models(warehouse)
 
     work: dict[str, Callable[[], Any]] = {
         "latest_prices_s": lambda: warehouse.read("latest_prices"),

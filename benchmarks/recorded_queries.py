@@ -62,9 +62,12 @@ def recording() -> Iterator[Recording]:
 def _selected(
     name: str, where: Mapping[str, Any] | None, columns: Sequence[str] | None
 ) -> tuple[str, Mapping[str, Any]]:
-    filters = {
-        column: [value.first, value.last] if isinstance(value, Between) else value
-        for column, value in (where or {}).items()
-    }
+    filters = {column: _filter(value) for column, value in (where or {}).items()}
     wanted = ", ".join(columns) if columns else "*"
     return f"SELECT {wanted or 'COUNT(*)'} FROM {name}", filters  # noqa: S608
+
+
+def _filter(value: Any) -> Any:
+    if isinstance(value, Between):
+        return [value.first, value.last]
+    return [_filter(each) for each in value] if isinstance(value, list) else value

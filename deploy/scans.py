@@ -73,7 +73,8 @@ class Query:
 
     Attributes:
         text: in BigQuery's dialect, over plain or qualified names.
-        filters: what its columns have to be: a value, or a list of values; a range is a list of its two ends.
+        filters: what its columns have to be: a value, or a list of values; a range is a list of its two ends, and
+            several ranges are a list of such lists.
         share: of the values of a list of symbols, so that a recording of few symbols stands for many.
     """
 
@@ -147,10 +148,16 @@ def _share(table: str, query: Query, sizes: Sizes) -> float:
         share *= query.share if isinstance(query.filters[clustered], list) else 1 / sizes.symbols
     if partitioned in query.filters:
         wanted = query.filters[partitioned]
-        days = [_day(value) for value in (wanted if isinstance(wanted, list) else [wanted, sizes.last]) if value]
-        last = sizes.last if len(days) == 1 else max(days)
-        share *= min(1.0, ((last - min(days)).days / 30.4 + 1) / sizes.months(table))
+        ranges = wanted if isinstance(wanted, list) and isinstance(wanted[0], list) else [wanted]
+        share *= min(1.0, sum(_months(one, sizes) for one in ranges) / sizes.months(table))
     return share
+
+
+def _months(wanted: Any, sizes: Sizes) -> float:
+    """The months of a range."""
+    days = [_day(value) for value in (wanted if isinstance(wanted, list) else [wanted, sizes.last]) if value]
+    last = sizes.last if len(days) == 1 else max(days)
+    return (last - min(days)).days / 30.4 + 1
 
 
 def _day(value: Any) -> date:

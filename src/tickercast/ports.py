@@ -187,8 +187,11 @@ class Warehouse(Protocol):
             WarehouseUnavailable: try again, with the same key.
         """
 
-    def session(self) -> AbstractContextManager[None]:
+    def session(self) -> AbstractContextManager[bool]:
         """Make several calls of one thread cheaper; an engine that only one process can use is kept meanwhile.
+
+        Returns:
+            Whether nobody else writes meanwhile.
 
         Raises:
             WarehouseUnavailable: try again.
@@ -208,7 +211,7 @@ class Warehouse(Protocol):
 
         Args:
             name: the table or view.
-            where: the value wanted, a list of values, or a range of them, by column.
+            where: the value wanted, a list of values or of ranges, or a range, by column.
             columns: those wanted; None: all.
 
         Raises:

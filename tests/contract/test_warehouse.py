@@ -325,6 +325,27 @@ def test_rows_are_read_by_ranges_whose_ends_are_included_or_open(warehouse: Ware
     assert days(AT + timedelta(microseconds=1), None, "ingested_at") == []
     between = {"symbol": Between("META", "META"), "session_date": [date(2023, 7, 18), date(2023, 7, 21)]}
     assert sorted(warehouse.read("prices", between)["close"]) == [18.0, 21.0]
+    ranges = [Between(None, date(2023, 7, 18)), Between(date(2023, 7, 20), date(2023, 7, 20))]
+    assert sorted(warehouse.read("prices", {"symbol": "META", "session_date": ranges})["close"]) == [18.0, 20.0]
+    assert sorted(warehouse.read("prices", {"symbol": "META", "session_date": ranges[:1]})["close"]) == [18.0]
+
+
+def test_texts_with_breaks_are_found_in_a_list(warehouse: Warehouse) -> None:
+    append(warehouse, "prices", [price(name) for name in ("A", "B", "A\nB")], "k")
+    for wanted in (["A", "B"], ["A", "A\nB"], ["A\nB", "C"]):
+        found = warehouse.read("prices", {"symbol": wanted})
+        assert sorted(found["symbol"]) == sorted(name for name in wanted if name != "C")
+
+
+def test_tables_whose_keys_are_known_in_part_get_what_they_lack(warehouse: Warehouse) -> None:
+    rows = pd.DataFrame([price()])
+    assert append(warehouse, "prices", [price()], "prices/k")
+    other = pd.DataFrame([{**price(), "first_session": date(2023, 7, 21), "last_session": date(2023, 7, 21)}])
+    spans = other[["symbol", "frequency", "first_session", "last_session", "simulated", "object", "generation"]]
+    spans = spans.assign(written_at=AT, announced_at=AT)
+    warehouse.append_together({"prices": rows, "spans": spans}, key="k")
+    warehouse.append_together({"prices": rows, "spans": spans}, key="k")
+    assert (len(warehouse.read("prices")), len(warehouse.read("spans"))) == (1, 1)
 
 
 def test_only_the_columns_that_are_wanted_are_read_in_their_order(views: Warehouse) -> None:

@@ -76,13 +76,14 @@ CHAMPION = ["generation", "read", "read", "read"]
 READS = ["read_arrow", "read_arrow", "read_arrow"]
 OPEN = ["written_at", "session"]
 COMPARE = ["append", *READS]
-STORE = ["append_together", "read_arrow"]
+STORE = ["append_together"]
+SCORED = ["read_arrow", "read_arrow"]
 END = ["append_together", "append", "close"]
 RESULTS = "read_arrow"  # of the days on which the symbols report
 CALLS = {
     "single": ["read_arrow", "generation", "read", RESULTS, *OPEN, *COMPARE, *STORE, *END],
     "batch": ["read_arrow", "generation", "read", RESULTS, "copy", "write", *OPEN, *COMPARE, *STORE, *END],
-    "next": ["read_arrow", "generation", "read", RESULTS, *OPEN, *COMPARE, *READS, *STORE, *READS, *END],
+    "next": ["read_arrow", "generation", "read", RESULTS, *OPEN, *COMPARE, *READS, *STORE, *SCORED, *END],
 }
 WRITES = {"copy", "write", "append", "append_together", "close"}
 

@@ -6,9 +6,11 @@ The stored scores are compared with what a query finds in the final tables, and 
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 from tests.support.place import Place
@@ -234,3 +236,32 @@ def test_nothing_is_scored_twice_by_one_file_and_no_revision_is_left_out(warehou
     revisions = stored.groupby(PAIR)["revision"].agg(["count", "max", "nunique"])
     assert (revisions["count"] == revisions["max"]).all()
     assert (revisions["count"] == revisions["nunique"]).all()
+
+
+def with_close(bars: Bars, factor: float) -> Bars:
+    """Bars whose last close but one is another."""
+    close = bars.columns["close"].copy()
+    close[-2] *= factor
+    return Bars(bars.symbol, {**bars.columns, "close": close}, bars.simulated)
+
+
+def test_earlier_scores_are_read_only_where_there_may_be_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance, place, asked = np.random.default_rng(3), Place(tmp_path), []
+    place.served = lambda: SERVED
+    read = place.warehouse.read_arrow
+
+    def recorded(name: str, *arguments: object) -> pa.Table:
+        asked.append(name)
+        return read(name, *arguments)
+
+    monkeypatch.setattr(place.warehouse, "read_arrow", recorded)
+    bars = Market(chance).known(SESSIONS)
+    dates = bars[0].columns["session_date"]
+    for number, (last, factor) in enumerate(((-3, 1.0), (-2, 1.0), (-1, 1.0), (-1, 1.01))):
+        known = [with_close(one.through(dates[last].item()), factor) for one in bars]
+        asked.clear()
+        as_of = known[0].cutoff
+        assert not place.handle(place.upload(objects.batch(as_of, number), to_parquet(known))).failures
+        assert ("scores" in asked) == (factor != 1.0)
+    scores = place.warehouse.read("scores")
+    assert set(scores["revision"]) == {1, 2}

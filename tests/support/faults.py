@@ -196,11 +196,10 @@ class Stepped:
         return self._step(found, name) if callable(found) else found
 
     @contextmanager
-    def session(self) -> Iterator[None]:
+    def session(self) -> Iterator[bool]:
         """Opening and closing a session are steps of their own; so are the calls in between."""
         with ExitStack() as held:
-            self._step(lambda: held.enter_context(self._port.session()), "session")()
-            yield
+            yield self._step(lambda: held.enter_context(self._port.session()), "session")()
             self._step(held.close, "close")()
 
     def _step(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -229,9 +229,8 @@ def _flags(shown: _Shown) -> None:
     with state.section():
         if current := state.current(shown.symbol, shown.frequency.name):
             banner.badge(current["sentence"].rstrip("."), current["state"])
-        # Of all symbols, since one costs as much: the overview reads them too.
-        for found in state.calibrations(None, shown.frequency) if shown.is_champion else ():
-            if found.symbol == shown.symbol and found.flagged:
+        for found in state.calibrations([shown.symbol], shown.frequency) if shown.is_champion else ():
+            if found.flagged:
                 said = calibration.sentence(found)
                 st.badge(said[0].upper() + said[1:], icon=":material/straighten:", color="orange")
 

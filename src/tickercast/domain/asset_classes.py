@@ -4,6 +4,8 @@
 ['stock', 'foreign-stock', 'etf', 'index', 'fx', 'futures', 'crypto']
 """
 
+from functools import lru_cache
+
 from tickercast.domain.calendar import ALWAYS_OPEN, calendar_name
 from tickercast.errors import CalendarError
 
@@ -43,6 +45,7 @@ def is_stock(symbol: str) -> bool:
     return asset_class(symbol) in _STOCKS
 
 
+@lru_cache(maxsize=4096)
 def asset_class(symbol: str) -> str:
     """The class of a symbol; one of `ASSET_CLASSES`. A fund that is not among the best known counts as a stock."""
     if symbol.startswith("^"):

@@ -44,11 +44,13 @@ class Bars:
             equals `close` and `volume` is NaN where the source has none. Hourly bars have `closed_at`, too, the ends
             of the hours as datetime64[h], UTC, and `session_date` is the UTC day on which each opens.
         simulated: whether the bars were generated rather than traded.
+        frequency: how far the bars lie apart.
     """
 
     symbol: str
     columns: Mapping[str, NDArray[Any]]
     simulated: bool
+    frequency: Frequency = field(init=False, repr=False)
 
     def __init__(
         self, symbol: str, columns: Mapping[str, NDArray[Any]] | pd.DataFrame, simulated: bool = False
@@ -59,6 +61,7 @@ class Bars:
         object.__setattr__(self, "symbol", symbol)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "simulated", simulated)
+        object.__setattr__(self, "frequency", HOURLY if "closed_at" in columns else DAILY)
 
     def __len__(self) -> int:
         return len(self.columns["session_date"])
@@ -67,11 +70,6 @@ class Bars:
     def frame(self) -> pd.DataFrame:
         """The bars as a table for people: the columns `BAR_COLUMNS`, `session_date` as pandas' datetime64[s]."""
         return pd.DataFrame(dict(self.columns))
-
-    @property
-    def frequency(self) -> Frequency:
-        """How far the bars lie apart."""
-        return HOURLY if "closed_at" in self.columns else DAILY
 
     @property
     def first(self) -> date:
@@ -83,12 +81,12 @@ class Bars:
         """The last session: the forecast origin."""
         return self._session(-1)
 
-    @property
+    @cached_property
     def ends(self) -> Ends:
         """`(bars,)`, what names each bar: its session, or the end of its hour."""
         return self.columns[self.frequency.key("session_date")]
 
-    @property
+    @cached_property
     def end(self) -> date:
         """The end of the last bar: its session, or a moment, UTC and naive."""
         end: date = self.ends[-1].item()
@@ -97,8 +95,9 @@ class Bars:
     @property
     def span(self) -> int:
         """How long the history is: in sessions, or in hours from the first to the last, missing ones included."""
-        if self.frequency.is_daily or not len(self):
-            return len(self)
+        sessions = self.columns["session_date"]
+        if self.frequency.is_daily or not len(sessions):
+            return len(sessions)
         numbers = self.frequency.numbers(self.ends[[0, -1]])
         return int(numbers[1] - numbers[0]) + 1
 
@@ -196,6 +195,22 @@ def below_each_other(series: Sequence[Bars]) -> dict[str, NDArray[Any]]:
     ends = starts + [bars.columns["session_date"].nbytes for bars in series]
     are_neighbours = bool((starts[1:] == ends[:-1]).all())
     return {name: _joined([bars.columns[name] for bars in series], are_neighbours) for name in _names(series)}
+
+
+def tails(series: Sequence[Bars], names: Sequence[str], length: int) -> dict[str, NDArray[Any]]:
+    """The last `length` bars of each series: `(n, length)` for each named column.
+
+    A shorter series begins with its first bar, repeated.
+    """
+    if not series:
+        return {name: np.empty((0, length)) for name in names}
+    columns = {name: np.concatenate([bars.columns[name][-length:] for bars in series]) for name in names}
+    sizes = np.array([min(len(bars), length) for bars in series])
+    if (sizes == length).all():
+        return {name: values.reshape(len(series), length) for name, values in columns.items()}
+    ends = np.cumsum(sizes)[:, None]
+    rows = np.maximum(ends - length + np.arange(length), ends - sizes[:, None])
+    return {name: values[rows] for name, values in columns.items()}
 
 
 def _names(series: Sequence[Bars]) -> tuple[str, ...]:

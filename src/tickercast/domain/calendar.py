@@ -247,14 +247,15 @@ def session_closes(symbol: str, sessions: NDArray[np.datetime64]) -> NDArray[np.
     """
     if not len(sessions):
         return np.empty(0, "datetime64[us]")
-    days = sessions.astype("datetime64[D]")
-    first, last = int(days.min().item().year), int(days.max().item().year)
-    years = _of_years(calendar_name(symbol), first, last)
-    midnight = (days + 1).astype("datetime64[us]")
-    if not years.sessions:
-        return midnight
-    at = np.minimum(np.searchsorted(years.days, days), len(years.days) - 1)
-    return np.where(years.days[at] == days, years.closes[at], midnight)
+    numbers = sessions.astype("datetime64[D]").view(np.int64)
+    first = numbers.min()
+    days = np.arange(first, numbers.max() + 1).astype("datetime64[D]")  # many bars share a date
+    years = _of_years(calendar_name(symbol), days[0].item().year, days[-1].item().year)
+    closes = (days + 1).astype("datetime64[us]")
+    known = slice(*np.searchsorted(years.days, [days[0], days[-1] + 1]))
+    closes[(years.days[known] - days[0]).astype(np.int64)] = years.closes[known]
+    found: NDArray[np.datetime64] = closes[numbers - first]
+    return found
 
 
 def sessions_between(symbol: str, first: date, last: date) -> tuple[date, ...]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, tails
 from tickercast.errors import TooFewSessions
 
 Floats = NDArray[np.float64]
@@ -172,18 +172,13 @@ def check_length(series: Sequence[Bars], needed: int) -> None:
 
 def _stack(series: Sequence[Bars], length: int) -> dict[str, Floats]:
     """The last `length` bars of each series, `(n, length)` a column; before its first bar a flat price."""
-    columns = {name: np.empty((len(series), length)) for name in _COLUMNS}
-    for row, bars in enumerate(series):
-        first = max(length - len(bars), 0)
-        flat = dict.fromkeys(_COLUMNS, bars.columns["close"][0]) | {
-            "adj_close": bars.columns["adj_close"][0],
-            "volume": 0,
-        }
-        for name, values in columns.items():
-            values[row, :first] = flat[name]
-            values[row, first:] = bars.columns[name][-length:]
+    columns = tails(series, _COLUMNS, length)
+    before = np.arange(length) < length - np.array([len(bars) for bars in series])[:, None]
+    if before.any():
+        flat = dict.fromkeys(("open", "high", "low"), columns["close"]) | {"volume": np.zeros(before.shape)}
+        columns |= {name: np.where(before, values, columns[name]) for name, values in flat.items()}
     settled = np.array([float(bars.symbol.endswith(_SETTLED)) for bars in series])
-    return columns | {"factor": columns["adj_close"] / columns["close"], "settled": settled}
+    return columns | {"settled": settled}
 
 
 def _inputs(
@@ -198,12 +193,12 @@ def _inputs(
         origins: how many have all others computed, at most as many.
     """
     length = bars["close"].shape[1]
-    scale = np.log(bars["factor"])
-    opened, high, low, close = (np.log(bars[name]) + scale for name in ("open", "high", "low", "close"))
+    close, body = np.log(bars["adj_close"]), np.log(bars["close"] / bars["open"])
+    span = np.log(bars["high"] / bars["low"])
     returns_before = np.array(sizes)[:, None] - length + np.arange(length)
     returns = np.where(returns_before > 0, close - _lagged(close, 1), 0.0)
-    gap = np.where(returns_before > 0, opened - _lagged(close, 1), 0.0)
-    garman_klass = 0.5 * (high - low) ** 2 - (2 * np.log(2) - 1) * (close - opened) ** 2
+    gap = np.where(returns_before > 0, returns - body, 0.0)
+    garman_klass = 0.5 * span**2 - (2 * np.log(2) - 1) * body**2
     squares, ranges = _Sums(returns**2), _Sums(garman_klass)
 
     def sigma(window: int, last: int = steps) -> Floats:
@@ -212,14 +207,14 @@ def _inputs(
     every_sigma60 = sigma(60, length)
     sigma60, before = every_sigma60[:, -steps:], returns_before[:, -steps:]
     weights = (1 - EWMA_DECAY ** np.clip(before, 1, _EWMA_WINDOW)) / (1 - EWMA_DECAY)
-    sigma_ewma = _root(_Sums(returns**2, EWMA_DECAY).over(_EWMA_WINDOW, steps) / weights)
+    sigma_ewma = _root(_decaying_sums(returns[:, 1 - _EWMA_WINDOW - steps :] ** 2, steps) / weights)
     year, week = sigma(250), ranges.over(5, steps)
     usual = _range_correction(_root(ranges.over(250, steps) / np.clip(before, 1, 250)), year)
     made = [
         np.clip(returns[:, -steps:] / sigma60, -_BOUND, _BOUND),
         np.clip(np.abs(returns[:, -steps:]) / sigma60, 0, _BOUND),
         np.clip(gap[:, -steps:] / sigma60, -_BOUND, _BOUND),
-        _log_ratio((high - low)[:, -steps:] / np.sqrt(4 * np.log(2)), sigma60, usual),
+        _log_ratio(span[:, -steps:] / np.sqrt(4 * np.log(2)), sigma60, usual),
         _log_ratio(_root(week / 5), sigma60, usual),
         _log_ratio(sigma(5), sigma60),
         _log_ratio(sigma(20), sigma60),
@@ -229,7 +224,7 @@ def _inputs(
         np.clip(np.log(sigma60 / _TYPICAL_SIGMA) / 0.5, -_BOUND, _BOUND),
     ]
     if bars["settled"].any():
-        _replace_narrow(made, bars["settled"] > 0, high - low, every_sigma60, returns_before)
+        _replace_narrow(made, bars["settled"] > 0, span, every_sigma60, returns_before)
     surprise = np.clip(np.abs(returns) / _lagged(every_sigma60, 1, _SIGMA_FLOOR), 0, _BOUND)
     echoes = _echoes(np.where(returns_before > 60, surprise, 0.0), origins)
     return (
@@ -285,23 +280,31 @@ def _volume_z(volume: Floats, steps: int) -> Floats:
     return np.where(known[:, -steps:], np.clip((log[:, -steps:] - mean) / spread, -_BOUND, _BOUND), 0.0)
 
 
+def _decaying_sums(values: Floats, last: int) -> Floats:
+    """Σ decay^k·values[t−k] for k < `_EWMA_WINDOW`, a power of two, by doubling, at the `last` sessions."""
+    total = values.copy()
+    for power in range(_EWMA_WINDOW.bit_length() - 1):
+        size = 1 << power
+        total[:, size:] += EWMA_DECAY**size * total[:, :-size]
+    return total[:, -last:]
+
+
 class _Sums:
-    """Rolling sums Σ decay^k·values[t−k] for k < window, by doubling: 1, 2, 4 … sessions at a time.
+    """Rolling sums Σ values[t−k] for k < window, by doubling: 1, 2, 4 … sessions at a time.
 
     Unlike a running sum, a value at t comes from the same additions, whatever surrounds the window, and however many
     sessions it is asked for. Sums over several windows share the parts of 1, 2, 4 … sessions.
     """
 
-    def __init__(self, values: Floats, decay: float = 1.0) -> None:
+    def __init__(self, values: Floats) -> None:
         self._parts = [values]
-        self._decay = decay
 
     def over(self, window: int, last: int) -> Floats:
         """The sums over `window` sessions at the `last` sessions: `(n, last)`."""
         total, taken = np.zeros((len(self._parts[0]), last)), 0
         for power in range(window.bit_length()):
             if window >> power & 1:
-                total += self._decayed(_lagged(self._part(power), taken, last=last), taken)
+                total += _lagged(self._part(power), taken, last=last)
                 taken += 1 << power
         return total
 
@@ -309,13 +312,11 @@ class _Sums:
         """The sums over 2^power sessions."""
         while len(self._parts) <= power:
             part, size = self._parts[-1], 1 << len(self._parts) - 1
-            whole = part.copy()
-            whole[:, size:] += self._decayed(part[:, :-size], size)
+            whole = np.empty_like(part)
+            whole[:, :size] = part[:, :size]
+            np.add(part[:, size:], part[:, :-size], out=whole[:, size:])
             self._parts.append(whole)
         return self._parts[power]
-
-    def _decayed(self, values: Floats, sessions: int) -> Floats:
-        return values if self._decay == 1 else self._decay**sessions * values
 
 
 def _lagged(values: Floats, sessions: int, fill: float = 0.0, last: int | None = None) -> Floats:

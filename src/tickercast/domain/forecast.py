@@ -373,7 +373,7 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
         }
     )
     steps = {
-        "step": np.concatenate([np.empty(0, np.intp), *(np.arange(1, horizon + 1) for horizon in horizons)]),
+        "step": np.arange(len(numbers)) - np.repeat(np.cumsum(horizons) - horizons, horizons) + 1,
         "target_date": pa.array(frequency.dates(targets)),
         "target_at": pa.array(frequency.closes(symbols, numbers, targets), _MOMENT),
         "quantiles": _lists(log_returns, listed[numbers]),

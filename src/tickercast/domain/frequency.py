@@ -14,7 +14,7 @@ are its *end*, and a number that grows by one from bar to bar stands for it wher
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,9 +118,10 @@ class Frequency:
         """The columns with dates, and beside them those that name bars where dates do not."""
         return columns if self.is_daily else (*columns, *(self.key(column) for column in columns))
 
-    def ends(self, values: Any) -> Ends:
-        """The ends of bars from dates or moments: of an array, or of a sequence of naive ones."""
-        return np.asarray(values, f"datetime64[{self.unit}]")
+    def ends(self, values: Sequence[date]) -> Ends:
+        """The ends of bars from dates, or from naive moments."""
+        different = {value: np.datetime64(value, self.unit) for value in set(values)}  # numpy takes 2 µs for each
+        return np.array([different[value] for value in values], f"datetime64[{self.unit}]")
 
     def numbers(self, ends: NDArray[np.datetime64]) -> NDArray[np.int64]:
         """The numbers of bars by their ends: days since 1900, or hours since 1970."""

@@ -181,6 +181,9 @@ def _numbered(codes: NDArray[np.integer[Any]], spellings: Sequence[str]) -> tupl
     stripped = [spelling.strip() for spelling in spellings]
     # Upper case changes some letters into others, and one symbol must not become another: mſft is not MSFT.
     upper = [in_yahoos_spelling(name.upper()) if name.isascii() else name for name in stripped]
+    steps = np.diff(codes)
+    if len(set(upper)) == len(upper) == codes[-1] + 1 and not codes[0] and ((steps == 0) | (steps == 1)).all():
+        return codes.astype(np.intp), upper  # each symbol's rows follow each other, as in a file of this project
     symbols, names = pd.factorize(np.array(upper, object))
     numbers, appearing = pd.factorize(np.append(symbols, -1)[codes], use_na_sentinel=False)
     absent = np.flatnonzero(appearing == -1)

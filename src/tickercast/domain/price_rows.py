@@ -8,6 +8,7 @@ outside of it is left out.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,7 @@ _YEARS = (1900, 2100)
 _FIRST_DAY, _LAST_DAY = np.datetime64(f"{_YEARS[0]}-01-01"), np.datetime64(f"{_YEARS[1]}-12-31")
 _WIDEST = 1e15  # between the lowest and the highest price: more cannot be a series of prices
 _ROUNDING = 1e-9
+_SMALLEST, _LARGEST = np.nextafter(0.0, 1.0), np.finfo(np.float64).max
 _NAMED = 3  # days that a finding names
 _LOOKED_AT = 100  # rows among which one is chosen to be quoted
 _AT_ONCE = 1 << 15  # rows that are judged together: their columns stay in the processor's cache
@@ -140,8 +142,9 @@ def _part(rows: Rows, first: int, last: int, own: slice) -> Rows:
 
 def _sorted(rows: Rows) -> Rows:
     """The rows by symbol and date."""
-    step = np.diff(rows.numbers)
-    if ((step > 0) | ((step == 0) & (np.diff(rows.moments) >= np.timedelta64(0, "s")))).all():
+    numbers, moments = rows.numbers, rows.moments.view(np.int64)  # numpy compares dates at a third of the speed
+    ascending = (numbers[1:] > numbers[:-1]) | ((numbers[1:] == numbers[:-1]) & (moments[1:] >= moments[:-1]))
+    if ascending.all() and not np.isnat(rows.moments).any():
         return rows
     order = np.lexsort((rows.moments, rows.numbers))
     columns = {name: Numbers(found.values[order], found.empty[order]) for name, found in rows.columns.items()}
@@ -165,6 +168,7 @@ class _Judge:
         self._ends = np.cumsum(np.bincount(rows.numbers, minlength=count))
         self._starts = np.append(0, self._ends[:-1])
         self._days = rows.moments.astype("datetime64[D]", copy=False)
+        self._numbers = self._days.view(np.int64)  # numpy compares these three times as fast; no date is the lowest
         self._kept = np.ones(len(rows.numbers), bool)
         self._values = {name: rows.columns[name].values for name in PRICES}
         self._values["adj_close"], self._has_adjusted = self._adjusted()
@@ -215,18 +219,22 @@ class _Judge:
 
     def _in_window(self, window: Window) -> Mask:
         """The rows that are judged: those of the window, or of a series that ends before it the last three years."""
-        own_last = np.fmax.reduceat(self._days, self._starts).repeat(self._ends - self._starts)
         span = np.timedelta64(LOOKBACK.days, "D")
-        newest = (self._days >= own_last - span) & (self._days <= own_last)
         if window.last is None:
-            return newest
+            return self._newest(span)
         last = np.datetime64(window.last, "D")
         first = np.datetime64(window.first, "D") if window.first else last - span
-        judged: Mask = (self._days >= first) & (self._days <= last)
+        judged: Mask = (self._numbers >= first.astype(np.int64)) & (self._numbers <= last.astype(np.int64))
         lacking = ~np.logical_or.reduceat(judged, self._starts)
         if lacking.any():
-            judged |= newest & lacking.repeat(self._ends - self._starts)
+            judged |= self._newest(span) & lacking.repeat(self._ends - self._starts)
         return judged
+
+    def _newest(self, span: np.timedelta64) -> Mask:
+        """The rows of the last days of each series."""
+        own_last = np.fmax.reduceat(self._days, self._starts).repeat(self._ends - self._starts)
+        newest: Mask = (self._days >= own_last - span) & (self._days <= own_last)
+        return newest
 
     def _adjusted(self) -> tuple[NDArray[np.float64], Mask]:
         """The adjusted closes, and the symbols that have any: the close stands in where one has none."""
@@ -263,6 +271,8 @@ class _Judge:
     # The steps.
 
     def _check_dates(self) -> None:
+        if _within(self._numbers, int(_FIRST_DAY.astype(np.int64)), int(_LAST_DAY.astype(np.int64))):
+            return
         absent = np.isnat(self._days)
         early = (self._days < _FIRST_DAY) | (self._days > _LAST_DAY)
         for bad, refusal in ((absent, refusals.NO_DATE), (early, refusals.NO_SUCH_YEAR)):
@@ -288,7 +298,7 @@ class _Judge:
 
     def _same_day(self, rows: Ints | slice) -> Mask:
         """The rows, among some, whose symbol has the one before on the same date."""
-        numbers, days = self._rows.numbers[rows], self._days[rows]
+        numbers, days = self._rows.numbers[rows], self._numbers[rows]
         same = np.zeros(len(days), bool)
         same[1:] = (days[1:] == days[:-1]) & (numbers[1:] == numbers[:-1])
         return same
@@ -323,10 +333,11 @@ class _Judge:
     def _check_clock(self) -> None:
         if self._now is None:
             return
-        alive = self._alive()
-        late = alive & (self._days >= np.datetime64(self._now.date(), "D") - 1)
-        if not late.any():
+        yesterday = np.datetime64(self._now.date(), "D") - 1
+        if self._numbers.max() < yesterday.astype(np.int64):
             return
+        alive = self._alive()
+        late = alive & (self._days >= yesterday)
         for number in self._having(late):
             rows = np.flatnonzero(late[self._own(number)]) + self._own(number).start
             unfinished, refused = check_clock(self._rows.names[number], self._days[rows], self._now)
@@ -363,11 +374,14 @@ class _Judge:
 
     def _check_basis(self) -> None:
         """Refuse series that a split, or another unit, has left on two bases."""
+        adjusted = self._values["adj_close"]
         with np.errstate(divide="ignore", invalid="ignore"):
-            opens = self._values["open"] * (self._values["adj_close"] / self._values["close"])
-        can_be = (opens > 0) & (self._values["adj_close"] > 0) & (self._values["close"] > 0)
-        rows = np.flatnonzero(self._alive() & self._judged & can_be)
-        found = near_split(self._rows.numbers[rows], opens[rows], self._values["adj_close"][rows])
+            opens = self._values["open"] * (adjusted / self._values["close"])
+        can_be = (opens > 0) & (adjusted > 0) & (self._values["close"] > 0)
+        can_be &= self._alive() & self._judged
+        rows = np.flatnonzero(can_be)
+        one = slice(None) if len(rows) == len(can_be) else rows
+        found = near_split(self._rows.numbers[one], opens[one], adjusted[one])
         for at, (ratio, move) in found.items():
             row = int(rows[at])
             number = int(self._rows.numbers[row])
@@ -380,6 +394,8 @@ class _Judge:
 
     def _judge_values(self) -> None:
         alive = self._alive()
+        self._lower = np.minimum(self._values["open"], self._values["close"])
+        self._upper = np.maximum(self._values["open"], self._values["close"])
         reasons = list(self._faults(alive))
         bad = np.logical_or.reduce([np.zeros(len(alive), bool), *(mask for mask, _ in reasons)])
         self._widen(alive & ~bad)
@@ -400,14 +416,14 @@ class _Judge:
         with np.errstate(invalid="ignore"):
             for name in (*PRICES, "adj_close"):
                 values = self._values[name]
-                yield alive & ~((values > 0) & (values < np.inf)), self._say(refusals.NO_PRICE, name)
+                if not _within(values, _SMALLEST, _LARGEST):
+                    yield alive & ~((values > 0) & (values < np.inf)), self._say(refusals.NO_PRICE, name)
             volume = self._values["volume"]
-            if "volume" in self._rows.columns:
+            if "volume" in self._rows.columns and not _within(volume, 0, _LARGEST):
                 empty = self._rows.columns["volume"].empty
                 yield alive & ~((volume >= 0) & (volume < np.inf)) & ~empty, self._say(refusals.NO_VOLUME, "volume")
             low, high = self._values["low"], self._values["high"]
-            lower = np.minimum(self._values["open"], self._values["close"])
-            upper = np.maximum(self._values["open"], self._values["close"])
+            lower, upper = self._lower, self._upper
             slack = 1 + WIDEST_OVERSHOOT
             yield alive & ((high * slack < upper) | (high > SPIKE * upper)), self._say(refusals.IMPOSSIBLE, "high")
             yield alive & ((low > lower * slack) | (low * SPIKE < lower)), self._say(refusals.IMPOSSIBLE, "low")
@@ -454,16 +470,16 @@ class _Judge:
 
     def _widen(self, rows: Mask) -> None:
         """Widen low and high where open or close overshoot them a little."""
-        lower = np.minimum(self._values["open"], self._values["close"])
-        upper = np.maximum(self._values["open"], self._values["close"])
+        lower, upper = self._lower, self._upper
         with np.errstate(invalid="ignore"):
             low = rows & (self._values["low"] > lower)
             high = rows & (self._values["high"] < upper)
+            if not (low.any() or high.any()):
+                return
             said = low & (self._values["low"] > lower * (1 + _ROUNDING))
             said |= high & (self._values["high"] * (1 + _ROUNDING) < upper)
-        if low.any() or high.any():
-            self._values["low"] = np.where(low, lower, self._values["low"])
-            self._values["high"] = np.where(high, upper, self._values["high"])
+        self._values["low"] = np.where(low, lower, self._values["low"])
+        self._values["high"] = np.where(high, upper, self._values["high"])
         for number in self._having(said):
             days = self._days[self._own(number)][said[self._own(number)]]
             share = f"open or close up to {WIDEST_OVERSHOOT:.1%} outside"
@@ -471,8 +487,10 @@ class _Judge:
             self._find(number, "widened", f"{names} of {len(days)} bar(s) with {share} were widened ({_named(days)})")
 
     def _check_scale(self, alive: Mask) -> None:
-        lowest = np.minimum.reduceat(np.where(alive, self._values["low"], np.inf), self._starts)
-        highest = np.maximum.reduceat(np.where(alive, self._values["high"], 0.0), self._starts)
+        low, high = self._values["low"], self._values["high"]
+        if not alive.all():
+            low, high = np.where(alive, low, np.inf), np.where(alive, high, 0.0)
+        lowest, highest = np.minimum.reduceat(low, self._starts), np.maximum.reduceat(high, self._starts)
         with np.errstate(over="ignore", invalid="ignore"):
             unscaled = np.flatnonzero(highest > _WIDEST * lowest)
         for number in map(int, unscaled):
@@ -505,6 +523,11 @@ class _Judge:
             if number not in self._failures
         }
         return Reading(series, failures, findings)
+
+
+def _within(values: NDArray[Any], first: float, last: float) -> bool:
+    """Whether all values are from `first` to `last`, which a look at the extremes tells; NaN is not."""
+    return bool(values.min() >= first and values.max() <= last)
 
 
 def _other_unit(factor: float) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, tails
 from tickercast.domain.calendar import calendar_name, holidays_known_until, newest_closed, next_sessions, session_days
 from tickercast.domain.findings import Finding
 from tickercast.domain.frequency import DAILY
@@ -44,27 +44,27 @@ def findings(bars: Bars, as_of: date, *, now: datetime) -> list[Finding]:
 def findings_of(series: Sequence[Bars], as_of: date, *, now: datetime) -> list[list[Finding]]:
     """The same of many symbols, which are looked over together: most are in order."""
     first = np.datetime64(as_of - RECENT, "D")
-    missing: dict[tuple[str, bytes], tuple[Days, Days]] = {}  # the symbols of an exchange mostly have the same sessions
-    return [
-        [
-            *_missing(bars, first, as_of, now, missing),
-            *_assumed(bars),
-            *(_oddities(bars, first) if odd else ()),
-        ]
-        for bars, odd in zip(series, _may_be_odd(series), strict=True)
-    ]
+    known: dict[tuple[str, bytes], list[tuple[str, str, bool]]] = {}
+    found: list[list[Finding]] = []
+    for bars, odd in zip(series, _may_be_odd(series), strict=True):
+        newest = bars.columns["session_date"][-RECENT.days - 1 :]
+        try:
+            key = calendar_name(bars.symbol), newest.tobytes()  # those of an exchange mostly have the same sessions
+        except CalendarError:  # the forecast needs the calendar, and says what is wrong with it
+            said = []
+        else:
+            if key not in known:
+                known[key] = [*_missing(bars.symbol, newest, first, as_of, now), *_assumed(bars.symbol, bars.cutoff)]
+            said = known[key]
+        found.append([Finding(bars.symbol, *one) for one in said])
+        found[-1] += _oddities(bars, first) if odd else ()
+    return found
 
 
 def _may_be_odd(series: Sequence[Bars]) -> NDArray[np.bool_]:
     """Whether `_oddities` may find something: a look over the newest bars of all."""
     rows = RECENT.days + 1 + _SIGMA_WINDOW + 1
-    columns = {name: np.ones((len(series), rows)) for name in ("close", "adj_close", "high", "low", "volume")}
-    for row, bars in enumerate(series):
-        for name, values in columns.items():
-            newest = bars.columns[name][-rows:]
-            values[row, rows - len(newest) :] = newest
-            if len(newest) < rows:  # a price does not move before the first bar
-                values[row, : rows - len(newest)] = newest[0] if name != "volume" else 1
+    columns = tails(series, ("close", "adj_close", "high", "low", "volume"), rows)
     returns = np.diff(np.log(columns["adj_close"]), axis=1)
     sums = np.cumsum(np.stack([returns, returns**2]), axis=2)
     before = np.pad(sums, ((0, 0), (0, 0), (1, 0)))[:, :, :-_SIGMA_WINDOW]
@@ -116,39 +116,33 @@ def rebasing(bars: Bars, known: pd.Series) -> Iterator[Finding]:
 
 
 def _missing(
-    bars: Bars, first: np.datetime64, as_of: date, now: datetime, known: dict[tuple[str, bytes], tuple[Days, Days]]
-) -> Iterator[Finding]:
+    symbol: str, newest: Days, first: np.datetime64, as_of: date, now: datetime
+) -> Iterator[tuple[str, str, bool]]:
     """Find sessions of the exchange without a bar: after the last bar the series is stale, before it there is a gap."""
-    days = bars.columns["session_date"]
-    days = days[np.searchsorted(days, first) :]
+    days = newest[newest >= first]
     if not len(days):
         return
     try:
-        key = calendar_name(bars.symbol), days.tobytes()
-        if key not in known:
-            known[key] = _missing_days(bars.symbol, days, as_of, now)
+        late, gaps = _missing_days(symbol, days, as_of, now)
     except CalendarError:
         return
-    late, gaps = known[key]
     if len(late):
-        text = f"no bar since {days[-1]}: {len(late)} session(s) are missing"
-        yield Finding(bars.symbol, "stale", text)
+        yield "stale", f"no bar since {days[-1]}: {len(late)} session(s) are missing", False
     if len(gaps):
-        text = f"no bar of {_named(gaps)} ({len(gaps)} in {RECENT.days} days)"
-        yield Finding(bars.symbol, "gap", text, touches_width=True)
+        yield "gap", f"no bar of {_named(gaps)} ({len(gaps)} in {RECENT.days} days)", True
 
 
-def _assumed(bars: Bars) -> Iterator[Finding]:
+def _assumed(symbol: str, cutoff: date) -> Iterator[tuple[str, str, bool]]:
     """Find that dates of a forecast are assumed, since the exchange's holidays are not known so far ahead."""
     try:
-        last = next_sessions(bars.symbol, bars.cutoff, DAILY.horizon)[-1]
-        known_until = holidays_known_until(bars.symbol, last)
-    except CalendarError:  # the forecast needs the calendar, and says what is wrong with it
+        last = next_sessions(symbol, cutoff, DAILY.horizon)[-1]
+        known_until = holidays_known_until(symbol, last)
+    except CalendarError:
         return
     if last > known_until:
-        name = calendar_name(bars.symbol)
+        name = calendar_name(symbol)
         text = f"the holidays of {name} after {known_until} are not known: weekdays without fixed holidays were taken"
-        yield Finding(bars.symbol, "calendar", text)
+        yield "calendar", text, False
 
 
 def _missing_days(symbol: str, days: Days, as_of: date, now: datetime) -> tuple[Days, Days]:

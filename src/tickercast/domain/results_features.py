@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, tails
 from tickercast.domain.calendar import session_closes
 from tickercast.domain.events import FARTHEST, KNOWN, NOTHING, PREDICTED, ResultsDays, ResultsInputs, latest_inputs
 from tickercast.domain.features import EWMA_DECAY, HORIZON
@@ -122,13 +122,10 @@ def latest_results_features(
 
 def _tails(series: Sequence[Bars]) -> tuple[Floats, NDArray[np.datetime64], Rows]:
     """The last `TAIL` adjusted closes and sessions of each series, and where a shorter one begins: flat before."""
-    closes, sessions = np.empty((len(series), TAIL)), np.empty((len(series), TAIL), "datetime64[D]")
+    columns = tails(series, ("adj_close", "session_date"), TAIL)
     first = np.array([max(TAIL - len(bars), 0) for bars in series])
-    for number, (bars, start) in enumerate(zip(series, first, strict=True)):
-        tail = bars.columns["adj_close"][-TAIL:]
-        closes[number, :start], closes[number, start:] = tail[0], tail
-        sessions[number, :start], sessions[number, start:] = _LONG_AGO, bars.columns["session_date"][-TAIL:]
-    return closes, sessions, first
+    sessions = np.where(np.arange(TAIL) < first[:, None], _LONG_AGO, columns["session_date"])
+    return columns["adj_close"], sessions, first
 
 
 def _squares(closes: Floats) -> Floats:

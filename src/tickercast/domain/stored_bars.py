@@ -49,7 +49,7 @@ _FACTORS = np.array(
 """Odd and unrelated, as in SplitMix64, MurmurHash3 and xxHash: changes of two values cannot make up for each other."""
 
 _MIXER = np.uint64(0xD6E8FEB86659FD93)
-_AT_ONCE = 1 << 14  # bars that are hashed together: they stay in the processor's cache
+_AT_ONCE = 1 << 15  # bars that are hashed together: they stay in the processor's cache
 _EARLIEST = 5  # sessions whose ratios give the factor of a rebase
 _EPOCH = np.datetime64("1900-01-01", "M")  # no bar is older
 MOST = 1 << 20
@@ -133,11 +133,11 @@ def month_keys(symbol: Ints, dates: NDArray[np.datetime64]) -> Ints:
     """A number for symbol and month, in their order."""
     if not len(dates):
         return np.empty(0, np.int64)
-    day = dates.astype("datetime64[D]", copy=False)
+    day = dates.astype("datetime64[D]", copy=False).view(np.int64)  # numpy is slow with dates
     first = day.min()
-    every = np.arange(first, day.max() + 1).astype("datetime64[M]")  # many bars share a date
+    every = np.arange(first, day.max() + 1).astype("datetime64[D]").astype("datetime64[M]")  # many bars share a date
     month = (every - _EPOCH).astype(np.int64)
-    keys: Ints = symbol * _MONTHS + month[(day - first).view(np.int64)]
+    keys: Ints = symbol * _MONTHS + month[day - first]
     return keys
 
 

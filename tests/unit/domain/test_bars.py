@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tickercast.domain.bars import BAR_COLUMNS, Bars, bars_of, below_each_other
+from tickercast.domain.bars import BAR_COLUMNS, Bars, bars_of, below_each_other, tails
 from tickercast.domain.price_files import read_prices, to_parquet
 
 MakeBars = Callable[..., Bars]
@@ -74,3 +74,15 @@ def test_the_columns_of_a_file_are_not_copied(series: list[Bars]) -> None:
         assert not np.shares_memory(others[name], series[0].columns[name])
         assert not whole[name].flags.writeable
         assert not others[name].flags.writeable
+
+
+def test_the_tails_of_short_series_begin_with_their_first_bar(make_bars: MakeBars) -> None:
+    series = [make_bars(), make_bars("META", sessions=3, seed=1)]
+    for length in (2, 5):
+        made = tails(series, ("close", "session_date"), length)
+        for row, bars in enumerate(series):
+            for name, values in made.items():
+                column = bars.columns[name]
+                filled = column[:1].repeat(max(length - len(bars), 0))
+                np.testing.assert_array_equal(values[row], np.append(filled, column[-length:]))
+    assert tails([], ("close",), 5)["close"].shape == (0, 5)

@@ -160,3 +160,14 @@ def test_the_first_lines_of_any_file_can_be_looked_at(make_bars: MakeBars) -> No
     assert lines[1].endswith(",MSFT")
     assert first_lines(to_csv([make_bars()]), 3)[0] == lines[0]
     assert first_lines(whole[:-9], 3) == []
+
+
+def test_a_written_file_says_which_columns_are_whole_and_repeats_no_price(make_bars: MakeBars) -> None:
+    bars = make_bars()
+    gaps = Bars("PEG", bars.frame.assign(volume=np.nan))
+    file = pq.ParquetFile(io.BytesIO(to_parquet([bars, gaps])))
+    nullable = {field.name for field in file.schema_arrow if field.nullable}
+    assert nullable == {"Volume"}
+    chunks = [file.metadata.row_group(0).column(at) for at in range(file.metadata.num_columns)]
+    repeated = {chunk.path_in_schema for chunk in chunks if "RLE_DICTIONARY" in chunk.encodings}
+    assert repeated == {"Date", "Symbol", "Open", "High", "Low", "Close"}

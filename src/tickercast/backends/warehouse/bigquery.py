@@ -200,9 +200,9 @@ class BigQueryWarehouse:
         found = self.query(f"{counting} WHERE {column} IS NOT NULL GROUP BY 1")
         return {str(value): str(count) for value, count in zip(found["value"], found["n"], strict=True)}
 
-    def session(self) -> AbstractContextManager[None]:
+    def session(self) -> AbstractContextManager[bool]:
         """Nothing: calls share a client in any case."""
-        return nullcontext()
+        return nullcontext(False)
 
     def append_together(self, rows: Mapping[str, pa.Table | pd.DataFrame], *, key: str) -> None:
         """Append rows to several tables, with a load job each that run at once."""
@@ -556,6 +556,9 @@ def _term(
         return f"`{column}` = @{name}", [_parameter(name, value)]
     if not value:
         return "FALSE", []
+    if isinstance(value[0], Between):
+        terms = [_term(f"{name}_{number}", column, each) for number, each in enumerate(value)]
+        return f"({' OR '.join(term for term, _ in terms)})", [one for _, given in terms for one in given]
     return f"`{column}` IN UNNEST(@{name})", [_parameter(name, value)]
 
 

@@ -6,7 +6,7 @@ the code or the model has changed since. A replay is a new write, and so another
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -289,7 +289,9 @@ def _decide(
         except Permanent as error:
             failures[symbol] = error
     odd = _oddities([one.known for one in found], described, now)
-    looked_over = [replace(one, findings=[*one.findings, *more]) for one, more in zip(found, odd, strict=True)]
+    looked_over = [
+        replace(one, findings=[*one.findings, *more]) if more else one for one, more in zip(found, odd, strict=True)
+    ]
     return Outcome(looked_over, bounded(failures), lineup=lineup, origin=origin, frequency=frequency)
 
 
@@ -386,11 +388,12 @@ def _append(
     forecasts = {"forecasts": rows(made)} | (
         {"directions": directions} if directions is not None and len(directions) else {}
     )
-    with warehouse.session():
-        counts = _store(key, file, outcome, forecasts, warehouse, received_at) if outcome.series else {}
+    with warehouse.session() as alone:
+        counts = _store(key, file, outcome, forecasts, warehouse, received_at, alone) if outcome.series else {}
         duration_ms = (now() - received_at).total_seconds() * 1000
         stored = _stored_rows(key, file, outcome.events, warehouse) if outcome.events is not None else []
-        ledger = pa.Table.from_pylist([*_forecast_rows(outcome, counts), *stored, *_failed_rows(outcome)], _LEDGER)
+        others = pa.Table.from_pylist([*stored, *_failed_rows(outcome)], _LEDGER)
+        ledger = pa.concat_tables([_forecast_rows(outcome, counts), others])
         used = traffic.so_far()
         arrival = {
             **{"event_id": event.event_id, "received_at": received_at, "duration_ms": duration_ms},
@@ -408,11 +411,12 @@ def _store(
     forecasts: Mapping[str, pa.Table],
     warehouse: Warehouse,
     received_at: datetime,
+    alone: bool,
 ) -> Mapping[str, int]:
     """Store all but the ledger, and return how many bars were new, by symbol."""
     series = [one.bars for one in outcome.series]
     warehouse.append("spans", _named(spans(series), file, announced_at=received_at), key=f"spans/{key}")
-    stored = Stored(file, series, warehouse)
+    stored = Stored(file, series, warehouse, alone=alone)
     found = news(file, series, stored, now=received_at)
     made = {
         "prices": _named(found.prices, file, ingested_at=received_at),
@@ -458,10 +462,11 @@ def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse)
             continue
         ready = [one for one in outcome.series if one.known.span >= served.model.min_sessions]
         returns = served.model.predict([one.known for one in ready])
-        made += [_prediction(served, one, each, outcome.lineup) for one, each in zip(ready, returns, strict=True)]
+        made += _predictions(served, ready, returns, outcome.lineup)
     known = [one.known for one in outcome.series]
     beside, missing = predict_beside(companions, known, deadline)
-    made += [_prediction(served, outcome.series[place], each, outcome.lineup) for served, place, each in beside]
+    for served, place, each in beside:
+        made += _predictions(served, [outcome.series[place]], [each], outcome.lineup)
     return made, replace(outcome, series=[_with_missing(one, missing) for one in outcome.series])
 
 
@@ -484,22 +489,29 @@ def _directions(
     return made, replace(outcome, series=[_with_missing(one, missing) for one in outcome.series])
 
 
-def _prediction(served: Served, one: Series, log_returns: LogReturns, lineup: Lineup) -> Prediction:
-    bars = one.known
-    return Prediction(
-        bars.symbol,
-        bars.end,
-        bars.last_close,
-        bars.frequency.next_steps(bars.symbol, bars.end, served.model.horizon),
-        log_returns,
-        served.model.name,
-        served.model.version,
-        served.role,
-        bars.simulated,
-        served.role is Role.CHAMPION and lineup.champion_has_seen,
-        one.is_doubtful,
-        bars.frequency,
-    )
+def _predictions(
+    served: Served, series: Sequence[Series], log_returns: Iterable[LogReturns], lineup: Lineup
+) -> list[Prediction]:
+    model, role = served.model, served.role
+    name, version, horizon = model.name, model.version, model.horizon
+    has_seen = role is Role.CHAMPION and lineup.champion_has_seen
+    return [
+        Prediction(
+            bars.symbol,
+            bars.end,
+            bars.last_close,
+            bars.frequency.next_steps(bars.symbol, bars.end, horizon),
+            each,
+            name,
+            version,
+            role,
+            bars.simulated,
+            has_seen,
+            one.is_doubtful,
+            bars.frequency,
+        )
+        for one, bars, each in zip(series, [one.known for one in series], log_returns, strict=True)
+    ]
 
 
 def _with_results(outcome: Outcome, warehouse: Warehouse) -> tuple[Outcome, Mapping[str, ResultsDays]]:
@@ -527,37 +539,29 @@ def _with_missing(one: Series, missing: Sequence[Finding]) -> Series:
     return replace(one, findings=[*one.findings, *own]) if own else one
 
 
-def _forecast_rows(outcome: Outcome, counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    cutoffs = outcome.frequency.ends([one.known.end for one in outcome.series])
-    symbols = [one.bars.symbol for one in outcome.series]
-    closed_at = outcome.frequency.closes(symbols, np.arange(len(symbols)), cutoffs)
-    closes = pa.array(closed_at, pa.timestamp("us", "UTC")).to_pylist()
-    return [
-        {
-            "symbol": one.bars.symbol,
-            "status": "forecast",
-            "reason": outcome.lineup.note or None,
-            "findings": sentence(one.findings) or None,
-            "simulated": one.bars.simulated,
-            "rows": len(one.bars),
-            "rows_new": counts[one.bars.symbol],
-            "cutoff": one.known.cutoff,
-            "cutoff_at": cutoff_at,
-            "model_version": outcome.lineup.models[0].model.version,
-            **_results_columns(one.results),
-        }
-        for one, cutoff_at in zip(outcome.series, closes, strict=True)
-    ]
-
-
-def _results_columns(results: ResultsDay | None) -> dict[str, Any]:
-    if results is None:
-        return {}
-    return {
-        "results_date": results.day,
-        "results_session": results.session,
-        "results_predicted": results.is_predicted,
+def _forecast_rows(outcome: Outcome, counts: Mapping[str, int]) -> pa.Table:
+    series, frequency, lineup = outcome.series, outcome.frequency, outcome.lineup
+    if not series:
+        return _LEDGER.empty_table()
+    cutoffs = frequency.ends([one.known.end for one in series])
+    symbols = [one.bars.symbol for one in series]
+    results = [one.results for one in series]
+    columns = {
+        "symbol": symbols,
+        "status": pa.repeat("forecast", len(series)),
+        "reason": pa.repeat(pa.scalar(lineup.note or None, pa.string()), len(series)),
+        "findings": [sentence(one.findings) or None for one in series],
+        "simulated": [one.bars.simulated for one in series],
+        "rows": [len(one.bars) for one in series],
+        "rows_new": [counts[symbol] for symbol in symbols],
+        "cutoff": frequency.dates(cutoffs),
+        "cutoff_at": frequency.closes(symbols, np.arange(len(symbols)), cutoffs),
+        "model_version": pa.repeat(lineup.models[0].model.version, len(series)),
+        "results_date": [day and day.day for day in results],
+        "results_session": [day and day.session for day in results],
+        "results_predicted": [day and day.is_predicted for day in results],
     }
+    return pa.table(columns, _LEDGER)
 
 
 def _failed_rows(outcome: Outcome) -> list[dict[str, Any]]:

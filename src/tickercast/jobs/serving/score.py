@@ -45,7 +45,7 @@ def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Tab
     Raises:
         WarehouseUnavailable: try again.
     """
-    forecasts = _candidates(news, own, stored)
+    forecasts, may_be_scored = _candidates(news, own, stored)
     if not len(forecasts.table):
         return {}
     frequency = stored.frequency
@@ -53,32 +53,33 @@ def score(file: File, news: News, own: Rows, stored: Stored) -> dict[str, pa.Tab
     if not len(forecasts.table):
         return {}
     scored = _scored(forecasts, move, frequency)
-    before = _before(file, forecasts, stored)
-    at = places(_keys(forecasts, frequency), _keys(before, frequency))
-    seen = at >= 0
-    same = seen.copy()
-    same[seen] = _is_same(forecasts, scored, before, at, seen)
+    same, revision = np.zeros(len(move), bool), np.ones(len(move), np.int64)
+    old: list[Rows] = []
+    if may_be_scored:
+        before = _before(file, forecasts, stored)
+        at = places(_keys(forecasts, frequency), _keys(before, frequency))
+        seen = at >= 0
+        same[seen] = _is_same(forecasts, scored, before, at, seen)
+        revision[seen] = before["revision"][at[seen]] + 1
+        old = [_take(before, at[seen & ~same])]
     new = np.flatnonzero(~same)
     if not len(new):
         return {}
-    revision = np.ones(len(same), np.int64)
-    revision[seen] = before["revision"][at[seen]] + 1
-    replaced = at[seen & ~same]
     basis = {"basis": f"{file.object}#{file.generation}", "scored_at": file.written_at}
     added = _table(forecasts, scored | {"revision": revision}, new, frequency)
-    old = _take(before, replaced)
-    sums = [
-        _blocks(_take(forecasts, new), {name: values[new] for name, values in scored.items()}, 1, frequency),
-        _blocks(old, {name: old[name] for name in _OUTCOME}, -1, frequency),
-    ]
+    sums = [_blocks(_take(forecasts, new), {name: values[new] for name, values in scored.items()}, 1, frequency)]
+    sums += [_blocks(rows, {name: rows[name] for name in _OUTCOME}, -1, frequency) for rows in old if len(rows.number)]
     return {
         "scores": _with(added, basis),
         "skill_blocks": _with(pa.concat_tables(sums), {"scored_at": file.written_at}),
     }
 
 
-def _candidates(news: News, own: Rows, stored: Stored) -> Rows:
-    """The stored forecasts whose target or cutoff has changed, and the event's own if their closes may be known."""
+def _candidates(news: News, own: Rows, stored: Stored) -> tuple[Rows, bool]:
+    """The stored forecasts whose target or cutoff has changed, and the event's own if their closes may be known.
+
+    The second says whether one may have a score already: not where each has waited for a bar that nobody else stores.
+    """
     at_once, known, parts, frequency = stored.at_once(), news.known.copy(), [], stored.frequency
     known[at_once] = True
     scored = known[news.changed.symbol]
@@ -96,9 +97,11 @@ def _candidates(news: News, own: Rows, stored: Stored) -> Rows:
         found = _forecasts(np.unique(own.number[late]), int(target.min()), int(target.max()), stored)
         parts.append(_take(found, np.isin(_bar(found, "cutoff", frequency), _bar(own, "cutoff", frequency)[late])))
     if not parts:
-        return _take(own, np.zeros(len(own.number), bool))
+        return _take(own, np.zeros(len(own.number), bool)), False
+    may_be_scored = bool(len(at_once) or len(parts) > 1 or late.any() or news.corrected[scored].any())
     joined = [np.concatenate(arrays) for arrays in zip(*((part.number, part.order) for part in parts), strict=True)]
-    return Rows(pa.concat_tables([part.table for part in parts]), joined[0], joined[1], parts[0].own, parts[0].live)
+    table = pa.concat_tables([part.table for part in parts])
+    return Rows(table, joined[0], joined[1], parts[0].own, parts[0].live), may_be_scored
 
 
 def _forecasts(numbers: Ints, first: int, last: int, stored: Stored) -> Rows:
@@ -129,8 +132,8 @@ def _newest(forecasts: Rows, frequency: Frequency) -> Rows:
 
 def _with_moves(forecasts: Rows, stored: Stored) -> tuple[Rows, NDArray[np.float64]]:
     """The forecasts whose cutoff and target are stored, and the log-returns between them."""
-    between = _day(forecasts["cutoff"].min()), _day(forecasts["target_date"].max())
-    closes, *_ = stored.bars(np.unique(forecasts.number), *between, with_own=True)
+    between = Between(_day(forecasts["cutoff"].min()), _day(forecasts["target_date"].max()))
+    closes, *_ = stored.bars(np.unique(forecasts.number), between, with_own=True)
     ends = [places(_bar(forecasts, name, stored.frequency), closes.key) for name in ("target_date", "cutoff")]
     kept = np.flatnonzero((ends[0] >= 0) & (ends[1] >= 0))
     close = closes.values["close"]
@@ -192,7 +195,9 @@ def _blocks(rows: Rows, outcome: dict[str, NDArray[Any]], sign: int, frequency: 
         column = pa.array(made[name] * sign)
         where = table.schema.get_field_index(name)
         table = table.set_column(where, name, column) if where >= 0 else table.append_column(name, column)
-    summed = table.filter(pa.array(counts)).group_by(keys).aggregate([(name, "sum") for name in SUMS])
+    summed = (
+        table.filter(pa.array(counts)).group_by(keys, use_threads=False).aggregate([(name, "sum") for name in SUMS])
+    )
     return summed.rename_columns({f"{name}_sum": name for name in SUMS}).select([*keys, *SUMS])
 
 

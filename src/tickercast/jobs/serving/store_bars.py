@@ -7,7 +7,7 @@ with an older one that is not finished, and an older one stores nothing that a n
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,7 @@ from tickercast.domain.stored_bars import (
 )
 from tickercast.errors import WarehouseUnavailable
 from tickercast.jobs.serving.stored_rows import File, Stored
+from tickercast.ports import Between
 
 _UNFINISHED = timedelta(days=2)
 """The age of a file from which its event has ended, or has been given up."""
@@ -217,10 +218,7 @@ class _Comparison:
         if not rows.any():
             return self._bars.take([]), np.empty(0, bool), np.empty(0, bool)
         numbers = np.unique(self._bars.symbol[rows])
-        parts = [self._stored.bars(numbers, *between) for between in _ranges(self._bars.dates[rows])]
-        bars, newer, backfilled = zip(*parts, strict=True)
-        order = np.argsort(np.concatenate([part.key for part in bars]))
-        return joined(bars), np.concatenate(newer)[order], np.concatenate(backfilled)[order]
+        return self._stored.bars(numbers, *_ranges(self._bars.dates[rows]))
 
     def _basis(self, number: int, rows: Ints, stored: Columns) -> Basis:
         left, right = np.searchsorted(stored.symbol, [number, number + 1])
@@ -232,8 +230,8 @@ class _Comparison:
             return
         numbers = np.array(sorted(changed), np.int64)
         first, last = self._bars.number[self._rows[numbers]], self._bars.number[self._rows[numbers + 1] - 1]
-        older, *_ = self._stored.bars(numbers, None, self._frequency.date_of(int(first.max()) - 1))
-        later, *_ = self._stored.bars(numbers, self._frequency.date_of(int(last.min()) + 1), None)
+        older, *_ = self._stored.bars(numbers, Between(None, self._frequency.date_of(int(first.max()) - 1)))
+        later, *_ = self._stored.bars(numbers, Between(self._frequency.date_of(int(last.min()) + 1), None))
         for number, start, end in zip(numbers, first, last, strict=True):
             for stored, beyond in ((older, older.number < start), (later, later.number > end)):
                 rows = np.flatnonzero((stored.symbol == number) & beyond)
@@ -278,7 +276,9 @@ class _Comparison:
     def _digests(self) -> pa.Table:
         mine = self._months
         lacking = self._held.take(places(self._held.key, self._bars.key) < 0)
-        mixed = np.isin(mine.key, lacking.month) | (not self._file.rank.live)
+        mixed = np.full(len(mine.key), not self._file.rank.live)
+        at = places(lacking.month, mine.key)
+        mixed[at[at >= 0]] = True
         mixed |= np.logical_or.reduceat(self._superseded, mine.start)
         changed = np.logical_or.reduceat(self._new, mine.start)
         followed, bars = np.unique(np.concatenate([[], *(part.month for part in self._followed)]), return_counts=True)
@@ -307,12 +307,13 @@ def _same(text: str, count: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(np.zeros(count, np.int8), [text])
 
 
-def _ranges(found: NDArray[np.datetime64]) -> list[tuple[date, date]]:
+def _ranges(found: NDArray[np.datetime64]) -> list[Between]:
     """Sessions as ranges of whole months: one, or two with the widest gap between them, the oldest and the newest."""
     wanted = np.unique(found.astype("datetime64[M]"))
     gaps = np.diff(wanted).astype(np.int64)
     split = int(gaps.argmax()) + 1 if len(gaps) and gaps.max() > 1 else len(wanted)
     parts = [part for part in (wanted[:split], wanted[split:]) if len(part)]
     return [
-        (part[0].astype("datetime64[D]").item(), ((part[-1] + 1).astype("datetime64[D]") - 1).item()) for part in parts
+        Between(part[0].astype("datetime64[D]").item(), ((part[-1] + 1).astype("datetime64[D]") - 1).item())
+        for part in parts
     ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -70,8 +70,9 @@ class Rows:
 class Stored:
     """What is stored about the symbols of a file, in the frequency of its bars."""
 
-    def __init__(self, file: File, series: Sequence[Bars], warehouse: Warehouse) -> None:
-        self._file, self._warehouse = file, warehouse
+    def __init__(self, file: File, series: Sequence[Bars], warehouse: Warehouse, *, alone: bool = False) -> None:
+        """Ask nothing yet; `alone` says that nobody else writes meanwhile."""
+        self._file, self._warehouse, self._alone = file, warehouse, alone
         self.symbols = [bars.symbol for bars in series]
         self.frequency = series[0].frequency
         self._simulated = np.array([bars.simulated for bars in series], bool)
@@ -86,7 +87,7 @@ class Stored:
         """The other files written from a moment on, one row a symbol, and which of them are in the ledger."""
         self._since = since
         names = self.frequency.keys("first_session", "last_session")
-        others = self.read("spans", self.symbols, names, written_at=Between(since, None))
+        others = self._others = self.read("spans", self.symbols, names, written_at=Between(since, None))
         if not len(others.table):
             return others, np.empty(0, bool)
         objects = pc.unique(others.table["object"]).to_pylist()
@@ -96,7 +97,9 @@ class Stored:
 
     def at_once(self) -> Ints:
         """The numbers of the symbols of which another file was not finished when `spans` was asked."""
-        others = self.read("spans", self.symbols, [], written_at=Between(self._since, None))
+        others = self._others
+        if not self._alone:
+            others = self.read("spans", self.symbols, [], written_at=Between(self._since, None))
         return np.unique(others.number[~_among(others.table, self._finished)])
 
     def digests(self) -> tuple[Rows, Ints]:
@@ -105,16 +108,15 @@ class Stored:
         keys = month_keys(known.number, known["month"])
         order = np.lexsort((known.order, keys))
         kept = order[np.append(keys[order][1:] != keys[order][:-1], True)[: len(keys)]]
-        return Rows(known.table.take(kept), known.number[kept], known.order[kept], known.own, known.live), keys[kept]
+        found = known.table.select(["bars", "digest"]).take(kept)
+        return Rows(found, known.number[kept], known.order[kept], known.own, known.live), keys[kept]
 
-    def bars(
-        self, numbers: Ints, first: date | None, last: date | None, *, with_own: bool = False
-    ) -> tuple[Columns, Mask, Mask]:
-        """The bars of some dates that count; whether they are of newer files than this, and whether of a backfill."""
+    def bars(self, numbers: Ints, *dates: Between, with_own: bool = False) -> tuple[Columns, Mask, Mask]:
+        """The bars of some dates that count, in order; whether they are of newer files, and whether of a backfill."""
         key = self.frequency.key("session_date")
         names = [key, "open", "high", "low", "close", "adj_close", "volume"]
         symbols = [self.symbols[number] for number in numbers]
-        rows = self.read("prices", symbols, names, with_own=with_own, session_date=Between(first, last))
+        rows = self.read("prices", symbols, names, with_own=with_own, session_date=list(dates))
         values = {name: rows[name].astype(np.float64) for name in ("open", "high", "low", "close", "volume")}
         values["factor"] = rows["adj_close"] / values["close"]
         held = Columns(rows.number, self.frequency.numbers(rows[key]), values, self.frequency)
@@ -140,7 +142,10 @@ class Stored:
         order = place[file] if len(rows) else file
         wanted = rows["simulated"].to_numpy() == self._simulated[number]
         kept = np.flatnonzero(wanted if with_own else wanted & (order != own))
-        return Rows(rows.take(kept), number[kept], order[kept], own, sum(not rank.live for rank in ranks))
+        live = sum(not rank.live for rank in ranks)
+        if len(kept) == len(rows):
+            return Rows(rows, number, order, own, live)
+        return Rows(rows.take(kept), number[kept], order[kept], own, live)
 
 
 def _among(rows: pa.Table, entries: pa.ChunkedArray) -> Mask:
@@ -155,12 +160,14 @@ def _joined(rows: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
 
 def _files(rows: pa.Table) -> tuple[Ints, list[Rank]]:
     """The number of each row's file, and the ranks of the files."""
-    named = _joined(rows, ["object", "generation"]).combine_chunks().dictionary_encode()
-    number = named.indices.to_numpy().astype(np.int64)
-    first = np.unique(number, return_index=True)[1]
-    written_at = rows["written_at"].take(pa.array(first)).to_pylist()
-    texts = [text.split("\n") for text in named.dictionary.to_pylist()]
-    return number, [
-        Rank(origin_of(name) is Origin.LIVE, at, generation)
-        for (name, generation), at in zip(texts, written_at, strict=True)
+    objects, generations = (rows[name].combine_chunks().dictionary_encode() for name in ("object", "generation"))
+    codes = objects.indices.to_numpy().astype(np.int64) * len(generations.dictionary) + generations.indices.to_numpy()
+    row = np.full(len(objects.dictionary) * len(generations.dictionary), -1)
+    row[codes] = np.arange(len(codes))
+    files = np.flatnonzero(row >= 0)
+    number = np.zeros(len(row), np.int64)
+    number[files] = np.arange(len(files))
+    named = rows.select(["object", "generation", "written_at"]).take(pa.array(row[files])).to_pylist()
+    return number[codes], [
+        Rank(origin_of(one["object"]) is Origin.LIVE, one["written_at"], one["generation"]) for one in named
     ]
