@@ -418,6 +418,8 @@ class Broker(Protocol):
     def order(self, client_id: str) -> OrderReport | None:
         """What the venue knows of an order, ended ones too; None where it never got it.
 
+        The exit of a bracket is known by `domain.orders.exit_id` of its entry, from the entry's first fill on.
+
         Raises:
             As `account`.
         """
