@@ -83,9 +83,9 @@ class Fill:
 
     Attributes:
         fill_id: the venue's id of it; where it has none, the client id and the quantity filled up to then.
-        quantity: positive.
+        quantity: positive; where the venue takes its fee in what is traded, what the fill changed the position by.
         price: what was paid or got for one.
-        fee: in the account's currency; 0 where the venue takes none.
+        fee: in the account's currency; 0 where the venue takes none. A buy costs quantity × price + fee.
         filled_at: the venue's time.
     """
 
@@ -111,6 +111,7 @@ class OrderReport:
         reason: why it was rejected, in the venue's words; else empty.
         fills: the parts, the oldest first.
         reported_at: the venue's time of this state.
+        exits: what the venue says of the exits of its bracket, which have ids of the venue's own; empty without one.
     """
 
     client_id: str
@@ -123,6 +124,7 @@ class OrderReport:
     reason: str
     fills: Sequence[Fill]
     reported_at: datetime
+    exits: Sequence["OrderReport"] = ()
 
 
 @dataclass(frozen=True)
