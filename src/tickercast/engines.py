@@ -7,9 +7,11 @@ engine, write it in `backends` and name it in the table of its port.
 import difflib
 import functools
 import importlib.util
+import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +19,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tickercast import config
 from tickercast.config import Settings
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.errors import UsageError
 from tickercast.plain import without_secrets
 from tickercast.ports import (
     FINALIZED,
+    Broker,
     DriftReporter,
     DropFolder,
     MarketData,
@@ -373,6 +377,83 @@ def results_source(name: str, settings: Settings) -> ResultsSource:
     from tickercast.backends.results_days.file import ResultsFile
 
     return ResultsFile(Path(name).expanduser())
+
+
+# ---------------------------------------------------------------- brokers
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a simulated exchange needs beside its URL; venues need none of it.
+
+    Attributes:
+        warehouse: where bars and orders are.
+        now: the time, UTC.
+        frequency: of the bars that fill orders.
+        account: the account where the URL names none.
+    """
+
+    warehouse: Warehouse
+    now: datetime
+    frequency: Frequency = DAILY
+    account: str = "paper"
+
+
+def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
+    from tickercast.backends.brokers.paper import Paper
+    from tickercast.domain.paper import Terms
+    from tickercast.domain.strategy_backtest import Costs
+
+    parts = urlsplit(url)
+    usual = {
+        "capital": 100_000.0,
+        "fees_bps": 10.0,
+        "slippage_bps": 5.0,
+        "borrow_bps": 50.0,
+        "capacity": 0.01,
+        "lot": 1e-9,
+    }
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    name = parts.netloc or bench.account
+    try:
+        numbers = usual | {key: float(value) for key, value in given.items()}
+        valid = set(numbers) == set(usual) and all(0 <= numbers[key] < math.inf for key in usual)
+        valid = valid and min(numbers["capital"], numbers["capacity"], numbers["lot"]) > 0
+    except ValueError:
+        valid = False
+    if not valid or parts.path.strip("/") or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name):
+        raise UsageError(
+            f"The broker is {without_secrets(url)[:120]!r}: paper:// was needed, perhaps with an account of "
+            "letters, digits, - and _ behind it, and any of ?capital=100000&fees_bps=10&slippage_bps=5&borrow_bps=50"
+            "&capacity=0.01&lot=0.000000001. Correct it."
+        )
+    capital, lot = numbers.pop("capital"), numbers.pop("lot")
+    return Paper(url, name, bench.warehouse, bench.now, bench.frequency, Terms(Costs(**numbers), capital, lot))
+
+
+BROKERS: Mapping[str, Callable[[str, Settings, Bench], Broker]] = {"paper": _paper}
+"""Brokers by URL scheme: all of them trade paper. A live venue has none, and can have none."""
+
+
+def broker(url: str, settings: Settings, bench: Bench) -> Broker:
+    """Open the broker that a user names.
+
+    Args:
+        url: such as `paper://`.
+        settings: with a venue's keys.
+        bench: what a simulated exchange needs.
+
+    Raises:
+        UsageError: no engine is known for the URL, as for that of any live venue.
+    """
+    scheme, separator, _ = url.partition("://")
+    if scheme not in BROKERS or not separator:
+        known = ", ".join(f"{name}://" for name in BROKERS)
+        raise UsageError(
+            f"The broker is {without_secrets(url)[:80]!r}: one of {known} was needed. All of them trade paper: a venue "
+            "where money is at stake cannot be configured. Correct it."
+        )
+    return BROKERS[scheme](url, settings, bench)
 
 
 # ---------------------------------------------------------------- training

@@ -415,9 +415,12 @@ class Broker(Protocol):
     def order(self, client_id: str, symbol: str) -> OrderReport | None:
         """What the venue knows of an order, ended ones too; None where it never got it.
 
+        The exit of a bracket is known by `domain.orders.exit_id` of its entry, from the entry's first fill on.
+
         Args:
             client_id: the order's.
             symbol: the order's, as it is stored: a venue may keep a list of orders for each.
+
 
         Raises:
             As `account`.

@@ -7,6 +7,8 @@ Prices, quantities and cash are decimals, as venues give them; times are UTC.
 (Decimal('0.12345'), Decimal('64123.45'))
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +16,24 @@ from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 
 ZERO = Decimal(0)
+
+
+def client_id(*parts: str) -> str:
+    """Our own id of a decision's order: 28 letters that any other part would change.
+
+    >>> client_id("paper://a", "e08b207e", "MSFT", "2023-07-21", "entry")
+    '037550d2f5c103cc6bc0e36b3482'
+    """
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:28]
+
+
+def exit_id(client_id: str) -> str:
+    """The id under which a venue knows the exit of an order's bracket, whichever of its two prices is met.
+
+    >>> exit_id("037550d2f5c103cc6bc0e36b3482")
+    '037550d2f5c103cc6bc0e36b3482-exit'
+    """
+    return f"{client_id}-exit"
 
 
 class Side(StrEnum):
@@ -111,7 +131,6 @@ class OrderReport:
         reason: why it was rejected, in the venue's words; else empty.
         fills: the parts, the oldest first.
         reported_at: the venue's time of this state.
-        exits: what the venue says of the exits of its bracket, which have ids of the venue's own; empty without one.
     """
 
     client_id: str
@@ -124,7 +143,6 @@ class OrderReport:
     reason: str
     fills: Sequence[Fill]
     reported_at: datetime
-    exits: Sequence["OrderReport"] = ()
 
 
 @dataclass(frozen=True)

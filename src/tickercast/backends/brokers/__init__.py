@@ -1,1 +1,1 @@
-"""Venues where paper is traded."""
+"""Brokers: the venues where paper is traded, behind the port `Broker`."""
