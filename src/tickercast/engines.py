@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from pydantic import SecretStr
+
 from tickercast import config
 from tickercast.config import Settings
 from tickercast.domain.frequency import DAILY, Frequency
@@ -384,19 +386,21 @@ def results_source(name: str, settings: Settings) -> ResultsSource:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a simulated exchange needs beside its URL; venues need none of it.
+    """What a simulated exchange needs beside its URL; venues need the symbols alone.
 
     Attributes:
         warehouse: where bars and orders are.
         now: the time, UTC.
         frequency: of the bars that fill orders.
         account: the account where the URL names none.
+        symbols: those that count at a venue whose accounts begin with coins of all kinds; empty: all that it holds.
     """
 
     warehouse: Warehouse
     now: datetime
     frequency: Frequency = DAILY
     account: str = "paper"
+    symbols: Sequence[str] = ()
 
 
 def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
@@ -431,7 +435,52 @@ def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
     return Paper(url, name, bench.warehouse, bench.now, bench.frequency, Terms(Costs(**numbers), capital, lot))
 
 
-BROKERS: Mapping[str, Callable[[str, Settings, Bench], Broker]] = {"paper": _paper}
+def _alpaca(url: str, settings: Settings, bench: Bench) -> Broker:
+    keys = _keys(url, "alpaca-paper", settings.alpaca_key, settings.alpaca_secret, "TICKERCAST_ALPACA")
+    if not importlib.util.find_spec("alpaca"):
+        raise UsageError(
+            "alpaca-paper:// needs alpaca-py, which is not installed. Run: pip install 'tickercast[trade]'."
+        )
+    from tickercast.backends.brokers.alpaca import AlpacaPaper
+
+    return AlpacaPaper(*keys)
+
+
+def _binance(url: str, settings: Settings, bench: Bench) -> Broker:
+    keys = _keys(
+        url,
+        "binance-testnet",
+        settings.binance_testnet_key,
+        settings.binance_testnet_secret,
+        "TICKERCAST_BINANCE_TESTNET",
+    )
+    from tickercast.backends.brokers.binance import BinanceTestnet
+
+    return BinanceTestnet(*keys, symbols=bench.symbols)
+
+
+def _keys(url: str, scheme: str, key: SecretStr, secret: SecretStr, setting: str) -> tuple[str, str]:
+    """The keys of a venue, whose URL is its scheme alone: there is no other host to name."""
+    if url != f"{scheme}://":
+        raise UsageError(
+            f"The broker begins with {scheme}://, and something stands behind it: {scheme}:// alone was needed. Its "
+            f"host is fixed, no live venue can be named, and keys belong in {setting}_KEY and {setting}_SECRET."
+        )
+    given = {f"{setting}_KEY": key.get_secret_value().strip(), f"{setting}_SECRET": secret.get_secret_value().strip()}
+    for name, value in given.items():
+        if not (value and value.isascii() and value.isprintable()):
+            raise UsageError(
+                f"{scheme}:// needs the keys of a paper account, and {name} is {'not valid' if value else 'not set'}. "
+                "Make keys on the venue's page, and set them."
+            )
+    return given[f"{setting}_KEY"], given[f"{setting}_SECRET"]
+
+
+BROKERS: Mapping[str, Callable[[str, Settings, Bench], Broker]] = {
+    "paper": _paper,
+    "alpaca-paper": _alpaca,
+    "binance-testnet": _binance,
+}
 """Brokers by URL scheme: all of them trade paper. A live venue has none, and can have none."""
 
 

@@ -421,7 +421,6 @@ class Broker(Protocol):
             client_id: the order's.
             symbol: the order's, as it is stored: a venue may keep a list of orders for each.
 
-
         Raises:
             As `account`.
         """

@@ -12,6 +12,7 @@ its own: fills are without it.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
@@ -48,6 +49,7 @@ from tickercast.domain.orders import (
     Rules,
     Side,
     Status,
+    exit_id,
 )
 from tickercast.errors import BrokerUnavailable, EngineUnusable, OrderRefused, TickercastError, Unauthenticated
 
@@ -77,6 +79,8 @@ _DUPLICATE = re.compile(r"client.?order.?id must be unique", re.IGNORECASE)
 _UNKNOWN_KEYS = 40110000
 _FRACTION = Decimal("0.000000001")  # of a share
 _CENT, _PART_OF_A_CENT = Decimal("0.01"), Decimal("0.0001")
+_WITH_EXITS = ("bracket", "oto", "oco")
+_EXIT = exit_id("")
 _PAGE, _FILLS_PAGE = 500, 100
 _SLACK = timedelta(minutes=1)  # the two lists of a venue are not of one moment
 
@@ -123,11 +127,15 @@ class AlpacaPaper:
             return sorted((_position(each) for each in found), key=lambda position: position.symbol)
 
     def open_orders(self) -> Sequence[OrderReport]:
-        """The open orders, exits that wait for their turn included, as orders of their own."""
+        """The open orders; the two exits of a bracket are one, from its entry's first fill on."""
         with self._translated():
-            found = list(self._open())
-            fills = self._fills(found)
-            return [_report(each, fills) for each in found]
+            found = list(self._orders({"status": "open", "nested": "false"}))
+            entries = self._entries([each for each in found if each.get("order_class") in _WITH_EXITS])
+            fills = self._fills([*found, *(leg for entry in entries.values() for leg in entry["legs"])])
+            alone = [_report(each, fills) for each in found if each["id"] not in entries]
+            bracketed = {entry["id"]: entry for each in found if (entry := entries.get(each["id"]))}
+            exits = [_exit(entry, fills) for entry in bracketed.values()]
+            return sorted([*alone, *(each for each in exits if each)], key=lambda report: report.reported_at)
 
     def submit(self, order: Order) -> OrderReport:
         """Order once: for the day, crypto and orders with a bracket until they are cancelled."""
@@ -152,26 +160,25 @@ class AlpacaPaper:
             return _report(self._client.post("/orders", fields), {})
 
     def order(self, client_id: str, symbol: str) -> OrderReport | None:
-        """What Alpaca knows of an order, with the exits of its bracket."""
+        """What Alpaca knows of an order, or of the exits of its bracket, which are one order here."""
         with self._translated():
-            found = self._by_client_id(client_id)
-            if found is None:
-                return None
-            if found.get("order_class") == "bracket":
-                found = _mapping(self._client.get(f"/orders/{found['id']}", {"nested": "true"}))
-            return _report(found, self._fills([found, *(found.get("legs") or ())]))
+            if not client_id.endswith(_EXIT):
+                found = self._by_client_id(client_id)
+                return None if found is None else _report(found, self._fills([found]))
+            entry = self._entry(client_id)
+            return None if entry is None else _exit(entry, self._fills(entry["legs"]))
 
     def cancel(self, client_id: str, symbol: str) -> None:
-        """Take an order back, and the exits that wait for it."""
+        """Take an order back, with the exits that wait for it."""
         with self._translated():
-            found = self._by_client_id(client_id)
-            if found is None or not _STATUSES[found["status"]].open:
-                return
-            try:
-                self._client.cancel_order_by_id(found["id"])
-            except APIError as error:  # it has ended meanwhile
-                if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY):
-                    raise
+            if client_id.endswith(_EXIT):
+                entry = self._entry(client_id)
+                found = list(entry["legs"]) if entry else []
+            else:
+                found = [each for each in (self._by_client_id(client_id),) if each]
+            for each in found:
+                if _STATUSES[each["status"]].open:
+                    self._cancel(each["id"])
 
     def clock(self) -> Clock:
         """New York's session; coins trade at any time."""
@@ -202,18 +209,41 @@ class AlpacaPaper:
                 return None
             raise
 
-    def _open(self) -> Iterator[Mapping[str, Any]]:
-        """The open orders, the oldest first, page by page."""
-        asked = {"status": "open", "direction": "asc", "limit": str(_PAGE), "nested": "false"}
+    def _entry(self, exit_: str) -> Mapping[str, Any] | None:
+        """The entry of a bracket with its exits, by their id; None where there is none."""
+        found = self._by_client_id(exit_.removesuffix(_EXIT))
+        if found is None or found.get("order_class") not in _WITH_EXITS:
+            return None
+        return _mapping(self._client.get(f"/orders/{found['id']}", {"nested": "true"}))
+
+    def _entries(self, exits: Sequence[Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+        """The entries to which exits belong, by the exits' ids."""
+        if not exits:
+            return {}
+        first = min(moment(each["created_at"]) for each in exits) - _SLACK
+        symbols = ",".join(sorted({each["symbol"] for each in exits}))
+        asked = {"status": "all", "nested": "true", "symbols": symbols, "after": _second(first)}
+        return {leg["id"]: entry for entry in self._orders(asked) for leg in entry.get("legs") or ()}
+
+    def _cancel(self, venue_id: str) -> None:
+        try:
+            self._client.cancel_order_by_id(venue_id)
+        except APIError as error:  # it has ended meanwhile
+            if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY):
+                raise
+
+    def _orders(self, asked: Mapping[str, str]) -> Iterator[Mapping[str, Any]]:
+        """Orders, the oldest first, page by page."""
+        page_asked = {**asked, "direction": "asc", "limit": str(_PAGE)}
         seen: set[str] = set()
         while True:
-            page: Any = self._client.get("/orders", asked)
+            page: Any = self._client.get("/orders", page_asked)
             new = [each for each in page if each["id"] not in seen]
             yield from new
             if len(page) < _PAGE or not new:
                 return
             seen |= {each["id"] for each in new}
-            asked |= {"after": page[-1]["submitted_at"]}
+            page_asked["after"] = page[-1]["submitted_at"]
 
     def _fills(self, orders: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Fill]]:
         """The fills of orders by the venue's id of the order, from the account's activities; the oldest first."""
@@ -368,8 +398,17 @@ def _report(seen: Any, fills: Mapping[str, Sequence[Fill]]) -> OrderReport:
         reason="Alpaca gives no reason" if status is Status.REJECTED else "",
         fills=known,
         reported_at=moment(seen["updated_at"]),
-        exits=[_report(leg, fills) for leg in seen.get("legs") or ()],
     )
+
+
+def _exit(entry: Mapping[str, Any], fills: Mapping[str, Sequence[Fill]]) -> OrderReport | None:
+    """The exits of a bracket as one order, of which one is filled; None until its entry has a first fill."""
+    if not entry["legs"] or not decimal(entry["filled_qty"]):
+        return None
+    legs = [_report(leg, fills) for leg in entry["legs"]]
+    # The one that was filled tells how it ended; else one that is open, since the other may wait for its turn.
+    leading = max(legs, key=lambda leg: (leg.filled, leg.status.open))
+    return replace(leading, client_id=exit_id(str(entry["client_order_id"])))
 
 
 def _fill(seen: Mapping[str, Any]) -> Fill:
