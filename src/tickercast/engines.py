@@ -438,9 +438,7 @@ def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
 def _alpaca(url: str, settings: Settings, bench: Bench) -> Broker:
     keys = _keys(url, "alpaca-paper", settings.alpaca_key, settings.alpaca_secret, "TICKERCAST_ALPACA")
     if not importlib.util.find_spec("alpaca"):
-        raise UsageError(
-            "alpaca-paper:// needs alpaca-py, which is not installed. Run: pip install 'tickercast[trade]'."
-        )
+        raise UsageError("alpaca-paper:// needs alpaca-py. Run `make setup-dev`, or `pip install 'tickercast[trade]'`.")
     from tickercast.backends.brokers.alpaca import AlpacaPaper
 
     return AlpacaPaper(*keys)
