@@ -32,7 +32,7 @@ from tickercast.errors import (
 )
 from tickercast.ports import Broker
 
-QUICK = (0.3, 0.3)
+PATIENT, QUICK = (9.0, 9.0), (9.0, 0.2)
 BRACKET = Bracket(stop=Decimal("0.02"), limit=Decimal("0.03"), take=Decimal("0.40"))
 NOTHING: Any = None
 
@@ -55,11 +55,11 @@ def venue_of(kind: str) -> Venue:
     slept: list[float] = []
     if kind == "alpaca":
         alpacas = AlpacaServer()
-        broker: Broker = AlpacaPaper(KEY, SECRET, stand_in=alpacas.url, timeout=QUICK)
+        broker: Broker = AlpacaPaper(KEY, SECRET, stand_in=alpacas.url, timeout=PATIENT)
         return Venue(broker, alpacas, "MSFT", slept, itertools.count(1))
     binances = BinanceTestnetServer()
     broker = BinanceTestnet(
-        KEY, SECRET, symbols=["BTCUSDT"], stand_in=binances.url, timeout=QUICK, ticks=lambda: 0.0, sleep=slept.append
+        KEY, SECRET, symbols=["BTCUSDT"], stand_in=binances.url, timeout=PATIENT, ticks=lambda: 0.0, sleep=slept.append
     )
     return Venue(broker, binances, "BTCUSDT", slept, itertools.count(1))
 
@@ -85,6 +85,28 @@ def at_binance() -> Iterator[Venue]:
     made.server.close()
 
 
+def session_of(broker: Any) -> requests.Session:
+    session: requests.Session = broker._session if isinstance(broker, BinanceTestnet) else broker._client._session
+    return session
+
+
+def order_fault(venue: Venue, operation: str, fault: str) -> None:
+    """Order a fault; of an answer that is slow, and of no other, the client is soon tired."""
+    venue.server.fail(operation, fault)
+    if fault != "slow":
+        return
+    verb, _, path = ("POST / " if operation == SUBMIT else operation).partition(" ")
+    adapter: Any = session_of(venue.broker).get_adapter("http://")
+    send = adapter.send
+
+    def hurried(request: requests.PreparedRequest, *given: Any, **options: Any) -> requests.Response:
+        adapter._timeout = QUICK if request.method == verb and path.strip() in str(request.url) else PATIENT
+        answer: requests.Response = send(request, *given, **options)
+        return answer
+
+    adapter.send = hurried
+
+
 def size_of(venue: Venue) -> str:
     return "1" if venue.symbol == "MSFT" else "0.01"
 
@@ -94,8 +116,8 @@ def size_of(venue: Venue) -> str:
 
 @pytest.mark.parametrize("fault", ["lost", "cut", "damaged", "slow", "500", "502", "503", "504"])
 def test_an_order_that_was_taken_and_not_answered_is_unknown_and_then_known(venue: Venue, fault: str) -> None:
-    venue.server.fail(SUBMIT, fault)
     order = venue.order(size_of(venue))
+    order_fault(venue, SUBMIT, fault)
     with pytest.raises(StatusUnknown, match=rf"has taken order {order.client_id} is not known: .*by its id.*\.$"):
         venue.broker.submit(order)
     venue.server.released.set()
@@ -204,7 +226,7 @@ def test_a_question_that_fails_is_a_sentence_and_asked_once(venue: Venue, name: 
     venue.broker.submit(venue.order(size_of(venue)))
     operation = first_call(venue, ASKED[name])
     venue.server.calls.clear()
-    venue.server.fail(operation, fault)
+    order_fault(venue, operation, fault)
     wanted = {"401": Unauthenticated, "400": EngineUnusable}.get(fault, BrokerUnavailable)
     with pytest.raises(wanted, match=r"\.$") as raised:
         ASKED[name](venue)
@@ -339,7 +361,7 @@ def test_a_redirect_is_not_followed(venue: Venue, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_session_reaches_its_own_place_alone(venue: Venue) -> None:
-    session: requests.Session = getattr(venue.broker, "_session", None) or venue.broker._client._session  # type: ignore[attr-defined]
+    session = session_of(venue.broker)
     with pytest.raises(UsageError, match=r"api\.alpaca\.markets was about to be sent"):
         session.get("https://api.alpaca.markets/v2/account")
 
