@@ -67,6 +67,13 @@ class Settings(BaseSettings):
         hourly_watchlist: a file of the coins of the hourly flow, or an object of the data bucket by its URL.
         portfolios: files of holdings whose record the daily flow keeps, or objects of the data bucket by their URLs,
             separated by commas.
+        trade: strategies that the daily flow trades on paper, as `STRATEGY@BROKER`, with spaces between, such as
+            `volatility-target@paper://`; empty: none.
+        trade_hourly: the same of the hourly flow, such as `direction@paper://`.
+        trade_limits: what a strategy may do on paper: `stop=0.2,position=1,turnover=2,orders=100`, any of them. `stop`
+            is the loss at which it is closed and halted; position and turnover of 24 hours are shares of equity.
+        retrain_on_losses: `SHARE/LAST`, such as 0.4/20: tune the champion anew at the next training when a smaller
+            share of the last results of a strategy that is traded on paper were gains. Empty: never.
         function_url: where a local bucket delivers its events; empty means in this process.
         mlflow_tracking_uri: the model registry: `sqlite:///FILE`, `http(s)://…` of an MLflow server, or
             `bucket://FOLDER/NAME.db`, a SQLite file that is kept in the bucket of the models.
@@ -130,6 +137,10 @@ class Settings(BaseSettings):
     watchlist: str = ""
     hourly_watchlist: str = ""
     portfolios: str = ""
+    trade: str = ""
+    trade_hourly: str = ""
+    trade_limits: str = ""
+    retrain_on_losses: str = ""
     mlflow_tracking_uri: str = Field(
         default_factory=InHome("sqlite:///{}/mlflow.db"), validation_alias="MLFLOW_TRACKING_URI"
     )

@@ -221,8 +221,9 @@ def _parts(rows: pd.DataFrame) -> dict[str, list[Part]]:
     for row in rows.sort_values(["filled_at", "fill_id"]).to_dict("records"):
         basis_at = None if pd.isna(row["basis_at"]) else _naive(row["basis_at"])
         basis = math.nan if basis_at is None else float(row["basis"])
-        numbers = (float(row[name]) for name in ("quantity", "price", "fee"))
-        found.setdefault(row["client_id"], []).append(Part(*numbers, _naive(row["filled_at"]), basis, basis_at))
+        quantity, price, fee = (float(row[name]) for name in ("quantity", "price", "fee"))
+        made = Part(quantity, price, fee, _naive(row["filled_at"]), basis, basis_at)
+        found.setdefault(row["client_id"], []).append(made)
     return found
 
 
