@@ -386,21 +386,19 @@ def results_source(name: str, settings: Settings) -> ResultsSource:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a simulated exchange needs beside its URL; venues need the symbols alone.
+    """What a simulated exchange needs beside its URL; venues need none of it.
 
     Attributes:
         warehouse: where bars and orders are.
         now: the time, UTC.
         frequency: of the bars that fill orders.
         account: the account where the URL names none.
-        symbols: those that count at a venue whose accounts begin with coins of all kinds; empty: all that it holds.
     """
 
     warehouse: Warehouse
     now: datetime
     frequency: Frequency = DAILY
     account: str = "paper"
-    symbols: Sequence[str] = ()
 
 
 def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
@@ -436,7 +434,9 @@ def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
 
 
 def _alpaca(url: str, settings: Settings, bench: Bench) -> Broker:
-    keys = _keys(url, "alpaca-paper", settings.alpaca_key, settings.alpaca_secret, "TICKERCAST_ALPACA")
+    if url != "alpaca-paper://":
+        raise _more_than_a_scheme("alpaca-paper", "alpaca-paper:// alone", "TICKERCAST_ALPACA")
+    keys = _keys(url, settings.alpaca_key, settings.alpaca_secret, "TICKERCAST_ALPACA")
     if not importlib.util.find_spec("alpaca"):
         raise UsageError("alpaca-paper:// needs alpaca-py. Run `make setup-dev`, or `pip install 'tickercast[trade]'`.")
     from tickercast.backends.brokers.alpaca import AlpacaPaper
@@ -445,31 +445,35 @@ def _alpaca(url: str, settings: Settings, bench: Bench) -> Broker:
 
 
 def _binance(url: str, settings: Settings, bench: Bench) -> Broker:
+    named = re.fullmatch(r"binance-testnet://(?:\?symbols=([A-Z0-9-]+(?:,[A-Z0-9-]+)*))?", url)
+    if named is None:
+        wanted = "binance-testnet://, perhaps with the coins that count as in ?symbols=BTCUSDT,ETHUSDT,"
+        raise _more_than_a_scheme("binance-testnet", wanted, "TICKERCAST_BINANCE_TESTNET")
     keys = _keys(
-        url,
-        "binance-testnet",
+        "binance-testnet://",
         settings.binance_testnet_key,
         settings.binance_testnet_secret,
         "TICKERCAST_BINANCE_TESTNET",
     )
     from tickercast.backends.brokers.binance import BinanceTestnet
 
-    return BinanceTestnet(*keys, symbols=bench.symbols)
+    return BinanceTestnet(*keys, symbols=named[1].split(",") if named[1] else [])
 
 
-def _keys(url: str, scheme: str, key: SecretStr, secret: SecretStr, setting: str) -> tuple[str, str]:
-    """The keys of a venue, whose URL is its scheme alone: there is no other host to name."""
-    if url != f"{scheme}://":
-        raise UsageError(
-            f"The broker begins with {scheme}://, and something stands behind it: {scheme}:// alone was needed. Its "
-            f"host is fixed, no live venue can be named, and keys belong in {setting}_KEY and {setting}_SECRET."
-        )
+def _more_than_a_scheme(scheme: str, wanted: str, setting: str) -> UsageError:
+    return UsageError(
+        f"The broker begins with {scheme}://, and something stands behind it: {wanted} was needed. Its host is fixed, "
+        f"no live venue can be named, and keys belong in {setting}_KEY and {setting}_SECRET."
+    )
+
+
+def _keys(url: str, key: SecretStr, secret: SecretStr, setting: str) -> tuple[str, str]:
     given = {f"{setting}_KEY": key.get_secret_value().strip(), f"{setting}_SECRET": secret.get_secret_value().strip()}
     for name, value in given.items():
         if not (value and value.isascii() and value.isprintable()):
             raise UsageError(
-                f"{scheme}:// needs the keys of a paper account, and {name} is {'not valid' if value else 'not set'}. "
-                "Make keys on the venue's page, and set them."
+                f"{url} needs the keys of a paper account, and {name} is {'not valid' if value else 'not set'}. Make "
+                "keys on the venue's page, and set them."
             )
     return given[f"{setting}_KEY"], given[f"{setting}_SECRET"]
 

@@ -17,6 +17,7 @@ from tests.support.venues.alpaca_server import AlpacaServer
 from tests.support.venues.binance_server import BinanceTestnetServer
 from tests.support.venues.exchange import KEY, SECRET
 
+from tickercast import engines
 from tickercast.domain.orders import ZERO, Bracket, Order, OrderReport, Side, Status, client_id, exit_id
 from tickercast.errors import OrderRefused, StatusUnknown
 from tickercast.ports import Broker
@@ -99,8 +100,8 @@ def place(request: pytest.FixtureRequest) -> Place:
     return made
 
 
-def test_it_is_called_by_its_url(place: Place) -> None:
-    assert place.broker.url.endswith("://") or place.broker.simulated
+def test_its_url_names_an_engine(place: Place) -> None:
+    assert place.broker.url.partition("://")[0] in engines.BROKERS
 
 
 def test_a_new_account_holds_cash_alone(place: Place) -> None:

@@ -308,6 +308,7 @@ KEYS = Settings(
     "url",
     [
         *LIVE,
+        "binance-testnet://?symbols=BTCUSDT&url=https://api.binance.com",
         "alpaca://",
         "binance://",
         "alpaca-live://",
@@ -393,6 +394,13 @@ def test_missing_keys_are_named(url: str, missing: str, name: str) -> None:
         engines.broker(url, config.changed(KEYS, {missing: " "}), NOTHING)
 
 
+def test_the_coins_that_count_are_named_in_the_url() -> None:
+    broker = engines.broker("binance-testnet://?symbols=BTC-USD,ETHUSDT", KEYS, NOTHING)
+    assert broker.url == "binance-testnet://?symbols=BTC-USD,ETHUSDT"
+    with pytest.raises(UsageError, match="does not trade BTC-EUR"):
+        engines.broker("binance-testnet://?symbols=BTC-EUR", KEYS, NOTHING)
+
+
 def test_a_key_that_no_header_can_hold_is_not_valid() -> None:
     with pytest.raises(UsageError, match=r"TICKERCAST_ALPACA_KEY is not valid\. Make keys"):
         engines.broker("alpaca-paper://", config.changed(KEYS, {"alpaca_key": "a\nb"}), NOTHING)
@@ -430,7 +438,25 @@ def test_quantities_and_prices_go_to_alpaca_as_they_are(at_alpaca: Venue) -> Non
         "client_order_id": "exact",
     }
     [position] = at_alpaca.broker.positions()
-    assert (position.symbol, position.quantity) == ("BTC-USD", Decimal("0.123456789"))
+    assert position.symbol == "BTC-USD"
+
+
+def test_the_fee_of_a_coin_is_taken_from_what_is_got(at_alpaca: Venue) -> None:
+    orders = [Order(f"c-{side}", "BTC-USD", side, Decimal("0.1")) for side in (Side.BUY, Side.SELL)]
+    at_alpaca.server.add("BTC/USD", Decimal(1))
+    before = at_alpaca.broker.account().cash
+    reports = []
+    for order in orders:
+        at_alpaca.broker.submit(order)
+        reports.append(at_alpaca.broker.order(order.client_id, order.symbol))
+    [bought], [sold] = (report.fills if report else [] for report in reports)
+    assert [report and (report.status, report.filled) for report in reports] == [(Status.FILLED, Decimal("0.1"))] * 2
+    assert (bought.quantity, sold.quantity) == (Decimal("0.1") * Decimal("0.9978"), Decimal("0.1"))
+    assert bought.fee == sold.fee == Decimal("0.1") * Decimal("67000.5") * Decimal("0.0022")
+    spent = bought.quantity * bought.price + bought.fee - sold.quantity * sold.price + sold.fee
+    assert before - at_alpaca.broker.account().cash == spent
+    [position] = at_alpaca.broker.positions()
+    assert position.quantity == 1 + bought.quantity - sold.quantity
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,19 @@ class AlpacaServer(VenueServer):
 
     # ------------------------------------------------------------ the account
 
+    def fee(self, placed: Placed, quantity: Decimal, price: Decimal) -> tuple[Decimal, str]:
+        """Of coins 22 bps of what is got, the second tier's."""
+        if "/" not in placed.symbol:
+            return ZERO, ""
+        got = quantity if placed.side == "buy" else quantity * price
+        return got * Decimal("0.0022"), placed.symbol if placed.side == "buy" else "USD"
+
+    def add(self, name: str, quantity: Decimal) -> None:
+        if name == "USD":
+            self.cash += quantity
+        else:
+            super().add(name, quantity)
+
     def _account(self) -> dict[str, Any]:
         worth = sum((size * self.prices[name] for name, size in self.held.items()), ZERO)
         return {
@@ -213,6 +226,7 @@ class AlpacaServer(VenueServer):
             "account_number": "PA3ABCDEF789",
             "status": "ACTIVE",
             "crypto_status": "ACTIVE",
+            "crypto_tier": 2,
             "currency": "USD",
             "buying_power": str(self.cash * 2),
             "cash": str(self.cash),

@@ -5,8 +5,8 @@ repeats nothing, and every request has a timeout. Answers are read as they are s
 some numbers into floats and refuse values that Alpaca has added.
 
 A client id is taken once and for ever, so an order whose answer was lost can be asked for, or sent anew, without harm.
-Alpaca takes no fees of stocks on paper. Its fee of crypto leaves the account at the end of the day, as an activity of
-its own: fills are without it.
+Alpaca takes no fees of stocks on paper. Of coins it takes the taker's fee of the account's tier from what is got, at
+once, and its fills do not say so: here the quantity of a fill is what the fill changed the position by.
 """
 
 import re
@@ -81,6 +81,9 @@ _FRACTION = Decimal("0.000000001")  # of a share
 _CENT, _PART_OF_A_CENT = Decimal("0.01"), Decimal("0.0001")
 _WITH_EXITS = ("bracket", "oto", "oco")
 _EXIT = exit_id("")
+_TAKER = [Decimal(bps) / 10_000 for bps in (25, 22, 20, 18, 15, 13, 12, 10)]
+"""The taker's fee of coins by the account's tier, from 1 on; docs.alpaca.markets, "Crypto fees"."""
+
 _PAGE, _FILLS_PAGE = 500, 100
 _SLACK = timedelta(minutes=1)  # the two lists of a venue are not of one moment
 
@@ -245,10 +248,10 @@ class AlpacaPaper:
             seen |= {each["id"] for each in new}
             page_asked["after"] = page[-1]["submitted_at"]
 
-    def _fills(self, orders: Sequence[Mapping[str, Any]]) -> Mapping[str, Sequence[Fill]]:
+    def _fills(self, orders: Sequence[Mapping[str, Any]]) -> "_Fills":
         """The fills of orders by the venue's id of the order, from the account's activities; the oldest first."""
         wanted = [each for each in orders if decimal(each["filled_qty"]) > ZERO]
-        found: dict[str, list[Fill]] = {each["id"]: [] for each in wanted}
+        found: dict[str, list[tuple[Decimal, Fill]]] = {each["id"]: [] for each in wanted}
         if not wanted:
             return found
         asked = {
@@ -257,14 +260,21 @@ class AlpacaPaper:
             "direction": "asc",
             "page_size": str(_FILLS_PAGE),
         }
+        coins = {each["id"] for each in wanted if each["asset_class"] == CRYPTO}
+        fee = self._fee_of_coins() if coins else ZERO
         while True:
             page: Any = self._client.get("/account/activities/FILL", asked)
             for each in page:
                 if each["order_id"] in found:
-                    found[each["order_id"]].append(_fill(each))
+                    rate = fee if each["order_id"] in coins else ZERO
+                    found[each["order_id"]].append((decimal(each["qty"]), _fill(each, rate)))
             if len(page) < _FILLS_PAGE:
                 return found
             asked |= {"page_token": page[-1]["id"]}
+
+    def _fee_of_coins(self) -> Decimal:
+        account: Any = self._client.get_account()
+        return _TAKER[max(int(account.get("crypto_tier") or 1), 1) - 1]
 
     def _exits(self, order: Order, symbol: str, bracket: Bracket, *, is_crypto: bool) -> Mapping[str, Any]:
         """The fields of a bracket, its prices round the last trade; nothing is sent where Alpaca takes none."""
@@ -354,6 +364,10 @@ def _said(error: APIError, secrets: Sequence[str]) -> tuple[int | None, str]:
     return code, words(text, *secrets) or "no reason given"
 
 
+_Fills = Mapping[str, Sequence[tuple[Decimal, Fill]]]
+"""The fills of orders by the venue's id of the order, each with the quantity that was executed."""
+
+
 def in_alpacas_spelling(symbol: str) -> str:
     """A symbol as Alpaca spells it; empty if it can trade none of that name.
 
@@ -380,10 +394,10 @@ def in_yahoos_spelling(symbol: str, kind: str) -> str:
     return re.sub(r"\.PR([A-Z])$", r"-P\1", symbol).replace(".", "-")
 
 
-def _report(seen: Any, fills: Mapping[str, Sequence[Fill]]) -> OrderReport:
+def _report(seen: Any, fills: _Fills) -> OrderReport:
     """An order as Alpaca gives it, with those of its fills that are known."""
     known = fills.get(seen["id"], ())
-    told = sum((fill.quantity for fill in known), ZERO)
+    told = sum((executed for executed, _ in known), ZERO)
     status, filled = as_far_as_told(_STATUSES[seen["status"]], decimal(seen["filled_qty"]), told)
     if status is Status.ACCEPTED and filled:
         status = Status.PARTIALLY_FILLED
@@ -396,12 +410,12 @@ def _report(seen: Any, fills: Mapping[str, Sequence[Fill]]) -> OrderReport:
         filled=filled,
         status=status,
         reason="Alpaca gives no reason" if status is Status.REJECTED else "",
-        fills=known,
+        fills=[fill for _, fill in known],
         reported_at=moment(seen["updated_at"]),
     )
 
 
-def _exit(entry: Mapping[str, Any], fills: Mapping[str, Sequence[Fill]]) -> OrderReport | None:
+def _exit(entry: Mapping[str, Any], fills: _Fills) -> OrderReport | None:
     """The exits of a bracket as one order, of which one is filled; None until its entry has a first fill."""
     if not entry["legs"] or not decimal(entry["filled_qty"]):
         return None
@@ -411,12 +425,14 @@ def _exit(entry: Mapping[str, Any], fills: Mapping[str, Sequence[Fill]]) -> Orde
     return replace(leading, client_id=exit_id(str(entry["client_order_id"])))
 
 
-def _fill(seen: Mapping[str, Any]) -> Fill:
+def _fill(seen: Mapping[str, Any], rate: Decimal) -> Fill:
+    """A fill, and its fee at a rate of what is got: coins for a buy, money for a sale."""
+    quantity, price = decimal(seen["qty"]), decimal(seen["price"])
     return Fill(
         fill_id=str(seen["id"]),
-        quantity=decimal(seen["qty"]),
-        price=decimal(seen["price"]),
-        fee=ZERO,
+        quantity=quantity * (1 - rate) if seen["side"] == "buy" else quantity,
+        price=price,
+        fee=quantity * price * rate,
         filled_at=moment(seen["transaction_time"]),
     )
 

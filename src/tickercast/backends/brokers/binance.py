@@ -103,7 +103,6 @@ class BinanceTestnet:
         UsageError: the stand-in is not on this machine, or a symbol trades against something else than USDT.
     """
 
-    url = "binance-testnet://"
     simulated = False
 
     def __init__(
@@ -118,6 +117,7 @@ class BinanceTestnet:
         ticks: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self.url = f"binance-testnet://{'?symbols=' if symbols else ''}{','.join(symbols)}"
         self._origin = origin_of(ORIGIN, stand_in)
         self._session = session({self._origin}, timeout)
         self._session.headers["X-MBX-APIKEY"] = key
