@@ -31,6 +31,7 @@ class BinanceTestnetServer(VenueServer):
         fee_rate: of a fill.
         fee_coin: what fees are paid in; empty: what is bought.
         skew: how far the venue's clock is ahead of this machine's.
+        by_own_clock: whether the time is that of the orders instead, for a day that was.
         filters: of each pair.
     """
 
@@ -38,6 +39,7 @@ class BinanceTestnetServer(VenueServer):
         self.fee_rate = ZERO
         self.fee_coin = ""
         self.skew = timedelta()
+        self.by_own_clock = False
         self.filters: list[dict[str, Any]] = [
             {
                 "filterType": "PRICE_FILTER",
@@ -247,7 +249,7 @@ class BinanceTestnetServer(VenueServer):
         return as_json({"timezone": "UTC", "serverTime": self._clock_ms(), "symbols": listed})
 
     def _clock_ms(self) -> int:
-        return _ms(datetime.now(UTC) + self.skew)
+        return _ms(self.now if self.by_own_clock else datetime.now(UTC) + self.skew)
 
 
 def _error(code: int, message: str, status: int) -> Answer:
