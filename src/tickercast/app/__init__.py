@@ -9,10 +9,9 @@ from tickercast.app.operations import Operations
 from tickercast.app.reports import Reports
 from tickercast.app.strategies import variants_of
 from tickercast.app.symbols import read_symbols
-from tickercast.app.trading import Trading
 
 __all__ = ["App", "read_symbols", "variants_of"]
 
 
-class App(Reports, Operations, Hourly, Trading):
+class App(Reports, Operations, Hourly):
     """The use cases over the configured engines; each engine is opened when it is first needed."""

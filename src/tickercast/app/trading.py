@@ -10,6 +10,7 @@ import numpy as np
 
 from tickercast import engines
 from tickercast.app.strategies import Strategies, variants_of
+from tickercast.domain.direction import RetrainBelow
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.risk import parse_limits
 from tickercast.domain.strategy import Targets, Variant
@@ -17,7 +18,7 @@ from tickercast.domain.text import shown
 from tickercast.domain.trading import BRACKET
 from tickercast.domain.universe import Members
 from tickercast.errors import UsageError
-from tickercast.reading.trading import TradingStatus, Venue, read_status, read_venues
+from tickercast.reading.trading import TradingStatus, Venue, read_equity, read_status, read_venues
 
 if TYPE_CHECKING:
     from tickercast.jobs.trading.trade import Traded
@@ -161,6 +162,27 @@ class Trading(Strategies):
         """
         text = self.settings.trade if every.is_daily else self.settings.trade_hourly
         return list(_trades(text, "TICKERCAST_TRADE" if every.is_daily else "TICKERCAST_TRADE_HOURLY"))
+
+    def trading_losses(self) -> list[str]:
+        """The strategies of the daily flow whose last results on paper were bad by `TICKERCAST_RETRAIN_ON_LOSSES`.
+
+        Raises:
+            UsageError: a setting is not valid.
+            WarehouseUnavailable: try again.
+        """
+        named = {made.name for made, _ in self.trades(DAILY)}
+        if not self.settings.retrain_on_losses or not named:
+            return []
+        rule = RetrainBelow.parse(self.settings.retrain_on_losses)
+        found = []
+        for venue in read_venues(self.warehouse):
+            if venue.strategy in named and venue.frequency == DAILY.name:
+                equity = read_equity(venue.account, venue.strategy, self.warehouse)["equity"].to_numpy(np.float64)
+                gains = np.diff(equity) > 0
+                if rule.fires(gains):
+                    count = int(gains[-rule.last :].sum())
+                    found.append(f"{venue.strategy} gained in {count} of its last {rule.last} results")
+        return found
 
     def _broker_of(self, venue: Venue) -> "Broker":
         name = venue.account.partition("://")[2]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from tickercast.domain.orders import Bracket, Order, Side, Status, exit_id
 from tickercast.domain.risk import Action, Cause, TradingEvent, halted
-from tickercast.ports import Warehouse
+from tickercast.ports import Between, Warehouse
 
 LAPSED = "lapsed"
 """The status of an intent that was never sent, because its time was over."""
@@ -174,12 +174,36 @@ def read_equity(account: str, strategy: str, warehouse: Warehouse) -> pd.DataFra
 
 
 def read_held(account: str, warehouse: Warehouse) -> pd.DataFrame:
-    """What an account holds by our own fills: `symbol, quantity, strategy, frequency`.
+    """What an account holds by our own fills, as the view `positions`: `symbol, quantity, strategy, frequency`.
+
+    It reads the bars of these fills alone, where the view reads all.
 
     Raises:
         WarehouseUnavailable: try again.
     """
-    return warehouse.read("positions", {"account": account}, ["symbol", "quantity", "strategy", "frequency"])
+    keys = ["strategy", "frequency", "symbol"]
+    rows = warehouse.read("fills", {"account": account}, [*keys, "side", "quantity", "basis", "basis_at"])
+    signed = rows["quantity"].where(rows["side"] == "buy", -rows["quantity"])
+    summed = rows.assign(quantity=signed * _factors(rows, warehouse)).groupby(keys)["quantity"].sum()
+    return summed[summed.abs() > _LEAST].reset_index()
+
+
+def _factors(rows: pd.DataFrame, warehouse: Warehouse) -> "pd.Series[float]":
+    """By what each quantity has grown since, where the past of a simulated exchange's bars was rebased."""
+    based = rows[rows["basis_at"].notna()]
+    if based.empty:
+        return pd.Series(1.0, rows.index)
+    days = Between((based["basis_at"].min() - _A_DAY).date(), based["basis_at"].max().date())
+    where = {"symbol": sorted(set(based["symbol"])), "frequency": based["frequency"].iloc[0], "session_date": days}
+    bars = warehouse.read("latest_prices", where, ["symbol", "closed_at", "adj_close"])
+    now = bars.set_index(["symbol", "closed_at"])["adj_close"]
+    at = pd.MultiIndex.from_frame(rows[["symbol", "basis_at"]])
+    factors: pd.Series[float] = (rows["basis"] / now.reindex(at).to_numpy()).fillna(1.0)
+    return factors
+
+
+_A_DAY = timedelta(days=1)
+_LEAST = 1e-9
 
 
 def _decimal(value: float) -> Decimal:
@@ -214,6 +238,8 @@ def read_status(warehouse: Warehouse) -> TradingStatus:
     newest = rows.drop_duplicates("account", keep="last", ignore_index=True)
     halts = [halted(events, row["account"], row["strategy"]) for row in newest.to_dict("records")]
     whole = halted([event for event in events if not event.account and not event.strategy], "", "")
+    if newest.empty:
+        return TradingStatus(newest.assign(halted=""), newest, newest, whole.reason if whole else "")
     waiting = [
         {
             "account": account,

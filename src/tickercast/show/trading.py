@@ -168,6 +168,21 @@ def halts(found: TradingStatus) -> list[str]:
     ]
 
 
+def trading_lines(found: TradingStatus) -> list[str]:
+    """Halts, then a line an account: what it is worth, and what it holds."""
+    lines = []
+    for row in found.accounts.to_dict("records"):
+        held = found.positions[found.positions["account"] == row["account"]]
+        what = ", ".join(f"{each['quantity']:,.6g} {each['symbol']}" for each in held.to_dict("records")[:8])
+        more = f" and {len(held) - 8} more" if len(held) > 8 else ""
+        equity = f"{price(row['equity'])} {row['currency']}"
+        lines.append(
+            f"{row['account']}, {row['strategy']}: {equity}, {row['gain']:+.1%} since its start, "
+            f"{row['drawdown']:.1%} below its peak; it holds {f'{what}{more}' or 'nothing'}"
+        )
+    return [*halts(found), *lines]
+
+
 def status_table(found: TradingStatus) -> RenderableType:
     """Accounts, positions, open orders and halts."""
     if found.accounts.empty:

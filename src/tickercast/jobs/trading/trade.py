@@ -507,8 +507,12 @@ class _Run:
             "equity": float(equity),
             "written_at": pd.Timestamp(self.now()),
         }
-        self._append("orders", row, name)  # where another run was faster, its intent counts
-        [intent] = [each for each in read_book(self.account, self.warehouse).intents if each.order.client_id == name]
+        order = Order(name, planned.symbol, planned.side, planned.quantity, bracket)
+        value = float(planned.value)
+        intent = Intent(order, self.variant.name, self.variant.hash, planned.leg, cutoff_at, value, "", 0.0, "")
+        if not self._append("orders", row, name):  # another run was faster, and its intent counts
+            stored = read_book(self.account, self.warehouse).intents
+            intent = next((each for each in stored if each.order.client_id == name), intent)
         return self._submit(intent, planned)
 
     def _frees(self, symbol: str, book: Book) -> bool:

@@ -1,0 +1,116 @@
+"""Orders are sent once, whatever is killed, lost, refused or reset: our positions are the venue's at the end."""
+
+import shutil
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.support.trading_faults import ACCOUNT, DAYS, Venue, World, disturbed, killed_by_a_signal
+
+from tickercast.app import App, variants_of
+from tickercast.config import Settings
+from tickercast.domain.calendar import sessions_between
+from tickercast.domain.orders import OrderReport, Side, Status
+from tickercast.errors import UsageError
+from tickercast.jobs.trading import trade as job
+from tickercast.reading.trading import LAPSED, read_trading_events
+
+
+def test_nothing_is_doubled_or_lost_when_runs_are_killed_and_answers_are_lost(tmp_path: Path) -> None:
+    found = disturbed(tmp_path, 5, seed=1, stride=11)
+    assert found.kills > 20
+    assert found.faults > 3
+    assert (found.doubled, found.lost, found.differs) == (0, 0, 0)
+
+
+def test_an_id_that_is_no_hash_of_the_decision_would_be_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "client_id", lambda *parts: uuid.uuid4().hex[:28] if len(parts) > 1 else "lock" * 3)
+    assert disturbed(tmp_path, 2, seed=1, stride=11).doubled > 0
+
+
+def test_a_process_that_is_killed_by_a_signal_orders_once(tmp_path: Path) -> None:
+    day = sessions_between("MSFT", DAYS[0], DAYS[0])[0].replace(year=2012, month=8, day=1)
+    first, again = (Settings(home=str(tmp_path / name), source="sample") for name in ("calm", "killed"))
+    service = App(first)
+    service.forecast(["MSFT", "AAPL"], day)
+    service.tables.close()  # type: ignore[attr-defined]
+    shutil.copytree(tmp_path / "calm", tmp_path / "killed")
+    [made] = variants_of(["volatility-target"])
+    service.trade(made, symbols=["MSFT", "AAPL"], as_of=day)
+    step = 4
+    while killed_by_a_signal(
+        step, lambda: App(again), lambda one: one.trade(made, symbols=["MSFT", "AAPL"], as_of=day)
+    ):
+        step += 14
+    assert step > 4
+    columns = ["client_id", "symbol", "side", "quantity"]
+    for table in ("orders", "paper_orders"):
+        wanted, got = (App(each).tables.read(table)[columns].sort_values("client_id") for each in (first, again))
+        assert got.to_dict("records") == wanted.to_dict("records")
+    assert len(App(again).tables.read("order_events")) == 2
+
+
+def test_a_reset_of_the_venue_halts_until_a_person_adopts_what_is_there(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for day in DAYS[:3]:
+        world.venue.open_session(day)
+        world.insist()
+    assert world.held()
+    world.venue.reset()
+    world.venue.open_session(DAYS[3])
+    done = world.insist()
+    assert done.halt is not None
+    assert f"{ACCOUNT} holds 0 " in done.halt.reason
+    assert "tickercast trade resume --adopt" in done.halt.reason
+    assert done.sent == ()
+    again = world.insist()
+    assert again.halt == read_trading_events(world.warehouse)[0]
+    world.adopt()
+    assert world.held() == {}
+    world.venue.open_session(DAYS[4])
+    assert world.insist().halt is None
+
+
+def test_an_unknown_position_halts_with_a_sentence(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.insist()
+    foreign = world.venue._report(
+        job.Order("foreign", "TSLA", Side.BUY, world.venue.price("TSLA")), Status.ACCEPTED, ()
+    )
+    world.venue.orders["foreign"] = foreign
+    world.venue.open_session(DAYS[1])
+    done = world.insist()
+    assert done.halt is not None
+    assert "TSLA, where our fills make 0. Find out who traded there" in done.halt.reason
+
+
+def test_a_clock_that_is_off_stops_before_anything_is_sent(tmp_path: Path) -> None:
+    world = World(tmp_path, Venue(skew=timedelta(hours=1)))
+    with pytest.raises(UsageError, match="less than 5 minutes between them were needed"):
+        world.trade()
+    assert world.warehouse.read("orders").empty
+    assert world.venue.orders == {}
+
+
+def test_an_intent_that_was_never_sent_lapses_once_its_time_is_over(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.venue.orders = _Deaf(world.venue.orders)
+    with pytest.raises(job.StatusUnknown, match="It is kept: run tickercast trade again"):
+        world.trade()
+    world.venue.orders = {}
+    [intent] = world.warehouse.read("orders").to_dict("records")
+    world.venue.open_session(DAYS[1])
+    world.insist()
+    events = world.warehouse.read("order_events", {"client_id": intent["client_id"]})
+    assert list(events["status"]) == [LAPSED]
+    assert intent["client_id"] not in world.venue.orders
+
+
+class _Deaf(dict[str, OrderReport]):
+    """A venue that loses every order and every answer."""
+
+    def __setitem__(self, name: str, report: OrderReport) -> None:
+        raise job.StatusUnknown("The answer is lost.")
