@@ -4,7 +4,7 @@ CREATE OR REPLACE VIEW positions AS
 WITH newest AS (
   SELECT *
   FROM latest_prices
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY symbol, frequency ORDER BY closed_at DESC, session_date DESC) = 1
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY symbol, frequency ORDER BY session_date DESC, closed_at DESC) = 1
 ),
 held AS (
   SELECT

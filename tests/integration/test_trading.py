@@ -1,6 +1,8 @@
 """Trading on paper from start to end: the account is the backtest's, halts and limits hold, and nothing is live."""
 
 import json
+import re
+import shlex
 import shutil
 from datetime import date
 from pathlib import Path
@@ -17,7 +19,9 @@ from tickercast import engines
 from tickercast.app import App, variants_of
 from tickercast.cli import app as cli
 from tickercast.config import Settings, changed
+from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
+from tickercast.domain.price_files import to_csv
 from tickercast.domain.promotion import Condition, training
 from tickercast.domain.signals import Known
 from tickercast.domain.strategy import Decision, Variant, variant
@@ -232,3 +236,39 @@ def test_a_wrong_setting_is_said_and_never_stops_the_day(tmp_path: Path) -> None
 def test_a_fall_on_paper_has_the_next_challenger_tuned() -> None:
     how, why = training(Condition(None, float("nan"), losses=["buy-and-hold gained in 3 of its last 20 results"]))
     assert (how, why) == ("tuned", "on paper: buy-and-hold gained in 3 of its last 20 results")
+
+
+def test_a_split_changes_units_and_not_what_an_account_is_worth(service: App, workspace: Path) -> None:
+    made: Any = variants_of(["buy-and-hold"])[0]
+    service.trade(made, symbols=SYMBOLS, as_of=DAYS[0])
+    service.trade(made, symbols=SYMBOLS, as_of=DAYS[1])
+    before = service.tables.read("positions").set_index("symbol")
+    reading = service.market_data("sample").fetch(["MSFT"], date(2010, 1, 4), DAYS[2], advance=lambda _: None)
+    frame = reading["MSFT"].frame.copy()
+    frame[["open", "high", "low", "close", "adj_close"]] /= 2
+    (workspace / "split").mkdir()
+    (workspace / "split" / "MSFT.csv").write_bytes(to_csv([Bars("MSFT", frame)]))
+    service.forecast(["MSFT"], DAYS[2], source=str(workspace / "split"))
+    done = service.trade(made, symbols=SYMBOLS, as_of=DAYS[2])
+    assert done.halt is None
+    after = service.tables.read("positions").set_index("symbol")
+    assert after.loc["MSFT", "quantity"] == pytest.approx(2 * before.loc["MSFT", "quantity"])
+    assert float(done.held["MSFT"]) == pytest.approx(after.loc["MSFT", "quantity"])
+    account = service.tables.read("equity").sort_values("cutoff")["equity"].to_numpy()
+    assert abs(account[-1] / account[-2] - 1) < 0.05
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "paper-trading.md").read_text(encoding="utf-8")
+
+
+def test_the_page_runs_offline_from_start_to_end(workspace: Path) -> None:
+    for body in re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+        shown: list[str] = []
+        for line in body.splitlines():
+            if not line.startswith("$ "):
+                assert line in ["", *shown]
+                continue
+            words = shlex.split(line.removeprefix("$ tickercast ").removesuffix(" > /dev/null"))
+            done = CliRunner(env={"COLUMNS": "120"}).invoke(cli, words)
+            assert done.exit_code == 0, done.output
+            shown = [each.rstrip() for each in done.stdout.splitlines()]

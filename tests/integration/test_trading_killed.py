@@ -1,16 +1,12 @@
 """Orders are sent once, whatever is killed, lost, refused or reset: our positions are the venue's at the end."""
 
-import shutil
 import uuid
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.trading_faults import ACCOUNT, DAYS, Venue, World, disturbed, killed_by_a_signal
+from tests.support.trading_faults import ACCOUNT, DAYS, Venue, World, disturbed, signalled
 
-from tickercast.app import App, variants_of
-from tickercast.config import Settings
-from tickercast.domain.calendar import sessions_between
 from tickercast.domain.orders import OrderReport, Side, Status
 from tickercast.errors import UsageError
 from tickercast.jobs.trading import trade as job
@@ -32,25 +28,9 @@ def test_an_id_that_is_no_hash_of_the_decision_would_be_noticed(
 
 
 def test_a_process_that_is_killed_by_a_signal_orders_once(tmp_path: Path) -> None:
-    day = sessions_between("MSFT", DAYS[0], DAYS[0])[0].replace(year=2012, month=8, day=1)
-    first, again = (Settings(home=str(tmp_path / name), source="sample") for name in ("calm", "killed"))
-    service = App(first)
-    service.forecast(["MSFT", "AAPL"], day)
-    service.tables.close()  # type: ignore[attr-defined]
-    shutil.copytree(tmp_path / "calm", tmp_path / "killed")
-    [made] = variants_of(["volatility-target"])
-    service.trade(made, symbols=["MSFT", "AAPL"], as_of=day)
-    step = 4
-    while killed_by_a_signal(
-        step, lambda: App(again), lambda one: one.trade(made, symbols=["MSFT", "AAPL"], as_of=day)
-    ):
-        step += 14
-    assert step > 4
-    columns = ["client_id", "symbol", "side", "quantity"]
-    for table in ("orders", "paper_orders"):
-        wanted, got = (App(each).tables.read(table)[columns].sort_values("client_id") for each in (first, again))
-        assert got.to_dict("records") == wanted.to_dict("records")
-    assert len(App(again).tables.read("order_events")) == 2
+    found = signalled(tmp_path, 14)
+    assert found.kills > 2
+    assert (found.doubled, found.lost) == (0, 0)
 
 
 def test_a_reset_of_the_venue_halts_until_a_person_adopts_what_is_there(tmp_path: Path) -> None:

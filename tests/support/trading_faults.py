@@ -6,7 +6,9 @@ two parts, some are refused; whatever happens, a second world that is never dist
 
 import hashlib
 import os
+import shutil
 import signal
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,10 +20,10 @@ from typing import Any
 import numpy as np
 from tests.support.place import empty_warehouse
 
-from tickercast.app import App
+from tickercast.app import App, variants_of
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
-from tickercast.config import resource
+from tickercast.config import Settings, resource
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.frequency import DAILY
@@ -345,3 +347,28 @@ def disturbed(folder: Path, days: int, seed: int, *, stride: int = 1) -> Count:
         one.venue.open_session(DAYS[days])
         one.insist()
     return compare(world, calm)
+
+
+def signalled(folder: Path, stride: int) -> Count:
+    """Trade after one session on the simulated exchange, in processes that get SIGKILL at each `stride`-th step."""
+    day = date(2012, 8, 1)
+    calm, again = (Settings(home=str(folder / name), source="sample") for name in ("calm", "signalled"))
+    service = App(calm)
+    service.forecast(["MSFT", "AAPL"], day)
+    service.tables.close()  # type: ignore[attr-defined]
+    shutil.copytree(folder / "calm", folder / "signalled")
+    [made] = variants_of(["volatility-target"])
+
+    def work(one: App) -> None:
+        one.trade(made, symbols=["MSFT", "AAPL"], as_of=day)
+
+    work(service)
+    kills, step = 0, 4
+    while killed_by_a_signal(step, lambda: App(again), work):
+        kills, step = kills + 1, step + stride
+    doubled = lost = 0
+    for table in ("orders", "paper_orders"):
+        wanted, found = (Counter(App(each).tables.read(table)["client_id"]) for each in (calm, again))
+        doubled, lost = doubled + (found - wanted).total(), lost + (wanted - found).total()
+    events = App(again).tables.read("order_events")
+    return Count(kills, 0, doubled + int(events.duplicated(["client_id", "status"]).sum()), lost, 0)

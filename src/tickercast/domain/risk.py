@@ -142,9 +142,9 @@ def stopped(equity: Sequence[float], limits: Limits) -> str:
     """
     if len(equity) < 2 or equity[0] <= 0:
         return ""
-    loss = 1 - equity[-1] / equity[0]
-    if loss < limits.stop:
+    if equity[-1] > equity[0] * (1 - limits.stop):
         return ""
+    loss = 1 - equity[-1] / equity[0]
     return f"It has lost {loss:.1%} since its start or its last resume, and its stop is at {limits.stop:.0%}."
 
 
