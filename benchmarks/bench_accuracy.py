@@ -57,7 +57,7 @@ def main() -> None:
     config.silence_telemetry()
     config.set_up_tensorflow()
     given = parser.parse_args()
-    series, results = read(str(given.data)), _results(given.data / "events" / "results.csv")
+    series, results = read(str(given.data)), read_results(given.data)
     champion = App().models.shipped
     through = champion.card.trained_through
     model = catalogue.load_bundle(champion)
@@ -82,8 +82,9 @@ def read(data: str) -> Sequence[Bars]:
     return list(reading.bars.values())
 
 
-def _results(path: Path) -> Mapping[str, ResultsDays]:
-    return of_rows(ResultsFile(path, now=lambda: datetime.now(UTC)).all_rows())
+def read_results(data: Path) -> Mapping[str, ResultsDays]:
+    """The results days in the folder that the champion was trained from, by symbol."""
+    return of_rows(ResultsFile(data / "events" / "results.csv", now=lambda: datetime.now(UTC)).all_rows())
 
 
 # ---------------------------------------------------------------- the champion

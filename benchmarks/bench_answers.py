@@ -2,16 +2,18 @@
 
     python -m benchmarks.bench_answers DATA
 
-DATA is the folder that the champion was trained from. The symbols that the training held out are forecast after the
-last date that the champion has seen. Odds are asked of every tenth session, for levels of half to two ten-session σ
-above and below the last close; portfolios of one session are valued every second session, those of ten every fourth.
+DATA is the folder that the champion was trained from, with the results days in `events/results.csv`. The symbols that
+the training held out are forecast after the last date that the champion has seen, as the service does it: with the
+results days that were announced and the widths that were learned by then. Odds are asked of every tenth session, for
+levels of half to two ten-session σ above and below the last close; portfolios of one session are valued every second
+session, those of ten every fourth. `…_unannounced` is of forecasts without any results day.
 """
 
 import argparse
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -22,14 +24,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks import report
-from benchmarks.bench_accuracy import read
+from benchmarks.bench_accuracy import read, read_results
 from tickercast.app import App
 from tickercast.domain import features, metrics
 from tickercast.domain.bars import Bars
 from tickercast.domain.distribution import probability, quantile, student5
-from tickercast.domain.forecast import QUANTILES, RollingPredictor
+from tickercast.domain.events import ResultsDays
+from tickercast.domain.forecast import QUANTILES, InformedPredictor
 from tickercast.domain.odds import Odds
 from tickercast.domain.paths import COUNT, SESSIONS, Past, Residuals, past, paths, residuals, seed_of
+from tickercast.domain.widths import Widths, rolling_factors, stretched
 from tickercast.jobs.training.train import evaluation_groups, held_out
 from tickercast.models import catalogue
 
@@ -45,6 +49,7 @@ LARGEST = 500  # symbols whose paths are timed
 BLOCK = 30  # sessions of a block of the bootstrap
 TENTHS, SMALLEST = 10, 0.01  # bins of stated chance, and the share of all cases from which one counts
 LEVELS = np.array(QUANTILES)
+UNANNOUNCED = ("pinball_long_short_vs_filtered_historical", "pinball_long_vs_filtered_historical")
 
 
 @dataclass(frozen=True)
@@ -82,18 +87,22 @@ def main() -> None:
     """Run every part, and write `answers.json`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder that the champion was trained from")
-    data = _data(read(str(parser.parse_args().data)))
-    figures = _odds(data) | _portfolios(data) | _cost()
-    report.write("answers", figures)
+    folder = parser.parse_args().data
+    series, results = read(str(folder)), read_results(folder)
+    data, unannounced = (_data(series, each) for each in (results, {}))
+    figures = _odds(data) | _portfolios(data, EVERY_PORTFOLIO) | _cost()
+    without = _portfolios(unannounced, {1: EVERY_PORTFOLIO[1]})
+    report.write("answers", figures | {f"{name}_unannounced": without[name] for name in UNANNOUNCED})
 
 
-def _data(series: Sequence[Bars]) -> Data:
+def _data(series: Sequence[Bars], results: Mapping[str, ResultsDays]) -> Data:
     from tickercast import config
 
     config.silence_telemetry()
     champion = App().models.shipped
     model = catalogue.load_bundle(champion)
-    assert isinstance(model, RollingPredictor)
+    assert isinstance(model, InformedPredictor)
+    model = model.informed({symbol: days.announced() for symbol, days in results.items()}, Widths())
     unseen = evaluation_groups(series, held_out([bars.symbol for bars in series], champion.card.hold_out))[""]
     common = unseen[0].columns["session_date"]
     for bars in unseen[1:]:
@@ -102,13 +111,15 @@ def _data(series: Sequence[Bars]) -> Data:
     origins = rows[(common > np.datetime64(champion.card.trained_through)) & (rows < len(common) - STEPS)]
     log: dict[str, list[Floats]] = {name: [] for name in ("high", "low", "close")}
     sigma, quantiles = [], []
-    for done, bars in enumerate(unseen, start=1):
+    places = [bars.columns["session_date"].searchsorted(common)[origins] for bars in unseen]
+    learned = rolling_factors(model, unseen, places)
+    for done, (bars, factors) in enumerate(zip(unseen, learned, strict=True), start=1):
         at = bars.columns["session_date"].searchsorted(common)
         scale = np.log(bars.columns["adj_close"] / bars.columns["close"])
         for name, values in log.items():
             values.append((np.log(bars.columns[name]) + scale)[at])
         sigma.append(features.panel(bars).sigma_ewma[at])
-        quantiles.append(model.predict_at(bars, at[origins]))
+        quantiles.append(stretched(model.predict_at(bars, at[origins]), factors))
         _report(f"forecasting {bars.symbol}, {done} of {len(unseen)}")
     stacked = {name: np.stack(values, axis=1) for name, values in log.items()}
     return Data(common, residuals(unseen), stacked, np.stack(sigma, axis=1), origins, np.stack(quantiles, axis=1))
@@ -214,10 +225,10 @@ def _interval(sums: Floats, every: int) -> tuple[float, float, float]:
 # ---------------------------------------------------------------- portfolios
 
 
-def _portfolios(data: Data) -> dict[str, float]:
+def _portfolios(data: Data, held: Mapping[int, int]) -> dict[str, float]:
     weights = _weights(data.log["close"].shape[1])
     figures: dict[str, float] = {}
-    for steps, every in EVERY_PORTFOLIO.items():
+    for steps, every in held.items():
         table = pd.concat(_valued(data, weights, steps, every), ignore_index=True)
         long_only = table[table["kind"] != "long_short"]
         for level in (95, 99):

@@ -1,12 +1,15 @@
 """Joint scenarios of several symbols over all steps, with the stored distribution of each step.
 
 What moves together is taken from the past: a path draws as many past sessions as it has steps, the same for all
-symbols, and cumulates their returns, each over the σ of the session before. That orders the paths of each symbol and
-step, and the stored quantiles are put in their order (the Schaake shuffle: Clark, Gangopadhyay, Hay, Rajagopalan and
-Wilby, Journal of Hydrometeorology 2004). So each step has exactly the stored distribution, and the order is that of
-real markets. Sessions before which markets were about as volatile as they are now are drawn more often, since markets
-move together more when they move much. The high of a session lies above the higher of both closes by a past session's
-excess, scaled to the width that the forecast gives the step.
+symbols, and cumulates their returns. That orders the paths of each symbol and step, and the stored quantiles are put in
+their order (the Schaake shuffle: Clark, Gangopadhyay, Hay, Rajagopalan and Wilby, Journal of Hydrometeorology 2004). So
+each step has exactly the stored distribution, and the order is that of real markets.
+
+Symbols move together the more, the larger the market's part in their moves is. So each past return is split into the
+part of the market, which is the mean of the symbols, and the symbol's own; each part is scaled from its σ then to its σ
+now (filtered historical simulation: Barone-Adesi, Giannopoulos and Vosper, Journal of Futures Markets 1999). Sessions
+before which markets were about as volatile as they are now are drawn more often. The high of a session lies above the
+higher of both closes by a past session's excess, scaled to the width that the forecast gives the step.
 
 >>> from tickercast.domain.distribution import student5
 >>> levels = np.array([[0.01], [0.03]]) * student5(np.array(QUANTILES))
@@ -26,6 +29,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
@@ -47,6 +51,7 @@ FEWEST = 250
 
 _ALIKE = 0.35  # the difference of log σ at which a session is drawn .6 times as often
 _FLOOR = 1e-3
+_BETA_DECAY = 0.99  # of what a symbol's move has in common with the market's, a session
 _WARM_UP = 60  # returns from which σ begins
 _CHUNK = 50  # symbols at a time: their paths take 40 MB
 _WIDTH = (QUANTILES.index(0.1), QUANTILES.index(0.9))
@@ -76,8 +81,8 @@ class Past:
     """The sessions that several symbols have in common, standardised.
 
     Attributes:
-        close: `(sessions, symbols)`, as in `Residuals`.
-        high: as there.
+        close: `(sessions, symbols)`, each session's log-return as it would be now, over the symbol's σ now.
+        high: `(sessions, symbols)`, as in `Residuals`.
         low: as there.
         weight: `(sessions,)`, the chance that each is drawn; they add up to 1.
     """
@@ -125,21 +130,25 @@ def _residuals(bars: Bars) -> Residuals:
     scale = np.log(columns["adj_close"] / columns["close"])
     high, low, close = (np.log(columns[name]) + scale for name in ("high", "low", "close"))
     returns = np.diff(close)
-    sigma = _ewma(returns)
+    squares = returns**2
+    sigma = _sigma(squares[_WARM_UP:, None], squares[:_WARM_UP].mean())[:, 0]
     upper, lower = np.maximum(close[1:], close[:-1]), np.minimum(close[1:], close[:-1])
     high, low = np.maximum(high[1:] - upper, 0), np.maximum(lower - low[1:], 0)
     close, high, low = (values[_WARM_UP:] / sigma[:-1] for values in (returns, high, low))
     return Residuals(columns["session_date"][1 + _WARM_UP :], close, high, low, sigma[1:])
 
 
-def _ewma(returns: Floats) -> Floats:
-    """σ after each return from the sixtieth on, RiskMetrics': `(n − 59,)`."""
-    variance = float(np.mean(returns[:_WARM_UP] ** 2))
-    found = [variance]
-    for square in (returns[_WARM_UP:] ** 2).tolist():
-        variance = EWMA_DECAY * variance + (1 - EWMA_DECAY) * square
-        found.append(variance)
-    return np.sqrt(np.maximum(found, 1e-12))
+def _sigma(squares: Floats, start: float | Floats) -> Floats:
+    """σ before each session and after the last, RiskMetrics': `(n + 1, symbols)` from squares `(n, symbols)`."""
+    found: Floats = np.sqrt(np.maximum(_decayed(squares, start, EWMA_DECAY), 1e-12))
+    return found
+
+
+def _decayed(values: Floats, start: float | Floats, decay: float) -> Floats:
+    """The exponentially weighted mean before each of `(n, symbols)` and after the last: `(n + 1, symbols)`."""
+    begun = np.vstack([np.broadcast_to(start, values.shape[1:]), values])
+    found: Floats = pd.DataFrame(begun).ewm(alpha=1 - decay, adjust=False).mean().to_numpy()
+    return found
 
 
 def past(every: Sequence[Residuals], cutoff: date, sessions: int = SESSIONS) -> Past:
@@ -169,7 +178,21 @@ def past(every: Sequence[Residuals], cutoff: date, sessions: int = SESSIONS) -> 
         np.stack([getattr(one, name)[at] for one, at in zip(every, rows, strict=True)], axis=1)
         for name in ("close", "high", "low")
     )
-    return Past(close, high, low, weight / weight.sum())
+    return Past(_as_now(close), high, low, weight / weight.sum())
+
+
+def _as_now(close: Floats) -> Floats:
+    """Past standardised returns as they would be now, with σ 1: `(sessions, symbols)`."""
+    market = close.mean(axis=1, keepdims=True)
+    together, alone = close * market, market**2
+    beta = _decayed(together, together[:_WARM_UP].mean(axis=0), _BETA_DECAY) / np.maximum(
+        _decayed(alone, alone[:_WARM_UP].mean(axis=0), _BETA_DECAY), 1e-12
+    )
+    parts = (market, close - beta[:-1] * market)
+    sigma = [_sigma(part**2, (part[:_WARM_UP] ** 2).mean(axis=0)) for part in parts]
+    common, own = (part / before[:-1] * before[-1] for part, before in zip(parts, sigma, strict=True))
+    now: Floats = (beta[-1] * common + own) / np.sqrt((beta[-1] * sigma[0][-1]) ** 2 + sigma[1][-1] ** 2)
+    return now
 
 
 def seed_of(cutoff: date) -> int:

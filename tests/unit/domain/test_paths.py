@@ -73,6 +73,26 @@ class TestPaths:
         assert np.abs(together - was).max() < 0.08  # ranks, not moves, are kept
         assert np.abs(apart - np.eye(4)).max() < 0.1
 
+    @pytest.mark.parametrize(("market", "together"), [(0.3, 0.26), (1.0, 0.8), (3.0, 0.97)])
+    def test_symbols_move_together_the_more_the_larger_the_market_s_moves_are_now(self, market, together):
+        rng = np.random.default_rng(3)
+        size = np.where(np.arange(1600) < 1500, 1.0, market)
+        shared = rng.normal(size=1600)
+        made = [_moved(f"S{n}", size * shared + 0.5 * rng.normal(size=1600)) for n in range(8)]
+
+        known = past(residuals(made), made[0].cutoff)
+
+        found = np.corrcoef(known.close.T)[~np.eye(8, dtype=bool)]
+        assert found.mean() == pytest.approx(together, abs=0.05)
+        assert known.close.std(axis=0) == pytest.approx(1, abs=0.15)
+
+    def test_a_symbol_on_its_own_keeps_the_order_of_its_standardised_returns(self, watched):
+        alone = residuals(watched[:1])
+
+        known = past(alone, watched[0].cutoff)
+
+        assert stats.spearmanr(known.close[:, 0], alone[0].close[-len(known) :]).statistic > 0.995
+
     def test_highs_and_lows_enclose_the_closes_of_their_session(self, watched, quantiles):
         made = paths(past(residuals(watched), watched[0].cutoff), quantiles, seed=1)
 
@@ -198,6 +218,13 @@ class TestPortfolio:
         assert christoffersen(together) < 0.001
         assert christoffersen(apart) > 0.1
         assert christoffersen(np.zeros(400, bool)) == 1
+
+
+def _moved(symbol: str, moves: np.ndarray) -> Bars:
+    close = 50 * np.exp(np.cumsum(0.01 * moves))
+    days = np.busday_offset("2015-01-01", np.arange(len(moves)), roll="forward")
+    prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), close)
+    return Bars(symbol, {"session_date": days, **prices, "volume": np.full(len(moves), 1e6)})
 
 
 def _after(bars: Bars, cutoff: date) -> np.ndarray:
