@@ -314,9 +314,8 @@ def compare(world: World, calm: World) -> Count:
     wanted = set(calm.venue.orders) | calm.venue.refused
     made = set(world.venue.orders) | world.venue.refused
     fills = world.warehouse.read("fills")
-    ours = dict.fromkeys(world.venue.orders, 0.0)
-    for row in fills.itertuples():
-        ours[row.client_id] = ours.get(row.client_id, 0.0) + row.quantity
+    told = fills.groupby("client_id")["quantity"].sum()
+    ours = dict.fromkeys(world.venue.orders, 0.0) | {str(name): float(amount) for name, amount in told.items()}
     theirs = {name: float(report.filled) for name, report in world.venue.orders.items()}
     over = sum(ours[name] > theirs.get(name, 0.0) + 1e-9 for name in ours)
     under = sum(ours.get(name, 0.0) < amount - 1e-9 for name, amount in theirs.items())
