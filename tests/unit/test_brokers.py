@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from tests.support.stand_in import Answer, as_json
 from tests.support.venues.alpaca_server import AlpacaServer
 from tests.support.venues.binance_server import BinanceTestnetServer
 from tests.support.venues.exchange import KEY, SECRET, SUBMIT, VenueServer
@@ -265,8 +266,6 @@ def test_wrong_keys_are_said_without_the_keys(venue: Venue) -> None:
 
 def test_a_venue_that_repeats_the_keys_is_not_quoted_with_them(venue: Venue, monkeypatch: pytest.MonkeyPatch) -> None:
     def repeated(status: int) -> Any:
-        from tests.support.stand_in import as_json
-
         return as_json({"code": status, "msg": f"no {KEY} or {SECRET}", "message": f"no {KEY} or {SECRET}"}, status)
 
     monkeypatch.setattr(venue.server, "refusal", repeated)
@@ -353,8 +352,6 @@ def test_nothing_in_the_environment_leads_elsewhere(scheme: str, monkeypatch: py
 
 
 def test_a_redirect_is_not_followed(venue: Venue, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.support.stand_in import Answer
-
     moved = Answer(307, b"", {"Location": "http://127.0.0.1:9/v2/orders"})
     monkeypatch.setattr(venue.server, "serve", lambda *_: moved)
     with pytest.raises(BrokerUnavailable, match="does not answer"):
@@ -556,6 +553,15 @@ def test_fills_and_orders_are_read_page_by_page(at_alpaca: Venue, monkeypatch: p
     for _ in range(4):
         at_alpaca.broker.submit(at_alpaca.order("10"))
     assert len(at_alpaca.broker.open_orders()) == 5
+
+
+def test_a_page_of_somebody_else_does_not_say_that_an_order_never_came(
+    at_alpaca: Venue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(at_alpaca.server, "refusal", lambda status: Answer(status, b"<html>not found</html>"))
+    at_alpaca.server.fail("GET /v2/orders:by_client_order_id", "404")
+    with pytest.raises(BrokerUnavailable, match="HTTP 404"):
+        at_alpaca.broker.order("order-1", "MSFT")
 
 
 def test_new_yorks_clock_is_utc_here(at_alpaca: Venue) -> None:
@@ -773,7 +779,8 @@ def test_after_any_faults_the_venue_holds_each_order_once(venue: Venue) -> None:
 
 
 def test_a_stand_in_leaves_nothing_running() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     server: VenueServer = AlpacaServer()
+    assert set(threading.enumerate()) - before
     server.close()
-    assert threading.active_count() == before
+    assert not set(threading.enumerate()) - before

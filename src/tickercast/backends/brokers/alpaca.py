@@ -200,7 +200,7 @@ class AlpacaPaper:
         try:
             return _mapping(self._client.get_asset(quote(spelled, safe=""))) if spelled else None
         except APIError as error:
-            if error.status_code == HTTPStatus.NOT_FOUND:
+            if _is_missing(error):
                 return None
             raise
 
@@ -208,7 +208,7 @@ class AlpacaPaper:
         try:
             return _mapping(self._client.get_order_by_client_id(client_id))
         except APIError as error:
-            if error.status_code == HTTPStatus.NOT_FOUND:
+            if _is_missing(error):
                 return None
             raise
 
@@ -352,6 +352,11 @@ def _refusal(error: APIError, client_id: str, secrets: Sequence[str]) -> Tickerc
 
 def _failed(reason: str, client_id: str) -> BrokerUnavailable:
     return unknown(NAME, reason, client_id) if client_id else silent(NAME, reason)
+
+
+def _is_missing(error: APIError) -> bool:
+    """Whether Alpaca itself says that it has no such thing; a page of somebody between us says nothing."""
+    return error.status_code == HTTPStatus.NOT_FOUND and _said(error, ())[0] is not None
 
 
 def _said(error: APIError, secrets: Sequence[str]) -> tuple[int | None, str]:
