@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import shutil
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tickercast.cli import app as cli
 from tickercast.config import Settings, changed
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
+from tickercast.domain.frequency import HOURLY
 from tickercast.domain.price_files import to_csv
 from tickercast.domain.promotion import Condition, training
 from tickercast.domain.signals import Known
@@ -256,6 +257,24 @@ def test_a_split_changes_units_and_not_what_an_account_is_worth(service: App, wo
     assert float(done.held["MSFT"]) == pytest.approx(after.loc["MSFT", "quantity"])
     account = service.tables.read("equity").sort_values("cutoff")["equity"].to_numpy()
     assert abs(account[-1] / account[-2] - 1) < 0.05
+
+
+def test_an_hourly_account_is_that_of_the_backtest(workspace: Path) -> None:
+    hours = [datetime(2023, 7, 20, hour, 2, tzinfo=UTC) for hour in range(3, 7)]
+    clock = [hours[0]]
+    named = "volatility-target:target=0.3@paper://"
+    service = App(Settings(home=str(workspace / "home"), trade_hourly=named), now=lambda: clock[0])
+    for clock[0] in hours:
+        [done] = service.run_hour(["BTCUSDT", "ETHUSDT"], source="simulated").traded.values()
+        assert not isinstance(done, str)
+        assert done.halt is None
+    account = service.tables.read("equity").sort_values("cutoff_at")
+    assert account["simulated"].all()
+    [made] = variants_of(["volatility-target:target=0.3"])
+    day, coins = date(2023, 7, 20), ["BTCUSDT", "ETHUSDT"]
+    expected = service.strategy_backtest([made], day, day, symbols=coins, every=HOURLY, costs=Costs()).results[0].net
+    assert account["equity"].to_numpy() == pytest.approx(expected.equity[-len(hours) :], rel=1e-10)
+    assert len(service.tables.read("fills")) >= 2
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "paper-trading.md").read_text(encoding="utf-8")

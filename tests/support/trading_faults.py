@@ -299,7 +299,7 @@ class Count:
         faults: of the venue.
         doubled: orders or fills that are there twice, or should not be.
         lost: orders that are missing.
-        differs: symbols whose position is not the venue's.
+        differs: symbols whose position is not the venue's, or not that of the world that was never disturbed.
     """
 
     kills: int
@@ -314,14 +314,18 @@ def compare(world: World, calm: World) -> Count:
     wanted = set(calm.venue.orders) | calm.venue.refused
     made = set(world.venue.orders) | world.venue.refused
     fills = world.warehouse.read("fills")
-    told = fills.groupby("client_id")["quantity"].sum()
-    ours = dict.fromkeys(world.venue.orders, 0.0) | {str(name): float(amount) for name, amount in told.items()}
+    ours: dict[str, float] = dict.fromkeys(world.venue.orders, 0.0)
+    for name, quantity in zip(fills["client_id"], fills["quantity"], strict=True):
+        ours[name] = ours.get(name, 0.0) + quantity
     theirs = {name: float(report.filled) for name, report in world.venue.orders.items()}
     over = sum(ours[name] > theirs.get(name, 0.0) + 1e-9 for name in ours)
     under = sum(ours.get(name, 0.0) < amount - 1e-9 for name, amount in theirs.items())
     intents = world.warehouse.read("orders")["client_id"]
-    held = {each.symbol: round(float(each.quantity), 9) for each in world.venue.positions()}
-    differs = sum(held.get(name, 0.0) != world.held().get(name, 0.0) for name in SYMBOLS)
+    held, wanted_held = (
+        {each.symbol: round(float(each.quantity), 9) for each in one.venue.positions()} for one in (world, calm)
+    )
+    own = world.held()
+    differs = sum(not held.get(name, 0.0) == own.get(name, 0.0) == wanted_held.get(name, 0.0) for name in SYMBOLS)
     doubled = len(made - wanted) + over + int(intents.duplicated().sum())
     return Count(world.kills, world.venue.injected, doubled, len(wanted - made) + under, differs)
 

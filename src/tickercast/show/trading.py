@@ -12,7 +12,7 @@ from tickercast.domain.frequency import stamp
 from tickercast.jobs.trading.trade import Traded
 from tickercast.reading.trading import TradingStatus
 from tickercast.show.fitting import Table
-from tickercast.show.sentences import NOT_ADVICE, number, price
+from tickercast.show.sentences import NOT_ADVICE, SIMULATED, number, price
 
 _LEFT = ("account", "strategy", "symbol", "leg", "side", "status", "why", "reason", "cutoff")
 
@@ -58,6 +58,8 @@ def order_rows(found: Traded) -> pd.DataFrame:
 
 
 def _remarks(found: Traded) -> Iterator[str]:
+    if found.on_simulated_bars:
+        yield SIMULATED
     if found.dry:
         yield "A dry run: nothing was stored or sent."
     if found.halt is not None:
@@ -83,6 +85,7 @@ def traded_json(found: Traded) -> dict[str, Any]:
         "hash": found.variant.hash,
         "cutoff": stamp(found.cutoff) if found.cutoff else None,
         "simulated_exchange": found.simulated,
+        **({"simulated": True} if found.on_simulated_bars else {}),
         "dry_run": found.dry,
         "currency": found.state.currency,
         "equity": float(found.state.equity),

@@ -79,6 +79,7 @@ class Traded:
         variant: the strategy.
         account: the account at the broker.
         simulated: whether the exchange is simulated.
+        on_simulated_bars: whether any of the bars are.
         cutoff: the newest bar; None where nothing was decided.
         state: the account after the run.
         held: quantities by symbol, after the run.
@@ -100,6 +101,7 @@ class Traded:
     met: Sequence[str] = ()
     halt: TradingEvent | None = None
     dry: bool = False
+    on_simulated_bars: bool = False
 
 
 Decide = Callable[[Mapping[str, float]], Targets]
@@ -189,7 +191,8 @@ class _Run:
         cutoff_at = self._cutoff_at(targets)
         self._record(state, targets, cutoff_at)
         halt = halt or self._stop(events, state, cutoff_at)
-        made = replace(made, cutoff=targets.panel.ends[-1].item(), state=state, halt=halt)
+        cutoff, on_simulated = targets.panel.ends[-1].item(), targets.panel.simulated
+        made = replace(made, cutoff=cutoff, state=state, halt=halt, on_simulated_bars=on_simulated)
         if halt is not None and halt.cause is not Cause.STOP:
             return made
         made = self._order(made, targets, cutoff_at, pending)
