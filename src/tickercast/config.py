@@ -50,6 +50,12 @@ class Settings(BaseSettings):
         function_hosts: further host names by which a function outside Google Cloud is called, separated by commas; it
             answers to this machine's own names, and to that of `function_url`.
         binance_url: where the source `binance` asks for hourly bars.
+        alpaca_key: the id of a key of Alpaca's paper trading, for the broker `alpaca-paper://`; a live account's is
+            refused there.
+        alpaca_secret: its secret; like every setting, it may also be a file of its name in small letters in
+            `/run/secrets`: `tickercast_alpaca_secret`.
+        binance_testnet_key: an HMAC key of Binance's spot test network, for the broker `binance-testnet://`.
+        binance_testnet_secret: its secret.
         events_source: where the daily flow asks for results days: `sec`, `yahoo`, a CSV file or `none`; empty means
             `yahoo` where the bars are Yahoo's, too, and `none` for other bars.
         sec_user_agent: who asks the SEC, which wants a name and an e-mail address: `Jane Doe jane@example.com`.
@@ -118,6 +124,10 @@ class Settings(BaseSettings):
     yahoo_requests: int = Field(4, ge=1, le=64)
     yahoo_pause_s: float = Field(0, ge=0, le=60)
     binance_url: str = "https://data-api.binance.vision"
+    alpaca_key: SecretStr = SecretStr("")
+    alpaca_secret: SecretStr = SecretStr("")
+    binance_testnet_key: SecretStr = SecretStr("")
+    binance_testnet_secret: SecretStr = SecretStr("")
     events_source: str = ""
     sec_user_agent: str = ""
     sec_url: str = "https://www.sec.gov"

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from pydantic import SecretStr
+
 from tickercast import config
 from tickercast.config import Settings
 from tickercast.domain.frequency import DAILY, Frequency
@@ -431,7 +433,56 @@ def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
     return Paper(url, name, bench.warehouse, bench.now, bench.frequency, Terms(Costs(**numbers), capital, lot))
 
 
-BROKERS: Mapping[str, Callable[[str, Settings, Bench], Broker]] = {"paper": _paper}
+def _alpaca(url: str, settings: Settings, bench: Bench) -> Broker:
+    if url != "alpaca-paper://":
+        raise _more_than_a_scheme("alpaca-paper", "alpaca-paper:// alone", "TICKERCAST_ALPACA")
+    keys = _keys(url, settings.alpaca_key, settings.alpaca_secret, "TICKERCAST_ALPACA")
+    if not importlib.util.find_spec("alpaca"):
+        raise UsageError("alpaca-paper:// needs alpaca-py. Run `make setup-dev`, or `pip install 'tickercast[trade]'`.")
+    from tickercast.backends.brokers.alpaca import AlpacaPaper
+
+    return AlpacaPaper(*keys)
+
+
+def _binance(url: str, settings: Settings, bench: Bench) -> Broker:
+    named = re.fullmatch(r"binance-testnet://(?:\?symbols=([A-Z0-9-]+(?:,[A-Z0-9-]+)*))?", url)
+    if named is None:
+        wanted = "binance-testnet://, perhaps with the coins that count as in ?symbols=BTCUSDT,ETHUSDT,"
+        raise _more_than_a_scheme("binance-testnet", wanted, "TICKERCAST_BINANCE_TESTNET")
+    keys = _keys(
+        "binance-testnet://",
+        settings.binance_testnet_key,
+        settings.binance_testnet_secret,
+        "TICKERCAST_BINANCE_TESTNET",
+    )
+    from tickercast.backends.brokers.binance import BinanceTestnet
+
+    return BinanceTestnet(*keys, symbols=named[1].split(",") if named[1] else [])
+
+
+def _more_than_a_scheme(scheme: str, wanted: str, setting: str) -> UsageError:
+    return UsageError(
+        f"The broker begins with {scheme}://, and something stands behind it: {wanted} was needed. Its host is fixed, "
+        f"no live venue can be named, and keys belong in {setting}_KEY and {setting}_SECRET."
+    )
+
+
+def _keys(url: str, key: SecretStr, secret: SecretStr, setting: str) -> tuple[str, str]:
+    given = {f"{setting}_KEY": key.get_secret_value().strip(), f"{setting}_SECRET": secret.get_secret_value().strip()}
+    for name, value in given.items():
+        if not (value and value.isascii() and value.isprintable()):
+            raise UsageError(
+                f"{url} needs the keys of a paper account, and {name} is {'not valid' if value else 'not set'}. Make "
+                "keys on the venue's page, and set them."
+            )
+    return given[f"{setting}_KEY"], given[f"{setting}_SECRET"]
+
+
+BROKERS: Mapping[str, Callable[[str, Settings, Bench], Broker]] = {
+    "paper": _paper,
+    "alpaca-paper": _alpaca,
+    "binance-testnet": _binance,
+}
 """Brokers by URL scheme: all of them trade paper. A live venue has none, and can have none."""
 
 

@@ -121,10 +121,10 @@ class Venue:
         name, at = order.client_id, self.now
         return OrderReport(name, f"v-{name}", order.symbol, order.side, order.quantity, filled, status, "", fills, at)
 
-    def order(self, client_id: str) -> OrderReport | None:
+    def order(self, client_id: str, symbol: str) -> OrderReport | None:
         return self.orders.get(client_id)
 
-    def cancel(self, client_id: str) -> None:
+    def cancel(self, client_id: str, symbol: str) -> None:
         report = self.orders.get(client_id)
         if report is not None and report.status.open:
             self.orders[client_id] = replace(report, status=Status.CANCELLED)

@@ -27,7 +27,11 @@ def trade(
     ] = "",
     from_file: FromFile = None,
     broker: Annotated[
-        str, typer.Option(metavar="URL", help="Where paper is traded: paper:// or paper://ACCOUNT, on stored bars.")
+        str,
+        typer.Option(
+            metavar="URL",
+            help="Where paper is traded: paper:// or paper://ACCOUNT on stored bars, alpaca-paper://, binance-testnet://.",
+        ),
     ] = "paper://",
     symbols: Symbols = "",
     symbols_file: SymbolsFile = "",

@@ -103,9 +103,9 @@ class Fill:
 
     Attributes:
         fill_id: the venue's id of it; where it has none, the client id and the quantity filled up to then.
-        quantity: positive.
+        quantity: positive; where the venue takes its fee in what is traded, what the fill changed the position by.
         price: what was paid or got for one.
-        fee: in the account's currency; 0 where the venue takes none.
+        fee: in the account's currency; 0 where the venue takes none. A buy costs quantity × price + fee.
         filled_at: the venue's time.
     """
 

@@ -99,16 +99,16 @@ class Paper:
             basis=close,
             basis_at=closed_at,
         )
-        found = self.order(order.client_id)
+        found = self.order(order.client_id, order.symbol)
         assert found is not None, "it is stored"
         return found
 
-    def order(self, client_id: str) -> OrderReport | None:
+    def order(self, client_id: str, symbol: str) -> OrderReport | None:
         """What became of an order or of the exit of its bracket."""
         state = self._exchange().orders.get(client_id)
         return _report(state) if state else None
 
-    def cancel(self, client_id: str) -> None:
+    def cancel(self, client_id: str, symbol: str) -> None:
         """Take an order back that has not been filled."""
         state = self._exchange().orders.get(client_id)
         if state is not None and state.status.open:

@@ -55,7 +55,7 @@ def _cancelled(venue: Venue, warehouse: Warehouse, open_broker: Callable[[Venue]
     try:
         broker = open_broker(venue)
         for intent in waiting:
-            broker.cancel(intent.order.client_id)
+            broker.cancel(intent.order.client_id, intent.order.symbol)
     except TickercastError as error:
         return f"open orders could not be taken back: {error}"
     return f"{len(waiting)} open order{'s' * (len(waiting) != 1)} taken back"

@@ -231,7 +231,7 @@ class _Run:
         for intent in book.intents:
             filled = intent.filled
             if not intent.ended:
-                report = self.broker.order(intent.order.client_id)
+                report = self.broker.order(intent.order.client_id, intent.order.symbol)
                 if report is not None:
                     self._store(report, intent, book)
                     filled = float(report.filled)
@@ -241,7 +241,7 @@ class _Run:
                 else:
                     pending.append(intent)
             if replace(intent, filled=filled).exit_open:
-                report = self.broker.order(exit_id(intent.order.client_id))
+                report = self.broker.order(exit_id(intent.order.client_id), intent.order.symbol)
                 if report is not None:
                     self._store(report, intent, book)
         return pending, moving
@@ -524,8 +524,8 @@ class _Run:
         for each in book.intents:
             if each.order.symbol == symbol and each.exit_open:
                 name = exit_id(each.order.client_id)
-                self.broker.cancel(name)
-                report = self.broker.order(name)
+                self.broker.cancel(name, symbol)
+                report = self.broker.order(name, symbol)
                 if report is not None:
                     self._store(report, each, book)
                     free &= not report.status.open and not report.filled
@@ -551,7 +551,7 @@ class _Run:
                 self._store_event(intent, Status.REJECTED, str(error), self.now())
                 return Sent(planned, name, Status.REJECTED, str(error))
             except StatusUnknown:
-                report = self.broker.order(name)
+                report = self.broker.order(name, intent.order.symbol)
             if report is not None:
                 self._store(report, intent, Book(self.account, (), frozenset(), frozenset()))
                 return Sent(planned, name, report.status, report.reason)
