@@ -4,7 +4,9 @@
 `benchmarks/strategies.json`. `equity_vs_zipline_max_rel_diff` and `speed_vs_zipline` compare with what
 `zipline_fixtures.py` kept; a speed is a ratio of processor times. `coin_edges_of_1000` counts the coins that are given
 an edge where trading is free. `btc_direction_…` walks the shipped model, as it is, through the hours after its
-training, and `universe_8000_s` ranks 8,000 stored symbols by their return.
+training, and `universe_8000_s` ranks 8,000 stored symbols by their return. `kills` are runs of `tickercast trade` that
+were ended before or after each of their calls, in turn, at a venue with faults, and a few processes that got SIGKILL;
+`orders_doubled`, `orders_lost` and `positions_that_differ` compare with a world that was never disturbed.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tests.support import trading_faults
 
 from benchmarks import report
 from tickercast import config
@@ -32,7 +35,7 @@ from tickercast.domain.strategy_backtest import Costs, Run, backtest, simulate
 
 FREE = Costs(fees_bps=0, slippage_bps=0, borrow_bps=0)
 FIRST, LAST = date(2022, 7, 1), date(2023, 8, 31)
-SYMBOLS = 8000
+SYMBOLS, KILLS = 8000, 1000
 
 
 def main() -> None:
@@ -47,6 +50,7 @@ def main() -> None:
         "coin_edges_of_1000": float(sum(map(_coin_has_edge, range(1000)))),
         **_bitcoin(hours),
         "universe_8000_s": _universe(),
+        **trading_kills(),
     }
     report.write("strategies", figures)
 
@@ -119,6 +123,24 @@ def _bitcoin(hours: Path) -> dict[str, float]:
         "btc_direction_break_even_bps": found["gross"].break_even_bps,
         "btc_direction_hours": float(len(found["gross"].net.ends)),
         "btc_direction_sharpe_deflated_hi": found["net_5bps"].deflated.high,
+    }
+
+
+def trading_kills() -> dict[str, float]:
+    """Kill runs that trade on paper, and count what differs from a world that was never disturbed."""
+    found: list[trading_faults.Count] = []
+    while sum(each.kills for each in found) < KILLS:
+        with tempfile.TemporaryDirectory() as folder:
+            found.append(trading_faults.disturbed(Path(folder), 5, seed=len(found)))
+    with tempfile.TemporaryDirectory() as folder:
+        found.append(trading_faults.signalled(Path(folder), 5))
+    return {
+        "kills": float(sum(each.kills for each in found)),
+        "kills_by_signal": float(found[-1].kills),
+        "venue_faults": float(sum(each.faults for each in found)),
+        "orders_doubled": float(sum(each.doubled for each in found)),
+        "orders_lost": float(sum(each.lost for each in found)),
+        "positions_that_differ": float(sum(each.differs for each in found)),
     }
 
 

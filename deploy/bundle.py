@@ -112,7 +112,7 @@ def worker(folder: Path) -> None:
     if (PROJECT / "prefect.yaml").exists():
         shutil.copy(PROJECT / "prefect.yaml", folder)
     shutil.copytree(PROJECT / "flows", folder / "flows", ignore=shutil.ignore_patterns("__pycache__"))
-    _requirements(folder, "requirements-dev.txt", roots("train", "flow"), wheel(folder))
+    _requirements(folder, "requirements-dev.txt", roots("train", "flow", "trade"), wheel(folder))
 
 
 def dashboard(folder: Path) -> None:

@@ -240,6 +240,7 @@ _USE_CASES = (
         "open_alerts",
     ),
     *("send_alerts", "plan_backfill", "backfill_part", "doctor"),
+    *("trade", "halt_trading", "resume_trading", "trading_status"),
 )
 """The methods of `App` for users of the library; the others serve the command line and the daily run."""
 

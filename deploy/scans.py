@@ -58,7 +58,7 @@ class Sizes:
             "digests": self.bars / 21 + self.sessions,
             "events": (self.bars + 2 * self.sessions) / 63,  # four reports a year, from now on announced before
         }
-        alone = {"drift": 40 * self.sessions, "retrains": self.sessions}
+        alone = {"drift": 40 * self.sessions, "retrains": self.sessions, "trading_events": self.sessions}
         return alone[table] if table in alone else a_symbol[table] * self.symbols
 
     def months(self, table: str) -> float:

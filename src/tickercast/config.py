@@ -50,6 +50,12 @@ class Settings(BaseSettings):
         function_hosts: further host names by which a function outside Google Cloud is called, separated by commas; it
             answers to this machine's own names, and to that of `function_url`.
         binance_url: where the source `binance` asks for hourly bars.
+        alpaca_key: the id of a key of Alpaca's paper trading, for the broker `alpaca-paper://`; a live account's is
+            refused there.
+        alpaca_secret: its secret; like every setting, it may also be a file of its name in small letters in
+            `/run/secrets`: `tickercast_alpaca_secret`.
+        binance_testnet_key: an HMAC key of Binance's spot test network, for the broker `binance-testnet://`.
+        binance_testnet_secret: its secret.
         events_source: where the daily flow asks for results days: `sec`, `yahoo`, a CSV file or `none`; empty means
             `yahoo` where the bars are Yahoo's, too, and `none` for other bars.
         sec_user_agent: who asks the SEC, which wants a name and an e-mail address: `Jane Doe jane@example.com`.
@@ -61,6 +67,13 @@ class Settings(BaseSettings):
         hourly_watchlist: a file of the coins of the hourly flow, or an object of the data bucket by its URL.
         portfolios: files of holdings whose record the daily flow keeps, or objects of the data bucket by their URLs,
             separated by commas.
+        trade: strategies that the daily flow trades on paper, as `STRATEGY@BROKER`, with spaces between, such as
+            `volatility-target@paper://`; empty: none.
+        trade_hourly: the same of the hourly flow, such as `direction@paper://`.
+        trade_limits: what a strategy may do on paper: `stop=0.2,position=1,turnover=2,orders=100`, any of them. `stop`
+            is the loss at which it is closed and halted; position and turnover of 24 hours are shares of equity.
+        retrain_on_losses: `SHARE/LAST`, such as 0.4/20: tune the champion anew at the next training when a smaller
+            share of the last results of a strategy that is traded on paper were gains. Empty: never.
         function_url: where a local bucket delivers its events; empty means in this process.
         mlflow_tracking_uri: the model registry: `sqlite:///FILE`, `http(s)://…` of an MLflow server, or
             `bucket://FOLDER/NAME.db`, a SQLite file that is kept in the bucket of the models.
@@ -111,6 +124,10 @@ class Settings(BaseSettings):
     yahoo_requests: int = Field(4, ge=1, le=64)
     yahoo_pause_s: float = Field(0, ge=0, le=60)
     binance_url: str = "https://data-api.binance.vision"
+    alpaca_key: SecretStr = SecretStr("")
+    alpaca_secret: SecretStr = SecretStr("")
+    binance_testnet_key: SecretStr = SecretStr("")
+    binance_testnet_secret: SecretStr = SecretStr("")
     events_source: str = ""
     sec_user_agent: str = ""
     sec_url: str = "https://www.sec.gov"
@@ -120,6 +137,10 @@ class Settings(BaseSettings):
     watchlist: str = ""
     hourly_watchlist: str = ""
     portfolios: str = ""
+    trade: str = ""
+    trade_hourly: str = ""
+    trade_limits: str = ""
+    retrain_on_losses: str = ""
     mlflow_tracking_uri: str = Field(
         default_factory=InHome("sqlite:///{}/mlflow.db"), validation_alias="MLFLOW_TRACKING_URI"
     )

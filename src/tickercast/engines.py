@@ -7,20 +7,26 @@ engine, write it in `backends` and name it in the table of its port.
 import difflib
 import functools
 import importlib.util
+import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
+from pydantic import SecretStr
+
 from tickercast import config
 from tickercast.config import Settings
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.errors import UsageError
 from tickercast.plain import without_secrets
 from tickercast.ports import (
     FINALIZED,
+    Broker,
     DriftReporter,
     DropFolder,
     MarketData,
@@ -373,6 +379,132 @@ def results_source(name: str, settings: Settings) -> ResultsSource:
     from tickercast.backends.results_days.file import ResultsFile
 
     return ResultsFile(Path(name).expanduser())
+
+
+# ---------------------------------------------------------------- brokers
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a simulated exchange needs beside its URL; venues need none of it.
+
+    Attributes:
+        warehouse: where bars and orders are.
+        now: the time, UTC.
+        frequency: of the bars that fill orders.
+        account: the account where the URL names none.
+    """
+
+    warehouse: Warehouse
+    now: datetime
+    frequency: Frequency = DAILY
+    account: str = "paper"
+
+
+def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
+    from tickercast.backends.brokers.paper import Paper
+    from tickercast.domain.paper import Terms
+    from tickercast.domain.strategy_backtest import Costs
+
+    parts = urlsplit(url)
+    usual = {
+        "capital": 100_000.0,
+        "fees_bps": 10.0,
+        "slippage_bps": 5.0,
+        "borrow_bps": 50.0,
+        "capacity": 0.01,
+        "lot": 1e-9,
+    }
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    name = parts.netloc or bench.account
+    try:
+        numbers = usual | {key: float(value) for key, value in given.items()}
+        valid = set(numbers) == set(usual) and all(0 <= numbers[key] < math.inf for key in usual)
+        valid = valid and min(numbers["capital"], numbers["capacity"], numbers["lot"]) > 0
+    except ValueError:
+        valid = False
+    if not valid or parts.path.strip("/") or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name):
+        raise UsageError(
+            f"The broker is {without_secrets(url)[:120]!r}: paper:// was needed, perhaps with an account of "
+            "letters, digits, - and _ behind it, and any of ?capital=100000&fees_bps=10&slippage_bps=5&borrow_bps=50"
+            "&capacity=0.01&lot=0.000000001. Correct it."
+        )
+    capital, lot = numbers.pop("capital"), numbers.pop("lot")
+    return Paper(url, name, bench.warehouse, bench.now, bench.frequency, Terms(Costs(**numbers), capital, lot))
+
+
+def _alpaca(url: str, settings: Settings, bench: Bench) -> Broker:
+    if url != "alpaca-paper://":
+        raise _more_than_a_scheme("alpaca-paper", "alpaca-paper:// alone", "TICKERCAST_ALPACA")
+    keys = _keys(url, settings.alpaca_key, settings.alpaca_secret, "TICKERCAST_ALPACA")
+    if not importlib.util.find_spec("alpaca"):
+        raise UsageError("alpaca-paper:// needs alpaca-py. Run `make setup-dev`, or `pip install 'tickercast[trade]'`.")
+    from tickercast.backends.brokers.alpaca import AlpacaPaper
+
+    return AlpacaPaper(*keys)
+
+
+def _binance(url: str, settings: Settings, bench: Bench) -> Broker:
+    named = re.fullmatch(r"binance-testnet://(?:\?symbols=([A-Z0-9-]+(?:,[A-Z0-9-]+)*))?", url)
+    if named is None:
+        wanted = "binance-testnet://, perhaps with the coins that count as in ?symbols=BTCUSDT,ETHUSDT,"
+        raise _more_than_a_scheme("binance-testnet", wanted, "TICKERCAST_BINANCE_TESTNET")
+    keys = _keys(
+        "binance-testnet://",
+        settings.binance_testnet_key,
+        settings.binance_testnet_secret,
+        "TICKERCAST_BINANCE_TESTNET",
+    )
+    from tickercast.backends.brokers.binance import BinanceTestnet
+
+    return BinanceTestnet(*keys, symbols=named[1].split(",") if named[1] else [])
+
+
+def _more_than_a_scheme(scheme: str, wanted: str, setting: str) -> UsageError:
+    return UsageError(
+        f"The broker begins with {scheme}://, and something stands behind it: {wanted} was needed. Its host is fixed, "
+        f"no live venue can be named, and keys belong in {setting}_KEY and {setting}_SECRET."
+    )
+
+
+def _keys(url: str, key: SecretStr, secret: SecretStr, setting: str) -> tuple[str, str]:
+    given = {f"{setting}_KEY": key.get_secret_value().strip(), f"{setting}_SECRET": secret.get_secret_value().strip()}
+    for name, value in given.items():
+        if not (value and value.isascii() and value.isprintable()):
+            raise UsageError(
+                f"{url} needs the keys of a paper account, and {name} is {'not valid' if value else 'not set'}. Make "
+                "keys on the venue's page, and set them."
+            )
+    return given[f"{setting}_KEY"], given[f"{setting}_SECRET"]
+
+
+BROKERS: Mapping[str, Callable[[str, Settings, Bench], Broker]] = {
+    "paper": _paper,
+    "alpaca-paper": _alpaca,
+    "binance-testnet": _binance,
+}
+"""Brokers by URL scheme: all of them trade paper. A live venue has none, and can have none."""
+
+
+def broker(url: str, settings: Settings, bench: Bench) -> Broker:
+    """Open the broker that a user names.
+
+    Args:
+        url: such as `paper://`.
+        settings: with a venue's keys.
+        bench: what a simulated exchange needs.
+
+    Raises:
+        UsageError: no engine is known for the URL, as for that of any live venue.
+    """
+    scheme, separator, _ = url.partition("://")
+    if scheme not in BROKERS or not separator:
+        known = ", ".join(f"{name}://" for name in BROKERS)
+        raise UsageError(
+            f"The broker is {without_secrets(url)[:80]!r}: one of {known} was needed. All of them trade paper: a venue "
+            "where money is at stake cannot be configured. Correct it."
+        )
+    return BROKERS[scheme](url, settings, bench)
 
 
 # ---------------------------------------------------------------- training

@@ -415,15 +415,25 @@ class Broker(Protocol):
             BrokerUnavailable: it was not sent, or refused before it was looked at, as by a limit of calls.
         """
 
-    def order(self, client_id: str) -> OrderReport | None:
+    def order(self, client_id: str, symbol: str) -> OrderReport | None:
         """What the venue knows of an order, ended ones too; None where it never got it.
+
+        The exit of a bracket is known by `domain.orders.exit_id` of its entry, from the entry's first fill on.
+
+        Args:
+            client_id: the order's.
+            symbol: the order's, as it is stored: a venue may keep a list of orders for each.
 
         Raises:
             As `account`.
         """
 
-    def cancel(self, client_id: str) -> None:
-        """Take an order back; nothing happens where it has ended.
+    def cancel(self, client_id: str, symbol: str) -> None:
+        """Take an order back; nothing happens where it has ended, or never was.
+
+        Args:
+            client_id: the order's.
+            symbol: the order's, as it is stored.
 
         Raises:
             As `account`.

@@ -255,6 +255,8 @@ def rows() -> dict[str, pd.DataFrame]:
             "usage": pd.DataFrame([used(number) for number in range(6)]),
             "list_prices": pd.DataFrame([listed(name, month) for name in PRICED for month in (1, 2)]),
             "portfolio_scores": pd.DataFrame([portfolio_score(number) for number in range(6)]),
+            "fills": pd.DataFrame([filled(number) for number in range(6)]),
+            "account_states": pd.DataFrame([account(number) for number in range(6)]),
         }
     )
 
@@ -272,6 +274,48 @@ def listed(name: str, month: int) -> dict[str, Any]:
         "source": "a page",
         "date": f"2026-0{month}",
         "listed_at": datetime(2026, month, 1, tzinfo=UTC),
+    }
+
+
+def filled(number: int) -> dict[str, Any]:
+    """A fill of one of two accounts: one holds two symbols, of which the first was split since; the other sold all."""
+    at = datetime(2023, 7, 17 + number // 2, 14, tzinfo=UTC)
+    split, hour = number == 0, directions.hours()["prices"].iloc[0]
+    return {
+        "fill_id": f"f{number}",
+        "client_id": f"c{number}",
+        "account": "paper://a" if number < 4 else "paper://b",
+        "strategy": "drawn",
+        "strategy_hash": "0a1b2c3d",
+        "frequency": "1h" if split else "1d",
+        "symbol": hour["symbol"] if split else ("ONE", "LONG", "LONG", "ONE", "ONE")[number - 1],
+        "side": "sell" if number in (3, 5) else "buy",
+        "quantity": 3.0 if number < 4 else 2.0,
+        "price": 100.0 + number,
+        "fee": 0.25,
+        "basis": 2 * hour["adj_close"] if split else None,
+        "basis_at": hour["closed_at"] if split else None,
+        "filled_at": at,
+        "written_at": at,
+    }
+
+
+def account(number: int) -> dict[str, Any]:
+    """One of three states of one of two accounts: up, then down."""
+    at = datetime(2023, 7, 17 + number % 3, 20, tzinfo=UTC)
+    return {
+        "account": "paper://a" if number < 3 else "paper://b",
+        "broker": "paper://",
+        "strategy": "drawn",
+        "strategy_hash": "0a1b2c3d",
+        "frequency": "1d",
+        "cutoff": at.date(),
+        "cutoff_at": at,
+        "currency": "USD",
+        "cash": 50.0,
+        "equity": (100.0, 125.0, 75.0)[number % 3],
+        "simulated": True,
+        "recorded_at": at,
     }
 
 
@@ -928,6 +972,21 @@ def both_models(cutoff: date = CUTOFF, last_close: float = 100.0, symbol: str = 
         for name, reach in (("lstm", 0.03), ("random-walk", 0.04))
     ]
     return pd.concat(made)
+
+
+def test_positions_and_equity_worked_by_hand() -> None:
+    held = in_duckdb("SELECT * FROM positions ORDER BY symbol", rows()).set_index("symbol")
+    hours = directions.hours()["prices"]
+    coin, last = hours["symbol"].iloc[0], hours[hours["symbol"] == hours["symbol"].iloc[0]]["close"].iloc[-1]
+    assert held["quantity"].to_dict() == {
+        coin: 6.0,
+        "ONE": 3.0,
+    }  # the coin was split; LONG and the other account are flat
+    assert held.loc["ONE", "gain"] == 3 * 7.5 - 3 * 101 - 0.25
+    assert held.loc[coin, "value"] == pytest.approx(6 * last)
+    states = in_duckdb("SELECT * FROM equity WHERE account = 'paper://a' ORDER BY cutoff_at", rows())
+    assert states["gain"].tolist() == [0.0, 0.25, -0.25]
+    assert states["drawdown"].tolist() == [0.0, 0.0, 0.4]
 
 
 def test_a_score_worked_by_hand() -> None:

@@ -46,6 +46,19 @@ def test_the_page_shows_verdicts_accounts_and_what_is_wanted_now(stored: App) ->
     assert [each.value for each in shown.info] == ["Choose a strategy, a symbol, and two dates."]
 
 
+def test_the_page_shows_what_is_held_on_paper_and_what_is_halted(stored: App) -> None:
+    assert "### On paper" not in [each.value for each in AppTest.from_function(page, default_timeout=60).run().markdown]
+    [made] = variants_of(["buy-and-hold"])
+    stored.trade(made, symbols=["MSFT", "AAPL"], as_of=date(2012, 7, 30))
+    stored.halt_trading(strategy="buy-and-hold")
+    state.st.cache_data.clear()
+    shown = AppTest.from_function(page, default_timeout=60).run()
+    assert not shown.exception
+    assert "### On paper" in [each.value for each in shown.markdown]
+    [halted] = shown.error
+    assert "HALTED, buy-and-hold in paper://buy-and-hold: A person halted it." in halted.value.replace("\\", "")
+
+
 def test_the_figures_are_the_accounts() -> None:
     found = App().strategy_backtest(
         variants_of(["buy-and-hold", "always-flat"]),

@@ -47,6 +47,8 @@ def planted(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{url}/?token={PLANTED}")
     monkeypatch.setenv("TICKERCAST_ALERT_URLS", f"json://user:{PLANTED}@127.0.0.1:9")
     monkeypatch.setenv("TICKERCAST_DIGEST_URLS", f"json://user:{PLANTED}@127.0.0.1:9/digest")
+    for name in ("ALPACA_KEY", "ALPACA_SECRET", "BINANCE_TESTNET_KEY", "BINANCE_TESTNET_SECRET"):
+        monkeypatch.setenv(f"TICKERCAST_{name}", f"{PLANTED}\u00e9")  # which no header can hold
     monkeypatch.setenv("TICKERCAST_SOURCE", "sample")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
@@ -83,6 +85,18 @@ def test_a_wrong_setting_is_named_without_its_password(
         done = CliRunner().invoke(app, name.split())
         said = done.output + (str(done.exception) if isinstance(done.exception, errors.TickercastError) else "")
         assert "pl4nt" not in said
+
+
+@pytest.mark.parametrize(
+    "broker", ["alpaca-paper://", "binance-testnet://", f"alpaca-paper://{PLANTED}:x@live.example"]
+)
+def test_the_keys_of_a_venue_are_in_no_message(planted: None, broker: str) -> None:
+    done = CliRunner().invoke(app, ["trade", "--strategy", "buy-and-hold", "--symbols", "MSFT", "--broker", broker])
+    assert done.exit_code != 0
+    said = done.output + str(done.exception)
+    assert "TICKERCAST_" in said
+    assert "pl4nt" not in said
+    assert "pl4nt" not in repr(config.load().alpaca_secret) + repr(config.load().binance_testnet_key)
 
 
 @pytest.mark.parametrize(

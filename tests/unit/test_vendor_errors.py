@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import alpaca.common.exceptions
 import exchange_calendars
 import google.cloud.storage.exceptions
 import httpx
@@ -17,12 +18,15 @@ import pandas_gbq.exceptions
 import prefect.exceptions
 import pytest
 import requests
+import urllib3.exceptions
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
 from tickercast import config
 from tickercast.backends import drift_evidently, flow_prefect
 from tickercast.backends.alerts_apprise import receivers
+from tickercast.backends.brokers import alpaca as of_alpaca
+from tickercast.backends.brokers import venue as of_venues
 from tickercast.backends.object_store import gcs_errors as of_storage
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.backends.warehouse import bigquery_errors as of_bigquery
@@ -55,6 +59,7 @@ def made(kind: type[Exception]) -> Exception:
     return kind.__new__(kind)
 
 
+ORDERS = list(kinds(alpaca.common.exceptions, requests.exceptions, urllib3.exceptions))
 Port = Callable[[], AbstractContextManager[None]]
 PORTS: dict[str, tuple[Port, list[type[Exception]]]] = {
     "bucket": (
@@ -66,6 +71,9 @@ PORTS: dict[str, tuple[Port, list[type[Exception]]]] = {
         [*kinds(api, auth, requests.exceptions, pandas_gbq.exceptions), concurrent.futures.TimeoutError],
     ),
     "flow": (flow_prefect.server, list(kinds(prefect.exceptions, httpx))),
+    "order": (lambda: of_alpaca.translated("order-1"), [*ORDERS, ConnectionResetError]),
+    "account": (of_alpaca.translated, ORDERS),
+    "coins": (lambda: of_venues.asking("Binance"), [*kinds(requests.exceptions, urllib3.exceptions), TimeoutError]),
 }
 CASES = [
     pytest.param(port, kind, id=f"{name}-{kind.__module__}.{kind.__name__}")

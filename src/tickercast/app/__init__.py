@@ -7,11 +7,11 @@ notebook, through `tickercast.open`.
 from tickercast.app.hourly import Hourly
 from tickercast.app.operations import Operations
 from tickercast.app.reports import Reports
-from tickercast.app.strategies import Strategies, variants_of
+from tickercast.app.strategies import variants_of
 from tickercast.app.symbols import read_symbols
 
 __all__ = ["App", "read_symbols", "variants_of"]
 
 
-class App(Reports, Operations, Hourly, Strategies):
+class App(Reports, Operations, Hourly):
     """The use cases over the configured engines; each engine is opened when it is first needed."""

@@ -5,8 +5,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from tickercast import engines
-from tickercast.app.ports import WAIT_S, Ports, nothing
+from tickercast.app.ports import WAIT_S, nothing
 from tickercast.app.symbols import read_symbols
+from tickercast.app.trading import Trading
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import Permanent, UsageError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _FIRST = date(2000, 1, 1)
 
 
-class Hourly(Ports):
+class Hourly(Trading):
     """The hourly run, and trainings of hourly models."""
 
     def run_hour(

@@ -13,6 +13,7 @@ from tickercast.app.models import Models
 from tickercast.app.outlooks import Outlooks
 from tickercast.app.ports import nothing
 from tickercast.app.symbols import WatchlistFile, read_symbols
+from tickercast.app.trading import Trading
 from tickercast.domain.calendar import ending_calendars
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Operations(Models, Events, Outlooks):
+class Operations(Models, Events, Outlooks, Trading):
     """The daily run, and everything around it."""
 
     def run_day(

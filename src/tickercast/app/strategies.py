@@ -2,7 +2,8 @@
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,8 +106,10 @@ class Strategies(Ports):
         *,
         every: Frequency = DAILY,
         members: Members | None = None,
+        held: Mapping[str, float] | None = None,
+        until: datetime | None = None,
     ) -> Targets:
-        """What variants want to hold after the newest stored bar, from nothing held; see `domain.strategy`.
+        """What variants want to hold after the newest stored bar; see `domain.strategy`.
 
         Args:
             variants: the strategies with their parameters.
@@ -114,16 +117,24 @@ class Strategies(Ports):
             as_of: the last date wanted; today by default.
             every: of the bars.
             members: who is in the universe; all of the symbols by default.
+            held: the weights that are held, by symbol; whatever is held beside the symbols is no member. Nothing by
+                default.
+            until: the time, UTC; bars that closed later are not looked at.
 
         Raises:
             UsageError: nothing is stored, or a strategy decides what cannot be.
             WarehouseUnavailable: try again.
         """
-        last = as_of or self.now().date()
+        last, weights = as_of or self.now().date(), held or {}
+        named = list(dict.fromkeys([*symbols, *weights])) if symbols else []
         made = stored_panel(
-            symbols, last - _NEWEST[every.is_daily], last, every, warehouse=self.warehouse, members=members
+            named, last - _NEWEST[every.is_daily], last, every, warehouse=self.warehouse, members=members
         )
-        known = made.known(len(made) - 1, np.zeros(len(made.symbols)))
+        if until is not None:
+            made = made.rows(0, _closed(made, until))
+        if symbols:
+            made = replace(made, member=made.member & np.isin(made.symbols, list(symbols)))
+        known = made.known(len(made) - 1, np.array([weights.get(symbol, 0.0) for symbol in made.symbols]))
         wanted = []
         for one in variants:
             found = one(known)
@@ -261,6 +272,22 @@ class Strategies(Ports):
             return Reading({one.symbol: one for one in bars})
         data = self.source_of(source, every)
         return data.fetch(symbols or list(data.symbols()), first, last, advance=nothing)
+
+
+def _closed(made: Panel, moment: datetime) -> int:
+    """How many moments of a panel had ended by then: those at which the first of its symbols had closed.
+
+    Raises:
+        UsageError: none.
+    """
+    number = np.zeros(len(made), np.int64)
+    closes = np.min([made.frequency.closes([symbol], number, made.ends) for symbol in made.symbols], axis=0)
+    count = int(closes.searchsorted(np.datetime64(moment.astimezone(UTC).replace(tzinfo=None)), side="right"))
+    if not count:
+        raise UsageError(
+            f"No bar had closed by {moment:%Y-%m-%d %H:%M} UTC, and at least one was needed. Name a later time."
+        )
+    return count
 
 
 _HISTORY = {True: timedelta(days=3 * 365), False: timedelta(days=400)}  # before the first decision, for models

@@ -24,6 +24,7 @@ from tickercast.cli import (
     operations,
     overview,
     strategies,
+    trading,
     warehouse,
 )
 from tickercast.cli.terminal import guarded, say
@@ -33,7 +34,7 @@ SECTIONS = {
     "Forecasts": "forecast overview watchlist report odds paths portfolio directions",
     "Files": "upload watch ingestions replay quarantine events export",
     "Every day": "daily hourly digest alerts drift calibration",
-    "On paper": "universe strategy",
+    "On paper": "universe strategy trade",
     "Models": "train tune backtest promote models publish rollback",
     "Service": "dashboard serve tokens query sql provision compact costs doctor",
 }
@@ -78,6 +79,11 @@ for group in (
 ):
     app.add_typer(group.app)
 app.add_typer(strategies.strategy, name="strategy", epilog="Example: tickercast strategy list")
+app.add_typer(
+    trading.app,
+    name="trade",
+    epilog="Example: tickercast trade --strategy volatility-target --symbols MSFT,AAPL --dry-run",
+)
 app.add_typer(events.app, name="events", epilog="Example: tickercast events list MSFT")
 
 

@@ -50,12 +50,14 @@ def hourly(
 
 def print_hour(hour: "Hour") -> None:
     """Print the results of an hour, and exit with 1 if something could not be done."""
-    from tickercast.show.day import upkeep_lines
+    from tickercast.show.day import traded_lines, upkeep_lines
 
     made = hour.made
     if hour.refreshed and hour.refreshed.versions:
         say(f"tables learned up to {hour.refreshed.through} are served: {', '.join(hour.refreshed.versions)}")
     for line in upkeep_lines(hour.upkeep):
+        say(line)
+    for line in traded_lines(hour.traded):
         say(line)
     if hour.remark:
         complain(f"The tables were not refreshed: {hour.remark}")

@@ -30,6 +30,7 @@ from tickercast.reading.overview import Row
 from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.reading.queries import ask
 from tickercast.reading.track_record import demotion
+from tickercast.reading.trading import TradingStatus
 from tickercast.show import sentences
 from tickercast.show.answers import Question, odds_rows
 from tickercast.show.strategies import target_rows
@@ -218,6 +219,27 @@ def strategy_targets(names: tuple[str, ...], symbols: tuple[str, ...], every: st
     """
     last = forecast_span(every)[1]
     return target_rows(_app().strategy_targets(variants_of(names), symbols, last, every=frequency_of(every)))
+
+
+@st.cache_data(ttl=_SHORT_S, show_spinner="Reading accounts …", max_entries=2)
+def trading_status() -> TradingStatus:
+    """What accounts on paper hold; see `App.trading_status`.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    return _app().trading_status()
+
+
+@st.cache_data(ttl=_SHORT_S, show_spinner="Reading accounts …", max_entries=2)
+def paper_equity() -> pd.DataFrame:
+    """The equity of every account on paper, as the figures of strategies draw it.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    rows = _app().tables.read("equity").sort_values(["account", "cutoff_at"])
+    return rows.assign(strategy=rows["account"], bar=rows["cutoff_at"], gross_equity=float("nan"))
 
 
 EVERY = {DAILY.name: "Daily", HOURLY.name: "Hourly"}

@@ -13,6 +13,7 @@ from tickercast.domain.strategy_backtest import Backtest
 from tickercast.domain.symbols import parse_symbol
 from tickercast.plain import markdown
 from tickercast.show import strategies as show_strategies
+from tickercast.show import trading as show_trading
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED
 
 _USUAL = ["volatility-target", "buy-and-hold"]
@@ -23,6 +24,7 @@ def show() -> None:
     if not state.frequencies():
         state.first_steps()
         return
+    _halts()
     every = state.every()
     known = state.symbols(every)
     left, middle, right = st.columns([2, 2, 1], gap="large")
@@ -45,7 +47,36 @@ def show() -> None:
     with state.section():
         rows = state.strategy_targets(tuple(chosen), tuple(symbols), every)
         state.table(rows, "The weight that each strategy wants of each symbol, and why", prose=True)
+    with state.section():
+        _on_paper()
     st.caption(NOT_ADVICE)
+
+
+def _halts() -> None:
+    """Say first what is halted."""
+    with state.section():
+        for line in show_trading.halts(state.trading_status()):
+            st.error(f"### {markdown(line)}", icon=":material/front_hand:")
+
+
+def _on_paper() -> None:
+    """Accounts that are traded on paper; nothing where there are none."""
+    found = state.trading_status()
+    if found.accounts.empty:
+        return
+    st.markdown("### On paper")
+    state.table(show_trading.account_rows(found), "What each account is worth")
+    figure = equity_figure(state.paper_equity(), state.palette())
+    state.picture(figure, key="paper_equity", alt="The equity of each account on paper since its beginning")
+    for rows, title in (
+        (show_trading.position_rows(found), "What each account holds"),
+        (show_trading.waiting_rows(found), "Orders that have not ended"),
+    ):
+        st.markdown(f"**{title}**")
+        if len(rows):
+            state.table(rows, title)
+        else:
+            st.caption("none")
 
 
 def _dates(days: tuple[date, ...]) -> tuple[date, date]:

@@ -17,6 +17,8 @@ def equity_figure(accounts: pd.DataFrame, palette: Palette) -> go.Figure:
     for number, (name, rows) in enumerate(accounts.groupby("strategy", sort=False)):
         colour = palette.lines[number % len(palette.lines)]
         for column, label, dash in (("equity", str(name), "solid"), ("gross_equity", f"{name}, before costs", "dot")):
+            if rows[column].isna().all():  # an account at a venue has no other
+                continue
             figure.add_scatter(
                 x=rows["bar"], y=rows[column] / rows[column].iloc[0] - 1, name=label, mode="lines",
                 line={"color": colour, "width": 2, "dash": dash}, hovertemplate="%{y:+.1%}",

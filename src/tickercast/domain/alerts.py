@@ -238,6 +238,25 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Trading:
+    """A strategy on paper that is halted, or met a limit.
+
+    Attributes:
+        account: the account; empty: every one.
+        strategy: the strategy; empty: every one.
+        halted: whether it is halted until a person resumes it.
+        cause: why: `person`, `stop`, `mismatch`, `position`, `turnover` or `orders`.
+        reason: in a sentence.
+    """
+
+    account: str
+    strategy: str
+    halted: bool
+    cause: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """The known facts; each field is a kind of alert. None: not checked, so that its open alerts stay open.
 
@@ -254,6 +273,7 @@ class Facts:
         silent: the trading day on which nothing arrived, if the newest is one.
         champion: the served model; `()` if there is none.
         calendar: the exchanges of forecast symbols whose known holidays end soon.
+        trading: the strategies on paper that are halted, or met a limit within a day.
     """
 
     flow: str | None = None
@@ -268,6 +288,7 @@ class Facts:
     silent: Sequence[Silence] | None = None
     champion: Sequence[Champion] | None = None
     calendar: Sequence[CalendarEnd] | None = None
+    trading: Sequence[Trading] | None = None
 
     @property
     def checked(self) -> frozenset[str]:
@@ -309,6 +330,7 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
         *_of_flow(facts.flow),
         *_of_engine(facts.engine),
         *(_of_silence(each) for each in facts.silent or ()),
+        *(_of_trading(each) for each in facts.trading or ()),
         *(_of_champion(each) for each in facts.champion or ()),
         *(_of_rejected(each) for each in facts.rejected or ()),
         *(_of_drift(each) for each in facts.drift or () if each.n_drifted),
@@ -383,6 +405,16 @@ def _of_engine(failure: str | None) -> Iterator[Alert]:
 def _of_silence(day: Silence) -> Alert:
     text = f"None of {day.symbols} symbols of the watchlist has a forecast from its newest session, {day.newest}."
     return Alert("silent:day", "failure", "Nothing arrived on a trading day", text)
+
+
+def _of_trading(found: Trading) -> Alert:
+    who = f"{found.strategy or 'every strategy'} in {found.account or 'every account'}"
+    if not found.halted:
+        key = f"trading:{found.account}/{found.strategy}/{found.cause}"
+        return Alert(key, "warning", f"The limit of {found.cause} cut orders of {who}", found.reason)
+    severity: Severity = "warning" if found.cause == "person" else "failure"
+    title = f"Trading is halted: {who}"
+    return Alert(f"trading:{found.account}/{found.strategy}", severity, title, found.reason)
 
 
 def _of_champion(champion: Champion) -> Alert:

@@ -261,8 +261,8 @@ class RetrainBelow:
             rule = cls(0, 0)
         if not (0 < rule.share <= 1 and 0 < rule.last <= 10_000):
             raise UsageError(
-                f"{text[:40]!r} is not a rule for retraining: SHARE/LAST was needed, a share of right directions "
-                "between 0 and 1 and a number of forecasts, such as 0.6/24. Correct it."
+                f"{text[:40]!r} is not a rule for retraining: SHARE/LAST was needed, a share of right directions, or "
+                "of gains on paper, between 0 and 1 and a number of them, such as 0.6/24. Correct it."
             )
         return rule
 

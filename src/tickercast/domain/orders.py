@@ -7,6 +7,8 @@ Prices, quantities and cash are decimals, as venues give them; times are UTC.
 (Decimal('0.12345'), Decimal('64123.45'))
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +16,24 @@ from decimal import ROUND_DOWN, Decimal
 from enum import StrEnum
 
 ZERO = Decimal(0)
+
+
+def client_id(*parts: str) -> str:
+    """Our own id of a decision's order: 28 letters that any other part would change.
+
+    >>> client_id("paper://a", "e08b207e", "MSFT", "2023-07-21", "entry")
+    '037550d2f5c103cc6bc0e36b3482'
+    """
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:28]
+
+
+def exit_id(client_id: str) -> str:
+    """The id under which a venue knows the exit of an order's bracket, whichever of its two prices is met.
+
+    >>> exit_id("037550d2f5c103cc6bc0e36b3482")
+    '037550d2f5c103cc6bc0e36b3482-exit'
+    """
+    return f"{client_id}-exit"
 
 
 class Side(StrEnum):
@@ -83,9 +103,9 @@ class Fill:
 
     Attributes:
         fill_id: the venue's id of it; where it has none, the client id and the quantity filled up to then.
-        quantity: positive.
+        quantity: positive; where the venue takes its fee in what is traded, what the fill changed the position by.
         price: what was paid or got for one.
-        fee: in the account's currency; 0 where the venue takes none.
+        fee: in the account's currency; 0 where the venue takes none. A buy costs quantity × price + fee.
         filled_at: the venue's time.
     """
 

@@ -118,11 +118,13 @@ class Condition:
         realised: its loss against the random walk's over the last weeks; None if too few closes have come true.
         coverage_80: of its 80% intervals there.
         drift: the drifted measures, in words.
+        losses: the strategies on paper whose last results were bad, in words.
     """
 
     realised: Realised | None
     coverage_80: float
     drift: Sequence[str] = ()
+    losses: Sequence[str] = ()
 
 
 def decide(evidence: Evidence) -> Decision:
@@ -250,6 +252,8 @@ def training(condition: Condition) -> tuple[Literal["refitted", "tuned"], str]:
         return "tuned", f"80% intervals covered {condition.coverage_80:.1%} over {realised.origins} forecasts"
     if condition.drift:
         return "tuned", f"drift: {'; '.join(condition.drift)}"
+    if condition.losses:
+        return "tuned", f"on paper: {'; '.join(condition.losses)}"
     return "refitted", "no reason for another recipe"
 
 

@@ -126,7 +126,7 @@ def simulate(
             break
         found[0][number], found[1][number] = equity, value / equity
         if number % every == 0:
-            orders = _orders(weigh(row, found[1][number]), account.shares, equity, marks[row], panel.close[row], costs)
+            orders = changes(weigh(row, found[1][number]), account.shares, equity, marks[row], panel.close[row], costs)
     names = [panel.symbols[number] for number in sorted(account.delisted)]
     return Run(panel.ends[start:], *found, account.filled, account.capped, names)
 
@@ -166,8 +166,17 @@ class _Account:
         self.shares = self.shares - held
 
 
-def _orders(weights: Floats, shares: Floats, equity: float, marks: Floats, closes: Floats, costs: Costs) -> Floats:
-    """Shares to trade towards target weights; none of symbols without a bar, or where the target is NaN."""
+def changes(weights: Floats, shares: Floats, equity: float, marks: Floats, closes: Floats, costs: Costs) -> Floats:
+    """Shares to trade towards target weights; none of symbols without a bar, or where the target is NaN.
+
+    Args:
+        weights: `(n,)`, shares of equity.
+        shares: `(n,)`, what is held.
+        equity: in currency.
+        marks: `(n,)`, the newest closes.
+        closes: `(n,)`, those of the newest bar; NaN where a symbol has none.
+        costs: with the band and the lot.
+    """
     able = np.isfinite(weights) & np.isfinite(closes)
     wanted = np.where(able, weights, 0.0) * equity / np.where(able, marks, 1.0)
     change = np.where(able, wanted - shares, 0.0)

@@ -16,9 +16,11 @@ from tickercast.jobs.operations.alerts import SentAlerts
 from tickercast.jobs.operations.digest import SentDigest
 from tickercast.jobs.operations.drift import DriftCheck
 from tickercast.jobs.requests.fetch_events import FetchedEvents
+from tickercast.jobs.trading.trade import Traded
 from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.show.answers import record_line
 from tickercast.show.sentences import symbols
+from tickercast.show.trading import traded_line
 
 
 def day_lines(day: Day) -> Iterator[str]:
@@ -40,6 +42,7 @@ def day_lines(day: Day) -> Iterator[str]:
     yield f"decision    {_decided(day.decided)}"
     if day.reforecast:
         yield f"reforecast  {symbols(day.reforecast)}"
+    yield from traded_lines(day.traded)
     yield f"alerts      {_alerts(day.alerts)}"
     if day.digest:
         yield f"digest      {day.digest if isinstance(day.digest, str) else sent_digest(day.digest)}"
@@ -55,6 +58,13 @@ def upkeep_lines(upkeep: Upkeep) -> Iterator[str]:
         "alerts": upkeep.alerts if isinstance(upkeep.alerts, str) else _alerts(upkeep.alerts),
     }
     return (f"{name:<12}{said}" for name, said in parts.items() if said)
+
+
+def traded_lines(traded: Mapping[str, Traded | str]) -> Iterator[str]:
+    """What was ordered on paper, a line a strategy."""
+    for name, done in traded.items():
+        said = f"{name}: {done}".removeprefix(": ") if isinstance(done, str) else traded_line(done)
+        yield f"on paper    {said}"
 
 
 def task_line(job: str, result: Any, seconds: float) -> str:
@@ -138,6 +148,7 @@ _SAID: Mapping[type, Callable[[Any], str]] = {
     tuple: _collected,
     Scores: _scores,
     PortfolioRecord: record_line,
+    Traded: traded_line,
     Decided: _decided,
     DriftCheck: _drift,
     TrainingPlan: _planned,

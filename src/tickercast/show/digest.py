@@ -12,6 +12,7 @@ from tickercast.ports import Letter
 from tickercast.reading.outcomes import Outcome
 from tickercast.show.overview_page import cells
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, interval, price, symbols
+from tickercast.show.trading import trading_lines
 
 MOST_ROWS = 25
 """Symbols that a digest lists; the most notable ones where there are more."""
@@ -75,6 +76,7 @@ def _values(found: Digest) -> dict[str, Any]:
         "kept": kept[:MOST_ROWS],
         "rows": cells(rows, _calibration(found)),
         "left_out": f"{symbols(left_out)} more: tickercast overview lists all." if left_out else "",
+        "paper": trading_lines(found.trading) if found.trading else [],
         "advice": NOT_ADVICE,
     }
 
@@ -94,6 +96,8 @@ def _lines(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"… and {values['more_news']} more: tickercast alerts lists what is open."
     if values["kept"]:
         yield from ("", "Still open", *(f"- {line}" for line in values["kept"]))
+    if values["paper"]:
+        yield from ("", "On paper", *(f"- {line}" for line in values["paper"]))
     yield from ("", f"The next {DAILY.horizon} sessions")
     for row in values["rows"]:
         rank = f", wider than {row.rank} of its year" if row.spark else ""

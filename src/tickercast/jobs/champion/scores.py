@@ -1,5 +1,6 @@
 """Read the scores of the last weeks: how the champion compares with the random walk and with its shadow."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -32,9 +33,9 @@ class Scores:
     coverage_80: float
     vs_shadow: Realised | None
 
-    def condition(self, drift: tuple[str, ...] = ()) -> Condition:
+    def condition(self, drift: tuple[str, ...] = (), losses: Sequence[str] = ()) -> Condition:
         """The condition of the champion, on which the kind of the next training depends."""
-        return Condition(self.vs_walk, self.coverage_80, drift)
+        return Condition(self.vs_walk, self.coverage_80, drift, losses)
 
 
 def read_scores(market: Market, *, models: ModelStore, warehouse: Warehouse) -> Scores:

@@ -6,6 +6,7 @@ the job.
 """
 
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,9 +16,11 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from tickercast.domain.asset_classes import is_stock
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Predictor, RollingPredictor
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.market import Market
 from tickercast.domain.model_card import Bundle
 from tickercast.domain.recipe import Recipe
+from tickercast.domain.strategy import Variant
 from tickercast.errors import (
     AlertUnavailable,
     EngineUnusable,
@@ -50,6 +53,7 @@ from tickercast.jobs.operations.drift import DriftCheck, check_drift
 from tickercast.jobs.operations.score_portfolio import score_portfolio
 from tickercast.jobs.requests.fetch_events import FetchedEvents, fetch_events
 from tickercast.jobs.requests.results import Patience, Results
+from tickercast.jobs.trading.trade import Traded
 from tickercast.jobs.training.train import Fit
 from tickercast.model_store import ModelStore
 from tickercast.ports import (
@@ -64,6 +68,8 @@ from tickercast.ports import (
 )
 from tickercast.reading.holdings import Holdings
 from tickercast.reading.portfolio_record import PortfolioRecord
+
+log = logging.getLogger(__name__)
 
 _RECENT_RESULTS = timedelta(days=500)  # the last five results days, and those of a year ago
 
@@ -137,6 +143,15 @@ class Services(Protocol):
     def portfolios(self) -> Sequence[tuple[str, Holdings]]:
         """The portfolios whose record is kept, by name."""
 
+    def trades(self, every: Frequency) -> Sequence[tuple[Variant, str]]:
+        """The strategies that are traded on paper, and their brokers."""
+
+    def trade(self, variant: Variant, broker: str, symbols: Sequence[str], *, every: Frequency) -> Traded:
+        """Trade a strategy on paper; see `jobs.trading.trade`."""
+
+    def trading_losses(self) -> Sequence[str]:
+        """The strategies whose last results on paper were bad."""
+
     def results_source(self, name: str = "", bars: str = "") -> ResultsSource | None:
         """Where results days come from, by default as bars from a source ask for; None where none is asked."""
 
@@ -164,6 +179,7 @@ class Day:
         planned: whether and how a challenger was trained.
         decided: the decision on the champion.
         reforecast: symbols whose newest forecast was made again by another champion.
+        traded: what was ordered on paper, or why nothing was, by strategy and broker.
         alerts: the open alerts, or why a receiver did not accept them.
         digest: who has got the digest, or why nobody has; None if nobody asked for it.
     """
@@ -180,6 +196,7 @@ class Day:
     planned: TrainingPlan
     decided: Decided
     reforecast: int
+    traded: Mapping[str, Traded | str] = field(default_factory=dict)
     alerts: SentAlerts | AlertUnavailable = field(default_factory=lambda: SentAlerts(()))
     digest: SentDigest | str | None = None
 
@@ -328,7 +345,7 @@ def _run(
         review_probation, market, scores, models=models, registry=registry, warehouse=warehouse, now=services.now()
     )
     drift = _drift(step, market)
-    condition = scores.condition(() if isinstance(drift, str) else tuple(drift.reasons))
+    condition = scores.condition(() if isinstance(drift, str) else tuple(drift.reasons), _losses(services))
     planned = step(plan_training, market, condition, models=models, warehouse=warehouse)
     contest = _contest(step, market, planned, on_progress) if planned.wanted else None
     decided = step(
@@ -343,10 +360,23 @@ def _run(
     )
     step(refresh_widths, market, models=models, load=services.load_bundle, warehouse=warehouse)
     renewed = _reforecast(step, market)
+    traded = _traded(step, symbols, as_of)
     if is_due(market.day):
         step(compact_warehouse, warehouse=warehouse)
     return Day(
-        market, events, caught_up, results, lost, scores, portfolios, probation, drift, planned, decided, renewed
+        market,
+        events,
+        caught_up,
+        results,
+        lost,
+        scores,
+        portfolios,
+        probation,
+        drift,
+        planned,
+        decided,
+        renewed,
+        traded,
     )
 
 
@@ -379,6 +409,28 @@ def _portfolios(step: _Steps) -> dict[str, PortfolioRecord | str]:
     now = services.now()
     found = {name: step(scoring, each, name, warehouse=services.warehouse, now=now) for name, each in held}
     return {name: made if isinstance(made, PortfolioRecord) else str(made) for name, made in found.items()}
+
+
+def _losses(services: Services) -> Sequence[str]:
+    try:
+        return services.trading_losses()
+    except UsageError as error:
+        log.warning("Results on paper are not looked at: %s", error)
+        return ()
+
+
+def _traded(step: _Steps, symbols: Sequence[str], as_of: date) -> dict[str, Traded | str]:
+    """Trade on paper what the settings name; whatever fails there is said, and never stops the day."""
+    services = step.services
+    try:
+        wanted = services.trades(DAILY)
+    except UsageError as error:
+        return {"": str(error)}
+    if wanted and as_of < services.now().date():
+        return {"": f"nothing is ordered for {as_of}: orders are for the next session"}
+    trading = _or_error(services.trade, TickercastError)
+    found = {f"{made.name}@{broker}": step(trading, made, broker, symbols, every=DAILY) for made, broker in wanted}
+    return {name: str(each) if isinstance(each, TickercastError) else each for name, each in found.items()}
 
 
 def _drift(step: _Steps, market: Market) -> DriftCheck | str:

@@ -6,7 +6,7 @@ longer, and whatever of it fails, leaves them as they are.
 
 import functools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +15,8 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from tickercast.domain.forecast import RollingPredictor
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.model_card import Bundle
-from tickercast.errors import Permanent, PreconditionFailed, Transient
+from tickercast.domain.strategy import Variant
+from tickercast.errors import Permanent, PreconditionFailed, TickercastError, Transient
 from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, recorded_decision
 from tickercast.jobs.hourly.refresh import Fit, Refreshed, refresh
 from tickercast.jobs.hourly.retrain import Train, retrain_networks
@@ -24,6 +25,7 @@ from tickercast.jobs.operations.alerts import SentAlerts, send_alerts
 from tickercast.jobs.operations.drift import DriftCheck, check_drift
 from tickercast.jobs.requests.request_forecast import Requested, request_forecast
 from tickercast.jobs.requests.results import Patience
+from tickercast.jobs.trading.trade import Traded
 from tickercast.jobs.training.refit_direction import Refit
 from tickercast.model_store import ModelStore
 from tickercast.ports import DriftReporter, MarketData, Notifier, ObjectStore, Warehouse
@@ -49,6 +51,12 @@ class Services(Protocol):
     @property
     def warehouse(self) -> Warehouse:
         """The tables and views, ready for use."""
+
+    def trades(self, every: Frequency) -> Sequence[tuple[Variant, str]]:
+        """The strategies that are traded on paper, and their brokers."""
+
+    def trade(self, variant: Variant, broker: str, symbols: Sequence[str], *, every: Frequency) -> Traded:
+        """Trade a strategy on paper; see `jobs.trading.trade`."""
 
     @property
     def notifiers(self) -> Sequence[Notifier]:
@@ -125,6 +133,7 @@ class Hour:
         refreshed: the tables that are served; None if they could not be refreshed.
         remark: why the tables are not newer; empty where nothing was due, or they are.
         upkeep: what was done for the models.
+        traded: what was ordered on paper, or why nothing was, by strategy and broker.
     """
 
     moment: datetime
@@ -132,6 +141,7 @@ class Hour:
     refreshed: Refreshed | None = None
     remark: str = ""
     upkeep: Upkeep = field(default_factory=Upkeep)
+    traded: Mapping[str, Traded | str] = field(default_factory=dict)
 
 
 def run_hour(
@@ -176,7 +186,20 @@ def run_hour(
         patience=patience,
         frequency=HOURLY,
     )
-    return Hour(moment, made, refreshed, remark, _look_after(symbols, source, services, learning, wrap))
+    traded = _traded(symbols, services, wrap)
+    return Hour(moment, made, refreshed, remark, _look_after(symbols, source, services, learning, wrap), traded)
+
+
+def _traded(symbols: Sequence[str], services: Services, wrap: Wrap) -> dict[str, Traded | str]:
+    """Trade on paper what the settings name; whatever fails there is said, and never stops the hour."""
+    found: dict[str, Traded | str] = {}
+    try:
+        for made, broker in services.trades(HOURLY):
+            name = f"{made.name}@{broker}"
+            found[name] = _or_reason(services.trade, wrap)(made, broker, symbols, every=HOURLY)
+    except TickercastError as error:
+        found[""] = str(error)
+    return found
 
 
 def _look_after(

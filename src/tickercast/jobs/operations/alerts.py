@@ -29,10 +29,12 @@ from tickercast.domain.alerts import (
     Rejected,
     Silence,
     Stale,
+    Trading,
 )
 from tickercast.domain.calendar import ending_calendars, newest_closed
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.freshness import GRACE, freshness
+from tickercast.domain.risk import Action, halted
 from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import (
     AlertUnavailable,
@@ -52,6 +54,7 @@ from tickercast.ports import Notifier, ObjectStore, Warehouse
 from tickercast.reading.anomalies import anomalies
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.queries import ask
+from tickercast.reading.trading import read_trading_events
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,7 @@ CALENDAR_NOTICE = timedelta(days=45)
 """How long before an exchange's known holidays end: a month before forecasts, two weeks ahead, reach beyond them."""
 
 _HOURLY_SINCE = timedelta(days=7)
+_LIMIT_SHOWN = timedelta(days=1)
 _GIVEN_UP = timedelta(days=100)  # without a forecast, beside others that have some
 _RECENTLY, _LONG_AGO = timedelta(days=30), timedelta(days=800)
 _ATTEMPTS = 20
@@ -177,6 +181,7 @@ def gather_facts(
         known = [*(watchlist or ()), *current["symbol"]]
         ending = ending_calendars(known, now.date() + CALENDAR_NOTICE)
         facts["calendar"] = [CalendarEnd(*end) for end in ending.items()]
+        facts["trading"] = _trading(warehouse, now)
         rejected = ask(warehouse, "alert_rejected")
         with suppress(StoreUnavailable, EngineUnusable):
             facts["rejected"] = _rejected(rejected, store)
@@ -291,6 +296,20 @@ def _silence(watchlist: Sequence[str], stale: Sequence[Stale]) -> list[Silence]:
     if not stale or len(stale) < len(watchlist):
         return []
     return [Silence(len(stale), max(each.newest for each in stale))]
+
+
+def _trading(warehouse: Warehouse, now: datetime) -> list[Trading]:
+    """The halts that hold, and the newest of each limit that was met within a day."""
+    events = read_trading_events(warehouse)
+    found: dict[tuple[str, str, str], Trading] = {}
+    for event in events:
+        if event.action is Action.LIMIT and now - event.happened_at < _LIMIT_SHOWN:
+            key = (event.account, event.strategy, event.cause.value)
+            found[key] = Trading(event.account, event.strategy, False, event.cause.value, event.reason)
+        if event.action is Action.HALT and (halt := halted(events, event.account, event.strategy)):
+            key = (event.account, event.strategy, "")
+            found[key] = Trading(event.account, event.strategy, True, halt.cause.value, halt.reason)
+    return list(found.values())
 
 
 def _champion(models: ModelStore, warehouse: Warehouse) -> list[Champion]:

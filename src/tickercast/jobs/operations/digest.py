@@ -22,6 +22,7 @@ from tickercast.ports import Letter, Notifier, ObjectStore, Warehouse
 from tickercast.reading.anomalies import anomalies
 from tickercast.reading.outcomes import Outcome, outcomes
 from tickercast.reading.overview import Row, overview
+from tickercast.reading.trading import TradingStatus, read_status
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Digest:
         anomalies: those of them that hardly anybody could expect.
         news: the alerts that opened, changed or ended since the digest of the day before.
         open: all open alerts, the most urgent first.
+        trading: what is held on paper; None: nothing was ever traded.
     """
 
     day: date
@@ -53,6 +55,7 @@ class Digest:
     anomalies: Sequence[Anomaly]
     news: Changes
     open: Sequence[Alert]
+    trading: TradingStatus | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,13 @@ def read_digest(
         anomalies=anomalies(warehouse, last),
         news=alerts.changes(checked.found, base.open, checked.checked),
         open=checked.found,
+        trading=_trading(warehouse),
     )
+
+
+def _trading(warehouse: Warehouse) -> TradingStatus | None:
+    found = read_status(warehouse)
+    return found if len(found.accounts) else None
 
 
 def send_digest(

@@ -1,0 +1,31 @@
+-- What each strategy holds on paper, one row an account and symbol: the sum of its fills, at the newest stored close.
+-- Where the past of a simulated exchange's bars was rebased, by a split or dividend, quantities follow by the same factor.
+CREATE OR REPLACE VIEW positions AS
+WITH newest AS (
+  SELECT *
+  FROM latest_prices
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY symbol, frequency ORDER BY session_date DESC, closed_at DESC) = 1
+),
+held AS (
+  SELECT
+    fills.account, fills.strategy, fills.strategy_hash, fills.frequency, fills.symbol,
+    SUM(
+      IF(fills.side = 'buy', fills.quantity, -fills.quantity) * COALESCE(fills.basis / bar.adj_close, 1.0)
+    ) AS quantity,
+    SUM(IF(fills.side = 'buy', fills.quantity, -fills.quantity) * fills.price) AS paid,
+    SUM(fills.fee) AS fees,
+    MAX(fills.filled_at) AS filled_at
+  FROM fills
+  LEFT JOIN latest_prices AS bar
+    ON bar.symbol = fills.symbol AND bar.frequency = fills.frequency AND bar.closed_at = fills.basis_at
+  GROUP BY fills.account, fills.strategy, fills.strategy_hash, fills.frequency, fills.symbol
+)
+SELECT
+  held.account, held.strategy, held.strategy_hash, held.frequency, held.symbol, held.quantity,
+  newest.adj_close AS last_close,
+  held.quantity * newest.adj_close AS value,
+  held.quantity * newest.adj_close - held.paid - held.fees AS gain,
+  held.fees, held.filled_at
+FROM held
+LEFT JOIN newest ON newest.symbol = held.symbol AND newest.frequency = held.frequency
+WHERE ABS(held.quantity) > 1e-9

@@ -1,0 +1,214 @@
+"""Use cases of trading on paper: orders of a strategy, halts, and what accounts hold."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tickercast import engines
+from tickercast.app.strategies import Strategies, variants_of
+from tickercast.domain.direction import RetrainBelow
+from tickercast.domain.frequency import DAILY, Frequency, frequency_of
+from tickercast.domain.risk import parse_limits
+from tickercast.domain.strategy import Targets, Variant
+from tickercast.domain.text import shown
+from tickercast.domain.trading import BRACKET
+from tickercast.domain.universe import Members
+from tickercast.errors import UsageError
+from tickercast.reading.trading import TradingStatus, Venue, read_equity, read_status, read_venues
+
+if TYPE_CHECKING:
+    from tickercast.jobs.trading.trade import Traded
+    from tickercast.ports import Broker
+
+_LONGEST = 40  # letters of the name of an account
+
+
+class Trading(Strategies):
+    """Orders on paper: no live order can be configured."""
+
+    def trade(
+        self,
+        variant: Variant,
+        broker: str = "paper://",
+        symbols: Sequence[str] = (),
+        *,
+        every: Frequency = DAILY,
+        members: Members | None = None,
+        bracket: bool = False,
+        dry: bool = False,
+        as_of: date | None = None,
+    ) -> "Traded":
+        """Reconcile an account, and order the difference to what a strategy wants; see `jobs.trading.trade`.
+
+        Args:
+            variant: the strategy.
+            broker: `paper://`, or that of a venue where paper is traded.
+            symbols: what it may hold; all that have signals by default.
+            every: of the bars.
+            members: who is in the universe; all of the symbols by default.
+            bracket: exits for entries.
+            dry: store and send nothing.
+            as_of: the session after which it is decided, on a simulated exchange alone; the newest by default.
+
+        Raises:
+            UsageError: a live venue is named, nothing is stored, or the account is another strategy's.
+            Transient: an engine or the venue does not answer; the next run goes on where this one stopped.
+        """
+        from tickercast.jobs.trading.trade import trade
+
+        limits = parse_limits(self.settings.trade_limits)
+        named = list(symbols) or (members.symbols if members else [])
+        moment = self.now() if as_of is None else self._after(as_of, named, every, members)
+        opened = engines.broker(
+            broker, self.settings, engines.Bench(self.warehouse, moment, every, account_name(variant, every))
+        )
+        if as_of is not None and not opened.simulated:
+            raise UsageError(
+                f"--as-of {as_of} was named with {opened.url}, which trades now: a simulated exchange was needed, such "
+                "as paper://. Leave the date out."
+            )
+
+        def decide(held: Mapping[str, float]) -> Targets:
+            return self.strategy_targets(
+                [variant], named, moment.date(), every=every, members=members, held=held, until=moment
+            )
+
+        return trade(
+            variant,
+            decide,
+            broker=opened,
+            warehouse=self.warehouse,
+            store=self.silent_store,
+            every=every,
+            limits=limits,
+            now=self.now,
+            bracket=BRACKET if bracket else None,
+            dry=dry,
+            symbols=named,
+        )
+
+    def _after(self, as_of: date, symbols: Sequence[str], every: Frequency, members: Members | None) -> datetime:
+        """The moment at which all bars of a date had closed."""
+        panel = self.strategy_targets([], symbols, as_of, every=every, members=members).panel
+        one = np.zeros(1, np.int64)
+        closes = [every.closes([symbol], one, panel.ends[-1:])[0] for symbol in panel.symbols]
+        moment: datetime = max(closes).astype("datetime64[us]").item()
+        return moment.replace(tzinfo=UTC)
+
+    def halt_trading(self, *, account: str = "", strategy: str = "") -> dict[str, str]:
+        """Halt trading at once, and take open orders back; see `jobs.trading.halt`.
+
+        Args:
+            account: empty for every one.
+            strategy: empty for every one.
+
+        Returns:
+            What became of the open orders, by account.
+
+        Raises:
+            WarehouseUnavailable: try again; trading is not halted.
+        """
+        from tickercast.jobs.trading.halt import halt_trading
+
+        return halt_trading(
+            account=account, strategy=strategy, warehouse=self.warehouse, open_broker=self._broker_of, now=self.now()
+        )
+
+    def resume_trading(
+        self, *, account: str = "", strategy: str = "", adopt: bool = False
+    ) -> dict[str, Mapping[str, Decimal]]:
+        """Let trading go on.
+
+        Args:
+            account: empty for every one.
+            strategy: empty for every one.
+            adopt: take the positions of the venues as they are, where they differ from our fills.
+
+        Returns:
+            What was added to our quantities, by account and symbol.
+
+        Raises:
+            Transient: an engine or a venue does not answer.
+        """
+        from tickercast.jobs.trading.halt import adopt_positions, resume_trading
+
+        added: dict[str, Mapping[str, Decimal]] = {}
+        for venue in read_venues(self.warehouse) if adopt else ():
+            if account in ("", venue.account) and strategy in ("", venue.strategy):
+                every = frequency_of(venue.frequency)
+                added[venue.account] = adopt_positions(
+                    venue, self._broker_of(venue), every=every, warehouse=self.warehouse, now=self.now()
+                )
+        resume_trading(account=account, strategy=strategy, warehouse=self.warehouse, now=self.now())
+        return added
+
+    def trading_status(self) -> TradingStatus:
+        """Accounts, positions, open orders and halts, as they are stored.
+
+        Raises:
+            WarehouseUnavailable: try again.
+        """
+        return read_status(self.warehouse)
+
+    def trades(self, every: Frequency) -> list[tuple[Variant, str]]:
+        """The strategies and brokers that the settings name for a flow.
+
+        Raises:
+            UsageError: one is none.
+        """
+        text = self.settings.trade if every.is_daily else self.settings.trade_hourly
+        return list(_trades(text, "TICKERCAST_TRADE" if every.is_daily else "TICKERCAST_TRADE_HOURLY"))
+
+    def trading_losses(self) -> list[str]:
+        """The strategies of the daily flow whose last results on paper were bad by `TICKERCAST_RETRAIN_ON_LOSSES`.
+
+        Raises:
+            UsageError: a setting is not valid.
+            WarehouseUnavailable: try again.
+        """
+        named = {made.name for made, _ in self.trades(DAILY)}
+        if not self.settings.retrain_on_losses or not named:
+            return []
+        rule = RetrainBelow.parse(self.settings.retrain_on_losses)
+        found = []
+        for venue in read_venues(self.warehouse):
+            if venue.strategy in named and venue.frequency == DAILY.name:
+                equity = read_equity(venue.account, venue.strategy, self.warehouse)["equity"].to_numpy(np.float64)
+                gains = np.diff(equity) > 0
+                if rule.fires(gains):
+                    count = int(gains[-rule.last :].sum())
+                    found.append(f"{venue.strategy} gained in {count} of its last {rule.last} results")
+        return found
+
+    def _broker_of(self, venue: Venue) -> "Broker":
+        name = venue.account.partition("://")[2]
+        bench = engines.Bench(self.warehouse, self.now(), frequency_of(venue.frequency), name)
+        return engines.broker(venue.broker, self.settings, bench)
+
+
+def account_name(variant: Variant, every: Frequency) -> str:
+    """The account of a strategy where a URL names none.
+
+    >>> from tickercast.domain.strategy import parse
+    >>> account_name(parse("direction:margin=0.02"), frequency_of("1h"))
+    'direction-margin-0-02-1h'
+    """
+    words = variant.name if every.is_daily else f"{variant.name}-{every}"
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", words).strip("-")
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{variant.hash}"
+
+
+def _trades(text: str, setting: str) -> Iterator[tuple[Variant, str]]:
+    for word in text.split():
+        name, separator, url = word.partition("@")
+        if not separator or not name or not url:
+            raise UsageError(
+                f"{setting} names {shown(word, 60)!r}: STRATEGY@BROKER was needed, such as volatility-target@paper://. "
+                "Correct it."
+            )
+        [made] = variants_of([], [name]) if ".py:" in name else variants_of([name])
+        yield made, url

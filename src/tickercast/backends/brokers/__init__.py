@@ -1,0 +1,1 @@
+"""Brokers: the venues where paper is traded, behind the port `Broker`."""

@@ -1,0 +1,273 @@
+"""`paper://`: a simulated exchange on stored bars, which is always there.
+
+All it keeps are the orders that it got, each once by its client id, in the table `paper_orders`. What became of them
+follows from these and the stored bars; what was told before and stored in `fills` and `order_events` stays as it was.
+Nothing can be half done: whatever is killed, the next call sees the same exchange.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tickercast.domain.asset_classes import CRYPTO, asset_class
+from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.orders import (
+    Account,
+    Clock,
+    Fill,
+    Order,
+    OrderReport,
+    Position,
+    Rules,
+    Side,
+    Status,
+    exit_id,
+)
+from tickercast.domain.paper import Exchange, Part, Sent, Series, State, Terms
+from tickercast.errors import OrderRefused
+from tickercast.ports import Between, Warehouse
+
+_BARS = ["symbol", "closed_at", "open", "high", "low", "close", "adj_close", "volume"]
+_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
+_SESSION = timedelta(hours=8, minutes=30)  # the longest of a stock exchange, so that no order is filled before it came
+_FOUND = timedelta(days=10)  # in which the newest bar is looked for
+
+
+@dataclass
+class Paper:
+    """The `Broker` port over stored bars; see `tickercast.ports`.
+
+    Args:
+        url: as the user named it.
+        account_id: which account.
+        warehouse: where bars and orders are.
+        now: the time, UTC: nothing that closed later is seen.
+        frequency: of the bars that fill orders.
+        terms: what the exchange takes.
+    """
+
+    url: str
+    account_id: str
+    warehouse: Warehouse
+    now: datetime
+    frequency: Frequency = DAILY
+    terms: Terms = field(default_factory=Terms)
+    simulated: bool = True
+    _seen: Exchange | None = field(default=None, init=False, repr=False)
+
+    def account(self) -> Account:
+        """The account, at the newest closes."""
+        made = self._exchange()
+        return Account(self.account_id, "USD", _exact(made.cash), _exact(made.equity), _exact(made.buying_power))
+
+    def positions(self) -> Sequence[Position]:
+        """All that is held, by symbol."""
+        made = self._exchange()
+        return [
+            Position(symbol, _exact(amount), None, _exact(made.price(symbol)))
+            for symbol, amount in made.positions.items()
+        ]
+
+    def open_orders(self) -> Sequence[OrderReport]:
+        """The orders that wait for a bar, and the exits of brackets."""
+        return [_report(state) for state in self._exchange().orders.values() if state.status.open]
+
+    def submit(self, order: Order) -> OrderReport:
+        """Take an order, once: the same client id again is the same order."""
+        close, closed_at = self._newest(order.symbol)
+        if not math.isfinite(close):
+            raise OrderRefused(
+                f"No {self.frequency.noun} of {order.symbol} is stored up to {self.now:%Y-%m-%d %H:%M} UTC, and the "
+                f"simulated exchange needs bars to fill orders. Run: tickercast forecast {order.symbol}."
+            )
+        exits = order.bracket
+        self._append(
+            order.client_id,
+            "submit",
+            order.symbol,
+            side=order.side.value,
+            quantity=float(order.quantity),
+            stop=float(exits.stop) if exits else None,
+            stop_limit=float(exits.limit) if exits else None,
+            take=float(exits.take) if exits else None,
+            basis=close,
+            basis_at=closed_at,
+        )
+        found = self.order(order.client_id, order.symbol)
+        assert found is not None, "it is stored"
+        return found
+
+    def order(self, client_id: str, symbol: str) -> OrderReport | None:
+        """What became of an order or of the exit of its bracket."""
+        state = self._exchange().orders.get(client_id)
+        return _report(state) if state else None
+
+    def cancel(self, client_id: str, symbol: str) -> None:
+        """Take an order back that has not been filled."""
+        state = self._exchange().orders.get(client_id)
+        if state is not None and state.status.open:
+            self._append(client_id, "cancel", state.sent.symbol)
+
+    def clock(self) -> Clock:
+        """The time; orders are taken at any time."""
+        return Clock(self.now, True, self.now)
+
+    def rules(self, symbols: Sequence[str]) -> Mapping[str, Rules]:
+        """Fractions are traded; symbols of which no bar is stored are left out."""
+        held = self._bars(symbols, self.now - _FOUND)
+        lot = _exact(self.terms.lot)
+        return {symbol: Rules(symbol, lot=lot, tick=Decimal(0)) for symbol in symbols if symbol in held}
+
+    # ------------------------------------------------------------ what is stored
+
+    def _append(self, client_id: str, action: str, symbol: str, **more: Any) -> None:
+        row = {
+            "account": self.account_id,
+            "client_id": client_id,
+            "action": action,
+            "symbol": symbol,
+            "frequency": self.frequency.name,
+            **more,
+            "received_at": pd.Timestamp(self.now),
+        }
+        key = f"paper_orders/{self.account_id}/{client_id}/{action}"
+        self.warehouse.append("paper_orders", pd.DataFrame([row]), key=key)
+        self._seen = None
+
+    def _exchange(self) -> Exchange:
+        """The exchange at this moment: only an order changes it, since the bars of a moment are what they are."""
+        if self._seen is None:
+            self._seen = self._read()
+        return self._seen
+
+    def _read(self) -> Exchange:
+        with self.warehouse.session():
+            rows = self.warehouse.read("paper_orders", {"account": self.account_id, "frequency": self.frequency.name})
+            sent = self._sent(rows) if len(rows) else []
+            series: Mapping[str, Series] = {}
+            if sent:
+                first = min(one.at for one in sent) - _FOUND
+                series = self._bars(sorted({one.symbol for one in sent}), first)
+        return Exchange(series, sent, self.terms, _naive(self.now))
+
+    def _sent(self, rows: pd.DataFrame) -> list[Sent]:
+        account = f"paper://{self.account_id}"
+        parts = _parts(self.warehouse.read("fills", {"account": account}))
+        ended = _ended(self.warehouse.read("order_events", {"account": account}, ["client_id", "status"]))
+        cancelled = set(rows.loc[rows["action"] == "cancel", "client_id"])
+        orders = rows[rows["action"] == "submit"].sort_values(["received_at", "client_id"])
+        return [
+            replace(
+                _order(row),
+                cancelled=row["client_id"] in cancelled,
+                exit_cancelled=exit_id(row["client_id"]) in cancelled,
+                parts=parts.get(row["client_id"], ()),
+                ended=ended.get(row["client_id"]),
+                exit_parts=parts.get(exit_id(row["client_id"]), ()),
+                exit_ended=ended.get(exit_id(row["client_id"])),
+            )
+            for row in orders.to_dict("records")
+        ]
+
+    def _newest(self, symbol: str) -> tuple[float, datetime]:
+        held = self._bars([symbol], self.now - _FOUND).get(symbol)
+        if held is None:
+            return math.nan, self.now
+        return float(held.close[-1]), held.closes_at[-1].astype("datetime64[us]").item().replace(tzinfo=UTC)
+
+    def _bars(self, symbols: Sequence[str], first: datetime) -> dict[str, Series]:
+        where = {
+            "symbol": list(symbols),
+            "frequency": self.frequency.name,
+            "session_date": Between(first.date(), self.now.date()),
+        }
+        rows = self.warehouse.read("latest_prices", where, _BARS)
+        rows = rows[rows["closed_at"] <= pd.Timestamp(self.now)].sort_values("closed_at")
+        return {str(symbol): self._series(str(symbol), bars) for symbol, bars in rows.groupby("symbol")}
+
+    def _series(self, symbol: str, bars: pd.DataFrame) -> Series:
+        closes_at = bars["closed_at"].dt.tz_convert(None).to_numpy().astype("datetime64[us]")
+        is_coin = asset_class(symbol) == CRYPTO
+        length = _HOUR if not self.frequency.is_daily else _DAY if is_coin else _SESSION
+        factor = (bars["adj_close"] / bars["close"]).to_numpy(np.float64)
+        opens, highs, lows = (bars[name].to_numpy(np.float64) * factor for name in ("open", "high", "low"))
+        year = 365.0 if is_coin and self.frequency.is_daily else self.frequency.bars_a_year
+        return Series(
+            closes_at - np.timedelta64(length),
+            closes_at,
+            opens,
+            highs,
+            lows,
+            bars["adj_close"].to_numpy(np.float64),
+            (bars["volume"] * bars["close"]).to_numpy(np.float64, na_value=np.nan),
+            year,
+        )
+
+
+def _order(row: Mapping[Any, Any]) -> Sent:
+    exits = tuple(float(row[name]) for name in ("stop", "stop_limit", "take"))
+    return Sent(
+        row["client_id"],
+        row["symbol"],
+        Side(row["side"]),
+        float(row["quantity"]),
+        _naive(row["received_at"]),
+        exits if math.isfinite(exits[0]) else (),
+        basis=float(row["basis"]),
+        basis_at=_naive(row["basis_at"]),
+    )
+
+
+def _parts(rows: pd.DataFrame) -> dict[str, list[Part]]:
+    found: dict[str, list[Part]] = {}
+    for row in rows.sort_values(["filled_at", "fill_id"]).to_dict("records"):
+        basis_at = None if pd.isna(row["basis_at"]) else _naive(row["basis_at"])
+        basis = math.nan if basis_at is None else float(row["basis"])
+        quantity, price, fee = (float(row[name]) for name in ("quantity", "price", "fee"))
+        made = Part(quantity, price, fee, _naive(row["filled_at"]), basis, basis_at)
+        found.setdefault(row["client_id"], []).append(made)
+    return found
+
+
+def _ended(rows: pd.DataFrame) -> dict[str, Status]:
+    known = {status.value: status for status in Status if not status.open}
+    pairs: Iterable[tuple[str, str]] = zip(rows["client_id"], rows["status"], strict=True)
+    return {client_id: known[status] for client_id, status in pairs if status in known}
+
+
+def _report(state: State) -> OrderReport:
+    fills = [
+        Fill(f"{state.client_id}/{number}", _exact(part.quantity), _exact(part.price), _exact(part.fee), _utc(part.at))
+        for number, part in enumerate(state.parts, start=1)
+    ]
+    return OrderReport(
+        state.client_id,
+        f"paper-{state.client_id}",
+        state.sent.symbol,
+        state.side,
+        _exact(state.quantity),
+        sum((fill.quantity for fill in fills), Decimal(0)),
+        state.status,
+        state.reason,
+        fills,
+        _utc(state.at),
+    )
+
+
+def _exact(value: float) -> Decimal:
+    return Decimal(repr(float(value)))
+
+
+def _naive(moment: Any) -> datetime:
+    made: datetime = pd.Timestamp(moment).to_pydatetime()
+    return made.astimezone(UTC).replace(tzinfo=None) if made.tzinfo else made
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC)

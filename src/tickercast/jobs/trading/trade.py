@@ -1,0 +1,601 @@
+"""Trade a strategy on paper, exactly once.
+
+Reconcile, decide, order. The intent of an order is stored before it is sent, under an id that is a hash of account,
+strategy, symbol, cutoff and leg; a venue takes such an id once. Whatever is killed, runs twice or loses an answer, the
+next run asks the venue by that id before anything else, and sends again only what the venue has never got.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tickercast.domain.frequency import Frequency, stamp
+from tickercast.domain.orders import ZERO, Account, Bracket, Order, OrderReport, Rules, Side, Status, client_id, exit_id
+from tickercast.domain.risk import (
+    Action,
+    Cause,
+    Limits,
+    TradingEvent,
+    allowed,
+    clipped,
+    halted,
+    resumed_at,
+    stopped,
+)
+from tickercast.domain.strategy import Targets, Variant
+from tickercast.domain.trading import ENTRY, EXIT, Plan, Planned, Want, fitted, plan
+from tickercast.errors import CalendarError, OrderRefused, StatusUnknown, UsageError
+from tickercast.jobs.daily.lease import lease
+from tickercast.ports import Between, Broker, ObjectStore, Warehouse
+from tickercast.reading.trading import (
+    LAPSED,
+    Book,
+    Intent,
+    read_book,
+    read_equity,
+    read_held,
+    read_trading_events,
+)
+
+SKEW = timedelta(minutes=5)
+"""How far the clock of a venue may be from ours."""
+
+_ATTEMPTS = 3  # at an order whose answer is lost, and at positions that differ
+_DAY = timedelta(days=1)
+_FOUND = timedelta(days=10)  # in which the newest bar before a fill is looked for
+_LEAST = 1e-9
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of an order in this run.
+
+    Attributes:
+        planned: the order.
+        client_id: its id.
+        status: the venue's, or `planned` in a dry run.
+        reason: why it was refused.
+    """
+
+    planned: Planned
+    client_id: str
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Traded:
+    """The result of a run.
+
+    Attributes:
+        variant: the strategy.
+        account: the account at the broker.
+        simulated: whether the exchange is simulated.
+        on_simulated_bars: whether any of the bars are.
+        cutoff: the newest bar; None where nothing was decided.
+        state: the account after the run.
+        held: quantities by symbol, after the run.
+        sent: the orders of this run.
+        left: why a wanted change was not ordered, by symbol.
+        met: the limits that were met.
+        halt: the halt that holds; None if it trades.
+        dry: whether nothing was stored or sent.
+    """
+
+    variant: Variant
+    account: str
+    simulated: bool
+    cutoff: date | None
+    state: Account
+    held: Mapping[str, Decimal]
+    sent: Sequence[Sent] = ()
+    left: Mapping[str, str] = field(default_factory=dict)
+    met: Sequence[str] = ()
+    halt: TradingEvent | None = None
+    dry: bool = False
+    on_simulated_bars: bool = False
+
+
+Decide = Callable[[Mapping[str, float]], Targets]
+"""What the strategy wants, from the weights that are held."""
+
+
+def trade(
+    variant: Variant,
+    decide: Decide,
+    *,
+    broker: Broker,
+    warehouse: Warehouse,
+    store: ObjectStore,
+    every: Frequency,
+    limits: Limits,
+    now: Callable[[], datetime],
+    bracket: Bracket | None = None,
+    dry: bool = False,
+    symbols: Sequence[str] = (),
+) -> Traded:
+    """Reconcile an account with its venue, and order the difference to what a strategy wants.
+
+    Args:
+        variant: the strategy.
+        decide: what it wants, from the weights that are held.
+        broker: the venue.
+        warehouse: where intents, events and fills are kept.
+        store: where the lock of the account is.
+        every: of the bars.
+        limits: what it may do.
+        now: the clock.
+        bracket: exits for entries.
+        dry: store and send nothing.
+        symbols: what the strategy may hold, anything else is sold; none: whatever has signals.
+
+    Raises:
+        UsageError: the account is another strategy's, or another run trades in it.
+        Transient: an engine or the venue does not answer; the next run goes on where this one stopped.
+    """
+    state = broker.account()
+    account = account_of(broker, state)
+    held = nullcontext() if dry else lease(store, f"trading-{client_id(account)[:12]}", now=now)
+    with held:
+        return _Run(variant, decide, broker, account, warehouse, every, limits, now, bracket, dry, symbols).finish(
+            state
+        )
+
+
+def account_of(broker: Broker, state: Account) -> str:
+    """How an account is named in tables: the scheme of its broker, and its id there."""
+    return f"{broker.url.partition('://')[0]}://{state.account_id}"
+
+
+@dataclass
+class _Run:
+    variant: Variant
+    decide: Decide
+    broker: Broker
+    account: str
+    warehouse: Warehouse
+    every: Frequency
+    limits: Limits
+    now: Callable[[], datetime]
+    bracket: Bracket | None
+    dry: bool
+    symbols: Sequence[str]
+
+    def finish(self, state: Account) -> Traded:
+        clock = self.broker.clock()
+        if not self.broker.simulated and abs(clock.now - self.now()) > SKEW:
+            raise UsageError(
+                f"The clock of {self.account} is at {clock.now:%Y-%m-%d %H:%M:%S} UTC, and ours at "
+                f"{self.now():%Y-%m-%d %H:%M:%S}: less than {SKEW.seconds // 60} minutes between them were needed. Set "
+                "ours."
+            )
+        self._is_ours_alone()
+        pending, mismatch = self._reconcile()
+        made = Traded(self.variant, self.account, self.broker.simulated, None, state, self._held(), dry=self.dry)
+        events = read_trading_events(self.warehouse, self.account)
+        halt = halted(events, self.account, self.variant.name)
+        if mismatch and halt is None:
+            halt = self._event(
+                Action.HALT, Cause.MISMATCH, mismatch, None, resumed_at(events, self.account, self.variant.name)
+            )
+        state = self.broker.account()
+        targets = self.decide(self._weights(state))
+        cutoff_at = self._cutoff_at(targets)
+        self._record(state, targets, cutoff_at)
+        halt = halt or self._stop(events, state, cutoff_at)
+        cutoff, on_simulated = targets.panel.ends[-1].item(), targets.panel.simulated
+        made = replace(made, cutoff=cutoff, state=state, halt=halt, on_simulated_bars=on_simulated)
+        if halt is not None and halt.cause is not Cause.STOP:
+            return made
+        made = self._order(made, targets, cutoff_at, pending)
+        if self.dry:
+            return made
+        self._collect(read_book(self.account, self.warehouse))
+        return replace(made, state=self.broker.account(), held=self._held())
+
+    # ------------------------------------------------------------ reconcile
+
+    def _is_ours_alone(self) -> None:
+        rows = read_held(self.account, self.warehouse)
+        others = rows[(rows["strategy"] != self.variant.name) | (rows["frequency"] != self.every.name)]
+        if len(others):
+            first = others.iloc[0]
+            raise UsageError(
+                f"{self.account} holds {first['symbol']} for {first['strategy']} on bars of {first['frequency']}: an "
+                f"account of its own was needed for {self.variant.name} on bars of {self.every}. Name another one, as "
+                "in paper://NAME."
+            )
+
+    def _reconcile(self) -> tuple[list[Intent], str]:
+        """Ask for every order that may have moved; the intents that the venue never got, and what does not fit."""
+        mismatch, pending = "", list[Intent]()
+        for _ in range(_ATTEMPTS):  # a fill may come between two answers
+            pending, moving = self._collect(read_book(self.account, self.warehouse))
+            mismatch = self._mismatch(moving)
+            if not mismatch:
+                break
+        return pending, mismatch
+
+    def _collect(self, book: Book) -> tuple[list[Intent], set[str]]:
+        """Store what the venue says of open orders; returns those it never got, and the symbols that may move."""
+        pending: list[Intent] = []
+        moving: set[str] = set()
+        for intent in book.intents:
+            filled = intent.filled
+            if not intent.ended:
+                report = self.broker.order(intent.order.client_id, intent.order.symbol)
+                if report is not None:
+                    self._store(report, intent, book)
+                    filled = float(report.filled)
+                    moving |= {intent.order.symbol} if report.status.open else set()
+                elif intent.status:
+                    self._store_event(intent, Status.EXPIRED, "the venue does not know it any more", self.now(), filled)
+                else:
+                    pending.append(intent)
+            if replace(intent, filled=filled).exit_open:
+                report = self.broker.order(exit_id(intent.order.client_id), intent.order.symbol)
+                if report is not None:
+                    self._store(report, intent, book)
+        return pending, moving
+
+    def _mismatch(self, moving: Iterable[str]) -> str:
+        """What the venue holds and we do not know of, or the other way round, in a sentence."""
+        ours, theirs = self._held(), {each.symbol: each.quantity for each in self.broker.positions()}
+        odd = [
+            f"{theirs.get(symbol, ZERO):f} {symbol}, where our fills make {ours.get(symbol, ZERO):f}"
+            for symbol in sorted({*ours, *theirs} - set(moving))
+            if abs(theirs.get(symbol, ZERO) - ours.get(symbol, ZERO)) > _tolerance(theirs.get(symbol, ZERO))
+        ]
+        if not odd or self.dry:
+            return ""
+        more = f", and {len(odd) - 3} more" if len(odd) > 3 else ""
+        return (
+            f"{self.account} holds {'; '.join(odd[:3])}{more}. Find out who traded there, or whether it was reset or a "
+            "share was split; then tickercast trade resume --adopt takes the venue's positions as they are."
+        )
+
+    def _held(self) -> dict[str, Decimal]:
+        rows = read_held(self.account, self.warehouse)
+        return {
+            str(symbol): _exact(quantity) for symbol, quantity in zip(rows["symbol"], rows["quantity"], strict=True)
+        }
+
+    def _weights(self, state: Account) -> dict[str, float]:
+        if state.equity <= 0:
+            return {}
+        return {each.symbol: float(each.quantity * each.price / state.equity) for each in self.broker.positions()}
+
+    # ------------------------------------------------------------ what is stored
+
+    def _store(self, report: OrderReport, intent: Intent, book: Book) -> None:
+        """Store the fills that are new, then the state."""
+        if self.dry:
+            return
+        for fill in report.fills:
+            if fill.fill_id in book.fills:
+                continue
+            basis, basis_at = self._basis(report.symbol, fill.filled_at) if self.broker.simulated else (None, None)
+            row = {
+                "fill_id": fill.fill_id,
+                "client_id": report.client_id,
+                "account": self.account,
+                "strategy": intent.strategy,
+                "strategy_hash": intent.strategy_hash,
+                "frequency": self.every.name,
+                "symbol": report.symbol,
+                "side": report.side.value,
+                "quantity": float(fill.quantity),
+                "price": float(fill.price),
+                "fee": float(fill.fee),
+                "basis": basis,
+                "basis_at": basis_at,
+                "filled_at": pd.Timestamp(fill.filled_at),
+                "written_at": pd.Timestamp(self.now()),
+            }
+            self._append("fills", row, fill.fill_id)
+        if (report.client_id, report.status.value, float(report.filled)) not in book.known:
+            filled = float(report.filled)
+            self._store_event(
+                replace(intent, order=replace(intent.order, client_id=report.client_id)),
+                report.status,
+                report.reason,
+                report.reported_at,
+                filled,
+                report.venue_id,
+            )
+
+    def _store_event(
+        self, intent: Intent, status: str, reason: str, at: datetime, filled: float = 0.0, venue_id: str | None = None
+    ) -> None:
+        row = {
+            "client_id": intent.order.client_id,
+            "account": self.account,
+            "symbol": intent.order.symbol,
+            "status": str(status),
+            "venue_id": venue_id,
+            "filled": filled,
+            "reason": reason or None,
+            "reported_at": pd.Timestamp(at),
+            "written_at": pd.Timestamp(self.now()),
+        }
+        self._append("order_events", row, f"{intent.order.client_id}/{status}/{filled!r}")
+
+    def _append(self, table: str, row: Mapping[str, Any], key: str) -> bool:
+        if self.dry:
+            return False
+        return self.warehouse.append(table, pd.DataFrame([row]), key=f"{table}/{self.account}/{key}")
+
+    def _basis(self, symbol: str, at: datetime) -> tuple[float | None, Any]:
+        days = Between((at - _FOUND).date(), at.date())
+        where = {"symbol": symbol, "frequency": self.every.name, "session_date": days}
+        rows = self.warehouse.read("latest_prices", where, ["closed_at", "adj_close"])
+        rows = rows[rows["closed_at"] <= pd.Timestamp(at)].sort_values("closed_at")
+        return (float(rows["adj_close"].iloc[-1]), rows["closed_at"].iloc[-1]) if len(rows) else (None, None)
+
+    def _record(self, state: Account, targets: Targets, cutoff_at: datetime) -> None:
+        end = targets.panel.ends[-1:]
+        row = {
+            "account": self.account,
+            "broker": self.broker.url,
+            "strategy": self.variant.name,
+            "strategy_hash": self.variant.hash,
+            "frequency": self.every.name,
+            "cutoff": pd.Timestamp(self.every.dates(end)[0]),
+            "cutoff_at": pd.Timestamp(cutoff_at),
+            "currency": state.currency,
+            "cash": float(state.cash),
+            "equity": float(state.equity),
+            "simulated": self.broker.simulated or targets.panel.simulated,
+            "recorded_at": pd.Timestamp(self.now()),
+        }
+        self._append("account_states", row, f"{self.variant.name}/{stamp(end[0].item())}")
+
+    def _event(
+        self, action: Action, cause: Cause, reason: str, cutoff_at: datetime | None, since: datetime | None
+    ) -> TradingEvent:
+        made = TradingEvent(self.account, self.variant.name, action, cause, reason, cutoff_at, self.now())
+        record_event(made, self.warehouse, f"{cutoff_at}/{since}") if not self.dry else None
+        return made
+
+    # ------------------------------------------------------------ decide
+
+    def _stop(self, events: Sequence[TradingEvent], state: Account, cutoff_at: datetime) -> TradingEvent | None:
+        since = resumed_at(events, self.account, self.variant.name)
+        rows = read_equity(self.account, self.variant.name, self.warehouse)
+        rows = rows if since is None else rows[rows["recorded_at"] >= pd.Timestamp(since)]
+        why = stopped([*rows["equity"].astype(float), float(state.equity)], self.limits)
+        if not why:
+            return None
+        said = f"{why} Its positions are closed. Look into it, then run tickercast trade resume."
+        return self._event(Action.HALT, Cause.STOP, said, cutoff_at, since)
+
+    def _cutoff_at(self, targets: Targets) -> datetime:
+        return max(self._closed_at(symbol, targets.panel.ends[-1:]) for symbol in targets.panel.symbols)
+
+    def _closed_at(self, symbol: str, end: Any) -> datetime:
+        closed: datetime = self.every.closes([symbol], np.zeros(1, np.int64), end)[0].astype("datetime64[us]").item()
+        return closed.replace(tzinfo=UTC)
+
+    def _wants(self, made: Traded, targets: Targets) -> tuple[list[Want], list[str]]:
+        """What is wanted of the panel's symbols and of everything else that is held, within the largest position."""
+        panel, [(_, wanted)] = targets.panel, targets.wanted
+        weights = np.array([weight for weight, _ in wanted])
+        limited = clipped(weights, self.limits)
+        met = [
+            f"{symbol}: {weight:+.0%} of equity was wanted, of at most {self.limits.position:.0%}."
+            for symbol, weight, cut in zip(panel.symbols, weights, limited, strict=True)
+            if not math.isnan(weight) and weight != cut
+        ]
+        closes = panel.close[-1]
+        wants = [
+            Want(symbol, float(limited[n]), wanted[n][1], self._mark(panel.close[:, n]), float(closes[n]))
+            for n, symbol in enumerate(panel.symbols)
+        ]
+        for each in self.broker.positions():
+            if each.symbol not in panel.symbols:
+                gone = bool(self.symbols) and each.symbol not in self.symbols
+                weight, price = (0.0, float(each.price)) if gone else (math.nan, float(each.price))
+                wants.append(Want(each.symbol, weight, "no member of the universe", price, price))
+        if made.halt is not None:
+            wants = [replace(want, weight=0.0, reason=made.halt.reason) for want in wants]
+        return wants, met
+
+    def _mark(self, closes: Any) -> float:
+        known = closes[np.isfinite(closes)]
+        return float(known[-1]) if len(known) else math.nan
+
+    def _late(self, symbol: str, end: Any, now: datetime) -> str:
+        """Why the newest bar is too old to trade on; empty if it is not."""
+        try:
+            following = self.every.next_steps(symbol, end[0].item(), 1)[0]
+        except CalendarError as error:
+            return str(error)
+        if self._closed_at(symbol, self.every.ends([following])) > now:
+            return ""
+        return f"its newest bar is of {stamp(end[0].item())}, and the next one has ended: nothing is decided on it now"
+
+    # ------------------------------------------------------------ order
+
+    def _order(self, made: Traded, targets: Targets, cutoff_at: datetime, pending: Sequence[Intent]) -> Traded:
+        panel, end = targets.panel, targets.panel.ends[-1:]
+        now = self.broker.clock().now
+        late = {symbol: why for symbol in panel.symbols if (why := self._late(symbol, end, now))}
+        sent = [self._send_again(intent, cutoff_at, late) for intent in pending]
+        book = read_book(self.account, self.warehouse)
+        newest = max((each.cutoff_at for each in book.intents), default=cutoff_at)
+        if newest > cutoff_at:
+            raise UsageError(
+                f"{self.account} has orders that were decided on {newest:%Y-%m-%d %H:%M} UTC, and the newest bar is of "
+                f"{stamp(end[0].item())}: a later one was needed. Fetch the newer bars, or name another account."
+            )
+        wants, over = self._wants(made, targets)
+        planned = self._planned(wants, made, book, cutoff_at, late)
+        recent = [each for each in book.intents if each.cutoff_at > cutoff_at - _DAY]
+        spent = sum((_exact(each.value) for each in recent if each.leg == ENTRY), ZERO)
+        known = {each.order.client_id for each in book.intents}
+        new = [each for each in planned.orders if self._id(each, targets) not in known]
+        within = allowed(new, made.state.equity, spent, len(recent), self.limits)
+        met = [(Cause.POSITION, each) for each in over] + list(within.met)
+        for cause, said in met:
+            self._event(Action.LIMIT, cause, said, cutoff_at, None)
+        exits = [each for each in within.orders if each.leg == EXIT]
+        entries = [each for each in within.orders if each.leg == ENTRY]
+        equity = made.state.equity
+        sent += [self._send(each, targets, cutoff_at, book, equity) for each in exits]
+        if entries:
+            fit = fitted(entries, self.broker.account().buying_power)
+            sent += [self._send(each, targets, cutoff_at, book, equity) for each in fit]
+        done = [each for each in sent if each is not None]
+        halt = made.halt or self._halted()
+        return replace(made, sent=done, left=planned.left, met=[said for _, said in met], halt=halt)
+
+    def _planned(
+        self, wants: Sequence[Want], made: Traded, book: Book, cutoff_at: datetime, late: Mapping[str, str]
+    ) -> Plan:
+        held = {each.symbol: each.quantity for each in self.broker.positions()}
+        busy = dict(late)
+        for intent in book.intents:
+            if intent.status and not intent.ended:
+                if intent.cutoff_at == cutoff_at:  # counted as if it were filled
+                    rest = intent.order.quantity - _exact(intent.filled)
+                    amount = rest if intent.order.side is Side.BUY else -rest
+                    held[intent.order.symbol] = held.get(intent.order.symbol, ZERO) + amount
+                else:
+                    busy[intent.order.symbol] = f"its order of {intent.cutoff_at:%Y-%m-%d} is still open"
+        rules = self.broker.rules(sorted({want.symbol for want in wants}))
+        bracketed = {each.order.symbol: each.order.client_id for each in book.intents if each.exit_open}
+        return plan(wants, held, made.state.equity, rules, busy=busy, bracketed=bracketed, bracket=self.bracket)
+
+    def _id(self, planned: Planned, targets: Targets) -> str:
+        cutoff = stamp(targets.panel.ends[-1].item())
+        return client_id(self.account, self.variant.hash, self.every.name, planned.symbol, cutoff, planned.leg)
+
+    def _send(
+        self, planned: Planned, targets: Targets, cutoff_at: datetime, book: Book, equity: Decimal
+    ) -> Sent | None:
+        """Store an intent, and send its order; None where somebody has halted trading, or a bracket was met."""
+        name = self._id(planned, targets)
+        if self.dry:
+            return Sent(planned, name, "planned")
+        if self._is_halted_now() or not self._frees(planned.symbol, book):
+            return None
+        bracket = planned.bracket
+        row = {
+            "client_id": name,
+            "account": self.account,
+            "broker": self.broker.url,
+            "strategy": self.variant.name,
+            "strategy_hash": self.variant.hash,
+            "frequency": self.every.name,
+            "symbol": planned.symbol,
+            "cutoff": pd.Timestamp(self.every.dates(targets.panel.ends[-1:])[0]),
+            "cutoff_at": pd.Timestamp(cutoff_at),
+            "leg": planned.leg,
+            "side": planned.side.value,
+            "quantity": float(planned.quantity),
+            "stop": float(bracket.stop) if bracket else None,
+            "stop_limit": float(bracket.limit) if bracket else None,
+            "take": float(bracket.take) if bracket else None,
+            "target_weight": None if math.isnan(planned.weight) else planned.weight,
+            "reason": planned.reason,
+            "price": float(planned.price),
+            "equity": float(equity),
+            "written_at": pd.Timestamp(self.now()),
+        }
+        order = Order(name, planned.symbol, planned.side, planned.quantity, bracket)
+        value = float(planned.value)
+        intent = Intent(order, self.variant.name, self.variant.hash, planned.leg, cutoff_at, value, "", 0.0, "")
+        if not self._append("orders", row, name):  # another run was faster, and its intent counts
+            stored = read_book(self.account, self.warehouse).intents
+            intent = next((each for each in stored if each.order.client_id == name), intent)
+        return self._submit(intent, planned)
+
+    def _frees(self, symbol: str, book: Book) -> bool:
+        """Take the exits of brackets back, for which a venue keeps the position; False where one was met meanwhile."""
+        free = True
+        for each in book.intents:
+            if each.order.symbol == symbol and each.exit_open:
+                name = exit_id(each.order.client_id)
+                self.broker.cancel(name, symbol)
+                report = self.broker.order(name, symbol)
+                if report is not None:
+                    self._store(report, each, book)
+                    free &= not report.status.open and not report.filled
+        return free
+
+    def _send_again(self, intent: Intent, cutoff_at: datetime, late: Mapping[str, str]) -> Sent | None:
+        """Send what the venue never got, as long as its time has not passed; else it has lapsed."""
+        planned = _as_planned(intent)
+        if intent.cutoff_at != cutoff_at or intent.order.symbol in late:
+            self._store_event(intent, LAPSED, "it was never sent, and its time is over", self.now())
+            return Sent(planned, intent.order.client_id, LAPSED, "it was never sent, and its time is over")
+        if self.dry:
+            return Sent(planned, intent.order.client_id, "planned")
+        return None if self._is_halted_now() else self._submit(intent, planned)
+
+    def _submit(self, intent: Intent, planned: Planned) -> Sent:
+        """Send an order, and find out what became of it; it is sent again only where the venue does not know it."""
+        name = intent.order.client_id
+        for _ in range(_ATTEMPTS):
+            try:
+                report: OrderReport | None = self.broker.submit(intent.order)
+            except OrderRefused as error:
+                self._store_event(intent, Status.REJECTED, str(error), self.now())
+                return Sent(planned, name, Status.REJECTED, str(error))
+            except StatusUnknown:
+                report = self.broker.order(name, intent.order.symbol)
+            if report is not None:
+                self._store(report, intent, Book(self.account, (), frozenset(), frozenset()))
+                return Sent(planned, name, report.status, report.reason)
+        raise StatusUnknown(
+            f"{self.account} lost {_ATTEMPTS} answers to the order {name} of {intent.order.symbol}, and does not know "
+            "it. It is kept: run tickercast trade again, which asks for it first."
+        )
+
+    def _halted(self) -> TradingEvent | None:
+        return halted(read_trading_events(self.warehouse, self.account), self.account, self.variant.name)
+
+    def _is_halted_now(self) -> bool:
+        found = self._halted()
+        return found is not None and found.cause is not Cause.STOP
+
+
+def record_event(event: TradingEvent, warehouse: Warehouse, key: str) -> None:
+    """Store a halt, a resume or a limit once by its key."""
+    row = {
+        "account": event.account,
+        "strategy": event.strategy,
+        "action": event.action.value,
+        "cause": event.cause.value,
+        "reason": event.reason,
+        "cutoff_at": None if event.cutoff_at is None else pd.Timestamp(event.cutoff_at),
+        "happened_at": pd.Timestamp(event.happened_at),
+    }
+    digest = hashlib.sha256(f"{event.reason}/{key}".encode()).hexdigest()[:16]
+    name = f"trading_events/{event.account}/{event.strategy}/{event.action}/{event.cause}/{digest}"
+    frame = pd.DataFrame([row]).astype({"cutoff_at": "datetime64[us, UTC]"})
+    warehouse.append("trading_events", frame, key=name)
+
+
+def _as_planned(intent: Intent) -> Planned:
+    price = _exact(intent.value) / intent.order.quantity
+    order: Order = intent.order
+    return Planned(
+        order.symbol, intent.leg, order.side, order.quantity, price, math.nan, "", Rules(order.symbol), order.bracket
+    )
+
+
+def _tolerance(quantity: Decimal) -> Decimal:
+    return _exact(_LEAST) * max(abs(quantity), Decimal(1))
+
+
+def _exact(value: float) -> Decimal:
+    return Decimal(repr(float(value)))

@@ -1,0 +1,263 @@
+"""Trading on paper as it is stored: intents, what venues said, fills, halts and accounts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from tickercast.domain.orders import Bracket, Order, Side, Status, exit_id
+from tickercast.domain.risk import Action, Cause, TradingEvent, halted
+from tickercast.ports import Between, Warehouse
+
+LAPSED = "lapsed"
+"""The status of an intent that was never sent, because its time was over."""
+
+_ENDED = {status.value for status in Status if not status.open} | {LAPSED}
+
+
+@dataclass(frozen=True)
+class Intent:
+    """An order that was meant to be sent.
+
+    Attributes:
+        order: as it goes to the broker.
+        strategy: by its name.
+        strategy_hash: of the variant.
+        leg: `exit` or `entry`.
+        cutoff_at: when the close was known on which it was decided.
+        value: quantity times the price that was seen.
+        status: the newest that is stored; empty: the venue has not been heard of it.
+        filled: what was filled by then.
+        exit_status: the same of the exit of its bracket.
+    """
+
+    order: Order
+    strategy: str
+    strategy_hash: str
+    leg: str
+    cutoff_at: datetime
+    value: float
+    status: str
+    filled: float
+    exit_status: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can happen to it any more."""
+        return self.status in _ENDED
+
+    @property
+    def exit_open(self) -> bool:
+        """Whether its bracket may still be met."""
+        return self.order.bracket is not None and self.filled > 0 and self.exit_status not in _ENDED
+
+
+@dataclass(frozen=True)
+class Book:
+    """What is stored of an account.
+
+    Attributes:
+        account: which one.
+        intents: the oldest first.
+        fills: the ids of the fills.
+        known: the events, as client id, status and what was filled.
+    """
+
+    account: str
+    intents: Sequence[Intent]
+    fills: frozenset[str]
+    known: frozenset[tuple[str, str, float]]
+
+
+def read_book(account: str, warehouse: Warehouse) -> Book:
+    """Read what is stored of an account.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    where = {"account": account}
+    orders = warehouse.read("orders", where).sort_values(["cutoff_at", "written_at", "client_id"])
+    events = warehouse.read("order_events", where).sort_values(["filled", "reported_at", "written_at"])
+    fills = warehouse.read("fills", where, ["fill_id"])
+    newest: dict[str, tuple[str, float]] = {}
+    for row in events.to_dict("records"):
+        if newest.get(row["client_id"], ("", 0.0))[0] not in _ENDED:
+            newest[row["client_id"]] = (row["status"], float(row["filled"]))
+    known = zip(events["client_id"], events["status"], events["filled"].astype(float), strict=True)
+    intents = [_intent(row, newest) for row in orders.to_dict("records")]
+    return Book(account, intents, frozenset(fills["fill_id"]), frozenset(known))
+
+
+def _intent(row: Mapping[Any, Any], newest: Mapping[str, tuple[str, float]]) -> Intent:
+    exits = [_decimal(row[name]) for name in ("stop", "stop_limit", "take") if pd.notna(row[name])]
+    bracket = Bracket(*exits) if len(exits) == 3 else None
+    order = Order(row["client_id"], row["symbol"], Side(row["side"]), _decimal(row["quantity"]), bracket)
+    status, filled = newest.get(row["client_id"], ("", 0.0))
+    return Intent(
+        order,
+        row["strategy"],
+        row["strategy_hash"],
+        row["leg"],
+        row["cutoff_at"].to_pydatetime(),
+        float(row["quantity"]) * float(row["price"]),
+        status,
+        filled,
+        newest.get(exit_id(row["client_id"]), ("", 0.0))[0],
+    )
+
+
+def read_trading_events(warehouse: Warehouse, account: str | None = None) -> list[TradingEvent]:
+    """Read halts, resumes and limits, the oldest first: those about one account, or all.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    rows = warehouse.read("trading_events", None if account is None else {"account": ["", account]})
+    made = [
+        TradingEvent(
+            row["account"],
+            row["strategy"],
+            Action(row["action"]),
+            Cause(row["cause"]),
+            row["reason"],
+            None if pd.isna(row["cutoff_at"]) else row["cutoff_at"].to_pydatetime(),
+            row["happened_at"].to_pydatetime(),
+        )
+        for row in rows.to_dict("records")
+    ]
+    return sorted(made, key=lambda event: event.happened_at)
+
+
+@dataclass(frozen=True)
+class Venue:
+    """An account that a strategy trades in.
+
+    Attributes:
+        account: which one.
+        broker: as it was named.
+        strategy: by its name.
+        strategy_hash: of the variant.
+        frequency: of the bars, by its name.
+    """
+
+    account: str
+    broker: str
+    strategy: str
+    strategy_hash: str
+    frequency: str
+
+
+def read_venues(warehouse: Warehouse) -> list[Venue]:
+    """Every account that was traded in, with the newest strategy in it.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    names = ["account", "broker", "strategy", "strategy_hash", "frequency"]
+    rows = warehouse.read("account_states", None, [*names, "recorded_at"]).sort_values("recorded_at")
+    newest = rows.drop_duplicates("account", keep="last").sort_values("account")
+    return [Venue(*(str(row[name]) for name in names)) for row in newest.to_dict("records")]
+
+
+def read_equity(account: str, strategy: str, warehouse: Warehouse) -> pd.DataFrame:
+    """The equity of a strategy, the oldest bar first: `cutoff_at, equity, recorded_at`.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    where = {"account": account, "strategy": strategy}
+    rows = warehouse.read("account_states", where, ["cutoff_at", "equity", "recorded_at"])
+    return rows.sort_values(["cutoff_at", "recorded_at"], ignore_index=True)
+
+
+def read_held(account: str, warehouse: Warehouse) -> pd.DataFrame:
+    """What an account holds by our own fills, as the view `positions`: `symbol, quantity, strategy, frequency`.
+
+    It reads the bars of these fills alone, where the view reads all.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    keys = ["strategy", "frequency", "symbol"]
+    rows = warehouse.read("fills", {"account": account}, [*keys, "side", "quantity", "basis", "basis_at"])
+    signed = rows["quantity"].where(rows["side"] == "buy", -rows["quantity"])
+    summed = rows.assign(quantity=signed * _factors(rows, warehouse)).groupby(keys)["quantity"].sum()
+    return summed[summed.abs() > _LEAST].reset_index()
+
+
+def _factors(rows: pd.DataFrame, warehouse: Warehouse) -> "pd.Series[float]":
+    """By what each quantity has grown since, where the past of a simulated exchange's bars was rebased."""
+    based = rows[rows["basis_at"].notna()]
+    if based.empty:
+        return pd.Series(1.0, rows.index)
+    days = Between((based["basis_at"].min() - _A_DAY).date(), based["basis_at"].max().date())
+    where = {"symbol": sorted(set(based["symbol"])), "frequency": based["frequency"].iloc[0], "session_date": days}
+    bars = warehouse.read("latest_prices", where, ["symbol", "closed_at", "adj_close"])
+    now = bars.set_index(["symbol", "closed_at"])["adj_close"]
+    at = pd.MultiIndex.from_frame(rows[["symbol", "basis_at"]])
+    factors: pd.Series[float] = (rows["basis"] / now.reindex(at).to_numpy()).fillna(1.0)
+    return factors
+
+
+_A_DAY = timedelta(days=1)
+_LEAST = 1e-9
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(repr(float(value)))
+
+
+@dataclass(frozen=True, eq=False)
+class TradingStatus:
+    """What accounts hold, as it is stored.
+
+    Attributes:
+        accounts: one row an account, from the view `equity`: the newest bar, with `halted`, why it is halted or empty.
+        positions: from the view `positions`.
+        orders: those that have not ended: `account, strategy, symbol, leg, side, quantity, status, cutoff_at`.
+        halt: why everything is halted; empty while it is not.
+    """
+
+    accounts: pd.DataFrame
+    positions: pd.DataFrame
+    orders: pd.DataFrame
+    halt: str
+
+
+def read_status(warehouse: Warehouse) -> TradingStatus:
+    """Read what accounts hold.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    events = read_trading_events(warehouse)
+    rows = warehouse.read("equity").sort_values(["account", "cutoff_at"])
+    newest = rows.drop_duplicates("account", keep="last", ignore_index=True)
+    halts = [halted(events, row["account"], row["strategy"]) for row in newest.to_dict("records")]
+    whole = halted([event for event in events if not event.account and not event.strategy], "", "")
+    if newest.empty:
+        return TradingStatus(newest.assign(halted=""), newest, newest, whole.reason if whole else "")
+    waiting = [
+        {
+            "account": account,
+            "strategy": each.strategy,
+            "symbol": each.order.symbol,
+            "leg": each.leg,
+            "side": each.order.side.value,
+            "quantity": float(each.order.quantity),
+            "status": each.status or "not confirmed",
+            "cutoff_at": each.cutoff_at,
+        }
+        for account in newest["account"]
+        for each in read_book(account, warehouse).intents
+        if not each.ended
+    ]
+    return TradingStatus(
+        newest.assign(halted=[each.reason if each else "" for each in halts]),
+        warehouse.read("positions").sort_values(["account", "symbol"], ignore_index=True),
+        pd.DataFrame(waiting),
+        whole.reason if whole else "",
+    )

@@ -1,0 +1,274 @@
+"""Trading on paper from start to end: the account is the backtest's, halts and limits hold, and nothing is live."""
+
+import json
+import re
+import shlex
+import shutil
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+from tests.support.trading import SYMBOLS as SYMBOLS_OF_EVENING
+from tests.support.trading import Evening
+from typer.testing import CliRunner
+
+from tickercast.app import App, variants_of
+from tickercast.cli import app as cli
+from tickercast.config import Settings, changed
+from tickercast.domain.bars import Bars
+from tickercast.domain.calendar import sessions_between
+from tickercast.domain.frequency import HOURLY
+from tickercast.domain.price_files import to_csv
+from tickercast.domain.promotion import Condition, training
+from tickercast.domain.signals import Known
+from tickercast.domain.strategy import Decision, Variant, variant
+from tickercast.domain.strategy_backtest import Costs
+from tickercast.errors import UsageError
+from tickercast.show.day import traded_lines
+from tickercast.show.sentences import NOT_ADVICE
+
+SYMBOLS = ["MSFT", "AAPL"]
+DAYS = sessions_between("MSFT", date(2012, 7, 23), date(2012, 8, 1))
+
+
+def run(*words: str) -> Result:
+    return CliRunner(env={"COLUMNS": "140"}).invoke(cli, list(words))
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forecasts of every session, made once."""
+    home = tmp_path_factory.mktemp("trading")
+    service = App(Settings(home=str(home), source="sample"))
+    for day in DAYS:
+        service.forecast(SYMBOLS, day)
+    return home
+
+
+@pytest.fixture
+def service(stored: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> App:
+    shutil.copytree(stored, workspace / "home")
+    monkeypatch.setenv("TICKERCAST_HOME", str(workspace / "home"))
+    return App()
+
+
+def turning(known: Known) -> Decision:
+    """Long and short by turns, and sometimes nothing."""
+    sides = np.array([[0.3, -0.2], [-0.25, -0.2], [0.0, 0.3], [np.nan, -0.1]])[known.cutoff.toordinal() % 4]
+    return Decision(sides, lambda n: "its turn")
+
+
+@pytest.mark.parametrize("made", [variants_of(["volatility-target:target=0.1"])[0], variant("turning", turning)])
+def test_a_live_account_is_that_of_the_backtest(service: App, made: Variant) -> None:
+    for day in DAYS:
+        done = service.trade(made, symbols=SYMBOLS, as_of=day)
+        assert done.halt is None
+    account = service.tables.read("equity").sort_values("cutoff")
+    expected = service.strategy_backtest([made], DAYS[0], DAYS[-1], symbols=SYMBOLS, costs=Costs()).results[0].net
+    assert account["equity"].to_numpy() == pytest.approx(expected.equity, rel=1e-11)
+    fills = service.tables.read("fills")
+    assert len(fills) >= expected.orders
+    weights = {
+        row.symbol: row.value / account["equity"].iloc[-1] for row in service.tables.read("positions").itertuples()
+    }
+    assert [weights.get(symbol, 0.0) for symbol in sorted(SYMBOLS)] == pytest.approx(
+        expected.weights[-1].tolist(), rel=1e-9
+    )
+
+
+def test_a_second_run_orders_nothing_and_a_dry_run_stores_nothing(service: App) -> None:
+    words = ("trade", "--strategy", "volatility-target", "--symbols", "MSFT,AAPL", "--as-of", str(DAYS[0]))
+    dry = run(*words, "--dry-run")
+    assert dry.exit_code == 0, dry.output
+    assert "nothing was stored or sent" in dry.stdout
+    assert len(service.tables.read("orders")) == len(service.tables.read("account_states")) == 0
+    first, second = run(*words), run(*words)
+    assert first.exit_code == second.exit_code == 0
+    assert "No order was needed." in second.stdout
+    assert NOT_ADVICE in first.stdout
+    orders = service.tables.read("orders")
+    assert sorted(orders["symbol"]) == ["AAPL", "MSFT"]
+    assert (orders["client_id"].str.len() <= 36).all()
+    assert len(service.tables.read("paper_orders")) == 2
+    shown = json.loads(run("trade", "status", "--json").stdout)
+    assert [each["status"] for each in shown["open_orders"]] == ["accepted", "accepted"]
+
+
+def test_a_person_halts_and_resumes(service: App) -> None:
+    words = ("trade", "--strategy", "volatility-target", "--symbols", "MSFT,AAPL", "--as-of")
+    halted = run("trade", "halt", "--strategy", "volatility-target")
+    assert halted.exit_code == 0, halted.output
+    refused = run(*words, str(DAYS[0]))
+    assert refused.exit_code == 1
+    assert "HALTED: A person halted it." in refused.stdout
+    assert service.tables.read("orders").empty
+    assert "HALTED, volatility-target" in run("trade", "status").stdout
+    other = run("trade", "--strategy", "buy-and-hold", "--symbols", "MSFT", "--as-of", str(DAYS[0]))
+    assert other.exit_code == 0, other.output
+    misplaced = run("trade", "--strategy", "volatility-target", "resume")
+    assert "Run: tickercast trade resume --strategy volatility-target." in str(misplaced.exception)
+    assert run("trade", "resume", "--strategy", "volatility-target").exit_code == 0
+    assert run(*words, str(DAYS[0])).exit_code == 0
+    assert len(service.tables.read("orders")) == 3
+
+
+def test_a_stop_closes_positions_and_halts_until_somebody_resumes(
+    service: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TICKERCAST_TRADE_LIMITS", "stop=0.0001")
+    service, held = App(), variants_of(["buy-and-hold"])[0]
+    halts = []
+    for day in DAYS[:5]:
+        done = service.trade(held, symbols=SYMBOLS, as_of=day)
+        halts.append(done.halt is not None)
+    first = halts.index(True)
+    assert all(halts[first:])
+    assert service.tables.read("positions").empty
+    events = service.tables.read("trading_events")
+    assert list(events["cause"]) == ["stop"]
+    assert "its stop is at 0%" in events["reason"].iloc[0]
+    alerts = {alert.key: alert for alert in service.open_alerts()}
+    assert alerts["trading:paper://buy-and-hold/buy-and-hold"].severity == "failure"
+    service.resume_trading(strategy="buy-and-hold")
+    assert service.trade(held, symbols=SYMBOLS, as_of=DAYS[5]).halt is None
+
+
+def test_limits_cut_orders_and_are_kept(service: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TICKERCAST_TRADE_LIMITS", "position=0.2,turnover=0.3,orders=5")
+    done = App().trade(variants_of(["buy-and-hold"])[0], symbols=SYMBOLS, as_of=DAYS[0])
+    assert sum(float(each.planned.value) for each in done.sent) == pytest.approx(30_000)
+    events = service.tables.read("trading_events")
+    assert sorted(events["cause"]) == ["position", "position", "turnover"]
+    assert set(events["action"]) == {"limit"}
+
+
+def test_a_bracket_is_met_and_the_position_is_gone(service: App) -> None:
+    made = variants_of(["buy-and-hold"])[0]
+    for day in DAYS:
+        service.trade(made, symbols=SYMBOLS, as_of=day, bracket=True)
+    fills = service.tables.read("fills")
+    exits = fills[fills["client_id"].str.endswith("-exit")]
+    assert list(exits["symbol"]) == ["AAPL"]
+    bars = service.tables.read("latest_prices", {"symbol": "AAPL"}).sort_values("session_date")
+    entry = fills[(fills["symbol"] == "AAPL") & (fills["side"] == "buy")].iloc[0]
+    assert exits["price"].iloc[0] <= entry["price"] * 0.98
+    assert exits["price"].iloc[0] >= entry["price"] * 0.97
+    assert bars["low"].min() <= exits["price"].iloc[0]
+
+
+def test_an_account_is_one_strategys_and_time_does_not_run_back(service: App) -> None:
+    held, other = variants_of(["buy-and-hold", "always-flat"])
+    service.trade(held, "paper://shared", SYMBOLS, as_of=DAYS[1])
+    service.trade(held, "paper://shared", SYMBOLS, as_of=DAYS[2])
+    with pytest.raises(UsageError, match="an account of its own was needed for always-flat"):
+        service.trade(other, "paper://shared", SYMBOLS, as_of=DAYS[3])
+    with pytest.raises(UsageError, match="a later one was needed"):
+        service.trade(held, "paper://shared", SYMBOLS, as_of=date(2012, 7, 23))
+
+
+def test_what_left_the_universe_is_sold(service: App) -> None:
+    held: Any = variants_of(["buy-and-hold"])[0]
+    service.trade(held, symbols=SYMBOLS, as_of=DAYS[0])
+    done = service.trade(held, symbols=["MSFT"], as_of=DAYS[1])
+    [sold] = [each for each in done.sent if each.planned.symbol == "AAPL"]
+    assert (sold.planned.leg, sold.planned.reason) == ("exit", "no member of the universe")
+    service.trade(held, symbols=["MSFT"], as_of=DAYS[2])
+    assert list(service.tables.read("positions")["symbol"]) == ["MSFT"]
+
+
+def test_the_daily_run_trades_what_the_settings_name_and_reads_results_on_paper(tmp_path: Path) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    changes = {"trade": "buy-and-hold@paper:// volatility-target:target=0.1@paper://calm", "retrain_on_losses": "1/1"}
+    evening.app.settings = changed(evening.app.settings, changes)
+    first, again = evening.run(), evening.run()
+    lines = list(traded_lines(first.traded))
+    assert lines[0] == "on paper    paper://buy-and-hold: buy-and-hold, 8 orders, equity 100,000.00 USD"
+    assert lines[1].startswith("on paper    paper://calm: volatility-target:target=0.1, ")
+    assert all(", 0 orders, " in line for line in traded_lines(again.traded))
+    evening.day = date(2024, 6, 11)
+    evening.run()
+    assert len(evening.warehouse.read("positions", {"account": "paper://buy-and-hold"})) == 8
+    equity = evening.warehouse.read("equity", {"account": "paper://buy-and-hold"}).sort_values("cutoff")
+    loses = equity["gain"].iloc[-1] <= 0
+    said = "buy-and-hold gained in 0 of its last 1 results"
+    assert (said in evening.app.trading_losses()) == loses
+    digest = evening.app.digest(SYMBOLS_OF_EVENING)
+    assert digest is not None
+    letter = evening.app.write_digest(digest)
+    assert f"paper://buy-and-hold, buy-and-hold: {equity['equity'].iloc[-1]:,.2f} USD" in letter.text
+    assert "<h2>On paper</h2>" in letter.html
+    past = evening.app.run_day(SYMBOLS_OF_EVENING, date(2024, 6, 10), source="exchange")
+    assert list(traded_lines(past.traded)) == [
+        "on paper    nothing is ordered for 2024-06-10: orders are for the next session"
+    ]
+
+
+def test_a_wrong_setting_is_said_and_never_stops_the_day(tmp_path: Path) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    evening.app.settings = changed(evening.app.settings, {"trade": "buy-and-hold"})
+    [line] = traded_lines(evening.run().traded)
+    assert "TICKERCAST_TRADE names 'buy-and-hold': STRATEGY@BROKER was needed" in line
+
+
+def test_a_fall_on_paper_has_the_next_challenger_tuned() -> None:
+    how, why = training(Condition(None, float("nan"), losses=["buy-and-hold gained in 3 of its last 20 results"]))
+    assert (how, why) == ("tuned", "on paper: buy-and-hold gained in 3 of its last 20 results")
+
+
+def test_a_split_changes_units_and_not_what_an_account_is_worth(service: App, workspace: Path) -> None:
+    made: Any = variants_of(["buy-and-hold"])[0]
+    service.trade(made, symbols=SYMBOLS, as_of=DAYS[0])
+    service.trade(made, symbols=SYMBOLS, as_of=DAYS[1])
+    before = service.tables.read("positions").set_index("symbol")
+    reading = service.market_data("sample").fetch(["MSFT"], date(2010, 1, 4), DAYS[2], advance=lambda _: None)
+    frame = reading["MSFT"].frame.copy()
+    frame[["open", "high", "low", "close", "adj_close"]] /= 2
+    (workspace / "split").mkdir()
+    (workspace / "split" / "MSFT.csv").write_bytes(to_csv([Bars("MSFT", frame)]))
+    service.forecast(["MSFT"], DAYS[2], source=str(workspace / "split"))
+    done = service.trade(made, symbols=SYMBOLS, as_of=DAYS[2])
+    assert done.halt is None
+    after = service.tables.read("positions").set_index("symbol")
+    assert after.loc["MSFT", "quantity"] == pytest.approx(2 * before.loc["MSFT", "quantity"])
+    assert float(done.held["MSFT"]) == pytest.approx(after.loc["MSFT", "quantity"])
+    account = service.tables.read("equity").sort_values("cutoff")["equity"].to_numpy()
+    assert abs(account[-1] / account[-2] - 1) < 0.05
+
+
+def test_an_hourly_account_is_that_of_the_backtest(workspace: Path) -> None:
+    hours = [datetime(2023, 7, 20, hour, 2, tzinfo=UTC) for hour in range(3, 7)]
+    clock = [hours[0]]
+    named = "volatility-target:target=0.3@paper://"
+    service = App(Settings(home=str(workspace / "home"), trade_hourly=named), now=lambda: clock[0])
+    for clock[0] in hours:
+        [done] = service.run_hour(["BTCUSDT", "ETHUSDT"], source="simulated").traded.values()
+        assert not isinstance(done, str)
+        assert done.halt is None
+    account = service.tables.read("equity").sort_values("cutoff_at")
+    assert account["simulated"].all()
+    [made] = variants_of(["volatility-target:target=0.3"])
+    day, coins = date(2023, 7, 20), ["BTCUSDT", "ETHUSDT"]
+    expected = service.strategy_backtest([made], day, day, symbols=coins, every=HOURLY, costs=Costs()).results[0].net
+    assert account["equity"].to_numpy() == pytest.approx(expected.equity[-len(hours) :], rel=1e-10)
+    assert len(service.tables.read("fills")) >= 2
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "paper-trading.md").read_text(encoding="utf-8")
+
+
+def test_the_page_runs_offline_from_start_to_end(workspace: Path) -> None:
+    for body in re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL):
+        shown: list[str] = []
+        for line in body.splitlines():
+            if not line.startswith("$ "):
+                assert line in ["", *shown]
+                continue
+            words = shlex.split(line.removeprefix("$ tickercast ").removesuffix(" > /dev/null"))
+            done = CliRunner(env={"COLUMNS": "120"}).invoke(cli, words)
+            assert done.exit_code == 0, done.output
+            shown = [each.rstrip() for each in done.stdout.splitlines()]

@@ -1,0 +1,185 @@
+"""Trading at the venues from start to end: the real clients, all faults, and the venue's positions at the end."""
+
+import itertools
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.venues.alpaca_server import AlpacaServer
+from tests.support.venues.binance_server import BinanceTestnetServer
+from tests.support.venues.exchange import KEY, SECRET, SUBMIT
+
+from tickercast.app import App
+from tickercast.backends.brokers import alpaca, binance
+from tickercast.backends.brokers.binance import BinanceTestnet
+from tickercast.config import Settings
+from tickercast.domain.signals import Known
+from tickercast.domain.strategy import Decision, variant
+from tickercast.errors import Transient
+
+DAYS = [date(2012, 7, 23) + timedelta(days=n) for n in range(3)]
+FAULTS = ("lost", "504", "drop", "", "429", "damaged", "cut", "500")
+
+
+def turning(known: Known) -> Decision:
+    """More and less by turns."""
+    share = (0.4, 0.1, 0.3, 0.0)[known.cutoff.toordinal() % 4]
+    return Decision([share] * len(known.symbols), lambda n: "its turn")
+
+
+@dataclass
+class Desk:
+    """An application that trades at a stand-in, by the stand-in's clock."""
+
+    service: App
+    server: Any
+    broker: str
+    symbols: list[str]
+
+    def trade(self, *, bracket: bool = False) -> Any:
+        """Run until it is through, as a flow does."""
+        for _ in range(12):
+            try:
+                return self.service.trade(variant("turning", turning), self.broker, self.symbols, bracket=bracket)
+            except Transient:
+                continue
+        raise AssertionError("it never got through")
+
+    def evening(self, day: date) -> None:
+        self.server.now = datetime.combine(day, time(23, 59), UTC)
+
+    def fits(self) -> bool:
+        """Whether what is stored is what the venue holds."""
+        rows = self.service.tables.read("positions")
+        ours = {row.symbol: Decimal(repr(row.quantity)) for row in rows.itertuples()}
+        theirs = {self.spelled(name): size for name, size in self.server.held.items() if self.spelled(name)}
+        return ours.keys() == theirs.keys() and all(abs(ours[name] - theirs[name]) < Decimal("1e-9") for name in ours)
+
+    def spelled(self, name: str) -> str:
+        own = {"MSFT": "MSFT", "AAPL": "AAPL", "BTC": "BTC-USD", "ETH": "ETH-USD"}
+        return own.get(name, "")
+
+
+def stored(home: Path, source: str, symbols: list[str]) -> Path:
+    service = App(Settings(home=str(home), source=source))
+    for day in DAYS:
+        service.forecast(symbols, day)
+    return home
+
+
+@pytest.fixture(scope="module")
+def stocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stored(tmp_path_factory.mktemp("stocks"), "sample", ["MSFT", "AAPL"])
+
+
+@pytest.fixture(scope="module")
+def coins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stored(tmp_path_factory.mktemp("coins"), "simulated", ["BTC-USD", "ETH-USD"])
+
+
+def settings_at(home: Path) -> Settings:
+    keys = {f"{venue}_{part}": value for venue in ("alpaca", "binance_testnet") for part, value in PARTS}
+    return Settings(home=str(home), **keys)  # type: ignore[arg-type]
+
+
+PARTS = (("key", KEY), ("secret", SECRET))
+
+
+@pytest.fixture
+def at_alpaca(stocks: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    server = AlpacaServer()
+    server.prices = {"MSFT": Decimal("29.25"), "AAPL": Decimal("21.5")}
+    monkeypatch.setattr(alpaca, "ORIGIN", server.url)
+    monkeypatch.setattr(alpaca, "DATA_ORIGIN", server.url)
+    home = Path(shutil.copytree(stocks, workspace / "home"))
+    yield Desk(App(settings_at(home), now=lambda: server.now), server, "alpaca-paper://", ["MSFT", "AAPL"])
+    server.close()
+
+
+@pytest.fixture
+def at_binance(coins: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    server = BinanceTestnetServer()
+    server.by_own_clock = True
+    monkeypatch.setattr(binance, "ORIGIN", server.url)
+    monkeypatch.setitem(BinanceTestnet.__init__.__kwdefaults__, "sleep", lambda _: None)
+    home = Path(shutil.copytree(coins, workspace / "home"))
+    symbols = ["BTC-USD", "ETH-USD"]
+    url = f"binance-testnet://?symbols={','.join(symbols)}"
+    service = App(settings_at(home), now=lambda: server.now)
+    closes = service.tables.read("latest_prices").sort_values("closed_at").groupby("symbol")["close"].last()
+    server.prices |= {f"{name[:3]}USDT": Decimal(f"{closes[name]:.2f}") for name in symbols}
+    yield Desk(service, server, url, symbols)
+    server.close()
+
+
+def test_through_all_faults_alpaca_holds_what_is_stored(at_alpaca: Desk) -> None:
+    at_alpaca.server.fail(SUBMIT, *itertools.islice(itertools.cycle(FAULTS), 24))
+    at_alpaca.server.fail("GET /v2/account", "", "504", "", "lost")
+    at_alpaca.server.fail("GET /v2/orders:by_client_order_id", "", "500", "", "429")
+    for day in DAYS:
+        at_alpaca.evening(day)
+        done = at_alpaca.trade()
+        assert done.halt is None, done.halt
+    ids = [each.client_id for each in at_alpaca.server.orders]
+    assert len(ids) == len(set(ids)) >= 3
+    assert at_alpaca.fits()
+    assert sorted(at_alpaca.service.tables.read("orders")["client_id"]) == sorted(ids)
+
+
+def test_through_all_faults_binance_holds_what_is_stored(at_binance: Desk) -> None:
+    server = at_binance.server
+    server.fee_rate = Decimal("0.001")
+    at_binance.evening(DAYS[0])
+    first = at_binance.trade()
+    assert "1.00000000 BTC-USD, where our fills make 0" in first.halt.reason
+    at_binance.service.resume_trading(adopt=True)
+    server.fail(SUBMIT, *itertools.islice(itertools.cycle((*FAULTS, "1007")), 24))
+    for day in DAYS:
+        at_binance.evening(day)
+        done = at_binance.trade()
+        assert done.halt is None, done.halt
+    ids = [each.client_id for each in server.orders]
+    assert len(ids) == len(set(ids)) >= 3
+    assert at_binance.fits()
+
+
+def test_a_reset_of_the_test_network_halts_with_a_sentence(at_binance: Desk) -> None:
+    at_binance.evening(DAYS[0])
+    at_binance.trade()
+    at_binance.service.resume_trading(adopt=True)
+    at_binance.trade()
+    assert at_binance.server.orders
+    assert at_binance.fits()
+    at_binance.server.begin()
+    at_binance.evening(DAYS[1])
+    halted = at_binance.trade().halt
+    assert "whether it was reset" in halted.reason
+    at_binance.service.resume_trading(adopt=True)
+    assert at_binance.trade().halt is None
+    assert at_binance.fits()
+
+
+def test_a_bracket_at_alpaca_is_met_and_known(at_alpaca: Desk) -> None:
+    at_alpaca.server.assets = {name: {"fractionable": False} for name in at_alpaca.symbols}
+    at_alpaca.evening(DAYS[1])
+    at_alpaca.trade(bracket=True)
+    entries = [each for each in at_alpaca.server.orders if each.legs]
+    assert len(entries) == 2
+    at_alpaca.server.meet(entries[0], "stop_limit")
+    at_alpaca.evening(DAYS[2])
+    assert at_alpaca.trade().halt is None
+    assert at_alpaca.fits()
+
+
+def test_a_person_takes_open_orders_back_at_the_venue(at_alpaca: Desk) -> None:
+    at_alpaca.server.share = Decimal(0)
+    at_alpaca.evening(DAYS[1])
+    at_alpaca.trade()
+    said = at_alpaca.service.halt_trading()
+    assert list(said.values()) == ["2 open orders taken back"]
+    assert {each.status for each in at_alpaca.server.orders} == {"canceled"}
