@@ -267,7 +267,10 @@ def test_crypto_sets_its_calibration_and_leaves_the_network_alone(
 ) -> None:
     card = trained_beside_crypto.card
     assert trained.card.calibrations == {}
-    assert np.shape(card.calibrations["crypto"]) == (10, 13)
+    assert np.shape(card.calibrations["crypto"]) == np.shape(card.past_quantiles["crypto"]) == (10, 13)
+    low, middle, high = np.quantile(examples(crypto, THROUGH).returns, [0.1, 0.5, 0.9], axis=0)
+    past = np.array(card.past_quantiles["crypto"])
+    np.testing.assert_allclose(past[:, [2, 10]], np.stack([low - middle, high - middle], axis=1), atol=1e-4)
     assert card.trained_on.endswith("crypto intervals calibrated on BTC-USD, ETH-USD up to the same date")
     np.testing.assert_allclose(trained_beside_crypto.predict(series), trained.predict(series), rtol=1e-3)
     served = OnnxModel(trained_beside_crypto.bundle())

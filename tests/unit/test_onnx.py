@@ -107,7 +107,7 @@ def test_calibration_stretches_round_the_median(bundle: Bundle, make_bars: Calla
 
 def test_an_asset_class_has_its_own_calibration(bundle: Bundle, make_bars: Callable[..., Bars]) -> None:
     table = tuple(tuple(1.0 + step / 10 + level / 100 for level in range(13)) for step in range(10))
-    model = OnnxModel(with_card(bundle, calibration=1.0, calibrations={"crypto": table}))
+    model = OnnxModel(with_card(bundle, calibration=1.0, calibrations={"crypto": table}, past_quantiles={}))
     bars = make_bars().frame
     names = ("MSFT", "BTC-USD", "VOD.UNKNOWN", "ETH-EUR")
     stock, bitcoin, unknown, ether = model.predict([Bars(name, bars) for name in names])
@@ -116,11 +116,26 @@ def test_an_asset_class_has_its_own_calibration(bundle: Bundle, make_bars: Calla
     np.testing.assert_allclose(bitcoin - bitcoin[:, 6:7], np.array(table) * (stock - stock[:, 6:7]))
 
 
+def test_the_past_of_a_class_shares_in_its_intervals(bundle: Bundle, make_bars: Callable[..., Bars]) -> None:
+    ones = {"crypto": ((1.0,) * 13,) * 10}
+    past = {"crypto": (tuple(np.linspace(-1.5, 1.5, 13).tolist()),) * 10}
+    series = [Bars(name, make_bars().frame) for name in ("MSFT", "BTC-USD")]
+    alone, shared = (
+        made - made[..., 6:7]
+        for tables in ({}, past)
+        for made in [OnnxModel(with_card(bundle, calibrations=ones, past_quantiles=tables)).predict(series)]
+    )
+    np.testing.assert_allclose(shared[0], alone[0])
+    [sigma] = features.latest(series[:1]).sigma_ewma
+    own = sigma * np.sqrt(np.arange(1, 11))[:, None] * np.array(past["crypto"])
+    np.testing.assert_allclose(shared[1], 0.7 * alone[1] + 0.3 * own, atol=1e-12)
+
+
 def test_a_card_without_drift_keeps_the_networks_median(bundle: Bundle, make_bars: Callable[..., Bars]) -> None:
     drift = {"stock": 0.0003}
     series = [Bars(name, make_bars().frame) for name in ("MSFT", "EURUSD=X")]
-    own = OnnxModel(with_card(bundle, drift={}, calibrations={})).predict(series)
-    stock, currency = OnnxModel(with_card(bundle, drift=drift, calibrations={})).predict(series)
+    own = OnnxModel(with_card(bundle, drift={}, calibrations={}, past_quantiles={})).predict(series)
+    stock, currency = OnnxModel(with_card(bundle, drift=drift, calibrations={}, past_quantiles={})).predict(series)
     assert own[0, 9, 6] > 0
     np.testing.assert_allclose(stock[:, 6], 0.0003 * np.arange(1, 11))
     assert not currency[:, 6].any()
@@ -172,6 +187,10 @@ def test_what_is_not_a_network_is_refused(bundle: Bundle) -> None:
         ({"drift": {"stock": float("nan")}}, "drift"),
         ({"drift": {"stock": 0.3}}, "drift"),
         ({"calibrations": {"crypto": ((0.0,) * 13,) * 10}}, "calibrations for crypto"),
+        ({"past_quantiles": {"bonds": (tuple(range(13)),) * 10}}, "past quantiles for bonds"),
+        ({"past_quantiles": {"crypto": (tuple(range(13)),) * 9}}, "past quantiles for crypto"),
+        ({"past_quantiles": {"crypto": (tuple(range(13, 0, -1)),) * 10}}, "past quantiles for crypto"),
+        ({"past_quantiles": {"crypto": ((float("nan"),) * 13,) * 10}}, "past quantiles for crypto"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(bundle: Bundle, changes: dict[str, object], message: str) -> None:

@@ -40,6 +40,12 @@ _ETFS = frozenset(
 )
 
 
+def width_class(symbol: str) -> str:
+    """The class whose forecasts say how wide those of a symbol have to be: an index moves as the funds that hold it."""
+    name = asset_class(symbol)
+    return ETF if name == INDEX else name
+
+
 def is_stock(symbol: str) -> bool:
     """Whether a symbol is a stock of any exchange: these train the networks, other classes set their calibration."""
     return asset_class(symbol) in _STOCKS

@@ -160,6 +160,8 @@ class ModelCard(BaseModel):
         calibration: the pooled factor round the median, applied to every quantile.
         calibrations: for asset classes that were calibrated apart, such as `crypto`, the factor of each step and
             quantile instead: `(horizon, quantiles)`.
+        past_quantiles: for the same asset classes, the quantiles of their own past returns less the median, in units
+            of σEWMA·√step, which share in every interval: `(horizon, quantiles)`.
         drift: the median log-return a session by asset class, 0 for a class that is not named; empty where the median
             is the network's own.
         adapts: whether its intervals follow what earlier ones held; see `domain.widths`.
@@ -188,6 +190,9 @@ class ModelCard(BaseModel):
     quantiles: tuple[float, ...]
     calibration: float
     calibrations: Mapping[str, tuple[tuple[float, ...], ...]] = {}
+    past_quantiles: Mapping[str, tuple[tuple[float, ...], ...]] = Field(
+        default={}, exclude_if=lambda tables: not tables
+    )
     drift: Mapping[str, float] = {}
     adapts: bool = False
     min_sessions: int

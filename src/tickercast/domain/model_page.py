@@ -56,6 +56,7 @@ def describe(card: ModelCard) -> str:
         median=_median(card),
         reading=_READS_RESULTS if any(name.startswith("results_") for name in card.statics) else "",
         adapting=_ADAPTS if card.adapts else "",
+        apart=_APART + (_PAST if card.past_quantiles else ""),
         symbols=" and symbols that it was not trained on" if card.hold_out else "",
         hold_out=f" --hold-out {card.hold_out}" if card.hold_out else "",
         weaknesses="\n".join(f"- {sentence}" for sentence in weaknesses(card)),
@@ -109,6 +110,9 @@ is predicted from last year's."""
 _ADAPTS = """ The daily flow
 lets the intervals follow what earlier ones held: each class by its last year, each symbol by its own last two."""
 
+_APART = "by step and quantile"
+_PAST = ", with three tenths from the class's own past returns"
+
 _OTHERS = """
 | {name}: the network of the stocks, with a calibration of their own | |
 |---|---|
@@ -139,7 +143,7 @@ it claims no knowledge of the direction.
 - trained on: {card.trained_on}
 - last date seen: {card.trained_through}; all measures below are of later dates
 - shortest history: {card.min_sessions} sessions
-- quantiles: {levels}; stretched round the median by {card.calibration:g}, for other asset classes by step and quantile
+- quantiles: {levels}; stretched round the median by {card.calibration:g}, for other asset classes {apart}
 - sha256 of model.onnx: `{card.sha256}`{run}
 
 ## Measured

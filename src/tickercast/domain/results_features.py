@@ -33,11 +33,12 @@ RESULTS_FEATURES = (
 )
 """The static inputs about results days, in their order; all are 0 where nothing is known.
 
-With J² the mean square of the last five results days' moves over σ60, `results_by_3` is the logarithm of the volatility
-up to step 3 over its usual one, ½·log(1 + F·(J² − 1)·(σ60/σEWMA)²/3), where F is the chance that the price will have
-answered to the next results by then. The next two are the mean and the largest of those moves, `results_recent` the
-share of σEWMA² that is the answer to the last results, `results_predicted` 1 where the coming day is predicted, and
-`results_known` 1 where there is anything to go by.
+With J² the mean square of the last five results days' moves over σ60, drawn towards that of other symbols,
+`results_by_3` is the logarithm of the volatility up to step 3 over its usual one,
+½·log(1 + F·(J² − 1)·(σ60/σEWMA)²/3), where F is the chance that the price will have answered to the next results by
+then. The next two are the mean and the largest of those moves, `results_recent` the share of σEWMA² that is the answer
+to the last results, `results_predicted` 1 where the coming day is predicted, and `results_known` 1 where there is
+anything to go by.
 """
 
 TAIL = 450
@@ -47,6 +48,7 @@ _SIGMA = 60
 _LARGEST_MOVE = 12.0
 _USUAL_SHARE, _USUAL_WEIGHT = 0.58, 2.0  # of results days whose move came on the day itself; as much as two days
 _LEAST = 2  # past results days
+_USUAL_SQUARE, _SQUARE_WEIGHT = 10.9, 2.0  # of moves over σ60, stocks up to 2018; as much as two days
 _FIRST_MISS = -6
 _MISSES = np.array(
     [0.038, 0.016, 0.011, 0.015, 0.023, 0.061, 0.454, 0.094, 0.066, 0.052, 0.03, 0.084, 0.014, 0.009, 0.033]
@@ -218,7 +220,7 @@ class _Past(NamedTuple):
         days: their number.
         mean: move over the σ60 before it.
         largest: the same.
-        variance: the mean square less 1, not below 0.
+        variance: the mean square, drawn towards the usual one, less 1; not below 0.
         same_day: the chance that the price answers on the day itself, not on the next one.
         recent: the part of σEWMA² that is the answer to the last one.
     """
@@ -235,7 +237,7 @@ def _past(answers: _Answers) -> _Past:
     counted, settled, on_day, next_day = answers[:4]
     size = np.where(counted, np.maximum(on_day, next_day), 0.0)
     count = counted.sum(axis=1)
-    divisor = np.maximum(count, 1)
+    divisor, squares = np.maximum(count, 1), (size**2).sum(axis=1)
     seen = (settled & (on_day > next_day)).sum(axis=1)
     same_day = (_USUAL_SHARE * _USUAL_WEIGHT + seen) / (_USUAL_WEIGHT + settled.sum(axis=1))
     answer = same_day * EWMA_DECAY**answers.age * answers.square[:, 0]
@@ -245,7 +247,7 @@ def _past(answers: _Answers) -> _Past:
         count,
         size.sum(axis=1) / divisor,
         size.max(axis=1),
-        np.maximum((size**2).sum(axis=1) / divisor - 1, 0.0),
+        np.maximum((squares + _SQUARE_WEIGHT * _USUAL_SQUARE) / (count + _SQUARE_WEIGHT) - 1, 0.0),
         same_day,
         np.where(counted[:, 0], (1 - EWMA_DECAY) * answer, 0.0),
     )

@@ -2,7 +2,8 @@
 
 A forecast that has come due says by how much its 80% interval would have had to be stretched to end at the close. Four
 in five of these factors lie below the one that would have held 80%. A class takes it from the last year of all its
-symbols, up to halfway; a symbol from its own last two years, the nearer the more of them there are.
+symbols, up to halfway, and funds and indices are one class here; a symbol from its own last two years, the nearer the
+more of them there are.
 
 >>> widths = Widths(date(2023, 7, 21), {"fx": (0.9, 0.8)}, {"EURUSD=X": 0.5})
 >>> widths.factors(["EURUSD=X", "JPY=X", "MSFT"], 2).tolist()
@@ -16,7 +17,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.asset_classes import asset_class
+from tickercast.domain.asset_classes import width_class
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import QUANTILES, RollingPredictor
 
@@ -45,7 +46,7 @@ class Widths:
 
     Attributes:
         through: the date of the last close they were learned from; None where nothing was learned.
-        classes: by asset class, for each step.
+        classes: by `width_class`, for each step.
         symbols: by symbol, on top of that of its class.
     """
 
@@ -58,7 +59,7 @@ class Widths:
         if not self.classes:
             return np.ones((len(symbols), horizon))
         unknown = (1.0,) * horizon
-        of_class = np.array([self.classes.get(asset_class(one), unknown) for one in symbols]).reshape(-1, horizon)
+        of_class = np.array([self.classes.get(width_class(one), unknown) for one in symbols]).reshape(-1, horizon)
         factors: Floats = of_class * np.array([self.symbols.get(one, 1.0) for one in symbols]).reshape(-1, 1)
         return factors
 
@@ -156,11 +157,11 @@ def measure_widths(model: RollingPredictor, series: Sequence[Bars]) -> Widths:
     through, horizon = max(bars.cutoff for bars in series), model.horizon
     groups: dict[str, list[Due]] = {}
     for symbol, one in due.items():
-        groups.setdefault(asset_class(symbol), []).append(one)
+        groups.setdefault(width_class(symbol), []).append(one)
     day = np.datetime64(through)
     classes = {name: class_factors(group, day, horizon).round(4) for name, group in groups.items()}
     own = {
-        bars.symbol: round(symbol_factor(due[bars.symbol], len(bars) - 1, classes[asset_class(bars.symbol)]), 4)
+        bars.symbol: round(symbol_factor(due[bars.symbol], len(bars) - 1, classes[width_class(bars.symbol)]), 4)
         for bars in series
     }
     return Widths(through, {name: tuple(factors.tolist()) for name, factors in classes.items()}, own)
@@ -183,7 +184,7 @@ def rolling_factors(model: RollingPredictor, series: Sequence[Bars], at: Sequenc
     ]
     groups: dict[str, list[Due]] = {}
     for bars, one in zip(series, due, strict=True):
-        groups.setdefault(asset_class(bars.symbol), []).append(one)
+        groups.setdefault(width_class(bars.symbol), []).append(one)
     monthly: dict[tuple[str, np.datetime64], Floats] = {}
 
     def of_class(name: str, day: np.datetime64) -> Floats:
@@ -196,7 +197,7 @@ def rolling_factors(model: RollingPredictor, series: Sequence[Bars], at: Sequenc
     found = []
     for bars, rows, one in zip(series, at, due, strict=True):
         days = bars.columns["session_date"][rows]
-        shared = np.array([of_class(asset_class(bars.symbol), day) for day in days]).reshape(-1, model.horizon)
+        shared = np.array([of_class(width_class(bars.symbol), day) for day in days]).reshape(-1, model.horizon)
         own = [symbol_factor(one, int(row), each) for row, each in zip(rows, shared, strict=True)]
         found.append(shared * np.array(own).reshape(-1, 1))
     return found

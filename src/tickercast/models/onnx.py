@@ -23,6 +23,7 @@ BATCH = 64
 """The series in one call of the network; larger batches cost memory and time."""
 
 _LARGEST_DRIFT = 0.05
+_PAST_SHARE = 0.3  # of the intervals of a class that did not train the network
 _STEADIEST = 0.2
 
 OUTPUT = "z"
@@ -186,6 +187,8 @@ def to_log_returns(
 ) -> NDArray[np.float64]:
     """Turn the network's output into log-returns: median + calibration·σEWMA·√step·(z − z50).
 
+    In a class that did not train the network, three tenths of each interval are that of its own past returns.
+
     The median is the drift of the asset class, step by step, and at most `_STEADIEST`·σEWMA·√step, so that what hardly
     moves, as a peg, is not forecast to rise. On a card that names no drift it is the network's own z50.
 
@@ -200,20 +203,24 @@ def to_log_returns(
     own = z[:, :, middle : middle + 1].astype(np.float64)
     scale = (sigma_ewma[:, None] * np.sqrt(steps))[:, :, None]
     classes = [asset_class(symbol) for symbol in symbols]
-    spread: NDArray[np.float64] = scale * _factors(classes, card) * (z - own)
+    spread: NDArray[np.float64] = scale * _reach(classes, card, z - own)
     if not card.drift:
         return scale * own + spread
     drift = np.array([card.drift.get(name, 0.0) for name in classes])
     return np.minimum(drift[:, None, None] * steps[:, None], _STEADIEST * scale) + spread
 
 
-def _factors(classes: Sequence[str], card: ModelCard) -> NDArray[np.float64]:
-    """The factor around the median of each symbol's class, step and quantile: `(n, horizon, quantiles)`."""
-    usual = np.full((card.horizon, len(card.quantiles)), card.calibration)
-    tables = np.array([usual, *card.calibrations.values()])
+def _reach(classes: Sequence[str], card: ModelCard, z: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The calibrated distances from the median, in units of σEWMA·√step: `(n, horizon, quantiles)` as z is."""
+    shape = (card.horizon, len(card.quantiles))
+    tables = [np.full(shape, card.calibration), *map(np.array, card.calibrations.values())]
+    pasts = [np.zeros(shape), *(np.array(card.past_quantiles.get(name, np.zeros(shape))) for name in card.calibrations)]
+    shares = np.array([0.0, *(_PAST_SHARE * (name in card.past_quantiles) for name in card.calibrations)])
     numbers = {name: number for number, name in enumerate(card.calibrations, start=1)}
-    factors: NDArray[np.float64] = tables[np.array([numbers.get(name, 0) for name in classes], np.intp)]
-    return factors
+    chosen = np.array([numbers.get(name, 0) for name in classes], np.intp)
+    share = shares[chosen][:, None, None]
+    reach: NDArray[np.float64] = (1 - share) * np.array(tables)[chosen] * z + share * np.array(pasts)[chosen]
+    return reach
 
 
 def _check_card(card: ModelCard) -> None:
@@ -242,15 +249,21 @@ def _check_card(card: ModelCard) -> None:
             f"{_LARGEST_DRIFT} were needed. Publish the version again."
         )
     for name, table in card.calibrations.items():
-        if (
-            {len(row) for row in table} != {len(card.quantiles)}
-            or len(table) != card.horizon
-            or not _near_one(*(f for row in table for f in row))
-        ):
+        if not _is_table(table, card) or not _near_one(*(f for row in table for f in row)):
             raise BundleError(
                 f"{card.name} {card.version} has calibrations for {name} that are not {card.horizon} rows of "
                 f"{len(card.quantiles)} factors near 1. Publish the version again."
             )
+    for name, table in card.past_quantiles.items():
+        if name not in card.calibrations or not _is_table(table, card) or not (np.diff(table) >= 0).all():
+            raise BundleError(
+                f"{card.name} {card.version} has past quantiles for {name} that are not {card.horizon} rows of "
+                f"{len(card.quantiles)} ascending numbers of a calibrated class. Publish the version again."
+            )
+
+
+def _is_table(table: Sequence[Sequence[float]], card: ModelCard) -> bool:
+    return len(table) == card.horizon and {len(row) for row in table} == {len(card.quantiles)}
 
 
 def _near_one(*factors: float) -> bool:

@@ -57,6 +57,15 @@ def test_few_forecasts_of_its_own_leave_a_symbol_with_its_class(make_bars: MakeB
     assert symbol_factor(due, 61, of_class) == 1
 
 
+def test_an_index_follows_the_funds_that_hold_it(make_bars: MakeBars) -> None:
+    series = [make_bars(name, sessions=900, seed=seed) for seed, name in enumerate(["SPY", "^GSPC", "EURUSD=X"])]
+    widths = measure_widths(Fixed(0.7), series)
+    assert set(widths.classes) == {"etf", "fx"}
+    fund, index, _ = widths.factors([bars.symbol for bars in series], 10)
+    np.testing.assert_allclose(fund / widths.symbols["SPY"], index / widths.symbols["^GSPC"])
+    assert widths.factors(["QQQ"], 10)[0].min() > 1
+
+
 def test_only_what_had_come_due_counts(make_bars: MakeBars) -> None:
     bars = make_bars(sessions=900)
     frame = bars.frame.copy()

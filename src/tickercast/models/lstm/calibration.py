@@ -76,10 +76,12 @@ class ClassCalibration:
 
     Attributes:
         factors: `(HORIZON, quantiles)`, around the median.
+        past: `(HORIZON, quantiles)`, the quantiles of its own past returns in units of σEWMA·√step, less the median.
         drift: the median log-return a session.
     """
 
     factors: Table
+    past: Table
     drift: float
 
 
@@ -97,11 +99,17 @@ def calibrated(model: keras.Model, series: Sequence[Bars], trained_through: date
     if sum(max(len(bars.through(trained_through)) - NEEDED + 1, 0) for bars in recent) < _MIN_EXAMPLES:
         return None
     sample = examples(recent, trained_through)
-    has_drift = asset_class(series[0].symbol) not in WITHOUT_DRIFT
-    drift = shrunk_drift(examples(series, trained_through)) if has_drift else 0.0
+    whole = examples(series, trained_through)
+    drift = shrunk_drift(whole) if asset_class(series[0].symbol) not in WITHOUT_DRIFT else 0.0
+    past = np.quantile(whole.returns.astype(np.float64), QUANTILES, axis=0).T
     factors = _smoothed(*_best_factors(answer(model, sample), sample, drift))
     share = len(series) / (len(series) + _SYMBOLS)
-    return ClassCalibration(tuple(tuple(row) for row in (1 + (factors - 1) * share).round(4).tolist()), drift)
+    past -= past[:, QUANTILES.index(0.5), None]
+    return ClassCalibration(_table(1 + (factors - 1) * share), _table(past), drift)
+
+
+def _table(values: Floats) -> Table:
+    return tuple(tuple(row) for row in values.round(4).tolist())
 
 
 def shrunk_drift(sample: Examples) -> float:

@@ -165,6 +165,7 @@ def fit(
         quantiles=QUANTILES,
         calibration=calibration,
         calibrations={name: one.factors for name, one in calibrations.items()},
+        past_quantiles={name: one.past for name, one in calibrations.items()},
         drift=dict.fromkeys(_STOCK_LIKE, drift) | {name: one.drift for name, one in calibrations.items()},
         adapts=True,
         min_sessions=features.MIN_SESSIONS,
