@@ -59,7 +59,7 @@ class Paper:
     frequency: Frequency = DAILY
     terms: Terms = field(default_factory=Terms)
     simulated: bool = True
-    _seen: Exchange | None = field(default=None, init=False, repr=False)
+    _seen: tuple[datetime, Exchange] | None = field(default=None, init=False, repr=False)
 
     def account(self) -> Account:
         """The account, at the newest closes."""
@@ -142,9 +142,9 @@ class Paper:
 
     def _exchange(self) -> Exchange:
         """The exchange at this moment: only an order changes it, since the bars of a moment are what they are."""
-        if self._seen is None:
-            self._seen = self._read()
-        return self._seen
+        if self._seen is None or self._seen[0] != self.now:
+            self._seen = self.now, self._read()
+        return self._seen[1]
 
     def _read(self) -> Exchange:
         with self.warehouse.session():
