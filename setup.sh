@@ -79,7 +79,7 @@ lock() {
   local compile=(.tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
                  --custom-compile-command "make lock")
   "${compile[@]}" --group installer --output-file requirements-uv.txt
-  "${compile[@]}" pyproject.toml --extra train --extra flow --extra dashboard --extra peers --extra boost --extra api --extra aws --extra trade --group checkout --group dev --output-file requirements-dev.txt
+  "${compile[@]}" pyproject.toml --extra train --extra flow --extra dashboard --extra peers --extra boost --extra api --extra aws --extra trade --extra tearsheet --group checkout --group dev --output-file requirements-dev.txt
   "${compile[@]}" --group infra --output-file requirements-infra.txt
   "${compile[@]}" --group nixtla --output-file requirements-nixtla.txt
   "${compile[@]}" pyproject.toml --group checkout --constraint requirements-dev.txt --output-file requirements.txt

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = Path(__file__).parents[1]
-SHIPPED = ("train", "flow", "dashboard", "peers", "api", "boost", "aws", "trade")
+SHIPPED = ("train", "flow", "dashboard", "peers", "api", "boost", "aws", "trade", "tearsheet")
 """Every extra: bundles and images have them, or `pip install` does."""
 
 _REFUSED = re.compile(

@@ -36,6 +36,7 @@ from tickercast.ports import (
     PolledBucket,
     RecipeSearch,
     ResultsSource,
+    Tearsheet,
     Warehouse,
 )
 
@@ -710,6 +711,23 @@ def drift_reporter() -> DriftReporter:
     from tickercast.backends.drift_evidently import EvidentlyReporter
 
     return EvidentlyReporter()
+
+
+def tearsheet() -> Tearsheet:
+    """The renderer of tear sheets.
+
+    Raises:
+        UsageError: quantstats is not installed.
+    """
+    config.silence_telemetry()
+    if not importlib.util.find_spec("quantstats"):
+        raise UsageError(
+            "A tear sheet needs quantstats, which is not installed. Run `make setup-dev`, or "
+            "`pip install 'tickercast[tearsheet]'`."
+        )
+    from tickercast.backends.tearsheet_quantstats import QuantstatsTearsheet
+
+    return QuantstatsTearsheet()
 
 
 def notifiers(settings: Settings) -> Sequence[Notifier]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -22,6 +22,9 @@ from tickercast.domain.model_card import Bundle, RegisteredVersion
 from tickercast.domain.orders import Account, Clock, Order, OrderReport, Position, Rules
 from tickercast.domain.recipe import Epoch
 from tickercast.errors import Permanent
+
+if TYPE_CHECKING:
+    from tickercast.domain.strategy_backtest import Result
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 """The type of the CloudEvents that announce a finished write."""
@@ -593,6 +596,30 @@ class DriftReporter(Protocol):
             seen: a column of numbers for each finding, by its name; NaN where a row has no such number.
             sample: the same columns, of the training.
             findings: the decisions; the report shows the same scores.
+        """
+
+
+# ---------------------------------------------------------------- tear sheets
+
+
+class Tearsheet(Protocol):
+    """Draws the returns of a strategy with the field's usual figures."""
+
+    def page(self, result: "Result", rival: "Result | None", *, title: str, said: Sequence[str]) -> str:
+        """Draw a page that loads nothing.
+
+        Args:
+            result: the variant whose account is drawn, after costs.
+            rival: the one that it is compared with.
+            title: of the page.
+            said: sentences that stand above every figure.
+
+        Returns:
+            HTML.
+
+        Raises:
+            UsageError: it never traded.
+            EngineUnusable: these returns cannot be drawn.
         """
 
 

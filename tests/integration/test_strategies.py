@@ -1,5 +1,7 @@
 """Universes, signals and backtests from start to end: the page's own commands, no look-ahead, and zipline's equity."""
 
+import html
+import importlib.util
 import json
 import re
 import shlex
@@ -22,7 +24,7 @@ from tickercast.domain.direction_inputs import LEAST
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.strategy_backtest import Costs
 from tickercast.domain.universe import SURVIVORS, Members, read_members
-from tickercast.errors import Permanent
+from tickercast.errors import EngineUnusable, Permanent
 from tickercast.jobs.daily.choose_universe import choose_universe
 from tickercast.jobs.training.walk_signals import walk_signals
 from tickercast.models.baselines import EwmaT
@@ -251,6 +253,63 @@ def test_a_page_holds_the_verdict_the_accounts_and_their_months(workspace: Path)
     assert shown.loc[2, "Jul"] == "–"
     years = [1 + float(each.rstrip("%")) / 100 for each in shown["year"]]
     assert np.prod(years) - 1 == pytest.approx(result.net_return, abs=3e-3)
+
+
+def test_a_tear_sheet_has_the_account_s_figures_under_the_verdict(workspace: Path) -> None:
+    pytest.importorskip("quantstats", reason="the extra `tearsheet` is not installed")
+    done = run(
+        "strategy", "backtest", "volatility-target", "buy-and-hold", *WORDS, "--tearsheet", "sheet.html", "--json"
+    )
+    assert done.exit_code == 0, done.output
+    held, bought = json.loads(done.stdout)["strategies"]
+    page = html.unescape(Path("sheet.html").read_text())
+    assert page.index(held["verdict"]) < page.index(NOT_ADVICE) < page.index("Cumulative Return")
+    shown = re.search(r">Cumulative Return\s*<.*?>\s*([-\d.]+)%.*?>\s*([-\d.]+)%", page, re.DOTALL)
+    assert shown is not None
+    assert [float(each) / 100 for each in shown.groups()] == pytest.approx(
+        [bought["net_return"], held["net_return"]], abs=1e-4
+    )
+    assert page.count("<svg") > 10
+    assert set(re.findall(r'(?:src|href)="(?!data:|#)([^"]*)', page)) == {"http://quantstats.io"}  # a link to read
+    assert not re.search(r"<script|onload=|@import|url\(http", page)
+
+
+def test_a_tear_sheet_that_cannot_be_drawn_is_a_sentence(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    quantstats = pytest.importorskip("quantstats", reason="the extra `tearsheet` is not installed")
+    flat = run("strategy", "backtest", "always-flat", *WORDS, "--tearsheet", "sheet.html")
+    assert "always-flat never traded, and a tear sheet needs returns." in str(flat.exception)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(quantstats.reports, "html", fail)
+    broken = run("strategy", "backtest", "buy-and-hold", *WORDS, "--tearsheet", "sheet.html")
+    assert isinstance(broken.exception, EngineUnusable)
+    assert re.search(r"quantstats .* cannot draw these returns \(ZeroDivisionError: by zero\)", str(broken.exception))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    missing = run("strategy", "backtest", "buy-and-hold", *WORDS, "--tearsheet", "sheet.html")
+    assert "A tear sheet needs quantstats, which is not installed." in str(missing.exception)
+    assert not Path("sheet.html").exists()
+
+
+def test_a_tear_sheet_of_hours_counts_days(workspace: Path) -> None:
+    pytest.importorskip("quantstats", reason="the extra `tearsheet` is not installed")
+    from tickercast.backends.tearsheet_quantstats import _a_year, _daily
+
+    found = App().strategy_backtest(
+        variants_of(["buy-and-hold"]),
+        date(2022, 5, 2),
+        date(2022, 5, 16),
+        source="simulated",
+        symbols=["BTC-USD"],
+        every=HOURLY,
+    )
+    days = _daily(found.results[0])
+    assert _a_year(days) == 365
+    assert float(np.prod(1 + days)) == pytest.approx(
+        found.results[0].net.equity[-1] / found.results[0].net.equity[23], rel=0.05
+    )
+    assert len(days) <= 15
 
 
 def test_costs_are_the_users_and_free_trading_is_the_gross_result(workspace: Path) -> None:

@@ -13,7 +13,7 @@ DOORS = [PROJECT / "src" / "main.py", PROJECT / "cloud_function" / "main.py", *F
 OURS = {"app", "cli", "config", "domain", "engines", "errors", "jobs", "logs", "show", "start"}
 VENDORS = {
     *("apprise", "bokeh_sampledata", "duckdb", "evidently", "google", "keras", "mlflow", "onnxruntime", "optuna"),
-    *("onnxmltools", "sqlglot", "tensorflow", "tf2onnx", "xgboost", "yfinance"),
+    *("onnxmltools", "quantstats", "sqlglot", "tensorflow", "tf2onnx", "xgboost", "yfinance"),
 }
 LONGEST_FLOW = 80
 

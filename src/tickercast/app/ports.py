@@ -30,6 +30,7 @@ from tickercast.ports import (
     ObjectStore,
     PolledBucket,
     QueryLimits,
+    Tearsheet,
     Warehouse,
 )
 
@@ -141,6 +142,11 @@ class Ports:
     def drift_reporter(self) -> DriftReporter:
         """The renderer of drift reports."""
         return engines.drift_reporter()
+
+    @cached_property
+    def tearsheets(self) -> Tearsheet:
+        """The renderer of tear sheets."""
+        return engines.tearsheet()
 
     def source_of(self, source: str, frequency: Frequency) -> MarketData:
         """A source of bars of a frequency; the configured one by default, and binance where that has no hourly bars.

@@ -198,6 +198,24 @@ class Strategies(Ports):
             failures=failures,
         )
 
+    def strategy_tearsheet(self, found: Backtest) -> str:
+        """Draw the account of the first variant after costs as a page by quantstats, beside the second, if any.
+
+        Raises:
+            UsageError: quantstats is not installed, or the variant never traded.
+            EngineUnusable: quantstats cannot draw these returns.
+        """
+        from tickercast.show.sentences import NOT_ADVICE
+        from tickercast.show.strategies import notes, title, verdict
+
+        first, *others = found.results
+        return self.tearsheets.page(
+            first,
+            others[0] if others else None,
+            title=f"{first.variant.name}, after costs",
+            said=[verdict(found, first), title(found), *notes(found), NOT_ADVICE],
+        )
+
     def _walked(
         self,
         variants: Sequence[Variant],

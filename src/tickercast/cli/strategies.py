@@ -174,6 +174,10 @@ def backtest(
     report: Annotated[
         str, typer.Option(metavar="FILE", help="Write a page with the accounts and their months as HTML.")
     ] = "",
+    tearsheet: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="Write quantstats' page of the first strategy, beside the second, as HTML."),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Backtest strategies side by side, after costs.
@@ -206,11 +210,13 @@ def backtest(
         _write(out, show.accounts(found).to_csv(index=False))
     if report:
         _write(report, show.page(found))
+    if tearsheet:
+        _write(tearsheet, service.strategy_tearsheet(found))
     if as_json:
         print_data(json.dumps(show.backtest_json(found), indent=2) + "\n")
         return
     print_table(show.backtest_table(found), soft_wrap=True)
-    for written in filter(None, (out, report)):
+    for written in filter(None, (out, report, tearsheet)):
         say(f"written: {written}")
 
 
