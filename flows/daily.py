@@ -77,15 +77,17 @@ def main(
 ) -> None:
     """Run the day: fetch bars, forecast, score, check drift, retrain, promote what is better, and send alerts."""
     app = App()
-    watched = app.watchlist(cli.some_symbols_of(tickers or [], symbols_file), source)
+    given = cli.some_symbols_of(tickers or [], symbols_file)
+    watched = app.watchlist(given, source)
+    named = watched if given or not app.settings.universe else []  # a universe is chosen in each run
     tagged = run_tags(DAILY, source or app.settings.source, app.settings.warehouse)
     if serve:
-        given = {"symbols": watched, "source": source}
+        parameters = {"symbols": named, "source": source}
         with engines.flow_server():
-            daily.serve("evening", schedule=schedule(watched, cron), parameters=given, limit=1, tags=tagged)
+            daily.serve("evening", schedule=schedule(watched, cron), parameters=parameters, limit=1, tags=tagged)
     else:
         with engines.flow_server(), tags(*tagged):
-            done: Any = daily(watched, cli.day_of(as_of) if as_of else None, source)
+            done: Any = daily(named, cli.day_of(as_of) if as_of else None, source)
         cli.print_day(done)
 
 

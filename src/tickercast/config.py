@@ -64,6 +64,8 @@ class Settings(BaseSettings):
         watchlist: a file of the symbols of the daily flow, or an object of the data bucket by its URL; empty means
             `watchlist.txt` of the home, which `tickercast watchlist` keeps, and without one all symbols that the source
             can list.
+        universe: members whose best the daily flow watches, chosen anew each day: `FILE:by=return,over=60,top=20`, as
+            `tickercast universe` ranks them; what is held on paper stays. In place of `watchlist`; empty: not ranked.
         hourly_watchlist: a file of the coins of the hourly flow, or an object of the data bucket by its URL.
         portfolios: files of holdings whose record the daily flow keeps, or objects of the data bucket by their URLs,
             separated by commas.
@@ -135,6 +137,7 @@ class Settings(BaseSettings):
     function_url: str = ""
     function_hosts: str = ""
     watchlist: str = ""
+    universe: str = ""
     hourly_watchlist: str = ""
     portfolios: str = ""
     trade: str = ""

@@ -207,6 +207,51 @@ def test_the_daily_run_trades_what_the_settings_name_and_reads_results_on_paper(
     ]
 
 
+def test_the_daily_run_chooses_its_universe_and_sells_what_has_left_it(tmp_path: Path) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    file = tmp_path / "members.csv"
+    file.write_text("\n".join(("symbol", *SYMBOLS_OF_EVENING)) + "\n")
+    changes = {"universe": f"{file}:by=return,over=2,top=3", "trade": "buy-and-hold@paper://"}
+    app = evening.app
+    app.settings = changed(app.settings, changes)
+    told: list[str] = []
+
+    def wrap(job: Any) -> Any:
+        told.append(job.__name__)
+        return job
+
+    lists = []
+    for day in sessions_between("MSFT", date(2024, 6, 10), date(2024, 6, 13)):
+        evening.day = day
+        done = app.run_day((), source="exchange", wrap=wrap)
+        rows = app.tables.read("universes", {"as_of": day}).sort_values("rank")
+        chosen = list(rows.loc[~rows["is_held"], "symbol"])
+        assert len(chosen) == 3
+        assert sorted(done.market.symbols) == sorted(rows["symbol"])
+        assert app.watchlist() == list(rows["symbol"])
+        lists.append((set(chosen), set(rows.loc[rows["is_held"], "symbol"])))
+    assert told[0] == "choose_universe"
+    left = [(now, held) for now, held in lists if held]
+    assert left, "somebody has left the first three"
+    sold = app.tables.read("orders", {"leg": "exit"})
+    assert set(sold["symbol"]) >= left[0][1]
+    assert set(sold["reason"]) == {"no member of the universe"}
+
+
+def test_a_universe_that_cannot_be_chosen_is_a_sentence(tmp_path: Path) -> None:
+    evening = Evening(tmp_path)
+    evening.begin(1.0)
+    for universe, said in (
+        (f"{tmp_path}/none.csv", "none.csv"),
+        ("members.csv:by=luck", "by=return|volatility|volume|skill, over=2 to 2500 and top=1 to 10000 were needed"),
+        ("members.csv:best=3", "with 'best=3': FILE:by=return,over=60,top=20 was needed"),
+    ):
+        evening.app.settings = changed(evening.app.settings, {"universe": universe})
+        with pytest.raises(UsageError, match=re.escape(said)):
+            evening.app.run_day((), source="exchange")
+
+
 def test_a_wrong_setting_is_said_and_never_stops_the_day(tmp_path: Path) -> None:
     evening = Evening(tmp_path)
     evening.begin(1.0)

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from tickercast.app.events import Events
 from tickercast.app.models import Models
 from tickercast.app.outlooks import Outlooks
 from tickercast.app.ports import nothing
-from tickercast.app.symbols import WatchlistFile, read_symbols
+from tickercast.app.symbols import WatchlistFile
 from tickercast.app.trading import Trading
 from tickercast.domain.calendar import ending_calendars
 from tickercast.domain.forecast import Role
@@ -72,7 +73,8 @@ class Operations(Models, Events, Outlooks, Trading):
         """
         from tickercast.jobs.daily.run_day import run_day
 
-        watched = self.watchlist(symbols, source)
+        ranked = bool(self.settings.universe) and not symbols
+        watched = [] if ranked else self.watchlist(symbols, source)
         # whatever is missing is said first
         _ = self.fit, self.drift_reporter, self.notifiers, self.digest_receivers, self.warehouse
         self.seed_registry()
@@ -82,18 +84,21 @@ class Operations(Models, Events, Outlooks, Trading):
             as_of,
             source=self.market_data(source),
             services=self,
+            universe=partial(self.universe_of_the_day, source=source) if ranked else None,
             patience=patience,
             on_progress=on_progress,
             **steps,
         )
 
     def watchlist(self, symbols: Sequence[str] = (), source: str = "") -> list[str]:
-        """The symbols that were named, or those of `TICKERCAST_WATCHLIST`, or all that the source holds.
+        """The symbols that were named, or those of `TICKERCAST_UNIVERSE` or `…_WATCHLIST`, or all of the source.
 
         Raises:
             UsageError: there are none, or one is not valid.
         """
-        words = list(symbols) or read_symbols(self.settings.watchlist_file, self.settings)
+        words = list(symbols) or self.kept_watchlist()
+        if not words and self.settings.universe:
+            words = [row.symbol for row in self.universe_of_the_day(self.now().date(), source).rows]
         if not words:
             try:
                 words = list(self.market_data(source).symbols())
@@ -450,7 +455,7 @@ class Operations(Models, Events, Outlooks, Trading):
         return f"goes to {', '.join(services)}" if services else "no receivers, so the daily flow sends none"
 
     def _calendars_say(self) -> str:
-        symbols = [*self._forecast_before(), *read_symbols(self.settings.watchlist_file, self.settings)]
+        symbols = [*self._forecast_before(), *(self.watched() or [])]
         ending = ending_calendars(symbols, self.now().date() + CALENDAR_NOTICE)
         if not ending:
             return "know the holidays of every exchange in use for more than a month"

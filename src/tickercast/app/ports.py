@@ -33,6 +33,7 @@ from tickercast.ports import (
     Tearsheet,
     Warehouse,
 )
+from tickercast.reading.universes import newest_universe
 
 WAIT_S = 60.0
 """How long a request waits for a remote function, in seconds."""
@@ -194,9 +195,15 @@ class Ports:
         return self.tables.query(text, limits=limits)
 
     def watched(self, symbols: Sequence[str] | None = None) -> Sequence[str] | None:
-        """The symbols that alerts are about: those named, or of `TICKERCAST_WATCHLIST`; None if there are none."""
-        words = read_symbols(self.settings.watchlist_file, self.settings) if symbols is None else symbols
+        """The symbols that alerts are about: those named, or of the watchlist that is kept; None if there are none."""
+        words = self.kept_watchlist() if symbols is None else symbols
         return [parse_symbol(word) for word in words] or None
+
+    def kept_watchlist(self) -> list[str]:
+        """The newest universe where `TICKERCAST_UNIVERSE` is set, else the words of `TICKERCAST_WATCHLIST`."""
+        if self.settings.universe:
+            return newest_universe(self.warehouse)
+        return read_symbols(self.settings.watchlist_file, self.settings)
 
     def provision(self) -> list[str]:
         """Create the tables, views and champions that are missing or changed, and return their names."""

@@ -20,13 +20,14 @@ from tickercast.domain.signals import Panel, panel
 from tickercast.domain.strategy import DIRECTION, FORECAST, PROPHET, Targets, Variant, parse, variant
 from tickercast.domain.strategy_backtest import Backtest, Costs, backtest
 from tickercast.domain.text import shown
-from tickercast.domain.universe import Members, Universe, read_members
+from tickercast.domain.universe import Choice, Members, Universe, parse_choice, read_members
 from tickercast.errors import Permanent, UsageError
 from tickercast.jobs.daily.choose_universe import RANKED_BY, choose_universe, span
 from tickercast.jobs.training.walk_signals import walk_signals
 from tickercast.models import catalogue
 from tickercast.reading.holdings import read_holdings
 from tickercast.reading.signals import membership, stored_panel, stored_series
+from tickercast.reading.trading import read_held, read_venues
 
 if TYPE_CHECKING:
     from tickercast.models.direction import DirectionModel
@@ -69,11 +70,27 @@ class Strategies(Ports):
             UsageError: a file or a word is not valid, or nobody can be ranked.
             Transient: an engine does not answer.
         """
-        members, day = self.members(file), as_of or self.now().date()
-        held = self._held(keep)
+        choice = Choice(str(file), by, over, top)
+        return self._chosen(choice, as_of or self.now().date(), self._held(keep), source)
+
+    def universe_of_the_day(self, as_of: date, source: str = "") -> Universe:
+        """Choose the universe of `TICKERCAST_UNIVERSE`, and store it; what is held on paper stays.
+
+        Raises:
+            UsageError: the setting or its file is not valid, or nobody can be ranked.
+            Transient: an engine does not answer.
+        """
+        accounts = {venue.account for venue in read_venues(self.warehouse) if venue.frequency == DAILY.name}
+        held = {str(symbol) for each in accounts for symbol in read_held(each, self.warehouse)["symbol"]}
+        return self._chosen(parse_choice(self.settings.universe), as_of, sorted(held), source)
+
+    def _chosen(self, choice: Choice, day: date, held: Sequence[str], source: str) -> Universe:
+        members, by, over = self.members(choice.file), choice.by, choice.over
         symbols = list(dict.fromkeys([*members.on(day), *held]))
         if not symbols:
-            raise UsageError(f"{file} has no member on {day}: at least one was needed. Name another date with --as-of.")
+            raise UsageError(
+                f"{choice.file} has no member on {day}: at least one was needed. Name another date with --as-of."
+            )
         reading = Reading() if by == "skill" else self._bars(symbols, day - span(over), day, source, DAILY, RANKED_BY)
         return choose_universe(
             members,
@@ -81,7 +98,7 @@ class Strategies(Ports):
             reading=reading,
             by=by,
             over=over,
-            top=top,
+            top=choice.top,
             held=held,
             warehouse=self.warehouse,
             now=self.now(),

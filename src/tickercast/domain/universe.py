@@ -119,6 +119,58 @@ class Universe:
     failures: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """How a watchlist is chosen anew each day.
+
+    Attributes:
+        file: the members.
+        by: one of `RULES`.
+        over: the sessions that are looked at.
+        top: how many are taken.
+    """
+
+    file: str
+    by: str = "return"
+    over: int = 60
+    top: int = 20
+
+
+def parse_choice(text: str) -> Choice:
+    """Read `FILE` or `FILE:by=return,over=60,top=20`, any of them.
+
+    >>> parse_choice("members.csv:by=skill,top=5")
+    Choice(file='members.csv', by='skill', over=60, top=5)
+    >>> parse_choice("gs://bucket/members.csv")
+    Choice(file='gs://bucket/members.csv', by='return', over=60, top=20)
+
+    Raises:
+        UsageError: a word is none of these, or out of range.
+    """
+    file, colon, words = text.rpartition(":")
+    if not colon or "=" not in words:
+        return Choice(text)
+    given: dict[str, str] = dict(_pair(word, text) for word in filter(None, words.split(",")))
+    by, over, top = (given.get(name, str(getattr(Choice, name))) for name in ("by", "over", "top"))
+    whole = over.isdecimal() and top.isdecimal()
+    if by not in RULES or not whole or not 2 <= int(over) <= 2_500 or not 1 <= int(top) <= 10_000:
+        raise UsageError(
+            f"TICKERCAST_UNIVERSE is {shown(text, 80)!r}: by={'|'.join(RULES)}, over=2 to 2500 and top=1 to 10000 were "
+            "needed. Correct it."
+        )
+    return Choice(file, by, int(over), int(top))
+
+
+def _pair(word: str, text: str) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    if name.strip() not in ("by", "over", "top"):
+        raise UsageError(
+            f"TICKERCAST_UNIVERSE is {shown(text, 80)!r}, with {shown(word, 40)!r}: FILE:by=return,over=60,top=20 was "
+            "needed, any of the three. Correct it."
+        )
+    return name.strip(), value.strip()
+
+
 def read_members(text: str, name: str) -> Members:
     """Read `symbol[,from,to]`, one membership a line, the titles in the first.
 

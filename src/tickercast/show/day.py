@@ -5,6 +5,7 @@ from typing import Any
 
 from tickercast.domain.market import Market
 from tickercast.domain.model_card import Bundle
+from tickercast.domain.universe import Universe
 from tickercast.errors import AlertUnavailable
 from tickercast.jobs.champion.decisions import Decided
 from tickercast.jobs.champion.scores import Scores
@@ -20,6 +21,7 @@ from tickercast.jobs.trading.trade import Traded
 from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.show.answers import record_line
 from tickercast.show.sentences import symbols
+from tickercast.show.strategies import universe_title
 from tickercast.show.trading import traded_line
 
 
@@ -142,6 +144,7 @@ def sent_digest(sent: SentDigest) -> str:
 
 
 _SAID: Mapping[type, Callable[[Any], str]] = {
+    Universe: universe_title,
     Market: _fetched,
     FetchedEvents: _events,
     CaughtUp: _sent,

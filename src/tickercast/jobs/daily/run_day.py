@@ -21,6 +21,7 @@ from tickercast.domain.market import Market
 from tickercast.domain.model_card import Bundle
 from tickercast.domain.recipe import Recipe
 from tickercast.domain.strategy import Variant
+from tickercast.domain.universe import Universe
 from tickercast.errors import (
     AlertUnavailable,
     EngineUnusable,
@@ -222,6 +223,7 @@ def run_day(
     *,
     source: MarketData,
     services: Services,
+    universe: Callable[[date], Universe] | None = None,
     wrap: Wrap = lambda job: job,
     patience: timedelta = timedelta(0),
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -233,6 +235,7 @@ def run_day(
         as_of: the last date wanted; None: today.
         source: the market data.
         services: everything else.
+        universe: chooses the watchlist as of a date, in place of `symbols`.
         wrap: turns each job into the step that is called instead.
         patience: how long to wait for another run that holds the lock.
         on_progress: called with the epochs of a training done and their total.
@@ -246,7 +249,13 @@ def run_day(
         current = symbols if as_of in (None, today) else None  # a past date needs no current forecast
         steps = _Steps(services, wrap)
         try:
-            day = _run(steps, symbols, as_of or today, source, on_progress)
+            members = symbols
+            if universe:
+                chosen = steps(_named(universe, "choose_universe"), as_of or today)
+                symbols = [row.symbol for row in chosen.rows]
+                members = [row.symbol for row in chosen.rows if not row.is_held]  # what else is held is sold
+                current = None if current is None else symbols
+            day = _run(steps, symbols, members, as_of or today, source, on_progress)
         except Exception as error:  # any error means that the day failed
             with suppress(TickercastError):  # the alerts may need what has failed
                 steps.alert(current, str(error) or type(error).__name__)
@@ -317,6 +326,16 @@ class _Steps:
 E = TypeVar("E", bound=Exception)
 
 
+def _named(job: Callable[P, R], name: str) -> Callable[P, R]:
+    """The same job under a name, by which its step is shown."""
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return job(*args, **kwargs)
+
+    call.__name__ = name
+    return call
+
+
 def _or_error(job: Callable[P, R], *kinds: type[E]) -> Callable[P, R | E]:
     """The same job, with errors of some kinds as results."""
 
@@ -331,7 +350,12 @@ def _or_error(job: Callable[P, R], *kinds: type[E]) -> Callable[P, R | E]:
 
 
 def _run(
-    step: _Steps, symbols: Sequence[str], as_of: date, source: MarketData, on_progress: Callable[[int, int], None]
+    step: _Steps,
+    symbols: Sequence[str],
+    members: Sequence[str],
+    as_of: date,
+    source: MarketData,
+    on_progress: Callable[[int, int], None],
 ) -> Day:
     services = step.services
     store, models, warehouse, registry = services.store, services.models, services.warehouse, services.registry
@@ -360,7 +384,7 @@ def _run(
     )
     step(refresh_widths, market, models=models, load=services.load_bundle, warehouse=warehouse)
     renewed = _reforecast(step, market)
-    traded = _traded(step, symbols, as_of)
+    traded = _traded(step, members, as_of)
     if is_due(market.day):
         step(compact_warehouse, warehouse=warehouse)
     return Day(
