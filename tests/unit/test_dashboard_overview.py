@@ -1,6 +1,6 @@
 """The dashboard's overview, and what every page says about alerts and about how current forecasts are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from tickercast.app import App
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.calibration import NARROW, Calibration
+from tickercast.domain.frequency import Frequency
 from tickercast.domain.price_files import to_csv
 from tickercast.reading.overview import overview
 
@@ -104,7 +105,11 @@ def test_intervals_that_have_not_held_are_flagged(opened: Open, monkeypatch: pyt
     from tickercast.dashboard import state
 
     flagged = Calibration("MSFT", 7430, 0.69, 0.64, 0.74, 39, date(2021, 1, 4), date(2023, 12, 31), NARROW)
-    monkeypatch.setattr(state, "calibrations", lambda *_: [flagged])
+
+    def found(symbols: Sequence[str] | None, frequency: Frequency) -> list[Calibration]:
+        return [flagged] if symbols is None or "MSFT" in symbols else []
+
+    monkeypatch.setattr(state, "calibrations", found)
     shown = opened(look="on").dataframe[0].value
     assert shown[["symbol", "intervals"]].to_numpy().tolist() == [["MSFT", "too narrow"]]
     assert "Too narrow: the 80% intervals held 69% (64% to 74%) of 7,430 closes" in said(opened(symbol="MSFT"))
