@@ -6,10 +6,12 @@ import json
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from benchmarks.bench_strategies import difference
@@ -255,8 +257,15 @@ def test_a_page_holds_the_verdict_the_accounts_and_their_months(workspace: Path)
     assert np.prod(years) - 1 == pytest.approx(result.net_return, abs=3e-3)
 
 
+@pytest.fixture
+def quantstats() -> Iterator[Any]:
+    """The library, whose import changes matplotlib's fonts and colours."""
+    with matplotlib.rc_context():
+        yield pytest.importorskip("quantstats", reason="the extra `tearsheet` is not installed")
+
+
+@pytest.mark.usefixtures("quantstats")
 def test_a_tear_sheet_has_the_account_s_figures_under_the_verdict(workspace: Path) -> None:
-    pytest.importorskip("quantstats", reason="the extra `tearsheet` is not installed")
     done = run(
         "strategy", "backtest", "volatility-target", "buy-and-hold", *WORDS, "--tearsheet", "sheet.html", "--json"
     )
@@ -274,8 +283,9 @@ def test_a_tear_sheet_has_the_account_s_figures_under_the_verdict(workspace: Pat
     assert not re.search(r"<script|onload=|@import|url\(http", page)
 
 
-def test_a_tear_sheet_that_cannot_be_drawn_is_a_sentence(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quantstats = pytest.importorskip("quantstats", reason="the extra `tearsheet` is not installed")
+def test_a_tear_sheet_that_cannot_be_drawn_is_a_sentence(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, quantstats: Any
+) -> None:
     flat = run("strategy", "backtest", "always-flat", *WORDS, "--tearsheet", "sheet.html")
     assert "always-flat never traded, and a tear sheet needs returns." in str(flat.exception)
 
@@ -293,7 +303,6 @@ def test_a_tear_sheet_that_cannot_be_drawn_is_a_sentence(workspace: Path, monkey
 
 
 def test_a_tear_sheet_of_hours_counts_days(workspace: Path) -> None:
-    pytest.importorskip("quantstats", reason="the extra `tearsheet` is not installed")
     from tickercast.backends.tearsheet_quantstats import _a_year, _daily
 
     found = App().strategy_backtest(
