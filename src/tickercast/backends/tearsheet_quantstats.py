@@ -34,7 +34,9 @@ class QuantstatsTearsheet:
             raise UsageError(
                 f"{result.variant.name} never traded, and a tear sheet needs returns. Name one first that trades."
             )
-        beside = None if rival is None or not _daily(rival).any() else _daily(rival)
+        beside = None if rival is None else _daily(rival)
+        if beside is not None and not beside.any():  # quantstats draws nothing beside a flat line
+            beside = None
         with _quiet(), _translated(), tempfile.TemporaryDirectory() as folder:
             import quantstats
 
@@ -55,10 +57,12 @@ class QuantstatsTearsheet:
 
 
 def _daily(result: Result) -> "pd.Series[float]":
-    """Returns by day, UTC; those of hours are put together."""
-    ends = pd.DatetimeIndex(result.net.ends.astype("datetime64[s]")).normalize()
-    last = pd.Series(result.net.equity, ends).groupby(level=0).last()
-    return (last / last.shift(fill_value=float(result.net.equity[0])) - 1).iloc[1:]
+    """Returns by day, UTC; those of hours are put together, the one that ends at midnight with the day that it ends."""
+    ends = result.net.ends.astype("datetime64[s]")
+    by_day = np.datetime_data(result.net.ends.dtype)[0] == "D"
+    days = pd.DatetimeIndex(ends if by_day else ends - np.timedelta64(1, "s")).normalize()
+    last = pd.Series(result.net.equity, days).groupby(level=0).last()
+    return last / last.shift(fill_value=float(result.net.equity[0])) - 1
 
 
 def _a_year(returns: "pd.Series[float]") -> float:
