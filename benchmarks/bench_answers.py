@@ -32,7 +32,7 @@ from tickercast.domain.distribution import probability, quantile, student5
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES, InformedPredictor
 from tickercast.domain.odds import Odds
-from tickercast.domain.paths import COUNT, SESSIONS, Past, Residuals, past, paths, residuals, seed_of
+from tickercast.domain.paths import COUNT, ENOUGH, SESSIONS, Past, Residuals, past, paths, residuals, seed_of
 from tickercast.domain.widths import Widths, rolling_factors, stretched
 from tickercast.jobs.training.train import evaluation_groups, held_out
 from tickercast.models import catalogue
@@ -194,7 +194,7 @@ def _asked(data: Data, number: int, row: int, symbol: int) -> pd.DataFrame:
 
 def _windows(data: Data, row: int, symbol: int) -> dict[str, Floats]:
     """Past windows of ten sessions as they were, `(windows, 10)`: plain historical simulation."""
-    starts = np.arange(max(row - SESSIONS - STEPS, 0), row - STEPS + 1)
+    starts = np.arange(max(row - ENOUGH - STEPS, 0), row - STEPS + 1)
     ahead = starts[:, None] + np.arange(1, STEPS + 1)
     close = data.log["close"][:, symbol]
     return {name: values[ahead, symbol] - close[starts, None] for name, values in data.log.items()}
@@ -280,7 +280,7 @@ def _valued(data: Data, weights: Sequence[tuple[str, Floats]], steps: int, every
             daily = moves[:row] @ held
             rivals = {
                 "filtered": _filtered(daily, steps, data.date(row)),
-                "historical": np.convolve(daily, np.ones(steps), "valid")[-SESSIONS:],
+                "historical": np.convolve(daily, np.ones(steps), "valid")[-ENOUGH:],
                 "independent": held @ alone,
             }
             gained = float(held @ came)
@@ -302,7 +302,7 @@ def _filtered(daily: Floats, steps: int, cutoff: date) -> Floats:
     for square in (daily**2).tolist():
         sigma.append(variance**0.5)
         variance = features.EWMA_DECAY * variance + (1 - features.EWMA_DECAY) * square
-    standardised = (daily / np.array(sigma))[-SESSIONS:]
+    standardised = (daily / np.array(sigma))[-ENOUGH:]
     rng = np.random.default_rng(seed_of(cutoff))
     drawn = np.stack([rng.permutation(np.resize(np.arange(len(standardised)), COUNT)) for _ in range(steps)])
     simulated: Floats = standardised[drawn].sum(axis=0) * variance**0.5
@@ -318,8 +318,8 @@ def _loss(value: Floats, gained: float, scale: float) -> float:
 
 def _cost() -> dict[str, float]:
     rng = np.random.default_rng(1)
-    close, high, low = (rng.normal(size=(SESSIONS, LARGEST)) ** power for power in (1, 2, 2))
-    known = Past(close, high, low, np.full(SESSIONS, 1 / SESSIONS))
+    close, mirrored, high, low = (rng.normal(size=(SESSIONS, LARGEST)) ** power for power in (1, 1, 2, 2))
+    known = Past(close, mirrored, high, low, np.full(SESSIONS, 1 / SESSIONS))
     steps = np.sqrt(np.arange(1, STEPS + 1))[:, None]
     quantiles = rng.uniform(0.01, 0.04, (LARGEST, 1, 1)) * steps * student5(LEVELS)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

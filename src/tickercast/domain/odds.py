@@ -9,7 +9,8 @@ touches it, depends on the whole path: to read the end of an interval as the cha
 >>> levels = 0.02 * np.sqrt([[1], [2], [3]]) * student5(np.array(QUANTILES))
 >>> rng = np.random.default_rng(1)
 >>> excess = 0.4 * rng.exponential(size=(500, 1))
->>> past = Past(rng.normal(size=(500, 1)), excess, excess, np.full(500, 1 / 500))
+>>> moves = rng.normal(size=(500, 1))
+>>> past = Past(moves, moves, excess, excess, np.full(500, 1 / 500))
 >>> odds = Odds(paths(past, levels[None], seed=1), levels)
 >>> np.round(odds.above(0.03).ends, 2).tolist()
 [0.06, 0.11, 0.16]

@@ -7,15 +7,18 @@ each step has exactly the stored distribution, and the order is that of real mar
 
 Symbols move together the more, the larger the market's part in their moves is. So each past return is split into the
 part of the market, which is the mean of the symbols, and the symbol's own; each part is scaled from its σ then to its σ
-now (filtered historical simulation: Barone-Adesi, Giannopoulos and Vosper, Journal of Futures Markets 1999). Sessions
-before which markets were about as volatile as they are now are drawn more often. The high of a session lies above the
-higher of both closes by a past session's excess, scaled to the width that the forecast gives the step.
+now (filtered historical simulation: Barone-Adesi, Giannopoulos and Vosper, Journal of Futures Markets 1999). Each
+session counts as two: what symbols did on their own could as well have gone the other way, all of them at once, while
+the market falls faster than it rises. Sessions before which markets were about as volatile as they are now are drawn
+more often. The high of a session lies above the higher of both closes by a past session's excess, scaled to the width
+that the forecast gives the step.
 
 >>> from tickercast.domain.distribution import student5
 >>> levels = np.array([[0.01], [0.03]]) * student5(np.array(QUANTILES))
 >>> rng = np.random.default_rng(1)
 >>> excess = np.abs(rng.normal(size=(500, 1)))
->>> past = Past(rng.normal(size=(500, 1)), excess, excess, np.full(500, 1 / 500))
+>>> moves = rng.normal(size=(500, 1))
+>>> past = Past(moves, moves, excess, excess, np.full(500, 1 / 500))
 >>> made = paths(past, levels[None], seed=7)
 >>> made.close.shape, bool((made.high >= made.close).all())
 ((1, 2, 1999), True)
@@ -43,15 +46,19 @@ Floats = NDArray[np.float64]
 COUNT = 1999
 """Paths: the n-th lowest of them is the quantile at n/2000, so that each stored one is met exactly."""
 
-SESSIONS = 1250
-"""The past sessions that paths are drawn from; fewer know too little of the tails."""
+SESSIONS = 2500
+"""The past sessions that paths are drawn from, at most."""
+
+ENOUGH = 1250
+"""Fewer past sessions know too little of the tails."""
 
 FEWEST = 250
 """With fewer sessions in common no paths are made."""
 
-_ALIKE = 0.35  # the difference of log σ at which a session is drawn .6 times as often
+_ALIKE = 0.5  # the difference of log σ at which a session is drawn .6 times as often
 _FLOOR = 1e-3
-_BETA_DECAY = 0.99  # of what a symbol's move has in common with the market's, a session
+_BETA_DECAY = 0.995  # of what a symbol's move has in common with the market's, a session
+_MARKET = 0.1  # by how much the market's part counts for more: ten sessions of stocks from 2012 to 2018 ask for it
 _WARM_UP = 60  # returns from which σ begins
 _CHUNK = 50  # symbols at a time: their paths take 40 MB
 _WIDTH = (QUANTILES.index(0.1), QUANTILES.index(0.9))
@@ -82,12 +89,14 @@ class Past:
 
     Attributes:
         close: `(sessions, symbols)`, each session's log-return as it would be now, over the symbol's σ now.
+        mirrored: `(sessions, symbols)`, the same with each symbol's own part turned round.
         high: `(sessions, symbols)`, as in `Residuals`.
         low: as there.
         weight: `(sessions,)`, the chance that each is drawn; they add up to 1.
     """
 
     close: Floats
+    mirrored: Floats
     high: Floats
     low: Floats
     weight: Floats
@@ -178,11 +187,11 @@ def past(every: Sequence[Residuals], cutoff: date, sessions: int = SESSIONS) -> 
         np.stack([getattr(one, name)[at] for one, at in zip(every, rows, strict=True)], axis=1)
         for name in ("close", "high", "low")
     )
-    return Past(_as_now(close), high, low, weight / weight.sum())
+    return Past(*_as_now(close), high, low, weight / weight.sum())
 
 
-def _as_now(close: Floats) -> Floats:
-    """Past standardised returns as they would be now, with σ 1: `(sessions, symbols)`."""
+def _as_now(close: Floats) -> tuple[Floats, Floats]:
+    """Past standardised returns as they would be now, with σ 1, and mirrored: `(sessions, symbols)` each."""
     market = close.mean(axis=1, keepdims=True)
     together, alone = close * market, market**2
     beta = _decayed(together, together[:_WARM_UP].mean(axis=0), _BETA_DECAY) / np.maximum(
@@ -191,8 +200,9 @@ def _as_now(close: Floats) -> Floats:
     parts = (market, close - beta[:-1] * market)
     sigma = [_sigma(part**2, (part[:_WARM_UP] ** 2).mean(axis=0)) for part in parts]
     common, own = (part / before[:-1] * before[-1] for part, before in zip(parts, sigma, strict=True))
-    now: Floats = (beta[-1] * common + own) / np.sqrt((beta[-1] * sigma[0][-1]) ** 2 + sigma[1][-1] ** 2)
-    return now
+    reaction = (1 + _MARKET * (1 - 1 / close.shape[1])) * beta[-1]  # the mean of a few is in part their own
+    scale = np.sqrt((reaction * sigma[0][-1]) ** 2 + sigma[1][-1] ** 2)
+    return (reaction * common + own) / scale, (reaction * common - own) / scale
 
 
 def seed_of(cutoff: date) -> int:
@@ -211,12 +221,14 @@ def paths(known: Past, quantiles: Floats, *, seed: int, count: int = COUNT) -> P
     """
     symbols, steps = quantiles.shape[:2]
     rng = np.random.default_rng(seed)
-    each = np.searchsorted(known.weight.cumsum(), (np.arange(count) + 0.5) / count).clip(max=len(known) - 1)
+    weight = np.concatenate([known.weight, known.weight]) / 2
+    each = np.searchsorted(weight.cumsum(), (np.arange(count) + 0.5) / count).clip(max=len(weight) - 1)
     drawn = np.stack([rng.permutation(each) for _ in range(steps)])
     made = Paths(*(np.empty((symbols, steps, count), np.float32) for _ in range(3)))
     for start in range(0, symbols, _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        moves, above, below = (getattr(known, name)[:, chunk].T[:, drawn] for name in ("close", "high", "low"))
+        moves = np.concatenate([known.close[:, chunk], known.mirrored[:, chunk]]).T[:, drawn]
+        above, below = (excess[:, chunk].T[:, drawn % len(known)] for excess in (known.high, known.low))
         made.close[chunk], made.high[chunk], made.low[chunk] = _shuffled(moves, above, below, quantiles[chunk])
     return made
 

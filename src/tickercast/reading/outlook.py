@@ -17,8 +17,8 @@ from tickercast.errors import UsageError
 from tickercast.ports import Between, Warehouse
 from tickercast.reading.forecasts import COLUMNS, forecasts_of
 
-YEARS = timedelta(days=6 * 365)
-"""The span of the bars that are read: 1,250 sessions, and those before from which σ begins."""
+YEARS = timedelta(days=11 * 365)
+"""The span of the bars that are read: 2,500 sessions, and those before from which σ begins."""
 
 _STALE = timedelta(days=10)
 """How far the cutoff of one symbol may lie behind another's: nothing older is looked for."""
@@ -157,7 +157,7 @@ def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse)
 
 
 def stored_bars(forecasts: Sequence[Forecast], warehouse: Warehouse) -> list[Bars]:
-    """The stored daily bars of each symbol up to the forecasts' common cutoff, six years of them at most."""
+    """The stored daily bars of each symbol up to the forecasts' common cutoff, eleven years of them at most."""
     cutoff = forecasts[0].cutoff
     where = {"symbol": [made.symbol for made in forecasts], "frequency": DAILY.name}
     held = warehouse.read("latest_prices", {**where, "session_date": Between(cutoff - YEARS, cutoff)})

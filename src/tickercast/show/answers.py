@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tickercast.domain.odds import Ways
-from tickercast.domain.paths import SESSIONS
+from tickercast.domain.paths import ENOUGH
 from tickercast.domain.portfolio import correlation, risk, shares
 from tickercast.errors import UsageError
 from tickercast.reading.holdings import PortfolioOutlook
@@ -21,7 +21,7 @@ from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.show.fitting import Table
 from tickercast.show.sentences import SIMULATED, price
 
-MEASURED = {"closes": 2.7, "touches": 2.6}
+MEASURED = {"closes": 2.6, "touches": 2.0}
 """By how many points stated chances were off at worst, in tenths of them: `benchmarks/answers.json`, in percent."""
 
 CONFIDENCES = (0.95, 0.99)
@@ -145,9 +145,9 @@ def notes(found: Outlook, simulated: bool) -> Iterator[Text]:
     """What has to be said beside figures drawn from paths."""
     if simulated:
         yield Text(SIMULATED, style="bold red")
-    if found.sessions < SESSIONS:
+    if found.sessions < ENOUGH:
         yield Text(
-            f"Drawn from {found.sessions:,} past sessions, and {SESSIONS:,} were wanted: rare moves are less certain.",
+            f"Drawn from {found.sessions:,} past sessions, and {ENOUGH:,} were wanted: rare moves are less certain.",
             style="yellow",
         )
 

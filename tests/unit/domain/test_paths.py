@@ -86,6 +86,23 @@ class TestPaths:
         assert found.mean() == pytest.approx(together, abs=0.05)
         assert known.close.std(axis=0) == pytest.approx(1, abs=0.15)
 
+    def test_what_symbols_did_on_their_own_is_turned_round_in_every_other_draw(self, watched):
+        known = past(residuals(watched), watched[0].cutoff)
+        alone = past(residuals(watched[:1]), watched[0].cutoff)
+
+        market, own = (known.close + known.mirrored) / 2, (known.close - known.mirrored) / 2
+        assert np.linalg.matrix_rank(market, tol=1e-9) == 1
+        assert np.corrcoef(own.T)[~np.eye(4, dtype=bool)].max() < 0
+        np.testing.assert_allclose(alone.close, alone.mirrored)
+
+    def test_draws_that_are_turned_round_come_as_often(self):
+        moves = np.linspace(-1, 1, 300)[:, None] * [1.0, 1.0]
+        known = Past(moves, moves * [1.0, -1.0], np.abs(moves), np.abs(moves), np.full(300, 1 / 300))
+
+        made = paths(known, np.tile(0.02 * student5(LEVELS), (2, 1, 1)), seed=3)
+
+        assert abs(correlation(made, 1)[0, 1]) < 0.02
+
     def test_a_symbol_on_its_own_keeps_the_order_of_its_standardised_returns(self, watched):
         alone = residuals(watched[:1])
 
@@ -111,7 +128,7 @@ class TestPaths:
     def test_more_symbols_than_are_drawn_at_a_time(self):
         rng = np.random.default_rng(1)
         moves = rng.normal(size=(300, 1)).repeat(120, axis=1)
-        known = Past(moves, np.abs(moves), np.abs(moves), np.full(300, 1 / 300))
+        known = Past(moves, moves, np.abs(moves), np.abs(moves), np.full(300, 1 / 300))
 
         made = paths(known, np.tile(0.02 * student5(LEVELS), (120, 2, 1)), seed=3)
 
@@ -233,4 +250,5 @@ def _after(bars: Bars, cutoff: date) -> np.ndarray:
 
 def _shuffled_by_symbol(known: Past) -> Past:
     rng = np.random.default_rng(9)
-    return Past(rng.permuted(known.close, axis=0), known.high, known.low, known.weight)
+    shuffled = (rng.permuted(moves, axis=0) for moves in (known.close, known.mirrored))
+    return Past(*shuffled, known.high, known.low, known.weight)
