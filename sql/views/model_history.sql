@@ -62,7 +62,7 @@ scored AS (
     SUM(inside_80) / SUM(n) AS coverage_80,
     SUM(inside_95) / SUM(n) AS coverage_95
   FROM skill_blocks
-  WHERE has_scale
+  WHERE has_scale AND (grain IS NULL OR grain = 'step')
   GROUP BY model_name, model_version, role, frequency
   HAVING SUM(n) > 0
 )

@@ -788,6 +788,15 @@ def test_merging_the_sums_of_blocks_changes_no_view(until: datetime) -> None:
     same(again, in_duckdb(what_remains(COMPACTIONS["skill_blocks"]), some, {"until": NEVER}))
 
 
+def test_sums_that_no_compaction_has_added_up_say_the_same() -> None:
+    some = rows()
+    sums = some["skill_blocks"]
+    assert set(sums["grain"].dropna()) == {"both", "symbol", "step"}
+    as_stored = sums[sums["grain"].isna() | (sums["grain"] == "both")].assign(grain=None)
+    for view in ("forecast_skill", "coverage", "calibration", "model_history"):
+        same(answers(some | {"skill_blocks": as_stored})[view], answers(some)[view])
+
+
 def undone(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Rows that take the first three blocks back."""
     taken = tables["skill_blocks"].iloc[:3].copy()

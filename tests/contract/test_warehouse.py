@@ -738,7 +738,7 @@ def test_rows_of_the_first_release_become_those_of_today(open_warehouse: Callabl
         (name, role) for name in (live, simulated) for role in ("baseline", "champion", "shadow")
     )
     assert (scores["simulated"] == (scores["symbol"] == "FAKE")).all()
-    assert set(newer.read("skill_blocks")["symbol"]) == {"MSFT"}
+    assert set(newer.read("skill_blocks")["symbol"]) == {"MSFT", "*"}
     drift = newer.read("drift")
     assert "note" not in drift
     assert dict(drift.set_index("name")["simulated"]) == {"return": True, "sigma": False, "volume_z": False}
