@@ -55,6 +55,7 @@ class Sizes:
             "forecasts": forecasts,
             "scores": forecasts,
             "skill_blocks": 2 * (10 + 1) * 2 * self.sessions / 21,  # of each step, and over all of them
+            "forecast_counts": 2 * self.sessions / 21,
             "ingestions": self.sessions,
             "digests": self.bars / 21 + self.sessions,
             "events": (self.bars + 2 * self.sessions) / 63,  # four reports a year, from now on announced before
