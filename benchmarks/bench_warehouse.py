@@ -72,7 +72,7 @@ def filled(path: Path, symbols: int, sessions: int = SESSIONS, cutoffs: int = CU
             connection.execute(_FORECASTS, [cutoffs])
         connection.execute("INSERT INTO ingestions BY NAME " + _LEDGER)
         connection.execute("INSERT INTO spans BY NAME " + _SPANS)
-        for table in ("scores", "skill_blocks"):
+        for table in ("scores", "skill_blocks", "forecast_counts"):
             connection.execute(f"INSERT INTO {table} BY NAME {to_duckdb(_rewrites()[table])}")
     return warehouse
 

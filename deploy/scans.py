@@ -26,6 +26,7 @@ LEAST = 10e6
 _FIXED = {"INT64": 8, "FLOAT64": 8, "DATE": 8, "TIMESTAMP": 8, "BOOL": 1, "ARRAY<FLOAT64>": 104}
 _TEXTS = {"symbol": 4, "frequency": 2, "model_name": 15, "model_version": 2, "role": 8, "object": 33, "generation": 16}
 _TEXTS |= {"status": 8, "reason": 0, "findings": 0, "event_id": 20, "basis": 50, "origin": 4, "kind": 9, "name": 10}
+_TEXTS |= {"grain": 4}
 _OTHER_TEXT = 12
 
 
@@ -53,7 +54,8 @@ class Sizes:
             "spans": self.sessions,
             "forecasts": forecasts,
             "scores": forecasts,
-            "skill_blocks": 2 * 10 * 2 * self.sessions / 21,
+            "skill_blocks": 2 * (10 + 1) * 2 * self.sessions / 21,  # of each step, and over all of them
+            "forecast_counts": 2 * self.sessions / 21,
             "ingestions": self.sessions,
             "digests": self.bars / 21 + self.sessions,
             "events": (self.bars + 2 * self.sessions) / 63,  # four reports a year, from now on announced before
@@ -144,8 +146,8 @@ def _share(table: str, query: Query, sizes: Sizes) -> float:
     """The part of a table that the filters leave."""
     partitioned, clustered = _layout()[table]
     share = 1.0
-    if clustered in query.filters:
-        share *= query.share if isinstance(query.filters[clustered], list) else 1 / sizes.symbols
+    for wanted in [query.filters[name] for name in clustered if name in query.filters][:1]:
+        share *= query.share if isinstance(wanted, list) else 1 / sizes.symbols
     if partitioned in query.filters:
         wanted = query.filters[partitioned]
         ranges = wanted if isinstance(wanted, list) and isinstance(wanted[0], list) else [wanted]
@@ -183,12 +185,12 @@ def _columns(text: str) -> Iterator[tuple[str, str]]:
 
 
 @cache
-def _layout() -> dict[str, tuple[str, str]]:
-    """By table: the column of its partitions, and that of its clusters."""
+def _layout() -> dict[str, tuple[str, list[str]]]:
+    """By table: the column of its partitions, and those of its clusters."""
     made = {}
     for path in (SQL / "tables").glob("*.sql"):
         text = path.read_text()
         partitioned = re.search(r"PARTITION BY (?:\w+\()?(\w+)", text)
-        clustered = re.search(r"CLUSTER BY (\w+)", text)
-        made[path.stem] = (partitioned[1] if partitioned else "", clustered[1] if clustered else "")
+        clustered = re.search(r"CLUSTER BY ([\w, ]+)", text)
+        made[path.stem] = (partitioned[1] if partitioned else "", clustered[1].split(", ") if clustered else [])
     return made

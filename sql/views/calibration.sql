@@ -17,6 +17,7 @@ WITH blocks AS (
     SUM(inside_80) AS inside_80,
     SUM(inside_95) AS inside_95
   FROM skill_blocks
+  WHERE grain IS NULL OR grain = 'both'
   GROUP BY model_name, role, symbol, frequency, block
   HAVING SUM(skill_blocks.n) > 0
 ),

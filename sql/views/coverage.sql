@@ -3,9 +3,13 @@
 CREATE OR REPLACE VIEW coverage AS
 -- Not a flag that says which: so that a query for one symbol reads no other one's rows.
 WITH with_all_symbols AS (
-  SELECT * FROM skill_blocks
+  SELECT model_name, role, symbol, frequency, month, n, inside_80, inside_95
+  FROM skill_blocks
+  WHERE grain IS NULL OR grain = 'symbol'
   UNION ALL
-  SELECT * REPLACE (CAST(NULL AS STRING) AS symbol) FROM skill_blocks
+  SELECT model_name, role, CAST(NULL AS STRING), frequency, month, n, inside_80, inside_95
+  FROM skill_blocks
+  WHERE grain IS NULL OR grain = 'step'
 )
 SELECT
   model_name,

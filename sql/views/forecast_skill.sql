@@ -8,7 +8,19 @@
 -- half its weight (Newey and West 1987, one lag). It is a 95% interval by Student's t (Cornish and Fisher) with one degree
 -- of freedom less than there are blocks; below eight blocks there is no verdict.
 CREATE OR REPLACE VIEW forecast_skill AS
-WITH blocks AS (
+-- Not a flag that says which: so that a query for one symbol reads no other one's rows.
+WITH parts AS (
+  SELECT * FROM skill_blocks WHERE grain IS NULL OR grain = 'both'
+  UNION ALL
+  SELECT * REPLACE (CAST(NULL AS INT64) AS step) FROM skill_blocks WHERE grain IS NULL OR grain = 'symbol'
+  UNION ALL
+  SELECT * REPLACE (CAST(NULL AS STRING) AS symbol) FROM skill_blocks WHERE grain IS NULL OR grain = 'step'
+  UNION ALL
+  SELECT * REPLACE (CAST(NULL AS STRING) AS symbol, CAST(NULL AS INT64) AS step)
+  FROM skill_blocks
+  WHERE grain IS NULL OR grain = 'step'
+),
+scoped AS (
   SELECT
     model_name, role, symbol, frequency, step, block,
     SUM(n) AS n,
@@ -20,51 +32,29 @@ WITH blocks AS (
     SUM(walk_loss) AS walk_loss,
     SUM(error) AS error,
     SUM(walk_error) AS walk_error
-  FROM skill_blocks
+  FROM parts
   WHERE model_name != 'random-walk' AND has_scale
   GROUP BY model_name, role, symbol, frequency, step, block
-  HAVING SUM(skill_blocks.n) > 0
+  HAVING SUM(parts.n) > 0
 ),
--- Not a flag that says which: so that a query for one symbol reads no other one's rows.
-with_all_symbols AS (
-  SELECT * FROM blocks
-  UNION ALL
-  SELECT * REPLACE (CAST(NULL AS STRING) AS symbol) FROM blocks
-),
-scoped AS (
-  SELECT
-    model_name,
-    role,
-    symbol,
-    frequency,
-    IF(by_step, step, NULL) AS step,
-    block,
-    SUM(n) AS n,
-    SUM(backfilled) AS backfilled,
-    SUM(inside_80) AS inside_80,
-    SUM(inside_95) AS inside_95,
-    SUM(direction_right) AS direction_right,
-    SUM(loss) AS loss,
-    SUM(walk_loss) AS walk_loss,
-    SUM(error) AS error,
-    SUM(walk_error) AS walk_error
-  FROM with_all_symbols
-  CROSS JOIN UNNEST([FALSE, TRUE]) AS by_step
-  GROUP BY 1, 2, 3, 4, 5, 6
-),
-residuals AS (
+beside AS (
   SELECT
     *,
-    loss - walk_loss * SAFE_DIVIDE(SUM(loss) OVER scope, SUM(walk_loss) OVER scope) AS residual
+    SAFE_DIVIDE(SUM(loss) OVER whole, SUM(walk_loss) OVER whole) AS ratio,
+    LAG(block) OVER scope AS block_before,
+    LAG(loss) OVER scope AS loss_before,
+    LAG(walk_loss) OVER scope AS walk_loss_before
   FROM scoped
-  WINDOW scope AS (PARTITION BY model_name, role, symbol, frequency, step)
+  WINDOW
+    scope AS (PARTITION BY model_name, role, symbol, frequency, step ORDER BY block),
+    whole AS (scope ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 ),
 paired AS (
   SELECT
     *,
-    IF(LAG(block) OVER scope = block - 1, LAG(residual) OVER scope, 0) AS residual_before
-  FROM residuals
-  WINDOW scope AS (PARTITION BY model_name, role, symbol, frequency, step ORDER BY block)
+    loss - walk_loss * ratio AS residual,
+    IF(block_before = block - 1, loss_before - walk_loss_before * ratio, 0) AS residual_before
+  FROM beside
 ),
 measured AS (
   SELECT

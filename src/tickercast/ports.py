@@ -289,7 +289,8 @@ class Warehouse(Protocol):
         Other processes may append meanwhile.
 
         Args:
-            until: the time up to which files were written whose events have ended; None: a day ago.
+            until: the time up to which files were written, and forecasts stored, whose events have ended; None: a day
+                ago.
 
         Raises:
             WarehouseUnavailable: try again.

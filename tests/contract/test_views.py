@@ -46,6 +46,8 @@ REWRITES = read_rewrites(SQL)
 UPDATES = sorted({path.stem for path in (SQL / "migrations").glob("*.sql")} - set(REWRITES))
 FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_edition"
 COMPACTIONS = read_compactions(SQL)
+DERIVED = ("scores", "skill_blocks", "forecast_counts")
+"""The tables that follow from the forecasts, and the bars that have come true."""
 CHARTS = dict(
     re.findall(
         r"^```sql\n-- ([^\n]+)\n(.+?)```$",
@@ -210,7 +212,7 @@ def rows() -> dict[str, pd.DataFrame]:
     def vintage(symbol: str, session: int, name: str = "lstm", **more: Any) -> None:
         made.append(forecasts(symbol, sessions[session].date(), 99.0, reach=0.02, model_name=name, **more))
 
-    vintage("LONG", 120, generation=2, object="b")
+    vintage("LONG", 120, generation=2, object="b", created_at=AT)
     vintage("GAPS", 120, "renamed", generation=2, object="c")
     past: dict[str, Any] = {"origin": "backfill", "object": BACKFILL, "generation": 3}
     for name, more in (("lstm", {"model_has_seen": True}), ("random-walk", {})):
@@ -359,7 +361,10 @@ def used(number: int) -> dict[str, Any]:
 
 
 def _with_a_correction(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Tables with spans, scores and sums; some scores were replaced, and their sums taken back."""
+    """Tables with spans, scores and sums; some scores were replaced, and their sums taken back.
+
+    Of the forecasts, those until April have been counted.
+    """
     tables = completed(tables)
     scores = tables["scores"]
     old = scores[(scores["symbol"] == "LONG") & (scores["step"] == 1)].sort_values(["cutoff", "role"]).head(8)
@@ -369,7 +374,13 @@ def _with_a_correction(tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFram
     return tables | {
         "scores": pd.concat([scores, new]).sample(frac=1, random_state=1),
         "skill_blocks": pd.concat([tables["skill_blocks"], sums]),
+        "forecast_counts": counts(tables["forecasts"], datetime(2023, 4, 30, tzinfo=UTC)),
     }
+
+
+def counts(made: pd.DataFrame, until: datetime) -> pd.DataFrame:
+    """The rows of `forecast_counts` once a compaction has counted the forecasts that were stored by then."""
+    return in_duckdb(what_remains(COMPACTIONS["forecast_counts"]), {"forecasts": made}, {"until": until})
 
 
 def blocks(scored: pd.DataFrame, sign: int) -> pd.DataFrame:
@@ -478,7 +489,7 @@ def fill(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pd.DataFram
             insert(connection, found.name, tables[found.name])
         elif found.name == "spans" and "prices" in tables:
             insert(connection, "spans", spans(tables["prices"]))
-        elif found.name in ("scores", "skill_blocks") and "forecasts" in tables:
+        elif found.name in DERIVED and "forecasts" in tables:
             connection.execute(f"INSERT INTO {found.name} BY NAME {to_duckdb(REWRITES[found.name])}")
 
 
@@ -486,8 +497,8 @@ def completed(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The tables with those that follow from them."""
     with duckdb.connect() as connection:
         fill(connection, tables)
-        derived = ("spans", "scores", "skill_blocks")
-        return {name: connection.execute(f"SELECT * FROM {name}").df() for name in derived} | dict(tables)
+        derived = {name: connection.execute(f"SELECT * FROM {name}").df() for name in ("spans", *DERIVED)}
+        return derived | dict(tables)
 
 
 def spans(prices: pd.DataFrame) -> pd.DataFrame:
@@ -643,7 +654,7 @@ def test_each_rewrite_has_the_columns_of_its_table_in_their_order(table: str, ze
 def test_each_rewrite_makes_the_same_rows_on_both_engines(
     table: str, release: Callable[..., dict[str, pd.DataFrame]], zeta: Any
 ) -> None:
-    tables = release(few()) if table not in ("scores", "skill_blocks") else completed(few())
+    tables = release(few()) if table not in DERIVED else completed(few())
     expected, found = zeta.read(REWRITES[table], tables), in_duckdb(to_duckdb(REWRITES[table]), tables)
     assert len(expected)
     same(_in_utc(found), expected)
@@ -786,6 +797,15 @@ def test_merging_the_sums_of_blocks_changes_no_view(until: datetime) -> None:
         same(answers(some | {"skill_blocks": merged})[view], answers(some)[view])
     again = in_duckdb(what_remains(COMPACTIONS["skill_blocks"]), twice, {"until": NEVER})
     same(again, in_duckdb(what_remains(COMPACTIONS["skill_blocks"]), some, {"until": NEVER}))
+
+
+def test_sums_that_no_compaction_has_added_up_say_the_same() -> None:
+    some = rows()
+    sums = some["skill_blocks"]
+    assert set(sums["grain"].dropna()) == {"both", "symbol", "step"}
+    as_stored = sums[sums["grain"].isna() | (sums["grain"] == "both")].assign(grain=None)
+    for view in ("forecast_skill", "coverage", "calibration", "model_history"):
+        same(answers(some | {"skill_blocks": as_stored})[view], answers(some)[view])
 
 
 def undone(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -1261,6 +1281,60 @@ def test_a_model_history_counts_forecasts_and_scores_them() -> None:
     assert walk.pinball_ratio == pytest.approx(1)
     assert own.pinball_ratio < 1
     assert own.forecasts == walk.forecasts == own.n_scored / 10
+
+
+@functools.cache
+def remade() -> pd.DataFrame:
+    """Forecasts of days and hours, some of which newer files, or another version, have replaced long after."""
+    days = [date(2023, month, day) for month, first in ((4, 4), (5, 3)) for day in range(first, first + 3)]
+    made = [
+        forecasts(symbol, day, 100.0, reach=0.03, model_name=name, model_version=version)
+        for symbol, version in (("A", "1"), ("B", "2"))
+        for name in ("lstm", "random-walk")
+        for day in days
+    ]
+    later: dict[str, Any] = {"reach": 0.02, "object": "later", "created_at": AT}
+    made += [
+        forecasts("A", days[0], 99.0, model_name="lstm", model_version="2", generation=2, **later),
+        forecasts("A", days[4], 99.0, model_name="lstm", model_version="1", generation=2, **later),
+        forecasts("B", days[1], 99.0, model_name="lstm", model_version="3", generation=2, origin="backfill", **later),
+        forecasts("B", date(2023, 5, 8), 99.0, model_name="lstm", model_version="3", **later),
+        forecasts("C", days[0], 99.0, model_name="lstm", simulated=True, **later),
+    ]
+    hours = [pd.Timestamp(day, tz=UTC) + pd.Timedelta(hours=hour) for day in days for hour in (1, 2)]
+    made += [
+        forecasts("H", at.date(), 1.0, reach=0.1, model_name="lstm", created_at=at).assign(frequency="1h", cutoff_at=at)
+        for at in hours
+    ]
+    again = forecasts("H", days[0], 1.0, reach=0.1, model_name="lstm", model_version="2", generation=2, created_at=AT)
+    return pd.concat([*made, again.assign(frequency="1h", cutoff_at=hours[0])])
+
+
+@pytest.mark.parametrize("until", [EPOCH, datetime(2023, 4, 20, tzinfo=UTC), NEVER])
+def test_a_model_history_is_that_of_the_forecasts_that_count_however_many_were_counted(until: datetime) -> None:
+    made = remade()
+    kept = made[~made["simulated"] & (made["step"] == 1)]
+    kept = kept.assign(live=kept["origin"] == "live").sort_values(["live", "written_at", "created_at"])
+    kept = kept.drop_duplicates(["symbol", "frequency", "role", "model_name", "cutoff", "cutoff_at"], keep="last")
+    at, cutoff = kept.groupby(VERSION)["created_at"], kept.groupby(VERSION)["cutoff"]
+    expected = pd.DataFrame(
+        {
+            "first_made_at": at.min(),
+            "last_made_at": at.max(),
+            "first_cutoff": cutoff.min(),
+            "last_cutoff": cutoff.max(),
+            "symbols": kept.groupby(VERSION)["symbol"].nunique(),
+            "forecasts": kept.groupby(VERSION).size(),
+        }
+    ).reset_index()
+    counted = counts(made, until)
+    assert counted["forecasts"].sum() == {EPOCH: 0, NEVER: len(kept)}.get(until, 18)
+    found = in_duckdb("SELECT * FROM model_history", {"forecasts": made, "forecast_counts": counted})
+    assert len(found) == 7
+    same(found[expected.columns], expected)
+
+
+VERSION = ["model_name", "model_version", "role", "frequency"]
 
 
 # ---------------------------------------------------------------- roles

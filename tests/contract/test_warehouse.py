@@ -738,7 +738,9 @@ def test_rows_of_the_first_release_become_those_of_today(open_warehouse: Callabl
         (name, role) for name in (live, simulated) for role in ("baseline", "champion", "shadow")
     )
     assert (scores["simulated"] == (scores["symbol"] == "FAKE")).all()
-    assert set(newer.read("skill_blocks")["symbol"]) == {"MSFT"}
+    assert set(newer.read("skill_blocks")["symbol"]) == {"MSFT", "*"}
+    history = newer.read("forecast_history", {"simulated": False, "step": 1})
+    assert newer.read("forecast_counts")["forecasts"].sum() == len(history) == 3
     drift = newer.read("drift")
     assert "note" not in drift
     assert dict(drift.set_index("name")["simulated"]) == {"return": True, "sigma": False, "volume_z": False}
@@ -887,6 +889,26 @@ def test_compacting_drops_replaced_rows_and_changes_no_view(views: Warehouse) ->
         pd.testing.assert_frame_equal(sorted_rows(views, name), was)
     assert list(views.read("digests")["generation"]) == ["11"]
     assert set(views.compact().values()) == {0}
+
+
+def test_forecasts_that_were_counted_count_once_when_newer_ones_replace_them(views: Warehouse) -> None:
+    def history() -> dict[str, tuple[int, int]]:
+        read = views.read("model_history", {"frequency": "1d"})
+        return dict(zip(read["model_version"], zip(read["symbols"], read["forecasts"], strict=True), strict=True))
+
+    made = [forecast(step=1, symbol=symbol, cutoff=day) for symbol in ("A", "B") for day in (19, 20)]
+    append(views, "forecasts", made, "made")
+    assert history() == {"1": (2, 4)}
+    views.compact()
+    assert views.read("forecast_counts")["forecasts"].sum() == 4
+    assert history() == {"1": (2, 4)}
+    after = made[0]["created_at"] + timedelta(hours=1)
+    later = {"generation": "2", "model_version": "2", "created_at": after}
+    append(views, "forecasts", [made[0] | later, made[3] | later | {"cutoff": date(2023, 7, 21)}], "later")
+    for _ in range(2):
+        assert history() == {"1": (2, 3), "2": (2, 2)}
+        views.compact()
+    assert views.read("forecast_counts")["forecasts"].sum() == 5
 
 
 def test_a_compacted_bar_does_not_come_back_with_its_event(views: Warehouse) -> None:

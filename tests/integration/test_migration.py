@@ -42,7 +42,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 
 FIRST_EDITION = PROJECT / "tests" / "support" / "first_edition"
 TABLES = ("prices", "forecasts", "ingestions", "drift", "retrains")
-NEW = ("spans", "scores", "skill_blocks")
+NEW = ("spans", "scores", "skill_blocks", "forecast_counts")
 
 HAS_SEEN = f"backfilled: the model has seen this date, {MODEL} 2 was trained through 2022-12-30"
 BACKFILLED = f"backfilled: {MODEL} 1 was trained through 2021-12-31"

@@ -281,10 +281,11 @@ class BigQueryWarehouse:
         dropped: dict[str, int] = {}
         with self._translated():
             for table, text in read_compactions(self._sql).items():
-                months = self._months(objects[table])
+                months = self._months(objects[table]) if "@first" in text else [[]]
                 counts = []
                 for number, ends in enumerate(months, start=1):
-                    logs.waiting(f"compacting {table} of {self.url}: {ends[0].value:%Y-%m}, {number} of {len(months)}")
+                    part = f": {ends[0].value:%Y-%m}, {number} of {len(months)}" if ends else ""
+                    logs.waiting(f"compacting {table} of {self.url}{part}")
                     given = [*ends, moment] if "@until" in text else ends
                     done = self._maintain(qualified(text, list(objects), self._path), given)
                     counts.append(done.num_dml_affected_rows)

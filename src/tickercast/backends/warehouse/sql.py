@@ -97,7 +97,7 @@ class Migration:
 BEFORE = "_before"
 """The end of the name of a table of an earlier release, while its rows are rewritten."""
 
-_SUMS = re.compile(r"USING \((.+)\) AS merged\nON FALSE", re.DOTALL)
+_SUMS = re.compile(r"USING \(\s*(.+)\s*\) AS merged\nON FALSE", re.DOTALL)
 _EVER = "TIMESTAMP '9999-12-31'"
 
 REWRITTEN = ("prices", "forecasts", "ingestions")
@@ -248,10 +248,9 @@ def what_remains(compaction: str) -> str:
     if isinstance(tree, expressions.Delete):
         kept = expressions.select("*").from_(tree.this).where(expressions.not_(tree.args["where"].this))
         return kept.sql("duckdb")
-    added = tree.args["using"].this
-    table = tree.this.name
-    recent = expressions.select("*").from_(table).where("scored_at > @until", dialect="bigquery")
-    return f"{added.sql('duckdb')} UNION ALL BY NAME {recent.sql('duckdb')}"
+    gone = next(when.args["condition"] for when in tree.args["whens"].expressions if when.args["source"])
+    kept = expressions.select("*").from_(tree.this).where(expressions.not_(gone or expressions.true()))
+    return f"{tree.args['using'].this.sql('duckdb')} UNION ALL BY NAME {kept.sql('duckdb')}"
 
 
 def order_of(table: SqlObject) -> list[str]:
