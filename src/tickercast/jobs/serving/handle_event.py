@@ -415,15 +415,18 @@ def _store(
 ) -> Mapping[str, int]:
     """Store all but the ledger, and return how many bars were new, by symbol."""
     series = [one.bars for one in outcome.series]
-    warehouse.append("spans", _named(spans(series), file, announced_at=received_at), key=f"spans/{key}")
+    announced = _named(spans(series), file, announced_at=received_at)
+    if not alone:
+        warehouse.append("spans", announced, key=f"spans/{key}")
     stored = Stored(file, series, warehouse, alone=alone)
     found = news(file, series, stored, now=received_at)
-    made = {
+    made = ({"spans": announced} if alone else {}) | {
         "prices": _named(found.prices, file, ingested_at=received_at),
         "digests": _named(found.digests, file),
-    } | {
-        table: _named(forecast, file, origin=str(outcome.origin), created_at=received_at)
-        for table, forecast in forecasts.items()
+        **{
+            table: _named(forecast, file, origin=str(outcome.origin), created_at=received_at)
+            for table, forecast in forecasts.items()
+        },
     }
     warehouse.append_together(made, key=key)
     warehouse.append_together(score(file, found, stored.numbered(forecasts["forecasts"]), stored), key=key)

@@ -1,8 +1,9 @@
 """Find the bars of a file that the warehouse lacks; see `domain.stored_bars`.
 
 Events of a symbol may be handled at once and in any order. Each file is announced, with its first and last bar,
-before anything is compared. So of two files at once at least one sees the other: a newer file stores all that it shares
-with an older one that is not finished, and an older one stores nothing that a newer one holds.
+before anything is compared, unless nobody else can write meanwhile. So of two files at once at least one sees the
+other: a newer file stores all that it shares with an older one that is not finished, and an older one stores nothing
+that a newer one holds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -117,7 +118,7 @@ class _Comparison:
 
     def mark_what_others_hold(self, now: datetime) -> None:
         """Mark the bars that newer files hold, and those that unfinished older ones may store."""
-        others, finished = self._stored.spans(min(self._file.written_at, now - _UNFINISHED))
+        others, finished = self._stored.spans(now - _UNFINISHED)
         newer = others.order > others.own
         matter = np.flatnonzero(newer | ~finished)
         first, last = (self._frequency.numbers(others[self._frequency.key(name)][matter]) for name in _SPAN)
