@@ -136,6 +136,7 @@ class _Comparison:
         at = np.full(len(self._bars), -1)
         place = places(self._held.key, self._bars.key)
         at[place[place >= 0]] = np.flatnonzero(place >= 0)
+        self._lacking = self._held.take(place < 0)
         rows = np.flatnonzero(at >= 0)
         stored = self._held.take(at[rows])
         other = differ(self._bars.take(rows), stored)
@@ -256,8 +257,8 @@ class _Comparison:
             self._bars.values[name] = whole
 
     def _prices(self, bars: Columns) -> pa.Table:
-        years = bars.dates.astype("datetime64[Y]")
-        bars = bars.take(np.argsort(years, kind="stable"))  # a query for few months then reads few years
+        months = bars.dates.astype("datetime64[M]")
+        bars = bars.take(np.argsort(months, kind="stable"))  # a query for few months then reads little else
         prices = {name: bars.values[name] for name in ("open", "high", "low", "close")}
         closed_at = self._frequency.closes(self._stored.symbols, bars.symbol, bars.ends)
         return pa.table(
@@ -276,9 +277,8 @@ class _Comparison:
 
     def _digests(self) -> pa.Table:
         mine = self._months
-        lacking = self._held.take(places(self._held.key, self._bars.key) < 0)
         mixed = np.full(len(mine.key), not self._file.rank.live)
-        at = places(lacking.month, mine.key)
+        at = places(self._lacking.month, mine.key)
         mixed[at[at >= 0]] = True
         mixed |= np.logical_or.reduceat(self._superseded, mine.start)
         changed = np.logical_or.reduceat(self._new, mine.start)
