@@ -30,7 +30,7 @@ S3_EVENTS, HTTP_EVENTS = 200, 100
 BAD_FILES = 2000
 LAST, SESSIONS = "2023-07-21", 100
 SHARED = 20
-CALLS = 19  # of an event that scores forecasts; others take fewer
+CALLS = 16  # of an event that scores forecasts; others take fewer
 SKEW = (timedelta(), timedelta(), timedelta(hours=-20), timedelta(days=300))
 
 

@@ -194,7 +194,8 @@ class Warehouse(Protocol):
         """Make several calls of one thread cheaper; an engine that only one process can use is kept meanwhile.
 
         Returns:
-            Whether nobody else writes meanwhile.
+            Whether nobody else writes meanwhile. Then what is appended is stored together, at the end: all of it, or
+            nothing where the session or one of its calls ends in an error, which the session's end raises.
 
         Raises:
             WarehouseUnavailable: try again.

@@ -8,7 +8,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -404,7 +404,11 @@ def test_calls_in_a_session_see_each_others_rows_and_so_do_calls_after_it(
     assert len(open_warehouse(tables).read("prices")) == 4
 
 
-def test_an_error_in_a_session_leaves_what_was_appended_before_it(warehouse: Warehouse) -> None:
+def test_an_error_in_a_session_undoes_its_appends_where_nobody_else_writes_and_else_leaves_them(
+    warehouse: Warehouse,
+) -> None:
+    with warehouse.session() as alone:
+        pass
     for wrong in (lambda: append(warehouse, "prices", [price(symbol=None)], "bad"), lambda: [][0]):
         key = str(wrong)
 
@@ -415,17 +419,23 @@ def test_an_error_in_a_session_leaves_what_was_appended_before_it(warehouse: War
 
         with pytest.raises((SchemaMismatch, IndexError)):
             work()
-        assert not append(warehouse, "prices", [price()], key)
+        assert append(warehouse, "prices", [price()], key) is alone
     assert len(warehouse.read("prices")) == 2
     with warehouse.session():
         assert append(warehouse, "prices", [price()], "bad")
 
 
-def test_a_call_that_fails_in_a_session_does_not_end_it(warehouse: Warehouse) -> None:
-    with warehouse.session():
-        with pytest.raises(SchemaMismatch):
-            append(warehouse, "prices", [price(), price(symbol=None)], "k")
-        assert append(warehouse, "prices", [price()], "k")
+def test_a_session_in_which_a_call_failed_is_undone_where_nobody_else_writes(warehouse: Warehouse) -> None:
+    def work() -> None:
+        with warehouse.session() as alone:
+            assert append(warehouse, "prices", [price()], "k")
+            with pytest.raises(SchemaMismatch):
+                append(warehouse, "prices", [price(), price(symbol=None)], "bad")
+        assert not alone
+
+    with suppress(SchemaMismatch):
+        work()
+    append(warehouse, "prices", [price()], "k")
     assert len(warehouse.read("prices")) == 1
 
 

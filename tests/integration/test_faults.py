@@ -73,9 +73,9 @@ def without_a_fault(site: Site) -> bool:
 CHAMPION = ["generation", "read", "read", "read"]
 """The calls of an instance that has just been started, before those of the event."""
 
-READS = ["read_arrow", "read_arrow", "read_arrow"]
 OPEN = ["written_at", "session"]
-COMPARE = ["append", *READS]
+COMPARE = ["read_arrow", "read_arrow", "read_arrow"]
+REBASED = ["read_arrow", "read_arrow"]
 STORE = ["append_together"]
 SCORED = ["read_arrow", "read_arrow"]
 END = ["append_together", "append", "close"]
@@ -83,7 +83,7 @@ RESULTS = "read_arrow"  # of the days on which the symbols report
 CALLS = {
     "single": ["read_arrow", "generation", "read", RESULTS, *OPEN, *COMPARE, *STORE, *END],
     "batch": ["read_arrow", "generation", "read", RESULTS, "copy", "write", *OPEN, *COMPARE, *STORE, *END],
-    "next": ["read_arrow", "generation", "read", RESULTS, *OPEN, *COMPARE, *READS, *STORE, *SCORED, *END],
+    "next": ["read_arrow", "generation", "read", RESULTS, *OPEN, *COMPARE, *REBASED, *STORE, *SCORED, *END],
 }
 WRITES = {"copy", "write", "append", "append_together", "close"}
 
@@ -116,8 +116,8 @@ def test_an_engine_that_refuses_at_any_step_or_loses_its_answer_changes_nothing(
     site.deliver([Delivery(send(what))])
     before = site.tally.answers[503]
     faults = at_every_step(len(CALLS[what]), "unavailable")
-    *before_the_ledger, last, very_last = faults  # once the ledger holds it, the event is a duplicate
-    site.deliver([Delivery(send(what), part) for part in (before_the_ledger, [last], [very_last])])
+    *before_the_end, last = faults  # once the session has ended, the event is a duplicate
+    site.deliver([Delivery(send(what), part) for part in (before_the_end, [last])])
     assert site.tally.answers[503] - before == len(faults)
     assert without_a_fault(site)
 

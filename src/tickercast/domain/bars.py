@@ -76,12 +76,12 @@ class Bars:
         """The first session."""
         return self._session(0)
 
-    @cached_property
+    @property
     def cutoff(self) -> date:
         """The last session: the forecast origin."""
         return self._session(-1)
 
-    @cached_property
+    @property
     def ends(self) -> Ends:
         """`(bars,)`, what names each bar: its session, or the end of its hour."""
         return self.columns[self.frequency.key("session_date")]
@@ -101,7 +101,7 @@ class Bars:
         numbers = self.frequency.numbers(self.ends[[0, -1]])
         return int(numbers[1] - numbers[0]) + 1
 
-    @cached_property
+    @property
     def last_close(self) -> float:
         """The close at the cutoff, in the symbol's currency."""
         return float(self.columns["close"][-1])
@@ -205,7 +205,7 @@ def tails(series: Sequence[Bars], names: Sequence[str], length: int) -> dict[str
     if not series:
         return {name: np.empty((0, length)) for name in names}
     columns = {name: np.concatenate([bars.columns[name][-length:] for bars in series]) for name in names}
-    sizes = np.array([min(len(bars), length) for bars in series])
+    sizes = np.minimum([len(bars) for bars in series], length)
     if (sizes == length).all():
         return {name: values.reshape(len(series), length) for name, values in columns.items()}
     ends = np.cumsum(sizes)[:, None]

@@ -129,7 +129,7 @@ def panel(bars: Bars) -> Panel:
         TooFewSessions: the series is shorter than `MIN_SESSIONS`.
     """
     check_length([bars], MIN_SESSIONS)
-    inputs = _inputs(_stack([bars], len(bars)), [len(bars)], steps=len(bars), origins=len(bars))
+    inputs = _inputs(_stack([bars], [len(bars)], len(bars)), [len(bars)], steps=len(bars), origins=len(bars))
     return Panel(*(values[0] for values in inputs))
 
 
@@ -149,7 +149,7 @@ def latest(series: Sequence[Bars]) -> Inputs:
     for start in range(0, len(series), _BATCH):
         rows = slice(start, start + _BATCH)
         sizes = [len(bars) for bars in series[rows]]
-        bars = _stack(series[rows], min(TAIL, max(sizes)))
+        bars = _stack(series[rows], sizes, min(TAIL, max(sizes)))
         steps, statics, sigma_ewma, sigma60, *_ = _inputs(bars, sizes, steps=WINDOW, origins=1)
         made.steps[rows], made.statics[rows] = steps, statics[:, 0]
         made.sigma_ewma[rows], made.sigma60[rows] = sigma_ewma[:, 0], sigma60[:, 0]
@@ -170,11 +170,11 @@ def check_length(series: Sequence[Bars], needed: int) -> None:
             )
 
 
-def _stack(series: Sequence[Bars], length: int) -> dict[str, Floats]:
+def _stack(series: Sequence[Bars], sizes: Sequence[int], length: int) -> dict[str, Floats]:
     """The last `length` bars of each series, `(n, length)` a column; before its first bar a flat price."""
     columns = tails(series, _COLUMNS, length)
-    before = np.arange(length) < length - np.array([len(bars) for bars in series])[:, None]
-    if before.any():
+    if min(sizes) < length:
+        before = np.arange(length) < length - np.array(sizes)[:, None]
         flat = dict.fromkeys(("open", "high", "low"), columns["close"]) | {"volume": np.zeros(before.shape)}
         columns |= {name: np.where(before, values, columns[name]) for name, values in flat.items()}
     settled = np.array([float(bars.symbol.endswith(_SETTLED)) for bars in series])

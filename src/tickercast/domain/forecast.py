@@ -354,8 +354,10 @@ def rows(predictions: Sequence[Prediction]) -> pa.Table:
     closes = last_closes[numbers, None] * np.exp(stored(log_returns))
     symbols = [made.symbol for made in predictions]
     cutoffs = frequency.ends([made.cutoff for made in predictions])
-    different = {targets: frequency.ends(targets) for targets in {made.targets for made in predictions}}
-    targets = np.concatenate([frequency.ends([]), *(different[made.targets] for made in predictions)])
+    different: dict[tuple[date, ...], int] = {}
+    which = [different.setdefault(made.targets, len(different)) for made in predictions]
+    ends = [frequency.ends(targets) for targets in different]
+    targets = np.concatenate([frequency.ends([]), *(ends[number] for number in which)])
     listed = np.array([made.model_name != RANDOM_WALK for made in predictions], bool)
     once = pa.table(
         {

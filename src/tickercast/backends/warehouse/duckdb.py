@@ -94,11 +94,14 @@ class DuckDBWarehouse:
 
     def __init__(self, path: Path, sql: Path, *, patience_s: float = 60.0) -> None:
         self._path = path
+        self._lock = _LOCKS.setdefault(path.resolve(), threading.RLock())
         self._checkpoints = Checkpoints(path)
         self._sql = sql
         self._patience_s = patience_s
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._shared: duckdb.DuckDBPyConnection | None = None
+        self._failed: BaseException | None = None
+        self._uncommitted = 0
         self._waited_for = ""
         self._fresh = path.with_name(f"{path.name}.fresh")
         self._revisions: dict[str, tuple[tuple[int, ...], str]] = {}
@@ -112,7 +115,7 @@ class DuckDBWarehouse:
         """Create what is missing, and add columns to tables and replace views whose file has changed."""
         changed = self._attempt(self._provision)
         if changed:
-            with _lock(self._path), self._translating(reads=False), self._file(reads=False, even_if_short=True):
+            with self._lock, self._translating(reads=False), self._file(reads=False, even_if_short=True):
                 pass
         return changed
 
@@ -120,16 +123,25 @@ class DuckDBWarehouse:
         """Append rows and their key in one transaction; nothing happens if the key is known."""
         if not len(rows):
             return False
-        size = self._attempt(lambda connection: _append(connection, {key: (table, rows)}))
-        traffic.loaded(size)
-        return bool(size)
+        return bool(self._append({key: (table, rows)}))
 
     def append_together(self, rows: Mapping[str, pa.Table | pd.DataFrame], *, key: str) -> None:
         """Append rows to several tables in one transaction."""
-        given = {table: added for table, added in rows.items() if len(added)}
+        given = {f"{table}/{key}": (table, added) for table, added in rows.items() if len(added)}
         if given:
-            keys = {f"{table}/{key}": (table, added) for table, added in given.items()}
-            traffic.loaded(self._attempt(lambda connection: _append(connection, keys)))
+            self._append(given)
+
+    def _append(self, rows: Mapping[str, tuple[str, pa.Table | pd.DataFrame]]) -> int:
+        """Append rows to tables, each under its key; returns the bytes that were appended, 0 if all keys are known."""
+
+        def work(connection: duckdb.DuckDBPyConnection) -> int:
+            size = _append(connection, rows)
+            self._uncommitted += size
+            return size
+
+        size = self._attempt(work)
+        traffic.loaded(size)
+        return size
 
     def read(
         self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
@@ -179,7 +191,7 @@ class DuckDBWarehouse:
         with self._translating(reads=True):
             if not self._path.exists():
                 raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.")
-            with _lock(self._path), self._only_writer():
+            with self._lock, self._only_writer():
                 engine = self._copied(limits)
             with closing(engine):
                 yield engine
@@ -215,7 +227,7 @@ class DuckDBWarehouse:
         """Write the rows that count to a new file, in order, and put it in the place of the old one."""
         fresh = self._fresh
         fresh.unlink(missing_ok=True)
-        with _lock(self._path), self._translating(reads=False), self._only_writer():
+        with self._lock, self._translating(reads=False), self._only_writer():
             try:
                 for attempt in self._retrying():
                     with attempt, self._attached(reads=False) as connection:
@@ -299,19 +311,23 @@ class DuckDBWarehouse:
 
     @contextmanager
     def session(self) -> Iterator[bool]:
-        """Keep the file for several calls of this thread, which saves most of their time; others wait.
+        """Keep the file for several calls of this thread, as one transaction: it saves most of their time. Others wait.
 
         From then on the engine works on one core: to share the small pieces of an event costs more than it saves.
         """
-        with _lock(self._path), self._translating(reads=False), ExitStack() as held:
+        with self._lock, self._translating(reads=False), ExitStack() as held:
             self._connect().execute("SET threads = 1")
             for attempt in self._retrying():
                 with attempt:
-                    self._shared = held.enter_context(self._file(reads=False))
-            try:
-                yield True
-            finally:
-                self._shared = None
+                    connection = held.enter_context(self._file(reads=False))
+            with self._committed(connection):
+                self._shared, self._failed = connection, None
+                try:
+                    yield True
+                finally:
+                    self._shared = None
+                if self._failed:
+                    raise self._failed
 
     def _attempt(self, work: Callable[[duckdb.DuckDBPyConnection], Result], *, reads: bool = False) -> Result:
         with self._translating(reads):
@@ -354,11 +370,30 @@ class DuckDBWarehouse:
     @contextmanager
     def _transaction(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         with ExitStack() as held:
-            held.enter_context(_lock(self._path))
-            connection = self._shared or held.enter_context(self._file(reads))
+            held.enter_context(self._lock)
+            if self._shared:
+                try:
+                    yield self._shared
+                except BaseException as error:
+                    self._failed = error
+                    raise
+                return
+            connection = held.enter_context(self._file(reads))
             if not reads:
-                held.enter_context(_committed(connection))
+                held.enter_context(self._committed(connection))
             yield connection
+
+    @contextmanager
+    def _committed(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        connection.begin()
+        self._uncommitted = 0
+        try:
+            yield
+        except BaseException:
+            with suppress(duckdb.Error):
+                connection.rollback()
+            raise
+        self._checkpoints.commit(connection, self._uncommitted)
 
     @contextmanager
     def _file(self, reads: bool, *, even_if_short: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -429,7 +464,7 @@ class DuckDBWarehouse:
         if self._engine is None:
             self._engine = duckdb.connect(config={"temp_directory": f"{self._path}.tmp", **SETTINGS})
             self._engine.execute("SET GLOBAL TimeZone = 'UTC'")
-            confine(self._engine, [self._path, self._fresh])
+            confine(self._engine, [self._path, self._fresh], "threads", "wal_autocheckpoint")
             _OPEN.add(self)
         return self._engine
 
@@ -448,22 +483,6 @@ def _written(path: Path) -> tuple[int, ...]:
             described = part.stat()
             found += [described.st_ino, described.st_mtime_ns, described.st_size]
     return tuple(found)
-
-
-def _lock(path: Path) -> threading.RLock:
-    return _LOCKS.setdefault(path.resolve(), threading.RLock())
-
-
-@contextmanager
-def _committed(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.begin()
-    try:
-        yield
-    except BaseException:
-        with suppress(duckdb.Error):
-            connection.rollback()
-        raise
-    connection.commit()
 
 
 def _close_all() -> None:
@@ -501,9 +520,10 @@ def _drop_primary_keys(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _append(connection: duckdb.DuckDBPyConnection, rows: Mapping[str, tuple[str, pa.Table | pd.DataFrame]]) -> int:
-    """Append rows to tables, each under its key; returns the bytes that were appended, 0 if all keys are known."""
-    term, values = _term("key", list(rows))
-    known = {key for (key,) in connection.execute(f"SELECT key FROM _appends WHERE {term}", values).fetchall()}  # noqa: S608
+    """Append rows and their keys in the transaction of a connection; see `DuckDBWarehouse._append`."""
+    marks = ", ".join("?" * len(rows))
+    found = connection.execute(f"SELECT key FROM _appends WHERE key IN ({marks})", list(rows)).fetchall()  # noqa: S608
+    known = {key for (key,) in found}
     new = [key for key in rows if key not in known]
     if not new:
         return 0

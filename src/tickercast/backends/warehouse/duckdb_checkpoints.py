@@ -2,7 +2,8 @@
 
 A checkpoint moves what was appended from the log beside the file into the file, and rewrites the blocks of metadata in
 place: killed in that moment, it leaves a file that does not open. So nothing is moved until the log is long, and then
-only while a copy of these blocks and of the log is kept, from which the next writer restores them.
+only while a copy of these blocks and of the log is kept, from which the next writer restores them. Rows that would make
+the log long go straight into the file: their transaction's commit is a checkpoint, which writes them once, not twice.
 """
 
 import logging
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 SETTINGS: dict[str, str | int | float | list[str]] = {
     "checkpoint_on_detach": "DISABLED",
     "wal_autocheckpoint": "1TB",
-    "auto_checkpoint_skip_wal_threshold": 1 << 40,
+    "auto_checkpoint_skip_wal_threshold": 0,
     "max_vacuum_tasks": 0,
     "write_buffer_row_group_count": 1,
 }
@@ -55,16 +56,41 @@ class Checkpoints:
         Returns:
             Whether the log is short now; it grows on where there is no space for the copy.
         """
-        if not self.log.exists() or self.log.stat().st_size <= (0 if even_if_short else LONGEST_LOG):
+        if self._log_bytes() <= (0 if even_if_short else LONGEST_LOG):
             return True
+        if not self._kept(connection):
+            return False
+        connection.execute("CHECKPOINT warehouse")
+        self._forget()
+        return True
+
+    def commit(self, connection: duckdb.DuckDBPyConnection, size: int) -> None:
+        """Commit a transaction: to the log, or straight into the file if the log would become long.
+
+        Args:
+            connection: to the file, attached for writing as `warehouse`, with the transaction; no other is open.
+            size: the bytes that it appends, about.
+        """
+        with connection.cursor() as beside:
+            if self._log_bytes() + size <= LONGEST_LOG or not self._kept(beside):
+                connection.commit()
+                return
+            beside.execute("SET GLOBAL wal_autocheckpoint = '0B'")
+            connection.commit()
+            beside.execute(f"SET GLOBAL wal_autocheckpoint = '{SETTINGS['wal_autocheckpoint']}'")
+        self._forget()
+
+    def _log_bytes(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def _kept(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Keep a copy of what a checkpoint rewrites; false if there is no space for it."""
         rows = connection.execute("SELECT DISTINCT block_id FROM pragma_metadata_info('warehouse')").fetchall()
         try:
             self._keep([block for (block,) in rows])
         except OSError as error:
             log.warning("%s is left with a long log: %s", self._path, error.strerror)
             return False
-        connection.execute("CHECKPOINT warehouse")
-        self._forget()
         return True
 
     def restore(self) -> None:
@@ -103,7 +129,10 @@ class Checkpoints:
             size = _block_bytes(headers)
             for block in blocks:
                 (copy / f"{block}.block").write_bytes(os.pread(file, size, _HEADER_BYTES + block * size))
-            shutil.copyfile(self.log, copy / self.log.name)
+            if self.log.exists():
+                shutil.copyfile(self.log, copy / self.log.name)
+            else:
+                (copy / self.log.name).touch()  # a log without entries
             copy.rename(self.kept)
         except OSError:
             shutil.rmtree(copy, ignore_errors=True)

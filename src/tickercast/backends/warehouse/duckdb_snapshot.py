@@ -22,19 +22,20 @@ BESIDE = ("", ".wal", ".wal.checkpoint", ".wal.recovery")
 """The endings of a DuckDB file and of those that the engine writes beside it."""
 
 
-def confine(engine: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+def confine(engine: duckdb.DuckDBPyConnection, files: Sequence[Path], *settings: str) -> None:
     """Leave an engine access to these files alone: to no other file, no network, no extension, no variable of Python.
 
     Args:
-        engine: from now on none of its settings but the number of threads can be changed either.
+        engine: the engine.
         files: the databases; what the engine writes beside them is included.
+        settings: those that can be changed from now on.
     """
     paths = [f"{file}{ending}" for file in files for ending in BESIDE]
     engine.execute("SET GLOBAL autoinstall_known_extensions = false")
     engine.execute("SET GLOBAL autoload_known_extensions = false")
     engine.execute(f"SET GLOBAL allowed_paths = [{', '.join(map(_text, paths))}]")
     engine.execute("SET GLOBAL enable_external_access = false")
-    engine.execute("SET GLOBAL allowed_configs = ['threads']")
+    engine.execute(f"SET GLOBAL allowed_configs = [{', '.join(map(_text, settings))}]")
     engine.execute("SET GLOBAL lock_configuration = true")
 
 

@@ -283,9 +283,10 @@ def _decide(
         lineup = past(frequency, _earliest_cutoff(reading, described.as_of))
     found: list[Series] = []
     failures: dict[str | None, Permanent] = dict(reading.failures.items())
+    needed = lineup.min_sessions
     for symbol, bars in reading.bars.items():
         try:
-            found.append(_series(bars, described.as_of, lineup.min_sessions, reading.findings.get(symbol, ())))
+            found.append(_series(bars, described.as_of, needed, reading.findings.get(symbol, ())))
         except Permanent as error:
             failures[symbol] = error
     odd = _oddities([one.known for one in found], described, now)
@@ -415,15 +416,18 @@ def _store(
 ) -> Mapping[str, int]:
     """Store all but the ledger, and return how many bars were new, by symbol."""
     series = [one.bars for one in outcome.series]
-    warehouse.append("spans", _named(spans(series), file, announced_at=received_at), key=f"spans/{key}")
+    announced = _named(spans(series), file, announced_at=received_at)
+    if not alone:
+        warehouse.append("spans", announced, key=f"spans/{key}")
     stored = Stored(file, series, warehouse, alone=alone)
     found = news(file, series, stored, now=received_at)
-    made = {
+    made = ({"spans": announced} if alone else {}) | {
         "prices": _named(found.prices, file, ingested_at=received_at),
         "digests": _named(found.digests, file),
-    } | {
-        table: _named(forecast, file, origin=str(outcome.origin), created_at=received_at)
-        for table, forecast in forecasts.items()
+        **{
+            table: _named(forecast, file, origin=str(outcome.origin), created_at=received_at)
+            for table, forecast in forecasts.items()
+        },
     }
     warehouse.append_together(made, key=key)
     warehouse.append_together(score(file, found, stored.numbered(forecasts["forecasts"]), stored), key=key)
@@ -460,7 +464,8 @@ def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse)
     for served in models:
         if served.role is Role.COMPANION:
             continue
-        ready = [one for one in outcome.series if one.known.span >= served.model.min_sessions]
+        needed = served.model.min_sessions
+        ready = [one for one in outcome.series if one.known.span >= needed]
         returns = served.model.predict([one.known for one in ready])
         made += _predictions(served, ready, returns, outcome.lineup)
     known = [one.known for one in outcome.series]
@@ -495,23 +500,13 @@ def _predictions(
     model, role = served.model, served.role
     name, version, horizon = model.name, model.version, model.horizon
     has_seen = role is Role.CHAMPION and lineup.champion_has_seen
-    return [
-        Prediction(
-            bars.symbol,
-            bars.end,
-            bars.last_close,
-            bars.frequency.next_steps(bars.symbol, bars.end, horizon),
-            each,
-            name,
-            version,
-            role,
-            bars.simulated,
-            has_seen,
-            one.is_doubtful,
-            bars.frequency,
-        )
-        for one, bars, each in zip(series, [one.known for one in series], log_returns, strict=True)
-    ]
+    made = []
+    for one, each in zip(series, log_returns, strict=True):
+        bars, end, doubtful = one.known, one.known.end, one.is_doubtful
+        targets = bars.frequency.next_steps(bars.symbol, end, horizon)
+        known = bars.symbol, end, bars.last_close, targets, each
+        made.append(Prediction(*known, name, version, role, bars.simulated, has_seen, doubtful, bars.frequency))
+    return made
 
 
 def _with_results(outcome: Outcome, warehouse: Warehouse) -> tuple[Outcome, Mapping[str, ResultsDays]]:

@@ -133,10 +133,9 @@ def _newest(forecasts: Rows, frequency: Frequency) -> Rows:
 def _with_moves(forecasts: Rows, stored: Stored) -> tuple[Rows, NDArray[np.float64]]:
     """The forecasts whose cutoff and target are stored, and the log-returns between them."""
     between = Between(_day(forecasts["cutoff"].min()), _day(forecasts["target_date"].max()))
-    closes, *_ = stored.bars(np.unique(forecasts.number), between, with_own=True)
-    ends = [places(_bar(forecasts, name, stored.frequency), closes.key) for name in ("target_date", "cutoff")]
+    bar, close = stored.closes(np.unique(forecasts.number), between)
+    ends = [places(_bar(forecasts, name, stored.frequency), bar) for name in ("target_date", "cutoff")]
     kept = np.flatnonzero((ends[0] >= 0) & (ends[1] >= 0))
-    close = closes.values["close"]
     return _take(forecasts, kept), np.log(close[ends[0][kept]] / close[ends[1][kept]])
 
 

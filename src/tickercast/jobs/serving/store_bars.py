@@ -1,8 +1,9 @@
 """Find the bars of a file that the warehouse lacks; see `domain.stored_bars`.
 
 Events of a symbol may be handled at once and in any order. Each file is announced, with its first and last bar,
-before anything is compared. So of two files at once at least one sees the other: a newer file stores all that it shares
-with an older one that is not finished, and an older one stores nothing that a newer one holds.
+before anything is compared, unless nobody else can write meanwhile. So of two files at once at least one sees the
+other: a newer file stores all that it shares with an older one that is not finished, and an older one stores nothing
+that a newer one holds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -117,7 +118,7 @@ class _Comparison:
 
     def mark_what_others_hold(self, now: datetime) -> None:
         """Mark the bars that newer files hold, and those that unfinished older ones may store."""
-        others, finished = self._stored.spans(min(self._file.written_at, now - _UNFINISHED))
+        others, finished = self._stored.spans(now - _UNFINISHED)
         newer = others.order > others.own
         matter = np.flatnonzero(newer | ~finished)
         first, last = (self._frequency.numbers(others[self._frequency.key(name)][matter]) for name in _SPAN)
@@ -135,6 +136,7 @@ class _Comparison:
         at = np.full(len(self._bars), -1)
         place = places(self._held.key, self._bars.key)
         at[place[place >= 0]] = np.flatnonzero(place >= 0)
+        self._lacking = self._held.take(place < 0)
         rows = np.flatnonzero(at >= 0)
         stored = self._held.take(at[rows])
         other = differ(self._bars.take(rows), stored)
@@ -255,8 +257,8 @@ class _Comparison:
             self._bars.values[name] = whole
 
     def _prices(self, bars: Columns) -> pa.Table:
-        years = bars.dates.astype("datetime64[Y]")
-        bars = bars.take(np.argsort(years, kind="stable"))  # a query for few months then reads few years
+        months = bars.dates.astype("datetime64[M]")
+        bars = bars.take(np.argsort(months, kind="stable"))  # a query for few months then reads little else
         prices = {name: bars.values[name] for name in ("open", "high", "low", "close")}
         closed_at = self._frequency.closes(self._stored.symbols, bars.symbol, bars.ends)
         return pa.table(
@@ -275,9 +277,8 @@ class _Comparison:
 
     def _digests(self) -> pa.Table:
         mine = self._months
-        lacking = self._held.take(places(self._held.key, self._bars.key) < 0)
         mixed = np.full(len(mine.key), not self._file.rank.live)
-        at = places(lacking.month, mine.key)
+        at = places(self._lacking.month, mine.key)
         mixed[at[at >= 0]] = True
         mixed |= np.logical_or.reduceat(self._superseded, mine.start)
         changed = np.logical_or.reduceat(self._new, mine.start)

@@ -71,7 +71,7 @@ class Stored:
     """What is stored about the symbols of a file, in the frequency of its bars."""
 
     def __init__(self, file: File, series: Sequence[Bars], warehouse: Warehouse, *, alone: bool = False) -> None:
-        """Ask nothing yet; `alone` says that nobody else writes meanwhile."""
+        """Ask nothing yet; `alone` says that nobody else writes meanwhile, and that files are stored whole or not."""
         self._file, self._warehouse, self._alone = file, warehouse, alone
         self.symbols = [bars.symbol for bars in series]
         self.frequency = series[0].frequency
@@ -83,13 +83,16 @@ class Stored:
         number = pc.index_in(rows["symbol"].cast(pa.string()), pa.array(self.symbols)).to_numpy().astype(np.int64)
         return Rows(rows, number, np.zeros(len(rows), np.int64), 0, 0)
 
-    def spans(self, since: datetime) -> tuple[Rows, Mask]:
-        """The other files written from a moment on, one row a symbol, and which of them are in the ledger."""
-        self._since = since
+    def spans(self, unfinished_since: datetime) -> tuple[Rows, Mask]:
+        """The files that may matter, one row a symbol, and which of them are finished.
+
+        These are newer ones and, where others write meanwhile, all that were written from a moment on.
+        """
+        since = self._since = self._file.written_at if self._alone else min(self._file.written_at, unfinished_since)
         names = self.frequency.keys("first_session", "last_session")
-        others = self._others = self.read("spans", self.symbols, names, written_at=Between(since, None))
-        if not len(others.table):
-            return others, np.empty(0, bool)
+        others = self.read("spans", self.symbols, names, written_at=Between(since, None))
+        if self._alone or not len(others.table):
+            return others, np.ones(len(others.table), bool)
         objects = pc.unique(others.table["object"]).to_pylist()
         ledger = self._warehouse.read_arrow("ingestions", {"object": objects}, _ENTRY)
         self._finished = _joined(ledger, _ENTRY)
@@ -97,9 +100,9 @@ class Stored:
 
     def at_once(self) -> Ints:
         """The numbers of the symbols of which another file was not finished when `spans` was asked."""
-        others = self._others
-        if not self._alone:
-            others = self.read("spans", self.symbols, [], written_at=Between(self._since, None))
+        if self._alone:
+            return np.empty(0, np.int64)
+        others = self.read("spans", self.symbols, [], written_at=Between(self._since, None))
         return np.unique(others.number[~_among(others.table, self._finished)])
 
     def digests(self) -> tuple[Rows, Ints]:
@@ -111,17 +114,28 @@ class Stored:
         found = known.table.select(["bars", "digest"]).take(kept)
         return Rows(found, known.number[kept], known.order[kept], known.own, known.live), keys[kept]
 
-    def bars(self, numbers: Ints, *dates: Between, with_own: bool = False) -> tuple[Columns, Mask, Mask]:
+    def bars(self, numbers: Ints, *dates: Between) -> tuple[Columns, Mask, Mask]:
         """The bars of some dates that count, in order; whether they are of newer files, and whether of a backfill."""
-        key = self.frequency.key("session_date")
-        names = [key, "open", "high", "low", "close", "adj_close", "volume"]
-        symbols = [self.symbols[number] for number in numbers]
-        rows = self.read("prices", symbols, names, with_own=with_own, session_date=list(dates))
+        rows = self._prices(numbers, ("open", "high", "low", "close", "volume", "adj_close"), list(dates))
         values = {name: rows[name].astype(np.float64) for name in ("open", "high", "low", "close", "volume")}
         values["factor"] = rows["adj_close"] / values["close"]
-        held = Columns(rows.number, self.frequency.numbers(rows[key]), values, self.frequency)
-        kept, order = newest(held, rows.order)
+        kept, order = newest(self._columns(rows, values), rows.order)
         return kept, order > rows.own, order < rows.live
+
+    def closes(self, numbers: Ints, dates: Between) -> tuple[Ints, NDArray[np.float64]]:
+        """The keys of the bars of some dates that count, in order, and their closes; the file's own are among them."""
+        rows = self._prices(numbers, ("close",), [dates], with_own=True)
+        kept, _ = newest(self._columns(rows, {"close": rows["close"]}), rows.order)
+        return kept.key, kept.values["close"]
+
+    def _prices(self, numbers: Ints, names: Sequence[str], dates: list[Between], *, with_own: bool = False) -> Rows:
+        symbols = [self.symbols[number] for number in numbers]
+        names = [self.frequency.key("session_date"), *names]
+        return self.read("prices", symbols, names, with_own=with_own, session_date=dates)
+
+    def _columns(self, rows: Rows, values: dict[str, NDArray[np.float64]]) -> Columns:
+        number = self.frequency.numbers(rows[self.frequency.key("session_date")])
+        return Columns(rows.number, number, values, self.frequency)
 
     def read(
         self, table: str, symbols: Sequence[str], columns: Sequence[str], *, with_own: bool = False, **where: Any
