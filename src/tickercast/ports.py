@@ -190,12 +190,15 @@ class Warehouse(Protocol):
             WarehouseUnavailable: try again, with the same key.
         """
 
-    def session(self) -> AbstractContextManager[bool]:
+    def session(self, *, together: bool = False) -> AbstractContextManager[bool]:
         """Make several calls of one thread cheaper; an engine that only one process can use is kept meanwhile.
 
+        Args:
+            together: where nobody else writes meanwhile, store what is appended at the end: all of it, or nothing
+                where the session or one of its calls ends in an error, which the session's end raises.
+
         Returns:
-            Whether nobody else writes meanwhile. Then what is appended is stored together, at the end: all of it, or
-            nothing where the session or one of its calls ends in an error, which the session's end raises.
+            Whether nobody else writes meanwhile.
 
         Raises:
             WarehouseUnavailable: try again.

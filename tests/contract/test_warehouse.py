@@ -395,7 +395,7 @@ def test_calls_in_a_session_see_each_others_rows_and_so_do_calls_after_it(
     warehouse: Warehouse, open_warehouse: Callable[[Path], Warehouse], tables: Path
 ) -> None:
     for number in (1, 2):  # one session after another
-        with warehouse.session():
+        with warehouse.session(together=number == 1):
             assert append(warehouse, "prices", [price(f"A{number}")], f"a{number}")
             assert len(warehouse.read("prices", {"symbol": f"A{number}"})) == 1
             assert not append(warehouse, "prices", [price()], f"a{number}")
@@ -404,7 +404,19 @@ def test_calls_in_a_session_see_each_others_rows_and_so_do_calls_after_it(
     assert len(open_warehouse(tables).read("prices")) == 4
 
 
-def test_an_error_in_a_session_undoes_its_appends_where_nobody_else_writes_and_else_leaves_them(
+def test_what_a_session_has_appended_stays_whatever_follows(warehouse: Warehouse) -> None:
+    def work() -> None:
+        with warehouse.session():
+            assert append(warehouse, "prices", [price()], "k")
+            append(warehouse, "prices", [price(symbol=None)], "bad")
+
+    with pytest.raises(SchemaMismatch):
+        work()
+    assert not append(warehouse, "prices", [price()], "k")
+    assert len(warehouse.read("prices")) == 1
+
+
+def test_an_error_in_a_session_that_stores_together_undoes_its_appends_where_nobody_else_writes_and_else_leaves_them(
     warehouse: Warehouse,
 ) -> None:
     with warehouse.session() as alone:
@@ -413,7 +425,7 @@ def test_an_error_in_a_session_undoes_its_appends_where_nobody_else_writes_and_e
         key = str(wrong)
 
         def work(key: str = key, wrong: Callable[[], Any] = wrong) -> None:
-            with warehouse.session():
+            with warehouse.session(together=True):
                 assert append(warehouse, "prices", [price()], key)
                 wrong()
 
@@ -425,9 +437,11 @@ def test_an_error_in_a_session_undoes_its_appends_where_nobody_else_writes_and_e
         assert append(warehouse, "prices", [price()], "bad")
 
 
-def test_a_session_in_which_a_call_failed_is_undone_where_nobody_else_writes(warehouse: Warehouse) -> None:
+def test_a_session_that_stores_together_is_undone_by_a_call_that_failed_where_nobody_else_writes(
+    warehouse: Warehouse,
+) -> None:
     def work() -> None:
-        with warehouse.session() as alone:
+        with warehouse.session(together=True) as alone:
             assert append(warehouse, "prices", [price()], "k")
             with pytest.raises(SchemaMismatch):
                 append(warehouse, "prices", [price(), price(symbol=None)], "bad")

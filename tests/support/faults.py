@@ -196,10 +196,10 @@ class Stepped:
         return self._step(found, name) if callable(found) else found
 
     @contextmanager
-    def session(self) -> Iterator[bool]:
+    def session(self, *, together: bool = False) -> Iterator[bool]:
         """Opening and closing a session are steps of their own; so are the calls in between."""
         with ExitStack() as held:
-            yield self._step(lambda: held.enter_context(self._port.session()), "session")()
+            yield self._step(lambda: held.enter_context(self._port.session(together=together)), "session")()
             self._step(held.close, "close")()
 
     def _step(self, call: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -200,7 +200,7 @@ class BigQueryWarehouse:
         found = self.query(f"{counting} WHERE {column} IS NOT NULL GROUP BY 1")
         return {str(value): str(count) for value, count in zip(found["value"], found["n"], strict=True)}
 
-    def session(self) -> AbstractContextManager[bool]:
+    def session(self, *, together: bool = False) -> AbstractContextManager[bool]:
         """Nothing: calls share a client in any case."""
         return nullcontext(False)
 

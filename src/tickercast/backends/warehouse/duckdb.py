@@ -100,6 +100,7 @@ class DuckDBWarehouse:
         self._patience_s = patience_s
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._shared: duckdb.DuckDBPyConnection | None = None
+        self._together = False
         self._failed: BaseException | None = None
         self._uncommitted = 0
         self._waited_for = ""
@@ -310,8 +311,8 @@ class DuckDBWarehouse:
                 connection.execute(f"ALTER TABLE {table.name} DROP COLUMN {_quoted(name)}")
 
     @contextmanager
-    def session(self) -> Iterator[bool]:
-        """Keep the file for several calls of this thread, as one transaction: it saves most of their time. Others wait.
+    def session(self, *, together: bool = False) -> Iterator[bool]:
+        """Keep the file for several calls of this thread, which saves most of their time; others wait.
 
         From then on the engine works on one core: to share the small pieces of an event costs more than it saves.
         """
@@ -320,12 +321,12 @@ class DuckDBWarehouse:
             for attempt in self._retrying():
                 with attempt:
                     connection = held.enter_context(self._file(reads=False))
-            with self._committed(connection):
-                self._shared, self._failed = connection, None
+            with self._committed(connection) if together else nullcontext():
+                self._shared, self._together, self._failed = connection, together, None
                 try:
                     yield True
                 finally:
-                    self._shared = None
+                    self._shared, self._together = None, False
                 if self._failed:
                     raise self._failed
 
@@ -371,14 +372,14 @@ class DuckDBWarehouse:
     def _transaction(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         with ExitStack() as held:
             held.enter_context(self._lock)
-            if self._shared:
+            connection = self._shared or held.enter_context(self._file(reads))
+            if self._together:
                 try:
-                    yield self._shared
+                    yield connection
                 except BaseException as error:
                     self._failed = error
                     raise
                 return
-            connection = held.enter_context(self._file(reads))
             if not reads:
                 held.enter_context(self._committed(connection))
             yield connection

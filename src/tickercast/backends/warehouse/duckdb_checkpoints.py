@@ -11,6 +11,7 @@ import os
 import shutil
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -109,9 +110,8 @@ class Checkpoints:
                     file.write(block.read_bytes())
                 file.flush()
                 os.fsync(file.fileno())
-            restored = self.log.with_name(f"{self.log.name}.restored")
-            shutil.copyfile(self.kept / self.log.name, restored)
-            restored.replace(self.log)
+            with suppress(FileNotFoundError):  # it is back already
+                (self.kept / self.log.name).replace(self.log)  # a full disk has no room for a copy
         self._forget()
 
     def _at(self, iteration: int) -> bool:

@@ -389,7 +389,7 @@ def _append(
     forecasts = {"forecasts": rows(made)} | (
         {"directions": directions} if directions is not None and len(directions) else {}
     )
-    with warehouse.session() as alone:
+    with warehouse.session(together=True) as alone:
         counts = _store(key, file, outcome, forecasts, warehouse, received_at, alone) if outcome.series else {}
         duration_ms = (now() - received_at).total_seconds() * 1000
         stored = _stored_rows(key, file, outcome.events, warehouse) if outcome.events is not None else []
