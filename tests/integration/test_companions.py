@@ -223,9 +223,7 @@ def test_an_event_that_failed_halfway_ends_with_one_forecast_of_each_model(
 def test_an_event_that_comes_again_halfway_under_another_list_scores_what_was_stored(
     place: Place, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch, interrupted: str
 ) -> None:
-    monkeypatch.setattr(
-        place.warehouse, "session", lambda **_: nullcontext(False)
-    )  # not one transaction, as on BigQuery
+    monkeypatch.setattr(place.warehouse, "session", lambda **_: nullcontext(False))  # as on BigQuery
     serve(place, Beside())
     event = place.upload("ohlc/2023-06-15/batch-0001.csv", to_csv([make_bars()]))  # whose closes are in the file
     together, append, broken = place.warehouse.append_together, place.warehouse.append, [True]

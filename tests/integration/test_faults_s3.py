@@ -50,7 +50,7 @@ def test_kill_9_at_any_moment_of_doubled_and_reordered_events_loses_and_doubles_
 ) -> None:
     chance = random.Random(3)
     new = [
-        Delivery(send(site, make_bars, 100 + number), [Fault(chance.randrange(150_000), ALARM)]) for number in range(9)
+        Delivery(send(site, make_bars, 100 + number), [Fault(chance.randrange(100_000), ALARM)]) for number in range(9)
     ]
     mixed = [*new, *(Delivery(one.event) for one in chance.sample(new, 4))]
     chance.shuffle(mixed)
