@@ -294,7 +294,7 @@ class Warehouse(Protocol):
 
         Args:
             until: the time up to which files were written, and forecasts stored, whose events have ended; None: a day
-                ago.
+                ago. What an earlier call has added up stays so, whatever the time.
 
         Raises:
             WarehouseUnavailable: try again.

@@ -23,6 +23,7 @@ from tests.support.warehouse_rows import AT, append, digest, forecast, ingestion
 
 from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
+from tickercast.backends.warehouse.sql import read_rewrites
 from tickercast.config import resource
 from tickercast.errors import Permanent, SchemaMismatch, UsageError, WarehouseUnavailable
 from tickercast.ports import Between, QueryLimits, Warehouse
@@ -933,6 +934,18 @@ def test_forecasts_that_were_counted_count_once_when_newer_ones_replace_them(vie
         assert history() == {"1": (2, 3), "2": (2, 2)}
         views.compact()
     assert views.read("forecast_counts")["forecasts"].sum() == 5
+
+
+def test_sums_that_were_added_up_are_not_added_again_when_the_clock_goes_back(views: Warehouse) -> None:
+    first = score()["scored_at"]
+    append(views, "scores", [score(step=step, scored_at=first + timedelta(days=step)) for step in (1, 2)], "scores")
+    sums = views.query(read_rewrites(resource("sql"))["skill_blocks"])
+    views.append("skill_blocks", sums[sums["grain"] == "both"].assign(grain=None), key="skill_blocks")
+    views.compact()
+    made = sorted_rows(views, "skill_blocks")
+    assert dict(made.groupby("grain")["n"].sum()) == {"both": 2, "step": 2, "symbol": 2}
+    views.compact(until=first + timedelta(days=1))
+    pd.testing.assert_frame_equal(sorted_rows(views, "skill_blocks"), made)
 
 
 def test_a_compacted_bar_does_not_come_back_with_its_event(views: Warehouse) -> None:

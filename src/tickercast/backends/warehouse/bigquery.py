@@ -47,6 +47,7 @@ from google.cloud.bigquery.table import RowIterator
 from tickercast import logs, traffic
 from tickercast.backends.warehouse.bigquery_errors import is_transient, one_line, translated
 from tickercast.backends.warehouse.sql import (
+    ADDED_UP,
     BEFORE,
     FINISHED,
     REWRITTEN,
@@ -277,9 +278,13 @@ class BigQueryWarehouse:
         Interrupted, the next call goes on: months that are done have nothing left to drop.
         """
         objects = {found.name: found for found in read_objects(self._sql)}
-        moment = _parameter("until", until or datetime.now(UTC) - FINISHED)
         dropped: dict[str, int] = {}
         with self._translated():
+            until = until or datetime.now(UTC) - FINISHED
+            if "skill_blocks" in objects:
+                [added_up] = self._maintain(qualified(ADDED_UP, list(objects), self._path))
+                until = max(until, added_up["newest"] or until)
+            moment = _parameter("until", until)
             for table, text in read_compactions(self._sql).items():
                 months = self._months(objects[table]) if "@first" in text else [[]]
                 counts = []

@@ -34,6 +34,7 @@ from tickercast.backends.warehouse.duckdb_errors import (
 )
 from tickercast.backends.warehouse.duckdb_snapshot import answer, confine, memory_bounded, opened, snapshot
 from tickercast.backends.warehouse.sql import (
+    ADDED_UP,
     BEFORE,
     FINISHED,
     REWRITTEN,
@@ -249,6 +250,9 @@ class DuckDBWarehouse:
     def _refill(self, connection: duckdb.DuckDBPyConnection, until: datetime) -> dict[str, int]:
         compactions, dropped = read_compactions(self._sql), dict[str, int]()
         objects = read_objects(self._sql)
+        if "skill_blocks" in compactions:
+            [[newest]] = connection.execute(ADDED_UP).fetchall()
+            until = max(until, newest or until)
         connection.execute("USE fresh")
         connection.execute(_INTERNAL_TABLES)
         for table in ("_appends", "_objects"):

@@ -212,6 +212,9 @@ def read_objects(folder: Path) -> list[SqlObject]:
 FINISHED = timedelta(hours=26)
 """The age of a file from which its event has ended: later it is given up."""
 
+ADDED_UP = "SELECT MAX(scored_at) AS newest FROM skill_blocks WHERE grain IS NOT NULL"
+"""Up to when scores are in the sums of `skill_blocks`: a compaction up to an earlier moment would add them twice."""
+
 
 def read_compactions(folder: Path) -> dict[str, str]:
     """Read `compact/*.sql`: by table, the statement that drops the rows that count no more, or adds rows up.
