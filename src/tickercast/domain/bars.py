@@ -8,6 +8,7 @@
 11.0
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -17,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
 from tickercast.domain.findings import Finding
@@ -33,13 +35,38 @@ STALE_AFTER = DAILY.stale_after
 """A series whose last session is older than this before `as_of` cannot be forecast."""
 
 
+class Extent(Mapping[str, NDArray[Any]]):
+    """Some rows of columns that several symbols share, as columns; nothing is cut before it is asked for.
+
+    >>> dict(Extent({"close": np.array([1.0, 2.0, 3.0])}, 1, 3))
+    {'close': array([2., 3.])}
+    """
+
+    __slots__ = ("end", "start", "whole")
+
+    def __init__(self, whole: Mapping[str, NDArray[Any]], start: int, end: int) -> None:
+        self.whole, self.start, self.end = whole, start, end
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.whole[name][self.start : self.end]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.whole
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.whole)
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+
 @dataclass(frozen=True, init=False, eq=False)
 class Bars:
     """The bars of one symbol, oldest first, one a session or hour.
 
     Attributes:
         symbol: the series, as Yahoo or the exchange spells it.
-        columns: an array `(bars,)` for each of `BAR_COLUMNS`, perhaps a slice of one that several symbols share;
+        columns: an array `(bars,)` for each of `BAR_COLUMNS`, perhaps an `Extent` of those that several symbols share;
             `session_date` is datetime64[D], all others are float64: prices are in the symbol's currency, `adj_close`
             equals `close` and `volume` is NaN where the source has none. Hourly bars have `closed_at`, too, the ends
             of the hours as datetime64[h], UTC, and `session_date` is the UTC day on which each opens.
@@ -51,6 +78,8 @@ class Bars:
     columns: Mapping[str, NDArray[Any]]
     simulated: bool
     frequency: Frequency = field(init=False, repr=False)
+    _extent: Extent = field(init=False, repr=False)
+    _ends: NDArray[Any] = field(init=False, repr=False)  # of all symbols that share the columns
 
     def __init__(
         self, symbol: str, columns: Mapping[str, NDArray[Any]] | pd.DataFrame, simulated: bool = False
@@ -61,10 +90,18 @@ class Bars:
         object.__setattr__(self, "symbol", symbol)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "simulated", simulated)
-        object.__setattr__(self, "frequency", HOURLY if "closed_at" in columns else DAILY)
+        is_hourly = "closed_at" in columns
+        object.__setattr__(self, "frequency", HOURLY if is_hourly else DAILY)
+        extent = columns if isinstance(columns, Extent) else Extent(columns, 0, len(columns["session_date"]))
+        object.__setattr__(self, "_extent", extent)
+        object.__setattr__(self, "_ends", extent.whole["closed_at" if is_hourly else "session_date"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Take to another process the own rows alone."""
+        return Bars, (self.symbol, dict(self.columns), self.simulated)
 
     def __len__(self) -> int:
-        return len(self.columns["session_date"])
+        return self._extent.end - self._extent.start
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -84,7 +121,7 @@ class Bars:
     @property
     def ends(self) -> Ends:
         """`(bars,)`, what names each bar: its session, or the end of its hour."""
-        return self.columns[self.frequency.key("session_date")]
+        return self._ends[self._extent.start : self._extent.end]
 
     @cached_property
     def end(self) -> date:
@@ -95,9 +132,8 @@ class Bars:
     @property
     def span(self) -> int:
         """How long the history is: in sessions, or in hours from the first to the last, missing ones included."""
-        sessions = self.columns["session_date"]
-        if self.frequency.is_daily or not len(sessions):
-            return len(sessions)
+        if self.frequency.is_daily or not len(self):
+            return len(self)
         numbers = self.frequency.numbers(self.ends[[0, -1]])
         return int(numbers[1] - numbers[0]) + 1
 
@@ -138,8 +174,9 @@ class Bars:
 
     def rows(self, start: int, end: int) -> "Bars":
         """The bars from row `start` to before row `end`; the arrays are shared."""
-        columns = {name: values[start:end] for name, values in self.columns.items()}
-        return Bars(self.symbol, columns, self.simulated)
+        whole, first = self._extent.whole, self._extent.start
+        start, end, _ = slice(start, end).indices(len(self))
+        return Bars(self.symbol, Extent(whole, first + start, first + max(start, end)), self.simulated)
 
     def _session(self, row: int) -> date:
         day: date = self.columns["session_date"][row].item()
@@ -191,10 +228,17 @@ def below_each_other(series: Sequence[Bars]) -> dict[str, NDArray[Any]]:
     Args:
         series: of one frequency.
     """
-    starts = np.array([_address(bars.columns["session_date"]) for bars in series])
-    ends = starts + [bars.columns["session_date"].nbytes for bars in series]
+    parts: list[Extent] = []
+    for bars in series:
+        extent = bars._extent
+        if parts and parts[-1].whole is extent.whole and parts[-1].end == extent.start:
+            parts[-1] = Extent(extent.whole, parts[-1].start, extent.end)
+        else:
+            parts.append(extent)
+    starts = np.array([_address(part["session_date"]) for part in parts])
+    ends = starts + [part["session_date"].nbytes for part in parts]
     are_neighbours = bool((starts[1:] == ends[:-1]).all())
-    return {name: _joined([bars.columns[name] for bars in series], are_neighbours) for name in _names(series)}
+    return {name: _joined([part[name] for part in parts], are_neighbours) for name in _names(series)}
 
 
 def tails(series: Sequence[Bars], names: Sequence[str], length: int) -> dict[str, NDArray[Any]]:
@@ -204,13 +248,21 @@ def tails(series: Sequence[Bars], names: Sequence[str], length: int) -> dict[str
     """
     if not series:
         return {name: np.empty((0, length)) for name in names}
-    columns = {name: np.concatenate([bars.columns[name][-length:] for bars in series]) for name in names}
-    sizes = np.minimum([len(bars) for bars in series], length)
-    if (sizes == length).all():
-        return {name: values.reshape(len(series), length) for name, values in columns.items()}
-    ends = np.cumsum(sizes)[:, None]
-    rows = np.maximum(ends - length + np.arange(length), ends - sizes[:, None])
-    return {name: values[rows] for name, values in columns.items()}
+    shared = [
+        _tails([bars._extent for bars in alike], names, length)
+        for _, alike in itertools.groupby(series, lambda bars: id(bars._extent.whole))
+    ]
+    return {name: np.concatenate([part[name] for part in shared]) for name in names} if shared[1:] else shared[0]
+
+
+def _tails(extents: Sequence[Extent], names: Sequence[str], length: int) -> dict[str, NDArray[Any]]:
+    whole = extents[0].whole
+    starts, ends = (np.array([getattr(extent, name) for extent in extents]) for name in ("start", "end"))
+    first = ends - length
+    if (first >= starts).all():  # to copy the rows of windows takes a third of the time of choosing each bar
+        return {name: sliding_window_view(whole[name], length)[first] for name in names}
+    rows = np.maximum(first[:, None] + np.arange(length), starts[:, None])
+    return {name: whole[name][rows] for name in names}
 
 
 def _names(series: Sequence[Bars]) -> tuple[str, ...]:
@@ -223,7 +275,7 @@ def _joined(parts: Sequence[NDArray[Any]], are_neighbours: bool) -> NDArray[Any]
     span = _address(last) + last.nbytes - _address(first)
     are_one = all(part.base is first.base and part.flags.c_contiguous for part in parts)
     if are_neighbours and are_one and span == size * first.itemsize:
-        return np.lib.stride_tricks.as_strided(first, (size,), (first.itemsize,), writeable=False)
+        return as_strided(first, (size,), (first.itemsize,), writeable=False)
     whole = np.concatenate(parts)
     whole.flags.writeable = False
     return whole

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import refusals
-from tickercast.domain.bars import BAR_COLUMNS, LOOKBACK, Bars, Reading
+from tickercast.domain.bars import BAR_COLUMNS, LOOKBACK, Bars, Extent, Reading
 from tickercast.domain.findings import Finding
 from tickercast.domain.price_checks import (
     EXPLAINED,
@@ -108,8 +108,9 @@ def read_rows(rows: Rows, window: Window = WHOLE) -> Reading:
     rows = _sorted(rows)  # and lets go of those in the file's order
     readings: list[Reading] = []
     explain = EXPLAINED
-    for part in _parts(rows):
-        readings.append(_Judge(part, window, explain).reading())
+    whole = _bars(rows)
+    for start, part in _parts(rows):
+        readings.append(_Judge(part, whole, start, window, explain).reading())
         explain = max(explain - len(readings[-1].failures), 0)
     return Reading(
         {symbol: bars for reading in readings for symbol, bars in reading.bars.items()},
@@ -118,13 +119,23 @@ def read_rows(rows: Rows, window: Window = WHOLE) -> Reading:
     )
 
 
-def _parts(rows: Rows) -> Iterator[Rows]:
-    """The rows of some symbols at a time."""
+def _bars(rows: Rows) -> dict[str, NDArray[Any]]:
+    """The columns of bars, as the file has them."""
+    found = {name: column.values for name, column in rows.columns.items()}
+    found.setdefault("adj_close", found["close"])
+    if "volume" not in found:
+        found["volume"] = np.full(len(rows.numbers), np.nan)
+    days = rows.moments.astype("datetime64[D]", copy=False)
+    return {"session_date": days} | {name: found[name] for name in BAR_COLUMNS[1:]}
+
+
+def _parts(rows: Rows) -> Iterator[tuple[int, Rows]]:
+    """The rows of some symbols at a time, and the first of them."""
     ends = np.cumsum(np.bincount(rows.numbers, minlength=len(rows.names)))
     first, start = 0, 0
     while first < len(rows.names):
         last = max(int(np.searchsorted(ends, start + _AT_ONCE, "right")), first + 1)
-        yield _part(rows, first, last, slice(start, int(ends[last - 1])))
+        yield start, _part(rows, first, last, slice(start, int(ends[last - 1])))
         first, start = last, int(ends[last - 1])
 
 
@@ -160,20 +171,27 @@ def _sorted(rows: Rows) -> Rows:
 
 
 class _Judge:
-    """Judges the rows of a file; each step leaves out rows, or refuses symbols."""
+    """Judges the rows of some symbols of a file; each step leaves out rows, or refuses symbols.
 
-    def __init__(self, rows: Rows, window: Window, explain: int) -> None:
+    Args:
+        rows: those of the symbols.
+        whole: the columns of bars of the whole file; those that nothing changes are shared by all symbols.
+        start: the place of the first of the rows among them.
+        window: the bars that are used.
+        explain: refusals that say which exchange the bars are like.
+    """
+
+    def __init__(self, rows: Rows, whole: Mapping[str, NDArray[Any]], start: int, window: Window, explain: int) -> None:
         self._rows, self._now, self._explain = rows, window.now, explain
         count = len(rows.names)
         self._ends = np.cumsum(np.bincount(rows.numbers, minlength=count))
         self._starts = np.append(0, self._ends[:-1])
-        self._days = rows.moments.astype("datetime64[D]", copy=False)
+        self._shared = Extent(whole, start, start + len(rows.numbers))
+        self._values = dict(self._shared)
+        self._days = self._values["session_date"]
         self._numbers = self._days.view(np.int64)  # numpy compares these three times as fast; no date is the lowest
         self._kept = np.ones(len(rows.numbers), bool)
-        self._values = {name: rows.columns[name].values for name in PRICES}
-        self._values["adj_close"], self._has_adjusted = self._adjusted()
-        unknown = np.full(len(rows.numbers), np.nan)
-        self._values["volume"] = rows.columns["volume"].values if "volume" in rows.columns else unknown
+        self._has_adjusted = self._fill_adjusted()
         self._symbols: dict[int, str] = {}
         self._failures: dict[int, Permanent] = {}
         self._findings: dict[int, list[Finding]] = {}
@@ -236,15 +254,20 @@ class _Judge:
         newest: Mask = (self._days >= own_last - span) & (self._days <= own_last)
         return newest
 
-    def _adjusted(self) -> tuple[NDArray[np.float64], Mask]:
-        """The adjusted closes, and the symbols that have any: the close stands in where one has none."""
-        close = self._values["close"]
+    def _fill_adjusted(self) -> Mask:
+        """Let the close stand in for the adjusted one of the symbols that have none; returns those that have any."""
         if "adj_close" not in self._rows.columns:
-            return close, np.zeros(len(self._rows.names), bool)
-        column = self._rows.columns["adj_close"]
-        has_any = np.logical_or.reduceat(~column.empty, self._starts)
-        lacking = np.repeat(~has_any, self._ends - self._starts)
-        return (np.where(lacking, close, column.values) if lacking.any() else column.values), has_any
+            return np.zeros(len(self._rows.names), bool)
+        has_any: Mask = np.logical_or.reduceat(~self._rows.columns["adj_close"].empty, self._starts)
+        if not has_any.all():
+            lacking = np.repeat(~has_any, self._ends - self._starts)
+            self._change("adj_close", np.where(lacking, self._values["close"], self._values["adj_close"]))
+        return has_any
+
+    def _change(self, column: str, values: NDArray[np.float64]) -> None:
+        """Give the bars of these symbols other values than the file's."""
+        self._values[column] = values
+        self._shared = Extent(self._values, 0, len(values))
 
     # How something is said.
 
@@ -478,8 +501,8 @@ class _Judge:
                 return
             said = low & (self._values["low"] > lower * (1 + _ROUNDING))
             said |= high & (self._values["high"] * (1 + _ROUNDING) < upper)
-        self._values["low"] = np.where(low, lower, self._values["low"])
-        self._values["high"] = np.where(high, upper, self._values["high"])
+        self._change("low", np.where(low, lower, self._values["low"]))
+        self._change("high", np.where(high, upper, self._values["high"]))
         for number in self._having(said):
             days = self._days[self._own(number)][said[self._own(number)]]
             share = f"open or close up to {WIDEST_OVERSHOOT:.1%} outside"
@@ -501,13 +524,12 @@ class _Judge:
         series: dict[str, Bars] = {}
         whole = bool(self._kept.all())
         simulated = np.logical_or.reduceat(self._rows.simulated, self._starts)
+        shared, first = self._shared.whole, self._shared.start
         for number, name in enumerate(self._rows.names):
             if number in self._failures:
                 continue
             own = self._own(number)
-            columns = {"session_date": self._days[own]} | {
-                column: self._values[column][own] for column in BAR_COLUMNS[1:]
-            }
+            columns: Mapping[str, NDArray[Any]] = Extent(shared, first + own.start, first + own.stop)
             if not whole and not self._kept[own].all():
                 columns = {column: values[self._kept[own]] for column, values in columns.items()}
             if not len(columns["close"]):

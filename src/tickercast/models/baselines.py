@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain import features
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, tails
 from tickercast.domain.distribution import student5
 from tickercast.domain.forecast import QUANTILES, RANDOM_WALK
 from tickercast.domain.frequency import DAILY
@@ -45,8 +45,8 @@ class RandomWalk:
             TooFewSessions: a series is shorter than `min_sessions`.
         """
         features.check_length(series, self.min_sessions)
-        closes = np.array([bars.columns["adj_close"][-self.min_sessions :] for bars in series])
-        returns = np.diff(np.log(closes.reshape(-1, self.min_sessions)))
+        closes = tails(series, ["adj_close"], self.min_sessions)["adj_close"]
+        returns = np.diff(np.log(closes))
         gaussian = np.array([NormalDist().inv_cdf(level) for level in QUANTILES])
         return _cone(np.sqrt(np.mean(returns**2, axis=1)), gaussian, self.horizon)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tickercast.domain.bars import BAR_COLUMNS, Bars
+from tickercast.domain.bars import BAR_COLUMNS, Bars, Extent
 from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import Frequency
 from tickercast.domain.signals import Panel, Signals, panel
@@ -113,7 +113,7 @@ def stored_series(
     starts = np.flatnonzero(np.diff(codes.indices.to_numpy()[order], prepend=-1))
     simulated = found.pop("simulated")
     series = [
-        Bars(symbol, {name: values[start:end] for name, values in found.items()}, bool(simulated[start]))
+        Bars(symbol, Extent(found, int(start), int(end)), bool(simulated[start]))
         for symbol, start, end in zip(codes.dictionary.to_pylist(), starts, [*starts[1:], len(order)], strict=True)
     ]
     wanted = set(symbols)

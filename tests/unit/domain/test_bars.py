@@ -1,5 +1,6 @@
 """Bars as arrays, and several symbols below each other."""
 
+import pickle
 from collections.abc import Callable
 
 import numpy as np
@@ -76,8 +77,11 @@ def test_the_columns_of_a_file_are_not_copied(series: list[Bars]) -> None:
         assert not others[name].flags.writeable
 
 
-def test_the_tails_of_short_series_begin_with_their_first_bar(make_bars: MakeBars) -> None:
-    series = [make_bars(), make_bars("META", sessions=3, seed=1)]
+@pytest.mark.parametrize("share", [False, True])
+def test_the_tails_of_short_series_begin_with_their_first_bar(
+    series: list[Bars], make_bars: MakeBars, share: bool
+) -> None:
+    series = [*series, series[1].rows(0, 3)] if share else [make_bars(), make_bars("META", sessions=3, seed=1)]
     for length in (2, 5):
         made = tails(series, ("close", "session_date"), length)
         for row, bars in enumerate(series):
@@ -86,3 +90,20 @@ def test_the_tails_of_short_series_begin_with_their_first_bar(make_bars: MakeBar
                 filled = column[:1].repeat(max(length - len(bars), 0))
                 np.testing.assert_array_equal(values[row], np.append(filled, column[-length:]))
     assert tails([], ("close",), 5)["close"].shape == (0, 5)
+
+
+def test_bars_take_their_own_rows_alone_to_another_process(series: list[Bars]) -> None:
+    bars = series[1].rows(1, 4)
+    made = pickle.loads(pickle.dumps(bars))
+    assert len(pickle.dumps(bars)) < len(pickle.dumps(series[2])) < 3_000
+    assert (made.symbol, made.simulated, made.frequency) == (bars.symbol, bars.simulated, bars.frequency)
+    for name in BAR_COLUMNS:
+        np.testing.assert_array_equal(made.columns[name], bars.columns[name])
+
+
+def test_rows_of_rows_are_those_of_a_slice(series: list[Bars]) -> None:
+    bars = series[1]
+    for start, end in ((0, 99), (2, 1), (99, 99), (1, 4), (-2, 3)):
+        made = bars.rows(1, 5).rows(start, end)
+        np.testing.assert_array_equal(made.columns["close"], bars.columns["close"][1:5][start:end])
+        assert len(made) == len(bars.columns["close"][1:5][start:end])

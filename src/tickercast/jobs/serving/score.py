@@ -194,9 +194,10 @@ def _blocks(rows: Rows, outcome: dict[str, NDArray[Any]], sign: int, frequency: 
         column = pa.array(made[name] * sign)
         where = table.schema.get_field_index(name)
         table = table.set_column(where, name, column) if where >= 0 else table.append_column(name, column)
-    summed = (
-        table.filter(pa.array(counts)).group_by(keys, use_threads=False).aggregate([(name, "sum") for name in SUMS])
-    )
+    table, steps = table.filter(pa.array(counts)), _numbered(rows.number * 64 + rows["step"], rows)[counts]
+    if len(np.unique(steps)) == len(steps):  # one score a model, symbol and step, as after a daily file, is its own sum
+        return table.select([*keys, *SUMS])
+    summed = table.group_by(keys, use_threads=False).aggregate([(name, "sum") for name in SUMS])
     return summed.rename_columns({f"{name}_sum": name for name in SUMS}).select([*keys, *SUMS])
 
 
@@ -236,11 +237,16 @@ def _twins(rows: Rows, frequency: Frequency) -> Ints:
 
 def _keys(rows: Rows, frequency: Frequency) -> Ints:
     """A number for symbol, cutoff, step, role and model."""
-    named: Ints = np.zeros(len(rows.number), np.int64)
+    return _numbered(_twins(rows, frequency), rows)
+
+
+def _numbered(numbers: Ints, rows: Rows) -> Ints:
+    """Numbers of rows that tell roles and models apart too."""
+    named: Ints = np.zeros(len(numbers), np.int64)
     for name in ("role", "model_name"):
         named = named * 1024 + _codes(rows.table[name])
-    keys: Ints = _twins(rows, frequency) * (1 << 20) + named
-    return keys
+    numbered: Ints = numbers * (1 << 20) + named
+    return numbered
 
 
 def _codes(texts: pa.ChunkedArray) -> Ints:
