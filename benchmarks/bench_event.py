@@ -15,19 +15,13 @@ from typing import Any
 
 from benchmarks import report
 
-OLD = "b11c44e"
 ROUNDS, SYMBOLS, DAYS = 5, 500, 4
 
 
 def main() -> None:
     """Check out the old commit, run both, and write `event.json`."""
-    with tempfile.TemporaryDirectory() as folder:
-        old = Path(folder) / "old"
-        subprocess.run(["git", "worktree", "add", "--detach", str(old), OLD], cwd=report.PROJECT, check=True)
-        try:
-            pairs = [(_run(old), _run(report.PROJECT)) for _ in range(ROUNDS)]
-        finally:
-            subprocess.run(["git", "worktree", "remove", "--force", str(old)], cwd=report.PROJECT, check=True)
+    with report.old_commit() as old:
+        pairs = [(_run(old), _run(report.PROJECT)) for _ in range(ROUNDS)]
     report.write("event", _figures(pairs))
 
 

@@ -3,12 +3,18 @@
 import json
 import os
 import platform
+import resource
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
+
+OLD = "b11c44e"
+"""The commit that figures are compared with: the last one that stored the bars of every file."""
 
 
 def write(name: str, figures: Mapping[str, float]) -> None:
@@ -27,6 +33,24 @@ def write(name: str, figures: Mapping[str, float]) -> None:
 def environment() -> dict[str, str]:
     """The environment without the settings of tickercast and MLflow, for the measured processes."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("TICKERCAST_", "MLFLOW_"))}
+
+
+@contextmanager
+def old_commit() -> Iterator[Path]:
+    """A checkout of `OLD`, for as long as the block runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        old = Path(folder) / "old"
+        subprocess.run(["git", "worktree", "add", "--detach", str(old), OLD], cwd=PROJECT, check=True)
+        try:
+            yield old
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", str(old)], cwd=PROJECT, check=True)
+
+
+def cpu_s(who: int = resource.RUSAGE_SELF) -> float:
+    """The processor time that this process, or its children that have ended, has used."""
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
 
 
 def _rounded(value: float) -> float:
