@@ -6,9 +6,10 @@ from pathlib import Path
 from tickercast import cli
 from tickercast.app.ports import Ports
 from tickercast.domain.forecast import Role, Served
+from tickercast.domain.frequency import DAILY, Frequency
 
 
-def served_models(ports: Ports) -> list[Served]:
+def served_models(ports: Ports, every: Frequency = DAILY) -> list[Served]:
     """Load the Keras model in place of the ONNX model; the bucket is not read."""
     import tensorflow as tf
 
