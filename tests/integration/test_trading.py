@@ -115,6 +115,35 @@ def test_a_person_halts_and_resumes(service: App) -> None:
     assert len(service.tables.read("orders")) == 3
 
 
+def test_who_is_not_known_is_not_halted(service: App) -> None:
+    for words, said in (
+        (("--strategy", "volatility-targt"), "'volatility-targt' is no strategy"),
+        (("--account", "paper://nosuch"), "No account paper://nosuch has traded: none has"),
+    ):
+        for order in ("halt", "resume"):
+            refused = run("trade", order, *words)
+            assert isinstance(refused.exception, UsageError)
+            assert said in str(refused.exception)
+    assert service.tables.read("trading_events").empty
+
+
+def test_a_halted_strategy_is_halted_with_its_variants(service: App) -> None:
+    service.halt_trading(strategy="volatility-target")
+    variant_of_it, other = variants_of(["volatility-target:target=0.1", "buy-and-hold"])
+    assert service.trade(variant_of_it, symbols=SYMBOLS, as_of=DAYS[0]).halt is not None
+    assert service.trade(other, symbols=SYMBOLS, as_of=DAYS[0]).halt is None
+
+
+def test_what_an_open_order_is_filled_with_is_not_adopted_too(service: App) -> None:
+    held = variants_of(["buy-and-hold"])[0]
+    service.trade(held, symbols=SYMBOLS, as_of=DAYS[0])
+    assert service.resume_trading(adopt=True) == {"paper://buy-and-hold": {}}
+    assert len(service.tables.read("fills")) == 2
+    for day in DAYS[1:3]:
+        assert service.trade(held, symbols=SYMBOLS, as_of=day).halt is None
+    assert not service.tables.read("fills")["fill_id"].str.startswith("adopted").any()
+
+
 def test_a_stop_closes_positions_and_halts_until_somebody_resumes(
     service: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -282,7 +282,9 @@ class World:
     def adopt(self) -> None:
         """What a person does after a reset."""
         [venue] = read_venues(self.warehouse)
-        adopt_positions(venue, self.venue, every=DAILY, warehouse=self.warehouse, now=self.venue.now)
+        adopt_positions(
+            venue, self.venue, every=DAILY, warehouse=self.warehouse, store=self.store, now=lambda: self.venue.now
+        )
         at = self.venue.now + timedelta(seconds=1)
         resume_trading(account="", strategy="", warehouse=self.warehouse, now=at)
 

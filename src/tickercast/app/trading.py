@@ -12,7 +12,7 @@ from tickercast import engines
 from tickercast.app.strategies import Strategies, variants_of
 from tickercast.domain.direction import RetrainBelow
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
-from tickercast.domain.risk import parse_limits
+from tickercast.domain.risk import covers, parse_limits
 from tickercast.domain.strategy import Targets, Variant
 from tickercast.domain.text import shown
 from tickercast.domain.trading import BRACKET
@@ -110,10 +110,12 @@ class Trading(Strategies):
             What became of the open orders, by account.
 
         Raises:
+            UsageError: nothing trades by that name.
             WarehouseUnavailable: try again; trading is not halted.
         """
         from tickercast.jobs.trading.halt import halt_trading
 
+        self._check_traded(account, strategy)
         return halt_trading(
             account=account, strategy=strategy, warehouse=self.warehouse, open_broker=self._broker_of, now=self.now()
         )
@@ -132,19 +134,38 @@ class Trading(Strategies):
             What was added to our quantities, by account and symbol.
 
         Raises:
+            UsageError: nothing trades by that name, or a run trades in an account whose positions are wanted.
             Transient: an engine or a venue does not answer.
         """
         from tickercast.jobs.trading.halt import adopt_positions, resume_trading
 
+        self._check_traded(account, strategy)
         added: dict[str, Mapping[str, Decimal]] = {}
         for venue in read_venues(self.warehouse) if adopt else ():
-            if account in ("", venue.account) and strategy in ("", venue.strategy):
+            if account in ("", venue.account) and covers(strategy, venue.strategy):
                 every = frequency_of(venue.frequency)
                 added[venue.account] = adopt_positions(
-                    venue, self._broker_of(venue), every=every, warehouse=self.warehouse, now=self.now()
+                    venue,
+                    self._broker_of(venue),
+                    every=every,
+                    warehouse=self.warehouse,
+                    store=self.silent_store,
+                    now=self.now,
                 )
         resume_trading(account=account, strategy=strategy, warehouse=self.warehouse, now=self.now())
         return added
+
+    def _check_traded(self, account: str, strategy: str) -> None:
+        """Refuse names that nothing trades by: to halt them would halt nothing."""
+        venues = read_venues(self.warehouse)
+        accounts = sorted({venue.account for venue in venues})
+        if account and account not in accounts:
+            raise UsageError(
+                f"No account {shown(account, 60)} has traded: {', '.join(accounts[:8]) or 'none has'}. Correct it, or "
+                "leave --account out."
+            )
+        if strategy and not any(covers(strategy, venue.strategy) for venue in venues):
+            variants_of([strategy])  # one that may trade later, and no slip of the pen
 
     def trading_status(self) -> TradingStatus:
         """Accounts, positions, open orders and halts, as they are stored.

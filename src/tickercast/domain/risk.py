@@ -49,7 +49,7 @@ class TradingEvent:
 
     Attributes:
         account: the account at a broker; empty: every one.
-        strategy: the strategy by its name; empty: every one.
+        strategy: the strategy by its name, and all its variants if that has no parameters; empty: every one.
         action: what happened.
         cause: why.
         reason: in a sentence.
@@ -67,7 +67,16 @@ class TradingEvent:
 
     def is_about(self, account: str, strategy: str) -> bool:
         """Whether it is about a strategy in an account."""
-        return self.account in ("", account) and self.strategy in ("", strategy)
+        return self.account in ("", account) and covers(self.strategy, strategy)
+
+
+def covers(named: str, strategy: str) -> bool:
+    """Whether a strategy is the one that was named, any if none was, or a variant of it.
+
+    >>> covers("volatility-target", "volatility-target:target=0.1"), covers("volatility-target:target=0.1", "x")
+    (True, False)
+    """
+    return named in ("", strategy, strategy.partition(":")[0])
 
 
 @dataclass(frozen=True)

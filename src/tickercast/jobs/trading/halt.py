@@ -10,9 +10,9 @@ from tickercast.domain.frequency import Frequency
 from tickercast.domain.orders import ZERO
 from tickercast.domain.risk import Action, Cause, TradingEvent
 from tickercast.errors import TickercastError
-from tickercast.jobs.trading.trade import account_of, record_event
-from tickercast.ports import Broker, Warehouse
-from tickercast.reading.trading import Venue, read_book, read_held, read_venues
+from tickercast.jobs.trading.trade import Reconciliation, account_of, alone, record_event
+from tickercast.ports import Broker, ObjectStore, Warehouse
+from tickercast.reading.trading import Venue, read_book, read_venues
 
 
 def halt_trading(
@@ -72,48 +72,60 @@ def resume_trading(*, account: str, strategy: str, warehouse: Warehouse, now: da
 
 
 def adopt_positions(
-    venue: Venue, broker: Broker, *, every: Frequency, warehouse: Warehouse, now: datetime
+    venue: Venue,
+    broker: Broker,
+    *,
+    every: Frequency,
+    warehouse: Warehouse,
+    store: ObjectStore,
+    now: Callable[[], datetime],
 ) -> dict[str, Decimal]:
     """Take the positions of a venue as they are, where they differ from our fills.
+
+    What the venue says of our own orders is stored first; a symbol with an open order is left as it is.
 
     Args:
         venue: the account and its strategy.
         broker: the venue.
         every: of the bars.
         warehouse: where fills are kept.
-        now: the time.
+        store: where the lock of the account is.
+        now: the clock.
 
     Returns:
         What was added to our quantities, by symbol.
 
     Raises:
+        UsageError: a run trades in the account.
         Transient: an engine or the venue does not answer.
     """
     account = account_of(broker, broker.account())
-    rows = read_held(account, warehouse)
-    ours = {symbol: Decimal(repr(float(each))) for symbol, each in zip(rows["symbol"], rows["quantity"], strict=True)}
-    theirs = {each.symbol: each for each in broker.positions()}
     added: dict[str, Decimal] = {}
-    for symbol in sorted({*ours, *theirs}):
-        change = (theirs[symbol].quantity if symbol in theirs else ZERO) - ours.get(symbol, ZERO)
-        if abs(change) <= Decimal("1e-9"):
-            continue
-        added[symbol] = change
-        name = f"adopted-{now:%Y%m%dT%H%M%S}-{symbol}"
-        row = {
-            "fill_id": name,
-            "client_id": name,
-            "account": account,
-            "strategy": venue.strategy,
-            "strategy_hash": venue.strategy_hash,
-            "frequency": every.name,
-            "symbol": symbol,
-            "side": "buy" if change > 0 else "sell",
-            "quantity": float(abs(change)),
-            "price": float(theirs[symbol].price) if symbol in theirs else 0.0,
-            "fee": 0.0,
-            "filled_at": pd.Timestamp(now),
-            "written_at": pd.Timestamp(now),
-        }
-        warehouse.append("fills", pd.DataFrame([row]), key=f"fills/{account}/{name}")
+    with alone(account, store, now):
+        ours = Reconciliation(broker, account, warehouse, every, now, dry=False)
+        _, moving = ours.collect(read_book(account, warehouse))
+        known, theirs = ours.held(), {each.symbol: each for each in broker.positions()}
+        at = now()
+        for symbol in sorted({*known, *theirs} - moving):
+            change = (theirs[symbol].quantity if symbol in theirs else ZERO) - known.get(symbol, ZERO)
+            if abs(change) <= Decimal("1e-9"):
+                continue
+            added[symbol] = change
+            name = f"adopted-{at:%Y%m%dT%H%M%S}-{symbol}"
+            row = {
+                "fill_id": name,
+                "client_id": name,
+                "account": account,
+                "strategy": venue.strategy,
+                "strategy_hash": venue.strategy_hash,
+                "frequency": every.name,
+                "symbol": symbol,
+                "side": "buy" if change > 0 else "sell",
+                "quantity": float(abs(change)),
+                "price": float(theirs[symbol].price) if symbol in theirs else 0.0,
+                "fee": 0.0,
+                "filled_at": pd.Timestamp(at),
+                "written_at": pd.Timestamp(at),
+            }
+            warehouse.append("fills", pd.DataFrame([row]), key=f"fills/{account}/{name}")
     return added

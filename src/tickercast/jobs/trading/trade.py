@@ -8,7 +8,7 @@ next run asks the venue by that id before anything else, and sends again only wh
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -143,11 +143,18 @@ def trade(
     """
     state = broker.account()
     account = account_of(broker, state)
-    held = nullcontext() if dry else lease(store, f"trading-{client_id(account)[:12]}", now=now)
-    with held:
-        return _Run(variant, decide, broker, account, warehouse, every, limits, now, bracket, dry, symbols).finish(
-            state
-        )
+    with nullcontext() if dry else alone(account, store, now):
+        made = _Run(broker, account, warehouse, every, now, dry, variant, decide, limits, bracket, symbols)
+        return made.finish(state)
+
+
+def alone(account: str, store: ObjectStore, now: Callable[[], datetime]) -> AbstractContextManager[None]:
+    """Keep other runs out of an account.
+
+    Raises:
+        UsageError: one is at work there.
+    """
+    return lease(store, f"trading-{client_id(account)[:12]}", now=now)
 
 
 def account_of(broker: Broker, state: Account) -> str:
@@ -156,75 +163,26 @@ def account_of(broker: Broker, state: Account) -> str:
 
 
 @dataclass
-class _Run:
-    variant: Variant
-    decide: Decide
+class Reconciliation:
+    """Brings what is stored of an account up to what its venue says.
+
+    Attributes:
+        broker: the venue.
+        account: as tables name it; see `account_of`.
+        warehouse: where intents, events and fills are kept.
+        every: of the bars.
+        now: the clock.
+        dry: store nothing.
+    """
+
     broker: Broker
     account: str
     warehouse: Warehouse
     every: Frequency
-    limits: Limits
     now: Callable[[], datetime]
-    bracket: Bracket | None
     dry: bool
-    symbols: Sequence[str]
 
-    def finish(self, state: Account) -> Traded:
-        clock = self.broker.clock()
-        if not self.broker.simulated and abs(clock.now - self.now()) > SKEW:
-            raise UsageError(
-                f"The clock of {self.account} is at {clock.now:%Y-%m-%d %H:%M:%S} UTC, and ours at "
-                f"{self.now():%Y-%m-%d %H:%M:%S}: less than {SKEW.seconds // 60} minutes between them were needed. Set "
-                "ours."
-            )
-        self._is_ours_alone()
-        pending, mismatch = self._reconcile()
-        made = Traded(self.variant, self.account, self.broker.simulated, None, state, self._held(), dry=self.dry)
-        events = read_trading_events(self.warehouse, self.account)
-        halt = halted(events, self.account, self.variant.name)
-        if mismatch and halt is None:
-            halt = self._event(
-                Action.HALT, Cause.MISMATCH, mismatch, None, resumed_at(events, self.account, self.variant.name)
-            )
-        state = self.broker.account()
-        targets = self.decide(self._weights(state))
-        cutoff_at = self._cutoff_at(targets)
-        self._record(state, targets, cutoff_at)
-        halt = halt or self._stop(events, state, cutoff_at)
-        cutoff, on_simulated = targets.panel.ends[-1].item(), targets.panel.simulated
-        made = replace(made, cutoff=cutoff, state=state, halt=halt, on_simulated_bars=on_simulated)
-        if halt is not None and halt.cause is not Cause.STOP:
-            return made
-        made = self._order(made, targets, cutoff_at, pending)
-        if self.dry:
-            return made
-        self._collect(read_book(self.account, self.warehouse))
-        return replace(made, state=self.broker.account(), held=self._held())
-
-    # ------------------------------------------------------------ reconcile
-
-    def _is_ours_alone(self) -> None:
-        rows = read_held(self.account, self.warehouse)
-        others = rows[(rows["strategy"] != self.variant.name) | (rows["frequency"] != self.every.name)]
-        if len(others):
-            first = others.iloc[0]
-            raise UsageError(
-                f"{self.account} holds {first['symbol']} for {first['strategy']} on bars of {first['frequency']}: an "
-                f"account of its own was needed for {self.variant.name} on bars of {self.every}. Name another one, as "
-                "in paper://NAME."
-            )
-
-    def _reconcile(self) -> tuple[list[Intent], str]:
-        """Ask for every order that may have moved; the intents that the venue never got, and what does not fit."""
-        mismatch, pending = "", list[Intent]()
-        for _ in range(_ATTEMPTS):  # a fill may come between two answers
-            pending, moving = self._collect(read_book(self.account, self.warehouse))
-            mismatch = self._mismatch(moving)
-            if not mismatch:
-                break
-        return pending, mismatch
-
-    def _collect(self, book: Book) -> tuple[list[Intent], set[str]]:
+    def collect(self, book: Book) -> tuple[list[Intent], set[str]]:
         """Store what the venue says of open orders; returns those it never got, and the symbols that may move."""
         pending: list[Intent] = []
         moving: set[str] = set()
@@ -246,34 +204,12 @@ class _Run:
                     self._store(report, intent, book)
         return pending, moving
 
-    def _mismatch(self, moving: Iterable[str]) -> str:
-        """What the venue holds and we do not know of, or the other way round, in a sentence."""
-        ours, theirs = self._held(), {each.symbol: each.quantity for each in self.broker.positions()}
-        odd = [
-            f"{theirs.get(symbol, ZERO):f} {symbol}, where our fills make {ours.get(symbol, ZERO):f}"
-            for symbol in sorted({*ours, *theirs} - set(moving))
-            if abs(theirs.get(symbol, ZERO) - ours.get(symbol, ZERO)) > _tolerance(theirs.get(symbol, ZERO))
-        ]
-        if not odd or self.dry:
-            return ""
-        more = f", and {len(odd) - 3} more" if len(odd) > 3 else ""
-        return (
-            f"{self.account} holds {'; '.join(odd[:3])}{more}. Find out who traded there, or whether it was reset or a "
-            "share was split; then tickercast trade resume --adopt takes the venue's positions as they are."
-        )
-
-    def _held(self) -> dict[str, Decimal]:
+    def held(self) -> dict[str, Decimal]:
+        """The quantities that our fills make, by symbol."""
         rows = read_held(self.account, self.warehouse)
         return {
             str(symbol): _exact(quantity) for symbol, quantity in zip(rows["symbol"], rows["quantity"], strict=True)
         }
-
-    def _weights(self, state: Account) -> dict[str, float]:
-        if state.equity <= 0:
-            return {}
-        return {each.symbol: float(each.quantity * each.price / state.equity) for each in self.broker.positions()}
-
-    # ------------------------------------------------------------ what is stored
 
     def _store(self, report: OrderReport, intent: Intent, book: Book) -> None:
         """Store the fills that are new, then the state."""
@@ -339,6 +275,93 @@ class _Run:
         rows = self.warehouse.read("latest_prices", where, ["closed_at", "adj_close"])
         rows = rows[rows["closed_at"] <= pd.Timestamp(at)].sort_values("closed_at")
         return (float(rows["adj_close"].iloc[-1]), rows["closed_at"].iloc[-1]) if len(rows) else (None, None)
+
+
+@dataclass
+class _Run(Reconciliation):
+    variant: Variant
+    decide: Decide
+    limits: Limits
+    bracket: Bracket | None
+    symbols: Sequence[str]
+
+    def finish(self, state: Account) -> Traded:
+        clock = self.broker.clock()
+        if not self.broker.simulated and abs(clock.now - self.now()) > SKEW:
+            raise UsageError(
+                f"The clock of {self.account} is at {clock.now:%Y-%m-%d %H:%M:%S} UTC, and ours at "
+                f"{self.now():%Y-%m-%d %H:%M:%S}: less than {SKEW.seconds // 60} minutes between them were needed. Set "
+                "ours."
+            )
+        self._is_ours_alone()
+        pending, mismatch = self._reconcile()
+        made = Traded(self.variant, self.account, self.broker.simulated, None, state, self.held(), dry=self.dry)
+        events = read_trading_events(self.warehouse, self.account)
+        halt = halted(events, self.account, self.variant.name)
+        if mismatch and halt is None:
+            halt = self._event(
+                Action.HALT, Cause.MISMATCH, mismatch, None, resumed_at(events, self.account, self.variant.name)
+            )
+        state = self.broker.account()
+        targets = self.decide(self._weights(state))
+        cutoff_at = self._cutoff_at(targets)
+        self._record(state, targets, cutoff_at)
+        halt = halt or self._stop(events, state, cutoff_at)
+        cutoff, on_simulated = targets.panel.ends[-1].item(), targets.panel.simulated
+        made = replace(made, cutoff=cutoff, state=state, halt=halt, on_simulated_bars=on_simulated)
+        if halt is not None and halt.cause is not Cause.STOP:
+            return made
+        made = self._order(made, targets, cutoff_at, pending)
+        if self.dry:
+            return made
+        self.collect(read_book(self.account, self.warehouse))
+        return replace(made, state=self.broker.account(), held=self.held())
+
+    # ------------------------------------------------------------ reconcile
+
+    def _is_ours_alone(self) -> None:
+        rows = read_held(self.account, self.warehouse)
+        others = rows[(rows["strategy"] != self.variant.name) | (rows["frequency"] != self.every.name)]
+        if len(others):
+            first = others.iloc[0]
+            raise UsageError(
+                f"{self.account} holds {first['symbol']} for {first['strategy']} on bars of {first['frequency']}: an "
+                f"account of its own was needed for {self.variant.name} on bars of {self.every}. Name another one, as "
+                "in paper://NAME."
+            )
+
+    def _reconcile(self) -> tuple[list[Intent], str]:
+        """Ask for every order that may have moved; the intents that the venue never got, and what does not fit."""
+        mismatch, pending = "", list[Intent]()
+        for _ in range(_ATTEMPTS):  # a fill may come between two answers
+            pending, moving = self.collect(read_book(self.account, self.warehouse))
+            mismatch = self._mismatch(moving)
+            if not mismatch:
+                break
+        return pending, mismatch
+
+    def _mismatch(self, moving: Iterable[str]) -> str:
+        """What the venue holds and we do not know of, or the other way round, in a sentence."""
+        ours, theirs = self.held(), {each.symbol: each.quantity for each in self.broker.positions()}
+        odd = [
+            f"{theirs.get(symbol, ZERO):f} {symbol}, where our fills make {ours.get(symbol, ZERO):f}"
+            for symbol in sorted({*ours, *theirs} - set(moving))
+            if abs(theirs.get(symbol, ZERO) - ours.get(symbol, ZERO)) > _tolerance(theirs.get(symbol, ZERO))
+        ]
+        if not odd or self.dry:
+            return ""
+        more = f", and {len(odd) - 3} more" if len(odd) > 3 else ""
+        return (
+            f"{self.account} holds {'; '.join(odd[:3])}{more}. Find out who traded there, or whether it was reset or a "
+            "share was split; then tickercast trade resume --adopt takes the venue's positions as they are."
+        )
+
+    def _weights(self, state: Account) -> dict[str, float]:
+        if state.equity <= 0:
+            return {}
+        return {each.symbol: float(each.quantity * each.price / state.equity) for each in self.broker.positions()}
+
+    # ------------------------------------------------------------ what is stored
 
     def _record(self, state: Account, targets: Targets, cutoff_at: datetime) -> None:
         end = targets.panel.ends[-1:]
