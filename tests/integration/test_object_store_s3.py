@@ -148,7 +148,7 @@ def test_of_two_that_replace_a_content_by_its_equal_one_is_refused(
 def test_the_lock_of_a_writer_that_died_is_taken_over_and_of_one_that_lives_is_not(
     make_s3_store: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = make_s3_store(patience_s=0.3)
+    store = make_s3_store(patience_s=1.0)
     first = store.write(NAME, b"bars")
     locked = store._alone(NAME)
     locked.__enter__()  # and never left

@@ -358,9 +358,14 @@ def _content(event: ObjectFinalized, live: str, store: ObjectStore, largest_file
 def _check_size(name: str, size: int, largest: int) -> None:
     if size > largest:
         raise InvalidBars(
-            f"{name} has {size / _MEGABYTE:,.1f} MB, and at most {largest / _MEGABYTE:,.1f} are read. Split it into "
-            "several files, or raise TICKERCAST_MAX_FILE_MB and the function's memory."
+            f"{name} has {_megabytes(size)} MB, and at most {_megabytes(largest)} are read. Split it into several "
+            "files, or raise TICKERCAST_MAX_FILE_MB and the function's memory."
         )
+
+
+def _megabytes(size: int) -> str:
+    found = size / _MEGABYTE
+    return f"{found:,.1f}" if found >= 1 else f"{found:.2g}"
 
 
 def _series(bars: Bars, as_of: date, min_sessions: int, left_out: Sequence[Finding]) -> Series:

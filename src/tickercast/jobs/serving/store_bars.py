@@ -257,23 +257,24 @@ class _Comparison:
             self._bars.values[name] = whole
 
     def _prices(self, bars: Columns) -> pa.Table:
-        months = bars.dates.astype("datetime64[M]")
-        bars = bars.take(np.argsort(months, kind="stable"))  # a query for few months then reads little else
-        prices = {name: bars.values[name] for name in ("open", "high", "low", "close")}
-        closed_at = self._frequency.closes(self._stored.symbols, bars.symbol, bars.ends)
-        return pa.table(
-            {
-                "symbol": _terms(bars.symbol, self._stored.symbols),
-                "frequency": _same(self._frequency.name, len(bars)),
-                "session_date": pa.array(bars.dates),
-                "closed_at": pa.array(closed_at, _MOMENT),
-                **prices,
-                "adj_close": prices["close"] * bars.values["factor"],
-                "volume": pa.array(bars.values["volume"], from_pandas=True),
-                "simulated": self._simulated[bars.symbol],
-                "origin": _same(str(origin_of(self._file.object)), len(bars)),
-            }
-        )
+        # By month: a query for few months then reads little else. Column by column: a first file has many rows.
+        order = np.argsort(bars.dates.astype("datetime64[M]"), kind="stable")
+        symbol, ends = bars.symbol[order], bars.ends[order]
+        columns = {
+            "symbol": _terms(symbol, self._stored.symbols),
+            "frequency": _same(self._frequency.name, len(bars)),
+            "session_date": pa.array(self._frequency.dates(ends)),
+            "closed_at": pa.array(self._frequency.closes(self._stored.symbols, symbol, ends), _MOMENT),
+            "simulated": pa.array(self._simulated[symbol], pa.bool_()),
+            "origin": _same(str(origin_of(self._file.object)), len(bars)),
+        }
+        del symbol, ends
+        columns |= {name: pa.array(bars.values[name][order]) for name in ("open", "high", "low", "close")}
+        adjusted = bars.values["factor"][order]
+        adjusted *= columns["close"].to_numpy()
+        columns |= {"adj_close": pa.array(adjusted)}
+        columns |= {"volume": pa.array(bars.values["volume"][order], from_pandas=True)}
+        return pa.table(columns)
 
     def _digests(self) -> pa.Table:
         mine = self._months
