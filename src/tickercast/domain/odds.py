@@ -62,24 +62,27 @@ class Odds:
 
     def above(self, log_return: float) -> Ways[Floats]:
         """The chance of being above a log-return from the last close, by step: `(steps,)` each."""
-        return Ways(1 - self._ends_below(log_return), *(_shares(part > log_return) for part in self._highest()))
+        return _nested(1 - self._ends_below(log_return), *(_shares(part > log_return) for part in self._highest()))
 
     def below(self, log_return: float) -> Ways[Floats]:
         """The chance of being below it."""
-        return Ways(self._ends_below(log_return), *(_shares(part < log_return) for part in self._lowest()))
+        return _nested(self._ends_below(log_return), *(_shares(part < log_return) for part in self._lowest()))
 
     def between(self, low: float, high: float) -> Ways[Floats]:
         """The chance that the close ends between two log-returns; that all closes, all highs and lows stay there."""
         ends = self._ends_below(high) - self._ends_below(low)
         pairs = zip(self._lowest(), self._highest(), strict=True)
-        return Ways(ends, *(_shares((lows >= low) & (highs <= high)) for lows, highs in pairs))
+        outside = (1 - _shares((lows >= low) & (highs <= high)) for lows, highs in pairs)
+        ways = _nested(1 - ends, *outside)
+        return Ways(ends, 1 - ways.closes, 1 - ways.touches)
 
     def level(self, chance: float, *, step: int, below: bool = False) -> Ways[float]:
         """The log-return that is exceeded (below: undercut) with a chance, at or up to a step."""
         parts = self._lowest() if below else self._highest()
-        at = chance if below else 1 - chance
-        ends = quantile(self.quantiles[step - 1], np.array([at]))[0]
-        return Ways(float(ends), *(float(np.quantile(part[step - 1], at)) for part in parts))
+        at, sign = (chance, -1) if below else (1 - chance, 1)
+        ends = np.array([quantile(row, np.array([at]))[0] for row in self.quantiles[:step]])
+        ways = _nested(sign * ends, *(sign * np.quantile(part[:step], at, axis=1) for part in parts))
+        return Ways(*(sign * float(values[-1]) for values in (ways.ends, ways.closes, ways.touches)))
 
     def _ends_below(self, log_return: float) -> Floats:
         return np.array([probability(row, np.array([log_return]))[0] for row in self.quantiles])
@@ -89,6 +92,16 @@ class Odds:
 
     def _lowest(self) -> tuple[Floats, Floats]:
         return np.minimum.accumulate(self.made.close[0]), np.minimum.accumulate(self.made.low[0])
+
+
+def _nested(ends: Floats, closes: Floats, touches: Floats) -> Ways[Floats]:
+    """Let each way be as likely, or its price as far, as those that it contains.
+
+    Ends come from stored quantiles, the others from paths, which are too few to tell small chances: without this, to
+    end beyond a price could be likelier than to close there at all. The first close is the first end.
+    """
+    closes = np.maximum.accumulate(np.maximum(ends, np.append(ends[:1], closes[1:])))
+    return Ways(ends, closes, np.maximum(touches, closes))
 
 
 def _shares(true: NDArray[np.bool_]) -> Floats:

@@ -184,8 +184,23 @@ class TestOdds:
 
         for chances in (found.closes, found.touches):
             assert (np.diff(chances) >= 0).all()
-        assert (found.closes >= found.ends - 1 / COUNT).all()
+        assert (found.closes >= found.ends).all()
         assert (found.touches >= found.closes).all()
+
+    @pytest.mark.parametrize("far", [0.001, 0.01, 0.05, 0.2])
+    def test_no_way_is_likelier_or_farther_than_one_that_contains_it(self, odds, far):
+        for found in (odds.above(far), odds.below(-far)):
+            assert found.closes[0] == found.ends[0]
+            assert (found.closes >= np.maximum.accumulate(found.ends)).all()
+            assert (found.touches >= found.closes).all()
+        within = odds.between(-far, far)
+        assert within.closes[0] == pytest.approx(within.ends[0])
+        assert (within.closes <= within.ends + 1e-12).all()
+        assert (within.touches <= within.closes).all()
+        for step in (1, 2, 5):
+            above, below = odds.level(far / 10, step=step), odds.level(far / 10, step=step, below=True)
+            assert above.ends <= above.closes <= above.touches
+            assert below.ends >= below.closes >= below.touches
 
     def test_above_and_below_are_what_is_not_between(self, odds):
         between, above, below = odds.between(-0.01, 0.02), odds.above(0.02), odds.below(-0.01)
