@@ -257,6 +257,9 @@ def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None
         ("/v1/odds/MSFT?below=5e-324", 422, "query.below is '5e-324'"),
         ("/v1/forecasts/%24%24", 422, "'$$' is not a symbol"),
         ("/v1/indicators/ZZZ", 404, "ZZZ has no bars"),
+        ("/v1/odds/ZZZ?above=3", 404, "ZZZ"),
+        ("/v1/skill/ZZZ", 404, "ZZZ"),
+        ("/v1/indicators/MSFT?first=2012-01-02&last=2011-01-03", 422, "Swap them"),
         ("/v1/odds/MSFT", 422, "No price was named"),
         ("/v1/odds/MSFT?above=31&below=29", 422, "Swap them"),
         ("/v1/odds/MSFT?above=nan", 422, "query.above is 'nan'"),
@@ -290,6 +293,14 @@ def test_every_error_is_one_sentence_in_the_form_of_rfc_9457(served: Client, pat
 def test_a_body_that_does_not_fit_is_refused(served: Client, body: bytes, status: int, said: str) -> None:
     answered = served.post("/v1/forecasts", content=body, headers={"Content-Type": "application/json"})
     assert (answered.status_code, said in answered.json()["detail"]) == (status, True), answered.text
+
+
+def test_json_without_its_content_type_is_refused_with_what_was_needed(served: Client) -> None:
+    answered = served.post("/v1/forecasts", content=b'{"symbol": "MSFT"}')
+    assert (answered.status_code, answered.json()["detail"]) == (
+        422,
+        "The body was not read as JSON: the header Content-Type: application/json was needed. Send it along.",
+    )
 
 
 def test_other_methods_are_named(served: Client) -> None:

@@ -84,3 +84,24 @@ def test_a_bucket_elsewhere_calls_a_function_elsewhere(workspace: Path, storage_
     [found] = [check for check in App(settings).doctor() if check.name == "function"]
     assert (found.where, found.well) == ("gs://bars", True)
     assert found.answer.startswith("called by the bucket's notifications on Google Cloud")
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"trade": "nosuch@paper://"}, "'nosuch' is no strategy"),
+        ({"trade_limits": "foo"}, "foo"),
+        ({"retrain_below": "7"}, "SHARE/LAST"),
+        ({"retrain_on_losses": "x"}, "SHARE/LAST"),
+        ({"universe": "nofile.csv"}, "nofile.csv"),
+        ({"portfolios": "nofile.csv"}, "nofile.csv"),
+        ({"trade": "buy-and-hold@paper://"}, "1 strategy on paper, 0 portfolios"),
+    ],
+)
+def test_what_only_the_flows_read_is_read(workspace: Path, setting: dict[str, str], said: str) -> None:
+    [found] = [
+        check for check in App(Settings(source="sample", **setting)).doctor() if check.name == "work of the flows"
+    ]
+    assert said in found.answer
+    assert found.well == (said == "1 strategy on paper, 0 portfolios")
+    assert found.where == f"TICKERCAST_{next(iter(setting)).upper()}"

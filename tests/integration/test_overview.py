@@ -153,9 +153,11 @@ def test_both_engines_have_the_same_overview_and_the_same_export(
     written = []
     for number, each in enumerate((app, local)):
         path = tmp_path / f"{number}.parquet"
-        each.export("forecasts", path, first=date(2012, 8, 15), symbols=["AAPL"])
+        each.export("forecasts", path, first="2012-08-15", symbols="AAPL")
         table = pq.read_table(path).drop_columns(["object", "generation", "written_at", "created_at"])
         rows = table.sort_by([("model_name", "ascending"), ("step", "ascending")]).to_pylist()
         written.append([row | {"quantiles": row["quantiles"] or []} for row in rows])  # BigQuery has no missing lists
     assert written[0] == written[1]
     assert len(written[0]) == 20
+    with pytest.raises(UsageError, match="is not a date"):
+        local.export("prices", tmp_path / "x.parquet", last="2012-01-40")

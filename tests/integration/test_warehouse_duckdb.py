@@ -231,3 +231,17 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path, monkeypat
     monkeypatch.setattr(engine.FileLock, "acquire", no_space)
     with pytest.raises(EngineUnusable, match=r"cannot be written: the disk is full.*Free space"):
         DuckDBWarehouse(tmp_path / "warehouse.duckdb", resource("sql")).provision()
+
+
+def test_an_interrupt_within_the_engine_is_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warehouse = DuckDBWarehouse(tmp_path / "w.duckdb", resource("sql"))
+    warehouse.provision()
+
+    def interrupted(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+        raise RuntimeError("Query interrupted")  # as DuckDB says it when Ctrl-C comes between two statements
+
+    monkeypatch.setattr(warehouse, "_pending", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        warehouse.pending()
+    monkeypatch.undo()
+    assert warehouse.pending() == {}

@@ -85,5 +85,9 @@ def of_validation(errors: list[Any]) -> Problem:
     where = ".".join(str(part) for part in first["loc"]) or "request"
     if first["type"] == "json_invalid":
         return Problem(400, "The body is no JSON: one object was needed. Correct it; /openapi.json describes it.")
+    if first["loc"] == ("body",) and isinstance(first.get("input"), bytes | str):  # FastAPI parses nothing else
+        return Problem(
+            422, "The body was not read as JSON: the header Content-Type: application/json was needed. Send it along."
+        )
     seen = "missing" if first["type"] == "missing" else repr(shown(first.get("input"), 60))
     return Problem(422, f"{where} is {seen}: {first['msg']}. Correct it; /openapi.json describes it.")

@@ -12,7 +12,7 @@ from tickercast.api.problems import Problem
 from tickercast.api.schemas import FREQUENCIES, HIGHEST, LOWEST, Day, Symbol
 from tickercast.api.service import service_of
 from tickercast.domain.forecast import Forecast
-from tickercast.errors import ObjectNotFound
+from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.reading import overview as overviews
 from tickercast.reading import views
 from tickercast.reading.outlook import SymbolOdds
@@ -59,6 +59,8 @@ async def skill(request: Request, symbol: Symbol, frequency: Frequency = "1d", k
     service = service_of(request)
     wanted = {"symbol": symbol, "frequency": frequency}
     found = await service.work(service.app.tables.read, "forecast_skill", wanted)
+    if found.empty:
+        await service.work(service.app.stored_forecast, symbol, frequency=frequency)  # says so if there is none
     return rows(request, _whole(found, "step").sort_values(["role", "model_name", "step"], na_position="first"))
 
 
@@ -80,6 +82,8 @@ async def indicators(
     kind: Format = None,
 ) -> Response:
     """The newest bars of a symbol with their indicators, the oldest first."""
+    if first is not None and last is not None and first > last:
+        raise Problem(422, f"first={first} is after last={last}: a range was needed. Swap them.")
     service = service_of(request)
     wanted: dict[str, Any] = {"symbol": symbol, "frequency": frequency}
     found = await service.work(service.app.tables.read, "indicators", wanted)
@@ -103,7 +107,11 @@ async def odds(
         raise Problem(422, "No price was named: above=PRICE or below=PRICE was needed, or both for a range. Name one.")
     if above is not None and below is not None and above >= below:
         raise Problem(422, f"above={above:g} is not less than below={below:g}: a range was needed. Swap them.")
-    found = await service.work(_chances, service.app.odds, symbol, above, below)
+    try:
+        found = await service.work(_chances, service.app.odds, symbol, above, below)
+    except UsageError:
+        await service.work(service.app.stored_forecast, symbol)  # says so if there is none
+        raise
     if wants_csv(request.headers.get("accept", ""), request.query_params):
         return answer(pd.DataFrame(found["chances"]), csv=True)
     return answer(found, csv=False)

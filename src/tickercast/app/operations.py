@@ -15,11 +15,14 @@ from tickercast.app.outlooks import Outlooks
 from tickercast.app.ports import nothing
 from tickercast.app.symbols import WatchlistFile
 from tickercast.app.trading import Trading
-from tickercast.domain.calendar import ending_calendars
+from tickercast.domain.calendar import ending_calendars, parse_day
+from tickercast.domain.direction import RetrainBelow
 from tickercast.domain.forecast import Role
-from tickercast.domain.frequency import DAILY, Frequency, frequency_of
+from tickercast.domain.frequency import DAILY, FREQUENCIES, Frequency, frequency_of
 from tickercast.domain.model_card import CHAMPION, MODEL
+from tickercast.domain.risk import parse_limits
 from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.universe import parse_choice
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.operations.alerts import CALENDAR_NOTICE
 from tickercast.jobs.operations.doctor import Check, Probe, check_engines
@@ -46,6 +49,10 @@ if TYPE_CHECKING:
     from tickercast.jobs.requests.backfill import Backfilled, BackfillPlan, Part
 
 log = logging.getLogger(__name__)
+
+
+_WORK = ("trade", "trade_hourly", "trade_limits", "universe", "portfolios", "retrain_on_losses", "retrain_below")
+"""The settings that only the flows read."""
 
 
 class Operations(Models, Events, Outlooks, Trading):
@@ -145,9 +152,9 @@ class Operations(Models, Events, Outlooks, Trading):
         kind: str,
         path: str | Path,
         *,
-        first: date | None = None,
-        last: date | None = None,
-        symbols: Sequence[str] = (),
+        first: date | str | None = None,
+        last: date | str | None = None,
+        symbols: str | Sequence[str] = (),
         every: str = "",
         advance: Callable[[int], None] = nothing,
     ) -> "Exported":
@@ -163,7 +170,7 @@ class Operations(Models, Events, Outlooks, Trading):
             advance: called with the number of rows written so far.
 
         Raises:
-            UsageError: there is no such kind, or the file cannot be written.
+            UsageError: there is no such kind, a date is none, or the file cannot be written.
             WarehouseUnavailable: try again.
         """
         from tickercast.jobs.operations.export import export
@@ -172,9 +179,9 @@ class Operations(Models, Events, Outlooks, Trading):
         return export(
             kind,
             Path(path).expanduser(),
-            first=first,
-            last=last,
-            symbols=[parse_symbol(word) for word in symbols],
+            first=None if first is None else parse_day(first),
+            last=None if last is None else parse_day(last),
+            symbols=[parse_symbol(word) for word in ([symbols] if isinstance(symbols, str) else symbols)],
             frequency=frequency_of(every) if every else None,
             warehouse=self.tables,
             limits=limits,
@@ -366,6 +373,8 @@ class Operations(Models, Events, Outlooks, Trading):
             on_wait: called with the names of those that have not answered yet.
         """
         settings = self.settings
+        work = {f"TICKERCAST_{name.upper()}": getattr(settings, name) for name in _WORK}
+        chosen = [name for name, value in work.items() if value]
         return check_engines(
             [
                 Probe("object store", settings.bucket, self._store_says),
@@ -378,6 +387,7 @@ class Operations(Models, Events, Outlooks, Trading):
                 Probe("digest", "TICKERCAST_DIGEST_URLS", self._digest_says),
                 Probe("calendars", "exchange_calendars", self._calendars_say),
                 Probe("model registry", settings.mlflow_tracking_uri, self._registry_says),
+                *([Probe("work of the flows", ", ".join(chosen), self._work_says)] if chosen else []),
             ],
             on_wait=on_wait,
         )
@@ -453,6 +463,20 @@ class Operations(Models, Events, Outlooks, Trading):
     def _digest_says(self) -> str:
         services = [receiver.service for receiver in self.digest_receivers]
         return f"goes to {', '.join(services)}" if services else "no receivers, so the daily flow sends none"
+
+    def _work_says(self) -> str:
+        """Read what the settings of the flows name, as the flows will."""
+        settings = self.settings
+        traded = [each for every in FREQUENCIES.values() for each in self.trades(every)]
+        parse_limits(settings.trade_limits)
+        for rule in filter(None, (settings.retrain_on_losses, settings.retrain_below)):
+            RetrainBelow.parse(rule)
+        members = self.members(parse_choice(settings.universe).file) if settings.universe else None
+        portfolios = self.portfolios()
+        return (
+            f"{len(traded)} strateg{'y' if len(traded) == 1 else 'ies'} on paper, {len(portfolios)} "
+            f"portfolio{'s' * (len(portfolios) != 1)}, {'no universe' if members is None else 'a universe'}"
+        )
 
     def _calendars_say(self) -> str:
         symbols = [*self._forecast_before(), *(self.watched() or [])]

@@ -68,7 +68,7 @@ def stored_panel(
     if rows.empty:
         raise UsageError(
             f"No signal of {', '.join(symbols[:8]) or 'any symbol'} is stored from {first} to {last}, and at least one "
-            "was needed. Run: tickercast forecast TICKER DATE; or name bars to walk through with --source."
+            "was needed. Run: tickercast forecast TICKER DATE. A backtest can walk through bars instead, with --source."
         )
     series = stored_series(sorted(set(rows["symbol"])), first - before(frequency), last, frequency, warehouse=warehouse)
     by_symbol = dict(iter(rows.groupby("symbol")))

@@ -83,9 +83,11 @@ def _known_later(found: Backtest) -> Iterator[str]:
 def _cut_short(found: Backtest) -> Iterator[str]:
     for result in found.results:
         if result.net.delisted:
+            held = ", ".join(result.net.delisted[:8])
             yield (
-                f"{result.variant.name} held {', '.join(result.net.delisted[:8])} when trading ended, and lost "
-                f"{found.costs.delisting_loss:.0%} of what was long."
+                f"{result.variant.name} held {held} after the last bar, while others had newer ones: that counts as a "
+                f"delisting, and {found.costs.delisting_loss:.0%} of what was long was lost. If trading went on, "
+                "forecast from newer bars, or end earlier, with --to."
             )
         if result.net.capped:
             yield (

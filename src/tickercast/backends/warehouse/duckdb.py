@@ -371,6 +371,10 @@ class DuckDBWarehouse:
             raise translated(error, self._path, self._patience_s) from error
         except OSError as error:
             raise disk.fault(self.url, error, WarehouseUnavailable) from error
+        except RuntimeError as error:
+            if "interrupted" in str(error):  # DuckDB's word for Ctrl-C
+                raise KeyboardInterrupt from error
+            raise
 
     @contextmanager
     def _transaction(self, reads: bool) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -182,5 +182,6 @@ def _with_hints(failures: Mapping[str, Permanent], warehouse: Warehouse, frequen
     hints |= {
         name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}, which was forecast before?")
         for name, known in suggest(rest, warehouse=warehouse, frequency=frequency).items()
+        if known != name
     }
     return {**failures, **hints}
