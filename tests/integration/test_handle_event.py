@@ -351,7 +351,7 @@ def test_a_file_that_is_too_large_is_rejected_whatever_its_event_says(
     event = place.upload(NAME, to_csv([make_bars()]))
     place.limits = Limits(largest_file=20_000)
     outcome = place.handle(event if size is None else replace(event, size=size))
-    assert "0.0 MB, and at most 0.0" in str(outcome.failures["MSFT"])
+    assert "MB, and at most 0.02 are read" in str(outcome.failures["MSFT"])
     assert "TICKERCAST_MAX_FILE_MB" in str(outcome.failures["MSFT"])
     assert place.store.names("quarantine/")
     assert (place.counts()["prices"], place.counts()["ingestions"]) == (0, 1)

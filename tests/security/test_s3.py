@@ -104,7 +104,7 @@ def test_a_file_that_is_too_large_is_rejected_unread(place: Place, s3_server: S3
     place.limits = Limits(largest_file=1000)
     generation = place.store.write(NAME, b"x" * 2000)
     outcome = place.handle(event(place, NAME, generation, 2000))
-    assert "at most 0.0 are read" in str(next(iter(outcome.failures.values())))
+    assert "at most 0.001 are read" in str(next(iter(outcome.failures.values())))
     assert s3_server.calls[GET] == 0
     assert [name for name in place.store.names("quarantine/") if name.endswith(".csv")]
 
