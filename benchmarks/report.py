@@ -31,8 +31,9 @@ def write(name: str, figures: Mapping[str, float]) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The environment without the settings of tickercast and MLflow, for the measured processes."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("TICKERCAST_", "MLFLOW_"))}
+    """The environment for measured processes: without settings of tickercast and MLflow, and with compiled modules."""
+    left_out = ("TICKERCAST_", "MLFLOW_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
 
 
 @contextmanager
