@@ -298,7 +298,8 @@ def silence_prefect() -> None:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     # Its ephemeral server needs 10 s on a quiet machine, and Prefect would give up after 20.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
+    # What fails there is raised here; a worker whose scheduler closes first logs a traceback of its own.
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
     if "PREFECT_HOME" not in os.environ:
         home = Path(os.environ.get(f"{PREFIX}HOME") or DEFAULT_HOME).expanduser().absolute() / "prefect"
         with suppress(OSError):  # Prefect reports that itself
