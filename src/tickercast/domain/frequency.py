@@ -98,10 +98,13 @@ class Frequency:
         """
         if not self.is_daily:
             return ends.astype("datetime64[us]")
-        closes = np.empty(len(ends), "datetime64[us]")
         exchanges = np.array([calendar_name(symbol) for symbol in symbols])
-        for exchange in sorted(set(exchanges)):
-            [rows] = np.nonzero((exchanges == exchange)[number])
+        different = sorted(set(exchanges))
+        if len(different) == 1:
+            return session_closes(symbols[0], ends)
+        closes = np.empty(len(ends), "datetime64[us]")
+        for exchange in different:
+            rows = (exchanges == exchange)[number]
             one = symbols[int(np.argmax(exchanges == exchange))]
             closes[rows] = session_closes(one, ends[rows])
         return closes

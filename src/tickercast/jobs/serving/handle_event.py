@@ -454,9 +454,7 @@ def _named(made: pa.Table, file: File, **same: Any) -> pa.Table:
 
 
 def _repeated(value: Any, count: int) -> pa.Array:
-    if isinstance(value, str):
-        return pa.DictionaryArray.from_arrays(np.zeros(count, np.int8), [value])
-    return pa.repeat(value, count)
+    return pa.DictionaryArray.from_arrays(np.zeros(count, np.int8), pa.array([value]))
 
 
 def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse) -> tuple[list[Prediction], Outcome]:

@@ -164,9 +164,9 @@ class _Comparison:
 
     def news(self) -> News:
         """The rows to append."""
-        rows, changed = np.flatnonzero(self._new), self._changed()
-        counts = np.bincount(self._bars.symbol[rows], minlength=len(self._stored.symbols))
-        added = self._bars if len(rows) == len(self._bars) else self._bars.take(rows)
+        new, changed = _chosen(self._new), _chosen(self._new & (self._fresh | self._corrected))
+        added = self._bars.take(new)
+        counts = np.bincount(added.symbol, minlength=len(self._stored.symbols))
         return News(
             self._prices(joined([added, *self._followed]) if self._followed else added),
             self._digests(),
@@ -177,9 +177,6 @@ class _Comparison:
             self._bars.number[self._rows[1:] - 1],
             self._later(),
         )
-
-    def _changed(self) -> Ints:
-        return np.flatnonzero(self._new & (self._fresh | self._corrected))
 
     def _is_known(self) -> Mask:
         known = np.zeros(len(self._stored.symbols), bool)
@@ -299,6 +296,11 @@ class _Comparison:
                 "digest": pa.array(digest, mask=mixed),
             }
         )
+
+
+def _chosen(rows: Mask) -> Ints | slice:
+    """What takes the rows from an array: a first file's are all new, and are not copied."""
+    return slice(None) if rows.all() else np.flatnonzero(rows)
 
 
 def _terms(numbers: Ints, texts: Sequence[str]) -> pa.Array:
