@@ -9,11 +9,13 @@ import logging
 import time
 from typing import Any
 
-from tickercast import engines, logs
+from tickercast import engines, logs, memory
 from tickercast.app import App, answers
 from tickercast.errors import EventUnreadable, TickercastError
 
 log = logging.getLogger("tickercast.function")
+
+memory.share_one_arena()
 
 service = functools.cache(answers.service)
 """The application, opened at the first event: the platform may fork after it has loaded this file."""

@@ -15,11 +15,13 @@ import functions_framework
 from flask import Request, abort
 from werkzeug.exceptions import BadRequest, MethodNotAllowed, ServiceUnavailable
 
-from tickercast import engines, logs
+from tickercast import engines, logs, memory
 from tickercast.app import App, answers, callers
 from tickercast.errors import EventUnreadable, TickercastError, UsageError
 
 log = logging.getLogger("tickercast.function")
+
+memory.share_one_arena()
 
 service = functools.cache(answers.service)
 """The application, opened at the first event: the platform may fork after it has loaded this file."""

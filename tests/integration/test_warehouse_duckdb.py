@@ -5,13 +5,17 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from tests.support.warehouse_rows import append, ingestion, price
 
+from tickercast import memory
 from tickercast.backends.warehouse import duckdb as engine
 from tickercast.backends.warehouse import duckdb_checkpoints
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
@@ -245,3 +249,24 @@ def test_an_interrupt_within_the_engine_is_an_interrupt(tmp_path: Path, monkeypa
         warehouse.pending()
     monkeypatch.undo()
     assert warehouse.pending() == {}
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_an_engine_that_stored_many_rows_gives_back_memory_and_keeps_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fits: bool
+) -> None:
+    given_back: list[str] = []
+    monkeypatch.setattr(memory, "give_back", lambda: given_back.append("memory"))
+    warehouse = DuckDBWarehouse(tmp_path / "w.duckdb", resource("sql"))
+    warehouse.provision()
+    kept = "SELECT current_setting('allocator_bulk_deallocation_flush_threshold')"
+    before = warehouse._connect().execute(kept).fetchone()
+    warehouse.append("prices", PRICE, key="few")
+    assert not given_back
+    many = pa.Table.from_pandas(PRICE, preserve_index=False).take(np.zeros(100_000, int))
+    rows = many if fits else many.append_column("unknown", many["close"])
+    with nullcontext() if fits else pytest.raises(TickercastError):
+        warehouse.append("prices", rows, key="many")
+    assert given_back == ["memory", "memory"]
+    assert warehouse._connect().execute(kept).fetchone() == before
+    assert len(warehouse.read("prices")) == 1 + 100_000 * fits

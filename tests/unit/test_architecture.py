@@ -10,7 +10,7 @@ import pytest
 PROJECT = Path(__file__).parents[2]
 FLOWS = sorted((PROJECT / "flows").glob("*.py"))
 DOORS = [PROJECT / "src" / "main.py", PROJECT / "cloud_function" / "main.py", *FLOWS]
-OURS = {"app", "cli", "config", "domain", "engines", "errors", "jobs", "logs", "show", "start"}
+OURS = {"app", "cli", "config", "domain", "engines", "errors", "jobs", "logs", "memory", "show", "start"}
 VENDORS = {
     *("apprise", "bokeh_sampledata", "duckdb", "evidently", "google", "keras", "mlflow", "onnxruntime", "optuna"),
     *("onnxmltools", "quantstats", "sqlglot", "tensorflow", "tf2onnx", "xgboost", "yfinance"),
