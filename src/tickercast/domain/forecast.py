@@ -141,10 +141,21 @@ def informed(model: Predictor, results: Mapping[str, ResultsDays], widths: "Widt
 
 @dataclass(frozen=True)
 class Served:
-    """A model that is served, in its role."""
+    """A model that is served, in its role.
+
+    Attributes:
+        model: the model.
+        role: what its forecasts are.
+        trained_through: the last date that it was trained on; None if it learns from each series alone.
+    """
 
     model: Predictor
     role: Role
+    trained_through: date | None = None
+
+    def has_seen(self, cutoff: date) -> bool:
+        """Whether it was trained on a cutoff."""
+        return self.trained_through is not None and cutoff <= self.trained_through
 
 
 @dataclass(frozen=True)
