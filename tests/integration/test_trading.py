@@ -27,6 +27,7 @@ from tickercast.domain.signals import Known
 from tickercast.domain.strategy import Decision, Variant, variant
 from tickercast.domain.strategy_backtest import Costs
 from tickercast.errors import UsageError
+from tickercast.jobs.trading.halt import Adopted
 from tickercast.show.day import traded_lines
 from tickercast.show.sentences import NOT_ADVICE
 
@@ -137,7 +138,7 @@ def test_a_halted_strategy_is_halted_with_its_variants(service: App) -> None:
 def test_what_an_open_order_is_filled_with_is_not_adopted_too(service: App) -> None:
     held = variants_of(["buy-and-hold"])[0]
     service.trade(held, symbols=SYMBOLS, as_of=DAYS[0])
-    assert service.resume_trading(adopt=True) == {"paper://buy-and-hold": {}}
+    assert service.resume_trading(adopt=True) == {"paper://buy-and-hold": Adopted({}, [])}
     assert len(service.tables.read("fills")) == 2
     for day in DAYS[1:3]:
         assert service.trade(held, symbols=SYMBOLS, as_of=day).halt is None

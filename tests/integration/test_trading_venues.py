@@ -21,6 +21,7 @@ from tickercast.config import Settings
 from tickercast.domain.signals import Known
 from tickercast.domain.strategy import Decision, variant
 from tickercast.errors import Transient
+from tickercast.jobs.trading.halt import Adopted
 
 DAYS = [date(2012, 7, 23) + timedelta(days=n) for n in range(3)]
 FAULTS = ("lost", "504", "drop", "", "429", "damaged", "cut", "500")
@@ -183,3 +184,17 @@ def test_a_person_takes_open_orders_back_at_the_venue(at_alpaca: Desk) -> None:
     said = at_alpaca.service.halt_trading()
     assert list(said.values()) == ["2 open orders taken back"]
     assert {each.status for each in at_alpaca.server.orders} == {"canceled"}
+
+
+def test_a_position_with_an_open_order_is_left_and_named_when_positions_are_adopted(at_alpaca: Desk) -> None:
+    server = at_alpaca.server
+    server.share = Decimal(0)
+    at_alpaca.evening(DAYS[1])
+    at_alpaca.trade()
+    server.prices["KO"] = Decimal(60)
+    server.held |= {"MSFT": Decimal(3), "KO": Decimal(2)}
+    [adopted] = at_alpaca.service.resume_trading(adopt=True).values()
+    assert adopted == Adopted({"KO": Decimal(2)}, ["MSFT"])
+    at_alpaca.service.halt_trading()
+    [adopted] = at_alpaca.service.resume_trading(adopt=True).values()
+    assert adopted == Adopted({"MSFT": Decimal(3)}, [])

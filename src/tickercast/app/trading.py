@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +20,7 @@ from tickercast.errors import UsageError
 from tickercast.reading.trading import TradingStatus, Venue, read_equity, read_status, read_venues
 
 if TYPE_CHECKING:
+    from tickercast.jobs.trading.halt import Adopted
     from tickercast.jobs.trading.trade import Traded
     from tickercast.ports import Broker
 
@@ -120,9 +120,7 @@ class Trading(Strategies):
             account=account, strategy=strategy, warehouse=self.warehouse, open_broker=self._broker_of, now=self.now()
         )
 
-    def resume_trading(
-        self, *, account: str = "", strategy: str = "", adopt: bool = False
-    ) -> dict[str, Mapping[str, Decimal]]:
+    def resume_trading(self, *, account: str = "", strategy: str = "", adopt: bool = False) -> dict[str, "Adopted"]:
         """Let trading go on.
 
         Args:
@@ -131,7 +129,7 @@ class Trading(Strategies):
             adopt: take the positions of the venues as they are, where they differ from our fills.
 
         Returns:
-            What was added to our quantities, by account and symbol.
+            What became of positions that differed from our fills, by account.
 
         Raises:
             UsageError: nothing trades by that name, or a run trades in an account whose positions are wanted.
@@ -140,11 +138,11 @@ class Trading(Strategies):
         from tickercast.jobs.trading.halt import adopt_positions, resume_trading
 
         self._check_traded(account, strategy)
-        added: dict[str, Mapping[str, Decimal]] = {}
+        adopted: dict[str, Adopted] = {}
         for venue in read_venues(self.warehouse) if adopt else ():
             if account in ("", venue.account) and covers(strategy, venue.strategy):
                 every = frequency_of(venue.frequency)
-                added[venue.account] = adopt_positions(
+                adopted[venue.account] = adopt_positions(
                     venue,
                     self._broker_of(venue),
                     every=every,
@@ -153,7 +151,7 @@ class Trading(Strategies):
                     now=self.now,
                 )
         resume_trading(account=account, strategy=strategy, warehouse=self.warehouse, now=self.now())
-        return added
+        return adopted
 
     def _check_traded(self, account: str, strategy: str) -> None:
         """Refuse names that nothing trades by: to halt them would halt nothing."""

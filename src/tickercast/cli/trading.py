@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from tickercast.cli.strategies import AsJson, EveryBar, FromFile, Symbols, UniverseFile
-from tickercast.cli.terminal import SymbolsFile, bar, day_of, open_app, print_data, print_table, say, some_symbols_of
+from tickercast.cli.terminal import (
+    SymbolsFile,
+    bar,
+    complain,
+    day_of,
+    open_app,
+    print_data,
+    print_table,
+    say,
+    some_symbols_of,
+)
 from tickercast.errors import UsageError
 
 app = typer.Typer(rich_markup_mode=None, invoke_without_command=True)
@@ -109,10 +119,15 @@ def resume(
     ] = False,
 ) -> None:
     """Let trading go on; a stop counts from here."""
-    added = open_app().resume_trading(account=account, strategy=strategy, adopt=adopt)
-    for name, changes in added.items():
-        for symbol, change in changes.items():
+    adopted = open_app().resume_trading(account=account, strategy=strategy, adopt=adopt)
+    for name, positions in adopted.items():
+        for symbol, change in positions.changes.items():
             say(f"{name}: {change:+f} {symbol} adopted")
+        if positions.left:
+            complain(
+                f"{name}: {', '.join(positions.left)} differs and has an open order, so nothing was adopted there. "
+                "Run the same command again when the order has ended."
+            )
     say(f"resumed: {strategy or 'every strategy'} in {account or 'every account'}")
 
 

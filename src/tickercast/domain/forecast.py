@@ -153,10 +153,6 @@ class Served:
     role: Role
     trained_through: date | None = None
 
-    def has_seen(self, cutoff: date) -> bool:
-        """Whether it was trained on a cutoff."""
-        return self.trained_through is not None and cutoff <= self.trained_through
-
 
 @dataclass(frozen=True)
 class Step:

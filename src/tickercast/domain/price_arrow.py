@@ -38,12 +38,14 @@ class Asked:
         symbols: the symbols that are wanted; None: all.
         window: the bars that are used, and so judged.
         largest: bytes of the largest file, on which other limits depend.
+        ending: of a file of its kind.
     """
 
     name: str = ""
     symbols: Collection[str] | None = None
     window: Window = WHOLE
     largest: int = LARGEST
+    ending: str = ".csv"
 
     @property
     def symbol(self) -> str | None:
@@ -157,7 +159,7 @@ def _symbols(table: pa.Table, asked: Asked, titles: dict[str, str]) -> tuple[Int
     symbol = asked.symbol
     if "symbol" not in table.column_names:
         if symbol is None:
-            raise refusals.NO_SYMBOL(advice=f"{symbol_in(asked.name) or 'SYMBOL'}.csv")
+            raise refusals.NO_SYMBOL(advice=f"{symbol_in(asked.name) or 'SYMBOL'}{asked.ending}")
         return np.zeros(len(table), np.intp), [symbol]
     column = _dictionary(table["symbol"])
     check_symbols(len(column.dictionary), MOST_NAMES)
@@ -171,7 +173,7 @@ def _symbols(table: pa.Table, asked: Asked, titles: dict[str, str]) -> tuple[Int
                 named=symbol,
                 column=titles["symbol"] if titles["symbol"] == _TITLES else f"column {titles['symbol']}",
                 seen=shown(", ".join(names[:3]), 60),
-                advice=f"{shown(names[0], 40)}.csv" if len(names) == 1 else "batch-0001.csv",
+                advice=(shown(names[0], 40) if len(names) == 1 else "batch-0001") + asked.ending,
             )
         names = [symbol]
     return numbers, names

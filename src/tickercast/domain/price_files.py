@@ -68,8 +68,9 @@ def read_prices(
         InvalidBars: nothing in the file can be used.
     """
     data = unpacked(data, largest)
-    read = price_parquet.read_parquet if is_parquet(data) else price_csv.read_csv
-    return read(data, Asked(symbol, symbols, window, largest))
+    if is_parquet(data):
+        return price_parquet.read_parquet(data, Asked(symbol, symbols, window, largest, ".parquet"))
+    return price_csv.read_csv(data, Asked(symbol, symbols, window, largest))
 
 
 def first_symbol(data: bytes) -> str | None:

@@ -498,14 +498,14 @@ def _directions(
 
 
 def _predictions(served: Served, series: Sequence[Series], log_returns: Iterable[LogReturns]) -> list[Prediction]:
-    model, role = served.model, served.role
+    model, role, through = served.model, served.role, served.trained_through
     name, version, horizon = model.name, model.version, model.horizon
     made = []
     for one, each in zip(series, log_returns, strict=True):
         bars, end, doubtful = one.known, one.known.end, one.is_doubtful
         targets = bars.frequency.next_steps(bars.symbol, end, horizon)
         known = bars.symbol, end, bars.last_close, targets, each
-        has_seen = served.has_seen(bars.cutoff)
+        has_seen = through is not None and bars.cutoff <= through
         made.append(Prediction(*known, name, version, role, bars.simulated, has_seen, doubtful, bars.frequency))
     return made
 

@@ -1,6 +1,7 @@
 """Halt trading on paper, and let it go on: what a person does, and the next run obeys at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -71,6 +72,19 @@ def resume_trading(*, account: str, strategy: str, warehouse: Warehouse, now: da
     record_event(event, warehouse, now.isoformat())
 
 
+@dataclass(frozen=True)
+class Adopted:
+    """What became of positions that differed from our fills.
+
+    Attributes:
+        changes: what was added to our quantities, by symbol.
+        left: the symbols with an open order, which were left as they are.
+    """
+
+    changes: Mapping[str, Decimal]
+    left: Sequence[str]
+
+
 def adopt_positions(
     venue: Venue,
     broker: Broker,
@@ -79,7 +93,7 @@ def adopt_positions(
     warehouse: Warehouse,
     store: ObjectStore,
     now: Callable[[], datetime],
-) -> dict[str, Decimal]:
+) -> Adopted:
     """Take the positions of a venue as they are, where they differ from our fills.
 
     What the venue says of our own orders is stored first; a symbol with an open order is left as it is.
@@ -92,23 +106,24 @@ def adopt_positions(
         store: where the lock of the account is.
         now: the clock.
 
-    Returns:
-        What was added to our quantities, by symbol.
-
     Raises:
         UsageError: a run trades in the account.
         Transient: an engine or the venue does not answer.
     """
     account = account_of(broker, broker.account())
     added: dict[str, Decimal] = {}
+    left: list[str] = []
     with alone(account, store, now):
         ours = Reconciliation(broker, account, warehouse, every, now, dry=False)
         _, moving = ours.collect(read_book(account, warehouse))
         known, theirs = ours.held(), {each.symbol: each for each in broker.positions()}
         at = now()
-        for symbol in sorted({*known, *theirs} - moving):
+        for symbol in sorted({*known, *theirs}):
             change = (theirs[symbol].quantity if symbol in theirs else ZERO) - known.get(symbol, ZERO)
             if abs(change) <= Decimal("1e-9"):
+                continue
+            if symbol in moving:
+                left.append(symbol)
                 continue
             added[symbol] = change
             name = f"adopted-{at:%Y%m%dT%H%M%S}-{symbol}"
@@ -128,4 +143,4 @@ def adopt_positions(
                 "written_at": pd.Timestamp(at),
             }
             warehouse.append("fills", pd.DataFrame([row]), key=f"fills/{account}/{name}")
-    return added
+    return Adopted(added, left)
