@@ -215,7 +215,7 @@ class Versions:
 
     def served(self) -> Sequence[Served]:
         return [
-            Served(self._model(self.champion), Role.CHAMPION, self.models.champion().card.trained_through),
+            Served(self._model(self.champion), Role.CHAMPION),
             Served(RandomWalk(), Role.BASELINE),
             Served(self._model("1"), Role.SHADOW),
         ]
@@ -253,9 +253,7 @@ def test_the_newest_version_that_has_not_seen_the_origin_forecasts_or_else_the_c
         ("random-walk", "1", Role.BASELINE),
     ]
     assert lineup.note == note
-    through = lineup.models[0].trained_through
-    assert through is not None
-    assert (origin <= through) == note.startswith(HAS_SEEN)
+    assert lineup.champion_has_seen == note.startswith(HAS_SEEN)
 
 
 def test_a_version_is_loaded_once_and_one_that_is_published_later_is_found(versions: Versions) -> None:
@@ -285,9 +283,8 @@ def test_the_label_reaches_the_ledger_and_the_report(backfill: Backfill, version
 
 @pytest.mark.parametrize("has_seen", [False, True])
 def test_what_the_model_has_seen_shows_no_skill(backfill: Backfill, has_seen: bool) -> None:
-    through = LAST if has_seen else None
-    models = [Served(Champion(), Role.CHAMPION, through), Served(RandomWalk(), Role.BASELINE)]
-    backfill.place.past = lambda _: Lineup(models)
+    models = [Served(Champion(), Role.CHAMPION), Served(RandomWalk(), Role.BASELINE)]
+    backfill.place.past = lambda _: Lineup(models, champion_has_seen=has_seen)
     backfill.run("MSFT")
     warehouse = backfill.place.warehouse
     champion = {"role": Role.CHAMPION}

@@ -102,7 +102,7 @@ def test_a_backfill_is_forecast_by_the_baseline(demoted: Evening) -> None:
         ("ewma-t", Role.CHAMPION),
         ("random-walk", Role.BASELINE),
     ]
-    assert lineup.models[0].trained_through is None
+    assert not lineup.champion_has_seen
 
 
 def test_the_companions_of_the_setting_are_served_once(demoted: Evening) -> None:

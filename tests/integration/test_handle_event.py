@@ -492,16 +492,3 @@ def test_two_deliveries_at_once_are_one_ingestion(place: Place, make_bars: MakeB
         list(pool.map(place.handle, [event, replace(event, event_id="event-2")]))
     assert (place.counts()["forecasts"], place.counts()["ingestions"]) == (20, 2)
     assert len(place.store.names("quarantine/")) == 2
-
-
-@pytest.mark.parametrize(("through", "has_seen"), [(date(2023, 7, 20), False), (date(2023, 7, 21), True)])
-def test_a_live_forecast_of_a_date_that_the_model_was_trained_on_is_labelled(
-    place: Place, make_bars: MakeBars, through: date, has_seen: bool
-) -> None:
-    place.served = lambda: [Served(Champion(), Role.CHAMPION, through), Served(RandomWalk(), Role.BASELINE)]
-    place.handle(place.upload(NAME, to_csv([make_bars()])))
-    made = place.warehouse.read("forecasts")
-    assert set(made["cutoff"].astype(str)) == {"2023-07-21"}
-    assert set(made["origin"]) == {"live"}
-    assert made.loc[made["role"] == Role.CHAMPION, "model_has_seen"].eq(has_seen).all()
-    assert not made.loc[made["role"] == Role.BASELINE, "model_has_seen"].any()

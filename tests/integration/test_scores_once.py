@@ -111,9 +111,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """What is stored when all files have been handled, some of them late, some twice."""
     chance, place = np.random.default_rng(11), Place(tmp_path_factory.mktemp("scores"))
     place.now, place.served = datetime(2023, 1, 1, tzinfo=UTC), lambda: SERVED
-    place.past = lambda as_of: Lineup(
-        [replace(SERVED[0], trained_through=as_of if as_of.day % 2 == 0 else None), SERVED[1]]
-    )
+    place.past = lambda as_of: Lineup(SERVED, champion_has_seen=as_of.day % 2 == 0)
     events = sent(place, chance)
     late = np.where(chance.random(DAYS) < 0.3, chance.integers(0, 15, DAYS), 0)
     order = np.argsort(np.arange(DAYS) + late, kind="stable")

@@ -141,17 +141,10 @@ def informed(model: Predictor, results: Mapping[str, ResultsDays], widths: "Widt
 
 @dataclass(frozen=True)
 class Served:
-    """A model that is served, in its role.
-
-    Attributes:
-        model: the model.
-        role: what its forecasts are.
-        trained_through: the last date that it was trained on; None if it learns from each series alone.
-    """
+    """A model that is served, in its role."""
 
     model: Predictor
     role: Role
-    trained_through: date | None = None
 
 
 @dataclass(frozen=True)

@@ -134,20 +134,16 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
     pointer = models.pointer()
     trained = load_bundle(models.read(pointer.name, pointer.version))
     if pointer.baseline:
-        champion = _in_role(_standing_in(pointer, models), Role.CHAMPION)
+        champion = Served(_standing_in(pointer, models), Role.CHAMPION)
     else:
-        champion = _in_role(informed(trained, {}, pointer.widths), Role.CHAMPION)
-    demoted = [_in_role(trained, Role.COMPANION)] if pointer.baseline else []
+        champion = Served(informed(trained, {}, pointer.widths), Role.CHAMPION)
+    demoted = [Served(trained, Role.COMPANION)] if pointer.baseline else []
     others = [one for one in pointer.served if one.name != pointer.baseline or one.name == RANDOM_WALK]
-    beside = [_in_role(_served(one.name, one.version, models), one.role) for one in others]
+    beside = [Served(_served(one.name, one.version, models), one.role) for one in others]
     named_there = {one.name for one in pointer.served} | {pointer.baseline}
     known = companions if models.frequency.is_daily else [name for name in companions if name in _hourly_baselines()]
     further = [Served(_companion(name, models.frequency), Role.COMPANION) for name in known if name not in named_there]
     return [champion, *beside, *demoted, *further]
-
-
-def _in_role(model: Predictor, role: Role) -> Served:
-    return Served(model, role, trained_through(model))
 
 
 def _standing_in(pointer: Pointer, models: ModelStore) -> Predictor:

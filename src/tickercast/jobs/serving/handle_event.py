@@ -470,11 +470,11 @@ def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse)
         needed = served.model.min_sessions
         ready = [one for one in outcome.series if one.known.span >= needed]
         returns = served.model.predict([one.known for one in ready])
-        made += _predictions(served, ready, returns)
+        made += _predictions(served, ready, returns, outcome.lineup)
     known = [one.known for one in outcome.series]
     beside, missing = predict_beside(companions, known, deadline)
     for served, place, each in beside:
-        made += _predictions(served, [outcome.series[place]], [each])
+        made += _predictions(served, [outcome.series[place]], [each], outcome.lineup)
     return made, replace(outcome, series=[_with_missing(one, missing) for one in outcome.series])
 
 
@@ -497,15 +497,17 @@ def _directions(
     return made, replace(outcome, series=[_with_missing(one, missing) for one in outcome.series])
 
 
-def _predictions(served: Served, series: Sequence[Series], log_returns: Iterable[LogReturns]) -> list[Prediction]:
-    model, role, through = served.model, served.role, served.trained_through
+def _predictions(
+    served: Served, series: Sequence[Series], log_returns: Iterable[LogReturns], lineup: Lineup
+) -> list[Prediction]:
+    model, role = served.model, served.role
     name, version, horizon = model.name, model.version, model.horizon
+    has_seen = role is Role.CHAMPION and lineup.champion_has_seen
     made = []
     for one, each in zip(series, log_returns, strict=True):
         bars, end, doubtful = one.known, one.known.end, one.is_doubtful
         targets = bars.frequency.next_steps(bars.symbol, end, horizon)
         known = bars.symbol, end, bars.last_close, targets, each
-        has_seen = through is not None and bars.cutoff <= through
         made.append(Prediction(*known, name, version, role, bars.simulated, has_seen, doubtful, bars.frequency))
     return made
 

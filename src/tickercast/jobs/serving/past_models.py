@@ -20,10 +20,12 @@ class Lineup:
 
     Attributes:
         models: the champion first.
+        champion_has_seen: whether the champion was trained on the cutoff.
         note: a remark for the ledger.
     """
 
     models: Sequence[Served]
+    champion_has_seen: bool = False
     note: str = ""
 
     @property
@@ -65,15 +67,21 @@ class PastModels:
         beside = [served for served in others if served.role is Role.BASELINE]
         cards = self._published(champion.model.name)
         if not cards:
-            return Lineup([champion, *beside], f"backfilled: {champion.model.name} is a baseline, and has seen nothing")
+            return Lineup(
+                [champion, *beside], note=f"backfilled: {champion.model.name} is a baseline, and has seen nothing"
+            )
         card = trained_before(cards.values(), cutoff)
         if card is None:
             card = cards[champion.model.version]
             note = f"the model has seen this date: {card.name} {card.version} was trained through"
-            return Lineup([champion, *beside], f"{note} {card.trained_through}")
+            return Lineup(
+                [champion, *beside],
+                True,
+                f"{note} {card.trained_through}",
+            )
         chosen = champion.model if card.version == champion.model.version else self._version(card)
         note = f"backfilled: {card.name} {card.version} was trained through {card.trained_through}"
-        return Lineup([Served(chosen, Role.CHAMPION, card.trained_through), *beside], note)
+        return Lineup([Served(chosen, Role.CHAMPION), *beside], note=note)
 
     def _published(self, name: str) -> dict[str, ModelCard]:
         """The cards by version; they are listed again when the pointer has moved."""
