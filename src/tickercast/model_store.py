@@ -6,6 +6,7 @@ is to point at an older version.
 
 import uuid
 from collections.abc import Iterator
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 
@@ -223,6 +224,15 @@ class ModelStore:
         stored = (found for found in self.store.names(prefix) if found.endswith(card))
         versions = (found.removeprefix(prefix).removesuffix(card) for found in stored)
         return sorted((version for version in versions if version.isdigit()), key=int)
+
+    def trained_through(self, name: str, version: str) -> date | None:
+        """The last date that a version was trained on; None of one that is not published, as a baseline.
+
+        Raises:
+            BundleError: its files are corrupt.
+            StoreUnavailable: try again.
+        """
+        return self.read(name, version).card.trained_through if version in self.versions(name) else None
 
     def write(self, bundle: Bundle) -> None:
         """Write the files of a bundle, its card last; doing so twice changes nothing.

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from tickercast.jobs.daily.choose_universe import choose_universe
 from tickercast.jobs.training.walk_signals import walk_signals
 from tickercast.models.baselines import EwmaT
 from tickercast.show.sentences import NOT_ADVICE
-from tickercast.show.strategies import months
+from tickercast.show.strategies import months, notes
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "strategies.md").read_text(encoding="utf-8")
@@ -185,8 +186,6 @@ def test_a_live_signal_is_what_the_backtest_of_stored_forecasts_decides_there(st
 
         return decide
 
-    from dataclasses import replace
-
     spied = [replace(one, decide=spy(one)) for one in variants]
     found = stored.strategy_backtest(spied, date(2012, 7, 26), date(2012, 8, 1))
     live = stored.strategy_targets(variants, as_of=date(2012, 8, 1))
@@ -195,6 +194,24 @@ def test_a_live_signal_is_what_the_backtest_of_stored_forecasts_decides_there(st
         cutoff, weights = decided[one.name]
         assert cutoff == date(2012, 8, 1)
         assert [weight for weight, _ in each] == weights.tolist()
+
+
+def test_signals_of_requested_forecasts_are_seen_where_their_model_was_trained_on_the_date(stored: App) -> None:
+    bundle = stored.models.champion()
+    through = {"trained_through": date(2012, 7, 30), "version": "2", "reference_sha256": ""}
+    stored.models.write(replace(bundle, card=bundle.card.model_copy(update=through)))
+    stored.models.point(stored.models.pointer().model_copy(update={"version": "2"}))
+    app = App()
+    for day in ("2012-07-30", "2012-08-01"):
+        app.forecast(["GOOG"], day, source="sample")
+    found = app.strategy_backtest(
+        variants_of(["volatility-target"]), date(2012, 7, 26), date(2012, 8, 1), symbols=["GOOG"]
+    )
+    assert found.panel.seen[found.start :].sum() == 1
+    found = app.strategy_backtest(
+        variants_of(["interval-momentum"]), date(2012, 7, 26), date(2012, 8, 1), symbols=["MSFT"]
+    )
+    assert "Of 5 signals, 5 are of dates that the model was trained on." in list(notes(found))
 
 
 def test_a_symbol_without_a_signal_or_a_universe_without_members_says_what_is_missing(stored: App) -> None:

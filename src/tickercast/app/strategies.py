@@ -197,7 +197,10 @@ class Strategies(Ports):
         if source:
             made, failures = self._walked(variants, named, first, last, source, every, step, members, on_progress)
         else:
-            made = stored_panel(named, first, last, every, warehouse=self.warehouse, members=members)
+            through = self.models_of(every).trained_through
+            made = stored_panel(
+                named, first, last, every, warehouse=self.warehouse, members=members, trained_through=through
+            )
         start = int(np.searchsorted(every.dates(made.ends), np.datetime64(first, "D")))
         if len(made) - start < 2:
             raise UsageError(

@@ -1,6 +1,6 @@
 """Stored bars and signals, as strategies read them: a backtest reads two dates, a live signal the newest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ COLUMNS = {
 
 _MOST_NAMED = 500  # symbols of a query; of more, all are read, and some kept
 _FLAGS = ("origin", "simulated", "model_has_seen", "doubtful")
+_VERSION = ["model_name", "model_version"]
 
 
 def before(frequency: Frequency) -> timedelta:
@@ -42,6 +43,7 @@ def stored_panel(
     *,
     warehouse: Warehouse,
     members: Members | None = None,
+    trained_through: Callable[[str, str], date | None] = lambda name, version: None,
 ) -> Panel:
     """Read the bars and signals of some symbols.
 
@@ -52,6 +54,8 @@ def stored_panel(
         frequency: of the bars.
         warehouse: where they are.
         members: who was in the universe when; None: all of the symbols, always.
+        trained_through: gives the last date that a version of a model was trained on. A forecast that was requested for
+            an old date is stored without that.
 
     Raises:
         UsageError: none of them has bars and signals there.
@@ -61,15 +65,19 @@ def stored_panel(
     if symbols:
         where["symbol"] = list(symbols)
     key = frequency.key("cutoff")
-    rows = warehouse.read(
-        "signals", {**where, "cutoff": Between(first, last)}, ["symbol", "cutoff", key, *COLUMNS.values(), *_FLAGS]
-    )
+    wanted = ["symbol", "cutoff", key, *COLUMNS.values(), *_FLAGS, *_VERSION]
+    rows = warehouse.read("signals", {**where, "cutoff": Between(first, last)}, wanted)
     rows = rows.loc[:, ~rows.columns.duplicated()]
     if rows.empty:
         raise UsageError(
             f"No signal of {', '.join(symbols[:8]) or 'any symbol'} is stored from {first} to {last}, and at least one "
             "was needed. Run: tickercast forecast TICKER DATE. A backtest can walk through bars instead, with --source."
         )
+    for name, version in rows[_VERSION].drop_duplicates().itertuples(index=False):
+        through = trained_through(name, version)
+        if through is not None:
+            its = (rows[_VERSION] == [name, version]).all(axis=1)
+            rows.loc[its & (rows["cutoff"] <= pd.Timestamp(through)), "model_has_seen"] = True
     series = stored_series(sorted(set(rows["symbol"])), first - before(frequency), last, frequency, warehouse=warehouse)
     by_symbol = dict(iter(rows.groupby("symbol")))
     signals = [_signals(by_symbol[bars.symbol], bars, key, frequency) for bars in series]

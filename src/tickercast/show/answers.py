@@ -290,8 +290,8 @@ def record_table(made: PortfolioRecord, name: str) -> RenderableType:
 
 
 COUNTED = (
-    "The holdings are those of today. Periods do not overlap. Forecasts that a model had seen, or that are doubtful, "
-    "do not count."
+    "The holdings are those of today. Periods do not overlap. Doubtful forecasts do not count, nor do backfills of "
+    "dates that their model had seen; forecasts that were requested for old dates do."
 )
 """What a record of a portfolio counts."""
 
