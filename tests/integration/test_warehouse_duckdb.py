@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import duckdb
@@ -95,6 +95,24 @@ def test_a_writer_that_waits_for_another_names_it(tmp_path: Path, caplog: pytest
             DuckDBWarehouse(path, resource("sql"), patience_s=0.1).append("prices", PRICE, key="k")
         holder.communicate("")
     assert f"(process {holder.pid}); waiting for it" in caplog.messages[0]
+
+
+def test_a_program_that_looks_at_the_file_while_its_tables_are_made_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse = DuckDBWarehouse(tmp_path / "w.duckdb", resource("sql"))
+    attached, seen = warehouse._attached, list[bool]()
+
+    def met(reads: bool) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        seen.append(reads)
+        if len(seen) == 2:
+            raise duckdb.IOException("IO Error: Could not set lock on file: Conflicting lock is held in python (PID 1)")
+        return attached(reads)
+
+    monkeypatch.setattr(warehouse, "_attached", met)
+    assert warehouse.provision()
+    assert seen == [False, False, False]
+    assert not warehouse.pending()
 
 
 PRICE = pd.DataFrame([price()])

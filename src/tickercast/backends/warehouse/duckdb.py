@@ -121,8 +121,10 @@ class DuckDBWarehouse:
         """Create what is missing, and add columns to tables and replace views whose file has changed."""
         changed = self._attempt(self._provision)
         if changed:
-            with self._lock, self._translating(reads=False), self._file(reads=False, even_if_short=True):
-                pass
+            with self._lock, self._translating(reads=False):
+                for attempt in self._retrying():
+                    with attempt, self._file(reads=False, even_if_short=True):
+                        pass
         return changed
 
     def append(self, table: str, rows: pa.Table | pd.DataFrame, *, key: str) -> bool:
