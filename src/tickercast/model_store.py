@@ -226,13 +226,14 @@ class ModelStore:
         return sorted((version for version in versions if version.isdigit()), key=int)
 
     def trained_through(self, name: str, version: str) -> date | None:
-        """The last date that a version was trained on; None of one that is not published, as a baseline.
+        """The last date that a version was trained on; None of a model that was never published, as a baseline.
 
         Raises:
             BundleError: its files are corrupt.
+            ModelUnavailable: other versions are published, and this one is not.
             StoreUnavailable: try again.
         """
-        return self.read(name, version).card.trained_through if version in self.versions(name) else None
+        return self.read(name, version).card.trained_through if self.versions(name) else None
 
     def write(self, bundle: Bundle) -> None:
         """Write the files of a bundle, its card last; doing so twice changes nothing.

@@ -125,8 +125,8 @@ def resume(
             say(f"{name}: {change:+f} {symbol} adopted")
         if positions.left:
             complain(
-                f"{name}: {', '.join(positions.left)} differs and has an open order, so nothing was adopted there. "
-                "Run the same command again when the order has ended."
+                f"{name}: nothing was adopted of {', '.join(positions.left)}, where an order is open. Run the same "
+                "command again when it has ended."
             )
     say(f"resumed: {strategy or 'every strategy'} in {account or 'every account'}")
 

@@ -109,8 +109,7 @@ def trained_through(name: str, version: str) -> date | None:
         ModelUnavailable, BundleError: it does not exist, or is damaged.
         StoreUnavailable: try again.
     """
-    models = _app().models
-    return models.read(name, version).card.trained_through if models.versions(name) else None
+    return _app().models.trained_through(name, version)
 
 
 @st.cache_data(ttl=_SHORT_S, show_spinner="Drawing paths …", max_entries=64)

@@ -59,7 +59,8 @@ def stored_panel(
 
     Raises:
         UsageError: none of them has bars and signals there.
-        WarehouseUnavailable: try again.
+        ModelUnavailable, BundleError: a version that made some of them is missing or damaged.
+        WarehouseUnavailable, StoreUnavailable: try again.
     """
     where: dict[str, Any] = {"frequency": frequency.name}
     if symbols:
