@@ -244,7 +244,7 @@ def below_each_other(series: Sequence[Bars]) -> dict[str, NDArray[Any]]:
 def tails(series: Sequence[Bars], names: Sequence[str], length: int) -> dict[str, NDArray[Any]]:
     """The last `length` bars of each series: `(n, length)` for each named column.
 
-    A shorter series begins with its first bar, repeated.
+    A shorter series begins with its first bar, repeated. The arrays may be views of the bars, and are only read.
     """
     if not series:
         return {name: np.empty((0, length)) for name in names}
@@ -260,7 +260,10 @@ def _tails(extents: Sequence[Extent], names: Sequence[str], length: int) -> dict
     starts, ends = (np.array([getattr(extent, name) for extent in extents]) for name in ("start", "end"))
     first = ends - length
     if (first >= starts).all():  # to copy the rows of windows takes a third of the time of choosing each bar
-        return {name: sliding_window_view(whole[name], length)[first] for name in names}
+        step = first[1] - first[0] if len(first) > 1 else 1
+        evenly = bool((np.diff(first) == step).all()) and step > 0  # as of symbols with the same sessions: no copy
+        rows = slice(first[0], first[-1] + 1, step) if evenly else first
+        return {name: sliding_window_view(whole[name], length)[rows] for name in names}
     rows = np.maximum(first[:, None] + np.arange(length), starts[:, None])
     return {name: whole[name][rows] for name in names}
 

@@ -8,7 +8,7 @@ bars changes no bit, and neither does cutting bars more than `TAIL` sessions bef
 (11, 20)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -201,11 +201,11 @@ def _inputs(
     garman_klass = 0.5 * span**2 - (2 * np.log(2) - 1) * body**2
     squares, ranges = _Sums(returns**2), _Sums(garman_klass)
 
-    def sigma(window: int, last: int = steps) -> Floats:
-        return _root(squares.over(window, last) / np.clip(returns_before[:, -last:], 1, window))
+    def sigma(window: int, last: int = steps, until: int = length) -> Floats:
+        count = np.clip(returns_before[:, until - last : until], 1, window)
+        return _root(squares.over(window, last, length - until) / count)
 
-    every_sigma60 = sigma(60, length)
-    sigma60, before = every_sigma60[:, -steps:], returns_before[:, -steps:]
+    sigma60, before = sigma(60), returns_before[:, -steps:]
     weights = (1 - EWMA_DECAY ** np.clip(before, 1, _EWMA_WINDOW)) / (1 - EWMA_DECAY)
     sigma_ewma = _root(_decaying_sums(returns[:, 1 - _EWMA_WINDOW - steps :] ** 2, steps) / weights)
     year, week = sigma(250), ranges.over(5, steps)
@@ -224,16 +224,21 @@ def _inputs(
         np.clip(np.log(sigma60 / _TYPICAL_SIGMA) / 0.5, -_BOUND, _BOUND),
     ]
     if bars["settled"].any():
-        _replace_narrow(made, bars["settled"] > 0, span, every_sigma60, returns_before)
-    surprise = np.clip(np.abs(returns) / _lagged(every_sigma60, 1, _SIGMA_FLOOR), 0, _BOUND)
-    echoes = _echoes(np.where(returns_before > 60, surprise, 0.0), origins)
+        _replace_narrow(made, bars["settled"] > 0, span, sigma(60, length), returns_before)
+
+    def surprise(last: int, until: int) -> Floats:
+        rows = slice(until - last, until)
+        sizes = np.minimum(np.abs(returns[:, rows]) / sigma(60, last, until - 1), _BOUND)
+        return np.where(returns_before[:, rows] > 60, sizes, 0.0)
+
+    echoes = _echoes(surprise, length, origins)
     return (
         np.stack(made, axis=-1, dtype=np.float32, casting="same_kind"),
         np.stack(echoes, axis=-1, dtype=np.float32, casting="same_kind"),
         sigma_ewma[:, -origins:],
         sigma60[:, -origins:],
-        close,
-        gap**2 + np.maximum(garman_klass, 0.0),
+        close[:, -origins:],
+        gap[:, -origins:] ** 2 + np.maximum(garman_klass[:, -origins:], 0.0),
     )
 
 
@@ -255,18 +260,28 @@ def _replace_narrow(
         made[at] = np.where(narrow, fitted, made[at])
 
 
-def _echoes(surprise: Floats, origins: int) -> list[Floats]:
-    """The static inputs, each `(n, origins)`; see `STATIC_FEATURES`."""
-    largest = surprise
-    for back in range(1, 2 * _NEIGHBOURHOOD + 1):
-        largest = np.maximum(largest, _lagged(surprise, back))
+def _echoes(surprise: Callable[[int, int], Floats], length: int, origins: int) -> list[Floats]:
+    """The static inputs, each `(n, origins)`; see `STATIC_FEATURES`.
 
-    def at(lag: int, step: int) -> Floats:
-        return _lagged(largest, lag - step - _NEIGHBOURHOOD, last=origins)
+    Args:
+        surprise: gives |return|/σ at a number of sessions up to one, `(n, last)`; those are few where origins are.
+        length: sessions.
+        origins: how many of the last ones have their inputs computed.
+    """
+    wide = 2 * _NEIGHBOURHOOD
 
-    ahead = range(1, HORIZON + 1)
-    quarter = [(at(63, step) + at(126, step) + at(189, step)) / len(_QUARTERS) for step in ahead]
-    return [*quarter, *(at(_YEAR, step) for step in ahead)]
+    def around(lag: int) -> Floats:
+        """The largest surprises around one lag before each step: `(n, origins + HORIZON - 1)`, by session."""
+        until, wanted = length - lag + HORIZON + _NEIGHBOURHOOD, origins + HORIZON - 1 + wide
+        found = surprise(min(wanted, max(until - 1, 0)), until)  # the first session has none
+        if found.shape[1] < wanted:
+            found = np.pad(found, ((0, 0), (wanted - found.shape[1], 0)))
+        largest: Floats = np.maximum.reduce([found[:, back : wanted - wide + back] for back in range(wide + 1)])
+        return largest
+
+    quarters = sum((around(lag) for lag in _QUARTERS), np.zeros(1)) / len(_QUARTERS)
+    year = around(_YEAR)
+    return [echo[:, step : step + origins] for echo in (quarters, year) for step in range(HORIZON)]
 
 
 def _volume_z(volume: Floats, steps: int) -> Floats:
@@ -285,7 +300,9 @@ def _decaying_sums(values: Floats, last: int) -> Floats:
     total = values.copy()
     for power in range(_EWMA_WINDOW.bit_length() - 1):
         size = 1 << power
-        total[:, size:] += EWMA_DECAY**size * total[:, :-size]
+        first, every = total[:, :size].copy(), total.reshape(-1)
+        every[size:] += EWMA_DECAY**size * every[:-size]  # all rows as one: numpy takes four times as long row by row
+        total[:, :size] = first
     return total[:, -last:]
 
 
@@ -299,9 +316,9 @@ class _Sums:
     def __init__(self, values: Floats) -> None:
         self._parts = [values]
 
-    def over(self, window: int, last: int) -> Floats:
-        """The sums over `window` sessions at the `last` sessions: `(n, last)`."""
-        total, taken = np.zeros((len(self._parts[0]), last)), 0
+    def over(self, window: int, last: int, before: int = 0) -> Floats:
+        """The sums over `window` sessions at the `last` sessions before the newest ones: `(n, last)`."""
+        total, taken = np.zeros((len(self._parts[0]), last)), before
         for power in range(window.bit_length()):
             if window >> power & 1:
                 total += _lagged(self._part(power), taken, last=last)
@@ -312,9 +329,10 @@ class _Sums:
         """The sums over 2^power sessions."""
         while len(self._parts) <= power:
             part, size = self._parts[-1], 1 << len(self._parts) - 1
-            whole = np.empty_like(part)
+            whole = np.empty(part.shape)
+            every = part.reshape(-1)
+            np.add(every[size:], every[:-size], out=whole.reshape(-1)[size:])  # all rows as one: see `_decaying_sums`
             whole[:, :size] = part[:, :size]
-            np.add(part[:, size:], part[:, :-size], out=whole[:, size:])
             self._parts.append(whole)
         return self._parts[power]
 

@@ -131,12 +131,17 @@ def _bars(rows: Rows) -> dict[str, NDArray[Any]]:
 
 def _parts(rows: Rows) -> Iterator[tuple[int, Rows]]:
     """The rows of some symbols at a time, and the first of them."""
-    ends = np.cumsum(np.bincount(rows.numbers, minlength=len(rows.names)))
+    ends = _ends(rows)
     first, start = 0, 0
     while first < len(rows.names):
         last = max(int(np.searchsorted(ends, start + _AT_ONCE, "right")), first + 1)
         yield start, _part(rows, first, last, slice(start, int(ends[last - 1])))
         first, start = last, int(ends[last - 1])
+
+
+def _ends(rows: Rows) -> Ints:
+    """The row after the last of each symbol."""
+    return np.searchsorted(rows.numbers, np.arange(len(rows.names)), "right")
 
 
 def _part(rows: Rows, first: int, last: int, own: slice) -> Rows:
@@ -183,8 +188,7 @@ class _Judge:
 
     def __init__(self, rows: Rows, whole: Mapping[str, NDArray[Any]], start: int, window: Window, explain: int) -> None:
         self._rows, self._now, self._explain = rows, window.now, explain
-        count = len(rows.names)
-        self._ends = np.cumsum(np.bincount(rows.numbers, minlength=count))
+        self._ends = _ends(rows)
         self._starts = np.append(0, self._ends[:-1])
         self._shared = Extent(whole, start, start + len(rows.numbers))
         self._values = dict(self._shared)
@@ -294,7 +298,8 @@ class _Judge:
     # The steps.
 
     def _check_dates(self) -> None:
-        if _within(self._numbers, int(_FIRST_DAY.astype(np.int64)), int(_LAST_DAY.astype(np.int64))):
+        ends = self._numbers[np.append(self._starts, self._ends - 1)]  # they are sorted, and no date comes last
+        if _within(ends, int(_FIRST_DAY.astype(np.int64)), int(_LAST_DAY.astype(np.int64))):
             return
         absent = np.isnat(self._days)
         early = (self._days < _FIRST_DAY) | (self._days > _LAST_DAY)
@@ -357,7 +362,7 @@ class _Judge:
         if self._now is None:
             return
         yesterday = np.datetime64(self._now.date(), "D") - 1
-        if self._numbers.max() < yesterday.astype(np.int64):
+        if self._numbers[self._ends - 1].max() < yesterday.astype(np.int64):
             return
         alive = self._alive()
         late = alive & (self._days >= yesterday)

@@ -63,9 +63,10 @@ def findings_of(series: Sequence[Bars], as_of: date, *, now: datetime) -> list[l
 
 def _may_be_odd(series: Sequence[Bars]) -> NDArray[np.bool_]:
     """Whether `_oddities` may find something: a look over the newest bars of all."""
-    rows = RECENT.days + 1 + _SIGMA_WINDOW + 1
-    columns = tails(series, ("close", "adj_close", "high", "low", "volume"), rows)
-    returns = np.diff(np.log(columns["adj_close"]), axis=1)
+    recent = RECENT.days + 2
+    rows = recent + _SIGMA_WINDOW
+    columns = tails(series, ("close", "high", "low", "volume"), recent)
+    returns = np.diff(np.log(tails(series, ("adj_close",), rows)["adj_close"]), axis=1)
     sums = np.cumsum(np.stack([returns, returns**2]), axis=2)
     before = np.pad(sums, ((0, 0), (0, 0), (1, 0)))[:, :, :-_SIGMA_WINDOW]
     mean, square = (sums[:, :, _SIGMA_WINDOW - 1 :] - before) / _SIGMA_WINDOW

@@ -167,7 +167,7 @@ def columns_of(series: Sequence[Bars]) -> Columns:
 def digests(bars: Columns) -> Months:
     """The digest of each symbol's month: equal ones mean bars that differ by less than the tolerance."""
     month = bars.month
-    start = np.flatnonzero(np.diff(month, prepend=-1))
+    start = np.flatnonzero(np.append(True, month[1:] != month[:-1])[: len(month)])
     count = np.diff(np.append(start, len(month)))
     hashes = np.empty(len(bars), np.uint64)
     for first in range(0, len(bars), _AT_ONCE):

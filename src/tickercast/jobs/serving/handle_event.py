@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ class Series:
     findings: Sequence[Finding] = ()
     results: ResultsDay | None = None
 
-    @property
+    @cached_property
     def is_doubtful(self) -> bool:
         """Whether a finding touches the width of the forecast."""
         return any(found.touches_width for found in self.findings)
@@ -464,11 +465,12 @@ def _predict(outcome: Outcome, deadline: timedelta | None, warehouse: Warehouse)
     outcome, results = _with_results(outcome, warehouse)
     models = [replace(served, model=informed(served.model, results)) for served in outcome.lineup.models]
     companions = [served for served in models if served.role is Role.COMPANION]
+    spans = [one.known.span for one in outcome.series]
     for served in models:
         if served.role is Role.COMPANION:
             continue
         needed = served.model.min_sessions
-        ready = [one for one in outcome.series if one.known.span >= needed]
+        ready = [one for one, span in zip(outcome.series, spans, strict=True) if span >= needed]
         returns = served.model.predict([one.known for one in ready])
         made += _predictions(served, ready, returns, outcome.lineup)
     known = [one.known for one in outcome.series]
