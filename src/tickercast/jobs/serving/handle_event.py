@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -104,10 +103,10 @@ class Series:
     findings: Sequence[Finding] = ()
     results: ResultsDay | None = None
 
-    @cached_property
+    @property
     def is_doubtful(self) -> bool:
         """Whether a finding touches the width of the forecast."""
-        return any(found.touches_width for found in self.findings)
+        return bool(self.findings) and any(found.touches_width for found in self.findings)
 
 
 @dataclass(frozen=True)
