@@ -12,10 +12,10 @@ bundle() {
 
 sha256() { .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
 
-# Measured by `make bench-serving`: 200 MiB, and at most 9.5 MiB for each MB of the files that are handled at once, whatever they
-# hold; and 220 MiB for the packages of all statistical models.
+# Measured by `make bench-serving`: 190 MiB, and 6 MiB for each MB of the costliest files that are handled at once; here with
+# a margin. The packages of all statistical models take 220 MiB.
 memory_for() {
-  local needed=$((200 + $1 * $2 * 19 / 2)) size
+  local needed=$((200 + $1 * $2 * 7)) size
   [[ ! ${models-} =~ garch|auto-|prophet ]] || needed=$((needed + 250))
   for size in 512 1024 2048 4096 8192 16384; do
     if [ "$needed" -le "$size" ]; then echo "$size"; return; fi

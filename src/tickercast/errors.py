@@ -48,6 +48,18 @@ class TickercastError(Exception):
         super().__init__(*(without_secrets(each) if isinstance(each, str) else each for each in given))
 
 
+def without_frames(*errors: BaseException) -> None:
+    """Let errors that are kept as values go of the frames that they came through, which hold whole files."""
+    left: list[BaseException | None] = [*errors]
+    seen: set[int] = set()
+    while left:
+        each = left.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            left += [each.__cause__, each.__context__]
+
+
 class Permanent(TickercastError):
     """Trying again cannot help: acknowledge, record the reason, tell the user."""
 

@@ -1,5 +1,7 @@
 """No file takes the function down: what costs too much is refused before the work, whatever shape it has."""
 
+import gc
+import tracemalloc
 from datetime import timedelta
 from pathlib import Path
 
@@ -101,6 +103,28 @@ def test_a_letter_that_is_rare_does_not_make_the_others_large() -> None:
 
     data = (TITLES + f"MSFT,{BAR}").encode() + "\U0001f4c8,,,,,\n".encode()
     assert decoded(data) is data or len(decoded(data)) == len(data)
+
+
+def test_what_a_refused_file_took_is_free_at_once() -> None:
+    line = f"[/A],{BAR}[/B],{BAR}"
+    read_prices((TITLES + line).encode())  # and what is loaded once
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        reading = read_prices((TITLES + line * 20_000).encode())
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert list(reading.failures) == ["[/A]", "[/B]"]
+    assert held < 100_000
+
+
+def test_a_reason_holds_nothing_of_the_file(place: Place) -> None:
+    outcome = place.handle(place.upload(BATCH, f"{TITLES}MSFT,{BAR}[/B],{BAR}".encode()))
+    assert len(outcome.failures) == 2
+    assert [each.__traceback__ for each in outcome.failures.values()] == [None, None]
 
 
 def test_the_calendars_of_many_refused_symbols_are_not_compared_with_every_exchange(

@@ -108,11 +108,12 @@ def memory(concurrency: int, megabytes: int, models: str = "champion") -> tuple[
 def test_memory_follows_the_largest_files_that_are_handled_at_once() -> None:
     assert memory(1, 64) == (0, "1024")
     assert memory(3, 64) == (0, "2048")
-    assert memory(4, 64) == (0, "4096")
+    assert memory(4, 64) == (0, "2048")
+    assert memory(5, 64) == (0, "4096")
     assert memory(2, 24) == (0, "1024")
     assert memory(1, 10) == (0, "512")
-    assert memory(1, 64, "champion,prophet") == memory(1, 64, "champion,auto-ets") == (0, "2048")
-    assert memory(1, 64, "champion,ewma-t,xgb-direction") == (0, "1024")
+    assert memory(1, 100, "champion,prophet") == memory(1, 100, "champion,auto-ets") == (0, "2048")
+    assert memory(1, 100, "champion,ewma-t,xgb-direction") == (0, "1024")
     code, said = memory(80, 64)
     assert code == 2
     assert "Lower --concurrency or --max-file-mb" in said

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.findings import Finding
 from tickercast.domain.frequency import DAILY, HOURLY, Ends, Frequency, stamp
-from tickercast.errors import NoRecentBars, Permanent
+from tickercast.errors import NoRecentBars, Permanent, without_frames
 
 BAR_COLUMNS = ("session_date", "open", "high", "low", "close", "adj_close", "volume")
 """The columns of bars, in this order."""
@@ -209,6 +209,9 @@ class Reading(Mapping[str, "Bars"]):
     failures: Mapping[str, Permanent] = field(default_factory=dict)
     findings: Mapping[str, Sequence[Finding]] = field(default_factory=dict)
     others: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        without_frames(*self.failures.values())
 
     def __getitem__(self, symbol: str) -> Bars:
         if symbol in self.failures:

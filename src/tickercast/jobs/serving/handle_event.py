@@ -37,6 +37,7 @@ from tickercast.errors import (
     TickercastError,
     TooFewSessions,
     UsageError,
+    without_frames,
 )
 from tickercast.jobs.serving.attempts import EndsItsProcess, noted
 from tickercast.jobs.serving.companions import LogReturns, predict_beside
@@ -132,6 +133,9 @@ class Outcome:
     origin: Origin = Origin.LIVE
     events: pa.Table | None = None
     frequency: Frequency = DAILY
+
+    def __post_init__(self) -> None:
+        without_frames(*self.failures.values())
 
 
 class NeverWritten(Permanent):
