@@ -129,6 +129,18 @@ def test_noise_in_the_last_digits_is_no_change_and_a_correction_is_one_row(wareh
     assert equal(latest(warehouse), corrected)
 
 
+def test_a_correction_of_the_only_stored_bar_of_a_month_does_not_reach_older_bars(warehouse: Warehouse) -> None:
+    bars = walk()
+    month = bars["session_date"].dt.to_period("M")
+    firsts = np.flatnonzero((month != month.shift()).to_numpy())
+    begins, only = firsts[2], firsts[5]
+    store(sent(1, bars.iloc[: only + 1]), warehouse)
+    corrected = bars.copy()
+    corrected.loc[only, PRICES] *= 0.995
+    assert store(sent(2, part(corrected, begins, only + 2)), warehouse).counts == {"MSFT": 2}
+    assert equal(latest(warehouse), corrected.iloc[: only + 2])
+
+
 def test_a_live_file_makes_the_bars_of_a_backfill_its_own(warehouse: Warehouse) -> None:
     bars, other = walk(), walk()
     other.loc[100, ["high", "close"]] *= 1.02

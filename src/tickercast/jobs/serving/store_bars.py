@@ -149,7 +149,8 @@ class _Comparison:
         self._corrected[rows[other]] = True
         self._new = (self._new | self._forced) & ~self._superseded
         changed = {
-            int(number): self._basis(int(number), rows, stored) for number in set(self._bars.symbol[rows[other]])
+            int(number): self._basis(int(number), rows, stored, unlike)
+            for number in set(self._bars.symbol[rows[other]])
         }
         changed = {number: found for number, found in changed.items() if not found.is_same}
         for number, found in changed.items():
@@ -219,8 +220,10 @@ class _Comparison:
         numbers = np.unique(self._bars.symbol[rows])
         return self._stored.bars(numbers, *_ranges(self._bars.dates[rows]))
 
-    def _basis(self, number: int, rows: Ints, stored: Columns) -> Basis:
+    def _basis(self, number: int, rows: Ints, stored: Columns, unlike: Mask) -> Basis:
         left, right = np.searchsorted(stored.symbol, [number, number + 1])
+        if not unlike[self._rows[number] : rows[left]].all():  # an earlier month is stored as the file has it
+            return Basis()
         return basis(self._bars.take(rows[left:right]), stored.take(slice(left, right)))
 
     def _follow(self, changed: Mapping[int, Basis]) -> None:
