@@ -77,6 +77,16 @@ def test_gains_are_those_of_the_stored_closes(forecast: Path) -> None:
         assert row.target_date == max(ends.values())
 
 
+def test_the_record_is_that_of_the_cutoffs_asked_for(forecast: Path) -> None:
+    app, (first, last) = App(), (date.fromisoformat(day) for day in CUTOFFS[1:3])
+    whole = app.score_portfolio("holdings.csv").rows
+    some = app.score_portfolio("holdings.csv", first, last).rows
+    wanted = whole[whole["cutoff"].between(CUTOFFS[1], CUTOFFS[2])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(some, wanted)
+    with pytest.raises(UsageError, match="Swap them"):
+        app.score_portfolio("holdings.csv", last, first)
+
+
 def test_the_value_at_risk_is_the_one_that_was_shown_then(forecast: Path) -> None:
     found = App().score_portfolio("holdings.csv").rows
     for day in CUTOFFS[:3]:

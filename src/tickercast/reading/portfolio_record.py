@@ -56,13 +56,16 @@ def digest_of(held: Holdings) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def portfolio_record(held: Holdings, *, warehouse: Warehouse) -> PortfolioRecord:
-    """Read the record of a portfolio as far as it is stored.
+def portfolio_record(
+    held: Holdings, first: date = date.min, last: date = date.max, *, warehouse: Warehouse
+) -> PortfolioRecord:
+    """Read the record of a portfolio as far as it is stored, of the cutoffs from `first` to `last`.
 
     Raises:
         WarehouseUnavailable: try again.
     """
     rows = ask(warehouse, "portfolio_scores", portfolio=digest_of(held))
+    rows = rows[(rows["cutoff"].dt.date >= first) & (rows["cutoff"].dt.date <= last)].reset_index(drop=True)
     counted = rows[rows["counts"]]
     steps = sorted(set(counted["step"].astype(int)))
     return PortfolioRecord(

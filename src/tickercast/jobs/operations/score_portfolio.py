@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 import pandas as pd
 
+from tickercast.errors import UsageError
 from tickercast.ports import Warehouse
 from tickercast.reading.holdings import Holdings
 from tickercast.reading.portfolio_record import PortfolioRecord, digest_of, portfolio_record, read_past, scores
@@ -37,12 +38,15 @@ def score_portfolio(
         on_progress: called with the cutoffs done and their total.
 
     Returns:
-        The whole record, with what was scored before.
+        The record of those cutoffs, with what was scored before.
 
     Raises:
+        UsageError: `first` is after `last`.
         TooFewSessions: too little is known of how the symbols move.
         Transient: try again.
     """
+    if first > last:
+        raise UsageError(f"The first cutoff, {first}, is after the last, {last}. Swap them.")
     before = portfolio_record(held, warehouse=warehouse).rows
     done = set(zip(before["cutoff"].dt.date, before["step"].astype(int), strict=True))
     found = read_past(held, first, last, done, warehouse=warehouse)
@@ -55,7 +59,7 @@ def score_portfolio(
 
     rows = pd.DataFrame(scores(found, done, advance))
     if rows.empty:
-        return portfolio_record(held, warehouse=warehouse)
+        return portfolio_record(held, first, last, warehouse=warehouse)
     digest = digest_of(held)
     scored = rows.assign(
         portfolio=digest,
@@ -66,4 +70,4 @@ def score_portfolio(
     )
     periods = hashlib.sha256(rows[["cutoff", "step"]].to_csv(index=False).encode()).hexdigest()[:16]
     warehouse.append("portfolio_scores", scored, key=f"portfolio_scores/{digest}/{periods}")
-    return portfolio_record(held, warehouse=warehouse)
+    return portfolio_record(held, first, last, warehouse=warehouse)
