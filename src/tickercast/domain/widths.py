@@ -10,6 +10,7 @@ more of them there are.
 [[0.45, 0.4], [0.9, 0.8], [1.0, 1.0]]
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -144,27 +145,34 @@ def symbol_factor(due: Due, row: int, of_class: Floats) -> float:
     return float(own ** (_OWN_SHARE * sessions / (sessions + _DOUBTFUL)))
 
 
-def measure_widths(model: RollingPredictor, series: Sequence[Bars]) -> Widths:
+def measure_widths(model: RollingPredictor, series: Sequence[Bars], served: Widths = Widths()) -> Widths:
     """Learn the factors at the end of each series.
 
     Args:
         model: the champion, without factors.
         series: bars of some three years or more; of shorter ones less is learned.
+        served: the factors so far. Other symbols keep theirs, and a class does if most of its symbols are others.
     """
     due = {bars.symbol: forecasts_due(model, bars, len(bars) - OWN_SESSIONS, len(bars) - 1) for bars in series}
     if not due:
-        return Widths()
+        return served
     through, horizon = max(bars.cutoff for bars in series), model.horizon
     groups: dict[str, list[Due]] = {}
     for symbol, one in due.items():
         groups.setdefault(width_class(symbol), []).append(one)
     day = np.datetime64(through)
-    classes = {name: class_factors(group, day, horizon).round(4) for name, group in groups.items()}
+    others = Counter(width_class(symbol) for symbol in served.symbols if symbol not in due)
+    classes = {name: np.array(factors) for name, factors in served.classes.items()} | {
+        name: class_factors(group, day, horizon).round(4)
+        for name, group in groups.items()
+        if name not in served.classes or len(group) >= others[name]
+    }
     own = {
         bars.symbol: round(symbol_factor(due[bars.symbol], len(bars) - 1, classes[width_class(bars.symbol)]), 4)
         for bars in series
     }
-    return Widths(through, {name: tuple(factors.tolist()) for name, factors in classes.items()}, own)
+    learned = {name: tuple(factors.tolist()) for name, factors in classes.items()}
+    return Widths(through, learned, {**served.symbols, **own})
 
 
 def rolling_factors(model: RollingPredictor, series: Sequence[Bars], at: Sequence[Rows]) -> list[Floats]:

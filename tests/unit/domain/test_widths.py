@@ -57,6 +57,19 @@ def test_few_forecasts_of_its_own_leave_a_symbol_with_its_class(make_bars: MakeB
     assert symbol_factor(due, 61, of_class) == 1
 
 
+def test_symbols_that_were_not_measured_keep_their_widths(make_bars: MakeBars) -> None:
+    names = ["MSFT", "AAPL", "IBM", "EURUSD=X"]
+    series = [make_bars(name, sessions=900, seed=seed) for seed, name in enumerate(names)]
+    served = measure_widths(Fixed(0.7), series)
+    few = measure_widths(Fixed(1.4), series[:1], served)
+    assert few.classes == served.classes
+    assert few.symbols | {"MSFT": 0} == served.symbols | {"MSFT": 0}
+    assert few.symbols["MSFT"] < served.symbols["MSFT"]
+    most = measure_widths(Fixed(1.4), series[:2], served)
+    assert most.classes["fx"] == served.classes["fx"]
+    assert max(most.classes["stock"]) < 1 < min(served.classes["stock"])
+
+
 def test_an_index_follows_the_funds_that_hold_it(make_bars: MakeBars) -> None:
     series = [make_bars(name, sessions=900, seed=seed) for seed, name in enumerate(["SPY", "^GSPC", "EURUSD=X"])]
     widths = measure_widths(Fixed(0.7), series)

@@ -41,10 +41,10 @@ def refresh_widths(
     if not (isinstance(model, InformedPredictor) and model.adapts and series):
         return None
     results = results_days(market.symbols, _FIRST, market.day, warehouse=warehouse)
-    found = measure_widths(model.informed(results), series)
-    served = pointer.widths.through
-    if served and found.through and found.through < served:
-        return pointer.widths  # a day of the past was run again
-    if found != pointer.widths:
+    served = pointer.widths
+    found = measure_widths(model.informed(results), series, served)
+    if served.through and found.through and found.through < served.through:
+        return served  # a day of the past was run again
+    if found != served:
         models.point(pointer.model_copy(update={"widths": found}), replacing=decided_at)
     return found
