@@ -49,6 +49,30 @@ def test_results_windows_are_further_rows(symbols: Path) -> None:
     assert "results outside" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--from", "2012-06-30", "--to", "2012-06-01"), "2012-06-30, is after the last, 2012-06-01. Swap them."),
+        (("--from", "2014-01-01", "--to", "2014-06-01"), "whose bars are of 20"),
+        (("--events", "sec"), "a CSV file or stored was needed"),
+        (("--events", "other.csv"), "other.csv has no results day of the 1 symbol(s)"),
+        (("--check-leaks", "--json", "out.json"), "leave out --json and --chart"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused_in_a_sentence(workspace: Path, words: tuple[str, ...], said: str) -> None:
+    (workspace / "symbols.txt").write_text("MSFT\n")
+    (workspace / "other.csv").write_text("symbol,date\nAAPL,2011-07-19\n")
+    done = run("--symbols-file", "symbols.txt", *words)
+    assert said in str(done.exception)
+
+
+def test_one_origin_gives_no_interval(workspace: Path) -> None:
+    (workspace / "symbols.txt").write_text("MSFT\n")
+    done = run("--symbols-file", "symbols.txt", "--from", "2012-06-28", "--json", "out.json")
+    assert "[too few origins]" in done.stdout
+    assert json.loads(Path("out.json").read_text())["ratios"]["random-walk"]["sp"][1:] == [0, None]
+
+
 def test_the_chart_says_what_it_shows(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.figure import Figure
 

@@ -153,7 +153,7 @@ def test_a_rejected_file_is_listed_shown_replayed_and_released(run: Run) -> None
 
 def test_what_was_forecast_is_not_sent_again_and_what_failed_is(run: Run, price_folder: MakeFolder) -> None:
     run("forecast", "META", "2023-07-22", "--source", price_folder(["META"]))
-    assert "has been forecast; nothing was sent" in run("replay", "ohlc/2023-07-22/META.csv").stdout
+    assert "has been handled; nothing was sent" in run("replay", "ohlc/2023-07-22/META.csv").stdout
     assert "Nothing has failed." in run("replay", "--failed").stdout
     lost = (price_folder(["MSFT"]) / "MSFT.csv").read_bytes()
     engines.object_store(config.load(), announce=False).write(NAME, lost)

@@ -213,11 +213,12 @@ def run(*words: str) -> Result:
 
 
 def test_results_days_are_fetched_listed_and_said_by_the_next_forecast(workspace: Path, sec: SecServer) -> None:
-    assert "No results day is stored yet" in run("events", "list").output
+    assert "No results day is stored: tickercast events fetch MSFT" in run("events", "list").output
     fetched = run("events", "fetch", "MSFT", "VOD.L", "--source", "sec", "--since", "2011-01-01")
     assert fetched.exit_code == 1
     assert "2 events, 2 of them new" in fetched.stdout
     assert "The SEC lists no company VOD.L" in fetched.stderr
+    assert "No results day of IBM is stored: tickercast events fetch IBM" in run("events", "list", "ibm").output
     again = run("events", "fetch", "MSFT", "--source", "sec", "--since", "2011-01-01")
     assert again.exit_code == 0
     assert "2 events, 0 of them new" in again.stdout

@@ -91,8 +91,8 @@ def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_bars: MakeBa
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        ("models/champion.json", "is not a file of prices"),
-        ("../../etc/passwd", "is not a file of prices"),
+        ("models/champion.json", "is no file that is handled"),
+        ("../../etc/passwd", "is no file that is handled"),
         ("ohlc/2023-07-22/NONE.csv", "holds no ohlc/2023-07-22/NONE.csv"),
         (f"{NAME}#5", "and 5 was asked for: an older file must not replace a newer one"),
         (f"{NAME}#x", "and x was asked for"),

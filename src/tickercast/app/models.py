@@ -233,7 +233,7 @@ class Models(Ports):
             first: the first date that is forecast from.
 
         Raises:
-            UsageError: the file does not exist, or cannot be read.
+            UsageError: the file cannot be read, or has no results day of the symbols.
             WarehouseUnavailable: try again.
         """
         from tickercast.reading.events import of_rows, results_days
@@ -242,8 +242,18 @@ class Models(Ports):
             return {}
         if events == STORED:
             return results_days(symbols, first, self.now().date(), warehouse=self.warehouse)
+        if events in engines.RESULTS_SOURCES:
+            raise UsageError(
+                f"--events {events} was given, and a CSV file or {STORED} was needed: "
+                f"tickercast events fetch --source {events} stores what it knows."
+            )
         source = engines.results_source(events, self.settings)
-        return of_rows(source.fetch(symbols, FIRST_TRAINED, advance=nothing).rows)
+        found = of_rows(source.fetch(symbols, FIRST_TRAINED, advance=nothing).rows)
+        if not found:
+            raise UsageError(
+                f"{source.name} has no results day of the {len(symbols)} symbol(s). Name another file, or leave it out."
+            )
+        return found
 
     def leaks(
         self,

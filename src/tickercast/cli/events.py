@@ -7,6 +7,7 @@ import typer
 from tickercast.cli import completion
 from tickercast.cli.forecasts import NoWait, Wait, complain_of, finish_sent
 from tickercast.cli.terminal import NOTHING_WORKED, SOME_FAILED, SymbolsFile, bar, open_app, print_table, say
+from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import UsageError
 
 app = typer.Typer(
@@ -67,12 +68,14 @@ def events_list(
 
     service = open_app()
     rows, count = service.events(words or [], limit=limit)
+    symbols = [parse_symbol(word) for word in words or []]
     if not count:
-        say("No results day is stored yet: tickercast events fetch MSFT --source sec.")
+        of = f" of {', '.join(symbols)}" if symbols else ""
+        say(f"No results day{of} is stored: tickercast events fetch {' '.join(symbols) or 'MSFT'} --source sec.")
         return
     print_table(events_table(rows), soft_wrap=True)
     if count > limit:
         say(f"{count - limit} more: --limit {count} shows them.")
-    for symbol in dict.fromkeys(rows["symbol"]) if words else ():
+    for symbol in dict.fromkeys(symbols):
         for day in service.known_results(symbol).coming[:1]:
             say(f"{symbol}: results expected {day}")

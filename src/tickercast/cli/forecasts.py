@@ -243,7 +243,7 @@ def replay(
 ) -> None:
     """Send a file again that was rejected or lost.
 
-    A file that has been forecast is not sent.
+    A file that has been handled is not sent.
     """
     if bool(name) == all_failed:
         raise UsageError("One thing to replay was needed: tickercast replay OBJECT, or tickercast replay --failed.")
@@ -258,7 +258,7 @@ def replay(
             progress.advance(1)
     for replayed in done:
         if not replayed.sent:
-            say(f"{replayed.object}#{replayed.generation} has been forecast; nothing was sent.")
+            say(f"{replayed.object}#{replayed.generation} has been handled; nothing was sent.")
     sent = [(replayed.object, replayed.generation) for replayed in done if replayed.sent]
     finish_sent(sent, service, wait, no_wait=no_wait)
 

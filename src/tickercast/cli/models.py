@@ -278,7 +278,7 @@ def backtest(
     chart_out: Annotated[str, typer.Option("--chart", metavar="PNG", help="Draw reliability and loss by step.")] = "",
 ) -> None:
     """Evaluate a model on past sessions, beside the baselines."""
-    from tickercast.domain.evaluation import by_group, evaluation_report
+    from tickercast.domain.evaluation import by_group, evaluation_report, report_json
     from tickercast.domain.frequency import HOURLY
     from tickercast.models.catalogue import trained_through
     from tickercast.show import sentences, tables
@@ -287,6 +287,8 @@ def backtest(
     frequency, step = step_of(every)
     begin, end, symbols = day_of(first), day_of(last), some_symbols_of([], symbols_file)
     if check_leaks:
+        if json_out or chart_out:
+            raise UsageError("--check-leaks writes no figures and draws no chart: leave out --json and --chart.")
         with bar("origins", total=1) as progress:
             worst = service.leaks(
                 names, begin, end, source=source, symbols=symbols, frequency=frequency, on_progress=progress.set
@@ -323,7 +325,7 @@ def backtest(
     if through:
         report["trained_through"] = through.isoformat()
     if json_out:
-        Path(json_out).write_text(tables.report_json(report), encoding="utf-8")
+        Path(json_out).write_text(report_json(report), encoding="utf-8")
     if chart_out:
         (_, _), *others = losses.items()
         steps = {name: by_group(table, "step") for name, table in others}

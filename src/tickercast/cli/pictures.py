@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tickercast.app import App
@@ -104,7 +104,8 @@ def overview(forecasts: Sequence[Forecast], service: App, as_of: date, *, is_cha
         rows = {row.symbol: row for row in service.overview([made.symbol for made in forecasts], as_of)}
         known = {(made.symbol, made.cutoff, made.simulated) for made in forecasts}
         if known == {(row.symbol, row.cutoff, row.simulated) for row in rows.values()}:
-            return overview_table([rows[made.symbol] for made in forecasts], service.calibrations(list(rows)))
+            table = overview_table([rows[made.symbol] for made in forecasts], service.calibrations(list(rows)))
+            return Group(table, *tables.results_notes(forecasts))
     return tables.summary_table(forecasts)
 
 

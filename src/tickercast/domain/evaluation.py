@@ -8,6 +8,8 @@ its session and nothing else: series are cut there before a model sees them.
 """
 
 import hashlib
+import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -165,7 +167,7 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
         "coverage_95": metrics.covered(actual, *ends[95]),
         "error": origins.actual - median,
         "naive_error": origins.actual,
-        "direction": (median > 0) == (origins.actual > 0),
+        "direction": np.sign(median) == np.sign(origins.actual),
         "rank": (scaled < actual[..., None]).sum(axis=-1),
     }
     table = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()})
@@ -347,7 +349,12 @@ def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int 
         other: `(symbols, blocks)`, sums of the other model's.
         draws: of the bootstrap.
         seed: of the bootstrap.
+
+    Returns:
+        The ratio and the ends of its interval, which are 0 and ∞ where one block of one symbol is all there is.
     """
+    if own.size == 1:
+        return float(own.sum() / other.sum()), 0.0, math.inf
     random = np.random.default_rng(seed)
     rows, columns = own.shape
     by_symbol = random.multinomial(rows, np.full(rows, 1 / rows), draws)
@@ -389,6 +396,19 @@ def evaluation_report(tables: Mapping[str, pd.DataFrame], frequency: Frequency =
         },
         "reliability": dict(zip(map(str, QUANTILES), reliability(table).tolist(), strict=True)),
     }
+
+
+def report_json(report: Mapping[str, Any]) -> str:
+    """The machine-readable form of an evaluation; an end of an interval that is not known is null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: plain(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(each) for each in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(report), indent=2) + "\n"
 
 
 def _rows(tables: Mapping[str, pd.DataFrame], key: str, frequency: Frequency) -> dict[str, dict[str, Any]]:

@@ -126,7 +126,7 @@ def _filled(lines: Iterator[list[str]], width: int, name: str) -> Iterator[list[
 def _row(cells: dict[str, str], where: str, name: str, written_at: datetime) -> dict[str, Any]:
     values = {title: cell.strip() for title, cell in cells.items()}
     try:
-        symbol = parse_symbol(values.get("symbol") or _named_after(name))
+        symbol = parse_symbol(values.get("symbol", _named_after(name)))
         calendar_name(symbol)
     except Permanent as error:
         raise InvalidBars(f"{where}: {error}") from error

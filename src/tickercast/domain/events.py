@@ -225,7 +225,9 @@ class ResultsDays:
         return hashlib.sha256(repr((self.symbol, rows)).encode()).hexdigest()
 
     def came_within(self, sessions: Days, origins: NDArray[np.intp], horizon: int) -> Mask:
-        """Whether results came within the horizon of each origin, told from the reports alone.
+        """Whether results came within the horizon of each origin, as is known by now.
+
+        An announcement counts where no report is near: not every source keeps those.
 
         Args:
             sessions: the sessions of the symbol's bars, in order.
@@ -233,7 +235,9 @@ class ResultsDays:
             horizon: steps.
         """
         reported = self.known_at.astype("datetime64[D]") >= self.dates
-        dates, after = self.dates[reported], self.sessions[reported] == AFTER
+        near = (np.abs(self.dates[:, None] - self.dates[reported]) < _QUARTER_APART).any(axis=1)
+        came = reported | ~(near | _Rows.of([self]).superseding()[0].any(axis=0))
+        dates, after = self.dates[came], self.sessions[came] == AFTER
         effect = np.where(after, np.searchsorted(sessions, dates, "right"), np.searchsorted(sessions, dates, "left"))
         apart = effect - np.asarray(origins)[:, None]
         return np.asarray(((apart > 0) & (apart <= horizon)).any(axis=1))

@@ -135,7 +135,13 @@ def _quality(market: Market) -> Artifact:
 def _contest(contest: Contest, models: ModelStore) -> Iterator[Artifact]:
     report: Mapping[str, Any] = json.loads(models.store.read(contest.report))
     rows = [
-        {"against": baseline, "loss": loss, "ratio": round(ratio, 4), "from": round(low, 4), "to": round(high, 4)}
+        {
+            "against": baseline,
+            "loss": loss,
+            "ratio": round(ratio, 4),
+            "from": round(low, 4),
+            "to": high and round(high, 4),
+        }
         for baseline, losses in report["ratios"].items()
         for loss, (ratio, low, high) in losses.items()
     ]

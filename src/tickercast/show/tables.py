@@ -92,13 +92,18 @@ def summary_table(forecasts: Sequence[Forecast]) -> RenderableType:
         target, *rest = step_cells(made.steps[-1], made.last_close)
         table.add_row(made.symbol, stamp(made.end), price(made.last_close), target, *rest)
     notes = [Text(SIMULATED, style="bold red")] if any(made.simulated for made in forecasts) else []
-    notes += [Text(f"{made.symbol}: {results(made.results)}", style="magenta") for made in forecasts if made.results]
+    notes += results_notes(forecasts)
     notes += [
         Text(f"{made.symbol}: {doubt(made.findings, doubtful=made.doubtful)}", style="yellow")
         for made in forecasts
         if made.doubtful
     ]
     return Group(table, *notes)
+
+
+def results_notes(forecasts: Sequence[Forecast]) -> list[Text]:
+    """The results days inside the horizons of forecasts, a line each."""
+    return [Text(f"{made.symbol}: {results(made.results)}", style="magenta") for made in forecasts if made.results]
 
 
 def forecasts_json(
@@ -254,11 +259,6 @@ def _cell(value: Any) -> str:
 _ROWS_SHOWN = 100
 
 
-def report_json(report: Mapping[str, Any]) -> str:
-    """The stable machine-readable form of an evaluation."""
-    return json.dumps(report, indent=2) + "\n"
-
-
 def report_table(report: Mapping[str, Any]) -> RenderableType:
     """An evaluation: overall, by year, class and results window, the ratios to each baseline, and its origins."""
     title = Text(evaluated(report), style="bold")
@@ -274,8 +274,12 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
     for heading in ("baseline", "sp", "w95"):
         ratios.add_column(heading)
     for baseline, losses in report["ratios"].items():
-        ratios.add_row(baseline, *("{:.4f} [{:.4f}, {:.4f}]".format(*losses[loss]) for loss in ("sp", "w95")))
+        ratios.add_row(baseline, *(_interval(*losses[loss]) for loss in ("sp", "w95")))
     return Group(measured, ratios, *map(Text, _made_of(report)))
+
+
+def _interval(ratio: float, low: float, high: float) -> str:
+    return f"{ratio:.4f} [{low:.4f}, {high:.4f}]" if math.isfinite(high) else f"{ratio:.4f} [too few origins]"
 
 
 def _report_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:

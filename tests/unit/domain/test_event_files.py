@@ -62,6 +62,7 @@ def test_what_is_written_reads_the_same():
         ("symbol,date\n", "no events below its header"),
         ("symbol,date\nMSFT,25.07.2023\n", "line 2 has the date '25.07.2023'"),
         ("symbol,date\nMSFT,0001-07-25\n", "one from 1900 to 2100"),
+        ("symbol,date\n,2023-07-25\n", "line 2: '' is not a symbol"),
         ("symbol,date\nM SFT,2023-07-25\n", "line 2: 'M SFT' is not a symbol"),
         ("symbol,date\nMSFT.QQ,2023-07-25\n", "line 2: MSFT.QQ ends in .QQ"),
         ("symbol,date,session\nMSFT,2023-07-25,noon\n", "before, after or unknown"),

@@ -201,6 +201,17 @@ def test_results_that_act_after_the_horizon_are_not_inside_it():
     assert str(expected([before], cutoffs, closes)[0]) == "2023-08-04 (before the open)"
 
 
+def test_a_day_that_was_announced_came_where_no_report_says_otherwise():
+    sessions = session_days("MSFT", np.datetime64("2023-07-03"), np.datetime64("2023-12-29"))
+    origins = np.array([np.searchsorted(sessions, np.datetime64(day)) for day in ("2023-07-21", "2023-10-20")])
+    announced = [("2023-07-25", "after", "2023-07-06T12:00"), ("2023-10-24", "after", "2023-10-03T12:00")]
+    moved = ("2023-11-21", "after", "2023-10-13T12:00")
+    report = ("2023-07-18", "after", "2023-07-18T20:05")
+    cases = [(announced, [True, True]), ([*announced, moved], [True, False]), ([*announced, report], [False, True])]
+    for days, came in cases:
+        assert ResultsDays.of("MSFT", days).came_within(sessions, origins, 10).tolist() == came
+
+
 def test_two_years_of_real_reports_are_predicted_to_a_session():
     filed = (
         "2020-07-22 2020-10-27 2021-01-26 2021-04-27 2021-07-27 2021-10-26 2022-01-25 2022-04-26 2022-07-26 2022-10-25"

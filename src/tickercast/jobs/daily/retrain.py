@@ -4,14 +4,13 @@ The last months are held out of the training, for as many origins as the rule of
 identified by the fingerprint of its training, so it is trained once, however often the day is run.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
-from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, summary
+from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, report_json, summary
 from tickercast.domain.forecast import RANDOM_WALK, Predictor
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import Market
@@ -289,7 +288,7 @@ def _keep(models: ModelStore, day: date, challenger: Bundle, comparison: Compari
     where = f"reports/promotion/{day}/{challenger.card.name}-{challenger.card.version}"
     for name, content in {
         f"{where}.png": picture(report, steps),
-        f"{where}.json": json.dumps(report, indent=2).encode(),
+        f"{where}.json": report_json(report).encode(),
     }.items():
         with suppress(PreconditionFailed):  # an earlier run got this far
             models.store.write(name, content, if_generation="")

@@ -55,8 +55,8 @@ def _live(wanted: str, store: ObjectStore) -> tuple[str, str]:
     name, _, generation = wanted.partition("#")
     if not objects.is_upload(name):
         raise UsageError(
-            f"{name[:80]!r} is not a file of prices: {objects.PRICES}YYYY-MM-DD/SYMBOL.csv or .parquet was needed. "
-            "tickercast ingestions lists them."
+            f"{name[:80]!r} is no file that is handled: {objects.PRICES}YYYY-MM-DD/SYMBOL.csv or .parquet, or "
+            "events/NAME.csv, was needed. tickercast ingestions lists them."
         )
     live = store.generation(name)
     if not live:

@@ -10,7 +10,7 @@ from tickercast.domain.evaluation import Spread, rolling_losses
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY
-from tickercast.errors import NoRecentBars, Permanent
+from tickercast.errors import NoRecentBars, Permanent, UsageError
 from tickercast.ports import MarketData
 
 _EARLIEST = date(1990, 1, 1)
@@ -53,9 +53,12 @@ def evaluate(
 
     Raises:
         NoRecentBars: no symbol can be forecast in that range.
+        UsageError: `first` is after `last`.
         Permanent: a statistical model could not be fitted at an origin.
         SourceUnavailable, UsageError: the source as a whole cannot be read.
     """
+    if first > last:
+        raise UsageError(f"The first date, {first}, is after the last, {last}. Swap them.")
     reading = source.fetch(symbols, _EARLIEST, last + _AFTERMATH, advance=lambda _: None)
     for symbol, reason in reading.failures.items():
         on_failure(symbol, reason)
@@ -75,10 +78,12 @@ def evaluate(
     compared = [*models.values(), *others.values()]
     needed = max(one.min_sessions for one in compared)
     if any(table.empty for table in tables.values()):
+        ends = [bars.first for bars in series] + [bars.cutoff for bars in series]
+        reach = f", whose bars are of {min(ends)} to {max(ends)}" if ends else ""
         raise NoRecentBars(
             f"No origin of the {len(symbols)} symbol(s) from {first} to {last} has "
             f"{needed} bars before it and {compared[0].horizon} after it "
-            f"in {source.name}. Name other dates, or data that begins earlier."
+            f"in {source.name}{reach}. Name other dates, or a source with more."
         )
     evaluated = set(next(iter(tables.values()))["symbol"])
     for bars in series:

@@ -1,7 +1,7 @@
 """Train a model: fetch bars, fit, evaluate on unseen dates, register."""
 
 import hashlib
-import json
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -13,7 +13,7 @@ from tickercast.domain.asset_classes import asset_class, is_stock
 from tickercast.domain.bars import Bars
 from tickercast.domain.dataset import dataset
 from tickercast.domain.drift import reference_json
-from tickercast.domain.evaluation import by_group, evaluation_report, rolling_losses
+from tickercast.domain.evaluation import by_group, evaluation_report, report_json, rolling_losses
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor, RollingPredictor
 from tickercast.domain.model_card import Bundle
@@ -306,7 +306,7 @@ def measures(tables: Mapping[str, pd.DataFrame]) -> dict[str, float]:
         for loss, values in ratios.items():
             name = f"{loss}_vs_{baseline.replace('-', '_')}"
             measured |= dict(zip((name, f"{name}_lo", f"{name}_hi"), values, strict=True))
-    return {name: round(value, 4) for name, value in measured.items()}
+    return {name: round(value, 4) for name, value in measured.items() if math.isfinite(value)}
 
 
 def evaluation_files(tables: Mapping[str, pd.DataFrame], picture: Picture | None) -> dict[str, bytes]:
@@ -317,4 +317,4 @@ def evaluation_files(tables: Mapping[str, pd.DataFrame], picture: Picture | None
     report = evaluation_report(tables) | {"by_symbol": by_group(own, "symbol")}
     steps = {name: by_group(table, "step") for name, table in baselines}
     drawn = {"backtest.png": picture(report, steps)} if picture else {}
-    return {"backtest.json": (json.dumps(report, indent=2) + "\n").encode(), **drawn}
+    return {"backtest.json": report_json(report).encode(), **drawn}
