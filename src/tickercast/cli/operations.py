@@ -100,7 +100,8 @@ def drift(
     verdict = f"{len(found.reasons)} of {len(found.rows)} measures have drifted" if found.drifted else "no drift"
     served = "" if found.served == found.model_name else f"; performance is that of {found.served}, which is served"
     say(f"{found.day}: {verdict} from {found.model_name} version {found.model_version}{simulated}{served}")
-    say(f"report: {found.report} in {service.store.url}" + ("" if found.new else ", from an earlier run, of the symbols that it was asked for"))
+    earlier = "" if found.new else ", from an earlier run, of the symbols that it was asked for"
+    say(f"report: {found.report} in {service.store.url}{earlier}")
     if found.drifted:
         raise typer.Exit(SOME_FAILED)
 

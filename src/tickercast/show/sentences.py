@@ -247,10 +247,11 @@ def why(made: Forecast, found: Width) -> str:
     low, high = (each / made.last_close - 1 for each in step.interval(80))
     now = f"{abs(found.now - 1):.0%} {'more' if found.now >= 1 else 'less'} than in its year"
     model = f"{abs(found.model - 1):.0%} {'wider' if found.model >= 1 else 'narrower'}"
+    expecting = ", which expects results in them," if made.results else ""
     return (
         f"The 80% interval of {found.step} sessions reaches from {low:+.1%} to {high:+.1%}. {made.symbol} now moves "
         f"{found.sigma:.2%} a session, {now} and more than on {found.rank:.0%} of its days, which makes the interval "
-        f"{found.now:.2f} times as wide as usual; the model makes it {model}."
+        f"{found.now:.2f} times as wide as usual; the model{expecting} makes it {model}."
     )
 
 
