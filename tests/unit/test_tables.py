@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 from datetime import date, timedelta
 
+import duckdb
+import pytest
 from rich.console import Console, RenderableType
 from tests.support.told import RESULTS
 
@@ -100,3 +102,19 @@ def test_a_results_day_inside_the_horizon_is_said_and_is_in_the_json() -> None:
         "predicted": False,
     }
     assert "results" not in without
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("[1, 2, NULL]", "[1, 2, –]"),
+        ("[0.123456789, 1]::DOUBLE[]", "[0.123457, 1]"),
+        ("[[1], [2, 3]]", "[[1], [2, 3]]"),
+        ("[DATE '2023-07-21']", "[2023-07-21]"),
+        ("[TIMESTAMP '2023-07-21 10:00:00']", "[2023-07-21 10:00:00]"),
+        ("NULL::INTEGER[]", "–"),
+    ],
+)
+def test_lists_of_a_query_are_printed_in_one_cell(query: str, said: str) -> None:
+    lines = shown(tables.rows_table(duckdb.sql(f"SELECT {query} AS list").df())).splitlines()
+    assert said in [line.strip() for line in lines]
