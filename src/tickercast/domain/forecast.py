@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay, ResultsDays
 from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
     from tickercast.domain.widths import Widths
@@ -179,11 +180,23 @@ class Step:
         return self.target_at or self.target_date
 
     def interval(self, level: int) -> tuple[float, float]:
-        """Both ends of the 80 or 95% interval."""
-        return (self.close_lo_80, self.close_hi_80) if level == 80 else (self.close_lo_95, self.close_hi_95)
+        """Both ends of the 80 or 95% interval.
+
+        Raises:
+            UsageError: the level is another.
+        """
+        if level == 80:
+            return self.close_lo_80, self.close_hi_80
+        if level == 95:
+            return self.close_lo_95, self.close_hi_95
+        raise UsageError(f"An interval's level is {level!r}: 80 or 95 was needed. Name one of them.")
 
     def covers(self, close: float, level: int) -> bool:
-        """Whether a close lies inside the 80 or 95% interval."""
+        """Whether a close lies inside the 80 or 95% interval.
+
+        Raises:
+            UsageError: the level is another.
+        """
         low, high = self.interval(level)
         return low <= close <= high
 
