@@ -123,6 +123,42 @@ def test_nothing_asked_is_nothing_forecast(app: App, workspace: Path) -> None:
     assert list(workspace.iterdir()) == []
 
 
+@pytest.mark.parametrize(("every", "source"), [("1d", "sample"), ("1h", "")])
+def test_a_frame_of_no_forecast_has_the_usual_columns(app: App, every: str, source: str) -> None:
+    hourly = every == "1h"
+    bars = make_hours(hours=1200)
+    if hourly:
+        table(bars).to_csv("BTCUSDT.csv", index=False)
+    known, as_of = ("BTCUSDT", "2022-02-20 12:00") if hourly else ("MSFT", "2012-08-15")
+    usual = app.forecast([known], as_of, source=source or "BTCUSDT.csv", every=every).frame()
+    for asked in (["NOPE"], ["a b"]):
+        none = app.forecast(asked, as_of, source=source or "BTCUSDT.csv", every=every).frame()
+        assert len(none) == 0
+        assert list(none.columns) == list(usual.columns)
+
+
+ONE_SYMBOL: dict[str, Callable[[App, str | list[str]], Any]] = {
+    "watchlist": lambda app, symbols: app.watchlist(symbols),
+    "hourly watchlist": lambda app, symbols: app.hourly_watchlist(symbols),
+    "watched": lambda app, symbols: app.watched(symbols),
+    "overview": lambda app, symbols: [row.symbol for row in app.overview(symbols)],
+    "stored report": lambda app, symbols: "MSFT" in app.stored_report(symbols),
+    "calibrations": lambda app, symbols: app.calibrations(symbols),
+    "events": lambda app, symbols: app.events(symbols)[1],
+    "backfill": lambda app, symbols: app.plan_backfill(symbols, date(2012, 6, 1), date(2012, 6, 5)),
+    "open alerts": lambda app, symbols: [alert.title for alert in app.open_alerts(symbols)],
+    "digest": lambda app, symbols: app.digest(symbols),
+    "targets": lambda app, symbols: app.strategy_targets([], symbols, date(2012, 8, 15)).panel.symbols,
+    "kept": lambda app, symbols: (app.watchlist_file.add(symbols), app.watchlist_file.remove(symbols)),
+}
+
+
+def test_one_symbol_may_be_a_text_wherever_symbols_are_taken(app: App) -> None:
+    app.forecast(["MSFT"], "2012-08-15", source="sample")
+    for name, ask in ONE_SYMBOL.items():
+        assert ask(app, "MSFT") == ask(app, ["MSFT"]), name
+
+
 def test_two_applications_in_one_process_do_not_mix(workspace: Path) -> None:
     one, other = open_in(workspace, "one"), open_in(workspace, "other")
     assert one.forecast(["MSFT"], "2012-08-15", source="sample")[0].symbol == "MSFT"

@@ -256,15 +256,22 @@ class Forecast:
 
         Of hourly bars it has `cutoff_at` and `target_at`, too.
         """
-        frame = pd.DataFrame([asdict(step) for step in self.steps]).drop(columns="quantiles")
-        frame.insert(0, "symbol", self.symbol)
-        frame.insert(1, "cutoff", self.cutoff)
-        frame.insert(2, "last_close", self.last_close)
-        if self.frequency.is_daily:
-            frame = frame.drop(columns="target_at")
-        else:
-            frame.insert(2, "cutoff_at", pd.Timestamp(self.end))
-        return frame.assign(model_name=self.model_name, model_version=self.model_version)
+        frame = pd.DataFrame([asdict(step) for step in self.steps]).assign(
+            symbol=self.symbol,
+            cutoff=self.cutoff,
+            cutoff_at=pd.Timestamp(self.end),
+            last_close=self.last_close,
+            model_name=self.model_name,
+            model_version=self.model_version,
+        )
+        return frame[frame_columns(self.frequency)]
+
+
+def frame_columns(frequency: Frequency) -> list[str]:
+    """The columns of `Forecast.frame`."""
+    cutoff_at, target_at = ([], []) if frequency.is_daily else (["cutoff_at"], ["target_at"])
+    steps = ["step", "target_date", *LEVELS, *target_at]
+    return ["symbol", "cutoff", *cutoff_at, "last_close", *steps, "model_name", "model_version"]
 
 
 class Prediction(NamedTuple):
