@@ -145,7 +145,7 @@ ONE_SYMBOL: dict[str, Callable[[App, str | list[str]], Any]] = {
     "stored report": lambda app, symbols: "MSFT" in app.stored_report(symbols),
     "calibrations": lambda app, symbols: app.calibrations(symbols),
     "events": lambda app, symbols: app.events(symbols)[1],
-    "backfill": lambda app, symbols: app.plan_backfill(symbols, date(2012, 6, 1), date(2012, 6, 5)),
+    "backfill": lambda app, symbols: app.plan_backfill(symbols, "2012-06-01", "2012-06-05"),
     "open alerts": lambda app, symbols: [alert.title for alert in app.open_alerts(symbols)],
     "digest": lambda app, symbols: app.digest(symbols),
     "targets": lambda app, symbols: app.strategy_targets([], symbols, date(2012, 8, 15)).panel.symbols,
@@ -324,6 +324,7 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     "a setting's type": (lambda app, bars: tickercast.open(bucket=5), UsageError, "bucket is 5"),
     "an engine": (lambda app, bars: tickercast.open(warehouse="x://y").query("SELECT 1"), UsageError, "'x://y'"),
     "no warehouse": (lambda app, bars: app.query("SELECT 1"), WarehouseUnavailable, "Run any forecast"),
+    "no text": (lambda app, bars: app.query(None), UsageError, "'None' is not one query"),  # type: ignore[arg-type]
     "no query": (lambda app, bars: app.query("DROP TABLE prices"), UsageError, "is not one query"),
     "no date": (lambda app, bars: app.forecast(["MSFT"], "2012-13-01", source="sample"), UsageError, "YYYY-MM-DD"),
     "no type of date": (lambda app, bars: app.forecast(["MSFT"], 5), UsageError, "'5' is not a date"),  # type: ignore[arg-type]
@@ -337,6 +338,47 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     "a folder": (lambda app, bars: tickercast.read_csv("."), UsageError, "cannot be read"),
     "a model": (lambda app, bars: tickercast.load_model("nope"), UsageError, "'nope' is not a model"),
     "short bars": (lambda app, bars: tickercast.load_model().predict(bars), TooFewSessions, "at least 91"),
+    "daily bars for hours": (
+        lambda app, bars: tickercast.load_model(every="1h").predict(bars),
+        UsageError,
+        "MSFT are of 1d, and bars of 1h were needed",
+    ),
+    "hourly bars for days": (
+        lambda app, bars: tickercast.load_model("ewma-t").predict(make_hours(hours=1200)),
+        UsageError,
+        "BTCUSDT are of 1h, and bars of 1d were needed",
+    ),
+    "bars of two frequencies": (
+        lambda app, bars: tickercast.evaluate("ewma-t", [bars, make_hours()], "2023-01-01", "2023-02-01"),
+        UsageError,
+        "BTCUSDT are of 1h, and bars of 1d were needed",
+    ),
+    "daily bars to evaluate hours": (
+        lambda app, bars: tickercast.evaluate(tickercast.load_model(every="1h"), bars, "2023-01-01", "2023-02-01"),
+        UsageError,
+        "MSFT are of 1d, and bars of 1h were needed",
+    ),
+    "a table": (lambda app, bars: tickercast.load_model("ewma-t").predict(bars.frame), UsageError, "A DataFrame was"),  # type: ignore[call-overload]
+    "a mapping": (lambda app, bars: tickercast.load_model("ewma-t").predict({"MSFT": bars}), UsageError, "A dict was"),  # type: ignore[call-overload]
+    "no bars": (lambda app, bars: tickercast.load_model("ewma-t").predict(["MSFT"]), UsageError, "A str was"),  # type: ignore[list-item]
+    "no last day": (lambda app, bars: bars.until("2023-02-30"), UsageError, "'2023-02-30' is not a date"),
+    "no last hour": (lambda app, bars: make_hours().until("2022-01-05 noon"), UsageError, "no moment"),
+    "no first day": (lambda app, bars: bars.since(5), UsageError, "'5' is not a date"),  # type: ignore[arg-type]
+    "no day of a backfill": (
+        lambda app, bars: app.plan_backfill(["MSFT"], "2012-01-01", "2012-02-30"),
+        UsageError,
+        "'2012-02-30' is not a date",
+    ),
+    "every 0th session": (
+        lambda app, bars: app.plan_backfill(["MSFT"], "2012-01-01", "2012-02-01", every=0),
+        UsageError,
+        "every 1 or more was needed",
+    ),
+    "every 0th origin": (
+        lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-02-01", every=0),
+        UsageError,
+        "every 1 or more was needed",
+    ),
     "no day": (lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-02-30", "2023-03-01"), UsageError, "02-30"),
     "too little to compare with": (
         lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-06-01"),

@@ -334,20 +334,27 @@ class Operations(Models, Events, Outlooks, Trading):
     def plan_backfill(
         self,
         symbols: str | Sequence[str],
-        first: date,
-        last: date,
+        first: date | str,
+        last: date | str,
         *,
         every: int = 1,
         source: str = "",
         frequency: Frequency = DAILY,
     ) -> "BackfillPlan":
-        """Find the past sessions or hours that have not been forecast from; see `jobs.requests.backfill`."""
+        """Find the past sessions or hours that have not been forecast from; see `jobs.requests.backfill`.
+
+        Raises:
+            UsageError: a date, `every` or the source is not valid.
+            WarehouseUnavailable: try again.
+        """
         from tickercast.jobs.requests.backfill import plan_backfill
 
+        if every < 1:
+            raise UsageError(f"Every {every} bars was asked for: every 1 or more was needed. Name another number.")
         return plan_backfill(
             one_or_more(symbols),
-            first,
-            last,
+            parse_day(first),
+            parse_day(last),
             every=every,
             warehouse=self.warehouse,
             now=self.now(),

@@ -292,12 +292,12 @@ def checked_query(text: str) -> str:
     from sqlglot.errors import SqlglotError
 
     try:
-        statements = sqlglot.parse(text, read="bigquery")
+        statements = sqlglot.parse(text, read="bigquery") if isinstance(text, str) else []
     except SqlglotError as error:
         message = " ".join(_ANSI_CODES.sub("", str(error)).split())
         raise UsageError(f"The query cannot be read: {message[:200]}. BigQuery's dialect was needed.") from error
     if len(statements) != 1 or not isinstance(statements[0], expressions.Query):
-        raise UsageError(f"{text.strip()[:60]!r} is not one query: SELECT … or WITH … SELECT … was needed.")
+        raise UsageError(f"{str(text).strip()[:60]!r} is not one query: SELECT … or WITH … SELECT … was needed.")
     return text
 
 
