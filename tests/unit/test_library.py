@@ -410,6 +410,21 @@ def test_dates_without_enough_bars_are_refused_with_what_is_needed(make_bars: Ma
         tickercast.evaluate("ewma-t", make_bars(), "2023-07-18", "2023-07-21")
 
 
+@pytest.mark.parametrize(("every_nth", "said"), [(1, "KO has bars a day apart"), (5, "KO has bars 7 days apart")])
+def test_daily_bars_are_no_hours(tmp_path: Path, make_bars: MakeBars, every_nth: int, said: str) -> None:
+    make_bars("KO").frame[::every_nth].to_csv(tmp_path / "KO.csv", index=False)
+    text = (tmp_path / "KO.csv").read_text().replace("session_date", "date")
+    (tmp_path / "KO.csv").write_text(text)
+    with pytest.raises(InvalidBars, match=f"{said}: hourly bars were needed"):
+        tickercast.read_csv(tmp_path / "KO.csv", every="1h", symbol="KO")
+
+
+def test_hours_with_nights_and_gaps_between_them_are_hours(tmp_path: Path) -> None:
+    hours = table(make_hours(hours=240))
+    hours[hours.index % 24 < 3].to_csv(tmp_path / "KO.csv", index=False)
+    assert len(tickercast.read_csv(tmp_path / "KO.csv", every="1h")["KO"]) == 30
+
+
 @pytest.mark.usefixtures("workspace")
 def test_a_file_whose_name_is_no_symbol_and_that_names_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "prices of may.csv").write_text("Date,Open,High,Low,Close\n2023-07-20,10,12,9,11\n")
