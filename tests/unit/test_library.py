@@ -379,6 +379,11 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
         UsageError,
         "every 1 or more was needed",
     ),
+    "a day before all": (
+        lambda app, bars: app.run_day(["MSFT"], date(1999, 1, 1), source="sample"),
+        UsageError,
+        "1999-01-01 is before 2000-01-01, where bars begin to be read",
+    ),
     "no day": (lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-02-30", "2023-03-01"), UsageError, "02-30"),
     "too little to compare with": (
         lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-06-01"),
