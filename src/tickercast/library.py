@@ -127,9 +127,11 @@ class Model:
 
     Attributes:
         predictor: the model behind it; see `domain.forecast.Predictor` for its arrays.
+        frequency: of the bars that it forecasts; None where it forecasts any.
     """
 
     predictor: Predictor
+    frequency: Frequency | None = None
 
     @property
     def name(self) -> str:
@@ -161,10 +163,11 @@ class Model:
             One forecast a symbol; a single one for the bars of one symbol.
 
         Raises:
+            UsageError: these are no bars, or not those of one frequency, the model's.
             TooFewSessions: a series is shorter than the model needs.
             CalendarError: the sessions of a symbol's exchange are not known.
         """
-        series, predictor = _series(bars), informed(self.predictor, results or {})
+        series, predictor = _series(bars, self.frequency), informed(self.predictor, results or {})
         made = [
             Prediction(
                 one.symbol,
@@ -199,7 +202,8 @@ def load_model(name: str = "champion", *, every: str = DAILY.name) -> Model:
         UsageError: there is no such model, or its package is not installed.
         BundleError: the bundle is damaged.
     """
-    return Model(App().load_model(name, frequency_of(every)))
+    frequency = frequency_of(every)
+    return Model(App().load_model(name, frequency), frequency)
 
 
 @dataclass(frozen=True)
@@ -254,11 +258,13 @@ def evaluate(
         results: results days by symbol, as `read_events` gives them; each origin sees those that were known by then.
 
     Raises:
-        UsageError: a date or the model is not valid.
+        UsageError: a date, the model, its bars or `every` is not valid.
         NoRecentBars: no session in that range has enough bars before and after it.
     """
     begin, end = parse_day(first), parse_day(last)
-    series = _series(bars)
+    if every is not None and every < 1:
+        raise UsageError(f"Every {every} bars was asked for: every 1 or more was needed. Name another number.")
+    series = _series(bars, None if isinstance(model, str) else model.frequency)
     frequency = series[0].frequency if series else DAILY
     judged = load_model(model, every=frequency.name) if isinstance(model, str) else model
     models = {judged.name: judged.predictor}
@@ -279,7 +285,29 @@ def _expected(series: Sequence[Bars], results: Results) -> list[ResultsDay | Non
     return expected([results.get(bars.symbol) for bars in series], cutoffs, closes)
 
 
-def _series(bars: Bars | Reading | Iterable[Bars]) -> Sequence[Bars]:
-    if isinstance(bars, Bars):
-        return [bars]
-    return list(bars.bars.values() if isinstance(bars, Reading) else bars)
+def _series(bars: Bars | Reading | Iterable[Bars], wanted: Frequency | None) -> Sequence[Bars]:
+    """The series, which are of one frequency.
+
+    Raises:
+        UsageError: they are not, or are no bars.
+    """
+    series = list(bars.bars.values()) if isinstance(bars, Reading) else _listed(bars)
+    for one in series:
+        if not isinstance(one, Bars):
+            raise UsageError(
+                f"A {type(one).__name__} was given: the Bars of one or more symbols were needed. Read them by "
+                "tickercast.read_csv, or make them by tickercast.Bars(symbol, table)."
+            )
+        wanted = wanted or one.frequency
+        if one.frequency != wanted:
+            raise UsageError(
+                f"The bars of {one.symbol} are of {one.frequency}, and bars of {wanted} were needed, as the model or "
+                f"other bars have them. Give those, or load a model with every='{one.frequency}'."
+            )
+    return series
+
+
+def _listed(bars: Any) -> list[Any]:
+    """What was given; what holds no bars when it is gone through stands for itself."""
+    is_many = isinstance(bars, Iterable) and not isinstance(bars, Bars | pd.DataFrame | Mapping | str)
+    return list(bars) if is_many else [bars]

@@ -131,13 +131,16 @@ def test_a_rate_is_one_more_thing_that_moves(workspace: Path) -> None:
         (["odds", "MSFT"], "One question was needed"),
         (["odds", "MSFT", "24", "--chance", "0.1"], "One question was needed"),
         (["odds", "MSFT", "--chance", "10"], "is no share: a number between 0 and 1 was needed"),
-        (["odds", "MSFT", "0"], "is no price: a number above 0 was needed"),
+        (["odds", "MSFT", "inf"], "inf is no price: a finite number above 0 was needed"),
+        (["odds", "MSFT", "nan"], "nan is no price: a finite number above 0 was needed"),
+        (["odds", "MSFT", "--between", "22", "inf", "--json"], "inf is no price"),
+        (["odds", "MSFT", "0"], "is no price: a finite number above 0 was needed"),
         (["odds", "MSFT", "--between", "24", "22"], "the lower price was needed first"),
         (["odds", "MSFT", "24", "--by", "2023-01-02"], "reaches from 2010-07-01 to 2010-07-15"),
         (["odds", "ORCL", "24"], "ORCL has no stored forecast of days: one was needed"),
         (["odds", "MSFT", "24", "--as-of", "2010-01-04"], "no forecasts from one cutoff between 2009-12-25 and"),
         (["paths"], "No symbol was given"),
-        (["paths", "MSFT", "--parquet", "nowhere/p.parquet"], "nowhere/p.parquet cannot be written"),
+        (["paths", "MSFT", "--parquet", "nowhere/p.parquet"], "p.parquet cannot be written: Cannot save file into"),
         (["portfolio", "none.csv"], "none.csv cannot be read: No such file or directory"),
     ],
 )
@@ -148,6 +151,15 @@ def test_what_cannot_be_answered_is_said(words: list[str], sentence: str, foreca
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        (
+            "symbol,shares,fx\nMSFT,1,GBPUSD=X\n",
+            "GBPUSD=X gives USD, in which MSFT is quoted already: no rate was needed",
+        ),
+        (
+            "symbol,shares,fx\nMSFT,1,USDUSD=X\n",
+            "USDUSD=X gives USD, in which MSFT is quoted already: no rate was needed",
+        ),
+        ("symbol,shares,fx\nMSFT,1,GBPEUR=X\n", "a rate such as USDEUR=X was needed"),
         ("", "h.csv begins with nothing: the titles symbol,shares were needed"),
         ("ticker;n\n", "h.csv begins with ticker;n: the titles symbol,shares were needed"),
         ("symbol,shares\n", "h.csv has 0 holdings"),

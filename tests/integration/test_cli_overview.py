@@ -145,6 +145,10 @@ def test_symbols_without_a_forecast_are_named(command: Command) -> None:
     assert "No forecast is stored of NVDA: tickercast forecast NVDA." in done.stderr
     done = command("overview", "IBM", "--as-of", "2000-01-01", code=1)
     assert "No forecast of the 100 days up to 2000-01-01 is stored of IBM" in done.stderr
+    assert "Nothing is forecast yet" not in done.output
+    assert "Nothing is forecast yet" not in command("overview", "NOPE", code=1).output
+    done = command("overview", "--as-of", "2000-01-01")
+    assert "No forecast of the 100 days up to 2000-01-01 is stored. Name a later date" in done.output
 
 
 def test_a_named_symbol_is_shown_however_old_its_forecast_is(

@@ -135,7 +135,10 @@ def test_the_record_in_the_terminal_and_as_json(forecast: Path) -> None:
 
 def test_no_record_is_a_sentence(forecast: Path) -> None:
     (forecast / "none.csv").write_text("symbol,shares\nIBM,1\n")
-    assert "none.csv: no session that its forecasts reach has ended." in run("portfolio", "none.csv", "--record").output
+    said = (
+        "none.csv: nothing can be counted yet: forecasts of all holdings from one cutoff and the closes that followed"
+    )
+    assert said in run("portfolio", "none.csv", "--record").output
     failed = run("portfolio", "holdings.csv", "--from", "2023-06-01")
     assert isinstance(failed.exception, UsageError)
     assert "--from was given without --record" in str(failed.exception)

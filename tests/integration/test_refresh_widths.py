@@ -1,6 +1,7 @@
 """The daily flow learns how wide the champion's intervals have to be, and serves that with the pointer."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tickercast.jobs.serving.past_models import PastModels
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
 from tickercast.ports import Warehouse
+from tickercast.show.day import task_line
 
 MakeBars = Callable[..., Bars]
 
@@ -101,6 +103,25 @@ def test_a_champion_whose_card_says_nothing_of_it_does_not_adapt(
     simulated = market_of(replace_simulated(make_bars(sessions=800)))
     assert refresh_widths(simulated, models=models, load=catalogue.load_bundle, warehouse=warehouse) is None
     assert informed(catalogue.EwmaT(), {}) == catalogue.EwmaT()
+
+
+@pytest.mark.parametrize(
+    ("widths", "said"),
+    [
+        (
+            Widths(date(2012, 8, 15), {"stock": (1.1,) * 10}, dict.fromkeys("ABCD", 1.0)),
+            "widths of 4 symbols and 1 class, through 2012-08-15",
+        ),
+        (
+            Widths(date(2012, 8, 15), {"stock": (1.1,), "crypto": (1.0,)}, {"A": 1.0}),
+            "widths of 1 symbol and 2 classes, through 2012-08-15",
+        ),
+        (Widths(), "nothing to learn widths from"),
+        (None, "nothing to do"),
+    ],
+)
+def test_what_was_learned_is_a_short_line(widths: Widths | None, said: str) -> None:
+    assert task_line("refresh_widths", widths, 1.0) == f"refresh_widths: {said} (1.0 s)"
 
 
 def replace_simulated(bars: Bars) -> Bars:

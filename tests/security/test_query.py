@@ -83,10 +83,13 @@ def test_a_query_reads_no_variable_of_python(warehouse: DuckDBWarehouse, monkeyp
         "SET enable_external_access = true",
         "SELECT 1; DROP TABLE ingestions",
         "WITH a AS (SELECT 1) DELETE FROM ingestions WHERE TRUE",
+        "WITH a AS (DELETE FROM ingestions RETURNING *) SELECT * FROM a",
+        "WITH a AS (UPDATE ingestions SET reason = 'x' RETURNING *) SELECT * FROM a",
+        "SELECT * FROM (WITH a AS (INSERT INTO ingestions SELECT * FROM ingestions RETURNING *) SELECT * FROM a)",
     ],
 )
 def test_a_query_changes_nothing(warehouse: DuckDBWarehouse, attack: str) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=r"is not one query that only reads|cannot be read"):
         warehouse.query(attack, limits=LIMITS)
     assert len(warehouse.read("ingestions")) == 1
 

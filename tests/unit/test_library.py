@@ -123,6 +123,42 @@ def test_nothing_asked_is_nothing_forecast(app: App, workspace: Path) -> None:
     assert list(workspace.iterdir()) == []
 
 
+@pytest.mark.parametrize(("every", "source"), [("1d", "sample"), ("1h", "")])
+def test_a_frame_of_no_forecast_has_the_usual_columns(app: App, every: str, source: str) -> None:
+    hourly = every == "1h"
+    bars = make_hours(hours=1200)
+    if hourly:
+        table(bars).to_csv("BTCUSDT.csv", index=False)
+    known, as_of = ("BTCUSDT", "2022-02-20 12:00") if hourly else ("MSFT", "2012-08-15")
+    usual = app.forecast([known], as_of, source=source or "BTCUSDT.csv", every=every).frame()
+    for asked in (["NOPE"], ["a b"]):
+        none = app.forecast(asked, as_of, source=source or "BTCUSDT.csv", every=every).frame()
+        assert len(none) == 0
+        assert list(none.columns) == list(usual.columns)
+
+
+ONE_SYMBOL: dict[str, Callable[[App, str | list[str]], Any]] = {
+    "watchlist": lambda app, symbols: app.watchlist(symbols),
+    "hourly watchlist": lambda app, symbols: app.hourly_watchlist(symbols),
+    "watched": lambda app, symbols: app.watched(symbols),
+    "overview": lambda app, symbols: [row.symbol for row in app.overview(symbols)],
+    "stored report": lambda app, symbols: "MSFT" in app.stored_report(symbols),
+    "calibrations": lambda app, symbols: app.calibrations(symbols),
+    "events": lambda app, symbols: app.events(symbols)[1],
+    "backfill": lambda app, symbols: app.plan_backfill(symbols, "2012-06-01", "2012-06-05"),
+    "open alerts": lambda app, symbols: [alert.title for alert in app.open_alerts(symbols)],
+    "digest": lambda app, symbols: app.digest(symbols),
+    "targets": lambda app, symbols: app.strategy_targets([], symbols, date(2012, 8, 15)).panel.symbols,
+    "kept": lambda app, symbols: (app.watchlist_file.add(symbols), app.watchlist_file.remove(symbols)),
+}
+
+
+def test_one_symbol_may_be_a_text_wherever_symbols_are_taken(app: App) -> None:
+    app.forecast(["MSFT"], "2012-08-15", source="sample")
+    for name, ask in ONE_SYMBOL.items():
+        assert ask(app, "MSFT") == ask(app, ["MSFT"]), name
+
+
 def test_two_applications_in_one_process_do_not_mix(workspace: Path) -> None:
     one, other = open_in(workspace, "one"), open_in(workspace, "other")
     assert one.forecast(["MSFT"], "2012-08-15", source="sample")[0].symbol == "MSFT"
@@ -288,6 +324,7 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     "a setting's type": (lambda app, bars: tickercast.open(bucket=5), UsageError, "bucket is 5"),
     "an engine": (lambda app, bars: tickercast.open(warehouse="x://y").query("SELECT 1"), UsageError, "'x://y'"),
     "no warehouse": (lambda app, bars: app.query("SELECT 1"), WarehouseUnavailable, "Run any forecast"),
+    "no text": (lambda app, bars: app.query(None), UsageError, "'None' is not one query"),  # type: ignore[arg-type]
     "no query": (lambda app, bars: app.query("DROP TABLE prices"), UsageError, "is not one query"),
     "no date": (lambda app, bars: app.forecast(["MSFT"], "2012-13-01", source="sample"), UsageError, "YYYY-MM-DD"),
     "no type of date": (lambda app, bars: app.forecast(["MSFT"], 5), UsageError, "'5' is not a date"),  # type: ignore[arg-type]
@@ -301,6 +338,52 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     "a folder": (lambda app, bars: tickercast.read_csv("."), UsageError, "cannot be read"),
     "a model": (lambda app, bars: tickercast.load_model("nope"), UsageError, "'nope' is not a model"),
     "short bars": (lambda app, bars: tickercast.load_model().predict(bars), TooFewSessions, "at least 91"),
+    "daily bars for hours": (
+        lambda app, bars: tickercast.load_model(every="1h").predict(bars),
+        UsageError,
+        "MSFT are of 1d, and bars of 1h were needed",
+    ),
+    "hourly bars for days": (
+        lambda app, bars: tickercast.load_model("ewma-t").predict(make_hours(hours=1200)),
+        UsageError,
+        "BTCUSDT are of 1h, and bars of 1d were needed",
+    ),
+    "bars of two frequencies": (
+        lambda app, bars: tickercast.evaluate("ewma-t", [bars, make_hours()], "2023-01-01", "2023-02-01"),
+        UsageError,
+        "BTCUSDT are of 1h, and bars of 1d were needed",
+    ),
+    "daily bars to evaluate hours": (
+        lambda app, bars: tickercast.evaluate(tickercast.load_model(every="1h"), bars, "2023-01-01", "2023-02-01"),
+        UsageError,
+        "MSFT are of 1d, and bars of 1h were needed",
+    ),
+    "a table": (lambda app, bars: tickercast.load_model("ewma-t").predict(bars.frame), UsageError, "A DataFrame was"),  # type: ignore[call-overload]
+    "a mapping": (lambda app, bars: tickercast.load_model("ewma-t").predict({"MSFT": bars}), UsageError, "A dict was"),  # type: ignore[call-overload]
+    "no bars": (lambda app, bars: tickercast.load_model("ewma-t").predict(["MSFT"]), UsageError, "A str was"),  # type: ignore[list-item]
+    "no last day": (lambda app, bars: bars.until("2023-02-30"), UsageError, "'2023-02-30' is not a date"),
+    "no last hour": (lambda app, bars: make_hours().until("2022-01-05 noon"), UsageError, "no moment"),
+    "no first day": (lambda app, bars: bars.since(5), UsageError, "'5' is not a date"),  # type: ignore[arg-type]
+    "no day of a backfill": (
+        lambda app, bars: app.plan_backfill(["MSFT"], "2012-01-01", "2012-02-30"),
+        UsageError,
+        "'2012-02-30' is not a date",
+    ),
+    "every 0th session": (
+        lambda app, bars: app.plan_backfill(["MSFT"], "2012-01-01", "2012-02-01", every=0),
+        UsageError,
+        "every 1 or more was needed",
+    ),
+    "every 0th origin": (
+        lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-02-01", every=0),
+        UsageError,
+        "every 1 or more was needed",
+    ),
+    "a day before all": (
+        lambda app, bars: app.run_day(["MSFT"], date(1999, 1, 1), source="sample"),
+        UsageError,
+        "1999-01-01 is before 2000-01-01, where bars begin to be read",
+    ),
     "no day": (lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-02-30", "2023-03-01"), UsageError, "02-30"),
     "too little to compare with": (
         lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-06-01"),
@@ -330,6 +413,21 @@ def test_a_bad_input_ends_in_a_sentence(app: App, make_bars: MakeBars, case: str
 def test_dates_without_enough_bars_are_refused_with_what_is_needed(make_bars: MakeBars) -> None:
     with pytest.raises(NoRecentBars, match=r"from 2023-07-18 to 2023-07-21 .*and 10 after it"):
         tickercast.evaluate("ewma-t", make_bars(), "2023-07-18", "2023-07-21")
+
+
+@pytest.mark.parametrize(("every_nth", "said"), [(1, "KO has bars a day apart"), (5, "KO has bars 7 days apart")])
+def test_daily_bars_are_no_hours(tmp_path: Path, make_bars: MakeBars, every_nth: int, said: str) -> None:
+    make_bars("KO").frame[::every_nth].to_csv(tmp_path / "KO.csv", index=False)
+    text = (tmp_path / "KO.csv").read_text().replace("session_date", "date")
+    (tmp_path / "KO.csv").write_text(text)
+    with pytest.raises(InvalidBars, match=f"{said}: hourly bars were needed"):
+        tickercast.read_csv(tmp_path / "KO.csv", every="1h", symbol="KO")
+
+
+def test_hours_with_nights_and_gaps_between_them_are_hours(tmp_path: Path) -> None:
+    hours = table(make_hours(hours=240))
+    hours[hours.index % 24 < 3].to_csv(tmp_path / "KO.csv", index=False)
+    assert len(tickercast.read_csv(tmp_path / "KO.csv", every="1h")["KO"]) == 30
 
 
 @pytest.mark.usefixtures("workspace")

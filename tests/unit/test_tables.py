@@ -4,10 +4,13 @@ import json
 from dataclasses import replace
 from datetime import date, timedelta
 
+import duckdb
+import pytest
 from rich.console import Console, RenderableType
 from tests.support.told import RESULTS
 
 from tickercast.domain.forecast import Forecast, Step
+from tickercast.errors import UsageError
 from tickercast.show import sentences, tables
 
 CUTOFF = date(2023, 7, 21)
@@ -100,3 +103,28 @@ def test_a_results_day_inside_the_horizon_is_said_and_is_in_the_json() -> None:
         "predicted": False,
     }
     assert "results" not in without
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("[1, 2, NULL]", "[1, 2, –]"),
+        ("[0.123456789, 1]::DOUBLE[]", "[0.123457, 1]"),
+        ("[[1], [2, 3]]", "[[1], [2, 3]]"),
+        ("[DATE '2023-07-21']", "[2023-07-21]"),
+        ("[TIMESTAMP '2023-07-21 10:00:00']", "[2023-07-21 10:00:00]"),
+        ("NULL::INTEGER[]", "–"),
+    ],
+)
+def test_lists_of_a_query_are_printed_in_one_cell(query: str, said: str) -> None:
+    lines = shown(tables.rows_table(duckdb.sql(f"SELECT {query} AS list").df())).splitlines()
+    assert said in [line.strip() for line in lines]
+
+
+@pytest.mark.parametrize("level", [50, 90, 0.8])
+def test_a_step_knows_two_intervals_and_no_other(level: int) -> None:
+    [step, *_] = made().steps
+    assert (step.interval(80), step.interval(95)) == ((95.0, 105.0), (90.0, 110.0))
+    for asked in (lambda: step.interval(level), lambda: step.covers(100.0, level)):
+        with pytest.raises(UsageError, match=f"level is {level}: 80 or 95 was needed"):
+            asked()

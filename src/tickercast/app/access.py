@@ -14,7 +14,7 @@ from tickercast.domain import objects
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast, Origin
 from tickercast.domain.frequency import DAILY, frequency_of
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.domain.tokens import Scope, Token, TokenList, month_of, new_token
 from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.jobs.access import quota
@@ -146,7 +146,7 @@ class Access(Requests):
         made = found[name]
         return StoredForecast(made, objects.parse(made.object).as_of)
 
-    def overview(self, symbols: Sequence[str] = (), as_of: date | str | None = None) -> list[overview.Row]:
+    def overview(self, symbols: str | Sequence[str] = (), as_of: date | str | None = None) -> list[overview.Row]:
         """One row a symbol: what its current forecast says, and how far that can be trusted.
 
         Args:
@@ -157,7 +157,7 @@ class Access(Requests):
             UsageError: a symbol or the date is not valid.
             WarehouseUnavailable: try again.
         """
-        wanted = [parse_symbol(word) for word in symbols]
+        wanted = [parse_symbol(word) for word in one_or_more(symbols)]
         day = parse_day(as_of) if as_of else None
         return overview.overview(self.tables, now=self.now(), symbols=wanted, as_of=day)
 

@@ -9,7 +9,7 @@ from tickercast import engines
 from tickercast.app.ports import Ports, nothing
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.events import Known
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.errors import UsageError
 from tickercast.jobs.requests.fetch_events import FetchedEvents, fetch_events
 from tickercast.ports import ResultsSource
@@ -56,7 +56,7 @@ class Events(Ports):
             UsageError: a symbol, the date or the source is not valid.
             Transient: an engine does not answer.
         """
-        valid = [parse_symbol(word) for word in ([symbols] if isinstance(symbols, str) else symbols)]
+        valid = [parse_symbol(word) for word in one_or_more(symbols)]
         chosen = self.results_source(source)
         if chosen is None:
             raise UsageError(
@@ -73,13 +73,13 @@ class Events(Ports):
             advance=advance,
         )
 
-    def events(self, symbols: Sequence[str] = (), *, limit: int = 50) -> tuple[pd.DataFrame, int]:
+    def events(self, symbols: str | Sequence[str] = (), *, limit: int = 50) -> tuple[pd.DataFrame, int]:
         """The stored events of some symbols, or all, the latest dates first, and how many there are.
 
         Raises:
             WarehouseUnavailable: try again.
         """
-        found = events.listed([parse_symbol(symbol) for symbol in symbols], warehouse=self.warehouse)
+        found = events.listed([parse_symbol(symbol) for symbol in one_or_more(symbols)], warehouse=self.warehouse)
         return found.head(limit), len(found)
 
     def known_results(self, symbol: str) -> Known:

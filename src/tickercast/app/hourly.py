@@ -9,7 +9,7 @@ from tickercast.app.ports import WAIT_S, nothing
 from tickercast.app.symbols import read_symbols
 from tickercast.app.trading import Trading
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.errors import Permanent, UsageError
 from tickercast.models import catalogue
 
@@ -26,7 +26,7 @@ class Hourly(Trading):
     """The hourly run, and trainings of hourly models."""
 
     def run_hour(
-        self, symbols: Sequence[str], *, source: str = "", wait: float = WAIT_S, wrap: "Wrap | None" = None
+        self, symbols: str | Sequence[str], *, source: str = "", wait: float = WAIT_S, wrap: "Wrap | None" = None
     ) -> "Hour":
         """Do an hour's work for some symbols; see `jobs.hourly.run_hour`.
 
@@ -65,13 +65,13 @@ class Hourly(Trading):
             **steps,
         )
 
-    def hourly_watchlist(self, symbols: Sequence[str] = ()) -> list[str]:
+    def hourly_watchlist(self, symbols: str | Sequence[str] = ()) -> list[str]:
         """The coins that were named, or those of `TICKERCAST_HOURLY_WATCHLIST`.
 
         Raises:
             UsageError: there are none, or one is not valid.
         """
-        words = list(symbols) or read_symbols(self.settings.hourly_watchlist, self.settings)
+        words = list(one_or_more(symbols)) or read_symbols(self.settings.hourly_watchlist, self.settings)
         if not words:
             raise UsageError(
                 "No symbol was named, and TICKERCAST_HOURLY_WATCHLIST names no file: at least one coin was needed. "
@@ -86,7 +86,7 @@ class Hourly(Trading):
 
     def train_hourly(
         self,
-        symbols: Sequence[str],
+        symbols: str | Sequence[str],
         through: date,
         *,
         source: str,
@@ -110,7 +110,7 @@ class Hourly(Trading):
         data = engines.hourly_data(source, self.settings)
         return train_hourly(
             data,
-            symbols or data.symbols(),
+            one_or_more(symbols) or data.symbols(),
             _FIRST,
             self.now().date(),
             through,
@@ -123,12 +123,12 @@ class Hourly(Trading):
 
     def train_direction(
         self,
-        symbols: Sequence[str],
+        symbols: str | Sequence[str],
         through: date,
         *,
         source: str,
         trials: int,
-        asked: Sequence[str] = (),
+        asked: str | Sequence[str] = (),
         usual: bool = False,
         on_progress: Callable[[float, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
@@ -151,7 +151,7 @@ class Hourly(Trading):
         data = engines.hourly_data(source, self.settings)
         return train_direction(
             data,
-            symbols or data.symbols(),
+            one_or_more(symbols) or data.symbols(),
             _FIRST,
             self.now().date(),
             through,
@@ -161,14 +161,14 @@ class Hourly(Trading):
             registry=self.registry,
             trials=trials,
             recipe=USUAL if usual else Boosting(),
-            asked=asked,
+            asked=one_or_more(asked),
             on_progress=on_progress,
             on_failure=on_failure,
         )
 
     def refit_direction(
         self,
-        symbols: Sequence[str],
+        symbols: str | Sequence[str],
         *,
         source: str,
     ) -> "Refit":
@@ -189,7 +189,7 @@ class Hourly(Trading):
         data, boost = engines.hourly_data(source, self.settings), engines.boost()
         publish_shipped(self.direction_store)
         return refit_direction(
-            symbols or data.symbols(),
+            one_or_more(symbols) or data.symbols(),
             source=data,
             boost=boost,
             load=DirectionModel,

@@ -21,7 +21,7 @@ from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, FREQUENCIES, Frequency, frequency_of
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.risk import parse_limits
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.domain.universe import parse_choice
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.operations.alerts import CALENDAR_NOTICE
@@ -60,7 +60,7 @@ class Operations(Models, Events, Outlooks, Trading):
 
     def run_day(
         self,
-        symbols: Sequence[str] = (),
+        symbols: str | Sequence[str] = (),
         as_of: date | None = None,
         *,
         source: str = "",
@@ -97,13 +97,13 @@ class Operations(Models, Events, Outlooks, Trading):
             **steps,
         )
 
-    def watchlist(self, symbols: Sequence[str] = (), source: str = "") -> list[str]:
+    def watchlist(self, symbols: str | Sequence[str] = (), source: str = "") -> list[str]:
         """The symbols that were named, or those of `TICKERCAST_UNIVERSE` or `…_WATCHLIST`, or all of the source.
 
         Raises:
             UsageError: there are none, or one is not valid.
         """
-        words = list(symbols) or self.kept_watchlist()
+        words = list(one_or_more(symbols)) or self.kept_watchlist()
         if not words and self.settings.universe:
             words = [row.symbol for row in self.universe_of_the_day(self.now().date(), source).rows]
         if not words:
@@ -181,7 +181,7 @@ class Operations(Models, Events, Outlooks, Trading):
             Path(path).expanduser(),
             first=None if first is None else parse_day(first),
             last=None if last is None else parse_day(last),
-            symbols=[parse_symbol(word) for word in ([symbols] if isinstance(symbols, str) else symbols)],
+            symbols=[parse_symbol(word) for word in one_or_more(symbols)],
             frequency=frequency_of(every) if every else None,
             warehouse=self.tables,
             limits=limits,
@@ -189,7 +189,7 @@ class Operations(Models, Events, Outlooks, Trading):
         )
 
     def check_drift(
-        self, symbols: Sequence[str] = (), day: date | None = None, *, frequency: Frequency = DAILY
+        self, symbols: str | Sequence[str] = (), day: date | None = None, *, frequency: Frequency = DAILY
     ) -> "DriftCheck":
         """Compare the newest bars with the champion's training; see `jobs.operations.drift`.
 
@@ -201,7 +201,7 @@ class Operations(Models, Events, Outlooks, Trading):
         from tickercast.jobs.operations.drift import check_drift
 
         reporter = self.drift_reporter
-        watched = list(symbols) or list(ask(self.warehouse, "symbols", frequency=frequency.name)["symbol"])
+        watched = list(one_or_more(symbols)) or list(ask(self.warehouse, "symbols", frequency=frequency.name)["symbol"])
         if not watched:
             example = "MSFT 2023-07-22" if frequency.is_daily else f"BTCUSDT 2023-07-22 --every {frequency}"
             raise UsageError(f"No symbol has been forecast yet. Name some, after tickercast forecast {example}.")
@@ -218,7 +218,9 @@ class Operations(Models, Events, Outlooks, Trading):
             now=self.now(),
         )
 
-    def open_alerts(self, watchlist: Sequence[str] | None = None, *, only_reads: bool = False) -> "Sequence[Alert]":
+    def open_alerts(
+        self, watchlist: str | Sequence[str] | None = None, *, only_reads: bool = False
+    ) -> "Sequence[Alert]":
         """The open alerts, the most urgent first.
 
         Args:
@@ -240,7 +242,7 @@ class Operations(Models, Events, Outlooks, Trading):
             )
         )
 
-    def send_alerts(self, watchlist: Sequence[str] | None = None) -> "SentAlerts":
+    def send_alerts(self, watchlist: str | Sequence[str] | None = None) -> "SentAlerts":
         """Send each receiver the alerts that are new to it; see `jobs.operations.alerts`."""
         from tickercast.jobs.operations.alerts import send_alerts
 
@@ -254,7 +256,7 @@ class Operations(Models, Events, Outlooks, Trading):
         )
 
     def calibrations(
-        self, symbols: Sequence[str] | None = None, frequency: Frequency = DAILY
+        self, symbols: str | Sequence[str] | None = None, frequency: Frequency = DAILY
     ) -> "Sequence[Calibration]":
         """How the champion's 80% intervals have held, a row a symbol; see the view `calibration`.
 
@@ -262,9 +264,9 @@ class Operations(Models, Events, Outlooks, Trading):
             symbols: those wanted; None: all.
             frequency: of their bars.
         """
-        return calibrations(self.warehouse, symbols, frequency)
+        return calibrations(self.warehouse, None if symbols is None else one_or_more(symbols), frequency)
 
-    def digest(self, watchlist: Sequence[str] | None = None) -> "Digest | None":
+    def digest(self, watchlist: str | Sequence[str] | None = None) -> "Digest | None":
         """What the digest of the newest session says; None if nothing has been forecast.
 
         Args:
@@ -285,7 +287,7 @@ class Operations(Models, Events, Outlooks, Trading):
             now=self.now(),
         )
 
-    def send_digest(self, watchlist: Sequence[str] | None = None) -> "SentDigest | None":
+    def send_digest(self, watchlist: str | Sequence[str] | None = None) -> "SentDigest | None":
         """Send it to those receivers that have not got it; see `jobs.operations.digest`."""
         from tickercast.jobs.operations.digest import send_digest
 
@@ -331,21 +333,28 @@ class Operations(Models, Events, Outlooks, Trading):
 
     def plan_backfill(
         self,
-        symbols: Sequence[str],
-        first: date,
-        last: date,
+        symbols: str | Sequence[str],
+        first: date | str,
+        last: date | str,
         *,
         every: int = 1,
         source: str = "",
         frequency: Frequency = DAILY,
     ) -> "BackfillPlan":
-        """Find the past sessions or hours that have not been forecast from; see `jobs.requests.backfill`."""
+        """Find the past sessions or hours that have not been forecast from; see `jobs.requests.backfill`.
+
+        Raises:
+            UsageError: a date, `every` or the source is not valid.
+            WarehouseUnavailable: try again.
+        """
         from tickercast.jobs.requests.backfill import plan_backfill
 
+        if every < 1:
+            raise UsageError(f"Every {every} bars was asked for: every 1 or more was needed. Name another number.")
         return plan_backfill(
-            symbols,
-            first,
-            last,
+            one_or_more(symbols),
+            parse_day(first),
+            parse_day(last),
             every=every,
             warehouse=self.warehouse,
             now=self.now(),

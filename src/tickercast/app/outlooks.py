@@ -9,7 +9,7 @@ from tickercast.app.ports import Ports, nothing
 from tickercast.app.symbols import read_text
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.domain.width import Width, width_of
 from tickercast.errors import UsageError
 from tickercast.jobs.operations.score_portfolio import EARLIEST, score_portfolio
@@ -33,8 +33,7 @@ class Outlooks(Ports):
             TooFewSessions: too little is known of how they move.
             Transient: an engine does not answer.
         """
-        words = [symbols] if isinstance(symbols, str) else symbols
-        wanted = list(dict.fromkeys(parse_symbol(word) for word in words))
+        wanted = list(dict.fromkeys(parse_symbol(word) for word in one_or_more(symbols)))
         return outlook(wanted, parse_day(as_of) if as_of else None, warehouse=self.tables)
 
     def odds(self, symbol: str, as_of: date | str | None = None) -> SymbolOdds:

@@ -16,7 +16,7 @@ from tickercast.domain.forecast import Predictor, RollingPredictor, Served
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.model_card import DIRECTION as DIRECTION_POINTER
 from tickercast.domain.model_card import Bundle
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.jobs.operations import provision as provisioning
 from tickercast.jobs.requests.results import Patience
 from tickercast.model_store import ModelStore
@@ -194,9 +194,9 @@ class Ports:
         limits = QueryLimits(self.settings.query_timeout_s, self.settings.query_memory_mb)
         return self.tables.query(text, limits=limits)
 
-    def watched(self, symbols: Sequence[str] | None = None) -> Sequence[str] | None:
+    def watched(self, symbols: str | Sequence[str] | None = None) -> Sequence[str] | None:
         """The symbols that alerts are about: those named, or of the watchlist that is kept; None if there are none."""
-        words = self.kept_watchlist() if symbols is None else symbols
+        words = self.kept_watchlist() if symbols is None else one_or_more(symbols)
         return [parse_symbol(word) for word in words] or None
 
     def kept_watchlist(self) -> list[str]:

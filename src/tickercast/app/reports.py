@@ -10,7 +10,7 @@ from tickercast.domain.calendar import parse_day
 from tickercast.domain.forecast import Forecast, Role
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.freshness import freshness_of
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.domain.width import Width
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.reading.calibration import calibrations
@@ -59,7 +59,7 @@ class Reports(Access, Outlooks):
         return report.page(shown, self.store.url, beside)
 
     def stored_report(
-        self, symbols: Sequence[str] = (), as_of: date | str | None = None, *, holdings: str | Path = ""
+        self, symbols: str | Sequence[str] = (), as_of: date | str | None = None, *, holdings: str | Path = ""
     ) -> str:
         """Write the report of stored forecasts by the champion.
 
@@ -73,7 +73,7 @@ class Reports(Access, Outlooks):
             TooFewSessions, Transient: as `report`.
         """
         held = self.portfolio(holdings, as_of) if holdings else None
-        asked = list(symbols) or ([each.symbol for each in held.held.holdings] if held else [])
+        asked = list(one_or_more(symbols)) or ([each.symbol for each in held.held.holdings] if held else [])
         wanted = list(dict.fromkeys(parse_symbol(word) for word in asked))
         cutoff = held.outlook.cutoff if held else parse_day(as_of) if as_of else None
         rows = {row.symbol: row.cutoff for row in self.overview(wanted, cutoff)}

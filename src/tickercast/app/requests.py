@@ -14,7 +14,7 @@ from tickercast import config, engines, logs
 from tickercast.app.ports import WAIT_S, Ports, nothing
 from tickercast.domain.forecast import Forecast, Served
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.errors import Permanent, TickercastError, UsageError
 from tickercast.jobs.requests import quarantine as quarantines
 from tickercast.jobs.requests.poll import poll
@@ -83,13 +83,13 @@ class Requests(Ports):
         shown = self._shown(model, frequency)
         valid: dict[str, None] = {}
         refused: dict[str, Permanent] = {}
-        for word in [symbols] if isinstance(symbols, str) else symbols:
+        for word in one_or_more(symbols):
             try:
                 valid[parse_symbol(word)] = None
             except UsageError as error:
                 refused[word] = error
         if not valid:
-            return Requested(failures=refused)
+            return Requested(failures=refused, frequency=frequency)
         made = request_forecast(
             list(valid),
             frequency.parse(as_of),
@@ -195,13 +195,13 @@ class Requests(Ports):
 
         return ChampionCache(self.direction_store, load, time.monotonic)
 
-    def directions(self, symbols: Sequence[str] = ()) -> Directions:
+    def directions(self, symbols: str | Sequence[str] = ()) -> Directions:
         """How likely the next hour closes higher, and how such forecasts have scored; see `reading.directions`.
 
         Args:
             symbols: only these; empty: all.
         """
-        return directions(self.warehouse, symbols)
+        return directions(self.warehouse, one_or_more(symbols))
 
     def set_up_logs(self) -> None:
         """Send log lines to standard output as JSON, if the settings, Cloud Run or AWS Lambda ask for that."""

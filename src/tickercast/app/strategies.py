@@ -19,6 +19,7 @@ from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.signals import Panel, panel
 from tickercast.domain.strategy import DIRECTION, FORECAST, PROPHET, Targets, Variant, parse, variant
 from tickercast.domain.strategy_backtest import Backtest, Costs, backtest
+from tickercast.domain.symbols import one_or_more
 from tickercast.domain.text import shown
 from tickercast.domain.universe import Choice, Members, Universe, parse_choice, read_members
 from tickercast.errors import Permanent, UsageError
@@ -118,7 +119,7 @@ class Strategies(Ports):
     def strategy_targets(
         self,
         variants: Sequence[Variant],
-        symbols: Sequence[str] = (),
+        symbols: str | Sequence[str] = (),
         as_of: date | None = None,
         *,
         every: Frequency = DAILY,
@@ -142,7 +143,7 @@ class Strategies(Ports):
             UsageError: nothing is stored, or a strategy decides what cannot be.
             WarehouseUnavailable: try again.
         """
-        last, weights = as_of or self.now().date(), held or {}
+        last, weights, symbols = as_of or self.now().date(), held or {}, one_or_more(symbols)
         named = list(dict.fromkeys([*symbols, *weights])) if symbols else []
         made = stored_panel(
             named, last - _NEWEST[every.is_daily], last, every, warehouse=self.warehouse, members=members
@@ -164,7 +165,7 @@ class Strategies(Ports):
         first: date,
         last: date,
         *,
-        symbols: Sequence[str] = (),
+        symbols: str | Sequence[str] = (),
         members: Members | None = None,
         source: str = "",
         every: Frequency = DAILY,
@@ -192,7 +193,7 @@ class Strategies(Ports):
             UsageError: there are no bars or signals then, or a strategy decides what cannot be.
             Transient: an engine does not answer.
         """
-        named = list(symbols) or (members.symbols if members else [])
+        named = list(one_or_more(symbols)) or (members.symbols if members else [])
         failures: Mapping[str, Permanent] = {}
         if source:
             made, failures = self._walked(variants, named, first, last, source, every, step, members, on_progress)

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from tickercast import config, disk, engines
 from tickercast.config import Settings
 from tickercast.domain import watchlist
-from tickercast.domain.symbols import parse_symbol
+from tickercast.domain.symbols import one_or_more, parse_symbol
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 
 _ATTEMPTS, _PATIENCE_S = 5, 10.0
@@ -60,7 +60,7 @@ class WatchlistFile:
         """
         return [parse_symbol(word) for word in watchlist.symbols_in(self._read()[0])]
 
-    def add(self, symbols: Sequence[str]) -> list[str]:
+    def add(self, symbols: str | Sequence[str]) -> list[str]:
         """Add symbols at its end, and return those that it lacked; everything else in it stays as it is.
 
         Raises:
@@ -69,7 +69,7 @@ class WatchlistFile:
         """
         return self._change(symbols, watchlist.with_symbols)
 
-    def remove(self, symbols: Sequence[str]) -> list[str]:
+    def remove(self, symbols: str | Sequence[str]) -> list[str]:
         """Remove symbols, and return those that were in it; comments stay.
 
         Raises:
@@ -77,8 +77,8 @@ class WatchlistFile:
         """
         return self._change(symbols, watchlist.without_symbols)
 
-    def _change(self, symbols: Sequence[str], change: Callable[[str, Sequence[str]], str]) -> list[str]:
-        wanted = list(dict.fromkeys(parse_symbol(word) for word in symbols))
+    def _change(self, symbols: str | Sequence[str], change: Callable[[str, Sequence[str]], str]) -> list[str]:
+        wanted = list(dict.fromkeys(parse_symbol(word) for word in one_or_more(symbols)))
         with self._alone():
             return self._changed(wanted, change)
 

@@ -13,6 +13,7 @@ from tickercast.domain.direction import RetrainBelow
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.risk import covers, parse_limits
 from tickercast.domain.strategy import Targets, Variant
+from tickercast.domain.symbols import one_or_more
 from tickercast.domain.text import shown
 from tickercast.domain.trading import BRACKET
 from tickercast.domain.universe import Members
@@ -34,7 +35,7 @@ class Trading(Strategies):
         self,
         variant: Variant,
         broker: str = "paper://",
-        symbols: Sequence[str] = (),
+        symbols: str | Sequence[str] = (),
         *,
         every: Frequency = DAILY,
         members: Members | None = None,
@@ -61,7 +62,7 @@ class Trading(Strategies):
         from tickercast.jobs.trading.trade import trade
 
         limits = parse_limits(self.settings.trade_limits)
-        named = list(symbols) or (members.symbols if members else [])
+        named = list(one_or_more(symbols)) or (members.symbols if members else [])
         moment = self.now() if as_of is None else self._after(as_of, named, every, members)
         opened = engines.broker(
             broker, self.settings, engines.Bench(self.warehouse, moment, every, account_name(variant, every))

@@ -1,6 +1,7 @@
 """Commands that answer from stored forecasts: odds, paths and the risk of a portfolio."""
 
 import json
+import math
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -64,8 +65,8 @@ def odds(
     if chance is not None and not 0 < chance < 1:
         raise UsageError(f"--chance {chance} is no share: a number between 0 and 1 was needed, such as 0.1 for 10%.")
     for price in [each for each in (level, *(between or ())) if each is not None]:
-        if not price > 0:
-            raise UsageError(f"{price} is no price: a number above 0 was needed.")
+        if not 0 < price < math.inf:
+            raise UsageError(f"{price} is no price: a finite number above 0 was needed.")
     if between and not between[0] < between[1]:
         raise UsageError(f"--between {between[0]} {between[1]} is no range: the lower price was needed first.")
     last = day_of(by) if by else None

@@ -74,6 +74,7 @@ def overview(
     service = open_app()
     with bar("reading"):
         found = service.overview(symbols, day_of(as_of) if as_of else None)
+    of = f" of the {KEPT_FOR.days} days up to {as_of}" if as_of else ""
     rows = [row for row in ordered(found, sort) if not state or row.state == state]
     if as_json:
         print_data(overview_json(rows) + "\n")
@@ -81,13 +82,14 @@ def overview(
         print_data(plain.csv(frame(rows)))
     elif rows:
         print_table(overview_table(rows, service.calibrations([row.symbol for row in rows])))
-    elif not found:
-        say(f"Nothing is forecast yet: tickercast forecast {' '.join(symbols) or 'MSFT AAPL'}.")
-    else:
+    elif found:
         say(f"None of {len(found):,} is {state}.")
+    elif not symbols and as_of:
+        say(f"No forecast{of} is stored. Name a later date, or leave --as-of out.")
+    elif not symbols:
+        say("Nothing is forecast yet: tickercast forecast MSFT AAPL.")
     missing = [symbol for symbol in symbols if symbol not in {row.symbol for row in found}]
     if missing:
-        of = f" of the {KEPT_FOR.days} days up to {as_of}" if as_of else ""
         complain(f"No forecast{of} is stored of {', '.join(missing)}: tickercast forecast {' '.join(missing)}.")
         raise typer.Exit(SOME_FAILED)
 

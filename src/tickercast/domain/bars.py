@@ -21,6 +21,7 @@ import pyarrow as pa
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray
 
+from tickercast.domain.calendar import parse_day
 from tickercast.domain.findings import Finding
 from tickercast.domain.frequency import DAILY, HOURLY, Ends, Frequency, stamp
 from tickercast.errors import NoRecentBars, Permanent, without_frames
@@ -142,12 +143,14 @@ class Bars:
         """The close at the cutoff, in the symbol's currency."""
         return float(self.columns["close"][-1])
 
-    def until(self, as_of: date) -> "Bars":
-        """The same bars without those after `as_of`, a date, or a moment (UTC, naive) where they are hourly.
+    def until(self, as_of: date | str) -> "Bars":
+        """The same bars without those after `as_of`, a date, or a moment (UTC) where they are hourly.
 
         Raises:
+            UsageError: `as_of` is none.
             NoRecentBars: nothing remains, or the last bar is older than the frequency's `stale_after`.
         """
+        as_of = self.frequency.parse(as_of)
         known = self if len(self) and self.end <= as_of else self.through(as_of)
         if not len(known):
             first = stamp(self.ends[0].item()) if len(self) else "none"
@@ -164,11 +167,11 @@ class Bars:
             )
         return known
 
-    def through(self, last: date) -> "Bars":
+    def through(self, last: date | str) -> "Bars":
         """The same bars without those after `last`, a date or a moment (UTC, naive); there may be none."""
         return self.rows(0, self._count_before(last, "right"))
 
-    def since(self, first: date) -> "Bars":
+    def since(self, first: date | str) -> "Bars":
         """The same bars without those before `first`; there may be none."""
         return self.rows(self._count_before(first), len(self))
 
@@ -182,7 +185,9 @@ class Bars:
         day: date = self.columns["session_date"][row].item()
         return day
 
-    def _count_before(self, day: date, side: Literal["left", "right"] = "left") -> int:
+    def _count_before(self, day: date | str, side: Literal["left", "right"] = "left") -> int:
+        if not isinstance(day, date):
+            day = parse_day(day)
         if isinstance(day, datetime):
             return int(np.searchsorted(self.ends, np.datetime64(day, "us"), side))
         return int(np.searchsorted(self.columns["session_date"], np.datetime64(day, "D"), side))

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDay, ResultsDays
 from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
     from tickercast.domain.widths import Widths
@@ -179,11 +180,23 @@ class Step:
         return self.target_at or self.target_date
 
     def interval(self, level: int) -> tuple[float, float]:
-        """Both ends of the 80 or 95% interval."""
-        return (self.close_lo_80, self.close_hi_80) if level == 80 else (self.close_lo_95, self.close_hi_95)
+        """Both ends of the 80 or 95% interval.
+
+        Raises:
+            UsageError: the level is another.
+        """
+        if level == 80:
+            return self.close_lo_80, self.close_hi_80
+        if level == 95:
+            return self.close_lo_95, self.close_hi_95
+        raise UsageError(f"An interval's level is {level!r}: 80 or 95 was needed. Name one of them.")
 
     def covers(self, close: float, level: int) -> bool:
-        """Whether a close lies inside the 80 or 95% interval."""
+        """Whether a close lies inside the 80 or 95% interval.
+
+        Raises:
+            UsageError: the level is another.
+        """
         low, high = self.interval(level)
         return low <= close <= high
 
@@ -243,15 +256,22 @@ class Forecast:
 
         Of hourly bars it has `cutoff_at` and `target_at`, too.
         """
-        frame = pd.DataFrame([asdict(step) for step in self.steps]).drop(columns="quantiles")
-        frame.insert(0, "symbol", self.symbol)
-        frame.insert(1, "cutoff", self.cutoff)
-        frame.insert(2, "last_close", self.last_close)
-        if self.frequency.is_daily:
-            frame = frame.drop(columns="target_at")
-        else:
-            frame.insert(2, "cutoff_at", pd.Timestamp(self.end))
-        return frame.assign(model_name=self.model_name, model_version=self.model_version)
+        frame = pd.DataFrame([asdict(step) for step in self.steps]).assign(
+            symbol=self.symbol,
+            cutoff=self.cutoff,
+            cutoff_at=pd.Timestamp(self.end),
+            last_close=self.last_close,
+            model_name=self.model_name,
+            model_version=self.model_version,
+        )
+        return frame[frame_columns(self.frequency)]
+
+
+def frame_columns(frequency: Frequency) -> list[str]:
+    """The columns of `Forecast.frame`."""
+    cutoff_at, target_at = ([], []) if frequency.is_daily else (["cutoff_at"], ["target_at"])
+    steps = ["step", "target_date", *LEVELS, *target_at]
+    return ["symbol", "cutoff", *cutoff_at, "last_close", *steps, "model_name", "model_version"]
 
 
 class Prediction(NamedTuple):

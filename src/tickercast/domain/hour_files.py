@@ -38,7 +38,7 @@ Part = Mapping[str, NDArray[Any]]
 
 _KLINES = ("opened_at", *PRICES, "volume")  # the first columns of the archive; the others are not read
 _OPENED_AT = ("opened_at", "open_time", "date", "datetime", "timestamp", "time")
-_HOUR = np.timedelta64(1, "h")
+_HOUR, _DAY = np.timedelta64(1, "h"), np.timedelta64(1, "D")
 _MICROSECONDS = 10**14  # a smaller number counts milliseconds, as the archive did until 2025
 _SECONDS = 10**11  # a smaller number counts seconds
 _FIRST_MOMENT = np.datetime64("1990-01-01", "us")
@@ -124,12 +124,19 @@ def in_order(symbol: str, found: Sequence[Part]) -> Bars:
     """The bars of one or more files in the order of time; where two have the same hour, the later file's counts.
 
     Raises:
-        InvalidBars: they are no hourly bars; see `hours.hourly_bars`.
+        InvalidBars: they are no hourly bars; see `hours.hourly_bars`, or most are a day or more apart.
     """
     columns = {name: np.concatenate([part[name] for part in found]) for name in (*_KLINES, SIMULATED)}
     opened = columns["opened_at"]
     _, last = np.unique(opened[::-1], return_index=True)
     order = len(opened) - 1 - last
+    apart = np.diff(opened[order])
+    if len(apart) > 1 and np.median(apart) >= _DAY:
+        days = int(np.median(apart) // _DAY)
+        raise InvalidBars(
+            f"{symbol} has bars {'a day' if days == 1 else f'{days} days'} apart: hourly bars were needed. Export it "
+            "with the interval of one hour, or give it as daily bars."
+        )
     closed_at: NDArray[np.datetime64] = np.add(opened[order], _HOUR)
     prices = {name: columns[name][order] for name in PRICES}
     return hourly_bars(symbol, closed_at, prices, columns["volume"][order], simulated=bool(columns[SIMULATED].any()))

@@ -28,6 +28,15 @@ def parse_symbol(text: str) -> str:
     return symbol
 
 
+def one_or_more(symbols: str | Sequence[str]) -> Sequence[str]:
+    """Symbols as a sequence; a text is one symbol.
+
+    >>> one_or_more("MSFT"), one_or_more(["MSFT", "IBM"])
+    (['MSFT'], ['MSFT', 'IBM'])
+    """
+    return [symbols] if isinstance(symbols, str) else symbols
+
+
 def is_symbol(text: str) -> bool:
     """Whether a text is a symbol as it is stored.
 

@@ -167,12 +167,20 @@ def _holding(line: Mapping[str, str], where: str) -> Holding:
         return Holding(symbol, shares)
     unit, factor = units_of(currency_of(symbol))
     rate = parse_symbol(fx)
+    if unit and currency_of(rate) == unit:
+        raise UsageError(
+            f"{where}: {rate} gives {unit}, in which {symbol} is quoted already: no rate was needed. Leave fx empty."
+        )
     if base_of(rate) != unit:
         raise UsageError(
             f"{where}: {rate} is the price of {base_of(rate) or 'no currency'}, and {symbol} is quoted in "
-            f"{currency_of(symbol) or 'no currency that is known'}: a rate such as {unit or 'EUR'}USD=X was needed."
+            f"{currency_of(symbol) or 'no currency that is known'}: a rate such as {_rate(unit)} was needed."
         )
     return Holding(symbol, shares, rate, factor)
+
+
+def _rate(unit: str) -> str:
+    return f"{unit or 'EUR'}{'EUR' if unit == 'USD' else 'USD'}=X"
 
 
 def _currency(holdings: Sequence[Holding], name: str) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tickercast.disk import reason
 from tickercast.domain.odds import Ways
 from tickercast.domain.paths import ENOUGH
 from tickercast.domain.portfolio import correlation, risk, shares
@@ -185,7 +186,7 @@ def write_parquet(found: Outlook, path: str) -> None:
     try:
         found.frame().to_parquet(Path(path), index=False)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}. Name another file.") from error
+        raise UsageError(f"{path} cannot be written: {reason(error)}. Name another file.") from error
 
 
 # ---------------------------------------------------------------- portfolio
@@ -247,7 +248,10 @@ def record_line(made: PortfolioRecord) -> str:
     first = next((each for each in made.records if each.step == 1), None)
     if first is None:
         if made.rows.empty:
-            return "no session that its forecasts reach has ended"
+            return (
+                "nothing can be counted yet: forecasts of all holdings from one cutoff and the closes that followed "
+                "were needed, which the daily run stores"
+            )
         return f"{len(made.rows):,} periods have ended, and none counts: the model had seen them, or they are doubtful"
     times = "time" if first.breaches == 1 else "times"
     share = f"{first.share:.1%}" if first.days else "–"

@@ -6,6 +6,7 @@ from typing import Any
 from tickercast.domain.market import Market
 from tickercast.domain.model_card import Bundle
 from tickercast.domain.universe import Universe
+from tickercast.domain.widths import Widths
 from tickercast.errors import AlertUnavailable
 from tickercast.jobs.champion.decisions import Decided
 from tickercast.jobs.champion.scores import Scores
@@ -143,6 +144,14 @@ def sent_digest(sent: SentDigest) -> str:
     return "; ".join(filter(None, [given, *sent.refusals])) or f"of {sent.day} had been sent before"
 
 
+def _widths(widths: Widths) -> str:
+    if widths.through is None:
+        return "nothing to learn widths from"
+    count = len(widths.classes)
+    classes = f"{count} class{'es' * (count != 1)}"
+    return f"widths of {symbols(len(widths.symbols))} and {classes}, through {widths.through}"
+
+
 _SAID: Mapping[type, Callable[[Any], str]] = {
     Universe: universe_title,
     Market: _fetched,
@@ -159,6 +168,8 @@ _SAID: Mapping[type, Callable[[Any], str]] = {
     Contest: lambda contest: f"version {contest.challenger.card.version} is compared with the champion",
     SentAlerts: _alerts,
     SentDigest: sent_digest,
+    Widths: _widths,
+    type(None): lambda _: "nothing to do",
     dict: lambda dropped: f"{sum(dropped.values()):,} rows dropped",
     list: lambda sent: f"{symbols(sum(len(upload.symbols) for upload in sent))} forecast again",
 }

@@ -249,8 +249,14 @@ def rows_table(rows: pd.DataFrame) -> RenderableType:
 
 
 def _cell(value: Any) -> str:
+    if value is np.ma.masked:
+        return "–"
+    if isinstance(value, list | np.ndarray):
+        return f"[{', '.join(map(_cell, value))}]"
     if pd.isna(value):
         return "–"
+    if isinstance(value, np.datetime64):
+        value = pd.Timestamp(value)
     if isinstance(value, pd.Timestamp):
         return str(value.date()) if value == value.normalize() and value.tz is None else f"{value:%Y-%m-%d %H:%M:%S}"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.support.hourly import make_hours
 
 from tickercast.domain.bars import BAR_COLUMNS, Bars, bars_of, below_each_other, tails
 from tickercast.domain.price_files import read_prices, to_parquet
@@ -65,6 +66,16 @@ def test_a_table_of_other_types_becomes_arrays_of_ours(make_bars: MakeBars) -> N
     assert bars.frame.equals(frame)
     assert bars.first == frame["session_date"].iloc[0].date()
     assert len(bars.through(bars.first)) == 1
+
+
+def test_a_date_may_be_written(make_bars: MakeBars) -> None:
+    bars, hours = make_bars(), make_hours()
+    day = bars.ends[-3].item()
+    for cut in (Bars.until, Bars.through, Bars.since):
+        assert cut(bars, str(day)).ends.tolist() == cut(bars, day).ends.tolist()
+    moment = hours.ends[-30].item()
+    assert hours.until(f"{moment:%Y-%m-%d %H:%M}").end == hours.until(moment).end == moment
+    assert hours.until(str(hours.first)).end == hours.through(str(hours.first)).end
 
 
 def test_the_columns_of_a_file_are_not_copied(series: list[Bars]) -> None:

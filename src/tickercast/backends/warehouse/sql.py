@@ -292,12 +292,19 @@ def checked_query(text: str) -> str:
     from sqlglot.errors import SqlglotError
 
     try:
-        statements = sqlglot.parse(text, read="bigquery")
+        statements = sqlglot.parse(text, read="bigquery") if isinstance(text, str) else []
     except SqlglotError as error:
         message = " ".join(_ANSI_CODES.sub("", str(error)).split())
         raise UsageError(f"The query cannot be read: {message[:200]}. BigQuery's dialect was needed.") from error
-    if len(statements) != 1 or not isinstance(statements[0], expressions.Query):
-        raise UsageError(f"{text.strip()[:60]!r} is not one query: SELECT … or WITH … SELECT … was needed.")
+    reads = all(
+        isinstance(each, expressions.Query)
+        and all(isinstance(one.this, expressions.Query) for one in each.find_all(expressions.CTE))
+        for each in statements
+    )
+    if len(statements) != 1 or not reads:
+        raise UsageError(
+            f"{str(text).strip()[:60]!r} is not one query that only reads: SELECT … or WITH … SELECT … was needed."
+        )
     return text
 
 

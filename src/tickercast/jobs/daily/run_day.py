@@ -241,9 +241,11 @@ def run_day(
         on_progress: called with the epochs of a training done and their total.
 
     Raises:
-        UsageError: another run holds the lock.
+        UsageError: another run holds the lock, or the date is before all that is trained on.
         TickercastError: the day cannot be finished now; an alert has been sent, and the day can be run again.
     """
+    if as_of and as_of < FIRST:
+        raise UsageError(f"{as_of} is before {FIRST}, where bars begin to be read: a later date was needed. Name one.")
     with lease(services.store, LOCK, now=services.now, patience=patience):
         today = services.now().date()
         current = symbols if as_of in (None, today) else None  # a past date needs no current forecast

@@ -8,7 +8,7 @@ from typing import overload
 import pandas as pd
 
 from tickercast.domain.findings import Finding, sentence
-from tickercast.domain.forecast import Forecast
+from tickercast.domain.forecast import Forecast, frame_columns
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.spelling import advice
 from tickercast.errors import FunctionUnavailable, Permanent, TickercastError, UnknownSymbol
@@ -36,6 +36,7 @@ class Requested(Sequence[Forecast]):
         forecast_before: how many of the symbols were forecast by an earlier run and not sent again.
         actual: the closes that followed, by symbol and date, or end of the hour; None where they were not asked for.
         trained_through: the last date each forecast's model was trained on, by symbol, where `actual` is known.
+        frequency: of the bars.
     """
 
     forecasts: Sequence[Forecast] = ()
@@ -45,6 +46,7 @@ class Requested(Sequence[Forecast]):
     forecast_before: int = 0
     actual: Mapping[str, Mapping[date, float]] | None = None
     trained_through: Mapping[str, date] = field(default_factory=dict)
+    frequency: Frequency = DAILY
 
     def __len__(self) -> int:
         return len(self.forecasts)
@@ -67,7 +69,9 @@ class Requested(Sequence[Forecast]):
 
     def frame(self) -> pd.DataFrame:
         """All forecasts below each other; see `Forecast.frame`."""
-        return pd.concat([made.frame() for made in self.forecasts], ignore_index=True) if len(self) else pd.DataFrame()
+        if not len(self):
+            return pd.DataFrame(columns=frame_columns(self.frequency))
+        return pd.concat([made.frame() for made in self.forecasts], ignore_index=True)
 
 
 def request_forecast(
@@ -138,6 +142,7 @@ def request_forecast(
         len(done),
         actual_closes(results.forecasts, source=source) if actual else None,
         trained_through(results.forecasts, models=models) if actual else {},
+        frequency,
     )
 
 
