@@ -20,6 +20,7 @@ from tickercast.domain.model_card import (
     RegisteredVersion,
 )
 from tickercast.domain.recipe import Recipe
+from tickercast.domain.symbols import one_or_more
 from tickercast.errors import Permanent, UsageError
 from tickercast.models import catalogue
 from tickercast.ports import MarketData, RunRecord, StudyResult
@@ -62,7 +63,7 @@ class Models(Ports):
 
     def train(
         self,
-        symbols: Sequence[str],
+        symbols: str | Sequence[str],
         through: date,
         *,
         source: str = "",
@@ -89,7 +90,7 @@ class Models(Ports):
         from tickercast.jobs.training.train import train
 
         data, fit = self.market_data(source), self.fit
-        symbols = symbols or data.symbols()
+        symbols = one_or_more(symbols) or data.symbols()
         self.seed_registry()
         return train(
             data,
@@ -111,7 +112,7 @@ class Models(Ports):
 
     def tune(
         self,
-        symbols: Sequence[str],
+        symbols: str | Sequence[str],
         through: date,
         *,
         trials: int,
@@ -126,7 +127,7 @@ class Models(Ports):
         data = self.market_data(source) if isinstance(source, str) else source
         return tune(
             data,
-            symbols or data.symbols(),
+            one_or_more(symbols) or data.symbols(),
             FIRST_TRAINED,
             through,
             trials=trials,
@@ -158,7 +159,7 @@ class Models(Ports):
         last: date,
         *,
         source: str,
-        symbols: Sequence[str] = (),
+        symbols: str | Sequence[str] = (),
         frequency: Frequency = DAILY,
         every: int | None = None,
         windows: int | None = None,
@@ -192,7 +193,7 @@ class Models(Ports):
 
         build = self._compared(models, frequency)
         data = self.source_of(source, frequency)
-        chosen, compared = symbols or data.symbols(), list[Predictor]()
+        chosen, compared = one_or_more(symbols) or data.symbols(), list[Predictor]()
 
         def beside(series: "Sequence[Bars]", through: date) -> Sequence[Predictor]:
             compared.extend(build(series, through))
@@ -262,7 +263,7 @@ class Models(Ports):
         last: date,
         *,
         source: str,
-        symbols: Sequence[str] = (),
+        symbols: str | Sequence[str] = (),
         frequency: Frequency = DAILY,
         on_progress: Callable[[int, int], None] = nothing,
     ) -> Mapping[str, float]:
@@ -285,7 +286,7 @@ class Models(Ports):
         build, data = self._compared(models, frequency), self.source_of(source, frequency)
         return leaks(
             data,
-            symbols or data.symbols(),
+            one_or_more(symbols) or data.symbols(),
             first,
             last,
             build=lambda series: list(build(series, first - timedelta(days=1))),
@@ -304,7 +305,7 @@ class Models(Ports):
         *,
         source: str,
         version: str = "",
-        symbols: Sequence[str] = (),
+        symbols: str | Sequence[str] = (),
         events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
     ) -> "tuple[Decision, Bundle]":
@@ -324,7 +325,7 @@ class Models(Ports):
         self.provision()
         challenger = self.registry.bundle(MODEL, version or self._aliased(CHALLENGER_ALIAS))
         data = self.market_data(source)
-        chosen = symbols or data.symbols()
+        chosen = one_or_more(symbols) or data.symbols()
         decision = promote(
             challenger,
             self.models.champion(),

@@ -150,7 +150,8 @@ class Bars:
             UsageError: `as_of` is none.
             NoRecentBars: nothing remains, or the last bar is older than the frequency's `stale_after`.
         """
-        as_of = self.frequency.parse(as_of)
+        if type(as_of) is not date or not self.frequency.is_daily:
+            as_of = self.frequency.parse(as_of)
         known = self if len(self) and self.end <= as_of else self.through(as_of)
         if not len(known):
             first = stamp(self.ends[0].item()) if len(self) else "none"
