@@ -13,7 +13,7 @@ from tickercast import config
 from tickercast.app import App
 from tickercast.domain import event_files
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.calendar import parse_day
+from tickercast.domain.calendar import check_range, parse_day
 from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, rolling_losses, summary
 from tickercast.domain.events import ResultsDay, ResultsDays, expected
 from tickercast.domain.forecast import Forecast, Prediction, Predictor, informed
@@ -262,6 +262,7 @@ def evaluate(
         NoRecentBars: no session in that range has enough bars before and after it.
     """
     begin, end = parse_day(first), parse_day(last)
+    check_range(begin, end)
     if every is not None and every < 1:
         raise UsageError(f"Every {every} bars was asked for: every 1 or more was needed. Name another number.")
     series = _series(bars, None if isinstance(model, str) else model.frequency)

@@ -379,6 +379,11 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
         UsageError,
         "every 1 or more was needed",
     ),
+    "swapped dates": (
+        lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-02-01", "2023-01-01"),
+        UsageError,
+        "Swap them",
+    ),
     "a day before all": (
         lambda app, bars: app.run_day(["MSFT"], date(1999, 1, 1), source="sample"),
         UsageError,

@@ -123,6 +123,16 @@ _ASSUMED_YEARS = 2  # beyond the known holidays: what is published each autumn m
 _HABIT_YEARS, _OFTEN = 10, 5  # years, and times in them, of a day of the year that is a fixed holiday
 
 
+def check_range(first: date, last: date) -> None:
+    """Refuse a range of dates, or of moments, that ends before it begins.
+
+    Raises:
+        UsageError: `first` is after `last`.
+    """
+    if first > last:
+        raise UsageError(f"The first date, {first}, is after the last, {last}. Swap them.")
+
+
 def parse_day(day: date | str) -> date:
     """A date, or one that is written YYYY-MM-DD.
 

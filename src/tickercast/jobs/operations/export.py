@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tickercast import disk
+from tickercast.domain.calendar import check_range
 from tickercast.domain.frequency import Frequency
 from tickercast.errors import UsageError
 from tickercast.ports import Between, QueryLimits, Warehouse
@@ -70,8 +71,7 @@ def export(
     """
     if kind not in VIEWS:
         raise UsageError(f"{kind[:40]!r} cannot be exported: {', '.join(VIEWS)} can. Name one of them.")
-    if first and last and first > last:
-        raise UsageError(f"The first date, {first}, is after the last, {last}. Swap them.")
+    check_range(first or date.min, last or date.max)
     view, dates = VIEWS[kind]
     where: dict[str, Any] = {"frequency": frequency.name} if frequency else {}
     where |= {dates: Between(first, last)} if first or last else {}

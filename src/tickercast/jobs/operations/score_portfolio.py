@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import pandas as pd
 
-from tickercast.errors import UsageError
+from tickercast.domain.calendar import check_range
 from tickercast.ports import Warehouse
 from tickercast.reading.holdings import Holdings
 from tickercast.reading.portfolio_record import PortfolioRecord, digest_of, portfolio_record, read_past, scores
@@ -45,8 +45,7 @@ def score_portfolio(
         TooFewSessions: too little is known of how the symbols move.
         Transient: try again.
     """
-    if first > last:
-        raise UsageError(f"The first cutoff, {first}, is after the last, {last}. Swap them.")
+    check_range(first, last)
     before = portfolio_record(held, warehouse=warehouse).rows
     done = set(zip(before["cutoff"].dt.date, before["step"].astype(int), strict=True))
     found = read_past(held, first, last, done, warehouse=warehouse)

@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 
 from tickercast.domain import objects
-from tickercast.domain.calendar import newest_closed, sessions_between
+from tickercast.domain.calendar import check_range, newest_closed, sessions_between
 from tickercast.domain.forecast import Origin, Role
 from tickercast.domain.frequency import DAILY, Frequency, stamp
 from tickercast.domain.market import FetchedBars
-from tickercast.errors import CalendarError, Permanent, UsageError
+from tickercast.errors import CalendarError, Permanent
 from tickercast.jobs.requests.results import NO_PATIENCE, Patience, wait_for_ledger
 from tickercast.jobs.requests.upload import Upload, batches, upload
 from tickercast.ports import MarketData, ObjectStore, Warehouse
@@ -110,8 +110,7 @@ def plan_backfill(
         UsageError: the dates are in the wrong order.
         WarehouseUnavailable: try again.
     """
-    if first > last:
-        raise UsageError(f"{first} is after {last}: the first date must not be after the last. Swap them.")
+    check_range(first, last)
     ledger = warehouse.read("ingestions", {"symbol": list(symbols), "frequency": frequency.name})
     forecast, rejected = _forecast(ledger, simulated, frequency), _rejected(ledger)
     parts: list[Part] = []

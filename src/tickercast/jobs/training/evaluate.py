@@ -6,11 +6,12 @@ from datetime import date, timedelta
 import pandas as pd
 
 from tickercast.domain.bars import Bars
+from tickercast.domain.calendar import check_range
 from tickercast.domain.evaluation import Spread, rolling_losses
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY
-from tickercast.errors import NoRecentBars, Permanent, UsageError
+from tickercast.errors import NoRecentBars, Permanent
 from tickercast.ports import MarketData
 
 _EARLIEST = date(1990, 1, 1)
@@ -57,8 +58,7 @@ def evaluate(
         Permanent: a statistical model could not be fitted at an origin.
         SourceUnavailable, UsageError: the source as a whole cannot be read.
     """
-    if first > last:
-        raise UsageError(f"The first date, {first}, is after the last, {last}. Swap them.")
+    check_range(first, last)
     reading = source.fetch(symbols, _EARLIEST, last + _AFTERMATH, advance=lambda _: None)
     for symbol, reason in reading.failures.items():
         on_failure(symbol, reason)
