@@ -177,6 +177,9 @@ class Listener(Champion):
     def predict_at(self, bars: Bars, at: Any) -> Any:
         raise NotImplementedError
 
+    def results_lift(self, bars: Bars, at: Any) -> Any:
+        raise NotImplementedError
+
 
 @pytest.mark.parametrize("name", ["ohlc/2023-07-22/batch-0001.parquet", objects.backfill(date(2023, 7, 21), ["MSFT"])])
 def test_a_model_that_reads_results_days_is_told_those_of_its_symbols(place: Place, make_bars, name: str) -> None:

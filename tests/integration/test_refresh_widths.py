@@ -55,7 +55,7 @@ def test_the_champion_is_served_with_what_was_learned(
     assert found.through == bars.cutoff
     [champion, *_] = catalogue.served_models(models)
     made = champion.model.predict([bars])[0]
-    factors = found.factors(["MSFT"], 10)[0][:, None]
+    factors = found.factors(["MSFT"], np.zeros((1, 10)))[0][:, None]
     assert (factors != 1).all()
     np.testing.assert_allclose(made - made[:, 6:7], factors * (plain - plain[:, 6:7]))
 

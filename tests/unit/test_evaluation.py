@@ -116,6 +116,9 @@ def test_a_model_that_adapts_is_brought_towards_what_holds(make_bars: MakeBars) 
         def informed(self, results: object, widths: object = None) -> "Narrow":
             return self
 
+        def results_lift(self, bars: Bars, at: Any) -> Any:
+            return np.zeros((len(at), self.horizon))
+
     class Rigid(Narrow):
         adapts = False
 

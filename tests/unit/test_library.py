@@ -258,6 +258,9 @@ def test_a_model_alone_takes_results_days_and_its_forecast_says_them(tmp_path: P
         def predict_at(self, bars: Bars, at: Any) -> Any:
             return np.zeros((len(at), 10, len(QUANTILES)))
 
+        def results_lift(self, bars: Bars, at: Any) -> Any:
+            return np.zeros((len(at), 10))
+
     model = library.Model(Listener())
     model.predict(series, results=results)
     tickercast.evaluate(model, series, "2023-05-01", "2023-06-01", results=results)

@@ -152,6 +152,24 @@ def test_widths_stretch_what_they_name(model: OnnxModel, make_bars: Callable[...
         np.testing.assert_allclose(after[row], factor * before[row], atol=1e-12)
 
 
+def test_a_power_of_results_stretches_the_steps_that_they_reach(
+    model: OnnxModel, make_bars: Callable[..., Bars]
+) -> None:
+    bars = make_bars()
+    past = [("2022-10-25", "after", "2022-10-25T21:00"), ("2023-01-24", "after", "2023-01-24T21:00")]
+    coming = ("2023-07-25", "after", "2023-07-06T12:00")
+    told = model.informed({"MSFT": ResultsDays.of("MSFT", [*past, coming])})
+    wide = told.informed(told.results, Widths(date(2023, 7, 21), {"stock": (1.0,) * 10}, {}, {"stock": 0.2}))
+    row = np.array([len(bars) - 1])
+    lift = told.results_lift(bars, row)
+    assert not lift[0, :2].any()
+    assert (lift[0, 2:] > 0).all()
+    plain, made = (each.predict([bars]) for each in (told, wide))
+    np.testing.assert_allclose(made - made[..., 6:7], np.exp(0.2 * lift)[..., None] * (plain - plain[..., 6:7]))
+    np.testing.assert_allclose(wide.predict_at(bars, row), made, atol=1e-6)
+    assert not model.informed({}).results_lift(bars, row).any()
+
+
 def test_the_shipped_model_gives_crypto_ordered_quantiles(model: OnnxModel, make_bars: Callable[..., Bars]) -> None:
     bars = [make_bars(seed=seed, sessions=91 + 30 * seed).frame for seed in range(20)]
     assert (np.diff(model.predict([Bars("BTC-USD", rows) for rows in bars]), axis=2) > 0).all()

@@ -134,6 +134,18 @@ class InformedPredictor(RollingPredictor, Protocol):
         Each forecast uses only the results days that were known by its cutoff.
         """
 
+    def results_lift(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
+        """By how much the coming results raise the volatility of several forecasts, as the model knew it there.
+
+        Args:
+            bars: the series.
+            at: `(n,)`, rows of the bars, as in `predict_at`.
+
+        Returns:
+            `(n, horizon)`: the logarithm of the volatility up to each step over its usual one; 0 where no results are
+            expected by then, or the model does not read them.
+        """
+
 
 def informed(model: Predictor, results: Mapping[str, ResultsDays], widths: "Widths | None" = None) -> Predictor:
     """A model with what it may know beside the bars; the same model where it uses nothing else."""

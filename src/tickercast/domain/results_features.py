@@ -41,6 +41,9 @@ to the last results, `results_predicted` 1 where the coming day is predicted, an
 anything to go by.
 """
 
+LIFT = slice(0, HORIZON)
+"""Where `results_by_1` … stand among them."""
+
 TAIL = 450
 """Sessions that decide these inputs at the last one; older ones change nothing."""
 

@@ -15,7 +15,7 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.model_card import Bundle, ModelCard
-from tickercast.domain.results_features import RESULTS_FEATURES, latest_results_features, results_features
+from tickercast.domain.results_features import LIFT, RESULTS_FEATURES, latest_results_features, results_features
 from tickercast.domain.widths import Widths, stretched
 from tickercast.errors import BundleError, EngineUnusable
 
@@ -102,27 +102,37 @@ class NetworkModel(ABC):
         """
         features.check_length(series, self.min_sessions)
         inputs = features.latest(series)
-        statics = inputs.statics
+        statics, symbols = inputs.statics, [bars.symbol for bars in series]
+        lift = np.zeros((len(series), self.horizon), np.float32)
         if self.reads_results:
             known = latest_results_features(series, inputs.sigma60, inputs.sigma_ewma, self.results)
-            statics = np.concatenate([statics, known], axis=1)
+            statics, lift = np.concatenate([statics, known], axis=1), known[:, LIFT]
         z = self._batched(len(series), lambda rows: (inputs.steps[rows], statics[rows]))
-        return self._log_returns(z, inputs.sigma_ewma, [bars.symbol for bars in series])
+        made = to_log_returns(z, inputs.sigma_ewma, symbols, self.card)
+        return stretched(made, self.widths.factors(symbols, lift))
 
     def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
         """Predict from several sessions of one series; see `RollingPredictor.predict_at`."""
         panel = features.panel(bars)
         statics, sigma_ewma = panel.statics[at], panel.sigma_ewma[at]
+        lift = np.zeros((len(at), self.horizon), np.float32)
         if self.reads_results:
-            days = self.results.get(bars.symbol)
-            statics = np.concatenate([statics, results_features(bars, at, panel.sigma60[at], sigma_ewma, days)], axis=1)
+            known = self._results_features(bars, at, panel)
+            statics, lift = np.concatenate([statics, known], axis=1), known[:, LIFT]
         z = self._batched(len(at), lambda rows: (panel.windows(at[rows]), statics[rows]))
-        return self._log_returns(z, sigma_ewma, [bars.symbol] * len(at))
+        symbols = [bars.symbol] * len(at)
+        made = to_log_returns(z, sigma_ewma, symbols, self.card)
+        return stretched(made, self.widths.factors(symbols, lift))
 
-    def _log_returns(
-        self, z: NDArray[np.floating], sigma_ewma: NDArray[np.float64], symbols: Sequence[str]
-    ) -> NDArray[np.float64]:
-        return stretched(to_log_returns(z, sigma_ewma, symbols, self.card), self.widths.factors(symbols, self.horizon))
+    def results_lift(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
+        """By how much the coming results raise the volatility; see `InformedPredictor.results_lift`."""
+        if not self.reads_results or bars.symbol not in self.results:
+            return np.zeros((len(at), self.horizon))
+        return self._results_features(bars, at, features.panel(bars))[:, LIFT].astype(np.float64)
+
+    def _results_features(self, bars: Bars, at: NDArray[np.intp], panel: features.Panel) -> NDArray[np.float32]:
+        days = self.results.get(bars.symbol)
+        return results_features(bars, at, panel.sigma60[at], panel.sigma_ewma[at], days)
 
     def _batched(
         self, count: int, inputs: Callable[[slice], tuple[NDArray[np.float32], NDArray[np.float32]]]
