@@ -18,7 +18,7 @@ from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio
 from tickercast.domain.events import ResultsDay, ResultsDays, expected
 from tickercast.domain.forecast import Forecast, Prediction, Predictor, informed
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
-from tickercast.domain.price_files import Window, name_without_ending, read_prices
+from tickercast.domain.price_files import Window, first_symbol, name_without_ending, read_prices
 from tickercast.errors import NoRecentBars, UsageError
 from tickercast.models.catalogue import evaluation_baselines, hourly_baselines
 from tickercast.reading.events import of_rows
@@ -35,6 +35,7 @@ __all__ = [
     "open",
     "read_csv",
     "read_events",
+    "read_frame",
 ]
 
 
@@ -88,12 +89,57 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
         content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
-    name, now = symbol or name_without_ending(file.name), datetime.now(UTC)
+    return _read(content, symbol or name_without_ending(file.name), every)
+
+
+def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = DAILY.name) -> Reading:
+    """Read a pandas table of daily or hourly bars, as `read_csv` would read it from a file.
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame(
+    ...     {"Open": [10, 11], "High": [12, 13], "Low": [9, 10], "Close": [11, 12]},
+    ...     index=pd.DatetimeIndex(["2023-07-20", "2023-07-21"], name="Date"),
+    ... )
+    >>> read_frame(table, symbol="MSFT")["MSFT"].last_close
+    12.0
+
+    Args:
+        frame: one row a bar, with the columns of such a file, also as yfinance returns them for one or more symbols;
+            the dates are a column or the index.
+        symbol: the symbol of a table that names none.
+        every: the frequency of the bars: `1d`, or `1h`.
+
+    Returns:
+        The same as `read_csv`.
+
+    Raises:
+        UsageError: it is no table, or no symbol is named.
+        InvalidBars: nothing in it can be used.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise UsageError(f"A {type(frame).__name__} was given: a pandas DataFrame was needed. Make one of it.")
+    is_counted = frame.index.nlevels == 1 and pd.api.types.is_integer_dtype(frame.index.dtype)
+    content = frame.to_csv(index=not is_counted).encode()
+    if not symbol and not _names_symbols(content, every):
+        raise UsageError("The table names no symbol: a column Symbol, or symbol='MSFT', was needed. Give one of them.")
+    return _read(content, symbol or "", every)
+
+
+def _names_symbols(content: bytes, every: str) -> bool:
+    if not frequency_of(every).is_daily:
+        from tickercast.domain.hour_files import names_symbols
+
+        return names_symbols(content)
+    return first_symbol(content) is not None
+
+
+def _read(content: bytes, symbol: str, every: str) -> Reading:
+    now = datetime.now(UTC)
     if not frequency_of(every).is_daily:
         from tickercast.domain.hour_files import read_hours
 
-        return read_hours(content, symbol=name, now=now)
-    return read_prices(content, symbol=name, window=Window(now=now))
+        return read_hours(content, symbol=symbol, now=now)
+    return read_prices(content, symbol=symbol, window=Window(now=now))
 
 
 def read_events(path: str | Path) -> dict[str, ResultsDays]:
@@ -297,7 +343,7 @@ def _series(bars: Bars | Reading | Iterable[Bars], wanted: Frequency | None) -> 
         if not isinstance(one, Bars):
             raise UsageError(
                 f"A {type(one).__name__} was given: the Bars of one or more symbols were needed. Read them by "
-                "tickercast.read_csv, or make them by tickercast.Bars(symbol, table)."
+                "tickercast.read_csv or, from a pandas table, tickercast.read_frame."
             )
         wanted = wanted or one.frequency
         if one.frequency != wanted:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from tickercast.errors import (
 )
 
 MakeBars = Callable[..., Bars]
-PUBLIC = ["Bars", "Forecast", "evaluate", "load_model", "open", "read_csv", "read_events"]
+PUBLIC = ["Bars", "Forecast", "evaluate", "load_model", "open", "read_csv", "read_events", "read_frame"]
 
 
 def open_in(folder: Path, name: str = "app") -> App:
@@ -209,6 +209,46 @@ def test_a_file_of_one_symbol_takes_it_from_its_name_or_from_the_caller(tmp_path
     assert list(tickercast.read_csv(str(tmp_path / "prices of may.csv"), symbol="msft")) == ["MSFT"]
 
 
+def plain_table(bars: Bars) -> pd.DataFrame:
+    titles = {"session_date": "Date", "adj_close": "Adj Close"}
+    return bars.frame.rename(columns=lambda name: titles.get(name, name.title())).set_index("Date")
+
+
+def by_price_and_ticker(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    wide = pd.concat(tables, axis=1, names=["Ticker", "Price"])
+    return wide.swaplevel(axis=1).sort_index(axis=1)
+
+
+TABLES: dict[str, Callable[[pd.DataFrame, pd.DataFrame], tuple[pd.DataFrame, str | None]]] = {
+    "dates in the index": (lambda one, two: (one, "MSFT")),
+    "dates in a column": (lambda one, two: (one.reset_index(), "MSFT")),
+    "a selection": (lambda one, two: (one.reset_index().iloc[3:], "MSFT")),
+    "no name of the index": (lambda one, two: (one.rename_axis(None), "MSFT")),
+    "moments": (lambda one, two: (one.tz_localize("America/New_York"), "MSFT")),
+    "the other way round": (lambda one, two: (one.iloc[::-1], "MSFT")),
+    "yfinance, one": (lambda one, two: (by_price_and_ticker({"MSFT": one}), None)),
+    "yfinance, two": (lambda one, two: (by_price_and_ticker({"MSFT": one, "IBM": two}), None)),
+    "by ticker": (lambda one, two: (pd.concat({"MSFT": one, "IBM": two}, axis=1), None)),
+    "below each other": (lambda one, two: (pd.concat({"MSFT": one, "IBM": two}, names=["Symbol"]), None)),
+}
+
+
+@pytest.mark.parametrize("shape", TABLES)
+def test_a_table_is_read_as_a_file_of_it(make_bars: MakeBars, shape: str) -> None:
+    bars = make_bars("MSFT")
+    frame, symbol = TABLES[shape](plain_table(bars), plain_table(make_bars("IBM", seed=3)))
+    read = tickercast.read_frame(frame, symbol=symbol)
+    assert set(read) == ({"MSFT"} if symbol or "one" in shape else {"MSFT", "IBM"})
+    first = 3 if shape == "a selection" else 0
+    pd.testing.assert_frame_equal(read["MSFT"].frame, bars.frame[first:].reset_index(drop=True))
+
+
+def test_a_table_of_hours_is_read(workspace: Path) -> None:
+    bars = make_hours(hours=240)
+    read = tickercast.read_frame(table(bars), symbol="BTCUSDT", every="1h")
+    np.testing.assert_array_equal(read["BTCUSDT"].ends, bars.ends)
+
+
 # ---------------------------------------------------------------- models
 
 
@@ -339,6 +379,27 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     ),
     "no file": (lambda app, bars: tickercast.read_csv("nope.csv"), UsageError, "nope.csv cannot be read"),
     "a folder": (lambda app, bars: tickercast.read_csv("."), UsageError, "cannot be read"),
+    "no table": (lambda app, bars: tickercast.read_frame(bars), UsageError, "A Bars was given: a pandas DataFrame"),
+    "a table of no symbol": (
+        lambda app, bars: tickercast.read_frame(bars.frame),
+        UsageError,
+        "The table names no symbol: a column Symbol, or symbol='MSFT', was needed",
+    ),
+    "hours of no symbol": (
+        lambda app, bars: tickercast.read_frame(bars.frame, every="1h"),
+        UsageError,
+        "The table names no symbol",
+    ),
+    "a table without closes": (
+        lambda app, bars: tickercast.read_frame(bars.frame.drop(columns=["close", "adj_close"]), symbol="MSFT"),
+        InvalidBars,
+        "no column Close",
+    ),
+    "bars without closes": (
+        lambda app, bars: Bars("MSFT", bars.frame.drop(columns="close")),
+        InvalidBars,
+        "The table of MSFT has no column close: session_date, open",
+    ),
     "a model": (lambda app, bars: tickercast.load_model("nope"), UsageError, "'nope' is not a model"),
     "short bars": (lambda app, bars: tickercast.load_model().predict(bars), TooFewSessions, "at least 91"),
     "daily bars for hours": (

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tickercast.domain.calendar import parse_day
 from tickercast.domain.findings import Finding
 from tickercast.domain.frequency import DAILY, HOURLY, Ends, Frequency, stamp
-from tickercast.errors import NoRecentBars, Permanent, without_frames
+from tickercast.errors import InvalidBars, NoRecentBars, Permanent, without_frames
 
 BAR_COLUMNS = ("session_date", "open", "high", "low", "close", "adj_close", "volume")
 """The columns of bars, in this order."""
@@ -85,9 +85,18 @@ class Bars:
     def __init__(
         self, symbol: str, columns: Mapping[str, NDArray[Any]] | pd.DataFrame, simulated: bool = False
     ) -> None:
-        """Take columns, or a table that has them; whatever else the table has is left out."""
+        """Take columns, or a table that has them; whatever else the table has is left out, and nothing is checked.
+
+        Raises:
+            InvalidBars: the table lacks a column. `tickercast.read_frame` reads and checks tables of other shapes.
+        """
         if isinstance(columns, pd.DataFrame):
-            columns = {name: _array(name, columns[name]) for name in BAR_COLUMNS if name in columns}
+            if missing := [name for name in BAR_COLUMNS if name not in columns]:
+                raise InvalidBars(
+                    f"The table of {symbol} has no column {', '.join(missing)}: {', '.join(BAR_COLUMNS)} were needed. "
+                    "Read it by tickercast.read_frame, which knows other names."
+                )
+            columns = {name: _array(name, columns[name]) for name in BAR_COLUMNS}
         object.__setattr__(self, "symbol", symbol)
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "simulated", simulated)
