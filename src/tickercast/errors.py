@@ -133,7 +133,15 @@ class OutOfScope(AccessDenied):
 
 
 class QuotaSpent(AccessDenied):
-    """A caller's token has no calls left this month."""
+    """A caller's token has no calls left this month.
+
+    Attributes:
+        limit: the calls that it had.
+    """
+
+    def __init__(self, message: str, limit: int) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class Transient(TickercastError):

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
 import pandas as pd
 
 from tickercast import config
@@ -15,13 +14,13 @@ from tickercast.domain import event_files
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import check_range, parse_day
 from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, rolling_losses, summary
-from tickercast.domain.events import ResultsDay, ResultsDays, expected
+from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Forecast, Prediction, Predictor, informed
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.price_files import Window, first_symbol, name_without_ending, read_prices
 from tickercast.errors import NoRecentBars, UsageError
 from tickercast.models.catalogue import evaluation_baselines, hourly_baselines
-from tickercast.reading.events import of_rows
+from tickercast.reading.events import expected_days, of_rows
 
 __all__ = [
     "App",
@@ -229,7 +228,7 @@ class Model:
             for one, log_returns in zip(series, predictor.predict(series), strict=True)
         ]
         if results:
-            made = [replace(one, results=day) for one, day in zip(made, _expected(series, results), strict=True)]
+            made = [replace(one, results=day) for one, day in zip(made, expected_days(series, results), strict=True)]
         return made[0] if isinstance(bars, Bars) else made
 
 
@@ -324,12 +323,6 @@ def evaluate(
             "it. Name other dates, or give more bars."
         )
     return Evaluation(tables, frequency)
-
-
-def _expected(series: Sequence[Bars], results: Results) -> list[ResultsDay | None]:
-    cutoffs = np.array([bars.cutoff for bars in series], "datetime64[D]")
-    closes = DAILY.closes([bars.symbol for bars in series], np.arange(len(series)), cutoffs)
-    return expected([results.get(bars.symbol) for bars in series], cutoffs, closes)
 
 
 def _series(bars: Bars | Reading | Iterable[Bars], wanted: Frequency | None) -> Sequence[Bars]:

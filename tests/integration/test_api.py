@@ -11,12 +11,15 @@ import jsonschema
 import pandas as pd
 import pytest
 from tests.support.api_client import Client, client
+from tests.support.hourly import make_hours, table
 
 from tickercast.app import App
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
+from tickercast.domain.forecast import Role, Served
 from tickercast.domain.tokens import Scope
-from tickercast.errors import StoreUnavailable
+from tickercast.errors import EngineUnusable, StoreUnavailable
+from tickercast.models import catalogue
 from tickercast.show.tables import forecasts_json
 
 MakeBars = Callable[..., Bars]
@@ -229,6 +232,72 @@ def test_what_is_not_stored_is_the_same_forecast_and_leaves_no_trace(app: App, m
         assert one["close_lo_95"] == pytest.approx(other["close_lo_95"], rel=1e-6)
 
 
+def test_what_is_not_stored_knows_the_results_days_that_are_stored(
+    app: App, make_bars: MakeBars, workspace: Path
+) -> None:
+    days = "date,session,known_at\n2012-04-25,after,\n2012-07-25,after,\n2012-08-21,after,2012-08-01\n"
+    app.provision()
+    (workspace / "META.csv").write_text(days)
+    app.fetch_events("META", source=str(workspace / "META.csv"))
+    asked = {"symbol": "META", "as_of": "2012-08-15", "bars": bars_of(make_bars("META", last=date(2012, 8, 15)))}
+    with client(app) as found:
+        at_once = found.post("/v1/forecasts?store=false", json=asked).json()
+        stored = found.get(found.get(found.post("/v1/forecasts", json=asked).json()["url"]).json()["url"]).json()
+    assert at_once["results"] == stored["results"]
+    assert at_once["results"]["date"] == "2012-08-21"
+    assert at_once["forecast"][-1]["close_hi_80"] == pytest.approx(stored["forecast"][-1]["close_hi_80"], rel=1e-6)
+
+
+def test_what_is_not_stored_says_what_was_not_measured(
+    app: App, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model: Any = catalogue.load_bundle(app.models.shipped)
+    model.card = model.card.model_copy(update={"metrics": {}})
+    monkeypatch.setattr(app, "_champion_cache", lambda _: lambda: [Served(model, Role.CHAMPION)])
+    asked = {"symbol": "^FTSE", "as_of": "2012-08-15", "bars": bars_of(make_bars("^FTSE", last=date(2012, 8, 15)))}
+    with client(app) as found:
+        at_once = found.post("/v1/forecasts?store=false", json=asked).json()
+    assert "not measured for this class" in at_once["findings"]
+
+
+def test_hours_are_in_order_and_each_of_their_origins_can_be_named(workspace: Path) -> None:
+    bars = make_hours(hours=900)
+    settings = Settings(bucket=f"file://{workspace}/bucket", warehouse=f"duckdb://{workspace}/warehouse.duckdb")
+    app = App(settings, now=lambda: bars.end.replace(tzinfo=UTC) + timedelta(minutes=5))
+    table(bars).to_csv(workspace / "BTCUSDT.csv", index=False)
+    ends = [bars.end - timedelta(hours=2), bars.end]
+    for end in ends:
+        app.upload(workspace / "BTCUSDT.csv", f"{end:%Y-%m-%d %H:%M}", every="1h")
+    with client(app) as found:
+        rows = found.get("/v1/indicators/BTCUSDT?frequency=1h&sessions=30").json()
+        description = found.get("/openapi.json").json()
+        made = [
+            found.get(f"/v1/forecasts/BTCUSDT?frequency=1h&cutoff={end:%Y-%m-%dT%H:%M}").json()["cutoff_at"]
+            for end in ends
+        ]
+    closed = [datetime.fromisoformat(row["closed_at"]).replace(tzinfo=None) for row in rows]
+    assert closed == [bars.end - timedelta(hours=hours) for hours in range(29, -1, -1)]
+    assert rows[0].keys() == description["components"]["schemas"]["Indicators"]["properties"].keys()
+    assert [datetime.fromisoformat(moment).replace(tzinfo=None) for moment in made] == ends
+
+
+def test_a_caller_is_not_told_where_the_server_keeps_its_things(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise EngineUnusable(f"{app.settings.warehouse} is full, and {app.settings.home_folder}/x too. Free space.")
+
+    with client(app) as found:
+        monkeypatch.setattr(app, "tokens", full)
+        answered = found.get("/readyz")
+    assert answered.json()["detail"] == "The warehouse is full, and the server's folder/x too. Free space."
+
+
+def test_the_call_after_the_last_one_says_how_many_there_were(app: App) -> None:
+    _, text = app.create_token("desk", [Scope.READ], per_month=2)
+    with client(app) as found:
+        answers = [found.using(text).get("/v1/symbols") for _ in range(3)]
+    assert [(each.status_code, each.headers["ratelimit-limit"]) for each in answers] == [(200, "2")] * 2 + [(429, "2")]
+
+
 def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None:
     few = bars_of(make_bars("META", last=date(2012, 8, 15), sessions=5))
     with client(app) as found:
@@ -266,6 +335,14 @@ def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None
         ("/v1/tickets/xyz", 404, "ticket is not known"),
         ("/v1/tickets/b2hsYy8yMDEyLTA4LTE1L0lCTS5jc3YjNw", 404, "holds no ohlc/2012-08-15/IBM.csv at generation 7"),
         ("/v1/nothing", 404, "no such address"),
+        ("/v1/overview/", 404, "no such address"),
+        ("/v1/forecasts/MSFT?cutoff=2012-08-15T20:00", 422, "of daily bars a day was needed"),
+        ("/v1/forecasts/BTCUSDT?frequency=1h&cutoff=2012-08-15T20:00", 404, "has no forecast from 2012-08-15 20:00"),
+        (
+            "/v1/forecasts/BTCUSDT?frequency=1h&cutoff=2012-08-15T20",
+            422,
+            "or of hours a moment YYYY-MM-DDTHH:MM",
+        ),
     ],
 )
 def test_every_error_is_one_sentence_in_the_form_of_rfc_9457(served: Client, path: str, status: int, said: str) -> None:
@@ -285,7 +362,7 @@ def test_every_error_is_one_sentence_in_the_form_of_rfc_9457(served: Client, pat
         (b"{}", 422, "body.symbol is missing"),
         (b'{"symbol": "MSFT", "when": 1}', 422, "body.when is '1'"),
         (b'{"symbol": "??"}', 422, "'??' is not a symbol"),
-        (b'{"symbol": "QQQQ", "as_of": "2012-08-15"}', 422, "sample does not hold QQQQ"),
+        (b'{"symbol": "QQQQ", "as_of": "2012-08-15"}', 422, "server's source of prices does not know QQQQ: bars, or"),
         (b'{"symbol": "MSFT", "bars": []}', 422, "body.bars is '[]'"),
         (b'{"symbol": "MSFT", "bars": [{"date": "2012-08-15"}]}', 422, "body.bars.0.open is missing"),
     ],

@@ -266,11 +266,16 @@ def _check_caller(call: _Call, *, is_local: bool) -> None:
 
 
 def _of(error: TickercastError, service: Service) -> Problem:
-    problem = problems.of_error(error)
+    problem = problems.of_error(error, service.addresses)
     if isinstance(error, QuotaSpent):
         now = service.app.now()
         seconds = max(1, int((next_month(now) - now).total_seconds()))
-        problem.headers = {"Retry-After": str(seconds), "RateLimit-Remaining": "0", "RateLimit-Reset": str(seconds)}
+        problem.headers = {
+            "Retry-After": str(seconds),
+            "RateLimit-Limit": str(error.limit),
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(seconds),
+        }
     return problem
 
 

@@ -4,6 +4,7 @@ import base64
 import binascii
 import csv
 import io
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,8 +14,10 @@ from tickercast.api.answers import answer
 from tickercast.api.problems import Problem
 from tickercast.api.schemas import Bar, ForecastRequest
 from tickercast.api.service import Service, service_of
+from tickercast.app import App
 from tickercast.domain import objects
-from tickercast.errors import StoreUnavailable, UsageError
+from tickercast.domain.forecast import Forecast
+from tickercast.errors import StoreUnavailable, UnknownSymbol, UsageError
 from tickercast.show.tables import forecast_values
 
 router = APIRouter(tags=["forecast"])
@@ -38,7 +41,7 @@ async def request_forecast(
     data = _csv(asked.bars) if asked.bars else b""
     if not store:
         as_of = asked.as_of or service.app.now().date()
-        made = await service.work(service.app.forecast_unstored, data, asked.symbol, as_of)
+        made = await service.work(_at_once, service.app, asked, data, as_of)
         return answer(forecast_values(made, as_of), csv=False)
     name, generation = await service.work(_send, service, asked, data)
     service.look_again()
@@ -70,6 +73,23 @@ async def ticket(request: Request, ticket: str) -> Response:
     return answer(values, csv=False)
 
 
+def _at_once(app: App, asked: ForecastRequest, data: bytes, as_of: date) -> Forecast:
+    try:
+        return app.forecast_unstored(data, asked.symbol, as_of)
+    except UnknownSymbol as error:
+        raise _known_to_a_caller(error, asked) from error
+
+
+def _known_to_a_caller(reason: Exception, asked: ForecastRequest) -> Exception:
+    """The same reason, unless it tells an operator what the source holds, and by which option to choose another."""
+    if not isinstance(reason, UnknownSymbol):
+        return reason
+    return UnknownSymbol(
+        f"The server's source of prices does not know {asked.symbol}: bars, or a symbol that it knows, were needed. "
+        "Send bars along, or correct the symbol."
+    )
+
+
 def _send(service: Service, asked: ForecastRequest, data: bytes) -> tuple[str, Any]:
     app = service.app
     if data:
@@ -77,7 +97,7 @@ def _send(service: Service, asked: ForecastRequest, data: bytes) -> tuple[str, A
         return sent.object, sent.generation
     made = app.forecast([asked.symbol], asked.as_of or app.now().date(), wait=None)
     for reason in made.failures.values():
-        raise reason
+        raise _known_to_a_caller(reason, asked)
     if not made.uploads:
         raise StoreUnavailable(f"No file of {asked.symbol} was written. Try again.")
     return made.uploads[0].object, made.uploads[0].generation

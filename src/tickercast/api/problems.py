@@ -64,11 +64,17 @@ class Problem(Exception):
         return json.dumps(values, ensure_ascii=False).encode(errors="replace")
 
 
-def of_error(error: TickercastError) -> Problem:
+def of_error(error: TickercastError, addresses: Mapping[str, str]) -> Problem:
     """The problem of one of our errors.
 
-    >>> of_error(Unauthenticated("The call has no token.")).headers
+    >>> of_error(Unauthenticated("The call has no token."), {}).headers
     {'WWW-Authenticate': 'Bearer realm="tickercast"'}
+    >>> of_error(Permanent("duckdb:///srv/x.duckdb is full."), {"duckdb:///srv/x.duckdb": "the warehouse"}).detail
+    'The warehouse is full.'
+
+    Args:
+        error: one of ours.
+        addresses: what a caller is told in place of the server's own addresses.
     """
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     headers: dict[str, str] = {}
@@ -76,7 +82,10 @@ def of_error(error: TickercastError) -> Problem:
         headers["WWW-Authenticate"] = 'Bearer realm="tickercast"'
     if isinstance(error, Transient):
         headers["Retry-After"] = str(_RETRY_LIMITED_S if isinstance(error, RateLimited) else _RETRY_AFTER_S)
-    return Problem(status, str(error), headers)
+    detail = str(error)
+    for address, name in addresses.items():
+        detail = detail.replace(address, name)
+    return Problem(status, detail[:1].upper() + detail[1:] if detail != str(error) else detail, headers)
 
 
 def of_validation(errors: list[Any]) -> Problem:

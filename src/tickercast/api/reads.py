@@ -1,6 +1,7 @@
 """What is read: forecasts, records, indicators, odds, and the overview of all symbols."""
 
 import math
+from datetime import datetime
 from typing import Annotated, Any
 
 import pandas as pd
@@ -9,9 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 from tickercast.api import schemas
 from tickercast.api.answers import answer, wants_csv
 from tickercast.api.problems import Problem
-from tickercast.api.schemas import FREQUENCIES, HIGHEST, LOWEST, Day, Symbol
+from tickercast.api.schemas import FREQUENCIES, HIGHEST, LOWEST, Cutoff, Day, Symbol
 from tickercast.api.service import service_of
 from tickercast.domain.forecast import Forecast
+from tickercast.domain.frequency import frequency_of
 from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.reading import overview as overviews
 from tickercast.reading import views
@@ -41,11 +43,18 @@ async def forecast(
     request: Request,
     symbol: Symbol,
     model: Annotated[str, Query(max_length=80, description="The model; the champion by default.")] = "",
-    cutoff: Annotated[Day | None, Query(description="The forecast origin; the newest by default.")] = None,
+    cutoff: Annotated[
+        Cutoff | None,
+        Query(description="The forecast origin, the newest by default: a day, or of hourly bars a moment, too (UTC)."),
+    ] = None,
     frequency: Frequency = "1d",
     kind: Format = None,
 ) -> Response:
     """The current forecast of a symbol, or that from a cutoff; as CSV one row a step."""
+    if isinstance(cutoff, datetime) and frequency_of(frequency).is_daily:
+        raise Problem(
+            422, f"cutoff={cutoff.isoformat()} is a moment: of daily bars a day was needed. Leave the time out."
+        )
     service = service_of(request)
     found = await service.work(service.app.stored_forecast, symbol, model=model, cutoff=cutoff, frequency=frequency)
     if wants_csv(request.headers.get("accept", ""), request.query_params):
@@ -89,7 +98,7 @@ async def indicators(
     found = await service.work(service.app.tables.read, "indicators", wanted)
     if found.empty:
         raise ObjectNotFound(f"{symbol} has no bars at frequency {frequency}: a symbol of /v1/symbols was needed.")
-    found = found.sort_values("session_date")
+    found = found.sort_values(["session_date", "closed_at"])
     if first is not None:
         found = found[found["session_date"] >= pd.Timestamp(first)]
     if last is not None:

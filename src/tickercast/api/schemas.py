@@ -1,9 +1,19 @@
 """What the API is sent and answers, as its OpenAPI description shows it; a forecast is what `--json` prints."""
 
-from datetime import date, datetime
+import re
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    create_model,
+)
 
 from tickercast.domain.symbols import parse_symbol
 
@@ -27,7 +37,34 @@ def _written(value: object) -> object:
 
 
 Price = Annotated[float, Field(ge=LOWEST, le=HIGHEST, allow_inf_nan=False, strict=True)]
-Day = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2200, 1, 1)), BeforeValidator(_written)]
+_FIRST_YEAR, _LAST_YEAR = 1900, 2200
+Day = Annotated[date, Field(ge=date(_FIRST_YEAR, 1, 1), le=date(_LAST_YEAR, 12, 31)), BeforeValidator(_written)]
+
+
+def _cutoff(value: object) -> date:
+    """A day, or a moment in UTC, naive."""
+    text = str(value).upper()
+    try:
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+            found = date.fromisoformat(text)
+        elif re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", text):
+            moment = datetime.fromisoformat(text)
+            found = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        else:
+            raise ValueError
+    except (ValueError, OverflowError) as error:
+        raise ValueError("a date written YYYY-MM-DD, or of hours a moment YYYY-MM-DDTHH:MM, was needed") from error
+    if not _FIRST_YEAR <= found.year <= _LAST_YEAR:
+        raise ValueError(f"a year from {_FIRST_YEAR} to {_LAST_YEAR} was needed")
+    return found
+
+
+Cutoff = Annotated[
+    date,
+    PlainValidator(_cutoff),
+    WithJsonSchema({"type": "string", "anyOf": [{"format": "date"}, {"format": "date-time"}]}),
+]
+"""The origin of a forecast: a day, or a moment in UTC, naive."""
 
 
 class Problem(BaseModel):
@@ -274,6 +311,7 @@ INDICATORS = _view(
     symbol=str,
     frequency=str,
     session_date=date,
+    closed_at=datetime | None,
     **dict.fromkeys(_NUMBERS, float | None),
     simulated=bool,
 )

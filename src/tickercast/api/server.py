@@ -77,11 +77,12 @@ def make(app: App, *, needs_tokens: bool, is_local: bool, append_every_s: float 
         lifespan=lifespan,
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # behind TLS it would lead to plain HTTP, with the token that stands in the address
         dependencies=[Depends(_only_known_words)],
         responses=_ERRORS,
     )
     inside.state.service = service
-    inside.add_exception_handler(TickercastError, _answered(lambda error: problems.of_error(error)))
+    inside.add_exception_handler(TickercastError, _answered(lambda error: problems.of_error(error, service.addresses)))
     inside.add_exception_handler(Problem, _answered(lambda error: error))
     inside.add_exception_handler(
         RequestValidationError, _answered(lambda error: problems.of_validation(error.errors()))

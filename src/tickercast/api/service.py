@@ -5,6 +5,7 @@ import functools
 import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from tickercast.api.metrics import Metrics
 from tickercast.api.problems import Problem
 from tickercast.app import App
+from tickercast.config import Settings
 from tickercast.jobs.access.gate import Gate
 from tickercast.jobs.access.usage import Usage
 
@@ -49,6 +51,7 @@ class Service:
         self.gate = gate
         self.usage = usage
         self.metrics = Metrics()
+        self.addresses = addresses_of(app.settings)
         self.limit_s = limit_s
         self._clock = clock
         self._revision = ""
@@ -96,6 +99,27 @@ class Service:
     def look_again(self) -> None:
         """Look the revision up with the next request."""
         self._revised_at = float("-inf")
+
+
+def addresses_of(settings: Settings) -> dict[str, str]:
+    """What callers are told in place of the server's addresses and folders, the longest first.
+
+    >>> found = addresses_of(Settings(home="/srv/home", warehouse="duckdb:////srv/home/x.duckdb", source="yahoo"))
+    >>> found["//srv/home/x.duckdb"], "yahoo" in found
+    ('the warehouse', False)
+    """
+    named = {
+        settings.bucket: "the bucket",
+        settings.model_bucket: "the bucket of the models",
+        settings.warehouse: "the warehouse",
+        settings.source: "the source",
+        settings.mlflow_tracking_uri: "the model registry",
+        str(settings.home_folder): "the server's folder",
+    }
+    whole = {address: name for address, name in named.items() if "/" in address}
+    folders = {urlsplit(address).path: name for address, name in whole.items() if "://" in address}
+    found = folders | whole
+    return {address: found[address] for address in sorted(found, key=len, reverse=True) if len(address) > 1}
 
 
 def service_of(request: Request) -> Service:

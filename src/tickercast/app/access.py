@@ -112,14 +112,15 @@ class Access(Requests):
         return self.tables.revisions("ingestions", by="symbol")
 
     def stored_forecast(
-        self, symbol: str, *, model: str = "", cutoff: date | None = None, frequency: str = DAILY.name
+        self, symbol: str, *, model: str = "", cutoff: date | datetime | None = None, frequency: str = DAILY.name
     ) -> StoredForecast:
         """Read the current forecast of a symbol, or that from a cutoff.
 
         Args:
             symbol: as Yahoo spells it.
             model: whose; the champion's if it is empty.
-            cutoff: the forecast origin; the newest by default.
+            cutoff: the forecast origin; the newest by default. Of hourly bars a moment (UTC, naive), or a day, whose
+                newest origin is read.
             frequency: of the bars.
 
         Raises:
@@ -132,7 +133,8 @@ class Access(Requests):
         rows = self.tables.read("ingestions", wanted, LEDGER_COLUMNS)
         rows = rows[rows["simulated"] == rows["simulated"].all()] if len(rows) else rows
         if cutoff is not None:
-            rows = rows[rows["cutoff"] == pd.Timestamp(cutoff)]
+            of_day = not isinstance(cutoff, datetime)
+            rows = rows[rows["cutoff" if of_day else "cutoff_at"] == pd.Timestamp(cutoff, tz=None if of_day else "UTC")]
         key = frequency_of(frequency).key("cutoff")
         rows = rows[rows[key] == rows[key].max()]
         newest = rows.assign(later=rows["origin"] != Origin.BACKFILL).sort_values(["later", "written_at"]).tail(1)
@@ -237,7 +239,9 @@ class Access(Requests):
 
         day, name = parse_day(as_of) if as_of else self.now().date(), parse_symbol(symbol)
         if data:
-            return forecast_file(data, name, day, served=self._champion_cache(DAILY), now=self.now())
+            return forecast_file(
+                data, name, day, served=self._champion_cache(DAILY), warehouse=self.warehouse, now=self.now()
+            )
         reading = self.market_data().fetch([name], day - LOOKBACK, day, advance=lambda _: None)
         if name not in reading.bars and name not in reading.failures:
             raise UsageError(f"The source has no bars of {name} up to {day}. Name another symbol or date.")
@@ -245,6 +249,7 @@ class Access(Requests):
             reading[name],
             day,
             served=self._champion_cache(DAILY),
+            warehouse=self.warehouse,
             now=self.now(),
             left_out=reading.findings.get(name, ()),
         )

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tickercast.domain.asset_classes import ASSET_CLASSES, STOCK, asset_class
+from tickercast.domain.findings import Finding
 from tickercast.domain.forecast import RANDOM_WALK, Role
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.hour_tables import HourTables
@@ -215,6 +216,14 @@ def unmeasured(card: ModelCard, symbol: str) -> str:
         f"not measured for this class: {symbol} counts as {name}, and {card.name} {card.version} was measured on "
         f"{', '.join([STOCK, *(other for other in ASSET_CLASSES if f'{other}_n' in card.metrics)])} alone"
     )
+
+
+def class_findings(model: object, symbol: str) -> list[Finding]:
+    """A finding that says what `unmeasured` says; none of a model without a card."""
+    card = getattr(model, "card", None)
+    why = unmeasured(card, symbol) if isinstance(card, ModelCard) else ""
+    check, _, text = why.partition(": ")
+    return [Finding(symbol, check, text)] if why else []
 
 
 def learned_through(card: ModelCard) -> date:

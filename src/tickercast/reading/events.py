@@ -1,13 +1,15 @@
 """Results days, as they are stored in the table `events`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tickercast.domain.events import RESULTS, ResultsDays
+from tickercast.domain.bars import Bars
+from tickercast.domain.events import RESULTS, ResultsDay, ResultsDays, expected
+from tickercast.domain.frequency import DAILY
 from tickercast.ports import Between, Warehouse
 
 _BEFORE, _AFTER = timedelta(days=800), timedelta(days=450)  # what counts at a cutoff; see `domain.events`
@@ -23,6 +25,18 @@ def results_days(symbols: Sequence[str], first: date, last: date, *, warehouse: 
         return {}
     where = {"symbol": list(symbols), "kind": RESULTS, "date": Between(first - _BEFORE, last + _AFTER)}
     return of_rows(warehouse.read_arrow("events", where, ["symbol", "date", "session", "known_at"]))
+
+
+def expected_days(series: Sequence[Bars], results: Mapping[str, ResultsDays]) -> list[ResultsDay | None]:
+    """The next results day inside the horizon of each series of daily bars, as it was known at its last close.
+
+    Raises:
+        CalendarError: a symbol's exchange is not known.
+    """
+    symbols = [bars.symbol for bars in series]
+    cutoffs = np.array([bars.cutoff for bars in series], "datetime64[D]")
+    closes = DAILY.closes(symbols, np.arange(len(series)), cutoffs)
+    return expected([results.get(symbol) for symbol in symbols], cutoffs, closes)
 
 
 def listed(symbols: Sequence[str], *, warehouse: Warehouse) -> pd.DataFrame:

@@ -250,7 +250,8 @@ class Gate:
         resets = next_month(self._now())
         return QuotaSpent(
             f"{token.owner} has used the {token.per_month:,} calls of {month_of(self._now())}: the next are granted on "
-            f"{resets:%Y-%m-%d}. Wait, or ask for a token with more."
+            f"{resets:%Y-%m-%d}. Wait, or ask for a token with more.",
+            token.per_month or 0,
         )
 
 

@@ -9,15 +9,25 @@ from numpy.typing import NDArray
 
 from tickercast.domain.bars import LOOKBACK, Bars
 from tickercast.domain.findings import Finding, sentence
-from tickercast.domain.forecast import Forecast, Prediction, Predictor, Served
+from tickercast.domain.forecast import Forecast, Prediction, Predictor, Served, informed
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.model_card import class_findings
 from tickercast.domain.price_files import Window, read_prices
 from tickercast.domain.quality import findings_of
 from tickercast.errors import TooFewSessions
+from tickercast.jobs.serving.known_results import known_results
+from tickercast.ports import Warehouse
+from tickercast.reading.events import expected_days
 
 
 def forecast_file(
-    data: bytes, symbol: str, as_of: date, *, served: Callable[[], Sequence[Served]], now: datetime
+    data: bytes,
+    symbol: str,
+    as_of: date,
+    *,
+    served: Callable[[], Sequence[Served]],
+    warehouse: Warehouse,
+    now: datetime,
 ) -> Forecast:
     """Forecast what a file of one symbol holds, after the checks that an event makes.
 
@@ -26,14 +36,16 @@ def forecast_file(
         symbol: what it holds.
         as_of: forecast from the last session on or before this date.
         served: gives the models, the champion first.
+        warehouse: where results days are stored.
         now: the time.
 
     Raises:
         InvalidBars, NoRecentBars, TooFewSessions, CalendarError: the bars cannot be forecast.
-        ModelUnavailable, StoreUnavailable: try again.
+        ModelUnavailable, StoreUnavailable, WarehouseUnavailable: try again.
     """
     reading = read_prices(data, symbol=symbol, window=Window(as_of - LOOKBACK, as_of, now))
-    return forecast_bars(reading[symbol], as_of, served=served, now=now, left_out=reading.findings.get(symbol, ()))
+    left_out = reading.findings.get(symbol, ())
+    return forecast_bars(reading[symbol], as_of, served=served, warehouse=warehouse, now=now, left_out=left_out)
 
 
 def forecast_closes(closes: Sequence[NDArray[np.float64]], model: Predictor) -> NDArray[np.float64]:
@@ -68,6 +80,7 @@ def forecast_bars(
     as_of: date,
     *,
     served: Callable[[], Sequence[Served]],
+    warehouse: Warehouse,
     now: datetime,
     left_out: Sequence[Finding] = (),
 ) -> Forecast:
@@ -77,22 +90,24 @@ def forecast_bars(
         bars: its bars; those after `as_of` are not used.
         as_of: forecast from the last session on or before this date.
         served: gives the models, the champion first.
+        warehouse: where results days are stored.
         now: the time.
         left_out: what was odd when they were read.
 
     Raises:
         NoRecentBars, TooFewSessions, CalendarError: they cannot be forecast.
-        ModelUnavailable, StoreUnavailable: try again.
+        ModelUnavailable, StoreUnavailable, WarehouseUnavailable: try again.
     """
-    champion = served()[0]
-    model, known = champion.model, bars.until(as_of)
+    champion, known = served()[0], bars.until(as_of)
+    results = known_results([known], warehouse)
+    model = informed(champion.model, results)
     if len(known) < model.min_sessions:
         raise TooFewSessions(
             f"{bars.symbol} has {len(known)} sessions up to {known.cutoff}, and the model needs {model.min_sessions}. "
             "Send more sessions."
         )
     [odd] = findings_of([known], as_of, now=now)
-    found = [*left_out, *odd]
+    found = [*left_out, *odd, *class_findings(model, known.symbol)]
     targets = DAILY.next_steps(known.symbol, known.cutoff, model.horizon)
     [log_returns] = model.predict([known])
     made = Prediction(
@@ -107,4 +122,5 @@ def forecast_bars(
         known.simulated,
         doubtful=any(one.touches_width for one in found),
     ).forecast()
-    return replace(made, findings=sentence(found))
+    [day] = expected_days([known], results)
+    return replace(made, findings=sentence(found), results=day)

@@ -19,11 +19,11 @@ from tickercast import config, traffic
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.event_files import read_events
-from tickercast.domain.events import ResultsDay, ResultsDays, expected
+from tickercast.domain.events import ResultsDay, ResultsDays
 from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Origin, Prediction, Role, Served, informed, rows
 from tickercast.domain.frequency import DAILY, Frequency, stamp
-from tickercast.domain.model_card import ModelCard, unmeasured
+from tickercast.domain.model_card import class_findings
 from tickercast.domain.price_files import Window, read_prices
 from tickercast.domain.quality import findings_of
 from tickercast.domain.text import shown
@@ -50,6 +50,7 @@ from tickercast.jobs.serving.store_bars import news, spans
 from tickercast.jobs.serving.store_events import new_events
 from tickercast.jobs.serving.stored_rows import File, Stored
 from tickercast.ports import ObjectFinalized, ObjectStore, Warehouse
+from tickercast.reading.events import expected_days
 
 log = logging.getLogger(__name__)
 
@@ -523,18 +524,14 @@ def _with_results(outcome: Outcome, warehouse: Warehouse) -> tuple[Outcome, Mapp
     results = known_results(series, warehouse) if outcome.frequency.is_daily else {}
     if not results:
         return outcome, results
-    cutoffs = np.array([bars.cutoff for bars in series], "datetime64[D]")
-    closes = DAILY.closes([bars.symbol for bars in series], np.arange(len(series)), cutoffs)
-    days = expected([results.get(bars.symbol) for bars in series], cutoffs, closes)
+    days = expected_days(series, results)
     known = [replace(one, results=day) for one, day in zip(outcome.series, days, strict=True)]
     return replace(outcome, series=known), results
 
 
 def _with_class(one: Series, lineup: Lineup) -> Series:
-    card = getattr(lineup.models[0].model, "card", None)
-    why = unmeasured(card, one.known.symbol) if isinstance(card, ModelCard) else ""
-    check, _, text = why.partition(": ")
-    return replace(one, findings=[*one.findings, Finding(one.known.symbol, check, text)]) if why else one
+    found = class_findings(lineup.models[0].model, one.known.symbol)
+    return replace(one, findings=[*one.findings, *found]) if found else one
 
 
 def _with_missing(one: Series, missing: Sequence[Finding]) -> Series:
