@@ -238,9 +238,8 @@ def test_a_quota_grants_exactly_its_calls_with_few_writes(store: Store, gate: Ga
     before = store.writes
     assert calls_until_spent(gate, text) == 230
     assert store.writes - before < 15
-    with pytest.raises(
-        QuotaSpent, match=r"used the 230 calls of 2026-03: the next are granted on 2026-04-01"
-    ) as e:
+    said = r"used the 230 calls of 2026-03: the next are granted on 2026-04-01"
+    with pytest.raises(QuotaSpent, match=said) as refused:
         gate.admit(text, Scope.READ)
     assert refused.value.limit == 230
 
