@@ -53,7 +53,8 @@ paired AS (
   SELECT
     *,
     loss - walk_loss * ratio AS residual,
-    IF(block_before = block - 1, loss_before - walk_loss_before * ratio, 0) AS residual_before
+    IF(block_before = block - 1, loss_before - walk_loss_before * ratio, 0) AS residual_before,
+    ABS(error - walk_error) > 1e-9 * walk_error AS stated  -- or each median is the last close, and says no direction
   FROM beside
 ),
 measured AS (
@@ -66,7 +67,7 @@ measured AS (
     SAFE_DIVIDE(SUM(error), SUM(walk_error)) AS mae_ratio,
     SUM(inside_80) / SUM(n) AS coverage_80,
     SUM(inside_95) / SUM(n) AS coverage_95,
-    SUM(direction_right) / SUM(n) AS direction,
+    SAFE_DIVIDE(SUM(IF(stated, direction_right, 0)), SUM(IF(stated, n, 0))) AS direction,
     SAFE_DIVIDE(
       SQRT(SAFE_DIVIDE(COUNT(*), COUNT(*) - 1) * GREATEST(SUM(residual * residual) + SUM(residual * residual_before), 0)),
       SUM(walk_loss)

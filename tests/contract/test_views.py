@@ -1126,6 +1126,18 @@ def test_of_two_models_with_one_law_neither_has_an_edge_nineteen_times_in_twenty
     assert verdicts.count("no edge") >= 18
 
 
+def test_medians_that_stay_at_the_last_close_have_no_share_of_right_directions() -> None:
+    tables = history_of(1.0, blocks=9)
+    assert pd.isna(overall(tables).direction)
+    moved = tables["forecasts"]["symbol"].eq("A") & tables["forecasts"]["model_name"].eq("lstm")
+    tables["forecasts"].loc[moved, "close_median"] *= 1.001
+    scores = in_duckdb("SELECT * FROM forecast_scores WHERE model_name = 'lstm' AND symbol = 'A'", tables)
+    found = in_duckdb("SELECT * FROM forecast_skill WHERE step IS NULL", tables).set_index("symbol")["direction"]
+    assert found["A"] == pytest.approx(scores["direction_right"].mean())
+    assert 0.3 < found["A"] < 0.7
+    assert pd.isna(found["B"])
+
+
 def test_skill_is_given_by_symbol_by_step_by_both_and_overall() -> None:
     found = in_duckdb("SELECT * FROM forecast_skill", history_of(1.0, blocks=9))
     assert len(found) == 1 + 2 + 10 + 20

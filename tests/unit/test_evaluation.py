@@ -218,7 +218,8 @@ def test_one_block_of_one_symbol_gives_no_interval() -> None:
 
 def test_a_median_that_stays_says_no_direction(make_bars: MakeBars) -> None:
     tables = rolling_losses({"random-walk": RandomWalk()}, [make_bars()], FIRST, LAST)
-    assert not tables["random-walk"]["direction"].any()
+    assert tables["random-walk"]["direction"].isna().all()
+    assert "direction" not in summary(tables["random-walk"])
 
 
 def test_the_interval_knows_that_errors_of_one_day_are_one_error() -> None:

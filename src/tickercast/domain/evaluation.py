@@ -44,6 +44,7 @@ INSIDE, OUTSIDE, NOT_KNOWN = "inside", "outside", "not known"
 
 _FIRST_BATCH = 8  # origins of a symbol forecast at a time, then twice as many and so on: a slow model shows progress
 
+_STAYS = 1e-9  # log-return up to which a median is the last close
 _MEDIAN = QUANTILES.index(0.5)
 _ENDS = {80: (QUANTILES.index(0.1), QUANTILES.index(0.9)), 95: (QUANTILES.index(0.025), QUANTILES.index(0.975))}
 
@@ -167,7 +168,7 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
         "coverage_95": metrics.covered(actual, *ends[95]),
         "error": origins.actual - median,
         "naive_error": origins.actual,
-        "direction": np.sign(median) == np.sign(origins.actual),
+        "direction": np.where(np.abs(median) > _STAYS, np.sign(median) == np.sign(origins.actual), np.nan),
         "rank": (scaled < actual[..., None]).sum(axis=-1),
     }
     table = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()})
@@ -299,16 +300,16 @@ def sample(found: Sequence[Origins], windows: int, *, seed: int = 0) -> list[Ori
 def summary(table: pd.DataFrame) -> dict[str, float]:
     """The measures of a table of losses: `n` origins, mean losses, coverages, and errors relative to naive.
 
-    MAE and RMSE are of log-returns, relative to those of the last close; `direction` is the share of right signs
-    and `always_up` that of the rises, which is what always guessing up would get.
+    MAE and RMSE are of log-returns, relative to those of the last close; `direction` is the share of right signs, left
+    out where every median is the last close, and `always_up` that of the rises, which always guessing up would get.
     """
-    naive = table["naive_error"]
+    naive, stated = table["naive_error"], table["direction"].dropna()
     return {
         "n": len(table) / table["step"].nunique(),
         **{name: float(table[name].mean()) for name in ("sp", "w80", "w95", "coverage_80", "coverage_95")},
         "mae_vs_naive": float(table["error"].abs().mean() / naive.abs().mean()),
         "rmse_vs_naive": float(np.sqrt((table["error"] ** 2).mean() / (naive**2).mean())),
-        "direction": float(table["direction"].mean()),
+        **({"direction": float(stated.mean())} if len(stated) else {}),
         "always_up": float((naive > 0).mean()),
     }
 

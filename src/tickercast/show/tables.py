@@ -274,7 +274,8 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
     for name in (*names, "direction"):
         measured.add_column(name, justify="right")
     for label, rows in _report_rows(report):
-        up = f"{rows['direction']:.3f} (up {rows['always_up']:.3f})"
+        right = f"{rows['direction']:.3f}" if "direction" in rows else "none stated"
+        up = f"{right} (up {rows['always_up']:.3f})"
         measured.add_row(label, f"{rows['n']:,.0f}", *(f"{rows[name]:.4f}" for name in names[1:]), up)
     ratios = Table(title="ratio to (below 1 is better)")
     for heading in ("baseline", "sp", "w95"):
