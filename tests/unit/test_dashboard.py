@@ -466,11 +466,13 @@ def opened(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., An
     import streamlit as st
     from streamlit.testing.v1 import AppTest
 
-    def run(page: str = "Forecast") -> Any:
+    def run(page: str = "Forecast", **query: str) -> Any:
         st.cache_data.clear()
         st.cache_resource.clear()
         made = AppTest.from_file(str(Path(launch.__file__).parent / "app.py"), default_timeout=60)
         made.query_params["page"] = page
+        for name, value in query.items():
+            made.query_params[name] = value
         return made.run()
 
     return run
@@ -578,6 +580,28 @@ def test_the_chance_of_a_price_is_that_of_the_command(testing: Any) -> None:
         f"By 2012-08-29: some low touches 29 with a chance of {percent(chances.touches[-1])}, some close lies below it "
         f"with {percent(chances.closes[-1])}, and the last one with {percent(chances.ends[-1])}."
     ) in said
+
+
+def test_the_chance_of_a_price_is_in_the_prices_of_the_picture_after_a_split(
+    opened: Callable[..., Any], make_bars: Callable[..., Bars]
+) -> None:
+    bars = make_bars("MSFT")
+    halved = bars.frame.assign(
+        **{name: bars.columns[name] / 2 for name in ("open", "high", "low", "close", "adj_close")}
+    )
+    early = bars.rows(0, len(bars) - 5)
+    service = App()
+    service.send(to_csv([early]), "MSFT", early.cutoff)
+    before = service.odds("MSFT")
+    service.send(to_csv([Bars("MSFT", halved)]), "MSFT", bars.cutoff)
+    shown = opened(symbol="MSFT", cutoff=str(early.cutoff))
+    assert not shown.exception
+    [price] = shown.number_input
+    level = price.value
+    assert 0.5 < level / early.last_close < 0.55
+    chances = before.odds.above(before.log_return(2 * level))
+    said = " ".join(element.value for element in shown.caption)
+    assert f"some high touches {level:,.4g} with a chance of {percent(chances.touches[-1])}," in said
 
 
 def test_the_portfolio_page_values_what_is_typed(testing: Any) -> None:

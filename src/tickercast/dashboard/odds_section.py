@@ -31,7 +31,7 @@ def show(symbol: str, fan: pd.DataFrame) -> None:
     )
     asked = Question(level=level, below=level < last)
     with state.section():
-        found = state.odds(symbol, fan["cutoff"].iloc[0].date(), level)
+        found = state.odds(symbol, fan["cutoff"].iloc[0].date(), level, last)
         state.picture(_figure(found, asked), key="odds", alt=f"Chances by session that {symbol} reaches {level:,.4g}")
         side, touched = ("below", "low") if asked.below else ("above", "high")
         end = found.iloc[-1]

@@ -113,15 +113,22 @@ def trained_through(name: str, version: str) -> date | None:
 
 
 @st.cache_data(ttl=_SHORT_S, show_spinner="Drawing paths …", max_entries=64)
-def odds(symbol: str, cutoff: date, level: float) -> pd.DataFrame:
+def odds(symbol: str, cutoff: date, level: float, last_close: float) -> pd.DataFrame:
     """The chances that a symbol reaches a price: `target_date`, `ends`, `closes`, `touches`.
+
+    Args:
+        symbol: the series.
+        cutoff: the origin of its forecast.
+        level: the price.
+        last_close: the close at the cutoff in the same prices, which a split since may have rebased.
 
     Raises:
         UsageError, TooFewSessions: they cannot be answered from what is stored.
         Transient: an engine does not answer.
     """
     found = _app().odds(symbol, cutoff)
-    rows = odds_rows(found, Question(level=level, below=level < found.made.last_close), len(found.outlook.targets))
+    asked = Question(level=level / last_close * found.made.last_close, below=level < last_close)
+    rows = odds_rows(found, asked, len(found.outlook.targets))
     names = ["ends", "closes", "touches"]
     chances = pd.DataFrame([(each.ends, each.closes, each.touches) for each in rows], columns=names)
     return chances.assign(target_date=pd.to_datetime(found.outlook.targets))
