@@ -25,8 +25,10 @@ _BEFORE = 20  # lines that may stand before the header
 _HEAD = 64_000  # bytes in which the header is looked for
 _LONGEST_ROW = 1_000_000  # bytes
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
+_NUMBERS = (*PRICES, "adj_close", "volume")
+_TAIL, _ENOUGH = 1 << 20, 20  # bytes, and cells of a symbol, with which the last one is compared
 _REPEATED = ("session_date", "symbol", "source")
-_KINDS = dict.fromkeys(_REPEATED, TERMS) | dict.fromkeys((*PRICES, "adj_close", "volume"), pa.float64())
+_KINDS = dict.fromkeys(_REPEATED, TERMS) | dict.fromkeys(_NUMBERS, pa.float64())
 _KLINE = ("open time", "open", "high", "low", "close", "volume", "close time")
 _BARS = ("date", "open", "high", "low", "close", "volume")
 _NUMBER = r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?"
@@ -57,6 +59,8 @@ def read_csv(data: bytes, asked: Asked) -> Reading:
         InvalidBars: nothing in the file can be used.
     """
     check_rows(_line_count(data), len(PRICES), asked.largest)
+    if data.rstrip(b"\0")[-1:] not in (b"\r", b"\n"):
+        _check_end(decoded(data))
     reading = _faultless(data, asked)
     if reading is not None:
         return reading
@@ -66,6 +70,27 @@ def read_csv(data: bytes, asked: Asked) -> Reading:
     table = _body(text, header, asked.largest)
     pa.system_memory_pool().release_unused()
     return read_columns([(part, table) for part in header.parts], asked)
+
+
+def _check_end(text: bytes) -> None:
+    """Refuse a text without a line end whose last number may be cut off: shorter than all of its symbol's others.
+
+    Raises:
+        InvalidBars: it may be, or the text has no header of prices.
+    """
+    header = read_header(head(text))
+    *lines, end = text[max(header.start, len(text) - _TAIL) :].decode(errors="replace").splitlines() or [""]
+    last = end.split(header.separator)
+    at = len(last) - 1
+    part = next((part for part in header.parts if at in [part.columns.get(name) for name in _NUMBERS]), None)
+    if part is None or '"' in end or not re.fullmatch(_NUMBER, last[at].strip()):
+        return
+    symbol = part.columns.get("symbol", 0)
+    rows = [row for row in (line.split(header.separator) for line in lines) if len(row) == len(last)]
+    of_symbol = [row for row in rows if "symbol" not in part.columns or row[symbol] == last[symbol]]
+    lengths = [len(row[at].strip()) for row in of_symbol if row[at].strip()]
+    if len(lengths) >= _ENOUGH and len(last[at].strip()) < min(lengths):
+        raise refusals.CUT_OFF(row=shown(end, 60), cell=last[at].strip())
 
 
 def first_symbol(data: bytes) -> str | None:
@@ -275,7 +300,8 @@ def _repaired(line: str, names: Sequence[str], header: Header) -> list[str] | No
     if sum(bool(cell.strip()) for cell in cells) < 2:
         return None
     if len(cells) < header.width or any(cell.strip() for cell in cells[len(names) :]):
-        raise refusals.RAGGED(row=shown(line.strip(), 60), cells=len(cells), titles=header.width)
+        refusal = refusals.SHORT if len(cells) < header.width else refusals.RAGGED
+        raise refusal(row=shown(line.strip(), 60), cells=len(cells), titles=header.width)
     return [*cells, *[""] * len(names)][: len(names)]
 
 

@@ -83,6 +83,15 @@ RAGGED = Refusal(
     "The row {row!r} has {cells} cells and the header has {titles}: rows as long as the header were needed.",
     "Put numbers with thousands or decimal commas into quotes, or export it again with semicolons.",
 )
+SHORT = Refusal(
+    "The row {row!r} has {cells} cells and the header has {titles}: whole rows were needed.",
+    "Export or download it again; it may have been cut off.",
+)
+CUT_OFF = Refusal(
+    "The file ends in {row!r} without a line end, and {cell!r} is shorter than all numbers above it: a whole file was "
+    "needed.",
+    "Export or download it again, or add a line end if it is whole.",
+)
 UNEVEN = Refusal(
     "The file has more than {most:,} rows that are shorter or longer than its header, such as {row!r}: rows as long as "
     "the header were needed.",

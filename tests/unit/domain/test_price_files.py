@@ -1,6 +1,7 @@
 """A price file: what is read, what is refused and in which words, and what is written."""
 
 import contextlib
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -27,6 +28,42 @@ def only(text: str) -> Bars:
 
 
 # What is read.
+
+
+@pytest.mark.parametrize("columns", [["close"], ["close", "adj_close"], ["close", "volume"]])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_file_that_ends_inside_its_last_number_is_refused(
+    make_bars: Callable[..., Bars], columns: list[str], quoted: bool
+) -> None:
+    bars = make_bars(sessions=60)
+    frame = bars.frame.assign(**{name: bars.columns[name].round(4) for name in ("open", "high", "low")})
+    frame["close"] = frame["adj_close"] = (bars.columns["low"] + bars.columns["high"]).round(1) / 2 + 0.0123
+    text = frame[["session_date", "open", "high", "low", *columns]].to_csv(index=False).rstrip("\n")
+    text = text.replace("session_date", '"session_date"') if quoted else text
+    assert len(only(text)) == 60
+    *_, last = text.rpartition(",")
+    for kept in range(1, len(last) - 2):
+        cut = text[: len(text) - len(last) + kept]
+        with pytest.raises(
+            InvalidBars, match=r"without a line end, and '.*' is shorter than all numbers above it|MSFT"
+        ):
+            read_prices(cut.encode(), symbol="MSFT")["MSFT"]
+
+
+def test_a_short_number_of_another_symbol_is_no_end_of_a_file(make_bars: Callable[..., Bars]) -> None:
+    large, small = (make_bars(name, sessions=60).frame.assign(symbol=name) for name in ("AAPL", "MSFT"))
+    small["volume"] = 7.0
+    both = pd.concat([large, small]).sort_values(["session_date", "symbol"])
+    columns = ["symbol", *(name for name in both.columns if name != "symbol")]
+    read = read_prices(both[columns].to_csv(index=False).rstrip("\n").encode())
+    assert {name: len(bars) for name, bars in read.bars.items()} == {"AAPL": 60, "MSFT": 60}
+
+
+def test_a_row_that_is_cut_off_is_said_to_be_one() -> None:
+    with pytest.raises(
+        InvalidBars, match=r"has 3 cells and the header has 7: whole rows were needed. Export or download"
+    ):
+        only(HEADER + GOOD + "2023-07-24,11,13")
 
 
 @pytest.mark.parametrize(
