@@ -4,7 +4,7 @@ import base64
 import smtplib
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any
@@ -243,6 +243,25 @@ def test_a_close_is_told_once_where_other_exchanges_go_on(tmp_path: Path, make_b
     assert "of the 2 closes forecast the session before" in friday
     assert "of the 1 close forecast the session before" in weekend
     assert "MSFT" in weekend  # whose forecast is still there
+
+
+def test_a_close_of_an_earlier_session_is_no_close_of_the_day(
+    tmp_path: Path, series: dict[str, Bars], receiver: Receiver
+) -> None:
+    desk = Desk(tmp_path, receiver.apprise_url)
+    for bars in series.values():
+        desk.arrive(bars, THURSDAY - timedelta(days=1))
+        desk.arrive(bars, THURSDAY)
+        if bars.symbol != "AAPL":
+            desk.arrive(bars, FRIDAY)
+    desk.app.send_digest()
+    text = receiver.messages[0]["message"]
+    assert "of the 2 closes forecast the session before" in text
+    [row] = desk.app.overview(["AAPL"])
+    assert f"- AAPL {row.last_close:,.2f} ({row.change:+.1%})" in text
+    [line] = [line for line in text.splitlines() if line.startswith("- AAPL")]
+    assert f"close of {THURSDAY}" in line
+    assert text.count("close of 2023") == 1
 
 
 def test_findings_from_files_call_nobody_and_are_no_markup(

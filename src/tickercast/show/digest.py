@@ -74,7 +74,7 @@ def _values(found: Digest) -> dict[str, Any]:
         "news": news[:MOST_ROWS],
         "more_news": max(len(news) - MOST_ROWS, 0),
         "kept": kept[:MOST_ROWS],
-        "rows": cells(rows, _calibration(found)),
+        "rows": cells(rows, _calibration(found), found.day),
         "left_out": f"{symbols(left_out)} more: tickercast overview lists all." if left_out else "",
         "paper": trading_lines(found.trading) if found.trading else [],
         "advice": NOT_ADVICE,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from tickercast.reading.overview import Row
 from tickercast.show.sentences import VERDICTS, interval, number, price
@@ -44,18 +45,20 @@ class Cells:
     notes: Sequence[str]
 
 
-def cells(rows: Sequence[Row], calibration: Mapping[str, str]) -> list[Cells]:
+def cells(rows: Sequence[Row], calibration: Mapping[str, str], day: date | None = None) -> list[Cells]:
     """The rows of the overview as cells.
 
     Args:
         rows: of the overview.
         calibration: `too narrow` or `too wide` by symbol, of those that are flagged.
+        day: a close of another day is said to be one.
     """
-    return [_cells(row, calibration.get(row.symbol, "")) for row in rows]
+    return [_cells(row, calibration.get(row.symbol, ""), day or row.cutoff) for row in rows]
 
 
-def _cells(row: Row, calibration: str) -> Cells:
+def _cells(row: Row, calibration: str, day: date) -> Cells:
     notes = [
+        f"close of {row.cutoff}" if row.cutoff != day else "",
         "simulated bars" if row.simulated else VERDICTS[row.verdict],
         ("doubtful: " if row.doubtful else "odd bars: ") + row.findings if row.findings else "",
         "" if row.state == "fresh" else row.freshness.rstrip("."),

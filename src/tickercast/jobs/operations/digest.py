@@ -9,13 +9,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tickercast.domain import alerts
 from tickercast.domain.alerts import Alert, Anomaly, Changes
-from tickercast.errors import AlertUnavailable, ObjectNotFound
+from tickercast.domain.calendar import sessions_between
+from tickercast.errors import AlertUnavailable, CalendarError, ObjectNotFound
 from tickercast.jobs.daily.lease import lease
 from tickercast.jobs.operations.alerts import SentAlerts
 from tickercast.ports import Letter, Notifier, ObjectStore, Warehouse
@@ -33,6 +34,7 @@ PAUSES_S = (2.0, 10.0)
 """Seconds before the second and third attempt at a receiver."""
 
 _LOCK = "digest"
+_LONG = timedelta(days=20)  # no exchange closes for longer
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def read_digest(
         return None
     session = day or max(row.cutoff for row in rows)
     base = _read(store, store.generation(SENT)).base(session)
-    last = {row.symbol: row.cutoff for row in rows if row.cutoff > base.sessions.get(row.symbol, date.min)}
+    last = {row.symbol: row.cutoff for row in rows if row.cutoff > base.sessions.get(row.symbol, _told(row, session))}
     return Digest(
         day=session,
         rows=rows,
@@ -134,6 +136,15 @@ def read_digest(
         open=checked.found,
         trading=_trading(warehouse),
     )
+
+
+def _told(row: Row, session: date) -> date:
+    """The last session before the newest one of a symbol's exchange, for a symbol that no earlier digest told of."""
+    try:
+        newest = sessions_between(row.symbol, session - _LONG, session)[-1:]
+    except CalendarError:
+        newest = ()
+    return newest[0] - timedelta(days=1) if newest else date.min
 
 
 def _trading(warehouse: Warehouse) -> TradingStatus | None:
