@@ -211,6 +211,18 @@ def stamp(end: date) -> str:
     return f"{end:%Y-%m-%d %H:%M}" if isinstance(end, datetime) else end.isoformat()
 
 
+def said(ends: Ends) -> list[str]:
+    """Bars in words: the dates of days, and of hours the moments at which they open, as files have them.
+
+    >>> said(np.array(["2023-07-22T14"], "datetime64[h]"))
+    ['2023-07-22 13:00 UTC']
+    """
+    if ends.dtype == np.dtype("datetime64[D]"):
+        return [str(day) for day in ends]
+    opened = np.subtract(ends.astype("datetime64[h]"), _HOUR).astype("datetime64[m]")
+    return [f"{str(moment).replace('T', ' ')} UTC" for moment in opened]
+
+
 def _moment(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)

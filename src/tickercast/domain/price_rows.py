@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tickercast.domain import refusals
 from tickercast.domain.bars import BAR_COLUMNS, LOOKBACK, Bars, Extent, Reading
 from tickercast.domain.findings import Finding
-from tickercast.domain.frequency import DAILY, HOURLY, Ends, Frequency
+from tickercast.domain.frequency import DAILY, HOURLY, Ends, Frequency, said
 from tickercast.domain.price_checks import (
     EXPLAINED,
     SPIKE,
@@ -331,8 +331,8 @@ class _Judge:
 
     def _bar(self, row: int | np.intp) -> str:
         """The bar of a row in words: its date, or the moment at which its hour opens."""
-        [said] = _said(self._days[row : row + 1])
-        return said
+        [bar] = said(self._days[row : row + 1])
+        return bar
 
     def _refuse(self, number: int, error: Permanent) -> None:
         self._failures.setdefault(number, error)
@@ -476,7 +476,7 @@ class _Judge:
             own = self._own(number)
             days, counts = np.unique(self._days[own][(doubled & self._judged)[own]], return_counts=True)
             places = {"symbol": self._rows.names[number], "count": int(counts.sum()) - len(days)}
-            self._refuse(number, self._words.duplicate(**places, day=_said(days[:1])[0]))
+            self._refuse(number, self._words.duplicate(**places, day=said(days[:1])[0]))
         self._leave_out(doubled & self._alive(), self._words.doubled)
 
     def _check_basis(self) -> None:
@@ -653,12 +653,4 @@ def _named(ends: Ends) -> str:
     '2023-07-03 13:00 UTC'
     """
     more = f" and {len(ends) - _NAMED} before" if len(ends) > _NAMED else ""
-    return ", ".join(_said(ends[-_NAMED:])) + more
-
-
-def _said(ends: Ends) -> list[str]:
-    """Bars in words: the dates of days, and of hours the moments at which they open, as files have them."""
-    if ends.dtype == np.dtype("datetime64[D]"):
-        return [str(day) for day in ends]
-    opened = (ends - _HOUR).astype("datetime64[m]")
-    return [f"{str(moment).replace('T', ' ')} UTC" for moment in opened]
+    return ", ".join(said(ends[-_NAMED:])) + more
