@@ -42,7 +42,7 @@ SIMPLE = 336
 LEAST = 168
 """The shortest history that is forecast at all, in hours: a week."""
 
-MOST_FILLED = 6
+MOST_FILLED = HOURLY.most_filled
 """The longest gap, in hours, that costs nothing when it is filled."""
 
 WEEK = 168
@@ -202,7 +202,7 @@ def gaps(bars: Bars) -> Iterator[Finding]:
 
 
 def check_history(series: Sequence[Bars]) -> None:
-    """Refuse series that reach back less than `LEAST` hours.
+    """Refuse series that have a history of less than `LEAST` hours; see `Bars.spans`.
 
     Raises:
         TooFewSessions: one does; the message names the first.

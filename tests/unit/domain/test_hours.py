@@ -186,8 +186,13 @@ def test_the_first_return_after_a_gap_is_scaled_by_the_season_of_its_hours() -> 
     assert panel.squared[854] == pytest.approx(np.log(made.close[854] / made.close[853]) ** 2 / season[made.cell[854]])
 
 
-def test_the_history_counts_hours_not_rows() -> None:
-    assert without(make_hours(hours=170), 50, 60).span == 170
+def test_the_history_counts_hours_that_have_a_bar_or_are_filled() -> None:
+    assert without(make_hours(hours=170), 50, 56).span == 170
+    assert without(make_hours(hours=170), 50, 57).span == 163
+    assert without(make_hours(hours=170), 50, 57).spans[[0, 49, 50, -1]].tolist() == [1, 50, 51, 163]
+    assert without(make_hours(hours=1200), 3, 1197).span == 6
+    with pytest.raises(TooFewSessions, match="has 6 hours of bars: at least 168 were needed"):
+        check_history([without(make_hours(hours=1200), 3, 1197)])
     check_history([make_hours(hours=168)])
     with pytest.raises(TooFewSessions, match="has 167 hours of bars: at least 168 were needed"):
         check_history([make_hours(hours=167)])
