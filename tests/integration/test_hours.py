@@ -194,6 +194,12 @@ def test_an_unfinished_hour_is_left_out_and_missing_ones_are_said(place: Place) 
     assert entry["findings"] == "stale: no bar since 2022-02-05 08:00 UTC: 4 hour(s) are missing"
 
 
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "BTC-USD", "BTC-USDT"])
+def test_the_spelling_of_a_coin_changes_nothing_about_its_hours(place: Place, symbol: str) -> None:
+    outcome = send(place, make_hours(symbol, hours=HOURS))
+    assert [list(one.findings) for one in outcome.series] == [[]]
+
+
 def test_bars_older_than_a_day_are_refused(place: Place) -> None:
     place.now = AT + timedelta(days=3)
     outcome = send(place, make_hours(hours=HOURS), "2022-02-07T08")
