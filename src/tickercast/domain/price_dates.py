@@ -40,6 +40,7 @@ _WORDS = (
 )
 _WEEKDAY = re.compile(r"(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\.?,?\s+", re.IGNORECASE)
 _EPOCH = re.compile(r"(\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19})(?:\.\d+)?")
+_DIGITS = {10: 0, 13: 3, 16: 6, 19: 9}  # of a number since 1970, and the power of ten that it counts seconds in
 _CLOCK = re.compile(r"(\d{1,2}):?(\d\d):?(\d\d)?(?:\.\d+)?")
 _MONTHS = [name.lower() for name in calendar.month_name[1:]]
 _ISO = re.compile(r"(?P<time>\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?)(?P<zone>Z|[+-]\d\d:\d\d)?")
@@ -70,9 +71,9 @@ def read_stamps(texts: Sequence[str], title: str = "Date") -> Stamps:
     Raises:
         InvalidBars: day and month cannot be told apart.
     """
-    iso = _iso(texts)
-    if iso is not None:
-        return iso
+    alike = _iso(texts) or _epochs(texts)
+    if alike is not None:
+        return alike
     found = [_match(text) for text in texts]
     day_first = _is_day_first(texts, found, title)
     wall = np.full(len(texts), np.datetime64("NaT", "s"))
@@ -175,6 +176,19 @@ def _iso(texts: Sequence[str]) -> Stamps | None:
     return Stamps(wall, np.full(len(wall), _offset(shape)))
 
 
+def _epochs(texts: Sequence[str]) -> Stamps | None:
+    """Read texts that are all whole seconds, milli-, micro- or nanoseconds since 1970, as exchanges write; else None.
+
+    >>> [str(moment) for moment in _epochs(["1689984000000"]).wall]
+    ['2023-07-22T00:00:00']
+    """
+    size = len(texts[0]) if texts else 0
+    if size not in _DIGITS or not all(len(text) == size and text.isascii() and text.isdigit() for text in texts):
+        return None
+    wall = np.array([text[: size - _DIGITS[size]] for text in texts]).astype(np.int64)
+    return Stamps(wall.astype("datetime64[s]"), np.zeros(len(wall)))
+
+
 def _match(text: str) -> re.Match[str] | None:
     text = _WEEKDAY.sub("", text.strip(), count=1)
     for pattern in (_YEAR_FIRST, _COMPACT, _YEAR_LAST, *_WORDS, _EPOCH):
@@ -233,7 +247,7 @@ def _offset(match: re.Match[str]) -> float:
 
 def _moment(text: str, digits: str) -> np.datetime64:
     """The moment that a number of seconds, milliseconds, microseconds or nanoseconds since 1970 stands for."""
-    scale = {10: 0, 13: 3, 16: 6, 19: 9}[next(length for length in (10, 13, 16, 19) if len(digits) <= length)]
+    scale = next(scale for length, scale in _DIGITS.items() if len(digits) <= length)
     return np.datetime64(int(digits) // 10**scale, "s")
 
 
