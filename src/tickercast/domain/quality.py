@@ -113,8 +113,8 @@ def rebased(bars: Bars, known: pd.Series) -> float | None:
         known: the stored closes by session date.
 
     >>> days = pd.to_datetime(["2023-07-20", "2023-07-21"])
-    >>> bars = pd.DataFrame({"session_date": days, "close": [50.0, 51.0]})
-    >>> rebased(Bars("MSFT", bars), pd.Series([100.0, 102.0], index=days))
+    >>> columns = {"session_date": days.to_numpy(), "close": np.array([50.0, 51.0])}
+    >>> rebased(Bars("MSFT", columns), pd.Series([100.0, 102.0], index=days))
     0.5
     """
     closes = bars.frame.set_index("session_date")["close"]
