@@ -61,14 +61,16 @@ class HourlyFolder:
         findings: dict[str, Sequence[Finding]] = {}
         for symbol in symbols:
             try:
-                series[symbol] = self._bars(symbol, first, last)
-                findings[symbol] = [*self._contents.findings.get(symbol, ()), *gaps(series[symbol])]
+                whole = self._whole(symbol)
+                series[symbol] = self._inside(whole[symbol], first, last)
+                findings[symbol] = [*whole.findings.get(symbol, ()), *gaps(series[symbol])]
             except Permanent as error:
                 failures[symbol] = error
             advance(1)
         return Reading(series, failures, {symbol: found for symbol, found in findings.items() if found})
 
-    def _bars(self, symbol: str, first: date, last: date) -> Bars:
+    def _whole(self, symbol: str) -> Reading:
+        """All bars of a symbol, and what is odd in one file or in all together."""
         if symbol in self._contents.failures:
             raise self._contents.failures[symbol]
         if symbol not in self._contents.series:
@@ -76,12 +78,17 @@ class HourlyFolder:
                 f"{self._path} does not hold {symbol}: it has {', '.join(self.symbols()[:8])}. Name one of those, "
                 "spelled as in the files."
             )
-        found = self._contents.series[symbol]
-        bars = finished(in_order(found)[symbol] if len(found) > 1 else found[0], self._now())
-        inside = bars.since(first).through(last)
+        found, odd = self._contents.series[symbol], self._contents.findings[symbol]
+        if len(found) == 1:
+            return Reading({symbol: found[0]}, {}, {symbol: odd})
+        together = in_order(found)
+        return Reading(together.bars, together.failures, {symbol: [*odd, *together.findings.get(symbol, ())]})
+
+    def _inside(self, bars: Bars, first: date, last: date) -> Bars:
+        inside = finished(bars, self._now()).since(first).through(last)
         if not len(inside):
             raise NoRecentBars(
-                f"{self._path} has no finished hour of {symbol} from {first} to {last}: at least one was needed. "
+                f"{self._path} has no finished hour of {bars.symbol} from {first} to {last}: at least one was needed. "
                 "Name other dates."
             )
         return inside
