@@ -119,26 +119,14 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = D
         raise UsageError(f"A {type(frame).__name__} was given: a pandas DataFrame was needed. Make one of it.")
     is_counted = frame.index.nlevels == 1 and pd.api.types.is_integer_dtype(frame.index.dtype)
     content = frame.to_csv(index=not is_counted).encode()
-    if not symbol and not _names_symbols(content, every):
+    if not symbol and first_symbol(content) is None:
         raise UsageError("The table names no symbol: a column Symbol, or symbol='MSFT', was needed. Give one of them.")
     return _read(content, symbol or "", every)
 
 
-def _names_symbols(content: bytes, every: str) -> bool:
-    if not frequency_of(every).is_daily:
-        from tickercast.domain.hour_files import names_symbols
-
-        return names_symbols(content)
-    return first_symbol(content) is not None
-
-
 def _read(content: bytes, symbol: str, every: str) -> Reading:
-    now = datetime.now(UTC)
-    if not frequency_of(every).is_daily:
-        from tickercast.domain.hour_files import read_hours
-
-        return read_hours(content, symbol=symbol, now=now)
-    return read_prices(content, symbol=symbol, window=Window(now=now))
+    window = Window(now=datetime.now(UTC))
+    return read_prices(content, symbol=symbol, window=window, frequency=frequency_of(every))
 
 
 def read_events(path: str | Path) -> dict[str, ResultsDays]:

@@ -187,11 +187,17 @@ def test_an_unfinished_hour_is_left_out_and_missing_ones_are_said(place: Place) 
     send(place, make_hours(hours=HOURS))
     [entry] = place.warehouse.read("ingestions").to_dict("records")
     assert entry["cutoff_at"] == pd.Timestamp("2022-02-05 07:00", tz="UTC")
-    assert entry["findings"] == "left out: 1 hour(s) that had not ended, the first from 2022-02-05 07:00 UTC"
+    assert entry["findings"] == "left out: 1 hour(s) that had not ended (2022-02-05 07:00 UTC)"
     place.now = AT + timedelta(hours=4)
     send(place, make_hours("ETHUSDT", hours=HOURS), "2022-02-05T12")
     [entry] = place.warehouse.read("ingestions", {"symbol": "ETHUSDT"}).to_dict("records")
     assert entry["findings"] == "stale: no bar since 2022-02-05 08:00 UTC: 4 hour(s) are missing"
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "BTC-USD", "BTC-USDT"])
+def test_the_spelling_of_a_coin_changes_nothing_about_its_hours(place: Place, symbol: str) -> None:
+    outcome = send(place, make_hours(symbol, hours=HOURS))
+    assert [list(one.findings) for one in outcome.series] == [[]]
 
 
 def test_bars_older_than_a_day_are_refused(place: Place) -> None:
@@ -232,10 +238,10 @@ def test_files_of_the_archive_of_ones_own_and_of_several_symbols_are_read_alike(
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"no,bars\n1,2\n", "no column of moments among no, bars"),
+        (b"no,bars\n1,2\n", "The file has no column Date, Open"),
         (b"time,open,high,low,close\n2022-01-01T00:30:00Z,1,1,1,1\n", "hourly bars that end on the hour were needed"),
-        (b"time,open,high,low,close\n2022-01-01T00:00:00Z,1,1,2,1\n", "open and close between low and high"),
-        (b"time,open,high,low,close\n,1,1,2,1\n", "is no table of hourly bars"),
+        (b"time,open,high,low,close\n2022-01-01T00:00:00Z,1,1,2,1\n", "does not fit the bar"),
+        (b"time,open,high,low,close\n,1,1,2,1\n", "is not a date"),
         (b"", "empty"),
     ],
 )

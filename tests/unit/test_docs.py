@@ -29,6 +29,7 @@ from tickercast import engines
 from tickercast.backends.warehouse.sql import columns, read_objects, to_duckdb
 from tickercast.cli import app
 from tickercast.config import Settings
+from tickercast.domain.frequency import HOURLY
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import SourceUnavailable, UnknownSymbol
 from tickercast.models import baselines
@@ -459,3 +460,10 @@ def test_every_page_fits_on_a_phone_and_the_search_finds_from_a_folder(built: Pa
         )
         browser.close()
     assert [url for url in asked if not url.startswith(("file://", "data:", "blob:"))] == []
+
+
+def test_the_month_of_the_archive_is_sent_with_its_last_hour() -> None:
+    text = Path("docs/hourly.md").read_text()
+    [(month, as_of)] = re.findall(r'upload BTCUSDT-1h-(\d{4}-\d\d)\.zip --every 1h --as-of "([^"]+)"', text)
+    next_month = np.datetime64(month, "M") + 1
+    assert HOURLY.parse(as_of) == next_month.astype("datetime64[s]").item()

@@ -136,6 +136,15 @@ def test_a_short_history_is_forecast_by_the_simple_model(tables: HourTables, hou
     assert (HarSeason(tables).predict([long]) != EwmaSeason(tables).predict([long])).any()
 
 
+def test_hours_that_are_missing_are_no_history_for_the_full_model(tables: HourTables) -> None:
+    for cut, is_short in (
+        (without(make_hours(hours=760), 100, 117), True),
+        (without(make_hours(hours=760), 9, 15), False),
+    ):
+        made = HarSeason(tables).predict([cut]), EwmaSeason(tables).predict([cut])
+        assert np.array_equal(*made) == is_short
+
+
 def test_less_than_a_week_is_refused(tables: HourTables) -> None:
     with pytest.raises(TooFewSessions, match="BTCUSDT has 167 hours of bars: at least 168 were needed"):
         HarSeason(tables).predict([make_hours(hours=167)])

@@ -490,7 +490,7 @@ def test_daily_bars_are_no_hours(tmp_path: Path, make_bars: MakeBars, every_nth:
     text = (tmp_path / "KO.csv").read_text().replace("session_date", "date")
     (tmp_path / "KO.csv").write_text(text)
     with pytest.raises(InvalidBars, match=f"{said}: hourly bars were needed"):
-        tickercast.read_csv(tmp_path / "KO.csv", every="1h", symbol="KO")
+        tickercast.read_csv(tmp_path / "KO.csv", every="1h", symbol="KO")["KO"]
 
 
 def test_hours_with_nights_and_gaps_between_them_are_hours(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tickercast.backends.market_data.hourly_folder import HourlyFolder
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.frequency import HOURLY
+from tickercast.domain.hours import PRICES
 from tickercast.errors import InvalidBars, NoRecentBars, UnknownSymbol, UsageError
 
 FIRST, LAST = date(2022, 1, 1), date(2022, 12, 31)
@@ -83,6 +84,30 @@ def test_of_two_bars_of_an_hour_that_of_the_later_file_counts(tmp_path: Path, ba
     np.testing.assert_allclose(found.columns["close"][:40], bars.columns["close"][:40])
 
 
+def test_an_hour_that_one_file_has_twice_with_other_prices_is_refused(tmp_path: Path, bars: Bars) -> None:
+    again = table(bars.rows(40, 41)).assign(close=bars.columns["low"][40])
+    pd.concat([table(bars), again]).to_csv(tmp_path / "BTCUSDT.csv", index=False)
+    with pytest.raises(InvalidBars, match=r"BTCUSDT\.csv cannot be read .* 1 duplicate hour.*2022-01-04 16:00 UTC"):
+        fetch(tmp_path, "BTCUSDT")["BTCUSDT"]
+
+
+def test_what_is_left_out_of_a_file_and_of_all_together_is_said(tmp_path: Path) -> None:
+    bars = make_hours(hours=240)
+    rows = table(bars)
+    pd.concat([rows[:100], rows[98:99]]).to_csv(tmp_path / "BTCUSDT-1h-2022-01.csv", index=False)
+    rows[100:101].assign(**{name: 6.5 * rows[name] for name in PRICES}).to_csv(
+        tmp_path / "BTCUSDT-1h-2022-02.csv", index=False
+    )
+    rows[101:].to_csv(tmp_path / "BTCUSDT-1h-2022-03.csv", index=False)
+    found = fetch(tmp_path, "BTCUSDT")
+    assert len(found["BTCUSDT"]) == 239
+    assert [str(each) for each in found.findings["BTCUSDT"]] == [
+        "left out: 1 exact repeat(s) (2022-01-07 02:00 UTC)",
+        "left out: 1 zero or impossible bar(s) (2022-01-07 04:00 UTC)",
+        "filled: no bar for 1 hour from 2022-01-07 04:00 to 2022-01-07 05:00 UTC",
+    ]
+
+
 def test_an_unfinished_hour_is_left_out(tmp_path: Path, bars: Bars) -> None:
     table(bars).to_parquet(tmp_path / "BTCUSDT.parquet")
     found = fetch(tmp_path, "BTCUSDT", now=datetime(2022, 1, 4, 5, 30, tzinfo=UTC))["BTCUSDT"]
@@ -110,12 +135,12 @@ def test_what_is_not_there_is_a_sentence(tmp_path: Path, bars: Bars) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("open,high\n1,2\n", "no column of moments among open, high"),
+        ("open,high\n1,2\n", "The file has no column Date, Low, Close"),
         ("date,open\n2022-01-01T00:00:00Z,1\n", "cannot be read as hourly bars"),
         ("1,2,3\n", "cannot be read as hourly bars"),
         ("", "cannot be read as hourly bars"),
         ("date,open,high,low,close\nyesterday,1,1,1,1\n", "cannot be read as hourly bars"),
-        ("5,1,1,1,1,1\n", "is no hour of a market"),
+        ("5,1,1,1,1,1\n", "The file has no column Date, Open"),
         ("date,open,high,low,close\n2022-01-01T00:30:00Z,1,1,1,1\n", "hourly bars that end on the hour were needed"),
         ("date,open,high,low,close\n2022-01-01T00:00:00Z,1,x,1,1\n", "cannot be read as hourly bars"),
     ],

@@ -141,11 +141,17 @@ class Bars:
 
     @property
     def span(self) -> int:
-        """How long the history is: in sessions, or in hours from the first to the last, missing ones included."""
+        """How long the history is up to the last bar; see `spans`."""
+        return len(self) if self.frequency.is_daily or not len(self) else int(self.spans[-1])
+
+    @property
+    def spans(self) -> NDArray[np.int64]:
+        """`(bars,)`, how long the history up to each bar is: in sessions, or in hours that have a bar or are filled."""
         if self.frequency.is_daily or not len(self):
-            return len(self)
-        numbers = self.frequency.numbers(self.ends[[0, -1]])
-        return int(numbers[1] - numbers[0]) + 1
+            return np.arange(1, len(self) + 1)
+        steps = np.diff(self.frequency.numbers(self.ends))
+        counted = np.where(steps <= self.frequency.most_filled + 1, steps, 1)
+        return np.cumsum(np.append(1, counted))
 
     @property
     def last_close(self) -> float:

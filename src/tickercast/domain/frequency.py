@@ -50,6 +50,7 @@ class Frequency:
         lookback: the span of the bars for a forecast.
         stale_after: a series whose last bar is older than this before `as_of` cannot be forecast.
         longest_horizon: the bars' numbers from a cutoff to its last target, at most.
+        most_filled: the longest gap, in bars, that costs nothing when it is filled.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Frequency:
     lookback: timedelta
     stale_after: timedelta
     longest_horizon: int
+    most_filled: int
 
     def __str__(self) -> str:
         return self.name
@@ -180,11 +182,11 @@ class Frequency:
         return as_of.isoformat() if self.is_daily else f"{self.name}/{as_of:%Y-%m-%dT%H}"
 
 
-DAILY = Frequency("1d", 10, 252, "D", "session", timedelta(days=3 * 365), timedelta(days=7), 45)
+DAILY = Frequency("1d", 10, 252, "D", "session", timedelta(days=3 * 365), timedelta(days=7), 45, 0)
 """The model reads about 320 sessions, charts show more; ten sessions with the longest closure of an exchange are 45
 days."""
 
-HOURLY = Frequency("1h", 24, 8766, "h", "hour", timedelta(days=32), timedelta(days=1), 24)
+HOURLY = Frequency("1h", 24, 8766, "h", "hour", timedelta(days=32), timedelta(days=1), 24, 6)
 """The full model reads 744 hours; from a bar that is a day old, the whole forecast would lie in the past."""
 
 FREQUENCIES = {frequency.name: frequency for frequency in (DAILY, HOURLY)}
@@ -209,6 +211,18 @@ def stamp(end: date) -> str:
     ('2023-07-22', '2023-07-22 14:00')
     """
     return f"{end:%Y-%m-%d %H:%M}" if isinstance(end, datetime) else end.isoformat()
+
+
+def said(ends: Ends) -> list[str]:
+    """Bars in words: the dates of days, and of hours the moments at which they open, as files have them.
+
+    >>> said(np.array(["2023-07-22T14"], "datetime64[h]"))
+    ['2023-07-22 13:00 UTC']
+    """
+    if ends.dtype == np.dtype("datetime64[D]"):
+        return [str(day) for day in ends]
+    opened = np.subtract(ends.astype("datetime64[h]"), _HOUR).astype("datetime64[m]")
+    return [f"{str(moment).replace('T', ' ')} UTC" for moment in opened]
 
 
 def _moment(text: str) -> datetime:

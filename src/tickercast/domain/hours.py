@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import Bars
 from tickercast.domain.findings import Finding
 from tickercast.domain.frequency import HOURLY
+from tickercast.domain.quality import Oddity
+from tickercast.domain.quality import oddities as odd_bars
 from tickercast.errors import InvalidBars, TooFewSessions
 
 Floats = NDArray[np.float64]
@@ -40,11 +42,14 @@ SIMPLE = 336
 LEAST = 168
 """The shortest history that is forecast at all, in hours: a week."""
 
-MOST_FILLED = 6
+MOST_FILLED = HOURLY.most_filled
 """The longest gap, in hours, that costs nothing when it is filled."""
 
 WEEK = 168
 """Hours of a week."""
+
+OF_HOURS = Oddity(40.0, MOST_FILLED + 1, "at", f"{WANTED} hours")
+"""Tails of hours are fat: the largest real move of BTC and ETH in three years was 32 times the usual."""
 
 PRICES = ("open", "high", "low", "close")
 
@@ -197,7 +202,7 @@ def gaps(bars: Bars) -> Iterator[Finding]:
 
 
 def check_history(series: Sequence[Bars]) -> None:
-    """Refuse series that reach back less than `LEAST` hours.
+    """Refuse series that have a history of less than `LEAST` hours; see `Bars.spans`.
 
     Raises:
         TooFewSessions: one does; the message names the first.
@@ -226,7 +231,8 @@ def oddities(known: Bars, as_of: datetime) -> list[Finding]:
         known: the bars up to the cutoff.
         as_of: the last moment that was asked for, no later than now, UTC and naive.
     """
-    return [*_stale(known, as_of), *gaps(known), *filter(None, [short_history(known)])]
+    newest = odd_bars(known, max(len(known) - WANTED, 0), OF_HOURS)
+    return [*_stale(known, as_of), *gaps(known), *newest, *filter(None, [short_history(known)])]
 
 
 def _stale(known: Bars, as_of: datetime) -> Iterator[Finding]:

@@ -208,9 +208,12 @@ class ModelCard(BaseModel):
 
 
 def unmeasured(card: ModelCard, symbol: str) -> str:
-    """Why a symbol's intervals may not hold what they promise: its asset class was not measured. Empty if it was."""
+    """Why a symbol's intervals may not hold what they promise: its asset class was not measured. Empty if it was.
+
+    Classes are of daily bars: models of hours are measured on coins, in whatever spelling.
+    """
     name = asset_class(symbol)
-    if name == STOCK or f"{name}_n" in card.metrics:
+    if card.hour_tables or name == STOCK or f"{name}_n" in card.metrics:
         return ""
     return (
         f"not measured for this class: {symbol} counts as {name}, and {card.name} {card.version} was measured on "

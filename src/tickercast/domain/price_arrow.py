@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from tickercast.domain import refusals
 from tickercast.domain.bars import Bars, Reading, bars_of
-from tickercast.domain.price_dates import of_instants, read_clock, read_stamps, session_moments
+from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.domain.price_dates import instants, of_instants, read_clock, read_stamps, session_moments
 from tickercast.domain.price_limits import LARGEST, MOST_NAMES, check_dates, check_symbols, check_text
 from tickercast.domain.price_numbers import Numbers, read_numbers
 from tickercast.domain.price_rows import SIMULATED, WHOLE, Ints, Rows, Window, read_rows
@@ -39,6 +40,7 @@ class Asked:
         window: the bars that are used, and so judged.
         largest: bytes of the largest file, on which other limits depend.
         ending: of a file of its kind.
+        frequency: of the bars.
     """
 
     name: str = ""
@@ -46,6 +48,7 @@ class Asked:
     window: Window = WHOLE
     largest: int = LARGEST
     ending: str = ".csv"
+    frequency: Frequency = DAILY
 
     @property
     def symbol(self) -> str | None:
@@ -94,13 +97,13 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked) -> Readin
         kept, numbers = np.unique(numbers[wanted], return_inverse=True)
         names = [names[number] for number in kept]
     check_symbols(len(names))
-    return replace(read_rows(_rows(table, titles, numbers, names), asked.window), others=others)
+    return replace(read_rows(_rows(table, titles, numbers, names, asked.frequency), asked.window), others=others)
 
 
-def _rows(table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str]) -> Rows:
-    moments = _moments(table, titles, numbers, names)
-    columns = _numbers(table, titles)
-    return Rows(numbers, names, moments, columns, _simulated(table), _quoting(table, moments), titles)
+def _rows(table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str], frequency: Frequency) -> Rows:
+    moments = _moments(table, titles, numbers, names, frequency)
+    columns = _numbers(table, titles, frequency)
+    return Rows(numbers, names, moments, columns, _simulated(table), _quoting(table, moments), titles, frequency)
 
 
 def as_table(series: Sequence[Bars]) -> pa.Table:
@@ -225,25 +228,29 @@ def _simulated(table: pa.Table) -> NDArray[np.bool_]:
 # Dates.
 
 
-def _moments(table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str]) -> NDArray[np.datetime64]:
+def _moments(
+    table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str], frequency: Frequency
+) -> NDArray[np.datetime64]:
+    """Of days the date and time at the exchange, of hours the moment in UTC."""
     column, title = table["session_date"], titles["session_date"]
     moments: NDArray[np.datetime64]
     kind = column.type
     if pa.types.is_date(kind):
         moments = column.to_numpy().astype("datetime64[D]", copy=False)
-    elif pa.types.is_timestamp(kind) and kind.tz is None:
+    elif pa.types.is_timestamp(kind) and (kind.tz is None or not frequency.is_daily):
         moments = column.to_numpy().astype("datetime64[s]")
     elif pa.types.is_timestamp(kind):
         different, codes = np.unique(column.to_numpy().astype("datetime64[s]"), return_inverse=True)
         moments = session_moments(of_instants(different, kind.tz), codes, numbers, names)
     else:
         dates = _dictionary(_whole(column))
-        check_dates(len(dates.dictionary), title)
+        check_dates(len(dates.dictionary), title, frequency)
         codes, texts = _terms(dates)
-        moments = session_moments(read_stamps(texts, title), codes, numbers, names)
+        stamps = read_stamps(texts, title)
+        moments = session_moments(stamps, codes, numbers, names) if frequency.is_daily else instants(stamps, codes)
     if "time" in table.column_names:
         clock = _dictionary(table["time"])
-        check_dates(len(clock.dictionary), titles.get("time", "Time"))
+        check_dates(len(clock.dictionary), titles.get("time", "Time"), frequency)
         codes, texts = _terms(clock)
         moments = moments + np.append(read_clock(texts), np.timedelta64(0, "s"))[codes]
     return moments
@@ -267,11 +274,12 @@ def _quoting(table: pa.Table, moments: NDArray[np.datetime64]) -> Any:
 # Prices and volumes.
 
 
-def _numbers(table: pa.Table, titles: dict[str, str]) -> dict[str, Numbers]:
+def _numbers(table: pa.Table, titles: dict[str, str], frequency: Frequency) -> dict[str, Numbers]:
+    """The columns of numbers; hours are not adjusted."""
     found: dict[str, Numbers] = {}
     texts: dict[str, pa.ChunkedArray] = {}
     for name in _NUMBERS:
-        if name not in table.column_names:
+        if name not in table.column_names or (name == "adj_close" and not frequency.is_daily):
             continue
         column = table[name]
         if _is_text(column.type):

@@ -23,6 +23,7 @@ SPIKE = 5.0
 
 _MOST_CLOSED, _MOST_MISSING = 0.015, 0.04
 _FEWEST_CLOSED, _FEWEST_MISSING = 3, 5  # a single odd bar of a short file is no calendar
+_HOUR, _DAY = 3600, 86_400  # seconds
 _SOON = timedelta(days=7)  # placeholders of the coming sessions; dates further on are wrong ones
 _AROUND = 5  # bars before and after a spike
 EXPLAINED = 100
@@ -63,13 +64,28 @@ def intraday(symbol: str, moments: NDArray[np.datetime64]) -> InvalidBars | None
     if several < 3 and several * 20 < len(days):
         return None
     steps = np.diff(np.unique(moments)).astype(np.int64)
-    apart = int(np.median(steps[steps < 86_400]))
+    apart = int(np.median(steps[steps < _DAY]))
     return refusals.INTRADAY(symbol=symbol, most=int(counts.max()), apart=_span(apart))
 
 
+def not_hourly(symbol: str, moments: NDArray[np.datetime64]) -> InvalidBars | None:
+    """The refusal of bars most of which do not lie an hour apart.
+
+    Args:
+        symbol: the series.
+        moments: `(bars,)`, sorted.
+    """
+    steps = np.diff(np.unique(moments.astype("datetime64[s]"))).astype(np.int64)
+    if len(steps) < 2 or (apart := int(np.median(steps))) == _HOUR:
+        return None
+    return refusals.NOT_HOURLY(symbol=symbol, apart=_span(apart))
+
+
 def _span(seconds: int) -> str:
-    if seconds % 3600 == 0:
-        return "an hour" if seconds == 3600 else f"{seconds // 3600} hours"
+    if seconds >= _DAY:
+        return "a day" if seconds < 2 * _DAY else f"{seconds // _DAY} days"
+    if seconds % _HOUR == 0:
+        return "an hour" if seconds == _HOUR else f"{seconds // _HOUR} hours"
     return f"{seconds / 60:g} minute(s)"
 
 
@@ -213,6 +229,26 @@ def check_clock(symbol: str, days: Days, now: datetime) -> tuple[Mask, InvalidBa
         return np.array(late, bool)[places], None
     except CalendarError:
         return days > today, None
+
+
+def check_clock_of_hours(symbol: str, ends: NDArray[np.datetime64], now: datetime) -> tuple[Mask, InvalidBars | None]:
+    """Find the hours that have not ended.
+
+    Args:
+        symbol: the series.
+        ends: `(bars,)`, the hours' ends, UTC.
+        now: the time.
+
+    Returns:
+        Which of them have not ended, and the refusal if some are of days far ahead.
+    """
+    moment = np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "us")
+    late = ends.astype("datetime64[us]") > moment
+    ahead = ends > moment + np.timedelta64(_SOON)
+    if not ahead.any():
+        return late, None
+    days, today = (ends[ahead] - np.timedelta64(1, "h")).astype("datetime64[D]"), moment.astype("datetime64[D]")
+    return late, refusals.FUTURE(symbol=symbol, count=int(late.sum()), day=days[0], today=today)
 
 
 def spikes(numbers: Ints, adjusted: NDArray[np.float64], good: Mask) -> dict[int, float]:

@@ -115,6 +115,11 @@ def read_header(text: str) -> Header:
         InvalidBars: a column is missing, or there are two for one.
     """
     lines = [line for line in _LINE.findall(text) if line]
+    for mark in _SEPARATORS:
+        first = next((row for row in (_cells(line, mark) for line in lines) if "".join(row).strip()), [])
+        titles = _headerless(first)
+        if titles:
+            return Header(mark, layout(titles), len(titles), 0)
     candidates = [
         (known(_cells(line, mark)), -at, -rank)
         for at, line in enumerate(lines[:_BEFORE])
@@ -124,11 +129,6 @@ def read_header(text: str) -> Header:
     at, separator = -at, _SEPARATORS[-rank]
     if count > 1:
         return _titled(lines, at, separator)
-    for mark in _SEPARATORS:
-        first = next((row for row in (_cells(line, mark) for line in lines) if "".join(row).strip()), [])
-        titles = _headerless(first)
-        if titles:
-            return Header(mark, layout(titles), len(titles), 0)
     cells = max((_cells(lines[0], mark) for mark in _SEPARATORS), key=len)
     _check_width([cells])
     return Header(separator, layout(cells), len(cells), _size(lines[:1]))

@@ -1,4 +1,4 @@
-"""Dates as people and vendors write them, and the session that each stands for.
+"""Dates as people and vendors write them, and the session, or the moment in UTC, that each stands for.
 
 How a column is written is decided for the whole of it: day and month by the days above 12, times of day by what they
 are at the exchange.
@@ -40,8 +40,10 @@ _WORDS = (
 )
 _WEEKDAY = re.compile(r"(?:mon|tue|tues|wed|wednes|thu|thur|thurs|fri|sat|satur|sun)(?:day)?\.?,?\s+", re.IGNORECASE)
 _EPOCH = re.compile(r"(\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19})(?:\.\d+)?")
+_DIGITS = {10: 0, 13: 3, 16: 6, 19: 9}  # of a number since 1970, and the power of ten that it counts seconds in
 _CLOCK = re.compile(r"(\d{1,2}):?(\d\d):?(\d\d)?(?:\.\d+)?")
 _MONTHS = [name.lower() for name in calendar.month_name[1:]]
+_ISO = re.compile(r"(?P<time>\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?)(?P<zone>Z|[+-]\d\d:\d\d)?")
 _CENTURY = 69  # two digits from here on are of the twentieth
 _NO_TIME = np.timedelta64(0, "s")
 
@@ -69,9 +71,9 @@ def read_stamps(texts: Sequence[str], title: str = "Date") -> Stamps:
     Raises:
         InvalidBars: day and month cannot be told apart.
     """
-    iso = _iso(texts)
-    if iso is not None:
-        return Stamps(iso, np.full(len(iso), np.nan))
+    alike = _iso(texts) or _epochs(texts)
+    if alike is not None:
+        return alike
     found = [_match(text) for text in texts]
     day_first = _is_day_first(texts, found, title)
     wall = np.full(len(texts), np.datetime64("NaT", "s"))
@@ -127,6 +129,21 @@ def session_moments(
     return moments
 
 
+def instants(stamps: Stamps, codes: NDArray[np.integer]) -> Seconds:
+    """The moment of each row in UTC; where no zone is written, it is UTC.
+
+    Args:
+        stamps: what the column says.
+        codes: `(rows,)`, the stamp of each row, −1 for none.
+
+    Returns:
+        `(rows,)`; NaT where there is none.
+    """
+    different = stamps.wall - (np.nan_to_num(stamps.offset) * 60).astype("timedelta64[s]")
+    moments: Seconds = np.append(different, np.datetime64("NaT", "s"))[codes]
+    return moments
+
+
 def read_clock(texts: Sequence[str]) -> NDArray[np.timedelta64]:
     """Times of day beside the dates; whatever is none is midnight."""
     seconds = []
@@ -136,16 +153,40 @@ def read_clock(texts: Sequence[str]) -> NDArray[np.timedelta64]:
     return np.array(seconds, "timedelta64[s]")
 
 
-def _iso(texts: Sequence[str]) -> Seconds | None:
-    """Read dates that are all written YYYY-MM-DD, as most are; None if one is not."""
-    if not all(len(text) == 10 and text[4] == text[7] == "-" and text.isascii() for text in texts):
+def _iso(texts: Sequence[str]) -> Stamps | None:
+    """Read texts that are all dates, or all moments of one zone, in the form of ISO 8601, as most are; else None.
+
+    >>> found = _iso(["2023-07-22 13:00:00+02:00", "2023-07-22 14:00:00+02:00"])
+    >>> [str(moment) for moment in found.wall], found.offset.tolist()
+    (['2023-07-22T13:00:00', '2023-07-22T14:00:00'], [120.0, 120.0])
+    """
+    shape = _ISO.fullmatch(texts[0]) if texts else None
+    if not shape or not all(len(text) == shape.end() and text.isascii() for text in texts):
         return None
-    if not all(text.replace("-", "").isdigit() for text in texts):
+    letters = np.array(texts, f"S{shape.end()}").view(np.uint8).reshape(len(texts), -1)
+    end = shape.end("time")
+    is_digit = np.array([at < end and letter.isdigit() for at, letter in enumerate(shape[0])])
+    digits = letters[:, is_digit]
+    if (letters[:, ~is_digit] != letters[0, ~is_digit]).any() or digits.min() < ord("0") or digits.max() > ord("9"):
         return None
     try:
-        return np.array(texts, "datetime64[D]").astype("datetime64[s]")
+        wall = np.ascontiguousarray(letters[:, :end]).view(f"S{end}").ravel().astype("datetime64[s]")
     except ValueError:
         return None
+    return Stamps(wall, np.full(len(wall), _offset(shape)))
+
+
+def _epochs(texts: Sequence[str]) -> Stamps | None:
+    """Read texts that are all whole seconds, milli-, micro- or nanoseconds since 1970, as exchanges write; else None.
+
+    >>> [str(moment) for moment in _epochs(["1689984000000"]).wall]
+    ['2023-07-22T00:00:00']
+    """
+    size = len(texts[0]) if texts else 0
+    if size not in _DIGITS or not all(len(text) == size and text.isascii() and text.isdigit() for text in texts):
+        return None
+    wall = np.array([text[: size - _DIGITS[size]] for text in texts]).astype(np.int64)
+    return Stamps(wall.astype("datetime64[s]"), np.zeros(len(wall)))
 
 
 def _match(text: str) -> re.Match[str] | None:
@@ -206,7 +247,7 @@ def _offset(match: re.Match[str]) -> float:
 
 def _moment(text: str, digits: str) -> np.datetime64:
     """The moment that a number of seconds, milliseconds, microseconds or nanoseconds since 1970 stands for."""
-    scale = {10: 0, 13: 3, 16: 6, 19: 9}[next(length for length in (10, 13, 16, 19) if len(digits) <= length)]
+    scale = next(scale for length, scale in _DIGITS.items() if len(digits) <= length)
     return np.datetime64(int(digits) // 10**scale, "s")
 
 

@@ -12,13 +12,14 @@ from collections.abc import Collection
 
 from tickercast.domain import price_csv, price_parquet
 from tickercast.domain.bars import Reading
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.price_arrow import Asked, read_frame
 from tickercast.domain.price_containers import decoded, is_parquet, unpacked
 from tickercast.domain.price_csv import head, to_csv
 from tickercast.domain.price_limits import LARGEST
 from tickercast.domain.price_parquet import to_parquet
 from tickercast.domain.price_rows import WHOLE, Window
-from tickercast.domain.spelling import in_yahoos_spelling
+from tickercast.domain.spelling import in_yahoos_spelling, owner_of
 from tickercast.errors import InvalidBars
 
 __all__ = [
@@ -51,6 +52,7 @@ def read_prices(
     symbols: Collection[str] | None = None,
     window: Window = WHOLE,
     largest: int = LARGEST,
+    frequency: Frequency = DAILY,
 ) -> Reading:
     """Read a file by its content, whatever its name: CSV, also in gzip or zip, or Parquet.
 
@@ -60,6 +62,8 @@ def read_prices(
         symbols: the symbols that are wanted; None: all.
         window: the bars that are used, and so judged; by default three years up to the last bar of each symbol.
         largest: bytes that the file may have unpacked, on which other limits depend; see `price_limits`.
+        frequency: of the bars; those of hours are stamped with the moment at which each opens, in UTC unless they name
+            a zone, and a file of Binance's archive is named as there.
 
     Returns:
         The valid bars by symbol, what is odd about them, and the reason for each other symbol.
@@ -68,9 +72,10 @@ def read_prices(
         InvalidBars: nothing in the file can be used.
     """
     data = unpacked(data, largest)
+    name = symbol if frequency.is_daily else owner_of(symbol)
     if is_parquet(data):
-        return price_parquet.read_parquet(data, Asked(symbol, symbols, window, largest, ".parquet"))
-    return price_csv.read_csv(data, Asked(symbol, symbols, window, largest))
+        return price_parquet.read_parquet(data, Asked(name, symbols, window, largest, ".parquet", frequency))
+    return price_csv.read_csv(data, Asked(name, symbols, window, largest, frequency=frequency))
 
 
 def first_symbol(data: bytes) -> str | None:

@@ -5,6 +5,7 @@ Daily bars of thousands of symbols are far below these limits.
 """
 
 from tickercast.domain import refusals
+from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.errors import InvalidBars
 
 LARGEST = 256_000_000
@@ -22,8 +23,8 @@ MOST_SYMBOLS = 5_000
 MOST_NAMES = 50_000
 """Different texts in the column of symbols, of which those that are wanted may be few."""
 
-MOST_DATES = 100_000
-"""Different texts in the column of dates: more than any exchange has had sessions."""
+MOST_DATES = {DAILY: 100_000, HOURLY: 300_000}
+"""Different texts in the column of dates: more than any exchange has had sessions, or any coin hours."""
 
 MOST_UNEVEN = 10_000
 """Rows that are longer or shorter than the header, each of which is read by itself."""
@@ -63,14 +64,16 @@ def check_symbols(count: int, most: int = MOST_SYMBOLS) -> None:
         raise BeyondLimits(str(refusals.TOO_MANY_SYMBOLS(count=count, most=MOST_SYMBOLS)))
 
 
-def check_dates(count: int, column: str) -> None:
-    """Check how many different dates there are.
+def check_dates(count: int, column: str, frequency: Frequency) -> None:
+    """Check how many different dates, or moments, there are.
 
     Raises:
         BeyondLimits: more than are read.
     """
-    if count > MOST_DATES:
-        raise BeyondLimits(str(refusals.TOO_MANY_DATES(column=column, count=count, most=MOST_DATES)))
+    if count > (most := MOST_DATES[frequency]):
+        bars, interval = ("daily", "day") if frequency.is_daily else ("hourly", "hour")
+        error = refusals.TOO_MANY_DATES(column=column, count=count, most=most, bars=bars, interval=interval)
+        raise BeyondLimits(str(error))
 
 
 def check_text(size: int) -> None:

@@ -16,21 +16,24 @@ from numpy.typing import NDArray
 from tickercast.domain import refusals
 from tickercast.domain.bars import BAR_COLUMNS, LOOKBACK, Bars, Extent, Reading
 from tickercast.domain.findings import Finding
+from tickercast.domain.frequency import DAILY, HOURLY, Ends, Frequency, said
 from tickercast.domain.price_checks import (
     EXPLAINED,
     SPIKE,
     UNITS,
     check_clock,
+    check_clock_of_hours,
     check_sessions,
     intraday,
     near_split,
+    not_hourly,
     spikes,
 )
 from tickercast.domain.price_numbers import Numbers
 from tickercast.domain.price_titles import PRICES, TITLES
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
-from tickercast.errors import InvalidBars, Permanent
+from tickercast.errors import InvalidBars, NoRecentBars, Permanent
 
 Ints = NDArray[np.intp]
 Mask = NDArray[np.bool_]
@@ -49,6 +52,7 @@ SIMULATED = "simulated"
 
 _YEARS = (1900, 2100)
 _FIRST_DAY, _LAST_DAY = np.datetime64(f"{_YEARS[0]}-01-01"), np.datetime64(f"{_YEARS[1]}-12-31")
+_HOUR = np.timedelta64(1, "h")
 _WIDEST = 1e15  # between the lowest and the highest price: more cannot be a series of prices
 _ROUNDING = 1e-9
 _SMALLEST, _LARGEST = np.nextafter(0.0, 1.0), np.finfo(np.float64).max
@@ -58,13 +62,50 @@ _AT_ONCE = 1 << 15  # rows that are judged together: their columns stay in the p
 
 
 @dataclass(frozen=True)
+class _Words:
+    """What is said of the bars of a frequency alone.
+
+    Attributes:
+        form: of a date that can be read.
+        late: bars that are not over.
+        doubled: rows of which one would be right.
+        duplicate: the refusal of those.
+        split: the refusal of bars on two bases.
+    """
+
+    form: str
+    late: str
+    doubled: str
+    duplicate: refusals.Refusal
+    split: refusals.Refusal
+
+
+_WORDS = {
+    DAILY: _Words(
+        "YYYY-MM-DD",
+        "bar(s) of sessions that had not closed",
+        "row(s) of doubled dates",
+        refusals.DUPLICATE_DATES,
+        refusals.SPLIT,
+    ),
+    HOURLY: _Words(
+        "YYYY-MM-DD HH:MM",
+        "hour(s) that had not ended",
+        "row(s) of doubled hours",
+        refusals.DUPLICATE_HOURS,
+        refusals.SPLIT_OF_HOURS,
+    ),
+}
+
+
+@dataclass(frozen=True)
 class Window:
     """The bars that are used, and so judged.
 
     Attributes:
-        first: the first session; three years before the last by default.
-        last: the last session; that of each series by default.
-        now: the time, if bars of days that have not been are to be found.
+        first: the first session, or the end of the first hour; three years before the last by default.
+        last: the last one; that of each series by default.
+        now: the time, if bars of days or hours that have not been are to be found.
     """
 
     first: date | None = None
@@ -83,11 +124,13 @@ class Rows:
     Attributes:
         numbers: the number of each row's symbol.
         names: the symbols, numbered from 0 on.
-        moments: date and time of each row at its exchange; NaT where there is none.
+        moments: date and time of each row at its exchange, or the moment at which its hour opens, UTC; NaT where there
+            is none.
         columns: prices, and where the file has them `adj_close` and `volume`.
         simulated: the rows that are marked as simulated.
         cell: the text of a value, by its column and row, to be quoted.
         titles: the file's own titles of the columns.
+        frequency: of the bars.
     """
 
     numbers: Ints
@@ -97,6 +140,7 @@ class Rows:
     simulated: Mask
     cell: Callable[[str, int], str]
     titles: Mapping[str, str]
+    frequency: Frequency = DAILY
 
 
 def read_rows(rows: Rows, window: Window = WHOLE) -> Reading:
@@ -126,7 +170,8 @@ def _bars(rows: Rows) -> dict[str, NDArray[Any]]:
     if "volume" not in found:
         found["volume"] = np.full(len(rows.numbers), np.nan)
     days = rows.moments.astype("datetime64[D]", copy=False)
-    return {"session_date": days} | {name: found[name] for name in BAR_COLUMNS[1:]}
+    ends = {} if rows.frequency.is_daily else {"closed_at": rows.moments.astype("datetime64[h]") + _HOUR}
+    return {"session_date": days} | {name: found[name] for name in BAR_COLUMNS[1:]} | ends
 
 
 def _parts(rows: Rows) -> Iterator[tuple[int, Rows]]:
@@ -153,6 +198,7 @@ def _part(rows: Rows, first: int, last: int, own: slice) -> Rows:
         rows.simulated[own],
         lambda name, row: rows.cell(name, row + own.start),
         rows.titles,
+        rows.frequency,
     )
 
 
@@ -192,7 +238,8 @@ class _Judge:
         self._starts = np.append(0, self._ends[:-1])
         self._shared = Extent(whole, start, start + len(rows.numbers))
         self._values = dict(self._shared)
-        self._days = self._values["session_date"]
+        self._frequency, self._words = rows.frequency, _WORDS[rows.frequency]
+        self._days = self._values[rows.frequency.key("session_date")]  # of hours, their ends
         self._numbers = self._days.view(np.int64)  # numpy compares these three times as fast; no date is the lowest
         self._kept = np.ones(len(rows.numbers), bool)
         self._has_adjusted = self._fill_adjusted()
@@ -216,7 +263,7 @@ class _Judge:
             self._check_duplicates,
             self._check_basis,
             self._judge_values,
-            self._check_calendar,
+            *([self._check_calendar] if self._frequency.is_daily else []),
         ):
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 step()
@@ -241,11 +288,12 @@ class _Judge:
 
     def _in_window(self, window: Window) -> Mask:
         """The rows that are judged: those of the window, or of a series that ends before it the last three years."""
-        span = np.timedelta64(LOOKBACK.days, "D")
+        span = np.timedelta64(LOOKBACK).astype(f"timedelta64[{self._frequency.unit}]")
         if window.last is None:
             return self._newest(span)
-        last = np.datetime64(window.last, "D")
-        first = np.datetime64(window.first, "D") if window.first else last - span
+        unit = self._frequency.unit
+        last = np.datetime64(window.last, unit)
+        first = np.datetime64(window.first, unit) if window.first else last - span
         judged: Mask = (self._numbers >= first.astype(np.int64)) & (self._numbers <= last.astype(np.int64))
         lacking = ~np.logical_or.reduceat(judged, self._starts)
         if lacking.any():
@@ -281,7 +329,12 @@ class _Judge:
     def _cell(self, column: str, row: int) -> str:
         return shown(self._rows.cell(column, row), 40)
 
-    def _refuse(self, number: int, error: InvalidBars) -> None:
+    def _bar(self, row: int | np.intp) -> str:
+        """The bar of a row in words: its date, or the moment at which its hour opens."""
+        [bar] = said(self._days[row : row + 1])
+        return bar
+
+    def _refuse(self, number: int, error: Permanent) -> None:
         self._failures.setdefault(number, error)
 
     def _find(self, number: int, check: str, text: str) -> None:
@@ -299,7 +352,8 @@ class _Judge:
 
     def _check_dates(self) -> None:
         ends = self._numbers[np.append(self._starts, self._ends - 1)]  # they are sorted, and no date comes last
-        if _within(ends, int(_FIRST_DAY.astype(np.int64)), int(_LAST_DAY.astype(np.int64))):
+        unit = f"datetime64[{self._frequency.unit}]"
+        if _within(ends, *(int(day.astype(unit).astype(np.int64)) for day in (_FIRST_DAY, _LAST_DAY))):
             return
         absent = np.isnat(self._days)
         early = (self._days < _FIRST_DAY) | (self._days > _LAST_DAY)
@@ -308,13 +362,16 @@ class _Judge:
                 rows = np.flatnonzero(bad[self._own(number)]) + self._own(number).start
                 row = next((row for row in rows[:_LOOKED_AT] if self._cell("session_date", row)), rows[0])
                 places = {"symbol": self._rows.names[number], "column": self._title("session_date"), "count": len(rows)}
-                seen = self._cell("session_date", row)
-                self._refuse(number, refusal(**places, seen=seen, first=_YEARS[0], last=_YEARS[1]))
+                seen, form = self._cell("session_date", row), self._words.form
+                self._refuse(number, refusal(**places, seen=seen, form=form, first=_YEARS[0], last=_YEARS[1]))
 
     def _check_times(self) -> None:
-        """Refuse symbols with several bars a day, by their times of day."""
+        """Refuse symbols with several bars a day, by their times of day, and hours that are none."""
         same_day = self._same_day(slice(None))
         self._several = bool(same_day.any())
+        if not self._frequency.is_daily:
+            self._check_hours()
+            return
         if not self._several:
             return
         timed = same_day & np.append(False, np.diff(self._rows.moments) != np.timedelta64(0, "s"))
@@ -323,6 +380,18 @@ class _Judge:
             refused = intraday(self._rows.names[number], self._rows.moments[own][self._judged[own]])
             if refused:
                 self._refuse(number, refused)
+
+    def _check_hours(self) -> None:
+        for number in self._having(self._alive()):
+            own = self._own(number)
+            name, moments = self._rows.names[number], self._rows.moments[own]
+            for part in (moments[self._judged[own]], moments):
+                if refused := not_hourly(name, part):
+                    self._refuse(number, refused)
+            off = moments[moments != moments.astype("datetime64[h]")]
+            if len(off):
+                moment = str(off[0]).replace("T", " ")
+                self._refuse(number, refusals.OFF_THE_HOUR(symbol=name, count=len(off), moment=moment))
 
     def _same_day(self, rows: Ints | slice) -> Mask:
         """The rows, among some, whose symbol has the one before on the same date."""
@@ -361,20 +430,30 @@ class _Judge:
     def _check_clock(self) -> None:
         if self._now is None:
             return
-        yesterday = np.datetime64(self._now.date(), "D") - 1
+        yesterday = (np.datetime64(self._now.date(), "D") - 1).astype(self._days.dtype)
         if self._numbers[self._ends - 1].max() < yesterday.astype(np.int64):
             return
+        check = check_clock if self._frequency.is_daily else check_clock_of_hours
         alive = self._alive()
         late = alive & (self._days >= yesterday)
         for number in self._having(late):
             rows = np.flatnonzero(late[self._own(number)]) + self._own(number).start
-            unfinished, refused = check_clock(self._rows.names[number], self._days[rows], self._now)
+            unfinished, refused = check(self._rows.names[number], self._days[rows], self._now)
             if refused:
                 self._refuse(number, refused)
             elif unfinished.any():
                 out = np.zeros(len(alive), bool)
                 out[rows[unfinished]] = True
-                self._leave_out(out, "bar(s) of sessions that had not closed")
+                self._leave_out(out, self._words.late)
+                if not (self._frequency.is_daily or self._kept[self._own(number)].any()):
+                    self._refuse(number, self._not_ended(number))
+
+    def _not_ended(self, number: int) -> NoRecentBars:
+        own = self._own(number)
+        return NoRecentBars(
+            f"{self._rows.names[number]} has no hour that has ended: its first bar opens at {self._bar(own.start)}. "
+            "Send it again later, or bars that begin earlier."
+        )
 
     def _check_duplicates(self) -> None:
         if not self._several:
@@ -396,9 +475,9 @@ class _Judge:
         for number in self._having(doubled & self._judged):
             own = self._own(number)
             days, counts = np.unique(self._days[own][(doubled & self._judged)[own]], return_counts=True)
-            count = int(counts.sum()) - len(days)
-            self._refuse(number, refusals.DUPLICATE_DATES(symbol=self._rows.names[number], count=count, day=days[0]))
-        self._leave_out(doubled & self._alive(), "row(s) of doubled dates")
+            places = {"symbol": self._rows.names[number], "count": int(counts.sum()) - len(days)}
+            self._refuse(number, self._words.duplicate(**places, day=said(days[:1])[0]))
+        self._leave_out(doubled & self._alive(), self._words.doubled)
 
     def _check_basis(self) -> None:
         """Refuse series that a split, or another unit, has left on two bases."""
@@ -413,12 +492,12 @@ class _Judge:
         for at, (ratio, move) in found.items():
             row = int(rows[at])
             number = int(self._rows.numbers[row])
-            name, day = self._rows.names[number], self._days[row]
+            name, day = self._rows.names[number], self._bar(row)
             if str(UNITS) in ratio:
                 self._refuse(number, self._say_spike({row: move})(row, 1, len(rows)))
             elif not self._has_adjusted[number]:
                 times = f"{move:.3g} times the close before"
-                self._refuse(number, refusals.SPLIT(symbol=name, day=day, ratio=ratio, move=times))
+                self._refuse(number, self._words.split(symbol=name, day=day, ratio=ratio, move=times))
 
     def _judge_values(self) -> None:
         alive = self._alive()
@@ -459,7 +538,7 @@ class _Judge:
     def _say(self, refusal: refusals.Refusal, column: str) -> Callable[[int, int, int], InvalidBars]:
         def say(row: int, bad: int, total: int) -> InvalidBars:
             places = {"symbol": self._rows.names[self._rows.numbers[row]], "column": self._title(column)}
-            day, seen = str(self._days[row]), self._cell(column, row)
+            day, seen = self._bar(row), self._cell(column, row)
             return refusal(**places, seen=seen, day=day, bad=bad, total=total)
 
         return say
@@ -471,7 +550,7 @@ class _Judge:
             refusal = refusals.OTHER_UNIT if near else refusals.SPIKE
             places = {"symbol": self._rows.names[self._rows.numbers[row]], "column": self._title("close")}
             times = near or f"{factor:.3g}"
-            day, seen = str(self._days[row]), self._cell("close", row)
+            day, seen = self._bar(row), self._cell("close", row)
             return refusal(**places, seen=seen, day=day, bad=bad, total=total, factor=times)
 
         return say
@@ -565,11 +644,13 @@ def _other_unit(factor: float) -> str:
     return ""
 
 
-def _named(days: NDArray[np.datetime64]) -> str:
-    """The last of some days.
+def _named(ends: Ends) -> str:
+    """The last of some bars.
 
     >>> _named(np.array(["2023-07-03", "2023-07-05", "2023-07-06", "2023-07-07"], "datetime64[D]"))
     '2023-07-05, 2023-07-06, 2023-07-07 and 1 before'
+    >>> _named(np.array(["2023-07-03T14"], "datetime64[h]"))
+    '2023-07-03 13:00 UTC'
     """
-    more = f" and {len(days) - _NAMED} before" if len(days) > _NAMED else ""
-    return ", ".join(map(str, days[-_NAMED:])) + more
+    more = f" and {len(ends) - _NAMED} before" if len(ends) > _NAMED else ""
+    return ", ".join(said(ends[-_NAMED:])) + more

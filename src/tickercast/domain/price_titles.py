@@ -33,8 +33,8 @@ TITLES = {
 """The titles of the columns that are read and written, as Yahoo spells them."""
 
 ALIASES = {
-    "session_date": "date sessiondate datetime timestamp tradedate tradingdate tradingday day opentime gmttime "
-    "localtime",
+    "session_date": "date sessiondate datetime timestamp tradedate tradingdate tradingday day opentime openedat "
+    "gmttime localtime",
     "open": "open openprice openingprice",
     "high": "high highprice",
     "low": "low lowprice",

@@ -1,6 +1,7 @@
-"""Oddities in daily bars: a person should know of them, and they keep no forecast from being made."""
+"""Oddities in bars: a person should know of them, and they keep no forecast from being made."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -10,17 +11,32 @@ from numpy.typing import NDArray
 from tickercast.domain.bars import Bars, tails
 from tickercast.domain.calendar import calendar_name, holidays_known_until, newest_closed, next_sessions, session_days
 from tickercast.domain.findings import Finding
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, Ends, said
 from tickercast.errors import CalendarError
 
 RECENT = timedelta(days=90)
-"""The span that is checked; older bars were checked before."""
+"""The span of days that is checked; older bars were checked before."""
 
-JUMP = 10.0
-"""The number of standard deviations from which a return is more likely an error than a move."""
 
-HALTED = 3
-"""The number of sessions in a row without any move from which trading seems to have been halted."""
+@dataclass(frozen=True)
+class Oddity:
+    """From where on a bar is odd, and how that is said.
+
+    Attributes:
+        jump: the number of standard deviations from which a return is more likely an error than a move.
+        halted: the number of bars in a row without any move from which trading seems to have been halted.
+        at: the word before what names a bar.
+        span: that is checked, in words.
+    """
+
+    jump: float
+    halted: int
+    at: str
+    span: str
+
+
+OF_DAYS = Oddity(10.0, 3, "on", f"{RECENT.days} days")
+"""Of daily bars."""
 
 _SIGMA_WINDOW = 60
 _REBASED = 0.02  # a restated close is a different basis beyond this; dividends and corrections stay below
@@ -57,12 +73,22 @@ def findings_of(series: Sequence[Bars], as_of: date, *, now: datetime) -> list[l
                 known[key] = [*_missing(bars.symbol, newest, first, as_of, now), *_assumed(bars.symbol, bars.cutoff)]
             said = known[key]
         found.append([Finding(bars.symbol, *one) for one in said])
-        found[-1] += _oddities(bars, first) if odd else ()
+        start = int(np.searchsorted(bars.columns["session_date"], first))
+        found[-1] += oddities(bars, start, OF_DAYS) if odd else ()
     return found
 
 
+def oddities(bars: Bars, start: int, of: Oddity) -> Iterator[Finding]:
+    """Look over the bars from a row on: for jumps, halts, and bars without volume."""
+    recent = bars.rows(start, len(bars))
+    if len(recent):
+        yield from _jumps(bars, start, of)
+        yield from _halted(recent, of)
+        yield from _silent(recent, of)
+
+
 def _may_be_odd(series: Sequence[Bars]) -> NDArray[np.bool_]:
-    """Whether `_oddities` may find something: a look over the newest bars of all."""
+    """Whether `oddities` may find something: a look over the newest bars of all."""
     recent = RECENT.days + 2
     rows = recent + _SIGMA_WINDOW
     columns = tails(series, ("close", "high", "low", "volume"), recent)
@@ -71,21 +97,12 @@ def _may_be_odd(series: Sequence[Bars]) -> NDArray[np.bool_]:
     before = np.pad(sums, ((0, 0), (0, 0), (1, 0)))[:, :, :-_SIGMA_WINDOW]
     mean, square = (sums[:, :, _SIGMA_WINDOW - 1 :] - before) / _SIGMA_WINDOW
     usual = np.sqrt(np.maximum(square - mean**2, 0.0))[:, :-1]
-    jumped = (np.abs(returns[:, _SIGMA_WINDOW:]) > 0.99 * JUMP * usual).any(axis=1)
+    jumped = (np.abs(returns[:, _SIGMA_WINDOW:]) > 0.99 * OF_DAYS.jump * usual).any(axis=1)
     close = columns["close"]
     still = ((close[:, 1:] == close[:, :-1]) & (columns["high"] == columns["low"])[:, 1:]).any(axis=1)
     short = np.array([len(bars) < rows for bars in series], bool)
     odd: NDArray[np.bool_] = short | jumped | still | (columns["volume"] == 0).any(axis=1)
     return odd
-
-
-def _oddities(bars: Bars, first: np.datetime64) -> Iterator[Finding]:
-    start = int(np.searchsorted(bars.columns["session_date"], first))
-    recent = bars.rows(start, len(bars))
-    if len(recent):
-        yield from _jumps(bars, start)
-        yield from _halted(recent)
-        yield from _silent(recent)
 
 
 def rebased(bars: Bars, known: pd.Series) -> float | None:
@@ -96,8 +113,8 @@ def rebased(bars: Bars, known: pd.Series) -> float | None:
         known: the stored closes by session date.
 
     >>> days = pd.to_datetime(["2023-07-20", "2023-07-21"])
-    >>> bars = pd.DataFrame({"session_date": days, "close": [50.0, 51.0]})
-    >>> rebased(Bars("MSFT", bars), pd.Series([100.0, 102.0], index=days))
+    >>> columns = {"session_date": days.to_numpy(), "close": np.array([50.0, 51.0])}
+    >>> rebased(Bars("MSFT", columns), pd.Series([100.0, 102.0], index=days))
     0.5
     """
     closes = bars.frame.set_index("session_date")["close"]
@@ -155,40 +172,40 @@ def _missing_days(symbol: str, days: Days, as_of: date, now: datetime) -> tuple[
     return missing[missing > days[-1]], missing[(missing < days[-1]) & (missing <= known_until)]
 
 
-def _jumps(bars: Bars, first: int) -> Iterator[Finding]:
+def _jumps(bars: Bars, first: int, of: Oddity) -> Iterator[Finding]:
     start = max(first - _SIGMA_WINDOW - 1, 0)
     returns = np.diff(np.log(bars.columns["adj_close"][start:]))
     if len(returns) <= _SIGMA_WINDOW:
         return
     windows = np.lib.stride_tricks.sliding_window_view(returns, _SIGMA_WINDOW)[:-1]
     moved, usual = returns[_SIGMA_WINDOW:], windows.std(axis=1, ddof=1)
-    days = bars.columns["session_date"][start + _SIGMA_WINDOW + 1 :]
-    for at in np.flatnonzero(np.abs(moved) > JUMP * usual)[-_NAMED:]:
+    ends = bars.ends[start + _SIGMA_WINDOW + 1 :]
+    for at in np.flatnonzero(np.abs(moved) > of.jump * usual)[-_NAMED:]:
         times = abs(moved[at]) / usual[at] if usual[at] > 0 else np.inf
-        text = f"{np.expm1(moved[at]):+.1%} on {days[at]}, {times:.0f} times the usual"
+        text = f"{np.expm1(moved[at]):+.1%} {of.at} {_named(ends[[at]])}, {times:.0f} times the usual"
         yield Finding(bars.symbol, "jump", text, touches_width=True)
 
 
-def _halted(recent: Bars) -> Iterator[Finding]:
-    """Find sessions in a row without any move: the same close as before, and no range."""
+def _halted(recent: Bars, of: Oddity) -> Iterator[Finding]:
+    """Find bars in a row without any move: the same close as before, and no range."""
     close, high, low = (recent.columns[name] for name in ("close", "high", "low"))
     still = np.append(False, (close[1:] == close[:-1]) & (high[1:] == low[1:]))
     runs = np.flatnonzero(np.diff(np.concatenate([[False], still, [False]]).astype(np.int8)))
     for start, end in runs.reshape(-1, 2):
-        if end - start >= HALTED:
-            days = recent.columns["session_date"]
-            text = f"no move for {end - start} sessions from {days[start]} to {days[end - 1]}"
+        if end - start >= of.halted:
+            first, last = said(recent.ends[[start, end - 1]])
+            text = f"no move for {end - start} {recent.frequency.noun}s from {first} to {last}"
             yield Finding(recent.symbol, "halted", text, touches_width=True)
 
 
-def _silent(recent: Bars) -> Iterator[Finding]:
-    """Find sessions without volume, of a series that has any: currencies and indices have none."""
+def _silent(recent: Bars, of: Oddity) -> Iterator[Finding]:
+    """Find bars without volume, of a series that has any: currencies and indices have none."""
     volume = recent.columns["volume"]
-    silent = recent.columns["session_date"][volume == 0]
+    silent = recent.ends[volume == 0]
     if len(silent) and (volume > 0).any():
-        text = f"nothing was traded on {_named(silent)} ({len(silent)} in {RECENT.days} days)"
+        text = f"nothing was traded {of.at} {_named(silent)} ({len(silent)} in {of.span})"
         yield Finding(recent.symbol, "no volume", text)
 
 
-def _named(days: NDArray[np.datetime64]) -> str:
-    return ", ".join(map(str, days[-_NAMED:]))
+def _named(ends: Ends) -> str:
+    return ", ".join(said(ends[-_NAMED:]))

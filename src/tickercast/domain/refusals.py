@@ -65,8 +65,8 @@ TOO_MANY_SYMBOLS = Refusal(
     "The file has {count:,} symbols, and at most {most:,} are read.", "Split it into several files."
 )
 TOO_MANY_DATES = Refusal(
-    "{column} has {count:,} different dates, and at most {most:,} are read: daily bars were needed.",
-    "Export it again with the interval of one day.",
+    "{column} has {count:,} different dates, and at most {most:,} are read: {bars} bars were needed.",
+    "Export it again with the interval of one {interval}.",
 )
 TOO_MUCH_TEXT = Refusal(
     "The file's cells have {size:,.0f} MB of text, and at most {most:,.0f} MB are read.",
@@ -128,7 +128,7 @@ OTHER_SYMBOL = Refusal(
 
 # Its dates.
 NO_DATE = Refusal(
-    "{symbol}: {column} {seen!r} is not a date ({count} such row(s)): YYYY-MM-DD was needed.",
+    "{symbol}: {column} {seen!r} is not a date ({count} such row(s)): {form} was needed.",
     "Correct the file and send it again.",
 )
 EITHER_ORDER = Refusal(
@@ -153,6 +153,15 @@ INTRADAY = Refusal(
     "Export it with the interval of one day.",
 )
 SPARSE = Refusal("{symbol} has one bar a {period}: daily bars were needed.", "Export it with the interval of one day.")
+NOT_HOURLY = Refusal(
+    "{symbol} has bars {apart} apart: hourly bars were needed.",
+    "Export it with the interval of one hour, or give bars of days as daily bars.",
+)
+OFF_THE_HOUR = Refusal(
+    "{symbol} has {count} bar(s) that do not open on the hour, the first at {moment} UTC: hourly bars that end on the "
+    "hour were needed.",
+    "Give hourly bars, stamped with the UTC hour in which they open.",
+)
 SWAPPED = Refusal(
     "{symbol} has {count} of {total} bars on days when its exchange was closed, such as {day}, and day and month are "
     "swapped: dates as they are were needed.",
@@ -178,6 +187,11 @@ MISSING_SESSIONS = Refusal(
 DUPLICATE_DATES = Refusal(
     "{symbol} has {count} duplicate date(s) with different prices, first {day}: one bar a session was needed.",
     "Remove the rows that do not count.",
+)
+DUPLICATE_HOURS = Refusal(
+    "{symbol} has {count} duplicate hour(s) with different prices, first {day}: one bar an hour was needed, and "
+    "moments in UTC, since a clock that is set back repeats an hour.",
+    "Remove the rows that do not count, or write the moments in UTC.",
 )
 
 # Its prices.
@@ -221,6 +235,10 @@ SPLIT = Refusal(
     "{symbol} opens on {day} at {move}, near a split of {ratio}, and has no adjusted close: prices on one basis were "
     "needed.",
     "Send the adjusted closes too, in a column Adj Close, or bars that are adjusted for splits.",
+)
+SPLIT_OF_HOURS = Refusal(
+    "{symbol} opens at {day} at {move}, near a split of {ratio}: prices on one basis were needed.",
+    "Send bars that are adjusted for splits.",
 )
 TWO_COMMAS = Refusal(
     "{column} {seen!r} may have a decimal comma or a thousands comma, and so may every other number: one reading was "

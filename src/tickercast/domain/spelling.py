@@ -24,8 +24,8 @@ _COINS = frozenset(
 _WORDS = frozenset(
     re.findall(
         r"\w+",
-        "all bars batch book coins crypto daily data export file funds fx hist index input merged my new ohlc ohlcv "
-        "old output price prices quotes raw sample sheet stock stocks table test tickers upload",
+        "all bars batch book coins crypto daily data export file funds fx hist hourly hours index input merged my new "
+        "ohlc ohlcv old output price prices quotes raw sample sheet stock stocks table test tickers upload",
     )
 )
 _LONGEST_PLAIN = 5  # letters of an American symbol
@@ -93,6 +93,16 @@ def is_word(name: str) -> bool:
     paired = len(last) == 1 or last in CURRENCIES or last in _STABLE or last in _COINS
     joined = "-" in name and not paired and (name != name.upper() or len(last) > _LONGEST_PLAIN)
     return long or joined or not _WORDS.isdisjoint(parts)
+
+
+def owner_of(stem: str) -> str:
+    """The symbol that a file of hourly bars is called after, as in Binance's archive.
+
+    >>> owner_of("BTCUSDT-1h-2023-07"), owner_of("btcusdt")
+    ('BTCUSDT', 'btcusdt')
+    """
+    archived = re.fullmatch(r"([A-Za-z0-9]+)-1h-[\d-]+", stem)
+    return archived[1] if archived else stem
 
 
 def symbol_in(name: str) -> str:

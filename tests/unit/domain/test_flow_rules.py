@@ -9,7 +9,7 @@ import pytest
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.promotion import PROBATION, Condition, Realised, review, standstill, training
-from tickercast.domain.quality import HALTED, findings, rebased
+from tickercast.domain.quality import OF_DAYS, findings, rebased
 from tickercast.domain.realised import ratio, realised
 
 WORSE, NO_WORSE = Realised(8, 40, (1.3, 1.1, 1.5)), Realised(8, 400, (1.1, 0.9, 1.3))
@@ -116,10 +116,10 @@ def test_a_move_of_many_sigmas_and_silent_days_are_told() -> None:
 
 
 def test_sessions_without_any_move_are_a_halt() -> None:
-    closes = [*np.linspace(90, 100, 20), *[100.0] * HALTED]
-    [found] = findings(_history(closes, _days(20 + HALTED)), date(2023, 6, 16), now=NOW)
+    closes = [*np.linspace(90, 100, 20), *[100.0] * OF_DAYS.halted]
+    [found] = findings(_history(closes, _days(20 + OF_DAYS.halted)), date(2023, 6, 16), now=NOW)
     assert (found.check, found.text) == ("halted", "no move for 3 sessions from 2023-06-14 to 2023-06-16")
-    assert not list(findings(_history(closes[:-1], _days(19 + HALTED)), date(2023, 6, 16), now=NOW))
+    assert not list(findings(_history(closes[:-1], _days(19 + OF_DAYS.halted)), date(2023, 6, 16), now=NOW))
 
 
 def test_a_dividend_does_not_rebase_a_history_and_a_split_does() -> None:

@@ -1,6 +1,7 @@
 """Hourly bars: the grid, its gaps, unfinished hours and the history that is needed."""
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tickercast.domain.evaluation import losses, rolling_origins
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.hours import (
     PRICES,
+    WANTED,
     cells,
     check_history,
     finished,
@@ -19,8 +21,10 @@ from tickercast.domain.hours import (
     grid,
     hourly_bars,
     next_hours,
+    oddities,
     short_history,
 )
+from tickercast.domain.price_files import read_prices
 from tickercast.errors import InvalidBars, TooFewSessions
 
 FLAT = np.ones(168)
@@ -104,6 +108,58 @@ def test_up_to_six_hours_are_filled_and_more_are_a_finding(missing: int, check: 
     assert f"no bar for {missing} hour" in found.text
 
 
+def _odd(bars: Bars) -> list[str]:
+    end = bars.end
+    assert isinstance(end, datetime)
+    return [f"{found}{' (doubtful)' if found.touches_width else ''}" for found in oddities(bars, end)]
+
+
+def _changed(bars: Bars, **columns: np.ndarray) -> Bars:
+    return Bars(bars.symbol, {**bars.columns, **columns})
+
+
+def test_a_move_of_forty_times_the_usual_is_a_jump_and_touches_the_width() -> None:
+    bars = make_hours()
+    assert _odd(bars) == []
+    close = bars.columns["close"]
+    assert _odd(_changed(bars, adj_close=np.where(np.arange(len(close)) < 100, 1.5 * close, close))) == []
+    [found] = _odd(_changed(bars, adj_close=np.where(np.arange(len(close)) < 800, close, 1.5 * close)))
+    assert found.startswith("jump: +5")
+    assert " at 2022-02-05 08:00 UTC, " in found
+    assert found.endswith(" times the usual (doubtful)")
+
+
+@pytest.mark.parametrize(("still", "said"), [(6, []), (7, ["halted: no move for 7 hours from {} to {} (doubtful)"])])
+def test_seven_hours_without_a_move_are_a_halt(still: int, said: list[str]) -> None:
+    bars = make_hours()
+    columns = {name: bars.columns[name].copy() for name in PRICES}
+    for values in columns.values():
+        values[700 : 700 + still] = bars.columns["close"][699]
+    first, last = "2022-02-01 04:00 UTC", "2022-02-01 10:00 UTC"
+    assert _odd(_changed(bars, **columns)) == [one.format(first, last) for one in said]
+
+
+def test_hours_without_volume_are_said_of_series_that_have_any() -> None:
+    bars = make_hours()
+    silent = bars.columns["volume"].copy()
+    silent[[700, 701]] = 0
+    assert _odd(_changed(bars, volume=silent)) == [
+        "no volume: nothing was traded at 2022-02-01 04:00 UTC, 2022-02-01 05:00 UTC (2 in 744 hours)"
+    ]
+    assert _odd(_changed(bars, volume=np.zeros(len(bars)))) == []
+
+
+REAL = Path(__file__).parents[4] / "shared" / "data" / "crypto_hourly_2020_2023.parquet"
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the real hours are not here")
+def test_no_real_move_or_pause_of_hours_is_taken_for_an_error() -> None:
+    for bars in read_prices(REAL.read_bytes(), frequency=HOURLY).bars.values():
+        for end in range(WANTED, len(bars), WANTED // 2):
+            found = oddities(bars.rows(0, end), bars.ends[end - 1].item())
+            assert not {"jump", "halted"} & {one.check for one in found}
+
+
 def test_a_gap_before_the_hours_that_are_read_is_no_finding() -> None:
     assert not list(gaps(without(make_hours(hours=1000), 100, 150)))
 
@@ -130,8 +186,13 @@ def test_the_first_return_after_a_gap_is_scaled_by_the_season_of_its_hours() -> 
     assert panel.squared[854] == pytest.approx(np.log(made.close[854] / made.close[853]) ** 2 / season[made.cell[854]])
 
 
-def test_the_history_counts_hours_not_rows() -> None:
-    assert without(make_hours(hours=170), 50, 60).span == 170
+def test_the_history_counts_hours_that_have_a_bar_or_are_filled() -> None:
+    assert without(make_hours(hours=170), 50, 56).span == 170
+    assert without(make_hours(hours=170), 50, 57).span == 163
+    assert without(make_hours(hours=170), 50, 57).spans[[0, 49, 50, -1]].tolist() == [1, 50, 51, 163]
+    assert without(make_hours(hours=1200), 3, 1197).span == 6
+    with pytest.raises(TooFewSessions, match="has 6 hours of bars: at least 168 were needed"):
+        check_history([without(make_hours(hours=1200), 3, 1197)])
     check_history([make_hours(hours=168)])
     with pytest.raises(TooFewSessions, match="has 167 hours of bars: at least 168 were needed"):
         check_history([make_hours(hours=167)])

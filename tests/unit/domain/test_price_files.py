@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as nst
 
 from tickercast.domain.bars import BAR_COLUMNS, Bars
 from tickercast.domain.calendar import sessions_between
-from tickercast.domain.price_files import read_prices, to_csv
+from tickercast.domain.frequency import DAILY, HOURLY, Frequency
+from tickercast.domain.price_files import Window, read_prices, to_csv
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, NoRecentBars, UsageError
 
@@ -295,16 +296,30 @@ def test_no_file_whatever_breaks_the_reader(data: bytes) -> None:
         assert reading.bars or reading.failures
 
 
+NOON = datetime(2023, 7, 21, 12, tzinfo=UTC)
 CELLS = st.sampled_from(
-    ["", "2023-07-21", "2023-07-21 00:00:00-04:00", "2023-01-20T00:00Z", "now", "1", "-1", "1e400", '"']
+    [
+        "",
+        "2023-07-21",
+        "2023-07-21 12:00",
+        "9999-12-31 23:00",
+        "2023-07-21 00:00:00-04:00",
+        "2023-01-20T00:00Z",
+        "now",
+        "1",
+        "-1",
+        "1e400",
+        '"',
+    ]
 )
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.lists(st.lists(CELLS, min_size=4, max_size=7), min_size=1, max_size=5))
-def test_no_row_whatever_breaks_the_reader(rows: list[list[str]]) -> None:
+@given(st.lists(st.lists(CELLS, min_size=4, max_size=7), min_size=1, max_size=5), st.sampled_from([DAILY, HOURLY]))
+def test_no_row_whatever_breaks_the_reader(rows: list[list[str]], frequency: Frequency) -> None:
+    content = "\n".join([HEADER.strip(), *map(",".join, rows)]).encode()
     with contextlib.suppress(InvalidBars):
-        reading = read_prices("\n".join([HEADER.strip(), *map(",".join, rows)]).encode(), symbol="MSFT")
+        reading = read_prices(content, symbol="MSFT", window=Window(now=NOON), frequency=frequency)
         assert reading.bars or reading.failures
 
 

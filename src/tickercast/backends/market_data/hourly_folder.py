@@ -1,6 +1,6 @@
-"""Hourly bars in files: a folder of Parquet and CSV files, or one such file; see `domain.hour_files`.
+"""Hourly bars in files: a folder of Parquet and CSV files, or one such file; see `domain.price_files`.
 
-A symbol may lie in several files.
+A symbol may lie in several files; of an hour that two have, the later one's bar counts, by their names.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +11,11 @@ from pathlib import Path
 
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.findings import Finding
-from tickercast.domain.hour_files import Part, in_order, owner_of, parts
+from tickercast.domain.frequency import HOURLY
+from tickercast.domain.hour_files import in_order
 from tickercast.domain.hours import finished, gaps
-from tickercast.domain.price_files import name_without_ending
+from tickercast.domain.price_files import first_symbol, name_without_ending, read_prices
+from tickercast.domain.spelling import owner_of
 from tickercast.domain.text import one_line
 from tickercast.errors import InvalidBars, NoRecentBars, Permanent, UnknownSymbol, UsageError
 
@@ -23,9 +25,10 @@ ENDINGS = (".parquet", ".csv", ".csv.gz", ".zip")
 
 @dataclass(frozen=True)
 class _Contents:
-    """The contents of the files: the parts of each symbol, and why a symbol cannot be read."""
+    """The contents of the files: the bars of each symbol file by file, what is odd, and why one cannot be read."""
 
-    parts: dict[str, list[Part]] = field(default_factory=dict)
+    series: dict[str, list[Bars]] = field(default_factory=dict)
+    findings: dict[str, list[Finding]] = field(default_factory=dict)
     failures: dict[str, InvalidBars] = field(default_factory=dict)
 
 
@@ -49,7 +52,7 @@ class HourlyFolder:
         Raises:
             UsageError: the folder does not exist, or holds no such file.
         """
-        return sorted({*self._contents.parts, *self._contents.failures})
+        return sorted({*self._contents.series, *self._contents.failures})
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
         """Read the bars of the symbols, without unfinished hours; see `ports.MarketData`."""
@@ -58,26 +61,34 @@ class HourlyFolder:
         findings: dict[str, Sequence[Finding]] = {}
         for symbol in symbols:
             try:
-                series[symbol] = self._bars(symbol, first, last)
-                findings[symbol] = list(gaps(series[symbol]))
+                whole = self._whole(symbol)
+                series[symbol] = self._inside(whole[symbol], first, last)
+                findings[symbol] = [*whole.findings.get(symbol, ()), *gaps(series[symbol])]
             except Permanent as error:
                 failures[symbol] = error
             advance(1)
         return Reading(series, failures, {symbol: found for symbol, found in findings.items() if found})
 
-    def _bars(self, symbol: str, first: date, last: date) -> Bars:
+    def _whole(self, symbol: str) -> Reading:
+        """All bars of a symbol, and what is odd in one file or in all together."""
         if symbol in self._contents.failures:
             raise self._contents.failures[symbol]
-        if symbol not in self._contents.parts:
+        if symbol not in self._contents.series:
             raise UnknownSymbol(
                 f"{self._path} does not hold {symbol}: it has {', '.join(self.symbols()[:8])}. Name one of those, "
                 "spelled as in the files."
             )
-        bars = finished(in_order(symbol, self._contents.parts[symbol]), self._now())
-        inside = bars.since(first).through(last)
+        found, odd = self._contents.series[symbol], self._contents.findings[symbol]
+        if len(found) == 1:
+            return Reading({symbol: found[0]}, {}, {symbol: odd})
+        together = in_order(found)
+        return Reading(together.bars, together.failures, {symbol: [*odd, *together.findings.get(symbol, ())]})
+
+    def _inside(self, bars: Bars, first: date, last: date) -> Bars:
+        inside = finished(bars, self._now()).since(first).through(last)
         if not len(inside):
             raise NoRecentBars(
-                f"{self._path} has no finished hour of {symbol} from {first} to {last}: at least one was needed. "
+                f"{self._path} has no finished hour of {bars.symbol} from {first} to {last}: at least one was needed. "
                 "Name other dates."
             )
         return inside
@@ -87,10 +98,14 @@ class HourlyFolder:
         found = _Contents()
         for path in self._files():
             try:
-                for symbol, part in _parts(path):
-                    found.parts.setdefault(symbol, []).append(part)
+                reading = _read(path)
             except InvalidBars as error:  # other files may be whole, but not the symbol that this one is called after
-                found.failures[owner_of(name_without_ending(path.name))] = error
+                found.failures[owner_of(name_without_ending(path.name)).upper()] = _of_file(path, error)
+                continue
+            for symbol, bars in reading.bars.items():
+                found.series.setdefault(symbol, []).append(bars)
+                found.findings.setdefault(symbol, []).extend(reading.findings.get(symbol, ()))
+            found.failures.update({symbol: _of_file(path, error) for symbol, error in reading.failures.items()})
         return found
 
     def _files(self) -> list[Path]:
@@ -109,10 +124,15 @@ class HourlyFolder:
         return files
 
 
-def _parts(path: Path) -> list[tuple[str, Part]]:
+def _read(path: Path) -> Reading:
     try:
-        return parts(path.read_bytes(), name_without_ending(path.name))
+        data = path.read_bytes()
     except OSError as error:
-        raise InvalidBars(f"{path.name} cannot be read: {error.strerror}. Check its permissions.") from error
-    except InvalidBars as error:
-        raise InvalidBars(f"{path.name} cannot be read as hourly bars: {one_line(error, 300)}") from error
+        raise InvalidBars(f"{error.strerror}. Check its permissions.") from error
+    # A file that names its symbols itself may be called anything.
+    name = "" if first_symbol(data) else name_without_ending(path.name)
+    return read_prices(data, symbol=name, frequency=HOURLY)
+
+
+def _of_file(path: Path, error: Permanent) -> InvalidBars:
+    return InvalidBars(f"{path.name} cannot be read as hourly bars: {one_line(error, 400)}")

@@ -5,7 +5,7 @@ Performance is that of what is served: of the champion, or of the baseline in it
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime, timedelta
@@ -143,9 +143,8 @@ def check_drift(
 
     Args:
         day: the last date to check; of hours one that is over.
-        symbols: the watchlist, of which a sample is checked if it is long.
-            Symbols of other asset classes than the network's training are left out, and simulated
-            bars too, unless there are no others.
+        symbols: the watchlist, of which a sample is checked if it is long. Of daily bars, symbols of other asset
+            classes than the network's training are left out; simulated bars are, too, unless there are no others.
         warehouse: where bars, forecasts and scores are read, and findings stored.
         store: where the report goes.
         models: where the champion is published; its frequency is that of the bars.
@@ -204,13 +203,14 @@ def _watch(
     bars = bars[(bars["simulated"] == simulated) & (bars["session_date"] <= pd.Timestamp(day))]
     newest = bars["session_date"].max().date() if len(bars) else day
     of_stocks = any(map(is_stock, reference.symbols))
+    others = {symbol for symbol in symbols if is_stock(symbol) != of_stocks} if frequency.is_daily else set()
     made = _bars if frequency.is_daily else _hours
     found = {str(symbol): made(str(symbol), rows) for symbol, rows in bars.groupby("symbol")}
     series: list[Bars] = []
     skipped: dict[str, str] = {}
     for symbol in dict.fromkeys(symbols):
         try:
-            series.append(_usable(symbol, found, of_stocks, newest, needed))
+            series.append(_usable(symbol, found, others, newest, needed))
         except Permanent as error:
             skipped[symbol] = str(error)
     if not series:
@@ -233,8 +233,8 @@ def _hours(symbol: str, rows: pd.DataFrame) -> Bars:
     return hourly_bars(symbol, closed_at, prices, rows["volume"].to_numpy(float))
 
 
-def _usable(symbol: str, found: Mapping[str, Bars], of_stocks: bool, day: date, needed: int) -> Bars:
-    if is_stock(symbol) != of_stocks:
+def _usable(symbol: str, found: Mapping[str, Bars], others: Collection[str], day: date, needed: int) -> Bars:
+    if symbol in others:
         raise UsageError(f"{symbol} is of another asset class than the champion's training.")
     if symbol not in found:
         raise TooFewSessions(f"{symbol} has no bars in the warehouse.")

@@ -6,7 +6,7 @@ from datetime import date
 from tickercast.domain import objects
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.price_files import first_symbol, name_without_ending
-from tickercast.domain.spelling import agree, is_word
+from tickercast.domain.spelling import agree, is_word, owner_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, PreconditionFailed, UsageError
 from tickercast.ports import ObjectStore
@@ -77,11 +77,9 @@ def write_batch(
 
 def _name(stem: str, data: bytes, frequency: Frequency) -> str:
     """The name of a file in the bucket; empty for a batch, which names its symbols itself."""
-    if not frequency.is_daily:
-        from tickercast.domain.hour_files import names_symbols, owner_of
-
-        return "" if names_symbols(data) else owner_of(stem.replace("/", "_").strip() or "file")
     stem = stem.replace("/", "_").strip() or "file"
+    if not frequency.is_daily:
+        stem = owner_of(stem)
     try:
         named = parse_symbol(stem)
     except UsageError:
@@ -92,4 +90,6 @@ def _name(stem: str, data: bytes, frequency: Frequency) -> str:
         first = None
     if first is None:
         return named or stem
+    if not frequency.is_daily:
+        return ""
     return "" if not named or (is_word(stem) and not agree(named, first)) else named

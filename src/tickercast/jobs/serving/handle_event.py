@@ -309,12 +309,8 @@ def _failed(event: ObjectFinalized, error: Permanent) -> Outcome:
 
 def _read(content: bytes, described: objects.PriceObject, largest_file: int, now: datetime) -> Reading:
     as_of, frequency = described.as_of, described.frequency
-    if frequency.is_daily:
-        window = Window(as_of - frequency.lookback, as_of, now)
-        return read_prices(content, symbol=described.name, window=window, largest=largest_file)
-    from tickercast.domain.hour_files import read_hours  # a function without hourly files does not need it
-
-    return read_hours(content, symbol=described.name, now=now, largest=largest_file)
+    window = Window(as_of - frequency.lookback, as_of, now)
+    return read_prices(content, symbol=described.name, window=window, largest=largest_file, frequency=frequency)
 
 
 def _oddities(series: Sequence[Bars], described: objects.PriceObject, now: datetime) -> Sequence[Sequence[Finding]]:

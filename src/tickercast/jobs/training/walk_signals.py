@@ -42,7 +42,7 @@ def walk_signals(
     """
     [at] = np.nonzero(np.isin(bars.ends, origins))
     needed = max([least, *(each.min_sessions for each in (model, trend) if each)])
-    at = at[_spans(bars, at) >= needed]
+    at = at[bars.spans[at] >= needed]
     values = {name: np.full(len(at), np.nan) for name in FIELDS}
     if trend is not None and len(at):
         made = last_steps(_quantiles(trend, bars, at, on_progress))
@@ -67,12 +67,3 @@ def _quantiles(model: Predictor, bars: Bars, at: Rows, on_progress: Callable[[in
                 parts.append(model.predict([bars.rows(0, int(row) + 1)]))
                 on_progress(1)
     return np.concatenate(parts)
-
-
-def _spans(bars: Bars, at: Rows) -> NDArray[np.int64]:
-    """How long the history of each row is, as `Bars.span` counts it."""
-    if bars.frequency.is_daily:
-        return np.asarray(at, np.int64) + 1
-    numbers = bars.frequency.numbers(bars.ends)
-    spans: NDArray[np.int64] = numbers[at] - numbers[0] + 1
-    return spans

@@ -107,7 +107,7 @@ class HourlyNetwork(HourlyPredictor):
         panel = volatility.panel(bars)
         rows = panel.grid.rows[at]
         quantiles = simple_cone(volatility, panel, rows)
-        full = np.flatnonzero(rows >= hours.WANTED - 1)
+        full = np.flatnonzero(bars.spans[at] >= hours.WANTED)
         for start in range(0, len(full), BATCH):
             chosen = full[start : start + BATCH]
             factors = self.answer(*network_inputs(panel, rows[chosen]))

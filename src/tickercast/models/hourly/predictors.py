@@ -136,7 +136,7 @@ class HarSeason(HourlyPredictor):
         volatility = Volatility(self.tables)
         panel, rows = _at(volatility, bars, at)
         quantiles = simple_cone(volatility, panel, rows)
-        full = rows >= hours.WANTED - 1
+        full = bars.spans[at] >= hours.WANTED
         quantiles[full] = volatility.har_sigma(panel, rows[full])[..., None] * volatility.har_quantiles
         return quantiles
 
