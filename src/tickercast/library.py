@@ -18,6 +18,8 @@ from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Forecast, Prediction, Predictor, informed
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.price_files import Window, first_symbol, name_without_ending, read_prices
+from tickercast.domain.spelling import in_yahoos_spelling
+from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import NoRecentBars, UsageError
 from tickercast.models.catalogue import evaluation_baselines, hourly_baselines
 from tickercast.reading.events import expected_days, of_rows
@@ -72,7 +74,7 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
     Args:
         path: the file; its columns are Date, Open, High, Low, Close and, if there are any, Adj Close, Volume, Symbol,
             in any of the spellings that docs/price-files.md lists.
-        symbol: the symbol of a file without a column Symbol; by default the name of the file.
+        symbol: the symbol of a file without a column Symbol, spelt as in one; by default the name of the file.
         every: the frequency of the bars: `1d`, or `1h`, whose columns docs/hourly.md lists.
 
     Returns:
@@ -80,7 +82,7 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
         raised when that symbol is asked for. What was left out or is odd is in `findings`.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or `symbol` is none.
         InvalidBars: nothing in it can be used, or its name is not a symbol and it has no column Symbol.
     """
     file = Path(path)
@@ -88,7 +90,7 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
         content = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
-    return _read(content, symbol or name_without_ending(file.name), every)
+    return _read(content, _spelt(symbol) if symbol else name_without_ending(file.name), every)
 
 
 def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = DAILY.name) -> Reading:
@@ -105,23 +107,30 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = D
     Args:
         frame: one row a bar, with the columns of such a file, also as yfinance returns them for one or more symbols;
             the dates are a column or the index.
-        symbol: the symbol of a table that names none.
+        symbol: the symbol of a table that names none, spelt as in a column.
         every: the frequency of the bars: `1d`, or `1h`.
 
     Returns:
         The same as `read_csv`.
 
     Raises:
-        UsageError: it is no table, or no symbol is named.
+        UsageError: it is no table, or no symbol is named, or two.
         InvalidBars: nothing in it can be used.
     """
     if not isinstance(frame, pd.DataFrame):
         raise UsageError(f"A {type(frame).__name__} was given: a pandas DataFrame was needed. Make one of it.")
-    is_counted = frame.index.nlevels == 1 and pd.api.types.is_integer_dtype(frame.index.dtype)
+    is_counted = frame.index.names == [None] and pd.api.types.is_integer_dtype(frame.index.dtype)
     content = frame.to_csv(index=not is_counted).encode()
-    if not symbol and first_symbol(content) is None:
+    given, named = _spelt(symbol) if symbol else "", first_symbol(content) or ""
+    if not (given or named):
         raise UsageError("The table names no symbol: a column Symbol, or symbol='MSFT', was needed. Give one of them.")
-    return _read(content, symbol or "", every)
+    if given and named and given != named:
+        raise UsageError(f"The table is of {named}, and symbol={symbol!r} was given: one of them was needed. Drop one.")
+    return _read(content, given, every)
+
+
+def _spelt(symbol: str) -> str:
+    return parse_symbol(in_yahoos_spelling(symbol.strip().upper()))
 
 
 def _read(content: bytes, symbol: str, every: str) -> Reading:

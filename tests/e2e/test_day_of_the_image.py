@@ -71,7 +71,7 @@ def test_a_day_takes_less_than_five_minutes_and_the_second_run_has_nothing_to_do
     assert took < FIVE_MINUTES_S
     second, again = run("daily", tmp_path)
     assert second.returncode == 0, second.stderr
-    assert "nothing was left to do" in second.stdout
+    assert "no forecast was left to make" in second.stdout
     assert again < took
     models = LocalObjectStore(tmp_path / "models").names("registry/")
     assert "registry/mlflow.db" in models

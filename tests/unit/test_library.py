@@ -229,6 +229,12 @@ TABLES: dict[str, Callable[[pd.DataFrame, pd.DataFrame], tuple[pd.DataFrame, str
     "yfinance, one": (lambda one, two: (by_price_and_ticker({"MSFT": one}), None)),
     "yfinance, two": (lambda one, two: (by_price_and_ticker({"MSFT": one, "IBM": two}), None)),
     "by ticker": (lambda one, two: (pd.concat({"MSFT": one, "IBM": two}, axis=1), None)),
+    "numbers of days in the index": (
+        lambda one, two: (one.set_index(one.index.strftime("%Y%m%d").astype(int).rename("Date")), "msft")
+    ),
+    "a first row of no symbol, one": (
+        lambda one, two: (pd.concat([one.iloc[:1].assign(Symbol=None), one.iloc[1:].assign(Symbol="MSFT")]), None)
+    ),
     "below each other": (lambda one, two: (pd.concat({"MSFT": one, "IBM": two}, names=["Symbol"]), None)),
 }
 
@@ -239,8 +245,15 @@ def test_a_table_is_read_as_a_file_of_it(make_bars: MakeBars, shape: str) -> Non
     frame, symbol = TABLES[shape](plain_table(bars), plain_table(make_bars("IBM", seed=3)))
     read = tickercast.read_frame(frame, symbol=symbol)
     assert set(read) == ({"MSFT"} if symbol or "one" in shape else {"MSFT", "IBM"})
-    first = 3 if shape == "a selection" else 0
+    first = {"a selection": 3, "a first row of no symbol, one": 1}.get(shape, 0)
     pd.testing.assert_frame_equal(read["MSFT"].frame, bars.frame[first:].reset_index(drop=True))
+
+
+def test_a_symbol_is_spelt_as_in_a_column(make_bars: MakeBars, tmp_path: Path) -> None:
+    bars = make_bars("BRK-B")
+    bars.frame.to_csv(tmp_path / "prices.csv", index=False)
+    assert list(tickercast.read_frame(bars.frame, symbol="brk.b")) == ["BRK-B"]
+    assert list(tickercast.read_csv(tmp_path / "prices.csv", symbol="BRK.B")) == ["BRK-B"]
 
 
 def test_a_table_of_hours_is_read(workspace: Path) -> None:
@@ -384,6 +397,16 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
         lambda app, bars: tickercast.read_frame(bars.frame),
         UsageError,
         "The table names no symbol: a column Symbol, or symbol='MSFT', was needed",
+    ),
+    "a table of another symbol": (
+        lambda app, bars: tickercast.read_frame(bars.frame.assign(symbol="MSFT"), symbol="AAPL"),
+        UsageError,
+        "The table is of MSFT, and symbol='AAPL' was given: one of them was needed",
+    ),
+    "a symbol that is none": (
+        lambda app, bars: tickercast.read_frame(bars.frame, symbol="M S/FT"),
+        UsageError,
+        "'M S/FT' is not a symbol",
     ),
     "hours of no symbol": (
         lambda app, bars: tickercast.read_frame(bars.frame, every="1h"),

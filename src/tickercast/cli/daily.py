@@ -133,6 +133,6 @@ def print_day(day: "Day") -> None:
         say(line)
     for name, reason in day.failures.items():
         complain(f"{name}: {reason}")
-    say(f"{day.market.day} is done{': nothing was left to do' if day.idle else ''}.")
+    say(f"{day.market.day} is done{': no forecast was left to make' if day.idle else ''}.")
     if day.failures:
         raise typer.Exit(SOME_FAILED)

@@ -105,7 +105,8 @@ def first_symbol(data: bytes) -> str | None:
     if part.symbol or "symbol" not in part.columns:
         return part.symbol
     rows = (_cells(line, header.separator) for line in _LINE.findall(text.encode()[header.start :].decode()))
-    return next((row[at].strip() for row in rows if len(row) > (at := part.columns["symbol"])), None)
+    at = part.columns["symbol"]
+    return next((symbol for row in rows if len(row) > at and (symbol := row[at].strip())), None)
 
 
 def read_header(text: str) -> Header:

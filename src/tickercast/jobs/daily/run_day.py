@@ -209,7 +209,7 @@ class Day:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing was left to do."""
+        """Whether no forecast was left to make, and no network to train."""
         return not (self.caught_up.uploads or self.planned.wanted or self.reforecast)
 
 
