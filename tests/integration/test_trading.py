@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tickercast.cli import app as cli
 from tickercast.config import Settings, changed
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
-from tickercast.domain.frequency import HOURLY
+from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.domain.price_files import to_csv
 from tickercast.domain.promotion import Condition, training
 from tickercast.domain.signals import Known
@@ -197,6 +198,45 @@ def test_an_account_is_one_strategys_and_time_does_not_run_back(service: App) ->
         service.trade(other, "paper://shared", SYMBOLS, as_of=DAYS[3])
     with pytest.raises(UsageError, match="a later one was needed"):
         service.trade(held, "paper://shared", SYMBOLS, as_of=date(2012, 7, 23))
+
+
+def test_an_open_order_keeps_other_strategies_out_of_an_account(service: App) -> None:
+    held, other = variants_of(["buy-and-hold", "volatility-target"])
+    service.trade(held, "paper://shared", SYMBOLS, as_of=DAYS[0])
+    said = "paper://shared has an open order of AAPL for buy-and-hold on bars of 1d"
+    with pytest.raises(UsageError, match=said):
+        service.trade(other, "paper://shared", SYMBOLS, as_of=DAYS[0])
+    assert set(service.tables.read("orders")["strategy"]) == {"buy-and-hold"}
+
+
+def test_what_two_strategies_of_one_account_hold_is_added_up(service: App) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    for day in DAYS[:2]:
+        service.trade(held, "paper://shared", SYMBOLS, as_of=day)
+    service.trade(held, "paper://other", ["AAPL"], as_of=DAYS[1])
+    service.trade(held, "paper://other", ["AAPL"], as_of=DAYS[2])
+    mixed = service.tables.read("fills", {"account": "paper://other"})  # as earlier versions let it come
+    mixed = mixed.assign(account="paper://shared", strategy="volatility-target", fill_id="mixed")
+    service.tables.append("fills", mixed, key="mixed")
+    with pytest.raises(UsageError, match="for volatility-target on bars of 1d"):
+        service.trade(held, "paper://shared", SYMBOLS, as_of=DAYS[2])
+    [adopted] = service.resume_trading(account="paper://shared", adopt=True).values()
+    assert adopted.changes == {"AAPL": -Decimal(repr(float(mixed["quantity"].iloc[0])))}
+    assert service.resume_trading(account="paper://shared", adopt=True) == {"paper://shared": Adopted({}, [])}
+
+
+@pytest.mark.parametrize(
+    ("named", "account"),
+    [
+        ("buy-and-hold@paper://x always-flat@paper://x?capital=2000", "paper://x"),
+        ("buy-and-hold@paper:// always-flat@paper://buy-and-hold", "paper://buy-and-hold"),
+        ("buy-and-hold@alpaca-paper:// always-flat@alpaca-paper://", "alpaca-paper://"),
+    ],
+)
+def test_a_setting_that_names_an_account_twice_is_refused(named: str, account: str) -> None:
+    said = f"TICKERCAST_TRADE names {account} for buy-and-hold and for always-flat: an account of its own was needed"
+    with pytest.raises(UsageError, match=said):
+        App(Settings(trade=named)).trades(DAILY)
 
 
 def test_what_left_the_universe_is_sold(service: App) -> None:

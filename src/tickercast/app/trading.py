@@ -1,9 +1,10 @@
 """Use cases of trading on paper: orders of a strategy, halts, and what accounts hold."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -178,10 +179,10 @@ class Trading(Strategies):
         """The strategies and brokers that the settings name for a flow.
 
         Raises:
-            UsageError: one is none.
+            UsageError: one is none, or two share an account.
         """
         text = self.settings.trade if every.is_daily else self.settings.trade_hourly
-        return list(_trades(text, "TICKERCAST_TRADE" if every.is_daily else "TICKERCAST_TRADE_HOURLY"))
+        return _trades(text, "TICKERCAST_TRADE" if every.is_daily else "TICKERCAST_TRADE_HOURLY", every)
 
     def trading_losses(self) -> list[str]:
         """The strategies of the daily flow whose last results on paper were bad by `TICKERCAST_RETRAIN_ON_LOSSES`.
@@ -222,7 +223,8 @@ def account_name(variant: Variant, every: Frequency) -> str:
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{variant.hash}"
 
 
-def _trades(text: str, setting: str) -> Iterator[tuple[Variant, str]]:
+def _trades(text: str, setting: str, every: Frequency) -> list[tuple[Variant, str]]:
+    found: dict[str, tuple[Variant, str]] = {}
     for word in text.split():
         name, separator, url = word.partition("@")
         if not separator or not name or not url:
@@ -231,4 +233,19 @@ def _trades(text: str, setting: str) -> Iterator[tuple[Variant, str]]:
                 "Correct it."
             )
         [made] = variants_of([], [name]) if ".py:" in name else variants_of([name])
-        yield made, url
+        account = _account_at(url, made, every)
+        if account in found:
+            raise UsageError(
+                f"{setting} names {account} for {found[account][0].name} and for {made.name}: an account of its own "
+                "was needed for each. Name another one, as in paper://NAME, or leave one out."
+            )
+        found[account] = made, url
+    return list(found.values())
+
+
+def _account_at(url: str, variant: Variant, every: Frequency) -> str:
+    """Which account a URL leads to: a venue has one, that of its keys."""
+    parts = urlsplit(url)
+    return (
+        f"paper://{parts.netloc or account_name(variant, every)}" if parts.scheme == "paper" else f"{parts.scheme}://"
+    )

@@ -26,6 +26,7 @@ class Intent:
         order: as it goes to the broker.
         strategy: by its name.
         strategy_hash: of the variant.
+        frequency: of the bars, by its name.
         leg: `exit` or `entry`.
         cutoff_at: when the close was known on which it was decided.
         value: quantity times the price that was seen.
@@ -37,6 +38,7 @@ class Intent:
     order: Order
     strategy: str
     strategy_hash: str
+    frequency: str
     leg: str
     cutoff_at: datetime
     value: float
@@ -100,6 +102,7 @@ def _intent(row: Mapping[Any, Any], newest: Mapping[str, tuple[str, float]]) -> 
         order,
         row["strategy"],
         row["strategy_hash"],
+        row["frequency"],
         row["leg"],
         row["cutoff_at"].to_pydatetime(),
         float(row["quantity"]) * float(row["price"]),

@@ -206,10 +206,8 @@ class Reconciliation:
 
     def held(self) -> dict[str, Decimal]:
         """The quantities that our fills make, by symbol."""
-        rows = read_held(self.account, self.warehouse)
-        return {
-            str(symbol): _exact(quantity) for symbol, quantity in zip(rows["symbol"], rows["quantity"], strict=True)
-        }
+        summed = read_held(self.account, self.warehouse).groupby("symbol")["quantity"].sum()
+        return {str(symbol): _exact(quantity) for symbol, quantity in summed.items()}
 
     def _store(self, report: OrderReport, intent: Intent, book: Book) -> None:
         """Store the fills that are new, then the state."""
@@ -320,15 +318,16 @@ class _Run(Reconciliation):
     # ------------------------------------------------------------ reconcile
 
     def _is_ours_alone(self) -> None:
-        rows = read_held(self.account, self.warehouse)
-        others = rows[(rows["strategy"] != self.variant.name) | (rows["frequency"] != self.every.name)]
-        if len(others):
-            first = others.iloc[0]
-            raise UsageError(
-                f"{self.account} holds {first['symbol']} for {first['strategy']} on bars of {first['frequency']}: an "
-                f"account of its own was needed for {self.variant.name} on bars of {self.every}. Name another one, as "
-                "in paper://NAME."
-            )
+        held = read_held(self.account, self.warehouse)[["symbol", "strategy", "frequency"]]
+        used = [("holds", *map(str, row)) for row in held.itertuples(index=False)]
+        waiting = [each for each in read_book(self.account, self.warehouse).intents if not each.ended]
+        used += [("has an open order of", each.order.symbol, each.strategy, each.frequency) for each in waiting]
+        for what, symbol, strategy, frequency in used:
+            if (strategy, frequency) != (self.variant.name, self.every.name):
+                raise UsageError(
+                    f"{self.account} {what} {symbol} for {strategy} on bars of {frequency}: an account of its own was "
+                    f"needed for {self.variant.name} on bars of {self.every}. Name another one, as in paper://NAME."
+                )
 
     def _reconcile(self) -> tuple[list[Intent], str]:
         """Ask for every order that may have moved; the intents that the venue never got, and what does not fit."""
@@ -535,7 +534,8 @@ class _Run(Reconciliation):
         }
         order = Order(name, planned.symbol, planned.side, planned.quantity, bracket)
         value = float(planned.value)
-        intent = Intent(order, self.variant.name, self.variant.hash, planned.leg, cutoff_at, value, "", 0.0, "")
+        name_of = self.variant.name, self.variant.hash, self.every.name
+        intent = Intent(order, *name_of, planned.leg, cutoff_at, value, "", 0.0, "")
         if not self._append("orders", row, name):  # another run was faster, and its intent counts
             stored = read_book(self.account, self.warehouse).intents
             intent = next((each for each in stored if each.order.client_id == name), intent)
