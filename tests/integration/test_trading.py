@@ -239,6 +239,33 @@ def test_a_setting_that_names_an_account_twice_is_refused(named: str, account: s
         App(Settings(trade=named)).trades(DAILY)
 
 
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ("?borrow_bps=10", "capital=100000 and borrow_bps=10, and its past is on capital=20000 and borrow_bps=50"),
+        ("", "paper://x is named with capital=100000, and its past is on capital=20000"),
+    ],
+)
+def test_what_the_past_of_an_account_depends_on_does_not_change(service: App, later: str, said: str) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    service.trade(held, "paper://x?capital=20000", SYMBOLS, as_of=DAYS[0])
+    for dry in (True, False):
+        with pytest.raises(UsageError, match=said):
+            service.trade(held, f"paper://x{later}", SYMBOLS, as_of=DAYS[1], dry=dry)
+    assert len(service.tables.read("account_states")) == 1
+    done = service.trade(held, "paper://x?capital=20000.0", SYMBOLS, as_of=DAYS[1])
+    assert float(done.state.equity) == pytest.approx(20_000, rel=0.05)
+
+
+def test_costs_of_later_fills_may_change_and_leave_the_past_as_it_was(service: App) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    service.trade(held, "paper://x", SYMBOLS, as_of=DAYS[0])
+    before = service.trade(held, "paper://x", SYMBOLS, as_of=DAYS[1]).state
+    dear = "paper://x?fees_bps=500&slippage_bps=500&capacity=0.5&lot=1"
+    after = service.trade(held, dear, SYMBOLS, as_of=DAYS[1], dry=True).state
+    assert after == before
+
+
 def test_what_left_the_universe_is_sold(service: App) -> None:
     held: Any = variants_of(["buy-and-hold"])[0]
     service.trade(held, symbols=SYMBOLS, as_of=DAYS[0])
