@@ -36,11 +36,6 @@ if TYPE_CHECKING:
 STORED = "stored"
 """The source whose bars are those of the warehouse."""
 
-_NEWEST = {
-    True: timedelta(days=10),
-    False: timedelta(days=1),
-}  # how old a live signal may be, by whether bars are daily
-
 
 class Strategies(Ports):
     """Universes, signals and strategies."""
@@ -145,9 +140,8 @@ class Strategies(Ports):
         """
         last, weights, symbols = as_of or self.now().date(), held or {}, one_or_more(symbols)
         named = list(dict.fromkeys([*symbols, *weights])) if symbols else []
-        made = stored_panel(
-            named, last - _NEWEST[every.is_daily], last, every, warehouse=self.warehouse, members=members
-        )
+        first = last - every.longest_forecast  # what was forecast before has ended
+        made = stored_panel(named, first, last, every, warehouse=self.warehouse, members=members)
         if until is not None:
             made = made.rows(0, _closed(made, until))
         if symbols:
