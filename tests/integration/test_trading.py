@@ -27,6 +27,7 @@ from tickercast.domain.promotion import Condition, training
 from tickercast.domain.signals import Known
 from tickercast.domain.strategy import Decision, Variant, variant
 from tickercast.domain.strategy_backtest import Costs
+from tickercast.domain.universe import always
 from tickercast.errors import UsageError
 from tickercast.jobs.trading.halt import Adopted
 from tickercast.show.day import traded_lines
@@ -264,6 +265,16 @@ def test_costs_of_later_fills_may_change_and_leave_the_past_as_it_was(service: A
     dear = "paper://x?fees_bps=500&slippage_bps=500&capacity=0.5&lot=1"
     after = service.trade(held, dear, SYMBOLS, as_of=DAYS[1], dry=True).state
     assert after == before
+
+
+def test_a_named_symbol_without_signals_stops_the_run_and_a_member_without_them_is_named(service: App) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    with pytest.raises(UsageError, match=r"NOPE was named, and no signal of it is stored from .* Nothing was ordered"):
+        service.trade(held, symbols=["AAPL", "NOPE"], as_of=DAYS[0])
+    assert service.tables.read("orders").empty
+    done = service.trade(held, members=always(["AAPL", "NOPE"]), as_of=DAYS[0])
+    assert [each.planned.symbol for each in done.sent] == ["AAPL"]
+    assert done.left == {"NOPE": "no signal of it is stored from 2012-06-08 to 2012-07-23"}
 
 
 def test_what_left_the_universe_is_sold(service: App) -> None:

@@ -151,7 +151,8 @@ class Strategies(Ports):
         for one in variants:
             found = one(known)
             wanted.append((one, [(float(weight), found.reason(n)) for n, weight in enumerate(found.weights)]))
-        return Targets(made, wanted)
+        expected = [symbol for symbol in symbols if members is None or symbol in members.on(last)]
+        return Targets(made, wanted, _missing(expected, made, first, last))
 
     def strategy_backtest(
         self,
@@ -196,6 +197,10 @@ class Strategies(Ports):
             made = stored_panel(
                 named, first, last, every, warehouse=self.warehouse, members=members, trained_through=through
             )
+            days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + 1)
+            expected = [symbol for symbol in named if members is None or members.when(symbol, days).any()]
+            missing = _missing(expected, made, first, last)
+            failures = {symbol: UsageError(f"{why.capitalize()}.") for symbol, why in missing.items()}
         start = int(np.searchsorted(every.dates(made.ends), np.datetime64(first, "D")))
         if len(made) - start < 2:
             raise UsageError(
@@ -301,10 +306,22 @@ class Strategies(Ports):
     ) -> Reading:
         """Bars of a source, or those that are stored, with the columns that are needed."""
         if source == STORED:
-            bars = stored_series(symbols, first, last, every, warehouse=self.warehouse, columns=columns)
-            return Reading({one.symbol: one for one in bars})
+            bars = {
+                one.symbol: one
+                for one in stored_series(symbols, first, last, every, warehouse=self.warehouse, columns=columns)
+            }
+            none = "No bar of {} is stored from {} to {}, and some were needed. Correct the name, or forecast it."
+            return Reading(
+                bars, {symbol: UsageError(none.format(symbol, first, last)) for symbol in symbols if symbol not in bars}
+            )
         data = self.source_of(source, every)
         return data.fetch(symbols or list(data.symbols()), first, last, advance=nothing)
+
+
+def _missing(symbols: Sequence[str], made: Panel, first: date, last: date) -> dict[str, str]:
+    """Those that were named and are not in a panel, and why."""
+    why = f"no signal of it is stored from {first} to {last}"
+    return {symbol: why for symbol in symbols if symbol not in made.symbols}
 
 
 def _closed(made: Panel, moment: datetime) -> int:

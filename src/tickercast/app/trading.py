@@ -49,21 +49,22 @@ class Trading(Strategies):
         Args:
             variant: the strategy.
             broker: `paper://`, or that of a venue where paper is traded.
-            symbols: what it may hold; all that have signals by default.
+            symbols: what it may hold, each with signals; all that have signals by default.
             every: of the bars.
-            members: who is in the universe; all of the symbols by default.
+            members: who is in the universe, of whom those without signals are left; all of the symbols by default.
             bracket: exits for entries.
             dry: store and send nothing.
             as_of: the session after which it is decided, on a simulated exchange alone; the newest by default.
 
         Raises:
-            UsageError: a live venue is named, nothing is stored, or the account is another strategy's.
+            UsageError: a live venue is named, a symbol has no signals, or the account is another strategy's.
             Transient: an engine or the venue does not answer; the next run goes on where this one stopped.
         """
         from tickercast.jobs.trading.trade import trade
 
         limits = parse_limits(self.settings.trade_limits)
-        named = list(one_or_more(symbols)) or (members.symbols if members else [])
+        asked = one_or_more(symbols)
+        named = list(asked) or (members.symbols if members else [])
         moment = self.now() if as_of is None else self._after(as_of, named, every, members)
         opened = engines.broker(
             broker, self.settings, engines.Bench(self.warehouse, moment, every, account_name(variant, every))
@@ -75,9 +76,17 @@ class Trading(Strategies):
             )
 
         def decide(held: Mapping[str, float]) -> Targets:
-            return self.strategy_targets(
+            found = self.strategy_targets(
                 [variant], named, moment.date(), every=every, members=members, held=held, until=moment
             )
+            unknown = [symbol for symbol in asked if symbol in found.missing and symbol not in held]
+            if unknown:
+                raise UsageError(
+                    f"{', '.join(unknown[:8])} was named, and {found.missing[unknown[0]]}: a signal of each symbol was "
+                    "needed, or the others would get its money. Nothing was ordered. Correct the name, forecast it, or "
+                    "leave it out."
+                )
+            return found
 
         return trade(
             variant,

@@ -238,6 +238,16 @@ def symbols(count: int) -> str:
     return f"{count:,} symbol{'s' * (count != 1)}"
 
 
+def listed(sentences: Sequence[str], most: int = 8) -> list[str]:
+    """The first sentences of a list, and how many more there are.
+
+    >>> listed(["A.", "B.", "C."], 1)
+    ['A.', '2 more were left out.']
+    """
+    more = len(sentences) - most
+    return [*sentences[:most], *([f"{more:,} more were left out."] if more > 0 else [])]
+
+
 # ---------------------------------------------------------------- width
 
 

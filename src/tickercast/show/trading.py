@@ -12,7 +12,7 @@ from tickercast.domain.frequency import stamp
 from tickercast.jobs.trading.trade import Traded
 from tickercast.reading.trading import TradingStatus
 from tickercast.show.fitting import Table
-from tickercast.show.sentences import NOT_ADVICE, SIMULATED, number, price
+from tickercast.show.sentences import NOT_ADVICE, SIMULATED, listed, number, price
 
 _LEFT = ("account", "strategy", "symbol", "leg", "side", "status", "why", "reason", "cutoff")
 
@@ -65,8 +65,7 @@ def _remarks(found: Traded) -> Iterator[str]:
     if found.halt is not None:
         yield f"HALTED: {found.halt.reason}"
     yield from found.met
-    for symbol, why in found.left.items():
-        yield f"{symbol}: {why}."
+    yield from listed([f"{symbol}: {why}." for symbol, why in found.left.items()])
 
 
 def traded_line(found: Traded) -> str:

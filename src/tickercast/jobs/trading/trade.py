@@ -477,7 +477,8 @@ class _Run(Reconciliation):
             sent += [self._send(each, targets, cutoff_at, book, equity) for each in fit]
         done = [each for each in sent if each is not None]
         halt = made.halt or self._halted()
-        return replace(made, sent=done, left=planned.left, met=[said for _, said in met], halt=halt)
+        left = {**targets.missing, **planned.left}
+        return replace(made, sent=done, left=left, met=[said for _, said in met], halt=halt)
 
     def _planned(
         self, wants: Sequence[Want], made: Traded, book: Book, cutoff_at: datetime, late: Mapping[str, str]
