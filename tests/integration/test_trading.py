@@ -17,11 +17,13 @@ from tests.support.trading import Evening
 from typer.testing import CliRunner
 
 from tickercast.app import App, variants_of
+from tickercast.backends.brokers.paper import Paper
 from tickercast.cli import app as cli
 from tickercast.config import Settings, changed
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.orders import Order
 from tickercast.domain.price_files import to_csv
 from tickercast.domain.promotion import Condition, training
 from tickercast.domain.signals import Known
@@ -275,6 +277,26 @@ def test_a_named_symbol_without_signals_stops_the_run_and_a_member_without_them_
     done = service.trade(held, members=always(["AAPL", "NOPE"]), as_of=DAYS[0])
     assert [each.planned.symbol for each in done.sent] == ["AAPL"]
     assert done.left == {"NOPE": "no signal of it is stored from 2012-06-08 to 2012-07-23"}
+
+
+def test_a_run_that_was_killed_between_orders_orders_the_rest_as_it_would_have(
+    service: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    whole = service.trade(held, "paper://whole", SYMBOLS, as_of=DAYS[0])
+
+    def killed(venue: Paper, order: Order) -> None:
+        submit(venue, order)
+        raise KeyboardInterrupt
+
+    submit = Paper.submit
+    monkeypatch.setattr(Paper, "submit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        service.trade(held, "paper://killed", SYMBOLS, as_of=DAYS[0])
+    monkeypatch.setattr(Paper, "submit", submit)
+    [rest] = service.trade(held, "paper://killed", SYMBOLS, as_of=DAYS[0]).sent
+    expected = float(whole.sent[1].planned.quantity)
+    assert float(rest.planned.quantity) == pytest.approx(expected, rel=1e-9)  # lots of what was sent before
 
 
 def test_what_left_the_universe_is_sold(service: App) -> None:

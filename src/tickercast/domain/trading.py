@@ -146,9 +146,17 @@ def plan(
     return Plan(ranked, left)
 
 
-def fitted(entries: Sequence[Planned], buying_power: Decimal) -> list[Planned]:
-    """Cut entries to the part of the buying power that is used; what is too small then is left out."""
-    total, room = sum((each.value for each in entries), ZERO), BUYING_POWER * buying_power
+def fitted(entries: Sequence[Planned], buying_power: Decimal, placed: Decimal = ZERO) -> list[Planned]:
+    """Cut entries to the part of the buying power that is used; what is too small then is left out.
+
+    Args:
+        entries: those that are still to be sent.
+        buying_power: what the venue says now.
+        placed: the value of entries of the same decision that were sent before, as by a run that was killed: each is
+            cut as if all were sent together.
+    """
+    total = sum((each.value for each in entries), ZERO)
+    room = max(BUYING_POWER * (buying_power + placed) - placed, ZERO)
     if total <= room:
         return list(entries)
     cut = [each.scaled(room / total) for each in entries]

@@ -52,6 +52,13 @@ class Intent:
         return self.status in _ENDED
 
     @property
+    def placed(self) -> float:
+        """The value that is bought or sold, or may still be."""
+        quantity = float(self.order.quantity)
+        at_work = quantity if self.status and not self.ended else self.filled
+        return self.value * at_work / quantity
+
+    @property
     def exit_open(self) -> bool:
         """Whether its bracket may still be met."""
         return self.order.bracket is not None and self.filled > 0 and self.exit_status not in _ENDED

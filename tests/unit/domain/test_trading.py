@@ -79,6 +79,15 @@ def test_entries_take_at_most_95_percent_of_the_buying_power() -> None:
     assert fitted(made.orders, Decimal(0)) == []
 
 
+def test_entries_are_cut_alike_whether_or_not_a_run_was_killed_between_them() -> None:
+    rules = {symbol: Rules(symbol, lot=Decimal("0.001")) for symbol in "ABC"}
+    orders = plan([want("A", 0.5), want("B", 0.3), want("C", 0.2)], {}, Decimal(1000), rules).orders
+    whole = fitted(orders, Decimal(800))
+    first = whole[0].value
+    assert fitted(orders[1:], 800 - first, first) == whole[1:]
+    assert fitted(orders[1:], Decimal(0), Decimal(800)) == []
+
+
 # ---------------------------------------------------------------- risk
 
 AT = datetime(2023, 7, 21, 20, tzinfo=UTC)

@@ -473,7 +473,8 @@ class _Run(Reconciliation):
         equity = made.state.equity
         sent += [self._send(each, targets, cutoff_at, book, equity) for each in exits]
         if entries:
-            fit = fitted(entries, self.broker.account().buying_power)
+            placed = (each.placed for each in book.intents if each.leg == ENTRY and each.cutoff_at == cutoff_at)
+            fit = fitted(entries, self.broker.account().buying_power, _exact(sum(placed)))
             sent += [self._send(each, targets, cutoff_at, book, equity) for each in fit]
         done = [each for each in sent if each is not None]
         halt = made.halt or self._halted()
