@@ -66,7 +66,10 @@ def turning(known: Known) -> Decision:
     return Decision(sides, lambda n: "its turn")
 
 
-@pytest.mark.parametrize("made", [variants_of(["volatility-target:target=0.1"])[0], variant("turning", turning)])
+NAMED = variants_of(["volatility-target:target=0.1", "buy-and-hold", "interval-momentum:span=3,threshold=0,short=1"])
+
+
+@pytest.mark.parametrize("made", [*NAMED, variant("turning", turning)])
 def test_a_live_account_is_that_of_the_backtest(service: App, made: Variant) -> None:
     for day in DAYS:
         done = service.trade(made, symbols=SYMBOLS, as_of=day)

@@ -25,8 +25,8 @@ from tickercast.domain.strategy_backtest import Costs, changes
 EXIT, ENTRY = "exit", "entry"
 """The legs of a change: one that makes a position smaller, and one that makes it larger."""
 
-BUYING_POWER = Decimal("0.95")
-"""The part of the buying power that is used: prices move until an order is filled."""
+BUYING_POWER = Decimal(repr(Costs().buying_power))
+"""The part of the buying power that is used, as in a backtest."""
 
 BRACKET = Bracket(Decimal("0.02"), Decimal("0.03"), Decimal("0.40"))
 """The exits of `--bracket`."""
