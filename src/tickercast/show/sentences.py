@@ -35,10 +35,10 @@ _BY_CHANCE = 0.025
 def price(value: float) -> str:
     """A price with as many decimals as its size asks for.
 
-    >>> price(1891.5), price(343.7699890136719), price(0.0001234567)
-    ('1,891.50', '343.77', '0.00012346')
+    >>> price(1891.5), price(343.7699890136719), price(0.0001234567), price(-1234567.0)
+    ('1,891.50', '343.77', '0.00012346', '-1,234,567.00')
     """
-    return f"{value:,.2f}" if value >= 1 else f"{value:.5g}"
+    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.5g}"
 
 
 def interval(low: float, high: float) -> str:
