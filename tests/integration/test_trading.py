@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 from click.testing import Result
@@ -300,6 +301,34 @@ def test_a_run_that_was_killed_between_orders_orders_the_rest_as_it_would_have(
     [rest] = service.trade(held, "paper://killed", SYMBOLS, as_of=DAYS[0]).sent
     expected = float(whole.sent[1].planned.quantity)
     assert float(rest.planned.quantity) == pytest.approx(expected, rel=1e-9)  # lots of what was sent before
+
+
+def test_a_position_in_a_symbol_that_stops_trading_is_named_each_day(service: App, workspace: Path) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    for day in DAYS[:2]:
+        assert not service.trade(held, symbols=SYMBOLS, as_of=day).left
+    with duckdb.connect(workspace / "home" / "warehouse.duckdb") as connection:
+        connection.execute("DELETE FROM prices WHERE symbol = 'AAPL' AND session_date > ?", [DAYS[1]])
+        connection.execute("DELETE FROM forecasts WHERE symbol = 'AAPL' AND cutoff > ?", [DAYS[1]])
+    why = "it has no bar since 2012-07-24, and its position stays as it is"
+    for day in (DAYS[2], DAYS[-1]):
+        done = service.trade(held, symbols=SYMBOLS, as_of=day)
+        assert done.left == {"AAPL": why}
+    assert f"; AAPL: {why}" in next(iter(traded_lines({"": done})))
+    shown = run("trade", "--strategy", "buy-and-hold", "--symbols", "MSFT,AAPL", "--as-of", str(DAYS[-1]))
+    assert "No order was sent.\nAAPL: it has no bar since 2012-07-24" in shown.stdout
+    flat = service.strategy_targets(variants_of(["always-flat"]), SYMBOLS, DAYS[-1]).wanted
+    assert [reason for _, reason in flat[0][1]] == ["it has no bar since 2012-07-24", "always flat"]
+
+
+def test_a_stock_at_the_weekend_is_not_missed(service: App) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    for day in DAYS[3:5]:  # a Thursday and a Friday
+        service.trade(held, "paper://mixed", SYMBOLS, as_of=day)
+    service.forecast(["BTC-USD"], date(2012, 7, 28), source="simulated")
+    done = service.trade(held, "paper://mixed", [*SYMBOLS, "BTC-USD"], as_of=date(2012, 7, 28))
+    assert done.cutoff == date(2012, 7, 28)
+    assert not done.left
 
 
 def test_what_left_the_universe_is_sold(service: App) -> None:

@@ -147,10 +147,11 @@ class Strategies(Ports):
         if symbols:
             made = replace(made, member=made.member & np.isin(made.symbols, list(symbols)))
         known = made.known(len(made) - 1, np.array([weights.get(symbol, 0.0) for symbol in made.symbols]))
-        wanted = []
+        wanted, ended = [], made.ended
         for one in variants:
             found = one(known)
-            wanted.append((one, [(float(weight), found.reason(n)) for n, weight in enumerate(found.weights)]))
+            reasons = [ended.get(symbol) or found.reason(n) for n, symbol in enumerate(made.symbols)]
+            wanted.append((one, list(zip(found.weights.tolist(), reasons, strict=True))))
         expected = [symbol for symbol in symbols if members is None or symbol in members.on(last)]
         return Targets(made, wanted, _missing(expected, made, first, last))
 

@@ -478,8 +478,30 @@ class _Run(Reconciliation):
             sent += [self._send(each, targets, cutoff_at, book, equity) for each in fit]
         done = [each for each in sent if each is not None]
         halt = made.halt or self._halted()
-        left = {**targets.missing, **planned.left}
+        moving = {each.planned.symbol for each in done}
+        stuck = {symbol: why for symbol, why in self._stuck(targets).items() if symbol not in moving}
+        left = {**targets.missing, **stuck, **planned.left}
         return replace(made, sent=done, left=left, met=[said for _, said in met], halt=halt)
+
+    def _stuck(self, targets: Targets) -> dict[str, str]:
+        """Why positions stay as they are, whatever is wanted: a bar of theirs was due, and is missing."""
+        panel = targets.panel
+        newest = dict(zip(panel.symbols, panel.newest, strict=True))
+        found: dict[str, str] = {}
+        for each in self.broker.positions():
+            bar = newest.get(each.symbol)
+            if each.symbol not in newest:
+                found[each.symbol] = targets.missing.get(each.symbol, "no signal of it is known")
+            elif bar is not None and self._is_overdue(each.symbol, bar, panel.ends[-1].item()):
+                found[each.symbol] = f"it has no bar since {stamp(bar)}"
+        return {symbol: f"{why}, and its position stays as it is" for symbol, why in found.items()}
+
+    def _is_overdue(self, symbol: str, bar: date, end: date) -> bool:
+        """Whether a bar was due by the newest moment: none is of a stock at the weekend."""
+        try:
+            return self.every.next_steps(symbol, bar, 1)[0] <= end
+        except CalendarError:
+            return bar < end
 
     def _planned(
         self, wants: Sequence[Want], made: Traded, book: Book, cutoff_at: datetime, late: Mapping[str, str]
