@@ -31,6 +31,9 @@ from tickercast.domain.strategy_backtest import CAPITAL, Costs
 LATE = timedelta(minutes=5)
 """How long after an open an order is still filled at it: a run that begins when an hour has ended comes in time."""
 
+DUST = 1e-9
+"""The least position: what the smallest lots leave of quantities that followed a dividend is none."""
+
 Moments = NDArray[np.datetime64]
 
 
@@ -47,7 +50,7 @@ class Terms:
 
     costs: Costs = field(default_factory=Costs)
     capital: float = CAPITAL
-    lot: float = 1e-9
+    lot: float = DUST
     expires_after: timedelta = timedelta(days=7)
 
     @property
@@ -298,7 +301,7 @@ class Exchange:
             for part in state.parts:
                 amount = _sign(state.side) * part.quantity * bars.factor(part.basis, part.basis_at)
                 held[state.sent.symbol] = held.get(state.sent.symbol, 0.0) + amount
-        return {symbol: amount for symbol, amount in sorted(held.items()) if abs(amount) >= self.terms.lot / 2}
+        return {symbol: amount for symbol, amount in sorted(held.items()) if abs(amount) >= DUST}
 
     def price(self, symbol: str) -> float:
         """The newest close; NaN where there is none."""

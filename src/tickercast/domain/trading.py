@@ -139,6 +139,8 @@ def plan(
             left[symbol] = "it does not trade at the venue now"
         else:
             for leg, amount in _legs(now, change, closes=want.weight == 0):
+                if leg == EXIT and abs(now) < rules[symbol].lot:
+                    continue  # no venue takes the rest of a lot, today or ever
                 made, why = _planned(want, leg, amount, rules[symbol], bracket if leg == ENTRY else None)
                 orders += [made] if made else []
                 left |= {symbol: why} if why else {}
