@@ -275,12 +275,12 @@ def test_costs_of_later_fills_may_change_and_leave_the_past_as_it_was(service: A
 
 def test_a_named_symbol_without_signals_stops_the_run_and_a_member_without_them_is_named(service: App) -> None:
     [held] = variants_of(["buy-and-hold"])
-    with pytest.raises(UsageError, match=r"NOPE was named, and no signal of it is stored from .* Nothing was ordered"):
+    with pytest.raises(UsageError, match=r"NOPE cannot be traded: no signal is stored from .* Nothing was ordered"):
         service.trade(held, symbols=["AAPL", "NOPE"], as_of=DAYS[0])
     assert service.tables.read("orders").empty
     done = service.trade(held, members=always(["AAPL", "NOPE"]), as_of=DAYS[0])
     assert [each.planned.symbol for each in done.sent] == ["AAPL"]
-    assert done.left == {"NOPE": "no signal of it is stored from 2012-06-08 to 2012-07-23"}
+    assert done.left == {"NOPE": "no signal is stored from 2012-06-08 to 2012-07-23"}
 
 
 def test_a_run_that_was_killed_between_orders_orders_the_rest_as_it_would_have(

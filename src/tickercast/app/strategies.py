@@ -321,7 +321,7 @@ class Strategies(Ports):
 
 def _missing(symbols: Sequence[str], made: Panel, first: date, last: date) -> dict[str, str]:
     """Those that were named and are not in a panel, and why."""
-    why = f"no signal of it is stored from {first} to {last}"
+    why = f"no signal is stored from {first} to {last}"
     return {symbol: why for symbol in symbols if symbol not in made.symbols}
 
 

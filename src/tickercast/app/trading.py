@@ -82,7 +82,7 @@ class Trading(Strategies):
             unknown = [symbol for symbol in asked if symbol in found.missing and symbol not in held]
             if unknown:
                 raise UsageError(
-                    f"{', '.join(unknown[:8])} was named, and {found.missing[unknown[0]]}: a signal of each symbol was "
+                    f"{', '.join(unknown[:8])} cannot be traded: {found.missing[unknown[0]]}, and one of each was "
                     "needed, or the others would get its money. Nothing was ordered. Correct the name, forecast it, or "
                     "leave it out."
                 )

@@ -17,7 +17,7 @@ from tickercast.domain.strategy import STRATEGIES, Targets
 from tickercast.domain.strategy_backtest import LEAST_BLOCKS, Backtest, Result, block_of
 from tickercast.domain.universe import SURVIVORS, Universe
 from tickercast.show import chart
-from tickercast.show.sentences import NOT_ADVICE, SIMULATED, listed, number, symbols
+from tickercast.show.sentences import NOT_ADVICE, SIMULATED, number, symbols
 from tickercast.version import __version__
 
 _SIDES = "long and short positions together are worth at most the equity"
@@ -64,7 +64,11 @@ def notes(found: Backtest) -> Iterator[str]:
     yield from _cut_short(found)
     if not np.isfinite(panel.value[found.start :]).any():
         yield "The source has no volumes: no order was cut."
-    yield from listed([f"{symbol} was left out. {reason}" for symbol, reason in found.failures.items()])
+    by_reason: dict[str, list[str]] = {}
+    for symbol, reason in found.failures.items():
+        by_reason.setdefault(str(reason), []).append(symbol)
+    for why, left in by_reason.items():
+        yield f"{', '.join(left)} {'was' if len(left) == 1 else 'were'} left out. {why}"
 
 
 def _known_later(found: Backtest) -> Iterator[str]:
