@@ -11,10 +11,12 @@ were ended before or after each of their calls, in turn, at a venue with faults,
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ from tickercast.domain.signals import Known, Panel, panel
 from tickercast.domain.strategy import Decision, variant
 from tickercast.domain.strategy_backtest import Costs, Run, backtest, simulate
 
-FREE = Costs(fees_bps=0, slippage_bps=0, borrow_bps=0)
+FREE = Costs(fees_bps=0, slippage_bps=0, borrow_bps=0, buying_power=math.inf)
 FIRST, LAST = date(2022, 7, 1), date(2023, 8, 31)
 SYMBOLS, KILLS = 8000, 1000
 
@@ -67,7 +69,9 @@ def account(kept: Mapping[str, Any], capital: float) -> Run:
     """The same scenario, traded by us in whole shares."""
     made, settings = _panel(*(np.array(kept[name], float) for name in ("open", "close", "volume"))), kept["settings"]
     weights = np.array(kept["weights"])
-    costs = Costs(settings["fees_bps"], settings["slippage_bps"], 0, settings["capacity"], 0, lot=1, band=0)
+    costs = Costs(
+        settings["fees_bps"], settings["slippage_bps"], 0, settings["capacity"], 0, lot=1, band=0, buying_power=math.inf
+    )
     return simulate(made, lambda row, held: weights[row], costs, capital=capital)
 
 
@@ -88,7 +92,7 @@ def _speed(kept: Mapping[str, Any]) -> float:
     close = np.round(40 * np.exp(np.cumsum(0.02 * random.standard_normal(shape), axis=0)), 2)
     made = _panel(close, close, np.full(shape, 3e5))
     weights = np.sign(random.standard_normal(shape)) / kept["symbols"]
-    costs, best = Costs(10, 5, 0, 1, 0, lot=1, band=0), float("inf")
+    costs, best = Costs(10, 5, 0, 1, 0, lot=1, band=0, buying_power=math.inf), float("inf")
     for _ in range(5):
         started = time.process_time()
         simulate(made, lambda row, held: weights[row], costs, capital=1e6)
@@ -112,7 +116,7 @@ def _bitcoin(hours: Path) -> dict[str, float]:
     variants, found = variants_of(["direction"]), {}
     with tempfile.TemporaryDirectory() as folder:
         app = App(config.Settings(bucket=f"file://{folder}/bucket"))  # where no model was published: the shipped one
-        for name, costs in {"gross": FREE, "net_5bps": Costs(fees_bps=5, slippage_bps=0, borrow_bps=0)}.items():
+        for name, costs in {"gross": FREE, "net_5bps": replace(FREE, fees_bps=5)}.items():
             made = app.strategy_backtest(
                 variants, FIRST, LAST, symbols=["BTCUSDT"], source=str(hours), every=HOURLY, costs=costs
             )

@@ -7,10 +7,9 @@ engine, write it in `backends` and name it in the table of its port.
 import difflib
 import functools
 import importlib.util
-import math
 import re
 from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -404,34 +403,20 @@ class Bench:
 
 def _paper(url: str, settings: Settings, bench: Bench) -> Broker:
     from tickercast.backends.brokers.paper import Paper
-    from tickercast.domain.paper import Terms
-    from tickercast.domain.strategy_backtest import Costs
+    from tickercast.domain.paper import parse_terms
 
     parts = urlsplit(url)
-    usual = {
-        "capital": 100_000.0,
-        "fees_bps": 10.0,
-        "slippage_bps": 5.0,
-        "borrow_bps": 50.0,
-        "capacity": 0.01,
-        "lot": 1e-9,
-    }
-    given = dict(parse_qsl(parts.query, keep_blank_values=True))
     name = parts.netloc or bench.account
-    try:
-        numbers = usual | {key: float(value) for key, value in given.items()}
-        valid = set(numbers) == set(usual) and all(0 <= numbers[key] < math.inf for key in usual)
-        valid = valid and min(numbers["capital"], numbers["capacity"], numbers["lot"]) > 0
-    except ValueError:
-        valid = False
-    if not valid or parts.path.strip("/") or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name):
+    terms = None
+    with suppress(ValueError):
+        terms = parse_terms(parts.query)
+    if terms is None or parts.path.strip("/") or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name):
         raise UsageError(
             f"The broker is {without_secrets(url)[:120]!r}: paper:// was needed, perhaps with an account of "
             "letters, digits, - and _ behind it, and any of ?capital=100000&fees_bps=10&slippage_bps=5&borrow_bps=50"
             "&capacity=0.01&lot=0.000000001. Correct it."
         )
-    capital, lot = numbers.pop("capital"), numbers.pop("lot")
-    return Paper(url, name, bench.warehouse, bench.now, bench.frequency, Terms(Costs(**numbers), capital, lot))
+    return Paper(url, name, bench.warehouse, bench.now, bench.frequency, terms)
 
 
 def _alpaca(url: str, settings: Settings, bench: Bench) -> Broker:

@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import matplotlib
 import numpy as np
 import pytest
@@ -196,6 +197,22 @@ def test_a_live_signal_is_what_the_backtest_of_stored_forecasts_decides_there(st
         assert [weight for weight, _ in each] == weights.tolist()
 
 
+def test_a_live_signal_lasts_as_long_as_its_horizon_holidays_included(workspace: Path) -> None:
+    app, last = App(), date(2012, 7, 10)
+    for day in ("2012-06-26", str(last)):  # nine sessions, round a holiday
+        app.forecast(["MSFT", "AAPL"], day, source="sample")
+    with duckdb.connect(workspace / ".tickercast" / "warehouse.duckdb") as connection:
+        connection.execute("DELETE FROM forecasts WHERE symbol = 'MSFT' AND cutoff = ?", [last])
+    [made] = variants_of(["volatility-target"])
+    live = app.strategy_targets([made], ["AAPL", "MSFT"], last, held={"MSFT": 0.2})
+    assert live.panel.symbols == ["AAPL", "MSFT"]
+    [(_, [_, (weight, reason)])] = live.wanted
+    assert np.isnan(weight)
+    assert reason == "no new forecast: left as it is"
+    backtest = app.strategy_backtest([made], date(2012, 6, 26), last, symbols=["AAPL", "MSFT"])
+    assert backtest.panel.age[-1].tolist() == live.panel.age[-1].tolist() == [0, 9]
+
+
 def test_signals_of_requested_forecasts_are_seen_where_their_model_was_trained_on_the_date(stored: App) -> None:
     bundle = stored.models.champion()
     through = {"trained_through": date(2012, 7, 30), "version": "2", "reference_sha256": ""}
@@ -217,7 +234,7 @@ def test_signals_of_requested_forecasts_are_seen_where_their_model_was_trained_o
 def test_a_symbol_without_a_signal_or_a_universe_without_members_says_what_is_missing(stored: App) -> None:
     none = run("strategy", "signals", "volatility-target", "--symbols", "IBM", "--as-of", "2012-08-01")
     assert isinstance(none.exception, Permanent)
-    assert "No signal of IBM is stored from 2012-07-22 to 2012-08-01" in str(none.exception)
+    assert "No signal of IBM is stored from 2012-06-17 to 2012-08-01" in str(none.exception)
     Path("members.csv").write_text("symbol,from,to\nMSFT,,\nAAPL,,2012-07-27\n")
     done = run(
         *("strategy", "signals", "volatility-target", "--universe", "members.csv", "--as-of", "2012-08-01", "--json")
@@ -225,6 +242,24 @@ def test_a_symbol_without_a_signal_or_a_universe_without_members_says_what_is_mi
     [targets] = [each["targets"] for each in json.loads(done.stdout)["strategies"]]
     assert targets[0] == {"symbol": "AAPL", "weight": 0.0, "reason": "no member of the universe"}
     assert targets[1]["weight"] > 0
+
+
+def test_a_symbol_that_was_named_and_has_no_signal_is_said(stored: App) -> None:
+    words = ("--symbols", "MSFT,NOPE", "--json")
+    done = run("strategy", "signals", "buy-and-hold", "--as-of", "2012-08-01", *words)
+    [targets] = [each["targets"] for each in json.loads(done.stdout)["strategies"]]
+    why = "left out: no signal is stored from 2012-06-17 to 2012-08-01"
+    assert targets[1:] == [{"symbol": "NOPE", "weight": None, "reason": why}]
+    Path("members.csv").write_text("symbol,from,to\nMSFT,,\nNOPE,,\nTYPO,,\nGONE,,2012-07-25\n")
+    period = ("--from", "2012-07-26", "--to", "2012-08-01", "--json")
+    for more in (words[:2], ("--universe", "members.csv"), (*words[:2], "--source", "stored")):
+        done = run("strategy", "backtest", "buy-and-hold", *period, *more)
+        said = [note for note in json.loads(done.stdout)["notes"] if "left out" in note]
+        assert [note.partition(" is stored")[0] for note in said] in (
+            ["NOPE was left out. No signal"],
+            ["NOPE, TYPO were left out. No signal"],
+            ["NOPE was left out. No bar of NOPE"],
+        )
 
 
 # ---------------------------------------------------------------- backtests

@@ -5,9 +5,11 @@ import re
 import shlex
 import shutil
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 from click.testing import Result
@@ -16,16 +18,19 @@ from tests.support.trading import Evening
 from typer.testing import CliRunner
 
 from tickercast.app import App, variants_of
+from tickercast.backends.brokers.paper import Paper
 from tickercast.cli import app as cli
 from tickercast.config import Settings, changed
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
-from tickercast.domain.frequency import HOURLY
+from tickercast.domain.frequency import DAILY, HOURLY
+from tickercast.domain.orders import Order
 from tickercast.domain.price_files import to_csv
 from tickercast.domain.promotion import Condition, training
 from tickercast.domain.signals import Known
 from tickercast.domain.strategy import Decision, Variant, variant
 from tickercast.domain.strategy_backtest import Costs
+from tickercast.domain.universe import always
 from tickercast.errors import UsageError
 from tickercast.jobs.trading.halt import Adopted
 from tickercast.show.day import traded_lines
@@ -62,7 +67,10 @@ def turning(known: Known) -> Decision:
     return Decision(sides, lambda n: "its turn")
 
 
-@pytest.mark.parametrize("made", [variants_of(["volatility-target:target=0.1"])[0], variant("turning", turning)])
+NAMED = variants_of(["volatility-target:target=0.1", "buy-and-hold", "interval-momentum:span=3,threshold=0,short=1"])
+
+
+@pytest.mark.parametrize("made", [*NAMED, variant("turning", turning)])
 def test_a_live_account_is_that_of_the_backtest(service: App, made: Variant) -> None:
     for day in DAYS:
         done = service.trade(made, symbols=SYMBOLS, as_of=day)
@@ -197,6 +205,130 @@ def test_an_account_is_one_strategys_and_time_does_not_run_back(service: App) ->
         service.trade(other, "paper://shared", SYMBOLS, as_of=DAYS[3])
     with pytest.raises(UsageError, match="a later one was needed"):
         service.trade(held, "paper://shared", SYMBOLS, as_of=date(2012, 7, 23))
+
+
+def test_an_open_order_keeps_other_strategies_out_of_an_account(service: App) -> None:
+    held, other = variants_of(["buy-and-hold", "volatility-target"])
+    service.trade(held, "paper://shared", SYMBOLS, as_of=DAYS[0])
+    said = "paper://shared has an open order of AAPL for buy-and-hold on bars of 1d"
+    with pytest.raises(UsageError, match=said):
+        service.trade(other, "paper://shared", SYMBOLS, as_of=DAYS[0])
+    assert set(service.tables.read("orders")["strategy"]) == {"buy-and-hold"}
+
+
+def test_what_two_strategies_of_one_account_hold_is_added_up(service: App) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    for day in DAYS[:2]:
+        service.trade(held, "paper://shared", SYMBOLS, as_of=day)
+    service.trade(held, "paper://other", ["AAPL"], as_of=DAYS[1])
+    service.trade(held, "paper://other", ["AAPL"], as_of=DAYS[2])
+    mixed = service.tables.read("fills", {"account": "paper://other"})  # as earlier versions let it come
+    mixed = mixed.assign(account="paper://shared", strategy="volatility-target", fill_id="mixed")
+    service.tables.append("fills", mixed, key="mixed")
+    with pytest.raises(UsageError, match="for volatility-target on bars of 1d"):
+        service.trade(held, "paper://shared", SYMBOLS, as_of=DAYS[2])
+    [adopted] = service.resume_trading(account="paper://shared", adopt=True).values()
+    assert adopted.changes == {"AAPL": -Decimal(repr(float(mixed["quantity"].iloc[0])))}
+    assert service.resume_trading(account="paper://shared", adopt=True) == {"paper://shared": Adopted({}, [])}
+
+
+@pytest.mark.parametrize(
+    ("named", "account"),
+    [
+        ("buy-and-hold@paper://x always-flat@paper://x?capital=2000", "paper://x"),
+        ("buy-and-hold@paper:// always-flat@paper://buy-and-hold", "paper://buy-and-hold"),
+        ("buy-and-hold@alpaca-paper:// always-flat@alpaca-paper://", "alpaca-paper://"),
+    ],
+)
+def test_a_setting_that_names_an_account_twice_is_refused(named: str, account: str) -> None:
+    said = f"TICKERCAST_TRADE names {account} for buy-and-hold and for always-flat: an account of its own was needed"
+    with pytest.raises(UsageError, match=said):
+        App(Settings(trade=named)).trades(DAILY)
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ("?borrow_bps=10", "capital=100000 and borrow_bps=10, and its past is on capital=20000 and borrow_bps=50"),
+        ("", "paper://x is named with capital=100000, and its past is on capital=20000"),
+    ],
+)
+def test_what_the_past_of_an_account_depends_on_does_not_change(service: App, later: str, said: str) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    service.trade(held, "paper://x?capital=20000", SYMBOLS, as_of=DAYS[0])
+    for dry in (True, False):
+        with pytest.raises(UsageError, match=said):
+            service.trade(held, f"paper://x{later}", SYMBOLS, as_of=DAYS[1], dry=dry)
+    assert len(service.tables.read("account_states")) == 1
+    done = service.trade(held, "paper://x?capital=20000.0", SYMBOLS, as_of=DAYS[1])
+    assert float(done.state.equity) == pytest.approx(20_000, rel=0.05)
+
+
+def test_costs_of_later_fills_may_change_and_leave_the_past_as_it_was(service: App) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    service.trade(held, "paper://x", SYMBOLS, as_of=DAYS[0])
+    before = service.trade(held, "paper://x", SYMBOLS, as_of=DAYS[1]).state
+    dear = "paper://x?fees_bps=500&slippage_bps=500&capacity=0.5&lot=1"
+    after = service.trade(held, dear, SYMBOLS, as_of=DAYS[1], dry=True).state
+    assert after == before
+
+
+def test_a_named_symbol_without_signals_stops_the_run_and_a_member_without_them_is_named(service: App) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    with pytest.raises(UsageError, match=r"NOPE cannot be traded: no signal is stored from .* Nothing was ordered"):
+        service.trade(held, symbols=["AAPL", "NOPE"], as_of=DAYS[0])
+    assert service.tables.read("orders").empty
+    done = service.trade(held, members=always(["AAPL", "NOPE"]), as_of=DAYS[0])
+    assert [each.planned.symbol for each in done.sent] == ["AAPL"]
+    assert done.left == {"NOPE": "no signal is stored from 2012-06-08 to 2012-07-23"}
+
+
+def test_a_run_that_was_killed_between_orders_orders_the_rest_as_it_would_have(
+    service: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    whole = service.trade(held, "paper://whole", SYMBOLS, as_of=DAYS[0])
+
+    def killed(venue: Paper, order: Order) -> None:
+        submit(venue, order)
+        raise KeyboardInterrupt
+
+    submit = Paper.submit
+    monkeypatch.setattr(Paper, "submit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        service.trade(held, "paper://killed", SYMBOLS, as_of=DAYS[0])
+    monkeypatch.setattr(Paper, "submit", submit)
+    [rest] = service.trade(held, "paper://killed", SYMBOLS, as_of=DAYS[0]).sent
+    expected = float(whole.sent[1].planned.quantity)
+    assert float(rest.planned.quantity) == pytest.approx(expected, rel=1e-9)  # lots of what was sent before
+
+
+def test_a_position_in_a_symbol_that_stops_trading_is_named_each_day(service: App, workspace: Path) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    for day in DAYS[:2]:
+        assert not service.trade(held, symbols=SYMBOLS, as_of=day).left
+    with duckdb.connect(workspace / "home" / "warehouse.duckdb") as connection:
+        connection.execute("DELETE FROM prices WHERE symbol = 'AAPL' AND session_date > ?", [DAYS[1]])
+        connection.execute("DELETE FROM forecasts WHERE symbol = 'AAPL' AND cutoff > ?", [DAYS[1]])
+    why = "it has no bar since 2012-07-24, and its position stays as it is"
+    for day in (DAYS[2], DAYS[-1]):
+        done = service.trade(held, symbols=SYMBOLS, as_of=day)
+        assert done.left == {"AAPL": why}
+    assert f"; AAPL: {why}" in next(iter(traded_lines({"": done})))
+    shown = run("trade", "--strategy", "buy-and-hold", "--symbols", "MSFT,AAPL", "--as-of", str(DAYS[-1]))
+    assert "No order was sent.\nAAPL: it has no bar since 2012-07-24" in shown.stdout
+    flat = service.strategy_targets(variants_of(["always-flat"]), SYMBOLS, DAYS[-1]).wanted
+    assert [reason for _, reason in flat[0][1]] == ["it has no bar since 2012-07-24", "always flat"]
+
+
+def test_a_stock_at_the_weekend_is_not_missed(service: App) -> None:
+    [held] = variants_of(["buy-and-hold"])
+    for day in DAYS[3:5]:  # a Thursday and a Friday
+        service.trade(held, "paper://mixed", SYMBOLS, as_of=day)
+    service.forecast(["BTC-USD"], date(2012, 7, 28), source="simulated")
+    done = service.trade(held, "paper://mixed", [*SYMBOLS, "BTC-USD"], as_of=date(2012, 7, 28))
+    assert done.cutoff == date(2012, 7, 28)
+    assert not done.left
 
 
 def test_what_left_the_universe_is_sold(service: App) -> None:

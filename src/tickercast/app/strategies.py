@@ -36,11 +36,6 @@ if TYPE_CHECKING:
 STORED = "stored"
 """The source whose bars are those of the warehouse."""
 
-_NEWEST = {
-    True: timedelta(days=10),
-    False: timedelta(days=1),
-}  # how old a live signal may be, by whether bars are daily
-
 
 class Strategies(Ports):
     """Universes, signals and strategies."""
@@ -145,19 +140,20 @@ class Strategies(Ports):
         """
         last, weights, symbols = as_of or self.now().date(), held or {}, one_or_more(symbols)
         named = list(dict.fromkeys([*symbols, *weights])) if symbols else []
-        made = stored_panel(
-            named, last - _NEWEST[every.is_daily], last, every, warehouse=self.warehouse, members=members
-        )
+        first = last - every.longest_forecast  # what was forecast before has ended
+        made = stored_panel(named, first, last, every, warehouse=self.warehouse, members=members)
         if until is not None:
             made = made.rows(0, _closed(made, until))
         if symbols:
             made = replace(made, member=made.member & np.isin(made.symbols, list(symbols)))
         known = made.known(len(made) - 1, np.array([weights.get(symbol, 0.0) for symbol in made.symbols]))
-        wanted = []
+        wanted, ended = [], made.ended
         for one in variants:
             found = one(known)
-            wanted.append((one, [(float(weight), found.reason(n)) for n, weight in enumerate(found.weights)]))
-        return Targets(made, wanted)
+            reasons = [ended.get(symbol) or found.reason(n) for n, symbol in enumerate(made.symbols)]
+            wanted.append((one, list(zip(found.weights.tolist(), reasons, strict=True))))
+        expected = [symbol for symbol in symbols if members is None or symbol in members.on(last)]
+        return Targets(made, wanted, _missing(expected, made, first, last))
 
     def strategy_backtest(
         self,
@@ -202,6 +198,10 @@ class Strategies(Ports):
             made = stored_panel(
                 named, first, last, every, warehouse=self.warehouse, members=members, trained_through=through
             )
+            days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + 1)
+            expected = [symbol for symbol in named if members is None or members.when(symbol, days).any()]
+            missing = _missing(expected, made, first, last)
+            failures = {symbol: UsageError(f"{why.capitalize()}.") for symbol, why in missing.items()}
         start = int(np.searchsorted(every.dates(made.ends), np.datetime64(first, "D")))
         if len(made) - start < 2:
             raise UsageError(
@@ -307,10 +307,22 @@ class Strategies(Ports):
     ) -> Reading:
         """Bars of a source, or those that are stored, with the columns that are needed."""
         if source == STORED:
-            bars = stored_series(symbols, first, last, every, warehouse=self.warehouse, columns=columns)
-            return Reading({one.symbol: one for one in bars})
+            bars = {
+                one.symbol: one
+                for one in stored_series(symbols, first, last, every, warehouse=self.warehouse, columns=columns)
+            }
+            none = "No bar of {} is stored from {} to {}, and some were needed. Correct the name, or forecast it."
+            return Reading(
+                bars, {symbol: UsageError(none.format(symbol, first, last)) for symbol in symbols if symbol not in bars}
+            )
         data = self.source_of(source, every)
         return data.fetch(symbols or list(data.symbols()), first, last, advance=nothing)
+
+
+def _missing(symbols: Sequence[str], made: Panel, first: date, last: date) -> dict[str, str]:
+    """Those that were named and are not in a panel, and why."""
+    why = f"no signal is stored from {first} to {last}"
+    return {symbol: why for symbol in symbols if symbol not in made.symbols}
 
 
 def _closed(made: Panel, moment: datetime) -> int:

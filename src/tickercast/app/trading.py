@@ -1,9 +1,10 @@
 """Use cases of trading on paper: orders of a strategy, halts, and what accounts hold."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -48,21 +49,22 @@ class Trading(Strategies):
         Args:
             variant: the strategy.
             broker: `paper://`, or that of a venue where paper is traded.
-            symbols: what it may hold; all that have signals by default.
+            symbols: what it may hold, each with signals; all that have signals by default.
             every: of the bars.
-            members: who is in the universe; all of the symbols by default.
+            members: who is in the universe, of whom those without signals are left; all of the symbols by default.
             bracket: exits for entries.
             dry: store and send nothing.
             as_of: the session after which it is decided, on a simulated exchange alone; the newest by default.
 
         Raises:
-            UsageError: a live venue is named, nothing is stored, or the account is another strategy's.
+            UsageError: a live venue is named, a symbol has no signals, or the account is another strategy's.
             Transient: an engine or the venue does not answer; the next run goes on where this one stopped.
         """
         from tickercast.jobs.trading.trade import trade
 
         limits = parse_limits(self.settings.trade_limits)
-        named = list(one_or_more(symbols)) or (members.symbols if members else [])
+        asked = one_or_more(symbols)
+        named = list(asked) or (members.symbols if members else [])
         moment = self.now() if as_of is None else self._after(as_of, named, every, members)
         opened = engines.broker(
             broker, self.settings, engines.Bench(self.warehouse, moment, every, account_name(variant, every))
@@ -74,9 +76,17 @@ class Trading(Strategies):
             )
 
         def decide(held: Mapping[str, float]) -> Targets:
-            return self.strategy_targets(
+            found = self.strategy_targets(
                 [variant], named, moment.date(), every=every, members=members, held=held, until=moment
             )
+            unknown = [symbol for symbol in asked if symbol in found.missing and symbol not in held]
+            if unknown:
+                raise UsageError(
+                    f"{', '.join(unknown[:8])} cannot be traded: {found.missing[unknown[0]]}, and one of each was "
+                    "needed, or the others would get its money. Nothing was ordered. Correct the name, forecast it, or "
+                    "leave it out."
+                )
+            return found
 
         return trade(
             variant,
@@ -178,10 +188,10 @@ class Trading(Strategies):
         """The strategies and brokers that the settings name for a flow.
 
         Raises:
-            UsageError: one is none.
+            UsageError: one is none, or two share an account.
         """
         text = self.settings.trade if every.is_daily else self.settings.trade_hourly
-        return list(_trades(text, "TICKERCAST_TRADE" if every.is_daily else "TICKERCAST_TRADE_HOURLY"))
+        return _trades(text, "TICKERCAST_TRADE" if every.is_daily else "TICKERCAST_TRADE_HOURLY", every)
 
     def trading_losses(self) -> list[str]:
         """The strategies of the daily flow whose last results on paper were bad by `TICKERCAST_RETRAIN_ON_LOSSES`.
@@ -222,7 +232,8 @@ def account_name(variant: Variant, every: Frequency) -> str:
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}-{variant.hash}"
 
 
-def _trades(text: str, setting: str) -> Iterator[tuple[Variant, str]]:
+def _trades(text: str, setting: str, every: Frequency) -> list[tuple[Variant, str]]:
+    found: dict[str, tuple[Variant, str]] = {}
     for word in text.split():
         name, separator, url = word.partition("@")
         if not separator or not name or not url:
@@ -231,4 +242,19 @@ def _trades(text: str, setting: str) -> Iterator[tuple[Variant, str]]:
                 "Correct it."
             )
         [made] = variants_of([], [name]) if ".py:" in name else variants_of([name])
-        yield made, url
+        account = _account_at(url, made, every)
+        if account in found:
+            raise UsageError(
+                f"{setting} names {account} for {found[account][0].name} and for {made.name}: an account of its own "
+                "was needed for each. Name another one, as in paper://NAME, or leave one out."
+            )
+        found[account] = made, url
+    return list(found.values())
+
+
+def _account_at(url: str, variant: Variant, every: Frequency) -> str:
+    """Which account a URL leads to: a venue has one, that of its keys."""
+    parts = urlsplit(url)
+    return (
+        f"paper://{parts.netloc or account_name(variant, every)}" if parts.scheme == "paper" else f"{parts.scheme}://"
+    )

@@ -74,6 +74,16 @@ class Frequency:
         """Whether bars are named by dates."""
         return self.unit == "D"
 
+    @property
+    def longest_forecast(self) -> timedelta:
+        """The time from a cutoff to its last target, at most.
+
+        >>> DAILY.longest_forecast.days, HOURLY.longest_forecast.days
+        (45, 1)
+        """
+        span: timedelta = np.timedelta64(self.longest_horizon, self.unit).item()
+        return span
+
     def next_steps(self, symbol: str, cutoff: date, count: int) -> tuple[date, ...]:
         """The ends of the `count` bars that follow a cutoff, on the calendar of the symbol's exchange.
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ from tickercast.domain.strategy_backtest import CAPITAL, Costs
 
 LATE = timedelta(minutes=5)
 """How long after an open an order is still filled at it: a run that begins when an hour has ended comes in time."""
+
+DUST = 1e-9
+"""The least position: what the smallest lots leave of quantities that followed a dividend is none."""
 
 Moments = NDArray[np.datetime64]
 
@@ -46,8 +50,36 @@ class Terms:
 
     costs: Costs = field(default_factory=Costs)
     capital: float = CAPITAL
-    lot: float = 1e-9
+    lot: float = DUST
     expires_after: timedelta = timedelta(days=7)
+
+    @property
+    def lasting(self) -> Mapping[str, float]:
+        """Those on which the whole past of an account depends, by name; the others are in the fills that they made."""
+        return {"capital": self.capital, "borrow_bps": self.costs.borrow_bps}
+
+
+def parse_terms(query: str) -> Terms:
+    """Read the query of a URL: any of `capital`, `lot`, `fees_bps`, `slippage_bps`, `borrow_bps` and `capacity`.
+
+    >>> parse_terms("capital=20000&borrow_bps=0").lasting
+    {'capital': 20000.0, 'borrow_bps': 0.0}
+
+    Raises:
+        ValueError: one is unknown, no number, or out of range.
+    """
+    usual = Terms()
+    numbers = {"capital": usual.capital, "lot": usual.lot}
+    numbers |= {name: getattr(usual.costs, name) for name in ("fees_bps", "slippage_bps", "borrow_bps", "capacity")}
+    given = {key: float(value) for key, value in parse_qsl(query, keep_blank_values=True)}
+    unknown = sorted(set(given) - set(numbers))
+    numbers |= given
+    if unknown or not all(0 <= value < math.inf for value in numbers.values()):
+        raise ValueError(query)
+    capital, lot = numbers.pop("capital"), numbers.pop("lot")
+    if min(capital, lot, numbers["capacity"]) == 0:
+        raise ValueError(query)
+    return Terms(Costs(**numbers), capital, lot)
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +301,7 @@ class Exchange:
             for part in state.parts:
                 amount = _sign(state.side) * part.quantity * bars.factor(part.basis, part.basis_at)
                 held[state.sent.symbol] = held.get(state.sent.symbol, 0.0) + amount
-        return {symbol: amount for symbol, amount in sorted(held.items()) if abs(amount) >= self.terms.lot / 2}
+        return {symbol: amount for symbol, amount in sorted(held.items()) if abs(amount) >= DUST}
 
     def price(self, symbol: str) -> float:
         """The newest close; NaN where there is none."""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tickercast.domain.asset_classes import CRYPTO, asset_class
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.frequency import Ends, Frequency
+from tickercast.domain.frequency import Ends, Frequency, stamp
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -154,6 +154,23 @@ class Panel:
             held=held,
             bars_a_year=self.bars_a_year,
         )
+
+    @property
+    def newest(self) -> list[date | None]:
+        """What names the newest bar of each symbol; None where it has none."""
+        known: Bools = np.isfinite(self.close)
+        rows = len(self) - 1 - known[::-1].argmax(axis=0)
+        return [self.ends[row].item() if known[row, column] else None for column, row in enumerate(rows)]
+
+    @property
+    def ended(self) -> Mapping[str, str]:
+        """Why a symbol counts as one that trades no more at the last moment, by symbol."""
+        stale_after = self.frequency.stale_after
+        return {
+            symbol: f"it has no bar since {stamp(bar)}"
+            for symbol, bar in zip(self.symbols, self.newest, strict=True)
+            if bar is not None and self.ends[-1].item() - bar > stale_after
+        }
 
     def rows(self, start: int, end: int) -> "Panel":
         """The moments from row `start` to before row `end`."""

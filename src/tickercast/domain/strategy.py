@@ -236,10 +236,12 @@ class Targets:
     Attributes:
         panel: the bars and signals, the newest last.
         wanted: by variant, in the order of the panel's symbols, a weight and its reason; NaN: left as it is.
+        missing: the reason for each symbol that was named and is not in the panel.
     """
 
     panel: Panel
     wanted: Sequence[tuple[Variant, Sequence[tuple[float, str]]]]
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 def _checked(made: Any, known: Known, name: str) -> Floats:

@@ -49,6 +49,8 @@ class Costs:
             (Journal of Finance 1997) found for delistings for bad performance.
         lot: orders are cut to multiples of so many shares; 0: fractions are traded.
         band: a change of weight that is smaller is not traded, but to close a position.
+        buying_power: the part of the buying power that entries take: prices move until they are filled;
+            infinite: they are never cut.
     """
 
     fees_bps: float = 10.0
@@ -58,6 +60,7 @@ class Costs:
     delisting_loss: float = 0.3
     lot: float = 0.0
     band: float = 0.01
+    buying_power: float = 0.95
 
     @property
     def none(self) -> "Costs":
@@ -126,7 +129,9 @@ def simulate(
             break
         found[0][number], found[1][number] = equity, value / equity
         if number % every == 0:
-            orders = changes(weigh(row, found[1][number]), account.shares, equity, marks[row], panel.close[row], costs)
+            wanted = weigh(row, found[1][number])
+            orders = changes(wanted, account.shares, equity, marks[row], panel.close[row], costs)
+            orders = _within_power(orders, account.shares, equity, marks[row], costs)
     names = [panel.symbols[number] for number in sorted(account.delisted)]
     return Run(panel.ends[start:], *found, account.filled, account.capped, names)
 
@@ -186,6 +191,24 @@ def changes(weights: Floats, shares: Floats, equity: float, marks: Floats, close
     if costs.lot:
         change = np.trunc(change / costs.lot) * costs.lot
     return change
+
+
+def _within_power(orders: Floats, shares: Floats, equity: float, marks: Floats, costs: Costs) -> Floats:
+    """Cut what makes positions larger to the part of the buying power that is used, once exits are filled."""
+    if math.isinf(costs.buying_power):
+        return orders
+    after = shares + orders
+    kept = np.where(shares * after > 0, np.minimum(np.abs(shares), np.abs(after)), 0.0)
+    larger = np.abs(after) - kept
+    wanted, room = float(larger @ marks), costs.buying_power * max(equity - float(kept @ marks), 0.0)
+    if wanted <= room:
+        return orders
+    entries = np.sign(after) * larger
+    cut = entries * (room / wanted)
+    if costs.lot:
+        cut = np.trunc(cut / costs.lot) * costs.lot
+    found: Floats = orders - entries + cut
+    return found
 
 
 def _filled(close: Floats) -> Floats:

@@ -25,8 +25,8 @@ from tickercast.domain.strategy_backtest import Costs, changes
 EXIT, ENTRY = "exit", "entry"
 """The legs of a change: one that makes a position smaller, and one that makes it larger."""
 
-BUYING_POWER = Decimal("0.95")
-"""The part of the buying power that is used: prices move until an order is filled."""
+BUYING_POWER = Decimal(repr(Costs().buying_power))
+"""The part of the buying power that is used, as in a backtest."""
 
 BRACKET = Bracket(Decimal("0.02"), Decimal("0.03"), Decimal("0.40"))
 """The exits of `--bracket`."""
@@ -139,6 +139,8 @@ def plan(
             left[symbol] = "it does not trade at the venue now"
         else:
             for leg, amount in _legs(now, change, closes=want.weight == 0):
+                if leg == EXIT and abs(now) < rules[symbol].lot:
+                    continue  # no venue takes the rest of a lot, today or ever
                 made, why = _planned(want, leg, amount, rules[symbol], bracket if leg == ENTRY else None)
                 orders += [made] if made else []
                 left |= {symbol: why} if why else {}
@@ -146,9 +148,17 @@ def plan(
     return Plan(ranked, left)
 
 
-def fitted(entries: Sequence[Planned], buying_power: Decimal) -> list[Planned]:
-    """Cut entries to the part of the buying power that is used; what is too small then is left out."""
-    total, room = sum((each.value for each in entries), ZERO), BUYING_POWER * buying_power
+def fitted(entries: Sequence[Planned], buying_power: Decimal, placed: Decimal = ZERO) -> list[Planned]:
+    """Cut entries to the part of the buying power that is used; what is too small then is left out.
+
+    Args:
+        entries: those that are still to be sent.
+        buying_power: what the venue says now.
+        placed: the value of entries of the same decision that were sent before, as by a run that was killed: each is
+            cut as if all were sent together.
+    """
+    total = sum((each.value for each in entries), ZERO)
+    room = max(BUYING_POWER * (buying_power + placed) - placed, ZERO)
     if total <= room:
         return list(entries)
     cut = [each.scaled(room / total) for each in entries]

@@ -81,6 +81,11 @@ class Members:
         return found
 
 
+def always(symbols: Sequence[str]) -> Members:
+    """A universe whose members are always the same."""
+    return Members([Member(symbol) for symbol in symbols], point_in_time=False)
+
+
 @dataclass(frozen=True)
 class Ranked:
     """A symbol of a watchlist.

@@ -27,6 +27,9 @@ Floats = NDArray[np.float64]
 MOST = 500
 """Holdings of a portfolio, at most."""
 
+LEAST_SHARES, MOST_SHARES = 1e-18, 1e15
+"""The smallest part of a coin, and more than there is of anything: values and their squares stay numbers."""
+
 
 @dataclass(frozen=True)
 class Holding:
@@ -158,10 +161,10 @@ def _holding(line: Mapping[str, str], where: str) -> Holding:
         shares = float(word.replace("_", "x"))
     except ValueError:
         shares = math.nan
-    if not math.isfinite(shares) or shares == 0:
+    if not LEAST_SHARES <= abs(shares) <= MOST_SHARES:
         raise UsageError(
-            f"{where}: {shown(word, 20) or 'nothing'} is no number of shares: one was needed, such as 100, or -100 for "
-            "a short position."
+            f"{where}: {shown(word, 20) or 'nothing'} is no number of shares: one from {LEAST_SHARES:g} to "
+            f"{MOST_SHARES:g} was needed, such as 100, or -100 for a short position."
         )
     if not fx:
         return Holding(symbol, shares)

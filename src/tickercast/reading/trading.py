@@ -26,6 +26,7 @@ class Intent:
         order: as it goes to the broker.
         strategy: by its name.
         strategy_hash: of the variant.
+        frequency: of the bars, by its name.
         leg: `exit` or `entry`.
         cutoff_at: when the close was known on which it was decided.
         value: quantity times the price that was seen.
@@ -37,6 +38,7 @@ class Intent:
     order: Order
     strategy: str
     strategy_hash: str
+    frequency: str
     leg: str
     cutoff_at: datetime
     value: float
@@ -48,6 +50,13 @@ class Intent:
     def ended(self) -> bool:
         """Whether nothing can happen to it any more."""
         return self.status in _ENDED
+
+    @property
+    def placed(self) -> float:
+        """The value that is bought or sold, or may still be."""
+        quantity = float(self.order.quantity)
+        at_work = quantity if self.status and not self.ended else self.filled
+        return self.value * at_work / quantity
 
     @property
     def exit_open(self) -> bool:
@@ -100,6 +109,7 @@ def _intent(row: Mapping[Any, Any], newest: Mapping[str, tuple[str, float]]) -> 
         order,
         row["strategy"],
         row["strategy_hash"],
+        row["frequency"],
         row["leg"],
         row["cutoff_at"].to_pydatetime(),
         float(row["quantity"]) * float(row["price"]),

@@ -35,10 +35,10 @@ _BY_CHANCE = 0.025
 def price(value: float) -> str:
     """A price with as many decimals as its size asks for.
 
-    >>> price(1891.5), price(343.7699890136719), price(0.0001234567)
-    ('1,891.50', '343.77', '0.00012346')
+    >>> price(1891.5), price(343.7699890136719), price(0.0001234567), price(-1234567.0)
+    ('1,891.50', '343.77', '0.00012346', '-1,234,567.00')
     """
-    return f"{value:,.2f}" if value >= 1 else f"{value:.5g}"
+    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.5g}"
 
 
 def interval(low: float, high: float) -> str:
@@ -236,6 +236,16 @@ def currency(states: Sequence[str]) -> str:
 def symbols(count: int) -> str:
     """A number of symbols."""
     return f"{count:,} symbol{'s' * (count != 1)}"
+
+
+def listed(sentences: Sequence[str], most: int = 8) -> list[str]:
+    """The first sentences of a list, and how many more there are.
+
+    >>> listed(["A.", "B.", "C."], 1)
+    ['A.', '2 more were left out.']
+    """
+    more = len(sentences) - most
+    return [*sentences[:most], *([f"{more:,} more were left out."] if more > 0 else [])]
 
 
 # ---------------------------------------------------------------- width

@@ -1,7 +1,7 @@
 """Universes, signals and backtests of strategies as tables, sentences and JSON."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,11 @@ def notes(found: Backtest) -> Iterator[str]:
     yield from _cut_short(found)
     if not np.isfinite(panel.value[found.start :]).any():
         yield "The source has no volumes: no order was cut."
+    by_reason: dict[str, list[str]] = {}
     for symbol, reason in found.failures.items():
-        yield f"{symbol} was left out. {reason}"
+        by_reason.setdefault(str(reason), []).append(symbol)
+    for why, left in by_reason.items():
+        yield f"{', '.join(left)} {'was' if len(left) == 1 else 'were'} left out. {why}"
 
 
 def _known_later(found: Backtest) -> Iterator[str]:
@@ -280,9 +283,15 @@ def target_rows(found: Targets) -> pd.DataFrame:
             "reason": reason,
         }
         for one, each in found.wanted
-        for symbol, (weight, reason) in zip(found.panel.symbols, each, strict=True)
+        for symbol, weight, reason in _wanted(found, each)
     ]
     return pd.DataFrame(cells)
+
+
+def _wanted(found: Targets, wanted: Sequence[tuple[float, str]]) -> list[tuple[str, float, str]]:
+    """The weight and reason of each symbol, those that are missing too."""
+    known = [(symbol, *each) for symbol, each in zip(found.panel.symbols, wanted, strict=True)]
+    return [*known, *((symbol, math.nan, f"left out: {why}") for symbol, why in found.missing.items())]
 
 
 def targets_table(found: Targets) -> RenderableType:
@@ -309,7 +318,7 @@ def targets_json(found: Targets) -> dict[str, Any]:
                 "hash": one.hash,
                 "targets": [
                     {"symbol": symbol, "weight": _finite(weight), "reason": reason}
-                    for symbol, (weight, reason) in zip(found.panel.symbols, each, strict=True)
+                    for symbol, weight, reason in _wanted(found, each)
                 ],
             }
             for one, each in found.wanted

@@ -12,7 +12,7 @@ from tickercast.domain.frequency import stamp
 from tickercast.jobs.trading.trade import Traded
 from tickercast.reading.trading import TradingStatus
 from tickercast.show.fitting import Table
-from tickercast.show.sentences import NOT_ADVICE, SIMULATED, number, price
+from tickercast.show.sentences import NOT_ADVICE, SIMULATED, listed, number, price
 
 _LEFT = ("account", "strategy", "symbol", "leg", "side", "status", "why", "reason", "cutoff")
 
@@ -25,7 +25,7 @@ def traded_table(found: Traded) -> RenderableType:
     else:
         parts += [
             Text(traded_title(found)),
-            Text("No order was needed." if found.halt is None else "No order was sent."),
+            Text("No order was sent." if found.halt is not None or found.left else "No order was needed."),
         ]
     return Group(*parts, *(Text(line) for line in _remarks(found)), Text(NOT_ADVICE, style="dim"))
 
@@ -65,8 +65,7 @@ def _remarks(found: Traded) -> Iterator[str]:
     if found.halt is not None:
         yield f"HALTED: {found.halt.reason}"
     yield from found.met
-    for symbol, why in found.left.items():
-        yield f"{symbol}: {why}."
+    yield from listed([f"{symbol}: {why}." for symbol, why in found.left.items()])
 
 
 def traded_line(found: Traded) -> str:
@@ -74,7 +73,8 @@ def traded_line(found: Traded) -> str:
     halt = f"; HALTED: {found.halt.reason}" if found.halt else ""
     orders = f"{len(found.sent)} order{'s' * (len(found.sent) != 1)}"
     equity = f"{price(float(found.state.equity))} {found.state.currency}"
-    return f"{found.account}: {found.variant.name}, {orders}, equity {equity}{halt}"
+    left = "".join(f"; {each}" for each in listed([f"{symbol}: {why}" for symbol, why in found.left.items()], 3))
+    return f"{found.account}: {found.variant.name}, {orders}, equity {equity}{halt}{left}"
 
 
 def traded_json(found: Traded) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from tickercast.domain.strategy_backtest import (
 from tickercast.domain.universe import Members, read_members
 from tickercast.errors import UsageError
 
-FREE = Costs(fees_bps=0, slippage_bps=0, borrow_bps=0, capacity=1, delisting_loss=0, band=0)
+FREE = Costs(fees_bps=0, slippage_bps=0, borrow_bps=0, capacity=1, delisting_loss=0, band=0, buying_power=1)
 FIRST = np.datetime64("2021-01-04", "D")
 
 
@@ -112,6 +112,16 @@ def test_small_changes_are_not_traded_but_positions_are_closed() -> None:
     run = simulate(made, held_at(0.5, 0.505, 0.0), replace(FREE, band=0.01), capital=1000.0)
     assert run.weights[:, 0].tolist() == [0, 0.5, 0.5, 0]
     assert run.orders == 2
+
+
+def test_entries_take_a_part_of_the_buying_power_that_exits_leave() -> None:
+    made = panel([bars("A", [10] * 3, [10] * 3), bars("B", [10] * 3, [10] * 3)])
+    weights = np.array([[0.6, 0.4], [-0.5, 0.38], [math.nan, math.nan]])
+    run = simulate(made, lambda row, held: weights[row], replace(FREE, buying_power=0.95), capital=1000.0)
+    assert run.weights[1] == pytest.approx([0.57, 0.38])
+    assert run.weights[2] == pytest.approx([-0.5, 0.38])
+    whole = simulate(made, lambda row, held: weights[row], replace(FREE, buying_power=0.5, lot=7), capital=1000.0)
+    assert (whole.weights[1] * 100).tolist() == pytest.approx([28, 14])
 
 
 # ---------------------------------------------------------------- no look-ahead

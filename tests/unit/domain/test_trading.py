@@ -79,6 +79,15 @@ def test_entries_take_at_most_95_percent_of_the_buying_power() -> None:
     assert fitted(made.orders, Decimal(0)) == []
 
 
+def test_entries_are_cut_alike_whether_or_not_a_run_was_killed_between_them() -> None:
+    rules = {symbol: Rules(symbol, lot=Decimal("0.001")) for symbol in "ABC"}
+    orders = plan([want("A", 0.5), want("B", 0.3), want("C", 0.2)], {}, Decimal(1000), rules).orders
+    whole = fitted(orders, Decimal(800))
+    first = whole[0].value
+    assert fitted(orders[1:], 800 - first, first) == whole[1:]
+    assert fitted(orders[1:], Decimal(0), Decimal(800)) == []
+
+
 # ---------------------------------------------------------------- risk
 
 AT = datetime(2023, 7, 21, 20, tzinfo=UTC)
@@ -195,6 +204,26 @@ def test_quantities_follow_a_split_and_fills_that_were_told_stay() -> None:
     assert made.equity == pytest.approx(100_000 - 1)
     waiting = Sent("b", "A", Side.BUY, 10, datetime(2023, 7, 24, 20, 30), basis=100.0, basis_at=before)
     assert exchange(bars, waiting).positions["A"] == 20
+
+
+def test_what_a_dividend_leaves_of_a_lot_is_not_ordered_and_only_dust_is_dropped() -> None:
+    bars = series([100] * 3, [100] * 3, [100] * 3)
+
+    def left(kept: float, terms: Terms) -> Exchange:
+        sides = ((Side.BUY, 10.0), (Side.SELL, 10.0 - kept))
+        at = datetime(2023, 7, 24, 13, 30)
+        sent = [
+            Sent(side.value, "A", side, size, EVENING, parts=[Part(size, 100.0, 0.0, at)], ended=Status.FILLED)
+            for side, size in sides
+        ]
+        return Exchange({"A": bars}, sent, terms, datetime(2023, 7, 26, 20))
+
+    assert dict(left(7e-10, Terms(FREE)).positions) == {}
+    whole = left(0.25, Terms(FREE, lot=1.0))
+    assert dict(whole.positions) == {"A": 0.25}
+    assert whole.equity == 100_000
+    made = plan([want("A", 0.0)], {"A": Decimal("0.25")}, Decimal(1000), RULES)
+    assert (said(made), made.left) == ([], {})
 
 
 def test_an_order_waits_for_a_bar_and_ends_without_one() -> None:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -29,8 +31,8 @@ from tickercast.domain.orders import (
     Status,
     exit_id,
 )
-from tickercast.domain.paper import Exchange, Part, Sent, Series, State, Terms
-from tickercast.errors import OrderRefused
+from tickercast.domain.paper import Exchange, Part, Sent, Series, State, Terms, parse_terms
+from tickercast.errors import OrderRefused, UsageError
 from tickercast.ports import Between, Warehouse
 
 _BARS = ["symbol", "closed_at", "open", "high", "low", "close", "adj_close", "volume"]
@@ -62,7 +64,11 @@ class Paper:
     _seen: tuple[datetime, Exchange] | None = field(default=None, init=False, repr=False)
 
     def account(self) -> Account:
-        """The account, at the newest closes."""
+        """The account, at the newest closes.
+
+        Raises:
+            UsageError: it had another capital or another cost of borrowing before.
+        """
         made = self._exchange()
         return Account(self.account_id, "USD", _exact(made.cash), _exact(made.equity), _exact(made.buying_power))
 
@@ -140,6 +146,26 @@ class Paper:
         self.warehouse.append("paper_orders", pd.DataFrame([row]), key=key)
         self._seen = None
 
+    @cached_property
+    def _terms(self) -> Terms:
+        """The terms, once it is known that the account's past was on those that last."""
+        account = f"paper://{self.account_id}"
+        rows = self.warehouse.read("account_states", {"account": account}, ["broker", "recorded_at"])
+        if rows.empty:
+            return self.terms
+        before = parse_terms(urlsplit(rows.sort_values("recorded_at")["broker"].iloc[-1]).query).lasting
+        changed = {name: value for name, value in self.terms.lasting.items() if value != before[name]}
+        if changed:
+            now, then = (
+                " and ".join(f"{name}={values[name]:.12g}" for name in changed)
+                for values in (self.terms.lasting, before)
+            )
+            raise UsageError(
+                f"{account} is named with {now}, and its past is on {then}: the same was needed, or the past would "
+                f"change. Name {account}?{then.replace(' and ', '&')}, or another account."
+            )
+        return self.terms
+
     def _exchange(self) -> Exchange:
         """The exchange at this moment: only an order changes it, since the bars of a moment are what they are."""
         if self._seen is None or self._seen[0] != self.now:
@@ -154,7 +180,7 @@ class Paper:
             if sent:
                 first = min(one.at for one in sent) - _FOUND
                 series = self._bars(sorted({one.symbol for one in sent}), first)
-        return Exchange(series, sent, self.terms, _naive(self.now))
+        return Exchange(series, sent, self._terms, _naive(self.now))
 
     def _sent(self, rows: pd.DataFrame) -> list[Sent]:
         account = f"paper://{self.account_id}"

@@ -21,7 +21,7 @@ from tickercast.domain.market import Market
 from tickercast.domain.model_card import Bundle
 from tickercast.domain.recipe import Recipe
 from tickercast.domain.strategy import Variant
-from tickercast.domain.universe import Universe
+from tickercast.domain.universe import Members, Universe, always
 from tickercast.errors import (
     AlertUnavailable,
     EngineUnusable,
@@ -147,7 +147,7 @@ class Services(Protocol):
     def trades(self, every: Frequency) -> Sequence[tuple[Variant, str]]:
         """The strategies that are traded on paper, and their brokers."""
 
-    def trade(self, variant: Variant, broker: str, symbols: Sequence[str], *, every: Frequency) -> Traded:
+    def trade(self, variant: Variant, broker: str, *, every: Frequency, members: Members) -> Traded:
         """Trade a strategy on paper; see `jobs.trading.trade`."""
 
     def trading_losses(self) -> Sequence[str]:
@@ -455,7 +455,10 @@ def _traded(step: _Steps, symbols: Sequence[str], as_of: date) -> dict[str, Trad
     if wanted and as_of < services.now().date():
         return {"": f"nothing is ordered for {as_of}: orders are for the next session"}
     trading = _or_error(services.trade, TickercastError)
-    found = {f"{made.name}@{broker}": step(trading, made, broker, symbols, every=DAILY) for made, broker in wanted}
+    found = {
+        f"{made.name}@{broker}": step(trading, made, broker, every=DAILY, members=always(symbols))
+        for made, broker in wanted
+    }
     return {name: str(each) if isinstance(each, TickercastError) else each for name, each in found.items()}
 
 

@@ -16,6 +16,7 @@ from tickercast.domain.forecast import RollingPredictor
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.model_card import Bundle
 from tickercast.domain.strategy import Variant
+from tickercast.domain.universe import Members, always
 from tickercast.errors import Permanent, PreconditionFailed, TickercastError, Transient
 from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, recorded_decision
 from tickercast.jobs.hourly.refresh import Fit, Refreshed, refresh
@@ -55,7 +56,7 @@ class Services(Protocol):
     def trades(self, every: Frequency) -> Sequence[tuple[Variant, str]]:
         """The strategies that are traded on paper, and their brokers."""
 
-    def trade(self, variant: Variant, broker: str, symbols: Sequence[str], *, every: Frequency) -> Traded:
+    def trade(self, variant: Variant, broker: str, *, every: Frequency, members: Members) -> Traded:
         """Trade a strategy on paper; see `jobs.trading.trade`."""
 
     @property
@@ -196,7 +197,7 @@ def _traded(symbols: Sequence[str], services: Services, wrap: Wrap) -> dict[str,
     try:
         for made, broker in services.trades(HOURLY):
             name = f"{made.name}@{broker}"
-            found[name] = _or_reason(services.trade, wrap)(made, broker, symbols, every=HOURLY)
+            found[name] = _or_reason(services.trade, wrap)(made, broker, every=HOURLY, members=always(symbols))
     except TickercastError as error:
         found[""] = str(error)
     return found

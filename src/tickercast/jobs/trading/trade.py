@@ -206,10 +206,8 @@ class Reconciliation:
 
     def held(self) -> dict[str, Decimal]:
         """The quantities that our fills make, by symbol."""
-        rows = read_held(self.account, self.warehouse)
-        return {
-            str(symbol): _exact(quantity) for symbol, quantity in zip(rows["symbol"], rows["quantity"], strict=True)
-        }
+        summed = read_held(self.account, self.warehouse).groupby("symbol")["quantity"].sum()
+        return {str(symbol): _exact(quantity) for symbol, quantity in summed.items()}
 
     def _store(self, report: OrderReport, intent: Intent, book: Book) -> None:
         """Store the fills that are new, then the state."""
@@ -320,15 +318,16 @@ class _Run(Reconciliation):
     # ------------------------------------------------------------ reconcile
 
     def _is_ours_alone(self) -> None:
-        rows = read_held(self.account, self.warehouse)
-        others = rows[(rows["strategy"] != self.variant.name) | (rows["frequency"] != self.every.name)]
-        if len(others):
-            first = others.iloc[0]
-            raise UsageError(
-                f"{self.account} holds {first['symbol']} for {first['strategy']} on bars of {first['frequency']}: an "
-                f"account of its own was needed for {self.variant.name} on bars of {self.every}. Name another one, as "
-                "in paper://NAME."
-            )
+        held = read_held(self.account, self.warehouse)[["symbol", "strategy", "frequency"]]
+        used = [("holds", *map(str, row)) for row in held.itertuples(index=False)]
+        waiting = [each for each in read_book(self.account, self.warehouse).intents if not each.ended]
+        used += [("has an open order of", each.order.symbol, each.strategy, each.frequency) for each in waiting]
+        for what, symbol, strategy, frequency in used:
+            if (strategy, frequency) != (self.variant.name, self.every.name):
+                raise UsageError(
+                    f"{self.account} {what} {symbol} for {strategy} on bars of {frequency}: an account of its own was "
+                    f"needed for {self.variant.name} on bars of {self.every}. Name another one, as in paper://NAME."
+                )
 
     def _reconcile(self) -> tuple[list[Intent], str]:
         """Ask for every order that may have moved; the intents that the venue never got, and what does not fit."""
@@ -474,11 +473,35 @@ class _Run(Reconciliation):
         equity = made.state.equity
         sent += [self._send(each, targets, cutoff_at, book, equity) for each in exits]
         if entries:
-            fit = fitted(entries, self.broker.account().buying_power)
+            placed = (each.placed for each in book.intents if each.leg == ENTRY and each.cutoff_at == cutoff_at)
+            fit = fitted(entries, self.broker.account().buying_power, _exact(sum(placed)))
             sent += [self._send(each, targets, cutoff_at, book, equity) for each in fit]
         done = [each for each in sent if each is not None]
         halt = made.halt or self._halted()
-        return replace(made, sent=done, left=planned.left, met=[said for _, said in met], halt=halt)
+        moving = {each.planned.symbol for each in done}
+        stuck = {symbol: why for symbol, why in self._stuck(targets).items() if symbol not in moving}
+        left = {**targets.missing, **stuck, **planned.left}
+        return replace(made, sent=done, left=left, met=[said for _, said in met], halt=halt)
+
+    def _stuck(self, targets: Targets) -> dict[str, str]:
+        """Why positions stay as they are, whatever is wanted: a bar of theirs was due, and is missing."""
+        panel = targets.panel
+        newest = dict(zip(panel.symbols, panel.newest, strict=True))
+        found: dict[str, str] = {}
+        for each in self.broker.positions():
+            bar = newest.get(each.symbol)
+            if each.symbol not in newest:
+                found[each.symbol] = targets.missing.get(each.symbol, "no signal of it is known")
+            elif bar is not None and self._is_overdue(each.symbol, bar, panel.ends[-1].item()):
+                found[each.symbol] = f"it has no bar since {stamp(bar)}"
+        return {symbol: f"{why}, and its position stays as it is" for symbol, why in found.items()}
+
+    def _is_overdue(self, symbol: str, bar: date, end: date) -> bool:
+        """Whether a bar was due by the newest moment: none is of a stock at the weekend."""
+        try:
+            return self.every.next_steps(symbol, bar, 1)[0] <= end
+        except CalendarError:
+            return bar < end
 
     def _planned(
         self, wants: Sequence[Want], made: Traded, book: Book, cutoff_at: datetime, late: Mapping[str, str]
@@ -535,7 +558,8 @@ class _Run(Reconciliation):
         }
         order = Order(name, planned.symbol, planned.side, planned.quantity, bracket)
         value = float(planned.value)
-        intent = Intent(order, self.variant.name, self.variant.hash, planned.leg, cutoff_at, value, "", 0.0, "")
+        name_of = self.variant.name, self.variant.hash, self.every.name
+        intent = Intent(order, *name_of, planned.leg, cutoff_at, value, "", 0.0, "")
         if not self._append("orders", row, name):  # another run was faster, and its intent counts
             stored = read_book(self.account, self.warehouse).intents
             intent = next((each for each in stored if each.order.client_id == name), intent)
