@@ -55,6 +55,9 @@ _FIRST_DAY, _LAST_DAY = np.datetime64(f"{_YEARS[0]}-01-01"), np.datetime64(f"{_Y
 _HOUR = np.timedelta64(1, "h")
 _WIDEST = 1e15  # between the lowest and the highest price: more cannot be a series of prices
 _ROUNDING = 1e-9
+DEAREST = 1e15
+"""The highest price that is one: what a float still tells apart by tenths."""
+
 _SMALLEST, _LARGEST = np.nextafter(0.0, 1.0), np.finfo(np.float64).max
 _NAMED = 3  # days that a finding names
 _LOOKED_AT = 100  # rows among which one is chosen to be quoted
@@ -523,8 +526,8 @@ class _Judge:
         with np.errstate(invalid="ignore"):
             for name in (*PRICES, "adj_close"):
                 values = self._values[name]
-                if not _within(values, _SMALLEST, _LARGEST):
-                    yield alive & ~((values > 0) & (values < np.inf)), self._say(refusals.NO_PRICE, name)
+                if not _within(values, _SMALLEST, DEAREST):
+                    yield alive & ~((values > 0) & (values <= DEAREST)), self._say(refusals.NO_PRICE, name)
             volume = self._values["volume"]
             if "volume" in self._rows.columns and not _within(volume, 0, _LARGEST):
                 empty = self._rows.columns["volume"].empty

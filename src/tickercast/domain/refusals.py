@@ -200,9 +200,8 @@ NO_PRICES = Refusal(
     "Export it again with its prices.",
 )
 NO_PRICE = Refusal(
-    "{symbol}: {column} {seen!r} of {day} is not a price ({bad} of the {total} bars judged are faulty): "
-    "a finite positive "
-    "number was needed.",
+    "{symbol}: {column} {seen!r} of {day} is not a price ({bad} of the {total} bars judged are faulty): a positive "
+    "number up to 1e15 was needed.",
     "Correct the file and send it again.",
 )
 NO_VOLUME = Refusal(

@@ -199,7 +199,7 @@ def test_a_file_that_names_no_symbol_is_refused() -> None:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ("2023-07-20,10,12,9,eleven,11,100", ["Close 'eleven' of 2023-07-20", "finite positive number"]),
+        ("2023-07-20,10,12,9,eleven,11,100", ["Close 'eleven' of 2023-07-20", "a positive number up to 1e15 was needed"]),
         ("2023-07-20,10,12,9,,11,100", ["1 row(s), and none has all of Open, High, Low, Close"]),
         ("2023-07-20,10,12,9,nan,11,100", ["none has all"]),
         ("2023-07-20,10,inf,9,11,11,100", ["High 'inf'"]),
@@ -442,6 +442,13 @@ def test_rows_without_any_value_are_passed_over() -> None:
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
 def test_a_year_that_no_market_knows_is_a_reason(day: str) -> None:
     assert "1900 to 2100" in str(read_prices(rows(Date=day), symbol="MSFT").failures["MSFT"])
+
+
+def test_a_price_beyond_all_prices_is_a_reason() -> None:
+    text = HEADER + GOOD.replace("10,12,9,11,10.5", "1e300,1e300,1e300,1e300,1e300")
+    refused = str(read_prices(text.encode(), symbol="MSFT").failures["MSFT"])
+    assert "Open '1e300' of 2023-07-20 is not a price" in refused
+    assert "a positive number up to 1e15 was needed" in refused
 
 
 def test_a_close_that_no_market_makes_is_a_reason() -> None:
