@@ -54,7 +54,9 @@ paired AS (
     *,
     loss - walk_loss * ratio AS residual,
     IF(block_before = block - 1, loss_before - walk_loss_before * ratio, 0) AS residual_before,
-    ABS(error - walk_error) > 1e-9 * walk_error AS stated  -- or each median is the last close, and says no direction
+    -- Where the errors are the same, each median is the last close and says no direction; or they cancel out, and then
+    -- half of the directions are right.
+    ABS(error - walk_error) > 1e-9 * walk_error OR 2 * direction_right >= n AS stated
   FROM beside
 ),
 measured AS (
