@@ -46,7 +46,8 @@ def garch_history(sessions: int) -> tuple[Bars, float]:
     returns, variances = simulate("SIM", sessions - 1, NU5)
     dates = pd.bdate_range(end=date(2023, 7, 21), periods=sessions).astype("datetime64[s]")
     prices = 100 * np.exp(np.concatenate([[0], np.cumsum(returns)]))
-    return Bars("SIM", pd.DataFrame({"session_date": dates, "adj_close": prices})), float(np.sqrt(variances[-1]))
+    columns = {"session_date": np.array(dates, "datetime64[D]"), "adj_close": prices}
+    return Bars("SIM", columns), float(np.sqrt(variances[-1]))
 
 
 def test_every_statistical_model_has_a_name_that_a_user_can_give() -> None:

@@ -199,7 +199,7 @@ def test_a_file_that_names_no_symbol_is_refused() -> None:
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ("2023-07-20,10,12,9,eleven,11,100", ["Close 'eleven' of 2023-07-20", "a positive number up to 1e15 was needed"]),
+        ("2023-07-20,10,12,9,eleven,11,100", ["Close 'eleven' of 2023-07-20", "a positive number up to 1e15"]),
         ("2023-07-20,10,12,9,,11,100", ["1 row(s), and none has all of Open, High, Low, Close"]),
         ("2023-07-20,10,12,9,nan,11,100", ["none has all"]),
         ("2023-07-20,10,inf,9,11,11,100", ["High 'inf'"]),
