@@ -222,10 +222,9 @@ SPIKE = Refusal(
     "Correct the file and send it again.",
 )
 OTHER_UNIT = Refusal(
-    "{symbol}: {column} {seen!r} of {day} is {factor} times the closes before it, as if some bars were "
-    "in pounds and some "
-    "in pence: one unit was needed.",
-    "Divide or multiply those bars by 100.",
+    "{symbol}: {column} {seen!r} of {day} is {factor} times the closes before it, as if some bars were in another "
+    "unit, such as pence for pounds: one unit was needed.",
+    "Correct those bars, or multiply or divide them by 100.",
 )
 UNSCALED = Refusal(
     "{symbol} ranges from {low:g} to {high:g}: prices of one scale were needed.", "Correct the file and send it again."
