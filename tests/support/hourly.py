@@ -8,6 +8,7 @@ import pandas as pd
 
 from tickercast.backends.market_data.simulated_hours import walk
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.frequency import HOURLY
 from tickercast.domain.hours import hourly_bars
 
 FIRST = date(2022, 1, 3)  # a Monday
@@ -45,3 +46,13 @@ class Memory:
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: object) -> Reading:
         return Reading({symbol: self._series[symbol].since(first).through(last) for symbol in symbols})
+
+
+def assert_same(found: Bars, wanted: Bars) -> None:
+    """The same hours with the same values."""
+    assert found.frequency == HOURLY
+    for name, values in wanted.columns.items():
+        if values.dtype == np.float64:
+            np.testing.assert_allclose(found.columns[name], values, rtol=1e-12)
+        else:
+            np.testing.assert_array_equal(found.columns[name], values)

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.support.hourly import make_hours, table, without
+from tests.support.hourly import assert_same, make_hours, table, without
 
 from tickercast import engines
 from tickercast.backends.market_data.hourly_folder import HourlyFolder
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.frequency import HOURLY
 from tickercast.domain.hours import PRICES
 from tickercast.errors import InvalidBars, NoRecentBars, UnknownSymbol, UsageError
 
@@ -33,15 +32,6 @@ def fetch(path: Path, *symbols: str, now: datetime = datetime(2023, 1, 1, tzinfo
     return HourlyFolder(path, now=lambda: now).fetch(symbols, FIRST, LAST, advance=lambda _: None)
 
 
-def same(found: Bars, wanted: Bars) -> None:
-    assert found.frequency == HOURLY
-    for name, values in wanted.columns.items():
-        if values.dtype == np.float64:
-            np.testing.assert_allclose(found.columns[name], values, rtol=1e-12)
-        else:
-            np.testing.assert_array_equal(found.columns[name], values)
-
-
 @pytest.fixture
 def bars() -> Bars:
     return make_hours(hours=48)
@@ -53,16 +43,16 @@ def test_a_table_of_several_symbols_is_read(tmp_path: Path, bars: Bars) -> None:
     both.to_parquet(tmp_path / "coins.parquet")
     assert HourlyFolder(tmp_path).symbols() == ["BTCUSDT", "ETHUSDT"]
     found = fetch(tmp_path, "BTCUSDT", "ETHUSDT")
-    same(found["BTCUSDT"], bars)
-    same(found["ETHUSDT"], other)
-    same(fetch(tmp_path / "coins.parquet", "ETHUSDT")["ETHUSDT"], other)
+    assert_same(found["BTCUSDT"], bars)
+    assert_same(found["ETHUSDT"], other)
+    assert_same(fetch(tmp_path / "coins.parquet", "ETHUSDT")["ETHUSDT"], other)
 
 
 @pytest.mark.parametrize("column", ["date", "Open time", "timestamp"])
 def test_a_csv_is_read_by_its_name_and_its_titles(tmp_path: Path, bars: Bars, column: str) -> None:
     content = table(bars, column).to_csv(index=False)
     (tmp_path / "btcusdt.csv.gz").write_bytes(gzip.compress(content.encode()))
-    same(fetch(tmp_path, "BTCUSDT")["BTCUSDT"], bars)
+    assert_same(fetch(tmp_path, "BTCUSDT")["BTCUSDT"], bars)
 
 
 @pytest.mark.parametrize("unit", [1000, 1_000_000])
@@ -70,7 +60,7 @@ def test_the_archive_is_read_without_a_header_in_any_number_of_files(tmp_path: P
     (tmp_path / "BTCUSDT-1h-2022-02.csv").write_text(archive(bars.rows(20, 48), unit))
     with zipfile.ZipFile(tmp_path / "BTCUSDT-1h-2022-01.zip", "w") as made:
         made.writestr("BTCUSDT-1h-2022-01.csv", archive(bars.rows(0, 24), unit))
-    same(fetch(tmp_path, "BTCUSDT")["BTCUSDT"], bars)
+    assert_same(fetch(tmp_path, "BTCUSDT")["BTCUSDT"], bars)
 
 
 def test_of_two_bars_of_an_hour_that_of_the_later_file_counts(tmp_path: Path, bars: Bars) -> None:

@@ -107,6 +107,9 @@ def addresses_of(settings: Settings) -> dict[str, str]:
     >>> found = addresses_of(Settings(home="/srv/home", warehouse="duckdb:////srv/home/x.duckdb", source="yahoo"))
     >>> found["//srv/home/x.duckdb"], "yahoo" in found
     ('the warehouse', False)
+    >>> found = addresses_of(Settings(home="/srv/home", warehouse="bigquery://project/forecasts"))
+    >>> found["bigquery://project/forecasts"], "/forecasts" in found
+    ('the warehouse', False)
     """
     named = {
         settings.bucket: "the bucket",
@@ -117,8 +120,8 @@ def addresses_of(settings: Settings) -> dict[str, str]:
         str(settings.home_folder): "the server's folder",
     }
     whole = {address: name for address, name in named.items() if "/" in address}
-    folders = {urlsplit(address).path: name for address, name in whole.items() if "://" in address}
-    found = folders | whole
+    local = {address: name for address, name in whole.items() if "://" in address and not urlsplit(address).netloc}
+    found = {urlsplit(address).path: name for address, name in local.items()} | whole
     return {address: found[address] for address in sorted(found, key=len, reverse=True) if len(address) > 1}
 
 

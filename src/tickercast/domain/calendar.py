@@ -115,7 +115,9 @@ _QUOTE_CURRENCIES = (
 
 _BUILDING = Lock()  # the years of pandas' holidays are those of the whole process
 
-_LONGEST_CLOSURE = timedelta(days=15)
+LONGEST_CLOSURE = timedelta(days=15)
+"""No exchange closes for longer."""
+
 _YEARS_BEFORE = 4
 _TIME_ZONES = timedelta(days=1)  # a session that is over everywhere
 _LAST_TIMESTAMP = date(2261, 12, 31)  # of pandas, in nanoseconds
@@ -202,7 +204,7 @@ def is_over(symbol: str, session: date, now: datetime) -> bool:
     if now.date() - session > _TIME_ZONES:
         return True
     name = calendar_name(symbol)
-    years = _of_years(name, (session - _LONGEST_CLOSURE).year, session.year)
+    years = _of_years(name, (session - LONGEST_CLOSURE).year, session.year)
     at = bisect_left(years.sessions, session)
     if not at or years.last < session:
         raise _unknown_dates(name, session, 1)
@@ -235,7 +237,7 @@ def newest_closed(symbol: str, now: datetime) -> date | None:
     Raises:
         CalendarError: the symbol's exchange is not known, or its holidays are not known for that date.
     """
-    name, earliest = calendar_name(symbol), now.date() - _LONGEST_CLOSURE
+    name, earliest = calendar_name(symbol), now.date() - LONGEST_CLOSURE
     years = _of_years(name, earliest.year, now.year)
     if years.last < now.date():
         raise _unknown_dates(name, now.date(), 1)
@@ -328,7 +330,7 @@ def _of_suffix(symbol: str) -> str:
 @lru_cache(maxsize=4096)
 def _next_sessions(name: str, cutoff: date, count: int) -> tuple[date, ...]:
     try:
-        years = (cutoff - _LONGEST_CLOSURE).year, (cutoff + _LONGEST_CLOSURE + timedelta(days=2 * count)).year
+        years = (cutoff - LONGEST_CLOSURE).year, (cutoff + LONGEST_CLOSURE + timedelta(days=2 * count)).year
     except OverflowError as error:
         raise _unknown_dates(name, cutoff, count) from error
     sessions = _of_years(name, *years).sessions

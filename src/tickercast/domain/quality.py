@@ -73,8 +73,8 @@ def findings_of(series: Sequence[Bars], as_of: date, *, now: datetime) -> list[l
                 known[key] = [*_missing(bars.symbol, newest, first, as_of, now), *_assumed(bars.symbol, bars.cutoff)]
             said = known[key]
         found.append([Finding(bars.symbol, *one) for one in said])
-        start = int(np.searchsorted(bars.columns["session_date"], first))
-        found[-1] += oddities(bars, start, OF_DAYS) if odd else ()
+        if odd:
+            found[-1] += oddities(bars, int(np.searchsorted(bars.columns["session_date"], first)), OF_DAYS)
     return found
 
 

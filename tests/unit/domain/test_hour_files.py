@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.support.hourly import make_hours, table, without
+from tests.support.hourly import assert_same, make_hours, table, without
 
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.frequency import HOURLY
@@ -42,19 +42,10 @@ def changed(row: int, factor: float) -> pd.DataFrame:
     return rows
 
 
-def same(found: Bars, wanted: Bars) -> None:
-    assert found.frequency == HOURLY
-    for name, values in wanted.columns.items():
-        if values.dtype == np.float64:
-            np.testing.assert_allclose(found.columns[name], values, rtol=1e-9)
-        else:
-            np.testing.assert_array_equal(found.columns[name], values)
-
-
 @pytest.mark.parametrize("write", [hours_csv, hours_parquet])
 def test_what_is_written_is_read_again(write: Callable[[Sequence[Bars]], bytes]) -> None:
     found = read_prices(write([BARS, make_hours("ETHUSDT", seed=1)]), frequency=HOURLY)
-    same(found["BTCUSDT"], BARS)
+    assert_same(found["BTCUSDT"], BARS)
     assert list(found) == ["BTCUSDT", "ETHUSDT"]
 
 
@@ -96,7 +87,7 @@ def test_the_hour_that_clocks_repeat_in_autumn_is_refused() -> None:
 
 def test_exact_repeats_are_left_out_and_said() -> None:
     found = read(pd.concat([table(BARS), table(BARS)[50:52]]))
-    same(found["BTCUSDT"], BARS)
+    assert_same(found["BTCUSDT"], BARS)
     assert [str(one) for one in found.findings["BTCUSDT"]] == [
         "left out: 2 exact repeat(s) (2022-01-05 02:00 UTC, 2022-01-05 03:00 UTC)"
     ]
@@ -107,7 +98,7 @@ def test_of_an_hour_in_several_files_the_last_one_counts() -> None:
     found = in_order([BARS.rows(0, 210), BARS.rows(190, 240), corrected])["BTCUSDT"]
     np.testing.assert_allclose(found.columns["close"][:200], BARS.columns["close"][:200])
     np.testing.assert_allclose(found.columns["close"][200:], corrected.columns["close"])
-    same(in_order([BARS.rows(100, 240), BARS.rows(0, 110)])["BTCUSDT"], BARS)
+    assert_same(in_order([BARS.rows(100, 240), BARS.rows(0, 110)])["BTCUSDT"], BARS)
 
 
 def test_a_price_that_the_hours_of_other_files_exclude_is_refused() -> None:
@@ -118,7 +109,7 @@ def test_a_price_that_the_hours_of_other_files_exclude_is_refused() -> None:
 
 def test_two_spellings_of_a_symbol_are_one() -> None:
     rows = table(BARS).assign(symbol=["BTCUSDT"] * 120 + ["btcusdt"] * 120)
-    same(read(rows)["BTCUSDT"], BARS)
+    assert_same(read(rows)["BTCUSDT"], BARS)
     pair = table(BARS).assign(symbol="btc/usdt").to_csv(index=False).encode()
     assert list(read_prices(pair, frequency=HOURLY)) == ["BTC-USDT"]
 
@@ -126,7 +117,7 @@ def test_two_spellings_of_a_symbol_are_one() -> None:
 @pytest.mark.parametrize("form", ["%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M", "%d-%b-%Y %H:%M:%S", "%d.%m.%Y %H:%M"])
 def test_day_and_month_are_told_apart_by_the_days_above_twelve(form: str) -> None:
     bars = make_hours(hours=24 * 20)
-    same(read(table(bars).assign(date=lambda rows: rows["date"].dt.strftime(form)))["BTCUSDT"], bars)
+    assert_same(read(table(bars).assign(date=lambda rows: rows["date"].dt.strftime(form)))["BTCUSDT"], bars)
 
 
 def test_day_and_month_that_cannot_be_told_apart_are_refused() -> None:
@@ -187,7 +178,7 @@ def test_rows_without_prices_are_left_out_and_said() -> None:
     rows = table(BARS)
     rows.loc[30, "close"] = np.nan
     found = read(rows)
-    same(found["BTCUSDT"], without(BARS, 30, 31))
+    assert_same(found["BTCUSDT"], without(BARS, 30, 31))
     assert "1 row(s) without prices (2022-01-04 06:00 UTC)" in str(found.findings["BTCUSDT"][0])
 
 
@@ -227,7 +218,7 @@ def test_hours_that_have_not_ended_are_left_out_and_days_far_ahead_refused() -> 
 
 def test_an_adjusted_close_counts_for_nothing() -> None:
     rows = table(BARS).assign(**{"Adj Close": 1.0})
-    same(read(rows)["BTCUSDT"], BARS)
+    assert_same(read(rows)["BTCUSDT"], BARS)
 
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "crypto_hourly_2020_2023.parquet"

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tickercast.domain import alerts
 from tickercast.domain.alerts import Alert, Anomaly, Changes
-from tickercast.domain.calendar import sessions_between
+from tickercast.domain.calendar import LONGEST_CLOSURE, sessions_between
 from tickercast.errors import AlertUnavailable, CalendarError, ObjectNotFound
 from tickercast.jobs.daily.lease import lease
 from tickercast.jobs.operations.alerts import SentAlerts
@@ -34,7 +34,6 @@ PAUSES_S = (2.0, 10.0)
 """Seconds before the second and third attempt at a receiver."""
 
 _LOCK = "digest"
-_LONG = timedelta(days=20)  # no exchange closes for longer
 
 
 @dataclass(frozen=True)
@@ -139,9 +138,9 @@ def read_digest(
 
 
 def _told(row: Row, session: date) -> date:
-    """The last session before the newest one of a symbol's exchange, for a symbol that no earlier digest told of."""
+    """The day before the newest session of its exchange, as if a digest had told of a symbol up to there."""
     try:
-        newest = sessions_between(row.symbol, session - _LONG, session)[-1:]
+        newest = sessions_between(row.symbol, session - LONGEST_CLOSURE, session)[-1:]
     except CalendarError:
         newest = ()
     return newest[0] - timedelta(days=1) if newest else date.min
