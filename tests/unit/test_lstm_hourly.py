@@ -16,8 +16,8 @@ from tickercast.models.hourly.network import OnnxHourly
 from tickercast.models.hourly.predictors import HarSeason
 from tickercast.models.hourly.volatility import fit as fit_tables
 
-pytest.importorskip("tensorflow", reason="TensorFlow comes with the extra train")
 config.set_up_tensorflow()
+keras = pytest.importorskip("keras", reason="TensorFlow comes with the extra train", exc_type=ImportError)
 
 from tickercast.models.lstm import hourly  # noqa: E402
 
@@ -78,6 +78,18 @@ def test_the_same_seed_gives_the_same_network_and_nothing_later_is_learned_from(
     end = int(np.searchsorted(series[0].columns["closed_at"], np.datetime64("2022-04-21T00"), "right"))
     again = hourly.fit([series[0].rows(0, end)], THROUGH, seeds=(1, 2), recurrent=True, recipe=TINY)
     assert again.tables == trained.tables
+    for ours, theirs in zip(again.model.get_weights(), trained.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("built", [7, 8, 9])
+def test_a_network_does_not_depend_on_the_layers_that_were_built_before_it(
+    series: Sequence[Bars], trained: hourly.TrainedHourly, built: int
+) -> None:
+    keras.utils.clear_session()
+    for _ in range(built):
+        keras.layers.Dense(1)
+    again = hourly.fit(series, THROUGH, seeds=(1, 2), recurrent=True, recipe=TINY)
     for ours, theirs in zip(again.model.get_weights(), trained.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

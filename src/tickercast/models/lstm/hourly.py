@@ -46,9 +46,9 @@ from tickercast.models.hourly.volatility import fit as fit_tables
 from tickercast.models.lstm.network import (
     INPUTS,
     Tensor,
-    bounded,
     compiled,
     ensemble,
+    heads,
     signature,
     standardised,
     volatility_loss,
@@ -141,11 +141,7 @@ def core(recipe: Recipe, *, recurrent: bool) -> keras.Model:
     read = [layers.LSTM(recipe.units)(steps)] if recurrent else []
     joined = layers.Concatenate()([*read, skip, statics])
     hidden = layers.Dense(recipe.hidden, "silu")(layers.Dropout(recipe.dropout)(joined))
-    heads = [layers.Dense(HORIZON, kernel_initializer="zeros")(hidden) for _ in range(3)]
-    return keras.Model(
-        [steps, statics],
-        [bounded(head, bound) for head, bound in zip(heads, (recipe.stretch, recipe.skew, recipe.skew), strict=True)],
-    )
+    return keras.Model([steps, statics], heads(hidden, recipe, HORIZON))
 
 
 def _inputs() -> tuple[Tensor, Tensor]:

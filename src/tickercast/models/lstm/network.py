@@ -91,10 +91,20 @@ def core(recipe: Recipe) -> keras.Model:
     skip = layers.Flatten()(layers.Cropping1D((features.WINDOW - 1, 0))(steps))
     joined = layers.Concatenate()([recurrent, skip, statics])
     hidden = layers.Dense(recipe.hidden, "silu")(layers.Dropout(recipe.dropout)(joined))
-    s = bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.stretch)
-    down = bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.skew)
-    up = bounded(layers.Dense(HORIZON, kernel_initializer="zeros")(hidden), recipe.skew)
-    return keras.Model([steps, statics], [s, down, up])
+    return keras.Model([steps, statics], heads(hidden, recipe, HORIZON))
+
+
+def heads(hidden: Tensor, recipe: Recipe, horizon: int) -> list[Tensor]:
+    """Answer s, k below and k above, each `(n, horizon)`, bounded and at first zero.
+
+    The layers have names of their own: TensorFlow adds the gradients of layers with one input in the order of names.
+    Keras would number the layers by process, and `dense_10` sorts before `dense_9`: the last digits of a network would
+    depend on how many layers had been built before it.
+    """
+    return [
+        bounded(layers.Dense(horizon, kernel_initializer="zeros", name=f"head_{number}")(hidden), bound)
+        for number, bound in enumerate((recipe.stretch, recipe.skew, recipe.skew))
+    ]
 
 
 def network(
