@@ -213,7 +213,9 @@ def test_sigterm_in_the_middle_of_an_event_lets_it_finish(
     assert server.stdout is not None
     try:
         with requests.Session() as patient:
-            patient.mount("http://", HTTPAdapter(max_retries=Retry(connect=200, backoff_factor=0.1, backoff_max=0.2)))
+            patient.mount(
+                "http://", HTTPAdapter(max_retries=Retry(total=None, connect=200, backoff_factor=0.1, backoff_max=0.2))
+            )
             assert patient.get(f"http://127.0.0.1:{port}").status_code == 405
         headers, body = encoded(NAME, generation, to_binary)
         with ThreadPoolExecutor(1) as pool:
