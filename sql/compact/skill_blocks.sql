@@ -13,7 +13,8 @@ USING (
       CAST(COUNTIF(backfilled) AS INT64) AS backfilled,
       CAST(COUNTIF(inside_80) AS INT64) AS inside_80,
       CAST(COUNTIF(inside_95) AS INT64) AS inside_95,
-      CAST(COUNTIF(direction_right) AS INT64) AS direction_right,
+      CAST(COUNTIF(direction_right IS TRUE) AS INT64) AS direction_right,
+      CAST(COUNT(direction_right) AS INT64) AS direction_stated,
       COALESCE(SUM(IF(scale > 0, loss / scale, NULL)), 0) AS loss,
       COALESCE(SUM(IF(scale > 0, walk_loss / scale, NULL)), 0) AS walk_loss,
       COALESCE(SUM(IF(scale > 0, absolute_error / last_close / scale, NULL)), 0) AS error,
@@ -37,7 +38,7 @@ USING (
   SELECT
     model_name, model_version, role, symbol, frequency, 0, block, month, has_scale,
     CAST(SUM(n) AS INT64), CAST(SUM(backfilled) AS INT64), CAST(SUM(inside_80) AS INT64),
-    CAST(SUM(inside_95) AS INT64), CAST(SUM(direction_right) AS INT64),
+    CAST(SUM(inside_95) AS INT64), CAST(SUM(direction_right) AS INT64), CAST(SUM(direction_stated) AS INT64),
     SUM(loss), SUM(walk_loss), SUM(error), SUM(walk_error), MAX(scored_at), 'symbol'
   FROM added
   GROUP BY model_name, model_version, role, symbol, frequency, block, month, has_scale
@@ -45,7 +46,7 @@ USING (
   SELECT
     model_name, model_version, role, '*', frequency, step, block, month, has_scale,
     CAST(SUM(n) AS INT64), CAST(SUM(backfilled) AS INT64), CAST(SUM(inside_80) AS INT64),
-    CAST(SUM(inside_95) AS INT64), CAST(SUM(direction_right) AS INT64),
+    CAST(SUM(inside_95) AS INT64), CAST(SUM(direction_right) AS INT64), CAST(SUM(direction_stated) AS INT64),
     SUM(loss), SUM(walk_loss), SUM(error), SUM(walk_error), MAX(scored_at), 'step'
   FROM added
   GROUP BY model_name, model_version, role, frequency, step, block, month, has_scale
@@ -54,8 +55,8 @@ ON FALSE
 WHEN NOT MATCHED BY SOURCE AND stored.month BETWEEN @first AND @last AND stored.scored_at <= @until THEN DELETE
 WHEN NOT MATCHED THEN INSERT (
   model_name, model_version, role, symbol, frequency, step, block, month, has_scale, n,
-  backfilled, inside_80, inside_95, direction_right, loss, walk_loss, error, walk_error, scored_at, grain
+  backfilled, inside_80, inside_95, direction_right, direction_stated, loss, walk_loss, error, walk_error, scored_at, grain
 ) VALUES (
   model_name, model_version, role, symbol, frequency, step, block, month, has_scale, n,
-  backfilled, inside_80, inside_95, direction_right, loss, walk_loss, error, walk_error, scored_at, grain
+  backfilled, inside_80, inside_95, direction_right, direction_stated, loss, walk_loss, error, walk_error, scored_at, grain
 )

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS skill_blocks (
   inside_80 INT64 NOT NULL OPTIONS (description = 'Closes inside the 80% interval'),
   inside_95 INT64 NOT NULL OPTIONS (description = 'Closes inside the 95% interval'),
   direction_right INT64 NOT NULL OPTIONS (description = 'Medians on the right side of the last close'),
+  direction_stated INT64 OPTIONS (description = 'Medians that differ from the last close, so that they state a direction'),
   loss FLOAT64 NOT NULL OPTIONS (description = 'Sum of the losses, each over its scale'),
   walk_loss FLOAT64 NOT NULL OPTIONS (description = "Sum of the random walk's"),
   error FLOAT64 NOT NULL OPTIONS (description = "Sum of the median's relative errors, each over its scale"),

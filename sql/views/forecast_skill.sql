@@ -28,6 +28,7 @@ scoped AS (
     SUM(inside_80) AS inside_80,
     SUM(inside_95) AS inside_95,
     SUM(direction_right) AS direction_right,
+    SUM(direction_stated) AS direction_stated,
     SUM(loss) AS loss,
     SUM(walk_loss) AS walk_loss,
     SUM(error) AS error,
@@ -53,10 +54,7 @@ paired AS (
   SELECT
     *,
     loss - walk_loss * ratio AS residual,
-    IF(block_before = block - 1, loss_before - walk_loss_before * ratio, 0) AS residual_before,
-    -- Where the errors are the same, each median is the last close and says no direction; or they cancel out, and then
-    -- half of the directions are right.
-    ABS(error - walk_error) > 1e-9 * walk_error OR 2 * direction_right >= n AS stated
+    IF(block_before = block - 1, loss_before - walk_loss_before * ratio, 0) AS residual_before
   FROM beside
 ),
 measured AS (
@@ -69,7 +67,7 @@ measured AS (
     SAFE_DIVIDE(SUM(error), SUM(walk_error)) AS mae_ratio,
     SUM(inside_80) / SUM(n) AS coverage_80,
     SUM(inside_95) / SUM(n) AS coverage_95,
-    SAFE_DIVIDE(SUM(IF(stated, direction_right, 0)), SUM(IF(stated, n, 0))) AS direction,
+    SAFE_DIVIDE(SUM(direction_right), SUM(direction_stated)) AS direction,
     SAFE_DIVIDE(
       SQRT(SAFE_DIVIDE(COUNT(*), COUNT(*) - 1) * GREATEST(SUM(residual * residual) + SUM(residual * residual_before), 0)),
       SUM(walk_loss)

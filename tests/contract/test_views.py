@@ -398,24 +398,29 @@ def blocks(scored: pd.DataFrame, sign: int) -> pd.DataFrame:
     return summed.assign(**{name: summed[name] * sign for name in SUMS})
 
 
-RETIRED = {"drift": {"note": "STRING"}, "retrains": {"challenger_version": "STRING"}}
+RETIRED = {"drift": {"note": "STRING"}, "retrains": {"challenger_version": "STRING"}, "skill_blocks": {}}
 """Columns of the first release that are gone."""
 
 TOLD = "backfilled: the model has seen this date, lstm 1 was trained through 2023-12-31"
 
-FILLED = {"drift": "simulated", "retrains": "candidate_version"}
+FILLED = {"drift": "simulated", "retrains": "candidate_version", "skill_blocks": "direction_stated"}
 """Columns that an update fills."""
 
 
 @functools.cache
 def unfilled() -> dict[str, pd.DataFrame]:
     """Rows of the first release in the tables that are updated, except for one of each, which is of today."""
-    drifts, decisions = (rows()[name].astype(object) for name in ("drift", "retrains"))
+    drifts, decisions, sums = (rows()[name].astype(object) for name in FILLED)
     older = {
         "drift": drifts.assign(note=drifts["simulated"].map({True: "simulated", False: None}), simulated=None),
         "retrains": decisions.assign(challenger_version=decisions["candidate_version"], candidate_version=None),
+        "skill_blocks": sums.assign(direction_stated=None),
     }
-    today = {"drift": drifts.assign(note=None), "retrains": decisions.assign(challenger_version=None)}
+    today = {
+        "drift": drifts.assign(note=None),
+        "retrains": decisions.assign(challenger_version=None),
+        "skill_blocks": sums,
+    }
     return {name: pd.concat([older[name].iloc[1:], today[name].iloc[:1]]) for name in older}
 
 
@@ -1136,6 +1141,7 @@ def test_medians_that_stay_at_the_last_close_have_no_share_of_right_directions()
     assert found["A"] == pytest.approx(scores["direction_right"].mean())
     assert 0.3 < found["A"] < 0.7
     assert pd.isna(found["B"])
+    assert overall(tables).direction == found["A"]
 
 
 def test_skill_is_given_by_symbol_by_step_by_both_and_overall() -> None:

@@ -39,9 +39,10 @@ def record(symbol: str, width: float, seed: int = 1, first: str = YEARS[0]) -> p
     scored = pd.concat(parts)
     summed = scored.groupby(["step", "block", "month"])["inside_80"].agg(["sum", "size"]).reset_index()
     summed = summed.rename(columns={"sum": "inside_80", "size": "n"}).assign(inside_95=lambda rows: rows["inside_80"])
-    unknown = dict.fromkeys(("backfilled", "direction_right"), 0) | dict.fromkeys(("loss", "walk_loss"), 1.0)
+    none = dict.fromkeys(("backfilled", "direction_right", "direction_stated"), 0)
+    losses = dict.fromkeys(("loss", "walk_loss", "error", "walk_error"), 1.0)
     model = {"model_name": "tickercast-lstm", "model_version": "1", "role": "champion", "frequency": "1d"}
-    return summed.assign(symbol=symbol, has_scale=True, error=1.0, walk_error=1.0, scored_at=AT, **unknown, **model)
+    return summed.assign(symbol=symbol, has_scale=True, scored_at=AT, **none, **losses, **model)
 
 
 def fill(warehouse: Warehouse) -> None:

@@ -563,6 +563,9 @@ def _assert_same_answer(found: pd.DataFrame, wanted: pd.DataFrame, name: str) ->
 def _today(rows: pd.DataFrame) -> pd.DataFrame:
     renamed = rows.rename(columns={"has_seen": "model_has_seen"})
     texts = {"generation": renamed["generation"].astype(str)} if "generation" in renamed else {}
+    if "direction_right" in renamed:  # a median that stays states no direction today
+        moves = renamed["close_median"] != renamed["last_close"]
+        texts["direction_right"] = renamed["direction_right"].astype(object).where(moves, None)
     return renamed.assign(**texts)[sorted(renamed)]
 
 

@@ -31,7 +31,7 @@ SESSIONS, DAYS, WINDOW = 180, 40, 130
 PRICES = ["open", "high", "low", "close", "adj_close"]
 PAIR = ["symbol", "frequency", "role", "model_name", "cutoff", "step", "simulated"]
 BLOCK = ["model_name", "model_version", "role", "symbol", "frequency", "step", "block", "month", "has_scale"]
-COUNTS = ["n", "backfilled", "inside_80", "inside_95", "direction_right"]
+COUNTS = ["n", "backfilled", "inside_80", "inside_95", "direction_right", "direction_stated"]
 LOSSES = ["loss", "walk_loss", "error", "walk_error"]
 LEVELS = {0.025: "close_lo_95", 0.1: "close_lo_80", 0.5: "close_median", 0.9: "close_hi_80", 0.975: "close_hi_95"}
 NEAR = 2e-6
@@ -152,7 +152,9 @@ def worked_out(warehouse: Warehouse) -> pd.DataFrame:
         walk_error=(actual - made["last_close"]).abs(),
         inside_80=actual.between(made["close_lo_80"], made["close_hi_80"]),
         inside_95=actual.between(made["close_lo_95"], made["close_hi_95"]),
-        direction_right=np.sign(made["close_median"] - made["last_close"]) == np.sign(actual - made["last_close"]),
+        direction_right=(np.sign(made["close_median"] - made["last_close"]) == np.sign(actual - made["last_close"]))
+        .astype("boolean")
+        .where(made["close_median"] != made["last_close"]),
         backfilled=made["created_at"].dt.date > made["target_date"].dt.date,
     )
     twins = [name for name in PAIR if name not in ("role", "model_name")]
@@ -171,6 +173,7 @@ def in_blocks(scores: pd.DataFrame) -> pd.DataFrame:
         month=counted["target_date"].dt.to_period("M").dt.to_timestamp().astype("datetime64[us]"),
         has_scale=counted["scale"] > 0,
         n=1,
+        direction_stated=counted["direction_right"].notna(),
         **{name: values / counted["scale"] for name, values in relative.items()},
     )
     return counted.groupby(BLOCK, as_index=False)[[*COUNTS, *LOSSES]].sum()

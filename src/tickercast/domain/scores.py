@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from tickercast.domain.forecast import LEVELS, RANDOM_WALK
 
-SUMS = ("n", "backfilled", "inside_80", "inside_95", "direction_right", "loss", "walk_loss", "error", "walk_error")
+_COUNTS = ("inside_80", "inside_95", "direction_right", "direction_stated")
+
+SUMS = ("n", "backfilled", *_COUNTS, "loss", "walk_loss", "error", "walk_error")
 """The columns of `skill_blocks` that add up."""
 
 BLOCK_DAYS = 28
@@ -32,6 +34,7 @@ def errors(last_close: NDArray[np.float64], levels: Values, actual: NDArray[np.f
         actual: `(n,)`, the closes that came true, in the same prices.
     """
     move, median = np.log(actual / last_close), levels["close_median"]
+    stated = median != last_close
     missed = {level: move - np.log(levels[name] / last_close) for name, level in LEVELS.items()}
     return {
         "loss": np.mean([np.maximum(miss, 0) - (1 - level) * miss for level, miss in missed.items()], axis=0),
@@ -39,7 +42,8 @@ def errors(last_close: NDArray[np.float64], levels: Values, actual: NDArray[np.f
         "walk_error": np.abs(actual - last_close),
         "inside_80": (actual >= levels["close_lo_80"]) & (actual <= levels["close_hi_80"]),
         "inside_95": (actual >= levels["close_lo_95"]) & (actual <= levels["close_hi_95"]),
-        "direction_right": np.sign(median - last_close) == np.sign(actual - last_close),
+        "direction_right": stated & (np.sign(median - last_close) == np.sign(actual - last_close)),
+        "direction_stated": stated,
     }
 
 
@@ -64,6 +68,6 @@ def addends(scores: Values) -> dict[str, NDArray[Any]]:
         "has_scale": np.isfinite(scale),
         "n": np.ones(len(scale), np.int64),
         "backfilled": scores["backfilled"].astype(np.int64),
-        **{name: scored[name].astype(np.int64) for name in ("inside_80", "inside_95", "direction_right")},
+        **{name: scored[name].astype(np.int64) for name in _COUNTS},
         **{name: np.nan_to_num(values) for name, values in sums.items()},
     }
