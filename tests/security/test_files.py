@@ -4,6 +4,7 @@ import gc
 import tracemalloc
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from benchmarks.adversarial import SHAPES
@@ -239,6 +240,24 @@ def test_an_attempt_that_survives_is_forgotten(place: Place, monkeypatch: pytest
         place.now += timedelta(seconds=20)
     assert list(place.handle(event).failures) == ["MSFT"]
     assert place.store.names("quarantine/started") == []
+
+
+def test_a_file_at_which_somebody_pressed_ctrl_c_is_none_that_kills(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = place.upload(BATCH, large())
+    for _ in range(3):
+        with monkeypatch.context() as patch:
+            patch.setattr("tickercast.jobs.serving.handle_event._decide", _interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                place.handle(event)
+        place.now += timedelta(seconds=20)
+    assert list(place.handle(event).failures) == ["MSFT"]
+    assert place.store.names("quarantine/started") == []
+
+
+def _interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def test_deliveries_at_the_same_moment_are_one_attempt(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def noted(event: ObjectFinalized, store: ObjectStore, now: datetime) -> Iterator
         generation = store.write(name, data, if_generation=generation)
     try:
         yield before.attempts if before and not again else 0
-    except Exception:
+    except (Exception, KeyboardInterrupt):  # who stops a watch ends no process that the file would end
         _forget(name, store, generation)
         raise
     _forget(name, store, generation)
