@@ -114,6 +114,13 @@ def test_what_fails_is_handled_at_a_later_look_and_the_pauses_grow(
     assert watched.ledger() == [(made, "forecast")]
 
 
+def test_results_days_arrive_too(watched: Watched) -> None:
+    watched.store.write("events/MSFT.csv", b"date,session\n2023-07-25,after\n")
+    watched.look()
+    assert [status for _, status in watched.ledger()] == ["stored"]
+    assert watched.app().tables.read("events")["symbol"].tolist() == ["MSFT"]
+
+
 def test_a_bucket_that_is_closed_ends_the_watch_with_a_sentence(
     workspace: Path, make_s3_store: Callable[..., S3ObjectStore], s3_server: S3Server
 ) -> None:

@@ -8,7 +8,7 @@ Prices lie in `ohlc/YYYY-MM-DD/`, hourly ones in `ohlc/1h/YYYY-MM-DDTHH/`: the l
 >>> found = parse("ohlc/1h/2023-07-22T14/batch-0007.parquet")
 >>> str(found.as_of), found.name, str(found.frequency)
 ('2023-07-22 14:00:00', '', '1h')
->>> is_prices("models/champion.json"), is_prices("ohlc/2023-07-22/MSFT.csv"), is_prices("ohlc/2023-07-22/")
+>>> is_upload("models/champion.json"), is_upload("ohlc/2023-07-22/MSFT.csv"), is_upload("ohlc/2023-07-22/")
 (False, True, False)
 >>> str(parse(backfill(date(2023, 7, 21), ["MSFT", "AAPL"])).origin)
 'backfill'
@@ -30,6 +30,9 @@ from tickercast.errors import UsageError
 PRICES = "ohlc/"
 EVENTS = "events/"
 QUARANTINE = "quarantine/"
+
+UPLOADS = (PRICES, EVENTS)
+"""Where files lie that the function handles."""
 
 _BATCH = re.compile(r"batch-\d{4,}")
 _BACKFILL = re.compile(r"backfill-[0-9a-f]{8}")
@@ -64,23 +67,14 @@ class PriceObject:
             return None
 
 
-def is_prices(name: str) -> bool:
-    """Whether an object lies where files of prices do, in whatever case, and is no folder; any other is ignored."""
-    return name.lower().startswith(PRICES) and not name.endswith("/")
-
-
 def is_events(name: str) -> bool:
     """Whether an object lies where files of events do, in whatever case, and is no folder."""
     return name.lower().startswith(EVENTS) and not name.endswith("/")
 
 
 def is_upload(name: str) -> bool:
-    """Whether an object is a file that the function handles: of prices, or of events.
-
-    >>> is_upload("ohlc/2023-07-22/MSFT.csv"), is_upload("events/MSFT.csv"), is_upload("models/champion.json")
-    (True, True, False)
-    """
-    return is_prices(name) or is_events(name)
+    """Whether an object lies where files of prices or events do, in whatever case, and is no folder."""
+    return name.lower().startswith(UPLOADS) and not name.endswith("/")
 
 
 def check_events(name: str) -> None:

@@ -77,9 +77,10 @@ def _arrived(bucket: PolledBucket, done: set[Write]) -> list[ObjectFinalized]:
     """The writes that are not done, in the order of their writing."""
     found = [
         event
-        for prefix in (objects.PRICES, objects.PRICES.upper())
+        for prefix in objects.UPLOADS
+        for prefix in (prefix, prefix.upper())
         for event in bucket.arrivals(prefix)
-        if _key(event) not in done and objects.is_prices(event.name)
+        if _key(event) not in done and objects.is_upload(event.name)
     ]
     found.reverse()  # of one second, the newer is listed first
     return sorted(found, key=lambda event: event.written_at.timestamp() if event.written_at else 0.0)
