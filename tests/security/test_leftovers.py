@@ -4,9 +4,10 @@ import configparser
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.place import Place
@@ -163,8 +164,10 @@ def test_a_dropped_link_is_not_sent(tmp_path: Path, outside: Path) -> None:
 def test_a_bucket_may_be_a_link_itself(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "bucket").symlink_to(tmp_path / "disk", target_is_directory=True)
-    store = LocalObjectStore(tmp_path / "bucket")
+    announced: list[Mapping[str, Any]] = []
+    store = LocalObjectStore(tmp_path / "bucket", announced.append)
     assert store.read(NAME, generation=store.write(NAME, b"bars")) == b"bars"
+    assert [event["bucket"] for event in announced] == [store.bucket] == ["disk"]
 
 
 @pytest.mark.parametrize(

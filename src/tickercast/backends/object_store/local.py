@@ -160,7 +160,7 @@ class LocalObjectStore:
         _replace(folder / generation, data)
 
     def _resource(self, name: str, data: bytes, generation: str, metadata: Mapping[str, str]) -> dict[str, Any]:
-        bucket, written = self._root.name, (_EPOCH + timedelta(microseconds=int(generation))).isoformat()
+        bucket, written = self.bucket, (_EPOCH + timedelta(microseconds=int(generation))).isoformat()
         return {
             "kind": "storage#object",
             "id": f"{bucket}/{name}/{generation}",
