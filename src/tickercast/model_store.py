@@ -110,7 +110,8 @@ class ModelStore:
             ) from error
         except ValidationError as error:
             raise BundleError(
-                f"{self._pointer} in {self.url} does not parse. Point it at a published version."
+                f"{self._pointer} in {self.url} does not parse, and the name of a published version was needed. Serve "
+                "one again: tickercast rollback --to VERSION."
             ) from error
 
     def point(self, pointer: Pointer, *, replacing: str | None = None) -> Bundle:
@@ -141,16 +142,22 @@ class ModelStore:
 
         Args:
             to: the version; by default the one published before the champion, or the champion itself where a baseline
-                is served in its place.
+                is served in its place. It replaces even a pointer that does not parse, and the shipped companions are
+                then served beside it.
 
         Raises:
             UsageError: there is no such version.
-            BundleError: the version's files are corrupt.
+            BundleError: the version's files are corrupt, or the pointer is and `to` is not given.
             ModelUnavailable: nothing has been published.
             PreconditionFailed: the pointer has changed meanwhile.
         """
         decided_at = self.generation()
-        pointer = self.pointer()
+        try:
+            pointer = self.pointer()
+        except BundleError:
+            if to is None:
+                raise
+            pointer = self.shipped_pointer
         published = self.versions(pointer.name)
         older = [version for version in published if int(version) < int(pointer.version)]
         before = pointer.version if pointer.baseline else older[-1] if older else None

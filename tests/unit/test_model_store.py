@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tickercast.config import resource
 from tickercast.domain.drift import COLUMNS, MARGINS, Reference, reference_json
 from tickercast.domain.forecast import Role
 from tickercast.domain.model_card import CHAMPION, Bundle, ModelCard, Pointer, ServedModel
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
+from tickercast.jobs.operations.provision import pending, publish_shipped
 from tickercast.model_store import ModelStore
 
 
@@ -195,8 +197,29 @@ def test_nothing_published_may_be_there_later(models: ModelStore) -> None:
 
 def test_a_pointer_that_does_not_parse_is_refused(models: ModelStore, store: MemoryStore) -> None:
     store.write(CHAMPION, b"{}")
-    with pytest.raises(BundleError, match="does not parse"):
-        models.champion()
+    for ask in (models.champion, models.rollback, lambda: publish_shipped(models), lambda: pending_of(models)):
+        with pytest.raises(BundleError, match=r"does not parse, .*tickercast rollback --to VERSION"):
+            ask()
+
+
+def pending_of(models: ModelStore) -> dict[str, str]:
+    class Nothing:
+        def pending(self) -> dict[str, str]:
+            return {}
+
+    return pending(models=[models], warehouse=Nothing())  # type: ignore[arg-type]
+
+
+def test_a_version_that_is_named_replaces_a_pointer_that_does_not_parse(store: MemoryStore) -> None:
+    models = ModelStore(store, resource("shipped"))
+    for version in ("3", "4"):
+        models.write(make_bundle(version))
+    store.write(CHAMPION, b"{}")
+    with pytest.raises(UsageError, match="holds tickercast-lstm 3, 4, "):
+        models.rollback("7")
+    assert models.rollback("3").card.version == "3"
+    assert models.pointer().version == "3"
+    assert models.pointer().served == models.shipped_pointer.served
 
 
 # ---------------------------------------------------------------- the pointer

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from tickercast.config import resource
-from tickercast.errors import PreconditionFailed
+from tickercast.errors import ModelUnavailable, PreconditionFailed
 from tickercast.model_store import ModelStore
 from tickercast.ports import Warehouse
 
@@ -25,6 +25,7 @@ def provision(*, models: Sequence[ModelStore], warehouse: Warehouse) -> list[str
 
     Raises:
         SchemaMismatch: a table of another shape is in the way.
+        BundleError: the pointer at a champion is corrupt.
         Transient: try again.
     """
     made = warehouse.provision()
@@ -56,8 +57,14 @@ def publish_prices(warehouse: Warehouse) -> None:
 
 
 def publish_shipped(models: ModelStore) -> bool:
-    """Publish the shipped champion and the models beside it if none has been published; whether that was so."""
+    """Publish the shipped champion and the models beside it if none has been published; whether that was so.
+
+    Raises:
+        BundleError: one has been published, and its pointer is corrupt.
+        Transient: try again.
+    """
     if models.generation():
+        models.pointer()
         return False
     for bundle in models.shipped_bundles():
         models.write(bundle)
@@ -70,7 +77,13 @@ def pending(*, models: Sequence[ModelStore], warehouse: Warehouse) -> dict[str, 
     """Everything that `provision` would create or change: `missing` or `changed`, by name.
 
     Raises:
+        BundleError: the pointer at a champion is corrupt.
         Transient: try again.
     """
-    lacking = {each.pointer_name: "missing" for each in models if not each.generation()}
+    lacking = {}
+    for each in models:
+        try:
+            each.pointer()
+        except ModelUnavailable:
+            lacking[each.pointer_name] = "missing"
     return warehouse.pending() | lacking
