@@ -95,6 +95,11 @@ def test_a_bucket_elsewhere_calls_a_function_elsewhere(workspace: Path, storage_
         ({"retrain_on_losses": "x"}, "SHARE/LAST"),
         ({"universe": "nofile.csv"}, "nofile.csv"),
         ({"portfolios": "nofile.csv"}, "nofile.csv"),
+        ({"hourly_watchlist": "nofile.txt"}, "nofile.txt"),
+        ({"events_source": "foo"}, "'foo' is neither"),
+        ({"trade": "volatility-target@bogus://"}, "bogus://"),
+        ({"trade": "volatility-target@alpaca-paper://"}, "TICKERCAST_ALPACA_KEY"),
+        ({"trade": "volatility-target@paper://a", "trade_hourly": "direction@paper://a"}, "both name paper://a"),
         ({"trade": "buy-and-hold@paper://"}, "1 strategy on paper, 0 portfolios"),
     ],
 )
@@ -104,4 +109,4 @@ def test_what_only_the_flows_read_is_read(workspace: Path, setting: dict[str, st
     ]
     assert said in found.answer
     assert found.well == (said == "1 strategy on paper, 0 portfolios")
-    assert found.where == f"TICKERCAST_{next(iter(setting)).upper()}"
+    assert found.where == ", ".join(f"TICKERCAST_{name.upper()}" for name in setting)

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from tickercast import engines
 from tickercast.app.ports import WAIT_S, nothing
-from tickercast.app.symbols import read_symbols
 from tickercast.app.trading import Trading
 from tickercast.domain.frequency import HOURLY
-from tickercast.domain.symbols import one_or_more, parse_symbol
-from tickercast.errors import Permanent, UsageError
+from tickercast.domain.symbols import one_or_more
+from tickercast.errors import Permanent
 from tickercast.models import catalogue
 
 if TYPE_CHECKING:
@@ -64,20 +63,6 @@ class Hourly(Trading):
             patience=lambda: self.patience(wait),
             **steps,
         )
-
-    def hourly_watchlist(self, symbols: str | Sequence[str] = ()) -> list[str]:
-        """The coins that were named, or those of `TICKERCAST_HOURLY_WATCHLIST`.
-
-        Raises:
-            UsageError: there are none, or one is not valid.
-        """
-        words = list(one_or_more(symbols)) or read_symbols(self.settings.hourly_watchlist, self.settings)
-        if not words:
-            raise UsageError(
-                "No symbol was named, and TICKERCAST_HOURLY_WATCHLIST names no file: at least one coin was needed. "
-                "Name some, such as BTCUSDT."
-            )
-        return list(dict.fromkeys(parse_symbol(word) for word in words))
 
     @property
     def retrains_by_rule(self) -> bool:

@@ -18,7 +18,7 @@ from tickercast.app.trading import Trading
 from tickercast.domain.calendar import ending_calendars, parse_day
 from tickercast.domain.direction import RetrainBelow
 from tickercast.domain.forecast import Role
-from tickercast.domain.frequency import DAILY, FREQUENCIES, Frequency, frequency_of
+from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.model_card import CHAMPION, MODEL
 from tickercast.domain.risk import parse_limits
 from tickercast.domain.symbols import one_or_more, parse_symbol
@@ -51,7 +51,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-_WORK = ("trade", "trade_hourly", "trade_limits", "universe", "portfolios", "retrain_on_losses", "retrain_below")
+_WORK = (
+    *("trade", "trade_hourly", "trade_limits", "universe", "portfolios", "retrain_on_losses", "retrain_below"),
+    *("hourly_watchlist", "events_source"),
+)
 """The settings that only the flows read."""
 
 
@@ -476,7 +479,9 @@ class Operations(Models, Events, Outlooks, Trading):
     def _work_says(self) -> str:
         """Read what the settings of the flows name, as the flows will."""
         settings = self.settings
-        traded = [each for every in FREQUENCIES.values() for each in self.trades(every)]
+        traded = self.traders()
+        coins = self.hourly_watchlist() if settings.hourly_watchlist else []
+        self.results_source()
         parse_limits(settings.trade_limits)
         for rule in filter(None, (settings.retrain_on_losses, settings.retrain_below)):
             RetrainBelow.parse(rule)
@@ -484,7 +489,8 @@ class Operations(Models, Events, Outlooks, Trading):
         portfolios = self.portfolios()
         return (
             f"{len(traded)} strateg{'y' if len(traded) == 1 else 'ies'} on paper, {len(portfolios)} "
-            f"portfolio{'s' * (len(portfolios) != 1)}, {'no universe' if members is None else 'a universe'}"
+            f"portfolio{'s' * (len(portfolios) != 1)}, {'no universe' if members is None else 'a universe'}, "
+            f"{len(coins)} coin{'s' * (len(coins) != 1)} by the hour"
         )
 
     def _calendars_say(self) -> str:

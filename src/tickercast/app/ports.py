@@ -17,6 +17,7 @@ from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.model_card import DIRECTION as DIRECTION_POINTER
 from tickercast.domain.model_card import Bundle
 from tickercast.domain.symbols import one_or_more, parse_symbol
+from tickercast.errors import UsageError
 from tickercast.jobs.operations import provision as provisioning
 from tickercast.jobs.requests.results import Patience
 from tickercast.model_store import ModelStore
@@ -204,6 +205,20 @@ class Ports:
         if self.settings.universe:
             return newest_universe(self.warehouse)
         return read_symbols(self.settings.watchlist_file, self.settings)
+
+    def hourly_watchlist(self, symbols: str | Sequence[str] = ()) -> list[str]:
+        """The coins that were named, or those of `TICKERCAST_HOURLY_WATCHLIST`.
+
+        Raises:
+            UsageError: there are none, or one is not valid.
+        """
+        words = list(one_or_more(symbols)) or read_symbols(self.settings.hourly_watchlist, self.settings)
+        if not words:
+            raise UsageError(
+                "No symbol was named, and TICKERCAST_HOURLY_WATCHLIST names no file: at least one coin was needed. "
+                "Name some, such as BTCUSDT."
+            )
+        return list(dict.fromkeys(parse_symbol(word) for word in words))
 
     def provision(self) -> list[str]:
         """Create the tables, views and champions that are missing or changed, and return their names."""

@@ -11,7 +11,7 @@ import numpy as np
 from tickercast import engines
 from tickercast.app.strategies import Strategies, variants_of
 from tickercast.domain.direction import RetrainBelow
-from tickercast.domain.frequency import DAILY, Frequency, frequency_of
+from tickercast.domain.frequency import DAILY, FREQUENCIES, Frequency, frequency_of
 from tickercast.domain.risk import covers, parse_limits
 from tickercast.domain.strategy import Targets, Variant
 from tickercast.domain.symbols import one_or_more
@@ -66,9 +66,7 @@ class Trading(Strategies):
         asked = one_or_more(symbols)
         named = list(asked) or (members.symbols if members else [])
         moment = self.now() if as_of is None else self._after(as_of, named, every, members)
-        opened = engines.broker(
-            broker, self.settings, engines.Bench(self.warehouse, moment, every, account_name(variant, every))
-        )
+        opened = self._opened(broker, variant, every, moment)
         if as_of is not None and not opened.simulated:
             raise UsageError(
                 f"--as-of {as_of} was named with {opened.url}, which trades now: a simulated exchange was needed, such "
@@ -192,6 +190,25 @@ class Trading(Strategies):
         """
         text = self.settings.trade if every.is_daily else self.settings.trade_hourly
         return _trades(text, "TICKERCAST_TRADE" if every.is_daily else "TICKERCAST_TRADE_HOURLY", every)
+
+    def traders(self) -> list[tuple[Variant, "Broker"]]:
+        """The strategies that the settings name for any flow, each with its broker, which is not asked anything.
+
+        Raises:
+            UsageError: one is none, two share an account, or a broker lacks its keys.
+        """
+        named = [(made, url, every) for every in FREQUENCIES.values() for made, url in self.trades(every)]
+        accounts = [_account_at(url, made, every) for made, url, every in named]
+        if twice := next((account for account in accounts if accounts.count(account) > 1), None):
+            raise UsageError(
+                f"TICKERCAST_TRADE and TICKERCAST_TRADE_HOURLY both name {twice}: an account of its own was needed for "
+                "each strategy. Name another one, as in paper://NAME, or leave one out."
+            )
+        return [(made, self._opened(url, made, every, self.now())) for made, url, every in named]
+
+    def _opened(self, url: str, variant: Variant, every: Frequency, moment: datetime) -> "Broker":
+        bench = engines.Bench(self.warehouse, moment, every, account_name(variant, every))
+        return engines.broker(url, self.settings, bench)
 
     def trading_losses(self) -> list[str]:
         """The strategies of the daily flow whose last results on paper were bad by `TICKERCAST_RETRAIN_ON_LOSSES`.
