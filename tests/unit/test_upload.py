@@ -1,15 +1,18 @@
 """An upload: which bars go, and under which name."""
 
+import io
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.price_files import read_prices
+from tickercast.domain.price_files import read_prices, to_csv, to_parquet
 from tickercast.errors import UnknownSymbol
+from tickercast.jobs.requests.send_file import send_file
 from tickercast.jobs.requests.upload import BATCH, batches, upload
 
 AS_OF = date(2023, 7, 22)
@@ -91,3 +94,15 @@ def test_the_bar_of_a_session_that_has_not_closed_is_left_out(
     now = datetime(2023, 7, 21, hour, tzinfo=UTC)
     sent = upload(["MSFT"], now.date(), source=Source(make_bars()), store=store, now=now)
     assert read_prices(store.read(sent.object)).bars["MSFT"].cutoff == cutoff
+
+
+@pytest.mark.parametrize("write", [to_csv, to_parquet])
+def test_a_file_of_several_symbols_is_a_batch_whatever_its_name(
+    store: LocalObjectStore, make_bars: MakeBars, write: Callable[[Sequence[Bars]], bytes]
+) -> None:
+    several, one = [make_bars("MSFT"), make_bars("META")], [make_bars("META")]
+    assert "/batch-0001." in send_file("big", write(several), AS_OF, store=store).object
+    by_day = pd.concat([pd.read_csv(io.BytesIO(to_csv([bars]))) for bars in several]).sort_values("Date")
+    assert "/batch-" in send_file("us.csv", by_day.to_csv(index=False).encode(), AS_OF, store=store).object
+    assert "/META." in send_file("META", write(one), AS_OF, store=store).object
+    assert "/BIG." in send_file("big", write(one), AS_OF, store=store).object  # which is refused: it says META

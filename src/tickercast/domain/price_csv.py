@@ -4,7 +4,7 @@ import csv
 import functools
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -101,11 +101,27 @@ def first_symbol(data: bytes) -> str | None:
     """
     text = head(decoded(data))
     header = read_header(text)
-    part = header.parts[0]
+    return _symbol(header, header.parts[0], _LINE.findall(text.encode()[header.start :].decode()))
+
+
+def last_symbol(data: bytes) -> str | None:
+    """The last symbol that a CSV names itself; None if it names none.
+
+    Raises:
+        InvalidBars: it has no header of prices.
+    """
+    text = decoded(data)
+    header = read_header(head(text))
+    end = text[max(header.start, len(text) - _HEAD) :].decode(errors="ignore")
+    return _symbol(header, header.parts[-1], reversed(_LINE.findall(end)))
+
+
+def _symbol(header: Header, part: Part, lines: Iterable[str]) -> str | None:
+    """The symbol in a part's titles, or else that of the first line which has one."""
     if part.symbol or "symbol" not in part.columns:
         return part.symbol
-    rows = (_cells(line, header.separator) for line in _LINE.findall(text.encode()[header.start :].decode()))
     at = part.columns["symbol"]
+    rows = (_cells(line, header.separator) for line in lines)
     return next((symbol for row in rows if len(row) > at and (symbol := row[at].strip())), None)
 
 

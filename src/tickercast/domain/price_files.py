@@ -89,6 +89,17 @@ def first_symbol(data: bytes) -> str | None:
     return in_yahoos_spelling(found.upper()) if found else None
 
 
+def names_several(data: bytes) -> bool:
+    """Whether a file names several symbols itself: its first and its last one differ.
+
+    Raises:
+        InvalidBars: it is no file of prices.
+    """
+    data = unpacked(data)
+    last = price_parquet.last_symbol(data) if is_parquet(data) else price_csv.last_symbol(data)
+    return bool(last) and in_yahoos_spelling(str(last).upper()) != first_symbol(data)
+
+
 def first_lines(data: bytes, count: int) -> list[str]:
     """The first lines of any file, to be looked at; those of Parquet as CSV would have them, none if it is damaged."""
     try:

@@ -44,16 +44,30 @@ def first_symbol(data: bytes) -> str | None:
     Raises:
         InvalidBars: it is damaged, or has no columns of prices.
     """
+    return _symbol(data, 0)
+
+
+def last_symbol(data: bytes) -> str | None:
+    """The last symbol that a file names itself; None if it names none.
+
+    Raises:
+        InvalidBars: it is damaged, or has no columns of prices.
+    """
+    return _symbol(data, -1)
+
+
+def _symbol(data: bytes, at: int) -> str | None:
+    """The symbol of the first part and row, or with -1 of the last ones."""
     try:
-        part = layout(titles := _titles(data))[0]
+        part = layout(titles := _titles(data))[at]
         if part.symbol or "symbol" not in part.columns:
             return part.symbol
         with pq.ParquetFile(pa.BufferReader(data)) as opened:
-            title = titles[part.columns["symbol"]]
-            batch = next(opened.iter_batches(1, columns=[title], use_threads=False))
-    except (StopIteration, pa.ArrowException, OSError, ValueError) as error:
+            groups = [number for number in range(opened.num_row_groups) if opened.metadata.row_group(number).num_rows]
+            column = opened.read_row_group(groups[at], columns=[titles[part.columns["symbol"]]], use_threads=False)
+            return str(column.column(0)[at].as_py()).strip()
+    except (IndexError, pa.ArrowException, OSError, ValueError) as error:
         raise refusals.DAMAGED_PARQUET(seen=one_line(error)) from error
-    return str(batch.column(0)[0].as_py()).strip()
 
 
 def first_rows(data: bytes, count: int) -> str:

@@ -5,7 +5,7 @@ from datetime import date
 
 from tickercast.domain import objects
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.price_files import first_symbol, name_without_ending
+from tickercast.domain.price_files import first_symbol, name_without_ending, names_several
 from tickercast.domain.spelling import agree, is_word, owner_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, PreconditionFailed, UsageError
@@ -85,11 +85,11 @@ def _name(stem: str, data: bytes, frequency: Frequency) -> str:
     except UsageError:
         named = ""
     try:
-        first = first_symbol(data)
+        first, several = first_symbol(data), names_several(data)
     except InvalidBars:  # the function says why
-        first = None
+        first, several = None, False
     if first is None:
         return named or stem
-    if not frequency.is_daily:
+    if several or not frequency.is_daily:
         return ""
     return "" if not named or (is_word(stem) and not agree(named, first)) else named
