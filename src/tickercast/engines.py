@@ -193,6 +193,11 @@ def _duckdb(settings: Settings, patient: bool) -> Warehouse:
     from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 
     path = _path(settings.warehouse, "TICKERCAST_WAREHOUSE", "duckdb://PATH or bigquery://PROJECT/DATASET")
+    if "?" in str(path):
+        raise UsageError(
+            f"The warehouse is {path}, and DuckDB reads a ? as the end of a file's name: a path without one was "
+            "needed. Name another file in TICKERCAST_WAREHOUSE, or another folder in TICKERCAST_HOME."
+        )
     return DuckDBWarehouse(path, sql=config.resource("sql"))
 
 

@@ -298,6 +298,7 @@ def test_an_export_without_rows_has_the_columns(command: Command, workspace: Pat
     [
         (["bars", "--parquet", "x"], "'bars' cannot be exported: forecasts, prices, scores can"),
         (["prices", "--parquet", "no/x"], "no/x cannot be used"),
+        (["prices", "--parquet", "x", "--symbol", "MSFT,NOPE"], "latest_prices has no such rows of NOPE"),
         (["prices", "--parquet", "."], "exists and is not a file"),
         (["prices", "--parquet", "x", "--from", "2012-01-02", "--to", "2012-01-01"], "is after the last"),
     ],

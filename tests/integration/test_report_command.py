@@ -55,6 +55,7 @@ def test_a_report_of_what_came_true_does_not_call_the_forecast_old(workspace: Pa
         (["report", "IBM"], "No forecast of IBM is stored, and a report needs one. Run tickercast forecast first."),
         (["report", "--as-of", "2012-01-03"], "No forecast of any symbol is stored up to 2012-01-03"),
         (["report", "--out", "nowhere/r.html"], "there is no folder nowhere"),
+        (["report", "--out", "r.pdf"], "--out 'r.pdf' does not end in .html or .htm"),
         (["report", "--holdings", "none.csv"], "none.csv cannot be read"),
     ],
 )

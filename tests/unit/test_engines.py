@@ -70,6 +70,11 @@ def test_another_store_is_answered_with_those_that_there_are(url: str) -> None:
         engines.object_store(Settings(bucket=url))
 
 
+def test_a_warehouse_of_whose_name_duckdb_would_read_a_part_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"The warehouse is /a\?b/w\.duckdb, .* a path without one was needed"):
+        engines.warehouse(Settings(warehouse="duckdb:///a?b/w.duckdb"))
+
+
 @pytest.mark.parametrize("url", ["postgres://somewhere", "duckdb://", "warehouse.duckdb", "bigqueri://p/d"])
 def test_another_url_is_answered_with_those_that_there_are(url: str, workspace: Path) -> None:
     with pytest.raises(UsageError, match="duckdb://PATH or bigquery://PROJECT/DATASET was needed"):

@@ -54,6 +54,7 @@ def odds(
 
     To end beyond it, to close beyond it once, to touch it once.
     """
+    from tickercast.domain.odds import LEAST_CHANCE
     from tickercast.show import answers
 
     if sum(each is not None for each in (level, between, chance)) != 1:
@@ -62,8 +63,11 @@ def odds(
         )
     if below and between:
         raise UsageError("--below and --between were given, and one of them was needed.")
-    if chance is not None and not 0 < chance < 1:
-        raise UsageError(f"--chance {chance} is no share: a number between 0 and 1 was needed, such as 0.1 for 10%.")
+    if chance is not None and not LEAST_CHANCE <= chance <= 1 - LEAST_CHANCE:
+        raise UsageError(
+            f"--chance {chance:g} was seen, and a share from {LEAST_CHANCE:g} to {1 - LEAST_CHANCE:g} was needed, such "
+            "as 0.1 for 10%: 2,000 paths cannot tell smaller chances apart."
+        )
     for price in [each for each in (level, *(between or ())) if each is not None]:
         if not 0 < price < math.inf:
             raise UsageError(f"{price} is no price: a finite number above 0 was needed.")
@@ -167,7 +171,7 @@ def report(
     from tickercast.cli import pictures
 
     symbols = some_symbols_of(words or [], symbols_file)
-    pictures.check_file("--out", out)
+    pictures.check_file("--out", out, pictures.PAGE)
     with bar("drawing"):
         page = open_app().stored_report(symbols, day_of(as_of) if as_of else None, holdings=holdings)
     path = Path(out).expanduser()

@@ -159,7 +159,7 @@ def alerts(
         bool, typer.Option("--failures-only", help="Exit with 0 if there are only warnings.")
     ] = False,
 ) -> None:
-    """List the open alerts; exit code 1 if there are any."""
+    """List the open alerts; exit code 1 if any is a warning or worse."""
     from tickercast.show.tables import alerts_table
 
     service = open_app()

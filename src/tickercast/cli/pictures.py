@@ -17,6 +17,9 @@ from tickercast.jobs.requests.request_forecast import Requested
 from tickercast.show import fan, sentences, tables
 from tickercast.show.overview import STATES, overview_table
 
+PAGE, PICTURE = (".html", ".htm"), (".png",)
+"""How the names of files end, by what is in them."""
+
 
 def check_files(report_out: str, chart_out: str, symbols: int, *, unattended: bool) -> None:
     """Refuse files that could not be written later, before anything is sent.
@@ -28,30 +31,34 @@ def check_files(report_out: str, chart_out: str, symbols: int, *, unattended: bo
         unattended: whether the results are not waited for.
 
     Raises:
-        UsageError: there is no such folder, something that is not a file is in the way, the chart is not a PNG, there
-            are too many symbols for one file, or there will be nothing to show.
+        UsageError: there is no such folder, something that is not a file is in the way, the name ends otherwise than
+            its content, there are too many symbols for one file, or there will be nothing to show.
     """
     if unattended and (report_out or chart_out):
         raise UsageError("--no-wait was given, and a report or chart needs the results. Leave one of them out.")
-    for option, name in (("--report", report_out), ("--chart", chart_out)):
+    for option, name, endings in (("--report", report_out, PAGE), ("--chart", chart_out, PICTURE)):
         if name:
-            check_file(option, name)
+            check_file(option, name, endings)
             if symbols > LARGEST:
                 raise UsageError(
                     f"{option} was given with {symbols} symbols, and one file takes {LARGEST}. Name fewer symbols, or "
                     "leave it out."
                 )
-    if chart_out and Path(chart_out).suffix.lower() != ".png":
-        raise UsageError(f"--chart {chart_out[:80]!r} does not end in .png, and the chart is a PNG. Name it NAME.png.")
 
 
-def check_file(option: str, name: str) -> None:
+def check_file(option: str, name: str, endings: Sequence[str]) -> None:
     """Refuse a file that could not be written.
 
     Raises:
-        UsageError: there is no such folder, or something that is not a file is in the way.
+        UsageError: its name has none of the endings, there is no such folder, or something that is not a file is in the
+            way.
     """
     path = Path(name).expanduser()
+    if path.suffix.lower() not in endings:
+        raise UsageError(
+            f"{option} {name[:80]!r} does not end in {' or '.join(endings)}, which is what is written. Name it "
+            f"NAME{endings[0]}."
+        )
     try:
         if not path.parent.is_dir():
             raise UsageError(f"{option} {path}: there is no folder {path.parent}. Create it, or name another.")

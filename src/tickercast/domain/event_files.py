@@ -10,7 +10,7 @@ A day without `known_at` counts as known from the file's writing if it is to com
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -57,7 +57,8 @@ def read_events(data: bytes, name: str, written_at: datetime) -> pa.Table:
         Rows of `SCHEMA`, without duplicates, in the file's order.
 
     Raises:
-        InvalidBars: a line cannot be read, the message names the first; or there are too many.
+        InvalidBars: a line cannot be read, the message names the first; two contradict each other; or there are too
+            many.
     """
     count = max(data.count(b"\n"), data.count(b"\r"))
     if count > _MOST_LINES:
@@ -68,15 +69,16 @@ def read_events(data: bytes, name: str, written_at: datetime) -> pa.Table:
     try:
         header = [title.strip().lower() for title in next(lines, [])]
         _check_header(header, name)
-        rows = [
-            _row(dict(zip(header, line, strict=False)), f"{name}, line {lines.line_num}", name, written_at)
-            for line in _filled(lines, len(header), name)
-        ]
+        rows: dict[int, dict[str, Any]] = {}
+        for line in _filled(lines, len(header), name):
+            cells, number = dict(zip(header, line, strict=False)), lines.line_num
+            rows[number] = _row(cells, f"{name}, line {number}", name, written_at)
     except csv.Error as error:
         raise InvalidBars(f"{name}, line {lines.line_num} is not CSV ({error}): {_NEEDED}. Write it anew.") from error
     if not rows:
         raise InvalidBars(f"{name} has no events below its header: at least one was needed. Add them.")
-    return pa.Table.from_pylist(list({tuple(row.values()): row for row in rows}.values()), SCHEMA)
+    _check_sessions(rows, name)
+    return pa.Table.from_pylist(list({tuple(row.values()): row for row in rows.values()}.values()), SCHEMA)
 
 
 def write_events(rows: pa.Table) -> bytes:
@@ -139,6 +141,21 @@ def _row(cells: dict[str, str], where: str, name: str, written_at: datetime) -> 
         "source": _source(values.get("source", ""), where),
         "known_at": _known_at(values.get("known_at", ""), day, where, written_at),
     }
+
+
+def _check_sessions(rows: Mapping[int, dict[str, Any]], name: str) -> None:
+    """Check that no two rows tell at one moment of two sessions of a day, of which only chance could choose."""
+    told: dict[tuple[Any, ...], tuple[int, str]] = {}
+    for number, row in rows.items():
+        if row["session"] == UNKNOWN:
+            continue
+        first, session = told.setdefault((row["symbol"], row["date"], row["known_at"]), (number, row["session"]))
+        if session != row["session"]:
+            raise InvalidBars(
+                f"{name}, lines {first} and {number} say that {row['symbol']} reports on {row['date']} both {session} "
+                f"and {row['session']}, and were known at the same time: one session was needed. Remove one of them, "
+                "or give the newer a later known_at."
+            )
 
 
 def _day(text: str, where: str) -> date:

@@ -94,6 +94,10 @@ class Odds:
         return np.minimum.accumulate(self.made.close[0]), np.minimum.accumulate(self.made.low[0])
 
 
+LEAST_CHANCE = 0.005
+"""The smallest chance that paths can tell: of 2,000, ten."""
+
+
 def _nested(ends: Floats, closes: Floats, touches: Floats) -> Ways[Floats]:
     """Let each way be as likely, or its price as far, as those that it contains.
 

@@ -137,15 +137,21 @@ def read_holdings(text: str, name: str) -> Holdings:
     """
     reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), skipinitialspace=True)
     titles = [title.strip().lower() for title in reader.fieldnames or []]
-    if not {"symbol", "shares"} <= set(titles):
+    if not {"symbol", "shares"} <= set(titles) or len(set(titles)) < len(titles):
         raise UsageError(
             f"{name} begins with {shown(text.splitlines()[0], 60) if text.strip() else 'nothing'}: the titles "
-            "symbol,shares were needed, and fx where it holds several currencies."
+            "symbol,shares were needed, each once, and fx where it holds several currencies."
         )
     reader.fieldnames = titles
     found: dict[str, Holding] = {}
     for line in reader:
-        held = _holding(line, f"{name}, line {reader.line_num}")
+        where = f"{name}, line {reader.line_num}"
+        if more := line.pop(None, None):
+            raise UsageError(
+                f"{where} has {len(titles) + len(more)} cells, and the titles are {len(titles)}: as many were needed. "
+                "Correct the line; a number is written without commas between its thousands, such as 1000."
+            )
+        held = _holding(line, where)
         if held.symbol in found:
             raise UsageError(f"{name} has {held.symbol} twice, and once was needed. Add the shares up.")
         found[held.symbol] = held
@@ -155,7 +161,7 @@ def read_holdings(text: str, name: str) -> Holdings:
 
 
 def _holding(line: Mapping[str, str], where: str) -> Holding:
-    symbol, fx = parse_symbol((line["symbol"] or "").strip()), (line.get("fx") or "").strip()
+    symbol, fx = _symbol(line["symbol"] or "", where), (line.get("fx") or "").strip()
     word = (line["shares"] or "").strip()
     try:
         shares = float(word.replace("_", "x"))
@@ -169,7 +175,7 @@ def _holding(line: Mapping[str, str], where: str) -> Holding:
     if not fx:
         return Holding(symbol, shares)
     unit, factor = units_of(currency_of(symbol))
-    rate = parse_symbol(fx)
+    rate = _symbol(fx, where)
     if unit and currency_of(rate) == unit:
         raise UsageError(
             f"{where}: {rate} gives {unit}, in which {symbol} is quoted already: no rate was needed. Leave fx empty."
@@ -180,6 +186,13 @@ def _holding(line: Mapping[str, str], where: str) -> Holding:
             f"{currency_of(symbol) or 'no currency that is known'}: a rate such as {_rate(unit)} was needed."
         )
     return Holding(symbol, shares, rate, factor)
+
+
+def _symbol(text: str, where: str) -> str:
+    try:
+        return parse_symbol(text.strip())
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
 
 
 def _rate(unit: str) -> str:

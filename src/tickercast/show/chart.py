@@ -238,6 +238,7 @@ def _style() -> Iterator[None]:
 
     with matplotlib.rc_context(
         {
+            "axes.formatter.limits": (-12, 16),  # no power of ten in the corner: prices are written whole
             "axes.formatter.useoffset": False,
             "font.size": 9,
             "svg.fonttype": "none",

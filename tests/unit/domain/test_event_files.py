@@ -73,6 +73,10 @@ def test_what_is_written_reads_the_same():
         (f"symbol,date,source\nMSFT,2023-07-25,{'x' * 41}\n", "up to 40 characters"),
         ('symbol,date\n"MSFT,2023-07-25\n', "is not CSV"),
         ("symbol,date\nMSFT,2023-07-25\nMMM\n", "line 3 has 1 cells"),
+        (
+            "symbol,date,session\nMSFT,2023-04-25,before\nMMM,2023-04-25,after\nMSFT,2023-04-25,amc\n",
+            "lines 2 and 4 say that MSFT reports on 2023-04-25 both before and after",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_in_one_sentence(text, said):
@@ -80,6 +84,12 @@ def test_a_bad_file_is_refused_in_one_sentence(text, said):
         read(text, "events/the list.csv")
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_session_may_be_known_later_or_be_told_beside_an_unknown_one():
+    text = "symbol,date,session,known_at\nMSFT,2023-07-25,before,2023-07-01\nMSFT,2023-07-25,after,2023-07-02\n"
+    assert len(read(text)) == 2
+    assert len(read("symbol,date,session\nMSFT,2023-07-25,\nMSFT,2023-07-25,after\n")) == 2
 
 
 def test_a_file_of_more_lines_than_memory_holds_is_refused_unread():

@@ -66,7 +66,7 @@ def export(
         advance: called with the number of rows written so far.
 
     Raises:
-        UsageError: there is no such kind, or the file cannot be written.
+        UsageError: there is no such kind, nothing is stored of a symbol, or the file cannot be written.
         WarehouseUnavailable: try again.
     """
     if kind not in VIEWS:
@@ -76,12 +76,18 @@ def export(
     where: dict[str, Any] = {"frequency": frequency.name} if frequency else {}
     where |= {dates: Between(first, last)} if first or last else {}
     where |= {"symbol": list(symbols)} if symbols else {}
-    rows = 0
+    rows, seen = 0, set[str]()
     with warehouse.stream(view, where, limits=limits) as reader, _whole(path, reader.schema) as write:
         for batch in reader:
             write(batch)
             rows += batch.num_rows
+            seen.update(batch["symbol"].unique().to_pylist() if symbols else ())
             advance(rows)
+        if missing := [symbol for symbol in symbols if symbol not in seen]:
+            raise UsageError(
+                f"{view} has no such rows of {', '.join(missing)}, and some of each symbol were needed, so {path} was "
+                "not written. Leave it out, or ask for other dates; tickercast overview lists the symbols."
+            )
     return Exported(path.absolute(), view, rows)
 
 
