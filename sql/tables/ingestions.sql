@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS ingestions (
   cutoff DATE OPTIONS (description = 'The forecast origin; NULL if nothing was forecast'),
   cutoff_at TIMESTAMP OPTIONS (description = 'From when the close at the cutoff was known'),
   model_version STRING OPTIONS (description = "The champion's version; NULL if nothing was forecast"),
-  results_date DATE OPTIONS (description = 'The results day inside the horizon, as far as it was known at the cutoff; NULL if none was'),
+  results_date DATE OPTIONS (description = 'The results day that the forecast counts with, as it was known at the cutoff: inside the horizon, or predicted and overdue; NULL if there was none'),
   results_session STRING OPTIONS (description = 'before the open, after the close, or unknown'),
   results_predicted BOOL OPTIONS (description = "Whether that day was predicted from the symbol's own past dates"),
   event_id STRING OPTIONS (description = 'The first event that was handled for the file'),

@@ -204,9 +204,8 @@ def test_the_session_on_which_results_act_is_marked() -> None:
 def test_what_the_ledger_says_about_a_forecast_is_its_findings_and_its_results_day(place: Place) -> None:
     targets = [pd.Timestamp(day) for day in ("2023-07-24", "2023-07-25", "2023-07-26")]
     assert views.remarks(place.warehouse, "MSFT", "none", "1", targets) == views.Remarks("", None)
-    row = ingestion(
-        symbol="MSFT", findings="odd", results_date=date(2023, 7, 25), results_session="before", results_predicted=False
-    )
+    told = {"results_date": date(2023, 7, 25), "results_session": "before", "results_predicted": False}
+    row = ingestion(symbol="MSFT", findings="odd", cutoff=date(2023, 7, 21), **told)
     place.warehouse.append("ingestions", pd.DataFrame([row]), key="a remark")
     said = views.remarks(place.warehouse, row["symbol"], row["object"], row["generation"], targets)
     assert said.findings == "odd"

@@ -133,6 +133,8 @@ def _change(share: float) -> str:
 
 
 def _mark_results(figure: go.Figure, results: ResultsDay, palette: Palette) -> None:
+    if not results.effect:
+        return
     at = results.effect.isoformat()
     line = {"color": palette.walk, "width": 1.5, "dash": "dot"}
     figure.add_shape(type="line", xref="x", yref="y domain", x0=at, x1=at, y0=0, y1=1, line=line)

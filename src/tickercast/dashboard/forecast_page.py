@@ -335,7 +335,7 @@ def _end(shown: _Shown) -> pd.Timestamp:
 
 def _alt(shown: _Shown, count: int, beside: Beside | None) -> str:
     target, noun, results = shown.fan.iloc[-1], shown.frequency.noun, shown.said.results
-    mark = f" A dotted line stands at {results.effect}, where results act." if results else ""
+    mark = f" A dotted line stands at {results.effect}, where results act." if results and results.effect else ""
     compared = f" {beside.name} is drawn beside it." if beside else ""
     return (
         f"{shown.symbol}: {count} {noun}s up to a close of {price(target['last_close'])}, then the fan. "

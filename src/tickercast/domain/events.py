@@ -60,28 +60,35 @@ _REACH_DAYS = np.timedelta64(800, "D"), np.timedelta64(500, "D")  # longer than 
 
 @dataclass(frozen=True)
 class ResultsDay:
-    """A coming results day, as it was known at some time.
+    """A results day that a forecast counts with, as it was known at some time.
 
     Attributes:
         day: at the company's exchange.
         session: `before`, `after` or `unknown`.
-        effect: the first session whose close can answer to the results.
+        effect: the first session whose close can answer to the results; None where the day is overdue: predicted,
+            behind the cutoff, and no results have come.
         is_predicted: whether it is predicted from the symbol's own past days.
     """
 
     day: date
     session: str
-    effect: date
+    effect: date | None
     is_predicted: bool
 
     @classmethod
-    def among(cls, targets: Sequence[date], day: date, session: str, *, is_predicted: bool) -> "ResultsDay | None":
-        """A day that acts on one of the sessions of a forecast, `targets`; None if it acts on none.
+    def among(
+        cls, targets: Sequence[date], cutoff: date, day: date, session: str, *, is_predicted: bool
+    ) -> "ResultsDay | None":
+        """A day that acts on one of the sessions of a forecast, `targets`, or is overdue; None if it is neither.
 
-        >>> targets = [date(2023, 7, 24), date(2023, 7, 25), date(2023, 7, 26)]
-        >>> ResultsDay.among(targets, date(2023, 7, 25), "after", is_predicted=False).effect
+        >>> cutoff, targets = date(2023, 7, 21), [date(2023, 7, 24), date(2023, 7, 25), date(2023, 7, 26)]
+        >>> ResultsDay.among(targets, cutoff, date(2023, 7, 25), "after", is_predicted=False).effect
         datetime.date(2023, 7, 26)
+        >>> ResultsDay.among(targets, cutoff, date(2023, 7, 20), "after", is_predicted=True).effect is None
+        True
         """
+        if day < cutoff or (day == cutoff and session != AFTER):
+            return cls(day, session, None, is_predicted) if is_predicted else None
         acts_on = [target for target in targets if target > day or (target == day and session != AFTER)]
         return cls(day, session, acts_on[0], is_predicted) if acts_on else None
 
@@ -263,7 +270,7 @@ def latest_inputs(known: Sequence[ResultsDays | None], cutoffs: Days, cutoffs_at
 
 
 def expected(known: Sequence[ResultsDays | None], cutoffs: Days, cutoffs_at: Days) -> list[ResultsDay | None]:
-    """The next results day inside the horizon of several symbols, each at one origin, as it was known there.
+    """The next results day inside the horizon of several symbols, each at one origin, or one that is overdue there.
 
     Args:
         known: n of them; None where nothing is known of a symbol.
@@ -279,6 +286,8 @@ def expected(known: Sequence[ResultsDays | None], cutoffs: Days, cutoffs_at: Day
         near = (view.effect - origin[:, None] <= HORIZON)[:, None] & view.ahead
         for place, coming in zip(places, view._replace(ahead=near).coming(days, origin), strict=True):
             found[place] = next(iter(coming), None)
+        for place, late in zip(places, view.overdue(days, origin), strict=True):
+            found[place] = found[place] or late
     return found
 
 
@@ -435,7 +444,17 @@ class _View(NamedTuple):
             effect: date = days[self.effect[group, row]].item()
             day: date = self.dates[group, row].item()
             found[group].append(ResultsDay(day, str(self.sessions[group, row]), effect, bool(self.is_predicted[row])))
-        return [sorted(set(each), key=lambda one: (one.effect, one.day)) for each in found]
+        return [sorted(set(each), key=lambda one: (one.effect or one.day, one.day)) for each in found]
+
+    def overdue(self, days: Days, origin: Ints) -> list[ResultsDay | None]:
+        """By symbol, the newest predicted day that lies behind its first origin, and whose results have not come."""
+        found: list[ResultsDay | None] = [None for _ in origin]
+        late = self.ahead[:, 0] & (self.effect <= origin[:, None])
+        for group, row in zip(*np.nonzero(late), strict=True):
+            day, before = self.dates[group, row].item(), found[group]
+            if before is None or before.day < day:
+                found[group] = ResultsDay(day, str(self.sessions[group, row]), None, is_predicted=True)
+        return found
 
 
 def _moved_to_session(days: Days, dates: Days) -> Days:

@@ -154,16 +154,18 @@ def _forecast(rows: pd.DataFrame) -> Forecast:
 
 
 def expected_results(row: Mapping[Any, Any] | pd.Series, targets: Sequence[date]) -> ResultsDay | None:
-    """The results day that a row of the ledger says, among the target dates of its forecast; None if it says none.
+    """The results day that a row of the ledger says its forecast counts with; None if it says none.
 
     Args:
-        row: with `RESULTS_COLUMNS`; one that was not joined with the ledger has none of them, and says none.
-        targets: in order.
+        row: with the cutoff and `RESULTS_COLUMNS`; one that was not joined with the ledger has none of these, and says
+            none.
+        targets: the forecast's dates, in order.
     """
     day, session, is_predicted = (row.get(name) for name in RESULTS_COLUMNS)
     if day is None or pd.isna(day):
         return None
-    return ResultsDay.among(targets, day.date(), str(session), is_predicted=bool(is_predicted))
+    cutoff = row["cutoff"].date()
+    return ResultsDay.among(targets, cutoff, day.date(), str(session), is_predicted=bool(is_predicted))
 
 
 def _step(row: Mapping[Any, Any], frequency: Frequency) -> Step:

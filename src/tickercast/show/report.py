@@ -198,7 +198,9 @@ def _alt(each: ForecastDetails) -> str:
     made = each.made
     count = f"{len(each.bars)} {made.frequency.noun}s"
     bars = f"candles of up to {count} up to {sentences.moment(made)}, then " if len(each.bars) else ""
-    results = f", a dotted line at {made.results.effect}, where results act" if made.results else ""
+    results = (
+        f", a dotted line at {made.results.effect}, where results act" if made.results and made.results.effect else ""
+    )
     followed = ", and diamonds for the closes that followed" if each.actual else ""
     return (
         f"{made.symbol}: {bars}the fan of the forecast, its 80% and 95% intervals around the median, widening over "

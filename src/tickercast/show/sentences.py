@@ -96,11 +96,15 @@ def doubt(findings: str, *, doubtful: bool) -> str:
 
 
 def results(expected: ResultsDay | None) -> str:
-    """The results day inside a forecast's horizon, in a sentence; empty if none was known.
+    """The results day that a forecast counts with, in a sentence; empty if there is none.
 
     >>> results(ResultsDay(date(2023, 7, 25), "after", date(2023, 7, 26), is_predicted=False))
     'results expected 2023-07-25 (after the close), inside this horizon'
+    >>> results(ResultsDay(date(2023, 7, 20), "unknown", None, is_predicted=True))
+    'results were expected 2023-07-20 (predicted from its own past dates), and none are known'
     """
+    if expected and not expected.effect:
+        return f"results were expected {expected}, and none are known"
     return f"results expected {expected}, inside this horizon" if expected else ""
 
 

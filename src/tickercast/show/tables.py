@@ -448,7 +448,7 @@ def _results_json(expected: ResultsDay) -> dict[str, Any]:
     return {
         "date": expected.day.isoformat(),
         "session": expected.session,
-        "target_date": expected.effect.isoformat(),
+        "target_date": expected.effect and expected.effect.isoformat(),
         "predicted": expected.is_predicted,
     }
 

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from tickercast.domain.calendar import session_closes, session_days
-from tickercast.domain.events import FARTHEST, KNOWN, NOTHING, PREDICTED, ResultsDays, expected, latest_inputs
+from tickercast.domain.events import (
+    FARTHEST,
+    KNOWN,
+    NOTHING,
+    PREDICTED,
+    ResultsDay,
+    ResultsDays,
+    expected,
+    latest_inputs,
+)
 
 QUARTERS = [
     ("2022-01-25", "after", "2022-01-25T21:05"),
@@ -86,6 +95,23 @@ def test_results_that_do_not_come_on_the_predicted_day_are_overdue():
     assert late.offsets[1].tolist() == [FARTHEST] * 10  # given up after ten sessions
     assert (late.knowledge == PREDICTED).all()
     assert [day.day for day in days.as_known(at("2023-07-28T20:00")).coming] == [date(2023, 10, 24)]
+    assert said(days, "2023-07-25") == ResultsDay(date(2023, 7, 25), "after", date(2023, 7, 26), is_predicted=True)
+    for cutoff in ("2023-07-26", "2023-07-28", "2023-08-08"):
+        assert said(days, cutoff) == ResultsDay(date(2023, 7, 25), "after", None, is_predicted=True)
+    assert said(days, "2023-08-09") is None
+    assert said(ResultsDays.of("MSFT", [*QUARTERS, ("2023-07-27", "after", "2023-07-27T20:05")]), "2023-07-28") is None
+
+
+def said(days, cutoff):
+    """What a forecast says, from what is stored of it."""
+    cutoff = np.datetime64(cutoff)
+    [found] = expected([days], np.array([cutoff]), session_closes("MSFT", np.array([cutoff])))
+    targets = session_days("MSFT", cutoff + 1, cutoff + 30)[:10].tolist()
+    if found:
+        assert found == ResultsDay.among(
+            targets, cutoff.item(), found.day, found.session, is_predicted=found.is_predicted
+        )
+    return found
 
 
 def test_a_day_that_was_moved_counts_once_where_it_was_moved_to():
