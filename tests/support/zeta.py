@@ -6,7 +6,7 @@
 import ctypes
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,9 @@ _KINDS = {
     "TIMESTAMP": type_pb2.TYPE_TIMESTAMP,
     "ARRAY<FLOAT64>": type_pb2.TYPE_ARRAY,
 }
+
+
+_NAMES = {type_pb2.TypeKind.Name(number): kind for kind, number in _KINDS.items()}
 
 
 class Zeta:
@@ -72,7 +75,7 @@ class Zeta:
     def read(
         self, query: str, tables: Mapping[str, pd.DataFrame], parameters: Mapping[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Execute a query over the rows of some tables; the others are empty."""
+        """Execute a query over the rows of some tables, or views whose rows are known; the other tables are empty."""
         given = parameters or {}
         prepared = self._prepared(query, tables, given)
         request = service.EvaluateQueryRequest(prepared_query_id=prepared.prepared_query_id)
@@ -122,7 +125,7 @@ class Zeta:
         return pd.DataFrame(cells, columns=list(columns))
 
     def _prepared(self, query: str, tables: Mapping[str, pd.DataFrame], parameters: Mapping[str, Any]) -> Any:
-        request = service.PrepareQueryRequest(sql=self._expanded(query), options=self._options)
+        request = service.PrepareQueryRequest(sql=self._expanded(query, tables), options=self._options)
         for name, value in parameters.items():
             kind = request.options.query_parameters.add(name=name).type
             if isinstance(value, list):
@@ -150,13 +153,17 @@ class Zeta:
                 kinds = (columns or {}).get(found.name) or schema(found)
                 _declare(catalog.table.add(), found.name, kinds, numbered)
                 _fill(request.table_content[found.name], kinds, tables.get(found.name), numbered)
+            elif found.name in tables:
+                kinds = {name: _NAMES[kind] for name, kind in self.columns(f"SELECT * FROM {found.name}").items()}
+                _declare(catalog.table.add(), found.name, kinds, numbered)
+                _fill(request.table_content[found.name], kinds, tables[found.name], numbered)
 
-    def _expanded(self, query: str) -> str:
-        """The query, preceded by the views that it reads from, directly or not."""
+    def _expanded(self, query: str, known: Container[str]) -> str:
+        """The query, preceded by the views that it reads from, directly or not, and whose rows are not known."""
         needed: list[SqlObject] = []
         for found in reversed(self._objects.values()):
             readers = [SqlObject("", is_view=False, text=query), *needed]
-            if found.is_view and any(found.name in reader.sources for reader in readers):
+            if found.is_view and found.name not in known and any(found.name in reader.sources for reader in readers):
                 needed.append(found)
         if not needed:
             return query
