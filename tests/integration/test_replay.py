@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.place import Champion, Place, RandomWalk
 
+from tickercast.domain import objects
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Role, Served
 from tickercast.domain.price_files import to_csv
@@ -73,6 +74,13 @@ def test_a_replay_that_is_rejected_again_leaves_one_file_in_quarantine(place: Pl
     generation, _ = again(place)
     [kept] = quarantined(place.store)
     assert (kept.object, kept.generation) == (NAME, generation)
+
+
+def test_a_replay_leaves_no_note_of_an_event_whose_process_was_killed(place: Place, make_bars: MakeBars) -> None:
+    event = place.upload(NAME, to_csv([make_bars()]))
+    place.store.write(objects.note_of(event.name, event.generation), b"{}")
+    assert again(place)[1]
+    assert place.store.names("quarantine/") == []
 
 
 def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_bars: MakeBars) -> None:

@@ -10,10 +10,9 @@ import pytest
 from benchmarks.adversarial import SHAPES
 from tests.support.place import Place
 
-from tickercast.domain import price_limits
+from tickercast.domain import objects, price_limits
 from tickercast.domain.price_files import read_prices
 from tickercast.errors import InvalidBars
-from tickercast.jobs.serving import attempts
 from tickercast.jobs.serving.handle_event import Limits, Outcome
 from tickercast.ports import ObjectFinalized
 
@@ -271,7 +270,7 @@ def test_deliveries_at_the_same_moment_are_one_attempt(place: Place, monkeypatch
 @pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"attempts": "x", "started_at": 1}'])
 def test_a_damaged_note_is_none(place: Place, note: bytes) -> None:
     event = place.upload(BATCH, large())
-    place.store.write(attempts.note_of(event), note)
+    place.store.write(objects.note_of(event.name, event.generation), note)
     assert list(place.handle(event).failures) == ["MSFT"]
     assert place.store.names("quarantine/started") == []
 

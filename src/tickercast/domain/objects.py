@@ -208,6 +208,15 @@ def reason_of(name: str) -> str:
     return _ENDING.sub("", name) + ".reason.json"
 
 
+def note_of(name: str, generation: str) -> str:
+    """The name of the note that an event was started; it is in quarantine, where alone the function may write.
+
+    >>> note_of("ohlc/2023-07-22/MSFT.csv", "1690000000000000")
+    'quarantine/started-e659cb671915895896c74a7ea7257af5'
+    """
+    return f"{QUARANTINE}started-{hashlib.sha256(f'{name}#{generation}'.encode()).hexdigest()[:32]}"
+
+
 def unquarantined(name: str) -> tuple[str, str] | None:
     """The name and generation that a quarantined file had; None for any other name.
 

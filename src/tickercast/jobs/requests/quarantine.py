@@ -37,12 +37,13 @@ def release(name: str, store: ObjectStore) -> tuple[str, str]:
 
 
 def drop(name: str, store: ObjectStore) -> None:
-    """Remove a file and its reason from quarantine; nothing happens if it is not there.
+    """Remove a file, its reason and the note that its event was started; nothing happens if they are not there.
 
     Raises:
         StoreUnavailable: try again.
     """
-    for kept in (name, objects.reason_of(name)):
+    handled = objects.unquarantined(name)
+    for kept in (name, objects.reason_of(name), *([objects.note_of(*handled)] if handled else [])):
         generation = store.generation(kept)
         if generation:
             store.delete(kept, generation=generation)

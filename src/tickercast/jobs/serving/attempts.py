@@ -6,7 +6,6 @@ and the note is removed by whoever survives it. A small plain CSV that comes at 
 events two writes; it is when it comes again.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tickercast.domain.objects import QUARANTINE
+from tickercast.domain.objects import note_of
 from tickercast.errors import ObjectNotFound, Permanent, PreconditionFailed, TickercastError
 from tickercast.ports import ObjectFinalized, ObjectStore
 
@@ -50,7 +49,7 @@ def noted(event: ObjectFinalized, store: ObjectStore, now: datetime) -> Iterator
         EndsItsProcess: it was started too often, and never came to an end.
         StoreUnavailable: try again.
     """
-    name = note_of(event)
+    name = note_of(event.name, event.generation)
     generation = store.generation(name) if _is_new_or_large(event, now) else None
     if generation is None:
         yield 0
@@ -76,12 +75,6 @@ def noted(event: ObjectFinalized, store: ObjectStore, now: datetime) -> Iterator
         _forget(name, store, generation)
         raise
     _forget(name, store, generation)
-
-
-def note_of(event: ObjectFinalized) -> str:
-    """The name of the note about an event; it is in quarantine, where alone the function may write."""
-    digest = hashlib.sha256(f"{event.name}#{event.generation}".encode()).hexdigest()
-    return f"{QUARANTINE}started-{digest[:32]}"
 
 
 def _is_new_or_large(event: ObjectFinalized, now: datetime) -> bool:
