@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import BAR_COLUMNS, Bars
+from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.paths import Residuals, past, paths, residuals, seed_of
@@ -21,7 +21,7 @@ from tickercast.errors import TooFewSessions
 from tickercast.ports import Between, Warehouse
 from tickercast.reading.forecasts import COLUMNS, forecasts_of
 from tickercast.reading.holdings import Holdings, valued
-from tickercast.reading.outlook import YEARS, Outlook, log_returns
+from tickercast.reading.outlook import YEARS, Outlook, log_returns, stored_bars
 from tickercast.reading.queries import ask
 
 LEVELS = (0.95, 0.99)
@@ -133,12 +133,7 @@ def read_past(
     )
     if not cutoffs:
         return Past(held, (), {}, (), ())
-    span = Between(cutoffs[0] - YEARS, cutoffs[-1] + _AFTER)
-    prices = dict(iter(warehouse.read("latest_prices", {**where, "session_date": span}).groupby("symbol")))
-    bars = [
-        Bars(symbol, prices[symbol].sort_values("session_date")[list(BAR_COLUMNS)], simulated=False)
-        for symbol in held.symbols
-    ]
+    bars = stored_bars(held.symbols, cutoffs[0] - YEARS, cutoffs[-1] + _AFTER, warehouse)
     return Past(held, cutoffs, by_cutoff, bars, residuals(bars))
 
 
