@@ -13,7 +13,7 @@ from tickercast.domain.calendar import sessions_between
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.odds import Odds
-from tickercast.domain.paths import Paths, past, paths, residuals, seed_of
+from tickercast.domain.paths import Paths, Residuals, past, paths, residuals, seed_of, steps_by, valuation_dates
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.ports import Between, Warehouse
 from tickercast.reading.forecasts import COLUMNS, forecasts_of
@@ -45,25 +45,49 @@ class Outlook:
         return self.forecasts[0].cutoff
 
     @property
-    def targets(self) -> list[date]:
-        """The sessions of the first symbol that are forecast."""
-        return [step.target_date for step in self.forecasts[0].steps]
+    def dates(self) -> list[date]:
+        """The first dates on which any symbol trades, as many as each has steps."""
+        found: list[date] = self._dates.tolist()
+        return found
+
+    @property
+    def steps(self) -> NDArray[np.intp]:
+        """`(symbols, dates)`, the last step of each symbol on or before each date; 0 before its first."""
+        return steps_by(self._dates, targets(self.forecasts))
+
+    @property
+    def closes(self) -> NDArray[np.float32]:
+        """`(symbols, dates, paths)`, log-returns to each symbol's last close on or before each date."""
+        close = self.paths.close
+        begun = np.concatenate([np.zeros_like(close[:, :1]), close], axis=1)
+        return np.take_along_axis(begun, self.steps[:, :, None], axis=1)
+
+    @property
+    def apart(self) -> bool:
+        """Whether some symbol does not trade on one of the dates."""
+        return bool((self.steps[:, -1] < len(self.dates)).any())
+
+    @property
+    def session(self) -> NDArray[np.float64] | None:
+        """`(symbols, paths)`, the log-returns of the first date on which all trade; None if there is no such date."""
+        trading = np.diff(self.steps, axis=1, prepend=0).all(axis=0)
+        moves: NDArray[np.float64] = np.diff(self.closes.astype(np.float64), axis=1, prepend=0)
+        return moves[:, trading.argmax()] if trading.any() else None
 
     @property
     def log_returns(self) -> NDArray[np.float64]:
         """`(symbols, steps, len(QUANTILES))`, the stored quantiles."""
         return log_returns(self.forecasts)
 
-    def step_of(self, day: date) -> int:
-        """The last step on or before a date; 0 if there is none."""
-        return sum(target <= day for target in self.targets)
+    @property
+    def _dates(self) -> NDArray[np.datetime64]:
+        return valuation_dates(targets(self.forecasts), self.paths.close.shape[1])
 
     def frame(self) -> pd.DataFrame:
         """One row a symbol, path and step: symbol, cutoff, path, step, target_date, close, high, low, in currency."""
         symbols, steps, count = self.paths.close.shape
         last = np.array([made.last_close for made in self.forecasts])[:, None, None]
         columns = {name: (last * np.exp(getattr(self.paths, name))).ravel() for name in ("close", "high", "low")}
-        targets = np.array([[step.target_date for step in made.steps] for made in self.forecasts], "datetime64[s]")
         names = np.repeat([made.symbol for made in self.forecasts], steps * count)
         return pd.DataFrame(
             {
@@ -71,7 +95,7 @@ class Outlook:
                 "cutoff": np.datetime64(self.cutoff, "s"),
                 "path": np.tile(np.arange(1, count + 1), symbols * steps),
                 "step": np.tile(np.repeat(np.arange(1, steps + 1), count), symbols),
-                "target_date": targets.ravel().repeat(count),
+                "target_date": targets(self.forecasts).astype("datetime64[s]").ravel().repeat(count),
                 **columns,
             }
         )
@@ -104,7 +128,7 @@ class SymbolOdds:
 
 
 def odds_of(found: Outlook) -> SymbolOdds:
-    """The chances of the first symbol."""
+    """The chances of the one symbol of an outlook."""
     return SymbolOdds(found, Odds(found.paths, found.log_returns[0]))
 
 
@@ -123,8 +147,28 @@ def outlook(symbols: Sequence[str], as_of: date | None, *, warehouse: Warehouse)
     """
     forecasts = _forecasts(symbols, as_of, warehouse)
     cutoff = forecasts[0].cutoff
-    known = past(residuals(stored_bars(symbols, cutoff - YEARS, cutoff, warehouse)), cutoff)
-    return Outlook(forecasts, paths(known, log_returns(forecasts), seed=seed_of(cutoff)), len(known))
+    return drawn(forecasts, residuals(stored_bars(symbols, cutoff - YEARS, cutoff, warehouse)))
+
+
+def drawn(forecasts: Sequence[Forecast], every: Sequence[Residuals]) -> Outlook:
+    """Draw joint paths of forecasts from one cutoff.
+
+    Args:
+        forecasts: one a symbol.
+        every: what is known of the past of each, in the same order.
+
+    Raises:
+        TooFewSessions: too little is known of how they move.
+    """
+    cutoff = forecasts[0].cutoff
+    known = past(every, cutoff)
+    made = paths(known, log_returns(forecasts), targets=targets(forecasts), seed=seed_of(cutoff))
+    return Outlook(forecasts, made, len(known))
+
+
+def targets(forecasts: Sequence[Forecast]) -> NDArray[np.datetime64]:
+    """The dates that several forecasts are for: `(symbols, steps)`."""
+    return np.array([[step.target_date for step in made.steps] for made in forecasts], "datetime64[D]")
 
 
 def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse) -> list[Forecast]:
