@@ -2,7 +2,7 @@ CREATE TABLE IF NOT EXISTS portfolio_scores (
   portfolio STRING NOT NULL OPTIONS (description = 'The digest of its holdings: symbols, shares and rates'),
   name STRING NOT NULL OPTIONS (description = 'The file of the holdings'),
   cutoff DATE NOT NULL OPTIONS (description = 'The forecast origin'),
-  step INT64 NOT NULL OPTIONS (description = 'Sessions that the portfolio is held: 1, or the whole horizon'),
+  step INT64 NOT NULL OPTIONS (description = 'Dates for which the portfolio is held on which any of its symbols trades: 1, or the whole horizon'),
   target_date DATE NOT NULL OPTIONS (description = 'The last of them'),
   currency STRING NOT NULL OPTIONS (description = 'The currency of all amounts'),
   value FLOAT64 NOT NULL OPTIONS (description = 'The value at the cutoff'),

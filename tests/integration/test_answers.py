@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from tickercast.cli import app
 from tickercast.domain.forecast import QUANTILES
-from tickercast.errors import UsageError
+from tickercast.errors import TooFewSessions, UsageError
 from tickercast.show.answers import MEASURED
 
 HOLDINGS = "symbol,shares\nMSFT,100\nAAPL,-10\nIBM,20\n"
@@ -125,6 +125,36 @@ def test_a_rate_is_one_more_thing_that_moves(workspace: Path) -> None:
     assert found["value"] == pytest.approx(found["holdings"][1]["value"] + prices["MSFT"])
 
 
+def test_a_symbol_that_was_forecast_much_later_does_not_hide_the_cutoff_that_all_share(forecast: Path) -> None:
+    Path("three.csv").write_text(HOLDINGS)
+    assert run("forecast", "MSFT", "2010-08-16", "--source", "sample").exit_code == 0
+
+    for words in (["portfolio", "three.csv"], ["report", "--holdings", "three.csv"]):
+        assert "The newest before is 2010-06-30: take it with --as-of 2010-06-30" in refused(*words)
+    assert "worth 2,255.30 USD on 2010-06-30" in run("portfolio", "three.csv", "--as-of", "2010-06-30").stdout
+
+
+def test_the_remedy_names_a_date_on_which_all_trade(workspace: Path) -> None:
+    assert run("forecast", "MSFT", "BTC-USD", "2023-07-22", "--source", "simulated").exit_code == 0
+
+    assert refused("paths", "MSFT", "BTC-USD").endswith("Run: tickercast forecast MSFT BTC-USD 2023-07-21.")
+
+
+def test_a_forecast_whose_simulated_bars_are_left_out_is_refused(forecast: Path) -> None:
+    assert run("forecast", "IBM", "2023-07-21", "--source", "simulated").exit_code == 0
+    Path("one.csv").write_text("symbol,shares\nIBM,1\n")
+
+    for words in (
+        ["odds", "IBM", "100", "--as-of", "2023-07-21"],
+        ["portfolio", "one.csv", "--record", "--from", "2023-01-01"],
+    ):
+        failed = run(*words)
+        assert isinstance(failed.exception, TooFewSessions), failed.output
+        assert "simulated ones are left out once a symbol has real ones. Run: tickercast forecast IBM DATE." in str(
+            failed.exception
+        )
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -139,7 +169,17 @@ def test_a_rate_is_one_more_thing_that_moves(workspace: Path) -> None:
         (["odds", "MSFT", "--between", "24", "22"], "the lower price was needed first"),
         (["odds", "MSFT", "24", "--by", "2023-01-02"], "reaches from 2010-07-01 to 2010-07-15"),
         (["odds", "ORCL", "24"], "ORCL has no stored forecast of days: one was needed"),
-        (["odds", "MSFT", "24", "--as-of", "2010-01-04"], "no forecasts from one cutoff between 2009-12-25 and"),
+        (
+            ["odds", "MSFT", "24", "--as-of", "2010-01-03"],
+            "No cutoff from 2009-12-24 to 2010-01-03 has stored forecasts of MSFT, and one was needed. Run: tickercast "
+            "forecast MSFT 2009-12-31.",
+        ),
+        (
+            ["paths", "MSFT", "IBM", "--as-of", "2010-08-01"],
+            "No cutoff from 2010-07-22 to 2010-08-01 has stored forecasts of all of MSFT, IBM, and one was needed. "
+            "The newest before is 2010-06-30: take it with --as-of 2010-06-30, or run: tickercast forecast MSFT IBM "
+            "2010-07-30.",
+        ),
         (["paths"], "No symbol was given"),
         (["paths", "MSFT", "--parquet", "nowhere/p.parquet"], "p.parquet cannot be written: Cannot save file into"),
         (["portfolio", "none.csv"], "none.csv cannot be read: No such file or directory"),

@@ -1,7 +1,7 @@
 """The record of a portfolio: what it was said to lose, and lost, counted once."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,8 @@ def test_gains_are_those_of_the_stored_closes(forecast: Path) -> None:
     found = app.score_portfolio("holdings.csv").rows
     close = app.tables.read("latest_prices").pivot_table(index="session_date", columns="symbol", values="close")
 
-    targets = app.tables.read("champion_forecasts").set_index(["cutoff", "step", "symbol"])["target_date"].sort_index()
+    targets = app.tables.read("champion_forecasts").groupby(["cutoff", "symbol"])["target_date"]
+    sessions = {key: sorted(days) for key, days in targets}
 
     def worth(days: dict[str, pd.Timestamp]) -> float:
         prices = {symbol: close.at[day, symbol] for symbol, day in days.items()}
@@ -71,10 +72,43 @@ def test_gains_are_those_of_the_stored_closes(forecast: Path) -> None:
 
     for row in found.itertuples():
         before = worth(dict.fromkeys(SYMBOLS, row.cutoff))
-        ends = targets.loc[row.cutoff, row.step].to_dict()  # the markets have holidays of their own
+        each = {symbol: sessions[row.cutoff, symbol] for symbol in SYMBOLS}  # the markets have holidays of their own
+        assert row.target_date == sorted(set().union(*each.values()))[row.step - 1]
+        ends = {
+            symbol: max([row.cutoff, *(day for day in days if day <= row.target_date)]) for symbol, days in each.items()
+        }
         assert row.value == pytest.approx(before)
         assert row.gain == pytest.approx(worth(ends) - before)
-        assert row.target_date == max(ends.values())
+    assert found.loc[(found["cutoff"] == "2023-06-16") & (found["step"] == 1), "target_date"].item() == pd.Timestamp(
+        "2023-06-19"  # New York was closed
+    )
+
+
+def test_symbols_of_different_calendars_are_valued_on_one_date(workspace: Path) -> None:
+    for day in ("2023-06-02", "2023-06-30"):
+        assert run("forecast", "MSFT", "BTC-USD", day, "--source", "simulated").exit_code == 0
+    (workspace / "one.csv").write_text("symbol,shares\nMSFT,100\nBTC-USD,1\n")
+    (workspace / "other.csv").write_text("symbol,shares\nBTC-USD,1\nMSFT,100\n")
+    (workspace / "coin.csv").write_text("symbol,shares\nBTC-USD,1\n")
+
+    one, other, coin = (
+        pd.DataFrame(json.loads(run("portfolio", name, "--as-of", "2023-06-02", "--json").stdout)["steps"])
+        for name in ("one.csv", "other.csv", "coin.csv")
+    )
+    assert list(one["target_date"]) == [f"2023-06-{day:02}" for day in range(3, 13)]
+    pd.testing.assert_frame_equal(one, other)
+    np.testing.assert_allclose(one["var_95"][:2], coin["var_95"][:2], rtol=1e-4)  # a weekend: the stock does not move
+    assert one["var_95"][2] > coin["var_95"][2]
+    assert "until its next session, its last close counts" in run("portfolio", "one.csv").stdout
+    assert "until its next session" not in run("portfolio", "coin.csv").stdout
+
+    app = App()
+    found = app.score_portfolio("other.csv").rows
+    close = app.tables.read("latest_prices").pivot_table(index="session_date", columns="symbol", values="close")
+    gains = close["BTC-USD"] + 100 * close["MSFT"].ffill()
+    assert [str(day.date()) for day in found["target_date"]] == ["2023-06-03", "2023-06-12"]
+    assert list(found["gain"]) == pytest.approx([gains[day] - gains["2023-06-02"] for day in found["target_date"]])
+    assert list(found["value_at_risk_95"]) == pytest.approx([one["var_95"][0], one["var_95"][9]])
 
 
 def test_the_record_is_that_of_the_cutoffs_asked_for(forecast: Path) -> None:
@@ -95,6 +129,29 @@ def test_the_value_at_risk_is_the_one_that_was_shown_then(forecast: Path) -> Non
         for step in (1, 10):
             assert rows.loc[step, "value_at_risk_95"] == pytest.approx(shown["steps"][step - 1]["var_95"])
             assert rows.loc[step, "expected_shortfall_95"] == pytest.approx(shown["steps"][step - 1]["es_95"])
+
+
+def test_a_period_that_an_earlier_release_dated_otherwise_is_scored_again(forecast: Path) -> None:
+    app = App()
+    right = app.score_portfolio("holdings.csv")
+    rows = app.tables.read("portfolio_scores")
+    apart = rows["cutoff"] == "2023-06-16"
+    earlier = rows.assign(
+        target_date=rows["target_date"] + pd.to_timedelta(apart.astype(int), "D"),
+        gain=rows["gain"] + apart,
+        scored_at=rows["scored_at"] + pd.Timedelta("1s"),
+    )
+    assert app.warehouse.append("portfolio_scores", earlier[apart], key="portfolio_scores/earlier")
+    assert apart.sum() == 1
+    held = read_holdings(HOLDINGS, "holdings.csv")
+    assert not portfolio_record(held, warehouse=app.tables).rows.equals(right.rows)
+
+    again = App(now=lambda: earlier["scored_at"].max().to_pydatetime() + timedelta(hours=1)).score_portfolio(
+        "holdings.csv"
+    )
+
+    pd.testing.assert_frame_equal(again.rows, right.rows)
+    assert len(app.tables.read("portfolio_scores")) == len(rows) + 2
 
 
 def test_two_runs_at_one_time_count_once(forecast: Path) -> None:

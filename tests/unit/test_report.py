@@ -5,11 +5,15 @@ from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
+from rich.console import Console
 from tests.support.told import CUTOFF, RESULTS, outlook_of_two, overview_row, told
 
 from tickercast.domain.calibration import Calibration
+from tickercast.domain.forecast import Forecast
 from tickercast.domain.width import Width
+from tickercast.reading.holdings import valued
 from tickercast.reading.track_record import ForecastDetails, TrackRecord
 from tickercast.show import answers, report, sentences
 
@@ -202,3 +206,27 @@ def test_a_portfolio_stands_before_its_symbols_with_the_risk_of_each_session_and
         assert " ".join(cells) in page.text
     assert "Drawn from 1,000 past sessions" in page.text
     assert page.text.index("Portfolio") < page.text.index("MSFT from 2023-07-21")
+
+
+@pytest.mark.parametrize(("first", "sessions"), [("2023-07-24", 6), ("2023-08-01", 0)])
+def test_a_portfolio_of_two_calendars_has_a_row_for_each_date_on_which_one_trades(first: str, sessions: int) -> None:
+    two, every_day = outlook_of_two(), pd.date_range("2023-07-22", periods=10)
+    stock, coin = two.outlook.forecasts
+    forecasts = [_dated(stock, pd.bdate_range(first, periods=10)), _dated(coin, every_day)]
+    found = valued(two.held, replace(two.outlook, forecasts=forecasts))
+
+    assert found.outlook.dates == [day.date() for day in every_day]
+    assert found.outlook.steps[:, -1].tolist() == [sessions, 10]
+    assert not found.parts[0, :2].any()
+    page = Page(report.page([told()], "file://bucket", report.Beside(portfolio=found)))
+    assert answers.APART in page.text
+    assert "2023-07-22" in page.text
+    console = Console(width=160)
+    with console.capture() as printed:
+        console.print(answers.portfolio_table(found))
+    assert ("correlation" in printed.get()) is bool(sessions)  # there may be none that both have
+
+
+def _dated(made: Forecast, days: pd.DatetimeIndex) -> Forecast:
+    steps = zip(made.steps, days, strict=True)
+    return replace(made, steps=tuple(replace(step, target_date=day.date()) for step, day in steps))

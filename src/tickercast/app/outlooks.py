@@ -14,7 +14,7 @@ from tickercast.domain.width import Width, width_of
 from tickercast.errors import UsageError
 from tickercast.jobs.operations.score_portfolio import EARLIEST, score_portfolio
 from tickercast.reading.holdings import Holdings, PortfolioOutlook, read_holdings, valued
-from tickercast.reading.outlook import Outlook, SymbolOdds, odds_of, outlook, stored_bars
+from tickercast.reading.outlook import YEARS, Outlook, SymbolOdds, odds_of, outlook, stored_bars
 from tickercast.reading.portfolio_record import PortfolioRecord, portfolio_record
 
 
@@ -126,4 +126,5 @@ class Outlooks(Ports):
             )
         step = made.steps[-1]
         width = math.log(step.close_hi_80 / step.close_lo_80)
-        return width_of(stored_bars([made], self.tables)[0], width, step=step.step)
+        [bars] = stored_bars([made.symbol], made.cutoff - YEARS, made.cutoff, self.tables)
+        return width_of(bars, width, step=step.step)

@@ -77,7 +77,7 @@ def odds(
     asked = answers.Question(level, between, chance, below=below)
     with bar("drawing paths"):
         found = open_app().odds(symbol, day_of(as_of) if as_of else None)
-    steps = _steps(found.outlook.targets, last, symbol)
+    steps = _steps(found.outlook.dates, last, symbol)
     rows = answers.odds_rows(found, asked, steps)
     if as_json:
         print_data(json.dumps(answers.odds_json(found, asked, rows), indent=2) + "\n")

@@ -8,6 +8,7 @@ from tickercast.dashboard.figures import gains_figure, record_figure
 from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.show.answers import (
+    APART,
     COUNTED,
     EXTRAPOLATED,
     holdings_frame,
@@ -42,7 +43,7 @@ def show() -> None:
 
 
 def _portfolio(found: PortfolioOutlook) -> None:
-    rows = pd.DataFrame(risks(found)).assign(target_date=pd.to_datetime(found.outlook.targets))
+    rows = pd.DataFrame(risks(found)).assign(target_date=pd.to_datetime(found.outlook.dates))
     if any(made.simulated for made in found.outlook.forecasts):
         st.error(SIMULATED, icon=":material/science:")
     st.markdown(f"## {portfolio_title(found)}")
@@ -61,6 +62,8 @@ def _portfolio(found: PortfolioOutlook) -> None:
     st.markdown("### What each holding adds to it")
     state.table(holdings_frame(found), "Holdings and their part of the expected shortfall")
     st.caption(f"Over {len(rows)} sessions, from {found.outlook.sessions:,} past sessions. {EXTRAPOLATED}")
+    if found.outlook.apart:
+        st.caption(APART)
 
 
 def _record(made: PortfolioRecord) -> None:

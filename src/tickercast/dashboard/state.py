@@ -128,10 +128,10 @@ def odds(symbol: str, cutoff: date, level: float, last_close: float) -> pd.DataF
     """
     found = _app().odds(symbol, cutoff)
     asked = Question(level=level / last_close * found.made.last_close, below=level < last_close)
-    rows = odds_rows(found, asked, len(found.outlook.targets))
+    rows = odds_rows(found, asked, len(found.outlook.dates))
     names = ["ends", "closes", "touches"]
     chances = pd.DataFrame([(each.ends, each.closes, each.touches) for each in rows], columns=names)
-    return chances.assign(target_date=pd.to_datetime(found.outlook.targets))
+    return chances.assign(target_date=pd.to_datetime(found.outlook.dates))
 
 
 @st.cache_data(ttl=_MEDIUM_S, show_spinner="Reading every symbol's forecast …")

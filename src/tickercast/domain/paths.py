@@ -10,8 +10,9 @@ part of the market, which is the mean of the symbols, and the symbol's own; each
 now (filtered historical simulation: Barone-Adesi, Giannopoulos and Vosper, Journal of Futures Markets 1999). Each
 session counts as two: what symbols did on their own could as well have gone the other way, all of them at once, while
 the market falls faster than it rises. Sessions before which markets were about as volatile as they are now are drawn
-more often. The high of a session lies above the higher of both closes by a past session's excess, scaled to the width
-that the forecast gives the step.
+more often. Each is drawn for a date, whatever step that is of a symbol: so symbols of different exchanges move together
+on the dates that they share. The high of a session lies above the higher of both closes by a past session's excess,
+scaled to the width that the forecast gives the step.
 
 >>> from tickercast.domain.distribution import student5
 >>> levels = np.array([[0.01], [0.03]]) * student5(np.array(QUANTILES))
@@ -205,12 +206,40 @@ def _as_now(close: Floats) -> tuple[Floats, Floats]:
     return (reaction * common + own) / scale, (reaction * common - own) / scale
 
 
+def valuation_dates(targets: NDArray[np.datetime64], count: int) -> NDArray[np.datetime64]:
+    """The first dates on which any of several symbols trades.
+
+    With as many of them as each symbol has steps, none lies beyond a forecast.
+
+    Args:
+        targets: the dates of all steps of all symbols, of any shape.
+        count: how many are wanted.
+
+    >>> stock, coin = (np.array(days, "datetime64[D]") for days in (["2023-06-05", "2023-06-06"], ["2023-06-03"]))
+    >>> valuation_dates(np.concatenate([stock, coin]), 2).astype(str).tolist()
+    ['2023-06-03', '2023-06-05']
+    """
+    return np.unique(targets)[:count]
+
+
+def steps_by(dates: NDArray[np.datetime64], targets: NDArray[np.datetime64]) -> NDArray[np.intp]:
+    """The last step of each symbol on or before each date; 0 before its first: `(n, dates)`.
+
+    Args:
+        dates: `(dates,)`.
+        targets: `(n, steps)`.
+    """
+    return np.stack([each.searchsorted(dates, side="right") for each in targets])
+
+
 def seed_of(cutoff: date) -> int:
     """The seed of the paths from a cutoff, so that the same question has the same answer on any machine."""
     return int.from_bytes(hashlib.sha256(cutoff.isoformat().encode()).digest()[:8], "big")
 
 
-def paths(known: Past, quantiles: Floats, *, seed: int, count: int = COUNT) -> Paths:
+def paths(
+    known: Past, quantiles: Floats, *, seed: int, count: int = COUNT, targets: NDArray[np.datetime64] | None = None
+) -> Paths:
     """Draw joint scenarios.
 
     Args:
@@ -218,19 +247,30 @@ def paths(known: Past, quantiles: Floats, *, seed: int, count: int = COUNT) -> P
         quantiles: `(n, steps, len(QUANTILES))`, stored log-returns since the last close, the symbols in the same order.
         seed: of the draw; see `seed_of`.
         count: the number of paths.
+        targets: `(n, steps)`, the date of each step; None: each step is on one date for all.
     """
     symbols, steps = quantiles.shape[:2]
+    targets = np.tile(np.arange(steps), (symbols, 1)) if targets is None else targets
+    dates = np.unique(targets)
+    places = dates.searchsorted(targets)
     rng = np.random.default_rng(seed)
     weight = np.concatenate([known.weight, known.weight]) / 2
     each = np.searchsorted(weight.cumsum(), (np.arange(count) + 0.5) / count).clip(max=len(weight) - 1)
-    drawn = np.stack([rng.permutation(each) for _ in range(steps)])
+    drawn = np.stack([rng.permutation(each) for _ in dates])
     made = Paths(*(np.empty((symbols, steps, count), np.float32) for _ in range(3)))
     for start in range(0, symbols, _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        moves = np.concatenate([known.close[:, chunk], known.mirrored[:, chunk]]).T[:, drawn]
-        above, below = (excess[:, chunk].T[:, drawn % len(known)] for excess in (known.high, known.low))
+        taken = [drawn[place] for place in places[chunk]]
+        moves = _taken(np.concatenate([known.close[:, chunk], known.mirrored[:, chunk]]), taken)
+        sessions = [each % len(known) for each in taken]
+        above, below = (_taken(excess[:, chunk], sessions) for excess in (known.high, known.low))
         made.close[chunk], made.high[chunk], made.low[chunk] = _shuffled(moves, above, below, quantiles[chunk])
     return made
+
+
+def _taken(values: Floats, taken: Sequence[NDArray[np.intp]]) -> Floats:
+    """Of each symbol's `(sessions, symbols)` those that its steps and paths have drawn: `(symbols, steps, paths)`."""
+    return np.stack([column.take(drawn) for column, drawn in zip(values.T.copy(), taken, strict=True)])
 
 
 def _shuffled(moves: Floats, above: Floats, below: Floats, quantiles: Floats) -> tuple[Floats, Floats, Floats]:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.paths import Paths
-
 Floats = NDArray[np.float64]
 
 
@@ -58,10 +56,9 @@ def shares(parts: Floats, tail: NDArray[np.intp]) -> Floats:
     return found
 
 
-def correlation(made: Paths, step: int) -> Floats:
-    """The correlation of the holdings' log-returns up to a step: `(n, n)`; 0 where one does not move."""
-    closes = made.close[:, step - 1].astype(np.float64)
-    centred = closes - closes.mean(axis=1, keepdims=True)
+def correlation(moves: Floats) -> Floats:
+    """The correlation of log-returns `(n, paths)`: `(n, n)`; 0 where one does not move."""
+    centred = moves - moves.mean(axis=1, keepdims=True)
     norms = np.sqrt((centred**2).sum(axis=1))
     scaled = np.divide(centred, norms[:, None], out=np.zeros_like(centred), where=norms[:, None] > 0)
     found: Floats = scaled @ scaled.T

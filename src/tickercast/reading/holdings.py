@@ -75,7 +75,8 @@ class PortfolioOutlook:
         held: what it holds.
         outlook: the paths of its holdings and rates.
         exposures: `(holdings,)`, the value of each at the cutoff, in the portfolio's currency; negative if short.
-        parts: `(holdings, steps, paths)`, the gain of each, in that currency.
+        parts: `(holdings, dates, paths)`, the gain of each up to each of the outlook's dates; 0 of one that has not
+            traded by then.
     """
 
     held: Holdings
@@ -85,7 +86,7 @@ class PortfolioOutlook:
 
     @property
     def gains(self) -> Floats:
-        """`(steps, paths)`, of the whole."""
+        """`(dates, paths)`, of the whole."""
         found: Floats = self.parts.sum(axis=0)
         return found
 
@@ -110,7 +111,7 @@ def valued(held: Holdings, found: Outlook, closes: Floats | None = None) -> Port
             for each in held.holdings
         ]
     )
-    grown = np.exp(found.paths.close.astype(np.float64))
+    grown = np.exp(found.closes.astype(np.float64))
     return PortfolioOutlook(held, found, exposures, _parts(held, found, exposures, grown))
 
 

@@ -9,11 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import BAR_COLUMNS, Bars
+from tickercast.domain.calendar import sessions_between
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.odds import Odds
-from tickercast.domain.paths import Paths, past, paths, residuals, seed_of
-from tickercast.errors import UsageError
+from tickercast.domain.paths import Paths, Residuals, past, paths, residuals, seed_of, steps_by, valuation_dates
+from tickercast.errors import TooFewSessions, UsageError
 from tickercast.ports import Between, Warehouse
 from tickercast.reading.forecasts import COLUMNS, forecasts_of
 
@@ -21,7 +22,7 @@ YEARS = timedelta(days=11 * 365)
 """The span of the bars that are read: 2,500 sessions, and those before from which σ begins."""
 
 _STALE = timedelta(days=10)
-"""How far the cutoff of one symbol may lie behind another's: nothing older is looked for."""
+"""How far the cutoff that all share may lie behind the newest of one: an older one is taken where it is asked for."""
 
 
 @dataclass(frozen=True)
@@ -44,25 +45,49 @@ class Outlook:
         return self.forecasts[0].cutoff
 
     @property
-    def targets(self) -> list[date]:
-        """The sessions of the first symbol that are forecast."""
-        return [step.target_date for step in self.forecasts[0].steps]
+    def dates(self) -> list[date]:
+        """The first dates on which any symbol trades, as many as each has steps."""
+        found: list[date] = self._dates.tolist()
+        return found
+
+    @property
+    def steps(self) -> NDArray[np.intp]:
+        """`(symbols, dates)`, the last step of each symbol on or before each date; 0 before its first."""
+        return steps_by(self._dates, targets(self.forecasts))
+
+    @property
+    def closes(self) -> NDArray[np.float32]:
+        """`(symbols, dates, paths)`, log-returns to each symbol's last close on or before each date."""
+        close = self.paths.close
+        begun = np.concatenate([np.zeros_like(close[:, :1]), close], axis=1)
+        return np.take_along_axis(begun, self.steps[:, :, None], axis=1)
+
+    @property
+    def apart(self) -> bool:
+        """Whether some symbol does not trade on one of the dates."""
+        return bool((self.steps[:, -1] < len(self.dates)).any())
+
+    @property
+    def session(self) -> NDArray[np.float64] | None:
+        """`(symbols, paths)`, the log-returns of the first date on which all trade; None if there is no such date."""
+        trading = np.diff(self.steps, axis=1, prepend=0).all(axis=0)
+        moves: NDArray[np.float64] = np.diff(self.closes.astype(np.float64), axis=1, prepend=0)
+        return moves[:, trading.argmax()] if trading.any() else None
 
     @property
     def log_returns(self) -> NDArray[np.float64]:
         """`(symbols, steps, len(QUANTILES))`, the stored quantiles."""
         return log_returns(self.forecasts)
 
-    def step_of(self, day: date) -> int:
-        """The last step on or before a date; 0 if there is none."""
-        return sum(target <= day for target in self.targets)
+    @property
+    def _dates(self) -> NDArray[np.datetime64]:
+        return valuation_dates(targets(self.forecasts), self.paths.close.shape[1])
 
     def frame(self) -> pd.DataFrame:
         """One row a symbol, path and step: symbol, cutoff, path, step, target_date, close, high, low, in currency."""
         symbols, steps, count = self.paths.close.shape
         last = np.array([made.last_close for made in self.forecasts])[:, None, None]
         columns = {name: (last * np.exp(getattr(self.paths, name))).ravel() for name in ("close", "high", "low")}
-        targets = np.array([[step.target_date for step in made.steps] for made in self.forecasts], "datetime64[s]")
         names = np.repeat([made.symbol for made in self.forecasts], steps * count)
         return pd.DataFrame(
             {
@@ -70,7 +95,7 @@ class Outlook:
                 "cutoff": np.datetime64(self.cutoff, "s"),
                 "path": np.tile(np.arange(1, count + 1), symbols * steps),
                 "step": np.tile(np.repeat(np.arange(1, steps + 1), count), symbols),
-                "target_date": targets.ravel().repeat(count),
+                "target_date": targets(self.forecasts).astype("datetime64[s]").ravel().repeat(count),
                 **columns,
             }
         )
@@ -103,7 +128,7 @@ class SymbolOdds:
 
 
 def odds_of(found: Outlook) -> SymbolOdds:
-    """The chances of the first symbol."""
+    """The chances of the one symbol of an outlook."""
     return SymbolOdds(found, Odds(found.paths, found.log_returns[0]))
 
 
@@ -122,8 +147,28 @@ def outlook(symbols: Sequence[str], as_of: date | None, *, warehouse: Warehouse)
     """
     forecasts = _forecasts(symbols, as_of, warehouse)
     cutoff = forecasts[0].cutoff
-    known = past(residuals(stored_bars(forecasts, warehouse)), cutoff)
-    return Outlook(forecasts, paths(known, log_returns(forecasts), seed=seed_of(cutoff)), len(known))
+    return drawn(forecasts, residuals(stored_bars(symbols, cutoff - YEARS, cutoff, warehouse)))
+
+
+def drawn(forecasts: Sequence[Forecast], every: Sequence[Residuals]) -> Outlook:
+    """Draw joint paths of forecasts from one cutoff.
+
+    Args:
+        forecasts: one a symbol.
+        every: what is known of the past of each, in the same order.
+
+    Raises:
+        TooFewSessions: too little is known of how they move.
+    """
+    cutoff = forecasts[0].cutoff
+    known = past(every, cutoff)
+    made = paths(known, log_returns(forecasts), targets=targets(forecasts), seed=seed_of(cutoff))
+    return Outlook(forecasts, made, len(known))
+
+
+def targets(forecasts: Sequence[Forecast]) -> NDArray[np.datetime64]:
+    """The dates that several forecasts are for: `(symbols, steps)`."""
+    return np.array([[step.target_date for step in made.steps] for made in forecasts], "datetime64[D]")
 
 
 def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse) -> list[Forecast]:
@@ -137,14 +182,10 @@ def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse)
         )
     last = as_of or newest["cutoff"].max().date()
     rows = warehouse.read("champion_forecasts", {**where, "cutoff": Between(last - _STALE, last)}, COLUMNS)
-    shared = rows.groupby("cutoff")["symbol"].nunique()
-    cutoffs = shared[shared == len(symbols)].index
-    if not len(cutoffs):
-        raise UsageError(
-            f"{', '.join(symbols)}: no forecasts from one cutoff between {last - _STALE} and {last} are stored of all "
-            f"of them, and they were needed. Run: tickercast forecast {' '.join(symbols)} {last}."
-        )
-    rows = rows[rows["cutoff"] == cutoffs.max()]
+    shared = _shared(rows, symbols)
+    if shared is None:
+        raise UsageError(_no_cutoff(symbols, last, warehouse))
+    rows = rows[rows["cutoff"] == shared]
     real = rows.groupby("symbol")["simulated"].transform("min")
     found = forecasts_of(rows[rows["simulated"] == real])
     for made in found.values():
@@ -156,14 +197,49 @@ def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse)
     return [found[symbol] for symbol in symbols]
 
 
-def stored_bars(forecasts: Sequence[Forecast], warehouse: Warehouse) -> list[Bars]:
-    """The stored daily bars of each symbol up to the forecasts' common cutoff, eleven years of them at most."""
-    cutoff = forecasts[0].cutoff
-    where = {"symbol": [made.symbol for made in forecasts], "frequency": DAILY.name}
-    held = warehouse.read("latest_prices", {**where, "session_date": Between(cutoff - YEARS, cutoff)})
-    by_symbol = {str(symbol): rows.sort_values("session_date") for symbol, rows in held.groupby("symbol")}
+def _shared(rows: pd.DataFrame, symbols: Sequence[str]) -> pd.Timestamp | None:
+    """The newest cutoff from which all symbols have a forecast among some rows."""
+    counted = rows.groupby("cutoff")["symbol"].nunique()
+    found = counted[counted == len(symbols)].index
+    return found.max() if len(found) else None
+
+
+def _no_cutoff(symbols: Sequence[str], last: date, warehouse: Warehouse) -> str:
+    """What to say where no cutoff shortly before a date is shared, with the newest older one that is."""
+    where = {"symbol": list(symbols), "frequency": DAILY.name, "step": 1, "cutoff": Between(None, last)}
+    older = _shared(warehouse.read("champion_forecasts", where, ["symbol", "cutoff"]), symbols)
+    named = symbols[0] if len(symbols) == 1 else f"all of {', '.join(symbols)}"
+    taken = (
+        "Run" if older is None else f"The newest before is {older.date()}: take it with --as-of {older.date()}, or run"
+    )
+    sessions = [set(sessions_between(symbol, last - _STALE, last)) for symbol in symbols]
+    day = max(set.intersection(*sessions), default=last)  # on another one, cutoffs would be apart
+    return (
+        f"No cutoff from {last - _STALE} to {last} has stored forecasts of {named}, and one was needed. {taken}: "
+        f"tickercast forecast {' '.join(symbols)} {day}."
+    )
+
+
+def stored_bars(symbols: Sequence[str], first: date, last: date, warehouse: Warehouse) -> list[Bars]:
+    """The stored daily bars of each symbol from a date to another.
+
+    Raises:
+        TooFewSessions: there are none of a symbol.
+        WarehouseUnavailable: try again.
+    """
+    where = {"symbol": list(symbols), "frequency": DAILY.name, "session_date": Between(first, last)}
+    held = warehouse.read("latest_prices", where).sort_values("session_date")
+    by_symbol = {str(symbol): rows for symbol, rows in held.groupby("symbol")}
+    missing = [symbol for symbol in symbols if symbol not in by_symbol]
+    if missing:
+        named = " ".join(missing)
+        raise TooFewSessions(
+            f"No bars of {named} from {first} to {last} are in use, and paths are drawn from them: simulated ones are "
+            f"left out once a symbol has real ones. Run: tickercast forecast {named} DATE."
+        )
     return [
-        Bars(made.symbol, by_symbol[made.symbol][list(BAR_COLUMNS)], simulated=made.simulated) for made in forecasts
+        Bars(symbol, by_symbol[symbol][list(BAR_COLUMNS)], simulated=bool(by_symbol[symbol]["simulated"].any()))
+        for symbol in symbols
     ]
 
 

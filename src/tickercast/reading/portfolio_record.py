@@ -1,7 +1,7 @@
 """What a portfolio was said to lose, and what came: stored forecasts of the past valued by today's holdings."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,17 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import BAR_COLUMNS, Bars
+from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.frequency import DAILY
-from tickercast.domain.paths import Residuals, past, paths, residuals, seed_of
+from tickercast.domain.paths import Residuals, residuals, steps_by, valuation_dates
 from tickercast.domain.portfolio import risk
 from tickercast.domain.risk_record import Record, record
 from tickercast.errors import TooFewSessions
 from tickercast.ports import Between, Warehouse
 from tickercast.reading.forecasts import COLUMNS, forecasts_of
 from tickercast.reading.holdings import Holdings, valued
-from tickercast.reading.outlook import YEARS, Outlook, log_returns
+from tickercast.reading.outlook import YEARS, drawn, stored_bars, targets
 from tickercast.reading.queries import ask
 
 LEVELS = (0.95, 0.99)
@@ -29,6 +29,9 @@ LEVELS = (0.95, 0.99)
 
 _AFTER = timedelta(days=40)
 """Ten sessions lie within so many days."""
+
+Period = tuple[date, int, date]
+"""A cutoff, the step up to which a portfolio is held from there, and its date."""
 
 
 @dataclass(frozen=True)
@@ -104,16 +107,14 @@ class Past:
     known: Sequence[Residuals]
 
 
-def read_past(
-    held: Holdings, first: date, last: date, done: Collection[tuple[date, int]], *, warehouse: Warehouse
-) -> Past:
+def read_past(held: Holdings, first: date, last: date, done: Set[Period], *, warehouse: Warehouse) -> Past:
     """Read what the scores of a portfolio are made from.
 
     Args:
         held: the portfolio.
         first: the first cutoff wanted.
         last: the last.
-        done: the cutoffs and steps that are scored already.
+        done: the periods that are scored already.
         warehouse: where forecasts and prices are.
 
     Raises:
@@ -125,29 +126,30 @@ def read_past(
     found = found[np.array([np.ndim(listed) == 1 for listed in found["quantiles"]], bool)]
     found = found[found["simulated"] == found.groupby("symbol")["simulated"].transform("min")]
     by_cutoff: dict[date, pd.DataFrame] = dict(iter(found.groupby(found["cutoff"].dt.date)))
-    steps = {cutoff: int(rows["step"].max()) for cutoff, rows in by_cutoff.items()}
     cutoffs = sorted(
         cutoff
         for cutoff, rows in by_cutoff.items()
-        if rows["symbol"].nunique() == len(held.symbols) and not {(cutoff, 1), (cutoff, steps[cutoff])} <= set(done)
+        if rows["symbol"].nunique() == len(held.symbols)
+        and not set(_periods(cutoff, rows["target_date"].to_numpy("datetime64[D]"), int(rows["step"].max()))) <= done
     )
     if not cutoffs:
         return Past(held, (), {}, (), ())
-    span = Between(cutoffs[0] - YEARS, cutoffs[-1] + _AFTER)
-    prices = dict(iter(warehouse.read("latest_prices", {**where, "session_date": span}).groupby("symbol")))
-    bars = [
-        Bars(symbol, prices[symbol].sort_values("session_date")[list(BAR_COLUMNS)], simulated=False)
-        for symbol in held.symbols
-    ]
+    bars = stored_bars(held.symbols, cutoffs[0] - YEARS, cutoffs[-1] + _AFTER, warehouse)
     return Past(held, cutoffs, by_cutoff, bars, residuals(bars))
 
 
-def scores(found: Past, done: Collection[tuple[date, int]], advance: Callable[[], None]) -> Iterator[dict[str, Any]]:
+def _periods(cutoff: date, targets: NDArray[np.datetime64], horizon: int) -> Sequence[Period]:
+    """Those that are scored: up to the first date, and up to that of the horizon."""
+    dates = valuation_dates(targets, horizon).tolist()
+    return [(cutoff, step, dates[step - 1]) for step in (1, horizon)]
+
+
+def scores(found: Past, done: Set[Period], advance: Callable[[], None]) -> Iterator[dict[str, Any]]:
     """Score each period that has ended: one row a cutoff and step, without the columns of the portfolio.
 
     Args:
         found: what was read.
-        done: the cutoffs and steps that are scored already.
+        done: the periods that are scored already.
         advance: called after each cutoff.
     """
     ends = [dict(zip(bars.ends.tolist(), bars.columns["close"].tolist(), strict=True)) for bars in found.bars]
@@ -160,17 +162,17 @@ def scores(found: Past, done: Collection[tuple[date, int]], advance: Callable[[]
 
 
 def _of_cutoff(
-    found: Past, forecasts: Sequence[Forecast], ends: Sequence[Mapping[date, float]], done: Collection[tuple[date, int]]
+    found: Past, forecasts: Sequence[Forecast], ends: Sequence[Mapping[date, float]], done: Set[Period]
 ) -> Iterator[dict[str, Any]]:
-    cutoff, horizon = forecasts[0].cutoff, min(len(made.steps) for made in forecasts)
-    came = {step: _came(forecasts, ends, step) for step in (1, horizon) if (cutoff, step) not in done}
+    cutoff, sessions = forecasts[0].cutoff, targets(forecasts)
+    wanted = [period for period in _periods(cutoff, sessions, sessions.shape[1]) if period not in done]
+    came = {(step, day): _came(cutoff, sessions, ends, day) for _, step, day in wanted}
     if all(moves is None for moves in came.values()):
         return
-    known = past(found.known, cutoff)
-    outlook = Outlook(forecasts, paths(known, log_returns(forecasts), seed=seed_of(cutoff)), len(known))
+    outlook = drawn(forecasts, found.known)
     closes = np.array([by_day[cutoff] for by_day in ends])
     said = valued(found.held, outlook, closes)
-    for step, moves in came.items():
+    for (step, day), moves in came.items():
         if moves is None:
             continue
         gains = said.gains[step - 1]
@@ -178,7 +180,7 @@ def _of_cutoff(
         yield {
             "cutoff": cutoff,
             "step": step,
-            "target_date": max(made.steps[step - 1].target_date for made in forecasts),
+            "target_date": day,
             "currency": found.held.currency,
             "value": float(said.exposures.sum()),
             "value_at_risk_95": usual.value_at_risk,
@@ -190,11 +192,22 @@ def _of_cutoff(
         }
 
 
-def _came(forecasts: Sequence[Forecast], ends: Sequence[Mapping[date, float]], step: int) -> NDArray[np.float64] | None:
-    """The growth of each symbol from its cutoff to a step, `(symbols,)`; None while a close is missing."""
-    pairs = [
-        (by_day.get(made.cutoff), by_day.get(made.steps[step - 1].target_date))
-        for made, by_day in zip(forecasts, ends, strict=True)
-    ]
+def _came(
+    cutoff: date, sessions: NDArray[np.datetime64], ends: Sequence[Mapping[date, float]], day: date
+) -> NDArray[np.float64] | None:
+    """The growth of each symbol from the cutoff to its last session by a date; None while a close is missing.
+
+    Args:
+        cutoff: the forecast origin.
+        sessions: `(symbols, steps)`, those that are forecast.
+        ends: the closes of each symbol by their dates.
+        day: the date.
+
+    Returns:
+        `(symbols,)`; 1 of one that has not traded by then.
+    """
+    steps = steps_by(np.array([day], "datetime64[D]"), sessions)[:, 0]
+    lasts = [each[step - 1] if step else cutoff for each, step in zip(sessions.tolist(), steps, strict=True)]
+    pairs = [(by_day.get(cutoff), by_day.get(last)) for by_day, last in zip(ends, lasts, strict=True)]
     known = [(start, end) for start, end in pairs if start is not None and end is not None]
     return np.array([end / start for start, end in known]) if len(known) == len(pairs) else None

@@ -28,6 +28,9 @@ MEASURED = {"closes": 3.0, "touches": 1.6}
 CONFIDENCES = (0.95, 0.99)
 """Of value at risk and expected shortfall."""
 
+APART = "Not every symbol trades on each of these dates: until its next session, its last close counts."
+"""Said beside a portfolio of symbols whose exchanges open on different dates."""
+
 EXTRAPOLATED = "99% lies beyond the stored quantiles, which end at 97.5%: it is extrapolated."
 """Said beside every figure of 99%."""
 
@@ -84,7 +87,7 @@ def odds_table(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) 
     table.add_column("up to", no_wrap=True)
     for heading in (titles.ends, titles.closes, titles.touches):
         table.add_column(heading, justify="right", no_wrap=True)
-    for day, row in zip(found.outlook.targets, rows, strict=False):
+    for day, row in zip(found.outlook.dates, rows, strict=False):
         cells = (row.ends, row.closes, row.touches)
         table.add_row(str(day), *(price(each) if asked.chance is not None else percent(each) for each in cells))
     return Group(table, *notes(found.outlook, made.simulated), Text(measured(), style="dim"))
@@ -111,7 +114,7 @@ def percent(share: float) -> str:
 
 def odds_json(found: SymbolOdds, asked: Question, rows: Sequence[Ways[float]]) -> dict[str, Any]:
     """The same, in a stable machine-readable form."""
-    days = zip(found.outlook.targets, rows, strict=False)
+    days = zip(found.outlook.dates, rows, strict=False)
     question = {"above": None, "below": None, "between": asked.between, "chance": asked.chance}
     question["below" if asked.below else "above"] = asked.level
     return {
@@ -205,17 +208,23 @@ def portfolio_table(found: PortfolioOutlook) -> RenderableType:
     table = Table(title=title)
     for heading in ("date", "median", "80% interval", "VaR 95%", "ES 95%", "VaR 99%", "ES 99%"):
         table.add_column(heading, justify="left" if heading == "date" else "right", no_wrap=True)
-    for day, row in zip(found.outlook.targets, risks(found), strict=True):
+    for day, row in zip(found.outlook.dates, risks(found), strict=True):
         losses = (money(-row[f"{name}_{level}"]) for level in (95, 99) for name in ("var", "es"))
         table.add_row(str(day), money(row["median"]), f"{money(row['lo_80'])} … {money(row['hi_80'])}", *losses)
-    simulated = any(made.simulated for made in found.outlook.forecasts)
     return Group(
         table,
         _holdings_table(found),
-        *([_correlations(found)] if 1 < len(found.exposures) <= _LONGEST else []),
-        *notes(found.outlook, simulated),
+        *_correlations(found),
+        *portfolio_notes(found),
         Text(f"Gains and losses in {currency} over the value at the cutoff. {EXTRAPOLATED}", style="dim"),
     )
+
+
+def portfolio_notes(found: PortfolioOutlook) -> Iterator[Text]:
+    """What has to be said beside the risk of a portfolio."""
+    yield from notes(found.outlook, any(made.simulated for made in found.outlook.forecasts))
+    if found.outlook.apart:
+        yield Text(APART, style="dim")
 
 
 def portfolio_json(found: PortfolioOutlook) -> dict[str, Any]:
@@ -223,7 +232,7 @@ def portfolio_json(found: PortfolioOutlook) -> dict[str, Any]:
     tail = risk(found.gains[-1], 0.95)
     parts = shares(found.parts[:, -1], tail.worst)
     holdings = zip(found.held.holdings, found.exposures, parts, strict=True)
-    steps = zip(found.outlook.targets, risks(found), strict=True)
+    steps = zip(found.outlook.dates, risks(found), strict=True)
     return {
         "cutoff": str(found.outlook.cutoff),
         "currency": found.held.currency,
@@ -350,17 +359,20 @@ def _holdings_table(found: PortfolioOutlook) -> Table:
     return table
 
 
-def _correlations(found: PortfolioOutlook) -> Table:
+def _correlations(found: PortfolioOutlook) -> Iterator[Table]:
+    """How few holdings move together in a session that all have."""
     symbols = [held.symbol for held in found.held.holdings]
+    if not 1 < len(symbols) <= _LONGEST or (moves := found.outlook.session) is None:
+        return
     place = {made.symbol: number for number, made in enumerate(found.outlook.forecasts)}
     rows = [place[symbol] for symbol in symbols]
-    matrix = correlation(found.outlook.paths, 1)[np.ix_(rows, rows)]
+    matrix = correlation(moves[rows])
     table = Table(title=Text("correlation of one session"))
     for heading in ("", *symbols):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for symbol, row in zip(symbols, matrix, strict=True):
         table.add_row(symbol, *(f"{value:.2f}" for value in row))
-    return table
+    yield table
 
 
 def money(value: float) -> str:

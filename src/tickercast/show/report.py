@@ -18,7 +18,7 @@ from tickercast.reading.holdings import PortfolioOutlook
 from tickercast.reading.overview import Row
 from tickercast.reading.track_record import ForecastDetails
 from tickercast.show import chart, sentences
-from tickercast.show.answers import EXTRAPOLATED, holdings_frame, money, notes, portfolio_title, risks
+from tickercast.show.answers import EXTRAPOLATED, holdings_frame, money, portfolio_notes, portfolio_title, risks
 from tickercast.show.calibration import sentence as calibration_sentence
 from tickercast.show.overview_page import cells, spark
 from tickercast.show.sentences import price
@@ -158,10 +158,10 @@ def _portfolio(found: PortfolioOutlook) -> dict[str, Any]:
                 f"{money(row['lo_80'])} … {money(row['hi_80'])}",
                 *(money(-row[name]) for name in ("var_95", "es_95", "var_99", "es_99")),
             )
-            for day, row in zip(found.outlook.targets, risks(found), strict=True)
+            for day, row in zip(found.outlook.dates, risks(found), strict=True)
         ],
         "holdings": holdings_frame(found).to_numpy().tolist(),
-        "notes": [str(note) for note in notes(found.outlook, any(made.simulated for made in found.outlook.forecasts))],
+        "notes": [str(note) for note in portfolio_notes(found)],
         "currency": found.held.currency,
         "extrapolated": EXTRAPOLATED,
     }

@@ -10,7 +10,7 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.distribution import probability, quantile, student5
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.odds import Odds
-from tickercast.domain.paths import COUNT, FEWEST, Past, past, paths, residuals, seed_of
+from tickercast.domain.paths import COUNT, FEWEST, Past, past, paths, residuals, seed_of, steps_by, valuation_dates
 from tickercast.domain.portfolio import christoffersen, correlation, kupiec, risk, shares
 from tickercast.errors import TooFewSessions
 
@@ -66,8 +66,8 @@ class TestPaths:
     def test_symbols_move_together_as_they_did(self, watched, quantiles):
         known = past(residuals(watched), watched[0].cutoff)
 
-        together = correlation(paths(known, quantiles, seed=1), 1)
-        apart = correlation(paths(_shuffled_by_symbol(known), quantiles, seed=1), 1)
+        together = correlation(paths(known, quantiles, seed=1).close[:, 0])
+        apart = correlation(paths(_shuffled_by_symbol(known), quantiles, seed=1).close[:, 0])
 
         was = np.corrcoef(known.close.T)
         assert np.abs(together - was).max() < 0.08  # ranks, not moves, are kept
@@ -101,7 +101,7 @@ class TestPaths:
 
         made = paths(known, np.tile(0.02 * student5(LEVELS), (2, 1, 1)), seed=3)
 
-        assert abs(correlation(made, 1)[0, 1]) < 0.02
+        assert abs(correlation(made.close[:, 0])[0, 1]) < 0.02
 
     def test_a_symbol_on_its_own_keeps_the_order_of_its_standardised_returns(self, watched):
         alone = residuals(watched[:1])
@@ -133,6 +133,33 @@ class TestPaths:
         made = paths(known, np.tile(0.02 * student5(LEVELS), (120, 2, 1)), seed=3)
 
         np.testing.assert_array_equal(made.close[0], made.close[119])
+
+    def test_steps_on_one_date_draw_one_past_session(self, watched, quantiles):
+        known = past(residuals(watched[:2]), watched[0].cutoff)
+        days = np.arange("2023-06-03", "2023-06-17", dtype="datetime64[D]")
+        coin, stock = days[:STEPS], days[np.is_busday(days)]
+
+        every = paths(known, quantiles[:2], seed=1)
+        same = paths(known, quantiles[:2], seed=1, targets=np.stack([stock, stock]))
+        apart = paths(known, quantiles[:2], seed=1, targets=np.stack([stock, coin]))
+
+        np.testing.assert_array_equal(same.close, every.close)
+        np.testing.assert_array_equal(same.low, every.low)
+        moves = np.diff(apart.close, axis=1, prepend=0)
+        on_monday = correlation(np.stack([moves[0, 0], moves[1, 2]]))[0, 1]
+        assert on_monday == pytest.approx(correlation(every.close[:, 0])[0, 1], abs=0.1)
+        assert abs(correlation(np.stack([moves[0, 0], moves[1, 0]]))[0, 1]) < 0.1  # a Monday and a Saturday
+
+    def test_the_dates_of_symbols_of_different_calendars(self):
+        coin = np.arange("2023-06-03", "2023-06-06", dtype="datetime64[D]")
+        stock = np.array(["2023-06-05", "2023-06-06", "2023-06-07"], "datetime64[D]")
+        targets = np.stack([stock, coin])
+
+        dates = valuation_dates(targets, 3)
+
+        np.testing.assert_array_equal(dates, coin)
+        np.testing.assert_array_equal(valuation_dates(targets[::-1], 3), coin)
+        assert steps_by(dates, targets).tolist() == [[0, 0, 1], [1, 2, 3]]
 
     def test_sessions_of_a_like_volatility_are_drawn_more_often(self, watched):
         every = residuals(watched)

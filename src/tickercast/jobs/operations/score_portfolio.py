@@ -24,9 +24,10 @@ def score_portfolio(
     now: datetime,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> PortfolioRecord:
-    """Score the stored forecasts of a portfolio's symbols whose sessions have ended, each cutoff once.
+    """Score the stored forecasts of a portfolio's symbols whose sessions have ended, each period once.
 
-    The holdings are those of today: the record says what the same shares were said to lose, and lost.
+    The holdings are those of today: the record says what the same shares were said to lose, and lost. A period that is
+    stored with another date than its step has is scored again, and the new row counts.
 
     Args:
         held: the portfolio.
@@ -47,7 +48,7 @@ def score_portfolio(
     """
     check_range(first, last)
     before = portfolio_record(held, warehouse=warehouse).rows
-    done = set(zip(before["cutoff"].dt.date, before["step"].astype(int), strict=True))
+    done = set(zip(before["cutoff"].dt.date, before["step"].astype(int), before["target_date"].dt.date, strict=True))
     found = read_past(held, first, last, done, warehouse=warehouse)
     finished = 0
 
@@ -67,6 +68,6 @@ def score_portfolio(
         target_date=pd.to_datetime(rows["target_date"]),
         scored_at=pd.Timestamp(now),
     )
-    periods = hashlib.sha256(rows[["cutoff", "step"]].to_csv(index=False).encode()).hexdigest()[:16]
+    periods = hashlib.sha256(rows[["cutoff", "step", "target_date"]].to_csv(index=False).encode()).hexdigest()[:16]
     warehouse.append("portfolio_scores", scored, key=f"portfolio_scores/{digest}/{periods}")
     return portfolio_record(held, first, last, warehouse=warehouse)
