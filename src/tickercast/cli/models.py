@@ -108,8 +108,19 @@ def train(
             raise UsageError(
                 "--recipe, --hold-out and --events are for daily bars: leave them out, or leave --every 1h out."
             )
+        if when_due and not direction:
+            raise UsageError("--when-due is for the direction model: add --direction, or leave it out.")
+        if when_due and (through or trials or seeds or out):
+            raise UsageError(
+                "--when-due learns up to now, by the usual recipe, and serves what it trains: leave out --through, "
+                "--trials, --seeds and --out, or leave --when-due out."
+            )
+        if direction and seeds:
+            raise UsageError("--seeds is for networks, and --direction grows trees: leave one of them out.")
+        if trials and not direction:
+            raise UsageError("--trials is for the direction model: add --direction, or leave it out.")
         if when_due:
-            _refit_direction(tickers or [], source, direction)
+            _refit_direction(tickers or [], source)
             return
         bundles = _train_hourly(tickers or [], source, through, seeds, direction, trials)
         _write(bundles, out)
@@ -133,10 +144,8 @@ def train(
     _write(publishable(bundle), out)
 
 
-def _refit_direction(tickers: list[str], source: str, direction: bool) -> None:
+def _refit_direction(tickers: list[str], source: str) -> None:
     """Grow the trees of the direction model again if that is due, and say what came of it."""
-    if not direction:
-        raise UsageError("--when-due is for the direction model: add --direction, or leave it out.")
     with bar("growing trees"):
         done = open_app().refit_direction(some_symbols_of(tickers), source=source)
     say(f"xgb-direction: {done.reason}")
