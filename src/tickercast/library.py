@@ -13,7 +13,7 @@ from tickercast.app import App
 from tickercast.domain import event_files
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import check_range, parse_day
-from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, rolling_losses, summary
+from tickercast.domain.evaluation import by_group, evaluation_report, labelled, loss_ratio, rolling_losses, summary
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Forecast, Prediction, Predictor, informed
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
@@ -310,9 +310,8 @@ def evaluate(
     series = _series(bars, None if isinstance(model, str) else model.frequency)
     frequency = series[0].frequency if series else DAILY
     judged = load_model(model, every=frequency.name) if isinstance(model, str) else model
-    models = {judged.name: judged.predictor}
     baselines = evaluation_baselines(series, begin - timedelta(days=1)) if frequency.is_daily else hourly_baselines()
-    models |= {baseline.name: baseline for baseline in baselines}
+    models = labelled([judged.predictor, *baselines])
     tables = rolling_losses(models, series, begin, end, every=every or frequency.horizon, results=results)
     if any(table.empty for table in tables.values()):
         raise NoRecentBars(

@@ -4,13 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from tests.support.trading import shipped_bundle
 from typer.testing import CliRunner
 
 from tickercast.cli import app
+from tickercast.domain.model_card import MODEL
+from tickercast.model_store import files
 
 WORDS = ("backtest", "--source", "sample", "--from", "2011-01-01", "--to", "2012-06-28", "--model", "ewma-t")
 
@@ -64,6 +68,48 @@ def test_what_cannot_be_evaluated_is_refused_in_a_sentence(workspace: Path, word
     (workspace / "other.csv").write_text("symbol,date\nAAPL,2011-07-19\n")
     done = run("--symbols-file", "symbols.txt", *words)
     assert said in str(done.exception)
+
+
+def write_version_2(folder: Path, calibration: float) -> Path:
+    """Write a second version of the champion, whose intervals are wider, and return the folder of its bundle."""
+    bundle = shipped_bundle()
+    card = bundle.card.model_copy(update={"version": "2", "calibration": calibration})
+    for name, content in files(replace(bundle, card=card)).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder / "models" / MODEL / "2"
+
+
+def test_a_second_version_is_compared_with_the_first(symbols: Path) -> None:
+    from matplotlib.axes import Axes
+
+    second, drawn = write_version_2(Path(), 2.5), list[str]()
+    original = Axes.plot
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            Axes, "plot", lambda *given, **how: (drawn.append(how.get("label", "")), original(*given, **how))
+        )
+        words = ("--symbols-file", "symbols.txt", "--every", "20", "--json", "out.json", "--chart", "out.png")
+        done = CliRunner(env={"COLUMNS": "200"}).invoke(
+            app, [*WORDS[:-1], "champion", "--model", "champion", "--model", str(second), *words]
+        )
+    assert done.exit_code == 0, done.output
+    report = json.loads(Path("out.json").read_text())
+    label = f"{MODEL} 2"
+    assert report["model"] == MODEL
+    assert list(report["ratios"])[-1] == label
+    assert report["ratios"][label]["sp"][0] < 1
+    assert (report["versions"][MODEL], report["versions"][label]) == ("1", "2")
+    assert "sp_vs_tickercast_lstm_2" in report["by_class"]["stock"]
+    assert f"against {label}" in drawn
+    assert f"versions  {MODEL} 1, ewma-t 1" in done.stdout
+    assert f"random-walk 1, {label}\n" in done.stdout
+
+
+def test_two_that_differ_under_one_version_are_refused(symbols: Path) -> None:
+    pair = [str(write_version_2(Path(name), width)) for name, width in (("one", 2.5), ("other", 2.6))]
+    done = run("--symbols-file", "symbols.txt", "--model", pair[0], "--model", pair[1])
+    assert f"Two models are {MODEL} version 2, and they differ" in str(done.exception)
 
 
 def test_one_origin_gives_no_interval(workspace: Path) -> None:

@@ -1,13 +1,15 @@
 """Use cases about models: train, tune, evaluate, and choose which one is served."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tickercast import config, engines
 from tickercast.app.ports import Ports, nothing
+from tickercast.domain.evaluation import labelled
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import (
@@ -167,7 +169,7 @@ class Models(Ports):
         dask: str = "",
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
-    ) -> tuple[Mapping[str, pd.DataFrame], Sequence[Predictor]]:
+    ) -> tuple[Mapping[str, pd.DataFrame], Mapping[str, Predictor]]:
         """Evaluate models on past bars, beside the baselines; see `jobs.training.evaluate`.
 
         Tables of hourly models are refreshed monthly.
@@ -187,17 +189,17 @@ class Models(Ports):
             on_failure: called with each symbol that is left out, and why.
 
         Returns:
-            The losses of each model, and these models, the judged one first.
+            The losses of each model, and these models, the judged one first; see `domain.evaluation.labelled`.
         """
         from tickercast.jobs.training.evaluate import evaluate
 
         build = self._compared(models, frequency)
         data = self.source_of(source, frequency)
-        chosen, compared = one_or_more(symbols) or data.symbols(), list[Predictor]()
+        chosen, made = one_or_more(symbols) or data.symbols(), list[Predictor]()
 
         def beside(series: "Sequence[Bars]", through: date) -> Sequence[Predictor]:
-            compared.extend(build(series, through))
-            return compared
+            made.extend(build(series, through))
+            return made
 
         with engines.spread(dask) as spread:
             tables = evaluate(
@@ -214,16 +216,21 @@ class Models(Ports):
                 on_progress=on_progress,
                 on_failure=on_failure,
             )
-        return tables, compared
+        return tables, labelled(made)
 
     def _compared(self, names: Sequence[str], frequency: Frequency) -> "Baselines":
-        """Make the named models, the judged one first, then the baselines of a frequency, each once."""
+        """Make the named models, the judged one first, then the baselines of a frequency."""
         if not frequency.is_daily:
-            return lambda series, _: _once(
-                catalogue.hourly(name, self.hourly_store, series) for name in (*names, *_HOURLY_BASELINES)
-            )
+            return partial(self._compared_hourly, names)
         judged, *more = (self.load_model(name) for name in names)
-        return lambda series, through: _once([judged, *catalogue.evaluation_baselines(series, through, more=more)])
+        catalogue.check_versions([judged, *more])
+        return lambda series, through: [judged, *catalogue.evaluation_baselines(series, through, more=more)]
+
+    def _compared_hourly(self, names: Sequence[str], series: "Sequence[Bars]", _: date) -> list[Predictor]:
+        """The same of hourly bars: whatever its version, a baseline that is named is not made again."""
+        made = [catalogue.hourly(name, self.hourly_store, series) for name in names]
+        others = [name for name in _HOURLY_BASELINES if name not in {model.name for model in made}]
+        return [*made, *(catalogue.hourly(name, self.hourly_store, series) for name in others)]
 
     def results_of(self, events: str, symbols: Sequence[str], first: date) -> "Mapping[str, ResultsDays]":
         """The results days of some symbols.
@@ -368,10 +375,3 @@ class Models(Ports):
                 f"{self.registry.url} has no {alias} of {MODEL}. Train one: tickercast train --source sample."
             )
         return version
-
-
-def _once(models: Iterable[Predictor]) -> list[Predictor]:
-    made: dict[str, Predictor] = {}
-    for model in models:
-        made.setdefault(model.name, model)
-    return list(made.values())

@@ -328,9 +328,9 @@ def backtest(
             on_failure=on_failure,
         )
     report = evaluation_report(losses, frequency)
-    report["versions"] = {one.name: one.version for one in compared}
+    report["versions"] = {label: one.version for label, one in compared.items()}
     report["left_out"] = left_out
-    through = trained_through(compared[0])
+    through = trained_through(compared[report["model"]])
     if through:
         report["trained_through"] = through.isoformat()
     if json_out:

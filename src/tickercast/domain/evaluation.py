@@ -10,7 +10,7 @@ its session and nothing else: series are cut there before a model sees them.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -179,6 +179,22 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
     return table if known.all() else table[known]
 
 
+def labelled(models: Iterable[Predictor]) -> dict[str, Predictor]:
+    """Models by the labels under which they are compared: their names, and for further versions these, too.
+
+    Of those with the same name and version the first stays.
+
+    >>> from types import SimpleNamespace as Model
+    >>> list(labelled(Model(name=name, version=version) for name, version in ("a1", "b1", "a2", "a1", "b1")))
+    ['a', 'b', 'a 2']
+    """
+    made: dict[str, Predictor] = {}
+    for model in models:
+        is_further = made.get(model.name, model).version != model.version
+        made.setdefault(f"{model.name} {model.version}" if is_further else model.name, model)
+    return made
+
+
 Spread = Callable[[Callable[[Predictor, Origins], Floats], Sequence[Predictor], Sequence[Origins]], Iterator[Floats]]
 """Calls a function with every model for the origins of each symbol, symbol by symbol, and yields the results."""
 
@@ -202,7 +218,7 @@ def rolling_losses(
     `jobs.training.leaks` checks that it does not look ahead.
 
     Args:
-        models: the models to compare, by name; all of one horizon. Those of hourly bars are `RollingPredictor`s.
+        models: the models to compare, by label; all of one horizon.
         series: the symbols, with bars from well before `first` to the horizon after `last`.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
@@ -419,7 +435,7 @@ def _rows(tables: Mapping[str, pd.DataFrame], key: str, frequency: Frequency) ->
     for group, measured in by_group(table, key).items():
         own = table[key] == group
         rows[group] = measured | {
-            f"sp_vs_{baseline.replace('-', '_')}": list(
+            f"sp_vs_{baseline.replace('-', '_').replace(' ', '_')}": list(
                 loss_ratio(table[own], other[own.to_numpy()], "sp", frequency=frequency)
             )
             for baseline, other in baselines

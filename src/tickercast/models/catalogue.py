@@ -360,6 +360,23 @@ def promotion_baselines(series: Sequence[Bars], through: date) -> Sequence[Predi
     return [make() for make in BASELINES.values()]
 
 
+def check_versions(models: Sequence[Predictor]) -> None:
+    """Refuse two bundles of one name and version that differ, as those of two registries may.
+
+    Raises:
+        UsageError: there are two.
+    """
+    cards = [card for model in models if isinstance(card := getattr(model, "card", None), ModelCard)]
+    known: dict[tuple[str, str], ModelCard] = {}
+    for card in cards:
+        same = known.setdefault((card.name, card.version), card)
+        if same.model_copy(update={"run_id": card.run_id}) != card:  # a new registry gives another run id
+            raise UsageError(
+                f"Two models are {card.name} version {card.version}, and they differ: other names or versions were "
+                "needed to tell them apart. Compare each in a command of its own."
+            )
+
+
 def trained_through(model: Predictor) -> date | None:
     """The last date that a trained model has seen; None for a model that learns from each series alone."""
     card = getattr(model, "card", None)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import check_range
-from tickercast.domain.evaluation import Spread, rolling_losses
+from tickercast.domain.evaluation import Spread, labelled, rolling_losses
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY
@@ -43,7 +43,7 @@ def evaluate(
         symbols: the symbols to forecast.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
-        models: the models to evaluate, by name; a report is about the first.
+        models: the models to evaluate, by label; a report is about the first.
         baselines: the models that they are compared with.
         every: sessions from one origin to the next.
         windows: how many origins to draw at random, the same for all models; None means all.
@@ -63,7 +63,7 @@ def evaluate(
     for symbol, reason in reading.failures.items():
         on_failure(symbol, reason)
     series = list(reading.bars.values())
-    others = {model.name: model for model in baselines(series, first - timedelta(days=1))}
+    others = labelled(baselines(series, first - timedelta(days=1)))
     tables = rolling_losses(
         {**models, **others, **models},
         series,
