@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from tickercast.cli import app
 from tickercast.domain.model_card import MODEL
+from tickercast.errors import TickercastError
 from tickercast.model_store import files
 
 WORDS = ("backtest", "--source", "sample", "--from", "2011-01-01", "--to", "2012-06-28", "--model", "ewma-t")
@@ -110,6 +111,19 @@ def test_two_that_differ_under_one_version_are_refused(symbols: Path) -> None:
     pair = [str(write_version_2(Path(name), width)) for name, width in (("one", 2.5), ("other", 2.6))]
     done = run("--symbols-file", "symbols.txt", "--model", pair[0], "--model", pair[1])
     assert f"Two models are {MODEL} version 2, and they differ" in str(done.exception)
+
+
+def test_a_folder_that_is_missing_is_made_and_the_table_comes_first(symbols: Path) -> None:
+    Path("file").write_text("")
+    words = ("--symbols-file", "symbols.txt", "--every", "40")
+    done = run(*words, "--json", "made/of/out.json", "--chart", "other/out.png")
+    assert done.exit_code == 0, done.output
+    assert json.loads(Path("made/of/out.json").read_text())["model"] == "ewma-t"
+    assert Path("other/out.png").read_bytes().startswith(b"\x89PNG")
+    done = run(*words, "--json", "file/out.json")
+    assert "ratio to (below 1 is better)" in done.stdout
+    assert isinstance(done.exception, TickercastError)
+    assert "file/out.json cannot be used" in str(done.exception)
 
 
 def test_one_origin_gives_no_interval(workspace: Path) -> None:

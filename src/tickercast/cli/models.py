@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickercast import disk
 from tickercast.cli import completion
 from tickercast.cli.terminal import (
     SOME_FAILED,
@@ -203,9 +204,18 @@ def _train_hourly(
 def _write(files: Mapping[str, bytes], out: str) -> None:
     if out:
         for path, content in files.items():
-            (Path(out) / path).parent.mkdir(parents=True, exist_ok=True)
-            (Path(out) / path).write_bytes(content)
+            _write_file(Path(out) / path, content)
         say(f"written to {out}")
+
+
+def _write_file(path: str | Path, content: bytes) -> None:
+    """Write a file, and make its folder if there is none."""
+    file = Path(path).expanduser()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise disk.fault(str(file), error, UsageError) from error
 
 
 @app.command(epilog="Example: tickercast tune --source sample --trials 20 --out recipe.json")
@@ -236,8 +246,7 @@ def tune(
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
         )
     print_table(study_table(study))
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    Path(out).write_text(recipe_json(study.best.recipe), encoding="utf-8")
+    _write_file(out, recipe_json(study.best.recipe).encode())
     say(f"written to {out}, for: tickercast train --recipe {out}")
 
 
@@ -333,15 +342,15 @@ def backtest(
     through = trained_through(compared[report["model"]])
     if through:
         report["trained_through"] = through.isoformat()
-    if json_out:
-        Path(json_out).write_text(report_json(report), encoding="utf-8")
-    if chart_out:
-        (_, _), *others = losses.items()
-        steps = {name: by_group(table, "step") for name, table in others}
-        Path(chart_out).write_bytes(service.draw_evaluation(report, steps))
     print_table(tables.report_table(report))
     if through and through >= day_of(first):
         complain(sentences.SEEN.format(through))
+    if json_out:
+        _write_file(json_out, report_json(report).encode())
+    if chart_out:
+        (_, _), *others = losses.items()
+        steps = {name: by_group(table, "step") for name, table in others}
+        _write_file(chart_out, service.draw_evaluation(report, steps))
 
 
 def _print_leaks(worst: Mapping[str, float]) -> None:
