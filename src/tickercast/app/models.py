@@ -272,7 +272,9 @@ class Models(Ports):
         source: str,
         symbols: str | Sequence[str] = (),
         frequency: Frequency = DAILY,
+        events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
+        on_failure: Callable[[str, Permanent], None] = nothing,
     ) -> Mapping[str, float]:
         """How much the forecasts change when all bars after their origins are cut off; see `jobs.training.leaks`.
 
@@ -283,7 +285,9 @@ class Models(Ports):
             source: the market data.
             symbols: only these; empty: all that the source holds.
             frequency: of the bars.
+            events: results days that the models may read; see `results_of`.
             on_progress: called with the origins checked and their total.
+            on_failure: called with each symbol that is left out, and why.
 
         Returns:
             The largest difference of a log-return by model; 0 where nothing looks ahead.
@@ -291,13 +295,16 @@ class Models(Ports):
         from tickercast.jobs.training.leaks import leaks
 
         build, data = self._compared(models, frequency), self.source_of(source, frequency)
+        chosen = one_or_more(symbols) or data.symbols()
         return leaks(
             data,
-            one_or_more(symbols) or data.symbols(),
+            chosen,
             first,
             last,
-            build=lambda series: list(build(series, first - timedelta(days=1))),
+            build=lambda series: build(series, first - timedelta(days=1)),
+            results=self.results_of(events, chosen, first),
             on_progress=on_progress,
+            on_failure=on_failure,
         )
 
     def registered_models(self) -> tuple[Sequence[RegisteredVersion], Pointer, list[str]]:

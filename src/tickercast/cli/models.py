@@ -258,8 +258,13 @@ def backtest(
     first: First,
     last: Last,
     every: Annotated[
-        str, typer.Option(metavar="N|Nh", help="Forecast from every N-th session; 1h: from every hour of hourly bars.")
-    ] = "10",
+        str,
+        typer.Option(
+            metavar="N|Nh",
+            help="Forecast from every N-th session; 1h: from every hour of hourly bars.",
+            show_default="10",
+        ),
+    ] = "",
     symbols_file: SymbolsFile = "",
     model: Annotated[
         list[str] | None,
@@ -302,20 +307,31 @@ def backtest(
     from tickercast.show import sentences, tables
 
     service, names = open_app(), [*(model or ["champion"]), *(peer or [])]
-    frequency, step = step_of(every)
+    frequency, step = step_of(every or "10")
     begin, end, symbols = day_of(first), day_of(last), some_symbols_of([], symbols_file)
+    if frequency == HOURLY and (dask or events):
+        raise UsageError("--dask and --events are for daily bars. Leave them out, or leave out --every 1h.")
     if check_leaks:
-        if json_out or chart_out:
-            raise UsageError("--check-leaks writes no figures and draws no chart: leave out --json and --chart.")
+        if json_out or chart_out or windows or dask or every not in ("", "1h"):
+            raise UsageError(
+                "--check-leaks takes an origin of each month, in this process, and writes no figures and draws no "
+                "chart: leave out --windows, --dask, --json and --chart, and --every but for --every 1h."
+            )
         with bar("origins", total=1) as progress:
             worst = service.leaks(
-                names, begin, end, source=source, symbols=symbols, frequency=frequency, on_progress=progress.set
+                names,
+                begin,
+                end,
+                source=source,
+                symbols=symbols,
+                frequency=frequency,
+                events=events,
+                on_progress=progress.set,
+                on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
             )
         _print_leaks(worst)
         return
 
-    if frequency == HOURLY and (dask or events):
-        raise UsageError("--dask and --events are for daily bars. Leave them out, or leave out --every 1h.")
     left_out: dict[str, str] = {}
 
     def on_failure(symbol: str, reason: Exception) -> None:
