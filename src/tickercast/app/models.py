@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tickercast import config, engines
+from tickercast import engines
 from tickercast.app.ports import Ports, nothing
 from tickercast.domain.evaluation import labelled
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import (
     CHALLENGER_ALIAS,
-    CHAMPION,
-    CHAMPION_ALIAS,
     MODEL,
     Bundle,
     Pointer,
@@ -25,7 +23,7 @@ from tickercast.domain.recipe import Recipe
 from tickercast.domain.symbols import one_or_more
 from tickercast.errors import Permanent, UsageError
 from tickercast.models import catalogue
-from tickercast.ports import MarketData, RunRecord, StudyResult
+from tickercast.ports import MarketData, StudyResult
 
 if TYPE_CHECKING:
     from tickercast.domain.bars import Bars
@@ -89,11 +87,12 @@ class Models(Ports):
             on_progress: called with the epochs done and their total.
             on_failure: called with each symbol that the source could not give, and why.
         """
+        from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train import train
 
         data, fit = self.market_data(source), self.fit
         symbols = one_or_more(symbols) or data.symbols()
-        self.seed_registry()
+        seed(self.registry, self.models)
         return train(
             data,
             symbols,
@@ -366,14 +365,6 @@ class Models(Ports):
     def rollback(self, to: str | None = None) -> Bundle:
         """Serve an older published version again, or the champion in a baseline's place, and return it."""
         return self.models.rollback(to)
-
-    def seed_registry(self) -> None:
-        """Register the shipped champion as the first version of an empty registry, so that later numbers are new."""
-        if self.registry.versions(MODEL) or not (config.resource("shipped") / CHAMPION).is_file():
-            return
-        record = RunRecord(parameters={"source": "shipped with the package"}, trained_here=False)
-        first = self.registry.register(self.models.shipped, record)
-        self.registry.set_alias(MODEL, CHAMPION_ALIAS, first.card.version)
 
     def _aliased(self, alias: str) -> str:
         version = self.registry.aliased(MODEL, alias)
