@@ -15,7 +15,7 @@ from tickercast.app.outlooks import Outlooks
 from tickercast.app.ports import nothing
 from tickercast.app.symbols import WatchlistFile
 from tickercast.app.trading import Trading
-from tickercast.domain.calendar import ending_calendars, parse_day
+from tickercast.domain.calendar import check_every, ending_calendars, parse_day
 from tickercast.domain.direction import RetrainBelow
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, FREQUENCIES, Frequency, frequency_of
@@ -350,8 +350,7 @@ class Operations(Models, Events, Outlooks, Trading):
         """
         from tickercast.jobs.requests.backfill import plan_backfill
 
-        if every < 1:
-            raise UsageError(f"Every {every} bars was asked for: every 1 or more was needed. Name another number.")
+        check_every(every)
         return plan_backfill(
             one_or_more(symbols),
             parse_day(first),

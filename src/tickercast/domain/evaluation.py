@@ -23,7 +23,7 @@ from tickercast.domain import hour_features, metrics
 from tickercast.domain.asset_classes import asset_class
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDays
-from tickercast.domain.forecast import QUANTILES, InformedPredictor, Predictor, RollingPredictor, informed
+from tickercast.domain.forecast import QUANTILES, InformedPredictor, Predictor, RollingPredictor, checked, informed
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.hours import WEEK
 from tickercast.domain.widths import Widths, rolling_factors, stretched
@@ -213,8 +213,8 @@ def rolling_losses(
 ) -> dict[str, pd.DataFrame]:
     """Forecast with every model from the same origins of every symbol, and score the forecasts.
 
-    A model of daily bars sees the series as it was at each origin; one whose intervals follow what earlier ones held
-    sees the forecasts that had come due there. A model of hourly bars sees the series whole, and
+    A model sees the series as it was at each origin; one whose intervals follow what earlier ones held sees the
+    forecasts that had come due there. A `RollingPredictor` of hourly bars sees the series whole, and
     `jobs.training.leaks` checks that it does not look ahead.
 
     Args:
@@ -231,6 +231,9 @@ def rolling_losses(
     Returns:
         For each name its `losses`, row by row for the same origins, with the columns `class` (the asset class) and
         `results` (`inside`, `outside` or `not known`); empty tables where there is no origin.
+
+    Raises:
+        UsageError: no forecast can be made of what a model gave; see `forecast.checked`.
     """
     known = results or {}
     told = {name: informed(model, known, Widths()) for name, model in models.items()}
@@ -456,16 +459,16 @@ def reliability(table: pd.DataFrame) -> Floats:
 
 
 def _predict(model: Predictor, origins: Origins, advance: Callable[[int], None] = lambda count: None) -> Floats:
-    if origins.bars.frequency == HOURLY:
-        assert isinstance(model, RollingPredictor), model.name
-        quantiles = model.predict_at(origins.bars, origins.positions)
+    if origins.bars.frequency == HOURLY and isinstance(model, RollingPredictor):
+        quantiles = checked(model, model.predict_at(origins.bars, origins.positions), len(origins.positions))
         advance(len(quantiles))
         return quantiles
     known = origins.known()
     parts: list[Floats] = []
     start, size = 0, _FIRST_BATCH
     while start < len(known):
-        parts.append(model.predict(known[start : start + size]))
+        asked = known[start : start + size]
+        parts.append(checked(model, model.predict(asked), len(asked)))
         advance(len(parts[-1]))
         start, size = start + size, 2 * size
     return np.concatenate(parts)

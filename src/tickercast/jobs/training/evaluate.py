@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import check_range
+from tickercast.domain.calendar import check_every, check_range
 from tickercast.domain.evaluation import Spread, labelled, rolling_losses
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor
@@ -54,11 +54,12 @@ def evaluate(
 
     Raises:
         NoRecentBars: no symbol can be forecast in that range.
-        UsageError: `first` is after `last`.
+        UsageError: `first` is after `last`, or `every` is below 1.
         Permanent: a statistical model could not be fitted at an origin.
         SourceUnavailable, UsageError: the source as a whole cannot be read.
     """
     check_range(first, last)
+    check_every(every)
     reading = source.fetch(symbols, _EARLIEST, last + _AFTERMATH, advance=lambda _: None)
     for symbol, reason in reading.failures.items():
         on_failure(symbol, reason)
