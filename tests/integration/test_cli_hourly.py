@@ -52,6 +52,15 @@ def test_a_named_baseline_of_another_version_is_not_compared_with_itself(run: Ca
     assert report["versions"] == {"har-season": "3", "ewma-season": "1", "ewma-t": "1"}
 
 
+@pytest.mark.parametrize(("model", "is_said"), [("tickercast-lstm-1h", True), ("har-season", False)])
+def test_a_network_that_was_trained_on_the_hours_says_so(run: Callable[..., Result], model: str, is_said: bool) -> None:
+    words = ("backtest", "--every", "24h", "--source", "hours", *DATES, "--json", "out.json")
+    done = run(*words, "--model", model)
+    assert done.exit_code == 0, done.output
+    assert ("The model was trained on dates up to 2022-06-30" in " ".join(done.stderr.split())) is is_said
+    assert ("trained_through" in json.loads(Path("out.json").read_text())) is is_said
+
+
 def test_the_champion_is_judged_by_default(run: Callable[..., Result]) -> None:
     done = run("backtest", "--every", "24h", "--source", "hours", *DATES, "--json", "out.json")
     assert done.exit_code == 0, done.output

@@ -228,6 +228,7 @@ class Models(Ports):
     def _compared_hourly(self, names: Sequence[str], series: "Sequence[Bars]", _: date) -> list[Predictor]:
         """The same of hourly bars: whatever its version, a baseline that is named is not made again."""
         made = [catalogue.hourly(name, self.hourly_store, series) for name in names]
+        catalogue.check_versions(made)
         others = [name for name in _HOURLY_BASELINES if name not in {model.name for model in made}]
         return [*made, *(catalogue.hourly(name, self.hourly_store, series) for name in others)]
 
