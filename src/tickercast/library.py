@@ -134,8 +134,8 @@ def _content(path: str | Path) -> tuple[bytes, str]:
     file = Path(path)
     try:
         return file.read_bytes(), file.name
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read: {getattr(error, 'strerror', error)}. Name another file.") from error
 
 
 def _spelt(symbol: str) -> str:
@@ -187,6 +187,11 @@ class Model:
 
     def __post_init__(self) -> None:
         _check_predictor(self.predictor)
+        if self.frequency is not None and not isinstance(self.frequency, Frequency):
+            raise UsageError(
+                f"The frequency of {self.name} is {str(self.frequency)[:20]!r}: a Frequency, as Bars have one, or None "
+                "was needed. Give one of these."
+            )
 
     @property
     def name(self) -> str:
@@ -257,7 +262,7 @@ def _check_predictor(model: Any) -> None:
         if not hasattr(model, name):
             raise UsageError(
                 f"A {kind} was given, which has no {name}: a model was needed, by its name, as load_model gives it, or "
-                f"an object with {', '.join(_NEEDED)}. Give one of these."
+                f"an object with all of {', '.join(_NEEDED)}. Give one of these."
             )
         if not is_met(getattr(model, name)):
             raise UsageError(f"The {name} of the {kind} is not {needed}, and that was needed. Correct it.")

@@ -367,7 +367,7 @@ def test_a_model_of_ones_own_can_be_evaluated(make_bars: MakeBars) -> None:
             return np.zeros((len(series), self.horizon, len(QUANTILES)))
 
     for model in (Median(), tickercast.Model(Median())):
-        found = tickercast.evaluate(model, make_bars(), "2022-09-01", "2023-05-31", every=20)
+        found = tickercast.evaluate(model, make_bars(), "2022-09-01", "2023-05-31", every=np.int64(20))  # type: ignore[arg-type]
         assert found.frame().loc["median", "coverage_95"] == 0
         assert len(found.losses["median"]) == len(found.losses["random-walk"])
 
@@ -575,6 +575,27 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
         UsageError,
         "Every -1 bars was asked for",
     ),
+    "half an origin of a source": (
+        lambda app, bars: app.evaluate("ewma-t", "2012-01-03", "2012-02-01", source="sample", windows=2.5),  # type: ignore[arg-type]
+        UsageError,
+        "2.5 origins were asked for: 1 or more were needed, as a whole number",
+    ),
+    "no model of a source": (
+        lambda app, bars: app.leaks([], "2012-01-03", "2012-02-01", source="sample"),
+        UsageError,
+        "No model was named, and at least one was needed",
+    ),
+    "no day of a source": (
+        lambda app, bars: app.leaks("ewma-t", "2012-01-03", "2012-02-30", source="sample"),
+        UsageError,
+        "'2012-02-30' is not a date",
+    ),
+    "the name of a frequency": (
+        lambda app, bars: tickercast.Model(Own(), "1d"),  # type: ignore[arg-type]
+        UsageError,
+        "The frequency of own is '1d': a Frequency, as Bars have one, or None was needed",
+    ),
+    "no path at all": (lambda app, bars: tickercast.read_csv("a\0b"), UsageError, "cannot be read: embedded null byte"),
     "a horizon of its own": (
         lambda app, bars: tickercast.evaluate(Own(horizon=5), bars, "2023-01-01", "2023-02-01"),
         UsageError,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tickercast import engines
 from tickercast.app.ports import Ports, nothing
+from tickercast.domain.calendar import parse_day
 from tickercast.domain.evaluation import labelled
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY, Frequency
@@ -155,9 +156,9 @@ class Models(Ports):
 
     def evaluate(
         self,
-        models: Sequence[str],
-        first: date,
-        last: date,
+        models: str | Sequence[str],
+        first: date | str,
+        last: date | str,
         *,
         source: str,
         symbols: str | Sequence[str] = (),
@@ -192,7 +193,8 @@ class Models(Ports):
         """
         from tickercast.jobs.training.evaluate import evaluate
 
-        build = self._compared(models, frequency)
+        first, last = parse_day(first), parse_day(last)
+        build = self._compared(one_or_more(models), frequency)
         data = self.source_of(source, frequency)
         chosen, made = one_or_more(symbols) or data.symbols(), list[Predictor]()
 
@@ -219,6 +221,8 @@ class Models(Ports):
 
     def _compared(self, names: Sequence[str], frequency: Frequency) -> "Baselines":
         """Make the named models, the judged one first, then the baselines of a frequency."""
+        if not names:
+            raise UsageError("No model was named, and at least one was needed, such as champion. Name one.")
         if not frequency.is_daily:
             return partial(self._compared_hourly, names)
         judged, *more = (self.load_model(name) for name in names)
@@ -265,9 +269,9 @@ class Models(Ports):
 
     def leaks(
         self,
-        models: Sequence[str],
-        first: date,
-        last: date,
+        models: str | Sequence[str],
+        first: date | str,
+        last: date | str,
         *,
         source: str,
         symbols: str | Sequence[str] = (),
@@ -294,15 +298,16 @@ class Models(Ports):
         """
         from tickercast.jobs.training.leaks import leaks
 
-        build, data = self._compared(models, frequency), self.source_of(source, frequency)
+        begin, end = parse_day(first), parse_day(last)
+        build, data = self._compared(one_or_more(models), frequency), self.source_of(source, frequency)
         chosen = one_or_more(symbols) or data.symbols()
         return leaks(
             data,
             chosen,
-            first,
-            last,
-            build=lambda series: build(series, first - timedelta(days=1)),
-            results=self.results_of(events, chosen, first),
+            begin,
+            end,
+            build=lambda series: build(series, begin - timedelta(days=1)),
+            results=self.results_of(events, chosen, begin),
             on_progress=on_progress,
             on_failure=on_failure,
         )
@@ -314,8 +319,8 @@ class Models(Ports):
 
     def promote(
         self,
-        first: date,
-        last: date,
+        first: date | str,
+        last: date | str,
         *,
         source: str,
         version: str = "",
@@ -336,6 +341,7 @@ class Models(Ports):
         """
         from tickercast.jobs.champion.promote import promote
 
+        first, last = parse_day(first), parse_day(last)
         self.provision()
         challenger = self.registry.bundle(MODEL, version or self._aliased(CHALLENGER_ALIAS))
         data = self.market_data(source)

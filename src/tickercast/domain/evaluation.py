@@ -123,7 +123,7 @@ def _phase(symbol: str, every: int) -> int:
     >>> _phase("MSFT", 10), _phase("AAPL", 10), _phase("MSFT", 1)
     (7, 9, 0)
     """
-    return int.from_bytes(hashlib.sha256(symbol.encode()).digest()[:8]) % every
+    return int.from_bytes(hashlib.sha256(symbol.encode()).digest()[:8]) % int(every)
 
 
 def _hourly_origins(bars: Bars, first: date, last: date, *, every: int, needed: int, horizon: int) -> Origins:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from numbers import Integral
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from tickercast.domain.evaluation import Spread, labelled, rolling_losses
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY
-from tickercast.errors import NoRecentBars, Permanent
+from tickercast.errors import NoRecentBars, Permanent, UsageError
 from tickercast.ports import MarketData
 
 _EARLIEST = date(1990, 1, 1)
@@ -54,12 +55,17 @@ def evaluate(
 
     Raises:
         NoRecentBars: no symbol can be forecast in that range.
-        UsageError: `first` is after `last`, or `every` is below 1.
+        UsageError: `first` is after `last`, or `every` or `windows` is below 1.
         Permanent: a statistical model could not be fitted at an origin.
         SourceUnavailable, UsageError: the source as a whole cannot be read.
     """
     check_range(first, last)
     check_every(every)
+    if windows is not None and (not isinstance(windows, Integral) or windows < 1):
+        raise UsageError(
+            f"{str(windows)[:20]} origins were asked for: 1 or more were needed, as a whole number. Name another "
+            "number, or leave it out for all."
+        )
     reading = source.fetch(symbols, _EARLIEST, last + _AFTERMATH, advance=lambda _: None)
     for symbol, reason in reading.failures.items():
         on_failure(symbol, reason)
