@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from tickercast.version import __version__ as __version__
 
-__all__ = ["Bars", "Forecast", "evaluate", "load_model", "open", "read_csv", "read_events", "read_frame"]
+__all__ = ["Bars", "Forecast", "Model", "evaluate", "load_model", "open", "read_csv", "read_events", "read_frame"]
 
 if TYPE_CHECKING:
-    from tickercast.library import Bars, Forecast, evaluate, load_model, read_csv, read_events, read_frame
+    from tickercast.library import Bars, Forecast, Model, evaluate, load_model, read_csv, read_events, read_frame
     from tickercast.library import open as open  # noqa: A004
 
 

@@ -1,8 +1,10 @@
 """The library: what `import tickercast` offers a notebook or another program."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from numbers import Integral
 from pathlib import Path
 from typing import Any, overload
 
@@ -10,12 +12,12 @@ import pandas as pd
 
 from tickercast import config
 from tickercast.app import App
-from tickercast.domain import event_files
+from tickercast.domain import event_files, features
 from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.calendar import check_range, parse_day
-from tickercast.domain.evaluation import by_group, evaluation_report, loss_ratio, rolling_losses, summary
+from tickercast.domain.calendar import check_every, check_range, parse_day
+from tickercast.domain.evaluation import by_group, evaluation_report, labelled, loss_ratio, rolling_losses, summary
 from tickercast.domain.events import ResultsDays
-from tickercast.domain.forecast import Forecast, Prediction, Predictor, informed
+from tickercast.domain.forecast import Forecast, Prediction, Predictor, checked, informed
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
 from tickercast.domain.price_files import Window, first_symbol, name_without_ending, read_prices
 from tickercast.domain.spelling import in_yahoos_spelling
@@ -85,12 +87,8 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
         UsageError: the file cannot be read, or `symbol` is none.
         InvalidBars: nothing in it can be used, or its name is not a symbol and it has no column Symbol.
     """
-    file = Path(path)
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
-    return _read(content, _spelt(symbol) if symbol else name_without_ending(file.name), every)
+    content, name = _content(path)
+    return _read(content, _spelt(symbol) if symbol else name_without_ending(name), every)
 
 
 def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = DAILY.name) -> Reading:
@@ -129,7 +127,20 @@ def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = D
     return _read(content, given, every)
 
 
+def _content(path: str | Path) -> tuple[bytes, str]:
+    """What a file holds, and its name."""
+    if not isinstance(path, str | Path):
+        raise UsageError(f"A {type(path).__name__} was given: the path of a file was needed. Name one.")
+    file = Path(path)
+    try:
+        return file.read_bytes(), file.name
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read: {getattr(error, 'strerror', error)}. Name another file.") from error
+
+
 def _spelt(symbol: str) -> str:
+    if not isinstance(symbol, str):
+        raise UsageError(f"The symbol is {str(symbol)[:40]}: a text was needed, such as 'MSFT'. Give one.")
     return parse_symbol(in_yahoos_spelling(symbol.strip().upper()))
 
 
@@ -155,25 +166,32 @@ def read_events(path: str | Path) -> dict[str, ResultsDays]:
         UsageError: the file cannot be read.
         InvalidBars: a line of it cannot be understood.
     """
-    file = Path(path)
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}. Name another file.") from error
-    return of_rows(event_files.read_events(content, file.name, datetime.now(UTC)))
+    content, name = _content(path)
+    return of_rows(event_files.read_events(content, name, datetime.now(UTC)))
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that is ready to predict.
+    """A model that is ready to predict: one that `load_model` gives, or one of your own.
 
     Attributes:
         predictor: the model behind it; see `domain.forecast.Predictor` for its arrays.
         frequency: of the bars that it forecasts; None where it forecasts any.
+
+    Raises:
+        UsageError: an attribute of the predictor is missing, or not what is needed.
     """
 
     predictor: Predictor
     frequency: Frequency | None = None
+
+    def __post_init__(self) -> None:
+        _check_predictor(self.predictor)
+        if self.frequency is not None and not isinstance(self.frequency, Frequency):
+            raise UsageError(
+                f"The frequency of {self.name} is {str(self.frequency)[:20]!r}: a Frequency, as Bars have one, or None "
+                "was needed. Give one of these."
+            )
 
     @property
     def name(self) -> str:
@@ -205,11 +223,17 @@ class Model:
             One forecast a symbol; a single one for the bars of one symbol.
 
         Raises:
-            UsageError: these are no bars, or not those of one frequency, the model's.
+            UsageError: these are no bars or results days, or not those of one frequency, the model's; or no forecast
+                can be made of what the model gave.
             TooFewSessions: a series is shorter than the model needs.
             CalendarError: the sessions of a symbol's exchange are not known.
         """
-        series, predictor = _series(bars, self.frequency), informed(self.predictor, results or {})
+        days = _results(results)
+        series, predictor = _series(bars, self.frequency), informed(self.predictor, days)
+        features.check_length(series, predictor.min_sessions)
+        if not series:
+            return []
+        quantiles = checked(predictor, predictor.predict(series), len(series))
         made = [
             Prediction(
                 one.symbol,
@@ -222,14 +246,39 @@ class Model:
                 simulated=one.simulated,
                 frequency=one.frequency,
             ).forecast()
-            for one, log_returns in zip(series, predictor.predict(series), strict=True)
+            for one, log_returns in zip(series, quantiles, strict=True)
         ]
-        if results:
-            made = [replace(one, results=day) for one, day in zip(made, expected_days(series, results), strict=True)]
+        if days:
+            made = [replace(one, results=day) for one, day in zip(made, expected_days(series, days), strict=True)]
         return made[0] if isinstance(bars, Bars) else made
 
 
-def load_model(name: str = "champion", *, every: str = DAILY.name) -> Model:
+def _check_predictor(model: Any) -> None:
+    """Refuse what is no `Predictor`."""
+    kind = type(model).__name__
+    if isinstance(model, type):
+        raise UsageError(f"The class {model.__name__} was given: an object of it was needed. Write {model.__name__}().")
+    for name, (needed, is_met) in _NEEDED.items():
+        if not hasattr(model, name):
+            raise UsageError(
+                f"A {kind} was given, which has no {name}: a model was needed, by its name, as load_model gives it, or "
+                f"an object with all of {', '.join(_NEEDED)}. Give one of these."
+            )
+        if not is_met(getattr(model, name)):
+            raise UsageError(f"The {name} of the {kind} is not {needed}, and that was needed. Correct it.")
+
+
+_NEEDED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "name": ("a text", lambda value: isinstance(value, str) and bool(value)),
+    "version": ("a text", lambda value: isinstance(value, str)),
+    "horizon": ("a whole number, 1 or more", lambda value: isinstance(value, Integral) and int(value) >= 1),
+    "min_sessions": ("a whole number, 0 or more", lambda value: isinstance(value, Integral) and int(value) >= 0),
+    "predict": ("a method", callable),
+}
+"""What a model has to have."""
+
+
+def load_model(name: str | Path = "champion", *, every: str = DAILY.name) -> Model:
     """Load a model by its name.
 
     >>> load_model("ewma-t").name, load_model().name, load_model(every="1h").name
@@ -244,8 +293,12 @@ def load_model(name: str = "champion", *, every: str = DAILY.name) -> Model:
         UsageError: there is no such model, or its package is not installed.
         BundleError: the bundle is damaged.
     """
+    if not isinstance(name, str | Path):
+        raise UsageError(
+            f"A {type(name).__name__} was given: the name of a model was needed. Name one, or leave it out."
+        )
     frequency = frequency_of(every)
-    return Model(App().load_model(name, frequency), frequency)
+    return Model(App().load_model(str(name), frequency), frequency)
 
 
 @dataclass(frozen=True)
@@ -281,7 +334,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model | str,
+    model: Model | Predictor | str | Path,
     bars: Bars | Reading | Iterable[Bars],
     first: date | str,
     last: date | str,
@@ -291,8 +344,11 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on past sessions or hours, beside the baselines.
 
+    A baseline of the model's own name and version is left out; one of another version has it beside its name.
+
     Args:
-        model: a model, or its name.
+        model: a model, its name, or a `Predictor` of your own: an object with `name`, `version`, `horizon`,
+            `min_sessions` and `predict`.
         bars: the bars of one or more symbols, from well before `first` to a horizon after `last`.
         first: the first date to forecast from.
         last: the last date to forecast from.
@@ -300,26 +356,58 @@ def evaluate(
         results: results days by symbol, as `read_events` gives them; each origin sees those that were known by then.
 
     Raises:
-        UsageError: a date, the model, its bars or `every` is not valid.
+        UsageError: a date, the model, its bars, the results days or `every` is not valid, or no forecast can be made of
+            what the model gave.
         NoRecentBars: no session in that range has enough bars before and after it.
     """
     begin, end = parse_day(first), parse_day(last)
     check_range(begin, end)
-    if every is not None and every < 1:
-        raise UsageError(f"Every {every} bars was asked for: every 1 or more was needed. Name another number.")
-    series = _series(bars, None if isinstance(model, str) else model.frequency)
-    frequency = series[0].frequency if series else DAILY
-    judged = load_model(model, every=frequency.name) if isinstance(model, str) else model
-    models = {judged.name: judged.predictor}
+    if every is not None:
+        check_every(every)
+    days, given = _results(results), model if isinstance(model, str | Path | Model) else Model(model)
+    series = _series(bars, given.frequency if isinstance(given, Model) else None)
+    _check_different(series)
+    frequency = series[0].frequency
+    judged = given if isinstance(given, Model) else load_model(given, every=frequency.name)
+    if judged.predictor.horizon != frequency.horizon:
+        raise UsageError(
+            f"{judged.name} forecasts {judged.predictor.horizon} steps, and the baselines of {frequency} bars "
+            f"{frequency.horizon}: the same was needed to compare them. Give it a horizon of {frequency.horizon}."
+        )
     baselines = evaluation_baselines(series, begin - timedelta(days=1)) if frequency.is_daily else hourly_baselines()
-    models |= {baseline.name: baseline for baseline in baselines}
-    tables = rolling_losses(models, series, begin, end, every=every or frequency.horizon, results=results)
+    models = labelled([judged.predictor, *baselines])
+    tables = rolling_losses(models, series, begin, end, every=every or frequency.horizon, results=days)
     if any(table.empty for table in tables.values()):
         raise NoRecentBars(
             f"No {frequency.noun} from {begin} to {end} has enough bars before it and {judged.predictor.horizon} after "
             "it. Name other dates, or give more bars."
         )
     return Evaluation(tables, frequency)
+
+
+def _check_different(series: Sequence[Bars]) -> None:
+    """Refuse series that are none, or of which two are of one symbol: they would count as more evidence."""
+    if not series:
+        raise UsageError("No bars were given: those of at least one symbol were needed. Read them by read_csv.")
+    [(symbol, count), *_] = Counter(one.symbol for one in series).most_common()
+    if count > 1:
+        raise UsageError(
+            f"The bars of {symbol} were given {count} times: each symbol once was needed. Drop the others."
+        )
+
+
+def _results(results: Results | None) -> Results:
+    """The results days that were given; none for None."""
+    if results is None:
+        return {}
+    values = list(results.values()) if isinstance(results, Mapping) else [results]
+    for value in values:
+        if not isinstance(value, ResultsDays):
+            raise UsageError(
+                f"The results hold a {type(value).__name__}: ResultsDays by symbol were needed, as "
+                "tickercast.read_events gives them. Read them by that."
+            )
+    return results
 
 
 def _series(bars: Bars | Reading | Iterable[Bars], wanted: Frequency | None) -> Sequence[Bars]:

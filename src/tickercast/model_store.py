@@ -78,11 +78,17 @@ class ModelStore:
         )
 
     def shipped_bundles(self) -> Iterator[Bundle]:
-        """The champion that comes with the package, and the models beside it that have bundles."""
-        yield self.shipped
-        for served in self.shipped_pointer.served:
-            if (self._shipped / folder(served.name, served.version)).exists():
-                yield self.shipped_bundle(served.name, served.version)
+        """The champion that comes with the package, and the models beside it that have bundles.
+
+        There are none while those that are to be shipped are trained.
+        """
+        if not (self._shipped / self._pointer).is_file():
+            return
+        pointer = self.shipped_pointer
+        named = [(pointer.name, pointer.version), *((served.name, served.version) for served in pointer.served)]
+        for name, version in named:
+            if (self._shipped / folder(name, version)).exists():
+                yield self.shipped_bundle(name, version)
 
     @property
     def pointer_name(self) -> str:

@@ -4,13 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from tests.support.trading import shipped_bundle
 from typer.testing import CliRunner
 
 from tickercast.cli import app
+from tickercast.domain.model_card import MODEL
+from tickercast.errors import TickercastError
+from tickercast.model_store import files
+from tickercast.models.onnx import OnnxModel
 
 WORDS = ("backtest", "--source", "sample", "--from", "2011-01-01", "--to", "2012-06-28", "--model", "ewma-t")
 
@@ -56,7 +62,16 @@ def test_results_windows_are_further_rows(symbols: Path) -> None:
         (("--from", "2014-01-01", "--to", "2014-06-01"), "whose bars are of 20"),
         (("--events", "sec"), "a CSV file or stored was needed"),
         (("--events", "other.csv"), "other.csv has no results day of the 1 symbol(s)"),
-        (("--check-leaks", "--json", "out.json"), "leave out --json and --chart"),
+        (("--check-leaks", "--json", "out.json"), "leave out --windows, --dask, --json and --chart"),
+        (("--check-leaks", "--chart", "out.png"), "leave out --windows, --dask, --json and --chart"),
+        (("--check-leaks", "--windows", "3"), "leave out --windows, --dask, --json and --chart"),
+        (("--check-leaks", "--dask", "2"), "leave out --windows, --dask, --json and --chart"),
+        (("--check-leaks", "--every", "10"), "and --every but for --every 1h"),
+        (("--check-leaks", "--every", "6h"), "and --every but for --every 1h"),
+        (("--check-leaks", "--every", "1h", "--events", "other.csv"), "--dask and --events are for daily bars"),
+        (("--check-leaks", "--events", "nope.csv"), "nope.csv"),
+        (("--check-leaks", "--events", "other.csv"), "other.csv has no results day of the 1 symbol(s)"),
+        (("--check-leaks", "--to", "2010-12-31"), "2011-01-01, is after the last, 2010-12-31. Swap them."),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused_in_a_sentence(workspace: Path, words: tuple[str, ...], said: str) -> None:
@@ -64,6 +79,79 @@ def test_what_cannot_be_evaluated_is_refused_in_a_sentence(workspace: Path, word
     (workspace / "other.csv").write_text("symbol,date\nAAPL,2011-07-19\n")
     done = run("--symbols-file", "symbols.txt", *words)
     assert said in str(done.exception)
+
+
+def write_version_2(folder: Path, calibration: float) -> Path:
+    """Write a second version of the champion, whose intervals are wider, and return the folder of its bundle."""
+    bundle = shipped_bundle()
+    card = bundle.card.model_copy(update={"version": "2", "calibration": calibration})
+    for name, content in files(replace(bundle, card=card)).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder / "models" / MODEL / "2"
+
+
+def test_a_second_version_is_compared_with_the_first(symbols: Path) -> None:
+    from matplotlib.axes import Axes
+
+    second, drawn = write_version_2(Path(), 2.5), list[str]()
+    original = Axes.plot
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            Axes, "plot", lambda *given, **how: (drawn.append(how.get("label", "")), original(*given, **how))
+        )
+        words = ("--symbols-file", "symbols.txt", "--every", "20", "--json", "out.json", "--chart", "out.png")
+        done = CliRunner(env={"COLUMNS": "200"}).invoke(
+            app, [*WORDS[:-1], "champion", "--model", "champion", "--model", str(second), *words]
+        )
+    assert done.exit_code == 0, done.output
+    report = json.loads(Path("out.json").read_text())
+    label = f"{MODEL} 2"
+    assert report["model"] == MODEL
+    assert list(report["ratios"])[-1] == label
+    assert report["ratios"][label]["sp"][0] < 1
+    assert (report["versions"][MODEL], report["versions"][label]) == ("1", "2")
+    assert "sp_vs_tickercast_lstm_2" in report["by_class"]["stock"]
+    assert f"against {label}" in drawn
+    assert f"versions  {MODEL} 1, ewma-t 1" in done.stdout
+    assert f"random-walk 1, {label}\n" in done.stdout
+
+
+def test_two_that_differ_under_one_version_are_refused(symbols: Path) -> None:
+    pair = [str(write_version_2(Path(name), width)) for name, width in (("one", 2.5), ("other", 2.6))]
+    done = run("--symbols-file", "symbols.txt", "--model", pair[0], "--model", pair[1])
+    assert f"Two models are {MODEL} version 2, and they differ" in str(done.exception)
+
+
+def test_leaks_are_looked_for_with_results_days_and_say_who_is_left_out(
+    symbols: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine.csv").write_text("symbol,date,session,known_at\nAAPL,2011-07-19,after,2011-07-01\n")
+    told: list[set[str]] = []
+    original = OnnxModel.informed
+    monkeypatch.setattr(
+        OnnxModel, "informed", lambda self, days, widths=None: (told.append(set(days)), original(self, days, widths))[1]
+    )
+    words = ("--symbols-file", "symbols.txt", "--events", "mine.csv", "--check-leaks", "--model", "champion")
+    done = run(*words, "--to", "2011-08-28")
+    assert done.exit_code == 0, done.output
+    assert "tickercast-lstm: 0\n" in done.stdout
+    assert told
+    assert all(days == {"AAPL"} for days in told)
+    assert "The sample does not hold NOPE" in done.stderr
+
+
+def test_a_folder_that_is_missing_is_made_and_the_table_comes_first(symbols: Path) -> None:
+    Path("file").write_text("")
+    words = ("--symbols-file", "symbols.txt", "--every", "40")
+    done = run(*words, "--json", "made/of/out.json", "--chart", "other/out.png")
+    assert done.exit_code == 0, done.output
+    assert json.loads(Path("made/of/out.json").read_text())["model"] == "ewma-t"
+    assert Path("other/out.png").read_bytes().startswith(b"\x89PNG")
+    done = run(*words, "--json", "file/out.json")
+    assert "ratio to (below 1 is better)" in done.stdout
+    assert isinstance(done.exception, TickercastError)
+    assert "file/out.json cannot be used" in str(done.exception)
 
 
 def test_one_origin_gives_no_interval(workspace: Path) -> None:

@@ -10,8 +10,10 @@ import pytest
 from tests.support.hourly import make_hours, table
 from typer.testing import CliRunner, Result
 
+from tickercast.app import App
 from tickercast.cli import app
 from tickercast.errors import UsageError
+from tickercast.model_store import files
 
 DATES = ("--from", "2022-05-02", "--to", "2022-06-05")
 
@@ -35,6 +37,28 @@ def test_models_of_hourly_bars_are_compared_on_the_same_hours(run: Callable[...,
     assert report["overall"]["n"] == 2 * 35 * 4
     assert len(report["by_step"]) == 24
     assert report["ratios"]["ewma-t"]["sp"][0] < 1
+
+
+def test_a_named_baseline_of_another_version_is_not_compared_with_itself(run: Callable[..., Result]) -> None:
+    store = App().hourly_store
+    bundle = store.shipped
+    for path, content in files(bundle.registered(version="3", run_id="run")).items():
+        Path(path).parent.mkdir(parents=True)
+        Path(path).write_bytes(content)
+    words = ("backtest", "--every", "24h", "--source", "hours", *DATES, "--json", "out.json")
+    done = run(*words, "--model", "models/har-season/3")
+    assert done.exit_code == 0, done.output
+    report = json.loads(Path("out.json").read_text())
+    assert report["versions"] == {"har-season": "3", "ewma-season": "1", "ewma-t": "1"}
+
+
+@pytest.mark.parametrize(("model", "is_said"), [("tickercast-lstm-1h", True), ("har-season", False)])
+def test_a_network_that_was_trained_on_the_hours_says_so(run: Callable[..., Result], model: str, is_said: bool) -> None:
+    words = ("backtest", "--every", "24h", "--source", "hours", *DATES, "--json", "out.json")
+    done = run(*words, "--model", model)
+    assert done.exit_code == 0, done.output
+    assert ("The model was trained on dates up to 2022-06-30" in " ".join(done.stderr.split())) is is_said
+    assert ("trained_through" in json.loads(Path("out.json").read_text())) is is_said
 
 
 def test_the_champion_is_judged_by_default(run: Callable[..., Result]) -> None:

@@ -15,6 +15,7 @@ from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle, Pointer
 from tickercast.domain.promotion import Decision
 from tickercast.errors import BundleError, PreconditionFailed, UsageError
 from tickercast.jobs.champion.promote import promote, publish
+from tickercast.jobs.training.seed import seed
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
 from tickercast.ports import ModelRegistry, RunRecord
@@ -30,7 +31,7 @@ UNSEEN = date(2010, 12, 31)
 @pytest.fixture
 def registry(workspace: Path) -> ModelRegistry:
     app = App()
-    app.seed_registry()
+    seed(app.registry, app.models)
     return app.registry
 
 
@@ -78,10 +79,47 @@ def registered(registry: ModelRegistry, **changes: object) -> Bundle:
 
 
 def test_an_empty_registry_begins_with_the_shipped_champion(registry: ModelRegistry) -> None:
-    App().seed_registry()
+    app = App()
+    seed(app.registry, app.models)
     [first] = registry.versions(MODEL)
     assert first.card.sha256 == shipped_bundle().card.sha256
     assert "champion" in first.aliases
+
+
+@pytest.mark.parametrize(
+    ("job", "champion", "others"),
+    [
+        ("train_hourly", "har-season", ["tickercast-lstm-1h", "tickercast-plain-1h", "ewma-season"]),
+        ("train_direction", "xgb-direction", []),
+    ],
+)
+def test_a_training_of_hourly_models_numbers_on_from_the_shipped_ones(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, job: str, champion: str, others: list[str]
+) -> None:
+    app, trained = App(), list[Bundle]()
+
+    def train(*_: object, registry: ModelRegistry, **__: object) -> None:
+        trained[:] = [registry.register(registry.bundle(name, "1"), RunRecord()) for name in (champion, *others)]
+
+    monkeypatch.setattr(f"tickercast.jobs.training.{job}.{job}", train)
+    more = {"trials": 0} if job == "train_direction" else {}
+    getattr(app, job)(["BTCUSDT"], date(2022, 12, 31), source="simulated", **more)
+    assert [bundle.card.version for bundle in trained] == ["2"] * len(trained)
+    store = app.direction_store if job == "train_direction" else app.hourly_store
+    for name in (champion, *others):
+        _, first = app.registry.versions(name)
+        assert first.card.model_copy(update={"run_id": ""}) == store.shipped_bundle(name, "1").card.model_copy(
+            update={"run_id": ""}
+        )
+        assert first.aliases == (("champion",) if name == champion else ())
+
+
+def test_models_that_are_to_be_shipped_get_the_first_number(workspace: Path) -> None:
+    app = App()
+    store = app.hourly_store
+    (workspace / "models").mkdir()
+    seed(app.registry, ModelStore(store.store, workspace, store.frequency))
+    assert not app.registry.versions("har-season")
 
 
 def test_a_bad_challenger_is_refused_and_a_good_one_promoted_and_rolled_back(

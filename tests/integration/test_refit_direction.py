@@ -182,6 +182,13 @@ def test_simulated_bars_are_not_learned_from(learned: ModelStore) -> None:
     [
         (["--when-due"], "--when-due need hourly bars"),
         (["--every", "1h", "--when-due"], "--when-due is for the direction model: add --direction"),
+        (["--every", "1h", "--when-due", "--trials", "3"], "--when-due is for the direction model: add --direction"),
+        (["--every", "1h", "--trials", "3"], "--trials is for the direction model: add --direction"),
+        (["--every", "1h", "--direction", "--seeds", "3"], "--seeds is for networks, and --direction grows trees"),
+        *(
+            (["--every", "1h", "--direction", "--when-due", *more], "leave out --through, --trials, --seeds and --out")
+            for more in (["--through", "nonsense"], ["--trials", "3"], ["--seeds", "3"], ["--out", "made"])
+        ),
     ],
 )
 def test_the_option_belongs_to_the_direction(workspace: Path, words: list[str], said: str) -> None:

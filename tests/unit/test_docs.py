@@ -32,7 +32,7 @@ from tickercast.config import Settings
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.price_files import to_csv
 from tickercast.errors import SourceUnavailable, UnknownSymbol
-from tickercast.models import baselines
+from tickercast.models import baselines, catalogue
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -373,6 +373,26 @@ def test_the_model_of_the_guide_predicts(workspace: Path) -> None:
     cone = held["SlowWalk"]().predict([bars["MSFT"]])
     assert cone.shape == (1, 10, 13)
     assert (np.diff(cone) > 0).all()
+
+
+def test_the_model_of_the_guide_is_evaluated_by_its_command_and_gives_the_figures_of_the_page(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = PAGES["contributing"]
+    code = next(found for found in fenced(page, "python") if "class SlowWalk" in found)
+    held = dict(vars(baselines))
+    exec(code, held)
+    monkeypatch.setattr(catalogue, "BASELINES", {**catalogue.BASELINES, "slow-walk": held["SlowWalk"]})
+    [command] = [found for found in fenced(page, "sh") if "--model slow-walk" in found]
+    done = CliRunner().invoke(app, [*command.split()[1:], "--json", "out.json"])
+    assert done.exit_code == 0, done.output
+    report = json.loads(Path("out.json").read_text())
+    ratio, low, high = report["ratios"]["random-walk"]["sp"]
+    told = (
+        f"On these {report['overall']['n']:.0f} origins its loss is {ratio:.3f} of the random walk's, with an interval "
+        f"of {low:.3f} to {high:.3f}: no edge."
+    )
+    assert told in " ".join(page.split())
 
 
 def test_the_source_of_the_guide_reads_its_file(workspace: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from tests.support.hourly import Memory
 from tests.support.trading import shipped_bundle
 
 from tickercast import engines
@@ -33,6 +34,7 @@ from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.frequency import DAILY
 from tickercast.errors import NoRecentBars
 from tickercast.jobs.training.evaluate import evaluate
+from tickercast.jobs.training.leaks import leaks
 from tickercast.models import catalogue
 from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation, RandomWalk
 from tickercast.models.onnx import OnnxModel
@@ -329,6 +331,46 @@ def test_constant_prices_are_left_out(make_bars: MakeBars) -> None:
     prices = dict.fromkeys(("open", "high", "low", "close", "adj_close"), 1.0)
     peg = Bars("PEG", make_bars().frame.assign(**prices))
     assert rolling_losses({"random-walk": RandomWalk()}, [peg], FIRST, LAST)["random-walk"].empty
+
+
+class Reader:
+    """Answers how many results days it is told of: those that are known at the origin, or all."""
+
+    name, horizon, min_sessions, adapts = "reader", HORIZON, 61, False
+
+    def __init__(self, version: str, *, looks_ahead: bool, days: Any = None) -> None:
+        self.version, self.looks_ahead, self.days = version, looks_ahead, days
+
+    def informed(self, results: Any, widths: object = None) -> "Reader":
+        return Reader(self.version, looks_ahead=self.looks_ahead, days=results["MSFT"])
+
+    def predict(self, series: Sequence[Bars]) -> Any:
+        return np.concatenate([self.predict_at(bars, np.array([len(bars) - 1])) for bars in series])
+
+    def predict_at(self, bars: Bars, at: Any) -> Any:
+        [close] = bars.frequency.closes([bars.symbol], np.zeros(1, np.intp), bars.ends[at])
+        days = self.days if self.looks_ahead else self.days.known_by(close)
+        return np.full((len(at), HORIZON, len(QUANTILES)), len(days) / 1000)
+
+    def results_lift(self, bars: Bars, at: Any) -> Any:
+        return np.zeros((len(at), HORIZON))
+
+
+def test_a_model_that_reads_results_days_of_later_is_found(make_bars: MakeBars) -> None:
+    bars = make_bars()
+    closes = bars.frequency.closes(["MSFT"], np.zeros(len(bars), np.intp), bars.ends)
+    days = [(str(close.astype("datetime64[D]")), "unknown", str(close + late)) for close in closes for late in (0, 1)]
+    models = [Reader("1", looks_ahead=False), Reader("2", looks_ahead=True)]
+    found = leaks(
+        Memory([bars]),
+        ["MSFT"],
+        date(2023, 5, 1),
+        date(2023, 6, 30),
+        build=lambda known: models,
+        results={"MSFT": ResultsDays.of("MSFT", days)},
+    )
+    assert found["reader"] == 0
+    assert found["reader 2"] > 0
 
 
 def test_a_range_without_an_origin_is_a_sentence(tmp_path: Path, price_folder: Callable[..., Path]) -> None:

@@ -29,7 +29,7 @@ from tickercast.errors import (
 )
 
 MakeBars = Callable[..., Bars]
-PUBLIC = ["Bars", "Forecast", "evaluate", "load_model", "open", "read_csv", "read_events", "read_frame"]
+PUBLIC = ["Bars", "Forecast", "Model", "evaluate", "load_model", "open", "read_csv", "read_events", "read_frame"]
 
 
 def open_in(folder: Path, name: str = "app") -> App:
@@ -314,7 +314,7 @@ def test_a_model_alone_takes_results_days_and_its_forecast_says_them(tmp_path: P
         def results_lift(self, bars: Bars, at: Any) -> Any:
             return np.zeros((len(at), 10))
 
-    model = library.Model(Listener())
+    model = tickercast.Model(Listener())
     model.predict(series, results=results)
     tickercast.evaluate(model, series, "2023-05-01", "2023-06-01", results=results)
     assert all(each is results for each in told)
@@ -366,9 +366,103 @@ def test_a_model_of_ones_own_can_be_evaluated(make_bars: MakeBars) -> None:
         def predict(self, series: Any) -> Any:
             return np.zeros((len(series), self.horizon, len(QUANTILES)))
 
-    found = tickercast.evaluate(library.Model(Median()), make_bars(), "2022-09-01", "2023-05-31", every=20)
-    assert found.frame().loc["median", "coverage_95"] == 0
-    assert len(found.losses["median"]) == len(found.losses["random-walk"])
+    for model in (Median(), tickercast.Model(Median())):
+        found = tickercast.evaluate(model, make_bars(), "2022-09-01", "2023-05-31", every=np.int64(20))  # type: ignore[arg-type]
+        assert found.frame().loc["median", "coverage_95"] == 0
+        assert len(found.losses["median"]) == len(found.losses["random-walk"])
+
+
+class Own:
+    """A model as a user writes one: the same quantiles everywhere."""
+
+    def __init__(self, quantiles: Any = None, **other: Any) -> None:
+        self.name, self.version, self.horizon, self.min_sessions = "own", "1", 10, 91
+        self.quantiles = np.linspace(-0.1, 0.1, len(QUANTILES)) if quantiles is None else quantiles
+        vars(self).update(other)
+
+    def predict(self, series: Any) -> Any:
+        return np.broadcast_to(self.quantiles, (len(series), self.horizon, len(QUANTILES)))
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize(
+    ("version", "others"),
+    [
+        ("1", ["ewma-fhs", "historical-simulation", "random-walk"]),
+        ("mine", ["ewma-t 1", "ewma-fhs", "historical-simulation", "random-walk"]),
+    ],
+)
+def test_a_model_of_the_name_of_a_baseline_is_judged_itself(
+    make_bars: MakeBars, version: str, others: list[str]
+) -> None:
+    model = Own(np.full(len(QUANTILES), 9.0), name="ewma-t", version=version)
+    found = tickercast.evaluate(model, make_bars(), "2022-09-01", "2023-05-31", every=20)
+    assert list(found.losses) == ["ewma-t", *others]
+    assert found.frame().loc["ewma-t", "sp"] > 10 * found.frame().loc["random-walk", "sp"]
+    assert list(found.ratios().index) == others
+
+
+def test_hours_can_be_evaluated_by_a_model_that_predicts_series_alone() -> None:
+    model = Own(horizon=24, min_sessions=200)
+    found = tickercast.evaluate(model, make_hours(hours=1200), "2022-02-10", "2022-02-18")
+    assert len(found.losses["own"]) == len(found.losses["ewma-t"]) > 0
+
+
+_FALLING = np.linspace(0.1, -0.1, len(QUANTILES))
+_GAP = np.where(np.arange(len(QUANTILES)) == 3, np.nan, 0.0)
+
+
+class Shaped(Own):
+    """A model that gives the same array, whatever it is asked for."""
+
+    def predict(self, series: Any) -> Any:
+        return self.quantiles
+
+
+NO_FORECAST: dict[str, tuple[Own, str]] = {
+    "falling": (Own(_FALLING), "own gave quantiles that fall"),
+    "a gap": (Own(_GAP), "own gave quantiles that are not finite, or beyond ±100: log-returns were needed"),
+    "infinite": (Own(np.full(len(QUANTILES), np.inf)), "own gave quantiles that are not finite"),
+    "prices": (Own(np.full(len(QUANTILES), 335.0)), "own gave quantiles that are not finite, or beyond ±100"),
+    "too few quantiles": (
+        Shaped(np.zeros((1, 10, 5))),
+        "own gave quantiles of shape (1, 10, 5): (1, 10, 13) was needed",
+    ),
+    "too many rows": (Shaped(np.zeros((3, 10, 13))), "own gave quantiles of shape (3, 10, 13): (1, 10, 13) was"),
+    "nothing": (Shaped("nothing"), "own gave quantiles that are no array of numbers: an array of shape (1, 10, 13)"),
+    "None": (Shaped([[None]]), "own gave quantiles of shape (1, 1): (1, 10, 13) was needed"),
+}
+
+
+@pytest.mark.parametrize("case", NO_FORECAST)
+def test_no_forecast_is_made_of_what_is_none(make_bars: MakeBars, case: str) -> None:
+    model, said = NO_FORECAST[case]
+    bars = make_bars()
+    with pytest.raises(UsageError) as refused:
+        tickercast.Model(model).predict(bars)
+    assert said in str(refused.value)
+    with pytest.raises(UsageError, match="own gave quantiles"):
+        tickercast.evaluate(model, bars, "2023-04-03", "2023-04-06", every=1)
+
+
+def test_a_model_of_ones_own_is_shown_no_series_that_is_too_short(make_bars: MakeBars) -> None:
+    model = tickercast.Model(Own())
+    assert len(model.predict(make_bars(sessions=91)).steps) == 10
+    with pytest.raises(TooFewSessions, match=r"MSFT has 90 session\(s\): at least 91 were needed"):
+        model.predict([make_bars(sessions=91), make_bars(sessions=90)])
+    with pytest.raises(TooFewSessions, match=r"BTCUSDT has 90 hour\(s\): at least 91 were needed"):
+        model.predict(make_hours(hours=90))
+
+
+def test_the_folder_of_a_bundle_may_be_a_path(make_bars: MakeBars) -> None:
+    folder = Path(library.__file__).parent / "shipped" / "models" / "tickercast-lstm" / "1"
+    assert tickercast.load_model(folder).name == "tickercast-lstm"
+    found = tickercast.evaluate(folder, make_bars(), "2023-04-03", "2023-04-06")
+    assert next(iter(found.losses)) == "tickercast-lstm"
+
+
+def test_a_model_of_ones_own_is_not_asked_about_nothing() -> None:
+    assert tickercast.Model(Shaped("nothing")).predict([]) == []
 
 
 # ---------------------------------------------------------------- bad inputs
@@ -460,6 +554,114 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
         lambda app, bars: app.plan_backfill(["MSFT"], "2012-01-01", "2012-02-01", every=0),
         UsageError,
         "every 1 or more was needed",
+    ),
+    "every half origin": (
+        lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-02-01", every=2.5),  # type: ignore[arg-type]
+        UsageError,
+        "Every 2.5 bars was asked for: every 1 or more was needed, as a whole number",
+    ),
+    "every text of an origin": (
+        lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-02-01", every="5"),  # type: ignore[arg-type]
+        UsageError,
+        "Every 5 bars was asked for",
+    ),
+    "every half session": (
+        lambda app, bars: app.plan_backfill(["MSFT"], "2012-01-01", "2012-02-01", every=0.5),  # type: ignore[arg-type]
+        UsageError,
+        "Every 0.5 bars was asked for",
+    ),
+    "every 0th origin of a source": (
+        lambda app, bars: app.evaluate(["ewma-t"], date(2012, 1, 3), date(2012, 2, 1), source="sample", every=-1),
+        UsageError,
+        "Every -1 bars was asked for",
+    ),
+    "half an origin of a source": (
+        lambda app, bars: app.evaluate("ewma-t", "2012-01-03", "2012-02-01", source="sample", windows=2.5),  # type: ignore[arg-type]
+        UsageError,
+        "2.5 origins were asked for: 1 or more were needed, as a whole number",
+    ),
+    "no model of a source": (
+        lambda app, bars: app.leaks([], "2012-01-03", "2012-02-01", source="sample"),
+        UsageError,
+        "No model was named, and at least one was needed",
+    ),
+    "no day of a source": (
+        lambda app, bars: app.leaks("ewma-t", "2012-01-03", "2012-02-30", source="sample"),
+        UsageError,
+        "'2012-02-30' is not a date",
+    ),
+    "the name of a frequency": (
+        lambda app, bars: tickercast.Model(Own(), "1d"),  # type: ignore[arg-type]
+        UsageError,
+        "The frequency of own is '1d': a Frequency, as Bars have one, or None was needed",
+    ),
+    "no path at all": (lambda app, bars: tickercast.read_csv("a\0b"), UsageError, "cannot be read: embedded null byte"),
+    "a horizon of its own": (
+        lambda app, bars: tickercast.evaluate(Own(horizon=5), bars, "2023-01-01", "2023-02-01"),
+        UsageError,
+        "own forecasts 5 steps, and the baselines of 1d bars 10: the same was needed",
+    ),
+    "no model to evaluate": (
+        lambda app, bars: tickercast.evaluate(None, bars, "2023-01-01", "2023-02-01"),  # type: ignore[arg-type]
+        UsageError,
+        "A NoneType was given, which has no name: a model was needed",
+    ),
+    "a class to evaluate": (
+        lambda app, bars: tickercast.evaluate(Own, bars, "2023-01-01", "2023-02-01"),  # type: ignore[arg-type]
+        UsageError,
+        "The class Own was given: an object of it was needed. Write Own().",
+    ),
+    "a model of no method": (
+        lambda app, bars: tickercast.Model(Own(predict=5)),
+        UsageError,
+        "The predict of the Own is not a method, and that was needed",
+    ),
+    "a horizon in words": (
+        lambda app, bars: tickercast.Model(Own(horizon="10")),
+        UsageError,
+        "The horizon of the Own is not a whole number, 1 or more",
+    ),
+    "a number as version": (
+        lambda app, bars: tickercast.Model(Own(version=1)),
+        UsageError,
+        "The version of the Own is not a text",
+    ),
+    "no name of a model": (
+        lambda app, bars: tickercast.load_model(None),  # type: ignore[arg-type]
+        UsageError,
+        "A NoneType was given: the name of a model was needed",
+    ),
+    "no name of a frequency": (
+        lambda app, bars: tickercast.load_model(every=5),  # type: ignore[arg-type]
+        UsageError,
+        "The frequency '5' is not known: 1d or 1h was needed",
+    ),
+    "a file as results": (
+        lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-02-01", results="x.csv"),  # type: ignore[arg-type]
+        UsageError,
+        "The results hold a str: ResultsDays by symbol were needed, as tickercast.read_events gives them",
+    ),
+    "dates as results": (
+        lambda app, bars: tickercast.load_model("ewma-t").predict(bars, {"MSFT": [date(2023, 7, 25)]}),  # type: ignore[dict-item]
+        UsageError,
+        "The results hold a list: ResultsDays by symbol were needed",
+    ),
+    "no bars to evaluate": (
+        lambda app, bars: tickercast.evaluate("ewma-t", [], "2023-01-01", "2023-02-01"),
+        UsageError,
+        "No bars were given: those of at least one symbol were needed",
+    ),
+    "the same symbol five times": (
+        lambda app, bars: tickercast.evaluate("ewma-t", [bars] * 5, "2023-01-01", "2023-02-01"),
+        UsageError,
+        "The bars of MSFT were given 5 times: each symbol once was needed",
+    ),
+    "no path": (lambda app, bars: tickercast.read_csv(None), UsageError, "A NoneType was given: the path of a file"),  # type: ignore[arg-type]
+    "no path of events": (lambda app, bars: tickercast.read_events(5), UsageError, "A int was given: the path of"),  # type: ignore[arg-type]
+    "a number as symbol": (
+        lambda app, bars: tickercast.read_frame(bars.frame, symbol=5),  # type: ignore[arg-type]
+        UsageError,
+        "The symbol is 5: a text was needed",
     ),
     "every 0th origin": (
         lambda app, bars: tickercast.evaluate("ewma-t", bars, "2023-01-01", "2023-02-01", every=0),

@@ -89,10 +89,12 @@ class Hourly(Trading):
             on_progress: called with the steps done and their total.
             on_failure: called with each symbol that the source could not give, and why.
         """
+        from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train_hourly import train_hourly
 
         engines.require_training()
         data = engines.hourly_data(source, self.settings)
+        seed(self.registry, self.hourly_store)
         return train_hourly(
             data,
             one_or_more(symbols) or data.symbols(),
@@ -131,16 +133,18 @@ class Hourly(Trading):
             on_failure: called with each symbol that the source could not give, and why.
         """
         from tickercast.domain.boosting import USUAL, Boosting
+        from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train_direction import train_direction
 
-        data = engines.hourly_data(source, self.settings)
+        data, boost = engines.hourly_data(source, self.settings), engines.boost()
+        seed(self.registry, self.direction_store)
         return train_direction(
             data,
             one_or_more(symbols) or data.symbols(),
             _FIRST,
             self.now().date(),
             through,
-            boost=engines.boost(),
+            boost=boost,
             search=engines.boosting_search(self.settings, usual=usual),
             tracker=engines.model_registry(self.settings),
             registry=self.registry,

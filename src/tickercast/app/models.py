@@ -1,19 +1,20 @@
 """Use cases about models: train, tune, evaluate, and choose which one is served."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tickercast import config, engines
+from tickercast import engines
 from tickercast.app.ports import Ports, nothing
+from tickercast.domain.calendar import parse_day
+from tickercast.domain.evaluation import labelled
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import (
     CHALLENGER_ALIAS,
-    CHAMPION,
-    CHAMPION_ALIAS,
     MODEL,
     Bundle,
     Pointer,
@@ -23,7 +24,7 @@ from tickercast.domain.recipe import Recipe
 from tickercast.domain.symbols import one_or_more
 from tickercast.errors import Permanent, UsageError
 from tickercast.models import catalogue
-from tickercast.ports import MarketData, RunRecord, StudyResult
+from tickercast.ports import MarketData, StudyResult
 
 if TYPE_CHECKING:
     from tickercast.domain.bars import Bars
@@ -87,11 +88,12 @@ class Models(Ports):
             on_progress: called with the epochs done and their total.
             on_failure: called with each symbol that the source could not give, and why.
         """
+        from tickercast.jobs.training.seed import seed
         from tickercast.jobs.training.train import train
 
         data, fit = self.market_data(source), self.fit
         symbols = one_or_more(symbols) or data.symbols()
-        self.seed_registry()
+        seed(self.registry, self.models)
         return train(
             data,
             symbols,
@@ -154,9 +156,9 @@ class Models(Ports):
 
     def evaluate(
         self,
-        models: Sequence[str],
-        first: date,
-        last: date,
+        models: str | Sequence[str],
+        first: date | str,
+        last: date | str,
         *,
         source: str,
         symbols: str | Sequence[str] = (),
@@ -167,7 +169,7 @@ class Models(Ports):
         dask: str = "",
         on_progress: Callable[[int, int], None] = nothing,
         on_failure: Callable[[str, Permanent], None] = nothing,
-    ) -> tuple[Mapping[str, pd.DataFrame], Sequence[Predictor]]:
+    ) -> tuple[Mapping[str, pd.DataFrame], Mapping[str, Predictor]]:
         """Evaluate models on past bars, beside the baselines; see `jobs.training.evaluate`.
 
         Tables of hourly models are refreshed monthly.
@@ -187,17 +189,18 @@ class Models(Ports):
             on_failure: called with each symbol that is left out, and why.
 
         Returns:
-            The losses of each model, and these models, the judged one first.
+            The losses of each model, and these models, the judged one first; see `domain.evaluation.labelled`.
         """
         from tickercast.jobs.training.evaluate import evaluate
 
-        build = self._compared(models, frequency)
+        first, last = parse_day(first), parse_day(last)
+        build = self._compared(one_or_more(models), frequency)
         data = self.source_of(source, frequency)
-        chosen, compared = one_or_more(symbols) or data.symbols(), list[Predictor]()
+        chosen, made = one_or_more(symbols) or data.symbols(), list[Predictor]()
 
         def beside(series: "Sequence[Bars]", through: date) -> Sequence[Predictor]:
-            compared.extend(build(series, through))
-            return compared
+            made.extend(build(series, through))
+            return made
 
         with engines.spread(dask) as spread:
             tables = evaluate(
@@ -214,16 +217,24 @@ class Models(Ports):
                 on_progress=on_progress,
                 on_failure=on_failure,
             )
-        return tables, compared
+        return tables, labelled(made)
 
     def _compared(self, names: Sequence[str], frequency: Frequency) -> "Baselines":
-        """Make the named models, the judged one first, then the baselines of a frequency, each once."""
+        """Make the named models, the judged one first, then the baselines of a frequency."""
+        if not names:
+            raise UsageError("No model was named, and at least one was needed, such as champion. Name one.")
         if not frequency.is_daily:
-            return lambda series, _: _once(
-                catalogue.hourly(name, self.hourly_store, series) for name in (*names, *_HOURLY_BASELINES)
-            )
+            return partial(self._compared_hourly, names)
         judged, *more = (self.load_model(name) for name in names)
-        return lambda series, through: _once([judged, *catalogue.evaluation_baselines(series, through, more=more)])
+        catalogue.check_versions([judged, *more])
+        return lambda series, through: [judged, *catalogue.evaluation_baselines(series, through, more=more)]
+
+    def _compared_hourly(self, names: Sequence[str], series: "Sequence[Bars]", _: date) -> list[Predictor]:
+        """The same of hourly bars: whatever its version, a baseline that is named is not made again."""
+        made = [catalogue.hourly(name, self.hourly_store, series) for name in names]
+        catalogue.check_versions(made)
+        others = [name for name in _HOURLY_BASELINES if name not in {model.name for model in made}]
+        return [*made, *(catalogue.hourly(name, self.hourly_store, series) for name in others)]
 
     def results_of(self, events: str, symbols: Sequence[str], first: date) -> "Mapping[str, ResultsDays]":
         """The results days of some symbols.
@@ -258,14 +269,16 @@ class Models(Ports):
 
     def leaks(
         self,
-        models: Sequence[str],
-        first: date,
-        last: date,
+        models: str | Sequence[str],
+        first: date | str,
+        last: date | str,
         *,
         source: str,
         symbols: str | Sequence[str] = (),
         frequency: Frequency = DAILY,
+        events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
+        on_failure: Callable[[str, Permanent], None] = nothing,
     ) -> Mapping[str, float]:
         """How much the forecasts change when all bars after their origins are cut off; see `jobs.training.leaks`.
 
@@ -276,21 +289,27 @@ class Models(Ports):
             source: the market data.
             symbols: only these; empty: all that the source holds.
             frequency: of the bars.
+            events: results days that the models may read; see `results_of`.
             on_progress: called with the origins checked and their total.
+            on_failure: called with each symbol that is left out, and why.
 
         Returns:
             The largest difference of a log-return by model; 0 where nothing looks ahead.
         """
         from tickercast.jobs.training.leaks import leaks
 
-        build, data = self._compared(models, frequency), self.source_of(source, frequency)
+        begin, end = parse_day(first), parse_day(last)
+        build, data = self._compared(one_or_more(models), frequency), self.source_of(source, frequency)
+        chosen = one_or_more(symbols) or data.symbols()
         return leaks(
             data,
-            one_or_more(symbols) or data.symbols(),
-            first,
-            last,
-            build=lambda series: list(build(series, first - timedelta(days=1))),
+            chosen,
+            begin,
+            end,
+            build=lambda series: build(series, begin - timedelta(days=1)),
+            results=self.results_of(events, chosen, begin),
             on_progress=on_progress,
+            on_failure=on_failure,
         )
 
     def registered_models(self) -> tuple[Sequence[RegisteredVersion], Pointer, list[str]]:
@@ -300,8 +319,8 @@ class Models(Ports):
 
     def promote(
         self,
-        first: date,
-        last: date,
+        first: date | str,
+        last: date | str,
         *,
         source: str,
         version: str = "",
@@ -322,6 +341,7 @@ class Models(Ports):
         """
         from tickercast.jobs.champion.promote import promote
 
+        first, last = parse_day(first), parse_day(last)
         self.provision()
         challenger = self.registry.bundle(MODEL, version or self._aliased(CHALLENGER_ALIAS))
         data = self.market_data(source)
@@ -353,14 +373,6 @@ class Models(Ports):
         """Serve an older published version again, or the champion in a baseline's place, and return it."""
         return self.models.rollback(to)
 
-    def seed_registry(self) -> None:
-        """Register the shipped champion as the first version of an empty registry, so that later numbers are new."""
-        if self.registry.versions(MODEL) or not (config.resource("shipped") / CHAMPION).is_file():
-            return
-        record = RunRecord(parameters={"source": "shipped with the package"}, trained_here=False)
-        first = self.registry.register(self.models.shipped, record)
-        self.registry.set_alias(MODEL, CHAMPION_ALIAS, first.card.version)
-
     def _aliased(self, alias: str) -> str:
         version = self.registry.aliased(MODEL, alias)
         if version is None:
@@ -368,10 +380,3 @@ class Models(Ports):
                 f"{self.registry.url} has no {alias} of {MODEL}. Train one: tickercast train --source sample."
             )
         return version
-
-
-def _once(models: Iterable[Predictor]) -> list[Predictor]:
-    made: dict[str, Predictor] = {}
-    for model in models:
-        made.setdefault(model.name, model)
-    return list(made.values())

@@ -15,7 +15,7 @@ from tickercast.app.outlooks import Outlooks
 from tickercast.app.ports import nothing
 from tickercast.app.symbols import WatchlistFile
 from tickercast.app.trading import Trading
-from tickercast.domain.calendar import ending_calendars, parse_day
+from tickercast.domain.calendar import check_every, ending_calendars, parse_day
 from tickercast.domain.direction import RetrainBelow
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
@@ -82,12 +82,13 @@ class Operations(Models, Events, Outlooks, Trading):
             on_progress: called with the epochs of a training done and their total.
         """
         from tickercast.jobs.daily.run_day import run_day
+        from tickercast.jobs.training.seed import seed
 
         ranked = bool(self.settings.universe) and not symbols
         watched = [] if ranked else self.watchlist(symbols, source)
         # whatever is missing is said first
         _ = self.fit, self.drift_reporter, self.notifiers, self.digest_receivers, self.warehouse
-        self.seed_registry()
+        seed(self.registry, self.models)
         steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
         return run_day(
             watched,
@@ -352,8 +353,7 @@ class Operations(Models, Events, Outlooks, Trading):
         """
         from tickercast.jobs.requests.backfill import plan_backfill
 
-        if every < 1:
-            raise UsageError(f"Every {every} bars was asked for: every 1 or more was needed. Name another number.")
+        check_every(every)
         return plan_backfill(
             one_or_more(symbols),
             parse_day(first),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickercast import disk
 from tickercast.cli import completion
 from tickercast.cli.terminal import (
     SOME_FAILED,
@@ -108,8 +109,19 @@ def train(
             raise UsageError(
                 "--recipe, --hold-out and --events are for daily bars: leave them out, or leave --every 1h out."
             )
+        if when_due and not direction:
+            raise UsageError("--when-due is for the direction model: add --direction, or leave it out.")
+        if when_due and (through or trials or seeds or out):
+            raise UsageError(
+                "--when-due learns up to now, by the usual recipe, and serves what it trains: leave out --through, "
+                "--trials, --seeds and --out, or leave --when-due out."
+            )
+        if direction and seeds:
+            raise UsageError("--seeds is for networks, and --direction grows trees: leave one of them out.")
+        if trials and not direction:
+            raise UsageError("--trials is for the direction model: add --direction, or leave it out.")
         if when_due:
-            _refit_direction(tickers or [], source, direction)
+            _refit_direction(tickers or [], source)
             return
         bundles = _train_hourly(tickers or [], source, through, seeds, direction, trials)
         _write(bundles, out)
@@ -133,10 +145,8 @@ def train(
     _write(publishable(bundle), out)
 
 
-def _refit_direction(tickers: list[str], source: str, direction: bool) -> None:
+def _refit_direction(tickers: list[str], source: str) -> None:
     """Grow the trees of the direction model again if that is due, and say what came of it."""
-    if not direction:
-        raise UsageError("--when-due is for the direction model: add --direction, or leave it out.")
     with bar("growing trees"):
         done = open_app().refit_direction(some_symbols_of(tickers), source=source)
     say(f"xgb-direction: {done.reason}")
@@ -194,9 +204,18 @@ def _train_hourly(
 def _write(files: Mapping[str, bytes], out: str) -> None:
     if out:
         for path, content in files.items():
-            (Path(out) / path).parent.mkdir(parents=True, exist_ok=True)
-            (Path(out) / path).write_bytes(content)
+            _write_file(Path(out) / path, content)
         say(f"written to {out}")
+
+
+def _write_file(path: str | Path, content: bytes) -> None:
+    """Write a file, and make its folder if there is none."""
+    file = Path(path).expanduser()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise disk.fault(str(file), error, UsageError) from error
 
 
 @app.command(epilog="Example: tickercast tune --source sample --trials 20 --out recipe.json")
@@ -227,8 +246,7 @@ def tune(
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
         )
     print_table(study_table(study))
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    Path(out).write_text(recipe_json(study.best.recipe), encoding="utf-8")
+    _write_file(out, recipe_json(study.best.recipe).encode())
     say(f"written to {out}, for: tickercast train --recipe {out}")
 
 
@@ -240,8 +258,13 @@ def backtest(
     first: First,
     last: Last,
     every: Annotated[
-        str, typer.Option(metavar="N|Nh", help="Forecast from every N-th session; 1h: from every hour of hourly bars.")
-    ] = "10",
+        str,
+        typer.Option(
+            metavar="N|Nh",
+            help="Forecast from every N-th session; 1h: from every hour of hourly bars.",
+            show_default="10",
+        ),
+    ] = "",
     symbols_file: SymbolsFile = "",
     model: Annotated[
         list[str] | None,
@@ -284,20 +307,31 @@ def backtest(
     from tickercast.show import sentences, tables
 
     service, names = open_app(), [*(model or ["champion"]), *(peer or [])]
-    frequency, step = step_of(every)
+    frequency, step = step_of(every or "10")
     begin, end, symbols = day_of(first), day_of(last), some_symbols_of([], symbols_file)
+    if frequency == HOURLY and (dask or events):
+        raise UsageError("--dask and --events are for daily bars. Leave them out, or leave out --every 1h.")
     if check_leaks:
-        if json_out or chart_out:
-            raise UsageError("--check-leaks writes no figures and draws no chart: leave out --json and --chart.")
+        if json_out or chart_out or windows or dask or every not in ("", "1h"):
+            raise UsageError(
+                "--check-leaks takes an origin of each month, in this process, and writes no figures and draws no "
+                "chart: leave out --windows, --dask, --json and --chart, and --every but for --every 1h."
+            )
         with bar("origins", total=1) as progress:
             worst = service.leaks(
-                names, begin, end, source=source, symbols=symbols, frequency=frequency, on_progress=progress.set
+                names,
+                begin,
+                end,
+                source=source,
+                symbols=symbols,
+                frequency=frequency,
+                events=events,
+                on_progress=progress.set,
+                on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
             )
         _print_leaks(worst)
         return
 
-    if frequency == HOURLY and (dask or events):
-        raise UsageError("--dask and --events are for daily bars. Leave them out, or leave out --every 1h.")
     left_out: dict[str, str] = {}
 
     def on_failure(symbol: str, reason: Exception) -> None:
@@ -319,20 +353,20 @@ def backtest(
             on_failure=on_failure,
         )
     report = evaluation_report(losses, frequency)
-    report["versions"] = {one.name: one.version for one in compared}
+    report["versions"] = {label: one.version for label, one in compared.items()}
     report["left_out"] = left_out
-    through = trained_through(compared[0])
+    through = trained_through(compared[report["model"]])
     if through:
         report["trained_through"] = through.isoformat()
-    if json_out:
-        Path(json_out).write_text(report_json(report), encoding="utf-8")
-    if chart_out:
-        (_, _), *others = losses.items()
-        steps = {name: by_group(table, "step") for name, table in others}
-        Path(chart_out).write_bytes(service.draw_evaluation(report, steps))
     print_table(tables.report_table(report))
     if through and through >= day_of(first):
         complain(sentences.SEEN.format(through))
+    if json_out:
+        _write_file(json_out, report_json(report).encode())
+    if chart_out:
+        (_, _), *others = losses.items()
+        steps = {name: by_group(table, "step") for name, table in others}
+        _write_file(chart_out, service.draw_evaluation(report, steps))
 
 
 def _print_leaks(worst: Mapping[str, float]) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from numbers import Integral
 from threading import Lock
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -133,6 +134,19 @@ def check_range(first: date, last: date) -> None:
     """
     if first > last:
         raise UsageError(f"The first date, {first}, is after the last, {last}. Swap them.")
+
+
+def check_every(every: int) -> None:
+    """Refuse a distance between origins, in bars, that is none.
+
+    Raises:
+        UsageError: it is no whole number, or below 1.
+    """
+    if not isinstance(every, Integral) or every < 1:
+        raise UsageError(
+            f"Every {str(every)[:20]} bars was asked for: every 1 or more was needed, as a whole number. "
+            "Name another number."
+        )
 
 
 def parse_day(day: date | str) -> date:

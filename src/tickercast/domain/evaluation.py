@@ -10,7 +10,7 @@ its session and nothing else: series are cut there before a model sees them.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -23,7 +23,7 @@ from tickercast.domain import hour_features, metrics
 from tickercast.domain.asset_classes import asset_class
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDays
-from tickercast.domain.forecast import QUANTILES, InformedPredictor, Predictor, RollingPredictor, informed
+from tickercast.domain.forecast import QUANTILES, InformedPredictor, Predictor, RollingPredictor, checked, informed
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
 from tickercast.domain.hours import WEEK
 from tickercast.domain.widths import Widths, rolling_factors, stretched
@@ -123,7 +123,7 @@ def _phase(symbol: str, every: int) -> int:
     >>> _phase("MSFT", 10), _phase("AAPL", 10), _phase("MSFT", 1)
     (7, 9, 0)
     """
-    return int.from_bytes(hashlib.sha256(symbol.encode()).digest()[:8]) % every
+    return int.from_bytes(hashlib.sha256(symbol.encode()).digest()[:8]) % int(every)
 
 
 def _hourly_origins(bars: Bars, first: date, last: date, *, every: int, needed: int, horizon: int) -> Origins:
@@ -179,6 +179,22 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
     return table if known.all() else table[known]
 
 
+def labelled(models: Iterable[Predictor]) -> dict[str, Predictor]:
+    """Models by the labels under which they are compared: their names, and for further versions these, too.
+
+    Of those with the same name and version the first stays.
+
+    >>> from types import SimpleNamespace as Model
+    >>> list(labelled(Model(name=name, version=version) for name, version in ("a1", "b1", "a2", "a1", "b1")))
+    ['a', 'b', 'a 2']
+    """
+    made: dict[str, Predictor] = {}
+    for model in models:
+        is_further = made.get(model.name, model).version != model.version
+        made.setdefault(f"{model.name} {model.version}" if is_further else model.name, model)
+    return made
+
+
 Spread = Callable[[Callable[[Predictor, Origins], Floats], Sequence[Predictor], Sequence[Origins]], Iterator[Floats]]
 """Calls a function with every model for the origins of each symbol, symbol by symbol, and yields the results."""
 
@@ -197,12 +213,12 @@ def rolling_losses(
 ) -> dict[str, pd.DataFrame]:
     """Forecast with every model from the same origins of every symbol, and score the forecasts.
 
-    A model of daily bars sees the series as it was at each origin; one whose intervals follow what earlier ones held
-    sees the forecasts that had come due there. A model of hourly bars sees the series whole, and
+    A model sees the series as it was at each origin; one whose intervals follow what earlier ones held sees the
+    forecasts that had come due there. A `RollingPredictor` of hourly bars sees the series whole, and
     `jobs.training.leaks` checks that it does not look ahead.
 
     Args:
-        models: the models to compare, by name; all of one horizon. Those of hourly bars are `RollingPredictor`s.
+        models: the models to compare, by label; all of one horizon.
         series: the symbols, with bars from well before `first` to the horizon after `last`.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
@@ -215,6 +231,9 @@ def rolling_losses(
     Returns:
         For each name its `losses`, row by row for the same origins, with the columns `class` (the asset class) and
         `results` (`inside`, `outside` or `not known`); empty tables where there is no origin.
+
+    Raises:
+        UsageError: no forecast can be made of what a model gave; see `forecast.checked`.
     """
     known = results or {}
     told = {name: informed(model, known, Widths()) for name, model in models.items()}
@@ -419,7 +438,7 @@ def _rows(tables: Mapping[str, pd.DataFrame], key: str, frequency: Frequency) ->
     for group, measured in by_group(table, key).items():
         own = table[key] == group
         rows[group] = measured | {
-            f"sp_vs_{baseline.replace('-', '_')}": list(
+            f"sp_vs_{baseline.replace('-', '_').replace(' ', '_')}": list(
                 loss_ratio(table[own], other[own.to_numpy()], "sp", frequency=frequency)
             )
             for baseline, other in baselines
@@ -440,16 +459,16 @@ def reliability(table: pd.DataFrame) -> Floats:
 
 
 def _predict(model: Predictor, origins: Origins, advance: Callable[[int], None] = lambda count: None) -> Floats:
-    if origins.bars.frequency == HOURLY:
-        assert isinstance(model, RollingPredictor), model.name
-        quantiles = model.predict_at(origins.bars, origins.positions)
+    if origins.bars.frequency == HOURLY and isinstance(model, RollingPredictor):
+        quantiles = checked(model, model.predict_at(origins.bars, origins.positions), len(origins.positions))
         advance(len(quantiles))
         return quantiles
     known = origins.known()
     parts: list[Floats] = []
     start, size = 0, _FIRST_BATCH
     while start < len(known):
-        parts.append(model.predict(known[start : start + size]))
+        asked = known[start : start + size]
+        parts.append(checked(model, model.predict(asked), len(asked)))
         advance(len(parts[-1]))
         start, size = start + size, 2 * size
     return np.concatenate(parts)

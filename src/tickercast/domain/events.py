@@ -220,9 +220,12 @@ class ResultsDays:
             np.concatenate([(told.dates - _ANNOUNCED_BEFORE).astype("datetime64[us]"), told.known_at]),
         )
 
-    def known_by(self, day: date) -> "ResultsDays":
-        """Those that were known at the end of a day, UTC."""
-        rows = self.known_at < np.datetime64(day + timedelta(days=1), "us")
+    def known_by(self, end: date | np.datetime64) -> "ResultsDays":
+        """Those that were known at the end of a day, or at a moment, UTC."""
+        if isinstance(end, np.datetime64):
+            rows = self.known_at <= end
+        else:
+            rows = self.known_at < np.datetime64(end + timedelta(days=1), "us")
         return ResultsDays(self.symbol, self.dates[rows], self.sessions[rows], self.known_at[rows])
 
     @property

@@ -163,9 +163,9 @@ def check_length(series: Sequence[Bars], needed: int) -> None:
         TooFewSessions: a series is too short; it names the first.
     """
     for bars in series:
-        if len(bars) < needed:
+        if bars.span < needed:
             raise TooFewSessions(
-                f"{bars.symbol} has {len(bars)} session(s): at least {needed} were needed to forecast. "
+                f"{bars.symbol} has {bars.span} {bars.frequency.noun}(s): at least {needed} were needed to forecast. "
                 "Give it an earlier first date."
             )
 

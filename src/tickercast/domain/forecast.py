@@ -47,6 +47,7 @@ CLOSE_DIGITS, END_DIGITS = 8, 7
 """The significant digits of a stored median, and of an interval's end: less than half the space of all of them."""
 
 _DIGITS = {name: CLOSE_DIGITS if name == "close_median" else END_DIGITS for name in LEVELS}
+_LARGEST = 100  # of a log-return: no price moves so far, and beyond some 700 it would be infinite, or 0
 _MOMENT = pa.timestamp("us", "UTC")
 _STORED = [QUANTILES.index(level) for level in LEVELS.values()]
 
@@ -145,6 +146,41 @@ class InformedPredictor(RollingPredictor, Protocol):
             `(n, horizon)`: the logarithm of the volatility up to each step over its usual one; 0 where no results are
             expected by then, or the model does not read them.
         """
+
+
+def checked(model: Predictor, quantiles: object, count: int) -> NDArray[np.float64]:
+    """What a model predicted, if forecasts can be made of it; for models that come from outside.
+
+    Args:
+        model: the model.
+        quantiles: what it gave.
+        count: the number of forecasts that it was asked for.
+
+    Returns:
+        `(count, horizon, len(QUANTILES))`, the same.
+
+    Raises:
+        UsageError: these are no numbers of that shape, not log-returns, or fall from one quantile to the next.
+    """
+    wanted = (count, model.horizon, len(QUANTILES))
+    needed = f"{model.name} gave quantiles {{}}: {{}} was needed, that is (forecasts, horizon, quantiles). Correct it."
+    try:
+        made = np.asarray(quantiles, np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(needed.format("that are no array of numbers", f"an array of shape {wanted}")) from error
+    if made.shape != wanted:
+        raise UsageError(needed.format(f"of shape {made.shape}", wanted))
+    if not -_LARGEST <= made.min(initial=0) <= made.max(initial=0) <= _LARGEST:  # NaN is neither
+        raise UsageError(
+            f"{model.name} gave quantiles that are not finite, or beyond ±{_LARGEST}: log-returns were needed, such "
+            "as 0.01 for 1%. Correct it."
+        )
+    if (made[..., 1:] < made[..., :-1]).any():
+        raise UsageError(
+            f"{model.name} gave quantiles that fall: from the one at {QUANTILES[0]} to the one at {QUANTILES[-1]} none "
+            "may be below the one before. Sort them."
+        )
+    return made
 
 
 def informed(model: Predictor, results: Mapping[str, ResultsDays], widths: "Widths | None" = None) -> Predictor:

@@ -209,8 +209,8 @@ def frequency_of(name: str) -> Frequency:
     Raises:
         UsageError: there is none.
     """
-    if name not in FREQUENCIES:
-        raise UsageError(f"The frequency {name[:20]!r} is not known: {' or '.join(FREQUENCIES)} was needed.")
+    if not isinstance(name, str) or name not in FREQUENCIES:
+        raise UsageError(f"The frequency {str(name)[:20]!r} is not known: {' or '.join(FREQUENCIES)} was needed.")
     return FREQUENCIES[name]
 
 

@@ -19,7 +19,15 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.direction import DIRECTION
 from tickercast.domain.forecast import RANDOM_WALK, Predictor, Role, RollingPredictor, Served, informed
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.model_card import HAR_SEASON, HOURLY_KIND, Bundle, ModelCard, Pointer, read_bundle
+from tickercast.domain.model_card import (
+    HAR_SEASON,
+    HOURLY_KIND,
+    Bundle,
+    ModelCard,
+    Pointer,
+    learned_through,
+    read_bundle,
+)
 from tickercast.errors import BundleError, UsageError
 from tickercast.model_store import ModelStore
 from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation, RandomWalk
@@ -324,7 +332,8 @@ def _refreshed(bundle: Bundle, tables: "MonthlyTables") -> RollingPredictor:
             f"{card.name} {card.version} is a model of daily bars, and one of hourly bars was needed: "
             f"{', '.join(makers)} or {', '.join(predictors.BASELINES)}. Name one of these."
         )
-    return predictors.Refreshed(card.name, tables, make, card.version)
+    of_network = card.model_copy(update={"trained_through": learned_through(card)})  # its tables are of each month
+    return predictors.Refreshed(card.name, tables, make, card.version, card=None if card.kind in makers else of_network)
 
 
 def statistical(name: str) -> Predictor:
@@ -358,6 +367,23 @@ def hourly_baselines() -> Sequence[Predictor]:
 def promotion_baselines(series: Sequence[Bars], through: date) -> Sequence[Predictor]:
     """The random walk, and the baselines that can be served; they learn from nothing, so both arguments are ignored."""
     return [make() for make in BASELINES.values()]
+
+
+def check_versions(models: Sequence[Predictor]) -> None:
+    """Refuse two bundles of one name and version that differ, as those of two registries may.
+
+    Raises:
+        UsageError: there are two.
+    """
+    cards = [card for model in models if isinstance(card := getattr(model, "card", None), ModelCard)]
+    known: dict[tuple[str, str], ModelCard] = {}
+    for card in cards:
+        same = known.setdefault((card.name, card.version), card)
+        if same.model_copy(update={"run_id": card.run_id}) != card:  # a new registry gives another run id
+            raise UsageError(
+                f"Two models are {card.name} version {card.version}, and they differ: other names or versions were "
+                "needed to tell them apart. Compare each in a command of its own."
+            )
 
 
 def trained_through(model: Predictor) -> date | None:

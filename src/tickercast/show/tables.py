@@ -303,11 +303,15 @@ def _made_of(report: Mapping[str, Any]) -> Iterator[str]:
     named = report["symbols"]
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     yield f"symbols   {', '.join(named[:_NAMED])}{more}"
-    yield f"versions  {', '.join(f'{name} {version}' for name, version in report.get('versions', {}).items())}"
+    yield f"versions  {', '.join(_with_version(*each) for each in report.get('versions', {}).items())}"
     left_out = report.get("left_out", {})
     yield f"left out  {len(left_out) or 'none'}"
     for symbol, reason in left_out.items():
         yield f"          {reason if symbol in reason else f'{symbol}: {reason}'}"
+
+
+def _with_version(label: str, version: str) -> str:
+    return label if label.endswith(f" {version}") else f"{label} {version}"
 
 
 _NAMED = 20

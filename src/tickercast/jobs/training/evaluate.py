@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from numbers import Integral
 
 import pandas as pd
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.calendar import check_range
-from tickercast.domain.evaluation import Spread, rolling_losses
+from tickercast.domain.calendar import check_every, check_range
+from tickercast.domain.evaluation import Spread, labelled, rolling_losses
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY
-from tickercast.errors import NoRecentBars, Permanent
+from tickercast.errors import NoRecentBars, Permanent, UsageError
 from tickercast.ports import MarketData
 
 _EARLIEST = date(1990, 1, 1)
@@ -43,7 +44,7 @@ def evaluate(
         symbols: the symbols to forecast.
         first: the first date that may be an origin.
         last: the last date that may be an origin.
-        models: the models to evaluate, by name; a report is about the first.
+        models: the models to evaluate, by label; a report is about the first.
         baselines: the models that they are compared with.
         every: sessions from one origin to the next.
         windows: how many origins to draw at random, the same for all models; None means all.
@@ -54,16 +55,22 @@ def evaluate(
 
     Raises:
         NoRecentBars: no symbol can be forecast in that range.
-        UsageError: `first` is after `last`.
+        UsageError: `first` is after `last`, or `every` or `windows` is below 1.
         Permanent: a statistical model could not be fitted at an origin.
         SourceUnavailable, UsageError: the source as a whole cannot be read.
     """
     check_range(first, last)
+    check_every(every)
+    if windows is not None and (not isinstance(windows, Integral) or windows < 1):
+        raise UsageError(
+            f"{str(windows)[:20]} origins were asked for: 1 or more were needed, as a whole number. Name another "
+            "number, or leave it out for all."
+        )
     reading = source.fetch(symbols, _EARLIEST, last + _AFTERMATH, advance=lambda _: None)
     for symbol, reason in reading.failures.items():
         on_failure(symbol, reason)
     series = list(reading.bars.values())
-    others = {model.name: model for model in baselines(series, first - timedelta(days=1))}
+    others = labelled(baselines(series, first - timedelta(days=1)))
     tables = rolling_losses(
         {**models, **others, **models},
         series,

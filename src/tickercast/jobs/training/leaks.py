@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars
-from tickercast.domain.evaluation import rolling_origins
-from tickercast.domain.forecast import Predictor, RollingPredictor
+from tickercast.domain.calendar import check_range
+from tickercast.domain.evaluation import labelled, rolling_origins
+from tickercast.domain.events import ResultsDays
+from tickercast.domain.forecast import Predictor, RollingPredictor, informed
 from tickercast.domain.frequency import HOURLY
-from tickercast.errors import NoRecentBars
+from tickercast.errors import NoRecentBars, Permanent
 from tickercast.ports import MarketData
 
 _EARLIEST = date(1990, 1, 1)
@@ -27,11 +29,14 @@ def leaks(
     last: date,
     *,
     build: Build,
+    results: Mapping[str, ResultsDays] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Mapping[str, float]:
     """Compare forecasts from whole series with those from series that end at the origin, once a month and symbol.
 
-    The cut series are all that a model can see, whatever it learns from them, so that tables are checked, too.
+    The cut series, and the results days that were known at the close of the origin, are all that a model can see,
+    whatever it learns from them, so that tables are checked, too.
 
     Args:
         source: where the bars come from.
@@ -39,19 +44,30 @@ def leaks(
         first: the first date that may be an origin.
         last: the last date that may be an origin.
         build: makes the models.
+        results: the results days by symbol; a model that reads them is told those.
         on_progress: called with the origins checked and their total.
+        on_failure: called with each symbol that the source could not give, and why.
 
     Returns:
-        The largest absolute difference of a log-return by model, over steps, quantiles and origins; anything but 0 is a
-        leak.
+        The largest absolute difference of a log-return by label of the models, over steps, quantiles and origins;
+        anything but 0 is a leak.
 
     Raises:
         NoRecentBars: there is no origin.
+        UsageError: `first` is after `last`.
         SourceUnavailable, UsageError: the source as a whole cannot be read.
     """
-    series = list(source.fetch(symbols, _EARLIEST, last + _AFTER, advance=lambda _: None).bars.values())
-    whole = build(series)
-    needed, horizon = max(model.min_sessions for model in whole), whole[0].horizon
+    check_range(first, last)
+    reading = source.fetch(symbols, _EARLIEST, last + _AFTER, advance=lambda _: None)
+    for symbol, reason in reading.failures.items():
+        on_failure(symbol, reason)
+    series, days = list(reading.bars.values()), results or {}
+
+    def made(known: Sequence[Bars], told: Mapping[str, ResultsDays]) -> Mapping[str, Predictor]:
+        return {label: informed(model, told) for label, model in labelled(build(known)).items()}
+
+    whole = made(series, days)
+    needed, [horizon] = max(model.min_sessions for model in whole.values()), {one.horizon for one in whole.values()}
     found = [rolling_origins(bars, first, last, every=1, needed=needed, horizon=horizon) for bars in series]
     chosen = [(origins.bars, int(row)) for origins in found for row in _monthly(origins.bars, origins.positions)]
     if not chosen:
@@ -59,13 +75,15 @@ def leaks(
             f"No bar of {', '.join(symbols)[:80]} from {first} to {last} has {needed} bars before it and {horizon} "
             f"after it in {source.name}. Name other dates, or data that begins earlier."
         )
-    worst = dict.fromkeys((model.name for model in whole), 0.0)
+    worst = dict.fromkeys(whole, 0.0)
     for number, (bars, row) in enumerate(chosen, start=1):
         cut = [_until(one, bars, row) for one in series]
         [own] = [one for one in cut if one.symbol == bars.symbol]
-        for model, again in zip(whole, build([one for one in cut if len(one)]), strict=True):
-            difference = float(np.abs(_at(model, bars, row) - _at(again, own, row)).max())
-            worst[model.name] = max(worst[model.name], difference)
+        [close] = bars.frequency.closes([bars.symbol], np.zeros(1, np.intp), bars.ends[[row]])
+        told = {symbol: known.known_by(close) for symbol, known in days.items()}
+        for label, again in made([one for one in cut if len(one)], told).items():
+            difference = float(np.abs(_at(whole[label], bars, row) - _at(again, own, row)).max())
+            worst[label] = max(worst[label], difference)
         on_progress(number, len(chosen))
     return worst
 

@@ -21,6 +21,7 @@ from tickercast.domain.direction import DIRECTION, RetrainBelow, brier_differenc
 from tickercast.domain.direction_inputs import LEAST, Questions, questions
 from tickercast.domain.model_card import CHAMPION_ALIAS, Bundle
 from tickercast.errors import UsageError
+from tickercast.jobs.training.seed import seed
 from tickercast.jobs.training.train import training_bars
 from tickercast.jobs.training.train_direction import Boost
 from tickercast.model_store import ModelStore
@@ -143,8 +144,7 @@ def refit_direction(
     bundle = fitted.bundle()
     words = {"trained_on": f"source {source.name}: {bundle.card.trained_on}"}
     bundle = replace(bundle, card=bundle.card.model_copy(update=words))
-    if not registry.versions(DIRECTION):
-        registry.register(models.shipped, RunRecord({"source": "shipped with the package"}, trained_here=False))
+    seed(registry, models)
     record = RunRecord(
         parameters=dict(fitted.parameters) | {"source": source.name, "symbols": ",".join(symbols)[:500]},
         datasets={"training": dataset(source.name, series, bundle.card.trained_through)},

@@ -13,7 +13,7 @@ from tickercast.domain.asset_classes import asset_class, is_stock
 from tickercast.domain.bars import Bars
 from tickercast.domain.dataset import dataset
 from tickercast.domain.drift import reference_json
-from tickercast.domain.evaluation import by_group, evaluation_report, report_json, rolling_losses
+from tickercast.domain.evaluation import by_group, evaluation_report, labelled, report_json, rolling_losses
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor, RollingPredictor
 from tickercast.domain.model_card import Bundle
@@ -285,7 +285,7 @@ def evaluate_unseen(
     Returns:
         Their tables of losses, the model's first; empty if there is no origin.
     """
-    models = {model.name: model, **{baseline.name: baseline for baseline in baselines}}
+    models = labelled([model, *baselines])
     return rolling_losses(models, series, after + timedelta(days=1), last, results=results)
 
 

@@ -239,12 +239,16 @@ class Refreshed(HourlyPredictor):
         name: the model's name.
         tables: gives the tables of a moment.
         make: creates the model from tables.
+        version: the model's version.
+        card: of the network that reads the tables, trained through the last date that this has seen; None if there is
+            none.
     """
 
     name: str
     tables: Months
     make: Callable[[HourTables], RollingPredictor]
     version: str = "1"
+    card: ModelCard | None = None
 
     def predict_at(self, bars: Bars, at: Rows) -> Floats:
         """Predict from several bars of one series, each by the tables of its month."""
