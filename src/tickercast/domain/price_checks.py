@@ -1,4 +1,4 @@
-"""Whether bars are what they say: daily, of their exchange's own sessions, of the past, and on one basis.
+"""Whether bars are what they say: daily, of their exchange's own sessions, of the past, and without spikes.
 
 Measured on real series: a right calendar leaves up to 0.5% of the bars on closed days and, for futures, whose half
 holidays vendors leave out, up to 3.5% of the sessions missing; a wrong one 2.4% or 4.6% and more.
@@ -29,13 +29,6 @@ _AROUND = 5  # bars before and after a spike
 EXPLAINED = 100
 """Symbols of a file for which other exchanges are tried, which takes 6 ms each."""
 
-UNITS = 100
-"""The pence of a pound, which some series are mixed of."""
-
-_RATIOS = {"3:2": 1.5} | {f"{ratio}:1": ratio for ratio in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, UNITS)}
-_NEAR_OPEN, _NEAR_CLOSE = 0.04, 0.12  # log-distances of a split's first open and close from its ratio
-_NEAR_LEVEL = 0.3  # and of the closes that follow from those before
-_NEAR_SMALLEST = 0.02  # of the open after a split of 3:2: real gaps of its size are not rare
 _PERIODS = ((350, "year"), (85, "quarter"), (25, "month"), (4.5, "week"))  # days from bar to bar
 _ELSEWHERE = (
     "SPY",
@@ -296,41 +289,3 @@ def _levels_around(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     if count == 2:
         after[0] = np.nan
     return before, after
-
-
-def near_split(numbers: Ints, opens: NDArray[np.float64], closes: NDArray[np.float64]) -> dict[int, tuple[str, float]]:
-    """Find opens that are to the close before as after a split that was not adjusted for.
-
-    Args:
-        numbers: `(bars,)`, the number of each bar's symbol, sorted.
-        opens: `(bars,)`.
-        closes: `(bars,)`.
-
-    Returns:
-        By the place of the first bar: the split's ratio in words, and the open as a share of the close before.
-    """
-    if len(numbers) < 2:
-        return {}
-    least = min(_RATIOS.values()) * np.exp(-_NEAR_SMALLEST)
-    large = (numbers[1:] == numbers[:-1]) & ((opens[1:] > least * closes[:-1]) | (least * opens[1:] < closes[:-1]))
-    if not large.any():
-        return {}
-    at = np.flatnonzero(large)
-    gap, move = np.log(opens[at + 1] / closes[at]), np.log(closes[at + 1] / closes[at])
-    found: dict[int, tuple[str, float]] = {}
-    for words, ratio in _RATIOS.items():
-        near = _NEAR_OPEN if ratio >= 2 else _NEAR_SMALLEST
-        for by, said in ((-np.log(ratio), words), (np.log(ratio), ":".join(reversed(words.split(":"))))):
-            for one in np.flatnonzero((np.abs(gap - by) < near) & (np.abs(move - by) < _NEAR_CLOSE)):
-                if abs(_shift(numbers, closes, int(at[one])) - by) < _NEAR_LEVEL:
-                    found[int(at[one]) + 1] = said, float(np.exp(gap[one]))
-    return found
-
-
-def _shift(numbers: Ints, closes: NDArray[np.float64], at: int) -> float:
-    """The log-distance of the closes after a bar from those up to it."""
-    first = max(at - _AROUND + 1, 0)
-    own = numbers[first : at + 1 + _AROUND] == numbers[at]
-    levels = np.where(own, closes[first : at + 1 + _AROUND], np.nan)
-    before = at + 1 - first
-    return float(np.log(np.nanmedian(levels[before:]) / np.nanmedian(levels[:before])))

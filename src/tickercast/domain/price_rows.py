@@ -20,16 +20,15 @@ from tickercast.domain.frequency import DAILY, HOURLY, Ends, Frequency, said
 from tickercast.domain.price_checks import (
     EXPLAINED,
     SPIKE,
-    UNITS,
     check_clock,
     check_clock_of_hours,
     check_sessions,
     intraday,
-    near_split,
     not_hourly,
     spikes,
 )
 from tickercast.domain.price_numbers import Numbers
+from tickercast.domain.price_splits import UNITS, later_splits, near_split, ratio_in_words, splits
 from tickercast.domain.price_titles import PRICES, TITLES
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
@@ -264,6 +263,7 @@ class _Judge:
             self._leave_out_empty,
             self._check_clock,
             self._check_duplicates,
+            self._adjust_for_splits,
             self._check_basis,
             self._judge_values,
             *([self._check_calendar] if self._frequency.is_daily else []),
@@ -482,6 +482,32 @@ class _Judge:
             self._refuse(number, self._words.duplicate(**places, day=said(days[:1])[0]))
         self._leave_out(doubled & self._alive(), self._words.doubled)
 
+    def _adjust_for_splits(self) -> None:
+        """Bring prices and volumes from before a split to the shares of today, as the adjusted closes are."""
+        if not self._has_adjusted.any():
+            return
+        close, adjusted = self._values["close"], self._values["adj_close"]
+        usable = self._alive()
+        for prices in (close, adjusted):
+            if not _within(prices, _SMALLEST, _LARGEST):
+                usable = usable & (prices > 0) & (prices < np.inf)
+        rows = np.flatnonzero(usable)
+        one = slice(None) if len(rows) == len(close) else rows
+        at, ratios = splits(self._rows.numbers[one], close[one], adjusted[one])
+        if not len(at):
+            return
+        at = rows[at]
+        later = later_splits(self._rows.numbers, at, ratios)
+        for name in PRICES:
+            self._change(name, self._values[name] / later)
+        self._change("volume", self._values["volume"] * later)
+        for number in np.unique(self._rows.numbers[at]):
+            own = np.flatnonzero(self._rows.numbers[at] == number)
+            named = [f"{ratio_in_words(ratios[one])} on {self._bar(at[one])}" for one in own[-_NAMED:]]
+            basis = f"{self._title('adj_close')} was adjusted for it, and {self._title('close')} was not"
+            what = "the prices before were divided by the ratio, and the volumes multiplied by it"
+            self._find(int(number), "split", f"{_listed(named, len(own))}: {basis}; {what}")
+
     def _check_basis(self) -> None:
         """Refuse series that a split, or another unit, has left on two bases."""
         adjusted = self._values["adj_close"]
@@ -655,5 +681,10 @@ def _named(ends: Ends) -> str:
     >>> _named(np.array(["2023-07-03T14"], "datetime64[h]"))
     '2023-07-03 13:00 UTC'
     """
-    more = f" and {len(ends) - _NAMED} before" if len(ends) > _NAMED else ""
-    return ", ".join(said(ends[-_NAMED:])) + more
+    return _listed(said(ends[-_NAMED:]), len(ends))
+
+
+def _listed(last: Sequence[str], count: int) -> str:
+    """The last of `count` things, and how many there are before."""
+    more = f" and {count - len(last)} before" if count > len(last) else ""
+    return ", ".join(last) + more

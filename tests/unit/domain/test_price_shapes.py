@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tickercast.domain import price_rows
-from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.bars import Reading
 from tickercast.domain.calendar import session_days
 from tickercast.domain.price_files import WHOLE, Window, read_frame, read_prices
 from tickercast.domain.refusals import refusals
@@ -410,16 +410,6 @@ def test_the_bar_of_an_open_session_is_left_out_and_one_far_ahead_refused() -> N
     assert read_prices(data, symbol="MSFT", window=Window(now=after)).bars["MSFT"].cutoff == date(2023, 7, 21)
     far = data + b"2099-07-21,1,1,1,1,1\n"
     assert "2099-07-21" in reason(far, window=Window(last=date(2023, 7, 22), now=after))
-
-
-def test_an_adjusted_close_shows_that_a_shift_is_a_split() -> None:
-    bars = history(1)
-    bars["Adj Close"] = bars["Close"]
-    bars.iloc[:50, :4] *= 5
-    reading = read_prices(csv(bars), symbol="MSFT")
-    assert not reading.findings
-    found: Bars = reading.bars["MSFT"]
-    assert found.columns["adj_close"][0] == pytest.approx(found.columns["close"][0] / 5)
 
 
 @pytest.mark.parametrize("at_once", [1, 300, 2000])
