@@ -58,6 +58,7 @@ DEAREST = 1e15
 """The highest price that is one: what a float still tells apart by tenths."""
 
 _SMALLEST, _LARGEST = np.nextafter(0.0, 1.0), np.finfo(np.float64).max
+_NEVER = np.iinfo(np.int64).max
 _NAMED = 3  # days that a finding names
 _LOOKED_AT = 100  # rows among which one is chosen to be quoted
 _AT_ONCE = 1 << 15  # rows that are judged together: their columns stay in the processor's cache
@@ -418,17 +419,44 @@ class _Judge:
         self._kept &= ~empty
 
     def _check_calendar(self) -> None:
-        known = self._alive() & self._judged
-        names = self._rows.names
-        refused = check_sessions(
-            names, self._rows.numbers[known], self._days[known], self._known_days(known), self._explain
+        """Refuse symbols whose bars are not of the exchange's sessions.
+
+        Single bars of days when it was closed may be of sessions that its calendar lacks: they are kept, and said. One
+        that would be the last bar is left out, since a forecast would begin at it.
+        """
+        stored = self._from_window_on()
+        rows = np.flatnonzero(self._alive() & stored)
+        refused, closed = check_sessions(
+            self._rows.names,
+            self._rows.numbers[rows],
+            self._days[rows],
+            self._judged[rows],
+            lambda number: self._days[self._own(number)][self._judged[self._own(number)]],
+            self._explain,
         )
         for number, error in refused.items():
             self._refuse(number, error)
+        alive = self._alive()
+        odd, out = np.zeros((2, len(alive)), bool)
+        odd[rows[closed]] = True
+        odd &= alive
+        for number in self._having(odd):
+            own = self._own(number)
+            for among in (self._judged, stored):
+                bars = np.flatnonzero((alive & among)[own]) + own.start
+                out[bars[bars > bars[~odd[bars]].max(initial=-1)]] = True
+        self._leave_out(out, "bar(s) of days when the exchange was closed")
+        odd &= self._judged & ~out
+        for number in self._having(odd):
+            days = self._days[self._own(number)][odd[self._own(number)]]
+            text = f"{len(days)} bar(s) of days when the exchange was closed by its calendar ({_named(days)})"
+            self._find(number, "closed", text)
 
-    def _known_days(self, priced: Mask) -> Callable[[int], NDArray[np.datetime64]]:
-        """The dates of a symbol's rows in the window, those without prices included: no session is missing there."""
-        return lambda number: self._days[self._own(number)][self._judged[self._own(number)]]
+    def _from_window_on(self) -> Mask:
+        """The rows that are judged, and those after them, which are stored to be compared with forecasts."""
+        count = self._ends - self._starts
+        first = np.minimum.reduceat(np.where(self._judged, self._numbers, _NEVER), self._starts)
+        return self._numbers >= first.repeat(count)
 
     def _check_clock(self) -> None:
         if self._now is None:
