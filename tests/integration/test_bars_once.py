@@ -175,6 +175,23 @@ def test_a_file_for_an_old_date_that_is_the_first_after_a_split_takes_later_bars
     assert store(sent(3, part(bars, 20, 201, split=0.25, dividend=0.98)), warehouse).counts == {"MSFT": 1}
 
 
+@pytest.mark.parametrize("middle", [True, False])
+@pytest.mark.parametrize(("first", "last"), [(0, 180), (50, 180), (120, 180), (50, 250)])
+def test_a_split_that_was_stored_as_a_move_is_taken_out_of_the_bars_before_it_alone(
+    warehouse: Warehouse, first: int, last: int, middle: bool
+) -> None:
+    bars = walk()
+    month = bars["session_date"].dt.to_period("M")
+    split = 150 if middle else int(np.flatnonzero((month != month.shift()).to_numpy())[7])
+    before = part(bars, 0, split, split=4).assign(adj_close=bars["adj_close"][:split])
+    store(sent(1, pd.concat([before, part(bars, split, 200)])), warehouse)
+    found = store(sent(2, part(bars, first, last)), warehouse)
+    assert found.counts == {"MSFT": split - first + max(last - 200, 0)}
+    assert equal(latest(warehouse), bars.iloc[: max(last, 200)])
+    sessions = found.changed.dates.astype(date).tolist()
+    assert sessions == bars["session_date"].dt.date[split:last].tolist(), "their moves from before the split are others"
+
+
 def files() -> list[Sent]:
     """Six files of a symbol: sliding windows, a correction, a split, a dividend, and a backfill of an older past."""
     bars = walk(260)

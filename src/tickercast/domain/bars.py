@@ -222,7 +222,7 @@ class Reading(Mapping[str, "Bars"]):
     Attributes:
         bars: the symbols that could be read.
         failures: the reason for each symbol that could not, which is raised when that symbol is asked for.
-        findings: what is odd about the bars, by symbol: what was left out, or widened.
+        findings: what is odd about the bars, by symbol: what was left out, widened, or adjusted for a split.
         others: the symbols in the file that were not asked for.
     """
 

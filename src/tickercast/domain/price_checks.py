@@ -1,4 +1,4 @@
-"""Whether bars are what they say: daily, of their exchange's own sessions, of the past, and on one basis.
+"""Whether bars are what they say: daily, of their exchange's own sessions, of the past, and without spikes.
 
 Measured on real series: a right calendar leaves up to 0.5% of the bars on closed days and, for futures, whose half
 holidays vendors leave out, up to 3.5% of the sessions missing; a wrong one 2.4% or 4.6% and more.
@@ -24,18 +24,12 @@ SPIKE = 5.0
 _MOST_CLOSED, _MOST_MISSING = 0.015, 0.04
 _FEWEST_CLOSED, _FEWEST_MISSING = 3, 5  # a single odd bar of a short file is no calendar
 _HOUR, _DAY = 3600, 86_400  # seconds
+_YEAR = 365  # days
 _SOON = timedelta(days=7)  # placeholders of the coming sessions; dates further on are wrong ones
 _AROUND = 5  # bars before and after a spike
 EXPLAINED = 100
 """Symbols of a file for which other exchanges are tried, which takes 6 ms each."""
 
-UNITS = 100
-"""The pence of a pound, which some series are mixed of."""
-
-_RATIOS = {"3:2": 1.5} | {f"{ratio}:1": ratio for ratio in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, UNITS)}
-_NEAR_OPEN, _NEAR_CLOSE = 0.04, 0.12  # log-distances of a split's first open and close from its ratio
-_NEAR_LEVEL = 0.3  # and of the closes that follow from those before
-_NEAR_SMALLEST = 0.02  # of the open after a split of 3:2: real gaps of its size are not rare
 _PERIODS = ((350, "year"), (85, "quarter"), (25, "month"), (4.5, "week"))  # days from bar to bar
 _ELSEWHERE = (
     "SPY",
@@ -90,54 +84,69 @@ def _span(seconds: int) -> str:
 
 
 def check_sessions(
-    names: Sequence[str], numbers: Ints, days: Days, known: Callable[[int], Days], explain: int = EXPLAINED
-) -> Mapping[int, InvalidBars]:
+    names: Sequence[str],
+    numbers: Ints,
+    days: Days,
+    judged: Mask,
+    known: Callable[[int], Days],
+    explain: int = EXPLAINED,
+) -> tuple[Mapping[int, InvalidBars], Mask]:
     """Compare bars with the sessions of their exchanges.
 
     Args:
         names: the symbols.
         numbers: `(bars,)`, the number of each bar's symbol, sorted.
         days: `(bars,)`, sorted by symbol.
-        known: the dates of a symbol's rows, those without prices included.
+        judged: `(bars,)`, those by which a symbol is refused.
+        known: the judged dates of a symbol's rows, those without prices included.
         explain: refusals that say which exchange the bars are like.
 
     Returns:
-        The refusal of each symbol whose bars are not those of its sessions.
+        The refusal of each symbol whose bars are not those of its sessions, and which bars are of days when the
+        exchange was closed, as far as that is known.
     """
     refused: dict[int, InvalidBars] = {}
+    closed = np.zeros(len(days), bool)
     whole: set[tuple[str, bytes]] = set()  # the symbols of an exchange mostly have the same sessions
     starts = np.flatnonzero(np.append(True, np.diff(numbers) != 0)[: len(numbers)])
     for start, end in zip(starts, [*starts[1:], len(numbers)], strict=False):
         number, own = int(numbers[start]), days[start:end]
+        symbol = names[number]
         try:
-            key = calendar_name(names[number]), own.tobytes()
+            key = calendar_name(symbol), own.tobytes()
             if key in whole:
                 continue
-            sessions = session_days(names[number], own[0], own[-1])
+            sessions = session_days(symbol, own[0], own[-1])
             if _misfits(own, sessions) == (0, 0):
                 whole.add(key)
                 continue
             explained = len(refused) < explain
-            found = _check_sessions(names[number], own, sessions, known(number), explained=explained)
+            found = _check_sessions(symbol, own[judged[start:end]], sessions, known(number), explained=explained)
+            closed[start:end] = _closed_days(symbol, own, sessions)
         except CalendarError:  # the forecast needs the calendar, and says what is wrong with it
             continue
         if found:
             refused[number] = found
-    return refused
+    return refused, closed
 
 
 def _check_sessions(symbol: str, days: Days, sessions: Days, known: Days, *, explained: bool) -> InvalidBars | None:
-    until = np.datetime64(holidays_known_until(symbol, days[-1].item()), "D")
-    days, sessions = days[days <= until], sessions[sessions <= until]  # assumed sessions refuse nothing
     if not len(days):
         return None
     days, seen = np.unique(days), np.unique(known)
+    sessions = sessions[(sessions >= days[0]) & (sessions <= days[-1])]
+    is_open = np.isin(days, sessions)
+    if is_open.any():  # assumed sessions refuse nothing
+        until = np.datetime64(holidays_known_until(symbol, days[-1].item()), "D")
+        days, is_open, sessions = days[days <= until], is_open[days <= until], sessions[sessions <= until]
+    if not len(days):
+        return None
     step = float(np.median(np.diff(days).astype(np.int64))) if len(days) > _FEWEST_CLOSED else 1.0
     period = next((word for least, word in _PERIODS if step >= least), None)
     if period:
         return refusals.SPARSE(symbol=symbol, period=period)
-    odd = days[~np.isin(days, sessions)]
-    if len(odd) >= _FEWEST_CLOSED and len(odd) > _MOST_CLOSED * len(days):
+    odd = days[~is_open]
+    if not is_open.any() or (len(odd) >= _FEWEST_CLOSED and len(odd) > _MOST_CLOSED * len(days)):
         return _closed(symbol, days, odd, explained=explained)
     lacking = sessions[~np.isin(sessions, seen)]
     if len(lacking) >= _FEWEST_MISSING and len(lacking) > _MOST_MISSING * len(sessions):
@@ -152,6 +161,21 @@ def _check_sessions(symbol: str, days: Days, sessions: Days, known: Days, *, exp
             fits=_fits(symbol, days) if explained else "",
         )
     return None
+
+
+def _closed_days(symbol: str, days: Days, sessions: Days) -> Mask:
+    """The days on which the exchange was closed; where its holidays are not known, those of weekends."""
+    closed: Mask = ~np.isin(days, sessions)
+    unknown = closed & (days > np.datetime64(holidays_known_until(symbol, days[-1].item()), "D"))
+    if unknown.any():
+        usual = session_days(symbol, days[-1] - _YEAR, days[-1])
+        closed &= ~unknown | ~np.isin(_weekday(days), _weekday(usual))
+    return closed
+
+
+def _weekday(days: Days) -> Ints:
+    weekday: Ints = days.astype(np.int64) % 7
+    return weekday
 
 
 def _misfits(days: Days, sessions: Days) -> tuple[int, int]:
@@ -296,41 +320,3 @@ def _levels_around(logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     if count == 2:
         after[0] = np.nan
     return before, after
-
-
-def near_split(numbers: Ints, opens: NDArray[np.float64], closes: NDArray[np.float64]) -> dict[int, tuple[str, float]]:
-    """Find opens that are to the close before as after a split that was not adjusted for.
-
-    Args:
-        numbers: `(bars,)`, the number of each bar's symbol, sorted.
-        opens: `(bars,)`.
-        closes: `(bars,)`.
-
-    Returns:
-        By the place of the first bar: the split's ratio in words, and the open as a share of the close before.
-    """
-    if len(numbers) < 2:
-        return {}
-    least = min(_RATIOS.values()) * np.exp(-_NEAR_SMALLEST)
-    large = (numbers[1:] == numbers[:-1]) & ((opens[1:] > least * closes[:-1]) | (least * opens[1:] < closes[:-1]))
-    if not large.any():
-        return {}
-    at = np.flatnonzero(large)
-    gap, move = np.log(opens[at + 1] / closes[at]), np.log(closes[at + 1] / closes[at])
-    found: dict[int, tuple[str, float]] = {}
-    for words, ratio in _RATIOS.items():
-        near = _NEAR_OPEN if ratio >= 2 else _NEAR_SMALLEST
-        for by, said in ((-np.log(ratio), words), (np.log(ratio), ":".join(reversed(words.split(":"))))):
-            for one in np.flatnonzero((np.abs(gap - by) < near) & (np.abs(move - by) < _NEAR_CLOSE)):
-                if abs(_shift(numbers, closes, int(at[one])) - by) < _NEAR_LEVEL:
-                    found[int(at[one]) + 1] = said, float(np.exp(gap[one]))
-    return found
-
-
-def _shift(numbers: Ints, closes: NDArray[np.float64], at: int) -> float:
-    """The log-distance of the closes after a bar from those up to it."""
-    first = max(at - _AROUND + 1, 0)
-    own = numbers[first : at + 1 + _AROUND] == numbers[at]
-    levels = np.where(own, closes[first : at + 1 + _AROUND], np.nan)
-    before = at + 1 - first
-    return float(np.log(np.nanmedian(levels[before:]) / np.nanmedian(levels[:before])))

@@ -20,16 +20,15 @@ from tickercast.domain.frequency import DAILY, HOURLY, Ends, Frequency, said
 from tickercast.domain.price_checks import (
     EXPLAINED,
     SPIKE,
-    UNITS,
     check_clock,
     check_clock_of_hours,
     check_sessions,
     intraday,
-    near_split,
     not_hourly,
     spikes,
 )
 from tickercast.domain.price_numbers import Numbers
+from tickercast.domain.price_splits import UNITS, later_splits, near_split, ratio_in_words, splits
 from tickercast.domain.price_titles import PRICES, TITLES
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
@@ -59,6 +58,7 @@ DEAREST = 1e15
 """The highest price that is one: what a float still tells apart by tenths."""
 
 _SMALLEST, _LARGEST = np.nextafter(0.0, 1.0), np.finfo(np.float64).max
+_NEVER = np.iinfo(np.int64).max
 _NAMED = 3  # days that a finding names
 _LOOKED_AT = 100  # rows among which one is chosen to be quoted
 _AT_ONCE = 1 << 15  # rows that are judged together: their columns stay in the processor's cache
@@ -264,6 +264,7 @@ class _Judge:
             self._leave_out_empty,
             self._check_clock,
             self._check_duplicates,
+            self._adjust_for_splits,
             self._check_basis,
             self._judge_values,
             *([self._check_calendar] if self._frequency.is_daily else []),
@@ -418,17 +419,44 @@ class _Judge:
         self._kept &= ~empty
 
     def _check_calendar(self) -> None:
-        known = self._alive() & self._judged
-        names = self._rows.names
-        refused = check_sessions(
-            names, self._rows.numbers[known], self._days[known], self._known_days(known), self._explain
+        """Refuse symbols whose bars are not of the exchange's sessions.
+
+        Single bars of days when it was closed may be of sessions that its calendar lacks: they are kept, and said. One
+        that would be the last bar is left out, since a forecast would begin at it.
+        """
+        stored = self._from_window_on()
+        rows = np.flatnonzero(self._alive() & stored)
+        refused, closed = check_sessions(
+            self._rows.names,
+            self._rows.numbers[rows],
+            self._days[rows],
+            self._judged[rows],
+            lambda number: self._days[self._own(number)][self._judged[self._own(number)]],
+            self._explain,
         )
         for number, error in refused.items():
             self._refuse(number, error)
+        alive = self._alive()
+        odd, out = np.zeros((2, len(alive)), bool)
+        odd[rows[closed]] = True
+        odd &= alive
+        for number in self._having(odd):
+            own = self._own(number)
+            for among in (self._judged, stored):
+                bars = np.flatnonzero((alive & among)[own]) + own.start
+                out[bars[bars > bars[~odd[bars]].max(initial=-1)]] = True
+        self._leave_out(out, "bar(s) of days when the exchange was closed")
+        odd &= self._judged & ~out
+        for number in self._having(odd):
+            days = self._days[self._own(number)][odd[self._own(number)]]
+            text = f"{len(days)} bar(s) of days when the exchange was closed by its calendar ({_named(days)})"
+            self._find(number, "closed", text)
 
-    def _known_days(self, priced: Mask) -> Callable[[int], NDArray[np.datetime64]]:
-        """The dates of a symbol's rows in the window, those without prices included: no session is missing there."""
-        return lambda number: self._days[self._own(number)][self._judged[self._own(number)]]
+    def _from_window_on(self) -> Mask:
+        """The rows that are judged, and those after them, which are stored to be compared with forecasts."""
+        count = self._ends - self._starts
+        first = np.minimum.reduceat(np.where(self._judged, self._numbers, _NEVER), self._starts)
+        return self._numbers >= first.repeat(count)
 
     def _check_clock(self) -> None:
         if self._now is None:
@@ -481,6 +509,32 @@ class _Judge:
             places = {"symbol": self._rows.names[number], "count": int(counts.sum()) - len(days)}
             self._refuse(number, self._words.duplicate(**places, day=said(days[:1])[0]))
         self._leave_out(doubled & self._alive(), self._words.doubled)
+
+    def _adjust_for_splits(self) -> None:
+        """Bring prices and volumes from before a split to the shares of today, as the adjusted closes are."""
+        if not self._has_adjusted.any():
+            return
+        close, adjusted = self._values["close"], self._values["adj_close"]
+        usable = self._alive()
+        for prices in (close, adjusted):
+            if not _within(prices, _SMALLEST, _LARGEST):
+                usable = usable & (prices > 0) & (prices < np.inf)
+        rows = np.flatnonzero(usable)
+        one = slice(None) if len(rows) == len(close) else rows
+        at, ratios = splits(self._rows.numbers[one], close[one], adjusted[one])
+        if not len(at):
+            return
+        at = rows[at]
+        later = later_splits(self._rows.numbers, at, ratios)
+        for name in PRICES:
+            self._change(name, self._values[name] / later)
+        self._change("volume", self._values["volume"] * later)
+        for number in np.unique(self._rows.numbers[at]):
+            own = np.flatnonzero(self._rows.numbers[at] == number)
+            named = [f"{ratio_in_words(ratios[one])} on {self._bar(at[one])}" for one in own[-_NAMED:]]
+            basis = f"{self._title('adj_close')} was adjusted for it, and {self._title('close')} was not"
+            what = "the prices before were divided by the ratio, and the volumes multiplied by it"
+            self._find(int(number), "split", f"{_listed(named, len(own))}: {basis}; {what}")
 
     def _check_basis(self) -> None:
         """Refuse series that a split, or another unit, has left on two bases."""
@@ -655,5 +709,10 @@ def _named(ends: Ends) -> str:
     >>> _named(np.array(["2023-07-03T14"], "datetime64[h]"))
     '2023-07-03 13:00 UTC'
     """
-    more = f" and {len(ends) - _NAMED} before" if len(ends) > _NAMED else ""
-    return ", ".join(said(ends[-_NAMED:])) + more
+    return _listed(said(ends[-_NAMED:]), len(ends))
+
+
+def _listed(last: Sequence[str], count: int) -> str:
+    """The last of `count` things, and how many there are before."""
+    more = f" and {count - len(last)} before" if count > len(last) else ""
+    return ", ".join(last) + more

@@ -50,7 +50,7 @@ _FACTORS = np.array(
 
 _MIXER = np.uint64(0xD6E8FEB86659FD93)
 _AT_ONCE = 1 << 15  # bars that are hashed together: they stay in the processor's cache
-_EARLIEST = 5  # sessions whose ratios give the factor of a rebase
+_COMPARED = 5  # sessions whose ratios give the factor of a rebase
 _EPOCH = np.datetime64("1900-01-01", "M")  # no bar is older
 MOST = 1 << 20
 """More than there are bars of a series, by their numbers: days since 1900, or hours since 1970."""
@@ -234,7 +234,12 @@ class Basis:
     @property
     def is_same(self) -> bool:
         """Whether nothing changes."""
-        return abs(self.price - 1) <= TOLERANCE and abs(self.factor - 1) <= TOLERANCE
+        return not self.is_split and abs(self.factor - 1) <= TOLERANCE
+
+    @property
+    def is_split(self) -> bool:
+        """Whether prices change, and not the adjustment for dividends alone."""
+        return abs(self.price - 1) > TOLERANCE
 
     @property
     def inverse(self) -> "Basis":
@@ -242,23 +247,24 @@ class Basis:
         return Basis(1 / self.price, 1 / self.factor, 1 / self.volume)
 
 
-def basis(bars: Columns, stored: Columns) -> Basis:
+def basis(bars: Columns, stored: Columns, *, newest: bool = False) -> Basis:
     """What brings stored bars of a symbol to the basis of a file, from the earliest sessions that both hold.
 
     Args:
         bars: the file's, oldest first.
         stored: those of the same sessions.
+        newest: look at the newest of these sessions instead.
     """
+    compared = slice(-_COMPARED, None) if newest else slice(_COMPARED)
 
     def ratio(name: str) -> float:
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = bars.values[name][:_EARLIEST] / stored.values[name][:_EARLIEST]
+            ratios = bars.values[name][compared] / stored.values[name][compared]
         usable = ratios[np.isfinite(ratios) & (ratios > 0)]
         return float(np.median(usable)) if len(usable) else 1.0
 
     found = Basis(ratio("close"), ratio("factor"))
-    split = abs(found.price - 1) > TOLERANCE
-    return Basis(found.price, found.factor, ratio("volume")) if split else found
+    return Basis(found.price, found.factor, ratio("volume")) if found.is_split else found
 
 
 def rebased(bars: Columns, to: Basis) -> Columns:

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tickercast.domain import price_rows
-from tickercast.domain.bars import Bars, Reading
-from tickercast.domain.calendar import session_days
+from tickercast.domain.bars import Reading
+from tickercast.domain.calendar import holidays_known_until, session_days
 from tickercast.domain.price_files import WHOLE, Window, read_frame, read_prices
 from tickercast.domain.refusals import refusals
 from tickercast.errors import CalendarError, InvalidBars
@@ -412,14 +412,66 @@ def test_the_bar_of_an_open_session_is_left_out_and_one_far_ahead_refused() -> N
     assert "2099-07-21" in reason(far, window=Window(last=date(2023, 7, 22), now=after))
 
 
-def test_an_adjusted_close_shows_that_a_shift_is_a_split() -> None:
-    bars = history(1)
-    bars["Adj Close"] = bars["Close"]
-    bars.iloc[:50, :4] *= 5
-    reading = read_prices(csv(bars), symbol="MSFT")
+def dated(rows: Sequence[int], days: Sequence[str], bars: pd.DataFrame | None = None) -> pd.DataFrame:
+    """A history with some of its rows once more, of other days."""
+    bars = history(1) if bars is None else bars
+    more = bars.iloc[list(rows)].set_axis(pd.DatetimeIndex(days, name="Date"))
+    return pd.concat([bars, more]).sort_index()
+
+
+@pytest.mark.parametrize("days", [["2023-07-22"], ["2023-07-22", "2023-07-23"]])
+def test_last_bars_of_days_when_the_exchange_was_closed_are_left_out_and_said(days: Sequence[str]) -> None:
+    reading = read_prices(csv(dated([-1] * len(days), days)), symbol="MSFT")
+    assert (reading.bars["MSFT"].columns["session_date"] == DAYS).all()
+    [found] = reading.findings["MSFT"]
+    assert str(found) == f"left out: {len(days)} bar(s) of days when the exchange was closed ({', '.join(days)})"
+
+
+@pytest.mark.parametrize("day", ["2023-07-04", "2023-06-03"])
+def test_other_bars_of_such_days_are_kept_and_said_since_a_calendar_may_lack_a_session(day: str) -> None:
+    data = csv(dated([60], [day]))
+    reading = read_prices(data, symbol="MSFT")
+    assert len(reading.bars["MSFT"]) == len(DAYS) + 1
+    [found] = reading.findings["MSFT"]
+    assert str(found) == f"closed: 1 bar(s) of days when the exchange was closed by its calendar ({day})"
+    until = read_prices(data, symbol="MSFT", window=Window(last=date.fromisoformat(day)))
+    assert str(until.bars["MSFT"].until(day).cutoff) == {"2023-07-04": "2023-07-03", "2023-06-03": "2023-06-02"}[day]
+    assert [found.check for found in until.findings["MSFT"]] == ["left out"]
+
+
+def test_bars_after_the_date_asked_for_are_of_sessions_too() -> None:
+    data = csv(dated([-1], ["2023-07-22"]))
+    reading = read_prices(data, symbol="MSFT", window=Window(last=date(2023, 7, 14)))
+    assert reading.bars["MSFT"].cutoff == date(2023, 7, 21)
+    empty = history(1).assign(Open=np.nan)[-2:]
+    bars = pd.concat([history(1)[:-2], empty, history(1)[-1:].set_axis(pd.DatetimeIndex(["2023-07-22"], name="Date"))])
+    window = Window(date(2023, 7, 20), date(2023, 7, 21))
+    assert read_prices(csv(bars), symbol="MSFT", window=window).bars["MSFT"].cutoff == date(2023, 7, 19)
+
+
+def test_days_without_any_session_are_refused() -> None:
+    assert "2 of 2 bars on days when its exchange XNYS was closed" in reason(csv(history(1, DAYS[-2:] + 2)))
+
+
+def test_where_holidays_are_not_known_weekends_are() -> None:
+    after = np.datetime64(holidays_known_until("600519.SS", date(2100, 1, 1)), "D") + 1
+    for first in (np.datetime64("2023-03-01"), after):
+        days = session_days("600519.SS", first + 30, first + 200)
+        saturday = days[-1] + (5 - days[-1].item().weekday())
+        bars = dated([-1], [str(saturday)], history(1, days))
+        assert read_prices(csv(bars), symbol="600519.SS")["600519.SS"].ends[-1] == days[-1]
+
+
+@pytest.mark.parametrize("symbol", ["BTC-USD", "EURUSD=X"])
+def test_crypto_has_weekends_and_currencies_have_none(symbol: str) -> None:
+    days = session_days(symbol, np.datetime64("2023-03-01"), np.datetime64("2023-07-23"))
+    bars = history(1, days)
+    reading = read_prices(csv(bars), symbol=symbol)
     assert not reading.findings
-    found: Bars = reading.bars["MSFT"]
-    assert found.columns["adj_close"][0] == pytest.approx(found.columns["close"][0] / 5)
+    if symbol == "EURUSD=X":
+        reading = read_prices(csv(dated([-1], ["2023-07-23"], bars)), symbol=symbol)
+        assert reading.findings
+    assert (reading[symbol].columns["session_date"] == days).all()
 
 
 @pytest.mark.parametrize("at_once", [1, 300, 2000])

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.bars import BAR_COLUMNS, Bars, Reading
+from tickercast.domain.price_splits import later_splits, splits
 from tickercast.errors import NoRecentBars, Permanent, UnknownSymbol
 
 SYMBOLS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
-
-_SPLITS = np.array([1.5, 2, 3, 4, 5, 7, 10, 20])
-_SMALLEST_JUMP = 1.4  # a special dividend moves the factor too: MSFT's of 2004, the largest here, by 1.11
 
 
 class Sample:
@@ -67,18 +65,11 @@ def _in_range(bars: Bars, first: date, last: date) -> Bars:
 
 
 def _split_adjusted(raw: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    # The factor from the close to the adjusted close jumps on the day of a split, by the split's ratio.
-    factor = raw["adj_close"] / raw["close"]
-    jump = np.append(1.0, factor[1:] / factor[:-1])
-    ratio = np.where(jump >= _SMALLEST_JUMP, _nearest_split(jump), 1.0)
-    later_splits = np.append(np.cumprod(ratio[::-1])[::-1][1:], 1.0)
-    prices = {name: raw[name] / later_splits for name in ("open", "high", "low", "close")}
-    # On the day of a split the source states the volume in neither old nor new shares, but too low by the ratio.
-    volume = raw["volume"] * later_splits * ratio
-    return {**prices, "adj_close": raw["adj_close"] / factor[-1], "volume": volume}
-
-
-def _nearest_split(jump: NDArray[np.float64]) -> NDArray[np.float64]:
-    distances = np.abs(np.log(jump)[:, None] - np.log(_SPLITS))
-    nearest: NDArray[np.float64] = _SPLITS[distances.argmin(axis=1)]
-    return nearest
+    numbers = np.zeros(len(raw["close"]), np.intp)
+    at, ratios = splits(numbers, raw["close"], raw["adj_close"])
+    later = later_splits(numbers, at, ratios)
+    factor = raw["adj_close"][-1] / raw["close"][-1]
+    prices = {name: raw[name] / later for name in ("open", "high", "low", "close")}
+    volume = raw["volume"] * later
+    volume[at] *= ratios  # on the day of a split the source states it in neither old nor new shares, but too low
+    return {**prices, "adj_close": raw["adj_close"] / factor, "volume": volume}

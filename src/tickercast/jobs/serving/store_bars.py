@@ -153,10 +153,21 @@ class _Comparison:
             for number in set(self._bars.symbol[rows[other]])
         }
         changed = {number: found for number, found in changed.items() if not found.is_same}
+        # A split within the file's bars may have been stored as a move: then the bars after it are on its basis.
+        self._left_behind = np.zeros(len(self._bars), bool)  # their moves from bars that are rebased are others now
+        self._stay: set[int] = set()  # symbols whose later bars do not follow
         for number, found in changed.items():
             left, right = np.searchsorted(stored.symbol, [number, number + 1])
             part, shared = stored.take(slice(left, right)), rows[left:right]
-            self._corrected[shared] = differ(self._bars.take(shared), rebased(part, found))
+            bars = self._bars.take(shared)
+            self._corrected[shared] = differ(bars, rebased(part, found))
+            own, alike = np.arange(*self._rows[number : number + 2]), ~unlike
+            if alike[own].any() or basis(bars, part, newest=True).is_same:
+                self._stay.add(number)
+            if found.is_split:
+                self._left_behind[own] = alike[own]
+                self._left_behind[shared] = self._corrected[shared]
+        self._left_behind &= ~self._superseded
         self._fresh = at < 0
         behind = {number for number in changed if self._superseded[self._rows[number] : self._rows[number + 1]].any()}
         self._follow({number: found for number, found in changed.items() if number not in behind})
@@ -165,7 +176,7 @@ class _Comparison:
 
     def news(self) -> News:
         """The rows to append."""
-        new, changed = _chosen(self._new), _chosen(self._new & (self._fresh | self._corrected))
+        new, changed = _chosen(self._new), _chosen(self._new & (self._fresh | self._corrected) | self._left_behind)
         added = self._bars.take(new)
         counts = np.bincount(added.symbol, minlength=len(self._stored.symbols))
         return News(
@@ -173,7 +184,7 @@ class _Comparison:
             self._digests(),
             dict(zip(self._stored.symbols, map(int, counts), strict=True)),
             Columns(self._bars.symbol[changed], self._bars.number[changed], {}, self._frequency),
-            ~self._fresh[changed],
+            ~self._fresh[changed] | self._left_behind[changed],
             self._is_known(),
             self._bars.number[self._rows[1:] - 1],
             self._later(),
@@ -227,7 +238,7 @@ class _Comparison:
         return basis(self._bars.take(rows[left:right]), stored.take(slice(left, right)))
 
     def _follow(self, changed: Mapping[int, Basis]) -> None:
-        """Bring the stored bars before the file's first and after its last to the file's basis."""
+        """Bring the stored bars before the file's first, and after its last unless they are, to the file's basis."""
         if not changed:
             return
         numbers = np.array(sorted(changed), np.int64)
@@ -236,6 +247,8 @@ class _Comparison:
         later, *_ = self._stored.bars(numbers, Between(self._frequency.date_of(int(last.min()) + 1), None))
         for number, start, end in zip(numbers, first, last, strict=True):
             for stored, beyond in ((older, older.number < start), (later, later.number > end)):
+                if stored is later and number in self._stay:
+                    continue
                 rows = np.flatnonzero((stored.symbol == number) & beyond)
                 if len(rows):
                     self._followed.append(rebased(stored.take(rows), changed[int(number)]))

@@ -1,0 +1,153 @@
+"""Splits that the prices of a file do not show: told by the adjusted closes, or guessed from a shift of the prices.
+
+>>> closes, adjusted = np.array([400.0, 404.0, 102.0]), np.array([100.0, 101.0, 102.0])
+>>> splits(np.zeros(3, int), closes, adjusted)
+(array([2]), array([4.]))
+>>> later_splits(np.zeros(3, int), np.array([2]), np.array([4.0]))
+array([4., 4., 1.])
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+UNITS = 100
+"""The pence of a pound, which some series are mixed of."""
+
+_AROUND = 5  # bars before and after a split
+_NEAR_WHOLE, _NEAR_HALF = 2e-3, 2e-6
+"""The relative distances from a ratio of whole numbers, and from one such as 3:2.
+
+Spin-offs and dividends of a third of the price are real, and the factor of one came to 1.49998: only rounding may keep
+a split of 3:2 from its ratio."""
+
+_LEAST = 1.4  # no smaller ratio is told from a dividend
+_DECIMALS = (2, 3, 4, 5)  # to which adjusted closes are rounded; further ones matter little
+_COARSEST = 0.01  # the relative rounding of adjusted closes that still tell a ratio
+
+_RATIOS = {"3:2": 1.5} | {f"{ratio}:1": ratio for ratio in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, UNITS)}
+_NEAR_OPEN, _NEAR_CLOSE = 0.04, 0.12  # log-distances of a split's first open and close from its ratio
+_NEAR_LEVEL = 0.3  # and of the closes that follow from those before
+_NEAR_SMALLEST = 0.02  # of the open after a split of 3:2: real gaps of its size are not rare
+
+
+def splits(numbers: Ints, closes: Floats, adjusted: Floats) -> tuple[Ints, Floats]:
+    """Find the splits for which adjusted closes are adjusted, and closes are not.
+
+    The factor from the close to the adjusted close then jumps by the split's ratio, and the closes move by it. A
+    dividend moves both, too, but hardly ever by such a ratio; where only one of them moves, the file is wrong in
+    another way.
+
+    Args:
+        numbers: `(bars,)`, the number of each bar's symbol, sorted.
+        closes: `(bars,)`, positive.
+        adjusted: `(bars,)`, positive.
+
+    Returns:
+        The places of the first bars after splits, and the new shares for an old one: less than 1 of a reverse split.
+    """
+    factors = adjusted / closes
+    jumps = factors[1:] / factors[:-1]
+    at = np.flatnonzero((jumps > _LEAST) | (jumps < 1 / _LEAST)) + 1
+    at = at[numbers[at] == numbers[at - 1]]
+    if not len(at):
+        return at, np.empty(0)
+    jump = jumps[at - 1]
+    times = np.maximum(jump, 1 / jump)
+    ratio = np.where(times < 2.75, np.rint(2 * times) / 2, np.rint(times))
+    near = np.where(ratio == np.rint(ratio), _NEAR_WHOLE, _NEAR_HALF)
+    rounding = _resolution(numbers, adjusted, at) * (0.5 / adjusted[at - 1] + 0.5 / adjusted[at])
+    fits = (np.abs(times / ratio - 1) < near + rounding) & (rounding < _COARSEST)
+    ratio = np.where(jump > 1, ratio, 1 / ratio)
+    by, half = np.log(ratio), np.abs(np.log(ratio)) / 2  # the closes move rather by the ratio than not at all
+    fits &= np.abs(np.log(closes[at] / closes[at - 1]) + by) < half
+    fits &= np.abs(_shift(numbers, closes, at) + by) < half
+    return at[fits], ratio[fits]
+
+
+def later_splits(numbers: Ints, at: Ints, ratios: Floats) -> Floats:
+    """The shares of today for one of each bar's day.
+
+    Args:
+        numbers: `(bars,)`, the number of each bar's symbol, sorted.
+        at: `(splits,)`, the first bars after splits.
+        ratios: `(splits,)`, new shares for an old one.
+    """
+    later = np.ones(len(numbers))
+    for number in np.unique(numbers[at]):
+        start, end = np.searchsorted(numbers, [number, number + 1])
+        own = (at >= start) & (at < end)
+        ratio = np.ones(end - start)
+        ratio[at[own] - start] = ratios[own]
+        later[start : end - 1] = np.cumprod(ratio[:0:-1])[::-1]
+    return later
+
+
+def ratio_in_words(ratio: float) -> str:
+    """A split's ratio as it is spoken of.
+
+    >>> ratio_in_words(4.0), ratio_in_words(1.5), ratio_in_words(1 / 10)
+    ('4:1', '3:2', '1:10')
+    """
+    halves = round(2 * max(ratio, 1 / ratio))
+    new, old = (halves, 2) if halves % 2 else (halves // 2, 1)
+    return f"{new}:{old}" if ratio > 1 else f"{old}:{new}"
+
+
+def near_split(numbers: Ints, opens: NDArray[np.float64], closes: NDArray[np.float64]) -> dict[int, tuple[str, float]]:
+    """Find opens that are to the close before as after a split that was not adjusted for.
+
+    Args:
+        numbers: `(bars,)`, the number of each bar's symbol, sorted.
+        opens: `(bars,)`.
+        closes: `(bars,)`.
+
+    Returns:
+        By the place of the first bar: the split's ratio in words, and the open as a share of the close before.
+    """
+    if len(numbers) < 2:
+        return {}
+    least = min(_RATIOS.values()) * np.exp(-_NEAR_SMALLEST)
+    large = (numbers[1:] == numbers[:-1]) & ((opens[1:] > least * closes[:-1]) | (least * opens[1:] < closes[:-1]))
+    if not large.any():
+        return {}
+    at = np.flatnonzero(large) + 1
+    gap, move = np.log(opens[at] / closes[at - 1]), np.log(closes[at] / closes[at - 1])
+    shift = _shift(numbers, closes, at)
+    found: dict[int, tuple[str, float]] = {}
+    for words, ratio in _RATIOS.items():
+        near = _NEAR_OPEN if ratio >= 2 else _NEAR_SMALLEST
+        for by, said in ((-np.log(ratio), words), (np.log(ratio), ":".join(reversed(words.split(":"))))):
+            fits = (np.abs(gap - by) < near) & (np.abs(move - by) < _NEAR_CLOSE) & (np.abs(shift - by) < _NEAR_LEVEL)
+            for one in np.flatnonzero(fits):
+                found[int(at[one])] = said, float(np.exp(gap[one]))
+    return found
+
+
+def _shift(numbers: Ints, closes: Floats, at: Ints) -> Floats:
+    """The log-distance of the closes from a bar on from those before it; `at` is no symbol's first bar."""
+    levels = _around(numbers, closes, at)
+    medians = np.nanmedian(levels.reshape(len(at), 2, _AROUND), axis=2)
+    shift: Floats = np.log(medians[:, 1] / medians[:, 0])
+    return shift
+
+
+def _resolution(numbers: Ints, prices: Floats, at: Ints) -> Floats:
+    """The last decimal place to which the prices around some bars are rounded; 0 where they have many."""
+    around = _around(numbers, prices, at)
+    found = np.zeros(len(at))
+    for decimals in reversed(_DECIMALS):
+        scaled = around * 10.0**decimals
+        off = np.abs(scaled - np.rint(scaled)) > 1e-4 + 1e-7 * scaled  # prices may have passed through float32
+        found[~off.any(axis=1)] = 10.0**-decimals
+    return found
+
+
+def _around(numbers: Ints, prices: Floats, at: Ints) -> Floats:
+    """`(places, 2 * _AROUND)`, the prices before and from some bars on; NaN where the symbol has none."""
+    rows = at[:, None] + np.arange(-_AROUND, _AROUND)
+    inside = np.clip(rows, 0, len(numbers) - 1)
+    own = (rows == inside) & (numbers[inside] == numbers[at][:, None])
+    return np.where(own, prices[inside], np.nan)
