@@ -28,7 +28,7 @@ from tickercast.domain.price_checks import (
     spikes,
 )
 from tickercast.domain.price_numbers import Numbers
-from tickercast.domain.price_splits import UNITS, later_splits, near_split, ratio_in_words, splits
+from tickercast.domain.price_splits import UNITS, jumps, later_splits, near_split, ratio_in_words, splits
 from tickercast.domain.price_titles import PRICES, TITLES
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
@@ -425,20 +425,23 @@ class _Judge:
         that would be the last bar is left out, since a forecast would begin at it.
         """
         stored = self._from_window_on()
-        rows = np.flatnonzero(self._alive() & stored)
+        chosen = self._alive() & stored
+        all_or_some = slice(None) if chosen.all() else chosen
         refused, closed = check_sessions(
             self._rows.names,
-            self._rows.numbers[rows],
-            self._days[rows],
-            self._judged[rows],
+            self._rows.numbers[all_or_some],
+            self._days[all_or_some],
+            self._judged[all_or_some],
             lambda number: self._days[self._own(number)][self._judged[self._own(number)]],
             self._explain,
         )
         for number, error in refused.items():
             self._refuse(number, error)
+        if not closed.any():
+            return
         alive = self._alive()
         odd, out = np.zeros((2, len(alive)), bool)
-        odd[rows[closed]] = True
+        odd[np.flatnonzero(chosen)[closed]] = True
         odd &= alive
         for number in self._having(odd):
             own = self._own(number)
@@ -454,6 +457,8 @@ class _Judge:
 
     def _from_window_on(self) -> Mask:
         """The rows that are judged, and those after them, which are stored to be compared with forecasts."""
+        if self._judged.all():
+            return self._judged
         count = self._ends - self._starts
         first = np.minimum.reduceat(np.where(self._judged, self._numbers, _NEVER), self._starts)
         return self._numbers >= first.repeat(count)
@@ -515,6 +520,8 @@ class _Judge:
         if not self._has_adjusted.any():
             return
         close, adjusted = self._values["close"], self._values["adj_close"]
+        if not len(jumps(self._rows.numbers, adjusted / close)):
+            return
         usable = self._alive()
         for prices in (close, adjusted):
             if not _within(prices, _SMALLEST, _LARGEST):

@@ -33,6 +33,21 @@ _NEAR_LEVEL = 0.3  # and of the closes that follow from those before
 _NEAR_SMALLEST = 0.02  # of the open after a split of 3:2: real gaps of its size are not rare
 
 
+def jumps(numbers: Ints, factors: Floats) -> Ints:
+    """The bars whose factor from close to adjusted close differs from that of the bar before as a split's does.
+
+    Those where either is missing are among them, so that a file without any needs no further look.
+
+    Args:
+        numbers: `(bars,)`, the number of each bar's symbol, sorted.
+        factors: `(bars,)`.
+    """
+    times = factors[1:] / factors[:-1]
+    at = np.flatnonzero(~((times <= _LEAST) & (times >= 1 / _LEAST))) + 1
+    found: Ints = at[numbers[at] == numbers[at - 1]]
+    return found
+
+
 def splits(numbers: Ints, closes: Floats, adjusted: Floats) -> tuple[Ints, Floats]:
     """Find the splits for which adjusted closes are adjusted, and closes are not.
 
@@ -49,12 +64,10 @@ def splits(numbers: Ints, closes: Floats, adjusted: Floats) -> tuple[Ints, Float
         The places of the first bars after splits, and the new shares for an old one: less than 1 of a reverse split.
     """
     factors = adjusted / closes
-    jumps = factors[1:] / factors[:-1]
-    at = np.flatnonzero((jumps > _LEAST) | (jumps < 1 / _LEAST)) + 1
-    at = at[numbers[at] == numbers[at - 1]]
+    at = jumps(numbers, factors)
     if not len(at):
         return at, np.empty(0)
-    jump = jumps[at - 1]
+    jump = factors[at] / factors[at - 1]
     times = np.maximum(jump, 1 / jump)
     ratio = np.where(times < 2.75, np.rint(2 * times) / 2, np.rint(times))
     near = np.where(ratio == np.rint(ratio), _NEAR_WHOLE, _NEAR_HALF)
