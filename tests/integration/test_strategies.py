@@ -197,6 +197,25 @@ def test_a_live_signal_is_what_the_backtest_of_stored_forecasts_decides_there(st
         assert [weight for weight, _ in each] == weights.tolist()
 
 
+@pytest.mark.usefixtures("bigquery_server")
+def test_strategies_say_the_same_on_bigquery(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    for warehouse in (f"duckdb://{workspace}/w.duckdb", "bigquery://project/strategies"):
+        monkeypatch.setenv("TICKERCAST_WAREHOUSE", warehouse)
+        monkeypatch.setenv("TICKERCAST_BUCKET", f"file://{workspace}/{len(said)}")
+        for day in ("2012-07-30", "2012-07-31"):
+            assert run("forecast", "MSFT", "AAPL", day, "--source", "sample").exit_code == 0
+        chosen = ("volatility-target", "--symbols", "MSFT,AAPL")
+        done = [
+            run("strategy", "signals", *chosen, "--as-of", "2012-07-31"),
+            run("strategy", "backtest", *chosen, "--from", "2012-07-30", "--to", "2012-08-15"),
+            run("trade", "--strategy", *chosen, "--as-of", "2012-07-31", "--dry-run"),
+        ]
+        assert [each.exit_code for each in done] == [0, 0, 0]
+        said.append([each.output for each in done])
+    assert said[0] == said[1]
+
+
 def test_a_live_signal_lasts_as_long_as_its_horizon_holidays_included(workspace: Path) -> None:
     app, last = App(), date(2012, 7, 10)
     for day in ("2012-06-26", str(last)):  # nine sessions, round a holiday

@@ -316,7 +316,11 @@ class Engine:
                 return self._modify(tree, text, given)
             if not isinstance(tree, sql.Query):
                 raise Failure("notImplemented", f"{tree.key} is not played here")
-            return self._connection.sql(to_duckdb(text), params=given).to_arrow_table()
+            rows = self._connection.sql(to_duckdb(text), params=given).to_arrow_table()
+            if twice := sorted({name for name in rows.column_names if rows.column_names.count(name) > 1}):
+                found = ", ".join(twice)
+                raise Failure("invalidQuery", f"Duplicate column names in the result are not supported. Found: {found}")
+            return rows
         except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
             raise Failure("invalidQuery", str(error)) from error
 

@@ -66,9 +66,8 @@ def stored_panel(
     if symbols:
         where["symbol"] = list(symbols)
     key = frequency.key("cutoff")
-    wanted = ["symbol", "cutoff", key, *COLUMNS.values(), *_FLAGS, *_VERSION]
+    wanted = ["symbol", *frequency.keys("cutoff"), *COLUMNS.values(), *_FLAGS, *_VERSION]
     rows = warehouse.read("signals", {**where, "cutoff": Between(first, last)}, wanted)
-    rows = rows.loc[:, ~rows.columns.duplicated()]
     if rows.empty:
         raise UsageError(
             f"No signal of {', '.join(symbols[:8]) or 'any symbol'} is stored from {first} to {last}, and at least one "
