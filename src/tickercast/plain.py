@@ -9,6 +9,7 @@ r"""Text from elsewhere, made safe for where it is shown: what is printed is dat
 """
 
 import re
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,9 +39,37 @@ def cell(text: str) -> str:
 
 
 def csv(rows: "pd.DataFrame") -> str:
-    """Rows as CSV, whose texts and titles are no formulas; numbers stay what they are."""
-    safe = rows.rename(columns=lambda name: cell(str(name)))
+    """Rows as CSV, whose texts and titles are no formulas; numbers stay what they are, and bytes are base64."""
+    safe = _written(rows).rename(columns=lambda name: cell(str(name)))
     return str(safe.map(lambda value: cell(value) if isinstance(value, str) else value).to_csv(index=False))
+
+
+def json(rows: "pd.DataFrame") -> str:
+    """Rows as JSON, one object each: dates as YYYY-MM-DD, moments in ISO 8601, bytes in base64.
+
+    >>> import pandas as pd
+    >>> day = pd.Timestamp("2023-07-21")
+    >>> table = pd.DataFrame({"day": [day], "at": [day.tz_localize("UTC")], "data": [b"ab"], "none": [None]})
+    >>> json(table).split()
+    ['[', '{', '"day":"2023-07-21",', '"at":"2023-07-21T00:00:00.000Z",', '"data":"YWI=",', '"none":null', '}', ']']
+    """
+    text = _written(rows).to_json(orient="records", date_format="iso", double_precision=15, indent=2)
+    return f"{text}\n"
+
+
+def _written(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Rows whose dates and bytes are texts. Engines give dates as midnights without a time zone."""
+    made = rows.copy()
+    for number, dtype in enumerate(rows.dtypes):
+        values = rows.iloc[:, number]
+        known = values.dropna()
+        if dtype.kind == "M" and getattr(dtype, "tz", None) is None and (known == known.dt.normalize()).all():
+            made.isetitem(number, [None if day != day else f"{day:%Y-%m-%d}" for day in values])
+        elif dtype.kind == "O":
+            made.isetitem(
+                number, [b64encode(one).decode() if isinstance(one, bytes | bytearray) else one for one in values]
+            )
+    return made
 
 
 def markdown(text: str) -> str:

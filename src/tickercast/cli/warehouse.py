@@ -31,7 +31,7 @@ def query(
         raise UsageError("--json and --csv were given, and one form was needed. Leave one out.")
     found = open_app().query(text)
     if as_json:
-        print_data(found.to_json(orient="records", date_format="iso", double_precision=15, indent=2) + "\n")
+        print_data(plain.json(found))
     elif as_csv:
         print_data(plain.csv(found))
     else:
