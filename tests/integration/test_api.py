@@ -18,7 +18,7 @@ from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Role, Served
 from tickercast.domain.tokens import Scope
-from tickercast.errors import EngineUnusable, StoreUnavailable
+from tickercast.errors import EngineUnusable, SourceUnavailable, StoreUnavailable
 from tickercast.models import catalogue
 from tickercast.show.tables import forecasts_json
 
@@ -323,6 +323,7 @@ def test_a_rejected_file_gives_its_reason(app: App, make_bars: MakeBars) -> None
         ("/v1/forecasts/MSFT?cutoff=soon", 422, "query.cutoff is 'soon'"),
         ("/v1/forecasts/MSFT?frequency=5m", 422, "query.frequency is '5m'"),
         ("/v1/indicators/MSFT?last=0", 422, "a date written YYYY-MM-DD was needed"),
+        ("/v1/indicators/MSFT?first=1344556800", 422, "a date written YYYY-MM-DD was needed"),
         ("/v1/odds/MSFT?below=5e-324", 422, "query.below is '5e-324'"),
         ("/v1/forecasts/%24%24", 422, "'$$' is not a symbol"),
         ("/v1/indicators/ZZZ", 404, "ZZZ has no bars"),
@@ -359,6 +360,8 @@ def test_every_error_is_one_sentence_in_the_form_of_rfc_9457(served: Client, pat
     [
         (b"{", 400, "no JSON"),
         (b"[]", 422, "body is '[]'"),
+        (b'"x"', 422, "body is 'x'"),
+        (b'{"symbol": "MSFT", "as_of": "1344988800"}', 422, "a date written YYYY-MM-DD was needed"),
         (b"{}", 422, "body.symbol is missing"),
         (b'{"symbol": "MSFT", "when": 1}', 422, "body.when is '1'"),
         (b'{"symbol": "??"}', 422, "'??' is not a symbol"),
@@ -370,6 +373,22 @@ def test_every_error_is_one_sentence_in_the_form_of_rfc_9457(served: Client, pat
 def test_a_body_that_does_not_fit_is_refused(served: Client, body: bytes, status: int, said: str) -> None:
     answered = served.post("/v1/forecasts", content=body, headers={"Content-Type": "application/json"})
     assert (answered.status_code, said in answered.json()["detail"]) == (status, True), answered.text
+
+
+def test_a_source_that_does_not_answer_is_told_without_the_options_of_commands(
+    served: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: object, **__: object) -> None:
+        raise SourceUnavailable("Yahoo does not answer. Name another source: --source sample.")
+
+    for name in ("forecast", "forecast_unstored"):
+        monkeypatch.setattr(App, name, silent)
+    for store in ("true", "false"):
+        answered = served.post(f"/v1/forecasts?store={store}", json={"symbol": "MSFT", "as_of": "2012-08-15"})
+        assert (answered.status_code, answered.json()["detail"]) == (
+            503,
+            "The server's source of prices does not answer: bars were needed. Try again later, or send bars along.",
+        )
 
 
 def test_json_without_its_content_type_is_refused_with_what_was_needed(served: Client) -> None:

@@ -17,7 +17,7 @@ from tickercast.api.service import Service, service_of
 from tickercast.app import App
 from tickercast.domain import objects
 from tickercast.domain.forecast import Forecast
-from tickercast.errors import StoreUnavailable, UnknownSymbol, UsageError
+from tickercast.errors import SourceUnavailable, StoreUnavailable, UnknownSymbol, UsageError
 from tickercast.show.tables import forecast_values
 
 router = APIRouter(tags=["forecast"])
@@ -76,12 +76,16 @@ async def ticket(request: Request, ticket: str) -> Response:
 def _at_once(app: App, asked: ForecastRequest, data: bytes, as_of: date) -> Forecast:
     try:
         return app.forecast_unstored(data, asked.symbol, as_of)
-    except UnknownSymbol as error:
+    except (UnknownSymbol, SourceUnavailable) as error:
         raise _known_to_a_caller(error, asked) from error
 
 
 def _known_to_a_caller(reason: Exception, asked: ForecastRequest) -> Exception:
-    """The same reason, unless it tells an operator what the source holds, and by which option to choose another."""
+    """The same reason, unless it tells an operator how the source is, and by which option to choose another."""
+    if isinstance(reason, SourceUnavailable):
+        return type(reason)(
+            "The server's source of prices does not answer: bars were needed. Try again later, or send bars along."
+        )
     if not isinstance(reason, UnknownSymbol):
         return reason
     return UnknownSymbol(
@@ -95,7 +99,10 @@ def _send(service: Service, asked: ForecastRequest, data: bytes) -> tuple[str, A
     if data:
         sent = app.send(data, asked.symbol, asked.as_of)
         return sent.object, sent.generation
-    made = app.forecast([asked.symbol], asked.as_of or app.now().date(), wait=None)
+    try:
+        made = app.forecast([asked.symbol], asked.as_of or app.now().date(), wait=None)
+    except SourceUnavailable as error:
+        raise _known_to_a_caller(error, asked) from error
     for reason in made.failures.values():
         raise _known_to_a_caller(reason, asked)
     if not made.uploads:

@@ -94,7 +94,7 @@ def of_validation(errors: list[Any]) -> Problem:
     where = ".".join(str(part) for part in first["loc"]) or "request"
     if first["type"] == "json_invalid":
         return Problem(400, "The body is no JSON: one object was needed. Correct it; /openapi.json describes it.")
-    if first["loc"] == ("body",) and isinstance(first.get("input"), bytes | str):  # FastAPI parses nothing else
+    if first["loc"] == ("body",) and isinstance(first.get("input"), bytes):  # which FastAPI has not parsed
         return Problem(
             422, "The body was not read as JSON: the header Content-Type: application/json was needed. Send it along."
         )

@@ -29,9 +29,12 @@ LOWEST, HIGHEST = 1e-12, 1e12
 """The prices that are taken, in the symbol's currency."""
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
 def _written(value: object) -> object:
-    """Refuse numbers, which pydantic would take for seconds since 1970."""
-    if isinstance(value, date) or (isinstance(value, str) and len(value) == len("2023-07-22")):
+    """Refuse numbers, which pydantic would take for seconds since 1970, as texts too."""
+    if isinstance(value, date) or (isinstance(value, str) and _DATE.fullmatch(value)):
         return value
     raise ValueError("a date written YYYY-MM-DD was needed")
 
@@ -45,7 +48,7 @@ def _cutoff(value: object) -> date:
     """A day, or a moment in UTC, naive."""
     text = str(value).upper()
     try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
+        if _DATE.fullmatch(text):
             found = date.fromisoformat(text)
         elif re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", text):
             moment = datetime.fromisoformat(text)
