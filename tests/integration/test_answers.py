@@ -203,7 +203,7 @@ def test_what_cannot_be_answered_is_said(words: list[str], sentence: str, foreca
         ("symbol,shares,fx\nMSFT,1,GBPEUR=X\n", "a rate such as USDEUR=X was needed"),
         ("", "h.csv begins with nothing: the titles symbol,shares were needed"),
         ("ticker;n\n", "h.csv begins with ticker;n: the titles symbol,shares were needed"),
-        ("symbol,shares\n", "h.csv has 0 holdings"),
+        ("symbol,shares\n", "0 holdings were seen in h.csv, and one to 500 were needed: lines of symbol,shares"),
         ("symbol,shares,shares\nMSFT,1,2\n", "the titles symbol,shares were needed, each once"),
         ("symbol,shares\nMSFT,1,000\n", "h.csv, line 2 has 3 cells, and the titles are 2"),
         ("symbol,shares\nMSFT,1\n,\n", "h.csv, line 3: '' is not a symbol"),

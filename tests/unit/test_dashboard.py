@@ -623,6 +623,24 @@ def test_the_portfolio_page_values_what_is_typed(testing: Any) -> None:
     assert "ORCL has no stored forecast of days" in error.value
 
 
+def test_the_portfolio_page_begins_with_symbols_of_one_cutoff_or_says_what_it_needs(testing: Any) -> None:
+    def page() -> None:
+        from tickercast.dashboard import portfolio_page
+
+        portfolio_page.show()
+
+    App().forecast(["BTCUSDT"], "2022-02-01T10", source="simulated", every="1h")
+    shown = testing.AppTest.from_function(page).run(timeout=60)
+    assert (not shown.exception, not shown.error) == (True, True)
+    assert "A portfolio needs forecasts of days, and none is stored." in shown.info[0].value
+    App().forecast(["AAPL", "MSFT"], "2011-12-15", source="sample")
+    App().forecast(["MSFT", "IBM"], "2012-08-15", source="sample")
+    pytest.importorskip("streamlit").cache_data.clear()
+    shown = testing.AppTest.from_function(page).run(timeout=60)
+    assert shown.text_area[0].value == "symbol,shares\nIBM,100\nMSFT,100"
+    assert not shown.error
+
+
 def test_that_a_baseline_is_served_is_said(testing: Any) -> None:
     app = App()
     app.provision()

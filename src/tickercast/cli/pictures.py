@@ -54,11 +54,6 @@ def check_file(option: str, name: str, endings: Sequence[str]) -> None:
             way.
     """
     path = Path(name).expanduser()
-    if path.suffix.lower() not in endings:
-        raise UsageError(
-            f"{option} {name[:80]!r} does not end in {' or '.join(endings)}, which is what is written. Name it "
-            f"NAME{endings[0]}."
-        )
     try:
         if not path.parent.is_dir():
             raise UsageError(f"{option} {path}: there is no folder {path.parent}. Create it, or name another.")
@@ -66,6 +61,11 @@ def check_file(option: str, name: str, endings: Sequence[str]) -> None:
             raise UsageError(f"{option} {path} exists and is not a file, and a file was needed. Name another.")
     except OSError as error:
         raise UsageError(f"{option} {str(path)[:80]!r} cannot be a file: {error.strerror}. Name another.") from error
+    if path.suffix.lower() not in endings:
+        raise UsageError(
+            f"{option} {name[:80]!r} does not end in {' or '.join(endings)}, which is what is written. Name it "
+            f"NAME{endings[0]}."
+        )
 
 
 def write_files(made: Requested, service: App, report_out: str, chart_out: str) -> list[Path]:

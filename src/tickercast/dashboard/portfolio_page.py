@@ -25,11 +25,17 @@ def show() -> None:
     if not state.frequencies():
         state.first_steps()
         return
+    rows = [row for row in state.overview() if not row.symbol.startswith("^")]
+    if not rows:
+        st.info("A portfolio needs forecasts of days, and none is stored. Type this in a terminal, then press Refresh:")
+        st.code("python src/main.py MSFT AAPL 2023-07-22", language=None)
+        return
     st.markdown(
         "Holdings as lines of `symbol,shares`, the titles in the first; negative shares are a short position. Each "
         "symbol needs a stored forecast. They stay in this page, and are stored nowhere."
     )
-    known = [symbol for symbol in state.symbols("1d") if not symbol.startswith("^")][:3]
+    newest = max(row.cutoff for row in rows)
+    known = sorted(row.symbol for row in rows if row.cutoff == newest)[:3]
     usual = "\n".join(["symbol,shares", *(f"{symbol},100" for symbol in known)])
     left, right = st.columns([1, 2], gap="large")
     with left:

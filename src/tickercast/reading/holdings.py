@@ -157,7 +157,10 @@ def read_holdings(text: str, name: str) -> Holdings:
             raise UsageError(f"{name} has {held.symbol} twice, and once was needed. Add the shares up.")
         found[held.symbol] = held
     if not 0 < len(found) <= MOST:
-        raise UsageError(f"{name} has {len(found):,} holdings: one to {MOST} were needed.")
+        raise UsageError(
+            f"{len(found):,} holdings were seen in {name}, and one to {MOST} were needed: lines of symbol,shares "
+            "below the titles. Correct it."
+        )
     return Holdings(list(found.values()), _currency(list(found.values()), name))
 
 
