@@ -77,8 +77,8 @@ def _arrived(bucket: PolledBucket, done: set[Write]) -> list[ObjectFinalized]:
     """The writes that are not done, in the order of their writing."""
     found = [
         event
-        for prefix in objects.UPLOADS
-        for prefix in (prefix, prefix.upper())
+        for folder in objects.UPLOADS
+        for prefix in (folder, folder.upper())
         for event in bucket.arrivals(prefix)
         if _key(event) not in done and objects.is_upload(event.name)
     ]
