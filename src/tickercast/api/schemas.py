@@ -114,7 +114,7 @@ class Forecast(BaseModel):
     simulated: bool = False
     findings: str = ""
     doubtful: bool = False
-    results: dict[str, Any] | None = Field(None, description="The results day that falls among the target dates.")
+    results: dict[str, Any] | None = Field(None, description="The results day that the forecast counts with.")
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -28,6 +28,7 @@ __all__ = [
     "Window",
     "first_lines",
     "first_symbol",
+    "last_symbol",
     "name_without_ending",
     "read_frame",
     "read_prices",
@@ -85,19 +86,21 @@ def first_symbol(data: bytes) -> str | None:
         InvalidBars: it is no file of prices.
     """
     data = unpacked(data)
-    found = price_parquet.first_symbol(data) if is_parquet(data) else price_csv.first_symbol(data)
-    return in_yahoos_spelling(found.upper()) if found else None
+    return _spelt(price_parquet.first_symbol(data) if is_parquet(data) else price_csv.first_symbol(data))
 
 
-def names_several(data: bytes) -> bool:
-    """Whether a file names several symbols itself: its first and its last one differ.
+def last_symbol(data: bytes) -> str | None:
+    """The last symbol that a file names itself, another than the first where it names several; None if it names none.
 
     Raises:
         InvalidBars: it is no file of prices.
     """
     data = unpacked(data)
-    last = price_parquet.last_symbol(data) if is_parquet(data) else price_csv.last_symbol(data)
-    return bool(last) and in_yahoos_spelling(str(last).upper()) != first_symbol(data)
+    return _spelt(price_parquet.last_symbol(data) if is_parquet(data) else price_csv.last_symbol(data))
+
+
+def _spelt(found: str | None) -> str | None:
+    return in_yahoos_spelling(found.upper()) if found else None
 
 
 def first_lines(data: bytes, count: int) -> list[str]:

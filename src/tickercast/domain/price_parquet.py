@@ -62,11 +62,12 @@ def _symbol(data: bytes, at: int) -> str | None:
         part = layout(titles := _titles(data))[at]
         if part.symbol or "symbol" not in part.columns:
             return part.symbol
+        named = {"columns": [titles[part.columns["symbol"]]], "use_threads": False}
         with pq.ParquetFile(pa.BufferReader(data)) as opened:
             groups = [number for number in range(opened.num_row_groups) if opened.metadata.row_group(number).num_rows]
-            column = opened.read_row_group(groups[at], columns=[titles[part.columns["symbol"]]], use_threads=False)
-            return str(column.column(0)[at].as_py()).strip()
-    except (IndexError, pa.ArrowException, OSError, ValueError) as error:
+            rows = opened.read_row_group(groups[at], **named) if at else next(opened.iter_batches(1, **named))
+            return str(rows.column(0)[at].as_py()).strip()
+    except (IndexError, StopIteration, pa.ArrowException, OSError, ValueError) as error:
         raise refusals.DAMAGED_PARQUET(seen=one_line(error)) from error
 
 

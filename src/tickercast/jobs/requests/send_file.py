@@ -5,7 +5,7 @@ from datetime import date
 
 from tickercast.domain import objects
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.price_files import first_symbol, name_without_ending, names_several
+from tickercast.domain.price_files import first_symbol, last_symbol, name_without_ending
 from tickercast.domain.spelling import agree, is_word, owner_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, PreconditionFailed, UsageError
@@ -85,11 +85,11 @@ def _name(stem: str, data: bytes, frequency: Frequency) -> str:
     except UsageError:
         named = ""
     try:
-        first, several = first_symbol(data), names_several(data)
+        first, last = first_symbol(data), last_symbol(data)
     except InvalidBars:  # the function says why
-        first, several = None, False
+        first = last = None
     if first is None:
         return named or stem
-    if several or not frequency.is_daily:
+    if last != first or not frequency.is_daily:
         return ""
     return "" if not named or (is_word(stem) and not agree(named, first)) else named
