@@ -144,6 +144,25 @@ def test_only_what_there_is_can_be_revoked(store: Store) -> None:
         revoke_token(token.id, store, now=NOW)
 
 
+def test_the_valid_token_of_an_owner_is_revoked_and_not_one_that_has_ended(store: Store) -> None:
+    ended, _ = made(store, expires_at=NOW + timedelta(days=1))
+    later = NOW + timedelta(days=2)
+    valid, _ = new_token("desk", [Scope.READ], now=later)
+    add_token(valid, store)
+    assert revoke_token("desk", store, now=later).id == valid.id
+    assert [token.state(later) for token in read_tokens(store).tokens] == ["expired", "revoked"]
+    with pytest.raises(UsageError, match="has ended before: one that tickercast tokens list shows as valid was needed"):
+        revoke_token(ended.id, store, now=later)
+
+
+def test_an_id_is_told_from_an_owner_of_the_same_name(store: Store) -> None:
+    desk, _ = new_token("desk", [Scope.READ], now=NOW)
+    made(store, desk.id)
+    add_token(desk, store)
+    assert revoke_token(desk.id, store, now=NOW).owner == "desk"
+    assert [token.state(NOW) for token in read_tokens(store).tokens] == ["valid", "revoked"]
+
+
 def test_a_damaged_list_lets_nobody_in(store: Store, gate: Gate) -> None:
     store.write(NAME, b'{"tokens": [')
     with pytest.raises(EngineUnusable, match="does not parse, so that nobody is let in"):

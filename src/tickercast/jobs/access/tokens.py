@@ -12,6 +12,7 @@ from tickercast.errors import EngineUnusable, ObjectNotFound, PreconditionFailed
 from tickercast.ports import ObjectStore
 
 _ATTEMPTS = 20
+_BEFORE = {"revoked": "was revoked before", "expired": "has ended before"}
 
 
 def read_tokens(store: ObjectStore) -> TokenList:
@@ -50,19 +51,19 @@ def revoke_token(name: str, store: ObjectStore, *, now: datetime) -> Token:
     """Revoke the valid token of an id or an owner, and return it.
 
     Raises:
-        UsageError: there is none, or it was revoked before.
+        UsageError: there is none, or it was revoked or has ended before.
         EngineUnusable, StoreUnavailable: as `read_tokens`.
     """
     revoked: list[Token] = []
 
     def without(known: TokenList) -> TokenList:
-        named = [one for one in known.tokens if name in (one.id, one.owner)]
-        live = next((one for one in named if one.revoked_at is None), None)
-        if live is None:
-            seen = "was revoked before" if named else "is no token's id or owner"
-            raise UsageError(f"{shown(name, 64)!r} {seen}: one that tickercast tokens list shows was needed.")
-        revoked[:] = [live.model_copy(update={"revoked_at": now})]
-        kept = (revoked[0] if one.id == live.id else one for one in known.tokens)
+        named = [one for one in known.tokens if one.id == name] or [one for one in known.tokens if one.owner == name]
+        valid = next((one for one in named if one.state(now) == "valid"), None)
+        if valid is None:
+            seen = _BEFORE[named[-1].state(now)] if named else "is no token's id or owner"
+            raise UsageError(f"{shown(name, 64)!r} {seen}: one that tickercast tokens list shows as valid was needed.")
+        revoked[:] = [valid.model_copy(update={"revoked_at": now})]
+        kept = (revoked[0] if one.id == valid.id else one for one in known.tokens)
         return known.model_copy(update={"tokens": tuple(kept)})
 
     _change(without, store)
