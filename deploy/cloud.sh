@@ -5,6 +5,12 @@
 # step names the fact that holds once it is done, and is skipped if that fact is listed: the same command continues an
 # interrupted run, and a second run changes nothing.
 
+# The environment's Python; before there is one, any that will do, for what needs no packages.
+choose_python() {
+  python=.venv/bin/python
+  [ -x "$python" ] || python=$(find_python)
+}
+
 require_tools() {
   local tool
   for tool in gcloud bq; do
@@ -99,12 +105,13 @@ cloud() {
   if [ -n "$dry_run" ] && ! has_login; then plan_offline; return; fi
   require_tools
   [ -x .venv/bin/tickercast ] || local_environment light
+  choose_python
   bundle
   gather
   echo "plan for project $project, region $region"
   make_steps
   printf '\n%s steps are done already, %s are to do\n\n' "$there" "$missing"
-  estimate .venv/bin/python
+  estimate
   if [ -n "$dry_run" ]; then permission_table; echo "dry run: nothing was changed"; return; fi
   if [ "$missing" -eq 0 ]; then echo "nothing to do: the project holds all of it"; return; fi
   echo "carrying out"
@@ -117,13 +124,14 @@ cloud() {
 
 # The plan of an empty project, from this checkout alone.
 plan_offline() {
+  choose_python
   : >"$state/facts"
   memory_mib=$(memory_for "$concurrency" "$max_file_mb")
   source_label=SOURCE
   echo "plan for an empty project $project, region $region: gcloud has no login, so nothing is compared with what exists"
   make_steps
   printf '\n%s steps in all\n\n' "$missing"
-  estimate "$(find_python)"
+  estimate
   permission_table
   echo "dry run: nothing was changed"
 }
@@ -135,7 +143,7 @@ estimate() {
   [ -z "$with_api" ] || words+=(--with-api)
   [ -z "$hourly" ] || words+=("--hourly=$hourly")
   [ -z "$budget" ] || words+=(--budget "$budget")
-  "$1" deploy/cost.py "${words[@]}"
+  "$python" deploy/cost.py "${words[@]}"
   echo
 }
 
@@ -152,6 +160,7 @@ destroy() {
   read_options "$@"
   set_names
   require_tools
+  choose_python
   create_state
   mode=drop
   gather

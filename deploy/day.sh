@@ -132,7 +132,7 @@ make_ai_forecast() {
 # Some hours after the day, and before the next session closes.
 late_evening="30 22 * * 1-5"
 
-ai_forecast() { .venv/bin/python deploy/ai_forecast.py "$project" "$dataset" "$region"; }
+ai_forecast() { "$python" deploy/ai_forecast.py "$project" "$dataset" "$region"; }
 
 schedule_query() {
   local how=$1 headers=$2 label=$3
@@ -162,7 +162,7 @@ register_with_prefect() {
 at_prefect() {
   local image
   image=$(image_of worker) || return 1
-  job_settings daily | .venv/bin/python deploy/prefect_pool.py register --url "$prefect" --image "$image" \
+  job_settings daily | "$python" deploy/prefect_pool.py register --url "$prefect" --image "$image" \
     --time-zone "$time_zone" --label "$(settings_label worker job_settings daily)-$time_zone"
 }
 
@@ -175,7 +175,7 @@ put_watchlist() {
     "${g[@]}" storage cp "$file" "gs://$data_bucket/watchlist.txt"
 }
 
-md5() { .venv/bin/python -c 'import base64, hashlib, sys; print(base64.b64encode(hashlib.md5(open(sys.argv[1], "rb").read()).digest()).decode())' "$1"; }
+md5() { "$python" -c 'import base64, hashlib, sys; print(base64.b64encode(hashlib.md5(open(sys.argv[1], "rb").read()).digest()).decode())' "$1"; }
 
 make_secrets() {
   if [ -n "$alert_urls" ]; then make_secret alert-urls "the receivers of alerts"; fi
@@ -215,4 +215,4 @@ keep_secret() {
   "$@" | "${g[@]}" secrets versions add "tickercast-$name" --data-file=-
 }
 
-random_text() { .venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(24), end="")'; }
+random_text() { "$python" -c 'import secrets; print(secrets.token_urlsafe(24), end="")'; }

@@ -4,13 +4,13 @@
 # Build the bundles, and the labels that identify them together with their settings.
 bundle() {
   local target
-  TICKERCAST_MODELS=$models .venv/bin/python deploy/bundle.py function
-  for target in "${images[@]}"; do .venv/bin/python deploy/bundle.py image "$target"; done
+  TICKERCAST_MODELS=$models "$python" deploy/bundle.py function
+  for target in "${images[@]}"; do "$python" deploy/bundle.py image "$target"; done
   memory_mib=$(memory_for "$concurrency" "$max_file_mb")
   source_label=$({ cat dist/function/main.py dist/function/requirements.txt; function_settings; } | sha256 | cut -c 1-16)
 }
 
-sha256() { .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
+sha256() { "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
 
 # Measured by `make bench-serving`: 190 MiB, and 6 MiB for each MB of the costliest files that are handled at once; here with
 # a margin. The packages of all statistical models take 220 MiB.

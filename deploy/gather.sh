@@ -8,9 +8,9 @@ gather() {
   number=$(read_json project projectNumber)
   [ -n "$number" ] || fail "$project tells no project number. Check that the project is there and that you may see it."
   gather_lists
-  .venv/bin/python deploy/facts.py "$state" >"$state/facts"
+  "$python" deploy/facts.py "$state" >"$state/facts"
   gather_policies
-  .venv/bin/python deploy/facts.py "$state" >"$state/facts"
+  "$python" deploy/facts.py "$state" >"$state/facts"
   [ ! -f "$state/provisioned" ] || echo provisioned >>"$state/facts"
   [ ! -f "$state/prefect" ] || cat "$state/prefect" >>"$state/facts"
 }
@@ -65,8 +65,8 @@ gather_policies() {
     list database-users "${g[@]}" sql users list "--instance=$instance"
   fi
   gather_budget
-  if [ -n "$prefect" ]; then
-    .venv/bin/python deploy/prefect_pool.py label --url "$prefect" >"$state/prefect" || fail "Nothing was changed."
+  if [ -n "$prefect" ] && [ "${mode-}" != drop ]; then
+    "$python" deploy/prefect_pool.py label --url "$prefect" >"$state/prefect" || fail "Nothing was changed."
     echo "prefect $(cat "$state/prefect")" >"$state/prefect"
   fi
   if [ "${mode-}" != drop ] && known "dataset $dataset" && known "bucket $models_bucket"; then
@@ -143,7 +143,7 @@ wait_for_lists() {
 }
 
 read_json() {
-  .venv/bin/python -c 'import json, sys; print(json.load(open(sys.argv[1])).get(sys.argv[2], ""))' "$state/$1.json" "$2"
+  "$python" -c 'import json, sys; print(json.load(open(sys.argv[1])).get(sys.argv[2], ""))' "$state/$1.json" "$2"
 }
 
 tickercast() {

@@ -113,16 +113,24 @@ def test_a_dry_run_of_an_empty_project_shows_every_command_and_changes_nothing(t
     assert re.search(r"estimate, USD a month +10 symbols +500 symbols +8,000 symbols", done.stdout)
 
 
-def test_a_dry_run_needs_neither_a_login_nor_gcloud(tmp_path: Path) -> None:
+def test_a_dry_run_needs_neither_a_login_nor_gcloud_nor_an_environment(tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    shutil.copy(PROJECT / "setup.sh", checkout)
+    for folder in ("deploy", "sql"):
+        shutil.copytree(PROJECT / folder, checkout / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for tool in ("bash", "sed", "mktemp", "rm", "head", "grep", "cut", "cat", "tail", "dirname", "env"):
         (tmp_path / tool).symlink_to(shutil.which(tool))
     environment = {"PATH": str(tmp_path), "PYTHON": sys.executable, "HOME": str(tmp_path)}
-    command = [PROJECT / "setup.sh", "cloud", *WHERE, "--dry-run", "--with-mlflow", "--budget", "40"]
+    command = [checkout / "setup.sh", "cloud", *WHERE, "--dry-run", "--with-mlflow", "--budget", "40"]
+    command += ["--with-ai-forecast", "--watchlist", "deploy/config/watchlist.txt"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert "gcloud has no login, so nothing is compared with what exists" in done.stdout
     assert "gcloud --project my-project --quiet run jobs deploy tickercast-daily" in done.stdout
     assert "sql instances create tickercast-mlflow" in done.stdout
+    assert len(re.findall(r"--labels=tickercast-settings=[0-9a-f]{16}$", done.stdout, re.MULTILINE)) == 3
+    assert re.search(r"jobs create http tickercast-ai-forecast .*--description=[0-9a-f]{16} ", done.stdout)
     assert re.search(r"^  trainer +storage\.objectUser +data +uploads the day's files", done.stdout, re.MULTILINE)
     assert re.search(r"^  together +\S+ +\S+ +\S+$", done.stdout, re.MULTILINE)
     assert "dry run: nothing was changed" in done.stdout
