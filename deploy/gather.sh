@@ -70,10 +70,31 @@ gather_policies() {
     echo "prefect $(cat "$state/prefect")" >"$state/prefect"
   fi
   if [ "${mode-}" != drop ] && known "dataset $dataset" && known "bucket $models_bucket"; then
-    (tickercast provision --check >/dev/null 2>"$state/provision.log" && touch "$state/provisioned" || true) &
+    check_tables &
   fi
   wait_for_lists
   wait
+}
+
+# What tickercast provision would do; it answers 1 where it would do anything.
+check_tables() {
+  local code=0
+  tickercast provision --check >"$state/pending" 2>"$state/provision.log" || code=$?
+  case $code in
+    0) touch "$state/provisioned" ;;
+    1) ;;
+    *) touch "$state/provision.failed" ;;
+  esac
+}
+
+# The tables that would be migrated: the version that made them cannot use them then.
+migrates() {
+  local how name named=
+  [ -f "$state/pending" ] || return 0
+  while read -r how name; do
+    [ "$how" != changed ] || [ ! -f "sql/tables/$name.sql" ] || named+="${named:+, }$name"
+  done <"$state/pending"
+  echo "$named"
 }
 
 gather_policies_of_the_day() {

@@ -13,7 +13,7 @@ make_steps() {
   make_repository
   make_secrets
   if wanted mlflow; then make_database; fi
-  stage "settings, permissions, tables and the champion"
+  stage "settings and permissions"
   set_up_buckets
   step "subscription $dead_letter" "subscription $dead_letter, which keeps what was put aside for a week" \
     "${g[@]}" pubsub subscriptions create "$dead_letter" "--topic=$dead_letter" --message-retention-duration=7d --expiration-period=never
@@ -21,14 +21,15 @@ make_steps() {
   grant_all trigger-account runtime-account trainer-account builder-account scheduler-account mlflow-account dashboard-account api-account
   grant_all alert-urls digest-urls mlflow-database mlflow-password mlflow-key
   fill_secrets
-  step provisioned "tables, views and the shipped champion" tickercast provision
   put_watchlist
   if wanted mlflow; then make_databases; fi
-  stage "function, and images of the jobs"
-  step "deployed $function $source_label" "function $function, $memory_mib MiB, from dist/function" deploy_function
+  stage "images of the jobs"
   build_images
   if wanted mlflow; then make_user; fi
-  stage "the day's jobs, and servers"
+  stage "tables and the champion"
+  make_tables
+  stage "function, the day's jobs, and servers"
+  step "deployed $function $source_label" "function $function, $memory_mib MiB, from dist/function" deploy_function
   if wanted mlflow; then deploy_mlflow; fi
   if wanted dashboard; then deploy_dashboard; fi
   if wanted api; then deploy_api; fi
@@ -56,6 +57,18 @@ enable_services() {
   else
     step "services that lack nothing" "${#off[@]} services: ${off[*]%.googleapis.com}" "${g[@]}" services enable "${off[@]}"
   fi
+}
+
+# A migration shuts out the version before: so it comes after the images, whose builds may fail, and before the function,
+# which would migrate at its first event. rollout.sh reads dist/migrated, which is written before a migration begins.
+make_tables() {
+  local tables what="tables, views and the shipped champion"
+  tables=$(migrates)
+  if [ -n "$tables" ]; then
+    what+="; $tables: migrated, so that the version before cannot use them: see docs/operations.md, Go back to the version before"
+    [ "$mode" = plan ] || echo "$tables" >dist/migrated
+  fi
+  step provisioned "$what" tickercast provision
 }
 
 make_accounts() {

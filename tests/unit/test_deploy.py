@@ -141,6 +141,33 @@ def test_the_function_is_told_which_models_to_serve() -> None:
     assert said.startswith("--models is 'champion,profet', and champion was needed, with any of ewma-t, ")
 
 
+def test_the_tables_that_a_version_migrates_are_named_before_and_no_views(tmp_path: Path) -> None:
+    for name in ("deploy", "sql"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "pending").write_text(
+        "changed  drift\nmissing  orders\nchanged  predicted_prices\nchanged  forecasts\n"
+    )
+    script = "state=.; source deploy/gather.sh; source deploy/steps.sh; step() { echo $2; }; make_tables"
+    begun = tmp_path / "dist" / "migrated"
+    for mode in ("plan", "apply"):
+        assert not begun.exists()
+        done = subprocess.run(["bash", "-euc", f"mode={mode}; {script}"], cwd=tmp_path, capture_output=True, text=True)
+        assert done.stderr == ""
+        assert "; drift, forecasts: migrated, so that the version before cannot use them" in done.stdout
+    assert begun.read_text() == "drift, forecasts\n"
+
+
+@pytest.mark.parametrize("code", [0, 1, 2])
+def test_a_warehouse_that_cannot_be_asked_is_not_one_that_lacks_tables(tmp_path: Path, code: int) -> None:
+    asked = f"tickercast() {{ echo no access >&2; return {code}; }}; check_tables"
+    script = f"state={tmp_path}; source deploy/gather.sh; {asked}"
+    subprocess.run(["bash", "-euc", script], cwd=PROJECT, check=True)
+    made = {name for name in ("provisioned", "provision.failed") if (tmp_path / name).exists()}
+    assert made == [{"provisioned"}, set(), {"provision.failed"}][code]
+    assert (tmp_path / "provision.log").read_text() == "no access\n"
+
+
 def test_every_model_that_can_be_served_can_be_deployed() -> None:
     names = sorted({*catalogue.BASELINES, *catalogue.STATISTICAL, DIRECTION} - {"random-walk"})
     code, said = served(",".join(["champion", *names]))

@@ -169,7 +169,8 @@ def missing_columns(
     if wrong:
         raise SchemaMismatch(
             f"The table {table.name} in {url} has another shape than sql/tables/{table.name}.sql: {'; '.join(wrong)}. "
-            "Only nullable columns can be added. Point TICKERCAST_WAREHOUSE elsewhere, or move this table away."
+            "Only nullable columns can be added. If a later version of tickercast has migrated it, use that one; else "
+            "point TICKERCAST_WAREHOUSE elsewhere, or move this table away."
         )
     return missing
 
