@@ -23,6 +23,8 @@
 #     --prefect URL                                         registers the day with that Prefect API instead of a schedule
 #     --budget 40                                           a budget in US dollars a month, which warns
 #     --deployer serviceAccount:ADDRESS                     lets this account act as the service's accounts, to deploy
+#     --without mlflow,hourly                               leaves out what is deployed, where it would be refused; it stays
+#                                                           as it is: mlflow, dashboard, api, ai-forecast or hourly
 #   ./setup.sh destroy --project PROJECT --region REGION    removes the service; buckets and dataset stay
 #     --dry-run  --yes                                      only prints the plan; does not ask
 #     --data                                                deletes buckets and dataset too

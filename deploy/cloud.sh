@@ -108,6 +108,7 @@ cloud() {
   choose_python
   bundle
   gather
+  refuse_to_drop
   echo "plan for project $project, region $region"
   make_steps
   printf '\n%s steps are done already, %s are to do\n\n' "$there" "$missing"

@@ -15,6 +15,9 @@ CONFIG = Path(__file__).parent / "config"
 USES = ("data", "models", "builds", "mlflow")
 """The uses of the buckets."""
 
+_FORMER_CONCURRENCY = 4
+"""The default up to version 0.2.0, which nobody had to choose."""
+
 _DATASET_ROLES = {
     "WRITER": "roles/bigquery.dataEditor",
     "READER": "roles/bigquery.dataViewer",
@@ -54,6 +57,7 @@ def facts(listed: Mapping[str, Any], lifecycles: Mapping[str, Any]) -> Iterator[
         yield f"alert-name {one['name']} {one['displayName']}"
     yield from _day(listed)
     yield from _extras(listed)
+    yield from _options(listed)
     for name, policy in listed.items():
         if name.startswith("policy-"):
             yield from _grants(policy, name.removeprefix("policy-"))
@@ -90,6 +94,39 @@ def _extras(listed: Mapping[str, Any]) -> Iterator[str]:
         amount = one.get("amount", {}).get("specifiedAmount", {})
         yield f"budget {one['displayName']} {amount.get('units', '-')}"
         yield f"budget-name {one['name']}"
+
+
+def _options(listed: Mapping[str, Any]) -> Iterator[str]:
+    """The options of setup.sh that the project was deployed with."""
+    for one in listed.get("functions", ()):
+        if one.get("state") == "ACTIVE":
+            yield from _options_of_function(one.get("serviceConfig", {}))
+    for one in listed.get("jobs", ()):
+        [container] = one["spec"]["template"]["spec"]["template"]["spec"]["containers"]
+        match one["metadata"]["name"], container:
+            case "tickercast-daily", {"resources": {"limits": {"memory": memory}}}:
+                yield f"option --day-memory-gib {memory.removesuffix('Gi')}"
+            case "tickercast-hourly", {"args": args}:
+                yield f"option --hourly {','.join(word for word in args[1:] if not word.startswith('--'))}"
+    zones = {_last(one["name"]): one["timeZone"] for one in listed.get("schedules", ())}
+    if "tickercast-daily" in zones:
+        yield f"option --time-zone {zones['tickercast-daily']}"
+    parts = {*zones, *(one["metadata"]["name"] for one in listed.get("runs", ()))}
+    for part in ("mlflow", "dashboard", "api", "ai-forecast"):
+        if f"tickercast-{part}" in parts:
+            yield f"option --with-{part} yes"
+
+
+def _options_of_function(service: Mapping[str, Any]) -> Iterator[str]:
+    variables = service.get("environmentVariables", {})
+    at_once = service.get("maxInstanceRequestConcurrency")
+    found = {
+        "--models": variables.get("TICKERCAST_MODELS", "champion"),
+        "--max-file-mb": variables.get("TICKERCAST_MAX_FILE_MB"),
+        "--max-instances": service.get("maxInstanceCount"),
+        "--concurrency": None if at_once == _FORMER_CONCURRENCY else at_once,
+    }
+    yield from (f"option {name} {value}" for name, value in found.items() if value)
 
 
 def _settings(resource: Mapping[str, Any]) -> str:

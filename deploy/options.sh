@@ -4,8 +4,9 @@
 read_options() {
   project='' region='' dry_run='' yes='' data='' channel='' max_file_mb=64 concurrency=3 max_instances=20
   time_zone=America/New_York watchlist='' alert_urls='' digest_urls='' day_memory_gib=8 prefect='' budget='' deployer=''
-  with_mlflow='' with_dashboard='' with_api='' with_ai_forecast='' models=champion hourly=''
+  with_mlflow='' with_dashboard='' with_api='' with_ai_forecast='' models=champion hourly='' without='' given=' '
   while [ $# -gt 0 ]; do
+    given+="$1 "
     case $1 in
       --project) project=${2-} ;;
       --region) region=${2-} ;;
@@ -25,6 +26,7 @@ read_options() {
       --deployer) deployer=${2-} ;;
       --with-dashboard) with_dashboard=${2-} ;;
       --with-api) with_api=${2-} ;;
+      --without) without=${2-} ;;
       --with-mlflow) with_mlflow=yes; shift; continue ;;
       --with-ai-forecast) with_ai_forecast=yes; shift; continue ;;
       --dry-run) dry_run=yes; shift; continue ;;
@@ -67,6 +69,9 @@ check_options() {
     fail "--with-dashboard is '$with_dashboard', and who may see it was needed: --with-dashboard group:people@example.org"
   [[ -z $with_api || $with_api == allUsers || $with_api =~ ^((user|group|serviceAccount):[^[:space:]@]+@[^[:space:]@]+|domain:[^[:space:]@]+)$ ]] ||
     fail "--with-api is '$with_api', and who may reach it was needed: --with-api allUsers, or --with-api group:people@example.org"
+  local parts='mlflow|dashboard|api|ai-forecast|hourly'
+  [[ -z $without || $without =~ ^($parts)(,($parts))*$ ]] ||
+    fail "--without is '$without', and any of ${parts//|/, } were needed, with commas between."
   local file
   for file in "$watchlist" "$alert_urls" "$digest_urls"; do
     [[ -z $file || ( -r $file && -s $file ) ]] ||
@@ -91,6 +96,28 @@ set_names() {
   if [ -n "$with_api" ]; then images+=(api); fi
   if [ -n "$budget" ]; then services+=(billingbudgets cloudbilling); fi
   source_label='' number=PROJECT_NUMBER
+}
+
+# Refuse a run that would undo an option of the deployed service, or leave a part of it on the version before. facts.py
+# lists what is deployed as `option --NAME VALUE`; the value of an option is kept in the variable of its name.
+refuse_to_drop() {
+  local option value name part dropped='' parts=$without defaults=''
+  while read -r option value; do
+    name=${option#--} part=${option#--}
+    name=${name//-/_} part=${part#with-}
+    if [[ $given == *" $option "* || $value = "${!name}" || ,$without, == *,$part,* ]]; then continue; fi
+    case $option in
+      --with-dashboard | --with-api) value=WHO ;;
+      --with-*) value= ;;
+    esac
+    dropped+=" $option${value:+ $value}"
+    case $option in
+      --with-* | --hourly) parts+="${parts:+,}$part" ;;
+      *) defaults+=" $option ${!name}" ;;
+    esac
+  done < <(sed -n 's/^option //p' "$state/facts")
+  [ -z "$dropped" ] ||
+    fail "$project was deployed with$dropped, which this run leaves out. Nothing was changed. Add these options; or, if it is meant, this:${parts:+ --without $parts}$defaults"
 }
 
 # Whether something is wanted: "-" always is, anything else by its option. Permissions and resources are listed so.

@@ -359,6 +359,10 @@ def test_everything_that_can_be_asked_for_is_made_once_and_taken_down(tmp_path: 
         before = len(project.cloud.changes)
         again = project.run("cloud", *WHERE, *options)
         assert "nothing to do" in again.stdout, again.stderr
+        refused = project.run("cloud", *WHERE, "--with-mlflow", "--without", "api", "--dry-run")
+        assert refused.returncode == 2
+        named = "--hourly BTCUSDT,ETHUSDT --with-dashboard WHO --with-ai-forecast"
+        assert f"my-project was deployed with {named}, which this run leaves out" in refused.stderr
         more = project.run("cloud", *WHERE, *options, "--budget", "50", "--time-zone", "Europe/London")
         changed = [call.method for call in project.cloud.changes[before:]]
         assert (more.returncode, sorted(set(changed))) == (

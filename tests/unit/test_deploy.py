@@ -141,6 +141,66 @@ def test_the_function_is_told_which_models_to_serve() -> None:
     assert said.startswith("--models is 'champion,profet', and champion was needed, with any of ewma-t, ")
 
 
+def deployed() -> dict[str, list[dict[str, object]]]:
+    """The lists of a project that was deployed with nearly every option."""
+
+    def job(name: str, memory: str, *args: str) -> dict[str, object]:
+        container = {"args": list(args), "resources": {"limits": {"memory": memory}}}
+        spec = {"template": {"spec": {"template": {"spec": {"containers": [container]}}}}}
+        return {"metadata": {"name": f"tickercast-{name}"}, "spec": spec}
+
+    servers = ("forecast", "mlflow", "dashboard", "api")
+    variables = {"TICKERCAST_MODELS": "champion,ewma-t", "TICKERCAST_MAX_FILE_MB": "64"}
+    service = {"environmentVariables": variables, "maxInstanceCount": 20, "maxInstanceRequestConcurrency": 4}
+    return {
+        "functions": [{"name": "f/tickercast-forecast", "state": "ACTIVE", "serviceConfig": service}],
+        "runs": [
+            {"metadata": {"name": f"tickercast-{name}"}, "spec": {"template": {"metadata": {}}}} for name in servers
+        ],
+        "jobs": [
+            job("daily", "16Gi", "daily", "--wait=20"),
+            job("hourly", "2Gi", "hourly", "BTCUSDT", "ETHUSDT", "--wait=120"),
+        ],
+        "schedules": [
+            {"name": "s/tickercast-daily", "schedule": "30 18 * * 1-5", "timeZone": "Europe/London"},
+            {"name": "s/tickercast-ai-forecast", "schedule": "30 22 * * 1-5", "timeZone": "Europe/London"},
+        ],
+    }
+
+
+def dropped(folder: Path, *words: str) -> tuple[int, str]:
+    """What setup.sh says of options that the deployed project has."""
+    (folder / "facts").write_text("\n".join(load("facts").facts(deployed(), {})) + "\n")
+    script = (
+        'fail() { echo "$*" >&2; exit 2; }; for part in options cloud; do source deploy/$part.sh; done; '
+        f'state={folder}; read_options "$@"; refuse_to_drop'
+    )
+    done = subprocess.run(["bash", "-euc", script, "bash", *WHERE, *words], cwd=PROJECT, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_run_that_would_undo_deployed_options_is_refused_and_names_them(tmp_path: Path) -> None:
+    assert dropped(tmp_path) == (
+        2,
+        "my-project was deployed with --models champion,ewma-t --day-memory-gib 16 --hourly BTCUSDT,ETHUSDT "
+        "--time-zone Europe/London --with-mlflow --with-dashboard WHO --with-api WHO --with-ai-forecast, which this "
+        "run leaves out. Nothing was changed. Add these options; or, if it is meant, this: --without "
+        "hourly,mlflow,dashboard,api,ai-forecast --models champion --day-memory-gib 8 --time-zone America/New_York\n",
+    )
+
+
+def test_options_that_are_given_or_left_out_on_purpose_are_not_refused(tmp_path: Path) -> None:
+    kept = ["--time-zone", "Europe/London", "--models", "champion,ewma-t", "--with-mlflow"]
+    meant = ["--day-memory-gib", "8", "--without", "hourly,dashboard,api,ai-forecast"]
+    assert dropped(tmp_path, *kept, *meant) == (0, "")
+    assert dropped(tmp_path, *kept, *meant[:3], "hourly,dashboard,api")[1].endswith(
+        "--without hourly,dashboard,api,ai-forecast\n"
+    )
+    assert dropped(tmp_path, "--without", "trigger")[1].startswith(
+        "--without is 'trigger', and any of mlflow, dashboard,"
+    )
+
+
 def test_the_tables_that_a_version_migrates_are_named_before_and_no_views(tmp_path: Path) -> None:
     for name in ("deploy", "sql"):
         (tmp_path / name).symlink_to(PROJECT / name)
@@ -236,6 +296,15 @@ def test_the_workflow_deploys_by_workload_identity_after_the_tests_and_with_no_k
     assert set(jobs["deploy"]["needs"]) == {"test", "bundles"}
     assert "workload_identity_provider" in text
     assert not re.search(r"credentials_json|secrets\.", text)
+    named = [
+        step
+        for step in jobs["deploy"]["steps"]
+        if "setup.sh" in step.get("run", "") or "rollout" in step.get("run", "")
+    ]
+    assert len(named) == 2
+    assert all(
+        step["env"]["OPTIONS"] == "${{ vars.GCP_OPTIONS }}" and '"${options[@]}"' in step["run"] for step in named
+    )
 
 
 def test_the_pages_that_follow_from_code_and_tables_are_up_to_date() -> None:
