@@ -16,6 +16,7 @@ import yaml
 from tests.support.deployment import keep_from_the_network
 
 from tickercast import config
+from tickercast.app import operations
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.domain.direction import DIRECTION
 from tickercast.models import catalogue
@@ -281,6 +282,27 @@ def test_compose_builds_stages_that_exist_and_opens_ports_on_this_machine_only()
         if "build" in service:
             assert f"AS {service['build']['target']}\n" in DOCKERFILE
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+
+
+NOT_OF_THE_FLOWS = {
+    *("home", "model_bucket", "function_hosts", "function_url", "iap_audience", "google_cloud_project", "log_format"),
+    *("bigquery_emulator_host", "storage_emulator_host", "max_query_gb", "query_timeout_s", "query_memory_mb"),
+    *("companion_deadline_s", "max_file_mb", "max_event_age_h"),
+    *("oidc_issuer", "oidc_client_id", "oidc_client_secret"),
+    *("dashboard_url", "dashboard_viewers", "dashboard_operators"),
+}
+"""Settings of the function, of the dashboard, of queries and of this machine, whose defaults suit a worker."""
+
+
+def test_compose_passes_every_setting_of_the_flows_to_the_worker() -> None:
+    passed = yaml.safe_load((PROJECT / "compose.yaml").read_text())["services"]["worker"]["environment"]
+    names = {
+        name: field.validation_alias or f"TICKERCAST_{name.upper()}"
+        for name, field in config.Settings.model_fields.items()
+    }
+    assert {name for name in names if names[name] not in passed} == NOT_OF_THE_FLOWS
+    for name in operations._WORK:
+        assert passed[names[name]] == f"${{{names[name]}:-}}"
 
 
 def test_the_mlflow_server_does_not_start_without_a_password() -> None:
