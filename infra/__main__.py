@@ -20,6 +20,8 @@ import pulumi_gcp as gcp
 DEPLOY = Path(__file__).parents[1] / "deploy"
 FUNCTION = "tickercast-forecast"
 DEAD_LETTER = "tickercast-dead-letter"
+AT_ONCE = 3
+"""The events that an instance of the function handles at once: the default of `--concurrency`."""
 
 config = pulumi.Config()
 project, region = config.require("project"), config.require("region")
@@ -152,14 +154,14 @@ function = gcp.cloudfunctionsv2.Function(
     service_config={
         "available_memory": "2048Mi",
         "available_cpu": "1",
-        "max_instance_request_concurrency": 3,
+        "max_instance_request_concurrency": AT_ONCE,
         "max_instance_count": 20,
         "min_instance_count": 0,
         "timeout_seconds": 300,
         "ingress_settings": "ALLOW_INTERNAL_ONLY",
         "service_account_email": accounts["runtime"].email,
         "environment_variables": engines
-        | {"TICKERCAST_MAX_FILE_MB": "64", "TICKERCAST_MAX_EVENT_AGE_H": "12", "THREADS": "4"},
+        | {"TICKERCAST_MAX_FILE_MB": "64", "TICKERCAST_MAX_EVENT_AGE_H": "12", "THREADS": str(AT_ONCE)},
     },
     event_trigger={
         "event_type": "google.cloud.storage.object.v1.finalized",

@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from deploy import cost
 from tests.support.deployment import keep_from_the_network
 
 from tickercast import config
@@ -305,6 +306,25 @@ def test_compose_passes_every_setting_of_the_flows_to_the_worker() -> None:
         assert passed[names[name]] == f"${{{names[name]}:-}}"
 
 
+def test_both_ways_to_google_cloud_have_the_same_number_of_events_at_once() -> None:
+    [by_pulumi] = re.findall(r"^AT_ONCE = (\d+)$", (PROJECT / "infra" / "__main__.py").read_text(), re.MULTILINE)
+    [by_setup] = re.findall(r" concurrency=(\d+) ", (PROJECT / "deploy" / "options.sh").read_text())
+    [recorded] = re.findall(r'"THREADS": "(\d+)"', PAGES["deployment"])
+    assert by_pulumi == by_setup == recorded
+
+
+def test_the_bill_that_the_page_of_google_cloud_names_is_the_estimate() -> None:
+    [few, many] = re.findall(
+        r"Ten symbols a day are estimated at (\d+) USD a month, 8,000 at \[(\d+)\]", PAGES["google-cloud"]
+    )[0]
+    assert (int(few), int(many)) == (round(cost.total(cost.Plan(10))), round(cost.total(cost.Plan(8000))))
+
+
+def test_an_event_may_take_as_long_as_the_pages_say() -> None:
+    [seconds] = re.findall(r"^--timeout=(\d+)s$", (PROJECT / "deploy" / "function.sh").read_text(), re.MULTILINE)
+    assert f"| {seconds} s an event |" in PAGES["limits"]
+
+
 def test_the_mlflow_server_does_not_start_without_a_password() -> None:
     environment = {"PATH": "/usr/bin:/bin", "MLFLOW_BACKEND_STORE_URI": "x", "MLFLOW_ARTIFACTS_DESTINATION": "y"}
     done = subprocess.run([PROJECT / "deploy" / "mlflow-server.sh"], env=environment, capture_output=True, text=True)
@@ -327,6 +347,16 @@ def test_the_workflow_deploys_by_workload_identity_after_the_tests_and_with_no_k
     assert all(
         step["env"]["OPTIONS"] == "${{ vars.GCP_OPTIONS }}" and '"${options[@]}"' in step["run"] for step in named
     )
+
+
+def test_every_bundle_that_is_made_gets_a_bill_of_materials_and_is_built() -> None:
+    [recipe] = re.findall(
+        r"^bundles: function-bundle.*\n((?:\t.+\n)+)", (PROJECT / "Makefile").read_text(), re.MULTILINE
+    )
+    made = {"function", *re.findall(r"deploy/bundle\.py (\w+)", recipe)}
+    workflow = (PROJECT / ".github" / "workflows" / "deploy.yml").read_text()
+    [listed] = re.findall(r"for name in (.+); do", workflow)
+    assert set(listed.split()) == made
 
 
 def test_the_pages_that_follow_from_code_and_tables_are_up_to_date() -> None:
