@@ -91,6 +91,14 @@ def write_version_2(folder: Path, calibration: float) -> Path:
     return folder / "models" / MODEL / "2"
 
 
+@pytest.mark.parametrize("words", [(), ("--check-leaks",)])
+def test_where_no_symbol_can_be_read_the_reason_of_the_first_is_given(workspace: Path, words: tuple[str, ...]) -> None:
+    (workspace / "symbols.txt").write_text("NOPE\n")
+    done = run("--symbols-file", "symbols.txt", *words)
+    assert done.exit_code != 0
+    assert "The sample does not hold NOPE: it has AAPL, " in str(done.exception or done.output)
+
+
 def test_a_second_version_is_compared_with_the_first(symbols: Path) -> None:
     from matplotlib.axes import Axes
 

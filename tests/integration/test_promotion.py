@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 from tests.support.trading import shipped_bundle
+from typer.testing import CliRunner
 
 from tickercast import config, engines
 from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.cli import app as cli
 from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle, Pointer
 from tickercast.domain.promotion import Decision
-from tickercast.errors import BundleError, PreconditionFailed, UsageError
-from tickercast.jobs.champion.promote import promote, publish
+from tickercast.errors import BundleError, Permanent, PreconditionFailed, UsageError
+from tickercast.jobs.champion.promote import compare, promote, publish
 from tickercast.jobs.training.seed import seed
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
@@ -137,6 +139,43 @@ def test_a_bad_challenger_is_refused_and_a_good_one_promoted_and_rolled_back(
     assert models.versions(MODEL) == ["1", "2", "3"]
     assert models.rollback().card.version == "2"
     assert models.rollback("1").card.version == models.champion().card.version == "1"
+
+
+def test_symbols_that_are_left_out_are_told_and_the_first_reason_is_raised_where_all_are() -> None:
+    told: dict[str, str] = {}
+
+    def run(*symbols: str) -> None:
+        compare(
+            shipped(),
+            shipped(),
+            engines.market_data("sample"),
+            symbols,
+            FIRST,
+            LAST,
+            load=catalogue.load_bundle,
+            baselines=catalogue.promotion_baselines,
+            on_failure=lambda symbol, reason: told.update({symbol: str(reason)}),
+        )
+
+    run("AAPL", "FB", "NOPE")
+    assert set(told) == {"FB", "NOPE"}
+    assert "The sample does not hold NOPE: it has AAPL" in told["NOPE"]
+    told.clear()
+    with pytest.raises(Permanent, match="The sample does not hold NO: it has AAPL"):
+        run("NO", "NEVER")
+    assert list(told) == ["NEVER"]
+
+
+def test_the_command_says_who_is_left_out(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kept(*_: object, on_failure: Callable[[str, Permanent], None], **__: object) -> tuple[Decision, Bundle]:
+        on_failure("NOPE", UsageError("The sample does not hold NOPE."))
+        return Decision("kept", "not shown to be better"), shipped_bundle()
+
+    monkeypatch.setattr(App, "promote", kept)
+    words = ["promote", "--source", "sample", "--from", "2011-06-01", "--to", "2013-02-15"]
+    done = CliRunner().invoke(cli, words)
+    assert done.stderr == "NOPE: The sample does not hold NOPE.\n"
+    assert done.stdout.startswith("kept what is served: version ")
 
 
 def test_what_came_to_be_served_during_the_comparison_is_not_replaced(

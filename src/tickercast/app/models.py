@@ -327,6 +327,7 @@ class Models(Ports):
         symbols: str | Sequence[str] = (),
         events: str = "",
         on_progress: Callable[[int, int], None] = nothing,
+        on_failure: Callable[[str, Permanent], None] = nothing,
     ) -> "tuple[Decision, Bundle]":
         """Compare a challenger with what is served, and serve it if it is better; see `jobs.champion.promote`.
 
@@ -338,6 +339,7 @@ class Models(Ports):
             symbols: only these; empty: all that the source holds.
             events: results days that the models may read; see `results_of`.
             on_progress: called with the forecasts made and their total.
+            on_failure: called with each symbol that is left out, and why.
         """
         from tickercast.jobs.champion.promote import promote
 
@@ -359,6 +361,7 @@ class Models(Ports):
             registry=self.registry,
             results=self.results_of(events, chosen, first),
             on_progress=on_progress,
+            on_failure=on_failure,
         )
         return decision, challenger
 

@@ -412,6 +412,7 @@ def promote(
             symbols=some_symbols_of([], symbols_file),
             events=events,
             on_progress=progress.set,
+            on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
         )
     subject = "" if decision.action == "demoted" else f"version {challenger.card.version} is "
     verdict = {"promoted": "promoted", "kept": "kept what is served", "demoted": "demoted"}[decision.action]

@@ -9,7 +9,7 @@
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
@@ -244,6 +244,25 @@ class Reading(Mapping[str, "Bars"]):
 
     def __len__(self) -> int:
         return len(self.bars)
+
+
+def series_of(reading: Reading, on_failure: Callable[[str, Permanent], None]) -> list[Bars]:
+    """The series of a reading, after the reasons for all other symbols were told.
+
+    Args:
+        reading: the answer of a source.
+        on_failure: called with each symbol that could not be read, and why.
+
+    Raises:
+        Permanent: no symbol could be read, with the reason of the first; the others were told.
+    """
+    told = list(reading.failures.items())
+    first = told.pop(0)[1] if told and not reading.bars else None
+    for symbol, reason in told:
+        on_failure(symbol, reason)
+    if first:
+        raise first
+    return list(reading.bars.values())
 
 
 def below_each_other(series: Sequence[Bars]) -> dict[str, NDArray[Any]]:

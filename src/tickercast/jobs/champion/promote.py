@@ -11,7 +11,7 @@ from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import RANDOM_WALK, Predictor
 from tickercast.domain.model_card import CHAMPION_ALIAS, Bundle, Pointer
 from tickercast.domain.promotion import Decision, Evidence, decide
-from tickercast.errors import ModelUnavailable, UsageError
+from tickercast.errors import ModelUnavailable, Permanent, UsageError
 from tickercast.jobs.training.evaluate import Baselines, evaluate
 from tickercast.model_store import ModelStore
 from tickercast.ports import MarketData, ModelRegistry
@@ -31,6 +31,7 @@ def promote(
     registry: ModelRegistry,
     results: Mapping[str, ResultsDays] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Decision:
     """Compare both on the same origins, decide by `domain.promotion`, and serve the challenger if it won.
 
@@ -50,9 +51,11 @@ def promote(
         registry: where the alias `champion` follows.
         results: the results days by symbol; each model reads those that it can.
         on_progress: called with the forecasts made and their total.
+        on_failure: called with each symbol that is left out, and why.
 
     Raises:
         UsageError: there is nothing to compare, or a model was trained on the dates.
+        Permanent: no symbol can be read; the reason of the first.
         PreconditionFailed: another version is served by now.
         Transient: try again.
     """
@@ -70,6 +73,7 @@ def promote(
         served_baseline=served.baseline,
         results=results,
         on_progress=on_progress,
+        on_failure=on_failure,
     )
     decision = decide(comparison.evidence)
     if decision.promote:
@@ -105,6 +109,7 @@ def compare(
     served_baseline: str = "",
     results: Mapping[str, ResultsDays] | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
 ) -> Comparison:
     """Evaluate both on the same origins; see `promote`.
 
@@ -120,15 +125,25 @@ def compare(
         served_baseline: the baseline in the champion's place, with which the challenger is compared then.
         results: the results days of the symbols, as they were known at each time.
         on_progress: called with the forecasts made and their total.
+        on_failure: called with each symbol that is left out, and why.
 
     Raises:
         NoRecentBars: there is no origin.
+        Permanent: no symbol can be read; the reason of the first.
         Transient: try again.
     """
     bundles = {"challenger": challenger} if served_baseline else {"challenger": challenger, "champion": champion}
     pair = {name: load(bundle) for name, bundle in bundles.items()}
     tables = evaluate(
-        source, symbols, first, last, models=pair, baselines=baselines, results=results, on_progress=on_progress
+        source,
+        symbols,
+        first,
+        last,
+        models=pair,
+        baselines=baselines,
+        results=results,
+        on_progress=on_progress,
+        on_failure=on_failure,
     )
     own, served = tables["challenger"], tables[served_baseline or "champion"]
     baseline = served_baseline or _best_baseline(tables)

@@ -6,7 +6,7 @@ from numbers import Integral
 
 import pandas as pd
 
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, series_of
 from tickercast.domain.calendar import check_every, check_range
 from tickercast.domain.evaluation import Spread, labelled, rolling_losses
 from tickercast.domain.events import ResultsDays
@@ -56,7 +56,8 @@ def evaluate(
     Raises:
         NoRecentBars: no symbol can be forecast in that range.
         UsageError: `first` is after `last`, or `every` or `windows` is below 1.
-        Permanent: a statistical model could not be fitted at an origin.
+        Permanent: no symbol can be read, with the reason of the first; or a statistical model could not be fitted at an
+            origin.
         SourceUnavailable, UsageError: the source as a whole cannot be read.
     """
     check_range(first, last)
@@ -67,9 +68,7 @@ def evaluate(
             "number, or leave it out for all."
         )
     reading = source.fetch(symbols, _EARLIEST, last + _AFTERMATH, advance=lambda _: None)
-    for symbol, reason in reading.failures.items():
-        on_failure(symbol, reason)
-    series = list(reading.bars.values())
+    series = series_of(reading, on_failure)
     others = labelled(baselines(series, first - timedelta(days=1)))
     tables = rolling_losses(
         {**models, **others, **models},

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, series_of
 from tickercast.domain.calendar import check_range
 from tickercast.domain.evaluation import labelled, rolling_origins
 from tickercast.domain.events import ResultsDays
@@ -54,14 +54,13 @@ def leaks(
 
     Raises:
         NoRecentBars: there is no origin.
+        Permanent: no symbol can be read; the reason of the first.
         UsageError: `first` is after `last`.
         SourceUnavailable, UsageError: the source as a whole cannot be read.
     """
     check_range(first, last)
     reading = source.fetch(symbols, _EARLIEST, last + _AFTER, advance=lambda _: None)
-    for symbol, reason in reading.failures.items():
-        on_failure(symbol, reason)
-    series, days = list(reading.bars.values()), results or {}
+    series, days = series_of(reading, on_failure), results or {}
 
     def made(known: Sequence[Bars], told: Mapping[str, ResultsDays]) -> Mapping[str, Predictor]:
         return {label: informed(model, told) for label, model in labelled(build(known)).items()}
