@@ -130,7 +130,7 @@ def test_a_challenger_wins_the_place_back_without_a_shadow_and_is_rolled_back(ev
 
 
 def test_a_rollback_ends_a_demotion(evening: Evening) -> None:
-    evening.app.models.point(Pointer(name=MODEL, version="1").demoted("ewma-t"))
+    evening.app.models.point(Pointer(name=MODEL, version="1").demoted("ewma-t", 0.98))
     assert evening.app.rollback().card.version == "1"
     pointer = evening.app.models.pointer()
     assert (pointer.version, pointer.baseline) == ("1", "")
@@ -148,7 +148,7 @@ def test_a_decision_that_was_interrupted_after_the_pointer_is_finished(
     models, registry, warehouse = evening.app.models, evening.registry, evening.warehouse
     trained = Pointer(name=MODEL, version="1")
     models.write(registry.bundle(MODEL, "2"))
-    models.point(trained if decision == "demoted" else trained.demoted("ewma-t"))
+    models.point(trained if decision == "demoted" else trained.demoted("ewma-t", 0.98))
     day = date(2024, 7, 1 if decision == "demoted" else 2)
     decided = Decided.model_validate(
         {"day": day, "kind": "promotion", "decision": decision, "reason": "measured", "model_name": MODEL}
@@ -172,6 +172,6 @@ def test_a_decision_that_was_interrupted_after_the_pointer_is_finished(
 
 
 def test_a_pointer_at_an_unknown_baseline_is_a_sentence(evening: Evening) -> None:
-    evening.app.models.point(Pointer(name=MODEL, version="1").demoted("ewma"))
+    evening.app.models.point(Pointer(name=MODEL, version="1").demoted("ewma", 0.98))
     with pytest.raises(BundleError, match=r"names 'ewma' in the champion's place.*tickercast rollback"):
         evening.app.served_models()

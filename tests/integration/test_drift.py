@@ -189,12 +189,6 @@ def test_without_enough_resolved_forecasts_nothing_is_said_of_performance(place:
 def test_while_a_baseline_is_served_the_performance_is_the_baselines(place: tuple[Any, Any]) -> None:
     store, warehouse = place
     of_champion = run(place, day=date(2012, 8, 14)).rows.set_index("name")
-    demoted = {
-        "day": DAY, "kind": "promotion", "decision": "demoted", "reason": "worse", "model_name": "tickercast-lstm",
-        "champion_version": "1", "candidate_version": "ewma-t", "origins": 500, "pinball_ratio": 1.25,
-        "walk_ratio": 1.0, "created_at": NOW, "frequency": "1d",
-    }  # fmt: skip
-    append(warehouse, "retrains", [demoted], "demoted")
     champions = warehouse.read("forecasts", {"model_name": "tickercast-lstm"})
     wide = champions.assign(
         generation="2",
@@ -206,7 +200,7 @@ def test_while_a_baseline_is_served_the_performance_is_the_baselines(place: tupl
     warehouse.append("forecasts", wide, key="of the baseline")
     again = warehouse.query(read_rewrites(config.resource("sql"))["scores"])
     warehouse.append("scores", again[again["model_name"] == "ewma-t"], key="its scores")
-    models_of(store).point(Pointer(name="tickercast-lstm", version="1", baseline="ewma-t"))
+    models_of(store).point(Pointer(name="tickercast-lstm", version="1").demoted("ewma-t", 0.8))
 
     found = run(place).rows.set_index("name")
 
@@ -219,7 +213,11 @@ def test_while_a_baseline_is_served_the_performance_is_the_baselines(place: tupl
     assert found.loc[LOSS, "score"] == pytest.approx(ratio)
     assert found.loc[COVERAGE, "score"] == pytest.approx(last["inside_80"].mean())
     margin = of_champion.loc[LOSS, "threshold"] / bundle().card.metrics[BACKTEST_RATIO]
-    assert found.loc[LOSS, "threshold"] == pytest.approx(1.0 / 1.25 * margin)
+    assert found.loc[LOSS, "threshold"] == pytest.approx(0.8 * margin)
+
+    models_of(store).point(Pointer(name="tickercast-lstm", version="1").demoted("ewma-t", None))
+    unmeasured = run(place, day=date(2012, 8, 10)).rows
+    assert set(unmeasured.loc[unmeasured["kind"] == "performance", "name"]) == {COVERAGE}
 
 
 def test_the_inputs_are_those_of_the_last_ten_sessions(place: tuple[Any, Any]) -> None:

@@ -83,6 +83,7 @@ def test_a_champion_that_is_shown_to_be_worse_makes_place_for_the_best_baseline_
     assert decided.reason.startswith("har-season is shown to be worse than ewma-season: ratio ")
     pointer = place.models.pointer()
     assert (pointer.name, pointer.baseline) == ("har-season", "ewma-season")
+    assert pointer.baseline_ratio
     champion, *others = catalogue.served_models(place.models)
     assert (champion.model.name, champion.role) == ("ewma-season", Role.CHAMPION)
     assert {(one.model.name, one.role) for one in others} >= {
@@ -104,7 +105,7 @@ def test_a_champion_that_is_shown_to_be_worse_makes_place_for_the_best_baseline_
 
 
 def test_a_refresh_keeps_the_baseline_in_the_champions_place(place: Place, coins: list[Bars]) -> None:
-    place.models.point(place.models.pointer().demoted("ewma-season"))
+    place.models.point(place.models.pointer().demoted("ewma-season", 0.98))
     done = refresh(["BTCUSDT"], source=place.source, models=place.models, fit=fit, load=catalogue.load_bundle, now=NOW)
     assert "ewma-season 2" in done.versions
     pointer = place.models.pointer()

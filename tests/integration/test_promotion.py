@@ -13,6 +13,7 @@ from tickercast import config, engines
 from tickercast.app import App
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.cli import app as cli
+from tickercast.domain.evaluation import loss_ratio
 from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle, Pointer
 from tickercast.domain.promotion import Decision
 from tickercast.errors import BundleError, Permanent, PreconditionFailed, UsageError
@@ -25,6 +26,7 @@ from tickercast.ports import ModelRegistry, RunRecord
 pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
+SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]
 FIRST, LAST = date(2011, 1, 3), date(2013, 2, 28)
 UNSEEN = date(2010, 12, 31)
 """When the training of these tests' versions is said to end, so that the sample's last years can compare them."""
@@ -55,7 +57,7 @@ def challenge(registry: ModelRegistry, models: ModelStore) -> Callable[..., Deci
             bundle,
             models.champion(),
             engines.market_data("sample"),
-            ["AAPL", "GOOG", "IBM", "MSFT"],
+            SYMBOLS,
             first,
             LAST,
             load=catalogue.load_bundle,
@@ -139,6 +141,28 @@ def test_a_bad_challenger_is_refused_and_a_good_one_promoted_and_rolled_back(
     assert models.versions(MODEL) == ["1", "2", "3"]
     assert models.rollback().card.version == "2"
     assert models.rollback("1").card.version == models.champion().card.version == "1"
+
+
+def test_a_demotion_keeps_what_the_backtest_found_of_the_baseline(
+    registry: ModelRegistry, models: ModelStore, challenge: Callable[..., Decision]
+) -> None:
+    wide, wider = (registered(registry, calibration=factor, adapts=False) for factor in (4.0, 5.0))
+    publish(wide, models=models, registry=registry)
+    demoted = challenge(wider)
+    assert demoted.action == "demoted", demoted.reason
+    comparison = compare(
+        wider,
+        wide,
+        engines.market_data("sample"),
+        SYMBOLS,
+        FIRST,
+        LAST,
+        load=catalogue.load_bundle,
+        baselines=catalogue.promotion_baselines,
+    )
+    pointer, tables = models.pointer(), comparison.tables
+    assert pointer.baseline == comparison.evidence.baseline
+    assert pointer.baseline_ratio == loss_ratio(tables[pointer.baseline], tables["random-walk"], "sp")[0]
 
 
 def test_symbols_that_are_left_out_are_told_and_the_first_reason_is_raised_where_all_are() -> None:

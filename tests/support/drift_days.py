@@ -47,5 +47,6 @@ def _findings(
     resolved = np.concatenate([one.fared[end - HORIZON - ORIGINS : end - HORIZON] for one, end in ends])
     fared = fared_columns(pd.DataFrame(resolved, columns=["loss", "walk_loss", "inside_80"]))
     ratio, coverage = fared.mean()
-    performance = judge_performance(reference, ratio, coverage, len(watched), backtest)
+    expected = reference.walk_ratio if backtest is None else backtest
+    performance = judge_performance(reference, ratio, coverage, len(watched), expected)
     return judge_distances(reference, seen, len(watched)) + performance

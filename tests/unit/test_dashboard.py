@@ -644,7 +644,7 @@ def test_the_portfolio_page_begins_with_symbols_of_one_cutoff_or_says_what_it_ne
 def test_that_a_baseline_is_served_is_said(testing: Any) -> None:
     app = App()
     app.provision()
-    app.models.point(app.models.pointer().demoted("ewma-t"))
+    app.models.point(app.models.pointer().demoted("ewma-t", 0.98))
     decided = {
         "day": [date(2012, 8, 14)], "kind": ["promotion"], "decision": ["demoted"], "reason": ["worse"],
         "model_name": ["tickercast-lstm"], "champion_version": ["1"], "candidate_version": ["ewma-t"], "origins": [500],

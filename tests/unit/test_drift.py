@@ -125,13 +125,15 @@ def test_what_moves_less_than_its_limit_has_not_drifted_and_what_moves_as_far_ha
 @pytest.mark.parametrize(
     ("ratio", "coverage", "watched", "backtest", "drifted"),
     [
-        (0.98, 0.75, 1, None, set()),  # 0.9 · 1.1 = 0.99 is the most
-        (1.00, 0.75, 1, None, {LOSS}),
-        (1.00, 0.75, 1, 0.95, set()),  # the card states a worse ratio
-        (0.96, 0.75, 7, None, {LOSS}),  # of more symbols less may be asked: 0.9 · 1.05
-        (0.90, 0.69, 1, None, {COVERAGE}),
-        (0.90, 0.91, 1, None, {COVERAGE}),
-        (1.20, 0.10, 1, None, {LOSS, COVERAGE}),
+        (0.98, 0.75, 1, 0.9, set()),  # 0.9 · 1.1 = 0.99 is the most
+        (1.00, 0.75, 1, 0.9, {LOSS}),
+        (1.00, 0.75, 1, 0.95, set()),
+        (0.96, 0.75, 7, 0.9, {LOSS}),  # of more symbols less may be asked: 0.9 · 1.05
+        (0.90, 0.69, 1, 0.9, {COVERAGE}),
+        (0.90, 0.91, 1, 0.9, {COVERAGE}),
+        (1.20, 0.10, 1, 0.9, {LOSS, COVERAGE}),
+        (9.00, 0.75, 1, None, set()),  # nothing to compare the loss with
+        (9.00, 0.10, 1, None, {COVERAGE}),
     ],
 )
 def test_performance_has_drifted_where_it_leaves_its_band(
@@ -143,7 +145,7 @@ def test_performance_has_drifted_where_it_leaves_its_band(
 
 
 def test_the_reason_of_a_coverage_names_the_bound_on_its_side() -> None:
-    low, high = (judge_performance(small(), 0.9, coverage, 1)[1] for coverage in (0.6, 0.95))
+    low, high = (judge_performance(small(), 0.9, coverage, 1, 0.9)[1] for coverage in (0.6, 0.95))
     assert low.reason == "coverage_80 is 0.600, and at least 0.700 was expected"
     assert high.reason == "coverage_80 is 0.950, and at most 0.900 was expected"
 

@@ -238,7 +238,7 @@ def significant(value: float) -> float:
 
 
 def judge_performance(
-    reference: Reference, ratio: float, coverage: float, count: int, backtest: float | None = None
+    reference: Reference, ratio: float, coverage: float, count: int, backtest: float | None
 ) -> list[DriftFinding]:
     """Compare the realised performance with the backtest.
 
@@ -247,18 +247,21 @@ def judge_performance(
         ratio: the sum of the forecasts' losses over that of the random walk's.
         coverage: the share of closes inside the 80% intervals.
         count: the number of symbols.
-        backtest: the ratio to the random walk that a backtest found; without one that of the training counts.
+        backtest: the ratio to the random walk that a backtest found; without one, only the coverage is compared.
     """
     ratio, coverage = significant(ratio), significant(coverage)
     limits = reference.limits_for(count)
     below, above = (limits[name] for name in MARGINS[1:])
     low, high = NOMINAL - below, NOMINAL + above
-    most = (reference.walk_ratio if backtest is None else backtest) * (1 + limits[LOSS])
     side, bound = (AT_LEAST, low) if coverage < NOMINAL else (AT_MOST, high)
     outside = not low <= coverage <= high
+    found = [DriftFinding("performance", COVERAGE, f"share of closes inside, {side}", coverage, bound, outside)]
+    if backtest is None:
+        return found
+    most = backtest * (1 + limits[LOSS])
     return [
         DriftFinding("performance", LOSS, f"mean ratio of losses, {AT_MOST}", ratio, most, ratio > most),
-        DriftFinding("performance", COVERAGE, f"share of closes inside, {side}", coverage, bound, outside),
+        *found,
     ]
 
 

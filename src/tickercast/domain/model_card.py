@@ -85,6 +85,7 @@ class Pointer(BaseModel):
         served: the models beside it; the random walk is always among them, since skill is measured against it.
         baseline: the baseline that is served in the champion's place, because the champion was shown to be worse; empty
             while the champion is served itself.
+        baseline_ratio: the baseline's loss over the random walk's in the backtest that put it there; None without one.
         widths: the factors of the champion's intervals that the daily flow has learned; a new champion has none yet.
         nonce: makes each write of the pointer unique, so that a store that compares contents notices every change.
     """
@@ -95,6 +96,7 @@ class Pointer(BaseModel):
     version: str
     served: tuple[ServedModel, ...] = (BASELINE,)
     baseline: str = Field(default="", exclude_if=lambda name: not name)
+    baseline_ratio: float | None = Field(default=None, exclude_if=lambda ratio: ratio is None)
     widths: Widths = Field(default_factory=Widths, exclude_if=lambda widths: widths == Widths())
     nonce: str = ""
 
@@ -118,9 +120,14 @@ class Pointer(BaseModel):
         """The champion's version while it is served, or the name of the baseline in its place."""
         return self.baseline or self.version
 
-    def demoted(self, baseline: str) -> "Pointer":
-        """The same pointer with a baseline in the champion's place; whoever is on probation has no way back."""
-        return self.pointing(self.version).model_copy(update={"baseline": baseline})
+    def demoted(self, baseline: str, ratio: float | None) -> "Pointer":
+        """The same pointer with a baseline in the champion's place; whoever is on probation has no way back.
+
+        Args:
+            baseline: what is served.
+            ratio: its loss over the random walk's in a backtest; None if none was made.
+        """
+        return self.pointing(self.version).model_copy(update={"baseline": baseline, "baseline_ratio": ratio})
 
     def pointing(self, version: str, *, shadow: str = "") -> "Pointer":
         """Point at another version, served itself, with the companions kept and the shadow replaced."""
@@ -139,9 +146,12 @@ class Pointer(BaseModel):
         return plain.model_copy(update={"name": name, "version": chosen.version, "served": beside})
 
     def same_as(self, other: "Pointer") -> bool:
-        """Whether both serve the same models; widths and nonce do not matter."""
-        models = {"widths": Widths(), "nonce": ""}
-        return self.model_copy(update=models) == other.model_copy(update=models)
+        """Whether both serve the same models, whatever was served before and has been learned."""
+        return self._models == other._models
+
+    @property
+    def _models(self) -> tuple[object, ...]:
+        return self.name, self.version, self.served, self.baseline
 
 
 class ModelCard(BaseModel):

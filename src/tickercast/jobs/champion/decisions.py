@@ -74,11 +74,16 @@ class Decided(BaseModel):
                 former = self.champion_version if self.champion_version.isdigit() else ""  # a baseline needs no shadow
                 return served.pointing(self.candidate_version or "", shadow=former)
             case "demoted":
-                return served.demoted(self.candidate_version or "")
+                return served.demoted(self.candidate_version or "", self._baseline_ratio)
             case "rolled back":
                 return served.pointing(self.candidate_version or "")
             case _:
                 return served.pointing(self.champion_version)
+
+    @property
+    def _baseline_ratio(self) -> float | None:
+        """Of a demotion: the loss of the baseline over the random walk's; None where that was not measured."""
+        return self.walk_ratio / self.pinball_ratio if self.walk_ratio and self.pinball_ratio else None
 
 
 def recorded_decision(models: ModelStore, name: str, day: date, kind: Kind) -> Decided | None:

@@ -79,7 +79,9 @@ def promote(
     if decision.promote:
         publish(challenger, models=models, registry=registry, replacing=compared_with)
     elif decision.action == "demoted":
-        models.point(served.demoted(comparison.evidence.baseline), replacing=compared_with)
+        baseline = comparison.evidence.baseline
+        ratio = loss_ratio(comparison.tables[baseline], comparison.tables[RANDOM_WALK], "sp")[0]
+        models.point(served.demoted(baseline, ratio), replacing=compared_with)
     return decision
 
 

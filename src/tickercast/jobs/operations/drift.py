@@ -37,7 +37,6 @@ from tickercast.domain.model_card import Bundle, ModelCard
 from tickercast.domain.reference import Observed, observe, observe_hours
 from tickercast.domain.symbols import sample_symbols
 from tickercast.errors import Permanent, PreconditionFailed, TooFewSessions, UsageError
-from tickercast.jobs.champion.decisions import decisions
 from tickercast.model_store import ModelStore
 from tickercast.ports import Between, DriftReport, DriftReporter, ObjectStore, Warehouse
 from tickercast.reading.queries import ask
@@ -111,7 +110,8 @@ class _Served:
     Attributes:
         card: of the champion, whose training is the reference.
         baseline: what is served in its place; empty while it is served itself.
-        backtest: the loss over the random walk's in a backtest; None where none is known.
+        backtest: its loss over the random walk's in a backtest: of a champion by its card or the reference of its
+            training, of a baseline when it took the place; None where that was not measured.
     """
 
     card: ModelCard
@@ -158,7 +158,7 @@ def check_drift(
         BundleError, ModelUnavailable: the champion cannot be read.
         Transient: try again.
     """
-    champion, baseline = models.champion(), models.pointer().baseline
+    champion, pointer = models.champion(), models.pointer()
     card, frequency = champion.card, models.frequency
     reference = models.reference(card)
     needed = (card.min_sessions if frequency.is_daily else WANTED) + watched(frequency).window - 1
@@ -168,13 +168,15 @@ def check_drift(
     stored = _stored(warehouse, card, watch)
     new = stored.empty
     if new:
-        served = _Served(card, baseline, _backtest(card, baseline, warehouse))
+        own = card.metrics.get(BACKTEST_RATIO, reference.walk_ratio)
+        served = _Served(card, pointer.baseline, pointer.baseline_ratio if pointer.baseline else own)
         seen = _seen(watch, load(champion), warehouse, card)
         fared = _fared(watch, warehouse, served)
         findings = _judge(reference, seen, fared, watch, served)
-        sample = _sample(reference, fared, served, watch.measures)
+        names = [finding.name for finding in findings]
+        sample = _sample(reference, served, watch.measures)[names]
         report = _named(card, watch, findings)
-        _draw(store, report, reporter.report(_together(seen, fared), sample, furthest_first(findings)))
+        _draw(store, report, reporter.report(_together(seen, fared)[names], sample, furthest_first(findings)))
         rows = _rows(findings, served, watch, report, now)
         new = warehouse.append("drift", rows, key=_key(card, watch))
         stored = _stored(warehouse, card, watch)
@@ -244,18 +246,6 @@ def _usable(symbol: str, found: Mapping[str, Bars], others: Collection[str], day
         noun = f"{bars.frequency.noun}(s)"
         raise TooFewSessions(f"{symbol} has {len(bars)} {noun} up to {day}: at least {needed} were needed.")
     return bars
-
-
-def _backtest(card: ModelCard, baseline: str, warehouse: Warehouse) -> float | None:
-    """The loss of what is served over the random walk's: by the card, or by the decision that served the baseline."""
-    if not baseline:
-        return card.metrics.get(BACKTEST_RATIO)
-    decided = decisions(warehouse, card.name)
-    decided = decided[(decided["decision"] == "demoted") & (decided["candidate_version"] == baseline)]
-    if decided.empty:
-        return None
-    [ratios] = decided[["walk_ratio", "pinball_ratio"]].tail(1).to_numpy(float)
-    return float(ratios[0] / ratios[1])
 
 
 def _observed(bars: Bars, model: RollingPredictor, card: ModelCard) -> Observed:
@@ -358,11 +348,10 @@ def _together(seen: pd.DataFrame, fared: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([seen, fared_columns(fared)] if len(fared) else [seen]).reset_index(drop=True)
 
 
-def _sample(reference: Reference, fared: pd.DataFrame, served: _Served, of: Watched) -> pd.DataFrame:
+def _sample(reference: Reference, served: _Served, of: Watched) -> pd.DataFrame:
     """The same columns of the training; for performance, the values that it is compared with."""
     sample = pd.DataFrame(reference.values(of), columns=list(of.columns))
-    expected = reference.walk_ratio if served.backtest is None else served.backtest
-    return sample.assign(**{LOSS: expected, COVERAGE: NOMINAL}) if len(fared) else sample
+    return sample.assign(**{LOSS: served.backtest, COVERAGE: NOMINAL})
 
 
 # ---------------------------------------------------------------- apply
