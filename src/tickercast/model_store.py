@@ -5,8 +5,8 @@ is to point at an older version.
 """
 
 import uuid
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -143,13 +143,15 @@ class ModelStore:
             ) from error
         return bundle
 
-    def rollback(self, to: str | None = None) -> Bundle:
+    def rollback(self, to: str | None = None, *, now: datetime) -> Bundle:
         """Serve an older version again, after reading it back whole, and return it.
 
         Args:
-            to: the version; by default the one published before the champion, or the champion itself where a baseline
-                is served in its place. It replaces even a pointer that does not parse, and the shipped companions are
-                then served beside it.
+            to: the version; by default the champion itself where a baseline is served in its place, else the one that
+                was served before it and not rolled back. Where the pointer names none, as those of 0.2.0, it is the
+                one published before the champion. A version that is given replaces even a pointer that does not parse,
+                and the shipped companions are then served beside it.
+            now: the time, from which the daily run promotes nothing for some sessions.
 
         Raises:
             UsageError: there is no such version.
@@ -165,15 +167,14 @@ class ModelStore:
                 raise
             pointer = self.shipped_pointer
         published = self.versions(pointer.name)
-        older = [version for version in published if int(version) < int(pointer.version)]
-        before = pointer.version if pointer.baseline else older[-1] if older else None
-        wanted = to or before
+        wanted = to or _before(pointer, published)
         if wanted is None or wanted not in published:
             raise UsageError(
                 f"{self.url} holds {pointer.name} {', '.join(published)}, of which {pointer.version} is served: "
                 f"{f'version {to}' if to else 'an older version'} was needed to roll back to. Name one with --to."
             )
-        return self.point(pointer.pointing(wanted), replacing=decided_at)
+        back = pointer.returning(wanted).model_copy(update={"rolled_back_at": now})
+        return self.point(back, replacing=decided_at)
 
     # ------------------------------------------------------------ bundles
 
@@ -283,6 +284,14 @@ class ModelStore:
         except PreconditionFailed:
             if self.store.read(name) != content:
                 raise self._taken(name) from None
+
+
+def _before(pointer: Pointer, published: Sequence[str]) -> str | None:
+    """The version to go back to: see `ModelStore.rollback`."""
+    if pointer.baseline:
+        return pointer.version
+    older = [version for version in published if int(version) < int(pointer.version)]
+    return pointer.shadow or next(reversed(pointer.former or older), None)
 
 
 def files(bundle: Bundle) -> dict[str, bytes]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from tickercast.ports import ModelRegistry, RunRecord
 pytest.importorskip("mlflow")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
+NOW = datetime(2013, 3, 1, tzinfo=UTC)
 SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]
 FIRST, LAST = date(2011, 1, 3), date(2013, 2, 28)
 UNSEEN = date(2010, 12, 31)
@@ -139,8 +140,8 @@ def test_a_bad_challenger_is_refused_and_a_good_one_promoted_and_rolled_back(
     assert models.champion().card.version == good.card.version == "3"
     assert registry.aliased(MODEL, CHAMPION_ALIAS) == "3"
     assert models.versions(MODEL) == ["1", "2", "3"]
-    assert models.rollback().card.version == "2"
-    assert models.rollback("1").card.version == models.champion().card.version == "1"
+    assert models.rollback(now=NOW).card.version == "2"
+    assert models.rollback("1", now=NOW).card.version == models.champion().card.version == "1"
 
 
 def test_a_demotion_keeps_what_the_backtest_found_of_the_baseline(
@@ -208,7 +209,7 @@ def test_what_came_to_be_served_during_the_comparison_is_not_replaced(
     good, other = registered(registry), registered(registry, calibration=2.5)
     publish(other, models=models, registry=registry)
     with pytest.raises(PreconditionFailed, match="decide again"):
-        challenge(good, on_progress=lambda done, total: done == total and models.rollback("1"))
+        challenge(good, on_progress=lambda done, total: done == total and models.rollback("1", now=NOW))
     assert models.champion().card.version == "1"
     assert registry.aliased(MODEL, CHAMPION_ALIAS) == other.card.version
 
@@ -230,14 +231,14 @@ def test_a_damaged_version_is_not_rolled_back_to_and_the_champion_stays(
     publish(registered(registry), models=models, registry=registry)
     models.store.write(f"models/{MODEL}/1/model.onnx", b"truncated")
     with pytest.raises(BundleError, match="sha256"):
-        models.rollback()
+        models.rollback(now=NOW)
     assert models.champion().card.version == "2"
 
 
 @pytest.mark.parametrize("to", [None, "7", "one"])
 def test_a_version_that_was_never_published_is_a_sentence(models: ModelStore, to: str | None) -> None:
     with pytest.raises(UsageError, match="of which 1 is served"):
-        models.rollback(to)
+        models.rollback(to, now=NOW)
 
 
 def test_publishing_a_version_again_changes_nothing_and_another_under_its_number_is_refused(

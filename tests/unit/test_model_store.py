@@ -1,7 +1,8 @@
 """A version is written once; the pointer moves only to what reads back whole."""
 
+import json
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tickercast.domain.model_card import CHAMPION, Bundle, ModelCard, Pointer, S
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
 from tickercast.jobs.operations.provision import pending, publish_shipped
 from tickercast.model_store import ModelStore
+
+NOW = datetime(2024, 6, 10, 22, 30, tzinfo=UTC)
 
 
 class MemoryStore:
@@ -197,7 +200,12 @@ def test_nothing_published_may_be_there_later(models: ModelStore) -> None:
 
 def test_a_pointer_that_does_not_parse_is_refused(models: ModelStore, store: MemoryStore) -> None:
     store.write(CHAMPION, b"{}")
-    for ask in (models.champion, models.rollback, lambda: publish_shipped(models), lambda: pending_of(models)):
+    for ask in (
+        models.champion,
+        lambda: models.rollback(now=NOW),
+        lambda: publish_shipped(models),
+        lambda: pending_of(models),
+    ):
         with pytest.raises(BundleError, match=r"does not parse, .*tickercast rollback --to VERSION"):
             ask()
 
@@ -216,8 +224,8 @@ def test_a_version_that_is_named_replaces_a_pointer_that_does_not_parse(store: M
         models.write(make_bundle(version))
     store.write(CHAMPION, b"{}")
     with pytest.raises(UsageError, match="holds tickercast-lstm 3, 4, "):
-        models.rollback("7")
-    assert models.rollback("3").card.version == "3"
+        models.rollback("7", now=NOW)
+    assert models.rollback("3", now=NOW).card.version == "3"
     assert models.pointer().version == "3"
     assert models.pointer().served == models.shipped_pointer.served
 
@@ -244,13 +252,42 @@ def test_a_new_champion_keeps_its_companions_and_replaces_the_shadow(models: Mod
     assert models.pointer().shadow == "4"
 
 
+def test_rolling_back_takes_what_was_served_before_and_never_what_was_rolled_back(models: ModelStore) -> None:
+    for version in ("2", "3", "5", "7", "8"):
+        models.write(make_bundle(version))
+    pointer = at("2").pointing("3", shadow="2").pointing("3").pointing("7", shadow="3").returning("3")
+    models.point(pointer.pointing("8", shadow="3"))
+    assert [models.rollback(now=NOW).card.version for _ in range(2)] == ["3", "2"]
+    models.point(models.pointer().pointing("8").pointing("3").pointing("7"))
+    assert models.pointer().former == ("2", "8", "3")
+    assert models.rollback("8", now=NOW).card.version == "8"
+    assert models.pointer().former == ("2",)
+    assert models.pointer().rolled_back_at == NOW
+
+
+@pytest.mark.parametrize(("shadow", "version"), [("3", "3"), ("", "7")])
+def test_a_pointer_of_an_earlier_release_rolls_back_to_the_shadow_or_the_one_published_before(
+    models: ModelStore, store: MemoryStore, shadow: str, version: str
+) -> None:
+    for published in ("3", "7", "8"):
+        models.write(make_bundle(published))
+    beside = [{"name": "tickercast-lstm", "version": shadow, "role": "shadow"}] if shadow else []
+    content = {"name": "tickercast-lstm", "version": "8", "served": beside, "nonce": "1"}
+    store.write(CHAMPION, json.dumps(content).encode())
+    assert models.rollback(now=NOW).card.version == version
+
+
+def test_a_pointer_without_a_history_is_written_as_it_was_before() -> None:
+    assert set(json.loads(at("3").model_dump_json())) == {"name", "version", "served", "nonce"}
+
+
 def test_rolling_back_takes_the_version_before_and_ends_the_shadow(models: ModelStore) -> None:
     for version in ("2", "3", "10"):
         models.write(make_bundle(version))
     models.point(at("10").pointing("10", shadow="3"))
-    assert models.rollback().card.version == "3"
+    assert models.rollback(now=NOW).card.version == "3"
     assert models.pointer().shadow == ""
-    assert models.rollback("10").card.version == "10"
+    assert models.rollback("10", now=NOW).card.version == "10"
     assert models.versions("tickercast-lstm") == ["2", "3", "10"]
 
 
@@ -259,7 +296,7 @@ def test_rolling_back_to_what_is_not_there_is_a_sentence(models: ModelStore, to:
     models.write(make_bundle("3"))
     models.point(at("3"))
     with pytest.raises(UsageError, match=f"{needed} was needed to roll back to.*--to"):
-        models.rollback(to)
+        models.rollback(to, now=NOW)
 
 
 def test_pointing_twice_at_the_same_models_is_a_change_that_a_store_of_contents_notices(

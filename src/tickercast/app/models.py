@@ -374,7 +374,7 @@ class Models(Ports):
 
     def rollback(self, to: str | None = None) -> Bundle:
         """Serve an older published version again, or the champion in a baseline's place, and return it."""
-        return self.models.rollback(to)
+        return self.models.rollback(to, now=self.now())
 
     def _aliased(self, alias: str) -> str:
         version = self.registry.aliased(MODEL, alias)

@@ -433,11 +433,11 @@ def publish(
 
 @app.command(epilog="Example: tickercast rollback --to 2")
 def rollback(
-    to: Annotated[str, typer.Option(help="The published version.", show_default="the one before")] = "",
+    to: Annotated[str, typer.Option(help="The published version.", show_default="the one served before")] = "",
 ) -> None:
-    """Serve an older version again, or the champion after a baseline.
+    """Serve what was served before again, or the champion after a baseline.
 
-    The version was published; neither TensorFlow nor MLflow is needed.
+    The daily flow promotes nothing for ten sessions after that. Neither TensorFlow nor MLflow is needed.
     """
     service = open_app()
     bundle = service.rollback(to or None)

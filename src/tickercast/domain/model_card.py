@@ -86,6 +86,9 @@ class Pointer(BaseModel):
         baseline: the baseline that is served in the champion's place, because the champion was shown to be worse; empty
             while the champion is served itself.
         baseline_ratio: the baseline's loss over the random walk's in the backtest that put it there; None without one.
+        former: the versions that were served before, oldest first, without those that were rolled back. Releases up to
+            0.2.0 kept none.
+        rolled_back_at: when somebody last went back to another version by hand; None if nobody has.
         widths: the factors of the champion's intervals that the daily flow has learned; a new champion has none yet.
         nonce: makes each write of the pointer unique, so that a store that compares contents notices every change.
     """
@@ -97,6 +100,8 @@ class Pointer(BaseModel):
     served: tuple[ServedModel, ...] = (BASELINE,)
     baseline: str = Field(default="", exclude_if=lambda name: not name)
     baseline_ratio: float | None = Field(default=None, exclude_if=lambda ratio: ratio is None)
+    former: tuple[str, ...] = Field(default=(), exclude_if=lambda versions: not versions)
+    rolled_back_at: datetime | None = Field(default=None, exclude_if=lambda at: at is None)
     widths: Widths = Field(default_factory=Widths, exclude_if=lambda widths: widths == Widths())
     nonce: str = ""
 
@@ -133,7 +138,18 @@ class Pointer(BaseModel):
         """Point at another version, served itself, with the companions kept and the shadow replaced."""
         kept = [served for served in self.served if served.role is not Role.SHADOW]
         former = [ServedModel(name=self.name, version=shadow, role=Role.SHADOW)] if shadow else []
-        return Pointer(name=self.name, version=version, served=(*kept, *former))
+        return Pointer(
+            name=self.name,
+            version=version,
+            served=(*kept, *former),
+            former=tuple(one for one in (*self.former, self.version) if one != version),
+            rolled_back_at=self.rolled_back_at,
+        )
+
+    def returning(self, version: str) -> "Pointer":
+        """Point back at a version, and forget those that came after it."""
+        place = self.former.index(version) if version in self.former else len(self.former)
+        return self.pointing(version).model_copy(update={"former": self.former[:place]})
 
     def exchanged(self, name: str) -> "Pointer":
         """Another of the served models as the champion, and the champion as a companion; itself, without a baseline."""

@@ -76,7 +76,7 @@ class Decided(BaseModel):
             case "demoted":
                 return served.demoted(self.candidate_version or "", self._baseline_ratio)
             case "rolled back":
-                return served.pointing(self.candidate_version or "")
+                return served.returning(self.candidate_version or "")
             case _:
                 return served.pointing(self.champion_version)
 

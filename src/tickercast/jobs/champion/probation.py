@@ -6,6 +6,7 @@ import pandas as pd
 
 from tickercast.domain.calendar import sessions_between
 from tickercast.domain.market import Market
+from tickercast.domain.model_card import Pointer
 from tickercast.domain.promotion import review
 from tickercast.jobs.champion.decisions import Decided, carry_out, decisions, recorded_decision
 from tickercast.jobs.champion.scores import Scores
@@ -37,8 +38,8 @@ def review_probation(
         return carry_out(before, models=models, registry=registry, warehouse=warehouse, now=now)
     if not pointer.shadow:
         return f"version {pointer.version} is not on probation"
-    earlier = decisions(warehouse, pointer.name)
-    action, reason = review(scores.vs_shadow, _sessions_since(earlier, "promoted", market) or 0)
+    promoted = _last_day(decisions(warehouse, pointer.name), "promoted")
+    action, reason = review(scores.vs_shadow, _sessions(market, promoted) if promoted else 0)
     if action == "waiting":
         return reason
     ratio = scores.vs_shadow.ratio if scores.vs_shadow else (None, None, None)
@@ -60,17 +61,26 @@ def review_probation(
     return carry_out(decided, models=models, registry=registry, warehouse=warehouse, now=now)
 
 
-def sessions_since_rollback(market: Market, warehouse: Warehouse, name: str) -> int | None:
-    """Sessions since a champion was last rolled back; None if none ever was.
+def sessions_since_rollback(market: Market, warehouse: Warehouse, pointer: Pointer) -> int | None:
+    """Sessions since a champion was last rolled back, by a decision or by hand; None if none ever was.
+
+    Whatever was rolled back by hand stays so for the days before, too: who did it knew better.
 
     Raises:
         WarehouseUnavailable: try again.
     """
-    return _sessions_since(decisions(warehouse, name), "rolled back", market)
+    decided = _last_day(decisions(warehouse, pointer.name), "rolled back")
+    by_hand = pointer.rolled_back_at.date() if pointer.rolled_back_at else None
+    days = [day for day in (decided, by_hand) if day]
+    return _sessions(market, max(days)) if days else None
 
 
-def _sessions_since(earlier: pd.DataFrame, decision: str, market: Market) -> int | None:
-    days: list[date] = [day.date() for day in earlier[earlier["decision"] == decision]["day"]]
-    if not days:
-        return None
-    return len(sessions_between(market.symbols[0], days[-1], market.day)) - 1
+def _last_day(earlier: pd.DataFrame, decision: str) -> date | None:
+    """The last day on which a decision was made."""
+    days = earlier[(earlier["decision"] == decision)]["day"]
+    return None if days.empty else pd.Timestamp(days.iloc[-1]).date()
+
+
+def _sessions(market: Market, since: date) -> int:
+    """The sessions after a day up to the market's."""
+    return len([day for day in sessions_between(market.symbols[0], since, market.day) if day > since])

@@ -90,7 +90,7 @@ def plan_training(
     if recorded_decision(models, pointer.name, market.day, "promotion") is not None:
         return TrainingPlan(False, f"{market.day} has been decided already")
     idle = standstill(
-        on_probation=bool(pointer.shadow), since_rollback=sessions_since_rollback(market, warehouse, pointer.name)
+        on_probation=bool(pointer.shadow), since_rollback=sessions_since_rollback(market, warehouse, pointer)
     )
     if idle:
         return TrainingPlan(False, idle)
