@@ -17,7 +17,7 @@ from tickercast.domain.frequency import HOURLY
 from tickercast.domain.hour_features import Floats, Rows
 from tickercast.domain.model_card import HOURLY_NETWORK, Bundle
 from tickercast.domain.promotion import Decision
-from tickercast.jobs.champion.decisions import Decided
+from tickercast.jobs.champion.decisions import Decided, decided_by
 from tickercast.jobs.hourly.refresh import refresh
 from tickercast.jobs.hourly.retrain import retrain_networks
 from tickercast.jobs.hourly.review import review_champion
@@ -84,6 +84,7 @@ def test_a_champion_that_is_shown_to_be_worse_makes_place_for_the_best_baseline_
     pointer = place.models.pointer()
     assert (pointer.name, pointer.baseline) == ("har-season", "ewma-season")
     assert pointer.baseline_ratio
+    assert decided_by(pointer, HOURLY, place.warehouse) == f"demoted: {decided.reason}"
     champion, *others = catalogue.served_models(place.models)
     assert (champion.model.name, champion.role) == ("ewma-season", Role.CHAMPION)
     assert {(one.model.name, one.role) for one in others} >= {
@@ -127,6 +128,7 @@ def test_the_network_takes_the_place_by_two_half_years_and_the_regression_takes_
     assert (decided.decision, decided.candidate_version) == ("promoted", HOURLY_NETWORK)
     pointer = place.models.pointer()
     assert (pointer.name, pointer.version) == (HOURLY_NETWORK, "2")
+    assert decided_by(pointer, HOURLY, place.warehouse) == f"promoted: {decided.reason}"
     assert [one.role for one in pointer.served if one.name == "har-season"] == [Role.COMPANION]
     back = place.review(NOW + timedelta(days=31), har_season=1.0, tickercast_lstm_1h=2.0)
     assert (back.decision, back.candidate_version) == ("promoted", "har-season")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import CHAMPION_ALIAS, Pointer
 from tickercast.errors import ObjectNotFound, PreconditionFailed
 from tickercast.model_store import ModelStore
@@ -136,6 +136,28 @@ def decisions(warehouse: Warehouse, name: str) -> pd.DataFrame:
         WarehouseUnavailable: try again.
     """
     return warehouse.read("retrains", {"model_name": name}).sort_values(["day", "created_at"], ignore_index=True)
+
+
+def decided_by(pointer: Pointer, frequency: Frequency, warehouse: Warehouse) -> str:
+    """The decision that led to what is served, and its reason; empty if somebody has chosen by hand since.
+
+    Args:
+        pointer: what is served.
+        frequency: of its bars.
+        warehouse: where decisions are kept.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    rows = warehouse.read("retrains")
+    moved = rows["decision"].isin(["promoted", "demoted", "rolled back"])
+    moved &= rows["frequency"].fillna(DAILY.name) == frequency.name
+    newest = rows[moved].sort_values(["day", "created_at"]).tail(1)
+    if pointer.rolled_back_at:
+        newest = newest[newest["created_at"] > pointer.rolled_back_at]
+    served = pointer.baseline or (pointer.version if frequency.is_daily else pointer.name)
+    newest = newest[newest["candidate_version"] == served]
+    return "".join(f"{decision}: {why}" for decision, why in newest[["decision", "reason"]].to_numpy())
 
 
 def _move_pointer(decided: Decided, models: ModelStore, registry: ModelRegistry | None) -> None:

@@ -49,6 +49,7 @@ from tickercast.errors import (
     UsageError,
     WarehouseUnavailable,
 )
+from tickercast.jobs.champion.decisions import decided_by
 from tickercast.model_store import ModelStore
 from tickercast.ports import Notifier, ObjectStore, Warehouse
 from tickercast.reading.anomalies import anomalies
@@ -318,11 +319,7 @@ def _champion(models: ModelStore, warehouse: Warehouse) -> list[Champion]:
     except (ModelUnavailable, BundleError) as error:
         log.warning("No champion is served: %s", error)
         return []
-    where = {"model_name": pointer.name, "candidate_version": pointer.serving}
-    decided = warehouse.read("retrains", where)
-    kinds = ["demoted"] if pointer.baseline else ["promoted", "rolled back"]
-    decided = decided[decided["decision"].isin(kinds)].sort_values("created_at")
-    why = f"{decided['decision'].iloc[-1]}: {decided['reason'].iloc[-1]}" if len(decided) else "No flow decided it."
+    why = decided_by(pointer, models.frequency, warehouse) or "No flow decided it."
     return [Champion(pointer.name, pointer.version, why, pointer.baseline, models.frequency)]
 
 
