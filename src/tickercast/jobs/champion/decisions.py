@@ -2,7 +2,7 @@
 
 A decision is recorded before it is carried out: `decisions/{model}/{day}/{kind}.json`, once. A later run of
 the same day finds it there, moves the pointer if that has not happened, and appends the row of `retrains` if that is
-missing. A decision that newer ones have overtaken moves nothing.
+missing. A decision that newer ones have overtaken moves nothing, and its row says so.
 """
 
 from datetime import date, datetime
@@ -16,6 +16,9 @@ from tickercast.domain.model_card import CHAMPION_ALIAS, Pointer
 from tickercast.errors import ObjectNotFound, PreconditionFailed
 from tickercast.model_store import ModelStore
 from tickercast.ports import ModelRegistry, Warehouse
+
+DECIDED_LATER = "a later day, {}, has been decided already"
+"""Why nothing is decided for a day."""
 
 Kind = Literal["promotion", "rollback"]
 
@@ -85,6 +88,21 @@ class Decided(BaseModel):
         """Of a demotion: the loss of the baseline over the random walk's; None where that was not measured."""
         return self.walk_ratio / self.pinball_ratio if self.walk_ratio and self.pinball_ratio else None
 
+    def overtaken(self, later: pd.DataFrame) -> "Decided":
+        """What the decision comes to beside those of later days: kept, unless it was carried out before they were made.
+
+        Args:
+            later: the rows of `retrains` of later days, oldest first.
+        """
+        if later.empty or self.decision == "kept" or later["champion_version"].iloc[0] == self._serves:
+            return self
+        return self.model_copy(update={"decision": "kept", "reason": DECIDED_LATER.format(_newest(later))})
+
+    @property
+    def _serves(self) -> str | None:
+        """What is served once the decision is carried out."""
+        return self.champion_version if self.decision == "confirmed" else self.candidate_version
+
 
 def recorded_decision(models: ModelStore, name: str, day: date, kind: Kind) -> Decided | None:
     """The recorded decision of a day, or None.
@@ -106,23 +124,26 @@ def carry_out(
     The registry's alias follows where there is a registry: hourly versions, which each month brings, are not in it.
 
     Returns:
-        The decision, or the one that an earlier run recorded for that day.
+        The decision, or the one that an earlier run recorded for that day; kept where a later day has been decided.
 
     Raises:
         PreconditionFailed: another version is served since the decision.
         BundleError, ModelUnavailable: the version cannot be served.
         Transient: try again.
     """
+    earlier = decisions(warehouse, decided.model_name)
+    later = after(earlier, decided.day)
+    decided = decided.overtaken(later)
     try:
         content = decided.model_dump_json(indent=2).encode() + b"\n"
         models.store.write(_object(decided.record, decided.day, decided.kind), content, if_generation="")
     except PreconditionFailed:
-        decided = recorded_decision(models, decided.record, decided.day, decided.kind) or decided
-    earlier = decisions(warehouse, decided.model_name)
+        recorded = recorded_decision(models, decided.record, decided.day, decided.kind) or decided
+        decided = recorded.overtaken(later)
     done = (earlier["day"] == pd.Timestamp(decided.day)) & (earlier["kind"] == decided.kind)
     if done.any():
         return decided
-    if decided.decision != "kept" and not (earlier["day"] > pd.Timestamp(decided.day)).any():
+    if decided.decision != "kept" and later.empty:
         _move_pointer(decided, models, registry)
     row = pd.DataFrame([decided.model_dump() | {"created_at": now}])
     warehouse.append("retrains", row, key=f"retrains/{decided.model_name}/{decided.day}/{decided.kind}")
@@ -136,6 +157,21 @@ def decisions(warehouse: Warehouse, name: str) -> pd.DataFrame:
         WarehouseUnavailable: try again.
     """
     return warehouse.read("retrains", {"model_name": name}).sort_values(["day", "created_at"], ignore_index=True)
+
+
+def after(rows: pd.DataFrame, day: date) -> pd.DataFrame:
+    """The rows of `retrains` of days after one."""
+    return rows[rows["day"] > pd.Timestamp(day)]
+
+
+def decided_later(warehouse: Warehouse, name: str, day: date) -> str:
+    """Why nothing is decided for a day of the past: a later one has been; empty if none has.
+
+    Raises:
+        WarehouseUnavailable: try again.
+    """
+    later = after(decisions(warehouse, name), day)
+    return "" if later.empty else DECIDED_LATER.format(_newest(later))
 
 
 def decided_by(pointer: Pointer, frequency: Frequency, warehouse: Warehouse) -> str:
@@ -158,6 +194,10 @@ def decided_by(pointer: Pointer, frequency: Frequency, warehouse: Warehouse) -> 
     served = pointer.baseline or (pointer.version if frequency.is_daily else pointer.name)
     newest = newest[newest["candidate_version"] == served]
     return "".join(f"{decision}: {why}" for decision, why in newest[["decision", "reason"]].to_numpy())
+
+
+def _newest(rows: pd.DataFrame) -> date:
+    return pd.Timestamp(rows["day"].max()).date()
 
 
 def _move_pointer(decided: Decided, models: ModelStore, registry: ModelRegistry | None) -> None:

@@ -8,7 +8,7 @@ from tickercast.domain.calendar import sessions_between
 from tickercast.domain.market import Market
 from tickercast.domain.model_card import Pointer
 from tickercast.domain.promotion import review
-from tickercast.jobs.champion.decisions import Decided, carry_out, decisions, recorded_decision
+from tickercast.jobs.champion.decisions import Decided, carry_out, decided_later, decisions, recorded_decision
 from tickercast.jobs.champion.scores import Scores
 from tickercast.model_store import ModelStore
 from tickercast.ports import ModelRegistry, Warehouse
@@ -38,7 +38,9 @@ def review_probation(
         return carry_out(before, models=models, registry=registry, warehouse=warehouse, now=now)
     if not pointer.shadow:
         return f"version {pointer.version} is not on probation"
-    promoted = _last_day(decisions(warehouse, pointer.name), "promoted")
+    if later := decided_later(warehouse, pointer.name, market.day):
+        return later
+    promoted = _last_day(decisions(warehouse, pointer.name), "promoted", market.day)
     action, reason = review(scores.vs_shadow, _sessions(market, promoted) if promoted else 0)
     if action == "waiting":
         return reason
@@ -69,15 +71,15 @@ def sessions_since_rollback(market: Market, warehouse: Warehouse, pointer: Point
     Raises:
         WarehouseUnavailable: try again.
     """
-    decided = _last_day(decisions(warehouse, pointer.name), "rolled back")
+    decided = _last_day(decisions(warehouse, pointer.name), "rolled back", market.day)
     by_hand = pointer.rolled_back_at.date() if pointer.rolled_back_at else None
     days = [day for day in (decided, by_hand) if day]
     return _sessions(market, max(days)) if days else None
 
 
-def _last_day(earlier: pd.DataFrame, decision: str) -> date | None:
-    """The last day on which a decision was made."""
-    days = earlier[(earlier["decision"] == decision)]["day"]
+def _last_day(earlier: pd.DataFrame, decision: str, through: date) -> date | None:
+    """The last day up to one on which a decision was made."""
+    days = earlier[(earlier["decision"] == decision) & (earlier["day"] <= pd.Timestamp(through))]["day"]
     return None if days.empty else pd.Timestamp(days.iloc[-1]).date()
 
 

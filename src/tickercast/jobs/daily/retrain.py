@@ -18,7 +18,7 @@ from tickercast.domain.model_card import MODEL, Bundle
 from tickercast.domain.promotion import MIN_ORIGINS, Condition, Interval, decide, standstill, training
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import NoRecentBars, Permanent, PreconditionFailed
-from tickercast.jobs.champion.decisions import Decided, carry_out, recorded_decision
+from tickercast.jobs.champion.decisions import Decided, carry_out, decided_later, recorded_decision
 from tickercast.jobs.champion.probation import sessions_since_rollback
 from tickercast.jobs.champion.promote import Comparison, compare
 from tickercast.jobs.training.evaluate import Baselines
@@ -89,6 +89,8 @@ def plan_training(
     pointer = models.pointer()
     if recorded_decision(models, pointer.name, market.day, "promotion") is not None:
         return TrainingPlan(False, f"{market.day} has been decided already")
+    if later := decided_later(warehouse, pointer.name, market.day):
+        return TrainingPlan(False, later)
     idle = standstill(
         on_probation=bool(pointer.shadow), since_rollback=sessions_since_rollback(market, warehouse, pointer)
     )

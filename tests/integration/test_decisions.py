@@ -1,0 +1,173 @@
+"""Decisions beside those of later days, and beside what somebody has chosen by hand."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from tests.support.trading import SYMBOLS, Evening, Fitted
+
+from tickercast.domain.frequency import DAILY
+from tickercast.domain.market import FetchedBars, Market
+from tickercast.domain.model_card import MODEL, Pointer
+from tickercast.domain.promotion import Condition
+from tickercast.jobs.champion.decisions import Decided, carry_out, decided_by
+from tickercast.jobs.champion.probation import review_probation, sessions_since_rollback
+from tickercast.jobs.champion.scores import Scores
+from tickercast.jobs.daily.retrain import TrainingPlan, plan_training
+from tickercast.ports import RunRecord
+
+DAY, LATER = date(2024, 6, 10), date(2024, 6, 13)
+NO_SCORES = Scores(None, float("nan"), None)
+OVERTAKEN = "a later day, 2024-06-13, has been decided already"
+
+
+@pytest.fixture
+def evening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evening:
+    """An evening with version 1 as the champion, and versions 2 and 3 published."""
+    monkeypatch.chdir(tmp_path)
+    made = Evening(tmp_path, day=DAY)
+    made.begin(calibration=1.0)
+    for _ in range(2):
+        made.app.models.write(made.registry.register(Fitted(date(2022, 12, 30), 1.0).bundle(), RunRecord()))
+    return made
+
+
+def market(evening: Evening, day: date = DAY) -> Market:
+    reading = evening.exchange.fetch(SYMBOLS, date(2000, 1, 1), day, advance=lambda _: None)
+    return Market(FetchedBars("exchange", False, reading), day)
+
+
+def decision(day: date, action: str, champion: str, candidate: str = "", **more: object) -> Decided:
+    kind = "rollback" if action in ("rolled back", "confirmed") else "promotion"
+    known = {"day": day, "kind": kind, "decision": action, "reason": "measured", "model_name": MODEL}
+    return Decided.model_validate(known | {"champion_version": champion, "candidate_version": candidate or None} | more)
+
+
+def record(evening: Evening, made: Decided) -> Decided:
+    evening.day = made.day
+    models, registry, warehouse = evening.app.models, evening.registry, evening.warehouse
+    return carry_out(made, models=models, registry=registry, warehouse=warehouse, now=evening.now())
+
+
+def planned(evening: Evening, day: date) -> TrainingPlan:
+    condition = Condition(None, float("nan"))
+    return plan_training(market(evening, day), condition, models=evening.app.models, warehouse=evening.warehouse)
+
+
+def rows(evening: Evening) -> list[tuple[object, ...]]:
+    found = evening.warehouse.read("retrains").sort_values(["day", "created_at"])
+    return [(row.day.date(), row.decision, row.reason) for row in found.itertuples()]
+
+
+# ---------------------------------------------------------------- a later day
+
+
+def test_nothing_is_trained_or_promoted_for_an_earlier_day_than_one_that_is_decided(evening: Evening) -> None:
+    record(evening, decision(LATER, "kept", "1"))
+    plan = planned(evening, DAY)
+    assert (plan.wanted, plan.why) == (False, OVERTAKEN)
+    kept = record(evening, decision(DAY, "promoted", "1", "2"))
+    assert (kept.decision, kept.reason) == ("kept", OVERTAKEN)
+    assert evening.app.models.pointer().version == "1"
+    assert rows(evening) == [(DAY, "kept", OVERTAKEN), (LATER, "kept", "measured")]
+
+
+def test_no_probation_is_reviewed_for_an_earlier_day(evening: Evening) -> None:
+    record(evening, decision(LATER, "promoted", "1", "2"))
+    found = review_probation(
+        market(evening),
+        NO_SCORES,
+        models=evening.app.models,
+        registry=evening.registry,
+        warehouse=evening.warehouse,
+        now=evening.now(),
+    )
+    assert found == OVERTAKEN
+
+
+@pytest.mark.parametrize(
+    ("served_later", "row"), [("1", (DAY, "kept", OVERTAKEN)), ("2", (DAY, "promoted", "measured"))]
+)
+def test_a_decision_that_was_interrupted_says_whether_it_was_carried_out(
+    evening: Evening, served_later: str, row: tuple[object, ...]
+) -> None:
+    evening.app.models.point(Pointer(name=MODEL, version=served_later))
+    made = decision(DAY, "promoted", "1", "2")
+    name = f"decisions/{MODEL}/{DAY}/promotion.json"
+    evening.app.models.store.write(name, made.model_dump_json().encode(), if_generation="")
+    record(evening, decision(LATER, "kept", served_later))
+    record(evening, made)
+    assert rows(evening)[0] == row
+    assert evening.app.models.pointer().version == served_later
+
+
+# ---------------------------------------------------------------- a rollback
+
+
+def test_a_rollback_by_hand_is_not_undone_for_ten_sessions(evening: Evening) -> None:
+    evening.app.models.point(Pointer(name=MODEL, version="1").pointing("2"))
+    assert evening.app.rollback().card.version == "1"
+    assert planned(evening, date(2024, 6, 7)).why == "0 sessions after a rollback, and 10 were needed"
+    assert planned(evening, DAY).why == "0 sessions after a rollback, and 10 were needed"
+    assert planned(evening, date(2024, 6, 24)).why == "9 sessions after a rollback, and 10 were needed"
+    assert planned(evening, date(2024, 6, 25)).wanted
+
+
+def test_the_later_of_two_rollbacks_counts_and_none_of_a_later_day(evening: Evening) -> None:
+    def since(day: date, pointer: Pointer) -> int | None:
+        return sessions_since_rollback(market(evening, day), evening.warehouse, pointer)
+
+    record(evening, decision(DAY, "promoted", "1", "2"))
+    record(evening, decision(LATER, "rolled back", "2", "1"))
+    pointer = evening.app.models.pointer()
+    by_hand = pointer.model_copy(update={"rolled_back_at": datetime(2024, 6, 15, 12, tzinfo=UTC)})  # a Saturday
+    assert since(date(2024, 6, 12), pointer) is None
+    assert since(date(2024, 6, 17), pointer) == 2
+    assert since(date(2024, 6, 17), by_hand) == 1
+
+
+def test_a_rollback_goes_to_what_was_served_and_not_to_what_was_rolled_back(evening: Evening) -> None:
+    record(evening, decision(DAY, "promoted", "1", "2"))
+    record(evening, decision(date(2024, 6, 11), "rolled back", "2", "1"))
+    record(evening, decision(date(2024, 6, 12), "promoted", "1", "3"))
+    assert evening.app.rollback().card.version == "1"
+
+
+# ---------------------------------------------------------------- who decided
+
+
+def why(evening: Evening) -> str:
+    return decided_by(evening.app.models.pointer(), DAILY, evening.warehouse)
+
+
+def test_the_reason_of_what_is_served_is_that_of_the_newest_decision(evening: Evening) -> None:
+    models = evening.app.models
+    record(evening, decision(DAY, "promoted", "1", "2", reason="better"))
+    assert why(evening) == "promoted: better"
+    record(evening, decision(date(2024, 6, 11), "rolled back", "2", "1", reason="worse"))
+    assert why(evening) == "rolled back: worse"
+    record(evening, decision(date(2024, 6, 12), "promoted", "1", "3", reason="fresher"))
+    record(evening, decision(LATER, "confirmed", "3", "1"))
+    assert why(evening) == "promoted: fresher"
+    models.point(models.pointer().pointing("2"))
+    assert why(evening) == "", "version 2 was published by hand, and its promotion is long past"
+    models.point(models.pointer().pointing("1"))
+    assert why(evening) == ""
+
+
+def test_what_somebody_went_back_to_was_decided_by_no_flow(evening: Evening) -> None:
+    record(evening, decision(DAY, "promoted", "1", "2"))
+    evening.day = LATER
+    evening.app.rollback()
+    evening.app.rollback("2")
+    assert why(evening) == ""
+
+
+# ---------------------------------------------------------------- a demotion
+
+
+def test_a_demotion_keeps_the_ratio_of_the_baseline(evening: Evening) -> None:
+    record(evening, decision(DAY, "demoted", "1", "ewma-t", walk_ratio=1.0, pinball_ratio=1.25))
+    pointer = evening.app.models.pointer()
+    assert (pointer.baseline, pointer.baseline_ratio) == ("ewma-t", 0.8)
+    assert pointer.pointing("2").baseline_ratio is None
