@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,18 @@ def test_odds_as_json_agree_with_the_stored_forecast(forecast: Path) -> None:
     answer = found["answers"][4]
     assert answer["ends"] == pytest.approx(0.1, abs=0.001)
     assert answer["ends"] < answer["closes"] < answer["touches"] < 0.4
+
+
+def test_a_forecast_of_today_is_asked_about_dates_to_come(workspace: Path) -> None:
+    assert run("forecast", "MSFT", "--source", "simulated").exit_code == 0
+    dates = [each["target_date"] for each in json.loads(run("odds", "MSFT", "4", "--json").stdout)["answers"]]
+
+    for words in (["4"], ["--chance", "0.1"], ["--between", "3", "5"]):
+        found = json.loads(run("odds", "MSFT", *words, "--by", dates[-2], "--json").stdout)
+        assert [each["target_date"] for each in found["answers"]] == dates[:-1]
+    beyond = str(date.fromisoformat(dates[-1]) + timedelta(days=1))
+    assert f"--by {beyond} is outside the forecast of MSFT" in refused("odds", "MSFT", "4", "--by", beyond)
+    assert "'soon' is not a date" in refused("odds", "MSFT", "4", "--by", "soon")
 
 
 def test_paths_as_parquet_have_the_stored_quantiles(forecast: Path) -> None:

@@ -12,6 +12,7 @@ from tickercast.cli import completion
 from tickercast.cli.terminal import (
     SymbolsFile,
     bar,
+    date_of,
     day_of,
     open_app,
     print_data,
@@ -73,7 +74,7 @@ def odds(
             raise UsageError(f"{price} is no price: a finite number above 0 was needed.")
     if between and not between[0] < between[1]:
         raise UsageError(f"--between {between[0]} {between[1]} is no range: the lower price was needed first.")
-    last = day_of(by) if by else None
+    last = date_of(by) if by else None
     asked = answers.Question(level, between, chance, below=below)
     with bar("drawing paths"):
         found = open_app().odds(symbol, day_of(as_of) if as_of else None)

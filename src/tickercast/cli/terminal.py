@@ -296,20 +296,29 @@ def _mute() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
+def date_of(word: str) -> date:
+    """Read a date, which may be one to come, or `today`.
+
+    Raises:
+        UsageError: it is not a date.
+    """
+    if word.lower() == "today":
+        return date.today()
+    try:
+        return date.fromisoformat(word)
+    except ValueError as error:
+        raise UsageError(
+            f"{word[:40]!r} is not a date: YYYY-MM-DD or today was needed, as in tickercast forecast MSFT 2023-07-22."
+        ) from error
+
+
 def day_of(word: str) -> date:
     """Read a date up to today, or `today`.
 
     Raises:
         UsageError: it is not a date, or out of range.
     """
-    if word.lower() == "today":
-        return date.today()
-    try:
-        as_of = date.fromisoformat(word)
-    except ValueError as error:
-        raise UsageError(
-            f"{word[:40]!r} is not a date: YYYY-MM-DD or today was needed, as in tickercast forecast MSFT 2023-07-22."
-        ) from error
+    as_of = date_of(word)
     if as_of.year < _FIRST_YEAR or as_of > date.today():
         raise UsageError(f"{as_of} is out of range: a date from {_FIRST_YEAR} up to today, {date.today()}, was needed.")
     return as_of
