@@ -28,7 +28,7 @@ from tickercast.domain.direction_inputs import LEAST
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.strategy_backtest import Costs
 from tickercast.domain.universe import SURVIVORS, Members, read_members
-from tickercast.errors import EngineUnusable, Permanent
+from tickercast.errors import EngineUnusable, Permanent, UsageError
 from tickercast.jobs.daily.choose_universe import choose_universe
 from tickercast.jobs.training.walk_signals import walk_signals
 from tickercast.models.baselines import EwmaT
@@ -261,6 +261,36 @@ def test_a_symbol_without_a_signal_or_a_universe_without_members_says_what_is_mi
     [targets] = [each["targets"] for each in json.loads(done.stdout)["strategies"]]
     assert targets[0] == {"symbol": "AAPL", "weight": 0.0, "reason": "no member of the universe"}
     assert targets[1]["weight"] > 0
+
+
+def test_a_simulated_signal_is_not_traded_beside_real_bars(workspace: Path) -> None:
+    service, [made] = App(), variants_of(["buy-and-hold"])
+    service.forecast(["MSFT", "AAPL"], "2012-06-15", source="sample")
+    service.forecast(["AAPL"], "2012-08-14", source="sample")
+    service.forecast(["MSFT"], "2012-08-14", source="simulated")
+    found = service.strategy_targets([made], ["MSFT", "AAPL"], date(2012, 8, 14))
+    assert found.panel.symbols == ["AAPL"]
+    assert list(found.missing) == ["MSFT"]
+    service.forecast(["AAPL"], "2023-07-21", source="simulated")  # long after its last real bar
+    none = (
+        r"No signal of AAPL is stored from .* to 2023-07-21, and at least one was needed\. Simulated ones are left out "
+        r"once a symbol has real bars\. Run: tickercast forecast TICKER DATE\."
+    )
+    for words in (
+        ("strategy", "signals", "buy-and-hold", "--as-of", "2023-07-21"),
+        ("strategy", "backtest", "buy-and-hold", "--from", "2023-07-03", "--to", "2023-07-21"),
+        ("trade", "--strategy", "buy-and-hold", "--as-of", "2023-07-21", "--dry-run"),
+    ):
+        refused = run(*words, "--symbols", "AAPL")
+        assert isinstance(refused.exception, UsageError)
+        assert re.match(none, str(refused.exception))
+
+
+def test_stored_bars_of_nobody_are_a_sentence(stored: App) -> None:
+    words = ("--from", "2020-01-02", "--to", "2020-03-02", "--source", "stored", "--symbols", "MSFT")
+    refused = run("strategy", "backtest", "buy-and-hold", *words)
+    assert isinstance(refused.exception, UsageError)
+    assert "No bar of MSFT is stored from" in str(refused.exception)
 
 
 def test_a_symbol_that_was_named_and_has_no_signal_is_said(stored: App) -> None:

@@ -46,6 +46,13 @@ def test_the_page_shows_verdicts_accounts_and_what_is_wanted_now(stored: App) ->
     assert [each.value for each in shown.info] == ["Choose a strategy, a symbol, and two dates."]
 
 
+def test_the_page_says_that_simulated_signals_are_left_out(stored: App) -> None:
+    stored.forecast(["MSFT"], date.today(), source="simulated")
+    shown = AppTest.from_function(page, default_timeout=60).run()
+    assert not shown.exception
+    assert any("Simulated ones are left out once a symbol has real bars." in each.value for each in shown.error)
+
+
 def test_the_page_shows_what_is_held_on_paper_and_what_is_halted(stored: App) -> None:
     assert "### On paper" not in [each.value for each in AppTest.from_function(page, default_timeout=60).run().markdown]
     [made] = variants_of(["buy-and-hold"])

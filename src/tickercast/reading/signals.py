@@ -45,7 +45,7 @@ def stored_panel(
     members: Members | None = None,
     trained_through: Callable[[str, str], date | None] = lambda name, version: None,
 ) -> Panel:
-    """Read the bars and signals of some symbols.
+    """Read the bars and signals of some symbols; a simulated signal counts on simulated bars alone.
 
     Args:
         symbols: the series; empty: all that have signals.
@@ -68,19 +68,25 @@ def stored_panel(
     key = frequency.key("cutoff")
     wanted = ["symbol", *frequency.keys("cutoff"), *COLUMNS.values(), *_FLAGS, *_VERSION]
     rows = warehouse.read("signals", {**where, "cutoff": Between(first, last)}, wanted)
-    if rows.empty:
+    series = stored_series(sorted(set(rows["symbol"])), first - before(frequency), last, frequency, warehouse=warehouse)
+    on_bars = {bars.symbol: bars.simulated for bars in series}
+    fitting = rows[rows["symbol"].map(on_bars) == rows["simulated"]]
+    if fitting.empty:
+        left_out = " Simulated ones are left out once a symbol has real bars." if rows["simulated"].any() else ""
         raise UsageError(
             f"No signal of {', '.join(symbols[:8]) or 'any symbol'} is stored from {first} to {last}, and at least one "
-            "was needed. Run: tickercast forecast TICKER DATE. A backtest can walk through bars instead, with --source."
+            f"was needed.{left_out} Run: tickercast forecast TICKER DATE. A backtest can walk through bars instead, "
+            "with --source."
         )
+    rows = fitting.copy()
     for name, version in rows[_VERSION].drop_duplicates().itertuples(index=False):
         through = trained_through(name, version)
         if through is not None:
             its = (rows[_VERSION] == [name, version]).all(axis=1)
             rows.loc[its & (rows["cutoff"] <= pd.Timestamp(through)), "model_has_seen"] = True
-    series = stored_series(sorted(set(rows["symbol"])), first - before(frequency), last, frequency, warehouse=warehouse)
     by_symbol = dict(iter(rows.groupby("symbol")))
-    signals = [_signals(by_symbol[bars.symbol], bars, key, frequency) for bars in series]
+    series = [bars for bars in series if bars.symbol in by_symbol]
+    signals = [_signals(by_symbol[bars.symbol], key, frequency) for bars in series]
     return panel(series, signals, membership(series, members))
 
 
@@ -112,6 +118,8 @@ def stored_series(
     key = frequency.key("session_date")
     names = ["symbol", *columns, "simulated", *([] if frequency.is_daily else [key])]
     held = warehouse.read_arrow("latest_prices", where, names)
+    if not held.num_rows:
+        return []
     codes = held["symbol"].combine_chunks().dictionary_encode()
     found = {name: held[name].to_numpy() for name in names[1:]}
     found[key] = found[key].astype(f"datetime64[{frequency.unit}]")
@@ -133,11 +141,12 @@ def membership(series: Sequence[Bars], members: Members | None) -> Mapping[str, 
     return {bars.symbol: members.when(bars.symbol, bars.ends) for bars in series} if members else {}
 
 
-def _signals(rows: pd.DataFrame, bars: Bars, key: str, frequency: Frequency) -> Signals:
-    rows = rows[(rows["simulated"] == bars.simulated) & ~rows["doubtful"]].sort_values(key)
+def _signals(rows: pd.DataFrame, key: str, frequency: Frequency) -> Signals:
+    symbol = str(rows["symbol"].iloc[0])
+    rows = rows[~rows["doubtful"]].sort_values(key)
     values = {name: rows[column].to_numpy(np.float64, na_value=np.nan) for name, column in COLUMNS.items()}
     flags = rows["model_has_seen"].to_numpy(bool), (rows["origin"] == Origin.BACKFILL).to_numpy(bool)
-    return Signals(bars.symbol, _ends(rows[key], frequency), values, *flags)
+    return Signals(symbol, _ends(rows[key], frequency), values, *flags)
 
 
 def _ends(values: "pd.Series[Any]", frequency: Frequency) -> Any:
