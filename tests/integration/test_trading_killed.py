@@ -78,6 +78,23 @@ def test_a_reset_of_the_venue_halts_until_a_person_adopts_what_is_there(tmp_path
     assert world.insist().halt is None
 
 
+def test_a_wanted_change_whose_order_was_refused_is_named_until_the_next_bar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+
+    def refuse(venue: Venue, order: job.Order) -> None:
+        raise job.OrderRefused("The venue will not take it.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Venue, "submit", refuse)
+        refused = {each.planned.symbol for each in world.trade().sent}
+    done = world.trade()
+    assert not done.sent
+    why = "its order of this bar is rejected, and the next bar decides anew"
+    assert done.left == dict.fromkeys(refused, why) != {}
+
+
 def test_an_unknown_position_halts_with_a_sentence(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.insist()

@@ -462,8 +462,14 @@ class _Run(Reconciliation):
         planned = self._planned(wants, made, book, cutoff_at, late)
         recent = [each for each in book.intents if each.cutoff_at > cutoff_at - _DAY]
         spent = sum((_exact(each.value) for each in recent if each.leg == ENTRY), ZERO)
-        known = {each.order.client_id for each in book.intents}
-        new = [each for each in planned.orders if self._id(each, targets) not in known]
+        known = {each.order.client_id: each for each in book.intents}
+        ordered = [(each, known.get(self._id(each, targets))) for each in planned.orders]
+        new = [each for each, before in ordered if before is None]
+        ended = {
+            each.symbol: f"its order of this bar is {before.status}, and the next bar decides anew"
+            for each, before in ordered
+            if before is not None and before.ended and before.status != Status.FILLED
+        }
         within = allowed(new, made.state.equity, spent, len(recent), self.limits)
         met = [(Cause.POSITION, each) for each in over] + list(within.met)
         for cause, said in met:
@@ -480,7 +486,7 @@ class _Run(Reconciliation):
         halt = made.halt or self._halted()
         moving = {each.planned.symbol for each in done}
         stuck = {symbol: why for symbol, why in self._stuck(targets).items() if symbol not in moving}
-        left = {**targets.missing, **stuck, **planned.left}
+        left = {**targets.missing, **stuck, **planned.left, **ended}
         return replace(made, sent=done, left=left, met=[said for _, said in met], halt=halt)
 
     def _stuck(self, targets: Targets) -> dict[str, str]:
