@@ -4,7 +4,7 @@ import json
 import re
 import shlex
 import shutil
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,41 @@ def test_a_person_halts_and_resumes(service: App) -> None:
     assert run("trade", "resume", "--strategy", "volatility-target").exit_code == 0
     assert run(*words, str(DAYS[0])).exit_code == 0
     assert len(service.tables.read("orders")) == 3
+
+
+def test_orders_that_were_filled_before_a_halt_are_stored_and_not_said_to_be_taken_back(service: App) -> None:
+    [held] = variants_of(["volatility-target"])
+    service.trade(held, symbols=SYMBOLS, as_of=DAYS[0])
+    assert "paper://volatility-target: no open order taken back, 2 had been filled" in run("trade", "halt").output
+    fills = service.tables.read("fills")
+    assert sorted(fills["symbol"]) == sorted(SYMBOLS)
+    assert json.loads(run("trade", "status", "--json").stdout)["open_orders"] == []
+    assert "paper://volatility-target: no order was open" in run("trade", "halt").output
+    service.resume_trading()
+    service.trade(held, symbols=SYMBOLS, as_of=DAYS[1])
+    assert sorted(service.tables.read("fills")["fill_id"]) == sorted(fills["fill_id"])
+
+
+def test_orders_that_a_halt_takes_back_are_gone_and_the_next_bar_decides_anew(service: App) -> None:
+    held, other = variants_of(["volatility-target", "buy-and-hold"])
+    clock = [datetime.combine(DAYS[0], time(21), UTC)]
+    live = App(now=lambda: clock[0])
+    live.trade(held, "paper://shared", SYMBOLS)
+    assert live.halt_trading() == {"paper://shared": "2 open orders taken back"}
+    assert live.trading_status().orders.empty
+    assert live.halt_trading() == {"paper://shared": "no order was open"}
+    clock[0] += timedelta(minutes=1)
+    live.resume_trading()
+    done = live.trade(held, "paper://shared", SYMBOLS)
+    assert not done.sent
+    why = "its order of this bar is cancelled, and the next bar decides anew"
+    assert done.left == dict.fromkeys(SYMBOLS, why)
+    shown = run("trade", "--strategy", "volatility-target", "--broker", "paper://shared", "--as-of", str(DAYS[0]))
+    assert f"No order was sent.\nAAPL: {why}.\nMSFT: {why}.\n" in shown.stdout
+    assert len(live.trade(other, "paper://shared", SYMBOLS, dry=True).sent) == 2
+    clock[0] += timedelta(days=1)
+    assert len(live.trade(held, "paper://shared", SYMBOLS).sent) == 2
+    assert live.tables.read("fills").empty
 
 
 def test_who_is_not_known_is_not_halted(service: App) -> None:

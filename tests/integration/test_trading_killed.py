@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.support.trading_faults import ACCOUNT, DAYS, Venue, World, compare, disturbed, signalled
+from tests.support.trading_faults import ACCOUNT, DAYS, Killed, Venue, World, compare, disturbed, signalled
 
 from tickercast import engines
 from tickercast.config import Settings
@@ -93,6 +93,50 @@ def test_a_wanted_change_whose_order_was_refused_is_named_until_the_next_bar(
     assert not done.sent
     why = "its order of this bar is rejected, and the next bar decides anew"
     assert done.left == dict.fromkeys(refused, why) != {}
+
+
+def test_a_halt_takes_back_what_a_killed_run_had_sent_and_it_is_not_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+
+    def killed(venue: Venue, order: job.Order) -> None:
+        submit(venue, order)
+        raise Killed
+
+    submit = Venue.submit
+    with monkeypatch.context() as patched:
+        patched.setattr(Venue, "submit", killed)
+        with pytest.raises(Killed):
+            world.trade()
+    [name] = world.venue.orders
+    assert world.warehouse.read("order_events", {"client_id": name}).empty  # it came, and nobody was told
+    assert world.halt() == {ACCOUNT: "1 open order taken back"}
+    assert world.halt() == {ACCOUNT: "no order was open"}
+    world.resume()
+    left = world.insist().left
+    assert left == {
+        world.venue.orders[name].symbol: "its order of this bar is cancelled, and the next bar decides anew"
+    }
+    assert world.venue.orders[name].status is Status.CANCELLED
+    assert list(world.warehouse.read("order_events", {"client_id": name})["status"]) == ["cancelled"]
+    world.venue.open_session(DAYS[1])
+    assert world.insist().halt is None
+    assert not world.warehouse.read("orders")["client_id"].duplicated().any()
+
+
+def test_a_halt_stores_what_was_filled_by_then_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.insist()
+    world.venue.open_session(DAYS[1])
+    [became] = world.halt().values()
+    assert became.startswith("no open order taken back, ")
+    assert became.endswith(" had been filled")
+    held = {each.symbol: float(each.quantity) for each in world.venue.positions()}
+    assert world.held() == held != {}
+    world.resume()
+    assert world.insist().halt is None
+    assert not world.warehouse.read("fills")["fill_id"].duplicated().any()
 
 
 def test_an_unknown_position_halts_with_a_sentence(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ from tickercast.domain.risk import Limits
 from tickercast.domain.signals import Known, Panel, panel
 from tickercast.domain.strategy import Decision, Targets, Variant, variant
 from tickercast.errors import BrokerUnavailable, OrderRefused, StatusUnknown, Transient
-from tickercast.jobs.trading.halt import adopt_positions, resume_trading
+from tickercast.jobs.trading.halt import adopt_positions, halt_trading, resume_trading
 from tickercast.jobs.trading.trade import Traded, trade
 from tickercast.ports import Warehouse
 from tickercast.reading.trading import read_held, read_venues
@@ -285,6 +285,16 @@ class World:
         adopt_positions(
             venue, self.venue, every=DAILY, warehouse=self.warehouse, store=self.store, now=lambda: self.venue.now
         )
+        self.resume()
+
+    def halt(self) -> dict[str, str]:
+        """What a person does at any time."""
+        return halt_trading(
+            account="", strategy="", warehouse=self.warehouse, open_broker=lambda _: self.venue, now=self.venue.now
+        )
+
+    def resume(self) -> None:
+        """What a person does afterwards."""
         at = self.venue.now + timedelta(seconds=1)
         resume_trading(account="", strategy="", warehouse=self.warehouse, now=at)
 

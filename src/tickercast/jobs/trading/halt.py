@@ -1,5 +1,6 @@
 """Halt trading on paper, and let it go on: what a person does, and the next run obeys at once."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,8 +8,8 @@ from decimal import Decimal
 
 import pandas as pd
 
-from tickercast.domain.frequency import Frequency
-from tickercast.domain.orders import ZERO
+from tickercast.domain.frequency import Frequency, frequency_of
+from tickercast.domain.orders import ZERO, Status
 from tickercast.domain.risk import Action, Cause, TradingEvent
 from tickercast.errors import TickercastError
 from tickercast.jobs.trading.trade import Reconciliation, account_of, alone, record_event
@@ -25,6 +26,8 @@ def halt_trading(
     now: datetime,
 ) -> dict[str, str]:
     """Halt trading, then take open orders back; positions and the exits of brackets stay.
+
+    What became of the orders is stored: some may have been filled by then.
 
     Args:
         account: empty for every one.
@@ -45,21 +48,52 @@ def halt_trading(
     found: dict[str, str] = {}
     for venue in read_venues(warehouse):
         if event.is_about(venue.account, venue.strategy):
-            found[venue.account] = _cancelled(venue, warehouse, open_broker)
+            found[venue.account] = _taken_back(venue, warehouse, open_broker, now)
     return found
 
 
-def _cancelled(venue: Venue, warehouse: Warehouse, open_broker: Callable[[Venue], Broker]) -> str:
-    waiting = [each for each in read_book(venue.account, warehouse).intents if each.status and not each.ended]
+def _taken_back(venue: Venue, warehouse: Warehouse, open_broker: Callable[[Venue], Broker], now: datetime) -> str:
+    """Take the open orders of an account back, store what became of them, and say it."""
+    book = read_book(venue.account, warehouse)
+    waiting = [each.order for each in book.intents if not each.ended]
     if not waiting:
         return "no order was open"
     try:
         broker = open_broker(venue)
-        for intent in waiting:
-            broker.cancel(intent.order.client_id, intent.order.symbol)
+        for order in waiting:
+            broker.cancel(order.client_id, order.symbol)
     except TickercastError as error:
         return f"open orders could not be taken back: {error}"
-    return f"{len(waiting)} open order{'s' * (len(waiting) != 1)} taken back"
+    every = frequency_of(venue.frequency)
+    try:
+        Reconciliation(broker, venue.account, warehouse, every, lambda: now, dry=False).collect(book)
+        stored = {each.order.client_id: each.status for each in read_book(venue.account, warehouse).intents}
+    except TickercastError as error:
+        return f"open orders were to be taken back, and what became of them is not known: {error}"
+    return became(Counter(stored[order.client_id] for order in waiting))
+
+
+def became(counts: Mapping[str, int]) -> str:
+    """What became of orders that were to be taken back, by status; those that no venue got have none, and do not count.
+
+    >>> became({"cancelled": 1, "filled": 2}), became({"accepted": 2}), became({"": 1})
+    ('1 open order taken back, 2 had been filled', 'no open order taken back, 2 still open', 'no order was open')
+    """
+    known = {status: counts[status] for status in Status if counts.get(status)}
+    if not known:
+        return "no order was open"
+    taken = known.pop(Status.CANCELLED, 0)
+    others = (f", {count} {_BECAME[status]}" for status, count in known.items())
+    return f"{taken or 'no'} open order{'s' * (taken > 1)} taken back{''.join(others)}"
+
+
+_BECAME = {
+    Status.ACCEPTED: "still open",
+    Status.PARTIALLY_FILLED: "still open and filled in part",
+    Status.FILLED: "had been filled",
+    Status.EXPIRED: "had expired",
+    Status.REJECTED: "had been rejected",
+}
 
 
 def resume_trading(*, account: str, strategy: str, warehouse: Warehouse, now: datetime) -> None:
