@@ -16,6 +16,7 @@ from tickercast.cli import app
 from tickercast.domain.forecast import QUANTILES
 from tickercast.errors import TooFewSessions, UsageError
 from tickercast.show.answers import MEASURED
+from tickercast.show.sentences import price
 
 HOLDINGS = "symbol,shares\nMSFT,100\nAAPL,-10\nIBM,20\n"
 
@@ -101,6 +102,20 @@ def test_paths_as_parquet_have_the_stored_quantiles(forecast: Path) -> None:
         np.sort(closes)[round(0.9 * 2000) - 1], stored[0]["forecast"][6]["close_hi_80"], rtol=1e-4
     )
     assert (table["high"] >= table["close"]).all()
+
+
+def test_paths_and_the_risk_of_one_holding_have_the_stored_quantiles(forecast: Path) -> None:
+    Path("one.csv").write_text("symbol,shares\nMSFT,100\n")
+    [stored] = json.loads(run("forecast", "MSFT", "2010-06-30", "--source", "sample", "--json").stdout)
+
+    found = json.loads(run("portfolio", "one.csv", "--json").stdout)
+
+    for step, made in zip(found["steps"], stored["forecast"], strict=True):
+        gains = {name: 100 * (close - stored["last_close"]) for name, close in made["quantiles"].items()}
+        assert step["var_95"] == pytest.approx(-gains["0.05"], rel=1e-4)
+        assert [step["lo_80"], step["hi_80"]] == pytest.approx([gains["0.1"], gains["0.9"]], rel=1e-4)
+        assert step["es_95"] > step["var_95"]
+    assert f"{price(made['close_lo_80'])} – {price(made['close_hi_80'])}" in run("paths", "MSFT").output
 
 
 def test_why_an_interval_is_so_wide_is_a_product(workspace: Path) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickercast.domain.distribution import probability, quantile
-from tickercast.domain.paths import Paths
+from tickercast.domain.paths import Paths, levels_of
 
 Floats = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -81,7 +81,7 @@ class Odds:
         parts = self._lowest() if below else self._highest()
         at, sign = (chance, -1) if below else (1 - chance, 1)
         ends = np.array([quantile(row, np.array([at]))[0] for row in self.quantiles[:step]])
-        ways = _nested(sign * ends, *(sign * np.quantile(part[:step], at, axis=1) for part in parts))
+        ways = _nested(sign * ends, *(sign * levels_of(part[:step], at) for part in parts))
         return Ways(*(sign * float(values[-1]) for values in (ways.ends, ways.closes, ways.touches)))
 
     def _ends_below(self, log_return: float) -> Floats:

@@ -23,7 +23,7 @@ scaled to the width that the forecast gives the step.
 >>> made = paths(past, levels[None], seed=7)
 >>> made.close.shape, bool((made.high >= made.close).all())
 ((1, 2, 1999), True)
->>> np.allclose(np.quantile(made.close[0, 1], [0.1, 0.5]), quantile(levels[1], np.array([0.1, 0.5])), atol=1e-4)
+>>> np.allclose(levels_of(made.close[0, 1], QUANTILES), levels[1], atol=1e-8)
 True
 """
 
@@ -266,6 +266,20 @@ def paths(
         above, below = (_taken(excess[:, chunk], sessions) for excess in (known.high, known.low))
         made.close[chunk], made.high[chunk], made.low[chunk] = _shuffled(moves, above, below, quantiles[chunk])
     return made
+
+
+def levels_of(drawn: Floats, chances: float | Sequence[float]) -> Floats:
+    """The quantiles of paths: the n-th lowest of `COUNT` lies at n/(COUNT + 1), where it was put.
+
+    Args:
+        drawn: `(..., paths)`, in any unit.
+        chances: those to be below.
+
+    Returns:
+        In their unit, `(...)` for one chance, `(chances, ...)` for several.
+    """
+    found: Floats = np.quantile(drawn, chances, axis=-1, method="weibull")
+    return found
 
 
 def _taken(values: Floats, taken: Sequence[NDArray[np.intp]]) -> Floats:

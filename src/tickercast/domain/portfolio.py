@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tickercast.domain.paths import levels_of
+
 Floats = NDArray[np.float64]
 
 
@@ -25,7 +27,7 @@ class Risk:
         level: the confidence, such as 0.95.
         value_at_risk: the loss that is exceeded with a chance of 1 − level, in currency; negative where even that is a
             gain.
-        expected_shortfall: the mean loss of the worst paths, a share 1 − level of all.
+        expected_shortfall: the mean loss of the paths that lose more than that.
         worst: the numbers of those paths, the worst first.
     """
 
@@ -36,10 +38,14 @@ class Risk:
 
 
 def risk(values: Floats, level: float) -> Risk:
-    """Value at risk and expected shortfall of the gains `(paths,)` of one step."""
-    order = np.argsort(values)
-    tail = order[: max(1, round((1 - level) * (len(values) + 1)))]
-    return Risk(level, -float(np.quantile(values, 1 - level)), -float(values[tail].mean()), tail)
+    """Value at risk and expected shortfall of the gains `(paths,)` of one step.
+
+    The n-th worst path lies at n/(paths + 1), so those beyond the value at risk lie at half of 1 − level on average, as
+    the tail does; with the path at the value at risk among them, the shortfall would be too small.
+    """
+    at = round((1 - level) * (len(values) + 1), 6)
+    worst = np.argsort(values)[: max(1, math.ceil(at) - 1)]
+    return Risk(level, -float(levels_of(values, 1 - level)), -float(values[worst].mean()), worst)
 
 
 def shares(parts: Floats, tail: NDArray[np.intp]) -> Floats:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from tickercast.disk import reason
 from tickercast.domain.odds import Ways
-from tickercast.domain.paths import ENOUGH
+from tickercast.domain.paths import ENOUGH, levels_of
 from tickercast.domain.portfolio import correlation, risk, shares
 from tickercast.errors import UsageError
 from tickercast.reading.holdings import PortfolioOutlook
@@ -166,7 +166,7 @@ def paths_table(found: Outlook) -> RenderableType:
         table.add_column(heading, justify="left" if heading == "symbol" else "right", no_wrap=True)
     for number, made in enumerate(found.forecasts):
         ends = [
-            made.last_close * np.exp(np.quantile(values, [0.1, 0.9]))
+            made.last_close * np.exp(levels_of(values, [0.1, 0.9]))
             for values in (
                 found.paths.close[number, -1],
                 found.paths.low[number].min(axis=0),
@@ -325,7 +325,7 @@ def risks(found: PortfolioOutlook) -> list[dict[str, float]]:
     """The median gain, the 80% interval, and value at risk and expected shortfall of each step, in currency."""
     rows = []
     for values in found.gains:
-        low, median, high = np.quantile(values, [0.1, 0.5, 0.9])
+        low, median, high = levels_of(values, [0.1, 0.5, 0.9])
         row = {"median": float(median), "lo_80": float(low), "hi_80": float(high)}
         for level in CONFIDENCES:
             each = risk(values, level)

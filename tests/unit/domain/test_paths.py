@@ -243,6 +243,12 @@ class TestOdds:
         chance = getattr(odds.below(level) if below else odds.above(level), way)[6]
         assert chance == pytest.approx(0.1, abs=1 / COUNT)
 
+    def test_a_level_lies_where_the_paths_were_put(self, odds):
+        highest, lowest = np.sort(odds.made.high[0].max(axis=0)), np.sort(odds.made.low[0].min(axis=0))
+
+        assert odds.level(0.1, step=STEPS).touches == pytest.approx(highest[1800 - 1])
+        assert odds.level(0.1, step=STEPS, below=True).touches == pytest.approx(lowest[200 - 1])
+
 
 class TestPortfolio:
     def test_the_shares_add_up_to_the_shortfall(self, watched, quantiles):
@@ -253,14 +259,18 @@ class TestPortfolio:
 
         assert shares(parts, found.worst).sum() == pytest.approx(found.expected_shortfall)
         assert found.expected_shortfall > found.value_at_risk > 0
-        assert len(found.worst) == 100
+        assert len(found.worst) == 99  # that at the value at risk is the hundredth
 
     def test_one_holding_has_the_risk_of_its_distribution(self, watched, quantiles):
         made = paths(past(residuals(watched[:1]), watched[0].cutoff), quantiles[:1], seed=1)
 
-        found = risk(1000 * np.expm1(made.close[0, 0].astype(float)), 0.975)
+        gains = 1000 * np.expm1(made.close[0, 0].astype(float))
 
-        assert found.value_at_risk == pytest.approx(-1000 * np.expm1(quantiles[0, 0, 0]), rel=0.01)
+        for level in (0.95, 0.975):
+            stored = 1000 * np.expm1(quantiles[0, 0, QUANTILES.index(round(1 - level, 3))])
+            found = risk(gains, level)
+            assert found.value_at_risk == pytest.approx(-stored, rel=1e-6)
+            assert found.expected_shortfall == pytest.approx(-gains[gains < 1.0001 * stored].mean())
 
     @pytest.mark.parametrize(("breaches", "days"), [(0, 100), (5, 100), (20, 100), (100, 100)])
     def test_kupiec_is_the_likelihood_ratio(self, breaches, days):
