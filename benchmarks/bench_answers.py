@@ -32,7 +32,7 @@ from tickercast.domain.distribution import probability, quantile, student5
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES, InformedPredictor
 from tickercast.domain.odds import Odds
-from tickercast.domain.paths import COUNT, ENOUGH, SESSIONS, Past, Residuals, past, paths, residuals, seed_of
+from tickercast.domain.paths import COUNT, ENOUGH, SESSIONS, Past, Residuals, levels_of, past, paths, residuals, seed_of
 from tickercast.domain.widths import Widths, rolling_factors, stretched
 from tickercast.jobs.training.train import evaluation_groups, held_out
 from tickercast.models import catalogue
@@ -285,8 +285,8 @@ def _valued(data: Data, weights: Sequence[tuple[str, Floats]], steps: int, every
             }
             gained = float(held @ came)
             scale = float(np.sqrt(np.mean(daily[-60:] ** 2) * steps))
-            own = {f"breach_{level}": gained < np.quantile(value, 1 - level / 100) for level in (95, 99)}
-            others = {f"breach_{name}": gained < np.quantile(each, 0.05) for name, each in rivals.items()}
+            own = {f"breach_{level}": gained < levels_of(value, 1 - level / 100) for level in (95, 99)}
+            others = {f"breach_{name}": gained < levels_of(each, 0.05) for name, each in rivals.items()}
             losses = {"loss": _loss(value, gained, scale)} | {
                 f"loss_{name}": _loss(each, gained, scale) for name, each in rivals.items()
             }
@@ -310,7 +310,7 @@ def _filtered(daily: Floats, steps: int, cutoff: date) -> Floats:
 
 
 def _loss(value: Floats, gained: float, scale: float) -> float:
-    return float(metrics.pinball(np.array(gained), np.quantile(value, LEVELS), LEVELS).mean() / scale)
+    return float(metrics.pinball(np.array(gained), levels_of(value, LEVELS), LEVELS).mean() / scale)
 
 
 # ---------------------------------------------------------------- cost
