@@ -28,7 +28,7 @@ from tickercast.domain.price_checks import (
     spikes,
 )
 from tickercast.domain.price_numbers import Numbers
-from tickercast.domain.price_splits import UNITS, jumps, later_splits, near_split, ratio_in_words, splits
+from tickercast.domain.price_splits import UNITS, jumps, later_splits, misfits, near_split, ratio_in_words, splits
 from tickercast.domain.price_titles import PRICES, TITLES
 from tickercast.domain.symbols import parse_symbol
 from tickercast.domain.text import shown
@@ -249,6 +249,7 @@ class _Judge:
         self._symbols: dict[int, str] = {}
         self._failures: dict[int, Permanent] = {}
         self._findings: dict[int, list[Finding]] = {}
+        self._misfits: dict[int, tuple[str, float]] = {}
         self._judged = self._in_window(window)
 
     def reading(self) -> Reading:
@@ -516,7 +517,10 @@ class _Judge:
         self._leave_out(doubled & self._alive(), self._words.doubled)
 
     def _adjust_for_splits(self) -> None:
-        """Bring prices and volumes from before a split to the shares of today, as the adjusted closes are."""
+        """Bring prices and volumes from before a split to the shares of today, as the adjusted closes are.
+
+        Bars whose close and adjusted close do not fit each other show no split: they are faulty.
+        """
         if not self._has_adjusted.any():
             return
         close, adjusted = self._values["close"], self._values["adj_close"]
@@ -527,8 +531,11 @@ class _Judge:
             if not _within(prices, _SMALLEST, _LARGEST):
                 usable = usable & (prices > 0) & (prices < np.inf)
         rows = np.flatnonzero(usable)
-        one = slice(None) if len(rows) == len(close) else rows
-        at, ratios = splits(self._rows.numbers[one], close[one], adjusted[one])
+        numbers, opens = self._rows.numbers, self._values["open"]
+        found = misfits(numbers[rows], opens[rows], close[rows], adjusted[rows])
+        self._misfits = {int(rows[at]): misfit for at, misfit in found.items()}
+        rows = np.delete(rows, list(found))
+        at, ratios = splits(numbers[rows], close[rows], adjusted[rows])
         if not len(at):
             return
         at = rows[at]
@@ -558,7 +565,7 @@ class _Judge:
             number = int(self._rows.numbers[row])
             name, day = self._rows.names[number], self._bar(row)
             if str(UNITS) in ratio:
-                self._refuse(number, self._say_spike({row: move})(row, 1, len(rows)))
+                self._refuse(number, self._say_spike({row: ("close", move)})(row, 1, len(rows)))
             elif not self._has_adjusted[number]:
                 times = f"{move:.3g} times the close before"
                 self._refuse(number, self._words.split(symbol=name, day=day, ratio=ratio, move=times))
@@ -570,9 +577,12 @@ class _Judge:
         reasons = list(self._faults(alive))
         bad = np.logical_or.reduce([np.zeros(len(alive), bool), *(mask for mask, _ in reasons)])
         self._widen(alive & ~bad)
-        found = spikes(self._rows.numbers, self._values["adj_close"], alive & ~bad)
+        found = {row: misfit for row, misfit in self._misfits.items() if alive[row]}
         jumped = np.zeros(len(alive), bool)
         jumped[list(found)] = True
+        jumps_alike = spikes(self._rows.numbers, self._values["adj_close"], alive & ~bad & ~jumped)
+        jumped[list(jumps_alike)] = True
+        found |= {row: ("close", factor) for row, factor in jumps_alike.items()}
         bad |= jumped
         reasons.append((jumped, self._say_spike(found)))
         if not bad.any():
@@ -607,14 +617,14 @@ class _Judge:
 
         return say
 
-    def _say_spike(self, factors: Mapping[int, float]) -> Callable[[int, int, int], InvalidBars]:
+    def _say_spike(self, found: Mapping[int, tuple[str, float]]) -> Callable[[int, int, int], InvalidBars]:
         def say(row: int, bad: int, total: int) -> InvalidBars:
-            factor = factors[row]
+            column, factor = found[row]
             near = _other_unit(factor)
             refusal = refusals.OTHER_UNIT if near else refusals.SPIKE
-            places = {"symbol": self._rows.names[self._rows.numbers[row]], "column": self._title("close")}
+            places = {"symbol": self._rows.names[self._rows.numbers[row]], "column": self._title(column)}
             times = near or f"{factor:.3g}"
-            day, seen = self._bar(row), self._cell("close", row)
+            day, seen = self._bar(row), self._cell(column, row)
             return refusal(**places, seen=seen, day=day, bad=bad, total=total, factor=times)
 
         return say
@@ -624,14 +634,14 @@ class _Judge:
         alive: Mask,
         bad: Mask,
         reasons: Sequence[tuple[Mask, Callable[[int, int, int], InvalidBars]]],
-        found: Mapping[int, float],
+        found: Mapping[int, tuple[str, float]],
     ) -> None:
         """Refuse the symbols that have too many faulty bars, one of the newest, or bars in another unit."""
         for number in self._having(bad & self._judged):
             own = self._own(number)
             rows = np.flatnonzero((alive & self._judged)[own]) + own.start
             faulty = rows[bad[rows]]
-            in_other_unit = [row for row in faulty if _other_unit(found.get(int(row), 1.0))]
+            in_other_unit = [row for row in faulty if _other_unit(found.get(int(row), ("", 1.0))[1])]
             newest = faulty[faulty >= rows[-NEWEST:][0]].tolist()
             if len(faulty) <= MOST_FAULTY * len(rows) and not newest and not in_other_unit:
                 continue

@@ -48,6 +48,83 @@ def jumps(numbers: Ints, factors: Floats) -> Ints:
     return found
 
 
+def misfits(numbers: Ints, opens: Floats, closes: Floats, adjusted: Floats) -> dict[int, tuple[str, float]]:
+    """Find the bars whose close and adjusted close do not fit each other, so that one of them is wrong.
+
+    The factor from the close to the adjusted close moves by splits and dividends alone, and these never take it back.
+    Where it comes back within `_AROUND` bars, those between are wrong. Where fewer bars than that follow, or came
+    before, only the open can tell: of a split or dividend, it moves as the close does. And adjusted closes are those
+    of the newest shares, so that the factor moves to 1 at the end of a series, and hardly ever away from it.
+
+    Args:
+        numbers: `(bars,)`, the number of each bar's symbol, sorted.
+        opens: `(bars,)`.
+        closes: `(bars,)`, positive.
+        adjusted: `(bars,)`, positive.
+
+    Returns:
+        By the place of each bar: the column that is wrong, and its value as a multiple of those around it.
+    """
+    factors, rounding = np.log(adjusted / closes), _rounding(closes) + _rounding(adjusted)
+    wrong = np.zeros(len(numbers), bool)
+    for length in range(1, _AROUND + 1):  # the shortest first: a bar in another unit may follow a split
+        rows = np.flatnonzero(~wrong)
+        wrong[rows[_excursions(numbers[rows], factors[rows], rounding[rows], length)]] = True
+    rows = np.flatnonzero(~wrong)
+    wrong[rows[_unshown(numbers[rows], opens[rows], closes[rows], factors[rows], rounding[rows])]] = True
+    return _as_multiples(numbers, closes, adjusted, wrong) if wrong.any() else {}
+
+
+def _steps(numbers: Ints, factors: Floats, rounding: Floats) -> tuple[Ints, Floats]:
+    """The bars whose logarithmic factor differs from that of the bar before as a split's does, and by how much."""
+    steps = np.diff(factors)
+    large = np.abs(steps) > np.log(_LEAST) + 2 * (rounding[1:] + rounding[:-1])
+    at = np.flatnonzero(large & (numbers[1:] == numbers[:-1]))
+    return at + 1, steps[at]
+
+
+def _excursions(numbers: Ints, factors: Floats, rounding: Floats, length: int) -> Ints:
+    """The bars at which the factor is away for `length` bars, and back then."""
+    at, steps = _steps(numbers, factors, rounding)
+    inside = at + length < len(numbers)
+    at, steps = at[inside], steps[inside]
+    back = numbers[at + length] == numbers[at]
+    back &= np.abs(factors[at + length] - factors[at - 1]) < np.abs(steps) / 2
+    found: Ints = (at[back][:, None] + np.arange(length)).ravel()
+    return found
+
+
+def _unshown(numbers: Ints, opens: Floats, closes: Floats, factors: Floats, rounding: Floats) -> Ints:
+    """The bars near the ends of their series whose factor differs from that of the others, and nothing shows why."""
+    at, steps = _steps(numbers, factors, rounding)
+    starts, ends = (np.searchsorted(numbers, numbers[at], side) for side in ("left", "right"))
+    half = np.abs(steps) / 2
+    gap, move = np.log(opens[at] / closes[at - 1]), np.log(opens[at] / opens[at - 1])
+    late = ends - at < _AROUND
+    early = ~late & (at - starts < _AROUND) & ~(np.abs(move + steps) < half)
+    late &= ~(np.abs(gap + steps) < half) | (np.abs(factors[at - 1]) < half)
+    firsts, lasts = np.append(at[late], starts[early]), np.append(ends[late], at[early])
+    bars = firsts[:, None] + np.arange(_AROUND)
+    found: Ints = bars[bars < lasts[:, None]]
+    return found
+
+
+def _as_multiples(
+    numbers: Ints, closes: Floats, adjusted: Floats, wrong: NDArray[np.bool_]
+) -> dict[int, tuple[str, float]]:
+    """Which of the two columns is wrong at some bars, and its value as a multiple of that of the nearest other bar."""
+    at, others = np.flatnonzero(wrong), np.flatnonzero(~wrong)  # each symbol has some of these
+    places = np.searchsorted(others, at)
+    before, after = others[np.maximum(places - 1, 0)], others[np.minimum(places, len(others) - 1)]
+    near = np.where(numbers[before] == numbers[at], before, after)
+    times, adjusted_times = closes[at] / closes[near], adjusted[at] / adjusted[near]
+    is_close = np.abs(np.log(times)) >= np.abs(np.log(adjusted_times))
+    return {
+        int(at[one]): ("close", float(times[one])) if is_close[one] else ("adj_close", float(adjusted_times[one]))
+        for one in range(len(at))
+    }
+
+
 def splits(numbers: Ints, closes: Floats, adjusted: Floats) -> tuple[Ints, Floats]:
     """Find the splits for which adjusted closes are adjusted, and closes are not.
 
@@ -149,12 +226,23 @@ def _shift(numbers: Ints, closes: Floats, at: Ints) -> Floats:
 
 def _resolution(numbers: Ints, prices: Floats, at: Ints) -> Floats:
     """The last decimal place to which the prices around some bars are rounded; 0 where they have many."""
-    around = _around(numbers, prices, at)
-    found = np.zeros(len(at))
+    resolution: Floats = _last_place(_around(numbers, prices, at)).min(axis=1)
+    return resolution
+
+
+def _rounding(prices: Floats) -> Floats:
+    """The relative error of prices by their rounding."""
+    rounding: Floats = 0.5 * _last_place(prices) / prices
+    return rounding
+
+
+def _last_place(prices: Floats) -> Floats:
+    """The last decimal place of each price; 0 where it has many."""
+    found = np.zeros(prices.shape)
     for decimals in reversed(_DECIMALS):
-        scaled = around * 10.0**decimals
+        scaled = prices * 10.0**decimals
         off = np.abs(scaled - np.rint(scaled)) > 1e-4 + 1e-7 * scaled  # prices may have passed through float32
-        found[~off.any(axis=1)] = 10.0**-decimals
+        found[~off] = 10.0**-decimals
     return found
 
 
