@@ -19,7 +19,7 @@ from tickercast.domain.evaluation import by_group, evaluation_report, labelled, 
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Forecast, Prediction, Predictor, checked, informed
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
-from tickercast.domain.price_files import Window, first_symbol, name_without_ending, read_prices
+from tickercast.domain.price_files import Window, check_one_symbol, first_symbol, name_without_ending, read_prices
 from tickercast.domain.spelling import in_yahoos_spelling
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import NoRecentBars, UsageError
@@ -84,11 +84,15 @@ def read_csv(path: str | Path, *, symbol: str | None = None, every: str = DAILY.
         raised when that symbol is asked for. What was left out or is odd is in `findings`.
 
     Raises:
-        UsageError: the file cannot be read, or `symbol` is none.
+        UsageError: the file cannot be read, or `symbol` is none, or the file holds several.
         InvalidBars: nothing in it can be used, or its name is not a symbol and it has no column Symbol.
     """
     content, name = _content(path)
-    return _read(content, _spelt(symbol) if symbol else name_without_ending(name), every)
+    if not symbol:
+        return _read(content, name_without_ending(name), every)
+    given = _spelt(symbol)
+    check_one_symbol(content, given)
+    return _read(content, given, every)
 
 
 def read_frame(frame: pd.DataFrame, *, symbol: str | None = None, every: str = DAILY.name) -> Reading:

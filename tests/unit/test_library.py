@@ -17,7 +17,7 @@ from tickercast import errors, library
 from tickercast.app import App
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import QUANTILES, Forecast, Role, Step
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import (
     InvalidBars,
     NoRecentBars,
@@ -207,6 +207,15 @@ def test_a_file_of_one_symbol_takes_it_from_its_name_or_from_the_caller(tmp_path
         (tmp_path / name).write_text(text)
     assert list(tickercast.read_csv(tmp_path / "brk-b.csv")) == ["BRK-B"]
     assert list(tickercast.read_csv(str(tmp_path / "prices of may.csv"), symbol="msft")) == ["MSFT"]
+
+
+def test_a_file_of_several_symbols_is_read_whole_whatever_its_name(make_bars: MakeBars, tmp_path: Path) -> None:
+    series = [make_bars("MSFT"), make_bars("META")]
+    for name, data in (("big.csv", to_csv(series)), ("big.parquet", to_parquet(series))):
+        (tmp_path / name).write_bytes(data)
+        assert list(tickercast.read_csv(tmp_path / name)) == ["MSFT", "META"]
+        with pytest.raises(UsageError, match="several symbols, such as MSFT and META, and KO was given for it"):
+            tickercast.read_csv(tmp_path / name, symbol="KO")
 
 
 def plain_table(bars: Bars) -> pd.DataFrame:

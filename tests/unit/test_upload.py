@@ -11,7 +11,7 @@ import pytest
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.price_files import read_prices, to_csv, to_parquet
-from tickercast.errors import UnknownSymbol
+from tickercast.errors import UnknownSymbol, UsageError
 from tickercast.jobs.requests.send_file import send_file
 from tickercast.jobs.requests.upload import BATCH, batches, upload
 
@@ -104,5 +104,7 @@ def test_a_file_of_several_symbols_is_a_batch_whatever_its_name(
     assert "/batch-0001." in send_file("big", write(several), AS_OF, store=store).object
     by_day = pd.concat([pd.read_csv(io.BytesIO(to_csv([bars]))) for bars in several]).sort_values("Date")
     assert "/batch-" in send_file("us.csv", by_day.to_csv(index=False).encode(), AS_OF, store=store).object
+    with pytest.raises(UsageError, match="several symbols, such as MSFT and META, and KO was given for it"):
+        send_file("big", write(several), AS_OF, symbol="KO", store=store)
     assert "/META." in send_file("META", write(one), AS_OF, store=store).object
     assert "/BIG." in send_file("big", write(one), AS_OF, store=store).object  # which is refused: it says META

@@ -137,7 +137,8 @@ class Requests(Ports):
             every: the frequency of the bars: `1d` or `1h`.
 
         Raises:
-            UsageError: the file cannot be read, or the date or symbol is not valid.
+            UsageError: the file cannot be read, the date or symbol is not valid, or the file holds several symbols and
+                `symbol` is given.
             Transient: an engine does not answer.
         """
         file, frequency = Path(path), frequency_of(every)

@@ -170,13 +170,13 @@ def _symbols(table: pa.Table, asked: Asked, titles: dict[str, str]) -> tuple[Int
     if symbol and titles["symbol"].strip().lower() == "name" and any(not name.isupper() for name in spellings if name):
         return np.zeros(len(table), np.intp), [symbol]  # the name of a company
     numbers, names = _numbered(codes, spellings)
-    if symbol and names and symbol not in names and not is_word(asked.name):
-        if len(names) > 1 or not agree(symbol, names[0]):
+    if symbol and len(names) == 1 and symbol != names[0] and not is_word(asked.name):
+        if not agree(symbol, names[0]):
             raise refusals.OTHER_SYMBOL(
                 named=symbol,
                 column=titles["symbol"] if titles["symbol"] == _TITLES else f"column {titles['symbol']}",
-                seen=shown(", ".join(names[:3]), 60),
-                advice=(shown(names[0], 40) if len(names) == 1 else "batch-0001") + asked.ending,
+                seen=shown(names[0], 60),
+                advice=shown(names[0], 40) + asked.ending,
             )
         names = [symbol]
     return numbers, names

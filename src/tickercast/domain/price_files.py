@@ -20,12 +20,14 @@ from tickercast.domain.price_limits import LARGEST
 from tickercast.domain.price_parquet import to_parquet
 from tickercast.domain.price_rows import WHOLE, Window
 from tickercast.domain.spelling import in_yahoos_spelling, owner_of
-from tickercast.errors import InvalidBars
+from tickercast.domain.text import shown
+from tickercast.errors import InvalidBars, UsageError
 
 __all__ = [
     "ENDINGS",
     "OTHER_ENDINGS",
     "Window",
+    "check_one_symbol",
     "first_lines",
     "first_symbol",
     "last_symbol",
@@ -97,6 +99,21 @@ def last_symbol(data: bytes) -> str | None:
     """
     data = unpacked(data)
     return _spelt(price_parquet.last_symbol(data) if is_parquet(data) else price_csv.last_symbol(data))
+
+
+def check_one_symbol(data: bytes, given: str) -> None:
+    """Check that a file for which a symbol is given does not name several itself.
+
+    Raises:
+        UsageError: it does.
+        InvalidBars: it is no file of prices.
+    """
+    first, last = first_symbol(data), last_symbol(data)
+    if first and last and first != last:
+        raise UsageError(
+            f"The file holds several symbols, such as {shown(first, 40)} and {shown(last, 40)}, and {given} was given "
+            f"for it: a file of one symbol was needed. Give no symbol, or a file of {given} alone."
+        )
 
 
 def _spelt(found: str | None) -> str | None:

@@ -1,11 +1,12 @@
 """Send a person's file as it is, under the name that its content and its own name ask for."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 
 from tickercast.domain import objects
 from tickercast.domain.frequency import DAILY, Frequency
-from tickercast.domain.price_files import first_symbol, last_symbol, name_without_ending
+from tickercast.domain.price_files import check_one_symbol, first_symbol, last_symbol, name_without_ending
 from tickercast.domain.spelling import agree, is_word, owner_of
 from tickercast.domain.symbols import parse_symbol
 from tickercast.errors import InvalidBars, PreconditionFailed, UsageError
@@ -44,11 +45,11 @@ def send_file(
         frequency: of the bars in it.
 
     Raises:
-        UsageError: `symbol` is none.
+        UsageError: `symbol` is none, or the file holds several.
         StoreUnavailable: try again.
     """
     ending = next((ending for start, ending in _STARTS.items() if data.startswith(start)), ".csv")
-    name = parse_symbol(symbol) if symbol else _name(name_without_ending(file), data, frequency)
+    name = _given(symbol, data) if symbol else _name(name_without_ending(file), data, frequency)
     if name:
         wanted = objects.sent(as_of, name, ending, frequency)
         return Sent(file, wanted, store.write(wanted, data))
@@ -73,6 +74,13 @@ def write_batch(
         except PreconditionFailed:
             continue  # another run took the name in between
     raise PreconditionFailed(f"{_FREE_NAME_ATTEMPTS} batch names after {first} were taken. Run the command again.")
+
+
+def _given(symbol: str, data: bytes) -> str:
+    symbol = parse_symbol(symbol)
+    with suppress(InvalidBars):  # the function says why
+        check_one_symbol(data, symbol)
+    return symbol
 
 
 def _name(stem: str, data: bytes, frequency: Frequency) -> str:
