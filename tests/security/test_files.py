@@ -165,6 +165,22 @@ def test_a_file_keeps_a_hundred_reasons_and_says_how_many_there_were(place: Plac
     assert len(place.store.read(reason)) < 40_000
 
 
+def test_as_many_reasons_are_named_as_a_file_keeps(place: Place) -> None:
+    def said(names: list[str]) -> str:
+        place.handle(place.upload(BATCH, (TITLES + "".join(f"{name},{BAR}" for name in names)).encode()))
+        [reason] = place.warehouse.read("ingestions").query("symbol.isna()").tail(1)["reason"]
+        return str(reason)
+
+    few = said(["S0", *(f"no {number}" for number in range(5))])
+    assert few.startswith("5 more reasons: 'NO 0' is not a symbol")
+    assert all(f"'NO {number}'" in few for number in range(5))
+    assert "like these" not in few
+    many = said([f"no {number}" for number in range(102)])
+    assert many.startswith("102 reasons: 'NO 0' is not a symbol")
+    assert "'NO 99'" in many
+    assert many.endswith("And 2 like these.")
+
+
 def test_what_is_no_symbol_is_not_stored_as_one(place: Place) -> None:
     place.handle(place.upload(BATCH, (TITLES + f"[/x],{BAR}MSFT,{BAR}").encode()))
     ledger = place.warehouse.read("ingestions")

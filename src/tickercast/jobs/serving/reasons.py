@@ -14,7 +14,7 @@ from tickercast.errors import Permanent
 MOST = 100
 """The reasons that are kept of a file."""
 
-_NAMED = 3
+_NAMED = 3  # beyond those, at least
 
 
 def bounded(failures: Mapping[str | None, Permanent]) -> dict[str | None, Permanent]:
@@ -32,8 +32,10 @@ def bounded(failures: Mapping[str | None, Permanent]) -> dict[str | None, Perman
         return kept
     if len(rest) == 1:
         return {**kept, None: Permanent(rest[0])}
-    beyond = f" And {len(rest) - _NAMED:,} like these." if len(rest) > _NAMED else ""
-    return {**kept, None: Permanent(f"{len(rest):,} more reasons: {' '.join(rest[:_NAMED])}{beyond}")}
+    named = rest[: max(MOST - len(kept), _NAMED)]
+    beyond = f" And {len(rest) - len(named):,} like these." if len(rest) > len(named) else ""
+    more = " more" if kept else ""
+    return {**kept, None: Permanent(f"{len(rest):,}{more} reasons: {' '.join(named)}{beyond}")}
 
 
 def _named(name: str, error: Permanent) -> str:
