@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.support.hourly import make_hours
 
+from tickercast.backends.market_data.folder import Folder
 from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.findings import Finding, sentence
+from tickercast.domain.frequency import HOURLY
+from tickercast.domain.hour_files import hours_csv, hours_parquet
+from tickercast.domain.market import FetchedBars
 from tickercast.domain.price_files import read_prices, to_csv, to_parquet
 from tickercast.errors import UnknownSymbol, UsageError
 from tickercast.jobs.requests.send_file import send_file
@@ -96,6 +102,57 @@ def test_the_bar_of_a_session_that_has_not_closed_is_left_out(
     assert read_prices(store.read(sent.object)).bars["MSFT"].cutoff == cutoff
 
 
+def test_what_a_source_found_and_mended_is_said_by_the_file_that_is_sent(
+    store: LocalObjectStore, make_bars: MakeBars, tmp_path: Path
+) -> None:
+    folder = tmp_path / "prices"
+    folder.mkdir()
+    for symbol in ("MSFT", "META"):
+        raw = pd.read_csv(io.BytesIO(to_csv([make_bars(symbol)])))
+        raw.loc[:299, ["Open", "High", "Low", "Close"]] *= 4
+        raw.loc[350, "Low"] = 0
+        raw.to_csv(folder / f"{symbol}.csv", index=False)
+    source = Folder(folder, now=lambda: NOW)
+    wanted = {
+        symbol: sentence(read_prices((folder / f"{symbol}.csv").read_bytes(), symbol=symbol).findings[symbol])
+        for symbol in ("MSFT", "META")
+    }
+    assert wanted["MSFT"].startswith("split: 4:1 on ")
+    assert "; left out: 1 zero or impossible bar(s)" in wanted["MSFT"]
+    one = upload(["MSFT"], AS_OF, source=source, store=store, now=NOW)
+    both = upload(["MSFT", "META"], AS_OF, source=source, store=store, now=NOW)
+    for sent in (one, both):
+        reading = read_prices(store.read(sent.object))
+        assert {symbol: sentence(found) for symbol, found in reading.findings.items()} == {
+            symbol: wanted[symbol] for symbol in sent.symbols
+        }
+        assert len(reading["MSFT"]) == 399
+
+
+def test_hours_say_what_their_source_found() -> None:
+    bars = make_hours()
+    found = Finding(bars.symbol, "left out", "2 exact repeat(s), one of them twice")
+    for data in (hours_csv([bars], {bars.symbol: [found]}), hours_parquet([bars], {bars.symbol: [found]})):
+        assert list(read_prices(data, frequency=HOURLY).findings[bars.symbol]) == [found]
+
+
+def test_what_a_sender_says_is_a_note_and_is_not_repeated(make_bars: MakeBars) -> None:
+    table = pd.read_csv(io.BytesIO(to_csv([make_bars("MSFT"), make_bars("META")])))
+    table["Findings"] = ""
+    table.loc[5, "Findings"], table.loc[6, "Findings"] = "  seen\x1b[2J\ntwice " + "x" * 2000, "not read"
+    table = pd.concat([table, table.tail(1)])
+    said = "left out: 1 exact repeat(s) (2023-07-21)"
+    table.loc[table["Symbol"] == "META", "Findings"] = said
+    found = read_prices(table.to_csv(index=False).encode()).findings
+    assert [str(one) for one in found["META"]] == [said]
+    [note] = found["MSFT"]
+    assert str(note).startswith("note: seen")
+    assert "\x1b" not in note.text
+    assert "\n" not in note.text
+    assert len(note.text) <= 1000
+    assert not note.touches_width
+
+
 @pytest.mark.parametrize("write", [to_csv, to_parquet])
 def test_a_file_of_several_symbols_is_a_batch_whatever_its_name(
     store: LocalObjectStore, make_bars: MakeBars, write: Callable[[Sequence[Bars]], bytes]
@@ -108,3 +165,10 @@ def test_a_file_of_several_symbols_is_a_batch_whatever_its_name(
         send_file("big", write(several), AS_OF, symbol="KO", store=store)
     assert "/META." in send_file("META", write(one), AS_OF, store=store).object
     assert "/BIG." in send_file("big", write(one), AS_OF, store=store).object  # which is refused: it says META
+
+
+def test_fetched_bars_keep_what_their_source_found_of_series_that_are_served_to_their_end(make_bars: MakeBars) -> None:
+    bars, found = make_bars("MSFT"), [Finding("MSFT", "left out", "1 exact repeat(s) (2023-07-20)")]
+    held = FetchedBars("table", False, Reading({"MSFT": bars}, findings={"MSFT": found}))
+    for last, wanted in ((AS_OF, {"MSFT": found}), (date(2023, 7, 14), {})):
+        assert held.fetch(["MSFT"], bars.first, last, advance=lambda _: None).findings == wanted

@@ -1,7 +1,8 @@
 """A finding: something odd about bars that does not keep them from being forecast."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,22 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.check}: {self.text}"
+
+
+Findings = Mapping[str, Sequence[Finding]]
+"""What was found in the bars of each symbol."""
+
+NOTHING_FOUND: Findings = MappingProxyType({})
+
+
+def told(symbol: str, text: str) -> Finding:
+    """What a file's sender found in its bars, as its column Findings says it.
+
+    >>> str(told("MSFT", "gap: no bar of 2023-07-03; halted: no trade for 5 days"))
+    'gap: no bar of 2023-07-03; halted: no trade for 5 days'
+    """
+    check, _, rest = text.partition(": ")
+    return Finding(symbol, check, rest) if rest else Finding(symbol, "note", text)
 
 
 def sentence(found: Iterable[Finding]) -> str:

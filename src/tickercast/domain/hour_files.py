@@ -18,8 +18,10 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from tickercast.domain.bars import Bars, Reading, below_each_other
+from tickercast.domain.findings import NOTHING_FOUND, Findings
 from tickercast.domain.frequency import HOURLY
 from tickercast.domain.hours import PRICES
+from tickercast.domain.price_arrow import findings_column
 from tickercast.domain.price_numbers import Numbers
 from tickercast.domain.price_rows import SIMULATED, Rows, read_rows
 
@@ -55,22 +57,25 @@ def in_order(series: Sequence[Bars]) -> Reading:
     )
 
 
-def hours_csv(series: Sequence[Bars]) -> bytes:
-    """Hourly bars as CSV."""
+def hours_csv(series: Sequence[Bars], findings: Findings = NOTHING_FOUND) -> bytes:
+    """Hourly bars as CSV, with the findings about them."""
     buffer = io.BytesIO()
-    pyarrow.csv.write_csv(_written(series), buffer)
+    pyarrow.csv.write_csv(_written(series, findings), buffer)
     return buffer.getvalue()
 
 
-def hours_parquet(series: Sequence[Bars]) -> bytes:
-    """Hourly bars as Parquet."""
+def hours_parquet(series: Sequence[Bars], findings: Findings = NOTHING_FOUND) -> bytes:
+    """Hourly bars as Parquet, with the findings about them."""
     buffer = io.BytesIO()
-    pyarrow.parquet.write_table(_written(series), buffer, compression="zstd")
+    pyarrow.parquet.write_table(_written(series, findings), buffer, compression="zstd")
     return buffer.getvalue()
 
 
-def _written(series: Sequence[Bars]) -> pa.Table:
-    return pa.concat_tables(list(_rows(series)))
+def _written(series: Sequence[Bars], findings: Findings) -> pa.Table:
+    table = pa.concat_tables(list(_rows(series)))
+    if not any(findings.values()):
+        return table
+    return table.append_column("findings", findings_column(series, findings).cast(pa.string()))
 
 
 def _rows(series: Sequence[Bars]) -> Iterator[pa.Table]:

@@ -28,7 +28,10 @@ class FetchedBars:
         return list(self.reading.bars)
 
     def fetch(self, symbols: Sequence[str], first: date, last: date, *, advance: Callable[[int], None]) -> Reading:
-        """Return the bars from `first` to `last`; see `ports.MarketData.fetch`."""
+        """Return the bars from `first` to `last`; see `ports.MarketData.fetch`.
+
+        The findings are of all bars, and so are those of series that end later left out.
+        """
         found: dict[str, Bars] = {}
         failures: dict[str, Permanent] = {}
         for symbol in symbols:
@@ -37,7 +40,9 @@ class FetchedBars:
             except Permanent as error:
                 failures[symbol] = error
             advance(1)
-        return Reading(found, failures)
+        whole = {symbol for symbol, bars in found.items() if bars.end == self.reading.bars[symbol].end}
+        findings = {symbol: said for symbol, said in self.reading.findings.items() if symbol in whole}
+        return Reading(found, failures, findings)
 
     def _between(self, symbol: str, first: date, last: date) -> Bars:
         if symbol not in self.reading.bars:

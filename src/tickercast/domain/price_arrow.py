@@ -1,6 +1,6 @@
 """Arrow tables of bars, of texts or numbers, as rows of the contract in `price_rows`; and the table that is written."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain import refusals
 from tickercast.domain.bars import Bars, Reading, bars_of
+from tickercast.domain.findings import NOTHING_FOUND, Finding, Findings, sentence, told
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.price_dates import instants, of_instants, read_clock, read_stamps, session_moments
 from tickercast.domain.price_limits import LARGEST, MOST_NAMES, check_dates, check_symbols, check_text
@@ -26,6 +27,7 @@ from tickercast.errors import UsageError
 TERMS = pa.dictionary(pa.int32(), pa.string())
 """The type of texts that are repeated."""
 
+_LONGEST_FINDING = 1000  # letters
 _TITLES = "header"  # names the symbols where no column does
 _NUMBERS = (*PRICES, "adj_close", "volume")
 
@@ -97,7 +99,8 @@ def read_columns(parts: Sequence[tuple[Part, pa.Table]], asked: Asked) -> Readin
         kept, numbers = np.unique(numbers[wanted], return_inverse=True)
         names = [names[number] for number in kept]
     check_symbols(len(names))
-    return replace(read_rows(_rows(table, titles, numbers, names, asked.frequency), asked.window), others=others)
+    reading = read_rows(_rows(table, titles, numbers, names, asked.frequency), asked.window)
+    return replace(reading, findings=_with_told(reading, _told(table, numbers, names)), others=others)
 
 
 def _rows(table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequence[str], frequency: Frequency) -> Rows:
@@ -106,15 +109,30 @@ def _rows(table: pa.Table, titles: dict[str, str], numbers: Ints, names: Sequenc
     return Rows(numbers, names, moments, columns, _simulated(table), _quoting(table, moments), titles, frequency)
 
 
-def as_table(series: Sequence[Bars]) -> pa.Table:
-    """The table that a file holds, with Yahoo's titles; the column Source is there if any bars are simulated."""
+def as_table(series: Sequence[Bars], findings: Findings = NOTHING_FOUND) -> pa.Table:
+    """The table that a file holds, with Yahoo's titles.
+
+    The column Source is there if any bars are simulated, and the column Findings if there are any about the bars: in
+    the first row of each symbol.
+    """
     table = bars_of(series)
     simulated = table["simulated"].to_numpy()
     table = table.drop_columns("simulated")
     if simulated.any():
         words = pa.DictionaryArray.from_arrays(simulated.astype(np.int32), ["", SIMULATED])
         table = table.append_column("source", words)
+    if any(findings.values()):
+        table = table.append_column("findings", findings_column(series, findings))
     return table.rename_columns([TITLES[name] for name in table.column_names])
+
+
+def findings_column(series: Sequence[Bars], findings: Findings) -> pa.DictionaryArray:
+    """What was found in the bars of each symbol, in its first row."""
+    sizes = [len(bars) for bars in series]
+    numbers = np.zeros(sum(sizes), np.int32)
+    numbers[np.cumsum([0, *sizes[:-1]])] = np.arange(1, len(series) + 1)
+    said = [sentence(findings.get(bars.symbol, ())) for bars in series]
+    return pa.DictionaryArray.from_arrays(numbers, ["", *said])
 
 
 def _selected(part: Part, table: pa.Table) -> pa.Table:
@@ -216,6 +234,26 @@ def _terms(column: pa.ChunkedArray | pa.DictionaryArray) -> tuple[Ints, list[str
     """The number of each row's text, −1 for none, and the texts."""
     whole = column if isinstance(column, pa.DictionaryArray) else _dictionary(column)
     return whole.indices.fill_null(-1).to_numpy(), [text or "" for text in whole.dictionary.to_pylist()]
+
+
+def _told(table: pa.Table, numbers: Ints, names: Sequence[str]) -> dict[str, Finding]:
+    """What the column Findings says of each symbol, in the first of its rows that has a text."""
+    if "findings" not in table.column_names:
+        return {}
+    codes, words = _terms(table["findings"])
+    rows = np.flatnonzero(np.append([bool(word.strip()) for word in words], False)[codes])
+    of, first = np.unique(numbers[rows], return_index=True)
+    texts = [shown(words[code].strip(), _LONGEST_FINDING) for code in codes[rows[first]]]
+    return {names[number]: told(names[number], text) for number, text in zip(of, texts, strict=True)}
+
+
+def _with_told(reading: Reading, said: Mapping[str, Finding]) -> Findings:
+    """The findings of a reading, after those of the file's sender, which are not repeated."""
+    found = dict(reading.findings)
+    for symbol, one in said.items():
+        if symbol in reading.bars:
+            found[symbol] = [one, *(own for own in found.get(symbol, ()) if str(own) not in str(one))]
+    return found
 
 
 def _simulated(table: pa.Table) -> NDArray[np.bool_]:

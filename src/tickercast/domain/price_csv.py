@@ -13,10 +13,11 @@ from pyarrow import csv as arrow_csv
 
 from tickercast.domain import refusals
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.findings import NOTHING_FOUND, Findings
 from tickercast.domain.price_arrow import TERMS, Asked, as_table, read_columns
 from tickercast.domain.price_containers import decoded
 from tickercast.domain.price_limits import MOST_COLUMNS, MOST_UNEVEN, BeyondLimits, check_rows
-from tickercast.domain.price_titles import PRICES, Part, column_of, known, layout, stacked
+from tickercast.domain.price_titles import PRICES, TITLES, Part, column_of, known, layout, stacked
 from tickercast.domain.text import one_line, shown
 from tickercast.errors import InvalidBars
 
@@ -27,7 +28,7 @@ _LONGEST_ROW = 1_000_000  # bytes
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|$)")
 _NUMBERS = (*PRICES, "adj_close", "volume")
 _TAIL, _ENOUGH = 1 << 20, 20  # bytes, and cells of a symbol, with which the last one is compared
-_REPEATED = ("session_date", "symbol", "source")
+_REPEATED = ("session_date", "symbol", "source", "findings")
 _KINDS = dict.fromkeys(_REPEATED, TERMS) | dict.fromkeys(_NUMBERS, pa.float64())
 _KLINE = ("open time", "open", "high", "low", "close", "volume", "close time")
 _BARS = ("date", "open", "high", "low", "close", "volume")
@@ -156,13 +157,14 @@ def head(text: bytes) -> str:
     return text[:_HEAD].decode(errors="ignore")
 
 
-def to_csv(series: Sequence[Bars]) -> bytes:
-    """Write bars as one CSV, with Yahoo's column names."""
-    table = as_table(series)
+def to_csv(series: Sequence[Bars], findings: Findings = NOTHING_FOUND) -> bytes:
+    """Write bars as one CSV, with Yahoo's column names, and the findings about them in the column Findings."""
+    table = as_table(series, findings)
     text = io.BytesIO(",".join(table.column_names).encode() + b"\n")
     text.seek(0, io.SEEK_END)
     plain = [pa.field(one.name, pa.string() if one.type == TERMS else one.type) for one in table.schema]
-    options = arrow_csv.WriteOptions(include_header=False, quoting_style="none")
+    quoting = "needed" if TITLES["findings"] in table.column_names else "none"
+    options = arrow_csv.WriteOptions(include_header=False, quoting_style=quoting)
     arrow_csv.write_csv(table.cast(pa.schema(plain)), text, options)
     return text.getvalue()
 

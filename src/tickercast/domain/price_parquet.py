@@ -9,13 +9,14 @@ import pyarrow.parquet as pq
 
 from tickercast.domain import refusals
 from tickercast.domain.bars import Bars, Reading
+from tickercast.domain.findings import NOTHING_FOUND, Findings
 from tickercast.domain.price_arrow import Asked, as_table, read_columns
 from tickercast.domain.price_limits import LARGEST, MOST_COLUMNS, check_rows
 from tickercast.domain.price_titles import PRICES, TITLES, layout
 from tickercast.domain.text import one_line, shown
 from tickercast.errors import InvalidBars
 
-_TEXTS = ("symbol", "source")
+_TEXTS = ("symbol", "source", "findings")
 _INFLATION = 4  # times the largest file that a Parquet file may have uncompressed
 _LARGEST_FOOTER = 16_000_000  # bytes of titles and places
 
@@ -82,9 +83,9 @@ def first_rows(data: bytes, count: int) -> str:
     return str(batch.to_pandas().to_csv(index=False))
 
 
-def to_parquet(series: Sequence[Bars]) -> bytes:
-    """Write bars as one Parquet file, with Yahoo's column names."""
-    table = as_table(series)
+def to_parquet(series: Sequence[Bars], findings: Findings = NOTHING_FOUND) -> bytes:
+    """Write bars as one Parquet file, with Yahoo's column names, and the findings about them in the column Findings."""
+    table = as_table(series, findings)
     # All of it saves time when the file is read: whole columns say so, prices in cents are few different numbers, and
     # compression would make these a fifth smaller at most.
     whole = [field.with_nullable(table[field.name].null_count > 0) for field in table.schema]

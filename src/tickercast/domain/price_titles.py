@@ -29,6 +29,7 @@ TITLES = {
     "volume": "Volume",
     "symbol": "Symbol",
     "source": "Source",
+    "findings": "Findings",
 }
 """The titles of the columns that are read and written, as Yahoo spells them."""
 
@@ -43,6 +44,7 @@ ALIASES = {
     "volume": "volume tickvol tickvolume sharestraded totaltradedquantity noofshares",
     "symbol": "symbol ticker tic tscode",
     "source": "source",
+    "findings": "findings",
 }
 """The titles that are understood, without case, blanks and points."""
 

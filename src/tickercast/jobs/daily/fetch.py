@@ -59,7 +59,9 @@ def fetch(
     odd += [finding for one in found.values() for finding in findings(one, as_of, now=now)]
     odd += [finding for one in found.values() for finding in rebasing(one, known.get(one.symbol, _NONE))]
     day = max(bars.cutoff for bars in found.values())
-    return Market(FetchedBars(source.name, source.simulated, Reading(found, failures)), day, failures, odd)
+    return Market(
+        FetchedBars(source.name, source.simulated, Reading(found, failures, reading.findings)), day, failures, odd
+    )
 
 
 _NONE = pd.Series(dtype=float, index=pd.DatetimeIndex([]))

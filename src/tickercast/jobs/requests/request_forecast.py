@@ -7,7 +7,6 @@ from typing import overload
 
 import pandas as pd
 
-from tickercast.domain.findings import Finding, sentence
 from tickercast.domain.forecast import Forecast, frame_columns
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.spelling import advice
@@ -133,9 +132,8 @@ def request_forecast(
             [*before, *sent], symbols, warehouse=warehouse, patience=patience(), model=model
         )
     failures = {name: reason for uploaded in uploads for name, reason in uploaded.failures.items()}
-    found = [found for uploaded in uploads for found in uploaded.findings]
     return Requested(
-        [_with_findings(made, found) for made in results.forecasts],
+        results.forecasts,
         _with_hints({**failures, **results.failures}, warehouse, frequency),
         lost,
         sent,
@@ -144,12 +142,6 @@ def request_forecast(
         trained_through(results.forecasts, models=models) if actual else {},
         frequency,
     )
-
-
-def _with_findings(made: Forecast, found: Sequence[Finding]) -> Forecast:
-    """A forecast with what was odd about its bars at the source, before what the function found in them."""
-    own = sentence(one for one in found if one.symbol == made.symbol)
-    return replace(made, findings="; ".join(filter(None, [own, made.findings]))) if own else made
 
 
 def _upload(

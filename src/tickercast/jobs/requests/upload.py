@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import is_over
-from tickercast.domain.findings import Finding
+from tickercast.domain.findings import Finding, Findings
 from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.price_files import to_csv, to_parquet
@@ -31,14 +31,12 @@ class Upload:
         generation: the version of the object.
         symbols: those in the file.
         failures: the reason for each other symbol.
-        findings: what is odd about the bars as the source gave them.
     """
 
     object: str = ""
     generation: str = ""
     symbols: tuple[str, ...] = ()
     failures: Mapping[str, Permanent] = field(default_factory=dict)
-    findings: Sequence[Finding] = ()
 
 
 def batches(symbols: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -59,6 +57,8 @@ def upload(
     origin: Origin = Origin.LIVE,
 ) -> Upload:
     """Fetch the bars up to `as_of` and write them as one object, so that one event follows.
+
+    What is odd about the bars as the source gave them is in the file, too, since they no longer show it.
 
     Args:
         symbols: as Yahoo spells them, without duplicates.
@@ -81,23 +81,23 @@ def upload(
     if not current:
         return Upload(failures=failures)
     write = _write_backfill if origin is Origin.BACKFILL else _write
-    name, generation = write(store, as_of, current, frequency)
     symbols = tuple(bars.symbol for bars in current)
-    found = [found for symbol in symbols for found in reading.findings.get(symbol, ())]
-    return Upload(name, generation, symbols, failures, [*found, *unfinished])
+    findings = {symbol: [*reading.findings.get(symbol, ()), *unfinished.get(symbol, ())] for symbol in symbols}
+    name, generation = write(store, as_of, current, findings, frequency)
+    return Upload(name, generation, symbols, failures)
 
 
 def _current(
     found: Mapping[str, Bars], as_of: date, now: datetime
-) -> tuple[list[Bars], dict[str, Permanent], list[Finding]]:
+) -> tuple[list[Bars], dict[str, Permanent], dict[str, list[Finding]]]:
     current: list[Bars] = []
     failures: dict[str, Permanent] = {}
-    unfinished: list[Finding] = []
+    unfinished: dict[str, list[Finding]] = {}
     for symbol, bars in found.items():
         try:
             known = bars.until(as_of)
             if bars.frequency.is_daily and not is_over(symbol, known.cutoff, now):  # sources drop unfinished hours
-                unfinished.append(Finding(symbol, "left out", f"the session of {known.cutoff} had not closed"))
+                unfinished[symbol] = [Finding(symbol, "left out", f"the session of {known.cutoff} had not closed")]
                 known = known.until(known.cutoff - _ONE_DAY)
             current.append(known)
         except Permanent as error:
@@ -109,30 +109,34 @@ def _day(moment: date) -> date:
     return moment.date() if isinstance(moment, datetime) else moment
 
 
-def _write_backfill(store: ObjectStore, as_of: date, series: Sequence[Bars], frequency: Frequency) -> tuple[str, str]:
+def _write_backfill(
+    store: ObjectStore, as_of: date, series: Sequence[Bars], findings: Findings, frequency: Frequency
+) -> tuple[str, str]:
     """Write a backfill, which replaces itself when it is sent again: a file whose event was lost is superseded."""
     name = objects.backfill(as_of, (bars.symbol for bars in series), frequency)
-    return name, store.write(name, _parquet(series, frequency))
+    return name, store.write(name, _parquet(series, findings, frequency))
 
 
-def _write(store: ObjectStore, as_of: date, series: Sequence[Bars], frequency: Frequency) -> tuple[str, str]:
+def _write(
+    store: ObjectStore, as_of: date, series: Sequence[Bars], findings: Findings, frequency: Frequency
+) -> tuple[str, str]:
     if len(series) == 1:
         name = objects.single(as_of, series[0].symbol, frequency)
-        return name, store.write(name, _csv(series, frequency))
-    return write_batch(store, as_of, _parquet(series, frequency), frequency=frequency)
+        return name, store.write(name, _csv(series, findings, frequency))
+    return write_batch(store, as_of, _parquet(series, findings, frequency), frequency=frequency)
 
 
-def _csv(series: Sequence[Bars], frequency: Frequency) -> bytes:
+def _csv(series: Sequence[Bars], findings: Findings, frequency: Frequency) -> bytes:
     if frequency.is_daily:
-        return to_csv(series)
+        return to_csv(series, findings)
     from tickercast.domain.hour_files import hours_csv
 
-    return hours_csv(series)
+    return hours_csv(series, findings)
 
 
-def _parquet(series: Sequence[Bars], frequency: Frequency) -> bytes:
+def _parquet(series: Sequence[Bars], findings: Findings, frequency: Frequency) -> bytes:
     if frequency.is_daily:
-        return to_parquet(series)
+        return to_parquet(series, findings)
     from tickercast.domain.hour_files import hours_parquet
 
-    return hours_parquet(series)
+    return hours_parquet(series, findings)
