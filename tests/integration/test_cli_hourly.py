@@ -100,7 +100,7 @@ def test_daily_models_are_checked_for_leaks_and_compared_by_name(run: Callable[.
         (("backtest", "--every", "1h", "--source", "hours", "--model", "garch", *DATES), "'garch' is not a model"),
         (
             ("backtest", "--every", "1h", "--source", "hours", "--from", "2022-02-01", "--to", "2022-02-05"),
-            "No symbol has",
+            "Tables can be learned from 0 of the hours",
         ),
         (
             ("backtest", "--every", "1h", "--source", "hours", "--from", "2024-01-04", "--to", "2024-01-05"),

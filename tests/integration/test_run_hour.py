@@ -200,7 +200,7 @@ def test_a_source_that_is_too_short_for_new_tables_leaves_the_earlier_ones_and_f
 ) -> None:
     app = Site(tmp_path, [bars.rows(len(bars) - 24 * 60, len(bars)) for bars in coins])
     hour = app.run_hour(["BTCUSDT"])
-    assert "hours of bars up to 2023-02-01" in hour.remark
+    assert "learned from 0 of the hours after 2022-02-01 00:00 up to 2023-02-01 00:00 UTC" in hour.remark
     assert app.hourly_store.pointer().version == "1"
     assert len(hour.made) == 1
 

@@ -75,9 +75,18 @@ def test_nothing_after_the_last_hour_is_learned_from(series: list[Bars], tables:
     assert fit(cut, THROUGH - np.timedelta64(24, "h")) != tables
 
 
-def test_too_short_a_past_is_a_sentence(series: list[Bars]) -> None:
-    with pytest.raises(TooFewSessions, match="No symbol has 2184 hours of bars up to 2022-03-01T00"):
-        fit(series, np.datetime64("2022-03-01T00"))
+@pytest.mark.parametrize("through", ["2022-03-01T00", "2023-12-01T00"])
+def test_too_few_hours_before_a_date_are_a_sentence(series: list[Bars], through: str) -> None:
+    needed = "newest bar of BTCUSDT, ETHUSDT ends at 2022-07-30 08:00: at least 1,440 hours that move"
+    with pytest.raises(TooFewSessions, match=f"learned from 0 of the hours after .*{needed}"):
+        fit(series, np.datetime64(through))
+
+
+def test_nothing_is_learned_from_prices_that_never_move(series: list[Bars]) -> None:
+    ones = {name: np.ones(HOURS) for name in ("open", "high", "low", "close", "adj_close")}
+    still = Bars("USDCUSDT", series[0].columns | ones)
+    with pytest.raises(TooFewSessions, match="learned from 0 of the hours"):
+        fit([still], THROUGH)
 
 
 def test_quantiles_are_ordered_and_the_median_is_the_last_close(tables: HourTables, series: list[Bars]) -> None:

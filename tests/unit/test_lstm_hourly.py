@@ -124,5 +124,5 @@ def test_an_export_that_differs_is_no_bundle(trained: hourly.TrainedHourly, monk
 
 
 def test_too_little_to_learn_from_is_a_sentence() -> None:
-    with pytest.raises(TooFewSessions, match="hours of bars up to"):
+    with pytest.raises(TooFewSessions, match="Tables can be learned from 0 of the hours"):
         hourly.fit([make_hours(hours=1000)], THROUGH, seeds=(1,), recurrent=True, recipe=TINY)

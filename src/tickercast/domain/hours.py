@@ -77,20 +77,20 @@ def hourly_bars(
     if len(hours) and not np.array_equal(hours.astype(closed_at.dtype), closed_at):
         odd = closed_at[hours.astype(closed_at.dtype) != closed_at][0]
         raise InvalidBars(
-            f"{symbol} has a bar that ends at {_utc(odd)}: hourly bars that end on the hour were needed. "
+            f"{symbol} has a bar that ends at {utc(odd)}: hourly bars that end on the hour were needed. "
             "Give hourly bars, stamped with the UTC hour in which they open."
         )
     late = np.flatnonzero(np.diff(hours) <= np.timedelta64(0, "h"))
     if len(late):
         raise InvalidBars(
-            f"{symbol} has a bar that ends at {_utc(hours[late[0] + 1])} after the one of {_utc(hours[late[0]])}: "
+            f"{symbol} has a bar that ends at {utc(hours[late[0] + 1])} after the one of {utc(hours[late[0]])}: "
             "one bar an hour, in the order of time, was needed. Sort the bars and leave repeats out."
         )
     for name in PRICES:
         wrong = np.flatnonzero(~(np.isfinite(prices[name]) & (prices[name] > 0)))
         if len(wrong):
             raise InvalidBars(
-                f"{symbol} has the {name} {prices[name][wrong[0]]} in the hour that ends at {_utc(hours[wrong[0]])}: "
+                f"{symbol} has the {name} {prices[name][wrong[0]]} in the hour that ends at {utc(hours[wrong[0]])}: "
                 "a number above zero was needed. Correct or leave out that bar."
             )
     ends = [prices["open"], prices["close"]]
@@ -99,7 +99,7 @@ def hourly_bars(
     if len(torn):
         seen = ", ".join(f"{name} {prices[name][torn[0]]:g}" for name in PRICES)
         raise InvalidBars(
-            f"{symbol} has {seen} in the hour that ends at {_utc(hours[torn[0]])}: open and close between low and high "
+            f"{symbol} has {seen} in the hour that ends at {utc(hours[torn[0]])}: open and close between low and high "
             "were needed. Correct or leave out that bar."
         )
     columns = {name: np.asarray(prices[name], np.float64) for name in PRICES}
@@ -114,6 +114,15 @@ def hourly_bars(
         },
         simulated,
     )
+
+
+def utc(moment: np.datetime64) -> str:
+    """A moment in words, to the minute, without its zone.
+
+    >>> utc(np.datetime64("2023-07-22T14"))
+    '2023-07-22 14:00'
+    """
+    return str(moment.astype("datetime64[m]")).replace("T", " ")
 
 
 def finished(bars: Bars, now: datetime) -> Bars:
@@ -196,7 +205,7 @@ def gaps(bars: Bars) -> Iterator[Finding]:
         missing = int((after - before) / _HOUR) - 1
         if missing:
             hours = "hours" if missing > 1 else "hour"
-            span = f"no bar for {missing} {hours} from {_utc(before)} to {_utc(after - _HOUR)} UTC"
+            span = f"no bar for {missing} {hours} from {utc(before)} to {utc(after - _HOUR)} UTC"
             short = missing <= MOST_FILLED
             yield Finding(bars.symbol, "filled" if short else "gap", span, touches_width=not short)
 
@@ -238,14 +247,10 @@ def oddities(known: Bars, as_of: datetime) -> list[Finding]:
 def _stale(known: Bars, as_of: datetime) -> Iterator[Finding]:
     missing = int((np.datetime64(as_of, "h") - known.ends[-1]) / _HOUR)
     if missing > 0:
-        yield Finding(known.symbol, "stale", f"no bar since {_utc(known.ends[-1])} UTC: {missing} hour(s) are missing")
+        yield Finding(known.symbol, "stale", f"no bar since {utc(known.ends[-1])} UTC: {missing} hour(s) are missing")
 
 
 def _laid(values: Floats, rows: NDArray[np.intp], count: int) -> Floats:
     laid = np.full(count, np.nan)
     laid[rows] = values
     return laid
-
-
-def _utc(moment: np.datetime64) -> str:
-    return str(moment.astype("datetime64[m]")).replace("T", " ")

@@ -12,7 +12,7 @@ from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import QUANTILES
 from tickercast.domain.hour_features import Floats, Panel, Rows
 from tickercast.domain.hour_tables import HourTables
-from tickercast.domain.hours import HORIZON, WANTED, WEEK, cells, grid
+from tickercast.domain.hours import HORIZON, WANTED, WEEK, cells, grid, utc
 from tickercast.errors import TooFewSessions
 
 YEAR = 365 * 24
@@ -107,18 +107,22 @@ def fit(series: Sequence[Bars], through: np.datetime64, *, hours: int = YEAR) ->
         hours: how many hours before it are used.
 
     Raises:
-        TooFewSessions: no series has `LEAST_FIT` hours beyond the history that an origin needs.
+        TooFewSessions: these hours hold fewer than `LEAST_FIT` origins, each with its history and its targets.
     """
     first = through - np.timedelta64(hours, "h")
     known = [bars for bars in (_through(bars, through) for bars in series) if len(bars) >= WANTED + LEAST_FIT]
-    if not known:
-        raise TooFewSessions(
-            f"No symbol has {WANTED + LEAST_FIT} hours of bars up to {through}: that many were needed to learn the "
-            "season and the regression. Give bars that begin earlier, or a later date."
-        )
     season = fit_season(known, first)
     panels = [hour_features.panel(bars, season) for bars in known]
     origins = [_origins(panel, first) for panel in panels]
+    count = sum(map(len, origins))
+    if count < LEAST_FIT:
+        symbols, newest = ", ".join(bars.symbol for bars in series)[:80], max(bars.ends[-1] for bars in series)
+        raise TooFewSessions(
+            f"Tables can be learned from {count:,} of the hours after {utc(first)} up to {utc(through)} UTC, and the "
+            f"newest bar of {symbols} ends at {utc(newest)}: at least {LEAST_FIT:,} hours that move, with {WANTED} "
+            f"before and {HORIZON} after them, were needed. Give bars that begin earlier or end later, or name "
+            "another date."
+        )
     inputs, log_level, ahead, moves, sigma60, simple = (
         np.concatenate(parts)
         for parts in zip(*(_examples(panel, rows) for panel, rows in zip(panels, origins, strict=True)), strict=True)
@@ -154,7 +158,8 @@ def fit_season(series: Sequence[Bars], first: np.datetime64) -> Floats:
     group = cell % 24 * 3 + np.where(day < 5, 0, day - 4)
     group_mean = (np.bincount(group, total) / np.maximum(np.bincount(group, count), 1))[group]
     season = (total + _SHRINKAGE * group_mean) / (count + _SHRINKAGE)
-    season = np.maximum(season, 1e-3 * season.mean())  # an hour in which nothing was ever traded is not without risk
+    # An hour in which nothing was ever traded is not without risk, and a series that never moves has no season.
+    season = np.maximum(season, max(1e-3 * season.mean(), _TINY))
     found: Floats = season / season.mean()
     return found
 
