@@ -11,8 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from tests.support.hourly import make_hours
 from tests.support.place import Place
+from typer.testing import CliRunner, Result
 
 from tickercast.app import App
+from tickercast.cli import directions as commands
 from tickercast.config import Settings
 from tickercast.domain.bars import Bars
 from tickercast.domain.direction import DIRECTION
@@ -190,3 +192,22 @@ def test_another_version_is_served_once_the_pointer_names_it(tmp_path: Path) -> 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
+
+
+def test_the_command_says_which_symbols_have_no_direction_and_which_have_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = site(tmp_path)
+    monkeypatch.setattr(commands, "open_app", lambda: app)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(commands.app, words)
+
+    assert "No direction is stored. Set TICKERCAST_MODELS=" in run("ZZZUSDT").stderr
+    app.handle(event(app, 0))
+    both, other = run("btcusdt", "ZZZUSDT"), run("ZZZUSDT")
+    for done in (both, other):
+        assert done.exit_code == 1
+        assert done.stderr == "No direction of ZZZUSDT is stored; there are BTCUSDT, ETHUSDT.\n"
+    assert "BTCUSDT" in both.stdout
+    assert run("BTCUSDT").exit_code == 0

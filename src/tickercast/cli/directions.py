@@ -23,18 +23,25 @@ def directions(
     """Show how likely the next hour closes higher, with its record.
 
     They are made with each hourly file where TICKERCAST_MODELS names xgb-direction. Exit code 1 means that there is
-    none.
+    none, or none of one of these.
     """
     from tickercast.show.directions import directions_json, directions_table
 
-    found = open_app().directions([ticker.upper() for ticker in tickers or ()])
+    service, wanted = open_app(), [ticker.upper() for ticker in tickers or ()]
+    found = service.directions(wanted)
     if as_json:
         print_data(directions_json(found) + "\n")
     elif len(found.newest):
         print_table(directions_table(found), soft_wrap=True)
-    if found.newest.empty:
+    missing = [symbol for symbol in wanted if symbol not in set(found.newest["symbol"])]
+    if not missing and len(found.newest):
+        return
+    known = sorted(set(service.directions().newest["symbol"]))
+    if known:
+        complain(f"No direction of {', '.join(missing)} is stored; there are {', '.join(known)}.")
+    else:
         complain(
             "No direction is stored. Set TICKERCAST_MODELS=champion,xgb-direction where the function runs, then: "
             "tickercast forecast BTCUSDT --every 1h."
         )
-        raise typer.Exit(SOME_FAILED)
+    raise typer.Exit(SOME_FAILED)
