@@ -201,3 +201,14 @@ def test_an_hour_is_run_by_one_command(run: Callable[..., Result]) -> None:
     done = run("hourly", "BTCUSDT", "--source", "simulated")
     assert done.exit_code == 0, done.output
     assert "BTCUSDT is forecast from" in done.output
+
+
+def test_the_spelling_of_daily_bars_is_not_recommended_for_hours(run: Callable[..., Result]) -> None:
+    moment = ("2022-06-01 00:00", "--every", "1h", "--source", "hours")
+    said = run("forecast", "BTCUSD", *moment).stderr
+    assert "hours does not hold BTCUSD: it has BTCUSDT, ETHUSDT." in " ".join(said.split())
+    assert "Did you mean" not in said
+    assert run("forecast", "BTCUSDT", *moment).exit_code == 0
+    assert "Did you mean BTCUSDT, which was forecast before?" in " ".join(
+        run("forecast", "BTCUSD", *moment).stderr.split()
+    )

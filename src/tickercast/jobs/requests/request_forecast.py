@@ -169,11 +169,14 @@ def _upload(
 
 
 def _with_hints(failures: Mapping[str, Permanent], warehouse: Warehouse, frequency: Frequency) -> dict[str, Permanent]:
-    """Add the symbol that was probably meant by one that the source does not know, unless the source says so itself."""
+    """Add the symbol that was probably meant by one that the source does not know, unless the source says so itself.
+
+    Of hours only symbols that were forecast before are known: coins are spelled as their exchange does, not as Yahoo.
+    """
     unknown = [
         name for name, reason in failures.items() if isinstance(reason, UnknownSymbol) and _MEANT not in str(reason)
     ]
-    spelt = {name: known for name in unknown if (known := advice(name))}
+    spelt = {name: known for name in unknown if frequency.is_daily and (known := advice(name))}
     hints = {name: UnknownSymbol(f"{failures[name]} {_MEANT} {known}?") for name, known in spelt.items()}
     rest = [name for name in unknown if name not in spelt]
     hints |= {
