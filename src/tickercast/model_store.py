@@ -218,9 +218,14 @@ class ModelStore:
             BundleError: it is corrupt or missing.
         """
         if not card.reference_sha256:
+            remedy = (
+                "Train and publish a newer version."
+                if self.frequency.is_daily
+                else "Let tickercast hourly refresh its tables: it writes one each month, from a year of real bars."
+            )
             raise UsageError(
                 f"{card.name} {card.version} has no reference of its training, so drift from it cannot be measured. "
-                "Train and publish a newer version."
+                f"{remedy}"
             )
         name = f"{folder(card.name, card.version)}/reference.json"
         try:

@@ -11,6 +11,7 @@ import pytest
 from tickercast.config import resource
 from tickercast.domain.drift import COLUMNS, MARGINS, Reference, reference_json
 from tickercast.domain.forecast import Role
+from tickercast.domain.frequency import HOURLY
 from tickercast.domain.model_card import CHAMPION, Bundle, ModelCard, Pointer, ServedModel
 from tickercast.errors import BundleError, ModelUnavailable, ObjectNotFound, PreconditionFailed, UsageError
 from tickercast.jobs.operations.provision import pending, publish_shipped
@@ -122,6 +123,12 @@ def test_a_reference_that_is_corrupt_missing_or_was_never_made_is_a_sentence(
     store.write("models/tickercast-lstm/3/reference.json", b"{}")
     with pytest.raises(BundleError, match="reference file of tickercast-lstm 3 has sha256"):
         models.reference(bundle.card)
+
+
+def test_a_missing_reference_of_hours_is_written_by_the_hourly_run(store: MemoryStore) -> None:
+    models = ModelStore(store, resource("shipped"), HOURLY)
+    with pytest.raises(UsageError, match=r"har-season 1 has no reference.*Let tickercast hourly refresh its tables"):
+        models.reference(models.shipped.card)
 
 
 def test_a_bundle_whose_reference_was_not_read_is_not_published(models: ModelStore, store: MemoryStore) -> None:
