@@ -1,11 +1,18 @@
--- The files and symbols that were rejected and have not been forecast since, unless superseded or sent again.
-WITH marked AS (
+-- The files and symbols that were rejected and have not been forecast since, unless superseded or sent again. A forecast of
+-- simulated bars counts only if the symbol has no others.
+WITH known AS (
+  SELECT
+    object, generation, written_at, symbol, frequency, status, reason, origin,
+    simulated = LOGICAL_AND(simulated) OVER (PARTITION BY symbol, frequency) AS in_use
+  FROM ingestions
+),
+marked AS (
   SELECT
     object, generation, written_at, symbol, status, reason, origin,
-    MAX(IF(status = 'forecast', written_at, NULL)) OVER (PARTITION BY symbol, frequency) AS symbol_forecast,
+    MAX(IF(status = 'forecast' AND in_use, written_at, NULL)) OVER (PARTITION BY symbol, frequency) AS symbol_forecast,
     MAX(IF(status IN ('forecast', 'stored'), written_at, NULL)) OVER (PARTITION BY object) AS object_forecast,
     MAX(written_at) OVER (PARTITION BY object) AS newest
-  FROM ingestions
+  FROM known
 )
 SELECT object, generation, symbol, reason
 FROM marked

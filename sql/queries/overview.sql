@@ -1,14 +1,22 @@
 -- One row a symbol: the champion's newest forecast of its last step up to a date, the closes of the year before it, and the
--- record so far.
-WITH made AS (
+-- record so far. Simulated ones are left out if the symbol has real ones.
+WITH known AS (
+  SELECT symbol, LOGICAL_AND(simulated) AS simulated
+  FROM ingestions
+  WHERE status = 'forecast' AND frequency = '1d' AND (@every OR symbol IN UNNEST(@symbols))
+  GROUP BY symbol
+),
+made AS (
   SELECT
-    symbol, cutoff, step AS sessions, target_date, last_close, close_median, close_lo_80, close_hi_80, quantiles,
-    model_name, model_version, simulated, doubtful, object, generation
+    forecasts.symbol, cutoff, step AS sessions, target_date, last_close, close_median, close_lo_80, close_hi_80, quantiles,
+    model_name, model_version, forecasts.simulated, doubtful, object, generation
   FROM forecasts
+  INNER JOIN known ON forecasts.symbol = known.symbol AND forecasts.simulated = known.simulated
   WHERE role = 'champion' AND frequency = '1d' AND cutoff BETWEEN @since AND @until
-    AND (@every OR symbol IN UNNEST(@symbols))
+    AND (@every OR forecasts.symbol IN UNNEST(@symbols))
   QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY symbol ORDER BY simulated, cutoff DESC, origin = 'backfill', written_at DESC, generation DESC, step DESC
+    PARTITION BY forecasts.symbol
+    ORDER BY cutoff DESC, origin = 'backfill', written_at DESC, generation DESC, step DESC
   ) = 1
 ),
 bars AS (

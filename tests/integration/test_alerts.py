@@ -161,6 +161,15 @@ def test_one_bad_symbol_of_a_batch_is_open_until_that_symbol_is_forecast(
     assert titles(check(place)) == ["tickercast-lstm 1 is served"]
 
 
+def test_a_simulated_forecast_does_not_end_what_is_open_of_real_bars(
+    place: Place, receiver: Receiver, make_bars: Any
+) -> None:
+    forecast(place, make_bars("MSFT", last=date(2023, 7, 20)))
+    place.handle(place.upload("ohlc/2023-07-21/batch-0001.csv", to_csv([make_bars("MSFT", sessions=50)])))
+    forecast(place, Bars("MSFT", make_bars("MSFT").columns, simulated=True))
+    assert "MSFT has 50 sessions" in check(place).found[0].text
+
+
 def test_a_symbol_is_stale_once_a_run_had_time_to_forecast_the_session(place: Place, make_bars: Any) -> None:
     forecast(place, make_bars("MSFT"))  # from Friday
     monday = datetime(2023, 7, 24, 20, tzinfo=UTC)

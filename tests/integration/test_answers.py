@@ -172,15 +172,13 @@ def test_a_forecast_whose_simulated_bars_are_left_out_is_refused(forecast: Path)
     assert run("forecast", "IBM", "2023-07-21", "--source", "simulated").exit_code == 0
     Path("one.csv").write_text("symbol,shares\nIBM,1\n")
 
-    for words in (
-        ["odds", "IBM", "100", "--as-of", "2023-07-21"],
-        ["portfolio", "one.csv", "--record", "--from", "2023-01-01"],
-    ):
-        failed = run(*words)
-        assert isinstance(failed.exception, TooFewSessions), failed.output
-        assert "simulated ones are left out once a symbol has real ones. Run: tickercast forecast IBM DATE." in str(
-            failed.exception
-        )
+    said = refused("odds", "IBM", "100", "--as-of", "2023-07-21")
+    assert "The newest before is 2010-06-30: take it with --as-of 2010-06-30" in said
+    failed = run("portfolio", "one.csv", "--record", "--from", "2023-01-01")
+    assert isinstance(failed.exception, TooFewSessions), failed.output
+    assert "simulated ones are left out once a symbol has real ones. Run: tickercast forecast IBM DATE." in str(
+        failed.exception
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,24 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from tests.support.place import Place
 from tests.support.trading import SYMBOLS, Evening
 
-from tickercast.domain.bars import Bars
+from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.forecast import Role
 from tickercast.domain.frequency import DAILY
+from tickercast.domain.market import FetchedBars, Market
 from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Pointer
+from tickercast.domain.price_files import to_csv
 from tickercast.errors import BundleError, UsageError
 from tickercast.jobs.champion.decisions import Decided, carry_out
+from tickercast.jobs.daily.reforecast import outdated_files
 from tickercast.models import catalogue
 from tickercast.models.baselines import EwmaT
 from tickercast.show import report, sentences
@@ -175,3 +180,13 @@ def test_a_pointer_at_an_unknown_baseline_is_a_sentence(evening: Evening) -> Non
     evening.app.models.point(Pointer(name=MODEL, version="1").demoted("ewma", 0.98))
     with pytest.raises(BundleError, match=r"names 'ewma' in the champion's place.*tickercast rollback"):
         evening.app.served_models()
+
+
+def test_a_simulated_forecast_does_not_hide_the_real_one_that_is_made_again(tmp_path: Path, make_bars: Any) -> None:
+    place = Place(tmp_path)
+    real = make_bars("MSFT", last=date(2023, 7, 20))
+    for bars in (real, Bars("MSFT", make_bars("MSFT").columns, simulated=True)):
+        place.handle(place.upload(f"ohlc/{bars.cutoff}/MSFT.csv", to_csv([bars])))
+    market = Market(FetchedBars("given", False, Reading({"MSFT": real})), real.cutoff)
+    old = outdated_files(market, Pointer(name=MODEL, version="99"), place.warehouse)
+    assert [name for name, _ in old] == ["ohlc/2023-07-20/MSFT.csv"]

@@ -252,6 +252,13 @@ def test_simulated_bars_play_no_part_beside_real_ones_and_are_marked_where_they_
     assert len(place[1].read("drift_daily")) == len(place[1].query("SELECT DISTINCT kind FROM drift"))
 
 
+def test_simulated_bars_of_later_days_do_not_hide_the_real_ones(place: tuple[Any, Any]) -> None:
+    later = engines.market_data("simulated").fetch(["AAPL"], date(2020, 1, 2), date(2020, 6, 1), advance=lambda _: None)
+    add(place[1], later.bars["AAPL"], "ohlc/2020-06-01/AAPL.csv", date(2020, 6, 1))
+    found = run(place, day=date(2020, 6, 1))
+    assert (found.day, found.simulated) == (DAY, False)
+
+
 def test_what_cannot_be_checked_is_left_out_with_a_reason(place: tuple[Any, Any]) -> None:
     found = run(place, ["MSFT", "NEW", "BTC-USD"])
     assert found.skipped == {

@@ -15,7 +15,9 @@ from tickercast.app import App
 from tickercast.config import Settings
 from tickercast.domain.features import EWMA_DECAY
 from tickercast.errors import UsageError
-from tickercast.reading.overview import Row, frame
+from tickercast.reading import views
+from tickercast.reading.overview import Row, frame, newest_session
+from tickercast.reading.queries import ask
 
 if TYPE_CHECKING:
     from tests.support.bigquery_server import BigQueryServer
@@ -125,6 +127,27 @@ def test_the_frame_has_every_number_and_no_series(at: Callable[[datetime], App])
     assert "widths" not in found
     assert not any(isinstance(value, tuple) for value in found.iloc[0])
     assert frame([]).columns.tolist() == found.columns.tolist()
+
+
+def test_simulated_bars_replace_no_forecast_and_hide_no_symbol(tmp_path: Path) -> None:
+    app = App(Settings(home=str(tmp_path), source="sample"), now=lambda: datetime(2013, 7, 2, 12, tzinfo=UTC))
+    app.forecast(["MSFT", "AAPL"], "2012-08-15")
+    before = [asdict(row) for row in app.overview()]
+    app.forecast(["MSFT", "ZZZ"], "2013-07-01", source="simulated")
+
+    *real, alone = app.overview()
+    assert [asdict(row) for row in real] == before
+    assert (alone.symbol, alone.cutoff, alone.simulated) == ("ZZZ", date(2013, 7, 1), True)
+    assert newest_session([*real, alone]) == date(2012, 8, 15)
+    assert [row.symbol for row in app.overview(as_of="2013-07-01")] == ["ZZZ"]
+    assert views.freshness(app.tables).set_index("symbol")["cutoff"].dt.date.to_dict() == {
+        "AAPL": date(2012, 8, 15),
+        "MSFT": date(2012, 8, 15),
+        "ZZZ": date(2013, 7, 1),
+    }
+    [span] = ask(app.tables, "forecast_span", frequency="1d").to_dict("records")
+    assert {day.date() for day in span.values()} == {date(2012, 8, 15)}
+    assert set(views.random_walk(app.tables, "MSFT")["cutoff"].dt.date) == {date(2012, 8, 15)}
 
 
 def test_an_empty_warehouse_has_an_empty_overview(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tickercast import plain
 from tickercast.dashboard import address, state
 from tickercast.domain.calibration import NARROW, TOO_EARLY, WIDE, Calibration
 from tickercast.domain.frequency import DAILY
-from tickercast.reading.overview import Row, frame
+from tickercast.reading.overview import Row, frame, newest_session
 from tickercast.show import sentences
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, price
 
@@ -73,7 +73,7 @@ def _overview(rows: Sequence[Row]) -> None:
     st.download_button(
         "Download as CSV",
         plain.csv(frame(found)),
-        file_name=plain.file_name(f"overview-{max(row.cutoff for row in found)}.csv"),
+        file_name=plain.file_name(f"overview-{newest_session(found)}.csv"),
         mime="text/csv",
         icon=":material/download:",
         on_click="ignore",

@@ -6,6 +6,7 @@ import streamlit as st
 from tickercast.dashboard import banner, state
 from tickercast.dashboard.figures import gains_figure, record_figure
 from tickercast.reading.holdings import PortfolioOutlook
+from tickercast.reading.overview import newest_session
 from tickercast.reading.portfolio_record import PortfolioRecord
 from tickercast.show.answers import (
     APART,
@@ -34,7 +35,7 @@ def show() -> None:
         "Holdings as lines of `symbol,shares`, the titles in the first; negative shares are a short position. Each "
         "symbol needs a stored forecast. They stay in this page, and are stored nowhere."
     )
-    newest = max(row.cutoff for row in rows)
+    newest = newest_session(rows)
     known = sorted(row.symbol for row in rows if row.cutoff == newest)[:3]
     usual = "\n".join(["symbol,shares", *(f"{symbol},100" for symbol in known)])
     left, right = st.columns([1, 2], gap="large")

@@ -173,7 +173,7 @@ def targets(forecasts: Sequence[Forecast]) -> NDArray[np.datetime64]:
 
 def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse) -> list[Forecast]:
     where = {"symbol": list(symbols), "frequency": DAILY.name}
-    newest = warehouse.read("latest_forecasts", {**where, "role": "champion"}, ["symbol", "cutoff"])
+    newest = warehouse.read("latest_forecasts", {**where, "role": "champion"}, ["symbol", "cutoff", "simulated"])
     missing = sorted(set(symbols) - set(newest["symbol"]))
     if missing:
         raise UsageError(
@@ -181,13 +181,15 @@ def _forecasts(symbols: Sequence[str], as_of: date | None, warehouse: Warehouse)
             f"{' '.join(missing)} DATE."
         )
     last = as_of or newest["cutoff"].max().date()
+    in_use = newest[["symbol", "simulated"]].drop_duplicates()  # simulated ones only of symbols that have no others
     rows = warehouse.read("champion_forecasts", {**where, "cutoff": Between(last - _STALE, last)}, COLUMNS)
+    rows = rows.merge(in_use)
     shared = _shared(rows, symbols)
     if shared is None:
-        raise UsageError(_no_cutoff(symbols, last, warehouse))
-    rows = rows[rows["cutoff"] == shared]
-    real = rows.groupby("symbol")["simulated"].transform("min")
-    found = forecasts_of(rows[rows["simulated"] == real])
+        before = {**where, "step": 1, "cutoff": Between(None, last)}
+        older = warehouse.read("champion_forecasts", before, ["symbol", "cutoff", "simulated"]).merge(in_use)
+        raise UsageError(_no_cutoff(symbols, last, _shared(older, symbols)))
+    found = forecasts_of(rows[rows["cutoff"] == shared])
     for made in found.values():
         if not all(step.quantiles for step in made.steps):
             raise UsageError(
@@ -204,10 +206,8 @@ def _shared(rows: pd.DataFrame, symbols: Sequence[str]) -> pd.Timestamp | None:
     return found.max() if len(found) else None
 
 
-def _no_cutoff(symbols: Sequence[str], last: date, warehouse: Warehouse) -> str:
+def _no_cutoff(symbols: Sequence[str], last: date, older: pd.Timestamp | None) -> str:
     """What to say where no cutoff shortly before a date is shared, with the newest older one that is."""
-    where = {"symbol": list(symbols), "frequency": DAILY.name, "step": 1, "cutoff": Between(None, last)}
-    older = _shared(warehouse.read("champion_forecasts", where, ["symbol", "cutoff"]), symbols)
     named = symbols[0] if len(symbols) == 1 else f"all of {', '.join(symbols)}"
     taken = (
         "Run" if older is None else f"The newest before is {older.date()}: take it with --as-of {older.date()}, or run"

@@ -19,7 +19,7 @@ from tickercast.ports import Warehouse
 from tickercast.reading.queries import ask
 
 KEPT_FOR = timedelta(days=100)
-"""A symbol whose newest forecast is older than the newest of all, or than the date asked for, by more is left out."""
+"""A symbol is left out if its forecast is older than the newest of real bars, or the date asked for, by more."""
 
 _A_YEAR_OF_BARS = timedelta(days=460)  # 250 sessions, and 60 from which the first volatility is known
 _SPARK_EVERY = 5  # sessions
@@ -107,10 +107,11 @@ def overview(
     Raises:
         WarehouseUnavailable: try again.
     """
-    until = as_of or _newest_cutoff(warehouse)
-    if until is None:
+    newest = (as_of, as_of) if as_of else _newest_cutoffs(warehouse)
+    if newest is None:
         return []
-    since = _LONG_AGO if symbols and not as_of else until - KEPT_FOR
+    until, real = newest
+    since = _LONG_AGO if symbols and not as_of else real - KEPT_FOR
     found = ask(
         warehouse,
         "overview",
@@ -121,6 +122,11 @@ def overview(
         symbols=list(symbols) or [""],  # BigQuery reads the type of a parameter off its values
     )
     return [_row(values, now) for values in found.to_dict("records")]
+
+
+def newest_session(rows: Sequence[Row]) -> date:
+    """The newest cutoff of an overview; of simulated bars only if there are no others."""
+    return max((not row.simulated, row.cutoff) for row in rows)[1]
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -144,9 +150,10 @@ def ordered(rows: Sequence[Row], column: str) -> list[Row]:
     return [*known, *(row for row in rows if getattr(row, name) is None)]
 
 
-def _newest_cutoff(warehouse: Warehouse) -> date | None:
-    [newest] = ask(warehouse, "newest_cutoff", frequency=DAILY.name)["cutoff"]
-    return None if pd.isna(newest) else newest.date()
+def _newest_cutoffs(warehouse: Warehouse) -> tuple[date, date] | None:
+    """The newest cutoff of all symbols, and the one by which symbols are left out: simulated bars hide no real ones."""
+    [newest] = ask(warehouse, "newest_cutoff", frequency=DAILY.name).to_dict("records")
+    return None if pd.isna(newest["cutoff"]) else (newest["cutoff"].date(), newest["real_cutoff"].date())
 
 
 def _row(values: Mapping[Any, Any], now: datetime) -> Row:

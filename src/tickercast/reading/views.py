@@ -49,16 +49,14 @@ def bars(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataF
 def champion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
     """The champion's forecasts of a symbol, the oldest cutoff first; simulated ones only if there are no others."""
     found = _by_ends(warehouse.read("champion_forecasts", {"symbol": symbol, "frequency": every}, FORECAST), every)
-    kept = found[found["simulated"] == found["simulated"].all()]
-    return kept.sort_values(["cutoff", "step"], ignore_index=True)
+    return _in_use(found).sort_values(["cutoff", "step"], ignore_index=True)
 
 
 def companion_forecasts(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
     """The forecasts of a symbol by the models beside the champion, the oldest cutoff first, likewise."""
     where = {"symbol": symbol, "frequency": every, "role": Role.COMPANION}
     found = _by_ends(warehouse.read("forecast_history", where, [*FORECAST, "role"]), every)
-    kept = found[found["simulated"] == found["simulated"].all()]
-    return kept.sort_values(["model_name", "cutoff", "step"], ignore_index=True)
+    return _in_use(found).sort_values(["model_name", "cutoff", "step"], ignore_index=True)
 
 
 def quantiles(
@@ -102,9 +100,9 @@ def remarks(warehouse: Warehouse, symbol: str, name: str, generation: str, targe
 
 
 def random_walk(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
-    """The random walk's forecasts of a symbol."""
+    """The random walk's forecasts of a symbol, likewise."""
     where = {"symbol": symbol, "frequency": every, "model_name": RANDOM_WALK}
-    return _by_ends(warehouse.read("forecast_history", where, [*FORECAST, "role"]), every)
+    return _in_use(_by_ends(warehouse.read("forecast_history", where, [*FORECAST, "role"]), every))
 
 
 def histogram(warehouse: Warehouse, symbol: str, every: str = DAILY.name) -> pd.DataFrame:
@@ -150,7 +148,10 @@ def not_forecast(warehouse: Warehouse) -> pd.DataFrame:
 
 
 def freshness(warehouse: Warehouse) -> pd.DataFrame:
-    """The newest cutoff of each symbol and frequency, and when it arrived; the stalest first."""
+    """The newest cutoff of each symbol and frequency, and when it arrived; the stalest first.
+
+    Simulated ones count only if there are no others of the symbol.
+    """
     return ask(warehouse, "freshness")
 
 
@@ -163,6 +164,11 @@ def decisions(warehouse: Warehouse) -> pd.DataFrame:
 def drift(warehouse: Warehouse) -> pd.DataFrame:
     """The drift of each day, by kind."""
     return warehouse.read("drift_daily").sort_values(["day", "kind"], ignore_index=True)
+
+
+def _in_use(rows: pd.DataFrame) -> pd.DataFrame:
+    """The forecasts of one symbol without simulated ones, unless there are no others."""
+    return rows[rows["simulated"] == rows["simulated"].all()]
 
 
 def _by_ends(rows: pd.DataFrame, every: str) -> pd.DataFrame:

@@ -35,13 +35,14 @@ def reforecast(market: Market, pointer: Pointer, *, store: ObjectStore, warehous
 def outdated_files(market: Market, pointer: Pointer, warehouse: Warehouse) -> dict[tuple[str, str], tuple[str, ...]]:
     """The files whose forecasts are the newest of their symbols, by another model: object and generation to symbols.
 
-    The ledger knows versions alone, and a baseline has one, too; so the forecasts say which model made them.
+    The ledger knows versions alone, and a baseline has one, too; so the forecasts say which model made them. Simulated
+    bars do not count beside a real market, nor the reverse.
 
     Raises:
         WarehouseUnavailable: try again.
     """
-    where = {"symbol": market.symbols, "frequency": DAILY.name, "status": "forecast"}
-    ledger = warehouse.read("ingestions", where, _LEDGER)
+    kind = {"frequency": DAILY.name, "status": "forecast", "simulated": market.source.simulated}
+    ledger = warehouse.read("ingestions", {"symbol": market.symbols, **kind}, _LEDGER)
     newest = ledger.sort_values(["cutoff", "written_at", "generation"]).groupby("symbol").tail(1)
     if newest.empty:
         return {}

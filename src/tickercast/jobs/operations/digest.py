@@ -22,7 +22,7 @@ from tickercast.jobs.operations.alerts import SentAlerts
 from tickercast.ports import Letter, Notifier, ObjectStore, Warehouse
 from tickercast.reading.anomalies import anomalies
 from tickercast.reading.outcomes import Outcome, outcomes
-from tickercast.reading.overview import Row, overview
+from tickercast.reading.overview import Row, newest_session, overview
 from tickercast.reading.trading import TradingStatus, read_status
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def read_digest(
     """Read what the digest of a day says; None if nothing has been forecast.
 
     Args:
-        day: its session; None: the newest one.
+        day: its session; None: the newest one, of simulated bars only if there are no others.
         symbols: the watchlist; none for all that are still forecast.
         checked: the open alerts.
         store: where the digest of the day before is recorded.
@@ -123,7 +123,7 @@ def read_digest(
     rows = overview(warehouse, now=now, symbols=symbols, as_of=day)
     if not rows:
         return None
-    session = day or max(row.cutoff for row in rows)
+    session = day or newest_session(rows)
     base = _read(store, store.generation(SENT)).base(session)
     last = {row.symbol: row.cutoff for row in rows if row.cutoff > base.sessions.get(row.symbol, _told(row, session))}
     return Digest(
