@@ -262,15 +262,18 @@ def test_simulated_bars_of_later_days_do_not_hide_the_real_ones(place: tuple[Any
 def test_what_cannot_be_checked_is_left_out_with_a_reason(place: tuple[Any, Any]) -> None:
     found = run(place, ["MSFT", "NEW", "BTC-USD"])
     assert found.skipped == {
-        "NEW": "NEW has no bars in the warehouse.",
+        "NEW": f"NEW has no recent bars up to {DAY} in the warehouse.",
         "BTC-USD": "BTC-USD is of another asset class than the champion's training.",
     }
 
 
 def test_nothing_to_check_is_a_sentence(place: tuple[Any, Any]) -> None:
-    with pytest.raises(TooFewSessions, match="NEW has no bars in the warehouse"):
+    with pytest.raises(TooFewSessions, match=f"NEW has no recent bars up to {DAY} in the warehouse"):
         run(place, ["NEW"])
-    with pytest.raises(TooFewSessions, match="No symbol of 4 can be checked on 2001-01-01"):
+    with pytest.raises(
+        TooFewSessions,
+        match=r"No symbol of 4 can be checked on 2001-01-01: AAPL has no recent bars up to 2001-01-01 .* a later day",
+    ):
         run(place, day=date(2001, 1, 1))
 
 

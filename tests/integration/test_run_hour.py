@@ -95,7 +95,7 @@ def test_a_day_of_hours_is_checked_for_drift_once(looked_after: tuple[Site, Hour
 
 def test_the_spelling_of_a_coin_keeps_its_hours_from_no_check(looked_after: tuple[Site, Hour]) -> None:
     found = looked_after[0].check_drift(["BTCUSDT", "BTC-USD"], frequency=HOURLY)
-    assert found.skipped == {"BTC-USD": "BTC-USD has no bars in the warehouse."}
+    assert found.skipped == {"BTC-USD": "BTC-USD has no recent bars up to 2023-02-02 in the warehouse."}
 
 
 def test_performance_of_hours_is_that_of_the_last_week_of_all_versions(looked_after: tuple[Site, Hour]) -> None:

@@ -218,7 +218,8 @@ def _watch(
     if not series:
         raise TooFewSessions(
             f"No symbol of {len(skipped)} can be checked on {newest}"
-            f"{': ' + next(iter(skipped.values())) if skipped else '.'} Forecast some symbols first, or name others."
+            f"{': ' + next(iter(skipped.values())) if skipped else '.'} Forecast some symbols first, or name others or "
+            "a later day."
         )
     return _Watch(newest, series, skipped, simulated, frequency)
 
@@ -239,7 +240,7 @@ def _usable(symbol: str, found: Mapping[str, Bars], others: Collection[str], day
     if symbol in others:
         raise UsageError(f"{symbol} is of another asset class than the champion's training.")
     if symbol not in found:
-        raise TooFewSessions(f"{symbol} has no bars in the warehouse.")
+        raise TooFewSessions(f"{symbol} has no recent bars up to {day} in the warehouse.")
     bars = found[symbol]
     bars = bars.until(bars.frequency.parse(day))
     if len(bars) < needed:
