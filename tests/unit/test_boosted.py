@@ -179,6 +179,7 @@ def test_a_training_searches_measures_and_registers(train: Callable[..., Any], m
     assert registry.record.datasets["training"].last == date(2022, 6, 30)
     page = describe(made.bundle.card)
     assert "## Verdict" in page
+    assert "--through 2022-06-30 --trials 3 " in page
     assert "Better than a coin" in page
     again = train(3, Tracker(), asked=["REVUSDT"])
     assert again.study.best == made.study.best  # resumed: nothing is tried twice

@@ -16,6 +16,7 @@ from tickercast.domain.dataset import dataset
 from tickercast.domain.drift import COLUMNS, read_reference
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.model_page import describe
 from tickercast.domain.recipe import Recipe
 from tickercast.domain.reference import observe
 from tickercast.errors import BundleError, TooFewSessions, UnknownSymbol, UsageError
@@ -493,19 +494,25 @@ def test_the_job_registers_data_curves_figures_and_the_network(series: list[Bars
     assert set(report["by_symbol"]) == {"AAA", "BBB"}
 
 
-def test_the_job_hands_the_recipe_to_the_training(series: list[Bars], trained: Any) -> None:
+def test_the_job_hands_the_recipe_to_the_training_and_the_card_tells_its_command(
+    series: list[Bars], trained: Any
+) -> None:
     seen = {}
-    train(
+    bundle = train(
         Source(series),
-        ["AAA"],
+        ["AAA", "BBB"],
         date(2000, 1, 1),
         date(2023, 12, 31),
         THROUGH,
         fit=lambda *args, **more: seen.update(more) or trained,
         baselines=lambda series, through: [EwmaT()],
+        seeds=(1,),
         recipe=TINY,
+        hold_out=2,
     )
     assert seen["recipe"] == TINY
+    given = f"--through {THROUGH} --hold-out 2 --recipe FILE --seeds 1 AAA BBB"
+    assert f"tickercast train --source SOURCE {given} --out DIR" in describe(bundle.card)
 
 
 def test_symbols_held_out_evaluate_the_model_and_crypto_is_evaluated_apart(

@@ -1,6 +1,7 @@
 """The training of the hourly models: who is measured against whom, and who becomes the champion."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -145,6 +146,8 @@ def test_the_regression_stays_where_the_network_is_not_shown_to_be_better() -> N
     card = made.others[0][0].card
     assert card.metrics["after_sp_vs_har_season"] == 1
     assert "Companion: not shown to be better than har-season" in describe(card)
+    assert f"--through {THROUGH} {card.arguments} --out DIR" in describe(card)
+    assert re.fullmatch(r"--seeds \d( \w+USDT)+", card.arguments)
     assert made.champion.card.metrics["sp_vs_ewma_t"] < 1
     assert {f"coverage_80_h{step}" for step in (1, 6, 24)} < set(card.metrics)
 

@@ -45,6 +45,7 @@ def describe_hourly(card: ModelCard) -> str:
             card=card,
             rows=_rows(card.metrics, _DIRECTION_MEASURES),
             verdict=direction_verdict(card),
+            arguments=card.arguments and f" {card.arguments}",
         )
     return _PAGE.format(
         title=_title(card),
@@ -54,6 +55,7 @@ def describe_hourly(card: ModelCard) -> str:
         wanted=WANTED,
         simple=SIMPLE,
         least=LEAST,
+        arguments=card.arguments and f" {card.arguments}",
         rows=_rows(card.metrics, MEASURES),
         verdict=f"\n## Verdict\n\n{network_verdict(card.metrics)}\n"
         if "before_sp_vs_har_season" in card.metrics
@@ -126,7 +128,7 @@ Ratios below 1 are better than the other model; the brackets are 95% intervals, 
 {verdict}
 ## Reproduce
 
-    tickercast train --every 1h --source SOURCE --through {card.trained_through} --out DIR
+    tickercast train --every 1h --source SOURCE --through {card.trained_through}{arguments} --out DIR
 
 ## Limits
 
@@ -164,7 +166,7 @@ The brackets are 95% intervals, drawn over days.
 
 ## Reproduce
 
-    tickercast train --every 1h --direction --source SOURCE --through {card.trained_through} --out DIR
+    tickercast train --every 1h --direction --source SOURCE --through {card.trained_through}{arguments} --out DIR
 
 ## Limits
 

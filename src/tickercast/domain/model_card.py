@@ -197,6 +197,7 @@ class ModelCard(BaseModel):
         trained_through: the last date that training or validation saw, or that newer tables were learned from.
         network_through: the last date that the network learned from, where its tables are newer; None for any other.
         hold_out: every N-th symbol was held out of the training and used for evaluation; 0 where none was.
+        arguments: of `tickercast train`, beside the source and the date; files stand as FILE, many symbols as TICKER.
         fingerprint: sha256 of the data, seeds and recipe of the training; empty where it was not taken.
         metrics: measured on dates after `trained_through`.
         reference_sha256: of the reference for the drift check; empty where there is none.
@@ -227,6 +228,7 @@ class ModelCard(BaseModel):
     trained_through: date
     network_through: date | None = Field(default=None, exclude_if=lambda through: through is None)
     hold_out: int = 0
+    arguments: str = Field(default="", exclude_if=lambda given: not given)
     fingerprint: str = ""
     metrics: dict[str, float]
     reference_sha256: str = ""

@@ -58,6 +58,7 @@ def describe(card: ModelCard) -> str:
         adapting=_ADAPTS if card.adapts else "",
         apart=_APART + (_PAST if card.past_quantiles else ""),
         symbols=" and symbols that it was not trained on" if card.hold_out else "",
+        arguments=card.arguments and f" {card.arguments}",
         hold_out=f" --hold-out {card.hold_out}" if card.hold_out else "",
         weaknesses="\n".join(f"- {sentence}" for sentence in weaknesses(card)),
         count=len(card.features),
@@ -156,7 +157,7 @@ Ratios below 1 are better than the baseline; the brackets are 95% intervals, dra
 
 ## Reproduce
 
-    tickercast train --source SOURCE --through {card.trained_through}{hold_out} --out DIR
+    tickercast train --source SOURCE --through {card.trained_through}{hold_out}{arguments} --out DIR
 
 The same data, seeds and libraries give the same metrics to three decimals. The network starts as filtered historical
 simulation; every seed holds out other blocks of sessions for validation, purged on both sides.

@@ -123,6 +123,7 @@ def train(
         learned, trained_through=trained_through, seeds=seeds, on_progress=on_progress, recipe=recipe, results=known
     )
     bundle = fitted.bundle()
+    options = [*(["--recipe FILE"] if recipe else []), *(["--events FILE"] if known else [])]
     tables = {
         prefix: evaluate_unseen(fitted, baselines(group, trained_through), group, trained_through, last, known)
         for prefix, group in evaluation_groups(series, held).items()
@@ -134,6 +135,7 @@ def train(
             },
             "trained_on": f"source {source.name}: {bundle.card.trained_on}{_held_out_in_words(held)}",
             "hold_out": hold_out,
+            "arguments": arguments(symbols, *options, f"--seeds {len(seeds)}"),
             "fingerprint": digest,
         }
     )
@@ -152,6 +154,18 @@ def train(
         network=fitted.model,
     )
     return registry.register(bundle, record)
+
+
+def arguments(symbols: Sequence[str], *options: str) -> str:
+    """What `tickercast train` was given beside the source and the date, as a card tells it.
+
+    >>> arguments(["MSFT", "AAPL"], "--seeds 1"), arguments(["A"] * 500)
+    ('--seeds 1 MSFT AAPL', 'TICKER ...')
+    """
+    return " ".join([*options, *(symbols if len(symbols) <= _NAMED else ["TICKER ..."])])
+
+
+_NAMED = 20  # symbols at most; of more the card says which they are
 
 
 def fingerprint(

@@ -17,7 +17,7 @@ from tickercast.domain.model_card import Bundle
 from tickercast.domain.model_page import describe
 from tickercast.domain.recipe import Epoch
 from tickercast.errors import Permanent
-from tickercast.jobs.training.train import training_bars
+from tickercast.jobs.training.train import arguments, training_bars
 from tickercast.jobs.training.train_hourly import Network
 from tickercast.ports import (
     MarketData,
@@ -141,7 +141,8 @@ def train_direction(
     report = summary(made.probability, made.up, made.move, made.closed_at, SIZES)
     metrics = {name: round(value, 5) for name, value in report.items() if isinstance(value, int | float)}
     bundle = fitted.bundle()
-    words = {"metrics": metrics, "trained_on": f"source {source.name}: {bundle.card.trained_on}"}
+    given = arguments(symbols, *([f"--trials {trials}"] if study else []))
+    words = {"metrics": metrics, "trained_on": f"source {source.name}: {bundle.card.trained_on}", "arguments": given}
     bundle = replace(bundle, card=bundle.card.model_copy(update=words))
     if registry is not None:
         record = RunRecord(

@@ -16,7 +16,7 @@ from tickercast.domain.model_card import BASELINE, Bundle, Pointer, ServedModel
 from tickercast.domain.model_page import describe
 from tickercast.domain.promotion import Decision, decide_network
 from tickercast.errors import Permanent, TooFewSessions
-from tickercast.jobs.training.train import training_bars
+from tickercast.jobs.training.train import arguments, training_bars
 from tickercast.ports import MarketData, ModelRegistry, RunRecord
 
 SEEDS = (1, 2, 3)
@@ -161,7 +161,10 @@ def train_hourly(
     decision, decided = _decide(lstm, har, before, after, through)
     measured = {name: _measures(name, after) for name in after if name != "ewma-t"}
     measured[lstm.card.name] |= decided
-    bundles = {bundle.card.name: _described(bundle, measured, source.name) for bundle in (lstm, plain, har, ewma)}
+    given = arguments(symbols, f"--seeds {len(seeds)}")
+    bundles = {
+        bundle.card.name: _described(bundle, measured, source.name, given) for bundle in (lstm, plain, har, ewma)
+    }
     if registry is not None:
         data = {"training": dataset(source.name, series, through), "evaluation": dataset(source.name, series, last)}
         for name, network in zip(
@@ -211,9 +214,10 @@ def _with_ends(name: str, interval: tuple[float, float, float]) -> dict[str, flo
     return {key: round(value, 4) for key, value in zip((name, f"{name}_lo", f"{name}_hi"), interval, strict=True)}
 
 
-def _described(bundle: Bundle, measured: Mapping[str, dict[str, float]], source: str) -> Bundle:
+def _described(bundle: Bundle, measured: Mapping[str, dict[str, float]], source: str, given: str) -> Bundle:
     card = bundle.card
-    words = {"metrics": measured[card.name], "trained_on": f"source {source}: {card.trained_on}"}
+    trained_on = f"source {source}: {card.trained_on}"
+    words = {"metrics": measured[card.name], "trained_on": trained_on, "arguments": given}
     return replace(bundle, card=card.model_copy(update=words))
 
 
