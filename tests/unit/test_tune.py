@@ -1,6 +1,7 @@
 """A study begins with the default, resumes where it was, and its recipe can be trained with."""
 
 import json
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from tickercast import cli, engines
 from tickercast.cli import app
+from tickercast.cli import models as commands
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.recipe import Epoch, Recipe, read_recipe, recipe_json
 from tickercast.errors import TooFewSessions, UnknownSymbol, UsageError
@@ -331,3 +333,27 @@ def test_every_wrong_field_has_its_sentence() -> None:
         read_recipe(b'{"rate": 5, "units": 0, "unknown": 1}')
     assert str(refused.value).count("The recipe's") == 2
     assert "'unknown' is not a field" in str(refused.value)
+
+
+def test_ctrl_c_is_heeded_between_epochs_and_a_second_one_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    reached: list[int] = []
+
+    def search(presses: int) -> None:
+        with commands._resumable("sqlite:///x.db") as end_if_asked:
+            end_if_asked()
+            for _ in range(presses):
+                signal.raise_signal(signal.SIGINT)
+            reached.append(presses)
+            end_if_asked()
+            reached.append(0)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
+    try:
+        for presses in (1, 2):
+            with pytest.raises(KeyboardInterrupt):
+                search(presses)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert reached == [1]
+    assert "Ending after this epoch" in capfd.readouterr().err

@@ -1,9 +1,12 @@
 """Commands about models: train, tune, evaluate, and choose which one is served."""
 
-from collections.abc import Iterator, Mapping
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +31,7 @@ from tickercast.errors import UsageError
 
 if TYPE_CHECKING:
     from tickercast.domain.recipe import Recipe
+    from tickercast.ports import StudyResult
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -236,13 +240,18 @@ def tune(
     from tickercast.show.tables import study_line, study_table
 
     service = open_app()
-    with bar("trials", total=trials) as progress, _resumable(service.studies_url):
+    with bar("trials", total=trials) as progress, _resumable(service.studies_url) as end_if_asked:
+
+        def on_progress(done: float, study: "StudyResult[Recipe]") -> None:
+            progress.set(done, trials, study_line(study))
+            end_if_asked()
+
         study = service.tune(
             some_symbols_of(tickers or []),
             _through(through, source or service.settings.source),
             trials=trials,
             source=source,
-            on_progress=lambda done, study: progress.set(done, trials, study_line(study)),
+            on_progress=on_progress,
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
         )
     print_table(study_table(study))
@@ -465,10 +474,35 @@ def _recipe(path: str) -> "Recipe | None":
 
 
 @contextmanager
-def _resumable(url: str) -> Iterator[None]:
-    """Say that a search can be resumed if the user interrupts it."""
+def _resumable(url: str) -> Iterator[Callable[[], None]]:
+    """Say that a search can be resumed if the user interrupts it.
+
+    TensorFlow bears no exception in the midst of its work, so Ctrl-C is heeded between epochs; a second one at once.
+
+    Yields:
+        What ends the search if Ctrl-C was pressed, to be called between epochs.
+    """
+    pressed = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+        os.write(2, b"\nEnding after this epoch; Ctrl-C again ends at once.\n")
+
+    def end_if_asked() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, note)
     try:
-        yield
+        yield end_if_asked
+        end_if_asked()
     except KeyboardInterrupt:
         say_how_far(f"The finished trials are kept in {url}: the same command resumes the search.")
         raise
+    finally:
+        signal.signal(signal.SIGINT, before)
