@@ -310,7 +310,7 @@ def _filtered(daily: Floats, steps: int, cutoff: date) -> Floats:
 
 
 def _loss(value: Floats, gained: float, scale: float) -> float:
-    return float(metrics.pinball(np.array(gained), levels_of(value, LEVELS), LEVELS).mean() / scale)
+    return float(metrics.pinball(np.array(gained), levels_of(value, QUANTILES), LEVELS).mean() / scale)
 
 
 # ---------------------------------------------------------------- cost
