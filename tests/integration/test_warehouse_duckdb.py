@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from tests.support.warehouse_rows import append, ingestion, price
+from tests.support.warehouse_rows import append, ingestion, price, span
 
 from tickercast import memory
 from tickercast.backends.warehouse import duckdb as engine
@@ -151,6 +151,48 @@ def test_duckdb_gets_each_table_with_the_columns_that_its_file_names(tmp_path: P
     assert described["quantiles"] == "DOUBLE[]"
     assert described["cutoff"] == "DATE"
     assert described["created_at"] == "TIMESTAMP WITH TIME ZONE"
+
+
+THEIRS = """
+CREATE TABLE notes (symbol VARCHAR PRIMARY KEY, note VARCHAR DEFAULT 'none', length INT AS (strlen(note)));
+INSERT INTO notes (symbol, note) VALUES ('MSFT', 'watch'), ('AAPL', NULL);
+CREATE INDEX by_note ON notes (note);
+CREATE SEQUENCE numbers START 5;
+CREATE TABLE "more notes" (id BIGINT DEFAULT nextval('numbers'), symbol VARCHAR REFERENCES notes (symbol));
+INSERT INTO "more notes" (symbol) VALUES ('MSFT');
+CREATE SCHEMA mine;
+CREATE TABLE mine.prices AS SELECT 1 AS one;
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE TABLE moods AS SELECT 'good'::mood AS mood;
+CREATE MACRO twice(x) AS 2 * x;
+CREATE VIEW a_note AS SELECT twice(close) AS double FROM latest_prices JOIN notes USING (symbol);
+"""
+"""What somebody may have put beside our tables."""
+
+
+def their_rows(path: Path) -> list[list[tuple[object, ...]]]:
+    asked = ("notes", '"more notes"', "mine.prices", "moods", "a_note")
+    with duckdb.connect(path) as connection:
+        rows = [connection.execute(f"FROM {name}").fetchall() for name in asked]  # noqa: S608
+        return [*rows, connection.execute("SELECT index_name FROM duckdb_indexes()").fetchall()]
+
+
+def test_compacting_keeps_what_is_not_ours(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    warehouse = DuckDBWarehouse(path, resource("sql"))
+    warehouse.provision()
+    append(warehouse, "spans", [span()], "spans")
+    for generation in "12":
+        append(warehouse, "prices", [price(generation=generation, close=float(generation))], generation)
+    with duckdb.connect(path) as connection:
+        connection.execute(THEIRS)
+    before = their_rows(path)
+    assert warehouse.compact()["prices"] == 1
+    assert their_rows(path) == before
+    assert before[-2:] == [[(4.0,)], [("by_note",)]]
+    with duckdb.connect(path) as connection:
+        assert connection.execute("SELECT nextval('numbers')").fetchall() == [(6,)]
+    assert warehouse.pending() == {}
 
 
 def test_a_process_that_was_forked_off_can_use_the_warehouse_and_end(tmp_path: Path) -> None:

@@ -86,6 +86,14 @@ CREATE TABLE IF NOT EXISTS _objects (name VARCHAR NOT NULL, sha256 VARCHAR NOT N
 """Without a primary key, which one transaction at a time does not need: DuckDB has lost entries of indexes when it
 replayed a log (duckdb/duckdb#23848)."""
 
+_COPIED = """
+SELECT schema_name, table_name, list(column_name ORDER BY column_index) AS columns
+FROM duckdb_tables() JOIN duckdb_columns() USING (database_name, schema_name, table_name, table_oid)
+WHERE database_name = 'fresh' AND NOT is_generated
+GROUP BY schema_name, table_name, table_oid ORDER BY table_oid
+"""
+"""The tables of a copied schema, each after those that its keys refer to, with the columns that take values."""
+
 
 class DuckDBWarehouse:
     """The `Warehouse` port over a DuckDB file; see `tickercast.ports`.
@@ -254,29 +262,23 @@ class DuckDBWarehouse:
         return before
 
     def _refill(self, connection: duckdb.DuckDBPyConnection, until: datetime) -> dict[str, int]:
+        """Copy whatever the file holds, and of our tables the rows that count, in order."""
         compactions, dropped = read_compactions(self._sql), dict[str, int]()
-        objects = read_objects(self._sql)
+        orders = {found.name: order_of(found) for found in read_objects(self._sql) if not found.is_view}
         if "skill_blocks" in compactions:
             [[newest]] = connection.execute(ADDED_UP).fetchall()
             until = max(until, newest or until)
-        connection.execute("USE fresh")
-        connection.execute(_INTERNAL_TABLES)
-        for table in ("_appends", "_objects"):
-            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM warehouse.{table}")  # noqa: S608
-        for found in (each for each in objects if not each.is_view):
-            name, order = found.name, ", ".join(order_of(found))
-            connection.execute("USE fresh")
-            connection.execute(to_duckdb(found.text))
-            connection.execute("USE warehouse")
-            rows = what_remains(compactions[name]) if name in compactions else f"SELECT * FROM {name}"  # noqa: S608
-            statement = f"INSERT INTO fresh.{name} BY NAME SELECT * FROM ({rows}) ORDER BY {order}"  # noqa: S608
+        connection.execute("COPY FROM DATABASE warehouse TO fresh (SCHEMA)")
+        for schema, name, columns in connection.execute(_COPIED).fetchall():
+            table = f"{_quoted(schema)}.{_quoted(name)}"
+            ours = orders.get(name) if schema == "main" else None
+            compaction = compactions.get(name, "") if ours is not None else ""
+            rows = what_remains(compaction) if compaction else f"SELECT * FROM {table}"  # noqa: S608
+            wanted, order = ", ".join(map(_quoted, columns)), f" ORDER BY {', '.join(ours)}" if ours else ""
+            statement = f"INSERT INTO fresh.{table} BY NAME SELECT {wanted} FROM ({rows}){order}"  # noqa: S608
             [[kept]] = connection.execute(statement, {"until": until} if "$until" in rows else {}).fetchall()
-            [[held]] = connection.execute(f"SELECT count(*) FROM {name}").fetchall()  # noqa: S608
-            dropped |= {name: held - kept} if drops(compactions.get(name, "")) else {}
-        connection.execute("USE fresh")
-        for view in (found for found in objects if found.is_view):
-            connection.execute(to_duckdb(view.text))
-        connection.execute("USE warehouse")
+            [[held]] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608
+            dropped |= {name: held - kept} if drops(compaction) else {}
         return dropped
 
     def _pending(self, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
