@@ -153,6 +153,34 @@ def test_duckdb_gets_each_table_with_the_columns_that_its_file_names(tmp_path: P
     assert described["created_at"] == "TIMESTAMP WITH TIME ZONE"
 
 
+def test_tables_and_views_that_were_dropped_are_missed_made_again_and_filled(tmp_path: Path) -> None:
+    warehouse = DuckDBWarehouse(tmp_path / "warehouse.duckdb", resource("sql"))
+    warehouse.provision()
+    for table, row in (("spans", span()), ("prices", price()), ("ingestions", ingestion())):
+        append(warehouse, table, [row], f"{table}/bucket/a#1")
+    with duckdb.connect(tmp_path / "warehouse.duckdb") as connection:
+        connection.execute("DROP VIEW latest_prices; DROP TABLE prices")
+    missing = dict.fromkeys(("latest_prices", "prices"), "missing")
+    assert warehouse.pending() == missing
+    assert {*warehouse.provision()} == {*missing}
+    assert warehouse.pending() == {}
+    assert append(warehouse, "prices", [price()], "prices/bucket/a#1")
+    assert not append(warehouse, "ingestions", [ingestion()], "ingestions/bucket/a#1")
+    assert len(warehouse.read("latest_prices")) == 1
+
+
+def test_what_is_pending_is_found_without_making_a_file_or_changing_one(tmp_path: Path) -> None:
+    path = tmp_path / "warehouse.duckdb"
+    warehouse = DuckDBWarehouse(path, resource("sql"))
+    assert set(warehouse.pending().values()) == {"missing"}
+    assert not list(tmp_path.iterdir())
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE _appends (key VARCHAR PRIMARY KEY)")
+    before = path.read_bytes()
+    assert set(warehouse.pending().values()) == {"missing"}
+    assert path.read_bytes() == before
+
+
 THEIRS = """
 CREATE TABLE notes (symbol VARCHAR PRIMARY KEY, note VARCHAR DEFAULT 'none', length INT AS (strlen(note)));
 INSERT INTO notes (symbol, note) VALUES ('MSFT', 'watch'), ('AAPL', NULL);

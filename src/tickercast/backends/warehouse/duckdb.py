@@ -86,6 +86,13 @@ CREATE TABLE IF NOT EXISTS _objects (name VARCHAR NOT NULL, sha256 VARCHAR NOT N
 """Without a primary key, which one transaction at a time does not need: DuckDB has lost entries of indexes when it
 replayed a log (duckdb/duckdb#23848)."""
 
+_HELD = """
+SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = 'main'
+UNION ALL
+SELECT view_name FROM duckdb_views() WHERE database_name = current_database() AND schema_name = 'main'
+"""
+"""The tables and views that are there."""
+
 _COPIED = """
 SELECT schema_name, table_name, list(column_name ORDER BY column_index) AS columns
 FROM duckdb_tables() JOIN duckdb_columns() USING (database_name, schema_name, table_name, table_oid)
@@ -237,7 +244,15 @@ class DuckDBWarehouse:
 
     def pending(self) -> dict[str, str]:
         """The tables and views that are missing or whose file has changed."""
-        return self._attempt(self._pending)
+        if not self._path.exists():
+            return pending(read_objects(self._sql), {}, lambda sql_object: sql_object.sha256)
+
+        def work(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+            with connection.cursor() as beside:  # the transaction of a session may have failed
+                beside.execute("USE warehouse")
+                return self._pending(beside)
+
+        return self._attempt(work, reads=True)
 
     def compact(self, *, until: datetime | None = None) -> dict[str, int]:
         """Write the rows that count to a new file, in order, and put it in the place of the old one."""
@@ -282,13 +297,14 @@ class DuckDBWarehouse:
         return dropped
 
     def _pending(self, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-        connection.execute(_INTERNAL_TABLES)
-        _drop_primary_keys(connection)
-        applied = dict(connection.execute("SELECT name, sha256 FROM _objects").fetchall())
+        held = {name for (name,) in connection.execute(_HELD).fetchall()}
+        known = connection.execute("SELECT name, sha256 FROM _objects").fetchall() if "_objects" in held else ()
+        applied = dict.fromkeys(held, "") | {name: sha256 for name, sha256 in known if name in held}
         return pending(read_objects(self._sql), applied, lambda sql_object: sql_object.sha256)
 
     def _provision(self, connection: duckdb.DuckDBPyConnection) -> list[str]:
         connection.execute(_INTERNAL_TABLES)
+        _drop_primary_keys(connection)
         before = _set_aside(connection)
         rewrites = read_rewrites(self._sql) if before else {}
         for table in before:
@@ -296,6 +312,9 @@ class DuckDBWarehouse:
                 added = f"ADD COLUMN IF NOT EXISTS `{column.name}` {column.kind}"
                 connection.execute(to_duckdb(f"ALTER TABLE {table} {added}"))
         changed = self._pending(connection)
+        if not before:  # a table that was dropped may get its rows again
+            made = [name for name, how in changed.items() if how == "missing"]
+            connection.execute("DELETE FROM _appends WHERE list_contains(?, split_part(key, '/', 1))", [made])
         for found in read_objects(self._sql):
             if found.name in changed:
                 if found.is_view or changed[found.name] == "missing":
