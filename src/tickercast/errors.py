@@ -25,6 +25,7 @@
         │   └── RateLimited      it refuses further requests for some time: not to be retried at once
         ├── StoreUnavailable     the object store does not answer
         ├── WarehouseUnavailable the warehouse does not answer, or is locked for too long
+        │   └── NotSetUp         it lacks a table or view, or has one of an earlier release
         ├── FunctionUnavailable  the forecast function does not answer, or failed
         ├── ModelUnavailable     no model has been published where the function looks
         ├── EventUnreadable      an event arrived truncated or damaged
@@ -162,6 +163,10 @@ class StoreUnavailable(Transient):
 
 class WarehouseUnavailable(Transient):
     """The warehouse does not answer, or stayed locked for too long."""
+
+
+class NotSetUp(WarehouseUnavailable):
+    """The warehouse lacks a table or view, or has one of an earlier release, until it is provisioned."""
 
 
 class FunctionUnavailable(Transient):

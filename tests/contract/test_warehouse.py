@@ -25,7 +25,14 @@ from tickercast.backends.warehouse.bigquery import BigQueryWarehouse
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.backends.warehouse.sql import read_rewrites
 from tickercast.config import resource
-from tickercast.errors import Permanent, SchemaMismatch, UsageError, WarehouseUnavailable
+from tickercast.errors import (
+    NotSetUp,
+    Permanent,
+    SchemaMismatch,
+    TickercastError,
+    UsageError,
+    WarehouseUnavailable,
+)
 from tickercast.ports import Between, QueryLimits, Warehouse
 
 FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_edition"
@@ -548,7 +555,7 @@ def test_an_older_table_gets_the_nullable_columns_that_it_lacks_and_keeps_its_ro
     )
     newer = open_warehouse(sql)
     full = {"symbol": "META", "close": 294.0, "volume": 1e6, "seen_at": AT, "step": 1, "moves": [0.1, -0.2]}
-    with pytest.raises(SchemaMismatch, match="volume"):
+    with pytest.raises(NotSetUp, match=r"bars is missing or changed\. Run `tickercast provision`"):
         append(newer, "bars", [full], "2")
     assert newer.provision() == ["bars"]
     assert newer.provision() == []
@@ -891,6 +898,35 @@ def test_pending_names_what_provisioning_would_change(open_warehouse: Callable[[
     (sql / "views" / "dear.sql").write_text("CREATE OR REPLACE VIEW dear AS\nSELECT * FROM bars WHERE close > 20")
     assert made.pending() == {"dear": "changed"}
     assert made.provision() == ["dear"]
+
+
+def test_tables_of_an_earlier_release_are_said_to_be_that_and_stay_so_until_they_are_provisioned(
+    open_warehouse: Callable[[Path], Warehouse],
+) -> None:
+    open_warehouse(FIRST_RELEASE).provision()
+    newer = open_warehouse(resource("sql"))
+    lacking = newer.pending()
+    asked: list[Callable[[], Any]] = [
+        newer.compact,
+        lambda: newer.read("champion_forecasts"),
+        lambda: newer.read_arrow("prices", {"frequency": "1d"}),
+        lambda: newer.revision("scores"),
+        lambda: newer.query("SELECT COUNT(*) FROM champion_forecasts"),
+        lambda: newer.query("SELECT COUNT(*) FROM champion_forecasts", limits=QueryLimits(10.0, 500)),
+        lambda: append(newer, "prices", [price()], "k"),
+    ]
+    for ask in asked:
+        with pytest.raises(NotSetUp, match=r"missing or changed\. Run `tickercast provision`"):
+            ask()
+    with pytest.raises(Permanent, match=r"nowhere|colour"):
+        newer.query("SELECT colour FROM (SELECT 1 AS one) AS nowhere")
+    with pytest.raises(TickercastError, match="nothere") as wrong:
+        newer.query("SELECT * FROM coverages_nothere")
+    assert "provision" not in str(wrong.value)
+    assert newer.pending() == lacking
+    newer.provision()
+    for ask in asked:
+        ask()
 
 
 def test_compacting_drops_replaced_rows_and_changes_no_view(views: Warehouse) -> None:

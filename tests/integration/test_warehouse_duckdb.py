@@ -20,7 +20,7 @@ from tickercast.backends.warehouse import duckdb as engine
 from tickercast.backends.warehouse import duckdb_checkpoints
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
-from tickercast.errors import EngineUnusable, SchemaMismatch, TickercastError, WarehouseUnavailable
+from tickercast.errors import EngineUnusable, NotSetUp, SchemaMismatch, TickercastError, WarehouseUnavailable
 from tickercast.logs import WAITING
 
 
@@ -162,6 +162,8 @@ def test_tables_and_views_that_were_dropped_are_missed_made_again_and_filled(tmp
         connection.execute("DROP VIEW latest_prices; DROP TABLE prices")
     missing = dict.fromkeys(("latest_prices", "prices"), "missing")
     assert warehouse.pending() == missing
+    with pytest.raises(NotSetUp, match=r"latest_prices is missing or changed\. Run `tickercast provision`"):
+        warehouse.query("SELECT symbol FROM latest_prices")
     assert {*warehouse.provision()} == {*missing}
     assert warehouse.pending() == {}
     assert append(warehouse, "prices", [price()], "prices/bucket/a#1")
@@ -201,7 +203,7 @@ CREATE VIEW a_note AS SELECT twice(close) AS double FROM latest_prices JOIN note
 def their_rows(path: Path) -> list[list[tuple[object, ...]]]:
     asked = ("notes", '"more notes"', "mine.prices", "moods", "a_note")
     with duckdb.connect(path) as connection:
-        rows = [connection.execute(f"FROM {name}").fetchall() for name in asked]  # noqa: S608
+        rows = [connection.execute(f"FROM {name}").fetchall() for name in asked]
         return [*rows, connection.execute("SELECT index_name FROM duckdb_indexes()").fetchall()]
 
 

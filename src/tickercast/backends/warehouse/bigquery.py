@@ -58,6 +58,8 @@ from tickercast.backends.warehouse.sql import (
     drops,
     missing_columns,
     month_of,
+    of_this_release,
+    outdated,
     pending,
     qualified,
     read_compactions,
@@ -153,6 +155,8 @@ class BigQueryWarehouse:
         with self._translated():
             objects = read_objects(self._sql)
             applied = self._applied()
+            if not applied:
+                self._create_dataset()
             before = self._set_aside(applied, pending(objects, applied, _sql_hash))
             changed = pending(objects, applied, _sql_hash)
             names = [*(each.name for each in objects), *before]
@@ -184,13 +188,13 @@ class BigQueryWarehouse:
         """Append rows with one load job, unless a job with the key's id has stored them."""
         if not len(rows):
             return False
-        with self._translated():
+        with self._translated(table):
             stored = self._client.get_table(self._reference(table), **self._patience)
             return self._load_once(stored, _parquet(rows, stored, self.url), _job_id(stored, key))
 
     def revision(self, table: str) -> str:
         """When the table was last modified, by its description, which costs nothing."""
-        with self._translated():
+        with self._translated(table):
             stored = self._client.get_table(self._reference(table), **self._patience)
         return f"{stored.modified:%Y%m%d%H%M%S%f}-{stored.num_rows}"
 
@@ -229,7 +233,7 @@ class BigQueryWarehouse:
         """Read the rows of a table or view as an Arrow table."""
         statement, parameters = self._select(name, where, columns)
         given = bigquery.QueryJobConfig(query_parameters=parameters)
-        with self._translated():
+        with self._translated(statement):
             rows = self._client.query_and_wait(statement, job_config=given)
             return rows.to_arrow(create_bqstorage_client=False)
 
@@ -240,7 +244,7 @@ class BigQueryWarehouse:
         """Read the rows of a table or view batch by batch, as pages arrive."""
         statement, parameters = self._select(name, where, None)
         given = bigquery.QueryJobConfig(query_parameters=parameters)
-        with self._translated():
+        with self._translated(statement):
             rows = self._client.query_and_wait(statement, job_config=given)
             schema = pa.schema([(field.name, _arrow_type(field)) for field in rows.schema])
             batches = (batch.cast(schema) for batch in rows.to_arrow_iterable())
@@ -279,6 +283,8 @@ class BigQueryWarehouse:
         """
         objects = {found.name: found for found in read_objects(self._sql)}
         dropped: dict[str, int] = {}
+        if lacking := self.pending():
+            raise outdated(self.url, lacking)
         with self._translated():
             until = until or datetime.now(UTC) - FINISHED
             if "skill_blocks" in objects:
@@ -317,7 +323,7 @@ class BigQueryWarehouse:
         return [[of_type("first", value=first), of_type("last", value=last)] for first, last in ends]
 
     def _read(self, statement: str, settings: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        with self._translated():
+        with self._translated(statement):
             read = pandas_gbq.read_gbq(
                 statement,
                 configuration={"query": dict(settings), **(more or {})},
@@ -355,18 +361,20 @@ class BigQueryWarehouse:
         return name
 
     def _applied(self) -> dict[str, str]:
-        """Read the label of each table and view, and create the dataset if it is missing."""
+        """Read the label of each table and view; there are none without a dataset."""
         try:
             return {
                 listed.table_id: listed.labels.get(_SQL_HASH, "")
                 for listed in self._client.list_tables(self._dataset, **self._patience)
             }
         except api.NotFound:
-            made = bigquery.Dataset(self._dataset)
-            made.location = self._location or None
-            made.description = "Forecasts of market prices, made by tickercast"
-            self._client.create_dataset(made, exists_ok=True, **self._patience)
             return {}
+
+    def _create_dataset(self) -> None:
+        made = bigquery.Dataset(self._dataset)
+        made.location = self._location or None
+        made.description = "Forecasts of market prices, made by tickercast"
+        self._client.create_dataset(made, exists_ok=True, **self._patience)
 
     def _apply(self, found: SqlObject, names: Collection[str], *, exists: bool, rewrites: bool) -> None:
         changed = bigquery.Table(self._reference(found.name))
@@ -456,8 +464,13 @@ class BigQueryWarehouse:
             assert isinstance(found, bigquery.LoadJob), "nobody else makes such ids"
             return found
 
-    def _translated(self) -> AbstractContextManager[None]:
-        return translated(self.url, self._patience_s, self._max_query_gb)
+    @contextmanager
+    def _translated(self, statement: str = "") -> Iterator[None]:
+        with (
+            of_this_release(self.url, statement, self._sql, self.pending) if statement else nullcontext(),
+            translated(self.url, self._patience_s, self._max_query_gb),
+        ):
+            yield
 
 
 _LEAST_BILLED = 10 * 2**20

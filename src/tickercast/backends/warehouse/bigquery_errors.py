@@ -13,7 +13,14 @@ import urllib3.exceptions
 from google.api_core import exceptions as api
 from google.auth import exceptions as auth
 
-from tickercast.errors import EngineUnusable, SchemaMismatch, TickercastError, UsageError, WarehouseUnavailable
+from tickercast.errors import (
+    EngineUnusable,
+    NotSetUp,
+    SchemaMismatch,
+    TickercastError,
+    UsageError,
+    WarehouseUnavailable,
+)
 
 _TRANSIENT_REASONS = {
     "rateLimitExceeded",
@@ -94,7 +101,7 @@ _TRANSLATIONS: Sequence[tuple[tuple[type[BaseException], ...], str, type[Tickerc
     (
         (api.NotFound,),
         "",
-        WarehouseUnavailable,
+        NotSetUp,
         "{url} has not been set up, or lies in another location: {message}. Run any forecast, or correct "
         "TICKERCAST_WAREHOUSE.",
     ),

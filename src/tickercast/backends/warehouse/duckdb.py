@@ -9,7 +9,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,7 +44,9 @@ from tickercast.backends.warehouse.sql import (
     drops,
     from_duckdb,
     missing_columns,
+    of_this_release,
     order_of,
+    outdated,
     pending,
     read_compactions,
     read_migration,
@@ -54,7 +56,7 @@ from tickercast.backends.warehouse.sql import (
     what_remains,
 )
 from tickercast.config import private_folder
-from tickercast.errors import EngineUnusable, SchemaMismatch, UsageError, WarehouseUnavailable
+from tickercast.errors import EngineUnusable, NotSetUp, SchemaMismatch, UsageError, WarehouseUnavailable
 from tickercast.ports import Between, QueryLimits
 
 Result = TypeVar("Result")
@@ -162,7 +164,8 @@ class DuckDBWarehouse:
             self._uncommitted += size
             return size
 
-        size = self._attempt(work)
+        with self._of_this_release(" ".join(table for table, _ in rows.values())):
+            size = self._attempt(work)
         traffic.loaded(size)
         return size
 
@@ -171,14 +174,18 @@ class DuckDBWarehouse:
     ) -> pd.DataFrame:
         """Read the rows of a table or view."""
         statement, values = _select(name, where, columns)
-        return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
+        with self._of_this_release(name):
+            return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
 
     def read_arrow(
         self, name: str, where: Mapping[str, Any] | None = None, columns: Sequence[str] | None = None
     ) -> pa.Table:
         """Read the rows of a table or view as an Arrow table."""
         statement, values = _select(name, where, columns)
-        return self._attempt(lambda connection: connection.sql(statement, params=values).to_arrow_table(), reads=True)
+        with self._of_this_release(name):
+            return self._attempt(
+                lambda connection: connection.sql(statement, params=values).to_arrow_table(), reads=True
+            )
 
     @contextmanager
     def stream(
@@ -186,7 +193,7 @@ class DuckDBWarehouse:
     ) -> Iterator[pa.RecordBatchReader]:
         """Read the rows of a table or view batch by batch, from a copy of the file."""
         statement, values = _select(name, where, None)
-        with self._on_a_copy(limits) as engine, memory_bounded(limits):
+        with self._of_this_release(name), self._on_a_copy(limits) as engine, memory_bounded(limits):
             yield engine.sql(statement, params=values).to_arrow_reader(_BATCH_ROWS)
 
     def query(
@@ -195,9 +202,10 @@ class DuckDBWarehouse:
         """Answer a query in BigQuery's dialect."""
         statement, values = to_duckdb(checked_query(text)), dict(parameters or {})
         try:
-            if limits:
-                return self._answer(statement, values, limits)
-            return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
+            with self._of_this_release(text):
+                if limits:
+                    return self._answer(statement, values, limits)
+                return self._attempt(lambda connection: connection.execute(statement, values).df(), reads=True)
         except (SchemaMismatch, WarehouseUnavailable) as error:
             if isinstance(error.__cause__, WRONG_QUERY):
                 message = one_line(error.__cause__)
@@ -213,7 +221,7 @@ class DuckDBWarehouse:
         """Work on a copy of the file, for which writers wait and for nothing else."""
         with self._translating(reads=True):
             if not self._path.exists():
-                raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.")
+                raise NotSetUp(f"{self.url} has not been set up. Run any forecast.")
             with self._lock, self._only_writer():
                 engine = self._copied(limits)
             with closing(engine):
@@ -230,7 +238,8 @@ class DuckDBWarehouse:
         written, (counted_at, found) = _written(self._path), self._revisions.get(table, (None, ""))
         if counted_at != written:
             counting = f"SELECT count(*) FROM {_quoted(table)}"  # noqa: S608
-            [[count]] = self._attempt(lambda connection: connection.execute(counting).fetchall(), reads=True)
+            with self._of_this_release(table):
+                [[count]] = self._attempt(lambda connection: connection.execute(counting).fetchall(), reads=True)
             found = str(count)
             self._revisions[table] = written, found
         return found
@@ -239,7 +248,8 @@ class DuckDBWarehouse:
         """The number of the table's rows for each value of a column."""
         column = _quoted(by)
         counting = f"SELECT {column}, count(*) FROM {_quoted(table)} WHERE {column} IS NOT NULL GROUP BY ALL"  # noqa: S608
-        found = self._attempt(lambda connection: connection.execute(counting).fetchall(), reads=True)
+        with self._of_this_release(table):
+            found = self._attempt(lambda connection: connection.execute(counting).fetchall(), reads=True)
         return {str(value): str(count) for value, count in found}
 
     def pending(self) -> dict[str, str]:
@@ -254,9 +264,14 @@ class DuckDBWarehouse:
 
         return self._attempt(work, reads=True)
 
+    def _of_this_release(self, statement: str) -> AbstractContextManager[None]:
+        return of_this_release(self.url, statement, self._sql, self.pending)
+
     def compact(self, *, until: datetime | None = None) -> dict[str, int]:
         """Write the rows that count to a new file, in order, and put it in the place of the old one."""
         fresh = self._fresh
+        if lacking := self.pending():
+            raise outdated(self.url, lacking)
         fresh.unlink(missing_ok=True)
         with self._lock, self._translating(reads=False), self._only_writer():
             try:
@@ -394,7 +409,7 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             self._waited_for = ""  # the next call says it again
             if reads and not self._path.exists() and not isinstance(error, duckdb.OutOfMemoryException):
-                raise WarehouseUnavailable(f"{self.url} has not been set up. Run any forecast.") from error
+                raise NotSetUp(f"{self.url} has not been set up. Run any forecast.") from error
             raise translated(error, self._path, self._patience_s) from error
         except OSError as error:
             raise disk.fault(self.url, error, WarehouseUnavailable) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from tickercast import disk
-from tickercast.errors import EngineUnusable, SchemaMismatch, TickercastError, WarehouseUnavailable
+from tickercast.errors import EngineUnusable, NotSetUp, SchemaMismatch, TickercastError, WarehouseUnavailable
 
 LOCKED = re.compile(r"set lock|Conflicting lock")
 _HOLDER = re.compile(r"held in (.+?) \(PID (\d+)\)")
@@ -88,13 +88,13 @@ _TRANSLATIONS: Sequence[tuple[type[Exception], str, type[TickercastError], str]]
     (
         duckdb.CatalogException,
         "",
-        WarehouseUnavailable,
+        NotSetUp,
         "{url} has not been set up: {message}. Run any forecast.",
     ),
     (
         duckdb.OperationalError,
         r"No such file|does not exist",
-        WarehouseUnavailable,
+        NotSetUp,
         "{url} has not been set up. Run any forecast.",
     ),
     *(

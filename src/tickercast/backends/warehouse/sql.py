@@ -3,12 +3,13 @@
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from tickercast.errors import SchemaMismatch, UsageError
+from tickercast.errors import NotSetUp, SchemaMismatch, UsageError
 
 
 @dataclass(frozen=True)
@@ -280,6 +281,45 @@ def pending(
         for each in objects
         if applied.get(each.name) != fingerprint(each)
     }
+
+
+def outdated(url: str, lacking: Collection[str]) -> NotSetUp:
+    """The error for tables and views that are missing or of an earlier release.
+
+    Args:
+        url: the warehouse.
+        lacking: their names.
+    """
+    names = sorted(lacking)
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return NotSetUp(
+        f"{url} is of an earlier release, or incomplete: {listed} {'are' if len(names) > 1 else 'is'} missing or "
+        "changed. Run `tickercast provision`, which keeps every row."
+    )
+
+
+@contextmanager
+def of_this_release(url: str, statement: str, folder: Path, look: Callable[[], Mapping[str, str]]) -> Iterator[None]:
+    """Say it where a statement fails for a table or view that is missing or of an earlier release.
+
+    Args:
+        url: the warehouse.
+        statement: what is asked, or the name of a table or view.
+        folder: the SQL files of all tables and views.
+        look: gives those that are `missing` or `changed`, by name.
+
+    Raises:
+        NotSetUp: the statement, or the error, names one of them, and others are there.
+    """
+    try:
+        yield
+    except (SchemaMismatch, NotSetUp) as error:
+        lacking = look()
+        said = re.sub(r"(Did you mean|Candidate).*", "", str(error.__cause__ or error))
+        named = {*re.findall(r"\w+", f"{statement} {said}")} & {*lacking}
+        if named and lacking != dict.fromkeys((found.name for found in _files(folder)), "missing"):
+            raise outdated(url, named) from error
+        raise
 
 
 def checked_query(text: str) -> str:
