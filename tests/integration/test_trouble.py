@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 from curl_cffi import requests as curl
 from tests.support.bigquery_server import BigQueryServer
 from tests.support.mlflow_server import free_port
 from tests.support.sec_server import SecServer
 from tests.support.stand_in import Answer
-from tests.support.warehouse_rows import append, price
+from tests.support.warehouse_rows import append, forecast, price, span
 from tests.unit.test_market_data_yahoo import NO_HOST, UNAUTHORIZED, Response, chart
 from tests.unit.test_mlflow_errors import of_revision
 
@@ -374,6 +375,36 @@ MAKERS: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "a truncated event": truncated_event,
     "Ctrl-C": ctrl_c,
 }
+
+
+@pytest.mark.parametrize("trouble", [newer_duckdb, old_duckdb])
+def test_the_way_out_of_a_file_of_another_duckdb_moves_every_row_key_and_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Callable[[Path, pytest.MonkeyPatch], str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    held = warehouse(tmp_path / "held.duckdb")
+    held.provision()
+    append(held, "spans", [span()], "spans/1")
+    append(held, "prices", [price()], "prices/1")
+    append(held, "forecasts", [forecast(quantiles=[0.1, -0.2], model_name='a "b", c')], "forecasts/1")
+    said = trouble(tmp_path, monkeypatch).replace(str(tmp_path / "w.duckdb"), str(tmp_path / "held.duckdb"))
+    with duckdb.connect("held.duckdb" if "EXPORT" in said else ":memory:") as wrote:
+        for statement in re.findall(r"(?:ATTACH|COPY).*?;|EXPORT DATABASE '\w+'", said):
+            wrote.execute(statement)
+    if "IMPORT" in said:
+        schema = tmp_path / "folder" / "schema.sql"
+        lines = [line for line in schema.read_text().splitlines() if not line.startswith("CREATE VIEW")]
+        schema.write_text("\n".join(lines))
+        with duckdb.connect("copy.duckdb") as installed:
+            installed.execute("IMPORT DATABASE 'folder'")
+    copy = warehouse(tmp_path / "copy.duckdb")
+    copy.provision()
+    for name in ("spans", "prices", "forecasts", "latest_prices", "champion_forecasts"):
+        rows = held.read(name)
+        assert len(rows) == 1
+        pd.testing.assert_frame_equal(copy.read(name), rows)
+    assert not append(copy, "prices", [price()], "prices/1")
+    assert copy.pending() == {}
 
 
 def test_every_trouble_of_the_page_is_made_here() -> None:

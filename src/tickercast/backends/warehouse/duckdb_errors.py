@@ -35,8 +35,9 @@ _TRANSLATIONS: Sequence[tuple[type[Exception], str, type[TickercastError], str]]
         r"newer (?:development )?version",
         EngineUnusable,
         "{path} was written by a newer DuckDB (storage version {version}; {ours}, which is installed, reads {first} to "
-        "{last}). Upgrade the package duckdb; or open the file with the DuckDB that wrote it, run EXPORT DATABASE "
-        "'folder', and with {ours} IMPORT DATABASE 'folder' into a new file.",
+        "{last}). Upgrade the package duckdb; or copy the file with the DuckDB that wrote it, and name the copy in "
+        "TICKERCAST_WAREHOUSE: ATTACH '{quoted}' AS newer; ATTACH 'copy.duckdb' AS older (STORAGE_VERSION "
+        "'{storage}'); COPY FROM DATABASE newer TO older;",
     ),
     (
         duckdb.Error,
@@ -44,8 +45,9 @@ _TRANSLATIONS: Sequence[tuple[type[Exception], str, type[TickercastError], str]]
         r"(?:.*created with (?P<writer>.+?)\. )?",
         EngineUnusable,
         "{path} was written by {writer} (storage version {version}; {ours}, which is installed, reads {first} to "
-        "{last}). Open the file with that version, run EXPORT DATABASE 'folder', and with {ours} IMPORT DATABASE "
-        "'folder' into a new file.",
+        "{last}). Open the file with that version, and run EXPORT DATABASE 'folder'. Delete the lines of "
+        "folder/schema.sql that begin with CREATE VIEW. With {ours} open a new file, run IMPORT DATABASE 'folder', "
+        "name the file in TICKERCAST_WAREHOUSE, and run `tickercast provision`, which makes the views.",
     ),
     (
         duckdb.Error,
@@ -148,6 +150,7 @@ def translated(error: duckdb.Error, path: Path, patience_s: float) -> Tickercast
     if is_locked(error):
         return held(url, patience_s, holder(error))
     given = {"path": path, "url": url, "message": message, "ours": f"DuckDB {duckdb.__version__}"}
+    given |= {"quoted": str(path).replace("'", "''"), "storage": f"v{duckdb.__version__}"}
     given |= {"full": disk.full(url), "closed": disk.closed(str(path))}
     for kind, pattern, ours, text in _TRANSLATIONS:
         found = re.search(pattern, " ".join(str(error).split()))
