@@ -1,7 +1,10 @@
 """The doctor asks all engines at once, and an engine that says nothing holds nobody up."""
 
+import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,12 +12,15 @@ import pytest
 
 from tickercast import logs
 from tickercast.app import App
+from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import Settings
-from tickercast.errors import WarehouseUnavailable
+from tickercast.errors import NotSetUp, WarehouseUnavailable
 from tickercast.jobs.operations.doctor import Probe, check_engines
 
 if TYPE_CHECKING:
     from tests.support.storage_server import StorageServer
+
+FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_edition"
 
 
 def refuses() -> str:
@@ -77,6 +83,50 @@ def test_an_error_that_parts_of_an_engine_share_is_said_once() -> None:
         ("here", True),
         ("the same as store", False),
     ]
+
+
+def test_nothing_is_made_by_asking(workspace: Path) -> None:
+    app = App(Settings(source="sample", models="champion,ewma-t,xgb-direction"))
+    checks = {check.name: check for check in app.doctor()}
+    assert all(check.well for check in checks.values())
+    assert checks["warehouse"].answer == "no tables yet: the first forecast makes them"
+    assert checks["champion"].answer.startswith("none is published yet: the first forecast publishes tickercast-lstm")
+    assert checks["companions"].answer.startswith("ewma-t, ")
+    assert not [*workspace.rglob("*.duckdb"), *workspace.rglob("*champion*")]
+
+
+def test_a_warehouse_of_an_earlier_release_is_named_and_migrated_by_what_writes_alone(workspace: Path) -> None:
+    app = App(Settings(source="sample"))
+    path = Path(app.tables.url.removeprefix("duckdb://"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    DuckDBWarehouse(path, FIRST_RELEASE).provision()
+    lacking = app.pending()
+    assert "changed" in lacking.values()
+    [found] = [check for check in app.doctor() if check.name == "warehouse"]
+    assert not found.well
+    assert re.match(r"\d+ of its tables and views are missing or of an earlier release\. Run", found.answer)
+    reads: list[Callable[[], object]] = [
+        app.ingestions,
+        app.failed_ingestions,
+        app.calibrations,
+        app.digest,
+        app.directions,
+        app.events,
+        lambda: app.costs(date(2023, 7, 21)),
+        lambda: app.strategy_targets([], ["MSFT"], date(2023, 7, 21)),
+        lambda: app.known_results("MSFT"),
+    ]
+    with pytest.raises(NotSetUp, match="Run `tickercast provision`"):
+        app.trading_status()
+    for read in reads:
+        with suppress(NotSetUp):  # what they read has not changed in all
+            read()
+    assert "Run `tickercast provision`" in next(alert.text for alert in app.open_alerts() if alert.kind == "engine")
+    assert app.pending() == lacking
+    app.forecast("MSFT", "2012-08-15")
+    assert app.pending() == {}
+    for read in reads[:-2]:
+        read()
 
 
 def test_a_bucket_elsewhere_calls_a_function_elsewhere(workspace: Path, storage_server: "StorageServer") -> None:

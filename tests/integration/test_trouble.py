@@ -35,6 +35,7 @@ from tickercast.domain import calendar
 from tickercast.domain.quality import findings
 from tickercast.errors import TickercastError
 
+FIRST_RELEASE = Path(__file__).parents[1] / "support" / "first_edition"
 PAGE = (Path(__file__).parents[2] / "docs" / "trouble.md").read_text(encoding="utf-8")
 ROWS = {
     trouble: seen
@@ -160,6 +161,11 @@ def of_version(file: Path, version: int) -> Path:
     data[:8] = struct.pack("<Q", checksum)
     file.write_bytes(data)
     return file
+
+
+def earlier_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    DuckDBWarehouse(tmp_path / "w.duckdb", FIRST_RELEASE).provision()
+    return sentence(warehouse(tmp_path / "w.duckdb").compact)
 
 
 def newer_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -357,6 +363,7 @@ MAKERS: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "the SEC does not answer": no_answer_of_the_sec,
     "a company that the SEC does not list": no_american_company,
     "held by another program": held,
+    "tables of an earlier release": earlier_release,
     "written by a newer DuckDB": newer_duckdb,
     "written by an old DuckDB": old_duckdb,
     "a damaged log": a_damaged_log,

@@ -79,7 +79,7 @@ class Events(Ports):
         Raises:
             WarehouseUnavailable: try again.
         """
-        found = events.listed([parse_symbol(symbol) for symbol in one_or_more(symbols)], warehouse=self.warehouse)
+        found = events.listed([parse_symbol(symbol) for symbol in one_or_more(symbols)], warehouse=self.readable)
         return found.head(limit), len(found)
 
     def known_results(self, symbol: str) -> Known:
@@ -90,5 +90,5 @@ class Events(Ports):
             WarehouseUnavailable: try again.
         """
         today = self.now().date()
-        held = events.results_days([symbol], today, today, warehouse=self.warehouse)
+        held = events.results_days([symbol], today, today, warehouse=self.readable)
         return held[symbol].as_known(self.now()) if symbol in held else Known((), ())

@@ -23,6 +23,7 @@ from tickercast.domain.model_card import (
 from tickercast.domain.recipe import Recipe
 from tickercast.domain.symbols import one_or_more
 from tickercast.errors import Permanent, UsageError
+from tickercast.jobs.operations.provision import publish_shipped
 from tickercast.models import catalogue
 from tickercast.ports import MarketData, StudyResult
 
@@ -253,7 +254,7 @@ class Models(Ports):
         if not events:
             return {}
         if events == STORED:
-            return results_days(symbols, first, self.now().date(), warehouse=self.warehouse)
+            return results_days(symbols, first, self.now().date(), warehouse=self.readable)
         if events in engines.RESULTS_SOURCES:
             raise UsageError(
                 f"--events {events} was given, and a CSV file or {STORED} was needed: "
@@ -314,7 +315,7 @@ class Models(Ports):
 
     def registered_models(self) -> tuple[Sequence[RegisteredVersion], Pointer, list[str]]:
         """The registered versions, the pointer at what is served, and the published versions."""
-        self.provision()
+        publish_shipped(self.models)
         return self.registry.versions(MODEL), self.models.pointer(), self.models.versions(MODEL)
 
     def promote(
@@ -344,7 +345,7 @@ class Models(Ports):
         from tickercast.jobs.champion.promote import promote
 
         first, last = parse_day(first), parse_day(last)
-        self.provision()
+        publish_shipped(self.models)
         challenger = self.registry.bundle(MODEL, version or self._aliased(CHALLENGER_ALIAS))
         data = self.market_data(source)
         chosen = one_or_more(symbols) or data.symbols()
@@ -369,7 +370,7 @@ class Models(Ports):
         """Serve a registered version, without a comparison."""
         from tickercast.jobs.champion.promote import publish
 
-        self.provision()
+        publish_shipped(self.models)
         publish(self.registry.bundle(MODEL, version), models=self.models, registry=self.registry)
 
     def rollback(self, to: str | None = None) -> Bundle:

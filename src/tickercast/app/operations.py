@@ -13,7 +13,7 @@ from tickercast.app.events import Events
 from tickercast.app.models import Models
 from tickercast.app.outlooks import Outlooks
 from tickercast.app.ports import nothing
-from tickercast.app.symbols import WatchlistFile
+from tickercast.app.symbols import WatchlistFile, read_symbols
 from tickercast.app.trading import Trading
 from tickercast.domain.calendar import check_every, ending_calendars, parse_day
 from tickercast.domain.direction import RetrainBelow
@@ -26,7 +26,7 @@ from tickercast.domain.universe import parse_choice
 from tickercast.errors import TickercastError, UsageError
 from tickercast.jobs.operations.alerts import CALENDAR_NOTICE
 from tickercast.jobs.operations.doctor import Check, Probe, check_engines
-from tickercast.jobs.operations.provision import publish_prices, publish_shipped
+from tickercast.jobs.operations.provision import publish_prices
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.models import catalogue
@@ -139,8 +139,8 @@ class Operations(Models, Events, Outlooks, Trading):
         Raises:
             Transient: an engine does not answer.
         """
-        publish_prices(self.warehouse)
-        return ask(self.warehouse, "costs", since=since)
+        publish_prices(self.readable)
+        return ask(self.readable, "costs", since=since)
 
     def store_with_new_champion(self) -> ObjectStore:
         """The data bucket, once the function serves a champion that was just published.
@@ -230,7 +230,7 @@ class Operations(Models, Events, Outlooks, Trading):
         Args:
             watchlist: the symbols that need a current forecast; those of `TICKERCAST_WATCHLIST` by default, and none
                 where it is empty.
-            only_reads: take the warehouse as it is, where otherwise missing views are created.
+            only_reads: take the warehouse as it is, where otherwise missing tables and views are created.
         """
         from tickercast.domain.alerts import open_alerts
         from tickercast.jobs.operations.alerts import gather_facts
@@ -268,7 +268,7 @@ class Operations(Models, Events, Outlooks, Trading):
             symbols: those wanted; None: all.
             frequency: of their bars.
         """
-        return calibrations(self.warehouse, None if symbols is None else one_or_more(symbols), frequency)
+        return calibrations(self.readable, None if symbols is None else one_or_more(symbols), frequency)
 
     def digest(self, watchlist: str | Sequence[str] | None = None) -> "Digest | None":
         """What the digest of the newest session says; None if nothing has been forecast.
@@ -287,7 +287,7 @@ class Operations(Models, Events, Outlooks, Trading):
             watched or (),
             self._checked(watched),
             store=self.silent_store,
-            warehouse=self.warehouse,
+            warehouse=self.readable,
             now=self.now(),
         )
 
@@ -379,7 +379,7 @@ class Operations(Models, Events, Outlooks, Trading):
         )
 
     def doctor(self, on_wait: Callable[[Sequence[str]], None] = nothing) -> Iterator[Check]:
-        """Ask every configured engine whether it answers; tables, views and a champion are created on the way.
+        """Ask every configured engine whether it answers, and change nothing.
 
         Args:
             on_wait: called with the names of those that have not answered yet.
@@ -417,12 +417,21 @@ class Operations(Models, Events, Outlooks, Trading):
         return f"{len(self.store.names(''))} objects"
 
     def _warehouse_says(self) -> str:
-        self.tables.provision()
+        lacking = self.tables.pending()
+        if lacking.get("ingestions") == "missing":
+            return "no tables yet: the first forecast makes them"
+        if lacking:
+            raise UsageError(
+                f"{len(lacking)} of its tables and views are missing or of an earlier release. Run `tickercast "
+                "provision`, which keeps every row."
+            )
         counted = self.tables.query("SELECT COUNT(*) AS ingestions FROM ingestions")
         return f"{counted['ingestions'].iloc[0]} ingestions"
 
     def _champion_says(self) -> str:
-        publish_shipped(self.models)
+        if not self.models.generation():
+            shipped = self.models.shipped_pointer
+            return f"none is published yet: the first forecast publishes {shipped.name} version {shipped.version}"
         champion, pointer = self.served_models()[0].model, self.models.pointer()
         if pointer.baseline:
             worse = f"{pointer.name} version {pointer.version}, which was shown to be worse"
@@ -430,15 +439,17 @@ class Operations(Models, Events, Outlooks, Trading):
         return f"{champion.name} version {champion.version}"
 
     def _companions_say(self) -> str:
-        publish_shipped(self.models)
-        beside = [served.model for served in self.served_models() if served.role is Role.COMPANION]
+        if self.models.generation():
+            beside = [served.model for served in self.served_models() if served.role is Role.COMPANION]
+        else:
+            beside = [catalogue.companion(name, DAILY) for name in self.companions]
         for model in beside:
             if isinstance(model, catalogue.Unavailable):
                 raise UsageError(model.reason)
         names = [model.name for model in beside]
         if self.serves_direction:
-            publish_shipped(self.direction_store)
-            direction = catalogue.direction_model(self.direction_store)
+            store = self.direction_store
+            direction = catalogue.direction_model(store) if store.generation() else store.shipped_pointer
             names.append(f"{direction.name} version {direction.version}")
         return ", ".join(names) or "none: only the champion and the random walk are served"
 
@@ -494,7 +505,8 @@ class Operations(Models, Events, Outlooks, Trading):
         )
 
     def _calendars_say(self) -> str:
-        symbols = [*self._forecast_before(), *(self.watched() or [])]
+        watched = read_symbols(self.settings.watchlist_file, self.settings)
+        symbols = [*self._forecast_before(), *map(parse_symbol, watched)]
         ending = ending_calendars(symbols, self.now().date() + CALENDAR_NOTICE)
         if not ending:
             return "know the holidays of every exchange in use for more than a month"

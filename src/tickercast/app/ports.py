@@ -120,8 +120,14 @@ class Ports:
         return engines.warehouse(self.settings)
 
     @cached_property
+    def readable(self) -> Warehouse:
+        """The warehouse for what only reads: what is missing is created, and nothing is migrated."""
+        provisioning.complete(models=self._every_store, warehouse=self.tables)
+        return self.tables
+
+    @cached_property
     def warehouse(self) -> Warehouse:
-        """The warehouse, ready for use: tables, views and a champion are created if they are missing."""
+        """The warehouse for what writes: tables, views and a champion are created or migrated first."""
         self.provision()
         return self.tables
 
@@ -203,7 +209,7 @@ class Ports:
     def kept_watchlist(self) -> list[str]:
         """The newest universe where `TICKERCAST_UNIVERSE` is set, else the words of `TICKERCAST_WATCHLIST`."""
         if self.settings.universe:
-            return newest_universe(self.warehouse)
+            return newest_universe(self.readable)
         return read_symbols(self.settings.watchlist_file, self.settings)
 
     def hourly_watchlist(self, symbols: str | Sequence[str] = ()) -> list[str]:

@@ -202,7 +202,7 @@ class Requests(Ports):
         Args:
             symbols: only these; empty: all.
         """
-        return directions(self.warehouse, one_or_more(symbols))
+        return directions(self.readable, one_or_more(symbols))
 
     def set_up_logs(self) -> None:
         """Send log lines to standard output as JSON, if the settings, Cloud Run or AWS Lambda ask for that."""
@@ -238,11 +238,11 @@ class Requests(Ports):
 
     def ingestions(self, name: str = "", *, limit: int = 50) -> tuple[list[Entry], int]:
         """The newest entries of the ledger, or those of one file, and how many there are."""
-        return ledger.newest(self.warehouse, limit, name)
+        return ledger.newest(self.readable, limit, name)
 
     def failed_ingestions(self) -> list[Entry]:
         """The live files that were not forecast whole: rejected, or not accounted for."""
-        return [*ledger.failed(self.store, self.warehouse), *ledger.dropped(self.dropped())]
+        return [*ledger.failed(self.store, self.readable), *ledger.dropped(self.dropped())]
 
     def send_dropped(self, name: str) -> Sent:
         """Send a file that was copied into the folder of a local bucket; see `jobs.requests.send_drop`.

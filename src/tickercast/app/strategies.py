@@ -141,7 +141,7 @@ class Strategies(Ports):
         last, weights, symbols = as_of or self.now().date(), held or {}, one_or_more(symbols)
         named = list(dict.fromkeys([*symbols, *weights])) if symbols else []
         first = last - every.longest_forecast  # what was forecast before has ended
-        made = stored_panel(named, first, last, every, warehouse=self.warehouse, members=members)
+        made = stored_panel(named, first, last, every, warehouse=self.readable, members=members)
         if until is not None:
             made = made.rows(0, _closed(made, until))
         if symbols:
@@ -196,7 +196,7 @@ class Strategies(Ports):
         else:
             through = self.models_of(every).trained_through
             made = stored_panel(
-                named, first, last, every, warehouse=self.warehouse, members=members, trained_through=through
+                named, first, last, every, warehouse=self.readable, members=members, trained_through=through
             )
             days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + 1)
             expected = [symbol for symbol in named if members is None or members.when(symbol, days).any()]
@@ -309,7 +309,7 @@ class Strategies(Ports):
         if source == STORED:
             bars = {
                 one.symbol: one
-                for one in stored_series(symbols, first, last, every, warehouse=self.warehouse, columns=columns)
+                for one in stored_series(symbols, first, last, every, warehouse=self.readable, columns=columns)
             }
             none = "No bar of {} is stored from {} to {}, and some were needed. Correct the name, or forecast it."
             return Reading(

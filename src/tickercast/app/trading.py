@@ -62,7 +62,7 @@ class Trading(Strategies):
         """
         from tickercast.jobs.trading.trade import trade
 
-        limits = parse_limits(self.settings.trade_limits)
+        limits, warehouse = parse_limits(self.settings.trade_limits), self.warehouse
         asked = one_or_more(symbols)
         named = list(asked) or (members.symbols if members else [])
         moment = self.now() if as_of is None else self._after(as_of, named, every, members)
@@ -90,7 +90,7 @@ class Trading(Strategies):
             variant,
             decide,
             broker=opened,
-            warehouse=self.warehouse,
+            warehouse=warehouse,
             store=self.silent_store,
             every=every,
             limits=limits,
@@ -180,7 +180,7 @@ class Trading(Strategies):
         Raises:
             WarehouseUnavailable: try again.
         """
-        return read_status(self.warehouse)
+        return read_status(self.readable)
 
     def trades(self, every: Frequency) -> list[tuple[Variant, str]]:
         """The strategies and brokers that the settings name for a flow.
@@ -207,7 +207,7 @@ class Trading(Strategies):
         return [(made, self._opened(url, made, every, self.now())) for made, url, every in named]
 
     def _opened(self, url: str, variant: Variant, every: Frequency, moment: datetime) -> "Broker":
-        bench = engines.Bench(self.warehouse, moment, every, account_name(variant, every))
+        bench = engines.Bench(self.tables, moment, every, account_name(variant, every))
         return engines.broker(url, self.settings, bench)
 
     def trading_losses(self) -> list[str]:

@@ -32,7 +32,10 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command(epilog="Example: tickercast doctor")
 def doctor() -> None:
-    """List the configured engines, and whether each answers."""
+    """List the configured engines, and whether each answers.
+
+    It changes nothing; exit code 1 if one does not answer, or the warehouse is of an earlier release.
+    """
     from tickercast.show.tables import checks_table
 
     with bar("asking the engines") as progress:

@@ -48,7 +48,7 @@ def provision(
 ) -> None:
     """Create the tables, views and champion that a forecast needs.
 
-    Those of an earlier version are migrated.
+    Those of an earlier release are migrated, as every command that stores something does.
     """
     service = open_app()
     where = f"{service.tables.url} and {service.models.url}"

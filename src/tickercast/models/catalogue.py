@@ -150,7 +150,7 @@ def served_models(models: ModelStore, companions: Sequence[str] = ()) -> list[Se
     beside = [Served(_served(one.name, one.version, models), one.role) for one in others]
     named_there = {one.name for one in pointer.served} | {pointer.baseline}
     known = companions if models.frequency.is_daily else [name for name in companions if name in _hourly_baselines()]
-    further = [Served(_companion(name, models.frequency), Role.COMPANION) for name in known if name not in named_there]
+    further = [Served(companion(name, models.frequency), Role.COMPANION) for name in known if name not in named_there]
     return [champion, *beside, *demoted, *further]
 
 
@@ -219,7 +219,8 @@ def _hourly_baselines() -> Mapping[str, Callable[[], Predictor]]:
     return predictors.BASELINES
 
 
-def _companion(name: str, frequency: Frequency) -> Predictor:
+def companion(name: str, frequency: Frequency) -> Predictor:
+    """A model beside the champion that needs no bundle; `Unavailable` where its package is not installed."""
     if name in BASELINES:
         return _baseline(name, frequency)
     try:

@@ -50,6 +50,7 @@ from tickercast.errors import (
     WarehouseUnavailable,
 )
 from tickercast.jobs.champion.decisions import decided_by
+from tickercast.jobs.operations.provision import complete
 from tickercast.model_store import ModelStore
 from tickercast.ports import Notifier, ObjectStore, Warehouse
 from tickercast.reading.anomalies import anomalies
@@ -161,12 +162,12 @@ def gather_facts(
     """Gather the facts that alerts follow from; see `send_alerts`.
 
     An engine that does not answer is a fact itself; the facts that only it knows are left out. With `only_reads` the
-    warehouse is taken as it is, where otherwise missing views are created.
+    warehouse is taken as it is, where otherwise missing tables and views are created.
     """
     facts: dict[str, Any] = {"flow": flow_failure, "engine": ""}
     try:
         if not only_reads:
-            warehouse.provision()
+            complete(models=(), warehouse=warehouse)
         current = ask(warehouse, "current_forecasts", frequency=DAILY.name)
         facts["hours"] = hours = _missed_hours(warehouse, now)
         coins = [coin.symbol for coin in hours]

@@ -34,6 +34,24 @@ def provision(*, models: Sequence[ModelStore], warehouse: Warehouse) -> list[str
     return [*made, *(each.pointer_name for each in models if publish_shipped(each))]
 
 
+def complete(*, models: Sequence[ModelStore], warehouse: Warehouse) -> None:
+    """Provision where tables or views are missing, unless one that is there would be changed.
+
+    So a command that only reads finds everything in a new warehouse, and leaves that of an earlier release as it is.
+
+    Args:
+        models: as in `provision`.
+        warehouse: the same.
+
+    Raises:
+        BundleError: the pointer at a champion is corrupt.
+        Transient: try again.
+    """
+    lacking = warehouse.pending()
+    if lacking and "changed" not in lacking.values():
+        provision(models=models, warehouse=warehouse)
+
+
 def publish_prices(warehouse: Warehouse) -> None:
     """Store the list prices that this release knows, once.
 
