@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import pandas as pd
 import pyarrow as pa
@@ -25,6 +25,9 @@ from tickercast.errors import Permanent
 
 if TYPE_CHECKING:
     from tickercast.domain.strategy_backtest import Result
+
+Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Turns a job into the step that is called instead."""
 
 FINALIZED = "google.cloud.storage.object.v1.finalized"
 """The type of the CloudEvents that announce a finished write."""
@@ -344,6 +347,7 @@ class PolledBucket(Protocol):
         """
 
 
+@runtime_checkable
 class MarketData(Protocol):
     """A source of daily bars."""
 

@@ -23,12 +23,12 @@ from tickercast.domain.events import ResultsDays
 from tickercast.domain.model_card import CHALLENGER_ALIAS, CHAMPION_ALIAS, Bundle, Pointer, RegisteredVersion
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import BundleError, UnknownSymbol
-from tickercast.jobs.daily.run_day import Day, Wrap
+from tickercast.jobs.daily.run_day import Day
 from tickercast.jobs.requests.results import NO_PATIENCE, Patience
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
 from tickercast.models.baselines import RandomWalk
-from tickercast.ports import DriftReport, ModelRegistry, Notifier, ObjectFinalized, RunRecord
+from tickercast.ports import DriftReport, ModelRegistry, Notifier, ObjectFinalized, RunRecord, Wrap
 
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF", "GGG", "HHH")
 LISTED = date(2020, 1, 2)

@@ -483,10 +483,14 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     "a setting's type": (lambda app, bars: tickercast.open(bucket=5), UsageError, "bucket is 5"),
     "an engine": (lambda app, bars: tickercast.open(warehouse="x://y").query("SELECT 1"), UsageError, "'x://y'"),
     "no warehouse": (lambda app, bars: app.query("SELECT 1"), WarehouseUnavailable, "Run any forecast"),
-    "no text": (lambda app, bars: app.query(None), UsageError, "'None' is not one query"),  # type: ignore[arg-type]
+    "no text": (lambda app, bars: app.query(None), UsageError, "text is None: a text was needed"),  # type: ignore[arg-type]
     "no query": (lambda app, bars: app.query("DROP TABLE prices"), UsageError, "is not one query"),
     "no date": (lambda app, bars: app.forecast(["MSFT"], "2012-13-01", source="sample"), UsageError, "YYYY-MM-DD"),
-    "no type of date": (lambda app, bars: app.forecast(["MSFT"], 5), UsageError, "'5' is not a date"),  # type: ignore[arg-type]
+    "no type of date": (
+        lambda app, bars: app.forecast(["MSFT"], 5),
+        UsageError,
+        "as_of is 5: a date or a text was needed",
+    ),  # type: ignore[arg-type]
     "a date too early": (lambda app, bars: app.forecast(["MSFT"], "0001-01-01"), UsageError, "1900 to 2100"),
     "a source": (
         lambda app, bars: app.forecast(["MSFT"], "2012-08-15", source="nope"),
@@ -577,7 +581,7 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     "every half session": (
         lambda app, bars: app.plan_backfill(["MSFT"], "2012-01-01", "2012-02-01", every=0.5),  # type: ignore[arg-type]
         UsageError,
-        "Every 0.5 bars was asked for",
+        "every is 0.5: a whole number was needed",
     ),
     "every 0th origin of a source": (
         lambda app, bars: app.evaluate(["ewma-t"], date(2012, 1, 3), date(2012, 2, 1), source="sample", every=-1),
@@ -587,7 +591,7 @@ BAD: dict[str, tuple[Callable[[App, Bars], Any], type[TickercastError], str]] = 
     "half an origin of a source": (
         lambda app, bars: app.evaluate("ewma-t", "2012-01-03", "2012-02-01", source="sample", windows=2.5),  # type: ignore[arg-type]
         UsageError,
-        "2.5 origins were asked for: 1 or more were needed, as a whole number",
+        "windows is 2.5: a whole number or None was needed",
     ),
     "no model of a source": (
         lambda app, bars: app.leaks([], "2012-01-03", "2012-02-01", source="sample"),

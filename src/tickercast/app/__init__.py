@@ -4,6 +4,7 @@ The command line, the forecast function, the flows and the dashboard call an `Ap
 notebook, through `tickercast.open`.
 """
 
+from tickercast.app.arguments import checks_arguments
 from tickercast.app.hourly import Hourly
 from tickercast.app.operations import Operations
 from tickercast.app.reports import Reports
@@ -13,5 +14,6 @@ from tickercast.app.symbols import read_symbols
 __all__ = ["App", "read_symbols", "variants_of"]
 
 
+@checks_arguments
 class App(Reports, Operations, Hourly):
     """The use cases over the configured engines; each engine is opened when it is first needed."""

@@ -112,7 +112,7 @@ class Access(Requests):
         return self.tables.revisions("ingestions", by="symbol")
 
     def stored_forecast(
-        self, symbol: str, *, model: str = "", cutoff: date | datetime | None = None, frequency: str = DAILY.name
+        self, symbol: str, *, model: str = "", cutoff: date | None = None, frequency: str = DAILY.name
     ) -> StoredForecast:
         """Read the current forecast of a symbol, or that from a cutoff.
 

@@ -11,9 +11,10 @@ from tickercast.domain.frequency import HOURLY
 from tickercast.domain.symbols import one_or_more
 from tickercast.errors import Permanent
 from tickercast.models import catalogue
+from tickercast.ports import Wrap
 
 if TYPE_CHECKING:
-    from tickercast.jobs.hourly.run_hour import Hour, Wrap
+    from tickercast.jobs.hourly.run_hour import Hour
     from tickercast.jobs.training.refit_direction import Refit
     from tickercast.jobs.training.train_direction import DirectionTraining
     from tickercast.jobs.training.train_hourly import HourlyTraining
@@ -25,7 +26,7 @@ class Hourly(Trading):
     """The hourly run, and trainings of hourly models."""
 
     def run_hour(
-        self, symbols: str | Sequence[str], *, source: str = "", wait: float = WAIT_S, wrap: "Wrap | None" = None
+        self, symbols: str | Sequence[str], *, source: str = "", wait: float = WAIT_S, wrap: Wrap | None = None
     ) -> "Hour":
         """Do an hour's work for some symbols; see `jobs.hourly.run_hour`.
 

@@ -30,7 +30,7 @@ from tickercast.jobs.operations.provision import publish_prices
 from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.serving.champion_cache import REFRESH_AFTER_S
 from tickercast.models import catalogue
-from tickercast.ports import Letter, ObjectStore, QueryLimits
+from tickercast.ports import Letter, ObjectStore, QueryLimits, Wrap
 from tickercast.reading.calibration import calibrations
 from tickercast.reading.forecasts import champion_forecasts
 from tickercast.reading.queries import ask
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from tickercast.domain.alerts import Alert
     from tickercast.domain.calibration import Calibration
-    from tickercast.jobs.daily.run_day import Day, Wrap
+    from tickercast.jobs.daily.run_day import Day
     from tickercast.jobs.operations.alerts import SentAlerts
     from tickercast.jobs.operations.digest import Digest, SentDigest
     from tickercast.jobs.operations.drift import DriftCheck
@@ -67,7 +67,7 @@ class Operations(Models, Events, Outlooks, Trading):
         as_of: date | None = None,
         *,
         source: str = "",
-        wrap: "Wrap | None" = None,
+        wrap: Wrap | None = None,
         patience: timedelta = timedelta(0),
         on_progress: Callable[[int, int], None] = nothing,
     ) -> "Day":
@@ -92,7 +92,7 @@ class Operations(Models, Events, Outlooks, Trading):
         steps: dict[str, Any] = {"wrap": wrap} if wrap else {}
         return run_day(
             watched,
-            as_of,
+            parse_day(as_of) if as_of else None,
             source=self.market_data(source),
             services=self,
             universe=partial(self.universe_of_the_day, source=source) if ranked else None,

@@ -38,12 +38,14 @@ class Reports(Access, Outlooks):
             holdings: a file of holdings of these symbols, whose risk is shown too.
 
         Raises:
-            UsageError: the file is no portfolio, or holds another symbol.
+            UsageError: no forecast is given, or the file is no portfolio, or holds another symbol.
             TooFewSessions: too little is known of how the holdings move.
             Transient: an engine does not answer.
         """
         from tickercast.show import report
 
+        if not made:
+            raise UsageError("No forecast was given, and a report needs one. Request some: app.forecast makes them.")
         symbols = [each.symbol for each in made]
         cutoff = max(each.cutoff for each in made)
         ages = {each.symbol: freshness_of(each, self.now()) for each in made} if actual is None else {}

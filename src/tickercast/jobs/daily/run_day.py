@@ -66,6 +66,7 @@ from tickercast.ports import (
     ObjectStore,
     ResultsSource,
     Warehouse,
+    Wrap,
 )
 from tickercast.reading.holdings import Holdings
 from tickercast.reading.portfolio_record import PortfolioRecord
@@ -211,10 +212,6 @@ class Day:
     def idle(self) -> bool:
         """Whether no forecast was left to make, and no network to train."""
         return not (self.caught_up.uploads or self.planned.wanted or self.reforecast)
-
-
-Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""Turns a job into the step that is called instead."""
 
 
 def run_day(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from tickercast.domain.forecast import RollingPredictor
 from tickercast.domain.frequency import DAILY, HOURLY, Frequency
@@ -29,13 +29,10 @@ from tickercast.jobs.requests.results import Patience
 from tickercast.jobs.trading.trade import Traded
 from tickercast.jobs.training.refit_direction import Refit
 from tickercast.model_store import ModelStore
-from tickercast.ports import DriftReporter, MarketData, Notifier, ObjectStore, Warehouse
+from tickercast.ports import DriftReporter, MarketData, Notifier, ObjectStore, Warehouse, Wrap
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-Wrap = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""Turns a job into the step that is called instead."""
 
 
 class Services(Protocol):

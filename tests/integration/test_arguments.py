@@ -1,0 +1,162 @@
+"""Whatever is given to a use case or to the library, the answer is a value or a `TickercastError`."""
+
+import inspect
+import itertools
+import types
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tickercast
+from tickercast.app import App
+from tickercast.domain.frequency import DAILY, Frequency
+from tickercast.errors import TickercastError, UsageError
+
+METHODS = [
+    name for name, _ in inspect.getmembers(App, inspect.isfunction) if name == "__init__" or not name.startswith("_")
+]
+FUNCTIONS = [name for name in tickercast.__all__ if name not in ("Bars", "Forecast")]
+
+WRONG: Mapping[str, Any] = {
+    "None": None,
+    "an int": 3,
+    "a large int": 10**30,
+    "ints": [1, 2],
+    "bytes": b"MSFT",
+    "a NUL": "a\0b",
+    "NULs": ["a\0b"],
+    "an odd text": "x y://[",
+    "a long text": "M" * 5000,
+    "a lone surrogate": "\ud800",
+    "an empty text": "",
+    "a naive moment": datetime(1990, 1, 2, 3),
+    "an aware moment": datetime(1990, 1, 2, 3, tzinfo=UTC),
+    "no time": pd.NaT,
+    "NaN": float("nan"),
+    "infinity": float("inf"),
+    "a bool": True,
+    "a mapping": {"MSFT": 3},
+    "an object": object(),
+}
+"""What no use case asks for, or few."""
+
+REAL_WORK = {"check_drift", "promote", "run_day", "run_hour"}
+"""These work for long where an argument is good after all, so that another one is not."""
+
+IMPORT_MUCH = {"draw_evaluation", "promote", "stored_report", "train", "tune"}
+
+MADE_ELSEWHERE = {("draw_evaluation", "a mapping")}
+"""The content of what another use case makes is not checked again."""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> App:
+    folder = tmp_path_factory.mktemp("arguments")
+    made = tickercast.open(
+        bucket=f"file://{folder}/bucket",
+        warehouse=f"duckdb://{folder}/warehouse.duckdb",
+        mlflow_tracking_uri=f"sqlite:///{folder}/mlflow.db",
+        source="sample",
+        home=str(folder),
+    )
+    made.forecast(["MSFT"], "2012-08-15")
+    return made
+
+
+def usual(hint: Any) -> Any:
+    """A value of a type; dates are of a year without bars, so that nothing is trained or forecast."""
+    kind = get_origin(hint) or hint
+    if kind in (Union, types.UnionType):
+        return usual(get_args(hint)[0])
+    if kind is Sequence:
+        return ()
+    if kind is Mapping:
+        return {}
+    known = {str: "MSFT", date: date(1990, 1, 2), int: 1, float: 1.0, bool: False, bytes: b"", Frequency: DAILY}
+    return known.get(kind)
+
+
+def faults(name: str, function: Callable[..., Any]) -> list[str]:
+    """The wrong arguments that end in an error that is not ours."""
+    given = inspect.signature(function).parameters
+    rest = {key: usual(one.annotation) for key, one in given.items() if one.default is one.empty}
+    if name in REAL_WORK:
+        rest["symbols"] = "a b"
+    found = []
+    for key, (what, value) in itertools.product(given, WRONG.items()):
+        try:
+            function(**(rest | {key: value}))
+        except TickercastError:
+            continue
+        except Exception as error:
+            if (name, what) not in MADE_ELSEWHERE:
+                found.append(f"{name}({key} = {what}): {type(error).__name__}: {error}")
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in IMPORT_MUCH else []) for name in METHODS]
+)
+def test_a_use_case_refuses_what_it_cannot_take(name: str, app: App) -> None:
+    assert faults(name, App if name == "__init__" else getattr(app, name)) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda app: app.upload(["a.csv"]), "path is ['a.csv']: a text or a path was needed. Give that."),
+        (lambda app: app.upload(None), "path is None: a text or a path was needed."),
+        (lambda app: app.upload("a\0b"), "path is 'a\\x00b', which no file or table can hold"),
+        (lambda app: app.upload("a.csv", symbol=3), "symbol is 3: a text was needed."),
+        (lambda app: app.forecast([1, 2], "2012-08-15"), "symbols is [1, 2]: a text or a list, each of it a text, was"),
+        (lambda app: app.forecast("MSFT", "2012-08-15", model=3), "model is 3: a text was needed."),
+        (lambda app: app.forecast("MSFT", "2012-08-15", wait="x"), "wait is 'x': a number or None was needed."),
+        (
+            lambda app: app.forecast("MSFT", "2012-08-15", wait=float("nan")),
+            "wait is nan: a number or None was needed.",
+        ),
+        (lambda app: app.overview(3), "symbols is 3: "),
+        (lambda app: app.replay(3), "name is 3: a text was needed."),
+        (lambda app: app.forecast_unstored("x", "MSFT"), "data is 'x': bytes was needed."),
+        (lambda app: app.details("MSFT"), "made is 'MSFT': a Forecast was needed."),
+        (lambda app: app.backfill_part(3), "part is 3: a Part was needed."),
+        (
+            lambda app: app.stored_forecast("MSFT", cutoff=WRONG["an aware moment"]),
+            "03:00:00+00:00, with a time zone: a",
+        ),
+        (lambda app: app.tune("MSFT", date(1990, 1, 2), trials=1, source=3), "source is 3: a text or a MarketData"),
+        (lambda app: app.report([]), "No forecast was given, and a report needs one."),
+        (lambda _: App("here"), "settings is 'here': a Settings or None was needed."),
+    ],
+)
+def test_a_refusal_says_what_was_given_and_what_was_needed(
+    call: Callable[[App], object], sentence: str, app: App
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        call(app)
+    assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "symbols",
+    [{"MSFT"}, ("MSFT",), pd.Series(["MSFT"]), pd.Index(["MSFT"]), np.array(["MSFT"]), {"MSFT": 1}.keys()],
+    ids=lambda symbols: type(symbols).__name__,
+)
+def test_any_column_or_set_of_symbols_is_a_list(symbols: Any, app: App) -> None:
+    assert app.watchlist(symbols) == ["MSFT"]
+    assert app.watchlist(one for one in symbols) == ["MSFT"]
+
+
+def test_a_moment_with_a_zone_is_a_date_where_a_text_is_one(app: App) -> None:
+    [made] = app.forecast("MSFT", datetime(2012, 8, 15, 18, tzinfo=UTC))
+    assert made.cutoff == date(2012, 8, 15)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_library_refuses_what_it_cannot_take(name: str, workspace: Path) -> None:
+    assert faults(name, getattr(tickercast, name)) == []
