@@ -37,6 +37,7 @@
 A message says what was seen, what was needed and what to do, in one or two sentences.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from tickercast.plain import without_secrets
@@ -49,16 +50,22 @@ class TickercastError(Exception):
         super().__init__(*(without_secrets(each) if isinstance(each, str) else each for each in given))
 
 
-def without_frames(*errors: BaseException) -> None:
-    """Let errors that are kept as values go of the frames that they came through, which hold whole files."""
+def behind(*errors: BaseException) -> Iterator[BaseException]:
+    """Errors and whatever they came of, each once."""
     left: list[BaseException | None] = [*errors]
     seen: set[int] = set()
     while left:
         each = left.pop()
         if each is not None and id(each) not in seen:
             seen.add(id(each))
-            each.__traceback__ = None
             left += [each.__cause__, each.__context__]
+            yield each
+
+
+def without_frames(*errors: BaseException) -> None:
+    """Let errors that are kept as values go of the frames that they came through, which hold whole files."""
+    for each in behind(*errors):
+        each.__traceback__ = None
 
 
 class Permanent(TickercastError):

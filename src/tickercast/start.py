@@ -1,8 +1,10 @@
 """The start of a process: Ctrl-C ends it with one line from here on, also while everything else is imported."""
 
+import atexit
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -27,9 +29,23 @@ def run(argv: Sequence[str] | None = None) -> NoReturn:
 
     try:
         cli.run(argv)
-    finally:
-        end_on_interrupt()  # while the interpreter ends
-        sys.stderr.flush()
+    except SystemExit as ended:
+        end_on_interrupt()  # while the process ends
+        _leave(int(ended.code or 0))
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process as Python would, except that the interpreter is not taken down.
+
+    A daemon thread, such as that of an engine which has not answered the doctor, may still be in native code; DuckDB's
+    aborts the process when it finds no interpreter to come back to.
+    """
+    if code != INTERRUPTED:
+        threading._shutdown()  # waits for the threads that are no daemons, as multiprocessing does
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

@@ -233,3 +233,58 @@ run({["forecast", *SAMPLE]!r})
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=workspace, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
+
+
+ENDS = """
+import atexit, sys, threading, time
+from tickercast import cli, start
+from tickercast.cli.terminal import guarded
+{command}
+atexit.register(lambda: print("the exit functions ran"))
+cli.run = lambda argv: guarded(command)
+start.run()
+"""
+
+WORKS_ON = """
+def work():
+    import duckdb
+    started.set()
+    duckdb.sql("SELECT COUNT(*) FROM range(1000000000000)").fetchall()
+def command():
+    threading.Thread(target=work, daemon=True).start()
+    started.wait()
+    time.sleep(0.3)  # until DuckDB is at it
+    raise {error}
+started = threading.Event()
+"""
+
+STOPPED_IMPORT = """
+def command():
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt as error:
+        raise ImportError("Encountered an error while initializing the extension.") from error
+"""
+
+WAITED_FOR = """
+def command():
+    threading.Timer(0.2, lambda: print("the other thread ended")).start()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "printed", "said"),
+    [
+        (WORKS_ON.format(error="KeyboardInterrupt"), 130, "the exit functions ran\n", "Interrupted.\n"),
+        (WORKS_ON.format(error="SystemExit(1)"), 1, "the exit functions ran\n", ""),
+        (STOPPED_IMPORT, 130, "the exit functions ran\n", "Interrupted.\n"),
+        (WAITED_FOR, 0, "the other thread ended\nthe exit functions ran\n", ""),
+    ],
+    ids=["Ctrl-C", "an error", "Ctrl-C in an import", "a thread that is no daemon"],
+)
+def test_the_process_ends_in_order_whatever_other_threads_do(
+    workspace: Path, command: str, code: int, printed: str, said: str
+) -> None:
+    script = ENDS.format(command=command)
+    done = subprocess.run([sys.executable, "-c", script], cwd=workspace, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (code, printed, said)

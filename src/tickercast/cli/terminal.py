@@ -24,7 +24,7 @@ from rich.text import Text
 
 from tickercast import config, disk, logs
 from tickercast.cli import completion
-from tickercast.errors import TickercastError, UsageError
+from tickercast.errors import TickercastError, UsageError, behind
 from tickercast.plain import printable, without_secrets
 
 if TYPE_CHECKING:
@@ -195,24 +195,32 @@ def guarded(command: Callable[[], object]) -> NoReturn:
     config.keep_files_private()
     logging.getLogger("tickercast").addHandler(logging.NullHandler())
     atexit.register(_mute)
-    code = NOTHING_WORKED
     try:
         with logs.showing(_complain_once()):
             code = _code_of(command)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except TickercastError as error:
-        complain(str(error))
-    except BrokenPipeError:  # who reads has seen enough
-        code = SOME_FAILED
-        _drop_output()
-    except OSError as error:
-        complain(_of_system(error))
-    except Exception:  # a fault of our own must not end in a traceback on the user's screen
-        complain(f"tickercast failed unexpectedly. {_kept()}")
+    except Exception as error:
+        code = _code_after(error)
     if code == INTERRUPTED:
         complain(" ".join(["Interrupted.", *_DONE]))
     sys.exit(code)
+
+
+def _code_after(error: Exception) -> int:
+    """Say what went wrong, unless it was Ctrl-C: an import that it stops may end in an ImportError; the exit code."""
+    if any(isinstance(each, KeyboardInterrupt) for each in behind(error)):
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):  # who reads has seen enough
+        _drop_output()
+        return SOME_FAILED
+    if isinstance(error, TickercastError):
+        complain(str(error))
+    elif isinstance(error, OSError):
+        complain(_of_system(error))
+    else:  # a fault of our own must not end in a traceback on the user's screen
+        complain(f"tickercast failed unexpectedly. {_kept()}")
+    return NOTHING_WORKED
 
 
 def _code_of(command: Callable[[], object]) -> int:
