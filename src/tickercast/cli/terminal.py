@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -26,6 +26,7 @@ from tickercast import config, disk, logs
 from tickercast.cli import completion
 from tickercast.errors import TickercastError, UsageError, behind
 from tickercast.plain import printable, without_secrets
+from tickercast.show.fitting import spelt
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -66,6 +67,14 @@ class Terminal(Console):
         if width > self.width and not self.is_terminal:
             self.width = width
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print something, in simpler letters where the terminal has no others."""
+        super().print(*(objects if self._has_all_letters else [spelt(each, _SIMPLER) for each in objects]), **options)
+
+    @property
+    def _has_all_letters(self) -> bool:
+        return self.encoding.startswith("utf")
+
     def render_str(self, text: str, **options: Any) -> Text:
         """Clean a text before its width counts."""
         return super().render_str(printable(text), **options)
@@ -73,6 +82,8 @@ class Terminal(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render something, and clean whatever text comes of it."""
         for segment in super().render(renderable, options):
+            if "…" in segment.text and not self._has_all_letters:  # where a line was cut: as wide as that
+                segment = segment._replace(text=segment.text.replace("…", "."))
             if segment.control or segment.text.isprintable():
                 yield segment
             else:
@@ -286,10 +297,34 @@ def _set_up_streams() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-_SIMPLER = str.maketrans(
-    {"…": "..", "─": "-", "━": "-", "│": "|", "–": "-", "—": "-", "×": "x", "≤": "<=", "σ": "s"}
+_SIMPLER: Mapping[int, str] = str.maketrans(
+    {
+        "…": "..",
+        "─": "-",
+        "━": "-",
+        "│": "|",
+        "–": "-",
+        "—": "-",
+        "×": "x",
+        "≤": "<=",
+        "±": "+-",
+        "σ": "s",
+        "√": "sqrt ",
+    }
+    | {
+        "₅": "5",
+        "·": ".",
+        "‹": "<",
+        "＠": "@",
+        "┊": ":",
+        "░": ".",
+        "▒": ":",
+        "◆": "*",
+        "\N{REPLACEMENT CHARACTER}": "?",
+    }
     | dict(zip("▁▂▃▄▅▆▇█", "_.-:=+*#", strict=True))
 )
+"""Letters of ASCII for every other that is printed."""
 
 
 def _simpler(error: UnicodeError) -> tuple[str, int]:

@@ -1,9 +1,11 @@
 """Tables that fit the terminal: no cell is cut and no line runs over its edge."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -32,12 +34,57 @@ class Widest:
     """The first of several tables that fits, the widest first; the last one in blocks if none does."""
 
     def __init__(self, tables: Sequence[Table]) -> None:
-        self._tables = tables
+        self.tables = tables
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the table that fits."""
-        fits = (table for table in self._tables if _needed(table, console, options) <= options.max_width)
-        yield next(fits, self._tables[-1])
+        fits = (table for table in self.tables if _needed(table, console, options) <= options.max_width)
+        yield next(fits, self.tables[-1])
+
+
+_ASCII_HEAD = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+"""`box.SIMPLE_HEAD` in ASCII; Rich's own box of ASCII has a frame."""
+
+
+def spelt(shown: RenderableType, letters: Mapping[int, str]) -> RenderableType:
+    """The same in letters of ASCII, as wide as they may be: to be asked for before anything is laid out.
+
+    >>> spelt("1 … 2", {ord("…"): ".."})
+    '1 .. 2'
+    """
+    if isinstance(shown, str):
+        return shown.translate(letters)
+    if isinstance(shown, Text):
+        return _text(shown, letters)
+    if isinstance(shown, Group):
+        return Group(*(spelt(each, letters) for each in shown.renderables))
+    if isinstance(shown, Widest):
+        return Widest([_table(each, letters) for each in shown.tables])
+    return _table(shown, letters) if isinstance(shown, Table) else shown
+
+
+def _text(text: Text, letters: Mapping[int, str]) -> Text:
+    found = [at for at, letter in enumerate(text.plain) if ord(letter) in letters]
+    parts = text.divide([edge for at in found for edge in (at, at + 1)])
+    for part in parts:
+        part.plain = part.plain.translate(letters)
+    return text.blank_copy().join(parts)
+
+
+def _table(table: Table, letters: Mapping[int, str]) -> Table:
+    made = copy.copy(table)
+    made.box = _ASCII_HEAD
+    made.title = None if table.title is None else spelt(table.title, letters)  # type: ignore[assignment]
+    made.columns = [
+        replace(
+            column,
+            header=spelt(column.header, letters),
+            footer=spelt(column.footer, letters),
+            _cells=[spelt(cell, letters) for cell in column.cells],
+        )
+        for column in table.columns
+    ]
+    return made
 
 
 def _needed(table: RichTable, console: Console, options: ConsoleOptions) -> int:
