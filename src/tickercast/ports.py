@@ -314,6 +314,13 @@ class DropFolder(Protocol):
             StoreUnavailable: the folder cannot be read.
         """
 
+    def links(self) -> dict[str, str]:
+        """The links where dropped files would be, by their paths below the folder, and why they are not followed.
+
+        Raises:
+            StoreUnavailable: the folder cannot be read.
+        """
+
     def read(self, name: str) -> bytes:
         """The content of a dropped file.
 

@@ -160,3 +160,11 @@ def test_what_only_the_flows_read_is_read(workspace: Path, setting: dict[str, st
     assert said in found.answer
     assert found.well == (said == "1 strategy on paper, 0 portfolios")
     assert found.where == ", ".join(f"TICKERCAST_{name.upper()}" for name in setting)
+
+
+@pytest.mark.parametrize("bucket", ["http://here/bucket", "ftp://here/bucket"])
+def test_a_bucket_that_no_engine_is_known_for_calls_no_function(workspace: Path, bucket: str) -> None:
+    settings = Settings(bucket=bucket, warehouse=f"duckdb://{workspace}/w.duckdb", source="sample")
+    checks = {check.name: check for check in App(settings).doctor()}
+    assert f"TICKERCAST_BUCKET is '{bucket}': no engine is known for it." in checks["object store"].answer
+    assert (checks["function"].well, checks["function"].answer) == (False, "the same as object store")

@@ -86,6 +86,34 @@ def test_files_that_were_copied_by_hand_are_named_and_sent(app: App, make_bars: 
     assert next(iter(app.doctor())).well
 
 
+@pytest.mark.parametrize("name", ["ohlc/2023-07-22/AAPL.csv", "ohlc", "AAPL.CSV", "mine", "events/2023.csv"])
+def test_a_link_is_not_followed_and_named_with_the_reason(
+    app: App, make_bars: MakeBars, workspace: Path, name: str
+) -> None:
+    app.provision()
+    (workspace / "elsewhere").mkdir()
+    (workspace / "elsewhere" / "AAPL.csv").write_bytes(to_csv([make_bars("AAPL")]))
+    link = workspace / "bucket" / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(workspace / "elsewhere" / ("" if "." not in name else "AAPL.csv"))
+    [entry] = app.failed_ingestions()
+    assert (entry.object, entry.status) == (name, "dropped")
+    assert entry.reason.startswith(f"{link} is a link, and the folder of a bucket holds files and folders alone")
+    first = next(iter(app.doctor()))
+    assert (first.well, first.answer) == (False, entry.reason)
+    assert app.dropped() == []
+    link.unlink()
+    assert app.failed_ingestions() == []
+    assert next(iter(app.doctor())).well
+
+
+@pytest.mark.parametrize("name", ["models/mine", ".hidden", "README", "quarantine/2023.csv"])
+def test_a_link_where_no_file_is_looked_for_is_none_of_ours(tmp_path: Path, name: str) -> None:
+    (tmp_path / "bucket" / name).parent.mkdir(parents=True)
+    (tmp_path / "bucket" / name).symlink_to(tmp_path / "nothing")
+    assert Drops(tmp_path / "bucket").links() == {}
+
+
 def test_what_the_store_wrote_is_never_taken_for_a_dropped_file(tmp_path: Path) -> None:
     store, drops = LocalObjectStore(tmp_path), Drops(tmp_path)
     for content in (b"a", b"bb"):

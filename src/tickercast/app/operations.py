@@ -412,6 +412,8 @@ class Operations(Models, Events, Outlooks, Trading):
                 f"{named} was copied into the folder, so that no event followed. tickercast replay --failed sends it, "
                 "and tickercast watch sends whatever is copied there."
             )
+        for refusal in self.linked().values():
+            raise UsageError(refusal)
         if self.polled:
             self.polled.check()
         return f"{len(self.store.names(''))} objects"
@@ -472,6 +474,7 @@ class Operations(Models, Events, Outlooks, Trading):
         if self.polled:
             return "called by the bucket's notifications on AWS; tickercast watch handles files where there are none"
         if not self.settings.function_url and not self.delivers_at_once:
+            _ = self.silent_store  # refuses a bucket that no engine is known for
             return (
                 "called by the bucket's notifications on Google Cloud; whether it answers, tickercast ingestions shows"
             )

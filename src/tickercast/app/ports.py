@@ -94,6 +94,10 @@ class Ports:
         """The files that were copied into the folder of a local bucket and not sent yet."""
         return self.drops.names() if self.drops else []
 
+    def linked(self) -> dict[str, str]:
+        """The links in the folder of a local bucket, which are not followed, and why."""
+        return self.drops.links() if self.drops else {}
+
     @cached_property
     def models(self) -> ModelStore:
         """The model store."""

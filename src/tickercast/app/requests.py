@@ -241,8 +241,8 @@ class Requests(Ports):
         return ledger.newest(self.readable, limit, name)
 
     def failed_ingestions(self) -> list[Entry]:
-        """The live files that were not forecast whole: rejected, or not accounted for."""
-        return [*ledger.failed(self.store, self.readable), *ledger.dropped(self.dropped())]
+        """The live files that were not forecast whole: rejected, not accounted for, or never sent."""
+        return [*ledger.failed(self.store, self.readable), *ledger.dropped(self.dropped(), self.linked())]
 
     def send_dropped(self, name: str) -> Sent:
         """Send a file that was copied into the folder of a local bucket; see `jobs.requests.send_drop`.

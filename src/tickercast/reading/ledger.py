@@ -94,13 +94,19 @@ def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
     ]
 
 
-def dropped(names: Iterable[str]) -> list[Entry]:
-    """The entries of files that were dropped into the folder of a local bucket."""
+def dropped(names: Iterable[str], links: Mapping[str, str]) -> list[Entry]:
+    """The entries of files that were dropped into the folder of a local bucket.
+
+    Args:
+        names: the files.
+        links: links there, and why they are not followed.
+    """
     reason = (
         "It was copied into the bucket's folder, so that no event followed. tickercast replay {!r} sends it, and "
         "tickercast watch sends whatever is copied there."
     )
-    return [Entry(name, "", None, DROPPED, reason.format(name)) for name in names]
+    reasons = {name: reason.format(name) for name in names} | dict(links)
+    return [Entry(name, "", None, DROPPED, why) for name, why in reasons.items()]
 
 
 def _entries(ledger: pd.DataFrame) -> Iterator[Entry]:

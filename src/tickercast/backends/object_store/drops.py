@@ -2,10 +2,10 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tickercast.backends.object_store.local import GENERATIONS, LocalObjectStore
+from tickercast.backends.object_store.local import GENERATIONS, refusal_of_link
 from tickercast.domain import objects
 from tickercast.domain.price_files import ENDINGS
 from tickercast.errors import StoreUnavailable, UsageError
@@ -25,7 +25,6 @@ class Drops:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._store = LocalObjectStore(root)
 
     def names(self) -> list[str]:
         """The files that were dropped and not sent yet, by their paths below the folder, sorted.
@@ -33,11 +32,25 @@ class Drops:
         Raises:
             StoreUnavailable: the folder cannot be read.
         """
+        found = self._found(lambda path: path.is_file() and not path.is_symlink())
+        return [name for name, path in found.items() if not self._is_written(name, path)]
+
+    def links(self) -> dict[str, str]:
+        """The links where dropped files would be, by their paths below the folder, and why they are not followed.
+
+        Raises:
+            StoreUnavailable: the folder cannot be read.
+        """
+        return {name: refusal_of_link(path) for name, path in self._found(Path.is_symlink).items()}
+
+    def _found(self, wanted: Callable[[Path], bool]) -> dict[str, Path]:
+        """What lies where dropped files do, by name, sorted."""
         try:
-            files = [path for path in self._root.rglob("*") if path.is_file() and not path.is_symlink()]
+            paths = [path for path in self._root.rglob("*") if wanted(path)]
         except OSError as error:
             raise StoreUnavailable(f"{self._root} cannot be read: {error.strerror}. Check its permissions.") from error
-        return sorted(path.relative_to(self._root).as_posix() for path in files if self._is_dropped(path))
+        named = {path.relative_to(self._root).as_posix(): path for path in sorted(paths)}
+        return {name: path for name, path in named.items() if _may_be_dropped(name, is_folder=path.is_dir())}
 
     def read(self, name: str) -> bytes:
         """The content of a dropped file.
@@ -78,15 +91,17 @@ class Drops:
         except OSError:
             return False
 
-    def _is_dropped(self, path: Path) -> bool:
-        parts = path.relative_to(self._root).parts
-        name = "/".join(parts)
-        if parts[0] in _OWN or any(part.startswith(".") for part in parts):
-            return False
-        if not (objects.is_upload(name) or name.lower().endswith(ENDINGS)):
-            return False
+    def _is_written(self, name: str, path: Path) -> bool:
+        """Whether it was written through the object store."""
         kept = [file for file in (self._root / GENERATIONS / name).glob("*") if file.name.isdigit()]
-        return not any(_is_copy(path, file) for file in kept)
+        return any(_is_copy(path, file) for file in kept)
+
+
+def _may_be_dropped(name: str, *, is_folder: bool) -> bool:
+    parts = name.split("/")
+    if parts[0] in _OWN or any(part.startswith(".") for part in parts):
+        return False
+    return is_folder or objects.is_upload(name) or name.lower().endswith(ENDINGS)
 
 
 def _is_copy(live: Path, kept: Path) -> bool:

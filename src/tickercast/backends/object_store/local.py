@@ -198,10 +198,7 @@ class LocalObjectStore:
             if part == self._root:
                 return path
             if part.is_symlink():
-                raise UsageError(
-                    f"{part} is a link, and the folder of a bucket holds files and folders alone: what it leads to may "
-                    "lie outside. Remove the link."
-                )
+                raise UsageError(refusal_of_link(part))
         return path
 
     @contextlib.contextmanager
@@ -222,6 +219,14 @@ class LocalObjectStore:
             yield
         except OSError as error:
             raise disk.fault(self.url, error, StoreUnavailable) from error
+
+
+def refusal_of_link(path: Path) -> str:
+    """Why a link is not followed."""
+    return (
+        f"{path} is a link, and the folder of a bucket holds files and folders alone: what it leads to may lie "
+        "outside. Remove the link."
+    )
 
 
 def _is_own_file(path: Path) -> bool:
