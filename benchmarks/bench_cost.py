@@ -79,17 +79,17 @@ def page_bytes(page: Sequence[Query], sizes: Sizes) -> float:
 
 
 def flow_bytes(kept: Recording, sizes: Sizes) -> float:
-    """What the day itself reads: queries about one file are asked for each file."""
-    files, batch = math.ceil(sizes.symbols / BATCH), min(1.0, BATCH / sizes.symbols)
+    """What the day itself reads."""
     total = 0.0
     coverage = [query for query in kept.queries if "80% interval" in query.text]
     for query in kept.queries:
         if query in coverage[1:] and sizes.symbols > _FEW:
             continue  # asked again further back, only where few symbols have few origins
-        of_file = "object" in query.filters or query.text.endswith(" FROM champion_forecasts")
         sampled = any(name in query.text for name in _SAMPLED)
-        share = batch if of_file else min(1.0, MOST_SAMPLED / sizes.symbols) if sampled else 1.0
-        total += billed(replace(query, share=share), sizes) * (files if of_file else 1)
+        share = min(1.0, MOST_SAMPLED / sizes.symbols) if sampled else 1.0
+        if "object" in query.filters:
+            share = 1 / sizes.sessions  # all files of the day
+        total += billed(replace(query, share=share), sizes)
     return total
 
 

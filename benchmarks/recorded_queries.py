@@ -1,5 +1,6 @@
 """The queries that a warehouse is asked, recorded while a day, a page or a report does its work."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,7 +46,8 @@ def recording() -> Iterator[Recording]:
         return read_arrow(self, name, where, columns)
 
     def recorded_query(self: Any, text: str, parameters: Mapping[str, Any] | None = None, **more: Any) -> Any:
-        named = {"since": "cutoff", "symbols": "symbol"}
+        since = re.search(r"(\w+) >= (?:TIMESTAMP\()?@since", text)
+        named = {"since": since[1] if since else "cutoff", "symbols": "symbol"}
         kept.add(text, {named[name]: value for name, value in (parameters or {}).items() if name in named})
         return query(self, text, parameters, **more)
 

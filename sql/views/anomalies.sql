@@ -13,7 +13,7 @@ WITH counted AS (
   WHERE step = 1 AND role = 'champion' AND NOT simulated
   QUALIFY ROW_NUMBER() OVER (
     PARTITION BY symbol, frequency, model_name, cutoff, cutoff_at, target_date
-    ORDER BY revision DESC, scored_at DESC, basis
+    ORDER BY revision DESC, scored_at DESC, actual_close, close_median, close_lo_95, close_hi_95
   ) = 1
 ),
 beside AS (

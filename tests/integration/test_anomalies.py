@@ -10,6 +10,8 @@ import pytest
 
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
+from tickercast.ports import Between
+from tickercast.reading.anomalies import anomalies
 
 MOMENT = datetime(2023, 7, 25, tzinfo=UTC)
 
@@ -88,3 +90,32 @@ def test_of_exchanges_that_close_at_different_times_each_session_is_one_market(w
     sigma = np.log(103 / 97) / 2.5631
     assert found["symbol"] == "FALLS"
     assert found["market_sigmas"] == pytest.approx(np.log(0.96) / 2 / sigma)
+
+
+def test_the_session_before_is_all_that_has_to_be_read(
+    warehouse: DuckDBWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monday, friday = date(2023, 7, 24), date(2023, 7, 21)
+    days = {"cutoff": friday, "target_date": monday}
+    rows = [
+        score("FALLS", 93.0, **days),
+        score("CALM", 100.5, **days),
+        score("BTC-USD", 90.0, cutoff=date(2023, 7, 23), target_date=monday),
+        score("OLD.L", 107.0, cutoff=friday, target_date=monday),
+        score("FALLS", 80.0, cutoff=date(2023, 7, 3), target_date=monday, step=14),
+    ]
+    warehouse.append("scores", pd.DataFrame(rows), key="scores/one")
+    last = dict.fromkeys(("FALLS", "CALM", "BTC-USD", "OLD.L"), monday)
+    read: list[Any] = []
+    ask = DuckDBWarehouse.read
+
+    def reads(self: DuckDBWarehouse, name: str, where: Any, columns: Any) -> pd.DataFrame:
+        read.append(where["cutoff"])
+        return ask(self, name, where, columns)
+
+    monkeypatch.setattr(DuckDBWarehouse, "read", reads)
+    near = anomalies(warehouse, last)
+    monkeypatch.setattr("tickercast.reading.anomalies._cutoffs", lambda last: Between(date(2023, 6, 1), monday))
+    assert near == anomalies(warehouse, last)
+    assert [found.symbol for found in near] == ["BTC-USD", "FALLS", "OLD.L"]
+    assert read[0] == Between(friday, date(2023, 7, 23))

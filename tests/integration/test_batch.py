@@ -17,7 +17,7 @@ from tickercast.cli import app
 from tickercast.errors import FunctionUnavailable, StoreUnavailable
 from tickercast.jobs.requests import request_forecast as requesting
 from tickercast.jobs.requests import upload as uploading
-from tickercast.jobs.requests.results import read_all_results
+from tickercast.jobs.requests.results import Answers, read_all_results, read_answers
 from tickercast.jobs.requests.resume import forecast_before
 from tickercast.jobs.requests.upload import Upload
 
@@ -179,5 +179,11 @@ def test_an_upload_that_is_not_accounted_for_does_not_sink_the_others(run: Run) 
     results, reasons = read_all_results([lost, there], ["S2", "X", "S0", "S1"], warehouse=warehouse)
     assert [made.symbol for made in results.forecasts] == ["S2", "S0", "S1"]
     assert "neither a forecast nor a reason is stored for X" in str(reasons[0])
-    with pytest.raises(FunctionUnavailable):
-        read_all_results([lost], ["X"], warehouse=warehouse)
+    answers, lost_again = read_answers([lost, there], ["S2", "X", "S0", "S1"], warehouse=warehouse)
+    assert answers == Answers([made.symbol for made in results.forecasts], results.failures)
+    assert [str(reason) for reason in lost_again] == [str(reason) for reason in reasons]
+    for read in (read_all_results, read_answers):
+        with pytest.raises(FunctionUnavailable):
+            read([lost], ["X"], warehouse=warehouse)
+        nothing, none = read([], ["X"], warehouse=warehouse)
+        assert (list(nothing.failures), none) == ([], [])

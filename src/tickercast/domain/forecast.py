@@ -51,6 +51,9 @@ _LARGEST = 100  # of a log-return: no price moves so far, and beyond some 700 it
 _MOMENT = pa.timestamp("us", "UTC")
 _STORED = [QUANTILES.index(level) for level in LEVELS.values()]
 
+BASELINE_VERSION = "1"
+"""The version of every model that is not registered; a registered one may have it, too."""
+
 
 class Role(StrEnum):
     """The role of a forecast."""

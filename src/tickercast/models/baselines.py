@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tickercast.domain import features
 from tickercast.domain.bars import Bars, tails
 from tickercast.domain.distribution import student5
-from tickercast.domain.forecast import QUANTILES, RANDOM_WALK
+from tickercast.domain.forecast import BASELINE_VERSION, QUANTILES, RANDOM_WALK
 from tickercast.domain.frequency import DAILY
 from tickercast.errors import TooFewSessions
 
@@ -35,7 +35,7 @@ class RandomWalk:
 
     horizon: int = DAILY.horizon
     name: str = RANDOM_WALK
-    version: str = "1"
+    version: str = BASELINE_VERSION
     min_sessions: int = 61
 
     def predict(self, series: Sequence[Bars]) -> Floats:
@@ -61,7 +61,7 @@ class EwmaT:
 
     horizon: int = DAILY.horizon
     name: str = "ewma-t"
-    version: str = "1"
+    version: str = BASELINE_VERSION
     min_sessions: int = features.MIN_SESSIONS
 
     def predict(self, series: Sequence[Bars]) -> Floats:
@@ -82,7 +82,7 @@ class EwmaFhs:
 
     quantiles: Floats
     name: str = "ewma-fhs"
-    version: str = "1"
+    version: str = BASELINE_VERSION
     min_sessions: int = features.MIN_SESSIONS
 
     @classmethod
@@ -121,7 +121,7 @@ class HistoricalSimulation:
 
     horizon: int = DAILY.horizon
     name: str = "historical-simulation"
-    version: str = "1"
+    version: str = BASELINE_VERSION
     min_sessions: int = 251
 
     def predict(self, series: Sequence[Bars]) -> Floats:

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from tickercast import config
 from tickercast.domain.bars import Bars
 from tickercast.domain.direction import DIRECTION
-from tickercast.domain.forecast import RANDOM_WALK, Predictor, Role, RollingPredictor, Served, informed
+from tickercast.domain.forecast import (
+    BASELINE_VERSION,
+    RANDOM_WALK,
+    Predictor,
+    Role,
+    RollingPredictor,
+    Served,
+    informed,
+)
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import (
     HAR_SEASON,
@@ -196,7 +204,7 @@ class Unavailable:
 
     name: str
     reason: str
-    version: str = "1"
+    version: str = BASELINE_VERSION
     horizon: int = DAILY.horizon
     min_sessions: int = 0
 

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from tickercast.domain import calendar
 from tickercast.domain.bars import Bars
 from tickercast.domain.features import check_length
-from tickercast.domain.forecast import QUANTILES
+from tickercast.domain.forecast import BASELINE_VERSION, QUANTILES
 from tickercast.domain.frequency import DAILY
 from tickercast.errors import Permanent, UsageError
 from tickercast.models.baselines import log_returns
@@ -57,7 +57,7 @@ class _StatisticalModel(ABC):
     """
 
     name: str
-    version = "1"
+    version = BASELINE_VERSION
     min_sessions = _YEAR  # as historical simulation needs, so that a backtest has the same origins
     tail: int = _YEAR
     package: str

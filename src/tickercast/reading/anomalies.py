@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pandas as pd
 
 from tickercast.domain.alerts import Anomaly
+from tickercast.domain.calendar import calendar_name, sessions_between
 from tickercast.domain.frequency import DAILY
 from tickercast.ports import Between, Warehouse
 
@@ -32,7 +33,7 @@ def anomalies(warehouse: Warehouse, last: Mapping[str, date]) -> list[Anomaly]:
     where = {
         "frequency": DAILY.name,
         "target_date": Between(first, newest),
-        "cutoff": Between(first - _LONGEST_BREAK, newest),  # by which the scores are partitioned
+        "cutoff": _cutoffs(last),  # by which the scores are partitioned
     }
     found = warehouse.read("anomalies", where, _COLUMNS).sort_values(["symbol", "model_name"])
     rows = found.drop_duplicates(["symbol", "target_date"], keep="last").to_dict("records")
@@ -50,3 +51,13 @@ def anomalies(warehouse: Warehouse, last: Mapping[str, date]) -> list[Anomaly]:
         for row in rows
         if last.get(row["symbol"]) == row["target_date"].date() and pd.notna(row["sigmas"])
     ]
+
+
+def _cutoffs(last: Mapping[str, date]) -> Between:
+    """The sessions before those of the symbols, from which the first step leads there."""
+    exchanges = {(calendar_name(symbol), day): symbol for symbol, day in last.items()}
+    before = [
+        sessions_between(symbol, day - _LONGEST_BREAK, day - timedelta(days=1))[-1]
+        for (_, day), symbol in exchanges.items()
+    ]
+    return Between(min(before), max(before))

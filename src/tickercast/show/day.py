@@ -34,7 +34,7 @@ def day_lines(day: Day) -> Iterator[str]:
     for found in market.findings:
         yield f"            {found.symbol}: {found.check}, {found.text}"
     yield f"events      {day.events if isinstance(day.events, str) else _events(day.events)}"
-    made = len(day.results.forecasts)
+    made = len(day.results.symbols)
     yield f"forecasts   {f'{made} made' if day.caught_up.uploads else 'none to make: all of that day exist'}"
     yield f"scores      {_scores(day.scores)}"
     for name, kept in day.portfolios.items():
@@ -102,7 +102,7 @@ def _sent(caught_up: CaughtUp) -> str:
 
 def _collected(collected: Any) -> str:
     results, lost = collected
-    return f"{len(results.forecasts)} forecasts, {len(results.failures)} failures, {len(lost)} lost"
+    return f"{len(results.symbols)} forecasts, {len(results.failures)} failures, {len(lost)} lost"
 
 
 def _decided(decided: Decided) -> str:

@@ -11,7 +11,7 @@ from tickercast.domain.bars import LOOKBACK, Bars
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import Market
 from tickercast.errors import FunctionUnavailable, UsageError
-from tickercast.jobs.requests.results import NO_PATIENCE, Patience, Results, read_all_results
+from tickercast.jobs.requests.results import NO_PATIENCE, Answers, Patience, read_answers
 from tickercast.jobs.requests.upload import Upload, batches, upload
 from tickercast.ports import ObjectStore, Warehouse
 
@@ -60,11 +60,11 @@ def catch_up(
 
 def collect_results(
     caught_up: CaughtUp, market: Market, *, warehouse: Warehouse, patience: Patience = NO_PATIENCE
-) -> tuple[Results, list[FunctionUnavailable]]:
-    """Wait for the results of the uploads; see `jobs.requests.results.read_all_results`."""
+) -> tuple[Answers, list[FunctionUnavailable]]:
+    """Wait for the answers to the uploads; see `jobs.requests.results.read_answers`."""
     if not caught_up.uploads:
-        return Results(), []
-    return read_all_results(caught_up.uploads, market.symbols, warehouse=warehouse, patience=patience)
+        return Answers(), []
+    return read_answers(caught_up.uploads, market.symbols, warehouse=warehouse, patience=patience)
 
 
 def _wanted(market: Market, warehouse: Warehouse) -> dict[date, list[str]]:

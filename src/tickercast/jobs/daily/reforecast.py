@@ -1,13 +1,15 @@
 """Make the newest forecasts again after the champion has changed."""
 
-from tickercast.domain.forecast import Role
+import pandas as pd
+
+from tickercast.domain.forecast import BASELINE_VERSION, Role
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import Market
 from tickercast.domain.model_card import Pointer
 from tickercast.jobs.requests.upload import Upload
 from tickercast.ports import ObjectStore, Warehouse
 
-_LEDGER = ["symbol", "cutoff", "written_at", "generation", "object"]
+_LEDGER = ["symbol", "cutoff", "written_at", "generation", "object", "model_version"]
 _MADE = ["symbol", "object", "generation", "model_name", "model_version"]
 
 
@@ -35,8 +37,8 @@ def reforecast(market: Market, pointer: Pointer, *, store: ObjectStore, warehous
 def outdated_files(market: Market, pointer: Pointer, warehouse: Warehouse) -> dict[tuple[str, str], tuple[str, ...]]:
     """The files whose forecasts are the newest of their symbols, by another model: object and generation to symbols.
 
-    The ledger knows versions alone, and a baseline has one, too; so the forecasts say which model made them. Simulated
-    bars do not count beside a real market, nor the reverse.
+    The ledger knows versions alone. Where a baseline is served, or has the same version, the forecasts say which model
+    made them. Simulated bars do not count beside a real market, nor the reverse.
 
     Raises:
         WarehouseUnavailable: try again.
@@ -46,14 +48,22 @@ def outdated_files(market: Market, pointer: Pointer, warehouse: Warehouse) -> di
     newest = ledger.sort_values(["cutoff", "written_at", "generation"]).groupby("symbol").tail(1)
     if newest.empty:
         return {}
-    wanted = {"symbol": list(newest["symbol"]), "cutoff": list(newest["cutoff"].dt.date.unique())}
-    made = warehouse.read("forecasts", {**wanted, "frequency": DAILY.name, "role": Role.CHAMPION, "step": 1}, _MADE)
-    made = newest.merge(made, on=["symbol", "object", "generation"])
-    is_current = made["model_name"] == (pointer.baseline or pointer.name)
+    if pointer.baseline or pointer.version == BASELINE_VERSION:
+        newest = _made(newest, warehouse)
+        is_current = newest["model_name"] == (pointer.baseline or pointer.name)
+    else:
+        is_current = pd.Series(True, index=newest.index)
     if not pointer.baseline:
-        is_current &= made["model_version"] == pointer.version
-    old = made[~is_current]
+        is_current &= newest["model_version"] == pointer.version
+    old = newest[~is_current]
     files: dict[tuple[str, str], tuple[str, ...]] = {}
     for symbol, name, generation in zip(old["symbol"], old["object"], old["generation"], strict=True):
         files[name, generation] = (*files.get((name, generation), ()), symbol)
     return files
+
+
+def _made(newest: pd.DataFrame, warehouse: Warehouse) -> pd.DataFrame:
+    """The rows of the ledger with the model of each, as its forecasts have it."""
+    wanted = {"symbol": list(newest["symbol"]), "cutoff": list(newest["cutoff"].dt.date.unique())}
+    made = warehouse.read("forecasts", {**wanted, "frequency": DAILY.name, "role": Role.CHAMPION, "step": 1}, _MADE)
+    return newest.drop(columns="model_version").merge(made, on=["symbol", "object", "generation"])

@@ -53,7 +53,7 @@ from tickercast.jobs.operations.digest import Digest, SentDigest, send_digest
 from tickercast.jobs.operations.drift import DriftCheck, check_drift
 from tickercast.jobs.operations.score_portfolio import score_portfolio
 from tickercast.jobs.requests.fetch_events import FetchedEvents, fetch_events
-from tickercast.jobs.requests.results import Patience, Results
+from tickercast.jobs.requests.results import Answers, Patience
 from tickercast.jobs.trading.trade import Traded
 from tickercast.jobs.training.train import Fit
 from tickercast.model_store import ModelStore
@@ -172,7 +172,7 @@ class Day:
         market: the bars.
         events: the results days that were fetched, or why none were.
         caught_up: the uploads.
-        results: the forecasts that followed, and the reason for each other symbol.
+        results: the symbols that were forecast, and the reason for each other.
         lost: a reason for each upload that is not accounted for.
         scores: of the champion.
         portfolios: the record of each, or why there is none, by name.
@@ -189,7 +189,7 @@ class Day:
     market: Market
     events: FetchedEvents | str
     caught_up: CaughtUp
-    results: Results
+    results: Answers
     lost: Sequence[FunctionUnavailable]
     scores: Scores
     portfolios: Mapping[str, PortfolioRecord | str]

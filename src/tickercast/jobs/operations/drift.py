@@ -42,6 +42,7 @@ from tickercast.ports import Between, DriftReport, DriftReporter, ObjectStore, W
 from tickercast.reading.queries import ask
 
 _DAYS_A_SESSION = timedelta(days=2)  # at least, holidays included
+_NEAR, _FIRST = timedelta(days=14), date(1900, 1, 1)
 _LOOK_BACK = timedelta(days=550)  # the volatility's weights reach 256 sessions back
 _LOOK_BACK_HOURS = timedelta(days=60)  # 912 hours, and gaps
 _RESOLVED = timedelta(days=60)  # twenty origins a session apart, and the ten sessions after them
@@ -188,14 +189,27 @@ def check_drift(
 
 def _recent(warehouse: Warehouse, symbols: Sequence[str], day: date, needed: int, frequency: Frequency) -> pd.DataFrame:
     """The newest bars, as many as the features look back."""
-    newest = ask(warehouse, "newest_session", symbols=list(symbols), day=day, frequency=frequency.name)[
-        "session_date"
-    ].iloc[0]
-    last = day if pd.isna(newest) else pd.Timestamp(newest).date()
+    last = _newest(warehouse, symbols, day, frequency)
     first = last - (max(_LOOK_BACK, needed * _DAYS_A_SESSION) if frequency.is_daily else _LOOK_BACK_HOURS)
     where = {"symbol": list(symbols), "frequency": frequency.name, "session_date": Between(first, last)}
     ends = [] if frequency.is_daily else ["closed_at"]
     return warehouse.read("latest_prices", where, ["symbol", "simulated", *ends, *BAR_COLUMNS])
+
+
+def _newest(warehouse: Warehouse, symbols: Sequence[str], day: date, frequency: Frequency) -> date:
+    """The newest stored session up to a day, of simulated bars only if there are no others; the day itself if none is.
+
+    That of real bars is mostly near.
+    """
+    newest = day
+    for since in (day - _NEAR, _FIRST):
+        given = {"symbols": list(symbols), "since": since, "day": day, "frequency": frequency.name}
+        [found] = ask(warehouse, "newest_session", **given).to_dict("records")
+        if pd.notna(found["real_session_date"]):
+            return pd.Timestamp(found["real_session_date"]).date()
+        if pd.notna(found["session_date"]):
+            newest = pd.Timestamp(found["session_date"]).date()
+    return newest
 
 
 def _watch(

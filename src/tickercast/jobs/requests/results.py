@@ -1,7 +1,7 @@
 """Wait for the function, and read the result of an upload: for each symbol the stored forecast, or the reason."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -64,6 +64,14 @@ class Results:
     failures: Mapping[str, Permanent] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What the ledger says of several uploads: the symbols that were forecast, and the reason for each other."""
+
+    symbols: Sequence[str] = ()
+    failures: Mapping[str, Permanent] = field(default_factory=dict)
+
+
 def wait_for_ledger(name: str, generation: str, *, warehouse: Warehouse, patience: Patience) -> pd.DataFrame:
     """Read the ledger's rows of one write, waiting for them.
 
@@ -78,11 +86,23 @@ def wait_for_ledger(name: str, generation: str, *, warehouse: Warehouse, patienc
     Raises:
         WarehouseUnavailable: try again.
     """
+    [rows] = _wait_for_ledgers([(name, generation)], warehouse, patience)
+    return rows
+
+
+def _wait_for_ledgers(
+    writes: Sequence[tuple[str, str]], warehouse: Warehouse, patience: Patience
+) -> Sequence[pd.DataFrame]:
+    """The ledger's rows of each write, all by one query, until none is missing or the time is up."""
+    names = sorted({name for name, _ in writes})
+    if not names:
+        return []
     pause = _FIRST_PAUSE_S
     while True:
-        rows = _newest_answer(warehouse.read("ingestions", {"object": name}), generation)
-        if patience.is_over() or not (rows.empty or _is_superseded(rows)):
-            return rows
+        ledger = warehouse.read("ingestions", {"object": names})
+        found = [_newest_answer(ledger[ledger["object"] == name], generation) for name, generation in writes]
+        if patience.is_over() or not any(rows.empty or _is_superseded(rows) for rows in found):
+            return found
         patience.pause(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 
@@ -102,20 +122,8 @@ def read_results(
         FunctionUnavailable: a symbol of the upload is not accounted for.
         WarehouseUnavailable: try again.
     """
-    ledger = wait_for_ledger(uploaded.object, uploaded.generation, warehouse=warehouse, patience=patience)
-    done = ledger[ledger["status"] == "forecast"]
-    failures = _failures(uploaded, ledger[ledger["status"] != "forecast"], set(done["symbol"]))
-    missing = set(uploaded.symbols) - set(done["symbol"]) - set(failures)
-    if missing:
-        raise FunctionUnavailable(
-            f"{uploaded.object} was uploaded, and {f'{patience.seconds:.0f} s later ' if patience.seconds else ''}"
-            f"neither a forecast nor a reason is stored for {', '.join(sorted(missing))}. Check that the function is "
-            f"deployed and what it logs; look later with tickercast ingestions {uploaded.object}, or send the file "
-            f"again with tickercast replay {uploaded.object}."
-        )
-    stored = stored_forecasts(done, warehouse, model=model)
-    failures |= _not_forecast(done[~done["symbol"].isin(list(stored))], model) if model else {}
-    return Results([stored[symbol] for symbol in uploaded.symbols if symbol in stored], failures)
+    results, _ = read_all_results([uploaded], uploaded.symbols, warehouse=warehouse, patience=patience, model=model)
+    return results
 
 
 def read_all_results(
@@ -142,18 +150,69 @@ def read_all_results(
         FunctionUnavailable: none of them is accounted for.
         WarehouseUnavailable: try again.
     """
-    found: list[Results] = []
+    found, lost = _answered(uploads, warehouse, patience)
+    made: dict[str, Forecast] = {}
+    failures: dict[str, Permanent] = {}
+    for done, reasons in found:
+        stored = stored_forecasts(done, warehouse, model=model)
+        made |= stored
+        failures |= reasons | (_not_forecast(done[~done["symbol"].isin(list(stored))], model) if model else {})
+    return Results([made[symbol] for symbol in _in_order(made, symbols)], failures), lost
+
+
+def read_answers(
+    uploads: Sequence[Upload], symbols: Sequence[str], *, warehouse: Warehouse, patience: Patience = NO_PATIENCE
+) -> tuple[Answers, list[FunctionUnavailable]]:
+    """Read from the ledger alone what was forecast of several uploads: a hundredth of what the forecasts are.
+
+    Args:
+        uploads: what was sent.
+        symbols: the order of the symbols that were forecast.
+        warehouse: where the function stores.
+        patience: how long to wait for the function, for all together.
+
+    Returns:
+        The answers, and a reason for each upload that is not accounted for.
+
+    Raises:
+        FunctionUnavailable, WarehouseUnavailable: as `read_all_results`.
+    """
+    found, lost = _answered(uploads, warehouse, patience)
+    done = {symbol for rows, _ in found for symbol in rows["symbol"]}
+    return Answers(_in_order(done, symbols), {name: why for _, whys in found for name, why in whys.items()}), lost
+
+
+def _in_order(made: Iterable[str], symbols: Sequence[str]) -> list[str]:
+    rank = {symbol: number for number, symbol in enumerate(symbols)}
+    return sorted(made, key=lambda symbol: rank.get(symbol, -1))
+
+
+def _answered(
+    uploads: Sequence[Upload], warehouse: Warehouse, patience: Patience
+) -> tuple[list[tuple[pd.DataFrame, dict[str, Permanent]]], list[FunctionUnavailable]]:
+    """Of each upload the rows of the ledger that tell of a forecast, and the reason for each other symbol."""
+    found: list[tuple[pd.DataFrame, dict[str, Permanent]]] = []
     lost: list[FunctionUnavailable] = []
-    for uploaded in uploads:
-        try:
-            found.append(read_results(uploaded, warehouse=warehouse, patience=patience, model=model))
-        except FunctionUnavailable as error:
-            lost.append(error)
+    writes = [(uploaded.object, uploaded.generation) for uploaded in uploads]
+    for uploaded, ledger in zip(uploads, _wait_for_ledgers(writes, warehouse, patience), strict=True):
+        done = ledger[ledger["status"] == "forecast"]
+        failures = _failures(uploaded, ledger[ledger["status"] != "forecast"], set(done["symbol"]))
+        if missing := set(uploaded.symbols) - set(done["symbol"]) - set(failures):
+            lost.append(_unaccounted(uploaded, missing, patience))
+        else:
+            found.append((done[done["symbol"].isin(uploaded.symbols)], failures))
     if lost and not found:
         raise lost[0]
-    rank = {symbol: number for number, symbol in enumerate(symbols)}
-    forecasts = sorted((made for each in found for made in each.forecasts), key=lambda made: rank.get(made.symbol, -1))
-    return Results(forecasts, {name: why for each in found for name, why in each.failures.items()}), lost
+    return found, lost
+
+
+def _unaccounted(uploaded: Upload, missing: Set[str], patience: Patience) -> FunctionUnavailable:
+    return FunctionUnavailable(
+        f"{uploaded.object} was uploaded, and {f'{patience.seconds:.0f} s later ' if patience.seconds else ''}"
+        f"neither a forecast nor a reason is stored for {', '.join(sorted(missing))}. Check that the function is "
+        f"deployed and what it logs; look later with tickercast ingestions {uploaded.object}, or send the file "
+        f"again with tickercast replay {uploaded.object}."
+    )
 
 
 def _newest_answer(ledger: pd.DataFrame, generation: str) -> pd.DataFrame:
