@@ -15,6 +15,8 @@ from deploy.scans import LEAST, Query, Sizes, billed, scans
 PROJECT = Path(__file__).parents[2]
 NEAR = 0.3
 """How far the bill's round numbers may be from what was counted."""
+DAY = 2e9
+"""The bytes that the day may read of 8,000 symbols after a year."""
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,9 @@ def test_the_committed_figures_are_those_of_the_queries_of_today(recorded: tuple
     assert figures["bytes_refresh_one_symbol_8000_year"] == pytest.approx(bench_cost.page_bytes(page, sizes))
     assert figures["bytes_track_record_8000_year"] == pytest.approx(sum(billed(query, sizes) for query in record))
     assert figures["bytes_daily_flow_8000_year"] == pytest.approx(bench_cost.flow_bytes(kept, sizes))
+    assert figures["bytes_daily_flow_8000_year"] <= DAY
+    read = f"The day reads {figures['bytes_daily_flow_8000_year'] / 1e9:.2f} GB at 8,000 symbols after a year"
+    assert read in " ".join((PROJECT / "docs" / "cost.md").read_text().split())
     for symbols in cost.SYMBOLS:
         assert figures[f"usd_month_{symbols}"] == pytest.approx(cost.total(cost.Plan(symbols)), abs=0.01)
 

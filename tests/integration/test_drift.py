@@ -33,8 +33,10 @@ from tickercast.domain.drift import COLUMNS, COVERAGE, INPUTS, LOSS, ORIGINS, WI
 from tickercast.domain.features import HORIZON, panel
 from tickercast.domain.forecast import Prediction, Role
 from tickercast.domain.forecast import rows as forecast_rows
+from tickercast.domain.frequency import DAILY
 from tickercast.domain.model_card import Bundle, Pointer
 from tickercast.errors import StoreUnavailable, TooFewSessions, UsageError, WarehouseUnavailable
+from tickercast.jobs.operations import drift
 from tickercast.jobs.operations.drift import BACKTEST_RATIO, DriftCheck, check_drift
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
@@ -139,6 +141,12 @@ def run(place: tuple[Any, Any], symbols: Sequence[str] = SYMBOLS, day: date = DA
 
 def rows(place: tuple[Any, Warehouse]) -> pd.DataFrame:
     return place[1].read("drift").sort_values("name", ignore_index=True)
+
+
+def test_the_newest_session_is_found_however_old_it_is(place: tuple[Any, Any]) -> None:
+    for later in (0, 5, 13, 14, 15, 900):
+        assert drift._newest(place[1], SYMBOLS, DAY + timedelta(days=later), DAILY) == DAY
+    assert drift._newest(place[1], ["NONE"], DAY, DAILY) == DAY
 
 
 # ---------------------------------------------------------------- what is found
