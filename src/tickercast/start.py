@@ -41,7 +41,8 @@ def _leave(code: int) -> NoReturn:
     aborts the process when it finds no interpreter to come back to.
     """
     if code != INTERRUPTED:
-        threading._shutdown()  # waits for the threads that are no daemons, as multiprocessing does
+        # Waits for the threads that are no daemons, as multiprocessing does.
+        threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
