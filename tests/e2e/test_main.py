@@ -353,7 +353,7 @@ def test_doctor_says_no_where_an_engine_cannot_answer(run: Run, workspace: Path)
     done = run("doctor", door=("-m", "tickercast"), **broken)
     assert done.returncode == 1
     assert done.stderr == ""
-    assert done.stdout.count(" NO ") == 5  # the warehouse, the function, alerts and calendars need none of these
+    assert done.stdout.count(" NO ") == 6  # the warehouse, alerts and calendars need none of these
 
 
 def test_a_terminal_that_knows_only_ascii_gets_the_table_all_the_same(run: Run) -> None:
