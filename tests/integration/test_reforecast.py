@@ -13,7 +13,7 @@ from tickercast.models.baselines import EwmaT
 
 CUTOFF = date(2023, 7, 21)
 MADE_BY = {"OWN": ("tickercast-lstm", "7"), "OLD": ("tickercast-lstm", "6"), "BASE": (EwmaT.name, EwmaT.version)}
-MARKET: Any = SimpleNamespace(symbols=list(MADE_BY))
+MARKET: Any = SimpleNamespace(symbols=list(MADE_BY), source=SimpleNamespace(simulated=False))
 
 
 class Tables:
