@@ -46,9 +46,13 @@ def test_the_page_shows_verdicts_accounts_and_what_is_wanted_now(stored: App) ->
     assert [each.value for each in shown.info] == ["Choose a strategy, a symbol, and two dates."]
 
 
-def test_the_page_says_that_simulated_signals_are_left_out(stored: App) -> None:
-    stored.forecast(["MSFT"], date.today(), source="simulated")
+def test_the_page_leaves_simulated_signals_out_and_says_so(stored: App) -> None:
+    stored.forecast(["MSFT"], date(2012, 9, 14), source="simulated")
     shown = AppTest.from_function(page, default_timeout=60).run()
+    assert not shown.exception
+    days = shown.date_input(key="strategy_days")
+    assert days.value == (date(2012, 7, 26), date(2012, 8, 1))
+    days.set_value((date(2012, 9, 10), date(2012, 9, 14))).run()
     assert not shown.exception
     assert any("Simulated ones are left out once a symbol has real bars." in each.value for each in shown.error)
 

@@ -444,7 +444,7 @@ def publish(
 def rollback(
     to: Annotated[str, typer.Option(help="The published version.", show_default="the one served before")] = "",
 ) -> None:
-    """Serve what was served before again, or the champion after a baseline.
+    """Serve what was served before, or the champion after a baseline.
 
     The daily flow promotes nothing for ten sessions after that. Neither TensorFlow nor MLflow is needed.
     """
