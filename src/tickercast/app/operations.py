@@ -424,8 +424,8 @@ class Operations(Models, Events, Outlooks, Trading):
             return "no tables yet: the first forecast makes them"
         if lacking:
             raise UsageError(
-                f"{len(lacking)} of its tables and views are missing or of an earlier release. Run `tickercast "
-                "provision`, which keeps every row."
+                f"{len(lacking)} of its tables and views {'is' if len(lacking) == 1 else 'are'} missing or of an "
+                "earlier release. Run `tickercast provision`, which keeps every row."
             )
         counted = self.tables.query("SELECT COUNT(*) AS ingestions FROM ingestions")
         return f"{counted['ingestions'].iloc[0]} ingestions"
