@@ -25,6 +25,7 @@ def run(argv: Sequence[str] | None = None) -> NoReturn:
         argv: the words after the program's name; those of the process by default.
     """
     end_on_interrupt()
+    _open_closed_streams()
     from tickercast import cli  # half a second
 
     try:
@@ -32,6 +33,17 @@ def run(argv: Sequence[str] | None = None) -> NoReturn:
     except SystemExit as ended:
         end_on_interrupt()  # while the process ends
         _leave(int(ended.code or 0))
+
+
+def _open_closed_streams() -> None:
+    """Let what a closed stream would get be dropped; a file that was opened in its place would get it otherwise."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def _leave(code: int) -> NoReturn:

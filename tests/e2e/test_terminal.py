@@ -288,3 +288,12 @@ def test_the_process_ends_in_order_whatever_other_threads_do(
     script = ENDS.format(command=command)
     done = subprocess.run([sys.executable, "-c", script], cwd=workspace, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout, done.stderr) == (code, printed, said)
+
+
+@pytest.mark.parametrize(("closing", "printed"), [("<&-", "tickercast "), (">&-", ""), ("2>&-", "tickercast ")])
+def test_a_closed_stream_is_no_fault(workspace: Path, closing: str, printed: str) -> None:
+    words = f'"{sys.executable}" -m tickercast --version {closing}'
+    done = subprocess.run(["sh", "-c", words], cwd=workspace, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(printed)
+    assert bool(done.stdout) == bool(printed)

@@ -1,6 +1,6 @@
 """From a registered challenger to what is served, with the real registry and store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from tickercast.domain.evaluation import loss_ratio
 from tickercast.domain.model_card import CHAMPION_ALIAS, MODEL, Bundle, Pointer
 from tickercast.domain.promotion import Decision
 from tickercast.errors import BundleError, Permanent, PreconditionFailed, UsageError
-from tickercast.jobs.champion.promote import compare, promote, publish
+from tickercast.jobs.champion.promote import Comparison, compare, promote, publish
 from tickercast.jobs.training.seed import seed
 from tickercast.model_store import ModelStore
 from tickercast.models import catalogue
@@ -69,6 +69,25 @@ def challenge(registry: ModelRegistry, models: ModelStore) -> Callable[..., Deci
         )
 
     return run
+
+
+def compared(
+    challenger: Bundle,
+    champion: Bundle,
+    symbols: Sequence[str],
+    on_failure: Callable[[str, Permanent], None] = lambda symbol, reason: None,
+) -> Comparison:
+    return compare(
+        challenger,
+        champion,
+        engines.market_data("sample"),
+        symbols,
+        FIRST,
+        LAST,
+        load=catalogue.load_bundle,
+        baselines=catalogue.promotion_baselines,
+        on_failure=on_failure,
+    )
 
 
 def shipped(**changes: object) -> Bundle:
@@ -151,16 +170,7 @@ def test_a_demotion_keeps_what_the_backtest_found_of_the_baseline(
     publish(wide, models=models, registry=registry)
     demoted = challenge(wider)
     assert demoted.action == "demoted", demoted.reason
-    comparison = compare(
-        wider,
-        wide,
-        engines.market_data("sample"),
-        SYMBOLS,
-        FIRST,
-        LAST,
-        load=catalogue.load_bundle,
-        baselines=catalogue.promotion_baselines,
-    )
+    comparison = compared(wider, wide, SYMBOLS)
     pointer, tables = models.pointer(), comparison.tables
     assert pointer.baseline == comparison.evidence.baseline
     assert pointer.baseline_ratio == loss_ratio(tables[pointer.baseline], tables["random-walk"], "sp")[0]
@@ -170,17 +180,7 @@ def test_symbols_that_are_left_out_are_told_and_the_first_reason_is_raised_where
     told: dict[str, str] = {}
 
     def run(*symbols: str) -> None:
-        compare(
-            shipped(),
-            shipped(),
-            engines.market_data("sample"),
-            symbols,
-            FIRST,
-            LAST,
-            load=catalogue.load_bundle,
-            baselines=catalogue.promotion_baselines,
-            on_failure=lambda symbol, reason: told.update({symbol: str(reason)}),
-        )
+        compared(shipped(), shipped(), symbols, on_failure=lambda symbol, reason: told.update({symbol: str(reason)}))
 
     run("AAPL", "FB", "NOPE")
     assert set(told) == {"FB", "NOPE"}
