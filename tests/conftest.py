@@ -1,5 +1,6 @@
 """Fixtures that several folders of tests share."""
 
+import logging
 import os
 import re
 import shutil
@@ -35,6 +36,15 @@ REAL_S3 = os.environ.pop("TICKERCAST_TEST_S3", "")
 """A bucket that the contract suite may empty, as TICKERCAST_BUCKET would name it."""
 
 config.silence_telemetry()  # for the tests that import an engine without bootstrap
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Leave the logger of the package as it was, whatever a test, or a command that it runs, sets up."""
+    log = logging.getLogger("tickercast")
+    before = (log.handlers[:], log.level, log.propagate)
+    yield
+    log.handlers[:], log.level, log.propagate = before
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,10 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def send(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
+def send(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Send:
     """Sends events to a function that believes it is on Cloud Run."""
     monkeypatch.setenv("K_SERVICE", "forecast")
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")
-    log = logging.getLogger("tickercast")
-    before = (log.handlers[:], log.level, log.propagate)
-    log.handlers.clear()
     client = create_app("forecast", str(SOURCE), "cloudevent").test_client()
 
     def call(data: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> int:
@@ -40,8 +37,7 @@ def send(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
         ours, body = to_binary(CloudEvent(attributes, dict(data)))
         return int(client.post("/", headers={**ours, **(headers or {})}, data=body).status_code)
 
-    yield call
-    log.handlers[:], log.level, log.propagate = before
+    return call
 
 
 @pytest.fixture
@@ -151,11 +147,7 @@ def test_a_traceback_is_part_of_its_line() -> None:
 
 def test_a_process_that_has_decided_where_its_lines_go_is_left_alone() -> None:
     log = logging.getLogger("tickercast")
-    kept = logging.NullHandler()
-    log.addHandler(kept)
-    try:
-        before = log.handlers[:]
-        logs.set_up("my-project")
-        assert log.handlers == before
-    finally:
-        log.removeHandler(kept)
+    log.addHandler(logging.NullHandler())
+    before = log.handlers[:]
+    logs.set_up("my-project")
+    assert log.handlers == before
