@@ -7,7 +7,6 @@ It needs no Prefect server; with PREFECT_API_URL set the runs show in its UI. Se
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from tickercast import config, engines, start
 
@@ -15,7 +14,6 @@ start.end_on_interrupt()
 config.silence_prefect()
 
 from prefect import flow, task
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from tickercast.cli import backfill as cli
 from tickercast.cli import run, single_command
@@ -45,15 +43,6 @@ def backfill(parts: Sequence[Part], source: str, wait: float) -> tuple[list[Back
     return results, failures
 
 
-def _runner(workers: int, dask: bool) -> TaskRunner[Any]:
-    if not dask:
-        return ThreadPoolTaskRunner(max_workers=workers)
-    from prefect_dask.task_runners import DaskTaskRunner
-
-    cluster = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
-    return DaskTaskRunner(cluster_kwargs=cluster)
-
-
 def main(
     first: cli.First,
     last: cli.Last,
@@ -74,7 +63,7 @@ def main(
     done: tuple[list[Backfilled], list[Exception]] = [], []
     if plan.parts:
         with engines.flow_server():
-            done = backfill.with_options(task_runner=_runner(workers, dask))(plan.parts, source, wait)
+            done = backfill.with_options(task_runner=engines.flow_runner(workers, dask=dask))(plan.parts, source, wait)
     cli.print_backfill(plan, *done)
 
 

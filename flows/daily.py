@@ -15,37 +15,23 @@ from tickercast.app import App
 start.end_on_interrupt()
 config.silence_prefect()
 
-from prefect import artifacts, flow, tags, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, tags
 from prefect.runtime import flow_run
 from prefect.schedules import Cron, Schedule
-from prefect.tasks import exponential_backoff
 
 from tickercast.cli import daily as cli
 from tickercast.cli import run, single_command
 from tickercast.domain.calendar import time_zone
 from tickercast.domain.frequency import DAILY
-from tickercast.errors import retry_if_transient
 from tickercast.show.artifacts import artifacts_of, run_name, run_tags
 
 EVENING = "30 18 * * 1-5"  # in the exchange's time: Yahoo has the day's bars by then
 
-RETRIES: dict[str, Any] = {"retries": 3, "retry_delay_seconds": exponential_backoff(10), "retry_jitter_factor": 0.5}
-
 
 def as_task(job: Callable[..., Any], app: App) -> Callable[..., Any]:
-    """A Prefect task around a job, which shows the job's result as artifacts; a training is not retried."""
-
-    @functools.wraps(job)
-    def step(*args: Any, **kwargs: Any) -> Any:
-        result = cli.telling(job)(*args, **kwargs)
-        for made in artifacts_of(job.__name__, result, app.models, app.store):
-            create = artifacts.create_table_artifact if made.kind == "table" else artifacts.create_markdown_artifact
-            create(made.content, key=made.key, description=made.description)
-        return result
-
-    retries = {} if job.__name__ == "train_challenger" else RETRIES
-    return task(name=job.__name__, cache_policy=NO_CACHE, retry_condition_fn=retry_if_transient, **retries)(step)
+    """A task around a job, which shows the job's result as artifacts; a training is not retried."""
+    shown = functools.partial(artifacts_of, job.__name__, models=app.models, store=app.store)
+    return engines.flow_task(cli.telling(job), retried=job.__name__ != "train_challenger", artifacts=shown)
 
 
 def _name() -> str:
@@ -76,8 +62,7 @@ def main(
     cron: cli.Schedule = EVENING,
 ) -> None:
     """Run the day: fetch bars, forecast, score, check drift, retrain, promote what is better, and send alerts."""
-    app = App()
-    given = cli.some_symbols_of(tickers or [], symbols_file)
+    app, given = App(), cli.some_symbols_of(tickers or [], symbols_file)
     watched = app.watchlist(given, source)
     named = watched if given or not app.settings.universe else []  # a universe is chosen in each run
     tagged = run_tags(DAILY, source or app.settings.source, app.settings.warehouse)

@@ -13,27 +13,21 @@ from tickercast.app import App, read_symbols
 start.end_on_interrupt()
 config.silence_prefect()
 
-from prefect import flow, tags, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, tags
 from prefect.runtime import flow_run
 from prefect.schedules import Cron
-from prefect.tasks import exponential_backoff
 
 from tickercast.cli import hourly as cli
 from tickercast.cli import run, single_command
 from tickercast.domain.frequency import HOURLY
-from tickercast.errors import retry_if_transient
 from tickercast.show.artifacts import run_name, run_tags
 
 EVERY_HOUR = "2 * * * *"  # a bar is there some seconds after its hour has ended
 
-RETRIES: dict[str, Any] = {"retries": 3, "retry_delay_seconds": exponential_backoff(10), "retry_jitter_factor": 0.5}
-
 
 def as_task(job: Callable[..., Any]) -> Callable[..., Any]:
-    """A Prefect task around a job; a training is not retried."""
-    retries = {} if job.__name__ == "retrain_networks" else RETRIES
-    return task(name=job.__name__, cache_policy=NO_CACHE, retry_condition_fn=retry_if_transient, **retries)(job)
+    """A task around a job; a training is not retried."""
+    return engines.flow_task(job, retried=job.__name__ != "retrain_networks")
 
 
 def _name() -> str:

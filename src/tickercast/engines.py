@@ -8,7 +8,7 @@ import difflib
 import functools
 import importlib.util
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +40,9 @@ from tickercast.ports import (
 )
 
 if TYPE_CHECKING:
+    from prefect.task_runners import TaskRunner
+
+    from tickercast.backends import flow_prefect
     from tickercast.backends.object_store.s3 import S3ObjectStore
     from tickercast.backends.registry.bucket import BucketRegistry
     from tickercast.backends.registry.mlflow import MlflowRegistry
@@ -677,6 +680,25 @@ def flow_server() -> AbstractContextManager[None]:
     from tickercast.backends import flow_prefect
 
     return flow_prefect.server()
+
+
+def flow_task(
+    job: Callable[..., Any],
+    *,
+    retried: bool = True,
+    artifacts: "Callable[[Any], Iterable[flow_prefect.Artifact]]" = lambda _: (),
+) -> Callable[..., Any]:
+    """A task of a Prefect flow around a job; see `flow_prefect.as_task`."""
+    from tickercast.backends import flow_prefect
+
+    return flow_prefect.as_task(job, retried=retried, artifacts=artifacts)
+
+
+def flow_runner(workers: int, *, dask: bool) -> "TaskRunner[Any]":
+    """What runs the tasks of a Prefect flow side by side; see `flow_prefect.task_runner`."""
+    from tickercast.backends import flow_prefect
+
+    return flow_prefect.task_runner(workers, dask=dask)
 
 
 def show_in_flow(logger: str) -> None:

@@ -1,12 +1,17 @@
-"""The server behind a Prefect flow: whether it can be reached, and its errors as those of tickercast."""
+"""What the Prefect flows share: tasks around jobs, task runners, and the server, its errors as those of tickercast."""
 
+import functools
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tickercast import logs
-from tickercast.errors import FlowUnavailable, UsageError
+from tickercast.errors import FlowUnavailable, UsageError, retry_if_transient
+
+if TYPE_CHECKING:
+    from prefect.task_runners import TaskRunner
 
 _PATIENCE_S = 10.0
 _OF_THE_SERVER = re.compile(r"reach API|API server|ephemeral")
@@ -36,6 +41,66 @@ def server() -> Iterator[None]:
         if not _OF_THE_SERVER.search(str(error)):
             raise
         raise _unavailable(url, error) from error
+
+
+class Artifact(Protocol):
+    """What Prefect shows beside a task: a table, or a text in Markdown."""
+
+    @property
+    def key(self) -> str:
+        """Its name."""
+
+    @property
+    def description(self) -> str:
+        """A line about it, in Markdown."""
+
+    @property
+    def kind(self) -> Literal["table", "markdown"]:
+        """How to show it."""
+
+    @property
+    def content(self) -> Any:
+        """The rows of a table, or a text."""
+
+
+def as_task(
+    job: Callable[..., Any], *, retried: bool = True, artifacts: Callable[[Any], Iterable[Artifact]] = lambda _: ()
+) -> Callable[..., Any]:
+    """A Prefect task around a job, of the same name.
+
+    Args:
+        job: the job.
+        retried: whether to try it again, three times, after a fault that may pass.
+        artifacts: makes what to show beside the task, from the job's result.
+    """
+    from prefect import artifacts as pages
+    from prefect import task
+    from prefect.cache_policies import NO_CACHE
+    from prefect.tasks import exponential_backoff
+
+    @functools.wraps(job)
+    def step(*args: Any, **kwargs: Any) -> Any:
+        result = job(*args, **kwargs)
+        for made in artifacts(result):
+            create = pages.create_table_artifact if made.kind == "table" else pages.create_markdown_artifact
+            create(made.content, key=made.key, description=made.description)
+        return result
+
+    retries: dict[str, Any] = {"retries": 3, "retry_delay_seconds": exponential_backoff(10), "retry_jitter_factor": 0.5}
+    options = retries if retried else {}
+    return task(name=job.__name__, cache_policy=NO_CACHE, retry_condition_fn=retry_if_transient, **options)(step)
+
+
+def task_runner(workers: int, *, dask: bool) -> "TaskRunner[Any]":
+    """A task runner of so many threads, or of as many processes of a Dask cluster on this machine."""
+    if not dask:
+        from prefect.task_runners import ThreadPoolTaskRunner
+
+        return ThreadPoolTaskRunner(max_workers=workers)
+    from prefect_dask.task_runners import DaskTaskRunner
+
+    cluster = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
+    return DaskTaskRunner(cluster_kwargs=cluster)
 
 
 def show_lines_of(logger: str) -> None:
