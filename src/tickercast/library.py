@@ -322,7 +322,10 @@ class Evaluation:
         return pd.DataFrame({name: summary(table) for name, table in self.losses.items()}).T
 
     def ratios(self) -> pd.DataFrame:
-        """One row a baseline: the ratio of the model's loss to it (below 1 is better), with its 95% interval."""
+        """One row a baseline: the ratio of the model's loss to it (below 1 is better), with its 95% interval.
+
+        The ends `lo` and `hi` are 0 and ∞ where the time is too short for one.
+        """
         (_, own), *others = self.losses.items()
         rows = {name: loss_ratio(own, table, "sp", frequency=self.frequency) for name, table in others}
         return pd.DataFrame(rows, index=["ratio", "lo", "hi"]).T

@@ -165,7 +165,7 @@ def test_a_folder_that_is_missing_is_made_and_the_table_comes_first(symbols: Pat
 def test_one_origin_gives_no_interval(workspace: Path) -> None:
     (workspace / "symbols.txt").write_text("MSFT\n")
     done = run("--symbols-file", "symbols.txt", "--from", "2012-06-28", "--json", "out.json")
-    assert "[too few origins]" in done.stdout
+    assert "[too short a time]" in done.stdout
     assert json.loads(Path("out.json").read_text())["ratios"]["random-walk"]["sp"][1:] == [0, None]
 
 

@@ -29,23 +29,23 @@ FIRST, SECOND = date(2024, 6, 10), date(2024, 6, 11)
 
 
 class Wide(EwmaT):
-    """The baseline with twice its width, so that few origins show a good network to be better, and a bad one worse."""
+    """The baseline, three times as wide, so that few origins show a good network to be better, and a bad one worse."""
 
     def predict(self, series: Sequence[Bars]) -> NDArray[np.float64]:
-        return 2 * super().predict(series)
+        return 3 * super().predict(series)
 
     def predict_at(self, bars: Bars, at: NDArray[np.intp]) -> NDArray[np.float64]:
-        return 2 * super().predict_at(bars, at)
+        return 3 * super().predict_at(bars, at)
 
 
 @pytest.fixture(scope="module")
 def demoted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
-    """An exchange on the evening after a champion with intervals four times too wide was demoted."""
+    """An exchange on the evening after a champion with intervals eight times too wide was demoted."""
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(tmp_path_factory.mktemp("demotion"))
         patched.setattr(catalogue, "BASELINES", {"random-walk": catalogue.BASELINES["random-walk"], "ewma-t": Wide})
-        evening = Evening(Path.cwd(), day=FIRST, calibration=4.5, may_demote=True)
-        evening.begin(calibration=4.0)
+        evening = Evening(Path.cwd(), day=FIRST, calibration=8.5, may_demote=True)
+        evening.begin(calibration=8.0)
         evening.run()
         yield evening
 

@@ -214,8 +214,22 @@ def test_the_interval_of_a_ratio_covers_it_and_narrows_with_data() -> None:
     assert np.diff(ratio_interval(*many)[1:]) < np.diff(ratio_interval(*few)[1:]) / 3
 
 
-def test_one_block_of_one_symbol_gives_no_interval() -> None:
-    assert ratio_interval(np.array([[1.0]]), np.array([[2.0]])) == (0.5, 0.0, np.inf)
+def test_fewer_than_five_blocks_give_no_interval_however_many_symbols_they_have() -> None:
+    for shape in ((1, 1), (100, 1), (100, 4)):
+        assert ratio_interval(np.ones(shape), np.full(shape, 2.0)) == (0.5, 0.0, np.inf)
+
+
+def test_the_interval_of_few_blocks_holds_the_true_ratio() -> None:
+    """What the symbols of a block share is one observation, so that few blocks prove little."""
+    random = np.random.default_rng(3)
+    for blocks in (5, 10, 25):
+        held = 0
+        for _ in range(200):
+            shared = random.gamma(8, 1 / 8, size=blocks)
+            own = shared * random.gamma(20, 1 / 20, size=(50, blocks))
+            _, low, high = ratio_interval(own, np.ones_like(own), draws=300)
+            held += low <= 1 <= high
+        assert held >= 0.88 * 200, blocks
 
 
 def test_a_median_that_stays_says_no_direction(make_bars: MakeBars) -> None:
@@ -302,7 +316,7 @@ def test_a_sample_holds_each_origin_with_what_followed_it(make_bars: MakeBars) -
 def test_a_sample_has_an_interval_though_symbols_and_blocks_are_nearly_empty(make_bars: MakeBars) -> None:
     series = [make_bars(f"S{seed}", seed=seed) for seed in range(9)]
     models = {"random-walk": RandomWalk(), "ewma-t": EwmaT()}
-    for windows in (2, 5):
+    for windows in (9, 15):
         tables = rolling_losses(models, series, FIRST, LAST, windows=windows)
         ratio, low, high = loss_ratio(tables["random-walk"], tables["ewma-t"], "sp")
         assert 0.5 < low <= ratio <= high < 2

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tickercast.domain import bootstrap
 from tickercast.errors import UsageError
 
 Floats = NDArray[np.float64]
@@ -171,7 +172,7 @@ def _daily_interval(values: Floats, closed_at: NDArray[np.datetime64], draws: in
     days, day = np.unique((closed_at - np.timedelta64(1, "h")).astype("datetime64[D]"), return_inverse=True)
     sums, counts = np.bincount(day, values), np.bincount(day)
     drawn = np.random.default_rng(seed).multinomial(len(days), np.full(len(days), 1 / len(days)), draws)
-    low, high = np.quantile((drawn @ sums) / (drawn @ counts), [0.025, 0.975])
+    low, high = np.quantile((drawn @ sums) / (drawn @ counts), bootstrap.ends(len(days)))
     return float(values.mean()), float(low), float(high)
 
 
@@ -188,7 +189,7 @@ def break_even(
     days, day = np.unique((closed_at - np.timedelta64(1, "h")).astype("datetime64[D]"), return_inverse=True)
     gains, trades = np.bincount(day, gained), np.bincount(day, traded)
     drawn = np.random.default_rng(seed).multinomial(len(days), np.full(len(days), 1 / len(days)), draws)
-    low, high = np.quantile((drawn @ gains) / np.maximum(drawn @ trades, 1), [0.025, 0.975])
+    low, high = np.quantile((drawn @ gains) / np.maximum(drawn @ trades, 1), bootstrap.ends(len(days)))
     return float(1e4 * gained.sum() / traded.sum()), float(1e4 * low), float(1e4 * high)
 
 
@@ -289,9 +290,9 @@ def retrain_on_evidence(probability: Floats, up: Bools, closed_at: NDArray[np.da
     """The reason to retrain out of turn by the default rule: the whole interval of the Brier score is above a coin's.
 
     Returns:
-        The reason with the numbers; empty if there is none, or there are fewer than two days.
+        The reason with the numbers; empty if there is none, or there are fewer than five days.
     """
-    if len(np.unique((closed_at - np.timedelta64(1, "h")).astype("datetime64[D]"))) < 2:
+    if len(np.unique((closed_at - np.timedelta64(1, "h")).astype("datetime64[D]"))) < bootstrap.LEAST:
         return ""
     found = brier_interval(probability, up, closed_at)
     return f"its Brier score is {_in_words(found)}, above a coin's {COIN}" if found[1] > COIN else ""

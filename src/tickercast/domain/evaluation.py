@@ -3,7 +3,7 @@
 Every model forecasts from the same origins, so that losses are compared in pairs. An origin knows the bars up to
 its session and nothing else: series are cut there before a model sees them.
 
->>> ratio_interval(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[2.0, 4.0], [6.0, 8.0]]))
+>>> ratio_interval(np.ones((2, 5)), np.full((2, 5), 2.0))
 (0.5, 0.5, 0.5)
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tickercast.domain import hour_features, metrics
+from tickercast.domain import bootstrap, hour_features, metrics
 from tickercast.domain.asset_classes import asset_class
 from tickercast.domain.bars import Bars
 from tickercast.domain.events import ResultsDays
@@ -362,7 +362,9 @@ def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int 
     """The ratio of two sums of paired losses, and its 95% interval.
 
     Symbols and blocks of sessions are drawn with replacement, both at once, since errors are dependent along either
-    (the pigeonhole bootstrap of Owen, Annals of Applied Statistics 2007, over the moving blocks of Künsch 1989).
+    (the pigeonhole bootstrap of Owen, Annals of Applied Statistics 2007, over the moving blocks of Künsch 1989). What
+    the symbols of a block share is one observation, so that few blocks prove little: the percentiles are expanded; see
+    `bootstrap.ends`.
 
     Args:
         own: `(symbols, blocks)`, sums of the model's losses.
@@ -371,9 +373,9 @@ def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int 
         seed: of the bootstrap.
 
     Returns:
-        The ratio and the ends of its interval, which are 0 and ∞ where one block of one symbol is all there is.
+        The ratio and the ends of its interval, which are 0 and ∞ where there are fewer than `bootstrap.LEAST` blocks.
     """
-    if own.size == 1:
+    if own.shape[1] < bootstrap.LEAST:
         return float(own.sum() / other.sum()), 0.0, math.inf
     random = np.random.default_rng(seed)
     rows, columns = own.shape
@@ -381,7 +383,7 @@ def ratio_interval(own: Floats, other: Floats, *, draws: int = DRAWS, seed: int 
     by_block = random.multinomial(columns, np.full(columns, 1 / columns), draws)
     drawn = [((by_symbol @ sums) * by_block).sum(axis=1) for sums in (own, other)]
     hit = drawn[1] > 0  # where origins are few, a draw of symbols and blocks may hold none of them, and says nothing
-    low, high = np.quantile(drawn[0][hit] / drawn[1][hit], [0.025, 0.975])
+    low, high = np.quantile(drawn[0][hit] / drawn[1][hit], bootstrap.ends(columns))
     return float(own.sum() / other.sum()), float(low), float(high)
 
 

@@ -2,7 +2,8 @@
 
 **Promotion**, from a backtest of both on the same origins. A challenger replaces the champion if all of these hold:
 
-1. there are at least `MIN_ORIGINS` paired origins, none of which it or the champion was trained on;
+1. there are at least `MIN_ORIGINS` paired origins, none of which it or the champion was trained on, over half a year or
+   more: fewer blocks of time give no interval, and decide nothing;
 2. its loss is below the random walk's, and its 80% intervals cover between 70% and 90%;
 3. it is better than the champion, the whole 95% interval of the ratio of their losses below 1; or it is not
    worse, the ratio at most 1 and the interval's end at most `1 + MARGIN`, and it has seen later dates.
@@ -28,6 +29,7 @@ False
 'rolled back'
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -258,5 +260,7 @@ def training(condition: Condition) -> tuple[Literal["refitted", "tuned"], str]:
 
 
 def in_words(interval: Interval) -> str:
-    """The interval in words: `0.980 [0.970, 0.990]`."""
+    """The interval in words: `0.980 [0.970, 0.990]`; over too short a time there is none."""
+    if math.isinf(interval[2]):
+        return f"{interval[0]:.3f} (too short a time for an interval)"
     return "{:.3f} [{:.3f}, {:.3f}]".format(*interval)

@@ -18,6 +18,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from tickercast.domain.bootstrap import ends
 from tickercast.domain.frequency import Ends
 from tickercast.domain.signals import Bools, Floats, Panel
 from tickercast.domain.strategy import Variant
@@ -408,8 +409,6 @@ def block_of(panel: Panel) -> int:
 def sharpe_interval(returns: Floats, block: int, *, draws: int = DRAWS, seed: int = 0) -> Interval:
     """The Sharpe ratio of a bar and its 95% interval, from a bootstrap over blocks.
 
-    Percentiles of few blocks are too narrow: they are widened as Hesterberg (The American Statistician 2015) does.
-
     Args:
         returns: `(T,)`, of each bar.
         block: bars of a block, within which returns are dependent.
@@ -426,8 +425,7 @@ def sharpe_interval(returns: Floats, block: int, *, draws: int = DRAWS, seed: in
     mean, square = drawn @ sums / whole.size, drawn @ squares / whole.size
     spread = np.sqrt(np.maximum(square - mean**2, 0))
     ratios = np.divide(mean, spread, out=np.zeros(draws), where=spread > 0)
-    chance = _NORMAL.cdf(-math.sqrt(count / (count - 1)) * _student(0.975, count - 1))
-    low, high = np.quantile(ratios, [chance, 1 - chance])
+    low, high = np.quantile(ratios, ends(count))
     return Interval(value, float(low), float(high))
 
 
@@ -473,18 +471,3 @@ def _moments(returns: NDArray[np.float64]) -> tuple[float, float]:
         return 0.0, 3.0
     scaled = (returns - returns.mean()) / spread
     return float((scaled**3).mean()), float((scaled**4).mean())
-
-
-def _student(level: float, freedom: int) -> float:
-    """A quantile of Student's t, by the expansion of Fisher and Cornish.
-
-    >>> round(_student(0.975, 7), 2), round(_student(0.975, 100), 3)
-    (2.36, 1.984)
-    """
-    z = _NORMAL.inv_cdf(level)
-    terms = [
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-    ]
-    return float(z + sum(term / freedom**power for power, term in enumerate(terms, start=1)))

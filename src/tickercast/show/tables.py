@@ -286,7 +286,7 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
 
 
 def _interval(ratio: float, low: float, high: float) -> str:
-    return f"{ratio:.4f} [{low:.4f}, {high:.4f}]" if math.isfinite(high) else f"{ratio:.4f} [too few origins]"
+    return f"{ratio:.4f} [{low:.4f}, {high:.4f}]" if math.isfinite(high) else f"{ratio:.4f} [too short a time]"
 
 
 def _report_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, float]]]:

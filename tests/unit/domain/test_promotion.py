@@ -1,9 +1,12 @@
 """The rules of a promotion."""
 
+import math
+
 import pytest
 
 from tickercast.domain.promotion import Evidence, Interval, decide
 
+TOO_SHORT = (0.5, 0.0, math.inf)
 BETTER, ALIKE, WORSE = (0.98, 0.97, 0.99), (1.0, 0.992, 1.008), (1.02, 1.01, 1.03)
 UNSURE = (0.99, 0.95, 1.03)
 
@@ -16,6 +19,15 @@ UNSURE = (0.99, 0.95, 1.03)
         (500, ALIKE, BETTER, 0.8, 30, True, "30 days fresher"),
         (500, ALIKE, BETTER, 0.8, 0, False, "not shown to be better"),
         (500, UNSURE, BETTER, 0.8, 30, False, "not shown to be better"),
+        (
+            500,
+            TOO_SHORT,
+            BETTER,
+            0.8,
+            30,
+            False,
+            "0.500 (too short a time for an interval)",
+        ),
         (500, WORSE, BETTER, 0.8, 900, False, "not shown to be better"),
         (500, BETTER, WORSE, 0.8, 30, False, "random walk"),
         (500, BETTER, ALIKE, 0.8, 30, False, "random walk"),
@@ -54,6 +66,7 @@ def test_the_rule_case_by_case(
         (500, BETTER, BETTER, WORSE, "promoted", "better than ewma-t"),
         (500, BETTER, ALIKE, ALIKE, "promoted", "better than the champion"),
         (500, ALIKE, ALIKE, (1.01, 1.0, 1.02), "kept", "not shown to be better than the champion"),
+        (500, ALIKE, ALIKE, (2.0, 0.0, math.inf), "kept", "not shown to be better than the champion"),
         (99, ALIKE, ALIKE, WORSE, "kept", "too few origins: 99"),
         (500, BETTER, BETTER, None, "promoted", "better than ewma-t"),
         (500, ALIKE, ALIKE, None, "kept", "not shown to be better than ewma-t"),

@@ -5,6 +5,7 @@ the same day finds it there, moves the pointer if that has not happened, and app
 missing. A decision that newer ones have overtaken moves nothing, and its row says so.
 """
 
+import math
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.domain.model_card import CHAMPION_ALIAS, Pointer
+from tickercast.domain.promotion import Interval
 from tickercast.errors import ObjectNotFound, PreconditionFailed
 from tickercast.model_store import ModelStore
 from tickercast.ports import ModelRegistry, Warehouse
@@ -102,6 +104,17 @@ class Decided(BaseModel):
     def _serves(self) -> str | None:
         """What is served once the decision is carried out."""
         return self.champion_version if self.decision == "confirmed" else self.candidate_version
+
+
+def ratio_figures(ratio: Interval | None) -> dict[str, float | None]:
+    """The ratio of a decision and the ends of its interval; None where it, or they, are not known."""
+    known = ratio is not None and math.isfinite(ratio[2])
+    point, low, high = ratio or (None, None, None)
+    return {
+        "pinball_ratio": point,
+        "pinball_ratio_lo": low if known else None,
+        "pinball_ratio_hi": high if known else None,
+    }
 
 
 def recorded_decision(models: ModelStore, name: str, day: date, kind: Kind) -> Decided | None:

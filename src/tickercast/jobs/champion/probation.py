@@ -8,7 +8,14 @@ from tickercast.domain.calendar import sessions_between
 from tickercast.domain.market import Market
 from tickercast.domain.model_card import Pointer
 from tickercast.domain.promotion import review
-from tickercast.jobs.champion.decisions import Decided, carry_out, decided_later, decisions, recorded_decision
+from tickercast.jobs.champion.decisions import (
+    Decided,
+    carry_out,
+    decided_later,
+    decisions,
+    ratio_figures,
+    recorded_decision,
+)
 from tickercast.jobs.champion.scores import Scores
 from tickercast.model_store import ModelStore
 from tickercast.ports import ModelRegistry, Warehouse
@@ -44,7 +51,6 @@ def review_probation(
     action, reason = review(scores.vs_shadow, _sessions(market, promoted) if promoted else 0)
     if action == "waiting":
         return reason
-    ratio = scores.vs_shadow.ratio if scores.vs_shadow else (None, None, None)
     decided = Decided(
         day=market.day,
         kind="rollback",
@@ -54,9 +60,7 @@ def review_probation(
         champion_version=pointer.version,
         candidate_version=pointer.shadow,
         origins=scores.vs_shadow.origins if scores.vs_shadow else 0,
-        pinball_ratio=ratio[0],
-        pinball_ratio_lo=ratio[1],
-        pinball_ratio_hi=ratio[2],
+        **ratio_figures(scores.vs_shadow.ratio if scores.vs_shadow else None),
         walk_ratio=scores.vs_walk.ratio[0] if scores.vs_walk else None,
         coverage_80=None if pd.isna(scores.coverage_80) else scores.coverage_80,
     )

@@ -18,7 +18,7 @@ from tickercast.domain.model_card import MODEL, Bundle
 from tickercast.domain.promotion import MIN_ORIGINS, Condition, Interval, decide, standstill, training
 from tickercast.domain.recipe import Recipe
 from tickercast.errors import NoRecentBars, Permanent, PreconditionFailed
-from tickercast.jobs.champion.decisions import Decided, carry_out, decided_later, recorded_decision
+from tickercast.jobs.champion.decisions import Decided, carry_out, decided_later, ratio_figures, recorded_decision
 from tickercast.jobs.champion.probation import sessions_since_rollback
 from tickercast.jobs.champion.promote import Comparison, compare
 from tickercast.jobs.training.evaluate import Baselines
@@ -277,11 +277,7 @@ def _champion_figures(comparison: Comparison) -> dict[str, Any]:
 
 
 def _figures(ratio: Interval, vs_walk: Interval, coverage_80: float) -> dict[str, Any]:
-    return {
-        **dict(zip(("pinball_ratio", "pinball_ratio_lo", "pinball_ratio_hi"), ratio, strict=True)),
-        "walk_ratio": vs_walk[0],
-        "coverage_80": coverage_80,
-    }
+    return {**ratio_figures(ratio), "walk_ratio": vs_walk[0], "coverage_80": coverage_80}
 
 
 def _keep(models: ModelStore, day: date, challenger: Bundle, comparison: Comparison, picture: Picture) -> str:

@@ -27,7 +27,7 @@ from tickercast.domain.promotion import (
     in_words,
 )
 from tickercast.errors import TooFewSessions
-from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, carry_out, recorded_decision
+from tickercast.jobs.champion.decisions import HOURLY_RECORD, Decided, carry_out, ratio_figures, recorded_decision
 from tickercast.jobs.training.train import training_bars
 from tickercast.jobs.training.train_hourly import HALF_YEAR
 from tickercast.model_store import ModelStore
@@ -129,7 +129,6 @@ def _decided(
         return kept.model_copy(update={"reason": f"nothing could be measured: {error}"})
     decision, candidate, ratio = _decide(contest)
     own = contest.tables[pointer.name]
-    measured = dict(zip(("pinball_ratio", "pinball_ratio_lo", "pinball_ratio_hi"), ratio, strict=True))
     return kept.model_copy(
         update={
             "decision": decision.action,
@@ -138,7 +137,7 @@ def _decided(
             "origins": _origins(own),
             "walk_ratio": contest.ratio(pointer.name, RANDOM_WALK)[0],
             "coverage_80": summary(own)["coverage_80"],
-            **measured,
+            **ratio_figures(ratio),
         }
     )
 

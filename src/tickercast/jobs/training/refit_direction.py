@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tickercast.domain import bootstrap
 from tickercast.domain.boosting import PURGE, Boosting
 from tickercast.domain.dataset import dataset
 from tickercast.domain.direction import DIRECTION, RetrainBelow, brier_difference, retrain_on_evidence
@@ -181,8 +182,8 @@ def _compare(
     inputs, up, closed_at = (
         np.concatenate([getattr(one, name) for one in hours]) for name in ("inputs", "up", "closed_at")
     )
-    if len(np.unique(closed_at.astype("datetime64[D]"))) < 2:
-        return "there are no two days that neither has seen, so the new trees were not compared", False
+    if len(np.unique(closed_at.astype("datetime64[D]"))) < bootstrap.LEAST:
+        return "there are no five days that neither has seen, so the new trees were not compared", False
     own, others = load(earlier).probability(inputs), load(served).probability(inputs)
     difference = brier_difference(own, others, up, closed_at)
     found = "{:+.5f} [{:+.5f}, {:+.5f}]".format(*difference)
