@@ -130,7 +130,7 @@ def _kill_within(evening: Evening, kill: str) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("undisturbed")
-    _evening(folder).begin(calibration=1.6)
+    _evening(folder).begin(calibration=2.4)
     assert _run(folder) == 0
     return _tables(folder)
 
@@ -139,7 +139,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_a_day_that_was_killed_ends_like_one_that_was_not(
     boundary: str, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
-    _evening(tmp_path).begin(calibration=1.6)
+    _evening(tmp_path).begin(calibration=2.4)
     assert _run(tmp_path, boundary) == signal.SIGKILL
     assert _run(tmp_path) == 0
     tables = _tables(tmp_path)

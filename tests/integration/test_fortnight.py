@@ -31,7 +31,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
         monkeypatch.chdir(tmp_path_factory.mktemp("fortnight"))
         monkeypatch.setattr(promotion, "COOLING", 1)
         evening = Evening(Path.cwd(), storm=STORM)
-        evening.begin(calibration=1.9)
+        evening.begin(calibration=2.4)
         evening.exchange.delisted, evening.exchange.splits = dict([DELISTED]), dict([SPLIT])
         for day in JUNE:
             _live_through(evening, day)
@@ -54,7 +54,7 @@ def _live_through(evening: Evening, day: date) -> None:
         (known for known in sessions_between("AAA", date(2024, 6, 3), day) if known not in LATE or known < day),
     )
     # The first evening's training turns out badly, the others well.
-    evening.calibration = 2.5 if day == JUNE[0] else 1.0
+    evening.calibration = 3.0 if day == JUNE[0] else 1.0
     if day != MISSED:
         evening.run()
         assert evening.run().idle, f"{day} was done, and something was left to do"
