@@ -121,14 +121,18 @@ def test_an_address_brings_its_choices_back(opened: Open) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("range", "9Y", "range=9Y"),
-        ("cutoff", "1999-01-01", "cutoff=1999-01-01"),
+        ("range", "9Y", "range=9Y. It can be 1M, 3M, 6M, 1Y, 5Y, All; 3M is shown"),
+        ("cutoff", "1999-01-01", "cutoff=1999-01-01. It can be newest, 2023-07-07; newest is shown"),
         ("model", "prophet", "model=prophet. It can be champion; champion is shown"),
         ("overlays", "SMA 99", "overlays=SMA 99"),
         ("ghosts", "maybe", "ghosts=maybe"),
-        ("compare", "ORCL", "compare=ORCL"),
-        ("page", "Nowhere", "page=Nowhere"),
-        ("every", "1h", "every=1h"),
+        ("compare", "ORCL", "compare=ORCL. It can be nothing, random-walk, AAPL; nothing is shown"),
+        (
+            "page",
+            "Nope",  # spelt like one of them
+            "page=Nope. It can be Overview, Forecast, Portfolio, Strategies, Track record, Operations; Forecast is",
+        ),
+        ("every", "1h", "every=1h. It can be 1d; 1d is shown"),
     ],
 )
 def test_what_the_address_asks_for_in_vain_is_said(opened: Open, name: str, value: str, said: str) -> None:
@@ -136,6 +140,22 @@ def test_what_the_address_asks_for_in_vain_is_said(opened: Open, name: str, valu
     [warning] = page.warning
     assert said in warning.value.replace("\\", "")
     assert shown(page) == "MSFT"
+
+
+def test_of_many_values_those_that_are_spelt_alike_are_named_as_some_of_them() -> None:
+    from streamlit.testing.v1 import AppTest
+
+    def page() -> None:
+        from tickercast.dashboard import address
+
+        symbols = ["AAPL", "MSFT", "MSTR", *(f"X{number}" for number in range(9))]
+        for asked in ("MSF", "7"):
+            address.unknown("compare", asked, symbols, "nothing is shown")
+        address.say_unknown()
+
+    near, first = (said.value.replace("\\", "") for said in AppTest.from_function(page).run().warning)
+    assert near == "The address asks for compare=MSF. It can be one of 12, such as MSFT, MSTR; nothing is shown."
+    assert first.startswith("The address asks for compare=7. It can be one of 12, such as X7")
 
 
 def test_a_page_is_left_in_one_entry_and_keeps_the_choices(opened: Open) -> None:

@@ -17,6 +17,7 @@ _NONE = "none"
 _NOTED = "asked in vain"
 _SUGGESTED = 5
 _ALIKE = 0.4
+_LISTED = 8
 
 
 def bound(name: str, options: Sequence[str], usual: str, *, drops: Sequence[str] = ()) -> dict[str, Any]:
@@ -95,8 +96,11 @@ def unknown(name: str, asked: str, options: Sequence[str], instead: str) -> None
         options: what it could be.
         instead: what happens in its place.
     """
-    near = alike(options, asked) or list(options)[:_SUGGESTED]
-    said = f"The address asks for {name}={asked[:40]}. It can be {', '.join(near)}; {instead}."
+    can_be = ", ".join(options)
+    if len(options) > _LISTED:
+        near = alike(options, asked) or options[:_SUGGESTED]
+        can_be = f"one of {len(options):,}, such as {', '.join(near)}"
+    said = f"The address asks for {name}={asked[:40]}. It can be {can_be}; {instead}."
     st.session_state.setdefault(_NOTED, []).append(said)
 
 
