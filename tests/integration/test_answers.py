@@ -127,7 +127,9 @@ def test_why_an_interval_is_so_wide_is_a_product(workspace: Path) -> None:
     why, last = found["why"], found["forecast"][-1]
     assert why["usual"] * why["now"] * why["model"] == pytest.approx(why["width"])
     assert why["width"] == pytest.approx(np.log(last["close_hi_80"] / last["close_lo_80"]))
-    assert f"MSFT now moves {why['sigma']:.2%} a session, {why['now'] - 1:.0%} more than in its year" in said
+    assert (
+        f"As of 2010-06-30 MSFT moves {why['sigma']:.2%} a session, {why['now'] - 1:.0%} more than in its year" in said
+    )
     assert f"{why['now']:.2f} times as wide as usual" in said
 
 

@@ -93,9 +93,7 @@ def test_everybody_is_told(demoted: Evening) -> None:
     assert (made.model_name, details.card) == ("ewma-t", None)
     assert details.demotion is not None
     sentence = sentences.stands_in(details.demotion)
-    assert sentence.startswith(
-        f"A baseline is served: {MODEL} version 1 was shown to be worse than ewma-t on 2024-06-10"
-    )
+    assert sentence.startswith(f"Made by a baseline: {MODEL} version 1 was shown to be worse than ewma-t on 2024-06-10")
     page = report.page([details], "file://bucket")
     assert sentence in page
     assert "It is served in the champion&#39;s place, and scored." in page

@@ -318,7 +318,7 @@ def test_two_symbols_are_compared_in_percent() -> None:
 def test_the_factors_of_a_width_are_drawn_one_after_the_other() -> None:
     drawn = figures.width_figure(Width(10, 0.12, 0.1, 0.8, 1.5, 0.01, (0.01,)), DARK)
     assert list(drawn.data[0].x) == pytest.approx([0.1, 0.08, 0.12])
-    assert list(drawn.data[0].y) == ["usual for its year", "now: × 0.80", "the model: × 1.50"]
+    assert list(drawn.data[0].y) == ["usual for its year", "lately: × 0.80", "the model: × 1.50"]
 
 
 def skill(**more: Any) -> dict[str, Any]:
@@ -661,7 +661,7 @@ def test_that_a_baseline_is_served_is_said(testing: Any) -> None:
     shown = testing.AppTest.from_function(page).run(timeout=60)
     assert not shown.exception
     [warning] = shown.warning
-    said = "A baseline is served: tickercast-lstm version 1 was shown to be worse than ewma-t on 2012-08-14, by 5.0%"
+    said = "Made by a baseline: tickercast-lstm version 1 was shown to be worse than ewma-t on 2012-08-14, by 5.0%"
     assert warning.value.replace("\\", "").startswith(said)
 
 

@@ -118,6 +118,17 @@ def test_an_address_brings_its_choices_back(opened: Open) -> None:
     assert any("Both symbols in percent from their closes on 2023-07-07" in said.value for said in page.caption)
 
 
+def test_an_earlier_forecast_is_marked_as_one_and_is_not_called_current_or_old(opened: Open) -> None:
+    newest, earlier = (
+        " ".join(said.value for said in opened(symbol="MSFT", **query).markdown)
+        for query in ({}, {"cutoff": "2023-07-07"})
+    )
+    assert "this forecast has expired" in newest
+    assert "An earlier forecast: the newest is from 2023-07-21" in earlier
+    assert "this forecast" not in earlier
+    assert "As of 2023-07-07 MSFT moves" in earlier
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [

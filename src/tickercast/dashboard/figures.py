@@ -200,10 +200,10 @@ def odds_figure(chances: pd.DataFrame, titles: Ways[str], palette: Palette) -> g
 
 
 def width_figure(found: Width, palette: Palette) -> go.Figure:
-    """Draw the factors of an interval's width: what is usual, what the symbol does now, and what the model adds."""
+    """Draw the factors of an interval's width: what is usual, what the symbol did lately, and what the model adds."""
     parts = {
         "usual for its year": found.usual,
-        f"now: × {found.now:.2f}": found.usual * found.now,
+        f"lately: × {found.now:.2f}": found.usual * found.now,
         f"the model: × {found.model:.2f}": found.width,
     }
     figure = go.Figure(

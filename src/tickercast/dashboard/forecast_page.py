@@ -197,6 +197,10 @@ def _form(frequency: Frequency) -> str:
     return "%Y-%m-%d" if frequency.is_daily else "%Y-%m-%d %H:%M"
 
 
+def _zone(frequency: Frequency) -> str:
+    return "" if frequency.is_daily else " UTC"
+
+
 def _headline(shown: _Shown) -> st.delta_generator.DeltaGenerator:
     """The symbol with what its forecast says, in one line, and what stands against it; the place for its flags."""
     first, last = shown.fan.iloc[0], shown.fan.iloc[-1]
@@ -225,11 +229,17 @@ def _headline(shown: _Shown) -> st.delta_generator.DeltaGenerator:
 
 
 def _flags(shown: _Shown) -> None:
-    """How current the newest forecast is, and whether intervals have not held what they state."""
+    """Say how current the forecast is, or that there is a newer one; flag intervals that have not held."""
+    frequency = shown.frequency
     with state.section():
-        if current := state.current(shown.symbol, shown.frequency.name):
-            banner.badge(current["sentence"].rstrip("."), current["state"])
-        for found in state.calibrations([shown.symbol], shown.frequency) if shown.is_champion else ():
+        if current := state.current(shown.symbol, frequency.name):
+            newest = current[frequency.key("cutoff")].tz_localize(None)
+            if shown.cutoff < newest:
+                said = f"An earlier forecast: the newest is from {newest:{_form(frequency)}}{_zone(frequency)}"
+                st.badge(said, icon=":material/history:", color="gray")
+            else:
+                banner.badge(current["sentence"].rstrip("."), current["state"])
+        for found in state.calibrations([shown.symbol], frequency) if shown.is_champion else ():
             if found.flagged:
                 said = calibration.sentence(found)
                 st.badge(said[0].upper() + said[1:], icon=":material/straighten:", color="orange")
@@ -347,7 +357,7 @@ def _alt(shown: _Shown, count: int, beside: Beside | None) -> str:
 
 def _captions(shown: _Shown, ghosts: pd.DataFrame, beside: Beside | None) -> None:
     first, frequency = shown.fan.iloc[0], shown.frequency
-    form, zone = _form(frequency), "" if frequency.is_daily else " UTC"
+    form, zone = _form(frequency), _zone(frequency)
     st.caption(
         f"Forecast from {first['cutoff']:{form}} for the {len(shown.fan)} {frequency.noun}s up to "
         f"{shown.fan['target_date'].iloc[-1]:{form}}{zone}, by {first['model_name']} version {first['model_version']}, "
@@ -435,4 +445,4 @@ def _histogram(symbol: str, fan: pd.DataFrame, frequency: Frequency) -> None:
     with state.section():
         figure = histogram_figure(state.histogram(symbol, frequency.name), fan, state.palette())
         state.picture(figure, key="histogram", alt=f"Histogram of the last 250 closes of {symbol}")
-        st.caption(f"Shaded: the 80% interval of the last {frequency.noun}. Line: the last close.")
+        st.caption(f"Shaded: the 80% interval of the last {frequency.noun}. Line: the close at the cutoff.")

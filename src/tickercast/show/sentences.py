@@ -135,14 +135,14 @@ def _hits(known: int, in_80: int, in_95: int) -> str:
 
 
 def stands_in(demotion: Mapping[str, Any]) -> str:
-    """That a baseline is served, and why.
+    """That a baseline has made a forecast in the champion's place, and why.
 
     Args:
         demotion: the row of `retrains` that decided it.
     """
     model, baseline = f"{demotion['model_name']} version {demotion['champion_version']}", demotion["candidate_version"]
     return (
-        f"A baseline is served: {model} was shown to be worse than {baseline} on {demotion['day']:%Y-%m-%d}, by "
+        f"Made by a baseline: {model} was shown to be worse than {baseline} on {demotion['day']:%Y-%m-%d}, by "
         f"{demotion['pinball_ratio'] - 1:.1%} of its loss over {demotion['origins']} origins."
     )
 
@@ -259,13 +259,13 @@ def why(made: Forecast, found: Width) -> str:
     """Why the 80% interval of the last step is as wide as it is: factors whose product is its width."""
     step = made.steps[-1]
     low, high = (each / made.last_close - 1 for each in step.interval(80))
-    now = f"{abs(found.now - 1):.0%} {'more' if found.now >= 1 else 'less'} than in its year"
+    lately = f"{abs(found.now - 1):.0%} {'more' if found.now >= 1 else 'less'} than in its year"
     model = f"{abs(found.model - 1):.0%} {'wider' if found.model >= 1 else 'narrower'}"
     expecting = ", which expects results in them," if made.results else ""
     return (
-        f"The 80% interval of {found.step} sessions reaches from {low:+.1%} to {high:+.1%}. {made.symbol} now moves "
-        f"{found.sigma:.2%} a session, {now} and more than on {found.rank:.0%} of its days, which makes the interval "
-        f"{found.now:.2f} times as wide as usual; the model{expecting} makes it {model}."
+        f"The 80% interval of {found.step} sessions reaches from {low:+.1%} to {high:+.1%}. As of {moment(made)} "
+        f"{made.symbol} moves {found.sigma:.2%} a session, {lately} and more than on {found.rank:.0%} of its days, "
+        f"which makes the interval {found.now:.2f} times as wide as usual; the model{expecting} makes it {model}."
     )
 
 
