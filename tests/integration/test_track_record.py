@@ -95,6 +95,15 @@ def test_a_first_forecast_has_no_record_yet_and_a_later_one_has(place: Place, ma
     assert np.isnan(record.pinball_ratio_lo)
 
 
+def test_a_record_in_which_no_close_counts_says_how_many_came_true_and_why(place: Place, make_bars: MakeBars) -> None:
+    bars = make_bars()
+    made = arrive(place, Bars("MSFT", bars.rows(0, 385).frame.drop(index=[380])), date(2023, 7, 1))
+    assert made.doubtful
+    assert track_record(made, warehouse=place.warehouse) == TrackRecord()
+    arrive(place, bars)
+    assert track_record(made, warehouse=place.warehouse) == TrackRecord(uncounted={"doubtful": 10})
+
+
 def test_simulated_bars_have_no_record_and_real_ones_never_stand_before_their_forecast(
     place: Place, make_bars: MakeBars
 ) -> None:

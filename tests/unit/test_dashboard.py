@@ -501,11 +501,26 @@ def test_forecasts_that_nothing_has_followed_yet_are_too_early_for_a_record(
     made = Place(tmp_path)
     made.handle(made.upload("ohlc/2023-07-22/MSFT.csv", to_csv([make_bars()])))
     monkeypatch.setenv("TICKERCAST_WAREHOUSE", made.warehouse.url)
-    assert "No forecast has come true yet" in opened("Track record").info[0].value
+    assert "No forecast by a champion has come true yet" in opened("Track record").info[0].value
     shown = opened()
     assert not shown.exception
     assert shown.selectbox[0].options == ["MSFT"]
     assert any("come true yet" in said.value for said in shown.markdown)
+
+
+def test_closes_that_came_true_and_do_not_count_are_counted_and_explained(
+    opened: Callable[..., Any], tmp_path: Path, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Place(tmp_path)
+    for day in (date(2023, 7, 7), date(2023, 7, 21)):
+        known = replace(make_bars().until(day), simulated=True)
+        made.handle(made.upload(f"ohlc/{day}/MSFT.csv", to_csv([known])))
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", made.warehouse.url)
+    said = "10 closes have come true; they do not count, since the bars were simulated."
+    assert opened("Track record").info[0].value == f"The champion has no record: {said}"
+    shown = opened()
+    assert not shown.exception
+    assert said in [each.value for each in shown.markdown]
 
 
 @pytest.fixture

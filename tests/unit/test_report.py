@@ -147,6 +147,8 @@ def test_a_forecast_with_few_bars_or_none_before_it_is_reported_all_the_same(ses
 def test_each_verdict_is_a_sentence() -> None:
     made = told().made
     assert sentences.record_sentence(made, TrackRecord()) == "too early: no forecast of MSFT by lstm has come true yet"
+    doubtful = sentences.record_sentence(made, TrackRecord(uncounted={"doubtful": 10}))
+    assert doubtful == "none: 10 closes have come true; they do not count, since the bars were doubtful"
     one = sentences.record_sentence(made, TrackRecord(n=1, blocks=1, n_backfilled=1, pinball_ratio=0.9))
     assert one == "too early: 1 close in 1 of the 8 blocks of 28 days that a verdict needs; 1 forecast after the fact"
     better = sentences.record_sentence(made, TrackRecord("better", 900, 0, 9, 0.9, 0.8, 0.95, 0.8, 0.95))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None)
 
+_UNCOUNTED = "Those of doubtful or simulated bars do not count, nor those of dates that the model was trained on."
+
 
 @app.command(epilog="Example: tickercast doctor")
 def doctor() -> None:
@@ -133,13 +135,13 @@ def calibration(
     symbols = symbols_of(tickers) if tickers else None
     found = open_app().calibrations(symbols, frequency_of(every))
     for symbol in sorted(set(symbols or ()) - {row.symbol for row in found}):
-        complain(f"{symbol} has no record: none of its forecasts has come true on dates that the model had not seen.")
+        complain(f"{symbol} has no record: none of its forecasts that count has come true. {_UNCOUNTED}")
     if as_json:
         print_data(json.dumps(calibration_json(found), indent=2) + "\n")
     elif found:
         print_table(calibration_table(found))
     elif symbols is None:
-        say("There is no record yet: no forecast has come true on dates that the model had not seen.")
+        say(f"There is no record yet: no forecast that counts has come true. {_UNCOUNTED}")
     if symbols and not found:
         raise typer.Exit(SOME_FAILED)
 

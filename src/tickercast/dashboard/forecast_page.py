@@ -16,6 +16,7 @@ from tickercast.domain.frequency import Frequency, frequency_of
 from tickercast.domain.symbols import is_symbol
 from tickercast.plain import markdown
 from tickercast.reading import views
+from tickercast.reading.track_record import uncounted
 from tickercast.show import calibration, sentences
 from tickercast.show.sentences import NOT_ADVICE, SIMULATED, price
 from tickercast.show.tables import forecast_frame
@@ -385,7 +386,7 @@ def _details(shown: _Shown) -> None:
         if frequency.is_daily and shown.is_champion:
             odds_section.show(symbol, fan)
     with right:
-        _record(symbol, fan, frequency, is_champion=shown.is_champion)
+        _record(shown)
         if frequency.is_daily:
             width_section.show(symbol, fan, is_champion=shown.is_champion)
         _histogram(symbol, fan, frequency)
@@ -427,13 +428,18 @@ def _csv(fan: pd.DataFrame, frequency: Frequency) -> str:
     return plain.csv(fan.assign(**dates)[columns])
 
 
-def _record(symbol: str, fan: pd.DataFrame, frequency: Frequency, *, is_champion: bool) -> None:
+def _record(shown: _Shown) -> None:
     st.markdown("### Track record")
     with state.section():
-        found = (state.champion_skill if is_champion else state.companion_skill)(symbol, frequency.name)
-        rows = found[found["step"].isna() & (found["model_name"] == fan["model_name"].iloc[0])]
+        found = (state.champion_skill if shown.is_champion else state.companion_skill)(
+            shown.symbol, shown.frequency.name
+        )
+        model = shown.fan["model_name"].iloc[0]
+        rows = found[found["step"].isna() & (found["model_name"] == model)]
         if rows.empty:
-            st.markdown("No forecast of this symbol has come true yet.")
+            followed = shown.vintages[(shown.vintages["inside"] != "") & (shown.vintages["model_name"] == model)]
+            said = sentences.uncounted(uncounted(followed))
+            st.markdown(f"{said or 'No forecast of this symbol has come true yet'}.")
         for row in rows.to_dict("records"):
             st.markdown(f"**{sentences.headline(row)}.** {sentences.verdict(row)}")
             if note := sentences.after_the_fact(row):

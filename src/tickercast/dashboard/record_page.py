@@ -32,16 +32,9 @@ def show() -> None:
 def _forecasts(frequency: Frequency) -> None:
     found = state.skill(frequency.name)
     overall = found[found["symbol"].isna() & found["step"].isna()]
-    if overall.empty:
-        st.info(
-            "No forecast has come true yet. Send bars of the days that followed: "
-            "python src/main.py TICKER DATE, with a later date.",
-            icon=":material/info:",
-        )
-        return
     champion = overall[overall["role"] == Role.CHAMPION]
     if champion.empty:
-        st.info("No forecast by a champion has come true yet.", icon=":material/info:")
+        st.info(f"{_nothing(frequency)}.", icon=":material/info:")
         return
     shown = champion.sort_values("n").iloc[-1]  # of several models, the one with the longest record
     model = str(shown["model_name"])
@@ -66,6 +59,16 @@ def _forecasts(frequency: Frequency) -> None:
         _versions(versions)
         with warnings:
             _seen(versions)
+
+
+def _nothing(frequency: Frequency) -> str:
+    """Why the champion has no record."""
+    if said := sentences.uncounted(state.uncounted(frequency.name)):
+        return f"The champion has no record: {said}"
+    return (
+        "No forecast by a champion has come true yet. Send bars of the days that followed: "
+        "python src/main.py TICKER DATE, with a later date"
+    )
 
 
 def _verdict(row: Mapping[Any, Any]) -> None:

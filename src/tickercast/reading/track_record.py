@@ -1,7 +1,7 @@
 """The record of a model, and everything else that a report shows beside a forecast."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -21,6 +21,9 @@ TOO_EARLY = "too early"
 
 BLOCKS = 8
 """The blocks of 28 days that the view `forecast_skill` needs for a verdict."""
+
+FLAGS = ("simulated", "model_has_seen", "doubtful")
+"""The columns of a forecast that keep it from counting in a record."""
 
 _GAP = pd.Timedelta(days=31)  # as in the view `indicators`
 
@@ -44,6 +47,7 @@ class TrackRecord:
         pinball_ratio_hi: the upper end.
         coverage_80: share of the closes inside the 80% interval.
         coverage_95: share of the closes inside the 95% interval.
+        uncounted: where none counts, the closes that have come true all the same, by why; see `uncounted`.
     """
 
     verdict: str = TOO_EARLY
@@ -55,6 +59,7 @@ class TrackRecord:
     pinball_ratio_hi: float = float("nan")
     coverage_80: float = float("nan")
     coverage_95: float = float("nan")
+    uncounted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,30 @@ def track_record(made: Forecast, *, warehouse: Warehouse) -> TrackRecord | None:
     where = {"symbol": made.symbol, "frequency": made.frequency.name, "model_name": made.model_name, "role": made.role}
     skill = warehouse.read("forecast_skill", where)
     rows = skill[skill["step"].isna()].to_dict("records")
-    return _record({str(name): value for name, value in rows[0].items()}) if rows else TrackRecord()
+    if not rows:
+        return TrackRecord(uncounted=uncounted(warehouse.read("forecast_scores", where, FLAGS)))
+    return _record({str(name): value for name, value in rows[0].items()})
+
+
+def uncounted(closes: pd.DataFrame) -> dict[str, int]:
+    """Count the closes that have come true and do not count in a record, by why.
+
+    >>> flags = {"simulated": False, "model_has_seen": [True, False, False], "doubtful": [True, True, False]}
+    >>> uncounted(pd.DataFrame(flags))
+    {'model_has_seen': 1, 'doubtful': 1, '': 1}
+
+    Args:
+        closes: one a row, or `n` where there is such a column, with the flags of their forecasts; see `FLAGS`.
+
+    Returns:
+        The number of closes by the first flag that their forecast has; by an empty text of those that have none, which
+        the random walk has no forecast beside.
+    """
+    numbers, found, left = closes.get("n", pd.Series(1, closes.index)), {}, pd.Series(True, closes.index)
+    for flag in FLAGS:
+        found[flag] = int(numbers[left & closes[flag]].sum())
+        left &= ~closes[flag]
+    return {why: n for why, n in (found | {"": int(numbers[left].sum())}).items() if n}
 
 
 def bars_before(made: Forecast, *, warehouse: Warehouse) -> pd.DataFrame:
@@ -214,9 +242,7 @@ def _since_the_last_gap(bars: pd.DataFrame) -> pd.DataFrame:
 
 
 def _record(row: Mapping[str, Any]) -> TrackRecord:
-    shares = ("pinball_ratio", "pinball_ratio_lo", "pinball_ratio_hi", "coverage_80", "coverage_95")
-    return TrackRecord(
-        row["verdict"],
-        *(int(row[name]) for name in ("n", "n_backfilled", "blocks")),
-        *(float(row[name]) if pd.notna(row[name]) else float("nan") for name in shares),
-    )
+    counts = {name: int(row[name]) for name in ("n", "n_backfilled", "blocks")}
+    names = ("pinball_ratio", "pinball_ratio_lo", "pinball_ratio_hi", "coverage_80", "coverage_95")
+    values: dict[str, Any] = {name: float(row[name]) if pd.notna(row[name]) else float("nan") for name in names}
+    return TrackRecord(row["verdict"], **counts | values)

@@ -16,6 +16,7 @@ from tickercast.domain.events import ResultsDay
 from tickercast.domain.forecast import LEVELS, RANDOM_WALK, Role
 from tickercast.domain.frequency import DAILY, frequency_of
 from tickercast.ports import Between, Warehouse
+from tickercast.reading import track_record
 from tickercast.reading.forecasts import expected_results
 from tickercast.reading.queries import ask
 
@@ -124,6 +125,11 @@ def companion_skill(warehouse: Warehouse, symbol: str, every: str = DAILY.name) 
 def skill(warehouse: Warehouse, every: str = DAILY.name) -> pd.DataFrame:
     """The skill of every model, over all and by symbol or by step, not by both."""
     return ask(warehouse, "skill", frequency=every)
+
+
+def uncounted(warehouse: Warehouse, every: str = DAILY.name) -> dict[str, int]:
+    """The champion's closes that have come true and, where none counts, why not; see `track_record.uncounted`."""
+    return track_record.uncounted(ask(warehouse, "uncounted", frequency=every))
 
 
 def coverage(warehouse: Warehouse, every: str = DAILY.name) -> pd.DataFrame:

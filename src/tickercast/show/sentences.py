@@ -25,6 +25,13 @@ VERDICTS = {
     "too early": "too early for a verdict",
 }
 
+_UNCOUNTED = {
+    "simulated": "the bars were simulated",
+    "model_has_seen": "the model was trained on these dates",
+    "doubtful": "the bars were doubtful",
+    "": "there is no random walk to compare them with",
+}
+
 _WHERE = {"better": "is entirely below 1", "no edge": "includes 1", "worse": "is entirely above 1"}
 _BY_CHANCE = 0.025
 
@@ -152,6 +159,8 @@ def stands_in(demotion: Mapping[str, Any]) -> str:
 
 def record_sentence(made: Forecast, record: TrackRecord) -> str:
     """The model's record on the symbol, in a sentence with its verdict."""
+    if not record.n and record.uncounted:
+        return f"none: {uncounted(record.uncounted)}"
     if not record.n:
         return f"too early: no forecast of {made.symbol} by {made.model_name} has come true yet"
     known = f"; {record.n_backfilled:,} forecast after the fact" if record.n_backfilled else ""
@@ -163,6 +172,28 @@ def record_sentence(made: Forecast, record: TrackRecord) -> str:
         f"({record.pinball_ratio_lo:.3f} to {record.pinball_ratio_hi:.3f}) over {closes}, {record.coverage_80:.0%} of "
         f"them inside the 80% interval{known}"
     )
+
+
+def uncounted(closes: Mapping[str, int]) -> str:
+    """Why closes that have come true do not count; empty if there are none.
+
+    >>> uncounted({"doubtful": 10})
+    '10 closes have come true; they do not count, since the bars were doubtful'
+    >>> uncounted({"model_has_seen": 1200, "doubtful": 1}).partition("; ")[2]
+    'they do not count: 1,200, since the model was trained on these dates; 1, since the bars were doubtful'
+
+    Args:
+        closes: their number by why; see `reading.track_record.uncounted`.
+    """
+    if not closes:
+        return ""
+    n = sum(closes.values())
+    if n == 1:
+        return f"1 close has come true; it does not count, since {_UNCOUNTED[next(iter(closes))]}"
+    said = f"{n:,} closes have come true; they do not count"
+    if len(closes) == 1:
+        return f"{said}, since {_UNCOUNTED[next(iter(closes))]}"
+    return f"{said}: {'; '.join(f'{number:,}, since {_UNCOUNTED[why]}' for why, number in closes.items())}"
 
 
 def headline(row: Mapping[str, Any]) -> str:
