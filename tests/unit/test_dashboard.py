@@ -315,6 +315,16 @@ def test_two_symbols_are_compared_in_percent() -> None:
     assert "between -10.0% and +10.0%" in traces["median"].text[1]
 
 
+def test_another_symbol_is_drawn_without_a_forecast_and_beyond_an_old_one() -> None:
+    history, none = bars(close=1.0), vintage().iloc[:0]
+    for fan, drawn in ((none, 60), (vintage("2023-07-14"), 60 + 1 + 11)):
+        beside = figures.Beside("AAPL", fan, history)
+        figure = figures.forecast_figure(bars(), vintage(), none, LIGHT, beside=beside, panels=[], is_change=True)
+        [line] = [trace for trace in figure.data if trace.name == "AAPL"]
+        assert len(line.x) == drawn
+        assert (None in line.x) == bool(len(fan)), "a line that goes back in time would cross the bars"
+
+
 def test_the_factors_of_a_width_are_drawn_one_after_the_other() -> None:
     drawn = figures.width_figure(Width(10, 0.12, 0.1, 0.8, 1.5, 0.01, (0.01,)), DARK)
     assert list(drawn.data[0].x) == pytest.approx([0.1, 0.08, 0.12])
@@ -521,6 +531,28 @@ def test_closes_that_came_true_and_do_not_count_are_counted_and_explained(
     shown = opened()
     assert not shown.exception
     assert said in [each.value for each in shown.markdown]
+
+
+def test_a_comparison_names_the_day_that_each_symbol_is_measured_from(
+    opened: Callable[..., Any], tmp_path: Path, make_bars: MakeBars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Place(tmp_path)
+    for symbol, last in (("MSFT", date(2023, 7, 21)), ("AAPL", date(2023, 7, 14)), ("OLD", date(2022, 12, 15))):
+        made.handle(made.upload(f"ohlc/{last}/{symbol}.csv", to_csv([make_bars(symbol, last=last)])))
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", made.warehouse.url)
+    recent, gone, longer = (
+        opened(symbol="MSFT", **query)
+        for query in ({"compare": "AAPL"}, {"compare": "OLD"}, {"compare": "OLD", "range": "1Y"})
+    )
+    assert "MSFT in percent from its close on 2023-07-21; AAPL, as a line, from its last before, on 2023-07-14." in (
+        " ".join(said.value for said in recent.caption)
+    )
+    assert [said.value for said in gone.info] == [
+        "OLD has no bars from 2023-04-21 to 2023-07-21 to compare: its last one before is of 2022-12-15. "
+        "A longer range may reach it."
+    ]
+    assert not any("OLD" in said.value for said in gone.caption)
+    assert any("from its last before, on 2022-12-15. Its forecast, dashed" in said.value for said in longer.caption)
 
 
 @pytest.fixture

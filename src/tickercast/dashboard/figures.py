@@ -325,18 +325,23 @@ def _shades(fan: pd.DataFrame, palette: Palette) -> Iterator[go.Scatter]:
 
 
 def _beside(beside: Beside | None, palette: Palette) -> Iterator[go.Scatter]:
-    if beside is None or beside.fan.empty:
+    if beside is None:
         return
-    days, outline = _outline(beside.fan, 80)
-    line = {"color": palette.walk, "width": 1.5, "dash": "dash"}
+    fan, x, y = beside.fan, list[str | None](), list[float | None]()
+    if beside.bars is not None:
+        x, y = [*_days(beside.bars["session_date"])], [*beside.bars["close"]]
+    if len(fan):
+        days, outline = _outline(fan, 80)
+        line = {"color": palette.walk, "width": 1.5, "dash": "dash"}
+        yield go.Scatter(
+            x=days, y=outline, name=f"{beside.name}, 80%", mode="lines", line=line, hoverinfo="skip",
+            legendgroup="beside",
+        )  # fmt: skip
+        x += [None, *_days([fan["cutoff"].iloc[0], *fan["target_date"]])]  # bars may reach beyond its cutoff
+        y += [None, fan["last_close"].iloc[0], *fan["close_median"]]
     yield go.Scatter(
-        x=days, y=outline, name=f"{beside.name}, 80%", mode="lines", line=line, hoverinfo="skip", legendgroup="beside"
-    )
-    start = beside.fan.iloc[0]
-    history = beside.bars if beside.bars is not None else beside.fan.iloc[:0].assign(session_date=None, close=None)
-    yield go.Scatter(
-        x=_days([*history["session_date"], start["cutoff"], *beside.fan["target_date"]]),
-        y=np.array([*history["close"], start["last_close"], *beside.fan["close_median"]], float),
+        x=x,
+        y=y,
         name=beside.name if beside.bars is not None else f"{beside.name}, median",
         mode="lines",
         line={"color": palette.walk, "width": 1.5},

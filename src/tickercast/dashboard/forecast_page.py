@@ -98,6 +98,7 @@ def _first() -> _Shown | None:
     with options:
         shown = _shown(symbol, frequency)
     if shown is None:
+        st.info(f"{symbol} has no forecast by a champion. Forecast it again: python src/main.py {symbol} DATE")
         return None
     if shown.is_champion:
         state.stands_in(str(shown.fan["model_name"].iloc[0]))
@@ -125,7 +126,7 @@ def _not_here(asked: str, known: Sequence[str], frequency: Frequency) -> None:
 
 
 def _shown(symbol: str, frequency: Frequency) -> _Shown | None:
-    """Read what the address asks for; None, with a sentence, if there is nothing to show."""
+    """Read what the address asks for; None if the champion has no forecast."""
     every = frequency.name
     bars = state.bars(symbol, every)
     made = state.champion_forecasts(symbol, every)
@@ -135,7 +136,6 @@ def _shown(symbol: str, frequency: Frequency) -> _Shown | None:
         made = companions[companions["model_name"] == model]
     vintages = views.with_actuals(made, bars)
     if vintages.empty:
-        st.info(f"{symbol} has no forecast by a champion. Forecast it again: python src/main.py {symbol} DATE")
         return None
     cutoff = _cutoff(vintages, frequency)
     fan = vintages[vintages["cutoff"] == cutoff].reset_index(drop=True)
@@ -247,10 +247,13 @@ def _flags(shown: _Shown) -> None:
 
 
 def _chart(shown: _Shown, options: st.delta_generator.DeltaGenerator, span: st.delta_generator.DeltaGenerator) -> None:
+    notes = st.container()
     with span:
         first = shown.cutoff - _span(shown.frequency)
+    bars = shown.bars
+    bars = bars[(bars["session_date"] >= first) & (bars["session_date"] <= _end(shown))]
     with options:
-        beside = _beside(shown)
+        beside = _beside(shown, bars["session_date"].min(), notes)
         overlays = st.pills(
             "Overlays",
             list(OVERLAYS),
@@ -261,8 +264,6 @@ def _chart(shown: _Shown, options: st.delta_generator.DeltaGenerator, span: st.d
             "Panels", list(PANELS), selection_mode="multi", **address.bound_several("panels", list(PANELS), ["Volume"])
         )
         ghosts = st.toggle("Earlier forecasts", **address.bound_switch("ghosts", usual=True))
-    bars = shown.bars
-    bars = bars[(bars["session_date"] >= first) & (bars["session_date"] <= _end(shown))]
     vintages = shown.vintages
     earlier = vintages[(vintages["cutoff"] < shown.cutoff) & (vintages["cutoff"] >= first)]
     earlier = views.apart(earlier, shown.cutoff) if ghosts else earlier.iloc[:0]
@@ -285,8 +286,14 @@ def _chart(shown: _Shown, options: st.delta_generator.DeltaGenerator, span: st.d
     _captions(shown, earlier, beside)
 
 
-def _beside(shown: _Shown) -> Beside | None:
-    """What is compared: another model's forecast from the same cutoff, or another symbol."""
+def _beside(shown: _Shown, first: pd.Timestamp, notes: st.delta_generator.DeltaGenerator) -> Beside | None:
+    """What is compared: another model's forecast from the same cutoff, or another symbol.
+
+    Args:
+        shown: what the page shows.
+        first: the first bar of the chart.
+        notes: where it is said that there is nothing to compare.
+    """
     every = shown.frequency.name
     companions = state.companion_forecasts(shown.symbol, every)
     own = str(shown.fan["model_name"].iloc[0])
@@ -302,38 +309,48 @@ def _beside(shown: _Shown) -> Beside | None:
     if chosen == _NOTHING:
         return None
     if chosen in others:
-        return _other_symbol(chosen, shown)
+        return _other_symbol(chosen, shown, first, notes)
     found = {RANDOM_WALK: state.random_walk, CHAMPION: state.champion_forecasts}.get(chosen, state.companion_forecasts)
     rows = found(shown.symbol, every)
     rows = rows[(rows["cutoff"] == shown.cutoff) & (rows["model_name"].eq(chosen) | (chosen == CHAMPION))]
     if rows.empty:
-        st.info(f"{chosen} has no forecast of {shown.symbol} from {shown.cutoff:{_form(shown.frequency)}}.")
+        notes.info(f"{chosen} has no forecast of {shown.symbol} from {shown.cutoff:{_form(shown.frequency)}}.")
+        return None
     return Beside(chosen, views.with_actuals(rows.sort_values("step"), shown.bars))
 
 
-def _other_symbol(symbol: str, shown: _Shown) -> Beside | None:
-    """Another symbol with its last forecast up to the cutoff."""
-    every = shown.frequency.name
+def _other_symbol(
+    symbol: str, shown: _Shown, first: pd.Timestamp, notes: st.delta_generator.DeltaGenerator
+) -> Beside | None:
+    """Another symbol's bars in the range of the chart, and its last forecast up to the cutoff that reaches into it."""
+    every, form = shown.frequency.name, _form(shown.frequency)
     bars = state.bars(symbol, every)
     made = views.with_actuals(state.champion_forecasts(symbol, every), bars)
     made = made[made["cutoff"] <= shown.cutoff]
+    made = made[(made["cutoff"] == made["cutoff"].max()) & (made["target_date"].max() >= first)]
     bars = bars[bars["session_date"] <= shown.cutoff]
     if bars.empty:
-        st.info(f"{symbol} has no bars up to {shown.cutoff:{_form(shown.frequency)}} to compare.")
+        notes.info(f"{symbol} has no bars up to {shown.cutoff:{form}} to compare.")
         return None
-    return Beside(symbol, made[made["cutoff"] == made["cutoff"].max()], bars)
+    last = bars["session_date"].iloc[-1]
+    if last < first:
+        notes.info(
+            f"{symbol} has no bars from {first:{form}} to {shown.cutoff:{form}} to compare: its last one before is of "
+            f"{last:{form}}. A longer range may reach it."
+        )
+        return None
+    return Beside(symbol, made, bars[bars["session_date"] >= first])
 
 
 def _as_changes(
     shown: _Shown, bars: pd.DataFrame, earlier: pd.DataFrame, beside: Beside
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, Beside]:
-    """Everything in changes from the close at the cutoff: that of the symbol, and that of the one beside it."""
+    """Everything in changes: from the close at the cutoff, of the one beside it from its last close up to there."""
     base = float(shown.fan["last_close"].iloc[0])
     closes = shown.fan["quantiles"].map(lambda each: None if each is None else each / base - 1)
     fan = as_change(shown.fan, base).assign(quantiles=closes)
     history = beside.bars if beside.bars is not None else shown.bars
     other = float(history["close"].iloc[-1])
-    history = history[history["session_date"] >= bars["session_date"].min()]
     drawn = Beside(beside.name, as_change(beside.fan, other), as_change(history, other))
     return fan, as_change(bars, base), as_change(earlier, base), drawn
 
@@ -366,9 +383,13 @@ def _captions(shown: _Shown, ghosts: pd.DataFrame, beside: Beside | None) -> Non
     )
     if beside and beside.bars is not None:
         made = f" Its forecast, dashed, is from {beside.fan['cutoff'].iloc[0]:{form}}." if len(beside.fan) else ""
-        st.caption(
-            f"Both symbols in percent from their closes on {first['cutoff']:{form}}; {beside.name} as a line.{made}"
+        base = beside.bars["session_date"].iloc[-1]
+        of_both = f"Both symbols in percent from their closes on {base:{form}}; {beside.name} as a line."
+        of_each = (
+            f"{shown.symbol} in percent from its close on {shown.cutoff:{form}}; {beside.name}, as a line, from its "
+            f"last before, on {base:{form}}."
         )
+        st.caption(f"{of_both if base == shown.cutoff else of_each}{made}")
     captions = (
         ("", sentences.came_true(shown.fan)),
         ("Earlier forecasts in this range, one after the other: ", sentences.came_true(ghosts)),
