@@ -25,7 +25,8 @@
         │   └── RateLimited      it refuses further requests for some time: not to be retried at once
         ├── StoreUnavailable     the object store does not answer
         ├── WarehouseUnavailable the warehouse does not answer, or is locked for too long
-        │   └── NotSetUp         it lacks a table or view, or has one of an earlier release
+        │   ├── NotSetUp         nothing is there yet
+        │   └── Outdated         it lacks a table or view, or has one of an earlier release
         ├── FunctionUnavailable  the forecast function does not answer, or failed
         ├── ModelUnavailable     no model has been published where the function looks
         ├── EventUnreadable      an event arrived truncated or damaged
@@ -173,7 +174,11 @@ class WarehouseUnavailable(Transient):
 
 
 class NotSetUp(WarehouseUnavailable):
-    """The warehouse lacks a table or view, or has one of an earlier release, until it is provisioned."""
+    """The warehouse holds nothing yet, until it is provisioned."""
+
+
+class Outdated(WarehouseUnavailable):
+    """The warehouse lacks some table or view, or has one of an earlier release, until it is provisioned."""
 
 
 class FunctionUnavailable(Transient):

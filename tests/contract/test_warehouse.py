@@ -26,7 +26,7 @@ from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.backends.warehouse.sql import read_rewrites
 from tickercast.config import resource
 from tickercast.errors import (
-    NotSetUp,
+    Outdated,
     Permanent,
     SchemaMismatch,
     TickercastError,
@@ -555,7 +555,7 @@ def test_an_older_table_gets_the_nullable_columns_that_it_lacks_and_keeps_its_ro
     )
     newer = open_warehouse(sql)
     full = {"symbol": "META", "close": 294.0, "volume": 1e6, "seen_at": AT, "step": 1, "moves": [0.1, -0.2]}
-    with pytest.raises(NotSetUp, match=r"bars is missing or changed\. Run `tickercast provision`"):
+    with pytest.raises(Outdated, match=r"bars is missing or changed\. Run `tickercast provision`"):
         append(newer, "bars", [full], "2")
     assert newer.provision() == ["bars"]
     assert newer.provision() == []
@@ -916,7 +916,7 @@ def test_tables_of_an_earlier_release_are_said_to_be_that_and_stay_so_until_they
         lambda: append(newer, "prices", [price()], "k"),
     ]
     for ask in asked:
-        with pytest.raises(NotSetUp, match=r"missing or changed\. Run `tickercast provision`"):
+        with pytest.raises(Outdated, match=r"missing or changed\. Run `tickercast provision`"):
             ask()
     with pytest.raises(Permanent, match=r"nowhere|colour"):
         newer.query("SELECT colour FROM (SELECT 1 AS one) AS nowhere")

@@ -14,7 +14,7 @@ from tickercast import logs
 from tickercast.app import App
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import Settings
-from tickercast.errors import NotSetUp, WarehouseUnavailable
+from tickercast.errors import Outdated, WarehouseUnavailable
 from tickercast.jobs.operations.doctor import Probe, check_engines
 
 if TYPE_CHECKING:
@@ -116,12 +116,12 @@ def test_a_warehouse_of_an_earlier_release_is_named_and_migrated_by_what_writes_
         lambda: app.strategy_targets([], ["MSFT"], date(2023, 7, 21)),
         lambda: app.known_results("MSFT"),
     ]
-    with pytest.raises(NotSetUp, match="Run `tickercast provision`"):
+    with pytest.raises(Outdated, match="Run `tickercast provision`"):
         app.trading_status()
     for read in reads:
-        with suppress(NotSetUp):  # what they read has not changed in all
+        with suppress(Outdated):  # what they read has not changed in all
             read()
-    assert "Run `tickercast provision`" in next(alert.text for alert in app.open_alerts() if alert.kind == "engine")
+    assert "Run `tickercast provision`" in next(alert.text for alert in app.open_alerts() if alert.kind == "tables")
     assert app.pending() == lacking
     app.forecast("MSFT", "2012-08-15")
     assert app.pending() == {}

@@ -20,7 +20,7 @@ from tickercast.backends.warehouse import duckdb as engine
 from tickercast.backends.warehouse import duckdb_checkpoints
 from tickercast.backends.warehouse.duckdb import DuckDBWarehouse
 from tickercast.config import resource
-from tickercast.errors import EngineUnusable, NotSetUp, SchemaMismatch, TickercastError, WarehouseUnavailable
+from tickercast.errors import EngineUnusable, Outdated, SchemaMismatch, TickercastError, WarehouseUnavailable
 from tickercast.logs import WAITING
 
 
@@ -162,7 +162,7 @@ def test_tables_and_views_that_were_dropped_are_missed_made_again_and_filled(tmp
         connection.execute("DROP VIEW latest_prices; DROP TABLE prices")
     missing = dict.fromkeys(("latest_prices", "prices"), "missing")
     assert warehouse.pending() == missing
-    with pytest.raises(NotSetUp, match=r"latest_prices is missing or changed\. Run `tickercast provision`"):
+    with pytest.raises(Outdated, match=r"latest_prices is missing or changed\. Run `tickercast provision`"):
         warehouse.query("SELECT symbol FROM latest_prices")
     assert {*warehouse.provision()} == {*missing}
     assert warehouse.pending() == {}

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -492,6 +493,28 @@ def test_a_warehouse_that_is_not_there_shows_the_command_to_run(opened: Callable
     assert "has not been set up" in shown.error[0].value
     assert "python src/main.py MSFT 2023-07-22" in shown.code[0].value
     assert not (workspace / ".tickercast").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "page", "title"),
+    [
+        ("ingestions", "Forecast", ""),
+        ("drift", "Track record", "**Tables of the warehouse are missing or old.** duckdb"),
+    ],
+)
+def test_a_warehouse_that_lacks_a_table_is_said_to_lack_it_and_not_to_be_empty(
+    opened: Callable[..., Any], place: Place, monkeypatch: pytest.MonkeyPatch, table: str, page: str, title: str
+) -> None:
+    place.warehouse.close()
+    with duckdb.connect(place.warehouse.url.removeprefix("duckdb://")) as connection:
+        connection.sql(f"ALTER TABLE {table} RENAME TO elsewhere")
+    monkeypatch.setenv("TICKERCAST_WAREHOUSE", place.warehouse.url)
+    monkeypatch.setenv("TICKERCAST_BUCKET", place.store.url)
+    shown = opened(page)
+    assert (not shown.exception, not shown.code) == (True, True)
+    [said] = [each.value for each in (*shown.error, *shown.markdown) if "of an earlier release" in each.value]
+    assert f"{table} is missing or changed" in said
+    assert title in said
 
 
 @pytest.mark.parametrize("page", ["Forecast", "Track record", "Operations"])

@@ -329,7 +329,7 @@ def test_the_layers_are_those_that_are_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    "alert", ["rejected", "stale", "hours", "silent", "drift", "coverage", "engine", "flow", "champion"]
+    "alert", ["rejected", "stale", "hours", "silent", "drift", "coverage", "engine", "tables", "flow", "champion"]
 )
 def test_every_kind_of_alert_is_listed(alert: str) -> None:
     listed = PAGES["operations"].split("## Alerts")[1].split("## ")[0]

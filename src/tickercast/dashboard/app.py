@@ -20,7 +20,7 @@ from tickercast.dashboard import (
     strategies_page,
 )
 from tickercast.domain.symbols import is_symbol
-from tickercast.errors import TickercastError
+from tickercast.errors import NotSetUp, TickercastError
 from tickercast.plain import markdown
 
 PAGES: dict[str, Callable[[], None]] = {
@@ -98,6 +98,7 @@ try:
         banner.show()
 except TickercastError as error:
     st.error(markdown(str(error)), icon=":material/error:")
-    state.first_steps()
+    if isinstance(error, NotSetUp):
+        state.first_steps()
 with notices:
     address.say_unknown()

@@ -274,6 +274,7 @@ class Facts:
         champion: the served model; `()` if there is none.
         calendar: the exchanges of forecast symbols whose known holidays end soon.
         trading: the strategies on paper that are halted, or met a limit within a day.
+        tables: which tables and views are missing or of an earlier release, empty if none is.
     """
 
     flow: str | None = None
@@ -289,6 +290,7 @@ class Facts:
     champion: Sequence[Champion] | None = None
     calendar: Sequence[CalendarEnd] | None = None
     trading: Sequence[Trading] | None = None
+    tables: str | None = None
 
     @property
     def checked(self) -> frozenset[str]:
@@ -329,6 +331,7 @@ def open_alerts(facts: Facts) -> tuple[Alert, ...]:
     found = [
         *_of_flow(facts.flow),
         *_of_engine(facts.engine),
+        *_of_tables(facts.tables),
         *(_of_silence(each) for each in facts.silent or ()),
         *(_of_trading(each) for each in facts.trading or ()),
         *(_of_champion(each) for each in facts.champion or ()),
@@ -400,6 +403,11 @@ def _of_flow(failure: str | None) -> Iterator[Alert]:
 def _of_engine(failure: str | None) -> Iterator[Alert]:
     if failure:
         yield Alert("engine:warehouse", "failure", "The warehouse does not answer", failure)
+
+
+def _of_tables(lacking: str | None) -> Iterator[Alert]:
+    if lacking:
+        yield Alert("tables:warehouse", "failure", "Tables of the warehouse are missing or old", lacking)
 
 
 def _of_silence(day: Silence) -> Alert:

@@ -61,6 +61,7 @@ def test_every_kind_of_fact_opens_an_alert_and_failures_come_first() -> None:
         "anomaly:MSFT:2023-07-21",
     ]
     assert keys(Facts(engine="locked")) == ["engine:warehouse"]
+    assert keys(Facts(engine="", tables="drift is missing")) == ["tables:warehouse"]
 
 
 def test_a_key_begins_with_the_field_that_it_follows_from() -> None:

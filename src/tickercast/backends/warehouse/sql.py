@@ -9,7 +9,7 @@ from datetime import timedelta
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from tickercast.errors import NotSetUp, SchemaMismatch, UsageError
+from tickercast.errors import NotSetUp, Outdated, SchemaMismatch, UsageError
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ def pending(
     }
 
 
-def outdated(url: str, lacking: Collection[str]) -> NotSetUp:
+def outdated(url: str, lacking: Collection[str]) -> Outdated:
     """The error for tables and views that are missing or of an earlier release.
 
     Args:
@@ -292,7 +292,7 @@ def outdated(url: str, lacking: Collection[str]) -> NotSetUp:
     """
     names = sorted(lacking)
     listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return NotSetUp(
+    return Outdated(
         f"{url} is of an earlier release, or incomplete: {listed} {'are' if len(names) > 1 else 'is'} missing or "
         "changed. Run `tickercast provision`, which keeps every row."
     )
@@ -309,7 +309,7 @@ def of_this_release(url: str, statement: str, folder: Path, look: Callable[[], M
         look: gives those that are `missing` or `changed`, by name.
 
     Raises:
-        NotSetUp: the statement, or the error, names one of them, and others are there.
+        Outdated: the statement, or the error, names one of them, and others are there.
     """
     try:
         yield

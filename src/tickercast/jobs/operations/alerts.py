@@ -43,7 +43,9 @@ from tickercast.errors import (
     EngineUnusable,
     InvalidName,
     ModelUnavailable,
+    NotSetUp,
     ObjectNotFound,
+    Outdated,
     PreconditionFailed,
     StoreUnavailable,
     UsageError,
@@ -164,7 +166,7 @@ def gather_facts(
     An engine that does not answer is a fact itself; the facts that only it knows are left out. With `only_reads` the
     warehouse is taken as it is, where otherwise missing tables and views are created.
     """
-    facts: dict[str, Any] = {"flow": flow_failure, "engine": ""}
+    facts: dict[str, Any] = {"flow": flow_failure, "engine": "", "tables": ""}
     try:
         if not only_reads:
             complete(models=(), warehouse=warehouse)
@@ -189,6 +191,8 @@ def gather_facts(
             facts["rejected"] = _rejected(rejected, store)
             served = [models, *([models.of(HOURLY)] if coins else [])]
             facts["champion"] = [found for one in served for found in _champion(one, warehouse)]
+    except (NotSetUp, Outdated) as error:
+        facts["tables"] = str(error)
     except (WarehouseUnavailable, EngineUnusable, UsageError) as error:
         facts["engine"] = str(error)
     return Facts(**facts)
