@@ -24,7 +24,6 @@ from tickercast.domain.frequency import DAILY, Frequency
 from tickercast.errors import UsageError
 from tickercast.plain import without_secrets
 from tickercast.ports import (
-    FINALIZED,
     Broker,
     DriftReporter,
     DropFolder,
@@ -59,8 +58,6 @@ if TYPE_CHECKING:
 _TRAINING = ("tensorflow", "mlflow", "tf2onnx", "optuna")
 _SQLITE = "sqlite:///"
 _EVENT_QUERY_S = 60.0  # after which an event's query is cancelled, and the event delivered again
-_LARGEST_INT64 = 2**63 - 1
-_LONGEST_NAME = 1024
 _BUCKETS = "file://PATH, gs://BUCKET or s3://BUCKET"
 
 Deliver = Callable[[Mapping[str, Any]], None]
@@ -810,44 +807,11 @@ def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> 
     """Read a CloudEvent of type `google.cloud.storage.object.v1.finalized`.
 
     Raises:
-        UsageError: it is another event.
+        UsageError: it is another event, or has no bucket, name or generation.
     """
-    try:
-        made = ObjectFinalized(
-            bucket=str(data["bucket"]),
-            name=str(data["name"]),
-            generation=_google_generation(data["generation"]),
-            size=int(data.get("size", 0)),
-            event_id=str(attributes["id"]),
-            written_at=_moment(data.get("timeCreated")) or _moment(attributes.get("time")),
-        )
-        if attributes["type"] == FINALIZED and _is_object_name(made.name):
-            return made
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
-        pass
-    raise UsageError(
-        f"The event {str(attributes.get('id'))[:40]!r} is of type {str(attributes.get('type'))[:80]!r}: one of type "
-        f"{FINALIZED} with bucket, name and generation was needed. Send the events of a bucket's finalized objects."
-    )
+    from tickercast.backends import event_bodies
 
-
-def _google_generation(given: Any) -> str:
-    number = int(given)
-    if not 0 < number <= _LARGEST_INT64:
-        raise ValueError(number)
-    return str(number)
-
-
-def _is_object_name(name: str) -> bool:
-    return name.isprintable() and 0 < len(name.encode()) <= _LONGEST_NAME
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return event_bodies.object_finalized(attributes, data)
 
 
 # ---------------------------------------------------------------- URLs

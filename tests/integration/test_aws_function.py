@@ -100,6 +100,13 @@ def test_a_batch_fails_message_by_message_and_each_write_is_handled_once(
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in log
 
 
+def test_an_event_with_an_odd_size_and_time_becomes_a_forecast(place: Place, make_bars: Callable[..., Bars]) -> None:
+    written = place.upload(NAME, to_csv([make_bars("BRK-B")]))
+    written["s3"]["object"]["size"], written["eventTime"] = "abc", None
+    assert place.runtime.invoke(queued(written)) == {"batchItemFailures": []}
+    assert place.ledger() == {NAME: ["forecast"]}
+
+
 def test_an_event_without_a_version_means_what_is_live(place: Place, make_bars: Callable[..., Bars]) -> None:
     written = place.upload(NAME, to_csv([make_bars("BRK-B")]))
     del written["s3"]["object"]["versionId"]

@@ -89,6 +89,14 @@ def test_an_event_becomes_a_forecast(
     assert set(stored["generation"]) == {generation}
 
 
+def test_an_event_with_an_odd_size_and_time_becomes_a_forecast(
+    send: Send, store: ObjectStore, warehouse: Warehouse, make_bars: Callable[..., Bars]
+) -> None:
+    generation = store.write(NAME, to_csv([make_bars()]))
+    assert send({**finalized(NAME, generation), "size": "abc", "timeCreated": "yesterday"}).status_code == 200
+    assert list(warehouse.read("ingestions")["status"]) == ["forecast"]
+
+
 def test_one_write_that_is_announced_twice_under_two_ids_is_handled_once(
     send: Send, store: ObjectStore, warehouse: Warehouse, make_bars: Callable[..., Bars]
 ) -> None:

@@ -15,6 +15,7 @@ from tickercast import config, engines, logs
 from tickercast.app import App
 from tickercast.domain.bars import Bars
 from tickercast.domain.price_files import to_csv
+from tickercast.errors import UsageError
 from tickercast.ports import FINALIZED, ObjectStore, Warehouse
 
 SOURCE = config.resource("cloud_function") / "main.py"
@@ -133,6 +134,27 @@ def test_an_event_says_when_its_object_was_written(
 ) -> None:
     made = engines.object_finalized({"id": "1", "type": FINALIZED, **attributes}, {**finalized(7), **data})
     assert (made.written_at and made.written_at.isoformat()) == written_at
+
+
+@pytest.mark.parametrize("size", ["abc", None, -1, 1e400, 10**400])
+def test_a_file_is_read_whatever_its_event_says_of_its_size(size: Any) -> None:
+    made = engines.object_finalized({"id": "1", "type": FINALIZED}, {**finalized("7"), "size": size})
+    assert (made.generation, made.size) == ("7", 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        ({"bucket": None}, "has no bucket: printable text of at most 1024 bytes was needed"),
+        ({"name": "a\nb"}, "has the name 'a�b': printable text of at most 1024 bytes was needed"),
+        ({"generation": "abc"}, "has the generation 'abc': a positive whole number was needed"),
+        ({"generation": 1.5}, "has the generation '1.5': a positive whole number was needed"),
+    ],
+)
+def test_an_event_that_cannot_be_names_the_field(data: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        engines.object_finalized({"id": "1", "type": FINALIZED}, {**finalized("7"), **data})
+    assert sentence in str(caught.value)
 
 
 def test_a_traceback_is_part_of_its_line() -> None:

@@ -326,14 +326,21 @@ def unknown_holidays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return found.text
 
 
+EVENT = {
+    "ce-id": "1",
+    "ce-type": "google.cloud.storage.object.v1.finalized",
+    "ce-source": "s",
+    "ce-specversion": "1.0",
+}
+
+
 def truncated_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    headers = {
-        "ce-id": "1",
-        "ce-type": "google.cloud.storage.object.v1.finalized",
-        "ce-source": "s",
-        "ce-specversion": "1.0",
-    }
-    return sentence(lambda: engines.read_event(headers, b'{"bucket": "b", "na'))
+    return sentence(lambda: engines.read_event(EVENT, b'{"bucket": "b", "na'))
+
+
+def event_without_an_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    attributes, data = engines.read_event(EVENT, b'{"bucket": "b", "name": "ohlc/2023-07-22/MSFT.csv", "size": "4"}')
+    return sentence(lambda: engines.object_finalized(attributes, data))
 
 
 def ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -380,6 +387,7 @@ MAKERS: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "no server of Prefect": no_prefect_server,
     "holidays not known yet": unknown_holidays,
     "a truncated event": truncated_event,
+    "an event that names no object": event_without_an_object,
     "Ctrl-C": ctrl_c,
 }
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -101,11 +102,49 @@ def test_anything_else_cannot_be_read(event: Any) -> None:
         read(event)
 
 
+def test_what_a_notification_lacks_is_named() -> None:
+    with pytest.raises(EventUnreadable, match="it has no 'object'"):
+        read({"Records": [record() | {"s3": {"bucket": {"name": "bars"}}}]})
+
+
 @pytest.mark.parametrize("body", ["", "{", "null", "[]", '{"Records": [{"s3": {}}]}', "[" * 100_000])
 def test_a_message_that_cannot_be_read_fails_alone(body: str) -> None:
     broken, whole = read(queued(body, NOTIFIED))
     assert isinstance(broken.writes[0], EventUnreadable)
     assert whole.writes == [announced()]
+
+
+@pytest.mark.parametrize("size", ["x", None, float("inf"), -1, 10**30])
+def test_a_size_that_cannot_be_read_is_done_without(size: Any) -> None:
+    [message] = read({"Records": [record(size=size)]})
+    assert message.writes == [replace(announced(), size=0)]
+
+
+@pytest.mark.parametrize("at", [None, "yesterday", "0001-01-01T00:00:00+14:00"])
+def test_a_time_that_cannot_be_read_is_done_without(at: Any) -> None:
+    for event in ({"Records": [record() | {"eventTime": at}]}, eventbridge() | {"time": at}):
+        [message] = read(event)
+        assert message.writes == [replace(announced(), written_at=None)]
+
+
+def test_an_event_without_its_id_is_read() -> None:
+    [message] = read({"Records": [record() | {"responseElements": None}]})
+    assert message.writes == [replace(announced(), event_id="")]
+
+
+@pytest.mark.parametrize(
+    ("event", "seen"),
+    [
+        (record(key=None), "no name"),
+        (record(versionId=5), "the generation '5'"),
+        (record() | {"s3": record()["s3"] | {"bucket": {}}}, "no bucket"),
+    ],
+)
+def test_a_field_that_cannot_be_is_named_and_not_delivered_again(event: dict[str, Any], seen: str) -> None:
+    [message] = read(queued({"Records": [event]}))
+    [reason] = message.writes
+    assert isinstance(reason, UsageError)
+    assert f"has {seen}: printable text of at most 1024 bytes was needed" in str(reason)
 
 
 @pytest.mark.parametrize("key", ["", "a%00b", "x" * 1025, "%E2%80%AE"])

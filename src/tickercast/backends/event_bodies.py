@@ -14,8 +14,10 @@ from typing import Any
 from cloudevents.exceptions import GenericException
 from cloudevents.http import from_http
 
-from tickercast.errors import EventUnreadable
-from tickercast.ports import FINALIZED
+from tickercast.backends import announced
+from tickercast.domain.text import shown
+from tickercast.errors import EventUnreadable, UsageError
+from tickercast.ports import FINALIZED, ObjectFinalized
 
 _LARGEST = 1 << 20  # bytes: an event names an object and does not hold it
 _OF_PUBSUB = "google.cloud.pubsub.topic.v1.messagePublished"
@@ -57,6 +59,32 @@ def read(headers: Mapping[str, str], body: bytes) -> Event:
             "CloudEvent or of a Pub/Sub push was needed. It has to be delivered again, whole."
         ) from error
     return event.get_attributes(), data if isinstance(data, Mapping) else {}
+
+
+def object_finalized(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> ObjectFinalized:
+    """Read a CloudEvent of type `google.cloud.storage.object.v1.finalized`.
+
+    Args:
+        attributes: as `read` returns them.
+        data: the same.
+
+    Raises:
+        UsageError: it is another event, or has no bucket, name or generation.
+    """
+    if attributes["type"] != FINALIZED:
+        raise UsageError(
+            f"The event {shown(str(attributes['id']), 40)!r} is of type {shown(str(attributes['type']), 80)!r}: one of "
+            f"type {FINALIZED} was needed. Send the events of a bucket's finalized objects."
+        )
+    return announced.write(
+        attributes["id"],
+        bucket=data.get("bucket"),
+        name=data.get("name"),
+        generation=data.get("generation"),
+        numbered=True,
+        size=data.get("size"),
+        times=(data.get("timeCreated"), attributes.get("time")),
+    )
 
 
 def _plain(headers: Mapping[str, str], body: bytes) -> bytes:

@@ -7,15 +7,13 @@ plain in EventBridge's. A bucket sends a test event when its notifications are s
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
-from tickercast.domain.text import shown
+from tickercast.backends import announced
 from tickercast.errors import EventUnreadable, TickercastError, UsageError
 from tickercast.ports import ObjectFinalized
 
-_LONGEST_NAME = 1024
 _CREATED = "ObjectCreated:"
 
 
@@ -56,7 +54,7 @@ def _message(record: Mapping[str, Any]) -> Message:
     except EventUnreadable as error:
         return Message(item, [error])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        return Message(item, [_unreadable(type(error).__name__)])
+        return Message(item, [_unreadable(error)])
 
 
 def _writes(body: Any) -> Iterator[ObjectFinalized | TickercastError]:
@@ -75,41 +73,50 @@ def _writes(body: Any) -> Iterator[ObjectFinalized | TickercastError]:
                 elif record["eventName"].startswith(_CREATED):
                     yield _of_s3(record)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _unreadable(type(error).__name__) from error
+        raise _unreadable(error) from error
 
 
 def _of_s3(record: Mapping[str, Any]) -> ObjectFinalized | TickercastError:
-    written, event_id = record["s3"], record.get("responseElements", {}).get("x-amz-request-id", "")
+    written, answered = record["s3"], record.get("responseElements") or {}
     described = written["object"]
-    name = unquote_plus(described["key"])
+    key = described.get("key")
+    name = unquote_plus(key) if isinstance(key, str) else key
     return _finalized(
-        written["bucket"]["name"], name, described.get("versionId"), described, event_id, record["eventTime"]
+        answered.get("x-amz-request-id"),
+        written["bucket"],
+        name,
+        described.get("versionId"),
+        described,
+        record.get("eventTime"),
     )
 
 
 def _of_eventbridge(event: Mapping[str, Any]) -> ObjectFinalized | TickercastError:
     detail = event["detail"]
     described = detail["object"]
-    name, version = described["key"], described.get("version-id")
-    return _finalized(detail["bucket"]["name"], name, version, described, event["id"], event["time"])
+    name, version = described.get("key"), described.get("version-id")
+    return _finalized(event.get("id"), detail["bucket"], name, version, described, event.get("time"))
 
 
 def _finalized(
-    bucket: Any, name: Any, version: Any, described: Mapping[str, Any], event_id: Any, at: Any
+    event_id: Any, bucket: Mapping[str, Any], name: Any, version: Any, described: Mapping[str, Any], at: Any
 ) -> ObjectFinalized | TickercastError:
-    generation = str(version or "")
-    names_an_object = isinstance(name, str) and name.isprintable() and 0 < len(name.encode()) <= _LONGEST_NAME
-    if not names_an_object or not generation.isprintable() or len(generation) > _LONGEST_NAME:
-        return UsageError(
-            f"The event {str(event_id)[:40]!r} names the object {shown(str(name), 80)!r}: a printable name of at most "
-            f"{_LONGEST_NAME} bytes was needed. Nothing is stored of it. Rename the object."
+    try:
+        return announced.write(
+            event_id,
+            bucket=bucket.get("name"),
+            name=name,
+            generation="" if version is None else version,
+            numbered=False,
+            size=described.get("size"),
+            times=(at,),
         )
-    moment = datetime.fromisoformat(str(at))
-    written_at = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return ObjectFinalized(str(bucket), name, generation, int(described.get("size", 0)), str(event_id), written_at)
+    except UsageError as error:
+        return error
 
 
-def _unreadable(what: str) -> EventUnreadable:
+def _unreadable(error: Exception) -> EventUnreadable:
+    what = f"it has no {error}" if isinstance(error, KeyError) else type(error).__name__
     return EventUnreadable(
         f"An event cannot be read ({what}): a notification of S3 was needed, by itself or by way of EventBridge, SQS "
         "or SNS. It has to be delivered again, whole."
