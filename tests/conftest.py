@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tickercast import config
+from tickercast import config, logs
 from tickercast.domain.bars import Bars
 from tickercast.domain.calendar import sessions_between
 
@@ -148,6 +149,20 @@ def make_s3_store(s3_server: "S3Server") -> "Callable[..., S3ObjectStore]":
         return S3ObjectStore(name, endpoint=s3_server.url, versioned=versioned, **more)
 
     return make
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The sentences on what is waited for, also where that takes no longer than a moment."""
+    said: list[str] = []
+
+    @contextmanager
+    def waiting_for(sentence: str, after_s: float = 1.0) -> "Iterator[None]":
+        said.append(sentence)
+        yield
+
+    monkeypatch.setattr(logs, "waiting_for", waiting_for)
+    return said
 
 
 @pytest.fixture

@@ -267,13 +267,14 @@ def test_a_fault_that_does_not_pass_is_reported_within_the_patience(
     gc.collect()
 
 
-def test_nobody_listening_is_reported_within_the_patience() -> None:
+def test_nobody_listening_is_said_and_reported_within_the_patience(waits: list[str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     began = time.monotonic()
     with pytest.raises(StoreUnavailable, match=r"ConnectionError at 127\.0\.0\.1"):
-        GcsObjectStore("bucket", emulator=url, patience_s=0.5).write(NAME, b"bars")
+        GcsObjectStore("bucket", emulator=url, patience_s=0.4).write(NAME, b"bars")
+    assert waits == ["waiting for gs://bucket, up to 0 s"]
     assert time.monotonic() - began < 3
 
 

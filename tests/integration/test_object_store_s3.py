@@ -316,12 +316,15 @@ def test_a_fault_that_does_not_pass_is_reported_within_the_patience(make_s3_stor
             ask()
 
 
-def test_nobody_listening_is_a_sentence(s3_server: S3Server) -> None:
+def test_nobody_listening_is_a_sentence(s3_server: S3Server, waits: list[str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         store = S3ObjectStore("nobody", endpoint=f"http://127.0.0.1:{free.getsockname()[1]}", patience_s=0.1)
-        with pytest.raises(StoreUnavailable, match="does not answer: Could not connect"):
-            store.write(NAME, b"bars")
+        for ask in (lambda: store.write(NAME, b"bars"), lambda: store.names("ohlc/")):
+            with pytest.raises(StoreUnavailable, match="does not answer: Could not connect"):
+                ask()
+            assert set(waits) == {"waiting for s3://nobody, up to 0 s"}
+            waits.clear()
 
 
 def test_no_credentials_are_a_sentence(make_s3_store: Make, monkeypatch: pytest.MonkeyPatch) -> None:

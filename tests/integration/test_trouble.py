@@ -132,6 +132,71 @@ def no_american_company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(sec("MSFT", "VOD.L").failures["VOD.L"])
 
 
+# ---------------------------------------------------------------- the bucket
+
+
+@contextmanager
+def s3(
+    monkeypatch: pytest.MonkeyPatch, *failures: str, versioning: str = "Enabled", key: str = "AKIATICKERCASTTEST00"
+) -> Iterator[Callable[[], object]]:
+    """Asks a bucket of the stand-in, which fails so."""
+    pytest.importorskip("botocore", reason="the extra aws is not installed")
+    from tests.support.s3_server import LIST, S3Server
+
+    from tickercast.backends.object_store.s3 import S3ObjectStore
+
+    given = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": key, "AWS_EC2_METADATA_DISABLED": "true"}
+    for setting, value in given.items():
+        monkeypatch.setenv(setting, value)
+    for setting in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(setting, "none")
+    server = S3Server()
+    try:
+        server.make_bucket(name := f"bars-{uuid.uuid4().hex}", versioning=versioning)
+        server.fail(LIST, *failures)
+        yield lambda: S3ObjectStore(name, endpoint=server.url, patience_s=0.1).names("ohlc/")
+    finally:
+        server.close()
+
+
+def refused_by_s3(monkeypatch: pytest.MonkeyPatch, *failures: str) -> str:
+    with s3(monkeypatch, *failures) as ask:
+        return sentence(ask)
+
+
+def no_answer_of_the_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    from tickercast.backends.object_store.gcs import GcsObjectStore
+
+    nobody = GcsObjectStore("bars", emulator=f"http://127.0.0.1:{free_port()}", patience_s=0.1)
+    return sentence(lambda: nobody.names("ohlc/"))
+
+
+def no_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return refused_by_s3(monkeypatch, "404 NoSuchBucket")
+
+
+def no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    with s3(monkeypatch, key="") as ask:
+        return sentence(ask)
+
+
+def no_rights_in_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return refused_by_s3(monkeypatch, "403 AccessDenied")
+
+
+def another_region(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return refused_by_s3(monkeypatch, *["301 PermanentRedirect"] * 3)
+
+
+def too_many_for_the_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return refused_by_s3(monkeypatch, *["503 SlowDown"] * 100)
+
+
+def no_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    with s3(monkeypatch, versioning="") as ask:
+        return sentence(ask)
+
+
 # ---------------------------------------------------------------- DuckDB
 
 
@@ -266,6 +331,12 @@ def bigquery(**options: Any) -> Iterator[tuple[BigQueryWarehouse, BigQueryServer
         server.close()
 
 
+def no_answer_of_bigquery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    made = BigQueryWarehouse("p", "d", config.resource("sql"), emulator=nobody, patience_s=0.1)
+    return sentence(lambda: made.revision("prices"))
+
+
 def too_dear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     with bigquery(max_query_gb=2.5) as (made, server):
         server.engine.query_bytes = 3_000_000_000
@@ -369,6 +440,13 @@ MAKERS: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "the SEC refuses (403, 429)": refused_by_the_sec,
     "the SEC does not answer": no_answer_of_the_sec,
     "a company that the SEC does not list": no_american_company,
+    "no answer of the bucket": no_answer_of_the_bucket,
+    "no bucket": no_bucket,
+    "no credentials of AWS": no_credentials,
+    "missing rights in S3": no_rights_in_s3,
+    "a region that is not the bucket's": another_region,
+    "too many requests to the bucket": too_many_for_the_bucket,
+    "no versions": no_versions,
     "held by another program": held,
     "tables of an earlier release": earlier_release,
     "written by a newer DuckDB": newer_duckdb,
@@ -378,6 +456,7 @@ MAKERS: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "another kind of file": another_kind_of_file,
     "a full disk": a_full_disk,
     "missing rights": missing_rights,
+    "no answer of BigQuery": no_answer_of_bigquery,
     "a query that is too dear": too_dear,
     "an event's query is slow": slow_query,
     "no server of MLflow": no_mlflow_server,

@@ -340,13 +340,21 @@ def test_a_vendor_s_reason_becomes_one_of_ours(
         assert "http" not in str(caught.value)
 
 
-def test_nobody_listening_is_reported_within_the_patience(sql: Path) -> None:
+def test_nobody_listening_is_said_and_reported_within_the_patience(sql: Path, waits: list[str]) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
     warehouse = BigQueryWarehouse("test-project", "d", sql, emulator=nobody, patience_s=0.3)
     with pytest.raises(WarehouseUnavailable, match=r"does not answer: ConnectionError at 127\.0\.0\.1:\d+\. Check"):
         warehouse.provision()
+    for ask in (
+        warehouse.pending,
+        lambda: warehouse.revision("prices"),
+        lambda: append(warehouse, "prices", [price()], "k"),
+    ):
+        with pytest.raises(WarehouseUnavailable, match="does not answer: ConnectionError"):
+            ask()
+    assert waits == ["waiting for bigquery://test-project/d, up to 0 s"] * 4
     with pytest.raises(WarehouseUnavailable, match="does not answer: ConnectionError"):
         warehouse.read("prices")
 

@@ -10,8 +10,8 @@ retried here. A replaced generation can be read as long as the bucket's versioni
 
 import functools
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 
+from tickercast import logs
 from tickercast.backends.object_store import names as object_names
 from tickercast.backends.object_store.gcs_errors import translated
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable
@@ -81,7 +82,7 @@ class GcsObjectStore:
 
     def read(self, name: str, *, generation: str | None = None) -> bytes:
         """Read an object, or an older generation of it."""
-        with self._translated(name, generation):
+        with self._asking(name, generation):
             content: bytes = self._blob(name, generation).download_as_bytes(
                 raw_download=True, checksum="crc32c", **self._patience
             )
@@ -105,7 +106,7 @@ class GcsObjectStore:
         return {blob.name: blob.time_created for blob in self._listed(prefix, "name,timeCreated")}
 
     def _listed(self, prefix: str, fields: str) -> list[storage.Blob]:
-        with self._translated(f"{prefix}*"):
+        with self._asking(f"{prefix}*"):
             wanted = f"items({fields}),nextPageToken"
             return list(self._client.list_blobs(self._name, prefix=prefix, fields=wanted, **self._patience))
 
@@ -127,7 +128,7 @@ class GcsObjectStore:
 
     def delete(self, name: str, *, generation: str) -> None:
         """Delete a generation of an object; nothing happens if it is gone."""
-        with suppress(ObjectNotFound), self._translated(name, generation):
+        with suppress(ObjectNotFound), self._asking(name, generation):
             self._blob(name, generation).delete(**self._patience)
 
     def _write_once(
@@ -141,7 +142,7 @@ class GcsObjectStore:
         replaced = if_generation or ""
         for _ in range(_ATTEMPTS):
             try:
-                with self._translated(name):
+                with self._asking(name):
                     return _generation(write(_number(replaced)))
             except PreconditionFailed as refusal:
                 live = self._live(name)
@@ -162,7 +163,7 @@ class GcsObjectStore:
             return None
 
     def _stat(self, name: str, generation: str | None = None) -> storage.Blob:
-        with self._translated(name, generation):
+        with self._asking(name, generation):
             blob = self._blob(name, generation)
             blob.reload(**self._patience)
             return blob
@@ -183,8 +184,12 @@ class GcsObjectStore:
             client_options={"api_endpoint": self._emulator} if self._emulator else None,
         )
 
-    def _translated(self, name: str, generation: str | None = None) -> AbstractContextManager[None]:
-        return translated(self.url, name if generation is None else f"{name} at generation {generation}")
+    @contextmanager
+    def _asking(self, name: str, generation: str | None = None) -> Iterator[None]:
+        """A request for an object, with its repetitions: what is waited for is said, and errors are raised as ours."""
+        waiting = logs.waiting_for(f"waiting for {self.url}, up to {self._patience['timeout']:.0f} s")
+        with waiting, translated(self.url, name if generation is None else f"{name} at generation {generation}"):
+            yield
 
 
 def _generation(blob: storage.Blob | None) -> str:

@@ -30,6 +30,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tickercast import logs
 from tickercast.backends.object_store import names as object_names
 from tickercast.backends.object_store.s3_errors import NotOffered, translated
 from tickercast.errors import EngineUnusable, ObjectNotFound, PreconditionFailed, StoreUnavailable
@@ -267,7 +268,7 @@ class S3ObjectStore:
                     f"{if_generation or None} was expected."
                 )
             try:
-                with self._translated(name):
+                with self._waiting(), self._translated(name):
                     return write(replaced)
             except (PreconditionFailed, ObjectNotFound, StoreUnavailable) as error:
                 before, replaced = replaced, self._live(name)
@@ -280,7 +281,8 @@ class S3ObjectStore:
                 if isinstance(error, StoreUnavailable):
                     if time.monotonic() + pause > over:
                         raise
-                    time.sleep(pause)
+                    with self._waiting():
+                        time.sleep(pause)
         raise StoreUnavailable(f"{name} in {self.url} was replaced by other writers {_ATTEMPTS} times. Try again.")
 
     def _has_equal(self, name: str, md5: str) -> bool:
@@ -303,7 +305,8 @@ class S3ObjectStore:
             elif time.monotonic() + pause > over:
                 raise StoreUnavailable(f"{name} in {self.url} is being replaced by another writer. Try again.")
             else:
-                time.sleep(pause)
+                with logs.waiting_for(f"waiting for another writer of {name} in {self.url}"):
+                    time.sleep(pause)
         try:
             yield
         finally:
@@ -434,15 +437,19 @@ class S3ObjectStore:
     def _asked(self, ask: Callable[[], _Made], name: str, generation: str | None = None) -> _Made:
         """The answer to a request that may be repeated, and is while it fails for a reason that may pass."""
         over = time.monotonic() + self._patience_s
-        for pause in _pauses():
-            try:
-                with self._translated(name, generation):
-                    return ask()
-            except StoreUnavailable:
-                if time.monotonic() + pause > over:
-                    raise
-            time.sleep(pause)
+        with self._waiting():
+            for pause in _pauses():
+                try:
+                    with self._translated(name, generation):
+                        return ask()
+                except StoreUnavailable:
+                    if time.monotonic() + pause > over:
+                        raise
+                time.sleep(pause)
         raise AssertionError  # the pauses never end
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        return logs.waiting_for(f"waiting for {self.url}, up to {self._patience_s:.0f} s")
 
     @functools.cached_property
     def _s3(self) -> Any:

@@ -181,7 +181,7 @@ class BigQueryWarehouse:
         return [name for name in applied if name.removesuffix(BEFORE) in REWRITTEN and name.endswith(BEFORE)]
 
     def _is_of_earlier_release(self, table: str) -> bool:
-        stored = self._client.get_table(self._reference(table), **self._patience)
+        stored = self._table(table)
         return any(field.name == "generation" and field.field_type == "INTEGER" for field in stored.schema)
 
     def append(self, table: str, rows: pa.Table | pd.DataFrame, *, key: str) -> bool:
@@ -189,13 +189,13 @@ class BigQueryWarehouse:
         if not len(rows):
             return False
         with self._translated(table):
-            stored = self._client.get_table(self._reference(table), **self._patience)
+            stored = self._table(table)
             return self._load_once(stored, _parquet(rows, stored, self.url), _job_id(stored, key))
 
     def revision(self, table: str) -> str:
         """When the table was last modified, by its description, which costs nothing."""
         with self._translated(table):
-            stored = self._client.get_table(self._reference(table), **self._patience)
+            stored = self._table(table)
         return f"{stored.modified:%Y%m%d%H%M%S%f}-{stored.num_rows}"
 
     def revisions(self, table: str, *, by: str) -> dict[str, str]:
@@ -350,6 +350,17 @@ class BigQueryWarehouse:
         made.most_bytes = round(self._max_query_gb * 1e9)
         return made
 
+    def _table(self, name: str) -> bigquery.Table:
+        with self._waiting():
+            return self._client.get_table(self._reference(name), **self._patience)
+
+    def _updated(self, table: bigquery.Table, field: str) -> bigquery.Table:
+        with self._waiting():
+            return self._client.update_table(table, [field], **self._patience)
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        return logs.waiting_for(f"waiting for {self.url}, up to {self._patience_s:.0f} s")
+
     def _reference(self, name: str) -> bigquery.TableReference:
         return self._dataset.table(self._checked(name))
 
@@ -363,18 +374,18 @@ class BigQueryWarehouse:
     def _applied(self) -> dict[str, str]:
         """Read the label of each table and view; there are none without a dataset."""
         try:
-            return {
-                listed.table_id: listed.labels.get(_SQL_HASH, "")
-                for listed in self._client.list_tables(self._dataset, **self._patience)
-            }
+            with self._waiting():
+                listed = list(self._client.list_tables(self._dataset, **self._patience))
         except api.NotFound:
             return {}
+        return {table.table_id: table.labels.get(_SQL_HASH, "") for table in listed}
 
     def _create_dataset(self) -> None:
         made = bigquery.Dataset(self._dataset)
         made.location = self._location or None
         made.description = "Forecasts of market prices, made by tickercast"
-        self._client.create_dataset(made, exists_ok=True, **self._patience)
+        with self._waiting():
+            self._client.create_dataset(made, exists_ok=True, **self._patience)
 
     def _apply(self, found: SqlObject, names: Collection[str], *, exists: bool, rewrites: bool) -> None:
         changed = bigquery.Table(self._reference(found.name))
@@ -385,24 +396,24 @@ class BigQueryWarehouse:
         else:
             changed = self._migrated(found, names)
         changed.labels = {_SQL_HASH: _sql_hash(found)}
-        self._client.update_table(changed, ["labels"], **self._patience)
+        self._updated(changed, "labels")
 
     def _migrated(self, found: SqlObject, names: Collection[str]) -> bigquery.Table:
         """Add the columns that the table's file defines, and fill those of rows from earlier releases."""
         migration = read_migration(self._sql, found.name)
-        table = self._client.get_table(self._reference(found.name), **self._patience)
+        table = self._table(found.name)
         stored = [_column(field) for field in table.schema]
         retired = migration.retires if migration else ()
         missing = missing_columns(found, stored, self.url, retired)
         if missing:
             table.schema = [*table.schema, *map(_field, missing)]
-            table = self._client.update_table(table, ["schema"], **self._patience)
+            table = self._updated(table, "schema")
         if migration and migration.applies([column.name for column in stored]):
             self._maintain(qualified(migration.text, names, self._path))
             for name in retired:
                 drop = f"ALTER TABLE `{self._path}.{found.name}` DROP COLUMN IF EXISTS `{name}`"
                 self._maintain(drop)
-            table = self._client.get_table(self._reference(found.name), **self._patience)
+            table = self._table(found.name)
         return table
 
     def _load_once(self, stored: bigquery.Table, data: bytes, job_id: str) -> bool:
@@ -411,10 +422,12 @@ class BigQueryWarehouse:
         numbers = itertools.count(2)
         next_id = job_id
         while True:
-            job = self._begin(stored, data, next_id, sender_id)
+            with self._waiting():
+                job = self._begin(stored, data, next_id, sender_id)
             ours = bool(job.labels.get(_SENDER_ID) == sender_id)
             try:
-                job.result(**self._patience)
+                with self._waiting():
+                    job.result(**self._patience)
                 traffic.loaded(int(job.output_bytes or 0) if ours else 0)
                 return ours
             except api.GoogleAPICallError as error:
