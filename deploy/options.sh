@@ -61,6 +61,8 @@ check_options() {
     fail "--budget is '$budget', and whole US dollars a month were needed: --budget 40"
   [[ $time_zone =~ ^[A-Z][A-Za-z]+(/[A-Z][A-Za-z_-]+)*$ ]] ||
     fail "--time-zone is '$time_zone', and the exchange's was needed: --time-zone America/New_York"
+  known_time_zone ||
+    fail "--time-zone is '$time_zone', which the time zone database does not know: the exchange's was needed: --time-zone America/New_York"
   [[ -z $prefect || $prefect =~ ^https?://[^[:space:]]+$ ]] ||
     fail "--prefect is '$prefect', and the URL of a Prefect API was needed: --prefect https://HOST/api"
   [[ -z $deployer || $deployer =~ ^(user|serviceAccount|group):[^[:space:]@]+@[^[:space:]@]+$ ]] ||
@@ -77,6 +79,12 @@ check_options() {
     [[ -z $file || ( -r $file && -s $file ) ]] ||
       fail "'$file' was given, and a file that can be read and holds something was needed for --watchlist, --alert-urls and --digest-urls."
   done
+}
+
+# Where this machine has no time zone database, any will do.
+known_time_zone() {
+  choose_python || exit
+  "$python" -c 'import sys, zoneinfo; known = zoneinfo.available_timezones(); sys.exit(bool(known) and sys.argv[1] not in known)' "$time_zone"
 }
 
 set_names() {

@@ -85,6 +85,7 @@ def test_the_dockerfile_is_clean() -> None:
         (["cloud", *WHERE, "--with-dashboard", "everyone"], "who may see it was needed"),
         (["cloud", *WHERE, "--deployer", "me"], "who deploys was needed"),
         (["cloud", *WHERE, "--time-zone", "local"], "the exchange's was needed"),
+        (["cloud", *WHERE, "--time-zone", "Asia/Nowhere"], "which the time zone database does not know"),
         (["cloud", *WHERE, "--watchlist", "no-such-file"], "a file that can be read and holds something was needed"),
         (["cloud", *WHERE, "--day-memory-gib", "64"], "a whole number from 1 to 32 was needed"),
         (["destroy", "--project", "my-project", "--force"], "'--force' was given, and an option was needed"),
