@@ -120,6 +120,8 @@ case $what in
     source deploy/drop.sh
     "$what" "$@" ;;
   aws)
+    # shellcheck source=deploy/function.sh
+    source deploy/function.sh
     # shellcheck source=deploy/aws.sh
     source deploy/aws.sh
     deploy_to_aws "$@" ;;

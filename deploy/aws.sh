@@ -32,14 +32,23 @@ check_aws_options() {
   local example='./setup.sh aws --bucket my-bars --region eu-central-1 --warehouse bigquery://PROJECT/DATASET --google FILE'
   [[ $bucket =~ ^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$ ]] ||
     fail "--bucket is '$bucket', and a bucket's name was needed: $example"
+  [[ ! $bucket =~ \.\.|^[0-9]+(\.[0-9]+){3}$|^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$ ]] ||
+    fail "--bucket is '$bucket', and a name that S3 allows was needed: no two periods together, no IP address, and none of S3's own beginnings and endings, such as xn-- and -s3alias."
   [[ $region =~ ^[a-z]{2}(-[a-z]+)+-[0-9]$ ]] ||
     fail "--region is '$region', and a region of AWS was needed: $example"
-  [[ $stack =~ ^[a-zA-Z][a-zA-Z0-9-]{0,99}$ ]] || fail "--stack is '$stack', and letters, digits and hyphens were needed."
+  [[ ${#stack} -ge 2 && ${#stack} -le 100 && $stack =~ ^[a-zA-Z][a-zA-Z0-9]*(-[a-zA-Z0-9]+)*$ ]] ||
+    fail "--stack is '$stack', and 2 to 100 letters and digits were needed, a letter first, with single hyphens between: it names a repository of ECR too."
+  [[ -z $topic || $topic =~ ^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]+:[A-Za-z0-9_-]+$ ]] ||
+    fail "--notify is '$topic', and the ARN of an SNS topic was needed: --notify arn:aws:sns:$region:ACCOUNT:TOPIC"
   [[ $max_concurrency =~ ^([2-9]|[1-9][0-9]{1,2})$ ]] ||
     fail "--max-concurrency is '$max_concurrency', and a whole number from 2 to 999 was needed."
   [[ $memory_mb =~ ^[1-9][0-9]{2,4}$ ]] && [ "$memory_mb" -ge 1024 ] && [ "$memory_mb" -le 10240 ] ||
     fail "--memory-mb is '$memory_mb', and a whole number from 1024 to 10240 was needed."
   [[ $max_file_mb =~ ^[1-9][0-9]{0,3}$ ]] || fail "--max-file-mb is '$max_file_mb', and a whole number from 1 to 9999 was needed."
+  local needed
+  needed=$(needed_mib 1 "$max_file_mb")
+  [ "$needed" -le "$memory_mb" ] ||
+    fail "a file of $max_file_mb MB needs $needed MiB, and --memory-mb is $memory_mb. Lower --max-file-mb$([ "$needed" -gt 10240 ] || echo ", or give more: --memory-mb $needed")."
   [[ $models =~ ^champion(,(ewma-t|historical-simulation))*$ ]] ||
     fail "--models is '$models', and champion, with ewma-t or historical-simulation behind commas, was needed: the function has no packages of others."
   case $warehouse in

@@ -12,11 +12,17 @@ bundle() {
 
 sha256() { "$python" -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())'; }
 
-# Measured by `make bench-serving`: 190 MiB, and 6 MiB for each MB of the costliest files that are handled at once; here with
-# a margin. The packages of all statistical models take 220 MiB.
-memory_for() {
-  local needed=$((200 + $1 * $2 * 7)) size
+# needed_mib CONCURRENCY MAX_FILE_MB: measured by `make bench-serving`: 190 MiB, and 6 MiB for each MB of the costliest files
+# that are handled at once; here with a margin. The packages of all statistical models take 220 MiB.
+needed_mib() {
+  local needed=$((200 + $1 * $2 * 7))
   [[ ! ${models-} =~ garch|auto-|prophet ]] || needed=$((needed + 250))
+  echo "$needed"
+}
+
+memory_for() {
+  local needed size
+  needed=$(needed_mib "$1" "$2")
   for size in 512 1024 2048 4096 8192 16384; do
     if [ "$needed" -le "$size" ]; then echo "$size"; return; fi
   done

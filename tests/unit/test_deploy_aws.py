@@ -51,6 +51,17 @@ def test_a_dry_run_shows_resources_and_commands_and_needs_no_login(identity: str
         ((*WHERE, "--warehouse", "duckdb:///mnt/warehouse/w.duckdb"), "--access-point ARN"),
         ((*WHERE, "--max-concurrency", "1"), "from 2 to 999"),
         ((*WHERE, "--region"), "without a value"),
+        *(
+            (("--bucket", name, *WHERE[2:]), "a name that S3 allows was needed")
+            for name in ("my..bars", "192.168.5.4", "xn--bars", "bars-s3alias", "bars--x-s3")
+        ),
+        (
+            (*WHERE, "--max-file-mb", "225"),
+            "needs 1775 MiB, and --memory-mb is 1769. Lower --max-file-mb, or give more",
+        ),
+        ((*WHERE, "--max-file-mb", "9999"), "needs 70193 MiB, and --memory-mb is 1769. Lower --max-file-mb.\n"),
+        ((*WHERE, "--stack", "bars-"), "it names a repository of ECR too"),
+        ((*WHERE, "--notify", "me@example.org"), "the ARN of an SNS topic was needed"),
         (("--regoin", "x"), "an option of aws was needed"),
     ],
 )
