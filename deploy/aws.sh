@@ -109,11 +109,27 @@ deploy_to_aws() {
   run aws cloudformation deploy --region "$region" --stack-name "$stack" --template-file deploy/aws.yaml \
     --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset --parameter-overrides "${parameters[@]}"
   if [ -n "$dry_run" ]; then echo "dry run: nothing was changed"; return; fi
+  next_steps
+}
+
+# A DuckDB file is on the file system of the access point alone: provisioned elsewhere, the function would not find it.
+next_steps() {
+  local check=
+  if [ -n "$access_point" ]; then
+    check='mountpoint /mnt/warehouse && '
+    cat <<USE
+
+On a machine in the network of the file system, with amazon-efs-utils, mount it first:
+  sudo mkdir -p /mnt/warehouse
+  sudo mount -t efs -o tls,accesspoint=${access_point##*/} \\
+    "\$(aws efs describe-access-points --region $region --access-point-id ${access_point##*/} --query 'AccessPoints[0].FileSystemId' --output text)" /mnt/warehouse
+USE
+  fi
   cat <<USE
 
 Create the tables and the first champion, then ask every engine:
   export TICKERCAST_BUCKET='s3://$bucket?region=$region' TICKERCAST_WAREHOUSE=$warehouse
-  tickercast provision && tickercast doctor
+  ${check}tickercast provision && tickercast doctor
 USE
 }
 

@@ -73,6 +73,30 @@ def test_a_wrong_option_is_one_sentence(words: tuple[str, ...], sentence: str) -
     assert done.stderr.count("\n") == 1
 
 
+def next_steps(access_point: str) -> str:
+    given = f"bucket=bars region=eu-central-1 warehouse=duckdb:///mnt/warehouse/w.duckdb access_point={access_point}"
+    script = f"source deploy/aws.sh; {given}; next_steps"
+    return subprocess.run(["bash", "-euc", script], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_duckdb_file_is_provisioned_where_its_file_system_is_mounted() -> None:
+    said = next_steps("arn:aws:elasticfilesystem:eu-central-1:1:access-point/fsap-1")
+    assert "mount -t efs -o tls,accesspoint=fsap-1" in said
+    assert said.endswith("  mountpoint /mnt/warehouse && tickercast provision && tickercast doctor\n")
+    assert said.index("mount -t efs") < said.index("tickercast provision")
+    assert "mount " not in next_steps("")
+
+
+def test_the_largest_file_of_the_page_fits_into_the_memory_that_it_names() -> None:
+    page = (PROJECT / "docs" / "aws.md").read_text()
+    [named] = re.findall(r"(\d+) is enough for (\d+) MB, and (\d+), Lambda's most, for (\d+)", page)
+    for memory, size in (named[:2], named[2:]):
+        script = f"source deploy/function.sh; needed_mib 1 {size}; needed_mib 1 {int(size) + 1}"
+        done = subprocess.run(["bash", "-euc", script], cwd=PROJECT, capture_output=True, text=True, check=True)
+        fits, too_much = map(int, done.stdout.split())
+        assert fits <= int(memory) < too_much
+
+
 def test_the_function_may_read_the_bucket_and_write_to_quarantine_alone() -> None:
     [policy] = RESOURCES["Role"]["Properties"]["Policies"]
     granted: dict[str, set[str]] = {}

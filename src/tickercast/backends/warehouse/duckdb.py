@@ -221,7 +221,7 @@ class DuckDBWarehouse:
         """Work on a copy of the file, for which writers wait and for nothing else."""
         with self._translating(reads=True):
             if not self._path.exists():
-                raise NotSetUp(f"{self.url} has not been set up. Run any forecast.")
+                raise NotSetUp(f"{self.url} has not been set up. Run any forecast, or `tickercast provision`.")
             with self._lock, self._only_writer():
                 engine = self._copied(limits)
             with closing(engine):
@@ -409,7 +409,9 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             self._waited_for = ""  # the next call says it again
             if reads and not self._path.exists() and not isinstance(error, duckdb.OutOfMemoryException):
-                raise NotSetUp(f"{self.url} has not been set up. Run any forecast.") from error
+                raise NotSetUp(
+                    f"{self.url} has not been set up. Run any forecast, or `tickercast provision`."
+                ) from error
             raise translated(error, self._path, self._patience_s) from error
         except OSError as error:
             raise disk.fault(self.url, error, WarehouseUnavailable) from error

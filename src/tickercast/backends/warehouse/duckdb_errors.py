@@ -91,13 +91,13 @@ _TRANSLATIONS: Sequence[tuple[type[Exception], str, type[TickercastError], str]]
         duckdb.CatalogException,
         "",
         NotSetUp,
-        "{url} has not been set up: {message}. Run any forecast.",
+        "{url} has not been set up: {message}. Run any forecast, or `tickercast provision`.",
     ),
     (
         duckdb.OperationalError,
         r"No such file|does not exist",
         NotSetUp,
-        "{url} has not been set up. Run any forecast.",
+        "{url} has not been set up. Run any forecast, or `tickercast provision`.",
     ),
     *(
         (kind, "", SchemaMismatch, "The request does not fit the tables of {url}: {message}.")
