@@ -12,6 +12,7 @@ from pathlib import Path
 from tickercast.domain import hourly_page
 from tickercast.domain.hourly_page import direction_verdict, network_verdict
 from tickercast.domain.model_card import ModelCard
+from tickercast.show.directions import MOVES
 
 PROJECT = Path(__file__).parents[1]
 SHIPPED = PROJECT / "src" / "tickercast" / "shipped" / "models"
@@ -343,14 +344,19 @@ PAGES = (
             Measure("… of the usual recipe, 200 trees of depth 4", "models", "direction_brier_usual_recipe"),
             Measure("right directions", "models", "direction_accuracy", percent=True),
             Measure("… by always saying up", "models", "direction_always_up", percent=True),
-            Measure("right in the smallest fifth of moves", "models", "direction_hit_rate_size_1", percent=True),
-            Measure("right in the largest fifth of moves", "models", "direction_hit_rate_size_5", percent=True),
+            *(
+                Measure(
+                    f"right where the move was {words}", "models", f"direction_hit_rate_size_{number}", percent=True
+                )
+                for number, words in enumerate(MOVES, start=1)
+            ),
             Measure("calibration error", "models", "direction_calibration_error", percent=True),
             Measure(
                 "fee a side at which nothing is left, hundredths of a percent", "models", "direction_break_even_bps"
             ),
         ),
-        "BTCUSDT, every hour from July 2022 to August 2023; see [direction](../direction.md).",
+        "BTCUSDT alone, every hour from July 2022 to August 2023; see [direction](../direction.md). The verdict is the "
+        "card's, of the same hours of BTCUSDT and ETHUSDT.",
         "",
         "companion",
         "TICKERCAST_MODELS=champion,xgb-direction tickercast forecast BTCUSDT 2023-07-22 --every 1h",

@@ -121,6 +121,20 @@ def test_every_model_has_a_page() -> None:
     assert {f"models/{name}" for name in named} <= set(PAGES)
 
 
+def test_the_page_of_the_direction_model_has_the_moves_of_the_guide_and_says_what_its_record_is_of() -> None:
+    from tickercast.jobs.training.train_direction import SIZES
+    from tickercast.show.directions import MOVES
+
+    page = PAGES["models/xgb-direction"]
+    hits = re.findall(r"^\| ([^|]*\d%) \| ([\d.]+%) \|$", PAGES["direction"].partition("| move |")[2], re.MULTILINE)
+    assert [words for words, _ in hits] == list(MOVES)
+    assert [float(words.rstrip("%").split()[-1]) / 100 for words in MOVES] == pytest.approx([*SIZES, SIZES[-1]])
+    for words, right in hits:
+        assert f"| right where the move was {words} | {right} |" in page
+    assert "BTCUSDT alone" in page
+    assert "The verdict is the card's" in page
+
+
 @pytest.mark.parametrize("name", [name for name, text in PAGES.items() if "<!--" in text])
 def test_the_generated_parts_of_a_page_are_up_to_date(name: str) -> None:
     assert PAGES[name] == docs.filled(PAGES[name]), "run `make docs`"

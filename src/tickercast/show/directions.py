@@ -23,7 +23,8 @@ _VERDICTS = {
     "worse": "worse than a coin",
     "too early": "too early for a verdict, which needs 28 days",
 }
-_MOVES = ("up to .08%", ".08 to .2%", ".2 to .5%", ".5 to 1%", "above 1%")
+MOVES = ("up to .08%", ".08 to .2%", ".2 to .5%", ".5 to 1%", "above 1%")
+"""The groups of `jobs.training.train_direction.SIZES`, in words, the smallest moves first."""
 
 
 def record_sentence(row: Mapping[str, Any]) -> str:
@@ -63,7 +64,7 @@ def hit_rows(groups: pd.DataFrame) -> list[dict[str, str]]:
     """The share of right directions by the size of the move that followed."""
     return [
         {
-            "move that followed": _MOVES[int(row["place"]) - 1],
+            "move that followed": MOVES[int(row["place"]) - 1],
             "hours": f"{row['n']:,}",
             "right": f"{row['observed']:.1%}",
         }
