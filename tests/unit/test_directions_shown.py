@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.support.directions import MODEL, hours
+from tests.support.directions import MODEL, direction_rows, hours
 from typer.testing import CliRunner
 
 from tickercast.app import App
@@ -51,9 +51,32 @@ def test_the_json_holds_the_numbers(stored: App) -> None:
     found = json.loads(done.output)
     assert [row["symbol"] for row in found["newest"]] == ["ETHUSDT"]
     assert found["newest"][0]["cutoff_at"] == "2023-05-19T02:00:00+00:00"
-    assert [row["symbol"] for row in found["record"]] == [None, "BTCUSDT", "ETHUSDT"]
-    assert found["record"][0]["n"] == 120
+    assert [(row["symbol"], row["n"]) for row in found["record"]] == [("ETHUSDT", 60)]
     assert {row["grouped_by"] for row in found["groups"]} == {"move", "probability"}
+    assert {row["symbol"] for row in found["groups"]} == {"ETHUSDT"}
+    everything = json.loads(CliRunner().invoke(cli, ["directions", "--json"]).output)
+    assert [(row["symbol"], row["n"]) for row in everything["record"]] == [
+        (None, 120),
+        ("BTCUSDT", 60),
+        ("ETHUSDT", 60),
+    ]
+    assert {row["symbol"] for row in everything["groups"]} == {None}
+
+
+def test_the_command_shows_the_record_of_the_named_symbols_alone(stored: App) -> None:
+    cutoff = pd.DatetimeIndex(["2023-05-19T02:00Z"])
+    stored.tables.append("directions", direction_rows("SOLUSDT", cutoff, [20.0], [0.5]), key="directions/sol")
+    runner = CliRunner()
+    one, none, every = (runner.invoke(cli, ["directions", *words]).output for words in (["ETHUSDT"], ["SOLUSDT"], []))
+    assert "ETHUSDT: not shown to be better than a coin." in one
+    assert "ETHUSDT, by the size of the move" in one
+    assert "BTCUSDT" not in one
+    assert "all symbols" not in one
+    said = "No direction of SOLUSDT has come true on an hour that counts yet."
+    assert none.rstrip().endswith(said)
+    assert "BTCUSDT" not in none
+    assert said in every
+    assert "all symbols, by the stated probability" in every
 
 
 def test_where_none_is_stored_the_command_says_what_to_do(workspace: Path) -> None:

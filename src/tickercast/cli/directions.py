@@ -15,7 +15,10 @@ def directions(
     tickers: Annotated[
         list[str] | None,
         typer.Argument(
-            autocompletion=completion.symbols, metavar="TICKER", help="Only these.", show_default="all that have one"
+            autocompletion=completion.symbols,
+            metavar="TICKER",
+            help="Only these, and their record.",
+            show_default="all that have one",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,

@@ -14,11 +14,10 @@ def show() -> None:
         return
     st.markdown("## Direction of the next hour")
     state.table(pd.DataFrame(directions.newest_rows(found.newest)), "The newest direction of each symbol")
+    for sentence in directions.record_sentences(found):
+        st.markdown(sentence)
     if found.skill.empty:
-        st.info("No direction has come true on an hour that counts yet.", icon=":material/info:")
         return
-    for row in found.skill.to_dict("records"):
-        st.markdown(directions.record_sentence({str(name): value for name, value in row.items()}))
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("### Hits by the size of the move")

@@ -14,8 +14,8 @@ class Directions:
 
     Attributes:
         newest: a row of the view `latest_directions` for each symbol, by symbol.
-        skill: the view `direction_skill`, of all symbols together first.
-        groups: the view `direction_groups` over all symbols, in the order of the groups.
+        skill: the view `direction_skill`, of all symbols together first; of the symbols that were asked for alone.
+        groups: the view `direction_groups`, in the order of the groups: of each symbol that was asked for, or over all.
     """
 
     newest: pd.DataFrame
@@ -24,20 +24,22 @@ class Directions:
 
 
 def directions(warehouse: Warehouse, symbols: Sequence[str] = ()) -> Directions:
-    """Read the newest direction of each symbol, and the record of all.
+    """Read the newest direction of each symbol, and its record.
 
     Args:
         warehouse: where they are stored.
-        symbols: only these; empty: all.
+        symbols: only these, and their record; empty: all, and the record of all together, too.
 
     Raises:
         WarehouseUnavailable: try again.
     """
-    newest = warehouse.read("latest_directions", {"symbol": list(symbols)} if symbols else None)
-    skill = warehouse.read("direction_skill")
-    groups = warehouse.read("direction_groups")
+    where = {"symbol": list(symbols)} if symbols else None
+    newest, skill, groups = (
+        warehouse.read(view, where) for view in ("latest_directions", "direction_skill", "direction_groups")
+    )
+    groups = groups if symbols else groups[groups["symbol"].isna()]
     return Directions(
         newest.sort_values(["symbol", "model_name"], ignore_index=True),
         skill.sort_values(["model_name", "symbol"], na_position="first", ignore_index=True),
-        groups[groups["symbol"].isna()].sort_values(["model_name", "grouped_by", "place"], ignore_index=True),
+        groups.sort_values(["model_name", "symbol", "grouped_by", "place"], ignore_index=True),
     )

@@ -29,14 +29,13 @@ MOVES = ("up to .08%", ".08 to .2%", ".2 to .5%", ".5 to 1%", "above 1%")
 
 def record_sentence(row: Mapping[str, Any]) -> str:
     """The record of a model, a row of `direction_skill`, with its verdict."""
-    whose = "all symbols" if pd.isna(row["symbol"]) else row["symbol"]
     judged = not pd.isna(row["brier_lo"])
     ends = f" [{row['brier_lo']:.4f}, {row['brier_hi']:.4f}]" if judged else ""
     right = f" [{row['accuracy_lo']:.1%}, {row['accuracy_hi']:.1%}]" if judged else ""
     return (
-        f"{whose}: {_VERDICTS[row['verdict']]}. Brier score {row['brier']:.4f}{ends}, and a coin has .25; log loss "
-        f"{row['log_loss']:.4f}; right in {row['accuracy']:.1%}{right} of {row['n']:,} hours on {row['days']:,} days, "
-        f"where always saying up would be in {row['always_up']:.1%}."
+        f"{_whose(row['symbol'])}: {_VERDICTS[row['verdict']]}. Brier score {row['brier']:.4f}{ends}, and a coin has "
+        f".25; log loss {row['log_loss']:.4f}; right in {row['accuracy']:.1%}{right} of {row['n']:,} hours on "
+        f"{row['days']:,} days, where always saying up would be in {row['always_up']:.1%}."
     )
 
 
@@ -85,21 +84,32 @@ def directions_table(found: Directions) -> RenderableType:
     parts: list[RenderableType] = [_table(newest_rows(found.newest))]
     if found.newest["simulated"].any():
         parts.append(Text(SIMULATED, style="bold red"))
-    parts += [Text(line) for line in _record(found)]
-    if len(found.groups):
-        parts += [_table(hit_rows(found.groups)), _table(reliability_rows(found.groups)), Text(NO_MONEY, style="dim")]
+    parts += [Text(line) for line in record_sentences(found)]
+    for symbol, groups in found.groups.groupby("symbol", dropna=False):
+        whose = _whose(symbol)
+        parts += [
+            _table(hit_rows(groups), f"{whose}, by the size of the move"),
+            _table(reliability_rows(groups), f"{whose}, by the stated probability"),
+        ]
+    parts += [Text(NO_MONEY, style="dim")] if len(found.groups) else []
     return Group(*parts)
 
 
-def _record(found: Directions) -> Iterator[str]:
-    if found.skill.empty:
-        yield "No direction has come true on an hour that counts yet."
+def record_sentences(found: Directions) -> Iterator[str]:
+    """The record of all symbols together or of each one, then the symbols that have none yet."""
     for row in found.skill.to_dict("records"):
         yield record_sentence({str(name): value for name, value in row.items()})
+    missing = sorted(set(found.newest["symbol"]) - set(found.skill["symbol"]))
+    if missing:
+        yield f"No direction of {', '.join(missing)} has come true on an hour that counts yet."
 
 
-def _table(rows: list[dict[str, str]]) -> Table:
-    table = Table()
+def _whose(symbol: Any) -> str:
+    return "all symbols" if pd.isna(symbol) else str(symbol)
+
+
+def _table(rows: list[dict[str, str]], title: str = "") -> Table:
+    table = Table(title=title or None)
     for name in rows[0] if rows else ():
         table.add_column(name)
     for row in rows:
@@ -119,7 +129,10 @@ def directions_json(found: Directions) -> str:
                 for row in found.skill.to_dict("records")
             ],
             "groups": [
-                {name: _plain(row[name]) for name in ("model_name", "grouped_by", "place", "n", "stated", "observed")}
+                {
+                    name: _plain(row[name])
+                    for name in ("model_name", "symbol", "grouped_by", "place", "n", "stated", "observed")
+                }
                 for row in found.groups.to_dict("records")
             ],
         },
