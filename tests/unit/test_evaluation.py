@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from rich.console import Console
 from tests.support.hourly import Memory
 from tests.support.trading import shipped_bundle
 
@@ -38,6 +39,7 @@ from tickercast.jobs.training.leaks import leaks
 from tickercast.models import catalogue
 from tickercast.models.baselines import EwmaFhs, EwmaT, HistoricalSimulation, RandomWalk
 from tickercast.models.onnx import OnnxModel
+from tickercast.show.tables import report_table
 
 MakeBars = Callable[..., Bars]
 HORIZON = DAILY.horizon
@@ -235,7 +237,31 @@ def test_the_interval_of_few_blocks_holds_the_true_ratio() -> None:
 def test_a_median_that_stays_says_no_direction(make_bars: MakeBars) -> None:
     tables = rolling_losses({"random-walk": RandomWalk()}, [make_bars()], FIRST, LAST)
     assert tables["random-walk"]["direction"].isna().all()
-    assert "direction" not in summary(tables["random-walk"])
+    made = summary(tables["random-walk"])
+    assert made["direction_stated"] == 0
+    assert not {"direction", "always_up"} & set(made)
+
+
+def test_always_saying_up_is_measured_on_the_closes_whose_direction_is_stated(make_bars: MakeBars) -> None:
+    class Rising(RandomWalk):
+        def predict(self, series: Sequence[Bars]) -> Any:
+            rises = np.array([bars.symbol == "MSFT" for bars in series])
+            return super().predict(series) + 0.001 * rises[:, None, None]
+
+    series = [make_bars("MSFT"), make_bars("EURUSD=X", seed=2)]
+    tables = rolling_losses({"rising": Rising(), "random-walk": RandomWalk()}, series, FIRST, LAST)
+    report = evaluation_report(tables)
+    stock = tables["rising"][tables["rising"]["symbol"] == "MSFT"]
+    made = report["overall"]
+    assert made["direction"] == made["always_up"] == (stock["naive_error"] > 0).mean()
+    assert made["direction_stated"] == len(stock) / len(tables["rising"])
+    assert report["by_class"]["stock"]["direction_stated"] == 1
+    assert "always_up" not in report["by_class"]["fx"]
+    spelt = Console(width=200)
+    with spelt.capture() as shown:
+        spelt.print(report_table(report))
+    assert f"{made['direction']:.3f} (up {made['always_up']:.3f}, of {made['direction_stated']:.0%})" in shown.get()
+    assert "none stated \n" in shown.get()
 
 
 def test_the_interval_knows_that_errors_of_one_day_are_one_error() -> None:

@@ -319,17 +319,22 @@ def sample(found: Sequence[Origins], windows: int, *, seed: int = 0) -> list[Ori
 def summary(table: pd.DataFrame) -> dict[str, float]:
     """The measures of a table of losses: `n` origins, mean losses, coverages, and errors relative to naive.
 
-    MAE and RMSE are of log-returns, relative to those of the last close; `direction` is the share of right signs, left
-    out where every median is the last close, and `always_up` that of the rises, which always guessing up would get.
+    MAE and RMSE are of log-returns, relative to those of the last close. `direction_stated` is the share of medians
+    that leave the last close, and so state a direction; of these alone are `direction`, the share of right signs, and
+    `always_up`, that of the rises, which always guessing up would get. Both are left out where none is stated.
     """
-    naive, stated = table["naive_error"], table["direction"].dropna()
+    naive, stated = table["naive_error"], table["direction"].notna()
+    directions = {
+        "direction": float(table.loc[stated, "direction"].mean()),
+        "always_up": float((naive[stated] > 0).mean()),
+    }
     return {
         "n": len(table) / table["step"].nunique(),
         **{name: float(table[name].mean()) for name in ("sp", "w80", "w95", "coverage_80", "coverage_95")},
         "mae_vs_naive": float(table["error"].abs().mean() / naive.abs().mean()),
         "rmse_vs_naive": float(np.sqrt((table["error"] ** 2).mean() / (naive**2).mean())),
-        **({"direction": float(stated.mean())} if len(stated) else {}),
-        "always_up": float((naive > 0).mean()),
+        "direction_stated": float(stated.mean()),
+        **(directions if stated.any() else {}),
     }
 
 

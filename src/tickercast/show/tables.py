@@ -274,15 +274,21 @@ def report_table(report: Mapping[str, Any]) -> RenderableType:
     for name in (*names, "direction"):
         measured.add_column(name, justify="right")
     for label, rows in _report_rows(report):
-        right = f"{rows['direction']:.3f}" if "direction" in rows else "none stated"
-        up = f"{right} (up {rows['always_up']:.3f})"
-        measured.add_row(label, f"{rows['n']:,.0f}", *(f"{rows[name]:.4f}" for name in names[1:]), up)
+        measured.add_row(label, f"{rows['n']:,.0f}", *(f"{rows[name]:.4f}" for name in names[1:]), _direction(rows))
     ratios = Table(title="ratio to (below 1 is better)")
     for heading in ("baseline", "sp", "w95"):
         ratios.add_column(heading)
     for baseline, losses in report["ratios"].items():
         ratios.add_row(baseline, *(_interval(*losses[loss]) for loss in ("sp", "w95")))
     return Group(measured, ratios, *map(Text, _made_of(report)))
+
+
+def _direction(rows: Mapping[str, float]) -> str:
+    """The share of right directions, that of always saying up, and of how many forecasts these are if not of all."""
+    if not rows["direction_stated"]:
+        return "none stated"
+    some = "" if rows["direction_stated"] == 1 else f", of {rows['direction_stated']:.0%}"
+    return f"{rows['direction']:.3f} (up {rows['always_up']:.3f}{some})"
 
 
 def _interval(ratio: float, low: float, high: float) -> str:
