@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from rich.console import Console
-from tests.support.hourly import Memory
+from tests.support.hourly import Memory, make_hours
 from tests.support.trading import shipped_bundle
 
 from tickercast import engines
@@ -32,7 +32,7 @@ from tickercast.domain.evaluation import (
 )
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES
-from tickercast.domain.frequency import DAILY
+from tickercast.domain.frequency import DAILY, HOURLY
 from tickercast.errors import NoRecentBars
 from tickercast.jobs.training.evaluate import evaluate
 from tickercast.jobs.training.leaks import leaks
@@ -296,6 +296,16 @@ def test_the_report_has_the_keys_of_its_contract(make_bars: MakeBars) -> None:
     assert set(made["by_year"]) == {"2022", "2023"}
     assert list(made["by_step"]) == [str(step) for step in range(1, 11)]
     assert all(low <= ratio <= high for losses in made["ratios"].values() for ratio, low, high in losses.values())
+
+
+def test_the_dates_of_hourly_origins_are_the_days_on_which_they_open() -> None:
+    bars = make_hours(hours=24 * 30, first=date(2022, 12, 10))
+    models = {model.name: model for model in catalogue.hourly_baselines()}
+    tables = rolling_losses(models, [bars], date(2022, 12, 30), date(2022, 12, 31), every=24)
+    made = evaluation_report(tables, HOURLY)
+    assert set(tables["ewma-t"]["cutoff"].astype(str)) == {"2022-12-31", "2023-01-01"}
+    assert (made["frequency"], made["first_cutoff"], made["last_cutoff"]) == ("1h", "2022-12-30", "2022-12-31")
+    assert list(made["by_year"]) == ["2022"]
 
 
 def test_years_add_up_to_the_whole(make_bars: MakeBars) -> None:

@@ -87,6 +87,12 @@ class Origins:
         cutoffs: NDArray[np.datetime64] = self.bars.columns[column][self.positions]
         return cutoffs
 
+    @property
+    def days(self) -> NDArray[np.datetime64]:
+        """`(n,)`, the dates of the origins: of hours the UTC days on which they open."""
+        days: NDArray[np.datetime64] = self.bars.columns["session_date"][self.positions]
+        return days
+
 
 def rolling_origins(bars: Bars, first: date, last: date, *, every: int, needed: int, horizon: int) -> Origins:
     """Every `every`-th session from `first` to `last` that has enough bars before it and `horizon` after it.
@@ -149,10 +155,11 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
         quantiles: `(n, horizon, len(QUANTILES))`, log-returns.
 
     Returns:
-        n·horizon rows, fewer where hours have no bar: symbol, cutoff, step, and the columns `sp`, `w80`, `w95` (divided
-        by σ60·√step), `coverage_80`,
-        `coverage_95` (0 or 1), `error`, `naive_error` (log-return), `direction` (1 where the median's sign was right)
-        and `rank` (how many of the quantiles lay below the outcome).
+        n·horizon rows, fewer where hours have no bar: symbol, cutoff (the session, or the moment at which the hour
+        ended), day (the session, or the UTC day on which the hour opened), step, and the columns `sp`, `w80`, `w95`
+        (divided by σ60·√step), `coverage_80`, `coverage_95` (0 or 1), `error`, `naive_error` (log-return), `direction`
+        (1 where the median's sign was right, NaN where it states none) and `rank` (how many of the quantiles lay below
+        the outcome).
     """
     steps = np.arange(1, origins.horizon + 1)
     unit = origins.sigma60[:, None] * np.sqrt(steps)
@@ -173,6 +180,7 @@ def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
     }
     table = pd.DataFrame({name: values.reshape(-1) for name, values in columns.items()})
     table.insert(0, "step", np.tile(steps, len(origins.positions)))
+    table.insert(0, "day", np.repeat(origins.days.astype("datetime64[s]"), len(steps)))
     table.insert(0, "cutoff", np.repeat(origins.cutoffs.astype("datetime64[s]"), len(steps)))
     table.insert(0, "symbol", origins.bars.symbol)
     known = np.isfinite(origins.actual).reshape(-1)
@@ -400,16 +408,17 @@ def evaluation_report(tables: Mapping[str, pd.DataFrame], frequency: Frequency =
         frequency: of the bars.
 
     Returns:
-        `model`, `symbols`, `first_cutoff` and `last_cutoff`, `overall`, `ratios` (for each baseline and
-        loss: ratio and 95% interval), `by_year`, `by_step`, `by_class`, `results_window` where results days are known,
-        and `reliability`.
+        `model`, `frequency`, `symbols`, `first_cutoff` and `last_cutoff` (dates; of hours the UTC days on which they
+        open), `overall`, `ratios` (for each baseline and loss: ratio and 95% interval), `by_year`, `by_step`,
+        `by_class`, `results_window` where results days are known, and `reliability`.
     """
     (name, table), *baselines = tables.items()
     return {
         "model": name,
+        "frequency": frequency.name,
         "symbols": sorted(table["symbol"].unique()),
-        "first_cutoff": str(table["cutoff"].min().date()),
-        "last_cutoff": str(table["cutoff"].max().date()),
+        "first_cutoff": str(table["day"].min().date()),
+        "last_cutoff": str(table["day"].max().date()),
         "overall": summary(table),
         "ratios": {
             baseline: {loss: list(loss_ratio(table, other, loss, frequency=frequency)) for loss in ("sp", "w95")}
@@ -456,7 +465,7 @@ def _rows(tables: Mapping[str, pd.DataFrame], key: str, frequency: Frequency) ->
 def by_group(table: pd.DataFrame, key: str) -> Mapping[str, dict[str, float]]:
     """The summary for each `year`, `quarter`, `step`, `symbol`, `class` or `results`."""
     periods = {"year": "Y", "quarter": "Q"}
-    groups = table["cutoff"].dt.to_period(periods[key]) if key in periods else table[key]
+    groups = table["day"].dt.to_period(periods[key]) if key in periods else table[key]
     return {str(group): summary(rows) for group, rows in table.groupby(groups)}
 
 

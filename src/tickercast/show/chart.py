@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tickercast.domain.frequency import frequency_of
 from tickercast.reading.track_record import ForecastDetails
 from tickercast.show.sentences import SIMULATED, evaluated, moment
 
@@ -292,12 +293,12 @@ def evaluation_png(report: Mapping[str, Any], baselines: Mapping[str, Mapping[st
     left.plot(levels, list(report["reliability"].values()), marker="o", color="#0072b2", label=report["model"])
     left.set(title="Reliability: how often the close fell below each quantile", xlabel="quantile", ylabel="share below")
     left.legend(frameon=False)
-    steps = [int(step) for step in report["by_step"]]
+    steps, noun = [int(step) for step in report["by_step"]], frequency_of(report["frequency"]).noun
     right.axhline(1, color="0.7", linewidth=1)
     for name, measures in baselines.items():
         ratios = [report["by_step"][step]["sp"] / measures[step]["sp"] for step in report["by_step"]]
         right.plot(steps, ratios, marker="o", label=f"against {name}")
-    right.set(title="Loss by step, relative (below 1 is better)", xlabel="step, in sessions", xticks=steps)
+    right.set(title="Loss by step, relative (below 1 is better)", xlabel=f"step, in {noun}s", xticks=steps)
     right.legend(frameon=False)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=120)
