@@ -15,7 +15,15 @@ from tickercast.app import App
 from tickercast.domain import event_files, features
 from tickercast.domain.bars import Bars, Reading
 from tickercast.domain.calendar import check_every, check_range, parse_day
-from tickercast.domain.evaluation import by_group, evaluation_report, labelled, loss_ratio, rolling_losses, summary
+from tickercast.domain.evaluation import (
+    by_group,
+    evaluation_report,
+    labelled,
+    loss_ratio,
+    rolling_losses,
+    summary,
+    why_no_origin,
+)
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Forecast, Prediction, Predictor, checked, informed
 from tickercast.domain.frequency import DAILY, Frequency, frequency_of
@@ -383,11 +391,14 @@ def evaluate(
         )
     baselines = evaluation_baselines(series, begin - timedelta(days=1)) if frequency.is_daily else hourly_baselines()
     models = labelled([judged.predictor, *baselines])
-    tables = rolling_losses(models, series, begin, end, every=every or frequency.horizon, results=days)
+    step = every or frequency.horizon
+    tables = rolling_losses(models, series, begin, end, every=step, results=days)
     if any(table.empty for table in tables.values()):
+        needed = max(one.min_sessions for one in models.values())
+        why = why_no_origin(series[0], begin, end, every=step, needed=needed, horizon=frequency.horizon)
         raise NoRecentBars(
-            f"No {frequency.noun} from {begin} to {end} has enough bars before it and {judged.predictor.horizon} after "
-            "it. Name other dates, or give more bars."
+            f"No origin of the {len(series)} symbol(s) lies from {begin} to {end}: {why}. Name other dates, or give "
+            "more bars."
         )
     return Evaluation(tables, frequency)
 

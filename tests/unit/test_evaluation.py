@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from rich.console import Console
-from tests.support.hourly import Memory, make_hours
+from tests.support.hourly import Memory, make_hours, without
 from tests.support.trading import shipped_bundle
 
 from tickercast import engines
@@ -29,6 +29,7 @@ from tickercast.domain.evaluation import (
     rolling_origins,
     sample,
     summary,
+    why_no_origin,
 )
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import QUANTILES
@@ -74,6 +75,42 @@ def test_origins_lie_in_the_range_every_so_many_sessions_with_ten_after_each(mak
     assert set(np.diff(found.positions)) == {10}
     assert found.positions[-1] + HORIZON <= len(bars) - 1
     assert len(bars) - 1 - found.positions[-1] < HORIZON + 10
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "needed", "every", "why"),
+    [
+        ("2023-09-01", "2023-09-29", 61, 10, "MSFT ends on 2023-07-21"),
+        ("2020-01-06", "2020-02-07", 61, 10, "MSFT begins on 2021-12-16"),
+        ("2022-09-03", "2022-09-04", 61, 10, "MSFT has no session on these dates"),
+        ("2022-01-03", "2022-01-07", 20, 10, "MSFT has 16 sessions up to the last of these dates, and 61 were needed"),
+        ("2022-06-01", "2022-06-30", 251, 10, "MSFT has 135 sessions up to the last of these dates, and 251 were"),
+        ("2023-07-17", "2023-07-21", 61, 10, "MSFT has 4 sessions after 2023-07-17, and 10 were needed"),
+        (
+            "2022-12-08",
+            "2022-12-13",
+            249,
+            10,
+            "MSFT has no session on these dates, among every 10 of them, with 249 up",
+        ),
+    ],
+)
+def test_where_there_is_no_origin_the_reason_is_the_true_one(
+    make_bars: MakeBars, first: str, last: str, needed: int, every: int, why: str
+) -> None:
+    bars, reach = make_bars(sessions=400), (date.fromisoformat(first), date.fromisoformat(last))
+    steps = {"every": every, "needed": needed, "horizon": HORIZON}
+    assert not len(rolling_origins(bars, *reach, **steps).positions)
+    assert why_no_origin(bars, *reach, **steps).startswith(why)
+
+
+def test_hours_are_counted_in_the_reason_why_there_is_no_origin() -> None:
+    bars, day = without(make_hours(hours=200), 110, 113), date(2022, 1, 11)
+    steps = {"every": 1, "needed": 61, "horizon": 24}
+    assert why_no_origin(bars, day, day, **steps) == "BTCUSDT has 7 hours after 2022-01-11, and 24 were needed"
+    day = date(2022, 1, 4)
+    said = "BTCUSDT has 48 hours up to the last of these dates, and 61 were needed"
+    assert why_no_origin(bars, day, day, **steps) == said
 
 
 def test_origins_begin_at_another_session_for_each_symbol(make_bars: MakeBars) -> None:

@@ -217,7 +217,7 @@ def test_no_model_looks_ahead_and_one_that_does_is_found(series: list[Bars]) -> 
 
 
 def test_a_range_without_an_origin_is_a_sentence(series: list[Bars]) -> None:
-    with pytest.raises(NoRecentBars, match="No bar of BTCUSDT from 2030-01-01 to 2030-02-01"):
+    with pytest.raises(NoRecentBars, match="from 2030-01-01 to 2030-02-01 in memory: BTCUSDT ends on 2022-07-30"):
         leaks(Memory(series), ["BTCUSDT"], date(2030, 1, 1), date(2030, 2, 1), build=lambda known: [HourlyEwmaT()])
 
 

@@ -147,6 +147,40 @@ def _hourly_origins(bars: Bars, first: date, last: date, *, every: int, needed: 
     return Origins(bars, at, measures.moves(rows[at], horizon), measures.sigma60[rows[at]])
 
 
+def why_no_origin(bars: Bars, first: date, last: date, *, every: int, needed: int, horizon: int) -> str:
+    """The reason why `rolling_origins` found none, as a clause that begins with the symbol.
+
+    Args:
+        bars: the symbol's bars, as far as the horizon after `last` if there are any.
+        first: the first date that may be an origin.
+        last: the last date that may be an origin.
+        every: sessions or hours from one origin to the next.
+        needed: sessions or hours that the models need, the origin included.
+        horizon: steps that are forecast.
+    """
+    symbol, noun, days = bars.symbol, bars.frequency.noun, bars.columns["session_date"]
+    if bars.cutoff < first:
+        return f"{symbol} ends on {bars.cutoff}"
+    if bars.first > last:
+        return f"{symbol} begins on {bars.first}"
+    inside = np.flatnonzero((days >= np.datetime64(first)) & (days <= np.datetime64(last)))
+    if not len(inside):
+        return f"{symbol} has no {noun} on these dates"
+    hourly = bars.frequency == HOURLY
+    rows = hour_features.panel(bars, np.ones(WEEK)).grid.rows if hourly else np.arange(len(bars))
+    known, wanted = rows[inside] + 1, max(needed, SIGMA_WINDOW + 1)
+    if known[-1] < wanted:
+        return f"{symbol} has {known[-1]:,} {noun}s up to the last of these dates, and {wanted:,} were needed"
+    start = int(np.searchsorted(known, wanted))
+    after = int(rows[-1] + 1 - known[start])
+    if after < horizon:
+        return f"{symbol} has {after:,} {noun}s after {days[inside[start]]}, and {horizon:,} were needed"
+    return (
+        f"{symbol} has no {noun} on these dates, among every {every} of them, with {wanted:,} up to it, {horizon:,} "
+        "after it, and prices that move"
+    )
+
+
 def losses(origins: Origins, quantiles: Floats) -> pd.DataFrame:
     """The losses of one model at the origins of one symbol.
 

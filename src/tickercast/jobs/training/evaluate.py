@@ -8,7 +8,7 @@ import pandas as pd
 
 from tickercast.domain.bars import Bars, series_of
 from tickercast.domain.calendar import check_every, check_range
-from tickercast.domain.evaluation import Spread, labelled, rolling_losses
+from tickercast.domain.evaluation import Spread, labelled, rolling_losses, rolling_origins, why_no_origin
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor
 from tickercast.domain.frequency import DAILY
@@ -82,22 +82,21 @@ def evaluate(
         on_progress=on_progress,
     )
     compared = [*models.values(), *others.values()]
-    needed = max(one.min_sessions for one in compared)
+    steps = {"every": every, "needed": max(one.min_sessions for one in compared), "horizon": compared[0].horizon}
     if any(table.empty for table in tables.values()):
-        ends = [bars.first for bars in series] + [bars.cutoff for bars in series]
-        reach = f", whose bars are of {min(ends)} to {max(ends)}" if ends else ""
         raise NoRecentBars(
-            f"No origin of the {len(symbols)} symbol(s) from {first} to {last} has "
-            f"{needed} bars before it and {compared[0].horizon} after it "
-            f"in {source.name}{reach}. Name other dates, or a source with more."
+            f"No origin of the {len(symbols)} symbol(s) lies from {first} to {last} in {source.name}: "
+            f"{why_no_origin(series[0], first, last, **steps)}. Name other dates, or a source with more."
         )
     evaluated = set(next(iter(tables.values()))["symbol"])
     for bars in series:
         if bars.symbol not in evaluated:
-            drawn = " that was drawn" if windows is not None else ""
+            found = len(rolling_origins(bars, first, last, **steps).positions)
             why = (
-                f"{bars.symbol} has {len(bars)} bars from {bars.first} to {bars.cutoff}, and no origin{drawn} from "
-                f"{first} to {last} with {needed} bars before it and {compared[0].horizon} after it. Name other dates."
+                f"none of the {found:,} origins of {bars.symbol} from {first} to {last} was drawn. Draw more"
+                if found
+                else f"no origin lies from {first} to {last}: {why_no_origin(bars, first, last, **steps)}. Name "
+                "other dates"
             )
-            on_failure(bars.symbol, NoRecentBars(why))
+            on_failure(bars.symbol, NoRecentBars(f"{why[0].upper()}{why[1:]}."))
     return tables

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tickercast.domain.bars import Bars, series_of
 from tickercast.domain.calendar import check_range
-from tickercast.domain.evaluation import labelled, rolling_origins
+from tickercast.domain.evaluation import labelled, rolling_origins, why_no_origin
 from tickercast.domain.events import ResultsDays
 from tickercast.domain.forecast import Predictor, RollingPredictor, informed
 from tickercast.domain.frequency import HOURLY
@@ -71,8 +71,9 @@ def leaks(
     chosen = [(origins.bars, int(row)) for origins in found for row in _monthly(origins.bars, origins.positions)]
     if not chosen:
         raise NoRecentBars(
-            f"No bar of {', '.join(symbols)[:80]} from {first} to {last} has {needed} bars before it and {horizon} "
-            f"after it in {source.name}. Name other dates, or data that begins earlier."
+            f"No origin of the {len(symbols)} symbol(s) lies from {first} to {last} in {source.name}: "
+            f"{why_no_origin(series[0], first, last, every=1, needed=needed, horizon=horizon)}. Name other dates, or a "
+            "source with more."
         )
     worst = dict.fromkeys(whole, 0.0)
     for number, (bars, row) in enumerate(chosen, start=1):
