@@ -130,9 +130,13 @@ class Condition:
 
 
 def decide(evidence: Evidence) -> Decision:
-    """Apply the rules of promotion and demotion."""
+    """Apply the rules of promotion and demotion.
+
+    Returns:
+        The reason says what the challenger is, in words that follow "is"; that of a demotion is a sentence.
+    """
     if evidence.origins < MIN_ORIGINS:
-        return Decision("kept", f"too few origins: {evidence.origins}, and at least {MIN_ORIGINS} were needed")
+        return Decision("kept", f"compared on too few origins: {evidence.origins}, and at least {MIN_ORIGINS} were needed")
     naive, rival = evidence.champion_vs_baseline, evidence.vs_baseline
     if naive is None or rival is None or naive[1] <= 1:
         is_served = naive is None and evidence.baseline
@@ -154,8 +158,8 @@ def _challenge(evidence: Evidence, rival: str, ratio: Interval) -> Decision:
     if evidence.vs_random_walk[0] >= 1:
         return Decision("kept", f"no better than the random walk: ratio {in_words(evidence.vs_random_walk)}")
     if not low <= evidence.coverage_80 <= high:
-        covered = f"its 80% intervals cover {evidence.coverage_80:.1%}: {low:.0%} to {high:.0%} was needed"
-        return Decision("kept", covered)
+        covered = f"its 80% intervals cover {evidence.coverage_80:.1%}, and {low:.0%} to {high:.0%} was needed"
+        return Decision("kept", f"not calibrated: {covered}")
     if ratio[2] < 1:
         return Decision("promoted", f"better than {rival}: {against}")
     if ratio[0] <= 1 and ratio[2] <= 1 + MARGIN and evidence.fresher_days > 0:

@@ -9,6 +9,7 @@ from tickercast.domain.promotion import Evidence, Interval, decide
 TOO_SHORT = (0.5, 0.0, math.inf)
 BETTER, ALIKE, WORSE = (0.98, 0.97, 0.99), (1.0, 0.992, 1.008), (1.02, 1.01, 1.03)
 UNSURE = (0.99, 0.95, 1.03)
+READS_AFTER_IS = {"better", "not", "no", "compared"}
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,7 @@ def test_the_rule_case_by_case(
     decision = decide(Evidence(origins, vs_champion, vs_random_walk, coverage_80, fresher_days))
     assert decision.promote is promote
     assert why in decision.reason
+    assert decision.reason.split()[0] in READS_AFTER_IS
 
 
 @pytest.mark.parametrize(
@@ -88,3 +90,10 @@ def test_a_champion_that_is_shown_to_be_worse_than_a_baseline_makes_place_for_it
 
 def test_fresher_data_do_not_win_against_a_baseline() -> None:
     assert decide(Evidence(500, ALIKE, BETTER, 0.8, 30, "ewma-t", ALIKE, WORSE)).action == "demoted"
+
+
+def test_a_challenger_that_is_not_calibrated_is_said_to_be_that_where_the_champion_is_demoted() -> None:
+    decision = decide(Evidence(500, BETTER, BETTER, 0.596, 0, "ewma-t", BETTER, WORSE))
+    said = "; the challenger is not calibrated: its 80% intervals cover 59.6%, and 70% to 90% was needed"
+    assert decision.action == "demoted"
+    assert decision.reason.endswith(said)
