@@ -136,7 +136,9 @@ def decide(evidence: Evidence) -> Decision:
         The reason says what the challenger is, in words that follow "is"; that of a demotion is a sentence.
     """
     if evidence.origins < MIN_ORIGINS:
-        return Decision("kept", f"compared on too few origins: {evidence.origins}, and at least {MIN_ORIGINS} were needed")
+        return Decision(
+            "kept", f"compared on too few origins: {evidence.origins}, and at least {MIN_ORIGINS} were needed"
+        )
     naive, rival = evidence.champion_vs_baseline, evidence.vs_baseline
     if naive is None or rival is None or naive[1] <= 1:
         is_served = naive is None and evidence.baseline

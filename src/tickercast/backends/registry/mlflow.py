@@ -125,7 +125,7 @@ class MlflowRegistry:
             card_file = {"model.json": registered.card.model_dump_json(indent=2).encode()}
             network = {"model.onnx": bundle.onnx} if bundle.onnx else {}
             _log_files(client, run_id, {**network, **reference, **card_file})
-            self._point(client, card.name, CHALLENGER_ALIAS, str(made.version))
+            client.set_registered_model_alias(card.name, CHALLENGER_ALIAS, str(made.version))
         return registered
 
     @contextmanager
@@ -176,15 +176,7 @@ class MlflowRegistry:
     def set_alias(self, name: str, alias: str, version: str) -> None:
         """Point an alias at a version."""
         with _quiet(), self._client() as client:
-            self._point(client, name, alias, version)
-
-    def _point(self, client: "MlflowClient", name: str, alias: str, version: str) -> None:
-        """Point an alias at a version, and let the roles follow: that of the version, and of the one before."""
-        before = self._aliases(client, name).get(alias, version)
-        client.set_registered_model_alias(name, alias, version)
-        client.set_model_version_tag(name, version, _ROLE, alias)
-        if before != version and client.get_model_version(name, before).tags.get(_ROLE) == alias:
-            client.set_model_version_tag(name, before, _ROLE, f"former {alias}")
+            client.set_registered_model_alias(name, alias, version)
 
     def _aliases(self, client: "MlflowClient", name: str) -> dict[str, str]:
         found = client.search_registered_models(f"name = '{name}'")  # versions come without their aliases
@@ -339,11 +331,11 @@ def _card_parameters(card: ModelCard) -> dict[str, Any]:
 
 
 _KIND, _MODEL_TRAINING = "mlflow.experimentKind", "custom_model_development"
-_NOTE, _DESCRIPTION, _ROLE = "mlflow.note.content", 5000, "role"
+_NOTE, _DESCRIPTION = "mlflow.note.content", 5000
 
 
 def _filters(card: ModelCard) -> dict[str, str]:
-    """The tags of a version that people filter by; its role follows its alias."""
+    """The tags of a version that people filter by: what stays true of it, so not whether it is served."""
     frequency = HOURLY if card.kind == DIRECTION_KIND or card.hour_tables else DAILY
     return {"frequency": frequency.name, "verdict": verdict(card), "data_last": str(card.trained_through)}
 
