@@ -209,7 +209,11 @@ def test_a_forecast_whose_simulated_bars_are_left_out_is_refused(forecast: Path)
             "2010-07-30.",
         ),
         (["paths"], "No symbol was given"),
-        (["paths", "MSFT", "--parquet", "nowhere/p.parquet"], "p.parquet cannot be written: Cannot save file into"),
+        (
+            ["paths", "MSFT", "--parquet", "nowhere/p.parquet"],
+            "nowhere/p.parquet: there is no folder nowhere. Create it",
+        ),
+        (["paths", "MSFT", "--parquet", "p.csv"], "--parquet 'p.csv' does not end in .parquet or .pq"),
         (["portfolio", "none.csv"], "none.csv cannot be read: No such file or directory"),
     ],
 )

@@ -158,17 +158,33 @@ def test_leaks_are_looked_for_with_results_days_and_say_who_is_left_out(
     assert "The sample does not hold NOPE" in done.stderr
 
 
-def test_a_folder_that_is_missing_is_made_and_the_table_comes_first(symbols: Path) -> None:
-    Path("file").write_text("")
+def test_a_folder_that_is_missing_is_made(symbols: Path) -> None:
     words = ("--symbols-file", "symbols.txt", "--every", "40")
     done = run(*words, "--json", "made/of/out.json", "--chart", "other/out.png")
     assert done.exit_code == 0, done.output
     assert json.loads(Path("made/of/out.json").read_text())["model"] == "ewma-t"
     assert Path("other/out.png").read_bytes().startswith(b"\x89PNG")
-    done = run(*words, "--json", "file/out.json")
-    assert "ratio to (below 1 is better)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--json", "file/out.json"), "file/out.json cannot be used"),
+        (("--json", "/proc/x.json"), "--json /proc/x.json cannot be used: "),
+        (("--chart", "c.pdf"), "--chart 'c.pdf' does not end in .png, which is what is written. Name it NAME.png."),
+        (("--chart", "c"), "--chart 'c' does not end in .png"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_the_forecasts(
+    symbols: Path, words: tuple[str, ...], said: str
+) -> None:
+    Path("file").write_text("")
+    before = sorted(Path.cwd().iterdir())
+    done = run("--symbols-file", "symbols.txt", *words)
+    assert not done.stdout
     assert isinstance(done.exception, TickercastError)
-    assert "file/out.json cannot be used" in str(done.exception)
+    assert said in str(done.exception)
+    assert sorted(Path.cwd().iterdir()) == before
 
 
 def test_one_origin_gives_no_interval(workspace: Path) -> None:

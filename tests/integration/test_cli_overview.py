@@ -296,11 +296,18 @@ def test_an_export_without_rows_has_the_columns(command: Command, workspace: Pat
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["bars", "--parquet", "x"], "'bars' cannot be exported: forecasts, prices, scores can"),
-        (["prices", "--parquet", "no/x"], "no/x cannot be used"),
-        (["prices", "--parquet", "x", "--symbol", "MSFT,NOPE"], "latest_prices has no such rows of NOPE"),
+        (["bars", "--parquet", "x.parquet"], "'bars' cannot be exported: forecasts, prices, scores can"),
+        (
+            ["prices", "--parquet", "no/x.parquet"],
+            "--parquet no/x.parquet: there is no folder no. Create it, or name another",
+        ),
+        (
+            ["prices", "--parquet", "x.csv"],
+            "--parquet 'x.csv' does not end in .parquet or .pq, which is what is written",
+        ),
+        (["prices", "--parquet", "x.parquet", "--symbol", "MSFT,NOPE"], "latest_prices has no such rows of NOPE"),
         (["prices", "--parquet", "."], "exists and is not a file"),
-        (["prices", "--parquet", "x", "--from", "2012-01-02", "--to", "2012-01-01"], "is after the last"),
+        (["prices", "--parquet", "x.parquet", "--from", "2012-01-02", "--to", "2012-01-01"], "is after the last"),
     ],
 )
 def test_what_cannot_be_exported_is_a_sentence_and_leaves_nothing(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tickercast.cli import completion
+from tickercast.cli import completion, outputs
 from tickercast.cli.terminal import (
     SymbolsFile,
     bar,
@@ -105,6 +105,7 @@ def paths(
     from tickercast.show import answers
 
     symbols = symbols_of(words or [], symbols_file)
+    outputs.check_file("--parquet", parquet, outputs.PARQUET)
     with bar("drawing paths"):
         found = open_app().paths(symbols, day_of(as_of) if as_of else None)
     print_table(answers.paths_table(found))
@@ -169,15 +170,11 @@ def report(
 
     Overview, portfolio, and for each symbol chart, width, record and indicators.
     """
-    from tickercast.cli import pictures
-
     symbols = some_symbols_of(words or [], symbols_file)
-    pictures.check_file("--out", out, pictures.PAGE)
+    outputs.check_file("--out", out, outputs.PAGE)
     with bar("drawing"):
         page = open_app().stored_report(symbols, day_of(as_of) if as_of else None, holdings=holdings)
-    path = Path(out).expanduser()
-    path.write_text(page, encoding="utf-8")
-    say(f"written: {path.resolve()}")
+    say(f"written: {outputs.write_file(out, page.encode()).resolve()}")
 
 
 def _record(holdings: str, first: str, last: str, *, as_json: bool) -> None:

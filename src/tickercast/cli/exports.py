@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tickercast.cli import completion
+from tickercast.cli import completion, outputs
 from tickercast.cli.terminal import bar, day_of, open_app, say, some_symbols_of
 
 app = typer.Typer(rich_markup_mode=None)
@@ -40,6 +40,7 @@ def export(
     every: Annotated[str, typer.Option(metavar="1d|1h", help="The frequency of the bars.", show_default="both")] = "",
 ) -> None:
     """Write forecasts, prices or scores to Parquet."""
+    outputs.check_file("--parquet", parquet, outputs.PARQUET)
     service = open_app()
     with bar("reading") as progress:
         done = service.export(

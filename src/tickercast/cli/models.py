@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tickercast import disk
-from tickercast.cli import completion
+from tickercast.cli import completion, outputs
 from tickercast.cli.terminal import (
     SOME_FAILED,
     Source,
@@ -98,7 +97,9 @@ def train(
     when_due: Annotated[
         bool, typer.Option("--when-due", help="With --direction: only if a month has begun, or by the rule; serve it.")
     ] = False,
-    out: Annotated[str, typer.Option(metavar="DIR", help="Also write the registered bundle to DIR.")] = "",
+    out: Annotated[
+        str, typer.Option(metavar="DIR", help="Also write the registered bundle below DIR, to models/NAME/VERSION.")
+    ] = "",
 ) -> None:
     """Train the LSTM, and register it as the challenger.
 
@@ -127,11 +128,12 @@ def train(
         if when_due:
             _refit_direction(tickers or [], source)
             return
-        bundles = _train_hourly(tickers or [], source, through, seeds, direction, trials)
-        _write(bundles, out)
+        outputs.check_folder("--out", out)
+        _write(_train_hourly(tickers or [], source, through, seeds, direction, trials), out)
         return
     if direction or trials or when_due:
         raise UsageError("--direction, --trials and --when-due need hourly bars: add --every 1h, or leave them out.")
+    outputs.check_folder("--out", out)
     service, chosen = open_app(), _recipe(recipe)
     with bar("epochs", total=1) as progress:
         bundle = service.train(
@@ -146,7 +148,7 @@ def train(
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
         )
     print_table(card_table(bundle.card))
-    _write(publishable(bundle), out)
+    _write(publishable(bundle), out, "tickercast backtest --model")
 
 
 def _refit_direction(tickers: list[str], source: str) -> None:
@@ -205,21 +207,12 @@ def _train_hourly(
     return files | {pointer_object(HOURLY): pointer_json(trained.pointer)}
 
 
-def _write(files: Mapping[str, bytes], out: str) -> None:
+def _write(files: Mapping[str, bytes], out: str, use: str = "") -> None:
+    """Write the files to a folder if one is named, and say in which folders the bundles are, and what takes them."""
     if out:
-        for path, content in files.items():
-            _write_file(Path(out) / path, content)
-        say(f"written to {out}")
-
-
-def _write_file(path: str | Path, content: bytes) -> None:
-    """Write a file, and make its folder if there is none."""
-    file = Path(path).expanduser()
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-    except OSError as error:
-        raise disk.fault(str(file), error, UsageError) from error
+        written = [outputs.write_file(Path(out) / path, content) for path, content in files.items()]
+        folders = ", ".join(str(path.parent) for path in written if path.name == "model.json")
+        say(f"written to {folders}{f', for: {use} {folders}' if use else ''}")
 
 
 @app.command(epilog="Example: tickercast tune --source sample --trials 20 --out recipe.json")
@@ -239,6 +232,7 @@ def tune(
     from tickercast.domain.recipe import recipe_json
     from tickercast.show.tables import study_line, study_table
 
+    outputs.check_file("--out", out, makes_folder=True)
     service = open_app()
     with bar("trials", total=trials) as progress, _resumable(service.studies_url) as end_if_asked:
 
@@ -255,7 +249,7 @@ def tune(
             on_failure=lambda symbol, reason: complain(f"{symbol}: {reason}"),
         )
     print_table(study_table(study))
-    _write_file(out, recipe_json(study.best.recipe).encode())
+    outputs.write_file(out, recipe_json(study.best.recipe).encode())
     say(f"written to {out}, for: tickercast train --recipe {out}")
 
 
@@ -306,8 +300,10 @@ def backtest(
     check_leaks: Annotated[
         bool, typer.Option("--check-leaks", help="Only check that no forecast changes when later bars are cut off.")
     ] = False,
-    json_out: Annotated[str, typer.Option("--json", metavar="OUT", help="Write the figures to OUT, as JSON.")] = "",
-    chart_out: Annotated[str, typer.Option("--chart", metavar="PNG", help="Draw reliability and loss by step.")] = "",
+    json_out: Annotated[str, typer.Option("--json", metavar="FILE", help="Write the figures to FILE, as JSON.")] = "",
+    chart_out: Annotated[
+        str, typer.Option("--chart", metavar="FILE", help="Draw reliability and loss by step to FILE, a PNG.")
+    ] = "",
 ) -> None:
     """Evaluate a model on past sessions, beside the baselines."""
     from tickercast.domain.evaluation import by_group, evaluation_report, report_json
@@ -341,6 +337,8 @@ def backtest(
         _print_leaks(worst)
         return
 
+    outputs.check_file("--json", json_out, makes_folder=True)
+    outputs.check_file("--chart", chart_out, outputs.PICTURE, makes_folder=True)
     left_out: dict[str, str] = {}
 
     def on_failure(symbol: str, reason: Exception) -> None:
@@ -371,11 +369,11 @@ def backtest(
     if through and through >= day_of(first):
         complain(sentences.SEEN.format(through))
     if json_out:
-        _write_file(json_out, report_json(report).encode())
+        outputs.write_file(json_out, report_json(report).encode())
     if chart_out:
         (_, _), *others = losses.items()
         steps = {name: by_group(table, "step") for name, table in others}
-        _write_file(chart_out, service.draw_evaluation(report, steps))
+        outputs.write_file(chart_out, service.draw_evaluation(report, steps))
 
 
 def _print_leaks(worst: Mapping[str, float]) -> None:

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tickercast.cli import completion
+from tickercast.cli import completion, outputs
 from tickercast.cli.terminal import (
     SOME_FAILED,
     Every,
@@ -209,6 +208,8 @@ def digest(
 
     It has the overview, what became of yesterday's forecasts, and what has changed since the digest before.
     """
+    outputs.check_file("--html", html, outputs.PAGE)
+    outputs.check_file("--png", png, outputs.PICTURE)
     service = open_app()
     only_show = bool(print_ or html or png)
     if not only_show and not service.digest_receivers:
@@ -234,9 +235,7 @@ def _show_digest(service: "App", symbols: Sequence[str] | None, html: str, png: 
         raise UsageError("There is no picture: the model of the newest forecasts cannot be read. Leave --png out.")
     for file, content in ((html, letter.html.encode()), (png, letter.picture)):
         if file:
-            path = Path(file).expanduser()
-            path.write_bytes(content)
-            say(f"written: {path.resolve()}")
+            say(f"written: {outputs.write_file(file, content).resolve()}")
 
 
 def _send_digest(service: "App", symbols: Sequence[str] | None) -> None:

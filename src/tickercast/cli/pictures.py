@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tickercast.app import App
 from tickercast.app.reports import LARGEST
+from tickercast.cli import outputs
 from tickercast.cli.terminal import Terminal, bar
 from tickercast.domain.forecast import Forecast
 from tickercast.domain.freshness import freshness_of
@@ -16,9 +17,6 @@ from tickercast.errors import UsageError
 from tickercast.jobs.requests.request_forecast import Requested
 from tickercast.show import fan, sentences, tables
 from tickercast.show.overview import STATES, overview_table
-
-PAGE, PICTURE = (".html", ".htm"), (".png",)
-"""How the names of files end, by what is in them."""
 
 
 def check_files(report_out: str, chart_out: str, symbols: int, *, unattended: bool) -> None:
@@ -31,41 +29,19 @@ def check_files(report_out: str, chart_out: str, symbols: int, *, unattended: bo
         unattended: whether the results are not waited for.
 
     Raises:
-        UsageError: there is no such folder, something that is not a file is in the way, the name ends otherwise than
-            its content, there are too many symbols for one file, or there will be nothing to show.
+        UsageError: a file cannot be written, its name ends otherwise than its content, there are too many symbols for
+            one file, or there will be nothing to show.
     """
     if unattended and (report_out or chart_out):
         raise UsageError("--no-wait was given, and a report or chart needs the results. Leave one of them out.")
-    for option, name, endings in (("--report", report_out, PAGE), ("--chart", chart_out, PICTURE)):
+    for option, name, endings in (("--report", report_out, outputs.PAGE), ("--chart", chart_out, outputs.PICTURE)):
         if name:
-            check_file(option, name, endings)
+            outputs.check_file(option, name, endings)
             if symbols > LARGEST:
                 raise UsageError(
                     f"{option} was given with {symbols} symbols, and one file takes {LARGEST}. Name fewer symbols, or "
                     "leave it out."
                 )
-
-
-def check_file(option: str, name: str, endings: Sequence[str]) -> None:
-    """Refuse a file that could not be written.
-
-    Raises:
-        UsageError: its name has none of the endings, there is no such folder, or something that is not a file is in the
-            way.
-    """
-    path = Path(name).expanduser()
-    try:
-        if not path.parent.is_dir():
-            raise UsageError(f"{option} {path}: there is no folder {path.parent}. Create it, or name another.")
-        if path.exists() and not path.is_file():
-            raise UsageError(f"{option} {path} exists and is not a file, and a file was needed. Name another.")
-    except OSError as error:
-        raise UsageError(f"{option} {str(path)[:80]!r} cannot be a file: {error.strerror}. Name another.") from error
-    if path.suffix.lower() not in endings:
-        raise UsageError(
-            f"{option} {name[:80]!r} does not end in {' or '.join(endings)}, which is what is written. Name it "
-            f"NAME{endings[0]}."
-        )
 
 
 def write_files(made: Requested, service: App, report_out: str, chart_out: str) -> list[Path]:
@@ -77,12 +53,10 @@ def write_files(made: Requested, service: App, report_out: str, chart_out: str) 
     with bar("drawing"):
         written: list[Path] = []
         if report_out:
-            written.append(Path(report_out).expanduser())
-            written[-1].write_text(service.report(list(made), made.actual), encoding="utf-8")
+            written.append(outputs.write_file(report_out, service.report(list(made), made.actual).encode()))
         if chart_out:
             found = [service.details(forecast, _closes(made, forecast)) for forecast in made]
-            written.append(Path(chart_out).expanduser())
-            written[-1].write_bytes(chart.forecast_png(found))
+            written.append(outputs.write_file(chart_out, chart.forecast_png(found)))
     return written
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickercast.cli import outputs
 from tickercast.cli.terminal import (
     SymbolsFile,
     bar,
@@ -77,11 +78,12 @@ def universe(
     if by not in RULES:
         raise UsageError(f"--by is {by[:20]!r}: {', '.join(RULES)} was needed.")
     _spare(out)
+    outputs.check_file("--out", out)
     with bar("ranking members"):
         found = open_app().universe(
             members, day_of(as_of) if as_of else None, by=by, over=over, top=top, keep=keep, source=source
         )
-    _write(out, show.watchlist(found))
+    outputs.write_file(out, show.watchlist(found).encode())
     if as_json:
         print_data(json.dumps(show.universe_json(found), indent=2) + "\n")
         return
@@ -191,6 +193,9 @@ def backtest(
     if begins >= ends:
         raise UsageError(f"--from {begins} is not before --to {ends}: an earlier date was needed.")
     frequency, step = step_of(every)
+    outputs.check_file("--out", out, outputs.TABLE)
+    outputs.check_file("--report", report, outputs.PAGE)
+    outputs.check_file("--tearsheet", tearsheet, outputs.PAGE)
     variants, service = _variants(names, from_file), open_app()
     with bar("walking forward", total=1) as progress:
         found = service.strategy_backtest(
@@ -207,11 +212,11 @@ def backtest(
             on_progress=progress.set,
         )
     if out:
-        _write(out, show.accounts(found).to_csv(index=False))
+        outputs.write_file(out, show.accounts(found).to_csv(index=False).encode())
     if report:
-        _write(report, show.page(found))
+        outputs.write_file(report, show.page(found).encode())
     if tearsheet:
-        _write(tearsheet, service.strategy_tearsheet(found))
+        outputs.write_file(tearsheet, service.strategy_tearsheet(found).encode())
     if as_json:
         print_data(json.dumps(show.backtest_json(found), indent=2) + "\n")
         return
@@ -229,7 +234,7 @@ def _variants(names: list[str] | None, from_file: list[str] | None) -> "list[Var
 def _spare(path: str) -> None:
     """Refuse to replace a file that `universe` has not written."""
     try:
-        begins = Path(path).read_text(encoding="utf-8", errors="replace")[: len(_FIRST_LINE)]
+        begins = Path(path).expanduser().read_text(encoding="utf-8", errors="replace")[: len(_FIRST_LINE)]
     except OSError:
         return
     if begins != _FIRST_LINE:
@@ -239,10 +244,3 @@ def _spare(path: str) -> None:
 
 
 _FIRST_LINE = "# top "  # with which a written watchlist begins
-
-
-def _write(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}. Name another file.") from error

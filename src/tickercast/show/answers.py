@@ -187,7 +187,7 @@ def write_parquet(found: Outlook, path: str) -> None:
         UsageError: the file cannot be written.
     """
     try:
-        found.frame().to_parquet(Path(path), index=False)
+        found.frame().to_parquet(Path(path).expanduser(), index=False)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {reason(error)}. Name another file.") from error
 

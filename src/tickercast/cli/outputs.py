@@ -1,0 +1,101 @@
+"""The files that commands write: refused before the work, if they could not be written after it."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tickercast import disk
+from tickercast.errors import UsageError
+
+PAGE, PICTURE, TABLE, PARQUET = (".html", ".htm"), (".png",), (".csv",), (".parquet", ".pq")
+"""How the names of files end, by what is in them."""
+
+
+def check_file(option: str, name: str, endings: Sequence[str] = (), *, makes_folder: bool = False) -> None:
+    """Refuse a file that could not be written; it is tried, and all is left as it was.
+
+    Args:
+        option: that names it.
+        name: the file; none is asked for where it is empty.
+        endings: how its name may end; in any way if there are none.
+        makes_folder: whether its folder will be made if there is none.
+
+    Raises:
+        UsageError: its name has none of the endings, there is no such folder, or something that is not a file is in the
+            way.
+        EngineUnusable: the system refuses to write it.
+    """
+    if not name:
+        return
+    path = Path(name).expanduser()
+    try:
+        if not makes_folder and not path.parent.is_dir():
+            raise UsageError(f"{option} {path}: there is no folder {path.parent}. Create it, or name another.")
+        exists = path.exists()
+        if exists and not path.is_file():
+            raise UsageError(f"{option} {path} exists and is not a file, and a file was needed. Name another.")
+    except OSError as error:
+        raise UsageError(f"{option} {str(path)[:80]!r} cannot be a file: {error.strerror}. Name another.") from error
+    if endings and path.suffix.lower() not in endings:
+        raise UsageError(
+            f"{option} {name[:80]!r} does not end in {' or '.join(endings)}, which is what is written. Name it "
+            f"NAME{endings[0]}."
+        )
+    try:
+        with _for_now(path.parent):
+            path.open("ab").close()
+            if not exists:
+                path.unlink()
+    except OSError as error:
+        raise disk.fault(f"{option} {path}", error, UsageError) from error
+
+
+def check_folder(option: str, name: str) -> None:
+    """Refuse a folder in which no file could be written; it is tried, and all is left as it was.
+
+    Args:
+        option: that names it.
+        name: the folder; none is asked for where it is empty.
+
+    Raises:
+        UsageError, EngineUnusable: it cannot be made, or the system refuses to write in it.
+    """
+    if not name:
+        return
+    path = Path(name).expanduser()
+    try:
+        with _for_now(path):
+            tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise disk.fault(f"{option} {path}", error, UsageError) from error
+
+
+def write_file(name: str | Path, content: bytes) -> Path:
+    """Write a file, make its folder if there is none, and return its path.
+
+    Raises:
+        UsageError, EngineUnusable: it cannot be written.
+    """
+    path = Path(name).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise disk.fault(str(path), error, UsageError) from error
+    return path
+
+
+@contextmanager
+def _for_now(folder: Path) -> Iterator[None]:
+    """Make a folder for as long as the block takes, unless it is there."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    made: list[Path] = []
+    try:
+        for each in reversed(missing):
+            each.mkdir()
+            made.append(each)
+        yield
+    finally:
+        for each in reversed(made):
+            each.rmdir()
