@@ -169,9 +169,14 @@ class ModelStore:
         published = self.versions(pointer.name)
         wanted = to or _before(pointer, published)
         if wanted is None or wanted not in published:
+            to_do = (
+                "Name one with --to"
+                if set(published) - {pointer.version}
+                else "Publish another first: tickercast models lists those that are registered"
+            )
             raise UsageError(
                 f"{self.url} holds {pointer.name} {', '.join(published)}, of which {pointer.version} is served: "
-                f"{f'version {to}' if to else 'an older version'} was needed to roll back to. Name one with --to."
+                f"{f'version {to}' if to else 'an older version'} was needed to roll back to. {to_do}."
             )
         back = pointer.returning(wanted).model_copy(update={"rolled_back_at": now})
         return self.point(back, replacing=decided_at)

@@ -302,8 +302,13 @@ def test_rolling_back_takes_the_version_before_and_ends_the_shadow(models: Model
 def test_rolling_back_to_what_is_not_there_is_a_sentence(models: ModelStore, to: str | None, needed: str) -> None:
     models.write(make_bundle("3"))
     models.point(at("3"))
-    with pytest.raises(UsageError, match=f"{needed} was needed to roll back to.*--to"):
+    with pytest.raises(
+        UsageError, match=f"{needed} was needed to roll back to. Publish another first: tickercast models"
+    ):
         models.rollback(to, now=NOW)
+    models.write(make_bundle("4"))
+    with pytest.raises(UsageError, match=r"version 9 was needed to roll back to\. Name one with --to"):
+        models.rollback("9", now=NOW)
 
 
 def test_pointing_twice_at_the_same_models_is_a_change_that_a_store_of_contents_notices(
