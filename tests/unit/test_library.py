@@ -438,7 +438,13 @@ NO_FORECAST: dict[str, tuple[Own, str]] = {
         "own gave quantiles of shape (1, 10, 5): (1, 10, 13) was needed",
     ),
     "too many rows": (Shaped(np.zeros((3, 10, 13))), "own gave quantiles of shape (3, 10, 13): (1, 10, 13) was"),
-    "nothing": (Shaped("nothing"), "own gave quantiles that are no array of numbers: an array of shape (1, 10, 13)"),
+    "nothing": (
+        Shaped("nothing"),
+        "own gave quantiles that are no array of real numbers: an array of shape (1, 10, 13)",
+    ),
+    "complex": (Shaped(np.full((1, 10, 13), 0.01 + 0.5j)), "own gave quantiles that are no array of real numbers"),
+    "texts": (Shaped(np.full((1, 10, 13), "0.01")), "own gave quantiles that are no array of real numbers"),
+    "spans": (Shaped(np.zeros((1, 10, 13), "timedelta64[D]")), "own gave quantiles that are no array of real numbers"),
     "None": (Shaped([[None]]), "own gave quantiles of shape (1, 1): (1, 10, 13) was needed"),
 }
 

@@ -3,8 +3,10 @@
 import json
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import duckdb
+import numpy as np
 import pytest
 from rich.console import Console, RenderableType
 from tests.support.told import RESULTS
@@ -128,3 +130,11 @@ def test_a_step_knows_two_intervals_and_no_other(level: int) -> None:
     for asked in (lambda: step.interval(level), lambda: step.covers(100.0, level)):
         with pytest.raises(UsageError, match=f"level is {level}: 80 or 95 was needed"):
             asked()
+
+
+@pytest.mark.parametrize("close", ["x", None, np.array([100.0, 101.0])])
+def test_a_step_covers_numbers_and_nothing_else(close: Any) -> None:
+    [step, *_] = made().steps
+    assert step.covers(np.float32(100), 80)
+    with pytest.raises(UsageError, match=r"The close is .*: a number was needed, such as 24.5\. Give one\."):
+        step.covers(close, 80)

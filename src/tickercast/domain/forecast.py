@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from numbers import Real
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -168,9 +169,13 @@ def checked(model: Predictor, quantiles: object, count: int) -> NDArray[np.float
     wanted = (count, model.horizon, len(QUANTILES))
     needed = f"{model.name} gave quantiles {{}}: {{}} was needed, that is (forecasts, horizon, quantiles). Correct it."
     try:
-        made = np.asarray(quantiles, np.float64)
+        given = np.asarray(quantiles)
+        if given.dtype.kind not in "fiuO":  # complex numbers, texts and dates would become floats without a word
+            raise TypeError(given.dtype)
+        made = given.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
-        raise UsageError(needed.format("that are no array of numbers", f"an array of shape {wanted}")) from error
+        no_numbers = needed.format("that are no array of real numbers", f"an array of shape {wanted}")
+        raise UsageError(no_numbers) from error
     if made.shape != wanted:
         raise UsageError(needed.format(f"of shape {made.shape}", wanted))
     if not -_LARGEST <= made.min(initial=0) <= made.max(initial=0) <= _LARGEST:  # NaN is neither
@@ -246,8 +251,10 @@ class Step:
         """Whether a close lies inside the 80 or 95% interval.
 
         Raises:
-            UsageError: the level is another.
+            UsageError: the level is another, or the close is no number.
         """
+        if not isinstance(close, Real):
+            raise UsageError(f"The close is {str(close)[:40]!r}: a number was needed, such as 24.5. Give one.")
         low, high = self.interval(level)
         return low <= close <= high
 
