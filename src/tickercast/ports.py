@@ -114,6 +114,8 @@ class ObjectStore(Protocol):
     def written_at(self, name: str, *, generation: str) -> datetime:
         """When a generation of an object was written, by the store's own clock; later ones of it have later times.
 
+        A write that repeats an older one (`objects.repeating`) has the time that its metadata give.
+
         Raises:
             ObjectNotFound: there is no such generation any more.
             UsageError: the name leaves the bucket, or the bucket refuses us.

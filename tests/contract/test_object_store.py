@@ -24,6 +24,7 @@ from google.cloud import storage
 
 from tickercast.backends.object_store.gcs import GcsObjectStore
 from tickercast.backends.object_store.local import LocalObjectStore
+from tickercast.domain.objects import REPEATS, repeating
 from tickercast.errors import ObjectNotFound, PreconditionFailed, StoreUnavailable, UsageError
 from tickercast.ports import ObjectStore
 
@@ -176,6 +177,19 @@ def test_each_generation_has_the_time_of_its_writing(store: ObjectStore) -> None
     assert before < after
     assert abs(datetime.now(UTC) - after) < timedelta(minutes=5)
     assert store.written_at(NAME, generation=first) == before
+
+
+@pytest.mark.needs(GENERATIONS)
+def test_a_write_that_repeats_an_older_one_comes_right_after_it(store: ObjectStore) -> None:
+    older = store.written_at(NAME, generation=store.write(NAME, b"1")) - timedelta(days=3)
+    again = store.write(NAME, b"1", metadata=repeating(older))
+    assert store.written_at(NAME, generation=again) == older + timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize("text", ["2999-01-01T00:00:00+00:00", "2020-01-01T00:00:00", "yesterday"])
+def test_a_time_that_no_repeated_write_can_have_does_not_count(store: ObjectStore, text: str) -> None:
+    generation = store.write(NAME, b"1", metadata={REPEATS: text})
+    assert abs(datetime.now(UTC) - store.written_at(NAME, generation=generation)) < timedelta(minutes=5)
 
 
 @pytest.mark.needs(GENERATIONS)

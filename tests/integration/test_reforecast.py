@@ -1,12 +1,14 @@
 """Which files are forecast again: those whose newest forecasts another model made than the one that is served."""
 
 from datetime import date
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from tickercast.backends.object_store.local import LocalObjectStore
 from tickercast.domain.model_card import Pointer
 from tickercast.jobs.daily import reforecast
 from tickercast.models.baselines import EwmaT
@@ -57,3 +59,18 @@ def test_the_forecasts_are_read_only_where_versions_do_not_tell(
     assert outdated(pointer) == (wanted, asked)
     monkeypatch.setattr(reforecast, "BASELINE_VERSION", version)  # so that they are read
     assert outdated(pointer) == (wanted, ["ingestions", "forecasts"])
+
+
+def test_a_file_that_is_forecast_again_stays_below_what_is_newer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalObjectStore(tmp_path)
+    older, newer = (store.write(f"ohlc/2023-07-21/{name}.csv", b"bars") for name in ("batch-0001", "MSFT"))
+    files = {("ohlc/2023-07-21/batch-0001.csv", older): ("META",), ("ohlc/2023-07-21/GONE.csv", "1"): ("GONE",)}
+    monkeypatch.setattr(reforecast, "outdated_files", lambda *_: files)
+    nothing: Any = None
+    [again] = reforecast.reforecast(MARKET, nothing, store=store, warehouse=nothing)
+    assert (again.symbols, again.generation > newer) == (("META",), True)
+    assert store.written_at(again.object, generation=again.generation) < store.written_at(
+        "ohlc/2023-07-21/MSFT.csv", generation=newer
+    )

@@ -83,6 +83,38 @@ def test_a_replay_leaves_no_note_of_an_event_whose_process_was_killed(place: Pla
     assert place.store.names("quarantine/") == []
 
 
+def test_a_replay_does_not_put_older_bars_on_top_of_newer_ones(place: Place, make_bars: MakeBars) -> None:
+    lost = place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_bars()]))
+    place.handle(place.upload("ohlc/2023-07-22/batch-0002.csv", to_csv([make_bars(seed=8)])))
+    for _ in range(2):
+        generation = replay(lost.name, store=place.store, warehouse=place.warehouse).generation
+    place.handle(place.arrived(lost.name))
+    files = place.warehouse.read("ingestions", {"status": "forecast"}).sort_values("written_at")["object"]
+    assert list(files) == ["ohlc/2023-07-22/batch-0001.csv", "ohlc/2023-07-22/batch-0002.csv"]
+    assert place.store.written_at(lost.name, generation=generation) > place.store.written_at(
+        lost.name, generation=lost.generation
+    )
+    for view in ("latest_prices", "latest_forecasts"):
+        assert set(place.warehouse.read(view)["object"]) == {"ohlc/2023-07-22/batch-0002.csv"}, view
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_release_does_not_put_older_bars_on_top_of_newer_ones(
+    place: Place, make_bars: MakeBars, is_deleted: bool
+) -> None:
+    event = place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_bars(sessions=90)]))
+    place.handle(event)
+    if is_deleted:
+        place.store.delete(event.name, generation=event.generation)
+    place.handle(place.upload("ohlc/2023-07-22/batch-0002.csv", to_csv([make_bars(seed=8)])))
+    place.served = lambda: [Served(Modest(), Role.CHAMPION), Served(ModestWalk(), Role.BASELINE)]
+    release(quarantined(place.store)[0].name, place.store)
+    place.handle(place.arrived(event.name))
+    assert set(place.warehouse.read("ingestions", {"object": event.name})["status"]) == {"rejected", "forecast"}
+    for view in ("latest_prices", "latest_forecasts"):
+        assert set(place.warehouse.read(view)["object"]) == {"ohlc/2023-07-22/batch-0002.csv"}, view
+
+
 def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_bars: MakeBars) -> None:
     event = place.upload(NAME, to_csv([make_bars()]))
     assert failed(place.store, place.warehouse) == [Entry(NAME, event.generation, None, UNACCOUNTED)]

@@ -18,7 +18,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from urllib.parse import quote, unquote
 
 from tickercast.domain.forecast import Origin
@@ -33,6 +33,9 @@ QUARANTINE = "quarantine/"
 
 UPLOADS = (PRICES, EVENTS)
 """Where files lie that the function handles."""
+
+REPEATS = "tickercast-repeats"
+"""The metadata key of a write that repeats an older one: the time of that."""
 
 _BATCH = re.compile(r"batch-\d{4,}")
 _BACKFILL = re.compile(r"backfill-[0-9a-f]{8}")
@@ -183,6 +186,15 @@ def drift_report(day: date, name: str, version: str, digest: str) -> str:
     'reports/drift/2020-03-05/tickercast-lstm-1-0a6812a9.html'
     """
     return f"reports/drift/{day}/{name}-{version}-{digest}.html"
+
+
+def repeating(written_at: datetime) -> dict[str, str]:
+    """The metadata of a write that repeats one of an earlier time, so that it comes right after that, and is no newer.
+
+    >>> repeating(datetime.fromisoformat("2023-07-22T12:00:00+00:00"))
+    {'tickercast-repeats': '2023-07-22T12:00:00.000001+00:00'}
+    """
+    return {REPEATS: (written_at + timedelta(microseconds=1)).isoformat()}
 
 
 def quarantine_name(name: str, generation: str) -> str:

@@ -93,9 +93,9 @@ class GcsObjectStore:
         return _generation(self._live(name))
 
     def written_at(self, name: str, *, generation: str) -> datetime:
-        """When a generation of an object was written."""
-        written: datetime = self._stat(name, generation).time_created
-        return written
+        """When a generation of an object was written, or the write that it repeats."""
+        blob = self._stat(name, generation)
+        return object_names.first_written(blob.metadata or {}, blob.time_created)
 
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""

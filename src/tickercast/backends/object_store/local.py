@@ -97,7 +97,7 @@ class LocalObjectStore:
         return highest if highest in listed else ""
 
     def written_at(self, name: str, *, generation: str) -> datetime:
-        """When a generation of an object was written."""
+        """When a generation of an object was written, or the write that it repeats."""
         with self._translated():
             try:
                 described = json.loads(self._numbered(name, generation, ".json").read_bytes())
@@ -105,7 +105,7 @@ class LocalObjectStore:
                 raise ObjectNotFound(
                     f"{self.url} holds no {name} at generation {generation}. Send it again."
                 ) from error
-        return datetime.fromisoformat(described["timeCreated"])
+        return object_names.first_written(described["metadata"], datetime.fromisoformat(described["timeCreated"]))
 
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""

@@ -1,7 +1,10 @@
-"""The rules for object names, the same for every object store."""
+"""The rules for objects, the same for every object store."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import PurePosixPath
 
+from tickercast.domain.objects import REPEATS
 from tickercast.errors import InvalidName
 
 _CONTENT_TYPES = {
@@ -26,3 +29,17 @@ def check_name(name: str) -> None:
 def content_type(name: str) -> str:
     """The media type of an object, by the extension of its name."""
     return _CONTENT_TYPES.get(PurePosixPath(name).suffix, "application/octet-stream")
+
+
+def first_written(metadata: Mapping[str, str], written_at: datetime) -> datetime:
+    """When an object was written, or the write that it repeats; a text that cannot be of a repetition does not count.
+
+    Args:
+        metadata: the object's own.
+        written_at: its time, by the store's clock.
+    """
+    try:
+        repeated = datetime.fromisoformat(metadata.get(REPEATS, ""))
+    except ValueError:
+        return written_at
+    return min(repeated, written_at) if repeated.tzinfo else written_at

@@ -22,7 +22,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -63,6 +63,7 @@ class _Version:
     size: int
     modified: datetime
     write_id: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class S3ObjectStore:
@@ -144,9 +145,10 @@ class S3ObjectStore:
         return _generation(self._live(name))
 
     def written_at(self, name: str, *, generation: str) -> datetime:
-        """When a generation of an object was written."""
+        """When a generation of an object was written, or the write that it repeats."""
         if not self.keeps_generations:
-            return self._stat(name, generation).modified
+            live = self._stat(name, generation)
+            return object_names.first_written(live.metadata, live.modified)
         found: _Version | None = None
         earlier = 0  # of the same second, as far as S3's clock tells
         for version in self._versions(name):
@@ -158,7 +160,8 @@ class S3ObjectStore:
                 break
         if found is None:
             raise self._not_found(name, generation)
-        return found.modified + timedelta(microseconds=earlier)
+        head = self._ask("head_object", name, VersionId=generation)
+        return object_names.first_written(head["Metadata"], found.modified + timedelta(microseconds=earlier))
 
     def names(self, prefix: str) -> list[str]:
         """The names of the live objects that start with `prefix`, sorted."""
@@ -364,7 +367,8 @@ class S3ObjectStore:
         write_id = head["Metadata"].get(_WRITE_ID, "")
         made_by = write_id or f"{head['LastModified']:%Y%m%d%H%M%S}"
         generation = _own_generation(head["ETag"], made_by)
-        return _Version(name, generation, head["ETag"], head["ContentLength"], head["LastModified"], write_id)
+        described = head["ETag"], head["ContentLength"], head["LastModified"]
+        return _Version(name, generation, *described, write_id, head["Metadata"])
 
     def _versions(
         self, name: str, *, exactly: bool = True, page: int = _PAGE, live: bool = False

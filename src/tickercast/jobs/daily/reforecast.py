@@ -1,7 +1,10 @@
 """Make the newest forecasts again after the champion has changed."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
+from tickercast.domain import objects
 from tickercast.domain.forecast import BASELINE_VERSION, Role
 from tickercast.domain.frequency import DAILY
 from tickercast.domain.market import Market
@@ -26,12 +29,16 @@ def reforecast(market: Market, pointer: Pointer, *, store: ObjectStore, warehous
         PreconditionFailed: another writer changed a file at the same moment.
         Transient: the store or the warehouse does not answer.
     """
-    files = outdated_files(market, pointer, warehouse)
-    return [
-        Upload(name, store.write(name, store.read(name, generation=generation), if_generation=generation), symbols)
-        for (name, generation), symbols in files.items()
-        if store.generation(name) == generation
-    ]
+    return list(_repeated(outdated_files(market, pointer, warehouse), store))
+
+
+def _repeated(files: dict[tuple[str, str], tuple[str, ...]], store: ObjectStore) -> Iterator[Upload]:
+    """Write files again that are still live: other symbols in them may have newer files, which stay newer."""
+    for (name, generation), symbols in files.items():
+        if store.generation(name) == generation:
+            again = objects.repeating(store.written_at(name, generation=generation))
+            content = store.read(name, generation=generation)
+            yield Upload(name, store.write(name, content, if_generation=generation, metadata=again), symbols)
 
 
 def outdated_files(market: Market, pointer: Pointer, warehouse: Warehouse) -> dict[tuple[str, str], tuple[str, ...]]:

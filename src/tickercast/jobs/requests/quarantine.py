@@ -1,15 +1,18 @@
 """Put a rejected file back, or remove it from quarantine."""
 
+from datetime import datetime
+
 from tickercast.domain import objects
-from tickercast.errors import UsageError
+from tickercast.errors import ObjectNotFound, UsageError
 from tickercast.ports import ObjectStore
-from tickercast.reading.quarantine import find
+from tickercast.reading.quarantine import Quarantined, find
 
 
 def release(name: str, store: ObjectStore) -> tuple[str, str]:
     """Put a file back under its old name, as a new generation, and remove it from quarantine.
 
-    Doing so again after an interruption writes nothing twice.
+    It comes right after the write that was rejected, so that what is newer than that stays on top. Doing so again after
+    an interruption writes nothing twice.
 
     Args:
         name: its name in quarantine.
@@ -26,7 +29,8 @@ def release(name: str, store: ObjectStore) -> tuple[str, str]:
     kept = find(name, store)
     data, live = store.read(kept.name), store.generation(kept.object)
     if live in ("", kept.generation):
-        live = store.write(kept.object, data, if_generation=live)
+        metadata = objects.repeating(_written_at(kept, store))
+        live = store.write(kept.object, data, if_generation=live, metadata=metadata)
     elif store.read(kept.object, generation=live) != data:
         raise UsageError(
             f"{kept.object} has been sent again since, as generation {live}: an older file must not replace a newer "
@@ -34,6 +38,14 @@ def release(name: str, store: ObjectStore) -> tuple[str, str]:
         )
     drop(kept.name, store)
     return kept.object, live
+
+
+def _written_at(kept: Quarantined, store: ObjectStore) -> datetime:
+    """When a file was written, or put into quarantine where nothing else is known any more."""
+    try:
+        return store.written_at(kept.object, generation=kept.generation)
+    except ObjectNotFound:
+        return store.written_at(kept.name, generation=store.generation(kept.name))
 
 
 def drop(name: str, store: ObjectStore) -> None:

@@ -2,7 +2,7 @@
 
 An event cannot be repeated: each is handled once, and the ledger holds one answer to it. So a replay writes the same
 content again under the same name. That is a new generation with an event of its own, whose answer stands in the ledger
-beside the old one; views show the newest.
+beside the old one. Its metadata give the time of the write that it repeats: what is newer than that stays on top.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,9 @@ def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse) -> Replayed
     ledger = warehouse.read("ingestions", {"object": name, "generation": generation})
     if not ledger.empty and ledger["status"].isin(DONE).all():
         return Replayed(name, generation, sent=False)
-    sent = store.write(name, store.read(name, generation=generation), if_generation=generation)
+    metadata = objects.repeating(store.written_at(name, generation=generation))
+    content = store.read(name, generation=generation)
+    sent = store.write(name, content, if_generation=generation, metadata=metadata)
     drop(objects.quarantine_name(name, generation), store)
     return Replayed(name, sent, sent=True)
 

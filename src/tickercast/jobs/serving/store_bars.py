@@ -36,7 +36,10 @@ from tickercast.jobs.serving.stored_rows import File, Stored
 from tickercast.ports import Between
 
 _UNFINISHED = timedelta(days=2)
-"""The age of a file from which its event has ended, or has been given up."""
+"""The age of a file from which its event has ended, or has been given up.
+
+A replay has the age of the write that it repeats. Of a file that is handled at the same instant, and is the first since
+to hold the same sessions, it may go unseen."""
 
 
 @dataclass(frozen=True)
