@@ -132,6 +132,16 @@ def test_a_receiver_that_is_named_later_gets_what_is_open(place: Place, receiver
     assert [len(each.messages) for each in (receiver, late)] == [1, 1]
 
 
+def test_a_symbol_that_was_rejected_in_two_files_is_one_alert_which_no_backfill_ends(
+    place: Place, receiver: Receiver, make_bars: Any
+) -> None:
+    rejected(place, "ohlc/2023-07-20/MSFT.csv")
+    rejected(place)
+    place.handle(place.upload("ohlc/2023-07-19/backfill-00000000.csv", to_csv([make_bars("MSFT")])))
+    newest = f"ohlc/2023-07-21/MSFT.csv#{place.store.generation('ohlc/2023-07-21/MSFT.csv')} was rejected"
+    assert [title for title in titles(check(place, receiver)) if "rejected" in title] == [newest]
+
+
 def test_a_file_that_fails_again_is_sent_again_and_one_that_is_deleted_is_over(
     place: Place, receiver: Receiver
 ) -> None:

@@ -163,6 +163,16 @@ def test_what_was_forecast_is_not_sent_again_and_what_failed_is(run: Run, price_
     assert "META" not in done.stdout
 
 
+def test_a_replay_of_all_that_failed_ends(run: Run) -> None:
+    run("ingestions")  # sets the warehouse up
+    bad_file()
+    assert "no column High" in run("replay", "--failed").stdout
+    done = run("replay", "--failed")
+    assert done.exit_code == 0
+    assert "was not sent: rejected twice for the same reason." in done.stdout
+    assert f"tickercast replay {NAME} sends it as it is." in done.stdout
+
+
 def test_the_ledger_is_cut_where_it_gets_long(run: Run, price_folder: MakeFolder) -> None:
     run("forecast", "MSFT", "META", "2023-07-22", "--source", price_folder(["MSFT", "META"]))
     run("forecast", "MMM", "2023-07-22", "--source", price_folder(["MMM"]))

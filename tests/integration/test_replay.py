@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from tests.support.place import Champion, Place, RandomWalk
 from tickercast.domain import objects
 from tickercast.domain.bars import Bars
 from tickercast.domain.forecast import Role, Served
-from tickercast.domain.price_files import to_csv
+from tickercast.domain.price_files import to_csv, to_parquet
 from tickercast.errors import FunctionUnavailable, PreconditionFailed, UsageError
 from tickercast.jobs.requests.quarantine import drop, release
-from tickercast.jobs.requests.replay import replay
+from tickercast.jobs.requests.replay import Replayed, replay
 from tickercast.jobs.requests.results import Patience, read_results, wait_for_ledger
 from tickercast.jobs.requests.upload import Upload
 from tickercast.reading.ledger import UNACCOUNTED, Entry, entries, failed
@@ -28,8 +29,12 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
+def replayed(place: Place, wanted: str) -> Replayed:
+    return replay(wanted, store=place.store, warehouse=place.warehouse, now=place.now, largest=64_000_000)
+
+
 def again(place: Place, wanted: str = NAME) -> tuple[int, bool]:
-    done = replay(wanted, store=place.store, warehouse=place.warehouse)
+    done = replayed(place, wanted)
     if done.sent:
         place.handle(place.arrived(done.object))
     return done.generation, done.sent
@@ -87,7 +92,7 @@ def test_a_replay_does_not_put_older_bars_on_top_of_newer_ones(place: Place, mak
     lost = place.upload("ohlc/2023-07-22/batch-0001.csv", to_csv([make_bars()]))
     place.handle(place.upload("ohlc/2023-07-22/batch-0002.csv", to_csv([make_bars(seed=8)])))
     for _ in range(2):
-        generation = replay(lost.name, store=place.store, warehouse=place.warehouse).generation
+        generation = replayed(place, lost.name).generation
     place.handle(place.arrived(lost.name))
     files = place.warehouse.read("ingestions", {"status": "forecast"}).sort_values("written_at")["object"]
     assert list(files) == ["ohlc/2023-07-22/batch-0001.csv", "ohlc/2023-07-22/batch-0002.csv"]
@@ -141,7 +146,7 @@ def test_a_file_whose_event_was_lost_is_replayed(place: Place, make_bars: MakeBa
 def test_a_file_that_cannot_be_replayed_is_a_sentence(place: Place, wanted: str, sentence: str) -> None:
     place.upload(NAME, b"no prices")
     with pytest.raises(UsageError, match=sentence):
-        replay(wanted, store=place.store, warehouse=place.warehouse)
+        replayed(place, wanted)
 
 
 def test_a_file_that_is_overwritten_during_its_replay_is_left_alone(
@@ -158,8 +163,65 @@ def test_a_file_that_is_overwritten_during_its_replay_is_left_alone(
 
     monkeypatch.setattr(place.store, "read", read_slowly)
     with pytest.raises(PreconditionFailed):
-        replay(NAME, store=place.store, warehouse=place.warehouse)
+        replayed(place, NAME)
     assert read(NAME) == newer
+
+
+BATCH, REST = "ohlc/2023-07-22/batch-0001.csv", "ohlc/2023-07-22/batch-0002.parquet"
+
+
+def test_of_a_file_that_was_forecast_in_part_only_the_rest_is_sent(place: Place, make_bars: MakeBars) -> None:
+    event = place.upload(BATCH, to_csv([make_bars(), make_bars("META", sessions=90)]))
+    place.handle(event)
+    done = replayed(place, BATCH)
+    assert (done.object, done.sent, place.store.generation(BATCH)) == (REST, True, event.generation)
+    place.handle(place.arrived(REST))
+    assert [(entry.object, entry.symbol) for entry in failed(place.store, place.warehouse)] == [(REST, "META")]
+    assert [kept.object for kept in quarantined(place.store)] == [REST]
+    assert dict(place.warehouse.read("ingestions").value_counts("symbol")) == {"META": 2, "MSFT": 1}
+    place.served = lambda: [Served(Modest(), Role.CHAMPION), Served(ModestWalk(), Role.BASELINE)]
+    again(place, REST)
+    assert failed(place.store, place.warehouse) == []
+
+
+def test_the_rest_of_a_backfill_is_a_backfill_and_is_sent_once(place: Place, make_bars: MakeBars) -> None:
+    name = objects.backfill(date(2023, 7, 21), ["MSFT", "META"])
+    place.handle(place.upload(name, to_parquet([make_bars(), make_bars("META", sessions=90)])))
+    done = replayed(place, name)
+    assert done.object == objects.backfill(date(2023, 7, 21), ["META"])
+    assert f"but for what {done.object}#{done.generation} holds" in replayed(place, name).kept_back
+
+
+def test_what_cannot_be_read_of_a_file_is_not_sent_again(place: Place, make_bars: MakeBars) -> None:
+    event = place.upload(BATCH, to_csv([make_bars(), make_bars("META")]) + b"2023-07-21,1,x,1,1,1,1,BAD\n")
+    place.handle(event)
+    assert [entry.symbol for entry in failed(place.store, place.warehouse)] == ["BAD"]
+    done = replayed(place, BATCH)
+    assert (done.sent, place.store.names("ohlc/")) == (False, [BATCH])
+    assert "was forecast but for what cannot be read" in done.kept_back
+    assert "BAD: High 'x' of 2023-07-21 is not a price" in done.kept_back
+
+
+@pytest.mark.parametrize("bars", [b"no prices", None])
+def test_what_was_rejected_twice_for_the_same_reason_is_told(
+    place: Place, make_bars: MakeBars, bars: bytes | None
+) -> None:
+    def told() -> list[bool]:
+        return [entry.rejected_before for entry in failed(place.store, place.warehouse)]
+
+    place.handle(place.upload(BATCH, bars or to_csv([make_bars(), make_bars("META", sessions=90)])))
+    assert told() == [False]
+    place.handle(place.arrived(replayed(place, BATCH).object))
+    assert told() == [True]
+
+
+@pytest.mark.parametrize(("newer", "is_covered"), [("MSFT.csv", True), ("backfill-00000000.csv", False)])
+def test_a_symbol_that_was_forecast_from_a_newer_file_has_not_failed(
+    place: Place, make_bars: MakeBars, newer: str, is_covered: bool
+) -> None:
+    place.handle(place.upload("ohlc/2023-07-20/MSFT.csv", b"no prices"))
+    place.handle(place.upload(f"ohlc/2023-07-21/{newer}", to_csv([make_bars()])))
+    assert (failed(place.store, place.warehouse) == []) == is_covered
 
 
 def test_the_ledger_is_listed_with_the_newest_entries_first(place: Place, make_bars: MakeBars) -> None:

@@ -294,11 +294,12 @@ class Requests(Ports):
             yield found if isinstance(found, TickercastError) else Sent(found.name, found.name, found.generation)
 
     def replay(self, name: str) -> Replayed:
-        """Send a file again, unless all of it has been forecast; see `jobs.requests.replay`."""
+        """Send what a file holds again, but for what has been forecast; see `jobs.requests.replay`."""
         if name in self.dropped():
             sent = self.send_dropped(name)
-            return Replayed(sent.object, sent.generation, sent=True)
-        return replay(name, store=self.store, warehouse=self.warehouse)
+            return Replayed(sent.object, sent.generation)
+        largest = int(self.settings.max_file_mb * 1e6)
+        return replay(name, store=self.store, warehouse=self.warehouse, now=self.now(), largest=largest)
 
     def wait_for_entries(self, name: str, generation: str, patience: Patience) -> list[Entry]:
         """Wait for the entries of one write; empty if there are none when the time is up."""

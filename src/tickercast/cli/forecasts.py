@@ -241,16 +241,22 @@ def replay(
     wait: Wait = 60,
     no_wait: NoWait = False,
 ) -> None:
-    """Send a file again that was rejected or lost.
+    """Send what was rejected or lost again.
 
-    A file that has been handled is not sent.
+    What has been forecast is not sent. Of a file that was forecast in part, the rest is sent as a file of its own. With
+    --failed, neither is what was rejected twice for the same reason.
     """
     if bool(name) == all_failed:
         raise UsageError("One thing to replay was needed: tickercast replay OBJECT, or tickercast replay --failed.")
     service = open_app()
-    names = list(dict.fromkeys(entry.object for entry in service.failed_ingestions())) if all_failed else [name]
-    if not names:
+    failed = service.failed_ingestions() if all_failed else []
+    names = list(dict.fromkeys(entry.object for entry in failed if not entry.rejected_before)) if all_failed else [name]
+    if all_failed and not failed:
         say("Nothing has failed.")
+    for entry in failed:
+        if entry.object not in names:
+            say(f"{entry.object}#{entry.generation} was not sent: rejected twice for the same reason. {entry.reason}")
+            say(f"Correct it and send it again; tickercast replay {entry.object} sends it as it is.")
     done = []
     with bar("sending", len(names) if len(names) > 1 else None) as progress:
         for each in names:
@@ -258,7 +264,7 @@ def replay(
             progress.advance(1)
     for replayed in done:
         if not replayed.sent:
-            say(f"{replayed.object}#{replayed.generation} has been handled; nothing was sent.")
+            say(f"{replayed.object}#{replayed.generation} {replayed.kept_back}")
     sent = [(replayed.object, replayed.generation) for replayed in done if replayed.sent]
     finish_sent(sent, service, wait, no_wait=no_wait)
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
 
 from tickercast.domain import objects
+from tickercast.domain.forecast import Origin
 from tickercast.domain.frequency import DAILY
 from tickercast.ports import ObjectStore, Warehouse
 from tickercast.reading.queries import ask
@@ -40,6 +41,7 @@ class Entry:
         received_at: when its event arrived.
         findings: what is odd about the bars.
         rows: the bars in the file.
+        rejected_before: whether it was rejected for the same reason before, so that sending it again does not help.
     """
 
     object: str
@@ -51,6 +53,7 @@ class Entry:
     received_at: datetime | None = None
     findings: str = ""
     rows: int = 0
+    rejected_before: bool = False
 
 
 def entries(ledger: pd.DataFrame) -> list[Entry]:
@@ -72,7 +75,9 @@ def newest(warehouse: Warehouse, limit: int, name: str = "") -> tuple[list[Entry
 
 
 def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
-    """The live files that were not handled whole: rejected, or not accounted for.
+    """The live files that were not handled whole, rejected or not accounted for, but for symbols that newer ones cover.
+
+    A newer file covers a symbol that was forecast from it, or one of the same day, whatever became of it.
 
     Raises:
         StoreUnavailable, WarehouseUnavailable: try again.
@@ -83,15 +88,43 @@ def failed(store: ObjectStore, warehouse: Warehouse) -> list[Entry]:
         return []
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         live = pd.DataFrame({"object": names, "generation": list(pool.map(store.generation, names))})
-    held = live.merge(warehouse.read("ingestions", {"object": names}), on=["object", "generation"], how="left")
-    lost = held[held["status"].isna()]
+    ledger = warehouse.read("ingestions", {"object": names})
+    held = live.merge(ledger, on=["object", "generation"], how="left")
+    lost, known = held[held["status"].isna()], held[held["status"].notna()]
+    bad = known[~known["status"].isin(DONE) & ~_is_covered(known, ledger)]
     return [
-        *entries(held[held["status"].notna() & ~held["status"].isin(DONE)]),
+        *(replace(entry, rejected_before=_is_repeated(entry, ledger)) for entry in entries(bad)),
         *(
             Entry(name, generation, None, UNACCOUNTED)
             for name, generation in zip(lost["object"], lost["generation"], strict=True)
         ),
     ]
+
+
+def _is_covered(known: pd.DataFrame, ledger: pd.DataFrame) -> "pd.Series[bool]":
+    """Which rows of live files have a newer one of the same symbol; simulated bars cover none that has real ones."""
+    series = ["symbol", "frequency", "origin"]
+    made = ledger[(ledger["status"] == "forecast") & (ledger["origin"] == Origin.LIVE)]
+    made = made[made["simulated"] == made.groupby(series)["simulated"].transform("min")]
+    newest = made.groupby(series, as_index=False)["written_at"].max()
+    forecast = known[series].merge(newest, on=series, how="left")["written_at"].set_axis(known.index)
+    days = known.assign(day=known["object"].map(_day))
+    same_day = days.groupby([*series, "day"])["written_at"].transform("max")  # nothing for a whole file, without symbol
+    return (known["written_at"] < forecast) | (known["written_at"] < same_day)
+
+
+def _is_repeated(entry: Entry, ledger: pd.DataFrame) -> bool:
+    """Whether the ledger has another rejection for the same reason: of a symbol on the same day, or of the file."""
+    same = ledger[(ledger["status"] == "rejected") & (ledger["reason"] == entry.reason)]
+    if entry.symbol is None:
+        return bool((same["object"] == entry.object).sum() > 1)
+    same = same[same["symbol"] == entry.symbol]
+    return bool((same["object"].map(_day) == _day(entry.object)).sum() > 1)
+
+
+def _day(name: str) -> str:
+    """The folder of a file, which names its day or hour."""
+    return name.rpartition("/")[0]
 
 
 def dropped(names: Iterable[str], links: Mapping[str, str]) -> list[Entry]:

@@ -3,13 +3,22 @@
 An event cannot be repeated: each is handled once, and the ledger holds one answer to it. So a replay writes the same
 content again under the same name. That is a new generation with an event of its own, whose answer stands in the ledger
 beside the old one. Its metadata give the time of the write that it repeats: what is newer than that stays on top.
+
+Of a file that was forecast in part, the rest is sent as a file of its own.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 from tickercast.domain import objects
-from tickercast.errors import UsageError
+from tickercast.domain.bars import Reading
+from tickercast.domain.forecast import Origin
+from tickercast.domain.price_files import Window, read_prices
+from tickercast.errors import InvalidBars, UsageError
 from tickercast.jobs.requests.quarantine import drop
+from tickercast.jobs.requests.send_file import write_batch
+from tickercast.jobs.requests.upload import parquet_of
 from tickercast.ports import ObjectStore, Warehouse
 from tickercast.reading.ledger import DONE
 
@@ -19,23 +28,30 @@ class Replayed:
     """The result of a replay.
 
     Attributes:
-        object: the file.
-        generation: the version that counts now.
-        sent: whether that version is new; a file that was forecast whole is not sent again.
+        object: the file that was sent, or would have been.
+        generation: the version of it that counts now.
+        kept_back: why nothing was sent; empty if something was.
     """
 
     object: str
     generation: str
-    sent: bool
+    kept_back: str = ""
+
+    @property
+    def sent(self) -> bool:
+        """Whether that version is new."""
+        return not self.kept_back
 
 
-def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse) -> Replayed:
-    """Send the live generation of a file again, unless all of it has been forecast.
+def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse, now: datetime, largest: int) -> Replayed:
+    """Send what the live generation of a file holds again, but for what has been forecast.
 
     Args:
         wanted: the object's name; `#GENERATION` behind it makes sure that no other generation is sent.
         store: where the file is.
         warehouse: where the function stores.
+        now: the time.
+        largest: bytes that a file may have unpacked.
 
     Raises:
         UsageError: there is no such file, or another generation of it is live.
@@ -44,13 +60,50 @@ def replay(wanted: str, *, store: ObjectStore, warehouse: Warehouse) -> Replayed
     """
     name, generation = _live(wanted, store)
     ledger = warehouse.read("ingestions", {"object": name, "generation": generation})
-    if not ledger.empty and ledger["status"].isin(DONE).all():
-        return Replayed(name, generation, sent=False)
+    done = ledger["symbol"][ledger["status"].isin(DONE)]
+    if len(done) and len(done) == len(ledger):
+        return Replayed(name, generation, "has been handled; nothing was sent.")
     metadata = objects.repeating(store.written_at(name, generation=generation))
     content = store.read(name, generation=generation)
-    sent = store.write(name, content, if_generation=generation, metadata=metadata)
-    drop(objects.quarantine_name(name, generation), store)
-    return Replayed(name, sent, sent=True)
+    if done.empty:
+        sent = Replayed(name, store.write(name, content, if_generation=generation, metadata=metadata))
+    else:
+        sent = _send_rest(name, generation, content, set(done), store, metadata, now, largest)
+    if sent.sent:
+        drop(objects.quarantine_name(name, generation), store)
+    return sent
+
+
+def _send_rest(
+    name: str,
+    generation: str,
+    content: bytes,
+    done: Collection[str],
+    store: ObjectStore,
+    metadata: dict[str, str],
+    now: datetime,
+    largest: int,
+) -> Replayed:
+    """Send the symbols of a file that are not done as a file of their own; the file itself stays as it is."""
+    described = objects.parse(name)
+    as_of, frequency = described.as_of, described.frequency
+    window = Window(as_of - frequency.lookback, as_of, now)
+    try:
+        reading = read_prices(content, symbol=described.name, window=window, largest=largest, frequency=frequency)
+    except InvalidBars as error:
+        reading = Reading(failures={name: error})
+    rest = [bars for symbol, bars in reading.bars.items() if symbol not in done]
+    if not rest:
+        reasons = " ".join(str(error) for error in list(reading.failures.values())[:3])
+        why = f"was forecast but for what cannot be read, and nothing was sent. {reasons}"
+        return Replayed(name, generation, why)
+    data = parquet_of(rest, reading.findings, frequency)
+    if described.origin is Origin.LIVE:
+        return Replayed(*write_batch(store, as_of, data, frequency=frequency, metadata=metadata))
+    own = objects.backfill(as_of, (bars.symbol for bars in rest), frequency)
+    if live := store.generation(own):
+        return Replayed(name, generation, f"was forecast but for what {own}#{live} holds; nothing was sent.")
+    return Replayed(own, store.write(own, data, if_generation="", metadata=metadata))
 
 
 def _live(wanted: str, store: ObjectStore) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Send a person's file as it is, under the name that its content and its own name ask for."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -57,7 +58,12 @@ def send_file(
 
 
 def write_batch(
-    store: ObjectStore, as_of: date, data: bytes, ending: str = ".parquet", frequency: Frequency = DAILY
+    store: ObjectStore,
+    as_of: date,
+    data: bytes,
+    ending: str = ".parquet",
+    frequency: Frequency = DAILY,
+    metadata: Mapping[str, str] | None = None,
 ) -> tuple[str, str]:
     """Write a file of several symbols under the next free name, and return that and its generation.
 
@@ -70,7 +76,7 @@ def write_batch(
     for number in range(first, first + _FREE_NAME_ATTEMPTS):
         name = objects.batch(as_of, number, ending, frequency)
         try:
-            return name, store.write(name, data, if_generation="")
+            return name, store.write(name, data, if_generation="", metadata=metadata)
         except PreconditionFailed:
             continue  # another run took the name in between
     raise PreconditionFailed(f"{_FREE_NAME_ATTEMPTS} batch names after {first} were taken. Run the command again.")

@@ -114,7 +114,7 @@ def _write_backfill(
 ) -> tuple[str, str]:
     """Write a backfill, which replaces itself when it is sent again: a file whose event was lost is superseded."""
     name = objects.backfill(as_of, (bars.symbol for bars in series), frequency)
-    return name, store.write(name, _parquet(series, findings, frequency))
+    return name, store.write(name, parquet_of(series, findings, frequency))
 
 
 def _write(
@@ -123,7 +123,7 @@ def _write(
     if len(series) == 1:
         name = objects.single(as_of, series[0].symbol, frequency)
         return name, store.write(name, _csv(series, findings, frequency))
-    return write_batch(store, as_of, _parquet(series, findings, frequency), frequency=frequency)
+    return write_batch(store, as_of, parquet_of(series, findings, frequency), frequency=frequency)
 
 
 def _csv(series: Sequence[Bars], findings: Findings, frequency: Frequency) -> bytes:
@@ -134,7 +134,8 @@ def _csv(series: Sequence[Bars], findings: Findings, frequency: Frequency) -> by
     return hours_csv(series, findings)
 
 
-def _parquet(series: Sequence[Bars], findings: Findings, frequency: Frequency) -> bytes:
+def parquet_of(series: Sequence[Bars], findings: Findings, frequency: Frequency) -> bytes:
+    """Bars, and what is odd about them, as a file in Parquet."""
     if frequency.is_daily:
         return to_parquet(series, findings)
     from tickercast.domain.hour_files import hours_parquet
